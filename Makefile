@@ -1,0 +1,67 @@
+# `make` without a target explains itself. Everything is installed into .venv and into the cache folder of
+# `python -m cluster`; nothing else on the machine is changed but Debian packages that kind needs (see docs/development.md).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+GENERATED := crds charts/podrelay/files
+
+.PHONY: help demo test check unit integration e2e format generate up down status clean
+
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/ready ## A cluster, the operator, and real task runs through to their end, live in the terminal
+	@$(BIN)/python -m demo
+
+test: check unit integration e2e ## Everything: check, unit, integration and e2e tests
+
+check: $(VENV)/ready ## Format, lint, types, import rules, generated files: seconds
+	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-cache >/tmp/podrelay-imports.$$$$ || { cat /tmp/podrelay-imports.$$$$; rm /tmp/podrelay-imports.$$$$; exit 1; }; rm -f /tmp/podrelay-imports.*
+	@$(BIN)/python -m tools.drift
+	@echo "check: all good"
+
+unit: $(VENV)/ready ## Unit tests: no cluster, seconds
+	@$(BIN)/pytest tests/unit -q
+
+integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
+	@$(BIN)/python -m cluster up control-plane
+	@$(BIN)/pytest tests/integration -q
+
+e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster
+	@$(BIN)/python -m cluster up kind
+	@$(BIN)/pytest tests/e2e -q
+
+format: $(VENV)/ready ## Format the code and mend what the linter can
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format --quiet .
+
+generate: $(VENV)/ready ## Write all generated files: CRDs, the operator's role
+	@$(BIN)/python -m tools.generate
+
+up: $(VENV)/ready ## Start the kind cluster of this checkout
+	@$(BIN)/python -m cluster up kind
+
+down: ## Stop all clusters of this checkout; nothing of them stays
+	@$(PYTHON) -m cluster down
+
+status: ## Show which clusters of this checkout run
+	@$(PYTHON) -m cluster status
+
+clean: down ## Also remove the virtual environment
+	rm -rf $(VENV) build dist
+
+$(VENV)/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Podrelay needs Python 3.11 or newer; set PYTHON=/path/to/python3.11"; exit 1; }
+	@echo "installing Podrelay and its tools into $(VENV) ..."
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a virtual environment; on Debian: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --upgrade pip
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

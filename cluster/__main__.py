@@ -1,0 +1,157 @@
+"""The command line: python -m cluster up|down|status|env|load|tools."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from cluster import clusters
+from cluster.errors import ClusterError
+from cluster.model import KINDS, Cluster, Kind, export_lines
+from cluster.steps import say
+from cluster.tools import NAMES, tool
+
+EPILOG = """
+examples:
+  python -m cluster up kind --nodes 3          real nodes and pods, for the demo and the end-to-end tests
+  python -m cluster up control-plane           only the Kubernetes API, for integration tests and benchmarks
+  python -m cluster up current --context NAME  a cluster that you have already
+  eval "$(python -m cluster env kind)"         let this shell's kubectl use it
+  python -m cluster load kind IMAGE...         copy images into the nodes
+  python -m cluster tools helm kubectl         build tools, print their paths
+  python -m cluster down                       take down all that this checkout has up
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code is 0, 1 for a failure and 2 for a wrong command line."""
+    options = _parser().parse_args(arguments)
+    try:
+        match options.command:
+            case "up":
+                return _up(options)
+            case "down":
+                return _down(options.kind)
+            case "status":
+                return _status(options.kind)
+            case "env":
+                return _env(options.kind)
+            case "load":
+                clusters.load(options.images)
+            case "tools":
+                for path in [tool(name) for name in options.names]:
+                    print(path)
+    except ClusterError as error:
+        print(f"\nError: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(error.hint, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Running the same command again goes on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _up(options: argparse.Namespace) -> int:
+    cluster = clusters.up(
+        options.kind, nodes=options.nodes, node_image=options.node_image, context=options.context
+    )
+    say(f'use it:  eval "$(python -m cluster env {cluster.kind})"')
+    _describe(cluster)
+    return 0
+
+
+def _down(kind: Kind | None) -> int:
+    for one in [kind] if kind else KINDS:
+        if clusters.down(one):
+            say(f"{one}: gone")
+        elif kind:
+            say(f"{one}: there was none")
+    return 0
+
+
+def _status(kind: Kind | None) -> int:
+    found = {one: clusters.find(one) for one in ([kind] if kind else KINDS)}
+    for one, cluster in found.items():
+        if cluster:
+            _describe(cluster)
+        else:
+            print(f"{one}: not up")
+    return 0 if any(found.values()) else 1
+
+
+def _env(kind: Kind | None) -> int:
+    cluster = clusters.find(kind) if kind else clusters.current()
+    if cluster is None:
+        raise ClusterError(f"The cluster {kind} is not up.", f"Bring it up: python -m cluster up {kind}")
+    print("\n".join(export_lines(cluster)))
+    return 0
+
+
+def _describe(cluster: Cluster) -> None:
+    facts = {
+        "server": f"{cluster.server} ({cluster.version})",
+        "nodes": ", ".join(cluster.nodes) or None,
+        "kubeconfig": cluster.kubeconfig,
+        "audit log": cluster.audit_log,
+        "logs": cluster.logs,
+        "docker host": cluster.docker_host,
+        "this host, seen from pods": cluster.host_address,
+        "node ports published at": cluster.node_address,
+    }
+    print(f"{cluster.kind}: up, {cluster.name}")
+    for name, value in facts.items():
+        if value:
+            print(f"  {name:26} {value}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m cluster",
+        description="Clusters for the demo and the tests, made of the unchanged Kubernetes programs.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="bring a cluster up; does nothing if it is up")
+    up.add_argument("kind", choices=KINDS, nargs="?", default="kind", help="default: kind")
+    up.add_argument("--nodes", type=int, choices=(1, 2, 3), help="kind: how many nodes (default: 1)")
+    up.add_argument("--node-image", metavar="IMAGE", help="kind: use this node image as it is")
+    up.add_argument("--context", metavar="NAME", help="current: the kubeconfig context to use")
+
+    for name, help_text in (
+        ("down", "take a cluster down, with all that belongs to it (default: all of them)"),
+        ("status", "say what is up and where its kubeconfig is (default: all of them)"),
+        ("env", "print shell lines that make a cluster the one in use (default: the one that is up)"),
+    ):
+        command = commands.add_parser(name, help=help_text)
+        command.add_argument("kind", choices=KINDS, nargs="?")
+
+    load = commands.add_parser("load", help="copy images from Docker into the nodes of the kind cluster")
+    load.add_argument("images", metavar="[kind] IMAGE", nargs="+", action=_Images, help="images that Docker has")
+
+    tools = commands.add_parser("tools", help="build tools if need be, and print their paths")
+    tools.add_argument("names", choices=NAMES, nargs="+", metavar="NAME", help=", ".join(NAMES))
+    return parser
+
+
+class _Images(argparse.Action):
+    """Images, after an optional `kind`, which is the only kind of cluster that images can be loaded into."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, _: object = None) -> None:
+        images = list(values) if isinstance(values, list) else []
+        if images and images[0] in KINDS:
+            if images.pop(0) != "kind":
+                _usage(parser, "images can be loaded into a kind cluster only")
+        if not images:
+            _usage(parser, "name at least one image")
+        setattr(namespace, self.dest, images)
+
+
+def _usage(parser: argparse.ArgumentParser, message: str) -> NoReturn:
+    parser.error(message)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,370 @@
+"""The `control-plane` cluster: the real Kubernetes API with no node, as four ordinary processes of this user.
+
+For tests and benchmarks of whatever talks to the API: ready in a few seconds, without root or Docker. Nothing runs pods;
+a test registers nodes and plays the kubelet itself. Its data is worth nothing: etcd does not wait for the disk, and a
+cluster that is not whole is thrown away and made anew.
+"""
+
+import json
+import shutil
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from cluster import kubectl, versions
+from cluster.errors import ClusterError
+from cluster.model import Cluster
+from cluster.paths import Checkout, make_private, write_atomic
+from cluster.processes import Process, start, stop
+from cluster.steps import run, step, tail
+from cluster.tools import tool
+
+KIND = "control-plane"
+ADDRESS = "127.0.0.1"
+PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
+
+# The API server has to say which address it is found at and refuses a loopback one. Nobody looks, as there are no pods:
+# this one is reserved for documentation.
+ADVERTISED = "192.0.2.1"
+SERVICES = "10.96.0.0/16"
+
+FIRST_PORT = 20000
+PORTS = 10000  # all of them below 32768, where Linux begins to hand out ports to outgoing connections
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """The TCP ports of one control plane, all on loopback."""
+
+    apiserver: int
+    etcd: int
+    etcd_peer: int
+    controller_manager: int
+    scheduler: int
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files of one control plane."""
+
+    root: Path
+
+    @property
+    def pki(self) -> Path:
+        """Certificates and keys, laid out as kubeadm does."""
+        return self.root / "pki"
+
+    @property
+    def logs(self) -> Path:
+        """One log for each program, and the audit log."""
+        return self.root / "logs"
+
+    @property
+    def audit_log(self) -> Path:
+        """What was asked of the API server, one JSON object a line."""
+        return self.logs / "audit.log"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's."""
+        return self.root / "kubeconfig"
+
+    def client(self, program: str) -> Path:
+        """The kubeconfig of one of the programs."""
+        return self.root / "clients" / f"{program}.conf"
+
+    def log(self, program: str) -> Path:
+        """The log of one of the programs."""
+        return self.logs / f"{program}.log"
+
+    def record(self, program: str) -> Path:
+        """The record of a program's process."""
+        return self.root / "processes" / f"{program}.json"
+
+
+def up(checkout: Checkout) -> Cluster:
+    """Bring the control plane up, or find that it is."""
+    if running := find(checkout):
+        return running
+    binaries = tool("kubernetes").parent
+    tool("kubectl")
+    down(checkout)
+    files = Files(make_private(checkout.of(KIND)))
+    ports = choose_ports(checkout)
+    server = f"https://{ADDRESS}:{ports.apiserver}"
+    with step("certificates and keys"):
+        _make_certificates(files, ports, binaries)
+        _make_settings(files)
+    try:
+        with step("etcd, API server, controllers and scheduler", expected=4):
+            _start_all(files, ports, binaries)
+    except BaseException:
+        _stop_all(files)  # the logs stay, to be read
+        raise
+    return Cluster(
+        kind=KIND,
+        name=f"{checkout.name}-control-plane",
+        kubeconfig=files.kubeconfig,
+        server=server,
+        version=versions.KUBERNETES,
+        audit_log=files.audit_log,
+        logs=files.logs,
+        bin=checkout.bin,
+    ).save(checkout)
+
+
+def find(checkout: Checkout) -> Cluster | None:
+    """The control plane, if all of its programs run and it answers."""
+    cluster = Cluster.load(checkout, KIND)
+    if cluster is None or cluster.version != versions.KUBERNETES:
+        return None
+    whole = all(process is not None and process.alive() for process in _processes(Files(checkout.of(KIND))).values())
+    return cluster if whole and kubectl.answers(cluster.kubeconfig) else None
+
+
+def down(checkout: Checkout) -> bool:
+    """End every process and remove every file; says whether there was anything."""
+    folder = checkout.of(KIND)
+    if not folder.exists():
+        return False
+    _stop_all(Files(folder))
+    shutil.rmtree(folder)
+    return True
+
+
+def choose_ports(checkout: Checkout) -> Ports:
+    """Free ports, the same ones each time if they can be had: a kubeconfig that a person copied stays right."""
+    first = int(checkout.ident, 16) % PORTS
+    numbers = (FIRST_PORT + (first + offset) % PORTS for offset in range(PORTS))
+    found = list(islice(_free(numbers), 5))
+    if len(found) < 5:
+        raise ClusterError(f"No five ports are free on {ADDRESS} from {FIRST_PORT} on.", "End what listens there.")
+    return Ports(*found)
+
+
+def _free(ports: Iterator[int]) -> Iterator[int]:
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((ADDRESS, port))
+            except OSError:
+                continue
+        yield port
+
+
+def _make_certificates(files: Files, ports: Ports, binaries: Path) -> None:
+    """Let kubeadm make them, as it does for real clusters; it needs no root for this."""
+    settings = files.root / "kubeadm.json"
+    api_version = "kubeadm.k8s.io/v1beta4"
+    init = {
+        "apiVersion": api_version,
+        "kind": "InitConfiguration",
+        "localAPIEndpoint": {"advertiseAddress": ADVERTISED, "bindPort": ports.apiserver},
+        "nodeRegistration": {"name": "localhost"},
+    }
+    cluster = {
+        "apiVersion": api_version,
+        "kind": "ClusterConfiguration",
+        "kubernetesVersion": versions.KUBERNETES,
+        "controlPlaneEndpoint": f"{ADDRESS}:{ports.apiserver}",
+        "certificatesDir": str(files.pki),
+        "encryptionAlgorithm": "ECDSA-P256",
+        "networking": {"serviceSubnet": SERVICES},
+    }
+    write_atomic(settings, f"{json.dumps(init)}\n---\n{json.dumps(cluster)}\n")
+    kubeadm = [binaries / "kubeadm", "init", "phase"]
+    log = files.log("kubeadm")
+    clients = files.root / "clients"
+    run([*kubeadm, "certs", "all", "--config", settings], log)
+    for phase in ("super-admin", "controller-manager", "scheduler"):
+        run([*kubeadm, "kubeconfig", phase, "--config", settings, "--kubeconfig-dir", clients], log)
+        # For programs beside the API server kubeadm writes the advertised address, which here leads nowhere.
+        conf = clients / f"{phase}.conf"
+        write_atomic(conf, conf.read_text().replace(f"https://{ADVERTISED}:", f"https://{ADDRESS}:"))
+    # "super-admin" is of the group system:masters; the plain "admin" waits for a role binding that kubeadm makes later.
+    (clients / "super-admin.conf").rename(files.kubeconfig)
+
+
+def _make_settings(files: Files) -> None:
+    """The two files that take the place of flags."""
+    policy = {
+        "apiVersion": "audit.k8s.io/v1",
+        "kind": "Policy",
+        "omitStages": ["RequestReceived"],
+        "rules": [
+            {
+                "level": "Metadata",
+                "resources": [
+                    {"group": "podrelay.dev"},
+                    {"group": "", "resources": ["pods", "pods/*", "events"]},
+                    {"group": "events.k8s.io", "resources": ["events"]},
+                    {"group": "coordination.k8s.io", "resources": ["leases"]},
+                ],
+            },
+            {"level": "None"},
+        ],
+    }
+    scheduler = {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": {"kubeconfig": str(files.client("scheduler")), "qps": 1000, "burst": 1000},
+        "leaderElection": {"leaderElect": False},
+        "enableProfiling": False,
+    }
+    write_atomic(files.root / "audit-policy.json", json.dumps(policy))
+    write_atomic(files.root / "scheduler.json", json.dumps(scheduler))
+
+
+def _start_all(files: Files, ports: Ports, binaries: Path) -> None:
+    commands = {
+        "etcd": etcd_flags(files, ports),
+        "kube-apiserver": apiserver_flags(files, ports),
+        "kube-controller-manager": controller_manager_flags(files, ports),
+        "kube-scheduler": scheduler_flags(files, ports),
+    }
+
+    def launch(program: str) -> None:
+        start(
+            [binaries / program, *commands[program]],
+            record=files.record(program),
+            log=files.log(program),
+            cwd=files.root,
+        )
+
+    def all_alive() -> None:
+        for program, process in _processes(files).items():
+            if process is not None and not process.alive():
+                log = files.log(program)
+                raise ClusterError(f"{program} ended. Its last words:\n{tail(log)}", f"The whole log is {log}")
+
+    def account() -> bool:
+        return kubectl.kubectl(files.kubeconfig, "get", "serviceaccount", "default", "--namespace=default") is not None
+
+    launch("etcd")
+    launch("kube-apiserver")
+    kubectl.wait_for(
+        "API server", lambda: kubectl.answers(files.kubeconfig, "/livez"), 60, still_possible=all_alive
+    )
+    launch("kube-controller-manager")
+    launch("kube-scheduler")
+    kubectl.wait_for("ready API server", lambda: kubectl.answers(files.kubeconfig), 60, still_possible=all_alive)
+    # The last thing that a test needs in order to create pods, and it comes from the controller manager.
+    kubectl.wait_for("service account in the namespace default", account, 60, still_possible=all_alive)
+    all_alive()
+
+
+def etcd_flags(files: Files, ports: Ports) -> list[str]:
+    """Etcd with TLS, as in real clusters; but it never waits for the disk."""
+    pki = files.pki / "etcd"
+    client, peer = f"https://{ADDRESS}:{ports.etcd}", f"https://{ADDRESS}:{ports.etcd_peer}"
+    return [
+        "--name=default",
+        f"--data-dir={files.root / 'etcd'}",
+        f"--listen-client-urls={client}",
+        f"--advertise-client-urls={client}",
+        f"--listen-peer-urls={peer}",
+        f"--initial-advertise-peer-urls={peer}",
+        f"--initial-cluster=default={peer}",
+        f"--cert-file={pki / 'server.crt'}",
+        f"--key-file={pki / 'server.key'}",
+        f"--trusted-ca-file={pki / 'ca.crt'}",
+        "--client-cert-auth",
+        f"--peer-cert-file={pki / 'peer.crt'}",
+        f"--peer-key-file={pki / 'peer.key'}",
+        f"--peer-trusted-ca-file={pki / 'ca.crt'}",
+        "--peer-client-cert-auth",
+        "--unsafe-no-fsync",
+        f"--quota-backend-bytes={8 * GIB}",
+        "--log-level=warn",
+    ]
+
+
+def apiserver_flags(files: Files, ports: Ports) -> list[str]:
+    """The API server as kubeadm sets it up, plus an audit log."""
+    pki = files.pki
+    return [
+        f"--bind-address={ADDRESS}",
+        f"--secure-port={ports.apiserver}",
+        f"--advertise-address={ADVERTISED}",
+        "--endpoint-reconciler-type=none",
+        f"--service-cluster-ip-range={SERVICES}",
+        "--allow-privileged=true",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--enable-bootstrap-token-auth=true",
+        "--profiling=false",
+        f"--etcd-servers=https://{ADDRESS}:{ports.etcd}",
+        f"--etcd-cafile={pki / 'etcd/ca.crt'}",
+        f"--etcd-certfile={pki / 'apiserver-etcd-client.crt'}",
+        f"--etcd-keyfile={pki / 'apiserver-etcd-client.key'}",
+        f"--client-ca-file={pki / 'ca.crt'}",
+        f"--tls-cert-file={pki / 'apiserver.crt'}",
+        f"--tls-private-key-file={pki / 'apiserver.key'}",
+        f"--kubelet-client-certificate={pki / 'apiserver-kubelet-client.crt'}",
+        f"--kubelet-client-key={pki / 'apiserver-kubelet-client.key'}",
+        f"--proxy-client-cert-file={pki / 'front-proxy-client.crt'}",
+        f"--proxy-client-key-file={pki / 'front-proxy-client.key'}",
+        f"--requestheader-client-ca-file={pki / 'front-proxy-ca.crt'}",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-username-headers=X-Remote-User",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={pki / 'sa.pub'}",
+        f"--service-account-signing-key-file={pki / 'sa.key'}",
+        f"--audit-policy-file={files.root / 'audit-policy.json'}",
+        f"--audit-log-path={files.audit_log}",
+        "--audit-log-maxsize=2000",  # MB: a test reads one file, so it is not rotated away below it
+        "--audit-log-maxbackup=1",
+    ]
+
+
+def controller_manager_flags(files: Files, ports: Ports) -> list[str]:
+    """All default controllers, on a larger budget of requests, as tests delete many namespaces."""
+    pki, client = files.pki, files.client("controller-manager")
+    return [
+        f"--bind-address={ADDRESS}",
+        f"--secure-port={ports.controller_manager}",
+        f"--kubeconfig={client}",
+        f"--authentication-kubeconfig={client}",
+        f"--authorization-kubeconfig={client}",
+        f"--root-ca-file={pki / 'ca.crt'}",
+        f"--service-account-private-key-file={pki / 'sa.key'}",
+        f"--cluster-signing-cert-file={pki / 'ca.crt'}",
+        f"--cluster-signing-key-file={pki / 'ca.key'}",
+        "--use-service-account-credentials=true",
+        "--controllers=*",
+        "--leader-elect=false",
+        "--profiling=false",
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
+    ]
+
+
+def scheduler_flags(files: Files, ports: Ports) -> list[str]:
+    """The default scheduler; its file of settings holds the rest."""
+    client = files.client("scheduler")
+    return [
+        f"--config={files.root / 'scheduler.json'}",
+        f"--bind-address={ADDRESS}",
+        f"--secure-port={ports.scheduler}",
+        f"--authentication-kubeconfig={client}",
+        f"--authorization-kubeconfig={client}",
+    ]
+
+
+def _processes(files: Files) -> dict[str, Process | None]:
+    """The recorded processes, by program; None for one without a record."""
+    return {program: Process.load(files.record(program)) for program in PROGRAMS}
+
+
+def _stop_all(files: Files) -> None:
+    found = _processes(files)
+    # Clients before servers, so that their logs do not end in complaints; etcd last, alone.
+    stop([process for program, process in found.items() if process is not None and program != "etcd"], patience=5)
+    stop([process for program, process in found.items() if process is not None and program == "etcd"])

@@ -1,0 +1,61 @@
+"""The `current` cluster: one that exists already, used by the kubeconfig context that the person names.
+
+It is never picked up by accident: there is no default context. The named context is copied, alone, into a kubeconfig of
+this checkout, so that switching contexts elsewhere later does not change which cluster tests run against.
+"""
+
+import shutil
+from typing import Final
+
+from cluster import kubectl
+from cluster.errors import ClusterError
+from cluster.model import Cluster
+from cluster.paths import Checkout, make_private, which, write_atomic
+from cluster.steps import ask, step
+from cluster.tools import tool
+
+KIND: Final = "current"
+
+
+def up(checkout: Checkout, context: str | None) -> Cluster:
+    """Check that the named context answers, and remember it."""
+    if not context:
+        raise ClusterError("Which cluster?", "Name the kubeconfig context: up current --context NAME")
+    program = which("kubectl") or str(tool("kubectl"))
+    selected = ["config", "view", "--minify", "--flatten", "--raw", f"--context={context}"]
+    copied = ask([program, *selected])
+    if copied is None:
+        known = (ask([program, "config", "get-contexts", "--output=name"]) or "").split()
+        raise ClusterError(f"There is no context {context}.", f"Known contexts: {', '.join(known) or 'none'}")
+    down(checkout)
+    kubeconfig = make_private(checkout.of(KIND)) / "kubeconfig"
+    write_atomic(kubeconfig, copied)
+    with step(f"ask the API server of context {context}"):
+        version = kubectl.version(kubeconfig)
+    if version is None:
+        down(checkout)
+        raise ClusterError(f"The cluster of context {context} does not answer.", "Is it up, and are you logged in?")
+    cluster = Cluster(
+        kind=KIND,
+        name=context,
+        kubeconfig=kubeconfig,
+        server=ask([program, "--kubeconfig", kubeconfig, "config", "view", "--output=jsonpath={..server}"]) or "?",
+        version=version,
+        bin=checkout.bin,
+    )
+    return cluster.save(checkout)
+
+
+def find(checkout: Checkout) -> Cluster | None:
+    """The remembered cluster, if it still answers."""
+    cluster = Cluster.load(checkout, KIND)
+    return cluster if cluster and kubectl.answers(cluster.kubeconfig, "/version") else None
+
+
+def down(checkout: Checkout) -> bool:
+    """Forget it; the cluster itself is left alone."""
+    folder = checkout.of(KIND)
+    if not folder.exists():
+        return False
+    shutil.rmtree(folder)
+    return True

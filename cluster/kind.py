@@ -1,0 +1,250 @@
+"""The `kind` cluster: one to three nodes as Docker containers, made by the stock kind program.
+
+The node image is kindest/node where that can be pulled. Elsewhere it is built on this host (see nodeimage).
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cluster import docker as daemons
+from cluster import kubectl, nodeimage, versions
+from cluster.docker import Docker
+from cluster.docker.private import apt_install
+from cluster.errors import ClusterError
+from cluster.model import Cluster
+from cluster.paths import Checkout, make_private, which, write_atomic
+from cluster.steps import ask, run, say, step
+from cluster.tools import tool
+
+KIND: Final = "kind"
+STOCK_IMAGE: Final = f"kindest/node:{versions.KUBERNETES}"
+API_PORT: Final = 6443
+
+
+def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None) -> Cluster:
+    """Bring the cluster up, or find that it is; nodes that were stopped are started again."""
+    if running := _revive(checkout):
+        if nodes not in {None, len(running.nodes)}:
+            raise ClusterError(
+                f"The cluster is up with {len(running.nodes)} node(s), not {nodes}.",
+                "Take it down first: python -m cluster down kind",
+            )
+        return running
+    program = tool("kind")
+    tool("kubectl")
+    down(checkout)
+    folder = make_private(checkout.of(KIND))
+    docker = daemons.up(checkout)
+    chosen = image or _node_image(docker)
+    address = str(docker.network.node_address) if docker.network else None
+    config, kubeconfig = folder / "config.json", folder / "kubeconfig"
+    write_atomic(config, json.dumps(kind_config(nodes or 1, address), indent=2))
+    create = [program, "create", "cluster", "--name", checkout.name, "--image", chosen, "--config", config]
+    try:
+        with step(f"create a cluster of {nodes or 1} node(s)", 25):
+            run([*create, "--kubeconfig", kubeconfig, "--retain"], _log(checkout), env=docker.env)
+        with step("wait for nodes and DNS"):
+            _wait_ready(kubeconfig, nodes or 1)
+    except ClusterError as error:
+        _export_logs(checkout, docker)
+        raise ClusterError(
+            error.message,
+            f"The nodes' logs are in {folder / 'logs'}. To start anew: python -m cluster down kind",
+        ) from error
+    return Cluster(
+        kind=KIND,
+        name=checkout.name,
+        kubeconfig=kubeconfig,
+        server=kubectl.kubectl(kubeconfig, "config", "view", "--output=jsonpath={..server}") or "?",
+        version=versions.KUBERNETES if image is None else kubectl.version(kubeconfig) or "?",
+        nodes=tuple(sorted(_states(checkout, docker))),
+        logs=folder / "logs",
+        docker_host=docker.host,
+        host_address=str(docker.network.host_address) if docker.network else _gateway(docker),
+        node_address=address or "127.0.0.1",
+        bin=checkout.bin,
+    ).save(checkout)
+
+
+def find(checkout: Checkout) -> Cluster | None:
+    """The cluster, if its daemon, all its nodes and its API server answer."""
+    cluster = Cluster.load(checkout, KIND)
+    docker = daemons.find(checkout) if cluster else None
+    if cluster is None or docker is None:
+        return None
+    states = _states(checkout, docker)
+    whole = all(states.get(node) == "running" for node in cluster.nodes)
+    return cluster if whole and kubectl.answers(cluster.kubeconfig) else None
+
+
+def down(checkout: Checkout) -> bool:
+    """Remove the nodes, the private daemon if there is one, and every file; says whether there was anything."""
+    docker = daemons.find(checkout)
+    containers = _states(checkout, docker) if docker else {}
+    if docker and containers:
+        docker.ask("rm", "--force", "--volumes", *containers, timeout=120)
+    private = checkout.docker.exists()
+    daemons.down(checkout)
+    folder = checkout.of(KIND)
+    if folder.exists():
+        shutil.rmtree(folder)
+        return True
+    return private or bool(containers)
+
+
+def load(checkout: Checkout, images: Sequence[str]) -> None:
+    """Copy images from Docker into the image store of every node."""
+    cluster, docker = find(checkout), daemons.find(checkout)
+    if cluster is None or docker is None:
+        raise ClusterError("The kind cluster is not up.", "Bring it up: python -m cluster up kind")
+    for image in images:
+        if docker.ask("image", "inspect", image) is None:
+            where = f"with DOCKER_HOST={docker.host}" if docker.host else "with the Docker daemon in use"
+            raise ClusterError(f"Docker has no image {image}.", f"Build it {where}, as `python -m cluster env` sets it.")
+    failures: list[str] = []
+    with step(f"load {', '.join(images)} into {len(cluster.nodes)} node(s)"):
+        threads = [
+            threading.Thread(target=_load_into, args=(docker, node, images, failures)) for node in cluster.nodes
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise ClusterError("\n".join(failures))
+
+
+def kind_config(nodes: int, address: str | None) -> dict[str, object]:
+    """The settings for kind: one control plane and workers.
+
+    Args:
+        nodes: How many nodes in all.
+        address: Where the API server is to be found; None leaves it to kind: a free port on loopback.
+    """
+    config: dict[str, object] = {
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "nodes": [{"role": "control-plane"}, *({"role": "worker"} for _ in range(nodes - 1))],
+    }
+    if address:
+        # kind would look for a free port itself, but it looks in the host's network; in ours every port is free.
+        config["networking"] = {"apiServerAddress": address, "apiServerPort": API_PORT}
+    return config
+
+
+def _revive(checkout: Checkout) -> Cluster | None:
+    """The cluster if it is up, or can be by starting its nodes again."""
+    cluster = Cluster.load(checkout, KIND)
+    docker = daemons.find(checkout) if cluster else None
+    if cluster is None or docker is None:
+        return None
+    states = _states(checkout, docker)
+    if not all(node in states for node in cluster.nodes):
+        return None
+    asleep = [node for node in cluster.nodes if states[node] != "running"]
+    if not asleep and kubectl.answers(cluster.kubeconfig):
+        return cluster
+    try:
+        with step(f"start {', '.join(asleep) or 'the cluster'} again"):
+            for node in asleep:
+                docker.ask("unpause" if states[node] == "paused" else "start", node)
+            _wait_ready(cluster.kubeconfig, len(cluster.nodes))
+    except ClusterError as error:
+        say(f"{error.message} It is made anew.")
+        return None
+    return cluster
+
+
+def _node_image(docker: Docker) -> str:
+    """The node image to use, in the daemon: what is there already, else from the cache, by pulling, or by building."""
+    ours = nodeimage.tag()
+    for image in (STOCK_IMAGE, ours):
+        if docker.ask("image", "inspect", image) is not None:
+            return image
+    if not nodeimage.built():
+        if _pull(docker):
+            return STOCK_IMAGE
+        say(f"{STOCK_IMAGE} cannot be pulled here, so a node image is built")
+        _prepare_build()
+        nodeimage.build()
+    with step("load the node image from the cache", 8):
+        return nodeimage.load(docker.program, docker.env)
+
+
+def _pull(docker: Docker) -> bool:
+    """Pull the stock node image. Whether a registry answers at all is asked first, as that is quick."""
+    with step("look for a registry that has the stock node image"):
+        if docker.ask("manifest", "inspect", STOCK_IMAGE, timeout=10) is None:
+            return False
+    with step(f"pull {STOCK_IMAGE}", 60):
+        return docker.ask("pull", "--quiet", STOCK_IMAGE, timeout=900) is not None
+
+
+def _prepare_build() -> None:
+    hint = f"Pull or load {STOCK_IMAGE} into Docker yourself, or name another image: up kind --node-image IMAGE"
+    if os.geteuid() != 0:
+        raise ClusterError("Building a node image takes root.", hint)
+    missing = set(nodeimage.missing_packages())
+    if missing and which("apt-get") is None:
+        raise ClusterError(f"Building a node image takes {', '.join(sorted(missing))}.", hint)
+    apt_install(missing)
+
+
+def _wait_ready(kubeconfig: Path, nodes: int) -> None:
+    conditions = '--output=jsonpath={.items[*].status.conditions[?(@.type=="Ready")].status}'
+    replicas = "--output=jsonpath={.status.availableReplicas}"
+
+    def nodes_ready() -> bool:
+        return (kubectl.kubectl(kubeconfig, "get", "nodes", conditions) or "").split() == ["True"] * nodes
+
+    def dns_ready() -> bool:
+        found = kubectl.kubectl(kubeconfig, "get", "deployment", "coredns", "--namespace=kube-system", replicas)
+        return bool(found and int(found) > 0)
+
+    kubectl.wait_for("ready API server", lambda: kubectl.answers(kubeconfig), 90)
+    kubectl.wait_for(f"{nodes} ready node(s)", nodes_ready, 120)
+    kubectl.wait_for("cluster DNS", dns_ready, 120)
+
+
+def _states(checkout: Checkout, docker: Docker) -> dict[str, str]:
+    """The state of each node's container, by name."""
+    label = f"label=io.x-k8s.kind.cluster={checkout.name}"
+    listed = docker.ask("ps", "--all", "--filter", label, "--format={{.Names}} {{.State}}") or ""
+    return dict(line.split(maxsplit=1) for line in listed.splitlines())
+
+
+def _gateway(docker: Docker) -> str | None:
+    """The host's address in the network that kind made."""
+    listed = docker.ask("network", "inspect", "kind", "--format={{range .IPAM.Config}}{{.Gateway}} {{end}}") or ""
+    return next((word for word in listed.split() if ":" not in word), None)
+
+
+def _load_into(docker: Docker, node: str, images: Sequence[str], failures: list[str]) -> None:
+    saved = subprocess.Popen([docker.program, "save", *images], env=docker.env, stdout=subprocess.PIPE)
+    taken = subprocess.run(
+        [docker.program, "exec", "--interactive", node, "ctr", "--namespace=k8s.io", "images", "import", "-"],
+        stdin=saved.stdout,
+        env=docker.env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if saved.stdout:
+        saved.stdout.close()
+    if saved.wait() != 0 or taken.returncode != 0:
+        failures.append(f"{node} did not take the images: {(taken.stderr or taken.stdout).strip()}")
+
+
+def _export_logs(checkout: Checkout, docker: Docker) -> None:
+    command = [tool("kind"), "export", "logs", "--name", checkout.name, checkout.of(KIND) / "logs"]
+    ask(command, env=docker.env, timeout=60)
+
+
+def _log(checkout: Checkout) -> Path:
+    return checkout.of(KIND) / "logs" / "kind.log"

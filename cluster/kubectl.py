@@ -1,0 +1,38 @@
+"""Ask an API server things, by kubectl and an explicit kubeconfig: never the person's own."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cluster.errors import ClusterError
+from cluster.steps import ask
+from cluster.tools import tool
+
+
+def kubectl(kubeconfig: Path, *arguments: str, timeout: float = 15) -> str | None:
+    """What kubectl prints, or None if it fails."""
+    return ask([tool("kubectl"), "--kubeconfig", kubeconfig, *arguments], timeout=timeout)
+
+
+def answers(kubeconfig: Path, path: str = "/readyz", timeout: float = 3) -> bool:
+    """Whether the API server is there and says that it is ready."""
+    return kubectl(kubeconfig, "get", "--raw", path, f"--request-timeout={timeout}s", timeout=timeout + 2) is not None
+
+
+def version(kubeconfig: Path) -> str | None:
+    """The version of the API server."""
+    answer = kubectl(kubeconfig, "get", "--raw", "/version", "--request-timeout=10s")
+    return str(json.loads(answer)["gitVersion"]) if answer else None
+
+
+def wait_for(
+    what: str, ready: Callable[[], bool], seconds: float, *, still_possible: Callable[[], object] = bool
+) -> None:
+    """Wait until something is so; `still_possible` raises as soon as it can no longer become so."""
+    deadline = time.monotonic() + seconds
+    while not ready():
+        still_possible()
+        if time.monotonic() > deadline:
+            raise ClusterError(f"After {seconds:.0f} s there was still no {what}.")
+        time.sleep(0.1)

@@ -1,0 +1,290 @@
+"""A node image for kind, built from Debian packages and our own build of Kubernetes.
+
+For hosts that cannot pull kindest/node. A node is a small Debian with systemd, containerd and the kubelet; the programs
+of the control plane, CoreDNS and `pause` wait inside it as images in containerd's store, under the names that kubeadm
+asks for. `rootfs/` holds every file that is not from a package, at its place.
+
+The result is a folder in the cache that `docker load` reads as a stream. It takes root: a root file system with foreign
+owners is made, and entered.
+"""
+
+import hashlib
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+from cluster import versions
+from cluster.errors import ClusterError
+from cluster.locks import lock
+from cluster.nodeimage import archive
+from cluster.nodeimage.archive import Image
+from cluster.paths import cache, which
+from cluster.steps import ask, run, say, step
+from cluster.tools import kubernetes, tool
+
+OURS = Path(__file__).resolve().parent
+ROOTFS = OURS / "rootfs"
+REGISTRY = "registry.k8s.io"
+_RECIPE = "1"  # raise it when this file changes what comes out
+
+PACKAGES = (
+    "systemd",
+    "dbus",
+    "containerd",
+    "runc",
+    "containernetworking-plugins",
+    "iptables",
+    "nftables",
+    "conntrack",
+    "iproute2",
+    "ethtool",
+    "kmod",
+    "mount",
+    "procps",
+    "e2fsprogs",
+    "ca-certificates",
+)
+DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+CNI_PLUGINS = {"bridge", "host-local", "loopback", "portmap"}
+
+# Packages bring what a node never uses. It matters, as the image is read anew by each new dockerd.
+SUPERFLUOUS = (
+    "usr/bin/containerd-shim",
+    "usr/bin/containerd-shim-runc-v1",
+    "usr/lib/*-linux-gnu/gconv",
+    "usr/lib/*-linux-gnu/perl",
+    "usr/share/doc",
+    "usr/share/info",
+    "usr/share/locale",
+    "usr/share/man",
+    "usr/share/perl",
+    "var/cache/apt",
+    "var/cache/debconf",
+    "var/lib/apt/lists",
+)
+
+ENABLED = ("containerd", "kubelet", "podnet")
+# What makes no sense in a container, or costs time at its start.
+MASKED = (
+    "systemd-binfmt.service",
+    "systemd-logind.service",
+    "systemd-udevd.service",
+    "systemd-udev-trigger.service",
+    "systemd-modules-load.service",
+    "systemd-networkd.service",
+    "getty.target",
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+)
+
+
+def tag() -> str:
+    """The image's name. It changes with all that the image is made of, so an old one is never taken for a new one."""
+    facts = [_RECIPE, versions.DEBIAN, versions.COREDNS, versions.PAUSE_TAG, versions.ETCD_TAG, kubernetes.version()]
+    content = hashlib.sha256("\n".join([*facts, *PACKAGES, *MASKED, *SUPERFLUOUS]).encode())
+    for path in sorted(OURS.rglob("*")):
+        if path.is_file() and path.suffix not in {".py", ".pyc"}:
+            content.update(str(path.relative_to(OURS)).encode() + path.read_bytes())
+    return f"podrelay/node:{versions.KUBERNETES}-{content.hexdigest()[:8]}"
+
+
+def folder() -> Path:
+    """Where the finished image is, or will be."""
+    return cache() / "nodeimage" / tag().partition(":")[2]
+
+
+def built() -> bool:
+    """Whether the image is in the cache."""
+    return folder().exists()
+
+
+def load(docker: str, env: dict[str, str]) -> str:
+    """Load the image from the cache into a Docker daemon; gives its name."""
+    contents = sorted(path.name for path in folder().iterdir())
+    reader = subprocess.Popen(["tar", "-C", str(folder()), "-c", *contents], stdout=subprocess.PIPE)
+    loader = subprocess.run(
+        [docker, "load", "--quiet"], stdin=reader.stdout, env=env, capture_output=True, text=True, check=False
+    )
+    if reader.stdout:
+        reader.stdout.close()
+    if reader.wait() != 0 or loader.returncode != 0:
+        raise ClusterError(
+            f"The node image could not be loaded into Docker: {loader.stderr.strip()}",
+            f"If the cache is damaged, remove {folder()} and try again.",
+        )
+    return tag()
+
+
+def build() -> None:
+    """Build the image into the cache, unless it is there."""
+    if built():
+        return
+    programs = {name: tool(name) for name in ("kubernetes", "coredns", "pause")}
+    with lock(cache() / "locks" / "nodeimage", "another build of the node image to end"):
+        if built():
+            return
+        work = cache() / "unfinished-nodeimage"
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        log = cache() / "logs" / "nodeimage.log"
+        log.unlink(missing_ok=True)
+        root = work / "root"
+        with step(f"node image: Debian {versions.DEBIAN} with systemd and containerd", 45):
+            _debian(root, log)
+        with step("node image: Kubernetes and its images", 25):
+            _lay_over(root, log, programs["kubernetes"])
+            images = work / "images.tar"
+            archive.write(images, _images(root, work, programs))
+            _preload(root, images, log)
+        with step("node image: pack", 10):
+            result = work / "result"
+            result.mkdir()
+            _pack(root, result, log)
+        folder().parent.mkdir(parents=True, exist_ok=True)
+        result.rename(folder())
+        shutil.rmtree(work)
+        say(f"kept in {folder()}")
+
+
+def missing_packages() -> list[str]:
+    """The Debian packages that the build needs and the host lacks."""
+    needed = {"mmdebstrap": which("mmdebstrap"), "debian-archive-keyring": DEBIAN_KEYS.exists()}
+    return [package for package, there in needed.items() if not there]
+
+
+def _debian(root: Path, log: Path) -> None:
+    command = [
+        "mmdebstrap",
+        "--quiet",
+        "--variant=minbase",
+        "--mode=root",
+        f"--include={','.join(PACKAGES)}",
+        "--dpkgopt=path-exclude=/usr/share/doc/*",
+        "--dpkgopt=path-exclude=/usr/share/man/*",
+        "--dpkgopt=path-exclude=/usr/share/locale/*",
+        versions.DEBIAN,
+        root,
+    ]
+    run(command, log, hint=f"It downloads Debian packages: can apt do that here? The whole log is {log}")
+    for pattern in SUPERFLUOUS:
+        for path in root.glob(pattern):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for plugin in (root / "usr/lib/cni").iterdir():
+        if plugin.name not in CNI_PLUGINS:
+            plugin.unlink()
+
+
+def _lay_over(root: Path, log: Path, kubernetes_binary: Path) -> None:
+    """Put our files and Kubernetes in."""
+    shutil.copytree(ROOTFS, root, dirs_exist_ok=True)
+    containerd = root / "etc/containerd/config.toml"
+    containerd.write_text(containerd.read_text().replace("@PAUSE@", versions.PAUSE_TAG))
+    (root / "kind/version").write_text(versions.KUBERNETES)
+    shutil.copy(kubernetes_binary, root / "usr/bin/k8s")
+    for program in ("kubeadm", "kubectl", "kubelet"):
+        _symlink(root / "usr/bin" / program, "k8s")
+    _symlink(root / "usr/sbin/init", "/usr/lib/systemd/systemd")
+    for needed in ("opt/cni", "var/lib/kubelet", "etc/kubernetes/manifests", "etc/cni/net.d"):
+        (root / needed).mkdir(parents=True, exist_ok=True)
+    _symlink(root / "opt/cni/bin", "/usr/lib/cni")
+    systemctl = ["chroot", root, "systemctl", "--quiet"]
+    run([*systemctl, "set-default", "multi-user.target"], log)
+    run([*systemctl, "mask", *MASKED], log)
+    run([*systemctl, "enable", *ENABLED], log)
+
+
+def _symlink(place: Path, target: str) -> None:
+    place.unlink(missing_ok=True)
+    place.symlink_to(target)
+
+
+def _images(root: Path, work: Path, programs: dict[str, Path]) -> list[Image]:
+    """The images that kubeadm asks for. All programs of Kubernetes are one image with five names."""
+    release = versions.KUBERNETES
+    kube, coredns, pause = (work / f"{name}.layer.tar" for name in ("kube", "coredns", "pause"))
+    components = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler")
+    with tarfile.open(kube, "w") as tar:
+        _add(tar, programs["kubernetes"], "usr/local/bin/k8s")
+        for name in components:
+            _add_link(tar, f"usr/local/bin/{name}", "k8s")
+        _add_packet_filters(tar, root)
+    for layer, name in ((coredns, "coredns"), (pause, "pause")):
+        with tarfile.open(layer, "w") as tar:
+            _add(tar, programs[name], name)
+    names = [f"{REGISTRY}/{name}:{release}" for name in components if name != "etcd"]
+    return [
+        Image([*names, f"{REGISTRY}/etcd:{versions.ETCD_TAG}"], kube, {"Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin"]}),
+        Image([f"{REGISTRY}/coredns/coredns:{versions.COREDNS}"], coredns, {"Entrypoint": ["/coredns"]}),
+        Image([f"{REGISTRY}/pause:{versions.PAUSE_TAG}"], pause, {"Entrypoint": ["/pause"]}),
+    ]
+
+
+def _add_packet_filters(tar: tarfile.TarFile, root: Path) -> None:
+    """The programs that kube-proxy calls, with the libraries that they load: taken from the node's own Debian."""
+    for name in ("bin", "sbin", "lib", "lib64"):
+        if (root / name).is_symlink():
+            _add_link(tar, name, f"usr/{name}")
+    inside = ["usr/sbin/xtables-nft-multi", "usr/sbin/conntrack", "usr/sbin/nft"]
+    inside += [str(path.relative_to(root)) for path in root.glob("usr/lib/*/xtables/*.so")]
+    listed = ask(["chroot", root, "ldd", *(f"/{name}" for name in inside)])
+    if listed is None:
+        raise ClusterError("ldd failed in the root of the node image.")
+    libraries = {word for line in listed.splitlines() for word in line.split() if word.startswith("/")}
+    libraries = {name.rstrip(":") for name in libraries}
+    for name in sorted({*(f"/{name}" for name in inside), *libraries}):
+        place = _inside(root, name)
+        _add(tar, root / place, place)
+    for family in ("iptables", "ip6tables"):
+        for suffix in ("", "-save", "-restore"):
+            _add_link(tar, f"usr/sbin/{family}{suffix}", "xtables-nft-multi")
+
+
+def _inside(root: Path, name: str) -> str:
+    """Where /lib/x really is below the root, seen from there: usr/lib/x.
+
+    Only the folders are followed, and one that links absolutely would lead out of the root: Debian's do not.
+    """
+    path = Path(name.lstrip("/"))
+    return str((root / path.parent).resolve().relative_to(root.resolve()) / path.name)
+
+
+def _add(tar: tarfile.TarFile, source: Path, name: str) -> None:
+    def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+        entry.uid = entry.gid = 0
+        entry.uname = entry.gname = ""
+        return entry
+
+    # A library is often a link to its versioned file: store the file itself under the name that is asked for.
+    tar.add(source.resolve(), name, filter=owned_by_root)
+
+
+def _add_link(tar: tarfile.TarFile, name: str, target: str) -> None:
+    entry = tarfile.TarInfo(name)
+    entry.type, entry.linkname = tarfile.SYMTYPE, target
+    tar.addfile(entry)
+
+
+def _preload(root: Path, images: Path, log: Path) -> None:
+    """Let the image's own containerd take the images in, in namespaces of its own, so that nothing of it stays."""
+    inside = [root / "run/preload.sh", root / "run/images.tar"]
+    shutil.copy(OURS / "preload.sh", inside[0])
+    images.rename(inside[1])
+    entered = 'mount -t proc proc "$1/proc" && exec chroot "$1" /bin/sh /run/preload.sh /run/images.tar'
+    run(["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", entered, "sh", root], log)
+    for path in inside:
+        path.unlink()
+
+
+def _pack(root: Path, result: Path, log: Path) -> None:
+    layer = result / "layer.tar"
+    run(["tar", "--numeric-owner", "--one-file-system", "-C", root, "-cf", layer, "."], log)
+    settings = {
+        "Env": ["container=docker", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+        "Entrypoint": ["/usr/local/bin/entrypoint", "/sbin/init"],
+        "StopSignal": "SIGRTMIN+3",
+    }
+    for name, content in archive.describe([Image([tag()], layer, settings)]).items():
+        (result / name).write_bytes(content)

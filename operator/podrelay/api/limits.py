@@ -1,0 +1,109 @@
+"""Limits that several parts hold at once: the CRDs, the runner, the operator, the gateway. Standard library only.
+
+Payloads are measured in bytes of their compact UTF-8 JSON, as they travel.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, Final
+
+KIB: Final = 1024
+
+PAYLOAD_BYTES: Final = 256 * KIB
+"""Input, output, error data: each at most this much. Webiny's orchestrator stops at 232 KiB, etcd near 1400 KiB."""
+STATUS_OUTPUT_BYTES: Final = 32 * KIB
+"""An output up to this size is copied into the status of the TaskRun; a larger one stays in its record."""
+TERMINATION_MESSAGE_BYTES: Final = 4096
+"""The kubelet cuts a longer termination message."""
+MAX_WAIT_SECONDS: Final = 30_672_000
+"""355 days, the longest delay and the longest wait between two iterations (as in Webiny)."""
+RUN_NAME_LENGTH: Final = 50
+MESSAGE_LENGTH: Final = 4096
+"""Messages for people: of answers, errors, aborts."""
+RECENT_MESSAGE_LENGTH: Final = 256
+RECENT_ITERATIONS: Final = 10
+MAX_ITERATIONS: Final = 10_000
+SAFE_INTEGER: Final = 2**63 - 1
+"""The API server keeps integers as 64 bits; larger ones would lose digits on the way."""
+
+
+class PayloadError(ValueError):
+    """A payload that cannot be stored without loss. The message names what, where and which limit."""
+
+
+def check_payload(value: Any, what: str) -> bytes:
+    """Return `value` as compact JSON, or say exactly why it cannot be stored.
+
+    Args:
+        value: what a task returned or a user gave; must be a JSON object.
+        what: the name for messages, for example `output`.
+
+    Raises:
+        PayloadError: not an object, not JSON, a number that JSON or 64 bits cannot hold, or more than 256 KiB.
+    """
+    if not isinstance(value, dict):
+        raise PayloadError(f"{what} must be a JSON object, not {type(value).__name__}")
+    for path, problem in _problems(value, what):
+        raise PayloadError(f"{path}: {problem}")
+    try:
+        data = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise PayloadError(f"{what} is not JSON: {error}") from error
+    if len(data) > PAYLOAD_BYTES:
+        raise PayloadError(
+            f"{what} has {len(data)} bytes as JSON, the limit is {PAYLOAD_BYTES}; "
+            "keep large data in a store of its own and pass a reference"
+        )
+    return data
+
+
+def _problems(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    # An explicit stack: a payload that is nested deeper than Python's recursion limit must end in a clear message.
+    stack = [(value, path, 0)]
+    while stack:
+        item, where, depth = stack.pop()
+        if depth > 200:
+            yield where, "nested more than 200 levels deep"
+        elif isinstance(item, bool) or item is None:
+            continue
+        elif isinstance(item, str):
+            if not _is_unicode(item):
+                yield where, "a string with a lone surrogate, which UTF-8 cannot hold"
+        elif isinstance(item, int):
+            if not -SAFE_INTEGER - 1 <= item <= SAFE_INTEGER:
+                yield where, f"the integer {_shorten(item)} needs more than 64 bits; send it as a string"
+        elif isinstance(item, float):
+            if not math.isfinite(item):
+                yield where, f"{item} is no JSON number; send null or a string"
+        elif isinstance(item, dict):
+            for key, child in item.items():
+                if not isinstance(key, str):
+                    yield where, f"the key {key!r} is {type(key).__name__}, JSON keys are strings"
+                elif not _is_unicode(key):
+                    yield where, "a key with a lone surrogate, which UTF-8 cannot hold"
+                else:
+                    stack.append((child, f"{where}.{key}", depth + 1))
+        elif isinstance(item, list | tuple):
+            stack.extend((child, f"{where}[{index}]", depth + 1) for index, child in enumerate(item))
+        else:
+            yield where, f"{type(item).__name__} is no JSON type"
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _shorten(number: int) -> str:
+    if number.bit_length() > 200:
+        return f"of {number.bit_length()} bits"
+    return str(number)
+
+
+def cut(text: str, length: int) -> str:
+    """Return `text`, cut to `length` characters with an ellipsis as the last one where it was longer."""
+    return text if len(text) <= length else text[: length - 1] + "…"

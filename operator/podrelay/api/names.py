@@ -1,0 +1,120 @@
+"""Every name that two parts of Podrelay have to agree on. Standard library only: the runner imports it.
+
+Custom resources are always addressed by group, version and plural, because other projects own kinds of the same name
+(Tekton has a `TaskRun` with plural `taskruns`).
+"""
+
+import re
+from typing import Final
+
+GROUP: Final = "podrelay.dev"
+VERSION: Final = "v1alpha1"
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+
+TASK_DEFINITIONS: Final = "taskdefinitions"
+TASK_RUNS: Final = "taskruns"
+TASK_ITERATIONS: Final = "taskiterations"
+
+# Labels, on pods and records alike.
+LABEL_RUN: Final = f"{GROUP}/run"
+LABEL_DEFINITION: Final = f"{GROUP}/definition"
+LABEL_ITERATION: Final = f"{GROUP}/iteration"
+LABEL_TRY: Final = f"{GROUP}/try"
+
+# Annotations of pods: what the planner has to know of a pod although its definition may have changed or gone since.
+ANNOTATION_ITERATION_TIMEOUT: Final = f"{GROUP}/iteration-timeout-seconds"
+ANNOTATION_PENDING_TIMEOUT: Final = f"{GROUP}/pending-timeout-seconds"
+ANNOTATION_NODE_LOST_TIMEOUT: Final = f"{GROUP}/node-lost-timeout-seconds"
+ANNOTATION_POD_CLEANUP: Final = f"{GROUP}/pod-cleanup"
+ANNOTATION_CONTAINER: Final = f"{GROUP}/container"
+ANNOTATION_ENDING_SINCE: Final = f"{GROUP}/ending-since"
+# Annotation of a record whose response the operator wrote for a pod that died: PodFailure or Timeout.
+ANNOTATION_CAUSE: Final = f"{GROUP}/cause"
+# Annotations of TaskRuns.
+ANNOTATION_CREATED_BY: Final = f"{GROUP}/created-by"
+ANNOTATION_RERUN_OF: Final = f"{GROUP}/rerun-of"
+
+TASK_CONTAINER: Final = "task"
+"""The container that does the work; the only container of a template may have another name."""
+
+RUNNER_SERVICE_ACCOUNT: Final = "podrelay-runner"
+"""The service account of task pods whose template names none."""
+
+EXIT_SUPERSEDED: Final = 75
+"""Exit code of a runner that must not run user code (EX_TEMPFAIL of sysexits.h): nothing is recorded, nothing counts."""
+
+TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
+
+# Environment of the task container, set by the operator.
+ENV_NAMESPACE: Final = "PODRELAY_NAMESPACE"
+ENV_RUN: Final = "PODRELAY_RUN"
+ENV_RUN_UID: Final = "PODRELAY_RUN_UID"
+ENV_DEFINITION: Final = "PODRELAY_DEFINITION"
+ENV_ITERATION: Final = "PODRELAY_ITERATION"
+ENV_TRY: Final = "PODRELAY_TRY"
+ENV_MAX_ITERATIONS: Final = "PODRELAY_MAX_ITERATIONS"
+ENV_POD_NAME: Final = "PODRELAY_POD_NAME"
+ENV_POD_UID: Final = "PODRELAY_POD_UID"
+ENV_NODE_NAME: Final = "PODRELAY_NODE_NAME"
+ENV_IMAGE: Final = "PODRELAY_IMAGE"
+ENV_ITERATION_TIMEOUT: Final = "PODRELAY_ITERATION_TIMEOUT_SECONDS"
+ENV_GRACE_PERIOD: Final = "PODRELAY_GRACE_PERIOD_SECONDS"
+ENV_STATE: Final = "PODRELAY_STATE"
+"""Name of the record whose response carries the state, empty for the first iteration."""
+ENV_CHECKPOINT: Final = "PODRELAY_CHECKPOINT"
+"""Name of the record of an earlier try of this iteration whose checkpoint is where this try starts, else empty."""
+ENV_FINAL_ATTEMPT: Final = "PODRELAY_FINAL_ATTEMPT"
+ENV_RECORD_LOGS: Final = "PODRELAY_RECORD_LOGS"
+ENV_INPUT: Final = "PODRELAY_INPUT"
+"""The input as JSON; only with reporting TerminationMessage."""
+
+CAMEL_CASE_ID: Final = r"^[a-z]+([A-Z][a-z]+|[A-Z]?[0-9]+)*[A-Z]?$"
+"""Ids that equal their own lodash.camelCase(), which is what Webiny asks of a definition's id."""
+
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]|[0-9]+")
+
+
+def is_camel_case(definition_id: str) -> bool:
+    """Tell whether `definition_id` may be the id of a TaskDefinition, for example `importProducts`."""
+    return re.fullmatch(CAMEL_CASE_ID, definition_id) is not None
+
+
+def definition_name(definition_id: str) -> str:
+    """Return the resource name for a definition's id: `importProducts` -> `import-products`.
+
+    A name that is in kebab-case already comes back unchanged, so that callers may take both spellings.
+    """
+    if "-" in definition_id:
+        return definition_id
+    return "-".join(word.lower() for word in _WORD.findall(definition_id))
+
+
+def pod_name(run: str, iteration: int, attempt: int) -> str:
+    """Return the name of the pod, and of its record, for one try of an iteration.
+
+    The last segment has no hyphen, so `run_of()` gets the run back and no two names collide.
+
+    Args:
+        run: name of the TaskRun, at most 50 characters.
+        iteration: 1 for the first call of run().
+        attempt: 1 for the first try of this iteration, then 1 + attempts + disruptions.
+    """
+    return f"{run}-i{iteration}" if attempt == 1 else f"{run}-i{iteration}t{attempt}"
+
+
+_ITERATION = re.compile(r"-i(\d+)(?:t\d+)?$")
+
+
+def iteration_of(record: str) -> int:
+    """Return the iteration that a record of this name is of; 0 for the record of a hook.
+
+    >>> iteration_of("shop-i12t3")
+    12
+    """
+    match = _ITERATION.search(record)
+    return int(match[1]) if match else 0
+
+
+def run_of(pod: str) -> str:
+    """Return the name of the TaskRun that a pod or record of this name belongs to."""
+    return pod.rsplit("-", 1)[0]

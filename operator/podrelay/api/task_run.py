@@ -1,0 +1,193 @@
+"""TaskRun: one piece of work. Users write its spec, the operator alone writes its status."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from podrelay.api import limits
+from podrelay.api.common import (
+    UID,
+    Conditions,
+    Count,
+    HookOutcomes,
+    Message,
+    Model,
+    ObjectName,
+    Payload,
+    Progress,
+    Reason,
+    ResourceName,
+    TaskError,
+    Timestamp,
+    cel,
+    extension,
+)
+
+Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Aborted"]
+FINISHED_PHASES = frozenset({"Succeeded", "Failed", "Aborted"})
+
+_FINISHED = (
+    "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase in ['Succeeded', 'Failed', 'Aborted']"
+)
+
+
+def _immutable(field: str) -> tuple[str, str]:
+    return (
+        f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
+        f"spec.{field} cannot be changed; create a new TaskRun",
+    )
+
+
+class Abort(Model):
+    """The wish that the run stops."""
+
+    message: Annotated[str, Field(max_length=1024)] | None = None
+    """Why, for people; shown as the run's message."""
+    cascade: bool = False
+    """Abort every unfinished descendant first."""
+
+
+class TaskRunSpec(Model):
+    """What is to be done. Only abort, suspend and ttlSecondsAfterFinished may change once the run exists."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            ("self.definition == oldSelf.definition", "spec.definition cannot be changed; create a new TaskRun"),
+            *map(_immutable, ("displayName", "input", "delaySeconds", "startAt", "parent")),
+            (
+                "!has(oldSelf.abort) || (has(self.abort) && self.abort == oldSelf.abort)",
+                "spec.abort cannot be changed or taken back once it is set",
+            ),
+            ("!has(self.delaySeconds) || !has(self.startAt)", "spec.delaySeconds and spec.startAt exclude each other"),
+        )
+    )
+
+    definition: ResourceName
+    """Name of the TaskDefinition in the same namespace, in kebab-case: import-products."""
+    display_name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
+    """Name for people. Absent: the definition's title."""
+    input: Payload | None = None
+    """What the task is to work on: a JSON object, at most 256 KiB, better below 10 KiB."""
+    delay_seconds: Annotated[int, Field(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
+    """Start this long after creation, at most 355 days."""
+    start_at: Timestamp | None = None
+    """Start not before this time."""
+    parent: ResourceName | None = None
+    """Name of the TaskRun that this one is a child of."""
+    abort: Abort | None = None
+    """Set it to stop the run: its pod gets SIGTERM and time to clean up, then the run is Aborted. Can be set until the
+    run is finished, and cannot be taken back. For example:
+    kubectl patch trun NAME --type merge -p '{"spec":{"abort":{"message":"wrong file"}}}'"""
+    suspend: bool = False
+    """Start no further pod while this is true; the current pod runs to its end."""
+    ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=315_360_000)] | None = None
+    """Delete the run this long after it has finished. Absent: what its definition says."""
+
+
+class CurrentPod(Model):
+    """The one pod that may run user code for this run."""
+
+    iteration: Count
+    """Which iteration it runs, from 1."""
+    try_: Annotated[Count, Field(alias="try")]
+    """Which pod of this iteration it is, from 1."""
+    pod_name: ObjectName
+    """Name of the pod, and of its record."""
+    pod_uid: Annotated[UID, Field(alias="podUID")]
+    """UID of the pod; a record with another one is ignored."""
+
+
+class RecentIteration(Model):
+    """One ended try, in short."""
+
+    iteration: Count
+    """Which iteration."""
+    try_: Annotated[Count, Field(alias="try")]
+    """Which pod of this iteration."""
+    pod_name: ObjectName
+    """Name of the pod and of the record with all details."""
+    answer: Literal["done", "continue", "error", "aborted", "disrupted"]
+    """How it ended."""
+    started_at: Timestamp | None = None
+    """When its container started."""
+    finished_at: Timestamp | None = None
+    """When it ended."""
+    message: Annotated[str, Field(max_length=limits.RECENT_MESSAGE_LENGTH)] | None = None
+    """What it said, cut at 256 characters."""
+
+
+class TaskRunStatus(Model):
+    """How far the run has come. Written by the operator only."""
+
+    phase: Phase | None = None
+    """Pending, Running (once the first pod exists), then for ever one of Succeeded, Failed, Aborted."""
+    reason: Reason | None = None
+    """Why it is in this phase, or what it waits for, in one CamelCase word."""
+    message: Message | None = None
+    """The same in words, and what to do where something is wrong."""
+    iterations: Count | None = None
+    """How many times run() has been called."""
+    max_iterations: Count | None = None
+    """How many calls the definition allowed when the last pod was made."""
+    attempts: Count | None = None
+    """Failed tries of the current iteration."""
+    disruptions: Count | None = None
+    """Pods that the current iteration lost to the cluster (drain, preemption, eviction, deletion)."""
+    started_at: Timestamp | None = None
+    """When the first pod was made."""
+    finished_at: Timestamp | None = None
+    """When the run reached its final phase."""
+    next_iteration_at: Timestamp | None = None
+    """When the next pod is due, while the run waits."""
+    current: CurrentPod | None = None
+    """The pod that works now, or worked last."""
+    last_record: ObjectName | None = None
+    """The TaskIteration that carries the state: what the next pod gets as its input."""
+    output: Payload | None = None
+    """The result, if it has at most 32 KiB."""
+    output_from: ObjectName | None = None
+    """The TaskIteration that holds the result, if it is larger."""
+    error: TaskError | None = None
+    """Why the run failed."""
+    progress: Progress | None = None
+    """How far the task says it has come; at most 15 seconds old."""
+    hooks: HookOutcomes | None = None
+    """How the lifecycle hooks ended."""
+    recent_iterations: (
+        Annotated[list[RecentIteration], Field(max_length=limits.RECENT_ITERATIONS), extension(list_type="atomic")]
+        | None
+    ) = None
+    """The newest 10 ended tries, newest first."""
+    observed_generation: Annotated[int, Field(ge=0)] | None = None
+    """The metadata.generation that this status answers."""
+    conditions: Conditions | None = None
+    """Succeeded (Unknown until finished), Reconciling and Stalled."""
+
+
+class TaskRun(Model):
+    """A TaskRun is one piece of background work. It runs in one pod after another: an iteration that answers continue
+    hands its state to the next pod, until one answers done, error or aborted."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                f"size(self.metadata.name) <= {limits.RUN_NAME_LENGTH} && !self.metadata.name.contains('.')",
+                f"metadata.name must be a DNS label of at most {limits.RUN_NAME_LENGTH} characters, "
+                "because names of pods are made from it",
+            ),
+            (
+                f"!({_FINISHED}) || (has(self.status) && has(self.status.phase) "
+                "&& self.status.phase == oldSelf.status.phase)",
+                "status.phase cannot change any more: the run is finished",
+            ),
+            (
+                f"!has(self.spec.abort) || has(oldSelf.spec.abort) || !({_FINISHED})",
+                "spec.abort cannot be set: the run is finished already",
+            ),
+        )
+    )
+
+    spec: TaskRunSpec
+    """What is to be done."""
+    status: TaskRunStatus | None = None
+    """How far the run has come. Written by the operator only."""

@@ -1,0 +1,178 @@
+"""Requests to the API server: JSON in, bytes out, errors typed, nothing retried.
+
+Whoever calls decides what an error means; a blind retry here could repeat a write that the caller would not want
+any more. Bodies come back as bytes, so that each caller decodes just what it needs.
+"""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import orjson
+
+from podrelay.kube import errors
+from podrelay.kube.config import Connection
+
+REQUEST_TIMEOUT_SECONDS = 5.0
+LIST_TIMEOUT_SECONDS = 60.0
+MAX_IN_FLIGHT = 16
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A kind of object, by the names that its URL is made of."""
+
+    group: str
+    version: str
+    plural: str
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Return the URL path of a collection or, with `name`, of an object."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        parts = [root]
+        if namespace:
+            parts.append(f"namespaces/{namespace}")
+        parts.append(self.plural)
+        if name:
+            parts.append(name)
+        if subresource:
+            parts.append(subresource)
+        return "/".join(parts)
+
+
+PODS = Resource("", "v1", "pods")
+LEASES = Resource("coordination.k8s.io", "v1", "leases")
+
+
+class Client:
+    """One API server, at most 16 requests at a time; watches have connections of their own.
+
+    Use it as an asynchronous context manager.
+    """
+
+    def __init__(self, connection: Connection, user_agent: str = "podrelay") -> None:
+        self.connection = connection
+        self._ssl: ssl.SSLContext | bool = connection.ssl_context or True
+        self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
+
+    async def __aenter__(self) -> Self:
+        self._requests = self._session(MAX_IN_FLIGHT)
+        self._watches = self._session(0)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._requests.close()
+        await self._watches.close()
+
+    def _session(self, limit: int) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=limit, ssl=self._ssl, keepalive_timeout=60)
+        return aiohttp.ClientSession(connector=connector, headers=self._headers, auto_decompress=True)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        params: dict[str, str] | None = None,
+        content_type: str = "application/json",
+        timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,  # noqa: ASYNC109 - bounds one request, waiting for a connection included
+    ) -> bytes:
+        """Send one request and return the body of its answer.
+
+        Raises:
+            ApiError: the API server refused; the subclass says how.
+            TimeoutError: no answer in time. A write may or may not have happened.
+            aiohttp.ClientError: the connection failed. The same holds.
+        """
+        headers = await self._authorization()
+        data = None
+        if body is not None:
+            data = orjson.dumps(body)
+            headers["Content-Type"] = content_type
+        timeout = aiohttp.ClientTimeout(total=timeout_seconds)
+        url = self.connection.server + path
+        async with self._requests.request(
+            method, url, data=data, params=params, headers=headers, timeout=timeout
+        ) as response:
+            content = await response.read()
+            if response.status >= 400:
+                raise errors.from_response(response.status, content, response.headers.get("Retry-After"))
+            return content
+
+    async def stream(self, path: str, params: dict[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
+        """Yield the lines of a watch until the server ends it.
+
+        Raises:
+            ApiError: the API server refused the watch.
+            TimeoutError: nothing came for `silence_seconds`.
+            aiohttp.ClientError: the connection failed.
+        """
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS, sock_read=silence_seconds)
+        url = self.connection.server + path
+        async with self._watches.get(
+            url, params=params, headers=await self._authorization(), timeout=timeout
+        ) as response:
+            if response.status >= 400:
+                raise errors.from_response(response.status, await response.read(), response.headers.get("Retry-After"))
+            # Lines are put together here: StreamReader.readline() refuses those beyond its buffer, and a record has up to 700 KiB.
+            pending = bytearray()
+            async for chunk in response.content.iter_any():
+                pending += chunk
+                *lines, rest = pending.split(b"\n")
+                pending = bytearray(rest)
+                for line in lines:
+                    if line:
+                        yield bytes(line)
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
+        """Return the object as the API server has it now (a quorum read)."""
+        return await self.request("GET", resource.path(namespace, name))
+
+    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False) -> bytes:
+        """Create an object and return it."""
+        params = {"dryRun": "All"} if dry_run else None
+        return await self.request("POST", resource.path(namespace), body=body, params=params)
+
+    async def replace(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> bytes:
+        """Replace an object, with its resourceVersion as the condition, and return it."""
+        return await self.request("PUT", resource.path(namespace, name), body=body)
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Any,
+        *,
+        subresource: str | None = None,
+        content_type: str = MERGE_PATCH,
+    ) -> bytes:
+        """Patch an object and return it. A metadata.resourceVersion in the patch makes it conditional."""
+        path = resource.path(namespace, name, subresource)
+        return await self.request("PATCH", path, body=body, content_type=content_type)
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None
+    ) -> bytes:
+        """Delete the object with this UID, and only in this version where one is given (else ConflictError)."""
+        preconditions = {"uid": uid}
+        if resource_version is not None:
+            preconditions["resourceVersion"] = resource_version
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
+        body["propagationPolicy"] = "Background"
+        return await self.request("DELETE", resource.path(namespace, name), body=body)
+
+    async def _authorization(self) -> dict[str, str]:
+        token = self.connection.token
+        # A credential plugin may take seconds, which the loop must not wait for; a thread for each request costs 50 us.
+        value = await asyncio.to_thread(token) if self.connection.token_blocks else token()
+        return {"Authorization": f"Bearer {value}"} if value else {}

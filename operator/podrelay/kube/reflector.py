@@ -1,0 +1,176 @@
+"""Keeps a cache equal to a collection of the API server: list once, then watch, for ever.
+
+What it must never do: lose a deletion (a relist reports what vanished), poll, or end. Every failure is waited out with
+backoff and jitter; an expired resource version (410) leads to a new list at once.
+"""
+
+import asyncio
+import logging
+import random
+from typing import Any, Generic, Protocol, TypeVar
+
+import aiohttp
+import msgspec
+
+from podrelay.api.errors import PodrelayError
+from podrelay.kube.client import LIST_TIMEOUT_SECONDS, Client, Resource
+from podrelay.kube.errors import ApiError, GoneError
+
+log = logging.getLogger(__name__)
+
+PAGE_SIZE = 500
+WATCH_SECONDS = (290, 580)
+"""The server ends a watch after a random time in this range, as client-go asks it to (5 to 10 minutes)."""
+SILENCE_SECONDS = 90.0
+"""A watch is dead when nothing came for this long: the server sends a bookmark about once a minute."""
+BACKOFF_SECONDS = (0.2, 30.0)
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    resource_version: str = ""
+
+
+class _ListMetadata(msgspec.Struct, rename="camel"):
+    resource_version: str
+    continue_: str = msgspec.field(default="", name="continue")
+
+
+class _List(msgspec.Struct):
+    metadata: _ListMetadata
+    items: list[msgspec.Raw] = []
+
+
+class _Event(msgspec.Struct):
+    type: str
+    object: msgspec.Raw
+
+
+class _Bookmark(msgspec.Struct):
+    metadata: _Metadata
+
+
+class _Status(msgspec.Struct):
+    code: int = 0
+    reason: str = ""
+    message: str = ""
+
+
+class KubernetesObject(Protocol):
+    """What a projection must have to be reflected: `metadata.resource_version`."""
+
+    @property
+    def metadata(self) -> Any:
+        """Identity of the object."""
+
+
+T = TypeVar("T", bound=KubernetesObject)
+
+
+class Sink(Protocol[T]):
+    """Where a reflector puts what it sees. Called from the event loop; must not block."""
+
+    def replace(self, objects: list[T], resource_version: str) -> None:
+        """Take the whole collection as of `resource_version`; what is not in it has gone."""
+
+    def apply(self, obj: T) -> None:
+        """Take one object that was added or changed."""
+
+    def remove(self, obj: T) -> None:
+        """Take the last state of an object that has gone."""
+
+
+class Reflector(Generic[T]):
+    """Reflects one collection into a sink.
+
+    Args:
+        client: the API server.
+        resource: which kind of object.
+        kind: the msgspec projection to decode into; what it lacks is never kept in memory.
+        sink: receives the objects.
+        namespace: one namespace, or None for all.
+        selector: a label selector, evaluated by the server.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        resource: Resource,
+        kind: type[T],
+        sink: Sink[T],
+        *,
+        namespace: str | None = None,
+        selector: str | None = None,
+    ) -> None:
+        self.synced = asyncio.Event()
+        self._client = client
+        self._path = resource.path(namespace)
+        self._params = {"labelSelector": selector} if selector else {}
+        self._sink = sink
+        self._name = resource.plural
+        self._decode = msgspec.json.Decoder(kind).decode
+        self._decode_list = msgspec.json.Decoder(_List).decode
+        self._decode_event = msgspec.json.Decoder(_Event).decode
+
+    async def run(self) -> None:
+        """Reflect until cancelled."""
+        version: str | None = None
+        failures = 0
+        while True:
+            try:
+                if version is None:
+                    version = await self._list()
+                    self.synced.set()
+                async for seen in self._watch(version):
+                    version, failures = seen, 0
+            except GoneError:
+                version = None
+                log.info("resource version too old, listing again", extra={"resource": self._name})
+            except (PodrelayError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+                failures += 1
+                await self._wait_after(error, failures)
+
+    async def _wait_after(self, error: Exception, failures: int) -> None:
+        shortest, longest = BACKOFF_SECONDS
+        delay = min(longest, shortest * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        if isinstance(error, ApiError) and error.retry_after is not None:
+            delay = max(delay, error.retry_after)
+        log.warning(
+            "watch interrupted: %s",
+            str(error) or type(error).__name__,
+            extra={"resource": self._name, "retry_seconds": round(delay, 1)},
+        )
+        await asyncio.sleep(delay)
+
+    async def _list(self) -> str:
+        objects: list[T] = []
+        params = {**self._params, "limit": str(PAGE_SIZE)}
+        while True:
+            body = await self._client.request("GET", self._path, params=params, timeout_seconds=LIST_TIMEOUT_SECONDS)
+            page = self._decode_list(body)
+            objects += map(self._decode, page.items)
+            if not page.metadata.continue_:
+                break
+            params["continue"] = page.metadata.continue_
+        self._sink.replace(objects, page.metadata.resource_version)
+        return page.metadata.resource_version
+
+    async def _watch(self, version: str) -> Any:
+        params = {
+            **self._params,
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(random.randint(*WATCH_SECONDS)),  # noqa: S311 - spreads the load
+        }
+        async for line in self._client.stream(self._path, params, SILENCE_SECONDS):
+            event = self._decode_event(line)
+            if event.type == "BOOKMARK":
+                yield msgspec.json.decode(event.object, type=_Bookmark).metadata.resource_version
+            elif event.type == "ERROR":
+                status = msgspec.json.decode(event.object, type=_Status)
+                kind = GoneError if status.code == 410 else ApiError
+                raise kind(status.code, status.reason, status.message)
+            else:
+                obj = self._decode(event.object)
+                (self._sink.remove if event.type == "DELETED" else self._sink.apply)(obj)
+                yield obj.metadata.resource_version

@@ -1,0 +1,153 @@
+"""Why a pod ended without an answer, or does not start, in words for people. Pure functions over a pod."""
+
+import signal
+from dataclasses import dataclass
+from typing import Final
+
+from podrelay.api import limits, names
+from podrelay.reconciler.objects import ContainerTerminated, Pod
+
+POD_FAILURE: Final = "PodFailure"
+TIMEOUT: Final = "Timeout"
+ERROR: Final = "Error"
+
+_NORMAL_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
+_KUBELET_DISRUPTIONS = frozenset(
+    {
+        "Evicted",
+        "Preempting",
+        "NodeShutdown",
+        "Terminated",
+        "Shutdown",
+        "NodeAffinity",
+        "NodeLost",
+        "UnexpectedAdmissionError",
+        "OutOfcpu",
+        "OutOfmemory",
+        "OutOfpods",
+        "OutOfephemeral-storage",
+    }
+)
+"""Reasons of pods that a kubelet failed for the node's sake (pkg/kubelet of Kubernetes 1.35), not for the task's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a try failed: `cause` decides about a retry, `code` is for programs, `message` for people."""
+
+    cause: str
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a pod does not start yet."""
+
+    reason: str
+    message: str
+
+
+def disruption_of(pod: Pod) -> str | None:
+    """Return in words why the cluster, not the task, ended this pod; None if it was not the cluster."""
+    if pod.status.phase != "Failed":
+        return None
+    if pod.status.reason in _KUBELET_DISRUPTIONS:
+        return f"pod {pod.metadata.name} was ended by its node: {pod.status.reason} {pod.status.message}".strip()
+    for condition in pod.status.conditions:
+        if condition.type == "DisruptionTarget" and condition.status == "True":
+            return f"pod {pod.metadata.name} was disrupted: {condition.reason} {condition.message}".strip()
+    return None
+
+
+def is_left_behind(pod: Pod) -> bool:
+    """Tell whether the pod was declared failed for its node's absence, so that its containers may still run."""
+    return any(
+        condition.type == "DisruptionTarget" and condition.status == "True" and condition.reason == "DeletionByPodGC"
+        for condition in pod.status.conditions
+    )
+
+
+def failure_of(pod: Pod) -> Failure:
+    """Return why this ended pod counts as a failed try."""
+    annotations = pod.metadata.annotations
+    terminated = pod.task.terminated
+    if pod.status.reason == "DeadlineExceeded" or annotations.ending_since is not None:
+        if terminated is None and not pod.has_started:
+            return pending_timeout(pod)
+        return iteration_timeout(pod)
+    if terminated is None:
+        return Failure(
+            POD_FAILURE,
+            pod.status.reason or "PodFailed",
+            f"pod {pod.metadata.name} failed before its container {annotations.container} started: "
+            f"{pod.status.reason} {pod.status.message}".rstrip(": "),
+        )
+    return _container_failure(annotations.container, terminated)
+
+
+def iteration_timeout(pod: Pod) -> Failure:
+    """Return the failure of a pod that ran for too long."""
+    seconds = pod.metadata.annotations.iteration_timeout
+    return Failure(
+        TIMEOUT,
+        "IterationTimeout",
+        f"iteration timed out after {seconds} s; let the task answer continue in time, or raise iterationTimeoutSeconds",
+    )
+
+
+def pending_timeout(pod: Pod) -> Failure:
+    """Return the failure of a pod that never started."""
+    problem = pending_problem(pod)
+    why = f": {problem.reason}: {problem.message}" if problem else ""
+    return Failure(
+        POD_FAILURE,
+        problem.reason if problem else "PendingTimeout",
+        limits.cut(
+            f"pod did not start within {pod.metadata.annotations.pending_timeout} s{why}", limits.MESSAGE_LENGTH
+        ),
+    )
+
+
+def pending_problem(pod: Pod) -> Problem | None:
+    """Return what keeps the pod from starting, or None where it is just on its way."""
+    for condition in pod.status.conditions:
+        if condition.type == "PodScheduled" and condition.status == "False":
+            return Problem(condition.reason or "Unschedulable", condition.message)
+    for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
+        waiting = status.state.waiting
+        if waiting is not None and waiting.reason not in _NORMAL_WAITS:
+            return Problem(waiting.reason, f"container {status.name}: {waiting.message or waiting.reason}")
+    return None
+
+
+def _container_failure(container: str, terminated: ContainerTerminated) -> Failure:
+    code = terminated.exit_code
+    if terminated.reason == "OOMKilled":
+        message = f"container {container} was killed because it used more memory than its limit (OOMKilled)"
+        return Failure(POD_FAILURE, "OOMKilled", message)
+    if terminated.reason in {"ContainerCannotRun", "StartError"}:
+        message = f"container {container} could not be started: {terminated.message}"
+        return Failure(POD_FAILURE, terminated.reason, limits.cut(message, limits.MESSAGE_LENGTH))
+    if code > 128 or terminated.signal:
+        number = terminated.signal or code - 128
+        message = f"container {container} was killed by {_signal_name(number)} (exit code {code})"
+        return Failure(POD_FAILURE, "Killed", message + _last_line(terminated))
+    message = f"container {container} ended with exit code {code} without an answer"
+    if code == 0:
+        message += "; is podrelay-runner its command?"
+    if code == names.EXIT_SUPERSEDED:
+        message = f"container {container} refused to run (exit code {code}), but nothing has superseded it"
+    return Failure(POD_FAILURE, f"ExitCode{code}", message + _last_line(terminated))
+
+
+def _last_line(terminated: ContainerTerminated) -> str:
+    lines = terminated.message.strip().splitlines()
+    return limits.cut(f": {lines[-1].strip()}", 1024) if lines else ""
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

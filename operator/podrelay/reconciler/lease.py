@@ -1,0 +1,198 @@
+"""Leadership by one Lease: of several replicas only the holder plans and writes.
+
+Expiry is judged by this machine's boot clock since the Lease was last seen to change, never by its timestamps, which are
+another machine's. The boot clock goes on while the machine sleeps, so a holder that was suspended knows that it is late.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final
+
+import aiohttp
+import msgspec
+
+from podrelay.api.errors import PodrelayError
+from podrelay.kube.client import LEASES, Client
+from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
+from podrelay.reconciler.permissions import Permission
+
+log = logging.getLogger(__name__)
+
+PERMISSIONS: Final = (Permission("coordination.k8s.io", ("leases",), ("get", "create", "update"), own_namespace=True),)
+
+DEFAULT_DURATION_SECONDS: Final = 15.0
+RENEW_SHARE: Final = 1 / 3
+"""The holder renews after this share of the duration,"""
+GIVE_UP_SHARE: Final = 2 / 3
+"""and stops being the holder when it could not for this share."""
+RETRY_SECONDS: Final = 2.0
+
+
+def boot_clock() -> float:
+    """Return seconds of the clock that runs from boot on, sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class LeadershipLostError(PodrelayError):
+    """This replica is not, or not long enough, the holder of the Lease."""
+
+    reason: ClassVar[str] = "LeadershipLost"
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    acquire_time: str | None = None
+    renew_time: str | None = None
+    lease_transitions: int | None = None
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    resource_version: str
+
+
+class _Lease(msgspec.Struct):
+    metadata: _Metadata
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+
+
+class LeaderElection:
+    """Gets and keeps the Lease.
+
+    Args:
+        client: the API server.
+        namespace: where the Lease is.
+        name: its name.
+        identity: who we are; unique to this process.
+        duration_seconds: a Lease that has not changed for so long may be taken over.
+        clock: seconds, never going back.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        name: str,
+        identity: str,
+        duration_seconds: float = DEFAULT_DURATION_SECONDS,
+        clock: Callable[[], float] = boot_clock,
+    ) -> None:
+        self.held = asyncio.Event()
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._duration = duration_seconds
+        self._clock = clock
+        self._renewed_at = float("-inf")
+        self._seen: tuple[str, float] | None = None
+
+    def require(self, seconds: float) -> None:
+        """Return if the Lease is ours for at least `seconds` more.
+
+        Raises:
+            LeadershipLostError: it is not.
+        """
+        left = self._renewed_at + self._duration - self._clock()
+        if not self.held.is_set() or left < seconds:
+            raise LeadershipLostError(f"the Lease {self._namespace}/{self._name} is not ours for {seconds:g} s more")
+
+    async def run(self) -> None:
+        """Get the Lease, keep it, and return when it is lost."""
+        while not await self._attempt(self._acquire):
+            await asyncio.sleep(min(RETRY_SECONDS, self._duration / 3))
+        log.info("leading", extra={"lease": f"{self._namespace}/{self._name}", "identity": self._identity})
+        self.held.set()
+        try:
+            await self._keep()
+        finally:
+            self.held.clear()
+        log.error("leadership lost", extra={"lease": f"{self._namespace}/{self._name}"})
+
+    async def release(self) -> None:
+        """Give the Lease back, so that another replica need not wait for its expiry."""
+        if self._renewed_at == float("-inf"):
+            return
+        self.held.clear()
+        await self._attempt(self._give_back)
+
+    async def _keep(self) -> None:
+        while self._clock() - self._renewed_at < self._duration * GIVE_UP_SHARE:
+            if await self._attempt(self._renew):
+                await asyncio.sleep(self._duration * RENEW_SHARE)
+            else:
+                await asyncio.sleep(min(RETRY_SECONDS, self._duration / 10))
+
+    async def _attempt(self, step: Callable[[], Any]) -> bool:
+        try:
+            return bool(await step())
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            log.warning("lease request failed: %s", str(error) or type(error).__name__)
+            return False
+
+    async def _acquire(self) -> bool:
+        try:
+            lease = await self._get()
+        except NotFoundError:
+            return await self._write(None)
+        holder = lease.spec.holder_identity
+        version = lease.metadata.resource_version
+        if self._seen is None or self._seen[0] != version:
+            self._seen = (version, self._clock())
+        expired = self._clock() - self._seen[1] >= (lease.spec.lease_duration_seconds or self._duration)
+        if holder and holder != self._identity and not expired:
+            return False
+        return await self._write(lease)
+
+    async def _renew(self) -> bool:
+        lease = await self._get()
+        if lease.spec.holder_identity != self._identity:
+            self._renewed_at = float("-inf")  # somebody else has it: give up at once
+            return False
+        return await self._write(lease)
+
+    async def _give_back(self) -> bool:
+        lease = await self._get()
+        if lease.spec.holder_identity == self._identity:
+            lease.spec.holder_identity = ""
+            await self._put(lease)
+        return True
+
+    async def _get(self) -> _Lease:
+        body = await self._client.get(LEASES, self._namespace, self._name)
+        return msgspec.json.decode(body, type=_Lease)
+
+    async def _write(self, lease: _Lease | None) -> bool:
+        started, now = self._clock(), datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        spec = lease.spec if lease else _Spec()
+        if spec.holder_identity != self._identity:
+            spec.acquire_time = now
+            spec.lease_transitions = (spec.lease_transitions or 0) + (1 if lease else 0)
+        spec.holder_identity = self._identity
+        spec.lease_duration_seconds = max(1, round(self._duration))
+        spec.renew_time = now
+        try:
+            await (self._put(lease) if lease else self._create(spec))
+        except (ConflictError, AlreadyExistsError):
+            return False
+        self._renewed_at = started  # from before the request: it may have taken effect at once
+        return True
+
+    async def _put(self, lease: _Lease) -> None:
+        body = self._manifest(lease.spec)
+        body["metadata"]["resourceVersion"] = lease.metadata.resource_version
+        await self._client.replace(LEASES, self._namespace, self._name, body)
+
+    async def _create(self, spec: _Spec) -> None:
+        await self._client.create(LEASES, self._namespace, self._manifest(spec))
+
+    def _manifest(self, spec: _Spec) -> dict[str, Any]:
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self._name, "namespace": self._namespace},
+            "spec": {key: value for key, value in msgspec.to_builtins(spec).items() if value is not None},
+        }

@@ -1,0 +1,202 @@
+"""Puts the operator together and runs it: `podrelay operator`."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine, Sized
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+import uvloop
+
+from podrelay.api.errors import PodrelayError
+from podrelay.kube import config
+from podrelay.kube.client import PODS, Client
+from podrelay.kube.reflector import Reflector
+from podrelay.reconciler import health, logs, metrics, readiness
+from podrelay.reconciler.app import KopfShell
+from podrelay.reconciler.executor import Executor
+from podrelay.reconciler.lease import LeaderElection
+from podrelay.reconciler.loop import ReconcileLoop
+from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.queue import WorkQueue
+from podrelay.reconciler.resources import POD_SELECTOR, TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+from podrelay.reconciler.store import Key, Store
+from podrelay.reconciler.view import Settings
+
+log = logging.getLogger(__name__)
+
+ENV_DIE_BEFORE_WRITE: Final = "PODRELAY_TEST_DIE_BEFORE_WRITE"
+"""For tests of crashes: the number of the write that the operator does not live to see."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the operator until SIGTERM or SIGINT; return the exit code: 0 after a signal, 1 otherwise."""
+    logs.configure(as_json=arguments.log_format == "json", verbose=arguments.verbose)
+    try:
+        return uvloop.run(_Operator(arguments).run())
+    except PodrelayError as error:
+        print(f"podrelay operator: {error}", file=sys.stderr)
+        return 1
+
+
+@dataclass(frozen=True)
+class _Reflection:
+    """The reflectors, and whether all of them have listed once."""
+
+    reflectors: tuple[Reflector[Any], ...]
+
+    @property
+    def is_synced(self) -> bool:
+        return all(reflector.synced.is_set() for reflector in self.reflectors)
+
+    async def wait_synced(self) -> None:
+        for reflector in self.reflectors:
+            await reflector.synced.wait()
+
+
+class _Operator:
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._connection = config.load(arguments.kubeconfig, arguments.context)
+        self._namespaces = tuple(arguments.namespace)
+        self._reviews: set[Key] = set()
+
+    async def run(self) -> int:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with Client(self._connection, "podrelay-operator") as client, self._parts(client) as (lease, work):
+            tasks = [asyncio.create_task(part) for part in work]
+            stopping = asyncio.create_task(stop.wait())
+            done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*tasks, stopping):
+                task.cancel()
+            results = await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            if stop.is_set():
+                # Everything has stopped writing: another replica may begin at once.
+                await lease.release()
+                log.info("stopped")
+                return 0
+            for error in results:
+                if isinstance(error, Exception):
+                    log.error("ended by %s: %s", type(error).__name__, _innermost(error))
+            log.error("%d part(s) ended unasked; the process ends so that it can be started anew", len(done))
+            return 1
+
+    @contextlib.asynccontextmanager
+    async def _parts(self, client: Client) -> AsyncIterator[tuple[LeaderElection, list[Coroutine[Any, Any, None]]]]:
+        arguments = self._arguments
+        loop = asyncio.get_running_loop()
+        queue: WorkQueue[Key] = WorkQueue()
+        ttl = timedelta(days=arguments.default_ttl_days) if arguments.default_ttl_days else None
+        store = Store(queue.add, Settings(default_ttl=ttl))
+        lease = LeaderElection(
+            client,
+            arguments.lease_namespace or self._connection.namespace,
+            arguments.lease_name,
+            f"{socket.gethostname()}_{secrets.token_hex(4)}",
+            arguments.lease_duration,
+        )
+        die_before = os.environ.get(ENV_DIE_BEFORE_WRITE)
+        executor = Executor(client, store, lease, die_before_write=int(die_before) if die_before else None)
+        reflection = self._reflection(client, store)
+        kopf_shell = KopfShell(
+            self._connection,
+            self._namespaces,
+            run_seen=lambda key: _call_soon(loop, queue.add, key),
+            definition_seen=lambda key: _call_soon(loop, self._review_soon, client, store, lease, key),
+        )
+        runner, address = await health.serve(arguments.listen, lambda: reflection.is_synced)
+        self._export(store, queue, lease)
+        log.info(
+            "operator started",
+            extra={
+                "server": self._connection.server,
+                "namespaces": ",".join(self._namespaces) or "all",
+                "listen": address,
+            },
+        )
+        try:
+            yield (
+                lease,
+                [
+                    *(reflector.run() for reflector in reflection.reflectors),
+                    lease.run(),
+                    self._work(store, executor, queue, lease, reflection),
+                    kopf_shell.run(),
+                ],
+            )
+        finally:
+            kopf_shell.stop()
+            await runner.cleanup()
+
+    def _reflection(self, client: Client, store: Store) -> _Reflection:
+        reflectors: list[Reflector[Any]] = []
+        for namespace in self._namespaces or (None,):
+            reflectors += (
+                Reflector(client, TASK_DEFINITIONS, TaskDefinition, store.definitions, namespace=namespace),
+                Reflector(client, TASK_RUNS, TaskRun, store.runs, namespace=namespace),
+                Reflector(client, TASK_ITERATIONS, Record, store.records, namespace=namespace),
+                Reflector(client, PODS, Pod, store.pods, namespace=namespace, selector=POD_SELECTOR),
+            )
+        return _Reflection(tuple(reflectors))
+
+    async def _work(
+        self,
+        store: Store,
+        executor: Executor,
+        queue: WorkQueue[Key],
+        lease: LeaderElection,
+        reflection: _Reflection,
+    ) -> None:
+        # A plan on half of the facts could start a pod that is there already.
+        await reflection.wait_synced()
+        log.info("caches filled", extra={"runs": len(store.runs), "pods": len(store.pods)})
+        await lease.held.wait()
+        await ReconcileLoop(store, executor, queue).run()
+
+    def _review_soon(self, client: Client, store: Store, lease: LeaderElection, key: Key) -> None:
+        if key in self._reviews:
+            return
+        self._reviews.add(key)
+        task = asyncio.create_task(self._review(client, store, lease, key))
+        task.add_done_callback(lambda _: self._reviews.discard(key))
+
+    async def _review(self, client: Client, store: Store, lease: LeaderElection, key: Key) -> None:
+        await lease.held.wait()
+        definition = store.definition(key.namespace, key.name)
+        if definition is None:
+            return
+        try:
+            await readiness.review(client, definition)
+        except (PodrelayError, OSError, TimeoutError) as error:
+            log.warning("definition not reviewed: %s", error, extra={"definition": str(key)})
+
+    def _export(self, store: Store, queue: WorkQueue[Key], lease: LeaderElection) -> None:
+        metrics.QUEUE_DEPTH.set_function(lambda: len(queue))
+        metrics.LEADING.set_function(lambda: float(lease.held.is_set()))
+        for kind in ("runs", "pods", "records", "definitions"):
+            metrics.CACHED.labels(kind).set_function(partial(_size, getattr(store, kind)))
+
+
+def _innermost(error: BaseException) -> BaseException:
+    return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: Any) -> None:
+    """Call `function` in `loop` from another thread; while the process ends there may be no loop to call it in."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function, *arguments)
+
+
+def _size(collection: Sized) -> float:
+    return float(len(collection))

@@ -1,0 +1,369 @@
+"""What the operator keeps of each object: projections that skip everything nobody here reads.
+
+Payloads (inputs, outputs, checkpoints) are never kept; 10,000 runs have to fit into memory.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from podrelay.api import names
+
+
+class _Struct(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
+    pass
+
+
+class OwnerReference(_Struct, frozen=True):
+    """The object that another one belongs to."""
+
+    kind: str
+    name: str
+    uid: str
+    controller: bool = False
+
+
+class Metadata(_Struct, frozen=True):
+    """Identity of an object."""
+
+    name: str
+    namespace: str
+    uid: str
+    resource_version: str
+    creation_timestamp: datetime
+    generation: int = 0
+    deletion_timestamp: datetime | None = None
+    owner_references: tuple[OwnerReference, ...] = ()
+
+    def owner_run(self) -> OwnerReference | None:
+        """Return the TaskRun that owns this object, if one does."""
+        return next((owner for owner in self.owner_references if owner.kind == "TaskRun"), None)
+
+
+# --- TaskRun ---------------------------------------------------------------------------------------------------------
+
+
+class Abort(_Struct, frozen=True):
+    """The wish that a run stops."""
+
+    message: str | None = None
+    cascade: bool = False
+
+
+class TaskRunSpec(_Struct, frozen=True):
+    """What a run is to do, without its input."""
+
+    definition: str
+    delay_seconds: int | None = None
+    start_at: datetime | None = None
+    parent: str | None = None
+    abort: Abort | None = None
+    suspend: bool = False
+    ttl_seconds_after_finished: int | None = None
+
+
+class Current(_Struct, frozen=True):
+    """The one pod that may run user code for a run."""
+
+    iteration: int
+    try_: int = msgspec.field(name="try")
+    pod_name: str
+    pod_uid: str = msgspec.field(name="podUID")
+
+
+class TaskError(_Struct, frozen=True):
+    """Why a task failed. `data` stays where it is."""
+
+    message: str
+    code: str | None = None
+
+
+class Progress(_Struct, frozen=True):
+    """How far a task says it has come."""
+
+    percent: float | None = None
+    message: str | None = None
+    at: datetime | None = None
+
+
+class RecentIteration(_Struct, frozen=True):
+    """One ended try, in short."""
+
+    iteration: int
+    try_: int = msgspec.field(name="try")
+    pod_name: str
+    answer: str
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    message: str | None = None
+
+
+class Condition(_Struct, frozen=True):
+    """One aspect of a resource's state."""
+
+    type: str
+    status: str
+    reason: str
+    last_transition_time: datetime
+    message: str = ""
+    observed_generation: int | None = None
+
+
+class TaskRunStatus(_Struct, frozen=True):
+    """How far a run has come, without its output. Decides everything together with pods and records."""
+
+    phase: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    iterations: int | None = None
+    max_iterations: int | None = None
+    attempts: int = 0
+    disruptions: int = 0
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    next_iteration_at: datetime | None = None
+    current: Current | None = None
+    last_record: str | None = None
+    output_from: str | None = None
+    error: TaskError | None = None
+    progress: Progress | None = None
+    recent_iterations: tuple[RecentIteration, ...] = ()
+    observed_generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    def condition(self, kind: str) -> Condition | None:
+        """Return the condition of this type, if there is one."""
+        return next((condition for condition in self.conditions if condition.type == kind), None)
+
+
+class TaskRun(_Struct, frozen=True):
+    """One piece of work."""
+
+    metadata: Metadata
+    spec: TaskRunSpec
+    status: TaskRunStatus = TaskRunStatus()
+
+
+# --- TaskDefinition --------------------------------------------------------------------------------------------------
+
+
+class RetryPolicy(_Struct, frozen=True):
+    """Whether and when a failed try is repeated."""
+
+    limit: int = 0
+    initial_seconds: int = 10
+    factor: float = 2.0
+    max_seconds: int = 600
+    on: tuple[str, ...] = ("Error", "PodFailure", "Timeout")
+
+
+class TaskDefinitionSpec(_Struct, frozen=True):
+    """What can run and how its pods are made."""
+
+    id: str
+    template: dict[str, Any]
+    max_iterations: int = 50
+    record_logs: bool = True
+    iteration_timeout_seconds: int = 900
+    pending_timeout_seconds: int = 900
+    abort_grace_period_seconds: int = 60
+    node_lost_timeout_seconds: int = 600
+    retry: RetryPolicy = RetryPolicy()
+    disruption_retries: int = 3
+    ttl_seconds_after_finished: int | None = None
+    pod_cleanup: str = "OnSuccess"
+    reporting: str = "API"
+    input_schema: dict[str, Any] | None = None
+
+
+class TaskDefinitionStatus(_Struct, frozen=True):
+    """What the operator found out about a definition."""
+
+    observed_generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
+
+
+class TaskDefinition(_Struct, frozen=True):
+    """What can run."""
+
+    metadata: Metadata
+    spec: TaskDefinitionSpec
+    status: TaskDefinitionStatus = TaskDefinitionStatus()
+
+
+# --- TaskIteration ---------------------------------------------------------------------------------------------------
+
+
+class Present(_Struct, frozen=True):
+    """Stands for an object of which only the existence matters."""
+
+
+class Response(_Struct, frozen=True):
+    """The head of an answer."""
+
+    status: str
+    message: str | None = None
+    wait_seconds: float | None = None
+    wait_until: datetime | None = None
+    error: TaskError | None = None
+    output: Present | None = None
+
+
+class RecordAnnotations(msgspec.Struct, frozen=True, rename={"cause": names.ANNOTATION_CAUSE}):
+    """What the operator notes on a record that it writes for a pod."""
+
+    cause: str | None = None
+
+
+class RecordMetadata(Metadata, frozen=True):
+    """Identity of a record, and who wrote its response."""
+
+    annotations: RecordAnnotations = RecordAnnotations()
+
+
+class Record(_Struct, frozen=True):
+    """The record of one try, without its payloads."""
+
+    metadata: RecordMetadata
+    run_name: str
+    iteration: int
+    try_: int = msgspec.field(name="try")
+    pod_name: str
+    pod_uid: str = msgspec.field(name="podUID")
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    response: Response | None = None
+    checkpoint: Present | None = None
+    progress: Progress | None = None
+
+
+# --- Pod -------------------------------------------------------------------------------------------------------------
+
+
+class PodAnnotations(
+    msgspec.Struct,
+    frozen=True,
+    rename={
+        "iteration_timeout": names.ANNOTATION_ITERATION_TIMEOUT,
+        "pending_timeout": names.ANNOTATION_PENDING_TIMEOUT,
+        "node_lost_timeout": names.ANNOTATION_NODE_LOST_TIMEOUT,
+        "pod_cleanup": names.ANNOTATION_POD_CLEANUP,
+        "container": names.ANNOTATION_CONTAINER,
+        "ending_since": names.ANNOTATION_ENDING_SINCE,
+    },
+):
+    """What a pod carries with it of the definition that it was made from, and since when it is being ended."""
+
+    iteration_timeout: str = "900"
+    pending_timeout: str = "900"
+    node_lost_timeout: str = "600"
+    pod_cleanup: str = "OnSuccess"
+    container: str = names.TASK_CONTAINER
+    ending_since: str | None = None
+
+
+class PodMetadata(Metadata, frozen=True):
+    """Identity of a pod."""
+
+    labels: dict[str, str] = {}
+    annotations: PodAnnotations = PodAnnotations()
+
+
+class ContainerWaiting(_Struct, frozen=True):
+    """A container that has not started."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerRunning(_Struct, frozen=True):
+    """A container that runs."""
+
+    started_at: datetime | None = None
+
+
+class ContainerTerminated(_Struct, frozen=True):
+    """A container that has ended."""
+
+    exit_code: int = 0
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ContainerState(_Struct, frozen=True):
+    """Exactly one of the three, or none for a container that nobody has looked at yet."""
+
+    waiting: ContainerWaiting | None = None
+    running: ContainerRunning | None = None
+    terminated: ContainerTerminated | None = None
+
+
+class ContainerStatus(_Struct, frozen=True):
+    """What the kubelet says about a container."""
+
+    name: str
+    state: ContainerState = ContainerState()
+
+
+class PodCondition(_Struct, frozen=True):
+    """One aspect of a pod's state."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+class PodSpec(_Struct, frozen=True):
+    """What matters of a pod's spec."""
+
+    node_name: str = ""
+    active_deadline_seconds: int | None = None
+    termination_grace_period_seconds: int = 30
+
+
+class PodStatus(_Struct, frozen=True):
+    """What the cluster says about a pod."""
+
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    start_time: datetime | None = None
+    conditions: tuple[PodCondition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class Pod(_Struct, frozen=True):
+    """One pod of a run."""
+
+    metadata: PodMetadata
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def task(self) -> ContainerState:
+        """State of the container that does the work."""
+        name = self.metadata.annotations.container
+        return next(
+            (status.state for status in self.status.container_statuses if status.name == name), ContainerState()
+        )
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the pod has ended for good."""
+        return self.status.phase in {"Succeeded", "Failed"}
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the container that does the work has ever run, as far as anybody said."""
+        return self.task.running is not None or self.task.terminated is not None
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the container that does the work cannot run any more."""
+        return self.is_terminal or self.task.terminated is not None

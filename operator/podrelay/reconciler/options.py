@@ -1,0 +1,54 @@
+"""Command-line flags of `podrelay operator`, without anything that is slow to import."""
+
+import argparse
+import os
+from pathlib import Path
+
+DEFAULT_TTL_DAYS = 90
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the operator's flags to `parser`."""
+    cluster = parser.add_argument_group("which cluster")
+    cluster.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, in a pod its service account")
+    cluster.add_argument("--context", help="context of the kubeconfig; default: its current one")
+    cluster.add_argument(
+        "--namespace",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="watch this namespace only; can be given several times; default: all",
+    )
+    lease = parser.add_argument_group("leadership")
+    lease.add_argument(
+        "--lease-namespace",
+        default=os.environ.get("POD_NAMESPACE", ""),
+        metavar="NAME",
+        help="where the Lease is; default: $POD_NAMESPACE, else the namespace of the context",
+    )
+    lease.add_argument("--lease-name", default="podrelay-operator", metavar="NAME", help="default: %(default)s")
+    lease.add_argument(
+        "--lease-duration",
+        type=float,
+        default=15.0,
+        metavar="SECONDS",
+        help="another replica takes over when the Lease has not changed for so long; default: %(default)g",
+    )
+    behaviour = parser.add_argument_group("behaviour")
+    behaviour.add_argument(
+        "--default-ttl-days",
+        type=float,
+        default=DEFAULT_TTL_DAYS,
+        metavar="DAYS",
+        help="finished runs are deleted after so many days where nothing else is said, 0: never; default: %(default)g",
+    )
+    behaviour.add_argument(
+        "--listen",
+        default="127.0.0.1:8080",
+        metavar="HOST:PORT",
+        help="address of /healthz, /readyz and /metrics; port 0: a free one; default: %(default)s",
+    )
+    behaviour.add_argument(
+        "--log-format", choices=("text", "json"), default="text", help="how log lines look; default: %(default)s"
+    )
+    behaviour.add_argument("--verbose", action="store_true", help="debug log lines too")

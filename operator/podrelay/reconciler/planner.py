@@ -1,0 +1,662 @@
+"""What happens next to a TaskRun. The whole state machine, and nothing else: no I/O, no clock, no randomness.
+
+`plan(view, now)` is called by the reconcile loop again and again, after every event and every action, and by the property
+tests with thousands of random histories. It is level-based: it looks at what is, never at what has just happened, so a
+plan that was carried out halfway, or twice, leads to the same end.
+
+Where a run stands is told by three fields of its status: `lastRecord` (the answer that was applied last), `attempts` and
+`disruptions` of the iteration after it. From them follows the name of the one pod that is due (`_target`). If that pod
+has been made it holds the baton (`_tenure`), and its facts decide (`_hold`); if not, it is made or waited for (`_start`).
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from podrelay.api import limits, names
+from podrelay.reconciler import causes
+from podrelay.reconciler.conditions import stalled_since, with_conditions
+from podrelay.reconciler.objects import (
+    Current,
+    Pod,
+    RecentIteration,
+    Record,
+    TaskError,
+    TaskRunStatus,
+)
+from podrelay.reconciler.view import (
+    Action,
+    ConfirmGone,
+    CreatePod,
+    DeletePod,
+    DeleteRun,
+    EndPod,
+    Gone,
+    Plan,
+    Target,
+    View,
+    WriteRecord,
+)
+
+FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
+_UNKNOWN_PENDING_TIMEOUT: Final = 900
+_UNKNOWN_DISRUPTION_RETRIES: Final = 3
+_NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Tenure:
+    """The pod that holds the baton, as far as it is known: perhaps only its UID, or only its record."""
+
+    target: Target
+    uid: str
+    pod: Pod | None
+    record: Record | None
+    gone: Gone | None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the container that does the work cannot run any more."""
+        return self.pod.is_released if self.pod is not None else self.gone is not None
+
+
+def plan(view: View, now: datetime) -> Plan:
+    """Return what follows from `view` at the time `now` (aware, UTC)."""
+    run = view.run
+    if run.metadata.deletion_timestamp is not None:
+        return Plan()  # Kubernetes' garbage collection takes pods and records.
+    if run.status.phase in FINISHED:
+        return _finished(view, now)
+    following = _unfinished(view, now)
+    if following.actions or (following.status is not None and following.status != run.status):
+        return following
+    return _with_housekeeping(view, now, following)
+
+
+def _unfinished(view: View, now: datetime) -> Plan:
+    tenure = _tenure(view, _target(view, view.run.status))
+    if tenure is None:
+        return _start(view, now, view.run.status)
+    return _hold(view, now, tenure)
+
+
+# --- whose turn it is ------------------------------------------------------------------------------------------------
+
+
+def _target(view: View, status: TaskRunStatus) -> Target:
+    iteration = names.iteration_of(status.last_record or "") + 1
+    try_ = 1 + status.attempts + status.disruptions
+    checkpoints = [
+        record
+        for record in view.records
+        if record.iteration == iteration
+        and record.try_ < try_
+        and record.checkpoint is not None
+        and _belongs(view, record)
+    ]
+    newest = max(checkpoints, key=lambda record: record.try_, default=None)
+    retry_limit = view.definition.spec.retry.limit if view.definition else 0
+    return Target(
+        iteration=iteration,
+        try_=try_,
+        name=names.pod_name(view.run.metadata.name, iteration, try_),
+        state=status.last_record,
+        checkpoint=newest.metadata.name if newest else None,
+        is_final_attempt=status.attempts >= retry_limit,
+    )
+
+
+def _tenure(view: View, target: Target) -> _Tenure | None:
+    pod = next((pod for pod in view.pods if pod.metadata.name == target.name and _belongs(view, pod)), None)
+    record = next((r for r in view.records if r.metadata.name == target.name and _belongs(view, r)), None)
+    current = view.run.status.current
+    if current is not None and (current.iteration, current.try_) == (target.iteration, target.try_):
+        uid = current.pod_uid
+    elif record is not None and (pod is None or record.response is not None):
+        # The operator died between making the pod and saying so in the status, and the pod has ended since.
+        uid = record.pod_uid
+    elif pod is not None:
+        uid = pod.metadata.uid
+    else:
+        return None
+    return _Tenure(
+        target,
+        uid,
+        pod if pod is not None and pod.metadata.uid == uid else None,
+        record if record is not None and record.pod_uid == uid else None,
+        view.gone.get(uid),
+    )
+
+
+def _belongs(view: View, obj: Pod | Record) -> bool:
+    owner = obj.metadata.owner_run()
+    return owner is not None and owner.uid == view.run.metadata.uid
+
+
+# --- a pod is due: make it, or say what it waits for ------------------------------------------------------------------
+
+
+def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
+    """Make the next pod; `status` tells where the run stands, and is written once the pod exists."""
+    target = _target(view, status)
+    pod = next((pod for pod in view.pods if pod.metadata.name == target.name), None)
+    if pod is not None and _belongs(view, pod):
+        return Plan(status=_running(view, now, status, target, pod))
+    abort = view.run.spec.abort
+    if abort is not None:
+        return _finish(view, now, status, "Aborted", "Aborted", abort.message or "Task aborted.")
+    due = _due(view, status)
+    if due is not None and due > now:
+        return _wait(view, now, status, _reason_of_wait(status), f"next pod at {_clock(due)}", due)
+    if view.run.spec.suspend:
+        return _wait(view, now, status, "Suspended", "set spec.suspend to false to go on", None)
+    if view.definition is None:
+        name = view.run.spec.definition
+        return _stall(
+            view, now, status, "DefinitionNotFound", f'there is no TaskDefinition "{name}" in this namespace; create it'
+        )
+    if pod is not None or any(r.metadata.name == target.name and not _belongs(view, r) for r in view.records):
+        message = f"{target.name} exists already and does not belong to this run; delete it"
+        return _stall(view, now, status, "NameTaken", message)
+    failure = view.start_failure
+    if failure is not None and failure.pod_name == target.name and failure.retry_at > now:
+        return _stall(view, now, status, failure.reason, failure.message, failure.since, failure.retry_at)
+    return Plan(actions=(CreatePod(target),))
+
+
+def _due(view: View, status: TaskRunStatus) -> datetime | None:
+    if status.next_iteration_at is not None or status.current is not None or status.last_record is not None:
+        return status.next_iteration_at
+    spec = view.run.spec
+    if spec.delay_seconds:
+        return view.run.metadata.creation_timestamp + timedelta(seconds=spec.delay_seconds)
+    return spec.start_at
+
+
+def _reason_of_wait(status: TaskRunStatus) -> str:
+    if status.attempts:
+        return "Retrying"
+    if status.disruptions:
+        return "Disrupted"
+    return "Waiting" if status.last_record else "Delayed"
+
+
+def _wait(view: View, now: datetime, status: TaskRunStatus, reason: str, message: str, until: datetime | None) -> Plan:
+    phase = status.phase or "Pending"
+    shown = _shown(view, now, status, phase, reason, message, current=None, next_iteration_at=until)
+    return Plan(status=shown, requeue_at=until)
+
+
+def _stall(
+    view: View,
+    now: datetime,
+    status: TaskRunStatus,
+    reason: str,
+    message: str,
+    since: datetime | None = None,
+    retry_at: datetime | None = None,
+) -> Plan:
+    """Say that nothing can start, and why; fail when it has lasted for pendingTimeoutSeconds."""
+    seconds = view.definition.spec.pending_timeout_seconds if view.definition else _UNKNOWN_PENDING_TIMEOUT
+    began = stalled_since(view.run.status, _camel(reason)) or since or now
+    deadline = began + timedelta(seconds=seconds)
+    if now >= deadline:
+        failed = f"no pod could be started within {seconds} s: {message}"
+        return _finish(view, now, status, "Failed", reason, failed, error=TaskError(failed, _camel(reason)))
+    phase = status.phase or "Pending"
+    shown = _shown(view, now, status, phase, reason, message, stalled=True, current=None, next_iteration_at=None)
+    return Plan(status=shown, requeue_at=min(deadline, retry_at) if retry_at else deadline)
+
+
+# --- a pod holds the baton --------------------------------------------------------------------------------------------
+
+
+def _hold(view: View, now: datetime, tenure: _Tenure) -> Plan:
+    pod, record = tenure.pod, tenure.record
+    if pod is None and tenure.gone is None:
+        return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))
+    if view.run.spec.abort is not None:
+        return _abort(view, now, tenure, view.run.spec.abort.message)
+    if record is not None and record.response is not None:
+        return _answered(view, now, tenure, record)
+    if pod is None:
+        return _lost(view, now, tenure)
+    if pod.metadata.deletion_timestamp is not None:
+        return _terminating(view, now, tenure, pod)
+    if pod.is_released:
+        return _ended_without_answer(view, now, tenure, pod)
+    if pod.has_started:
+        return _working(view, now, tenure, pod)
+    return _pending(view, now, tenure, pod)
+
+
+def _answered(view: View, now: datetime, tenure: _Tenure, record: Record) -> Plan:
+    if not tenure.has_ended:
+        assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
+        overdue = (record.finished_at or now) + view.settings.answer_grace
+        if now >= overdue:
+            return _ending(view, now, tenure, tenure.pod)
+        status = _running(view, now, view.run.status, tenure.target, tenure.pod)
+        return Plan(status=status, requeue_at=overdue)
+    return _apply_answer(view, now, tenure, record)
+
+
+def _pending(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
+    seconds = int(pod.metadata.annotations.pending_timeout)
+    deadline = pod.metadata.creation_timestamp + timedelta(seconds=seconds)
+    if now >= deadline:
+        return _ending(view, now, tenure, pod)
+    problem = causes.pending_problem(pod)
+    status = _running(view, now, view.run.status, tenure.target, pod)
+    if problem is not None:
+        status = _shown(view, now, status, "Running", problem.reason, problem.message, stalled=True)
+    return Plan(status=status, requeue_at=deadline)
+
+
+def _working(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
+    started = (pod.task.running.started_at if pod.task.running else None) or pod.metadata.creation_timestamp
+    deadline = started + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
+    if now >= deadline:
+        return _ending(view, now, tenure, pod)
+    status = _running(view, now, view.run.status, tenure.target, pod)
+    requeue = deadline
+    progress = tenure.record.progress if tenure.record else None
+    if progress is not None and progress != status.progress:
+        shown_at = status.progress.at if status.progress else None
+        due = shown_at + view.settings.progress_interval if shown_at else now
+        if now >= due:
+            status = msgspec.structs.replace(status, progress=progress)
+        else:
+            requeue = min(requeue, due)
+    return Plan(status=status, requeue_at=requeue)
+
+
+def _terminating(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
+    """Somebody deletes the pod. It may still answer, and it is not replaced before it is gone."""
+    return _ending(view, now, tenure, pod)
+
+
+def _ended_without_answer(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
+    if _is_superseded(view, tenure):
+        return _disrupted(view, now, tenure, f"another pod named {tenure.target.name} has run before", now)
+    disruption = causes.disruption_of(pod)
+    if disruption is not None:
+        may_still_run = causes.is_left_behind(pod)
+        return _disrupted(view, now, tenure, disruption, now + view.settings.force_gone_grace if may_still_run else now)
+    failure = causes.failure_of(pod)
+    return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, failure.message, failure.code, failure.cause),))
+
+
+def _is_superseded(view: View, tenure: _Tenure) -> bool:
+    """Tell whether another pod of this name has written the record.
+
+    The runner ends with exit code 75 when it finds such a record, but it is not believed without it.
+    """
+    return any(record.metadata.name == tenure.target.name and record.pod_uid != tenure.uid for record in view.records)
+
+
+def _lost(view: View, now: datetime, tenure: _Tenure) -> Plan:
+    """The pod is gone and left no answer."""
+    assert tenure.gone is not None  # noqa: S101 - _hold has asked before
+    last = tenure.gone.last
+    if _is_superseded(view, tenure):
+        return _disrupted(view, now, tenure, f"another pod named {tenure.target.name} has run before", now)
+    if last is not None and last.metadata.annotations.ending_since is not None:
+        failure = causes.iteration_timeout(last)
+    elif last is not None and not last.has_started and _pending_deadline(last) <= now:
+        failure = causes.pending_timeout(last)
+    else:
+        safe = last is not None and (last.is_released or not last.has_started)
+        not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace
+        return _disrupted(view, now, tenure, f"pod {tenure.target.name} was deleted", not_before)
+    return Plan(actions=(WriteRecord(tenure.target, tenure.uid, last, failure.message, failure.code, failure.cause),))
+
+
+def _pending_deadline(pod: Pod) -> datetime:
+    return pod.metadata.creation_timestamp + timedelta(seconds=int(pod.metadata.annotations.pending_timeout))
+
+
+def _disrupted(view: View, now: datetime, tenure: _Tenure, message: str, not_before: datetime) -> Plan:
+    """The cluster, not the task, ended the pod: the same iteration again, not counted as an attempt."""
+    status = view.run.status
+    allowed = view.definition.spec.disruption_retries if view.definition else _UNKNOWN_DISRUPTION_RETRIES
+    recent = _remember(status, tenure, "disrupted", message, now)
+    if status.disruptions >= allowed:
+        failed = f"{message}; this iteration has lost {status.disruptions + 1} pods, disruptionRetries allows {allowed}"
+        status = msgspec.structs.replace(status, recent_iterations=recent)
+        return _finish(view, now, status, "Failed", "Disrupted", failed, error=TaskError(failed, "Disrupted"))
+    following = msgspec.structs.replace(
+        status,
+        disruptions=status.disruptions + 1,
+        next_iteration_at=not_before if not_before > now else None,
+        current=None,
+        recent_iterations=recent,
+    )
+    return _start(view, now, following)
+
+
+# --- an answer is applied ---------------------------------------------------------------------------------------------
+
+
+def _apply_answer(view: View, now: datetime, tenure: _Tenure, record: Record) -> Plan:
+    response = record.response
+    assert response is not None  # noqa: S101 - the caller has looked
+    message = response.message or ""
+    status = msgspec.structs.replace(
+        view.run.status,
+        # A pod that never started has called run() as little as one that was never made.
+        iterations=record.iteration if record.started_at else record.iteration - 1,
+        progress=record.progress or view.run.status.progress,
+        recent_iterations=_remember(view.run.status, tenure, response.status, message or _error_message(record), now),
+    )
+    match response.status:
+        case "done":
+            return _finish(view, now, status, "Succeeded", "Done", message or "Task done.", record=record)
+        case "aborted":
+            return _finish(view, now, status, "Aborted", "AbortedByTask", message or "Task aborted.", record=record)
+        case "continue":
+            return _continue(view, now, status, record)
+        case _:
+            return _failed_try(view, now, status, record)
+
+
+def _continue(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
+    allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
+    if allowed is not None and record.iteration >= allowed:
+        error = TaskError("Task reached max iterations.", "MaxIterations")
+        return _finish(view, now, status, "Failed", "MaxIterations", error.message, record=record, error=error)
+    response = record.response
+    assert response is not None  # noqa: S101 - the caller has looked
+    answered = record.finished_at or now
+    due = response.wait_until
+    if response.wait_seconds:
+        due = answered + timedelta(seconds=response.wait_seconds)
+    if due is not None:
+        due = min(due, answered + timedelta(seconds=limits.MAX_WAIT_SECONDS))
+    following = msgspec.structs.replace(
+        status,
+        last_record=record.metadata.name,
+        attempts=0,
+        disruptions=0,
+        current=None,
+        next_iteration_at=due if due is not None and due > now else None,
+    )
+    return _start(view, now, following)
+
+
+def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
+    cause = record.metadata.annotations.cause or causes.ERROR
+    error = (record.response.error if record.response else None) or TaskError("Task failed.")
+    policy = view.definition.spec.retry if view.definition else None
+    if policy is None or status.attempts >= policy.limit or cause not in policy.on:
+        reason = (error.code if cause != causes.ERROR else None) or "TaskFailed"
+        return _finish(view, now, status, "Failed", reason, error.message, record=record, error=error)
+    pause = min(policy.initial_seconds * policy.factor**status.attempts, policy.max_seconds)
+    due = (record.finished_at or now) + timedelta(seconds=pause)
+    following = msgspec.structs.replace(
+        status,
+        attempts=status.attempts + 1,
+        current=None,
+        next_iteration_at=due if due > now else None,
+        error=error,
+    )
+    return _start(view, now, following)
+
+
+def _finish(
+    view: View,
+    now: datetime,
+    status: TaskRunStatus,
+    phase: str,
+    reason: str,
+    message: str,
+    *,
+    record: Record | None = None,
+    error: TaskError | None = None,
+) -> Plan:
+    final = _shown(
+        view,
+        now,
+        status,
+        phase,
+        reason,
+        message,
+        iterations=status.iterations or 0,
+        finished_at=_seconds(now),
+        next_iteration_at=None,
+        error=error,
+    )
+    return Plan(status=final, payload_from=record.metadata.name if record else None)
+
+
+# --- a pod is ended ---------------------------------------------------------------------------------------------------
+
+
+def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> Plan:
+    """Aborted is what the run becomes whatever the pod still answers; the pod gets time to clean up."""
+    words = message or "Task aborted."
+    record = tenure.record
+    if not tenure.has_ended:
+        assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
+        return _ending(view, now, tenure, tenure.pod)
+    if record is not None and record.response is None:
+        return Plan(actions=(WriteRecord(tenure.target, tenure.uid, tenure.pod, words),))
+    status = view.run.status
+    if record is not None:
+        status = msgspec.structs.replace(
+            status,
+            iterations=record.iteration,
+            progress=record.progress or status.progress,
+            recent_iterations=_remember(status, tenure, "aborted", words, now),
+        )
+    return _finish(view, now, status, "Aborted", "Aborted", words, record=record)
+
+
+def _ending(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
+    """Bring the pod to its end, step by step; the view tells which step it is at."""
+    grace = timedelta(seconds=pod.spec.termination_grace_period_seconds)
+    patience = view.settings.answer_grace
+    deleted = pod.metadata.deletion_timestamp  # the time at which its grace period is over
+    ending_since = _parse(pod.metadata.annotations.ending_since)
+    if deleted is None and not pod.has_started:
+        return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version),))
+    if deleted is None and ending_since is None:
+        return Plan(actions=(EndPod(pod),))
+    if deleted is None and ending_since is not None and now >= ending_since + grace + patience:
+        return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid),))
+    if deleted is not None and now >= deleted + patience:
+        return _node_lost(view, now, tenure, pod, deleted + patience)
+    aborting = view.run.spec.abort is not None
+    reason = "Aborting" if aborting else "PodTerminating" if deleted else "PodEnding"
+    message = f"pod {pod.metadata.name} has {pod.spec.termination_grace_period_seconds} s to clean up"
+    status = _running(view, now, view.run.status, tenure.target, pod)
+    status = _shown(view, now, status, "Running", reason, message)
+    next_step = deleted or ((ending_since or now) + grace)
+    return Plan(status=status, requeue_at=next_step + patience)
+
+
+def _node_lost(view: View, now: datetime, tenure: _Tenure, pod: Pod, since: datetime) -> Plan:
+    """The pod does not go although its time is over. Finishing starts nothing, so it is safe even if the pod still runs."""
+    deadline = since + timedelta(seconds=int(pod.metadata.annotations.node_lost_timeout))
+    message = (
+        f"pod {pod.metadata.name} on node {pod.spec.node_name} does not end; look after the node, or, if it is "
+        "certainly off, taint it node.kubernetes.io/out-of-service"
+    )
+    status = _running(view, now, view.run.status, tenure.target, pod)
+    if now >= deadline:
+        if view.run.spec.abort is not None:
+            return _finish(view, now, status, "Aborted", "NodeLost", message)
+        return _finish(view, now, status, "Failed", "NodeLost", message, error=TaskError(message, "NodeLost"))
+    status = _shown(view, now, status, "Running", "NodeLost", message, stalled=True)
+    return Plan(status=status, requeue_at=deadline)
+
+
+# --- after the end, and beside the road -------------------------------------------------------------------------------
+
+
+def _finished(view: View, now: datetime) -> Plan:
+    run = view.run
+    actions: list[Action] = []
+    requeue: list[datetime] = []
+    for pod in view.pods:
+        if not _belongs(view, pod):
+            continue
+        policy = pod.metadata.annotations.pod_cleanup
+        if policy == "Always" or (policy == "OnSuccess" and run.status.phase == "Succeeded"):
+            _remove(view, now, pod, actions, requeue)
+        else:
+            _end_sidecars(view, now, pod, actions, requeue)
+    if actions:
+        return Plan(actions=tuple(actions))
+    ttl = _ttl(view)
+    if ttl is not None and run.status.finished_at is not None:
+        expires = run.status.finished_at + ttl
+        if now >= expires:
+            return Plan(actions=(DeleteRun(run.metadata.uid, run.metadata.resource_version),))
+        requeue.append(expires)
+    return Plan(requeue_at=min(requeue, default=None))
+
+
+def _ttl(view: View) -> timedelta | None:
+    seconds = view.run.spec.ttl_seconds_after_finished
+    if seconds is None and view.definition is not None:
+        seconds = view.definition.spec.ttl_seconds_after_finished
+    return view.settings.default_ttl if seconds is None else timedelta(seconds=seconds)
+
+
+def _with_housekeeping(view: View, now: datetime, following: Plan) -> Plan:
+    """Look after pods that have had their turn, once there is nothing more urgent to do."""
+    actions: list[Action] = []
+    requeue = [following.requeue_at] if following.requeue_at else []
+    current = view.run.status.current
+    answers = {record.pod_uid: record.response.status for record in view.records if record.response is not None}
+    for pod in view.pods:
+        if not _belongs(view, pod):
+            continue
+        policy = pod.metadata.annotations.pod_cleanup
+        is_past = current is not None and pod.metadata.uid != current.pod_uid
+        ended_well = answers.get(pod.metadata.uid) == "continue"
+        if is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
+            _remove(view, now, pod, actions, requeue)
+        else:
+            _end_sidecars(view, now, pod, actions, requeue)
+    return Plan(tuple(actions), following.status, following.payload_from, min(requeue, default=None))
+
+
+def _remove(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    if pod.metadata.deletion_timestamp is not None:
+        return
+    if pod.is_released:
+        actions.append(DeletePod(pod.metadata.name, pod.metadata.uid))
+    else:
+        _end_sidecars(view, now, pod, actions, requeue)
+
+
+def _end_sidecars(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    """A pod that goes on after its work has ended gets a deadline: sidecars must not hold it for ever."""
+    terminated = pod.task.terminated
+    if terminated is None or pod.is_terminal or pod.metadata.deletion_timestamp is not None:
+        return
+    if pod.metadata.annotations.ending_since is not None:
+        return
+    due = (terminated.finished_at or now) + view.settings.answer_grace
+    if now >= due:
+        actions.append(EndPod(pod))
+    else:
+        requeue.append(due)
+
+
+# --- the status that is shown -----------------------------------------------------------------------------------------
+
+
+def _running(view: View, now: datetime, status: TaskRunStatus, target: Target, pod: Pod) -> TaskRunStatus:
+    allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
+    of = f" of at most {allowed}" if allowed else ""
+    attempt = f", try {target.try_}" if target.try_ > 1 else ""
+    return _shown(
+        view,
+        now,
+        status,
+        "Running",
+        "IterationRunning",
+        f"iteration {target.iteration}{of}{attempt} in pod {target.name}",
+        iterations=target.iteration,
+        max_iterations=allowed,
+        started_at=status.started_at or _seconds(now),
+        next_iteration_at=None,
+        current=Current(target.iteration, target.try_, target.name, pod.metadata.uid),
+    )
+
+
+def _shown(
+    view: View,
+    now: datetime,
+    status: TaskRunStatus,
+    phase: str,
+    reason: str,
+    message: str,
+    *,
+    stalled: bool = False,
+    **changes: Any,
+) -> TaskRunStatus:
+    changed = msgspec.structs.replace(
+        status,
+        phase=phase,
+        reason=_camel(reason),
+        message=limits.cut(message, limits.MESSAGE_LENGTH),
+        observed_generation=view.run.metadata.generation,
+        **changes,
+    )
+    return with_conditions(changed, _seconds(now), stalled=stalled)
+
+
+def _remember(
+    status: TaskRunStatus, tenure: _Tenure, answer: str, message: str, now: datetime
+) -> tuple[RecentIteration, ...]:
+    pod, record = tenure.pod, tenure.record
+    entry = RecentIteration(
+        iteration=tenure.target.iteration,
+        try_=tenure.target.try_,
+        pod_name=tenure.target.name,
+        answer=answer,
+        started_at=_seconds(record.started_at if record else _started_at(pod)),
+        finished_at=_seconds((record.finished_at if record else None) or _ended_at(pod) or now),
+        message=limits.cut(message, limits.RECENT_MESSAGE_LENGTH) or None,
+    )
+    return (entry, *status.recent_iterations)[: limits.RECENT_ITERATIONS]
+
+
+def _error_message(record: Record) -> str:
+    error = record.response.error if record.response else None
+    return error.message if error else ""
+
+
+def _started_at(pod: Pod | None) -> datetime | None:
+    terminated = pod.task.terminated if pod else None
+    return terminated.started_at if terminated else None
+
+
+def _ended_at(pod: Pod | None) -> datetime | None:
+    terminated = pod.task.terminated if pod else None
+    return terminated.finished_at if terminated else None
+
+
+def _camel(reason: str) -> str:
+    """Return `reason` as a condition's reason may be written; other people's words may hold anything."""
+    return limits.cut(_NOT_CAMEL_CASE.sub("", reason), 127) or "Unknown"
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def _parse(moment: str | None) -> datetime | None:
+    return datetime.fromisoformat(moment) if moment else None
+
+
+def _seconds(moment: Any) -> Any:
+    """Return the time cut to whole seconds, as Kubernetes writes times."""
+    return moment.replace(microsecond=0) if moment is not None else None

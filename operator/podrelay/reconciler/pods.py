@@ -1,0 +1,165 @@
+"""Builds the pod of an iteration from the definition's template. Pure: values in, a manifest out.
+
+What the relay relies on is forced (restart policy, deadline, names, environment); everything else is the template's.
+"""
+
+import copy
+from typing import Any, Final
+
+from podrelay.api import names
+from podrelay.api.errors import PodrelayError
+from podrelay.reconciler.objects import TaskDefinition, TaskRun
+from podrelay.reconciler.view import Target
+
+DEADLINE_RESERVE_SECONDS: Final = 120
+"""The kubelet ends a pod this long after both of its timeouts, if no operator is alive to do so before."""
+
+_OWN_PREFIX: Final = "PODRELAY_"
+_SDK_SETTINGS: Final = frozenset({"PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"})
+"""Variables with our prefix that a template may set."""
+
+
+class TemplateError(PodrelayError):
+    """No pod can be made from the definition's template; the message says what to change."""
+
+    reason = "InvalidTemplate"
+
+
+def build(run: TaskRun, definition: TaskDefinition, target: Target) -> dict[str, Any]:
+    """Return the manifest of the pod for `target`.
+
+    Raises:
+        TemplateError: the template has no container that could do the work, or asks for what the relay cannot allow.
+    """
+    template = definition.spec.template
+    spec = copy.deepcopy(template.get("spec"))
+    if not isinstance(spec, dict):
+        raise TemplateError("spec.template.spec is missing; it must be the spec of a pod")
+    container = task_container(spec)
+    _complete_container(container, _environment(run, definition, target, str(container.get("image", ""))))
+    own = definition.spec
+    spec["restartPolicy"] = "Never"
+    spec["activeDeadlineSeconds"] = (
+        own.pending_timeout_seconds + own.iteration_timeout_seconds + DEADLINE_RESERVE_SECONDS
+    )
+    spec["terminationGracePeriodSeconds"] = own.abort_grace_period_seconds
+    spec.setdefault("serviceAccountName", names.RUNNER_SERVICE_ACCOUNT)
+    spec["automountServiceAccountToken"] = True
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": _metadata(run, definition, target, template.get("metadata") or {}, str(container["name"])),
+        "spec": spec,
+    }
+
+
+def task_container(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the container of a pod's spec that does the work: the one named `task`, or the only one.
+
+    Raises:
+        TemplateError: there is none, or it could be restarted.
+    """
+    containers = spec.get("containers")
+    if not isinstance(containers, list) or not all(isinstance(item, dict) for item in containers) or not containers:
+        raise TemplateError("spec.template.spec.containers is empty; add the container that does the work")
+    named = [item for item in containers if item.get("name") == names.TASK_CONTAINER]
+    if not named and len(containers) > 1:
+        raise TemplateError(
+            f"none of the {len(containers)} containers of spec.template is named {names.TASK_CONTAINER}"
+        )
+    container: dict[str, Any] = named[0] if named else containers[0]
+    if not container.get("name"):
+        container["name"] = names.TASK_CONTAINER
+    if container.get("restartPolicy", "Never") != "Never" or container.get("restartPolicyRules"):
+        raise TemplateError(
+            f"container {container['name']} has a restartPolicy; the relay itself decides about retries, see spec.retry"
+        )
+    return container
+
+
+def _complete_container(container: dict[str, Any], variables: list[dict[str, Any]]) -> None:
+    theirs = [
+        item
+        for item in container.get("env") or ()
+        if not str(item.get("name", "")).startswith(_OWN_PREFIX) or item.get("name") in _SDK_SETTINGS
+    ]
+    container["env"] = theirs + variables
+    container["terminationMessagePath"] = names.TERMINATION_MESSAGE_PATH
+    # The last lines of a container that died without a word say more than its exit code.
+    container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+
+
+def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image: str) -> list[dict[str, Any]]:
+    spec = definition.spec
+    values = {
+        names.ENV_NAMESPACE: run.metadata.namespace,
+        names.ENV_RUN: run.metadata.name,
+        names.ENV_RUN_UID: run.metadata.uid,
+        names.ENV_DEFINITION: definition.metadata.name,
+        names.ENV_ITERATION: str(target.iteration),
+        names.ENV_TRY: str(target.try_),
+        names.ENV_MAX_ITERATIONS: str(spec.max_iterations),
+        names.ENV_POD_NAME: target.name,
+        names.ENV_IMAGE: image,
+        names.ENV_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
+        names.ENV_GRACE_PERIOD: str(spec.abort_grace_period_seconds),
+        names.ENV_STATE: target.state or "",
+        names.ENV_CHECKPOINT: target.checkpoint or "",
+        names.ENV_FINAL_ATTEMPT: _flag(value=target.is_final_attempt),
+        names.ENV_RECORD_LOGS: _flag(value=spec.record_logs),
+    }
+    fields = {names.ENV_POD_UID: "metadata.uid", names.ENV_NODE_NAME: "spec.nodeName"}
+    return [
+        *({"name": name, "value": value} for name, value in values.items()),
+        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
+    ]
+
+
+def _flag(*, value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _metadata(
+    run: TaskRun, definition: TaskDefinition, target: Target, template: dict[str, Any], container: str
+) -> dict[str, Any]:
+    spec = definition.spec
+    return {
+        "name": target.name,
+        "namespace": run.metadata.namespace,
+        "labels": {**(template.get("labels") or {}), **labels(run, target)},
+        "annotations": {
+            **(template.get("annotations") or {}),
+            names.ANNOTATION_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
+            names.ANNOTATION_PENDING_TIMEOUT: str(spec.pending_timeout_seconds),
+            names.ANNOTATION_NODE_LOST_TIMEOUT: str(spec.node_lost_timeout_seconds),
+            names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
+            names.ANNOTATION_CONTAINER: container,
+        },
+        "ownerReferences": [owner_reference(run, controller=True)],
+    }
+
+
+def labels(run: TaskRun, target: Target) -> dict[str, str]:
+    """Return the labels that pods and records of a run carry."""
+    return {
+        names.LABEL_RUN: run.metadata.name,
+        names.LABEL_DEFINITION: run.spec.definition,
+        names.LABEL_ITERATION: str(target.iteration),
+        names.LABEL_TRY: str(target.try_),
+    }
+
+
+def owner_reference(run: TaskRun, *, controller: bool) -> dict[str, Any]:
+    """Return the reference that lets garbage collection remove an object with its run.
+
+    Never blockOwnerDeletion: a foreground deletion must not hang on a pod of a lost node.
+    """
+    reference: dict[str, Any] = {
+        "apiVersion": names.API_VERSION,
+        "kind": "TaskRun",
+        "name": run.metadata.name,
+        "uid": run.metadata.uid,
+    }
+    if controller:
+        reference["controller"] = True
+    return reference

@@ -1,0 +1,85 @@
+"""Tells on each TaskDefinition whether pods can be made from it, in the API server's own words (condition Ready)."""
+
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import aiohttp
+import msgspec
+
+from podrelay.api import limits, names
+from podrelay.kube.client import PODS, Client
+from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.reconciler import pods
+from podrelay.reconciler.objects import Condition, Metadata, TaskDefinition, TaskRun, TaskRunSpec
+from podrelay.reconciler.permissions import Permission
+from podrelay.reconciler.resources import TASK_DEFINITIONS
+from podrelay.reconciler.view import Target
+
+log = logging.getLogger(__name__)
+
+PERMISSIONS: Final = (
+    Permission(names.GROUP, (f"{names.TASK_DEFINITIONS}/status",), ("patch",)),
+    Permission("", ("pods",), ("create",)),
+)
+
+
+async def review(
+    client: Client, definition: TaskDefinition, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> None:
+    """Write the condition Ready of `definition`, if it has changed."""
+    status, reason, message = await _verdict(client, definition)
+    before = next((c for c in definition.status.conditions if c.type == "Ready"), None)
+    generation = definition.metadata.generation
+    if before is not None and (before.status, before.reason, before.message) == (status, reason, message):
+        if definition.status.observed_generation == generation:
+            return
+        changed_at = before.last_transition_time
+    else:
+        changed_at = clock().replace(microsecond=0)
+    condition = Condition("Ready", status, reason, changed_at, message, generation)
+    patch = {"status": {"observedGeneration": generation, "conditions": [msgspec.to_builtins(condition)]}}
+    try:
+        await client.patch(
+            TASK_DEFINITIONS, definition.metadata.namespace, definition.metadata.name, patch, subresource="status"
+        )
+    except NotFoundError:
+        return
+    log.info(
+        "definition reviewed",
+        extra={
+            "definition": f"{definition.metadata.namespace}/{definition.metadata.name}",
+            "ready": status,
+            "reason": reason,
+        },
+    )
+
+
+async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str, str]:
+    if definition.spec.reporting != "API":
+        return "False", "ReportingNotSupported", "this version runs tasks with reporting API only"
+    try:
+        manifest = pods.build(_example_run(definition), definition, _EXAMPLE_TARGET)
+        # The owner of the example does not exist, and its name must not be taken.
+        del manifest["metadata"]["ownerReferences"], manifest["metadata"]["name"]
+        manifest["metadata"]["generateName"] = "podrelay-dry-run-"
+        await client.create(PODS, definition.metadata.namespace, manifest, dry_run=True)
+    except pods.TemplateError as error:
+        return "False", error.reason, str(error)
+    except ApiError as error:
+        if error.is_transient:
+            return "Unknown", "ReviewFailed", limits.cut(error.message, limits.MESSAGE_LENGTH)
+        return "False", "PodRejected", limits.cut(error.message, limits.MESSAGE_LENGTH)
+    except (aiohttp.ClientError, TimeoutError) as error:
+        return "Unknown", "ReviewFailed", str(error) or type(error).__name__
+    return "True", "PodAccepted", "a pod made from the template passes the API server's checks"
+
+
+_EXAMPLE_TARGET: Final = Target(1, 1, "example-i1", None, None, is_final_attempt=True)
+
+
+def _example_run(definition: TaskDefinition) -> TaskRun:
+    own = definition.metadata
+    metadata = Metadata("example", own.namespace, "00000000-0000-0000-0000-000000000000", "0", own.creation_timestamp)
+    return TaskRun(metadata, TaskRunSpec(own.name))

@@ -1,0 +1,20 @@
+"""Which collections the operator reflects, and the permissions for that."""
+
+from typing import Final
+
+from podrelay.api import names
+from podrelay.kube.client import Resource
+from podrelay.reconciler.permissions import Permission
+
+TASK_RUNS: Final = Resource(names.GROUP, names.VERSION, names.TASK_RUNS)
+TASK_DEFINITIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_DEFINITIONS)
+TASK_ITERATIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_ITERATIONS)
+
+POD_SELECTOR: Final = names.LABEL_RUN
+"""Pods of runs only: the operator never sees, and never keeps, anybody else's."""
+
+_READ = ("get", "list", "watch")
+PERMISSIONS: Final = (
+    Permission(names.GROUP, (names.TASK_RUNS, names.TASK_DEFINITIONS, names.TASK_ITERATIONS), _READ),
+    Permission("", ("pods",), _READ),
+)

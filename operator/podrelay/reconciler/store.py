@@ -1,0 +1,217 @@
+"""The operator's memory: what the reflectors see and what its own writes answered, indexed by TaskRun.
+
+An object is only ever replaced by a newer one, whoever brings it, so the response of an own write is visible to the
+next plan at once (read your writes), and a late watch event cannot undo it.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.view import Gone, Settings, StartFailure, View
+
+
+class Key(NamedTuple):
+    """Names one TaskRun; what the work queue holds."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record)
+_REMEMBERED_DELETIONS = 20_000
+_REMEMBERED_PODS = 4
+"""Of the pods of a run that are no more, only the one that held the baton matters."""
+
+
+class Collection(Generic[T]):
+    """All objects of one kind, grouped by a key; a `kube.reflector.Sink`.
+
+    Args:
+        group_of: which key an object belongs to, None for objects that are of no interest.
+        changed: called with the key after every change.
+        removed: called with the key and the object's last state when one has gone.
+    """
+
+    def __init__(
+        self,
+        group_of: Callable[[T], Key | None],
+        changed: Callable[[Key], None],
+        removed: Callable[[Key, T], None] = lambda _key, _obj: None,
+    ) -> None:
+        self._group_of: Callable[[T], Key | None] = group_of
+        self._changed = changed
+        self._removed: Callable[[Key, T], None] = removed
+        self._groups: defaultdict[Key, dict[str, T]] = defaultdict(dict)
+        # An answer to an own write may come after the watch event of the object's deletion.
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return sum(map(len, self._groups.values()))
+
+    def keys(self) -> Iterator[Key]:
+        """Iterate over the keys that have objects."""
+        return iter(list(self._groups))
+
+    def of(self, key: Key) -> tuple[T, ...]:
+        """Return the objects of one key."""
+        group = self._groups.get(key)
+        return tuple(group.values()) if group else ()
+
+    def apply(self, obj: T) -> None:
+        """Take an object unless a newer state of it is known."""
+        key = self._group_of(obj)
+        if key is None or obj.metadata.uid in self._deleted:
+            return
+        known = self._groups[key].get(obj.metadata.name)
+        if known is not None and known.metadata.uid == obj.metadata.uid and _version(known) >= _version(obj):
+            return
+        if known is not None and known.metadata.uid != obj.metadata.uid:
+            self._forget(key, known)
+        self._groups[key][obj.metadata.name] = obj
+        self._changed(key)
+
+    def restore(self, obj: T) -> None:
+        """Take an object that a live read has found although its deletion was reported."""
+        self._deleted.pop(obj.metadata.uid, None)
+        self.apply(obj)
+
+    def remove(self, obj: T) -> None:
+        """Take the last state of an object that has gone."""
+        key = self._group_of(obj)
+        if key is None:
+            return
+        known = self._groups[key].get(obj.metadata.name)
+        if known is not None and known.metadata.uid == obj.metadata.uid:
+            self._forget(key, obj)
+            self._changed(key)
+
+    def forget(self, key: Key, name: str, uid: str) -> None:
+        """Drop an object of which a live read has said that it is no more."""
+        known = self._groups[key].get(name)
+        if known is not None and known.metadata.uid == uid:
+            self._forget(key, known)
+            self._changed(key)
+
+    def replace(self, objects: list[T], resource_version: str) -> None:
+        """Take the whole collection as of `resource_version`; what is not in it has gone."""
+        present = {obj.metadata.uid for obj in objects}
+        listed = int(resource_version)
+        for key, group in list(self._groups.items()):
+            for obj in list(group.values()):
+                if obj.metadata.uid not in present and _version(obj) <= listed:
+                    self._forget(key, obj)
+                    self._changed(key)
+        for obj in objects:
+            self.apply(obj)
+
+    def _forget(self, key: Key, obj: T) -> None:
+        group = self._groups[key]
+        del group[obj.metadata.name]
+        if not group:
+            del self._groups[key]
+        self._deleted[obj.metadata.uid] = None
+        if len(self._deleted) > _REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
+        self._removed(key, obj)
+
+
+def _version(obj: Any) -> int:
+    # Resource versions of one kind are comparable numbers (KEP-5504); every API server has served such since 1.0.
+    return int(obj.metadata.resource_version)
+
+
+class Store:
+    """Everything known, by TaskRun.
+
+    Args:
+        mark: called with the key of each run that something has changed for.
+        settings: what the operator's flags decide.
+    """
+
+    def __init__(self, mark: Callable[[Key], None], settings: Settings) -> None:
+        self._mark = mark
+        self._settings = settings
+        self.runs: Collection[TaskRun] = Collection(_own_key, mark, self._run_removed)
+        self.pods: Collection[Pod] = Collection(_owner_key, mark, self._pod_removed)
+        self.records: Collection[Record] = Collection(_owner_key, mark)
+        self.definitions: Collection[TaskDefinition] = Collection(_own_key, self._mark_runs_of)
+        self._last_seen: dict[Key, dict[str, Pod]] = defaultdict(dict)
+        self._gone: dict[Key, dict[str, Gone]] = defaultdict(dict)
+        self._start_failures: dict[Key, StartFailure] = {}
+
+    def view(self, key: Key) -> View | None:
+        """Return all that is known about a run, or None if there is no such run."""
+        run = self.run(key)
+        if run is None:
+            return None
+        return View(
+            run=run,
+            definition=self.definition(key.namespace, run.spec.definition),
+            pods=self.pods.of(key),
+            records=self.records.of(key),
+            gone=dict(self._gone.get(key, {})),
+            start_failure=self._start_failures.get(key),
+            settings=self._settings,
+        )
+
+    def run(self, key: Key) -> TaskRun | None:
+        """Return one run."""
+        return next(iter(self.runs.of(key)), None)
+
+    def definition(self, namespace: str, name: str) -> TaskDefinition | None:
+        """Return one definition."""
+        return next(iter(self.definitions.of(Key(namespace, name))), None)
+
+    def confirm_gone(self, key: Key, name: str, uid: str, now: datetime) -> None:
+        """Note that a live GET has said that a pod is no more."""
+        self.pods.forget(key, name, uid)
+        self._gone[key][uid] = Gone(now, self._last_seen.get(key, {}).get(uid))
+
+    def start_failed(self, key: Key, failure: StartFailure) -> None:
+        """Note that the run's next pod was refused."""
+        self._start_failures[key] = failure
+
+    def start_failure(self, key: Key) -> StartFailure | None:
+        """Return why the run's next pod was refused last, if it was."""
+        return self._start_failures.get(key)
+
+    def started(self, key: Key) -> None:
+        """Note that a pod was made: earlier refusals do not matter any more."""
+        self._start_failures.pop(key, None)
+
+    def _pod_removed(self, key: Key, pod: Pod) -> None:
+        if self.run(key) is None:
+            return
+        seen = self._last_seen[key]
+        seen[pod.metadata.uid] = pod
+        while len(seen) > _REMEMBERED_PODS:
+            forgotten = next(iter(seen))
+            del seen[forgotten]
+            self._gone[key].pop(forgotten, None)
+
+    def _run_removed(self, key: Key, _run: TaskRun) -> None:
+        self._last_seen.pop(key, None)
+        self._gone.pop(key, None)
+        self._start_failures.pop(key, None)
+
+    def _mark_runs_of(self, definition: Key) -> None:
+        for key in self.runs.keys():
+            run = self.run(key)
+            if key.namespace == definition.namespace and run is not None and run.spec.definition == definition.name:
+                self._start_failures.pop(key, None)  # the definition may have been mended
+                self._mark(key)
+
+
+def _own_key(obj: TaskRun | TaskDefinition) -> Key:
+    return Key(obj.metadata.namespace, obj.metadata.name)
+
+
+def _owner_key(obj: Pod | Record) -> Key | None:
+    owner = obj.metadata.owner_run()
+    return Key(obj.metadata.namespace, owner.name) if owner else None

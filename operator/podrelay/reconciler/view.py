@@ -1,0 +1,144 @@
+"""The planner's input and output: frozen values only.
+
+A `View` is everything that is known about one TaskRun at one moment; a `Plan` is what follows from it. Neither holds a
+connection, a clock or a payload, so a test can make any situation by hand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+
+from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator's flags decide for all runs."""
+
+    default_ttl: timedelta | None = timedelta(days=90)
+    """How long a finished run is kept where neither run nor definition says; None: for ever."""
+    progress_interval: timedelta = timedelta(seconds=15)
+    """Progress is copied into the status of a run at most this often."""
+    answer_grace: timedelta = timedelta(seconds=30)
+    """How long a container may go on after its answer, and a pod after its container."""
+    force_gone_grace: timedelta = timedelta(seconds=15)
+    """Wait after a pod vanished whose container may still run: by then its token is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A live GET has confirmed that a pod is no more."""
+
+    at: datetime
+    last: Pod | None
+    """The pod as it was seen last, or None if it never was, for example before a restart of the operator."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailure:
+    """The API server, or the template itself, refused the run's next pod."""
+
+    pod_name: str
+    reason: str
+    message: str
+    since: datetime
+    retry_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that is known about one TaskRun."""
+
+    run: TaskRun
+    definition: TaskDefinition | None
+    pods: tuple[Pod, ...] = ()
+    records: tuple[Record, ...] = ()
+    gone: Mapping[str, Gone] = field(default_factory=lambda: MappingProxyType({}))
+    """By UID."""
+    start_failure: StartFailure | None = None
+    settings: Settings = Settings()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The pod that is due: one try of one iteration."""
+
+    iteration: int
+    try_: int
+    name: str
+    state: str | None
+    """The record whose response carries the state."""
+    checkpoint: str | None
+    """The record of an earlier try whose checkpoint is the better start."""
+    is_final_attempt: bool
+
+
+# --- actions: what the executor can do ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePod:
+    """Make the pod of `target`."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmGone:
+    """Ask the API server itself whether a pod that the cache lacks is really no more."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndPod:
+    """Let the kubelet end the pod: SIGTERM, grace period, SIGKILL. Pod and logs stay."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete the pod with this UID, in this version where one is given."""
+
+    name: str
+    uid: str
+    resource_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecord:
+    """Write the response of a pod that ended without one, on its behalf. An error where `cause` is set, else aborted."""
+
+    target: Target
+    pod_uid: str
+    pod: Pod | None
+    message: str
+    code: str | None = None
+    cause: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRun:
+    """Delete the run itself, in this version; garbage collection takes the rest."""
+
+    uid: str
+    resource_version: str
+
+
+Action = CreatePod | ConfirmGone | EndPod | DeletePod | WriteRecord | DeleteRun
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What follows from a view. Actions come first; the status is written when there are none left."""
+
+    actions: tuple[Action, ...] = ()
+    status: TaskRunStatus | None = None
+    """The wanted status, or None where it does not matter any more."""
+    payload_from: str | None = None
+    """The record whose output and error data go into the status with it."""
+    requeue_at: datetime | None = None
+    """Plan again then at the latest, whatever events come."""

@@ -1,0 +1,1 @@
+"""What the Makefile runs besides programs that everybody knows."""
