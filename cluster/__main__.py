@@ -53,9 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
-    cluster = clusters.up(
-        options.kind, nodes=options.nodes, node_image=options.node_image, context=options.context
-    )
+    cluster = clusters.up(options.kind, nodes=options.nodes, node_image=options.node_image, context=options.context)
     say(f'use it:  eval "$(python -m cluster env {cluster.kind})"')
     _describe(cluster)
     return 0
@@ -139,11 +137,13 @@ def _parser() -> argparse.ArgumentParser:
 class _Images(argparse.Action):
     """Images, after an optional `kind`, which is the only kind of cluster that images can be loaded into."""
 
-    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, _: object = None) -> None:
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, _: object = None
+    ) -> None:
         images = list(values) if isinstance(values, list) else []
-        if images and images[0] in KINDS:
-            if images.pop(0) != "kind":
-                _usage(parser, "images can be loaded into a kind cluster only")
+        named = images.pop(0) if images and images[0] in KINDS else "kind"
+        if named != "kind":
+            _usage(parser, "images can be loaded into a kind cluster only")
         if not images:
             _usage(parser, "name at least one image")
         setattr(namespace, self.dest, images)

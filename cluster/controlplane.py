@@ -1,8 +1,8 @@
 """The `control-plane` cluster: the real Kubernetes API with no node, as four ordinary processes of this user.
 
-For tests and benchmarks of whatever talks to the API: ready in a few seconds, without root or Docker. Nothing runs pods;
-a test registers nodes and plays the kubelet itself. Its data is worth nothing: etcd does not wait for the disk, and a
-cluster that is not whole is thrown away and made anew.
+For tests and benchmarks of whatever talks to the API: ready in a few seconds, without root or Docker. Nothing runs
+pods; a test registers nodes and plays the kubelet itself. Its data is worth nothing: etcd does not wait for the disk,
+and a cluster that is not whole is thrown away and made anew.
 """
 
 import json
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Final
 
 from cluster import kubectl, versions
 from cluster.errors import ClusterError
@@ -21,7 +22,7 @@ from cluster.processes import Process, start, stop
 from cluster.steps import run, step, tail
 from cluster.tools import tool
 
-KIND = "control-plane"
+KIND: Final = "control-plane"
 ADDRESS = "127.0.0.1"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
@@ -96,8 +97,9 @@ def up(checkout: Checkout) -> Cluster:
     files = Files(make_private(checkout.of(KIND)))
     ports = choose_ports(checkout)
     server = f"https://{ADDRESS}:{ports.apiserver}"
+    name = f"{checkout.name}-control-plane"
     with step("certificates and keys"):
-        _make_certificates(files, ports, binaries)
+        _make_certificates(files, ports, binaries, name)
         _make_settings(files)
     try:
         with step("etcd, API server, controllers and scheduler", expected=4):
@@ -107,7 +109,7 @@ def up(checkout: Checkout) -> Cluster:
         raise
     return Cluster(
         kind=KIND,
-        name=f"{checkout.name}-control-plane",
+        name=name,
         kubeconfig=files.kubeconfig,
         server=server,
         version=versions.KUBERNETES,
@@ -157,7 +159,7 @@ def _free(ports: Iterator[int]) -> Iterator[int]:
         yield port
 
 
-def _make_certificates(files: Files, ports: Ports, binaries: Path) -> None:
+def _make_certificates(files: Files, ports: Ports, binaries: Path, name: str) -> None:
     """Let kubeadm make them, as it does for real clusters; it needs no root for this."""
     settings = files.root / "kubeadm.json"
     api_version = "kubeadm.k8s.io/v1beta4"
@@ -170,6 +172,7 @@ def _make_certificates(files: Files, ports: Ports, binaries: Path) -> None:
     cluster = {
         "apiVersion": api_version,
         "kind": "ClusterConfiguration",
+        "clusterName": name,
         "kubernetesVersion": versions.KUBERNETES,
         "controlPlaneEndpoint": f"{ADDRESS}:{ports.apiserver}",
         "certificatesDir": str(files.pki),
@@ -177,7 +180,7 @@ def _make_certificates(files: Files, ports: Ports, binaries: Path) -> None:
         "networking": {"serviceSubnet": SERVICES},
     }
     write_atomic(settings, f"{json.dumps(init)}\n---\n{json.dumps(cluster)}\n")
-    kubeadm = [binaries / "kubeadm", "init", "phase"]
+    kubeadm: list[str | Path] = [binaries / "kubeadm", "init", "phase"]
     log = files.log("kubeadm")
     clients = files.root / "clients"
     run([*kubeadm, "certs", "all", "--config", settings], log)
@@ -247,9 +250,7 @@ def _start_all(files: Files, ports: Ports, binaries: Path) -> None:
 
     launch("etcd")
     launch("kube-apiserver")
-    kubectl.wait_for(
-        "API server", lambda: kubectl.answers(files.kubeconfig, "/livez"), 60, still_possible=all_alive
-    )
+    kubectl.wait_for("API server", lambda: kubectl.answers(files.kubeconfig, "/livez"), 60, still_possible=all_alive)
     launch("kube-controller-manager")
     launch("kube-scheduler")
     kubectl.wait_for("ready API server", lambda: kubectl.answers(files.kubeconfig), 60, still_possible=all_alive)

@@ -3,11 +3,11 @@
 The node image is kindest/node where that can be pulled. Elsewhere it is built on this host (see nodeimage).
 """
 
+import contextlib
 import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -25,6 +25,8 @@ from cluster.tools import tool
 KIND: Final = "kind"
 STOCK_IMAGE: Final = f"kindest/node:{versions.KUBERNETES}"
 API_PORT: Final = 6443
+MARK: Final = "podrelay.dev/docker-id"
+PIECE: Final = 1024 * 1024
 
 
 def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None) -> Cluster:
@@ -36,16 +38,27 @@ def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None
                 "Take it down first: python -m cluster down kind",
             )
         return running
-    program = tool("kind")
-    tool("kubectl")
     down(checkout)
     folder = make_private(checkout.of(KIND))
+    # First of all, as it is what may be missing; the builds of tools after it take minutes.
     docker = daemons.up(checkout)
+    program = tool("kind")
+    tool("kubectl")
     chosen = image or _node_image(docker)
     address = str(docker.network.node_address) if docker.network else None
     config, kubeconfig = folder / "config.json", folder / "kubeconfig"
     write_atomic(config, json.dumps(kind_config(nodes or 1, address), indent=2))
-    create = [program, "create", "cluster", "--name", checkout.name, "--image", chosen, "--config", config]
+    create: list[str | Path] = [
+        program,
+        "create",
+        "cluster",
+        "--name",
+        checkout.name,
+        "--image",
+        chosen,
+        "--config",
+        config,
+    ]
     try:
         with step(f"create a cluster of {nodes or 1} node(s)", 25):
             run([*create, "--kubeconfig", kubeconfig, "--retain"], _log(checkout), env=docker.env)
@@ -62,7 +75,7 @@ def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None
         name=checkout.name,
         kubeconfig=kubeconfig,
         server=kubectl.kubectl(kubeconfig, "config", "view", "--output=jsonpath={..server}") or "?",
-        version=versions.KUBERNETES if image is None else kubectl.version(kubeconfig) or "?",
+        version=kubectl.version(kubeconfig) or "?",
         nodes=tuple(sorted(_states(checkout, docker))),
         logs=folder / "logs",
         docker_host=docker.host,
@@ -103,21 +116,26 @@ def load(checkout: Checkout, images: Sequence[str]) -> None:
     cluster, docker = find(checkout), daemons.find(checkout)
     if cluster is None or docker is None:
         raise ClusterError("The kind cluster is not up.", "Bring it up: python -m cluster up kind")
+    idents: dict[str, str] = {}
     for image in images:
-        if docker.ask("image", "inspect", image) is None:
+        ident = docker.ask("image", "inspect", "--format={{.Id}}", image)
+        if ident is None:
             where = f"with DOCKER_HOST={docker.host}" if docker.host else "with the Docker daemon in use"
-            raise ClusterError(f"Docker has no image {image}.", f"Build it {where}, as `python -m cluster env` sets it.")
-    failures: list[str] = []
+            raise ClusterError(
+                f"Docker has no image {image}.", f"Build it {where}, as `python -m cluster env` sets it."
+            )
+        idents[image] = ident.strip()
     with step(f"load {', '.join(images)} into {len(cluster.nodes)} node(s)"):
-        threads = [
-            threading.Thread(target=_load_into, args=(docker, node, images, failures)) for node in cluster.nodes
+        wanted = [
+            image
+            for image, ident in idents.items()
+            if not all(_has(docker, node, image, ident) for node in cluster.nodes)
         ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    if failures:
-        raise ClusterError("\n".join(failures))
+        if wanted:
+            _copy(docker, cluster.nodes, wanted)
+        for image in wanted:
+            for node in cluster.nodes:
+                _mark(docker, node, image, idents[image])
 
 
 def kind_config(nodes: int, address: str | None) -> dict[str, object]:
@@ -225,24 +243,53 @@ def _gateway(docker: Docker) -> str | None:
     return next((word for word in listed.split() if ":" not in word), None)
 
 
-def _load_into(docker: Docker, node: str, images: Sequence[str], failures: list[str]) -> None:
-    saved = subprocess.Popen([docker.program, "save", *images], env=docker.env, stdout=subprocess.PIPE)
-    taken = subprocess.run(
-        [docker.program, "exec", "--interactive", node, "ctr", "--namespace=k8s.io", "images", "import", "-"],
-        stdin=saved.stdout,
-        env=docker.env,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if saved.stdout:
-        saved.stdout.close()
-    if saved.wait() != 0 or taken.returncode != 0:
-        failures.append(f"{node} did not take the images: {(taken.stderr or taken.stdout).strip()}")
+def _has(docker: Docker, node: str, image: str, ident: str) -> bool:
+    """Whether a node has exactly this image under this name, by the mark that an earlier load left on it."""
+    return bool(_named(docker, node, image, f'labels."{MARK}"=={ident}'))
+
+
+def _mark(docker: Docker, node: str, image: str, ident: str) -> None:
+    """Note on an image which one it is to Docker: a node knows it by another digest."""
+    for name in _named(docker, node, image):
+        docker.ask("exec", node, "ctr", "--namespace=k8s.io", "images", "label", name, f"{MARK}={ident}")
+
+
+def _named(docker: Docker, node: str, image: str, *filters: str) -> list[str]:
+    """The full names that an image has on a node: app is docker.io/library/app:latest there."""
+    tagged = image if ":" in image.rpartition("/")[2] else f"{image}:latest"
+    listed = docker.ask("exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "--quiet", *filters) or ""
+    return [name for name in listed.split() if name == tagged or name.endswith(f"/{tagged}")]
+
+
+def _copy(docker: Docker, nodes: Sequence[str], images: Sequence[str]) -> None:
+    """Save the images once and hand each piece to all nodes, without a file between."""
+    take = ["exec", "--interactive"], ["ctr", "--namespace=k8s.io", "images", "import", "-"]
+    saving = subprocess.Popen([docker.program, "save", *images], env=docker.env, stdout=subprocess.PIPE)
+    taking = {
+        node: subprocess.Popen(
+            [docker.program, *take[0], node, *take[1]],
+            env=docker.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        for node in nodes
+    }
+    if saving.stdout:
+        while piece := saving.stdout.read(PIECE):
+            for process in taking.values():
+                if process.stdin:
+                    with contextlib.suppress(BrokenPipeError):  # its exit code says why
+                        process.stdin.write(piece)
+    saved = saving.wait()
+    said = {node: process.communicate()[0].decode(errors="replace").strip() for node, process in taking.items()}
+    failed = [f"{node} did not take the images: {said[node]}" for node, process in taking.items() if process.returncode]
+    if failed or saved:
+        raise ClusterError("\n".join(failed) or "docker save failed.")
 
 
 def _export_logs(checkout: Checkout, docker: Docker) -> None:
-    command = [tool("kind"), "export", "logs", "--name", checkout.name, checkout.of(KIND) / "logs"]
+    command: list[str | Path] = [tool("kind"), "export", "logs", "--name", checkout.name, checkout.of(KIND) / "logs"]
     ask(command, env=docker.env, timeout=60)
 
 

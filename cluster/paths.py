@@ -1,7 +1,7 @@
 """Where things are: what belongs to this checkout, and what all checkouts of this user share.
 
 Everything that runs belongs to one checkout. Whatever needs a name that is unique on the machine (a network namespace,
-a cgroup, a Docker cluster, a /30 subnet) takes it from a short hash of the checkout's path, so two checkouts never meet.
+a cgroup, a Docker cluster, a /30 subnet) takes it from a short hash of the checkout's path, so two never meet.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Start programs that outlive us, and find and end exactly those again.
 
-A process id alone names nothing: ids are reused, and after a reboot they all are. So a record holds the id together with
-the process's start time and the machine's boot id, and a record whose three parts do not all match is stale: its
+A process id alone names nothing: ids are reused, and after a reboot they all are. So a record holds the id together
+with the process's start time and the machine's boot id, and a record whose three parts do not all match is stale: its
 process is gone, and whoever has its id now is a stranger that must not be killed.
 """
 
@@ -20,6 +20,10 @@ from cluster.errors import ClusterError
 from cluster.paths import write_atomic
 
 PROC = Path("/proc")
+
+# Children of this very Python process. Somebody has to reap them when they end, and a Popen object that goes away while
+# its process lives on is taken for a mistake and warned about.
+_children: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ def start(
             )
         except OSError as error:
             raise ClusterError(f"{words[0]} could not be started: {error}") from None
+    _children.append(child)
     process = Process.of(child.pid)
     if process is None:
         raise ClusterError(f"{Path(words[0]).name} ended at once.", f"See {log}")
@@ -111,3 +116,4 @@ def stop(processes: Iterable[Process], patience: float = 10) -> None:
         process.signal(signal.SIGKILL)
     while any(process.alive() for process in waiting):
         time.sleep(0.02)
+    _children[:] = [child for child in _children if child.poll() is None]

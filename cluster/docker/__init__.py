@@ -58,7 +58,7 @@ def up(checkout: Checkout) -> Docker:
     if obstacle:
         raise ClusterError(
             f"No Docker daemon answers, and a private one cannot be started: {obstacle}.",
-            "Install and start Docker (and be allowed to use it), or use another cluster: up control-plane needs neither.",
+            "Install and start Docker, with leave to use it; or use another cluster: up control-plane needs neither.",
         )
     private.install()
     if docker := find(checkout):

@@ -10,5 +10,8 @@ fi
 shift # "entered"
 resolv_conf=$1
 shift 3 # and the two arguments of the first call
+# containerd's helpers leave their sockets here, whoever started them.
+mkdir -p /run/containerd
+mount -t tmpfs -o mode=0711 containerd /run/containerd
 if [ -n "$resolv_conf" ]; then mount --bind "$resolv_conf" /etc/resolv.conf; fi
 exec "$@"

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sys
 import time
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from cluster.docker import cgroups, network
@@ -88,7 +89,7 @@ def find(checkout: Checkout) -> Network | None:
     if ask([program, "version", "--format={{.Server.Version}}"], env=env, timeout=10) is None:
         return None
     subnet = (checkout.docker / "subnet").read_text()
-    return network.plan(checkout, network.IPv4Network(subnet))
+    return network.plan(checkout, IPv4Network(subnet))
 
 
 def up(checkout: Checkout) -> Network:
@@ -200,7 +201,9 @@ def _wrapper(folder: Path) -> Path | None:
 def _resolv_conf(folder: Path) -> str:
     """A list of name servers to use instead of the host's, where the host's are all on its loopback."""
     try:
-        servers = [line.split()[1] for line in Path("/etc/resolv.conf").read_text().splitlines() if "nameserver" in line]
+        servers = [
+            line.split()[1] for line in Path("/etc/resolv.conf").read_text().splitlines() if "nameserver" in line
+        ]
     except (OSError, IndexError):
         return ""
     upstream = Path("/run/systemd/resolve/resolv.conf")

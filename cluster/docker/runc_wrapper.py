@@ -11,11 +11,13 @@ It is copied to where the private daemon finds it and run by a bare Python inter
 import json
 import os
 import sys
+from pathlib import Path
+from typing import Any
 
 CAPABILITY = "CAP_SYS_RESOURCE"
 
 
-def settings_file(arguments: list[str]) -> str | None:
+def settings_file(arguments: list[str]) -> Path | None:
     """The file that holds the capabilities of the process that runc is asked to start, if it is asked to."""
     bundle, process, command = ".", None, None
     previous = ""
@@ -33,11 +35,11 @@ def settings_file(arguments: list[str]) -> str | None:
             command = argument
         previous = argument
     if command in ("create", "run"):
-        return os.path.join(bundle, "config.json")
-    return process if command == "exec" else None
+        return Path(bundle) / "config.json"
+    return Path(process) if process and command == "exec" else None
 
 
-def without_capability(settings: dict) -> dict:
+def without_capability(settings: dict[str, Any]) -> dict[str, Any]:
     """The same settings without the capability: a container's, which hold a process, or just a process's."""
     process = settings.get("process", settings)
     capabilities = process.get("capabilities")
@@ -51,11 +53,8 @@ def without_capability(settings: dict) -> dict:
 def main(arguments: list[str]) -> None:
     """Change the settings in place, then become runc."""
     path = settings_file(arguments)
-    if path and os.path.exists(path):
-        with open(path) as file:
-            settings = without_capability(json.load(file))
-        with open(path, "w") as file:
-            json.dump(settings, file)
+    if path and path.exists():
+        path.write_text(json.dumps(without_capability(json.loads(path.read_text()))))
     os.execvp("runc", ["runc", *arguments])
 
 

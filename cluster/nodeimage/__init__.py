@@ -156,7 +156,7 @@ def missing_packages() -> list[str]:
 
 
 def _debian(root: Path, log: Path) -> None:
-    command = [
+    command: list[str | Path] = [
         "mmdebstrap",
         "--quiet",
         "--variant=minbase",
@@ -190,7 +190,7 @@ def _lay_over(root: Path, log: Path, kubernetes_binary: Path) -> None:
     for needed in ("opt/cni", "var/lib/kubelet", "etc/kubernetes/manifests", "etc/cni/net.d"):
         (root / needed).mkdir(parents=True, exist_ok=True)
     _symlink(root / "opt/cni/bin", "/usr/lib/cni")
-    systemctl = ["chroot", root, "systemctl", "--quiet"]
+    systemctl: list[str | Path] = ["chroot", root, "systemctl", "--quiet"]
     run([*systemctl, "set-default", "multi-user.target"], log)
     run([*systemctl, "mask", *MASKED], log)
     run([*systemctl, "enable", *ENABLED], log)
@@ -216,7 +216,9 @@ def _images(root: Path, work: Path, programs: dict[str, Path]) -> list[Image]:
             _add(tar, programs[name], name)
     names = [f"{REGISTRY}/{name}:{release}" for name in components if name != "etcd"]
     return [
-        Image([*names, f"{REGISTRY}/etcd:{versions.ETCD_TAG}"], kube, {"Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin"]}),
+        Image(
+            [*names, f"{REGISTRY}/etcd:{versions.ETCD_TAG}"], kube, {"Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin"]}
+        ),
         Image([f"{REGISTRY}/coredns/coredns:{versions.COREDNS}"], coredns, {"Entrypoint": ["/coredns"]}),
         Image([f"{REGISTRY}/pause:{versions.PAUSE_TAG}"], pause, {"Entrypoint": ["/pause"]}),
     ]

@@ -1,7 +1,7 @@
 """Write container images as archives that `docker load` and `ctr images import` take, without a daemon.
 
-The format is that of `docker save`: manifest.json names, for each image, a file of settings and its layers; the settings
-name the layers again, by their digests.
+The format is that of `docker save`: manifest.json names, for each image, a file of settings and its layers; the
+settings name the layers again, by their digests.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """The programs that clusters are made of and worked with, each built from its Go module once and then cached.
 
-`tool("kind")` is the whole interface. A finished tool is a folder `<cache>/tools/NAME-VERSION`; it comes into being by a
-rename after its build succeeded, so a folder that exists is complete, whatever was interrupted before.
+`tool("kind")` is the whole interface. A finished tool is a folder `<cache>/tools/NAME-VERSION`; it comes into being by
+a rename after its build succeeded, so a folder that exists is complete, whatever was interrupted before.
 """
 
 import shutil

@@ -1,1 +1,1 @@
-"""What tests share: builders of manifests, kubectl, a kubelet that runs pods as local processes."""
+"""What tests share: the real kubectl, builders of manifests, waiting with a deadline, task pods without a kubelet."""

@@ -63,7 +63,9 @@ class PodProcess:
         try:
             process = await self._start()
         except (OSError, ApiError) as error:
-            await self._report("Failed", {"terminated": {"exitCode": 128, "reason": "StartError", "message": str(error)}})
+            await self._report(
+                "Failed", {"terminated": {"exitCode": 128, "reason": "StartError", "message": str(error)}}
+            )
             return
         await self._report("Running", {"running": {"startedAt": self.started_at}})
         await self._wait(process)
@@ -239,9 +241,7 @@ class Kubelet:
         }
         status = {"capacity": resources, "allocatable": resources, "conditions": [ready]}
         path = NODES.path(name=self.node, subresource="status")
-        await self.client.request(
-            "PATCH", path, body={"status": status}, content_type="application/merge-patch+json"
-        )
+        await self.client.request("PATCH", path, body={"status": status}, content_type="application/merge-patch+json")
 
     async def _heartbeat(self) -> None:
         while True:

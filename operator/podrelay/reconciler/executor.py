@@ -4,6 +4,7 @@ An answer that shows that the plan was made on an old view (a conflict, an objec
 store learns the truth and the run is planned again. Whatever is written comes back into the store at once.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ import msgspec
 
 from podrelay.api import limits, names
 from podrelay.kube.client import JSON_PATCH, PODS, Client
-from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
+from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.reconciler import pods
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
@@ -101,7 +102,7 @@ class Executor:
             case WriteRecord():
                 await self._write_record(key, view, action)
             case DeleteRun():
-                await self._delete_run(key, action)
+                await self._delete_run(key, view, action)
 
     async def write_status(self, key: Key, view: View, plan: Plan) -> None:
         """Write the status that `plan` wants, on the version of the run that it was planned on.
@@ -121,10 +122,11 @@ class Executor:
                     TASK_RUNS, key.namespace, key.name, patch, subresource="status", content_type=JSON_PATCH
                 ),
             )
-        except ConflictError:
-            await self._refresh_run(key, view)
-        except NotFoundError:
-            self._store.runs.forget(key, key.name, view.run.metadata.uid)
+        except (ConflictError, InvalidError, NotFoundError) as error:
+            run = await self._refresh_run(key, view)
+            # A patch made on an old status may not even fit the new one; on the newest it must.
+            if isinstance(error, InvalidError) and run is not None and not _has_changed(run, view.run):
+                raise
         else:
             self._store.runs.apply(_decode_run(body))
 
@@ -201,15 +203,13 @@ class Executor:
             self._store.pods.apply(_decode_pod(body))
 
     async def _delete_pod(self, key: Key, action: DeletePod) -> None:
-        try:
+        with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
                 "delete_pod",
                 lambda: self._client.delete(
                     PODS, key.namespace, action.name, uid=action.uid, resource_version=action.resource_version
                 ),
             )
-        except (ConflictError, NotFoundError):
-            pass
         await self._refresh_pod(key, action.name, action.uid)
 
     async def _refresh_pod(self, key: Key, name: str, uid: str) -> None:
@@ -247,7 +247,8 @@ class Executor:
             )
         try:
             self._store.records.apply(_decode_record(await write))
-        except (ConflictError, AlreadyExistsError):
+        except (ConflictError, AlreadyExistsError, InvalidError):
+            # The pod's own response came first, or the record is not what it was.
             self._store.records.apply(_decode_record(await self._client.get(TASK_ITERATIONS, key.namespace, name)))
 
     async def _payload(self, key: Key, record: str, wanted: dict[str, Any]) -> dict[str, Any]:
@@ -266,26 +267,24 @@ class Executor:
             found["error"] = {**wanted["error"], "data": data}
         return found
 
-    async def _delete_run(self, key: Key, action: DeleteRun) -> None:
-        try:
+    async def _delete_run(self, key: Key, view: View, action: DeleteRun) -> None:
+        with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
                 "delete_run",
                 lambda: self._client.delete(
                     TASK_RUNS, key.namespace, key.name, uid=action.uid, resource_version=action.resource_version
                 ),
             )
-        except ConflictError:
-            self._store.runs.apply(_decode_run(await self._client.get(TASK_RUNS, key.namespace, key.name)))
-        except NotFoundError:
-            self._store.runs.forget(key, key.name, action.uid)
-        else:
-            self._store.runs.forget(key, key.name, action.uid)
+        await self._refresh_run(key, view)
 
-    async def _refresh_run(self, key: Key, view: View) -> None:
+    async def _refresh_run(self, key: Key, view: View) -> TaskRun | None:
         try:
-            self._store.runs.apply(_decode_run(await self._client.get(TASK_RUNS, key.namespace, key.name)))
+            run = _decode_run(await self._client.get(TASK_RUNS, key.namespace, key.name))
         except NotFoundError:
             self._store.runs.forget(key, key.name, view.run.metadata.uid)
+            return None
+        self._store.runs.apply(run)
+        return run
 
     async def _write(self, kind: str, send: Callable[[], Awaitable[bytes]]) -> bytes:
         self._writes += 1
@@ -293,6 +292,10 @@ class Executor:
             os.kill(os.getpid(), signal.SIGKILL)
         WRITES.labels(kind).inc()
         return await send()
+
+
+def _has_changed(run: TaskRun, before: TaskRun) -> bool:
+    return run.metadata.resource_version != before.metadata.resource_version
 
 
 def status_patch(run: TaskRun, before: dict[str, Any], wanted: dict[str, Any]) -> list[dict[str, Any]]:

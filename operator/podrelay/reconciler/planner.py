@@ -10,7 +10,7 @@ has been made it holds the baton (`_tenure`), and its facts decide (`_hold`); if
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -77,10 +77,14 @@ def plan(view: View, now: datetime) -> Plan:
 
 
 def _unfinished(view: View, now: datetime) -> Plan:
-    tenure = _tenure(view, _target(view, view.run.status))
-    if tenure is None:
-        return _start(view, now, view.run.status)
-    return _hold(view, now, tenure)
+    target = _target(view, view.run.status)
+    tenure = _tenure(view, target)
+    if tenure is not None:
+        return _hold(view, now, tenure)
+    late = _late_answer(view, target)
+    if late is not None and late.record is not None:
+        return _apply_answer(view, now, late, late.record)
+    return _start(view, now, view.run.status)
 
 
 # --- whose turn it is ------------------------------------------------------------------------------------------------
@@ -113,22 +117,30 @@ def _tenure(view: View, target: Target) -> _Tenure | None:
     pod = next((pod for pod in view.pods if pod.metadata.name == target.name and _belongs(view, pod)), None)
     record = next((r for r in view.records if r.metadata.name == target.name and _belongs(view, r)), None)
     current = view.run.status.current
-    if current is not None and (current.iteration, current.try_) == (target.iteration, target.try_):
-        uid = current.pod_uid
-    elif record is not None and (pod is None or record.response is not None):
-        # The operator died between making the pod and saying so in the status, and the pod has ended since.
+    if record is not None:
+        # The record is the claim: only one pod can have made it, and none runs user code without. It weighs more than
+        # the status, which an operator that lost its Lease may have written about a pod of the same name.
         uid = record.pod_uid
+    elif current is not None and (current.iteration, current.try_) == (target.iteration, target.try_):
+        uid = current.pod_uid
     elif pod is not None:
-        uid = pod.metadata.uid
+        uid = pod.metadata.uid  # made, but the operator died before it could say so in the status
     else:
         return None
     return _Tenure(
-        target,
-        uid,
-        pod if pod is not None and pod.metadata.uid == uid else None,
-        record if record is not None and record.pod_uid == uid else None,
-        view.gone.get(uid),
+        target, uid, pod if pod is not None and pod.metadata.uid == uid else None, record, view.gone.get(uid)
     )
+
+
+def _late_answer(view: View, target: Target) -> _Tenure | None:
+    """Return the try that was given up for lost but has answered before its successor was made."""
+    for record in view.records:
+        if record.iteration != target.iteration or record.try_ >= target.try_ or not _belongs(view, record):
+            continue
+        if record.response is not None and record.response.status != "error":
+            earlier = replace(target, try_=record.try_, name=record.metadata.name)
+            return _Tenure(earlier, record.pod_uid, None, record, view.gone.get(record.pod_uid))
+    return None
 
 
 def _belongs(view: View, obj: Pod | Record) -> bool:
@@ -280,8 +292,6 @@ def _terminating(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
 
 
 def _ended_without_answer(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
-    if _is_superseded(view, tenure):
-        return _disrupted(view, now, tenure, f"another pod named {tenure.target.name} has run before", now)
     disruption = causes.disruption_of(pod)
     if disruption is not None:
         may_still_run = causes.is_left_behind(pod)
@@ -290,20 +300,10 @@ def _ended_without_answer(view: View, now: datetime, tenure: _Tenure, pod: Pod) 
     return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, failure.message, failure.code, failure.cause),))
 
 
-def _is_superseded(view: View, tenure: _Tenure) -> bool:
-    """Tell whether another pod of this name has written the record.
-
-    The runner ends with exit code 75 when it finds such a record, but it is not believed without it.
-    """
-    return any(record.metadata.name == tenure.target.name and record.pod_uid != tenure.uid for record in view.records)
-
-
 def _lost(view: View, now: datetime, tenure: _Tenure) -> Plan:
     """The pod is gone and left no answer."""
     assert tenure.gone is not None  # noqa: S101 - _hold has asked before
     last = tenure.gone.last
-    if _is_superseded(view, tenure):
-        return _disrupted(view, now, tenure, f"another pod named {tenure.target.name} has run before", now)
     if last is not None and last.metadata.annotations.ending_since is not None:
         failure = causes.iteration_timeout(last)
     elif last is not None and not last.has_started and _pending_deadline(last) <= now:

@@ -1,0 +1,67 @@
+{{/* Labels of every object. */}}
+{{- define "podrelay.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: podrelay
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: podrelay
+{{- end }}
+
+{{/* What selects the operator's pods; never changes. */}}
+{{- define "podrelay.operatorSelector" -}}
+app.kubernetes.io/name: podrelay
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: operator
+{{- end }}
+
+{{- define "podrelay.image" -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end }}
+
+{{/* CEL: the pod that the request's token is bound to, and its UID; empty for a token of no pod. */}}
+{{- define "podrelay.podOfToken" -}}
+request.userInfo.?extra[?'authentication.kubernetes.io/pod-name'].orValue([''])[0]
+{{- end }}
+{{- define "podrelay.podUIDOfToken" -}}
+request.userInfo.?extra[?'authentication.kubernetes.io/pod-uid'].orValue([''])[0]
+{{- end }}
+
+{{/* CEL: the TaskRun that the pod `variables.pod` works for: all but the last segment of its name. */}}
+{{- define "podrelay.runOfPod" -}}
+variables.pod.contains('-') ? variables.pod.substring(0, variables.pod.lastIndexOf('-')) : ''
+{{- end }}
+
+{{/*
+CEL: the object is owned by the TaskRun `variables.run` alone, and not as by a controller. A wrong UID needs no rule:
+the garbage collector removes an object whose owner does not exist.
+*/}}
+{{- define "podrelay.ownedByRun" -}}
+object.metadata.?ownerReferences.orValue([]).size() == 1 &&
+object.metadata.?ownerReferences.orValue([]).all(owner,
+owner.kind == 'TaskRun' && owner.apiVersion.startsWith('podrelay.dev/') && owner.name == variables.run &&
+!owner.?controller.orValue(false) && !owner.?blockOwnerDeletion.orValue(false))
+{{- end }}
+
+{{/*
+CEL: the request does not come from Kubernetes' own controllers. The garbage collector removes finalizers and owners that
+are gone, the storage version migrator writes objects as they are; a policy that refused them would block deletions.
+*/}}
+{{- define "podrelay.notKubernetesItself" -}}
+!(request.userInfo.username in ['system:kube-controller-manager',
+'system:serviceaccount:kube-system:generic-garbage-collector',
+'system:serviceaccount:kube-system:storage-version-migrator-controller'])
+{{- end }}
+
+{{/* The binding of the policy of this name: everywhere, and its word is final. */}}
+{{- define "podrelay.binding" -}}
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata:
+  name: {{ .name }}
+  labels:
+    {{- include "podrelay.labels" .root | nindent 4 }}
+spec:
+  policyName: {{ .name }}
+  validationActions: [Deny]
+{{- end }}

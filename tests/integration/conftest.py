@@ -1,0 +1,101 @@
+"""Fixtures of tests that need a real API server: the control plane, the chart's rules on it, namespaces, identities."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cluster import Cluster, ClusterError, up
+from tests.support import chart
+from tests.support.kubectl import Kubectl
+from tests.support.namespaces import temporary_namespace
+from tests.support.pods import registered_node
+
+FOREIGN_CRD = {
+    "apiVersion": "apiextensions.k8s.io/v1",
+    "kind": "CustomResourceDefinition",
+    "metadata": {"name": "taskruns.tekton.dev"},
+    "spec": {
+        "group": "tekton.dev",
+        "scope": "Namespaced",
+        "names": {
+            "kind": "TaskRun",
+            "listKind": "TaskRunList",
+            "plural": "taskruns",
+            "singular": "taskrun",
+            "shortNames": ["tr", "trs"],
+        },
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "openAPIV3Schema": {
+                        "type": "object",
+                        "properties": {"spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}},
+                    }
+                },
+                "subresources": {"status": {}},
+            }
+        ],
+    },
+}
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """The control plane; it is left running."""
+    try:
+        return up("control-plane")
+    except ClusterError as error:
+        pytest.fail(f"the control plane cannot be had: {error}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def admin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """kubectl as the cluster's administrator, in the namespace default."""
+    return Kubectl.of(cluster, tmp_path_factory.mktemp("kubectl"))
+
+
+@pytest.fixture(scope="session")
+def installed(admin: Kubectl) -> None:
+    """The chart's CRDs, roles and policies, in force. The operator itself is not deployed."""
+    chart.install(admin)
+
+
+@pytest.fixture(scope="session")
+def node(admin: Kubectl) -> Iterator[str]:
+    """The name of a node, for pods that have to be bound to one."""
+    with registered_node(admin) as name:
+        yield name
+
+
+@pytest.fixture
+def kubectl(admin: Kubectl, installed: None) -> Iterator[Kubectl]:
+    """kubectl as administrator in a namespace of this test's own."""
+    with temporary_namespace(admin) as inside:
+        yield inside
+
+
+@pytest.fixture
+def namespace(kubectl: Kubectl) -> str:
+    """The name of this test's own namespace, the one that `kubectl` is in."""
+    return kubectl.namespace
+
+
+@pytest.fixture(scope="module")
+def shared(admin: Kubectl, installed: None) -> Iterator[Kubectl]:
+    """kubectl as administrator in a namespace that the tests of one file share: each uses names of its own."""
+    with temporary_namespace(admin) as inside:
+        yield inside
+
+
+@pytest.fixture(scope="module")
+def foreign_crd(admin: Kubectl) -> Iterator[str]:
+    """Another project's resource of the same plural and kind as ours, as Tekton has it; returns its full name."""
+    name = FOREIGN_CRD["metadata"]["name"]
+    applied = admin.apply(FOREIGN_CRD, flags=("--server-side",))
+    assert applied, str(applied)
+    admin.do("wait", "--for=condition=Established", "--timeout=30s", f"crd/{name}")
+    yield name
+    admin("delete", "crd", name, "--wait=false")

@@ -1,0 +1,86 @@
+"""The Helm chart, rendered by the real helm, and applied without its Deployment."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import yaml
+
+from cluster.tools import tool
+from tests.support.kubectl import Kubectl
+from tests.support.waiting import eventually
+
+CHART = Path(__file__).parents[2] / "charts" / "podrelay"
+RELEASE_NAMESPACE = "podrelay-system"
+
+Manifest = dict[str, Any]
+
+
+def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run helm; the caller looks at the exit code."""
+    return subprocess.run(
+        [str(tool("helm")), *arguments], capture_output=True, text=True, check=False, env=os.environ, timeout=60
+    )
+
+
+def render(values: Manifest | None = None) -> list[Manifest]:
+    """What the chart installs with these values."""
+    sets = [f"--set-json={key}={json.dumps(value)}" for key, value in (values or {}).items()]
+    rendered = helm("template", "podrelay", str(CHART), "--namespace", RELEASE_NAMESPACE, *sets)
+    assert rendered.returncode == 0, rendered.stderr
+    return [document for document in yaml.safe_load_all(rendered.stdout) if document]
+
+
+def install(kubectl: Kubectl) -> None:
+    """Apply everything but the Deployment and return once the API server goes by it."""
+    if not kubectl("get", "namespace", RELEASE_NAMESPACE):
+        kubectl("create", "namespace", RELEASE_NAMESPACE)
+    manifests = render({"operator.deploy": False})
+    applied = kubectl.apply(*manifests, flags=("--server-side", "--force-conflicts"))
+    assert applied, str(applied)
+    crds = [f"crd/{m['metadata']['name']}" for m in manifests if m["kind"] == "CustomResourceDefinition"]
+    kubectl.do("wait", "--for=condition=Established", "--timeout=30s", *crds)
+    with _sentinel(kubectl) as is_refused:
+        eventually("admission policies in force", is_refused)
+
+
+@contextmanager
+def _sentinel(kubectl: Kubectl) -> Iterator[Any]:
+    """A policy made after all others. The API server loads policies together: once it holds, all others do."""
+    name = f"podrelay-sentinel-{uuid4().hex[:8]}"
+    policy = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "failurePolicy": "Ignore",
+            "matchConstraints": {
+                "resourceRules": [
+                    {"apiGroups": [""], "apiVersions": ["v1"], "resources": ["configmaps"], "operations": ["CREATE"]}
+                ]
+            },
+            "matchConditions": [{"name": "sentinel", "expression": f"object.metadata.name == '{name}'"}],
+            "validations": [{"expression": "false", "message": "the policies are in force"}],
+        },
+    }
+    binding = {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingAdmissionPolicyBinding",
+        "metadata": {"name": name},
+        "spec": {"policyName": name, "validationActions": ["Deny"]},
+    }
+
+    def is_refused() -> bool:
+        return "the policies are in force" in kubectl("create", "configmap", name, "--dry-run=server").stderr
+
+    created = kubectl.create(policy, binding)
+    assert created, str(created)
+    try:
+        yield is_refused
+    finally:
+        kubectl("delete", f"validatingadmissionpolicybinding/{name}", f"validatingadmissionpolicy/{name}")

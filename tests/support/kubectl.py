@@ -1,0 +1,126 @@
+"""The real kubectl against one cluster, as one identity. Tests see what a user sees: what it prints and its exit code."""
+
+import json
+import os
+import subprocess
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import yaml
+
+from cluster import Cluster
+
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How one call of kubectl ended. True if it succeeded."""
+
+    command: str
+    code: int
+    stdout: str
+    stderr: str
+
+    def __bool__(self) -> bool:
+        return self.code == 0
+
+    def __str__(self) -> str:
+        return f"$ {self.command}\n{self.stdout}{self.stderr}(exit code {self.code})"
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl with a cluster, an identity and a namespace; make further ones from it.
+
+    Calling it runs any command and returns its Result; `do` fails the test if the command fails.
+    """
+
+    kubeconfig: Path
+    env: dict[str, str]
+    namespace: str = "default"
+    identity: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, cluster: Cluster, folder: Path) -> Self:
+        """The cluster's administrator; `folder` takes what kubectl caches."""
+        env = os.environ | cluster.env | {"KUBECACHEDIR": str(folder / "cache"), "KUBECTL_KUBERC": "false"}
+        # A kubeconfig without credentials, for identities of our own: a client certificate would win over a token.
+        settings = yaml.safe_load(cluster.kubeconfig.read_text(encoding="utf-8"))
+        bare = settings | {"users": [], "contexts": []}
+        bare["contexts"] = [{"name": "bare", "context": {"cluster": settings["clusters"][0]["name"], "user": ""}}]
+        bare["current-context"] = "bare"
+        (folder / "bare.kubeconfig").write_text(yaml.safe_dump(bare), encoding="utf-8")
+        return cls(cluster.kubeconfig, env | {"BARE_KUBECONFIG": str(folder / "bare.kubeconfig")})
+
+    def in_namespace(self, namespace: str) -> Self:
+        """The same identity in another namespace."""
+        return replace(self, namespace=namespace)
+
+    def as_token(self, token: str) -> Self:
+        """Whoever the token says."""
+        return replace(self, kubeconfig=Path(self.env["BARE_KUBECONFIG"]), identity=("--token", token))
+
+    def as_service_account(self, name: str, namespace: str | None = None) -> Self:
+        """A service account, by a token that is bound to no object."""
+        return self.as_token(self.do("create", "token", name, "--namespace", namespace or self.namespace).strip())
+
+    def __call__(self, *arguments: str, stdin: str | Manifest | list[Manifest] | None = None) -> Result:
+        """Run a command to its end, whatever that is; manifests are given as the file `-`."""
+        text = stdin if isinstance(stdin, str | None) else json.dumps(_one_document(stdin))
+        place = () if "--all-namespaces" in arguments or "--namespace" in arguments else ("--namespace", self.namespace)
+        ended = subprocess.run(
+            ["kubectl", "--kubeconfig", str(self.kubeconfig), *self.identity, *place, *arguments],
+            input=text,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        return Result("kubectl " + " ".join(arguments), ended.returncode, ended.stdout, ended.stderr)
+
+    def do(self, *arguments: str, stdin: str | Manifest | list[Manifest] | None = None) -> str:
+        """Run a command that has to succeed; return what it prints."""
+        result = self(*arguments, stdin=stdin)
+        assert result, str(result)
+        return result.stdout
+
+    def apply(self, *manifests: Manifest, flags: tuple[str, ...] = ()) -> Result:
+        """Apply, as users do."""
+        return self("apply", *flags, "-f", "-", stdin=list(manifests))
+
+    def create(self, *manifests: Manifest, flags: tuple[str, ...] = ()) -> Result:
+        """Create; nothing is written into annotations, so the limit of apply does not count."""
+        return self("create", *flags, "-f", "-", stdin=list(manifests))
+
+    def replace(self, manifest: Manifest, flags: tuple[str, ...] = ()) -> Result:
+        """Put the whole object."""
+        return self("replace", *flags, "-f", "-", stdin=manifest)
+
+    def get(self, resource: str, name: str, *flags: str) -> Manifest:
+        """An object that has to exist."""
+        result: Manifest = json.loads(self.do("get", resource, name, "--output", "json", *flags))
+        return result
+
+    def names(self, resource: str, *flags: str) -> list[str]:
+        """The names of all objects that the flags select."""
+        return self.do("get", resource, "--output", "jsonpath={.items[*].metadata.name}", *flags).split()
+
+    def patch(self, resource: str, name: str, patch: Manifest | list[Manifest], *flags: str) -> Result:
+        """Patch: a merge patch, or a JSON patch where the patch is a list."""
+        kind = "json" if isinstance(patch, list) else "merge"
+        return self("patch", resource, name, "--type", kind, "--patch", json.dumps(patch), *flags)
+
+    def set_status(self, resource: str, name: str, status: Manifest) -> Result:
+        """Merge into the status, as only the operator may."""
+        return self.patch(resource, name, {"status": status}, "--subresource", "status")
+
+
+def _one_document(manifests: Manifest | list[Manifest]) -> Manifest:
+    if isinstance(manifests, dict):
+        return manifests
+    if len(manifests) == 1:
+        return manifests[0]
+    return {"apiVersion": "v1", "kind": "List", "items": manifests}

@@ -1,0 +1,172 @@
+"""A model of the API server, for tests in virtual time: what the relay relies on, and nothing else.
+
+It keeps objects with UIDs and resource versions, refuses what the real one refuses (conflicts, names that exist,
+preconditions, a second response, a finished phase that changes), and logs every change as a watch would send it. Its
+methods have the form of `podrelay.kube.client.Client`, so that the operator's real store, planner and executor run
+against it; they never really wait, so `run()` can drive a coroutine without an event loop. The integration tests hold
+the same promises against the real API server.
+"""
+
+import copy
+import itertools
+from collections.abc import Coroutine
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+import msgspec
+
+from podrelay.kube.client import JSON_PATCH, Resource
+from podrelay.kube.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+
+T = TypeVar("T")
+FINISHED = {"Succeeded", "Failed", "Aborted"}
+
+
+def run(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits for anything to its end."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value  # type: ignore[no-any-return]
+    coroutine.close()
+    raise AssertionError("the coroutine waits for something, which the model has nobody to provide")
+
+
+class ModelApi:
+    """The objects of one namespace, and everything that happened to them."""
+
+    def __init__(self, now: datetime) -> None:
+        self.now = now
+        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
+        self.events: list[tuple[str, str, dict[str, Any]]] = []
+        self.version = 100
+        self._uids = itertools.count(1)
+
+    # --- what the operator calls --------------------------------------------------------------------------------------
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
+        return msgspec.json.encode(self.read(resource.plural, name))
+
+    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False) -> bytes:
+        body = msgspec.json.decode(msgspec.json.encode(body))
+        name = body["metadata"]["name"]
+        if (resource.plural, name) in self.objects:
+            raise AlreadyExistsError(409, "AlreadyExists", f"{name} exists")
+        body["metadata"] |= {
+            "uid": f"uid-{next(self._uids)}",
+            "creationTimestamp": self.now.isoformat(),
+            "generation": 1,
+            "namespace": namespace,
+        }
+        return self.store(resource.plural, body, "ADDED")
+
+    async def patch(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: Any,
+        *,
+        subresource: str | None = None,
+        content_type: str = "",
+    ) -> bytes:
+        before = self.read(resource.plural, name)
+        after = copy.deepcopy(before)
+        body = msgspec.json.decode(msgspec.json.encode(body))
+        if content_type == JSON_PATCH:
+            _apply_json_patch(after, body)
+        else:
+            _merge(after, body)
+        if after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
+            raise ConflictError(409, "Conflict", f"{name} has changed")
+        return self.update(resource.plural, before, after)
+
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None
+    ) -> bytes:
+        obj = self.read(resource.plural, name)
+        metadata = obj["metadata"]
+        if metadata["uid"] != uid or (resource_version not in {None, metadata["resourceVersion"]}):
+            raise ConflictError(409, "Conflict", "precondition failed")
+        if resource.plural == "pods":
+            self.delete_pod(name)
+        else:
+            self.remove(resource.plural, name)
+        return b"{}"
+
+    # --- what the rest of the world does --------------------------------------------------------------------------------
+
+    def read(self, plural: str, name: str) -> dict[str, Any]:
+        if (plural, name) not in self.objects:
+            raise NotFoundError(404, "NotFound", name)
+        return self.objects[plural, name]
+
+    def find(self, plural: str) -> list[dict[str, Any]]:
+        return [obj for (kind, _), obj in self.objects.items() if kind == plural]
+
+    def update(self, plural: str, before: dict[str, Any], after: dict[str, Any]) -> bytes:
+        if before.get("response") is not None and after.get("response") != before["response"]:
+            raise InvalidError(422, "Invalid", "the first stored response wins")
+        phase = before.get("status", {}).get("phase")
+        if plural == "taskruns" and phase in FINISHED and after.get("status", {}).get("phase") != phase:
+            raise InvalidError(422, "Invalid", "the run is finished")
+        if after == before:
+            return msgspec.json.encode(before)
+        return self.store(plural, after, "MODIFIED")
+
+    def store(self, plural: str, obj: dict[str, Any], event: str) -> bytes:
+        self.version += 1
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        self.objects[plural, obj["metadata"]["name"]] = obj
+        self.events.append((plural, event, copy.deepcopy(obj)))
+        return msgspec.json.encode(obj)
+
+    def change(self, plural: str, name: str, patch: dict[str, Any]) -> None:
+        before = self.read(plural, name)
+        after = copy.deepcopy(before)
+        _merge(after, patch)
+        self.update(plural, before, after)
+
+    def remove(self, plural: str, name: str) -> None:
+        obj = self.objects.pop((plural, name))
+        self.version += 1
+        obj = copy.deepcopy(obj)
+        obj["metadata"]["resourceVersion"] = str(self.version)
+        self.events.append((plural, "DELETED", obj))
+
+    def delete_pod(self, name: str) -> None:
+        """Delete a pod as the API server does: at once if no kubelet has it, else with its grace period."""
+        pod = self.read("pods", name)
+        if not pod["spec"].get("nodeName"):
+            self.remove("pods", name)
+        elif "deletionTimestamp" not in pod["metadata"]:
+            grace = pod["spec"].get("terminationGracePeriodSeconds", 30)
+            until = self.now + timedelta(seconds=grace)
+            self.change("pods", name, {"metadata": {"deletionTimestamp": until.isoformat()}})
+
+
+def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:
+    for key, value in patch.items():
+        if value is None:
+            target.pop(key, None)
+        elif isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge(target[key], value)
+        else:
+            target[key] = value
+
+
+def _apply_json_patch(target: dict[str, Any], patch: list[dict[str, Any]]) -> None:
+    for step in patch:
+        *parents, last = step["path"].strip("/").split("/")
+        place = target
+        try:
+            for part in parents:
+                place = place[part]
+            if step["op"] == "remove":
+                del place[last]
+        except KeyError as error:
+            # The patch is applied before its resource version is looked at, so a stale one may end like this.
+            raise InvalidError(422, "Invalid", f"{step['path']} does not exist") from error
+        if step["op"] == "remove":
+            continue
+        place[last] = step["value"]

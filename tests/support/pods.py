@@ -1,0 +1,69 @@
+"""Task pods where no kubelet runs: real pod objects, bound to a node, with real tokens that are bound to them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from uuid import uuid4
+
+from tests.support.kubectl import Kubectl
+
+RUNNER = "podrelay-runner"
+
+
+@dataclass(frozen=True)
+class TaskPod:
+    """A pod and what a program in it could do.
+
+    Attributes:
+        name: its name.
+        uid: its UID.
+        kubectl: kubectl with the token that the kubelet would mount into it.
+    """
+
+    name: str
+    uid: str
+    kubectl: Kubectl
+
+
+def add_runner(kubectl: Kubectl) -> None:
+    """Let tasks run in a namespace, as the chart's notes say."""
+    kubectl.do("create", "serviceaccount", RUNNER)
+    account = f"{kubectl.namespace}:{RUNNER}"
+    kubectl.do("create", "rolebinding", RUNNER, "--clusterrole", RUNNER, "--serviceaccount", account)
+
+
+def task_pod(kubectl: Kubectl, name: str, node: str, service_account: str = RUNNER) -> TaskPod:
+    """Make a pod on `node` and get its token from the TokenRequest API, as the kubelet does."""
+    container = {"name": "task", "image": "registry.example/words:1"}
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {
+            "nodeName": node,
+            "serviceAccountName": service_account,
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+        },
+    }
+    uid = kubectl.do("create", "-f", "-", "--output", "jsonpath={.metadata.uid}", stdin=manifest)
+    bound = ("--bound-object-kind", "Pod", "--bound-object-name", name, "--bound-object-uid", uid)
+    token = kubectl.do("create", "token", service_account, *bound).strip()
+    return TaskPod(name, uid, kubectl.as_token(token))
+
+
+@contextmanager
+def registered_node(kubectl: Kubectl) -> Iterator[str]:
+    """A node that no kubelet stands behind. When it goes, the control plane lets go of the pods on it."""
+    name = f"node-{uuid4().hex[:8]}"
+    taint = {"key": "podrelay.dev/test", "value": name, "effect": "NoSchedule"}
+    kubectl.do(
+        "create",
+        "-f",
+        "-",
+        stdin={"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}, "spec": {"taints": [taint]}},
+    )
+    try:
+        yield name
+    finally:
+        kubectl("delete", "node", name, "--wait=false")
