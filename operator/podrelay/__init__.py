@@ -1,0 +1,48 @@
+"""Podrelay: long background work on Kubernetes as a relay of pods.
+
+What task authors import stands here: `from podrelay import Controller, TaskDefinition`. Names are loaded when they are
+first used, so that a task's pod imports nothing that its task does not need.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from podrelay.api.errors import PodrelayError
+    from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
+    from podrelay.sdk.controller import Controller
+    from podrelay.sdk.definition import TaskDefinition
+    from podrelay.sdk.task import TaskRun
+
+__all__ = [
+    "Aborted",
+    "Answer",
+    "Continue",
+    "Controller",
+    "Done",
+    "Failed",
+    "PodrelayError",
+    "TaskDefinition",
+    "TaskRun",
+]
+
+_HOMES = {
+    "Aborted": "podrelay.sdk.answers",
+    "Answer": "podrelay.sdk.answers",
+    "Continue": "podrelay.sdk.answers",
+    "Controller": "podrelay.sdk.controller",
+    "Done": "podrelay.sdk.answers",
+    "Failed": "podrelay.sdk.answers",
+    "PodrelayError": "podrelay.api.errors",
+    "TaskDefinition": "podrelay.sdk.definition",
+    "TaskRun": "podrelay.sdk.task",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'podrelay' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - the reason for this function
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

@@ -1,14 +1,18 @@
 """Fixtures of tests that need a real API server: the control plane, the chart's rules on it, namespaces, identities."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from cluster import Cluster, ClusterError, up
 from tests.support import chart
 from tests.support.kubectl import Kubectl
+from tests.support.kubeletprocess import kubelet
 from tests.support.namespaces import temporary_namespace
-from tests.support.pods import registered_node
+from tests.support.operator import OperatorProcess
+from tests.support.pods import add_runner, registered_node
+from tests.support.relay import Relay
 
 FOREIGN_CRD = {
     "apiVersion": "apiextensions.k8s.io/v1",
@@ -99,3 +103,27 @@ def foreign_crd(admin: Kubectl) -> Iterator[str]:
     admin.do("wait", "--for=condition=Established", "--timeout=30s", f"crd/{name}")
     yield name
     admin("delete", "crd", name, "--wait=false")
+
+
+@pytest.fixture(scope="session")
+def pod_logs(admin: Kubectl, installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A node whose pods are processes of this host; yields the folder of their logs."""
+    with kubelet(admin, tmp_path_factory.mktemp("kubelet")) as folder:
+        yield folder
+
+
+@pytest.fixture
+def idle_relay(kubectl: Kubectl, pod_logs: Path, tmp_path: Path) -> Relay:
+    """A namespace in which tasks can run, without an operator yet."""
+    add_runner(kubectl)
+    return Relay(kubectl, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def relay(shared: Kubectl, pod_logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
+    """A namespace with an operator, for the tests of one file; each uses names of its own."""
+    add_runner(shared)
+    folder = tmp_path_factory.mktemp("relay")
+    with OperatorProcess(shared, folder / "operator") as operator:
+        yield Relay(shared, folder)
+        assert "Traceback" not in operator.text, operator.text

@@ -1,1 +1,1 @@
-"""What tests share: the real kubectl, builders of manifests, waiting with a deadline, task pods without a kubelet."""
+"""What tests share; each module says what it is for."""

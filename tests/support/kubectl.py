@@ -1,4 +1,4 @@
-"""The real kubectl against one cluster, as one identity. Tests see what a user sees: what it prints and its exit code."""
+"""The real kubectl against one cluster, as one identity. Tests see what users see: what it prints and its exit code."""
 
 import json
 import os
@@ -32,14 +32,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl with a cluster, an identity and a namespace; make further ones from it.
+    """kubectl with a cluster, an identity and, unless it is empty, a namespace; make further ones from it.
 
     Calling it runs any command and returns its Result; `do` fails the test if the command fails.
     """
 
     kubeconfig: Path
     env: dict[str, str]
-    namespace: str = "default"
+    namespace: str = ""
     identity: tuple[str, ...] = ()
 
     @classmethod
@@ -62,14 +62,14 @@ class Kubectl:
         """Whoever the token says."""
         return replace(self, kubeconfig=Path(self.env["BARE_KUBECONFIG"]), identity=("--token", token))
 
-    def as_service_account(self, name: str, namespace: str | None = None) -> Self:
-        """A service account, by a token that is bound to no object."""
-        return self.as_token(self.do("create", "token", name, "--namespace", namespace or self.namespace).strip())
+    def as_service_account(self, name: str) -> Self:
+        """A service account of the same namespace, by a token that is bound to no object."""
+        return self.as_token(self.do("create", "token", name).strip())
 
     def __call__(self, *arguments: str, stdin: str | Manifest | list[Manifest] | None = None) -> Result:
         """Run a command to its end, whatever that is; manifests are given as the file `-`."""
         text = stdin if isinstance(stdin, str | None) else json.dumps(_one_document(stdin))
-        place = () if "--all-namespaces" in arguments or "--namespace" in arguments else ("--namespace", self.namespace)
+        place = ("--namespace", self.namespace) if self.namespace else ()
         ended = subprocess.run(
             ["kubectl", "--kubeconfig", str(self.kubeconfig), *self.identity, *place, *arguments],
             input=text,

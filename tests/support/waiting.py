@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def eventually(what: str, check: Callable[[], T], seconds: float = 20) -> T:
-    """Return the first true value of `check`; fail with `what` and the last value when it takes longer than `seconds`."""
+    """Return the first true value of `check`; fail with `what` and the last value if it takes longer."""
     deadline = time.monotonic() + seconds
     while not (value := check()):
         if time.monotonic() > deadline:

@@ -20,7 +20,7 @@ from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, In
 from podrelay.reconciler import pods
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
-from podrelay.reconciler.objects import Pod, Record, TaskRun
+from podrelay.reconciler.objects import Pod, Record, Response, TaskRun
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
 from podrelay.reconciler.store import Key, Store
@@ -327,8 +327,23 @@ def _is_small(payload: dict[str, Any]) -> bool:
     return len(msgspec.json.encode(payload)) <= limits.STATUS_OUTPUT_BYTES
 
 
+def _left_behind(action: WriteRecord) -> dict[str, Any] | None:
+    """Return the answer that the runner could not deliver and put into its termination message, if there is one."""
+    terminated = action.pod.task.terminated if action.pod is not None else None
+    if terminated is None or not terminated.message.startswith('{"response":'):
+        return None
+    try:
+        response = msgspec.json.decode(terminated.message).get("response")
+        msgspec.convert(response, Response)
+    except (msgspec.MsgspecError, AttributeError):
+        return None
+    return response if isinstance(response, dict) else None
+
+
 def _response(action: WriteRecord, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    response: dict[str, Any]
+    response: dict[str, Any] | None = _left_behind(action)
+    if response is not None:
+        return response
     if action.cause is None:
         response = {"status": "aborted", "message": action.message}
     else:
@@ -345,10 +360,11 @@ def _record_patch(record: dict[str, Any], action: WriteRecord, now: datetime) ->
         {"op": "add", "path": "/response", "value": _response(action, record.get("checkpoint") or {})},
         {"op": "add", "path": "/finishedAt", "value": _finished_at(action, now)},
     ]
-    if action.cause is not None:
+    if action.cause is not None and _left_behind(action) is None:
         annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_CAUSE: action.cause}
         patch.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
     elif record.get("checkpoint") is not None:
+        # Only what failed is tried again from its checkpoint.
         patch.append({"op": "remove", "path": "/checkpoint"})
     return patch
 
@@ -361,7 +377,7 @@ def _new_record(run: TaskRun, action: WriteRecord, now: datetime) -> dict[str, A
         "labels": pods.labels(run, target),
         "ownerReferences": [pods.owner_reference(run, controller=False)],
     }
-    if action.cause is not None:
+    if action.cause is not None and _left_behind(action) is None:
         metadata["annotations"] = {names.ANNOTATION_CAUSE: action.cause}
     record: dict[str, Any] = {
         "apiVersion": names.API_VERSION,

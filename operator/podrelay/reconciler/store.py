@@ -35,18 +35,18 @@ class Collection(Generic[T]):
     Args:
         group_of: which key an object belongs to, None for objects that are of no interest.
         changed: called with the key after every change.
-        removed: called with the key and the object's last state when one has gone.
+        removed: called when an object has gone, with its key, the object as known, and whether that is its last state.
     """
 
     def __init__(
         self,
         group_of: Callable[[T], Key | None],
         changed: Callable[[Key], None],
-        removed: Callable[[Key, T], None] = lambda _key, _obj: None,
+        removed: Callable[[Key, T, bool], None] = lambda _key, _obj, _is_last_state: None,
     ) -> None:
         self._group_of: Callable[[T], Key | None] = group_of
         self._changed = changed
-        self._removed: Callable[[Key, T], None] = removed
+        self._removed: Callable[[Key, T, bool], None] = removed
         self._groups: defaultdict[Key, dict[str, T]] = defaultdict(dict)
         # An answer to an own write may come after the watch event of the object's deletion.
         self._deleted: OrderedDict[str, None] = OrderedDict()
@@ -88,7 +88,7 @@ class Collection(Generic[T]):
             return
         known = self._groups[key].get(obj.metadata.name)
         if known is not None and known.metadata.uid == obj.metadata.uid:
-            self._forget(key, obj)
+            self._forget(key, obj, is_last_state=True)
             self._changed(key)
 
     def forget(self, key: Key, name: str, uid: str) -> None:
@@ -110,7 +110,7 @@ class Collection(Generic[T]):
         for obj in objects:
             self.apply(obj)
 
-    def _forget(self, key: Key, obj: T) -> None:
+    def _forget(self, key: Key, obj: T, *, is_last_state: bool = False) -> None:
         group = self._groups[key]
         del group[obj.metadata.name]
         if not group:
@@ -118,7 +118,7 @@ class Collection(Generic[T]):
         self._deleted[obj.metadata.uid] = None
         if len(self._deleted) > _REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
-        self._removed(key, obj)
+        self._removed(key, obj, is_last_state)
 
 
 def _version(obj: Any) -> int:
@@ -141,7 +141,7 @@ class Store:
         self.pods: Collection[Pod] = Collection(_owner_key, mark, self._pod_removed)
         self.records: Collection[Record] = Collection(_owner_key, mark)
         self.definitions: Collection[TaskDefinition] = Collection(_own_key, self._mark_runs_of)
-        self._last_seen: dict[Key, dict[str, Pod]] = defaultdict(dict)
+        self._last_seen: dict[Key, dict[str, tuple[Pod, bool]]] = defaultdict(dict)
         self._gone: dict[Key, dict[str, Gone]] = defaultdict(dict)
         self._start_failures: dict[Key, StartFailure] = {}
 
@@ -171,7 +171,8 @@ class Store:
     def confirm_gone(self, key: Key, name: str, uid: str, now: datetime) -> None:
         """Note that a live GET has said that a pod is no more."""
         self.pods.forget(key, name, uid)
-        self._gone[key][uid] = Gone(now, self._last_seen.get(key, {}).get(uid))
+        last, is_last_state = self._last_seen.get(key, {}).get(uid, (None, False))
+        self._gone[key][uid] = Gone(now, last, is_last_state)
 
     def start_failed(self, key: Key, failure: StartFailure) -> None:
         """Note that the run's next pod was refused."""
@@ -185,17 +186,17 @@ class Store:
         """Note that a pod was made: earlier refusals do not matter any more."""
         self._start_failures.pop(key, None)
 
-    def _pod_removed(self, key: Key, pod: Pod) -> None:
+    def _pod_removed(self, key: Key, pod: Pod, is_last_state: bool) -> None:
         if self.run(key) is None:
             return
         seen = self._last_seen[key]
-        seen[pod.metadata.uid] = pod
+        seen[pod.metadata.uid] = (pod, is_last_state)
         while len(seen) > _REMEMBERED_PODS:
             forgotten = next(iter(seen))
             del seen[forgotten]
             self._gone[key].pop(forgotten, None)
 
-    def _run_removed(self, key: Key, _run: TaskRun) -> None:
+    def _run_removed(self, key: Key, _run: TaskRun, _is_last_state: bool) -> None:
         self._last_seen.pop(key, None)
         self._gone.pop(key, None)
         self._start_failures.pop(key, None)

@@ -33,6 +33,8 @@ class Gone:
     at: datetime
     last: Pod | None
     """The pod as it was seen last, or None if it never was, for example before a restart of the operator."""
+    is_last_state: bool
+    """Whether `last` is what the pod was when it went; not so if its deletion itself was missed."""
 
 
 @dataclass(frozen=True, slots=True)

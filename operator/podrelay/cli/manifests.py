@@ -1,0 +1,160 @@
+"""`podrelay manifests MODULE --image IMAGE`: prints the TaskDefinitions that a module's classes describe."""
+
+import argparse
+import copy
+import json
+import sys
+from typing import Any
+
+from podrelay.api import names
+from podrelay.cli import yaml
+from podrelay.sdk import inputs, loading
+from podrelay.sdk.definition import HOOKS, TaskDefinition
+from podrelay.sdk.errors import TaskModuleError
+
+_FIELDS = (
+    "description",
+    "private",
+    "max_iterations",
+    "record_logs",
+    "self_cleanup",
+    "iteration_timeout_seconds",
+    "pending_timeout_seconds",
+    "abort_grace_period_seconds",
+    "node_lost_timeout_seconds",
+    "retry",
+    "disruption_retries",
+    "max_concurrent_runs",
+    "triggers",
+    "ttl_seconds_after_finished",
+    "history_limit",
+    "pod_cleanup",
+)
+"""Class variables that stand in the resource under the same name in camelCase, where they are set."""
+_DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "64Mi"}}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command to `parser`."""
+    parser.epilog = "example: podrelay manifests shop.tasks --image registry/shop:1 | kubectl apply -f -"
+    parser.add_argument("module", metavar="MODULE", help="importable from the current folder, or a path to a .py file")
+    parser.add_argument("--image", required=True, help="the image that holds the module and podrelay")
+    parser.add_argument("--definition", metavar="ID", help="only this one; default: all of the module")
+    parser.add_argument("--module-in-image", metavar="MODULE", help="how the image imports it; default: MODULE")
+    parser.add_argument("--namespace", "-n", metavar="NAME", help="write this namespace into the manifests")
+    parser.add_argument("--service-account", metavar="NAME", help="default: podrelay-runner, by the operator")
+    parser.add_argument("--output", "-o", choices=("yaml", "json"), default="yaml", help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the manifests.
+
+    Raises:
+        TaskModuleError: the module cannot be imported or has no definitions.
+    """
+    found = loading.definitions_of(loading.load_module(arguments.module))
+    if arguments.definition:
+        wanted = names.definition_name(arguments.definition)
+        found = [item for item in found if names.definition_name(item.id) == wanted]
+    if not found:
+        raise TaskModuleError(f"{arguments.module} has no such class; write class MyTask(podrelay.TaskDefinition)")
+    manifests = [
+        manifest(
+            item,
+            arguments.module_in_image or arguments.module,
+            arguments.image,
+            namespace=arguments.namespace,
+            service_account=arguments.service_account,
+        )
+        for item in found
+    ]
+    if arguments.output == "json":
+        document = manifests[0] if len(manifests) == 1 else {"apiVersion": "v1", "kind": "List", "items": manifests}
+        print(json.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        sys.stdout.write("---\n".join(map(yaml.dump, manifests)))
+    return 0
+
+
+def manifest(
+    definition: type[TaskDefinition],
+    module: str,
+    image: str,
+    *,
+    namespace: str | None = None,
+    service_account: str | None = None,
+) -> dict[str, Any]:
+    """Return the TaskDefinition resource of a class.
+
+    Args:
+        definition: the class.
+        module: how the image imports the class's module.
+        image: the image of the container.
+        namespace: written into the metadata if given.
+        service_account: of the pods; None leaves it to the operator.
+    """
+    metadata = {"name": names.definition_name(definition.id)}
+    if namespace:
+        metadata["namespace"] = namespace
+    spec: dict[str, Any] = {"id": definition.id, "title": definition.title}
+    for field in _FIELDS:
+        value = getattr(definition, field)
+        if value is not None:
+            spec[_camel(field)] = copy.deepcopy(value)
+    kind = inputs.input_type(definition)
+    if kind is not None:
+        spec["inputSchema"] = kind.model_json_schema(by_alias=True)  # type: ignore[attr-defined]
+    hooks = [resource for method, resource in HOOKS.items() if _is_overridden(definition, method)]
+    if hooks:
+        spec["hooks"] = hooks
+    spec["template"] = _template(definition, f"{module}:{definition.__name__}", image, service_account)
+    return {"apiVersion": names.API_VERSION, "kind": "TaskDefinition", "metadata": metadata, "spec": spec}
+
+
+def _template(
+    definition: type[TaskDefinition], reference: str, image: str, service_account: str | None
+) -> dict[str, Any]:
+    """Return a pod template that restricted Pod Security accepts, with the class's own wishes laid over it."""
+    container = {
+        "name": names.TASK_CONTAINER,
+        "image": image,
+        "command": ["podrelay-runner", reference],
+        "resources": copy.deepcopy(definition.resources or _DEFAULT_RESOURCES),
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    spec: dict[str, Any] = {"containers": [container]}
+    if service_account:
+        spec["serviceAccountName"] = service_account
+    return _laid_over({"spec": spec}, copy.deepcopy(definition.template or {}))
+
+
+def _laid_over(base: dict[str, Any], wishes: dict[str, Any]) -> dict[str, Any]:
+    """Merge `wishes` into `base`: objects by key, containers by name, everything else is replaced."""
+    for key, value in wishes.items():
+        present = base.get(key)
+        if isinstance(present, dict) and isinstance(value, dict):
+            _laid_over(present, value)
+        elif key == "containers" and isinstance(present, list) and isinstance(value, list):
+            by_name = {item.get("name"): item for item in present}
+            for item in value:
+                if item.get("name") in by_name:
+                    _laid_over(by_name[item["name"]], item)
+                else:
+                    present.append(item)
+        else:
+            base[key] = value
+    return base
+
+
+def _is_overridden(definition: type[TaskDefinition], method: str) -> bool:
+    return getattr(definition, method) is not getattr(TaskDefinition, method)
+
+
+def _camel(field: str) -> str:
+    first, *others = field.split("_")
+    return first + "".join(word.capitalize() for word in others)

@@ -1,0 +1,41 @@
+"""Writes JSON values as YAML in block style. PyYAML is no base dependency, and writing needs very little of YAML:
+
+every scalar is written as JSON, which is YAML too, but for plain words that cannot be mistaken for anything else.
+"""
+
+import json
+import re
+from typing import Any, Final
+
+_PLAIN: Final = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*(?::[A-Za-z0-9_.-]+)*")
+_WORDS_WITH_A_MEANING: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
+
+
+def dump(value: dict[str, Any]) -> str:
+    """Return a JSON object as a YAML document with a line break at its end."""
+    return "\n".join(_lines(value)) + "\n"
+
+
+def _lines(value: Any) -> list[str]:
+    if isinstance(value, dict) and value:
+        return [line for key, item in value.items() for line in _entry(f"{_scalar(key)}:", item)]
+    if isinstance(value, list) and value:
+        return [line for item in value for line in _item(item)]
+    return [_scalar(value)]
+
+
+def _entry(head: str, value: Any) -> list[str]:
+    if isinstance(value, dict | list) and value:
+        return [head, *(f"  {line}" for line in _lines(value))]
+    return [f"{head} {_scalar(value)}"]
+
+
+def _item(value: Any) -> list[str]:
+    first, *others = _lines(value)
+    return [f"- {first}", *(f"  {line}" for line in others)]
+
+
+def _scalar(value: Any) -> str:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS_WITH_A_MEANING:
+        return value
+    return json.dumps(value, ensure_ascii=False)

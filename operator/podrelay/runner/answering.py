@@ -1,0 +1,91 @@
+"""From what run() returned to the response that is stored. Pure."""
+
+import sys
+import traceback
+from typing import Any
+
+from podrelay.api import limits
+from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed, failed
+from podrelay.sdk.controller import as_dict
+from podrelay.sdk.errors import InputError
+
+
+def answer_of(value: Any) -> Answer:
+    """Return the answer that a value returned by run() means: None or a JSON object mean done."""
+    if isinstance(value, Done | Continue | Failed | Aborted):
+        return value
+    if value is None:
+        return Done()
+    try:
+        return Done(output=as_dict(value, "what run() returns"))
+    except TypeError:
+        return Failed(
+            f"run() returned {type(value).__name__}; return controller.response.done(...), continue_(...), error(...) "
+            "or aborted(), a dict or None",
+            "InvalidAnswer",
+        )
+
+
+def answer_of_exception(error: BaseException) -> Failed:
+    """Return the answer for an exception that left run(); its traceback goes to stderr."""
+    traceback.print_exception(error, file=sys.stderr)
+    if isinstance(error, InputError):
+        return Failed(str(error), error.reason, error.data)
+    if isinstance(error, SystemExit):
+        return Failed(f"the task called sys.exit({error.code!r})", "SystemExit")
+    if isinstance(error, limits.PayloadError):
+        return Failed(str(error), "PayloadRefused")
+    return failed(error)
+
+
+def response_of(answer: Answer, input: dict[str, Any], output: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the response to store for `answer`, given input and output as this iteration holds them.
+
+    A payload that cannot be stored turns the answer into an error that says so.
+    """
+    try:
+        return _response(answer, input, output)
+    except (limits.PayloadError, TypeError) as error:
+        return _response(Failed(str(error), "PayloadRefused"), input, output)
+
+
+def _response(answer: Answer, input: dict[str, Any], output: dict[str, Any] | None) -> dict[str, Any]:
+    response: dict[str, Any]
+    match answer:
+        case Done():
+            response = {"status": "done"}
+            output = output if answer.output is None else as_dict(answer.output, "output")
+            _add_message(response, answer.message)
+        case Continue():
+            response = {"status": "continue", "input": {**input, **as_dict(answer.input, "input")}}
+            limits.check_payload(response["input"], "input")
+            if answer.wait_seconds:
+                response["waitSeconds"] = answer.wait_seconds
+        case Failed():
+            response = {"status": "error", "error": _error(answer)}
+        case Aborted():
+            response = {"status": "aborted"}
+            _add_message(response, answer.message)
+    if output is not None:
+        limits.check_payload(output, "output")
+        response["output"] = output
+    return response
+
+
+def _add_message(response: dict[str, Any], message: str | None) -> None:
+    if message:
+        response["message"] = limits.cut(str(message), limits.MESSAGE_LENGTH)
+
+
+def _error(answer: Failed) -> dict[str, Any]:
+    error: dict[str, Any] = {"message": limits.cut(answer.message, limits.MESSAGE_LENGTH)}
+    if answer.code:
+        error["code"] = limits.cut(answer.code, 256)
+    if answer.data is not None:
+        try:
+            limits.check_payload(answer.data, "error.data")
+            error["data"] = answer.data
+        except limits.PayloadError as refusal:
+            # The error itself matters more than what goes with it.
+            error["data"] = {"refused": str(refusal)}
+    return error

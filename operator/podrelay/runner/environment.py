@@ -1,0 +1,68 @@
+"""What the operator told this pod, read once from its environment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from podrelay.api import names
+from podrelay.api.errors import PodrelayError
+
+
+class NotInAPodError(PodrelayError):
+    """A variable is missing: this is no pod that the operator has made."""
+
+    reason = "NotInAPod"
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """The variables of api.names, typed. Durations are in seconds."""
+
+    namespace: str
+    run: str
+    run_uid: str
+    definition: str
+    iteration: int
+    attempt: int
+    max_iterations: int
+    pod_name: str
+    pod_uid: str
+    node_name: str
+    image: str
+    iteration_timeout: float
+    grace_period: float
+    state: str
+    checkpoint: str
+    is_final_attempt: bool
+    record_logs: bool
+
+
+def read(variables: Mapping[str, str]) -> Environment:
+    """Return what `variables` say.
+
+    Raises:
+        NotInAPodError: one is missing or no number.
+    """
+    try:
+        return Environment(
+            namespace=variables[names.ENV_NAMESPACE],
+            run=variables[names.ENV_RUN],
+            run_uid=variables[names.ENV_RUN_UID],
+            definition=variables[names.ENV_DEFINITION],
+            iteration=int(variables[names.ENV_ITERATION]),
+            attempt=int(variables[names.ENV_TRY]),
+            max_iterations=int(variables[names.ENV_MAX_ITERATIONS]),
+            pod_name=variables[names.ENV_POD_NAME],
+            pod_uid=variables[names.ENV_POD_UID],
+            node_name=variables.get(names.ENV_NODE_NAME, ""),
+            image=variables.get(names.ENV_IMAGE, ""),
+            iteration_timeout=float(variables[names.ENV_ITERATION_TIMEOUT]),
+            grace_period=float(variables[names.ENV_GRACE_PERIOD]),
+            state=variables.get(names.ENV_STATE, ""),
+            checkpoint=variables.get(names.ENV_CHECKPOINT, ""),
+            is_final_attempt=variables.get(names.ENV_FINAL_ATTEMPT) == "true",
+            record_logs=variables.get(names.ENV_RECORD_LOGS, "true") == "true",
+        )
+    except (KeyError, ValueError) as error:
+        raise NotInAPodError(
+            f"this is no pod of a TaskRun (variable {error}); to run a task by hand, apply a TaskRun for it"
+        ) from error

@@ -1,0 +1,44 @@
+"""Is this pod the one that is due? Pure: facts in, a reason to leave out.
+
+A pod's name fences only while its object exists, so the runner looks for itself before it runs user code.
+"""
+
+from typing import Any
+
+from podrelay.api import names
+from podrelay.runner.environment import Environment
+
+_FINISHED = frozenset({"Succeeded", "Failed", "Aborted"})
+
+
+def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: Environment) -> str | None:
+    """Return why this pod must not run user code, or None if it may.
+
+    Args:
+        run: the TaskRun as it is now, None if there is none.
+        record: the record with this pod's name, None if there is none.
+        me: what this pod is.
+    """
+    if run is None or run["metadata"]["uid"] != me.run_uid:
+        return f"TaskRun {me.run} is gone"
+    status = run.get("status") or {}
+    if status.get("phase") in _FINISHED:
+        return f"TaskRun {me.run} is finished: {status['phase']}"
+    if (run.get("spec") or {}).get("abort") is not None:
+        return f"TaskRun {me.run} is being aborted"
+    due = (
+        names.iteration_of(status.get("lastRecord") or "") + 1,
+        1 + (status.get("attempts") or 0) + (status.get("disruptions") or 0),
+    )
+    if (me.iteration, me.attempt) < due:
+        return f"iteration {me.iteration} try {me.attempt} is over, iteration {due[0]} try {due[1]} is due"
+    current = status.get("current")
+    if current and (current["iteration"], current["try"]) > (me.iteration, me.attempt):
+        return f"pod {current['podName']} has taken over"
+    if current and current["podName"] == me.pod_name and current["podUID"] != me.pod_uid:
+        return "another pod of this name has its place"
+    if record is not None and record.get("podUID") != me.pod_uid:
+        return "another pod of this name has run before"
+    if record is not None:
+        return "a container of this pod has run before"
+    return None

@@ -1,0 +1,198 @@
+"""`podrelay-runner MODULE:CLASS`: runs one iteration of a task in this pod and ends with its exit code.
+
+Exit codes: 0 after done, continue and aborted; 1 after an error, or when the answer could not be stored; 75 when this
+pod is not the one that is due.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from podrelay.api import limits, names
+from podrelay.api.errors import PodrelayError
+from podrelay.runner import environment, fence
+from podrelay.runner.answering import answer_of, answer_of_exception, response_of
+from podrelay.runner.api_client import ApiClient
+from podrelay.runner.environment import Environment, NotInAPodError
+from podrelay.runner.record import Record
+from podrelay.runner.session import PodSession
+from podrelay.runner.signals import QUESTION_SECONDS, Interruption
+from podrelay.sdk import inputs, loading
+from podrelay.sdk.answers import Answer, Failed
+from podrelay.sdk.controller import Controller
+from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+
+ENV_TERMINATION_MESSAGE_PATH: Final = "PODRELAY_TERMINATION_MESSAGE_PATH"
+
+
+class StateLostError(PodrelayError):
+    """The record that carries the state is gone."""
+
+    reason = "StateLost"
+
+
+def main() -> None:
+    """Run the iteration that the environment describes, then end the process."""
+    started_at = time.monotonic()
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        print("usage: podrelay-runner MODULE:CLASS   (inside a pod of a TaskRun)", file=sys.stderr)
+        sys.exit(2)
+    code = run(sys.argv[1], os.environ, started_at)
+    # Threads of the task, or a library's exit handlers, must not hold a pod whose answer is stored.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def run(
+    reference: str,
+    variables: Mapping[str, str],
+    started_at: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """Run one iteration of the task MODULE:CLASS and return the exit code.
+
+    Args:
+        reference: which task.
+        variables: the environment of the pod.
+        started_at: when the process began, by `clock`.
+        clock: seconds, never going back.
+    """
+    try:
+        me = environment.read(variables)
+    except NotInAPodError as error:
+        print(f"podrelay-runner: {error}", file=sys.stderr)
+        return 2
+    client = ApiClient.from_environment(variables)
+    record = Record(client, me, clock)
+    interruption = _interruption(client.another(), me, clock)
+    interruption.install()
+    try:
+        # All that comes before user code has the time of an iteration; the operator's pending timeout is over by now.
+        session = _begin(client, record, me, interruption, started_at, clock)
+    except SupersededError as error:
+        print(f"podrelay-runner: not running: {error}", file=sys.stderr)
+        return names.EXIT_SUPERSEDED
+    except (ApiRefusedError, ApiUnreachableError) as error:
+        _explain(variables, _advice(error, me))
+        return 1
+    answer = _work(reference, client, me, session)
+    return _deliver(session, answer, variables)
+
+
+def _interruption(client: ApiClient, me: Environment, clock: Callable[[], float]) -> Interruption:
+    def ask() -> dict[str, Any] | None:
+        return client.read(me.namespace, names.TASK_RUNS, me.run, clock() + QUESTION_SECONDS)
+
+    return Interruption(ask, me.run_uid, me.grace_period, clock)
+
+
+def _begin(
+    client: ApiClient,
+    record: Record,
+    me: Environment,
+    interruption: Interruption,
+    started_at: float,
+    clock: Callable[[], float],
+) -> PodSession:
+    deadline = started_at + me.iteration_timeout
+    run_object = client.read(me.namespace, names.TASK_RUNS, me.run, deadline)
+    own_record = client.read(me.namespace, names.TASK_ITERATIONS, me.pod_name, deadline)
+    reason = fence.superseded(run_object, own_record, me)
+    if reason is not None or run_object is None:
+        raise SupersededError(reason or "")
+    record.claim(deadline)
+    # The state comes after the claim: what it lacks is then an answer, not a crash.
+    state = (run_object["spec"].get("input") or {}, None)
+    return PodSession(me, run_object, record, interruption, state, started_at, clock)
+
+
+def _work(reference: str, client: ApiClient, me: Environment, session: PodSession) -> Answer:
+    try:
+        _load_state(client, me, session)
+        definition = loading.load_definition(reference, me.definition)
+        task_input = inputs.parse(inputs.input_type(definition), session.input)
+        return answer_of(_call(definition().run, task_input, Controller(session)))
+    except StateLostError as error:
+        return Failed(str(error), error.reason)
+    except PodrelayError as error:
+        answer = answer_of_exception(error)
+        return answer if answer.code != type(error).__name__ else Failed(answer.message, error.reason, answer.data)
+    except BaseException as error:  # noqa: BLE001 - whatever leaves user code is its answer
+        return answer_of_exception(error)
+
+
+def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None:
+    name = me.checkpoint or me.state
+    if not name:
+        return
+    stored = client.read(me.namespace, names.TASK_ITERATIONS, name, session.deadline())
+    if stored is None:
+        raise StateLostError(f"the record {name}, which carries the state of this run, is gone")
+    part = stored.get("checkpoint") if me.checkpoint else stored.get("response")
+    part = part or {}
+    if part.get("input") is not None:
+        session.input = part["input"]
+    session.output = part.get("output")
+
+
+def _call(function: Callable[..., Any], task_input: Any, controller: Controller) -> Any:
+    result = function(task_input, controller)
+    if hasattr(result, "__await__"):
+        import asyncio  # noqa: PLC0415 - 35 ms that a plain function need not pay
+
+        async def wait() -> Any:
+            return await result
+
+        return asyncio.run(wait())
+    return result
+
+
+def _deliver(session: PodSession, answer: Answer, variables: Mapping[str, str]) -> int:
+    response = response_of(answer, session.input, session.output)
+    try:
+        session.answer(response)
+    except SupersededError as error:
+        print(f"podrelay-runner: the answer is not wanted any more: {error}", file=sys.stderr)
+        return names.EXIT_SUPERSEDED
+    except ApiRefusedError as error:
+        _explain(variables, f"the answer {response['status']} could not be stored: {error}")
+        return 1
+    except ApiUnreachableError as error:
+        _leave_behind(variables, response, str(error))
+        return 1
+    return 1 if response["status"] == "error" else 0
+
+
+def _leave_behind(variables: Mapping[str, str], response: dict[str, Any], problem: str) -> None:
+    """Put an answer that cannot be delivered into the termination message, where the operator finds it."""
+    message = json.dumps({"response": response}, ensure_ascii=False, separators=(",", ":"))
+    if len(message.encode()) > limits.TERMINATION_MESSAGE_BYTES:
+        message = f"the answer {response['status']} could not be stored: {problem}"
+    _explain(variables, message)
+
+
+def _explain(variables: Mapping[str, str], message: str) -> None:
+    print(f"podrelay-runner: {message}", file=sys.stderr)
+    path = Path(variables.get(ENV_TERMINATION_MESSAGE_PATH) or names.TERMINATION_MESSAGE_PATH)
+    try:
+        path.write_text(message, encoding="utf-8")
+    except OSError as error:
+        print(f"podrelay-runner: no termination message: {error}", file=sys.stderr)
+
+
+def _advice(error: PodrelayError, me: Environment) -> str:
+    if isinstance(error, ApiRefusedError) and error.status in {401, 403}:
+        return (
+            f"{error}. The service account of this pod needs the ClusterRole podrelay-runner in namespace "
+            f"{me.namespace}; the chart binds it in its taskNamespaces"
+        )
+    return str(error)
+
+
+if __name__ == "__main__":
+    main()

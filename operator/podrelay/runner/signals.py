@@ -1,0 +1,85 @@
+"""SIGTERM, understood: is the run aborted, or is it only this pod that ends?
+
+The signal handler does next to nothing; a thread then asks the API server once. Whoever asks in the meantime waits for
+its answer, so that an aborted task never takes the way of a drained one.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+QUESTION_SECONDS: Final = 3.0
+
+
+class Interruption:
+    """What SIGTERM means to this pod.
+
+    Args:
+        ask: returns the TaskRun as it is now, or None if it is gone; may raise; called in a thread of its own.
+        run_uid: UID of the run that this pod belongs to.
+        grace_period: seconds from SIGTERM to SIGKILL.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], dict[str, Any] | None],
+        run_uid: str,
+        grace_period: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._ask = ask
+        self._run_uid = run_uid
+        self._grace_period = grace_period
+        self._clock = clock
+        self._answered = threading.Event()
+        self.asked_at: float | None = None
+        self._is_abort = False
+        self.abort_message: str | None = None
+
+    def install(self) -> None:
+        """Listen to SIGTERM and SIGINT; call it in the main thread."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda _number, _frame: self.begin())
+
+    def begin(self) -> None:
+        """Do what the signal asks for; a second signal changes nothing."""
+        if self.asked_at is None:
+            self.asked_at = self._clock()
+            threading.Thread(target=self._find_out, name="podrelay-interruption", daemon=True).start()
+
+    def _find_out(self) -> None:
+        try:
+            run = self._ask()
+        except Exception:  # noqa: BLE001 - whatever it was, the pod ends: hand over if possible
+            self._answered.set()
+            return
+        if run is None or run["metadata"]["uid"] != self._run_uid:
+            self._is_abort, self.abort_message = True, "the TaskRun was deleted"
+        else:
+            abort = run["spec"].get("abort")
+            phase = (run.get("status") or {}).get("phase")
+            self._is_abort = abort is not None or phase in {"Succeeded", "Failed", "Aborted"}
+            self.abort_message = (abort or {}).get("message")
+        self._answered.set()
+
+    @property
+    def is_abort(self) -> bool:
+        """Whether the run is to stop."""
+        return self._has_begun() and self._is_abort
+
+    @property
+    def is_stop(self) -> bool:
+        """Whether only this pod ends."""
+        return self._has_begun() and not self._is_abort
+
+    def remaining(self) -> float | None:
+        """Return the seconds until SIGKILL, or None if nothing has begun."""
+        return None if self.asked_at is None else max(0.0, self.asked_at + self._grace_period - self._clock())
+
+    def _has_begun(self) -> bool:
+        if self.asked_at is None:
+            return False
+        self._answered.wait(QUESTION_SECONDS)
+        return True

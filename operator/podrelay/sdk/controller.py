@@ -1,0 +1,265 @@
+"""What run() is given besides its input: answers, state, time, progress, log."""
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from podrelay.api import limits
+from podrelay.sdk.answers import Aborted, Continue, Done, Failed, failed
+from podrelay.sdk.task import TaskRun
+
+ENV_CLOSE_TO_TIMEOUT: Final = "PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"
+DEFAULT_CLOSE_TO_TIMEOUT_SECONDS: Final = 180.0
+"""Webiny's default: three minutes before the end an iteration should hand over."""
+
+
+class Session(Protocol):
+    """What stands behind a controller: the runner in a pod, or a test."""
+
+    input: dict[str, Any]
+    output: dict[str, Any] | None
+
+    @property
+    def task(self) -> TaskRun:
+        """The run as it is now."""
+
+    @property
+    def iteration(self) -> int:
+        """Which call of run() this is, from 1."""
+
+    @property
+    def attempt(self) -> int:
+        """Which try of this iteration, from 1."""
+
+    @property
+    def is_final_attempt(self) -> bool:
+        """Whether an error now is final."""
+
+    @property
+    def timeout_seconds(self) -> float:
+        """How long the whole iteration may take."""
+
+    def save(self) -> None:
+        """Store input and output; return when they are safe."""
+
+    def report(self, percent: float | None, message: str) -> None:
+        """Take progress, to be stored soon."""
+
+    def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
+        """Take a log line."""
+
+    def remaining_seconds(self) -> float:
+        """Time until the iteration is ended."""
+
+    def is_aborted(self) -> bool:
+        """Whether the run is to stop."""
+
+    def is_stopping(self) -> bool:
+        """Whether the pod is being ended for another reason than an abort."""
+
+    @property
+    def abort_message(self) -> str | None:
+        """Why the run is to stop."""
+
+
+def as_dict(value: Any, what: str) -> dict[str, Any]:
+    """Return a JSON object for a dict or a pydantic model.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(value, dict):
+        return value
+    dump: Callable[..., Any] | None = getattr(value, "model_dump", None)
+    if dump is not None:
+        dumped: dict[str, Any] = dump(mode="json", by_alias=True)
+        return dumped
+    raise TypeError(f"{what} must be a dict or a pydantic model, not {type(value).__name__}")
+
+
+class Response:
+    """Makes answers: `return controller.response.done(...)`."""
+
+    def done(self, message_or_output: Any = None, output: Any = None) -> Done:
+        """Return "the work is complete": `done()`, `done(output)`, `done(message)` or `done(message, output)`."""
+        if output is None and message_or_output is not None and not isinstance(message_or_output, str):
+            return Done(output=as_dict(message_or_output, "output"))
+        return Done(message_or_output, None if output is None else as_dict(output, "output"))
+
+    def continue_(self, input: Any = None, *, seconds: float | None = None, date: datetime | None = None) -> Continue:
+        """Return "another iteration is wanted".
+
+        Args:
+            input: a dict or model, merged over the present input one level deep.
+            seconds: pause before the next iteration; below 1 means none, more than 355 days means 355 days.
+            date: or the time before which it does not start; without a time zone it is taken as UTC.
+        """
+        changes = {} if input is None else as_dict(input, "input")
+        if seconds is None and date is not None:
+            aware = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
+            seconds = (aware - datetime.now(UTC)).total_seconds()
+        if not seconds or seconds < 1:
+            return Continue(changes)
+        return Continue(changes, min(float(seconds), float(limits.MAX_WAIT_SECONDS)))
+
+    def error(self, error: BaseException | dict[str, Any] | str) -> Failed:
+        """Return "this has failed", for an exception, a dict with message, code and data, or a message."""
+        return failed(error)
+
+    def aborted(self, message: str | None = None) -> Aborted:
+        """Return "I have stopped, as I was told"."""
+        return Aborted(message)
+
+
+class State:
+    """Input and output of the run, as they are stored."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def get_task(self) -> TaskRun:
+        """Return the run."""
+        return self._session.task
+
+    def get_status(self) -> str:
+        """Return pending, running, success, failed or aborted."""
+        return self._session.task.status
+
+    def get_input(self) -> dict[str, Any]:
+        """Return the input, with all updates."""
+        return dict(self._session.input)
+
+    def get_output(self) -> dict[str, Any] | None:
+        """Return the output so far."""
+        return None if self._session.output is None else dict(self._session.output)
+
+    def update_input(self, changes: Any) -> None:
+        """Merge `changes` (a dict or model) over the input, one level deep; return when it is stored.
+
+        Raises:
+            PayloadError: it cannot be stored without loss, or the whole is too large; nothing has changed then.
+            ApiUnreachableError: the API server did not take it in time.
+        """
+        merged = {**self._session.input, **as_dict(changes, "input")}
+        limits.check_payload(merged, "input")
+        self._session.input = merged
+        self._session.save()
+
+    def update_output(self, output: Any) -> None:
+        """Replace the output by a dict or model; return when it is stored.
+
+        Raises:
+            as `update_input`.
+        """
+        value = as_dict(output, "output")
+        limits.check_payload(value, "output")
+        self._session.output = value
+        self._session.save()
+
+
+class Runtime:
+    """Time and interruptions."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def is_aborted(self) -> bool:
+        """Tell whether the run is to stop: clean up and return `controller.response.aborted()`."""
+        return self._session.is_aborted()
+
+    @property
+    def abort_message(self) -> str | None:
+        """Why the run is to stop, if whoever aborted it said so."""
+        return self._session.abort_message
+
+    def is_close_to_timeout(self, seconds: float | None = None) -> bool:
+        """Tell whether it is time to return `controller.response.continue_(...)`.
+
+        That is so when fewer than `seconds` remain, and when the pod is being ended (node drained, preempted).
+
+        Args:
+            seconds: default $PODRELAY_CLOSE_TO_TIMEOUT_SECONDS, else 180, but at most a fifth of the iteration's time.
+        """
+        if self._session.is_stopping():
+            return True
+        return self._session.remaining_seconds() < (self._default_reserve() if seconds is None else seconds)
+
+    def remaining_seconds(self) -> int:
+        """Return the whole seconds until the iteration is ended."""
+        return int(self._session.remaining_seconds())
+
+    def remaining_milliseconds(self) -> int:
+        """Return the whole milliseconds until the iteration is ended."""
+        return int(self._session.remaining_seconds() * 1000)
+
+    def _default_reserve(self) -> float:
+        configured = os.environ.get(ENV_CLOSE_TO_TIMEOUT, "")
+        try:
+            value = float(configured)
+        except ValueError:
+            value = 0.0
+        return value if value > 0 else min(DEFAULT_CLOSE_TO_TIMEOUT_SECONDS, self._session.timeout_seconds / 5)
+
+
+class Logger:
+    """Structured log lines: to stdout at once, and into the record of the iteration."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def info(self, message: str, data: Any = None) -> None:
+        """Log what happens."""
+        self._session.write_log("info", message, data, None)
+
+    def error(self, message: str, error: BaseException | dict[str, Any] | None = None, data: Any = None) -> None:
+        """Log what went wrong, with the exception."""
+        self._session.write_log("error", message, data, error)
+
+
+class Task:
+    """Which call of run() this is."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @property
+    def name(self) -> str:
+        """Name of the TaskRun."""
+        return self._session.task.id
+
+    @property
+    def iteration(self) -> int:
+        """Which call of run(), from 1."""
+        return self._session.iteration
+
+    @property
+    def attempt(self) -> int:
+        """Which try of this iteration, from 1."""
+        return self._session.attempt
+
+    @property
+    def is_final_attempt(self) -> bool:
+        """Whether an error now is final, because no retry is left."""
+        return self._session.is_final_attempt
+
+
+class Controller:
+    """Everything a task can do besides computing."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.response = Response()
+        self.state = State(session)
+        self.runtime = Runtime(session)
+        self.logger = Logger(session)
+        self.task = Task(session)
+
+    def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
+        """Tell how far the work is: `progress(30, 100, "rows")` shows 30/100 rows and 30 percent.
+
+        It costs nothing to call it often: at most one write every two seconds comes of it.
+        """
+        count = f"{done:g}" if total is None else f"{done:g}/{total:g}"
+        percent = None if not total else max(0.0, min(100.0, 100.0 * done / total))
+        self._session.report(percent, f"{count} {message}" if message else count)

@@ -1,0 +1,150 @@
+"""The Helm chart by itself: lint, values, what it renders, and that an API server takes all of it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podrelay.api import crd
+from tests.support.chart import CHART, RELEASE_NAMESPACE, helm, render
+from tests.support.kubectl import Kubectl
+
+pytestmark = pytest.mark.integration
+
+
+def of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
+    """The objects of one kind, by name."""
+    return {manifest["metadata"]["name"]: manifest for manifest in manifests if manifest["kind"] == kind}
+
+
+def test_lint_has_no_complaint() -> None:
+    linted = helm("lint", "--strict", str(CHART))
+    assert linted.returncode == 0, linted.stdout
+    assert "[WARNING]" not in linted.stdout
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"operator.replicas": 3, "operator.namespaces": ["default"], "rbac.aggregate": False, "taskNamespaces": []},
+    ],
+    ids=["defaults", "namespaced"],
+)
+def test_an_api_server_takes_everything_without_a_warning(admin: Kubectl, installed: None, values: Any) -> None:
+    applied = admin.apply(*render(values), flags=("--server-side", "--force-conflicts", "--dry-run=server"))
+    assert applied, str(applied)
+    assert "Warning" not in applied.stderr
+
+
+def test_the_crds_are_those_of_the_models_and_are_kept_and_upgraded() -> None:
+    crds = of_kind(render(), "CustomResourceDefinition")
+    generated = crd.custom_resource_definitions()
+    assert len(crds) == len(generated)
+    for definition in generated.values():
+        rendered = crds[definition["metadata"]["name"]]
+        assert rendered["spec"] == definition["spec"]
+        assert rendered["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert not (CHART / "crds").exists()
+    assert of_kind(render({"crds.install": False}), "CustomResourceDefinition") == {}
+
+
+def test_the_files_of_the_crds_are_current(tmp_path: Path) -> None:
+    crd.write([tmp_path])
+    for generated in tmp_path.iterdir():
+        assert (CHART / "files" / "crds" / generated.name).read_text() == generated.read_text()
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [
+        ("operator.replica=2", "additional properties 'replica' not allowed"),
+        ("operators.replicas=2", "additional properties 'operators' not allowed"),
+        ("operator.replicas=two", "got string, want integer"),
+        ("image.pullPolicy=Sometimes", "value must be one of 'Always', 'IfNotPresent', 'Never'"),
+        ("taskNamespaces={Not_A_Name}", "does not match pattern"),
+    ],
+)
+def test_a_wrong_value_is_refused(flag: str, words: str) -> None:
+    rendered = helm("template", str(CHART), "--set", flag)
+    assert rendered.returncode != 0
+    assert words in rendered.stderr
+
+
+def test_the_operator_runs_with_no_privileges() -> None:
+    pod = of_kind(render(), "Deployment")["podrelay-operator"]["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "runAsGroup": 65532,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container["command"] == ["podrelay", "operator"]
+    assert container["args"] == ["--lease-namespace=$(POD_NAMESPACE)"]
+    assert container["image"] == "podrelay:0.1.0"
+
+
+def test_values_reach_the_operator() -> None:
+    values = {
+        "image": {"repository": "registry.example/podrelay", "tag": "1.2.3", "pullPolicy": "Always"},
+        "imagePullSecrets": [{"name": "registry"}],
+        "operator.namespaces": ["shop", "blog"],
+        "operator.extraArgs": ["--log-level=debug"],
+        "operator.extraEnv": [{"name": "A", "value": "b"}],
+        "operator.priorityClassName": "system-cluster-critical",
+        "operator.nodeSelector": {"kubernetes.io/os": "linux"},
+        "operator.tolerations": [{"operator": "Exists"}],
+        "operator.affinity": {"nodeAffinity": {}},
+        "operator.podLabels": {"team": "words"},
+        "operator.podAnnotations": {"prometheus.io/scrape": "true"},
+        "operator.resources": {"limits": {"memory": "1Gi"}},
+    }
+    template = of_kind(render(values), "Deployment")["podrelay-operator"]["spec"]["template"]
+    pod, (container,) = template["spec"], template["spec"]["containers"]
+    assert container["image"] == "registry.example/podrelay:1.2.3"
+    assert container["imagePullPolicy"] == "Always"
+    assert container["args"][1:] == ["--namespace=shop", "--namespace=blog", "--log-level=debug"]
+    assert container["env"][1:] == [{"name": "A", "value": "b"}]
+    assert container["resources"] == {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "1Gi"}}
+    assert pod["imagePullSecrets"] == [{"name": "registry"}]
+    assert pod["priorityClassName"] == "system-cluster-critical"
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["affinity"] == {"nodeAffinity": {}}
+    assert template["metadata"]["labels"]["team"] == "words"
+    assert template["metadata"]["annotations"]["prometheus.io/scrape"] == "true"
+
+
+def test_a_budget_protects_standbys_and_does_not_block_a_single_operator() -> None:
+    assert of_kind(render(), "PodDisruptionBudget") == {}
+    assert list(of_kind(render({"operator.replicas": 2}), "PodDisruptionBudget")) == ["podrelay-operator"]
+
+
+def test_an_operator_of_few_namespaces_has_rights_in_these_only() -> None:
+    manifests = render({"operator.namespaces": ["shop", "blog"]})
+    assert list(of_kind(manifests, "ClusterRoleBinding")) == ["podrelay-operator-nodes"]
+    assert of_kind(manifests, "ClusterRole")["podrelay-operator-nodes"]["rules"] == [
+        {"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}
+    ]
+    bindings = [m for m in manifests if m["kind"] == "RoleBinding" and m["metadata"]["name"] == "podrelay-operator"]
+    assert [binding["metadata"]["namespace"] for binding in bindings] == ["shop", "blog"]
+    assert {binding["subjects"][0]["namespace"] for binding in bindings} == {RELEASE_NAMESPACE}
+
+
+def test_an_operator_elsewhere_gets_its_identity_but_no_deployment() -> None:
+    manifests = render({"operator.deploy": False})
+    assert of_kind(manifests, "Deployment") == {}
+    assert "podrelay-operator" in of_kind(manifests, "ServiceAccount")
+
+
+def test_every_task_namespace_gets_a_runner() -> None:
+    manifests = render({"taskNamespaces": ["shop", "blog"]})
+    runners = [m for m in manifests if m["metadata"]["name"] == "podrelay-runner" and m["kind"] == "RoleBinding"]
+    assert [runner["metadata"]["namespace"] for runner in runners] == ["shop", "blog"]
+    assert [runner["subjects"][0]["namespace"] for runner in runners] == ["shop", "blog"]

@@ -1,0 +1,677 @@
+"""The CRDs: what the API server accepts, what it refuses, and the words that a user of kubectl reads then.
+
+The rules are CEL and OpenAPI in the CRDs, generated from the models in `podrelay.api`; no operator runs here.
+"""
+
+from typing import Any
+
+import pytest
+
+from podrelay.api import limits, names
+from tests.support.kubectl import Kubectl
+from tests.support.manifests import (
+    TASK_DEFINITIONS,
+    TASK_ITERATIONS,
+    TASK_RUNS,
+    camel_case,
+    record,
+    task_definition,
+    task_run,
+)
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+FINISHED = ("Succeeded", "Failed", "Aborted")
+NOW = "2026-01-02T03:04:05Z"
+LATER = "2026-02-03T04:05:06Z"
+
+
+def refused(result: Any, *words: str) -> None:
+    """The command failed, and stderr holds each of `words`."""
+    assert not result, f"it was accepted: {result}"
+    for expected in words:
+        assert expected in result.stderr, result.stderr
+
+
+def accepted(result: Any) -> None:
+    assert result, str(result)
+
+
+def a_run(kubectl: Kubectl, name: str, phase: str | None = None, **spec: Any) -> None:
+    """Make a TaskRun, with a phase in its status if one is given."""
+    accepted(kubectl.create(task_run(name, **spec)))
+    if phase:
+        accepted(kubectl.set_status(TASK_RUNS, name, {"phase": phase}))
+
+
+# --- TaskRun: what a manifest may say -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    [
+        task_run("a"),
+        task_run("r" * 50),
+        task_run(delaySeconds=0),
+        task_run(delaySeconds=limits.MAX_WAIT_SECONDS),
+        task_run(startAt=NOW),
+        task_run(startAt="2026-01-02T03:04:05.123456+01:00"),
+        task_run(ttlSecondsAfterFinished=0, suspend=True, displayName="Words of the day", parent="parent"),
+        task_run(abort={}),
+        task_run(abort={"message": "m" * 1024, "cascade": True}),
+        task_run(input={}),
+        task_run(input={f"key{number}": number for number in range(10_000)}),
+        task_run(metadata={"name": None, "generateName": "words-"}),
+    ],
+    ids=lambda manifest: str(manifest["spec"])[:60],
+)
+def test_a_run_is_accepted(shared: Kubectl, manifest: dict[str, Any]) -> None:
+    accepted(shared.create(manifest, flags=("--dry-run=server",)))
+
+
+NAME_RULE = "metadata.name must be a DNS label of at most 50 characters, because names of pods are made from it"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        (task_run("r" * 51), NAME_RULE),
+        (task_run("words.of.today"), NAME_RULE),
+        (task_run(metadata={"name": None, "generateName": "g" * 50 + "-"}), NAME_RULE),
+        (task_run(delaySeconds=5, startAt=NOW), "spec.delaySeconds and spec.startAt exclude each other"),
+        (task_run(delaySeconds=-1), "spec.delaySeconds in body should be greater than or equal to 0"),
+        (task_run(delaySeconds=30_672_001), "spec.delaySeconds in body should be less than or equal to 30672000"),
+        (task_run(delaySeconds="5"), 'spec.delaySeconds in body must be of type integer: "string"'),
+        (task_run(delaySeconds=1.5), 'spec.delaySeconds in body must be of type integer: "number"'),
+        (task_run(startAt="tomorrow"), "spec.startAt in body must be of type date-time"),
+        (task_run(startAt="2026-01-02"), "spec.startAt in body must be of type date-time"),
+        (task_run(definition=None), "spec.definition: Required value"),
+        (task_run(definition="countWords"), "spec.definition in body should match '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'"),
+        (task_run(definition=""), "spec.definition in body should be at least 1 chars long"),
+        (task_run(definition="d" * 64), "spec.definition: Too long: may not be more than 63 bytes"),
+        (task_run(displayName=""), "spec.displayName in body should be at least 1 chars long"),
+        (task_run(displayName="d" * 257), "spec.displayName: Too long: may not be more than 256 bytes"),
+        (task_run(parent="not a name"), "spec.parent in body should match"),
+        (task_run(abort={"message": "m" * 1025}), "spec.abort.message: Too long: may not be more than 1024 bytes"),
+        (task_run(abort="stop"), 'spec.abort in body must be of type object: "string"'),
+        (task_run(suspend="yes"), 'spec.suspend in body must be of type boolean: "string"'),
+        (task_run(ttlSecondsAfterFinished=-1), "ttlSecondsAfterFinished in body should be greater than or equal to 0"),
+        (task_run(ttlSecondsAfterFinished=315_360_001), "in body should be less than or equal to 315360000"),
+        (task_run(input="words"), 'spec.input in body must be of type object: "string"'),
+        (task_run(input=["words"]), 'spec.input in body must be of type object: "array"'),
+        (task_run(input={f"key{number}": 1 for number in range(10_001)}), "spec.input: Too many: 10001: must have at"),
+        (task_run(definitoin="count-words"), 'unknown field "spec.definitoin"'),
+        (task_run(abort={"mesage": "stop"}), 'unknown field "spec.abort.mesage"'),
+        (task_run() | {"specs": {}}, 'unknown field "specs"'),
+        ({**task_run(), "spec": None}, "spec: Required value"),
+    ],
+    ids=lambda value: value[:60] if isinstance(value, str) else "",
+)
+def test_a_run_is_refused(shared: Kubectl, manifest: dict[str, Any], words: str) -> None:
+    refused(shared.create(manifest, flags=("--dry-run=server",)), words)
+
+
+# --- TaskRun: what may change ---------------------------------------------------------------------------------------
+
+IMMUTABLE = {
+    "displayName": ("Words", "Letters"),
+    "input": ({"text": "a b"}, {"text": "a b c"}),
+    "delaySeconds": (5, 6),
+    "startAt": (NOW, LATER),
+    "parent": ("mother", "father"),
+}
+
+
+def immutable_message(field: str) -> str:
+    return f"spec.{field} cannot be changed; create a new TaskRun"
+
+
+@pytest.mark.parametrize("field", IMMUTABLE)
+def test_a_field_of_the_work_never_changes(shared: Kubectl, field: str) -> None:
+    before, after = IMMUTABLE[field]
+    name = f"immutable-{field.lower()}"
+    accepted(shared.apply(task_run(name, **{field: before})))
+    refused(shared.apply(task_run(name, **{field: after})), immutable_message(field))
+    refused(shared.apply(task_run(name)), immutable_message(field))
+    refused(shared.patch(TASK_RUNS, name, {"spec": {field: None}}), immutable_message(field))
+    refused(shared.patch(TASK_RUNS, name, [{"op": "remove", "path": f"/spec/{field}"}]), immutable_message(field))
+    refused(shared.replace(task_run(name)), immutable_message(field))
+    assert shared.get(TASK_RUNS, name)["spec"][field] == before
+
+
+@pytest.mark.parametrize("field", IMMUTABLE)
+def test_a_field_of_the_work_is_never_added_later(shared: Kubectl, field: str) -> None:
+    name = f"added-{field.lower()}"
+    accepted(shared.apply(task_run(name)))
+    refused(shared.apply(task_run(name, **{field: IMMUTABLE[field][0]})), immutable_message(field))
+
+
+def test_the_definition_never_changes(shared: Kubectl) -> None:
+    accepted(shared.apply(task_run("defined", "count-words")))
+    refused(shared.apply(task_run("defined", "count-letters")), immutable_message("definition"))
+    refused(shared.patch(TASK_RUNS, "defined", {"spec": {"definition": None}}), "spec.definition: Required value")
+
+
+@pytest.mark.parametrize(
+    "patch",
+    [
+        {"deep": {"list": [1, {"key": "changed"}]}},
+        {"deep": {"list": [1, {"key": "value", "added": 1}]}},
+        {"deep": {"list": ["1", {"key": "value"}]}},
+        {"deep": {"list": [1]}},
+        {"deep": None},
+        {"more": {}},
+    ],
+    ids=["nested-value", "nested-key", "number-as-string", "shorter-list", "removed-key", "added-key"],
+)
+def test_the_input_never_changes_however_deep(shared: Kubectl, patch: dict[str, Any]) -> None:
+    shared.create(task_run("deep", input={"deep": {"list": [1, {"key": "value"}]}}))  # by whichever case comes first
+    refused(shared.patch(TASK_RUNS, "deep", {"spec": {"input": patch}}), immutable_message("input"))
+
+
+def test_suspend_and_ttl_may_change(shared: Kubectl) -> None:
+    accepted(shared.apply(task_run("changeable", suspend=True, ttlSecondsAfterFinished=5)))
+    accepted(shared.apply(task_run("changeable", suspend=False, ttlSecondsAfterFinished=6)))
+    accepted(shared.apply(task_run("changeable")))
+    assert shared.get(TASK_RUNS, "changeable")["spec"] == {"definition": "count-words", "suspend": False}
+
+
+# --- TaskRun: abort -------------------------------------------------------------------------------------------------
+
+ABORT_STAYS = "spec.abort cannot be changed or taken back once it is set"
+ABORT_TOO_LATE = "spec.abort cannot be set: the run is finished already"
+
+
+@pytest.mark.parametrize("phase", [None, "Pending", "Running"])
+def test_a_run_that_is_not_finished_can_be_aborted(shared: Kubectl, phase: str | None) -> None:
+    name = f"abort-{phase or 'new'}".lower()
+    a_run(shared, name, phase)
+    accepted(shared.patch(TASK_RUNS, name, {"spec": {"abort": {"message": "wrong file"}}}))
+    assert shared.get(TASK_RUNS, name)["spec"]["abort"] == {"message": "wrong file", "cascade": False}
+
+
+@pytest.mark.parametrize("phase", FINISHED)
+def test_a_finished_run_cannot_be_aborted(shared: Kubectl, phase: str) -> None:
+    name = f"abort-{phase}".lower()
+    a_run(shared, name, phase)
+    refused(shared.patch(TASK_RUNS, name, {"spec": {"abort": {}}}), ABORT_TOO_LATE)
+    accepted(shared.patch(TASK_RUNS, name, {"spec": {"suspend": True}}))
+
+
+def test_an_abort_stands(shared: Kubectl) -> None:
+    a_run(shared, "aborted", "Running", abort={"message": "wrong file"})
+    refused(shared.patch(TASK_RUNS, "aborted", {"spec": {"abort": {"message": "never mind"}}}), ABORT_STAYS)
+    refused(shared.patch(TASK_RUNS, "aborted", {"spec": {"abort": {"message": None}}}), ABORT_STAYS)
+    refused(shared.patch(TASK_RUNS, "aborted", {"spec": {"abort": {"cascade": True}}}), ABORT_STAYS)
+    refused(shared.patch(TASK_RUNS, "aborted", {"spec": {"abort": None}}), ABORT_STAYS)
+    refused(shared.patch(TASK_RUNS, "aborted", [{"op": "remove", "path": "/spec/abort"}]), ABORT_STAYS)
+    refused(shared.replace(task_run("aborted")), ABORT_STAYS)
+    accepted(shared.set_status(TASK_RUNS, "aborted", {"phase": "Aborted"}))
+    refused(shared.patch(TASK_RUNS, "aborted", {"spec": {"abort": None}}), ABORT_STAYS)
+    accepted(shared("label", TASK_RUNS, "aborted", "seen=true"))
+
+
+def test_applying_the_manifest_again_does_not_take_an_abort_back(shared: Kubectl) -> None:
+    accepted(shared.apply(task_run("applied-again")))
+    accepted(shared.patch(TASK_RUNS, "applied-again", {"spec": {"abort": {}}}))
+    assert shared.apply(task_run("applied-again")).stdout.endswith("applied-again unchanged\n")
+    assert shared.get(TASK_RUNS, "applied-again")["spec"]["abort"] == {"cascade": False}
+
+
+# --- TaskRun: the finished phase ------------------------------------------------------------------------------------
+
+FINISHED_STAYS = "status.phase cannot change any more: the run is finished"
+
+
+@pytest.mark.parametrize("phase", FINISHED)
+def test_a_finished_phase_never_changes(shared: Kubectl, phase: str) -> None:
+    name = f"finished-{phase}".lower()
+    a_run(shared, name, phase)
+    for other in {"Pending", "Running", *FINISHED} - {phase}:
+        refused(shared.set_status(TASK_RUNS, name, {"phase": other}), FINISHED_STAYS)
+    refused(shared.set_status(TASK_RUNS, name, {"phase": None}), FINISHED_STAYS)
+    accepted(shared.set_status(TASK_RUNS, name, {"phase": phase, "message": "hooks have run"}))
+
+
+def test_dropping_the_status_does_not_unfinish_a_run(shared: Kubectl) -> None:
+    a_run(shared, "kept", "Failed")
+    status = ("--subresource", "status")
+    without_phase = task_run("kept") | {"status": {"message": "no phase"}}
+    refused(shared.patch(TASK_RUNS, "kept", {"status": None}, *status), FINISHED_STAYS)
+    refused(shared.patch(TASK_RUNS, "kept", [{"op": "remove", "path": "/status"}], *status), FINISHED_STAYS)
+    refused(shared.replace(task_run("kept"), flags=status), FINISHED_STAYS)
+    refused(shared.replace(without_phase, flags=status), FINISHED_STAYS)
+    accepted(shared.replace(task_run("kept")))  # the main resource ignores the status
+    assert shared.get(TASK_RUNS, "kept")["status"] == {"phase": "Failed"}
+
+
+def test_an_unfinished_phase_may_change(shared: Kubectl) -> None:
+    a_run(shared, "going")
+    for phase in ("Pending", "Running", "Pending", "Succeeded"):
+        accepted(shared.set_status(TASK_RUNS, "going", {"phase": phase}))
+
+
+def test_a_status_in_a_new_manifest_is_ignored(shared: Kubectl) -> None:
+    accepted(shared.create(task_run("born-finished") | {"status": {"phase": "Succeeded"}}))
+    assert "status" not in shared.get(TASK_RUNS, "born-finished")
+
+
+CONDITION = {"type": "Succeeded", "status": "True", "reason": "Done", "lastTransitionTime": NOW}
+RECENT = {"iteration": 1, "try": 1, "podName": "words-i1", "answer": "done"}
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ({"phase": "Done"}, 'status.phase: Unsupported value: "Done": supported values: "Pending", "Running"'),
+        ({"message": "m" * 4097}, "status.message: Too long: may not be more than 4096 bytes"),
+        ({"reason": "not CamelCase"}, "reason in body should match"),
+        ({"iterations": -1}, "iterations in body should be greater than or equal to 0"),
+        ({"output": "words"}, 'output in body must be of type object: "string"'),
+        ({"progress": {"percent": 100.5}}, "percent in body should be less than or equal to 100"),
+        ({"progress": {"message": "m" * 257}}, "status.progress.message: Too long: may not be more than 256 bytes"),
+        ({"recentIterations": [RECENT] * 11}, "status.recentIterations: Too many: 11: must have at most 10 items"),
+        ({"recentIterations": [RECENT | {"answer": "no"}]}, "status.recentIterations[0].answer: Unsupported value"),
+        ({"recentIterations": [RECENT | {"message": "m" * 257}]}, "recentIterations[0].message: Too long"),
+        ({"conditions": [CONDITION | {"status": "Yes"}]}, "status.conditions[0].status: Unsupported value"),
+        ({"conditions": [CONDITION, CONDITION]}, 'status.conditions[1]: Duplicate value: {"type":"Succeeded"}'),
+        ({"conditions": [CONDITION | {"type": f"T{i}"} for i in range(17)]}, "status.conditions: Too many: 17"),
+        ({"conditions": [{"type": "Succeeded", "status": "True"}]}, "status.conditions[0].reason: Required value"),
+        ({"hooks": [{"name": "onLunch", "outcome": "Failed"}]}, "status.hooks[0].name: Unsupported value"),
+        ({"hooks": [{"name": "onDone", "outcome": "Failed"}] * 2}, 'hooks[1]: Duplicate value: {"name":"onDone"}'),
+        ({"error": {"code": "E1"}}, "status.error.message: Required value"),
+        ({"current": {"podName": "words-i1"}}, "status.current.podUID: Required value"),
+        ({"finishedAt": "now"}, "finishedAt in body must be of type date-time"),
+    ],
+    ids=lambda value: value[:60] if isinstance(value, str) else "",
+)
+def test_a_status_is_refused(shared: Kubectl, status: dict[str, Any], words: str) -> None:
+    shared.create(task_run("limited"))  # by whichever case comes first
+    patch = [{"op": "add", "path": "/status", "value": status}]
+    refused(shared.patch(TASK_RUNS, "limited", patch, "--subresource", "status"), words)
+
+
+# --- TaskIteration --------------------------------------------------------------------------------------------------
+
+RESPONSE_STAYS = "response cannot be changed: the first stored response wins"
+DONE = {"status": "done", "output": {"words": 3}}
+
+
+def test_the_first_stored_response_wins(shared: Kubectl) -> None:
+    accepted(shared.create(record("first-i1")))
+    accepted(shared.replace(record("first-i1", response=DONE)))
+    refused(shared.replace(record("first-i1", response={"status": "error"})), RESPONSE_STAYS)
+    refused(shared.replace(record("first-i1", response=DONE | {"message": "added"})), RESPONSE_STAYS)
+    refused(shared.patch(TASK_ITERATIONS, "first-i1", {"response": {"output": {"words": 4}}}), RESPONSE_STAYS)
+    refused(shared.replace(record("first-i1")), RESPONSE_STAYS)
+    refused(shared.patch(TASK_ITERATIONS, "first-i1", {"response": None}), RESPONSE_STAYS)
+    refused(shared.patch(TASK_ITERATIONS, "first-i1", [{"op": "remove", "path": "/response"}]), RESPONSE_STAYS)
+    accepted(shared.patch(TASK_ITERATIONS, "first-i1", {"hooks": [{"name": "onDone", "outcome": "Succeeded"}]}))
+    assert shared.get(TASK_ITERATIONS, "first-i1")["response"] == DONE
+
+
+IDENTITY_STAYS = "runName, iteration, try, hook and podName cannot be changed"
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"podUID": "another"}, "podUID cannot be changed: a record belongs to one pod"),
+        ({"podUID": None}, "podUID: Required value"),
+        ({"runName": "own"}, IDENTITY_STAYS),
+        ({"iteration": 2}, IDENTITY_STAYS),
+        ({"try": 2}, IDENTITY_STAYS),
+        ({"hook": "onDone"}, IDENTITY_STAYS),
+        ({"hook": None}, IDENTITY_STAYS),
+        ({"podName": "own-i2"}, IDENTITY_STAYS),
+    ],
+    ids=str,
+)
+def test_whose_record_it_is_never_changes(shared: Kubectl, change: dict[str, Any], words: str) -> None:
+    shared.create(record("own-run-habort", hook="onAbort"))  # by whichever case comes first
+    refused(shared.patch(TASK_ITERATIONS, "own-run-habort", change), words)
+
+
+def test_a_hook_is_never_added_to_a_record(shared: Kubectl) -> None:
+    accepted(shared.create(record("plain-i1")))
+    refused(shared.patch(TASK_ITERATIONS, "plain-i1", {"hook": "onDone"}), IDENTITY_STAYS)
+
+
+CHECKPOINT_RULE = "checkpoint must be dropped once there is a response that is not an error"
+
+
+@pytest.mark.parametrize("status", ["done", "continue", "aborted"])
+def test_a_checkpoint_does_not_outlive_its_purpose(shared: Kubectl, status: str) -> None:
+    checkpoint = {"input": {"cursor": 5}}
+    name = f"checkpoint-{status}-i1"
+    accepted(shared.create(record(name, checkpoint=checkpoint)))
+    accepted(shared.replace(record(name, checkpoint={"input": {"cursor": 6}, "output": {}})))
+    refused(shared.replace(record(name, checkpoint=checkpoint, response={"status": status})), CHECKPOINT_RULE)
+    accepted(shared.replace(record(name, response={"status": status})))
+    refused(shared.replace(record(name, checkpoint=checkpoint, response={"status": status})), CHECKPOINT_RULE)
+
+
+def test_a_checkpoint_stays_with_an_error_because_a_retry_starts_from_it(shared: Kubectl) -> None:
+    accepted(shared.create(record("retried-i1", checkpoint={"input": {"cursor": 5}}, response={"status": "error"})))
+
+
+LOG = {"time": NOW, "type": "info", "message": "counting"}
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        (record("words-i1", podName="words-i2"), "metadata.name must be podName"),
+        (record("words-i1", runName="letters"), "metadata.name must begin with the name of its TaskRun"),
+        (record("words-i1", runName="word"), "metadata.name must begin with the name of its TaskRun"),
+        (record(runName=None), "runName: Required value"),
+        (record(iteration=None), "iteration: Required value"),
+        (record(iteration=-1), "iteration in body should be greater than or equal to 0"),
+        (record(iteration=2**31), "iteration in body should be less than or equal to 2147483647"),
+        (record(hook="onLunch"), 'hook: Unsupported value: "onLunch"'),
+        (record(pod_uid="u" * 65), "podUID: Too long: may not be more than 64 bytes"),
+        (record(image="i" * 1025), "image: Too long: may not be more than 1024 bytes"),
+        (record(startedAt="now"), "startedAt in body must be of type date-time"),
+        (record(response={}), "response.status: Required value"),
+        (record(response={"status": "maybe"}), 'response.status: Unsupported value: "maybe": supported values: "done"'),
+        (record(response={"status": "done", "message": "m" * 4097}), "response.message: Too long"),
+        (record(response={"status": "done", "output": [1]}), 'response.output in body must be of type object: "array"'),
+        (record(response={"status": "continue", "waitSeconds": -1}), "waitSeconds in body should be greater"),
+        (record(response={"status": "continue", "waitSeconds": 30_672_001}), "waitSeconds in body should be less"),
+        (record(response={"status": "continue", "waitForChildren": {"definition": "X"}}), "definition in body should"),
+        (record(response={"status": "error", "error": {"code": "c" * 257, "message": ""}}), "error.code: Too long"),
+        (record(response={"status": "done", "result": {}}), 'unknown field "response.result"'),
+        (record(progress={"percent": -1}), "progress.percent in body should be greater than or equal to 0"),
+        (record(logs=[LOG] * 201), "logs: Too many: 201: must have at most 200 items"),
+        (record(logs=[LOG | {"message": "m" * 8193}]), "logs[0].message: Too long: may not be more than 8192 bytes"),
+        (record(logs=[LOG | {"type": "debug"}]), 'logs[0].type: Unsupported value: "debug"'),
+        (record(logs=[{"type": "info", "message": ""}]), "logs[0].time: Required value"),
+        (record(hooks=[{"name": "onDone", "outcome": "Failed", "message": "m" * 1025}]), "hooks[0].message: Too long"),
+    ],
+    ids=lambda value: value[:60] if isinstance(value, str) else "",
+)
+def test_a_record_is_refused(shared: Kubectl, manifest: dict[str, Any], words: str) -> None:
+    refused(shared.create(manifest, flags=("--dry-run=server",)), words)
+
+
+def test_a_full_record_is_accepted(shared: Kubectl) -> None:
+    response = {
+        "status": "continue",
+        "message": "next",
+        "input": {"cursor": 5},
+        "output": {"words": 3},
+        "waitSeconds": 0.5,
+        "waitForChildren": {"definition": "count-letters"},
+    }
+    manifest = record(
+        "full-i10000t9999",
+        response=response,
+        nodeName="node-1",
+        image="registry.example/words:1",
+        startedAt=NOW,
+        finishedAt=LATER,
+        progress={"percent": 99.5, "message": "nearly", "at": LATER},
+        logs=[LOG | {"data": {"a": None}}, LOG | {"type": "error", "error": {"stack": "..."}}],
+        droppedLogs=3,
+        hooks=[{"name": "onDone", "outcome": "Failed", "message": "no"}],
+    )
+    accepted(shared.create(manifest))
+    stored = shared.get(TASK_ITERATIONS, "full-i10000t9999")
+    assert {key: stored[key] for key in manifest if key != "metadata"} == {
+        key: value for key, value in manifest.items() if key != "metadata"
+    }
+
+
+# --- TaskDefinition -------------------------------------------------------------------------------------------------
+
+KEBAB_RULE = "metadata.name must be spec.id in kebab-case, for example import-products for importProducts"
+
+
+@pytest.mark.parametrize(
+    "definition_id", ["a", "countWords", "aB", "importV2", "area51", "area51Scan", "xY2Z3", "importProductsToShopB"]
+)
+def test_the_name_of_a_definition_is_its_id_in_kebab_case(shared: Kubectl, definition_id: str) -> None:
+    manifest = task_definition(names.definition_name(definition_id), id=definition_id)
+    accepted(shared.create(manifest, flags=("--dry-run=server",)))
+
+
+@pytest.mark.parametrize(
+    ("name", "definition_id"),
+    [
+        ("countwords", "countWords"),
+        ("count-word", "countWords"),
+        ("coun-twords", "countWords"),
+        ("c-ount-words", "countWords"),
+        ("count--words", "countWords"),
+        ("count.words", "countWords"),
+        ("import-v2", "importV2"),
+        ("area51", "area51"),
+        ("words-count", "countWords"),
+        ("a-b-c", "aBC1"),
+    ],
+)
+def test_any_other_name_of_a_definition_is_refused(shared: Kubectl, name: str, definition_id: str) -> None:
+    refused(shared.create(task_definition(name, id=definition_id), flags=("--dry-run=server",)), KEBAB_RULE)
+
+
+def test_a_name_that_runs_and_labels_cannot_hold_is_refused(shared: Kubectl) -> None:
+    longest, too_long = "a" * 10 + "Bc" * 17 + "D", "a" * 11 + "Bc" * 17 + "D"
+    accepted(shared.create(task_definition(names.definition_name(longest), id=longest), flags=("--dry-run=server",)))
+    refused(
+        shared.create(task_definition(names.definition_name(too_long), id=too_long), flags=("--dry-run=server",)),
+        "metadata.name must have at most 63 characters, because TaskRuns and labels refer to it; choose a shorter",
+    )
+
+
+def test_the_id_never_changes(shared: Kubectl) -> None:
+    accepted(shared.apply(task_definition("count-vowels")))
+    refused(
+        shared.apply(task_definition("count-vowels", id="countSyllables")),
+        "spec.id cannot be changed; create a new TaskDefinition",
+    )
+
+
+TEMPLATE = task_definition()["spec"]["template"]
+
+
+@pytest.mark.parametrize(
+    ("manifest", "words"),
+    [
+        (task_definition("w", id="CountWords"), "spec.id in body should match"),
+        (task_definition("w", id="count-words"), "spec.id in body should match"),
+        (task_definition("w", id="w" * 51), "spec.id: Too long: may not be more than 50 bytes"),
+        (task_definition(title=""), "spec.title in body should be at least 1 chars long"),
+        (task_definition(title=None), "spec.title: Required value"),
+        (task_definition(template=None), "spec.template: Required value"),
+        (task_definition(template="pod"), 'spec.template in body must be of type object: "string"'),
+        (task_definition(description="d" * 4097), "spec.description: Too long: may not be more than 4096 bytes"),
+        (task_definition(maxIterations=0), "spec.maxIterations in body should be greater than or equal to 1"),
+        (task_definition(maxIterations=10_001), "spec.maxIterations in body should be less than or equal to 10000"),
+        (task_definition(inputSchema=True), 'spec.inputSchema in body must be of type object: "boolean"'),
+        (task_definition(hooks=["onLunch"]), 'spec.hooks[0]: Unsupported value: "onLunch"'),
+        (task_definition(hooks=["onDone", "onDone"]), 'spec.hooks[1]: Duplicate value: "onDone"'),
+        (task_definition(selfCleanup=["Always"]), 'spec.selfCleanup[0]: Unsupported value: "Always"'),
+        (task_definition(iterationTimeoutSeconds=0), "iterationTimeoutSeconds in body should be greater"),
+        (task_definition(pendingTimeoutSeconds=30_672_001), "pendingTimeoutSeconds in body should be less"),
+        (task_definition(abortGracePeriodSeconds=86_401), "abortGracePeriodSeconds in body should be less"),
+        (task_definition(nodeLostTimeoutSeconds=0), "nodeLostTimeoutSeconds in body should be greater"),
+        (task_definition(retry={"limit": 101}), "spec.retry.limit in body should be less than or equal to 100"),
+        (task_definition(retry={"factor": 0.5}), "spec.retry.factor in body should be greater than or equal to 1"),
+        (task_definition(retry={"on": ["Never"]}), 'spec.retry.on[0]: Unsupported value: "Never"'),
+        (task_definition(disruptionRetries=101), "spec.disruptionRetries in body should be less than or equal to 100"),
+        (task_definition(maxConcurrentRuns=0), "spec.maxConcurrentRuns in body should be greater than or equal to 1"),
+        (task_definition(triggers=["countWords"]), "spec.triggers[0] in body should match"),
+        (task_definition(triggers=["a", "a"]), 'spec.triggers[1]: Duplicate value: "a"'),
+        (task_definition(triggers=[f"t{i}" for i in range(101)]), "spec.triggers: Too many: 101: must have at"),
+        (task_definition(historyLimit={"iterations": 0}), "historyLimit.iterations in body should be greater"),
+        (task_definition(historyLimit={"runs": 100_001}), "historyLimit.runs in body should be less"),
+        (task_definition(podCleanup="Sometimes"), 'spec.podCleanup: Unsupported value: "Sometimes"'),
+        (task_definition(reporting="Email"), 'spec.reporting: Unsupported value: "Email": supported values: "API"'),
+        (task_definition(maxIteration=5), 'unknown field "spec.maxIteration"'),
+    ],
+    ids=lambda value: value[:60] if isinstance(value, str) else "",
+)
+def test_a_definition_is_refused(shared: Kubectl, manifest: dict[str, Any], words: str) -> None:
+    refused(shared.create(manifest, flags=("--dry-run=server",)), words)
+
+
+def test_a_definition_shows_what_it_does_not_say(shared: Kubectl) -> None:
+    spec = {"retry": {"limit": 2}, "historyLimit": {"runs": 5}, "triggers": ["*"]}
+    accepted(shared.apply(task_definition("with-defaults", **spec)))
+    assert shared.get(TASK_DEFINITIONS, "with-defaults")["spec"] == {
+        "id": camel_case("with-defaults"),
+        "title": "Count words",
+        "template": TEMPLATE,
+        "private": False,
+        "maxIterations": 50,
+        "recordLogs": True,
+        "selfCleanup": [],
+        "iterationTimeoutSeconds": 900,
+        "pendingTimeoutSeconds": 900,
+        "abortGracePeriodSeconds": 60,
+        "nodeLostTimeoutSeconds": 600,
+        "retry": {
+            "limit": 2,
+            "initialSeconds": 10,
+            "factor": 2,
+            "maxSeconds": 600,
+            "on": ["Error", "PodFailure", "Timeout"],
+        },
+        "disruptionRetries": 3,
+        "triggers": ["*"],
+        "historyLimit": {"iterations": 20, "runs": 5},
+        "podCleanup": "OnSuccess",
+        "reporting": "API",
+    }
+
+
+def test_everything_but_the_id_of_a_definition_may_change(shared: Kubectl) -> None:
+    accepted(shared.apply(task_definition("changing")))
+    schema = {"type": "object", "properties": {"text": {"$ref": "#/$defs/text"}}, "$defs": {"text": {"type": "string"}}}
+    changed = task_definition("changing", title="New", inputSchema=schema, reporting="TerminationMessage")
+    accepted(shared.apply(changed))
+    assert shared.get(TASK_DEFINITIONS, "changing")["spec"]["inputSchema"] == schema
+
+
+# --- payloads -------------------------------------------------------------------------------------------------------
+
+
+def test_a_payload_is_stored_as_it_was_given(shared: Kubectl) -> None:
+    payload = {
+        "null": None,
+        "nested": {"null": None, "list": [None, {"null": None}]},
+        "empty": {"object": {}, "list": [], "string": ""},
+        "numbers": [0, -1, limits.SAFE_INTEGER, -limits.SAFE_INTEGER - 1, 0.1, 1e300],
+        "text": 'quotes " and \\, newline \n, ünïcödé, 日本語, 👩‍🚀, \u2028',
+        "keys": {"with.dot": 1, "with/slash": 2, "with space": 3, "": 4, "$ref": 5},
+    }
+    accepted(shared.create(task_run("stored", input=payload)))
+    assert shared.get(TASK_RUNS, "stored")["spec"]["input"] == payload
+
+
+def test_a_large_payload_makes_no_large_bookkeeping(shared: Kubectl) -> None:
+    payload = {f"key{number}": number for number in range(5000)}
+    accepted(shared.create(task_run("bookkept", input=payload)))
+    managed = shared.get(TASK_RUNS, "bookkept", "--show-managed-fields")["metadata"]["managedFields"]
+    assert len(str(managed)) < 1000
+
+
+# --- what a user of kubectl sees ------------------------------------------------------------------------------------
+
+
+def test_applying_an_unchanged_manifest_changes_nothing(shared: Kubectl) -> None:
+    manifests = (
+        task_definition("unchanged", retry={"limit": 1}),
+        task_run("unchanged", input={"text": "a b", "nested": {"list": [1, 2.5]}}, startAt=NOW),
+    )
+    accepted(shared.apply(*manifests))
+    again = shared.apply(*manifests)
+    assert [line.rsplit(" ", 1)[1] for line in again.stdout.splitlines()] == ["unchanged", "unchanged"]
+    assert shared.get(TASK_RUNS, "unchanged")["metadata"]["generation"] == 1
+    for _ in range(2):
+        accepted(shared.apply(*manifests, flags=("--server-side", "--force-conflicts")))
+    assert shared.get(TASK_RUNS, "unchanged")["metadata"]["generation"] == 1
+    assert shared.get(TASK_DEFINITIONS, "unchanged")["metadata"]["generation"] == 1
+
+
+def test_a_null_in_the_input_survives_create_and_server_side_apply(shared: Kubectl) -> None:
+    manifest = task_run("nullable", input={"since": None, "text": "a b"})
+    accepted(shared.apply(manifest, flags=("--server-side",)))
+    accepted(shared.apply(manifest, flags=("--server-side",)))
+    stored = shared.get(TASK_RUNS, "nullable")
+    assert stored["spec"]["input"] == {"since": None, "text": "a b"}
+    assert stored["metadata"]["generation"] == 1
+
+
+def test_client_side_apply_drops_a_null_from_the_start_and_so_stays_unchanged(shared: Kubectl) -> None:
+    manifest = task_run("without-null", input={"since": None, "text": "a b"})
+    accepted(shared.apply(manifest))
+    assert shared.get(TASK_RUNS, "without-null")["spec"]["input"] == {"text": "a b"}
+    assert shared.apply(manifest).stdout.endswith("without-null unchanged\n")
+
+
+def test_explain_tells_how_to_abort(admin: Kubectl, installed: None) -> None:
+    # The API server publishes the descriptions a moment after it serves the resource.
+    text = eventually("kubectl explain", lambda: admin("explain", f"{TASK_RUNS}.spec.abort").stdout)
+    assert "Set it to stop the run: its pod gets SIGTERM" in text
+    assert "kubectl patch trun NAME --type merge" in text
+    for path in ("taskruns.podrelay.dev", "trun.status.conditions", "tdef.spec.retry", "titer.response.waitSeconds"):
+        assert "DESCRIPTION:" in admin.do("explain", path)
+
+
+@pytest.mark.parametrize(
+    ("resource", "narrow", "wide"),
+    [
+        ("trun", "NAME DEFINITION PHASE REASON ITERATIONS PROGRESS AGE", "MESSAGE POD FINISHED"),
+        ("tdef", "NAME TITLE READY MAX AGE", "REASON ACTIVE QUEUED"),
+        ("titer", "NAME RUN ITERATION TRY ANSWER PROGRESS AGE", "MESSAGE NODE FINISHED"),
+    ],
+)
+def test_a_table_shows_what_matters(shared: Kubectl, resource: str, narrow: str, wide: str) -> None:
+    shared.create(task_run("shown"), task_definition("shown"), record("shown-i1"))  # by whichever case comes first
+    assert shared.do("get", resource).splitlines()[0].split() == narrow.split()
+    header = shared.do("get", resource, "--output", "wide").splitlines()[0]
+    assert set(header.split()) == set(narrow.split()) | set(wide.split())
+
+
+def test_a_row_tells_how_far_a_run_is(shared: Kubectl) -> None:
+    a_run(shared, "row")
+    progress = {"percent": 40, "message": "40 of 100 rows"}
+    status = {"phase": "Running", "reason": "Waiting", "iterations": 2, "progress": progress}
+    accepted(shared.set_status(TASK_RUNS, "row", status))
+    row = shared.do("get", "trun", "row", "--no-headers").split("  ")
+    assert [cell.strip() for cell in row if cell][:-1] == [
+        "row",
+        "count-words",
+        "Running",
+        "Waiting",
+        "2",
+        "40 of 100 rows",
+    ]
+
+
+def test_the_category_podrelay_lists_everything_and_the_category_all_nothing(shared: Kubectl) -> None:
+    accepted(shared.create(task_run("listed"), task_definition("listed"), record("listed-i1")))
+    listed = shared.do("get", "podrelay", "--output", "name").split()
+    assert {f"{TASK_RUNS.replace('s.', '.')}/listed", "taskdefinition.podrelay.dev/listed"} <= set(listed)
+    assert "taskiteration.podrelay.dev/listed-i1" in listed
+    assert "podrelay.dev" not in shared.do("get", "all", "--output", "name")
+
+
+def test_field_selectors_find_runs_and_records(kubectl: Kubectl) -> None:
+    a_run(kubectl, "child", "Running", parent="mother")
+    a_run(kubectl, "other", "Succeeded")
+    accepted(kubectl.create(task_run("letters", "count-letters"), record("child-i1"), record("other-i1")))
+    assert kubectl.names(TASK_RUNS, "--field-selector", "status.phase=Running") == ["child"]
+    assert kubectl.names(TASK_RUNS, "--field-selector", "spec.definition=count-letters") == ["letters"]
+    assert kubectl.names(TASK_RUNS, "--field-selector", "spec.parent=mother") == ["child"]
+    unfinished = ",".join(f"status.phase!={phase}" for phase in FINISHED)
+    assert kubectl.names(TASK_RUNS, "--field-selector", unfinished) == ["child", "letters"]
+    assert kubectl.names(TASK_ITERATIONS, "--field-selector", "runName=child") == ["child-i1"]
+
+
+def test_kubectl_wait_waits_for_a_run(shared: Kubectl) -> None:
+    a_run(shared, "waited")
+    accepted(shared.set_status(TASK_RUNS, "waited", {"phase": "Succeeded", "conditions": [CONDITION]}))
+    accepted(shared("wait", "--for=condition=Succeeded", "--timeout=5s", "trun/waited"))

@@ -1,0 +1,160 @@
+"""Who may do what: the roles of the chart as the API server's authorizer sees them, and a few attempts."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.chart import CHART, RELEASE_NAMESPACE
+from tests.support.kubectl import Kubectl
+from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, record, task_definition, task_run
+from tests.support.pods import RUNNER, add_runner
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+READ = {"get", "list", "watch"}
+WRITE = {"create", "update", "patch", "delete", "deletecollection"}
+
+Rights = dict[str, set[str]]
+
+
+def forbidden(result: Any) -> bool:
+    return not result and "Error from server (Forbidden)" in result.stderr
+
+
+def rights(kubectl: Kubectl, everything: bool = False) -> Rights:
+    """What an identity may do in its namespace, by resource; only Podrelay's own unless `everything` is asked for."""
+    review = kubectl.do("auth", "can-i", "--list", "--no-headers")
+    found: Rights = {}
+    for line in review.splitlines():
+        resource, verbs = line.split(maxsplit=1)[0], line[line.rindex("[") + 1 : line.rindex("]")].split()
+        mine = resource.endswith(".podrelay.dev") or ".podrelay.dev/" in resource
+        if mine or (everything and not resource.startswith(("[", "self"))):
+            found.setdefault(resource.replace(".podrelay.dev", ""), set()).update(verbs)
+    return found
+
+
+def may(kubectl: Kubectl, verb: str, resource: str, subresource: str = "") -> bool:
+    """Whether the authorizer lets an identity do something."""
+    return bool(kubectl("auth", "can-i", verb, resource, f"--subresource={subresource}"))
+
+
+def operator_in(admin: Kubectl, namespace: str) -> Kubectl:
+    """The operator's identity, looking at some namespace."""
+    return admin.in_namespace(RELEASE_NAMESPACE).as_service_account("podrelay-operator").in_namespace(namespace)
+
+
+@dataclass(frozen=True)
+class People:
+    """A namespace and one service account in it for each role."""
+
+    admin: Kubectl
+    by_role: dict[str, Kubectl]
+
+
+@pytest.fixture(scope="module")
+def people(shared: Kubectl) -> People:
+    roles = ("view", "edit", "admin", "podrelay-viewer", "podrelay-user", "podrelay-author")
+    for role in roles:
+        shared.do("create", "serviceaccount", role)
+        account = f"--serviceaccount={shared.namespace}:{role}"
+        shared.do("create", "rolebinding", f"is-{role}", f"--clusterrole={role}", account)
+    add_runner(shared)
+    names = (*roles, RUNNER)
+    return People(shared, {name: shared.as_service_account(name) for name in names})
+
+
+VIEWER: Rights = {"taskdefinitions": READ, "taskruns": READ, "taskiterations": READ}
+USER: Rights = VIEWER | {"taskruns": READ | WRITE | {"trigger"}}
+AUTHOR: Rights = {"taskdefinitions": READ | WRITE}
+EDITOR: Rights = USER | AUTHOR
+RUNNER_RIGHTS: Rights = {"taskruns": {"get", "list", "create"}, "taskiterations": {"get", "create", "update"}}
+
+
+@pytest.mark.parametrize(
+    ("role", "expected"),
+    [
+        ("podrelay-viewer", VIEWER),
+        ("podrelay-user", USER),
+        ("podrelay-author", AUTHOR),
+        ("podrelay-runner", RUNNER_RIGHTS),
+        ("view", VIEWER),
+        ("edit", EDITOR),
+        ("admin", EDITOR),
+    ],
+)
+def test_a_role_gives_exactly_this(people: People, role: str, expected: Rights) -> None:
+    # Kubernetes' own roles take ours up a moment after these are installed.
+    eventually(f"rights of {role}", lambda: rights(people.by_role[role]) == expected)
+
+
+def test_the_runner_has_nothing_else(people: People) -> None:
+    assert rights(people.by_role[RUNNER], everything=True) == RUNNER_RIGHTS
+
+
+def test_only_the_operator_writes_the_status_of_a_run(people: People, admin: Kubectl) -> None:
+    assert people.admin.create(task_run("statusless"))
+    for kubectl in people.by_role.values():
+        attempt = kubectl.set_status(TASK_RUNS, "statusless", {"phase": "Succeeded"})
+        assert forbidden(attempt), str(attempt)
+        assert not may(kubectl, "patch", TASK_RUNS, "status")
+        assert not may(kubectl, "update", TASK_RUNS, "status")
+    assert may(operator_in(admin, people.admin.namespace), "patch", TASK_RUNS, "status")
+
+
+def test_no_person_writes_records_or_the_status_of_definitions(people: People) -> None:
+    assert people.admin.create(task_definition("statusless"))
+    for role in ("edit", "admin"):
+        kubectl = people.by_role[role]
+        assert forbidden(kubectl.create(record("words-i1"), flags=("--dry-run=server",)))
+        assert forbidden(kubectl.set_status(TASK_DEFINITIONS, "statusless", {"activeRuns": 0}))
+
+
+def test_the_work_of_a_day_as_editor(people: People) -> None:
+    editor = people.by_role["edit"]
+    eventually("edit includes ours", lambda: may(editor, "trigger", TASK_RUNS))
+    assert editor.apply(task_definition("count-words"))
+    assert editor.apply(task_run("by-edit"))
+    assert editor.patch(TASK_RUNS, "by-edit", {"spec": {"abort": {"message": "wrong file"}}})
+    assert editor("get", "podrelay")
+    assert editor("delete", TASK_RUNS, "by-edit")
+
+
+def test_the_runner_deletes_and_changes_no_run(people: People) -> None:
+    runner = people.by_role[RUNNER]
+    assert people.admin.create(task_run("running"))
+    assert runner("get", TASK_RUNS, "running")
+    assert forbidden(runner("delete", TASK_RUNS, "running"))
+    assert forbidden(runner.patch(TASK_RUNS, "running", {"spec": {"abort": {}}}))
+    assert forbidden(runner("delete", TASK_ITERATIONS, "running-i1"))
+    assert forbidden(runner("get", TASK_DEFINITIONS))
+    assert forbidden(runner("get", "pods"))
+
+
+def test_the_operator_may_do_what_its_file_says_and_nothing_else(people: People, admin: Kubectl) -> None:
+    rules = yaml.safe_load((CHART / "files" / "operator-role.yaml").read_text(encoding="utf-8"))
+    expected: Rights = {}
+    for rule in rules:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                base, _, subresource = resource.partition("/")
+                suffix = f".{group}" if group and group != "podrelay.dev" else ""
+                name = base + suffix + (f"/{subresource}" if subresource else "")
+                expected.setdefault(name, set()).update(rule["verbs"])
+    assert rights(operator_in(admin, people.admin.namespace), everything=True) == expected
+
+
+def test_the_operator_has_its_lease_in_its_own_namespace_only(people: People, admin: Kubectl) -> None:
+    home, elsewhere = operator_in(admin, RELEASE_NAMESPACE), operator_in(admin, people.admin.namespace)
+    assert rights(home, everything=True)["leases.coordination.k8s.io"] == {"get", "create", "update", "patch"}
+    assert not may(elsewhere, "get", "leases.coordination.k8s.io")
+
+
+def test_the_operator_writes_no_work_and_enters_no_pod(people: People, admin: Kubectl) -> None:
+    operator = operator_in(admin, people.admin.namespace)
+    assert forbidden(operator.create(task_run("by-operator"), flags=("--dry-run=server",)))
+    assert forbidden(operator.create(task_definition("by-operator"), flags=("--dry-run=server",)))
+    assert not may(operator, "get", "secrets")
+    assert not may(operator, "create", "pods", "exec")

@@ -1,0 +1,99 @@
+"""The operator as a process of its own, as `podrelay operator` starts it, watching one namespace."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from tests.support.kubectl import Kubectl
+from tests.support.waiting import eventually
+
+PODRELAY = Path(sys.executable).parent / "podrelay"
+LEASE_SECONDS = 3
+
+
+@dataclass
+class OperatorProcess:
+    """One replica. Several may be started for the same namespace; the Lease decides which of them works.
+
+    Attributes:
+        kubectl: which cluster and namespace.
+        folder: takes the log.
+        environment: added to the process's environment, such as the switch for crashes.
+    """
+
+    kubectl: Kubectl
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Start it, and wait until it watches."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = self.folder / f"operator-{len(list(self.folder.iterdir()))}.log"
+        namespace = self.kubectl.namespace
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [
+                    PODRELAY,
+                    "operator",
+                    f"--kubeconfig={self.kubectl.kubeconfig}",
+                    f"--namespace={namespace}",
+                    f"--lease-namespace={namespace}",
+                    f"--lease-duration={LEASE_SECONDS}",
+                    "--listen=127.0.0.1:0",
+                ],
+                env=os.environ | self.environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        eventually("the operator has its caches filled", lambda: self.has_ended or "caches filled" in self.text)
+
+    @property
+    def text(self) -> str:
+        """What it has printed."""
+        return self.log.read_text(encoding="utf-8")
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    def writes(self) -> int:
+        """How many writes on behalf of runs it has made, by its own count."""
+        address = re.search(r"listen=(\S+)", self.text)
+        assert address is not None
+        with urllib.request.urlopen(f"http://{address[1]}/metrics") as answer:
+            lines = answer.read().decode().splitlines()
+        return int(sum(float(line.split()[-1]) for line in lines if line.startswith("podrelay_api_writes_total")))
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait(timeout=10)
+
+    def wait_killed(self) -> None:
+        """Wait until it has killed itself at the write that it was told not to live to see."""
+        assert self.process.wait(timeout=60) == -signal.SIGKILL, self.text
+
+    def stop(self) -> None:
+        """SIGTERM, and wait for its end."""
+        if self.has_ended:
+            return
+        self.process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=15)
+            return
+        self.process.kill()
+        raise AssertionError(f"the operator did not stop:\n{self.text}")

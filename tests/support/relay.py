@@ -1,0 +1,97 @@
+"""A namespace in which the relay runs: operator, kubelet, definitions, and words for what tests do with them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.support import tasks
+from tests.support.kubectl import Kubectl
+from tests.support.manifests import TASK_ITERATIONS, TASK_RUNS, Manifest, task_definition, task_run
+from tests.support.waiting import eventually
+
+TASKS_FILE = Path(tasks.__file__)
+FINISHED = {"Succeeded", "Failed", "Aborted"}
+
+
+@dataclass(frozen=True)
+class Relay:
+    """One namespace with an operator.
+
+    Attributes:
+        kubectl: in this namespace.
+        folder: for files that tasks leave.
+    """
+
+    kubectl: Kubectl
+    folder: Path
+
+    def define(self, task: str, **spec: Any) -> None:
+        """Apply the definition of a class of tests/support/tasks.py."""
+        name = task.lower()
+        container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{TASKS_FILE}:{task}"]}
+        template = {"spec": {"containers": [container]}}
+        applied = self.kubectl.apply(task_definition(name, **{"template": template, **spec}))
+        assert applied, str(applied)
+
+    def run(self, name: str, definition: str, **spec: Any) -> None:
+        """Apply a TaskRun whose task leaves a trace."""
+        spec.setdefault("input", {})
+        spec["input"] = {"trace": str(self.trace(name)), **spec["input"]}
+        applied = self.kubectl.apply(task_run(name, definition, **spec))
+        assert applied, str(applied)
+
+    def trace(self, name: str) -> Path:
+        return self.folder / f"{name}.trace"
+
+    def calls(self, name: str) -> list[tuple[int, int]]:
+        """Which iteration and try run() was called for, in order."""
+        if not self.trace(name).exists():
+            return []
+        return [(int(a), int(b)) for a, b in map(str.split, self.trace(name).read_text().splitlines())]
+
+    def get(self, name: str) -> Manifest:
+        return self.kubectl.get(TASK_RUNS, name)
+
+    def status(self, name: str) -> Manifest:
+        status: Manifest = self.get(name).get("status", {})
+        return status
+
+    def until(self, name: str, what: str, seconds: float = 30, **wanted: Any) -> Manifest:
+        """Wait until the status has these values."""
+
+        def has_them() -> Manifest | None:
+            status = self.status(name)
+            return status if all(status.get(key) == value for key, value in wanted.items()) else None
+
+        try:
+            return eventually(what, has_them, seconds) or {}
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nthe status is {self.status(name)}") from error
+
+    def finished(self, name: str, seconds: float = 30) -> Manifest:
+        """Wait until the run has ended, and return its status."""
+
+        def ended() -> Manifest | None:
+            status = self.status(name)
+            return status if status.get("phase") in FINISHED else None
+
+        try:
+            return eventually(f"{name} is finished", ended, seconds) or {}
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nthe status is {self.status(name)}") from error
+
+    def abort(self, name: str, message: str = "enough") -> None:
+        patched = self.kubectl.patch(TASK_RUNS, name, {"spec": {"abort": {"message": message}}})
+        assert patched, str(patched)
+
+    def pods(self, name: str) -> list[str]:
+        return sorted(self.kubectl.names("pods", "--selector", f"podrelay.dev/run={name}"))
+
+    def records(self, name: str) -> list[Manifest]:
+        return [
+            self.kubectl.get(TASK_ITERATIONS, record)
+            for record in sorted(self.kubectl.names(TASK_ITERATIONS, "--selector", f"podrelay.dev/run={name}"))
+        ]
+
+    def record(self, name: str) -> Manifest:
+        return self.kubectl.get(TASK_ITERATIONS, name)

@@ -1,0 +1,131 @@
+"""Tasks for tests, run by the real runner. Each call of run() leaves a line in the file that the input names."""
+
+import os
+import signal
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from podrelay import Controller, TaskDefinition
+
+
+def leave_trace(input: dict[str, Any], controller: Controller) -> None:
+    if "trace" in input:
+        with Path(input["trace"]).open("a", encoding="utf-8") as file:
+            file.write(f"{controller.task.iteration} {controller.task.attempt}\n")
+
+
+class Chain(TaskDefinition):
+    """Continues until it has been called `length` times."""
+
+    id = "chain"
+    title = "Chain"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        leave_trace(input, controller)
+        done = input.get("done", 0) + 1
+        if done < input.get("length", 2):
+            return controller.response.continue_({"done": done}, **self.wait(input))
+        return controller.response.done("all done", {"done": done, "input": input})
+
+    @staticmethod
+    def wait(input: dict[str, Any]) -> dict[str, Any]:
+        if "seconds" in input:
+            return {"seconds": input["seconds"]}
+        if "date_in" in input:
+            return {"date": datetime.now(UTC) + timedelta(seconds=input["date_in"])}
+        return {}
+
+
+class Answer(TaskDefinition):
+    """Answers at once, in the way that the input says."""
+
+    id = "answer"
+    title = "Answer"
+
+    async def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        leave_trace(input, controller)
+        response = controller.response
+        match input["how"]:
+            case "nothing":
+                return None
+            case "done":
+                return response.done(input.get("output", {}))
+            case "error":
+                return response.error({"message": "no such file", "code": "NoFile", "data": {"path": "/x"}})
+            case "raise":
+                raise ValueError("the number is odd")
+            case "aborted":
+                return response.aborted()
+            case "set":
+                return response.done({"bad": {1, 2}})
+            case "huge":
+                return response.done({"text": "x" * (256 * 1024)})
+            case "large":
+                return response.done({"text": "x" * (64 * 1024)})
+            case "exit":
+                os._exit(3)
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+        return None
+
+
+class Sleep(TaskDefinition):
+    """Works until it is told to stop; says how, and cleans up."""
+
+    id = "sleep"
+    title = "Sleep"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        leave_trace(input, controller)
+        print("sleeping", flush=True)
+        runtime = controller.runtime
+        while not runtime.is_aborted():
+            if runtime.is_close_to_timeout(0) and not input.get("stubborn"):
+                return controller.response.continue_(input)
+            time.sleep(0.02)
+        print("cleaned up", flush=True)
+        controller.state.update_output({"cleaned": True})
+        return controller.response.aborted()
+
+
+class Stubborn(TaskDefinition):
+    """Hears nothing."""
+
+    id = "stubborn"
+    title = "Stubborn"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        leave_trace(input, controller)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        print("deaf", flush=True)
+        time.sleep(600)
+
+
+class Checkpoint(TaskDefinition):
+    """Saves how far it is, dies, and goes on from there in its next try."""
+
+    id = "checkpoint"
+    title = "Checkpoint"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        leave_trace(input, controller)
+        if controller.task.attempt == 1:
+            controller.state.update_input({"row": 42})
+            controller.state.update_output({"rows": 42})
+            os.kill(os.getpid(), signal.SIGKILL)
+        return controller.response.done({"began_at": input.get("row"), **(controller.state.get_output() or {})})
+
+
+class Progress(TaskDefinition):
+    """Tells how far it is."""
+
+    id = "progress"
+    title = "Progress"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        controller.progress(3, 4, message="rows")
+        while not controller.runtime.is_aborted():
+            time.sleep(0.02)
+        return controller.response.aborted()
