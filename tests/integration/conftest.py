@@ -7,14 +7,14 @@ import pytest
 
 from cluster import Cluster, ClusterError, up
 from tests.support import chart
-from tests.support.kubectl import Kubectl
+from tests.support.kubectl import Kubectl, Manifest
 from tests.support.kubeletprocess import kubelet
 from tests.support.namespaces import temporary_namespace
 from tests.support.operator import OperatorProcess
 from tests.support.pods import add_runner, registered_node
 from tests.support.relay import Relay
 
-FOREIGN_CRD = {
+FOREIGN_CRD: Manifest = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
     "metadata": {"name": "taskruns.tekton.dev"},

@@ -86,7 +86,7 @@ NAME_RULE = "metadata.name must be a DNS label of at most 50 characters, because
         (task_run(delaySeconds=1.5), 'spec.delaySeconds in body must be of type integer: "number"'),
         (task_run(startAt="tomorrow"), "spec.startAt in body must be of type date-time"),
         (task_run(startAt="2026-01-02"), "spec.startAt in body must be of type date-time"),
-        (task_run(definition=None), "spec.definition: Required value"),
+        ({**task_run(), "spec": {}}, "spec.definition: Required value"),
         (task_run(definition="countWords"), "spec.definition in body should match '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'"),
         (task_run(definition=""), "spec.definition in body should be at least 1 chars long"),
         (task_run(definition="d" * 64), "spec.definition: Too long: may not be more than 63 bytes"),
@@ -114,7 +114,7 @@ def test_a_run_is_refused(shared: Kubectl, manifest: dict[str, Any], words: str)
 
 # --- TaskRun: what may change ---------------------------------------------------------------------------------------
 
-IMMUTABLE = {
+IMMUTABLE: dict[str, tuple[Any, Any]] = {
     "displayName": ("Words", "Letters"),
     "input": ({"text": "a b"}, {"text": "a b c"}),
     "delaySeconds": (5, 6),
@@ -517,7 +517,7 @@ def test_a_definition_is_refused(shared: Kubectl, manifest: dict[str, Any], word
 
 
 def test_a_definition_shows_what_it_does_not_say(shared: Kubectl) -> None:
-    spec = {"retry": {"limit": 2}, "historyLimit": {"runs": 5}, "triggers": ["*"]}
+    spec: dict[str, Any] = {"retry": {"limit": 2}, "historyLimit": {"runs": 5}, "triggers": ["*"]}
     accepted(shared.apply(task_definition("with-defaults", **spec)))
     assert shared.get(TASK_DEFINITIONS, "with-defaults")["spec"] == {
         "id": camel_case("with-defaults"),

@@ -227,8 +227,9 @@ def test_the_operator_writes_for_a_pod_that_died(world: World, admin: Kubectl) -
     operator = operator.in_namespace(world.admin.namespace)
     died = record("count-words-i3", pod_uid="of-a-pod-that-is-gone", owner=world.run)
     accepted(operator.create(died))
-    accepted(operator.replace(died | {"response": {"status": "error", "error": {"message": "OOMKilled"}}}))
-    second = operator.replace(died | {"response": {"status": "done"}})
+    response = {"status": "error", "error": {"message": "OOMKilled"}}
+    accepted(operator.patch(TASK_ITERATIONS, "count-words-i3", {"response": response}))
+    second = operator.patch(TASK_ITERATIONS, "count-words-i3", {"response": {"status": "done"}})
     assert "response cannot be changed: the first stored response wins" in second.stderr
 
 
@@ -489,8 +490,10 @@ def test_a_definition_is_limited(world: World) -> None:
     template = task_definition()["spec"]["template"]
     words = "; put large files into a ConfigMap or the image"
     for path, content in (("inputSchema", schema), ("template", template)):
-        accepted(world.admin.create(task_definition(**{path: payload_of(LIMIT, **content)}), flags=DRY))
-        larger = world.admin.create(task_definition(**{path: payload_of(LIMIT + 1, **content)}), flags=DRY)
+        largest: dict[str, Any] = {path: payload_of(LIMIT, **content)}
+        too_much: dict[str, Any] = {path: payload_of(LIMIT + 1, **content)}
+        accepted(world.admin.create(task_definition(**largest), flags=DRY))
+        larger = world.admin.create(task_definition(**too_much), flags=DRY)
         refused(larger, "payloads-of-definitions", too_large(f"spec.{path}", LIMIT + 1) + words)
     accepted(world.admin.create(task_definition("growing")))
     patch = {"spec": {"inputSchema": payload_of(LIMIT + 1)}}

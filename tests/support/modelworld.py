@@ -31,7 +31,7 @@ TOKEN_SECONDS = 10
 class _Lease:
     """Always ours: what a wrongly believed Lease does is for names, versions and the runner's fence to stand."""
 
-    def require(self, seconds: float) -> None:
+    def require(self) -> None:
         pass
 
 

@@ -34,10 +34,10 @@ class Relay:
         assert applied, str(applied)
 
     def run(self, name: str, definition: str, **spec: Any) -> None:
-        """Apply a TaskRun whose task leaves a trace."""
+        """Create a TaskRun whose task leaves a trace."""
         spec.setdefault("input", {})
         spec["input"] = {"trace": str(self.trace(name)), **spec["input"]}
-        applied = self.kubectl.apply(task_run(name, definition, **spec))
+        applied = self.kubectl.create(task_run(name, definition, **spec))  # apply would drop nulls
         assert applied, str(applied)
 
     def trace(self, name: str) -> Path:

@@ -47,8 +47,6 @@ PERMISSIONS: Final = (
     Permission(names.GROUP, (names.TASK_ITERATIONS,), ("get", "create", "patch", "manage")),
 )
 
-LEASE_RESERVE_SECONDS: Final = 5.0
-"""A pod is created only while the Lease is ours for longer than the request can take."""
 _START_RETRY_SECONDS: Final = (1.0, 60.0)
 
 _decode_pod = msgspec.json.Decoder(Pod).decode
@@ -140,7 +138,7 @@ class Executor:
         except pods.TemplateError as error:
             self._start_failed(key, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
             return
-        self._lease.require(LEASE_RESERVE_SECONDS)
+        self._lease.require()
         try:
             body = await self._write("create_pod", lambda: self._client.create(PODS, key.namespace, manifest))
         except AlreadyExistsError:

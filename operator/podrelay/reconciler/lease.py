@@ -28,6 +28,8 @@ RENEW_SHARE: Final = 1 / 3
 """The holder renews after this share of the duration,"""
 GIVE_UP_SHARE: Final = 2 / 3
 """and stops being the holder when it could not for this share."""
+RESERVE_SHARE: Final = 1 / 3
+"""A pod is created only while the Lease is ours for this share more: 5 s of 15, the time after which requests end."""
 RETRY_SECONDS: Final = 2.0
 
 
@@ -90,15 +92,15 @@ class LeaderElection:
         self._renewed_at = float("-inf")
         self._seen: tuple[str, float] | None = None
 
-    def require(self, seconds: float) -> None:
-        """Return if the Lease is ours for at least `seconds` more.
+    def require(self) -> None:
+        """Return if the Lease is ours for longer than a request can take.
 
         Raises:
             LeadershipLostError: it is not.
         """
         left = self._renewed_at + self._duration - self._clock()
-        if not self.held.is_set() or left < seconds:
-            raise LeadershipLostError(f"the Lease {self._namespace}/{self._name} is not ours for {seconds:g} s more")
+        if not self.held.is_set() or left < self._duration * RESERVE_SHARE:
+            raise LeadershipLostError(f"the Lease {self._namespace}/{self._name} is not ours, or not for long enough")
 
     async def run(self) -> None:
         """Get the Lease, keep it, and return when it is lost."""

@@ -32,7 +32,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=15.0,
         metavar="SECONDS",
-        help="another replica takes over when the Lease has not changed for so long; default: %(default)g",
+        help="another replica takes over when the Lease has not changed for so long; below 15 for tests only; "
+        "default: %(default)g",
     )
     behaviour = parser.add_argument_group("behaviour")
     behaviour.add_argument(
