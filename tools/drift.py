@@ -7,20 +7,26 @@ from pathlib import Path
 from tools import generate
 
 
-def _files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def _files(place: Path) -> dict[str, bytes]:
+    if place.is_file():
+        return {"": place.read_bytes()}
+    return {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+def _differences(output: str, fresh: Path) -> list[str]:
+    written, wanted = _files(Path(output)), _files(fresh)
+    return [
+        f"{output}/{name}".rstrip("/")
+        for name in written.keys() | wanted.keys()
+        if written.get(name) != wanted.get(name)
+    ]
 
 
 def main() -> int:
     """Return 0 if all is current, else 1 after naming what is not."""
     with tempfile.TemporaryDirectory() as folder:
         generate.main(Path(folder))
-        stale = sorted(
-            f"{output}/{name}"
-            for output in generate.OUTPUTS
-            for name in (fresh := _files(Path(folder, output))).keys() | (kept := _files(Path(output))).keys()
-            if fresh.get(name) != kept.get(name)
-        )
+        stale = sorted(name for output in generate.OUTPUTS for name in _differences(output, Path(folder, output)))
     for name in stale:
         print(f"not current: {name}", file=sys.stderr)
     if stale:

@@ -5,15 +5,17 @@ from pathlib import Path
 
 from podrelay.api import crd
 from podrelay.reconciler import permissions
+from tools import examples
 
-OUTPUTS = ("crds", "charts/podrelay/files")
-"""Folders that hold generated files only; `tools.drift` compares them whole."""
+OUTPUTS = ("crds", "charts/podrelay/files", "examples/wordcount/definition.yaml", "examples/abort/definition.yaml")
+"""Generated files, and folders that hold nothing else; `tools.drift` compares them."""
 
 
 def main(root: Path) -> None:
     """Write all generated files below `root`."""
     crd.write((root / "crds", root / "charts/podrelay/files/crds"))
     permissions.write(root / "charts/podrelay/files")
+    examples.write(root)
 
 
 if __name__ == "__main__":

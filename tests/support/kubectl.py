@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,8 @@ import yaml
 from cluster import Cluster
 
 Manifest = dict[str, Any]
+
+_ERROR = re.compile(r'^(?=Error from server|The \w+ ")', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ class Kubectl:
 
     def __call__(self, *arguments: str, stdin: str | Manifest | list[Manifest] | None = None) -> Result:
         """Run a command to its end, whatever that is; manifests are given as the file `-`."""
-        text = stdin if isinstance(stdin, str | None) else json.dumps(_one_document(stdin))
+        text = stdin if isinstance(stdin, str | None) else _stream(stdin)
         place = ("--namespace", self.namespace) if self.namespace else ()
         ended = subprocess.run(
             ["kubectl", "--kubeconfig", str(self.kubeconfig), *self.identity, *place, *arguments],
@@ -97,6 +100,13 @@ class Kubectl:
         """Create; nothing is written into annotations, so the limit of apply does not count."""
         return self("create", *flags, "-f", "-", stdin=list(manifests))
 
+    def refusals(self, manifests: list[Manifest]) -> list[str]:
+        """What is printed about each of many manifests, all of which have to be refused; one call for all of them."""
+        result = self.create(*manifests, flags=("--dry-run=server",))
+        texts = _ERROR.split(result.stderr)[1:]
+        assert len(texts) == len(manifests), f"{len(texts)} of {len(manifests)} were refused: {result}"
+        return texts
+
     def replace(self, manifest: Manifest, flags: tuple[str, ...] = ()) -> Result:
         """Put the whole object."""
         return self("replace", *flags, "-f", "-", stdin=manifest)
@@ -120,9 +130,6 @@ class Kubectl:
         return self.patch(resource, name, {"status": status}, "--subresource", "status")
 
 
-def _one_document(manifests: Manifest | list[Manifest]) -> Manifest:
-    if isinstance(manifests, dict):
-        return manifests
-    if len(manifests) == 1:
-        return manifests[0]
-    return {"apiVersion": "v1", "kind": "List", "items": manifests}
+def _stream(manifests: Manifest | list[Manifest]) -> str:
+    # One after the other, and not as a List: in that one kubectl itself looks for mistakes, and in other words.
+    return "\n".join(json.dumps(manifest) for manifest in ([manifests] if isinstance(manifests, dict) else manifests))

@@ -119,6 +119,8 @@ class KopfShell:
                 registry=self._registry(session),
                 settings=_settings(),
                 standalone=True,
+                # kopf would ask the password file for a user name, which a container's number need not have.
+                identity=cast("Any", "podrelay-operator"),
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
                 stop_flag=self._stopping,

@@ -16,6 +16,8 @@ def configure(*, as_json: bool, verbose: bool) -> None:
     logging.basicConfig(level=logging.DEBUG if verbose else logging.INFO, handlers=[handler], force=True)
     # kopf tells of each event and start; its warnings and errors are what matters here.
     logging.getLogger("kopf").setLevel(logging.DEBUG if verbose else logging.WARNING)
+    # Signals are handled in the main thread, where the rest of the operator is; kopf warns that it does not.
+    logging.getLogger("kopf._core.reactor.running").addFilter(lambda record: "signals" not in record.getMessage())
 
 
 def _fields(record: logging.LogRecord) -> dict[str, object]:

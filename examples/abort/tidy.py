@@ -1,0 +1,39 @@
+"""Works through many items, and leaves nothing lying about when it is aborted half-way."""
+
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from podrelay import Controller, TaskDefinition
+
+
+class Tidy(TaskDefinition):
+    """Writes a file for each item, and removes all of them when it is told to stop."""
+
+    id = "tidy"
+    title = "Clean up on abort"
+    iteration_timeout_seconds = 600
+    abort_grace_period_seconds = 20
+    template = {  # noqa: RUF012 - a class variable that nobody changes
+        "spec": {
+            "containers": [{"name": "task", "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}]}],
+            "volumes": [{"name": "scratch", "emptyDir": {}}],
+        }
+    }
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        """Work until all items are done, or until the run is aborted."""
+        items = input.get("items", 400)
+        folder = Path(tempfile.mkdtemp(prefix="items-"))
+        for item in range(1, items + 1):
+            if controller.runtime.is_aborted():
+                shutil.rmtree(folder)
+                reason = controller.runtime.abort_message or "no reason given"
+                controller.logger.info(f"aborted ({reason}): removed {item - 1} files, nothing is left behind")
+                return controller.response.aborted()
+            (folder / f"{item}.txt").write_text("some work\n", encoding="utf-8")
+            controller.progress(item, items, "items")
+            time.sleep(input.get("seconds_per_item", 0.05))
+        return controller.response.done("all items done", {"items": items})
