@@ -129,3 +129,15 @@ class Progress(TaskDefinition):
         while not controller.runtime.is_aborted():
             time.sleep(0.02)
         return controller.response.aborted()
+
+
+class Hungry(TaskDefinition):
+    """Wants more memory than it gets."""
+
+    id = "hungry"
+    title = "Hungry"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        eaten = []
+        while True:
+            eaten.append(bytearray(16 * 1024 * 1024))

@@ -96,9 +96,9 @@ def iteration_timeout(pod: Pod) -> Failure:
     )
 
 
-def pending_timeout(pod: Pod) -> Failure:
-    """Return the failure of a pod that never started."""
-    problem = pending_problem(pod)
+def pending_timeout(pod: Pod, shown: Problem | None = None) -> Failure:
+    """Return the failure of a pod that never started; `shown` is the problem that was seen before it ended."""
+    problem = pending_problem(pod) or shown
     why = f": {problem.reason}: {problem.message}" if problem else ""
     return Failure(
         POD_FAILURE,

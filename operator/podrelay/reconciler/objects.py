@@ -361,7 +361,9 @@ class Pod(_Struct, frozen=True):
     @property
     def has_started(self) -> bool:
         """Whether the container that does the work has ever run, as far as anybody said."""
-        return self.task.running is not None or self.task.terminated is not None
+        terminated = self.task.terminated
+        # A container that never was is reported as terminated too when its pod is deleted, but without a start.
+        return self.task.running is not None or (terminated is not None and terminated.started_at is not None)
 
     @property
     def is_released(self) -> bool:

@@ -307,12 +307,19 @@ def _lost(view: View, now: datetime, tenure: _Tenure) -> Plan:
     if last is not None and last.metadata.annotations.ending_since is not None:
         failure = causes.iteration_timeout(last)
     elif last is not None and not last.has_started and _pending_deadline(last) <= now:
-        failure = causes.pending_timeout(last)
+        failure = causes.pending_timeout(last, _shown_problem(view.run.status))
     else:
         safe = last is not None and (last.is_released or (tenure.gone.is_last_state and not last.has_started))
         not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace
         return _disrupted(view, now, tenure, f"pod {tenure.target.name} was deleted", not_before)
     return Plan(actions=(WriteRecord(tenure.target, tenure.uid, last, failure.message, failure.code, failure.cause),))
+
+
+def _shown_problem(status: TaskRunStatus) -> causes.Problem | None:
+    stalled = status.condition("Stalled")
+    if stalled is None or stalled.status != "True":
+        return None
+    return causes.Problem(stalled.reason, stalled.message)
 
 
 def _pending_deadline(pod: Pod) -> datetime:
@@ -469,6 +476,8 @@ def _ending(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
         return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid),))
     if deleted is not None and now >= deleted + patience:
         return _node_lost(view, now, tenure, pod, deleted + patience)
+    if deleted is not None and not pod.has_started:
+        return Plan(status=view.run.status, requeue_at=deleted + patience)  # what keeps it from starting stays shown
     aborting = view.run.spec.abort is not None
     reason = "Aborting" if aborting else "PodTerminating" if deleted else "PodEnding"
     message = f"pod {pod.metadata.name} has {pod.spec.termination_grace_period_seconds} s to clean up"

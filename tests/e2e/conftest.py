@@ -1,0 +1,62 @@
+"""Fixtures of tests with real pods: the kind cluster, images, the chart, a namespace under restricted Pod Security."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cluster import Cluster, ClusterError, load, up
+from images.build import EXAMPLES, OPERATOR, build
+from tests.support.chart import CHART, RELEASE_NAMESPACE, helm
+from tests.support.kubectl import Kubectl
+from tests.support.namespaces import temporary_namespace
+from tests.support.pods import add_runner
+from tests.support.realpods import RealRelay
+
+TEST_TASKS = Path(__file__).parents[1] / "support" / "tasks.py"
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Cluster:
+    """The kind cluster with today's images; it is left running."""
+    try:
+        cluster = up("kind")
+        build()
+        load([OPERATOR, EXAMPLES])
+    except ClusterError as error:
+        pytest.fail(f"the kind cluster cannot be had: {error}", pytrace=False)
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def admin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+    """kubectl as the cluster's administrator."""
+    kubectl = Kubectl.of(cluster, tmp_path_factory.mktemp("kubectl"))
+    installed = helm(
+        "upgrade",
+        "--install",
+        "podrelay",
+        str(CHART),
+        f"--kubeconfig={cluster.kubeconfig}",
+        f"--namespace={RELEASE_NAMESPACE}",
+        "--create-namespace",
+        "--set=image.tag=dev",
+        "--wait",
+        "--timeout=120s",
+    )
+    assert installed.returncode == 0, installed.stderr
+    # The image may be new under the same tag.
+    system = kubectl.in_namespace(RELEASE_NAMESPACE)
+    system.do("rollout", "restart", "deployment/podrelay-operator")
+    system.do("rollout", "status", "deployment/podrelay-operator", "--timeout=60s")
+    return kubectl
+
+
+@pytest.fixture(scope="module")
+def relay(admin: Kubectl) -> Iterator[RealRelay]:
+    """A namespace in which tests/support/tasks.py runs in real pods."""
+    with temporary_namespace(admin) as kubectl:
+        kubectl.do("label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
+        add_runner(kubectl)
+        kubectl.do("create", "configmap", "tasks", f"--from-file={TEST_TASKS}")
+        yield RealRelay(kubectl)

@@ -1,0 +1,128 @@
+"""The relay with real pods: images, kubelets, logs, the operator as the chart deploys it."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.chart import RELEASE_NAMESPACE
+from tests.support.kubectl import Kubectl
+from tests.support.manifests import TASK_RUNS
+from tests.support.realpods import RealRelay
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_a_run_goes_through_its_pods(relay: RealRelay) -> None:
+    relay.define("Chain", podCleanup="Never")
+    relay.run("chain", "chain", input={"length": 4, "kept": [1]})
+
+    status = relay.finished("chain", 90)
+
+    assert (status["phase"], status["iterations"], status["output"]["done"]) == ("Succeeded", 4, 4)
+    assert status["output"]["input"]["kept"] == [1]
+    assert relay.pods("chain") == ["chain-i1", "chain-i2", "chain-i3", "chain-i4"]
+    records = relay.records("chain")
+    assert [record["nodeName"] for record in records] == [records[0]["nodeName"]] * 4
+    assert all(record["image"] == "podrelay-examples:dev" for record in records)
+
+
+def test_the_word_count_example(relay: RealRelay) -> None:
+    relay.kubectl.do("apply", "--kustomize", str(EXAMPLES / "wordcount"))
+
+    status = relay.finished("wordcount", 120)
+
+    assert status["phase"] == "Succeeded"
+    assert status["iterations"] >= 4
+    assert status["output"]["files"] > 300
+    assert status["output"]["words"] > 100_000
+    assert status["output"]["top"][0][0] == "self"
+
+
+def test_an_aborted_task_cleans_up_and_its_logs_survive(relay: RealRelay) -> None:
+    relay.define("Sleep")
+    relay.run("stop", "sleep")
+    eventually("it works", lambda: "sleeping" in relay.kubectl("logs", "stop-i1").stdout, 60)
+
+    relay.abort("stop", "wrong file")
+    status = relay.finished("stop", 60)
+
+    assert (status["phase"], status["message"]) == ("Aborted", "wrong file")
+    assert status["output"] == {"cleaned": True}
+    assert "cleaned up" in relay.logs("stop-i1")
+
+
+def test_a_task_that_does_not_listen_is_killed_and_its_logs_survive(relay: RealRelay) -> None:
+    relay.define("Stubborn", iterationTimeoutSeconds=4, abortGracePeriodSeconds=1)
+    relay.run("slow", "stubborn")
+
+    status = relay.finished("slow", 60)
+
+    assert (status["phase"], status["reason"]) == ("Failed", "IterationTimeout")
+    assert "deaf" in relay.logs("slow-i1")
+
+
+def test_a_task_that_is_out_of_memory_says_so(relay: RealRelay) -> None:
+    relay.define("Hungry", resources={"limits": {"memory": "64Mi"}})
+    relay.run("hungry", "hungry")
+
+    status = relay.finished("hungry", 60)
+
+    assert (status["phase"], status["reason"]) == ("Failed", "OOMKilled")
+    assert "used more memory than its limit" in status["message"]
+
+
+def test_an_image_that_does_not_exist_is_shown_and_fails_in_the_end(relay: RealRelay) -> None:
+    relay.define("Answer", image="podrelay-test.invalid/nothing:1", pendingTimeoutSeconds=20)
+    relay.run("lost", "answer", input={"how": "done"})
+
+    stalled = eventually(
+        "the reason is shown",
+        lambda: (s := relay.status("lost")).get("reason") in {"ErrImagePull", "ImagePullBackOff"} and s,
+        60,
+    )
+    ended = relay.finished("lost", 60)
+
+    assert "podrelay-test.invalid/nothing:1" in stalled["message"]
+    assert ended["phase"] == "Failed"
+    assert re.search("did not start within 20 s", ended["message"])
+    assert ended["iterations"] == 0
+
+
+def test_a_run_goes_on_when_the_operator_is_replaced(relay: RealRelay, admin: Kubectl) -> None:
+    relay.define("Chain")
+    relay.run("survivor", "chain", input={"length": 3, "seconds": 2})
+    relay.until("survivor", "it is on its way", phase="Running")
+
+    system = admin.in_namespace(RELEASE_NAMESPACE)
+    system.do("rollout", "restart", "deployment/podrelay-operator")
+    status = relay.finished("survivor", 120)
+
+    assert (status["phase"], status["iterations"]) == ("Succeeded", 3)
+    assert len(relay.records("survivor")) == 3
+
+
+def test_the_operator_runs_without_privileges(admin: Kubectl) -> None:
+    system = admin.in_namespace(RELEASE_NAMESPACE)
+    deployment = system.get("deployment", "podrelay-operator")["spec"]["template"]["spec"]
+
+    container = deployment["containers"][0]["securityContext"]
+    assert container["readOnlyRootFilesystem"] is True
+    assert container["capabilities"] == {"drop": ["ALL"]}
+    assert deployment["securityContext"]["runAsNonRoot"] is True
+    log = system.do("logs", "deployment/podrelay-operator")
+    assert "Traceback" not in log
+    assert "kopf ended" not in log
+
+
+def test_kubectl_wait_and_columns(relay: RealRelay) -> None:
+    relay.define("Chain")
+    relay.run("columns", "chain")
+    relay.kubectl.do("wait", "--for=condition=Succeeded", f"{TASK_RUNS}/columns", "--timeout=60s")
+
+    shown = relay.kubectl.do("get", "trun", "columns")
+
+    assert re.search(r"columns +chain +Succeeded +Done +2 ", shown), shown
