@@ -88,6 +88,6 @@ def _is_half_way(run: dict[str, Any] | None) -> bool:
     return bool(percent >= HALF_WAY_PERCENT)
 
 
-def _expect(holds: bool, what: str, status: dict[str, Any]) -> None:  # noqa: FBT001 - reads like assert
+def _expect(holds: bool, what: str, status: dict[str, Any]) -> None:
     if not holds:
         raise ClusterError(f"{what}. Its status is: {status}")

@@ -1,8 +1,9 @@
 """Counts the words of all source files of Python's standard library, a time slice in each pod.
 
-Each iteration works for `slice_seconds`, or on `slice_files` files, then hands its cursor and the counts so far to the next pod. The state must stay
-small (256 KiB, better below 10), and a language has many words: so only the `keep` most frequent counts are carried on.
-That makes rare words inexact, as in every sketch, and leaves the top ten exact as long as they stay among the kept ones.
+Each iteration works for `slice_seconds`, or on `slice_files` files, then hands its cursor and the counts so far to the
+next pod. The state must stay small (256 KiB, better below 10), and a language has many words: so only the `keep` most
+frequent counts are carried on. That makes rare words inexact, as in every sketch, and leaves the top ten exact as long
+as they stay among the kept ones.
 """
 
 import re

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,7 +80,7 @@ def test_an_image_that_does_not_exist_is_shown_and_fails_in_the_end(relay: RealR
     relay.define("Answer", image="podrelay-test.invalid/nothing:1", pendingTimeoutSeconds=20)
     relay.run("lost", "answer", input={"how": "done"})
 
-    stalled = eventually(
+    stalled: Any = eventually(
         "the reason is shown",
         lambda: (s := relay.status("lost")).get("reason") in {"ErrImagePull", "ImagePullBackOff"} and s,
         60,

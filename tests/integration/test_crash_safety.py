@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from cluster import Cluster
+from tests.support.audit import writes_of_the_operator
 from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_RUNS
 from tests.support.namespaces import temporary_namespace
 from tests.support.operator import OperatorProcess
 from tests.support.pods import add_runner
@@ -123,23 +124,60 @@ def test_a_standby_takes_over_when_the_leader_dies(idle_relay: Relay, tmp_path: 
         assert "leading" in standby.text
 
 
-def test_write_budget(idle_relay: Relay, tmp_path: Path) -> None:
-    """One iteration 3 writes, a continue at once 2, a continue after a wait 3, each deletion of a pod 1."""
+def test_two_operators_at_once_make_no_second_pod(idle_relay: Relay, tmp_path: Path) -> None:
+    """Both believe that they lead: each has a Lease of its own, so names, versions and the runner's fence must do."""
     relay = idle_relay
     relay.define("Chain", podCleanup="Never")
-    for name, spec, budget in (
-        ("one", {"length": 1}, 3),
-        ("three", {"length": 3}, 3 + 2 + 2),
-        ("waits", {"length": 2, "seconds": 2}, 3 + 3),
-    ):
-        with OperatorProcess(relay.kubectl, tmp_path / name) as operator:
-            relay.run(name, "chain", input=spec)
-            assert relay.finished(name)["phase"] == "Succeeded"
-            assert operator.writes() == budget, name
+    first = OperatorProcess(relay.kubectl, tmp_path / "first")
+    second = OperatorProcess(relay.kubectl, tmp_path / "second", flags=("--lease-name=another",))
+    with first, second:
+        for number in range(5):
+            relay.run(f"run-{number}", "chain", input={"length": 3})
 
-    relay.define("Chain")
-    with OperatorProcess(relay.kubectl, tmp_path / "removed") as operator:
-        relay.run("removed", "chain", input={"length": 2})
-        eventually("its pods are removed", lambda: relay.status("removed").get("phase") and not relay.pods("removed"))
-        assert operator.writes() == 3 + 2 + 2
-    assert "removed" in relay.kubectl.names(TASK_RUNS)
+        for number in range(5):
+            status = relay.finished(f"run-{number}", 60)
+            assert (status["phase"], status["iterations"]) == ("Succeeded", 3)
+            assert relay.calls(f"run-{number}") == [(1, 1), (2, 1), (3, 1)]
+            assert relay.pods(f"run-{number}") == [f"run-{number}-i{i}" for i in (1, 2, 3)]
+            assert len(relay.records(f"run-{number}")) == 3
+        assert "leading" in first.text
+        assert "leading" in second.text
+
+
+@pytest.mark.parametrize(
+    ("spec", "cleanup", "budget"),
+    [
+        ({"length": 1}, "Never", ["create pods", "patch taskruns/status", "patch taskruns/status"]),
+        (
+            {"length": 3},
+            "Never",
+            ["create pods", "patch taskruns/status"] * 3 + ["patch taskruns/status"],
+        ),
+        (
+            {"length": 2, "seconds": 2},
+            "Never",
+            ["create pods", "patch taskruns/status", "patch taskruns/status"] * 2,
+        ),
+        (
+            {"length": 2},
+            "OnSuccess",
+            ["create pods", "patch taskruns/status"] * 2 + ["delete pods", "patch taskruns/status", "delete pods"],
+        ),
+    ],
+    ids=["one iteration 3", "a continue at once 2", "a continue after a wait 3", "each deletion 1"],
+)
+def test_write_budget(
+    idle_relay: Relay, cluster: Cluster, tmp_path: Path, spec: dict[str, Any], cleanup: str, budget: list[str]
+) -> None:
+    """Counted by the API server itself, in its audit log."""
+    relay = idle_relay
+    relay.define("Chain", podCleanup=cleanup)
+    with OperatorProcess(relay.kubectl, tmp_path / "operator"):
+        relay.run("run", "chain", input=spec)
+        assert relay.finished("run")["phase"] == "Succeeded"
+        if cleanup == "OnSuccess":
+            eventually("its pods are removed", lambda: relay.pods("run") == [])
+
+    assert cluster.audit_log is not None
+    writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
+    assert [" ".join(write.split()[:2]) for write in writes] == budget, writes

@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -303,7 +304,7 @@ def test_progress_reaches_the_status(relay: Relay) -> None:
     relay.define("Progress")
     relay.run("bar", "progress")
 
-    shown = eventually("progress is shown", lambda: relay.status("bar").get("progress"))
+    shown: Any = eventually("progress is shown", lambda: relay.status("bar").get("progress"))
     relay.abort("bar")
 
     assert shown["percent"] == 75

@@ -213,6 +213,7 @@ class Kubelet:
         self.root = root
         self.ca_file = ca_file
         self.pods: dict[str, tuple[PodProcess, asyncio.Task[None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         await self._register()
@@ -285,8 +286,6 @@ class Kubelet:
         else:
             process = PodProcess(self, pod)
             self.pods[uid] = (process, asyncio.create_task(process.run()))
-
-    _tasks: set[asyncio.Task[None]] = set()
 
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)

@@ -94,7 +94,7 @@ class ModelApi:
             self.remove(resource.plural, name)
         return b"{}"
 
-    # --- what the rest of the world does --------------------------------------------------------------------------------
+    # --- what the rest of the world does ------------------------------------------------------------------------------
 
     def read(self, plural: str, name: str) -> dict[str, Any]:
         if (plural, name) not in self.objects:

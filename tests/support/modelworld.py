@@ -1,7 +1,7 @@
 """A model of the world around one TaskRun: nodes that run its pods, users, time, and operators that may lag or die.
 
-The operator in it is the real store, planner and executor; the API server is `ModelApi`; the runner follows the fence of
-docs/architecture.md. Everything that may happen is a method, so that hypothesis can put histories together, and the
+The operator in it is the real store, planner and executor; the API server is `ModelApi`; the runner follows the fence
+of docs/architecture.md. Everything that may happen is a method, so that hypothesis can put histories together, and the
 world checks the promises as it goes.
 """
 
@@ -117,7 +117,7 @@ class World:
         run(self.api.create(TASK_RUNS, KEY.namespace, {"metadata": {"name": KEY.name}, "spec": run_spec}))
         self.operators = [Operator(self.api)]
 
-    # --- facts --------------------------------------------------------------------------------------------------------
+    # --- facts ------------------------------------------------------------------------------------------------------
 
     @property
     def status(self) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class World:
     def pods(self) -> list[dict[str, Any]]:
         return self.api.find("pods")
 
-    # --- time, users, operators ------------------------------------------------------------------------------------------
+    # --- time, users, operators -------------------------------------------------------------------------------------
 
     def advance(self, seconds: float) -> None:
         self.api.now += timedelta(seconds=seconds)
@@ -151,7 +151,7 @@ class World:
         if len(self.operators) < 2:
             self.operators.append(Operator(self.api))
 
-    # --- nodes ----------------------------------------------------------------------------------------------------------
+    # --- nodes ------------------------------------------------------------------------------------------------------
 
     def start(self, name: str) -> None:
         """A node starts the pod's container; the runner looks around before it runs user code."""
@@ -282,7 +282,7 @@ class World:
                 if self.api.now >= started + timedelta(seconds=deadline):
                     self.exit(name, 137, reason="DeadlineExceeded")
 
-    # --- the end ----------------------------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------------------------
 
     def settle(self, answer: dict[str, Any], rounds: int = 400) -> None:
         """Let everybody do their work, fairly, until the run is finished."""

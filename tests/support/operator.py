@@ -26,11 +26,13 @@ class OperatorProcess:
         kubectl: which cluster and namespace.
         folder: takes the log.
         environment: added to the process's environment, such as the switch for crashes.
+        flags: further flags.
     """
 
     kubectl: Kubectl
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         self.start()
@@ -54,6 +56,7 @@ class OperatorProcess:
                     f"--lease-namespace={namespace}",
                     f"--lease-duration={LEASE_SECONDS}",
                     "--listen=127.0.0.1:0",
+                    *self.flags,
                 ],
                 env=os.environ | self.environment,
                 stdout=log,

@@ -8,7 +8,7 @@ from typing import Any
 from images.build import EXAMPLES
 from podrelay.cli.manifests import manifest
 from tests.support import tasks
-from tests.support.kubectl import Kubectl, Manifest
+from tests.support.kubectl import Manifest
 from tests.support.relay import Relay
 
 MOUNT = {"name": "tasks", "mountPath": "/tasks", "readOnly": True}

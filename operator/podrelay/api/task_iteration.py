@@ -82,7 +82,8 @@ class LogItem(Model):
 
 class TaskIteration(Model):
     """A TaskIteration is the record of one try: which pod ran it, what it answered, what it logged. Its name is the
-    name of its pod. It is written by that pod alone; the operator writes it on the pod's behalf where the pod died."""
+    name of its pod. It is written by that pod alone; the operator writes it on the pod's behalf where the pod died.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=cel(

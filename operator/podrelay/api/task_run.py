@@ -166,7 +166,8 @@ class TaskRunStatus(Model):
 
 class TaskRun(Model):
     """A TaskRun is one piece of background work. It runs in one pod after another: an iteration that answers continue
-    hands its state to the next pod, until one answers done, error or aborted."""
+    hands its state to the next pod, until one answers done, error or aborted.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=cel(

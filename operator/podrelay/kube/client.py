@@ -84,7 +84,7 @@ class Client:
         body: Any = None,
         params: dict[str, str] | None = None,
         content_type: str = "application/json",
-        timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,  # noqa: ASYNC109 - bounds one request, waiting for a connection included
+        timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
     ) -> bytes:
         """Send one request and return the body of its answer.
 

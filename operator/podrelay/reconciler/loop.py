@@ -69,7 +69,7 @@ class ReconcileLoop:
                 raise
             except (PodrelayError, aiohttp.ClientError, TimeoutError) as error:
                 self._retry(key, error)
-            except Exception as error:  # noqa: BLE001 - one run with a surprise must not stop all others
+            except Exception as error:
                 log.exception("unexpected error", extra={"run": str(key)})
                 self._retry(key, error)
             else:

@@ -1,6 +1,7 @@
 """The promises of the relay, checked on random histories of everything that may happen to one run.
 
-The operator is the real store, planner and executor; API server, nodes and time are models (tests/support/modelworld.py).
+The operator is the real store, planner and executor; API server, nodes and time are models, see
+tests/support/modelworld.py.
 """
 
 from typing import Any
