@@ -45,7 +45,7 @@ class WordCount(TaskDefinition):
             if time.monotonic() >= ends_at or controller.runtime.is_close_to_timeout():
                 break
         if cursor < len(files):
-            state = {"cursor": cursor, "words": words, "counts": kept(counts, input.get("keep", 400))}
+            state = {"cursor": cursor, "words": words, "counts": kept(counts, input.get("keep", 1000))}
             return controller.response.continue_(state)
         output = {"files": len(files), "words": words, "top": counts.most_common(10)}
         return controller.response.done(f"{words} words in {len(files)} files", output)
