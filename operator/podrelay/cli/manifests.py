@@ -29,6 +29,7 @@ _FIELDS = (
     "ttl_seconds_after_finished",
     "history_limit",
     "pod_cleanup",
+    "reporting",
 )
 """Class variables that stand in the resource under the same name in camelCase, where they are set."""
 _DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "64Mi"}}
@@ -52,12 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         TaskModuleError: the module cannot be imported or has no definitions.
     """
-    found = loading.definitions_of(loading.load_module(arguments.module))
-    if arguments.definition:
-        wanted = names.definition_name(arguments.definition)
-        found = [item for item in found if names.definition_name(item.id) == wanted]
-    if not found:
-        raise TaskModuleError(f"{arguments.module} has no such class; write class MyTask(podrelay.TaskDefinition)")
+    found = _chosen(loading.definitions_of(loading.load_module(arguments.module)), arguments)
     manifests = [
         manifest(
             item,
@@ -74,6 +70,21 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write("---\n".join(map(yaml.dump, manifests)))
     return 0
+
+
+def _chosen(there: list[type[TaskDefinition]], arguments: argparse.Namespace) -> list[type[TaskDefinition]]:
+    if not there:
+        raise TaskModuleError(
+            f"{arguments.module} has no task definition; write a class in it: class MyTask(podrelay.TaskDefinition)"
+        )
+    if not arguments.definition:
+        return there
+    wanted = names.definition_name(arguments.definition)
+    found = [item for item in there if names.definition_name(item.id) == wanted]
+    if not found:
+        ids = ", ".join(item.id for item in there)
+        raise TaskModuleError(f"{arguments.module} has no task definition {arguments.definition}; there are: {ids}")
+    return found
 
 
 def manifest(

@@ -1,6 +1,6 @@
-"""Writes JSON values as YAML in block style. PyYAML is no base dependency, and writing needs very little of YAML:
+"""Writes JSON values as YAML in block style. PyYAML is no base dependency, and writing needs very little of YAML.
 
-every scalar is written as JSON, which is YAML too, but for plain words that cannot be mistaken for anything else.
+Every scalar is written as JSON, which is YAML too, but for plain words that cannot be mistaken for anything else.
 """
 
 import json
@@ -19,13 +19,13 @@ def dump(value: dict[str, Any]) -> str:
 def _lines(value: Any) -> list[str]:
     if isinstance(value, dict) and value:
         return [line for key, item in value.items() for line in _entry(f"{_scalar(key)}:", item)]
-    if isinstance(value, list) and value:
+    if isinstance(value, list | tuple) and value:
         return [line for item in value for line in _item(item)]
     return [_scalar(value)]
 
 
 def _entry(head: str, value: Any) -> list[str]:
-    if isinstance(value, dict | list) and value:
+    if isinstance(value, dict | list | tuple) and value:
         return [head, *(f"  {line}" for line in _lines(value))]
     return [f"{head} {_scalar(value)}"]
 
@@ -38,4 +38,14 @@ def _item(value: Any) -> list[str]:
 def _scalar(value: Any) -> str:
     if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS_WITH_A_MEANING:
         return value
-    return json.dumps(value, ensure_ascii=False)
+    text = json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return "".join(character if character.isprintable() else _escaped(character) for character in text)
+    if isinstance(value, float) and "e" in text and "." not in text:
+        return text.replace("e", ".0e")  # YAML 1.1 takes 1e+20 for a string
+    return text
+
+
+def _escaped(character: str) -> str:
+    # What YAML cannot hold as it is, or takes for a line break. JSON's own escapes stand in the text already.
+    return f"\\U{ord(character):08x}"

@@ -1,10 +1,10 @@
-"""From what run() returned to the response that is stored. Pure."""
+"""From what run() returned, or raised, to the response that is stored. Pure but for the traceback on stderr."""
 
 import sys
-import traceback
 from typing import Any
 
 from podrelay.api import limits
+from podrelay.api.errors import PodrelayError
 from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed, failed
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.errors import InputError
@@ -27,7 +27,9 @@ def answer_of(value: Any) -> Answer:
 
 
 def answer_of_exception(error: BaseException) -> Failed:
-    """Return the answer for an exception that left run(); its traceback goes to stderr."""
+    """Return the answer for an exception that left run(); its traceback goes to stderr, never into the record."""
+    import traceback  # noqa: PLC0415 - most pods need none
+
     traceback.print_exception(error, file=sys.stderr)
     if isinstance(error, InputError):
         return Failed(str(error), error.reason, error.data)
@@ -35,7 +37,13 @@ def answer_of_exception(error: BaseException) -> Failed:
         return Failed(f"the task called sys.exit({error.code!r})", "SystemExit")
     if isinstance(error, limits.PayloadError):
         return Failed(str(error), "PayloadRefused")
-    return failed(error)
+    try:
+        answer = failed(error)
+    except Exception:  # noqa: BLE001 - an exception that cannot even say what it is
+        return Failed(type(error).__name__, type(error).__name__)
+    if isinstance(error, PodrelayError) and answer.code == type(error).__name__:
+        return Failed(answer.message, error.reason, answer.data)
+    return answer
 
 
 def response_of(answer: Answer, input: dict[str, Any], output: dict[str, Any] | None) -> dict[str, Any]:
@@ -47,6 +55,26 @@ def response_of(answer: Answer, input: dict[str, Any], output: dict[str, Any] | 
         return _response(answer, input, output)
     except (limits.PayloadError, TypeError) as error:
         return _response(Failed(str(error), "PayloadRefused"), input, output)
+
+
+def error_of(answer: Failed) -> dict[str, Any]:
+    """Return message, code and data as they are stored."""
+    error: dict[str, Any] = {"message": clean(answer.message, limits.MESSAGE_LENGTH)}
+    if answer.code:
+        error["code"] = clean(answer.code, 256)
+    if answer.data is not None:
+        try:
+            limits.check_payload(answer.data, "error.data")
+            error["data"] = answer.data
+        except limits.PayloadError as refusal:
+            # The error itself matters more than what goes with it.
+            error["data"] = {"refused": clean(str(refusal), limits.MESSAGE_LENGTH)}
+    return error
+
+
+def clean(text: str, length: int) -> str:
+    """Return `text` as it can be stored: cut to `length`, without lone surrogates (of file names that are no UTF-8)."""
+    return limits.cut(text.encode("utf-8", "replace").decode(), length)
 
 
 def _response(answer: Answer, input: dict[str, Any], output: dict[str, Any] | None) -> dict[str, Any]:
@@ -62,7 +90,7 @@ def _response(answer: Answer, input: dict[str, Any], output: dict[str, Any] | No
             if answer.wait_seconds:
                 response["waitSeconds"] = answer.wait_seconds
         case Failed():
-            response = {"status": "error", "error": _error(answer)}
+            response = {"status": "error", "error": error_of(answer)}
         case Aborted():
             response = {"status": "aborted"}
             _add_message(response, answer.message)
@@ -74,18 +102,4 @@ def _response(answer: Answer, input: dict[str, Any], output: dict[str, Any] | No
 
 def _add_message(response: dict[str, Any], message: str | None) -> None:
     if message:
-        response["message"] = limits.cut(str(message), limits.MESSAGE_LENGTH)
-
-
-def _error(answer: Failed) -> dict[str, Any]:
-    error: dict[str, Any] = {"message": limits.cut(answer.message, limits.MESSAGE_LENGTH)}
-    if answer.code:
-        error["code"] = limits.cut(answer.code, 256)
-    if answer.data is not None:
-        try:
-            limits.check_payload(answer.data, "error.data")
-            error["data"] = answer.data
-        except limits.PayloadError as refusal:
-            # The error itself matters more than what goes with it.
-            error["data"] = {"refused": str(refusal)}
-    return error
+        response["message"] = clean(str(message), limits.MESSAGE_LENGTH)

@@ -8,28 +8,36 @@ import http.client
 import json
 import random
 import ssl
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from podrelay.api import names
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError
 
-SERVICE_ACCOUNT_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"
-ENV_SERVICE_ACCOUNT_DIR = "PODRELAY_SERVICE_ACCOUNT_DIR"
-REQUEST_TIMEOUT_SECONDS = 5.0
-_BACKOFF_SECONDS = (0.1, 5.0)
-_TRANSIENT = frozenset({429, 500, 502, 503, 504})
+SERVICE_ACCOUNT_DIR: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
+ENV_SERVICE_ACCOUNT_DIR: Final = "PODRELAY_SERVICE_ACCOUNT_DIR"
+REQUEST_TIMEOUT_SECONDS: Final = 5.0
+_SHORTEST_PAUSE_SECONDS: Final = 0.1
+_LONGEST_PAUSE_SECONDS: Final = 5.0
+_NAP_SECONDS: Final = 0.5
+_FAILURES_TO_TELL: Final = 3
+_TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
+
+Deadline = Callable[[], float]
+"""Returns a time of the clock. It is asked again and again, because a SIGTERM brings it closer."""
 
 
 class ApiClient:
-    """The API server as this pod may use it. One connection, kept open; not for several threads.
+    """The API server as this pod may use it. One connection, kept open; not for several threads at once.
 
     Args:
         host, port: the API server.
         account: folder with `token` and `ca.crt`.
         clock, sleep: time, in seconds.
+        connect: returns a connection that is not open yet; default: TLS, verified by `ca.crt`.
     """
 
     def __init__(
@@ -39,14 +47,17 @@ class ApiClient:
         account: Path,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
+        connect: Callable[[], http.client.HTTPConnection] | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._account = account
         self._clock = clock
         self._sleep = sleep
+        self._connect = connect
         self._tls: ssl.SSLContext | None = None
         self._connection: http.client.HTTPConnection | None = None
+        self._has_read_token = False
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> "ApiClient":
@@ -57,10 +68,15 @@ class ApiClient:
 
     def another(self) -> "ApiClient":
         """Return a client with a connection of its own, for another thread."""
-        return ApiClient(self._host, self._port, self._account, self._clock, self._sleep)
+        return ApiClient(self._host, self._port, self._account, self._clock, self._sleep, self._connect)
 
-    def read(self, namespace: str, plural: str, name: str, deadline: float) -> dict[str, Any] | None:
-        """Return an object, or None if there is none; `deadline` is a time of the clock."""
+    def read(self, namespace: str, plural: str, name: str, deadline: Deadline) -> dict[str, Any] | None:
+        """Return an object, or None if there is none.
+
+        Raises:
+            ApiRefusedError: the API server does not let this pod read it.
+            ApiUnreachableError: there was no answer until the deadline.
+        """
         status, body = self.request("GET", path(namespace, plural, name), None, deadline)
         if status == 404:
             return None
@@ -69,31 +85,33 @@ class ApiClient:
         return body
 
     def request(
-        self, method: str, url: str, body: dict[str, Any] | None, deadline: float
+        self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
     ) -> tuple[int, dict[str, Any]]:
         """Send a request until there is an answer that will not change by itself; return its status and body.
 
         Raises:
-            ApiUnreachableError: there was none until `deadline`; the last problem is in the message.
+            ApiUnreachableError: there was none until the deadline; the last problem is in the message.
         """
-        shortest, longest = _BACKOFF_SECONDS
         failures = 0
         while True:
+            was_open = self._connection is not None
             try:
                 status, answer, retry_after = self._once(method, url, body)
             except (OSError, http.client.HTTPException) as error:
-                problem, retry_after = f"{type(error).__name__}: {error}", 0.0
                 self.close()
+                if was_open and failures == 0:
+                    failures = 1
+                    continue  # the API server closes connections that were idle; a new one tells more
+                problem, retry_after = f"{type(error).__name__}: {error}", 0.0
             else:
                 if status not in _TRANSIENT:
                     return status, answer
                 problem = f"{status} {answer.get('message', '')}"
             failures += 1
-            pause = min(longest, shortest * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
-            pause = max(pause, retry_after)
-            if self._clock() + pause >= deadline:
+            if failures == _FAILURES_TO_TELL:
+                print(f"podrelay-runner: {method} {url} fails, trying on: {problem}", file=sys.stderr, flush=True)
+            if not self.pause(max(_backoff(failures), retry_after), deadline):
                 raise ApiUnreachableError(f"{method} {url} failed {failures} time(s), the last answer: {problem}")
-            self._sleep(pause)
 
     def close(self) -> None:
         """Drop the connection; the next request opens one."""
@@ -101,16 +119,25 @@ class ApiClient:
             self._connection.close()
             self._connection = None
 
+    def pause(self, seconds: float, deadline: Deadline) -> bool:
+        """Wait, in naps, so that a deadline that comes closer is seen; return False, at once, if it comes first."""
+        end = self._clock() + seconds
+        while (now := self._clock()) < end:
+            if end >= deadline():
+                return False
+            self._sleep(min(_NAP_SECONDS, end - now))
+        return True
+
     def _once(self, method: str, url: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any], float]:
         data = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        # Tokens are renewed under our feet, and the old one may be refused at once: it is read for every request.
-        token = (self._account / "token").read_text(encoding="utf-8").strip()
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "User-Agent": "podrelay-runner"}
+        headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
+        headers["User-Agent"] = "podrelay-runner"
         if data is not None:
             headers["Content-Type"] = "application/json"
-        connection = self._connection or self._connect()
-        connection.request(method, url, data, headers)
-        answer = connection.getresponse()
+        if self._connection is None:
+            self._connection = (self._connect or self._connect_tls)()
+        self._connection.request(method, url, data, headers)
+        answer = self._connection.getresponse()
         content = answer.read()
         retry_after = answer.getheader("Retry-After", "")
         try:
@@ -121,13 +148,37 @@ class ApiClient:
             decoded = {}
         return answer.status, decoded, float(retry_after) if retry_after.isdigit() else 0.0
 
-    def _connect(self) -> http.client.HTTPConnection:
+    def _token(self) -> str:
+        # Tokens are renewed under our feet, and the old one may be refused at once: it is read for every request.
+        try:
+            token = (self._account / "token").read_text(encoding="utf-8").strip()
+        except OSError as error:
+            if self._has_read_token:
+                raise
+            raise _no_account(error) from error  # waiting would not bring it
+        self._has_read_token = True
+        return token
+
+    def _connect_tls(self) -> http.client.HTTPConnection:
         if self._tls is None:
-            self._tls = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
-        self._connection = http.client.HTTPSConnection(
-            self._host, self._port, timeout=REQUEST_TIMEOUT_SECONDS, context=self._tls
-        )
-        return self._connection
+            try:
+                self._tls = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
+            except OSError as error:
+                raise _no_account(error) from error
+        # An IPv6 address stands here without brackets; http.client adds them in the Host header.
+        return http.client.HTTPSConnection(self._host, self._port, timeout=REQUEST_TIMEOUT_SECONDS, context=self._tls)
+
+
+def _backoff(failures: int) -> float:
+    pause = min(_LONGEST_PAUSE_SECONDS, _SHORTEST_PAUSE_SECONDS * 2.0 ** min(failures, 10))
+    return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+
+
+def _no_account(error: OSError) -> ApiUnreachableError:
+    return ApiUnreachableError(
+        f"this pod has no service account to reach the API server with, {error}; "
+        "automountServiceAccountToken must not be false in the TaskDefinition's template or its service account"
+    )
 
 
 def path(namespace: str, plural: str, name: str = "") -> str:

@@ -1,7 +1,7 @@
 """What the operator told this pod, read once from its environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from podrelay.api import names
 from podrelay.api.errors import PodrelayError
@@ -13,8 +13,7 @@ class NotInAPodError(PodrelayError):
     reason = "NotInAPod"
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
+class Environment(NamedTuple):
     """The variables of api.names, typed. Durations are in seconds."""
 
     namespace: str

@@ -4,6 +4,8 @@ Exit codes: 0 after done, continue and aborted; 1 after an error, or when the an
 pod is not the one that is due.
 """
 
+import contextlib
+import copy
 import json
 import os
 import sys
@@ -26,6 +28,12 @@ from podrelay.sdk.answers import Answer, Failed
 from podrelay.sdk.controller import Controller
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
 
+_ADVICE: Final = {
+    401: "The API server does not accept this pod's token; it ends when the pod is deleted",
+    403: "The service account of this pod needs the ClusterRole podrelay-runner in namespace {namespace}; "
+    "the chart binds it in its taskNamespaces",
+}
+
 ENV_TERMINATION_MESSAGE_PATH: Final = "PODRELAY_TERMINATION_MESSAGE_PATH"
 
 
@@ -37,15 +45,22 @@ class StateLostError(PodrelayError):
 
 def main() -> None:
     """Run the iteration that the environment describes, then end the process."""
-    started_at = time.monotonic()
+    # The CPU time used so far is the least that has passed since the process began.
+    started_at = time.monotonic() - time.process_time()
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print("usage: podrelay-runner MODULE:CLASS   (inside a pod of a TaskRun)", file=sys.stderr)
         sys.exit(2)
-    code = run(sys.argv[1], os.environ, started_at)
-    # Threads of the task, or a library's exit handlers, must not hold a pod whose answer is stored.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    code = 1
+    try:
+        code = run(sys.argv[1], os.environ, started_at)
+    except BaseException as error:  # noqa: BLE001 - a fault of our own must end the pod, too
+        _explain(os.environ, f"internal error: {answer_of_exception(error).message}")
+    finally:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        # Threads of the task, or a library's exit handlers, must not hold a pod whose answer is stored.
+        os._exit(code)
 
 
 def run(
@@ -53,6 +68,7 @@ def run(
     variables: Mapping[str, str],
     started_at: float,
     clock: Callable[[], float] = time.monotonic,
+    client: ApiClient | None = None,
 ) -> int:
     """Run one iteration of the task MODULE:CLASS and return the exit code.
 
@@ -61,14 +77,15 @@ def run(
         variables: the environment of the pod.
         started_at: when the process began, by `clock`.
         clock: seconds, never going back.
+        client: the API server; default: the one that the kubelet tells of.
     """
     try:
         me = environment.read(variables)
     except NotInAPodError as error:
         print(f"podrelay-runner: {error}", file=sys.stderr)
         return 2
-    client = ApiClient.from_environment(variables)
-    record = Record(client, me, clock)
+    client = client or ApiClient.from_environment(variables)
+    record = Record(client, me)
     interruption = _interruption(client.another(), me, clock)
     interruption.install()
     try:
@@ -86,7 +103,8 @@ def run(
 
 def _interruption(client: ApiClient, me: Environment, clock: Callable[[], float]) -> Interruption:
     def ask() -> dict[str, Any] | None:
-        return client.read(me.namespace, names.TASK_RUNS, me.run, clock() + QUESTION_SECONDS)
+        until = clock() + QUESTION_SECONDS
+        return client.read(me.namespace, names.TASK_RUNS, me.run, lambda: until)
 
     return Interruption(ask, me.run_uid, me.grace_period, clock)
 
@@ -99,29 +117,28 @@ def _begin(
     started_at: float,
     clock: Callable[[], float],
 ) -> PodSession:
-    deadline = started_at + me.iteration_timeout
+    def deadline() -> float:
+        return started_at + me.iteration_timeout
+
     run_object = client.read(me.namespace, names.TASK_RUNS, me.run, deadline)
     own_record = client.read(me.namespace, names.TASK_ITERATIONS, me.pod_name, deadline)
     reason = fence.superseded(run_object, own_record, me)
     if reason is not None or run_object is None:
         raise SupersededError(reason or "")
     record.claim(deadline)
-    # The state comes after the claim: what it lacks is then an answer, not a crash.
-    state = (run_object["spec"].get("input") or {}, None)
-    return PodSession(me, run_object, record, interruption, state, started_at, clock)
+    # The state is loaded after the claim: what is wrong with it is then an answer, not a crash.
+    return PodSession(me, run_object, record, interruption, started_at, clock)
 
 
 def _work(reference: str, client: ApiClient, me: Environment, session: PodSession) -> Answer:
     try:
         _load_state(client, me, session)
         definition = loading.load_definition(reference, me.definition)
-        task_input = inputs.parse(inputs.input_type(definition), session.input)
+        # A copy: what the task does to it is not the state until the task says so.
+        task_input = inputs.parse(inputs.input_type(definition), copy.deepcopy(session.input))
         return answer_of(_call(definition().run, task_input, Controller(session)))
     except StateLostError as error:
         return Failed(str(error), error.reason)
-    except PodrelayError as error:
-        answer = answer_of_exception(error)
-        return answer if answer.code != type(error).__name__ else Failed(answer.message, error.reason, answer.data)
     except BaseException as error:  # noqa: BLE001 - whatever leaves user code is its answer
         return answer_of_exception(error)
 
@@ -130,14 +147,12 @@ def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None
     name = me.checkpoint or me.state
     if not name:
         return
-    stored = client.read(me.namespace, names.TASK_ITERATIONS, name, session.deadline())
-    if stored is None:
-        raise StateLostError(f"the record {name}, which carries the state of this run, is gone")
-    part = stored.get("checkpoint") if me.checkpoint else stored.get("response")
-    part = part or {}
-    if part.get("input") is not None:
-        session.input = part["input"]
-    session.output = part.get("output")
+    stored = client.read(me.namespace, names.TASK_ITERATIONS, name, session.deadline)
+    state = (stored or {}).get("checkpoint" if me.checkpoint else "response")
+    if stored is None or state is None or state.get("input") is None:
+        problem = "is gone" if stored is None else "does not hold it any more"
+        raise StateLostError(f"the record {name}, which carries the state of this run, {problem}")
+    session.input, session.output = state["input"], state.get("output")
 
 
 def _call(function: Callable[..., Any], task_input: Any, controller: Controller) -> Any:
@@ -186,12 +201,8 @@ def _explain(variables: Mapping[str, str], message: str) -> None:
 
 
 def _advice(error: PodrelayError, me: Environment) -> str:
-    if isinstance(error, ApiRefusedError) and error.status in {401, 403}:
-        return (
-            f"{error}. The service account of this pod needs the ClusterRole podrelay-runner in namespace "
-            f"{me.namespace}; the chart binds it in its taskNamespaces"
-        )
-    return str(error)
+    advice = _ADVICE.get(error.status) if isinstance(error, ApiRefusedError) else None
+    return f"{error}. {advice.format(namespace=me.namespace)}" if advice else str(error)
 
 
 if __name__ == "__main__":

@@ -1,24 +1,25 @@
 """The record of this try: claimed before user code, updated while it runs, closed by the response.
 
-All writes go through one lock, because the task's thread and the flusher's share them. A write that was answered with
-2xx is safe; every method that says "stored" returns only then.
+Two locks. `_write_lock` is held from reading what is to be stored until the API server's answer, so that the task's
+thread and the flusher never write over each other. `_news_lock` guards progress and logs and is never held during a
+request, so that a task that reports does not wait for the network. A write that was answered with 2xx is safe; every
+method that says "stored" returns only then.
 """
 
 import json
 import threading
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from podrelay.api import limits, names
-from podrelay.runner.api_client import ApiClient, path
+from podrelay.runner.api_client import ApiClient, Deadline, path
 from podrelay.runner.environment import Environment
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
 
 RECORD_BYTES: Final = 700 * limits.KIB
 LOG_ITEMS: Final = 200
 LOG_BYTES: Final = 64 * limits.KIB
+CONFLICT_PAUSE_SECONDS: Final = 0.1
 
 
 class ResponseLostError(ApiRefusedError):
@@ -34,32 +35,55 @@ class Record:
     """The TaskIteration of this pod.
 
     Args:
-        client: the API server; this record has it for itself.
+        client: the API server; after the claim this record has it for itself.
         me: what this pod is.
-        clock: time in seconds, as deadlines are given.
     """
 
-    def __init__(self, client: ApiClient, me: Environment, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: ApiClient, me: Environment) -> None:
         self._client = client
         self._me = me
-        self._clock = clock
-        self._lock = threading.Lock()
+        self._write_lock = threading.Lock()
         self._body: dict[str, Any] = {}
+        self._news_lock = threading.Lock()
+        self._progress: dict[str, Any] | None = None
+        self._logs: list[dict[str, Any]] = []
         self._log_sizes: list[int] = []
+        self._dropped_logs = 0
         self._is_dirty = False
         self.size = 1024
+        """Bytes of the record as it was written last."""
 
-    # --- the claim ------------------------------------------------------------------------------------------------------
+    # --- the claim --------------------------------------------------------------------------------------------------
 
-    def claim(self, deadline: float) -> None:
+    def claim(self, deadline: Deadline) -> None:
         """Create the record: from now on this pod, and no other of its name, may run user code.
 
         Raises:
             SupersededError: another pod has claimed the name.
             ApiRefusedError, ApiUnreachableError: it cannot be created.
         """
+        body = self._claim_body()
+        url = path(self._me.namespace, names.TASK_ITERATIONS)
+        while True:
+            status, answer = self._client.request("POST", url, body, deadline)
+            if status < 300:
+                self._body = answer
+                return
+            if status != 409:
+                raise ApiRefusedError(status, str(answer.get("message", "")))
+            stored = self._client.read(self._me.namespace, names.TASK_ITERATIONS, self._me.pod_name, deadline)
+            # Our own write, whose answer was lost? Nobody else can have both this UID and this time.
+            if stored is not None and _claimed_by(stored) == _claimed_by(body):
+                self._body = stored
+                return
+            if stored is not None or answer.get("reason") == "AlreadyExists":
+                raise SupersededError("another pod of this name has run before")
+            # A conflict about something else, for example a resource quota that many have used at once.
+            _wait_after_conflict(self._client, deadline, answer)
+
+    def _claim_body(self) -> dict[str, Any]:
         me = self._me
-        body = {
+        body: dict[str, Any] = {
             "apiVersion": names.API_VERSION,
             "kind": "TaskIteration",
             "metadata": {
@@ -86,87 +110,104 @@ class Record:
             body["nodeName"] = me.node_name
         if me.image:
             body["image"] = me.image
-        status, answer = self._client.request("POST", path(me.namespace, names.TASK_ITERATIONS), body, deadline)
-        if status == 409:
-            stored = self._client.read(me.namespace, names.TASK_ITERATIONS, me.pod_name, deadline)
-            # Our own write, whose answer was lost? Nobody else can have both this UID and this time.
-            if stored is None or stored.get("podUID") != me.pod_uid or stored.get("startedAt") != body["startedAt"]:
-                raise SupersededError("another pod of this name has run before")
-            answer = stored
-        elif status >= 300:
-            raise ApiRefusedError(status, str(answer.get("message", "")))
-        self._body = answer
+        return body
 
-    # --- while the task runs --------------------------------------------------------------------------------------------
+    # --- while the task runs ----------------------------------------------------------------------------------------
 
     def set_progress(self, percent: float | None, message: str) -> None:
         """Take progress; it is stored with the next write."""
-        progress: dict[str, Any] = {"message": limits.cut(message, 256), "at": now()}
+        progress: dict[str, Any] = {"message": message, "at": now()}
         if percent is not None:
             progress["percent"] = percent
-        with self._lock:
-            self._body["progress"] = progress
+        with self._news_lock:
+            self._progress = progress
             self._is_dirty = True
 
     def add_log(self, item: dict[str, Any]) -> None:
         """Take a log line; it is stored with the next write. The oldest are dropped where there are too many."""
-        size = len(json.dumps(item, ensure_ascii=False).encode())
-        with self._lock:
-            logs: list[dict[str, Any]] = self._body.setdefault("logs", [])
-            logs.append(item)
+        size = _bytes(item) + 1
+        with self._news_lock:
+            self._logs.append(item)
             self._log_sizes.append(size)
             self._drop_logs(LOG_ITEMS, LOG_BYTES)
             self._is_dirty = True
 
-    def checkpoint(self, state: dict[str, Any], deadline: float) -> None:
-        """Store input and output as they are now."""
-        with self._lock:
-            self._body["checkpoint"] = state
-            self._put(deadline)
+    def checkpoint(self, state: dict[str, Any], deadline: Deadline) -> None:
+        """Store input and output as they are now.
 
-    def flush(self, deadline: float) -> None:
+        Raises:
+            SupersededError, ApiRefusedError, ApiUnreachableError: as `answer`.
+        """
+        with self._write_lock:
+            before = self._body.get("checkpoint")
+            self._body["checkpoint"] = state
+            try:
+                self._put(deadline)
+            except ApiRefusedError:
+                # What is refused once would be refused with every later write, the answer included.
+                del self._body["checkpoint"]
+                if before is not None:
+                    self._body["checkpoint"] = before
+                raise
+
+    def flush(self, deadline: Deadline) -> None:
         """Store progress and logs, if there are any new ones."""
-        with self._lock:
+        with self._write_lock:
             if self._is_dirty:
                 self._put(deadline)
 
-    # --- the end --------------------------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------------------------------------
 
-    def answer(self, response: dict[str, Any], deadline: float) -> None:
-        """Store the response.
+    def answer(self, response: dict[str, Any], deadline: Deadline) -> None:
+        """Store the response, and all news with it.
 
         Raises:
             ResponseLostError: the record holds another response already.
             SupersededError: the record is not this pod's any more.
             ApiRefusedError, ApiUnreachableError: it cannot be stored.
         """
-        with self._lock:
+        with self._write_lock:
             self._body["response"] = response
             self._body["finishedAt"] = now()
             if response["status"] != "error":
                 self._body.pop("checkpoint", None)
+            elif _bytes(self._body) > RECORD_BYTES:
+                self._make_room(response)
             self._put(deadline)
 
-    def _put(self, deadline: float) -> None:
-        self._fit()
+    def _make_room(self, response: dict[str, Any]) -> None:
+        """An error with checkpoint, output and data can be larger than a record: keep what is still needed."""
+        if self._me.is_final_attempt:
+            self._body.pop("checkpoint", None)  # nobody will start from it
+        else:
+            response.pop("output", None)  # the checkpoint has it
+        if _bytes(self._body) > RECORD_BYTES and "data" in response["error"]:
+            response["error"]["data"] = {"refused": "there was no room for it beside input and output"}
+
+    def _put(self, deadline: Deadline) -> None:
         url = path(self._me.namespace, names.TASK_ITERATIONS, self._me.pod_name)
-        while True:
-            status, answer = self._client.request("PUT", url, self._body, deadline)
-            if status < 300:
-                self._body["metadata"] = answer["metadata"]
-                self._is_dirty = False
-                return
-            if status not in {409, 422}:
-                raise ApiRefusedError(status, str(answer.get("message", "")))
-            stored = self._client.read(self._me.namespace, names.TASK_ITERATIONS, self._me.pod_name, deadline)
-            if self._is_stored(stored, status, answer):
-                return
-            if self._clock() >= deadline:
-                raise ApiUnreachableError(f"the record changes faster than it can be written: {answer.get('message')}")
+        document = self._document()
+        try:
+            while True:
+                status, answer = self._client.request("PUT", url, document, deadline)
+                if status < 300:
+                    self._body["metadata"] = answer["metadata"]
+                    return
+                if status not in {409, 422}:
+                    raise ApiRefusedError(status, str(answer.get("message", "")))
+                stored = self._client.read(self._me.namespace, names.TASK_ITERATIONS, self._me.pod_name, deadline)
+                if self._is_stored(stored, status, answer):
+                    return
+                document["metadata"] = self._body["metadata"]
+                _wait_after_conflict(self._client, deadline, answer)
+        except BaseException:
+            with self._news_lock:
+                self._is_dirty = True
+            raise
 
     def _is_stored(self, stored: dict[str, Any] | None, status: int, answer: dict[str, Any]) -> bool:
         """After a refusal: is what we wanted there already, or can it be tried again? Raises if neither."""
-        if stored is None or stored.get("podUID") != self._me.pod_uid:
+        if stored is None or _claimed_by(stored) != _claimed_by(self._body):
             raise SupersededError("the record of this pod is gone")
         response = self._body.get("response")
         if stored.get("response") is not None:
@@ -178,15 +219,36 @@ class Record:
         self._body["metadata"] = stored["metadata"]
         return False
 
-    def _fit(self) -> None:
-        self.size = len(json.dumps(self._body, ensure_ascii=False, separators=(",", ":")).encode())
-        if self.size > RECORD_BYTES:
-            spare = max(0, sum(self._log_sizes) - (self.size - RECORD_BYTES))
-            self._drop_logs(LOG_ITEMS, spare)
+    def _document(self) -> dict[str, Any]:
+        """Return the whole record as it is to be stored, news included, cut to what a record may hold."""
+        size = _bytes(self._body)
+        document = dict(self._body)
+        with self._news_lock:
+            self._drop_logs(LOG_ITEMS, RECORD_BYTES - size - limits.KIB)  # the KiB is for progress and field names
+            if self._progress is not None:
+                document["progress"] = self._progress
+            if self._logs:
+                document["logs"] = list(self._logs)
+            if self._dropped_logs:
+                document["droppedLogs"] = self._dropped_logs
+            self.size = size + sum(self._log_sizes)
+            self._is_dirty = False
+        return document
 
     def _drop_logs(self, items: int, size: int) -> None:
-        logs = self._body.get("logs") or []
-        while logs and (len(logs) > items or sum(self._log_sizes) > size):
-            logs.pop(0)
-            self._log_sizes.pop(0)
-            self._body["droppedLogs"] = self._body.get("droppedLogs", 0) + 1
+        while self._logs and (len(self._logs) > items or sum(self._log_sizes) > size):
+            del self._logs[0], self._log_sizes[0]
+            self._dropped_logs += 1
+
+
+def _claimed_by(record: dict[str, Any]) -> tuple[Any, Any]:
+    return record.get("podUID"), record.get("startedAt")
+
+
+def _bytes(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def _wait_after_conflict(client: ApiClient, deadline: Deadline, answer: dict[str, Any]) -> None:
+    if not client.pause(CONFLICT_PAUSE_SECONDS, deadline):
+        raise ApiUnreachableError(f"conflicts until the deadline, the last one: {answer.get('message', '')}")

@@ -1,24 +1,24 @@
 """What stands behind the controller in a pod: state, record, time. It implements `podrelay.sdk.controller.Session`."""
 
 import json
-import sys
-import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from podrelay.api import limits
+from podrelay.api import limits, names
+from podrelay.runner.answering import clean, error_of
 from podrelay.runner.environment import Environment
+from podrelay.runner.flush import Flusher
 from podrelay.runner.record import Record, now
 from podrelay.runner.signals import Interruption
 from podrelay.sdk.answers import failed
-from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+from podrelay.sdk.controller import as_dict
 from podrelay.sdk.task import TaskRun
 
-FLUSH_SECONDS: Final = 2.0
-FLUSH_BYTES_PER_SECOND: Final = 8 * limits.KIB
 ANSWER_RESERVE_SECONDS: Final = 2.0
 """What is left of the grace period for the container to end after its last try to deliver the answer."""
+LOG_MESSAGE_LENGTH: Final = 8192
+PROGRESS_MESSAGE_LENGTH: Final = 256
 
 
 class PodSession:
@@ -29,8 +29,8 @@ class PodSession:
         run: the TaskRun as it was read at the start.
         record: where everything is stored.
         interruption: what SIGTERM means.
-        state: input and output to start with.
-        clock: seconds; `started_at` is a time of it.
+        started_at: when the process began, a time of the clock.
+        clock: seconds.
     """
 
     def __init__(
@@ -39,22 +39,20 @@ class PodSession:
         run: dict[str, Any],
         record: Record,
         interruption: Interruption,
-        state: tuple[dict[str, Any], dict[str, Any] | None],
         started_at: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.input, self.output = state
+        self.input: dict[str, Any] = run["spec"].get("input") or {}
+        self.output: dict[str, Any] | None = None
         self._me = me
         self._run = run
         self._record = record
         self._interruption = interruption
         self._clock = clock
         self._ends_at = started_at + me.iteration_timeout
-        self._stopped = threading.Event()
-        self._news = threading.Event()
-        self._flusher: threading.Thread | None = None
+        self._flusher = Flusher(record, clock)
 
-    # --- sdk.controller.Session -----------------------------------------------------------------------------------------
+    # --- sdk.controller.Session -------------------------------------------------------------------------------------
 
     @property
     def task(self) -> TaskRun:
@@ -69,7 +67,7 @@ class PodSession:
             output=self.output,
             iterations=self._me.iteration,
             parent=spec.get("parent"),
-            created_by=(metadata.get("annotations") or {}).get("podrelay.dev/created-by"),
+            created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
         )
 
     @property
@@ -97,31 +95,33 @@ class PodSession:
         state: dict[str, Any] = {"input": self.input}
         if self.output is not None:
             state["output"] = self.output
-        self._record.checkpoint(state, self.deadline())
+        self._record.checkpoint(state, self.deadline)
 
     def report(self, percent: float | None, message: str) -> None:
         """Take progress, to be stored by the flusher."""
-        self._record.set_progress(percent, message)
-        self._wake_flusher()
+        self._record.set_progress(percent, clean(message, PROGRESS_MESSAGE_LENGTH))
+        self._flusher.wake()
 
     def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
         """Print a log line, and take it for the record."""
-        item: dict[str, Any] = {"time": now(), "type": kind, "message": limits.cut(message, 8192)}
+        item: dict[str, Any] = {"time": now(), "type": kind, "message": clean(str(message), LOG_MESSAGE_LENGTH)}
         if data is not None:
             item["data"] = _storable(data)
         if error is not None:
-            answer = failed(error)
-            item["error"] = _storable({"message": answer.message, "code": answer.code, "data": answer.data})
+            item["error"] = error_of(failed(error))
         print(json.dumps(item, ensure_ascii=False), flush=True)
         if self._me.record_logs:
             self._record.add_log(item)
-            self._wake_flusher()
+            self._flusher.wake()
 
     def remaining_seconds(self) -> float:
         """Time until the iteration, or this pod, is ended."""
         left = max(0.0, self._ends_at - self._clock())
         grace = self._interruption.remaining()
-        return left if grace is None else min(left, grace) if left else grace
+        if grace is None:
+            return left
+        # SIGTERM because the time is over: then the grace period is what is left.
+        return min(left, grace) if left else grace
 
     def is_aborted(self) -> bool:
         """Whether the run is to stop."""
@@ -136,48 +136,36 @@ class PodSession:
         """Why the run is to stop."""
         return self._interruption.abort_message
 
-    # --- the runner -----------------------------------------------------------------------------------------------------
+    # --- the runner -------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float:
-        """Return the time of the clock until which the API server is tried."""
-        grace = self._interruption.remaining()
-        if grace is not None:
-            return self._clock() + max(0.5, grace - ANSWER_RESERVE_SECONDS)
-        return self._ends_at + self._me.grace_period
+        """Return the time of the clock until which the API server is tried; a SIGTERM brings it closer."""
+        grace = self._me.grace_period
+        if self._interruption.asked_at is None:
+            return self._ends_at + grace
+        return self._interruption.asked_at + grace - min(ANSWER_RESERVE_SECONDS, grace / 2)
 
     def answer(self, response: dict[str, Any]) -> None:
-        """Store the response, and all that is not stored yet with it."""
-        self._stopped.set()
-        self._news.set()
-        self._record.answer(response, self.deadline())
+        """Store the response, and all that is not stored yet with it.
 
-    def _wake_flusher(self) -> None:
-        self._news.set()
-        if self._flusher is None:
-            self._flusher = threading.Thread(target=self._flush_for_ever, name="podrelay-flusher", daemon=True)
-            self._flusher.start()
-
-    def _flush_for_ever(self) -> None:
-        while not self._stopped.is_set():
-            self._news.wait()
-            self._news.clear()
-            if self._stopped.is_set():
-                return
-            try:
-                self._record.flush(self._clock() + FLUSH_SECONDS)
-            except ApiUnreachableError:
-                self._news.set()  # the next write takes it along
-            except (ApiRefusedError, SupersededError) as error:
-                print(f"podrelay: progress and logs are not stored any more: {error}", file=sys.stderr, flush=True)
-                return
-            self._stopped.wait(max(FLUSH_SECONDS, self._record.size / FLUSH_BYTES_PER_SECOND))
+        Raises:
+            SupersededError, ApiRefusedError, ApiUnreachableError: as `Record.answer`.
+        """
+        self._flusher.stop()
+        self._record.answer(response, self.deadline)
 
 
 def _storable(value: Any) -> dict[str, Any]:
     """Return `value` as a JSON object for a log line; what cannot be stored is described, never lost without a word."""
-    wrapped = value if isinstance(value, dict) else {"value": value}
     try:
-        limits.check_payload(wrapped, "data")
+        wrapped = as_dict(value, "data")
+    except TypeError:
+        wrapped = {"value": value}
+    except ValueError as error:  # a model that cannot be written as JSON
+        return {"refused": clean(str(error), limits.MESSAGE_LENGTH)}
+    try:
+        # Through JSON, so that what the task does to its object afterwards does not change what was logged.
+        copied: dict[str, Any] = json.loads(limits.check_payload(wrapped, "data"))
     except limits.PayloadError as error:
-        return {"refused": str(error)}
-    return wrapped
+        return {"refused": clean(str(error), limits.MESSAGE_LENGTH)}
+    return copied

@@ -1,7 +1,7 @@
 """SIGTERM, understood: is the run aborted, or is it only this pod that ends?
 
-The signal handler does next to nothing; a thread then asks the API server once. Whoever asks in the meantime waits for
-its answer, so that an aborted task never takes the way of a drained one.
+The signal handler does next to nothing; a thread that waits for it then asks the API server once. Whoever asks in the
+meantime waits for its answer, so that an aborted task never takes the way of a drained one.
 """
 
 import signal
@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 QUESTION_SECONDS: Final = 3.0
+_FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
 
 
 class Interruption:
@@ -20,6 +21,7 @@ class Interruption:
         ask: returns the TaskRun as it is now, or None if it is gone; may raise; called in a thread of its own.
         run_uid: UID of the run that this pod belongs to.
         grace_period: seconds from SIGTERM to SIGKILL.
+        clock: seconds.
     """
 
     def __init__(
@@ -33,36 +35,48 @@ class Interruption:
         self._run_uid = run_uid
         self._grace_period = grace_period
         self._clock = clock
+        self._signalled = threading.Event()
         self._answered = threading.Event()
-        self.asked_at: float | None = None
         self._is_abort = False
-        self.abort_message: str | None = None
+        self._message: str | None = None
+        self.asked_at: float | None = None
+        """When the signal came, a time of the clock; None: it has not."""
 
     def install(self) -> None:
         """Listen to SIGTERM and SIGINT; call it in the main thread."""
+        self.watch()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self.begin())
+
+    def watch(self) -> None:
+        """Start the thread that finds out what a signal means.
+
+        It is started beforehand: a handler that starts a thread could wait for a lock that the interrupted code holds.
+        """
+        threading.Thread(target=self._find_out, name="podrelay-interruption", daemon=True).start()
 
     def begin(self) -> None:
         """Do what the signal asks for; a second signal changes nothing."""
         if self.asked_at is None:
             self.asked_at = self._clock()
-            threading.Thread(target=self._find_out, name="podrelay-interruption", daemon=True).start()
+            self._signalled.set()
 
     def _find_out(self) -> None:
+        self._signalled.wait()
         try:
-            run = self._ask()
+            self._understand(self._ask())
         except Exception:  # noqa: BLE001 - whatever it was, the pod ends: hand over if possible
+            self._is_abort = False
+        finally:
             self._answered.set()
-            return
+
+    def _understand(self, run: dict[str, Any] | None) -> None:
         if run is None or run["metadata"]["uid"] != self._run_uid:
-            self._is_abort, self.abort_message = True, "the TaskRun was deleted"
-        else:
-            abort = run["spec"].get("abort")
-            phase = (run.get("status") or {}).get("phase")
-            self._is_abort = abort is not None or phase in {"Succeeded", "Failed", "Aborted"}
-            self.abort_message = (abort or {}).get("message")
-        self._answered.set()
+            self._is_abort, self._message = True, "the TaskRun was deleted"
+            return
+        abort = run["spec"].get("abort")
+        is_finished = (run.get("status") or {}).get("phase") in _FINISHED
+        self._is_abort, self._message = abort is not None or is_finished, (abort or {}).get("message")
 
     @property
     def is_abort(self) -> bool:
@@ -74,6 +88,11 @@ class Interruption:
         """Whether only this pod ends."""
         return self._has_begun() and not self._is_abort
 
+    @property
+    def abort_message(self) -> str | None:
+        """Why the run is to stop, if somebody said so."""
+        return self._message if self.is_abort else None
+
     def remaining(self) -> float | None:
         """Return the seconds until SIGKILL, or None if nothing has begun."""
         return None if self.asked_at is None else max(0.0, self.asked_at + self._grace_period - self._clock())
@@ -81,5 +100,5 @@ class Interruption:
     def _has_begun(self) -> bool:
         if self.asked_at is None:
             return False
-        self._answered.wait(QUESTION_SECONDS)
+        self._answered.wait(max(0.0, self.asked_at + QUESTION_SECONDS - self._clock()))
         return True

@@ -1,5 +1,7 @@
 """What run() is given besides its input: answers, state, time, progress, log."""
 
+import copy
+import json
 import os
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -99,7 +101,7 @@ class Response:
         if seconds is None and date is not None:
             aware = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
             seconds = (aware - datetime.now(UTC)).total_seconds()
-        if not seconds or seconds < 1:
+        if seconds is None or not seconds >= 1:  # so NaN is no wait, too
             return Continue(changes)
         return Continue(changes, min(float(seconds), float(limits.MAX_WAIT_SECONDS)))
 
@@ -119,8 +121,9 @@ class State:
         self._session = session
 
     def get_task(self) -> TaskRun:
-        """Return the run."""
-        return self._session.task
+        """Return the run as it is now; a copy."""
+        task = self._session.task
+        return task._replace(input=copy.deepcopy(task.input), output=copy.deepcopy(task.output))
 
     def get_status(self) -> str:
         """Return pending, running, success, failed or aborted."""
@@ -128,11 +131,11 @@ class State:
 
     def get_input(self) -> dict[str, Any]:
         """Return the input, with all updates."""
-        return dict(self._session.input)
+        return copy.deepcopy(self._session.input)
 
     def get_output(self) -> dict[str, Any] | None:
         """Return the output so far."""
-        return None if self._session.output is None else dict(self._session.output)
+        return copy.deepcopy(self._session.output)
 
     def update_input(self, changes: Any) -> None:
         """Merge `changes` (a dict or model) over the input, one level deep; return when it is stored.
@@ -142,8 +145,8 @@ class State:
             ApiUnreachableError: the API server did not take it in time.
         """
         merged = {**self._session.input, **as_dict(changes, "input")}
-        limits.check_payload(merged, "input")
-        self._session.input = merged
+        # A copy, as it is stored: what the task does to its own object afterwards stays its own business.
+        self._session.input = json.loads(limits.check_payload(merged, "input"))
         self._session.save()
 
     def update_output(self, output: Any) -> None:
@@ -152,9 +155,7 @@ class State:
         Raises:
             as `update_input`.
         """
-        value = as_dict(output, "output")
-        limits.check_payload(value, "output")
-        self._session.output = value
+        self._session.output = json.loads(limits.check_payload(as_dict(output, "output"), "output"))
         self._session.save()
 
 
@@ -258,8 +259,18 @@ class Controller:
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell how far the work is: `progress(30, 100, "rows")` shows 30/100 rows and 30 percent.
 
+        Args:
+            done: how much is done, in the task's own unit.
+            total: how much there is; None where that is not known, which shows no percentage.
+            message: the unit, or whatever else is to stand behind the numbers.
+
         It costs nothing to call it often: at most one write every two seconds comes of it.
         """
-        count = f"{done:g}" if total is None else f"{done:g}/{total:g}"
-        percent = None if not total else max(0.0, min(100.0, 100.0 * done / total))
+        count = _number(done) if total is None else f"{_number(done)}/{_number(total)}"
+        percent = None if not total else max(0.0, min(100.0, 100.0 * float(done) / float(total)))
         self._session.report(percent, f"{count} {message}" if message else count)
+
+
+def _number(value: float) -> str:
+    # Whole numbers with all their digits; of others as many as do not show how binary numbers round.
+    return str(value) if isinstance(value, int) else f"{value:.12g}"

@@ -49,6 +49,7 @@ class TaskDefinition:
     ttl_seconds_after_finished: ClassVar[int | None] = None
     history_limit: ClassVar[dict[str, Any] | None] = None
     pod_cleanup: ClassVar[str | None] = None
+    reporting: ClassVar[str | None] = None
     template: ClassVar[dict[str, Any] | None] = None
     resources: ClassVar[dict[str, Any] | None] = None
 

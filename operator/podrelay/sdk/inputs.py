@@ -1,22 +1,38 @@
 """Which type a task's input has, and how to make one from JSON."""
 
+import json
 import sys
 import typing
+from types import SimpleNamespace
 from typing import Any
 
-from podrelay.sdk.errors import InputError
+from podrelay.sdk.errors import DefinitionError, InputError
 
 
 def input_type(definition: type) -> type | None:
-    """Return the pydantic model that `run` annotates its input with, or None for a plain dict."""
+    """Return the pydantic model that `run` annotates its input with, or None for a plain dict.
+
+    Raises:
+        DefinitionError: the annotation is a string that cannot be resolved.
+    """
     pydantic = sys.modules.get("pydantic")
     if pydantic is None:
         return None  # a model could not have been written without it
     run = definition.run  # type: ignore[attr-defined]
+    while hasattr(run, "__wrapped__"):  # by a decorator with functools.wraps
+        run = run.__wrapped__
     parameters = run.__code__.co_varnames[1 : run.__code__.co_argcount]
     annotation = run.__annotations__.get(parameters[0]) if parameters else None
     if isinstance(annotation, str):
-        annotation = typing.get_type_hints(run).get(parameters[0])
+        # This one alone: the others may stand for names that are imported for type checkers only.
+        alone = SimpleNamespace(__annotations__={"input": annotation})
+        try:
+            annotation = typing.get_type_hints(alone, run.__globals__)["input"]
+        except Exception as error:
+            raise DefinitionError(
+                f"the type {annotation} of the input of {definition.__name__}.run cannot be resolved, "
+                f"{error}; it must be importable at run time, at the top of its module"
+            ) from error
     if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
         return annotation
     return None
@@ -33,7 +49,8 @@ def parse(kind: type | None, value: dict[str, Any]) -> Any:
     from pydantic import ValidationError  # noqa: PLC0415 - the task uses it, so it is loaded already
 
     try:
-        return kind.model_validate(value)  # type: ignore[attr-defined]
+        # As JSON, because it is: strict models would refuse a str for a datetime, or a list for a set, otherwise.
+        return kind.model_validate_json(json.dumps(value))  # type: ignore[attr-defined]
     except ValidationError as error:
         raise InputError("Validation failed.", {"invalidFields": _fields(error)}) from error
 

@@ -1,7 +1,6 @@
 """Finds task definitions: MODULE:CLASS, where MODULE is importable from the current folder or a path to a file."""
 
 import importlib
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -24,28 +23,46 @@ def load_module(reference: str) -> ModuleType:
             return _load_file(Path(reference))
         return importlib.import_module(reference)
     except (Exception, SystemExit) as error:
-        raise TaskModuleError(f"cannot import {reference}: {type(error).__name__}: {error}") from error
+        advice = "; MODULE must be importable from the current folder, or a path to a .py file"
+        is_missing = isinstance(error, FileNotFoundError) or _is_about(error, reference)
+        problem = f"{type(error).__name__}: {error}{advice if is_missing else ''}"
+        raise TaskModuleError(f"cannot import {reference}: {problem}") from error
+
+
+def _is_about(error: BaseException, reference: str) -> bool:
+    """Tell whether it is the module itself that is missing, and not one that it imports."""
+    return isinstance(error, ModuleNotFoundError) and f"{reference}.".startswith(f"{error.name}.")
 
 
 def _load_file(path: Path) -> ModuleType:
+    import importlib.util  # noqa: PLC0415 - only for files
+
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = path.stem
+    while name in sys.modules:  # of another file, or a module of the standard library
+        name += "_"
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules.setdefault(path.stem, module)
-    spec.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
 def definitions_of(module: ModuleType) -> list[type[TaskDefinition]]:
     """Return the definition classes of a module, in the order in which they stand there."""
-    return [
-        value
+    found = {
+        value: None  # a set that keeps the order: a class may stand there under two names
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, TaskDefinition) and "id" in vars(value)
-    ]
+    }
+    return list(found)
 
 
 def load_definition(reference: str, wanted: str = "") -> type[TaskDefinition]:

@@ -1,11 +1,9 @@
 """The light view of a TaskRun that task code gets."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class TaskRun:
+class TaskRun(NamedTuple):
     """One piece of work, as its task sees it.
 
     Attributes:

@@ -1,0 +1,216 @@
+"""What `podrelay manifests` prints for the classes of a module."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml as pyyaml
+
+from podrelay.api.task_definition import TaskDefinitionSpec
+from podrelay.cli import main
+
+MODULE = """
+from __future__ import annotations
+from pydantic import BaseModel, Field
+from podrelay import Controller, TaskDefinition, TaskRun
+
+class Row(BaseModel):
+    number: int
+
+class ImportInput(BaseModel):
+    url: str
+    page_size: int = Field(default=10, alias="pageSize")
+    rows: list[Row] = []
+
+class ImportProducts(TaskDefinition):
+    id = "importProducts"
+    title = "Import products"
+    description = "Reads: everything"
+    max_iterations = 500
+    private = False
+    retry = {"limit": 2}
+    self_cleanup = ["OnSuccess"]
+    triggers = []
+
+    def run(self, input: ImportInput, controller: Controller): ...
+    def on_done(self, task: TaskRun): ...
+    def on_abort(self, task: TaskRun): ...
+
+class Report(TaskDefinition):
+    id = "report"
+    title = "Report"
+    resources = {"limits": {"memory": "1Gi"}}
+    template = {
+        "metadata": {"labels": {"team": "shop"}},
+        "spec": {
+            "nodeSelector": {"disk": "fast"},
+            "containers": [{"name": "task", "env": [{"name": "A", "value": "1"}]}, {"name": "proxy", "image": "p"}],
+        },
+    }
+
+    def run(self, input: dict, controller: Controller): ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "shop_tasks.py").write_text(MODULE)
+    (tmp_path / "shop_empty.py").write_text("from podrelay import TaskDefinition\n")
+    before = set(sys.modules)
+    yield tmp_path
+    for name in {name for name in set(sys.modules) - before if name.startswith("shop_")}:
+        del sys.modules[name]
+
+
+def manifests(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    code = main.run(["manifests", "shop_tasks", "--image", "registry/shop:1", *arguments])
+    captured = capsys.readouterr()
+    assert (code, captured.err) == (0, "")
+    return list(pyyaml.safe_load_all(captured.out))
+
+
+def test_a_definition_says_only_what_its_class_sets(capsys: pytest.CaptureFixture[str]) -> None:
+    definition = manifests(capsys)[0]
+    spec = definition.pop("spec")
+
+    assert definition == {
+        "apiVersion": "podrelay.dev/v1alpha1",
+        "kind": "TaskDefinition",
+        "metadata": {"name": "import-products"},
+    }
+    assert {key: value for key, value in spec.items() if key not in {"inputSchema", "template"}} == {
+        "id": "importProducts",
+        "title": "Import products",
+        "description": "Reads: everything",
+        "maxIterations": 500,
+        "private": False,
+        "retry": {"limit": 2},
+        "selfCleanup": ["OnSuccess"],
+        "triggers": [],
+        "hooks": ["onDone", "onAbort"],
+    }
+
+
+def test_the_input_schema_is_that_of_the_model_by_its_aliases(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = manifests(capsys)
+    schema = first["spec"]["inputSchema"]
+
+    assert set(schema["properties"]) == {"url", "pageSize", "rows"}
+    assert schema["required"] == ["url"]
+    assert set(schema["$defs"]) == {"Row"}
+    assert "inputSchema" not in second["spec"]
+
+
+def test_the_pod_is_accepted_by_restricted_pod_security(capsys: pytest.CaptureFixture[str]) -> None:
+    assert manifests(capsys)[0]["spec"]["template"] == {
+        "spec": {
+            "containers": [
+                {
+                    "name": "task",
+                    "image": "registry/shop:1",
+                    "command": ["podrelay-runner", "shop_tasks:ImportProducts"],
+                    "resources": {"requests": {"cpu": "100m", "memory": "64Mi"}},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                        "runAsNonRoot": True,
+                        "seccompProfile": {"type": "RuntimeDefault"},
+                    },
+                }
+            ]
+        }
+    }
+
+
+def test_a_class_lays_its_own_template_over_it(capsys: pytest.CaptureFixture[str]) -> None:
+    template = manifests(capsys)[1]["spec"]["template"]
+    task, proxy = template["spec"]["containers"]
+
+    assert template["metadata"] == {"labels": {"team": "shop"}}
+    assert template["spec"]["nodeSelector"] == {"disk": "fast"}
+    assert (task["image"], task["env"]) == ("registry/shop:1", [{"name": "A", "value": "1"}])
+    assert task["resources"] == {"limits": {"memory": "1Gi"}}
+    assert proxy == {"name": "proxy", "image": "p"}
+
+
+def test_printing_twice_prints_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    assert manifests(capsys) == manifests(capsys)
+
+
+def test_the_resource_model_accepts_what_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    for manifest in manifests(capsys):
+        TaskDefinitionSpec.model_validate(manifest["spec"])
+
+
+@pytest.mark.parametrize("wanted", ["report", "importProducts", "import-products"])
+def test_one_definition_can_be_chosen_in_both_spellings(capsys: pytest.CaptureFixture[str], wanted: str) -> None:
+    (chosen,) = manifests(capsys, "--definition", wanted)
+
+    assert wanted in {chosen["spec"]["id"], chosen["metadata"]["name"]}
+
+
+def test_namespace_service_account_and_the_module_in_the_image_are_written(capsys: pytest.CaptureFixture[str]) -> None:
+    definition = manifests(
+        capsys,
+        "-n",
+        "shop",
+        "--service-account",
+        "importer",
+        "--module-in-image",
+        "app.tasks",
+        "--definition",
+        "report",
+    )[0]
+
+    assert definition["metadata"]["namespace"] == "shop"
+    assert definition["spec"]["template"]["spec"]["serviceAccountName"] == "importer"
+    assert definition["spec"]["template"]["spec"]["containers"][0]["command"][1] == "app.tasks:Report"
+
+
+def test_json_is_one_object_or_a_list_and_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    in_yaml = manifests(capsys)
+
+    main.run(["manifests", "shop_tasks", "--image", "registry/shop:1", "-o", "json"])
+    several = json.loads(capsys.readouterr().out)
+    main.run(["manifests", "shop_tasks", "--image", "registry/shop:1", "-o", "json", "--definition", "report"])
+    one = json.loads(capsys.readouterr().out)
+
+    assert (several["kind"], several["items"]) == ("List", in_yaml)
+    assert one == in_yaml[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["not_there"], "a path to a .py file"),
+        (["./not_there.py"], "a path to a .py file"),
+        (["shop_empty"], "write a class in it: class MyTask(podrelay.TaskDefinition)"),
+        (["shop_tasks", "--definition", "another"], "there are: importProducts, report"),
+    ],
+)
+def test_what_is_missing_is_told_on_stderr_with_what_to_do(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    code = main.run(["manifests", *arguments, "--image", "x"])
+    captured = capsys.readouterr()
+
+    assert (code, captured.out) == (1, "")
+    assert captured.err.startswith("podrelay manifests: ")
+    assert words in captured.err
+    assert len(captured.err.splitlines()) == 1
+
+
+def test_a_library_that_the_module_lacks_is_not_taken_for_the_module(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    (folder / "shop_broken.py").write_text("import not_installed")
+
+    main.run(["manifests", "shop_broken", "--image", "x"])
+
+    assert "No module named 'not_installed'" in (error := capsys.readouterr().err)
+    assert "a path to a .py file" not in error

@@ -1,0 +1,138 @@
+"""What is stored for what run() returned or raised."""
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from podrelay.api import limits
+from podrelay.runner.answering import answer_of, answer_of_exception, clean, response_of
+from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
+from podrelay.sdk.errors import InputError, SupersededError
+
+HUGE = {"text": "x" * limits.PAYLOAD_BYTES}
+
+
+class Rows(BaseModel):
+    rows: int = 3
+
+
+class CodedError(Exception):
+    code = "E_SHOP"
+
+
+class MuteError(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("value", "answer"),
+    [
+        (None, Done()),
+        ({"rows": 3}, Done(output={"rows": 3})),
+        (Rows(), Done(output={"rows": 3})),
+        (Failed("x"), Failed("x")),
+        (Continue({}), Continue({})),
+        (Aborted(), Aborted()),
+    ],
+)
+def test_what_run_may_return(value: Any, answer: Answer) -> None:
+    found = answer_of(value)
+
+    assert (type(found), found) == (type(answer), answer)
+
+
+@pytest.mark.parametrize("value", [5, "done", [1], (None, None), object(), Rows])
+def test_anything_else_is_an_error_that_says_what_may_be_returned(value: Any) -> None:
+    answer = answer_of(value)
+
+    assert isinstance(answer, Failed)
+    assert answer.code == "InvalidAnswer"
+    assert "controller.response.done" in answer.message
+
+
+@pytest.mark.parametrize(
+    ("answer", "output", "response"),
+    [
+        (Done(), None, {"status": "done"}),
+        (Done(), {"kept": 1}, {"status": "done", "output": {"kept": 1}}),
+        (Done("ok", {"new": 1}), {"kept": 1}, {"status": "done", "message": "ok", "output": {"new": 1}}),
+        (Done(output={}), {"kept": 1}, {"status": "done", "output": {}}),
+        (Continue({"b": {"new": 1}}), None, {"status": "continue", "input": {"a": 1, "b": {"new": 1}}}),
+        (
+            Continue({}, 2.5),
+            {"kept": 1},
+            {"status": "continue", "input": {"a": 1, "b": {"x": 1}}, "waitSeconds": 2.5, "output": {"kept": 1}},
+        ),
+        (Failed("no"), None, {"status": "error", "error": {"message": "no"}}),
+        (
+            Failed("no", "E", {"path": None}),
+            {"kept": 1},
+            {"status": "error", "error": {"message": "no", "code": "E", "data": {"path": None}}, "output": {"kept": 1}},
+        ),
+        (Aborted(), {"kept": 1}, {"status": "aborted", "output": {"kept": 1}}),
+        (Aborted("tidy"), None, {"status": "aborted", "message": "tidy"}),
+    ],
+)
+def test_answers_are_stored_with_the_state_they_leave(
+    answer: Answer, output: dict[str, Any] | None, response: dict[str, Any]
+) -> None:
+    assert response_of(answer, {"a": 1, "b": {"x": 1}}, output) == response
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Done(output=HUGE), "the limit is 262144"),
+        (Continue({"x": {1}}), "input.x: set is no JSON type"),
+        (Continue(HUGE), "input has"),
+        (Done(output={"x": float("inf")}), "output.x: inf is no JSON number"),
+        (Done(output=[1]), "must be a dict"),
+    ],
+)
+def test_a_payload_that_cannot_be_stored_makes_an_error_of_the_answer(answer: Answer, words: str) -> None:
+    response = response_of(answer, {}, {"kept": 1})
+
+    assert response["status"] == "error"
+    assert response["error"]["code"] == "PayloadRefused"
+    assert words in response["error"]["message"]
+    assert response["output"] == {"kept": 1}
+
+
+@pytest.mark.parametrize("data", [HUGE, {"x": object()}, [1]])
+def test_of_an_error_its_data_may_be_refused_but_never_the_error(data: Any) -> None:
+    error = response_of(Failed("no such file", "E", data), {}, None)["error"]
+
+    assert (error["message"], error["code"]) == ("no such file", "E")
+    assert "error.data" in error["data"]["refused"]
+
+
+def test_messages_are_cut_and_what_utf8_cannot_hold_is_replaced() -> None:
+    response = response_of(Failed("x" * 9000 + "\udcff", "c" * 300), {}, None)
+
+    assert len(response["error"]["message"]) == limits.MESSAGE_LENGTH
+    assert len(response["error"]["code"]) == 256
+    assert clean("file \udcff", 100) == "file ?"
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "code"),
+    [
+        (ValueError("odd"), "odd", "ValueError"),
+        (CodedError("shop"), "shop", "E_SHOP"),
+        (SystemExit(3), "the task called sys.exit(3)", "SystemExit"),
+        (KeyboardInterrupt(), "KeyboardInterrupt", "KeyboardInterrupt"),
+        (limits.PayloadError("too large"), "too large", "PayloadRefused"),
+        (InputError("Validation failed.", {"invalidFields": {}}), "Validation failed.", InputError.reason),
+        (SupersededError("gone"), "gone", "Superseded"),
+        (MuteError(), "MuteError", "MuteError"),
+    ],
+)
+def test_an_exception_is_an_error_and_its_traceback_goes_to_stderr(
+    error: BaseException, message: str, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer = answer_of_exception(error)
+
+    assert (answer.message, answer.code) == (message, code)
+    assert type(error).__name__ in capsys.readouterr().err

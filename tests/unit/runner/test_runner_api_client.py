@@ -1,0 +1,168 @@
+"""Requests are tried again until their deadline; what cannot change is answered at once. With a real HTTP server."""
+
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podrelay.runner.api_client import ApiClient
+from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError
+from tests.unit.runner.runner_fakes import Clock, LocalServer
+
+OK: Any = (200, {}, {"metadata": {"name": "shop"}})
+STATUS = {"kind": "Status", "message": "not now"}
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def read(server: LocalServer, account: Path, clock: Clock, seconds: float = 60) -> Any:
+    end = clock() + seconds
+    return server.client(account, clock).read("default", "taskruns", "shop", lambda: end)
+
+
+def test_an_object_is_read_with_the_token_of_the_service_account(tmp_path: Path, clock: Clock) -> None:
+    with LocalServer(OK) as server:
+        assert read(server, tmp_path, clock) == OK[2]
+
+    method, url, headers, _ = server.requests[0]
+    assert (method, url) == ("GET", "/apis/podrelay.dev/v1alpha1/namespaces/default/taskruns/shop")
+    assert headers["Authorization"] == "Bearer token-1"
+
+
+def test_the_token_is_read_for_every_request_and_the_connection_kept(tmp_path: Path, clock: Clock) -> None:
+    with LocalServer(OK) as server:
+        client = server.client(tmp_path, clock)
+        client.read("default", "taskruns", "shop", lambda: 2000)
+        (tmp_path / "token").write_text("token-2")
+        client.read("default", "taskruns", "shop", lambda: 2000)
+
+    assert [headers["Authorization"] for _, _, headers, _ in server.requests] == ["Bearer token-1", "Bearer token-2"]
+    assert server.connections == 1
+
+
+def test_nothing_is_none_and_a_refusal_an_error(tmp_path: Path, clock: Clock) -> None:
+    with LocalServer((404, {}, STATUS), (403, {}, STATUS)) as server:
+        assert read(server, tmp_path, clock) is None
+        with pytest.raises(ApiRefusedError, match="403: not now"):
+            read(server, tmp_path, clock)
+
+    assert clock.naps == []
+
+
+@pytest.mark.parametrize("trouble", [(500, {}, STATUS), (503, {}, b"upstream"), (429, {}, STATUS), "drop"], ids=str)
+def test_trouble_that_passes_is_waited_out(tmp_path: Path, clock: Clock, trouble: Any) -> None:
+    with LocalServer(trouble, trouble, trouble, OK) as server:
+        assert read(server, tmp_path, clock) == OK[2]
+
+    assert len(server.requests) == 4
+
+
+def test_pauses_grow_with_jitter(tmp_path: Path, clock: Clock) -> None:
+    with LocalServer((500, {}, STATUS)) as server, pytest.raises(ApiUnreachableError):
+        read(server, tmp_path, clock)
+
+    assert 0.1 <= clock.naps[0] <= 0.2
+    assert 12 <= len(server.requests) <= 30, "60 s of pauses that grow to 5 s"
+
+
+def test_retry_after_is_obeyed(tmp_path: Path, clock: Clock) -> None:
+    with LocalServer((429, {"Retry-After": "7"}, STATUS), OK) as server:
+        read(server, tmp_path, clock)
+
+    assert clock() == pytest.approx(1007)
+
+
+def test_after_the_deadline_the_last_problem_is_told(tmp_path: Path, clock: Clock) -> None:
+    with LocalServer((503, {}, STATUS)) as server, pytest.raises(ApiUnreachableError, match="503 not now"):
+        read(server, tmp_path, clock, seconds=5)
+
+    assert clock() <= 1005
+
+
+def test_a_request_is_tried_once_even_if_the_deadline_is_over(tmp_path: Path, clock: Clock) -> None:
+    with LocalServer(OK) as server:
+        assert read(server, tmp_path, clock, seconds=-100) == OK[2]
+
+
+def test_a_deadline_that_comes_closer_ends_the_waiting(tmp_path: Path, clock: Clock) -> None:
+    """As SIGTERM does, in the middle of a pause of an hour."""
+    with LocalServer((429, {"Retry-After": "3600"}, STATUS)) as server, pytest.raises(ApiUnreachableError):
+        server.client(tmp_path, clock).read("default", "taskruns", "shop", lambda: 1010 if clock() > 1003 else 9999)
+
+    assert clock() < 1005
+
+
+def test_a_connection_that_went_stale_is_opened_again_without_a_pause(tmp_path: Path, clock: Clock) -> None:
+    with LocalServer((200, {"X-Then": "close"}, {}), OK) as server:
+        client = server.client(tmp_path, clock)
+        client.read("default", "taskruns", "shop", lambda: 2000)
+        assert client.read("default", "taskruns", "shop", lambda: 2000) == OK[2]
+
+    assert clock.naps == []
+    assert server.connections == 2
+
+
+def test_nobody_listening_is_told_when_the_deadline_is_over(tmp_path: Path, clock: Clock) -> None:
+    server = LocalServer(OK)
+    server._server.server_close()
+
+    with pytest.raises(ApiUnreachableError, match="ConnectionRefusedError"):
+        read(server, tmp_path, clock, seconds=3)
+
+
+def test_a_pod_without_service_account_is_told_what_to_change_at_once(tmp_path: Path, clock: Clock) -> None:
+    client = ApiClient("127.0.0.1", 1, tmp_path, clock, clock.sleep)
+
+    with pytest.raises(ApiUnreachableError, match="automountServiceAccountToken must not be false"):
+        client.read("default", "taskruns", "shop", lambda: 2000)
+
+    assert clock.naps == []
+
+
+@pytest.fixture
+def tls_port(tmp_path: Path) -> Iterator[int]:
+    """A server with a certificate for 127.0.0.1, whose CA stands in the account folder."""
+    import ssl
+
+    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=x -addext subjectAltName=IP:127.0.0.1"
+    files = ["-keyout", str(tmp_path / "key"), "-out", str(tmp_path / "ca.crt")]
+    subprocess.run([*command.split(), *files], check=True, capture_output=True)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"kind": "TaskRun"}')
+
+        def log_message(self, format: str, *args: Any) -> None: ...  # noqa: A002
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "ca.crt", tmp_path / "key")
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server.server_address[1]
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_api_server_is_verified_by_the_ca_beside_the_token(tmp_path: Path, clock: Clock, tls_port: int) -> None:
+    (tmp_path / "token").write_text("x")
+    variables = {
+        "KUBERNETES_SERVICE_HOST": "127.0.0.1",
+        "KUBERNETES_SERVICE_PORT": str(tls_port),
+        "PODRELAY_SERVICE_ACCOUNT_DIR": str(tmp_path),
+    }
+
+    assert ApiClient.from_environment(variables).read("default", "taskruns", "shop", lambda: 0) == {"kind": "TaskRun"}
+
+    other = ApiClient("localhost", tls_port, tmp_path, clock, clock.sleep)
+    with pytest.raises(ApiUnreachableError, match="CERTIFICATE_VERIFY_FAILED"):
+        other.read("default", "taskruns", "shop", lambda: 1001)

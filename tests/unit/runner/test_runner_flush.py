@@ -1,0 +1,72 @@
+"""Progress and logs are written soon, but never too often."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from podrelay.api import limits
+from podrelay.runner.flush import Flusher
+from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+from tests.unit.runner.runner_fakes import Clock
+
+
+class FakeRecord:
+    def __init__(self, size: int = 1024, error: Exception | None = None) -> None:
+        self.size = size
+        self.error = error
+        self.deadlines: list[float] = []
+        self.flushed = threading.Event()
+
+    def flush(self, deadline: Any) -> None:
+        self.deadlines.append(deadline())
+        self.flushed.set()
+        if self.error:
+            raise self.error
+
+
+def flusher(record: FakeRecord, clock: Clock | None = None) -> Flusher:
+    return Flusher(record, clock or Clock())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds"), [(0, 2.0), (16 * limits.KIB, 2.0), (80 * limits.KIB, 10.0), (700 * limits.KIB, 87.5)]
+)
+def test_the_pause_is_two_seconds_or_as_long_as_the_record_takes_at_8_kib_per_second(size: int, seconds: float) -> None:
+    assert flusher(FakeRecord(size)).step() == seconds
+
+
+def test_a_flush_is_given_up_after_two_seconds_because_the_next_one_takes_it_along() -> None:
+    record = FakeRecord(error=ApiUnreachableError("x"))
+
+    assert flusher(record, Clock()).step() == 2.0
+    assert record.deadlines == [1002.0]
+
+
+@pytest.mark.parametrize("error", [ApiRefusedError(403, "no"), SupersededError("gone")])
+def test_a_refusal_for_good_ends_it_with_a_word(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+    assert flusher(FakeRecord(error=error)).step() is None
+    assert "progress and logs are not stored any more" in capsys.readouterr().err
+
+
+def test_the_first_news_is_written_at_once_and_more_only_after_the_pause() -> None:
+    record = FakeRecord()
+    worker = flusher(record)
+
+    worker.wake()
+    assert record.flushed.wait(5)
+    for _ in range(1000):
+        worker.wake()
+    worker.stop()
+
+    assert worker._thread is not None
+    worker._thread.join(5)
+    assert not worker._thread.is_alive(), "stop does not wait for the pause"
+    assert len(record.deadlines) == 1
+
+
+def test_without_news_there_is_no_thread() -> None:
+    worker = flusher(FakeRecord())
+    worker.stop()
+
+    assert worker._thread is None

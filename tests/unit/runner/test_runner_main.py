@@ -1,0 +1,393 @@
+"""One iteration from its beginning to its exit code, over an API server in memory."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podrelay.api import names
+from podrelay.runner import main
+from podrelay.sdk.errors import ApiUnreachableError
+from tests.unit.runner.runner_fakes import Clock, FakeApi, task_run, unreachable, variables
+
+HEAD = """
+from typing import Any
+from podrelay import Controller, TaskDefinition
+
+class Example(TaskDefinition):
+    id = "example"
+    title = "Example"
+
+"""
+
+
+class Pod:
+    """A pod of iteration 2 of the run `shop`, whose task's body the test writes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.api = FakeApi(Clock())
+        self.module = folder / "tasks.py"
+
+    def run(self, body: str, head: str = HEAD, **changes: str) -> int:
+        if body.startswith("raw:"):
+            text = body.removeprefix("raw:")
+        else:
+            text = "    def run(self, input, controller):\n" + "".join(f"        {x}\n" for x in body.splitlines())
+        self.module.write_text(head + text)
+        message_path = {main.ENV_TERMINATION_MESSAGE_PATH: str(self.folder / "message")}
+        environment = variables(**message_path, **changes)
+        started_at = self.api.clock()
+        return main.run(str(self.module), environment, started_at, self.api.clock, self.api)
+
+    @property
+    def response(self) -> Any:
+        return self.api.record["response"]
+
+    @property
+    def message(self) -> str:
+        return (self.folder / "message").read_text()
+
+
+@pytest.fixture
+def pod(tmp_path: Path) -> Iterator[Pod]:
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield Pod(tmp_path)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+# --- answers and exit codes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "code", "response"),
+    [
+        ("pass", 0, {"status": "done"}),
+        ("return {'rows': 3}", 0, {"status": "done", "output": {"rows": 3}}),
+        ("return controller.response.continue_({'cursor': 1})", 0, {"status": "continue", "input": {"cursor": 1}}),
+        ("return controller.response.aborted()", 0, {"status": "aborted"}),
+        ("return controller.response.error('no')", 1, {"status": "error", "error": {"message": "no"}}),
+        ("raise ValueError('odd')", 1, {"status": "error", "error": {"message": "odd", "code": "ValueError"}}),
+        ("raise KeyboardInterrupt", 1, {"status": "error", "error": {"message": "KeyboardInterrupt"}}),
+        ("import sys; sys.exit(0)", 1, {"status": "error", "error": {"code": "SystemExit"}}),
+        ("return 5", 1, {"status": "error", "error": {"code": "InvalidAnswer"}}),
+        ("return {'x': {1}}", 1, {"status": "error", "error": {"code": "PayloadRefused"}}),
+        ("open(b'/not/there/\\xff')", 1, {"status": "error", "error": {"code": "FileNotFoundError"}}),
+    ],
+)
+def test_the_exit_code_follows_the_answer_which_is_stored(
+    pod: Pod, body: str, code: int, response: dict[str, Any]
+) -> None:
+    assert pod.run(body) == code
+    error = response.pop("error", {})
+    assert response.items() <= pod.response.items()
+    assert error.items() <= pod.response.get("error", {}).items()
+
+
+def test_a_coroutine_function_runs_too(pod: Pod) -> None:
+    body = "raw:    async def run(self, input, controller):\n        return {'seen': input}\n"
+
+    assert pod.run(body) == 0
+    assert pod.response["output"] == {"seen": {"cursor": 0}}
+
+
+def test_the_claim_comes_before_the_task_is_imported(pod: Pod) -> None:
+    assert pod.run("raw:raise ImportError('no such library')\n", head="") == 1
+
+    assert pod.api.calls[:3] == ["GET shop", "GET shop-i2", "POST shop-i2"]
+    assert pod.response["error"]["code"] == "TaskImportError"
+    assert "ImportError: no such library" in pod.response["error"]["message"]
+
+
+def test_input_that_does_not_fit_is_an_error_that_names_the_fields(pod: Pod) -> None:
+    head = "from __future__ import annotations\nfrom pydantic import BaseModel\n" + HEAD.replace(
+        "class Example", "class Order(BaseModel):\n    url: str\n\nclass Example"
+    )
+
+    assert pod.run("raw:    def run(self, input: Order, controller): ...\n", head) == 1
+    assert pod.response["error"]["message"] == "Validation failed."
+    assert set(pod.response["error"]["data"]["invalidFields"]) == {"url"}
+
+
+def test_what_the_task_does_to_its_input_is_not_the_state(pod: Pod) -> None:
+    pod.run("input['cursor'] = 7\nreturn controller.response.continue_({'page': 1})")
+
+    assert pod.response["input"] == {"cursor": 0, "page": 1}
+
+
+def test_logs_and_progress_go_into_the_record_and_logs_to_stdout(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
+    pod.run("controller.progress(1, 4, 'rows')\ncontroller.logger.error('odd', ValueError('x'), {'row': 3})")
+
+    assert pod.api.record["progress"] | {"at": ""} == {"message": "1/4 rows", "percent": 25.0, "at": ""}
+    (item,) = pod.api.record["logs"]
+    assert (item["type"], item["message"], item["data"]) == ("error", "odd", {"row": 3})
+    assert item["error"] == {"message": "x", "code": "ValueError"}
+    assert json.loads(capsys.readouterr().out) == item
+
+
+def test_without_record_logs_they_only_go_to_stdout(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
+    pod.run("controller.logger.info('hello', [1, {2}])", **{names.ENV_RECORD_LOGS: "false"})
+
+    assert "logs" not in pod.api.record
+    assert json.loads(capsys.readouterr().out)["data"] == {"refused": "data.value[1]: set is no JSON type"}
+
+
+# --- state ------------------------------------------------------------------------------------------------------------
+
+TELL = "return {'input': controller.state.get_input(), 'before': controller.state.get_output()}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"input": {"cursor": 0}, "before": None}),
+        ({names.ENV_STATE: "shop-i1"}, {"input": {"cursor": 5}, "before": {"rows": 5}}),
+        (
+            {names.ENV_STATE: "shop-i1", names.ENV_CHECKPOINT: "shop-i2t1"},
+            {"input": {"cursor": 8}, "before": {"rows": 8}},
+        ),
+    ],
+    ids=["the run's input", "the record before", "the checkpoint of a try before"],
+)
+def test_where_the_state_comes_from(pod: Pod, changes: dict[str, str], expected: dict[str, Any]) -> None:
+    pod.api.put("shop-i1", {"response": {"status": "continue", "input": {"cursor": 5}, "output": {"rows": 5}}})
+    pod.api.put("shop-i2t1", {"checkpoint": {"input": {"cursor": 8}, "output": {"rows": 8}}})
+
+    pod.run(TELL, **changes)
+
+    assert pod.response["output"] == expected
+
+
+@pytest.mark.parametrize("state", [None, {}, {"response": {"status": "error", "error": {"message": "x"}}}])
+def test_a_lost_state_is_an_error_and_never_a_start_from_the_beginning(pod: Pod, state: dict[str, Any] | None) -> None:
+    if state is not None:
+        pod.api.put("shop-i1", state)
+
+    assert pod.run("return {'ran': True}", **{names.ENV_STATE: "shop-i1"}) == 1
+    assert pod.response["error"]["code"] == "StateLost"
+
+
+def test_a_checkpoint_is_stored_when_update_returns(pod: Pod) -> None:
+    pod.run("controller.state.update_input({'cursor': 9})\nraise ValueError('crash')")
+
+    assert pod.api.record["checkpoint"] == {"input": {"cursor": 9}}
+
+
+# --- not running ------------------------------------------------------------------------------------------------------
+
+
+def test_a_pod_that_is_superseded_says_why_and_writes_nothing(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
+    pod.api.objects["shop"] = task_run(status={"phase": "Aborted"})
+
+    assert pod.run("raise AssertionError") == 75
+    assert all(call.startswith("GET") for call in pod.api.calls)
+    assert "is finished: Aborted" in capsys.readouterr().err
+
+
+def test_a_pod_that_loses_the_race_for_the_claim_does_not_run(pod: Pod) -> None:
+    def overtake(method: str, _name: str) -> None:
+        if method == "POST":
+            pod.api.put("shop-i2", {"podUID": "another"})
+
+    pod.api.before = overtake
+
+    assert pod.run("raise AssertionError") == 75
+    assert "response" not in pod.api.record
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [(403, "needs the ClusterRole podrelay-runner in namespace default"), (401, "token")]
+)
+def test_missing_permissions_are_told_in_the_termination_message(pod: Pod, status: int, words: str) -> None:
+    refusal = {"message": 'User "system:serviceaccount:default:shop" cannot get resource'}
+    pod.api.before = lambda _method, _name: (status, refusal)
+
+    assert pod.run("raise AssertionError") == 1
+    assert "system:serviceaccount:default:shop" in pod.message
+    assert words in pod.message
+
+
+def test_outside_of_a_pod_it_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.run("tasks", {}, 0.0) == 2
+    assert "this is no pod of a TaskRun" in capsys.readouterr().err
+
+
+# --- answers that cannot be delivered ---------------------------------------------------------------------------------
+
+
+def fail_put(pod: Pod, with_: Callable[[str, str], Any]) -> None:
+    pod.api.before = lambda method, name: with_(method, name) if method == "PUT" else None
+
+
+def test_an_answer_that_cannot_be_delivered_goes_into_the_termination_message(pod: Pod) -> None:
+    fail_put(pod, unreachable)
+
+    assert pod.run("return {'rows': 3}") == 1
+    assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}}
+
+
+def test_an_answer_that_is_too_large_for_it_is_explained_there(pod: Pod) -> None:
+    fail_put(pod, unreachable)
+
+    assert pod.run("return {'text': 'x' * 5000}") == 1
+    assert pod.message == "the answer done could not be stored: nobody answers"
+
+
+def test_another_response_that_came_first_is_told_and_ends_in_1(pod: Pod) -> None:
+    def overtake(_method: str, _name: str) -> None:
+        pod.api.put("shop-i2", {**pod.api.record, "response": {"status": "aborted"}})
+
+    fail_put(pod, overtake)
+
+    assert pod.run("pass") == 1
+    assert "another response was stored first" in pod.message
+
+
+def test_the_deadline_is_the_iteration_and_the_grace_period(pod: Pod) -> None:
+    ends: list[float] = []
+
+    def remember(method: str, url: str, body: Any, deadline: Any) -> Any:
+        ends.append(deadline())
+        return type(pod.api).request(pod.api, method, url, body, deadline)
+
+    pod.api.request = remember  # type: ignore[method-assign]
+    pod.run("pass")
+
+    assert ends == [1900.0, 1900.0, 1900.0, 1960.0]
+
+
+# --- SIGTERM ----------------------------------------------------------------------------------------------------------
+
+KILL = "import os, signal; os.kill(os.getpid(), signal.SIGTERM)\n"
+
+
+def test_sigterm_of_a_drain_is_close_to_timeout(pod: Pod) -> None:
+    pod.run(
+        KILL + "r = controller.runtime\n"
+        "return {'aborted': r.is_aborted(), 'close': r.is_close_to_timeout(0), 'left': r.remaining_seconds()}"
+    )
+
+    assert pod.response["output"] == {"aborted": False, "close": True, "left": 60}
+
+
+def test_sigterm_of_an_abort_is_aborted_with_its_message(pod: Pod) -> None:
+    abort = task_run(spec={"definition": "x", "input": {}, "abort": {"message": "wrong file"}})
+    reads = iter([pod.api.objects["shop"], abort])
+
+    def read(method: str, name: str) -> Any:
+        return (200, next(reads)) if (method, name) == ("GET", "shop") else None
+
+    pod.api.before = read
+    pod.run(
+        KILL + "r = controller.runtime\n"
+        "return {'aborted': r.is_aborted(), 'why': r.abort_message, 'status': controller.state.get_status()}"
+    )
+
+    assert pod.response["output"] == {"aborted": True, "why": "wrong file", "status": "aborted"}
+
+
+def test_sigterm_while_the_answer_is_tried_again_brings_the_deadline_closer(pod: Pod) -> None:
+    def fail(method: str, url: str, body: Any, deadline: Any) -> Any:
+        if method != "PUT":
+            return type(pod.api).request(pod.api, method, url, body, deadline)
+        assert deadline() == 1960.0
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert deadline() == 1000.0 + 60 - 2
+        raise ApiUnreachableError("nobody answers")
+
+    pod.api.request = fail  # type: ignore[method-assign]
+
+    assert pod.run("return {'rows': 3}") == 1
+    assert "response" in json.loads(pod.message)
+
+
+# --- the process ------------------------------------------------------------------------------------------------------
+
+
+UNWANTED = (
+    "pydantic",
+    "asyncio",
+    "inspect",
+    "dataclasses",
+    "logging",
+    "argparse",
+    "traceback",
+    "importlib.metadata",
+    "podrelay.kube",
+    "podrelay.reconciler",
+    "podrelay.cli",
+)
+
+
+def python(code: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env={"PATH": os.environ["PATH"], **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_task_without_pydantic_imports_neither_it_nor_asyncio(tmp_path: Path) -> None:
+    (tmp_path / "tasks.py").write_text(HEAD + "    def run(self, input: dict[str, Any], controller: Controller): ...\n")
+    code = f"""
+import sys
+import podrelay.runner.main
+from podrelay.sdk import inputs, loading
+from podrelay.sdk.controller import Controller
+definition = loading.load_definition({str(tmp_path / "tasks.py")!r})
+definition().run(inputs.parse(inputs.input_type(definition), {{}}), Controller(None))
+print([name for name in {UNWANTED!r} if name in sys.modules])
+"""
+
+    assert python(code).stdout == "[]\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["a", "b"]])
+def test_wrong_usage_ends_in_2(arguments: list[str]) -> None:
+    ended = python("from podrelay.runner.main import main; main()", *arguments)
+
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "usage: podrelay-runner MODULE:CLASS   (inside a pod of a TaskRun)\n",
+    )
+
+
+def test_a_thread_of_the_task_does_not_hold_the_process() -> None:
+    code = """
+import threading, time
+from podrelay.runner import main
+def run(*_):
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    print("answered")
+    return 0
+main.run = run
+main.main()
+"""
+    ended = python(code, "tasks")
+
+    assert (ended.returncode, ended.stdout) == (0, "answered\n")
+
+
+def test_a_fault_of_the_runner_itself_ends_the_pod_with_a_word(tmp_path: Path) -> None:
+    code = """
+from podrelay.runner import main
+def run(*_):
+    raise RuntimeError("oh no")
+main.run = run
+main.main()
+"""
+    ended = python(code, "tasks", **{main.ENV_TERMINATION_MESSAGE_PATH: str(tmp_path / "message")})
+
+    assert ended.returncode == 1
+    assert "Traceback" in ended.stderr
+    assert (tmp_path / "message").read_text() == "internal error: oh no"

@@ -1,0 +1,342 @@
+"""The record: claimed once, written with resource versions, answered once. Over an API server in memory."""
+
+import threading
+from typing import Any
+
+import pytest
+
+from podrelay.api import limits, names
+from podrelay.runner import record as module
+from podrelay.runner.record import Record, ResponseLostError
+from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+from tests.unit.runner.runner_fakes import POD_UID, FakeApi, me, unreachable
+
+DONE = {"status": "done", "output": {"rows": 3}}
+ERROR = {"status": "error", "error": {"message": "no"}}
+
+
+def deadline() -> float:
+    return 1060.0
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+def claimed(api: FakeApi, **variables: str) -> Record:
+    record = Record(api, me(**variables))
+    record.claim(deadline)
+    api.calls.clear()
+    return record
+
+
+def lose_answer_of(api: FakeApi, method: str) -> None:
+    """The next write of this kind happens, but looks as if it had met what it has made itself: as after a retry."""
+
+    def after(called: str, _name: str) -> tuple[int, dict[str, Any]] | None:
+        if called != method:
+            return None
+        api.after = lambda _method, _name: None
+        return 409, {"reason": "AlreadyExists" if method == "POST" else "Conflict"}
+
+    api.after = after
+
+
+# --- the claim --------------------------------------------------------------------------------------------------------
+
+
+def test_the_claim_says_all_about_the_pod(api: FakeApi) -> None:
+    claimed(api)
+
+    stored = api.record
+    assert stored.pop("startedAt").endswith("Z")
+    assert stored == {
+        "apiVersion": "podrelay.dev/v1alpha1",
+        "kind": "TaskIteration",
+        "metadata": {
+            "name": "shop-i2",
+            "namespace": "default",
+            "labels": {
+                "podrelay.dev/run": "shop",
+                "podrelay.dev/definition": "import-products",
+                "podrelay.dev/iteration": "2",
+                "podrelay.dev/try": "1",
+            },
+            "ownerReferences": [
+                {"apiVersion": "podrelay.dev/v1alpha1", "kind": "TaskRun", "name": "shop", "uid": "uid-of-run"}
+            ],
+            "resourceVersion": "1",
+        },
+        "runName": "shop",
+        "iteration": 2,
+        "try": 1,
+        "podName": "shop-i2",
+        "podUID": POD_UID,
+        "nodeName": "node-1",
+        "image": "shop:1",
+    }
+
+
+def test_a_claim_whose_answer_was_lost_is_recognized(api: FakeApi) -> None:
+    lose_answer_of(api, "POST")
+    record = Record(api, me())
+
+    record.claim(deadline)
+    record.answer(DONE, deadline)
+
+    assert api.record["response"] == DONE
+
+
+@pytest.mark.parametrize("uid", ["another", POD_UID], ids=["another pod", "an earlier container of this pod"])
+def test_a_claimed_name_cannot_be_claimed_again(api: FakeApi, uid: str) -> None:
+    api.put("shop-i2", {"podUID": uid, "startedAt": "2026-01-01T00:00:00.000000Z"})
+
+    with pytest.raises(SupersededError):
+        Record(api, me()).claim(deadline)
+
+
+def test_a_conflict_about_something_else_is_tried_again(api: FakeApi) -> None:
+    conflicts = [(409, {"reason": "Conflict", "message": "resourcequotas"})] * 2
+    api.before = lambda method, _name: conflicts.pop() if method == "POST" and conflicts else None
+
+    Record(api, me()).claim(deadline)
+
+    assert api.record["podUID"] == POD_UID
+
+
+def test_endless_conflicts_end_at_the_deadline(api: FakeApi) -> None:
+    api.before = lambda method, _name: (409, {"reason": "Conflict", "message": "quota"}) if method == "POST" else None
+
+    with pytest.raises(ApiUnreachableError, match="quota"):
+        Record(api, me()).claim(deadline)
+
+
+def test_a_refused_claim_is_told(api: FakeApi) -> None:
+    api.before = lambda method, _name: (403, {"message": "forbidden"}) if method == "POST" else None
+
+    with pytest.raises(ApiRefusedError, match="403: forbidden"):
+        Record(api, me()).claim(deadline)
+
+
+# --- while the task runs ----------------------------------------------------------------------------------------------
+
+
+def test_progress_and_logs_are_stored_together_and_only_once(api: FakeApi) -> None:
+    record = claimed(api)
+    record.set_progress(30.0, "30/100")
+    record.add_log({"message": "a"})
+    record.add_log({"message": "b"})
+
+    record.flush(deadline)
+    record.flush(deadline)
+
+    assert api.calls == ["PUT shop-i2"]
+    assert (api.record["progress"]["percent"], api.record["progress"]["message"]) == (30.0, "30/100")
+    assert [item["message"] for item in api.record["logs"]] == ["a", "b"]
+    assert "droppedLogs" not in api.record
+
+
+def test_what_could_not_be_flushed_goes_along_with_the_next_write(api: FakeApi) -> None:
+    record = claimed(api)
+    record.add_log({"message": "a"})
+    api.before = unreachable
+    with pytest.raises(ApiUnreachableError):
+        record.flush(deadline)
+    api.before = lambda _method, _name: None
+
+    record.flush(deadline)
+
+    assert [item["message"] for item in api.record["logs"]] == ["a"]
+
+
+def test_a_task_that_reports_does_not_wait_for_a_flush_under_way(api: FakeApi) -> None:
+    record = claimed(api)
+    record.set_progress(None, "1")
+    is_writing, may_end = threading.Event(), threading.Event()
+
+    def block(_method: str, _name: str) -> None:
+        is_writing.set()
+        may_end.wait(10)
+
+    api.before = block
+    flusher = threading.Thread(target=record.flush, args=(deadline,), daemon=True)
+    flusher.start()
+    assert is_writing.wait(10)
+
+    record.set_progress(None, "2")
+    record.add_log({"message": "meanwhile"})
+    assert "progress" not in api.record, "the write is still under way"
+    may_end.set()
+    flusher.join(10)
+    record.flush(deadline)
+
+    assert api.record["progress"]["message"] == "2"
+    assert api.record["logs"] == [{"message": "meanwhile"}]
+
+
+def test_the_newest_200_logs_are_kept_and_the_others_counted(api: FakeApi) -> None:
+    record = claimed(api)
+    for number in range(205):
+        record.add_log({"message": str(number)})
+
+    record.flush(deadline)
+
+    assert [api.record["logs"][i]["message"] for i in (0, -1)] == ["5", "204"]
+    assert (len(api.record["logs"]), api.record["droppedLogs"]) == (200, 5)
+
+
+def test_logs_are_kept_up_to_64_kib(api: FakeApi) -> None:
+    record = claimed(api)
+    for _ in range(30):
+        record.add_log({"message": "ü" * 2000})
+
+    record.flush(deadline)
+
+    assert (len(api.record["logs"]), api.record["droppedLogs"]) == (16, 14)
+
+
+def test_a_checkpoint_is_stored_at_once(api: FakeApi) -> None:
+    record = claimed(api)
+
+    record.checkpoint({"input": {"cursor": 1}}, deadline)
+
+    assert api.record["checkpoint"] == {"input": {"cursor": 1}}
+
+
+def test_a_checkpoint_that_is_refused_does_not_spoil_what_is_written_later(api: FakeApi) -> None:
+    record = claimed(api)
+    record.checkpoint({"input": {"cursor": 1}}, deadline)
+    api.before = lambda _method, _name: (413, {"message": "too large"})
+    with pytest.raises(ApiRefusedError, match="too large"):
+        record.checkpoint({"input": {"cursor": 2}}, deadline)
+    api.before = lambda _method, _name: None
+
+    record.answer(ERROR, deadline)
+
+    assert api.record["checkpoint"] == {"input": {"cursor": 1}}
+
+
+def test_a_change_by_somebody_else_is_taken_along(api: FakeApi) -> None:
+    record = claimed(api)
+    api.put("shop-i2", {**api.record, "metadata": {**api.record["metadata"], "annotations": {"a": "b"}}})
+
+    record.checkpoint({"input": {}}, deadline)
+
+    assert api.record["metadata"]["annotations"] == {"a": "b"}
+    assert api.record["checkpoint"] == {"input": {}}
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["done", "continue", "aborted"])
+def test_an_answer_drops_the_checkpoint_and_takes_the_news_along(api: FakeApi, status: str) -> None:
+    record = claimed(api)
+    record.checkpoint({"input": {}}, deadline)
+    record.set_progress(100.0, "all")
+
+    record.answer({"status": status}, deadline)
+
+    assert api.record["response"] == {"status": status}
+    assert api.record["progress"]["message"] == "all"
+    assert api.record["finishedAt"] >= api.record["startedAt"]
+    assert "checkpoint" not in api.record
+
+
+def test_an_error_keeps_the_checkpoint_for_the_retry(api: FakeApi) -> None:
+    record = claimed(api)
+    record.checkpoint({"input": {"cursor": 1}}, deadline)
+
+    record.answer(ERROR, deadline)
+
+    assert api.record["checkpoint"] == {"input": {"cursor": 1}}
+
+
+def test_an_answer_whose_acknowledgement_was_lost_is_recognized(api: FakeApi) -> None:
+    record = claimed(api)
+    lose_answer_of(api, "PUT")
+
+    record.answer(dict(DONE), deadline)
+
+    assert api.calls == ["PUT shop-i2", "GET shop-i2"]
+
+
+@pytest.mark.parametrize("version", ["old", "same"], ids=["409", "422"])
+def test_the_first_stored_response_wins(api: FakeApi, version: str) -> None:
+    record = claimed(api)
+    before = api.record["metadata"]["resourceVersion"]
+    api.put("shop-i2", {**api.record, "response": {"status": "aborted"}})
+    if version == "same":
+        api.record["metadata"]["resourceVersion"] = before
+
+    with pytest.raises(ResponseLostError, match="another response was stored first"):
+        record.answer(dict(DONE), deadline)
+
+    assert api.record["response"] == {"status": "aborted"}
+
+
+def test_a_record_that_another_pod_has_made_is_left_alone(api: FakeApi) -> None:
+    record = claimed(api)
+    api.put("shop-i2", {"podUID": "another"})
+
+    with pytest.raises(SupersededError):
+        record.answer(dict(DONE), deadline)
+
+    assert "response" not in api.record
+
+
+def test_a_record_that_was_deleted_is_not_made_again(api: FakeApi) -> None:
+    record = claimed(api)
+    del api.objects["shop-i2"]
+    api.before = lambda method, _name: (409, {}) if method == "PUT" else None
+
+    with pytest.raises(SupersededError):
+        record.answer(dict(DONE), deadline)
+
+
+def test_an_answer_that_the_schema_refuses_is_told(api: FakeApi) -> None:
+    record = claimed(api)
+    api.before = lambda method, _name: (422, {"message": "invalid"}) if method == "PUT" else None
+
+    with pytest.raises(ApiRefusedError, match="422: invalid"):
+        record.answer(dict(DONE), deadline)
+
+
+# --- the size ---------------------------------------------------------------------------------------------------------
+
+LARGE = {"text": "x" * (limits.PAYLOAD_BYTES - 100)}
+
+
+@pytest.mark.parametrize(
+    ("final", "kept"), [("true", {"response"}), ("false", {"response", "checkpoint"})], ids=["final", "to be retried"]
+)
+def test_an_error_that_leaves_more_than_a_record_holds_keeps_what_is_still_needed(
+    api: FakeApi, final: str, kept: set[str]
+) -> None:
+    record = claimed(api, **{names.ENV_FINAL_ATTEMPT: final})
+    for number in range(64):
+        record.add_log({"message": f"{number} " + "x" * 900})
+    record.checkpoint({"input": LARGE, "output": LARGE}, deadline)
+
+    record.answer({"status": "error", "error": {"message": "no", "data": LARGE}, "output": LARGE}, deadline)
+
+    stored = api.record
+    assert module._bytes(stored) <= module.RECORD_BYTES
+    assert {"response", "checkpoint"} & set(stored) == kept
+    assert stored["response"]["error"]["message"] == "no"
+    assert ("output" in stored["response"]) is (final == "true")
+
+
+def test_the_oldest_logs_give_way_to_payloads(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "RECORD_BYTES", 8000)
+    record = claimed(api)
+    for number in range(10):
+        record.add_log({"message": f"{number} " + "x" * 500})
+
+    record.answer({"status": "done", "output": {"text": "x" * 4000}}, deadline)
+
+    assert module._bytes(api.record) <= 8000
+    assert 0 < len(api.record["logs"]) < 10
+    assert api.record["logs"][-1]["message"].startswith("9 ")
+    assert api.record["droppedLogs"] == 10 - len(api.record["logs"])

@@ -1,0 +1,87 @@
+"""Time, as a task in a pod sees it, and the environment it comes from."""
+
+import pytest
+
+from podrelay.api import names
+from podrelay.runner import environment
+from podrelay.runner.environment import NotInAPodError
+from podrelay.runner.record import Record
+from podrelay.runner.session import PodSession
+from podrelay.runner.signals import Interruption
+from tests.unit.runner.runner_fakes import RUN_UID, Clock, FakeApi, me, task_run, variables
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def session(clock: Clock, grace: str = "60") -> tuple[PodSession, Interruption]:
+    mine = me(**{names.ENV_GRACE_PERIOD: grace})
+    interruption = Interruption(task_run, RUN_UID, mine.grace_period, clock)
+    interruption.watch()
+    return PodSession(mine, task_run(), Record(FakeApi(clock), mine), interruption, clock(), clock), interruption
+
+
+def test_time_runs_from_the_start_of_the_process(clock: Clock) -> None:
+    mine, _ = session(clock)
+    clock.now += 100
+
+    assert (mine.remaining_seconds(), mine.is_stopping(), mine.is_aborted()) == (800.0, False, False)
+
+
+def test_after_sigterm_what_is_left_of_the_grace_period_is_what_remains(clock: Clock) -> None:
+    mine, interruption = session(clock)
+    interruption.begin()
+    clock.now += 10
+
+    assert mine.remaining_seconds() == 50.0
+
+
+def test_sigterm_shortly_before_the_end_does_not_make_the_iteration_longer(clock: Clock) -> None:
+    mine, interruption = session(clock)
+    clock.now += 890
+    interruption.begin()
+
+    assert mine.remaining_seconds() == 10.0
+
+
+def test_sigterm_because_the_time_is_over_leaves_the_grace_period(clock: Clock) -> None:
+    mine, interruption = session(clock)
+    clock.now += 901
+    interruption.begin()
+
+    assert mine.remaining_seconds() == 60.0
+
+
+@pytest.mark.parametrize(("grace", "expected"), [("60", 58.0), ("3", 1.5), ("0", 0.0)])
+def test_the_last_try_to_deliver_the_answer_leaves_time_for_the_container_to_end(
+    clock: Clock, grace: str, expected: float
+) -> None:
+    mine, interruption = session(clock, grace)
+    interruption.begin()
+    clock.now += 1
+
+    assert mine.deadline() == 1000.0 + expected
+
+
+def test_the_task_is_told_about_its_run(clock: Clock) -> None:
+    task = session(clock)[0].task
+
+    assert (task.id, task.definition, task.iterations, task.input) == ("shop", "import-products", 2, {"cursor": 0})
+
+
+def test_the_environment_is_read_with_its_types() -> None:
+    read = environment.read(variables(**{names.ENV_FINAL_ATTEMPT: "false", names.ENV_RECORD_LOGS: ""}))
+
+    assert (read.iteration, read.attempt, read.iteration_timeout, read.grace_period) == (2, 1, 900.0, 60.0)
+    assert (read.is_final_attempt, read.record_logs) == (False, False)
+
+
+@pytest.mark.parametrize("variable", [names.ENV_RUN_UID, names.ENV_POD_UID, names.ENV_ITERATION])
+def test_a_missing_variable_is_named(variable: str) -> None:
+    incomplete = variables()
+    del incomplete[variable]
+
+    with pytest.raises(NotInAPodError, match=variable):
+        environment.read(incomplete)

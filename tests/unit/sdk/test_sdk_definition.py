@@ -1,0 +1,45 @@
+"""What a definition class may look like, found out as soon as it is written."""
+
+from typing import Any
+
+import pytest
+
+from podrelay.sdk.controller import Controller
+from podrelay.sdk.definition import TaskDefinition
+from podrelay.sdk.errors import DefinitionError
+
+
+def define(**variables: Any) -> type[TaskDefinition]:
+    return type("Example", (TaskDefinition,), variables)
+
+
+@pytest.mark.parametrize("definition_id", ["a", "importProducts", "import2", "http2Proxy", "planB"])
+def test_an_id_in_camel_case_is_accepted(definition_id: str) -> None:
+    assert define(id=definition_id, title="Example").id == definition_id
+
+
+@pytest.mark.parametrize("definition_id", ["", "ImportProducts", "import-products", "import_products", "1st", "ä", 5])
+def test_another_id_is_refused_with_an_example_of_a_good_one(definition_id: Any) -> None:
+    with pytest.raises(DefinitionError, match="must be in camelCase format, for example"):
+        define(id=definition_id, title="Example")
+
+
+@pytest.mark.parametrize("variables", [{}, {"title": ""}, {"title": None}, {"title": 5}])
+def test_a_definition_needs_a_title(variables: dict[str, Any]) -> None:
+    with pytest.raises(DefinitionError, match="has no title"):
+        define(id="example", **variables)
+
+
+def test_a_base_class_without_id_needs_nothing_and_may_give_the_title() -> None:
+    class Base(TaskDefinition):
+        title = "Shared"
+
+    class Example(Base):
+        id = "example"
+
+    assert (Example.id, Example.title) == ("example", "Shared")
+
+
+def test_a_definition_without_run_says_what_is_missing() -> None:
+    with pytest.raises(NotImplementedError, match=r"Example has no method run\(self, input, controller\)"):
+        define(id="example", title="Example")().run({}, Controller(None))  # type: ignore[arg-type]

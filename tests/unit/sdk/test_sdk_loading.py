@@ -1,0 +1,133 @@
+"""Finding definitions by MODULE:CLASS, in real files."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from podrelay.sdk import loading
+from podrelay.sdk.errors import TaskModuleError
+
+ONE = """
+from podrelay import TaskDefinition
+
+class Base(TaskDefinition):
+    title = "Shared"
+
+class ImportProducts(Base):
+    id = "importProducts"
+"""
+TWO = (
+    ONE
+    + """
+class Report(Base):
+    id = "report"
+
+Alias = Report
+NUMBER = 5
+"""
+)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder to stand in; modules and paths are as before afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+def test_a_dotted_name_is_imported_from_the_current_folder(folder: Path) -> None:
+    (folder / "shop_a").mkdir()
+    (folder / "shop_a" / "tasks.py").write_text(ONE)
+
+    assert loading.load_definition("shop_a.tasks:ImportProducts").id == "importProducts"
+
+
+def test_a_path_to_a_file_is_loaded_wherever_it_is(folder: Path) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "shop_b.py").write_text(ONE)
+
+    assert loading.load_definition("deep/shop_b.py:ImportProducts").id == "importProducts"
+    assert loading.load_definition(str(folder / "deep" / "shop_b.py")).id == "importProducts"
+
+
+def test_a_module_with_one_definition_need_not_say_which(folder: Path) -> None:
+    (folder / "shop_c.py").write_text(ONE)
+
+    assert loading.load_definition("shop_c").id == "importProducts"
+
+
+def test_of_several_definitions_the_one_of_the_wanted_name_is_taken(folder: Path) -> None:
+    (folder / "shop_d.py").write_text(TWO)
+
+    assert loading.load_definition("shop_d", "report").id == "report"
+
+
+@pytest.mark.parametrize("wanted", ["", "another"])
+def test_of_several_definitions_one_must_be_named(folder: Path, wanted: str) -> None:
+    (folder / "shop_e.py").write_text(TWO)
+
+    with pytest.raises(TaskModuleError, match=r"MODULE:CLASS; there are: ImportProducts, Report$"):
+        loading.load_definition("shop_e", wanted)
+
+
+@pytest.mark.parametrize("name", ["Missing", "NUMBER", "SimpleNamespace"])
+def test_a_class_that_is_not_there_or_no_definition_is_an_error_that_lists_what_is(folder: Path, name: str) -> None:
+    (folder / "shop_f.py").write_text(TWO)
+
+    with pytest.raises(TaskModuleError, match=f"no task definition {name}; there are: ImportProducts, Report$"):
+        loading.load_definition(f"shop_f:{name}")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import not_there_at_all", "ModuleNotFoundError: No module named 'not_there_at_all'"),
+        ("def", "SyntaxError"),
+        ("raise ValueError('no luck')", "ValueError: no luck"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("from podrelay import TaskDefinition\nclass A(TaskDefinition):\n    id = 'A-b'", "DefinitionError: Task ID"),
+    ],
+)
+@pytest.mark.parametrize("reference", ["shop_g", "./shop_g.py"])
+def test_a_module_that_cannot_be_imported_is_an_error_with_the_cause(
+    folder: Path, reference: str, text: str, problem: str
+) -> None:
+    (folder / "shop_g.py").write_text(text)
+
+    with pytest.raises(TaskModuleError, match=f"cannot import {reference}: {problem}") as caught:
+        loading.load_definition(f"{reference}:Report")
+
+    assert caught.value.__cause__ is not None
+    assert "shop_g" not in sys.modules
+
+
+@pytest.mark.parametrize("reference", ["not_there", "not/there.py", "not_there.py"])
+def test_a_module_that_is_not_there_is_an_error(reference: str) -> None:
+    with pytest.raises(TaskModuleError, match=f"cannot import {reference}"):
+        loading.load_module(reference)
+
+
+def test_a_definition_with_two_names_in_its_module_is_one_definition(folder: Path) -> None:
+    (folder / "shop_h.py").write_text(TWO)
+
+    found = loading.definitions_of(loading.load_module("shop_h"))
+
+    assert [item.__name__ for item in found] == ["ImportProducts", "Report"]
+
+
+def test_a_file_finds_itself_under_its_name_while_it_is_loaded(folder: Path) -> None:
+    """Annotations that are strings are resolved in sys.modules, by pydantic and dataclasses alike."""
+    (folder / "shop_i.py").write_text("import sys\nseen = sys.modules[__name__].__file__")
+    sys.modules["shop_i"] = SimpleNamespace(__file__="another")  # type: ignore[assignment]
+
+    module: Any = loading.load_module("./shop_i.py")
+
+    assert Path(module.seen).name == "shop_i.py"
