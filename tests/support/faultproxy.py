@@ -1,8 +1,8 @@
 """A proxy between the operator and the API server that misbehaves, by a seed.
 
-It answers in the API server's place (409, 429 with Retry-After, 500, 503), delays, drops connections before a request and
-after it (the write has happened, the answer is lost), cuts watches, sends 410, and repeats events. It speaks plain HTTP to
-the operator, so that nothing has to be decrypted, and has the administrator's credentials.
+It answers in the API server's place (409, 429 with Retry-After, 500, 503), delays, drops connections before a request
+and after it (the write has happened, the answer is lost), cuts watches, sends 410, and repeats events. It speaks plain
+HTTP to the operator, so that nothing has to be decrypted, and has the administrator's credentials.
 """
 
 import asyncio

@@ -207,7 +207,7 @@ def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     if "$ref" not in node:
         return node
     target = definitions[node["$ref"].rsplit("/", 1)[1]]
-    # What is said where a model is used (a field's docstring, its default) is closer to the reader than the model's own.
+    # What is said where a model is used (a field's docstring, its default) is closer to the reader than its own.
     return {**target, **{key: value for key, value in node.items() if key != "$ref"}}
 
 

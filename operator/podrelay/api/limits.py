@@ -24,6 +24,8 @@ MESSAGE_LENGTH: Final = 4096
 RECENT_MESSAGE_LENGTH: Final = 256
 RECENT_ITERATIONS: Final = 10
 MAX_ITERATIONS: Final = 10_000
+MAX_DEPTH: Final = 200
+"""Of nested payloads; parsers of other languages give up soon after."""
 SAFE_INTEGER: Final = 2**63 - 1
 """The API server keeps integers as 64 bits; larger ones would lose digits on the way."""
 
@@ -63,31 +65,37 @@ def _problems(value: Any, path: str) -> Iterator[tuple[str, str]]:
     stack = [(value, path, 0)]
     while stack:
         item, where, depth = stack.pop()
-        if depth > 200:
-            yield where, "nested more than 200 levels deep"
-        elif isinstance(item, bool) or item is None:
-            continue
-        elif isinstance(item, str):
-            if not _is_unicode(item):
-                yield where, "a string with a lone surrogate, which UTF-8 cannot hold"
-        elif isinstance(item, int):
-            if not -SAFE_INTEGER - 1 <= item <= SAFE_INTEGER:
-                yield where, f"the integer {_shorten(item)} needs more than 64 bits; send it as a string"
-        elif isinstance(item, float):
-            if not math.isfinite(item):
-                yield where, f"{item} is no JSON number; send null or a string"
+        if depth > MAX_DEPTH:
+            yield where, f"nested more than {MAX_DEPTH} levels deep"
         elif isinstance(item, dict):
             for key, child in item.items():
-                if not isinstance(key, str):
-                    yield where, f"the key {key!r} is {type(key).__name__}, JSON keys are strings"
-                elif not _is_unicode(key):
-                    yield where, "a key with a lone surrogate, which UTF-8 cannot hold"
-                else:
-                    stack.append((child, f"{where}.{key}", depth + 1))
+                problem = _problem_of_key(key)
+                if problem:
+                    yield where, problem
+                stack.append((child, f"{where}.{key}", depth + 1))
         elif isinstance(item, list | tuple):
             stack.extend((child, f"{where}[{index}]", depth + 1) for index, child in enumerate(item))
-        else:
-            yield where, f"{type(item).__name__} is no JSON type"
+        elif problem := _problem_of_scalar(item):
+            yield where, problem
+
+
+def _problem_of_key(key: Any) -> str | None:
+    if not isinstance(key, str):
+        return f"the key {key!r} is {type(key).__name__}, JSON keys are strings"
+    return None if _is_unicode(key) else "a key with a lone surrogate, which UTF-8 cannot hold"
+
+
+def _problem_of_scalar(item: Any) -> str | None:
+    if item is None or isinstance(item, bool):
+        return None
+    if isinstance(item, str):
+        return None if _is_unicode(item) else "a string with a lone surrogate, which UTF-8 cannot hold"
+    if isinstance(item, int):
+        fits = -SAFE_INTEGER - 1 <= item <= SAFE_INTEGER
+        return None if fits else f"the integer {_shorten(item)} needs more than 64 bits; send it as a string"
+    if isinstance(item, float):
+        return None if math.isfinite(item) else f"{item} is no JSON number; send null or a string"
+    return f"{type(item).__name__} is no JSON type"
 
 
 def _is_unicode(text: str) -> bool:

@@ -41,7 +41,7 @@ RUNNER_SERVICE_ACCOUNT: Final = "podrelay-runner"
 """The service account of task pods whose template names none."""
 
 EXIT_SUPERSEDED: Final = 75
-"""Exit code of a runner that must not run user code (EX_TEMPFAIL of sysexits.h): nothing is recorded, nothing counts."""
+"""Exit code of a runner that must not run user code (EX_TEMPFAIL of sysexits.h): it records nothing."""
 
 TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
 

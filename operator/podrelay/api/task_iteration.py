@@ -1,6 +1,6 @@
 """TaskIteration: the record of one try of an iteration, written by the pod that ran it.
 
-The fields stand at the top, as in Event and Lease: there is nobody who reconciles a record, so it has no spec and status.
+The fields stand at the top, as in Event and Lease: nobody reconciles a record, so it has no spec and status.
 """
 
 from typing import Annotated, Literal

@@ -1,6 +1,7 @@
 """`podrelay manifests MODULE --image IMAGE`: prints the TaskDefinitions that a module's classes describe."""
 
 import argparse
+import contextlib
 import copy
 import json
 import sys
@@ -53,7 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         TaskModuleError: the module cannot be imported or has no definitions.
     """
-    found = _chosen(loading.definitions_of(loading.load_module(arguments.module)), arguments)
+    with contextlib.redirect_stdout(sys.stderr):  # what the module prints is no manifest
+        module = loading.load_module(arguments.module)
+    found = _chosen(loading.definitions_of(module), arguments)
     manifests = [
         manifest(
             item,

@@ -123,7 +123,7 @@ class Client:
         ) as response:
             if response.status >= 400:
                 raise errors.from_response(response.status, await response.read(), response.headers.get("Retry-After"))
-            # Lines are put together here: StreamReader.readline() refuses those beyond its buffer, and a record has up to 700 KiB.
+            # StreamReader.readline() refuses lines beyond its buffer, and a record has up to 700 KiB.
             pending = bytearray()
             async for chunk in response.content.iter_any():
                 pending += chunk

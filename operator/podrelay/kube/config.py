@@ -149,7 +149,7 @@ def _file_token(path: Path) -> Callable[[], str]:
 
 
 def _exec_token(plugin: dict[str, Any]) -> Callable[[], str | None]:
-    """Return a function that asks a credential plugin (client.authentication.k8s.io) and keeps its answer until it expires."""
+    """Return a function that asks a credential plugin, and keeps its answer until it expires."""
     cached: tuple[datetime, str] | None = None
 
     def token() -> str | None:

@@ -1,8 +1,8 @@
 """The kopf side of the operator: handlers and settings, nothing else.
 
-kopf is the frame: it watches TaskRuns and TaskDefinitions and calls the handlers below, each of which only marks what is
-to be looked at. It runs in a thread with an event loop of its own, because it cancels every task that was created after
-its start when it ends, and it ends on some errors of the API server; a supervisor then starts it again, while
+kopf is the frame: it watches TaskRuns and TaskDefinitions and calls the handlers below, each of which only marks what
+is to be looked at. It runs in a thread with an event loop of its own, because it cancels every task that was created
+after its start when it ends, and it ends on some errors of the API server; a supervisor then starts it again, while
 reflectors, queue and probes go on (docs/decisions/0001-kopf-beside-reflectors.md).
 """
 
@@ -30,7 +30,7 @@ _BACKOFF_SECONDS = (1.0, 60.0)
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
-    """kopf's memory of what it has handled, for handlers of changes. We have none, and it copies each object several times."""
+    """kopf's memory for handlers of changes. We have none, and it would copy each object several times."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return cast("kopf.BodyEssence", {})

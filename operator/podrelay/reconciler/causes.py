@@ -92,7 +92,7 @@ def iteration_timeout(pod: Pod) -> Failure:
     return Failure(
         TIMEOUT,
         "IterationTimeout",
-        f"iteration timed out after {seconds} s; let the task answer continue in time, or raise iterationTimeoutSeconds",
+        f"iteration timed out after {seconds} s; let it answer continue in time, or raise iterationTimeoutSeconds",
     )
 
 

@@ -223,7 +223,7 @@ class Executor:
         except NotFoundError:
             return None
 
-    # --- records and runs -----------------------------------------------------------------------------------------------
+    # --- records and runs ---------------------------------------------------------------------------------------------
 
     async def _write_record(self, key: Key, view: View, action: WriteRecord) -> None:
         """Write what a pod could not say itself. Its own response, should there be one after all, comes first."""

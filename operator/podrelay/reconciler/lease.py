@@ -1,7 +1,7 @@
 """Leadership by one Lease: of several replicas only the holder plans and writes.
 
-Expiry is judged by this machine's boot clock since the Lease was last seen to change, never by its timestamps, which are
-another machine's. The boot clock goes on while the machine sleeps, so a holder that was suspended knows that it is late.
+Expiry is judged by this machine's boot clock since the Lease was last seen to change, never by its timestamps, which
+are another machine's. The boot clock goes on while the machine sleeps, so a suspended holder knows that it is late.
 """
 
 import asyncio
@@ -104,7 +104,7 @@ class LeaderElection:
 
     async def run(self) -> None:
         """Get the Lease, keep it, and return when it is lost."""
-        while not await self._attempt(self._acquire):
+        while not await self._attempt(self._acquire):  # noqa: ASYNC110 - the API server is asked, no event is there
             await asyncio.sleep(min(RETRY_SECONDS, self._duration / 3))
         log.info("leading", extra={"lease": f"{self._namespace}/{self._name}", "identity": self._identity})
         self.held.set()

@@ -1,4 +1,4 @@
-"""RBAC next to the code that needs it: modules declare what they ask of the API server, the chart is generated from that.
+"""RBAC next to the code that needs it: modules declare what they ask of the API server, the chart is made from that.
 
 `python -m podrelay.reconciler.permissions FOLDER` writes `operator-role.yaml` (a ClusterRole's rules) and
 `operator-lease-role.yaml` (rules for the operator's own namespace).

@@ -1,12 +1,13 @@
 """What happens next to a TaskRun. The whole state machine, and nothing else: no I/O, no clock, no randomness.
 
-`plan(view, now)` is called by the reconcile loop again and again, after every event and every action, and by the property
-tests with thousands of random histories. It is level-based: it looks at what is, never at what has just happened, so a
-plan that was carried out halfway, or twice, leads to the same end.
+`plan(view, now)` is called by the reconcile loop again and again, after every event and every action, and by the
+property tests with thousands of random histories. It is level-based: it looks at what is, never at what has just
+happened, so a plan that was carried out halfway, or twice, leads to the same end.
 
-Where a run stands is told by three fields of its status: `lastRecord` (the answer that was applied last), `attempts` and
-`disruptions` of the iteration after it. From them follows the name of the one pod that is due (`_target`). If that pod
-has been made it holds the baton (`_tenure`), and its facts decide (`_hold`); if not, it is made or waited for (`_start`).
+Where a run stands is told by three fields of its status: `lastRecord` (the answer that was applied last), `attempts`
+and `disruptions` of the iteration after it. From them follows the name of the one pod that is due (`_target`). If that
+pod has been made it holds the baton (`_tenure`), and its facts decide (`_hold`); if not, it is made or waited for
+(`_start`).
 """
 
 import re
@@ -488,7 +489,7 @@ def _ending(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
 
 
 def _node_lost(view: View, now: datetime, tenure: _Tenure, pod: Pod, since: datetime) -> Plan:
-    """The pod does not go although its time is over. Finishing starts nothing, so it is safe even if the pod still runs."""
+    """The pod does not go although its time is over. Finishing starts nothing, so it is safe even if it still runs."""
     deadline = since + timedelta(seconds=int(pod.metadata.annotations.node_lost_timeout))
     message = (
         f"pod {pod.metadata.name} on node {pod.spec.node_name} does not end; look after the node, or, if it is "

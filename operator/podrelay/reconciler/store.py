@@ -54,7 +54,7 @@ class Collection(Generic[T]):
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
 
-    def keys(self) -> Iterator[Key]:
+    def all_keys(self) -> Iterator[Key]:
         """Iterate over the keys that have objects."""
         return iter(list(self._groups))
 
@@ -202,7 +202,7 @@ class Store:
         self._start_failures.pop(key, None)
 
     def _mark_runs_of(self, definition: Key) -> None:
-        for key in self.runs.keys():
+        for key in self.runs.all_keys():
             run = self.run(key)
             if key.namespace == definition.namespace and run is not None and run.spec.definition == definition.name:
                 self._start_failures.pop(key, None)  # the definition may have been mended

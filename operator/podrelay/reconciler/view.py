@@ -112,7 +112,7 @@ class DeletePod:
 
 @dataclass(frozen=True, slots=True)
 class WriteRecord:
-    """Write the response of a pod that ended without one, on its behalf. An error where `cause` is set, else aborted."""
+    """Write the response of a pod that ended without one: an error where `cause` is set, else aborted."""
 
     target: Target
     pod_uid: str

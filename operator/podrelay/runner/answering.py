@@ -1,5 +1,6 @@
 """From what run() returned, or raised, to the response that is stored. Pure but for the traceback on stderr."""
 
+import json
 import sys
 from typing import Any
 
@@ -64,8 +65,7 @@ def error_of(answer: Failed) -> dict[str, Any]:
         error["code"] = clean(answer.code, 256)
     if answer.data is not None:
         try:
-            limits.check_payload(answer.data, "error.data")
-            error["data"] = answer.data
+            error["data"] = _stored(answer.data, "error.data")
         except limits.PayloadError as refusal:
             # The error itself matters more than what goes with it.
             error["data"] = {"refused": clean(str(refusal), limits.MESSAGE_LENGTH)}
@@ -85,8 +85,8 @@ def _response(answer: Answer, input: dict[str, Any], output: dict[str, Any] | No
             output = output if answer.output is None else as_dict(answer.output, "output")
             _add_message(response, answer.message)
         case Continue():
-            response = {"status": "continue", "input": {**input, **as_dict(answer.input, "input")}}
-            limits.check_payload(response["input"], "input")
+            merged = {**input, **as_dict(answer.input, "input")}
+            response = {"status": "continue", "input": _stored(merged, "input")}
             if answer.wait_seconds:
                 response["waitSeconds"] = answer.wait_seconds
         case Failed():
@@ -95,9 +95,13 @@ def _response(answer: Answer, input: dict[str, Any], output: dict[str, Any] | No
             response = {"status": "aborted"}
             _add_message(response, answer.message)
     if output is not None:
-        limits.check_payload(output, "output")
-        response["output"] = output
+        response["output"] = _stored(output, "output")
     return response
+
+
+def _stored(payload: dict[str, Any], what: str) -> Any:
+    """Return a payload as it will come back from the API server, so that the two can be compared: no tuples."""
+    return json.loads(limits.check_payload(payload, what))
 
 
 def _add_message(response: dict[str, Any], message: str | None) -> None:

@@ -20,6 +20,7 @@ from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError
 SERVICE_ACCOUNT_DIR: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
 ENV_SERVICE_ACCOUNT_DIR: Final = "PODRELAY_SERVICE_ACCOUNT_DIR"
 REQUEST_TIMEOUT_SECONDS: Final = 5.0
+_SHORTEST_TIMEOUT_SECONDS: Final = 0.5
 _SHORTEST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _NAP_SECONDS: Final = 0.5
@@ -96,7 +97,7 @@ class ApiClient:
         while True:
             was_open = self._connection is not None
             try:
-                status, answer, retry_after = self._once(method, url, body)
+                status, answer, retry_after = self._once(method, url, body, self._timeout(deadline))
             except (OSError, http.client.HTTPException) as error:
                 self.close()
                 if was_open and failures == 0:
@@ -128,7 +129,12 @@ class ApiClient:
             self._sleep(min(_NAP_SECONDS, end - now))
         return True
 
-    def _once(self, method: str, url: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any], float]:
+    def _timeout(self, deadline: Deadline) -> float:
+        return max(_SHORTEST_TIMEOUT_SECONDS, min(REQUEST_TIMEOUT_SECONDS, deadline() - self._clock()))
+
+    def _once(
+        self, method: str, url: str, body: dict[str, Any] | None, timeout: float
+    ) -> tuple[int, dict[str, Any], float]:
         data = None if body is None else json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {"Authorization": f"Bearer {self._token()}", "Accept": "application/json"}
         headers["User-Agent"] = "podrelay-runner"
@@ -136,6 +142,9 @@ class ApiClient:
             headers["Content-Type"] = "application/json"
         if self._connection is None:
             self._connection = (self._connect or self._connect_tls)()
+        self._connection.timeout = timeout
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(timeout)
         self._connection.request(method, url, data, headers)
         answer = self._connection.getresponse()
         content = answer.read()

@@ -126,6 +126,11 @@ class Record:
     def add_log(self, item: dict[str, Any]) -> None:
         """Take a log line; it is stored with the next write. The oldest are dropped where there are too many."""
         size = _bytes(item) + 1
+        if size > LOG_BYTES:  # it would push out all others, and then itself
+            refused = {"refused": f"{size} bytes are too large for the record, the limit is {LOG_BYTES}; see stdout"}
+            item = {**item, "data": refused}
+            item.pop("error", None)
+            size = _bytes(item) + 1
         with self._news_lock:
             self._logs.append(item)
             self._log_sizes.append(size)

@@ -138,6 +138,18 @@ def test_a_class_lays_its_own_template_over_it(capsys: pytest.CaptureFixture[str
     assert proxy == {"name": "proxy", "image": "p"}
 
 
+def test_what_the_module_prints_while_it_is_imported_does_not_get_into_the_manifests(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "shop_loud.py").write_text(MODULE + "print('loaded: 2 tasks')")
+
+    assert main.run(["manifests", "shop_loud", "--image", "i", "-o", "json"]) == 0
+
+    captured = capsys.readouterr()
+    assert len(json.loads(captured.out)["items"]) == 2
+    assert captured.err == "loaded: 2 tasks\n"
+
+
 def test_printing_twice_prints_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     assert manifests(capsys) == manifests(capsys)
 

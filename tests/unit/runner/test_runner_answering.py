@@ -136,3 +136,10 @@ def test_an_exception_is_an_error_and_its_traceback_goes_to_stderr(
 
     assert (answer.message, answer.code) == (message, code)
     assert type(error).__name__ in capsys.readouterr().err
+
+
+def test_a_response_looks_as_it_comes_back_from_the_api_server() -> None:
+    """A tuple is stored as a list; a response that differs from the stored one is taken for another pod's."""
+    assert response_of(Done(output={"rows": (1, (2,))}), {}, None)["output"] == {"rows": [1, [2]]}
+    assert response_of(Continue({"rows": (1,)}), {}, None)["input"] == {"rows": [1]}
+    assert response_of(Failed("no", "E", {"rows": (1,)}), {}, None)["error"]["data"] == {"rows": [1]}

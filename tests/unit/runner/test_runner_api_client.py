@@ -91,6 +91,20 @@ def test_a_request_is_tried_once_even_if_the_deadline_is_over(tmp_path: Path, cl
         assert read(server, tmp_path, clock, seconds=-100) == OK[2]
 
 
+@pytest.mark.parametrize(("left", "timeout"), [(100, 5.0), (2, 2.0), (0.1, 0.5), (-100, 0.5)])
+def test_a_request_does_not_outlast_its_deadline_by_more_than_half_a_second(
+    tmp_path: Path, clock: Clock, left: float, timeout: float
+) -> None:
+    """Else the container would be killed while it waits, before the answer is in the termination message."""
+    with LocalServer(OK) as server:
+        client = server.client(tmp_path, clock)
+        client.read("default", "taskruns", "shop", lambda: 9999)
+        client.read("default", "taskruns", "shop", lambda: clock() + left)
+        connection = client._connection
+        assert connection is not None
+        assert (connection.timeout, connection.sock.gettimeout()) == (timeout, timeout)
+
+
 def test_a_deadline_that_comes_closer_ends_the_waiting(tmp_path: Path, clock: Clock) -> None:
     """As SIGTERM does, in the middle of a pause of an hour."""
     with LocalServer((429, {"Retry-After": "3600"}, STATUS)) as server, pytest.raises(ApiUnreachableError):

@@ -196,6 +196,19 @@ def test_logs_are_kept_up_to_64_kib(api: FakeApi) -> None:
     assert (len(api.record["logs"]), api.record["droppedLogs"]) == (16, 14)
 
 
+def test_a_log_line_that_is_too_large_alone_does_not_push_out_the_others(api: FakeApi) -> None:
+    record = claimed(api)
+    record.add_log({"message": "before"})
+    record.add_log({"message": "large", "type": "info", "data": {"text": "x" * module.LOG_BYTES}})
+
+    record.flush(deadline)
+
+    before, large = api.record["logs"]
+    assert (before["message"], large["message"], large["type"]) == ("before", "large", "info")
+    assert "too large for the record" in large["data"]["refused"]
+    assert "droppedLogs" not in api.record
+
+
 def test_a_checkpoint_is_stored_at_once(api: FakeApi) -> None:
     record = claimed(api)
 
