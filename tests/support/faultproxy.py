@@ -44,10 +44,10 @@ class FaultProxy:
     @contextmanager
     def serving(self) -> Iterator["FaultProxy"]:
         """Serve in a thread of its own."""
-        loop = asyncio.new_event_loop()
         ready = threading.Event()
 
         async def serve() -> None:
+            self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
             connector = aiohttp.TCPConnector(ssl=self._connection.ssl_context or True, limit=0)
             async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as self._session:
                 application = web.Application(client_max_size=16 * 1024 * 1024)
@@ -57,17 +57,16 @@ class FaultProxy:
                 await web.TCPSite(runner, "127.0.0.1", 0).start()
                 self.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
                 ready.set()
-                self._stop = asyncio.Event()
                 await self._stop.wait()
                 await runner.cleanup()
 
-        thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+        thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
         thread.start()
         assert ready.wait(10)
         try:
             yield self
         finally:
-            loop.call_soon_threadsafe(self._stop.set)
+            self._loop.call_soon_threadsafe(self._stop.set)
             thread.join(15)
 
     def kubeconfig(self, folder: Path) -> Path:
@@ -125,7 +124,7 @@ class FaultProxy:
             name: value
             for name, value in request.headers.items()
             if name.lower() in {"accept", "content-type", "user-agent"}
-        }
+        } | {"Accept-Encoding": "identity"}
         url = self._connection.server + request.path_qs
         body = request.content if request.can_read_body else None
         return self._session.request(request.method, url, data=body, headers=headers)

@@ -26,7 +26,7 @@ import yaml
 
 from podrelay.kube import config
 from podrelay.kube.client import PODS, Client, Resource
-from podrelay.kube.errors import ApiError, ConflictError, NotFoundError
+from podrelay.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
 
 NODES = Resource("", "v1", "nodes")
 HEARTBEAT_SECONDS = 10
@@ -62,7 +62,7 @@ class PodProcess:
     async def run(self) -> None:
         try:
             process = await self._start()
-        except (OSError, ApiError) as error:
+        except (OSError, ApiError, aiohttp.ClientError) as error:
             await self._report(
                 "Failed", {"terminated": {"exitCode": 128, "reason": "StartError", "message": str(error)}}
             )
@@ -189,10 +189,16 @@ class PodProcess:
             ],
             **more,
         }
-        with contextlib.suppress(NotFoundError, ConflictError):
-            await self.kubelet.client.patch(
-                PODS, self.namespace, self.name, {"metadata": self._same_pod(), "status": status}, subresource="status"
-            )
+        body = {"metadata": self._same_pod(), "status": status}
+        while True:
+            try:
+                await self.kubelet.client.patch(PODS, self.namespace, self.name, body, subresource="status")
+            except (NotFoundError, ConflictError, InvalidError):
+                return  # it is gone, or another pod has its name
+            except (ApiError, aiohttp.ClientError, TimeoutError):
+                await asyncio.sleep(0.2)  # a kubelet reports until it is heard
+            else:
+                return
 
     def _same_pod(self) -> dict[str, str]:
         return {"uid": self.pod["metadata"]["uid"]}
@@ -300,8 +306,16 @@ class Kubelet:
             "gracePeriodSeconds": 0,
             "preconditions": {"uid": metadata["uid"]},
         }
-        with contextlib.suppress(NotFoundError, ConflictError):
-            await self.client.request("DELETE", PODS.path(metadata["namespace"], metadata["name"]), body=body)
+        path = PODS.path(metadata["namespace"], metadata["name"])
+        while True:
+            try:
+                await self.client.request("DELETE", path, body=body)
+            except (NotFoundError, ConflictError):
+                return
+            except (ApiError, aiohttp.ClientError, TimeoutError):
+                await asyncio.sleep(0.2)
+            else:
+                return
 
 
 async def main() -> None:

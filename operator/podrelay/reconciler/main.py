@@ -15,6 +15,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
+import aiohttp
 import uvloop
 
 from podrelay.api.errors import PodrelayError
@@ -36,6 +37,7 @@ log = logging.getLogger(__name__)
 
 ENV_DIE_BEFORE_WRITE: Final = "PODRELAY_TEST_DIE_BEFORE_WRITE"
 """For tests of crashes: the number of the write that the operator does not live to see."""
+REVIEW_RETRY_SECONDS: Final = 10.0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -173,13 +175,14 @@ class _Operator:
 
     async def _review(self, client: Client, store: Store, lease: LeaderElection, key: Key) -> None:
         await lease.held.wait()
-        definition = store.definition(key.namespace, key.name)
-        if definition is None:
-            return
-        try:
-            await readiness.review(client, definition)
-        except (PodrelayError, OSError, TimeoutError) as error:
-            log.warning("definition not reviewed: %s", error, extra={"definition": str(key)})
+        while (definition := store.definition(key.namespace, key.name)) is not None:
+            try:
+                await readiness.review(client, definition)
+            except (PodrelayError, aiohttp.ClientError, TimeoutError) as error:
+                log.warning("definition not reviewed: %s", error, extra={"definition": str(key)})
+                await asyncio.sleep(REVIEW_RETRY_SECONDS)
+            else:
+                return
 
     def _export(self, store: Store, queue: WorkQueue[Key], lease: LeaderElection) -> None:
         metrics.QUEUE_DEPTH.set_function(lambda: len(queue))

@@ -32,6 +32,8 @@ def build(run: TaskRun, definition: TaskDefinition, target: Target) -> dict[str,
         TemplateError: the template has no container that could do the work, or asks for what the relay cannot allow.
     """
     template = definition.spec.template
+    if definition.spec.reporting != "API":
+        raise TemplateError("this version cannot run tasks with reporting TerminationMessage; set spec.reporting to API")
     spec = copy.deepcopy(template.get("spec"))
     if not isinstance(spec, dict):
         raise TemplateError("spec.template.spec is missing; it must be the spec of a pod")

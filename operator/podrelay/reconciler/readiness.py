@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from podrelay.api import limits, names
@@ -28,7 +27,11 @@ PERMISSIONS: Final = (
 async def review(
     client: Client, definition: TaskDefinition, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> None:
-    """Write the condition Ready of `definition`, if it has changed."""
+    """Write the condition Ready of `definition`, if it has changed.
+
+    Raises:
+        ApiError, aiohttp.ClientError, TimeoutError: it could not be found out; try again later.
+    """
     status, reason, message = await _verdict(client, definition)
     before = next((c for c in definition.status.conditions if c.type == "Ready"), None)
     generation = definition.metadata.generation
@@ -57,8 +60,6 @@ async def review(
 
 
 async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str, str]:
-    if definition.spec.reporting != "API":
-        return "False", "ReportingNotSupported", "this version runs tasks with reporting API only"
     try:
         manifest = pods.build(_example_run(definition), definition, _EXAMPLE_TARGET)
         # The owner of the example does not exist, and its name must not be taken.
@@ -69,10 +70,8 @@ async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str
         return "False", error.reason, str(error)
     except ApiError as error:
         if error.is_transient:
-            return "Unknown", "ReviewFailed", limits.cut(error.message, limits.MESSAGE_LENGTH)
+            raise
         return "False", "PodRejected", limits.cut(error.message, limits.MESSAGE_LENGTH)
-    except (aiohttp.ClientError, TimeoutError) as error:
-        return "Unknown", "ReviewFailed", str(error) or type(error).__name__
     return "True", "PodAccepted", "a pod made from the template passes the API server's checks"
 
 

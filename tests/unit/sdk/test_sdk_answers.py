@@ -36,7 +36,9 @@ def response() -> Response:
 def test_done_takes_nothing_an_output_a_message_or_both(
     response: Response, arguments: tuple[Any, ...], expected: Done
 ) -> None:
-    assert response.done(*arguments) == expected
+    answer = response.done(*arguments)
+
+    assert (type(answer), answer) == (Done, expected)
 
 
 @pytest.mark.parametrize("arguments", [(5,), ([1],), ("imported", [1])])
@@ -57,7 +59,9 @@ def test_continue_without_a_second_to_wait_does_not_wait(response: Response, sec
 def test_continue_waits_seconds_but_never_longer_than_355_days(
     response: Response, seconds: float, expected: float
 ) -> None:
-    assert response.continue_(seconds=seconds) == Continue({}, expected)
+    answer = response.continue_(seconds=seconds)
+
+    assert (type(answer), answer) == (Continue, Continue({}, expected))
 
 
 @pytest.mark.parametrize("zone", [UTC, None])
@@ -123,7 +127,9 @@ class DataError(Exception):
 def test_error_takes_a_message_a_dict_or_an_exception_with_its_json_attributes(
     response: Response, error: Any, expected: Failed
 ) -> None:
-    assert response.error(error) == expected
+    answer = response.error(error)
+
+    assert (type(answer), answer) == (Failed, expected)
 
 
 def test_the_stack_of_an_exception_is_never_in_the_answer(response: Response) -> None:
@@ -137,4 +143,6 @@ def test_the_stack_of_an_exception_is_never_in_the_answer(response: Response) ->
 
 @pytest.mark.parametrize("message", [None, "cleaned up"])
 def test_aborted_takes_a_message_or_nothing(response: Response, message: str | None) -> None:
-    assert response.aborted(message) == Aborted(message)
+    answer = response.aborted(message)
+
+    assert (type(answer), answer) == (Aborted, Aborted(message))
