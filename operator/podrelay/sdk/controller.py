@@ -267,7 +267,7 @@ class Controller:
         It costs nothing to call it often: at most one write every two seconds comes of it.
         """
         count = _number(done) if total is None else f"{_number(done)}/{_number(total)}"
-        percent = None if not total else max(0.0, min(100.0, 100.0 * float(done) / float(total)))
+        percent = None if not total else max(0.0, min(100.0, round(100.0 * float(done) / float(total), 1)))
         self._session.report(percent, f"{count} {message}" if message else count)
 
 
