@@ -33,7 +33,7 @@ def build(run: TaskRun, definition: TaskDefinition, target: Target) -> dict[str,
     """
     template = definition.spec.template
     if definition.spec.reporting != "API":
-        raise TemplateError("this version cannot run tasks with reporting TerminationMessage; set spec.reporting to API")
+        raise TemplateError("this version runs no tasks with reporting TerminationMessage; set spec.reporting to API")
     spec = copy.deepcopy(template.get("spec"))
     if not isinstance(spec, dict):
         raise TemplateError("spec.template.spec is missing; it must be the spec of a pod")
