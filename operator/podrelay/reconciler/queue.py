@@ -26,7 +26,7 @@ class WorkQueue(Generic[K]):
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
         self._heap: list[tuple[float, int, K]] = []
-        self._due: dict[K, float] = {}
+        self._due: dict[K, tuple[float, int]] = {}
         self._sequence = 0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -45,14 +45,14 @@ class WorkQueue(Generic[K]):
     def add_after(self, key: K, seconds: float) -> None:
         """Add `key` later. The earliest of several wishes counts; a key is looked at once for all of them."""
         due = self._loop.time() + max(0.0, seconds)
-        if key in self._due and self._due[key] <= due:
+        if key in self._due and self._due[key][0] <= due:
             return
-        self._due[key] = due
         self._sequence += 1
+        self._due[key] = (due, self._sequence)
         heapq.heappush(self._heap, (due, self._sequence, key))
         if len(self._heap) > 2 * len(self._due) + 64:
             # Wishes that were overtaken stay in the heap; a run that is planned often would fill it for months.
-            self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[0]]
+            self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[:2]]
             heapq.heapify(self._heap)
         self._arm()
 
@@ -96,8 +96,8 @@ class WorkQueue(Generic[K]):
         self._timer = None
         now = self._loop.time()
         while self._heap and self._heap[0][0] <= now:
-            due, _, key = heapq.heappop(self._heap)
-            if self._due.get(key) == due:
+            due, sequence, key = heapq.heappop(self._heap)
+            if self._due.get(key) == (due, sequence):
                 del self._due[key]
                 self.add(key)
         self._arm()
