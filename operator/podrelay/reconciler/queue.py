@@ -25,6 +25,7 @@ class WorkQueue(Generic[K]):
         self._working: set[K] = set()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
+        self._not_before: dict[K, float] = {}
         self._heap: list[tuple[float, int, K]] = []
         self._due: dict[K, tuple[float, int]] = {}
         self._sequence = 0
@@ -38,6 +39,8 @@ class WorkQueue(Generic[K]):
         """Let a worker look at `key` as soon as one is free."""
         if key in self._working:
             self._again.add(key)
+        elif self._not_before.get(key, 0.0) > self._loop.time():
+            self.add_after(key, self._not_before[key] - self._loop.time())
         elif key not in self._queued:
             self._queued.add(key)
             self._ready.put_nowait(key)
@@ -57,17 +60,23 @@ class WorkQueue(Generic[K]):
         self._arm()
 
     def retry(self, key: K, at_least_seconds: float = 0.0) -> float:
-        """Add `key` after a failure, later with each one; return the delay in seconds."""
+        """Add `key` after a failure, later with each one; return the delay in seconds.
+
+        Nothing brings the key back before `at_least_seconds`: that is what the API server has asked for.
+        """
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         shortest, longest = BACKOFF_SECONDS
         delay: float = min(longest, shortest * 2.0 ** min(failures, 20)) * random.uniform(0.75, 1.0)  # noqa: S311 - jitter
         delay = max(delay, at_least_seconds)
+        if at_least_seconds > 0:
+            self._not_before[key] = self._loop.time() + at_least_seconds
         self.add_after(key, delay)
         return delay
 
     def succeeded(self, key: K) -> None:
         """Forget the failures of `key`."""
         self._failures.pop(key, None)
+        self._not_before.pop(key, None)
 
     async def get(self) -> K:
         """Wait for a key and take it; `done()` gives it back."""

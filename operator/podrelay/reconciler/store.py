@@ -69,7 +69,8 @@ class Collection(Generic[T]):
         if key is None or obj.metadata.uid in self._deleted:
             return
         known = self._groups[key].get(obj.metadata.name)
-        if known is not None and known.metadata.uid == obj.metadata.uid and _version(known) >= _version(obj):
+        # Versions are comparable across objects, so this also keeps a late event of a predecessor of the same name out.
+        if known is not None and _version(known) >= _version(obj):
             return
         if known is not None and known.metadata.uid != obj.metadata.uid:
             self._forget(key, known)

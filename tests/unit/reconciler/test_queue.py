@@ -82,6 +82,21 @@ def test_failures_wait_longer_each_time_up_to_a_minute() -> None:
     in_virtual_time(scenario())
 
 
+def test_a_key_does_not_come_back_before_the_api_server_wants_it_to() -> None:
+    async def scenario() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        queue.add("a")
+        await queue.get()
+        queue.retry("a", at_least_seconds=7)
+        queue.done("a")
+        queue.add("a")  # an event
+        assert len(queue) == 0
+        assert await queue.get() == "a"
+        assert asyncio.get_running_loop().time() == 7
+
+    in_virtual_time(scenario())
+
+
 def test_wishes_that_were_overtaken_do_not_fill_the_memory() -> None:
     async def scenario() -> None:
         queue: WorkQueue[str] = WorkQueue()

@@ -86,6 +86,16 @@ def test_another_pod_of_the_same_name_takes_its_place() -> None:
     assert pods_of(made) == {"second": "9"}
 
 
+def test_a_late_event_of_a_predecessor_does_not_push_out_its_successor() -> None:
+    made, _ = store()
+    made.pods.apply(version(9, uid="second"))
+
+    made.pods.apply(version(5, uid="first"))
+    made.pods.remove(version(6, uid="first"))
+
+    assert pods_of(made) == {"second": "9"}
+
+
 def test_gone_pods_are_remembered_as_they_were_last_seen() -> None:
     made, _ = store()
     made.pods.apply(version(5))
