@@ -1,6 +1,7 @@
 """What must hold when the operator dies, lags, or works twice: each iteration once, no second pod."""
 
 import json
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,39 @@ def test_a_standby_takes_over_when_the_leader_dies(idle_relay: Relay, tmp_path: 
         check_ended_as_if_nothing_had_happened(relay)
 
         assert "leading" in standby.text
+
+
+def test_a_leader_that_was_stopped_for_a_while_does_no_harm_when_it_returns(idle_relay: Relay, tmp_path: Path) -> None:
+    relay = idle_relay
+    relay.define("Chain", podCleanup="Never")
+    leader = OperatorProcess(relay.kubectl, tmp_path / "leader")
+    leader.start()
+    eventually("the first one leads", lambda: "leading" in leader.text)
+    with OperatorProcess(relay.kubectl, tmp_path / "standby") as standby:
+        relay.run("run", "chain", input={"length": 5, "seconds": 1})
+        relay.until("run", "it is on its way", phase="Running")
+
+        leader.process.send_signal(signal.SIGSTOP)
+        eventually("the standby leads", lambda: "leading" in standby.text)
+        leader.process.send_signal(signal.SIGCONT)
+        status = relay.finished("run", 60)
+
+        assert leader.process.wait(timeout=30) == 1, "it ends, to be started anew"
+        assert (status["phase"], status["iterations"]) == ("Succeeded", 5)
+        assert relay.calls("run") == [(number, 1) for number in range(1, 6)]
+        assert len(relay.pods("run")) == 5
+
+
+def test_a_clean_stop_gives_the_lease_back(idle_relay: Relay, tmp_path: Path) -> None:
+    leader = OperatorProcess(idle_relay.kubectl, tmp_path / "leader")
+    leader.start()
+    eventually("the first one leads", lambda: "leading" in leader.text)
+
+    leader.stop()
+
+    lease = idle_relay.kubectl.get("lease", "podrelay-operator")
+    assert lease["spec"].get("holderIdentity", "") == ""
+    assert leader.process.returncode == 0
 
 
 def test_two_operators_at_once_make_no_second_pod(idle_relay: Relay, tmp_path: Path) -> None:
