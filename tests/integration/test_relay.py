@@ -328,3 +328,15 @@ def test_a_definition_says_whether_pods_can_be_made_from_it(relay: Relay) -> Non
     relay.define("Sleep")
     relay.abort("refused")
     assert relay.finished("refused")["phase"] == "Aborted"
+
+
+def test_a_definition_that_is_mended_is_reviewed_again(relay: Relay) -> None:
+    broken = {"spec": {"containers": [{"name": "task", "image": "x", "env": [{"name": "1=", "value": "x"}]}]}}
+    relay.define("Hungry", template={"spec": {"containers": []}})
+    relay.kubectl.do("wait", "--for=condition=Ready=False", f"{TASK_DEFINITIONS}/hungry", "--timeout=15s")
+    relay.define("Hungry", template=broken)
+    relay.define("Hungry")
+
+    relay.kubectl.do("wait", "--for=condition=Ready=True", f"{TASK_DEFINITIONS}/hungry", "--timeout=15s")
+    status = relay.kubectl.get(TASK_DEFINITIONS, "hungry")
+    assert status["status"]["observedGeneration"] == status["metadata"]["generation"]

@@ -14,10 +14,12 @@ from typing import Any, Final, cast
 
 import aiohttp
 import kopf
+import msgspec
 
 from podrelay.api import names
 from podrelay.kube.config import Connection
 from podrelay.reconciler.metrics import KOPF_RESTARTS
+from podrelay.reconciler.objects import TaskDefinition
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.store import Key
 
@@ -68,7 +70,8 @@ class KopfShell:
         connection: the API server.
         namespaces: which to watch; empty for all.
         run_seen: called, from kopf's thread, with the key of each TaskRun that kopf sees.
-        definition_seen: the same for TaskDefinitions.
+        definition_seen: called with each TaskDefinition as it is now.
+        definition_gone: called with the key of each TaskDefinition that was deleted.
     """
 
     def __init__(
@@ -76,12 +79,14 @@ class KopfShell:
         connection: Connection,
         namespaces: tuple[str, ...],
         run_seen: Callable[[Key], None],
-        definition_seen: Callable[[Key], None],
+        definition_seen: Callable[[TaskDefinition], None],
+        definition_gone: Callable[[Key], None],
     ) -> None:
         self._connection = connection
         self._namespaces = namespaces
         self._run_seen = run_seen
         self._definition_seen = definition_seen
+        self._definition_gone = definition_gone
         self._stopping = threading.Event()
 
     async def run(self) -> None:
@@ -146,8 +151,12 @@ class KopfShell:
             self._run_seen(Key(namespace or "", name))
 
         @kopf.on.event(names.GROUP, names.VERSION, names.TASK_DEFINITIONS, registry=registry)
-        async def definition_seen(*, namespace: str | None, name: str, **_: Any) -> None:
-            self._definition_seen(Key(namespace or "", name))
+        async def definition_seen(*, event: kopf.RawEvent, **_: Any) -> None:
+            definition = msgspec.convert(event["object"], TaskDefinition)
+            if event["type"] == "DELETED":
+                self._definition_gone(Key(definition.metadata.namespace, definition.metadata.name))
+            else:
+                self._definition_seen(definition)
 
         return registry
 

@@ -15,29 +15,28 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
-import aiohttp
 import uvloop
 
 from podrelay.api.errors import PodrelayError
 from podrelay.kube import config
-from podrelay.kube.client import PODS, Client
+from podrelay.kube.client import PODS, Client, Resource
 from podrelay.kube.reflector import Reflector
-from podrelay.reconciler import health, logs, metrics, readiness
+from podrelay.reconciler import health, logs, metrics
 from podrelay.reconciler.app import KopfShell
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.loop import ReconcileLoop
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.queue import WorkQueue
+from podrelay.reconciler.readiness import Reviewer
 from podrelay.reconciler.resources import POD_SELECTOR, TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
-from podrelay.reconciler.store import Key, Store
+from podrelay.reconciler.store import Collection, Key, Store
 from podrelay.reconciler.view import Settings
 
 log = logging.getLogger(__name__)
 
 ENV_DIE_BEFORE_WRITE: Final = "PODRELAY_TEST_DIE_BEFORE_WRITE"
 """For tests of crashes: the number of the write that the operator does not live to see."""
-REVIEW_RETRY_SECONDS: Final = 10.0
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -70,7 +69,6 @@ class _Operator:
         self._arguments = arguments
         self._connection = config.load(arguments.kubeconfig, arguments.context)
         self._namespaces = tuple(arguments.namespace)
-        self._reviews: set[Key] = set()
 
     async def run(self) -> int:
         stop = asyncio.Event()
@@ -110,12 +108,14 @@ class _Operator:
         )
         die_before = os.environ.get(ENV_DIE_BEFORE_WRITE)
         executor = Executor(client, store, lease, die_before_write=int(die_before) if die_before else None)
+        reviewer = Reviewer(client)
         reflection = self._reflection(client, store)
         kopf_shell = KopfShell(
             self._connection,
             self._namespaces,
             run_seen=lambda key: _call_soon(loop, queue.add, key),
-            definition_seen=lambda key: _call_soon(loop, self._review_soon, client, store, lease, key),
+            definition_seen=lambda definition: _call_soon(loop, reviewer.see, definition),
+            definition_gone=lambda key: _call_soon(loop, reviewer.forget, key),
         )
         runner, address = await health.serve(arguments.listen, lambda: reflection.is_synced)
         self._export(store, queue, lease)
@@ -133,7 +133,7 @@ class _Operator:
                 [
                     *(reflector.run() for reflector in reflection.reflectors),
                     lease.run(),
-                    self._work(store, executor, queue, lease, reflection),
+                    self._work(ReconcileLoop(store, executor, queue), reviewer, store, lease, reflection),
                     kopf_shell.run(),
                 ],
             )
@@ -145,18 +145,30 @@ class _Operator:
         reflectors: list[Reflector[Any]] = []
         for namespace in self._namespaces or (None,):
             reflectors += (
-                Reflector(client, TASK_DEFINITIONS, TaskDefinition, store.definitions, namespace=namespace),
-                Reflector(client, TASK_RUNS, TaskRun, store.runs, namespace=namespace),
-                Reflector(client, TASK_ITERATIONS, Record, store.records, namespace=namespace),
-                Reflector(client, PODS, Pod, store.pods, namespace=namespace, selector=POD_SELECTOR),
+                self._reflector(client, TASK_DEFINITIONS, TaskDefinition, store.definitions, namespace),
+                self._reflector(client, TASK_RUNS, TaskRun, store.runs, namespace),
+                self._reflector(client, TASK_ITERATIONS, Record, store.records, namespace),
+                self._reflector(client, PODS, Pod, store.pods, namespace, POD_SELECTOR),
             )
         return _Reflection(tuple(reflectors))
 
+    @staticmethod
+    def _reflector(
+        client: Client,
+        resource: Resource,
+        kind: type[Any],
+        collection: Collection[Any],
+        namespace: str | None,
+        selector: str | None = None,
+    ) -> Reflector[Any]:
+        sink = collection if namespace is None else collection.part(namespace)
+        return Reflector(client, resource, kind, sink, namespace=namespace, selector=selector)
+
     async def _work(
         self,
+        loop: ReconcileLoop,
+        reviewer: Reviewer,
         store: Store,
-        executor: Executor,
-        queue: WorkQueue[Key],
         lease: LeaderElection,
         reflection: _Reflection,
     ) -> None:
@@ -164,25 +176,9 @@ class _Operator:
         await reflection.wait_synced()
         log.info("caches filled", extra={"runs": len(store.runs), "pods": len(store.pods)})
         await lease.held.wait()
-        await ReconcileLoop(store, executor, queue).run()
-
-    def _review_soon(self, client: Client, store: Store, lease: LeaderElection, key: Key) -> None:
-        if key in self._reviews:
-            return
-        self._reviews.add(key)
-        task = asyncio.create_task(self._review(client, store, lease, key))
-        task.add_done_callback(lambda _: self._reviews.discard(key))
-
-    async def _review(self, client: Client, store: Store, lease: LeaderElection, key: Key) -> None:
-        await lease.held.wait()
-        while (definition := store.definition(key.namespace, key.name)) is not None:
-            try:
-                await readiness.review(client, definition)
-            except (PodrelayError, aiohttp.ClientError, TimeoutError) as error:
-                log.warning("definition not reviewed: %s", error, extra={"definition": str(key)})
-                await asyncio.sleep(REVIEW_RETRY_SECONDS)
-            else:
-                return
+        async with asyncio.TaskGroup() as group:
+            group.create_task(loop.run())
+            group.create_task(reviewer.run())
 
     def _export(self, store: Store, queue: WorkQueue[Key], lease: LeaderElection) -> None:
         metrics.QUEUE_DEPTH.set_function(lambda: len(queue))

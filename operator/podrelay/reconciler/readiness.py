@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+import aiohttp
 import msgspec
 
 from podrelay.api import limits, names
@@ -13,7 +14,9 @@ from podrelay.kube.errors import ApiError, NotFoundError
 from podrelay.reconciler import pods
 from podrelay.reconciler.objects import Condition, Metadata, TaskDefinition, TaskRun, TaskRunSpec
 from podrelay.reconciler.permissions import Permission
+from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.resources import TASK_DEFINITIONS
+from podrelay.reconciler.store import Key
 from podrelay.reconciler.view import Target
 
 log = logging.getLogger(__name__)
@@ -22,6 +25,48 @@ PERMISSIONS: Final = (
     Permission(names.GROUP, (f"{names.TASK_DEFINITIONS}/status",), ("patch",)),
     Permission("", ("pods",), ("create",)),
 )
+
+
+class Reviewer:
+    """Reviews definitions as they are seen, one after the other, the newest state of each.
+
+    Args:
+        client: the API server.
+    """
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._newest: dict[Key, TaskDefinition] = {}
+        self._queue: WorkQueue[Key] = WorkQueue()
+
+    def see(self, definition: TaskDefinition) -> None:
+        """Take a definition that was added or changed."""
+        key = Key(definition.metadata.namespace, definition.metadata.name)
+        self._newest[key] = definition
+        self._queue.add(key)
+
+    def forget(self, key: Key) -> None:
+        """Take note that a definition is no more."""
+        self._newest.pop(key, None)
+
+    async def run(self) -> None:
+        """Review until cancelled."""
+        while True:
+            key = await self._queue.get()
+            try:
+                if (definition := self._newest.get(key)) is not None:
+                    await review(self._client, definition)
+            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+                delay = self._queue.retry(key)
+                log.warning(
+                    "definition not reviewed: %s",
+                    str(error) or type(error).__name__,
+                    extra={"definition": str(key), "retry_seconds": round(delay, 1)},
+                )
+            else:
+                self._queue.succeeded(key)
+            finally:
+                self._queue.done(key)
 
 
 async def review(

@@ -99,11 +99,17 @@ class Collection(Generic[T]):
             self._forget(key, known)
             self._changed(key)
 
-    def replace(self, objects: list[T], resource_version: str) -> None:
-        """Take the whole collection as of `resource_version`; what is not in it has gone."""
+    def part(self, namespace: str) -> "NamespacePart[T]":
+        """Return the sink for a reflector of one namespace only."""
+        return NamespacePart(self, namespace)
+
+    def replace(self, objects: list[T], resource_version: str, namespace: str | None = None) -> None:
+        """Take all objects (of one namespace) as of `resource_version`; what is not among them has gone."""
         present = {obj.metadata.uid for obj in objects}
         listed = int(resource_version)
         for key, group in list(self._groups.items()):
+            if namespace is not None and key.namespace != namespace:
+                continue
             for obj in list(group.values()):
                 if obj.metadata.uid not in present and _version(obj) <= listed:
                     self._forget(key, obj)
@@ -120,6 +126,26 @@ class Collection(Generic[T]):
         if len(self._deleted) > _REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
         self._removed(key, obj, is_last_state)
+
+
+class NamespacePart(Generic[T]):
+    """The part of a collection that is in one namespace; a list of it says nothing about the others."""
+
+    def __init__(self, whole: Collection[T], namespace: str) -> None:
+        self._whole: Collection[T] = whole
+        self._namespace = namespace
+
+    def replace(self, objects: list[T], resource_version: str) -> None:
+        """Take all objects of the namespace."""
+        self._whole.replace(objects, resource_version, self._namespace)
+
+    def apply(self, obj: T) -> None:
+        """Take one object."""
+        self._whole.apply(obj)
+
+    def remove(self, obj: T) -> None:
+        """Take the last state of an object that has gone."""
+        self._whole.remove(obj)
 
 
 def _version(obj: Any) -> int:

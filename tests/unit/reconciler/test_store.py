@@ -76,6 +76,17 @@ def test_a_relist_reports_what_vanished_but_not_what_came_after_it() -> None:
     assert marked == [KEY]
 
 
+def test_a_list_of_one_namespace_says_nothing_about_another() -> None:
+    made, _ = store()
+    made.pods.apply(version(5))
+
+    made.pods.part("elsewhere").replace([], "10")
+    assert pods_of(made) == {"uid-of-run-i1": "5"}
+
+    made.pods.part("shop").replace([], "10")
+    assert pods_of(made) == {}
+
+
 def test_another_pod_of_the_same_name_takes_its_place() -> None:
     made, _ = store()
     made.pods.apply(version(5, uid="first"))
