@@ -1,23 +1,43 @@
-# Two images: `podrelay` (operator, and every other part of the `podrelay` command) and `podrelay-task` (what tasks are
-# built on: SDK and runner). `python -m images build` prepares the folders that are copied here, so that the build itself
-# needs neither a network nor pip in the base image.
+# Two images, two targets:
+#   operator   `podrelay`: the operator, and every other part of the `podrelay` command
+#   task       `podrelay-task`: what images of tasks are built on, with the SDK, the runner and pydantic
 #
-#   BASE     any Debian-like image with python3 of the version that the folders were made for
-#   LIBRARY  folder with the dependencies;  OWN  folder with podrelay itself
+# `python -m images build` builds both. It first puts the folders below build/images/ together, so that the build needs
+# neither a network nor pip. By hand, after it: docker build --target task --build-arg BASE=python:3.13-slim .
+#
+# BASE is any image with Debian's or Docker's python3. The folders hold wheels for its version of Python.
 
 ARG BASE=python:3.13-slim
-FROM ${BASE}
-ARG LIBRARY
-ARG OWN
-ENV PYTHONPATH=/opt/podrelay/lib:/app \
+
+
+FROM ${BASE} AS python
+ENV PYTHONPATH=/app \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     LANG=C.UTF-8
-COPY images/scripts/ /usr/local/bin/
-COPY ${LIBRARY} /opt/podrelay/lib
-COPY ${OWN} /opt/podrelay/lib
-# Compiled once here: the root file system is read-only in the cluster, and every pod would compile anew.
-RUN chmod 755 /usr/local/bin/podrelay /usr/local/bin/podrelay-runner && python3 -m compileall -q -j 0 /opt/podrelay/lib
+# A .pth file, so that podrelay is found also where somebody sets PYTHONPATH.
+RUN ["python3", "-c", "import pathlib, site; folder = pathlib.Path(site.getsitepackages()[0]); \
+folder.mkdir(parents=True, exist_ok=True); (folder / 'podrelay.pth').write_text('/opt/podrelay/lib\\n')"]
 WORKDIR /app
+
+
+# Modules are compiled here: where the root file system is read-only, every pod would compile them anew.
+# unchecked-hash, so that it does not matter which times the files get on their way to a node.
+
+FROM python AS task
+COPY build/images/task/ /opt/podrelay/lib/
+RUN ["python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "/opt/podrelay/lib"]
+COPY build/images/podrelay/ /
+RUN ["python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "/opt/podrelay/lib/podrelay"]
+LABEL org.opencontainers.image.title="podrelay-task" org.opencontainers.image.licenses="Apache-2.0"
+USER 65532:65532
+
+
+FROM python AS operator
+COPY build/images/operator/ /opt/podrelay/lib/
+RUN ["python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "/opt/podrelay/lib"]
+COPY build/images/podrelay/ /
+RUN ["python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "/opt/podrelay/lib/podrelay"]
+LABEL org.opencontainers.image.title="podrelay" org.opencontainers.image.licenses="Apache-2.0"
 USER 65532:65532
 ENTRYPOINT ["podrelay"]

@@ -1,93 +1,85 @@
 """The demo's two runs: what is done with them, and whether all went as told."""
 
+import json
+import time
+from collections.abc import Iterator
 from typing import Any
 
-from rich.console import Console
-
 from cluster import ClusterError
-from demo.table import Board
-from demo.tools import RUNS, Programs
+from demo import words
+from demo.board import Board, Picture
+from demo.programs import RECORDS, RUNS, Object, Programs
 
-FINISHED = {"Succeeded", "Failed", "Aborted"}
-NAMES = ("wordcount", "tidy")
-HALF_WAY_PERCENT = 40
-"""Progress is shown every 15 seconds, so the first that is about half has to do."""
-ABORT_MESSAGE = "the demo has seen enough"
+COUNT, TIDY = "wordcount", "tidy"
+NAMES = (COUNT, TIDY)
+FOLDERS = ("examples/wordcount", "examples/abort")
+FINISHED = frozenset({"Succeeded", "Failed", "Aborted"})
+HALF_WAY_PERCENT = 50
+ABORT = {"spec": {"abort": {"message": "the demo has seen enough"}}}
+CLEAN = "nothing is left behind"
+"""What the aborted task says in its logs once it has cleaned up."""
+SECONDS = 240
+"""Usual are 30."""
 
 
 def forget_former_runs(programs: Programs) -> None:
-    """Remove what an earlier demo left, pods included."""
+    """Remove what an earlier demo left, pods and records included."""
     programs.kubectl("delete", RUNS, *NAMES, "--ignore-not-found", "--wait")
-    for name in NAMES:
-        programs.kubectl("wait", "--for=delete", "pod", "--selector", f"podrelay.dev/run={name}", "--timeout=90s")
+    of_them = f"podrelay.dev/run in ({','.join(NAMES)})"
+    programs.kubectl("wait", "--for=delete", f"pods,{RECORDS}", "--selector", of_them, "--timeout=90s")
 
 
-def apply(programs: Programs) -> None:
-    """Apply both examples, as the reader could."""
-    for folder in ("examples/wordcount", "examples/abort"):
+def apply(programs: Programs) -> Iterator[str]:
+    """Apply both examples, as the reader could; yield the commands."""
+    for folder in FOLDERS:
         programs.kubectl("apply", "--kustomize", folder)
+        yield f"kubectl apply -k {folder}"
 
 
-def follow(programs: Programs, console: Console) -> dict[str, dict[str, Any]]:
-    """Show both runs until they have ended; abort the one that is there to be aborted. Return them."""
-    runs: dict[str, dict[str, Any]] = {}
-    aborted = False
-    with programs.watch_runs() as changes, Board(console) as board:
-        for run in changes:
-            if run["metadata"]["name"] in NAMES:
-                runs[run["metadata"]["name"]] = run
-            board.show(runs)
-            if not aborted and _is_half_way(runs.get("tidy")):
-                patch = f'{{"spec":{{"abort":{{"message":"{ABORT_MESSAGE}"}}}}}}'
-                programs.kubectl("patch", RUNS, "tidy", "--type=merge", f"--patch={patch}")
-                aborted = True
-            if all(_phase(runs.get(name)) in FINISHED for name in NAMES):
-                return runs
-    raise ClusterError("the watch of the runs ended before they did")
+def follow(programs: Programs, board: Board) -> dict[str, Object]:
+    """Show both runs until they have ended, and abort the one that is there to be aborted; return them."""
+    picture = Picture(NAMES)
+    deadline = time.monotonic() + SECONDS
+    is_aborted = False
+    with programs.watch(RUNS, RECORDS) as changes:
+        while not all(picture.phase(name) in FINISHED for name in NAMES):
+            picture.take(changes.next(deadline))
+            board.show(picture.rows())
+            if not is_aborted and picture.progress(TIDY).get("percent", 0) >= HALF_WAY_PERCENT:
+                board.say(words.command(f"kubectl patch trun {TIDY} --type merge -p '{_patch()}'"))
+                programs.kubectl("patch", RUNS, TIDY, "--type=merge", f"--patch={_patch()}")
+                is_aborted = True
+    return picture.runs
 
 
-def check(programs: Programs, runs: dict[str, dict[str, Any]]) -> str:
-    """Return the aborted task's own words from its logs, if both runs ended as they should.
+def check(programs: Programs, runs: dict[str, Object]) -> str:
+    """Return the aborted task's last words, from the logs of its pod, if both runs ended as they should.
 
     Raises:
         ClusterError: one did not.
     """
-    count, tidy = runs["wordcount"]["status"], runs["tidy"]["status"]
+    count, tidy = runs[COUNT]["status"], runs[TIDY]["status"]
+    output = count.get("output", {})
     _expect(count["phase"] == "Succeeded", "wordcount should have Succeeded", count)
     _expect(count["iterations"] >= 3, "wordcount should have gone through several pods", count)
-    _expect(count["output"]["files"] > 100 and len(count["output"]["top"]) == 10, "wordcount counted too little", count)
+    _expect(output.get("files", 0) > 100 and output.get("words", 0) > 10_000, "wordcount counted too little", count)
+    _expect(len(output.get("top", ())) == 10, "wordcount should tell the ten most frequent words", count)
     _expect(tidy["phase"] == "Aborted", "tidy should be Aborted", tidy)
     logs = programs.kubectl("logs", tidy["current"]["podName"])
-    words = [line for line in logs.splitlines() if "nothing is left behind" in line]
-    _expect(bool(words), f"the logs of tidy should tell of its clean-up, but are:\n{logs}", tidy)
-    return words[0]
+    last_words = [line for line in logs.splitlines() if CLEAN in line]
+    _expect(bool(last_words), f"the logs of tidy should tell of its clean-up, but are:\n{logs}", tidy)
+    return last_words[-1]
 
 
-def diagnosis(programs: Programs) -> str:
-    """Return what helps to find out why the demo failed."""
-    parts = []
-    for command in (
-        ("get", RUNS, "--output=wide"),
-        ("get", "pods", "--output=wide"),
-        ("describe", "pods"),
-        ("--namespace=podrelay-system", "logs", "deployment/podrelay-operator", "--tail=40"),
-    ):
-        try:
-            parts.append(f"$ kubectl {' '.join(command)}\n{programs.kubectl(*command)}")
-        except ClusterError as error:
-            parts.append(str(error))
-    return "\n".join(parts)
+def relay(programs: Programs) -> str:
+    """Return the records of wordcount's pods, as kubectl shows them."""
+    return programs.kubectl("get", RECORDS, f"--selector=podrelay.dev/run={COUNT}", "--sort-by=.startedAt")
 
 
-def _phase(run: dict[str, Any] | None) -> str:
-    return str((run or {}).get("status", {}).get("phase", ""))
-
-
-def _is_half_way(run: dict[str, Any] | None) -> bool:
-    percent = (run or {}).get("status", {}).get("progress", {}).get("percent", 0)
-    return bool(percent >= HALF_WAY_PERCENT)
+def _patch() -> str:
+    return json.dumps(ABORT, separators=(",", ":"))
 
 
 def _expect(holds: bool, what: str, status: dict[str, Any]) -> None:
     if not holds:
-        raise ClusterError(f"{what}. Its status is: {status}")
+        raise ClusterError(f"{what}. Its status is:\n{json.dumps(status, indent=2)}")

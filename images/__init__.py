@@ -1,5 +1,11 @@
-"""Builds the container images for the local clusters: `python -m images build`.
+"""The container images of this checkout: `python -m images build`.
 
-`podrelay` runs the operator, `podrelay-task` is what images of tasks are built on, `podrelay-examples` is one. Nothing
-is built whose inputs have not changed: each image carries their hash as a label.
+| name | image | what it is |
+|---|---|---|
+| operator | podrelay:dev | the operator, and every other part of the `podrelay` command |
+| task | podrelay-task:dev | what images of tasks are built on: SDK, runner, pydantic |
+| examples | podrelay-examples:dev | the tasks of `examples/`, on top of podrelay-task |
+
+`base` finds or makes the image below them, `parts` puts the folders together that the Dockerfile copies, and `build`
+has Docker build whatever has changed since.
 """

@@ -1,28 +1,56 @@
-"""`python -m images build [IMAGE...]`: builds what has changed and loads it into the nodes of the kind cluster."""
+"""`python -m images build [operator] [task] [examples]`: build what has changed, load it into the kind cluster."""
 
 import argparse
 import sys
+from collections.abc import Sequence
 
-from cluster import ClusterError, load
-from images.build import EXAMPLES, OPERATOR, TASK, build
+from cluster import ClusterError, find, load
+from cluster.steps import say
+from images.build import IMAGES, LOADED, build
+
+EPILOG = """
+examples:
+  python -m images build              all three
+  python -m images build operator     only the operator's, for example after a change of its code
+"""
 
 
-def main() -> int:
-    """Run the command; return its exit code."""
-    parser = argparse.ArgumentParser(prog="python -m images", description=__doc__)
-    parser.add_argument("action", choices=["build"])
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help=f"of {OPERATOR}, {TASK}, {EXAMPLES}; default: all")
-    arguments = parser.parse_args()
-    wanted = tuple(arguments.images) or (OPERATOR, TASK, EXAMPLES)
-    if unknown := set(wanted) - {OPERATOR, TASK, EXAMPLES}:
-        parser.error(f"unknown image: {', '.join(unknown)}")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code is 0, 1 for a failure and 2 for a wrong command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m images",
+        description="Builds the container images with Docker and loads them into the kind cluster, if that is up.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=("build",))
+    parser.add_argument("images", nargs="*", type=_name, metavar="IMAGE", help=f"default: {' '.join(IMAGES)}")
+    names = tuple(parser.parse_args(arguments).images) or tuple(IMAGES)
     try:
-        build(wanted)
-        load([image for image in wanted if image != TASK])
+        build(names)
+        _load([IMAGES[name] for name in names if name in LOADED])
     except ClusterError as error:
-        print(error, file=sys.stderr)
+        print(f"\nError: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. Running the same command again goes on.", file=sys.stderr)
+        return 130
     return 0
+
+
+def _name(text: str) -> str:
+    if text not in IMAGES:
+        raise argparse.ArgumentTypeError(f"there is no image {text}; there are: {', '.join(IMAGES)}")
+    return text
+
+
+def _load(tags: list[str]) -> None:
+    if not tags:
+        return
+    if find("kind") is None:
+        say("the kind cluster is not up, so nothing is loaded into it")
+        return
+    load(tags)
 
 
 if __name__ == "__main__":

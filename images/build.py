@@ -1,72 +1,116 @@
-"""Which images there are, and building them."""
+"""Which images there are, and building them with the Docker daemon of this checkout's kind cluster."""
 
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
 from cluster import ClusterError
 from cluster.docker import Docker, find
+from cluster.locks import lock
 from cluster.paths import here
-from cluster.steps import run, step
-from images import base, libraries
-from images.libraries import ROOT
+from cluster.steps import run, say, step
+from images import base, fingerprint, parts
+from images.parts import BUILD, ROOT
 
-HASH_LABEL = "dev.podrelay.inputs"
 OPERATOR, TASK, EXAMPLES = "podrelay:dev", "podrelay-task:dev", "podrelay-examples:dev"
-_LOG = ROOT / libraries.BUILD / "docker.log"
+IMAGES = {"task": TASK, "operator": OPERATOR, "examples": EXAMPLES}
+"""Name on the command line -> tag, in the order in which they are built."""
+LOADED = ("operator", "examples")
+"""The images that pods run; podrelay-task is only built upon."""
+INPUTS_LABEL = "dev.podrelay.inputs"
+_LOG = BUILD / "docker.log"
 
 
 @dataclass(frozen=True)
-class _Recipe:
-    dockerfile: str
-    arguments: dict[str, str]
+class Recipe:
+    """How Docker makes an image.
+
+    Attributes:
+        tag: its name.
+        folder: what is sent to Docker.
+        options: of `docker build`.
+        inputs: hash of everything that goes into it; an image that carries it is not built again.
+    """
+
+    tag: str
+    folder: Path
+    options: tuple[str, ...]
     inputs: str
-    """Hash of everything that goes into the image."""
 
 
-def build(wanted: tuple[str, ...] = (OPERATOR, TASK, EXAMPLES)) -> None:
-    """Build the images whose inputs have changed, with the Docker daemon of this checkout's kind cluster.
+def build(names: Sequence[str] = tuple(IMAGES)) -> None:
+    """Build the images whose inputs have changed; the name of an image stays the same.
 
     Raises:
         ClusterError: no daemon answers, or a build fails; the message holds the end of its log.
     """
     docker = find(here())
     if docker is None:
-        raise ClusterError("No Docker daemon answers.", "Start the cluster first: python -m cluster up kind")
-    for image in wanted:
-        _build(docker, image, _RECIPES[image](docker))
+        raise ClusterError("No Docker daemon answers.", "Bring up the cluster first: python -m cluster up kind")
+    with _alone():
+        changed = [recipe for recipe in _recipes(docker, with_what_they_stand_on(names)) if _build(docker, recipe)]
+        if changed:
+            # The images that had these names before.
+            docker.ask("image", "prune", "--force", f"--filter=label={INPUTS_LABEL}", timeout=60)
+        else:
+            say("the images are up to date")
 
 
-def _build(docker: Docker, image: str, recipe: _Recipe) -> None:
-    label = docker.ask("image", "inspect", "--format", f'{{{{index .Config.Labels "{HASH_LABEL}"}}}}', image)
+def with_what_they_stand_on(names: Iterable[str]) -> list[str]:
+    """Return the images to look after, in the order in which they are built."""
+    wanted = set(names) | ({"task"} if "examples" in names else set())
+    return [name for name in IMAGES if name in wanted]
+
+
+def _alone() -> AbstractContextManager[None]:
+    BUILD.mkdir(parents=True, exist_ok=True)
+    return lock(BUILD / "lock", "another build of images to end")
+
+
+def _recipes(docker: Docker, names: Iterable[str]) -> Iterator[Recipe]:
+    """Yield what is to be built, each when those before it are there."""
+    below = base.provide(docker)
+    python = _python_of(docker, below)
+    # All of them, whatever is asked for: the classic builder goes through every target before the wanted one.
+    stamps = {"task": parts.task(python), "operator": parts.operator(python), "podrelay": parts.podrelay()}
+    for name in names:
+        yield _examples(docker) if name == "examples" else _podrelay(docker, name, below, stamps)
+
+
+def _build(docker: Docker, recipe: Recipe) -> bool:
+    """Build an image if its inputs have changed; tell whether they have."""
+    label = docker.ask("image", "inspect", f'--format={{{{index .Config.Labels "{INPUTS_LABEL}"}}}}', recipe.tag)
     if label is not None and label.strip() == recipe.inputs:
-        return
-    arguments = [f"--build-arg={name}={value}" for name, value in recipe.arguments.items()]
+        return False
     # The classic builder is there in every Docker; BuildKit would have to be installed beside Debian's.
     env = docker.env | {"DOCKER_BUILDKIT": "0"}
-    command = [docker.program, "build", "--quiet", f"--tag={image}", f"--label={HASH_LABEL}={recipe.inputs}"]
-    with step(f"build image {image}", 10):
-        run([*command, *arguments, f"--file={recipe.dockerfile}", "."], _LOG, cwd=ROOT, env=env)
+    command = [docker.program, "build", "--quiet", f"--tag={recipe.tag}", f"--label={INPUTS_LABEL}={recipe.inputs}"]
+    with step(f"build image {recipe.tag}", 10):
+        run([*command, *recipe.options, "."], _LOG, cwd=recipe.folder, env=env)
+    return True
 
 
-def _podrelay(extra: str) -> Callable[[Docker], _Recipe]:
-    def recipe(docker: Docker) -> _Recipe:
-        image = base.provide(docker)
-        library, own = libraries.dependencies(extra, _python_of(docker, image)), libraries.own()
-        inputs = libraries.fingerprint(
-            _id_of(docker, image), library.name, own.name, ROOT / "Dockerfile", ROOT / "images" / "scripts"
-        )
-        return _Recipe("Dockerfile", {"BASE": image, "LIBRARY": str(library), "OWN": str(own)}, inputs)
-
-    return recipe
-
-
-def _examples(docker: Docker) -> _Recipe:
-    inputs = libraries.fingerprint(_id_of(docker, TASK), Path(ROOT / "examples"))
-    return _Recipe("examples/Dockerfile", {"BASE": TASK}, inputs)
+def _podrelay(docker: Docker, name: str, below: str, stamps: Mapping[str, str]) -> Recipe:
+    """The operator's image, or that of tasks: two targets of one Dockerfile."""
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    return Recipe(
+        tag=IMAGES[name],
+        folder=ROOT,
+        options=(f"--target={name}", f"--build-arg=BASE={below}"),
+        inputs=fingerprint.of(name, _id_of(docker, below), dockerfile, stamps[name], stamps["podrelay"]),
+    )
 
 
-_RECIPES = {OPERATOR: _podrelay("operator"), TASK: _podrelay(""), EXAMPLES: _examples}
+def _examples(docker: Docker) -> Recipe:
+    folder = ROOT / "examples"
+    files = [folder / "Dockerfile", *fingerprint.files_below(folder, "*.py")]
+    return Recipe(
+        tag=EXAMPLES,
+        folder=folder,
+        options=(f"--build-arg=BASE={TASK}",),
+        inputs=fingerprint.of(_id_of(docker, TASK), fingerprint.of_files(folder, files)),
+    )
 
 
 def _id_of(docker: Docker, image: str) -> str:
@@ -77,13 +121,12 @@ def _id_of(docker: Docker, image: str) -> str:
 
 
 def _python_of(docker: Docker, image: str) -> str:
-    """Return the version of an image's Python, such as 3.11; asked once for each image."""
-    known = ROOT / libraries.BUILD / f"python-of-{_id_of(docker, image).removeprefix('sha256:')[:16]}"
+    """Return the version of an image's Python, such as 3.13; asked once for each image."""
+    known = BUILD / f"python-of-{_id_of(docker, image).removeprefix('sha256:')[:16]}"
     if not known.exists():
         code = "import sys; print('%d.%d' % sys.version_info[:2])"
         version = docker.ask("run", "--rm", "--entrypoint=python3", image, "-c", code, timeout=60)
         if version is None:
             raise ClusterError(f"The image {image} has no python3 that runs.", "Remove it, then try again.")
-        known.parent.mkdir(parents=True, exist_ok=True)
         known.write_text(version.strip(), encoding="utf-8")
     return known.read_text(encoding="utf-8")

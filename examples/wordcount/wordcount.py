@@ -1,21 +1,33 @@
 """Counts the words of all source files of Python's standard library, a time slice in each pod.
 
-Each iteration works for `slice_seconds`, or on `slice_files` files, then hands its cursor and the counts so far to the
-next pod. The state must stay small (256 KiB, better below 10), and a language has many words: so only the `keep` most
-frequent counts are carried on. That makes rare words inexact, as in every sketch, and leaves the top ten exact as long
-as they stay among the kept ones.
+Each pod works for `slice_seconds`, then hands its place and the counts so far to the next one. What is handed over must
+stay small (256 KiB at most, better below 10), and a language has many words: so of the counts only the KEPT most
+frequent are carried on. That makes the counts of all words inexact that are not among the kept ones all the time.
 """
 
 import re
 import sysconfig
 import time
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from podrelay import Controller, TaskDefinition
+from pydantic import BaseModel, Field
 
-WORD = re.compile(r"[A-Za-z]{3,}")
+from podrelay import Answer, Controller, TaskDefinition
+
+WORD = re.compile(r"[a-z]{3,}")
+KEPT = 500
+
+
+class WordCountInput(BaseModel):
+    """What the user asks for, then what one pod hands to the next."""
+
+    slice_seconds: float = Field(default=3, gt=0, description="How long each pod works.")
+    pause_seconds: float = Field(default=0, ge=0, description="A rest after each file, to have something to watch.")
+    cursor: int = Field(default=0, ge=0, description="How many files are done.")
+    words: int = Field(default=0, ge=0, description="How many words they have.")
+    counts: dict[str, int] = Field(default={}, description="How often the most frequent words were found.")
 
 
 class WordCount(TaskDefinition):
@@ -26,41 +38,43 @@ class WordCount(TaskDefinition):
     max_iterations = 50
     iteration_timeout_seconds = 120
     abort_grace_period_seconds = 10
-    pod_cleanup = "Never"
+    pod_cleanup = "Never"  # so that every pod of the relay can be looked at
 
-    def run(self, input: dict[str, Any], controller: Controller) -> Any:
-        """Count until the slice is over; input holds cursor, words and counts of the slices before."""
+    def run(self, input: WordCountInput, controller: Controller) -> Answer:
+        """Count until the time slice is over, or until all files are done."""
         files = source_files()
-        counts, words, cursor = Counter(input.get("counts", {})), input.get("words", 0), input.get("cursor", 0)
-        ends_at = time.monotonic() + input.get("slice_seconds", 2)
-        last = min(len(files), cursor + input.get("slice_files", 1000))
-        while cursor < last:
-            found = count(files[cursor].read_text(encoding="utf-8", errors="replace"))
+        counts = Counter(input.counts)
+        ends_at = time.monotonic() + input.slice_seconds
+        while input.cursor < len(files):
+            found = words_of(files[input.cursor].read_text(encoding="utf-8", errors="replace"))
             counts.update(found)
-            words += found.total()
-            cursor += 1
-            controller.progress(cursor, len(files), "files")
+            input.words += found.total()
+            input.cursor += 1
+            controller.progress(input.cursor, len(files), "files")
+            time.sleep(input.pause_seconds)
             if controller.runtime.is_aborted():
-                return controller.response.aborted(f"stopped after {cursor} files")
+                return controller.response.aborted(f"stopped after {input.cursor} of {len(files)} files")
             if time.monotonic() >= ends_at or controller.runtime.is_close_to_timeout():
                 break
-        if cursor < len(files):
-            state = {"cursor": cursor, "words": words, "counts": kept(counts, input.get("keep", 1000))}
-            return controller.response.continue_(state)
-        output = {"files": len(files), "words": words, "top": counts.most_common(10)}
-        return controller.response.done(f"{words} words in {len(files)} files", output)
+        if input.cursor < len(files):
+            input.counts = most_frequent(counts, KEPT)
+            controller.logger.info(f"handing over after {input.cursor} of {len(files)} files")
+            return controller.response.continue_(input)
+        output = {"files": len(files), "words": input.words, "top": counts.most_common(10)}
+        return controller.response.done(f"{input.words} words in {len(files)} files", output)
 
 
 def source_files() -> list[Path]:
-    """Return all source files of the standard library, always in the same order."""
-    return sorted(Path(sysconfig.get_path("stdlib")).rglob("*.py"))
+    """Return the source files of the standard library, always in the same order."""
+    root = Path(sysconfig.get_path("stdlib"))
+    return sorted(path for path in root.rglob("*.py") if "site-packages" not in path.parts)
 
 
-def count(text: str) -> Counter[str]:
+def words_of(text: str) -> Counter[str]:
     """Return how often each word of at least three letters is in `text`, in lower case."""
-    return Counter(word.lower() for word in WORD.findall(text))
+    return Counter(WORD.findall(text.lower()))
 
 
-def kept(counts: Counter[str], most: int) -> dict[str, int]:
-    """Return the `most` frequent counts."""
-    return dict(counts.most_common(most))
+def most_frequent(counts: Mapping[str, int], number: int) -> dict[str, int]:
+    """Return the `number` largest counts, the largest first."""
+    return dict(Counter(counts).most_common(number))

@@ -40,6 +40,7 @@ def admin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl
         f"--kubeconfig={cluster.kubeconfig}",
         f"--namespace={RELEASE_NAMESPACE}",
         "--create-namespace",
+        "--reset-then-reuse-values",
         "--set=image.tag=dev",
         "--wait",
         "--timeout=120s",

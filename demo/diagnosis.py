@@ -1,0 +1,40 @@
+"""What helps to find out why the demo failed: objects, pods, and the operator's last words."""
+
+from cluster import ClusterError
+from demo.programs import NAMESPACE, RECORDS, RUNS, SYSTEM, Programs
+
+COMMANDS = (
+    ("get", RUNS, "--output=yaml"),
+    ("get", RECORDS),
+    ("get", "pods", "--output=wide"),
+    ("describe", "pods"),
+    ("get", "events", "--sort-by=.lastTimestamp"),
+    (f"--namespace={SYSTEM}", "get", "pods"),
+    (f"--namespace={SYSTEM}", "describe", "pods"),
+    (f"--namespace={SYSTEM}", "logs", "deployment/podrelay-operator", "--tail=40"),
+)
+LINES = 150
+"""Of each command at most so many, the last ones."""
+
+
+def diagnosis(programs: Programs) -> str:
+    """Return what kubectl has to say; a command that fails is shown with its error."""
+    return "\n".join(_section(programs, command) for command in COMMANDS)
+
+
+def _section(programs: Programs, command: tuple[str, ...]) -> str:
+    title = (
+        f"\n$ kubectl {'' if command[0].startswith('--namespace') else f'--namespace={NAMESPACE} '}{' '.join(command)}"
+    )
+    try:
+        said = programs.kubectl(*command)
+    except ClusterError as error:
+        said = error.message
+    return f"{title}\n{last_lines(said)}"
+
+
+def last_lines(text: str, number: int = LINES) -> str:
+    """Return the last lines of a text, and how many are left out."""
+    lines = text.rstrip().splitlines()
+    left_out = [f"... {len(lines) - number} lines before"] if len(lines) > number else []
+    return "\n".join(left_out + lines[-number:])

@@ -1,0 +1,80 @@
+"""What the demo says before and after."""
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from cluster.steps import duration
+from demo.programs import NAMESPACE, Object
+
+_PLAN = (
+    ("1  a Kubernetes cluster, with kind", "minutes the first time, later half a minute"),
+    ("2  images, built and loaded into it", "the operator, and two tasks"),
+    ("3  the operator, installed with helm", "it makes a pod for each iteration of a run"),
+    ("4  the run [bold]wordcount[/]", "each pod counts for a while, then hands over"),
+    ("5  the run [bold]tidy[/]", "aborted half-way, with time to clean up"),
+)
+_BAR = 30
+BEFORE_THE_RUNS = f"\nIn the namespace {NAMESPACE}, under restricted Pod Security:\n"
+
+
+def plan() -> RenderableType:
+    """What is about to happen, and what is to be seen of it."""
+    steps = Table(box=None, padding=(0, 1, 0, 0), show_header=False)
+    for what, why in _PLAN:
+        steps.add_row(what, f"[dim]{why}[/]")
+    title = "\n[bold]Podrelay runs long work on Kubernetes as a relay of pods.[/]\n"
+    return Group(Text.from_markup(title), steps, "")
+
+
+def command(text: str) -> str:
+    """Return a command that is being run, as the reader could run it, in rich's markup."""
+    return f"[bold]$ {escape(text)}[/]"
+
+
+def results(runs: dict[str, Object], relay: str, last_words: str) -> RenderableType:
+    """What came of the two runs."""
+    count, tidy = runs["wordcount"]["status"], runs["tidy"]["status"]
+    pod = tidy["current"]["podName"]
+    return Group(
+        Text.from_markup(
+            f"\n[bold green]wordcount[/] found {count['output']['words']} words in {count['output']['files']} files, "
+            f"in {count['iterations']} pods, one after the other:\n\n"
+            f"{command('kubectl get titer -l podrelay.dev/run=wordcount --sort-by=.startedAt')}\n{escape(relay)}\n"
+            "The ten most frequent words:\n"
+        ),
+        top(count["output"]["top"]),
+        Text.from_markup(
+            f"\n[bold yellow]tidy[/] was aborted: {escape(tidy['message'])}. "
+            "Its pod and its last words are still there:\n\n"
+            f"{command(f'kubectl logs {pod}')}\n{escape(last_words)}"
+        ),
+    )
+
+
+def top(counts: list[tuple[str, int]]) -> Table:
+    """The most frequent words, each with a bar."""
+    result = Table(box=None, padding=(0, 2, 0, 2), show_header=False)
+    result.add_column(justify="left")
+    result.add_column(justify="right")
+    for word, number in counts:
+        result.add_row(escape(word), str(number), f"[green]{'#' * round(_BAR * number / counts[0][1])}[/]")
+    return result
+
+
+def how_to_go_on(seconds: float) -> str:
+    """Commands for the reader, in rich's markup."""
+    return f"""
+[bold]All went as told, in {duration(seconds)}.[/] The cluster is left running. Go on by hand:
+
+  eval "$(python3 -m cluster env kind)"   [dim]# export KUBECONFIG; kubectl, helm in PATH[/]
+  kubectl config set-context --current --namespace={NAMESPACE}
+  kubectl get trun -o wide                [dim]# the runs[/]
+  kubectl get titer,pods                  [dim]# the records of their iterations, their pods[/]
+  kubectl describe trun wordcount
+  kubectl explain trun.spec.abort         [dim]# every field is explained[/]
+  kubectl delete trun wordcount           [dim]# takes its pods and records along[/]
+  kubectl apply -k examples/wordcount && kubectl get trun -w
+  make down                               [dim]# ends the cluster; nothing of it stays[/]
+"""

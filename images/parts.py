@@ -1,0 +1,113 @@
+"""The folders that the Dockerfile copies, put together on the host by pip, so that Docker needs no network.
+
+    build/images/task       what a task needs: the dependencies of podrelay
+    build/images/operator   what the operator needs: the dependencies of podrelay[operator]
+    build/images/podrelay   podrelay itself and its commands, as it lies over the root of the image
+
+The dependencies are wheels for the Python of the image, which may be another than the host's. Beside each folder a
+stamp says what it was made of; a folder whose stamp is still right is left alone.
+"""
+
+import platform
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cluster.steps import run, step
+from images import fingerprint
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build" / "images"
+"""Below the root of the repository, because that is what Docker copies from."""
+LIBRARY = "opt/podrelay/lib"
+COMMANDS = "usr/local/bin"
+SOURCE = ROOT / "operator" / "podrelay"
+_SETTINGS = ROOT / "pyproject.toml"
+_LOG = BUILD / "pip.log"
+
+
+def task(python: str) -> str:
+    """Bring the dependencies of tasks up to date, for Python `python` (such as 3.13); return their stamp."""
+    return _dependencies("task", (), python)
+
+
+def operator(python: str) -> str:
+    """Bring the dependencies of the operator up to date, for Python `python`; return their stamp."""
+    return _dependencies("operator", ("operator",), python)
+
+
+def podrelay() -> str:
+    """Bring the copy of podrelay itself up to date; return its stamp."""
+    stamp = fingerprint.of_files(ROOT, [*fingerprint.files_below(SOURCE), _SETTINGS])
+
+    def make(folder: Path) -> None:
+        _pip("--target", folder / LIBRARY, "--no-deps", ROOT)
+        shutil.rmtree(folder / LIBRARY / "bin", ignore_errors=True)  # pip's own commands name the host's Python
+        for name, target in _project()["scripts"].items():
+            write_command(folder / COMMANDS / name, target)
+
+    return _ensure("podrelay", stamp, "put podrelay itself together", make)
+
+
+def requirements(project: dict[str, Any], extras: tuple[str, ...]) -> list[str]:
+    """Return what a project needs with these extras, from its table in pyproject.toml."""
+    return [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
+
+
+def write_command(file: Path, target: str) -> None:
+    """Write the script of a command whose function is `target`, such as podrelay.cli.main:main."""
+    module, _, function = target.partition(":")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    text = f"#!/usr/bin/env python3\nimport sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n"
+    file.write_text(text, encoding="utf-8")
+    file.chmod(0o755)
+
+
+def _dependencies(name: str, extras: tuple[str, ...], python: str) -> str:
+    wanted = requirements(_project(), extras)
+    machine = platform.machine()
+    wheels = [
+        f"--python-version={python}",
+        "--implementation=cp",
+        "--only-binary=:all:",
+        f"--platform=manylinux2014_{machine}",
+        f"--platform=manylinux_2_28_{machine}",
+    ]
+
+    def make(folder: Path) -> None:
+        _pip("--target", folder, *wheels, *wanted)
+        shutil.rmtree(folder / "bin", ignore_errors=True)
+
+    return _ensure(
+        name, fingerprint.of(*wheels, *wanted), f"fetch what the image {name} needs for Python {python}", make
+    )
+
+
+def _ensure(name: str, stamp: str, title: str, make: Callable[[Path], None]) -> str:
+    """Make a folder anew unless its stamp is the wanted one. It is never there half full under its own name."""
+    folder, note = BUILD / name, BUILD / f"{name}.stamp"
+    if folder.exists() and note.exists() and note.read_text(encoding="utf-8") == stamp:
+        return stamp
+    unfinished = BUILD / f"{name}.unfinished"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with step(title, 10):
+        make(unfinished)
+    note.unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    unfinished.rename(folder)
+    note.write_text(stamp, encoding="utf-8")
+    return stamp
+
+
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads(_SETTINGS.read_text(encoding="utf-8"))["project"]
+    return project
+
+
+def _pip(*arguments: str | Path) -> None:
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--no-compile", "--quiet")
+    hint = f"pip downloads from the package index that it is set up for. The whole log is {_LOG}"
+    run([*pip, *arguments], _LOG, cwd=ROOT, hint=hint)

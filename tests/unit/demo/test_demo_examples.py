@@ -1,0 +1,172 @@
+"""The examples: what they compute, what they hand over, and that their manifests are those of their classes."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from podrelay import Aborted, Continue, Controller, Done
+from podrelay.sdk import loading
+from tools import examples
+
+ROOT = Path(__file__).parents[3]
+
+
+class FakeSession:
+    """Stands behind a controller: keeps what the task reports, and aborts it after a number of reports."""
+
+    timeout_seconds = 120.0
+    abort_message = "seen enough"
+
+    def __init__(self, aborted_after: int = 10_000) -> None:
+        self.reports: list[tuple[float | None, str]] = []
+        self.logs: list[str] = []
+        self._aborted_after = aborted_after
+
+    def report(self, percent: float | None, message: str) -> None:
+        self.reports.append((percent, message))
+
+    def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
+        self.logs.append(message)
+
+    def is_aborted(self) -> bool:
+        return len(self.reports) >= self._aborted_after
+
+    def is_stopping(self) -> bool:
+        return False
+
+    def remaining_seconds(self) -> float:
+        return 100.0
+
+
+def a_controller(session: FakeSession) -> Controller:
+    return Controller(session)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def wordcount() -> ModuleType:
+    return loading.load_module(str(ROOT / "examples/wordcount/wordcount.py"))
+
+
+@pytest.fixture(scope="module")
+def tidy() -> ModuleType:
+    return loading.load_module(str(ROOT / "examples/abort/tidy.py"))
+
+
+@pytest.fixture
+def library(wordcount: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """A standard library of three files."""
+    files = []
+    for number, text in enumerate(("Spam spam egg", "spam egg ham_ham", "bacon x")):
+        files.append(tmp_path / f"{number}.py")
+        files[-1].write_text(text, encoding="utf-8")
+    monkeypatch.setattr(wordcount, "source_files", lambda: files)
+    return files
+
+
+def test_words_are_counted_in_lower_case_from_three_letters_on(wordcount: ModuleType) -> None:
+    assert wordcount.words_of("The the_end of def X9yz THE") == Counter({"the": 3, "end": 1, "def": 1})
+
+
+def test_the_most_frequent_counts_are_kept(wordcount: ModuleType) -> None:
+    assert wordcount.most_frequent({"a": 1, "b": 3, "c": 2}, 2) == {"b": 3, "c": 2}
+
+
+def test_the_files_are_those_of_the_standard_library_in_a_fixed_order(wordcount: ModuleType) -> None:
+    files = wordcount.source_files()
+
+    assert len(files) > 300
+    assert files == sorted(files)
+    assert any(file.name == "argparse.py" for file in files)
+    assert not any("site-packages" in file.parts for file in files)
+
+
+def test_a_count_in_slices_finds_what_a_count_in_one_go_finds(wordcount: ModuleType, library: list[Path]) -> None:
+    task = wordcount.WordCount()
+    session = FakeSession()
+
+    state, pods = {"slice_seconds": 1e-9}, 0
+    while isinstance(answer := run_count(wordcount, session, state), Continue):
+        pods += 1
+        state = json.loads(json.dumps(answer.input))
+    whole = task.run(wordcount.WordCountInput(), a_controller(session))
+
+    assert pods == 2
+    assert isinstance(answer, Done)
+    assert answer == whole
+    assert answer.output == {
+        "files": 3,
+        "words": 8,
+        "top": [("spam", 3), ("egg", 2), ("ham", 2), ("bacon", 1)],
+    }
+    assert session.reports[2] == (100.0, "3/3 files")
+
+
+def run_count(wordcount: ModuleType, session: FakeSession, state: dict[str, Any]) -> Any:
+    return wordcount.WordCount().run(wordcount.WordCountInput(**state), a_controller(session))
+
+
+def test_the_state_that_is_handed_over_stays_small(wordcount: ModuleType) -> None:
+    session = FakeSession()
+    everything = Counter[str]()
+    for file in wordcount.source_files()[:100]:
+        everything.update(wordcount.words_of(file.read_text(encoding="utf-8", errors="replace")))
+
+    kept = wordcount.most_frequent(everything, wordcount.KEPT)
+    answer = run_count(wordcount, session, {"slice_seconds": 1e-9, "counts": kept})
+
+    assert len(json.dumps(answer.input)) < 10 * 1024
+
+
+def test_an_aborted_count_says_how_far_it_came(wordcount: ModuleType, library: list[Path]) -> None:
+    answer = run_count(wordcount, FakeSession(aborted_after=2), {})
+
+    assert answer == Aborted("stopped after 2 of 3 files")
+
+
+def test_an_aborted_tidy_leaves_nothing_behind(
+    tidy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tidy.tempfile, "tempdir", str(tmp_path))
+    session = FakeSession(aborted_after=3)
+
+    answer = tidy.Tidy().run({"items": 10, "seconds_per_item": 0}, a_controller(session))
+
+    assert answer == Aborted("removed 3 files")
+    assert session.logs == ["aborted (seen enough): removed 3 files, nothing is left behind"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tidy_that_is_left_alone_is_done(tidy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tidy.tempfile, "tempdir", str(tmp_path))
+
+    answer = tidy.Tidy().run({"items": 2, "seconds_per_item": 0}, a_controller(FakeSession()))
+
+    assert answer == Done("2 items done", {"items": 2})
+
+
+@pytest.mark.parametrize("folder", examples.SOURCES)
+def test_the_definition_is_the_one_that_podrelay_manifests_prints(folder: str, tmp_path: Path) -> None:
+    examples.write(tmp_path)
+
+    fresh = (tmp_path / "examples" / folder / "definition.yaml").read_text(encoding="utf-8")
+
+    assert (ROOT / "examples" / folder / "definition.yaml").read_text(encoding="utf-8") == fresh
+
+
+@pytest.mark.parametrize("folder", examples.SOURCES)
+def test_the_run_is_of_the_definition_beside_it_with_input_that_it_takes(folder: str) -> None:
+    place = ROOT / "examples" / folder
+    definition, run, kustomization = (
+        yaml.safe_load((place / f"{name}.yaml").read_text(encoding="utf-8"))
+        for name in ("definition", "run", "kustomization")
+    )
+
+    assert kustomization["resources"] == ["definition.yaml", "run.yaml"]
+    assert run["spec"]["definition"] == definition["metadata"]["name"]
+    schema = definition["spec"].get("inputSchema")
+    assert schema is None or run["spec"]["input"].keys() <= schema["properties"].keys()

@@ -1,0 +1,89 @@
+"""What is built in which order, from what; and folders that are put together only when they have to be."""
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from images import build, parts
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(parts, "BUILD", tmp_path)
+    return tmp_path
+
+
+def test_the_examples_stand_on_the_image_of_tasks() -> None:
+    assert build.with_what_they_stand_on(["examples"]) == ["task", "examples"]
+    assert build.with_what_they_stand_on(["operator"]) == ["operator"]
+    assert build.with_what_they_stand_on(["examples", "operator", "task"]) == ["task", "operator", "examples"]
+
+
+def test_every_target_of_the_dockerfile_is_built() -> None:
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    targets = [line.split()[-1] for line in lines if line.startswith("FROM python AS ")]
+
+    assert targets == [name for name in build.IMAGES if name != "examples"]
+
+
+def test_the_operators_image_has_what_a_task_has_and_more() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+    task, operator = parts.requirements(project, ()), parts.requirements(project, ("operator",))
+
+    assert [one.split(">")[0] for one in task] == ["pydantic"]
+    assert set(task) < set(operator)
+    assert any(one.startswith("kopf") for one in operator)
+
+
+def test_a_folder_is_made_when_it_is_missing_and_when_its_stamp_is_another(folder: Path) -> None:
+    made: list[str] = []
+
+    def ensure(stamp: str) -> None:
+        def make(place: Path) -> None:
+            place.mkdir()
+            (place / "file").write_text(stamp, encoding="utf-8")
+            made.append(stamp)
+
+        parts._ensure("thing", stamp, "make a thing", make)
+
+    ensure("1")
+    ensure("1")
+    ensure("2")
+
+    assert made == ["1", "2"]
+    assert (folder / "thing" / "file").read_text(encoding="utf-8") == "2"
+
+
+def test_a_folder_that_could_not_be_made_leaves_the_one_before_and_is_tried_again(folder: Path) -> None:
+    def make(place: Path) -> None:
+        place.mkdir()
+        (place / "file").touch()
+
+    def fail(place: Path) -> None:
+        place.mkdir()
+        raise ValueError("no network")
+
+    parts._ensure("thing", "1", "make a thing", make)
+    with pytest.raises(ValueError, match="no network"):
+        parts._ensure("thing", "2", "make a thing", fail)
+
+    assert (folder / "thing" / "file").exists()
+    parts._ensure("thing", "2", "make a thing", make)
+    assert (folder / "thing.stamp").read_text(encoding="utf-8") == "2"
+
+
+def test_a_command_calls_its_function_and_ends_with_what_it_returns(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("def main():\n    return 3\n", encoding="utf-8")
+    command = tmp_path / "bin" / "shop"
+
+    parts.write_command(command, "shop:main")
+
+    ended = subprocess.run([sys.executable, command], env={"PYTHONPATH": str(tmp_path)}, check=False)
+    assert ended.returncode == 3
+    assert command.stat().st_mode & 0o777 == 0o755
