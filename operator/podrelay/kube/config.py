@@ -6,6 +6,7 @@ import os
 import ssl
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ def load(kubeconfig: Path | None = None, context: str | None = None) -> Connecti
     Raises:
         KubeConfigError: nothing usable is there.
     """
-    if kubeconfig is None and context is None and (SERVICE_ACCOUNT / "token").exists():
+    is_named = kubeconfig is not None or context is not None or os.environ.get("KUBECONFIG")
+    if not is_named and (SERVICE_ACCOUNT / "token").exists():
         return _in_cluster()
     return _from_file(kubeconfig or _default_path(), context)
 
@@ -80,6 +82,8 @@ def _from_file(path: Path, context: str | None) -> Connection:
         ) from error
     except yaml.YAMLError as error:
         raise KubeConfigError(f"the kubeconfig {path} is not YAML: {error}") from error
+    if not isinstance(document, dict):
+        raise KubeConfigError(f"{path} is no kubeconfig; give --kubeconfig or set KUBECONFIG")
     name = context or document.get("current-context")
     if not name:
         raise KubeConfigError(f"the kubeconfig {path} has no current-context; give --context")
@@ -89,9 +93,13 @@ def _from_file(path: Path, context: str | None) -> Connection:
     server = str(cluster.get("server", "")).rstrip("/")
     if not server:
         raise KubeConfigError(f"the cluster of context {name} in {path} has no server")
+    try:
+        ssl_context = _ssl_context(cluster, user, path.parent) if server.startswith("https:") else None
+    except (OSError, ValueError) as error:
+        raise KubeConfigError(f"a certificate of context {name} in {path} cannot be used: {error}") from error
     return Connection(
         server=server,
-        ssl_context=_ssl_context(cluster, user, path.parent) if server.startswith("https:") else None,
+        ssl_context=ssl_context,
         token=_user_token(user, path.parent),
         namespace=chosen.get("namespace") or "default",
         token_blocks="exec" in user,
@@ -123,7 +131,7 @@ def _ssl_context(cluster: dict[str, Any], user: dict[str, Any], folder: Path) ->
 
 def _data(entry: dict[str, Any], key: str, folder: Path) -> bytes | None:
     if entry.get(f"{key}-data"):
-        return base64.b64decode(entry[f"{key}-data"])
+        return base64.b64decode(entry[f"{key}-data"], validate=True)
     return (folder / entry[key]).read_bytes() if entry.get(key) else None
 
 
@@ -142,20 +150,29 @@ def _file_token(path: Path) -> Callable[[], str]:
     def token() -> str:
         nonlocal cached
         if cached is None or time.monotonic() - cached[0] > _TOKEN_REREAD_SECONDS:
-            cached = (time.monotonic(), path.read_text(encoding="utf-8").strip())
+            try:
+                cached = (time.monotonic(), path.read_text(encoding="utf-8").strip())
+            except OSError as error:
+                if cached is None:
+                    raise KubeConfigError(f"cannot read the token file {path}: {error.strerror}") from error
         return cached[1]
 
     return token
 
 
-def _exec_token(plugin: dict[str, Any]) -> Callable[[], str | None]:
+def _exec_token(plugin: dict[str, Any]) -> Callable[[], str]:
     """Return a function that asks a credential plugin, and keeps its answer until it expires."""
     cached: tuple[datetime, str] | None = None
+    asking = threading.Lock()
 
-    def token() -> str | None:
+    def token() -> str:
         nonlocal cached
-        if cached is not None and cached[0] > datetime.now(UTC):
+        with asking:  # requests come from many threads, and one answer serves them all
+            if cached is None or cached[0] <= datetime.now(UTC):
+                cached = ask()
             return cached[1]
+
+    def ask() -> tuple[datetime, str]:
         variables = {item["name"]: item["value"] for item in plugin.get("env") or ()}
         info = {"apiVersion": plugin.get("apiVersion"), "kind": "ExecCredential", "spec": {"interactive": False}}
         command = [plugin["command"], *(plugin.get("args") or ())]
@@ -168,12 +185,11 @@ def _exec_token(plugin: dict[str, Any]) -> Callable[[], str | None]:
                 timeout=60,
             )
             status = json.loads(result.stdout)["status"]
-        except (OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
-            raise KubeConfigError(f"the credential plugin {' '.join(command)!r} failed: {error}") from error
-        expiry = status.get("expirationTimestamp")
-        if status.get("token"):
-            cached = (datetime.fromisoformat(expiry) if expiry else datetime.max.replace(tzinfo=UTC), status["token"])
-        value: str | None = status.get("token")
-        return value
+            expiry = status.get("expirationTimestamp")
+            return datetime.fromisoformat(expiry) if expiry else datetime.max.replace(tzinfo=UTC), status["token"]
+        except (OSError, subprocess.SubprocessError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise KubeConfigError(
+                f"the credential plugin {' '.join(command)!r} gave no token: {type(error).__name__}: {error}"
+            ) from error
 
     return token

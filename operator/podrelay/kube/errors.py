@@ -24,7 +24,7 @@ class ApiError(PodrelayError):
     reason = "ApiError"
 
     def __init__(self, status: int, api_reason: str, message: str, retry_after: float | None = None) -> None:
-        super().__init__(f"{status} {api_reason}: {message}".replace(" :", ":"))
+        super().__init__(f"{status} {api_reason}".rstrip() + f": {message}")
         self.status = status
         self.api_reason = api_reason
         self.message = message
@@ -61,11 +61,11 @@ def from_response(status: int, body: bytes, retry_after: str | None) -> ApiError
     reason, message = "", body[:500].decode(errors="replace").strip()
     try:
         document = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         document = None
     if isinstance(document, dict):
         reason, message = str(document.get("reason") or ""), str(document.get("message") or message)
-    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+    seconds = float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
     return _class_of(status, reason)(status, reason, message, seconds)
 
 

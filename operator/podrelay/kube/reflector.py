@@ -69,8 +69,8 @@ T = TypeVar("T", bound=KubernetesObject)
 class Sink(Protocol[T]):
     """Where a reflector puts what it sees. Called from the event loop; must not block."""
 
-    def replace(self, objects: list[T], resource_version: str) -> None:
-        """Take the whole collection as of `resource_version`; what is not in it has gone."""
+    def replace(self, objects: list[T], resource_version: str, namespace: str | None = None) -> None:
+        """Take all objects, those of one namespace or of all, as of `resource_version`; what is not listed has gone."""
 
     def apply(self, obj: T) -> None:
         """Take one object that was added or changed."""
@@ -103,6 +103,7 @@ class Reflector(Generic[T]):
     ) -> None:
         self.synced = asyncio.Event()
         self._client = client
+        self._namespace = namespace
         self._path = resource.path(namespace)
         self._params = {"labelSelector": selector} if selector else {}
         self._sink = sink
@@ -151,7 +152,7 @@ class Reflector(Generic[T]):
             if not page.metadata.continue_:
                 break
             params["continue"] = page.metadata.continue_
-        self._sink.replace(objects, page.metadata.resource_version)
+        self._sink.replace(objects, page.metadata.resource_version, self._namespace)
         return page.metadata.resource_version
 
     async def _watch(self, version: str) -> Any:

@@ -77,12 +77,11 @@ def failure_of(pod: Pod) -> Failure:
             return pending_timeout(pod)
         return iteration_timeout(pod)
     if terminated is None:
-        return Failure(
-            POD_FAILURE,
-            pod.status.reason or "PodFailed",
+        message = (
             f"pod {pod.metadata.name} failed before its container {annotations.container} started: "
-            f"{pod.status.reason} {pod.status.message}".rstrip(": "),
-        )
+            f"{pod.status.reason} {pod.status.message}"
+        ).rstrip(": ")
+        return Failure(POD_FAILURE, pod.status.reason or "PodFailed", limits.cut(message, limits.MESSAGE_LENGTH))
     return _container_failure(annotations.container, terminated)
 
 

@@ -20,7 +20,7 @@ from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, In
 from podrelay.reconciler import pods
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
-from podrelay.reconciler.objects import Pod, Record, Response, TaskRun
+from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskRun
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
 from podrelay.reconciler.store import Key, Store
@@ -144,8 +144,9 @@ class Executor:
         except AlreadyExistsError:
             await self._adopt_pod(key, view, name)
         except ApiError as error:
-            if error.is_transient:
+            if error.is_transient and error.status != 500:
                 raise
+            # 500 too: an admission webhook that does not work is something that a user has to see.
             self._start_failed(key, name, _refusal(error), error.message)
         else:
             self._store.pods.apply(_decode_pod(body))
@@ -166,8 +167,10 @@ class Executor:
     def _start_failed(self, key: Key, name: str, reason: str, message: str) -> None:
         now = self._clock()
         before = self._store.start_failure(key)
-        since = before.since if before is not None and before.pod_name == name else now
         shortest, longest = _START_RETRY_SECONDS
+        # A run that was suspended since it was refused last has its whole time again.
+        goes_on = before is not None and before.pod_name == name and now < before.retry_at + timedelta(seconds=longest)
+        since = before.since if before is not None and goes_on else now
         pause = min(longest, max(shortest, (now - since).total_seconds()))
         self._store.start_failed(key, StartFailure(name, reason, message, since, now + timedelta(seconds=pause)))
 
@@ -318,7 +321,7 @@ def status_patch(run: TaskRun, before: dict[str, Any], wanted: dict[str, Any]) -
 def _refusal(error: ApiError) -> str:
     if error.status == 403 and "exceeded quota" in error.message:
         return "QuotaExceeded"
-    return {403: "PodForbidden", 404: "NamespaceNotFound"}.get(error.status, "PodInvalid")
+    return {403: "PodForbidden", 404: "NamespaceNotFound", 500: "InternalError"}.get(error.status, "PodInvalid")
 
 
 def _is_small(payload: dict[str, Any]) -> bool:
@@ -332,7 +335,7 @@ def _left_behind(action: WriteRecord) -> dict[str, Any] | None:
         return None
     try:
         response = msgspec.json.decode(terminated.message).get("response")
-        msgspec.convert(response, Response)
+        msgspec.convert(response, StorableResponse)
     except (msgspec.MsgspecError, AttributeError):
         return None
     return response if isinstance(response, dict) else None
@@ -352,16 +355,16 @@ def _response(action: WriteRecord, checkpoint: dict[str, Any]) -> dict[str, Any]
 
 
 def _record_patch(record: dict[str, Any], action: WriteRecord, now: datetime) -> list[dict[str, Any]]:
-    metadata = record["metadata"]
+    metadata, response = record["metadata"], _response(action, record.get("checkpoint") or {})
     patch: list[dict[str, Any]] = [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
-        {"op": "add", "path": "/response", "value": _response(action, record.get("checkpoint") or {})},
+        {"op": "add", "path": "/response", "value": response},
         {"op": "add", "path": "/finishedAt", "value": _finished_at(action, now)},
     ]
     if action.cause is not None and _left_behind(action) is None:
         annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_CAUSE: action.cause}
         patch.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
-    elif record.get("checkpoint") is not None:
+    if response["status"] != "error" and record.get("checkpoint") is not None:
         # Only what failed is tried again from its checkpoint.
         patch.append({"op": "remove", "path": "/checkpoint"})
     return patch

@@ -17,6 +17,7 @@ from podrelay.kube.errors import ApiError
 from podrelay.reconciler import metrics, planner
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeadershipLostError
+from podrelay.reconciler.objects import FINISHED
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.store import Key, Store
 
@@ -113,6 +114,6 @@ class ReconcileLoop:
         self._queue.add(key)
 
     def _tell(self, key: Key, before: str | None, phase: str | None, reason: str | None) -> None:
-        if phase in planner.FINISHED and before not in planner.FINISHED:
+        if phase in FINISHED and before not in FINISHED:
             metrics.FINISHED.labels(phase).inc()
             log.info("run finished", extra={"run": str(key), "phase": phase, "reason": reason})

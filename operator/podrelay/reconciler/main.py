@@ -19,7 +19,7 @@ import uvloop
 
 from podrelay.api.errors import PodrelayError
 from podrelay.kube import config
-from podrelay.kube.client import PODS, Client, Resource
+from podrelay.kube.client import PODS, Client
 from podrelay.kube.reflector import Reflector
 from podrelay.reconciler import health, logs, metrics
 from podrelay.reconciler.app import KopfShell
@@ -30,7 +30,7 @@ from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.readiness import Reviewer
 from podrelay.reconciler.resources import POD_SELECTOR, TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
-from podrelay.reconciler.store import Collection, Key, Store
+from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Settings
 
 log = logging.getLogger(__name__)
@@ -145,24 +145,12 @@ class _Operator:
         reflectors: list[Reflector[Any]] = []
         for namespace in self._namespaces or (None,):
             reflectors += (
-                self._reflector(client, TASK_DEFINITIONS, TaskDefinition, store.definitions, namespace),
-                self._reflector(client, TASK_RUNS, TaskRun, store.runs, namespace),
-                self._reflector(client, TASK_ITERATIONS, Record, store.records, namespace),
-                self._reflector(client, PODS, Pod, store.pods, namespace, POD_SELECTOR),
+                Reflector(client, TASK_DEFINITIONS, TaskDefinition, store.definitions, namespace=namespace),
+                Reflector(client, TASK_RUNS, TaskRun, store.runs, namespace=namespace),
+                Reflector(client, TASK_ITERATIONS, Record, store.records, namespace=namespace),
+                Reflector(client, PODS, Pod, store.pods, namespace=namespace, selector=POD_SELECTOR),
             )
         return _Reflection(tuple(reflectors))
-
-    @staticmethod
-    def _reflector(
-        client: Client,
-        resource: Resource,
-        kind: type[Any],
-        collection: Collection[Any],
-        namespace: str | None,
-        selector: str | None = None,
-    ) -> Reflector[Any]:
-        sink = collection if namespace is None else collection.part(namespace)
-        return Reflector(client, resource, kind, sink, namespace=namespace, selector=selector)
 
     async def _work(
         self,

@@ -4,11 +4,14 @@ Payloads (inputs, outputs, checkpoints) are never kept; 10,000 runs have to fit 
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from podrelay.api import names
+from podrelay.api import limits, names
+
+FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
+"""The phases that never change again."""
 
 
 class _Struct(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
@@ -208,6 +211,29 @@ class Response(_Struct, frozen=True):
     wait_until: datetime | None = None
     error: TaskError | None = None
     output: Present | None = None
+
+
+_Text = Annotated[str, msgspec.Meta(max_length=limits.MESSAGE_LENGTH)]
+
+
+class StorableError(_Struct, frozen=True):
+    """An error as the schema of records takes it."""
+
+    message: _Text
+    code: Annotated[str, msgspec.Meta(max_length=256)] | None = None
+    data: dict[str, Any] | None = None
+
+
+class StorableResponse(_Struct, frozen=True):
+    """A whole answer as the schema of records takes it: for answers that have not been through the API server."""
+
+    status: Literal["done", "continue", "error", "aborted"]
+    message: _Text | None = None
+    output: dict[str, Any] | None = None
+    input: dict[str, Any] | None = None
+    wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
+    wait_until: datetime | None = None
+    error: StorableError | None = None
 
 
 class RecordAnnotations(msgspec.Struct, frozen=True, rename={"cause": names.ANNOTATION_CAUSE}):

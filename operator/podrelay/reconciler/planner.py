@@ -21,6 +21,7 @@ from podrelay.api import limits, names
 from podrelay.reconciler import causes
 from podrelay.reconciler.conditions import stalled_since, with_conditions
 from podrelay.reconciler.objects import (
+    FINISHED,
     Current,
     Pod,
     RecentIteration,
@@ -42,7 +43,6 @@ from podrelay.reconciler.view import (
     WriteRecord,
 )
 
-FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
 _UNKNOWN_PENDING_TIMEOUT: Final = 900
 _UNKNOWN_DISRUPTION_RETRIES: Final = 3
 _NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
@@ -435,7 +435,7 @@ def _finish(
         iterations=status.iterations or 0,
         finished_at=_seconds(now),
         next_iteration_at=None,
-        error=error,
+        error=TaskError(limits.cut(error.message, limits.MESSAGE_LENGTH), error.code) if error else None,
     )
     return Plan(status=final, payload_from=record.metadata.name if record else None)
 
@@ -515,7 +515,10 @@ def _finished(view: View, now: datetime) -> Plan:
         if not _belongs(view, pod):
             continue
         policy = pod.metadata.annotations.pod_cleanup
-        if policy == "Always" or (policy == "OnSuccess" and run.status.phase == "Succeeded"):
+        if not (pod.has_started or pod.is_released or pod.metadata.deletion_timestamp):
+            # Made too late, by a request whose answer was lost: it would wait for its node in vain.
+            actions.append(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version))
+        elif policy == "Always" or (policy == "OnSuccess" and run.status.phase == "Succeeded"):
             _remove(view, now, pod, actions, requeue)
         else:
             _end_sidecars(view, now, pod, actions, requeue)
@@ -656,7 +659,7 @@ def _ended_at(pod: Pod | None) -> datetime | None:
 
 def _camel(reason: str) -> str:
     """Return `reason` as a condition's reason may be written; other people's words may hold anything."""
-    return limits.cut(_NOT_CAMEL_CASE.sub("", reason), 127) or "Unknown"
+    return _NOT_CAMEL_CASE.sub("", reason).lstrip("0123456789_,:")[:127].rstrip(",:") or "Unknown"
 
 
 def _clock(moment: datetime) -> str:

@@ -50,7 +50,7 @@ def build(run: TaskRun, definition: TaskDefinition, target: Target) -> dict[str,
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(run, definition, target, template.get("metadata") or {}, str(container["name"])),
+        "metadata": _metadata(run, definition, target, _mapping(template, "metadata"), str(container["name"])),
         "spec": spec,
     }
 
@@ -80,9 +80,12 @@ def task_container(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _complete_container(container: dict[str, Any], variables: list[dict[str, Any]]) -> None:
+    env = container.get("env") or []
+    if not isinstance(env, list) or not all(isinstance(item, dict) for item in env):
+        raise TemplateError(f"env of container {container['name']} is no list of name and value")
     theirs = [
         item
-        for item in container.get("env") or ()
+        for item in env
         if not str(item.get("name", "")).startswith(_OWN_PREFIX) or item.get("name") in _SDK_SETTINGS
     ]
     container["env"] = theirs + variables
@@ -128,9 +131,9 @@ def _metadata(
     return {
         "name": target.name,
         "namespace": run.metadata.namespace,
-        "labels": {**(template.get("labels") or {}), **labels(run, target)},
+        "labels": {**_mapping(template, "labels", "metadata."), **labels(run, target)},
         "annotations": {
-            **(template.get("annotations") or {}),
+            **_mapping(template, "annotations", "metadata."),
             names.ANNOTATION_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
             names.ANNOTATION_PENDING_TIMEOUT: str(spec.pending_timeout_seconds),
             names.ANNOTATION_NODE_LOST_TIMEOUT: str(spec.node_lost_timeout_seconds),
@@ -139,6 +142,13 @@ def _metadata(
         },
         "ownerReferences": [owner_reference(run, controller=True)],
     }
+
+
+def _mapping(parent: dict[str, Any], field: str, path: str = "") -> dict[str, Any]:
+    value = parent.get(field) or {}
+    if not isinstance(value, dict):
+        raise TemplateError(f"spec.template.{path}{field} must be an object, not {type(value).__name__}")
+    return value
 
 
 def labels(run: TaskRun, target: Target) -> dict[str, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.view import Gone, Settings, StartFailure, View
 
 
@@ -48,8 +48,8 @@ class Collection(Generic[T]):
         self._changed = changed
         self._removed: Callable[[Key, T, bool], None] = removed
         self._groups: defaultdict[Key, dict[str, T]] = defaultdict(dict)
-        # An answer to an own write may come after the watch event of the object's deletion.
-        self._deleted: OrderedDict[str, None] = OrderedDict()
+        # An answer to an own write may come after the watch event of the object's deletion. UID -> version it had then.
+        self._deleted: OrderedDict[str, int] = OrderedDict()
 
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
@@ -68,9 +68,9 @@ class Collection(Generic[T]):
         key = self._group_of(obj)
         if key is None or obj.metadata.uid in self._deleted:
             return
-        known = self._groups[key].get(obj.metadata.name)
-        # Versions are comparable across objects, so this also keeps a late event of a predecessor of the same name out.
+        known = self._known(key, obj.metadata.name)
         if known is not None and _version(known) >= _version(obj):
+            # With another UID it is an earlier object of that name: a name has one holder at a time.
             return
         if known is not None and known.metadata.uid != obj.metadata.uid:
             self._forget(key, known)
@@ -78,7 +78,12 @@ class Collection(Generic[T]):
         self._changed(key)
 
     def restore(self, obj: T) -> None:
-        """Take an object that a live read has found although its deletion was reported."""
+        """Take an object that a live read has found although its deletion was reported.
+
+        It may have left the watch only; but a read that is older than the deletion proves nothing.
+        """
+        if _version(obj) < self._deleted.get(obj.metadata.uid, 0):
+            return
         self._deleted.pop(obj.metadata.uid, None)
         self.apply(obj)
 
@@ -87,24 +92,22 @@ class Collection(Generic[T]):
         key = self._group_of(obj)
         if key is None:
             return
-        known = self._groups[key].get(obj.metadata.name)
-        if known is not None and known.metadata.uid == obj.metadata.uid:
-            self._forget(key, obj, is_last_state=True)
-            self._changed(key)
+        known = self._known(key, obj.metadata.name)
+        if known is None or known.metadata.uid != obj.metadata.uid:
+            self._bury(obj)
+            return
+        self._forget(key, obj, is_last_state=True)
+        self._changed(key)
 
     def forget(self, key: Key, name: str, uid: str) -> None:
         """Drop an object of which a live read has said that it is no more."""
-        known = self._groups[key].get(name)
+        known = self._known(key, name)
         if known is not None and known.metadata.uid == uid:
             self._forget(key, known)
             self._changed(key)
 
-    def part(self, namespace: str) -> "NamespacePart[T]":
-        """Return the sink for a reflector of one namespace only."""
-        return NamespacePart(self, namespace)
-
     def replace(self, objects: list[T], resource_version: str, namespace: str | None = None) -> None:
-        """Take all objects (of one namespace) as of `resource_version`; what is not among them has gone."""
+        """Take all objects, those of one namespace or of all, as of `resource_version`; what is not listed has gone."""
         present = {obj.metadata.uid for obj in objects}
         listed = int(resource_version)
         for key, group in list(self._groups.items()):
@@ -117,35 +120,21 @@ class Collection(Generic[T]):
         for obj in objects:
             self.apply(obj)
 
+    def _known(self, key: Key, name: str) -> T | None:
+        return self._groups.get(key, {}).get(name)
+
     def _forget(self, key: Key, obj: T, *, is_last_state: bool = False) -> None:
         group = self._groups[key]
         del group[obj.metadata.name]
         if not group:
             del self._groups[key]
-        self._deleted[obj.metadata.uid] = None
-        if len(self._deleted) > _REMEMBERED_DELETIONS:
-            self._deleted.popitem(last=False)
+        self._bury(obj)
         self._removed(key, obj, is_last_state)
 
-
-class NamespacePart(Generic[T]):
-    """The part of a collection that is in one namespace; a list of it says nothing about the others."""
-
-    def __init__(self, whole: Collection[T], namespace: str) -> None:
-        self._whole: Collection[T] = whole
-        self._namespace = namespace
-
-    def replace(self, objects: list[T], resource_version: str) -> None:
-        """Take all objects of the namespace."""
-        self._whole.replace(objects, resource_version, self._namespace)
-
-    def apply(self, obj: T) -> None:
-        """Take one object."""
-        self._whole.apply(obj)
-
-    def remove(self, obj: T) -> None:
-        """Take the last state of an object that has gone."""
-        self._whole.remove(obj)
+    def _bury(self, obj: T) -> None:
+        self._deleted[obj.metadata.uid] = _version(obj)
+        if len(self._deleted) > _REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
 
 
 def _version(obj: Any) -> int:
@@ -164,7 +153,7 @@ class Store:
     def __init__(self, mark: Callable[[Key], None], settings: Settings) -> None:
         self._mark = mark
         self._settings = settings
-        self.runs: Collection[TaskRun] = Collection(_own_key, mark, self._run_removed)
+        self.runs: Collection[TaskRun] = Collection(_own_key, self._run_changed, self._run_removed)
         self.pods: Collection[Pod] = Collection(_owner_key, mark, self._pod_removed)
         self.records: Collection[Record] = Collection(_owner_key, mark)
         self.definitions: Collection[TaskDefinition] = Collection(_own_key, self._mark_runs_of)
@@ -198,12 +187,18 @@ class Store:
     def confirm_gone(self, key: Key, name: str, uid: str, now: datetime) -> None:
         """Note that a live GET has said that a pod is no more."""
         self.pods.forget(key, name, uid)
+        if not self._is_unfinished(key):
+            return
         last, is_last_state = self._last_seen.get(key, {}).get(uid, (None, False))
-        self._gone[key][uid] = Gone(now, last, is_last_state)
+        gone = self._gone[key]
+        gone[uid] = Gone(now, last, is_last_state)
+        while len(gone) > _REMEMBERED_PODS:
+            del gone[next(iter(gone))]
 
     def start_failed(self, key: Key, failure: StartFailure) -> None:
         """Note that the run's next pod was refused."""
-        self._start_failures[key] = failure
+        if self._is_unfinished(key):
+            self._start_failures[key] = failure
 
     def start_failure(self, key: Key) -> StartFailure | None:
         """Return why the run's next pod was refused last, if it was."""
@@ -214,7 +209,7 @@ class Store:
         self._start_failures.pop(key, None)
 
     def _pod_removed(self, key: Key, pod: Pod, is_last_state: bool) -> None:
-        if self.run(key) is None:
+        if not self._is_unfinished(key):
             return
         seen = self._last_seen[key]
         seen[pod.metadata.uid] = (pod, is_last_state)
@@ -223,7 +218,20 @@ class Store:
             del seen[forgotten]
             self._gone[key].pop(forgotten, None)
 
+    def _is_unfinished(self, key: Key) -> bool:
+        run = self.run(key)
+        return run is not None and run.status.phase not in FINISHED
+
+    def _run_changed(self, key: Key) -> None:
+        if not self._is_unfinished(key):
+            self._forget_details(key)
+        self._mark(key)
+
     def _run_removed(self, key: Key, _run: TaskRun, _is_last_state: bool) -> None:
+        self._forget_details(key)
+
+    def _forget_details(self, key: Key) -> None:
+        """Drop what matters only while pods come and go: finished runs stay in memory for months."""
         self._last_seen.pop(key, None)
         self._gone.pop(key, None)
         self._start_failures.pop(key, None)

@@ -159,7 +159,7 @@ class Recorder:
         if len(self.calls) >= self.wanted:
             self.reached.set()
 
-    def replace(self, objects: list[Thing], resource_version: str) -> None:
+    def replace(self, objects: list[Thing], resource_version: str, namespace: str | None = None) -> None:
         self._note("replace", [thing.metadata.name for thing in objects], resource_version)
 
     def apply(self, obj: Thing) -> None:

@@ -1,5 +1,8 @@
-"""Where the API server is: kubeconfig files, tokens, credential plugins."""
+"""Where the API server is and who we are: kubeconfig files, service accounts, credential plugins."""
 
+import base64
+import ssl
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,102 +14,305 @@ from podrelay.kube import config
 from podrelay.kube.errors import KubeConfigError
 
 
-def write(folder: Path, user: dict[str, Any], **more: Any) -> Path:
-    path = folder / "config"
+@pytest.fixture(autouse=True)
+def outside_of_any_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(config, "SERVICE_ACCOUNT", tmp_path / "no-service-account")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
+    folder = tmp_path_factory.mktemp("certificate")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-keyout", str(folder / "key"), "-out", str(folder / "crt"), "-subj", "/CN=test", "-days", "2"]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+    return (folder / "crt").read_bytes(), (folder / "key").read_bytes()
+
+
+def kubeconfig(folder: Path, user: dict[str, Any] | None = None, name: str = "config", **cluster: Any) -> Path:
     document = {
-        "current-context": "here",
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u", "namespace": "shop"}}],
-        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:6443/"}}],
-        "users": [{"name": "u", "user": user}],
-        **more,
+        "current-context": "one",
+        "contexts": [
+            {"name": "one", "context": {"cluster": "here", "user": "me", "namespace": "shop"}},
+            {"name": "two", "context": {"cluster": "there"}},
+            {"name": "lost", "context": {"cluster": "nowhere"}},
+            {"name": "empty", "context": {"cluster": "empty"}},
+        ],
+        "clusters": [
+            {"name": "here", "cluster": {"server": "http://127.0.0.1:8001/", **cluster}},
+            {"name": "there", "cluster": {"server": "http://127.0.0.1:8002"}},
+            {"name": "empty", "cluster": {}},
+        ],
+        "users": [{"name": "me", "user": user or {}}],
     }
+    path = folder / name
     path.write_text(yaml.safe_dump(document))
     return path
 
 
-def test_a_plain_token(tmp_path: Path) -> None:
-    connection = config.load(write(tmp_path, {"token": "abc"}))
+def test_the_current_context_is_taken(tmp_path: Path) -> None:
+    connection = config.load(kubeconfig(tmp_path, {"token": "t0"}))
 
-    assert (connection.server, connection.namespace) == ("https://127.0.0.1:6443", "shop")
-    assert connection.token() == "abc"
+    assert (connection.server, connection.namespace) == ("http://127.0.0.1:8001", "shop")
+    assert connection.token() == "t0"
+    assert connection.ssl_context is None
     assert not connection.token_blocks
 
 
-def test_a_token_file_is_read_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "_TOKEN_REREAD_SECONDS", -1.0)
-    (tmp_path / "token").write_text("one\n")
-    connection = config.load(write(tmp_path, {"tokenFile": "token"}))
-    assert connection.token() == "one"
+def test_another_context_can_be_named(tmp_path: Path) -> None:
+    connection = config.load(kubeconfig(tmp_path), "two")
 
-    (tmp_path / "token").write_text("two\n")
-
-    assert connection.token() == "two"
+    assert (connection.server, connection.namespace) == ("http://127.0.0.1:8002", "default")
+    assert connection.token() is None
 
 
-def test_a_credential_plugin_is_asked_once_until_its_answer_expires(tmp_path: Path) -> None:
-    script = tmp_path / "plugin.py"
-    script.write_text(
-        "import json, os, pathlib\n"
-        f"calls = pathlib.Path({str(tmp_path / 'calls')!r})\n"
-        "calls.write_text((calls.read_text() if calls.exists() else '') + os.environ['WHO'])\n"
-        "print(json.dumps({'status': {'token': 't', 'expirationTimestamp': '2999-01-01T00:00:00Z'}}))\n"
-    )
-    plugin = {"command": sys.executable, "args": [str(script)], "env": [{"name": "WHO", "value": "x"}]}
-    connection = config.load(write(tmp_path, {"exec": plugin}))
+def test_kubeconfig_in_the_environment_is_taken_before_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = kubeconfig(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'missing'}:{path}")
 
-    assert (connection.token(), connection.token()) == ("t", "t")
-    assert (tmp_path / "calls").read_text() == "x"
-    assert connection.token_blocks
+    assert config.load().server == "http://127.0.0.1:8001"
 
 
-def test_a_credential_plugin_that_fails_is_named(tmp_path: Path) -> None:
-    connection = config.load(write(tmp_path, {"exec": {"command": "no-such-plugin"}}))
+def test_kubeconfig_in_the_home_folder_is_the_default(tmp_path: Path) -> None:
+    (tmp_path / "home" / ".kube").mkdir(parents=True)
+    kubeconfig(tmp_path / "home" / ".kube")
 
-    with pytest.raises(KubeConfigError, match="no-such-plugin"):
-        connection.token()
+    assert config.load().server == "http://127.0.0.1:8001"
 
 
 @pytest.mark.parametrize(
-    ("change", "context", "words"),
+    ("context", "words"),
     [
-        ({"current-context": None}, None, "has no current-context; give --context"),
-        ({}, "elsewhere", "no context named 'elsewhere'"),
-        ({"clusters": []}, None, "no cluster named 'c'"),
-        ({"users": []}, None, "no user named 'u'"),
-        ({"clusters": [{"name": "c", "cluster": {}}]}, None, "has no server"),
+        ("nobody", "no context named 'nobody'"),
+        ("lost", "no cluster named 'nowhere'"),
+        ("empty", "has no server"),
     ],
 )
-def test_what_is_missing_is_said(tmp_path: Path, change: dict[str, Any], context: str | None, words: str) -> None:
-    path = write(tmp_path, {}, **change)
+def test_what_is_missing_is_named(tmp_path: Path, context: str, words: str) -> None:
+    with pytest.raises(KubeConfigError, match=words):
+        config.load(kubeconfig(tmp_path), context)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", "is not YAML"), ("", "has no current-context"), ("- a", "is no kubeconfig"), ("x", "is no")],
+)
+def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "config"
+    path.write_text(text)
 
     with pytest.raises(KubeConfigError, match=words):
-        config.load(path, context)
+        config.load(path)
 
 
-def test_a_file_that_cannot_be_read_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(KubeConfigError, match="give --kubeconfig or set KUBECONFIG"):
-        config.load(tmp_path / "none")
-    (tmp_path / "bad").write_text("{")
-    with pytest.raises(KubeConfigError, match="is not YAML"):
-        config.load(tmp_path / "bad")
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(KubeConfigError, match="cannot read the kubeconfig .*nothing"):
+        config.load(tmp_path / "nothing")
 
 
-def test_the_environment_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'none'}:{write(tmp_path, {'token': 'abc'})}")
-
-    assert config.load().token() == "abc"
+# --- who we are -------------------------------------------------------------------------------------------------------
 
 
-def test_in_a_pod_the_service_account_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import ssl
+def test_a_token_file_is_read_anew_but_not_for_each_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    now = 1000.0
+    monkeypatch.setattr("podrelay.kube.config.time.monotonic", lambda: now)
+    (tmp_path / "token").write_text("first\n")
+    token = config.load(kubeconfig(tmp_path, {"tokenFile": "token"})).token
+    assert token() == "first"
 
-    monkeypatch.setattr(config, "SERVICE_ACCOUNT", tmp_path)
-    monkeypatch.setattr(ssl, "create_default_context", lambda cafile: None)
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    # when the file changes
+    (tmp_path / "token").write_text("second\n")
+
+    # then
+    now += 29
+    assert token() == "first"
+    now += 2
+    assert token() == "second"
+
+
+def test_a_token_file_that_cannot_be_read_for_a_moment_leaves_the_last_token(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr("podrelay.kube.config.time.monotonic", lambda: now)
+    (tmp_path / "token").write_text("first\n")
+    token = config.load(kubeconfig(tmp_path, {"tokenFile": "token"})).token
+    token()
+
+    (tmp_path / "token").unlink()
+    now += 100
+
+    assert token() == "first"
+
+
+def test_a_token_file_that_was_never_there_is_named(tmp_path: Path) -> None:
+    token = config.load(kubeconfig(tmp_path, {"tokenFile": "token"})).token
+
+    with pytest.raises(KubeConfigError, match="token"):
+        token()
+
+
+def test_a_client_certificate_is_taken_from_data(tmp_path: Path, certificate: tuple[bytes, bytes]) -> None:
+    crt, key = (base64.b64encode(part).decode() for part in certificate)
+    user = {"client-certificate-data": crt, "client-key-data": key}
+
+    context = config.load(
+        kubeconfig(tmp_path, user, server="https://x", **{"certificate-authority-data": crt})
+    ).ssl_context
+
+    assert context is not None
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert len(context.get_ca_certs()) == 1
+
+
+def test_a_client_certificate_is_taken_from_files_beside_the_kubeconfig(
+    tmp_path: Path, certificate: tuple[bytes, bytes]
+) -> None:
+    (tmp_path / "crt").write_bytes(certificate[0])
+    (tmp_path / "key").write_bytes(certificate[1])
+    user = {"client-certificate": "crt", "client-key": "key"}
+
+    path = kubeconfig(tmp_path, user, server="https://x", **{"certificate-authority": "crt"})
+
+    assert config.load(path).ssl_context is not None
+
+
+@pytest.mark.parametrize(
+    "cluster",
+    [
+        {"certificate-authority": "missing.crt"},
+        {"certificate-authority-data": base64.b64encode(b"no certificate").decode()},
+        {"certificate-authority-data": "?"},
+    ],
+)
+def test_certificates_that_are_none_are_refused(tmp_path: Path, cluster: dict[str, Any]) -> None:
+    with pytest.raises(KubeConfigError, match="certificate"):
+        config.load(kubeconfig(tmp_path, server="https://x", **cluster))
+
+
+def test_verification_can_be_switched_off(tmp_path: Path) -> None:
+    path = kubeconfig(tmp_path, server="https://x", **{"insecure-skip-tls-verify": True})
+
+    context = config.load(path).ssl_context
+
+    assert context is not None
+    assert context.verify_mode == ssl.CERT_NONE
+
+
+# --- credential plugins -----------------------------------------------------------------------------------------------
+
+
+def plugin(folder: Path, answer: str, *arguments: str, **fields: Any) -> dict[str, Any]:
+    """A plugin that notes each of its calls in the file `calls`."""
+    script = folder / "plugin.py"
+    script.write_text(
+        "import json, os, sys\n"
+        f"open({str(folder / 'calls')!r}, 'a').write('x')\n"
+        "info = json.loads(os.environ['KUBERNETES_EXEC_INFO'])\n"
+        f"print({answer!r} % dict(kind=info['kind'], arg=sys.argv[1], env=os.environ.get('COLOUR')))\n"
+    )
+    command = {"command": sys.executable, "args": ["-I", str(script), "argument"], "env": fields.pop("env", None)}
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", **command, **fields}}
+
+
+def calls(folder: Path) -> int:
+    return len((folder / "calls").read_text())
+
+
+def test_a_plugin_is_asked_once_while_its_token_is_good(tmp_path: Path) -> None:
+    answer = '{"status": {"token": "%(kind)s-%(arg)s-%(env)s", "expirationTimestamp": "2999-01-01T00:00:00Z"}}'
+    user = plugin(tmp_path, answer, env=[{"name": "COLOUR", "value": "red"}])
+
+    connection = config.load(kubeconfig(tmp_path, user))
+
+    assert connection.token_blocks
+    assert [connection.token(), connection.token()] == ["ExecCredential-argument-red"] * 2
+    assert calls(tmp_path) == 1
+
+
+def test_a_plugin_is_asked_again_when_its_token_has_expired(tmp_path: Path) -> None:
+    answer = '{"status": {"token": "t", "expirationTimestamp": "2001-01-01T00:00:00Z"}}'
+    token = config.load(kubeconfig(tmp_path, plugin(tmp_path, answer))).token
+
+    token()
+    token()
+
+    assert calls(tmp_path) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "nonsense",
+        "{}",
+        "[]",
+        '{"status": null}',
+        '{"status": {}}',
+        '{"status": {"token": "t", "expirationTimestamp": "x"}}',
+    ],
+)
+def test_a_plugin_that_gives_no_token_is_named(tmp_path: Path, answer: str) -> None:
+    token = config.load(kubeconfig(tmp_path, plugin(tmp_path, answer))).token
+
+    with pytest.raises(KubeConfigError, match=r"plugin.py"):
+        token()
+
+
+def test_a_plugin_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    token = config.load(kubeconfig(tmp_path, {"exec": {"command": "/nowhere/plugin"}})).token
+
+    with pytest.raises(KubeConfigError, match="/nowhere/plugin"):
+        token()
+
+
+# --- in a pod ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate: tuple[bytes, bytes]) -> Path:
+    folder = tmp_path / "serviceaccount"
+    folder.mkdir()
+    for name, content in (("token", b"pod-token\n"), ("namespace", b"system\n"), ("ca.crt", certificate[0])):
+        (folder / name).write_bytes(content)
+    monkeypatch.setattr(config, "SERVICE_ACCOUNT", folder)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    (tmp_path / "token").write_text("abc")
-    (tmp_path / "namespace").write_text("system")
+    return folder
 
+
+@pytest.mark.usefixtures("service_account")
+def test_in_a_pod_its_service_account_is_taken() -> None:
     connection = config.load()
 
-    assert (connection.server, connection.namespace, connection.token()) == ("https://[fd00::1]:443", "system", "abc")
+    assert (connection.server, connection.namespace, connection.token()) == (
+        "https://10.0.0.1:443",
+        "system",
+        "pod-token",
+    )
+
+
+@pytest.mark.usefixtures("service_account")
+def test_an_ipv6_address_gets_its_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+
+    assert config.load().server == "https://[fd00::1]:443"
+
+
+@pytest.mark.usefixtures("service_account")
+def test_a_pod_without_the_address_of_the_api_server_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
+
+    with pytest.raises(KubeConfigError, match="KUBERNETES_SERVICE_HOST"):
+        config.load()
+
+
+@pytest.mark.usefixtures("service_account")
+def test_what_the_user_names_comes_before_the_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = kubeconfig(tmp_path)
+    assert config.load(path).server == "http://127.0.0.1:8001"
+
+    monkeypatch.setenv("KUBECONFIG", str(path))
+    assert config.load().server == "http://127.0.0.1:8001"
+    assert config.load(context="two").server == "http://127.0.0.1:8002"

@@ -1,0 +1,140 @@
+"""Why a pod ended without an answer, or does not start: a table."""
+
+from typing import Any
+
+import pytest
+
+from podrelay.reconciler import causes
+from podrelay.reconciler.objects import Pod
+from tests.unit.reconciler.builders import later, pod, running, terminated, waiting
+
+
+def failed(code: int, **fields: Any) -> Pod:
+    return pod(phase="Failed", state=terminated(code, **fields))
+
+
+def disruption(reason: str, status: str = "True") -> dict[str, Any]:
+    return {"conditions": [{"type": "DisruptionTarget", "status": status, "reason": reason, "message": "bye"}]}
+
+
+@pytest.mark.parametrize(
+    ("ended", "cause", "code", "words"),
+    [
+        (failed(137, reason="OOMKilled"), "PodFailure", "OOMKilled", "more memory than its limit"),
+        (failed(137), "PodFailure", "Killed", "SIGKILL (exit code 137)"),
+        (failed(143), "PodFailure", "Killed", "SIGTERM (exit code 143)"),
+        (failed(0, signal=11), "PodFailure", "Killed", "SIGSEGV"),
+        (failed(255), "PodFailure", "Killed", "signal 127 (exit code 255)"),
+        (failed(1), "PodFailure", "ExitCode1", "ended with exit code 1 without an answer"),
+        (failed(1, message="Traceback\nValueError: odd\n"), "PodFailure", "ExitCode1", ": ValueError: odd"),
+        (failed(0), "PodFailure", "ExitCode0", "is podrelay-runner its command?"),
+        (failed(75), "PodFailure", "ExitCode75", "nothing has superseded it"),
+        (failed(128, reason="StartError", message="no such file"), "PodFailure", "StartError", "no such file"),
+        (failed(127, reason="ContainerCannotRun", message="denied"), "PodFailure", "ContainerCannotRun", "denied"),
+        (
+            pod(phase="Failed", reason="DeadlineExceeded", state=terminated(137)),
+            "Timeout",
+            "IterationTimeout",
+            "iteration timed out after 900 s",
+        ),
+        (
+            pod(phase="Failed", state=terminated(1), annotations={"podrelay.dev/ending-since": later(0).isoformat()}),
+            "Timeout",
+            "IterationTimeout",
+            "iteration timed out after 900 s",
+        ),
+        (
+            pod(phase="Failed", reason="DeadlineExceeded", state=waiting("ImagePullBackOff", "not found")),
+            "PodFailure",
+            "ImagePullBackOff",
+            "did not start within 900 s: ImagePullBackOff: container task: not found",
+        ),
+        (pod(phase="Failed", reason="Odd", message="words"), "PodFailure", "Odd", "before its container task started"),
+        (pod(phase="Failed"), "PodFailure", "PodFailed", "before its container task started"),
+    ],
+)
+def test_a_failure_is_told_in_words(ended: Pod, cause: str, code: str, words: str) -> None:
+    failure = causes.failure_of(ended)
+
+    assert (failure.cause, failure.code) == (cause, code)
+    assert words in failure.message
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        failed(1, message="x" * 100_000),
+        failed(1, reason="StartError", message="x" * 100_000),
+        pod(phase="Failed", reason="Odd", message="x" * 100_000),
+        pod(phase="Failed", reason="DeadlineExceeded", state=waiting("ErrImagePull", "x" * 100_000)),
+    ],
+)
+def test_no_message_is_longer_than_a_record_can_hold(ended: Pod) -> None:
+    assert len(causes.failure_of(ended).message) <= 4096
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory"),
+        pod(phase="Failed", reason="NodeShutdown"),
+        pod(phase="Failed", reason="Preempting"),
+        pod(phase="Failed", reason="OutOfcpu"),
+        pod(phase="Failed", state=terminated(137), **disruption("TerminationByKubelet")),
+        pod(phase="Failed", state=running(), **disruption("DeletionByPodGC")),
+    ],
+)
+def test_what_the_cluster_did_is_a_disruption(ended: Pod) -> None:
+    assert causes.disruption_of(ended) is not None
+
+
+@pytest.mark.parametrize(
+    "ended",
+    [
+        failed(1),
+        pod(phase="Running", state=running(), **disruption("EvictionByEvictionAPI")),
+        pod(phase="Failed", state=terminated(1), **disruption("EvictionByEvictionAPI", "False")),
+        pod(phase="Succeeded", state=terminated(0)),
+    ],
+)
+def test_what_the_task_did_is_none(ended: Pod) -> None:
+    assert causes.disruption_of(ended) is None
+
+
+def test_only_a_pod_that_the_garbage_collector_failed_may_still_run() -> None:
+    assert causes.is_left_behind(pod(phase="Failed", **disruption("DeletionByPodGC")))
+    assert not causes.is_left_behind(pod(phase="Failed", **disruption("TerminationByKubelet")))
+
+
+@pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
+def test_a_pod_on_its_way_has_no_problem(reason: str) -> None:
+    assert causes.pending_problem(pod(state=waiting(reason))) is None
+    assert causes.pending_problem(pod()) is None
+
+
+def test_a_pod_that_no_node_takes_says_so() -> None:
+    unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
+
+    assert causes.pending_problem(pod(conditions=[unschedulable])) == causes.Problem("Unschedulable", "0/3 nodes")
+
+
+def test_an_image_that_cannot_be_pulled_is_a_problem() -> None:
+    problem = causes.pending_problem(pod(state=waiting("ErrImagePull", "no such tag")))
+
+    assert problem == causes.Problem("ErrImagePull", "container task: no such tag")
+
+
+def test_the_problem_of_an_init_container_counts_too() -> None:
+    init = [{"name": "setup", "state": waiting("CrashLoopBackOff")}]
+
+    problem = causes.pending_problem(pod(initContainerStatuses=init))
+
+    assert problem == causes.Problem("CrashLoopBackOff", "container setup: CrashLoopBackOff")
+
+
+def test_a_pod_that_vanished_before_it_started_keeps_the_problem_that_was_shown() -> None:
+    failure = causes.pending_timeout(pod(), causes.Problem("Unschedulable", "0/3 nodes"))
+
+    assert failure.code == "Unschedulable"
+    assert "0/3 nodes" in failure.message
+    assert causes.pending_timeout(pod()).code == "PendingTimeout"

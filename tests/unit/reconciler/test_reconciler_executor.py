@@ -1,0 +1,619 @@
+"""Plans are carried out against the model of the API server; what is in the way is learned, not fought."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from podrelay.api import names
+from podrelay.kube.client import Resource
+from podrelay.kube.errors import ApiError
+from podrelay.reconciler.executor import Executor, status_patch
+from podrelay.reconciler.lease import LeadershipLostError
+from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.planner import plan
+from podrelay.reconciler.resources import TASK_ITERATIONS
+from podrelay.reconciler.store import Store
+from podrelay.reconciler.view import (
+    Action,
+    ConfirmGone,
+    CreatePod,
+    DeletePod,
+    DeleteRun,
+    EndPod,
+    Plan,
+    Settings,
+    Target,
+    View,
+    WriteRecord,
+)
+from tests.support.modelapi import ModelApi, run
+from tests.unit.reconciler.builders import KEY, NOW, later, terminated
+
+TARGET = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
+
+
+class Api(ModelApi):
+    """Counts requests, and refuses what a test wants to be refused."""
+
+    def __init__(self) -> None:
+        super().__init__(NOW)
+        self.refusals: list[ApiError] = []
+        self.gets = 0
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
+        self.gets += 1
+        return await super().get(resource, namespace, name)
+
+    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False) -> bytes:
+        if self.refusals:
+            raise self.refusals.pop()
+        return await super().create(resource, namespace, body, dry_run=dry_run)
+
+
+class FakeLease:
+    is_ours = True
+
+    def require(self) -> None:
+        if not self.is_ours:
+            raise LeadershipLostError("not ours")
+
+
+class World:
+    """A run, its definition, and an operator that has seen both."""
+
+    def __init__(self) -> None:
+        self.api = Api()
+        self.lease = FakeLease()
+        self.store = Store(lambda _key: None, Settings())
+        self.executor = Executor(self.api, self.store, self.lease, clock=lambda: self.api.now)  # type: ignore[arg-type]
+        template = {"spec": {"containers": [{"name": "task", "image": "words:1"}]}}
+        self.put("taskdefinitions", {"name": "count-words"}, spec={"id": "countWords", "template": template})
+        self.put("taskruns", {"name": "words"}, spec={"definition": "count-words"})
+        self.see()
+
+    def put(self, plural: str, metadata: dict[str, Any], **body: Any) -> dict[str, Any]:
+        resource = Resource("", "", plural)
+        refusals, self.api.refusals = self.api.refusals, []
+        obj: dict[str, Any] = json.loads(run(self.api.create(resource, KEY.namespace, {"metadata": metadata, **body})))
+        self.api.refusals = refusals
+        return obj
+
+    def put_pod(self, name: str = "words-i1", *, owned: bool = True, **metadata: Any) -> dict[str, Any]:
+        about = {"name": name, "labels": {names.LABEL_RUN: "words"}, **metadata}
+        if owned:
+            about["ownerReferences"] = [self.owner]
+        return self.put("pods", about, spec={"nodeName": "node-1"}, status={})
+
+    def put_record(self, **fields: Any) -> dict[str, Any]:
+        return self.put(
+            "taskiterations",
+            {"name": "words-i1", "ownerReferences": [self.owner]},
+            **{"runName": "words", "iteration": 1, "try": 1, "podName": "words-i1", "podUID": "uid-pod", **fields},
+        )
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        return {"kind": "TaskRun", "name": "words", "uid": self.api.read("taskruns", "words")["metadata"]["uid"]}
+
+    def see(self) -> None:
+        """Let the store see everything as it is now."""
+        for plural, kind, collection in (
+            ("taskruns", TaskRun, self.store.runs),
+            ("taskdefinitions", TaskDefinition, self.store.definitions),
+            ("taskiterations", Record, self.store.records),
+            ("pods", Pod, self.store.pods),
+        ):
+            objects = [msgspec.convert(obj, kind) for obj in self.api.find(plural)]
+            collection.replace(objects, str(self.api.version))  # type: ignore[attr-defined]
+
+    @property
+    def view(self) -> View:
+        view = self.store.view(KEY)
+        assert view is not None
+        return view
+
+    def do(self, action: Action) -> None:
+        run(self.executor.carry_out(KEY, self.view, action))
+
+    def step(self) -> Plan:
+        view = self.view
+        following = plan(view, self.api.now)
+        for action in following.actions:
+            run(self.executor.carry_out(KEY, view, action))
+        if not following.actions and following.status not in {None, view.run.status}:
+            run(self.executor.write_status(KEY, view, following))
+        return following
+
+    @property
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = self.api.read("taskruns", "words").get("status", {})
+        return status
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+# --- pods are made ----------------------------------------------------------------------------------------------------
+
+
+def test_a_pod_that_was_made_is_in_the_next_view_before_any_event(world: World) -> None:
+    world.do(CreatePod(TARGET))
+
+    assert [pod.metadata.name for pod in world.view.pods] == ["words-i1"]
+    assert world.api.gets == 0
+
+
+def test_a_pod_of_ours_that_exists_already_is_adopted(world: World) -> None:
+    world.put_pod()
+
+    world.do(CreatePod(TARGET))
+
+    assert [pod.metadata.name for pod in world.view.pods] == ["words-i1"]
+    assert world.view.start_failure is None
+
+
+def test_a_foreign_pod_of_the_name_is_told_of_and_waited_for(world: World) -> None:
+    world.put_pod(owned=False)
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.start_failure
+    assert failure is not None
+    assert failure.reason == "NameTaken"
+    assert world.view.pods == ()
+
+
+def test_a_pod_of_an_earlier_run_of_the_same_name_is_foreign(world: World) -> None:
+    world.put("pods", {"name": "words-i1", "ownerReferences": [{**world.owner, "uid": "earlier"}]}, spec={}, status={})
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.start_failure
+    assert failure is not None
+    assert failure.reason == "NameTaken"
+
+
+def test_a_refused_pod_is_tried_again_with_growing_pauses(world: World) -> None:
+    pauses = []
+    for _ in range(8):
+        world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota: pods"))
+        world.do(CreatePod(TARGET))
+        failure = world.view.start_failure
+        assert failure is not None
+        assert failure.reason == "QuotaExceeded"
+        assert failure.since == NOW
+        pauses.append((failure.retry_at - world.api.now).total_seconds())
+        world.api.now = failure.retry_at
+
+    assert pauses == [1, 1, 2, 4, 8, 16, 32, 60]
+
+
+def test_a_refusal_long_after_the_last_one_begins_anew(world: World) -> None:
+    # given a run that was refused, then suspended for an hour
+    world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota"))
+    world.do(CreatePod(TARGET))
+    world.api.now = later(3600)
+
+    # when it is refused again
+    world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota"))
+    world.do(CreatePod(TARGET))
+
+    # then it has its whole pendingTimeoutSeconds again
+    failure = world.view.start_failure
+    assert failure is not None
+    assert failure.since == later(3600)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ApiError(403, "Forbidden", "exceeded quota: pods=2"), "QuotaExceeded"),
+        (ApiError(403, "Forbidden", "admission webhook denied"), "PodForbidden"),
+        (ApiError(404, "NotFound", "namespaces not found"), "NamespaceNotFound"),
+        (ApiError(422, "Invalid", "image: Required value"), "PodInvalid"),
+        (ApiError(500, "InternalError", "failed calling webhook"), "InternalError"),
+    ],
+)
+def test_a_refusal_is_shown_with_its_reason_and_the_api_servers_words(
+    world: World, error: ApiError, reason: str
+) -> None:
+    world.api.refusals.append(error)
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.start_failure
+    assert failure is not None
+    assert (failure.reason, failure.message) == (reason, error.message)
+
+
+@pytest.mark.parametrize("status", [429, 503, 504])
+def test_an_api_server_that_cannot_answer_now_is_left_to_the_queue(world: World, status: int) -> None:
+    world.api.refusals.append(ApiError(status, "TooManyRequests", "later", 3))
+
+    with pytest.raises(ApiError):
+        world.do(CreatePod(TARGET))
+
+    assert world.view.start_failure is None
+
+
+def test_a_template_that_makes_no_pod_is_no_request(world: World) -> None:
+    world.api.change("taskdefinitions", "count-words", {"spec": {"template": {"spec": {"containers": []}}}})
+    world.see()
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.start_failure
+    assert failure is not None
+    assert failure.reason == "InvalidTemplate"
+    assert "TaskDefinition count-words: " in failure.message
+    assert world.api.find("pods") == []
+
+
+def test_no_pod_is_made_without_the_lease(world: World) -> None:
+    world.lease.is_ours = False
+
+    with pytest.raises(LeadershipLostError):
+        world.do(CreatePod(TARGET))
+
+    assert world.api.find("pods") == []
+
+
+# --- pods end ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_pod_that_does_not_exist_any_more_is_confirmed_gone(world: World) -> None:
+    world.do(ConfirmGone("words-i1", "uid-x"))
+
+    assert "uid-x" in world.view.gone
+
+
+def test_another_pod_of_the_name_means_that_the_first_is_gone(world: World) -> None:
+    world.put_pod()
+
+    world.do(ConfirmGone("words-i1", "uid-x"))
+
+    assert "uid-x" in world.view.gone
+
+
+def test_a_pod_that_lost_its_label_gets_it_back(world: World) -> None:
+    # given a pod that the watch reported as deleted
+    uid = world.put_pod()["metadata"]["uid"]
+    world.see()
+    world.api.change("pods", "words-i1", {"metadata": {"labels": {names.LABEL_RUN: None}}})
+    world.store.pods.remove(msgspec.convert(world.api.read("pods", "words-i1"), Pod))
+
+    # when
+    world.do(ConfirmGone("words-i1", uid))
+
+    # then
+    assert world.api.read("pods", "words-i1")["metadata"]["labels"] == {names.LABEL_RUN: "words"}
+    assert [pod.metadata.uid for pod in world.view.pods] == [uid]
+    assert world.view.gone == {}
+
+
+def test_ending_a_pod_lowers_its_deadline_and_notes_since_when(world: World) -> None:
+    world.put_pod()
+    world.see()
+
+    world.do(EndPod(world.view.pods[0]))
+
+    pod = world.api.read("pods", "words-i1")
+    assert pod["spec"]["activeDeadlineSeconds"] == 1
+    assert pod["metadata"]["annotations"][names.ANNOTATION_ENDING_SINCE] == NOW.isoformat()
+    assert world.view.pods[0].metadata.annotations.ending_since == NOW.isoformat()
+
+
+def test_ending_a_pod_that_has_changed_looks_again_first(world: World) -> None:
+    world.put_pod()
+    world.see()
+    old = world.view.pods[0]
+    world.api.change("pods", "words-i1", {"status": {"phase": "Succeeded"}})
+
+    world.do(EndPod(old))
+
+    assert "activeDeadlineSeconds" not in world.api.read("pods", "words-i1")["spec"]
+    assert world.view.pods[0].is_terminal
+
+
+def test_deleting_a_pod_that_has_changed_since_deletes_nothing(world: World) -> None:
+    world.put_pod()
+    world.see()
+    old = world.view.pods[0]
+    world.api.change("pods", "words-i1", {"status": {"phase": "Running"}})
+
+    world.do(DeletePod("words-i1", old.metadata.uid, old.metadata.resource_version))
+
+    assert "deletionTimestamp" not in world.api.read("pods", "words-i1")["metadata"]
+    assert world.view.pods[0].status.phase == "Running"
+
+
+def test_deleting_a_pod_shows_in_the_next_view(world: World) -> None:
+    world.put_pod()
+    world.see()
+
+    world.do(DeletePod("words-i1", world.view.pods[0].metadata.uid))
+
+    assert world.view.pods[0].metadata.deletion_timestamp is not None
+
+
+# --- records are written for pods that died ---------------------------------------------------------------------------
+
+
+def died(message: str = "", **fields: Any) -> WriteRecord:
+    pod = msgspec.convert(
+        {
+            "metadata": {
+                "name": "words-i1",
+                "namespace": "shop",
+                "uid": "uid-pod",
+                "resourceVersion": "1",
+                "creationTimestamp": NOW,
+            },
+            "spec": {"nodeName": "node-1"},
+            "status": {"phase": "Failed", "containerStatuses": [{"name": "task", "state": terminated(1)}]},
+        },
+        Pod,
+    )
+    if message:
+        state = terminated(1, message=message)
+        status = msgspec.convert(
+            {"phase": "Failed", "containerStatuses": [{"name": "task", "state": state}]}, type(pod.status)
+        )
+        pod = Pod(pod.metadata, pod.spec, status)
+    values = {"message": "killed", "code": "Killed", "cause": "PodFailure", **fields}
+    return WriteRecord(TARGET, "uid-pod", pod, **values)
+
+
+def stored(world: World) -> dict[str, Any]:
+    return world.api.read("taskiterations", "words-i1")
+
+
+def test_a_pod_that_left_no_record_gets_a_whole_one(world: World) -> None:
+    world.do(died())
+
+    record = stored(world)
+    assert record["response"] == {"status": "error", "error": {"message": "killed", "code": "Killed"}}
+    assert record["metadata"]["annotations"] == {names.ANNOTATION_CAUSE: "PodFailure"}
+    assert (record["podUID"], record["nodeName"], record["iteration"], record["try"]) == ("uid-pod", "node-1", 1, 1)
+    assert [record.response is not None for record in world.view.records] == [True]
+
+
+def test_a_record_keeps_its_checkpoint_for_the_retry_and_its_output_for_the_end(world: World) -> None:
+    world.put_record(checkpoint={"input": {"cursor": 3, "none": None}, "output": {"rows": 3}})
+
+    world.do(died())
+
+    record = stored(world)
+    assert record["checkpoint"]["input"] == {"cursor": 3, "none": None}
+    assert record["response"]["output"] == {"rows": 3}
+
+
+def test_the_record_of_an_aborted_pod_says_aborted_and_has_no_checkpoint(world: World) -> None:
+    world.put_record(checkpoint={"output": {"rows": 3}})
+
+    world.do(died(message="", cause=None, code=None))
+
+    assert stored(world)["response"] == {"status": "aborted", "message": "killed", "output": {"rows": 3}}
+    assert "checkpoint" not in stored(world)
+
+
+def test_the_response_of_the_pod_itself_comes_first(world: World) -> None:
+    world.put_record()
+    world.see()
+    world.api.change("taskiterations", "words-i1", {"response": {"status": "done"}})
+
+    world.do(died())
+
+    assert stored(world)["response"] == {"status": "done"}
+    response = world.view.records[0].response
+    assert response is not None
+    assert response.status == "done"
+
+
+def test_a_race_for_the_record_that_is_lost_shows_the_winner(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a pod that stores its response between the operator's read and write
+    world.put_record()
+    world.see()
+    patch = world.api.patch
+
+    async def late(resource: Resource, *args: Any, **options: Any) -> bytes:
+        world.api.change("taskiterations", "words-i1", {"response": {"status": "done"}})
+        return await patch(resource, *args, **options)
+
+    monkeypatch.setattr(world.api, "patch", late)
+
+    # when
+    world.do(died())
+
+    # then
+    response = world.view.records[0].response
+    assert response is not None
+    assert response.status == "done"
+
+
+def test_the_record_of_another_pod_of_the_name_is_not_touched(world: World) -> None:
+    world.put_record(podUID="another")
+
+    world.do(died())
+
+    assert "response" not in stored(world)
+
+
+LEFT_BEHIND = {"status": "done", "message": "counted", "output": {"rows": 3, "none": None}}
+
+
+def test_an_answer_in_the_termination_message_is_the_answer(world: World) -> None:
+    world.do(died(json.dumps({"response": LEFT_BEHIND}, separators=(",", ":"))))
+
+    assert stored(world)["response"] == LEFT_BEHIND
+    assert "annotations" not in stored(world)["metadata"]
+
+
+def test_a_failed_answer_in_the_termination_message_keeps_the_checkpoint(world: World) -> None:
+    world.put_record(checkpoint={"input": {"cursor": 3}})
+    answer = {"status": "error", "error": {"message": "odd", "data": {"row": None}}}
+
+    world.do(died(json.dumps({"response": answer}, separators=(",", ":"))))
+
+    assert stored(world)["response"] == answer
+    assert stored(world)["checkpoint"] == {"input": {"cursor": 3}}
+
+
+def test_any_other_answer_in_the_termination_message_drops_the_checkpoint(world: World) -> None:
+    world.put_record(checkpoint={"input": {"cursor": 3}})
+
+    world.do(died(json.dumps({"response": LEFT_BEHIND}, separators=(",", ":"))))
+
+    assert "checkpoint" not in stored(world)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"response":',
+        '{"response":"done"}',
+        '{"response":{}}',
+        '{"response":{"status":"fine"}}',
+        '{"response":{"status":"done","output":[1]}}',
+        '{"response":{"status":"continue","input":"x"}}',
+        '{"response":{"status":"continue","waitSeconds":-1}}',
+        '{"response":{"status":"continue","waitSeconds":1e300}}',
+        '{"response":{"status":"continue","waitUntil":"tomorrow"}}',
+        '{"response":{"status":"error","error":{"code":"x"}}}',
+        '{"response":{"status":"error","error":{"message":"m","data":[]}}}',
+        '{"response":{"status":"error","error":{"message":"m","code":"' + "x" * 300 + '"}}}',
+    ],
+)
+def test_a_termination_message_that_no_record_could_hold_is_no_answer(world: World, message: str) -> None:
+    world.do(died(message))
+
+    assert stored(world)["response"]["error"]["code"] == "Killed"
+
+
+# --- status and runs --------------------------------------------------------------------------------------------------
+
+
+def test_status_is_written_once_the_pod_exists(world: World) -> None:
+    world.step()
+    world.step()
+
+    assert (world.status["phase"], world.status["current"]["podName"]) == ("Running", "words-i1")
+    assert world.view.run.status.phase == "Running"
+    assert world.api.gets == 0
+
+
+def finish(world: World, response: dict[str, Any]) -> None:
+    """Let the run get to its end by this response."""
+    world.step()
+    world.step()
+    pod = world.api.read("pods", "words-i1")
+    world.put_record(podUID=pod["metadata"]["uid"], response=response)
+    container = {"name": "task", "state": msgspec.to_builtins(terminated(0))}
+    world.api.change("pods", "words-i1", {"status": {"phase": "Succeeded", "containerStatuses": [container]}})
+    world.see()
+    world.step()
+
+
+def test_a_small_output_is_copied_into_the_status_with_its_nulls(world: World) -> None:
+    finish(world, {"status": "done", "output": {"rows": 3, "none": None}})
+
+    assert world.status["phase"] == "Succeeded"
+    assert world.status["output"] == {"rows": 3, "none": None}
+
+
+def test_a_large_output_stays_in_its_record(world: World) -> None:
+    finish(world, {"status": "done", "output": {"text": "x" * 33_000}})
+
+    assert "output" not in world.status
+    assert world.status["outputFrom"] == "words-i1"
+
+
+def test_an_output_of_exactly_32_kib_is_copied(world: World) -> None:
+    finish(world, {"status": "done", "output": {"t": "x" * (32 * 1024 - len('{"t":""}'))}})
+
+    assert "output" in world.status
+
+
+def test_the_data_of_an_error_is_shown(world: World) -> None:
+    finish(world, {"status": "error", "error": {"message": "odd", "code": "Odd", "data": {"row": None}}})
+
+    assert world.status["error"] == {"message": "odd", "code": "Odd", "data": {"row": None}}
+
+
+def test_an_abort_that_came_first_wins_over_the_final_status(world: World) -> None:
+    # given a plan for Running, made before the user aborted
+    world.step()
+    old = world.view
+    following = plan(old, NOW)
+    world.api.change("taskruns", "words", {"spec": {"abort": {"message": "enough"}}})
+
+    # when
+    run(world.executor.write_status(KEY, old, following))
+
+    # then nothing was written, and the next view knows better
+    assert world.status == {}
+    assert world.view.run.spec.abort is not None
+
+
+def test_a_run_that_was_deleted_meanwhile_leaves_the_store(world: World) -> None:
+    world.step()
+    old = world.view
+    world.api.remove("taskruns", "words")
+
+    run(world.executor.write_status(KEY, old, plan(old, NOW)))
+
+    assert world.store.view(KEY) is None
+
+
+def test_a_run_that_was_made_anew_under_its_name_is_not_written_to(world: World) -> None:
+    world.step()
+    old = world.view
+    world.api.remove("taskruns", "words")
+    world.put("taskruns", {"name": "words"}, spec={"definition": "count-words"})
+
+    run(world.executor.write_status(KEY, old, plan(old, NOW)))
+
+    assert world.status == {}
+    assert world.view.run.metadata.uid != old.run.metadata.uid
+
+
+def test_an_expired_run_is_deleted(world: World) -> None:
+    metadata = world.view.run.metadata
+
+    world.do(DeleteRun(metadata.uid, metadata.resource_version))
+
+    assert world.api.find("taskruns") == []
+    assert world.store.view(KEY) is None
+
+
+def test_an_expired_run_that_has_changed_is_not_deleted(world: World) -> None:
+    metadata = world.view.run.metadata
+    world.api.change("taskruns", "words", {"spec": {"ttlSecondsAfterFinished": 10_000}})
+
+    world.do(DeleteRun(metadata.uid, metadata.resource_version))
+
+    assert world.view.run.spec.ttl_seconds_after_finished == 10_000
+
+
+def test_a_status_patch_touches_only_what_differs(world: World) -> None:
+    before = {"phase": "Running", "attempts": 1, "message": "a"}
+    wanted = {"phase": "Running", "message": "b"}
+
+    patch = status_patch(world.view.run, before, wanted)
+
+    version = world.view.run.metadata.resource_version
+    assert patch == [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+        {"op": "remove", "path": "/status/attempts"},
+        {"op": "add", "path": "/status/message", "value": "b"},
+    ]
+
+
+def test_records_are_addressed_by_their_own_plural() -> None:
+    assert TASK_ITERATIONS.path("shop", "words-i1") == (
+        "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskiterations/words-i1"
+    )

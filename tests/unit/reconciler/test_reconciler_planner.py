@@ -1,0 +1,707 @@
+"""The state table of docs/architecture.md, a test for each row: a view and a time go in, a plan comes out."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from podrelay.reconciler.objects import Pod, TaskRunStatus
+from podrelay.reconciler.planner import plan
+from podrelay.reconciler.view import (
+    Action,
+    ConfirmGone,
+    CreatePod,
+    DeletePod,
+    DeleteRun,
+    EndPod,
+    Gone,
+    Plan,
+    Settings,
+    StartFailure,
+    View,
+    WriteRecord,
+)
+from tests.unit.reconciler.builders import (
+    NOW,
+    ago,
+    current,
+    later,
+    pod,
+    record,
+    running,
+    task_definition,
+    task_run,
+    terminated,
+    view,
+    waiting,
+)
+
+RUNNING: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "current": current()}
+DONE = {"status": "done", "message": "counted"}
+
+
+def status_of(following: Plan) -> TaskRunStatus:
+    assert following.actions == ()
+    assert following.status is not None
+    return following.status
+
+
+def action_of(following: Plan) -> Action:
+    (action,) = following.actions
+    return action
+
+
+def shown(following: Plan) -> tuple[str | None, str | None]:
+    return status_of(following).phase, status_of(following).reason
+
+
+def ended_pod(name: str = "words-i1", code: int = 0, **fields: Any) -> Pod:
+    return pod(name, phase="Failed" if code else "Succeeded", state=terminated(code), **fields)
+
+
+def answered(
+    response: dict[str, Any], status: dict[str, Any] | None = None, name: str = "words-i1", **rest: Any
+) -> View:
+    """A run whose current pod has answered and ended."""
+    run = rest.pop("run", None) or task_run({**RUNNING, **(status or {}), "current": current_of(name)})
+    return view(run, pods=(ended_pod(name), *rest.pop("pods", ())), records=(record(name, response),), **rest)
+
+
+def current_of(name: str) -> dict[str, Any]:
+    iteration, _, attempt = name.rpartition("-i")[2].partition("t")
+    return current(name, int(iteration), int(attempt or 1))
+
+
+# --- a pod is due -----------------------------------------------------------------------------------------------------
+
+
+def test_a_new_run_gets_its_first_pod_at_once() -> None:
+    action = action_of(plan(view(), NOW))
+
+    assert isinstance(action, CreatePod)
+    assert (action.target.name, action.target.iteration, action.target.try_) == ("words-i1", 1, 1)
+
+
+def test_a_run_with_its_first_pod_is_running() -> None:
+    following = plan(view(pods=(pod(state=waiting("ContainerCreating")),)), NOW)
+
+    status = status_of(following)
+    assert (status.phase, status.reason, status.iterations, status.started_at) == (
+        "Running",
+        "IterationRunning",
+        1,
+        NOW,
+    )
+    assert status.current is not None
+    assert status.current.pod_uid == "uid-words-i1"
+    assert status.max_iterations == 50
+
+
+def test_a_run_that_is_deleted_is_left_to_garbage_collection() -> None:
+    run = task_run()
+    deleted = view(run.__class__(type(run.metadata)("words", "shop", "u", "1", NOW, 1, NOW), run.spec, run.status))
+
+    assert plan(deleted, NOW) == Plan()
+
+
+@pytest.mark.parametrize("spec", [{"delaySeconds": 90}, {"startAt": later(30)}])
+def test_a_delayed_run_is_pending_until_its_time(spec: dict[str, Any]) -> None:
+    waits = view(task_run(created=ago(60), **spec))
+
+    following = plan(waits, NOW)
+
+    assert shown(following) == ("Pending", "Delayed")
+    assert status_of(following).next_iteration_at == later(30)
+    assert following.requeue_at == later(30)
+    assert isinstance(action_of(plan(waits, later(30))), CreatePod)
+
+
+def test_a_suspended_run_starts_nothing() -> None:
+    assert shown(plan(view(task_run(suspend=True)), NOW)) == ("Pending", "Suspended")
+    between = answered({"status": "continue"}, run=task_run(RUNNING, suspend=True))
+    assert shown(plan(between, NOW)) == ("Running", "Suspended")
+
+
+def test_suspend_leaves_the_current_pod_alone() -> None:
+    following = plan(view(task_run(RUNNING, suspend=True), pods=(pod(state=running(), phase="Running"),)), NOW)
+
+    assert following.actions == ()
+    assert status_of(following).phase == "Running"
+
+
+def test_a_run_without_its_definition_waits_and_then_fails() -> None:
+    lost = View(run=task_run(), definition=None)
+
+    first = plan(lost, NOW)
+    assert shown(first) == ("Pending", "DefinitionNotFound")
+    assert condition_of(first, "Stalled") == "True"
+    assert first.requeue_at == later(900)
+
+    waiting_run = View(run=with_status(lost.run, status_of(first)), definition=None)
+    assert shown(plan(waiting_run, later(899))) == ("Pending", "DefinitionNotFound")
+    assert shown(plan(waiting_run, later(900))) == ("Failed", "DefinitionNotFound")
+    assert status_of(plan(waiting_run, later(900))).iterations == 0
+    assert isinstance(action_of(plan(view(waiting_run.run), later(899))), CreatePod)
+
+
+def test_a_refused_pod_is_shown_with_the_words_of_the_api_server_and_tried_again() -> None:
+    failure = StartFailure("words-i1", "QuotaExceeded", "exceeded quota: pods", NOW, later(5))
+    refused = view(start_failure=failure)
+
+    following = plan(refused, NOW)
+
+    assert shown(following) == ("Pending", "QuotaExceeded")
+    assert status_of(following).message == "exceeded quota: pods"
+    assert following.requeue_at == later(5)
+    assert isinstance(action_of(plan(refused, later(5))), CreatePod)
+
+
+def test_a_pod_that_is_refused_for_too_long_fails_the_run() -> None:
+    failure = StartFailure("words-i1", "QuotaExceeded", "no", ago(900), later(5))
+
+    status = status_of(plan(view(start_failure=failure), NOW))
+
+    assert (status.phase, status.reason) == ("Failed", "QuotaExceeded")
+    assert status.error is not None
+    assert status.error.code == "QuotaExceeded"
+
+
+def test_a_long_refusal_is_cut_to_what_the_status_can_hold() -> None:
+    failure = StartFailure("words-i1", "PodInvalid", "x" * 100_000, ago(900), later(5))
+
+    status = status_of(plan(view(start_failure=failure), NOW))
+
+    assert status.error is not None
+    assert len(status.error.message) <= 4096
+    assert len(status.message or "") <= 4096
+
+
+@pytest.mark.parametrize(
+    ("reason", "expected"),
+    [
+        ("404", "Unknown"),
+        ("404NotFound", "NotFound"),
+        ("a b-c.d", "abcd"),
+        ("Trailing:", "Trailing"),
+        ("", "Unknown"),
+        ("x" * 200, "x" * 127),
+    ],
+)
+def test_every_reason_is_one_that_the_schema_takes(reason: str, expected: str) -> None:
+    failure = StartFailure("words-i1", reason, "no", NOW, later(5))
+
+    assert status_of(plan(view(start_failure=failure), NOW)).reason == expected
+
+
+def test_a_foreign_pod_of_the_name_is_not_touched() -> None:
+    foreign = pod(about={"run_uid": "another run"})
+
+    assert shown(plan(view(pods=(foreign,)), NOW)) == ("Pending", "NameTaken")
+
+
+def test_a_foreign_record_of_the_name_holds_the_run_too() -> None:
+    foreign = record(metadata=record().metadata.__class__("words-i1", "shop", "u", "1", NOW))
+
+    assert shown(plan(view(records=(foreign,)), NOW)) == ("Pending", "NameTaken")
+
+
+# --- a pod that does not start ----------------------------------------------------------------------------------------
+
+
+def test_what_keeps_a_pod_from_starting_is_shown() -> None:
+    stuck = pod(state=waiting("ErrImagePull", "no such tag"))
+
+    following = plan(view(task_run(RUNNING), pods=(stuck,)), NOW)
+
+    assert shown(following) == ("Running", "ErrImagePull")
+    assert condition_of(following, "Stalled") == "True"
+    assert following.requeue_at == later(840)
+
+
+def test_a_pod_that_does_not_start_in_time_is_deleted_in_the_version_that_was_seen() -> None:
+    stuck = pod(state=waiting("ErrImagePull"), version=77)
+
+    assert action_of(plan(view(task_run(RUNNING), pods=(stuck,)), later(840))) == DeletePod(
+        "words-i1", "uid-words-i1", "77"
+    )
+
+
+def test_and_then_counts_as_a_failed_try() -> None:
+    gone = {"uid-words-i1": Gone(later(841), pod(), is_last_state=True)}
+
+    action = action_of(plan(view(task_run(RUNNING), gone=gone), later(841)))
+
+    assert isinstance(action, WriteRecord)
+    assert (action.cause, action.code) == ("PodFailure", "PendingTimeout")
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def test_done_succeeds() -> None:
+    following = plan(answered(DONE), NOW)
+
+    status = status_of(following)
+    assert (status.phase, status.reason, status.message, status.iterations) == ("Succeeded", "Done", "counted", 1)
+    assert status.finished_at == NOW
+    assert following.payload_from == "words-i1"
+    assert [(item.iteration, item.answer) for item in status.recent_iterations] == [(1, "done")]
+
+
+def test_an_answer_waits_for_the_end_of_the_container() -> None:
+    still = view(task_run(RUNNING), pods=(pod(state=running(), phase="Running"),), records=(record(response=DONE),))
+
+    following = plan(still, NOW)
+
+    assert shown(following) == ("Running", "IterationRunning")
+    assert following.requeue_at == later(30)
+    assert action_of(plan(still, later(30))) == EndPod(still.pods[0])
+
+
+def test_continue_makes_the_next_pod_at_once() -> None:
+    action = action_of(plan(answered({"status": "continue"}), NOW))
+
+    assert isinstance(action, CreatePod)
+    assert (action.target.name, action.target.state) == ("words-i2", "words-i1")
+
+
+def test_the_next_pod_and_the_new_place_are_written_together() -> None:
+    following = plan(answered({"status": "continue"}, pods=(pod("words-i2"),)), NOW)
+
+    status = status_of(following)
+    assert (status.last_record, status.iterations) == ("words-i1", 2)
+    assert status.current is not None
+    assert status.current.pod_name == "words-i2"
+
+
+@pytest.mark.parametrize(
+    ("response", "due"),
+    [
+        ({"waitSeconds": 90}, later(90)),
+        ({"waitUntil": later(120)}, later(120)),
+        ({"waitUntil": later(86_400 * 1000)}, NOW + timedelta(days=355)),
+        ({"waitSeconds": 1.5}, NOW + timedelta(seconds=1.5)),
+    ],
+)
+def test_continue_with_a_wait_goes_on_at_its_time(response: dict[str, Any], due: datetime) -> None:
+    following = plan(answered({"status": "continue", **response}), NOW)
+
+    assert shown(following) == ("Running", "Waiting")
+    assert status_of(following).next_iteration_at == due
+    assert following.requeue_at == due
+
+
+def test_a_wait_that_is_over_starts_the_next_pod() -> None:
+    status = {**RUNNING, "current": None, "lastRecord": "words-i1", "nextIterationAt": NOW}
+
+    action = action_of(plan(view(task_run(status), records=(record(response={"status": "continue"}),)), NOW))
+
+    assert isinstance(action, CreatePod)
+    assert action.target.name == "words-i2"
+
+
+@pytest.mark.parametrize(("iteration", "phase"), [(1, "Running"), (2, "Failed")])
+def test_continue_at_max_iterations_fails(iteration: int, phase: str) -> None:
+    name = f"words-i{iteration}"
+    last = {"lastRecord": "words-i1"} if iteration > 1 else {}
+    done = answered({"status": "continue", "waitSeconds": 9}, last, name, definition=task_definition(maxIterations=2))
+
+    status = status_of(plan(done, NOW))
+
+    assert status.phase == phase
+    if phase == "Failed":
+        assert (status.reason, status.message) == ("MaxIterations", "Task reached max iterations.")
+        assert status.iterations == 2
+
+
+def test_aborted_by_the_task_itself_is_aborted() -> None:
+    assert shown(plan(answered({"status": "aborted"}), NOW)) == ("Aborted", "AbortedByTask")
+
+
+def test_an_error_fails_the_run() -> None:
+    status = status_of(plan(answered({"status": "error", "error": {"message": "odd", "code": "Odd"}}), NOW))
+
+    assert (status.phase, status.reason, status.message) == ("Failed", "TaskFailed", "odd")
+    assert status.error is not None
+    assert (status.error.message, status.error.code) == ("odd", "Odd")
+
+
+@pytest.mark.parametrize(("attempts", "pause"), [(0, 10), (1, 30), (2, 90), (3, 100)])
+def test_a_failed_try_is_tried_again_after_a_growing_pause(attempts: int, pause: float) -> None:
+    retry = task_definition(retry={"limit": 5, "initialSeconds": 10, "factor": 3, "maxSeconds": 100})
+    name = "words-i1" if not attempts else f"words-i1t{attempts + 1}"
+    failed = answered({"status": "error", "error": {"message": "odd"}}, {"attempts": attempts}, name, definition=retry)
+
+    following = plan(failed, NOW)
+
+    assert shown(following) == ("Running", "Retrying")
+    assert status_of(following).attempts == attempts + 1
+    assert following.requeue_at == later(pause)
+
+
+def test_the_last_attempt_is_told_so_and_fails_the_run() -> None:
+    retry = task_definition(retry={"limit": 1, "initialSeconds": 0})
+    error = {"status": "error", "error": {"message": "odd"}}
+
+    second = action_of(plan(answered(error, definition=retry), NOW))
+
+    assert isinstance(second, CreatePod)
+    assert second.target.name == "words-i1t2"
+    assert second.target.is_final_attempt
+    last = answered(error, {"attempts": 1}, "words-i1t2", definition=retry)
+    assert shown(plan(last, NOW)) == ("Failed", "TaskFailed")
+
+
+def test_a_cause_that_the_policy_does_not_name_is_not_retried() -> None:
+    retry = task_definition(retry={"limit": 5, "on": ["Error"]})
+    killed = record(response={"status": "error", "error": {"message": "m", "code": "OOMKilled"}}, cause="PodFailure")
+
+    following = plan(view(task_run(RUNNING), retry, pods=(ended_pod(code=137),), records=(killed,)), NOW)
+
+    assert shown(following) == ("Failed", "OOMKilled")
+
+
+def test_a_retry_starts_from_the_checkpoint_of_the_newest_try() -> None:
+    tries = (record("words-i1", checkpoint={}), record("words-i1t2", checkpoint={}), record("words-i2", checkpoint={}))
+
+    action = action_of(plan(view(task_run({"phase": "Running", "attempts": 2}), records=tries), NOW))
+
+    assert isinstance(action, CreatePod)
+    assert (action.target.name, action.target.checkpoint) == ("words-i1t3", "words-i1t2")
+
+
+def test_a_pod_that_died_without_an_answer_gets_its_record_written() -> None:
+    died = view(task_run(RUNNING), pods=(ended_pod(code=137),), records=(record(),))
+
+    action = action_of(plan(died, NOW))
+
+    assert isinstance(action, WriteRecord)
+    assert (action.pod_uid, action.cause, action.code) == ("uid-words-i1", "PodFailure", "Killed")
+
+
+def test_an_answer_of_the_pod_counts_although_it_was_killed_afterwards() -> None:
+    killed = view(task_run(RUNNING), pods=(ended_pod(code=137),), records=(record(response=DONE),))
+
+    assert shown(plan(killed, NOW)) == ("Succeeded", "Done")
+
+
+def test_progress_is_shown_at_once_and_then_every_15_seconds() -> None:
+    def at(progress: dict[str, Any], shown_at: dict[str, Any] | None) -> Plan:
+        status = {**RUNNING, **({"progress": shown_at} if shown_at else {})}
+        working = pod(state=running(), phase="Running")
+        return plan(view(task_run(status), pods=(working,), records=(record(progress=progress),)), NOW)
+
+    first = status_of(at({"percent": 10, "at": NOW}, None)).progress
+    assert first is not None
+    assert first.percent == 10
+    early = at({"percent": 20, "at": NOW}, {"percent": 10, "at": ago(5)})
+    assert early.requeue_at == later(10)
+    second = status_of(at({"percent": 20, "at": NOW}, {"percent": 10, "at": ago(15)})).progress
+    assert second is not None
+    assert second.percent == 20
+
+
+# --- disruptions ------------------------------------------------------------------------------------------------------
+
+
+def test_an_evicted_pod_is_replaced_at_once_and_counts_as_no_attempt() -> None:
+    evicted = pod(phase="Failed", reason="Evicted", state=terminated(137))
+
+    action = action_of(plan(view(task_run(RUNNING), pods=(evicted,), records=(record(),)), NOW))
+
+    assert isinstance(action, CreatePod)
+    assert action.target.name == "words-i1t2"
+    status = status_of(plan(view(task_run(RUNNING), pods=(evicted, pod("words-i1t2")), records=(record(),)), NOW))
+    assert (status.attempts, status.disruptions) == (0, 1)
+    assert status.recent_iterations[0].answer == "disrupted"
+
+
+def test_a_pod_that_is_being_deleted_is_not_replaced_before_it_is_gone() -> None:
+    drained = pod(state=running(), phase="Running", about={"deletionTimestamp": later(30)})
+
+    following = plan(view(task_run(RUNNING), pods=(drained,)), NOW)
+
+    assert shown(following) == ("Running", "PodTerminating")
+
+
+def test_a_pod_that_the_cache_lacks_is_asked_for() -> None:
+    assert action_of(plan(view(task_run(RUNNING)), NOW)) == ConfirmGone("words-i1", "uid-words-i1")
+
+
+@pytest.mark.parametrize(
+    ("last", "is_last_state", "wait"),
+    [
+        (pod(state=terminated(137)), True, 0),
+        (pod(), True, 0),
+        (pod(), False, 15),
+        (pod(state=running()), True, 15),
+        (None, False, 15),
+    ],
+    ids=["had ended", "had not started", "not started when last seen", "was running", "never seen"],
+)
+def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
+    last: Pod | None, is_last_state: bool, wait: int
+) -> None:
+    vanished = view(task_run(RUNNING), gone={"uid-words-i1": Gone(NOW, last, is_last_state)})
+
+    following = plan(vanished, NOW)
+
+    if wait:
+        assert shown(following) == ("Running", "Disrupted")
+        assert following.requeue_at == later(wait)
+    else:
+        assert isinstance(action_of(following), CreatePod)
+
+
+def test_a_pod_that_the_garbage_collector_failed_is_replaced_15_seconds_later() -> None:
+    condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
+    left = pod(phase="Failed", state=running(), conditions=[condition])
+
+    assert plan(view(task_run(RUNNING), pods=(left,)), NOW).requeue_at == later(15)
+
+
+def test_too_many_disruptions_fail_the_run() -> None:
+    status = {**RUNNING, "disruptions": 3, "current": current("words-i1t4", 1, 4)}
+    evicted = pod("words-i1t4", phase="Failed", reason="Evicted", message="x" * 10_000, state=terminated(137))
+
+    ended = status_of(plan(view(task_run(status), pods=(evicted,)), NOW))
+
+    assert (ended.phase, ended.reason) == ("Failed", "Disrupted")
+    assert ended.error is not None
+    assert len(ended.error.message) <= 4096
+
+
+def test_an_answer_that_was_given_before_the_replacement_exists_still_counts() -> None:
+    status = {**RUNNING, "current": None, "disruptions": 1, "nextIterationAt": later(10)}
+
+    assert shown(plan(view(task_run(status), records=(record(response=DONE),)), NOW)) == ("Succeeded", "Done")
+
+
+def test_the_claim_in_the_record_outweighs_the_status() -> None:
+    # given a status that names a pod, and a record of that name by another pod
+    claimed = record(pod_uid="the-other", response=DONE)
+
+    following = plan(view(task_run(RUNNING), records=(claimed,), pods=(pod(state=running()),)), NOW)
+
+    assert action_of(following) == ConfirmGone("words-i1", "the-other")
+
+
+# --- a pod is ended: abort, timeout -----------------------------------------------------------------------------------
+
+
+def test_an_abort_before_the_first_pod_ends_the_run_at_once() -> None:
+    status = status_of(plan(view(task_run(abort={"message": "wrong file"})), NOW))
+
+    assert (status.phase, status.reason, status.message) == ("Aborted", "Aborted", "wrong file")
+    assert status.iterations == 0
+
+
+def test_an_abort_ends_a_run_that_waits_or_is_suspended_or_lacks_its_definition() -> None:
+    run = task_run(abort={}, suspend=True, delaySeconds=999)
+
+    assert shown(plan(View(run=run, definition=None), NOW)) == ("Aborted", "Aborted")
+
+
+def test_abort_step_1_a_pod_that_never_started_is_deleted_in_the_version_that_was_seen() -> None:
+    aborted = view(task_run(RUNNING, abort={}), pods=(pod(version=5),))
+
+    assert action_of(plan(aborted, NOW)) == DeletePod("words-i1", "uid-words-i1", "5")
+
+
+def test_abort_step_2_a_pod_that_has_started_is_told_to_end() -> None:
+    aborted = view(task_run(RUNNING, abort={}), pods=(pod(state=running(), phase="Running"),), records=(record(),))
+
+    assert action_of(plan(aborted, NOW)) == EndPod(aborted.pods[0])
+
+
+def test_abort_step_3_grace_and_30_seconds_later_it_is_deleted() -> None:
+    ending = pod(state=running(), grace=20, annotations={"podrelay.dev/ending-since": NOW.isoformat()})
+    aborted = view(task_run(RUNNING, abort={}), pods=(ending,), records=(record(),))
+
+    before = plan(aborted, later(49))
+    assert shown(before) == ("Running", "Aborting")
+    assert before.requeue_at == later(50)
+    assert action_of(plan(aborted, later(50))) == DeletePod("words-i1", "uid-words-i1")
+
+
+def test_abort_step_4_a_pod_that_does_not_go_is_shown_as_node_lost() -> None:
+    deleted = pod(state=running(), about={"deletionTimestamp": later(20)})
+    aborted = view(task_run(RUNNING, abort={}), pods=(deleted,), records=(record(),))
+
+    assert shown(plan(aborted, later(49))) == ("Running", "Aborting")
+    lost = plan(aborted, later(50))
+    assert shown(lost) == ("Running", "NodeLost")
+    assert condition_of(lost, "Stalled") == "True"
+    assert "node-1" in (status_of(lost).message or "")
+    assert lost.requeue_at == later(650)
+
+
+@pytest.mark.parametrize(("abort", "phase"), [({"abort": {}}, "Aborted"), ({}, "Failed")])
+def test_abort_step_5_after_the_node_lost_timeout_the_run_ends(abort: dict[str, Any], phase: str) -> None:
+    deleted = pod(state=running(), about={"deletionTimestamp": later(20)})
+
+    following = plan(view(task_run(RUNNING, **abort), pods=(deleted,), records=(record(),)), later(650))
+
+    assert shown(following) == (phase, "NodeLost")
+
+
+def test_an_aborted_run_is_aborted_whatever_its_pod_answered() -> None:
+    following = plan(answered(DONE, run=task_run(RUNNING, abort={"message": "enough"})), NOW)
+
+    status = status_of(following)
+    assert (status.phase, status.message) == ("Aborted", "enough")
+    assert following.payload_from == "words-i1"
+
+
+def test_an_aborted_pod_without_an_answer_gets_one_written() -> None:
+    died = view(task_run(RUNNING, abort={"message": "enough"}), pods=(ended_pod(code=143),), records=(record(),))
+
+    action = action_of(plan(died, NOW))
+
+    assert isinstance(action, WriteRecord)
+    assert (action.message, action.cause) == ("enough", None)
+
+
+def test_an_iteration_times_out_after_the_start_of_its_container() -> None:
+    working = view(task_run(RUNNING), pods=(pod(state=running(ago(30)), phase="Running"),), records=(record(),))
+
+    assert plan(working, later(869)).requeue_at == later(870)
+    assert action_of(plan(working, later(870))) == EndPod(working.pods[0])
+
+
+def test_and_fails_in_words() -> None:
+    ended = ended_pod(code=143, annotations={"podrelay.dev/ending-since": ago(5).isoformat()})
+
+    action = action_of(plan(view(task_run(RUNNING), pods=(ended,), records=(record(),)), NOW))
+
+    assert isinstance(action, WriteRecord)
+    assert (action.cause, action.code) == ("Timeout", "IterationTimeout")
+
+
+# --- after the end ----------------------------------------------------------------------------------------------------
+
+
+FINISHED = {"phase": "Succeeded", "reason": "Done", "finishedAt": NOW, "current": current(), "iterations": 1}
+
+
+@pytest.mark.parametrize(
+    ("policy", "phase", "removed"),
+    [
+        ("OnSuccess", "Succeeded", True),
+        ("OnSuccess", "Failed", False),
+        ("OnSuccess", "Aborted", False),
+        ("Always", "Failed", True),
+        ("Never", "Succeeded", False),
+    ],
+)
+def test_pods_of_a_finished_run_go_by_their_policy(policy: str, phase: str, removed: bool) -> None:
+    ended = ended_pod(annotations={"podrelay.dev/pod-cleanup": policy})
+
+    following = plan(view(task_run({**FINISHED, "phase": phase}), pods=(ended,)), NOW)
+
+    assert following.actions == ((DeletePod("words-i1", "uid-words-i1"),) if removed else ())
+
+
+def test_a_pod_that_was_made_too_late_for_its_run_does_not_wait_for_a_node_for_ever() -> None:
+    # given a pod whose creation got no answer, and a run that was aborted meanwhile
+    late = pod(version=9, annotations={"podrelay.dev/pod-cleanup": "Never"})
+
+    following = plan(view(task_run({**FINISHED, "phase": "Aborted"}), pods=(late,)), NOW)
+
+    assert action_of(following) == DeletePod("words-i1", "uid-words-i1", "9")
+
+
+@pytest.mark.parametrize(
+    ("run", "definition", "default", "seconds"),
+    [
+        (10, 20, 30, 10),
+        (None, 20, 30, 20),
+        (None, None, 30, 30),
+        (0, 20, 30, 0),
+        (None, None, None, None),
+    ],
+)
+def test_the_lifetime_is_that_of_run_then_definition_then_operator(
+    run: int | None, definition: int | None, default: int | None, seconds: int | None
+) -> None:
+    settings = Settings(default_ttl=timedelta(seconds=default) if default is not None else None)
+    finished = view(
+        task_run(FINISHED, version=7, ttlSecondsAfterFinished=run),
+        task_definition(ttlSecondsAfterFinished=definition),
+        settings=settings,
+    )
+
+    if seconds is None:
+        assert plan(finished, later(10**8)) == Plan()
+    else:
+        assert plan(finished, later(seconds - 1)) == Plan(requeue_at=later(seconds))
+        assert action_of(plan(finished, later(seconds))) == DeleteRun("uid-run", "7")
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed", "Aborted"])
+@pytest.mark.parametrize("spec", [{}, {"abort": {}}, {"suspend": True}])
+def test_a_finished_run_never_changes(phase: str, spec: dict[str, Any]) -> None:
+    for pods, records in (
+        ((), ()),
+        ((pod(state=running()),), (record(),)),
+        ((ended_pod(),), (record(response={"status": "continue"}),)),
+    ):
+        following = plan(view(task_run({**FINISHED, "phase": phase}, **spec), pods=pods, records=records), NOW)
+        assert following.status is None
+        assert not any(isinstance(action, CreatePod | WriteRecord) for action in following.actions)
+
+
+def test_a_pod_whose_sidecars_go_on_gets_a_deadline_after_30_seconds() -> None:
+    left = pod(phase="Running", state=terminated(0, NOW))
+    finished = view(task_run(FINISHED), pods=(left,))
+
+    assert action_of(plan(finished, NOW)) == DeletePod("words-i1", "uid-words-i1")  # OnSuccess takes it at once
+    kept = pod(phase="Running", state=terminated(0, NOW), annotations={"podrelay.dev/pod-cleanup": "Never"})
+    finished = view(task_run(FINISHED), pods=(kept,))
+    assert plan(finished, later(29)).requeue_at == later(30)
+    assert action_of(plan(finished, later(30))) == EndPod(kept)
+
+
+@pytest.mark.parametrize(
+    ("policy", "answer", "removed"),
+    [
+        ("OnSuccess", "continue", True),
+        ("OnSuccess", "error", False),
+        ("Always", "error", True),
+        ("Never", "done", False),
+    ],
+)
+def test_pods_that_have_had_their_turn_go_while_the_run_goes_on(policy: str, answer: str, removed: bool) -> None:
+    # given a run whose second pod works, in a state that is written already
+    past = ended_pod("words-i1", annotations={"podrelay.dev/pod-cleanup": policy})
+    status = {**RUNNING, "lastRecord": "words-i1", "current": current("words-i2", 2)}
+    records = (record("words-i1", {"status": answer}), record("words-i2"))
+    before = view(task_run(status), pods=(past, pod("words-i2", state=running(), phase="Running")), records=records)
+    settled = View(
+        with_status(before.run, status_of(plan(before, NOW))), before.definition, before.pods, before.records
+    )
+
+    following = plan(settled, NOW)
+
+    assert following.actions == ((DeletePod("words-i1", "uid-words-i1"),) if removed else ())
+    assert following.requeue_at == later(870)
+
+
+def test_a_status_that_is_written_already_is_not_planned_differently_again() -> None:
+    first = view(pods=(pod(state=running(), phase="Running"),))
+    written = with_status(first.run, status_of(plan(first, NOW)))
+
+    assert plan(view(written, pods=first.pods), later(5)).status == written.status
+
+
+# --- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def with_status(run: Any, status: TaskRunStatus) -> Any:
+    return type(run)(run.metadata, run.spec, status)
+
+
+def condition_of(following: Plan, kind: str) -> str:
+    condition = status_of(following).condition(kind)
+    assert condition is not None
+    return condition.status

@@ -1,0 +1,226 @@
+"""The pod of an iteration: what is forced, what is the template's, and which templates are refused."""
+
+from typing import Any
+
+import pytest
+
+from podrelay.api import names
+from podrelay.reconciler import pods
+from podrelay.reconciler.objects import TaskDefinition
+from podrelay.reconciler.view import Target
+from tests.unit.reconciler.builders import task_definition, task_run
+
+FIRST = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
+RETRY = Target(2, 3, "words-i2t3", "words-i1", "words-i2", is_final_attempt=False)
+
+
+def with_template(spec: Any, **metadata: Any) -> TaskDefinition:
+    return task_definition(template={"spec": spec, **({"metadata": metadata} if metadata else {})})
+
+
+def container_of(pod: dict[str, Any]) -> dict[str, Any]:
+    container: dict[str, Any] = next(c for c in pod["spec"]["containers"] if c["name"] != "sidecar")
+    return container
+
+
+def env_of(pod: dict[str, Any]) -> dict[str, str]:
+    return {item["name"]: item.get("value", "") for item in container_of(pod)["env"]}
+
+
+def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
+    definition = task_definition(
+        template={
+            "metadata": {"labels": {"team": "search"}, "annotations": {"note": "1"}},
+            "spec": {
+                "containers": [{"name": "main", "image": "words:1", "env": [{"name": "COLOUR", "value": "red"}]}],
+                "nodeSelector": {"disk": "ssd"},
+            },
+        },
+        iterationTimeoutSeconds=300,
+        pendingTimeoutSeconds=200,
+        abortGracePeriodSeconds=20,
+        nodeLostTimeoutSeconds=100,
+        podCleanup="Always",
+    )
+
+    assert pods.build(task_run(), definition, RETRY) == {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": "words-i2t3",
+            "namespace": "shop",
+            "labels": {
+                "team": "search",
+                "podrelay.dev/run": "words",
+                "podrelay.dev/definition": "count-words",
+                "podrelay.dev/iteration": "2",
+                "podrelay.dev/try": "3",
+            },
+            "annotations": {
+                "note": "1",
+                "podrelay.dev/iteration-timeout-seconds": "300",
+                "podrelay.dev/pending-timeout-seconds": "200",
+                "podrelay.dev/node-lost-timeout-seconds": "100",
+                "podrelay.dev/pod-cleanup": "Always",
+                "podrelay.dev/container": "main",
+            },
+            "ownerReferences": [
+                {
+                    "apiVersion": "podrelay.dev/v1alpha1",
+                    "kind": "TaskRun",
+                    "name": "words",
+                    "uid": "uid-run",
+                    "controller": True,
+                }
+            ],
+        },
+        "spec": {
+            "containers": [
+                {
+                    "name": "main",
+                    "image": "words:1",
+                    "env": [
+                        {"name": "COLOUR", "value": "red"},
+                        {"name": "PODRELAY_NAMESPACE", "value": "shop"},
+                        {"name": "PODRELAY_RUN", "value": "words"},
+                        {"name": "PODRELAY_RUN_UID", "value": "uid-run"},
+                        {"name": "PODRELAY_DEFINITION", "value": "count-words"},
+                        {"name": "PODRELAY_ITERATION", "value": "2"},
+                        {"name": "PODRELAY_TRY", "value": "3"},
+                        {"name": "PODRELAY_MAX_ITERATIONS", "value": "50"},
+                        {"name": "PODRELAY_POD_NAME", "value": "words-i2t3"},
+                        {"name": "PODRELAY_IMAGE", "value": "words:1"},
+                        {"name": "PODRELAY_ITERATION_TIMEOUT_SECONDS", "value": "300"},
+                        {"name": "PODRELAY_GRACE_PERIOD_SECONDS", "value": "20"},
+                        {"name": "PODRELAY_STATE", "value": "words-i1"},
+                        {"name": "PODRELAY_CHECKPOINT", "value": "words-i2"},
+                        {"name": "PODRELAY_FINAL_ATTEMPT", "value": "false"},
+                        {"name": "PODRELAY_RECORD_LOGS", "value": "true"},
+                        {"name": "PODRELAY_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+                        {"name": "PODRELAY_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+                    ],
+                    "terminationMessagePath": "/dev/termination-log",
+                    "terminationMessagePolicy": "FallbackToLogsOnError",
+                }
+            ],
+            "nodeSelector": {"disk": "ssd"},
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": 620,
+            "terminationGracePeriodSeconds": 20,
+            "serviceAccountName": "podrelay-runner",
+            "automountServiceAccountToken": True,
+        },
+    }
+
+
+def test_the_template_of_the_definition_is_left_as_it_is() -> None:
+    definition = task_definition()
+
+    pods.build(task_run(), definition, FIRST)
+
+    assert definition.spec.template == {"spec": {"containers": [{"name": "task", "image": "words:1"}]}}
+
+
+def test_a_service_account_of_the_template_stays() -> None:
+    pod = pods.build(task_run(), with_template({"containers": [{"image": "x"}], "serviceAccountName": "own"}), FIRST)
+
+    assert pod["spec"]["serviceAccountName"] == "own"
+
+
+def test_what_the_relay_relies_on_cannot_be_overruled() -> None:
+    definition = with_template(
+        {
+            "containers": [{"image": "x", "terminationMessagePath": "/tmp/other"}],
+            "restartPolicy": "Always",
+            "activeDeadlineSeconds": 1,
+            "terminationGracePeriodSeconds": 0,
+            "automountServiceAccountToken": False,
+        },
+        name="mine",
+        namespace="theirs",
+        ownerReferences=[{"kind": "Deployment"}],
+        labels={names.LABEL_RUN: "another"},
+        annotations={names.ANNOTATION_POD_CLEANUP: "Never"},
+    )
+
+    pod = pods.build(task_run(), definition, FIRST)
+
+    assert (pod["metadata"]["name"], pod["metadata"]["namespace"]) == ("words-i1", "shop")
+    assert pod["metadata"]["labels"][names.LABEL_RUN] == "words"
+    assert pod["metadata"]["annotations"][names.ANNOTATION_POD_CLEANUP] == "OnSuccess"
+    assert [owner["kind"] for owner in pod["metadata"]["ownerReferences"]] == ["TaskRun"]
+    assert pod["spec"]["restartPolicy"] == "Never"
+    assert pod["spec"]["activeDeadlineSeconds"] == 900 + 900 + 120
+    assert pod["spec"]["terminationGracePeriodSeconds"] == 60
+    assert pod["spec"]["automountServiceAccountToken"] is True
+    assert container_of(pod)["terminationMessagePath"] == "/dev/termination-log"
+
+
+def test_variables_with_our_prefix_are_dropped_unless_they_are_settings_of_the_sdk() -> None:
+    env = [
+        {"name": "PODRELAY_TRY", "value": "99"},
+        {"name": "PODRELAY_ANYTHING", "value": "x"},
+        {"name": "PODRELAY_CLOSE_TO_TIMEOUT_SECONDS", "value": "30"},
+        {"name": "OTHER", "value": "y"},
+    ]
+
+    pod = pods.build(task_run(), with_template({"containers": [{"image": "x", "env": env}]}), FIRST)
+
+    assert env_of(pod)["PODRELAY_TRY"] == "1"
+    assert "PODRELAY_ANYTHING" not in env_of(pod)
+    assert env_of(pod)["PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"] == "30"
+    assert env_of(pod)["OTHER"] == "y"
+    assert len({item["name"] for item in container_of(pod)["env"]}) == len(container_of(pod)["env"])
+
+
+def test_the_only_container_does_the_work_whatever_its_name() -> None:
+    assert pods.task_container({"containers": [{"name": "main"}]})["name"] == "main"
+    assert pods.task_container({"containers": [{"image": "x"}]})["name"] == "task"
+
+
+def test_among_several_the_one_named_task_does_the_work_and_sidecars_stay_as_they_are() -> None:
+    sidecar = {"name": "sidecar", "image": "proxy", "restartPolicy": "Always"}
+    definition = with_template({"containers": [sidecar, {"name": "task", "image": "x"}], "initContainers": [sidecar]})
+
+    pod = pods.build(task_run(), definition, FIRST)
+
+    assert pod["spec"]["containers"][0] == sidecar
+    assert pod["spec"]["initContainers"] == [sidecar]
+    assert "PODRELAY_RUN" in {item["name"] for item in pod["spec"]["containers"][1]["env"]}
+
+
+@pytest.mark.parametrize("attempt", [True, False])
+def test_the_pod_is_told_whether_it_is_the_last_attempt(attempt: bool) -> None:
+    target = Target(1, 1, "words-i1", None, None, is_final_attempt=attempt)
+
+    assert env_of(pods.build(task_run(), task_definition(), target))["PODRELAY_FINAL_ATTEMPT"] == str(attempt).lower()
+
+
+@pytest.mark.parametrize(
+    ("template", "words"),
+    [
+        ({}, "spec.template.spec is missing"),
+        ({"spec": "x"}, "spec.template.spec is missing"),
+        ({"spec": {}}, "containers is empty"),
+        ({"spec": {"containers": []}}, "containers is empty"),
+        ({"spec": {"containers": "x"}}, "containers is empty"),
+        ({"spec": {"containers": ["x"]}}, "containers is empty"),
+        ({"spec": {"containers": [{"name": "a"}, {"name": "b"}]}}, "none of the 2 containers"),
+        ({"spec": {"containers": [{"name": "a", "restartPolicy": "OnFailure"}]}}, "has a restartPolicy"),
+        ({"spec": {"containers": [{"name": "a", "restartPolicyRules": [{}]}]}}, "has a restartPolicy"),
+        ({"spec": {"containers": [{"name": "a", "env": ["A=1"]}]}}, "env"),
+        ({"spec": {"containers": [{"name": "a", "env": {"A": "1"}}]}}, "env"),
+        ({"spec": {"containers": [{"name": "a", "env": 1}]}}, "env"),
+        ({"metadata": "x", "spec": {"containers": [{"name": "a"}]}}, "spec.template.metadata"),
+        ({"metadata": {"labels": ["x"]}, "spec": {"containers": [{"name": "a"}]}}, "spec.template.metadata.labels"),
+        ({"metadata": {"annotations": "x"}, "spec": {"containers": [{"name": "a"}]}}, "annotations"),
+    ],
+)
+def test_a_template_that_makes_no_pod_is_refused_in_words(template: dict[str, Any], words: str) -> None:
+    with pytest.raises(pods.TemplateError, match=words):
+        pods.build(task_run(), task_definition(template=template), FIRST)
+
+
+def test_reporting_by_termination_message_is_refused_for_now() -> None:
+    with pytest.raises(pods.TemplateError, match="TerminationMessage"):
+        pods.build(task_run(), task_definition(reporting="TerminationMessage"), FIRST)

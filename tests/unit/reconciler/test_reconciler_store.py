@@ -1,0 +1,289 @@
+"""The operator's memory: newer wins, whoever brings it; what has gone stays gone; and it does not grow."""
+
+import pytest
+
+from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.store import Collection, Key, Store
+from podrelay.reconciler.view import Settings, StartFailure, View
+from tests.unit.reconciler.builders import KEY, NOW, RUN_UID, later, pod, record, running, task_definition, task_run
+
+OTHER_UID = "uid-of-the-second-run"
+
+
+@pytest.fixture
+def marked() -> list[Key]:
+    return []
+
+
+@pytest.fixture
+def store(marked: list[Key]) -> Store:
+    store = Store(marked.append, Settings())
+    store.runs.apply(task_run(version=1))
+    marked.clear()
+    return store
+
+
+def seen_pods(store: Store) -> list[tuple[str, str]]:
+    return [(item.metadata.uid, item.metadata.resource_version) for item in store.pods.of(KEY)]
+
+
+def test_a_newer_state_replaces_an_older_one_and_marks_the_run(store: Store, marked: list[Key]) -> None:
+    store.pods.apply(pod(version=10))
+    store.pods.apply(pod(version=12))
+
+    assert seen_pods(store) == [("uid-words-i1", "12")]
+    assert marked == [KEY, KEY]
+
+
+def test_a_late_event_does_not_undo_the_answer_of_an_own_write(store: Store, marked: list[Key]) -> None:
+    store.pods.apply(pod(version=12))
+    marked.clear()
+
+    store.pods.apply(pod(version=11))
+
+    assert seen_pods(store) == [("uid-words-i1", "12")]
+    assert marked == []
+
+
+def test_a_late_answer_of_an_own_write_does_not_bring_back_what_was_deleted(store: Store) -> None:
+    store.pods.apply(pod(version=10))
+    store.pods.remove(pod(version=12))
+
+    store.pods.apply(pod(version=11))
+
+    assert store.pods.of(KEY) == ()
+
+
+def test_a_relist_removes_what_has_vanished(store: Store, marked: list[Key]) -> None:
+    store.pods.apply(pod("words-i1", version=10))
+    store.pods.apply(pod("words-i2", version=11))
+    marked.clear()
+
+    store.pods.replace([pod("words-i2", version=11)], "20")
+
+    assert [item.metadata.name for item in store.pods.of(KEY)] == ["words-i2"]
+    assert marked == [KEY]
+
+
+def test_a_relist_keeps_what_was_made_after_it(store: Store) -> None:
+    store.pods.apply(pod(version=21))
+
+    store.pods.replace([], "20")
+
+    assert seen_pods(store) == [("uid-words-i1", "21")]
+
+
+def test_a_list_of_one_namespace_says_nothing_about_another() -> None:
+    # given two reflectors, one for each namespace, that fill the same collection
+    store = Store(lambda _key: None, Settings())
+    store.runs.replace([task_run(version=10)], "20", KEY.namespace)
+
+    # when the second one lists
+    store.runs.replace([], "21", "other")
+
+    # then
+    assert store.run(KEY) is not None
+
+
+def test_a_new_object_of_the_same_name_replaces_the_one_whose_deletion_is_still_under_way(store: Store) -> None:
+    store.pods.apply(pod(uid="first", version=10))
+
+    store.pods.apply(pod(uid="second", version=14))
+    store.pods.remove(pod(uid="first", version=12))
+    store.pods.apply(pod(uid="first", version=11))
+
+    assert seen_pods(store) == [("second", "14")]
+
+
+def test_an_event_of_the_past_does_not_push_out_the_object_that_has_the_name_now(store: Store) -> None:
+    # given the answer to an own create, before the watch has told of an earlier object of that name
+    store.pods.apply(pod(uid="second", version=14))
+
+    # when the watch catches up
+    store.pods.apply(pod(uid="first", version=10))
+    store.pods.remove(pod(uid="first", version=12))
+    store.pods.apply(pod(uid="second", version=14))
+
+    # then
+    assert seen_pods(store) == [("second", "14")]
+
+
+def test_a_live_read_brings_back_what_only_seemed_to_be_deleted(store: Store) -> None:
+    # given a pod whose label was removed: the watch says DELETED with the version of that change
+    store.pods.apply(pod(version=10))
+    store.pods.remove(pod(version=12))
+
+    store.pods.restore(pod(version=12))
+
+    assert seen_pods(store) == [("uid-words-i1", "12")]
+
+
+def test_a_live_read_from_before_the_deletion_brings_nothing_back(store: Store) -> None:
+    store.pods.apply(pod(version=10))
+    store.pods.remove(pod(version=12))
+
+    store.pods.restore(pod(version=10))
+
+    assert store.pods.of(KEY) == ()
+
+
+def test_the_last_state_is_known_when_the_watch_saw_the_deletion(store: Store) -> None:
+    store.pods.apply(pod(version=10))
+    store.pods.remove(pod(version=12, state=running()))
+
+    store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
+
+    gone = view_of(store).gone["uid-words-i1"]
+    assert gone.is_last_state
+    assert gone.last is not None
+    assert gone.last.has_started
+
+
+def test_the_last_state_is_unknown_when_the_deletion_was_missed(store: Store) -> None:
+    store.pods.apply(pod(version=10))
+    store.pods.replace([], "20")
+
+    store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
+
+    gone = view_of(store).gone["uid-words-i1"]
+    assert not gone.is_last_state
+    assert gone.last is not None
+
+
+def test_nothing_is_known_of_a_pod_that_was_never_seen(store: Store) -> None:
+    store.confirm_gone(KEY, "words-i1", "never-seen", NOW)
+
+    assert view_of(store).gone["never-seen"].last is None
+
+
+def test_a_pod_that_a_live_read_did_not_find_leaves_the_view_at_once(store: Store) -> None:
+    store.pods.apply(pod(version=10))
+
+    store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
+
+    assert view_of(store).pods == ()
+
+
+def test_objects_without_a_run_are_not_kept(store: Store) -> None:
+    foreign = pod()
+    store.pods.apply(Pod(type(foreign.metadata)("x", "shop", "u", "1", NOW)))
+
+    assert len(store.pods) == 0
+
+
+def test_a_run_made_anew_under_its_name_inherits_nothing(store: Store) -> None:
+    # given a run with a refused pod and a pod that has gone
+    store.start_failed(KEY, StartFailure("words-i1", "QuotaExceeded", "no", NOW, later(5)))
+    store.pods.apply(pod(version=10))
+    store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
+
+    # when it is deleted and made anew, and only the second event has come
+    store.runs.apply(task_run(uid=OTHER_UID, version=30))
+    store.runs.remove(task_run(version=29))
+
+    # then
+    view = view_of(store)
+    assert view.run.metadata.uid == OTHER_UID
+    assert view.gone == {}
+    assert view.start_failure is None
+
+
+def test_a_definition_that_changes_marks_its_runs_and_forgives_their_refusals(store: Store, marked: list[Key]) -> None:
+    store.runs.apply(task_run(name="else", uid="else", definition="else"))
+    store.start_failed(KEY, StartFailure("words-i1", "InvalidTemplate", "no container", NOW, later(60)))
+    marked.clear()
+
+    store.definitions.apply(task_definition())
+
+    assert marked == [KEY]
+    assert store.start_failure(KEY) is None
+    assert view_of(store).definition is not None
+
+
+def test_there_is_no_view_of_a_run_that_is_not_there(store: Store) -> None:
+    assert store.view(Key("shop", "nobody")) is None
+
+
+# --- it does not grow -------------------------------------------------------------------------------------------------
+
+
+def test_deletions_of_unknown_objects_leave_no_trace(store: Store) -> None:
+    for number in range(50):
+        store.runs.remove(task_run(name=f"run-{number}", uid=f"u{number}"))
+        store.runs.forget(Key("shop", f"run-{number}"), f"run-{number}", f"u{number}")
+
+    assert list(store.runs.all_keys()) == [KEY]
+
+
+def test_a_long_relay_leaves_a_bounded_number_of_pods_in_memory(store: Store) -> None:
+    for number in range(1, 200):
+        name = f"words-i{number}"
+        store.pods.apply(pod(name))
+        store.pods.remove(pod(name))
+        store.confirm_gone(KEY, name, f"uid-{name}", NOW)
+
+    assert len(view_of(store).gone) <= 8
+
+
+def test_pods_that_were_never_seen_are_remembered_in_a_bounded_number_too(store: Store) -> None:
+    for number in range(1, 200):
+        store.confirm_gone(KEY, f"words-i{number}", f"u{number}", NOW)
+
+    gone = view_of(store).gone
+    assert len(gone) <= 8
+    assert "u199" in gone
+
+
+def test_a_finished_run_remembers_no_pods(store: Store) -> None:
+    # given
+    store.pods.apply(pod(version=10))
+    store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
+    store.pods.apply(pod("words-i2"))
+
+    # when the run finishes, and its last pod goes after it
+    store.runs.apply(task_run({"phase": "Succeeded"}))
+    store.pods.remove(pod("words-i2"))
+    store.confirm_gone(KEY, "words-i2", "uid-words-i2", NOW)
+
+    # then
+    assert view_of(store).gone == {}
+
+
+def test_what_a_worker_still_finds_out_about_a_deleted_run_is_dropped(store: Store) -> None:
+    store.runs.remove(task_run())
+
+    store.confirm_gone(KEY, "words-i1", "u", NOW)
+    store.start_failed(KEY, StartFailure("words-i1", "QuotaExceeded", "no", NOW, later(5)))
+
+    store.runs.apply(task_run(uid=OTHER_UID))
+    assert view_of(store).gone == {}
+    assert view_of(store).start_failure is None
+
+
+def test_the_memory_of_deletions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podrelay.reconciler.store._REMEMBERED_DELETIONS", 10)
+    collection: Collection[Record] = Collection(lambda _: KEY, lambda _: None)
+
+    for number in range(1, 30):
+        collection.apply(record(f"words-i{number}"))
+        collection.remove(record(f"words-i{number}"))
+
+    assert len(collection._deleted) == 10
+
+
+@pytest.mark.parametrize(
+    ("kind", "obj"), [("runs", task_run()), ("definitions", task_definition()), ("pods", pod()), ("records", record())]
+)
+def test_the_number_of_objects_is_known(kind: str, obj: TaskRun | TaskDefinition | Pod | Record) -> None:
+    store = Store(lambda _key: None, Settings())
+
+    getattr(store, kind).apply(obj)
+
+    assert len(getattr(store, kind)) == 1
+
+
+def view_of(store: Store) -> View:
+    view = store.view(KEY)
+    assert view is not None
+    assert view.run.metadata.uid in {RUN_UID, OTHER_UID}
+    return view
