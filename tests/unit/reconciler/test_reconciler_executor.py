@@ -99,14 +99,15 @@ class World:
 
     def see(self) -> None:
         """Let the store see everything as it is now."""
-        for plural, kind, collection in (
+        kinds: tuple[tuple[str, Any, Any], ...] = (
             ("taskruns", TaskRun, self.store.runs),
             ("taskdefinitions", TaskDefinition, self.store.definitions),
             ("taskiterations", Record, self.store.records),
             ("pods", Pod, self.store.pods),
-        ):
+        )
+        for plural, kind, collection in kinds:
             objects = [msgspec.convert(obj, kind) for obj in self.api.find(plural)]
-            collection.replace(objects, str(self.api.version))  # type: ignore[attr-defined]
+            collection.replace(objects, str(self.api.version))
 
     @property
     def view(self) -> View:
