@@ -1,7 +1,8 @@
 """Keeps a cache equal to a collection of the API server: list once, then watch, for ever.
 
-What it must never do: lose a deletion (a relist reports what vanished), poll, or end. Every failure is waited out with
-backoff and jitter; an expired resource version (410) leads to a new list at once.
+What it must never do: lose a deletion (a relist reports what vanished), poll, end, or go blind for one object that
+cannot be read. Every failure is waited out with backoff and jitter; an expired resource version (410) leads to a new
+list at once.
 """
 
 import asyncio
@@ -23,11 +24,15 @@ WATCH_SECONDS = (290, 580)
 """The server ends a watch after a random time in this range, as client-go asks it to (5 to 10 minutes)."""
 SILENCE_SECONDS = 90.0
 """A watch is dead when nothing came for this long: the server sends a bookmark about once a minute."""
+SHORTEST_WATCH_SECONDS = 1.0
+"""A watch that ends earlier than this without an event is a failure: to open the next one at once would be to poll."""
 BACKOFF_SECONDS = (0.2, 30.0)
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
     resource_version: str = ""
+    namespace: str = ""
+    name: str = ""
 
 
 class _ListMetadata(msgspec.Struct, rename="camel"):
@@ -45,7 +50,7 @@ class _Event(msgspec.Struct):
     object: msgspec.Raw
 
 
-class _Bookmark(msgspec.Struct):
+class _Identity(msgspec.Struct):
     metadata: _Metadata
 
 
@@ -53,6 +58,10 @@ class _Status(msgspec.Struct):
     code: int = 0
     reason: str = ""
     message: str = ""
+
+
+class _WatchTooShortError(PodrelayError):
+    """The API server, or something before it, ends watches at once."""
 
 
 class KubernetesObject(Protocol):
@@ -116,16 +125,23 @@ class Reflector(Generic[T]):
         """Reflect until cancelled."""
         version: str | None = None
         failures = 0
+        loop = asyncio.get_running_loop()
         while True:
             try:
                 if version is None:
                     version = await self._list()
                     self.synced.set()
+                started, is_idle = loop.time(), True
                 async for seen in self._watch(version):
-                    version, failures = seen, 0
-            except GoneError:
+                    version, failures, is_idle = seen, 0, False
+                if is_idle and loop.time() - started < SHORTEST_WATCH_SECONDS:
+                    raise _WatchTooShortError("the watch was ended at once")
+            except GoneError as error:
                 version = None
+                failures += 1
                 log.info("resource version too old, listing again", extra={"resource": self._name})
+                if failures > 1:
+                    await self._wait_after(error, failures)
             except (PodrelayError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
                 failures += 1
                 await self._wait_after(error, failures)
@@ -148,7 +164,7 @@ class Reflector(Generic[T]):
         while True:
             body = await self._client.request("GET", self._path, params=params, timeout_seconds=LIST_TIMEOUT_SECONDS)
             page = self._decode_list(body)
-            objects += map(self._decode, page.items)
+            objects += (obj for obj in map(self._read, page.items) if obj is not None)
             if not page.metadata.continue_:
                 break
             params["continue"] = page.metadata.continue_
@@ -166,12 +182,28 @@ class Reflector(Generic[T]):
         async for line in self._client.stream(self._path, params, SILENCE_SECONDS):
             event = self._decode_event(line)
             if event.type == "BOOKMARK":
-                yield msgspec.json.decode(event.object, type=_Bookmark).metadata.resource_version
+                yield msgspec.json.decode(event.object, type=_Identity).metadata.resource_version
             elif event.type == "ERROR":
                 status = msgspec.json.decode(event.object, type=_Status)
                 kind = GoneError if status.code == 410 else ApiError
                 raise kind(status.code, status.reason, status.message)
             else:
-                obj = self._decode(event.object)
-                (self._sink.remove if event.type == "DELETED" else self._sink.apply)(obj)
-                yield obj.metadata.resource_version
+                obj = self._read(event.object)
+                if obj is not None:
+                    (self._sink.remove if event.type == "DELETED" else self._sink.apply)(obj)
+                    yield obj.metadata.resource_version
+                else:
+                    yield msgspec.json.decode(event.object, type=_Identity).metadata.resource_version
+
+    def _read(self, raw: msgspec.Raw) -> T | None:
+        """Decode one object; one that cannot be read must not keep all others from being seen."""
+        try:
+            return self._decode(raw)
+        except msgspec.ValidationError as error:
+            about = msgspec.json.decode(raw, type=_Identity).metadata
+            log.error(  # noqa: TRY400 - where it was raised tells nothing
+                "object left out, it cannot be read: %s",
+                error,
+                extra={"resource": self._name, "object": f"{about.namespace}/{about.name}"},
+            )
+            return None

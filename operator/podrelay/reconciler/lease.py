@@ -7,7 +7,7 @@ are another machine's. The boot clock goes on while the machine sleeps, so a sus
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
@@ -16,7 +16,7 @@ import msgspec
 
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.client import LEASES, Client
-from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
+from podrelay.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
 from podrelay.reconciler.permissions import Permission
 
 log = logging.getLogger(__name__)
@@ -122,16 +122,17 @@ class LeaderElection:
         await self._attempt(self._give_back)
 
     async def _keep(self) -> None:
-        while self._clock() - self._renewed_at < self._duration * GIVE_UP_SHARE:
-            if await self._attempt(self._renew):
-                await asyncio.sleep(self._duration * RENEW_SHARE)
-            else:
+        while (left := self._renewed_at + self._duration * GIVE_UP_SHARE - self._clock()) > 0:
+            if await self._attempt(self._renew, left):
+                await asyncio.sleep(max(0.0, self._renewed_at + self._duration * RENEW_SHARE - self._clock()))
+            elif self._renewed_at > float("-inf"):
                 await asyncio.sleep(min(RETRY_SECONDS, self._duration / 10))
 
-    async def _attempt(self, step: Callable[[], Any]) -> bool:
+    async def _attempt(self, step: Callable[[], Awaitable[bool]], seconds: float | None = None) -> bool:
         try:
-            return bool(await step())
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            async with asyncio.timeout(seconds):
+                return await step()
+        except (PodrelayError, aiohttp.ClientError, TimeoutError) as error:
             log.warning("lease request failed: %s", str(error) or type(error).__name__)
             return False
 

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import ClassVar
 
 import aiohttp
 
@@ -25,7 +26,13 @@ log = logging.getLogger(__name__)
 
 WORKERS = 16
 MAX_STEPS = 20
-"""Looks at one run in a row. A healthy run needs three or four; beyond that other runs get their turn first."""
+"""Looks at one run in a row. A healthy run needs three or four; one that needs more is waited for with backoff."""
+
+
+class NotSettledError(PodrelayError):
+    """A run that there is always something left to do for: what is done for it does not show."""
+
+    reason: ClassVar[str] = "NotSettled"
 
 
 class ReconcileLoop:
@@ -94,6 +101,7 @@ class ReconcileLoop:
         """Bring one run as far as it can get now.
 
         Raises:
+            NotSettledError: there is still something to do.
             as `Executor.carry_out`.
         """
         for _ in range(MAX_STEPS):
@@ -111,7 +119,7 @@ class ReconcileLoop:
                 if plan.requeue_at is not None:
                     self._queue.add_after(key, (plan.requeue_at - self._clock()).total_seconds())
                 return
-        self._queue.add(key)
+        raise NotSettledError(f"not settled after {MAX_STEPS} steps")
 
     def _tell(self, key: Key, before: str | None, phase: str | None, reason: str | None) -> None:
         if phase in FINISHED and before not in FINISHED:

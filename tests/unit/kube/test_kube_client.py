@@ -1,266 +1,251 @@
-"""The client and the reflector against a small HTTP server that answers as the API server would."""
+"""Requests as the API server gets them, against a real server on this machine."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
+import aiohttp
 import pytest
 from aiohttp import web
 
-from podrelay.kube.client import PODS, Client, Resource
+from podrelay.kube.client import JSON_PATCH, LEASES, PODS, Client, Resource
 from podrelay.kube.config import Connection
-from podrelay.kube.errors import (
-    AlreadyExistsError,
-    ApiError,
-    ConflictError,
-    GoneError,
-    InvalidError,
-    NotFoundError,
-    from_response,
-)
-from podrelay.kube.reflector import Reflector
+from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+RUNS = Resource("podrelay.dev", "v1alpha1", "taskruns")
 
 
+@dataclass
+class Seen:
+    method: str
+    path: str
+    body: Any
+    content_type: str | None
+    authorization: str | None
+
+
+@dataclass
 class Server:
-    """Answers each request by the next of its handlers, and remembers the requests."""
+    """Notes each request, and answers as `answer` says."""
 
-    def __init__(self) -> None:
-        self.handlers: list[Handler] = []
-        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
-
-    def then(self, *handlers: Handler) -> None:
-        self.handlers += handlers
+    seen: list[Seen] = field(default_factory=list)
+    in_flight: int = 0
+    most_in_flight: int = 0
+    url: str = ""
+    answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append((request.method, request.path, dict(request.query), await request.read()))
-        if not self.handlers:
-            await asyncio.Event().wait()
-        return await self.handlers.pop(0)(request)
+        text = await request.text()
+        body = json.loads(text) if text else None
+        headers = request.headers
+        self.seen.append(
+            Seen(request.method, request.path_qs, body, headers.get("Content-Type"), headers.get("Authorization"))
+        )
+        self.in_flight += 1
+        self.most_in_flight = max(self.in_flight, self.most_in_flight)
+        try:
+            return await self.answer(request) if self.answer else web.json_response({"ok": True})
+        finally:
+            self.in_flight -= 1
 
 
 @pytest.fixture
-async def server() -> AsyncIterator[tuple[Server, Client]]:
-    made = Server()
+async def server() -> AsyncIterator[Server]:
+    server = Server()
     app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.handle)
+    app.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with Client(Connection(address, None, lambda: "secret", "default")) as client:
-        yield made, client
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield server
     await runner.cleanup()
 
 
-def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Handler:
-    async def handle(_: web.Request) -> web.StreamResponse:
-        return web.json_response(body, status=status, headers=headers)
-
-    return handle
-
-
-def events(*lines: dict[str, Any]) -> Handler:
-    async def handle(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse()
-        await response.prepare(request)
-        for line in lines:
-            text = json.dumps(line).encode() + b"\n"
-            half = len(text) // 2  # lines arrive in pieces
-            await response.write(text[:half])
-            await response.write(text[half:])
-        return response
-
-    return handle
-
-
-# --- requests --------------------------------------------------------------------------------------------------------
-
-
-def test_paths_of_core_and_of_other_groups() -> None:
-    assert PODS.path("shop", "a") == "/api/v1/namespaces/shop/pods/a"
-    assert PODS.path() == "/api/v1/pods"
-    assert Resource("g.dev", "v1", "things").path("n", "a", "status") == "/apis/g.dev/v1/namespaces/n/things/a/status"
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[Client]:
+    connection = Connection(server.url, None, lambda: "t0ken", "default")
+    async with Client(connection) as client:
+        yield client
 
 
 @pytest.mark.parametrize(
-    ("status", "reason", "kind"),
+    ("resource", "arguments", "path"),
     [
-        (404, "NotFound", NotFoundError),
-        (409, "AlreadyExists", AlreadyExistsError),
-        (409, "Conflict", ConflictError),
-        (410, "Expired", GoneError),
-        (422, "Invalid", InvalidError),
-        (403, "Forbidden", ApiError),
+        (PODS, (), "/api/v1/pods"),
+        (PODS, ("shop",), "/api/v1/namespaces/shop/pods"),
+        (PODS, ("shop", "a"), "/api/v1/namespaces/shop/pods/a"),
+        (LEASES, ("shop", "l"), "/apis/coordination.k8s.io/v1/namespaces/shop/leases/l"),
+        (RUNS, ("shop", "a", "status"), "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns/a/status"),
+        (RUNS, (), "/apis/podrelay.dev/v1alpha1/taskruns"),
     ],
 )
-def test_refusals_by_status_and_reason(status: int, reason: str, kind: type[ApiError]) -> None:
-    error = from_response(status, json.dumps({"reason": reason, "message": "why"}).encode(), None)
-
-    assert type(error) is kind
-    assert (error.status, error.api_reason, error.message) == (status, reason, "why")
+def test_each_resource_has_its_path(resource: Resource, arguments: tuple[str, ...], path: str) -> None:
+    assert resource.path(*arguments) == path
 
 
-def test_refusals_that_are_no_status_object_keep_their_words() -> None:
-    error = from_response(502, b"<html>bad gateway</html>", "7")
-
-    assert (error.message, error.retry_after, error.is_transient) == ("<html>bad gateway</html>", 7.0, True)
-
-
-async def test_a_delete_carries_its_preconditions_and_the_token_goes_along(server: tuple[Server, Client]) -> None:
-    made, client = server
-    seen: dict[str, str] = {}
-
-    async def handle(request: web.Request) -> web.StreamResponse:
-        seen.update(request.headers)
-        return web.json_response({})
-
-    made.then(handle)
-    await client.delete(PODS, "shop", "a", uid="u", resource_version="7")
-
-    method, path, _, body = made.requests[0]
-    assert (method, path) == ("DELETE", "/api/v1/namespaces/shop/pods/a")
-    assert json.loads(body)["preconditions"] == {"uid": "u", "resourceVersion": "7"}
-    assert seen["Authorization"] == "Bearer secret"
+async def test_an_object_is_read(client: Client, server: Server) -> None:
+    assert json.loads(await client.get(PODS, "shop", "a")) == {"ok": True}
+    assert server.seen == [Seen("GET", "/api/v1/namespaces/shop/pods/a", None, None, "Bearer t0ken")]
 
 
-async def test_a_request_without_an_answer_ends_in_time(server: tuple[Server, Client]) -> None:
-    _, client = server
+async def test_an_object_is_created_and_a_dry_run_says_so(client: Client, server: Server) -> None:
+    await client.create(PODS, "shop", {"a": None})
+    await client.create(PODS, "shop", {}, dry_run=True)
+
+    assert (server.seen[0].method, server.seen[0].path, server.seen[0].body) == (
+        "POST",
+        "/api/v1/namespaces/shop/pods",
+        {"a": None},
+    )
+    assert server.seen[1].path.endswith("/pods?dryRun=All")
+
+
+async def test_patches_say_of_what_kind_they_are(client: Client, server: Server) -> None:
+    await client.patch(PODS, "shop", "a", {})
+    await client.patch(RUNS, "shop", "a", [], subresource="status", content_type=JSON_PATCH)
+
+    assert [seen.content_type for seen in server.seen] == [
+        "application/merge-patch+json",
+        "application/json-patch+json",
+    ]
+    assert server.seen[1].path.endswith("/taskruns/a/status")
+
+
+@pytest.mark.parametrize("version", [None, "7"])
+async def test_deletions_carry_their_preconditions(client: Client, server: Server, version: str | None) -> None:
+    await client.delete(PODS, "shop", "a", uid="u", resource_version=version)
+
+    body = server.seen[0].body
+    assert body["preconditions"] == ({"uid": "u"} if version is None else {"uid": "u", "resourceVersion": "7"})
+    assert "gracePeriodSeconds" not in body
+
+
+async def test_refusals_are_raised_with_their_class_and_their_wait(client: Client, server: Server) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"reason": "TooManyRequests"}, status=429, headers={"Retry-After": "3"})
+
+    server.answer = refuse
+
+    with pytest.raises(ApiError) as caught:
+        await client.get(PODS, "shop", "a")
+    assert (caught.value.status, caught.value.retry_after) == (429, 3)
+    assert len(server.seen) == 1, "nothing is tried again here"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "kind"), [(404, "NotFound", NotFoundError), (409, "AlreadyExists", AlreadyExistsError)]
+)
+async def test_refusals_have_their_class(
+    client: Client, server: Server, status: int, reason: str, kind: type[ApiError]
+) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"reason": reason}, status=status)
+
+    server.answer = refuse
+
+    with pytest.raises(kind):
+        await client.create(PODS, "shop", {})
+
+
+async def test_no_answer_in_time_is_an_error(client: Client, server: Server) -> None:
+    async def silent(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    server.answer = silent
 
     with pytest.raises(TimeoutError):
-        await client.request("GET", "/slow", timeout_seconds=0.05)
+        await client.request("GET", "/x", timeout_seconds=0.05)
 
 
-# --- the reflector ---------------------------------------------------------------------------------------------------
+async def test_a_server_that_is_not_there_is_an_error() -> None:
+    async with Client(Connection("http://127.0.0.1:1", None, lambda: None, "default")) as client:
+        with pytest.raises(aiohttp.ClientError):
+            await client.get(PODS, "shop", "a")
 
 
-class Meta(msgspec.Struct, rename="camel"):
-    name: str
-    resource_version: str
+async def test_at_most_16_requests_are_in_flight(client: Client, server: Server) -> None:
+    # given a server that answers nobody before 16 have come
+    full, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(_: web.Request) -> web.Response:
+        if server.in_flight >= 16:
+            full.set()
+        await go_on.wait()
+        return web.json_response({})
+
+    server.answer = wait
+    requests = [asyncio.create_task(client.get(PODS, "shop", str(number))) for number in range(40)]
+    await full.wait()
+
+    # when
+    go_on.set()
+    await asyncio.gather(*requests)
+
+    # then
+    assert server.most_in_flight == 16
+    assert len(server.seen) == 40
 
 
-class Thing(msgspec.Struct):
-    metadata: Meta
+async def test_the_lines_of_a_watch_may_be_longer_than_any_buffer(client: Client, server: Server) -> None:
+    lines = [b"x" * 900_000, b"short", b"y" * 70_000]
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"\n".join(lines[:2]))
+        await response.write(b"\n" + lines[2] + b"\n\n")
+        return response
+
+    server.answer = answer
+
+    assert [line async for line in client.stream("/watch", {"watch": "true"}, 5)] == lines
 
 
-class Recorder:
-    """A sink that remembers; `reached` is set when it has got `wanted` calls."""
+async def test_a_silent_watch_is_given_up(client: Client, server: Server) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"one\n")
+        await asyncio.Event().wait()
+        return response
 
-    def __init__(self, wanted: int) -> None:
-        self.calls: list[Any] = []
-        self.wanted = wanted
-        self.reached = asyncio.Event()
+    server.answer = answer
+    lines = []
 
-    def _note(self, *call: Any) -> None:
-        self.calls.append(call)
-        if len(self.calls) >= self.wanted:
-            self.reached.set()
-
-    def replace(self, objects: list[Thing], resource_version: str, namespace: str | None = None) -> None:
-        self._note("replace", [thing.metadata.name for thing in objects], resource_version)
-
-    def apply(self, obj: Thing) -> None:
-        self._note("apply", obj.metadata.name)
-
-    def remove(self, obj: Thing) -> None:
-        self._note("remove", obj.metadata.name)
+    with pytest.raises(TimeoutError):  # noqa: PT012 - what came before the error matters
+        async for line in client.stream("/watch", {}, 0.05):
+            lines.append(line)  # noqa: PERF401 - the same
+    assert lines == [b"one"]
 
 
-def thing(name: str, version: str) -> dict[str, Any]:
-    return {"metadata": {"name": name, "resourceVersion": version}}
+async def test_a_refused_watch_is_an_error(client: Client, server: Server) -> None:
+    async def refuse(_: web.Request) -> web.Response:
+        return web.json_response({"reason": "Expired"}, status=410)
+
+    server.answer = refuse
+
+    with pytest.raises(ApiError) as caught:
+        await anext(client.stream("/watch", {}, 5))
+    assert caught.value.status == 410
 
 
-def listing(version: str, *names: str, more: str = "") -> dict[str, Any]:
-    return {"metadata": {"resourceVersion": version, "continue": more}, "items": [thing(n, "1") for n in names]}
+async def test_a_credential_plugin_is_asked_in_a_thread(server: Server) -> None:
+    threads = []
 
+    def token() -> str:
+        import threading
 
-async def reflect(server: tuple[Server, Client], wanted: int) -> tuple[list[Any], list[dict[str, str]]]:
-    made, client = server
-    sink = Recorder(wanted)
-    reflector: Reflector[Thing] = Reflector(client, PODS, Thing, sink, selector="podrelay.dev/run")
-    task = asyncio.create_task(reflector.run())
-    async with asyncio.timeout(10):
-        await sink.reached.wait()
-        while made.handlers:  # noqa: ASYNC110 - the last of them may have nothing to tell the sink
-            await asyncio.sleep(0.01)
-    task.cancel()
-    return sink.calls, [query for _, _, query, _ in made.requests]
+        threads.append(threading.current_thread() is threading.main_thread())
+        return "slow"
 
+    connection = Connection(server.url, None, token, "default", token_blocks=True)
+    async with Client(connection) as client:
+        await client.get(PODS, "shop", "a")
 
-async def test_it_lists_in_pages_and_then_watches(server: tuple[Server, Client]) -> None:
-    server[0].then(
-        answer(listing("5", "a", more="token")),
-        answer(listing("5", "b")),
-        events(
-            {"type": "ADDED", "object": thing("c", "6")},
-            {"type": "MODIFIED", "object": thing("a", "7")},
-            {"type": "DELETED", "object": thing("b", "8")},
-        ),
-    )
-
-    calls, queries = await reflect(server, 4)
-
-    assert calls == [("replace", ["a", "b"], "5"), ("apply", "c"), ("apply", "a"), ("remove", "b")]
-    assert queries[1]["continue"] == "token"
-    assert queries[0]["labelSelector"] == "podrelay.dev/run"
-    assert (queries[2]["watch"], queries[2]["resourceVersion"]) == ("true", "5")
-
-
-async def test_it_resumes_where_a_bookmark_has_brought_it(server: tuple[Server, Client]) -> None:
-    server[0].then(
-        answer(listing("5")),
-        events({"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "90"}}}),
-        events({"type": "ADDED", "object": thing("a", "91")}),
-    )
-
-    calls, queries = await reflect(server, 2)
-
-    assert calls[1:] == [("apply", "a")]
-    assert queries[2]["resourceVersion"] == "90"
-
-
-@pytest.mark.parametrize("as_event", [True, False], ids=["as an event", "as the answer"])
-async def test_410_leads_to_a_new_list_that_tells_what_vanished(server: tuple[Server, Client], as_event: bool) -> None:
-    gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
-    server[0].then(
-        answer(listing("5", "a")),
-        events({"type": "ERROR", "object": gone}) if as_event else answer(gone, 410),
-        answer(listing("9", "b")),
-    )
-
-    calls, _ = await reflect(server, 2)
-
-    assert calls == [("replace", ["a"], "5"), ("replace", ["b"], "9")]
-
-
-@pytest.mark.parametrize("status", [500, 429, 403])
-async def test_no_refusal_ends_it(server: tuple[Server, Client], status: int) -> None:
-    server[0].then(answer({"reason": "x", "message": "y"}, status), answer(listing("5", "a")))
-
-    calls, _ = await reflect(server, 1)
-
-    assert calls == [("replace", ["a"], "5")]
-
-
-async def test_an_error_event_that_is_not_410_is_waited_out(server: tuple[Server, Client]) -> None:
-    server[0].then(
-        answer(listing("5")),
-        events({"type": "ERROR", "object": {"code": 500, "reason": "InternalError", "message": "etcd"}}),
-        events({"type": "ADDED", "object": thing("a", "6")}),
-    )
-
-    calls, _ = await reflect(server, 2)
-
-    assert calls == [("replace", [], "5"), ("apply", "a")]
-
-
-async def test_lines_may_be_as_large_as_a_record(server: tuple[Server, Client]) -> None:
-    large = thing("a", "6") | {"padding": "x" * 700_000}
-    server[0].then(answer(listing("5")), events({"type": "ADDED", "object": large}))
-
-    calls, _ = await reflect(server, 2)
-
-    assert calls[1] == ("apply", "a")
+    assert server.seen[0].authorization == "Bearer slow"
+    assert threads == [False]

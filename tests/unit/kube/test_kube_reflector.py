@@ -1,0 +1,267 @@
+"""A cache stays equal to its collection, whatever list and watch do. The client is a script."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import msgspec
+import pytest
+
+from podrelay.kube.client import Resource
+from podrelay.kube.errors import ApiError, GoneError
+from podrelay.kube.reflector import Reflector
+
+THINGS = Resource("example.com", "v1", "things")
+real_sleep = asyncio.sleep
+
+
+class Metadata(msgspec.Struct, rename="camel"):
+    name: str
+    resource_version: str
+
+
+class Thing(msgspec.Struct):
+    metadata: Metadata
+    size: int = 0
+
+
+def thing(name: str, version: int, size: Any = 1) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": "shop", "resourceVersion": str(version)}, "size": size}
+
+
+def page(version: int, *items: dict[str, Any], more: str = "") -> bytes:
+    return json.dumps({"metadata": {"resourceVersion": str(version), "continue": more}, "items": items}).encode()
+
+
+def event(kind: str, obj: dict[str, Any]) -> bytes:
+    return json.dumps({"type": kind, "object": obj}).encode()
+
+
+def bookmark(version: int) -> bytes:
+    return event("BOOKMARK", {"kind": "Thing", "metadata": {"resourceVersion": str(version)}})
+
+
+def status(code: int, reason: str) -> bytes:
+    return event("ERROR", {"kind": "Status", "code": code, "reason": reason, "message": "words"})
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.things: dict[str, int] = {}
+        self.vanished: list[str] = []
+
+    def replace(self, objects: list[Thing], resource_version: str, namespace: str | None = None) -> None:
+        listed = {item.metadata.name: item.size for item in objects}
+        self.vanished += [name for name in self.things if name not in listed]
+        self.things = listed
+
+    def apply(self, obj: Thing) -> None:
+        self.things[obj.metadata.name] = obj.size
+
+    def remove(self, obj: Thing) -> None:
+        self.things.pop(obj.metadata.name, None)
+
+
+class Script:
+    """A client that answers from two scripts, of lists and of watches; it stays silent at their ends."""
+
+    def __init__(self, lists: list[bytes | Exception], watches: list[list[bytes | Exception]]) -> None:
+        self.lists, self.watches = lists, watches
+        self.listed: list[dict[str, str]] = []
+        self.watched: list[dict[str, str]] = []
+        self.over = asyncio.Event()
+
+    async def request(self, _method: str, _path: str, *, params: dict[str, str], timeout_seconds: float) -> bytes:
+        self.listed.append(dict(params))
+        if not self.lists:
+            await self._silence()
+        answer = self.lists.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    async def stream(self, _path: str, params: dict[str, str], _silence_seconds: float) -> AsyncIterator[bytes]:
+        self.watched.append(dict(params))
+        if not self.watches:
+            await self._silence()
+        for line in self.watches.pop(0):
+            if isinstance(line, Exception):
+                raise line
+            yield line
+
+    async def _silence(self) -> None:
+        self.over.set()
+        await asyncio.Event().wait()
+
+
+Play = Callable[..., Awaitable[tuple[Sink, Script]]]
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """Nobody waits; how long somebody would have waited is noted."""
+    noted: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        noted.append(seconds)
+        await real_sleep(0)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    return noted
+
+
+@pytest.fixture
+def play(pauses: list[float]) -> Play:
+    async def play(
+        lists: list[bytes | Exception], watches: list[list[bytes | Exception]], **options: Any
+    ) -> tuple[Sink, Script]:
+        sink, script = Sink(), Script(lists, watches)
+        reflector = Reflector(script, THINGS, Thing, sink, **options)  # type: ignore[arg-type]
+        task = asyncio.create_task(reflector.run())
+        over = asyncio.create_task(script.over.wait())
+        await asyncio.wait({task, over}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+        assert not task.done(), "a reflector never ends"
+        assert script.over.is_set(), "the script was not played to its end"
+        task.cancel()
+        return sink, script
+
+    return play
+
+
+async def test_a_list_comes_in_pages_and_then_a_watch_from_its_version(play: Play) -> None:
+    sink, script = await play([page(10, thing("a", 1), more="next"), page(10, thing("b", 2))], [])
+
+    assert sink.things == {"a": 1, "b": 1}
+    assert [params.get("continue") for params in script.listed] == [None, "next"]
+    assert script.watched[0]["resourceVersion"] == "10"
+    assert script.watched[0]["allowWatchBookmarks"] == "true"
+
+
+async def test_events_change_the_cache(play: Play) -> None:
+    events = [
+        event("ADDED", thing("b", 11)),
+        event("MODIFIED", thing("a", 12, 5)),
+        event("DELETED", thing("b", 13)),
+    ]
+
+    sink, _ = await play([page(10, thing("a", 1))], [events])
+
+    assert sink.things == {"a": 5}
+
+
+async def test_a_watch_goes_on_from_the_last_version_that_was_seen(play: Play, pauses: list[float]) -> None:
+    _, script = await play([page(10)], [[event("ADDED", thing("a", 12))], [bookmark(30)]])
+
+    assert [params["resourceVersion"] for params in script.watched] == ["10", "12", "30"]
+    assert len(script.listed) == 1
+    assert pauses == []
+
+
+@pytest.mark.parametrize("expired", [GoneError(410, "Expired", "too old"), status(410, "Expired")])
+async def test_a_version_that_is_too_old_leads_to_a_new_list_at_once(
+    play: Play, pauses: list[float], expired: bytes | Exception
+) -> None:
+    # given
+    lists: list[Any] = [page(10, thing("a", 1), thing("b", 2)), page(50, thing("b", 2))]
+
+    # when
+    sink, script = await play(lists, [[expired]])
+
+    # then what vanished meanwhile is reported
+    assert sink.vanished == ["a"]
+    assert sink.things == {"b": 1}
+    assert script.watched[-1]["resourceVersion"] == "50"
+    assert pauses == []
+
+
+async def test_versions_that_are_always_too_old_are_not_listed_without_a_pause(play: Play, pauses: list[float]) -> None:
+    gone = GoneError(410, "Expired", "too old")
+
+    await play([page(10), page(10), page(10), gone, page(10)], [[gone], [gone], [gone]])
+
+    assert len(pauses) == 3
+
+
+async def test_another_error_in_a_watch_is_waited_out_without_a_new_list(play: Play, pauses: list[float]) -> None:
+    _, script = await play([page(10)], [[status(500, "InternalError")], [status(500, "InternalError")]])
+
+    assert len(script.listed) == 1
+    assert [params["resourceVersion"] for params in script.watched] == ["10"] * 3
+    assert len(pauses) == 2
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [TimeoutError(), aiohttp.ClientPayloadError("cut off"), ApiError(403, "Forbidden", "no"), b"{", b"not json"],
+)
+async def test_whatever_happens_to_a_watch_it_goes_on(play: Play, trouble: bytes | Exception) -> None:
+    sink, _ = await play([page(10)], [[trouble], [event("ADDED", thing("a", 12))]])
+
+    assert sink.things == {"a": 1}
+
+
+async def test_a_list_that_fails_is_tried_again(play: Play) -> None:
+    sink, _ = await play([ApiError(503, "", "no"), TimeoutError(), page(10, thing("a", 1))], [])
+
+    assert sink.things == {"a": 1}
+
+
+async def test_pauses_grow_and_an_event_resets_them(play: Play, pauses: list[float]) -> None:
+    trouble: list[list[Any]] = [[TimeoutError()] for _ in range(12)]
+
+    await play([page(10)], [*trouble, [event("ADDED", thing("a", 12)), TimeoutError()]])
+
+    assert pauses[0] <= 0.4
+    assert pauses[6] > 5
+    assert max(pauses) <= 30
+    assert pauses[-1] <= 0.4
+
+
+async def test_retry_after_is_obeyed(play: Play, pauses: list[float]) -> None:
+    await play([ApiError(429, "TooManyRequests", "later", 17), page(10)], [])
+
+    assert pauses == [17]
+
+
+async def test_watches_that_are_ended_at_once_are_not_opened_without_a_pause(play: Play, pauses: list[float]) -> None:
+    await play([page(10)], [[], [], []])
+
+    assert len(pauses) == 3
+
+
+async def test_an_object_that_cannot_be_read_does_not_hide_the_others(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    # given one broken object in the list, and one in the watch
+    events = [event("ADDED", thing("broken", 11, "large")), event("ADDED", thing("c", 12))]
+
+    # when
+    sink, script = await play([page(10, thing("a", 1), thing("bad", 2, "large"))], [events])
+
+    # then
+    assert sink.things == {"a": 1, "c": 1}
+    assert len(script.listed) == 1
+    assert script.watched[-1]["resourceVersion"] == "12"
+    assert [getattr(line, "object", "") for line in caplog.records if "cannot be read" in line.getMessage()] == [
+        "shop/bad",
+        "shop/broken",
+    ]
+
+
+async def test_a_selector_goes_with_every_request(play: Play) -> None:
+    _, script = await play([page(10)], [], namespace="shop", selector="podrelay.dev/run")
+
+    assert script.listed[0]["labelSelector"] == script.watched[0]["labelSelector"] == "podrelay.dev/run"
+
+
+async def test_it_is_synced_only_after_the_whole_list() -> None:
+    script = Script([page(10, thing("a", 1), more="next")], [])
+    reflector = Reflector(script, THINGS, Thing, Sink())  # type: ignore[arg-type]
+
+    task = asyncio.create_task(reflector.run())
+    await script.over.wait()
+
+    assert not reflector.synced.is_set()
+    task.cancel()
