@@ -35,6 +35,11 @@ class ApiError(PodrelayError):
         """Whether the same request may succeed later without anybody's doing."""
         return self.status == 429 or self.status >= 500
 
+    @property
+    def is_quota(self) -> bool:
+        """Whether a ResourceQuota has no room for the object."""
+        return self.status == 403 and "exceeded quota" in self.message
+
 
 class ConflictError(ApiError):
     """409 because the object has changed since it was read: read it again and decide anew."""

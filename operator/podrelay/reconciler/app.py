@@ -7,6 +7,7 @@ reflectors, queue and probes go on (docs/decisions/0001-kopf-beside-reflectors.m
 """
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import Callable
@@ -14,12 +15,10 @@ from typing import Any, Final, cast
 
 import aiohttp
 import kopf
-import msgspec
 
 from podrelay.api import names
 from podrelay.kube.config import Connection
 from podrelay.reconciler.metrics import KOPF_RESTARTS
-from podrelay.reconciler.objects import TaskDefinition
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.store import Key
 
@@ -29,6 +28,8 @@ log = logging.getLogger(__name__)
 PERMISSIONS: Final[tuple[Permission, ...]] = ()
 
 _BACKOFF_SECONDS = (1.0, 60.0)
+_END_SECONDS = 2.0
+"""While the API server is away, kopf needs longer to end; it writes nothing, so it may be left behind then."""
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
@@ -70,8 +71,7 @@ class KopfShell:
         connection: the API server.
         namespaces: which to watch; empty for all.
         run_seen: called, from kopf's thread, with the key of each TaskRun that kopf sees.
-        definition_seen: called with each TaskDefinition as it is now.
-        definition_gone: called with the key of each TaskDefinition that was deleted.
+        definition_seen: the same for TaskDefinitions.
     """
 
     def __init__(
@@ -79,15 +79,14 @@ class KopfShell:
         connection: Connection,
         namespaces: tuple[str, ...],
         run_seen: Callable[[Key], None],
-        definition_seen: Callable[[TaskDefinition], None],
-        definition_gone: Callable[[Key], None],
+        definition_seen: Callable[[Key], None],
     ) -> None:
         self._connection = connection
         self._namespaces = namespaces
         self._run_seen = run_seen
         self._definition_seen = definition_seen
-        self._definition_gone = definition_gone
         self._stopping = threading.Event()
+        self._ended: asyncio.Future[str] | None = None
 
     async def run(self) -> None:
         """Run kopf in its thread, again and again, until cancelled."""
@@ -95,7 +94,8 @@ class KopfShell:
         try:
             while not self._stopping.is_set():
                 started = asyncio.get_running_loop().time()
-                error = await asyncio.to_thread(self._run_once)
+                self._ended = self._start()
+                error = await asyncio.shield(self._ended)
                 if self._stopping.is_set():
                     return
                 failures = 0 if asyncio.get_running_loop().time() - started > 300 else failures + 1
@@ -107,8 +107,31 @@ class KopfShell:
             self.stop()
 
     def stop(self) -> None:
-        """Let kopf end; it does so within a second or two."""
+        """Tell kopf to end."""
         self._stopping.set()
+
+    async def close(self) -> None:
+        """Tell kopf to end, and wait for it, though not for long."""
+        self.stop()
+        if self._ended is not None:
+            await asyncio.wait({self._ended}, timeout=_END_SECONDS)
+
+    def _start(self) -> asyncio.Future[str]:
+        """Run kopf once, in a thread that the process does not wait for; the result is the error that ended it."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[str] = loop.create_future()
+
+        def tell(error: str) -> None:
+            if not ended.done():
+                ended.set_result(error)
+
+        def run() -> None:
+            error = self._run_once()
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(tell, error)
+
+        threading.Thread(target=run, name="kopf", daemon=True).start()
+        return ended
 
     def _run_once(self) -> str:
         try:
@@ -151,12 +174,8 @@ class KopfShell:
             self._run_seen(Key(namespace or "", name))
 
         @kopf.on.event(names.GROUP, names.VERSION, names.TASK_DEFINITIONS, registry=registry)
-        async def definition_seen(*, event: kopf.RawEvent, **_: Any) -> None:
-            definition = msgspec.convert(event["object"], TaskDefinition)
-            if event["type"] == "DELETED":
-                self._definition_gone(Key(definition.metadata.namespace, definition.metadata.name))
-            else:
-                self._definition_seen(definition)
+        async def definition_seen(*, namespace: str | None, name: str, **_: Any) -> None:
+            self._definition_seen(Key(namespace or "", name))
 
         return registry
 

@@ -319,7 +319,7 @@ def status_patch(run: TaskRun, before: dict[str, Any], wanted: dict[str, Any]) -
 
 
 def _refusal(error: ApiError) -> str:
-    if error.status == 403 and "exceeded quota" in error.message:
+    if error.is_quota:
         return "QuotaExceeded"
     return {403: "PodForbidden", 404: "NamespaceNotFound", 500: "InternalError"}.get(error.status, "PodInvalid")
 

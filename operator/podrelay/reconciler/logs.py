@@ -33,6 +33,7 @@ class _TextFormatter(logging.Formatter):
         moment = datetime.fromtimestamp(record.created, UTC)
         fields = "".join(f" {name}={value}" for name, value in _fields(record).items())
         line = f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03d} {record.levelname:<7} {record.getMessage()}{fields}"
+        line = line.replace("\n", "\\n")  # other people's words may hold anything; one event is one line
         return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
 
 

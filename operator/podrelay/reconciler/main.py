@@ -21,14 +21,13 @@ from podrelay.api.errors import PodrelayError
 from podrelay.kube import config
 from podrelay.kube.client import PODS, Client
 from podrelay.kube.reflector import Reflector
-from podrelay.reconciler import health, logs, metrics
+from podrelay.reconciler import health, logs, metrics, readiness
 from podrelay.reconciler.app import KopfShell
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.loop import ReconcileLoop
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.queue import WorkQueue
-from podrelay.reconciler.readiness import Reviewer
 from podrelay.reconciler.resources import POD_SELECTOR, TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Settings
@@ -37,6 +36,8 @@ log = logging.getLogger(__name__)
 
 ENV_DIE_BEFORE_WRITE: Final = "PODRELAY_TEST_DIE_BEFORE_WRITE"
 """For tests of crashes: the number of the write that the operator does not live to see."""
+RELEASE_SECONDS: Final = 2.0
+"""A stop waits so long for the Lease to be given back; an API server that is away must not hold the process."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     logs.configure(as_json=arguments.log_format == "json", verbose=arguments.verbose)
     try:
         return uvloop.run(_Operator(arguments).run())
-    except PodrelayError as error:
+    except (PodrelayError, OSError) as error:  # OSError: the address of --listen is taken
         print(f"podrelay operator: {error}", file=sys.stderr)
         return 1
 
@@ -83,7 +84,9 @@ class _Operator:
             results = await asyncio.gather(*tasks, stopping, return_exceptions=True)
             if stop.is_set():
                 # Everything has stopped writing: another replica may begin at once.
-                await lease.release()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(RELEASE_SECONDS):
+                        await lease.release()
                 log.info("stopped")
                 return 0
             for error in results:
@@ -97,8 +100,9 @@ class _Operator:
         arguments = self._arguments
         loop = asyncio.get_running_loop()
         queue: WorkQueue[Key] = WorkQueue()
+        reviews: WorkQueue[Key] = WorkQueue()
         ttl = timedelta(days=arguments.default_ttl_days) if arguments.default_ttl_days else None
-        store = Store(queue.add, Settings(default_ttl=ttl))
+        store = Store(queue.add, Settings(default_ttl=ttl), definition_changed=reviews.add)
         lease = LeaderElection(
             client,
             arguments.lease_namespace or self._connection.namespace,
@@ -108,14 +112,12 @@ class _Operator:
         )
         die_before = os.environ.get(ENV_DIE_BEFORE_WRITE)
         executor = Executor(client, store, lease, die_before_write=int(die_before) if die_before else None)
-        reviewer = Reviewer(client)
         reflection = self._reflection(client, store)
         kopf_shell = KopfShell(
             self._connection,
             self._namespaces,
             run_seen=lambda key: _call_soon(loop, queue.add, key),
-            definition_seen=lambda definition: _call_soon(loop, reviewer.see, definition),
-            definition_gone=lambda key: _call_soon(loop, reviewer.forget, key),
+            definition_seen=lambda key: _call_soon(loop, reviews.add, key),
         )
         runner, address = await health.serve(arguments.listen, lambda: reflection.is_synced)
         self._export(store, queue, lease)
@@ -133,12 +135,13 @@ class _Operator:
                 [
                     *(reflector.run() for reflector in reflection.reflectors),
                     lease.run(),
-                    self._work(ReconcileLoop(store, executor, queue), reviewer, store, lease, reflection),
+                    self._work(store, executor, queue, lease, reflection),
+                    _review(client, store, lease, reviews),
                     kopf_shell.run(),
                 ],
             )
         finally:
-            kopf_shell.stop()
+            await kopf_shell.close()
             await runner.cleanup()
 
     def _reflection(self, client: Client, store: Store) -> _Reflection:
@@ -154,9 +157,9 @@ class _Operator:
 
     async def _work(
         self,
-        loop: ReconcileLoop,
-        reviewer: Reviewer,
         store: Store,
+        executor: Executor,
+        queue: WorkQueue[Key],
         lease: LeaderElection,
         reflection: _Reflection,
     ) -> None:
@@ -164,15 +167,35 @@ class _Operator:
         await reflection.wait_synced()
         log.info("caches filled", extra={"runs": len(store.runs), "pods": len(store.pods)})
         await lease.held.wait()
-        async with asyncio.TaskGroup() as group:
-            group.create_task(loop.run())
-            group.create_task(reviewer.run())
+        await ReconcileLoop(store, executor, queue).run()
 
     def _export(self, store: Store, queue: WorkQueue[Key], lease: LeaderElection) -> None:
         metrics.QUEUE_DEPTH.set_function(lambda: len(queue))
         metrics.LEADING.set_function(lambda: float(lease.held.is_set()))
         for kind in ("runs", "pods", "records", "definitions"):
             metrics.CACHED.labels(kind).set_function(partial(_size, getattr(store, kind)))
+
+
+async def _review(client: Client, store: Store, lease: LeaderElection, reviews: WorkQueue[Key]) -> None:
+    """Look at each definition that has changed, one at a time."""
+    await lease.held.wait()
+    while True:
+        key = await reviews.get()
+        try:
+            definition = store.definition(key.namespace, key.name)
+            if definition is not None:
+                await readiness.review(client, definition)
+        except Exception as error:  # noqa: BLE001 - one definition must not keep the others from being looked at
+            delay = reviews.retry(key)
+            log.warning(
+                "definition not reviewed: %s",
+                str(error) or type(error).__name__,
+                extra={"definition": str(key), "retry_seconds": round(delay, 2)},
+            )
+        else:
+            reviews.succeeded(key)
+        finally:
+            reviews.done(key)
 
 
 def _innermost(error: BaseException) -> BaseException:

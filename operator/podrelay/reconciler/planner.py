@@ -516,8 +516,11 @@ def _finished(view: View, now: datetime) -> Plan:
             continue
         policy = pod.metadata.annotations.pod_cleanup
         if not (pod.has_started or pod.is_released or pod.metadata.deletion_timestamp):
-            # Made too late, by a request whose answer was lost: it would wait for its node in vain.
-            actions.append(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version))
+            # Made too late, by a request whose answer was lost. It does nothing if it starts, but it may never start.
+            if now >= _pending_deadline(pod):
+                actions.append(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version))
+            else:
+                requeue.append(_pending_deadline(pod))
         elif policy == "Always" or (policy == "OnSuccess" and run.status.phase == "Succeeded"):
             _remove(view, now, pod, actions, requeue)
         else:

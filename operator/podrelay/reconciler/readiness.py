@@ -5,7 +5,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from podrelay.api import limits, names
@@ -14,9 +13,7 @@ from podrelay.kube.errors import ApiError, NotFoundError
 from podrelay.reconciler import pods
 from podrelay.reconciler.objects import Condition, Metadata, TaskDefinition, TaskRun, TaskRunSpec
 from podrelay.reconciler.permissions import Permission
-from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.resources import TASK_DEFINITIONS
-from podrelay.reconciler.store import Key
 from podrelay.reconciler.view import Target
 
 log = logging.getLogger(__name__)
@@ -25,48 +22,6 @@ PERMISSIONS: Final = (
     Permission(names.GROUP, (f"{names.TASK_DEFINITIONS}/status",), ("patch",)),
     Permission("", ("pods",), ("create",)),
 )
-
-
-class Reviewer:
-    """Reviews definitions as they are seen, one after the other, the newest state of each.
-
-    Args:
-        client: the API server.
-    """
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._newest: dict[Key, TaskDefinition] = {}
-        self._queue: WorkQueue[Key] = WorkQueue()
-
-    def see(self, definition: TaskDefinition) -> None:
-        """Take a definition that was added or changed."""
-        key = Key(definition.metadata.namespace, definition.metadata.name)
-        self._newest[key] = definition
-        self._queue.add(key)
-
-    def forget(self, key: Key) -> None:
-        """Take note that a definition is no more."""
-        self._newest.pop(key, None)
-
-    async def run(self) -> None:
-        """Review until cancelled."""
-        while True:
-            key = await self._queue.get()
-            try:
-                if (definition := self._newest.get(key)) is not None:
-                    await review(self._client, definition)
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
-                delay = self._queue.retry(key)
-                log.warning(
-                    "definition not reviewed: %s",
-                    str(error) or type(error).__name__,
-                    extra={"definition": str(key), "retry_seconds": round(delay, 1)},
-                )
-            else:
-                self._queue.succeeded(key)
-            finally:
-                self._queue.done(key)
 
 
 async def review(
@@ -112,14 +67,18 @@ async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str
         manifest["metadata"]["generateName"] = "podrelay-dry-run-"
         await client.create(PODS, definition.metadata.namespace, manifest, dry_run=True)
     except pods.TemplateError as error:
-        return "False", error.reason, str(error)
+        return "False", error.reason, limits.cut(str(error), limits.MESSAGE_LENGTH)
     except ApiError as error:
         if error.is_transient:
             raise
+        if error.is_quota:
+            # Quota is looked at last, and says nothing of the template: it is shown on the runs that wait for it.
+            return _ACCEPTED
         return "False", "PodRejected", limits.cut(error.message, limits.MESSAGE_LENGTH)
-    return "True", "PodAccepted", "a pod made from the template passes the API server's checks"
+    return _ACCEPTED
 
 
+_ACCEPTED: Final = ("True", "PodAccepted", "a pod made from the template passes the API server's checks")
 _EXAMPLE_TARGET: Final = Target(1, 1, "example-i1", None, None, is_final_attempt=True)
 
 

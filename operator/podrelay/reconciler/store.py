@@ -148,15 +148,22 @@ class Store:
     Args:
         mark: called with the key of each run that something has changed for.
         settings: what the operator's flags decide.
+        definition_changed: called with the key of each definition that has changed since it was reviewed.
     """
 
-    def __init__(self, mark: Callable[[Key], None], settings: Settings) -> None:
+    def __init__(
+        self,
+        mark: Callable[[Key], None],
+        settings: Settings,
+        definition_changed: Callable[[Key], None] = lambda _key: None,
+    ) -> None:
         self._mark = mark
+        self._definition_changed = definition_changed
         self._settings = settings
         self.runs: Collection[TaskRun] = Collection(_own_key, self._run_changed, self._run_removed)
         self.pods: Collection[Pod] = Collection(_owner_key, mark, self._pod_removed)
         self.records: Collection[Record] = Collection(_owner_key, mark)
-        self.definitions: Collection[TaskDefinition] = Collection(_own_key, self._mark_runs_of)
+        self.definitions: Collection[TaskDefinition] = Collection(_own_key, self._definition_has_changed)
         self._last_seen: dict[Key, dict[str, tuple[Pod, bool]]] = defaultdict(dict)
         self._gone: dict[Key, dict[str, Gone]] = defaultdict(dict)
         self._start_failures: dict[Key, StartFailure] = {}
@@ -236,7 +243,10 @@ class Store:
         self._gone.pop(key, None)
         self._start_failures.pop(key, None)
 
-    def _mark_runs_of(self, definition: Key) -> None:
+    def _definition_has_changed(self, definition: Key) -> None:
+        known = self.definition(definition.namespace, definition.name)
+        if known is not None and known.status.observed_generation != known.metadata.generation:
+            self._definition_changed(definition)
         for key in self.runs.all_keys():
             run = self.run(key)
             if key.namespace == definition.namespace and run is not None and run.spec.definition == definition.name:

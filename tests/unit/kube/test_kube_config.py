@@ -1,7 +1,6 @@
 """Where the API server is and who we are: kubeconfig files, service accounts, credential plugins."""
 
 import base64
-import shutil
 import ssl
 import subprocess
 import sys
@@ -24,8 +23,6 @@ def outside_of_any_cluster(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> N
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
-    if shutil.which("openssl") is None:
-        pytest.skip("this test makes a certificate with openssl, which is not installed")
     folder = tmp_path_factory.mktemp("certificate")
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     files = ["-keyout", str(folder / "key"), "-out", str(folder / "crt"), "-subj", "/CN=test", "-days", "2"]
@@ -187,7 +184,6 @@ def test_a_client_certificate_is_taken_from_files_beside_the_kubeconfig(
     [
         {"certificate-authority": "missing.crt"},
         {"certificate-authority-data": base64.b64encode(b"no certificate").decode()},
-        {"certificate-authority-data": "?"},
     ],
 )
 def test_certificates_that_are_none_are_refused(tmp_path: Path, cluster: dict[str, Any]) -> None:
@@ -196,8 +192,8 @@ def test_certificates_that_are_none_are_refused(tmp_path: Path, cluster: dict[st
 
 
 def test_verification_can_be_switched_off(tmp_path: Path) -> None:
-    cluster: dict[str, Any] = {"insecure-skip-tls-verify": True}
-    path = kubeconfig(tmp_path, server="https://x", **cluster)
+    cluster: dict[str, Any] = {"server": "https://x", "insecure-skip-tls-verify": True}
+    path = kubeconfig(tmp_path, **cluster)
 
     context = config.load(path).ssl_context
 

@@ -361,9 +361,8 @@ def died(message: str = "", **fields: Any) -> WriteRecord:
     )
     if message:
         state = terminated(1, message=message)
-        status = msgspec.convert(
-            {"phase": "Failed", "containerStatuses": [{"name": "task", "state": state}]}, type(pod.status)
-        )
+        containers = [{"name": "task", "state": state}]
+        status = msgspec.convert({"phase": "Failed", "containerStatuses": containers}, type(pod.status))
         pod = Pod(pod.metadata, pod.spec, status)
     values = {"message": "killed", "code": "Killed", "cause": "PodFailure", **fields}
     return WriteRecord(TARGET, "uid-pod", pod, **values)

@@ -21,6 +21,7 @@ class Leases:
         self.versions = itertools.count(1)
         self.is_down = False
         self.is_silent = False
+        self.is_slow = False
         self.requests = 0
 
     @property
@@ -38,6 +39,7 @@ class Leases:
 
     async def get(self, _resource: Resource, _namespace: str, name: str) -> bytes:
         await self._arrive()
+        await asyncio.sleep(4.9 if self.is_slow else 0)
         if self.lease is None:
             raise NotFoundError(404, "NotFound", name)
         return json.dumps(self.lease).encode()
@@ -50,6 +52,9 @@ class Leases:
 
     async def replace(self, _resource: Resource, _namespace: str, _name: str, body: dict[str, Any]) -> bytes:
         await self._arrive()
+        if self.is_slow:
+            await asyncio.sleep(5)
+            raise TimeoutError
         if self.lease is None or body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
             raise ConflictError(409, "Conflict", "")
         return self._store(body)
@@ -180,6 +185,21 @@ def test_a_holder_that_cannot_renew_stops_within_two_thirds_of_the_duration(trou
 
         assert not replica.leads
         assert now() - began <= 10 + 1.5 + 0.1
+
+    run_virtually(main())
+
+
+def test_a_renewal_under_way_is_cut_off_when_its_time_is_over() -> None:
+    async def main() -> None:
+        leases = Leases()
+        replica = Replica(leases, "a")
+        await asyncio.sleep(60)
+        renewed = replica.election._renewed_at
+        leases.is_slow = True
+
+        await replica.task
+
+        assert now() - renewed <= 10 + 1.5 + 0.1
 
     run_virtually(main())
 

@@ -605,10 +605,10 @@ def test_pods_of_a_finished_run_go_by_their_policy(policy: str, phase: str, remo
 def test_a_pod_that_was_made_too_late_for_its_run_does_not_wait_for_a_node_for_ever() -> None:
     # given a pod whose creation got no answer, and a run that was aborted meanwhile
     late = pod(version=9, annotations={"podrelay.dev/pod-cleanup": "Never"})
+    aborted = view(task_run({**FINISHED, "phase": "Aborted"}), pods=(late,))
 
-    following = plan(view(task_run({**FINISHED, "phase": "Aborted"}), pods=(late,)), NOW)
-
-    assert action_of(following) == DeletePod("words-i1", "uid-words-i1", "9")
+    assert plan(aborted, NOW).requeue_at == later(840)
+    assert action_of(plan(aborted, later(840))) == DeletePod("words-i1", "uid-words-i1", "9")
 
 
 @pytest.mark.parametrize(

@@ -156,23 +156,6 @@ def test_a_failure_waits_at_least_as_long_as_the_api_server_asked() -> None:
     run_virtually(main())
 
 
-def test_no_event_brings_a_key_back_before_the_api_server_wants_it() -> None:
-    async def main() -> None:
-        queue: WorkQueue[str] = WorkQueue()
-        queue.add("a")
-        await queue.get()
-        queue.retry("a", at_least_seconds=7)
-        queue.done("a")
-
-        queue.add("a")
-
-        assert len(queue) == 0
-        await take(queue)
-        assert now() == 7
-
-    run_virtually(main())
-
-
 def test_a_thousand_failures_are_still_a_minute_at_most() -> None:
     async def main() -> None:
         queue: WorkQueue[str] = WorkQueue()

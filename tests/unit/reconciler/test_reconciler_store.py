@@ -2,7 +2,7 @@
 
 import pytest
 
-from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskDefinitionStatus, TaskRun
 from podrelay.reconciler.store import Collection, Key, Store
 from podrelay.reconciler.view import Settings, StartFailure, View
 from tests.unit.reconciler.builders import KEY, NOW, RUN_UID, later, pod, record, running, task_definition, task_run
@@ -198,6 +198,17 @@ def test_a_definition_that_changes_marks_its_runs_and_forgives_their_refusals(st
     assert marked == [KEY]
     assert store.start_failure(KEY) is None
     assert view_of(store).definition is not None
+
+
+def test_a_definition_is_reported_until_its_generation_was_reviewed() -> None:
+    changed: list[Key] = []
+    store = Store(lambda _key: None, Settings(), changed.append)
+
+    store.definitions.apply(task_definition(version=1))
+    reviewed = task_definition(version=2)
+    store.definitions.apply(TaskDefinition(reviewed.metadata, reviewed.spec, TaskDefinitionStatus(1)))
+
+    assert changed == [Key("shop", "count-words")]
 
 
 def test_there_is_no_view_of_a_run_that_is_not_there(store: Store) -> None:

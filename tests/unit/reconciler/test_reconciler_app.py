@@ -1,0 +1,74 @@
+"""The thread that kopf runs in: started again when it ends, and no reason for the process to wait."""
+
+import asyncio
+import threading
+
+import pytest
+
+from podrelay.kube.config import Connection
+from podrelay.reconciler import app
+from podrelay.reconciler.app import KopfShell
+
+
+def a_shell() -> KopfShell:
+    return KopfShell(Connection("http://127.0.0.1:1", None, lambda: None, "default"), (), print, print)
+
+
+async def test_kopf_is_started_again_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_BACKOFF_SECONDS", (0.0, 0.0))
+    starts, enough = [], asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def once(_self: KopfShell) -> str:
+        starts.append(1)
+        if len(starts) == 3:
+            loop.call_soon_threadsafe(enough.set)
+        return "some error"
+
+    monkeypatch.setattr(KopfShell, "_run_once", once)
+    task = asyncio.create_task(a_shell().run())
+    await enough.wait()
+
+    assert not task.done()
+    task.cancel()
+
+
+async def test_a_kopf_that_ends_in_time_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = threading.Event()
+
+    def once(self: KopfShell) -> str:
+        self._stopping.wait()
+        ended.set()
+        return ""
+
+    monkeypatch.setattr(KopfShell, "_run_once", once)
+    shell = a_shell()
+    task = asyncio.create_task(shell.run())
+    await asyncio.sleep(0)
+
+    task.cancel()
+    await shell.close()
+
+    assert ended.is_set()
+
+
+async def test_a_kopf_that_does_not_end_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given
+    monkeypatch.setattr(app, "_END_SECONDS", 0.01)
+    for_ever = threading.Event()
+    monkeypatch.setattr(KopfShell, "_run_once", lambda _self: str(for_ever.wait()))
+    shell = a_shell()
+    task = asyncio.create_task(shell.run())
+    await asyncio.sleep(0)
+
+    # when
+    task.cancel()
+    await shell.close()
+
+    # then no thread is left that the process would wait for
+    assert all(thread.daemon for thread in threading.enumerate() if thread.name == "kopf")
+    for_ever.set()
+
+
+async def test_nothing_to_close_before_the_start() -> None:
+    await a_shell().close()

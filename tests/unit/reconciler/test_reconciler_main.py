@@ -1,0 +1,130 @@
+"""The operator as a whole: how it ends. Its parts are stood in for, its signals and exit codes are real."""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podrelay.reconciler import main, options
+
+
+class FakeLease:
+    def __init__(self, seconds: float = 0) -> None:
+        self.held = asyncio.Event()
+        self.seconds = seconds
+        self.released = False
+
+    async def release(self) -> None:
+        await asyncio.sleep(self.seconds)
+        self.released = True
+
+
+@pytest.fixture
+def arguments(tmp_path: Path) -> argparse.Namespace:
+    path = tmp_path / "config"
+    path.write_text(
+        '{"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k"}}],'
+        ' "clusters": [{"name": "k", "cluster": {"server": "http://127.0.0.1:1"}}]}'
+    )
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+    return parser.parse_args(["--kubeconfig", str(path), "--listen", "127.0.0.1:0"])
+
+
+def operate(
+    arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch, lease: FakeLease, *parts: Coroutine[Any, Any, None]
+) -> int:
+    @contextlib.asynccontextmanager
+    async def stand_in(_self: Any, _client: Any) -> AsyncIterator[Any]:
+        yield lease, list(parts)
+
+    monkeypatch.setattr(main._Operator, "_parts", stand_in)
+    return main.run(arguments)
+
+
+async def forever() -> None:
+    await asyncio.Event().wait()
+
+
+async def end() -> None:
+    pass
+
+
+async def interrupt(number: int) -> None:
+    os.kill(os.getpid(), number)
+    await forever()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_0_and_gives_the_lease_back(
+    arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    lease = FakeLease()
+
+    assert operate(arguments, monkeypatch, lease, forever(), interrupt(number)) == 0
+    assert lease.released
+
+
+def test_a_lease_that_cannot_be_given_back_does_not_hold_the_process(
+    arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "RELEASE_SECONDS", 0.01)
+    lease = FakeLease(seconds=60)
+
+    assert operate(arguments, monkeypatch, lease, interrupt(signal.SIGTERM)) == 0
+    assert not lease.released
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), ExceptionGroup("workers", [ValueError("a bug")])])
+def test_an_unexpected_error_ends_it_with_1_and_says_why(
+    arguments: argparse.Namespace,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+) -> None:
+    async def fail() -> None:
+        raise error
+
+    lease = FakeLease()
+
+    assert operate(arguments, monkeypatch, lease, forever(), fail()) == 1
+    assert "a bug" in capsys.readouterr().err
+
+
+def test_a_part_that_ends_unasked_ends_it_with_1(
+    arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert operate(arguments, monkeypatch, FakeLease(), forever(), end()) == 1
+    assert "ended unasked" in capsys.readouterr().err
+
+
+def test_an_address_that_is_taken_is_told_in_one_line(
+    arguments: argparse.Namespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        arguments.listen = f"127.0.0.1:{taken.getsockname()[1]}"
+
+        assert main.run(arguments) == 1
+
+    err = capsys.readouterr().err
+    assert "podrelay operator: " in err
+    assert "Traceback" not in err
+
+
+def test_a_missing_kubeconfig_is_told_in_one_line(
+    arguments: argparse.Namespace, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    arguments.kubeconfig = tmp_path / "nothing"
+
+    assert main.run(arguments) == 1
+    assert "cannot read the kubeconfig" in capsys.readouterr().err
