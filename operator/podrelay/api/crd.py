@@ -6,7 +6,7 @@ the models' docstrings, rules and Kubernetes' own keys from `json_schema_extra`.
 
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +58,6 @@ class Kind:
     columns: tuple[Column, ...]
     selectable: tuple[str, ...] = ()
     has_status: bool = True
-    label_columns: tuple[str, ...] = field(default=())
 
 
 KINDS = (
