@@ -1,13 +1,13 @@
 """Reporting by termination message: tasks in any language, without a token and without an SDK."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cluster import Cluster
 from tests.support.audit import writes_of_the_operator
-from tests.support.manifests import TASK_ITERATIONS
 from tests.support.operator import OperatorProcess
 from tests.support.relay import Relay
 from tests.support.waiting import eventually
@@ -57,7 +57,18 @@ def test_a_script_goes_through_its_iterations(relay: Relay) -> None:
     assert record["startedAt"] <= record["finishedAt"]
 
 
-def test_the_pod_has_no_token_and_its_input_in_the_environment(relay: Relay) -> None:
+def test_the_example_of_the_documentation(relay: Relay) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "any-language.md").read_text(encoding="utf-8")
+    definition = page.partition("```yaml\n")[2].partition("```")[0]
+    relay.kubectl.do("apply", "--filename=-", stdin=definition)
+    relay.run("import", "import-rows")
+
+    status = relay.finished("import")
+
+    assert (status["phase"], status["iterations"], status["output"]) == ("Succeeded", 3, {"rows": 20})
+
+
+def test_the_input_comes_as_it_is(relay: Relay) -> None:
     define(relay, "echo", """printf '{"status":"done","output":{"got":%s}}' "$PODRELAY_INPUT" > /dev/termination-log""")
     value = {"text": '"quoted" $(HOME) $$ ä\n', "number": 1e-7, "none": None}
     relay.run("echo", "echo", input=value)
@@ -194,19 +205,7 @@ def test_an_input_that_no_variable_can_hold_is_shown(relay: Relay) -> None:
     assert (ended["phase"], ended["reason"]) == ("Failed", "InputTooLarge")
 
 
-def test_a_state_that_is_deleted_while_the_run_waits_ends_it(relay: Relay) -> None:
-    define(relay, "lost", """echo '{"status":"continue","waitSeconds":4}' > /dev/termination-log""")
-    relay.run("lost", "lost")
-    relay.until("lost", "it waits", reason="Waiting")
-
-    relay.kubectl.do("delete", TASK_ITERATIONS, "lost-i1")
-    status = relay.finished("lost")
-
-    assert (status["phase"], status["reason"]) == ("Failed", "StateLost")
-    assert "lost-i1" in status["message"]
-
-
-def test_write_budget(idle_relay: Relay, cluster: Cluster, tmp_path: Any) -> None:
+def test_write_budget(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> None:
     """Two more for each iteration: the gate is opened, and the record is written."""
     relay = idle_relay
     define(relay, "count", COUNT, podCleanup="Never")
