@@ -14,13 +14,14 @@ from typing import Any, Final
 
 import msgspec
 
-from podrelay.api import limits, names
+from podrelay.api import names
 from podrelay.kube.client import JSON_PATCH, PODS, Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
-from podrelay.reconciler import payloads, pods, termination
+from podrelay.reconciler import pods, records, termination
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskRun
+from podrelay.reconciler.payloads import Payloads, Result, StateGoneError
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
 from podrelay.reconciler.store import Key, Store
@@ -78,6 +79,7 @@ class Executor:
         die_before_write: int | None = None,
     ) -> None:
         self._client = client
+        self._payloads = Payloads(client)
         self._store = store
         self._lease = lease
         self._clock = clock
@@ -121,7 +123,7 @@ class Executor:
         assert plan.status is not None  # noqa: S101 - the loop has looked
         wanted = msgspec.to_builtins(plan.status)
         if plan.payload_from:
-            _add_result(wanted, plan.payload_from, await payloads.result_of(self._client, key, plan.payload_from))
+            _add_result(wanted, plan.payload_from, await self._payloads.result_of(key, view, plan.payload_from))
         patch = status_patch(view.run, msgspec.to_builtins(view.run.status), wanted)
         try:
             body = await self._write(
@@ -150,7 +152,7 @@ class Executor:
         except (pods.TemplateError, pods.InputTooLargeError) as error:
             self._start_failed(key, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
             return
-        except payloads.StateGoneError as error:
+        except StateGoneError as error:
             self._store.confirm_lost(key, error.record)
             return
         self._lease.require()
@@ -171,7 +173,7 @@ class Executor:
         """Return what a pod that cannot read its state itself is to work on."""
         if view.definition is None or view.definition.spec.reporting != names.REPORTING_TERMINATION_MESSAGE:
             return None
-        return (await payloads.state_for(self._client, key, view, target)).input
+        return (await self._payloads.state_for(key, view, target)).input
 
     async def _adopt_pod(self, key: Key, view: View, name: str) -> None:
         """A pod of that name exists: ours, made before a crash or a lost answer, or somebody else's."""
@@ -264,27 +266,43 @@ class Executor:
 
     async def _write_record(self, key: Key, view: View, action: WriteRecord) -> None:
         """Write what a pod could not write itself. Its own response, should there be one after all, comes first."""
+        try:
+            if action.pod is not None and action.pod.reports_by_message:
+                await self._create_record(key, view, action)  # such a pod has made none
+            else:
+                await self._respond_in_record(key, view, action)
+        except (ConflictError, AlreadyExistsError, InvalidError):
+            # The pod's own response came first, or the record is not what it was.
+            await self._refresh_record(key, action.target.name)
+
+    async def _create_record(self, key: Key, view: View, action: WriteRecord) -> None:
+        response = await self._complete(key, view, action)
+        manifest = records.new(view.run, action, response, self._clock())
+        body = await self._write("create_record", lambda: self._client.create(TASK_ITERATIONS, key.namespace, manifest))
+        record = _decode_record(body)
+        self._payloads.keep(record, manifest["response"])
+        self._store.records.apply(record)
+
+    async def _respond_in_record(self, key: Key, view: View, action: WriteRecord) -> None:
         name = action.target.name
         try:
             body = await self._client.get(TASK_ITERATIONS, key.namespace, name)
         except NotFoundError:
-            response = await self._complete(key, view, action)
-            manifest = _new_record(view.run, action, response, self._clock())
-            write = self._write("create_record", lambda: self._client.create(TASK_ITERATIONS, key.namespace, manifest))
-        else:
-            record = _decode_record(body)
-            if record.response is not None or record.pod_uid != action.pod_uid:
-                self._store.records.apply(record)
-                return
-            patch = _record_patch(msgspec.json.decode(body), action, self._clock())
-            write = self._write(
-                "patch_record",
-                lambda: self._client.patch(TASK_ITERATIONS, key.namespace, name, patch, content_type=JSON_PATCH),
-            )
-        try:
-            self._store.records.apply(_decode_record(await write))
-        except (ConflictError, AlreadyExistsError, InvalidError):
-            # The pod's own response came first, or the record is not what it was.
+            await self._create_record(key, view, action)
+            return
+        record = _decode_record(body)
+        if record.response is not None or record.pod_uid != action.pod_uid:
+            self._store.records.apply(record)
+            return
+        patch = records.patch(msgspec.json.decode(body), action, self._clock())
+        written = await self._write(
+            "patch_record",
+            lambda: self._client.patch(TASK_ITERATIONS, key.namespace, name, patch, content_type=JSON_PATCH),
+        )
+        self._store.records.apply(_decode_record(written))
+
+    async def _refresh_record(self, key: Key, name: str) -> None:
+        with contextlib.suppress(NotFoundError):
             self._store.records.apply(_decode_record(await self._client.get(TASK_ITERATIONS, key.namespace, name)))
 
     async def _complete(self, key: Key, view: View, action: WriteRecord) -> StorableResponse:
@@ -296,8 +314,8 @@ class Executor:
         if response.status != "continue" and (response.output is not None or not has_state):
             return response
         try:
-            state = await payloads.state_for(self._client, key, view, action.target)
-        except payloads.StateGoneError as error:
+            state = await self._payloads.state_for(key, view, action.target)
+        except StateGoneError as error:
             if response.status != "continue":
                 return response
             return termination.refused(f"{error}; it held the state that this answer builds upon", error.reason)
@@ -378,65 +396,9 @@ def _refusal(error: ApiError) -> str:
     return {403: "PodForbidden", 404: "NamespaceNotFound", 500: "InternalError"}.get(error.status, "PodInvalid")
 
 
-def _add_result(wanted: dict[str, Any], record: str, result: payloads.Result) -> None:
+def _add_result(wanted: dict[str, Any], record: str, result: Result) -> None:
     """Add to a status what only the record knows: output and the error's data."""
     if result.output is not None:
         wanted |= {"outputFrom": record} if result.is_large else {"output": result.output}
     if result.error_data is not None and "error" in wanted:
         wanted["error"] = {**wanted["error"], "data": result.error_data}
-
-
-def _record_patch(record: dict[str, Any], action: WriteRecord, now: datetime) -> list[dict[str, Any]]:
-    metadata, response = record["metadata"], msgspec.to_builtins(action.response)
-    output = (record.get("checkpoint") or {}).get("output")
-    if output is not None:
-        response.setdefault("output", output)
-    patch: list[dict[str, Any]] = [
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
-        {"op": "add", "path": "/response", "value": response},
-        {"op": "add", "path": "/finishedAt", "value": _finished_at(action, now)},
-    ]
-    if action.cause is not None:
-        annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_CAUSE: action.cause}
-        patch.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
-    if response["status"] != "error" and record.get("checkpoint") is not None:
-        # Only what failed is tried again from its checkpoint.
-        patch.append({"op": "remove", "path": "/checkpoint"})
-    return patch
-
-
-def _new_record(run: TaskRun, action: WriteRecord, response: StorableResponse, now: datetime) -> dict[str, Any]:
-    target, pod = action.target, action.pod
-    metadata: dict[str, Any] = {
-        "name": target.name,
-        "namespace": run.metadata.namespace,
-        "labels": pods.labels(run, target),
-        "ownerReferences": [pods.owner_reference(run, controller=False)],
-    }
-    if action.cause is not None:
-        metadata["annotations"] = {names.ANNOTATION_CAUSE: action.cause}
-    record: dict[str, Any] = {
-        "apiVersion": names.API_VERSION,
-        "kind": "TaskIteration",
-        "metadata": metadata,
-        "runName": run.metadata.name,
-        "iteration": target.iteration,
-        "try": target.try_,
-        "podName": target.name,
-        "podUID": action.pod_uid,
-        "finishedAt": _finished_at(action, now),
-        "response": msgspec.to_builtins(response),
-    }
-    if pod is not None and pod.spec.node_name:
-        record["nodeName"] = pod.spec.node_name
-    if pod is not None and pod.image:
-        record["image"] = limits.cut(pod.image, limits.IMAGE_LENGTH)
-    terminated = pod.task.terminated if pod is not None else None
-    if terminated is not None and terminated.started_at is not None:
-        record["startedAt"] = terminated.started_at
-    return record
-
-
-def _finished_at(action: WriteRecord, now: datetime) -> datetime:
-    terminated = action.pod.task.terminated if action.pod is not None else None
-    return (terminated.finished_at if terminated else None) or now
