@@ -219,6 +219,12 @@ class TaskDefinition(_Struct, frozen=True):
 # --- TaskIteration ---------------------------------------------------------------------------------------------------
 
 
+class ResponseError(TaskError, frozen=True):
+    """Why a task failed, and whether there is more to say about it."""
+
+    data: Present | None = None
+
+
 class Response(_Struct, frozen=True):
     """The head of an answer."""
 
@@ -226,8 +232,13 @@ class Response(_Struct, frozen=True):
     message: str | None = None
     wait_seconds: float | None = None
     wait_until: datetime | None = None
-    error: TaskError | None = None
+    error: ResponseError | None = None
     output: Present | None = None
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is anything in it that belongs into the status of the run, but is not kept here."""
+        return self.output is not None or (self.error is not None and self.error.data is not None)
 
 
 _Text = Annotated[str, msgspec.Meta(max_length=limits.MESSAGE_LENGTH)]

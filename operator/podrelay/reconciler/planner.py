@@ -420,7 +420,8 @@ def _continue(view: View, now: datetime, status: TaskRunStatus, record: Record) 
 
 def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
     cause = record.metadata.annotations.cause or causes.ERROR
-    error = (record.response.error if record.response else None) or TaskError("Task failed.")
+    stated = record.response.error if record.response else None
+    error = TaskError(stated.message, stated.code) if stated else TaskError("Task failed.")
     if view.definition is None:
         return _definition_gone(view, now, f"iteration {record.iteration} failed: {error.message}")
     policy = view.definition.spec.retry
@@ -462,7 +463,8 @@ def _finish(
         next_iteration_at=None,
         error=TaskError(limits.cut(error.message, limits.MESSAGE_LENGTH), error.code) if error else None,
     )
-    return Plan(status=final, payload_from=record.metadata.name if record else None)
+    has_result = record is not None and record.response is not None and record.response.has_result
+    return Plan(status=final, payload_from=record.metadata.name if record is not None and has_result else None)
 
 
 # --- a pod is ended ---------------------------------------------------------------------------------------------------

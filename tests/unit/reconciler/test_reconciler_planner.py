@@ -40,7 +40,7 @@ from tests.unit.reconciler.builders import (
 )
 
 RUNNING: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "current": current()}
-DONE = {"status": "done", "message": "counted"}
+DONE: dict[str, Any] = {"status": "done", "message": "counted", "output": {"rows": 3}}
 
 
 def status_of(following: Plan) -> TaskRunStatus:
@@ -243,6 +243,21 @@ def test_and_then_counts_as_a_failed_try() -> None:
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_without_a_result_needs_no_look_at_its_record() -> None:
+    assert plan(answered({"status": "done"}), NOW).payload_from is None
+    failed = {"status": "error", "error": {"message": "odd"}}
+    assert plan(answered(failed), NOW).payload_from is None
+    described = {"status": "error", "error": {"message": "odd", "data": {"row": 1}}}
+    assert plan(answered(described), NOW).payload_from == "words-i1"
+
+
+def test_what_is_known_of_an_error_is_shown_while_it_is_tried_again() -> None:
+    described = {"status": "error", "error": {"message": "odd", "code": "Odd", "data": {"row": 1}}}
+    retried = answered(described, definition=task_definition(retry={"limit": 1, "initialSeconds": 60}))
+
+    assert msgspec.to_builtins(status_of(plan(retried, NOW)).error) == {"message": "odd", "code": "Odd"}
 
 
 def test_done_succeeds() -> None:
