@@ -12,7 +12,7 @@ pod has been made it holds the baton (`_tenure`), and its facts decide (`_hold`)
 
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -146,6 +146,10 @@ def _late_answer(view: View, target: Target) -> _Tenure | None:
 
 def _belongs(view: View, obj: Pod | Record) -> bool:
     owner = obj.metadata.owner_run()
+    if owner is None and isinstance(obj, Record):
+        # Somebody took its owner away; a UID is as good a proof.
+        current = view.run.status.current
+        return current is not None and current.pod_uid == obj.pod_uid
     return owner is not None and owner.uid == view.run.metadata.uid
 
 
