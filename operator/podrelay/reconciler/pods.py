@@ -6,7 +6,7 @@ What the relay relies on is forced (restart policy, deadline, names, environment
 import copy
 from typing import Any, Final
 
-from podrelay.api import names
+from podrelay.api import limits, names
 from podrelay.api.errors import PodrelayError
 from podrelay.reconciler.objects import TaskDefinition, TaskRun
 from podrelay.reconciler.view import Target
@@ -34,6 +34,10 @@ def build(run: TaskRun, definition: TaskDefinition, target: Target) -> dict[str,
     template = definition.spec.template
     if definition.spec.reporting != "API":
         raise TemplateError("this version runs no tasks with reporting TerminationMessage; set spec.reporting to API")
+    try:
+        limits.check_payload(template, "spec.template")
+    except limits.PayloadError as error:
+        raise TemplateError(str(error)) from error
     spec = copy.deepcopy(template.get("spec"))
     if not isinstance(spec, dict):
         raise TemplateError("spec.template.spec is missing; it must be the spec of a pod")

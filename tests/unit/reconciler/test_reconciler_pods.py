@@ -224,3 +224,12 @@ def test_a_template_that_makes_no_pod_is_refused_in_words(template: dict[str, An
 def test_reporting_by_termination_message_is_refused_for_now() -> None:
     with pytest.raises(pods.TemplateError, match="TerminationMessage"):
         pods.build(task_run(), task_definition(reporting="TerminationMessage"), FIRST)
+
+
+def test_a_template_that_is_nested_too_deep_is_refused() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(300):
+        deep = {"a-rather-long-name-of-a-field": deep}
+
+    with pytest.raises(pods.TemplateError, match=r"^spec.template.a-rather.*: nested more than 200 levels deep$"):
+        pods.build(task_run(), task_definition(template=deep), FIRST)
