@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import names
-from podrelay.kube.client import JSON_PATCH, PODS, Client
+from podrelay.kube.client import JSON_PATCH, PODS, STRATEGIC_MERGE_PATCH, Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.reconciler import pods, records, termination
 from podrelay.reconciler.lease import LeaderElection
@@ -98,7 +98,7 @@ class Executor:
             case CreatePod():
                 await self._create_pod(key, view, action)
             case ConfirmGone():
-                await self._confirm_gone(key, action)
+                await self._confirm_gone(key, view, action)
             case ConfirmLost():
                 await self._confirm_lost(key, view, action)
             case OpenGate():
@@ -157,7 +157,9 @@ class Executor:
             return
         self._lease.require()
         try:
-            body = await self._write("create_pod", lambda: self._client.create(PODS, key.namespace, manifest))
+            body = await self._write(
+                "create_pod", lambda: self._client.create(PODS, key.namespace, manifest, strict=True)
+            )
         except AlreadyExistsError:
             await self._adopt_pod(key, view, name)
         except ApiError as error:
@@ -197,17 +199,35 @@ class Executor:
         pause = min(longest, max(shortest, (now - since).total_seconds()))
         self._store.start_failed(key, StartFailure(name, reason, message, since, now + timedelta(seconds=pause)))
 
-    async def _confirm_gone(self, key: Key, action: ConfirmGone) -> None:
+    async def _confirm_gone(self, key: Key, view: View, action: ConfirmGone) -> None:
         pod = await self._get_pod(key, action.name)
         if pod is None or pod.metadata.uid != action.uid:
             self._store.confirm_gone(key, action.name, action.uid, self._clock())
             return
+        self._store.pods.restore(await self._reclaim(key, view, pod))
+
+    async def _reclaim(self, key: Key, view: View, pod: Pod) -> Pod:
+        """Give a pod that is the run's by its UID back what shows it: its label, for our watch, and its owner."""
+        patch: dict[str, Any] = {}
         if names.LABEL_RUN not in pod.metadata.labels:
-            # Without its label the pod has left our watch, though not the cluster.
-            patch = {"metadata": {"labels": {names.LABEL_RUN: key.name}}}
-            body = await self._write("label_pod", lambda: self._client.patch(PODS, key.namespace, action.name, patch))
-            pod = _decode_pod(body)
-        self._store.pods.restore(pod)
+            patch["labels"] = {names.LABEL_RUN: key.name}
+        owner = pod.metadata.owner_run()
+        if owner is None or owner.uid != view.run.metadata.uid:
+            is_free = not any(reference.controller for reference in pod.metadata.owner_references)
+            patch["ownerReferences"] = [pods.owner_reference(view.run, controller=is_free)]
+        if not patch:
+            return pod
+        body = await self._write(
+            "reclaim_pod",
+            lambda: self._client.patch(
+                PODS,
+                key.namespace,
+                pod.metadata.name,
+                {"metadata": {"uid": pod.metadata.uid, **patch}},
+                content_type=STRATEGIC_MERGE_PATCH,
+            ),
+        )
+        return _decode_pod(body)
 
     async def _open_gate(self, key: Key, pod: Pod) -> None:
         name, uid = pod.metadata.name, pod.metadata.uid

@@ -12,7 +12,7 @@ pod has been made it holds the baton (`_tenure`), and its facts decide (`_hold`)
 
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -617,7 +617,7 @@ def _camel(reason: str) -> str:
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _parse(moment: str | None) -> datetime | None:

@@ -26,8 +26,11 @@ PERMISSIONS: Final = (
 
 async def review(
     client: Client, definition: TaskDefinition, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> None:
+) -> bool:
     """Write the condition Ready of `definition`, if it has changed.
+
+    Returns:
+        False if the verdict may change although the definition does not: an account that is missing may come.
 
     Raises:
         ApiError, aiohttp.ClientError, TimeoutError: it could not be found out; try again later.
@@ -37,7 +40,7 @@ async def review(
     generation = definition.metadata.generation
     if before is not None and (before.status, before.reason, before.message) == (status, reason, message):
         if definition.status.observed_generation == generation:
-            return
+            return reason != _REJECTED
         changed_at = before.last_transition_time
     else:
         changed_at = clock().replace(microsecond=0)
@@ -48,7 +51,7 @@ async def review(
             TASK_DEFINITIONS, definition.metadata.namespace, definition.metadata.name, patch, subresource="status"
         )
     except NotFoundError:
-        return
+        return True
     log.info(
         "definition reviewed",
         extra={
@@ -57,6 +60,7 @@ async def review(
             "reason": reason,
         },
     )
+    return reason != _REJECTED
 
 
 async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str, str]:
@@ -65,7 +69,7 @@ async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str
         # The owner of the example does not exist, and its name must not be taken.
         del manifest["metadata"]["ownerReferences"], manifest["metadata"]["name"]
         manifest["metadata"]["generateName"] = "podrelay-dry-run-"
-        await client.create(PODS, definition.metadata.namespace, manifest, dry_run=True)
+        await client.create(PODS, definition.metadata.namespace, manifest, dry_run=True, strict=True)
     except pods.TemplateError as error:
         return "False", error.reason, limits.cut(str(error), limits.MESSAGE_LENGTH)
     except ApiError as error:
@@ -74,10 +78,11 @@ async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str
         if error.is_quota:
             # Quota is looked at last, and says nothing of the template: it is shown on the runs that wait for it.
             return _ACCEPTED
-        return "False", "PodRejected", limits.cut(error.message, limits.MESSAGE_LENGTH)
+        return "False", _REJECTED, limits.cut(error.message, limits.MESSAGE_LENGTH)
     return _ACCEPTED
 
 
+_REJECTED: Final = "PodRejected"
 _ACCEPTED: Final = ("True", "PodAccepted", "a pod made from the template passes the API server's checks")
 _EXAMPLE_TARGET: Final = Target(1, 1, "example-i1", None, None, is_final_attempt=True)
 

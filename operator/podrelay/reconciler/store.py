@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from podrelay.api import names
 from podrelay.reconciler.history import FinishedRuns
 from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.view import Gone, Settings, StartFailure, View
@@ -289,5 +290,8 @@ def _own_key(obj: TaskRun | TaskDefinition) -> Key:
 
 
 def _owner_key(obj: Pod | Record) -> Key | None:
-    owner = obj.metadata.owner_run()
-    return Key(obj.metadata.namespace, owner.name) if owner else None
+    owner, name = obj.metadata.owner_run(), obj.metadata.name
+    if owner is None and not names.iteration_of(name):
+        return None
+    # One that lost its owner, or is somebody else's, still has a name that only this run may use.
+    return Key(obj.metadata.namespace, owner.name if owner else names.run_of(name))

@@ -68,6 +68,10 @@ class View:
     def owns(self, obj: Pod | Record) -> bool:
         """Tell whether a pod or record belongs to this very run, not to an earlier one of its name."""
         owner = obj.metadata.owner_run()
+        if owner is None and isinstance(obj, Record):
+            # Somebody took its owner away; a UID is as good a proof.
+            current = self.run.status.current
+            return current is not None and current.pod_uid == obj.pod_uid
         return owner is not None and owner.uid == self.run.metadata.uid
 
 

@@ -49,10 +49,10 @@ class Api(ModelApi):
         self.gets += 1
         return await super().get(resource, namespace, name)
 
-    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False) -> bytes:
+    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], **options: bool) -> bytes:
         if self.refusals:
             raise self.refusals.pop()
-        return await super().create(resource, namespace, body, dry_run=dry_run)
+        return await super().create(resource, namespace, body, **options)
 
 
 class FakeLease:
@@ -297,6 +297,20 @@ def test_a_pod_that_lost_its_label_gets_it_back(world: World) -> None:
     assert world.api.read("pods", "words-i1")["metadata"]["labels"] == {names.LABEL_RUN: "words"}
     assert [pod.metadata.uid for pod in world.view.pods] == [uid]
     assert world.view.gone == {}
+
+
+@pytest.mark.parametrize("others", [[], [{"kind": "ReplicaSet", "name": "thief", "uid": "x", "controller": True}]])
+def test_a_pod_that_lost_its_owner_gets_it_back(world: World, others: list[dict[str, Any]]) -> None:
+    uid = world.put_pod()["metadata"]["uid"]
+    world.api.change("pods", "words-i1", {"metadata": {"ownerReferences": others}})
+    world.see()
+
+    world.do(ConfirmGone("words-i1", uid))
+
+    (owner,) = world.api.read("pods", "words-i1")["metadata"]["ownerReferences"]
+    assert owner["uid"] == world.owner["uid"]
+    assert ("controller" in owner) == (not others), "the API server refuses a second controller"
+    assert [pod.metadata.owner_run() is not None for pod in world.view.pods] == [True]
 
 
 def test_ending_a_pod_lowers_its_deadline_and_notes_since_when(world: World) -> None:

@@ -1,6 +1,7 @@
 """The operator's memory: newer wins, whoever brings it; what has gone stays gone; and it does not grow."""
 
 import pytest
+from msgspec.structs import replace
 
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskDefinitionStatus, TaskRun
 from podrelay.reconciler.store import Collection, Key, Store
@@ -169,6 +170,15 @@ def test_objects_without_a_run_are_not_kept(store: Store) -> None:
     store.pods.apply(Pod(type(foreign.metadata)("x", "shop", "u", "1", NOW)))
 
     assert len(store.pods) == 0
+
+
+def test_a_pod_that_lost_its_owner_is_seen_as_what_it_is_now(store: Store) -> None:
+    store.pods.apply(pod(version=10))
+
+    robbed = pod(version=11)
+    store.pods.apply(replace(robbed, metadata=replace(robbed.metadata, owner_references=())))
+
+    assert [known.metadata.owner_run() for known in view_of(store).pods] == [None]
 
 
 def test_a_run_made_anew_under_its_name_inherits_nothing(store: Store) -> None:
