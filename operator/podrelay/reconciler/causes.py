@@ -61,11 +61,16 @@ def disruption_of(pod: Pod) -> str | None:
 
 
 def is_left_behind(pod: Pod) -> bool:
-    """Tell whether the pod was declared failed for its node's absence, so that its containers may still run."""
-    return any(
+    """Tell whether the pod was declared failed for its node's absence, so that its containers may still run.
+
+    A kubelet calls a pod failed after its containers have ended, Kubernetes' pod garbage collector whatever they do:
+    with a condition where the node is gone, without one where it is tainted as out of service.
+    """
+    is_gone = any(
         condition.type == "DisruptionTarget" and condition.status == "True" and condition.reason == "DeletionByPodGC"
         for condition in pod.status.conditions
     )
+    return is_gone or (pod.is_terminal and pod.task.running is not None)
 
 
 def failure_of(pod: Pod) -> Failure:

@@ -310,7 +310,11 @@ def _lost(view: View, now: datetime, tenure: _Tenure) -> Plan:
     elif last is not None and not last.has_started and _pending_deadline(last) <= now:
         failure = causes.pending_timeout(last, _shown_problem(view.run.status))
     else:
-        safe = last is not None and (last.is_released or (tenure.gone.is_last_state and not last.has_started))
+        safe = (
+            last is not None
+            and not causes.is_left_behind(last)
+            and (last.is_released or (tenure.gone.is_last_state and not last.has_started))
+        )
         not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace
         return _disrupted(view, now, tenure, f"pod {tenure.target.name} was deleted", not_before)
     return Plan(actions=(WriteRecord(tenure.target, tenure.uid, last, failure.message, failure.code, failure.cause),))

@@ -103,6 +103,8 @@ def test_what_the_task_did_is_none(ended: Pod) -> None:
 
 def test_only_a_pod_that_the_garbage_collector_failed_may_still_run() -> None:
     assert causes.is_left_behind(pod(phase="Failed", **disruption("DeletionByPodGC")))
+    assert causes.is_left_behind(pod(phase="Failed", state=running()))  # its node is tainted as out of service
+    assert not causes.is_left_behind(failed(137))
     assert not causes.is_left_behind(pod(phase="Failed", **disruption("TerminationByKubelet")))
 
 

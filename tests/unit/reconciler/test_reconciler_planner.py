@@ -38,6 +38,7 @@ from tests.unit.reconciler.builders import (
 
 RUNNING: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "current": current()}
 DONE = {"status": "done", "message": "counted"}
+POD_GC = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
 
 
 def status_of(following: Plan) -> TaskRunStatus:
@@ -435,9 +436,19 @@ def test_a_pod_that_the_cache_lacks_is_asked_for() -> None:
         (pod(), True, 0),
         (pod(), False, 15),
         (pod(state=running()), True, 15),
+        (pod(phase="Failed", state=running()), True, 15),
+        (pod(phase="Failed", conditions=[POD_GC]), True, 15),
         (None, False, 15),
     ],
-    ids=["had ended", "had not started", "not started when last seen", "was running", "never seen"],
+    ids=[
+        "had ended",
+        "had not started",
+        "not started when last seen",
+        "was running",
+        "its node is out of service",
+        "its node is gone",
+        "never seen",
+    ],
 )
 def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
     last: Pod | None, is_last_state: bool, wait: int
@@ -454,8 +465,7 @@ def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
 
 
 def test_a_pod_that_the_garbage_collector_failed_is_replaced_15_seconds_later() -> None:
-    condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
-    left = pod(phase="Failed", state=running(), conditions=[condition])
+    left = pod(phase="Failed", state=running(), conditions=[POD_GC])
 
     assert plan(view(task_run(RUNNING), pods=(left,)), NOW).requeue_at == later(15)
 
