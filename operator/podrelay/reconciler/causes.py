@@ -50,7 +50,7 @@ class Problem:
 
 def disruption_of(pod: Pod) -> str | None:
     """Return in words why the cluster, not the task, ended this pod; None if it was not the cluster."""
-    if pod.status.phase != "Failed":
+    if pod.status.phase != "Failed" or _is_over_its_own_limit(pod):
         return None
     if pod.status.reason in _KUBELET_DISRUPTIONS:
         return f"pod {pod.metadata.name} was ended by its node: {pod.status.reason} {pod.status.message}".strip()
@@ -58,6 +58,12 @@ def disruption_of(pod: Pod) -> str | None:
         if condition.type == "DisruptionTarget" and condition.status == "True":
             return f"pod {pod.metadata.name} was disrupted: {condition.reason} {condition.message}".strip()
     return None
+
+
+def _is_over_its_own_limit(pod: Pod) -> bool:
+    """Tell whether the kubelet evicted the pod for what it wrote to disk: for a node's sake it notes a disruption."""
+    is_disrupted = any(item.type == "DisruptionTarget" and item.status == "True" for item in pod.status.conditions)
+    return pod.status.reason == "Evicted" and pod.has_started and not is_disrupted
 
 
 def is_left_behind(pod: Pod) -> bool:
@@ -77,6 +83,9 @@ def failure_of(pod: Pod) -> Failure:
     """Return why this ended pod counts as a failed try."""
     annotations = pod.metadata.annotations
     terminated = pod.task.terminated
+    if _is_over_its_own_limit(pod):
+        message = f"pod {pod.metadata.name} was evicted: {pod.status.message}"
+        return Failure(POD_FAILURE, "Evicted", limits.cut(message, limits.MESSAGE_LENGTH))
     if pod.status.reason == "DeadlineExceeded" or annotations.ending_since is not None:
         if terminated is None and not pod.has_started:
             return pending_timeout(pod)

@@ -38,6 +38,7 @@ from tests.unit.reconciler.builders import (
 
 RUNNING: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "current": current()}
 DONE = {"status": "done", "message": "counted"}
+NODE_PRESSURE = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
 POD_GC = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
 
 
@@ -406,7 +407,7 @@ def test_progress_is_shown_at_once_and_then_every_15_seconds() -> None:
 
 
 def test_an_evicted_pod_is_replaced_at_once_and_counts_as_no_attempt() -> None:
-    evicted = pod(phase="Failed", reason="Evicted", state=terminated(137))
+    evicted = pod(phase="Failed", reason="Evicted", state=terminated(137), conditions=[NODE_PRESSURE])
 
     action = action_of(plan(view(task_run(RUNNING), pods=(evicted,), records=(record(),)), NOW))
 
@@ -472,7 +473,7 @@ def test_a_pod_that_the_garbage_collector_failed_is_replaced_15_seconds_later() 
 
 def test_too_many_disruptions_fail_the_run() -> None:
     status = {**RUNNING, "disruptions": 3, "current": current("words-i1t4", 1, 4)}
-    evicted = pod("words-i1t4", phase="Failed", reason="Evicted", message="x" * 10_000, state=terminated(137))
+    evicted = pod("words-i1t4", phase="Failed", reason="Preempting", message="x" * 10_000, state=terminated(137))
 
     ended = status_of(plan(view(task_run(status), pods=(evicted,)), NOW))
 
