@@ -15,6 +15,7 @@ from typing import Final
 from cluster import docker as daemons
 from cluster import kubectl, nodeimage, versions
 from cluster.docker import Docker
+from cluster.docker.inotify import allow_enough
 from cluster.docker.private import apt_install
 from cluster.errors import ClusterError
 from cluster.model import Cluster, record
@@ -49,6 +50,7 @@ def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None
     program = tool("kind")
     tool("kubectl")
     chosen = image or _node_image(docker)
+    allow_enough()
     address = str(docker.network.node_address) if docker.network else None
     config, kubeconfig = folder / "config.json", folder / "kubeconfig"
     write_atomic(config, json.dumps(kind_config(nodes or 1, address), indent=2))

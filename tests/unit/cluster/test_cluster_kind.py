@@ -7,6 +7,7 @@ import pytest
 
 from cluster import docker as daemons
 from cluster import kind, kubectl
+from cluster.docker.inotify import allow_enough
 from cluster.errors import ClusterError
 from cluster.model import Cluster
 from cluster.paths import Checkout
@@ -77,3 +78,20 @@ def test_asked_to_it_says_so_in_one_line_and_removes_the_nodes_only(
     assert docker.nodes == []
     assert Cluster.load(checkout, "kind") is None
     assert capsys.readouterr().err == "  the cluster of 1 node(s) is replaced by one of 3\n"
+
+
+@pytest.mark.parametrize(("before", "after", "words"), [(128, 1024, "from 128 to 1024"), (8192, 8192, "")])
+def test_a_limit_that_is_too_low_for_two_clusters_is_raised_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: int, after: int, words: str
+) -> None:
+    limit = tmp_path / "max_user_instances"
+    limit.write_text(f"{before}\n")
+
+    allow_enough(limit)
+
+    assert int(limit.read_text()) == after
+    assert words in capsys.readouterr().err
+
+
+def test_a_limit_that_is_not_ours_to_raise_stays(tmp_path: Path) -> None:
+    allow_enough(tmp_path / "nothing-here")
