@@ -57,7 +57,19 @@ def disruption_of(pod: Pod) -> str | None:
     for condition in pod.status.conditions:
         if condition.type == "DisruptionTarget" and condition.status == "True":
             return f"pod {pod.metadata.name} was disrupted: {condition.reason} {condition.message}".strip()
+    if _went_down_with_its_node(pod):
+        return f"pod {pod.metadata.name} went down with its node {pod.spec.node_name}, which has come back"
     return None
+
+
+def _went_down_with_its_node(pod: Pod) -> bool:
+    """Tell whether the node, back again, found no container and made its end up: nobody saw how it ended.
+
+    The first name is containerd's, the second the kubelet's own.
+    """
+    terminated = pod.task.terminated
+    is_ours = pod.status.reason or pod.metadata.annotations.ending_since is not None
+    return terminated is not None and not is_ours and terminated.reason in {"Unknown", "ContainerStatusUnknown"}
 
 
 def _is_over_its_own_limit(pod: Pod) -> bool:

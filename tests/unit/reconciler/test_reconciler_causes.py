@@ -85,6 +85,8 @@ def test_no_message_is_longer_than_a_record_can_hold(ended: Pod) -> None:
     [
         pod(phase="Failed", reason="Evicted", message="The node had condition: [DiskPressure]."),
         pod(phase="Failed", reason="Evicted", state=terminated(137), **disruption("TerminationByKubelet")),
+        failed(255, reason="Unknown"),
+        failed(137, reason="ContainerStatusUnknown"),
         pod(phase="Failed", reason="NodeShutdown"),
         pod(phase="Failed", reason="Preempting"),
         pod(phase="Failed", reason="OutOfcpu"),
@@ -100,6 +102,13 @@ def test_what_the_cluster_did_is_a_disruption(ended: Pod) -> None:
     "ended",
     [
         failed(1),
+        failed(255),
+        pod(phase="Failed", reason="DeadlineExceeded", state=terminated(255, reason="Unknown")),
+        pod(
+            phase="Failed",
+            state=terminated(255, reason="Unknown"),
+            annotations={"podrelay.dev/ending-since": later(0).isoformat()},
+        ),
         pod(phase="Failed", reason="Evicted", message="Usage exceeds the limit 1Mi.", state=terminated(137)),
         pod(phase="Running", state=running(), **disruption("EvictionByEvictionAPI")),
         pod(phase="Failed", state=terminated(1), **disruption("EvictionByEvictionAPI", "False")),
