@@ -293,6 +293,11 @@ def _terminating(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
 
 
 def _ended_without_answer(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
+    if not pod.is_terminal and pod.task.terminated is not None:
+        # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
+        settled = (pod.task.terminated.finished_at or now) + view.settings.answer_grace
+        if now < settled:
+            return Plan(status=_running(view, now, view.run.status, tenure.target, pod), requeue_at=settled)
     disruption = causes.disruption_of(pod)
     if disruption is not None:
         may_still_run = causes.is_left_behind(pod)

@@ -381,6 +381,18 @@ def test_a_pod_that_died_without_an_answer_gets_its_record_written() -> None:
     assert (action.pod_uid, action.cause, action.code) == ("uid-words-i1", "PodFailure", "Killed")
 
 
+def test_why_a_container_ended_is_not_judged_before_the_kubelet_has_said_so() -> None:
+    ended = view(task_run(RUNNING), pods=(pod(phase="Running", state=terminated(255)),), records=(record(),))
+
+    following = plan(ended, NOW)
+
+    assert shown(following) == ("Running", "IterationRunning")
+    assert following.requeue_at == later(30)
+    assert isinstance(action_of(plan(ended, later(30))), WriteRecord)  # sidecars go on
+    evicted = pod(phase="Failed", reason="Evicted", state=terminated(255), conditions=[NODE_PRESSURE])
+    assert isinstance(action_of(plan(view(ended.run, pods=(evicted,), records=(record(),)), later(2))), CreatePod)
+
+
 def test_an_answer_of_the_pod_counts_although_it_was_killed_afterwards() -> None:
     killed = view(task_run(RUNNING), pods=(ended_pod(code=137),), records=(record(response=DONE),))
 
