@@ -163,7 +163,7 @@ def test_a_task_that_is_evicted_for_its_own_disk_usage_has_failed(relay: RealRel
 
 @pytest.fixture(scope="module")
 def lost(relay: RealRelay, nodes: Nodes) -> Iterator[str]:
-    """The worker that lost its power while it had pods of the runs below."""
+    """The worker that lost its power while it had pods of the runs below; the other one's Node is away for a time."""
     node, other = nodes.workers()
     quick: dict[str, Any] = {"abortGracePeriodSeconds": 1, "nodeLostTimeoutSeconds": 10}
     at_once = {"tolerations": [tolerating(UNREACHABLE, 0)]}
@@ -171,7 +171,7 @@ def lost(relay: RealRelay, nodes: Nodes) -> Iterator[str]:
     anywhere = {"tolerations": [{"key": CONTROL_PLANE, "operator": "Exists"}]}
     relay.define("Sleep", id="lost", pod=preferring(node), **quick)
     relay.define("Sleep", id="tainted", abortGracePeriodSeconds=1, pod=preferring(node) | at_once)
-    relay.define("Sleep", id="orphaned", abortGracePeriodSeconds=1, pod=preferring(other) | anywhere)
+    relay.define("Stubborn", id="orphaned", abortGracePeriodSeconds=1, pod=preferring(other) | anywhere)
     relay.define("Sleep", id="patient", abortGracePeriodSeconds=1, pod=preferring(node) | patiently)
     runs = {run: run for run in ("tainted", "orphaned", "patient")} | {"deleted": "lost", "aborted": "lost"}
     for run, definition in runs.items():
@@ -180,15 +180,14 @@ def lost(relay: RealRelay, nodes: Nodes) -> Iterator[str]:
         until_it_works(relay, f"{run}-i1")
     assert {relay.record(f"{run}-i1")["nodeName"] for run in runs if run != "orphaned"} == {node}
     assert relay.record("orphaned-i1")["nodeName"] == other
-    removed = nodes.remove(other)
+    nodes.remove(other)
     try:
         nodes.cut_the_power(node)
         relay.kubectl.do("delete", "pod", "deleted-i1", "--wait=false")
         relay.abort("aborted")
         yield node
     finally:
-        if other not in nodes.workers():
-            nodes.add(removed)
+        nodes.put_back()
         nodes.switch_on(node)
         nodes.kubectl("taint", "node", node, f"{OUT_OF_SERVICE}-")
         nodes.until_ready(node, other)
@@ -214,8 +213,9 @@ def test_an_abort_on_a_lost_node_ends_as_aborted(relay: RealRelay, lost: str) ->
     assert relay.pods("aborted") == ["aborted-i1"]
 
 
+@pytest.mark.usefixtures("lost")
 def test_a_pod_whose_node_was_removed_is_replaced_15_seconds_after_it_was_collected(
-    relay: RealRelay, lost: str
+    relay: RealRelay, nodes: Nodes
 ) -> None:
     replacement = until_replaced(relay, "orphaned", 120)
 
@@ -223,6 +223,7 @@ def test_a_pod_whose_node_was_removed_is_replaced_15_seconds_after_it_was_collec
     assert "DeletionByPodGC" in status["recentIterations"][0]["message"]
     assert seconds_between(status, replacement) >= 14
     assert counts(status) == (1, 0, 1)
+    nodes.put_back()
 
 
 def test_a_pod_that_its_lost_node_holds_is_replaced_once_the_node_is_declared_out_of_service(

@@ -1,10 +1,8 @@
 """The nodes of a kind cluster: where pods are wanted, and what may happen to a node."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
 
 from cluster.docker import Docker
 from tests.support.kubectl import Kubectl, Manifest
@@ -33,6 +31,7 @@ class Nodes:
 
     kubectl: Kubectl
     docker: Docker
+    removed: list[Manifest] = field(default_factory=list)
 
     def workers(self) -> list[str]:
         return sorted(self.kubectl.names("nodes", "--selector", f"!{CONTROL_PLANE}"))
@@ -64,18 +63,18 @@ class Nodes:
             self._docker("unpause", node)
             self.until_ready(node)
 
-    def remove(self, node: str) -> Manifest:
+    def remove(self, node: str) -> None:
         """Delete the Node, as a cloud does with a machine that it took away; the machine itself goes on."""
-        manifest = self.kubectl.get("node", node)
+        self.removed.append(self.kubectl.get("node", node))
         self.kubectl.do("delete", "node", node)
-        return manifest
 
-    def add(self, manifest: Manifest) -> None:
-        """Make a Node again, with the addresses for pods that its network is configured for."""
-        about: dict[str, Any] = {key: manifest["metadata"][key] for key in ("name", "labels", "annotations")}
-        spec = {key: value for key, value in manifest["spec"].items() if key != "taints"}
-        body = {"apiVersion": "v1", "kind": "Node", "metadata": about, "spec": spec}
-        self.kubectl.do("create", "-f", "-", stdin=json.dumps(body))
+    def put_back(self) -> None:
+        """Make what was removed again, with the addresses for pods that the node's network is configured for."""
+        while self.removed:
+            manifest = self.removed.pop()
+            about = {key: manifest["metadata"][key] for key in ("name", "labels", "annotations")}
+            spec = {key: value for key, value in manifest["spec"].items() if key != "taints"}
+            self.kubectl.do("create", "-f", "-", stdin={**manifest, "metadata": about, "spec": spec, "status": {}})
 
     def until_ready(self, *nodes: str) -> None:
         for node in nodes:
