@@ -1,5 +1,6 @@
 """A namespace in which the relay runs: operator, kubelet, definitions, and words for what tests do with them."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,12 @@ class Relay:
     def abort(self, name: str, message: str = "enough") -> None:
         patched = self.kubectl.patch(TASK_RUNS, name, {"spec": {"abort": {"message": message}}})
         assert patched, str(patched)
+
+    def evict(self, pod: str) -> None:
+        """Take a pod away as `kubectl drain` does."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        path = f"/api/v1/namespaces/{self.kubectl.namespace}/pods/{pod}/eviction"
+        self.kubectl.do("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
 
     def pods(self, name: str) -> list[str]:
         return sorted(self.kubectl.names("pods", "--selector", f"podrelay.dev/run={name}"))

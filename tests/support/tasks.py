@@ -141,3 +141,16 @@ class Hungry(TaskDefinition):
         eaten = []
         while True:
             eaten.append(bytearray(16 * 1024 * 1024))
+
+
+class Scribble(TaskDefinition):
+    """Writes more than it may."""
+
+    id = "scribble"
+    title = "Scribble"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        for _ in range(4096):
+            print("x" * 1023, flush=False)
+        print(flush=True)
+        time.sleep(600)

@@ -309,6 +309,11 @@ def _terminating(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
 
 def _ended_without_answer(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
     answer = termination.answer_of(pod)
+    if pod.task.terminated is not None and not pod.is_terminal and (answer is None or termination.is_silent(pod)):
+        # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
+        settled = (pod.task.terminated.finished_at or now) + view.settings.answer_grace
+        if now < settled:
+            return Plan(status=_running(view, now, view.run.status, tenure.target, pod), requeue_at=settled)
     if answer is not None:
         return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, answer),))
     disruption = causes.disruption_of(pod)
@@ -330,7 +335,11 @@ def _lost(view: View, now: datetime, tenure: _Tenure) -> Plan:
     elif last is not None and not last.has_started and last.pending_deadline <= now:
         failure = causes.pending_timeout(last, _shown_problem(view.run.status))
     else:
-        safe = last is not None and (last.is_released or (tenure.gone.is_last_state and not last.has_started))
+        safe = (
+            last is not None
+            and not causes.is_left_behind(last)
+            and (last.is_released or (tenure.gone.is_last_state and not last.has_started))
+        )
         not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace
         return _disrupted(view, now, tenure, f"pod {tenure.target.name} was deleted", not_before)
     return _write_failure(tenure, last, failure)

@@ -41,6 +41,8 @@ from tests.unit.reconciler.builders import (
 
 RUNNING: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "current": current()}
 DONE: dict[str, Any] = {"status": "done", "message": "counted", "output": {"rows": 3}}
+NODE_PRESSURE = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+POD_GC = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
 
 
 def status_of(following: Plan) -> TaskRunStatus:
@@ -401,6 +403,18 @@ def test_a_pod_that_died_without_an_answer_gets_its_record_written() -> None:
     assert (action.pod_uid, action.cause, code_of(action)) == ("uid-words-i1", "PodFailure", "Killed")
 
 
+def test_why_a_container_ended_is_not_judged_before_the_kubelet_has_said_so() -> None:
+    ended = view(task_run(RUNNING), pods=(pod(phase="Running", state=terminated(255)),), records=(record(),))
+
+    following = plan(ended, NOW)
+
+    assert shown(following) == ("Running", "IterationRunning")
+    assert following.requeue_at == later(30)
+    assert isinstance(action_of(plan(ended, later(30))), WriteRecord)  # sidecars go on
+    evicted = pod(phase="Failed", reason="Evicted", state=terminated(255), conditions=[NODE_PRESSURE])
+    assert isinstance(action_of(plan(view(ended.run, pods=(evicted,), records=(record(),)), later(2))), CreatePod)
+
+
 def test_an_answer_of_the_pod_counts_although_it_was_killed_afterwards() -> None:
     killed = view(task_run(RUNNING), pods=(ended_pod(code=137),), records=(record(response=DONE),))
 
@@ -427,7 +441,7 @@ def test_progress_is_shown_at_once_and_then_every_15_seconds() -> None:
 
 
 def test_an_evicted_pod_is_replaced_at_once_and_counts_as_no_attempt() -> None:
-    evicted = pod(phase="Failed", reason="Evicted", state=terminated(137))
+    evicted = pod(phase="Failed", reason="Evicted", state=terminated(137), conditions=[NODE_PRESSURE])
 
     action = action_of(plan(view(task_run(RUNNING), pods=(evicted,), records=(record(),)), NOW))
 
@@ -457,9 +471,19 @@ def test_a_pod_that_the_cache_lacks_is_asked_for() -> None:
         (pod(), True, 0),
         (pod(), False, 15),
         (pod(state=running()), True, 15),
+        (pod(phase="Failed", state=running()), True, 15),
+        (pod(phase="Failed", conditions=[POD_GC]), True, 15),
         (None, False, 15),
     ],
-    ids=["had ended", "had not started", "not started when last seen", "was running", "never seen"],
+    ids=[
+        "had ended",
+        "had not started",
+        "not started when last seen",
+        "was running",
+        "its node is out of service",
+        "its node is gone",
+        "never seen",
+    ],
 )
 def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
     last: Pod | None, is_last_state: bool, wait: int
@@ -476,15 +500,14 @@ def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
 
 
 def test_a_pod_that_the_garbage_collector_failed_is_replaced_15_seconds_later() -> None:
-    condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
-    left = pod(phase="Failed", state=running(), conditions=[condition])
+    left = pod(phase="Failed", state=running(), conditions=[POD_GC])
 
     assert plan(view(task_run(RUNNING), pods=(left,)), NOW).requeue_at == later(15)
 
 
 def test_too_many_disruptions_fail_the_run() -> None:
     status = {**RUNNING, "disruptions": 3, "current": current("words-i1t4", 1, 4)}
-    evicted = pod("words-i1t4", phase="Failed", reason="Evicted", message="x" * 10_000, state=terminated(137))
+    evicted = pod("words-i1t4", phase="Failed", reason="Preempting", message="x" * 10_000, state=terminated(137))
 
     ended = status_of(plan(view(task_run(status), pods=(evicted,)), NOW))
 
@@ -674,6 +697,19 @@ def test_the_record_of_a_pod_that_reports_by_message_is_written_from_it() -> Non
     assert (action.response.status, action.response.input, action.cause) == ("continue", {"row": 7}, None)
 
 
+def test_a_silent_end_is_not_taken_for_done_before_the_kubelet_has_said_why() -> None:
+    def ended(message: str, phase: str = "Running", **fields: Any) -> View:
+        state = terminated(0, message=message)
+        return view(task_run(RUNNING), pods=(pod(phase=phase, state=state, annotations=BY_MESSAGE, **fields),))
+
+    assert plan(ended(""), NOW).requeue_at == later(30)
+    assert isinstance(action_of(plan(ended("", "Succeeded"), NOW)), WriteRecord)
+    assert isinstance(action_of(plan(ended('{"status":"done"}'), NOW)), WriteRecord)
+    assert isinstance(
+        action_of(plan(ended("", "Failed", reason="Evicted", conditions=[NODE_PRESSURE]), NOW)), CreatePod
+    )
+
+
 def test_a_non_zero_exit_code_is_a_pod_failure_in_the_words_of_the_message() -> None:
     action = action_of(plan(view(task_run(RUNNING), pods=(by_message(3, "no such file"),)), NOW))
 
@@ -694,7 +730,7 @@ def test_a_message_of_a_pod_that_was_taken_away_counts() -> None:
 
 
 def test_an_evicted_pod_without_a_word_is_a_disruption_as_any_other() -> None:
-    evicted = by_message(143, reason="Evicted")
+    evicted = by_message(143, reason="Evicted", conditions=[NODE_PRESSURE])
 
     assert action_of(plan(view(task_run(RUNNING), pods=(evicted,)), NOW)).target.name == "words-i1t2"  # type: ignore[union-attr]
 
@@ -740,7 +776,7 @@ def test_without_its_definition_a_run_waits_to_know_whether_it_is_tried_again(ho
         records = (record(response={"status": "error", "error": {"message": "odd"}}),)
         pods = (ended_pod(code=1),)
     else:
-        pods = (pod(phase="Failed", reason="Evicted", state=terminated(137)),)
+        pods = (pod(phase="Failed", reason="Preempting", state=terminated(137)),)
     gone = View(task_run(RUNNING), None, pods=pods, records=records)
 
     status = status_of(plan(gone, NOW))
