@@ -25,7 +25,7 @@ def main() -> int:
     try:
         cluster = up("kind")
         programs = Programs(cluster)
-        build()
+        build(("operator", "examples"))
         load([OPERATOR, EXAMPLES])
         install(programs)
         with step("remove the runs of an earlier demo"):

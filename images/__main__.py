@@ -1,4 +1,4 @@
-"""`python -m images build [operator] [task] [examples]`: build what has changed, load it into the kind cluster."""
+"""`python -m images build [IMAGE...]`: build what has changed, load it into the kind cluster."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from images.build import IMAGES, LOADED, build
 
 EPILOG = """
 examples:
-  python -m images build              all three
+  python -m images build              all of them
   python -m images build operator     only the operator's, for example after a change of its code
 """
 

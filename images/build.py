@@ -13,10 +13,11 @@ from cluster.steps import run, say, step
 from images import base, fingerprint, parts
 from images.parts import BUILD, ROOT
 
-OPERATOR, TASK, EXAMPLES = "podrelay:dev", "podrelay-task:dev", "podrelay-examples:dev"
-IMAGES = {"task": TASK, "operator": OPERATOR, "examples": EXAMPLES}
+OPERATOR, TASK = "podrelay:dev", "podrelay-task:dev"
+EXAMPLES, PRIMES = "podrelay-examples:dev", "podrelay-primes:dev"
+IMAGES = {"task": TASK, "operator": OPERATOR, "examples": EXAMPLES, "primes": PRIMES}
 """Name on the command line -> tag, in the order in which they are built."""
-LOADED = ("operator", "examples")
+LOADED = ("operator", "examples", "primes")
 """The images that pods run; podrelay-task is only built upon."""
 INPUTS_LABEL = "dev.podrelay.inputs"
 _LOG = BUILD / "docker.log"
@@ -75,7 +76,13 @@ def _recipes(docker: Docker, names: Iterable[str]) -> Iterator[Recipe]:
     # All of them, whatever is asked for: the classic builder goes through every target before the wanted one.
     stamps = {"task": parts.task(python), "operator": parts.operator(python), "podrelay": parts.podrelay()}
     for name in names:
-        yield _examples(docker) if name == "examples" else _podrelay(docker, name, below, stamps)
+        match name:
+            case "examples":
+                yield _examples(docker)
+            case "primes":
+                yield Recipe(PRIMES, BUILD / "primes", (), parts.primes())
+            case _:
+                yield _podrelay(docker, name, below, stamps)
 
 
 def _build(docker: Docker, recipe: Recipe) -> bool:

@@ -3,6 +3,7 @@
     build/images/task       what a task needs: the dependencies of podrelay
     build/images/operator   what the operator needs: the dependencies of podrelay[operator]
     build/images/podrelay   podrelay itself and its commands, as it lies over the root of the image
+    build/images/primes     the program of examples/go, and its Dockerfile
 
 The dependencies are wheels for the Python of the image, which may be another than the host's. Beside each folder a
 stamp says what it was made of; a folder whose stamp is still right is left alone.
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.steps import run, step
+from cluster.tools import golang
 from images import fingerprint
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -50,6 +52,21 @@ def podrelay() -> str:
             write_command(folder / COMMANDS / name, target)
 
     return _ensure("podrelay", stamp, "put podrelay itself together", make)
+
+
+def primes() -> str:
+    """Compile the example in Go, and put its Dockerfile beside it; return their stamp."""
+    source = ROOT / "examples" / "go"
+    files = [source / name for name in ("go.mod", "primes.go", "Dockerfile")]
+    stamp = fingerprint.of_files(ROOT, files)
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        shutil.copy(source / "Dockerfile", folder)
+        command = (golang.go(), "build", "-trimpath", "-ldflags=-s -w", "-o", folder / "primes", ".")
+        run([*command], BUILD / "go.log", cwd=source, env=golang.environment())
+
+    return _ensure("primes", stamp, "compile the example in Go", make)
 
 
 def requirements(project: dict[str, Any], extras: tuple[str, ...]) -> list[str]:

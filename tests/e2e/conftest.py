@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster import Cluster, ClusterError, load, up
-from images.build import EXAMPLES, OPERATOR, build
+from images.build import IMAGES, LOADED, build
 from tests.support.chart import CHART, RELEASE_NAMESPACE, helm
 from tests.support.kubectl import Kubectl
 from tests.support.namespaces import temporary_namespace
@@ -22,7 +22,7 @@ def cluster() -> Cluster:
     try:
         cluster = up("kind")
         build()
-        load([OPERATOR, EXAMPLES])
+        load([IMAGES[name] for name in LOADED])
     except ClusterError as error:
         pytest.fail(f"the kind cluster cannot be had: {error}", pytrace=False)
     return cluster

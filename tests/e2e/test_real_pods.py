@@ -43,6 +43,39 @@ def test_the_word_count_example(relay: RealRelay) -> None:
     assert status["output"]["top"][0][0] == "self"
 
 
+def test_the_example_in_shell(relay: RealRelay) -> None:
+    relay.kubectl.do("apply", "--kustomize", str(EXAMPLES / "shell"))
+
+    status = relay.finished("checksum", 120)
+
+    assert status["phase"] == "Succeeded"
+    assert status["iterations"] >= 3
+    assert status["output"]["files"] > 200
+    assert re.fullmatch("[0-9a-f]{64}", status["output"]["digest"])
+
+
+def test_the_example_in_go(relay: RealRelay) -> None:
+    relay.kubectl.do("apply", "--kustomize", str(EXAMPLES / "go"))
+
+    status = relay.finished("primes", 120)
+
+    assert status["phase"] == "Succeeded"
+    assert status["iterations"] >= 3
+    assert status["output"] == {"primes": 78_498, "below": 1_000_000}
+
+
+def test_what_the_kubelet_makes_of_input_and_message(relay: RealRelay) -> None:
+    echo = """printf '{"status":"done","output":{"got":%s}}' "$PODRELAY_INPUT" > /dev/termination-log"""
+    relay.define_script("echo", echo)
+    value = {"text": '"quoted" $(HOME) $$ ä\n', "number": 1e-7, "none": None}
+    relay.run("echo", "echo", input=value)
+    relay.define_script("cut", "head -c 5000 /dev/zero | tr '\\0' x > /dev/termination-log")
+    relay.run("cut", "cut")
+
+    assert relay.finished("echo", 60)["output"] == {"got": value}
+    assert relay.finished("cut", 60)["error"]["code"] == "AnswerCut"
+
+
 def test_an_aborted_task_cleans_up_and_its_logs_survive(relay: RealRelay) -> None:
     relay.define("Sleep")
     relay.run("stop", "sleep")

@@ -24,6 +24,7 @@ import aiohttp
 import orjson
 import yaml
 
+from podrelay.api import names
 from podrelay.kube import config
 from podrelay.kube.client import PODS, Client, Resource
 from podrelay.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
@@ -87,7 +88,11 @@ class PodProcess:
             "KUBERNETES_SERVICE_PORT": str(server.port),
             **{item["name"]: self._value(item) for item in self.container.get("env", ())},
         }
-        command = [*self.container.get("command", ()), *self.container.get("args", ())]
+        # Without a file system of its own the container's file has to be elsewhere.
+        command = [
+            part.replace(names.TERMINATION_MESSAGE_PATH, environment["PODRELAY_TERMINATION_MESSAGE_PATH"])
+            for part in (*self.container.get("command", ()), *self.container.get("args", ()))
+        ]
         self.started_at = now()
         with (self.folder / "log").open("wb") as log:
             return await asyncio.create_subprocess_exec(
@@ -107,7 +112,7 @@ class PodProcess:
 
     def _value(self, item: dict[str, Any]) -> str:
         if "value" in item or "valueFrom" not in item:
-            return str(item.get("value", ""))
+            return str(item.get("value", "")).replace("$$", "$")
         value: Any = self.pod
         for part in item["valueFrom"]["fieldRef"]["fieldPath"].split("."):
             value = value[part]

@@ -79,6 +79,8 @@ class ModelApi:
             _merge(after, body)
         if after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
             raise ConflictError(409, "Conflict", f"{name} has changed")
+        if after["metadata"]["uid"] != before["metadata"]["uid"]:
+            raise ConflictError(409, "Conflict", f"{name} is another object")
         return self.update(resource.plural, before, after)
 
     async def delete(
@@ -142,7 +144,8 @@ class ModelApi:
         elif "deletionTimestamp" not in pod["metadata"]:
             grace = pod["spec"].get("terminationGracePeriodSeconds", 30)
             until = self.now + timedelta(seconds=grace)
-            self.change("pods", name, {"metadata": {"deletionTimestamp": until.isoformat()}})
+            deletion = {"deletionTimestamp": until.isoformat(), "deletionGracePeriodSeconds": grace}
+            self.change("pods", name, {"metadata": deletion})
 
 
 def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:

@@ -1,8 +1,8 @@
 """A model of the world around one TaskRun: nodes that run its pods, users, time, and operators that may lag or die.
 
 The operator in it is the real store, planner and executor; the API server is `ModelApi`; the runner follows the fence
-of docs/architecture.md. Everything that may happen is a method, so that hypothesis can put histories together, and the
-world checks the promises as it goes.
+of docs/architecture.md, and pods that report by message run as soon as they are scheduled. Everything that may happen
+is a method, so that hypothesis can put histories together, and the world checks the promises as it goes.
 """
 
 import contextlib
@@ -96,6 +96,8 @@ class Process:
     is_orphan: bool = False
     """Its pod was deleted by force: the one exception of "never two at once"."""
     token_until: datetime | None = None
+    message: str = ""
+    """What it has written into its termination message."""
 
 
 @dataclass
@@ -128,6 +130,10 @@ class World:
     def is_finished(self) -> bool:
         return self.status.get("phase") in FINISHED
 
+    @property
+    def reports_by_message(self) -> bool:
+        return self.definition.get("reporting") == names.REPORTING_TERMINATION_MESSAGE
+
     def pods(self) -> list[dict[str, Any]]:
         return self.api.find("pods")
 
@@ -144,6 +150,12 @@ class World:
     def suspend(self, value: bool) -> None:
         self.api.change("taskruns", KEY.name, {"spec": {"suspend": value}})
 
+    def lose_state(self) -> None:
+        """Somebody deletes the record that carries the state."""
+        name: str = self.status.get("lastRecord", "")
+        if ("taskiterations", name) in self.api.objects:
+            self.api.remove("taskiterations", name)
+
     def restart_operator(self, index: int) -> None:
         self.operators[index % len(self.operators)] = Operator(self.api)
 
@@ -153,12 +165,12 @@ class World:
 
     # --- nodes ------------------------------------------------------------------------------------------------------
 
-    def start(self, name: str) -> None:
+    def start(self, name: str) -> bool:
         """A node starts the pod's container; the runner looks around before it runs user code."""
         pod = self.api.read("pods", name)
         uid = pod["metadata"]["uid"]
-        if uid in self.processes or "deletionTimestamp" in pod["metadata"]:
-            return
+        if uid in self.processes or "deletionTimestamp" in pod["metadata"] or pod["spec"].get("schedulingGates"):
+            return False
         process = self.processes[uid] = Process(name, uid, names.iteration_of(name))
         now = self.api.now.isoformat()
         self.api.change(
@@ -173,11 +185,12 @@ class World:
                 },
             },
         )
-        if not self._may_run(name, uid):
+        if not self.reports_by_message and not self._may_run(name, uid):
             self.exit(name, names.EXIT_SUPERSEDED)
-            return
+            return True
         self._check_start(process)
         process.runs_user_code = True
+        return True
 
     def _may_run(self, name: str, uid: str) -> bool:
         run_object = self.api.objects.get(("taskruns", KEY.name))
@@ -228,6 +241,9 @@ class World:
         if not process.runs_user_code:
             return
         process.runs_user_code = False
+        if self.reports_by_message:
+            process.message = msgspec.json.encode(response).decode()
+            return
         if process.token_until is not None and self.api.now > process.token_until:
             return
         with contextlib.suppress(ApiError):
@@ -243,7 +259,7 @@ class World:
             return
         process.runs_user_code, process.has_ended = False, True
         now = self.api.now.isoformat()
-        terminated = {"exitCode": code, "startedAt": now, "finishedAt": now}
+        terminated = {"exitCode": code, "message": process.message, "startedAt": now, "finishedAt": now}
         phase = "Succeeded" if code == 0 and not status else "Failed"
         container = {"name": "task", "state": {"terminated": terminated}}
         self.api.change("pods", name, {"status": {"phase": phase, "containerStatuses": [container], **status}})
@@ -307,8 +323,7 @@ class World:
         for pod in self.pods():
             name, uid = pod["metadata"]["name"], pod["metadata"]["uid"]
             process = self.processes.get(uid)
-            if process is None and "deletionTimestamp" not in pod["metadata"]:
-                self.start(name)
+            if process is None and self.start(name):
                 return True
             if process is not None and not process.has_ended:
                 self.answer(uid, answer)

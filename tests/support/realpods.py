@@ -9,6 +9,7 @@ from images.build import EXAMPLES
 from podrelay.cli.manifests import manifest
 from tests.support import tasks
 from tests.support.kubectl import Manifest
+from tests.support.manifests import task_definition
 from tests.support.relay import Relay
 
 MOUNT = {"name": "tasks", "mountPath": "/tasks", "readOnly": True}
@@ -30,6 +31,20 @@ class RealRelay(Relay):
         pod["volumes"] = [{"name": "tasks", "configMap": {"name": "tasks"}}]
         definition["spec"] |= spec
         applied = self.kubectl.apply(definition)
+        assert applied, str(applied)
+
+    def define_script(self, definition: str, script: str, **spec: Any) -> None:
+        """Apply a definition whose pods run a shell script that reports by termination message."""
+        security = {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        }
+        command = ["sh", "-eu", "-c", script]
+        container = {"name": "task", "image": EXAMPLES, "command": command, "securityContext": security}
+        values = {"template": {"spec": {"containers": [container]}}, "reporting": "TerminationMessage", **spec}
+        applied = self.kubectl.apply(task_definition(definition, **values))
         assert applied, str(applied)
 
     def run(self, name: str, definition: str, **spec: Any) -> None:

@@ -33,6 +33,14 @@ class Relay:
         applied = self.kubectl.apply(task_definition(name, **{"template": template, **spec}))
         assert applied, str(applied)
 
+    def define_script(self, definition: str, script: str, **spec: Any) -> None:
+        """Apply a definition whose pods run a shell script that reports by termination message."""
+        container = {"name": "task", "image": "local", "command": ["sh", "-eu", "-c", script]}
+        template = {"spec": {"containers": [container]}}
+        values = {"template": template, "reporting": "TerminationMessage", **spec}
+        applied = self.kubectl.apply(task_definition(definition, **values))
+        assert applied, str(applied)
+
     def run(self, name: str, definition: str, **spec: Any) -> None:
         """Create a TaskRun whose task leaves a trace."""
         spec.setdefault("input", {})

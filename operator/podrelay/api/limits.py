@@ -15,7 +15,11 @@ PAYLOAD_BYTES: Final = 256 * KIB
 STATUS_OUTPUT_BYTES: Final = 32 * KIB
 """An output up to this size is copied into the status of the TaskRun; a larger one stays in its record."""
 TERMINATION_MESSAGE_BYTES: Final = 4096
-"""The kubelet cuts a longer termination message."""
+"""The kubelet cuts a longer termination message (MaxContainerTerminationMessageLength, pkg/kubelet/container)."""
+POD_TERMINATION_MESSAGES_BYTES: Final = 12 * KIB
+"""All messages of a pod together; each container gets an equal share (MaxPodTerminationMessageLogLength)."""
+ENVIRONMENT_INPUT_BYTES: Final = 100 * KIB
+"""Input in an environment variable: Linux takes no string above 128 KiB there (MAX_ARG_STRLEN)."""
 MAX_WAIT_SECONDS: Final = 30_672_000
 """355 days, the longest delay and the longest wait between two iterations (as in Webiny)."""
 RUN_NAME_LENGTH: Final = 50
@@ -23,6 +27,7 @@ MESSAGE_LENGTH: Final = 4096
 """Messages for people: of answers, errors, aborts."""
 RECENT_MESSAGE_LENGTH: Final = 256
 RECENT_ITERATIONS: Final = 10
+IMAGE_LENGTH: Final = 1024
 MAX_ITERATIONS: Final = 10_000
 MAX_DEPTH: Final = 200
 """Of nested payloads; parsers of other languages give up soon after."""
@@ -110,6 +115,15 @@ def _shorten(number: int) -> str:
     if number.bit_length() > 200:
         return f"of {number.bit_length()} bits"
     return str(number)
+
+
+def too_large_for_environment(size: int) -> str:
+    """Say that an input of `size` bytes cannot be handed to a pod that reports by message, and what to do."""
+    return (
+        f"the input has {size} bytes as JSON, with reporting TerminationMessage the limit is "
+        f"{ENVIRONMENT_INPUT_BYTES}; keep large data in a store of its own and pass a reference, or set "
+        "spec.reporting to API"
+    )
 
 
 def cut(text: str, length: int) -> str:

@@ -28,6 +28,7 @@ ANNOTATION_NODE_LOST_TIMEOUT: Final = f"{GROUP}/node-lost-timeout-seconds"
 ANNOTATION_POD_CLEANUP: Final = f"{GROUP}/pod-cleanup"
 ANNOTATION_CONTAINER: Final = f"{GROUP}/container"
 ANNOTATION_ENDING_SINCE: Final = f"{GROUP}/ending-since"
+ANNOTATION_REPORTING: Final = f"{GROUP}/reporting"
 # Annotation of a record whose response the operator wrote for a pod that died: PodFailure or Timeout.
 ANNOTATION_CAUSE: Final = f"{GROUP}/cause"
 # Annotations of TaskRuns.
@@ -44,6 +45,12 @@ EXIT_SUPERSEDED: Final = 75
 """Exit code of a runner that must not run user code (EX_TEMPFAIL of sysexits.h): it records nothing."""
 
 TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
+
+REPORTING_API: Final = "API"
+REPORTING_TERMINATION_MESSAGE: Final = "TerminationMessage"
+
+CLAIM_GATE: Final = f"{GROUP}/claim"
+"""Scheduling gate of pods that report by termination message: they are let go once the status names their UID."""
 
 # Environment of the task container, set by the operator.
 ENV_NAMESPACE: Final = "PODRELAY_NAMESPACE"

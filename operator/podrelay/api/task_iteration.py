@@ -124,7 +124,7 @@ class TaskIteration(Model):
     """UID of the pod."""
     node_name: ObjectName | None = None
     """Node that the pod ran on."""
-    image: Annotated[str, Field(max_length=1024)] | None = None
+    image: Annotated[str, Field(max_length=limits.IMAGE_LENGTH)] | None = None
     """Image of the container that did the work."""
     started_at: Timestamp | None = None
     """When the runner began."""

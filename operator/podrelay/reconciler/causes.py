@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from podrelay.api import limits, names
-from podrelay.reconciler.objects import ContainerTerminated, Pod
+from podrelay.reconciler.objects import ContainerTerminated, Pod, PodCondition
 
 POD_FAILURE: Final = "PodFailure"
 TIMEOUT: Final = "Timeout"
@@ -82,7 +82,7 @@ def failure_of(pod: Pod) -> Failure:
             f"{pod.status.reason} {pod.status.message}"
         ).rstrip(": ")
         return Failure(POD_FAILURE, pod.status.reason or "PodFailed", limits.cut(message, limits.MESSAGE_LENGTH))
-    return _container_failure(annotations.container, terminated)
+    return _container_failure(pod, terminated)
 
 
 def iteration_timeout(pod: Pod) -> Failure:
@@ -111,7 +111,7 @@ def pending_timeout(pod: Pod, shown: Problem | None = None) -> Failure:
 def pending_problem(pod: Pod) -> Problem | None:
     """Return what keeps the pod from starting, or None where it is just on its way."""
     for condition in pod.status.conditions:
-        if condition.type == "PodScheduled" and condition.status == "False":
+        if condition.type == "PodScheduled" and condition.status == "False" and not _is_held_by_us(pod, condition):
             return Problem(condition.reason or "Unschedulable", condition.message)
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
         waiting = status.state.waiting
@@ -120,29 +120,47 @@ def pending_problem(pod: Pod) -> Problem | None:
     return None
 
 
-def _container_failure(container: str, terminated: ContainerTerminated) -> Failure:
-    code = terminated.exit_code
+def _is_held_by_us(pod: Pod, condition: PodCondition) -> bool:
+    """Whether only our own gate holds the pod, or has held it until a moment ago: the condition follows later."""
+    others = any(gate.name != names.CLAIM_GATE for gate in pod.spec.scheduling_gates)
+    return condition.reason == "SchedulingGated" and not others
+
+
+def _container_failure(pod: Pod, terminated: ContainerTerminated) -> Failure:
+    container, code = pod.metadata.annotations.container, terminated.exit_code
     if terminated.reason == "OOMKilled":
         message = f"container {container} was killed because it used more memory than its limit (OOMKilled)"
         return Failure(POD_FAILURE, "OOMKilled", message)
     if terminated.reason in {"ContainerCannotRun", "StartError"}:
         message = f"container {container} could not be started: {terminated.message}"
         return Failure(POD_FAILURE, terminated.reason, limits.cut(message, limits.MESSAGE_LENGTH))
+    words = _words(pod, terminated)
     if code > 128 or terminated.signal:
         number = terminated.signal or code - 128
         message = f"container {container} was killed by {_signal_name(number)} (exit code {code})"
-        return Failure(POD_FAILURE, "Killed", message + _last_line(terminated))
+        return _failed("Killed", message + words)
+    if pod.reports_by_message:
+        return _failed(f"ExitCode{code}", f"container {container} ended with exit code {code}{words}")
     message = f"container {container} ended with exit code {code} without an answer"
     if code == 0:
-        message += "; is podrelay-runner its command?"
+        message += "; is podrelay-runner its command? Other programs need spec.reporting: TerminationMessage"
     if code == names.EXIT_SUPERSEDED:
         message = f"container {container} refused to run (exit code {code}), but nothing has superseded it"
-    return Failure(POD_FAILURE, f"ExitCode{code}", message + _last_line(terminated))
+    return _failed(f"ExitCode{code}", message + words)
 
 
-def _last_line(terminated: ContainerTerminated) -> str:
-    lines = terminated.message.strip().splitlines()
-    return limits.cut(f": {lines[-1].strip()}", 1024) if lines else ""
+def _failed(code: str, message: str) -> Failure:
+    return Failure(POD_FAILURE, code, limits.cut(message, limits.MESSAGE_LENGTH))
+
+
+def _words(pod: Pod, terminated: ContainerTerminated) -> str:
+    """Return what the container said: all of its own message, but only the last of its log lines."""
+    message = terminated.message.strip()
+    if not message:
+        return f"; see kubectl logs {pod.metadata.name}" if pod.reports_by_message else ""
+    if pod.reports_by_message:
+        return f": {message}"
+    return limits.cut(f": {message.splitlines()[-1].strip()}", 1024)
 
 
 def _signal_name(number: int) -> str:

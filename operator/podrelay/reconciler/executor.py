@@ -14,25 +14,30 @@ from typing import Any, Final
 
 import msgspec
 
-from podrelay.api import limits, names
+from podrelay.api import names
 from podrelay.kube.client import JSON_PATCH, PODS, Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
-from podrelay.reconciler import pods
+from podrelay.reconciler import pods, records, termination
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskRun
+from podrelay.reconciler.payloads import Payloads, Result, StateGoneError
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
+    ConfirmLost,
     CreatePod,
     DeletePod,
+    DeleteRecord,
     DeleteRun,
     EndPod,
+    OpenGate,
     Plan,
     StartFailure,
+    Target,
     View,
     WriteRecord,
 )
@@ -44,7 +49,7 @@ PERMISSIONS: Final = (
     Permission(names.GROUP, (names.TASK_RUNS,), ("get", "delete")),
     Permission(names.GROUP, (f"{names.TASK_RUNS}/status",), ("patch",)),
     # The virtual verb `manage` lets the operator write records that are not its own; see the chart's policies.
-    Permission(names.GROUP, (names.TASK_ITERATIONS,), ("get", "create", "patch", "manage")),
+    Permission(names.GROUP, (names.TASK_ITERATIONS,), ("get", "create", "patch", "delete", "manage")),
 )
 
 _START_RETRY_SECONDS: Final = (1.0, 60.0)
@@ -74,6 +79,7 @@ class Executor:
         die_before_write: int | None = None,
     ) -> None:
         self._client = client
+        self._payloads = Payloads(client)
         self._store = store
         self._lease = lease
         self._clock = clock
@@ -93,12 +99,18 @@ class Executor:
                 await self._create_pod(key, view, action)
             case ConfirmGone():
                 await self._confirm_gone(key, action)
+            case ConfirmLost():
+                await self._confirm_lost(key, view, action)
+            case OpenGate():
+                await self._open_gate(key, action.pod)
             case EndPod():
                 await self._end_pod(key, action.pod)
             case DeletePod():
                 await self._delete_pod(key, action)
             case WriteRecord():
                 await self._write_record(key, view, action)
+            case DeleteRecord():
+                await self._delete_record(key, action)
             case DeleteRun():
                 await self._delete_run(key, view, action)
 
@@ -111,7 +123,7 @@ class Executor:
         assert plan.status is not None  # noqa: S101 - the loop has looked
         wanted = msgspec.to_builtins(plan.status)
         if plan.payload_from:
-            wanted |= await self._payload(key, plan.payload_from, wanted)
+            _add_result(wanted, plan.payload_from, await self._payloads.result_of(key, view, plan.payload_from))
         patch = status_patch(view.run, msgspec.to_builtins(view.run.status), wanted)
         try:
             body = await self._write(
@@ -134,9 +146,14 @@ class Executor:
         assert view.definition is not None  # noqa: S101 - the planner has looked
         name = action.target.name
         try:
-            manifest = pods.build(view.run, view.definition, action.target)
-        except pods.TemplateError as error:
+            manifest = pods.build(
+                view.run, view.definition, action.target, await self._input_for_message(key, view, action.target)
+            )
+        except (pods.TemplateError, pods.InputTooLargeError) as error:
             self._start_failed(key, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
+            return
+        except StateGoneError as error:
+            self._store.confirm_lost(key, error.record)
             return
         self._lease.require()
         try:
@@ -151,6 +168,12 @@ class Executor:
         else:
             self._store.pods.apply(_decode_pod(body))
             self._store.started(key)
+
+    async def _input_for_message(self, key: Key, view: View, target: Target) -> dict[str, Any] | None:
+        """Return what a pod that cannot read its state itself is to work on."""
+        if view.definition is None or view.definition.spec.reporting != names.REPORTING_TERMINATION_MESSAGE:
+            return None
+        return (await self._payloads.state_for(key, view, target)).input
 
     async def _adopt_pod(self, key: Key, view: View, name: str) -> None:
         """A pod of that name exists: ours, made before a crash or a lost answer, or somebody else's."""
@@ -185,6 +208,19 @@ class Executor:
             body = await self._write("label_pod", lambda: self._client.patch(PODS, key.namespace, action.name, patch))
             pod = _decode_pod(body)
         self._store.pods.restore(pod)
+
+    async def _open_gate(self, key: Key, pod: Pod) -> None:
+        name, uid = pod.metadata.name, pod.metadata.uid
+        gates = [{"name": gate.name} for gate in pod.spec.scheduling_gates if gate.name != names.CLAIM_GATE]
+        patch = {"metadata": {"uid": uid}, "spec": {"schedulingGates": gates or None}}
+        try:
+            body = await self._write("open_gate", lambda: self._client.patch(PODS, key.namespace, name, patch))
+        except (ConflictError, InvalidError, NotFoundError) as error:
+            await self._refresh_pod(key, name, uid)
+            if isinstance(error, InvalidError) and pod in self._store.pods.of(key):
+                raise  # it is not for another UID that the patch was refused
+        else:
+            self._store.pods.apply(_decode_pod(body))
 
     async def _end_pod(self, key: Key, pod: Pod) -> None:
         since = self._clock().isoformat()
@@ -229,44 +265,80 @@ class Executor:
     # --- records and runs ---------------------------------------------------------------------------------------------
 
     async def _write_record(self, key: Key, view: View, action: WriteRecord) -> None:
-        """Write what a pod could not say itself. Its own response, should there be one after all, comes first."""
+        """Write what a pod could not write itself. Its own response, should there be one after all, comes first."""
+        try:
+            if action.pod is not None and action.pod.reports_by_message:
+                await self._create_record(key, view, action)  # such a pod has made none
+            else:
+                await self._respond_in_record(key, view, action)
+        except (ConflictError, AlreadyExistsError, InvalidError):
+            # The pod's own response came first, or the record is not what it was.
+            await self._refresh_record(key, action.target.name)
+
+    async def _create_record(self, key: Key, view: View, action: WriteRecord) -> None:
+        response = await self._complete(key, view, action)
+        manifest = records.new(view.run, action, response, self._clock())
+        body = await self._write("create_record", lambda: self._client.create(TASK_ITERATIONS, key.namespace, manifest))
+        record = _decode_record(body)
+        self._payloads.keep(record, manifest["response"])
+        self._store.records.apply(record)
+
+    async def _respond_in_record(self, key: Key, view: View, action: WriteRecord) -> None:
         name = action.target.name
         try:
             body = await self._client.get(TASK_ITERATIONS, key.namespace, name)
         except NotFoundError:
-            manifest = _new_record(view.run, action, self._clock())
-            write = self._write("create_record", lambda: self._client.create(TASK_ITERATIONS, key.namespace, manifest))
-        else:
-            record = _decode_record(body)
-            if record.response is not None or record.pod_uid != action.pod_uid:
-                self._store.records.apply(record)
-                return
-            patch = _record_patch(msgspec.json.decode(body), action, self._clock())
-            write = self._write(
-                "patch_record",
-                lambda: self._client.patch(TASK_ITERATIONS, key.namespace, name, patch, content_type=JSON_PATCH),
-            )
-        try:
-            self._store.records.apply(_decode_record(await write))
-        except (ConflictError, AlreadyExistsError, InvalidError):
-            # The pod's own response came first, or the record is not what it was.
+            await self._create_record(key, view, action)
+            return
+        record = _decode_record(body)
+        if record.response is not None or record.pod_uid != action.pod_uid:
+            self._store.records.apply(record)
+            return
+        patch = records.patch(msgspec.json.decode(body), action, self._clock())
+        written = await self._write(
+            "patch_record",
+            lambda: self._client.patch(TASK_ITERATIONS, key.namespace, name, patch, content_type=JSON_PATCH),
+        )
+        self._store.records.apply(_decode_record(written))
+
+    async def _refresh_record(self, key: Key, name: str) -> None:
+        with contextlib.suppress(NotFoundError):
             self._store.records.apply(_decode_record(await self._client.get(TASK_ITERATIONS, key.namespace, name)))
 
-    async def _payload(self, key: Key, record: str, wanted: dict[str, Any]) -> dict[str, Any]:
-        """Return the parts of the status that only the record knows: output and the error's data."""
+    async def _complete(self, key: Key, view: View, action: WriteRecord) -> StorableResponse:
+        """Return the response with what a pod that reports by message need not repeat: input and output so far."""
+        response = action.response
+        if action.pod is None or not action.pod.reports_by_message:
+            return response
+        has_state = action.target.state is not None or action.target.checkpoint is not None
+        if response.status != "continue" and (response.output is not None or not has_state):
+            return response
         try:
-            body = await self._client.get(TASK_ITERATIONS, key.namespace, record)
+            state = await self._payloads.state_for(key, view, action.target)
+        except StateGoneError as error:
+            if response.status != "continue":
+                return response
+            return termination.refused(f"{error}; it held the state that this answer builds upon", error.reason)
+        return termination.carried_on(response, state.input, state.output)
+
+    async def _confirm_lost(self, key: Key, view: View, action: ConfirmLost) -> None:
+        try:
+            record = _decode_record(await self._client.get(TASK_ITERATIONS, key.namespace, action.record))
         except NotFoundError:
-            return {}
-        response = msgspec.json.decode(body).get("response") or {}
-        found: dict[str, Any] = {}
-        output = response.get("output")
-        if output is not None:
-            found |= {"output": output} if _is_small(output) else {"outputFrom": record}
-        data = (response.get("error") or {}).get("data")
-        if data is not None and "error" in wanted and _is_small(data):
-            found["error"] = {**wanted["error"], "data": data}
-        return found
+            self._store.confirm_lost(key, action.record)
+            return
+        if view.owns(record):
+            self._store.records.restore(record)
+        else:
+            self._store.confirm_lost(key, action.record)
+
+    async def _delete_record(self, key: Key, action: DeleteRecord) -> None:
+        with contextlib.suppress(ConflictError, NotFoundError):
+            await self._write(
+                "delete_record",
+                lambda: self._client.delete(TASK_ITERATIONS, key.namespace, action.name, uid=action.uid),
+            )
+        self._store.records.forget(key, action.name, action.uid)
 
     async def _delete_run(self, key: Key, view: View, action: DeleteRun) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):
@@ -324,82 +396,9 @@ def _refusal(error: ApiError) -> str:
     return {403: "PodForbidden", 404: "NamespaceNotFound", 500: "InternalError"}.get(error.status, "PodInvalid")
 
 
-def _is_small(payload: dict[str, Any]) -> bool:
-    return len(msgspec.json.encode(payload)) <= limits.STATUS_OUTPUT_BYTES
-
-
-def _left_behind(action: WriteRecord) -> dict[str, Any] | None:
-    """Return the answer that the runner could not deliver and put into its termination message, if there is one."""
-    terminated = action.pod.task.terminated if action.pod is not None else None
-    if terminated is None or not terminated.message.startswith('{"response":'):
-        return None
-    try:
-        response = msgspec.json.decode(terminated.message).get("response")
-        msgspec.convert(response, StorableResponse)
-    except (msgspec.MsgspecError, AttributeError):
-        return None
-    return response if isinstance(response, dict) else None
-
-
-def _response(action: WriteRecord, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    response: dict[str, Any] | None = _left_behind(action)
-    if response is not None:
-        return response
-    if action.cause is None:
-        response = {"status": "aborted", "message": action.message}
-    else:
-        response = {"status": "error", "error": {"message": action.message, "code": action.code}}
-    if checkpoint.get("output") is not None:
-        response["output"] = checkpoint["output"]
-    return response
-
-
-def _record_patch(record: dict[str, Any], action: WriteRecord, now: datetime) -> list[dict[str, Any]]:
-    metadata, response = record["metadata"], _response(action, record.get("checkpoint") or {})
-    patch: list[dict[str, Any]] = [
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
-        {"op": "add", "path": "/response", "value": response},
-        {"op": "add", "path": "/finishedAt", "value": _finished_at(action, now)},
-    ]
-    if action.cause is not None and _left_behind(action) is None:
-        annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_CAUSE: action.cause}
-        patch.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
-    if response["status"] != "error" and record.get("checkpoint") is not None:
-        # Only what failed is tried again from its checkpoint.
-        patch.append({"op": "remove", "path": "/checkpoint"})
-    return patch
-
-
-def _new_record(run: TaskRun, action: WriteRecord, now: datetime) -> dict[str, Any]:
-    target, pod = action.target, action.pod
-    metadata: dict[str, Any] = {
-        "name": target.name,
-        "namespace": run.metadata.namespace,
-        "labels": pods.labels(run, target),
-        "ownerReferences": [pods.owner_reference(run, controller=False)],
-    }
-    if action.cause is not None and _left_behind(action) is None:
-        metadata["annotations"] = {names.ANNOTATION_CAUSE: action.cause}
-    record: dict[str, Any] = {
-        "apiVersion": names.API_VERSION,
-        "kind": "TaskIteration",
-        "metadata": metadata,
-        "runName": run.metadata.name,
-        "iteration": target.iteration,
-        "try": target.try_,
-        "podName": target.name,
-        "podUID": action.pod_uid,
-        "finishedAt": _finished_at(action, now),
-        "response": _response(action, {}),
-    }
-    if pod is not None and pod.spec.node_name:
-        record["nodeName"] = pod.spec.node_name
-    terminated = pod.task.terminated if pod is not None else None
-    if terminated is not None and terminated.started_at is not None:
-        record["startedAt"] = terminated.started_at
-    return record
-
-
-def _finished_at(action: WriteRecord, now: datetime) -> datetime:
-    terminated = action.pod.task.terminated if action.pod is not None else None
-    return (terminated.finished_at if terminated else None) or now
+def _add_result(wanted: dict[str, Any], record: str, result: Result) -> None:
+    """Add to a status what only the record knows: output and the error's data."""
+    if result.output is not None:
+        wanted |= {"outputFrom": record} if result.is_large else {"output": result.output}
+    if result.error_data is not None and "error" in wanted:
+        wanted["error"] = {**wanted["error"], "data": result.error_data}

@@ -3,7 +3,7 @@
 Payloads (inputs, outputs, checkpoints) are never kept; 10,000 runs have to fit into memory.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
@@ -16,6 +16,10 @@ FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
 
 class _Struct(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
     pass
+
+
+class Present(_Struct, frozen=True):
+    """Stands for an object of which only the existence matters."""
 
 
 class OwnerReference(_Struct, frozen=True):
@@ -37,7 +41,15 @@ class Metadata(_Struct, frozen=True):
     creation_timestamp: datetime
     generation: int = 0
     deletion_timestamp: datetime | None = None
+    deletion_grace_period_seconds: int = 0
     owner_references: tuple[OwnerReference, ...] = ()
+
+    @property
+    def deletion_requested_at(self) -> datetime | None:
+        """When somebody deleted the object; `deletion_timestamp` is when its grace period ends."""
+        if self.deletion_timestamp is None:
+            return None
+        return self.deletion_timestamp - timedelta(seconds=self.deletion_grace_period_seconds)
 
     def owner_run(self) -> OwnerReference | None:
         """Return the TaskRun that owns this object, if one does."""
@@ -58,6 +70,7 @@ class TaskRunSpec(_Struct, frozen=True):
     """What a run is to do, without its input."""
 
     definition: str
+    input: Present | None = None
     delay_seconds: int | None = None
     start_at: datetime | None = None
     parent: str | None = None
@@ -161,6 +174,13 @@ class RetryPolicy(_Struct, frozen=True):
     on: tuple[str, ...] = ("Error", "PodFailure", "Timeout")
 
 
+class HistoryLimit(_Struct, frozen=True):
+    """How much is kept of what has ended."""
+
+    iterations: int = 20
+    runs: int = 1000
+
+
 class TaskDefinitionSpec(_Struct, frozen=True):
     """What can run and how its pods are made."""
 
@@ -175,8 +195,9 @@ class TaskDefinitionSpec(_Struct, frozen=True):
     retry: RetryPolicy = RetryPolicy()
     disruption_retries: int = 3
     ttl_seconds_after_finished: int | None = None
+    history_limit: HistoryLimit = HistoryLimit()
     pod_cleanup: str = "OnSuccess"
-    reporting: str = "API"
+    reporting: str = names.REPORTING_API
     input_schema: dict[str, Any] | None = None
 
 
@@ -198,8 +219,10 @@ class TaskDefinition(_Struct, frozen=True):
 # --- TaskIteration ---------------------------------------------------------------------------------------------------
 
 
-class Present(_Struct, frozen=True):
-    """Stands for an object of which only the existence matters."""
+class ResponseError(TaskError, frozen=True):
+    """Why a task failed, and whether there is more to say about it."""
+
+    data: Present | None = None
 
 
 class Response(_Struct, frozen=True):
@@ -209,14 +232,19 @@ class Response(_Struct, frozen=True):
     message: str | None = None
     wait_seconds: float | None = None
     wait_until: datetime | None = None
-    error: TaskError | None = None
+    error: ResponseError | None = None
     output: Present | None = None
+
+    @property
+    def has_result(self) -> bool:
+        """Whether there is anything in it that belongs into the status of the run, but is not kept here."""
+        return self.output is not None or (self.error is not None and self.error.data is not None)
 
 
 _Text = Annotated[str, msgspec.Meta(max_length=limits.MESSAGE_LENGTH)]
 
 
-class StorableError(_Struct, frozen=True):
+class StorableError(_Struct, frozen=True, forbid_unknown_fields=True):
     """An error as the schema of records takes it."""
 
     message: _Text
@@ -224,7 +252,7 @@ class StorableError(_Struct, frozen=True):
     data: dict[str, Any] | None = None
 
 
-class StorableResponse(_Struct, frozen=True):
+class StorableResponse(_Struct, frozen=True, forbid_unknown_fields=True):
     """A whole answer as the schema of records takes it: for answers that have not been through the API server."""
 
     status: Literal["done", "continue", "error", "aborted"]
@@ -232,7 +260,7 @@ class StorableResponse(_Struct, frozen=True):
     output: dict[str, Any] | None = None
     input: dict[str, Any] | None = None
     wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
-    wait_until: datetime | None = None
+    wait_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     error: StorableError | None = None
 
 
@@ -277,6 +305,7 @@ class PodAnnotations(
         "pod_cleanup": names.ANNOTATION_POD_CLEANUP,
         "container": names.ANNOTATION_CONTAINER,
         "ending_since": names.ANNOTATION_ENDING_SINCE,
+        "reporting": names.ANNOTATION_REPORTING,
     },
 ):
     """What a pod carries with it of the definition that it was made from, and since when it is being ended."""
@@ -287,6 +316,7 @@ class PodAnnotations(
     pod_cleanup: str = "OnSuccess"
     container: str = names.TASK_CONTAINER
     ending_since: str | None = None
+    reporting: str = names.REPORTING_API
 
 
 class PodMetadata(Metadata, frozen=True):
@@ -332,6 +362,7 @@ class ContainerStatus(_Struct, frozen=True):
     """What the kubelet says about a container."""
 
     name: str
+    image: str = ""
     state: ContainerState = ContainerState()
 
 
@@ -344,12 +375,19 @@ class PodCondition(_Struct, frozen=True):
     message: str = ""
 
 
+class SchedulingGate(_Struct, frozen=True):
+    """Something that has to happen before a pod may be scheduled."""
+
+    name: str
+
+
 class PodSpec(_Struct, frozen=True):
     """What matters of a pod's spec."""
 
     node_name: str = ""
     active_deadline_seconds: int | None = None
     termination_grace_period_seconds: int = 30
+    scheduling_gates: tuple[SchedulingGate, ...] = ()
 
 
 class PodStatus(_Struct, frozen=True):
@@ -378,6 +416,28 @@ class Pod(_Struct, frozen=True):
         return next(
             (status.state for status in self.status.container_statuses if status.name == name), ContainerState()
         )
+
+    @property
+    def image(self) -> str:
+        """Image of the container that does the work, as far as a kubelet has said."""
+        name = self.metadata.annotations.container
+        return next((status.image for status in self.status.container_statuses if status.name == name), "")
+
+    @property
+    def is_unclaimed(self) -> bool:
+        """Whether the pod waits for the operator to say that it is the one that may run."""
+        return any(gate.name == names.CLAIM_GATE for gate in self.spec.scheduling_gates)
+
+    @property
+    def reports_by_message(self) -> bool:
+        """Whether the pod answers with its termination message."""
+        return self.metadata.annotations.reporting == names.REPORTING_TERMINATION_MESSAGE
+
+    @property
+    def pending_deadline(self) -> datetime:
+        """Until when the pod has to have started."""
+        seconds = int(self.metadata.annotations.pending_timeout)
+        return self.metadata.creation_timestamp + timedelta(seconds=seconds)
 
     @property
     def is_terminal(self) -> bool:

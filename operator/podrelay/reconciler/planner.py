@@ -18,7 +18,7 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import limits, names
-from podrelay.reconciler import causes
+from podrelay.reconciler import causes, housekeeping, termination
 from podrelay.reconciler.conditions import stalled_since, with_conditions
 from podrelay.reconciler.objects import (
     FINISHED,
@@ -26,17 +26,19 @@ from podrelay.reconciler.objects import (
     Pod,
     RecentIteration,
     Record,
+    StorableError,
+    StorableResponse,
     TaskError,
     TaskRunStatus,
 )
 from podrelay.reconciler.view import (
-    Action,
     ConfirmGone,
+    ConfirmLost,
     CreatePod,
     DeletePod,
-    DeleteRun,
     EndPod,
     Gone,
+    OpenGate,
     Plan,
     Target,
     View,
@@ -44,7 +46,6 @@ from podrelay.reconciler.view import (
 )
 
 _UNKNOWN_PENDING_TIMEOUT: Final = 900
-_UNKNOWN_DISRUPTION_RETRIES: Final = 3
 _NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
 
 
@@ -70,11 +71,11 @@ def plan(view: View, now: datetime) -> Plan:
     if run.metadata.deletion_timestamp is not None:
         return Plan()  # Kubernetes' garbage collection takes pods and records.
     if run.status.phase in FINISHED:
-        return _finished(view, now)
+        return housekeeping.after_the_end(view, now)
     following = _unfinished(view, now)
     if following.actions or (following.status is not None and following.status != run.status):
         return following
-    return _with_housekeeping(view, now, following)
+    return housekeeping.beside(view, now, following)
 
 
 def _unfinished(view: View, now: datetime) -> Plan:
@@ -97,10 +98,7 @@ def _target(view: View, status: TaskRunStatus) -> Target:
     checkpoints = [
         record
         for record in view.records
-        if record.iteration == iteration
-        and record.try_ < try_
-        and record.checkpoint is not None
-        and _belongs(view, record)
+        if record.iteration == iteration and record.try_ < try_ and record.checkpoint is not None and view.owns(record)
     ]
     newest = max(checkpoints, key=lambda record: record.try_, default=None)
     retry_limit = view.definition.spec.retry.limit if view.definition else 0
@@ -115,8 +113,8 @@ def _target(view: View, status: TaskRunStatus) -> Target:
 
 
 def _tenure(view: View, target: Target) -> _Tenure | None:
-    pod = next((pod for pod in view.pods if pod.metadata.name == target.name and _belongs(view, pod)), None)
-    record = next((r for r in view.records if r.metadata.name == target.name and _belongs(view, r)), None)
+    pod = next((pod for pod in view.pods if pod.metadata.name == target.name and view.owns(pod)), None)
+    record = next((r for r in view.records if r.metadata.name == target.name and view.owns(r)), None)
     current = view.run.status.current
     if record is not None:
         # The record is the claim: only one pod can have made it, and none runs user code without. It weighs more than
@@ -136,17 +134,12 @@ def _tenure(view: View, target: Target) -> _Tenure | None:
 def _late_answer(view: View, target: Target) -> _Tenure | None:
     """Return the try that was given up for lost but has answered before its successor was made."""
     for record in view.records:
-        if record.iteration != target.iteration or record.try_ >= target.try_ or not _belongs(view, record):
+        if record.iteration != target.iteration or record.try_ >= target.try_ or not view.owns(record):
             continue
         if record.response is not None and record.response.status != "error":
             earlier = replace(target, try_=record.try_, name=record.metadata.name)
             return _Tenure(earlier, record.pod_uid, None, record, view.gone.get(record.pod_uid))
     return None
-
-
-def _belongs(view: View, obj: Pod | Record) -> bool:
-    owner = obj.metadata.owner_run()
-    return owner is not None and owner.uid == view.run.metadata.uid
 
 
 # --- a pod is due: make it, or say what it waits for ------------------------------------------------------------------
@@ -156,7 +149,7 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     """Make the next pod; `status` tells where the run stands, and is written once the pod exists."""
     target = _target(view, status)
     pod = next((pod for pod in view.pods if pod.metadata.name == target.name), None)
-    if pod is not None and _belongs(view, pod):
+    if pod is not None and view.owns(pod):
         return Plan(status=_running(view, now, status, target, pod))
     abort = view.run.spec.abort
     if abort is not None:
@@ -171,13 +164,22 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
         return _stall(
             view, now, status, "DefinitionNotFound", f'there is no TaskDefinition "{name}" in this namespace; create it'
         )
-    if pod is not None or any(r.metadata.name == target.name and not _belongs(view, r) for r in view.records):
+    if pod is not None or any(r.metadata.name == target.name and not view.owns(r) for r in view.records):
         message = f"{target.name} exists already and does not belong to this run; delete it"
         return _stall(view, now, status, "NameTaken", message)
+    if target.state is not None and target.checkpoint is None and not _has_record(view, target.state):
+        if target.state not in view.lost_records:
+            return Plan(actions=(ConfirmLost(target.state),))
+        lost = f"TaskIteration {target.state}, which held the input of iteration {target.iteration}, has been deleted"
+        return _finish(view, now, status, "Failed", "StateLost", lost, error=TaskError(lost, "StateLost"))
     failure = view.start_failure
     if failure is not None and failure.pod_name == target.name and failure.retry_at > now:
         return _stall(view, now, status, failure.reason, failure.message, failure.since, failure.retry_at)
     return Plan(actions=(CreatePod(target),))
+
+
+def _has_record(view: View, name: str) -> bool:
+    return any(record.metadata.name == name and view.owns(record) for record in view.records)
 
 
 def _due(view: View, status: TaskRunStatus) -> datetime | None:
@@ -224,6 +226,13 @@ def _stall(
     return Plan(status=shown, requeue_at=min(deadline, retry_at) if retry_at else deadline)
 
 
+def _definition_gone(view: View, now: datetime, what: str) -> Plan:
+    """Wait for the definition, which alone says whether there is another try."""
+    name = view.run.spec.definition
+    message = f'{what}; the TaskDefinition "{name}" is gone, create it again so that its retry policy can be applied'
+    return _stall(view, now, view.run.status, "DefinitionNotFound", message)
+
+
 # --- a pod holds the baton --------------------------------------------------------------------------------------------
 
 
@@ -258,15 +267,21 @@ def _answered(view: View, now: datetime, tenure: _Tenure, record: Record) -> Pla
 
 
 def _pending(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
-    seconds = int(pod.metadata.annotations.pending_timeout)
-    deadline = pod.metadata.creation_timestamp + timedelta(seconds=seconds)
+    deadline = pod.pending_deadline
     if now >= deadline:
         return _ending(view, now, tenure, pod)
+    if pod.is_unclaimed and _is_current(view, pod):
+        return Plan(actions=(OpenGate(pod),))
     problem = causes.pending_problem(pod)
     status = _running(view, now, view.run.status, tenure.target, pod)
     if problem is not None:
         status = _shown(view, now, status, "Running", problem.reason, problem.message, stalled=True)
     return Plan(status=status, requeue_at=deadline)
+
+
+def _is_current(view: View, pod: Pod) -> bool:
+    current = view.run.status.current
+    return current is not None and current.pod_uid == pod.metadata.uid
 
 
 def _working(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
@@ -293,27 +308,37 @@ def _terminating(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
 
 
 def _ended_without_answer(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
+    answer = termination.answer_of(pod)
+    if answer is not None:
+        return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, answer),))
     disruption = causes.disruption_of(pod)
     if disruption is not None:
         may_still_run = causes.is_left_behind(pod)
         return _disrupted(view, now, tenure, disruption, now + view.settings.force_gone_grace if may_still_run else now)
-    failure = causes.failure_of(pod)
-    return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, failure.message, failure.code, failure.cause),))
+    return _write_failure(tenure, pod, causes.failure_of(pod))
 
 
 def _lost(view: View, now: datetime, tenure: _Tenure) -> Plan:
     """The pod is gone and left no answer."""
     assert tenure.gone is not None  # noqa: S101 - _hold has asked before
     last = tenure.gone.last
+    answer = termination.answer_of(last) if last is not None else None
+    if answer is not None:
+        return Plan(actions=(WriteRecord(tenure.target, tenure.uid, last, answer),))
     if last is not None and last.metadata.annotations.ending_since is not None:
         failure = causes.iteration_timeout(last)
-    elif last is not None and not last.has_started and _pending_deadline(last) <= now:
+    elif last is not None and not last.has_started and last.pending_deadline <= now:
         failure = causes.pending_timeout(last, _shown_problem(view.run.status))
     else:
         safe = last is not None and (last.is_released or (tenure.gone.is_last_state and not last.has_started))
         not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace
         return _disrupted(view, now, tenure, f"pod {tenure.target.name} was deleted", not_before)
-    return Plan(actions=(WriteRecord(tenure.target, tenure.uid, last, failure.message, failure.code, failure.cause),))
+    return _write_failure(tenure, last, failure)
+
+
+def _write_failure(tenure: _Tenure, pod: Pod | None, failure: causes.Failure) -> Plan:
+    response = StorableResponse("error", error=StorableError(failure.message, failure.code))
+    return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, response, failure.cause),))
 
 
 def _shown_problem(status: TaskRunStatus) -> causes.Problem | None:
@@ -323,14 +348,12 @@ def _shown_problem(status: TaskRunStatus) -> causes.Problem | None:
     return causes.Problem(stalled.reason, stalled.message)
 
 
-def _pending_deadline(pod: Pod) -> datetime:
-    return pod.metadata.creation_timestamp + timedelta(seconds=int(pod.metadata.annotations.pending_timeout))
-
-
 def _disrupted(view: View, now: datetime, tenure: _Tenure, message: str, not_before: datetime) -> Plan:
     """The cluster, not the task, ended the pod: the same iteration again, not counted as an attempt."""
     status = view.run.status
-    allowed = view.definition.spec.disruption_retries if view.definition else _UNKNOWN_DISRUPTION_RETRIES
+    if view.definition is None:
+        return _definition_gone(view, now, message)
+    allowed = view.definition.spec.disruption_retries
     recent = _remember(status, tenure, "disrupted", message, now)
     if status.disruptions >= allowed:
         failed = f"{message}; this iteration has lost {status.disruptions + 1} pods, disruptionRetries allows {allowed}"
@@ -397,9 +420,12 @@ def _continue(view: View, now: datetime, status: TaskRunStatus, record: Record) 
 
 def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
     cause = record.metadata.annotations.cause or causes.ERROR
-    error = (record.response.error if record.response else None) or TaskError("Task failed.")
-    policy = view.definition.spec.retry if view.definition else None
-    if policy is None or status.attempts >= policy.limit or cause not in policy.on:
+    stated = record.response.error if record.response else None
+    error = TaskError(stated.message, stated.code) if stated else TaskError("Task failed.")
+    if view.definition is None:
+        return _definition_gone(view, now, f"iteration {record.iteration} failed: {error.message}")
+    policy = view.definition.spec.retry
+    if status.attempts >= policy.limit or cause not in policy.on:
         reason = (error.code if cause != causes.ERROR else None) or "TaskFailed"
         return _finish(view, now, status, "Failed", reason, error.message, record=record, error=error)
     pause = min(policy.initial_seconds * policy.factor**status.attempts, policy.max_seconds)
@@ -437,7 +463,8 @@ def _finish(
         next_iteration_at=None,
         error=TaskError(limits.cut(error.message, limits.MESSAGE_LENGTH), error.code) if error else None,
     )
-    return Plan(status=final, payload_from=record.metadata.name if record else None)
+    has_result = record is not None and record.response is not None and record.response.has_result
+    return Plan(status=final, payload_from=record.metadata.name if record is not None and has_result else None)
 
 
 # --- a pod is ended ---------------------------------------------------------------------------------------------------
@@ -450,8 +477,13 @@ def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> P
     if not tenure.has_ended:
         assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
         return _ending(view, now, tenure, tenure.pod)
-    if record is not None and record.response is None:
-        return Plan(actions=(WriteRecord(tenure.target, tenure.uid, tenure.pod, words),))
+    pod = tenure.pod or (tenure.gone.last if tenure.gone else None)
+    # A pod that reports by message has no record before this one; one that never started needs none.
+    owes_record = record is None and pod is not None and pod.reports_by_message and pod.has_started
+    if owes_record or (record is not None and record.response is None):
+        answer = termination.answer_of(pod) if pod is not None else None
+        response = StorableResponse("aborted", message=words, output=answer.output if answer else None)
+        return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, response),))
     status = view.run.status
     if record is not None:
         status = msgspec.structs.replace(
@@ -502,87 +534,6 @@ def _node_lost(view: View, now: datetime, tenure: _Tenure, pod: Pod, since: date
         return _finish(view, now, status, "Failed", "NodeLost", message, error=TaskError(message, "NodeLost"))
     status = _shown(view, now, status, "Running", "NodeLost", message, stalled=True)
     return Plan(status=status, requeue_at=deadline)
-
-
-# --- after the end, and beside the road -------------------------------------------------------------------------------
-
-
-def _finished(view: View, now: datetime) -> Plan:
-    run = view.run
-    actions: list[Action] = []
-    requeue: list[datetime] = []
-    for pod in view.pods:
-        if not _belongs(view, pod):
-            continue
-        policy = pod.metadata.annotations.pod_cleanup
-        if not (pod.has_started or pod.is_released or pod.metadata.deletion_timestamp):
-            # Made too late, by a request whose answer was lost. It does nothing if it starts, but it may never start.
-            if now >= _pending_deadline(pod):
-                actions.append(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version))
-            else:
-                requeue.append(_pending_deadline(pod))
-        elif policy == "Always" or (policy == "OnSuccess" and run.status.phase == "Succeeded"):
-            _remove(view, now, pod, actions, requeue)
-        else:
-            _end_sidecars(view, now, pod, actions, requeue)
-    if actions:
-        return Plan(actions=tuple(actions))
-    ttl = _ttl(view)
-    if ttl is not None and run.status.finished_at is not None:
-        expires = run.status.finished_at + ttl
-        if now >= expires:
-            return Plan(actions=(DeleteRun(run.metadata.uid, run.metadata.resource_version),))
-        requeue.append(expires)
-    return Plan(requeue_at=min(requeue, default=None))
-
-
-def _ttl(view: View) -> timedelta | None:
-    seconds = view.run.spec.ttl_seconds_after_finished
-    if seconds is None and view.definition is not None:
-        seconds = view.definition.spec.ttl_seconds_after_finished
-    return view.settings.default_ttl if seconds is None else timedelta(seconds=seconds)
-
-
-def _with_housekeeping(view: View, now: datetime, following: Plan) -> Plan:
-    """Look after pods that have had their turn, once there is nothing more urgent to do."""
-    actions: list[Action] = []
-    requeue = [following.requeue_at] if following.requeue_at else []
-    current = view.run.status.current
-    answers = {record.pod_uid: record.response.status for record in view.records if record.response is not None}
-    for pod in view.pods:
-        if not _belongs(view, pod):
-            continue
-        policy = pod.metadata.annotations.pod_cleanup
-        is_past = current is not None and pod.metadata.uid != current.pod_uid
-        ended_well = answers.get(pod.metadata.uid) == "continue"
-        if is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
-            _remove(view, now, pod, actions, requeue)
-        else:
-            _end_sidecars(view, now, pod, actions, requeue)
-    return Plan(tuple(actions), following.status, following.payload_from, min(requeue, default=None))
-
-
-def _remove(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
-    if pod.metadata.deletion_timestamp is not None:
-        return
-    if pod.is_released:
-        actions.append(DeletePod(pod.metadata.name, pod.metadata.uid))
-    else:
-        _end_sidecars(view, now, pod, actions, requeue)
-
-
-def _end_sidecars(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
-    """A pod that goes on after its work has ended gets a deadline: sidecars must not hold it for ever."""
-    terminated = pod.task.terminated
-    if terminated is None or pod.is_terminal or pod.metadata.deletion_timestamp is not None:
-        return
-    if pod.metadata.annotations.ending_since is not None:
-        return
-    due = (terminated.finished_at or now) + view.settings.answer_grace
-    if now >= due:
-        actions.append(EndPod(pod))
-    else:
-        requeue.append(due)
 
 
 # --- the status that is shown -----------------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ What the relay relies on is forced (restart policy, deadline, names, environment
 import copy
 from typing import Any, Final
 
-from podrelay.api import names
+import orjson
+
+from podrelay.api import limits, names
 from podrelay.api.errors import PodrelayError
 from podrelay.reconciler.objects import TaskDefinition, TaskRun
 from podrelay.reconciler.view import Target
@@ -25,28 +27,46 @@ class TemplateError(PodrelayError):
     reason = "InvalidTemplate"
 
 
-def build(run: TaskRun, definition: TaskDefinition, target: Target) -> dict[str, Any]:
+class InputTooLargeError(PodrelayError):
+    """The input does not fit into an environment variable."""
+
+    reason = "InputTooLarge"
+
+
+def build(
+    run: TaskRun, definition: TaskDefinition, target: Target, input: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Return the manifest of the pod for `target`.
+
+    Args:
+        run: who the pod belongs to.
+        definition: what it is made from.
+        target: which try of which iteration it is.
+        input: what the iteration works on; only pods that report by message get it from here.
 
     Raises:
         TemplateError: the template has no container that could do the work, or asks for what the relay cannot allow.
+        InputTooLargeError: more than 100 KiB of input for a pod that reports by message.
     """
     template = definition.spec.template
-    if definition.spec.reporting != "API":
-        raise TemplateError("this version runs no tasks with reporting TerminationMessage; set spec.reporting to API")
+    by_message = definition.spec.reporting == names.REPORTING_TERMINATION_MESSAGE
     spec = copy.deepcopy(template.get("spec"))
     if not isinstance(spec, dict):
         raise TemplateError("spec.template.spec is missing; it must be the spec of a pod")
     container = task_container(spec)
-    _complete_container(container, _environment(run, definition, target, str(container.get("image", ""))))
+    variables = _environment(run, definition, target, str(container.get("image", "")))
+    _complete_container(container, [*variables, _input_variable(input or {})] if by_message else variables)
     own = definition.spec
     spec["restartPolicy"] = "Never"
     spec["activeDeadlineSeconds"] = (
         own.pending_timeout_seconds + own.iteration_timeout_seconds + DEADLINE_RESERVE_SECONDS
     )
     spec["terminationGracePeriodSeconds"] = own.abort_grace_period_seconds
-    spec.setdefault("serviceAccountName", names.RUNNER_SERVICE_ACCOUNT)
-    spec["automountServiceAccountToken"] = True
+    if by_message:
+        _use_termination_message(spec, container)
+    else:
+        spec.setdefault("serviceAccountName", names.RUNNER_SERVICE_ACCOUNT)
+        spec["automountServiceAccountToken"] = True
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -94,6 +114,25 @@ def _complete_container(container: dict[str, Any], variables: list[dict[str, Any
     container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
 
 
+def _use_termination_message(spec: dict[str, Any], container: dict[str, Any]) -> None:
+    """Make the pod wait for its claim, and its message the answer: it cannot ask the API server whether it may run."""
+    gates = spec.get("schedulingGates") or []
+    if not isinstance(gates, list):
+        raise TemplateError("spec.template.spec.schedulingGates is no list")
+    spec["schedulingGates"] = [*gates, {"name": names.CLAIM_GATE}]
+    spec["automountServiceAccountToken"] = False
+    container["terminationMessagePolicy"] = "File"
+
+
+def _input_variable(input: dict[str, Any]) -> dict[str, str]:
+    text = orjson.dumps(input).decode()
+    size = len(text.encode())
+    if size > limits.ENVIRONMENT_INPUT_BYTES:
+        raise InputTooLargeError(limits.too_large_for_environment(size))
+    # Kubernetes expands $(NAME) in values of variables, and takes $$ for a dollar sign.
+    return {"name": names.ENV_INPUT, "value": text.replace("$", "$$")}
+
+
 def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image: str) -> list[dict[str, Any]]:
     spec = definition.spec
     values = {
@@ -139,6 +178,7 @@ def _metadata(
             names.ANNOTATION_NODE_LOST_TIMEOUT: str(spec.node_lost_timeout_seconds),
             names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
             names.ANNOTATION_CONTAINER: container,
+            names.ANNOTATION_REPORTING: spec.reporting,
         },
         "ownerReferences": [owner_reference(run, controller=True)],
     }

@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.history import FinishedRuns
+from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.view import Gone, Settings, StartFailure, View
 
 
@@ -167,19 +168,24 @@ class Store:
         self._last_seen: dict[Key, dict[str, tuple[Pod, bool]]] = defaultdict(dict)
         self._gone: dict[Key, dict[str, Gone]] = defaultdict(dict)
         self._start_failures: dict[Key, StartFailure] = {}
+        self._lost_records: defaultdict[Key, set[str]] = defaultdict(set)
+        self._finished: FinishedRuns[Key, Key] = FinishedRuns()
 
     def view(self, key: Key) -> View | None:
         """Return all that is known about a run, or None if there is no such run."""
         run = self.run(key)
         if run is None:
             return None
+        definition = self.definition(key.namespace, run.spec.definition)
         return View(
             run=run,
-            definition=self.definition(key.namespace, run.spec.definition),
+            definition=definition,
             pods=self.pods.of(key),
             records=self.records.of(key),
             gone=dict(self._gone.get(key, {})),
+            lost_records=frozenset(self._lost_records.get(key, ())),
             start_failure=self._start_failures.get(key),
+            is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             settings=self._settings,
         )
 
@@ -201,6 +207,14 @@ class Store:
         gone[uid] = Gone(now, last, is_last_state)
         while len(gone) > _REMEMBERED_PODS:
             del gone[next(iter(gone))]
+
+    def confirm_lost(self, key: Key, record: str) -> None:
+        """Note that a live GET has said that a record, which the run needs, is no more."""
+        for known in self.records.of(key):
+            if known.metadata.name == record:
+                self.records.forget(key, record, known.metadata.uid)
+        if self._is_unfinished(key):
+            self._lost_records[key].add(record)
 
     def start_failed(self, key: Key, failure: StartFailure) -> None:
         """Note that the run's next pod was refused."""
@@ -230,18 +244,30 @@ class Store:
         return run is not None and run.status.phase not in FINISHED
 
     def _run_changed(self, key: Key) -> None:
-        if not self._is_unfinished(key):
+        run = self.run(key)
+        if run is None or run.status.phase in FINISHED:
             self._forget_details(key)
+        if run is not None and run.status.phase in FINISHED:
+            self._has_finished(key, run)
         self._mark(key)
+
+    def _has_finished(self, key: Key, run: TaskRun) -> None:
+        definition = Key(key.namespace, run.spec.definition)
+        self._finished.add(definition, key, run.status.finished_at or run.metadata.creation_timestamp)
+        surplus = self._finished.first_beyond(definition, _kept_runs(self.definition(*definition)))
+        if surplus is not None:
+            self._mark(surplus)
 
     def _run_removed(self, key: Key, _run: TaskRun, _is_last_state: bool) -> None:
         self._forget_details(key)
+        self._finished.remove(key)
 
     def _forget_details(self, key: Key) -> None:
         """Drop what matters only while pods come and go: finished runs stay in memory for months."""
         self._last_seen.pop(key, None)
         self._gone.pop(key, None)
         self._start_failures.pop(key, None)
+        self._lost_records.pop(key, None)
 
     def _definition_has_changed(self, definition: Key) -> None:
         known = self.definition(definition.namespace, definition.name)
@@ -252,6 +278,10 @@ class Store:
             if key.namespace == definition.namespace and run is not None and run.spec.definition == definition.name:
                 self._start_failures.pop(key, None)  # the definition may have been mended
                 self._mark(key)
+
+
+def _kept_runs(definition: TaskDefinition | None) -> int:
+    return (definition.spec.history_limit if definition else HistoryLimit()).runs
 
 
 def _own_key(obj: TaskRun | TaskDefinition) -> Key:

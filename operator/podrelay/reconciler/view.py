@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 
-from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun, TaskRunStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,17 @@ class View:
     records: tuple[Record, ...] = ()
     gone: Mapping[str, Gone] = field(default_factory=lambda: MappingProxyType({}))
     """By UID."""
+    lost_records: frozenset[str] = frozenset()
+    """Names of records of which a live GET has said that they are no more, although the run needs them."""
     start_failure: StartFailure | None = None
+    is_surplus: bool = False
+    """Whether so many runs of the definition have finished since this one that it need not be kept."""
     settings: Settings = Settings()
+
+    def owns(self, obj: Pod | Record) -> bool:
+        """Tell whether a pod or record belongs to this very run, not to an earlier one of its name."""
+        owner = obj.metadata.owner_run()
+        return owner is not None and owner.uid == self.run.metadata.uid
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,20 @@ class ConfirmGone:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmLost:
+    """Ask the API server itself whether a record that the cache lacks is really no more."""
+
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGate:
+    """Let a pod be scheduled that the status names as the one that may run."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
 class EndPod:
     """Let the kubelet end the pod: SIGTERM, grace period, SIGKILL. Pod and logs stay."""
 
@@ -112,14 +135,22 @@ class DeletePod:
 
 @dataclass(frozen=True, slots=True)
 class WriteRecord:
-    """Write the response of a pod that ended without one: an error where `cause` is set, else aborted."""
+    """Write the response of a pod that has ended without writing one itself."""
 
     target: Target
     pod_uid: str
     pod: Pod | None
-    message: str
-    code: str | None = None
+    response: StorableResponse
     cause: str | None = None
+    """For the retry policy, where the pod failed without a word of its own: PodFailure or Timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRecord:
+    """Delete a record that nobody needs any more."""
+
+    name: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +161,7 @@ class DeleteRun:
     resource_version: str
 
 
-Action = CreatePod | ConfirmGone | EndPod | DeletePod | WriteRecord | DeleteRun
+Action = CreatePod | ConfirmGone | ConfirmLost | OpenGate | EndPod | DeletePod | WriteRecord | DeleteRecord | DeleteRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from podrelay.reconciler import causes
-from podrelay.reconciler.objects import Pod
+from podrelay.reconciler.objects import Pod, PodSpec, SchedulingGate
 from tests.unit.reconciler.builders import later, pod, running, terminated, waiting
 
 
@@ -138,3 +139,17 @@ def test_a_pod_that_vanished_before_it_started_keeps_the_problem_that_was_shown(
     assert failure.code == "Unschedulable"
     assert "0/3 nodes" in failure.message
     assert causes.pending_timeout(pod()).code == "PendingTimeout"
+
+
+@pytest.mark.parametrize(
+    ("gates", "is_shown"),
+    [((), False), (("podrelay.dev/claim",), False), (("podrelay.dev/claim", "quota.dev/gate"), True)],
+    ids=["opened a moment ago", "ours", "somebody else's too"],
+)
+def test_our_own_gate_is_no_problem(gates: tuple[str, ...], is_shown: bool) -> None:
+    gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "gates: ..."}
+    held = msgspec.structs.replace(
+        pod(conditions=[gated]), spec=PodSpec(scheduling_gates=tuple(SchedulingGate(gate) for gate in gates))
+    )
+
+    assert (causes.pending_problem(held) is not None) == is_shown

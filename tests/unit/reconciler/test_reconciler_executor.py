@@ -7,21 +7,24 @@ import msgspec
 import pytest
 
 from podrelay.api import names
-from podrelay.kube.client import Resource
+from podrelay.kube.client import PODS, Resource
 from podrelay.kube.errors import ApiError
 from podrelay.reconciler.executor import Executor, status_patch
 from podrelay.reconciler.lease import LeadershipLostError
-from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun
 from podrelay.reconciler.planner import plan
 from podrelay.reconciler.resources import TASK_ITERATIONS
 from podrelay.reconciler.store import Store
 from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
+    ConfirmLost,
     CreatePod,
     DeletePod,
+    DeleteRecord,
     DeleteRun,
     EndPod,
+    OpenGate,
     Plan,
     Settings,
     Target,
@@ -29,7 +32,7 @@ from podrelay.reconciler.view import (
     WriteRecord,
 )
 from tests.support.modelapi import ModelApi, run
-from tests.unit.reconciler.builders import KEY, NOW, later, terminated
+from tests.unit.reconciler.builders import KEY, NOW, later, pod, terminated
 
 TARGET = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
 
@@ -344,28 +347,17 @@ def test_deleting_a_pod_shows_in_the_next_view(world: World) -> None:
 # --- records are written for pods that died ---------------------------------------------------------------------------
 
 
-def died(message: str = "", **fields: Any) -> WriteRecord:
-    pod = msgspec.convert(
-        {
-            "metadata": {
-                "name": "words-i1",
-                "namespace": "shop",
-                "uid": "uid-pod",
-                "resourceVersion": "1",
-                "creationTimestamp": NOW,
-            },
-            "spec": {"nodeName": "node-1"},
-            "status": {"phase": "Failed", "containerStatuses": [{"name": "task", "state": terminated(1)}]},
-        },
-        Pod,
-    )
-    if message:
-        state = terminated(1, message=message)
-        containers = [{"name": "task", "state": state}]
-        status = msgspec.convert({"phase": "Failed", "containerStatuses": containers}, type(pod.status))
-        pod = Pod(pod.metadata, pod.spec, status)
-    values = {"message": "killed", "code": "Killed", "cause": "PodFailure", **fields}
-    return WriteRecord(TARGET, "uid-pod", pod, **values)
+KILLED = {"status": "error", "error": {"message": "killed", "code": "Killed"}}
+
+
+def died(response: dict[str, Any] | None = None, cause: str | None = None, **about: Any) -> WriteRecord:
+    """What is to be written for a pod that was killed, or that has left this response behind."""
+    ended = pod("words-i1", "uid-pod", state=terminated(1), phase="Failed", **about)
+    return written_for(ended, response or KILLED, cause if response else "PodFailure")
+
+
+def written_for(pod: Pod, response: dict[str, Any], cause: str | None = None, target: Target = TARGET) -> WriteRecord:
+    return WriteRecord(target, pod.metadata.uid, pod, msgspec.convert(response, StorableResponse), cause)
 
 
 def stored(world: World) -> dict[str, Any]:
@@ -395,9 +387,9 @@ def test_a_record_keeps_its_checkpoint_for_the_retry_and_its_output_for_the_end(
 def test_the_record_of_an_aborted_pod_says_aborted_and_has_no_checkpoint(world: World) -> None:
     world.put_record(checkpoint={"output": {"rows": 3}})
 
-    world.do(died(message="", cause=None, code=None))
+    world.do(died({"status": "aborted", "message": "enough"}))
 
-    assert stored(world)["response"] == {"status": "aborted", "message": "killed", "output": {"rows": 3}}
+    assert stored(world)["response"] == {"status": "aborted", "message": "enough", "output": {"rows": 3}}
     assert "checkpoint" not in stored(world)
 
 
@@ -446,52 +438,209 @@ def test_the_record_of_another_pod_of_the_name_is_not_touched(world: World) -> N
 LEFT_BEHIND = {"status": "done", "message": "counted", "output": {"rows": 3, "none": None}}
 
 
-def test_an_answer_in_the_termination_message_is_the_answer(world: World) -> None:
-    world.do(died(json.dumps({"response": LEFT_BEHIND}, separators=(",", ":"))))
+def test_what_the_pod_has_left_behind_is_written_as_it_is(world: World) -> None:
+    world.do(died(LEFT_BEHIND))
 
     assert stored(world)["response"] == LEFT_BEHIND
     assert "annotations" not in stored(world)["metadata"]
 
 
-def test_a_failed_answer_in_the_termination_message_keeps_the_checkpoint(world: World) -> None:
+def test_an_error_that_was_left_behind_keeps_the_checkpoint(world: World) -> None:
     world.put_record(checkpoint={"input": {"cursor": 3}})
     answer = {"status": "error", "error": {"message": "odd", "data": {"row": None}}}
 
-    world.do(died(json.dumps({"response": answer}, separators=(",", ":"))))
+    world.do(died(answer))
 
     assert stored(world)["response"] == answer
     assert stored(world)["checkpoint"] == {"input": {"cursor": 3}}
 
 
-def test_any_other_answer_in_the_termination_message_drops_the_checkpoint(world: World) -> None:
+def test_any_other_answer_that_was_left_behind_drops_the_checkpoint(world: World) -> None:
     world.put_record(checkpoint={"input": {"cursor": 3}})
 
-    world.do(died(json.dumps({"response": LEFT_BEHIND}, separators=(",", ":"))))
+    world.do(died(LEFT_BEHIND))
 
     assert "checkpoint" not in stored(world)
 
 
-@pytest.mark.parametrize(
-    "message",
-    [
-        '{"response":',
-        '{"response":"done"}',
-        '{"response":{}}',
-        '{"response":{"status":"fine"}}',
-        '{"response":{"status":"done","output":[1]}}',
-        '{"response":{"status":"continue","input":"x"}}',
-        '{"response":{"status":"continue","waitSeconds":-1}}',
-        '{"response":{"status":"continue","waitSeconds":1e300}}',
-        '{"response":{"status":"continue","waitUntil":"tomorrow"}}',
-        '{"response":{"status":"error","error":{"code":"x"}}}',
-        '{"response":{"status":"error","error":{"message":"m","data":[]}}}',
-        '{"response":{"status":"error","error":{"message":"m","code":"' + "x" * 300 + '"}}}',
-    ],
-)
-def test_a_termination_message_that_no_record_could_hold_is_no_answer(world: World, message: str) -> None:
-    world.do(died(message))
+# --- reporting by termination message ---------------------------------------------------------------------------------
 
-    assert stored(world)["response"]["error"]["code"] == "Killed"
+BY_MESSAGE = {names.ANNOTATION_REPORTING: "TerminationMessage"}
+SECOND = Target(2, 1, "words-i2", "words-i1", None, is_final_attempt=True)
+
+
+def by_message(world: World, **run_spec: Any) -> None:
+    world.api.change("taskdefinitions", "count-words", {"spec": {"reporting": "TerminationMessage"}})
+    if run_spec:
+        world.api.change("taskruns", "words", {"spec": run_spec})
+    world.see()
+
+
+def input_of(world: World, name: str) -> Any:
+    container = world.api.read("pods", name)["spec"]["containers"][0]
+    return json.loads(next(item["value"] for item in container["env"] if item["name"] == "PODRELAY_INPUT"))
+
+
+def answered(world: World, name: str, response: dict[str, Any], target: Target) -> dict[str, Any]:
+    """Write the record of a pod that has answered by its message, and return the response as it is stored."""
+    world.do(written_for(pod(name, state=terminated(0), annotations=BY_MESSAGE), response, target=target))
+    record: dict[str, Any] = world.api.read("taskiterations", name)["response"]
+    return record
+
+
+def test_the_first_pod_gets_the_input_of_the_run(world: World) -> None:
+    by_message(world, input={"url": "a", "none": None})
+
+    world.do(CreatePod(TARGET))
+
+    assert input_of(world, "words-i1") == {"url": "a", "none": None}
+
+
+def test_a_run_without_input_needs_no_look_at_it(world: World) -> None:
+    by_message(world)
+
+    world.do(CreatePod(TARGET))
+
+    assert input_of(world, "words-i1") == {}
+    assert world.api.gets == 0
+
+
+def test_the_next_pod_gets_the_state(world: World) -> None:
+    by_message(world)
+    world.put_record(response={"status": "continue", "input": {"row": 7, "none": None}})
+
+    world.do(CreatePod(SECOND))
+
+    assert input_of(world, "words-i2") == {"row": 7, "none": None}
+
+
+def test_a_retry_starts_from_the_checkpoint(world: World) -> None:
+    by_message(world)
+    world.put_record(checkpoint={"input": {"row": 3}}, response=KILLED)
+
+    world.do(CreatePod(Target(1, 2, "words-i1t2", None, "words-i1", is_final_attempt=True)))
+
+    assert input_of(world, "words-i1t2") == {"row": 3}
+
+
+def test_a_state_that_is_gone_makes_no_pod(world: World) -> None:
+    by_message(world)
+
+    world.do(CreatePod(SECOND))
+
+    assert world.api.find("pods") == []
+    assert world.view.lost_records == {"words-i1"}
+
+
+def test_an_input_that_no_variable_can_hold_is_said(world: World) -> None:
+    by_message(world, input={"text": "x" * 102_400})
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.start_failure
+    assert failure is not None
+    assert failure.reason == "InputTooLarge"
+    assert "102411 bytes" in failure.message
+
+
+def test_the_gate_is_opened_and_others_stay(world: World) -> None:
+    by_message(world)
+    world.do(CreatePod(TARGET))
+    gates = [{"name": "other.dev/gate"}, {"name": names.CLAIM_GATE}]
+    world.api.change("pods", "words-i1", {"spec": {"schedulingGates": gates}})
+    world.see()
+
+    world.do(OpenGate(world.view.pods[0]))
+
+    assert world.api.read("pods", "words-i1")["spec"]["schedulingGates"] == [{"name": "other.dev/gate"}]
+    assert not world.view.pods[0].is_unclaimed
+
+
+def test_the_gate_of_another_pod_of_that_name_stays_shut(world: World) -> None:
+    by_message(world)
+    world.do(CreatePod(TARGET))
+    old = world.view.pods[0]
+    manifest = world.api.read("pods", "words-i1")
+    world.api.remove("pods", "words-i1")
+    manifest["metadata"] = {key: manifest["metadata"][key] for key in ("name", "ownerReferences")}
+    run(world.api.create(PODS, "shop", manifest))
+
+    world.do(OpenGate(old))
+
+    assert world.api.read("pods", "words-i1")["spec"]["schedulingGates"] == [{"name": names.CLAIM_GATE}]
+    assert old.metadata.uid in world.view.gone
+
+
+def test_what_a_message_continues_with_is_merged_over_the_input(world: World) -> None:
+    by_message(world, input={"url": "a", "row": 0})
+
+    first = answered(world, "words-i1", {"status": "continue", "input": {"row": 7}, "output": {"rows": 7}}, TARGET)
+    second = answered(world, "words-i2", {"status": "continue"}, SECOND)
+
+    assert first == {"status": "continue", "input": {"url": "a", "row": 7}, "output": {"rows": 7}}
+    assert second == first
+
+
+def test_the_output_so_far_stays_if_the_last_message_has_none(world: World) -> None:
+    by_message(world)
+    answered(world, "words-i1", {"status": "continue", "output": {"rows": 7}}, TARGET)
+
+    assert answered(world, "words-i2", {"status": "done"}, SECOND)["output"] == {"rows": 7}
+
+
+def test_a_message_cannot_build_upon_a_state_that_is_gone(world: World) -> None:
+    by_message(world)
+
+    response = answered(world, "words-i2", {"status": "continue", "input": {"row": 7}}, SECOND)
+
+    assert response["error"]["code"] == "StateLost"
+
+
+def test_a_state_that_grows_beyond_what_a_variable_can_hold_is_an_error(world: World) -> None:
+    by_message(world, input={"text": "x" * 102_000})
+
+    response = answered(world, "words-i1", {"status": "continue", "input": {"more": "y" * 1000}}, TARGET)
+
+    assert response["error"]["code"] == "PayloadRefused"
+    assert "TerminationMessage" in response["error"]["message"]
+
+
+# --- records that are lost, or old ------------------------------------------------------------------------------------
+
+
+def test_a_record_that_a_live_read_does_not_find_is_lost(world: World) -> None:
+    world.do(ConfirmLost("words-i1"))
+
+    assert world.view.lost_records == {"words-i1"}
+
+
+def test_a_record_that_a_live_read_finds_is_not_lost(world: World) -> None:
+    world.put_record(response={"status": "continue", "input": {}})
+
+    world.do(ConfirmLost("words-i1"))
+
+    assert world.view.lost_records == frozenset()
+    assert [record.metadata.name for record in world.view.records] == ["words-i1"]
+
+
+def test_a_record_of_somebody_else_does_not_hold_the_state(world: World) -> None:
+    world.put(
+        "taskiterations", {"name": "words-i1"}, runName="words", iteration=1, podName="a", podUID="b", **{"try": 1}
+    )
+
+    world.do(ConfirmLost("words-i1"))
+
+    assert world.view.lost_records == {"words-i1"}
+
+
+def test_an_old_record_is_deleted(world: World) -> None:
+    world.put_record(response={"status": "continue", "input": {}})
+    world.see()
+
+    world.do(DeleteRecord("words-i1", world.view.records[0].metadata.uid))
+
+    assert world.api.find("taskiterations") == []
+    assert world.view.records == ()
 
 
 # --- status and runs --------------------------------------------------------------------------------------------------

@@ -3,18 +3,21 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
-from podrelay.reconciler.objects import Pod, TaskRunStatus
+from podrelay.reconciler.objects import Pod, Record, TaskRunStatus
 from podrelay.reconciler.planner import plan
 from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
+    ConfirmLost,
     CreatePod,
     DeletePod,
     DeleteRun,
     EndPod,
     Gone,
+    OpenGate,
     Plan,
     Settings,
     StartFailure,
@@ -37,7 +40,7 @@ from tests.unit.reconciler.builders import (
 )
 
 RUNNING: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "current": current()}
-DONE = {"status": "done", "message": "counted"}
+DONE: dict[str, Any] = {"status": "done", "message": "counted", "output": {"rows": 3}}
 
 
 def status_of(following: Plan) -> TaskRunStatus:
@@ -49,6 +52,10 @@ def status_of(following: Plan) -> TaskRunStatus:
 def action_of(following: Plan) -> Action:
     (action,) = following.actions
     return action
+
+
+def code_of(action: WriteRecord) -> str | None:
+    return action.response.error.code if action.response.error else None
 
 
 def shown(following: Plan) -> tuple[str | None, str | None]:
@@ -232,10 +239,25 @@ def test_and_then_counts_as_a_failed_try() -> None:
     action = action_of(plan(view(task_run(RUNNING), gone=gone), later(841)))
 
     assert isinstance(action, WriteRecord)
-    assert (action.cause, action.code) == ("PodFailure", "PendingTimeout")
+    assert (action.cause, code_of(action)) == ("PodFailure", "PendingTimeout")
 
 
 # --- answers ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_without_a_result_needs_no_look_at_its_record() -> None:
+    assert plan(answered({"status": "done"}), NOW).payload_from is None
+    failed = {"status": "error", "error": {"message": "odd"}}
+    assert plan(answered(failed), NOW).payload_from is None
+    described = {"status": "error", "error": {"message": "odd", "data": {"row": 1}}}
+    assert plan(answered(described), NOW).payload_from == "words-i1"
+
+
+def test_what_is_known_of_an_error_is_shown_while_it_is_tried_again() -> None:
+    described = {"status": "error", "error": {"message": "odd", "code": "Odd", "data": {"row": 1}}}
+    retried = answered(described, definition=task_definition(retry={"limit": 1, "initialSeconds": 60}))
+
+    assert msgspec.to_builtins(status_of(plan(retried, NOW)).error) == {"message": "odd", "code": "Odd"}
 
 
 def test_done_succeeds() -> None:
@@ -376,7 +398,7 @@ def test_a_pod_that_died_without_an_answer_gets_its_record_written() -> None:
     action = action_of(plan(died, NOW))
 
     assert isinstance(action, WriteRecord)
-    assert (action.pod_uid, action.cause, action.code) == ("uid-words-i1", "PodFailure", "Killed")
+    assert (action.pod_uid, action.cause, code_of(action)) == ("uid-words-i1", "PodFailure", "Killed")
 
 
 def test_an_answer_of_the_pod_counts_although_it_was_killed_afterwards() -> None:
@@ -559,7 +581,7 @@ def test_an_aborted_pod_without_an_answer_gets_one_written() -> None:
     action = action_of(plan(died, NOW))
 
     assert isinstance(action, WriteRecord)
-    assert (action.message, action.cause) == ("enough", None)
+    assert (action.response.status, action.response.message, action.cause) == ("aborted", "enough", None)
 
 
 def test_an_iteration_times_out_after_the_start_of_its_container() -> None:
@@ -575,7 +597,163 @@ def test_and_fails_in_words() -> None:
     action = action_of(plan(view(task_run(RUNNING), pods=(ended,), records=(record(),)), NOW))
 
     assert isinstance(action, WriteRecord)
-    assert (action.cause, action.code) == ("Timeout", "IterationTimeout")
+    assert (action.cause, code_of(action)) == ("Timeout", "IterationTimeout")
+
+
+# --- reporting by termination message ---------------------------------------------------------------------------------
+
+GATED = {"spec": {"schedulingGates": [{"name": "podrelay.dev/claim"}]}}
+BY_MESSAGE = {"podrelay.dev/reporting": "TerminationMessage"}
+
+
+def gated_pod(name: str = "words-i1", **fields: Any) -> Pod:
+    made = msgspec.to_builtins(pod(name, annotations=BY_MESSAGE, **fields))
+    made["spec"] = GATED["spec"]
+    return msgspec.convert(made, Pod)
+
+
+def by_message(code: int = 0, message: str = "", **fields: Any) -> Pod:
+    state = terminated(code, message=message)
+    return pod(phase="Failed" if code else "Succeeded", state=state, annotations=BY_MESSAGE, **fields)
+
+
+def test_a_gated_pod_is_let_go_only_once_the_status_names_it() -> None:
+    made = gated_pod()
+    before = view(task_run(), pods=(made,))
+
+    status = status_of(plan(before, NOW))
+    assert status.current is not None
+    assert status.current.pod_uid == made.metadata.uid
+    assert status.condition("Stalled").status == "False"  # type: ignore[union-attr]
+
+    after = view(task_run(RUNNING), pods=(made,))
+    assert action_of(plan(after, NOW)) == OpenGate(made)
+
+
+def test_a_gated_pod_whose_uid_the_status_does_not_name_stays_where_it_is() -> None:
+    another = gated_pod(uid="another")
+
+    following = plan(view(task_run(RUNNING), pods=(another,)), NOW)
+
+    assert action_of(following) == ConfirmGone("words-i1", "uid-words-i1")
+
+
+def test_a_gated_pod_of_an_aborted_run_is_deleted() -> None:
+    made = gated_pod(version=77)
+
+    following = plan(view(task_run(RUNNING, abort={"message": "enough"}), pods=(made,)), NOW)
+
+    assert action_of(following) == DeletePod("words-i1", "uid-words-i1", "77")
+
+
+def test_a_gated_pod_that_came_too_late_is_deleted() -> None:
+    second = {**RUNNING, "iterations": 2, "lastRecord": "words-i1", "current": current("words-i2", 2)}
+    records = (record(response={"status": "continue"}), record("words-i2"))
+    pods = (gated_pod(version=77), pod("words-i2", state=running(), phase="Running"))
+
+    assert action_of(plan(view(task_run(settled(second, pods, records)), pods=pods, records=records), NOW)) == (
+        DeletePod("words-i1", "uid-words-i1", "77")
+    )
+    assert action_of(plan(view(task_run(FINISHED), pods=(gated_pod("words-i2", version=78),)), NOW)) == (
+        DeletePod("words-i2", "uid-words-i2", "78")
+    )
+
+
+def settled(status: dict[str, Any], pods: tuple[Pod, ...], records: tuple[Record, ...]) -> dict[str, Any]:
+    """Return the status that the planner wants for these facts, so that only tidying up is left."""
+    following = plan(view(task_run(status), pods=pods, records=records), NOW)
+    return msgspec.to_builtins(following.status) or status
+
+
+def test_the_record_of_a_pod_that_reports_by_message_is_written_from_it() -> None:
+    message = '{"status":"continue","input":{"row":7}}'
+
+    action = action_of(plan(view(task_run(RUNNING), pods=(by_message(message=message),)), NOW))
+
+    assert isinstance(action, WriteRecord)
+    assert (action.response.status, action.response.input, action.cause) == ("continue", {"row": 7}, None)
+
+
+def test_a_non_zero_exit_code_is_a_pod_failure_in_the_words_of_the_message() -> None:
+    action = action_of(plan(view(task_run(RUNNING), pods=(by_message(3, "no such file"),)), NOW))
+
+    assert isinstance(action, WriteRecord)
+    assert action.response.error is not None
+    assert action.response.error.message == "container task ended with exit code 3: no such file"
+    assert (action.response.error.code, action.cause) == ("ExitCode3", "PodFailure")
+
+
+def test_a_message_of_a_pod_that_was_taken_away_counts() -> None:
+    last = by_message(message='{"status":"continue"}', about={"deletionTimestamp": later(50)})
+    gone = {"uid-words-i1": Gone(NOW, last, is_last_state=True)}
+
+    action = action_of(plan(view(task_run(RUNNING), gone=gone), NOW))
+
+    assert isinstance(action, WriteRecord)
+    assert action.response.status == "continue"
+
+
+def test_an_evicted_pod_without_a_word_is_a_disruption_as_any_other() -> None:
+    evicted = by_message(143, reason="Evicted")
+
+    assert action_of(plan(view(task_run(RUNNING), pods=(evicted,)), NOW)).target.name == "words-i1t2"  # type: ignore[union-attr]
+
+
+def test_an_aborted_pod_that_reports_by_message_gets_a_record_with_its_output() -> None:
+    ended = by_message(message='{"status":"aborted","output":{"rows":3}}')
+
+    action = action_of(plan(view(task_run(RUNNING, abort={"message": "enough"}), pods=(ended,)), NOW))
+
+    assert isinstance(action, WriteRecord)
+    assert (action.response.status, action.response.message) == ("aborted", "enough")
+    assert action.response.output == {"rows": 3}
+
+
+# --- what a run needs is deleted --------------------------------------------------------------------------------------
+
+WAITED: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "lastRecord": "words-i1"}
+
+
+def test_a_state_that_is_not_in_the_cache_is_looked_for() -> None:
+    assert action_of(plan(view(task_run(WAITED)), NOW)) == ConfirmLost("words-i1")
+
+
+def test_a_state_that_is_gone_ends_the_run() -> None:
+    following = plan(view(task_run(WAITED), lost_records=frozenset({"words-i1"})), NOW)
+
+    status = status_of(following)
+    assert (status.phase, status.reason) == ("Failed", "StateLost")
+    assert "words-i1" in (status.message or "")
+
+
+def test_a_checkpoint_needs_no_state() -> None:
+    tried = {**WAITED, "attempts": 1}
+    records = (record("words-i2", {"status": "error", "error": {"message": "odd"}}, checkpoint={}),)
+
+    assert isinstance(action_of(plan(view(task_run(tried), records=records), NOW)), CreatePod)
+
+
+@pytest.mark.parametrize("how", ["failed", "disrupted"])
+def test_without_its_definition_a_run_waits_to_know_whether_it_is_tried_again(how: str) -> None:
+    records: tuple[Record, ...] = ()
+    if how == "failed":
+        records = (record(response={"status": "error", "error": {"message": "odd"}}),)
+        pods = (ended_pod(code=1),)
+    else:
+        pods = (pod(phase="Failed", reason="Evicted", state=terminated(137)),)
+    gone = View(task_run(RUNNING), None, pods=pods, records=records)
+
+    status = status_of(plan(gone, NOW))
+    assert (status.phase, status.reason, status.attempts) == ("Running", "DefinitionNotFound", 0)
+    assert status.recent_iterations == ()
+
+    waiting = View(task_run(msgspec.to_builtins(status)), None, pods=pods, records=records)
+    assert plan(waiting, later(10)).status == status
+    assert status_of(plan(waiting, later(900))).phase == "Failed"
+
+    definition = task_definition(retry={"limit": 1, "initialSeconds": 0})
+    found = View(task_run(msgspec.to_builtins(status)), definition, pods=pods, records=records)
+    assert action_of(plan(found, later(10))).target.name == "words-i1t2"  # type: ignore[union-attr]
 
 
 # --- after the end ----------------------------------------------------------------------------------------------------

@@ -63,6 +63,7 @@ def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
                 "podrelay.dev/node-lost-timeout-seconds": "100",
                 "podrelay.dev/pod-cleanup": "Always",
                 "podrelay.dev/container": "main",
+                "podrelay.dev/reporting": "API",
             },
             "ownerReferences": [
                 {
@@ -221,6 +222,38 @@ def test_a_template_that_makes_no_pod_is_refused_in_words(template: dict[str, An
         pods.build(task_run(), task_definition(template=template), FIRST)
 
 
-def test_reporting_by_termination_message_is_refused_for_now() -> None:
-    with pytest.raises(pods.TemplateError, match="TerminationMessage"):
-        pods.build(task_run(), task_definition(reporting="TerminationMessage"), FIRST)
+def by_message(**template: Any) -> TaskDefinition:
+    spec = {"containers": [{"name": "a", "image": "words:1"}], **template}
+    return task_definition(reporting="TerminationMessage", template={"spec": spec})
+
+
+def test_a_pod_that_reports_by_message_waits_for_its_claim_and_has_no_token() -> None:
+    pod = pods.build(task_run(), by_message(), FIRST, {"url": "a"})
+
+    assert pod["spec"]["schedulingGates"] == [{"name": "podrelay.dev/claim"}]
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    assert "serviceAccountName" not in pod["spec"]
+    assert pod["metadata"]["annotations"]["podrelay.dev/reporting"] == "TerminationMessage"
+    assert container_of(pod)["terminationMessagePolicy"] == "File"
+    assert env_of(pod)["PODRELAY_INPUT"] == '{"url":"a"}'
+
+
+def test_the_gates_and_the_policy_of_a_template_do_not_get_in_the_way() -> None:
+    container = {"name": "a", "image": "words:1", "terminationMessagePolicy": "FallbackToLogsOnError"}
+
+    pod = pods.build(task_run(), by_message(containers=[container], schedulingGates=[{"name": "x.dev/y"}]), FIRST)
+
+    assert pod["spec"]["schedulingGates"] == [{"name": "x.dev/y"}, {"name": "podrelay.dev/claim"}]
+    assert container_of(pod)["terminationMessagePolicy"] == "File"
+
+
+def test_dollar_signs_of_the_input_are_not_expanded() -> None:
+    pod = pods.build(task_run(), by_message(), FIRST, {"price": "$(HOME) $5 $$"})
+
+    assert env_of(pod)["PODRELAY_INPUT"] == '{"price":"$$(HOME) $$5 $$$$"}'
+
+
+def test_an_input_that_is_too_large_for_a_variable_is_refused() -> None:
+    pods.build(task_run(), by_message(), FIRST, {"t": "x" * (100 * 1024 - len('{"t":""}'))})
+    with pytest.raises(pods.InputTooLargeError, match="102401 bytes"):
+        pods.build(task_run(), by_message(), FIRST, {"t": "x" * (100 * 1024 - len('{"t":""}') + 1)})

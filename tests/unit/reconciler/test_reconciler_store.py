@@ -298,3 +298,56 @@ def view_of(store: Store) -> View:
     assert view is not None
     assert view.run.metadata.uid in {RUN_UID, OTHER_UID}
     return view
+
+
+# --- history limit and lost records -----------------------------------------------------------------------------------
+
+
+def finished_run(name: str, seconds: float) -> TaskRun:
+    status = {"phase": "Succeeded", "finishedAt": later(seconds)}
+    return task_run(status, name=name, uid=f"uid-{name}", version=10)
+
+
+def is_surplus(store: Store, name: str) -> bool:
+    view = store.view(Key(KEY.namespace, name))
+    assert view is not None
+    return view.is_surplus
+
+
+def test_a_run_that_finishes_pushes_out_the_oldest(store: Store, marked: list[Key]) -> None:
+    store.definitions.apply(task_definition(version=5, historyLimit={"runs": 2}))
+    for name, seconds in (("old", 1), ("older", 0)):
+        store.runs.apply(finished_run(name, seconds))
+    assert not is_surplus(store, "older")
+    marked.clear()
+
+    store.runs.apply(finished_run("new", 2))
+
+    assert [is_surplus(store, name) for name in ("new", "old", "older", KEY.name)] == [False, False, True, False]
+    assert Key(KEY.namespace, "older") in marked
+
+
+def test_a_run_that_is_no_more_does_not_count(store: Store) -> None:
+    store.definitions.apply(task_definition(version=5, historyLimit={"runs": 1}))
+    store.runs.apply(finished_run("old", 0))
+    store.runs.apply(finished_run("new", 1))
+    assert is_surplus(store, "old")
+
+    store.runs.forget(Key(KEY.namespace, "new"), "new", "uid-new")
+
+    assert not is_surplus(store, "old")
+
+
+def test_a_lost_record_is_forgotten_and_remembered_as_lost_until_the_end(store: Store) -> None:
+    store.records.apply(record(version=10))
+
+    store.confirm_lost(KEY, "words-i1")
+
+    view = store.view(KEY)
+    assert view is not None
+    assert view.records == ()
+    assert view.lost_records == {"words-i1"}
+    store.runs.apply(task_run({"phase": "Failed", "finishedAt": NOW}, version=20))
+    view = store.view(KEY)
+    assert view is not None
+    assert view.lost_records == frozenset()

@@ -40,6 +40,7 @@ MOVES = st.tuples(
             "restart",
             "second",
             "relist",
+            "lose_state",
         ]
     ),
     st.integers(0, 3),
@@ -50,6 +51,8 @@ DEFINITIONS = st.fixed_dictionaries(
         "maxIterations": st.integers(1, 4),
         "disruptionRetries": st.integers(0, 3),
         "retry": st.fixed_dictionaries({"limit": st.integers(0, 2)}),
+        "historyLimit": st.fixed_dictionaries({"iterations": st.integers(1, 3)}),
+        "reporting": st.sampled_from(["API", "TerminationMessage"]),
         "podCleanup": st.sampled_from(["OnSuccess", "Always", "Never"]),
         "iterationTimeoutSeconds": st.just(300),
         "pendingTimeoutSeconds": st.just(200),
@@ -79,6 +82,8 @@ def play(world: World, what: str, which: int, number: int) -> None:
             world.advance([1, 12, 40, 150, 400][number])
         case "abort":
             world.abort()
+        case "lose_state":
+            world.lose_state()
         case "suspend" | "resume":
             world.suspend(value=what == "suspend")
         case "answer" if processes:

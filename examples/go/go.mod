@@ -1,0 +1,3 @@
+module podrelay.dev/examples/primes
+
+go 1.22

@@ -1,0 +1,123 @@
+"""What is tidied up beside the road and after the end: pods that had their turn, old records, finished runs.
+
+Pure, as the planner, which asks for it when nothing more urgent is to be done.
+"""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from podrelay.api import names
+from podrelay.reconciler.objects import FINISHED, Pod, Record
+from podrelay.reconciler.view import Action, DeletePod, DeleteRecord, DeleteRun, EndPod, Plan, View
+
+_UNKNOWN_HISTORY_LIMIT: Final = 20
+
+
+def after_the_end(view: View, now: datetime) -> Plan:
+    """Return what is left to do for a finished run."""
+    run = view.run
+    actions: list[Action] = []
+    requeue: list[datetime] = []
+    for pod in view.pods:
+        if not view.owns(pod):
+            continue
+        policy = pod.metadata.annotations.pod_cleanup
+        if pod.is_unclaimed:
+            actions.append(_delete_unclaimed(pod))
+        elif not (pod.has_started or pod.is_released or pod.metadata.deletion_timestamp):
+            # Made too late, by a request whose answer was lost. It does nothing if it starts, but it may never start.
+            if now >= pod.pending_deadline:
+                actions.append(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version))
+            else:
+                requeue.append(pod.pending_deadline)
+        elif policy == "Always" or (policy == "OnSuccess" and run.status.phase == "Succeeded"):
+            _remove(view, now, pod, actions, requeue)
+        else:
+            _end_sidecars(view, now, pod, actions, requeue)
+    actions += _old_records(view)
+    if actions:
+        return Plan(actions=tuple(actions))
+    delete = DeleteRun(run.metadata.uid, run.metadata.resource_version)
+    if view.is_surplus:
+        return Plan(actions=(delete,))
+    ttl = _ttl(view)
+    if ttl is not None and run.status.finished_at is not None:
+        expires = run.status.finished_at + ttl
+        if now >= expires:
+            return Plan(actions=(delete,))
+        requeue.append(expires)
+    return Plan(requeue_at=min(requeue, default=None))
+
+
+def _ttl(view: View) -> timedelta | None:
+    seconds = view.run.spec.ttl_seconds_after_finished
+    if seconds is None and view.definition is not None:
+        seconds = view.definition.spec.ttl_seconds_after_finished
+    return view.settings.default_ttl if seconds is None else timedelta(seconds=seconds)
+
+
+def beside(view: View, now: datetime, following: Plan) -> Plan:
+    """Return `following` with what is to be tidied up meanwhile; it must be all that there is to do for the run."""
+    actions: list[Action] = []
+    requeue = [following.requeue_at] if following.requeue_at else []
+    current = view.run.status.current
+    answers = {record.pod_uid: record.response.status for record in view.records if record.response is not None}
+    for pod in view.pods:
+        if not view.owns(pod):
+            continue
+        policy = pod.metadata.annotations.pod_cleanup
+        is_past = current is not None and pod.metadata.uid != current.pod_uid
+        ended_well = answers.get(pod.metadata.uid) == "continue"
+        if is_past and pod.is_unclaimed:
+            actions.append(_delete_unclaimed(pod))
+        elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
+            _remove(view, now, pod, actions, requeue)
+        else:
+            _end_sidecars(view, now, pod, actions, requeue)
+    actions += _old_records(view)
+    return Plan(tuple(actions), following.status, following.payload_from, min(requeue, default=None))
+
+
+def _remove(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    if pod.metadata.deletion_timestamp is not None:
+        return
+    if pod.is_released:
+        actions.append(DeletePod(pod.metadata.name, pod.metadata.uid))
+    else:
+        _end_sidecars(view, now, pod, actions, requeue)
+
+
+def _end_sidecars(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    """A pod that goes on after its work has ended gets a deadline: sidecars must not hold it for ever."""
+    terminated = pod.task.terminated
+    if terminated is None or pod.is_terminal or pod.metadata.deletion_timestamp is not None:
+        return
+    if pod.metadata.annotations.ending_since is not None:
+        return
+    due = (terminated.finished_at or now) + view.settings.answer_grace
+    if now >= due:
+        actions.append(EndPod(pod))
+    else:
+        requeue.append(due)
+
+
+def _delete_unclaimed(pod: Pod) -> DeletePod:
+    """Delete a pod that another one of its name or a later one has made superfluous: its gate never opens."""
+    return DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version)
+
+
+def _old_records(view: View) -> list[Action]:
+    limit = view.definition.spec.history_limit.iterations if view.definition else _UNKNOWN_HISTORY_LIMIT
+    records = sorted(filter(view.owns, view.records), key=lambda record: (record.iteration, record.try_))
+    surplus = records[: max(0, len(records) - limit)]
+    return [
+        DeleteRecord(record.metadata.name, record.metadata.uid) for record in surplus if not _is_needed(view, record)
+    ]
+
+
+def _is_needed(view: View, record: Record) -> bool:
+    status = view.run.status
+    if record.metadata.name in {status.last_record, status.output_from}:
+        return True
+    # Of the iteration that is not over yet, a checkpoint or a late answer may still count.
+    return status.phase not in FINISHED and record.iteration > names.iteration_of(status.last_record or "")

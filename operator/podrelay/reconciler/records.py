@@ -1,0 +1,69 @@
+"""Builds what the operator writes into the record of a pod that could not write it itself. Pure, as `pods`."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from podrelay.api import limits, names
+from podrelay.reconciler import pods
+from podrelay.reconciler.objects import StorableResponse, TaskRun
+from podrelay.reconciler.view import WriteRecord
+
+
+def patch(record: dict[str, Any], action: WriteRecord, now: datetime) -> list[dict[str, Any]]:
+    """Return the JSON patch that puts the response of `action` into a record, refused with 409 if it has changed."""
+    metadata, response = record["metadata"], msgspec.to_builtins(action.response)
+    output = (record.get("checkpoint") or {}).get("output")
+    if output is not None:
+        response.setdefault("output", output)
+    steps: list[dict[str, Any]] = [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": metadata["resourceVersion"]},
+        {"op": "add", "path": "/response", "value": response},
+        {"op": "add", "path": "/finishedAt", "value": _finished_at(action, now)},
+    ]
+    if action.cause is not None:
+        annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_CAUSE: action.cause}
+        steps.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
+    if response["status"] != "error" and record.get("checkpoint") is not None:
+        # Only what failed is tried again from its checkpoint.
+        steps.append({"op": "remove", "path": "/checkpoint"})
+    return steps
+
+
+def new(run: TaskRun, action: WriteRecord, response: StorableResponse, now: datetime) -> dict[str, Any]:
+    """Return the whole record of a pod that has none."""
+    target, pod = action.target, action.pod
+    metadata: dict[str, Any] = {
+        "name": target.name,
+        "namespace": run.metadata.namespace,
+        "labels": pods.labels(run, target),
+        "ownerReferences": [pods.owner_reference(run, controller=False)],
+    }
+    if action.cause is not None:
+        metadata["annotations"] = {names.ANNOTATION_CAUSE: action.cause}
+    record: dict[str, Any] = {
+        "apiVersion": names.API_VERSION,
+        "kind": "TaskIteration",
+        "metadata": metadata,
+        "runName": run.metadata.name,
+        "iteration": target.iteration,
+        "try": target.try_,
+        "podName": target.name,
+        "podUID": action.pod_uid,
+        "finishedAt": _finished_at(action, now),
+        "response": msgspec.to_builtins(response),
+    }
+    if pod is not None and pod.spec.node_name:
+        record["nodeName"] = pod.spec.node_name
+    if pod is not None and pod.image:
+        record["image"] = limits.cut(pod.image, limits.IMAGE_LENGTH)
+    terminated = pod.task.terminated if pod is not None else None
+    if terminated is not None and terminated.started_at is not None:
+        record["startedAt"] = terminated.started_at
+    return record
+
+
+def _finished_at(action: WriteRecord, now: datetime) -> datetime:
+    terminated = action.pod.task.terminated if action.pod is not None else None
+    return (terminated.finished_at if terminated else None) or now

@@ -1,0 +1,88 @@
+"""Histories that random search finds too seldom, played move by move: operators that act on old views, and claims."""
+
+from typing import Any
+
+import pytest
+
+from podrelay.reconciler import planner
+from podrelay.reconciler.view import OpenGate
+from tests.support.modelworld import KEY, World
+
+DONE = {"status": "done"}
+
+
+def by_message() -> World:
+    world = World({"reporting": "TerminationMessage", "disruptionRetries": 3})
+    world.second_operator()
+    return world
+
+
+def catch_up(world: World) -> None:
+    for operator in world.operators:
+        operator.see(len(world.api.events))
+
+
+def take_away(world: World, name: str) -> None:
+    """Somebody deletes the pod, and its node lets it end."""
+    world.delete(name)
+    world.advance(61)
+
+
+def uid(world: World, name: str) -> str:
+    return str(world.api.read("pods", name)["metadata"]["uid"])
+
+
+def test_a_pod_that_was_made_again_under_its_name_never_starts() -> None:
+    world = by_message()
+    first, second = world.operators
+    first.step()  # makes the pod
+    first.step()  # says so in the status
+    first.step()  # opens its gate
+    assert world.start("run-i1")
+    take_away(world, "run-i1")
+
+    for _ in range(4):
+        second.step()  # knows nothing of all this, so the name looks free to it
+
+    assert not world.start("run-i1"), "the status has named another pod"
+    assert world.user_code_starts == [(1, 1)]
+    world.settle(DONE)
+    assert not world.violations
+    assert world.user_code_starts == [(1, 1), (1, 2)]
+
+
+def test_the_gate_stays_shut_while_the_status_is_not_written() -> None:
+    world = by_message()
+    first, second = world.operators
+    first.step()
+    assert not world.start("run-i1")
+
+    first.step()
+    view = second.store.view(KEY)
+    assert view is not None
+    assert not any(isinstance(action, OpenGate) for action in planner.plan(view, world.api.now).actions)
+    first.step()
+
+    assert world.start("run-i1")
+
+
+@pytest.mark.parametrize("reporting", ["API", "TerminationMessage"])
+def test_two_operators_that_take_turns_run_each_iteration_once(reporting: str) -> None:
+    world = World({"reporting": reporting, "maxIterations": 4})
+    world.second_operator()
+    answers: list[dict[str, Any]] = [{"status": "continue"}, {"status": "continue"}, DONE]
+    for turn, answer in enumerate(answers, start=1):
+        name = f"run-i{turn}"
+        for _ in range(4):
+            world.operators[turn % 2].step()
+            world.operators[1 - turn % 2].step()
+        assert world.start(name)
+        world.answer(uid(world, name), answer)
+        world.exit(name, 0)
+        catch_up(world)
+
+    world.settle(DONE)
+
+    assert not world.violations
+    assert world.user_code_starts == [(1, 1), (2, 1), (3, 1)]
+    assert world.status["phase"] == "Succeeded"
