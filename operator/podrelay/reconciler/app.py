@@ -18,6 +18,7 @@ import kopf
 
 from podrelay.api import names
 from podrelay.kube.config import Connection
+from podrelay.kube.reflector import PAGE_SIZE
 from podrelay.reconciler.metrics import KOPF_RESTARTS
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.store import Key
@@ -188,6 +189,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.persistence.progress_storage = _NoProgress()
     # kopf would kill the whole process when its own end takes long; ending the process is our own affair.
     settings.process.ultimate_exiting_timeout = None
+    settings.watching.chunk_size = PAGE_SIZE  # a list of 10,000 runs in one piece took more memory than all else
     settings.watching.server_timeout = 600
     settings.watching.connect_timeout = 5
     return settings
