@@ -144,7 +144,7 @@ class Relay:
             raise BenchmarkError(f"TaskRun {arena.namespace}/{name} ended as {outcome}")
 
 
-def definition(iterations: int) -> dict[str, Any]:
+def definition(iterations: int, **others: Any) -> dict[str, Any]:
     """A definition whose pods stay, as those of the other contenders do."""
     spec = {
         "id": DEFINITION,
@@ -152,7 +152,7 @@ def definition(iterations: int) -> dict[str, Any]:
         "reporting": "TerminationMessage",
         "podCleanup": "Never",
         "template": {"metadata": {"labels": {LABEL_ITERATIONS: str(iterations)}}, "spec": _pod_spec()},
-    }
+    } | others
     return {
         "apiVersion": names.API_VERSION,
         "kind": "TaskDefinition",

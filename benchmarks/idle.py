@@ -92,7 +92,7 @@ async def measure(cluster: Cluster, folder: Path, runs: int) -> Idle:
         async with operator(cluster.kubeconfig, folder / "operator-empty.log") as empty:
             await asyncio.sleep(_LOOK_SECONDS / 2)
             empty_memory = processes.memory(empty.pid)
-        await place.create(TASK_DEFINITIONS, definition(1) | {"spec": definition(1)["spec"] | {"reporting": "API"}})
+        await place.create(TASK_DEFINITIONS, definition(1, historyLimit={"runs": runs}))
         started = time.perf_counter()
         await _make(place, runs)
         created_per_second = runs / (time.perf_counter() - started)

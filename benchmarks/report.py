@@ -89,6 +89,7 @@ def _table(found: Sequence[Round], load: Load) -> Table:
         "all writes/run",
         "controller CPU/run",
         "API server CPU/run",
+        "all CPU/run",
     ):
         table.add_column(heading, justify="right")
     of_load = [r for r in found if r.load == load.name]
@@ -107,6 +108,7 @@ def _table(found: Sequence[Round], load: Load) -> Table:
             _number(median(r.all_writes for r in mine)),
             f"{median(r.cpu_ms[controller] for r in mine):.1f} ms" if controller else "-",
             f"{median(r.cpu_ms['kube-apiserver'] for r in mine):.1f} ms",
+            f"{median(sum(r.cpu_ms.values()) for r in mine):.1f} ms",
         )
     return table
 

@@ -66,7 +66,7 @@ async def measure(
     """
     await contender.prepare(arena, load)
     log.writes(arena.namespace)
-    cpu_before = {name: processes.cpu_seconds(pid) for name, pid in pids.items()}
+    cpu_before = _cpu(pids)
     durations: list[float] = []
     started = time.perf_counter()
 
@@ -86,7 +86,7 @@ async def measure(
         ) from None
     seconds = time.perf_counter() - started
     await asyncio.sleep(_SETTLING_SECONDS)
-    cpu_after = {name: processes.cpu_seconds(pid) for name, pid in pids.items()}
+    cpu_after = _cpu(pids)
     writes: Counter[str] = log.writes(arena.namespace)
     handovers = arena.observer.handovers()
     await arena.clear()
@@ -104,3 +104,10 @@ async def measure(
         cpu_ms={name: (cpu_after[name] - cpu_before[name]) * 1000 / load.runs for name in pids},
         writes=dict(writes.most_common()),
     )
+
+
+def _cpu(pids: dict[str, int]) -> dict[str, float]:
+    try:
+        return {name: processes.cpu_seconds(pid) for name, pid in pids.items()}
+    except FileNotFoundError as error:
+        raise BenchmarkError(f"a process has ended by itself: {error.filename} of {pids}") from None
