@@ -10,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := crds charts/podrelay/files
 
-.PHONY: help demo test check unit integration e2e format generate up down status clean
+.PHONY: help demo test check unit integration e2e bench format generate up down status clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ integration: $(VENV)/ready ## Integration tests: a real API server (built on fir
 e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nodes
 	@$(BIN)/python -m cluster up kind --nodes 3 --replace
 	@$(BIN)/pytest tests/e2e -q
+
+bench: $(VENV)/ready ## What the relay costs: against bare pods and Jobs, and at rest (docs/performance.md)
+	@$(BIN)/python -m benchmarks relay
+	@$(BIN)/python -m benchmarks idle
 
 format: $(VENV)/ready ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . || true

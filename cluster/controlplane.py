@@ -205,6 +205,7 @@ def _make_settings(files: Files) -> None:
                 "resources": [
                     {"group": "podrelay.dev"},
                     {"group": "", "resources": ["pods", "pods/*", "events"]},
+                    {"group": "batch", "resources": ["jobs", "jobs/*"]},
                     {"group": "events.k8s.io", "resources": ["events"]},
                     {"group": "coordination.k8s.io", "resources": ["leases"]},
                 ],

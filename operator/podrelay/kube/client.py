@@ -48,24 +48,28 @@ class Resource:
         return "/".join(parts)
 
 
+_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 PODS = Resource("", "v1", "pods")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
 
 class Client:
-    """One API server, at most 16 requests at a time; watches have connections of their own.
+    """One API server, at most 16 requests at a time, in the order in which they are asked for.
 
-    Use it as an asynchronous context manager.
+    Watches have connections of their own. Use it as an asynchronous context manager.
     """
 
     def __init__(self, connection: Connection, user_agent: str = "podrelay") -> None:
         self.connection = connection
         self._ssl: ssl.SSLContext | bool = connection.ssl_context or True
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
+        # Not aiohttp's own limit: there a worker that comes back at once overtakes whoever waits, without end. Sixteen
+        # busy workers kept the Lease from being renewed.
+        self._turns = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     async def __aenter__(self) -> Self:
-        self._requests = self._session(MAX_IN_FLIGHT)
-        self._watches = self._session(0)
+        self._requests = self._session()
+        self._watches = self._session()
         return self
 
     async def __aexit__(
@@ -74,8 +78,8 @@ class Client:
         await self._requests.close()
         await self._watches.close()
 
-    def _session(self, limit: int) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=limit, ssl=self._ssl, keepalive_timeout=60)
+    def _session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=60)
         return aiohttp.ClientSession(connector=connector, headers=self._headers, auto_decompress=True)
 
     async def request(
@@ -92,7 +96,7 @@ class Client:
 
         Raises:
             ApiError: the API server refused; the subclass says how.
-            TimeoutError: no answer in time. A write may or may not have happened.
+            TimeoutError: no answer in time, the wait for its turn included. A write may or may not have happened.
             aiohttp.ClientError: the connection failed. The same holds.
         """
         headers = await self._authorization()
@@ -100,11 +104,14 @@ class Client:
         if body is not None:
             data = orjson.dumps(body)
             headers["Content-Type"] = content_type
-        timeout = aiohttp.ClientTimeout(total=timeout_seconds)
         url = self.connection.server + path
-        async with self._requests.request(
-            method, url, data=data, params=params, headers=headers, timeout=timeout
-        ) as response:
+        async with (
+            asyncio.timeout(timeout_seconds),
+            self._turns,
+            self._requests.request(
+                method, url, data=data, params=params, headers=headers, timeout=_NO_TIMEOUT
+            ) as response,
+        ):
             content = await response.read()
             if response.status >= 400:
                 raise errors.from_response(response.status, content, response.headers.get("Retry-After"))

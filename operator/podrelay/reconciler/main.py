@@ -78,7 +78,12 @@ class _Operator:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        async with Client(self._connection, "podrelay-operator") as client, self._parts(client) as (lease, work):
+        async with (
+            Client(self._connection, "podrelay-operator") as client,
+            # Whatever keeps the other one's sixteen requests under way, the Lease is renewed.
+            Client(self._connection, "podrelay-operator") as lease_client,
+            self._parts(client, lease_client) as (lease, work),
+        ):
             tasks = [asyncio.create_task(part) for part in work]
             stopping = asyncio.create_task(stop.wait())
             done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -99,7 +104,9 @@ class _Operator:
             return 1
 
     @contextlib.asynccontextmanager
-    async def _parts(self, client: Client) -> AsyncIterator[tuple[LeaderElection, list[Coroutine[Any, Any, None]]]]:
+    async def _parts(
+        self, client: Client, lease_client: Client
+    ) -> AsyncIterator[tuple[LeaderElection, list[Coroutine[Any, Any, None]]]]:
         arguments = self._arguments
         loop = asyncio.get_running_loop()
         queue: WorkQueue[Key] = WorkQueue()
@@ -107,7 +114,7 @@ class _Operator:
         ttl = timedelta(days=arguments.default_ttl_days) if arguments.default_ttl_days else None
         store = Store(queue.add, Settings(default_ttl=ttl), definition_changed=reviews.add)
         lease = LeaderElection(
-            client,
+            lease_client,
             arguments.lease_namespace or self._connection.namespace,
             arguments.lease_name,
             f"{socket.gethostname()}_{secrets.token_hex(4)}",

@@ -191,6 +191,43 @@ async def test_at_most_16_requests_are_in_flight(client: Client, server: Server)
     assert len(server.seen) == 40
 
 
+async def test_nobody_who_waits_is_overtaken_for_ever(client: Client) -> None:
+    # given 16 workers that come back at once, again and again
+    async def work() -> None:
+        while True:
+            await client.get(PODS, "shop", "a")
+
+    workers = [asyncio.create_task(work()) for _ in range(16)]
+    await asyncio.sleep(0.1)
+
+    # when
+    async with asyncio.timeout(2):
+        await client.get(LEASES, "shop", "leader")
+
+    # then it was served
+    for worker in workers:
+        worker.cancel()
+    await asyncio.gather(*workers, return_exceptions=True)
+
+
+async def test_waiting_for_a_turn_is_a_part_of_the_time_that_a_request_has(client: Client, server: Server) -> None:
+    never = asyncio.Event()
+
+    async def wait(_: web.Request) -> web.Response:
+        await never.wait()
+        return web.json_response({})
+
+    server.answer = wait
+    others = [asyncio.create_task(client.get(PODS, "shop", str(number))) for number in range(16)]
+    await asyncio.sleep(0.1)
+    with pytest.raises(TimeoutError):
+        await client.request("GET", "/late", timeout_seconds=0.1)
+    assert all(seen.path != "/late" for seen in server.seen)
+    for other in others:
+        other.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
+
+
 async def test_the_lines_of_a_watch_may_be_longer_than_any_buffer(client: Client, server: Server) -> None:
     lines = [b"x" * 900_000, b"short", b"y" * 70_000]
 

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 
+import kopf
 import pytest
 
 from podrelay.kube.config import Connection
@@ -72,3 +73,11 @@ async def test_a_kopf_that_does_not_end_is_left_behind(monkeypatch: pytest.Monke
 
 async def test_nothing_to_close_before_the_start() -> None:
     await a_shell().close()
+
+
+def test_kopf_asks_only_for_runs_that_nobody_has_looked_at() -> None:
+    resource = kopf.Resource("podrelay.dev", "v1alpha1", "taskruns", namespaced=True)
+    others = kopf.Resource("podrelay.dev", "v1alpha1", "taskdefinitions", namespaced=True)
+    selectors = app._settings().watching.field_selectors
+    assert selectors.collect(resource) == ["status.phase="]
+    assert selectors.collect(others) == []

@@ -41,7 +41,7 @@ def operate(
     arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch, lease: FakeLease, *parts: Coroutine[Any, Any, None]
 ) -> int:
     @contextlib.asynccontextmanager
-    async def stand_in(_self: Any, _client: Any) -> AsyncIterator[Any]:
+    async def stand_in(_self: Any, *_clients: Any) -> AsyncIterator[Any]:
         yield lease, list(parts)
 
     monkeypatch.setattr(main._Operator, "_parts", stand_in)

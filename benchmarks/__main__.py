@@ -1,0 +1,95 @@
+"""The command line: `python -m benchmarks relay` and `python -m benchmarks idle`."""
+
+import argparse
+import json
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from rich.console import Console
+
+from benchmarks import idle, relay, report
+from benchmarks.contenders import Floor, Jobs, Relay
+from benchmarks.errors import BenchmarkError
+from benchmarks.loads import LOADS, Load
+from benchmarks.rounds import Round
+from cluster import Cluster, ClusterError, up
+from tests.support import chart
+from tests.support.kubectl import Kubectl
+
+
+def main() -> int:
+    """Run a benchmark; return the exit code, which does not depend on how fast anything was."""
+    arguments = _parser().parse_args()
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+    folder = Path(tempfile.mkdtemp(prefix="podrelay-bench-"))
+    try:
+        cluster = up("control-plane")
+        chart.install(Kubectl.of(cluster, folder))
+        results = arguments.measure(arguments, cluster, folder, console)
+    except (BenchmarkError, ClusterError) as error:
+        print(f"\nNothing measured: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    console.print(f"\nlogs: {folder}; the control plane is left running, `make down` ends it")
+    return 0
+
+
+def _relay(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
+    loads = tuple(_scaled(load, arguments.scale) for load in LOADS if load.name in (arguments.load or _NAMES))
+
+    def tell(found: Round) -> None:
+        console.print(
+            f"round {found.number}  {found.load:6} {found.contender:10} {found.runs_per_second:7.1f} runs/s",
+            style="dim",
+        )
+
+    results = uvloop.run(relay.measure(cluster, folder, loads, arguments.rounds, frozenset(arguments.without), tell))
+    console.print()
+    report.relay(console, results, loads)
+    return report.as_dict(results, loads)
+
+
+def _idle(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
+    found = uvloop.run(idle.measure(cluster, folder, arguments.runs))
+    console.print(idle.text(found))
+    return found.as_dict()
+
+
+def _scaled(load: Load, scale: float) -> Load:
+    return replace(load, runs=max(1, round(load.runs * scale)))
+
+
+_NAMES = tuple(load.name for load in LOADS)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=sys.modules[__name__].__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    titles = "; ".join(f"{load.name}: {load.title}" for load in LOADS)
+
+    passing = commands.add_parser("relay", help="bare pods, Jobs and Podrelay side by side", epilog=titles)
+    passing.add_argument("--load", choices=_NAMES, action="append", help="only this one; can be given several times")
+    passing.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: 3)")
+    passing.add_argument("--scale", type=float, default=1.0, help="so many times as many runs (default: 1)")
+    contenders = (Floor.name, Jobs.name, Relay.name)
+    passing.add_argument("--without", choices=contenders, action="append", default=[], help="leave one out")
+    passing.set_defaults(measure=_relay)
+
+    still = commands.add_parser("idle", help="start-up time and memory of the operator with runs that need nothing")
+    still.add_argument("--runs", type=int, default=10_000, help="how many, half of them finished (default: 10000)")
+    still.set_defaults(measure=_idle)
+
+    for command in (passing, still):
+        command.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""A namespace in which one contender runs, and what it may use there."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+from uuid import uuid4
+
+import aiohttp
+import msgspec
+
+from benchmarks.observer import Observer, Pod
+from benchmarks.polling import until
+from podrelay.kube.client import MAX_IN_FLIGHT, PODS, Client, Resource
+from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.kube.reflector import Reflector
+from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+
+NAMESPACES: Final = Resource("", "v1", "namespaces")
+SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts")
+JOBS: Final = Resource("batch", "v1", "jobs")
+_PATIENCE_SECONDS: Final = 60.0
+_QUIET_SECONDS: Final = 1.0
+
+
+class _List(msgspec.Struct):
+    items: list[msgspec.Raw] = []
+
+
+@dataclass
+class Arena:
+    """One namespace.
+
+    Attributes:
+        client: the API server.
+        namespace: its name.
+        observer: sees its pods.
+    """
+
+    client: Client
+    namespace: str
+    observer: Observer
+
+    def __post_init__(self) -> None:
+        # A request's time to live begins while it waits for a connection: it has to wait for its turn before that.
+        self._turns = asyncio.Semaphore(MAX_IN_FLIGHT)
+
+    async def create(self, resource: Resource, manifest: dict[str, Any]) -> bytes:
+        """Create an object as soon as fewer than 16 requests are under way."""
+        async with self._turns:
+            return await self.client.create(resource, self.namespace, manifest)
+
+    async def patch(self, resource: Resource, name: str, patch: Any, subresource: str | None = None) -> bytes:
+        """Patch an object; the same holds."""
+        async with self._turns:
+            return await self.client.patch(resource, self.namespace, name, patch, subresource=subresource)
+
+    async def clear(self) -> None:
+        """Remove what a round has left behind, and wait until all is gone and quiet."""
+        for resource in (TASK_RUNS, JOBS, PODS, TASK_ITERATIONS, TASK_DEFINITIONS):
+            await self._delete_all(resource)
+        for resource in (TASK_RUNS, JOBS, PODS, TASK_ITERATIONS):
+            await until(f"all {resource.plural} are gone", partial(self._has_none, resource), _PATIENCE_SECONDS)
+        await asyncio.sleep(_QUIET_SECONDS)
+        self.observer.forget()
+
+    async def _has_none(self, resource: Resource) -> bool:
+        body = await self.client.request("GET", resource.path(self.namespace), params={"limit": "1"})
+        return not msgspec.json.decode(body, type=_List).items
+
+    async def _delete_all(self, resource: Resource) -> None:
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        await self.client.request("DELETE", resource.path(self.namespace), body=body, timeout_seconds=_PATIENCE_SECONDS)
+
+
+@asynccontextmanager
+async def arena(client: Client, name: str) -> AsyncIterator[Arena]:
+    """A new namespace, its pods observed; it is deleted at the end, for which nobody waits."""
+    namespace = f"bench-{name}-{uuid4().hex[:6]}"
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    await client.request("POST", NAMESPACES.path(), body=manifest)
+    observer = Observer()
+    reflector: Reflector[Pod] = Reflector(client, PODS, Pod, observer, namespace=namespace)
+    watching = asyncio.create_task(reflector.run())
+    try:
+        await until("pods are let in", partial(_has_account, client, namespace), every=0.05)
+        await reflector.synced.wait()
+        yield Arena(client, namespace, observer)
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+        await _delete(client, namespace)
+
+
+async def _has_account(client: Client, namespace: str) -> bool:
+    try:
+        await client.get(SERVICE_ACCOUNTS, namespace, "default")
+    except NotFoundError:
+        return False
+    return True
+
+
+async def _delete(client: Client, namespace: str) -> None:
+    try:
+        await client.request("DELETE", NAMESPACES.path(name=namespace))
+    except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        print(f"namespace {namespace} could not be deleted: {error}")

@@ -1,0 +1,5 @@
+"""What can go wrong with a benchmark."""
+
+
+class BenchmarkError(Exception):
+    """Nothing could be measured; the message says why."""

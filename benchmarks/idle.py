@@ -1,0 +1,178 @@
+"""What the operator needs while nothing happens: start-up time and memory with many runs, finished or delayed."""
+
+import asyncio
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import processes
+from benchmarks.arena import Arena, arena
+from benchmarks.contenders import BENCH, definition, task_run
+from benchmarks.operators import operator
+from benchmarks.polling import until
+from benchmarks.processes import Memory
+from benchmarks.targets import Target
+from cluster import Cluster
+from podrelay.kube import config
+from podrelay.kube.client import Client
+from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_RUNS
+
+MEMORY_MIB: Final = 256
+_TARGET_RUNS: Final = 10_000
+_DELAY_SECONDS: Final = 30 * 24 * 3600
+_LOOK_SECONDS: Final = 20.0
+_PATIENCE_SECONDS: Final = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """What was measured.
+
+    Attributes:
+        runs: how many there are.
+        created_per_second: how fast they could be created, their states included.
+        first_seconds: until an operator that had never seen them had written the states of those that wait.
+        ready_seconds: until a second operator led and had its caches filled.
+        memory: of the second operator, after 20 s.
+        cpu_percent: of the second operator, in the second half of these 20 s.
+        start_cpu_seconds: CPU time of the second operator in the first half.
+        empty_memory: of an operator without any run.
+    """
+
+    runs: int
+    created_per_second: float
+    first_seconds: float
+    ready_seconds: float
+    memory: Memory
+    cpu_percent: float
+    start_cpu_seconds: float
+    empty_memory: Memory
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures as JSON has them."""
+        return asdict(self)
+
+    @property
+    def target(self) -> Target:
+        """What is aimed at."""
+        peak = self.memory.peak if self.runs >= _TARGET_RUNS else None
+        return Target(f"memory with {_TARGET_RUNS} runs, at its peak", peak, MEMORY_MIB, "MiB")
+
+
+def text(found: Idle) -> str:
+    """Return the figures for people."""
+    kib = (found.memory.now - found.empty_memory.now) * 1024 / found.runs
+    return "\n".join(
+        (
+            f"{found.runs} runs, half finished, half delayed; created at {found.created_per_second:.0f} a second",
+            f"first operator, until it has written {found.runs // 2} states   {found.first_seconds:7.1f} s",
+            f"second operator, until it leads and has its caches filled {found.ready_seconds:7.1f} s",
+            f"  CPU time until 10 s later                               {found.start_cpu_seconds:7.1f} s",
+            f"  CPU while idle                                          {found.cpu_percent:7.1f} %",
+            f"  memory after 20 s, and at its peak                      {found.memory.now:7.0f} MiB"
+            f"{found.memory.peak:6.0f} MiB",
+            f"  the same without any run                                {found.empty_memory.now:7.0f} MiB"
+            f"{found.empty_memory.peak:6.0f} MiB",
+            f"  memory for each run                                     {kib:7.1f} KiB",
+            str(found.target),
+        )
+    )
+
+
+async def measure(cluster: Cluster, folder: Path, runs: int) -> Idle:
+    """Make the runs and watch an operator that has nothing to do with them.
+
+    Raises:
+        BenchmarkError: something did not go as it should.
+    """
+    async with Client(config.load(cluster.kubeconfig), BENCH) as client, arena(client, "idle") as place:
+        async with operator(cluster.kubeconfig, folder / "operator-empty.log") as empty:
+            await asyncio.sleep(_LOOK_SECONDS / 2)
+            empty_memory = processes.memory(empty.pid)
+        await place.create(TASK_DEFINITIONS, definition(1, historyLimit={"runs": runs}))
+        started = time.perf_counter()
+        await _make(place, runs)
+        created_per_second = runs / (time.perf_counter() - started)
+        started = time.perf_counter()
+        async with operator(cluster.kubeconfig, folder / "operator-first.log"):
+            await until("all runs have a state", partial(_all_have_a_state, place), _PATIENCE_SECONDS, every=0.5)
+            first_seconds = time.perf_counter() - started
+        async with operator(cluster.kubeconfig, folder / "operator.log") as second:
+            await asyncio.sleep(_LOOK_SECONDS / 2)
+            start_cpu = processes.cpu_seconds(second.pid)
+            await asyncio.sleep(_LOOK_SECONDS / 2)
+            idle_cpu = processes.cpu_seconds(second.pid) - start_cpu
+            memory = processes.memory(second.pid)
+        return Idle(
+            runs=runs,
+            created_per_second=created_per_second,
+            first_seconds=first_seconds,
+            ready_seconds=second.ready_seconds,
+            memory=memory,
+            cpu_percent=idle_cpu * 100 / (_LOOK_SECONDS / 2),
+            start_cpu_seconds=start_cpu,
+            empty_memory=empty_memory,
+        )
+
+
+async def _make(place: Arena, runs: int) -> None:
+    async with asyncio.TaskGroup() as group:
+        for number in range(runs):
+            group.create_task(_finished(place, number) if number % 2 else _delayed(place, number))
+
+
+async def _delayed(place: Arena, number: int) -> None:
+    await place.create(TASK_RUNS, task_run(f"run-{number}", delaySeconds=_DELAY_SECONDS))
+
+
+async def _finished(place: Arena, number: int) -> None:
+    name = f"run-{number}"
+    await place.create(TASK_RUNS, task_run(name))
+    await place.patch(TASK_RUNS, name, {"status": _status(name)}, subresource="status")
+
+
+def _status(name: str) -> dict[str, Any]:
+    """What a run of three iterations looks like afterwards."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    iterations = [
+        {
+            "iteration": number,
+            "try": 1,
+            "podName": f"{name}-i{number}",
+            "answer": "continue" if number < 3 else "done",
+            "startedAt": now,
+            "finishedAt": now,
+        }
+        for number in (1, 2, 3)
+    ]
+    conditions = [
+        {"type": kind, "status": status, "reason": "Done", "message": "Task done.", "lastTransitionTime": now}
+        for kind, status in (("Succeeded", "True"), ("Reconciling", "False"), ("Stalled", "False"))
+    ]
+    return {
+        "phase": "Succeeded",
+        "reason": "Done",
+        "message": "Task done.",
+        "iterations": 3,
+        "maxIterations": 50,
+        "startedAt": now,
+        "finishedAt": now,
+        "lastRecord": f"{name}-i2",
+        "observedGeneration": 1,
+        "recentIterations": iterations,
+        "conditions": conditions,
+        "current": {
+            "iteration": 3,
+            "try": 1,
+            "podName": f"{name}-i3",
+            "podUID": "00000000-0000-0000-0000-000000000000",
+        },
+    }
+
+
+async def _all_have_a_state(place: Arena) -> bool:
+    path, params = TASK_RUNS.path(place.namespace), {"fieldSelector": "status.phase="}
+    return b'"items":[]' in await place.client.request("GET", path, params=params, timeout_seconds=60)

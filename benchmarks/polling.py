@@ -1,0 +1,20 @@
+"""Waiting for what can only be asked for."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from benchmarks.errors import BenchmarkError
+
+
+async def until(what: str, check: Callable[[], Awaitable[bool]], seconds: float = 60.0, every: float = 0.1) -> None:
+    """Ask again and again until the answer is yes.
+
+    Raises:
+        BenchmarkError: it was no for too long.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            while not await check():  # noqa: ASYNC110 - no event is there
+                await asyncio.sleep(every)
+    except TimeoutError:
+        raise BenchmarkError(f"after {seconds:g} s still not: {what}") from None

@@ -1,0 +1,74 @@
+"""How fast runs are passed on: bare pods, Jobs and Podrelay, side by side on one control plane."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks import processes, rounds
+from benchmarks.arena import Arena, arena
+from benchmarks.audit import AuditLog
+from benchmarks.contenders import BENCH, Contender, Floor, Jobs, Relay
+from benchmarks.loads import Load
+from benchmarks.nodes import kwok
+from benchmarks.operators import operator
+from benchmarks.processes import Memory
+from benchmarks.rounds import Round
+from cluster import Cluster
+from podrelay.kube import config
+from podrelay.kube.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All rounds, and the memory of the operator in the end."""
+
+    rounds: list[Round]
+    memory: Memory
+
+
+async def measure(
+    cluster: Cluster,
+    folder: Path,
+    loads: tuple[Load, ...],
+    repeats: int,
+    without: frozenset[str],
+    tell: Callable[[Round], None],
+) -> Results:
+    """Measure every load `repeats` times. The contenders take turns, so that what disturbs one disturbs all.
+
+    Raises:
+        BenchmarkError: something did not go as it should.
+    """
+    assert cluster.audit_log is not None  # noqa: S101 - a control plane has one
+    found: list[Round] = []
+    async with AsyncExitStack() as stack:
+        client = await stack.enter_async_context(Client(config.load(cluster.kubeconfig), BENCH))
+        player = await stack.enter_async_context(kwok(client, cluster.kubeconfig, folder))
+        ours = await stack.enter_async_context(operator(cluster.kubeconfig, folder / "operator.log"))
+        arenas = [pair for pair in await stack.enter_async_context(_arenas(client)) if pair[0].name not in without]
+        pids = {**processes.control_plane(), "kwok": player, "operator": ours.pid}
+        log = AuditLog(cluster.audit_log)
+        for load in loads:
+            for number in range(1, repeats + 1):
+                for contender, place in _turn(arenas, number):
+                    found.append(await rounds.measure(contender, place, load, number, log, pids))
+                    tell(found[-1])
+        return Results(found, processes.memory(ours.pid))
+
+
+@asynccontextmanager
+async def _arenas(client: Client) -> AsyncIterator[list[tuple[Contender, Arena]]]:
+    """A namespace for each contender, all there from the beginning, so that the last finds no other cluster."""
+    async with AsyncExitStack() as stack:
+        floor, jobs, relay = [await stack.enter_async_context(arena(client, name)) for name in ("pods", "jobs", "runs")]
+        ours, theirs = Relay(), Jobs()
+        await stack.enter_async_context(ours.watching(relay))
+        await stack.enter_async_context(theirs.watching(jobs))
+        yield [(Floor(), floor), (theirs, jobs), (ours, relay)]
+
+
+def _turn(arenas: list[tuple[Contender, Arena]], number: int) -> list[tuple[Contender, Arena]]:
+    """Another contender begins in each round."""
+    first = number % len(arenas)
+    return arenas[first:] + arenas[:first]
