@@ -537,7 +537,17 @@ def _finished(view: View, now: datetime) -> Plan:
         if now >= expires:
             return Plan(actions=(DeleteRun(run.metadata.uid, run.metadata.resource_version),))
         requeue.append(expires)
-    return Plan(requeue_at=min(requeue, default=None))
+    return Plan(status=_observed(view, now), requeue_at=min(requeue, default=None))
+
+
+def _observed(view: View, now: datetime) -> TaskRunStatus | None:
+    """Return the status of a finished run whose spec has changed: it says so, or kstatus would wait for it for ever."""
+    status, generation = view.run.status, view.run.metadata.generation
+    if status.observed_generation in {None, generation}:
+        return None
+    return with_conditions(
+        msgspec.structs.replace(status, observed_generation=generation), _seconds(now), stalled=False
+    )
 
 
 def _ttl(view: View) -> timedelta | None:

@@ -705,3 +705,16 @@ def condition_of(following: Plan, kind: str) -> str:
     condition = status_of(following).condition(kind)
     assert condition is not None
     return condition.status
+
+
+def test_a_change_of_a_finished_run_is_observed_and_changes_nothing_else() -> None:
+    condition = {"type": "Succeeded", "status": "True", "reason": "Done", "lastTransitionTime": ago(60)}
+    status = {"phase": "Succeeded", "reason": "Done", "observedGeneration": 0, "conditions": [condition]}
+
+    wanted = plan(view(task_run(status)), NOW).status
+
+    assert wanted is not None
+    assert (wanted.phase, wanted.reason, wanted.observed_generation) == ("Succeeded", "Done", 1)
+    succeeded = wanted.condition("Succeeded")
+    assert succeeded is not None
+    assert (succeeded.last_transition_time, succeeded.observed_generation) == (ago(60), 1)
