@@ -142,7 +142,7 @@ class Reflector(Generic[T]):
                 log.info("resource version too old, listing again", extra={"resource": self._name})
                 if failures > 1:
                     await self._wait_after(error, failures)
-            except (PodrelayError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+            except (PodrelayError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError, RecursionError) as error:
                 failures += 1
                 await self._wait_after(error, failures)
 

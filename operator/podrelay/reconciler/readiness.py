@@ -45,7 +45,8 @@ async def review(
     else:
         changed_at = clock().replace(microsecond=0)
     condition = Condition("Ready", status, reason, changed_at, message, generation)
-    patch = {"status": {"observedGeneration": generation, "conditions": [msgspec.to_builtins(condition)]}}
+    conditions = [msgspec.to_builtins(item) for item in (condition, _stalled(condition))]
+    patch = {"status": {"observedGeneration": generation, "conditions": conditions}}
     try:
         await client.patch(
             TASK_DEFINITIONS, definition.metadata.namespace, definition.metadata.name, patch, subresource="status"
@@ -61,6 +62,14 @@ async def review(
         },
     )
     return reason != _REJECTED
+
+
+def _stalled(ready: Condition) -> Condition:
+    """Return what kstatus needs to tell a definition that is wrong from one that is not ready yet."""
+    is_wrong = ready.reason == pods.TemplateError.reason
+    return msgspec.structs.replace(
+        ready, type="Stalled", status="True" if is_wrong else "False", message=ready.message if is_wrong else ""
+    )
 
 
 async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str, str]:

@@ -194,7 +194,15 @@ async def test_another_error_in_a_watch_is_waited_out_without_a_new_list(play: P
 
 @pytest.mark.parametrize(
     "trouble",
-    [TimeoutError(), aiohttp.ClientPayloadError("cut off"), ApiError(403, "Forbidden", "no"), b"{", b"not json"],
+    [
+        TimeoutError(),
+        aiohttp.ClientPayloadError("cut off"),
+        ApiError(403, "Forbidden", "no"),
+        b"{",
+        b"not json",
+        b'{"type": "ADDED", "object": ' + b'{"a": ' * 20_000,
+    ],
+    ids=lambda trouble: str(trouble)[:20],
 )
 async def test_whatever_happens_to_a_watch_it_goes_on(play: Play, trouble: bytes | Exception) -> None:
     sink, _ = await play([page(10)], [[trouble], [event("ADDED", thing("a", 12))]])

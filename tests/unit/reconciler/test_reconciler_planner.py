@@ -919,3 +919,27 @@ def condition_of(following: Plan, kind: str) -> str:
     condition = status_of(following).condition(kind)
     assert condition is not None
     return condition.status
+
+
+def test_a_change_of_a_finished_run_is_observed_and_changes_nothing_else() -> None:
+    condition = {"type": "Succeeded", "status": "True", "reason": "Done", "lastTransitionTime": ago(60)}
+    status = {"phase": "Succeeded", "reason": "Done", "observedGeneration": 0, "conditions": [condition]}
+
+    wanted = plan(view(task_run(status)), NOW).status
+
+    assert wanted is not None
+    assert (wanted.phase, wanted.reason, wanted.observed_generation) == ("Succeeded", "Done", 1)
+    succeeded = wanted.condition("Succeeded")
+    assert succeeded is not None
+    assert (succeeded.last_transition_time, succeeded.observed_generation) == (ago(60), 1)
+
+
+def test_a_pod_that_has_had_its_time_is_shown_as_ending() -> None:
+    ending = {"podrelay.dev/ending-since": NOW.isoformat()}
+    late = pod(state=running(ago(1000)), phase="Running", annotations=ending)
+
+    wanted = plan(view(task_run({"phase": "Running", "current": current()}), pods=(late,)), NOW).status
+
+    assert wanted is not None
+    assert (wanted.phase, wanted.reason) == ("Running", "PodEnding")
+    assert wanted.message == "pod words-i1 has 60 s to clean up"

@@ -96,6 +96,25 @@ def test_a_template_that_makes_no_pod_is_shown_without_a_request() -> None:
     assert api.tried == []
 
 
+@pytest.mark.parametrize(
+    ("verdict", "template", "is_stalled"),
+    [
+        (None, {"spec": {}}, "True"),
+        (None, None, "False"),
+        (ApiError(403, "Forbidden", 'serviceaccount "x" not found'), None, "False"),
+    ],
+)
+def test_a_definition_is_stalled_if_only_its_change_will_help(
+    verdict: ApiError | None, template: Any, is_stalled: str
+) -> None:
+    api = Api(verdict)
+
+    reviewed(api, task_definition(**({"template": template} if template else {})))
+
+    ready, stalled = api.patches[0]["status"]["conditions"]
+    assert (stalled["type"], stalled["status"], stalled["reason"]) == ("Stalled", is_stalled, ready["reason"])
+
+
 def test_a_full_quota_says_nothing_of_the_template() -> None:
     condition = reviewed(Api(ApiError(403, "Forbidden", "exceeded quota: pods=10")), task_definition())
 
