@@ -23,7 +23,8 @@ PAGE_SIZE = 500
 WATCH_SECONDS = (290, 580)
 """The server ends a watch after a random time in this range, as client-go asks it to (5 to 10 minutes)."""
 SILENCE_SECONDS = 90.0
-"""A watch is dead when nothing came for this long: the server sends a bookmark about once a minute."""
+"""A watch may be dead when nothing came for this long: the server sends a bookmark about once a minute, but none before
+the first event of a collection after its own start."""
 SHORTEST_WATCH_SECONDS = 1.0
 """A watch that ends earlier than this without an event is a failure: to open the next one at once would be to poll."""
 BACKOFF_SECONDS = (0.2, 30.0)
@@ -126,6 +127,7 @@ class Reflector(Generic[T]):
         version: str | None = None
         failures = 0
         loop = asyncio.get_running_loop()
+        started = loop.time()
         while True:
             try:
                 if version is None:
@@ -143,15 +145,18 @@ class Reflector(Generic[T]):
                 if failures > 1:
                     await self._wait_after(error, failures)
             except (PodrelayError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-                failures += 1
-                await self._wait_after(error, failures)
+                # A watch that lived for long was good, though calm; pauses that grow with each would make it blind.
+                was_good = version is not None and loop.time() - started > BACKOFF_SECONDS[1]
+                failures = 1 if was_good else failures + 1
+                await self._wait_after(error, failures, logging.INFO if was_good else logging.WARNING)
 
-    async def _wait_after(self, error: Exception, failures: int) -> None:
+    async def _wait_after(self, error: Exception, failures: int, level: int = logging.WARNING) -> None:
         shortest, longest = BACKOFF_SECONDS
         delay = min(longest, shortest * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         if isinstance(error, ApiError) and error.retry_after is not None:
             delay = max(delay, error.retry_after)
-        log.warning(
+        log.log(
+            level,
             "watch interrupted: %s",
             str(error) or type(error).__name__,
             extra={"resource": self._name, "retry_seconds": round(delay, 1)},
