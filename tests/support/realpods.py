@@ -20,9 +20,10 @@ class RealRelay(Relay):
 
     folder: Path = Path("/unused")
 
-    def define(self, task: str, **spec: Any) -> None:
+    def define(self, task: str, name: str | None = None, **spec: Any) -> None:
         """Apply the definition of a class of tests/support/tasks.py, as `podrelay manifests` prints it."""
         definition = manifest(getattr(tasks, task), "/tasks/tasks.py", spec.pop("image", EXAMPLES))
+        definition["metadata"]["name"] = name or definition["metadata"]["name"]
         pod = definition["spec"]["template"]["spec"]
         pod["containers"][0]["volumeMounts"] = [MOUNT]
         pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] = True
