@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from podrelay.api.errors import PodrelayError
-from podrelay.kube.client import LIST_TIMEOUT_SECONDS, Client, Resource
+from podrelay.kube.client import LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS, Client, Resource
 from podrelay.kube.errors import ApiError, GoneError
 
 log = logging.getLogger(__name__)
@@ -131,7 +131,10 @@ class Reflector(Generic[T]):
         while True:
             try:
                 if version is None:
-                    version = await self._list()
+                    # A large list may take long, but one whose answer is lost must not make us blind for so long.
+                    version = await self._list(
+                        min(LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS * 2 ** min(failures, 10))
+                    )
                     self.synced.set()
                 started, is_idle = loop.time(), True
                 async for seen in self._watch(version):
@@ -163,11 +166,11 @@ class Reflector(Generic[T]):
         )
         await asyncio.sleep(delay)
 
-    async def _list(self) -> str:
+    async def _list(self, timeout_seconds: float) -> str:
         objects: list[T] = []
         params = {**self._params, "limit": str(PAGE_SIZE)}
         while True:
-            body = await self._client.request("GET", self._path, params=params, timeout_seconds=LIST_TIMEOUT_SECONDS)
+            body = await self._client.request("GET", self._path, params=params, timeout_seconds=timeout_seconds)
             page = self._decode_list(body)
             objects += (obj for obj in map(self._read, page.items) if obj is not None)
             if not page.metadata.continue_:

@@ -72,11 +72,13 @@ class Script:
     def __init__(self, lists: list[bytes | Exception], watches: list[list[bytes | Exception]]) -> None:
         self.lists, self.watches = lists, watches
         self.listed: list[dict[str, str]] = []
+        self.patience: list[float] = []
         self.watched: list[dict[str, str]] = []
         self.over = asyncio.Event()
 
     async def request(self, _method: str, _path: str, *, params: dict[str, str], timeout_seconds: float) -> bytes:
         self.listed.append(dict(params))
+        self.patience.append(timeout_seconds)
         if not self.lists:
             await self._silence()
         answer = self.lists.pop(0)
@@ -208,6 +210,14 @@ async def test_a_list_that_fails_is_tried_again(play: Play) -> None:
     sink, _ = await play([ApiError(503, "", "no"), TimeoutError(), page(10, thing("a", 1))], [])
 
     assert sink.things == {"a": 1}
+
+
+async def test_a_list_that_hangs_does_not_make_it_blind_for_long(play: Play) -> None:
+    """A large one may take longer; but most that do not answer at once never will."""
+    _, script = await play([*[TimeoutError() for _ in range(5)], page(10)], [])
+
+    assert script.patience[:3] == [5, 10, 20]
+    assert max(script.patience) == 60
 
 
 async def test_pauses_grow_and_an_event_resets_them(play: Play, pauses: list[float]) -> None:
