@@ -450,7 +450,9 @@ def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> P
     if not tenure.has_ended:
         assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
         return _ending(view, now, tenure, tenure.pod)
-    if record is not None and record.response is None:
+    is_unseen = record is None and tenure.pod is not None and tenure.pod.has_started
+    if is_unseen or (record is not None and record.response is None):
+        # A pod's end may be seen before its record, each has a watch of its own; it is read before it is written.
         return Plan(actions=(WriteRecord(tenure.target, tenure.uid, tenure.pod, words),))
     status = view.run.status
     if record is not None:
