@@ -134,7 +134,7 @@ def test_a_pod_that_gives_way_to_a_more_important_one_is_replaced(relay: RealRel
 def test_a_pod_that_its_node_refuses_is_replaced_at_once_and_not_for_ever(relay: RealRelay, nodes: Nodes) -> None:
     node, _ = nodes.workers()
     refused = {"nodeName": node, "nodeSelector": {"podrelay.dev/no-node": "has-this"}}
-    relay.define("Answer", id="refused", pod=refused, disruptionRetries=2)
+    relay.define("Answer", name="refused", pod=refused, disruptionRetries=2)
     relay.run("refused", "refused", input={"how": "done"})
 
     status = relay.finished("refused", 30)
@@ -169,10 +169,10 @@ def lost(relay: RealRelay, nodes: Nodes) -> Iterator[str]:
     at_once = {"tolerations": [tolerating(UNREACHABLE, 0)]}
     patiently = {"tolerations": [tolerating("node.kubernetes.io/out-of-service", 300)]}
     anywhere = {"tolerations": [{"key": CONTROL_PLANE, "operator": "Exists"}]}
-    relay.define("Sleep", id="lost", pod=preferring(node), **quick)
-    relay.define("Sleep", id="tainted", abortGracePeriodSeconds=1, pod=preferring(node) | at_once)
-    relay.define("Stubborn", id="orphaned", abortGracePeriodSeconds=1, pod=preferring(other) | anywhere)
-    relay.define("Sleep", id="patient", abortGracePeriodSeconds=1, pod=preferring(node) | patiently)
+    relay.define("Sleep", name="lost", pod=preferring(node), **quick)
+    relay.define("Sleep", name="tainted", abortGracePeriodSeconds=1, pod=preferring(node) | at_once)
+    relay.define("Stubborn", name="orphaned", abortGracePeriodSeconds=1, pod=preferring(other) | anywhere)
+    relay.define("Sleep", name="patient", abortGracePeriodSeconds=1, pod=preferring(node) | patiently)
     runs = {run: run for run in ("tainted", "orphaned", "patient")} | {"deleted": "lost", "aborted": "lost"}
     for run, definition in runs.items():
         relay.run(run, definition)

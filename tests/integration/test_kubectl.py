@@ -34,8 +34,9 @@ def cells(line: str) -> list[str]:
 @pytest.fixture(scope="module")
 def ended(relay: Relay) -> Relay:
     """Runs in every state that lasts."""
-    for task in ("Answer", "Sleep", "Chain"):
-        relay.define(task, **({"abortGracePeriodSeconds": 1} if task == "Sleep" else {}))
+    relay.define("Answer")
+    relay.define("Sleep", abortGracePeriodSeconds=1)
+    relay.define("Chain")
     relay.run("done", "answer", input={"how": "done"})
     relay.run("failed", "answer", input={"how": "error"})
     relay.run("aborted", "answer", input={"how": "aborted"})

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from images.build import EXAMPLES
-from podrelay.api import names
 from podrelay.cli.manifests import manifest
 from tests.support import tasks
 from tests.support.kubectl import Manifest
-from tests.support.manifests import task_definition
+from tests.support.manifests import camel_case, task_definition
 from tests.support.nodes import HOSTNAME
 from tests.support.relay import Relay
 
@@ -25,13 +24,13 @@ class RealRelay(Relay):
 
     folder: Path = Path("/unused")
 
-    def define(self, task: str, **spec: Any) -> None:
+    def define(self, task: str, name: str | None = None, **spec: Any) -> None:
         """Apply the definition of a class of tests/support/tasks.py, as `podrelay manifests` prints it.
 
         Args:
             task: the class.
-            spec: fields of the definition; another `id` makes another definition of it; image and resources are the
-                container's, and `pod` holds fields of the pod.
+            name: of the definition, where it is not that of the class.
+            spec: fields of the definition; image and resources are the container's, and `pod` holds fields of the pod.
         """
         definition = manifest(getattr(tasks, task), "/tasks/tasks.py", spec.pop("image", EXAMPLES))
         pod = definition["spec"]["template"]["spec"]
@@ -41,7 +40,8 @@ class RealRelay(Relay):
         pod |= spec.pop("pod", {})
         pod["volumes"] = [{"name": "tasks", "configMap": {"name": "tasks"}}]
         definition["spec"] |= spec
-        definition["metadata"]["name"] = names.definition_name(definition["spec"]["id"])
+        if name is not None:
+            definition["metadata"]["name"], definition["spec"]["id"] = name, camel_case(name)
         applied = self.kubectl.apply(definition)
         assert applied, str(applied)
 

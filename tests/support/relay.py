@@ -26,9 +26,9 @@ class Relay:
     kubectl: Kubectl
     folder: Path
 
-    def define(self, task: str, **spec: Any) -> None:
+    def define(self, task: str, name: str | None = None, **spec: Any) -> None:
         """Apply the definition of a class of tests/support/tasks.py."""
-        name = task.lower()
+        name = name or task.lower()
         container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{TASKS_FILE}:{task}"]}
         template = {"spec": {"containers": [container]}}
         applied = self.kubectl.apply(task_definition(name, **{"template": template, **spec}))

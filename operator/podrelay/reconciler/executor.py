@@ -68,6 +68,7 @@ class Executor:
         lease: must be ours while pods are created.
         clock: returns the current time, aware, UTC.
         die_before_write: for tests of crashes: the process kills itself right before its n-th write.
+        die_after_write: the same, when the API server has answered the n-th write and nobody has seen the answer yet.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class Executor:
         lease: LeaderElection,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         die_before_write: int | None = None,
+        die_after_write: int | None = None,
     ) -> None:
         self._client = client
         self._payloads = Payloads(client)
@@ -84,6 +86,7 @@ class Executor:
         self._lease = lease
         self._clock = clock
         self._die_before_write = die_before_write
+        self._die_after_write = die_after_write
         self._writes = 0
 
     async def carry_out(self, key: Key, view: View, action: Action) -> None:
@@ -381,10 +384,15 @@ class Executor:
 
     async def _write(self, kind: str, send: Callable[[], Awaitable[bytes]]) -> bytes:
         self._writes += 1
-        if self._die_before_write == self._writes:
+        number = self._writes
+        if number == self._die_before_write:
             os.kill(os.getpid(), signal.SIGKILL)
         WRITES.labels(kind).inc()
-        return await send()
+        try:
+            return await send()
+        finally:
+            if number == self._die_after_write:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _has_changed(run: TaskRun, before: TaskRun) -> bool:

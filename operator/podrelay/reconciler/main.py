@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 ENV_DIE_BEFORE_WRITE: Final = "PODRELAY_TEST_DIE_BEFORE_WRITE"
 """For tests of crashes: the number of the write that the operator does not live to see."""
+ENV_DIE_AFTER_WRITE: Final = "PODRELAY_TEST_DIE_AFTER_WRITE"
+"""For tests of crashes: the number of the write whose answer the operator does not live to see."""
 NESTING: Final = 11_000
 """Decoders recurse, and the API server takes JSON of 10,000 levels: one such input must not end the operator."""
 RELEASE_SECONDS: Final = 2.0
@@ -120,8 +122,13 @@ class _Operator:
             f"{socket.gethostname()}_{secrets.token_hex(4)}",
             arguments.lease_duration,
         )
-        die_before = os.environ.get(ENV_DIE_BEFORE_WRITE)
-        executor = Executor(client, store, lease, die_before_write=int(die_before) if die_before else None)
+        executor = Executor(
+            client,
+            store,
+            lease,
+            die_before_write=_number(ENV_DIE_BEFORE_WRITE),
+            die_after_write=_number(ENV_DIE_AFTER_WRITE),
+        )
         reflection = self._reflection(client, store)
         kopf_shell = KopfShell(
             self._connection,
@@ -208,6 +215,11 @@ async def _review(client: Client, store: Store, lease: LeaderElection, reviews: 
                 reviews.retry(key)
         finally:
             reviews.done(key)
+
+
+def _number(variable: str) -> int | None:
+    value = os.environ.get(variable)
+    return int(value) if value else None
 
 
 def _innermost(error: BaseException) -> BaseException:

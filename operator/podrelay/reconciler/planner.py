@@ -487,9 +487,10 @@ def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> P
         assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
         return _ending(view, now, tenure, tenure.pod)
     pod = tenure.pod or (tenure.gone.last if tenure.gone else None)
-    # A pod that reports by message has no record before this one; one that never started needs none.
-    owes_record = record is None and pod is not None and pod.reports_by_message and pod.has_started
-    if owes_record or (record is not None and record.response is None):
+    # A pod that reports by message has no record before this one. Another one's end may be seen before its record, as
+    # each has a watch of its own; it is read before it is written.
+    is_unseen = record is None and pod is not None and pod.has_started
+    if is_unseen or (record is not None and record.response is None):
         answer = termination.answer_of(pod) if pod is not None else None
         response = StorableResponse("aborted", message=words, output=answer.output if answer else None)
         return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, response),))

@@ -598,6 +598,16 @@ def test_an_aborted_run_is_aborted_whatever_its_pod_answered() -> None:
     assert following.payload_from == "words-i1"
 
 
+def test_an_aborted_pod_whose_record_has_not_been_seen_has_it_looked_at_before_the_run_ends() -> None:
+    """Its end may be seen before its claim and its answer: pods and records have a watch each."""
+    died = view(task_run(RUNNING, abort={"message": "enough"}), pods=(ended_pod(code=143),))
+
+    action = action_of(plan(died, NOW))
+
+    assert isinstance(action, WriteRecord)
+    assert (action.pod_uid, action.response.message, action.cause) == ("uid-words-i1", "enough", None)
+
+
 def test_an_aborted_pod_without_an_answer_gets_one_written() -> None:
     died = view(task_run(RUNNING, abort={"message": "enough"}), pods=(ended_pod(code=143),), records=(record(),))
 
