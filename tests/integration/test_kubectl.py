@@ -32,7 +32,7 @@ def cells(line: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def ended(relay: Relay) -> Relay:
+def ended(relay: Relay) -> Iterator[Relay]:
     """Runs in every state that lasts."""
     relay.define("Answer")
     relay.define("Sleep", abortGracePeriodSeconds=1)
@@ -55,7 +55,9 @@ def ended(relay: Relay) -> Relay:
     relay.until("working", "it is shown", reason="IterationRunning")
     for name, ready in (("answer", "True"), ("broken", "False")):
         relay.kubectl.do("wait", f"--for=condition=Ready={ready}", f"{TASK_DEFINITIONS}/{name}", "--timeout=20s")
-    return relay
+    yield relay
+    relay.abort("working")
+    relay.finished("working")
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
