@@ -1,6 +1,5 @@
 """Fixtures of tests with real pods: the kind cluster, images, the chart, a namespace under restricted Pod Security."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,18 +9,13 @@ from cluster import Cluster, ClusterError, load, up
 from cluster.docker import find
 from cluster.paths import here
 from images.build import IMAGES, LOADED, build
-from tests.support.chart import CHART, RELEASE_NAMESPACE, helm
+from tests.support.chart import RELEASE_NAMESPACE, deploy
 from tests.support.kubectl import Kubectl
 from tests.support.namespaces import temporary_namespace
-from tests.support.nodes import CONTROL_PLANE, Nodes
+from tests.support.nodes import Nodes, operator_on
 from tests.support.pods import add_runner
 from tests.support.realpods import RealRelay
 
-# Tests take workers away; the operator is not to be on one of them.
-OFF_THE_WORKERS = {
-    "operator.nodeSelector": {CONTROL_PLANE: ""},
-    "operator.tolerations": [{"key": CONTROL_PLANE, "operator": "Exists"}],
-}
 TEST_TASKS = Path(__file__).parents[1] / "support" / "tasks.py"
 
 
@@ -41,21 +35,8 @@ def cluster() -> Cluster:
 def admin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
     """kubectl as the cluster's administrator."""
     kubectl = Kubectl.of(cluster, tmp_path_factory.mktemp("kubectl"))
-    installed = helm(
-        "upgrade",
-        "--install",
-        "podrelay",
-        str(CHART),
-        f"--kubeconfig={cluster.kubeconfig}",
-        f"--namespace={RELEASE_NAMESPACE}",
-        "--create-namespace",
-        "--reset-then-reuse-values",
-        "--set=image.tag=dev",
-        *(f"--set-json={name}={json.dumps(value)}" for name, value in OFF_THE_WORKERS.items()),
-        "--wait",
-        "--timeout=120s",
-    )
-    assert installed.returncode == 0, installed.stderr
+    # Tests take workers away; the operator is not to be on one of them.
+    deploy(kubectl, {"image.tag": "dev", "operator.replicas": 1, **operator_on("control plane")})
     # The image may be new under the same tag.
     system = kubectl.in_namespace(RELEASE_NAMESPACE)
     system.do("rollout", "restart", "deployment/podrelay-operator")

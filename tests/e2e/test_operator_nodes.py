@@ -4,33 +4,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.chart import RELEASE_NAMESPACE
+from tests.support.chart import RELEASE_NAMESPACE, deploy
 from tests.support.kubectl import Kubectl
-from tests.support.manifests import Manifest
-from tests.support.nodes import Nodes, preferring
+from tests.support.nodes import Nodes, operator_on, preferring
 from tests.support.realpods import RealRelay
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
-DEPLOYMENT = ("deployment", "podrelay-operator")
-
 
 @pytest.fixture
 def pair(admin: Kubectl) -> Iterator[Kubectl]:
     """The operator's namespace, with two operators on the workers; afterwards it is one again, off the workers."""
-    system = admin.in_namespace(RELEASE_NAMESPACE)
-    before = system.get(*DEPLOYMENT)["spec"]
-    scale(system, 2, {"nodeSelector": None, "tolerations": None})
-    yield system
-    pod = before["template"]["spec"]
-    scale(system, 1, {"nodeSelector": pod["nodeSelector"], "tolerations": pod["tolerations"]})
-
-
-def scale(system: Kubectl, replicas: int, pod: Manifest) -> None:
-    patched = system.patch(*DEPLOYMENT, {"spec": {"replicas": replicas, "template": {"spec": pod}}})
-    assert patched, str(patched)
-    system.do("rollout", "status", "/".join(DEPLOYMENT), "--timeout=60s")
+    deploy(admin, {"operator.replicas": 2, **operator_on("workers")})
+    yield admin.in_namespace(RELEASE_NAMESPACE)
+    deploy(admin, {"operator.replicas": 1, **operator_on("control plane")})
 
 
 def operators(system: Kubectl) -> dict[str, str]:

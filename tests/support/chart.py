@@ -36,6 +36,27 @@ def render(values: Manifest | None = None) -> list[Manifest]:
     return [document for document in yaml.safe_load_all(rendered.stdout) if document]
 
 
+def deploy(kubectl: Kubectl, values: Manifest) -> None:
+    """Install or upgrade the release, and return when its operators are ready.
+
+    With helm and not with kubectl: who patches a field by hand owns it, and helm's next upgrade is refused.
+    """
+    done = helm(
+        "upgrade",
+        "--install",
+        "podrelay",
+        str(CHART),
+        f"--kubeconfig={kubectl.kubeconfig}",
+        f"--namespace={RELEASE_NAMESPACE}",
+        "--create-namespace",
+        "--reset-then-reuse-values",
+        *(f"--set-json={key}={json.dumps(value)}" for key, value in values.items()),
+        "--wait",
+        "--timeout=120s",
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def install(kubectl: Kubectl) -> None:
     """Apply everything but the Deployment and return once the API server goes by it."""
     if not kubectl("get", "namespace", RELEASE_NAMESPACE):

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 from cluster.docker import Docker
 from tests.support.kubectl import Kubectl, Manifest
@@ -11,6 +12,16 @@ from tests.support.waiting import eventually
 HOSTNAME = "kubernetes.io/hostname"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
+
+
+def operator_on(place: Literal["control plane", "workers"]) -> Manifest:
+    """Values of the chart that put the operator there."""
+    expression = {"key": CONTROL_PLANE, "operator": "Exists" if place == "control plane" else "DoesNotExist"}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
+    return {
+        "operator.affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
+        "operator.tolerations": [{"key": CONTROL_PLANE, "operator": "Exists"}],
+    }
 
 
 def preferring(node: str) -> Manifest:
