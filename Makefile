@@ -35,8 +35,8 @@ integration: $(VENV)/ready ## Integration tests: a real API server (built on fir
 	@$(BIN)/python -m cluster up control-plane
 	@$(BIN)/pytest tests/integration -q
 
-e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster
-	@$(BIN)/python -m cluster up kind
+e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nodes
+	@$(BIN)/python -m cluster up kind --nodes 3 --replace
 	@$(BIN)/pytest tests/e2e -q
 
 bench: $(VENV)/ready ## What the relay costs: against bare pods and Jobs, and at rest (docs/performance.md)

@@ -53,7 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _up(options: argparse.Namespace) -> int:
-    cluster = clusters.up(options.kind, nodes=options.nodes, node_image=options.node_image, context=options.context)
+    cluster = clusters.up(
+        options.kind,
+        nodes=options.nodes,
+        replace=options.replace,
+        node_image=options.node_image,
+        context=options.context,
+    )
     say(f'use it:  eval "$(python -m cluster env {cluster.kind})"')
     _describe(cluster)
     return 0
@@ -114,7 +120,10 @@ def _parser() -> argparse.ArgumentParser:
 
     up = commands.add_parser("up", help="bring a cluster up; does nothing if it is up")
     up.add_argument("kind", choices=KINDS, nargs="?", default="kind", help="default: kind")
-    up.add_argument("--nodes", type=int, choices=(1, 2, 3), help="kind: how many nodes (default: 1)")
+    up.add_argument(
+        "--nodes", type=int, choices=(1, 2, 3), help="kind: how many nodes (default: as many as are up, else 1)"
+    )
+    up.add_argument("--replace", action="store_true", help="kind: take a cluster of another number of nodes down first")
     up.add_argument("--node-image", metavar="IMAGE", help="kind: use this node image as it is")
     up.add_argument("--context", metavar="NAME", help="current: the kubeconfig context to use")
 

@@ -11,12 +11,20 @@ from cluster.model import KINDS, Cluster, Kind
 from cluster.paths import Checkout, here, make_private
 
 
-def up(which: Kind, *, nodes: int | None = None, node_image: str | None = None, context: str | None = None) -> Cluster:
+def up(
+    which: Kind,
+    *,
+    nodes: int | None = None,
+    replace: bool = False,
+    node_image: str | None = None,
+    context: str | None = None,
+) -> Cluster:
     """Bring a cluster up, or find that it is up already.
 
     Args:
         which: The kind of cluster.
         nodes: How many nodes, one to three (default: as many as are up, else one); only for `kind`.
+        replace: Whether a cluster of another number of nodes may be taken down first; only for `kind`.
         node_image: A node image to use as it is, instead of one pulled or built; only for `kind`.
         context: The kubeconfig context to use; only for `current`, and needed there.
 
@@ -29,7 +37,7 @@ def up(which: Kind, *, nodes: int | None = None, node_image: str | None = None, 
             case "control-plane":
                 return controlplane.up(checkout)
             case "kind":
-                return kind.up(checkout, nodes=nodes, image=node_image)
+                return kind.up(checkout, nodes=nodes, image=node_image, replace=replace)
             case "current":
                 return external.up(checkout, context)
 

@@ -15,9 +15,10 @@ from typing import Final
 from cluster import docker as daemons
 from cluster import kubectl, nodeimage, versions
 from cluster.docker import Docker
+from cluster.docker.inotify import allow_enough
 from cluster.docker.private import apt_install
 from cluster.errors import ClusterError
-from cluster.model import Cluster
+from cluster.model import Cluster, record
 from cluster.paths import Checkout, make_private, which, write_atomic
 from cluster.steps import ask, run, say, step
 from cluster.tools import tool
@@ -29,22 +30,27 @@ MARK: Final = "podrelay.dev/docker-id"
 PIECE: Final = 1024 * 1024
 
 
-def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None) -> Cluster:
+def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None, replace: bool = False) -> Cluster:
     """Bring the cluster up, or find that it is; nodes that were stopped are started again."""
     if running := _revive(checkout):
-        if nodes not in {None, len(running.nodes)}:
+        if nodes in {None, len(running.nodes)}:
+            return running
+        if not replace:
             raise ClusterError(
                 f"The cluster is up with {len(running.nodes)} node(s), not {nodes}.",
-                "Take it down first: python -m cluster down kind",
+                "Take it down first: python -m cluster down kind; or let `up` do so: --replace",
             )
-        return running
-    down(checkout)
+        say(f"the cluster of {len(running.nodes)} node(s) is replaced by one of {nodes}")
+        _remove_nodes(checkout)  # the daemon stays, with the images that were built
+    else:
+        down(checkout)
     folder = make_private(checkout.of(KIND))
     # First of all, as it is what may be missing; the builds of tools after it take minutes.
     docker = daemons.up(checkout)
     program = tool("kind")
     tool("kubectl")
     chosen = image or _node_image(docker)
+    allow_enough()
     address = str(docker.network.node_address) if docker.network else None
     config, kubeconfig = folder / "config.json", folder / "kubeconfig"
     write_atomic(config, json.dumps(kind_config(nodes or 1, address), indent=2))
@@ -98,17 +104,14 @@ def find(checkout: Checkout) -> Cluster | None:
 
 def down(checkout: Checkout) -> bool:
     """Remove the nodes, the private daemon if there is one, and every file; says whether there was anything."""
-    docker = daemons.find(checkout)
-    containers = _states(checkout, docker) if docker else {}
-    if docker and containers:
-        docker.ask("rm", "--force", "--volumes", *containers, timeout=120)
+    containers = _remove_nodes(checkout)
     private = checkout.docker.exists()
     daemons.down(checkout)
     folder = checkout.of(KIND)
     if folder.exists():
         shutil.rmtree(folder)
         return True
-    return private or bool(containers)
+    return private or containers
 
 
 def load(checkout: Checkout, images: Sequence[str]) -> None:
@@ -177,6 +180,16 @@ def _revive(checkout: Checkout) -> Cluster | None:
         say(f"{error.message} It is made anew.")
         return None
     return cluster
+
+
+def _remove_nodes(checkout: Checkout) -> bool:
+    """Remove the nodes' containers and the memory of them; says whether there was any."""
+    record(checkout, KIND).unlink(missing_ok=True)
+    docker = daemons.find(checkout)
+    containers = _states(checkout, docker) if docker else {}
+    if docker and containers:
+        docker.ask("rm", "--force", "--volumes", *containers, timeout=120)
+    return bool(containers)
 
 
 def _node_image(docker: Docker) -> str:

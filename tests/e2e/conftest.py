@@ -1,26 +1,35 @@
 """Fixtures of tests with real pods: the kind cluster, images, the chart, a namespace under restricted Pod Security."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cluster import Cluster, ClusterError, load, up
+from cluster.docker import find
+from cluster.paths import here
 from images.build import IMAGES, LOADED, build
 from tests.support.chart import CHART, RELEASE_NAMESPACE, helm
 from tests.support.kubectl import Kubectl
 from tests.support.namespaces import temporary_namespace
+from tests.support.nodes import CONTROL_PLANE, Nodes
 from tests.support.pods import add_runner
 from tests.support.realpods import RealRelay
 
+# Tests take workers away; the operator is not to be on one of them.
+OFF_THE_WORKERS = {
+    "operator.nodeSelector": {CONTROL_PLANE: ""},
+    "operator.tolerations": [{"key": CONTROL_PLANE, "operator": "Exists"}],
+}
 TEST_TASKS = Path(__file__).parents[1] / "support" / "tasks.py"
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    """The kind cluster with today's images; it is left running."""
+    """The kind cluster of a control plane and two workers, with today's images; it is left running."""
     try:
-        cluster = up("kind")
+        cluster = up("kind", nodes=3, replace=True)
         build()
         load([IMAGES[name] for name in LOADED])
     except ClusterError as error:
@@ -42,6 +51,7 @@ def admin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl
         "--create-namespace",
         "--reset-then-reuse-values",
         "--set=image.tag=dev",
+        *(f"--set-json={name}={json.dumps(value)}" for name, value in OFF_THE_WORKERS.items()),
         "--wait",
         "--timeout=120s",
     )
@@ -51,6 +61,14 @@ def admin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl
     system.do("rollout", "restart", "deployment/podrelay-operator")
     system.do("rollout", "status", "deployment/podrelay-operator", "--timeout=60s")
     return kubectl
+
+
+@pytest.fixture(scope="session")
+def nodes(admin: Kubectl) -> Nodes:
+    """The cluster's nodes."""
+    docker = find(here())
+    assert docker is not None
+    return Nodes(admin, docker)
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 from tests.support.chart import RELEASE_NAMESPACE
 from tests.support.kubectl import Kubectl
 from tests.support.manifests import TASK_RUNS
+from tests.support.nodes import Nodes
 from tests.support.realpods import RealRelay
 from tests.support.waiting import eventually
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.e2e
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
-def test_a_run_goes_through_its_pods(relay: RealRelay) -> None:
+def test_a_run_goes_through_its_pods(relay: RealRelay, nodes: Nodes) -> None:
     relay.define("Chain", podCleanup="Never")
     relay.run("chain", "chain", input={"length": 4, "kept": [1]})
 
@@ -27,7 +28,7 @@ def test_a_run_goes_through_its_pods(relay: RealRelay) -> None:
     assert status["output"]["input"]["kept"] == [1]
     assert relay.pods("chain") == ["chain-i1", "chain-i2", "chain-i3", "chain-i4"]
     records = relay.records("chain")
-    assert [record["nodeName"] for record in records] == [records[0]["nodeName"]] * 4
+    assert {record["nodeName"] for record in records} <= set(nodes.workers())
     assert all(record["image"] == "podrelay-examples:dev" for record in records)
 
 

@@ -115,7 +115,7 @@ def test_values_reach_the_operator() -> None:
     assert pod["imagePullSecrets"] == [{"name": "registry"}]
     assert pod["priorityClassName"] == "system-cluster-critical"
     assert pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
-    assert pod["tolerations"] == [{"operator": "Exists"}]
+    assert pod["tolerations"][0] == {"operator": "Exists"}
     assert pod["affinity"] == {"nodeAffinity": {}}
     assert template["metadata"]["labels"]["team"] == "words"
     assert template["metadata"]["annotations"]["prometheus.io/scrape"] == "true"
@@ -124,6 +124,21 @@ def test_values_reach_the_operator() -> None:
 def test_a_budget_protects_standbys_and_does_not_block_a_single_operator() -> None:
     assert of_kind(render(), "PodDisruptionBudget") == {}
     assert list(of_kind(render({"operator.replicas": 2}), "PodDisruptionBudget")) == ["podrelay-operator"]
+
+
+def test_an_operator_leaves_a_lost_node_soon_whatever_else_it_tolerates() -> None:
+    for values in ({}, {"operator.tolerations": [{"key": "infra"}]}):
+        pod = of_kind(render(values), "Deployment")["podrelay-operator"]["spec"]["template"]["spec"]
+        seconds = {item["key"]: item.get("tolerationSeconds") for item in pod["tolerations"]}
+        assert seconds["node.kubernetes.io/not-ready"] == seconds["node.kubernetes.io/unreachable"] == 30
+
+
+def test_standbys_are_spread_over_nodes_during_upgrades_too() -> None:
+    deployment = of_kind(render({"operator.replicas": 2}), "Deployment")["podrelay-operator"]["spec"]
+    (spread,) = deployment["template"]["spec"]["topologySpreadConstraints"]
+    assert spread["topologyKey"] == "kubernetes.io/hostname"
+    assert spread["labelSelector"] == deployment["selector"]
+    assert spread["matchLabelKeys"] == ["pod-template-hash"]
 
 
 def test_an_operator_of_few_namespaces_has_rights_in_these_only() -> None:

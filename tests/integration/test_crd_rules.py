@@ -250,7 +250,7 @@ def test_dropping_the_status_does_not_unfinish_a_run(shared: Kubectl) -> None:
     refused(shared.replace(task_run("kept"), flags=status), FINISHED_STAYS)
     refused(shared.replace(without_phase, flags=status), FINISHED_STAYS)
     accepted(shared.replace(task_run("kept")))  # the main resource ignores the status
-    assert shared.get(TASK_RUNS, "kept")["status"] == {"phase": "Failed"}
+    assert shared.get(TASK_RUNS, "kept")["status"] == {"observedGeneration": -1, "phase": "Failed"}
 
 
 def test_an_unfinished_phase_may_change(shared: Kubectl) -> None:
@@ -261,7 +261,7 @@ def test_an_unfinished_phase_may_change(shared: Kubectl) -> None:
 
 def test_a_status_in_a_new_manifest_is_ignored(shared: Kubectl) -> None:
     accepted(shared.create(task_run("born-finished") | {"status": {"phase": "Succeeded"}}))
-    assert "status" not in shared.get(TASK_RUNS, "born-finished")
+    assert shared.get(TASK_RUNS, "born-finished")["status"] == {"observedGeneration": -1}
 
 
 @pytest.fixture(scope="module")
@@ -690,5 +690,9 @@ def test_field_selectors_find_runs_and_records(kubectl: Kubectl) -> None:
 
 def test_kubectl_wait_waits_for_a_run(shared: Kubectl) -> None:
     a_run(shared, "waited")
-    accepted(shared.set_status(TASK_RUNS, "waited", {"phase": "Succeeded", "conditions": [CONDITION]}))
+    accepted(
+        shared.set_status(
+            TASK_RUNS, "waited", {"phase": "Succeeded", "observedGeneration": 1, "conditions": [CONDITION]}
+        )
+    )
     accepted(shared("wait", "--for=condition=Succeeded", "--timeout=5s", "trun/waited"))

@@ -1,7 +1,5 @@
 """Pods that are taken from a run from outside: the same iteration again, never two at once, no attempt lost."""
 
-import json
-
 import pytest
 
 from tests.support.manifests import TASK_RUNS
@@ -9,12 +7,6 @@ from tests.support.relay import Relay
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
-
-
-def evict(relay: Relay, pod: str) -> None:
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
-    path = f"/api/v1/namespaces/{relay.kubectl.namespace}/pods/{pod}/eviction"
-    relay.kubectl.do("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
 
 
 def test_a_task_that_hears_of_its_pods_deletion_continues_in_the_next_pod(relay: Relay) -> None:
@@ -41,7 +33,7 @@ def test_a_pod_that_is_taken_away_is_replaced_when_it_is_gone(relay: Relay, way:
     if way == "delete":
         relay.kubectl.do("delete", "pod", f"{way}-i1", "--wait=false")
     else:
-        evict(relay, f"{way}-i1")
+        relay.evict(f"{way}-i1")
     eventually("the same iteration works again", lambda: relay.calls(way) == [(1, 1), (1, 2)], 30)
     status = relay.status(way)
     relay.abort(way)

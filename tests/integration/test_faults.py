@@ -1,5 +1,6 @@
-"""Runs end right, and nothing doubles, while the way to the API server misbehaves."""
+"""Runs of all shapes end right, and nothing doubles, while the way to the API server misbehaves."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,33 +8,44 @@ import pytest
 
 from cluster import Cluster
 from tests.support.faultproxy import FaultProxy
-from tests.support.operator import OperatorProcess
+from tests.support.forked import ForkedOperator
+from tests.support.kubectl import Kubectl
+from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
+from tests.support.shapes import SHAPES, Shape, check_ending
 
 pytestmark = pytest.mark.integration
 
+PATIENCE = 3.0
+"""Seconds without a sign of life after which the operator takes a watch for dead; the proxy gives one each second."""
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+
+@pytest.fixture
+def quick_relay(idle_relay: Relay) -> Relay:
+    own = idle_relay.kubectl
+    return replace(idle_relay, kubectl=QuickKubectl(own.kubeconfig, own.env, own.namespace))
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4])
 def test_runs_end_right_behind_a_faulty_connection(
-    idle_relay: Relay, cluster: Cluster, tmp_path: Path, seed: int
+    quick_relay: Relay, cluster: Cluster, tmp_path: Path, seed: int
 ) -> None:
-    relay = idle_relay
-    relay.define("Chain", podCleanup="Never", retry={"limit": 0})
-    relay.define("Answer")
-    with FaultProxy(cluster.kubeconfig, seed, rate=0.15).serving() as proxy:
-        kubectl = replace(relay.kubectl, kubeconfig=proxy.kubeconfig(tmp_path))
-        with OperatorProcess(kubectl, tmp_path / "operator"):
-            names = [f"chain-{number}" for number in range(8)]
-            for name in names:
-                relay.run(name, "chain", input={"length": 3})
-            relay.run("crash", "answer", input={"how": "kill"})
+    relay = quick_relay
 
-            for name in names:
-                status = relay.finished(name, 90)
-                assert (status["phase"], status["iterations"]) == ("Succeeded", 3), status
-                assert relay.calls(name) == [(1, 1), (2, 1), (3, 1)]
-                assert relay.pods(name) == [f"{name}-i{i}" for i in (1, 2, 3)]
-                assert (status.get("attempts", 0), status.get("disruptions", 0)) == (0, 0)
-            crash = relay.finished("crash", 60)
-            assert (crash["phase"], crash["reason"]) == ("Failed", "Killed")
+    def play(shape: Shape) -> None:
+        shape.start(relay, shape.name, shape.name)
+        shape.act(relay, shape.name)
+        check_ending(relay, shape, shape.name, 120)
+
+    for shape in SHAPES:
+        shape.define(relay, shape.name)
+    with FaultProxy(cluster.kubeconfig, seed, rate=0.15).serving() as proxy:
+        behind = Kubectl(proxy.kubeconfig(tmp_path), relay.kubectl.env, relay.kubectl.namespace)
+        operator = ForkedOperator(
+            behind, tmp_path / "operator", flags=("--lease-duration=15",), silence_seconds=PATIENCE
+        )
+        with operator, ThreadPoolExecutor(len(SHAPES)) as pool:
+            outcomes = {shape.name: pool.submit(play, shape) for shape in SHAPES}
+        failed = [f"{name}: {outcome.exception()}" for name, outcome in outcomes.items() if outcome.exception()]
+        assert not failed, "\n".join(failed)
         assert sum(proxy.counts.values()) > 20, proxy.counts

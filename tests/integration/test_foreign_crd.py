@@ -48,7 +48,8 @@ def test_waiting_explaining_and_deleting_address_ours(both: Kubectl, foreign_crd
         "explain", "--api-version=podrelay.dev/v1alpha1", "trun"
     )
     condition = {"type": "Succeeded", "status": "True", "reason": "Done", "lastTransitionTime": "2026-01-02T03:04:05Z"}
-    assert both.set_status(TASK_RUNS, "words", {"phase": "Succeeded", "conditions": [condition]})
+    status = {"phase": "Succeeded", "observedGeneration": 1, "conditions": [condition]}
+    assert both.set_status(TASK_RUNS, "words", status)
     assert both("wait", "--for=condition=Succeeded", "--timeout=5s", f"{TASK_RUNS}/words")
     assert both("delete", TASK_RUNS, "words")
     assert both("get", foreign_crd, "words")

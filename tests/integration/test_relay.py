@@ -179,7 +179,7 @@ def test_an_iteration_that_takes_too_long_is_ended(relay: Relay) -> None:
 
 
 def test_a_task_that_hears_of_its_timeout_can_still_continue(relay: Relay) -> None:
-    relay.define("Sleep", iterationTimeoutSeconds=1, abortGracePeriodSeconds=10, maxIterations=2)
+    relay.define("Sleep", iterationTimeoutSeconds=2, abortGracePeriodSeconds=10, maxIterations=2)
     relay.run("in-time", "sleep")
 
     status = relay.finished("in-time")

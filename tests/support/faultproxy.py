@@ -1,8 +1,10 @@
 """A proxy between the operator and the API server that misbehaves, by a seed.
 
 It answers in the API server's place (409, 429 with Retry-After, 500, 503), delays, drops connections before a request
-and after it (the write has happened, the answer is lost), cuts watches, sends 410, and repeats events. It speaks plain
-HTTP to the operator, so that nothing has to be decrypted, and has the administrator's credentials.
+and after it (the write has happened, the answer is lost) or lets the operator wait for that answer until it gives up,
+cuts watches, lets them hang, sends 410, repeats events, and holds them back to deliver many at once. It can be down for
+all requests, and can end kopf. It speaks plain HTTP to the operator, so that nothing has to be decrypted, and has the
+administrator's credentials.
 """
 
 import asyncio
@@ -11,17 +13,21 @@ import json
 import random
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import aiohttp
 from aiohttp import web
 
 from podrelay.kube import config
 
-FAULTS = ("delay", "drop_before", "drop_after", "conflict", "throttle", "error", "unavailable")
-WATCH_FAULTS = ("cut", "gone", "repeat")
+FAULTS = ("delay", "drop_before", "drop_after", "hang_after", "conflict", "throttle", "error", "unavailable")
+WATCH_FAULTS = ("cut", "gone", "repeat", "hold", "hang")
+BOOKMARK_SECONDS = 1.0
+"""A calm watch gets a bookmark so often, sixty times as often as from the API server: operators that are told to take
+silence for death soon must be able to tell it from calm."""
 
 
 class FaultProxy:
@@ -40,6 +46,10 @@ class FaultProxy:
         self.counts: Counter[str] = Counter()
         self.address = ""
         self.is_calm = False
+        self.is_silent = False
+        self.is_refusing = False
+        self.ends_kopf = False
+        self.kopf_watches = 0
 
     @contextmanager
     def serving(self) -> Iterator["FaultProxy"]:
@@ -52,13 +62,14 @@ class FaultProxy:
             async with aiohttp.ClientSession(connector=connector, auto_decompress=False) as self._session:
                 application = web.Application(client_max_size=16 * 1024 * 1024)
                 application.router.add_route("*", "/{path:.*}", self._handle)
-                runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
-                await runner.setup()
-                await web.TCPSite(runner, "127.0.0.1", 0).start()
-                self.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
+                self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+                await self._runner.setup()
+                await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+                self.address = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
                 ready.set()
                 await self._stop.wait()
-                await runner.cleanup()
+                self.is_silent = False
+                await self._runner.cleanup()
 
         thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
         thread.start()
@@ -83,6 +94,29 @@ class FaultProxy:
         path.write_text(json.dumps(document), encoding="utf-8")
         return path
 
+    @contextmanager
+    def outage(self, *, silent: bool) -> Iterator[None]:
+        """Be down: refuse all, or, like a machine that hangs, say nothing any more."""
+        self.is_silent, self.is_refusing = silent, not silent
+        if not silent:
+            self.cut_all()
+        try:
+            yield
+        finally:
+            self.is_silent = self.is_refusing = False
+
+    def end_kopf(self) -> None:
+        """Send kopf an event that ends it, as long as `ends_kopf` stays set."""
+        self.ends_kopf = True
+        self.cut_all()
+
+    def cut_all(self) -> None:
+        """Drop all connections."""
+        assert self._runner.server is not None
+        for connection in list(self._runner.server.connections):
+            if connection.transport is not None:
+                self._loop.call_soon_threadsafe(connection.transport.abort)
+
     def _fault(self, kinds: tuple[str, ...]) -> str | None:
         if self.is_calm or self._random.random() >= self._rate:
             return None
@@ -91,6 +125,15 @@ class FaultProxy:
         return kind
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        try:
+            return await self._answer(request)
+        except (aiohttp.ClientError, ConnectionError, TimeoutError):
+            self._drop(request)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self.is_refusing:
+            self._drop(request)
+        await self._while_silent(request)
         if request.query.get("watch") == "true":
             return await self._watch(request)
         # Leases are left alone: losing one ends the process, as it should, and other tests do that.
@@ -110,11 +153,25 @@ class FaultProxy:
                 await asyncio.sleep(self._random.uniform(0.1, 0.8))
         async with self._forward(request) as answer:
             body = await answer.read()
+        await self._while_silent(request)
+        if fault == "hang_after":
+            await self._hang(request)
         if fault == "drop_after":
             self._drop(request)
         return web.Response(status=answer.status, body=body, content_type=answer.content_type)
 
-    def _drop(self, request: web.Request) -> None:
+    async def _while_silent(self, request: web.Request) -> None:
+        while self.is_silent and request.transport is not None:  # noqa: ASYNC110 - set by another thread
+            await asyncio.sleep(0.02)
+        if request.transport is None:
+            raise ConnectionResetError
+
+    async def _hang(self, request: web.Request) -> None:
+        while request.transport is not None and not self._stop.is_set():  # noqa: ASYNC110 - aiohttp has no event
+            await asyncio.sleep(0.05)
+        raise ConnectionResetError
+
+    def _drop(self, request: web.Request) -> NoReturn:
         if request.transport is not None:
             request.transport.abort()
         raise web.HTTPBadGateway
@@ -135,20 +192,48 @@ class FaultProxy:
             if answer.status != 200:
                 return web.Response(status=answer.status, body=await answer.read(), content_type="application/json")
             await response.prepare(request)
-            pending = b""
+            if request.headers.get("User-Agent", "").startswith("kopf"):
+                self.kopf_watches += 1
+                if self.ends_kopf:
+                    await response.write(_error_event(500, "InternalError", "etcd event received with PrevKv=nil"))
+                    return response
             with contextlib.suppress(ConnectionResetError):
-                async for chunk in answer.content.iter_any():
-                    *lines, pending = (pending + chunk).split(b"\n")
-                    for line in lines:
-                        fault = self._fault(WATCH_FAULTS)
-                        if fault == "cut":
+                async for line in _with_bookmarks(answer.content, request.query.get("resourceVersion", "0")):
+                    await self._while_silent(request)
+                    fault = None if b'"BOOKMARK"' in line[:20] else self._fault(WATCH_FAULTS)
+                    match fault:
+                        case "cut":
                             self._drop(request)
-                        if fault == "gone":
-                            gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
-                            await response.write(json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n")
+                        case "gone":
+                            await response.write(_error_event(410, "Expired", "too old"))
                             return response
-                        await response.write((line + b"\n") * (2 if fault == "repeat" else 1))
+                        case "hang":
+                            await self._hang(request)
+                        case "hold":
+                            await asyncio.sleep(self._random.uniform(0.3, 3))  # what comes meanwhile goes with it
+                    await response.write(line * (2 if fault == "repeat" else 1))
         return response
+
+
+async def _with_bookmarks(content: aiohttp.StreamReader, version: str) -> AsyncIterator[bytes]:
+    """Yield the lines of a watch, and after each calm second a bookmark."""
+    pending = b""
+    while not content.at_eof():
+        try:
+            chunk = await asyncio.wait_for(content.readany(), BOOKMARK_SECONDS)
+        except TimeoutError:
+            bookmark = {"metadata": {"resourceVersion": version}}
+            yield json.dumps({"type": "BOOKMARK", "object": bookmark}).encode() + b"\n"
+            continue
+        *lines, pending = (pending + chunk).split(b"\n")
+        for line in lines:
+            version = json.loads(line)["object"]["metadata"].get("resourceVersion", version)
+            yield line + b"\n"
+
+
+def _error_event(code: int, reason: str, message: str) -> bytes:
+    status = {"kind": "Status", "code": code, "reason": reason, "message": message}
+    return json.dumps({"type": "ERROR", "object": status}).encode() + b"\n"
 
 
 def _status(code: int, reason: str, message: str, headers: dict[str, str] | None = None) -> web.Response:

@@ -47,7 +47,9 @@ class ModelApi:
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
         return msgspec.json.encode(self.read(resource.plural, name))
 
-    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False) -> bytes:
+    async def create(
+        self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False, strict: bool = False
+    ) -> bytes:
         body = msgspec.json.decode(msgspec.json.encode(body))
         name = body["metadata"]["name"]
         if (resource.plural, name) in self.objects:

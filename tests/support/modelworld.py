@@ -6,6 +6,7 @@ is a method, so that hypothesis can put histories together, and the world checks
 """
 
 import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -40,24 +41,43 @@ class Operator:
 
     def __init__(self, api: ModelApi) -> None:
         self.api = api
+        self.skew = timedelta()
+        """How wrong its clock is."""
         self.store = Store(lambda _key: None, Settings())
-        self.executor = Executor(api, self.store, _Lease(), clock=lambda: api.now)  # type: ignore[arg-type]
+        self.executor = Executor(api, self.store, _Lease(), clock=lambda: self.now)  # type: ignore[arg-type]
         self.requeue_at: datetime | None = None
+        self.seen: dict[str, int] = {}
         self.relist()
+
+    @property
+    def now(self) -> datetime:
+        return self.api.now + self.skew
 
     def relist(self) -> None:
         for plural, kind in KINDS.items():
             objects = [msgspec.convert(obj, kind) for obj in self.api.find(plural)]
             self._collection(plural).replace(objects, str(self.api.version))
-        self.seen = len(self.api.events)
+            self.seen[plural] = len(self.api.events)
 
-    def see(self, count: int) -> None:
-        """Take the next `count` events of the watch."""
-        for plural, event, obj in self.api.events[self.seen : self.seen + count]:
-            converted = msgspec.convert(obj, KINDS[plural])
-            collection = self._collection(plural)
-            (collection.remove if event == "DELETED" else collection.apply)(converted)
-        self.seen = min(len(self.api.events), self.seen + count)
+    def see(self, count: int, kinds: Iterable[str] = tuple(KINDS)) -> None:
+        """Take the next `count` events of these watches; each kind has its own, and none waits for another."""
+        for plural in kinds:
+            new = self.api.events[self.seen[plural] : self.seen[plural] + count]
+            self.seen[plural] = min(len(self.api.events), self.seen[plural] + count)
+            for event in new:
+                if event[0] == plural:
+                    self._take(*event)
+
+    def see_again(self, back: int) -> None:
+        """Get an event a second time, long after it was new."""
+        for event in self.api.events[-back - 1 :][:1]:
+            if self.api.events.index(event) < self.seen[event[0]]:
+                self._take(*event)
+
+    def _take(self, plural: str, event: str, obj: dict[str, Any]) -> None:
+        converted = msgspec.convert(obj, KINDS[plural])
+        collection = self._collection(plural)
+        (collection.remove if event == "DELETED" else collection.apply)(converted)
 
     def _collection(self, plural: str) -> Any:
         return {
@@ -72,7 +92,7 @@ class Operator:
         view = self.store.view(KEY)
         if view is None:
             return False
-        plan = planner.plan(view, self.api.now)
+        plan = planner.plan(view, self.now)
         self.requeue_at = plan.requeue_at
         with contextlib.suppress(ApiError):
             if plan.actions:
@@ -91,6 +111,7 @@ class Process:
     pod: str
     uid: str
     iteration: int
+    node: str = ""
     runs_user_code: bool = False
     has_ended: bool = False
     is_orphan: bool = False
@@ -112,6 +133,8 @@ class World:
         self.api = ModelApi(EPOCH)
         self.processes: dict[str, Process] = {}
         self.user_code_starts: list[tuple[int, int]] = []
+        self.node = 1
+        self.lost_nodes: set[str] = set()
         template = {"spec": {"containers": [{"name": "task", "image": "task:1"}]}}
         spec = {"id": "work", "template": template, **self.definition}
         run(self.api.create(TASK_DEFINITIONS, KEY.namespace, {"metadata": {"name": "work"}, "spec": spec}))
@@ -171,13 +194,13 @@ class World:
         uid = pod["metadata"]["uid"]
         if uid in self.processes or "deletionTimestamp" in pod["metadata"] or pod["spec"].get("schedulingGates"):
             return False
-        process = self.processes[uid] = Process(name, uid, names.iteration_of(name))
+        process = self.processes[uid] = Process(name, uid, names.iteration_of(name), f"node-{self.node}")
         now = self.api.now.isoformat()
         self.api.change(
             "pods",
             name,
             {
-                "spec": {"nodeName": "node"},
+                "spec": {"nodeName": process.node},
                 "status": {
                     "phase": "Running",
                     "startTime": now,
@@ -238,7 +261,7 @@ class World:
     def answer(self, uid: str, response: dict[str, Any]) -> None:
         """The runner stores its answer, if it still can, and user code is over."""
         process = self.processes[uid]
-        if not process.runs_user_code:
+        if not process.runs_user_code or process.node in self.lost_nodes:
             return
         process.runs_user_code = False
         if self.reports_by_message:
@@ -255,7 +278,7 @@ class World:
     def exit(self, name: str, code: int, **status: Any) -> None:
         pod = self.api.read("pods", name)
         process = self.processes[pod["metadata"]["uid"]]
-        if process.has_ended:
+        if process.has_ended or process.node in self.lost_nodes:
             return
         process.runs_user_code, process.has_ended = False, True
         now = self.api.now.isoformat()
@@ -281,11 +304,32 @@ class World:
             process.token_until = self.api.now + timedelta(seconds=TOKEN_SECONDS)
         self.api.remove("pods", name)
 
+    def lose_node(self) -> None:
+        """The node that pods are started on is cut off: what runs there goes on, and nobody hears of it."""
+        self.lost_nodes.add(f"node-{self.node}")
+        self.node += 1
+
+    def find_nodes(self) -> None:
+        """The nodes that were cut off are back."""
+        self.lost_nodes.clear()
+        self._kubelets()
+
+    def collect_garbage(self) -> None:
+        """Kubernetes fails and removes the pods of nodes that are gone, whatever still runs there."""
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
+        for pod in self.pods():
+            name, process = pod["metadata"]["name"], self.processes.get(pod["metadata"]["uid"])
+            if process is not None and process.node in self.lost_nodes:
+                self.api.change("pods", name, {"status": {"phase": "Failed", "conditions": [condition]}})
+                self.force_delete(name)
+
     def _kubelets(self) -> None:
         """What kubelets do as time goes on: deadlines, grace periods, the end of deleted pods."""
         for pod in list(self.pods()):
             name, metadata, spec = pod["metadata"]["name"], pod["metadata"], pod["spec"]
             process = self.processes.get(metadata["uid"])
+            if process is not None and process.node in self.lost_nodes:
+                continue
             if "deletionTimestamp" in metadata:
                 over = self.api.now >= datetime.fromisoformat(metadata["deletionTimestamp"])
                 if process is not None and not process.has_ended and over:
@@ -304,6 +348,7 @@ class World:
         """Let everybody do their work, fairly, until the run is finished."""
         self.operators = self.operators[:1]
         self.operators[0].see(len(self.api.events))
+        self.operators[0].skew = timedelta()
         if self.api.read("taskruns", KEY.name)["spec"].get("suspend"):
             self.suspend(value=False)
         for _ in range(rounds):
@@ -325,6 +370,8 @@ class World:
             process = self.processes.get(uid)
             if process is None and self.start(name):
                 return True
+            if process is not None and process.node in self.lost_nodes:
+                continue
             if process is not None and not process.has_ended:
                 self.answer(uid, answer)
                 self.exit(name, 0)

@@ -9,13 +9,26 @@ import sys
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Protocol, Self
 
 from tests.support.kubectl import Kubectl
 from tests.support.waiting import eventually
 
 PODRELAY = Path(sys.executable).parent / "podrelay"
 LEASE_SECONDS = 3
+
+
+class Process(Protocol):
+    """What is asked of a process: a part of subprocess.Popen."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
 
 
 @dataclass
@@ -46,23 +59,24 @@ class OperatorProcess:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / f"operator-{len(list(self.folder.iterdir()))}.log"
         namespace = self.kubectl.namespace
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                [
-                    PODRELAY,
-                    "operator",
-                    f"--kubeconfig={self.kubectl.kubeconfig}",
-                    f"--namespace={namespace}",
-                    f"--lease-namespace={namespace}",
-                    f"--lease-duration={LEASE_SECONDS}",
-                    "--listen=127.0.0.1:0",
-                    *self.flags,
-                ],
-                env=os.environ | self.environment,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
+        self.process = self.launch(
+            [
+                "operator",
+                f"--kubeconfig={self.kubectl.kubeconfig}",
+                f"--namespace={namespace}",
+                f"--lease-namespace={namespace}",
+                f"--lease-duration={LEASE_SECONDS}",
+                "--listen=127.0.0.1:0",
+                *self.flags,
+            ]
+        )
         eventually("the operator has its caches filled", lambda: self.has_ended or "caches filled" in self.text)
+
+    def launch(self, arguments: list[str]) -> Process:
+        """Run `podrelay` with these arguments."""
+        with self.log.open("wb") as log:
+            environment = os.environ | self.environment
+            return subprocess.Popen([PODRELAY, *arguments], env=environment, stdout=log, stderr=subprocess.STDOUT)
 
     @property
     def text(self) -> str:
@@ -83,7 +97,7 @@ class OperatorProcess:
 
     def kill(self) -> None:
         """kill -9."""
-        self.process.kill()
+        self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=10)
 
     def wait_killed(self) -> None:
@@ -94,9 +108,9 @@ class OperatorProcess:
         """SIGTERM, and wait for its end."""
         if self.has_ended:
             return
-        self.process.terminate()
+        self.process.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=15)
             return
-        self.process.kill()
+        self.process.send_signal(signal.SIGKILL)
         raise AssertionError(f"the operator did not stop:\n{self.text}")

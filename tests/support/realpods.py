@@ -1,6 +1,8 @@
 """A namespace of a real cluster in which the tasks of tests/support/tasks.py run in real pods."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,8 @@ from images.build import EXAMPLES
 from podrelay.cli.manifests import manifest
 from tests.support import tasks
 from tests.support.kubectl import Manifest
-from tests.support.manifests import task_definition
+from tests.support.manifests import camel_case, task_definition
+from tests.support.nodes import HOSTNAME
 from tests.support.relay import Relay
 
 MOUNT = {"name": "tasks", "mountPath": "/tasks", "readOnly": True}
@@ -21,15 +24,24 @@ class RealRelay(Relay):
 
     folder: Path = Path("/unused")
 
-    def define(self, task: str, **spec: Any) -> None:
-        """Apply the definition of a class of tests/support/tasks.py, as `podrelay manifests` prints it."""
+    def define(self, task: str, name: str | None = None, **spec: Any) -> None:
+        """Apply the definition of a class of tests/support/tasks.py, as `podrelay manifests` prints it.
+
+        Args:
+            task: the class.
+            name: of the definition, where it is not that of the class.
+            spec: fields of the definition; image and resources are the container's, and `pod` holds fields of the pod.
+        """
         definition = manifest(getattr(tasks, task), "/tasks/tasks.py", spec.pop("image", EXAMPLES))
         pod = definition["spec"]["template"]["spec"]
         pod["containers"][0]["volumeMounts"] = [MOUNT]
         pod["containers"][0]["securityContext"]["readOnlyRootFilesystem"] = True
         pod["containers"][0]["resources"] |= spec.pop("resources", {})
+        pod |= spec.pop("pod", {})
         pod["volumes"] = [{"name": "tasks", "configMap": {"name": "tasks"}}]
         definition["spec"] |= spec
+        if name is not None:
+            definition["metadata"]["name"], definition["spec"]["id"] = name, camel_case(name)
         applied = self.kubectl.apply(definition)
         assert applied, str(applied)
 
@@ -54,6 +66,36 @@ class RealRelay(Relay):
 
     def logs(self, pod: str) -> str:
         return self.kubectl.do("logs", pod)
+
+    def pod(self, name: str) -> Manifest:
+        return self.kubectl.get("pod", name)
+
+    @contextmanager
+    def important_pod(self, node: str, cpu: str) -> Iterator[None]:
+        """A pod that other pods of a node have to make room for."""
+        name = f"important-{self.kubectl.namespace}"
+        priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
+        container = {"name": "one", "image": EXAMPLES, "command": ["sleep", "600"]}
+        spec = {
+            "priorityClassName": name,
+            "nodeSelector": {HOSTNAME: node},
+            "terminationGracePeriodSeconds": 0,
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                container
+                | {
+                    "resources": {"requests": {"cpu": cpu}},
+                    "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                }
+            ],
+        }
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "important"}, "spec": spec}
+        try:
+            self.kubectl.do("create", "-f", "-", stdin=[priority | {"value": 1000}, pod])
+            yield
+        finally:
+            self.kubectl("delete", "pod", "important", "--wait=false")
+            self.kubectl("delete", "priorityclass", name)
 
 
 def _task_run(name: str, spec: Manifest) -> Manifest:

@@ -1,5 +1,6 @@
 """A namespace in which the relay runs: operator, kubelet, definitions, and words for what tests do with them."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,9 @@ class Relay:
     kubectl: Kubectl
     folder: Path
 
-    def define(self, task: str, **spec: Any) -> None:
+    def define(self, task: str, name: str | None = None, **spec: Any) -> None:
         """Apply the definition of a class of tests/support/tasks.py."""
-        name = task.lower()
+        name = name or task.lower()
         container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{TASKS_FILE}:{task}"]}
         template = {"spec": {"containers": [container]}}
         applied = self.kubectl.apply(task_definition(name, **{"template": template, **spec}))
@@ -91,6 +92,12 @@ class Relay:
     def abort(self, name: str, message: str = "enough") -> None:
         patched = self.kubectl.patch(TASK_RUNS, name, {"spec": {"abort": {"message": message}}})
         assert patched, str(patched)
+
+    def evict(self, pod: str) -> None:
+        """Take a pod away as `kubectl drain` does."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        path = f"/api/v1/namespaces/{self.kubectl.namespace}/pods/{pod}/eviction"
+        self.kubectl.do("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
 
     def pods(self, name: str) -> list[str]:
         return sorted(self.kubectl.names("pods", "--selector", f"podrelay.dev/run={name}"))

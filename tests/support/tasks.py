@@ -16,14 +16,21 @@ def leave_trace(input: dict[str, Any], controller: Controller) -> None:
             file.write(f"{controller.task.iteration} {controller.task.attempt}\n")
 
 
+def hear_nothing() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("deaf", flush=True)
+    time.sleep(600)
+
+
 class Chain(TaskDefinition):
-    """Continues until it has been called `length` times."""
+    """Continues until it has been called `length` times; `works` for some seconds each time."""
 
     id = "chain"
     title = "Chain"
 
     def run(self, input: dict[str, Any], controller: Controller) -> Any:
         leave_trace(input, controller)
+        time.sleep(input.get("works", 0))
         done = input.get("done", 0) + 1
         if done < input.get("length", 2):
             return controller.response.continue_({"done": done}, **self.wait(input))
@@ -39,7 +46,7 @@ class Chain(TaskDefinition):
 
 
 class Answer(TaskDefinition):
-    """Answers at once, in the way that the input says."""
+    """Answers at once, in the way that the input says, or in its first, second, ... try in that of a list."""
 
     id = "answer"
     title = "Answer"
@@ -47,7 +54,8 @@ class Answer(TaskDefinition):
     async def run(self, input: dict[str, Any], controller: Controller) -> Any:
         leave_trace(input, controller)
         response = controller.response
-        match input["how"]:
+        how = input["how"]
+        match how if isinstance(how, str) else how[controller.task.attempt - 1]:
             case "nothing":
                 return None
             case "done":
@@ -68,6 +76,8 @@ class Answer(TaskDefinition):
                 os._exit(3)
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "hear nothing":
+                hear_nothing()
         return None
 
 
@@ -98,9 +108,7 @@ class Stubborn(TaskDefinition):
 
     def run(self, input: dict[str, Any], controller: Controller) -> Any:
         leave_trace(input, controller)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        print("deaf", flush=True)
-        time.sleep(600)
+        hear_nothing()
 
 
 class Checkpoint(TaskDefinition):
@@ -141,3 +149,16 @@ class Hungry(TaskDefinition):
         eaten = []
         while True:
             eaten.append(bytearray(16 * 1024 * 1024))
+
+
+class Scribble(TaskDefinition):
+    """Writes more than it may."""
+
+    id = "scribble"
+    title = "Scribble"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        for _ in range(4096):
+            print("x" * 1023, flush=False)
+        print(flush=True)
+        time.sleep(600)

@@ -45,8 +45,16 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 UID = Annotated[str, Field(max_length=64)]
 Message = Annotated[str, Field(max_length=limits.MESSAGE_LENGTH)]
 Reason = Annotated[str, Field(max_length=128, pattern=r"^([A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?)?$")]
-Timestamp = Annotated[str, Field(max_length=40, json_schema_extra={"format": "date-time"})]
-"""RFC 3339, UTC."""
+Timestamp = Annotated[
+    str,
+    Field(
+        max_length=40,
+        # The API server's own idea of date-time takes 10:00:00x5Z, +99:99 and the year 0, which Python cannot read.
+        pattern=r"^[12]\d{3}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$",
+        json_schema_extra={"format": "date-time"},
+    ),
+]
+"""RFC 3339."""
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Seconds = Annotated[int, Field(ge=1, le=limits.MAX_WAIT_SECONDS)]
 

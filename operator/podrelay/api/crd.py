@@ -176,6 +176,9 @@ def _root_schema(model: type[Model]) -> dict[str, Any]:
     raw = model.model_json_schema(by_alias=True)
     schema = _structural(raw, raw.get("$defs", {}))
     own = schema["properties"]
+    if "status" in own:
+        # Tools that go by kstatus take an object without a status for one that is all well.
+        own["status"]["default"] = {"observedGeneration": -1}
     schema["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},

@@ -34,6 +34,8 @@ MAX_DEPTH: Final = 200
 SAFE_INTEGER: Final = 2**63 - 1
 """The API server keeps integers as 64 bits; larger ones would lose digits on the way."""
 
+_PATH_ENDS: Final = 100
+
 
 class PayloadError(ValueError):
     """A payload that cannot be stored without loss. The message names what, where and which limit."""
@@ -52,7 +54,7 @@ def check_payload(value: Any, what: str) -> bytes:
     if not isinstance(value, dict):
         raise PayloadError(f"{what} must be a JSON object, not {type(value).__name__}")
     for path, problem in _problems(value, what):
-        raise PayloadError(f"{path}: {problem}")
+        raise PayloadError(f"{_shorten_path(path)}: {problem}")
     try:
         data = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -109,6 +111,10 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _shorten_path(path: str) -> str:
+    return path if len(path) <= 2 * _PATH_ENDS else f"{path[:_PATH_ENDS]}…{path[-_PATH_ENDS:]}"
 
 
 def _shorten(number: int) -> str:

@@ -112,14 +112,15 @@ class TaskDefinitionSpec(Model):
 class TaskDefinitionStatus(Model):
     """What the operator found out about the definition."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The metadata.generation that was looked at last."""
+    observed_generation: Annotated[int, Field(ge=-1)] | None = None
+    """The metadata.generation that was looked at last; -1 until the operator has."""
     active_runs: Count | None = None
     """Runs with a pod."""
     queued_runs: Count | None = None
     """Runs that wait for a free slot."""
     conditions: Conditions | None = None
-    """Ready is False, with the API server's own words, where no pod can be made from the template."""
+    """Ready is False, with the API server's own words, where no pod can be made from the template. Stalled is True
+    where nothing but a change of the template will help."""
 
 
 class TaskDefinition(Model):

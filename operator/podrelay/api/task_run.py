@@ -158,8 +158,8 @@ class TaskRunStatus(Model):
         | None
     ) = None
     """The newest 10 ended tries, newest first."""
-    observed_generation: Annotated[int, Field(ge=0)] | None = None
-    """The metadata.generation that this status answers."""
+    observed_generation: Annotated[int, Field(ge=-1)] | None = None
+    """The metadata.generation that this status answers; -1 until the operator has seen the run."""
     conditions: Conditions | None = None
     """Succeeded (Unknown until finished), Reconciling and Stalled."""
 

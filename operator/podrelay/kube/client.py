@@ -22,6 +22,8 @@ LIST_TIMEOUT_SECONDS = 60.0
 MAX_IN_FLIGHT = 16
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
+"""Of Kubernetes' own kinds only: items of lists are merged by their keys."""
 
 
 @dataclass(frozen=True)
@@ -144,9 +146,13 @@ class Client:
         """Return the object as the API server has it now (a quorum read)."""
         return await self.request("GET", resource.path(namespace, name))
 
-    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False) -> bytes:
-        """Create an object and return it."""
-        params = {"dryRun": "All"} if dry_run else None
+    async def create(
+        self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False, strict: bool = False
+    ) -> bytes:
+        """Create an object and return it; `strict`: a field that does not exist is refused, not dropped."""
+        params = {"dryRun": "All"} if dry_run else {}
+        if strict:
+            params["fieldValidation"] = "Strict"
         return await self.request("POST", resource.path(namespace), body=body, params=params)
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> bytes:

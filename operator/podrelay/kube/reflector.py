@@ -14,7 +14,7 @@ import aiohttp
 import msgspec
 
 from podrelay.api.errors import PodrelayError
-from podrelay.kube.client import LIST_TIMEOUT_SECONDS, Client, Resource
+from podrelay.kube.client import LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS, Client, Resource
 from podrelay.kube.errors import ApiError, GoneError
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,8 @@ PAGE_SIZE = 500
 WATCH_SECONDS = (290, 580)
 """The server ends a watch after a random time in this range, as client-go asks it to (5 to 10 minutes)."""
 SILENCE_SECONDS = 90.0
-"""A watch is dead when nothing came for this long: the server sends a bookmark about once a minute."""
+"""A watch may be dead when nothing came for this long: the server sends a bookmark about once a minute, but none before
+the first event of a collection after its own start."""
 SHORTEST_WATCH_SECONDS = 1.0
 """A watch that ends earlier than this without an event is a failure: to open the next one at once would be to poll."""
 BACKOFF_SECONDS = (0.2, 30.0)
@@ -126,10 +127,14 @@ class Reflector(Generic[T]):
         version: str | None = None
         failures = 0
         loop = asyncio.get_running_loop()
+        started = loop.time()
         while True:
             try:
                 if version is None:
-                    version = await self._list()
+                    # A large list may take long, but one whose answer is lost must not make us blind for so long.
+                    version = await self._list(
+                        min(LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS * 2 ** min(failures, 10))
+                    )
                     self.synced.set()
                 started, is_idle = loop.time(), True
                 async for seen in self._watch(version):
@@ -142,27 +147,30 @@ class Reflector(Generic[T]):
                 log.info("resource version too old, listing again", extra={"resource": self._name})
                 if failures > 1:
                     await self._wait_after(error, failures)
-            except (PodrelayError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
-                failures += 1
-                await self._wait_after(error, failures)
+            except (PodrelayError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError, RecursionError) as error:
+                # A watch that lived for long was good, though calm; pauses that grow with each would make it blind.
+                was_good = version is not None and loop.time() - started > BACKOFF_SECONDS[1]
+                failures = 1 if was_good else failures + 1
+                await self._wait_after(error, failures, logging.INFO if was_good else logging.WARNING)
 
-    async def _wait_after(self, error: Exception, failures: int) -> None:
+    async def _wait_after(self, error: Exception, failures: int, level: int = logging.WARNING) -> None:
         shortest, longest = BACKOFF_SECONDS
         delay = min(longest, shortest * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         if isinstance(error, ApiError) and error.retry_after is not None:
             delay = max(delay, error.retry_after)
-        log.warning(
+        log.log(
+            level,
             "watch interrupted: %s",
             str(error) or type(error).__name__,
             extra={"resource": self._name, "retry_seconds": round(delay, 1)},
         )
         await asyncio.sleep(delay)
 
-    async def _list(self) -> str:
+    async def _list(self, timeout_seconds: float) -> str:
         objects: list[T] = []
         params = {**self._params, "limit": str(PAGE_SIZE)}
         while True:
-            body = await self._client.request("GET", self._path, params=params, timeout_seconds=LIST_TIMEOUT_SECONDS)
+            body = await self._client.request("GET", self._path, params=params, timeout_seconds=timeout_seconds)
             page = self._decode_list(body)
             objects += (obj for obj in map(self._read, page.items) if obj is not None)
             if not page.metadata.continue_:

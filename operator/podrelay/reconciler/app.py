@@ -11,6 +11,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final, cast
 
 import aiohttp
@@ -90,6 +91,7 @@ class KopfShell:
         self._run_seen = run_seen
         self._definition_seen = definition_seen
         self._stopping = threading.Event()
+        self._raise_flag: Callable[[], object] = lambda: None
         self._ended: asyncio.Future[str] | None = None
 
     async def run(self) -> None:
@@ -113,6 +115,8 @@ class KopfShell:
     def stop(self) -> None:
         """Tell kopf to end."""
         self._stopping.set()
+        with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended
+            self._raise_flag()
 
     async def close(self) -> None:
         """Tell kopf to end, and wait for it, though not for long."""
@@ -145,6 +149,12 @@ class KopfShell:
         return "without an error"
 
     async def _operate(self) -> None:
+        # A flag of this loop: for one of threading, kopf keeps a thread that waits for it, and without which the loop
+        # cannot be closed when kopf ends by itself.
+        stop = asyncio.Event()
+        self._raise_flag = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set)
+        if self._stopping.is_set():
+            stop.set()
         connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.ssl_context or True)
         async with aiohttp.ClientSession(connector=connector, middlewares=(self._authorize,)) as session:
             await kopf.operator(
@@ -155,7 +165,7 @@ class KopfShell:
                 identity=cast("Any", "podrelay-operator"),
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
-                stop_flag=self._stopping,
+                stop_flag=stop,
             )
 
     async def _authorize(

@@ -50,28 +50,54 @@ class Problem:
 
 def disruption_of(pod: Pod) -> str | None:
     """Return in words why the cluster, not the task, ended this pod; None if it was not the cluster."""
-    if pod.status.phase != "Failed":
+    if pod.status.phase != "Failed" or _is_over_its_own_limit(pod):
         return None
     if pod.status.reason in _KUBELET_DISRUPTIONS:
         return f"pod {pod.metadata.name} was ended by its node: {pod.status.reason} {pod.status.message}".strip()
     for condition in pod.status.conditions:
         if condition.type == "DisruptionTarget" and condition.status == "True":
             return f"pod {pod.metadata.name} was disrupted: {condition.reason} {condition.message}".strip()
+    if _went_down_with_its_node(pod):
+        return f"pod {pod.metadata.name} went down with its node {pod.spec.node_name}, which has come back"
     return None
 
 
+def _went_down_with_its_node(pod: Pod) -> bool:
+    """Tell whether the node, back again, found no container and made its end up: nobody saw how it ended.
+
+    The first name is containerd's, the second the kubelet's own.
+    """
+    terminated = pod.task.terminated
+    is_ours = pod.status.reason or pod.metadata.annotations.ending_since is not None
+    return terminated is not None and not is_ours and terminated.reason in {"Unknown", "ContainerStatusUnknown"}
+
+
+def _is_over_its_own_limit(pod: Pod) -> bool:
+    """Tell whether the kubelet evicted the pod for what it wrote to disk: for a node's sake it notes a disruption."""
+    is_disrupted = any(item.type == "DisruptionTarget" and item.status == "True" for item in pod.status.conditions)
+    return pod.status.reason == "Evicted" and pod.has_started and not is_disrupted
+
+
 def is_left_behind(pod: Pod) -> bool:
-    """Tell whether the pod was declared failed for its node's absence, so that its containers may still run."""
-    return any(
+    """Tell whether the pod was declared failed for its node's absence, so that its containers may still run.
+
+    A kubelet calls a pod failed after its containers have ended, Kubernetes' pod garbage collector whatever they do:
+    with a condition where the node is gone, without one where it is tainted as out of service.
+    """
+    is_gone = any(
         condition.type == "DisruptionTarget" and condition.status == "True" and condition.reason == "DeletionByPodGC"
         for condition in pod.status.conditions
     )
+    return is_gone or (pod.is_terminal and pod.task.running is not None)
 
 
 def failure_of(pod: Pod) -> Failure:
     """Return why this ended pod counts as a failed try."""
     annotations = pod.metadata.annotations
     terminated = pod.task.terminated
+    if _is_over_its_own_limit(pod):
+        message = f"pod {pod.metadata.name} was evicted: {pod.status.message}"
+        return Failure(POD_FAILURE, "Evicted", limits.cut(message, limits.MESSAGE_LENGTH))
     if pod.status.reason == "DeadlineExceeded" or annotations.ending_since is not None:
         if terminated is None and not pod.has_started:
             return pending_timeout(pod)

@@ -16,6 +16,8 @@ _SUCCEEDED = {"Succeeded": "True", "Failed": "False", "Aborted": "False"}
 def with_conditions(status: TaskRunStatus, now: datetime, *, stalled: bool) -> TaskRunStatus:
     """Return `status` with the conditions that its phase, reason and message mean."""
     finished = status.phase in _SUCCEEDED
+    # What did not succeed never will by itself: kstatus calls that Failed, and reads it from Stalled.
+    stalled = stalled or _SUCCEEDED.get(status.phase or "") == "False"
     wanted = {
         "Succeeded": _SUCCEEDED.get(status.phase or "", "Unknown"),
         "Reconciling": "True" if not finished and not stalled else "False",

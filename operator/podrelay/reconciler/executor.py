@@ -15,7 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import names
-from podrelay.kube.client import JSON_PATCH, PODS, Client
+from podrelay.kube.client import JSON_PATCH, PODS, STRATEGIC_MERGE_PATCH, Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.reconciler import pods, records, termination
 from podrelay.reconciler.lease import LeaderElection
@@ -29,6 +29,7 @@ from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
     ConfirmLost,
+    ConfirmUnanswered,
     CreatePod,
     DeletePod,
     DeleteRecord,
@@ -36,7 +37,7 @@ from podrelay.reconciler.view import (
     EndPod,
     OpenGate,
     Plan,
-    StartFailure,
+    Refusal,
     Target,
     View,
     WriteRecord,
@@ -68,6 +69,7 @@ class Executor:
         lease: must be ours while pods are created.
         clock: returns the current time, aware, UTC.
         die_before_write: for tests of crashes: the process kills itself right before its n-th write.
+        die_after_write: the same, when the API server has answered the n-th write and nobody has seen the answer yet.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class Executor:
         lease: LeaderElection,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         die_before_write: int | None = None,
+        die_after_write: int | None = None,
     ) -> None:
         self._client = client
         self._payloads = Payloads(client)
@@ -84,6 +87,7 @@ class Executor:
         self._lease = lease
         self._clock = clock
         self._die_before_write = die_before_write
+        self._die_after_write = die_after_write
         self._writes = 0
 
     async def carry_out(self, key: Key, view: View, action: Action) -> None:
@@ -98,9 +102,11 @@ class Executor:
             case CreatePod():
                 await self._create_pod(key, view, action)
             case ConfirmGone():
-                await self._confirm_gone(key, action)
+                await self._confirm_gone(key, view, action)
             case ConfirmLost():
                 await self._confirm_lost(key, view, action)
+            case ConfirmUnanswered():
+                await self._confirm_unanswered(key, view, action)
             case OpenGate():
                 await self._open_gate(key, action.pod)
             case EndPod():
@@ -150,24 +156,26 @@ class Executor:
                 view.run, view.definition, action.target, await self._input_for_message(key, view, action.target)
             )
         except (pods.TemplateError, pods.InputTooLargeError) as error:
-            self._start_failed(key, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
+            self._refused(key, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
             return
         except StateGoneError as error:
             self._store.confirm_lost(key, error.record)
             return
         self._lease.require()
         try:
-            body = await self._write("create_pod", lambda: self._client.create(PODS, key.namespace, manifest))
+            body = await self._write(
+                "create_pod", lambda: self._client.create(PODS, key.namespace, manifest, strict=True)
+            )
         except AlreadyExistsError:
             await self._adopt_pod(key, view, name)
         except ApiError as error:
             if error.is_transient and error.status != 500:
                 raise
             # 500 too: an admission webhook that does not work is something that a user has to see.
-            self._start_failed(key, name, _refusal(error), error.message)
+            self._refused(key, name, _refusal(error), error.message)
         else:
             self._store.pods.apply(_decode_pod(body))
-            self._store.started(key)
+            self._store.accepted(key)
 
     async def _input_for_message(self, key: Key, view: View, target: Target) -> dict[str, Any] | None:
         """Return what a pod that cannot read its state itself is to work on."""
@@ -183,31 +191,49 @@ class Executor:
         owner = pod.metadata.owner_run()
         if owner is not None and owner.uid == view.run.metadata.uid:
             self._store.pods.restore(pod)
-            self._store.started(key)
+            self._store.accepted(key)
         else:
-            self._start_failed(key, name, "NameTaken", f"pod {name} exists and does not belong to this run; delete it")
+            self._refused(key, name, "NameTaken", f"pod {name} exists and does not belong to this run; delete it")
 
-    def _start_failed(self, key: Key, name: str, reason: str, message: str) -> None:
+    def _refused(self, key: Key, name: str, reason: str, message: str) -> None:
         now = self._clock()
-        before = self._store.start_failure(key)
+        before = self._store.refusal(key)
         shortest, longest = _START_RETRY_SECONDS
         # A run that was suspended since it was refused last has its whole time again.
-        goes_on = before is not None and before.pod_name == name and now < before.retry_at + timedelta(seconds=longest)
+        goes_on = before is not None and before.name == name and now < before.retry_at + timedelta(seconds=longest)
         since = before.since if before is not None and goes_on else now
         pause = min(longest, max(shortest, (now - since).total_seconds()))
-        self._store.start_failed(key, StartFailure(name, reason, message, since, now + timedelta(seconds=pause)))
+        self._store.refused(key, Refusal(name, reason, message, since, now + timedelta(seconds=pause)))
 
-    async def _confirm_gone(self, key: Key, action: ConfirmGone) -> None:
+    async def _confirm_gone(self, key: Key, view: View, action: ConfirmGone) -> None:
         pod = await self._get_pod(key, action.name)
         if pod is None or pod.metadata.uid != action.uid:
             self._store.confirm_gone(key, action.name, action.uid, self._clock())
             return
+        self._store.pods.restore(await self._reclaim(key, view, pod))
+
+    async def _reclaim(self, key: Key, view: View, pod: Pod) -> Pod:
+        """Give a pod that is the run's by its UID back what shows it: its label, for our watch, and its owner."""
+        patch: dict[str, Any] = {}
         if names.LABEL_RUN not in pod.metadata.labels:
-            # Without its label the pod has left our watch, though not the cluster.
-            patch = {"metadata": {"labels": {names.LABEL_RUN: key.name}}}
-            body = await self._write("label_pod", lambda: self._client.patch(PODS, key.namespace, action.name, patch))
-            pod = _decode_pod(body)
-        self._store.pods.restore(pod)
+            patch["labels"] = {names.LABEL_RUN: key.name}
+        owner = pod.metadata.owner_run()
+        if owner is None or owner.uid != view.run.metadata.uid:
+            is_free = not any(reference.controller for reference in pod.metadata.owner_references)
+            patch["ownerReferences"] = [pods.owner_reference(view.run, controller=is_free)]
+        if not patch:
+            return pod
+        body = await self._write(
+            "reclaim_pod",
+            lambda: self._client.patch(
+                PODS,
+                key.namespace,
+                pod.metadata.name,
+                {"metadata": {"uid": pod.metadata.uid, **patch}},
+                content_type=STRATEGIC_MERGE_PATCH,
+            ),
+        )
+        return _decode_pod(body)
 
     async def _open_gate(self, key: Key, pod: Pod) -> None:
         name, uid = pod.metadata.name, pod.metadata.uid
@@ -271,9 +297,17 @@ class Executor:
                 await self._create_record(key, view, action)  # such a pod has made none
             else:
                 await self._respond_in_record(key, view, action)
-        except (ConflictError, AlreadyExistsError, InvalidError):
+        except (ConflictError, AlreadyExistsError, InvalidError) as error:
             # The pod's own response came first, or the record is not what it was.
-            await self._refresh_record(key, action.target.name)
+            record = await self._refresh_record(key, view, action.target.name)
+            if isinstance(error, InvalidError) and (record is None or record.response is None):
+                self._refused(key, action.target.name, "RecordRefused", error.message)
+        except ApiError as error:
+            if error.is_transient or isinstance(error, NotFoundError):
+                raise
+            self._refused(key, action.target.name, "RecordRefused", error.message)
+        else:
+            self._store.accepted(key)
 
     async def _create_record(self, key: Key, view: View, action: WriteRecord) -> None:
         response = await self._complete(key, view, action)
@@ -291,9 +325,8 @@ class Executor:
             await self._create_record(key, view, action)
             return
         record = _decode_record(body)
-        if record.response is not None or record.pod_uid != action.pod_uid:
-            self._store.records.apply(record)
-            return
+        if not view.owns(record) or record.response is not None or record.pod_uid != action.pod_uid:
+            raise AlreadyExistsError(409, "AlreadyExists", f"{name} has an answer, or another owner")
         patch = records.patch(msgspec.json.decode(body), action, self._clock())
         written = await self._write(
             "patch_record",
@@ -301,9 +334,17 @@ class Executor:
         )
         self._store.records.apply(_decode_record(written))
 
-    async def _refresh_record(self, key: Key, name: str) -> None:
-        with contextlib.suppress(NotFoundError):
-            self._store.records.apply(_decode_record(await self._client.get(TASK_ITERATIONS, key.namespace, name)))
+    async def _refresh_record(self, key: Key, view: View, name: str) -> Record | None:
+        try:
+            record = _decode_record(await self._client.get(TASK_ITERATIONS, key.namespace, name))
+        except NotFoundError:
+            return None
+        if not view.owns(record):
+            message = f"TaskIteration {name} exists already and does not belong to this run; delete it"
+            self._refused(key, name, "NameTaken", message)
+            return None
+        self._store.records.restore(record)
+        return record
 
     async def _complete(self, key: Key, view: View, action: WriteRecord) -> StorableResponse:
         """Return the response with what a pod that reports by message need not repeat: input and output so far."""
@@ -331,6 +372,16 @@ class Executor:
             self._store.records.restore(record)
         else:
             self._store.confirm_lost(key, action.record)
+
+    async def _confirm_unanswered(self, key: Key, view: View, action: ConfirmUnanswered) -> None:
+        try:
+            record = _decode_record(await self._client.get(TASK_ITERATIONS, key.namespace, action.record))
+        except NotFoundError:
+            self._store.confirm_unanswered(key, action.record)
+            return
+        self._store.records.restore(record)
+        if record.response is None or not view.owns(record):
+            self._store.confirm_unanswered(key, action.record)
 
     async def _delete_record(self, key: Key, action: DeleteRecord) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):
@@ -361,10 +412,15 @@ class Executor:
 
     async def _write(self, kind: str, send: Callable[[], Awaitable[bytes]]) -> bytes:
         self._writes += 1
-        if self._die_before_write == self._writes:
+        number = self._writes
+        if number == self._die_before_write:
             os.kill(os.getpid(), signal.SIGKILL)
         WRITES.labels(kind).inc()
-        return await send()
+        try:
+            return await send()
+        finally:
+            if number == self._die_after_write:
+                os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _has_changed(run: TaskRun, before: TaskRun) -> bool:

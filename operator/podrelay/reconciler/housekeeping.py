@@ -6,8 +6,11 @@ Pure, as the planner, which asks for it when nothing more urgent is to be done.
 from datetime import datetime, timedelta
 from typing import Final
 
+import msgspec
+
 from podrelay.api import names
-from podrelay.reconciler.objects import FINISHED, Pod, Record
+from podrelay.reconciler.conditions import with_conditions
+from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskRunStatus
 from podrelay.reconciler.view import Action, DeletePod, DeleteRecord, DeleteRun, EndPod, Plan, View
 
 _UNKNOWN_HISTORY_LIMIT: Final = 20
@@ -46,7 +49,16 @@ def after_the_end(view: View, now: datetime) -> Plan:
         if now >= expires:
             return Plan(actions=(delete,))
         requeue.append(expires)
-    return Plan(requeue_at=min(requeue, default=None))
+    return Plan(status=_observed(view, now), requeue_at=min(requeue, default=None))
+
+
+def _observed(view: View, now: datetime) -> TaskRunStatus | None:
+    """Return the status of a finished run whose spec has changed: it says so, or kstatus would wait for it for ever."""
+    status, generation = view.run.status, view.run.metadata.generation
+    if status.observed_generation in {None, generation}:
+        return None
+    seen = msgspec.structs.replace(status, observed_generation=generation)
+    return with_conditions(seen, now.replace(microsecond=0), stalled=False)
 
 
 def _ttl(view: View) -> timedelta | None:

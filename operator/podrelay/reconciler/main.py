@@ -36,6 +36,10 @@ log = logging.getLogger(__name__)
 
 ENV_DIE_BEFORE_WRITE: Final = "PODRELAY_TEST_DIE_BEFORE_WRITE"
 """For tests of crashes: the number of the write that the operator does not live to see."""
+ENV_DIE_AFTER_WRITE: Final = "PODRELAY_TEST_DIE_AFTER_WRITE"
+"""For tests of crashes: the number of the write whose answer the operator does not live to see."""
+NESTING: Final = 11_000
+"""Decoders recurse, and the API server takes JSON of 10,000 levels: one such input must not end the operator."""
 RELEASE_SECONDS: Final = 2.0
 """A stop waits so long for the Lease to be given back; an API server that is away must not hold the process."""
 
@@ -43,6 +47,7 @@ RELEASE_SECONDS: Final = 2.0
 def run(arguments: argparse.Namespace) -> int:
     """Run the operator until SIGTERM or SIGINT; return the exit code: 0 after a signal, 1 otherwise."""
     logs.configure(as_json=arguments.log_format == "json", verbose=arguments.verbose)
+    sys.setrecursionlimit(NESTING)
     try:
         return uvloop.run(_Operator(arguments).run())
     except (PodrelayError, OSError) as error:  # OSError: the address of --listen is taken
@@ -117,8 +122,13 @@ class _Operator:
             f"{socket.gethostname()}_{secrets.token_hex(4)}",
             arguments.lease_duration,
         )
-        die_before = os.environ.get(ENV_DIE_BEFORE_WRITE)
-        executor = Executor(client, store, lease, die_before_write=int(die_before) if die_before else None)
+        executor = Executor(
+            client,
+            store,
+            lease,
+            die_before_write=_number(ENV_DIE_BEFORE_WRITE),
+            die_after_write=_number(ENV_DIE_AFTER_WRITE),
+        )
         reflection = self._reflection(client, store)
         kopf_shell = KopfShell(
             self._connection,
@@ -190,8 +200,7 @@ async def _review(client: Client, store: Store, lease: LeaderElection, reviews: 
         key = await reviews.get()
         try:
             definition = store.definition(key.namespace, key.name)
-            if definition is not None:
-                await readiness.review(client, definition)
+            is_settled = definition is None or await readiness.review(client, definition)
         except Exception as error:  # noqa: BLE001 - one definition must not keep the others from being looked at
             delay = reviews.retry(key)
             log.warning(
@@ -200,9 +209,17 @@ async def _review(client: Client, store: Store, lease: LeaderElection, reviews: 
                 extra={"definition": str(key), "retry_seconds": round(delay, 2)},
             )
         else:
-            reviews.succeeded(key)
+            if is_settled:
+                reviews.succeeded(key)
+            else:
+                reviews.retry(key)
         finally:
             reviews.done(key)
+
+
+def _number(variable: str) -> int | None:
+    value = os.environ.get(variable)
+    return int(value) if value else None
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -318,6 +318,28 @@ class PodAnnotations(
     ending_since: str | None = None
     reporting: str = names.REPORTING_API
 
+    def __post_init__(self) -> None:
+        """Take the default for what somebody has edited to nonsense: the pod must not be out of control for it."""
+        for field, default in _DEFAULT_SECONDS.items():
+            if not _is_seconds(getattr(self, field)):
+                msgspec.structs.force_setattr(self, field, default)
+        if self.ending_since is not None and not _is_moment(self.ending_since):
+            msgspec.structs.force_setattr(self, "ending_since", None)
+
+
+_DEFAULT_SECONDS: Final = {"iteration_timeout": "900", "pending_timeout": "900", "node_lost_timeout": "600"}
+
+
+def _is_seconds(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
 
 class PodMetadata(Metadata, frozen=True):
     """Identity of a pod."""

@@ -12,7 +12,7 @@ pod has been made it holds the baton (`_tenure`), and its facts decide (`_hold`)
 
 import re
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -34,6 +34,7 @@ from podrelay.reconciler.objects import (
 from podrelay.reconciler.view import (
     ConfirmGone,
     ConfirmLost,
+    ConfirmUnanswered,
     CreatePod,
     DeletePod,
     EndPod,
@@ -172,10 +173,18 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
             return Plan(actions=(ConfirmLost(target.state),))
         lost = f"TaskIteration {target.state}, which held the input of iteration {target.iteration}, has been deleted"
         return _finish(view, now, status, "Failed", "StateLost", lost, error=TaskError(lost, "StateLost"))
-    failure = view.start_failure
-    if failure is not None and failure.pod_name == target.name and failure.retry_at > now:
-        return _stall(view, now, status, failure.reason, failure.message, failure.since, failure.retry_at)
+    refusal = view.refusal
+    if refusal is not None and refusal.name == target.name and refusal.retry_at > now:
+        return _stall(view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
+    before = names.pod_name(view.run.metadata.name, target.iteration, target.try_ - 1)
+    if target.try_ > 1 and not _has_answered(view, before) and before not in view.unanswered:
+        # Pods and records have a watch each: the end of a pod may be seen long before its answer.
+        return Plan(actions=(ConfirmUnanswered(before),))
     return Plan(actions=(CreatePod(target),))
+
+
+def _has_answered(view: View, name: str) -> bool:
+    return any(r.metadata.name == name and view.owns(r) and r.response is not None for r in view.records)
 
 
 def _has_record(view: View, name: str) -> bool:
@@ -213,16 +222,22 @@ def _stall(
     message: str,
     since: datetime | None = None,
     retry_at: datetime | None = None,
+    current: Current | None = None,
 ) -> Plan:
-    """Say that nothing can start, and why; fail when it has lasted for pendingTimeoutSeconds."""
+    """Say that nothing can go on, and why; fail when it has lasted for pendingTimeoutSeconds.
+
+    `current` is the pod whose end is not dealt with yet, if there is one: it must not be made again.
+    """
     seconds = view.definition.spec.pending_timeout_seconds if view.definition else _UNKNOWN_PENDING_TIMEOUT
     began = stalled_since(view.run.status, _camel(reason)) or since or now
     deadline = began + timedelta(seconds=seconds)
     if now >= deadline:
+        if view.run.spec.abort is not None:
+            return _finish(view, now, status, "Aborted", reason, message)
         failed = f"no pod could be started within {seconds} s: {message}"
         return _finish(view, now, status, "Failed", reason, failed, error=TaskError(failed, _camel(reason)))
     phase = status.phase or "Pending"
-    shown = _shown(view, now, status, phase, reason, message, stalled=True, current=None, next_iteration_at=None)
+    shown = _shown(view, now, status, phase, reason, message, stalled=True, current=current, next_iteration_at=None)
     return Plan(status=shown, requeue_at=min(deadline, retry_at) if retry_at else deadline)
 
 
@@ -230,7 +245,8 @@ def _definition_gone(view: View, now: datetime, what: str) -> Plan:
     """Wait for the definition, which alone says whether there is another try."""
     name = view.run.spec.definition
     message = f'{what}; the TaskDefinition "{name}" is gone, create it again so that its retry policy can be applied'
-    return _stall(view, now, view.run.status, "DefinitionNotFound", message)
+    status = view.run.status
+    return _stall(view, now, status, "DefinitionNotFound", message, current=status.current)
 
 
 # --- a pod holds the baton --------------------------------------------------------------------------------------------
@@ -309,13 +325,18 @@ def _terminating(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
 
 def _ended_without_answer(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
     answer = termination.answer_of(pod)
+    if pod.task.terminated is not None and not pod.is_terminal and (answer is None or termination.is_silent(pod)):
+        # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
+        settled = (pod.task.terminated.finished_at or now) + view.settings.answer_grace
+        if now < settled:
+            return Plan(status=_running(view, now, view.run.status, tenure.target, pod), requeue_at=settled)
     if answer is not None:
-        return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, answer),))
+        return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, answer))
     disruption = causes.disruption_of(pod)
     if disruption is not None:
         may_still_run = causes.is_left_behind(pod)
         return _disrupted(view, now, tenure, disruption, now + view.settings.force_gone_grace if may_still_run else now)
-    return _write_failure(tenure, pod, causes.failure_of(pod))
+    return _write_failure(view, now, tenure, pod, causes.failure_of(pod))
 
 
 def _lost(view: View, now: datetime, tenure: _Tenure) -> Plan:
@@ -324,21 +345,35 @@ def _lost(view: View, now: datetime, tenure: _Tenure) -> Plan:
     last = tenure.gone.last
     answer = termination.answer_of(last) if last is not None else None
     if answer is not None:
-        return Plan(actions=(WriteRecord(tenure.target, tenure.uid, last, answer),))
+        return _write(view, now, WriteRecord(tenure.target, tenure.uid, last, answer))
     if last is not None and last.metadata.annotations.ending_since is not None:
         failure = causes.iteration_timeout(last)
     elif last is not None and not last.has_started and last.pending_deadline <= now:
         failure = causes.pending_timeout(last, _shown_problem(view.run.status))
     else:
-        safe = last is not None and (last.is_released or (tenure.gone.is_last_state and not last.has_started))
+        safe = (
+            last is not None
+            and not causes.is_left_behind(last)
+            and (last.is_released or (tenure.gone.is_last_state and not last.has_started))
+        )
         not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace
         return _disrupted(view, now, tenure, f"pod {tenure.target.name} was deleted", not_before)
-    return _write_failure(tenure, last, failure)
+    return _write_failure(view, now, tenure, last, failure)
 
 
-def _write_failure(tenure: _Tenure, pod: Pod | None, failure: causes.Failure) -> Plan:
+def _write_failure(view: View, now: datetime, tenure: _Tenure, pod: Pod | None, failure: causes.Failure) -> Plan:
     response = StorableResponse("error", error=StorableError(failure.message, failure.code))
-    return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, response, failure.cause),))
+    return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, response, failure.cause))
+
+
+def _write(view: View, now: datetime, action: WriteRecord) -> Plan:
+    """Have the record written, unless it was refused a moment ago: then say so."""
+    refusal, status = view.refusal, view.run.status
+    if refusal is None or refusal.name != action.target.name or refusal.retry_at <= now:
+        return Plan(actions=(action,))
+    return _stall(
+        view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at, current=status.current
+    )
 
 
 def _shown_problem(status: TaskRunStatus) -> causes.Problem | None:
@@ -478,12 +513,13 @@ def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> P
         assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
         return _ending(view, now, tenure, tenure.pod)
     pod = tenure.pod or (tenure.gone.last if tenure.gone else None)
-    # A pod that reports by message has no record before this one; one that never started needs none.
-    owes_record = record is None and pod is not None and pod.reports_by_message and pod.has_started
-    if owes_record or (record is not None and record.response is None):
+    # A pod that reports by message has no record before this one. Another one's end may be seen before its record, as
+    # each has a watch of its own; it is read before it is written.
+    is_unseen = record is None and pod is not None and pod.has_started
+    if is_unseen or (record is not None and record.response is None):
         answer = termination.answer_of(pod) if pod is not None else None
         response = StorableResponse("aborted", message=words, output=answer.output if answer else None)
-        return Plan(actions=(WriteRecord(tenure.target, tenure.uid, pod, response),))
+        return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, response))
     status = view.run.status
     if record is not None:
         status = msgspec.structs.replace(
@@ -617,7 +653,7 @@ def _camel(reason: str) -> str:
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _parse(moment: str | None) -> datetime | None:

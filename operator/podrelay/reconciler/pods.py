@@ -50,6 +50,10 @@ def build(
     """
     template = definition.spec.template
     by_message = definition.spec.reporting == names.REPORTING_TERMINATION_MESSAGE
+    try:
+        limits.check_payload(template, "spec.template")
+    except limits.PayloadError as error:
+        raise TemplateError(str(error)) from error
     spec = copy.deepcopy(template.get("spec"))
     if not isinstance(spec, dict):
         raise TemplateError("spec.template.spec is missing; it must be the spec of a pod")

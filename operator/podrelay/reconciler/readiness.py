@@ -26,8 +26,11 @@ PERMISSIONS: Final = (
 
 async def review(
     client: Client, definition: TaskDefinition, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-) -> None:
+) -> bool:
     """Write the condition Ready of `definition`, if it has changed.
+
+    Returns:
+        False if the verdict may change although the definition does not: an account that is missing may come.
 
     Raises:
         ApiError, aiohttp.ClientError, TimeoutError: it could not be found out; try again later.
@@ -37,18 +40,19 @@ async def review(
     generation = definition.metadata.generation
     if before is not None and (before.status, before.reason, before.message) == (status, reason, message):
         if definition.status.observed_generation == generation:
-            return
+            return reason != _REJECTED
         changed_at = before.last_transition_time
     else:
         changed_at = clock().replace(microsecond=0)
     condition = Condition("Ready", status, reason, changed_at, message, generation)
-    patch = {"status": {"observedGeneration": generation, "conditions": [msgspec.to_builtins(condition)]}}
+    conditions = [msgspec.to_builtins(item) for item in (condition, _stalled(condition))]
+    patch = {"status": {"observedGeneration": generation, "conditions": conditions}}
     try:
         await client.patch(
             TASK_DEFINITIONS, definition.metadata.namespace, definition.metadata.name, patch, subresource="status"
         )
     except NotFoundError:
-        return
+        return True
     log.info(
         "definition reviewed",
         extra={
@@ -56,6 +60,15 @@ async def review(
             "ready": status,
             "reason": reason,
         },
+    )
+    return reason != _REJECTED
+
+
+def _stalled(ready: Condition) -> Condition:
+    """Return what kstatus needs to tell a definition that is wrong from one that is not ready yet."""
+    is_wrong = ready.reason == pods.TemplateError.reason
+    return msgspec.structs.replace(
+        ready, type="Stalled", status="True" if is_wrong else "False", message=ready.message if is_wrong else ""
     )
 
 
@@ -65,7 +78,7 @@ async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str
         # The owner of the example does not exist, and its name must not be taken.
         del manifest["metadata"]["ownerReferences"], manifest["metadata"]["name"]
         manifest["metadata"]["generateName"] = "podrelay-dry-run-"
-        await client.create(PODS, definition.metadata.namespace, manifest, dry_run=True)
+        await client.create(PODS, definition.metadata.namespace, manifest, dry_run=True, strict=True)
     except pods.TemplateError as error:
         return "False", error.reason, limits.cut(str(error), limits.MESSAGE_LENGTH)
     except ApiError as error:
@@ -74,10 +87,11 @@ async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str
         if error.is_quota:
             # Quota is looked at last, and says nothing of the template: it is shown on the runs that wait for it.
             return _ACCEPTED
-        return "False", "PodRejected", limits.cut(error.message, limits.MESSAGE_LENGTH)
+        return "False", _REJECTED, limits.cut(error.message, limits.MESSAGE_LENGTH)
     return _ACCEPTED
 
 
+_REJECTED: Final = "PodRejected"
 _ACCEPTED: Final = ("True", "PodAccepted", "a pod made from the template passes the API server's checks")
 _EXAMPLE_TARGET: Final = Target(1, 1, "example-i1", None, None, is_final_attempt=True)
 

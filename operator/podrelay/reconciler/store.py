@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
+from podrelay.api import names
 from podrelay.reconciler.history import FinishedRuns
 from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun
-from podrelay.reconciler.view import Gone, Settings, StartFailure, View
+from podrelay.reconciler.view import Gone, Refusal, Settings, View
 
 
 class Key(NamedTuple):
@@ -167,8 +168,9 @@ class Store:
         self.definitions: Collection[TaskDefinition] = Collection(_own_key, self._definition_has_changed)
         self._last_seen: dict[Key, dict[str, tuple[Pod, bool]]] = defaultdict(dict)
         self._gone: dict[Key, dict[str, Gone]] = defaultdict(dict)
-        self._start_failures: dict[Key, StartFailure] = {}
+        self._refusals: dict[Key, Refusal] = {}
         self._lost_records: defaultdict[Key, set[str]] = defaultdict(set)
+        self._unanswered: defaultdict[Key, set[str]] = defaultdict(set)
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
 
     def view(self, key: Key) -> View | None:
@@ -184,7 +186,8 @@ class Store:
             records=self.records.of(key),
             gone=dict(self._gone.get(key, {})),
             lost_records=frozenset(self._lost_records.get(key, ())),
-            start_failure=self._start_failures.get(key),
+            unanswered=frozenset(self._unanswered.get(key, ())),
+            refusal=self._refusals.get(key),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             settings=self._settings,
         )
@@ -216,18 +219,23 @@ class Store:
         if self._is_unfinished(key):
             self._lost_records[key].add(record)
 
-    def start_failed(self, key: Key, failure: StartFailure) -> None:
-        """Note that the run's next pod was refused."""
+    def confirm_unanswered(self, key: Key, record: str) -> None:
+        """Note that a live GET has found no answer in a record, or no record."""
         if self._is_unfinished(key):
-            self._start_failures[key] = failure
+            self._unanswered[key].add(record)
 
-    def start_failure(self, key: Key) -> StartFailure | None:
-        """Return why the run's next pod was refused last, if it was."""
-        return self._start_failures.get(key)
+    def refused(self, key: Key, refusal: Refusal) -> None:
+        """Note that a pod or a record of the run was refused."""
+        if self._is_unfinished(key):
+            self._refusals[key] = refusal
 
-    def started(self, key: Key) -> None:
-        """Note that a pod was made: earlier refusals do not matter any more."""
-        self._start_failures.pop(key, None)
+    def refusal(self, key: Key) -> Refusal | None:
+        """Return what was refused last, if it has not been accepted since."""
+        return self._refusals.get(key)
+
+    def accepted(self, key: Key) -> None:
+        """Note that a pod or record was taken: earlier refusals do not matter any more."""
+        self._refusals.pop(key, None)
 
     def _pod_removed(self, key: Key, pod: Pod, is_last_state: bool) -> None:
         if not self._is_unfinished(key):
@@ -266,8 +274,9 @@ class Store:
         """Drop what matters only while pods come and go: finished runs stay in memory for months."""
         self._last_seen.pop(key, None)
         self._gone.pop(key, None)
-        self._start_failures.pop(key, None)
+        self._refusals.pop(key, None)
         self._lost_records.pop(key, None)
+        self._unanswered.pop(key, None)
 
     def _definition_has_changed(self, definition: Key) -> None:
         known = self.definition(definition.namespace, definition.name)
@@ -276,7 +285,7 @@ class Store:
         for key in self.runs.all_keys():
             run = self.run(key)
             if key.namespace == definition.namespace and run is not None and run.spec.definition == definition.name:
-                self._start_failures.pop(key, None)  # the definition may have been mended
+                self._refusals.pop(key, None)  # the definition may have been mended
                 self._mark(key)
 
 
@@ -289,5 +298,8 @@ def _own_key(obj: TaskRun | TaskDefinition) -> Key:
 
 
 def _owner_key(obj: Pod | Record) -> Key | None:
-    owner = obj.metadata.owner_run()
-    return Key(obj.metadata.namespace, owner.name) if owner else None
+    owner, name = obj.metadata.owner_run(), obj.metadata.name
+    if owner is None and not names.iteration_of(name):
+        return None
+    # One that lost its owner, or is somebody else's, still has a name that only this run may use.
+    return Key(obj.metadata.namespace, owner.name if owner else names.run_of(name))

@@ -36,6 +36,12 @@ def answer_of(pod: Pod) -> StorableResponse | None:
     return None if was_told_to_end else _error(text)
 
 
+def is_silent(pod: Pod) -> bool:
+    """Tell whether nothing but an exit code is left of what the container may have said."""
+    terminated = pod.task.terminated
+    return terminated is None or not terminated.message.strip()
+
+
 def _left_behind(message: str) -> StorableResponse | None:
     if not message.startswith('{"response":'):
         return None
@@ -124,7 +130,8 @@ def _share(pod: Pod) -> int:
 
 def _was_told_to_end(pod: Pod, terminated: ContainerTerminated) -> bool:
     """Whether SIGTERM may be why the container ended: then its exit code alone says nothing about the work."""
-    if pod.metadata.annotations.ending_since is not None or pod.status.reason == "DeadlineExceeded":
+    # A pod with a reason was ended by its kubelet: DeadlineExceeded, Evicted, NodeShutdown and the like.
+    if pod.metadata.annotations.ending_since is not None or pod.status.reason:
         return True
     if causes.disruption_of(pod) is not None:
         return True

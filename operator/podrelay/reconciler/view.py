@@ -38,10 +38,10 @@ class Gone:
 
 
 @dataclass(frozen=True, slots=True)
-class StartFailure:
-    """The API server, or the template itself, refused the run's next pod."""
+class Refusal:
+    """The API server, or the template itself, refused a pod or a record of the run."""
 
-    pod_name: str
+    name: str
     reason: str
     message: str
     since: datetime
@@ -60,7 +60,9 @@ class View:
     """By UID."""
     lost_records: frozenset[str] = frozenset()
     """Names of records of which a live GET has said that they are no more, although the run needs them."""
-    start_failure: StartFailure | None = None
+    unanswered: frozenset[str] = frozenset()
+    """Names of tries of which a live GET has said, after their pod had ended, that their record holds no answer."""
+    refusal: Refusal | None = None
     is_surplus: bool = False
     """Whether so many runs of the definition have finished since this one that it need not be kept."""
     settings: Settings = Settings()
@@ -68,6 +70,10 @@ class View:
     def owns(self, obj: Pod | Record) -> bool:
         """Tell whether a pod or record belongs to this very run, not to an earlier one of its name."""
         owner = obj.metadata.owner_run()
+        if owner is None and isinstance(obj, Record):
+            # Somebody took its owner away; a UID is as good a proof.
+            current = self.run.status.current
+            return current is not None and current.pod_uid == obj.pod_uid
         return owner is not None and owner.uid == self.run.metadata.uid
 
 
@@ -106,6 +112,13 @@ class ConfirmGone:
 @dataclass(frozen=True, slots=True)
 class ConfirmLost:
     """Ask the API server itself whether a record that the cache lacks is really no more."""
+
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmUnanswered:
+    """Ask the API server itself whether a try that is to be repeated has really left no answer."""
 
     record: str
 
@@ -161,7 +174,18 @@ class DeleteRun:
     resource_version: str
 
 
-Action = CreatePod | ConfirmGone | ConfirmLost | OpenGate | EndPod | DeletePod | WriteRecord | DeleteRecord | DeleteRun
+Action = (
+    CreatePod
+    | ConfirmGone
+    | ConfirmLost
+    | ConfirmUnanswered
+    | OpenGate
+    | EndPod
+    | DeletePod
+    | WriteRecord
+    | DeleteRecord
+    | DeleteRun
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,8 @@ class ApiClient:
             decoded = json.loads(content) if content else {}
         except ValueError:
             decoded = {"message": content[:500].decode(errors="replace")}
+        except RecursionError:
+            raise ApiRefusedError(answer.status, f"what is stored there is nested too deep, {url}") from None
         if not isinstance(decoded, dict):
             decoded = {}
         return answer.status, decoded, float(retry_after) if retry_after.isdigit() else 0.0

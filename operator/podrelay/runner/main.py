@@ -20,7 +20,7 @@ from podrelay.runner import environment, fence
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment, NotInAPodError
-from podrelay.runner.record import Record
+from podrelay.runner.record import Record, ResponseLostError
 from podrelay.runner.session import PodSession
 from podrelay.runner.signals import QUESTION_SECONDS, Interruption
 from podrelay.sdk import inputs, loading
@@ -170,17 +170,35 @@ def _call(function: Callable[..., Any], task_input: Any, controller: Controller)
 def _deliver(session: PodSession, answer: Answer, variables: Mapping[str, str]) -> int:
     response = response_of(answer, session.input, session.output)
     try:
-        session.answer(response)
+        response = _store(session, response)
     except SupersededError as error:
         print(f"podrelay-runner: the answer is not wanted any more: {error}", file=sys.stderr)
         return names.EXIT_SUPERSEDED
     except ApiRefusedError as error:
-        _explain(variables, f"the answer {response['status']} could not be stored: {error}")
+        _explain(variables, _not_stored(response, error))
         return 1
     except ApiUnreachableError as error:
         _leave_behind(variables, response, str(error))
         return 1
     return 1 if response["status"] == "error" else 0
+
+
+def _store(session: PodSession, response: dict[str, Any]) -> dict[str, Any]:
+    """Store a response, or, where somebody refuses it for good, an error that says so; return what is stored."""
+    try:
+        session.answer(response)
+    except ResponseLostError:
+        raise
+    except ApiRefusedError as refusal:
+        words = _not_stored(response, refusal)
+        print(f"podrelay-runner: {words}", file=sys.stderr)
+        response = response_of(Failed(words, "AnswerRefused"), session.input, None)
+        session.answer(response)
+    return response
+
+
+def _not_stored(response: dict[str, Any], error: ApiRefusedError) -> str:
+    return f"the answer {response['status']} could not be stored: {error}"
 
 
 def _leave_behind(variables: Mapping[str, str], response: dict[str, Any], problem: str) -> None:

@@ -44,6 +44,7 @@ class Record:
         self._me = me
         self._write_lock = threading.Lock()
         self._body: dict[str, Any] = {}
+        self._owners: list[dict[str, Any]] = []
         self._news_lock = threading.Lock()
         self._progress: dict[str, Any] | None = None
         self._logs: list[dict[str, Any]] = []
@@ -63,6 +64,7 @@ class Record:
             ApiRefusedError, ApiUnreachableError: it cannot be created.
         """
         body = self._claim_body()
+        self._owners = body["metadata"]["ownerReferences"]
         url = path(self._me.namespace, names.TASK_ITERATIONS)
         while True:
             status, answer = self._client.request("POST", url, body, deadline)
@@ -169,16 +171,23 @@ class Record:
         Raises:
             ResponseLostError: the record holds another response already.
             SupersededError: the record is not this pod's any more.
-            ApiRefusedError, ApiUnreachableError: it cannot be stored.
+            ApiRefusedError: it cannot be stored, but another answer may be.
+            ApiUnreachableError: it cannot be stored.
         """
         with self._write_lock:
+            checkpoint = self._body.get("checkpoint")
             self._body["response"] = response
             self._body["finishedAt"] = now()
             if response["status"] != "error":
                 self._body.pop("checkpoint", None)
             elif _bytes(self._body) > RECORD_BYTES:
                 self._make_room(response)
-            self._put(deadline)
+            try:
+                self._put(deadline)
+            except ApiRefusedError:
+                if checkpoint is not None:
+                    self._body["checkpoint"] = checkpoint
+                raise
 
     def _make_room(self, response: dict[str, Any]) -> None:
         """An error with checkpoint, output and data can be larger than a record: keep what is still needed."""
@@ -221,7 +230,8 @@ class Record:
             raise ResponseLostError(status, "another response was stored first")
         if status == 422 and stored["metadata"]["resourceVersion"] == self._body["metadata"]["resourceVersion"]:
             raise ApiRefusedError(status, str(answer.get("message", "")))
-        self._body["metadata"] = stored["metadata"]
+        # Who changed the record did not mean to take it from its run; a policy would refuse it without its owner.
+        self._body["metadata"] = {**stored["metadata"], "ownerReferences": self._owners}
         return False
 
     def _document(self) -> dict[str, Any]:

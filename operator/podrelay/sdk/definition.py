@@ -57,7 +57,7 @@ class TaskDefinition:
         """Check what can be checked as soon as the class is written.
 
         Raises:
-            DefinitionError: the id is not in camelCase, or there is no title.
+            DefinitionError: the id is not in camelCase, there is no title, or run is no method.
         """
         super().__init_subclass__(**kwargs)
         if "id" not in vars(cls):
@@ -68,6 +68,8 @@ class TaskDefinition:
             )
         if not isinstance(getattr(cls, "title", None), str) or not cls.title:
             raise DefinitionError(f"Task {cls.id} has no title; set the class variable title")
+        if not callable(cls.run):
+            raise DefinitionError(f"{cls.__name__}.run must be a method run(self, input, controller)")
 
     def run(self, input: Any, controller: Controller) -> Any:
         """Do the work of one iteration; may be a coroutine function.

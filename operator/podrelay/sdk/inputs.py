@@ -21,7 +21,10 @@ def input_type(definition: type) -> type | None:
     run = definition.run  # type: ignore[attr-defined]
     while hasattr(run, "__wrapped__"):  # by a decorator with functools.wraps
         run = run.__wrapped__
-    parameters = run.__code__.co_varnames[1 : run.__code__.co_argcount]
+    code = getattr(run, "__code__", None)
+    if code is None:
+        return None  # some other object that can be called
+    parameters = code.co_varnames[1 : code.co_argcount]
     annotation = run.__annotations__.get(parameters[0]) if parameters else None
     if isinstance(annotation, str):
         # This one alone: the others may stand for names that are imported for type checkers only.

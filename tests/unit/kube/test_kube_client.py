@@ -285,3 +285,9 @@ async def test_a_credential_plugin_is_asked_in_a_thread(server: Server) -> None:
 
     assert server.seen[0].authorization == "Bearer slow"
     assert threads == [False]
+
+
+async def test_a_strict_create_asks_for_refusal_of_fields_that_do_not_exist(client: Client, server: Server) -> None:
+    await client.create(PODS, "shop", {}, dry_run=True, strict=True)
+
+    assert server.seen[0].path.endswith("/pods?dryRun=All&fieldValidation=Strict")

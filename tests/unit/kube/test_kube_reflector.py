@@ -1,6 +1,7 @@
 """A cache stays equal to its collection, whatever list and watch do. The client is a script."""
 
 import asyncio
+import itertools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 from podrelay.kube.client import Resource
 from podrelay.kube.errors import ApiError, GoneError
-from podrelay.kube.reflector import Reflector
+from podrelay.kube.reflector import SILENCE_SECONDS, Reflector
+from tests.unit.reconciler.virtual_time import now, run_virtually
 
 THINGS = Resource("example.com", "v1", "things")
 real_sleep = asyncio.sleep
@@ -70,11 +72,13 @@ class Script:
     def __init__(self, lists: list[bytes | Exception], watches: list[list[bytes | Exception]]) -> None:
         self.lists, self.watches = lists, watches
         self.listed: list[dict[str, str]] = []
+        self.patience: list[float] = []
         self.watched: list[dict[str, str]] = []
         self.over = asyncio.Event()
 
     async def request(self, _method: str, _path: str, *, params: dict[str, str], timeout_seconds: float) -> bytes:
         self.listed.append(dict(params))
+        self.patience.append(timeout_seconds)
         if not self.lists:
             await self._silence()
         answer = self.lists.pop(0)
@@ -194,7 +198,15 @@ async def test_another_error_in_a_watch_is_waited_out_without_a_new_list(play: P
 
 @pytest.mark.parametrize(
     "trouble",
-    [TimeoutError(), aiohttp.ClientPayloadError("cut off"), ApiError(403, "Forbidden", "no"), b"{", b"not json"],
+    [
+        TimeoutError(),
+        aiohttp.ClientPayloadError("cut off"),
+        ApiError(403, "Forbidden", "no"),
+        b"{",
+        b"not json",
+        b'{"type": "ADDED", "object": ' + b'{"a": ' * 20_000,
+    ],
+    ids=lambda trouble: str(trouble)[:20],
 )
 async def test_whatever_happens_to_a_watch_it_goes_on(play: Play, trouble: bytes | Exception) -> None:
     sink, _ = await play([page(10)], [[trouble], [event("ADDED", thing("a", 12))]])
@@ -206,6 +218,14 @@ async def test_a_list_that_fails_is_tried_again(play: Play) -> None:
     sink, _ = await play([ApiError(503, "", "no"), TimeoutError(), page(10, thing("a", 1))], [])
 
     assert sink.things == {"a": 1}
+
+
+async def test_a_list_that_hangs_does_not_make_it_blind_for_long(play: Play) -> None:
+    """A large one may take longer; but most that do not answer at once never will."""
+    _, script = await play([*[TimeoutError() for _ in range(5)], page(10)], [])
+
+    assert script.patience[:3] == [5, 10, 20]
+    assert max(script.patience) == 60
 
 
 async def test_pauses_grow_and_an_event_resets_them(play: Play, pauses: list[float]) -> None:
@@ -254,6 +274,37 @@ async def test_a_selector_goes_with_every_request(play: Play) -> None:
     _, script = await play([page(10)], [], namespace="shop", selector="podrelay.dev/run")
 
     assert script.listed[0]["labelSelector"] == script.watched[0]["labelSelector"] == "podrelay.dev/run"
+
+
+class CalmServer:
+    """A collection in which nothing happens, not even a bookmark, for a while; then there is an object."""
+
+    def __init__(self, silent_watches: int) -> None:
+        self.silent_watches = silent_watches
+        self.watched_at: list[float] = []
+
+    async def request(self, *_: Any, **__: Any) -> bytes:
+        return page(10)
+
+    async def stream(self, _path: str, _params: dict[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
+        self.watched_at.append(now())
+        if len(self.watched_at) <= self.silent_watches:
+            await asyncio.sleep(silence_seconds)
+            raise TimeoutError
+        yield event("ADDED", thing("a", 11))
+        await asyncio.Event().wait()
+
+
+def test_a_calm_collection_is_watched_again_at_once_however_long_it_is_calm() -> None:
+    async def gaps() -> list[float]:
+        server, sink = CalmServer(silent_watches=10), Sink()
+        task = asyncio.create_task(Reflector(server, THINGS, Thing, sink).run())  # type: ignore[arg-type]
+        while not sink.things:  # noqa: ASYNC110 - virtual time
+            await asyncio.sleep(1)
+        task.cancel()
+        return [later - earlier - SILENCE_SECONDS for earlier, later in itertools.pairwise(server.watched_at)]
+
+    assert max(run_virtually(gaps())) < 0.5
 
 
 async def test_it_is_synced_only_after_the_whole_list() -> None:

@@ -135,5 +135,9 @@ def current(name: str = "words-i1", iteration: int = 1, attempt: int = 1) -> dic
     return {"iteration": iteration, "try": attempt, "podName": name, "podUID": f"uid-{name}"}
 
 
+LOOKED_AT = frozenset({"words-i1", "words-i1t2", "words-i1t3"})
+"""Tries of which a live read has said that they left no answer."""
+
+
 def view(run: TaskRun | None = None, definition: TaskDefinition | None = None, **rest: Any) -> View:
     return View(run=run or task_run(), definition=definition or task_definition(), **rest)

@@ -2,9 +2,11 @@
 
 import asyncio
 import threading
+from typing import Any
 
 import kopf
 import pytest
+from kopf._cogs.aiokits import aioadapters
 
 from podrelay.kube.config import Connection
 from podrelay.reconciler import app
@@ -69,6 +71,33 @@ async def test_a_kopf_that_does_not_end_is_left_behind(monkeypatch: pytest.Monke
     # then no thread is left that the process would wait for
     assert all(thread.daemon for thread in threading.enumerate() if thread.name == "kopf")
     for_ever.set()
+
+
+@pytest.mark.parametrize("is_told", [False, True], ids=["by itself", "told to"])
+async def test_the_thread_ends_with_kopf(monkeypatch: pytest.MonkeyPatch, is_told: bool) -> None:
+    # given a kopf that waits for its flag as the real one does, and ends when it is raised or when something fails
+    waits = threading.Event()
+
+    async def operator(*, stop_flag: Any, **_: Any) -> None:
+        flag = asyncio.create_task(aioadapters.wait_flag(stop_flag))
+        await asyncio.sleep(0)
+        waits.set()
+        if is_told:
+            await flag
+        flag.cancel()
+        raise ValueError("a bad event")
+
+    monkeypatch.setattr(kopf, "operator", operator)
+    shell = a_shell()
+
+    # when
+    ended = shell._start()
+    await asyncio.to_thread(waits.wait, 5)
+    if is_told:
+        shell.stop()
+
+    # then
+    assert await asyncio.wait_for(ended, 5) == "a bad event"
 
 
 async def test_nothing_to_close_before_the_start() -> None:

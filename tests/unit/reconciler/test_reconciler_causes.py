@@ -50,6 +50,12 @@ def disruption(reason: str, status: str = "True") -> dict[str, Any]:
             "ImagePullBackOff",
             "did not start within 900 s: ImagePullBackOff: container task: not found",
         ),
+        (
+            pod(phase="Failed", reason="Evicted", message="Usage exceeds the limit 1Mi.", state=terminated(137)),
+            "PodFailure",
+            "Evicted",
+            "pod words-i1 was evicted: Usage exceeds the limit 1Mi.",
+        ),
         (pod(phase="Failed", reason="Odd", message="words"), "PodFailure", "Odd", "before its container task started"),
         (pod(phase="Failed"), "PodFailure", "PodFailed", "before its container task started"),
     ],
@@ -67,6 +73,7 @@ def test_a_failure_is_told_in_words(ended: Pod, cause: str, code: str, words: st
         failed(1, message="x" * 100_000),
         failed(1, reason="StartError", message="x" * 100_000),
         pod(phase="Failed", reason="Odd", message="x" * 100_000),
+        pod(phase="Failed", reason="Evicted", message="x" * 100_000, state=terminated(137)),
         pod(phase="Failed", reason="DeadlineExceeded", state=waiting("ErrImagePull", "x" * 100_000)),
     ],
 )
@@ -77,7 +84,10 @@ def test_no_message_is_longer_than_a_record_can_hold(ended: Pod) -> None:
 @pytest.mark.parametrize(
     "ended",
     [
-        pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory"),
+        pod(phase="Failed", reason="Evicted", message="The node had condition: [DiskPressure]."),
+        pod(phase="Failed", reason="Evicted", state=terminated(137), **disruption("TerminationByKubelet")),
+        failed(255, reason="Unknown"),
+        failed(137, reason="ContainerStatusUnknown"),
         pod(phase="Failed", reason="NodeShutdown"),
         pod(phase="Failed", reason="Preempting"),
         pod(phase="Failed", reason="OutOfcpu"),
@@ -93,6 +103,14 @@ def test_what_the_cluster_did_is_a_disruption(ended: Pod) -> None:
     "ended",
     [
         failed(1),
+        failed(255),
+        pod(phase="Failed", reason="DeadlineExceeded", state=terminated(255, reason="Unknown")),
+        pod(
+            phase="Failed",
+            state=terminated(255, reason="Unknown"),
+            annotations={"podrelay.dev/ending-since": later(0).isoformat()},
+        ),
+        pod(phase="Failed", reason="Evicted", message="Usage exceeds the limit 1Mi.", state=terminated(137)),
         pod(phase="Running", state=running(), **disruption("EvictionByEvictionAPI")),
         pod(phase="Failed", state=terminated(1), **disruption("EvictionByEvictionAPI", "False")),
         pod(phase="Succeeded", state=terminated(0)),
@@ -104,6 +122,8 @@ def test_what_the_task_did_is_none(ended: Pod) -> None:
 
 def test_only_a_pod_that_the_garbage_collector_failed_may_still_run() -> None:
     assert causes.is_left_behind(pod(phase="Failed", **disruption("DeletionByPodGC")))
+    assert causes.is_left_behind(pod(phase="Failed", state=running()))  # its node is tainted as out of service
+    assert not causes.is_left_behind(failed(137))
     assert not causes.is_left_behind(pod(phase="Failed", **disruption("TerminationByKubelet")))
 
 

@@ -26,8 +26,8 @@ def condition(status: TaskRunStatus, kind: str) -> Condition:
         ("Running", False, "Unknown", "True", "False"),
         ("Running", True, "Unknown", "False", "True"),
         ("Succeeded", False, "True", "False", "False"),
-        ("Failed", False, "False", "False", "False"),
-        ("Aborted", False, "False", "False", "False"),
+        ("Failed", False, "False", "False", "True"),
+        ("Aborted", False, "False", "False", "True"),
     ],
 )
 def test_conditions_follow_from_the_phase(

@@ -19,6 +19,7 @@ from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
     ConfirmLost,
+    ConfirmUnanswered,
     CreatePod,
     DeletePod,
     DeleteRecord,
@@ -49,10 +50,10 @@ class Api(ModelApi):
         self.gets += 1
         return await super().get(resource, namespace, name)
 
-    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False) -> bytes:
+    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], **options: bool) -> bytes:
         if self.refusals:
             raise self.refusals.pop()
-        return await super().create(resource, namespace, body, dry_run=dry_run)
+        return await super().create(resource, namespace, body, **options)
 
 
 class FakeLease:
@@ -157,7 +158,7 @@ def test_a_pod_of_ours_that_exists_already_is_adopted(world: World) -> None:
     world.do(CreatePod(TARGET))
 
     assert [pod.metadata.name for pod in world.view.pods] == ["words-i1"]
-    assert world.view.start_failure is None
+    assert world.view.refusal is None
 
 
 def test_a_foreign_pod_of_the_name_is_told_of_and_waited_for(world: World) -> None:
@@ -165,7 +166,7 @@ def test_a_foreign_pod_of_the_name_is_told_of_and_waited_for(world: World) -> No
 
     world.do(CreatePod(TARGET))
 
-    failure = world.view.start_failure
+    failure = world.view.refusal
     assert failure is not None
     assert failure.reason == "NameTaken"
     assert world.view.pods == ()
@@ -176,7 +177,7 @@ def test_a_pod_of_an_earlier_run_of_the_same_name_is_foreign(world: World) -> No
 
     world.do(CreatePod(TARGET))
 
-    failure = world.view.start_failure
+    failure = world.view.refusal
     assert failure is not None
     assert failure.reason == "NameTaken"
 
@@ -186,7 +187,7 @@ def test_a_refused_pod_is_tried_again_with_growing_pauses(world: World) -> None:
     for _ in range(8):
         world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota: pods"))
         world.do(CreatePod(TARGET))
-        failure = world.view.start_failure
+        failure = world.view.refusal
         assert failure is not None
         assert failure.reason == "QuotaExceeded"
         assert failure.since == NOW
@@ -207,7 +208,7 @@ def test_a_refusal_long_after_the_last_one_begins_anew(world: World) -> None:
     world.do(CreatePod(TARGET))
 
     # then it has its whole pendingTimeoutSeconds again
-    failure = world.view.start_failure
+    failure = world.view.refusal
     assert failure is not None
     assert failure.since == later(3600)
 
@@ -229,7 +230,7 @@ def test_a_refusal_is_shown_with_its_reason_and_the_api_servers_words(
 
     world.do(CreatePod(TARGET))
 
-    failure = world.view.start_failure
+    failure = world.view.refusal
     assert failure is not None
     assert (failure.reason, failure.message) == (reason, error.message)
 
@@ -241,7 +242,7 @@ def test_an_api_server_that_cannot_answer_now_is_left_to_the_queue(world: World,
     with pytest.raises(ApiError):
         world.do(CreatePod(TARGET))
 
-    assert world.view.start_failure is None
+    assert world.view.refusal is None
 
 
 def test_a_template_that_makes_no_pod_is_no_request(world: World) -> None:
@@ -250,7 +251,7 @@ def test_a_template_that_makes_no_pod_is_no_request(world: World) -> None:
 
     world.do(CreatePod(TARGET))
 
-    failure = world.view.start_failure
+    failure = world.view.refusal
     assert failure is not None
     assert failure.reason == "InvalidTemplate"
     assert "TaskDefinition count-words: " in failure.message
@@ -297,6 +298,20 @@ def test_a_pod_that_lost_its_label_gets_it_back(world: World) -> None:
     assert world.api.read("pods", "words-i1")["metadata"]["labels"] == {names.LABEL_RUN: "words"}
     assert [pod.metadata.uid for pod in world.view.pods] == [uid]
     assert world.view.gone == {}
+
+
+@pytest.mark.parametrize("others", [[], [{"kind": "ReplicaSet", "name": "thief", "uid": "x", "controller": True}]])
+def test_a_pod_that_lost_its_owner_gets_it_back(world: World, others: list[dict[str, Any]]) -> None:
+    uid = world.put_pod()["metadata"]["uid"]
+    world.api.change("pods", "words-i1", {"metadata": {"ownerReferences": others}})
+    world.see()
+
+    world.do(ConfirmGone("words-i1", uid))
+
+    (owner,) = world.api.read("pods", "words-i1")["metadata"]["ownerReferences"]
+    assert owner["uid"] == world.owner["uid"]
+    assert ("controller" in owner) == (not others), "the API server refuses a second controller"
+    assert [pod.metadata.owner_run() is not None for pod in world.view.pods] == [True]
 
 
 def test_ending_a_pod_lowers_its_deadline_and_notes_since_when(world: World) -> None:
@@ -463,6 +478,31 @@ def test_any_other_answer_that_was_left_behind_drops_the_checkpoint(world: World
     assert "checkpoint" not in stored(world)
 
 
+def test_a_record_that_is_refused_for_good_is_said(world: World) -> None:
+    world.api.refusals.append(ApiError(403, "Forbidden", "no records on Sundays"))
+
+    world.do(died())
+
+    refusal = world.view.refusal
+    assert refusal is not None
+    assert (refusal.name, refusal.reason, refusal.message) == ("words-i1", "RecordRefused", "no records on Sundays")
+
+    world.do(died())
+    assert world.view.refusal is None
+
+
+def test_a_record_of_somebody_else_that_has_the_name_is_said(world: World) -> None:
+    about = {"runName": "words", "iteration": 1, "podName": "a", "podUID": "b", "try": 1}
+    world.put("taskiterations", {"name": "words-i1"}, **about)
+
+    world.do(died())
+
+    refusal = world.view.refusal
+    assert refusal is not None
+    assert (refusal.name, refusal.reason) == ("words-i1", "NameTaken")
+    assert "response" not in stored(world)
+
+
 # --- reporting by termination message ---------------------------------------------------------------------------------
 
 BY_MESSAGE = {names.ANNOTATION_REPORTING: "TerminationMessage"}
@@ -537,7 +577,7 @@ def test_an_input_that_no_variable_can_hold_is_said(world: World) -> None:
 
     world.do(CreatePod(TARGET))
 
-    failure = world.view.start_failure
+    failure = world.view.refusal
     assert failure is not None
     assert failure.reason == "InputTooLarge"
     assert "102411 bytes" in failure.message
@@ -631,6 +671,18 @@ def test_a_record_of_somebody_else_does_not_hold_the_state(world: World) -> None
     world.do(ConfirmLost("words-i1"))
 
     assert world.view.lost_records == {"words-i1"}
+
+
+@pytest.mark.parametrize("record", [None, {}, {"response": {"status": "done"}}], ids=["none", "no answer", "answer"])
+def test_a_try_that_is_to_be_repeated_is_looked_at(world: World, record: dict[str, Any] | None) -> None:
+    if record is not None:
+        world.put_record(**record)
+
+    world.do(ConfirmUnanswered("words-i1"))
+
+    has_answered = bool(record)
+    assert world.view.unanswered == (frozenset() if has_answered else {"words-i1"})
+    assert [record.response is not None for record in world.view.records] == ([] if record is None else [has_answered])
 
 
 def test_an_old_record_is_deleted(world: World) -> None:

@@ -1,5 +1,6 @@
 """The state table of docs/architecture.md, a test for each row: a view and a time go in, a plan comes out."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
     ConfirmLost,
+    ConfirmUnanswered,
     CreatePod,
     DeletePod,
     DeleteRun,
@@ -19,12 +21,13 @@ from podrelay.reconciler.view import (
     Gone,
     OpenGate,
     Plan,
+    Refusal,
     Settings,
-    StartFailure,
     View,
     WriteRecord,
 )
 from tests.unit.reconciler.builders import (
+    LOOKED_AT,
     NOW,
     ago,
     current,
@@ -41,6 +44,8 @@ from tests.unit.reconciler.builders import (
 
 RUNNING: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "current": current()}
 DONE: dict[str, Any] = {"status": "done", "message": "counted", "output": {"rows": 3}}
+NODE_PRESSURE = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+POD_GC = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
 
 
 def status_of(following: Plan) -> TaskRunStatus:
@@ -152,8 +157,8 @@ def test_a_run_without_its_definition_waits_and_then_fails() -> None:
 
 
 def test_a_refused_pod_is_shown_with_the_words_of_the_api_server_and_tried_again() -> None:
-    failure = StartFailure("words-i1", "QuotaExceeded", "exceeded quota: pods", NOW, later(5))
-    refused = view(start_failure=failure)
+    failure = Refusal("words-i1", "QuotaExceeded", "exceeded quota: pods", NOW, later(5))
+    refused = view(refusal=failure)
 
     following = plan(refused, NOW)
 
@@ -164,9 +169,9 @@ def test_a_refused_pod_is_shown_with_the_words_of_the_api_server_and_tried_again
 
 
 def test_a_pod_that_is_refused_for_too_long_fails_the_run() -> None:
-    failure = StartFailure("words-i1", "QuotaExceeded", "no", ago(900), later(5))
+    failure = Refusal("words-i1", "QuotaExceeded", "no", ago(900), later(5))
 
-    status = status_of(plan(view(start_failure=failure), NOW))
+    status = status_of(plan(view(refusal=failure), NOW))
 
     assert (status.phase, status.reason) == ("Failed", "QuotaExceeded")
     assert status.error is not None
@@ -174,9 +179,9 @@ def test_a_pod_that_is_refused_for_too_long_fails_the_run() -> None:
 
 
 def test_a_long_refusal_is_cut_to_what_the_status_can_hold() -> None:
-    failure = StartFailure("words-i1", "PodInvalid", "x" * 100_000, ago(900), later(5))
+    failure = Refusal("words-i1", "PodInvalid", "x" * 100_000, ago(900), later(5))
 
-    status = status_of(plan(view(start_failure=failure), NOW))
+    status = status_of(plan(view(refusal=failure), NOW))
 
     assert status.error is not None
     assert len(status.error.message) <= 4096
@@ -195,9 +200,9 @@ def test_a_long_refusal_is_cut_to_what_the_status_can_hold() -> None:
     ],
 )
 def test_every_reason_is_one_that_the_schema_takes(reason: str, expected: str) -> None:
-    failure = StartFailure("words-i1", reason, "no", NOW, later(5))
+    failure = Refusal("words-i1", reason, "no", NOW, later(5))
 
-    assert status_of(plan(view(start_failure=failure), NOW)).reason == expected
+    assert status_of(plan(view(refusal=failure), NOW)).reason == expected
 
 
 def test_a_foreign_pod_of_the_name_is_not_touched() -> None:
@@ -386,7 +391,9 @@ def test_a_cause_that_the_policy_does_not_name_is_not_retried() -> None:
 def test_a_retry_starts_from_the_checkpoint_of_the_newest_try() -> None:
     tries = (record("words-i1", checkpoint={}), record("words-i1t2", checkpoint={}), record("words-i2", checkpoint={}))
 
-    action = action_of(plan(view(task_run({"phase": "Running", "attempts": 2}), records=tries), NOW))
+    action = action_of(
+        plan(view(task_run({"phase": "Running", "attempts": 2}), records=tries, unanswered=LOOKED_AT), NOW)
+    )
 
     assert isinstance(action, CreatePod)
     assert (action.target.name, action.target.checkpoint) == ("words-i1t3", "words-i1t2")
@@ -399,6 +406,21 @@ def test_a_pod_that_died_without_an_answer_gets_its_record_written() -> None:
 
     assert isinstance(action, WriteRecord)
     assert (action.pod_uid, action.cause, code_of(action)) == ("uid-words-i1", "PodFailure", "Killed")
+
+
+def test_why_a_container_ended_is_not_judged_before_the_kubelet_has_said_so() -> None:
+    ended = view(task_run(RUNNING), pods=(pod(phase="Running", state=terminated(255)),), records=(record(),))
+
+    following = plan(ended, NOW)
+
+    assert shown(following) == ("Running", "IterationRunning")
+    assert following.requeue_at == later(30)
+    assert isinstance(action_of(plan(ended, later(30))), WriteRecord)  # sidecars go on
+    evicted = pod(phase="Failed", reason="Evicted", state=terminated(255), conditions=[NODE_PRESSURE])
+    assert isinstance(
+        action_of(plan(view(ended.run, pods=(evicted,), records=(record(),), unanswered=LOOKED_AT), later(2))),
+        CreatePod,
+    )
 
 
 def test_an_answer_of_the_pod_counts_although_it_was_killed_afterwards() -> None:
@@ -427,9 +449,10 @@ def test_progress_is_shown_at_once_and_then_every_15_seconds() -> None:
 
 
 def test_an_evicted_pod_is_replaced_at_once_and_counts_as_no_attempt() -> None:
-    evicted = pod(phase="Failed", reason="Evicted", state=terminated(137))
+    evicted = pod(phase="Failed", reason="Evicted", state=terminated(137), conditions=[NODE_PRESSURE])
 
-    action = action_of(plan(view(task_run(RUNNING), pods=(evicted,), records=(record(),)), NOW))
+    looked = view(task_run(RUNNING), pods=(evicted,), records=(record(),), unanswered=LOOKED_AT)
+    action = action_of(plan(looked, NOW))
 
     assert isinstance(action, CreatePod)
     assert action.target.name == "words-i1t2"
@@ -457,16 +480,26 @@ def test_a_pod_that_the_cache_lacks_is_asked_for() -> None:
         (pod(), True, 0),
         (pod(), False, 15),
         (pod(state=running()), True, 15),
+        (pod(phase="Failed", state=running()), True, 15),
+        (pod(phase="Failed", conditions=[POD_GC]), True, 15),
         (None, False, 15),
     ],
-    ids=["had ended", "had not started", "not started when last seen", "was running", "never seen"],
+    ids=[
+        "had ended",
+        "had not started",
+        "not started when last seen",
+        "was running",
+        "its node is out of service",
+        "its node is gone",
+        "never seen",
+    ],
 )
 def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
     last: Pod | None, is_last_state: bool, wait: int
 ) -> None:
-    vanished = view(task_run(RUNNING), gone={"uid-words-i1": Gone(NOW, last, is_last_state)})
+    gone = {"uid-words-i1": Gone(NOW, last, is_last_state)}
 
-    following = plan(vanished, NOW)
+    following = plan(view(task_run(RUNNING), gone=gone, unanswered=LOOKED_AT), NOW)
 
     if wait:
         assert shown(following) == ("Running", "Disrupted")
@@ -475,16 +508,22 @@ def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
         assert isinstance(action_of(following), CreatePod)
 
 
+def test_an_answer_that_has_not_been_seen_yet_is_asked_for_before_a_try_is_repeated() -> None:
+    """The end of a pod may be seen before its record: each kind has a watch of its own."""
+    gone = {"uid-words-i1": Gone(NOW, pod(phase="Succeeded", state=terminated(0)), is_last_state=True)}
+
+    assert action_of(plan(view(task_run(RUNNING), gone=gone), NOW)) == ConfirmUnanswered("words-i1")
+
+
 def test_a_pod_that_the_garbage_collector_failed_is_replaced_15_seconds_later() -> None:
-    condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
-    left = pod(phase="Failed", state=running(), conditions=[condition])
+    left = pod(phase="Failed", state=running(), conditions=[POD_GC])
 
     assert plan(view(task_run(RUNNING), pods=(left,)), NOW).requeue_at == later(15)
 
 
 def test_too_many_disruptions_fail_the_run() -> None:
     status = {**RUNNING, "disruptions": 3, "current": current("words-i1t4", 1, 4)}
-    evicted = pod("words-i1t4", phase="Failed", reason="Evicted", message="x" * 10_000, state=terminated(137))
+    evicted = pod("words-i1t4", phase="Failed", reason="Preempting", message="x" * 10_000, state=terminated(137))
 
     ended = status_of(plan(view(task_run(status), pods=(evicted,)), NOW))
 
@@ -573,6 +612,16 @@ def test_an_aborted_run_is_aborted_whatever_its_pod_answered() -> None:
     status = status_of(following)
     assert (status.phase, status.message) == ("Aborted", "enough")
     assert following.payload_from == "words-i1"
+
+
+def test_an_aborted_pod_whose_record_has_not_been_seen_has_it_looked_at_before_the_run_ends() -> None:
+    """Its end may be seen before its claim and its answer: pods and records have a watch each."""
+    died = view(task_run(RUNNING, abort={"message": "enough"}), pods=(ended_pod(code=143),))
+
+    action = action_of(plan(died, NOW))
+
+    assert isinstance(action, WriteRecord)
+    assert (action.pod_uid, action.response.message, action.cause) == ("uid-words-i1", "enough", None)
 
 
 def test_an_aborted_pod_without_an_answer_gets_one_written() -> None:
@@ -674,6 +723,23 @@ def test_the_record_of_a_pod_that_reports_by_message_is_written_from_it() -> Non
     assert (action.response.status, action.response.input, action.cause) == ("continue", {"row": 7}, None)
 
 
+def test_a_silent_end_is_not_taken_for_done_before_the_kubelet_has_said_why() -> None:
+    def ended(message: str, phase: str = "Running", **fields: Any) -> View:
+        state = terminated(0, message=message)
+        return view(
+            task_run(RUNNING),
+            pods=(pod(phase=phase, state=state, annotations=BY_MESSAGE, **fields),),
+            unanswered=LOOKED_AT,
+        )
+
+    assert plan(ended(""), NOW).requeue_at == later(30)
+    assert isinstance(action_of(plan(ended("", "Succeeded"), NOW)), WriteRecord)
+    assert isinstance(action_of(plan(ended('{"status":"done"}'), NOW)), WriteRecord)
+    assert isinstance(
+        action_of(plan(ended("", "Failed", reason="Evicted", conditions=[NODE_PRESSURE]), NOW)), CreatePod
+    )
+
+
 def test_a_non_zero_exit_code_is_a_pod_failure_in_the_words_of_the_message() -> None:
     action = action_of(plan(view(task_run(RUNNING), pods=(by_message(3, "no such file"),)), NOW))
 
@@ -694,9 +760,12 @@ def test_a_message_of_a_pod_that_was_taken_away_counts() -> None:
 
 
 def test_an_evicted_pod_without_a_word_is_a_disruption_as_any_other() -> None:
-    evicted = by_message(143, reason="Evicted")
+    evicted = by_message(143, reason="Evicted", conditions=[NODE_PRESSURE])
 
-    assert action_of(plan(view(task_run(RUNNING), pods=(evicted,)), NOW)).target.name == "words-i1t2"  # type: ignore[union-attr]
+    action = action_of(plan(view(task_run(RUNNING), pods=(evicted,), unanswered=LOOKED_AT), NOW))
+
+    assert isinstance(action, CreatePod)
+    assert action.target.name == "words-i1t2"
 
 
 def test_an_aborted_pod_that_reports_by_message_gets_a_record_with_its_output() -> None:
@@ -707,6 +776,26 @@ def test_an_aborted_pod_that_reports_by_message_gets_a_record_with_its_output() 
     assert isinstance(action, WriteRecord)
     assert (action.response.status, action.response.message) == ("aborted", "enough")
     assert action.response.output == {"rows": 3}
+
+
+# --- a record is refused ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("aborted", [False, True])
+def test_a_record_that_is_refused_is_shown_and_ends_the_run_in_time(aborted: bool) -> None:
+    refusal = Refusal("words-i1", "RecordRefused", "no records on Sundays", NOW, later(5))
+    abort: dict[str, Any] = {"abort": {"message": "enough"}} if aborted else {}
+    pods = (ended_pod(code=137),)
+
+    def at(seconds: float, status: Any = RUNNING, refusal: Refusal | None = refusal) -> Plan:
+        return plan(view(task_run(status, **abort), pods=pods, records=(record(),), refusal=refusal), later(seconds))
+
+    stalled = status_of(at(1))
+    assert (stalled.phase, stalled.reason, stalled.message) == ("Running", "RecordRefused", "no records on Sundays")
+    assert stalled.current is not None
+    assert isinstance(action_of(at(6)), WriteRecord)
+    ended = status_of(at(901, msgspec.to_builtins(stalled), replace(refusal, retry_at=later(960))))
+    assert (ended.phase, ended.reason) == ("Aborted" if aborted else "Failed", "RecordRefused")
 
 
 # --- what a run needs is deleted --------------------------------------------------------------------------------------
@@ -740,7 +829,7 @@ def test_without_its_definition_a_run_waits_to_know_whether_it_is_tried_again(ho
         records = (record(response={"status": "error", "error": {"message": "odd"}}),)
         pods = (ended_pod(code=1),)
     else:
-        pods = (pod(phase="Failed", reason="Evicted", state=terminated(137)),)
+        pods = (pod(phase="Failed", reason="Preempting", state=terminated(137)),)
     gone = View(task_run(RUNNING), None, pods=pods, records=records)
 
     status = status_of(plan(gone, NOW))
@@ -752,7 +841,8 @@ def test_without_its_definition_a_run_waits_to_know_whether_it_is_tried_again(ho
     assert status_of(plan(waiting, later(900))).phase == "Failed"
 
     definition = task_definition(retry={"limit": 1, "initialSeconds": 0})
-    found = View(task_run(msgspec.to_builtins(status)), definition, pods=pods, records=records)
+    run = task_run(msgspec.to_builtins(status))
+    found = View(run, definition, pods=pods, records=records, unanswered=LOOKED_AT)
     assert action_of(plan(found, later(10))).target.name == "words-i1t2"  # type: ignore[union-attr]
 
 
@@ -883,3 +973,27 @@ def condition_of(following: Plan, kind: str) -> str:
     condition = status_of(following).condition(kind)
     assert condition is not None
     return condition.status
+
+
+def test_a_change_of_a_finished_run_is_observed_and_changes_nothing_else() -> None:
+    condition = {"type": "Succeeded", "status": "True", "reason": "Done", "lastTransitionTime": ago(60)}
+    status = {"phase": "Succeeded", "reason": "Done", "observedGeneration": 0, "conditions": [condition]}
+
+    wanted = plan(view(task_run(status)), NOW).status
+
+    assert wanted is not None
+    assert (wanted.phase, wanted.reason, wanted.observed_generation) == ("Succeeded", "Done", 1)
+    succeeded = wanted.condition("Succeeded")
+    assert succeeded is not None
+    assert (succeeded.last_transition_time, succeeded.observed_generation) == (ago(60), 1)
+
+
+def test_a_pod_that_has_had_its_time_is_shown_as_ending() -> None:
+    ending = {"podrelay.dev/ending-since": NOW.isoformat()}
+    late = pod(state=running(ago(1000)), phase="Running", annotations=ending)
+
+    wanted = plan(view(task_run({"phase": "Running", "current": current()}), pods=(late,)), NOW).status
+
+    assert wanted is not None
+    assert (wanted.phase, wanted.reason) == ("Running", "PodEnding")
+    assert wanted.message == "pod words-i1 has 60 s to clean up"

@@ -257,3 +257,12 @@ def test_an_input_that_is_too_large_for_a_variable_is_refused() -> None:
     pods.build(task_run(), by_message(), FIRST, {"t": "x" * (100 * 1024 - len('{"t":""}'))})
     with pytest.raises(pods.InputTooLargeError, match="102401 bytes"):
         pods.build(task_run(), by_message(), FIRST, {"t": "x" * (100 * 1024 - len('{"t":""}') + 1)})
+
+
+def test_a_template_that_is_nested_too_deep_is_refused() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(300):
+        deep = {"a-rather-long-name-of-a-field": deep}
+
+    with pytest.raises(pods.TemplateError, match=r"^spec.template.a-rather.*: nested more than 200 levels deep$"):
+        pods.build(task_run(), task_definition(template=deep), FIRST)

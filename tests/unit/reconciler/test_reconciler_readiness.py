@@ -23,8 +23,11 @@ class Api:
         self.patches: list[dict[str, Any]] = []
         self.is_gone = False
 
-    async def create(self, _resource: Resource, _namespace: str, body: dict[str, Any], *, dry_run: bool) -> bytes:
+    async def create(
+        self, _resource: Resource, _namespace: str, body: dict[str, Any], *, dry_run: bool, strict: bool
+    ) -> bytes:
         assert dry_run
+        assert strict
         self.tried.append(body)
         if self.verdict is not None:
             raise self.verdict
@@ -93,11 +96,46 @@ def test_a_template_that_makes_no_pod_is_shown_without_a_request() -> None:
     assert api.tried == []
 
 
+@pytest.mark.parametrize(
+    ("verdict", "template", "is_stalled"),
+    [
+        (None, {"spec": {}}, "True"),
+        (None, None, "False"),
+        (ApiError(403, "Forbidden", 'serviceaccount "x" not found'), None, "False"),
+    ],
+)
+def test_a_definition_is_stalled_if_only_its_change_will_help(
+    verdict: ApiError | None, template: Any, is_stalled: str
+) -> None:
+    api = Api(verdict)
+
+    reviewed(api, task_definition(**({"template": template} if template else {})))
+
+    ready, stalled = api.patches[0]["status"]["conditions"]
+    assert (stalled["type"], stalled["status"], stalled["reason"]) == ("Stalled", is_stalled, ready["reason"])
+
+
 def test_a_full_quota_says_nothing_of_the_template() -> None:
     condition = reviewed(Api(ApiError(403, "Forbidden", "exceeded quota: pods=10")), task_definition())
 
     assert condition is not None
     assert condition["status"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "template", "is_settled"),
+    [
+        (None, None, True),
+        (None, {"spec": {}}, True),
+        (ApiError(403, "Forbidden", 'serviceaccount "x" not found'), None, False),
+    ],
+)
+def test_only_a_refusal_by_the_api_server_may_change_by_itself(
+    verdict: ApiError | None, template: Any, is_settled: bool
+) -> None:
+    definition = task_definition(**({"template": template} if template else {}))
+
+    assert run(review(Api(verdict), definition)) is is_settled  # type: ignore[arg-type]
 
 
 def test_what_is_known_already_is_not_written_again() -> None:

@@ -1,10 +1,11 @@
 """The operator's memory: newer wins, whoever brings it; what has gone stays gone; and it does not grow."""
 
 import pytest
+from msgspec.structs import replace
 
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskDefinitionStatus, TaskRun
 from podrelay.reconciler.store import Collection, Key, Store
-from podrelay.reconciler.view import Settings, StartFailure, View
+from podrelay.reconciler.view import Refusal, Settings, View
 from tests.unit.reconciler.builders import KEY, NOW, RUN_UID, later, pod, record, running, task_definition, task_run
 
 OTHER_UID = "uid-of-the-second-run"
@@ -171,9 +172,18 @@ def test_objects_without_a_run_are_not_kept(store: Store) -> None:
     assert len(store.pods) == 0
 
 
+def test_a_pod_that_lost_its_owner_is_seen_as_what_it_is_now(store: Store) -> None:
+    store.pods.apply(pod(version=10))
+
+    robbed = pod(version=11)
+    store.pods.apply(replace(robbed, metadata=replace(robbed.metadata, owner_references=())))
+
+    assert [known.metadata.owner_run() for known in view_of(store).pods] == [None]
+
+
 def test_a_run_made_anew_under_its_name_inherits_nothing(store: Store) -> None:
     # given a run with a refused pod and a pod that has gone
-    store.start_failed(KEY, StartFailure("words-i1", "QuotaExceeded", "no", NOW, later(5)))
+    store.refused(KEY, Refusal("words-i1", "QuotaExceeded", "no", NOW, later(5)))
     store.pods.apply(pod(version=10))
     store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
 
@@ -185,18 +195,18 @@ def test_a_run_made_anew_under_its_name_inherits_nothing(store: Store) -> None:
     view = view_of(store)
     assert view.run.metadata.uid == OTHER_UID
     assert view.gone == {}
-    assert view.start_failure is None
+    assert view.refusal is None
 
 
 def test_a_definition_that_changes_marks_its_runs_and_forgives_their_refusals(store: Store, marked: list[Key]) -> None:
     store.runs.apply(task_run(name="else", uid="else", definition="else"))
-    store.start_failed(KEY, StartFailure("words-i1", "InvalidTemplate", "no container", NOW, later(60)))
+    store.refused(KEY, Refusal("words-i1", "InvalidTemplate", "no container", NOW, later(60)))
     marked.clear()
 
     store.definitions.apply(task_definition())
 
     assert marked == [KEY]
-    assert store.start_failure(KEY) is None
+    assert store.refusal(KEY) is None
     assert view_of(store).definition is not None
 
 
@@ -264,11 +274,11 @@ def test_what_a_worker_still_finds_out_about_a_deleted_run_is_dropped(store: Sto
     store.runs.remove(task_run())
 
     store.confirm_gone(KEY, "words-i1", "u", NOW)
-    store.start_failed(KEY, StartFailure("words-i1", "QuotaExceeded", "no", NOW, later(5)))
+    store.refused(KEY, Refusal("words-i1", "QuotaExceeded", "no", NOW, later(5)))
 
     store.runs.apply(task_run(uid=OTHER_UID))
     assert view_of(store).gone == {}
-    assert view_of(store).start_failure is None
+    assert view_of(store).refusal is None
 
 
 def test_the_memory_of_deletions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ The operator is the real store, planner and executor; API server, nodes and time
 tests/support/modelworld.py.
 """
 
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, event, given, settings
@@ -41,6 +42,14 @@ MOVES = st.tuples(
             "second",
             "relist",
             "lose_state",
+            "see_pods",
+            "see_runs",
+            "see_records",
+            "see_again",
+            "skew",
+            "lose_node",
+            "find_nodes",
+            "collect_garbage",
         ]
     ),
     st.integers(0, 3),
@@ -72,8 +81,20 @@ def play(world: World, what: str, which: int, number: int) -> None:
             operator.step()
         case "see":
             operator.see(number + 1)
+        case "see_pods" | "see_runs" | "see_records":
+            operator.see(5, [{"see_pods": "pods", "see_runs": "taskruns", "see_records": "taskiterations"}[what]])
+        case "see_again":
+            operator.see_again(number)
+        case "skew":
+            operator.skew = timedelta(seconds=[-400, -20, 0, 20, 400][number])
         case "relist":
             operator.relist()
+        case "lose_node":
+            world.lose_node()
+        case "find_nodes":
+            world.find_nodes()
+        case "collect_garbage":
+            world.collect_garbage()
         case "restart":
             world.restart_operator(which)
         case "second":

@@ -66,6 +66,25 @@ def test_the_gate_stays_shut_while_the_status_is_not_written() -> None:
     assert world.start("run-i1")
 
 
+def test_an_answer_counts_although_the_end_of_its_pod_is_seen_first() -> None:
+    world = World({"disruptionRetries": 3})
+    operator = world.operators[0]
+    operator.step()
+    operator.step()
+    assert world.start("run-i1")
+    operator.see(10)
+    world.answer(uid(world, "run-i1"), DONE)
+    world.exit("run-i1", 0)
+    take_away(world, "run-i1")
+
+    operator.see(100, ["pods"])
+    while operator.step():
+        pass
+
+    assert world.status["phase"] == "Succeeded"
+    assert world.user_code_starts == [(1, 1)]
+
+
 @pytest.mark.parametrize("reporting", ["API", "TerminationMessage"])
 def test_two_operators_that_take_turns_run_each_iteration_once(reporting: str) -> None:
     world = World({"reporting": reporting, "maxIterations": 4})

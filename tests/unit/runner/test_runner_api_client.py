@@ -64,6 +64,12 @@ def test_trouble_that_passes_is_waited_out(tmp_path: Path, clock: Clock, trouble
     assert len(server.requests) == 4
 
 
+def test_an_object_that_is_nested_too_deep_is_told(tmp_path: Path, clock: Clock) -> None:
+    deep = b'{"a": ' * 20_000 + b"1" + b"}" * 20_000
+    with LocalServer((200, {}, deep)) as server, pytest.raises(ApiRefusedError, match="is nested too deep, /apis/"):
+        read(server, tmp_path, clock)
+
+
 def test_pauses_grow_with_jitter(tmp_path: Path, clock: Clock) -> None:
     with LocalServer((500, {}, STATUS)) as server, pytest.raises(ApiUnreachableError):
         read(server, tmp_path, clock)

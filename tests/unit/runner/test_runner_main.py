@@ -391,3 +391,42 @@ main.main()
     assert ended.returncode == 1
     assert "Traceback" in ended.stderr
     assert (tmp_path / "message").read_text() == "internal error: oh no"
+
+
+# --- answers that are refused -----------------------------------------------------------------------------------------
+
+
+def refuse_put(pod: Pod, *statuses: str) -> None:
+    """Answer 422 to records whose response has one of these statuses, as a foreign policy does."""
+    request = pod.api.request
+
+    def refuse(method: str, url: str, body: Any, deadline: Any) -> Any:
+        if method == "PUT" and body.get("response", {}).get("status") in statuses:
+            return 422, {"message": "ask the committee"}
+        return request(method, url, body, deadline)
+
+    pod.api.request = refuse  # type: ignore[method-assign]
+
+
+def test_an_answer_that_is_refused_becomes_an_error_that_names_the_refusal(pod: Pod) -> None:
+    refuse_put(pod, "done")
+
+    assert pod.run("return {'rows': 3}") == 1
+
+    words = "the answer done could not be stored: the API server answered 422: ask the committee"
+    assert pod.response == {"status": "error", "error": {"message": words, "code": "AnswerRefused"}}
+
+
+def test_a_checkpoint_survives_an_answer_that_is_refused(pod: Pod) -> None:
+    refuse_put(pod, "done")
+
+    pod.run("controller.state.update_input({'cursor': 7})")
+
+    assert pod.api.record["checkpoint"]["input"]["cursor"] == 7
+
+
+def test_an_error_that_is_refused_too_goes_into_the_termination_message(pod: Pod) -> None:
+    refuse_put(pod, "done", "error")
+
+    assert pod.run("return {'rows': 3}") == 1
+    assert pod.message == "the answer done could not be stored: the API server answered 422: ask the committee"

@@ -1,0 +1,74 @@
+"""The operator's own node is lost: a standby on another node takes over, and the one that comes back does no harm."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.chart import RELEASE_NAMESPACE
+from tests.support.kubectl import Kubectl
+from tests.support.manifests import Manifest
+from tests.support.nodes import Nodes, preferring
+from tests.support.realpods import RealRelay
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.e2e
+
+DEPLOYMENT = ("deployment", "podrelay-operator")
+
+
+@pytest.fixture
+def pair(admin: Kubectl) -> Iterator[Kubectl]:
+    """The operator's namespace, with two operators on the workers; afterwards it is one again, off the workers."""
+    system = admin.in_namespace(RELEASE_NAMESPACE)
+    before = system.get(*DEPLOYMENT)["spec"]
+    scale(system, 2, {"nodeSelector": None, "tolerations": None})
+    yield system
+    pod = before["template"]["spec"]
+    scale(system, 1, {"nodeSelector": pod["nodeSelector"], "tolerations": pod["tolerations"]})
+
+
+def scale(system: Kubectl, replicas: int, pod: Manifest) -> None:
+    patched = system.patch(*DEPLOYMENT, {"spec": {"replicas": replicas, "template": {"spec": pod}}})
+    assert patched, str(patched)
+    system.do("rollout", "status", "/".join(DEPLOYMENT), "--timeout=60s")
+
+
+def operators(system: Kubectl) -> dict[str, str]:
+    """The node of each operator that is there to stay."""
+    path = "--output=jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.metadata.deletionTimestamp}\n{end}"
+    listed = system.do("get", "pods", "--selector=app.kubernetes.io/component=operator", path)
+    return {line.split()[0]: line.split()[1] for line in listed.splitlines() if len(line.split()) == 2}
+
+
+def leader(system: Kubectl) -> str:
+    return str(system.get("lease", "podrelay-operator")["spec"].get("holderIdentity", "")).rpartition("_")[0]
+
+
+def test_a_standby_on_another_node_takes_over(relay: RealRelay, nodes: Nodes, pair: Kubectl) -> None:
+    placed = eventually("two operators", lambda: len(found := operators(pair)) == 2 and found) or {}
+    assert sorted(placed.values()) == nodes.workers()
+    first = eventually("one of them leads", lambda: (name := leader(pair)) in placed and name)
+    lost = placed[str(first)]
+    (other,) = set(nodes.workers()) - {lost}
+    relay.define("Chain", pod=preferring(other))
+    relay.run("before", "chain", input={"length": 3, "seconds": 4})
+    relay.until("before", "it is on its way", phase="Running")
+
+    with nodes.frozen(lost):
+        relay.run("after", "chain")
+        during = [relay.finished(run, 60) for run in ("before", "after")]
+        assert leader(pair) != first
+    relay.run("again", "chain")
+    afterwards = relay.finished("again", 60)
+
+    assert [(status["phase"], status["iterations"]) for status in [*during, afterwards]] == [
+        ("Succeeded", 3),
+        ("Succeeded", 2),
+        ("Succeeded", 2),
+    ]
+    assert leader(pair) != first
+    eventually("the one that lost the Lease has given up", lambda: "leadership lost" in log(pair, str(first)), 60)
+
+
+def log(system: Kubectl, pod: str) -> str:
+    return system("logs", pod).stdout + system("logs", pod, "--previous").stdout

@@ -1,0 +1,108 @@
+"""The operator is killed at each of its writes, and the next one brings the run to the same end.
+
+Before a write: nothing of it has happened. After a write: the API server has done it, and nobody has seen the answer.
+What is stored is then the same as before the write that would have come next; but the next operator begins at another
+time, while the pod still works and not when it has ended.
+"""
+
+import itertools
+import queue
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.forked import ForkedOperator
+from tests.support.kubectl import Kubectl
+from tests.support.namespaces import temporary_namespace
+from tests.support.pods import add_runner
+from tests.support.quick import QuickKubectl
+from tests.support.relay import Relay
+from tests.support.shapes import SHAPES, Shape, check_ending
+
+pytestmark = pytest.mark.integration
+
+DIE = {"before": "PODRELAY_TEST_DIE_BEFORE_WRITE", "after": "PODRELAY_TEST_DIE_AFTER_WRITE"}
+AT_ONCE = 4
+
+
+@dataclass
+class Points:
+    """Plays shapes, several at a time, each in a namespace that nobody else uses meanwhile."""
+
+    pool: ThreadPoolExecutor
+    free: "queue.SimpleQueue[Relay]"
+
+    @contextmanager
+    def relay(self) -> Iterator[Relay]:
+        relay = self.free.get()
+        try:
+            yield relay
+        finally:
+            self.free.put(relay)
+
+    def play(self, shape: Shape) -> dict[str, Future[None]]:
+        """Play it without a death, and then with a death at each of the writes that this took."""
+        with self.relay() as relay:
+            shape.define(relay, shape.task.lower())
+            with operator(relay, shape.name) as undisturbed:
+                shape.start(relay, shape.task.lower(), shape.name)
+                shape.act(relay, shape.name)
+                check_ending(relay, shape, shape.name)
+                writes = undisturbed.writes()
+        return {
+            f"{side} {number}": self.pool.submit(self.survive, shape, side, number)
+            for number, side in itertools.product(range(1, writes + 1), DIE)
+        }
+
+    def survive(self, shape: Shape, side: str, number: int) -> None:
+        """Play it with a death."""
+        name = f"{shape.name}-{side}-{number}"
+        with self.relay() as relay, ThreadPoolExecutor(1) as somebody:
+            shape.define(relay, shape.task.lower())
+            with operator(relay, f"{name}-killed", {DIE[side]: str(number)}) as victim:
+                shape.start(relay, shape.task.lower(), name)
+                acting = somebody.submit(shape.act, relay, name)
+                victim.wait_killed()
+            with operator(relay, name):
+                acting.result()
+                check_ending(relay, shape, name)
+
+
+def operator(relay: Relay, name: str, environment: dict[str, str] | None = None) -> ForkedOperator:
+    # Each has a Lease of its own, so that nobody has to wait until that of a dead one is over, and a long one.
+    flags = (f"--lease-name={name}", "--lease-duration=15")
+    return ForkedOperator(relay.kubectl, relay.folder / name, environment or {}, flags)
+
+
+@pytest.fixture(scope="module")
+def played(
+    request: pytest.FixtureRequest,
+    admin: Kubectl,
+    pod_logs: Path,
+    installed: None,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[dict[str, Future[dict[str, Future[None]]]]]:
+    """What becomes of each kill point of the shapes that are to be tested."""
+    asked = {item.callspec.params.get("shape") for item in request.session.items if hasattr(item, "callspec")}
+    with ExitStack() as namespaces, ThreadPoolExecutor(AT_ONCE) as pool:
+        points = Points(pool, queue.SimpleQueue())
+        for _ in range(AT_ONCE):
+            kubectl = namespaces.enter_context(temporary_namespace(admin))
+            add_runner(kubectl)
+            quick = QuickKubectl(kubectl.kubeconfig, kubectl.env, kubectl.namespace)
+            points.free.put(Relay(quick, tmp_path_factory.mktemp("points")))
+        yield {shape.name: pool.submit(points.play, shape) for shape in SHAPES if shape.name in asked}
+        pool.shutdown(cancel_futures=True)
+
+
+@pytest.mark.parametrize("shape", [shape.name for shape in SHAPES])
+def test_a_run_ends_the_same_wherever_the_operator_dies(
+    shape: str, played: dict[str, Future[dict[str, Future[None]]]]
+) -> None:
+    points = played[shape].result()
+    failed = {point: outcome.exception() for point, outcome in points.items() if outcome.exception()}
+    assert not failed, "\n".join(f"{point}: {error}" for point, error in failed.items())

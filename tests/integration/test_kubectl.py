@@ -1,0 +1,281 @@
+"""What users of kubectl, and of tools that read what kubectl reads, see of runs that really run.
+
+Tables, selectors and `explain` of objects at rest are in test_crd_rules.py; who may do what is in test_roles.py.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.argocd import health
+from tests.support.kstatus import kstatus
+from tests.support.kubectl import Kubectl
+from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Manifest, task_definition, task_run
+from tests.support.relay import TASKS_FILE, Relay
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+SERVER_SIDE = ("--server-side",)
+WAYS = pytest.mark.parametrize("flags", [(), SERVER_SIDE], ids=["client-side", "server-side"])
+
+
+def definition(name: str, task: str, **spec: Any) -> Manifest:
+    """The manifest of a definition, as a user has it in a file."""
+    container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{TASKS_FILE}:{task}"]}
+    return task_definition(name, id=task.lower(), **{"template": {"spec": {"containers": [container]}}, **spec})
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.split("  ") if cell.strip()]
+
+
+@pytest.fixture(scope="module")
+def ended(relay: Relay) -> Iterator[Relay]:
+    """Runs in every state that lasts."""
+    relay.define("Answer")
+    relay.define("Sleep", abortGracePeriodSeconds=1)
+    relay.define("Chain")
+    relay.run("done", "answer", input={"how": "done"})
+    relay.run("failed", "answer", input={"how": "error"})
+    relay.run("aborted", "answer", input={"how": "aborted"})
+    relay.run("waiting", "chain", input={"seconds": 600})
+    relay.run("working", "sleep")
+    relay.run("suspended", "answer", suspend=True)
+    relay.run("lost", "there-is-none")
+    relay.run("delayed", "answer", delaySeconds=600)
+    assert relay.kubectl.apply(task_definition("broken", template={"spec": {}}))
+    for name in ("done", "failed", "aborted"):
+        relay.finished(name)
+    reasons = {"waiting": "Waiting", "suspended": "Suspended", "lost": "DefinitionNotFound", "delayed": "Delayed"}
+    for name, reason in reasons.items():
+        relay.until(name, f"it is {reason}", reason=reason)
+    eventually("it works", lambda: relay.calls("working"))
+    relay.until("working", "it is shown", reason="IterationRunning")
+    for name, ready in (("answer", "True"), ("broken", "False")):
+        relay.kubectl.do("wait", f"--for=condition=Ready={ready}", f"{TASK_DEFINITIONS}/{name}", "--timeout=20s")
+    yield relay
+    relay.abort("working")
+    relay.finished("working")
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("run", "row"),
+    [
+        ("done", ["answer", "Succeeded", "Done", "1"]),
+        ("failed", ["answer", "Failed", "TaskFailed", "1"]),
+        ("aborted", ["answer", "Aborted", "AbortedByTask", "1"]),
+        ("waiting", ["chain", "Running", "Waiting", "1"]),
+        ("working", ["sleep", "Running", "IterationRunning", "1"]),
+        ("suspended", ["answer", "Pending", "Suspended"]),
+        ("lost", ["there-is-none", "Pending", "DefinitionNotFound"]),
+        ("delayed", ["answer", "Pending", "Delayed"]),
+    ],
+)
+def test_a_row_tells_where_a_run_stands(ended: Relay, run: str, row: list[str]) -> None:
+    assert cells(ended.kubectl.do("get", "trun", run, "--no-headers"))[:-1] == [run, *row]
+
+
+@pytest.mark.parametrize(
+    ("run", "words"),
+    [
+        ("failed", "no such file"),
+        ("suspended", "set spec.suspend to false to go on"),
+        ("lost", 'there is no TaskDefinition "there-is-none" in this namespace; create it'),
+        ("delayed", "next pod at 20"),
+        ("working", "iteration 1 of at most 50 in pod working-i1"),
+    ],
+)
+def test_a_wide_row_and_describe_tell_why_and_what_to_do(ended: Relay, run: str, words: str) -> None:
+    assert words in ended.kubectl.do("get", "trun", run, "--output", "wide")
+    described = ended.kubectl.do("describe", "trun", run)
+    assert words in described
+    assert ended.status(run)["reason"] in described
+
+
+def test_definitions_and_records_have_their_rows(ended: Relay) -> None:
+    kubectl = ended.kubectl
+    assert cells(kubectl.do("get", "tdef", "answer", "--no-headers"))[:-1] == ["answer", "Count words", "True", "50"]
+    assert "InvalidTemplate" in cells(kubectl.do("get", "tdef", "broken", "--no-headers", "--output", "wide"))
+    assert "spec.template.spec.containers is empty" in kubectl.do("describe", "tdef", "broken")
+    assert cells(kubectl.do("get", "titer", "done-i1", "--no-headers"))[:-1] == ["done-i1", "done", "1", "1", "done"]
+    assert cells(kubectl.do("get", "titer", "failed-i1", "--no-headers"))[4] == "error"
+
+
+def properties(schema: Manifest, path: str) -> Iterator[tuple[str, Manifest]]:
+    """Every field below a schema, by its path."""
+    for name, child in schema.get("properties", {}).items():
+        yield f"{path}.{name}", child
+        yield from properties(child, f"{path}.{name}")
+        yield from properties(child.get("items", {}), f"{path}.{name}[]")
+
+
+@pytest.mark.parametrize("resource", [TASK_DEFINITIONS, TASK_RUNS, TASK_ITERATIONS])
+def test_every_field_has_a_description_for_explain(admin: Kubectl, installed: None, resource: str) -> None:
+    (version,) = admin.get("crd", resource)["spec"]["versions"]
+    schema = version["schema"]["openAPIV3Schema"]
+    assert schema["description"]
+    served_by_kubernetes = {".apiVersion", ".kind", ".metadata"}
+    silent = {path for path, field in properties(schema, "") if not field.get("description")}
+    assert silent == served_by_kubernetes
+
+
+def test_explain_tells_what_abort_does(admin: Kubectl, installed: None) -> None:
+    text = " ".join(admin.do("explain", "trun.spec.abort", "--recursive").split())
+    assert "Set it to stop the run: its pod gets SIGTERM and time to clean up, then the run is Aborted." in text
+    assert "message <string>" in text
+    assert "Why, for people; shown as the run's message." in " ".join(admin.do("explain", "trun.spec.abort").split())
+
+
+def test_wait_takes_a_condition_or_a_phase(ended: Relay) -> None:
+    waits = {
+        "awaited-done": ("done", "condition=Succeeded"),
+        "awaited-failed": ("error", "jsonpath={.status.phase}=Failed"),
+    }
+    for name, (how, condition) in waits.items():
+        ended.run(name, "answer", input={"how": how})
+        ended.kubectl.do("wait", f"--for={condition}", f"trun/{name}", "--timeout=30s")
+    assert not ended.kubectl("wait", "--for=condition=Succeeded", "trun/failed", "--timeout=1s")
+
+
+def test_field_selectors_find_real_runs(ended: Relay) -> None:
+    assert "failed" in ended.kubectl.names(TASK_RUNS, "--field-selector=status.phase=Failed,spec.definition=answer")
+    assert ended.kubectl.names(TASK_RUNS, "--field-selector=status.phase=Running,spec.definition=sleep") == ["working"]
+
+
+# --- applying again ---------------------------------------------------------------------------------------------------
+
+
+def versions(relay: Relay, *objects: tuple[str, str]) -> list[str]:
+    return [relay.kubectl.get(resource, name)["metadata"]["resourceVersion"] for resource, name in objects]
+
+
+@WAYS
+def test_applying_the_same_again_changes_nothing_while_and_after_it_runs(ended: Relay, flags: tuple[str, ...]) -> None:
+    name = f"again{len(flags)}"
+    manifests = [
+        definition("sleep", "Sleep", abortGracePeriodSeconds=1, retry={"limit": 1}),
+        task_run(name, "sleep", input={"trace": str(ended.trace(name)), "nested": {"list": [1, 2.5, {}]}}),
+    ]
+
+    def apply_again() -> None:
+        before = versions(ended, (TASK_DEFINITIONS, "sleep"), (TASK_RUNS, name))
+        again = ended.kubectl.apply(*manifests, flags=flags)
+        assert again, str(again)
+        assert "conflict" not in again.stderr
+        if not flags:
+            assert [line.rsplit(" ", 1)[1] for line in again.stdout.splitlines()] == ["unchanged", "unchanged"]
+        assert versions(ended, (TASK_DEFINITIONS, "sleep"), (TASK_RUNS, name)) == before
+        assert ended.kubectl("diff", *flags, "-f", "-", stdin=manifests).stdout == ""
+
+    # The definition is there already, by client-side apply.
+    assert ended.kubectl.apply(*manifests, flags=(*flags, "--force-conflicts") if flags else ())
+    eventually("it works", lambda: ended.calls(name))
+    ended.until(name, "it is shown", reason="IterationRunning")
+    eventually("it is reviewed", lambda: kstatus(ended.kubectl.get(TASK_DEFINITIONS, "sleep")) == "Current")
+
+    apply_again()
+    ended.abort(name)
+    ended.finished(name)
+    apply_again()
+
+
+def managers(obj: Manifest) -> set[tuple[str, str]]:
+    return {(entry["manager"], entry.get("subresource", "")) for entry in obj["metadata"]["managedFields"]}
+
+
+def test_the_operator_owns_the_status_and_nothing_else(ended: Relay) -> None:
+    for resource, name in ((TASK_RUNS, "done"), (TASK_DEFINITIONS, "answer")):
+        kubectl, status = {"kubectl-create", "kubectl-client-side-apply", "kubectl"}, ("podrelay-operator", "status")
+        found = managers(ended.kubectl.get(resource, name, "--show-managed-fields"))
+        assert status in found
+        assert {manager for manager, subresource in found - {status} if not subresource} <= kubectl
+    record = managers(ended.kubectl.get(TASK_ITERATIONS, "done-i1", "--show-managed-fields"))
+    assert record == {("podrelay-runner", "")}
+    pod = managers(ended.kubectl.get("pod", "failed-i1", "--show-managed-fields"))
+    assert ("podrelay-operator", "") in pod
+
+
+@pytest.mark.parametrize("cascade", ["foreground", "background"])
+def test_delete_takes_pods_and_records_with_it(ended: Relay, cascade: str) -> None:
+    name = f"deleted-{cascade}"
+    ended.run(name, "answer", input={"how": "error"})
+    ended.finished(name)
+    assert (len(ended.pods(name)), len(ended.records(name))) == (1, 1)
+
+    ended.kubectl.do("delete", "trun", name, f"--cascade={cascade}", "--timeout=30s")
+
+    eventually("pods and records are gone", lambda: not ended.pods(name) and not ended.records(name))
+
+
+# --- tools that read states -------------------------------------------------------------------------------------------
+
+STATES = [
+    ("done", "Current", "Healthy"),
+    ("failed", "Failed", "Degraded"),
+    ("aborted", "Failed", "Degraded"),
+    ("waiting", "InProgress", "Progressing"),
+    ("working", "InProgress", "Progressing"),
+    ("suspended", "InProgress", "Suspended"),
+    ("lost", "Failed", "Progressing"),
+    ("delayed", "InProgress", "Progressing"),
+]
+
+
+@pytest.mark.parametrize(("run", "expected", "argocd"), STATES)
+def test_a_run_has_the_state_that_kstatus_and_argo_cd_expect(
+    ended: Relay, run: str, expected: str, argocd: str
+) -> None:
+    obj = ended.get(run)
+
+    assert kstatus(obj) == expected
+    assert health(obj) == (argocd, obj["status"]["message"])
+
+
+@pytest.mark.parametrize(
+    ("name", "expected", "argocd"), [("answer", "Current", "Healthy"), ("broken", "Failed", "Degraded")]
+)
+def test_a_definition_has_the_state_that_kstatus_and_argo_cd_expect(
+    ended: Relay, name: str, expected: str, argocd: str
+) -> None:
+    obj = ended.kubectl.get(TASK_DEFINITIONS, name)
+
+    assert kstatus(obj) == expected
+    assert health(obj) == (argocd, obj["status"]["conditions"][0]["message"])
+
+
+def test_what_no_operator_has_seen_yet_is_in_progress(kubectl: Kubectl) -> None:
+    assert kubectl.create(task_run("new"), task_definition("new"))
+    for resource in (TASK_RUNS, TASK_DEFINITIONS):
+        obj = kubectl.get(resource, "new")
+        assert kstatus(obj) == "InProgress"
+        assert health(obj)[0] == "Progressing"
+
+
+def test_a_change_of_a_finished_run_is_observed(ended: Relay) -> None:
+    ended.run("kept", "answer", input={"how": "done"})
+    ended.finished("kept")
+
+    assert ended.kubectl.patch(TASK_RUNS, "kept", {"spec": {"ttlSecondsAfterFinished": 3600}})
+
+    eventually("the operator has seen it", lambda: kstatus(ended.get("kept")) == "Current")
+
+
+def test_a_pod_that_cannot_be_made_is_degraded(ended: Relay) -> None:
+    ended.run("unmakeable", "broken")
+    ended.until("unmakeable", "it says why", reason="InvalidTemplate")
+
+    obj = ended.get("unmakeable")
+    assert kstatus(obj) == "Failed"
+    assert health(obj)[0] == "Degraded"
+
+
+def test_a_run_that_is_being_deleted_is_progressing(ended: Relay) -> None:
+    obj = ended.get("done")
+    obj["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+
+    assert (kstatus(obj), health(obj)[0]) == ("Terminating", "Progressing")

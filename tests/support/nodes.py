@@ -1,0 +1,84 @@
+"""The nodes of a kind cluster: where pods are wanted, and what may happen to a node."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from cluster.docker import Docker
+from tests.support.kubectl import Kubectl, Manifest
+from tests.support.waiting import eventually
+
+HOSTNAME = "kubernetes.io/hostname"
+CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
+
+
+def preferring(node: str) -> Manifest:
+    """Fields of a pod that goes to a node as long as that takes pods."""
+    expression = {"key": HOSTNAME, "operator": "In", "values": [node]}
+    term = {"weight": 100, "preference": {"matchExpressions": [expression]}}
+    return {"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}}
+
+
+def tolerating(key: str, seconds: int) -> Manifest:
+    """A toleration of nodes that have this taint, for so long."""
+    return {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The nodes, by the hand of an administrator who can also pull their plugs."""
+
+    kubectl: Kubectl
+    docker: Docker
+    removed: list[Manifest] = field(default_factory=list)
+
+    def workers(self) -> list[str]:
+        return sorted(self.kubectl.names("nodes", "--selector", f"!{CONTROL_PLANE}"))
+
+    def condition(self, node: str) -> str:
+        """Whether it is ready: True, False or Unknown."""
+        path = '--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}'
+        return self.kubectl("get", "node", node, path).stdout
+
+    def drain(self, node: str) -> None:
+        self.kubectl.do("drain", node, "--ignore-daemonsets", "--timeout=50s")
+
+    def uncordon(self, node: str) -> None:
+        self.kubectl.do("uncordon", node)
+
+    def cut_the_power(self, node: str) -> None:
+        self._docker("kill", node)
+
+    def switch_on(self, node: str) -> None:
+        self._docker("start", node)
+
+    @contextmanager
+    def frozen(self, node: str) -> Iterator[None]:
+        """Let a node and all that runs on it stand still, and go on as if nothing had been."""
+        self._docker("pause", node)
+        try:
+            yield
+        finally:
+            self._docker("unpause", node)
+            self.until_ready(node)
+
+    def remove(self, node: str) -> None:
+        """Delete the Node, as a cloud does with a machine that it took away; the machine itself goes on."""
+        self.removed.append(self.kubectl.get("node", node))
+        self.kubectl.do("delete", "node", node)
+
+    def put_back(self) -> None:
+        """Make what was removed again, with the addresses for pods that the node's network is configured for."""
+        while self.removed:
+            manifest = self.removed.pop()
+            about = {key: manifest["metadata"][key] for key in ("name", "labels", "annotations")}
+            spec = {key: value for key, value in manifest["spec"].items() if key != "taints"}
+            self.kubectl.do("create", "-f", "-", stdin={**manifest, "metadata": about, "spec": spec, "status": {}})
+
+    def until_ready(self, *nodes: str) -> None:
+        for node in nodes:
+            eventually(f"{node} is ready", lambda node=node: self.condition(node) == "True", 90)  # type: ignore[misc]
+
+    def _docker(self, command: str, node: str) -> None:
+        assert self.docker.ask(command, node) is not None, f"docker {command} {node}"

@@ -1,0 +1,229 @@
+"""The shapes that runs have: what is defined, what is done to them from outside, and how they end."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.manifests import TASK_RUNS
+from tests.support.relay import Relay
+from tests.support.waiting import eventually
+
+LONG = 600
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is left of a run, and what has been. Records and pods by the last part of their names.
+
+    Attributes:
+        calls: which iteration and try user code was called for, in order.
+        records: what each pod answered.
+        pods: those that stay.
+    """
+
+    phase: str | None = None
+    reason: str | None = None
+    iterations: int = 0
+    calls: tuple[tuple[int, int], ...] = ()
+    records: tuple[tuple[str, str | None], ...] = ()
+    pods: tuple[str, ...] = ()
+    attempts: int = 0
+    disruptions: int = 0
+
+
+def nothing(_relay: Relay, _name: str) -> None:
+    pass
+
+
+@dataclass(frozen=True)
+class Shape:
+    """One kind of history.
+
+    Attributes:
+        task: a class of tests/support/tasks.py.
+        expected: how the run ends, whatever happens to the operator.
+        definition: fields of the TaskDefinition's spec.
+        input: of the run.
+        spec: further fields of the run's spec.
+        act: what somebody does to the run meanwhile; waits for the right moment itself.
+    """
+
+    name: str
+    task: str
+    expected: Ending
+    definition: dict[str, Any] = field(default_factory=dict)
+    input: dict[str, Any] = field(default_factory=dict)
+    spec: dict[str, Any] = field(default_factory=dict)
+    act: Callable[[Relay, str], None] = nothing
+
+    def define(self, relay: Relay, definition: str) -> None:
+        relay.define(self.task, definition, **{"podCleanup": "Never", "abortGracePeriodSeconds": 1, **self.definition})
+
+    def start(self, relay: Relay, definition: str, name: str) -> None:
+        relay.run(name, definition, input=self.input, **self.spec)
+
+
+def ending(relay: Relay, name: str) -> Ending:
+    """How a run stands now; of a run that is gone, what it has left."""
+    status = relay.status(name) if name in relay.kubectl.names(TASK_RUNS) else {}
+    return Ending(
+        phase=status.get("phase"),
+        reason=status.get("reason"),
+        iterations=status.get("iterations", 0),
+        calls=tuple(relay.calls(name)),
+        records=tuple(
+            (record["metadata"]["name"].removeprefix(f"{name}-"), record.get("response", {}).get("status"))
+            for record in relay.records(name)
+        ),
+        pods=tuple(pod.removeprefix(f"{name}-") for pod in relay.pods(name)),
+        attempts=status.get("attempts", 0),
+        disruptions=status.get("disruptions", 0),
+    )
+
+
+def check_ending(relay: Relay, shape: Shape, name: str, seconds: float = 60) -> None:
+    """Wait until the run has ended as it must."""
+    if shape.expected.phase is not None:
+        relay.finished(name, seconds)
+
+    def is_as_expected() -> bool:
+        try:
+            return ending(relay, name) == shape.expected
+        except AssertionError:
+            return False  # what was listed was gone when it was read
+
+    try:
+        eventually(f"{name} has ended as expected", is_as_expected, 30)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\nexpected {shape.expected}\nis       {ending(relay, name)}") from error
+
+
+def abort_when_it_works(relay: Relay, name: str) -> None:
+    eventually(f"{name} works", lambda: relay.calls(name), 60)
+    relay.abort(name)
+
+
+def abort_when_it_waits(relay: Relay, name: str) -> None:
+    relay.until(name, "it waits", 60, reason="Waiting")
+    relay.abort(name)
+
+
+def delete_the_pod_when_it_works(relay: Relay, name: str) -> None:
+    eventually(f"{name} works", lambda: relay.calls(name), 60)
+    relay.kubectl.do("delete", "pod", f"{name}-i1", "--wait=false")
+
+
+def resume(relay: Relay, name: str) -> None:
+    relay.until(name, "it is suspended", 60, reason="Suspended")
+    patched = relay.kubectl.patch(TASK_RUNS, name, {"spec": {"suspend": False}})
+    assert patched, str(patched)
+
+
+RETRY = {"retry": {"limit": 1, "initialSeconds": 1}}
+RETRIED = ((1, 1), (1, 2))
+CHAINED = ((1, 1), (2, 1))
+
+SHAPES = (
+    Shape(
+        "disrupted",
+        "Answer",
+        Ending("Succeeded", "Done", 1, RETRIED, (("i1", None), ("i1t2", "done")), ("i1t2",), disruptions=1),
+        input={"how": ["hear nothing", "done"]},
+        act=delete_the_pod_when_it_works,
+    ),
+    Shape(
+        "timeout",
+        "Stubborn",
+        Ending("Failed", "IterationTimeout", 1, ((1, 1),), (("i1", "error"),), ("i1",)),
+        {"iterationTimeoutSeconds": 3},
+    ),
+    Shape(
+        "continue",
+        "Chain",
+        Ending("Succeeded", "Done", 2, CHAINED, (("i1", "continue"), ("i2", "done"))),
+        {"podCleanup": "OnSuccess"},
+        {"length": 2},
+    ),
+    Shape(
+        "wait",
+        "Chain",
+        Ending("Succeeded", "Done", 2, CHAINED, (("i1", "continue"), ("i2", "done")), ("i1", "i2")),
+        input={"length": 2, "seconds": 1},
+    ),
+    Shape(
+        "retry-kill",
+        "Checkpoint",
+        Ending("Succeeded", "Done", 1, RETRIED, (("i1", "error"), ("i1t2", "done")), ("i1", "i1t2"), attempts=1),
+        RETRY,
+    ),
+    Shape(
+        "retry-exit",
+        "Answer",
+        Ending("Succeeded", "Done", 1, RETRIED, (("i1", "error"), ("i1t2", "done")), ("i1", "i1t2"), attempts=1),
+        RETRY,
+        {"how": ["exit", "done"]},
+    ),
+    Shape(
+        "retry-raise",
+        "Answer",
+        Ending("Succeeded", "Done", 1, RETRIED, (("i1", "error"), ("i1t2", "done")), ("i1", "i1t2"), attempts=1),
+        RETRY,
+        {"how": ["raise", "done"]},
+    ),
+    Shape(
+        "abort-work",
+        "Sleep",
+        Ending("Aborted", "Aborted", 1, ((1, 1),), (("i1", "aborted"),), ("i1",)),
+        {"abortGracePeriodSeconds": 20},
+        act=abort_when_it_works,
+    ),
+    Shape(
+        "abort-deaf",
+        "Stubborn",
+        Ending("Aborted", "Aborted", 1, ((1, 1),), (("i1", "aborted"),), ("i1",)),
+        act=abort_when_it_works,
+    ),
+    Shape(
+        "abort-wait",
+        "Chain",
+        Ending("Aborted", "Aborted", 1, ((1, 1),), (("i1", "continue"),), ("i1",)),
+        input={"length": 2, "seconds": LONG},
+        act=abort_when_it_waits,
+    ),
+    Shape(
+        "max-iterations",
+        "Chain",
+        Ending("Failed", "MaxIterations", 2, CHAINED, (("i1", "continue"), ("i2", "continue")), ("i1", "i2")),
+        {"maxIterations": 2},
+        {"length": 100},
+    ),
+    Shape(
+        "delay",
+        "Answer",
+        Ending("Succeeded", "Done", 1, ((1, 1),), (("i1", "done"),), ("i1",)),
+        input={"how": "done"},
+        spec={"delaySeconds": 1},
+    ),
+    Shape(
+        "suspend",
+        "Chain",
+        Ending("Succeeded", "Done", 2, CHAINED, (("i1", "continue"), ("i2", "done")), ("i1", "i2")),
+        input={"length": 2},
+        spec={"suspend": True},
+        act=resume,
+    ),
+    Shape(
+        "ttl",
+        "Answer",
+        Ending(calls=((1, 1),)),
+        input={"how": "done"},
+        spec={"ttlSecondsAfterFinished": 1},
+    ),
+    Shape(
+        "cleanup-always",
+        "Answer",
+        Ending("Failed", "TaskFailed", 1, ((1, 1),), (("i1", "error"),)),
+        {"podCleanup": "Always"},
+        {"how": "error"},
+    ),
+)

@@ -1,0 +1,97 @@
+"""A kind cluster of another size: never replaced unasked, and the daemon with its images outlives it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import docker as daemons
+from cluster import kind, kubectl
+from cluster.docker.inotify import allow_enough
+from cluster.errors import ClusterError
+from cluster.model import Cluster
+from cluster.paths import Checkout
+
+
+class FakeDocker:
+    """A daemon that runs the container of one node."""
+
+    host = None
+    network = None
+
+    def __init__(self) -> None:
+        self.nodes = ["words-control-plane"]
+
+    def ask(self, command: str, *arguments: Any, **_: Any) -> str:
+        if command == "rm":
+            self.nodes = [node for node in self.nodes if node not in arguments]
+        return "\n".join(f"{node} running" for node in self.nodes)
+
+
+@pytest.fixture
+def docker(monkeypatch: pytest.MonkeyPatch) -> FakeDocker:
+    fake = FakeDocker()
+    monkeypatch.setattr(daemons, "find", lambda _: fake)
+    monkeypatch.setattr(kubectl, "answers", lambda _: True)
+    return fake
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Checkout:
+    """A checkout whose cluster of one node is up."""
+    checkout = Checkout(tmp_path)
+    Cluster("kind", "words", tmp_path / "kubeconfig", "https://10.0.0.1", "v1.35.4", ("words-control-plane",)).save(
+        checkout
+    )
+    return checkout
+
+
+@pytest.mark.parametrize("nodes", [None, 1])
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_cluster_of_the_wanted_size_is_taken_as_it_is(
+    docker: FakeDocker, checkout: Checkout, nodes: int | None, replace: bool
+) -> None:
+    assert kind.up(checkout, nodes=nodes, replace=replace).nodes == ("words-control-plane",)
+    assert docker.nodes == ["words-control-plane"]
+
+
+def test_a_cluster_of_another_size_is_not_replaced_unasked(docker: FakeDocker, checkout: Checkout) -> None:
+    with pytest.raises(ClusterError, match=r"up with 1 node\(s\), not 3") as refused:
+        kind.up(checkout, nodes=3)
+
+    assert "--replace" in refused.value.hint
+    assert docker.nodes == ["words-control-plane"]
+
+
+def test_asked_to_it_says_so_in_one_line_and_removes_the_nodes_only(
+    docker: FakeDocker, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def no_further(_: Checkout) -> None:
+        raise ClusterError("as far as this test goes")
+
+    monkeypatch.setattr(daemons, "up", no_further)
+    monkeypatch.setattr(daemons, "down", lambda _: pytest.fail("the daemon was ended"))
+
+    with pytest.raises(ClusterError, match="as far as this test goes"):
+        kind.up(checkout, nodes=3, replace=True)
+
+    assert docker.nodes == []
+    assert Cluster.load(checkout, "kind") is None
+    assert capsys.readouterr().err == "  the cluster of 1 node(s) is replaced by one of 3\n"
+
+
+@pytest.mark.parametrize(("before", "after", "words"), [(128, 1024, "from 128 to 1024"), (8192, 8192, "")])
+def test_a_limit_that_is_too_low_for_two_clusters_is_raised_and_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], before: int, after: int, words: str
+) -> None:
+    limit = tmp_path / "max_user_instances"
+    limit.write_text(f"{before}\n")
+
+    allow_enough(limit)
+
+    assert int(limit.read_text()) == after
+    assert words in capsys.readouterr().err
+
+
+def test_a_limit_that_is_not_ours_to_raise_stays(tmp_path: Path) -> None:
+    allow_enough(tmp_path / "nothing-here")
