@@ -36,7 +36,7 @@ def main() -> int:
     except KeyboardInterrupt:
         return 130
     if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+        _write(arguments.json, results)
     console.print(f"\nlogs: {folder}; the control plane is left running, `make down` ends it")
     return 0
 
@@ -44,7 +44,12 @@ def main() -> int:
 def _relay(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
     loads = tuple(_scaled(load, arguments.scale) for load in LOADS if load.name in (arguments.load or _NAMES))
 
+    seen: list[Round] = []
+
     def tell(found: Round) -> None:
+        seen.append(found)
+        if arguments.json:  # a later round may fail, or take longer than anybody waits
+            _write(arguments.json, {"rounds": [one.as_dict() for one in seen]})
         console.print(
             f"round {found.number}  {found.load:6} {found.contender:10} {found.runs_per_second:7.1f} runs/s",
             style="dim",
@@ -60,6 +65,10 @@ def _idle(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console
     found = uvloop.run(idle.measure(cluster, folder, arguments.runs))
     console.print(idle.text(found))
     return found.as_dict()
+
+
+def _write(path: Path, results: dict[str, Any]) -> None:
+    path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
 
 def _scaled(load: Load, scale: float) -> Load:

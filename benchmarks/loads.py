@@ -30,5 +30,5 @@ class Load:
 LOADS: Final = (
     Load("burst", runs=500, iterations=1),
     Load("chain", runs=100, iterations=5),
-    Load("open", runs=150, iterations=5, per_second=5),
+    Load("open", runs=150, iterations=2, per_second=5),
 )
