@@ -9,6 +9,12 @@ from tests.support.relay import Relay
 from tests.support.waiting import eventually
 
 LONG = 600
+TRACE = r"""
+trace=$(echo "$PODRELAY_INPUT" | sed 's/.*"trace":"\([^"]*\)".*/\1/')
+echo "$PODRELAY_ITERATION $PODRELAY_TRY" >> "$trace"
+answer() { echo "$1" > /dev/termination-log; exit 0; }
+"""
+"""How a script notes that it was called, as tests/support/tasks.py does."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +46,13 @@ class Shape:
     """One kind of history.
 
     Attributes:
-        task: a class of tests/support/tasks.py.
+        task: a class of tests/support/tasks.py, or what the definition is called.
         expected: how the run ends, whatever happens to the operator.
         definition: fields of the TaskDefinition's spec.
         input: of the run.
         spec: further fields of the run's spec.
         act: what somebody does to the run meanwhile; waits for the right moment itself.
+        script: what its pods run in place of a task; they report by termination message.
     """
 
     name: str
@@ -55,9 +62,14 @@ class Shape:
     input: dict[str, Any] = field(default_factory=dict)
     spec: dict[str, Any] = field(default_factory=dict)
     act: Callable[[Relay, str], None] = nothing
+    script: str | None = None
 
     def define(self, relay: Relay, definition: str) -> None:
-        relay.define(self.task, definition, **{"podCleanup": "Never", "abortGracePeriodSeconds": 1, **self.definition})
+        spec = {"podCleanup": "Never", "abortGracePeriodSeconds": 1, **self.definition}
+        if self.script is None:
+            relay.define(self.task, definition, **spec)
+        else:
+            relay.define_script(definition, TRACE + self.script, **spec)
 
     def start(self, relay: Relay, definition: str, name: str) -> None:
         relay.run(name, definition, input=self.input, **self.spec)
@@ -225,5 +237,26 @@ SHAPES = (
         Ending("Failed", "TaskFailed", 1, ((1, 1),), (("i1", "error"),)),
         {"podCleanup": "Always"},
         {"how": "error"},
+    ),
+    Shape(
+        "message-continue",
+        "Message",
+        Ending("Succeeded", "Done", 2, CHAINED, (("i1", "continue"), ("i2", "done")), ("i1", "i2")),
+        script="""[ "$PODRELAY_ITERATION" = 2 ] || answer '{"status":"continue"}'""",
+    ),
+    Shape(
+        "message-retry",
+        "Message",
+        Ending("Succeeded", "Done", 1, RETRIED, (("i1", "error"), ("i1t2", "done")), ("i1", "i1t2"), attempts=1),
+        RETRY,
+        script="""[ "$PODRELAY_FINAL_ATTEMPT" = true ] || exit 3""",
+    ),
+    Shape(
+        "message-abort",
+        "Message",
+        Ending("Aborted", "Aborted", 1, ((1, 1),), (("i1", "aborted"),), ("i1",)),
+        {"abortGracePeriodSeconds": 20},
+        act=abort_when_it_works,
+        script="""trap 'answer "{\\"status\\":\\"aborted\\"}"' TERM; while :; do sleep 0.05; done""",
     ),
 )
