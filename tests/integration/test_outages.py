@@ -82,7 +82,8 @@ def test_an_operator_that_cannot_keep_its_lease_ends_and_the_next_one_completes_
     with OperatorProcess(behind, tmp_path / "operator"):
         check_all(relay, "works", "waits", "meanwhile")
 
-    assert "leadership lost" in operator.text
+    # Whoever notices first says so: the renewal, or a worker that wants to make a pod.
+    assert re.search("leadership lost|is not ours, or not for long enough", operator.text)
 
 
 def test_runs_go_on_while_kopf_ends_again_and_again(

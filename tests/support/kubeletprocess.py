@@ -14,6 +14,7 @@ from tests.support.waiting import eventually
 @contextmanager
 def kubelet(kubectl: Kubectl, folder: Path) -> Iterator[Path]:
     """A node that runs pods as processes of this host; yields the folder of their logs."""
+    _forget_dead_nodes(kubectl)
     node = f"kubelet-{uuid4().hex[:8]}"
     log = folder / "kubelet.log"
     command = [sys.executable, "-m", "tests.support.kubelet", "--kubeconfig", str(kubectl.kubeconfig)]
@@ -31,6 +32,23 @@ def kubelet(kubectl: Kubectl, folder: Path) -> Iterator[Path]:
         eventually("the node is ready", is_ready, 30)
         yield folder
     finally:
+        # Other test processes may have pods here, too.
+        kubectl("cordon", node)
+        eventually("no pod runs on the node", lambda: process.poll() is not None or not _running(kubectl, node), 120)
         process.terminate()
         process.wait(timeout=20)
         kubectl("delete", "node", node, "--wait=false")
+
+
+def _running(kubectl: Kubectl, node: str) -> str:
+    on_it = f"--field-selector=spec.nodeName={node},status.phase!=Succeeded,status.phase!=Failed"
+    return kubectl("get", "pods", "--all-namespaces", on_it, "--output=name").stdout
+
+
+def _forget_dead_nodes(kubectl: Kubectl) -> None:
+    """Remove the nodes of test runs that were killed."""
+    status = "{.metadata.name} {.status.conditions[?(@.type=='Ready')].status}"
+    listed = kubectl("get", "nodes", "--output", f"jsonpath={{range .items[*]}}{status}{{'\\n'}}{{end}}").stdout
+    for name, ready in (line.split() for line in listed.splitlines() if len(line.split()) == 2):
+        if name.startswith("kubelet-") and ready == "Unknown":
+            kubectl("delete", "node", name, "--wait=false")

@@ -100,10 +100,6 @@ class OperatorProcess:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=10)
 
-    def wait_killed(self) -> None:
-        """Wait until it has killed itself at the write that it was told not to live to see."""
-        assert self.process.wait(timeout=60) == -signal.SIGKILL, self.text
-
     def stop(self) -> None:
         """SIGTERM, and wait for its end."""
         if self.has_ended:

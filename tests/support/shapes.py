@@ -93,19 +93,21 @@ def ending(relay: Relay, name: str) -> Ending:
     )
 
 
+def has_ended(relay: Relay, shape: Shape, name: str) -> bool:
+    """Whether the run has ended, and as it must."""
+    try:
+        return ending(relay, name) == shape.expected
+    except AssertionError:
+        return False  # what was listed was gone when it was read
+
+
 def check_ending(relay: Relay, shape: Shape, name: str, seconds: float = 60) -> None:
     """Wait until the run has ended as it must."""
     if shape.expected.phase is not None:
         relay.finished(name, seconds)
 
-    def is_as_expected() -> bool:
-        try:
-            return ending(relay, name) == shape.expected
-        except AssertionError:
-            return False  # what was listed was gone when it was read
-
     try:
-        eventually(f"{name} has ended as expected", is_as_expected, 30)
+        eventually(f"{name} has ended as expected", lambda: has_ended(relay, shape, name), 30)
     except AssertionError as error:
         raise AssertionError(f"{error}\nexpected {shape.expected}\nis       {ending(relay, name)}") from error
 

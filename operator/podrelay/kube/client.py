@@ -13,6 +13,7 @@ from typing import Any, Self
 
 import aiohttp
 import orjson
+import yarl
 
 from podrelay.kube import errors
 from podrelay.kube.config import Connection
@@ -80,7 +81,9 @@ class Client:
 
     def _session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=60)
-        return aiohttp.ClientSession(connector=connector, headers=self._headers, auto_decompress=True)
+        return aiohttp.ClientSession(
+            connector=connector, headers=self._headers, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar()
+        )
 
     async def request(
         self,
@@ -104,7 +107,8 @@ class Client:
         if body is not None:
             data = orjson.dumps(body)
             headers["Content-Type"] = content_type
-        url = self.connection.server + path
+        # Names of Kubernetes need no quoting, and looking for what does takes a tenth of a request's time.
+        url = yarl.URL(self.connection.server + path, encoded=params is None)
         async with (
             asyncio.timeout(timeout_seconds),
             self._turns,
