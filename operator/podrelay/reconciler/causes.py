@@ -75,7 +75,9 @@ def _went_down_with_its_node(pod: Pod) -> bool:
 def _is_over_its_own_limit(pod: Pod) -> bool:
     """Tell whether the kubelet evicted the pod for what it wrote to disk: for a node's sake it notes a disruption."""
     is_disrupted = any(item.type == "DisruptionTarget" and item.status == "True" for item in pod.status.conditions)
-    return pod.status.reason == "Evicted" and pod.has_started and not is_disrupted
+    # A pod that the kubelet refuses at its door has no containers. One that is evicted at once after its start may have
+    # none that anybody saw running.
+    return pod.status.reason == "Evicted" and bool(pod.status.container_statuses) and not is_disrupted
 
 
 def is_left_behind(pod: Pod) -> bool:

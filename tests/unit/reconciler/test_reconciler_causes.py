@@ -9,6 +9,9 @@ from podrelay.reconciler import causes
 from podrelay.reconciler.objects import Pod, PodSpec, SchedulingGate
 from tests.unit.reconciler.builders import later, pod, running, terminated, waiting
 
+UNSEEN = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}
+"""A container that had ended before its kubelet saw it run."""
+
 
 def failed(code: int, **fields: Any) -> Pod:
     return pod(phase="Failed", state=terminated(code, **fields))
@@ -111,6 +114,7 @@ def test_what_the_cluster_did_is_a_disruption(ended: Pod) -> None:
             annotations={"podrelay.dev/ending-since": later(0).isoformat()},
         ),
         pod(phase="Failed", reason="Evicted", message="Usage exceeds the limit 1Mi.", state=terminated(137)),
+        pod(phase="Failed", reason="Evicted", message="Usage exceeds the limit 1Mi.", state=UNSEEN),
         pod(phase="Running", state=running(), **disruption("EvictionByEvictionAPI")),
         pod(phase="Failed", state=terminated(1), **disruption("EvictionByEvictionAPI", "False")),
         pod(phase="Succeeded", state=terminated(0)),
