@@ -6,8 +6,6 @@ What the relay relies on is forced (restart policy, deadline, names, environment
 import copy
 from typing import Any, Final
 
-import orjson
-
 from podrelay.api import limits, names
 from podrelay.api.errors import PodrelayError
 from podrelay.reconciler.objects import TaskDefinition, TaskRun
@@ -28,7 +26,7 @@ class TemplateError(PodrelayError):
 
 
 class InputTooLargeError(PodrelayError):
-    """The input does not fit into an environment variable."""
+    """The input cannot be handed over in an environment variable: it is too large, or nested too deep."""
 
     reason = "InputTooLarge"
 
@@ -46,7 +44,7 @@ def build(
 
     Raises:
         TemplateError: the template has no container that could do the work, or asks for what the relay cannot allow.
-        InputTooLargeError: more than 100 KiB of input for a pod that reports by message.
+        InputTooLargeError: for a pod that reports by message, more than 100 KiB of input or 200 levels of it.
     """
     template = definition.spec.template
     by_message = definition.spec.reporting == names.REPORTING_TERMINATION_MESSAGE
@@ -129,12 +127,14 @@ def _use_termination_message(spec: dict[str, Any], container: dict[str, Any]) ->
 
 
 def _input_variable(input: dict[str, Any]) -> dict[str, str]:
-    text = orjson.dumps(input).decode()
-    size = len(text.encode())
-    if size > limits.ENVIRONMENT_INPUT_BYTES:
-        raise InputTooLargeError(limits.too_large_for_environment(size))
+    try:
+        data = limits.check_payload(input, "input")
+    except limits.PayloadError as error:
+        raise InputTooLargeError(str(error)) from error
+    if len(data) > limits.ENVIRONMENT_INPUT_BYTES:
+        raise InputTooLargeError(limits.too_large_for_environment(len(data)))
     # Kubernetes expands $(NAME) in values of variables, and takes $$ for a dollar sign.
-    return {"name": names.ENV_INPUT, "value": text.replace("$", "$$")}
+    return {"name": names.ENV_INPUT, "value": data.decode().replace("$", "$$")}
 
 
 def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image: str) -> list[dict[str, Any]]:

@@ -266,3 +266,12 @@ def test_a_template_that_is_nested_too_deep_is_refused() -> None:
 
     with pytest.raises(pods.TemplateError, match=r"^spec.template.a-rather.*: nested more than 200 levels deep$"):
         pods.build(task_run(), task_definition(template=deep), FIRST)
+
+
+def test_an_input_that_is_nested_too_deep_for_a_pod_that_reports_by_message_is_refused() -> None:
+    deep: dict[str, Any] = {}
+    for _ in range(300):
+        deep = {"a": deep}
+
+    with pytest.raises(pods.InputTooLargeError, match="nested more than 200 levels deep"):
+        pods.build(task_run(), by_message(), FIRST, deep)
