@@ -53,6 +53,7 @@ def test_the_example_in_shell(relay: RealRelay) -> None:
     assert status["iterations"] >= 3
     assert status["output"]["files"] > 200
     assert re.fullmatch("[0-9a-f]{64}", status["output"]["digest"])
+    assert "200 files so far" in relay.logs("checksum-i2"), "what examples/README.md shows"
 
 
 def test_the_example_in_go(relay: RealRelay) -> None:
