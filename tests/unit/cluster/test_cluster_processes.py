@@ -14,6 +14,7 @@ import pytest
 
 from cluster.docker import cgroups
 from cluster.processes import Process, start, stop
+from tests.support.waiting import eventually
 
 BOOT = "0f1e2d3c"
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -80,8 +81,7 @@ def test_a_started_program_is_recorded_logged_and_ended(tmp_path: Path) -> None:
 def test_a_program_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
     process = start([sys.executable, "-c", deaf], record=tmp_path / "deaf.json", log=tmp_path / "deaf.log")
-    while (tmp_path / "deaf.log").read_text().count("\n") < 2:
-        pass
+    eventually("it hears nothing", lambda: (tmp_path / "deaf.log").read_text().count("\n") >= 2)
 
     stop([process], patience=0.1)
 
