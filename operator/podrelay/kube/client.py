@@ -157,7 +157,7 @@ class Client:
         params = {"dryRun": "All"} if dry_run else {}
         if strict:
             params["fieldValidation"] = "Strict"
-        return await self.request("POST", resource.path(namespace), body=body, params=params)
+        return await self.request("POST", resource.path(namespace), body=body, params=params or None)
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> bytes:
         """Replace an object, with its resourceVersion as the condition, and return it."""

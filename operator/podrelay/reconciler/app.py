@@ -30,8 +30,7 @@ log = logging.getLogger(__name__)
 PERMISSIONS: Final[tuple[Permission, ...]] = ()
 
 _NOBODY_HAS_LOOKED_YET: Final = "status.phase="
-"""Runs without a state are what kopf is to notice; of those that have one our reflector tells at a twentieth of the
-cost."""
+"""Runs without a state are what kopf is to notice; of those that have one our reflector tells, which costs less."""
 _BACKOFF_SECONDS = (1.0, 60.0)
 _END_SECONDS = 2.0
 """While the API server is away, kopf needs longer to end; it writes nothing, so it may be left behind then."""

@@ -319,9 +319,8 @@ class Executor:
 
     async def _respond_in_record(self, key: Key, view: View, action: WriteRecord) -> None:
         name = action.target.name
-        try:
-            body = await self._client.get(TASK_ITERATIONS, key.namespace, name)
-        except NotFoundError:
+        body = await self._read_record(key, name)
+        if body is None:
             await self._create_record(key, view, action)
             return
         record = _decode_record(body)
@@ -335,9 +334,8 @@ class Executor:
         self._store.records.apply(_decode_record(written))
 
     async def _refresh_record(self, key: Key, view: View, name: str) -> Record | None:
-        try:
-            record = _decode_record(await self._client.get(TASK_ITERATIONS, key.namespace, name))
-        except NotFoundError:
+        record = await self._get_record(key, name)
+        if record is None:
             return None
         if not view.owns(record):
             message = f"TaskIteration {name} exists already and does not belong to this run; delete it"
@@ -363,25 +361,28 @@ class Executor:
         return termination.carried_on(response, state.input, state.output)
 
     async def _confirm_lost(self, key: Key, view: View, action: ConfirmLost) -> None:
-        try:
-            record = _decode_record(await self._client.get(TASK_ITERATIONS, key.namespace, action.record))
-        except NotFoundError:
-            self._store.confirm_lost(key, action.record)
-            return
-        if view.owns(record):
+        record = await self._get_record(key, action.record)
+        if record is not None and view.owns(record):
             self._store.records.restore(record)
         else:
             self._store.confirm_lost(key, action.record)
 
     async def _confirm_unanswered(self, key: Key, view: View, action: ConfirmUnanswered) -> None:
+        record = await self._get_record(key, action.record)
+        if record is not None:
+            self._store.records.restore(record)
+        if record is None or record.response is None or not view.owns(record):
+            self._store.confirm_unanswered(key, action.record)
+
+    async def _get_record(self, key: Key, name: str) -> Record | None:
+        body = await self._read_record(key, name)
+        return _decode_record(body) if body is not None else None
+
+    async def _read_record(self, key: Key, name: str) -> bytes | None:
         try:
-            record = _decode_record(await self._client.get(TASK_ITERATIONS, key.namespace, action.record))
+            return await self._client.get(TASK_ITERATIONS, key.namespace, name)
         except NotFoundError:
-            self._store.confirm_unanswered(key, action.record)
-            return
-        self._store.records.restore(record)
-        if record.response is None or not view.owns(record):
-            self._store.confirm_unanswered(key, action.record)
+            return None
 
     async def _delete_record(self, key: Key, action: DeleteRecord) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):

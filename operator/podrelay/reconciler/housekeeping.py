@@ -26,11 +26,11 @@ def after_the_end(view: View, now: datetime) -> Plan:
             continue
         policy = pod.metadata.annotations.pod_cleanup
         if pod.is_unclaimed:
-            actions.append(_delete_unclaimed(pod))
+            actions.append(_delete_unstarted(pod))
         elif not (pod.has_started or pod.is_released or pod.metadata.deletion_timestamp):
             # Made too late, by a request whose answer was lost. It does nothing if it starts, but it may never start.
             if now >= pod.pending_deadline:
-                actions.append(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version))
+                actions.append(_delete_unstarted(pod))
             else:
                 requeue.append(pod.pending_deadline)
         elif policy == "Always" or (policy == "OnSuccess" and run.status.phase == "Succeeded"):
@@ -81,7 +81,7 @@ def beside(view: View, now: datetime, following: Plan) -> Plan:
         is_past = current is not None and pod.metadata.uid != current.pod_uid
         ended_well = answers.get(pod.metadata.uid) == "continue"
         if is_past and pod.is_unclaimed:
-            actions.append(_delete_unclaimed(pod))
+            actions.append(_delete_unstarted(pod))
         elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
             _remove(view, now, pod, actions, requeue)
         else:
@@ -113,8 +113,8 @@ def _end_sidecars(view: View, now: datetime, pod: Pod, actions: list[Action], re
         requeue.append(due)
 
 
-def _delete_unclaimed(pod: Pod) -> DeletePod:
-    """Delete a pod that another one of its name or a later one has made superfluous: its gate never opens."""
+def _delete_unstarted(pod: Pod) -> DeletePod:
+    """Delete a pod that nobody needs, unless it starts before that: its version is a condition."""
     return DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version)
 
 

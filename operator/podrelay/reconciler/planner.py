@@ -115,7 +115,7 @@ def _target(view: View, status: TaskRunStatus) -> Target:
 
 def _tenure(view: View, target: Target) -> _Tenure | None:
     pod = next((pod for pod in view.pods if pod.metadata.name == target.name and view.owns(pod)), None)
-    record = next((r for r in view.records if r.metadata.name == target.name and view.owns(r)), None)
+    record = _record(view, target.name)
     current = view.run.status.current
     if record is not None:
         # The record is the claim: only one pod can have made it, and none runs user code without. It weighs more than
@@ -130,6 +130,10 @@ def _tenure(view: View, target: Target) -> _Tenure | None:
     return _Tenure(
         target, uid, pod if pod is not None and pod.metadata.uid == uid else None, record, view.gone.get(uid)
     )
+
+
+def _record(view: View, name: str) -> Record | None:
+    return next((record for record in view.records if record.metadata.name == name and view.owns(record)), None)
 
 
 def _late_answer(view: View, target: Target) -> _Tenure | None:
@@ -168,7 +172,7 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     if pod is not None or any(r.metadata.name == target.name and not view.owns(r) for r in view.records):
         message = f"{target.name} exists already and does not belong to this run; delete it"
         return _stall(view, now, status, "NameTaken", message)
-    if target.state is not None and target.checkpoint is None and not _has_record(view, target.state):
+    if target.state is not None and target.checkpoint is None and _record(view, target.state) is None:
         if target.state not in view.lost_records:
             return Plan(actions=(ConfirmLost(target.state),))
         lost = f"TaskIteration {target.state}, which held the input of iteration {target.iteration}, has been deleted"
@@ -176,19 +180,13 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     refusal = view.refusal
     if refusal is not None and refusal.name == target.name and refusal.retry_at > now:
         return _stall(view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
-    before = names.pod_name(view.run.metadata.name, target.iteration, target.try_ - 1)
-    if target.try_ > 1 and not _has_answered(view, before) and before not in view.unanswered:
-        # Pods and records have a watch each: the end of a pod may be seen long before its answer.
-        return Plan(actions=(ConfirmUnanswered(before),))
+    if target.try_ > 1:
+        before = names.pod_name(view.run.metadata.name, target.iteration, target.try_ - 1)
+        record = _record(view, before)
+        if (record is None or record.response is None) and before not in view.unanswered:
+            # Pods and records have a watch each: the end of a pod may be seen long before its answer.
+            return Plan(actions=(ConfirmUnanswered(before),))
     return Plan(actions=(CreatePod(target),))
-
-
-def _has_answered(view: View, name: str) -> bool:
-    return any(r.metadata.name == name and view.owns(r) and r.response is not None for r in view.records)
-
-
-def _has_record(view: View, name: str) -> bool:
-    return any(record.metadata.name == name and view.owns(record) for record in view.records)
 
 
 def _due(view: View, status: TaskRunStatus) -> datetime | None:
@@ -234,7 +232,8 @@ def _stall(
     if now >= deadline:
         if view.run.spec.abort is not None:
             return _finish(view, now, status, "Aborted", reason, message)
-        failed = f"no pod could be started within {seconds} s: {message}"
+        what = "no pod could be started within" if current is None else "it could not go on for"
+        failed = f"{what} {seconds} s: {message}"
         return _finish(view, now, status, "Failed", reason, failed, error=TaskError(failed, _camel(reason)))
     phase = status.phase or "Pending"
     shown = _shown(view, now, status, phase, reason, message, stalled=True, current=current, next_iteration_at=None)
