@@ -38,6 +38,16 @@ class RetryPolicy(Model):
     non-zero exit, could not start), Timeout (the iteration took too long)."""
 
 
+class Concurrency(Model):
+    """How many runs that are about the same thing may have a pod at the same time."""
+
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[^.\s]+(\.[^.\s]+)*$")]
+    """Path of a field of the input, for example customer.id. Runs with equal values share a limit; those without the
+    field share one, too."""
+    limit: Annotated[int, Field(ge=1, le=100_000)] = 1
+    """How many runs with one value may have a pod; the others wait in the queue, oldest first."""
+
+
 class HistoryLimit(Model):
     """How much is kept of what has ended."""
 
@@ -49,6 +59,15 @@ class HistoryLimit(Model):
 
 class TaskDefinitionSpec(Model):
     """What the task is and how its pods are made."""
+
+    model_config = ConfigDict(
+        json_schema_extra=cel(
+            (
+                "!has(self.hooks) || size(self.hooks) == 0 || !has(self.reporting) || self.reporting == 'API'",
+                "spec.hooks are called by the SDK, so they need spec.reporting: API",
+            ),
+        )
+    )
 
     id: Annotated[str, Field(min_length=1, max_length=50, pattern=names.CAMEL_CASE_ID)]
     """The author's name of the task in camelCase, for example importProducts. The resource's name is the same in
@@ -78,6 +97,9 @@ class TaskDefinitionSpec(Model):
     abort_grace_period_seconds: Annotated[int, Field(ge=1, le=86_400)] = 60
     """How long the task may clean up after SIGTERM, on abort and on timeout; becomes the pod's
     terminationGracePeriodSeconds."""
+    heartbeat_timeout_seconds: Annotated[int, Field(ge=5, le=limits.MAX_WAIT_SECONDS)] | None = None
+    """End an iteration that has given no sign of life (progress, log line, saved state, heartbeat) for so long. It
+    counts as a Timeout. Absent: only iterationTimeoutSeconds counts."""
     node_lost_timeout_seconds: Seconds = 600
     """How long an ending pod on a node that does not answer is waited for before the run finishes as NodeLost."""
     retry: RetryPolicy = RetryPolicy()
@@ -86,6 +108,8 @@ class TaskDefinitionSpec(Model):
     """How many times an iteration may lose its pod to the cluster (drain, preemption, eviction, deletion) and go on."""
     max_concurrent_runs: Annotated[int, Field(ge=1, le=100_000)] | None = None
     """How many runs of this definition may have a pod at the same time; the others wait in a queue, oldest first."""
+    concurrency: Concurrency | None = None
+    """A further limit for runs that are about the same thing, such as one customer."""
     triggers: (
         Annotated[
             list[Annotated[str, Field(min_length=1, max_length=63, pattern=r"^(\*|[a-z0-9]([-a-z0-9]*[a-z0-9])?)$")]],

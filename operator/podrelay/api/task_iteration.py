@@ -54,6 +54,12 @@ class IterationResponse(Model):
     """For continue: wait until all children have finished."""
     error: TaskError | None = None
     """For error: why."""
+    retryable: bool | None = None
+    """For error: false means that another try would be of no use."""
+    retry_after_seconds: Annotated[float, Field(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
+    """For error: ask for another try after this time, whatever spec.retry.on says; spec.retry.limit still holds."""
+    refusal: Literal["InvalidInput", "Rejected"] | None = None
+    """For error: run() was not called, because the input is invalid, or because onBeforeTrigger refused the run."""
 
 
 class Checkpoint(Model):
@@ -113,7 +119,7 @@ class TaskIteration(Model):
     run_name: ResourceName
     """Name of the TaskRun."""
     iteration: Count
-    """Which iteration, from 1."""
+    """Which iteration, from 1; 0 for the record of a pod that runs lifecycle hooks only."""
     try_: Annotated[Count, Field(alias="try")]
     """Which pod of this iteration, from 1."""
     hook: HookName | None = None
@@ -136,6 +142,8 @@ class TaskIteration(Model):
     """State saved in the middle of an iteration."""
     progress: Progress | None = None
     """How far the task says it has come."""
+    heartbeat_at: Timestamp | None = None
+    """The task's last sign of life: progress, log line, saved state or heartbeat."""
     logs: Annotated[list[LogItem], Field(max_length=200), extension(list_type="atomic")] | None = None
     """The newest structured log lines: at most 200 or 64 KiB."""
     dropped_logs: Count | None = None

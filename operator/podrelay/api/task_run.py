@@ -151,6 +151,10 @@ class TaskRunStatus(Model):
     """Why the run failed."""
     progress: Progress | None = None
     """How far the task says it has come; at most 15 seconds old."""
+    queue_position: Count | None = None
+    """Place in the queue of its definition while reason is Queued, from 1. It is renewed when it has halved."""
+    concurrency_key: Annotated[str, Field(max_length=64)] | None = None
+    """Value of the field that spec.concurrency.key of its definition names; a long one as its hash."""
     hooks: HookOutcomes | None = None
     """How the lifecycle hooks ended."""
     recent_iterations: (

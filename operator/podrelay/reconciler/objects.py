@@ -103,6 +103,14 @@ class Progress(_Struct, frozen=True):
     at: datetime | None = None
 
 
+class HookOutcome(_Struct, frozen=True):
+    """How one lifecycle hook ended."""
+
+    name: str
+    outcome: str
+    message: str | None = None
+
+
 class RecentIteration(_Struct, frozen=True):
     """One ended try, in short."""
 
@@ -144,6 +152,9 @@ class TaskRunStatus(_Struct, frozen=True):
     output_from: str | None = None
     error: TaskError | None = None
     progress: Progress | None = None
+    queue_position: int | None = None
+    concurrency_key: str | None = None
+    hooks: tuple[HookOutcome, ...] = ()
     recent_iterations: tuple[RecentIteration, ...] = ()
     observed_generation: int | None = None
     conditions: tuple[Condition, ...] = ()
@@ -174,6 +185,13 @@ class RetryPolicy(_Struct, frozen=True):
     on: tuple[str, ...] = ("Error", "PodFailure", "Timeout")
 
 
+class Concurrency(_Struct, frozen=True):
+    """How many runs with one value of an input field may have a pod at once."""
+
+    key: str
+    limit: int = 1
+
+
 class HistoryLimit(_Struct, frozen=True):
     """How much is kept of what has ended."""
 
@@ -187,13 +205,19 @@ class TaskDefinitionSpec(_Struct, frozen=True):
     id: str
     template: dict[str, Any]
     max_iterations: int = 50
+    hooks: tuple[str, ...] = ()
     record_logs: bool = True
+    self_cleanup: tuple[str, ...] = ()
     iteration_timeout_seconds: int = 900
     pending_timeout_seconds: int = 900
     abort_grace_period_seconds: int = 60
+    heartbeat_timeout_seconds: int | None = None
     node_lost_timeout_seconds: int = 600
     retry: RetryPolicy = RetryPolicy()
     disruption_retries: int = 3
+    max_concurrent_runs: int | None = None
+    concurrency: Concurrency | None = None
+    triggers: tuple[str, ...] | None = None
     ttl_seconds_after_finished: int | None = None
     history_limit: HistoryLimit = HistoryLimit()
     pod_cleanup: str = "OnSuccess"
@@ -225,6 +249,12 @@ class ResponseError(TaskError, frozen=True):
     data: Present | None = None
 
 
+class WaitForChildren(_Struct, frozen=True):
+    """What a run waits for before its next iteration: its children, of one definition or all."""
+
+    definition: str | None = None
+
+
 class Response(_Struct, frozen=True):
     """The head of an answer."""
 
@@ -232,7 +262,11 @@ class Response(_Struct, frozen=True):
     message: str | None = None
     wait_seconds: float | None = None
     wait_until: datetime | None = None
+    wait_for_children: WaitForChildren | None = None
     error: ResponseError | None = None
+    retryable: bool = True
+    retry_after_seconds: float | None = None
+    refusal: str | None = None
     output: Present | None = None
 
     @property
@@ -261,7 +295,10 @@ class StorableResponse(_Struct, frozen=True, forbid_unknown_fields=True):
     input: dict[str, Any] | None = None
     wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
     wait_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
+    wait_for_children: WaitForChildren | None = None
     error: StorableError | None = None
+    retryable: bool = True
+    retry_after_seconds: Annotated[float, msgspec.Meta(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
 
 
 class RecordAnnotations(msgspec.Struct, frozen=True, rename={"cause": names.ANNOTATION_CAUSE}):
@@ -290,6 +327,9 @@ class Record(_Struct, frozen=True):
     response: Response | None = None
     checkpoint: Present | None = None
     progress: Progress | None = None
+    hook: str | None = None
+    heartbeat_at: datetime | None = None
+    hooks: tuple[HookOutcome, ...] = ()
 
 
 # --- Pod -------------------------------------------------------------------------------------------------------------

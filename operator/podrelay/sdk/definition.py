@@ -41,10 +41,12 @@ class TaskDefinition:
     iteration_timeout_seconds: ClassVar[int | None] = None
     pending_timeout_seconds: ClassVar[int | None] = None
     abort_grace_period_seconds: ClassVar[int | None] = None
+    heartbeat_timeout_seconds: ClassVar[int | None] = None
     node_lost_timeout_seconds: ClassVar[int | None] = None
     retry: ClassVar[dict[str, Any] | None] = None
     disruption_retries: ClassVar[int | None] = None
     max_concurrent_runs: ClassVar[int | None] = None
+    concurrency: ClassVar[dict[str, Any] | None] = None
     triggers: ClassVar[list[str] | None] = None
     ttl_seconds_after_finished: ClassVar[int | None] = None
     history_limit: ClassVar[dict[str, Any] | None] = None
