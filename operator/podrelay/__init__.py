@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
     from podrelay.sdk.controller import Controller
     from podrelay.sdk.definition import TaskDefinition
-    from podrelay.sdk.task import TaskRun
+    from podrelay.sdk.task import TaskRun, TriggerData
 
 __all__ = [
     "Aborted",
@@ -23,6 +23,7 @@ __all__ = [
     "PodrelayError",
     "TaskDefinition",
     "TaskRun",
+    "TriggerData",
 ]
 
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "PodrelayError": "podrelay.api.errors",
     "TaskDefinition": "podrelay.sdk.definition",
     "TaskRun": "podrelay.sdk.task",
+    "TriggerData": "podrelay.sdk.task",
 }
 
 

@@ -29,10 +29,14 @@ class Relay:
     def define(self, task: str, name: str | None = None, **spec: Any) -> None:
         """Apply the definition of a class of tests/support/tasks.py."""
         name = name or task.lower()
-        container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{TASKS_FILE}:{task}"]}
-        template = {"spec": {"containers": [container]}}
-        applied = self.kubectl.apply(task_definition(name, **{"template": template, **spec}))
+        applied = self.kubectl.apply(task_definition(name, **{"template": self.template(task), **spec}))
         assert applied, str(applied)
+
+    @staticmethod
+    def template(task: str) -> Manifest:
+        """Return the pod template for a class of tests/support/tasks.py."""
+        container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{TASKS_FILE}:{task}"]}
+        return {"spec": {"containers": [container]}}
 
     def define_script(self, definition: str, script: str, **spec: Any) -> None:
         """Apply a definition whose pods run a shell script that reports by termination message."""

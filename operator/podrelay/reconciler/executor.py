@@ -29,7 +29,6 @@ from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
     ConfirmLost,
-    ConfirmUnanswered,
     CreatePod,
     DeletePod,
     DeleteRecord,
@@ -37,6 +36,7 @@ from podrelay.reconciler.view import (
     EndPod,
     OpenGate,
     Plan,
+    ReadRecord,
     Refusal,
     Target,
     View,
@@ -105,8 +105,8 @@ class Executor:
                 await self._confirm_gone(key, view, action)
             case ConfirmLost():
                 await self._confirm_lost(key, view, action)
-            case ConfirmUnanswered():
-                await self._confirm_unanswered(key, view, action)
+            case ReadRecord():
+                await self._settle_record(key, view, action)
             case OpenGate():
                 await self._open_gate(key, action.pod)
             case EndPod():
@@ -367,12 +367,11 @@ class Executor:
         else:
             self._store.confirm_lost(key, action.record)
 
-    async def _confirm_unanswered(self, key: Key, view: View, action: ConfirmUnanswered) -> None:
+    async def _settle_record(self, key: Key, view: View, action: ReadRecord) -> None:
         record = await self._get_record(key, action.record)
-        if record is not None:
+        if record is not None and view.owns(record):
             self._store.records.restore(record)
-        if record is None or record.response is None or not view.owns(record):
-            self._store.confirm_unanswered(key, action.record)
+        self._store.confirm_settled(key, action.record)
 
     async def _get_record(self, key: Key, name: str) -> Record | None:
         body = await self._read_record(key, name)

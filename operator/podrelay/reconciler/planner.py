@@ -18,7 +18,8 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import limits, names
-from podrelay.reconciler import causes, housekeeping, termination
+from podrelay.api.hooks import ON_ABORT
+from podrelay.reconciler import causes, ending, hooks, housekeeping, termination
 from podrelay.reconciler.conditions import stalled_since, with_conditions
 from podrelay.reconciler.objects import (
     FINISHED,
@@ -34,13 +35,11 @@ from podrelay.reconciler.objects import (
 from podrelay.reconciler.view import (
     ConfirmGone,
     ConfirmLost,
-    ConfirmUnanswered,
     CreatePod,
-    DeletePod,
-    EndPod,
     Gone,
     OpenGate,
     Plan,
+    ReadRecord,
     Target,
     View,
     WriteRecord,
@@ -72,7 +71,7 @@ def plan(view: View, now: datetime) -> Plan:
     if run.metadata.deletion_timestamp is not None:
         return Plan()  # Kubernetes' garbage collection takes pods and records.
     if run.status.phase in FINISHED:
-        return housekeeping.after_the_end(view, now)
+        return hooks.after_the_end(view, now) or housekeeping.after_the_end(view, now)
     following = _unfinished(view, now)
     if following.actions or (following.status is not None and following.status != run.status):
         return following
@@ -110,6 +109,7 @@ def _target(view: View, status: TaskRunStatus) -> Target:
         state=status.last_record,
         checkpoint=newest.metadata.name if newest else None,
         is_final_attempt=status.attempts >= retry_limit,
+        calls_before_trigger=iteration == 1 and not hooks.called_before(view),
     )
 
 
@@ -183,9 +183,9 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     if target.try_ > 1:
         before = names.pod_name(view.run.metadata.name, target.iteration, target.try_ - 1)
         record = _record(view, before)
-        if (record is None or record.response is None) and before not in view.unanswered:
+        if (record is None or record.response is None) and before not in view.settled:
             # Pods and records have a watch each: the end of a pod may be seen long before its answer.
-            return Plan(actions=(ConfirmUnanswered(before),))
+            return Plan(actions=(ReadRecord(before),))
     return Plan(actions=(CreatePod(target),))
 
 
@@ -271,14 +271,15 @@ def _hold(view: View, now: datetime, tenure: _Tenure) -> Plan:
 
 
 def _answered(view: View, now: datetime, tenure: _Tenure, record: Record) -> Plan:
-    if not tenure.has_ended:
-        assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
-        overdue = (record.finished_at or now) + view.settings.answer_grace
-        if now >= overdue:
-            return _ending(view, now, tenure, tenure.pod)
-        status = _running(view, now, view.run.status, tenure.target, tenure.pod)
-        return Plan(status=status, requeue_at=overdue)
-    return _apply_answer(view, now, tenure, record)
+    following = _apply_answer(view, now, tenure, record)
+    if tenure.has_ended or hooks.follow(following.status, view.definition):
+        return following  # a pod that is to call hooks waits for the final phase: they come after it
+    assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
+    overdue = (record.finished_at or now) + view.settings.answer_grace
+    if now >= overdue:
+        return _ending(view, now, tenure, tenure.pod)
+    status = _running(view, now, view.run.status, tenure.target, tenure.pod)
+    return Plan(status=status, requeue_at=overdue)
 
 
 def _pending(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
@@ -415,6 +416,7 @@ def _apply_answer(view: View, now: datetime, tenure: _Tenure, record: Record) ->
         # A pod that never started has called run() as little as one that was never made.
         iterations=record.iteration if record.started_at else record.iteration - 1,
         progress=record.progress or view.run.status.progress,
+        hooks=hooks.merged(view.run.status.hooks, [record]),
         recent_iterations=_remember(view.run.status, tenure, response.status, message or _error_message(record), now),
     )
     match response.status:
@@ -508,7 +510,9 @@ def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> P
     """Aborted is what the run becomes whatever the pod still answers; the pod gets time to clean up."""
     words = message or "Task aborted."
     record = tenure.record
-    if not tenure.has_ended:
+    has_answered = record is not None and record.response is not None
+    calls_hook = has_answered and ON_ABORT in hooks.declared(view.definition)  # as soon as it reads Aborted
+    if not tenure.has_ended and not calls_hook:
         assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
         return _ending(view, now, tenure, tenure.pod)
     pod = tenure.pod or (tenure.gone.last if tenure.gone else None)
@@ -532,27 +536,20 @@ def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> P
 
 def _ending(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
     """Bring the pod to its end, step by step; the view tells which step it is at."""
-    grace = timedelta(seconds=pod.spec.termination_grace_period_seconds)
-    patience = view.settings.answer_grace
-    deleted = pod.metadata.deletion_timestamp  # the time at which its grace period is over
-    ending_since = _parse(pod.metadata.annotations.ending_since)
-    if deleted is None and not pod.has_started:
-        return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version),))
-    if deleted is None and ending_since is None:
-        return Plan(actions=(EndPod(pod),))
-    if deleted is None and ending_since is not None and now >= ending_since + grace + patience:
-        return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid),))
-    if deleted is not None and now >= deleted + patience:
-        return _node_lost(view, now, tenure, pod, deleted + patience)
+    step = ending.next_step(pod, now, view.settings.answer_grace)
+    if step.action is not None:
+        return Plan(actions=(step.action,))
+    if step.is_lost:
+        return _node_lost(view, now, tenure, pod, step.due or now)
+    deleted = pod.metadata.deletion_timestamp
     if deleted is not None and not pod.has_started:
-        return Plan(status=view.run.status, requeue_at=deleted + patience)  # what keeps it from starting stays shown
+        return Plan(status=view.run.status, requeue_at=step.due)  # what keeps it from starting stays shown
     aborting = view.run.spec.abort is not None
     reason = "Aborting" if aborting else "PodTerminating" if deleted else "PodEnding"
     message = f"pod {pod.metadata.name} has {pod.spec.termination_grace_period_seconds} s to clean up"
     status = _running(view, now, view.run.status, tenure.target, pod)
     status = _shown(view, now, status, "Running", reason, message)
-    next_step = deleted or ((ending_since or now) + grace)
-    return Plan(status=status, requeue_at=next_step + patience)
+    return Plan(status=status, requeue_at=step.due)
 
 
 def _node_lost(view: View, now: datetime, tenure: _Tenure, pod: Pod, since: datetime) -> Plan:

@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from podrelay.api import limits, names
 from podrelay.api.errors import PodrelayError
-from podrelay.reconciler.objects import TaskDefinition, TaskRun
+from podrelay.api.hooks import ON_BEFORE_TRIGGER
+from podrelay.reconciler.objects import TaskDefinition, TaskDefinitionSpec, TaskRun
 from podrelay.reconciler.view import Target
 
 DEADLINE_RESERVE_SECONDS: Final = 120
@@ -60,9 +61,9 @@ def build(
     _complete_container(container, [*variables, _input_variable(input or {})] if by_message else variables)
     own = definition.spec
     spec["restartPolicy"] = "Never"
-    spec["activeDeadlineSeconds"] = (
-        own.pending_timeout_seconds + own.iteration_timeout_seconds + DEADLINE_RESERVE_SECONDS
-    )
+    # Hooks have the time of an iteration, after the answer.
+    running_seconds = own.iteration_timeout_seconds * (2 if own.hooks else 1)
+    spec["activeDeadlineSeconds"] = own.pending_timeout_seconds + running_seconds + DEADLINE_RESERVE_SECONDS
     spec["terminationGracePeriodSeconds"] = own.abort_grace_period_seconds
     if by_message:
         _use_termination_message(spec, container)
@@ -155,12 +156,20 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         names.ENV_CHECKPOINT: target.checkpoint or "",
         names.ENV_FINAL_ATTEMPT: _flag(value=target.is_final_attempt),
         names.ENV_RECORD_LOGS: _flag(value=spec.record_logs),
+        names.ENV_HOOKS: ",".join(_hooks_of(spec, target)),
     }
+    if target.hooks:
+        values[names.ENV_HOOK] = ",".join(target.hooks)
     fields = {names.ENV_POD_UID: "metadata.uid", names.ENV_NODE_NAME: "spec.nodeName"}
     return [
         *({"name": name, "value": value} for name, value in values.items()),
         *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
     ]
+
+
+def _hooks_of(spec: TaskDefinitionSpec, target: Target) -> list[str]:
+    """Return the hooks that the pod calls if it comes to that."""
+    return [hook for hook in spec.hooks if hook != ON_BEFORE_TRIGGER or target.calls_before_trigger]
 
 
 def _flag(*, value: bool) -> str:

@@ -60,8 +60,8 @@ class View:
     """By UID."""
     lost_records: frozenset[str] = frozenset()
     """Names of records of which a live GET has said that they are no more, although the run needs them."""
-    unanswered: frozenset[str] = frozenset()
-    """Names of tries of which a live GET has said, after their pod had ended, that their record holds no answer."""
+    settled: frozenset[str] = frozenset()
+    """Names of records that were read live after their pod had ended: nothing will be added to what they tell."""
     refusal: Refusal | None = None
     is_surplus: bool = False
     """Whether so many runs of the definition have finished since this one that it need not be kept."""
@@ -89,6 +89,10 @@ class Target:
     checkpoint: str | None
     """The record of an earlier try whose checkpoint is the better start."""
     is_final_attempt: bool
+    calls_before_trigger: bool = False
+    """Whether it calls onBeforeTrigger, should the definition have it."""
+    hooks: tuple[str, ...] = ()
+    """For a pod that calls lifecycle hooks and nothing else: which ones. Then `iteration` is 0."""
 
 
 # --- actions: what the executor can do ------------------------------------------------------------------------------
@@ -117,8 +121,8 @@ class ConfirmLost:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfirmUnanswered:
-    """Ask the API server itself whether a try that is to be repeated has really left no answer."""
+class ReadRecord:
+    """Read the record of a pod that has ended from the API server itself, before that pod's work is done by another."""
 
     record: str
 
@@ -178,7 +182,7 @@ Action = (
     CreatePod
     | ConfirmGone
     | ConfirmLost
-    | ConfirmUnanswered
+    | ReadRecord
     | OpenGate
     | EndPod
     | DeletePod

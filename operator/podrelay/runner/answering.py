@@ -91,6 +91,8 @@ def _response(answer: Answer, input: dict[str, Any], output: dict[str, Any] | No
                 response["waitSeconds"] = answer.wait_seconds
         case Failed():
             response = {"status": "error", "error": error_of(answer)}
+            if answer.refusal is not None:
+                response["refusal"] = answer.refusal
         case Aborted():
             response = {"status": "aborted"}
             _add_message(response, answer.message)

@@ -33,6 +33,10 @@ class Environment(NamedTuple):
     checkpoint: str
     is_final_attempt: bool
     record_logs: bool
+    hooks: tuple[str, ...] = ()
+    """Those that this pod calls if it comes to that, by their names in the resource."""
+    only_hooks: tuple[str, ...] = ()
+    """Those that this pod is there for; then it calls nothing else."""
 
 
 def read(variables: Mapping[str, str]) -> Environment:
@@ -60,8 +64,14 @@ def read(variables: Mapping[str, str]) -> Environment:
             checkpoint=variables.get(names.ENV_CHECKPOINT, ""),
             is_final_attempt=variables.get(names.ENV_FINAL_ATTEMPT) == "true",
             record_logs=variables.get(names.ENV_RECORD_LOGS, "true") == "true",
+            hooks=_names(variables.get(names.ENV_HOOKS, "")),
+            only_hooks=_names(variables.get(names.ENV_HOOK, "")),
         )
     except (KeyError, ValueError) as error:
         raise NotInAPodError(
             f"this is no pod of a TaskRun (variable {error}); to run a task by hand, apply a TaskRun for it"
         ) from error
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))

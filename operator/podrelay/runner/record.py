@@ -112,6 +112,8 @@ class Record:
             body["nodeName"] = me.node_name
         if me.image:
             body["image"] = me.image
+        if me.only_hooks:
+            body["hook"] = me.only_hooks[0]
         return body
 
     # --- while the task runs ----------------------------------------------------------------------------------------
@@ -189,6 +191,19 @@ class Record:
                     self._body["checkpoint"] = checkpoint
                 raise
 
+    def add_hook(self, outcome: dict[str, Any], deadline: Deadline) -> None:
+        """Store how a hook ended.
+
+        Raises:
+            SupersededError: the record is not this pod's any more.
+            ApiRefusedError, ApiUnreachableError: it cannot be stored.
+        """
+        with self._write_lock:
+            self._body["hooks"] = [*self._body.get("hooks", []), outcome]
+            if self._me.only_hooks:
+                self._body["finishedAt"] = now()
+            self._put(deadline)
+
     def _make_room(self, response: dict[str, Any]) -> None:
         """An error with checkpoint, output and data can be larger than a record: keep what is still needed."""
         if self._me.is_final_attempt:
@@ -225,9 +240,10 @@ class Record:
             raise SupersededError("the record of this pod is gone")
         response = self._body.get("response")
         if stored.get("response") is not None:
-            if stored["response"] == response:
+            if stored["response"] != response:
+                raise ResponseLostError(status, "another response was stored first")
+            if stored.get("hooks") == self._body.get("hooks"):
                 return True
-            raise ResponseLostError(status, "another response was stored first")
         if status == 422 and stored["metadata"]["resourceVersion"] == self._body["metadata"]["resourceVersion"]:
             raise ApiRefusedError(status, str(answer.get("message", "")))
         # Who changed the record did not mean to take it from its run; a policy would refuse it without its owner.

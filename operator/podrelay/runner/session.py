@@ -56,19 +56,12 @@ class PodSession:
 
     @property
     def task(self) -> TaskRun:
-        """The run as this iteration sees it."""
-        spec, metadata = self._run["spec"], self._run["metadata"]
-        return TaskRun(
-            id=self._me.run,
-            name=spec.get("displayName") or "",
-            definition=spec["definition"],
-            status="aborted" if self._interruption.is_abort else "running",
-            input=self.input,
-            output=self.output,
-            iterations=self._me.iteration,
-            parent=spec.get("parent"),
-            created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
-        )
+        """The run as this iteration sees it; once it has ended, as it ended."""
+        seen = task_run(self._run, self.input, self.output)
+        if seen.status in {"pending", "running"}:
+            status = "aborted" if self._interruption.is_abort else "running"
+            return seen._replace(status=status, iterations=self._me.iteration)
+        return seen
 
     @property
     def iteration(self) -> int:
@@ -145,6 +138,28 @@ class PodSession:
             return self._ends_at + grace
         return self._interruption.asked_at + grace - min(ANSWER_RESERVE_SECONDS, grace / 2)
 
+    @property
+    def status(self) -> dict[str, Any]:
+        """The status of the run as it was read."""
+        status: dict[str, Any] = self._run.get("status") or {}
+        return status
+
+    def store_hook(self, outcome: dict[str, Any]) -> None:
+        """Store how a hook ended.
+
+        Raises:
+            SupersededError, ApiRefusedError, ApiUnreachableError: as `Record.add_hook`.
+        """
+        self._record.add_hook(outcome, self.deadline)
+
+    def has_ended(self, run: dict[str, Any]) -> None:
+        """Take the run as it is after its end: hooks are called with it."""
+        self._run = run
+
+    def begin_hooks(self) -> None:
+        """Begin the time that the hooks have: as much again as the iteration had."""
+        self._ends_at = self._clock() + self._me.iteration_timeout
+
     def answer(self, response: dict[str, Any]) -> None:
         """Store the response, and all that is not stored yet with it.
 
@@ -153,6 +168,34 @@ class PodSession:
         """
         self._flusher.stop()
         self._record.answer(response, self.deadline)
+
+
+_STATUS: Final = {"Running": "running", "Succeeded": "success", "Failed": "failed", "Aborted": "aborted"}
+"""Webiny's words for phases."""
+
+
+def task_run(run: dict[str, Any], input: dict[str, Any], output: dict[str, Any] | None) -> TaskRun:
+    """Return what task code sees of a TaskRun.
+
+    Args:
+        run: the resource.
+        input: as it is now.
+        output: as far as there is one.
+    """
+    spec, metadata, status = run["spec"], run["metadata"], run.get("status") or {}
+    return TaskRun(
+        id=metadata["name"],
+        name=spec.get("displayName") or "",
+        definition=spec["definition"],
+        status=_STATUS.get(status.get("phase") or "", "pending"),
+        input=input,
+        output=output,
+        iterations=status.get("iterations") or 0,
+        parent=spec.get("parent"),
+        created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
+        message=status.get("message") or "",
+        error=status.get("error"),
+    )
 
 
 def _storable(value: Any) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class Failed(NamedTuple):
     message: str
     code: str | None = None
     data: dict[str, Any] | None = None
+    refusal: str | None = None
+    """Set where run() was not called: InvalidInput or Rejected."""
 
 
 class Aborted(NamedTuple):

@@ -13,7 +13,6 @@ from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
     ConfirmLost,
-    ConfirmUnanswered,
     CreatePod,
     DeletePod,
     DeleteRun,
@@ -21,6 +20,7 @@ from podrelay.reconciler.view import (
     Gone,
     OpenGate,
     Plan,
+    ReadRecord,
     Refusal,
     Settings,
     View,
@@ -391,9 +391,7 @@ def test_a_cause_that_the_policy_does_not_name_is_not_retried() -> None:
 def test_a_retry_starts_from_the_checkpoint_of_the_newest_try() -> None:
     tries = (record("words-i1", checkpoint={}), record("words-i1t2", checkpoint={}), record("words-i2", checkpoint={}))
 
-    action = action_of(
-        plan(view(task_run({"phase": "Running", "attempts": 2}), records=tries, unanswered=LOOKED_AT), NOW)
-    )
+    action = action_of(plan(view(task_run({"phase": "Running", "attempts": 2}), records=tries, settled=LOOKED_AT), NOW))
 
     assert isinstance(action, CreatePod)
     assert (action.target.name, action.target.checkpoint) == ("words-i1t3", "words-i1t2")
@@ -418,7 +416,7 @@ def test_why_a_container_ended_is_not_judged_before_the_kubelet_has_said_so() ->
     assert isinstance(action_of(plan(ended, later(30))), WriteRecord)  # sidecars go on
     evicted = pod(phase="Failed", reason="Evicted", state=terminated(255), conditions=[NODE_PRESSURE])
     assert isinstance(
-        action_of(plan(view(ended.run, pods=(evicted,), records=(record(),), unanswered=LOOKED_AT), later(2))),
+        action_of(plan(view(ended.run, pods=(evicted,), records=(record(),), settled=LOOKED_AT), later(2))),
         CreatePod,
     )
 
@@ -451,7 +449,7 @@ def test_progress_is_shown_at_once_and_then_every_15_seconds() -> None:
 def test_an_evicted_pod_is_replaced_at_once_and_counts_as_no_attempt() -> None:
     evicted = pod(phase="Failed", reason="Evicted", state=terminated(137), conditions=[NODE_PRESSURE])
 
-    looked = view(task_run(RUNNING), pods=(evicted,), records=(record(),), unanswered=LOOKED_AT)
+    looked = view(task_run(RUNNING), pods=(evicted,), records=(record(),), settled=LOOKED_AT)
     action = action_of(plan(looked, NOW))
 
     assert isinstance(action, CreatePod)
@@ -499,7 +497,7 @@ def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
 ) -> None:
     gone = {"uid-words-i1": Gone(NOW, last, is_last_state)}
 
-    following = plan(view(task_run(RUNNING), gone=gone, unanswered=LOOKED_AT), NOW)
+    following = plan(view(task_run(RUNNING), gone=gone, settled=LOOKED_AT), NOW)
 
     if wait:
         assert shown(following) == ("Running", "Disrupted")
@@ -512,7 +510,7 @@ def test_an_answer_that_has_not_been_seen_yet_is_asked_for_before_a_try_is_repea
     """The end of a pod may be seen before its record: each kind has a watch of its own."""
     gone = {"uid-words-i1": Gone(NOW, pod(phase="Succeeded", state=terminated(0)), is_last_state=True)}
 
-    assert action_of(plan(view(task_run(RUNNING), gone=gone), NOW)) == ConfirmUnanswered("words-i1")
+    assert action_of(plan(view(task_run(RUNNING), gone=gone), NOW)) == ReadRecord("words-i1")
 
 
 def test_a_pod_that_the_garbage_collector_failed_is_replaced_15_seconds_later() -> None:
@@ -729,7 +727,7 @@ def test_a_silent_end_is_not_taken_for_done_before_the_kubelet_has_said_why() ->
         return view(
             task_run(RUNNING),
             pods=(pod(phase=phase, state=state, annotations=BY_MESSAGE, **fields),),
-            unanswered=LOOKED_AT,
+            settled=LOOKED_AT,
         )
 
     assert plan(ended(""), NOW).requeue_at == later(30)
@@ -762,7 +760,7 @@ def test_a_message_of_a_pod_that_was_taken_away_counts() -> None:
 def test_an_evicted_pod_without_a_word_is_a_disruption_as_any_other() -> None:
     evicted = by_message(143, reason="Evicted", conditions=[NODE_PRESSURE])
 
-    action = action_of(plan(view(task_run(RUNNING), pods=(evicted,), unanswered=LOOKED_AT), NOW))
+    action = action_of(plan(view(task_run(RUNNING), pods=(evicted,), settled=LOOKED_AT), NOW))
 
     assert isinstance(action, CreatePod)
     assert action.target.name == "words-i1t2"
@@ -842,7 +840,7 @@ def test_without_its_definition_a_run_waits_to_know_whether_it_is_tried_again(ho
 
     definition = task_definition(retry={"limit": 1, "initialSeconds": 0})
     run = task_run(msgspec.to_builtins(status))
-    found = View(run, definition, pods=pods, records=records, unanswered=LOOKED_AT)
+    found = View(run, definition, pods=pods, records=records, settled=LOOKED_AT)
     assert action_of(plan(found, later(10))).target.name == "words-i1t2"  # type: ignore[union-attr]
 
 
