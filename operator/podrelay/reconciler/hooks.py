@@ -74,6 +74,9 @@ def after_the_end(view: View, now: datetime) -> Plan | None:
 
 def _calling(view: View, now: datetime, due: tuple[str, ...], pod: Pod) -> Plan:
     """A pod can still call the hooks: it has the time of an iteration, from its answer or from its start."""
+    if pod.is_released and pod.metadata.deletion_timestamp is None:
+        ended = pod.task.terminated.finished_at if pod.task.terminated else None
+        return Plan(requeue_at=(ended or now) + view.settings.answer_grace)
     if not pod.has_started:
         since, seconds = pod.metadata.creation_timestamp, int(pod.metadata.annotations.pending_timeout)
     else:

@@ -411,8 +411,12 @@ def _apply_answer(view: View, now: datetime, tenure: _Tenure, record: Record) ->
     response = record.response
     assert response is not None  # noqa: S101 - the caller has looked
     message = response.message or ""
+    target = tenure.target
     status = msgspec.structs.replace(
         view.run.status,
+        # A pod may answer before the status has named it; hooks depend on who may still call them.
+        current=Current(target.iteration, target.try_, target.name, tenure.uid),
+        started_at=view.run.status.started_at or _seconds(record.started_at),
         # A pod that never started has called run() as little as one that was never made.
         iterations=record.iteration if record.started_at else record.iteration - 1,
         progress=record.progress or view.run.status.progress,
@@ -525,10 +529,14 @@ def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> P
         return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, response))
     status = view.run.status
     if record is not None:
+        target = tenure.target
         status = msgspec.structs.replace(
             status,
+            current=Current(target.iteration, target.try_, target.name, tenure.uid),
+            started_at=status.started_at or _seconds(record.started_at),
             iterations=record.iteration,
             progress=record.progress or status.progress,
+            hooks=hooks.merged(status.hooks, [record]),
             recent_iterations=_remember(status, tenure, "aborted", words, now),
         )
     return _finish(view, now, status, "Aborted", "Aborted", words, record=record)

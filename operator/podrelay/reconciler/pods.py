@@ -156,8 +156,9 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         names.ENV_CHECKPOINT: target.checkpoint or "",
         names.ENV_FINAL_ATTEMPT: _flag(value=target.is_final_attempt),
         names.ENV_RECORD_LOGS: _flag(value=spec.record_logs),
-        names.ENV_HOOKS: ",".join(_hooks_of(spec, target)),
     }
+    if callable_hooks := _hooks_of(spec, target):
+        values[names.ENV_HOOKS] = ",".join(callable_hooks)
     if target.hooks:
         values[names.ENV_HOOK] = ",".join(target.hooks)
     fields = {names.ENV_POD_UID: "metadata.uid", names.ENV_NODE_NAME: "spec.nodeName"}

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from podrelay.api.hooks import due_after
 from tests.support.modelworld import World
 
 ANSWERS: list[dict[str, Any]] = [
@@ -29,6 +30,7 @@ MOVES = st.tuples(
             *["start"] * 4,
             *["answer"] * 4,
             *["exit"] * 3,
+            *["hook"] * 3,
             "crash",
             "advance",
             "advance",
@@ -62,6 +64,7 @@ DEFINITIONS = st.fixed_dictionaries(
         "retry": st.fixed_dictionaries({"limit": st.integers(0, 2)}),
         "historyLimit": st.fixed_dictionaries({"iterations": st.integers(1, 3)}),
         "reporting": st.sampled_from(["API", "TerminationMessage"]),
+        "hooks": st.sampled_from([[], ["onDone", "onError", "onAbort", "onMaxIterations"]]),
         "podCleanup": st.sampled_from(["OnSuccess", "Always", "Never"]),
         "iterationTimeoutSeconds": st.just(300),
         "pendingTimeoutSeconds": st.just(200),
@@ -109,6 +112,8 @@ def play(world: World, what: str, which: int, number: int) -> None:
             world.suspend(value=what == "suspend")
         case "answer" if processes:
             world.answer(processes[which % len(processes)].uid, ANSWERS[number])
+        case "hook" if name and pods[which % len(pods)]["metadata"]["uid"] in world.processes:
+            world.call_hook(pods[which % len(pods)]["metadata"]["uid"])
         case "start" if name:
             world.start(name)
         case "exit" | "crash" if name and pods[which % len(pods)]["metadata"]["uid"] in world.processes:
@@ -131,6 +136,8 @@ def play(world: World, what: str, which: int, number: int) -> None:
 def test_every_history_keeps_the_promises(
     definition: dict[str, Any], spec: dict[str, Any], moves: list[tuple[str, int, int]]
 ) -> None:
+    if definition["reporting"] != "API":
+        definition.pop("hooks")  # it is the SDK that calls them
     world = World(definition, spec)
     phases = []
     aborted = False
@@ -151,6 +158,10 @@ def test_every_history_keeps_the_promises(
     if aborted:
         assert world.status["phase"] == "Aborted"
     check_counts(world, definition)
+    assert len(set(world.hook_calls)) == len(world.hook_calls), "a hook was called again"
+    due = due_after(world.status["phase"], world.status["reason"])
+    told = [outcome["name"] for outcome in world.status.get("hooks", ())]
+    assert told == [hook for hook in due if hook in definition.get("hooks", ())]
 
 
 def check_counts(world: World, definition: dict[str, Any]) -> None:
