@@ -11,7 +11,6 @@ from podrelay.reconciler.objects import HookOutcome
 from podrelay.reconciler.planner import plan
 from podrelay.reconciler.view import ConfirmGone, CreatePod, DeletePod, EndPod, Gone, Plan, ReadRecord, Refusal
 from tests.unit.reconciler.builders import (
-    KEY,
     NOW,
     ago,
     current,
@@ -271,4 +270,3 @@ def test_a_later_try_asks_on_before_trigger_only_where_none_has_answered(outcome
 
     assert made.target.name == "words-i1t2"
     assert made.target.calls_before_trigger is (outcome is None)
-    assert KEY.name == "words"
