@@ -60,7 +60,15 @@ class Relay:
         """Which iteration and try run() was called for, in order."""
         if not self.trace(name).exists():
             return []
-        return [(int(a), int(b)) for a, b in map(str.split, self.trace(name).read_text().splitlines())]
+        lines = map(str.split, self.trace(name).read_text().splitlines())
+        return [(int(line[0]), int(line[1])) for line in lines if line[0].isdigit()]
+
+    def hook_calls(self, name: str) -> list[str]:
+        """Which hooks were called, in order."""
+        if not self.trace(name).exists():
+            return []
+        words = (line.split()[0] for line in self.trace(name).read_text().splitlines())
+        return [word for word in words if not word.isdigit()]
 
     def get(self, name: str) -> Manifest:
         return self.kubectl.get(TASK_RUNS, name)
