@@ -53,6 +53,18 @@ def ask_before(definition: TaskDefinition, data: TriggerData) -> tuple[dict[str,
     return {"name": hooks.ON_BEFORE_TRIGGER, "outcome": "Succeeded"}, None
 
 
+def undeclared(definition: TaskDefinition, me: Environment) -> list[str]:
+    """Return the hook methods that the class has but the resource does not name: nobody calls them."""
+    if me.iteration != 1:
+        return []  # it has been said
+    return [
+        method
+        for hook, method in hooks.METHODS.items()
+        if hook != hooks.ON_BEFORE_TRIGGER or me.attempt == 1
+        if hook not in me.hooks and getattr(type(definition), method) is not getattr(TaskDefinition, method)
+    ]
+
+
 def wait_for(result: Any) -> Any:
     """Return `result`, or what it comes to if it is a coroutine."""
     if not hasattr(result, "__await__"):

@@ -152,6 +152,12 @@ def _work(
         # A copy: what the task does to it is not the state until the task says so.
         task_input = inputs.parse(inputs.input_type(kind), copy.deepcopy(session.input))
         definition = kind()
+        for method in hooks.undeclared(definition, me):
+            print(
+                f"podrelay-runner: {method} is never called, spec.hooks of TaskDefinition {me.definition} lacks it; "
+                "apply what podrelay manifests prints",
+                file=sys.stderr,
+            )
         refused = _refused(definition, task_input, me, session)
         if refused is not None:
             return definition, refused

@@ -115,9 +115,16 @@ def test_it_is_the_end_of_the_run_that_decides_which_hook_is_called(pod: Pod) ->
 
 def test_hooks_that_the_definition_does_not_declare_are_not_called(pod: Pod) -> None:
     _, notes = pod.run(**{names.ENV_HOOKS: ""})
-
     assert notes == ["run"]
     assert "hooks" not in pod.api.record
+
+
+def test_hooks_that_are_written_but_not_declared_are_told_of() -> None:
+    first = me(**{names.ENV_HOOKS: "onError", names.ENV_ITERATION: "1"})
+
+    assert hooks.undeclared(Hooked(), first) == ["on_done"]
+    assert hooks.undeclared(Hooked(), me(**{names.ENV_HOOKS: "onDone", names.ENV_ITERATION: "1"})) == []
+    assert hooks.undeclared(Hooked(), me()) == []
 
 
 def test_what_a_hook_raises_is_stored_and_changes_nothing_else(pod: Pod) -> None:
