@@ -23,10 +23,11 @@ from podrelay.runner.environment import Environment, NotInAPodError
 from podrelay.runner.record import Record, ResponseLostError
 from podrelay.runner.session import PodSession
 from podrelay.runner.signals import QUESTION_SECONDS, Interruption
-from podrelay.sdk import inputs, loading
+from podrelay.sdk import loading, validation
 from podrelay.sdk.answers import Answer, Failed
+from podrelay.sdk.calling import call
 from podrelay.sdk.controller import Controller
-from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, InputError, SupersededError
 
 _ADVICE: Final = {
     401: "The API server does not accept this pod's token; it ends when the pod is deleted",
@@ -133,14 +134,26 @@ def _begin(
 def _work(reference: str, client: ApiClient, me: Environment, session: PodSession) -> Answer:
     try:
         _load_state(client, me, session)
-        definition = loading.load_definition(reference, me.definition)
+        task = loading.load_definition(reference, me.definition)()
+        session.rules = validation.rules_of(task)
+        try:
+            session.input = session.rules.check(session.input)
+        except InputError as error:
+            return _invalid(error, me)
         # A copy: what the task does to it is not the state until the task says so.
-        task_input = inputs.parse(inputs.input_type(definition), copy.deepcopy(session.input))
-        return answer_of(_call(definition().run, task_input, Controller(session)))
+        task_input = session.rules.typed(copy.deepcopy(session.input))
+        return answer_of(call(task.run, task_input, Controller(session)))
     except StateLostError as error:
         return Failed(str(error), error.reason)
     except BaseException as error:  # noqa: BLE001 - whatever leaves user code is its answer
         return answer_of_exception(error)
+
+
+def _invalid(error: InputError, me: Environment) -> Failed:
+    """Return the answer for an input that breaks the rules: it will not get better by another try."""
+    is_the_run_s_own = me.iteration == 1 and not me.checkpoint
+    refusal = "InvalidInput" if is_the_run_s_own else None
+    return Failed(str(error), error.reason, error.data, retryable=False, refusal=refusal)
 
 
 def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None:
@@ -155,20 +168,8 @@ def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None
     session.input, session.output = state["input"], state.get("output")
 
 
-def _call(function: Callable[..., Any], task_input: Any, controller: Controller) -> Any:
-    result = function(task_input, controller)
-    if hasattr(result, "__await__"):
-        import asyncio  # noqa: PLC0415 - 35 ms that a plain function need not pay
-
-        async def wait() -> Any:
-            return await result
-
-        return asyncio.run(wait())
-    return result
-
-
 def _deliver(session: PodSession, answer: Answer, variables: Mapping[str, str]) -> int:
-    response = response_of(answer, session.input, session.output)
+    response = response_of(answer, session.input, session.output, session.rules)
     try:
         response = _store(session, response)
     except SupersededError as error:
