@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from podrelay.api import names
 from podrelay.reconciler.history import FinishedRuns
 from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun
-from podrelay.reconciler.view import Gone, Refusal, Settings, View
+from podrelay.reconciler.view import Gone, Refusal, Settings, Silence, View
 
 
 class Key(NamedTuple):
@@ -171,6 +171,7 @@ class Store:
         self._refusals: dict[Key, Refusal] = {}
         self._lost_records: defaultdict[Key, set[str]] = defaultdict(set)
         self._unanswered: defaultdict[Key, set[str]] = defaultdict(set)
+        self._silences: dict[Key, Silence] = {}
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
 
     def view(self, key: Key) -> View | None:
@@ -187,6 +188,7 @@ class Store:
             gone=dict(self._gone.get(key, {})),
             lost_records=frozenset(self._lost_records.get(key, ())),
             unanswered=frozenset(self._unanswered.get(key, ())),
+            silence=self._silences.get(key),
             refusal=self._refusals.get(key),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             settings=self._settings,
@@ -223,6 +225,11 @@ class Store:
         """Note that a live GET has found no answer in a record, or no record."""
         if self._is_unfinished(key):
             self._unanswered[key].add(record)
+
+    def confirm_silent(self, key: Key, silence: Silence) -> None:
+        """Note that a live GET has found no newer sign of life in a record."""
+        if self._is_unfinished(key):
+            self._silences[key] = silence
 
     def refused(self, key: Key, refusal: Refusal) -> None:
         """Note that a pod or a record of the run was refused."""
@@ -277,6 +284,7 @@ class Store:
         self._refusals.pop(key, None)
         self._lost_records.pop(key, None)
         self._unanswered.pop(key, None)
+        self._silences.pop(key, None)
 
     def _definition_has_changed(self, definition: Key) -> None:
         known = self.definition(definition.namespace, definition.name)

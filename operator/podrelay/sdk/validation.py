@@ -89,8 +89,10 @@ def _model_of(wanted: Any) -> type | None:
     if not isinstance(wanted, dict):
         raise DefinitionError(
             "create_input_validation must return a pydantic model class, a dict of field name to type or "
-            f"(type, default), or None, not {wanted if isinstance(wanted, type) else type(wanted).__name__}"
+            f"(type, default), or None, not {(wanted if isinstance(wanted, type) else type(wanted)).__name__}"
         )
+    if any(str(name).startswith("_") for name in wanted):
+        raise DefinitionError("create_input_validation returned a field whose name begins with _; use a model's alias")
     fields: dict[str, Any] = {name: kind if isinstance(kind, tuple) else (kind, ...) for name, kind in wanted.items()}
     try:
         with warnings.catch_warnings():
