@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from podrelay.sdk.controller import Controller
     from podrelay.sdk.definition import TaskDefinition
     from podrelay.sdk.task import TaskRun, TriggerData
+    from podrelay.sdk.verdicts import Fatal, Retry
 
 __all__ = [
     "Aborted",
@@ -20,7 +21,9 @@ __all__ = [
     "Controller",
     "Done",
     "Failed",
+    "Fatal",
     "PodrelayError",
+    "Retry",
     "TaskDefinition",
     "TaskRun",
     "TriggerData",
@@ -33,7 +36,9 @@ _HOMES = {
     "Controller": "podrelay.sdk.controller",
     "Done": "podrelay.sdk.answers",
     "Failed": "podrelay.sdk.answers",
+    "Fatal": "podrelay.sdk.verdicts",
     "PodrelayError": "podrelay.api.errors",
+    "Retry": "podrelay.sdk.verdicts",
     "TaskDefinition": "podrelay.sdk.definition",
     "TaskRun": "podrelay.sdk.task",
     "TriggerData": "podrelay.sdk.task",

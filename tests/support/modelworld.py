@@ -362,6 +362,15 @@ class World:
                 now = self.api.now.isoformat()
                 self.api.change("taskiterations", process.pod, {"response": response, "finishedAt": now})
 
+    def beat(self, uid: str) -> None:
+        """The task gives a sign of life, if its node is heard of."""
+        process = self.processes[uid]
+        if process.runs_user_code and process.node not in self.lost_nodes and not self.reports_by_message:
+            with contextlib.suppress(ApiError):
+                record = self.api.read("taskiterations", process.pod)
+                if record["podUID"] == uid and "response" not in record:
+                    self.api.change("taskiterations", process.pod, {"heartbeatAt": self.api.now.isoformat()})
+
     def exit(self, name: str, code: int, **status: Any) -> None:
         pod = self.api.read("pods", name)
         process = self.processes[pod["metadata"]["uid"]]

@@ -18,13 +18,14 @@ class Step:
     """Whether the pod does not go although all of its time is over."""
 
 
-def next_step(pod: Pod, now: datetime, patience: timedelta) -> Step:
+def next_step(pod: Pod, now: datetime, patience: timedelta, why: str | None = None) -> Step:
     """Return the next step for a pod that is to end.
 
     Args:
         pod: as it is known.
         now: aware, UTC.
         patience: what a kubelet gets beyond the grace period.
+        why: noted on the pod; None: its time is over.
     """
     grace = timedelta(seconds=pod.spec.termination_grace_period_seconds)
     deleted = pod.metadata.deletion_timestamp  # the time at which its grace period is over
@@ -34,6 +35,6 @@ def next_step(pod: Pod, now: datetime, patience: timedelta) -> Step:
     if not pod.has_started:
         return Step(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version))
     if ending_since is None:
-        return Step(EndPod(pod))
+        return Step(EndPod(pod, why))
     over = datetime.fromisoformat(ending_since) + grace + patience
     return Step(DeletePod(pod.metadata.name, pod.metadata.uid)) if now >= over else Step(due=over)

@@ -120,7 +120,7 @@ def _after_hook_pod(view: View, now: datetime, due: tuple[str, ...], current: Cu
     else:
         last = view.gone[current.pod_uid].last
         if last is not None and last.metadata.annotations.ending_since is not None:
-            return _fail(view, due, causes.iteration_timeout(last).message)
+            return _fail(view, due, causes.timeout(last).message)
         if last is not None and not last.has_started and last.pending_deadline <= now:
             return _fail(view, due, causes.pending_timeout(last).message)
     allowed = view.definition.spec.disruption_retries if view.definition else 0

@@ -19,7 +19,7 @@ import msgspec
 
 from podrelay.api import limits, names
 from podrelay.api.hooks import ON_ABORT
-from podrelay.reconciler import causes, ending, hooks, housekeeping, termination
+from podrelay.reconciler import causes, ending, heartbeat, hooks, housekeeping, retrying, termination
 from podrelay.reconciler.conditions import stalled_since, with_conditions
 from podrelay.reconciler.objects import (
     FINISHED,
@@ -27,6 +27,7 @@ from podrelay.reconciler.objects import (
     Pod,
     RecentIteration,
     Record,
+    RetryPolicy,
     StorableError,
     StorableResponse,
     TaskError,
@@ -35,6 +36,7 @@ from podrelay.reconciler.objects import (
 from podrelay.reconciler.view import (
     ConfirmGone,
     ConfirmLost,
+    ConfirmSilent,
     CreatePod,
     Gone,
     OpenGate,
@@ -101,14 +103,13 @@ def _target(view: View, status: TaskRunStatus) -> Target:
         if record.iteration == iteration and record.try_ < try_ and record.checkpoint is not None and view.owns(record)
     ]
     newest = max(checkpoints, key=lambda record: record.try_, default=None)
-    retry_limit = view.definition.spec.retry.limit if view.definition else 0
     return Target(
         iteration=iteration,
         try_=try_,
         name=names.pod_name(view.run.metadata.name, iteration, try_),
         state=status.last_record,
         checkpoint=newest.metadata.name if newest else None,
-        is_final_attempt=status.attempts >= retry_limit,
+        is_final_attempt=view.definition is None or retrying.is_final(view.definition.spec.retry, status.attempts),
         calls_before_trigger=iteration == 1 and not hooks.called_before(view),
     )
 
@@ -303,10 +304,13 @@ def _is_current(view: View, pod: Pod) -> bool:
 def _working(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
     started = (pod.task.running.started_at if pod.task.running else None) or pod.metadata.creation_timestamp
     deadline = started + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
-    if now >= deadline:
+    if now >= deadline or pod.metadata.annotations.ending_since is not None:
         return _ending(view, now, tenure, pod)
+    silent_at = heartbeat.deadline(pod, tenure.record, started)
+    if silent_at is not None and now >= silent_at:
+        return _silent(view, now, tenure, pod)
     status = _running(view, now, view.run.status, tenure.target, pod)
-    requeue = deadline
+    requeue = min(deadline, silent_at) if silent_at is not None else deadline
     progress = tenure.record.progress if tenure.record else None
     if progress is not None and progress != status.progress:
         shown_at = status.progress.at if status.progress else None
@@ -316,6 +320,17 @@ def _working(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
         else:
             requeue = min(requeue, due)
     return Plan(status=status, requeue_at=requeue)
+
+
+def _silent(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
+    """The pod has given no sign of life for too long, as far as is known: make sure, then end it."""
+    last, silence = tenure.record.heartbeat_at if tenure.record else None, view.silence
+    if silence is None or (silence.record, silence.heartbeat_at) != (tenure.target.name, last):
+        return Plan(actions=(ConfirmSilent(tenure.target.name, last),))
+    believed_at = silence.confirmed_at + view.settings.silence_grace
+    if now < believed_at:
+        return Plan(status=_running(view, now, view.run.status, tenure.target, pod), requeue_at=believed_at)
+    return _ending(view, now, tenure, pod, heartbeat.ENDING_REASON)
 
 
 def _terminating(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
@@ -347,7 +362,7 @@ def _lost(view: View, now: datetime, tenure: _Tenure) -> Plan:
     if answer is not None:
         return _write(view, now, WriteRecord(tenure.target, tenure.uid, last, answer))
     if last is not None and last.metadata.annotations.ending_since is not None:
-        failure = causes.iteration_timeout(last)
+        failure = causes.timeout(last)
     elif last is not None and not last.has_started and last.pending_deadline <= now:
         failure = causes.pending_timeout(last, _shown_problem(view.run.status))
     else:
@@ -423,6 +438,8 @@ def _apply_answer(view: View, now: datetime, tenure: _Tenure, record: Record) ->
         hooks=hooks.merged(view.run.status.hooks, [record]),
         recent_iterations=_remember(view.run.status, tenure, response.status, message or _error_message(record), now),
     )
+    if response.refusal is not None:
+        return _refused(view, now, status, record, response.refusal)
     match response.status:
         case "done":
             return _finish(view, now, status, "Succeeded", "Done", message or "Task done.", record=record)
@@ -458,17 +475,24 @@ def _continue(view: View, now: datetime, status: TaskRunStatus, record: Record) 
     return _start(view, now, following)
 
 
+def _refused(view: View, now: datetime, status: TaskRunStatus, record: Record, refusal: str) -> Plan:
+    """The run was turned away before its task was called; another try would be turned away, too."""
+    status = msgspec.structs.replace(status, iterations=record.iteration - 1)
+    error = _error_of(record)
+    return _finish(view, now, status, "Failed", refusal, error.message, record=record, error=error)
+
+
 def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
     cause = record.metadata.annotations.cause or causes.ERROR
-    stated = record.response.error if record.response else None
-    error = TaskError(stated.message, stated.code) if stated else TaskError("Task failed.")
-    if view.definition is None:
+    response, error = record.response, _error_of(record)
+    assert response is not None  # noqa: S101 - the caller has looked
+    if view.definition is None and not retrying.is_ruled_out(response):
         return _definition_gone(view, now, f"iteration {record.iteration} failed: {error.message}")
-    policy = view.definition.spec.retry
-    if status.attempts >= policy.limit or cause not in policy.on:
+    policy = view.definition.spec.retry if view.definition else RetryPolicy()
+    if not retrying.is_allowed(policy, status.attempts, cause, response):
         reason = (error.code if cause != causes.ERROR else None) or "TaskFailed"
         return _finish(view, now, status, "Failed", reason, error.message, record=record, error=error)
-    pause = min(policy.initial_seconds * policy.factor**status.attempts, policy.max_seconds)
+    pause = retrying.pause_seconds(policy, status.attempts, response)
     due = (record.finished_at or now) + timedelta(seconds=pause)
     following = msgspec.structs.replace(
         status,
@@ -542,9 +566,9 @@ def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> P
     return _finish(view, now, status, "Aborted", "Aborted", words, record=record)
 
 
-def _ending(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
-    """Bring the pod to its end, step by step; the view tells which step it is at."""
-    step = ending.next_step(pod, now, view.settings.answer_grace)
+def _ending(view: View, now: datetime, tenure: _Tenure, pod: Pod, why: str | None = None) -> Plan:
+    """Bring the pod to its end, step by step; the view tells which step it is at. `why` is noted on the pod."""
+    step = ending.next_step(pod, now, view.settings.answer_grace, why)
     if step.action is not None:
         return Plan(actions=(step.action,))
     if step.is_lost:
@@ -639,6 +663,11 @@ def _remember(
 def _error_message(record: Record) -> str:
     error = record.response.error if record.response else None
     return error.message if error else ""
+
+
+def _error_of(record: Record) -> TaskError:
+    stated = record.response.error if record.response else None
+    return TaskError(stated.message, stated.code) if stated else TaskError("Task failed.")
 
 
 def _started_at(pod: Pod | None) -> datetime | None:

@@ -161,6 +161,8 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         values[names.ENV_HOOKS] = ",".join(callable_hooks)
     if target.hooks:
         values[names.ENV_HOOK] = ",".join(target.hooks)
+    if spec.heartbeat_timeout_seconds is not None:
+        values[names.ENV_HEARTBEAT_TIMEOUT] = str(spec.heartbeat_timeout_seconds)
     fields = {names.ENV_POD_UID: "metadata.uid", names.ENV_NODE_NAME: "spec.nodeName"}
     return [
         *({"name": name, "value": value} for name, value in values.items()),
@@ -181,6 +183,8 @@ def _metadata(
     run: TaskRun, definition: TaskDefinition, target: Target, template: dict[str, Any], container: str
 ) -> dict[str, Any]:
     spec = definition.spec
+    heartbeat = spec.heartbeat_timeout_seconds
+    optional = {names.ANNOTATION_HEARTBEAT_TIMEOUT: str(heartbeat)} if heartbeat is not None else {}
     return {
         "name": target.name,
         "namespace": run.metadata.namespace,
@@ -193,6 +197,7 @@ def _metadata(
             names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
             names.ANNOTATION_CONTAINER: container,
             names.ANNOTATION_REPORTING: spec.reporting,
+            **optional,
         },
         "ownerReferences": [owner_reference(run, controller=True)],
     }

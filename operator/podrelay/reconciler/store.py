@@ -13,7 +13,7 @@ from podrelay.api import names
 from podrelay.reconciler import hooks
 from podrelay.reconciler.history import FinishedRuns
 from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun
-from podrelay.reconciler.view import Gone, Refusal, Settings, View
+from podrelay.reconciler.view import Gone, Refusal, Settings, Silence, View
 
 
 class Key(NamedTuple):
@@ -172,6 +172,7 @@ class Store:
         self._refusals: dict[Key, Refusal] = {}
         self._lost_records: defaultdict[Key, set[str]] = defaultdict(set)
         self._settled: defaultdict[Key, set[str]] = defaultdict(set)
+        self._silences: dict[Key, Silence] = {}
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
 
     def view(self, key: Key) -> View | None:
@@ -188,6 +189,7 @@ class Store:
             gone=dict(self._gone.get(key, {})),
             lost_records=frozenset(self._lost_records.get(key, ())),
             settled=frozenset(self._settled.get(key, ())),
+            silence=self._silences.get(key),
             refusal=self._refusals.get(key),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             settings=self._settings,
@@ -224,6 +226,11 @@ class Store:
         """Note that a record was read live, and is known as it was, after its pod had ended."""
         if self._is_open(key):
             self._settled[key].add(record)
+
+    def confirm_silent(self, key: Key, silence: Silence) -> None:
+        """Note that a live GET has found no newer sign of life in a record."""
+        if self._is_open(key):
+            self._silences[key] = silence
 
     def refused(self, key: Key, refusal: Refusal) -> None:
         """Note that a pod or a record of the run was refused."""
@@ -283,6 +290,7 @@ class Store:
         self._refusals.pop(key, None)
         self._lost_records.pop(key, None)
         self._settled.pop(key, None)
+        self._silences.pop(key, None)
 
     def _definition_has_changed(self, definition: Key) -> None:
         known = self.definition(definition.namespace, definition.name)

@@ -29,6 +29,7 @@ class Environment(NamedTuple):
     image: str
     iteration_timeout: float
     grace_period: float
+    heartbeat_timeout: float | None
     state: str
     checkpoint: str
     is_final_attempt: bool
@@ -60,6 +61,7 @@ def read(variables: Mapping[str, str]) -> Environment:
             image=variables.get(names.ENV_IMAGE, ""),
             iteration_timeout=float(variables[names.ENV_ITERATION_TIMEOUT]),
             grace_period=float(variables[names.ENV_GRACE_PERIOD]),
+            heartbeat_timeout=float(variables.get(names.ENV_HEARTBEAT_TIMEOUT) or 0) or None,
             state=variables.get(names.ENV_STATE, ""),
             checkpoint=variables.get(names.ENV_CHECKPOINT, ""),
             is_final_attempt=variables.get(names.ENV_FINAL_ATTEMPT) == "true",

@@ -14,6 +14,7 @@ from podrelay.runner.answering import answer_of_exception, clean
 from podrelay.runner.api_client import ApiClient, Deadline
 from podrelay.runner.environment import Environment
 from podrelay.sdk.answers import Failed
+from podrelay.sdk.calling import call as call_it
 from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.task import TriggerData
 
@@ -32,7 +33,7 @@ def call(definition: TaskDefinition, hook: str, argument: Any) -> dict[str, Any]
     """
     method: Callable[[Any], Any] = getattr(definition, hooks.METHODS[hook])
     try:
-        wait_for(method(argument))
+        call_it(method, argument)
     except BaseException as error:  # noqa: BLE001 - what leaves a hook is its outcome
         import traceback  # noqa: PLC0415 - most pods need none
 
@@ -44,7 +45,7 @@ def call(definition: TaskDefinition, hook: str, argument: Any) -> dict[str, Any]
 def ask_before(definition: TaskDefinition, data: TriggerData) -> tuple[dict[str, Any], Failed | None]:
     """Call on_before_trigger; return its outcome, and the answer where it refuses the run."""
     try:
-        wait_for(definition.on_before_trigger(data))
+        call_it(definition.on_before_trigger, data)
     except BaseException as error:  # noqa: BLE001 - what leaves a hook is its outcome
         answer = answer_of_exception(error)
         message = clean(answer.message, limits.HOOK_MESSAGE_LENGTH)
@@ -65,18 +66,6 @@ def undeclared(definition: TaskDefinition, me: Environment) -> list[str]:
     ]
 
 
-def wait_for(result: Any) -> Any:
-    """Return `result`, or what it comes to if it is a coroutine."""
-    if not hasattr(result, "__await__"):
-        return result
-    import asyncio  # noqa: PLC0415 - 35 ms that a plain function need not pay
-
-    async def wait() -> Any:
-        return await result
-
-    return asyncio.run(wait())
-
-
 def may_follow(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> bool:
     """Tell whether the run may end with this answer, so that hooks of this pod follow."""
     if not any(hook != hooks.ON_BEFORE_TRIGGER for hook in me.hooks):
@@ -87,7 +76,9 @@ def may_follow(response: dict[str, Any], me: Environment, *, is_aborted: bool) -
         case "continue":
             return me.iteration >= me.max_iterations
         case "error":
-            return response.get("refusal") is None and (me.is_final_attempt or response.get("retryable") is False)
+            if response.get("refusal") is not None or response.get("retryable"):
+                return False
+            return me.is_final_attempt or response.get("retryable") is False
         case _:
             return True
 

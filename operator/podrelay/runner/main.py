@@ -21,15 +21,15 @@ from podrelay.runner import environment, fence, hooks
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment, NotInAPodError
-from podrelay.runner.hooks import wait_for
 from podrelay.runner.record import Record, ResponseLostError
 from podrelay.runner.session import PodSession
 from podrelay.runner.signals import QUESTION_SECONDS, Interruption
-from podrelay.sdk import inputs, loading
+from podrelay.sdk import loading, validation
 from podrelay.sdk.answers import Answer, Failed
+from podrelay.sdk.calling import call
 from podrelay.sdk.controller import Controller
 from podrelay.sdk.definition import TaskDefinition
-from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, InputError, SupersededError
 from podrelay.sdk.task import TriggerData
 
 _ADVICE: Final = {
@@ -104,11 +104,11 @@ def run(
     if me.only_hooks:
         return _call_only_hooks(reference, client, me, session)
     definition, answer = _work(reference, client, me, session)
-    response = response_of(answer, session.input, session.output)
+    response = response_of(answer, session.input, session.output, session.rules)
     code, is_stored = _deliver(session, response, variables)
     if is_stored and definition is not None and hooks.may_follow(response, me, is_aborted=session.is_aborted()):
         session.output = response.get("output")
-        _call_hooks_of_the_end(definition, client, me, session)
+        _call_hooks_of_the_end(definition, client, me, session, response)
     return code
 
 
@@ -148,20 +148,24 @@ def _work(
     definition: TaskDefinition | None = None
     try:
         _load_state(client, me, session)
-        kind = loading.load_definition(reference, me.definition)
-        # A copy: what the task does to it is not the state until the task says so.
-        task_input = inputs.parse(inputs.input_type(kind), copy.deepcopy(session.input))
-        definition = kind()
+        definition = loading.load_definition(reference, me.definition)()
         for method in hooks.undeclared(definition, me):
             print(
                 f"podrelay-runner: {method} is never called, spec.hooks of TaskDefinition {me.definition} lacks it; "
                 "apply what podrelay manifests prints",
                 file=sys.stderr,
             )
-        refused = _refused(definition, task_input, me, session)
+        session.rules = validation.rules_of(definition)
+        try:
+            session.input = session.rules.check(session.input)
+        except InputError as error:
+            return definition, _invalid(error, me)
+        # Copies: what the task does to them is not the state until the task says so.
+        refused = _refused(definition, session.rules.typed(copy.deepcopy(session.input)), me, session)
         if refused is not None:
             return definition, refused
-        return definition, answer_of(wait_for(definition.run(task_input, Controller(session))))
+        task_input = session.rules.typed(copy.deepcopy(session.input))
+        return definition, answer_of(call(definition.run, task_input, Controller(session)))
     except StateLostError as error:
         return definition, Failed(str(error), error.reason)
     except BaseException as error:  # noqa: BLE001 - whatever leaves user code is its answer
@@ -179,6 +183,13 @@ def _refused(definition: TaskDefinition, task_input: Any, me: Environment, sessi
     return answer
 
 
+def _invalid(error: InputError, me: Environment) -> Failed:
+    """Return the answer for an input that breaks the rules: it will not get better by another try."""
+    is_the_run_s_own = me.iteration == 1 and not me.checkpoint
+    refusal = "InvalidInput" if is_the_run_s_own else None
+    return Failed(str(error), error.reason, error.data, retryable=False, refusal=refusal)
+
+
 def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None:
     name = me.checkpoint or me.state
     if not name:
@@ -191,11 +202,13 @@ def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None
     session.input, session.output = state["input"], state.get("output")
 
 
-def _call_hooks_of_the_end(definition: TaskDefinition, client: ApiClient, me: Environment, session: PodSession) -> None:
+def _call_hooks_of_the_end(
+    definition: TaskDefinition, client: ApiClient, me: Environment, session: PodSession, response: dict[str, Any]
+) -> None:
     """Call the hooks that follow from the end of the run, should it end now; the operator sees to it if this fails."""
     session.begin_hooks()
     try:
-        run_object = hooks.ended(client, me, session.deadline)
+        run_object = hooks.ended(client, me, session.wait_for_end(response))
         if run_object is not None:
             session.has_ended(run_object)
             for hook in hooks.due(run_object, me.hooks):
@@ -207,19 +220,25 @@ def _call_hooks_of_the_end(definition: TaskDefinition, client: ApiClient, me: En
 def _call_only_hooks(reference: str, client: ApiClient, me: Environment, session: PodSession) -> int:
     try:
         _load_end(client, me, session)
-        try:
-            definition = loading.load_definition(reference, me.definition)()
-        except Exception as error:  # noqa: BLE001 - the task's module and class are user code
-            words = answer_of_exception(error).message
+        definition = _load_for_hooks(reference, me, session)
+        if definition is not None:
             for hook in me.only_hooks:
-                session.store_hook({"name": hook, "outcome": "Failed", "message": limits.cut(words, 1024)})
-            return 1
-        for hook in me.only_hooks:
-            session.store_hook(hooks.call(definition, hook, session.task))
+                session.store_hook(hooks.call(definition, hook, session.task))
     except PodrelayError as error:
         print(f"podrelay-runner: {_advice(error, me)}", file=sys.stderr)
         return 1
     return 0
+
+
+def _load_for_hooks(reference: str, me: Environment, session: PodSession) -> TaskDefinition | None:
+    """Return the task; where it cannot be loaded that is how its hooks have ended."""
+    try:
+        return loading.load_definition(reference, me.definition)()
+    except Exception as error:  # noqa: BLE001 - module and class are user code
+        words = limits.cut(answer_of_exception(error).message, limits.HOOK_MESSAGE_LENGTH)
+        for hook in me.only_hooks:
+            session.store_hook({"name": hook, "outcome": "Failed", "message": words})
+        return None
 
 
 def _load_end(client: ApiClient, me: Environment, session: PodSession) -> None:

@@ -1,22 +1,25 @@
 """What stands behind the controller in a pod: state, record, time. It implements `podrelay.sdk.controller.Session`."""
 
+import contextlib
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from podrelay.api import limits, names
-from podrelay.runner.answering import clean, error_of
+from podrelay.runner.answering import clean, described, error_of
 from podrelay.runner.environment import Environment
 from podrelay.runner.flush import Flusher
 from podrelay.runner.record import Record, now
 from podrelay.runner.signals import Interruption
-from podrelay.sdk.answers import failed
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.task import TaskRun
+from podrelay.sdk.validation import NO_RULES, InputRules
 
 ANSWER_RESERVE_SECONDS: Final = 2.0
 """What is left of the grace period for the container to end after its last try to deliver the answer."""
+UNSURE_SECONDS: Final = 20.0
 LOG_MESSAGE_LENGTH: Final = 8192
 PROGRESS_MESSAGE_LENGTH: Final = 256
 
@@ -44,13 +47,14 @@ class PodSession:
     ) -> None:
         self.input: dict[str, Any] = run["spec"].get("input") or {}
         self.output: dict[str, Any] | None = None
+        self.rules: InputRules = NO_RULES
         self._me = me
         self._run = run
         self._record = record
         self._interruption = interruption
         self._clock = clock
         self._ends_at = started_at + me.iteration_timeout
-        self._flusher = Flusher(record, clock)
+        self._flusher = Flusher(record, clock, me.heartbeat_timeout)
 
     # --- sdk.controller.Session -------------------------------------------------------------------------------------
 
@@ -95,17 +99,25 @@ class PodSession:
         self._record.set_progress(percent, clean(message, PROGRESS_MESSAGE_LENGTH))
         self._flusher.wake()
 
+    def heartbeat(self) -> None:
+        """Take a sign of life, to be stored by the flusher if anybody waits for one."""
+        if self._me.heartbeat_timeout is not None:
+            self._record.heartbeat()
+            self._flusher.beat()
+
     def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
-        """Print a log line, and take it for the record."""
+        """Print a log line, and take it for the record; where logs are not recorded it is a sign of life at least."""
         item: dict[str, Any] = {"time": now(), "type": kind, "message": clean(str(message), LOG_MESSAGE_LENGTH)}
         if data is not None:
             item["data"] = _storable(data)
         if error is not None:
-            item["error"] = error_of(failed(error))
-        print(json.dumps(item, ensure_ascii=False), flush=True)
+            item["error"] = error_of(described(error))
+        _print(json.dumps(item, ensure_ascii=False))
         if self._me.record_logs:
             self._record.add_log(item)
             self._flusher.wake()
+        else:
+            self.heartbeat()
 
     def remaining_seconds(self) -> float:
         """Time until the iteration, or this pod, is ended."""
@@ -160,6 +172,17 @@ class PodSession:
         """Begin the time that the hooks have: as much again as the iteration had."""
         self._ends_at = self._clock() + self._me.iteration_timeout
 
+    def wait_for_end(self, response: dict[str, Any]) -> Callable[[], float]:
+        """Return until when the pod waits for the run to end after `response`, as a deadline.
+
+        done and aborted surely end it. Anything else may not, if the definition has changed since this pod was made;
+        then the operator waits for the end of this container, and would end it after 30 s.
+        """
+        if response["status"] in {"done", "aborted"}:
+            return self.deadline
+        until = self._clock() + UNSURE_SECONDS
+        return lambda: min(until, self.deadline())
+
     def answer(self, response: dict[str, Any]) -> None:
         """Store the response, and all that is not stored yet with it.
 
@@ -167,7 +190,24 @@ class PodSession:
             SupersededError, ApiRefusedError, ApiUnreachableError: as `Record.answer`.
         """
         self._flusher.stop()
+        self._log_end(response)
         self._record.answer(response, self.deadline)
+
+    def _log_end(self, response: dict[str, Any]) -> None:
+        """Log why the work ends other than well, as Webiny does; the payloads stand in the record anyway."""
+        if response["status"] == "error":
+            error = response["error"]
+            self.write_log("error", error["message"], None, {**error, "data": None})
+        elif response["status"] == "aborted":
+            message = self.abort_message or response.get("message") or "Task aborted."
+            self.write_log("info", message, None, None)
+
+
+def _print(line: str) -> None:
+    # A task may close its stdout, or give it an encoding that lacks a letter; that must not cost it its answer.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.write(f"{line}\n")  # as one, so that the lines of several threads do not mix
+        sys.stdout.flush()
 
 
 _STATUS: Final = {"Running": "running", "Succeeded": "success", "Failed": "failed", "Aborted": "aborted"}

@@ -76,6 +76,14 @@ class TaskDefinition:
         """
         raise NotImplementedError(f"{type(self).__name__} has no method run(self, input, controller)")
 
+    def create_input_validation(self) -> Any:
+        """Say what the input must be, besides the type that `run` annotates it with; may be a coroutine function.
+
+        Returns:
+            A pydantic model class; or a dict of field name to type, or to (type, default); or None. Fields that it does
+            not name are allowed, unless the model forbids them.
+        """
+
     def on_before_trigger(self, data: TriggerData) -> Any:
         """Called once, before the first call of run() and after the input was found valid; raise to refuse the run.
 

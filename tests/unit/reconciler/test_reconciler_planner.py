@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.reconciler.objects import Pod, Record, TaskRunStatus
+from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRunStatus
 from podrelay.reconciler.planner import plan
 from podrelay.reconciler.view import (
     Action,
@@ -386,6 +386,54 @@ def test_a_cause_that_the_policy_does_not_name_is_not_retried() -> None:
     following = plan(view(task_run(RUNNING), retry, pods=(ended_pod(code=137),), records=(killed,)), NOW)
 
     assert shown(following) == ("Failed", "OOMKilled")
+
+
+ODD = {"message": "odd", "code": "Odd"}
+
+
+@pytest.mark.parametrize("definition", [task_definition(retry={"limit": 5}), None], ids=["a policy", "no definition"])
+def test_an_error_that_would_come_again_ends_the_run_whatever_the_policy_says(
+    definition: TaskDefinition | None,
+) -> None:
+    fatal = answered({"status": "error", "error": ODD, "retryable": False})
+
+    assert shown(plan(replace(fatal, definition=definition), NOW)) == ("Failed", "TaskFailed")
+
+
+@pytest.mark.parametrize(("says", "pause"), [({"retryAfterSeconds": 300}, 300), ({"retryable": True}, 10)])
+def test_a_try_that_the_task_asks_for_comes_when_it_wants_it(says: dict[str, Any], pause: float) -> None:
+    kills_only = task_definition(retry={"limit": 1, "on": ["PodFailure"]})
+    error = {"status": "error", "error": ODD, **says}
+
+    following = plan(answered(error, definition=kills_only), NOW)
+
+    assert shown(following) == ("Running", "Retrying")
+    assert following.requeue_at == later(pause)
+    last = answered(error, {"attempts": 1}, "words-i1t2", definition=kills_only)
+    assert shown(plan(last, NOW)) == ("Failed", "TaskFailed")
+
+
+def test_an_attempt_is_final_where_errors_are_not_retried() -> None:
+    action = action_of(plan(view(definition=task_definition(retry={"limit": 5, "on": ["Timeout"]})), NOW))
+
+    assert isinstance(action, CreatePod)
+    assert action.target.is_final_attempt
+
+
+@pytest.mark.parametrize("refusal", ["InvalidInput", "Rejected"])
+@pytest.mark.parametrize("definition", [task_definition(retry={"limit": 5}), None], ids=["a policy", "no definition"])
+def test_a_run_that_is_turned_away_has_not_been_called_and_is_not_tried_again(
+    refusal: str, definition: TaskDefinition | None
+) -> None:
+    response = {"status": "error", "error": {"message": "no", "code": "E", "data": {}}, "refusal": refusal}
+
+    following = plan(replace(answered(response), definition=definition), NOW)
+
+    status = status_of(following)
+    assert (status.phase, status.reason, status.message, status.iterations) == ("Failed", refusal, "no", 0)
+    assert status.error is not None
+    assert status.error.code == "E"
+    assert following.payload_from == "words-i1", "the fields that are invalid"
 
 
 def test_a_retry_starts_from_the_checkpoint_of_the_newest_try() -> None:

@@ -18,6 +18,8 @@ ANSWERS: list[dict[str, Any]] = [
     {"status": "continue", "input": {}, "waitSeconds": 90},
     {"status": "done", "output": {"rows": 1}},
     {"status": "error", "error": {"message": "no luck"}},
+    {"status": "error", "error": {"message": "no luck"}, "retryAfterSeconds": 90},
+    {"status": "error", "error": {"message": "no luck"}, "retryable": False},
     {"status": "aborted"},
 ]
 
@@ -31,6 +33,7 @@ MOVES = st.tuples(
             *["answer"] * 4,
             *["exit"] * 3,
             *["hook"] * 3,
+            *["beat"] * 2,
             "crash",
             "advance",
             "advance",
@@ -55,13 +58,14 @@ MOVES = st.tuples(
         ]
     ),
     st.integers(0, 3),
-    st.integers(0, 4),
+    st.integers(0, 6),
 )
 DEFINITIONS = st.fixed_dictionaries(
     {
         "maxIterations": st.integers(1, 4),
         "disruptionRetries": st.integers(0, 3),
-        "retry": st.fixed_dictionaries({"limit": st.integers(0, 2)}),
+        "retry": st.fixed_dictionaries({"limit": st.integers(0, 2), "on": st.sampled_from([["Error", "Timeout"], []])}),
+        "heartbeatTimeoutSeconds": st.sampled_from([None, 60]),
         "historyLimit": st.fixed_dictionaries({"iterations": st.integers(1, 3)}),
         "reporting": st.sampled_from(["API", "TerminationMessage"]),
         "hooks": st.sampled_from([[], ["onDone", "onError", "onAbort", "onMaxIterations"]]),
@@ -89,7 +93,7 @@ def play(world: World, what: str, which: int, number: int) -> None:
         case "see_again":
             operator.see_again(number)
         case "skew":
-            operator.skew = timedelta(seconds=[-400, -20, 0, 20, 400][number])
+            operator.skew = timedelta(seconds=[-400, -20, 0, 20, 400][number % 5])
         case "relist":
             operator.relist()
         case "lose_node":
@@ -103,7 +107,7 @@ def play(world: World, what: str, which: int, number: int) -> None:
         case "second":
             world.second_operator()
         case "advance":
-            world.advance([1, 12, 40, 150, 400][number])
+            world.advance([1, 12, 40, 150, 400][number % 5])
         case "abort":
             world.abort()
         case "lose_state":
@@ -114,6 +118,8 @@ def play(world: World, what: str, which: int, number: int) -> None:
             world.answer(processes[which % len(processes)].uid, ANSWERS[number])
         case "hook" if name and pods[which % len(pods)]["metadata"]["uid"] in world.processes:
             world.call_hook(pods[which % len(pods)]["metadata"]["uid"])
+        case "beat" if processes:
+            world.beat(processes[which % len(processes)].uid)
         case "start" if name:
             world.start(name)
         case "exit" | "crash" if name and pods[which % len(pods)]["metadata"]["uid"] in world.processes:
