@@ -26,10 +26,10 @@ class Relay:
     kubectl: Kubectl
     folder: Path
 
-    def define(self, task: str, name: str | None = None, **spec: Any) -> None:
-        """Apply the definition of a class of tests/support/tasks.py."""
+    def define(self, task: str, name: str | None = None, *, module: Path = TASKS_FILE, **spec: Any) -> None:
+        """Apply the definition of a class of tests/support/tasks.py, or of another module."""
         name = name or task.lower()
-        container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{TASKS_FILE}:{task}"]}
+        container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{module}:{task}"]}
         template = {"spec": {"containers": [container]}}
         applied = self.kubectl.apply(task_definition(name, **{"template": template, **spec}))
         assert applied, str(applied)
