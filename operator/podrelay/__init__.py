@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
     from podrelay.sdk.controller import Controller
     from podrelay.sdk.definition import TaskDefinition
+    from podrelay.sdk.errors import InputError
     from podrelay.sdk.task import TaskRun, TriggerData
     from podrelay.sdk.verdicts import Fatal, Retry
 
@@ -22,6 +23,7 @@ __all__ = [
     "Done",
     "Failed",
     "Fatal",
+    "InputError",
     "PodrelayError",
     "Retry",
     "TaskDefinition",
@@ -37,6 +39,7 @@ _HOMES = {
     "Done": "podrelay.sdk.answers",
     "Failed": "podrelay.sdk.answers",
     "Fatal": "podrelay.sdk.verdicts",
+    "InputError": "podrelay.sdk.errors",
     "PodrelayError": "podrelay.api.errors",
     "Retry": "podrelay.sdk.verdicts",
     "TaskDefinition": "podrelay.sdk.definition",

@@ -26,16 +26,16 @@ class Relay:
     kubectl: Kubectl
     folder: Path
 
-    def define(self, task: str, name: str | None = None, **spec: Any) -> None:
-        """Apply the definition of a class of tests/support/tasks.py."""
+    def define(self, task: str, name: str | None = None, *, module: Path = TASKS_FILE, **spec: Any) -> None:
+        """Apply the definition of a class of tests/support/tasks.py, or of another module."""
         name = name or task.lower()
-        applied = self.kubectl.apply(task_definition(name, **{"template": self.template(task), **spec}))
+        applied = self.kubectl.apply(task_definition(name, **{"template": self.template(task, module), **spec}))
         assert applied, str(applied)
 
     @staticmethod
-    def template(task: str) -> Manifest:
-        """Return the pod template for a class of tests/support/tasks.py."""
-        container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{TASKS_FILE}:{task}"]}
+    def template(task: str, module: Path = TASKS_FILE) -> Manifest:
+        """Return the pod template for a class of a module."""
+        container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{module}:{task}"]}
         return {"spec": {"containers": [container]}}
 
     def define_script(self, definition: str, script: str, **spec: Any) -> None:

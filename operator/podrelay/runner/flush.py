@@ -73,6 +73,7 @@ class Flusher:
         except ApiUnreachableError:
             self._hurry.set()
             self._news.set()  # the next write takes it along
+            return FLUSH_SECONDS  # nothing was written, so there is nothing to make up for
         except (ApiRefusedError, SupersededError) as error:
             print(f"podrelay-runner: progress and logs are not stored any more: {error}", file=sys.stderr, flush=True)
             return None

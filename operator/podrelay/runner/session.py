@@ -10,7 +10,7 @@ from typing import Any, Final
 from podrelay.api import limits, names
 from podrelay.runner.answering import clean, described, error_of
 from podrelay.runner.environment import Environment
-from podrelay.runner.flush import Flusher
+from podrelay.runner.flush import FLUSH_SECONDS, Flusher
 from podrelay.runner.record import Record, now
 from podrelay.runner.signals import Interruption
 from podrelay.sdk.controller import as_dict
@@ -92,7 +92,10 @@ class PodSession:
         state: dict[str, Any] = {"input": self.input}
         if self.output is not None:
             state["output"] = self.output
+        began = self._clock()
         self._record.checkpoint(state, self.deadline)
+        if self._clock() - began > FLUSH_SECONDS:
+            self.heartbeat()  # what was stored is as old as the wait for it: during an outage perhaps too old
 
     def report(self, percent: float | None, message: str) -> None:
         """Take progress, to be stored by the flusher."""

@@ -198,3 +198,66 @@ def test_an_abort_that_comes_before_the_final_status_decides_which_hook_is_calle
     assert world.status["phase"] == "Aborted"
     assert world.hook_calls == ["onAbort"]
     assert not world.violations
+
+
+def beating(**definition: Any) -> World:
+    """A run whose task has 60 s for each sign of life, at work since now."""
+    world = World({"heartbeatTimeoutSeconds": 60, "abortGracePeriodSeconds": 20, **definition})
+    work(world)
+    assert world.start("run-i1")
+    work(world)
+    return world
+
+
+def work(world: World) -> None:
+    """The operator sees all there is, and does all there is to do."""
+    operator = world.operators[0]
+    operator.see(len(world.api.events))
+    while operator.step():
+        operator.see(len(world.api.events))
+
+
+def test_a_task_that_is_silent_is_ended_and_tried_again() -> None:
+    world = beating(retry={"limit": 1, "initialSeconds": 1})
+    world.advance(50)
+    world.beat(uid(world, "run-i1"))
+
+    for seconds in (59, 2, 11, 22):  # not yet; looked at; told to end; killed
+        world.advance(seconds)
+        work(world)
+
+    assert world.api.read("taskiterations", "run-i1")["response"]["error"]["code"] == "HeartbeatTimeout"
+    world.settle(DONE)
+    assert not world.violations
+    assert (world.status["phase"], world.user_code_starts) == ("Succeeded", [(1, 1), (1, 2)])
+
+
+def test_after_an_outage_a_task_that_is_alive_has_time_to_say_so() -> None:
+    """Neither its signs nor the operator came through; whose first word comes first is chance."""
+    world = beating()
+    world.advance(500)
+    work(world)
+    world.advance(5)
+    world.beat(uid(world, "run-i1"))
+    work(world)
+    world.advance(50)
+    work(world)
+
+    assert world.status["reason"] == "IterationRunning"
+    world.answer(uid(world, "run-i1"), DONE)
+    world.exit("run-i1", 0)
+    work(world)
+    assert (world.status["phase"], world.user_code_starts) == ("Succeeded", [(1, 1)])
+
+
+def test_a_sign_of_life_that_the_operator_has_not_seen_yet_counts() -> None:
+    world = beating()
+    operator = world.operators[0]
+    for _ in range(4):
+        world.advance(50)
+        world.beat(uid(world, "run-i1"))
+        while operator.step():  # its watch of records lags
+            pass
+
+    assert world.status["reason"] == "IterationRunning"
+    assert world.api.read("pods", "run-i1")["spec"]["activeDeadlineSeconds"] > 1

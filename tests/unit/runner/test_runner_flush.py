@@ -43,6 +43,10 @@ def test_a_flush_is_given_up_after_two_seconds_because_the_next_one_takes_it_alo
     assert record.deadlines == [1002.0]
 
 
+def test_a_large_record_that_could_not_be_written_is_tried_again_soon() -> None:
+    assert flusher(FakeRecord(700 * limits.KIB, ApiUnreachableError("x"))).step() == 2.0
+
+
 @pytest.mark.parametrize("error", [ApiRefusedError(403, "no"), SupersededError("gone")])
 def test_a_refusal_for_good_ends_it_with_a_word(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     assert flusher(FakeRecord(error=error)).step() is None

@@ -102,6 +102,26 @@ def test_a_sign_of_life_is_stored_only_if_somebody_waits_for_it(
         assert set(threading.enumerate()) <= before, "nobody is there to write anything"
 
 
+@pytest.mark.parametrize(("seconds", "writes"), [(1.0, 1), (300.0, 2)])
+def test_a_save_that_had_to_wait_long_is_followed_by_a_new_sign_of_life(
+    clock: Clock, seconds: float, writes: int
+) -> None:
+    mine = me(**{names.ENV_HEARTBEAT_TIMEOUT: "60"})
+    api, written = FakeApi(clock), threading.Semaphore(0)
+    record = Record(api, mine)
+    record.claim(lambda: clock() + 5)
+
+    def wait(_method: str, _name: str) -> None:
+        clock.now += seconds
+        written.release()
+
+    api.after = wait
+    PodSession(mine, task_run(), record, Interruption(task_run, RUN_UID, 60.0, clock), clock(), clock).save()
+
+    assert all(written.acquire(timeout=10) for _ in range(writes))
+    assert api.calls.count("PUT shop-i2") == writes
+
+
 def test_the_environment_is_read_with_its_types() -> None:
     read = environment.read(variables(**{names.ENV_FINAL_ATTEMPT: "false", names.ENV_RECORD_LOGS: ""}))
 
