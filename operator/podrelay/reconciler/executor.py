@@ -23,10 +23,14 @@ from podrelay.reconciler.metrics import WRITES
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskRun
 from podrelay.reconciler.payloads import Payloads, Result, StateGoneError
 from podrelay.reconciler.permissions import Permission
+from podrelay.reconciler.relatives import Relatives
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
+    AbortChild,
     Action,
+    AdoptRun,
+    ConfirmChildren,
     ConfirmGone,
     ConfirmLost,
     ConfirmUnanswered,
@@ -89,6 +93,7 @@ class Executor:
         self._die_before_write = die_before_write
         self._die_after_write = die_after_write
         self._writes = 0
+        self._relatives = Relatives(client, store, self._write, self._refresh_run)
 
     async def carry_out(self, key: Key, view: View, action: Action) -> None:
         """Do one thing. Plan again afterwards, whatever came of it.
@@ -118,7 +123,9 @@ class Executor:
             case DeleteRecord():
                 await self._delete_record(key, action)
             case DeleteRun():
-                await self._delete_run(key, view, action)
+                await self._delete_run(key, action)
+            case ConfirmChildren() | AbortChild() | AdoptRun():
+                await self._relatives.carry_out(key, view, action)
 
     async def write_status(self, key: Key, view: View, plan: Plan) -> None:
         """Write the status that `plan` wants, on the version of the run that it was planned on.
@@ -139,7 +146,7 @@ class Executor:
                 ),
             )
         except (ConflictError, InvalidError, NotFoundError) as error:
-            run = await self._refresh_run(key, view)
+            run = await self._refresh_run(key, view.run.metadata.uid)
             # A patch made on an old status may not even fit the new one; on the newest it must.
             if isinstance(error, InvalidError) and run is not None and not _has_changed(run, view.run):
                 raise
@@ -392,7 +399,7 @@ class Executor:
             )
         self._store.records.forget(key, action.name, action.uid)
 
-    async def _delete_run(self, key: Key, view: View, action: DeleteRun) -> None:
+    async def _delete_run(self, key: Key, action: DeleteRun) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
                 "delete_run",
@@ -400,13 +407,13 @@ class Executor:
                     TASK_RUNS, key.namespace, key.name, uid=action.uid, resource_version=action.resource_version
                 ),
             )
-        await self._refresh_run(key, view)
+        await self._refresh_run(key, action.uid)
 
-    async def _refresh_run(self, key: Key, view: View) -> TaskRun | None:
+    async def _refresh_run(self, key: Key, uid: str) -> TaskRun | None:
         try:
             run = _decode_run(await self._client.get(TASK_RUNS, key.namespace, key.name))
         except NotFoundError:
-            self._store.runs.forget(key, key.name, view.run.metadata.uid)
+            self._store.runs.forget(key, key.name, uid)
             return None
         self._store.runs.apply(run)
         return run

@@ -1,19 +1,26 @@
 """What stands behind the controller in a pod: state, record, time. It implements `podrelay.sdk.controller.Session`."""
 
 import json
+import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from podrelay.api import limits, names
+from podrelay.api import limits
 from podrelay.runner.answering import clean, error_of
+from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment
 from podrelay.runner.flush import Flusher
 from podrelay.runner.record import Record, now
+from podrelay.runner.runs import task_run
 from podrelay.runner.signals import Interruption
 from podrelay.sdk.answers import failed
+from podrelay.sdk.children import ChildRequest
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.task import TaskRun
+
+if TYPE_CHECKING:
+    from podrelay.runner.children import Children
 
 ANSWER_RESERVE_SECONDS: Final = 2.0
 """What is left of the grace period for the container to end after its last try to deliver the answer."""
@@ -28,6 +35,7 @@ class PodSession:
         me: what this pod is.
         run: the TaskRun as it was read at the start.
         record: where everything is stored.
+        client: the API server; only asked for others like it, as the record has this one.
         interruption: what SIGTERM means.
         started_at: when the process began, a time of the clock.
         clock: seconds.
@@ -38,6 +46,7 @@ class PodSession:
         me: Environment,
         run: dict[str, Any],
         record: Record,
+        client: ApiClient,
         interruption: Interruption,
         started_at: float,
         clock: Callable[[], float] = time.monotonic,
@@ -47,6 +56,9 @@ class PodSession:
         self._me = me
         self._run = run
         self._record = record
+        self._client = client
+        self._children: Children | None = None
+        self._children_lock = threading.Lock()
         self._interruption = interruption
         self._clock = clock
         self._ends_at = started_at + me.iteration_timeout
@@ -57,17 +69,11 @@ class PodSession:
     @property
     def task(self) -> TaskRun:
         """The run as this iteration sees it."""
-        spec, metadata = self._run["spec"], self._run["metadata"]
-        return TaskRun(
-            id=self._me.run,
-            name=spec.get("displayName") or "",
-            definition=spec["definition"],
+        return task_run(self._run)._replace(
             status="aborted" if self._interruption.is_abort else "running",
             input=self.input,
             output=self.output,
             iterations=self._me.iteration,
-            parent=spec.get("parent"),
-            created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
         )
 
     @property
@@ -135,6 +141,22 @@ class PodSession:
     def abort_message(self) -> str | None:
         """Why the run is to stop."""
         return self._interruption.abort_message
+
+    def trigger(self, child: ChildRequest) -> TaskRun:
+        """Start a child."""
+        return self._family().trigger(child)
+
+    def list_children(self, definition: str | None) -> list[TaskRun]:
+        """Return the children."""
+        return self._family().find(definition)
+
+    def _family(self) -> "Children":
+        with self._children_lock:
+            if self._children is None:
+                from podrelay.runner.children import Children  # noqa: PLC0415 - most tasks have no children
+
+                self._children = Children(self._client.another(), self._me, self.deadline)
+            return self._children
 
     # --- the runner -------------------------------------------------------------------------------------------------
 

@@ -57,3 +57,9 @@ class SupersededError(PodrelayError):
     """This pod must not run, or not go on running, user code: another one has its place."""
 
     reason = "Superseded"
+
+
+class TriggerConflictError(PodrelayError):
+    """The child that a task wants to start exists already, but it is another one."""
+
+    reason = "TriggerConflict"

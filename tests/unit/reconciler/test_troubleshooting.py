@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 WRITERS = (
     *(f"reconciler/{module}.py" for module in ("planner", "causes", "termination", "housekeeping")),
-    *(f"reconciler/{module}.py" for module in ("executor", "payloads", "readiness", "pods")),
+    *(f"reconciler/{module}.py" for module in ("executor", "payloads", "readiness", "pods", "kinship", "relatives")),
     "runner/*.py",
     "sdk/*.py",
 )
@@ -23,7 +23,7 @@ OTHER_WORDS = {
     *("Pending", "Running", "Succeeded", "Failed"),
     *("Ready", "Stalled", "True", "False"),
     *("Error", "PodFailure", "Timeout"),
-    *("OnSuccess", "Always", "Never", "File", "FallbackToLogsOnError"),
+    *("OnSuccess", "OnError", "OnAbort", "Always", "Never", "File", "FallbackToLogsOnError"),
     *("Pod", "TaskRun", "TaskIteration", "Accept", "Authorization", "ApiClient", "GET", "PUT", "POST"),
     # Kubernetes' own, which are read and not written
     *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),

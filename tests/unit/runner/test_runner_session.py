@@ -20,7 +20,8 @@ def session(clock: Clock, grace: str = "60") -> tuple[PodSession, Interruption]:
     mine = me(**{names.ENV_GRACE_PERIOD: grace})
     interruption = Interruption(task_run, RUN_UID, mine.grace_period, clock)
     interruption.watch()
-    return PodSession(mine, task_run(), Record(FakeApi(clock), mine), interruption, clock(), clock), interruption
+    api = FakeApi(clock)
+    return PodSession(mine, task_run(), Record(api, mine), api, interruption, clock(), clock), interruption
 
 
 def test_time_runs_from_the_start_of_the_process(clock: Clock) -> None:
