@@ -54,6 +54,8 @@ class Collection(Generic[T]):
         self._groups: defaultdict[Key, dict[str, T]] = defaultdict(dict)
         # An answer to an own write may come after the watch event of the object's deletion. UID -> version it had then.
         self._deleted: OrderedDict[str, int] = OrderedDict()
+        self._listed: dict[str | None, int] = {}
+        """The version at which all objects were listed last, by namespace, or of all."""
 
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
@@ -68,10 +70,18 @@ class Collection(Generic[T]):
         return tuple(group.values()) if group else ()
 
     def apply(self, obj: T) -> None:
-        """Take an object unless a newer state of it is known."""
+        """Take an object unless a newer state of it is known, or that it is no more."""
         key = self._group_of(obj)
-        if key is None or obj.metadata.uid in self._deleted:
+        if key is None or obj.metadata.uid in self._deleted or self._has_gone_unseen(key, obj):
             return
+        self._take(key, obj)
+
+    def _has_gone_unseen(self, key: Key, obj: T) -> bool:
+        """Whether a list that is newer than the object has not found it: the answer of a read may come after it."""
+        listed = max(self._listed.get(None, 0), self._listed.get(key.namespace, 0))
+        return _version(obj) <= listed and self._known(key, obj.metadata.name) is None
+
+    def _take(self, key: Key, obj: T) -> None:
         known = self._known(key, obj.metadata.name)
         if known is not None and _version(known) >= _version(obj):
             # With another UID it is an earlier object of that name: a name has one holder at a time.
@@ -89,7 +99,9 @@ class Collection(Generic[T]):
         if _version(obj) < self._deleted.get(obj.metadata.uid, 0):
             return
         self._deleted.pop(obj.metadata.uid, None)
-        self.apply(obj)
+        key = self._group_of(obj)
+        if key is not None:
+            self._take(key, obj)
 
     def remove(self, obj: T) -> None:
         """Take the last state of an object that has gone."""
@@ -121,8 +133,10 @@ class Collection(Generic[T]):
                 if obj.metadata.uid not in present and _version(obj) <= listed:
                     self._forget(key, obj)
                     self._changed(key)
+        self._listed.pop(namespace, None)
         for obj in objects:
             self.apply(obj)
+        self._listed[namespace] = listed
 
     def _known(self, key: Key, name: str) -> T | None:
         return self._groups.get(key, {}).get(name)

@@ -24,7 +24,7 @@ OTHER_WORDS = {
     *("Ready", "Stalled", "True", "False"),
     *("Error", "PodFailure", "Timeout"),
     *("OnSuccess", "OnError", "OnAbort", "Always", "Never", "File", "FallbackToLogsOnError"),
-    *("Pod", "TaskRun", "TaskIteration", "Accept", "Authorization", "ApiClient", "GET", "PUT", "POST"),
+    *("Pod", "TaskRun", "TaskIteration", "Accept", "Authorization", "ApiClient", "Children", "GET", "PUT", "POST"),
     # Kubernetes' own, which are read and not written
     *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),
     *("SchedulingGated", "ContainerStatusUnknown"),
