@@ -17,7 +17,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.integration
 
 LATER = 3600
-ANY = {"triggers": ["*"]}
+ANY: dict[str, Any] = {"triggers": ["*"]}
 
 
 def child(definition: str = "answer", how: str = "done", **fields: Any) -> dict[str, Any]:
@@ -155,7 +155,8 @@ def test_a_child_that_somebody_else_adds_is_waited_for_too(relay: Relay) -> None
     relay.run("added", "answer", parent="extended", input={"how": "done"}, suspend=True)
     relay.until("added", "it is seen", reason="Suspended")
 
-    relay.kubectl.do("delete", TASK_RUNS, children_of(relay, "extended")[0]["metadata"]["name"])
+    (first,) = {item["metadata"]["name"] for item in children_of(relay, "extended")} - {"added"}
+    relay.kubectl.do("delete", TASK_RUNS, first)
     relay.run("witness", "answer", input={"how": "done"})
     relay.finished("witness")
     assert relay.status("extended")["reason"] == "WaitingForChildren"
@@ -341,3 +342,30 @@ def test_write_budget(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> No
     assert set(counts.values()) == {3}, json.dumps(writes, indent=1)
     assert made == {"create": 5}
     assert len(writes) == 4 + 3 * 3 + 5
+
+
+def test_five_hundred_children_are_waited_for_once(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> None:
+    relay = idle_relay
+    count = 500
+    relay.define("Parent", podCleanup="Never", **ANY)
+    script = """printf '{"status":"done","output":%s}' "$PODRELAY_INPUT" > /dev/termination-log"""
+    relay.define_script("leaf", script, podCleanup="Never")
+    start = [{"definition": "leaf", "input": {"number": number}} for number in range(count)]
+    with OperatorProcess(relay.kubectl, tmp_path / "operator") as operator:
+        relay.run("fan", "parent", input={"start": start})
+        status = relay.finished("fan", 240)
+        assert "Traceback" not in operator.text
+
+    assert relay.calls("fan") == [(1, 1), (2, 1)]
+    children = relay.record(status["outputFrom"])["response"]["output"]["children"]
+    assert {seen["status"] for seen in children} == {"success"}
+    assert sorted(seen["output"]["number"] for seen in children) == list(range(count))
+    assert cluster.audit_log is not None
+    writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
+    # The parent: two pods, Running, the wait, Running, the end. A child: pod, Running, its gate, its record, the end.
+    assert Counter(" ".join(write.split()[:2]) for write in writes) == {
+        "create pods": 2 + count,
+        "patch taskruns/status": 4 + 2 * count,
+        "patch pods": count,
+        "create taskiterations": count,
+    }
