@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podrelay.api.errors import PodrelayError
+    from podrelay.api.triggering import TriggerConflictError
     from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
     from podrelay.sdk.controller import Controller
     from podrelay.sdk.definition import TaskDefinition
@@ -28,6 +29,7 @@ __all__ = [
     "Retry",
     "TaskDefinition",
     "TaskRun",
+    "TriggerConflictError",
     "TriggerData",
 ]
 
@@ -44,6 +46,7 @@ _HOMES = {
     "Retry": "podrelay.sdk.verdicts",
     "TaskDefinition": "podrelay.sdk.definition",
     "TaskRun": "podrelay.sdk.task",
+    "TriggerConflictError": "podrelay.api.triggering",
     "TriggerData": "podrelay.sdk.task",
 }
 

@@ -149,6 +149,8 @@ class World:
         """Each call of a hook whose pod lived to tell of it."""
         self.node = 1
         self.lost_nodes: set[str] = set()
+        self.awaited: dict[int, list[str]] = {}
+        """The children that had not ended when an iteration answered that it waits for them."""
         template = {"spec": {"containers": [{"name": "task", "image": "task:1"}]}}
         spec = {"id": "work", "template": template, **self.definition}
         run(self.api.create(TASK_DEFINITIONS, KEY.namespace, {"metadata": {"name": "work"}, "spec": spec}))
@@ -179,6 +181,14 @@ class World:
     def pods(self) -> list[dict[str, Any]]:
         return self.api.find("pods")
 
+    def children(self) -> list[dict[str, Any]]:
+        """Those that have not ended."""
+        return [
+            item
+            for item in self.api.find("taskruns")
+            if item["spec"].get("parent") == KEY.name and item.get("status", {}).get("phase") not in FINISHED
+        ]
+
     # --- time, users, operators -------------------------------------------------------------------------------------
 
     def advance(self, seconds: float) -> None:
@@ -187,7 +197,7 @@ class World:
 
     def abort(self) -> None:
         if not self.is_finished:
-            self.api.change("taskruns", KEY.name, {"spec": {"abort": {"message": "enough"}}})
+            self.api.change("taskruns", KEY.name, {"spec": {"abort": {"message": "enough", "cascade": True}}})
 
     def suspend(self, value: bool) -> None:
         self.api.change("taskruns", KEY.name, {"spec": {"suspend": value}})
@@ -197,6 +207,24 @@ class World:
         name: str = self.status.get("lastRecord", "")
         if ("taskiterations", name) in self.api.objects:
             self.api.remove("taskiterations", name)
+
+    def add_child(self) -> None:
+        """The task, or somebody else, starts a child."""
+        name = f"child-{self.api.version}"
+        owner = {"kind": "TaskRun", "name": KEY.name, "uid": self.api.read("taskruns", KEY.name)["metadata"]["uid"]}
+        body = {
+            "metadata": {"name": name, "ownerReferences": [owner]},
+            "spec": {"definition": "work", "parent": KEY.name},
+        }
+        run(self.api.create(TASK_RUNS, KEY.namespace, body))
+
+    def end_child(self, which: int, *, by_deletion: bool = False) -> None:
+        children = self.children()
+        name = children[which % len(children)]["metadata"]["name"]
+        if by_deletion:
+            self.api.remove("taskruns", name)
+        else:
+            self.api.change("taskruns", name, {"status": {"phase": "Failed", "finishedAt": self.api.now.isoformat()}})
 
     def restart_operator(self, index: int) -> None:
         self.operators[index % len(self.operators)] = Operator(self.api)
@@ -342,6 +370,10 @@ class World:
             answer = (record.get("response") or {}).get("status")
             if answer in {"continue", "done"} and record["iteration"] >= process.iteration:
                 self.violations.append(f"{process.pod} runs although {record['podName']} answered {answer}")
+        awaited = self.awaited.get(process.iteration - 1, [])
+        for child in self.children():
+            if child["metadata"]["name"] in awaited:
+                self.violations.append(f"{process.pod} runs although {child['metadata']['name']} has not ended")
         self.user_code_starts.append((process.iteration, self._try_of(process.pod)))
 
     def answer(self, uid: str, response: dict[str, Any]) -> None:
@@ -351,6 +383,8 @@ class World:
             return
         process.runs_user_code = False
         process.has_answered = True
+        if "waitForChildren" in response:
+            self.awaited[process.iteration] = [child["metadata"]["name"] for child in self.children()]
         if self.reports_by_message:
             process.message = msgspec.json.encode(response).decode()
             return
@@ -478,6 +512,9 @@ class World:
             if "deletionTimestamp" in pod["metadata"]:
                 self.advance(0)
                 return True
+        if self.children():
+            self.end_child(0)
+            return True
         return False
 
     def _waits_for_the_end(self, process: Process) -> bool:

@@ -227,3 +227,34 @@ class Scribble(TaskDefinition):
             print("x" * 1023, flush=False)
         print(flush=True)
         time.sleep(600)
+
+
+class Parent(TaskDefinition):
+    """Starts the children that the input describes, and tells in its second iteration what has become of them.
+
+    `start` is a list of arguments of trigger; `dies` in its first try when it has started them; `wait` as given to
+    wait_for_children, or false for a run that does not wait.
+    """
+
+    id = "parent"
+    title = "Parent"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        leave_trace(input, controller)
+        if controller.task.iteration == 2:
+            children = controller.task.list_children(input.get("list"))
+            return controller.response.done({"children": [self.told(child) for child in children]})
+        started = [
+            controller.task.trigger(**child).id for child in input["start"] for _ in range(child.pop("times", 1))
+        ]
+        if input.get("dies") and controller.task.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if input.get("wait") is False:
+            return controller.response.done({"started": started})
+        return controller.response.wait_for_children({"started": started}, input.get("wait"))
+
+    @staticmethod
+    def told(child: TaskRun) -> dict[str, Any]:
+        size = len(str((child.output or {}).get("text", "")))
+        output = {"text": size} if size else child.output
+        return {"id": child.id, "status": child.status, "output": output, "error": child.error}

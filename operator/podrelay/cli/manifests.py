@@ -9,7 +9,7 @@ from typing import Any
 
 from podrelay.api import hooks, names
 from podrelay.cli import input_schema, yaml
-from podrelay.sdk import loading
+from podrelay.sdk import cleanup, loading
 from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.errors import TaskModuleError
 
@@ -18,7 +18,6 @@ _FIELDS = (
     "private",
     "max_iterations",
     "record_logs",
-    "self_cleanup",
     "iteration_timeout_seconds",
     "pending_timeout_seconds",
     "abort_grace_period_seconds",
@@ -117,6 +116,8 @@ def manifest(
         value = getattr(definition, field)
         if value is not None:
             spec[_camel(field)] = copy.deepcopy(value)
+    if definition.self_cleanup is not None:
+        spec["selfCleanup"] = cleanup.outcomes(definition.self_cleanup, definition.id)
     schema = input_schema.of(definition)
     if schema is not None:
         spec["inputSchema"] = schema

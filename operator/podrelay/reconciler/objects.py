@@ -252,7 +252,7 @@ class ResponseError(TaskError, frozen=True):
 class WaitForChildren(_Struct, frozen=True):
     """What a run waits for before its next iteration: its children, of one definition or all."""
 
-    definition: str | None = None
+    definition: Annotated[str, msgspec.Meta(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None = None
 
 
 class Response(_Struct, frozen=True):

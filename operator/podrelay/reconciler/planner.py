@@ -19,7 +19,7 @@ import msgspec
 
 from podrelay.api import limits, names
 from podrelay.api.hooks import ON_ABORT
-from podrelay.reconciler import causes, ending, heartbeat, hooks, housekeeping, retrying, termination
+from podrelay.reconciler import causes, ending, heartbeat, hooks, housekeeping, kinship, retrying, termination
 from podrelay.reconciler.conditions import stalled_since, with_conditions
 from podrelay.reconciler.objects import (
     FINISHED,
@@ -34,6 +34,7 @@ from podrelay.reconciler.objects import (
     TaskRunStatus,
 )
 from podrelay.reconciler.view import (
+    ConfirmChildren,
     ConfirmGone,
     ConfirmLost,
     ConfirmSilent,
@@ -81,6 +82,9 @@ def plan(view: View, now: datetime) -> Plan:
 
 
 def _unfinished(view: View, now: datetime) -> Plan:
+    descendants = kinship.cascade(view)
+    if descendants:
+        return Plan(actions=descendants)
     target = _target(view, view.run.status)
     tenure = _tenure(view, target)
     if tenure is not None:
@@ -160,6 +164,9 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     abort = view.run.spec.abort
     if abort is not None:
         return _finish(view, now, status, "Aborted", "Aborted", abort.message or "Task aborted.")
+    held = _held_by_family(view, now, status, target)
+    if held is not None:
+        return held
     due = _due(view, status)
     if due is not None and due > now:
         return _wait(view, now, status, _reason_of_wait(status), f"next pod at {_clock(due)}", due)
@@ -181,13 +188,41 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     refusal = view.refusal
     if refusal is not None and refusal.name == target.name and refusal.retry_at > now:
         return _stall(view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
-    if target.try_ > 1:
-        before = names.pod_name(view.run.metadata.name, target.iteration, target.try_ - 1)
-        record = _record(view, before)
-        if (record is None or record.response is None) and before not in view.settled:
-            # Pods and records have a watch each: the end of a pod may be seen long before its answer.
-            return Plan(actions=(ReadRecord(before),))
+    unconfirmed = _unconfirmed_try(view, target)
+    if unconfirmed is not None:
+        return Plan(actions=(ReadRecord(unconfirmed),))
     return Plan(actions=(CreatePod(target),))
+
+
+def _unconfirmed_try(view: View, target: Target) -> str | None:
+    """Return the try before this one where it is not certain yet that it has left no answer."""
+    if target.try_ == 1:
+        return None
+    before = names.pod_name(view.run.metadata.name, target.iteration, target.try_ - 1)
+    record = _record(view, before)
+    # Pods and records have a watch each: the end of a pod may be seen long before its answer.
+    is_open = (record is None or record.response is None) and before not in view.settled
+    return before if is_open else None
+
+
+def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan | None:
+    """Say what keeps a child from beginning, or a parent from going on; None where nothing does."""
+    obstacle = kinship.obstacle(view, status)
+    if obstacle is not None:
+        error = TaskError(obstacle.message, obstacle.reason)
+        return _finish(view, now, status, "Failed", obstacle.reason, obstacle.message, error=error)
+    record = _record(view, target.state) if target.state is not None and target.try_ == 1 else None
+    awaited = record.response.wait_for_children if record is not None and record.response is not None else None
+    if record is None or awaited is None:
+        return None
+    if view.children.known_since != record.metadata.name:
+        return Plan(actions=(ConfirmChildren(record.metadata.name),))
+    count = kinship.unfinished(view, awaited)
+    if not count:
+        return None
+    message = kinship.waiting_message(view, status, awaited, count)
+    # Nothing is planned for a time: the store marks the run when the last of them has ended or gone.
+    return Plan(status=_wait(view, now, status, kinship.WAITING, message, status.next_iteration_at).status)
 
 
 def _due(view: View, status: TaskRunStatus) -> datetime | None:

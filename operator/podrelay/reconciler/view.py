@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Final
 
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun, TaskRunStatus
 
@@ -51,6 +52,46 @@ class Refusal:
     retry_at: datetime
 
 
+ABORTS_AT_ONCE: Final = 50
+"""A view names so many children that are to be aborted, however many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """One run."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What a run has to know of its children: of all that are known, those that others have created included."""
+
+    unfinished: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """How many have not ended yet, by their definition."""
+    to_abort: tuple[RunRef, ...] = ()
+    """Of those that are neither finished nor aborted the first ones."""
+    unadopted: int = 0
+    """How many would stay if the run was deleted."""
+    known_since: str | None = None
+    """The record after which the API server itself was asked for all children."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a run has to know of its parent."""
+
+    uid: str
+    definition: str
+    triggers: tuple[str, ...] | None
+    """Of its definition; None where that says nothing, or is gone."""
+    is_aborted: bool
+    """Whether it is Aborted, or is to be."""
+    is_finished: bool
+    finished_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Silence:
     """A live GET, made when the time was over, has found no newer sign of life in a record."""
@@ -77,6 +118,9 @@ class View:
     """Names of records that were read live after their pod had ended: nothing will be added to what they tell."""
     silence: Silence | None = None
     refusal: Refusal | None = None
+    parent: Parent | None = None
+    """The run that spec.parent names; None: there is none, or it is not known."""
+    children: Children = Children()
     is_surplus: bool = False
     """Whether so many runs of the definition have finished since this one that it need not be kept."""
     settings: Settings = Settings()
@@ -202,6 +246,28 @@ class DeleteRun:
     resource_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmChildren:
+    """Ask the API server itself for all children: they may be seen later than the record that waits for them."""
+
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbortChild:
+    """Have a child aborted, with its own children."""
+
+    child: RunRef
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRun:
+    """Give a run its parent as an owner, so that it goes when that goes."""
+
+    parent: RunRef
+
+
 Action = (
     CreatePod
     | ConfirmGone
@@ -214,6 +280,9 @@ Action = (
     | WriteRecord
     | DeleteRecord
     | DeleteRun
+    | ConfirmChildren
+    | AbortChild
+    | AdoptRun
 )
 
 

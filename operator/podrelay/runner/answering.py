@@ -102,6 +102,9 @@ def _response(
             response = {"status": "continue", "input": _stored(merged, "input")}
             if answer.wait_seconds:
                 response["waitSeconds"] = answer.wait_seconds
+            if answer.wait_for_children is not None:
+                definition = answer.wait_for_children.definition
+                response["waitForChildren"] = {"definition": definition} if definition else {}
         case Failed():
             response = {"status": "error", "error": error_of(answer), **_about_retries(answer)}
         case Aborted():

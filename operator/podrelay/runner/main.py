@@ -139,7 +139,7 @@ def _begin(
         raise SupersededError(reason or "")
     record.claim(deadline)
     # The state is loaded after the claim: what is wrong with it is then an answer, not a crash.
-    return PodSession(me, run_object, record, interruption, started_at, clock)
+    return PodSession(me, run_object, record, client, interruption, started_at, clock)
 
 
 def _work(

@@ -15,12 +15,11 @@ from typing import Any, Final
 from podrelay.api import limits, names
 from podrelay.runner.api_client import ApiClient, Deadline, path
 from podrelay.runner.environment import Environment
-from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+from podrelay.sdk.errors import ApiRefusedError, SupersededError
 
 RECORD_BYTES: Final = 700 * limits.KIB
 LOG_ITEMS: Final = 200
 LOG_BYTES: Final = 64 * limits.KIB
-CONFLICT_PAUSE_SECONDS: Final = 0.1
 
 
 class ResponseLostError(ApiRefusedError):
@@ -83,7 +82,7 @@ class Record:
             if stored is not None or answer.get("reason") == "AlreadyExists":
                 raise SupersededError("another pod of this name has run before")
             # A conflict about something else, for example a resource quota that many have used at once.
-            _wait_after_conflict(self._client, deadline, answer)
+            self._client.wait_after_conflict(answer, deadline)
 
     def _claim_body(self) -> dict[str, Any]:
         me = self._me
@@ -239,7 +238,7 @@ class Record:
                 if self._is_stored(stored, status, answer):
                     return
                 document["metadata"] = self._body["metadata"]
-                _wait_after_conflict(self._client, deadline, answer)
+                self._client.wait_after_conflict(answer, deadline)
         except BaseException:
             with self._news_lock:
                 self._is_dirty = True
@@ -291,8 +290,3 @@ def _claimed_by(record: dict[str, Any]) -> tuple[Any, Any]:
 
 def _bytes(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
-
-
-def _wait_after_conflict(client: ApiClient, deadline: Deadline, answer: dict[str, Any]) -> None:
-    if not client.pause(CONFLICT_PAUSE_SECONDS, deadline):
-        raise ApiUnreachableError(f"conflicts until the deadline, the last one: {answer.get('message', '')}")

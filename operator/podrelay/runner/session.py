@@ -3,19 +3,26 @@
 import contextlib
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from podrelay.api import limits, names
+from podrelay.api import limits
 from podrelay.runner.answering import clean, described, error_of
+from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment
 from podrelay.runner.flush import FLUSH_SECONDS, Flusher
 from podrelay.runner.record import Record, now
+from podrelay.runner.runs import task_run
 from podrelay.runner.signals import Interruption
+from podrelay.sdk.children import ChildRequest
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.task import TaskRun
 from podrelay.sdk.validation import NO_RULES, InputRules
+
+if TYPE_CHECKING:
+    from podrelay.runner.children import Children
 
 ANSWER_RESERVE_SECONDS: Final = 2.0
 """What is left of the grace period for the container to end after its last try to deliver the answer."""
@@ -31,6 +38,7 @@ class PodSession:
         me: what this pod is.
         run: the TaskRun as it was read at the start.
         record: where everything is stored.
+        client: the API server; only asked for others like it, as the record has this one.
         interruption: what SIGTERM means.
         started_at: when the process began, a time of the clock.
         clock: seconds.
@@ -41,6 +49,7 @@ class PodSession:
         me: Environment,
         run: dict[str, Any],
         record: Record,
+        client: ApiClient,
         interruption: Interruption,
         started_at: float,
         clock: Callable[[], float] = time.monotonic,
@@ -51,6 +60,9 @@ class PodSession:
         self._me = me
         self._run = run
         self._record = record
+        self._client = client
+        self._children: Children | None = None
+        self._children_lock = threading.Lock()
         self._interruption = interruption
         self._clock = clock
         self._ends_at = started_at + me.iteration_timeout
@@ -61,7 +73,7 @@ class PodSession:
     @property
     def task(self) -> TaskRun:
         """The run as this iteration sees it; once it has ended, as it ended."""
-        seen = task_run(self._run, self.input, self.output)
+        seen = task_run(self._run)._replace(input=self.input, output=self.output)
         if seen.status in {"pending", "running"}:
             status = "aborted" if self._interruption.is_abort else "running"
             return seen._replace(status=status, iterations=self._me.iteration)
@@ -144,6 +156,22 @@ class PodSession:
         """Why the run is to stop."""
         return self._interruption.abort_message
 
+    def trigger(self, child: ChildRequest) -> TaskRun:
+        """Start a child."""
+        return self._family().trigger(child)
+
+    def list_children(self, definition: str | None) -> list[TaskRun]:
+        """Return the children."""
+        return self._family().find(definition)
+
+    def _family(self) -> "Children":
+        with self._children_lock:
+            if self._children is None:
+                from podrelay.runner.children import Children  # noqa: PLC0415 - most tasks have no children
+
+                self._children = Children(self._client.another(), self._me, self.deadline)
+            return self._children
+
     # --- the runner -------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float:
@@ -211,34 +239,6 @@ def _print(line: str) -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.write(f"{line}\n")  # as one, so that the lines of several threads do not mix
         sys.stdout.flush()
-
-
-_STATUS: Final = {"Running": "running", "Succeeded": "success", "Failed": "failed", "Aborted": "aborted"}
-"""Webiny's words for phases."""
-
-
-def task_run(run: dict[str, Any], input: dict[str, Any], output: dict[str, Any] | None) -> TaskRun:
-    """Return what task code sees of a TaskRun.
-
-    Args:
-        run: the resource.
-        input: as it is now.
-        output: as far as there is one.
-    """
-    spec, metadata, status = run["spec"], run["metadata"], run.get("status") or {}
-    return TaskRun(
-        id=metadata["name"],
-        name=spec.get("displayName") or "",
-        definition=spec["definition"],
-        status=_STATUS.get(status.get("phase") or "", "pending"),
-        input=input,
-        output=output,
-        iterations=status.get("iterations") or 0,
-        parent=spec.get("parent"),
-        created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
-        message=status.get("message") or "",
-        error=status.get("error"),
-    )
 
 
 def _storable(value: Any) -> dict[str, Any]:

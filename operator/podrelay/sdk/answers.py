@@ -17,6 +17,13 @@ class Done(NamedTuple):
     """A JSON object or a pydantic model; None keeps what `state.update_output` has stored."""
 
 
+class WaitForChildren(NamedTuple):
+    """What is waited for before the next iteration."""
+
+    definition: str | None = None
+    """Name of a TaskDefinition: only its runs are waited for; None: all children."""
+
+
 class Continue(NamedTuple):
     """Another iteration is wanted."""
 
@@ -24,6 +31,8 @@ class Continue(NamedTuple):
     """A JSON object or a pydantic model, merged (one level deep) over the input of this iteration."""
     wait_seconds: float | None = None
     """Pause before the next iteration; None: it starts at once."""
+    wait_for_children: WaitForChildren | None = None
+    """The children that have to end before the next iteration; None: it does not wait for any."""
 
 
 class Failed(NamedTuple):

@@ -8,7 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from podrelay.api import limits
-from podrelay.sdk.answers import Aborted, Continue, Done, Failed, failed
+from podrelay.sdk.answers import Aborted, Continue, Done, Failed, WaitForChildren, failed
+from podrelay.sdk.children import ChildRequest, child_request, definition_name
 from podrelay.sdk.errors import ApiRefusedError
 from podrelay.sdk.task import TaskRun
 from podrelay.sdk.validation import InputRules
@@ -16,6 +17,8 @@ from podrelay.sdk.verdicts import seconds_until
 
 if TYPE_CHECKING:
     import logging
+
+    from podrelay.sdk.definition import TaskDefinition
 
 ENV_CLOSE_TO_TIMEOUT: Final = "PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"
 DEFAULT_CLOSE_TO_TIMEOUT_SECONDS: Final = 180.0
@@ -75,6 +78,12 @@ class Session(Protocol):
     def abort_message(self) -> str | None:
         """Why the run is to stop."""
 
+    def trigger(self, child: ChildRequest) -> TaskRun:
+        """Start a child of the run, or find it where an earlier try has started it."""
+
+    def list_children(self, definition: str | None) -> list[TaskRun]:
+        """Return the children of the run, or those of one definition, by name; the oldest first."""
+
 
 def as_dict(value: Any, what: str) -> dict[str, Any]:
     """Return a JSON object for a dict or a pydantic model.
@@ -114,6 +123,19 @@ class Response:
         if seconds is None or not seconds >= 1:  # so NaN is no wait, too
             return Continue(changes)
         return Continue(changes, min(float(seconds), float(limits.MAX_WAIT_SECONDS)))
+
+    def wait_for_children(self, input: Any = None, definition: "str | type[TaskDefinition] | None" = None) -> Continue:
+        """Return "another iteration is wanted, when all children have ended", however they end; at once without any.
+
+        `controller.task.list_children()` tells the next iteration what has become of them.
+
+        Args:
+            input: as of `continue_`.
+            definition: wait for the runs of this definition only: its id, its name or its class.
+        """
+        wanted = None if definition is None else definition_name(definition)
+        changes = {} if input is None else as_dict(input, "input")
+        return Continue(changes, wait_for_children=WaitForChildren(wanted))
 
     def error(self, error: BaseException | dict[str, Any] | str) -> Failed:
         """Return "this has failed", for an exception, a dict with message, code and data, or a message.
@@ -253,7 +275,7 @@ class Logger:
 
 
 class Task:
-    """Which call of run() this is."""
+    """Which call of run() this is, and the children of the run."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -277,6 +299,54 @@ class Task:
     def is_final_attempt(self) -> bool:
         """Whether an error now is final: no try is left, or `retry.on` leaves errors out. `Retry` asks nevertheless."""
         return self._session.is_final_attempt
+
+    def trigger(
+        self,
+        definition: "str | type[TaskDefinition]",
+        input: Any = None,
+        *,
+        name: str | None = None,
+        delay: int | None = None,
+        start_at: datetime | None = None,
+        key: str | None = None,
+    ) -> TaskRun:
+        """Start a child of this run, and return it as it is then.
+
+        A retried iteration finds the children that it has started before: calls with equal definition and input are
+        told apart by their order. Give each a `key` where that may change, for example because a retry starts from a
+        checkpoint; calls with one key are one child, in whatever iteration.
+
+        Args:
+            definition: the task's id, the name of its TaskDefinition, or its class. That of this run has to allow it
+                in `triggers`; without that it allows its own only.
+            input: a dict or model.
+            name: a name for people.
+            delay: whole seconds to wait before it starts, at most 355 days.
+            start_at: or when it starts; without a time zone it is taken as UTC.
+            key: what makes this child the only one of its kind among those of this run.
+
+        Raises:
+            TypeError, ValueError, PayloadError: an argument cannot be taken; nothing has been sent.
+            TriggerConflictError: the child exists, with another input.
+            ApiRefusedError: the API server refused it; its words are in the message.
+            ApiUnreachableError: the API server did not take it in time.
+        """
+        values = {} if input is None else as_dict(input, "input")
+        return self._session.trigger(
+            child_request(definition, values, name=name, delay=delay, start_at=start_at, key=key)
+        )
+
+    def list_children(self, definition: "str | type[TaskDefinition] | None" = None) -> list[TaskRun]:
+        """Return the children of this run, with their output or error; the oldest first.
+
+        Args:
+            definition: only those of this definition: its id, its name or its class.
+
+        Raises:
+            TypeError, ValueError: `definition` can be none.
+            ApiRefusedError, ApiUnreachableError: they could not be read.
+        """
+        return self._session.list_children(None if definition is None else definition_name(definition))
 
 
 class Controller:

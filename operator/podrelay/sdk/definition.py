@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from podrelay.api import names
+from podrelay.sdk import cleanup
 from podrelay.sdk.controller import Controller
 from podrelay.sdk.errors import DefinitionError
 from podrelay.sdk.task import TaskRun, TriggerData
@@ -18,6 +19,8 @@ class TaskDefinition:
         id: name of the task in camelCase, for example `importProducts`.
         title: name for people.
         max_iterations: how many times run() may be called for one TaskRun; default 50.
+        self_cleanup: after which ends a run is deleted with its descendants: "always", "never", "onSuccess", "onError",
+            "onAbort", or a list of them; default "never".
         template: parts of a PodTemplateSpec, laid over the one that `podrelay manifests` makes.
         resources: requests and limits of the container.
     """
@@ -28,7 +31,7 @@ class TaskDefinition:
     private: ClassVar[bool | None] = None
     max_iterations: ClassVar[int | None] = None
     record_logs: ClassVar[bool | None] = None
-    self_cleanup: ClassVar[list[str] | None] = None
+    self_cleanup: ClassVar[str | list[str] | None] = None
     iteration_timeout_seconds: ClassVar[int | None] = None
     pending_timeout_seconds: ClassVar[int | None] = None
     abort_grace_period_seconds: ClassVar[int | None] = None
@@ -50,7 +53,8 @@ class TaskDefinition:
         """Check what can be checked as soon as the class is written.
 
         Raises:
-            DefinitionError: the id is not in camelCase, there is no title, or run is no method.
+            DefinitionError: the id is not in camelCase, there is no title, run is no method, or self_cleanup is
+                unknown.
         """
         super().__init_subclass__(**kwargs)
         if "id" not in vars(cls):
@@ -63,6 +67,7 @@ class TaskDefinition:
             raise DefinitionError(f"Task {cls.id} has no title; set the class variable title")
         if not callable(cls.run):
             raise DefinitionError(f"{cls.__name__}.run must be a method run(self, input, controller)")
+        cleanup.outcomes(cls.self_cleanup, cls.id)
 
     def run(self, input: Any, controller: Controller) -> Any:
         """Do the work of one iteration; may be a coroutine function.

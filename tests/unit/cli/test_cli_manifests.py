@@ -32,7 +32,7 @@ class ImportProducts(TaskDefinition):
     max_iterations = 500
     private = False
     retry = {"limit": 2}
-    self_cleanup = ["OnSuccess"]
+    self_cleanup = "onSuccess"
     triggers = []
 
     def run(self, input: ImportInput, controller: Controller): ...

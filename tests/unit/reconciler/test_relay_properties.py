@@ -96,12 +96,8 @@ def play(world: World, what: str, which: int, number: int) -> None:
             operator.skew = timedelta(seconds=[-400, -20, 0, 20, 400][number % 5])
         case "relist":
             operator.relist()
-        case "lose_node":
-            world.lose_node()
-        case "find_nodes":
-            world.find_nodes()
-        case "collect_garbage":
-            world.collect_garbage()
+        case "lose_node" | "find_nodes" | "collect_garbage" | "add_child" | "lose_state":
+            getattr(world, what)()
         case "restart":
             world.restart_operator(which)
         case "second":
@@ -110,8 +106,6 @@ def play(world: World, what: str, which: int, number: int) -> None:
             world.advance([1, 12, 40, 150, 400][number % 5])
         case "abort":
             world.abort()
-        case "lose_state":
-            world.lose_state()
         case "suspend" | "resume":
             world.suspend(value=what == "suspend")
         case "answer" if processes:
@@ -120,6 +114,8 @@ def play(world: World, what: str, which: int, number: int) -> None:
             world.call_hook(pods[which % len(pods)]["metadata"]["uid"])
         case "beat" if processes:
             world.beat(processes[which % len(processes)].uid)
+        case "end_child" | "delete_child" if world.children():
+            world.end_child(which, by_deletion=what == "delete_child")
         case "start" if name:
             world.start(name)
         case "exit" | "crash" if name and pods[which % len(pods)]["metadata"]["uid"] in world.processes:

@@ -22,7 +22,8 @@ def session(clock: Clock, grace: str = "60") -> tuple[PodSession, Interruption]:
     mine = me(**{names.ENV_GRACE_PERIOD: grace})
     interruption = Interruption(task_run, RUN_UID, mine.grace_period, clock)
     interruption.watch()
-    return PodSession(mine, task_run(), Record(FakeApi(clock), mine), interruption, clock(), clock), interruption
+    api = FakeApi(clock)
+    return PodSession(mine, task_run(), Record(api, mine), api, interruption, clock(), clock), interruption
 
 
 def test_time_runs_from_the_start_of_the_process(clock: Clock) -> None:
@@ -88,7 +89,7 @@ def test_a_sign_of_life_is_stored_only_if_somebody_waits_for_it(
         written.set()
 
     api.after = tell
-    live = PodSession(mine, task_run(), record, Interruption(task_run, RUN_UID, 60.0, clock), clock(), clock)
+    live = PodSession(mine, task_run(), record, api, Interruption(task_run, RUN_UID, 60.0, clock), clock(), clock)
     if sign == "heartbeat":
         live.heartbeat()
     else:
@@ -116,7 +117,7 @@ def test_a_save_that_had_to_wait_long_is_followed_by_a_new_sign_of_life(
         written.release()
 
     api.after = wait
-    PodSession(mine, task_run(), record, Interruption(task_run, RUN_UID, 60.0, clock), clock(), clock).save()
+    PodSession(mine, task_run(), record, api, Interruption(task_run, RUN_UID, 60.0, clock), clock(), clock).save()
 
     assert all(written.acquire(timeout=10) for _ in range(writes))
     assert api.calls.count("PUT shop-i2") == writes
