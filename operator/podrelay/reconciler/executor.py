@@ -17,13 +17,14 @@ import msgspec
 from podrelay.api import names
 from podrelay.kube.client import JSON_PATCH, PODS, STRATEGIC_MERGE_PATCH, Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
-from podrelay.reconciler import pods, records, termination
+from podrelay.reconciler import admission, inputs, pods, records, termination
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskRun
 from podrelay.reconciler.payloads import Payloads, Result, StateGoneError
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
+from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
     Action,
@@ -35,9 +36,13 @@ from podrelay.reconciler.view import (
     DeleteRecord,
     DeleteRun,
     EndPod,
+    InputFacts,
     OpenGate,
     Plan,
+    ReadInput,
     Refusal,
+    ReturnSlot,
+    TakeSlot,
     Target,
     View,
     WriteRecord,
@@ -68,6 +73,7 @@ class Executor:
         store: learns every answer.
         lease: must be ours while pods are created.
         clock: returns the current time, aware, UTC.
+        schemas: checks inputs; by default a process of this executor's own.
         die_before_write: for tests of crashes: the process kills itself right before its n-th write.
         die_after_write: the same, when the API server has answered the n-th write and nobody has seen the answer yet.
     """
@@ -78,6 +84,7 @@ class Executor:
         store: Store,
         lease: LeaderElection,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        schemas: SchemaProcess | None = None,
         die_before_write: int | None = None,
         die_after_write: int | None = None,
     ) -> None:
@@ -86,6 +93,7 @@ class Executor:
         self._store = store
         self._lease = lease
         self._clock = clock
+        self._schemas = schemas or SchemaProcess()
         self._die_before_write = die_before_write
         self._die_after_write = die_after_write
         self._writes = 0
@@ -99,14 +107,12 @@ class Executor:
             TimeoutError, aiohttp.ClientError: no answer; the write may or may not have happened.
         """
         match action:
+            case ReadInput() | TakeSlot() | ReturnSlot():
+                await self._admit(key, view, action)
             case CreatePod():
                 await self._create_pod(key, view, action)
-            case ConfirmGone():
-                await self._confirm_gone(key, view, action)
-            case ConfirmLost():
-                await self._confirm_lost(key, view, action)
-            case ConfirmUnanswered():
-                await self._confirm_unanswered(key, view, action)
+            case ConfirmGone() | ConfirmLost() | ConfirmUnanswered():
+                await self._confirm(key, view, action)
             case OpenGate():
                 await self._open_gate(key, action.pod)
             case EndPod():
@@ -130,6 +136,8 @@ class Executor:
         wanted = msgspec.to_builtins(plan.status)
         if plan.payload_from:
             _add_result(wanted, plan.payload_from, await self._payloads.result_of(key, view, plan.payload_from))
+        if plan.error_data is not None:
+            wanted["error"] = {**wanted["error"], "data": dict(plan.error_data)}
         patch = status_patch(view.run, msgspec.to_builtins(view.run.status), wanted)
         try:
             body = await self._write(
@@ -145,6 +153,31 @@ class Executor:
                 raise
         else:
             self._store.runs.apply(_decode_run(body))
+
+    # --- before a pod -------------------------------------------------------------------------------------------------
+
+    async def _admit(self, key: Key, view: View, action: ReadInput | TakeSlot | ReturnSlot) -> None:
+        match action:
+            case ReadInput():
+                await self._read_input(key, view)
+            case TakeSlot():
+                self._store.take_slot(key, action.value)
+            case ReturnSlot():
+                self._store.slots.leave(key)
+
+    async def _read_input(self, key: Key, view: View) -> None:
+        assert view.definition is not None  # noqa: S101 - the planner has looked
+        # Only a new run's input is judged; of one that has begun, a limit that came later wants to know the value.
+        schema = view.definition.spec.input_schema if admission.is_new(view.run.status) else None
+        concurrency = view.definition.spec.concurrency
+        try:
+            given = await self._payloads.input_of(key, view)
+        except NotFoundError:
+            await self._refresh_run(key, view)
+            return
+        verdict = inputs.Verdict() if schema is None else await self._schemas.check(schema, given)
+        value = inputs.concurrency_key(given, concurrency.key) if concurrency is not None else None
+        self._store.input_read(key, view.definition, InputFacts(verdict.problem, verdict.fields, value))
 
     # --- pods ---------------------------------------------------------------------------------------------------------
 
@@ -204,6 +237,15 @@ class Executor:
         since = before.since if before is not None and goes_on else now
         pause = min(longest, max(shortest, (now - since).total_seconds()))
         self._store.refused(key, Refusal(name, reason, message, since, now + timedelta(seconds=pause)))
+
+    async def _confirm(self, key: Key, view: View, action: ConfirmGone | ConfirmLost | ConfirmUnanswered) -> None:
+        match action:
+            case ConfirmGone():
+                await self._confirm_gone(key, view, action)
+            case ConfirmLost():
+                await self._confirm_lost(key, view, action)
+            case ConfirmUnanswered():
+                await self._confirm_unanswered(key, view, action)
 
     async def _confirm_gone(self, key: Key, view: View, action: ConfirmGone) -> None:
         pod = await self._get_pod(key, action.name)

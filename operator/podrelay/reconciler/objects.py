@@ -229,6 +229,8 @@ class TaskDefinitionStatus(_Struct, frozen=True):
     """What the operator found out about a definition."""
 
     observed_generation: int | None = None
+    active_runs: int | None = None
+    queued_runs: int | None = None
     conditions: tuple[Condition, ...] = ()
 
 

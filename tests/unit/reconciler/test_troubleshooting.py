@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 WRITERS = (
     *(f"reconciler/{module}.py" for module in ("planner", "causes", "termination", "housekeeping")),
-    *(f"reconciler/{module}.py" for module in ("executor", "payloads", "readiness", "pods")),
+    *(f"reconciler/{module}.py" for module in ("executor", "payloads", "readiness", "pods", "admission")),
     "runner/*.py",
     "sdk/*.py",
 )
