@@ -15,6 +15,8 @@ from podrelay.api import limits
 INVALID_FIELDS: Final = "VALIDATION_FAILED_INVALID_FIELDS"
 """Code of the error of a run whose input does not fit, as in Webiny."""
 VALIDATION_FAILED: Final = "Validation failed."
+OUT_OF_MEMORY: Final = 12
+"""Exit code of the process of `schemas.py`, where it is not a signal that ends it over its limits."""
 _KEY_LENGTH: Final = 64
 _MISSING: Final = object()
 

@@ -229,9 +229,9 @@ class TaskDefinitionStatus(_Struct, frozen=True):
     """What the operator found out about a definition."""
 
     observed_generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
     active_runs: int | None = None
     queued_runs: int | None = None
-    conditions: tuple[Condition, ...] = ()
 
 
 class TaskDefinition(_Struct, frozen=True):

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api.errors import PodrelayError
-from podrelay.reconciler.inputs import Verdict
+from podrelay.reconciler.inputs import OUT_OF_MEMORY, Verdict
 
 _PROGRAM: Final = (sys.executable, "-P", "-m", "podrelay.reconciler.schemas")
 _IDLE_SECONDS: Final = 60.0
@@ -23,7 +23,7 @@ TOO_COMPLEX: Final = "too_complex"
 
 
 class SchemaProcessError(PodrelayError):
-    """The process cannot be started; what it printed is in the operator's log."""
+    """The process cannot be started, or has ended for no good reason; what it printed is in the operator's log."""
 
     reason = "SchemaProcessError"
 
@@ -40,7 +40,7 @@ class SchemaProcess:
         """Return what is wrong with `input` by `schema`, or with `schema` alone.
 
         Raises:
-            SchemaProcessError: there is no process to ask.
+            SchemaProcessError: there is no process to ask, or it has an error of its own.
         """
         async with self._lock:
             verdict = await self._ask({"schema": schema} if input is None else {"schema": schema, "input": input})
@@ -54,11 +54,16 @@ class SchemaProcess:
         """End the process, if there is one."""
         if self._idle is not None:
             self._idle.cancel()
-        process, self._process = self._process, None
-        if process is not None:
+        if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
+                self._process.kill()
+            await self._ended()
+
+    async def _ended(self) -> int:
+        """Wait until the process, of which there is one, has ended; return its exit code, or minus the signal."""
+        process, self._process = self._process, None
+        assert process is not None  # noqa: S101 - the caller has looked
+        return await process.wait()
 
     async def _ask(self, request: dict[str, Any]) -> Verdict | None:
         """Return the answer; None if the process has ended over the request."""
@@ -76,19 +81,27 @@ class SchemaProcess:
             await self.close()  # its answer would be taken for the next request's
             raise
         if not line.endswith(b"\n"):
-            await self.close()
+            code = await self._ended()
+            if code >= 0 and code != OUT_OF_MEMORY:
+                raise SchemaProcessError(f"the process that checks inputs against schemas has ended with {code}")
             return None
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._end)
         return msgspec.json.decode(line, type=Verdict)
 
     async def _start(self) -> asyncio.subprocess.Process:
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(*_PROGRAM, stdin=pipe, stdout=pipe, limit=_LINE_BYTES)
+        process = await asyncio.create_subprocess_exec(
+            *_PROGRAM,
+            stdin=pipe,
+            stdout=pipe,
+            limit=_LINE_BYTES,
+            start_new_session=True,  # what a terminal sends to the operator is not for this one
+        )
         self._process = process
         assert process.stdout is not None  # noqa: S101 - a pipe
         if await process.stdout.readline() != b"ready\n":
-            await self.close()
-            raise SchemaProcessError("the process that checks inputs against schemas cannot be started")
+            code = await self._ended()
+            raise SchemaProcessError(f"the process that checks inputs against schemas has ended at once, with {code}")
         return process
 
     def _end(self) -> None:

@@ -9,6 +9,7 @@ Schemas are those of JSON Schema 2020-12, or of the older draft that they name. 
 are notes and not rules, and the search for a pattern ends after a fixed number of steps.
 """
 
+import os
 import resource
 import signal
 import sys
@@ -18,7 +19,7 @@ from typing import Any, BinaryIO, Final
 import jsonschema_rs
 import msgspec
 
-from podrelay.reconciler.inputs import Verdict
+from podrelay.reconciler.inputs import OUT_OF_MEMORY, Verdict
 
 CPU_SECONDS: Final = 1.0
 MEMORY_BYTES: Final = 256 * 1024 * 1024
@@ -38,7 +39,7 @@ class Request(msgspec.Struct, frozen=True):
     """An input that is to fit a schema; without an input, a schema that is to be one."""
 
     schema: msgspec.Raw
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = msgspec.Raw()
 
 
 def check(request: Request) -> Verdict:
@@ -47,7 +48,7 @@ def check(request: Request) -> Verdict:
         validator = _validator(bytes(request.schema))
     except ValueError:  # among them jsonschema_rs.ValidationError
         return Verdict(problem=_problem(bytes(request.schema)))
-    if request.input is None:
+    if not bytes(request.input):
         return Verdict()
     value = msgspec.json.decode(request.input)
     # To tell whether it fits is quick where telling why not is slow: alternatives are not looked at twice.
@@ -126,7 +127,7 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
         try:
             verdict = check(decode(line))
         except MemoryError:
-            return
+            os._exit(OUT_OF_MEMORY)
         signal.setitimer(signal.ITIMER_PROF, 0)
         answers.write(msgspec.json.encode(verdict) + b"\n")
         answers.flush()
