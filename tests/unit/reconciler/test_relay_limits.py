@@ -213,7 +213,7 @@ STEPS = st.lists(
                 "suspend",
                 "resume",
                 "abort",
-                "restart",
+                *["restart"] * 3,
                 "advance",
             ]
         ),
@@ -232,7 +232,7 @@ LIMITS = st.fixed_dictionaries(
 
 
 @settings(
-    max_examples=200,
+    max_examples=400,
     deadline=None,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
