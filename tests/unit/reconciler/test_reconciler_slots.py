@@ -18,7 +18,7 @@ IMPORT = "import"
 class Book:
     """Slots, and what they told."""
 
-    def __init__(self, total: int | None = None, **limits: Limits) -> None:
+    def __init__(self, limits: dict[str, Limits], total: int | None = None) -> None:
         self.marked: list[str] = []
         self.counted: list[str] = []
         self.slots: Slots[str, str] = Slots(self.marked.append, self.counted.append, total)
@@ -42,7 +42,7 @@ class Book:
 
 
 def test_as_many_runs_have_a_slot_as_the_limit_says_and_the_others_have_places_by_age() -> None:
-    book = Book(**{IMPORT: Limits(runs=2)})
+    book = Book({IMPORT: Limits(runs=2)})
 
     book.want("a", "b", "c", "d")
 
@@ -51,7 +51,7 @@ def test_as_many_runs_have_a_slot_as_the_limit_says_and_the_others_have_places_b
 
 
 def test_a_slot_that_is_given_back_goes_to_the_oldest_whatever_the_order_of_asking() -> None:
-    book = Book(**{IMPORT: Limits(runs=1)})
+    book = Book({IMPORT: Limits(runs=1)})
     book.want("first")
     book.want("young", age=0)
     book.want("old", age=50)
@@ -64,7 +64,7 @@ def test_a_slot_that_is_given_back_goes_to_the_oldest_whatever_the_order_of_aski
 
 
 def test_runs_of_the_same_second_are_ordered_by_name() -> None:
-    book = Book(**{IMPORT: Limits(runs=1)})
+    book = Book({IMPORT: Limits(runs=1)})
     for run in ("first", "b", "a"):
         book.want(run)
 
@@ -74,7 +74,7 @@ def test_runs_of_the_same_second_are_ordered_by_name() -> None:
 
 
 def test_to_ask_again_changes_nothing() -> None:
-    book = Book(**{IMPORT: Limits(runs=1)})
+    book = Book({IMPORT: Limits(runs=1)})
     book.want("a", "b")
     book.marked.clear()
     book.counted.clear()
@@ -86,7 +86,7 @@ def test_to_ask_again_changes_nothing() -> None:
 
 
 def test_a_value_at_its_limit_does_not_hold_up_other_values() -> None:
-    book = Book(**{IMPORT: Limits(per_value=1)})
+    book = Book({IMPORT: Limits(per_value=1)})
     book.want("a1", "a2", value="a")
 
     book.want("b1", value="b", age=-100)
@@ -98,7 +98,7 @@ def test_a_value_at_its_limit_does_not_hold_up_other_values() -> None:
 
 
 def test_both_limits_of_a_definition_hold() -> None:
-    book = Book(**{IMPORT: Limits(runs=2, per_value=1)})
+    book = Book({IMPORT: Limits(runs=2, per_value=1)})
 
     book.want("a1", value="a", age=9)
     book.want("a2", value="a", age=8)
@@ -113,9 +113,9 @@ def test_both_limits_of_a_definition_hold() -> None:
 
 
 def test_the_limit_of_all_goes_by_age_across_definitions_that_have_room() -> None:
-    book = Book(total=2, import_=Limits(runs=1), export=Limits())
-    book.want("i1", definition="import_", age=9)
-    book.want("i2", definition="import_", age=8)
+    book = Book({"import": Limits(runs=1), "export": Limits()}, total=2)
+    book.want("i1", definition="import", age=9)
+    book.want("i2", definition="import", age=8)
     book.want("e1", definition="export", age=7)
     book.want("e2", definition="export", age=6)
     assert book.granted("i1", "i2", "e1", "e2") == ["i1", "e1"]
@@ -127,7 +127,7 @@ def test_the_limit_of_all_goes_by_age_across_definitions_that_have_room() -> Non
 
 
 def test_a_pod_that_is_seen_counts_whether_or_not_a_slot_was_granted() -> None:
-    book = Book(**{IMPORT: Limits(runs=1)})
+    book = Book({IMPORT: Limits(runs=1)})
     book.want("a", "b")
 
     book.slots.occupy("b", IMPORT, None)
@@ -141,7 +141,7 @@ def test_a_pod_that_is_seen_counts_whether_or_not_a_slot_was_granted() -> None:
 
 
 def test_a_value_that_becomes_known_later_counts_from_then_on() -> None:
-    book = Book(**{IMPORT: Limits(per_value=1)})
+    book = Book({IMPORT: Limits(per_value=1)})
     book.slots.occupy("a", IMPORT, None)
 
     book.slots.occupy("a", IMPORT, "x")
@@ -169,7 +169,7 @@ def test_nothing_is_granted_before_everything_is_known() -> None:
 
 
 def test_a_higher_limit_lets_more_in_and_a_lower_one_throws_nobody_out() -> None:
-    book = Book(**{IMPORT: Limits(runs=2)})
+    book = Book({IMPORT: Limits(runs=2)})
     book.want("a", "b", "c", "d")
 
     book.slots.set_limits(IMPORT, Limits(runs=3))
@@ -183,7 +183,7 @@ def test_a_higher_limit_lets_more_in_and_a_lower_one_throws_nobody_out() -> None
 
 
 def test_a_limit_of_values_that_changes_is_looked_at_anew() -> None:
-    book = Book(**{IMPORT: Limits(per_value=1)})
+    book = Book({IMPORT: Limits(per_value=1)})
     book.want("a", "b", "c", value="x")
 
     book.slots.set_limits(IMPORT, Limits(per_value=2))
@@ -192,7 +192,7 @@ def test_a_limit_of_values_that_changes_is_looked_at_anew() -> None:
 
 
 def test_without_its_definition_no_run_gets_a_slot() -> None:
-    book = Book(**{IMPORT: Limits(runs=1)})
+    book = Book({IMPORT: Limits(runs=1)})
     book.want("a", "b")
 
     book.slots.set_limits(IMPORT, None)
@@ -204,7 +204,7 @@ def test_without_its_definition_no_run_gets_a_slot() -> None:
 
 
 def test_only_runs_whose_place_may_have_halved_are_marked() -> None:
-    book = Book(**{IMPORT: Limits(runs=1)})
+    book = Book({IMPORT: Limits(runs=1)})
     runs = [f"r{number:04}" for number in range(1001)]
     book.want(*runs)
     book.marked.clear()
@@ -215,7 +215,7 @@ def test_only_runs_whose_place_may_have_halved_are_marked() -> None:
 
 
 def test_the_numbers_of_a_definition_and_who_is_told_of_them() -> None:
-    book = Book(**{IMPORT: Limits(runs=1)})
+    book = Book({IMPORT: Limits(runs=1)})
     book.want("a", "b", "c")
     assert (book.slots.active(IMPORT), book.slots.queued(IMPORT)) == (1, 2)
     book.counted.clear()
@@ -228,7 +228,7 @@ def test_the_numbers_of_a_definition_and_who_is_told_of_them() -> None:
 
 
 def test_nothing_is_left_of_runs_that_have_left() -> None:
-    book = Book(**{IMPORT: Limits(runs=1, per_value=1)})
+    book = Book({IMPORT: Limits(runs=1, per_value=1)})
     for value in "abc":
         book.want(f"1{value}", f"2{value}", value=value)
 
@@ -257,7 +257,7 @@ class Model:
     """What has to hold, worked out anew from nothing but who has a slot and who waits."""
 
     def __init__(self, total: int | None, limits: list[Limits]) -> None:
-        self.book = Book(total, a=limits[0], b=limits[1])
+        self.book = Book({"a": limits[0], "b": limits[1]}, total)
         self.total = total
         self.limits: dict[str, Limits] = {"a": limits[0], "b": limits[1]}
         self.waiting: set[str] = set()
