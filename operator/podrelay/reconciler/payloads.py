@@ -84,6 +84,15 @@ class Payloads:
             return State(await self._own_input(key, view))
         return State(state.get("input") or {}, state.get("output"))
 
+    async def input_of(self, key: Key, view: View) -> dict[str, Any]:
+        """Return the input that the run was created with.
+
+        Raises:
+            NotFoundError: the run is no more.
+            ApiError, aiohttp.ClientError, TimeoutError: it could not be read.
+        """
+        return await self._own_input(key, view)
+
     async def result_of(self, key: Key, view: View, record: str) -> Result:
         """Return the result that a record holds; an empty one if the record is no more.
 

@@ -19,7 +19,18 @@ import msgspec
 
 from podrelay.api import limits, names
 from podrelay.api.hooks import ON_ABORT
-from podrelay.reconciler import causes, ending, heartbeat, hooks, housekeeping, kinship, retrying, termination
+from podrelay.reconciler import (
+    admission,
+    causes,
+    ending,
+    heartbeat,
+    hooks,
+    housekeeping,
+    inputs,
+    kinship,
+    retrying,
+    termination,
+)
 from podrelay.reconciler.conditions import stalled_since, with_conditions
 from podrelay.reconciler.objects import (
     FINISHED,
@@ -42,7 +53,10 @@ from podrelay.reconciler.view import (
     Gone,
     OpenGate,
     Plan,
+    ReadInput,
     ReadRecord,
+    ReturnSlot,
+    TakeSlot,
     Target,
     View,
     WriteRecord,
@@ -76,6 +90,8 @@ def plan(view: View, now: datetime) -> Plan:
     if run.status.phase in FINISHED:
         return hooks.after_the_end(view, now) or housekeeping.after_the_end(view, now)
     following = _unfinished(view, now)
+    if admission.gives_back_slot(view, following):
+        return Plan(actions=(ReturnSlot(),))
     if following.actions or (following.status is not None and following.status != run.status):
         return following
     return housekeeping.beside(view, now, following)
@@ -88,6 +104,8 @@ def _unfinished(view: View, now: datetime) -> Plan:
     target = _target(view, view.run.status)
     tenure = _tenure(view, target)
     if tenure is not None:
+        if admission.lacks_value(view) and view.run.spec.abort is None:
+            return Plan(actions=(ReadInput(),))  # the limit came after the pod, or the operator died in between
         return _hold(view, now, tenure)
     late = _late_answer(view, target)
     if late is not None and late.record is not None:
@@ -167,16 +185,15 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     held = _held_by_family(view, now, status, target)
     if held is not None:
         return held
+    if admission.is_new(status) and (obstacle := _admit(view, now, status)) is not None:
+        return obstacle
     due = _due(view, status)
     if due is not None and due > now:
         return _wait(view, now, status, _reason_of_wait(status), f"next pod at {_clock(due)}", due)
     if view.run.spec.suspend:
         return _wait(view, now, status, "Suspended", "set spec.suspend to false to go on", None)
     if view.definition is None:
-        name = view.run.spec.definition
-        return _stall(
-            view, now, status, "DefinitionNotFound", f'there is no TaskDefinition "{name}" in this namespace; create it'
-        )
+        return _no_definition(view, now, status)
     if pod is not None or any(r.metadata.name == target.name and not view.owns(r) for r in view.records):
         message = f"{target.name} exists already and does not belong to this run; delete it"
         return _stall(view, now, status, "NameTaken", message)
@@ -187,10 +204,18 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
         return _finish(view, now, status, "Failed", "StateLost", lost, error=TaskError(lost, "StateLost"))
     refusal = view.refusal
     if refusal is not None and refusal.name == target.name and refusal.retry_at > now:
-        return _stall(view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
+        refused = _stall(view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
+        return replace(refused, keeps_slot=True)  # the next one in the queue would be refused as well
+    return _take_turn(view, now, status, target)
+
+
+def _take_turn(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan:
+    """Make the pod, when the try before it has certainly left no answer, and the limits leave a slot for it."""
     unconfirmed = _unconfirmed_try(view, target)
     if unconfirmed is not None:
         return Plan(actions=(ReadRecord(unconfirmed),))
+    if admission.has_to_queue(view):
+        return _queue(view, now, status)
     return Plan(actions=(CreatePod(target),))
 
 
@@ -223,6 +248,54 @@ def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Ta
     message = kinship.waiting_message(view, status, awaited, count)
     # Nothing is planned for a time: the store marks the run when the last of them has ended or gone.
     return Plan(status=_wait(view, now, status, kinship.WAITING, message, status.next_iteration_at).status)
+
+
+def _admit(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
+    """Say what is wrong with a new run at once, and not when its delay is over; None if it may go on."""
+    if view.definition is None:
+        return _no_definition(view, now, status)
+    if not admission.needs_input(view.definition):
+        return None
+    if view.input is None:
+        return Plan(actions=(ReadInput(),))
+    if view.input.schema_problem is not None:
+        return _stall(view, now, status, admission.INVALID_INPUT_SCHEMA, view.input.schema_problem)
+    if not view.input.invalid_fields:
+        return None
+    error = TaskError(inputs.VALIDATION_FAILED, inputs.INVALID_FIELDS)
+    message = inputs.in_words(view.input.invalid_fields)
+    failed = _finish(view, now, status, "Failed", "InvalidInput", message, error=error)
+    return replace(failed, error_data={"invalidFields": dict(view.input.invalid_fields)})
+
+
+def _no_definition(view: View, now: datetime, status: TaskRunStatus) -> Plan:
+    name = view.run.spec.definition
+    message = f'there is no TaskDefinition "{name}" in this namespace; create it'
+    return _stall(view, now, status, admission.DEFINITION_NOT_FOUND, message)
+
+
+def _queue(view: View, now: datetime, status: TaskRunStatus) -> Plan:
+    """Wait for one of the slots that the limits leave; with the slot comes the run's next look."""
+    if admission.lacks_value(view):
+        return Plan(actions=(ReadInput(),))
+    slot = view.slot
+    if slot is None:
+        return Plan(actions=(TakeSlot(admission.value_of(view)),))
+    place = admission.place_shown(view.run.status, slot)
+    is_shown = place != slot.place and view.run.status.message
+    message = view.run.status.message if is_shown else admission.queue_in_words(view, place, slot)
+    shown = _shown(
+        view,
+        now,
+        status,
+        status.phase or "Pending",
+        admission.QUEUED,
+        message or "",
+        current=None,
+        next_iteration_at=None,
+        queue_position=place,
+    )
+    return Plan(status=shown, keeps_slot=True)
 
 
 def _due(view: View, status: TaskRunStatus) -> datetime | None:
@@ -281,7 +354,7 @@ def _definition_gone(view: View, now: datetime, what: str) -> Plan:
     name = view.run.spec.definition
     message = f'{what}; the TaskDefinition "{name}" is gone, create it again so that its retry policy can be applied'
     status = view.run.status
-    return _stall(view, now, status, "DefinitionNotFound", message, current=status.current)
+    return _stall(view, now, status, admission.DEFINITION_NOT_FOUND, message, current=status.current)
 
 
 # --- a pod holds the baton --------------------------------------------------------------------------------------------
@@ -674,7 +747,7 @@ def _shown(
         reason=_camel(reason),
         message=limits.cut(message, limits.MESSAGE_LENGTH),
         observed_generation=view.run.metadata.generation,
-        **changes,
+        **{"queue_position": None, "concurrency_key": admission.value_of(view), **changes},
     )
     return with_conditions(changed, _seconds(now), stalled=stalled)
 
