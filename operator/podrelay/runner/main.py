@@ -20,12 +20,13 @@ from podrelay.runner import environment, fence
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment, NotInAPodError
-from podrelay.runner.record import Record, ResponseLostError
+from podrelay.runner.record import Record, ResponseLostError, now
 from podrelay.runner.session import PodSession
 from podrelay.runner.signals import QUESTION_SECONDS, Interruption
 from podrelay.sdk import inputs, loading
 from podrelay.sdk.answers import Answer, Failed
 from podrelay.sdk.controller import Controller
+from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
 
 _ADVICE: Final = {
@@ -43,16 +44,21 @@ class StateLostError(PodrelayError):
     reason = "StateLost"
 
 
-def main() -> None:
-    """Run the iteration that the environment describes, then end the process."""
+def main(run_in_pod: Callable[[str, float], int] | None = None) -> None:
+    """Run the iteration that the environment describes, then end the process.
+
+    Args:
+        run_in_pod: takes MODULE:CLASS and the time when the process began, returns the exit code; default: `run`.
+    """
     # The CPU time used so far is the least that has passed since the process began.
     started_at = time.monotonic() - time.process_time()
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print("usage: podrelay-runner MODULE:CLASS   (inside a pod of a TaskRun)", file=sys.stderr)
         sys.exit(2)
+    run_in_pod = run_in_pod or (lambda reference, began: run(reference, os.environ, began))
     code = 1
     try:
-        code = run(sys.argv[1], os.environ, started_at)
+        code = run_in_pod(sys.argv[1], started_at)
     except BaseException as error:  # noqa: BLE001 - a fault of our own must end the pod, too
         _explain(os.environ, f"internal error: {answer_of_exception(error).message}")
     finally:
@@ -64,20 +70,27 @@ def main() -> None:
 
 
 def run(
-    reference: str,
+    reference: str | type[TaskDefinition],
     variables: Mapping[str, str],
     started_at: float,
     clock: Callable[[], float] = time.monotonic,
     client: ApiClient | None = None,
+    *,
+    now: Callable[[], str] = now,
+    listen: Callable[[Interruption], None] = Interruption.install,
+    session_type: Callable[..., PodSession] = PodSession,
 ) -> int:
-    """Run one iteration of the task MODULE:CLASS and return the exit code.
+    """Run one iteration of a task and return the exit code.
 
     Args:
-        reference: which task.
+        reference: which task: MODULE:CLASS, or the class itself.
         variables: the environment of the pod.
         started_at: when the process began, by `clock`.
         clock: seconds, never going back.
         client: the API server; default: the one that the kubelet tells of.
+        now: the time that is written into the record.
+        listen: makes the interruption hear of SIGTERM; default: by a signal handler of this process.
+        session_type: makes what stands behind the controller; takes what PodSession takes.
     """
     try:
         me = environment.read(variables)
@@ -85,12 +98,12 @@ def run(
         print(f"podrelay-runner: {error}", file=sys.stderr)
         return 2
     client = client or ApiClient.from_environment(variables)
-    record = Record(client, me)
+    record = Record(client, me, now)
     interruption = _interruption(client.another(), me, clock)
-    interruption.install()
+    listen(interruption)
     try:
         # All that comes before user code has the time of an iteration; the operator's pending timeout is over by now.
-        session = _begin(client, record, me, interruption, started_at, clock)
+        session = _begin(client, record, me, interruption, started_at, clock, session_type)
     except SupersededError as error:
         print(f"podrelay-runner: not running: {error}", file=sys.stderr)
         return names.EXIT_SUPERSEDED
@@ -116,6 +129,7 @@ def _begin(
     interruption: Interruption,
     started_at: float,
     clock: Callable[[], float],
+    session_type: Callable[..., PodSession],
 ) -> PodSession:
     def deadline() -> float:
         return started_at + me.iteration_timeout
@@ -127,16 +141,17 @@ def _begin(
         raise SupersededError(reason or "")
     record.claim(deadline)
     # The state is loaded after the claim: what is wrong with it is then an answer, not a crash.
-    return PodSession(me, run_object, record, interruption, started_at, clock)
+    return session_type(me, run_object, record, interruption, started_at, clock)
 
 
-def _work(reference: str, client: ApiClient, me: Environment, session: PodSession) -> Answer:
+def _work(reference: str | type[TaskDefinition], client: ApiClient, me: Environment, session: PodSession) -> Answer:
     try:
         _load_state(client, me, session)
-        definition = loading.load_definition(reference, me.definition)
+        if isinstance(reference, str):
+            reference = loading.load_definition(reference, me.definition)
         # A copy: what the task does to it is not the state until the task says so.
-        task_input = inputs.parse(inputs.input_type(definition), copy.deepcopy(session.input))
-        return answer_of(_call(definition().run, task_input, Controller(session)))
+        task_input = inputs.parse(inputs.input_type(reference), copy.deepcopy(session.input))
+        return answer_of(_call(reference().run, task_input, Controller(session)))
     except StateLostError as error:
         return Failed(str(error), error.reason)
     except BaseException as error:  # noqa: BLE001 - whatever leaves user code is its answer

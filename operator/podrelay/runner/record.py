@@ -8,6 +8,7 @@ method that says "stored" returns only then.
 
 import json
 import threading
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -37,11 +38,13 @@ class Record:
     Args:
         client: the API server; after the claim this record has it for itself.
         me: what this pod is.
+        now: returns the time that is written into it.
     """
 
-    def __init__(self, client: ApiClient, me: Environment) -> None:
+    def __init__(self, client: ApiClient, me: Environment, now: Callable[[], str] = now) -> None:
         self._client = client
         self._me = me
+        self.now = now
         self._write_lock = threading.Lock()
         self._body: dict[str, Any] = {}
         self._owners: list[dict[str, Any]] = []
@@ -106,7 +109,7 @@ class Record:
             "try": me.attempt,
             "podName": me.pod_name,
             "podUID": me.pod_uid,
-            "startedAt": now(),
+            "startedAt": self.now(),
         }
         if me.node_name:
             body["nodeName"] = me.node_name
@@ -118,7 +121,7 @@ class Record:
 
     def set_progress(self, percent: float | None, message: str) -> None:
         """Take progress; it is stored with the next write."""
-        progress: dict[str, Any] = {"message": message, "at": now()}
+        progress: dict[str, Any] = {"message": message, "at": self.now()}
         if percent is not None:
             progress["percent"] = percent
         with self._news_lock:
@@ -177,7 +180,7 @@ class Record:
         with self._write_lock:
             checkpoint = self._body.get("checkpoint")
             self._body["response"] = response
-            self._body["finishedAt"] = now()
+            self._body["finishedAt"] = self.now()
             if response["status"] != "error":
                 self._body.pop("checkpoint", None)
             elif _bytes(self._body) > RECORD_BYTES:

@@ -9,7 +9,7 @@ from podrelay.api import limits, names
 from podrelay.runner.answering import clean, error_of
 from podrelay.runner.environment import Environment
 from podrelay.runner.flush import Flusher
-from podrelay.runner.record import Record, now
+from podrelay.runner.record import Record
 from podrelay.runner.signals import Interruption
 from podrelay.sdk.answers import failed
 from podrelay.sdk.controller import as_dict
@@ -104,7 +104,11 @@ class PodSession:
 
     def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
         """Print a log line, and take it for the record."""
-        item: dict[str, Any] = {"time": now(), "type": kind, "message": clean(str(message), LOG_MESSAGE_LENGTH)}
+        item: dict[str, Any] = {
+            "time": self._record.now(),
+            "type": kind,
+            "message": clean(str(message), LOG_MESSAGE_LENGTH),
+        }
         if data is not None:
             item["data"] = _storable(data)
         if error is not None:
