@@ -1,0 +1,178 @@
+"""Containers that are calls in this process and thread: for tests, and for a debugger.
+
+A call cannot be killed. Where time is over, whatever the task asks of Podrelay next raises `ContainerKilledError`, and
+what it answers afterwards is not stored.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from podrelay.api import names
+from podrelay.local import rest
+from podrelay.local.api import MemoryApi, Object
+from podrelay.local.clock import Clock, timestamp
+from podrelay.local.kubelet import Container
+from podrelay.runner import main as runner
+from podrelay.runner.api_client import ApiClient, Deadline
+from podrelay.runner.session import PodSession
+from podrelay.runner.signals import Interruption
+from podrelay.sdk.definition import TaskDefinition
+
+_SIGKILL: Final = 137
+
+
+class ContainerKilledError(BaseException):
+    """The time of a container is over: raised into its task. No Exception, so that no task takes it for its own."""
+
+
+class CallContainer:
+    """One iteration as a call.
+
+    Args:
+        name: the pod.
+        passed: called when time has passed in the task or it asks about it: lets the rest of the world catch up.
+    """
+
+    def __init__(self, name: str, passed: Callable[[], None]) -> None:
+        self.name = name
+        self._passed = passed
+        self._interruption: Interruption | None = None
+        self._is_killed = False
+        self._thread = threading.get_ident()
+        self._code: int | None = None
+
+    def exit_code(self) -> int | None:
+        """Return the exit code, None while the call lasts."""
+        return self._code
+
+    def listen(self, interruption: Interruption) -> None:
+        """Take what is to hear of SIGTERM."""
+        self._interruption = interruption
+
+    def terminate(self) -> None:
+        """Do what SIGTERM does."""
+        if self._interruption is not None:
+            self._interruption.interrupt()
+
+    def kill(self) -> None:
+        """Let whatever the task asks for next raise `ContainerKilledError`."""
+        self._is_killed = True
+
+    def last_output(self) -> str:
+        """Return nothing: the output of a call is the output of this process."""
+        return ""
+
+    def run(self, call: Callable[[], int]) -> None:
+        """Make the call and keep its exit code."""
+        code = 1
+        try:
+            code = call()
+        except ContainerKilledError:
+            code = _SIGKILL
+        finally:
+            self._code = code
+
+    def breathe(self) -> None:
+        """Let the world catch up with this container.
+
+        Raises:
+            ContainerKilledError: its time is over.
+        """
+        if threading.get_ident() == self._thread:
+            self._passed()
+        self.check()
+
+    def check(self) -> None:
+        """Go on only while the container may.
+
+        Raises:
+            ContainerKilledError: its time is over.
+        """
+        if self._is_killed and threading.get_ident() == self._thread:
+            raise ContainerKilledError(f"pod {self.name} was killed: its time was over")
+
+
+class CallRuntime:
+    """Calls the runner.
+
+    Args:
+        api: the objects.
+        definitions: the classes, by name of the definition.
+        clock: the time that tasks see.
+        folder: where the runner looks for what it never needs here.
+        passed: called when time has passed within a task, see `CallContainer`.
+        session_type: makes what stands behind a controller; takes the container, then what PodSession takes.
+    """
+
+    def __init__(
+        self,
+        api: MemoryApi,
+        definitions: Mapping[str, type[TaskDefinition]],
+        clock: Clock,
+        passed: Callable[[], None],
+        session_type: Callable[..., PodSession],
+    ) -> None:
+        self._api = api
+        self._definitions = definitions
+        self._clock = clock
+        self._passed = passed
+        self._session_type = session_type
+        self.current: CallContainer | None = None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def start(self, pod: Object, variables: dict[str, str], started: Callable[[Container], None]) -> None:
+        """Run the container of a pod to its end."""
+        container = CallContainer(pod["metadata"]["name"], self._passed)
+        definition = self._definitions[pod["metadata"]["labels"][names.LABEL_DEFINITION]]
+        client = MemoryClient(self._api, self._clock, container.check)
+        call = partial(
+            runner.run,
+            definition,
+            variables,
+            self._clock.monotonic(),
+            self._clock.monotonic,
+            client,
+            now=lambda: timestamp(self._clock.now()),
+            listen=container.listen,
+            session_type=partial(self._session_type, container),
+        )
+        started(container)
+        before, self.current = self.current, container
+        moved, self._clock.moved = self._clock.moved, container.breathe
+        try:
+            container.run(call)
+        finally:
+            self.current, self._clock.moved = before, moved
+
+
+class MemoryClient(ApiClient):
+    """The runner's client, without a network in between.
+
+    Args:
+        api: the objects.
+        clock: seconds.
+        check: called before each request.
+    """
+
+    def __init__(self, api: MemoryApi, clock: Clock, check: Callable[[], None]) -> None:
+        super().__init__("localhost", 0, Path(), clock.monotonic, time.sleep)
+        self._api = api
+        self._memory_clock = clock
+        self._check = check
+
+    def another(self) -> ApiClient:
+        """Return this client: it has no connection to share."""
+        return self
+
+    def request(
+        self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
+    ) -> tuple[int, dict[str, Any]]:
+        """Return the status and the body of the answer."""
+        self._check()
+        return rest.answer(self._api, method, url, body)
