@@ -17,12 +17,11 @@ from typing import Any, Final, NamedTuple
 
 from podrelay.api import limits, names
 from podrelay.cli.manifests import manifest
-from podrelay.local.calls import CallContainer, CallRuntime, ContainerKilledError
+from podrelay.local.calls import CallContainer, CallRuntime, CallSession, ContainerKilledError
 from podrelay.local.clock import Clock
 from podrelay.local.errors import NotRunnableHereError, RefusedError, StuckError
 from podrelay.local.outcome import IterationResult, LogLine, TaskFailure, TaskResult, result_of
 from podrelay.local.world import World
-from podrelay.runner.session import PodSession
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.errors import DefinitionError
@@ -173,38 +172,29 @@ class _Test:
             self._world.clock.advance(self._tick)
 
 
-class _TestedSession(PodSession):
-    """The session of a pod that lets the test, and the rest of the world, take part."""
+class _TestedSession(CallSession):
+    """The session of a call that lets the test take part."""
 
     def __init__(self, test: _Test, container: CallContainer, *of_a_pod: Any) -> None:
-        super().__init__(*of_a_pod)
         self._test = test
-        self._container = container
         self._questions = 0
         self._reported: tuple[float | None, str] = (None, "")
-        self._look()
+        super().__init__(container, *of_a_pod)
 
     def report(self, percent: float | None, message: str) -> None:
-        super().report(percent, message)
         self._reported = (percent, message)
-        self._look()
+        super().report(percent, message)
 
     def remaining_seconds(self) -> float:
         self._test.let_time_pass()
         self._questions += 1
-        self._look()
         return super().remaining_seconds()
 
     def is_aborted(self) -> bool:
         self._questions += 1
-        self._look()
         return super().is_aborted()
 
-    def is_stopping(self) -> bool:
-        self._look()
-        return super().is_stopping()
-
-    def _look(self) -> None:
+    def look(self) -> None:
         moment = Moment(self.iteration, self.attempt, self._questions, *self._reported)
         self._test.look(self.task.id, moment)
-        self._container.breathe()
+        super().look()

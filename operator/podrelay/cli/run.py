@@ -23,7 +23,6 @@ from podrelay.local.errors import NotRunnableHereError
 from podrelay.local.outcome import result_of
 from podrelay.local.processes import ProcessRuntime
 from podrelay.local.world import World
-from podrelay.runner.session import PodSession
 from podrelay.sdk import loading
 from podrelay.sdk.definition import TaskDefinition
 
@@ -122,7 +121,7 @@ class _LocalRun:
     ) -> CallRuntime | ProcessRuntime:
         world = self.world
         if self._in_process:
-            return CallRuntime(world.api, classes, world.clock, world.settle, _session)
+            return CallRuntime(world.api, classes, world.clock, world.settle)
         references = {name: f"{module}:{item.__name__}" for name, item in classes.items()}
         return ProcessRuntime(world.api, folder, references, lambda: world.clock.ahead, narrator.printed, world.wake)
 
@@ -159,10 +158,6 @@ class _LogWriter(io.TextIOBase):
         return len(text)
 
 
-def _session(_container: object, *of_a_pod: Any) -> PodSession:
-    return PodSession(*of_a_pod)
-
-
 def _define(world: World, chosen: type[TaskDefinition], module: str) -> dict[str, type[TaskDefinition]]:
     """Apply the chosen definition and those beside it in its module: the task may start runs of them."""
     beside = loading.definitions_of(sys.modules[chosen.__module__])
@@ -183,6 +178,8 @@ def _input(text: str) -> dict[str, Any]:
             text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text(encoding="utf-8")
         value = json.loads(text)
         limits.check_payload(value, "input")
+    except json.JSONDecodeError as error:
+        raise InputError(f"--input is no JSON: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"--input: {error}") from error
     checked: dict[str, Any] = value

@@ -96,6 +96,39 @@ class CallContainer:
             raise ContainerKilledError(f"pod {self.name} was killed: its time was over")
 
 
+class CallSession(PodSession):
+    """What stands behind the controller in a call: whenever the task reports or asks, the world catches up first."""
+
+    def __init__(self, container: CallContainer, *of_a_pod: Any) -> None:
+        super().__init__(*of_a_pod)
+        self._container = container
+        self.look()
+
+    def look(self) -> None:
+        """Let the world catch up; called before each call of run(), too."""
+        self._container.breathe()
+
+    def report(self, percent: float | None, message: str) -> None:
+        """Take progress."""
+        super().report(percent, message)
+        self.look()
+
+    def remaining_seconds(self) -> float:
+        """Time until the iteration is ended."""
+        self.look()
+        return super().remaining_seconds()
+
+    def is_aborted(self) -> bool:
+        """Whether the run is to stop."""
+        self.look()
+        return super().is_aborted()
+
+    def is_stopping(self) -> bool:
+        """Whether only this pod ends."""
+        self.look()
+        return super().is_stopping()
+
+
 class CallRuntime:
     """Calls the runner.
 
@@ -114,7 +147,7 @@ class CallRuntime:
         definitions: Mapping[str, type[TaskDefinition]],
         clock: Clock,
         passed: Callable[[], None],
-        session_type: Callable[..., PodSession],
+        session_type: Callable[..., PodSession] = CallSession,
     ) -> None:
         self._api = api
         self._definitions = definitions

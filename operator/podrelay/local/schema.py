@@ -4,6 +4,8 @@ The models are those from which the CRDs are generated. Of the CEL rules and adm
 decide something about a run; the others keep people and programs in order that a world without a cluster does not have.
 """
 
+import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -15,10 +17,11 @@ from podrelay.api.task_definition import TaskDefinitionSpec
 from podrelay.api.task_iteration import TaskIteration
 from podrelay.api.task_run import FINISHED_PHASES, TaskRunSpec, TaskRunStatus
 from podrelay.local.errors import RefusedError
+from podrelay.runner.record import RECORD_BYTES
 
 Object = dict[str, Any]
 
-RECORD_BYTES: Final = 700 * limits.KIB
+_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _CHANGEABLE: Final = frozenset({"abort", "suspend", "ttlSecondsAfterFinished"})
 _OF_EVERY_OBJECT: Final = frozenset({"apiVersion", "kind", "metadata"})
 
@@ -47,8 +50,11 @@ def _definition(_before: Object | None, after: Object) -> Object:
 
 def _run(before: Object | None, after: Object) -> Object:
     name = after["metadata"]["name"]
-    if len(name) > limits.RUN_NAME_LENGTH or "." in name:
-        raise _invalid(f"metadata.name must be a DNS label of at most {limits.RUN_NAME_LENGTH} characters: {name}")
+    if len(name) > limits.RUN_NAME_LENGTH or not _DNS_LABEL.fullmatch(name):
+        raise _invalid(
+            f"metadata.name must be a DNS label of at most {limits.RUN_NAME_LENGTH} characters (small letters, digits, "
+            f'"-" between them), not "{name}"'
+        )
     spec, status = after.get("spec"), after.get("status") or {"observedGeneration": -1}
     _check_payload((spec or {}).get("input"), "spec.input")
     _valid(TaskRunSpec, spec, "spec")
@@ -76,8 +82,9 @@ def _iteration(before: Object | None, after: Object) -> Object:
     fields = {field: value for field, value in after.items() if field not in _OF_EVERY_OBJECT}
     for payload, what in _payloads(fields):
         _check_payload(payload, what)
-    if len(limits.check_payload({"logs": fields.get("logs", [])}, "logs")) > RECORD_BYTES:
-        raise _invalid("logs are too large")
+    size = len(json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > RECORD_BYTES:
+        raise _invalid(f"a record has at most {RECORD_BYTES} bytes, this one has {size}")
     _valid(TaskIteration, fields, "")
     response = fields.get("response")
     if before is not None and before.get("response") is not None and before["response"] != response:
