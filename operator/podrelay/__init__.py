@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
     from podrelay.sdk.controller import Controller
     from podrelay.sdk.definition import TaskDefinition
-    from podrelay.sdk.task import TaskRun
+    from podrelay.sdk.task import TaskRun, TriggerData
+    from podrelay.sdk.verdicts import Fatal, Retry
 
 __all__ = [
     "Aborted",
@@ -20,9 +21,12 @@ __all__ = [
     "Controller",
     "Done",
     "Failed",
+    "Fatal",
     "PodrelayError",
+    "Retry",
     "TaskDefinition",
     "TaskRun",
+    "TriggerData",
 ]
 
 _HOMES = {
@@ -32,9 +36,12 @@ _HOMES = {
     "Controller": "podrelay.sdk.controller",
     "Done": "podrelay.sdk.answers",
     "Failed": "podrelay.sdk.answers",
+    "Fatal": "podrelay.sdk.verdicts",
     "PodrelayError": "podrelay.api.errors",
+    "Retry": "podrelay.sdk.verdicts",
     "TaskDefinition": "podrelay.sdk.definition",
     "TaskRun": "podrelay.sdk.task",
+    "TriggerData": "podrelay.sdk.task",
 }
 
 

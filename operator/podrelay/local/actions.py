@@ -20,7 +20,7 @@ from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
     ConfirmLost,
-    ConfirmUnanswered,
+    ConfirmSilent,
     CreatePod,
     DeletePod,
     DeleteRecord,
@@ -28,7 +28,9 @@ from podrelay.reconciler.view import (
     EndPod,
     OpenGate,
     Plan,
+    ReadRecord,
     Refusal,
+    Silence,
     View,
     WriteRecord,
 )
@@ -102,11 +104,11 @@ class Actions:
 
     def _end_pod(self, key: Key, _view: View, action: EndPod) -> None:
         metadata = action.pod.metadata
+        annotations = {names.ANNOTATION_ENDING_SINCE: self._now().isoformat()}
+        if action.reason is not None:
+            annotations[names.ANNOTATION_ENDING_REASON] = action.reason
         patch = {
-            "metadata": {
-                "resourceVersion": metadata.resource_version,
-                "annotations": {names.ANNOTATION_ENDING_SINCE: self._now().isoformat()},
-            },
+            "metadata": {"resourceVersion": metadata.resource_version, "annotations": annotations},
             "spec": {"activeDeadlineSeconds": 1},
         }
         _unless_changed(lambda: self._api.patch(PODS, key.namespace, metadata.name, patch))
@@ -145,10 +147,14 @@ class Actions:
         if self._find(names.TASK_ITERATIONS, key, action.record) is None:
             self._store.confirm_lost(key, action.record)
 
-    def _confirm_unanswered(self, key: Key, _view: View, action: ConfirmUnanswered) -> None:
+    def _read_record(self, key: Key, _view: View, action: ReadRecord) -> None:
+        self._reread(key, action.record)
+        self._store.confirm_settled(key, action.record)
+
+    def _confirm_silent(self, key: Key, _view: View, action: ConfirmSilent) -> None:
         record = self._reread(key, action.record)
-        if record is None or record.response is None:
-            self._store.confirm_unanswered(key, action.record)
+        if record is None or record.heartbeat_at == action.heartbeat_at:
+            self._store.confirm_silent(key, Silence(action.record, action.heartbeat_at, self._now()))
 
     def _reread(self, key: Key, name: str) -> Record | None:
         stored = self._find(names.TASK_ITERATIONS, key, name)
@@ -182,7 +188,8 @@ HANDLERS: Final[dict[type[Action], Callable[[Actions, Key, View, Any], None]]] =
     CreatePod: Actions._create_pod,
     ConfirmGone: Actions._confirm_gone,
     ConfirmLost: Actions._confirm_lost,
-    ConfirmUnanswered: Actions._confirm_unanswered,
+    ReadRecord: Actions._read_record,
+    ConfirmSilent: Actions._confirm_silent,
     OpenGate: Actions._open_gate,
     EndPod: Actions._end_pod,
     DeletePod: Actions._delete_pod,

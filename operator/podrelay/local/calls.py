@@ -7,17 +7,20 @@ what it answers afterwards is not stored.
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from podrelay.api import names
+from podrelay.api.errors import PodrelayError
 from podrelay.local import rest
 from podrelay.local.api import MemoryApi, Object
 from podrelay.local.clock import Clock, timestamp
 from podrelay.local.kubelet import Container
 from podrelay.runner import main as runner
 from podrelay.runner.api_client import ApiClient, Deadline
+from podrelay.runner.flush import FLUSH_SECONDS
 from podrelay.runner.session import PodSession
 from podrelay.runner.signals import Interruption
 from podrelay.sdk.definition import TaskDefinition
@@ -34,14 +37,18 @@ class CallContainer:
 
     Args:
         name: the pod.
+        clock: seconds.
         passed: called when time has passed in the task or it asks about it: lets the rest of the world catch up.
     """
 
-    def __init__(self, name: str, passed: Callable[[], None]) -> None:
+    def __init__(self, name: str, clock: Callable[[], float], passed: Callable[[], None]) -> None:
         self.name = name
+        self._clock = clock
         self._passed = passed
         self._interruption: Interruption | None = None
         self._is_killed = False
+        self._flush: Callable[[], None] = lambda: None
+        self._flushed_at = clock()
         self._thread = threading.get_ident()
         self._code: int | None = None
 
@@ -52,6 +59,10 @@ class CallContainer:
     def listen(self, interruption: Interruption) -> None:
         """Take what is to hear of SIGTERM."""
         self._interruption = interruption
+
+    def keep_flushed(self, flush: Callable[[], None]) -> None:
+        """Take what stores progress and signs of life: in skipped time no thread would get to it."""
+        self._flush = flush
 
     def terminate(self) -> None:
         """Do what SIGTERM does."""
@@ -82,17 +93,22 @@ class CallContainer:
         Raises:
             ContainerKilledError: its time is over.
         """
-        if threading.get_ident() == self._thread:
-            self._passed()
-        self.check()
+        if threading.get_ident() == self._thread and self._clock() >= self._flushed_at + FLUSH_SECONDS:
+            self._flushed_at = self._clock()
+            with suppress(PodrelayError):  # the record has gone, with its run
+                self._flush()
+        self.catch_up()
 
-    def check(self) -> None:
-        """Go on only while the container may.
+    def catch_up(self) -> None:
+        """As `breathe`, without storing anything: for requests, which hold the lock of what is stored.
 
         Raises:
             ContainerKilledError: its time is over.
         """
-        if self._is_killed and threading.get_ident() == self._thread:
+        if threading.get_ident() != self._thread:
+            return
+        self._passed()
+        if self._is_killed:
             raise ContainerKilledError(f"pod {self.name} was killed: its time was over")
 
 
@@ -102,6 +118,7 @@ class CallSession(PodSession):
     def __init__(self, container: CallContainer, *of_a_pod: Any) -> None:
         super().__init__(*of_a_pod)
         self._container = container
+        container.keep_flushed(lambda: self._record.flush(self.deadline))
         self.look()
 
     def look(self) -> None:
@@ -122,6 +139,11 @@ class CallSession(PodSession):
         """Whether the run is to stop."""
         self.look()
         return super().is_aborted()
+
+    def heartbeat(self) -> None:
+        """Take a sign of life."""
+        super().heartbeat()
+        self.look()
 
     def is_stopping(self) -> bool:
         """Whether only this pod ends."""
@@ -161,9 +183,9 @@ class CallRuntime:
 
     def start(self, pod: Object, variables: dict[str, str], started: Callable[[Container], None]) -> None:
         """Run the container of a pod to its end."""
-        container = CallContainer(pod["metadata"]["name"], self._passed)
+        container = CallContainer(pod["metadata"]["name"], self._clock.monotonic, self._passed)
         definition = self._definitions[pod["metadata"]["labels"][names.LABEL_DEFINITION]]
-        client = MemoryClient(self._api, self._clock, container.check)
+        client = MemoryClient(self._api, self._clock, container.catch_up)
         call = partial(
             runner.run,
             definition,
@@ -190,14 +212,13 @@ class MemoryClient(ApiClient):
     Args:
         api: the objects.
         clock: seconds.
-        check: called before each request.
+        breathe: called before each request: the answer is that of a world that has caught up.
     """
 
-    def __init__(self, api: MemoryApi, clock: Clock, check: Callable[[], None]) -> None:
+    def __init__(self, api: MemoryApi, clock: Clock, breathe: Callable[[], None]) -> None:
         super().__init__("localhost", 0, Path(), clock.monotonic, time.sleep)
         self._api = api
-        self._memory_clock = clock
-        self._check = check
+        self._breathe = breathe
 
     def another(self) -> ApiClient:
         """Return this client: it has no connection to share."""
@@ -207,5 +228,5 @@ class MemoryClient(ApiClient):
         self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
     ) -> tuple[int, dict[str, Any]]:
         """Return the status and the body of the answer."""
-        self._check()
+        self._breathe()
         return rest.answer(self._api, method, url, body)

@@ -89,7 +89,7 @@ class TaskResult:
         iterations: how many times run() was called.
         duration: from its creation to its end, pauses included, in whole seconds.
         hooks: how the lifecycle hooks ended: Succeeded or Failed, by name.
-        records: every try, in order; also those of which a cluster would keep no record.
+        records: every try, in order; also those that a cluster would not keep.
         children: the runs that it has started, in the order of their creation.
         run: the whole TaskRun, as `kubectl get trun -o json` shows it.
     """
@@ -140,7 +140,7 @@ def result_of(name: str, runs: Mapping[str, Object], records: Mapping[str, Objec
     run = runs[name]
     spec, status = run["spec"], run["status"]
     own = sorted(
-        (_iteration(record) for record in records.values() if record["runName"] == name),
+        (_iteration(record) for record in records.values() if record["runName"] == name and "hook" not in record),
         key=lambda record: (record.iteration, record.attempt),
     )
     source = records.get(status.get("outputFrom", ""), {})

@@ -18,7 +18,7 @@ from podrelay.local.api import PODS, Event, MemoryApi, Object
 from podrelay.local.clock import Clock
 from podrelay.local.errors import NotRunnableHereError, RefusedError, StuckError
 from podrelay.local.kubelet import Kubelet, Runtime
-from podrelay.reconciler import planner
+from podrelay.reconciler import hooks, planner
 from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Settings
@@ -65,6 +65,7 @@ class World:
         self._actions = Actions(self.api, self._store, clock.now)
         self._appointments: list[tuple[datetime, Callable[[], None]]] = []
         self._kubelet: Kubelet | None = None
+        self._is_settling = False
 
     # --- what a user does -------------------------------------------------------------------------------------------
 
@@ -140,6 +141,15 @@ class World:
 
     def settle(self) -> None:
         """Let operator and kubelet do all that there is to do now; start no container."""
+        if self._is_settling:
+            return  # a container that is told of its end asks the API server meanwhile
+        self._is_settling = True
+        try:
+            self._settle()
+        finally:
+            self._is_settling = False
+
+    def _settle(self) -> None:
         now = self.clock.now()
         for appointment in [appointment for appointment in self._appointments if appointment[0] <= now]:
             self._appointments.remove(appointment)
@@ -180,7 +190,11 @@ class World:
 
     def _unfinished(self) -> dict[Key, TaskRun]:
         runs = ((key, self._store.run(key)) for key in self._store.runs.all_keys())
-        return {key: run for key, run in runs if run is not None and run.status.phase not in FINISHED}
+        return {key: run for key, run in runs if run is not None and self._is_open(run)}
+
+    def _is_open(self, run: TaskRun) -> bool:
+        definition = self._store.definition(run.metadata.namespace, run.spec.definition)
+        return run.status.phase not in FINISHED or hooks.follow(run.status, definition)
 
     def _wait(self, kubelet: Kubelet) -> None:
         unfinished = self._unfinished()

@@ -30,7 +30,7 @@ from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
     ConfirmLost,
-    ConfirmUnanswered,
+    ConfirmSilent,
     CreatePod,
     DeletePod,
     DeleteRecord,
@@ -38,7 +38,9 @@ from podrelay.reconciler.view import (
     EndPod,
     OpenGate,
     Plan,
+    ReadRecord,
     Refusal,
+    Silence,
     Target,
     View,
     WriteRecord,
@@ -106,12 +108,14 @@ class Executor:
                 await self._confirm_gone(key, view, action)
             case ConfirmLost():
                 await self._confirm_lost(key, view, action)
-            case ConfirmUnanswered():
-                await self._confirm_unanswered(key, view, action)
+            case ReadRecord():
+                await self._settle_record(key, view, action)
+            case ConfirmSilent():
+                await self._confirm_silent(key, action)
             case OpenGate():
                 await self._open_gate(key, action.pod)
             case EndPod():
-                await self._end_pod(key, action.pod)
+                await self._end_pod(key, action)
             case DeletePod():
                 await self._delete_pod(key, action)
             case WriteRecord():
@@ -249,13 +253,13 @@ class Executor:
         else:
             self._store.pods.apply(_decode_pod(body))
 
-    async def _end_pod(self, key: Key, pod: Pod) -> None:
-        since = self._clock().isoformat()
+    async def _end_pod(self, key: Key, action: EndPod) -> None:
+        pod = action.pod
+        annotations = {names.ANNOTATION_ENDING_SINCE: self._clock().isoformat()}
+        if action.reason is not None:
+            annotations[names.ANNOTATION_ENDING_REASON] = action.reason
         patch = {
-            "metadata": {
-                "resourceVersion": pod.metadata.resource_version,
-                "annotations": {names.ANNOTATION_ENDING_SINCE: since},
-            },
+            "metadata": {"resourceVersion": pod.metadata.resource_version, "annotations": annotations},
             "spec": {"activeDeadlineSeconds": 1},
         }
         name = pod.metadata.name
@@ -368,12 +372,18 @@ class Executor:
         else:
             self._store.confirm_lost(key, action.record)
 
-    async def _confirm_unanswered(self, key: Key, view: View, action: ConfirmUnanswered) -> None:
+    async def _settle_record(self, key: Key, view: View, action: ReadRecord) -> None:
+        record = await self._get_record(key, action.record)
+        if record is not None and view.owns(record):
+            self._store.records.restore(record)
+        self._store.confirm_settled(key, action.record)
+
+    async def _confirm_silent(self, key: Key, action: ConfirmSilent) -> None:
         record = await self._get_record(key, action.record)
         if record is not None:
             self._store.records.restore(record)
-        if record is None or record.response is None or not view.owns(record):
-            self._store.confirm_unanswered(key, action.record)
+        if record is None or record.heartbeat_at == action.heartbeat_at:
+            self._store.confirm_silent(key, Silence(action.record, action.heartbeat_at, self._clock()))
 
     async def _get_record(self, key: Key, name: str) -> Record | None:
         body = await self._read_record(key, name)

@@ -120,7 +120,8 @@ def _delete_unstarted(pod: Pod) -> DeletePod:
 
 def _old_records(view: View) -> list[Action]:
     limit = view.definition.spec.history_limit.iterations if view.definition else _UNKNOWN_HISTORY_LIMIT
-    records = sorted(filter(view.owns, view.records), key=lambda record: (record.iteration, record.try_))
+    tries = [record for record in view.records if record.hook is None and view.owns(record)]
+    records = sorted(tries, key=lambda record: (record.iteration, record.try_))
     surplus = records[: max(0, len(records) - limit)]
     return [
         DeleteRecord(record.metadata.name, record.metadata.uid) for record in surplus if not _is_needed(view, record)

@@ -10,9 +10,10 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from podrelay.api import names
+from podrelay.reconciler import hooks
 from podrelay.reconciler.history import FinishedRuns
 from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun
-from podrelay.reconciler.view import Gone, Refusal, Settings, View
+from podrelay.reconciler.view import Gone, Refusal, Settings, Silence, View
 
 
 class Key(NamedTuple):
@@ -170,7 +171,8 @@ class Store:
         self._gone: dict[Key, dict[str, Gone]] = defaultdict(dict)
         self._refusals: dict[Key, Refusal] = {}
         self._lost_records: defaultdict[Key, set[str]] = defaultdict(set)
-        self._unanswered: defaultdict[Key, set[str]] = defaultdict(set)
+        self._settled: defaultdict[Key, set[str]] = defaultdict(set)
+        self._silences: dict[Key, Silence] = {}
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
 
     def view(self, key: Key) -> View | None:
@@ -186,7 +188,8 @@ class Store:
             records=self.records.of(key),
             gone=dict(self._gone.get(key, {})),
             lost_records=frozenset(self._lost_records.get(key, ())),
-            unanswered=frozenset(self._unanswered.get(key, ())),
+            settled=frozenset(self._settled.get(key, ())),
+            silence=self._silences.get(key),
             refusal=self._refusals.get(key),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             settings=self._settings,
@@ -203,7 +206,7 @@ class Store:
     def confirm_gone(self, key: Key, name: str, uid: str, now: datetime) -> None:
         """Note that a live GET has said that a pod is no more."""
         self.pods.forget(key, name, uid)
-        if not self._is_unfinished(key):
+        if not self._is_open(key):
             return
         last, is_last_state = self._last_seen.get(key, {}).get(uid, (None, False))
         gone = self._gone[key]
@@ -216,17 +219,22 @@ class Store:
         for known in self.records.of(key):
             if known.metadata.name == record:
                 self.records.forget(key, record, known.metadata.uid)
-        if self._is_unfinished(key):
+        if self._is_open(key):
             self._lost_records[key].add(record)
 
-    def confirm_unanswered(self, key: Key, record: str) -> None:
-        """Note that a live GET has found no answer in a record, or no record."""
-        if self._is_unfinished(key):
-            self._unanswered[key].add(record)
+    def confirm_settled(self, key: Key, record: str) -> None:
+        """Note that a record was read live, and is known as it was, after its pod had ended."""
+        if self._is_open(key):
+            self._settled[key].add(record)
+
+    def confirm_silent(self, key: Key, silence: Silence) -> None:
+        """Note that a live GET has found no newer sign of life in a record."""
+        if self._is_open(key):
+            self._silences[key] = silence
 
     def refused(self, key: Key, refusal: Refusal) -> None:
         """Note that a pod or a record of the run was refused."""
-        if self._is_unfinished(key):
+        if self._is_open(key):
             self._refusals[key] = refusal
 
     def refusal(self, key: Key) -> Refusal | None:
@@ -238,7 +246,7 @@ class Store:
         self._refusals.pop(key, None)
 
     def _pod_removed(self, key: Key, pod: Pod, is_last_state: bool) -> None:
-        if not self._is_unfinished(key):
+        if not self._is_open(key):
             return
         seen = self._last_seen[key]
         seen[pod.metadata.uid] = (pod, is_last_state)
@@ -247,9 +255,14 @@ class Store:
             del seen[forgotten]
             self._gone[key].pop(forgotten, None)
 
-    def _is_unfinished(self, key: Key) -> bool:
+    def _is_open(self, key: Key) -> bool:
+        """Whether pods may still come and go for a run: until it has finished and its hooks are done."""
         run = self.run(key)
-        return run is not None and run.status.phase not in FINISHED
+        if run is None:
+            return False
+        if run.status.phase not in FINISHED:
+            return True
+        return hooks.follow(run.status, self.definition(key.namespace, run.spec.definition))
 
     def _run_changed(self, key: Key) -> None:
         run = self.run(key)
@@ -276,7 +289,8 @@ class Store:
         self._gone.pop(key, None)
         self._refusals.pop(key, None)
         self._lost_records.pop(key, None)
-        self._unanswered.pop(key, None)
+        self._settled.pop(key, None)
+        self._silences.pop(key, None)
 
     def _definition_has_changed(self, definition: Key) -> None:
         known = self.definition(definition.namespace, definition.name)

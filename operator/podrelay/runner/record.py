@@ -8,6 +8,7 @@ method that says "stored" returns only then.
 
 import json
 import threading
+from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -50,9 +51,10 @@ class Record:
         self._owners: list[dict[str, Any]] = []
         self._news_lock = threading.Lock()
         self._progress: dict[str, Any] | None = None
-        self._logs: list[dict[str, Any]] = []
-        self._log_sizes: list[int] = []
+        self._logs: deque[tuple[dict[str, Any], int]] = deque()
+        self._log_bytes = 0
         self._dropped_logs = 0
+        self._heartbeat_at: str | None = None
         self._is_dirty = False
         self.size = 1024
         """Bytes of the record as it was written last."""
@@ -115,6 +117,8 @@ class Record:
             body["nodeName"] = me.node_name
         if me.image:
             body["image"] = me.image
+        if me.only_hooks:
+            body["hook"] = me.only_hooks[0]
         return body
 
     # --- while the task runs ----------------------------------------------------------------------------------------
@@ -126,6 +130,13 @@ class Record:
             progress["percent"] = percent
         with self._news_lock:
             self._progress = progress
+            self._heartbeat_at = progress["at"]
+            self._is_dirty = True
+
+    def heartbeat(self) -> None:
+        """Take a sign of life; it is stored with the next write."""
+        with self._news_lock:
+            self._heartbeat_at = self.now()
             self._is_dirty = True
 
     def add_log(self, item: dict[str, Any]) -> None:
@@ -137,9 +148,10 @@ class Record:
             item.pop("error", None)
             size = _bytes(item) + 1
         with self._news_lock:
-            self._logs.append(item)
-            self._log_sizes.append(size)
+            self._logs.append((item, size))
+            self._log_bytes += size
             self._drop_logs(LOG_ITEMS, LOG_BYTES)
+            self._heartbeat_at = self.now()
             self._is_dirty = True
 
     def checkpoint(self, state: dict[str, Any], deadline: Deadline) -> None:
@@ -148,6 +160,7 @@ class Record:
         Raises:
             SupersededError, ApiRefusedError, ApiUnreachableError: as `answer`.
         """
+        self.heartbeat()
         with self._write_lock:
             before = self._body.get("checkpoint")
             self._body["checkpoint"] = state
@@ -161,7 +174,7 @@ class Record:
                 raise
 
     def flush(self, deadline: Deadline) -> None:
-        """Store progress and logs, if there are any new ones."""
+        """Store progress, logs and signs of life, if there are any new ones."""
         with self._write_lock:
             if self._is_dirty:
                 self._put(deadline)
@@ -192,9 +205,22 @@ class Record:
                     self._body["checkpoint"] = checkpoint
                 raise
 
+    def add_hook(self, outcome: dict[str, Any], deadline: Deadline) -> None:
+        """Store how a hook ended.
+
+        Raises:
+            SupersededError: the record is not this pod's any more.
+            ApiRefusedError, ApiUnreachableError: it cannot be stored.
+        """
+        with self._write_lock:
+            self._body["hooks"] = [*self._body.get("hooks", []), outcome]
+            if self._me.only_hooks:
+                self._body["finishedAt"] = self.now()
+            self._put(deadline)
+
     def _make_room(self, response: dict[str, Any]) -> None:
         """An error with checkpoint, output and data can be larger than a record: keep what is still needed."""
-        if self._me.is_final_attempt:
+        if self._me.is_final_attempt and not response.get("retryable"):
             self._body.pop("checkpoint", None)  # nobody will start from it
         else:
             response.pop("output", None)  # the checkpoint has it
@@ -228,9 +254,10 @@ class Record:
             raise SupersededError("the record of this pod is gone")
         response = self._body.get("response")
         if stored.get("response") is not None:
-            if stored["response"] == response:
+            if stored["response"] != response:
+                raise ResponseLostError(status, "another response was stored first")
+            if stored.get("hooks") == self._body.get("hooks"):
                 return True
-            raise ResponseLostError(status, "another response was stored first")
         if status == 422 and stored["metadata"]["resourceVersion"] == self._body["metadata"]["resourceVersion"]:
             raise ApiRefusedError(status, str(answer.get("message", "")))
         # Who changed the record did not mean to take it from its run; a policy would refuse it without its owner.
@@ -246,16 +273,18 @@ class Record:
             if self._progress is not None:
                 document["progress"] = self._progress
             if self._logs:
-                document["logs"] = list(self._logs)
+                document["logs"] = [item for item, _ in self._logs]
             if self._dropped_logs:
                 document["droppedLogs"] = self._dropped_logs
-            self.size = size + sum(self._log_sizes)
+            if self._heartbeat_at is not None:
+                document["heartbeatAt"] = self._heartbeat_at
+            self.size = size + self._log_bytes
             self._is_dirty = False
         return document
 
     def _drop_logs(self, items: int, size: int) -> None:
-        while self._logs and (len(self._logs) > items or sum(self._log_sizes) > size):
-            del self._logs[0], self._log_sizes[0]
+        while self._logs and (len(self._logs) > items or self._log_bytes > size):
+            self._log_bytes -= self._logs.popleft()[1]
             self._dropped_logs += 1
 
 

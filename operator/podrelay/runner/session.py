@@ -1,22 +1,25 @@
 """What stands behind the controller in a pod: state, record, time. It implements `podrelay.sdk.controller.Session`."""
 
+import contextlib
 import json
+import sys
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
 from podrelay.api import limits, names
-from podrelay.runner.answering import clean, error_of
+from podrelay.runner.answering import clean, described, error_of
 from podrelay.runner.environment import Environment
 from podrelay.runner.flush import Flusher
 from podrelay.runner.record import Record
 from podrelay.runner.signals import Interruption
-from podrelay.sdk.answers import failed
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.task import TaskRun
+from podrelay.sdk.validation import NO_RULES, InputRules
 
 ANSWER_RESERVE_SECONDS: Final = 2.0
 """What is left of the grace period for the container to end after its last try to deliver the answer."""
+UNSURE_SECONDS: Final = 20.0
 LOG_MESSAGE_LENGTH: Final = 8192
 PROGRESS_MESSAGE_LENGTH: Final = 256
 
@@ -44,31 +47,25 @@ class PodSession:
     ) -> None:
         self.input: dict[str, Any] = run["spec"].get("input") or {}
         self.output: dict[str, Any] | None = None
+        self.rules: InputRules = NO_RULES
         self._me = me
         self._run = run
         self._record = record
         self._interruption = interruption
         self._clock = clock
         self._ends_at = started_at + me.iteration_timeout
-        self._flusher = Flusher(record, clock)
+        self._flusher = Flusher(record, clock, me.heartbeat_timeout)
 
     # --- sdk.controller.Session -------------------------------------------------------------------------------------
 
     @property
     def task(self) -> TaskRun:
-        """The run as this iteration sees it."""
-        spec, metadata = self._run["spec"], self._run["metadata"]
-        return TaskRun(
-            id=self._me.run,
-            name=spec.get("displayName") or "",
-            definition=spec["definition"],
-            status="aborted" if self._interruption.is_abort else "running",
-            input=self.input,
-            output=self.output,
-            iterations=self._me.iteration,
-            parent=spec.get("parent"),
-            created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
-        )
+        """The run as this iteration sees it; once it has ended, as it ended."""
+        seen = task_run(self._run, self.input, self.output)
+        if seen.status in {"pending", "running"}:
+            status = "aborted" if self._interruption.is_abort else "running"
+            return seen._replace(status=status, iterations=self._me.iteration)
+        return seen
 
     @property
     def iteration(self) -> int:
@@ -102,8 +99,14 @@ class PodSession:
         self._record.set_progress(percent, clean(message, PROGRESS_MESSAGE_LENGTH))
         self._flusher.wake()
 
+    def heartbeat(self) -> None:
+        """Take a sign of life, to be stored by the flusher if anybody waits for one."""
+        if self._me.heartbeat_timeout is not None:
+            self._record.heartbeat()
+            self._flusher.beat()
+
     def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
-        """Print a log line, and take it for the record."""
+        """Print a log line, and take it for the record; where logs are not recorded it is a sign of life at least."""
         item: dict[str, Any] = {
             "time": self._record.now(),
             "type": kind,
@@ -112,11 +115,13 @@ class PodSession:
         if data is not None:
             item["data"] = _storable(data)
         if error is not None:
-            item["error"] = error_of(failed(error))
-        print(json.dumps(item, ensure_ascii=False), flush=True)
+            item["error"] = error_of(described(error))
+        _print(json.dumps(item, ensure_ascii=False))
         if self._me.record_logs:
             self._record.add_log(item)
             self._flusher.wake()
+        else:
+            self.heartbeat()
 
     def remaining_seconds(self) -> float:
         """Time until the iteration, or this pod, is ended."""
@@ -149,6 +154,39 @@ class PodSession:
             return self._ends_at + grace
         return self._interruption.asked_at + grace - min(ANSWER_RESERVE_SECONDS, grace / 2)
 
+    @property
+    def status(self) -> dict[str, Any]:
+        """The status of the run as it was read."""
+        status: dict[str, Any] = self._run.get("status") or {}
+        return status
+
+    def store_hook(self, outcome: dict[str, Any]) -> None:
+        """Store how a hook ended.
+
+        Raises:
+            SupersededError, ApiRefusedError, ApiUnreachableError: as `Record.add_hook`.
+        """
+        self._record.add_hook(outcome, self.deadline)
+
+    def has_ended(self, run: dict[str, Any]) -> None:
+        """Take the run as it is after its end: hooks are called with it."""
+        self._run = run
+
+    def begin_hooks(self) -> None:
+        """Begin the time that the hooks have: as much again as the iteration had."""
+        self._ends_at = self._clock() + self._me.iteration_timeout
+
+    def wait_for_end(self, response: dict[str, Any]) -> Callable[[], float]:
+        """Return until when the pod waits for the run to end after `response`, as a deadline.
+
+        done and aborted surely end it. Anything else may not, if the definition has changed since this pod was made;
+        then the operator waits for the end of this container, and would end it after 30 s.
+        """
+        if response["status"] in {"done", "aborted"}:
+            return self.deadline
+        until = self._clock() + UNSURE_SECONDS
+        return lambda: min(until, self.deadline())
+
     def answer(self, response: dict[str, Any]) -> None:
         """Store the response, and all that is not stored yet with it.
 
@@ -156,7 +194,52 @@ class PodSession:
             SupersededError, ApiRefusedError, ApiUnreachableError: as `Record.answer`.
         """
         self._flusher.stop()
+        self._log_end(response)
         self._record.answer(response, self.deadline)
+
+    def _log_end(self, response: dict[str, Any]) -> None:
+        """Log why the work ends other than well, as Webiny does; the payloads stand in the record anyway."""
+        if response["status"] == "error":
+            error = response["error"]
+            self.write_log("error", error["message"], None, {**error, "data": None})
+        elif response["status"] == "aborted":
+            message = self.abort_message or response.get("message") or "Task aborted."
+            self.write_log("info", message, None, None)
+
+
+def _print(line: str) -> None:
+    # A task may close its stdout, or give it an encoding that lacks a letter; that must not cost it its answer.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.write(f"{line}\n")  # as one, so that the lines of several threads do not mix
+        sys.stdout.flush()
+
+
+_STATUS: Final = {"Running": "running", "Succeeded": "success", "Failed": "failed", "Aborted": "aborted"}
+"""Webiny's words for phases."""
+
+
+def task_run(run: dict[str, Any], input: dict[str, Any], output: dict[str, Any] | None) -> TaskRun:
+    """Return what task code sees of a TaskRun.
+
+    Args:
+        run: the resource.
+        input: as it is now.
+        output: as far as there is one.
+    """
+    spec, metadata, status = run["spec"], run["metadata"], run.get("status") or {}
+    return TaskRun(
+        id=metadata["name"],
+        name=spec.get("displayName") or "",
+        definition=spec["definition"],
+        status=_STATUS.get(status.get("phase") or "", "pending"),
+        input=input,
+        output=output,
+        iterations=status.get("iterations") or 0,
+        parent=spec.get("parent"),
+        created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
+        message=status.get("message") or "",
+        error=status.get("error"),
+    )
 
 
 def _storable(value: Any) -> dict[str, Any]:

@@ -1,20 +1,11 @@
 """The class that a task author writes: `class ImportProducts(TaskDefinition)`."""
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from podrelay.api import names
 from podrelay.sdk.controller import Controller
 from podrelay.sdk.errors import DefinitionError
-from podrelay.sdk.task import TaskRun
-
-HOOKS: Final = {
-    "on_before_trigger": "onBeforeTrigger",
-    "on_done": "onDone",
-    "on_error": "onError",
-    "on_abort": "onAbort",
-    "on_max_iterations": "onMaxIterations",
-}
-"""Methods that a class may override, and what the TaskDefinition resource calls them."""
+from podrelay.sdk.task import TaskRun, TriggerData
 
 
 class TaskDefinition:
@@ -85,17 +76,28 @@ class TaskDefinition:
         """
         raise NotImplementedError(f"{type(self).__name__} has no method run(self, input, controller)")
 
-    def on_before_trigger(self, data: dict[str, Any]) -> Any:
-        """Called before the first iteration; raise to refuse the run."""
+    def create_input_validation(self) -> Any:
+        """Say what the input must be, besides the type that `run` annotates it with; may be a coroutine function.
+
+        Returns:
+            A pydantic model class; or a dict of field name to type, or to (type, default); or None. Fields that it does
+            not name are allowed, unless the model forbids them.
+        """
+
+    def on_before_trigger(self, data: TriggerData) -> Any:
+        """Called once, before the first call of run() and after the input was found valid; raise to refuse the run.
+
+        This and the other hooks may be coroutine functions.
+        """
 
     def on_done(self, task: TaskRun) -> Any:
         """Called after the run has Succeeded."""
 
     def on_error(self, task: TaskRun) -> Any:
-        """Called after the run has Failed."""
+        """Called after the run has Failed, whatever the cause: an error, a crash, a timeout, too many iterations."""
 
     def on_abort(self, task: TaskRun) -> Any:
         """Called after the run was Aborted."""
 
     def on_max_iterations(self, task: TaskRun) -> Any:
-        """Called before a run fails that wants to go on beyond max_iterations."""
+        """Called, before on_error, after a run has failed because it wanted to go on beyond max_iterations."""

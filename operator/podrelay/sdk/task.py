@@ -16,6 +16,8 @@ class TaskRun(NamedTuple):
         iterations: how many times run() has been called, this call included.
         parent: name of the TaskRun that this one is a child of, or None.
         created_by: who made it, as far as known.
+        message: what the run says about how it stands, or how it ended.
+        error: message, code and data of what made it fail, or None.
     """
 
     id: str
@@ -27,3 +29,23 @@ class TaskRun(NamedTuple):
     iterations: int
     parent: str | None = None
     created_by: str | None = None
+    message: str = ""
+    error: dict[str, Any] | None = None
+
+
+class TriggerData(NamedTuple):
+    """What on_before_trigger gets: a run that is about to begin.
+
+    Attributes:
+        definition: name of the TaskDefinition, in kebab-case.
+        name: name of the run for people; empty where it has none.
+        input: the input, as the type that run() annotates.
+        parent: name of the parent TaskRun, or None.
+        id: name of the TaskRun.
+    """
+
+    definition: str
+    name: str
+    input: Any
+    parent: str | None
+    id: str

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from podrelay import Answer, Controller, TaskDefinition
+from podrelay import Answer, Controller, TaskDefinition, TaskRun, TriggerData
 from podrelay.api import limits
 from podrelay.sdk.errors import DefinitionError
 from podrelay.testing import Clock, Moment, NotRunnableHereError, run_task
@@ -219,6 +219,104 @@ def test_a_definition_of_another_language_is_refused() -> None:
         run_task(Shell)
 
 
+# --- hooks ------------------------------------------------------------------------------------------------------------
+
+
+class Hooked(TaskDefinition):
+    """Tells which of its hooks were called, and with what."""
+
+    id = "hooked"
+    title = "Hooked"
+    max_iterations = 2
+    called: list[Any]
+    clock: Clock
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Answer:
+        self.called.append("run")
+        match input.get("answer"):
+            case "continue":
+                return controller.response.continue_()
+            case "error":
+                raise ValueError("no")
+            case "killed":
+                self.clock.advance(1000)  # beyond its timeout
+                self.clock.advance(1000)  # beyond its grace period
+        return controller.response.done(output={"all": "well"})
+
+    def on_before_trigger(self, data: TriggerData) -> None:
+        self.called.append(("before", data.definition))
+        if data.input.get("refuse"):
+            raise PermissionError("not today")
+
+    def on_done(self, task: TaskRun) -> None:
+        self.called.append(("done", task.status, task.output))
+
+    def on_error(self, task: TaskRun) -> None:
+        self.called.append(("error", task.status))
+        raise OSError("the mail server is down")
+
+    def on_abort(self, task: TaskRun) -> None:
+        self.called.append(("abort", task.status))
+
+    def on_max_iterations(self, task: TaskRun) -> None:
+        self.called.append(("max", task.iterations))
+
+
+@pytest.fixture
+def hooked() -> type[Hooked]:
+    class Fresh(Hooked):
+        id = "hooked"
+        called: list[Any] = []  # noqa: RUF012 - of one test
+        clock = Clock()
+
+    return Fresh
+
+
+def test_hooks_are_called_in_the_pod_that_answered(hooked: type[Hooked]) -> None:
+    result = run_task(hooked)
+
+    assert hooked.called == [("before", "hooked"), "run", ("done", "success", {"all": "well"})]
+    assert result.hooks == {"onBeforeTrigger": "Succeeded", "onDone": "Succeeded"}
+    assert len(result.records) == 1
+
+
+def test_a_hook_that_fails_is_told_and_changes_nothing(hooked: type[Hooked]) -> None:
+    result = run_task(hooked, {"answer": "error"})
+
+    assert (result.phase, result.message) == ("Failed", "no")
+    assert result.hooks == {"onBeforeTrigger": "Succeeded", "onError": "Failed"}
+
+
+def test_a_run_that_is_refused_beforehand_is_never_begun(hooked: type[Hooked]) -> None:
+    result = run_task(hooked, {"refuse": True})
+
+    assert (result.phase, result.reason, result.iterations) == ("Failed", "Rejected", 0)
+    assert hooked.called == [("before", "hooked")]
+
+
+def test_max_iterations_have_a_hook_of_their_own(hooked: type[Hooked]) -> None:
+    run_task(hooked, {"answer": "continue"})
+
+    assert hooked.called[-2:] == [("max", 2), ("error", "failed")]
+
+
+@pytest.mark.parametrize("when", [{"abort_at_iteration": 1}, {"abort_after": 0}], ids=["in a pod", "before any pod"])
+def test_the_hook_of_an_abort_is_called_in_any_case(hooked: type[Hooked], when: dict[str, Any]) -> None:
+    result = run_task(hooked, **when)
+
+    assert result.phase == "Aborted"
+    assert hooked.called[-1] == ("abort", "aborted")
+
+
+def test_where_a_pod_died_another_one_calls_the_hooks(hooked: type[Hooked]) -> None:
+    result = run_task(hooked, {"answer": "killed"}, clock=hooked.clock)
+
+    assert hooked.called[-1] == ("error", "failed")
+    assert result.run["status"]["current"]["podName"] == "hooked-herror"
+    assert result.hooks == {"onBeforeTrigger": "Succeeded", "onError": "Failed"}
+    assert [record.answer for record in result.records] == ["error"]
+
+
 # --- aborts -----------------------------------------------------------------------------------------------------------
 
 
@@ -355,6 +453,33 @@ def test_a_task_that_swallows_its_end_answers_in_vain() -> None:
     result = run_task(Stubborn, clock=clock)
 
     assert (result.phase, result.output) == ("Failed", None)
+
+
+class Beating(TaskDefinition):
+    """Takes a minute for each step, and says so or not."""
+
+    id = "beating"
+    title = "Beats"
+    heartbeat_timeout_seconds = 90
+    clock = Clock()
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Answer:
+        for step in range(5):
+            self.clock.advance(60)
+            if input["reports"]:
+                controller.progress(step, 5)
+        return controller.response.done()
+
+
+def test_signs_of_life_count_in_skipped_time_too() -> None:
+    assert run_task(Beating, {"reports": True}, clock=Beating.clock).phase == "Succeeded"
+
+
+def test_a_task_that_is_silent_for_too_long_is_ended() -> None:
+    result = run_task(Beating, {"reports": False}, clock=Beating.clock)
+
+    assert result.phase == "Failed"
+    assert "sign of life" in result.message
 
 
 def test_time_does_not_go_back() -> None:

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 WRITERS = (
-    *(f"reconciler/{module}.py" for module in ("planner", "causes", "termination", "housekeeping")),
+    *(f"reconciler/{module}.py" for module in ("planner", "causes", "heartbeat", "termination", "housekeeping")),
     *(f"reconciler/{module}.py" for module in ("executor", "payloads", "readiness", "pods")),
     "runner/*.py",
     "sdk/*.py",
@@ -24,7 +24,7 @@ OTHER_WORDS = {
     *("Ready", "Stalled", "True", "False"),
     *("Error", "PodFailure", "Timeout"),
     *("OnSuccess", "Always", "Never", "File", "FallbackToLogsOnError"),
-    *("Pod", "TaskRun", "TaskIteration", "Accept", "Authorization", "ApiClient", "GET", "PUT", "POST"),
+    *("Pod", "TaskRun", "TaskIteration", "Input", "Accept", "Authorization", "ApiClient", "GET", "PUT", "POST"),
     # Kubernetes' own, which are read and not written
     *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),
     *("SchedulingGated", "ContainerStatusUnknown"),

@@ -1,5 +1,7 @@
 """Time, as a task in a pod sees it, and the environment it comes from."""
 
+import threading
+
 import pytest
 
 from podrelay.api import names
@@ -69,6 +71,35 @@ def test_the_task_is_told_about_its_run(clock: Clock) -> None:
     task = session(clock)[0].task
 
     assert (task.id, task.definition, task.iterations, task.input) == ("shop", "import-products", 2, {"cursor": 0})
+
+
+@pytest.mark.parametrize(("timeout", "stored"), [("", False), ("60", True)])
+@pytest.mark.parametrize("sign", ["heartbeat", "log line"])
+def test_a_sign_of_life_is_stored_only_if_somebody_waits_for_it(
+    clock: Clock, timeout: str, stored: bool, sign: str
+) -> None:
+    mine = me(**{names.ENV_HEARTBEAT_TIMEOUT: timeout, names.ENV_RECORD_LOGS: "false"})
+    api, written = FakeApi(clock), threading.Event()
+    record = Record(api, mine)
+    record.claim(lambda: clock() + 5)
+    before = set(threading.enumerate())
+
+    def tell(_method: str, _name: str) -> None:
+        written.set()
+
+    api.after = tell
+    live = PodSession(mine, task_run(), record, Interruption(task_run, RUN_UID, 60.0, clock), clock(), clock)
+    if sign == "heartbeat":
+        live.heartbeat()
+    else:
+        live.write_log("info", "hello", None, None)
+
+    if stored:
+        assert written.wait(10)
+        assert "heartbeatAt" in api.record
+        assert "logs" not in api.record
+    else:
+        assert set(threading.enumerate()) <= before, "nobody is there to write anything"
 
 
 def test_the_environment_is_read_with_its_types() -> None:
