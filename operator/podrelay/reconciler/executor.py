@@ -21,10 +21,11 @@ from podrelay.reconciler import admission, inputs, pods, records, termination
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskRun
-from podrelay.reconciler.payloads import Payloads, Result, StateGoneError
+from podrelay.reconciler.payloads import Payloads, StateGoneError
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.relatives import Relatives
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
+from podrelay.reconciler.results import add_result, status_patch
 from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
@@ -138,7 +139,7 @@ class Executor:
         assert plan.status is not None  # noqa: S101 - the loop has looked
         wanted = msgspec.to_builtins(plan.status)
         if plan.payload_from:
-            _add_result(wanted, plan.payload_from, await self._payloads.result_of(key, view, plan.payload_from))
+            add_result(wanted, plan.payload_from, await self._payloads.result_of(key, view, plan.payload_from))
         if plan.error_data is not None:
             wanted["error"] = {**wanted["error"], "data": dict(plan.error_data)}
         patch = status_patch(view.run, msgspec.to_builtins(view.run.status), wanted)
@@ -468,34 +469,7 @@ def _has_changed(run: TaskRun, before: TaskRun) -> bool:
     return run.metadata.resource_version != before.metadata.resource_version
 
 
-def status_patch(run: TaskRun, before: dict[str, Any], wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the JSON patch that turns one status into the other, refused with 409 unless `run` is the newest version.
-
-    A JSON patch, because a merge patch would drop nulls inside of payloads.
-    """
-    patch: list[dict[str, Any]] = [
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": run.metadata.resource_version}
-    ]
-    if not before:
-        return [*patch, {"op": "add", "path": "/status", "value": wanted}]
-    patch += [{"op": "remove", "path": f"/status/{field}"} for field in before if field not in wanted]
-    patch += [
-        {"op": "add", "path": f"/status/{field}", "value": value}
-        for field, value in wanted.items()
-        if before.get(field) != value
-    ]
-    return patch
-
-
 def _refusal(error: ApiError) -> str:
     if error.is_quota:
         return "QuotaExceeded"
     return {403: "PodForbidden", 404: "NamespaceNotFound", 500: "InternalError"}.get(error.status, "PodInvalid")
-
-
-def _add_result(wanted: dict[str, Any], record: str, result: Result) -> None:
-    """Add to a status what only the record knows: output and the error's data."""
-    if result.output is not None:
-        wanted |= {"outputFrom": record} if result.is_large else {"output": result.output}
-    if result.error_data is not None and "error" in wanted:
-        wanted["error"] = {**wanted["error"], "data": result.error_data}
