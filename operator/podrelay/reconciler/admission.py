@@ -61,15 +61,20 @@ def gives_back_slot(view: View, following: Plan) -> bool:
     return status.current is None and view.run.status.current is None and status.phase not in FINISHED
 
 
-def place_shown(status: TaskRunStatus, slot: Slot) -> int:
-    """Return the place to show: the one that is shown already until it has halved, so that few are written."""
-    before = status.queue_position
-    return slot.place if before is None or status.reason != QUEUED or 2 * slot.place <= before else before
+def place_in_words(view: View, slot: Slot) -> tuple[int, str]:
+    """Return the place to show, and the message: those that are shown already until the place has halved.
+
+    So a run in a queue of n is written log n times, and not whenever one before it ends.
+    """
+    status = view.run.status
+    before = status.queue_position if status.reason == QUEUED else None
+    if before is not None and before != slot.place and 2 * slot.place > before:
+        return before, status.message or ""
+    return slot.place, _in_words(view, slot)
 
 
-def queue_in_words(view: View, place: int, slot: Slot) -> str:
-    """Return the message of a run that waits."""
-    where = f"number {place} in the queue of {view.run.spec.definition}"
+def _in_words(view: View, slot: Slot) -> str:
+    where = f"number {slot.place} in the queue of {view.run.spec.definition}"
     concurrency = view.definition.spec.concurrency if view.definition is not None else None
     have = f"{slot.held} of at most {slot.limit} runs"
     match slot.scope:

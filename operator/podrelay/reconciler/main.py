@@ -9,7 +9,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sized
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sized
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -212,11 +212,16 @@ async def _review(
 ) -> None:
     """Look at each definition that has changed, one at a time."""
     await lease.held.wait()
+    settled: dict[Key, Hashable] = {}
     while True:
         key = await reviews.get()
         try:
             definition = store.definition(key.namespace, key.name)
-            is_settled = definition is None or await readiness.review(client, definition, schemas)
+            about = readiness.about(definition) if definition is not None else None
+            is_known = about is not None and settled.pop(key, None) == about
+            is_settled = definition is None or is_known or await readiness.review(client, definition, schemas)
+            if about is not None and is_settled:
+                settled[key] = about
         except Exception as error:  # noqa: BLE001 - one definition must not keep the others from being looked at
             delay = reviews.retry(key)
             log.warning(

@@ -104,7 +104,7 @@ def _unfinished(view: View, now: datetime) -> Plan:
     target = _target(view, view.run.status)
     tenure = _tenure(view, target)
     if tenure is not None:
-        if admission.lacks_value(view) and view.run.spec.abort is None:
+        if admission.lacks_value(view):
             return Plan(actions=(ReadInput(),))  # the limit came after the pod, or the operator died in between
         return _hold(view, now, tenure)
     late = _late_answer(view, target)
@@ -281,16 +281,14 @@ def _queue(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     slot = view.slot
     if slot is None:
         return Plan(actions=(TakeSlot(admission.value_of(view)),))
-    place = admission.place_shown(view.run.status, slot)
-    is_shown = place != slot.place and view.run.status.message
-    message = view.run.status.message if is_shown else admission.queue_in_words(view, place, slot)
+    place, message = admission.place_in_words(view, slot)
     shown = _shown(
         view,
         now,
         status,
         status.phase or "Pending",
         admission.QUEUED,
-        message or "",
+        message,
         current=None,
         next_iteration_at=None,
         queue_position=place,

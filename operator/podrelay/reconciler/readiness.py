@@ -1,7 +1,7 @@
 """Tells on each TaskDefinition whether runs of it can start (condition Ready): in the API server's words of a pod."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -23,6 +23,11 @@ PERMISSIONS: Final = (
     Permission(names.GROUP, (f"{names.TASK_DEFINITIONS}/status",), ("patch",)),
     Permission("", ("pods",), ("create",)),
 )
+
+
+def about(definition: TaskDefinition) -> Hashable:
+    """Return what a review is about. The numbers of runs in the status are not: they change every few seconds."""
+    return definition.metadata.uid, definition.metadata.generation, definition.status.conditions
 
 
 async def review(

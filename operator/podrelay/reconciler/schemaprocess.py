@@ -6,6 +6,7 @@ a request, because it took too much, is started anew for the next one.
 
 import asyncio
 import contextlib
+import signal
 import sys
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ from podrelay.reconciler.inputs import OUT_OF_MEMORY, Verdict
 
 _PROGRAM: Final = (sys.executable, "-P", "-m", "podrelay.reconciler.schemas")
 _IDLE_SECONDS: Final = 60.0
+_TOO_MUCH: Final = frozenset({OUT_OF_MEMORY, -signal.SIGPROF, -signal.SIGABRT, -signal.SIGSEGV})
+"""How the process ends over a request that takes too much time, memory or stack. Any other end is not the request's."""
 _LINE_BYTES: Final = 1024 * 1024
 
 TOO_COMPLEX: Final = "too_complex"
@@ -67,7 +70,9 @@ class SchemaProcess:
 
     async def _ask(self, request: dict[str, Any]) -> Verdict | None:
         """Return the answer; None if the process has ended over the request."""
-        process = self._process or await self._start()
+        process = self._process
+        if process is None or process.returncode is not None:
+            process = await self._start()
         if self._idle is not None:
             self._idle.cancel()
         assert process.stdin is not None  # noqa: S101 - a pipe
@@ -82,7 +87,7 @@ class SchemaProcess:
             raise
         if not line.endswith(b"\n"):
             code = await self._ended()
-            if code >= 0 and code != OUT_OF_MEMORY:
+            if code not in _TOO_MUCH:
                 raise SchemaProcessError(f"the process that checks inputs against schemas has ended with {code}")
             return None
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._end)

@@ -6,6 +6,8 @@ of definitions without a limit have slots, too: they are counted, and a limit th
 Slots are granted by age, the oldest run first. A run that waits for its value's limit does not hold up younger ones
 with other values, nor does a definition that is at its limit hold up others: of each value only the oldest run is
 looked at, and only while the value has a free slot (`_Line.heads`). So a grant costs little, however many runs wait.
+While the value of a run with a slot is not known, as after a crash right after its pod was made, it may be any: then no
+run gets a slot that has a limit of its value to keep.
 """
 
 from bisect import bisect_left, insort
@@ -17,6 +19,7 @@ from typing import Generic, Literal, TypeVar
 
 D = TypeVar("D", bound=Hashable)
 R = TypeVar("R", bound=Hashable)
+K = TypeVar("K", bound=Hashable)
 
 Scope = Literal["value", "definition", "operator"]
 """What a limit is about: runs with one value, all of one definition, or all."""
@@ -121,6 +124,7 @@ class Slots(Generic[D, R]):
         self._lines: defaultdict[D, _Line[R]] = defaultdict(_Line)
         self._held: Counter[D] = Counter()
         self._held_by_value: Counter[tuple[D, str]] = Counter()
+        self._held_by_unknown: Counter[D] = Counter()
 
     # --- what is known ------------------------------------------------------------------------------------------------
 
@@ -174,10 +178,8 @@ class Slots(Generic[D, R]):
             self._limits.pop(definition, None)
         else:
             self._limits[definition] = limits
-        if definition in self._lines:
-            for value in self._lines[definition].values():
-                self._settle(definition, value)
-            self._grant([definition])
+        self._settle_all(definition)
+        self._grant([definition])
 
     def occupy(self, run: R, definition: D, value: str | None) -> None:
         """Note that the run has a pod, whether or not it was granted a slot. A value that is None is not known."""
@@ -190,9 +192,10 @@ class Slots(Generic[D, R]):
             return
         holder.is_used = True
         if holder.value is None and value is not None:
+            self._count(holder, -1)
             holder.value = value
-            self._held_by_value[definition, value] += 1
-            self._settle(definition, value)
+            self._count(holder, 1)
+            self._grant([definition])
 
     def want(self, run: R, definition: D, value: str | None, created: datetime) -> None:
         """Ask for a slot, which may be granted at once. To ask again changes nothing."""
@@ -210,17 +213,9 @@ class Slots(Generic[D, R]):
         """Give the slot back, or the place in the queue; whoever is next gets it."""
         holder = self._holders.pop(run, None)
         if holder is not None:
-            definition, value = holder.definition, holder.value
-            self._held[definition] -= 1
-            if not self._held[definition]:
-                del self._held[definition]
-            if value is not None:
-                self._held_by_value[definition, value] -= 1
-                if not self._held_by_value[definition, value]:
-                    del self._held_by_value[definition, value]
-            self._settle(definition, value)
-            self._counted(definition)
-            self._grant([definition] if self._total is None else list(self._lines))
+            self._count(holder, -1)
+            self._counted(holder.definition)
+            self._grant([holder.definition] if self._total is None else list(self._lines))
         else:
             wish = self._forget_wish(run)
             if wish is not None:
@@ -240,17 +235,36 @@ class Slots(Generic[D, R]):
 
     def _hold(self, run: R, holder: _Holder[D]) -> None:
         self._holders[run] = holder
-        self._held[holder.definition] += 1
-        if holder.value is not None:
-            self._held_by_value[holder.definition, holder.value] += 1
-        self._settle(holder.definition, holder.value)
+        self._count(holder, 1)
         self._counted(holder.definition)
+
+    def _count(self, holder: _Holder[D], change: int) -> None:
+        """Count a run in, or out, and see whose turn that makes it."""
+        definition, value = holder.definition, holder.value
+        _add(self._held, definition, change)
+        if value is not None:
+            _add(self._held_by_value, (definition, value), change)
+            self._settle(definition, value)
+        else:
+            _add(self._held_by_unknown, definition, change)
+            self._settle_all(definition)
 
     def _settle(self, definition: D, value: str | None) -> None:
         if definition in self._lines:
-            limit = self._limits.get(definition, Limits()).per_value
-            is_free = value is None or limit is None or self._held_by_value[definition, value] < limit
-            self._lines[definition].settle(value, is_free=is_free)
+            self._lines[definition].settle(value, is_free=self._is_free(definition, value))
+
+    def _settle_all(self, definition: D) -> None:
+        if definition in self._lines:
+            for value in self._lines[definition].values():
+                self._settle(definition, value)
+
+    def _is_free(self, definition: D, value: str | None) -> bool:
+        limit = self._limits.get(definition, Limits()).per_value
+        if limit is None:
+            return True
+        if value is None or self._held_by_unknown[definition]:
+            return False
+        return self._held_by_value[definition, value] < limit
 
     def _grant(self, definitions: list[D]) -> None:
         """Grant what is free to the oldest runs of these definitions that may have it."""
@@ -275,6 +289,12 @@ class Slots(Generic[D, R]):
         if definition in self._lines:
             for run in self._lines[definition].milestones():
                 self._mark(run)
+
+
+def _add(counter: Counter[K], key: K, change: int) -> None:
+    counter[key] += change
+    if not counter[key]:
+        del counter[key]
 
 
 def _discard(ordered: list[tuple[datetime, R]], entry: tuple[datetime, R]) -> None:

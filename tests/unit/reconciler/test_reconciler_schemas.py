@@ -201,6 +201,15 @@ async def test_a_schema_that_takes_too_long_is_the_schemas_fault(schemas: Schema
     assert verdict.fields == {}
 
 
+async def test_a_process_that_was_killed_meanwhile_is_not_the_inputs_fault(schemas: SchemaProcess) -> None:
+    await schemas.check({})
+    assert schemas._process is not None
+    schemas._process.kill()
+    await schemas._process.wait()
+
+    assert await schemas.check({}) == Verdict()
+
+
 async def test_a_process_that_is_not_needed_ends(schemas: SchemaProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schemaprocess, "_IDLE_SECONDS", 0.01)
     await schemas.check({})

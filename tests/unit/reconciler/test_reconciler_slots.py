@@ -140,16 +140,38 @@ def test_a_pod_that_is_seen_counts_whether_or_not_a_slot_was_granted() -> None:
     assert book.granted("c") == ["c"]
 
 
-def test_a_value_that_becomes_known_later_counts_from_then_on() -> None:
+def test_a_value_that_is_not_known_may_be_any() -> None:
     book = Book({IMPORT: Limits(per_value=1)})
     book.slots.occupy("a", IMPORT, None)
+    book.want("x1", "x2", value="x")
+    book.want("y1", value="y")
+    assert book.granted("x1", "x2", "y1") == []
 
     book.slots.occupy("a", IMPORT, "x")
-    book.want("b", value="x")
-
-    assert book.granted("b") == []
+    assert book.granted("x1", "x2", "y1") == ["y1"]
     book.slots.occupy("a", IMPORT, None)  # a status that does not say it yet
     book.slots.leave("a")
+    assert book.granted("x1", "x2") == ["x1"]
+
+
+def test_without_a_limit_of_values_nobody_waits_for_a_value_to_be_known() -> None:
+    book = Book({IMPORT: Limits(runs=2)})
+    book.slots.occupy("a", IMPORT, None)
+
+    book.want("b", "c")
+
+    assert book.granted("b", "c") == ["b"]
+
+
+def test_a_run_whose_own_value_is_not_known_waits_until_it_asks_with_it() -> None:
+    book = Book({IMPORT: Limits(runs=1)})
+    book.want("a", "b")
+    book.slots.set_limits(IMPORT, Limits(per_value=1))
+    assert book.granted("b") == []
+
+    book.slots.occupy("a", IMPORT, "x")
+    book.want("b", value="y", age=-1)
+
     assert book.granted("b") == ["b"]
 
 
@@ -244,7 +266,7 @@ def test_nothing_is_left_of_runs_that_have_left() -> None:
 RUNS = [f"run{number}" for number in range(12)]
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["want", "want", "want", "leave", "leave", "occupy", "limits", "gone"]),
+        st.sampled_from(["want", "want", "want", "leave", "leave", "occupy", "unknown", "limits", "gone"]),
         st.integers(0, len(RUNS) - 1),
         st.integers(0, 3),
     ),
@@ -261,6 +283,7 @@ class Model:
         self.total = total
         self.limits: dict[str, Limits] = {"a": limits[0], "b": limits[1]}
         self.waiting: set[str] = set()
+        self.unknown: set[str] = set()
 
     @staticmethod
     def about(run: str) -> tuple[str, str, Any]:
@@ -277,8 +300,14 @@ class Model:
             case "leave":
                 self.book.slots.leave(run)
                 self.waiting.discard(run)
+                self.unknown.discard(run)
             case "occupy":
                 self.book.slots.occupy(run, definition, value)
+                self.unknown.discard(run)
+            case "unknown":
+                if run not in before | self.waiting:
+                    self.unknown.add(run)
+                self.book.slots.occupy(run, definition, None)
             case "limits":
                 self.limits[definition] = Limits(number or None, (number + 1) % 3 or None)
                 self.book.slots.set_limits(definition, self.limits[definition])
@@ -286,7 +315,7 @@ class Model:
                 self.limits.pop(definition, None)
                 self.book.slots.set_limits(definition, None)
         self.waiting -= set(self.holders())
-        self.check(set(self.holders()) - before - ({run} if what == "occupy" else set()))
+        self.check(set(self.holders()) - before - ({run} if what in {"occupy", "unknown"} else set()))
 
     def holders(self) -> list[str]:
         return self.book.granted(*RUNS)
@@ -295,6 +324,8 @@ class Model:
         definition, value, _ = self.about(run)
         limits = self.limits.get(definition)
         if limits is None:
+            return False
+        if limits.per_value is not None and any(self.about(other)[0] == definition for other in self.unknown):
             return False
         abouts = [self.about(holder)[:2] for holder in self.holders()]
         of_definition = sum(1 for other, _ in abouts if other == definition)
@@ -343,8 +374,17 @@ def test_limits_hold_the_oldest_goes_first_and_nobody_waits_for_nothing(
         model.step(what, RUNS[run], number)
 
 
-@pytest.mark.parametrize("value_of", [lambda _number: None, lambda number: f"customer {number}"], ids=["one", "each"])
-def test_a_grant_costs_as_little_among_ten_thousand_as_among_ten(value_of: Callable[[int], str | None]) -> None:
+@pytest.mark.parametrize(
+    ("limits", "value_of"),
+    [
+        (Limits(runs=1), lambda _number: None),
+        (Limits(runs=1, per_value=1), lambda number: f"customer {number}"),
+    ],
+    ids=["without values", "each with a value of its own"],
+)
+def test_a_grant_costs_as_little_among_ten_thousand_as_among_ten(
+    limits: Limits, value_of: Callable[[int], str | None]
+) -> None:
     touched = 0
 
     class Run(str):
@@ -358,7 +398,7 @@ def test_a_grant_costs_as_little_among_ten_thousand_as_among_ten(value_of: Calla
         __hash__ = str.__hash__
 
     slots: Slots[str, str] = Slots(lambda _run: None, lambda _definition: None)
-    slots.set_limits(IMPORT, Limits(runs=1, per_value=1))
+    slots.set_limits(IMPORT, limits)
     slots.open()
     runs = [Run(f"{number:05}") for number in range(10_000)]
     for number, run in enumerate(runs):
