@@ -67,20 +67,27 @@ def undeclared(definition: TaskDefinition, me: Environment) -> list[str]:
 
 
 def may_follow(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> bool:
-    """Tell whether the run may end with this answer, so that hooks of this pod follow."""
-    if not any(hook != hooks.ON_BEFORE_TRIGGER for hook in me.hooks):
-        return False
+    """Tell whether the run may end with this answer, so that hooks of this pod follow.
+
+    A pod that waits for them in vain holds up the run: the operator waits for the end of its container then.
+    """
+    return any(hook in me.hooks for hook in _following(response, me, is_aborted=is_aborted))
+
+
+def _following(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> tuple[str, ...]:
+    """Return the hooks that follow if the run ends with this answer."""
     if is_aborted:
-        return True
+        return hooks.due_after("Aborted", None)
     match response["status"]:
+        case "done":
+            return hooks.due_after("Succeeded", None)
+        case "aborted":
+            return hooks.due_after("Aborted", None)
         case "continue":
-            return me.iteration >= me.max_iterations
-        case "error":
-            if response.get("refusal") is not None or response.get("retryable"):
-                return False
-            return me.is_final_attempt or response.get("retryable") is False
-        case _:
-            return True
+            is_last = me.iteration >= me.max_iterations
+            return hooks.due_after("Failed", hooks.MAX_ITERATIONS_REASON) if is_last else ()
+    may_be_tried_again = response.get("retryable") or not (me.is_final_attempt or response.get("retryable") is False)
+    return () if may_be_tried_again else hooks.due_after("Failed", response.get("refusal"))
 
 
 def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, Any] | None:
@@ -98,6 +105,8 @@ def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, A
         status = run.get("status") or {}
         if status.get("phase") in _FINISHED:
             return run
+        if run["spec"].get("abort") is not None and hooks.ON_ABORT not in me.hooks:
+            return None
         due = (
             names.iteration_of(status.get("lastRecord") or "") + 1,
             1 + (status.get("attempts") or 0) + (status.get("disruptions") or 0),
