@@ -314,7 +314,3 @@ def _node_lost(view: View, now: datetime, tenure: Tenure, pod: Pod, since: datet
         return showing.finish(view, now, status, "Failed", "NodeLost", message, error=TaskError(message, "NodeLost"))
     status = showing.show(view, now, status, "Running", "NodeLost", message, stalled=True)
     return Plan(status=status, requeue_at=deadline)
-
-
-def _parse(moment: str | None) -> datetime | None:
-    return datetime.fromisoformat(moment) if moment else None
