@@ -137,14 +137,12 @@ class Client:
             if response.status >= 400:
                 raise errors.from_response(response.status, await response.read(), response.headers.get("Retry-After"))
             # StreamReader.readline() refuses lines beyond its buffer, and a record has up to 700 KiB.
-            pending = bytearray()
+            pending = b""
             async for chunk in response.content.iter_any():
-                pending += chunk
-                *lines, rest = pending.split(b"\n")
-                pending = bytearray(rest)
+                *lines, pending = (pending + chunk).split(b"\n")
                 for line in lines:
                     if line:
-                        yield bytes(line)
+                        yield line
 
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
         """Return the object as the API server has it now (a quorum read)."""
