@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podrelay.api.errors import PodrelayError
+    from podrelay.api.triggering import TriggerConflictError
     from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
     from podrelay.sdk.controller import Controller
     from podrelay.sdk.definition import TaskDefinition
-    from podrelay.sdk.task import TaskRun
+    from podrelay.sdk.errors import InputError
+    from podrelay.sdk.task import TaskRun, TriggerData
+    from podrelay.sdk.verdicts import Fatal, Retry
 
 __all__ = [
     "Aborted",
@@ -20,9 +23,14 @@ __all__ = [
     "Controller",
     "Done",
     "Failed",
+    "Fatal",
+    "InputError",
     "PodrelayError",
+    "Retry",
     "TaskDefinition",
     "TaskRun",
+    "TriggerConflictError",
+    "TriggerData",
 ]
 
 _HOMES = {
@@ -32,9 +40,14 @@ _HOMES = {
     "Controller": "podrelay.sdk.controller",
     "Done": "podrelay.sdk.answers",
     "Failed": "podrelay.sdk.answers",
+    "Fatal": "podrelay.sdk.verdicts",
+    "InputError": "podrelay.sdk.errors",
     "PodrelayError": "podrelay.api.errors",
+    "Retry": "podrelay.sdk.verdicts",
     "TaskDefinition": "podrelay.sdk.definition",
     "TaskRun": "podrelay.sdk.task",
+    "TriggerConflictError": "podrelay.api.triggering",
+    "TriggerData": "podrelay.sdk.task",
 }
 
 

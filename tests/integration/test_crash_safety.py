@@ -177,3 +177,19 @@ def test_write_budget(
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
     assert [" ".join(write.split()[:2]) for write in writes] == budget, writes
+
+
+def test_hooks_in_the_pod_cost_one_write(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> None:
+    relay = idle_relay
+    relay.define("Hooked", hooks=["onDone"], podCleanup="Never")
+    with OperatorProcess(relay.kubectl, tmp_path / "operator"):
+        relay.run("run", "hooked", input={"how": "done"})
+        eventually("its hook is done", lambda: relay.status("run").get("hooks"))
+
+    assert cluster.audit_log is not None
+    writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
+    # The pod may answer before anybody has seen it run; then there is no status between.
+    assert [" ".join(write.split()[:2]) for write in writes] in (
+        ["create pods", *["patch taskruns/status"] * 3],
+        ["create pods", *["patch taskruns/status"] * 2],
+    ), writes

@@ -506,6 +506,11 @@ REFUSED_DEFINITIONS: list[tuple[Manifest, str]] = [
     (task_definition(iterationTimeoutSeconds=0), "iterationTimeoutSeconds in body should be greater"),
     (task_definition(pendingTimeoutSeconds=30_672_001), "pendingTimeoutSeconds in body should be less"),
     (task_definition(abortGracePeriodSeconds=86_401), "abortGracePeriodSeconds in body should be less"),
+    (task_definition(heartbeatTimeoutSeconds=4), "heartbeatTimeoutSeconds in body should be greater"),
+    (
+        task_definition(heartbeatTimeoutSeconds=5, reporting="TerminationMessage"),
+        "signs of life are stored by the SDK, so spec.heartbeatTimeoutSeconds needs spec.reporting: API",
+    ),
     (task_definition(nodeLostTimeoutSeconds=0), "nodeLostTimeoutSeconds in body should be greater"),
     (task_definition(retry={"limit": 101}), "spec.retry.limit in body should be less than or equal to 100"),
     (task_definition(retry={"factor": 0.5}), "spec.retry.factor in body should be greater than or equal to 1"),

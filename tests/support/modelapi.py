@@ -47,6 +47,17 @@ class ModelApi:
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
         return msgspec.json.encode(self.read(resource.plural, name))
 
+    async def request(self, method: str, path: str, *, params: dict[str, str], timeout_seconds: float) -> bytes:
+        """A page of TaskRuns by the fields of their spec; `continue` is where the next one begins."""
+        assert (method, path.rsplit("/", 1)[1]) == ("GET", "taskruns")
+        wanted = dict(term.removeprefix("spec.").split("=") for term in params["fieldSelector"].split(","))
+        found = [run for run in self.find("taskruns") if wanted.items() <= run["spec"].items()]
+        start, size = int(params.get("continue", "0")), int(params["limit"])
+        metadata = {"resourceVersion": str(self.version)}
+        if start + size < len(found):
+            metadata["continue"] = str(start + size)
+        return msgspec.json.encode({"metadata": metadata, "items": found[start : start + size]})
+
     async def create(
         self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False, strict: bool = False
     ) -> bytes:
@@ -114,6 +125,8 @@ class ModelApi:
         phase = before.get("status", {}).get("phase")
         if plural == "taskruns" and phase in FINISHED and after.get("status", {}).get("phase") != phase:
             raise InvalidError(422, "Invalid", "the run is finished")
+        if plural == "taskruns" and phase in FINISHED and "abort" in after["spec"] and "abort" not in before["spec"]:
+            raise InvalidError(422, "Invalid", "spec.abort cannot be set: the run is finished already")
         if after == before:
             return msgspec.json.encode(before)
         return self.store(plural, after, "MODIFIED")
@@ -163,7 +176,7 @@ def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:
 def _apply_json_patch(target: dict[str, Any], patch: list[dict[str, Any]]) -> None:
     for step in patch:
         *parents, last = step["path"].strip("/").split("/")
-        place = target
+        place: Any = target
         try:
             for part in parents:
                 place = place[part]
@@ -174,4 +187,7 @@ def _apply_json_patch(target: dict[str, Any], patch: list[dict[str, Any]]) -> No
             raise InvalidError(422, "Invalid", f"{step['path']} does not exist") from error
         if step["op"] == "remove":
             continue
-        place[last] = step["value"]
+        if isinstance(place, list) and last == "-":
+            place.append(step["value"])
+        else:
+            place[last] = step["value"]

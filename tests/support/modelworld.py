@@ -6,9 +6,11 @@ is a method, so that hypothesis can put histories together, and the world checks
 """
 
 import contextlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -21,6 +23,7 @@ from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Settings
+from podrelay.runner import hooks as runner_hooks
 from tests.support.modelapi import FINISHED, ModelApi, run
 from tests.support.projections import seen
 
@@ -120,6 +123,15 @@ class Process:
     token_until: datetime | None = None
     message: str = ""
     """What it has written into its termination message."""
+    has_answered: bool = False
+    only_hooks: tuple[str, ...] = ()
+    calls: str | None = None
+    """The hook that is being called."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether code of the task's author runs."""
+        return self.runs_user_code or self.calls is not None
 
 
 @dataclass
@@ -134,8 +146,12 @@ class World:
         self.api = ModelApi(EPOCH)
         self.processes: dict[str, Process] = {}
         self.user_code_starts: list[tuple[int, int]] = []
+        self.hook_calls: list[str] = []
+        """Each call of a hook whose pod lived to tell of it."""
         self.node = 1
         self.lost_nodes: set[str] = set()
+        self.awaited: dict[int, list[str]] = {}
+        """The children that had not ended when an iteration answered that it waits for them."""
         template = {"spec": {"containers": [{"name": "task", "image": "task:1"}]}}
         spec = {"id": "work", "template": template, **self.definition}
         run(self.api.create(TASK_DEFINITIONS, KEY.namespace, {"metadata": {"name": "work"}, "spec": spec}))
@@ -158,8 +174,21 @@ class World:
     def reports_by_message(self) -> bool:
         return self.definition.get("reporting") == names.REPORTING_TERMINATION_MESSAGE
 
+    @property
+    def hooks_due(self) -> list[str]:
+        """Hooks that follow from the end of the run and whose outcome the status does not show."""
+        return runner_hooks.due(self.api.read("taskruns", KEY.name), tuple(self.definition.get("hooks", ())))
+
     def pods(self) -> list[dict[str, Any]]:
         return self.api.find("pods")
+
+    def children(self) -> list[dict[str, Any]]:
+        """Those that have not ended."""
+        return [
+            item
+            for item in self.api.find("taskruns")
+            if item["spec"].get("parent") == KEY.name and item.get("status", {}).get("phase") not in FINISHED
+        ]
 
     # --- time, users, operators -------------------------------------------------------------------------------------
 
@@ -169,7 +198,7 @@ class World:
 
     def abort(self) -> None:
         if not self.is_finished:
-            self.api.change("taskruns", KEY.name, {"spec": {"abort": {"message": "enough"}}})
+            self.api.change("taskruns", KEY.name, {"spec": {"abort": {"message": "enough", "cascade": True}}})
 
     def suspend(self, value: bool) -> None:
         self.api.change("taskruns", KEY.name, {"spec": {"suspend": value}})
@@ -179,6 +208,24 @@ class World:
         name: str = self.status.get("lastRecord", "")
         if ("taskiterations", name) in self.api.objects:
             self.api.remove("taskiterations", name)
+
+    def add_child(self) -> None:
+        """The task, or somebody else, starts a child."""
+        name = f"child-{self.api.version}"
+        owner = {"kind": "TaskRun", "name": KEY.name, "uid": self.api.read("taskruns", KEY.name)["metadata"]["uid"]}
+        body = {
+            "metadata": {"name": name, "ownerReferences": [owner]},
+            "spec": {"definition": "work", "parent": KEY.name},
+        }
+        run(self.api.create(TASK_RUNS, KEY.namespace, body))
+
+    def end_child(self, which: int, *, by_deletion: bool = False) -> None:
+        children = self.children()
+        name = children[which % len(children)]["metadata"]["name"]
+        if by_deletion:
+            self.api.remove("taskruns", name)
+        else:
+            self.api.change("taskruns", name, {"status": {"phase": "Failed", "finishedAt": self.api.now.isoformat()}})
 
     def restart_operator(self, index: int) -> None:
         self.operators[index % len(self.operators)] = Operator(self.api)
@@ -209,6 +256,12 @@ class World:
                 },
             },
         )
+        env = {item["name"]: item.get("value", "") for item in pod["spec"]["containers"][0]["env"]}
+        process.only_hooks = tuple(filter(None, env.get(names.ENV_HOOK, "").split(",")))
+        if process.only_hooks:
+            if not self._may_call(process):
+                self.exit(name, names.EXIT_SUPERSEDED)
+            return True
         if not self.reports_by_message and not self._may_run(name, uid):
             self.exit(name, names.EXIT_SUPERSEDED)
             return True
@@ -231,6 +284,10 @@ class World:
         if ("taskiterations", name) in self.api.objects:
             return False
         owner = {"kind": "TaskRun", "name": KEY.name, "uid": run_object["metadata"]["uid"]}
+        self._claim(name, uid, iteration, attempt, owner)
+        return True
+
+    def _claim(self, name: str, uid: str, iteration: int, attempt: int, owner: dict[str, Any], **fields: Any) -> None:
         record = {
             "metadata": {"name": name, "ownerReferences": [owner]},
             "runName": KEY.name,
@@ -239,17 +296,74 @@ class World:
             "podName": name,
             "podUID": uid,
             "startedAt": self.api.now.isoformat(),
+            **fields,
         }
         run(self.api.create(TASK_ITERATIONS, KEY.namespace, record))
+
+    def _may_call(self, process: Process) -> bool:
+        """The fence of pods that are there for hooks only: podrelay.runner.hooks.superseded."""
+        run_object = self.api.objects.get(("taskruns", KEY.name))
+        record = self.api.objects.get(("taskiterations", process.pod))
+        attempt = self._try_of(process.pod)
+        me = SimpleNamespace(
+            run=KEY.name,
+            run_uid=run_object["metadata"]["uid"] if run_object else "",
+            pod_name=process.pod,
+            pod_uid=process.uid,
+            only_hooks=process.only_hooks,
+            attempt=attempt,
+        )
+        if runner_hooks.superseded(run_object, record, me) is not None:  # type: ignore[arg-type]
+            return False
+        for other in self.processes.values():
+            if other.has_answered and not (other.has_ended or other.is_orphan or other.node in self.lost_nodes):
+                self.violations.append(f"{process.pod} was made although {other.pod} can call the hooks")
+        owner = {"kind": "TaskRun", "name": KEY.name, "uid": me.run_uid}
+        self._claim(process.pod, process.uid, 0, attempt, owner, hook=process.only_hooks[0])
         return True
+
+    def call_hook(self, uid: str) -> bool:
+        """A pod goes on with its hooks: begins with one that is due, or tells how the one that it called ended."""
+        process = self.processes[uid]
+        if process.has_ended or process.node in self.lost_nodes or not self._has_token(process):
+            return False
+        if process.calls is not None:
+            self._tell(process, process.calls)
+            process.calls = None
+            return True
+        record = self.api.objects.get(("taskiterations", process.pod))
+        if not (process.has_answered or process.only_hooks) or record is None or not self.is_finished:
+            return False
+        told = {outcome["name"] for outcome in record.get("hooks", ())}
+        wanted = [hook for hook in process.only_hooks or self.hooks_due if hook not in told]
+        if not wanted:
+            return False
+        for other in self.processes.values():
+            if other.is_busy and not other.is_orphan:
+                self.violations.append(f"{process.pod} calls {wanted[0]} while code runs in {other.pod}")
+        process.calls = wanted[0]
+        return True
+
+    def _tell(self, process: Process, hook: str) -> None:
+        record = self.api.objects.get(("taskiterations", process.pod))
+        if record is None or record["podUID"] != process.uid:
+            return
+        if not process.is_orphan:
+            self.hook_calls.append(hook)
+        outcomes = [*record.get("hooks", []), {"name": hook, "outcome": "Succeeded"}]
+        self.api.change("taskiterations", process.pod, {"hooks": outcomes})
+
+    def _has_token(self, process: Process) -> bool:
+        return process.token_until is None or self.api.now <= process.token_until
 
     @staticmethod
     def _try_of(name: str) -> int:
-        return int(name.rpartition("t")[2]) if "t" in name.rpartition("-")[2] else 1
+        attempt = re.search(r"t(\d+)$", name)
+        return int(attempt[1]) if attempt else 1
 
     def _check_start(self, process: Process) -> None:
         for other in self.processes.values():
-            if other.runs_user_code and not other.is_orphan and other is not process:
+            if other.is_busy and not other.is_orphan and other is not process:
                 self.violations.append(f"{process.pod} and {other.pod} run user code at once")
         if self.is_finished:
             self.violations.append(f"{process.pod} runs user code after the end")
@@ -257,6 +371,10 @@ class World:
             answer = (record.get("response") or {}).get("status")
             if answer in {"continue", "done"} and record["iteration"] >= process.iteration:
                 self.violations.append(f"{process.pod} runs although {record['podName']} answered {answer}")
+        awaited = self.awaited.get(process.iteration - 1, [])
+        for child in self.children():
+            if child["metadata"]["name"] in awaited:
+                self.violations.append(f"{process.pod} runs although {child['metadata']['name']} has not ended")
         self.user_code_starts.append((process.iteration, self._try_of(process.pod)))
 
     def answer(self, uid: str, response: dict[str, Any]) -> None:
@@ -265,10 +383,13 @@ class World:
         if not process.runs_user_code or process.node in self.lost_nodes:
             return
         process.runs_user_code = False
+        process.has_answered = True
+        if "waitForChildren" in response:
+            self.awaited[process.iteration] = [child["metadata"]["name"] for child in self.children()]
         if self.reports_by_message:
             process.message = msgspec.json.encode(response).decode()
             return
-        if process.token_until is not None and self.api.now > process.token_until:
+        if not self._has_token(process):
             return
         with contextlib.suppress(ApiError):
             record = self.api.read("taskiterations", process.pod)
@@ -276,12 +397,21 @@ class World:
                 now = self.api.now.isoformat()
                 self.api.change("taskiterations", process.pod, {"response": response, "finishedAt": now})
 
+    def beat(self, uid: str) -> None:
+        """The task gives a sign of life, if its node is heard of."""
+        process = self.processes[uid]
+        if process.runs_user_code and process.node not in self.lost_nodes and not self.reports_by_message:
+            with contextlib.suppress(ApiError):
+                record = self.api.read("taskiterations", process.pod)
+                if record["podUID"] == uid and "response" not in record:
+                    self.api.change("taskiterations", process.pod, {"heartbeatAt": self.api.now.isoformat()})
+
     def exit(self, name: str, code: int, **status: Any) -> None:
         pod = self.api.read("pods", name)
         process = self.processes[pod["metadata"]["uid"]]
         if process.has_ended or process.node in self.lost_nodes:
             return
-        process.runs_user_code, process.has_ended = False, True
+        process.runs_user_code, process.has_ended, process.calls = False, True, None
         now = self.api.now.isoformat()
         terminated = {"exitCode": code, "message": process.message, "startedAt": now, "finishedAt": now}
         phase = "Succeeded" if code == 0 and not status else "Failed"
@@ -357,7 +487,7 @@ class World:
             operator.see(len(self.api.events))
             if operator.step():
                 continue
-            if self.is_finished:
+            if self.is_finished and not self.hooks_due:
                 return
             operator.see(len(self.api.events))
             if not self._somebody_moves(answer):
@@ -375,9 +505,22 @@ class World:
                 continue
             if process is not None and not process.has_ended:
                 self.answer(uid, answer)
-                self.exit(name, 0)
-                return True
+                while self.call_hook(uid):
+                    pass
+                if not (process.has_answered and self._waits_for_the_end(process)):
+                    self.exit(name, 0)
+                    return True
             if "deletionTimestamp" in pod["metadata"]:
                 self.advance(0)
                 return True
+        if self.children():
+            self.end_child(0)
+            return True
         return False
+
+    def _waits_for_the_end(self, process: Process) -> bool:
+        """Whether the runner waits for the final phase, as podrelay.runner.hooks.may_follow says."""
+        record = self.api.objects.get(("taskiterations", process.pod))
+        if not self.definition.get("hooks") or self.is_finished or record is None:
+            return False
+        return (record.get("response") or {}).get("status") in {"done", "aborted"}

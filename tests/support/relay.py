@@ -26,13 +26,17 @@ class Relay:
     kubectl: Kubectl
     folder: Path
 
-    def define(self, task: str, name: str | None = None, **spec: Any) -> None:
-        """Apply the definition of a class of tests/support/tasks.py."""
+    def define(self, task: str, name: str | None = None, *, module: Path = TASKS_FILE, **spec: Any) -> None:
+        """Apply the definition of a class of tests/support/tasks.py, or of another module."""
         name = name or task.lower()
-        container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{TASKS_FILE}:{task}"]}
-        template = {"spec": {"containers": [container]}}
-        applied = self.kubectl.apply(task_definition(name, **{"template": template, **spec}))
+        applied = self.kubectl.apply(task_definition(name, **{"template": self.template(task, module), **spec}))
         assert applied, str(applied)
+
+    @staticmethod
+    def template(task: str, module: Path = TASKS_FILE) -> Manifest:
+        """Return the pod template for a class of a module."""
+        container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{module}:{task}"]}
+        return {"spec": {"containers": [container]}}
 
     def define_script(self, definition: str, script: str, **spec: Any) -> None:
         """Apply a definition whose pods run a shell script that reports by termination message."""
@@ -56,7 +60,15 @@ class Relay:
         """Which iteration and try run() was called for, in order."""
         if not self.trace(name).exists():
             return []
-        return [(int(a), int(b)) for a, b in map(str.split, self.trace(name).read_text().splitlines())]
+        lines = map(str.split, self.trace(name).read_text().splitlines())
+        return [(int(line[0]), int(line[1])) for line in lines if line[0].isdigit()]
+
+    def hook_calls(self, name: str) -> list[str]:
+        """Which hooks were called, in order."""
+        if not self.trace(name).exists():
+            return []
+        words = (line.split()[0] for line in self.trace(name).read_text().splitlines())
+        return [word for word in words if not word.isdigit()]
 
     def get(self, name: str) -> Manifest:
         return self.kubectl.get(TASK_RUNS, name)

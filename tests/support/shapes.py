@@ -25,6 +25,7 @@ class Ending:
         calls: which iteration and try user code was called for, in order.
         records: what each pod answered.
         pods: those that stay.
+        hooks: which hooks were called, in order; all of them must have succeeded.
     """
 
     phase: str | None = None
@@ -35,6 +36,7 @@ class Ending:
     pods: tuple[str, ...] = ()
     attempts: int = 0
     disruptions: int = 0
+    hooks: tuple[str, ...] = ()
 
 
 def nothing(_relay: Relay, _name: str) -> None:
@@ -78,6 +80,8 @@ class Shape:
 def ending(relay: Relay, name: str) -> Ending:
     """How a run stands now; of a run that is gone, what it has left."""
     status = relay.status(name) if name in relay.kubectl.names(TASK_RUNS) else {}
+    called = relay.hook_calls(name)
+    hooks = [hook["name"] for hook in status.get("hooks", []) if hook["outcome"] == "Succeeded"]
     return Ending(
         phase=status.get("phase"),
         reason=status.get("reason"),
@@ -90,6 +94,7 @@ def ending(relay: Relay, name: str) -> Ending:
         pods=tuple(pod.removeprefix(f"{name}-") for pod in relay.pods(name)),
         attempts=status.get("attempts", 0),
         disruptions=status.get("disruptions", 0),
+        hooks=tuple(called if hooks == called else ["called", *called, "told", *hooks]),
     )
 
 
@@ -134,6 +139,7 @@ def resume(relay: Relay, name: str) -> None:
 
 
 RETRY = {"retry": {"limit": 1, "initialSeconds": 1}}
+HOOKS = {"hooks": ["onBeforeTrigger", "onDone", "onError", "onAbort", "onMaxIterations"]}
 RETRIED = ((1, 1), (1, 2))
 CHAINED = ((1, 1), (2, 1))
 
@@ -210,6 +216,36 @@ SHAPES = (
         Ending("Failed", "MaxIterations", 2, CHAINED, (("i1", "continue"), ("i2", "continue")), ("i1", "i2")),
         {"maxIterations": 2},
         {"length": 100},
+    ),
+    Shape(
+        "hooks",
+        "Hooked",
+        Ending(
+            "Failed",
+            "MaxIterations",
+            1,
+            ((1, 1),),
+            (("i1", "continue"),),
+            ("i1",),
+            hooks=("onBeforeTrigger", "onMaxIterations", "onError"),
+        ),
+        {**HOOKS, "maxIterations": 1},
+        {"how": "continue"},
+    ),
+    Shape(
+        "hook-pod",
+        "Hooked",
+        Ending(
+            "Failed",
+            "Killed",
+            1,
+            ((1, 1),),
+            (("herror", None), ("i1", "error")),
+            ("herror", "i1"),
+            hooks=("onBeforeTrigger", "onError"),
+        ),
+        HOOKS,
+        {"how": "kill"},
     ),
     Shape(
         "delay",

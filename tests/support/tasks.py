@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from podrelay import Controller, TaskDefinition
+from podrelay import Controller, TaskDefinition, TaskRun, TriggerData
 
 
 def leave_trace(input: dict[str, Any], controller: Controller) -> None:
@@ -79,6 +79,71 @@ class Answer(TaskDefinition):
             case "hear nothing":
                 hear_nothing()
         return None
+
+
+class Hooked(TaskDefinition):
+    """Answers as the input says. Each hook leaves a line in the trace, and may throw, or die once."""
+
+    id = "hooked"
+    title = "Hooked"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        leave_trace(input, controller)
+        match input["how"]:
+            case "raise":
+                raise ValueError("the number is odd")
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "continue":
+                return controller.response.continue_({}, seconds=input.get("seconds"))
+            case "sleep":
+                while not controller.runtime.is_aborted():
+                    time.sleep(0.02)
+                return controller.response.aborted()
+        return controller.response.done("worked", {"rows": 3})
+
+    def on_before_trigger(self, data: TriggerData) -> None:
+        self._note("onBeforeTrigger", data.input, f"{data.definition} {data.id}")
+
+    async def on_done(self, task: TaskRun) -> None:
+        self._note("onDone", task.input, f"{task.status} {task.output}")
+
+    def on_error(self, task: TaskRun) -> None:
+        self._note("onError", task.input, f"{task.status} {(task.error or {})['message']}")
+
+    def on_abort(self, task: TaskRun) -> None:
+        self._note("onAbort", task.input, f"{task.status} {task.message}")
+
+    def on_max_iterations(self, task: TaskRun) -> None:
+        self._note("onMaxIterations", task.input, f"{task.status} {task.iterations}")
+
+    @staticmethod
+    def _note(hook: str, input: dict[str, Any], what: str) -> None:
+        trace = Path(input["trace"])
+        with trace.open("a", encoding="utf-8") as file:
+            file.write(f"{hook} {what}\n")
+        if hook in input.get("throws", ()):
+            raise RuntimeError(f"{hook} does not work")
+        if hook in input.get("dies", ()) and trace.read_text(encoding="utf-8").count(hook) == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class SlowHook(TaskDefinition):
+    """Has a hook that hears nothing and never ends, in its first pod; in a later one too if it is to be `slow`."""
+
+    id = "slowHook"
+    title = "Slow hook"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        return None
+
+    def on_abort(self, task: TaskRun) -> None:
+        trace = Path(task.input["trace"])
+        calls = len(trace.read_text(encoding="utf-8").splitlines()) + 1 if trace.exists() else 1
+        with trace.open("a", encoding="utf-8") as file:
+            file.write(f"onAbort {calls}\n")
+        if calls == 1 or task.input.get("slow"):
+            hear_nothing()
 
 
 class Sleep(TaskDefinition):
@@ -162,3 +227,34 @@ class Scribble(TaskDefinition):
             print("x" * 1023, flush=False)
         print(flush=True)
         time.sleep(600)
+
+
+class Parent(TaskDefinition):
+    """Starts the children that the input describes, and tells in its second iteration what has become of them.
+
+    `start` is a list of arguments of trigger; `dies` in its first try when it has started them; `wait` as given to
+    wait_for_children, or false for a run that does not wait.
+    """
+
+    id = "parent"
+    title = "Parent"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        leave_trace(input, controller)
+        if controller.task.iteration == 2:
+            children = controller.task.list_children(input.get("list"))
+            return controller.response.done({"children": [self.told(child) for child in children]})
+        started = [
+            controller.task.trigger(**child).id for child in input["start"] for _ in range(child.pop("times", 1))
+        ]
+        if input.get("dies") and controller.task.attempt == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if input.get("wait") is False:
+            return controller.response.done({"started": started})
+        return controller.response.wait_for_children({"started": started}, input.get("wait"))
+
+    @staticmethod
+    def told(child: TaskRun) -> dict[str, Any]:
+        size = len(str((child.output or {}).get("text", "")))
+        output = {"text": size} if size else child.output
+        return {"id": child.id, "status": child.status, "output": output, "error": child.error}

@@ -99,7 +99,7 @@ class HookOutcome(Model):
     """Which hook."""
     outcome: Literal["Succeeded", "Failed"]
     """A hook that throws is shown here and changes nothing else."""
-    message: Annotated[str, Field(max_length=1024)] | None = None
+    message: Annotated[str, Field(max_length=limits.HOOK_MESSAGE_LENGTH)] | None = None
     """What a failed hook said."""
 
 

@@ -26,6 +26,7 @@ RUN_NAME_LENGTH: Final = 50
 MESSAGE_LENGTH: Final = 4096
 """Messages for people: of answers, errors, aborts."""
 RECENT_MESSAGE_LENGTH: Final = 256
+HOOK_MESSAGE_LENGTH: Final = 1024
 RECENT_ITERATIONS: Final = 10
 IMAGE_LENGTH: Final = 1024
 MAX_ITERATIONS: Final = 10_000

@@ -66,6 +66,10 @@ class TaskDefinitionSpec(Model):
                 "!has(self.hooks) || size(self.hooks) == 0 || !has(self.reporting) || self.reporting == 'API'",
                 "spec.hooks are called by the SDK, so they need spec.reporting: API",
             ),
+            (
+                "!has(self.heartbeatTimeoutSeconds) || !has(self.reporting) || self.reporting == 'API'",
+                "signs of life are stored by the SDK, so spec.heartbeatTimeoutSeconds needs spec.reporting: API",
+            ),
         )
     )
 

@@ -55,7 +55,7 @@ class IterationResponse(Model):
     error: TaskError | None = None
     """For error: why."""
     retryable: bool | None = None
-    """For error: false means that another try would be of no use."""
+    """For error: false means that another try would be of no use, true asks for one whatever spec.retry.on says."""
     retry_after_seconds: Annotated[float, Field(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
     """For error: ask for another try after this time, whatever spec.retry.on says; spec.retry.limit still holds."""
     refusal: Literal["InvalidInput", "Rejected"] | None = None

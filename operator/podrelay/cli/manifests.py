@@ -7,10 +7,10 @@ import json
 import sys
 from typing import Any
 
-from podrelay.api import names
-from podrelay.cli import yaml
-from podrelay.sdk import inputs, loading
-from podrelay.sdk.definition import HOOKS, TaskDefinition
+from podrelay.api import hooks, names
+from podrelay.cli import input_schema, yaml
+from podrelay.sdk import cleanup, loading
+from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.errors import TaskModuleError
 
 _FIELDS = (
@@ -18,7 +18,6 @@ _FIELDS = (
     "private",
     "max_iterations",
     "record_logs",
-    "self_cleanup",
     "iteration_timeout_seconds",
     "pending_timeout_seconds",
     "abort_grace_period_seconds",
@@ -117,12 +116,14 @@ def manifest(
         value = getattr(definition, field)
         if value is not None:
             spec[_camel(field)] = copy.deepcopy(value)
-    kind = inputs.input_type(definition)
-    if kind is not None:
-        spec["inputSchema"] = kind.model_json_schema(by_alias=True)  # type: ignore[attr-defined]
-    hooks = [resource for method, resource in HOOKS.items() if _is_overridden(definition, method)]
-    if hooks:
-        spec["hooks"] = hooks
+    if definition.self_cleanup is not None:
+        spec["selfCleanup"] = cleanup.outcomes(definition.self_cleanup, definition.id)
+    schema = input_schema.of(definition)
+    if schema is not None:
+        spec["inputSchema"] = schema
+    implemented = [hook for hook, method in hooks.METHODS.items() if _is_overridden(definition, method)]
+    if implemented:
+        spec["hooks"] = implemented
     spec["template"] = _template(definition, f"{module}:{definition.__name__}", image, service_account)
     return {"apiVersion": names.API_VERSION, "kind": "TaskDefinition", "metadata": metadata, "spec": spec}
 

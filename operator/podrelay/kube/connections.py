@@ -1,7 +1,7 @@
 """Connections for short requests: HTTP/1.1, kept alive, one request at a time on each. The parsing is llhttp's.
 
 Half of the CPU time of a request was aiohttp's, for what the API server does not need: redirects, cookies, proxies,
-compression, a task for each body (docs/decisions/0007-own-connections.md). Watches still go through aiohttp.
+compression, a task for each body (docs/decisions/0008-own-connections.md). Watches still go through aiohttp.
 """
 
 import asyncio

@@ -16,10 +16,10 @@ import msgspec
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.client import LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS, Client, Resource
 from podrelay.kube.errors import ApiError, GoneError
+from podrelay.kube.paging import pages
 
 log = logging.getLogger(__name__)
 
-PAGE_SIZE = 500
 WATCH_SECONDS = (290, 580)
 """The server ends a watch after a random time in this range, as client-go asks it to (5 to 10 minutes)."""
 SILENCE_SECONDS = 90.0
@@ -34,16 +34,6 @@ class _Metadata(msgspec.Struct, rename="camel"):
     resource_version: str = ""
     namespace: str = ""
     name: str = ""
-
-
-class _ListMetadata(msgspec.Struct, rename="camel"):
-    resource_version: str
-    continue_: str = msgspec.field(default="", name="continue")
-
-
-class _List(msgspec.Struct):
-    metadata: _ListMetadata
-    items: list[msgspec.Raw] = []
 
 
 class _Event(msgspec.Struct):
@@ -119,7 +109,6 @@ class Reflector(Generic[T]):
         self._sink = sink
         self._name = resource.plural
         self._decode = msgspec.json.Decoder(kind).decode
-        self._decode_list = msgspec.json.Decoder(_List).decode
         self._decode_event = msgspec.json.Decoder(_Event).decode
 
     async def run(self) -> None:
@@ -168,16 +157,12 @@ class Reflector(Generic[T]):
 
     async def _list(self, timeout_seconds: float) -> str:
         objects: list[T] = []
-        params = {**self._params, "limit": str(PAGE_SIZE)}
-        while True:
-            body = await self._client.request("GET", self._path, params=params, timeout_seconds=timeout_seconds)
-            page = self._decode_list(body)
+        version = ""
+        async for page in pages(self._client, self._path, self._params, timeout_seconds):
             objects += (obj for obj in map(self._read, page.items) if obj is not None)
-            if not page.metadata.continue_:
-                break
-            params["continue"] = page.metadata.continue_
-        self._sink.replace(objects, page.metadata.resource_version, self._namespace)
-        return page.metadata.resource_version
+            version = page.metadata.resource_version
+        self._sink.replace(objects, version, self._namespace)
+        return version
 
     async def _watch(self, version: str) -> Any:
         params = {

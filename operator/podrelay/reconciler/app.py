@@ -20,7 +20,7 @@ import uvloop
 
 from podrelay.api import names
 from podrelay.kube.config import Connection
-from podrelay.kube.reflector import PAGE_SIZE
+from podrelay.kube.paging import PAGE_SIZE
 from podrelay.reconciler.metrics import KOPF_RESTARTS
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.store import Key

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from podrelay.api import limits, names
+from podrelay.reconciler import heartbeat
 from podrelay.reconciler.objects import ContainerTerminated, Pod, PodCondition
 
 POD_FAILURE: Final = "PodFailure"
@@ -103,7 +104,7 @@ def failure_of(pod: Pod) -> Failure:
     if pod.status.reason == "DeadlineExceeded" or annotations.ending_since is not None:
         if terminated is None and not pod.has_started:
             return pending_timeout(pod)
-        return iteration_timeout(pod)
+        return timeout(pod)
     if terminated is None:
         message = (
             f"pod {pod.metadata.name} failed before its container {annotations.container} started: "
@@ -113,9 +114,17 @@ def failure_of(pod: Pod) -> Failure:
     return _container_failure(pod, terminated)
 
 
-def iteration_timeout(pod: Pod) -> Failure:
-    """Return the failure of a pod that ran for too long."""
-    seconds = pod.metadata.annotations.iteration_timeout
+def timeout(pod: Pod) -> Failure:
+    """Return the failure of a pod that ran for too long, or for too long without a sign of life."""
+    annotations = pod.metadata.annotations
+    if annotations.ending_reason == heartbeat.ENDING_REASON:
+        return Failure(
+            TIMEOUT,
+            heartbeat.ENDING_REASON,
+            f"no sign of life for {annotations.heartbeat_timeout} s; let it call controller.heartbeat(), or raise "
+            "heartbeatTimeoutSeconds",
+        )
+    seconds = annotations.iteration_timeout
     return Failure(
         TIMEOUT,
         "IterationTimeout",

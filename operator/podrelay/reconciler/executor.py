@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -23,13 +23,14 @@ from podrelay.reconciler.metrics import WRITES
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskRun
 from podrelay.reconciler.payloads import Payloads, Result, StateGoneError
 from podrelay.reconciler.permissions import Permission
+from podrelay.reconciler.relatives import Relatives
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
     ConfirmLost,
-    ConfirmUnanswered,
+    ConfirmSilent,
     CreatePod,
     DeletePod,
     DeleteRecord,
@@ -37,7 +38,9 @@ from podrelay.reconciler.view import (
     EndPod,
     OpenGate,
     Plan,
+    ReadRecord,
     Refusal,
+    Silence,
     Target,
     View,
     WriteRecord,
@@ -89,6 +92,21 @@ class Executor:
         self._die_before_write = die_before_write
         self._die_after_write = die_after_write
         self._writes = 0
+        relatives = Relatives(client, store, self._write, self._refresh_run)
+        self._handlers: Mapping[type[Action], Callable[[Key, View, Any], Awaitable[None]]] = {
+            CreatePod: self._create_pod,
+            ConfirmGone: self._confirm_gone,
+            ConfirmLost: self._confirm_lost,
+            ReadRecord: self._settle_record,
+            ConfirmSilent: self._confirm_silent,
+            OpenGate: self._open_gate,
+            EndPod: self._end_pod,
+            DeletePod: self._delete_pod,
+            WriteRecord: self._write_record,
+            DeleteRecord: self._delete_record,
+            DeleteRun: self._delete_run,
+            **relatives.handlers,
+        }
 
     async def carry_out(self, key: Key, view: View, action: Action) -> None:
         """Do one thing. Plan again afterwards, whatever came of it.
@@ -98,27 +116,7 @@ class Executor:
             LeadershipLostError: the Lease is not ours any more.
             TimeoutError, aiohttp.ClientError: no answer; the write may or may not have happened.
         """
-        match action:
-            case CreatePod():
-                await self._create_pod(key, view, action)
-            case ConfirmGone():
-                await self._confirm_gone(key, view, action)
-            case ConfirmLost():
-                await self._confirm_lost(key, view, action)
-            case ConfirmUnanswered():
-                await self._confirm_unanswered(key, view, action)
-            case OpenGate():
-                await self._open_gate(key, action.pod)
-            case EndPod():
-                await self._end_pod(key, action.pod)
-            case DeletePod():
-                await self._delete_pod(key, action)
-            case WriteRecord():
-                await self._write_record(key, view, action)
-            case DeleteRecord():
-                await self._delete_record(key, action)
-            case DeleteRun():
-                await self._delete_run(key, view, action)
+        await self._handlers[type(action)](key, view, action)
 
     async def write_status(self, key: Key, view: View, plan: Plan) -> None:
         """Write the status that `plan` wants, on the version of the run that it was planned on.
@@ -139,7 +137,7 @@ class Executor:
                 ),
             )
         except (ConflictError, InvalidError, NotFoundError) as error:
-            run = await self._refresh_run(key, view)
+            run = await self._refresh_run(key, view.run.metadata.uid)
             # A patch made on an old status may not even fit the new one; on the newest it must.
             if isinstance(error, InvalidError) and run is not None and not _has_changed(run, view.run):
                 raise
@@ -235,7 +233,8 @@ class Executor:
         )
         return _decode_pod(body)
 
-    async def _open_gate(self, key: Key, pod: Pod) -> None:
+    async def _open_gate(self, key: Key, _view: View, action: OpenGate) -> None:
+        pod = action.pod
         name, uid = pod.metadata.name, pod.metadata.uid
         gates = [{"name": gate.name} for gate in pod.spec.scheduling_gates if gate.name != names.CLAIM_GATE]
         patch = {"metadata": {"uid": uid}, "spec": {"schedulingGates": gates or None}}
@@ -248,13 +247,13 @@ class Executor:
         else:
             self._store.pods.apply(_decode_pod(body))
 
-    async def _end_pod(self, key: Key, pod: Pod) -> None:
-        since = self._clock().isoformat()
+    async def _end_pod(self, key: Key, _view: View, action: EndPod) -> None:
+        pod = action.pod
+        annotations = {names.ANNOTATION_ENDING_SINCE: self._clock().isoformat()}
+        if action.reason is not None:
+            annotations[names.ANNOTATION_ENDING_REASON] = action.reason
         patch = {
-            "metadata": {
-                "resourceVersion": pod.metadata.resource_version,
-                "annotations": {names.ANNOTATION_ENDING_SINCE: since},
-            },
+            "metadata": {"resourceVersion": pod.metadata.resource_version, "annotations": annotations},
             "spec": {"activeDeadlineSeconds": 1},
         }
         name = pod.metadata.name
@@ -265,7 +264,7 @@ class Executor:
         else:
             self._store.pods.apply(_decode_pod(body))
 
-    async def _delete_pod(self, key: Key, action: DeletePod) -> None:
+    async def _delete_pod(self, key: Key, _view: View, action: DeletePod) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
                 "delete_pod",
@@ -367,12 +366,18 @@ class Executor:
         else:
             self._store.confirm_lost(key, action.record)
 
-    async def _confirm_unanswered(self, key: Key, view: View, action: ConfirmUnanswered) -> None:
+    async def _settle_record(self, key: Key, view: View, action: ReadRecord) -> None:
+        record = await self._get_record(key, action.record)
+        if record is not None and view.owns(record):
+            self._store.records.restore(record)
+        self._store.confirm_settled(key, action.record)
+
+    async def _confirm_silent(self, key: Key, _view: View, action: ConfirmSilent) -> None:
         record = await self._get_record(key, action.record)
         if record is not None:
             self._store.records.restore(record)
-        if record is None or record.response is None or not view.owns(record):
-            self._store.confirm_unanswered(key, action.record)
+        if record is None or record.heartbeat_at == action.heartbeat_at:
+            self._store.confirm_silent(key, Silence(action.record, action.heartbeat_at, self._clock()))
 
     async def _get_record(self, key: Key, name: str) -> Record | None:
         body = await self._read_record(key, name)
@@ -384,7 +389,7 @@ class Executor:
         except NotFoundError:
             return None
 
-    async def _delete_record(self, key: Key, action: DeleteRecord) -> None:
+    async def _delete_record(self, key: Key, _view: View, action: DeleteRecord) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
                 "delete_record",
@@ -392,7 +397,7 @@ class Executor:
             )
         self._store.records.forget(key, action.name, action.uid)
 
-    async def _delete_run(self, key: Key, view: View, action: DeleteRun) -> None:
+    async def _delete_run(self, key: Key, _view: View, action: DeleteRun) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
                 "delete_run",
@@ -400,13 +405,13 @@ class Executor:
                     TASK_RUNS, key.namespace, key.name, uid=action.uid, resource_version=action.resource_version
                 ),
             )
-        await self._refresh_run(key, view)
+        await self._refresh_run(key, action.uid)
 
-    async def _refresh_run(self, key: Key, view: View) -> TaskRun | None:
+    async def _refresh_run(self, key: Key, uid: str) -> TaskRun | None:
         try:
             run = _decode_run(await self._client.get(TASK_RUNS, key.namespace, key.name))
         except NotFoundError:
-            self._store.runs.forget(key, key.name, view.run.metadata.uid)
+            self._store.runs.forget(key, key.name, uid)
             return None
         self._store.runs.apply(run)
         return run

@@ -17,12 +17,13 @@ class FinishedRuns(Generic[D, R]):
         self._ordered: defaultdict[D, list[tuple[datetime, R]]] = defaultdict(list)
         self._places: dict[R, tuple[D, datetime]] = {}
 
-    def add(self, definition: D, run: R, finished_at: datetime) -> None:
-        """Note that a run has finished; once is enough."""
+    def add(self, definition: D, run: R, finished_at: datetime) -> bool:
+        """Note that a run has finished; return whether that is news."""
         if run in self._places:
-            return
+            return False
         self._places[run] = (definition, finished_at)
         insort(self._ordered[definition], (finished_at, run))
+        return True
 
     def remove(self, run: R) -> None:
         """Forget a run, if it is known."""

@@ -9,18 +9,59 @@ from typing import Final
 import msgspec
 
 from podrelay.api import names
+from podrelay.reconciler import kinship
 from podrelay.reconciler.conditions import with_conditions
 from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskRunStatus
 from podrelay.reconciler.view import Action, DeletePod, DeleteRecord, DeleteRun, EndPod, Plan, View
 
 _UNKNOWN_HISTORY_LIMIT: Final = 20
+_EVENTS: Final = {"Succeeded": "OnSuccess", "Failed": "OnError", "Aborted": "OnAbort"}
+"""What selfCleanup calls the end in each phase."""
 
 
 def after_the_end(view: View, now: datetime) -> Plan:
     """Return what is left to do for a finished run."""
-    run = view.run
-    actions: list[Action] = []
+    delete = DeleteRun(view.run.metadata.uid, view.run.metadata.resource_version)
+    if _cleans_itself_up(view):
+        return Plan(actions=(delete,))
     requeue: list[datetime] = []
+    actions: list[Action] = [*kinship.cascade(view), *_pods_of_a_finished_run(view, now, requeue), *_old_records(view)]
+    if actions:
+        return Plan(actions=tuple(actions))
+    expires = _expires_at(view)
+    if not _is_kept_for_its_parent(view):
+        if view.is_surplus or (expires is not None and now >= expires):
+            return Plan(actions=(delete,))
+        if expires is not None:
+            requeue.append(expires)
+    adoption = kinship.adoption(view)
+    actions = [adoption] if adoption is not None else []
+    return Plan(tuple(actions), _observed(view, now), requeue_at=min(requeue, default=None))
+
+
+def _cleans_itself_up(view: View) -> bool:
+    """Tell whether selfCleanup of its definition has a finished run deleted now; its descendants go with it."""
+    events = view.definition.spec.self_cleanup if view.definition is not None else ()
+    # A child that is not owned yet would stay; the run is looked at again when it is.
+    return _EVENTS.get(view.run.status.phase or "") in events and not view.children.unadopted
+
+
+def _is_kept_for_its_parent(view: View) -> bool:
+    """Tell whether a parent that goes on may still want to see what has become of the run."""
+    return view.parent is not None and not view.parent.is_finished
+
+
+def _expires_at(view: View) -> datetime | None:
+    """Return until when a finished run is kept; the time of a child begins when its parent has ended, too."""
+    ttl, finished_at = _ttl(view), view.run.status.finished_at
+    if ttl is None or finished_at is None:
+        return None
+    of_parent = view.parent.finished_at if view.parent is not None else None
+    return max(finished_at, of_parent or finished_at) + ttl
+
+
+def _pods_of_a_finished_run(view: View, now: datetime, requeue: list[datetime]) -> list[Action]:
+    actions: list[Action] = []
     for pod in view.pods:
         if not view.owns(pod):
             continue
@@ -33,23 +74,11 @@ def after_the_end(view: View, now: datetime) -> Plan:
                 actions.append(_delete_unstarted(pod))
             else:
                 requeue.append(pod.pending_deadline)
-        elif policy == "Always" or (policy == "OnSuccess" and run.status.phase == "Succeeded"):
+        elif policy == "Always" or (policy == "OnSuccess" and view.run.status.phase == "Succeeded"):
             _remove(view, now, pod, actions, requeue)
         else:
             _end_sidecars(view, now, pod, actions, requeue)
-    actions += _old_records(view)
-    if actions:
-        return Plan(actions=tuple(actions))
-    delete = DeleteRun(run.metadata.uid, run.metadata.resource_version)
-    if view.is_surplus:
-        return Plan(actions=(delete,))
-    ttl = _ttl(view)
-    if ttl is not None and run.status.finished_at is not None:
-        expires = run.status.finished_at + ttl
-        if now >= expires:
-            return Plan(actions=(delete,))
-        requeue.append(expires)
-    return Plan(status=_observed(view, now), requeue_at=min(requeue, default=None))
+    return actions
 
 
 def _observed(view: View, now: datetime) -> TaskRunStatus | None:
@@ -87,6 +116,9 @@ def beside(view: View, now: datetime, following: Plan) -> Plan:
         else:
             _end_sidecars(view, now, pod, actions, requeue)
     actions += _old_records(view)
+    adoption = kinship.adoption(view)
+    if adoption is not None:
+        actions.append(adoption)
     return Plan(tuple(actions), following.status, following.payload_from, min(requeue, default=None))
 
 
@@ -120,7 +152,8 @@ def _delete_unstarted(pod: Pod) -> DeletePod:
 
 def _old_records(view: View) -> list[Action]:
     limit = view.definition.spec.history_limit.iterations if view.definition else _UNKNOWN_HISTORY_LIMIT
-    records = sorted(filter(view.owns, view.records), key=lambda record: (record.iteration, record.try_))
+    tries = [record for record in view.records if record.hook is None and view.owns(record)]
+    records = sorted(tries, key=lambda record: (record.iteration, record.try_))
     surplus = records[: max(0, len(records) - limit)]
     return [
         DeleteRecord(record.metadata.name, record.metadata.uid) for record in surplus if not _is_needed(view, record)

@@ -171,6 +171,9 @@ class TaskRunStatus(_Struct, frozen=True):
         return next((condition for condition in self.conditions if condition.type == kind), None)
 
 
+_NOT_KEPT: Final = msgspec.Raw()
+
+
 class TaskRun(_Struct, frozen=True):
     """One piece of work."""
 
@@ -182,7 +185,7 @@ class TaskRun(_Struct, frozen=True):
         """Keep the input only if it is small and still of use."""
         is_kept = len(self.spec.input) <= KEPT_INPUT_BYTES and self.status.phase not in FINISHED
         # A copy: as it was decoded it is a view that holds everything that was read together with it.
-        kept = self.spec.input.copy() if is_kept else msgspec.Raw()
+        kept = self.spec.input.copy() if is_kept else _NOT_KEPT
         msgspec.structs.force_setattr(self, "spec", msgspec.structs.replace(self.spec, input=kept))
 
 
@@ -266,7 +269,7 @@ class ResponseError(TaskError, frozen=True):
 class WaitForChildren(_Struct, frozen=True):
     """What a run waits for before its next iteration: its children, of one definition or all."""
 
-    definition: str | None = None
+    definition: Annotated[str, msgspec.Meta(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None = None
 
 
 class Response(_Struct, frozen=True):
@@ -278,7 +281,7 @@ class Response(_Struct, frozen=True):
     wait_until: datetime | None = None
     wait_for_children: WaitForChildren | None = None
     error: ResponseError | None = None
-    retryable: bool = True
+    retryable: bool | None = None
     retry_after_seconds: float | None = None
     refusal: str | None = None
     output: Present | None = None
@@ -311,7 +314,7 @@ class StorableResponse(_Struct, frozen=True, forbid_unknown_fields=True):
     wait_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     wait_for_children: WaitForChildren | None = None
     error: StorableError | None = None
-    retryable: bool = True
+    retryable: bool | None = None
     retry_after_seconds: Annotated[float, msgspec.Meta(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
 
 
@@ -356,32 +359,42 @@ class PodAnnotations(
         "iteration_timeout": names.ANNOTATION_ITERATION_TIMEOUT,
         "pending_timeout": names.ANNOTATION_PENDING_TIMEOUT,
         "node_lost_timeout": names.ANNOTATION_NODE_LOST_TIMEOUT,
+        "heartbeat_timeout": names.ANNOTATION_HEARTBEAT_TIMEOUT,
         "pod_cleanup": names.ANNOTATION_POD_CLEANUP,
         "container": names.ANNOTATION_CONTAINER,
         "ending_since": names.ANNOTATION_ENDING_SINCE,
+        "ending_reason": names.ANNOTATION_ENDING_REASON,
         "reporting": names.ANNOTATION_REPORTING,
     },
 ):
-    """What a pod carries with it of the definition that it was made from, and since when it is being ended."""
+    """What a pod carries with it of the definition that it was made from, and since when and why it is being ended."""
 
     iteration_timeout: str = "900"
     pending_timeout: str = "900"
     node_lost_timeout: str = "600"
+    heartbeat_timeout: str | None = None
     pod_cleanup: str = "OnSuccess"
     container: str = names.TASK_CONTAINER
     ending_since: str | None = None
+    ending_reason: str | None = None
     reporting: str = names.REPORTING_API
 
     def __post_init__(self) -> None:
         """Take the default for what somebody has edited to nonsense: the pod must not be out of control for it."""
         for field, default in _DEFAULT_SECONDS.items():
-            if not _is_seconds(getattr(self, field)):
+            value = getattr(self, field)
+            if value != default and not _is_seconds(value):
                 msgspec.structs.force_setattr(self, field, default)
         if self.ending_since is not None and not _is_moment(self.ending_since):
             msgspec.structs.force_setattr(self, "ending_since", None)
 
 
-_DEFAULT_SECONDS: Final = {"iteration_timeout": "900", "pending_timeout": "900", "node_lost_timeout": "600"}
+_DEFAULT_SECONDS: Final = {
+    "iteration_timeout": "900",
+    "pending_timeout": "900",
+    "node_lost_timeout": "600",
+    "heartbeat_timeout": None,
+}
 
 
 def _is_seconds(text: str) -> bool:

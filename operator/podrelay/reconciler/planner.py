@@ -18,7 +18,8 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import limits, names
-from podrelay.reconciler import causes, housekeeping, termination
+from podrelay.api.hooks import ON_ABORT
+from podrelay.reconciler import causes, ending, heartbeat, hooks, housekeeping, kinship, retrying, termination
 from podrelay.reconciler.conditions import stalled_since, with_conditions
 from podrelay.reconciler.objects import (
     FINISHED,
@@ -26,21 +27,22 @@ from podrelay.reconciler.objects import (
     Pod,
     RecentIteration,
     Record,
+    RetryPolicy,
     StorableError,
     StorableResponse,
     TaskError,
     TaskRunStatus,
 )
 from podrelay.reconciler.view import (
+    ConfirmChildren,
     ConfirmGone,
     ConfirmLost,
-    ConfirmUnanswered,
+    ConfirmSilent,
     CreatePod,
-    DeletePod,
-    EndPod,
     Gone,
     OpenGate,
     Plan,
+    ReadRecord,
     Target,
     View,
     WriteRecord,
@@ -72,7 +74,7 @@ def plan(view: View, now: datetime) -> Plan:
     if run.metadata.deletion_timestamp is not None:
         return Plan()  # Kubernetes' garbage collection takes pods and records.
     if run.status.phase in FINISHED:
-        return housekeeping.after_the_end(view, now)
+        return hooks.after_the_end(view, now) or housekeeping.after_the_end(view, now)
     following = _unfinished(view, now)
     if following.actions or (following.status is not None and following.status != run.status):
         return following
@@ -80,6 +82,9 @@ def plan(view: View, now: datetime) -> Plan:
 
 
 def _unfinished(view: View, now: datetime) -> Plan:
+    descendants = kinship.cascade(view)
+    if descendants:
+        return Plan(actions=descendants)
     target = _target(view, view.run.status)
     tenure = _tenure(view, target)
     if tenure is not None:
@@ -102,14 +107,14 @@ def _target(view: View, status: TaskRunStatus) -> Target:
         if record.iteration == iteration and record.try_ < try_ and record.checkpoint is not None and view.owns(record)
     ]
     newest = max(checkpoints, key=lambda record: record.try_, default=None)
-    retry_limit = view.definition.spec.retry.limit if view.definition else 0
     return Target(
         iteration=iteration,
         try_=try_,
         name=names.pod_name(view.run.metadata.name, iteration, try_),
         state=status.last_record,
         checkpoint=newest.metadata.name if newest else None,
-        is_final_attempt=status.attempts >= retry_limit,
+        is_final_attempt=view.definition is None or retrying.is_final(view.definition.spec.retry, status.attempts),
+        calls_before_trigger=iteration == 1 and not hooks.called_before(view),
     )
 
 
@@ -159,6 +164,9 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     abort = view.run.spec.abort
     if abort is not None:
         return _finish(view, now, status, "Aborted", "Aborted", abort.message or "Task aborted.")
+    held = _held_by_family(view, now, status, target)
+    if held is not None:
+        return held
     due = _due(view, status)
     if due is not None and due > now:
         return _wait(view, now, status, _reason_of_wait(status), f"next pod at {_clock(due)}", due)
@@ -180,13 +188,41 @@ def _start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     refusal = view.refusal
     if refusal is not None and refusal.name == target.name and refusal.retry_at > now:
         return _stall(view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
-    if target.try_ > 1:
-        before = names.pod_name(view.run.metadata.name, target.iteration, target.try_ - 1)
-        record = _record(view, before)
-        if (record is None or record.response is None) and before not in view.unanswered:
-            # Pods and records have a watch each: the end of a pod may be seen long before its answer.
-            return Plan(actions=(ConfirmUnanswered(before),))
+    unconfirmed = _unconfirmed_try(view, target)
+    if unconfirmed is not None:
+        return Plan(actions=(ReadRecord(unconfirmed),))
     return Plan(actions=(CreatePod(target),))
+
+
+def _unconfirmed_try(view: View, target: Target) -> str | None:
+    """Return the try before this one where it is not certain yet that it has left no answer."""
+    if target.try_ == 1:
+        return None
+    before = names.pod_name(view.run.metadata.name, target.iteration, target.try_ - 1)
+    record = _record(view, before)
+    # Pods and records have a watch each: the end of a pod may be seen long before its answer.
+    is_open = (record is None or record.response is None) and before not in view.settled
+    return before if is_open else None
+
+
+def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan | None:
+    """Say what keeps a child from beginning, or a parent from going on; None where nothing does."""
+    obstacle = kinship.obstacle(view, status)
+    if obstacle is not None:
+        error = TaskError(obstacle.message, obstacle.reason)
+        return _finish(view, now, status, "Failed", obstacle.reason, obstacle.message, error=error)
+    record = _record(view, target.state) if target.state is not None and target.try_ == 1 else None
+    awaited = record.response.wait_for_children if record is not None and record.response is not None else None
+    if record is None or awaited is None:
+        return None
+    if view.children.known_since != record.metadata.name:
+        return Plan(actions=(ConfirmChildren(record.metadata.name),))
+    count = kinship.unfinished(view, awaited)
+    if not count:
+        return None
+    message = kinship.waiting_message(view, status, awaited, count)
+    # Nothing is planned for a time: the store marks the run when the last of them has ended or gone.
+    return Plan(status=_wait(view, now, status, kinship.WAITING, message, status.next_iteration_at).status)
 
 
 def _due(view: View, status: TaskRunStatus) -> datetime | None:
@@ -271,14 +307,15 @@ def _hold(view: View, now: datetime, tenure: _Tenure) -> Plan:
 
 
 def _answered(view: View, now: datetime, tenure: _Tenure, record: Record) -> Plan:
-    if not tenure.has_ended:
-        assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
-        overdue = (record.finished_at or now) + view.settings.answer_grace
-        if now >= overdue:
-            return _ending(view, now, tenure, tenure.pod)
-        status = _running(view, now, view.run.status, tenure.target, tenure.pod)
-        return Plan(status=status, requeue_at=overdue)
-    return _apply_answer(view, now, tenure, record)
+    following = _apply_answer(view, now, tenure, record)
+    if tenure.has_ended or hooks.follow(following.status, view.definition):
+        return following  # a pod that is to call hooks waits for the final phase: they come after it
+    assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
+    overdue = (record.finished_at or now) + view.settings.answer_grace
+    if now >= overdue:
+        return _ending(view, now, tenure, tenure.pod)
+    status = _running(view, now, view.run.status, tenure.target, tenure.pod)
+    return Plan(status=status, requeue_at=overdue)
 
 
 def _pending(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
@@ -302,10 +339,13 @@ def _is_current(view: View, pod: Pod) -> bool:
 def _working(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
     started = (pod.task.running.started_at if pod.task.running else None) or pod.metadata.creation_timestamp
     deadline = started + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
-    if now >= deadline:
+    if now >= deadline or pod.metadata.annotations.ending_since is not None:
         return _ending(view, now, tenure, pod)
+    silent_at = heartbeat.deadline(pod, tenure.record, started)
+    if silent_at is not None and now >= silent_at:
+        return _silent(view, now, tenure, pod)
     status = _running(view, now, view.run.status, tenure.target, pod)
-    requeue = deadline
+    requeue = min(deadline, silent_at) if silent_at is not None else deadline
     progress = tenure.record.progress if tenure.record else None
     if progress is not None and progress != status.progress:
         shown_at = status.progress.at if status.progress else None
@@ -315,6 +355,17 @@ def _working(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
         else:
             requeue = min(requeue, due)
     return Plan(status=status, requeue_at=requeue)
+
+
+def _silent(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
+    """The pod has given no sign of life for too long, as far as is known: make sure, then end it."""
+    last, silence = tenure.record.heartbeat_at if tenure.record else None, view.silence
+    if silence is None or (silence.record, silence.heartbeat_at) != (tenure.target.name, last):
+        return Plan(actions=(ConfirmSilent(tenure.target.name, last),))
+    believed_at = silence.confirmed_at + view.settings.silence_grace
+    if now < believed_at:
+        return Plan(status=_running(view, now, view.run.status, tenure.target, pod), requeue_at=believed_at)
+    return _ending(view, now, tenure, pod, heartbeat.ENDING_REASON)
 
 
 def _terminating(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
@@ -346,7 +397,7 @@ def _lost(view: View, now: datetime, tenure: _Tenure) -> Plan:
     if answer is not None:
         return _write(view, now, WriteRecord(tenure.target, tenure.uid, last, answer))
     if last is not None and last.metadata.annotations.ending_since is not None:
-        failure = causes.iteration_timeout(last)
+        failure = causes.timeout(last)
     elif last is not None and not last.has_started and last.pending_deadline <= now:
         failure = causes.pending_timeout(last, _shown_problem(view.run.status))
     else:
@@ -410,13 +461,20 @@ def _apply_answer(view: View, now: datetime, tenure: _Tenure, record: Record) ->
     response = record.response
     assert response is not None  # noqa: S101 - the caller has looked
     message = response.message or ""
+    target = tenure.target
     status = msgspec.structs.replace(
         view.run.status,
+        # A pod may answer before the status has named it; hooks depend on who may still call them.
+        current=Current(target.iteration, target.try_, target.name, tenure.uid),
+        started_at=view.run.status.started_at or _seconds(record.started_at),
         # A pod that never started has called run() as little as one that was never made.
         iterations=record.iteration if record.started_at else record.iteration - 1,
         progress=record.progress or view.run.status.progress,
+        hooks=hooks.merged(view.run.status.hooks, [record]),
         recent_iterations=_remember(view.run.status, tenure, response.status, message or _error_message(record), now),
     )
+    if response.refusal is not None:
+        return _refused(view, now, status, record, response.refusal)
     match response.status:
         case "done":
             return _finish(view, now, status, "Succeeded", "Done", message or "Task done.", record=record)
@@ -452,17 +510,24 @@ def _continue(view: View, now: datetime, status: TaskRunStatus, record: Record) 
     return _start(view, now, following)
 
 
+def _refused(view: View, now: datetime, status: TaskRunStatus, record: Record, refusal: str) -> Plan:
+    """The run was turned away before its task was called; another try would be turned away, too."""
+    status = msgspec.structs.replace(status, iterations=record.iteration - 1)
+    error = _error_of(record)
+    return _finish(view, now, status, "Failed", refusal, error.message, record=record, error=error)
+
+
 def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
     cause = record.metadata.annotations.cause or causes.ERROR
-    stated = record.response.error if record.response else None
-    error = TaskError(stated.message, stated.code) if stated else TaskError("Task failed.")
-    if view.definition is None:
+    response, error = record.response, _error_of(record)
+    assert response is not None  # noqa: S101 - the caller has looked
+    if view.definition is None and not retrying.is_ruled_out(response):
         return _definition_gone(view, now, f"iteration {record.iteration} failed: {error.message}")
-    policy = view.definition.spec.retry
-    if status.attempts >= policy.limit or cause not in policy.on:
+    policy = view.definition.spec.retry if view.definition else RetryPolicy()
+    if not retrying.is_allowed(policy, status.attempts, cause, response):
         reason = (error.code if cause != causes.ERROR else None) or "TaskFailed"
         return _finish(view, now, status, "Failed", reason, error.message, record=record, error=error)
-    pause = min(policy.initial_seconds * policy.factor**status.attempts, policy.max_seconds)
+    pause = retrying.pause_seconds(policy, status.attempts, response)
     due = (record.finished_at or now) + timedelta(seconds=pause)
     following = msgspec.structs.replace(
         status,
@@ -508,7 +573,9 @@ def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> P
     """Aborted is what the run becomes whatever the pod still answers; the pod gets time to clean up."""
     words = message or "Task aborted."
     record = tenure.record
-    if not tenure.has_ended:
+    has_answered = record is not None and record.response is not None
+    calls_hook = has_answered and ON_ABORT in hooks.declared(view.definition)  # as soon as it reads Aborted
+    if not tenure.has_ended and not calls_hook:
         assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
         return _ending(view, now, tenure, tenure.pod)
     pod = tenure.pod or (tenure.gone.last if tenure.gone else None)
@@ -521,38 +588,35 @@ def _abort(view: View, now: datetime, tenure: _Tenure, message: str | None) -> P
         return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, response))
     status = view.run.status
     if record is not None:
+        target = tenure.target
         status = msgspec.structs.replace(
             status,
+            current=Current(target.iteration, target.try_, target.name, tenure.uid),
+            started_at=status.started_at or _seconds(record.started_at),
             iterations=record.iteration,
             progress=record.progress or status.progress,
+            hooks=hooks.merged(status.hooks, [record]),
             recent_iterations=_remember(status, tenure, "aborted", words, now),
         )
     return _finish(view, now, status, "Aborted", "Aborted", words, record=record)
 
 
-def _ending(view: View, now: datetime, tenure: _Tenure, pod: Pod) -> Plan:
-    """Bring the pod to its end, step by step; the view tells which step it is at."""
-    grace = timedelta(seconds=pod.spec.termination_grace_period_seconds)
-    patience = view.settings.answer_grace
-    deleted = pod.metadata.deletion_timestamp  # the time at which its grace period is over
-    ending_since = _parse(pod.metadata.annotations.ending_since)
-    if deleted is None and not pod.has_started:
-        return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version),))
-    if deleted is None and ending_since is None:
-        return Plan(actions=(EndPod(pod),))
-    if deleted is None and ending_since is not None and now >= ending_since + grace + patience:
-        return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid),))
-    if deleted is not None and now >= deleted + patience:
-        return _node_lost(view, now, tenure, pod, deleted + patience)
+def _ending(view: View, now: datetime, tenure: _Tenure, pod: Pod, why: str | None = None) -> Plan:
+    """Bring the pod to its end, step by step; the view tells which step it is at. `why` is noted on the pod."""
+    step = ending.next_step(pod, now, view.settings.answer_grace, why)
+    if step.action is not None:
+        return Plan(actions=(step.action,))
+    if step.is_lost:
+        return _node_lost(view, now, tenure, pod, step.due or now)
+    deleted = pod.metadata.deletion_timestamp
     if deleted is not None and not pod.has_started:
-        return Plan(status=view.run.status, requeue_at=deleted + patience)  # what keeps it from starting stays shown
+        return Plan(status=view.run.status, requeue_at=step.due)  # what keeps it from starting stays shown
     aborting = view.run.spec.abort is not None
     reason = "Aborting" if aborting else "PodTerminating" if deleted else "PodEnding"
     message = f"pod {pod.metadata.name} has {pod.spec.termination_grace_period_seconds} s to clean up"
     status = _running(view, now, view.run.status, tenure.target, pod)
     status = _shown(view, now, status, "Running", reason, message)
-    next_step = deleted or ((ending_since or now) + grace)
-    return Plan(status=status, requeue_at=next_step + patience)
+    return Plan(status=status, requeue_at=step.due)
 
 
 def _node_lost(view: View, now: datetime, tenure: _Tenure, pod: Pod, since: datetime) -> Plan:
@@ -634,6 +698,11 @@ def _remember(
 def _error_message(record: Record) -> str:
     error = record.response.error if record.response else None
     return error.message if error else ""
+
+
+def _error_of(record: Record) -> TaskError:
+    stated = record.response.error if record.response else None
+    return TaskError(stated.message, stated.code) if stated else TaskError("Task failed.")
 
 
 def _started_at(pod: Pod | None) -> datetime | None:

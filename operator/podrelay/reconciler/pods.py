@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from podrelay.api import limits, names
 from podrelay.api.errors import PodrelayError
-from podrelay.reconciler.objects import TaskDefinition, TaskRun
+from podrelay.api.hooks import ON_BEFORE_TRIGGER
+from podrelay.reconciler.objects import TaskDefinition, TaskDefinitionSpec, TaskRun
 from podrelay.reconciler.view import Target
 
 DEADLINE_RESERVE_SECONDS: Final = 120
@@ -60,9 +61,9 @@ def build(
     _complete_container(container, [*variables, _input_variable(input or {})] if by_message else variables)
     own = definition.spec
     spec["restartPolicy"] = "Never"
-    spec["activeDeadlineSeconds"] = (
-        own.pending_timeout_seconds + own.iteration_timeout_seconds + DEADLINE_RESERVE_SECONDS
-    )
+    # Hooks have the time of an iteration, after the answer.
+    running_seconds = own.iteration_timeout_seconds * (2 if own.hooks else 1)
+    spec["activeDeadlineSeconds"] = own.pending_timeout_seconds + running_seconds + DEADLINE_RESERVE_SECONDS
     spec["terminationGracePeriodSeconds"] = own.abort_grace_period_seconds
     if by_message:
         _use_termination_message(spec, container)
@@ -156,11 +157,22 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         names.ENV_FINAL_ATTEMPT: _flag(value=target.is_final_attempt),
         names.ENV_RECORD_LOGS: _flag(value=spec.record_logs),
     }
+    if callable_hooks := _hooks_of(spec, target):
+        values[names.ENV_HOOKS] = ",".join(callable_hooks)
+    if target.hooks:
+        values[names.ENV_HOOK] = ",".join(target.hooks)
+    if spec.heartbeat_timeout_seconds is not None:
+        values[names.ENV_HEARTBEAT_TIMEOUT] = str(spec.heartbeat_timeout_seconds)
     fields = {names.ENV_POD_UID: "metadata.uid", names.ENV_NODE_NAME: "spec.nodeName"}
     return [
         *({"name": name, "value": value} for name, value in values.items()),
         *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
     ]
+
+
+def _hooks_of(spec: TaskDefinitionSpec, target: Target) -> list[str]:
+    """Return the hooks that the pod calls if it comes to that."""
+    return [hook for hook in spec.hooks if hook != ON_BEFORE_TRIGGER or target.calls_before_trigger]
 
 
 def _flag(*, value: bool) -> str:
@@ -171,6 +183,8 @@ def _metadata(
     run: TaskRun, definition: TaskDefinition, target: Target, template: dict[str, Any], container: str
 ) -> dict[str, Any]:
     spec = definition.spec
+    heartbeat = spec.heartbeat_timeout_seconds
+    optional = {names.ANNOTATION_HEARTBEAT_TIMEOUT: str(heartbeat)} if heartbeat is not None else {}
     return {
         "name": target.name,
         "namespace": run.metadata.namespace,
@@ -183,6 +197,7 @@ def _metadata(
             names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
             names.ANNOTATION_CONTAINER: container,
             names.ANNOTATION_REPORTING: spec.reporting,
+            **optional,
         },
         "ownerReferences": [owner_reference(run, controller=True)],
     }

@@ -6,13 +6,16 @@ next plan at once (read your writes), and a late watch event cannot undo it.
 
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from podrelay.api import names
+from podrelay.reconciler import hooks
+from podrelay.reconciler.family import Change, Family
 from podrelay.reconciler.history import FinishedRuns
 from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun
-from podrelay.reconciler.view import Gone, Refusal, Settings, View
+from podrelay.reconciler.view import Gone, Parent, Refusal, Settings, Silence, View
 
 
 class Key(NamedTuple):
@@ -52,6 +55,8 @@ class Collection(Generic[T]):
         self._groups: defaultdict[Key, dict[str, T]] = defaultdict(dict)
         # An answer to an own write may come after the watch event of the object's deletion. UID -> version it had then.
         self._deleted: OrderedDict[str, int] = OrderedDict()
+        self._listed: dict[str | None, int] = {}
+        """The version at which all objects were listed last, by namespace, or of all."""
 
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
@@ -66,10 +71,18 @@ class Collection(Generic[T]):
         return tuple(group.values()) if group else ()
 
     def apply(self, obj: T) -> None:
-        """Take an object unless a newer state of it is known."""
+        """Take an object unless a newer state of it is known, or that it is no more."""
         key = self._group_of(obj)
-        if key is None or obj.metadata.uid in self._deleted:
+        if key is None or obj.metadata.uid in self._deleted or self._has_gone_unseen(key, obj):
             return
+        self._take(key, obj)
+
+    def _has_gone_unseen(self, key: Key, obj: T) -> bool:
+        """Whether a list that is newer than the object has not found it: the answer of a read may come after it."""
+        listed = max(self._listed.get(None, 0), self._listed.get(key.namespace, 0))
+        return _version(obj) <= listed and self._known(key, obj.metadata.name) is None
+
+    def _take(self, key: Key, obj: T) -> None:
         known = self._known(key, obj.metadata.name)
         if known is not None and _version(known) >= _version(obj):
             # With another UID it is an earlier object of that name: a name has one holder at a time.
@@ -87,7 +100,9 @@ class Collection(Generic[T]):
         if _version(obj) < self._deleted.get(obj.metadata.uid, 0):
             return
         self._deleted.pop(obj.metadata.uid, None)
-        self.apply(obj)
+        key = self._group_of(obj)
+        if key is not None:
+            self._take(key, obj)
 
     def remove(self, obj: T) -> None:
         """Take the last state of an object that has gone."""
@@ -119,8 +134,10 @@ class Collection(Generic[T]):
                 if obj.metadata.uid not in present and _version(obj) <= listed:
                     self._forget(key, obj)
                     self._changed(key)
+        self._listed.pop(namespace, None)
         for obj in objects:
             self.apply(obj)
+        self._listed[namespace] = listed
 
     def _known(self, key: Key, name: str) -> T | None:
         return self._groups.get(key, {}).get(name)
@@ -170,8 +187,11 @@ class Store:
         self._gone: dict[Key, dict[str, Gone]] = defaultdict(dict)
         self._refusals: dict[Key, Refusal] = {}
         self._lost_records: defaultdict[Key, set[str]] = defaultdict(set)
-        self._unanswered: defaultdict[Key, set[str]] = defaultdict(set)
+        self._settled: defaultdict[Key, set[str]] = defaultdict(set)
+        self._silences: dict[Key, Silence] = {}
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
+        self._family: Family[Key] = Family()
+        self._children_known_since: dict[Key, str] = {}
 
     def view(self, key: Key) -> View | None:
         """Return all that is known about a run, or None if there is no such run."""
@@ -186,8 +206,11 @@ class Store:
             records=self.records.of(key),
             gone=dict(self._gone.get(key, {})),
             lost_records=frozenset(self._lost_records.get(key, ())),
-            unanswered=frozenset(self._unanswered.get(key, ())),
+            settled=frozenset(self._settled.get(key, ())),
+            silence=self._silences.get(key),
             refusal=self._refusals.get(key),
+            parent=self._parent(run),
+            children=replace(self._family.summary(key), known_since=self._children_known_since.get(key)),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             settings=self._settings,
         )
@@ -203,7 +226,7 @@ class Store:
     def confirm_gone(self, key: Key, name: str, uid: str, now: datetime) -> None:
         """Note that a live GET has said that a pod is no more."""
         self.pods.forget(key, name, uid)
-        if not self._is_unfinished(key):
+        if not self._is_open(key):
             return
         last, is_last_state = self._last_seen.get(key, {}).get(uid, (None, False))
         gone = self._gone[key]
@@ -216,17 +239,31 @@ class Store:
         for known in self.records.of(key):
             if known.metadata.name == record:
                 self.records.forget(key, record, known.metadata.uid)
-        if self._is_unfinished(key):
+        if self._is_open(key):
             self._lost_records[key].add(record)
 
-    def confirm_unanswered(self, key: Key, record: str) -> None:
-        """Note that a live GET has found no answer in a record, or no record."""
-        if self._is_unfinished(key):
-            self._unanswered[key].add(record)
+    def confirm_settled(self, key: Key, record: str) -> None:
+        """Note that a record was read live, and is known as it was, after its pod had ended."""
+        if self._is_open(key):
+            self._settled[key].add(record)
+
+    def confirm_silent(self, key: Key, silence: Silence) -> None:
+        """Note that a live GET has found no newer sign of life in a record."""
+        if self._is_open(key):
+            self._silences[key] = silence
+
+    def confirm_children(self, key: Key, record: str) -> None:
+        """Note that all children that a run had when `record` was stored are known."""
+        if self._is_open(key):
+            self._children_known_since[key] = record
+
+    def abort_refused(self, child: Key) -> None:
+        """Note that a run cannot be aborted as it is, so that its parent's own abort goes on."""
+        self._family.leave_alone(child)
 
     def refused(self, key: Key, refusal: Refusal) -> None:
         """Note that a pod or a record of the run was refused."""
-        if self._is_unfinished(key):
+        if self._is_open(key):
             self._refusals[key] = refusal
 
     def refusal(self, key: Key) -> Refusal | None:
@@ -238,7 +275,7 @@ class Store:
         self._refusals.pop(key, None)
 
     def _pod_removed(self, key: Key, pod: Pod, is_last_state: bool) -> None:
-        if not self._is_unfinished(key):
+        if not self._is_open(key):
             return
         seen = self._last_seen[key]
         seen[pod.metadata.uid] = (pod, is_last_state)
@@ -247,12 +284,20 @@ class Store:
             del seen[forgotten]
             self._gone[key].pop(forgotten, None)
 
-    def _is_unfinished(self, key: Key) -> bool:
+    def _is_open(self, key: Key) -> bool:
+        """Whether pods may still come and go for a run: until it has finished and its hooks are done."""
         run = self.run(key)
-        return run is not None and run.status.phase not in FINISHED
+        if run is None:
+            return False
+        if run.status.phase not in FINISHED:
+            return True
+        return hooks.follow(run.status, self.definition(key.namespace, run.spec.definition))
 
     def _run_changed(self, key: Key) -> None:
         run = self.run(key)
+        if run is not None and run.spec.parent is not None:
+            parent = Key(key.namespace, run.spec.parent)
+            self._tell_parent(parent, self._family.note(key, parent, run))
         if run is None or run.status.phase in FINISHED:
             self._forget_details(key)
         if run is not None and run.status.phase in FINISHED:
@@ -261,7 +306,8 @@ class Store:
 
     def _has_finished(self, key: Key, run: TaskRun) -> None:
         definition = Key(key.namespace, run.spec.definition)
-        self._finished.add(definition, key, run.status.finished_at or run.metadata.creation_timestamp)
+        if self._finished.add(definition, key, run.status.finished_at or run.metadata.creation_timestamp):
+            self._tell_children(key)
         surplus = self._finished.first_beyond(definition, _kept_runs(self.definition(*definition)))
         if surplus is not None:
             self._mark(surplus)
@@ -269,6 +315,38 @@ class Store:
     def _run_removed(self, key: Key, _run: TaskRun, _is_last_state: bool) -> None:
         self._forget_details(key)
         self._finished.remove(key)
+        parent, change = self._family.remove(key)
+        if parent is not None:
+            self._tell_parent(parent, change)
+        self._tell_children(key)
+
+    def _parent(self, run: TaskRun) -> Parent | None:
+        namespace = run.metadata.namespace
+        parent = self.run(Key(namespace, run.spec.parent)) if run.spec.parent is not None else None
+        if parent is None:
+            return None
+        definition = self.definition(namespace, parent.spec.definition)
+        return Parent(
+            uid=parent.metadata.uid,
+            definition=parent.spec.definition,
+            triggers=definition.spec.triggers if definition else None,
+            is_aborted=parent.spec.abort is not None or parent.status.phase == "Aborted",
+            is_finished=parent.status.phase in FINISHED,
+            finished_at=parent.status.finished_at,
+        )
+
+    def _tell_parent(self, parent: Key, change: Change) -> None:
+        known = self.run(parent)
+        if known is None:
+            return
+        is_to_abort = change.is_new and known.spec.abort is not None and known.spec.abort.cascade
+        if change.is_over or change.is_adopted or is_to_abort:
+            self._mark(parent)
+
+    def _tell_children(self, key: Key) -> None:
+        """Have the children of a run that has ended, or gone, looked at: for how long they are kept depends on it."""
+        for child in self._family.of(key):
+            self._mark(child)
 
     def _forget_details(self, key: Key) -> None:
         """Drop what matters only while pods come and go: finished runs stay in memory for months."""
@@ -276,7 +354,9 @@ class Store:
         self._gone.pop(key, None)
         self._refusals.pop(key, None)
         self._lost_records.pop(key, None)
-        self._unanswered.pop(key, None)
+        self._settled.pop(key, None)
+        self._silences.pop(key, None)
+        self._children_known_since.pop(key, None)
 
     def _definition_has_changed(self, definition: Key) -> None:
         known = self.definition(definition.namespace, definition.name)

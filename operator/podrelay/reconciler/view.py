@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
+from typing import Final
 
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun, TaskRunStatus
 
@@ -24,6 +25,9 @@ class Settings:
     """How long a container may go on after its answer, and a pod after its container."""
     force_gone_grace: timedelta = timedelta(seconds=15)
     """Wait after a pod vanished whose container may still run: by then its token is dead."""
+    silence_grace: timedelta = timedelta(seconds=10)
+    """How long a pod that has to give signs of life may be silent while the API server is known to answer: after an
+    outage of it, or of the operator, the first sign takes a while to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,56 @@ class Refusal:
     retry_at: datetime
 
 
+ABORTS_AT_ONCE: Final = 50
+"""A view names so many children that are to be aborted, however many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """One run."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What a run has to know of its children: of all that are known, those that others have created included."""
+
+    unfinished: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """How many have not ended yet, by their definition."""
+    to_abort: tuple[RunRef, ...] = ()
+    """Of those that are neither finished nor aborted the first ones."""
+    unadopted: int = 0
+    """How many would stay if the run was deleted."""
+    known_since: str | None = None
+    """The record after which the API server itself was asked for all children."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a run has to know of its parent."""
+
+    uid: str
+    definition: str
+    triggers: tuple[str, ...] | None
+    """Of its definition; None where that says nothing, or is gone."""
+    is_aborted: bool
+    """Whether it is Aborted, or is to be."""
+    is_finished: bool
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """A live GET, made when the time was over, has found no newer sign of life in a record."""
+
+    record: str
+    heartbeat_at: datetime | None
+    """The last sign of life, None if there was none."""
+    confirmed_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """All that is known about one TaskRun."""
@@ -60,9 +114,13 @@ class View:
     """By UID."""
     lost_records: frozenset[str] = frozenset()
     """Names of records of which a live GET has said that they are no more, although the run needs them."""
-    unanswered: frozenset[str] = frozenset()
-    """Names of tries of which a live GET has said, after their pod had ended, that their record holds no answer."""
+    settled: frozenset[str] = frozenset()
+    """Names of records that were read live after their pod had ended: nothing will be added to what they tell."""
+    silence: Silence | None = None
     refusal: Refusal | None = None
+    parent: Parent | None = None
+    """The run that spec.parent names; None: there is none, or it is not known."""
+    children: Children = Children()
     is_surplus: bool = False
     """Whether so many runs of the definition have finished since this one that it need not be kept."""
     settings: Settings = Settings()
@@ -89,6 +147,10 @@ class Target:
     checkpoint: str | None
     """The record of an earlier try whose checkpoint is the better start."""
     is_final_attempt: bool
+    calls_before_trigger: bool = False
+    """Whether it calls onBeforeTrigger, should the definition have it."""
+    hooks: tuple[str, ...] = ()
+    """For a pod that calls lifecycle hooks and nothing else: which ones. Then `iteration` is 0."""
 
 
 # --- actions: what the executor can do ------------------------------------------------------------------------------
@@ -117,10 +179,18 @@ class ConfirmLost:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfirmUnanswered:
-    """Ask the API server itself whether a try that is to be repeated has really left no answer."""
+class ReadRecord:
+    """Read the record of a pod that has ended from the API server itself, before that pod's work is done by another."""
 
     record: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmSilent:
+    """Ask the API server itself whether the sign of life that is known of a record is really its last."""
+
+    record: str
+    heartbeat_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +205,8 @@ class EndPod:
     """Let the kubelet end the pod: SIGTERM, grace period, SIGKILL. Pod and logs stay."""
 
     pod: Pod
+    reason: str | None = None
+    """Noted on the pod where it is neither abort nor the iteration's timeout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,17 +246,43 @@ class DeleteRun:
     resource_version: str
 
 
+@dataclass(frozen=True, slots=True)
+class ConfirmChildren:
+    """Ask the API server itself for all children: they may be seen later than the record that waits for them."""
+
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbortChild:
+    """Have a child aborted, with its own children."""
+
+    child: RunRef
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRun:
+    """Give a run its parent as an owner, so that it goes when that goes."""
+
+    parent: RunRef
+
+
 Action = (
     CreatePod
     | ConfirmGone
     | ConfirmLost
-    | ConfirmUnanswered
+    | ReadRecord
+    | ConfirmSilent
     | OpenGate
     | EndPod
     | DeletePod
     | WriteRecord
     | DeleteRecord
     | DeleteRun
+    | ConfirmChildren
+    | AbortChild
+    | AdoptRun
 )
 
 

@@ -9,6 +9,7 @@ from podrelay.api.errors import PodrelayError
 from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed, failed
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.errors import InputError
+from podrelay.sdk.validation import NO_RULES, InputRules
 
 
 def answer_of(value: Any) -> Answer:
@@ -38,24 +39,34 @@ def answer_of_exception(error: BaseException) -> Failed:
         return Failed(f"the task called sys.exit({error.code!r})", "SystemExit")
     if isinstance(error, limits.PayloadError):
         return Failed(str(error), "PayloadRefused")
-    try:
-        answer = failed(error)
-    except Exception:  # noqa: BLE001 - an exception that cannot even say what it is
-        return Failed(type(error).__name__, type(error).__name__)
+    answer = described(error)
     if isinstance(error, PodrelayError) and answer.code == type(error).__name__:
         return Failed(answer.message, error.reason, answer.data)
     return answer
 
 
-def response_of(answer: Answer, input: dict[str, Any], output: dict[str, Any] | None) -> dict[str, Any]:
+def described(error: BaseException | dict[str, Any] | str) -> Failed:
+    """Return what `failed` says about an error, also of an exception that cannot even say what it is."""
+    try:
+        return failed(error)
+    except Exception:  # noqa: BLE001 - whatever an author's __str__ or property raises
+        return Failed(type(error).__name__, type(error).__name__)
+
+
+def response_of(
+    answer: Answer, input: dict[str, Any], output: dict[str, Any] | None, rules: InputRules = NO_RULES
+) -> dict[str, Any]:
     """Return the response to store for `answer`, given input and output as this iteration holds them.
 
-    A payload that cannot be stored turns the answer into an error that says so.
+    A payload that cannot be stored, or that breaks the rules, turns the answer into an error that says so.
     """
     try:
-        return _response(answer, input, output)
+        return _response(answer, input, output, rules)
+    except InputError as error:
+        refused = Failed(str(error), error.reason, error.data)
     except (limits.PayloadError, TypeError) as error:
-        return _response(Failed(str(error), "PayloadRefused"), input, output)
+        refused = Failed(str(error), "PayloadRefused")
+    return _response(refused, input, output, rules)
 
 
 def error_of(answer: Failed) -> dict[str, Any]:
@@ -77,7 +88,9 @@ def clean(text: str, length: int) -> str:
     return limits.cut(text.encode("utf-8", "replace").decode(), length)
 
 
-def _response(answer: Answer, input: dict[str, Any], output: dict[str, Any] | None) -> dict[str, Any]:
+def _response(
+    answer: Answer, input: dict[str, Any], output: dict[str, Any] | None, rules: InputRules
+) -> dict[str, Any]:
     response: dict[str, Any]
     match answer:
         case Done():
@@ -85,18 +98,30 @@ def _response(answer: Answer, input: dict[str, Any], output: dict[str, Any] | No
             output = output if answer.output is None else as_dict(answer.output, "output")
             _add_message(response, answer.message)
         case Continue():
-            merged = {**input, **as_dict(answer.input, "input")}
+            merged = rules.merge(input, _stored(as_dict(answer.input, "input"), "input"))
             response = {"status": "continue", "input": _stored(merged, "input")}
             if answer.wait_seconds:
                 response["waitSeconds"] = answer.wait_seconds
+            if answer.wait_for_children is not None:
+                definition = answer.wait_for_children.definition
+                response["waitForChildren"] = {"definition": definition} if definition else {}
         case Failed():
-            response = {"status": "error", "error": error_of(answer)}
+            response = {"status": "error", "error": error_of(answer), **_about_retries(answer)}
         case Aborted():
             response = {"status": "aborted"}
             _add_message(response, answer.message)
     if output is not None:
         response["output"] = _stored(output, "output")
     return response
+
+
+def _about_retries(answer: Failed) -> dict[str, Any]:
+    told = {
+        "retryable": answer.retryable,
+        "retryAfterSeconds": answer.retry_after_seconds,
+        "refusal": answer.refusal,
+    }
+    return {field: value for field, value in told.items() if value is not None}
 
 
 def _stored(payload: dict[str, Any], what: str) -> Any:

@@ -24,6 +24,7 @@ _SHORTEST_TIMEOUT_SECONDS: Final = 0.5
 _SHORTEST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _NAP_SECONDS: Final = 0.5
+CONFLICT_PAUSE_SECONDS: Final = 0.1
 _FAILURES_TO_TELL: Final = 3
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 
@@ -128,6 +129,15 @@ class ApiClient:
                 return False
             self._sleep(min(_NAP_SECONDS, end - now))
         return True
+
+    def wait_after_conflict(self, answer: dict[str, Any], deadline: Deadline) -> None:
+        """Wait a little before a write that was answered with a conflict is tried again.
+
+        Raises:
+            ApiUnreachableError: the deadline comes first.
+        """
+        if not self.pause(CONFLICT_PAUSE_SECONDS, deadline):
+            raise ApiUnreachableError(f"conflicts until the deadline, the last one: {answer.get('message', '')}")
 
     def _timeout(self, deadline: Deadline) -> float:
         return max(_SHORTEST_TIMEOUT_SECONDS, min(REQUEST_TIMEOUT_SECONDS, deadline() - self._clock()))

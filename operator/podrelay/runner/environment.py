@@ -29,10 +29,15 @@ class Environment(NamedTuple):
     image: str
     iteration_timeout: float
     grace_period: float
+    heartbeat_timeout: float | None
     state: str
     checkpoint: str
     is_final_attempt: bool
     record_logs: bool
+    hooks: tuple[str, ...] = ()
+    """Those that this pod calls if it comes to that, by their names in the resource."""
+    only_hooks: tuple[str, ...] = ()
+    """Those that this pod is there for; then it calls nothing else."""
 
 
 def read(variables: Mapping[str, str]) -> Environment:
@@ -56,12 +61,19 @@ def read(variables: Mapping[str, str]) -> Environment:
             image=variables.get(names.ENV_IMAGE, ""),
             iteration_timeout=float(variables[names.ENV_ITERATION_TIMEOUT]),
             grace_period=float(variables[names.ENV_GRACE_PERIOD]),
+            heartbeat_timeout=float(variables.get(names.ENV_HEARTBEAT_TIMEOUT) or 0) or None,
             state=variables.get(names.ENV_STATE, ""),
             checkpoint=variables.get(names.ENV_CHECKPOINT, ""),
             is_final_attempt=variables.get(names.ENV_FINAL_ATTEMPT) == "true",
             record_logs=variables.get(names.ENV_RECORD_LOGS, "true") == "true",
+            hooks=_names(variables.get(names.ENV_HOOKS, "")),
+            only_hooks=_names(variables.get(names.ENV_HOOK, "")),
         )
     except (KeyError, ValueError) as error:
         raise NotInAPodError(
             f"this is no pod of a TaskRun (variable {error}); to run a task by hand, apply a TaskRun for it"
         ) from error
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))

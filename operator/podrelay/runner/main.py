@@ -16,17 +16,21 @@ from typing import Any, Final
 
 from podrelay.api import limits, names
 from podrelay.api.errors import PodrelayError
-from podrelay.runner import environment, fence
+from podrelay.api.hooks import ON_BEFORE_TRIGGER
+from podrelay.runner import environment, fence, hooks
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment, NotInAPodError
 from podrelay.runner.record import Record, ResponseLostError
 from podrelay.runner.session import PodSession
 from podrelay.runner.signals import QUESTION_SECONDS, Interruption
-from podrelay.sdk import inputs, loading
+from podrelay.sdk import loading, validation
 from podrelay.sdk.answers import Answer, Failed
+from podrelay.sdk.calling import call
 from podrelay.sdk.controller import Controller
-from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+from podrelay.sdk.definition import TaskDefinition
+from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, InputError, SupersededError
+from podrelay.sdk.task import TriggerData
 
 _ADVICE: Final = {
     401: "The API server does not accept this pod's token; it ends when the pod is deleted",
@@ -97,8 +101,15 @@ def run(
     except (ApiRefusedError, ApiUnreachableError) as error:
         _explain(variables, _advice(error, me))
         return 1
-    answer = _work(reference, client, me, session)
-    return _deliver(session, answer, variables)
+    if me.only_hooks:
+        return _call_only_hooks(reference, client, me, session)
+    definition, answer = _work(reference, client, me, session)
+    response = response_of(answer, session.input, session.output, session.rules)
+    code, is_stored = _deliver(session, response, variables)
+    if is_stored and definition is not None and hooks.may_follow(response, me, is_aborted=session.is_aborted()):
+        session.output = response.get("output")
+        _call_hooks_of_the_end(definition, client, me, session, response)
+    return code
 
 
 def _interruption(client: ApiClient, me: Environment, clock: Callable[[], float]) -> Interruption:
@@ -122,25 +133,61 @@ def _begin(
 
     run_object = client.read(me.namespace, names.TASK_RUNS, me.run, deadline)
     own_record = client.read(me.namespace, names.TASK_ITERATIONS, me.pod_name, deadline)
-    reason = fence.superseded(run_object, own_record, me)
+    look = hooks.superseded if me.only_hooks else fence.superseded
+    reason = look(run_object, own_record, me)
     if reason is not None or run_object is None:
         raise SupersededError(reason or "")
     record.claim(deadline)
     # The state is loaded after the claim: what is wrong with it is then an answer, not a crash.
-    return PodSession(me, run_object, record, interruption, started_at, clock)
+    return PodSession(me, run_object, record, client, interruption, started_at, clock)
 
 
-def _work(reference: str, client: ApiClient, me: Environment, session: PodSession) -> Answer:
+def _work(
+    reference: str, client: ApiClient, me: Environment, session: PodSession
+) -> tuple[TaskDefinition | None, Answer]:
+    definition: TaskDefinition | None = None
     try:
         _load_state(client, me, session)
-        definition = loading.load_definition(reference, me.definition)
-        # A copy: what the task does to it is not the state until the task says so.
-        task_input = inputs.parse(inputs.input_type(definition), copy.deepcopy(session.input))
-        return answer_of(_call(definition().run, task_input, Controller(session)))
+        definition = loading.load_definition(reference, me.definition)()
+        for method in hooks.undeclared(definition, me):
+            print(
+                f"podrelay-runner: {method} is never called, spec.hooks of TaskDefinition {me.definition} lacks it; "
+                "apply what podrelay manifests prints",
+                file=sys.stderr,
+            )
+        session.rules = validation.rules_of(definition)
+        try:
+            session.input = session.rules.check(session.input)
+        except InputError as error:
+            return definition, _invalid(error, me)
+        # Copies: what the task does to them is not the state until the task says so.
+        refused = _refused(definition, session.rules.typed(copy.deepcopy(session.input)), me, session)
+        if refused is not None:
+            return definition, refused
+        task_input = session.rules.typed(copy.deepcopy(session.input))
+        return definition, answer_of(call(definition.run, task_input, Controller(session)))
     except StateLostError as error:
-        return Failed(str(error), error.reason)
+        return definition, Failed(str(error), error.reason)
     except BaseException as error:  # noqa: BLE001 - whatever leaves user code is its answer
-        return answer_of_exception(error)
+        return definition, answer_of_exception(error)
+
+
+def _refused(definition: TaskDefinition, task_input: Any, me: Environment, session: PodSession) -> Answer | None:
+    """Ask on_before_trigger, where it has not been asked before, and return what it refuses the run with."""
+    if ON_BEFORE_TRIGGER not in me.hooks:
+        return None
+    task = session.task
+    data = TriggerData(task.definition, task.name, task_input, task.parent, task.id)
+    outcome, answer = hooks.ask_before(definition, data)
+    session.store_hook(outcome)  # before run() is called: whoever tries again must not ask again
+    return answer
+
+
+def _invalid(error: InputError, me: Environment) -> Failed:
+    """Return the answer for an input that breaks the rules: it will not get better by another try."""
+    is_the_run_s_own = me.iteration == 1 and not me.checkpoint
+    refusal = "InvalidInput" if is_the_run_s_own else None
+    return Failed(str(error), error.reason, error.data, retryable=False, refusal=refusal)
 
 
 def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None:
@@ -155,32 +202,70 @@ def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None
     session.input, session.output = state["input"], state.get("output")
 
 
-def _call(function: Callable[..., Any], task_input: Any, controller: Controller) -> Any:
-    result = function(task_input, controller)
-    if hasattr(result, "__await__"):
-        import asyncio  # noqa: PLC0415 - 35 ms that a plain function need not pay
+def _call_hooks_of_the_end(
+    definition: TaskDefinition, client: ApiClient, me: Environment, session: PodSession, response: dict[str, Any]
+) -> None:
+    """Call the hooks that follow from the end of the run, should it end now; the operator sees to it if this fails."""
+    session.begin_hooks()
+    try:
+        run_object = hooks.ended(client, me, session.wait_for_end(response))
+        if run_object is not None:
+            session.has_ended(run_object)
+            for hook in hooks.due(run_object, me.hooks):
+                session.store_hook(hooks.call(definition, hook, session.task))
+    except PodrelayError as error:
+        print(f"podrelay-runner: the hooks after the end: {error}", file=sys.stderr)
 
-        async def wait() -> Any:
-            return await result
 
-        return asyncio.run(wait())
-    return result
+def _call_only_hooks(reference: str, client: ApiClient, me: Environment, session: PodSession) -> int:
+    try:
+        _load_end(client, me, session)
+        definition = _load_for_hooks(reference, me, session)
+        if definition is not None:
+            for hook in me.only_hooks:
+                session.store_hook(hooks.call(definition, hook, session.task))
+    except PodrelayError as error:
+        print(f"podrelay-runner: {_advice(error, me)}", file=sys.stderr)
+        return 1
+    return 0
 
 
-def _deliver(session: PodSession, answer: Answer, variables: Mapping[str, str]) -> int:
-    response = response_of(answer, session.input, session.output)
+def _load_for_hooks(reference: str, me: Environment, session: PodSession) -> TaskDefinition | None:
+    """Return the task; where it cannot be loaded that is how its hooks have ended."""
+    try:
+        return loading.load_definition(reference, me.definition)()
+    except Exception as error:  # noqa: BLE001 - module and class are user code
+        words = limits.cut(answer_of_exception(error).message, limits.HOOK_MESSAGE_LENGTH)
+        for hook in me.only_hooks:
+            session.store_hook({"name": hook, "outcome": "Failed", "message": words})
+        return None
+
+
+def _load_end(client: ApiClient, me: Environment, session: PodSession) -> None:
+    """Load the input and output that a run has ended with, as far as they are there still."""
+    stored = client.read(me.namespace, names.TASK_ITERATIONS, me.state, session.deadline) if me.state else None
+    session.input = ((stored or {}).get("response") or {}).get("input") or session.input
+    session.output = session.status.get("output")
+    place = session.status.get("outputFrom")
+    if place:
+        stored = client.read(me.namespace, names.TASK_ITERATIONS, place, session.deadline)
+        session.output = ((stored or {}).get("response") or {}).get("output")
+
+
+def _deliver(session: PodSession, response: dict[str, Any], variables: Mapping[str, str]) -> tuple[int, bool]:
+    """Store the response; return the exit code, and whether it was stored."""
     try:
         response = _store(session, response)
     except SupersededError as error:
         print(f"podrelay-runner: the answer is not wanted any more: {error}", file=sys.stderr)
-        return names.EXIT_SUPERSEDED
+        return names.EXIT_SUPERSEDED, False
     except ApiRefusedError as error:
         _explain(variables, _not_stored(response, error))
-        return 1
+        return 1, False
     except ApiUnreachableError as error:
         _leave_behind(variables, response, str(error))
-        return 1
-    return 1 if response["status"] == "error" else 0
+        return 1, False
+    return (1 if response["status"] == "error" else 0), True
 
 
 def _store(session: PodSession, response: dict[str, Any]) -> dict[str, Any]:

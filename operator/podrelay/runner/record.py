@@ -8,18 +8,18 @@ method that says "stored" returns only then.
 
 import json
 import threading
+from collections import deque
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from podrelay.api import limits, names
 from podrelay.runner.api_client import ApiClient, Deadline, path
 from podrelay.runner.environment import Environment
-from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+from podrelay.sdk.errors import ApiRefusedError, SupersededError
 
 RECORD_BYTES: Final = 700 * limits.KIB
 LOG_ITEMS: Final = 200
 LOG_BYTES: Final = 64 * limits.KIB
-CONFLICT_PAUSE_SECONDS: Final = 0.1
 
 
 class ResponseLostError(ApiRefusedError):
@@ -47,9 +47,10 @@ class Record:
         self._owners: list[dict[str, Any]] = []
         self._news_lock = threading.Lock()
         self._progress: dict[str, Any] | None = None
-        self._logs: list[dict[str, Any]] = []
-        self._log_sizes: list[int] = []
+        self._logs: deque[tuple[dict[str, Any], int]] = deque()
+        self._log_bytes = 0
         self._dropped_logs = 0
+        self._heartbeat_at: str | None = None
         self._is_dirty = False
         self.size = 1024
         """Bytes of the record as it was written last."""
@@ -81,7 +82,7 @@ class Record:
             if stored is not None or answer.get("reason") == "AlreadyExists":
                 raise SupersededError("another pod of this name has run before")
             # A conflict about something else, for example a resource quota that many have used at once.
-            _wait_after_conflict(self._client, deadline, answer)
+            self._client.wait_after_conflict(answer, deadline)
 
     def _claim_body(self) -> dict[str, Any]:
         me = self._me
@@ -112,6 +113,8 @@ class Record:
             body["nodeName"] = me.node_name
         if me.image:
             body["image"] = me.image
+        if me.only_hooks:
+            body["hook"] = me.only_hooks[0]
         return body
 
     # --- while the task runs ----------------------------------------------------------------------------------------
@@ -123,6 +126,13 @@ class Record:
             progress["percent"] = percent
         with self._news_lock:
             self._progress = progress
+            self._heartbeat_at = progress["at"]
+            self._is_dirty = True
+
+    def heartbeat(self) -> None:
+        """Take a sign of life; it is stored with the next write."""
+        with self._news_lock:
+            self._heartbeat_at = now()
             self._is_dirty = True
 
     def add_log(self, item: dict[str, Any]) -> None:
@@ -134,9 +144,10 @@ class Record:
             item.pop("error", None)
             size = _bytes(item) + 1
         with self._news_lock:
-            self._logs.append(item)
-            self._log_sizes.append(size)
+            self._logs.append((item, size))
+            self._log_bytes += size
             self._drop_logs(LOG_ITEMS, LOG_BYTES)
+            self._heartbeat_at = now()
             self._is_dirty = True
 
     def checkpoint(self, state: dict[str, Any], deadline: Deadline) -> None:
@@ -145,6 +156,7 @@ class Record:
         Raises:
             SupersededError, ApiRefusedError, ApiUnreachableError: as `answer`.
         """
+        self.heartbeat()
         with self._write_lock:
             before = self._body.get("checkpoint")
             self._body["checkpoint"] = state
@@ -158,7 +170,7 @@ class Record:
                 raise
 
     def flush(self, deadline: Deadline) -> None:
-        """Store progress and logs, if there are any new ones."""
+        """Store progress, logs and signs of life, if there are any new ones."""
         with self._write_lock:
             if self._is_dirty:
                 self._put(deadline)
@@ -189,9 +201,22 @@ class Record:
                     self._body["checkpoint"] = checkpoint
                 raise
 
+    def add_hook(self, outcome: dict[str, Any], deadline: Deadline) -> None:
+        """Store how a hook ended.
+
+        Raises:
+            SupersededError: the record is not this pod's any more.
+            ApiRefusedError, ApiUnreachableError: it cannot be stored.
+        """
+        with self._write_lock:
+            self._body["hooks"] = [*self._body.get("hooks", []), outcome]
+            if self._me.only_hooks:
+                self._body["finishedAt"] = now()
+            self._put(deadline)
+
     def _make_room(self, response: dict[str, Any]) -> None:
         """An error with checkpoint, output and data can be larger than a record: keep what is still needed."""
-        if self._me.is_final_attempt:
+        if self._me.is_final_attempt and not response.get("retryable"):
             self._body.pop("checkpoint", None)  # nobody will start from it
         else:
             response.pop("output", None)  # the checkpoint has it
@@ -213,7 +238,7 @@ class Record:
                 if self._is_stored(stored, status, answer):
                     return
                 document["metadata"] = self._body["metadata"]
-                _wait_after_conflict(self._client, deadline, answer)
+                self._client.wait_after_conflict(answer, deadline)
         except BaseException:
             with self._news_lock:
                 self._is_dirty = True
@@ -225,9 +250,10 @@ class Record:
             raise SupersededError("the record of this pod is gone")
         response = self._body.get("response")
         if stored.get("response") is not None:
-            if stored["response"] == response:
+            if stored["response"] != response:
+                raise ResponseLostError(status, "another response was stored first")
+            if stored.get("hooks") == self._body.get("hooks"):
                 return True
-            raise ResponseLostError(status, "another response was stored first")
         if status == 422 and stored["metadata"]["resourceVersion"] == self._body["metadata"]["resourceVersion"]:
             raise ApiRefusedError(status, str(answer.get("message", "")))
         # Who changed the record did not mean to take it from its run; a policy would refuse it without its owner.
@@ -243,16 +269,18 @@ class Record:
             if self._progress is not None:
                 document["progress"] = self._progress
             if self._logs:
-                document["logs"] = list(self._logs)
+                document["logs"] = [item for item, _ in self._logs]
             if self._dropped_logs:
                 document["droppedLogs"] = self._dropped_logs
-            self.size = size + sum(self._log_sizes)
+            if self._heartbeat_at is not None:
+                document["heartbeatAt"] = self._heartbeat_at
+            self.size = size + self._log_bytes
             self._is_dirty = False
         return document
 
     def _drop_logs(self, items: int, size: int) -> None:
-        while self._logs and (len(self._logs) > items or sum(self._log_sizes) > size):
-            del self._logs[0], self._log_sizes[0]
+        while self._logs and (len(self._logs) > items or self._log_bytes > size):
+            self._log_bytes -= self._logs.popleft()[1]
             self._dropped_logs += 1
 
 
@@ -262,8 +290,3 @@ def _claimed_by(record: dict[str, Any]) -> tuple[Any, Any]:
 
 def _bytes(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
-
-
-def _wait_after_conflict(client: ApiClient, deadline: Deadline, answer: dict[str, Any]) -> None:
-    if not client.pause(CONFLICT_PAUSE_SECONDS, deadline):
-        raise ApiUnreachableError(f"conflicts until the deadline, the last one: {answer.get('message', '')}")

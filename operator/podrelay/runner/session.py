@@ -1,22 +1,32 @@
 """What stands behind the controller in a pod: state, record, time. It implements `podrelay.sdk.controller.Session`."""
 
+import contextlib
 import json
+import sys
+import threading
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from podrelay.api import limits, names
-from podrelay.runner.answering import clean, error_of
+from podrelay.api import limits
+from podrelay.runner.answering import clean, described, error_of
+from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment
-from podrelay.runner.flush import Flusher
+from podrelay.runner.flush import FLUSH_SECONDS, Flusher
 from podrelay.runner.record import Record, now
+from podrelay.runner.runs import task_run
 from podrelay.runner.signals import Interruption
-from podrelay.sdk.answers import failed
+from podrelay.sdk.children import ChildRequest
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.task import TaskRun
+from podrelay.sdk.validation import NO_RULES, InputRules
+
+if TYPE_CHECKING:
+    from podrelay.runner.children import Children
 
 ANSWER_RESERVE_SECONDS: Final = 2.0
 """What is left of the grace period for the container to end after its last try to deliver the answer."""
+UNSURE_SECONDS: Final = 20.0
 LOG_MESSAGE_LENGTH: Final = 8192
 PROGRESS_MESSAGE_LENGTH: Final = 256
 
@@ -28,6 +38,7 @@ class PodSession:
         me: what this pod is.
         run: the TaskRun as it was read at the start.
         record: where everything is stored.
+        client: the API server; only asked for others like it, as the record has this one.
         interruption: what SIGTERM means.
         started_at: when the process began, a time of the clock.
         clock: seconds.
@@ -38,37 +49,35 @@ class PodSession:
         me: Environment,
         run: dict[str, Any],
         record: Record,
+        client: ApiClient,
         interruption: Interruption,
         started_at: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.input: dict[str, Any] = run["spec"].get("input") or {}
         self.output: dict[str, Any] | None = None
+        self.rules: InputRules = NO_RULES
         self._me = me
         self._run = run
         self._record = record
+        self._client = client
+        self._children: Children | None = None
+        self._children_lock = threading.Lock()
         self._interruption = interruption
         self._clock = clock
         self._ends_at = started_at + me.iteration_timeout
-        self._flusher = Flusher(record, clock)
+        self._flusher = Flusher(record, clock, me.heartbeat_timeout)
 
     # --- sdk.controller.Session -------------------------------------------------------------------------------------
 
     @property
     def task(self) -> TaskRun:
-        """The run as this iteration sees it."""
-        spec, metadata = self._run["spec"], self._run["metadata"]
-        return TaskRun(
-            id=self._me.run,
-            name=spec.get("displayName") or "",
-            definition=spec["definition"],
-            status="aborted" if self._interruption.is_abort else "running",
-            input=self.input,
-            output=self.output,
-            iterations=self._me.iteration,
-            parent=spec.get("parent"),
-            created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
-        )
+        """The run as this iteration sees it; once it has ended, as it ended."""
+        seen = task_run(self._run)._replace(input=self.input, output=self.output)
+        if seen.status in {"pending", "running"}:
+            status = "aborted" if self._interruption.is_abort else "running"
+            return seen._replace(status=status, iterations=self._me.iteration)
+        return seen
 
     @property
     def iteration(self) -> int:
@@ -95,24 +104,35 @@ class PodSession:
         state: dict[str, Any] = {"input": self.input}
         if self.output is not None:
             state["output"] = self.output
+        began = self._clock()
         self._record.checkpoint(state, self.deadline)
+        if self._clock() - began > FLUSH_SECONDS:
+            self.heartbeat()  # what was stored is as old as the wait for it: during an outage perhaps too old
 
     def report(self, percent: float | None, message: str) -> None:
         """Take progress, to be stored by the flusher."""
         self._record.set_progress(percent, clean(message, PROGRESS_MESSAGE_LENGTH))
         self._flusher.wake()
 
+    def heartbeat(self) -> None:
+        """Take a sign of life, to be stored by the flusher if anybody waits for one."""
+        if self._me.heartbeat_timeout is not None:
+            self._record.heartbeat()
+            self._flusher.beat()
+
     def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
-        """Print a log line, and take it for the record."""
+        """Print a log line, and take it for the record; where logs are not recorded it is a sign of life at least."""
         item: dict[str, Any] = {"time": now(), "type": kind, "message": clean(str(message), LOG_MESSAGE_LENGTH)}
         if data is not None:
             item["data"] = _storable(data)
         if error is not None:
-            item["error"] = error_of(failed(error))
-        print(json.dumps(item, ensure_ascii=False), flush=True)
+            item["error"] = error_of(described(error))
+        _print(json.dumps(item, ensure_ascii=False))
         if self._me.record_logs:
             self._record.add_log(item)
             self._flusher.wake()
+        else:
+            self.heartbeat()
 
     def remaining_seconds(self) -> float:
         """Time until the iteration, or this pod, is ended."""
@@ -136,6 +156,22 @@ class PodSession:
         """Why the run is to stop."""
         return self._interruption.abort_message
 
+    def trigger(self, child: ChildRequest) -> TaskRun:
+        """Start a child."""
+        return self._family().trigger(child)
+
+    def list_children(self, definition: str | None) -> list[TaskRun]:
+        """Return the children."""
+        return self._family().find(definition)
+
+    def _family(self) -> "Children":
+        with self._children_lock:
+            if self._children is None:
+                from podrelay.runner.children import Children  # noqa: PLC0415 - most tasks have no children
+
+                self._children = Children(self._client.another(), self._me, self.deadline)
+            return self._children
+
     # --- the runner -------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float:
@@ -145,6 +181,39 @@ class PodSession:
             return self._ends_at + grace
         return self._interruption.asked_at + grace - min(ANSWER_RESERVE_SECONDS, grace / 2)
 
+    @property
+    def status(self) -> dict[str, Any]:
+        """The status of the run as it was read."""
+        status: dict[str, Any] = self._run.get("status") or {}
+        return status
+
+    def store_hook(self, outcome: dict[str, Any]) -> None:
+        """Store how a hook ended.
+
+        Raises:
+            SupersededError, ApiRefusedError, ApiUnreachableError: as `Record.add_hook`.
+        """
+        self._record.add_hook(outcome, self.deadline)
+
+    def has_ended(self, run: dict[str, Any]) -> None:
+        """Take the run as it is after its end: hooks are called with it."""
+        self._run = run
+
+    def begin_hooks(self) -> None:
+        """Begin the time that the hooks have: as much again as the iteration had."""
+        self._ends_at = self._clock() + self._me.iteration_timeout
+
+    def wait_for_end(self, response: dict[str, Any]) -> Callable[[], float]:
+        """Return until when the pod waits for the run to end after `response`, as a deadline.
+
+        done and aborted surely end it. Anything else may not, if the definition has changed since this pod was made;
+        then the operator waits for the end of this container, and would end it after 30 s.
+        """
+        if response["status"] in {"done", "aborted"}:
+            return self.deadline
+        until = self._clock() + UNSURE_SECONDS
+        return lambda: min(until, self.deadline())
+
     def answer(self, response: dict[str, Any]) -> None:
         """Store the response, and all that is not stored yet with it.
 
@@ -152,7 +221,24 @@ class PodSession:
             SupersededError, ApiRefusedError, ApiUnreachableError: as `Record.answer`.
         """
         self._flusher.stop()
+        self._log_end(response)
         self._record.answer(response, self.deadline)
+
+    def _log_end(self, response: dict[str, Any]) -> None:
+        """Log why the work ends other than well, as Webiny does; the payloads stand in the record anyway."""
+        if response["status"] == "error":
+            error = response["error"]
+            self.write_log("error", error["message"], None, {**error, "data": None})
+        elif response["status"] == "aborted":
+            message = self.abort_message or response.get("message") or "Task aborted."
+            self.write_log("info", message, None, None)
+
+
+def _print(line: str) -> None:
+    # A task may close its stdout, or give it an encoding that lacks a letter; that must not cost it its answer.
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.write(f"{line}\n")  # as one, so that the lines of several threads do not mix
+        sys.stdout.flush()
 
 
 def _storable(value: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ Named tuples, because dataclasses would cost every pod 9 ms of its start.
 from typing import Any, NamedTuple
 
 from podrelay.api import limits
+from podrelay.sdk.verdicts import Fatal, Retry
 
 
 class Done(NamedTuple):
@@ -16,6 +17,13 @@ class Done(NamedTuple):
     """A JSON object or a pydantic model; None keeps what `state.update_output` has stored."""
 
 
+class WaitForChildren(NamedTuple):
+    """What is waited for before the next iteration."""
+
+    definition: str | None = None
+    """Name of a TaskDefinition: only its runs are waited for; None: all children."""
+
+
 class Continue(NamedTuple):
     """Another iteration is wanted."""
 
@@ -23,6 +31,8 @@ class Continue(NamedTuple):
     """A JSON object or a pydantic model, merged (one level deep) over the input of this iteration."""
     wait_seconds: float | None = None
     """Pause before the next iteration; None: it starts at once."""
+    wait_for_children: WaitForChildren | None = None
+    """The children that have to end before the next iteration; None: it does not wait for any."""
 
 
 class Failed(NamedTuple):
@@ -31,6 +41,12 @@ class Failed(NamedTuple):
     message: str
     code: str | None = None
     data: dict[str, Any] | None = None
+    retryable: bool | None = None
+    """False: another try would be of no use; True: it is asked for; None: the definition's `retry` decides."""
+    retry_after_seconds: float | None = None
+    """Pause before the next try; None: as the definition's `retry` says."""
+    refusal: str | None = None
+    """InvalidInput or Rejected, where run() was not called at all."""
 
 
 class Aborted(NamedTuple):
@@ -45,13 +61,23 @@ Answer = Done | Continue | Failed | Aborted
 def failed(error: BaseException | dict[str, Any] | str) -> Failed:
     """Return the answer for an exception, for a dict with message, code and data, or for a message.
 
-    Of an exception its attributes that are JSON are kept, and never its stack.
+    Of an exception its attributes that are JSON are kept, and never its stack; of `Retry` and `Fatal` also what they
+    say about another try.
     """
     if isinstance(error, str):
         return Failed(error)
     if isinstance(error, dict):
         data = error.get("data")
         return Failed(str(error.get("message") or "Task failed."), _text(error.get("code")), data)
+    if isinstance(error, Retry | Fatal):
+        after = error.after_seconds if isinstance(error, Retry) else None
+        return Failed(
+            str(error) or type(error).__name__,
+            error.code or type(error).__name__,
+            error.data,
+            retryable=isinstance(error, Retry),
+            retry_after_seconds=after,
+        )
     code = getattr(error, "code", None)
     message = str(error) or type(error).__name__
     if isinstance(code, str) and code:

@@ -4,12 +4,21 @@ import copy
 import json
 import os
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from podrelay.api import limits
-from podrelay.sdk.answers import Aborted, Continue, Done, Failed, failed
+from podrelay.sdk.answers import Aborted, Continue, Done, Failed, WaitForChildren, failed
+from podrelay.sdk.children import ChildRequest, child_request, definition_name
+from podrelay.sdk.errors import ApiRefusedError
 from podrelay.sdk.task import TaskRun
+from podrelay.sdk.validation import InputRules
+from podrelay.sdk.verdicts import seconds_until
+
+if TYPE_CHECKING:
+    import logging
+
+    from podrelay.sdk.definition import TaskDefinition
 
 ENV_CLOSE_TO_TIMEOUT: Final = "PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"
 DEFAULT_CLOSE_TO_TIMEOUT_SECONDS: Final = 180.0
@@ -21,6 +30,8 @@ class Session(Protocol):
 
     input: dict[str, Any]
     output: dict[str, Any] | None
+    rules: InputRules
+    """What every input has to fit."""
 
     @property
     def task(self) -> TaskRun:
@@ -48,6 +59,9 @@ class Session(Protocol):
     def report(self, percent: float | None, message: str) -> None:
         """Take progress, to be stored soon."""
 
+    def heartbeat(self) -> None:
+        """Take a sign of life."""
+
     def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
         """Take a log line."""
 
@@ -63,6 +77,12 @@ class Session(Protocol):
     @property
     def abort_message(self) -> str | None:
         """Why the run is to stop."""
+
+    def trigger(self, child: ChildRequest) -> TaskRun:
+        """Start a child of the run, or find it where an earlier try has started it."""
+
+    def list_children(self, definition: str | None) -> list[TaskRun]:
+        """Return the children of the run, or those of one definition, by name; the oldest first."""
 
 
 def as_dict(value: Any, what: str) -> dict[str, Any]:
@@ -99,14 +119,29 @@ class Response:
         """
         changes = {} if input is None else as_dict(input, "input")
         if seconds is None and date is not None:
-            aware = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
-            seconds = (aware - datetime.now(UTC)).total_seconds()
+            seconds = seconds_until(date)
         if seconds is None or not seconds >= 1:  # so NaN is no wait, too
             return Continue(changes)
         return Continue(changes, min(float(seconds), float(limits.MAX_WAIT_SECONDS)))
 
+    def wait_for_children(self, input: Any = None, definition: "str | type[TaskDefinition] | None" = None) -> Continue:
+        """Return "another iteration is wanted, when all children have ended", however they end; at once without any.
+
+        `controller.task.list_children()` tells the next iteration what has become of them.
+
+        Args:
+            input: as of `continue_`.
+            definition: wait for the runs of this definition only: its id, its name or its class.
+        """
+        wanted = None if definition is None else definition_name(definition)
+        changes = {} if input is None else as_dict(input, "input")
+        return Continue(changes, wait_for_children=WaitForChildren(wanted))
+
     def error(self, error: BaseException | dict[str, Any] | str) -> Failed:
-        """Return "this has failed", for an exception, a dict with message, code and data, or a message."""
+        """Return "this has failed", for an exception, a dict with message, code and data, or a message.
+
+        `podrelay.Retry` asks for another try, `podrelay.Fatal` rules one out; both can be raised as well.
+        """
         return failed(error)
 
     def aborted(self, message: str | None = None) -> Aborted:
@@ -142,12 +177,15 @@ class State:
 
         Raises:
             PayloadError: it cannot be stored without loss, or the whole is too large; nothing has changed then.
+            InputError: the whole does not fit the task's input type or validation; nothing has changed then.
+            ApiRefusedError: the API server refuses it; nothing has changed then.
             ApiUnreachableError: the API server did not take it in time.
         """
-        merged = {**self._session.input, **as_dict(changes, "input")}
         # A copy, as it is stored: what the task does to its own object afterwards stays its own business.
-        self._session.input = json.loads(limits.check_payload(merged, "input"))
-        self._session.save()
+        copied = json.loads(limits.check_payload(as_dict(changes, "input"), "input"))
+        merged = self._session.rules.merge(self._session.input, copied)
+        limits.check_payload(merged, "input")
+        self._save(merged, self._session.output)
 
     def update_output(self, output: Any) -> None:
         """Replace the output by a dict or model; return when it is stored.
@@ -155,8 +193,17 @@ class State:
         Raises:
             as `update_input`.
         """
-        self._session.output = json.loads(limits.check_payload(as_dict(output, "output"), "output"))
-        self._session.save()
+        self._save(self._session.input, json.loads(limits.check_payload(as_dict(output, "output"), "output")))
+
+    def _save(self, input: dict[str, Any], output: dict[str, Any] | None) -> None:
+        session = self._session
+        before = session.input, session.output
+        session.input, session.output = input, output
+        try:
+            session.save()
+        except ApiRefusedError:
+            session.input, session.output = before
+            raise
 
 
 class Runtime:
@@ -217,9 +264,18 @@ class Logger:
         """Log what went wrong, with the exception."""
         self._session.write_log("error", message, data, error)
 
+    def handler(self) -> "logging.Handler":
+        """Return a handler of the standard logging module whose lines go the same way.
+
+        `logging.getLogger("shop").addHandler(controller.logger.handler())`
+        """
+        from podrelay.sdk.loghandler import RecordHandler  # noqa: PLC0415 - most tasks need no logging module
+
+        return RecordHandler(self._session.write_log)
+
 
 class Task:
-    """Which call of run() this is."""
+    """Which call of run() this is, and the children of the run."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -241,8 +297,56 @@ class Task:
 
     @property
     def is_final_attempt(self) -> bool:
-        """Whether an error now is final, because no retry is left."""
+        """Whether an error now is final: no try is left, or `retry.on` leaves errors out. `Retry` asks nevertheless."""
         return self._session.is_final_attempt
+
+    def trigger(
+        self,
+        definition: "str | type[TaskDefinition]",
+        input: Any = None,
+        *,
+        name: str | None = None,
+        delay: int | None = None,
+        start_at: datetime | None = None,
+        key: str | None = None,
+    ) -> TaskRun:
+        """Start a child of this run, and return it as it is then.
+
+        A retried iteration finds the children that it has started before: calls with equal definition and input are
+        told apart by their order. Give each a `key` where that may change, for example because a retry starts from a
+        checkpoint; calls with one key are one child, in whatever iteration.
+
+        Args:
+            definition: the task's id, the name of its TaskDefinition, or its class. That of this run has to allow it
+                in `triggers`; without that it allows its own only.
+            input: a dict or model.
+            name: a name for people.
+            delay: whole seconds to wait before it starts, at most 355 days.
+            start_at: or when it starts; without a time zone it is taken as UTC.
+            key: what makes this child the only one of its kind among those of this run.
+
+        Raises:
+            TypeError, ValueError, PayloadError: an argument cannot be taken; nothing has been sent.
+            TriggerConflictError: the child exists, with another input.
+            ApiRefusedError: the API server refused it; its words are in the message.
+            ApiUnreachableError: the API server did not take it in time.
+        """
+        values = {} if input is None else as_dict(input, "input")
+        return self._session.trigger(
+            child_request(definition, values, name=name, delay=delay, start_at=start_at, key=key)
+        )
+
+    def list_children(self, definition: "str | type[TaskDefinition] | None" = None) -> list[TaskRun]:
+        """Return the children of this run, with their output or error; the oldest first.
+
+        Args:
+            definition: only those of this definition: its id, its name or its class.
+
+        Raises:
+            TypeError, ValueError: `definition` can be none.
+            ApiRefusedError, ApiUnreachableError: they could not be read.
+        """
+        return self._session.list_children(None if definition is None else definition_name(definition))
 
 
 class Controller:
@@ -269,6 +373,13 @@ class Controller:
         count = _number(done) if total is None else f"{_number(done)}/{_number(total)}"
         percent = None if not total else max(0.0, min(100.0, round(100.0 * float(done) / float(total), 1)))
         self._session.report(percent, f"{count} {message}" if message else count)
+
+    def heartbeat(self) -> None:
+        """Give a sign of life without words, for a task whose definition sets `heartbeatTimeoutSeconds`.
+
+        Progress, log lines and saved state are signs of life, too. It costs nothing to call it often.
+        """
+        self._session.heartbeat()
 
 
 def _number(value: float) -> str:

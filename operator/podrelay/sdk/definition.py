@@ -1,20 +1,12 @@
 """The class that a task author writes: `class ImportProducts(TaskDefinition)`."""
 
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 from podrelay.api import names
+from podrelay.sdk import cleanup
 from podrelay.sdk.controller import Controller
 from podrelay.sdk.errors import DefinitionError
-from podrelay.sdk.task import TaskRun
-
-HOOKS: Final = {
-    "on_before_trigger": "onBeforeTrigger",
-    "on_done": "onDone",
-    "on_error": "onError",
-    "on_abort": "onAbort",
-    "on_max_iterations": "onMaxIterations",
-}
-"""Methods that a class may override, and what the TaskDefinition resource calls them."""
+from podrelay.sdk.task import TaskRun, TriggerData
 
 
 class TaskDefinition:
@@ -27,6 +19,8 @@ class TaskDefinition:
         id: name of the task in camelCase, for example `importProducts`.
         title: name for people.
         max_iterations: how many times run() may be called for one TaskRun; default 50.
+        self_cleanup: after which ends a run is deleted with its descendants: "always", "never", "onSuccess", "onError",
+            "onAbort", or a list of them; default "never".
         template: parts of a PodTemplateSpec, laid over the one that `podrelay manifests` makes.
         resources: requests and limits of the container.
     """
@@ -37,7 +31,7 @@ class TaskDefinition:
     private: ClassVar[bool | None] = None
     max_iterations: ClassVar[int | None] = None
     record_logs: ClassVar[bool | None] = None
-    self_cleanup: ClassVar[list[str] | None] = None
+    self_cleanup: ClassVar[str | list[str] | None] = None
     iteration_timeout_seconds: ClassVar[int | None] = None
     pending_timeout_seconds: ClassVar[int | None] = None
     abort_grace_period_seconds: ClassVar[int | None] = None
@@ -59,7 +53,8 @@ class TaskDefinition:
         """Check what can be checked as soon as the class is written.
 
         Raises:
-            DefinitionError: the id is not in camelCase, there is no title, or run is no method.
+            DefinitionError: the id is not in camelCase, there is no title, run is no method, or self_cleanup is
+                unknown.
         """
         super().__init_subclass__(**kwargs)
         if "id" not in vars(cls):
@@ -72,6 +67,7 @@ class TaskDefinition:
             raise DefinitionError(f"Task {cls.id} has no title; set the class variable title")
         if not callable(cls.run):
             raise DefinitionError(f"{cls.__name__}.run must be a method run(self, input, controller)")
+        cleanup.outcomes(cls.self_cleanup, cls.id)
 
     def run(self, input: Any, controller: Controller) -> Any:
         """Do the work of one iteration; may be a coroutine function.
@@ -85,17 +81,28 @@ class TaskDefinition:
         """
         raise NotImplementedError(f"{type(self).__name__} has no method run(self, input, controller)")
 
-    def on_before_trigger(self, data: dict[str, Any]) -> Any:
-        """Called before the first iteration; raise to refuse the run."""
+    def create_input_validation(self) -> Any:
+        """Say what the input must be, besides the type that `run` annotates it with; may be a coroutine function.
+
+        Returns:
+            A pydantic model class; or a dict of field name to type, or to (type, default); or None. Fields that it does
+            not name are allowed, unless the model forbids them.
+        """
+
+    def on_before_trigger(self, data: TriggerData) -> Any:
+        """Called once, before the first call of run() and after the input was found valid; raise to refuse the run.
+
+        This and the other hooks may be coroutine functions.
+        """
 
     def on_done(self, task: TaskRun) -> Any:
         """Called after the run has Succeeded."""
 
     def on_error(self, task: TaskRun) -> Any:
-        """Called after the run has Failed."""
+        """Called after the run has Failed, whatever the cause: an error, a crash, a timeout, too many iterations."""
 
     def on_abort(self, task: TaskRun) -> Any:
         """Called after the run was Aborted."""
 
     def on_max_iterations(self, task: TaskRun) -> Any:
-        """Called before a run fails that wants to go on beyond max_iterations."""
+        """Called, before on_error, after a run has failed because it wanted to go on beyond max_iterations."""

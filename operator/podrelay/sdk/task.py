@@ -1,5 +1,6 @@
 """The light view of a TaskRun that task code gets."""
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 
@@ -16,6 +17,11 @@ class TaskRun(NamedTuple):
         iterations: how many times run() has been called, this call included.
         parent: name of the TaskRun that this one is a child of, or None.
         created_by: who made it, as far as known.
+        message: what the run says last, in words.
+        error: why it failed, with message, and code and data where there are any; None if it has not.
+        created_on: when it was made, aware; None where that is not known.
+        started_on: when its first pod was made, or None.
+        finished_on: when it ended, or None.
     """
 
     id: str
@@ -27,3 +33,26 @@ class TaskRun(NamedTuple):
     iterations: int
     parent: str | None = None
     created_by: str | None = None
+    message: str = ""
+    error: dict[str, Any] | None = None
+    created_on: datetime | None = None
+    started_on: datetime | None = None
+    finished_on: datetime | None = None
+
+
+class TriggerData(NamedTuple):
+    """What on_before_trigger gets: a run that is about to begin.
+
+    Attributes:
+        definition: name of the TaskDefinition, in kebab-case.
+        name: name of the run for people; empty where it has none.
+        input: the input, as the type that run() annotates.
+        parent: name of the parent TaskRun, or None.
+        id: name of the TaskRun.
+    """
+
+    definition: str
+    name: str
+    input: Any
+    parent: str | None
+    id: str

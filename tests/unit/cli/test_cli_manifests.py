@@ -32,7 +32,7 @@ class ImportProducts(TaskDefinition):
     max_iterations = 500
     private = False
     retry = {"limit": 2}
-    self_cleanup = ["OnSuccess"]
+    self_cleanup = "onSuccess"
     triggers = []
 
     def run(self, input: ImportInput, controller: Controller): ...
@@ -104,6 +104,82 @@ def test_the_input_schema_is_that_of_the_model_by_its_aliases(capsys: pytest.Cap
     assert schema["required"] == ["url"]
     assert set(schema["$defs"]) == {"Row"}
     assert "inputSchema" not in second["spec"]
+
+
+VALIDATED = """
+from pydantic import BaseModel
+from podrelay import TaskDefinition
+
+class Row(BaseModel):
+    number: int
+
+class Order(BaseModel):
+    rows: list[Row]
+
+class Rows(TaskDefinition):
+    id = "rows"
+    title = "Rows"
+
+    def run(self, input: {annotation}, controller): ...
+
+    {prefix}def create_input_validation(self):
+        print("hello")
+        {body}
+"""
+
+
+@pytest.mark.parametrize(
+    ("annotation", "prefix", "properties"),
+    [
+        ("dict", "", [{"limit", "more"}]),
+        ("dict", "async ", [{"limit", "more"}]),
+        ("Order", "", [{"limit", "more"}, {"rows"}]),
+    ],
+)
+def test_the_schema_tells_of_all_that_an_input_has_to_fit(
+    folder: Path, capsys: pytest.CaptureFixture[str], annotation: str, prefix: str, properties: list[set[str]]
+) -> None:
+    body = "return {'limit': int, 'more': (list[Row], [])}"
+    (folder / "shop_rows.py").write_text(VALIDATED.format(annotation=annotation, prefix=prefix, body=body))
+
+    assert main.run(["manifests", "shop_rows", "--image", "i", "-o", "json"]) == 0
+
+    captured = capsys.readouterr()
+    schema = json.loads(captured.out)["spec"]["inputSchema"]
+    assert captured.err == "hello\n"
+    found = [resolved(schema, part) for part in schema.get("allOf", [schema])]
+    assert [set(part["properties"]) for part in found] == properties
+    assert set(references(schema)) == {f"#/$defs/{name}" for name in schema["$defs"]}
+
+
+def references(part: Any) -> Iterator[str]:
+    if isinstance(part, dict):
+        yield from (part["$ref"],) if "$ref" in part else ()
+    for child in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from references(child)
+
+
+def resolved(schema: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """Follow a reference within the schema."""
+    name = part.get("$ref", "").rpartition("/")[2]
+    found: dict[str, Any] = schema["$defs"][name] if name else part
+    return found
+
+
+@pytest.mark.parametrize(("annotation", "kept"), [("dict", False), ("Order", True)])
+def test_a_validation_that_cannot_be_had_here_is_left_out_with_a_warning(
+    folder: Path, capsys: pytest.CaptureFixture[str], annotation: str, kept: bool
+) -> None:
+    body = "raise ConnectionError('no cluster')"
+    (folder / "shop_rows.py").write_text(VALIDATED.format(annotation=annotation, prefix="", body=body))
+
+    assert main.run(["manifests", "shop_rows", "--image", "i", "-o", "json"]) == 0
+
+    captured = capsys.readouterr()
+    assert ("inputSchema" in json.loads(captured.out)["spec"]) is kept
+    assert (
+        "rows: create_input_validation failed (ConnectionError: no cluster); inputSchema leaves it out" in captured.err
+    )
 
 
 def test_the_pod_is_accepted_by_restricted_pod_security(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from podrelay.api import names
 from podrelay.reconciler import causes
 from podrelay.reconciler.objects import Pod, PodSpec, SchedulingGate
 from tests.unit.reconciler.builders import later, pod, running, terminated, waiting
@@ -46,6 +47,20 @@ def disruption(reason: str, status: str = "True") -> dict[str, Any]:
             "Timeout",
             "IterationTimeout",
             "iteration timed out after 900 s",
+        ),
+        (
+            pod(
+                phase="Failed",
+                state=terminated(143),
+                annotations={
+                    names.ANNOTATION_ENDING_SINCE: later(0).isoformat(),
+                    names.ANNOTATION_ENDING_REASON: "HeartbeatTimeout",
+                    names.ANNOTATION_HEARTBEAT_TIMEOUT: "30",
+                },
+            ),
+            "Timeout",
+            "HeartbeatTimeout",
+            "no sign of life for 30 s",
         ),
         (
             pod(phase="Failed", reason="DeadlineExceeded", state=waiting("ImagePullBackOff", "not found")),

@@ -19,7 +19,7 @@ from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
     ConfirmLost,
-    ConfirmUnanswered,
+    ConfirmSilent,
     CreatePod,
     DeletePod,
     DeleteRecord,
@@ -27,7 +27,9 @@ from podrelay.reconciler.view import (
     EndPod,
     OpenGate,
     Plan,
+    ReadRecord,
     Settings,
+    Silence,
     Target,
     View,
     WriteRecord,
@@ -324,6 +326,16 @@ def test_ending_a_pod_lowers_its_deadline_and_notes_since_when(world: World) -> 
     pod = world.api.read("pods", "words-i1")
     assert pod["spec"]["activeDeadlineSeconds"] == 1
     assert pod["metadata"]["annotations"][names.ANNOTATION_ENDING_SINCE] == NOW.isoformat()
+    assert world.view.pods[0].metadata.annotations.ending_since == NOW.isoformat()
+
+
+def test_why_a_pod_is_ended_is_noted_in_the_same_write(world: World) -> None:
+    world.put_pod()
+    world.see()
+
+    world.do(EndPod(world.view.pods[0], "HeartbeatTimeout"))
+
+    assert world.view.pods[0].metadata.annotations.ending_reason == "HeartbeatTimeout"
     assert world.view.pods[0].metadata.annotations.ending_since == NOW.isoformat()
 
 
@@ -679,11 +691,22 @@ def test_a_try_that_is_to_be_repeated_is_looked_at(world: World, record: dict[st
     if record is not None:
         world.put_record(**record)
 
-    world.do(ConfirmUnanswered("words-i1"))
+    world.do(ReadRecord("words-i1"))
 
     has_answered = bool(record)
-    assert world.view.unanswered == (frozenset() if has_answered else {"words-i1"})
+    assert world.view.settled == {"words-i1"}
     assert [record.response is not None for record in world.view.records] == ([] if record is None else [has_answered])
+
+
+@pytest.mark.parametrize("live", [None, {}, {"heartbeatAt": NOW.isoformat()}], ids=["none", "silent", "a newer sign"])
+def test_a_pod_that_seems_silent_is_looked_at(world: World, live: dict[str, Any] | None) -> None:
+    if live is not None:
+        world.put_record(**live)
+
+    world.do(ConfirmSilent("words-i1", None))
+
+    assert world.view.silence == (None if live else Silence("words-i1", None, NOW))
+    assert [record.heartbeat_at for record in world.view.records] == ([] if live is None else [NOW if live else None])
 
 
 def test_an_old_record_is_deleted(world: World) -> None:

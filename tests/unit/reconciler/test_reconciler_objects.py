@@ -15,10 +15,12 @@ def test_an_annotation_that_is_no_number_of_seconds_counts_as_its_default(value:
             names.ANNOTATION_ITERATION_TIMEOUT: value,
             names.ANNOTATION_PENDING_TIMEOUT: value,
             names.ANNOTATION_NODE_LOST_TIMEOUT: value,
+            names.ANNOTATION_HEARTBEAT_TIMEOUT: value,
         }
     ).metadata.annotations
 
     assert (edited.iteration_timeout, edited.pending_timeout, edited.node_lost_timeout) == ("900", "900", "600")
+    assert edited.heartbeat_timeout is None
 
 
 def test_an_annotation_that_is_a_number_counts() -> None:

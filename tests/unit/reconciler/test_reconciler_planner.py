@@ -7,13 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.reconciler.objects import Pod, Record, TaskRunStatus
+from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRunStatus
 from podrelay.reconciler.planner import plan
 from podrelay.reconciler.view import (
     Action,
     ConfirmGone,
     ConfirmLost,
-    ConfirmUnanswered,
     CreatePod,
     DeletePod,
     DeleteRun,
@@ -21,6 +20,7 @@ from podrelay.reconciler.view import (
     Gone,
     OpenGate,
     Plan,
+    ReadRecord,
     Refusal,
     Settings,
     View,
@@ -388,12 +388,58 @@ def test_a_cause_that_the_policy_does_not_name_is_not_retried() -> None:
     assert shown(following) == ("Failed", "OOMKilled")
 
 
+ODD = {"message": "odd", "code": "Odd"}
+
+
+@pytest.mark.parametrize("definition", [task_definition(retry={"limit": 5}), None], ids=["a policy", "no definition"])
+def test_an_error_that_would_come_again_ends_the_run_whatever_the_policy_says(
+    definition: TaskDefinition | None,
+) -> None:
+    fatal = answered({"status": "error", "error": ODD, "retryable": False})
+
+    assert shown(plan(replace(fatal, definition=definition), NOW)) == ("Failed", "TaskFailed")
+
+
+@pytest.mark.parametrize(("says", "pause"), [({"retryAfterSeconds": 300}, 300), ({"retryable": True}, 10)])
+def test_a_try_that_the_task_asks_for_comes_when_it_wants_it(says: dict[str, Any], pause: float) -> None:
+    kills_only = task_definition(retry={"limit": 1, "on": ["PodFailure"]})
+    error = {"status": "error", "error": ODD, **says}
+
+    following = plan(answered(error, definition=kills_only), NOW)
+
+    assert shown(following) == ("Running", "Retrying")
+    assert following.requeue_at == later(pause)
+    last = answered(error, {"attempts": 1}, "words-i1t2", definition=kills_only)
+    assert shown(plan(last, NOW)) == ("Failed", "TaskFailed")
+
+
+def test_an_attempt_is_final_where_errors_are_not_retried() -> None:
+    action = action_of(plan(view(definition=task_definition(retry={"limit": 5, "on": ["Timeout"]})), NOW))
+
+    assert isinstance(action, CreatePod)
+    assert action.target.is_final_attempt
+
+
+@pytest.mark.parametrize("refusal", ["InvalidInput", "Rejected"])
+@pytest.mark.parametrize("definition", [task_definition(retry={"limit": 5}), None], ids=["a policy", "no definition"])
+def test_a_run_that_is_turned_away_has_not_been_called_and_is_not_tried_again(
+    refusal: str, definition: TaskDefinition | None
+) -> None:
+    response = {"status": "error", "error": {"message": "no", "code": "E", "data": {}}, "refusal": refusal}
+
+    following = plan(replace(answered(response), definition=definition), NOW)
+
+    status = status_of(following)
+    assert (status.phase, status.reason, status.message, status.iterations) == ("Failed", refusal, "no", 0)
+    assert status.error is not None
+    assert status.error.code == "E"
+    assert following.payload_from == "words-i1", "the fields that are invalid"
+
+
 def test_a_retry_starts_from_the_checkpoint_of_the_newest_try() -> None:
     tries = (record("words-i1", checkpoint={}), record("words-i1t2", checkpoint={}), record("words-i2", checkpoint={}))
 
-    action = action_of(
-        plan(view(task_run({"phase": "Running", "attempts": 2}), records=tries, unanswered=LOOKED_AT), NOW)
-    )
+    action = action_of(plan(view(task_run({"phase": "Running", "attempts": 2}), records=tries, settled=LOOKED_AT), NOW))
 
     assert isinstance(action, CreatePod)
     assert (action.target.name, action.target.checkpoint) == ("words-i1t3", "words-i1t2")
@@ -418,7 +464,7 @@ def test_why_a_container_ended_is_not_judged_before_the_kubelet_has_said_so() ->
     assert isinstance(action_of(plan(ended, later(30))), WriteRecord)  # sidecars go on
     evicted = pod(phase="Failed", reason="Evicted", state=terminated(255), conditions=[NODE_PRESSURE])
     assert isinstance(
-        action_of(plan(view(ended.run, pods=(evicted,), records=(record(),), unanswered=LOOKED_AT), later(2))),
+        action_of(plan(view(ended.run, pods=(evicted,), records=(record(),), settled=LOOKED_AT), later(2))),
         CreatePod,
     )
 
@@ -451,7 +497,7 @@ def test_progress_is_shown_at_once_and_then_every_15_seconds() -> None:
 def test_an_evicted_pod_is_replaced_at_once_and_counts_as_no_attempt() -> None:
     evicted = pod(phase="Failed", reason="Evicted", state=terminated(137), conditions=[NODE_PRESSURE])
 
-    looked = view(task_run(RUNNING), pods=(evicted,), records=(record(),), unanswered=LOOKED_AT)
+    looked = view(task_run(RUNNING), pods=(evicted,), records=(record(),), settled=LOOKED_AT)
     action = action_of(plan(looked, NOW))
 
     assert isinstance(action, CreatePod)
@@ -499,7 +545,7 @@ def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
 ) -> None:
     gone = {"uid-words-i1": Gone(NOW, last, is_last_state)}
 
-    following = plan(view(task_run(RUNNING), gone=gone, unanswered=LOOKED_AT), NOW)
+    following = plan(view(task_run(RUNNING), gone=gone, settled=LOOKED_AT), NOW)
 
     if wait:
         assert shown(following) == ("Running", "Disrupted")
@@ -512,7 +558,7 @@ def test_an_answer_that_has_not_been_seen_yet_is_asked_for_before_a_try_is_repea
     """The end of a pod may be seen before its record: each kind has a watch of its own."""
     gone = {"uid-words-i1": Gone(NOW, pod(phase="Succeeded", state=terminated(0)), is_last_state=True)}
 
-    assert action_of(plan(view(task_run(RUNNING), gone=gone), NOW)) == ConfirmUnanswered("words-i1")
+    assert action_of(plan(view(task_run(RUNNING), gone=gone), NOW)) == ReadRecord("words-i1")
 
 
 def test_a_pod_that_the_garbage_collector_failed_is_replaced_15_seconds_later() -> None:
@@ -729,7 +775,7 @@ def test_a_silent_end_is_not_taken_for_done_before_the_kubelet_has_said_why() ->
         return view(
             task_run(RUNNING),
             pods=(pod(phase=phase, state=state, annotations=BY_MESSAGE, **fields),),
-            unanswered=LOOKED_AT,
+            settled=LOOKED_AT,
         )
 
     assert plan(ended(""), NOW).requeue_at == later(30)
@@ -762,7 +808,7 @@ def test_a_message_of_a_pod_that_was_taken_away_counts() -> None:
 def test_an_evicted_pod_without_a_word_is_a_disruption_as_any_other() -> None:
     evicted = by_message(143, reason="Evicted", conditions=[NODE_PRESSURE])
 
-    action = action_of(plan(view(task_run(RUNNING), pods=(evicted,), unanswered=LOOKED_AT), NOW))
+    action = action_of(plan(view(task_run(RUNNING), pods=(evicted,), settled=LOOKED_AT), NOW))
 
     assert isinstance(action, CreatePod)
     assert action.target.name == "words-i1t2"
@@ -842,7 +888,7 @@ def test_without_its_definition_a_run_waits_to_know_whether_it_is_tried_again(ho
 
     definition = task_definition(retry={"limit": 1, "initialSeconds": 0})
     run = task_run(msgspec.to_builtins(status))
-    found = View(run, definition, pods=pods, records=records, unanswered=LOOKED_AT)
+    found = View(run, definition, pods=pods, records=records, settled=LOOKED_AT)
     assert action_of(plan(found, later(10))).target.name == "words-i1t2"  # type: ignore[union-attr]
 
 

@@ -114,6 +114,14 @@ def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
     }
 
 
+@pytest.mark.parametrize(("timeout", "told"), [(None, None), (30, "30")])
+def test_a_pod_is_told_within_which_time_a_sign_of_life_is_wanted(timeout: int | None, told: str | None) -> None:
+    made = pods.build(task_run(), task_definition(heartbeatTimeoutSeconds=timeout), FIRST)
+
+    assert made["metadata"]["annotations"].get(names.ANNOTATION_HEARTBEAT_TIMEOUT) == told
+    assert env_of(made).get(names.ENV_HEARTBEAT_TIMEOUT) == told
+
+
 def test_the_template_of_the_definition_is_left_as_it_is() -> None:
     definition = task_definition()
 

@@ -1,11 +1,13 @@
 """The operator's memory: newer wins, whoever brings it; what has gone stays gone; and it does not grow."""
 
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskDefinitionStatus, TaskRun
 from podrelay.reconciler.store import Collection, Key, Store
-from podrelay.reconciler.view import Refusal, Settings, View
+from podrelay.reconciler.view import Parent, Refusal, Settings, View
 from tests.unit.reconciler.builders import KEY, NOW, RUN_UID, later, pod, record, running, task_definition, task_run
 
 OTHER_UID = "uid-of-the-second-run"
@@ -361,3 +363,131 @@ def test_a_lost_record_is_forgotten_and_remembered_as_lost_until_the_end(store: 
     view = store.view(KEY)
     assert view is not None
     assert view.lost_records == frozenset()
+
+
+# --- parents and children ---------------------------------------------------------------------------------------------
+
+
+def child_run(name: str = "child", phase: str = "Running", version: int = 10, **spec: Any) -> TaskRun:
+    status = {"phase": phase} | ({"finishedAt": later(5)} if phase in {"Succeeded", "Failed", "Aborted"} else {})
+    return task_run(status, name=name, uid=f"uid-{name}", version=version, parent=KEY.name, **spec)
+
+
+CHILD = Key(KEY.namespace, "child")
+
+
+def test_a_parent_is_marked_when_its_last_child_has_ended(store: Store, marked: list[Key]) -> None:
+    store.runs.apply(child_run())
+    store.runs.apply(child_run("other"))
+    assert view_of(store).children.unfinished == {"count-words": 2}
+    marked.clear()
+
+    store.runs.apply(child_run("other", "Failed", 11))
+    assert KEY not in marked
+    store.runs.apply(child_run(phase="Succeeded", version=12))
+
+    assert KEY in marked
+    assert view_of(store).children.unfinished == {}
+
+
+def test_a_parent_is_marked_when_its_last_child_is_deleted(store: Store, marked: list[Key]) -> None:
+    store.runs.apply(child_run())
+    marked.clear()
+
+    store.runs.remove(child_run(version=12))
+
+    assert KEY in marked
+    assert view_of(store).children.unfinished == {}
+
+
+def test_a_parent_is_marked_for_a_child_that_a_relist_does_not_find(store: Store, marked: list[Key]) -> None:
+    store.runs.apply(child_run())
+    marked.clear()
+
+    store.runs.replace([task_run(version=1)], "20")
+
+    assert KEY in marked
+
+
+def test_a_late_event_of_a_child_does_not_bring_it_back_to_life(store: Store) -> None:
+    store.runs.apply(child_run(phase="Succeeded", version=12))
+    store.runs.apply(child_run(version=11))
+    store.runs.remove(child_run("gone", version=20))
+    store.runs.apply(child_run("gone", version=19))
+
+    assert view_of(store).children.unfinished == {}
+
+
+def test_what_a_list_has_not_found_is_not_brought_back_by_an_older_one(store: Store) -> None:
+    store.runs.replace([task_run(version=1)], "20")
+
+    store.runs.apply(child_run(version=19))
+    assert view_of(store).children.unfinished == {}
+    store.runs.apply(child_run(version=21))
+    assert view_of(store).children.unfinished == {"count-words": 1}
+
+
+def test_a_list_of_one_namespace_hides_nothing_of_another(store: Store) -> None:
+    store.runs.replace([], "20", "another")
+
+    store.runs.apply(child_run(version=19))
+
+    assert view_of(store).children.unfinished == {"count-words": 1}
+
+
+def test_a_parent_that_is_aborted_is_marked_for_each_new_child(store: Store, marked: list[Key]) -> None:
+    store.runs.apply(task_run(version=5, abort={"cascade": True}))
+    marked.clear()
+
+    store.runs.apply(child_run())
+
+    assert KEY in marked
+    assert [child.name for child in view_of(store).children.to_abort] == ["child"]
+
+
+def test_a_new_child_alone_is_nothing_to_look_at(store: Store, marked: list[Key]) -> None:
+    store.runs.apply(child_run())
+
+    assert KEY not in marked
+
+
+def test_children_are_marked_when_their_parent_ends_and_when_it_goes(store: Store, marked: list[Key]) -> None:
+    store.runs.apply(child_run(phase="Succeeded"))
+    marked.clear()
+
+    store.runs.apply(task_run({"phase": "Running"}, version=20))
+    assert CHILD not in marked
+    store.runs.apply(task_run({"phase": "Succeeded", "finishedAt": NOW}, version=21))
+    assert marked.count(CHILD) == 1
+    store.runs.apply(task_run({"phase": "Succeeded", "finishedAt": NOW}, version=22))
+    assert marked.count(CHILD) == 1, "once is enough"
+    store.runs.remove(task_run(version=23))
+    assert marked.count(CHILD) == 2
+
+
+def test_a_child_sees_its_parent(store: Store) -> None:
+    store.runs.apply(child_run())
+
+    def parent() -> Parent | None:
+        seen = store.view(CHILD)
+        assert seen is not None
+        return seen.parent
+
+    assert parent() == Parent(RUN_UID, "count-words", None, is_aborted=False, is_finished=False)
+    store.definitions.apply(task_definition(version=5, triggers=["chain"]))
+    store.runs.apply(task_run(version=6, abort={}))
+    assert parent() == Parent(RUN_UID, "count-words", ("chain",), is_aborted=True, is_finished=False)
+    store.runs.apply(task_run({"phase": "Aborted", "finishedAt": NOW}, version=7))
+    assert parent() == Parent(RUN_UID, "count-words", ("chain",), is_aborted=True, is_finished=True, finished_at=NOW)
+    store.runs.remove(task_run(version=8))
+    assert parent() is None
+
+
+def test_that_all_children_are_known_is_remembered_until_the_end(store: Store) -> None:
+    store.confirm_children(KEY, "words-i1")
+    assert view_of(store).children.known_since == "words-i1"
+
+    store.runs.apply(task_run({"phase": "Succeeded", "finishedAt": NOW}, version=20))
+    assert view_of(store).children.known_since is None
+    store.confirm_children(KEY, "words-i1")
+    assert view_of(store).children.known_since is None

@@ -10,6 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
+from podrelay.api.hooks import due_after
 from tests.support.modelworld import World
 
 ANSWERS: list[dict[str, Any]] = [
@@ -17,6 +18,8 @@ ANSWERS: list[dict[str, Any]] = [
     {"status": "continue", "input": {}, "waitSeconds": 90},
     {"status": "done", "output": {"rows": 1}},
     {"status": "error", "error": {"message": "no luck"}},
+    {"status": "error", "error": {"message": "no luck"}, "retryAfterSeconds": 90},
+    {"status": "error", "error": {"message": "no luck"}, "retryable": False},
     {"status": "aborted"},
 ]
 
@@ -29,6 +32,8 @@ MOVES = st.tuples(
             *["start"] * 4,
             *["answer"] * 4,
             *["exit"] * 3,
+            *["hook"] * 3,
+            *["beat"] * 2,
             "crash",
             "advance",
             "advance",
@@ -53,15 +58,17 @@ MOVES = st.tuples(
         ]
     ),
     st.integers(0, 3),
-    st.integers(0, 4),
+    st.integers(0, 6),
 )
 DEFINITIONS = st.fixed_dictionaries(
     {
         "maxIterations": st.integers(1, 4),
         "disruptionRetries": st.integers(0, 3),
-        "retry": st.fixed_dictionaries({"limit": st.integers(0, 2)}),
+        "retry": st.fixed_dictionaries({"limit": st.integers(0, 2), "on": st.sampled_from([["Error", "Timeout"], []])}),
+        "heartbeatTimeoutSeconds": st.sampled_from([None, 60]),
         "historyLimit": st.fixed_dictionaries({"iterations": st.integers(1, 3)}),
         "reporting": st.sampled_from(["API", "TerminationMessage"]),
+        "hooks": st.sampled_from([[], ["onDone", "onError", "onAbort", "onMaxIterations"]]),
         "podCleanup": st.sampled_from(["OnSuccess", "Always", "Never"]),
         "iterationTimeoutSeconds": st.just(300),
         "pendingTimeoutSeconds": st.just(200),
@@ -86,29 +93,29 @@ def play(world: World, what: str, which: int, number: int) -> None:
         case "see_again":
             operator.see_again(number)
         case "skew":
-            operator.skew = timedelta(seconds=[-400, -20, 0, 20, 400][number])
+            operator.skew = timedelta(seconds=[-400, -20, 0, 20, 400][number % 5])
         case "relist":
             operator.relist()
-        case "lose_node":
-            world.lose_node()
-        case "find_nodes":
-            world.find_nodes()
-        case "collect_garbage":
-            world.collect_garbage()
+        case "lose_node" | "find_nodes" | "collect_garbage" | "add_child" | "lose_state":
+            getattr(world, what)()
         case "restart":
             world.restart_operator(which)
         case "second":
             world.second_operator()
         case "advance":
-            world.advance([1, 12, 40, 150, 400][number])
+            world.advance([1, 12, 40, 150, 400][number % 5])
         case "abort":
             world.abort()
-        case "lose_state":
-            world.lose_state()
         case "suspend" | "resume":
             world.suspend(value=what == "suspend")
         case "answer" if processes:
             world.answer(processes[which % len(processes)].uid, ANSWERS[number])
+        case "hook" if name and pods[which % len(pods)]["metadata"]["uid"] in world.processes:
+            world.call_hook(pods[which % len(pods)]["metadata"]["uid"])
+        case "beat" if processes:
+            world.beat(processes[which % len(processes)].uid)
+        case "end_child" | "delete_child" if world.children():
+            world.end_child(which, by_deletion=what == "delete_child")
         case "start" if name:
             world.start(name)
         case "exit" | "crash" if name and pods[which % len(pods)]["metadata"]["uid"] in world.processes:
@@ -131,6 +138,8 @@ def play(world: World, what: str, which: int, number: int) -> None:
 def test_every_history_keeps_the_promises(
     definition: dict[str, Any], spec: dict[str, Any], moves: list[tuple[str, int, int]]
 ) -> None:
+    if definition["reporting"] != "API":
+        definition.pop("hooks")  # it is the SDK that calls them
     world = World(definition, spec)
     phases = []
     aborted = False
@@ -151,6 +160,10 @@ def test_every_history_keeps_the_promises(
     if aborted:
         assert world.status["phase"] == "Aborted"
     check_counts(world, definition)
+    assert len(set(world.hook_calls)) == len(world.hook_calls), "a hook was called again"
+    due = due_after(world.status["phase"], world.status["reason"])
+    told = [outcome["name"] for outcome in world.status.get("hooks", ())]
+    assert told == [hook for hook in due if hook in definition.get("hooks", ())]
 
 
 def check_counts(world: World, definition: dict[str, Any]) -> None:

@@ -10,10 +10,11 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 WRITERS = (
-    *(f"reconciler/{module}.py" for module in ("planner", "causes", "termination", "housekeeping")),
-    *(f"reconciler/{module}.py" for module in ("executor", "payloads", "readiness", "pods")),
+    *(f"reconciler/{module}.py" for module in ("planner", "causes", "heartbeat", "termination", "housekeeping")),
+    *(f"reconciler/{module}.py" for module in ("executor", "payloads", "readiness", "pods", "kinship", "relatives")),
     "runner/*.py",
     "sdk/*.py",
+    "api/triggering.py",
 )
 """Where a word may come from that ends up as a reason or code in a status."""
 
@@ -23,8 +24,9 @@ OTHER_WORDS = {
     *("Pending", "Running", "Succeeded", "Failed"),
     *("Ready", "Stalled", "True", "False"),
     *("Error", "PodFailure", "Timeout"),
-    *("OnSuccess", "Always", "Never", "File", "FallbackToLogsOnError"),
-    *("Pod", "TaskRun", "TaskIteration", "Accept", "Authorization", "ApiClient", "GET", "PUT", "POST"),
+    *("OnSuccess", "OnError", "OnAbort", "Always", "Never", "File", "FallbackToLogsOnError"),
+    *("Pod", "TaskRun", "TaskIteration", "Input", "Accept", "Authorization", "ApiClient", "Children"),
+    *("GET", "PUT", "POST"),
     # Kubernetes' own, which are read and not written
     *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),
     *("SchedulingGated", "ContainerStatusUnknown"),

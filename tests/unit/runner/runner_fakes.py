@@ -8,6 +8,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from podrelay.api import names
 from podrelay.runner import environment
@@ -116,6 +117,8 @@ class FakeApi(ApiClient):
     def _do(self, method: str, name: str, body: Any) -> tuple[int, dict[str, Any]]:
         stored = self.objects.get(name)
         match method:
+            case "GET" if "?" in name:
+                return self._list({key: values[0] for key, values in parse_qs(name.partition("?")[2]).items()})
             case "GET" | "PUT" if stored is None:
                 return 404, {"message": "not found"}
             case "GET":
@@ -127,6 +130,19 @@ class FakeApi(ApiClient):
             case "PUT" if (stored or {}).get("response", body.get("response")) != body.get("response"):
                 return 422, {"message": "the first stored response wins"}
         return 200, copy.deepcopy(self.put(name, body))
+
+    def _list(self, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
+        """TaskRuns by their spec, page by page; `continue` is where the next page begins."""
+        wanted = {term.removeprefix("spec.") for term in query["fieldSelector"].split(",")}
+        found = [
+            stored
+            for stored in self.objects.values()
+            if wanted <= {f"{key}={value}" for key, value in stored.get("spec", {}).items()}
+        ]
+        start = int(query.get("continue", "0"))
+        end = start + int(query["limit"])
+        metadata = {"continue": str(end) if end < len(found) else ""}
+        return 200, {"metadata": metadata, "items": copy.deepcopy(found[start:end])}
 
 
 def unreachable(_method: str, _name: str) -> Any:

@@ -9,6 +9,7 @@ from podrelay.api import limits
 from podrelay.runner.answering import answer_of, answer_of_exception, clean, response_of
 from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
 from podrelay.sdk.errors import InputError, SupersededError
+from podrelay.sdk.validation import InputRules
 
 HUGE = {"text": "x" * limits.PAYLOAD_BYTES}
 
@@ -71,6 +72,16 @@ def test_anything_else_is_an_error_that_says_what_may_be_returned(value: Any) ->
             {"kept": 1},
             {"status": "error", "error": {"message": "no", "code": "E", "data": {"path": None}}, "output": {"kept": 1}},
         ),
+        (
+            Failed("no", retryable=True, retry_after_seconds=30.0),
+            None,
+            {"status": "error", "error": {"message": "no"}, "retryable": True, "retryAfterSeconds": 30.0},
+        ),
+        (
+            Failed("no", retryable=False, refusal="InvalidInput"),
+            None,
+            {"status": "error", "error": {"message": "no"}, "retryable": False, "refusal": "InvalidInput"},
+        ),
         (Aborted(), {"kept": 1}, {"status": "aborted", "output": {"kept": 1}}),
         (Aborted("tidy"), None, {"status": "aborted", "message": "tidy"}),
     ],
@@ -98,6 +109,26 @@ def test_a_payload_that_cannot_be_stored_makes_an_error_of_the_answer(answer: An
     assert response["error"]["code"] == "PayloadRefused"
     assert words in response["error"]["message"]
     assert response["output"] == {"kept": 1}
+
+
+def test_what_the_task_continues_with_is_held_to_its_rules_as_a_whole() -> None:
+    class Order(BaseModel):
+        cursor: int
+        size: int = 10
+
+    rules = InputRules(Order)
+
+    assert response_of(Continue({"cursor": "5"}), {"url": "x"}, None, rules)["input"] == {
+        "url": "x",
+        "cursor": 5,
+        "size": 10,
+    }
+    refused = response_of(Continue({"cursor": "far"}), {"cursor": 1}, {"kept": 1}, rules)
+    assert (refused["status"], refused["error"]["code"]) == ("error", InputError.reason)
+    assert refused["error"]["message"] == "Validation failed."
+    assert set(refused["error"]["data"]["invalidFields"]) == {"cursor"}
+    assert refused["output"] == {"kept": 1}
+    assert "retryable" not in refused, "another try may continue with something else"
 
 
 @pytest.mark.parametrize("data", [HUGE, {"x": object()}, [1]])

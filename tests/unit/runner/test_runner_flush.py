@@ -25,8 +25,8 @@ class FakeRecord:
             raise self.error
 
 
-def flusher(record: FakeRecord, clock: Clock | None = None) -> Flusher:
-    return Flusher(record, clock or Clock())  # type: ignore[arg-type]
+def flusher(record: FakeRecord, clock: Clock | None = None, heartbeat_timeout: float | None = None) -> Flusher:
+    return Flusher(record, clock or Clock(), heartbeat_timeout)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,10 @@ def test_a_flush_is_given_up_after_two_seconds_because_the_next_one_takes_it_alo
 
     assert flusher(record, Clock()).step() == 2.0
     assert record.deadlines == [1002.0]
+
+
+def test_a_large_record_that_could_not_be_written_is_tried_again_soon() -> None:
+    assert flusher(FakeRecord(700 * limits.KIB, ApiUnreachableError("x"))).step() == 2.0
 
 
 @pytest.mark.parametrize("error", [ApiRefusedError(403, "no"), SupersededError("gone")])
@@ -68,5 +72,49 @@ def test_the_first_news_is_written_at_once_and_more_only_after_the_pause() -> No
 def test_without_news_there_is_no_thread() -> None:
     worker = flusher(FakeRecord())
     worker.stop()
+
+    assert worker._thread is None
+
+
+@pytest.mark.parametrize(("timeout", "seconds"), [(5.0, 2.0), (60.0, 20.0), (3600.0, 87.5)])
+def test_a_large_record_is_written_often_enough_for_its_task_not_to_be_taken_for_stalled(
+    timeout: float, seconds: float
+) -> None:
+    assert flusher(FakeRecord(700 * limits.KIB), heartbeat_timeout=timeout).step() == seconds
+
+
+@pytest.mark.parametrize(("timeout", "seconds"), [(5.0, 2.0), (60.0, 20.0)])
+def test_a_sign_of_life_alone_is_written_three_times_in_its_timeout(timeout: float, seconds: float) -> None:
+    clock = Clock()
+    worker = flusher(FakeRecord(), clock, timeout)
+
+    assert worker.patience() == 0.0, "the first one at once"
+    worker.step()
+    assert worker.patience() == seconds
+    clock.now += 1.5
+    assert worker.patience() == seconds - 1.5
+    clock.now += seconds
+    assert worker.patience() == 0.0
+
+
+def test_a_sign_of_life_that_waits_goes_along_with_other_news() -> None:
+    record = FakeRecord()
+    worker = flusher(record, heartbeat_timeout=3600.0)
+    worker.step()
+    record.flushed.clear()
+
+    worker.beat()
+    assert not record.flushed.is_set()
+    worker.wake()
+
+    assert record.flushed.wait(5)
+    worker.stop()
+
+
+def test_after_its_end_it_starts_no_thread() -> None:
+    worker = flusher(FakeRecord(), heartbeat_timeout=5.0)
+    worker.stop()
+    worker.wake()
+    worker.beat()
 
     assert worker._thread is None

@@ -1,10 +1,14 @@
 """One iteration from its beginning to its exit code, over an API server in memory."""
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
+import time
+import types
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -116,6 +120,90 @@ def test_input_that_does_not_fit_is_an_error_that_names_the_fields(pod: Pod) -> 
     assert set(pod.response["error"]["data"]["invalidFields"]) == {"url"}
 
 
+TYPED = """
+from podrelay import Controller, TaskDefinition
+from pydantic import BaseModel, Field
+
+class Order(BaseModel):
+    cursor: int
+    size: int = Field(default=10, gt=0)
+
+class Example(TaskDefinition):
+    id = "example"
+    title = "Example"
+
+    async def create_input_validation(self):
+        return {"url": (str, "none")}
+
+    def run(self, input: Order, controller: Controller):
+"""
+FIRST = {names.ENV_ITERATION: "1", names.ENV_POD_NAME: "shop-i1"}
+"""The pod of the first iteration."""
+
+
+def first_of(pod: Pod, **spec: Any) -> None:
+    """Let the run be at its first iteration."""
+    pod.api.objects["shop"] = task_run(spec={"definition": "import-products", **spec}, status={})
+
+
+def test_the_state_is_the_input_with_its_defaults_from_the_first_call_on(pod: Pod) -> None:
+    first_of(pod, input={"cursor": "7", "more": 1})
+
+    body = "        return {'stored': controller.state.get_input(), 'read': [input.cursor, input.size]}\n"
+    assert pod.run(f"raw:{body}", TYPED, **FIRST) == 0
+
+    stored = {"cursor": 7, "size": 10, "url": "none", "more": 1}
+    assert pod.api.objects["shop-i1"]["response"]["output"] == {"stored": stored, "read": [7, 10]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        (FIRST, "InvalidInput"),
+        ({**FIRST, names.ENV_TRY: "2", names.ENV_POD_NAME: "shop-i1t2", names.ENV_CHECKPOINT: "shop-i1"}, None),
+        ({names.ENV_STATE: "shop-i1"}, None),
+    ],
+    ids=["first call", "from a checkpoint", "later iteration"],
+)
+def test_an_invalid_input_is_final_and_a_refusal_of_the_run_if_it_is_its_own(
+    pod: Pod, changes: dict[str, str], refusal: str | None
+) -> None:
+    broken = {"input": {"size": 0, "url": 5}}
+    first_of(pod, **broken)
+    if refusal is None:
+        pod.api.put("shop-i1", {"response": {"status": "continue", **broken}, "checkpoint": broken})
+
+    assert pod.run("raw:        raise AssertionError('called')\n", TYPED, **changes) == 1
+
+    response = pod.api.objects[changes.get(names.ENV_POD_NAME, "shop-i2")]["response"]
+    assert (response["retryable"], response.get("refusal")) == (False, refusal)
+    assert response["error"]["code"] == "VALIDATION_FAILED_INVALID_FIELDS"
+    assert set(response["error"]["data"]["invalidFields"]) == {"cursor", "size", "url"}
+
+
+def test_continue_stores_what_was_read_from_the_merged_input(pod: Pod) -> None:
+    first_of(pod, input={"cursor": 1})
+
+    pod.run("raw:        return controller.response.continue_({'cursor': '2'})\n", TYPED, **FIRST)
+
+    stored = pod.api.objects["shop-i1"]["response"]["input"]
+    assert stored == {"cursor": 2, "size": 10, "url": "none"}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("raise podrelay.Retry('busy', after=30)", {"retryable": True, "retryAfterSeconds": 30.0}),
+        ("raise podrelay.Fatal('no such shop')", {"retryable": False}),
+        ("return controller.response.error(podrelay.Retry('busy'))", {"retryable": True}),
+    ],
+)
+def test_what_the_task_says_about_another_try_is_stored(pod: Pod, body: str, expected: dict[str, Any]) -> None:
+    assert pod.run(f"import podrelay\n{body}") == 1
+    assert expected.items() <= pod.response.items()
+    assert len(pod.response) == 2 + len(expected)
+
+
 def test_what_the_task_does_to_its_input_is_not_the_state(pod: Pod) -> None:
     pod.run("input['cursor'] = 7\nreturn controller.response.continue_({'page': 1})")
 
@@ -127,6 +215,7 @@ def test_logs_and_progress_go_into_the_record_and_logs_to_stdout(pod: Pod, capsy
 
     assert pod.api.record["progress"] | {"at": ""} == {"message": "1/4 rows", "percent": 25.0, "at": ""}
     (item,) = pod.api.record["logs"]
+    assert pod.api.record["heartbeatAt"] >= item["time"]
     assert (item["type"], item["message"], item["data"]) == ("error", "odd", {"row": 3})
     assert item["error"] == {"message": "x", "code": "ValueError"}
     assert json.loads(capsys.readouterr().out) == item
@@ -137,6 +226,89 @@ def test_without_record_logs_they_only_go_to_stdout(pod: Pod, capsys: pytest.Cap
 
     assert "logs" not in pod.api.record
     assert json.loads(capsys.readouterr().out)["data"] == {"refused": "data.value[1]: set is no JSON type"}
+
+
+def test_logs_of_logging_and_of_the_task_are_kept_in_order(pod: Pod) -> None:
+    pod.run(
+        "import logging\nlogger = logging.Logger('shop')\nlogger.addHandler(controller.logger.handler())\n"
+        "controller.logger.info('one')\nlogger.warning('two')\ncontroller.logger.info('three')"
+    )
+
+    assert [item["message"] for item in pod.api.record["logs"]] == ["one", "two", "three"]
+
+
+def test_an_error_is_logged_without_its_payload(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
+    pod.run("return controller.response.error({'message': 'odd', 'code': 'Odd', 'data': {'row': 3}})")
+
+    (item,) = pod.api.record["logs"]
+    assert (item["type"], item["message"], item["error"]) == ("error", "odd", {"message": "odd", "code": "Odd"})
+    assert json.loads(capsys.readouterr().out) == item
+    assert pod.api.calls.count("PUT shop-i2") == 1, "it goes along with the answer"
+
+
+def test_without_record_logs_an_error_costs_no_more_than_the_answer(pod: Pod) -> None:
+    before = set(threading.enumerate())
+    pod.run("controller.logger.info('a')\nraise ValueError('odd')", **{names.ENV_RECORD_LOGS: "false"})
+
+    assert "logs" not in pod.api.record
+    assert "heartbeatAt" not in pod.api.record
+    assert pod.api.calls[3:] == ["PUT shop-i2"]
+    assert "podrelay-flusher" not in {thread.name for thread in set(threading.enumerate()) - before}
+
+
+@pytest.mark.parametrize(("message", "logged"), [("'tidy'", "tidy"), ("", "Task aborted.")])
+def test_an_abort_is_logged_with_its_message(pod: Pod, message: str, logged: str) -> None:
+    pod.run(f"return controller.response.aborted({message})")
+
+    assert [(item["type"], item["message"]) for item in pod.api.record["logs"]] == [("info", logged)]
+
+
+def test_logging_an_exception_that_cannot_say_what_it_is_does_not_break_the_task(pod: Pod) -> None:
+    body = (
+        "class Mute(Exception):\n    def __str__(self): raise ValueError\n"
+        "controller.logger.error('odd', Mute())\nreturn {'ended': True}"
+    )
+
+    assert pod.run(body) == 0
+    assert pod.api.record["logs"][0]["error"] == {"message": "Mute", "code": "Mute"}
+
+
+def test_a_task_that_closes_its_stdout_answers_nevertheless(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+
+    assert pod.run("import sys\nsys.stdout.close()\ncontroller.logger.info('hello')\nraise ValueError('odd')") == 1
+    assert [item["message"] for item in pod.api.record["logs"]] == ["hello", "odd"]
+
+
+def test_a_burst_of_100_000_lines_leaves_the_newest_and_a_count(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (tmp_path / "stdout").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        began = time.monotonic()
+        pod.run("for n in range(100_000): controller.logger.info('row', {'n': n})")
+        took = time.monotonic() - began
+
+    kept = pod.api.record["logs"]
+    assert [item["data"]["n"] for item in kept] == list(range(99_800, 100_000))
+    assert pod.api.record["droppedLogs"] == 99_800
+    assert took < 60, "a line costs some 20 microseconds; this is for machines that do much else"
+    assert len((tmp_path / "stdout").read_text().splitlines()) == 100_000
+
+
+def test_logs_are_stored_while_the_task_runs(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+    stored = threading.Event()
+
+    def tell(method: str, _name: str) -> None:
+        if method == "PUT":
+            stored.set()
+
+    pod.api.after = tell
+    monkeypatch.setitem(sys.modules, "shared_event", types.SimpleNamespace(event=stored))
+
+    pod.run("import shared_event\ncontroller.logger.info('half')\nreturn {'seen': shared_event.event.wait(30)}")
+
+    assert pod.response["output"] == {"seen": True}
 
 
 # --- state ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The record: claimed once, written with resource versions, answered once. Over an API server in memory."""
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -240,6 +241,32 @@ def test_a_change_by_somebody_else_is_taken_along(api: FakeApi) -> None:
     assert api.record["checkpoint"] == {"input": {}}
 
 
+NEWS: list[Callable[[Record], None]] = [
+    lambda record: record.heartbeat(),
+    lambda record: record.set_progress(None, "1"),
+    lambda record: record.add_log({"message": "a"}),
+]
+
+
+@pytest.mark.parametrize("give", NEWS, ids=["heartbeat", "progress", "log"])
+def test_every_sign_of_life_is_stored_with_the_next_write(api: FakeApi, give: Callable[[Record], None]) -> None:
+    record = claimed(api)
+    give(record)
+
+    record.flush(deadline)
+    record.flush(deadline)
+
+    assert api.record["heartbeatAt"] >= api.record["startedAt"]
+    assert api.calls == ["PUT shop-i2"]
+
+
+def test_a_saved_state_is_a_sign_of_life(api: FakeApi) -> None:
+    record = claimed(api)
+    record.checkpoint({"input": {}}, deadline)
+
+    assert api.record["heartbeatAt"] >= api.record["startedAt"]
+
+
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 
@@ -339,6 +366,18 @@ def test_an_error_that_leaves_more_than_a_record_holds_keeps_what_is_still_neede
     assert {"response", "checkpoint"} & set(stored) == kept
     assert stored["response"]["error"]["message"] == "no"
     assert ("output" in stored["response"]) is (final == "true")
+
+
+def test_a_checkpoint_is_kept_for_a_try_that_the_task_asks_for_itself(api: FakeApi) -> None:
+    """Where retry.on lacks Error an error is final, but not one that is answered with Retry."""
+    record = claimed(api, **{names.ENV_FINAL_ATTEMPT: "true"})
+    record.checkpoint({"input": LARGE, "output": LARGE}, deadline)
+    error = {"message": "busy", "data": LARGE}
+
+    record.answer({"status": "error", "error": error, "output": LARGE, "retryable": True}, deadline)
+
+    assert module._bytes(api.record) <= module.RECORD_BYTES
+    assert api.record["checkpoint"] == {"input": LARGE, "output": LARGE}
 
 
 def test_the_oldest_logs_give_way_to_payloads(api: FakeApi, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Time, as a task in a pod sees it, and the environment it comes from."""
 
+import threading
+
 import pytest
 
 from podrelay.api import names
@@ -20,7 +22,8 @@ def session(clock: Clock, grace: str = "60") -> tuple[PodSession, Interruption]:
     mine = me(**{names.ENV_GRACE_PERIOD: grace})
     interruption = Interruption(task_run, RUN_UID, mine.grace_period, clock)
     interruption.watch()
-    return PodSession(mine, task_run(), Record(FakeApi(clock), mine), interruption, clock(), clock), interruption
+    api = FakeApi(clock)
+    return PodSession(mine, task_run(), Record(api, mine), api, interruption, clock(), clock), interruption
 
 
 def test_time_runs_from_the_start_of_the_process(clock: Clock) -> None:
@@ -69,6 +72,55 @@ def test_the_task_is_told_about_its_run(clock: Clock) -> None:
     task = session(clock)[0].task
 
     assert (task.id, task.definition, task.iterations, task.input) == ("shop", "import-products", 2, {"cursor": 0})
+
+
+@pytest.mark.parametrize(("timeout", "stored"), [("", False), ("60", True)])
+@pytest.mark.parametrize("sign", ["heartbeat", "log line"])
+def test_a_sign_of_life_is_stored_only_if_somebody_waits_for_it(
+    clock: Clock, timeout: str, stored: bool, sign: str
+) -> None:
+    mine = me(**{names.ENV_HEARTBEAT_TIMEOUT: timeout, names.ENV_RECORD_LOGS: "false"})
+    api, written = FakeApi(clock), threading.Event()
+    record = Record(api, mine)
+    record.claim(lambda: clock() + 5)
+    before = set(threading.enumerate())
+
+    def tell(_method: str, _name: str) -> None:
+        written.set()
+
+    api.after = tell
+    live = PodSession(mine, task_run(), record, api, Interruption(task_run, RUN_UID, 60.0, clock), clock(), clock)
+    if sign == "heartbeat":
+        live.heartbeat()
+    else:
+        live.write_log("info", "hello", None, None)
+
+    if stored:
+        assert written.wait(10)
+        assert "heartbeatAt" in api.record
+        assert "logs" not in api.record
+    else:
+        assert set(threading.enumerate()) <= before, "nobody is there to write anything"
+
+
+@pytest.mark.parametrize(("seconds", "writes"), [(1.0, 1), (300.0, 2)])
+def test_a_save_that_had_to_wait_long_is_followed_by_a_new_sign_of_life(
+    clock: Clock, seconds: float, writes: int
+) -> None:
+    mine = me(**{names.ENV_HEARTBEAT_TIMEOUT: "60"})
+    api, written = FakeApi(clock), threading.Semaphore(0)
+    record = Record(api, mine)
+    record.claim(lambda: clock() + 5)
+
+    def wait(_method: str, _name: str) -> None:
+        clock.now += seconds
+        written.release()
+
+    api.after = wait
+    PodSession(mine, task_run(), record, api, Interruption(task_run, RUN_UID, 60.0, clock), clock(), clock).save()
+
+    assert all(written.acquire(timeout=10) for _ in range(writes))
+    assert api.calls.count("PUT shop-i2") == writes
 
 
 def test_the_environment_is_read_with_its_types() -> None:

@@ -1,13 +1,17 @@
 """What a task can do by its controller, over a session that only remembers."""
 
+import logging
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from podrelay.api import limits
+from podrelay.sdk.children import ChildRequest
 from podrelay.sdk.controller import ENV_CLOSE_TO_TIMEOUT, Controller
+from podrelay.sdk.errors import ApiRefusedError, InputError
 from podrelay.sdk.task import TaskRun
+from podrelay.sdk.validation import NO_RULES, InputRules
 
 
 class FakeSession:
@@ -16,6 +20,9 @@ class FakeSession:
     def __init__(self) -> None:
         self.input: dict[str, Any] = {"cursor": 1, "deep": {"a": 1}}
         self.output: dict[str, Any] | None = None
+        self.rules = NO_RULES
+        self.refusal: ApiRefusedError | None = None
+        self.beats = 0
         self.saved: list[tuple[dict[str, Any], dict[str, Any] | None]] = []
         self.reports: list[tuple[float | None, str]] = []
         self.logs: list[tuple[str, str, Any, Any]] = []
@@ -25,16 +32,23 @@ class FakeSession:
         self.stopping = False
         self.iteration, self.attempt, self.is_final_attempt = 3, 2, True
         self.abort_message: str | None = None
+        self.triggered: list[ChildRequest] = []
+        self.children: dict[str | None, list[TaskRun]] = {}
 
     @property
     def task(self) -> TaskRun:
         return TaskRun("shop", "Shop", "import-products", "running", self.input, self.output, 3)
 
     def save(self) -> None:
+        if self.refusal is not None:
+            raise self.refusal
         self.saved.append((self.input, self.output))
 
     def report(self, percent: float | None, message: str) -> None:
         self.reports.append((percent, message))
+
+    def heartbeat(self) -> None:
+        self.beats += 1
 
     def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
         self.logs.append((kind, message, data, error))
@@ -47,6 +61,13 @@ class FakeSession:
 
     def is_stopping(self) -> bool:
         return self.stopping
+
+    def trigger(self, child: ChildRequest) -> TaskRun:
+        self.triggered.append(child)
+        return TaskRun("child", child.name or "", child.definition, "pending", child.input, None, 0, "shop")
+
+    def list_children(self, definition: str | None) -> list[TaskRun]:
+        return self.children[definition]
 
 
 class Rows(BaseModel):
@@ -151,6 +172,48 @@ def test_the_task_is_told_which_call_this_is(controller: Controller) -> None:
     assert controller.state.get_task().definition == "import-products"
 
 
+class Order(BaseModel):
+    model_config = ConfigDict(populate_by_name=True)
+
+    cursor: int
+    page_size: int = Field(default=10, alias="pageSize", gt=0)
+
+
+def test_an_update_is_held_to_the_rules_and_stored_as_it_was_read(session: FakeSession, controller: Controller) -> None:
+    session.rules = InputRules(Order)
+
+    controller.state.update_input({"cursor": "5"})
+    controller.state.update_input({"page_size": 20})
+
+    assert session.saved[0][0] == {"cursor": 5, "deep": {"a": 1}, "pageSize": 10}
+    assert session.saved[1][0] == {"cursor": 5, "deep": {"a": 1}, "pageSize": 20}
+
+
+def test_an_update_that_breaks_the_rules_is_refused_and_changes_nothing(
+    session: FakeSession, controller: Controller
+) -> None:
+    session.rules = InputRules(Order)
+
+    with pytest.raises(InputError) as caught:
+        controller.state.update_input({"cursor": "far", "pageSize": 0})
+
+    assert set(caught.value.data["invalidFields"]) == {"cursor", "pageSize"}
+    assert session.input == {"cursor": 1, "deep": {"a": 1}}
+    assert session.saved == []
+
+
+@pytest.mark.parametrize("what", ["update_input", "update_output"])
+def test_an_update_that_the_api_server_refuses_changes_nothing(
+    session: FakeSession, controller: Controller, what: str
+) -> None:
+    session.refusal = ApiRefusedError(422, "ask the committee")
+
+    with pytest.raises(ApiRefusedError):
+        getattr(controller.state, what)({"cursor": 5})
+
+    assert (session.input, session.output) == ({"cursor": 1, "deep": {"a": 1}}, None)
+
+
 # --- runtime ----------------------------------------------------------------------------------------------------------
 
 
@@ -250,3 +313,40 @@ def test_logs_go_to_the_session(session: FakeSession, controller: Controller) ->
     controller.logger.error("broken", problem, {"row": 4})  # noqa: PLE1205 - not of logging
 
     assert session.logs == [("info", "read", {"rows": 3}, None), ("error", "broken", {"row": 4}, problem)]
+
+
+def test_a_sign_of_life_goes_to_the_session(session: FakeSession, controller: Controller) -> None:
+    controller.heartbeat()
+
+    assert (session.beats, session.reports) == (1, [])
+
+
+def test_lines_of_the_logging_module_go_to_the_session(session: FakeSession, controller: Controller) -> None:
+    logger = logging.Logger("shop.rows")
+    logger.addHandler(controller.logger.handler())
+    problem = ValueError("odd")
+
+    logger.info("read %d rows", 3)
+    logger.warning("slow")
+    try:
+        raise problem
+    except ValueError:
+        logger.exception("broken")
+
+    assert session.logs == [
+        ("info", "read 3 rows", {"logger": "shop.rows", "level": "INFO"}, None),
+        ("info", "slow", {"logger": "shop.rows", "level": "WARNING"}, None),
+        ("error", "broken", {"logger": "shop.rows", "level": "ERROR"}, problem),
+    ]
+
+
+def test_a_line_that_cannot_be_formatted_does_not_break_the_task(
+    session: FakeSession, controller: Controller, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = logging.Logger("shop")
+    logger.addHandler(controller.logger.handler())
+
+    logger.info("%d rows", "three")
+
+    assert session.logs == []
+    assert "Logging error" in capsys.readouterr().err

@@ -1,0 +1,142 @@
+"""Calls the lifecycle hooks of a task, and says how each ended.
+
+After an answer that may end the run the pod waits until it reads that the run has ended, and how: the answer alone does
+not decide it (an abort may have come first). The hooks that follow from that end are called then, with the run as it
+is. Where the pod that answered could not do so, the operator makes one for nothing else.
+"""
+
+import sys
+from collections.abc import Callable
+from typing import Any, Final
+
+from podrelay.api import hooks, limits, names
+from podrelay.runner.answering import answer_of_exception, clean
+from podrelay.runner.api_client import ApiClient, Deadline
+from podrelay.runner.environment import Environment
+from podrelay.sdk.answers import Failed
+from podrelay.sdk.calling import call as call_it
+from podrelay.sdk.definition import TaskDefinition
+from podrelay.sdk.task import TriggerData
+
+_FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
+_FIRST_PAUSE_SECONDS: Final = 0.05
+_LONGEST_PAUSE_SECONDS: Final = 1.0
+
+
+def call(definition: TaskDefinition, hook: str, argument: Any) -> dict[str, Any]:
+    """Call one hook and return its outcome as it is stored; the traceback of what it raises goes to stderr.
+
+    Args:
+        definition: the task.
+        hook: name of the hook in the resource, for example onDone.
+        argument: what the method gets.
+    """
+    method: Callable[[Any], Any] = getattr(definition, hooks.METHODS[hook])
+    try:
+        call_it(method, argument)
+    except BaseException as error:  # noqa: BLE001 - what leaves a hook is its outcome
+        import traceback  # noqa: PLC0415 - most pods need none
+
+        traceback.print_exception(error, file=sys.stderr)
+        return {"name": hook, "outcome": "Failed", "message": clean(_words(error), limits.HOOK_MESSAGE_LENGTH)}
+    return {"name": hook, "outcome": "Succeeded"}
+
+
+def ask_before(definition: TaskDefinition, data: TriggerData) -> tuple[dict[str, Any], Failed | None]:
+    """Call on_before_trigger; return its outcome, and the answer where it refuses the run."""
+    try:
+        call_it(definition.on_before_trigger, data)
+    except BaseException as error:  # noqa: BLE001 - what leaves a hook is its outcome
+        answer = answer_of_exception(error)
+        message = clean(answer.message, limits.HOOK_MESSAGE_LENGTH)
+        outcome = {"name": hooks.ON_BEFORE_TRIGGER, "outcome": "Failed", "message": message}
+        return outcome, answer._replace(refusal="Rejected")
+    return {"name": hooks.ON_BEFORE_TRIGGER, "outcome": "Succeeded"}, None
+
+
+def undeclared(definition: TaskDefinition, me: Environment) -> list[str]:
+    """Return the hook methods that the class has but the resource does not name: nobody calls them."""
+    if me.iteration != 1:
+        return []  # it has been said
+    return [
+        method
+        for hook, method in hooks.METHODS.items()
+        if hook != hooks.ON_BEFORE_TRIGGER or me.attempt == 1
+        if hook not in me.hooks and getattr(type(definition), method) is not getattr(TaskDefinition, method)
+    ]
+
+
+def may_follow(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> bool:
+    """Tell whether the run may end with this answer, so that hooks of this pod follow."""
+    if not any(hook != hooks.ON_BEFORE_TRIGGER for hook in me.hooks):
+        return False
+    if is_aborted:
+        return True
+    match response["status"]:
+        case "continue":
+            return me.iteration >= me.max_iterations
+        case "error":
+            if response.get("refusal") is not None or response.get("retryable"):
+                return False
+            return me.is_final_attempt or response.get("retryable") is False
+        case _:
+            return True
+
+
+def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, Any] | None:
+    """Wait until the run has ended and return it; None if it goes on without this pod, or has gone.
+
+    Raises:
+        ApiRefusedError: the API server does not let this pod read it.
+        ApiUnreachableError: there was no answer until the deadline.
+    """
+    pause = _FIRST_PAUSE_SECONDS
+    while True:
+        run = client.read(me.namespace, names.TASK_RUNS, me.run, deadline)
+        if run is None or run["metadata"]["uid"] != me.run_uid:
+            return None
+        status = run.get("status") or {}
+        if status.get("phase") in _FINISHED:
+            return run
+        due = (
+            names.iteration_of(status.get("lastRecord") or "") + 1,
+            1 + (status.get("attempts") or 0) + (status.get("disruptions") or 0),
+        )
+        if due > (me.iteration, me.attempt) or not client.pause(pause, deadline):
+            return None
+        pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+
+
+def due(run: dict[str, Any], declared: tuple[str, ...]) -> list[str]:
+    """Return the hooks that follow from the end of `run` and have no outcome yet, in their order."""
+    status = run.get("status") or {}
+    told = {outcome["name"] for outcome in status.get("hooks") or ()}
+    following = hooks.due_after(status.get("phase"), status.get("reason"))
+    return [hook for hook in following if hook in declared and hook not in told]
+
+
+def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: Environment) -> str | None:
+    """Return why this pod, which is there for hooks only, must not call them; None if it may.
+
+    Args:
+        run: the TaskRun as it is now, None if there is none.
+        record: the record of this pod's name as it is now, None if there is none.
+        me: what this pod is.
+    """
+    if run is None or run["metadata"]["uid"] != me.run_uid:
+        return f"TaskRun {me.run} is gone"
+    if not due(run, me.only_hooks):
+        return f"{' and '.join(me.only_hooks)} of TaskRun {me.run} are not due"
+    current = run["status"].get("current") or {}
+    if current.get("podName") == me.pod_name and current.get("podUID") != me.pod_uid:
+        return "another pod of this name has its place"
+    if hooks.is_hook_pod(current.get("podName") or "") and current["try"] > me.attempt:
+        return f"pod {current['podName']} has taken over"
+    return "a pod of this name has run before" if record is not None else None
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - an exception that cannot even say what it is
+        return type(error).__name__

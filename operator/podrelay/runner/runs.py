@@ -1,0 +1,40 @@
+"""TaskRuns as task code sees them. Pure."""
+
+from datetime import datetime
+from typing import Any, Final
+
+from podrelay.api import names
+from podrelay.sdk.task import TaskRun
+
+_STATUS: Final = {"Running": "running", "Succeeded": "success", "Failed": "failed", "Aborted": "aborted"}
+"""Webiny's words for phases."""
+
+
+def task_run(stored: dict[str, Any], output: dict[str, Any] | None = None) -> TaskRun:
+    """Return the run that `stored`, a TaskRun of the API server, is.
+
+    Args:
+        stored: the resource as JSON.
+        output: its output, where that is too large for the resource.
+    """
+    metadata, spec, status = stored["metadata"], stored["spec"], stored.get("status") or {}
+    return TaskRun(
+        id=metadata["name"],
+        name=spec.get("displayName") or "",
+        definition=spec["definition"],
+        status=_STATUS.get(status.get("phase") or "", "pending"),
+        input=spec.get("input") or {},
+        output=status.get("output") if output is None else output,
+        iterations=status.get("iterations") or 0,
+        parent=spec.get("parent"),
+        created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
+        message=status.get("message") or "",
+        error=status.get("error"),
+        created_on=_moment(metadata.get("creationTimestamp")),
+        started_on=_moment(status.get("startedAt")),
+        finished_on=_moment(status.get("finishedAt")),
+    )
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

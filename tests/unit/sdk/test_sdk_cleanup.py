@@ -1,0 +1,37 @@
+"""All forms of self_cleanup, and what they mean."""
+
+from typing import Any
+
+import pytest
+
+from podrelay.sdk.cleanup import outcomes
+from podrelay.sdk.definition import TaskDefinition
+from podrelay.sdk.errors import DefinitionError
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, []),
+        ("never", []),
+        ([], []),
+        ("always", ["OnSuccess", "OnError", "OnAbort"]),
+        ("onSuccess", ["OnSuccess"]),
+        ("onError", ["OnError"]),
+        ("onAbort", ["OnAbort"]),
+        (["onAbort", "onSuccess", "OnSuccess"], ["OnSuccess", "OnAbort"]),
+        (("OnError",), ["OnError"]),
+    ],
+)
+def test_every_form_has_one_meaning(value: Any, expected: list[str]) -> None:
+    assert outcomes(value, "tidy") == expected
+
+
+@pytest.mark.parametrize("value", ["sometimes", ["onSuccess", "onDone"], [1]])
+def test_a_form_that_is_none_is_refused_as_soon_as_the_class_is_written(value: Any) -> None:
+    with pytest.raises(DefinitionError, match=r"Task tidy: self_cleanup has .*there are: always, never, OnSuccess"):
+
+        class Tidy(TaskDefinition):
+            id = "tidy"
+            title = "Tidy"
+            self_cleanup = value

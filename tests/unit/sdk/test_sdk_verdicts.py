@@ -1,0 +1,67 @@
+"""Retry and Fatal: what a task says itself about another try."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+import podrelay
+from podrelay.sdk.answers import Failed
+from podrelay.sdk.controller import Response
+from podrelay.sdk.verdicts import Fatal, Retry
+
+
+class RateLimited(Retry):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (Retry("busy"), Failed("busy", "Retry", None, True)),
+        (Retry("busy", after=30), Failed("busy", "Retry", None, True, 30.0)),
+        (Retry("busy", after=0), Failed("busy", "Retry", None, True, 0.0)),
+        (
+            Retry("busy", after=timedelta(minutes=1), code="E429", data={"shop": 1}),
+            Failed("busy", "E429", {"shop": 1}, True, 60.0),
+        ),
+        (RateLimited("busy"), Failed("busy", "RateLimited", None, True)),
+        (Retry(""), Failed("Retry", "Retry", None, True)),
+        (Fatal("no such shop"), Failed("no such shop", "Fatal", None, False)),
+        (Fatal("no", code="E404", data={"shop": 1}), Failed("no", "E404", {"shop": 1}, False)),
+    ],
+    ids=repr,
+)
+def test_they_can_be_answered_with_message_code_and_data(error: Exception, expected: Failed) -> None:
+    assert Response().error(error) == expected
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"),
+    [
+        (-5, 0.0),
+        (float("nan"), 0.0),
+        (float("inf"), 30_672_000.0),
+        (timedelta(days=400), 30_672_000.0),
+        (datetime(2000, 1, 1, tzinfo=UTC), 0.0),
+        (datetime(9999, 1, 1, tzinfo=UTC), 30_672_000.0),
+    ],
+)
+def test_the_pause_is_between_nothing_and_355_days(after: Any, seconds: float) -> None:
+    assert Retry("busy", after=after).after_seconds == seconds
+
+
+@pytest.mark.parametrize("zone", [UTC, None])
+def test_the_pause_may_end_at_a_time_which_is_utc_where_it_names_no_zone(zone: Any) -> None:
+    date = (datetime.now(UTC) + timedelta(seconds=100)).replace(tzinfo=zone)
+
+    assert Retry("busy", after=date).after_seconds == pytest.approx(100, abs=5)
+
+
+def test_anything_else_is_no_pause() -> None:
+    with pytest.raises(TypeError, match="seconds, a timedelta or a datetime, not str"):
+        Retry("busy", after="30 s")  # type: ignore[arg-type]
+
+
+def test_authors_import_them_from_the_package() -> None:
+    assert (podrelay.Retry, podrelay.Fatal) == (Retry, Fatal)
