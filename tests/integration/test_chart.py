@@ -60,6 +60,7 @@ def test_the_files_of_the_crds_are_current(tmp_path: Path) -> None:
     [
         ("operator.replica=2", "additional properties 'replica' not allowed"),
         ("operators.replicas=2", "additional properties 'operators' not allowed"),
+        ("operator.maxRunningPods=-1", "minimum: got -1, want 0"),
         ("operator.replicas=two", "got string, want integer"),
         ("image.pullPolicy=Sometimes", "value must be one of 'Always', 'IfNotPresent', 'Never'"),
         ("taskNamespaces={Not_A_Name}", "does not match pattern"),

@@ -263,6 +263,12 @@ SHAPES = (
         act=resume,
     ),
     Shape(
+        "children",
+        "Parent",
+        Ending("Succeeded", "Done", 2, CHAINED, (("i1", "continue"), ("i2", "done")), ("i1", "i2")),
+        input={"start": [{"definition": "parent", "input": {"start": [], "wait": False}}]},
+    ),
+    Shape(
         "ttl",
         "Answer",
         Ending(calls=((1, 1),)),

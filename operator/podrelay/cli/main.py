@@ -10,6 +10,7 @@ from podrelay.api.errors import PodrelayError
 
 EXAMPLES = """examples:
   podrelay manifests shop.tasks --image registry/shop:1 | kubectl apply -f -
+  podrelay run shop.tasks:ImportProducts --input '{"url": "https://example.org/products"}'
   podrelay operator --kubeconfig ~/.kube/config
 """
 
@@ -30,6 +31,12 @@ _COMMANDS = {
         "print the TaskDefinitions of a module",
         "podrelay.cli.manifests",
         "podrelay.cli.manifests",
+        "",
+    ),
+    "run": _Command(
+        "run a task here, without a cluster",
+        "podrelay.cli.run",
+        "podrelay.cli.run",
         "",
     ),
     "operator": _Command(

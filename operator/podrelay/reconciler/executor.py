@@ -17,14 +17,16 @@ import msgspec
 from podrelay.api import names
 from podrelay.kube.client import JSON_PATCH, PODS, STRATEGIC_MERGE_PATCH, Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
-from podrelay.reconciler import pods, records, termination
+from podrelay.reconciler import admission, inputs, pods, records, termination
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskRun
-from podrelay.reconciler.payloads import Payloads, Result, StateGoneError
+from podrelay.reconciler.payloads import Payloads, StateGoneError
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.relatives import Relatives
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
+from podrelay.reconciler.results import add_result, status_patch
+from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
     Action,
@@ -36,11 +38,15 @@ from podrelay.reconciler.view import (
     DeleteRecord,
     DeleteRun,
     EndPod,
+    InputFacts,
     OpenGate,
     Plan,
+    ReadInput,
     ReadRecord,
     Refusal,
+    ReturnSlot,
     Silence,
+    TakeSlot,
     Target,
     View,
     WriteRecord,
@@ -71,6 +77,7 @@ class Executor:
         store: learns every answer.
         lease: must be ours while pods are created.
         clock: returns the current time, aware, UTC.
+        schemas: checks inputs; by default a process of this executor's own.
         die_before_write: for tests of crashes: the process kills itself right before its n-th write.
         die_after_write: the same, when the API server has answered the n-th write and nobody has seen the answer yet.
     """
@@ -81,6 +88,7 @@ class Executor:
         store: Store,
         lease: LeaderElection,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        schemas: SchemaProcess | None = None,
         die_before_write: int | None = None,
         die_after_write: int | None = None,
     ) -> None:
@@ -89,11 +97,15 @@ class Executor:
         self._store = store
         self._lease = lease
         self._clock = clock
+        self._schemas = schemas or SchemaProcess()
         self._die_before_write = die_before_write
         self._die_after_write = die_after_write
         self._writes = 0
         relatives = Relatives(client, store, self._write, self._refresh_run)
         self._handlers: Mapping[type[Action], Callable[[Key, View, Any], Awaitable[None]]] = {
+            ReadInput: self._read_input,
+            TakeSlot: self._take_slot,
+            ReturnSlot: self._return_slot,
             CreatePod: self._create_pod,
             ConfirmGone: self._confirm_gone,
             ConfirmLost: self._confirm_lost,
@@ -127,7 +139,9 @@ class Executor:
         assert plan.status is not None  # noqa: S101 - the loop has looked
         wanted = msgspec.to_builtins(plan.status)
         if plan.payload_from:
-            _add_result(wanted, plan.payload_from, await self._payloads.result_of(key, view, plan.payload_from))
+            add_result(wanted, plan.payload_from, await self._payloads.result_of(key, view, plan.payload_from))
+        if plan.error_data is not None:
+            wanted["error"] = {**wanted["error"], "data": dict(plan.error_data)}
         patch = status_patch(view.run, msgspec.to_builtins(view.run.status), wanted)
         try:
             body = await self._write(
@@ -143,6 +157,28 @@ class Executor:
                 raise
         else:
             self._store.runs.apply(_decode_run(body))
+
+    # --- before a pod -------------------------------------------------------------------------------------------------
+
+    async def _take_slot(self, key: Key, _view: View, action: TakeSlot) -> None:
+        self._store.take_slot(key, action.value)
+
+    async def _return_slot(self, key: Key, _view: View, _action: ReturnSlot) -> None:
+        self._store.slots.leave(key)
+
+    async def _read_input(self, key: Key, view: View, _action: ReadInput) -> None:
+        assert view.definition is not None  # noqa: S101 - the planner has looked
+        # Only a new run's input is judged; of one that has begun, a limit that came later wants to know the value.
+        schema = view.definition.spec.input_schema if admission.is_new(view.run.status) else None
+        concurrency = view.definition.spec.concurrency
+        try:
+            given = await self._payloads.input_of(key, view)
+        except NotFoundError:
+            await self._refresh_run(key, view.run.metadata.uid)
+            return
+        verdict = inputs.Verdict() if schema is None else await self._schemas.check(schema, given)
+        value = inputs.concurrency_key(given, concurrency.key) if concurrency is not None else None
+        self._store.input_read(key, view.definition, InputFacts(verdict.problem, verdict.fields, value))
 
     # --- pods ---------------------------------------------------------------------------------------------------------
 
@@ -433,34 +469,7 @@ def _has_changed(run: TaskRun, before: TaskRun) -> bool:
     return run.metadata.resource_version != before.metadata.resource_version
 
 
-def status_patch(run: TaskRun, before: dict[str, Any], wanted: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the JSON patch that turns one status into the other, refused with 409 unless `run` is the newest version.
-
-    A JSON patch, because a merge patch would drop nulls inside of payloads.
-    """
-    patch: list[dict[str, Any]] = [
-        {"op": "replace", "path": "/metadata/resourceVersion", "value": run.metadata.resource_version}
-    ]
-    if not before:
-        return [*patch, {"op": "add", "path": "/status", "value": wanted}]
-    patch += [{"op": "remove", "path": f"/status/{field}"} for field in before if field not in wanted]
-    patch += [
-        {"op": "add", "path": f"/status/{field}", "value": value}
-        for field, value in wanted.items()
-        if before.get(field) != value
-    ]
-    return patch
-
-
 def _refusal(error: ApiError) -> str:
     if error.is_quota:
         return "QuotaExceeded"
     return {403: "PodForbidden", 404: "NamespaceNotFound", 500: "InternalError"}.get(error.status, "PodInvalid")
-
-
-def _add_result(wanted: dict[str, Any], record: str, result: Result) -> None:
-    """Add to a status what only the record knows: output and the error's data."""
-    if result.output is not None:
-        wanted |= {"outputFrom": record} if result.is_large else {"output": result.output}
-    if result.error_data is not None and "error" in wanted:
-        wanted["error"] = {**wanted["error"], "data": result.error_data}

@@ -63,6 +63,7 @@ class ReconcileLoop:
         Raises:
             LeadershipLostError: the Lease is not ours any more; nothing was written since.
         """
+        self._store.slots.open()
         async with asyncio.TaskGroup() as group:
             for _ in range(WORKERS):
                 group.create_task(self._work())

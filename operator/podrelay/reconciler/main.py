@@ -10,7 +10,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Sized
+from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sized
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -24,12 +24,14 @@ from podrelay.kube.client import PODS, Client
 from podrelay.kube.reflector import Reflector
 from podrelay.reconciler import health, logs, metrics, readiness
 from podrelay.reconciler.app import KopfShell
+from podrelay.reconciler.counts import Counts
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.loop import ReconcileLoop
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.resources import POD_SELECTOR, TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Settings
 
@@ -118,7 +120,10 @@ class _Operator:
         queue: WorkQueue[Key] = WorkQueue()
         reviews: WorkQueue[Key] = WorkQueue()
         ttl = timedelta(days=arguments.default_ttl_days) if arguments.default_ttl_days else None
-        store = Store(queue.add, Settings(default_ttl=ttl), definition_changed=reviews.add)
+        settings = Settings(default_ttl=ttl, max_running_pods=arguments.max_running_pods)
+        counts: WorkQueue[Key] = WorkQueue()
+        store = Store(queue.add, settings, definition_changed=reviews.add, counted=counts.add)
+        schemas = SchemaProcess()
         lease = LeaderElection(
             lease_client,
             arguments.lease_namespace or self._connection.namespace,
@@ -130,6 +135,7 @@ class _Operator:
             client,
             store,
             lease,
+            schemas=schemas,
             die_before_write=_number(ENV_DIE_BEFORE_WRITE),
             die_after_write=_number(ENV_DIE_AFTER_WRITE),
         )
@@ -157,12 +163,14 @@ class _Operator:
                     *(reflector.run() for reflector in reflection.reflectors),
                     lease.run(),
                     self._work(store, executor, queue, lease, reflection),
-                    _review(client, store, lease, reviews),
+                    _review(client, store, lease, reviews, schemas),
+                    _count(Counts(client, store, counts), lease, reflection),
                     kopf_shell.run(),
                 ],
             )
         finally:
             await kopf_shell.close()
+            await schemas.close()
             await runner.cleanup()
 
     def _reflection(self, client: Client, store: Store) -> _Reflection:
@@ -197,14 +205,27 @@ class _Operator:
             metrics.CACHED.labels(kind).set_function(partial(_size, getattr(store, kind)))
 
 
-async def _review(client: Client, store: Store, lease: LeaderElection, reviews: WorkQueue[Key]) -> None:
+async def _count(counts: Counts, lease: LeaderElection, reflection: _Reflection) -> None:
+    await reflection.wait_synced()
+    await lease.held.wait()
+    await counts.run()
+
+
+async def _review(
+    client: Client, store: Store, lease: LeaderElection, reviews: WorkQueue[Key], schemas: SchemaProcess
+) -> None:
     """Look at each definition that has changed, one at a time."""
     await lease.held.wait()
+    settled: dict[Key, Hashable] = {}
     while True:
         key = await reviews.get()
         try:
             definition = store.definition(key.namespace, key.name)
-            is_settled = definition is None or await readiness.review(client, definition)
+            about = readiness.about(definition) if definition is not None else None
+            is_known = about is not None and settled.pop(key, None) == about
+            is_settled = definition is None or is_known or await readiness.review(client, definition, schemas)
+            if about is not None and is_settled:
+                settled[key] = about
         except Exception as error:  # noqa: BLE001 - one definition must not keep the others from being looked at
             delay = reviews.retry(key)
             log.warning(

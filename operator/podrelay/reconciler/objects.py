@@ -247,6 +247,8 @@ class TaskDefinitionStatus(_Struct, frozen=True):
 
     observed_generation: int | None = None
     conditions: tuple[Condition, ...] = ()
+    active_runs: int | None = None
+    queued_runs: int | None = None
 
 
 class TaskDefinition(_Struct, frozen=True):

@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="finished runs are deleted after so many days where nothing else is said, 0: never; default: %(default)g",
     )
     behaviour.add_argument(
+        "--max-running-pods",
+        type=_positive,
+        metavar="N",
+        help="at most N runs have a pod at the same time, the others wait in a queue, oldest first; default: no limit",
+    )
+    behaviour.add_argument(
         "--listen",
         default="127.0.0.1:8080",
         metavar="HOST:PORT",
@@ -53,3 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--log-format", choices=("text", "json"), default="text", help="how log lines look; default: %(default)s"
     )
     behaviour.add_argument("--verbose", action="store_true", help="debug log lines too")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number

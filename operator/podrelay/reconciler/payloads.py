@@ -11,12 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
-from podrelay.api import limits
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.client import Client
 from podrelay.kube.errors import NotFoundError
 from podrelay.reconciler.objects import Record
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
+from podrelay.reconciler.results import Result, result_in
 from podrelay.reconciler.store import Key
 from podrelay.reconciler.view import Target, View
 
@@ -40,16 +40,6 @@ class State:
 
     input: dict[str, Any]
     output: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What of a response belongs into the status of its run."""
-
-    output: dict[str, Any] | None = None
-    is_large: bool = False
-    """The output is too large to be copied; the status names its record instead."""
-    error_data: dict[str, Any] | None = None
 
 
 class Payloads:
@@ -84,6 +74,15 @@ class Payloads:
             return State(await self._own_input(key, view))
         return State(state.get("input") or {}, state.get("output"))
 
+    async def input_of(self, key: Key, view: View) -> dict[str, Any]:
+        """Return the input that the run was created with.
+
+        Raises:
+            NotFoundError: the run is no more.
+            ApiError, aiohttp.ClientError, TimeoutError: it could not be read.
+        """
+        return await self._own_input(key, view)
+
     async def result_of(self, key: Key, view: View, record: str) -> Result:
         """Return the result that a record holds; an empty one if the record is no more.
 
@@ -94,12 +93,7 @@ class Payloads:
             response = await self._response(key, view, record)
         except StateGoneError:
             return Result()
-        output, data = response.get("output"), (response.get("error") or {}).get("data")
-        return Result(
-            output,
-            is_large=output is not None and not _is_small(output),
-            error_data=data if data is not None and _is_small(data) else None,
-        )
+        return result_in(response)
 
     async def _own_input(self, key: Key, view: View) -> dict[str, Any]:
         own: dict[str, Any] | None
@@ -123,7 +117,3 @@ class Payloads:
         except NotFoundError as error:
             raise StateGoneError(name) from error
         return record
-
-
-def _is_small(payload: dict[str, Any]) -> bool:
-    return len(msgspec.json.encode(payload)) <= limits.STATUS_OUTPUT_BYTES

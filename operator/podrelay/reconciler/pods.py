@@ -225,12 +225,10 @@ def owner_reference(run: TaskRun, *, controller: bool) -> dict[str, Any]:
 
     Never blockOwnerDeletion: a foreground deletion must not hang on a pod of a lost node.
     """
-    reference: dict[str, Any] = {
-        "apiVersion": names.API_VERSION,
-        "kind": "TaskRun",
-        "name": run.metadata.name,
-        "uid": run.metadata.uid,
-    }
-    if controller:
-        reference["controller"] = True
-    return reference
+    reference = owner_reference_to(run.metadata.name, run.metadata.uid)
+    return {**reference, "controller": True} if controller else reference
+
+
+def owner_reference_to(name: str, uid: str) -> dict[str, Any]:
+    """Return the reference to the TaskRun of this name and UID, without controller."""
+    return {"apiVersion": names.API_VERSION, "kind": "TaskRun", "name": name, "uid": uid}

@@ -1,7 +1,7 @@
-"""Tells on each TaskDefinition whether pods can be made from it, in the API server's own words (condition Ready)."""
+"""Tells on each TaskDefinition whether runs of it can start (condition Ready): in the API server's words of a pod."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,10 +10,11 @@ import msgspec
 from podrelay.api import limits, names
 from podrelay.kube.client import PODS, Client
 from podrelay.kube.errors import ApiError, NotFoundError
-from podrelay.reconciler import pods
+from podrelay.reconciler import admission, pods
 from podrelay.reconciler.objects import Condition, Metadata, TaskDefinition, TaskRun, TaskRunSpec
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.resources import TASK_DEFINITIONS
+from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.view import Target
 
 log = logging.getLogger(__name__)
@@ -24,8 +25,16 @@ PERMISSIONS: Final = (
 )
 
 
+def about(definition: TaskDefinition) -> Hashable:
+    """Return what a review is about. The numbers of runs in the status are not: they change every few seconds."""
+    return definition.metadata.uid, definition.metadata.generation, definition.status.conditions
+
+
 async def review(
-    client: Client, definition: TaskDefinition, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    client: Client,
+    definition: TaskDefinition,
+    schemas: SchemaProcess,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> bool:
     """Write the condition Ready of `definition`, if it has changed.
 
@@ -33,9 +42,9 @@ async def review(
         False if the verdict may change although the definition does not: an account that is missing may come.
 
     Raises:
-        ApiError, aiohttp.ClientError, TimeoutError: it could not be found out; try again later.
+        ApiError, aiohttp.ClientError, TimeoutError, SchemaProcessError: it could not be found out; try again later.
     """
-    status, reason, message = await _verdict(client, definition)
+    status, reason, message = await _verdict(client, definition, schemas)
     before = next((c for c in definition.status.conditions if c.type == "Ready"), None)
     generation = definition.metadata.generation
     if before is not None and (before.status, before.reason, before.message) == (status, reason, message):
@@ -66,13 +75,17 @@ async def review(
 
 def _stalled(ready: Condition) -> Condition:
     """Return what kstatus needs to tell a definition that is wrong from one that is not ready yet."""
-    is_wrong = ready.reason == pods.TemplateError.reason
+    is_wrong = ready.reason in {pods.TemplateError.reason, admission.INVALID_INPUT_SCHEMA}
     return msgspec.structs.replace(
         ready, type="Stalled", status="True" if is_wrong else "False", message=ready.message if is_wrong else ""
     )
 
 
-async def _verdict(client: Client, definition: TaskDefinition) -> tuple[str, str, str]:
+async def _verdict(client: Client, definition: TaskDefinition, schemas: SchemaProcess) -> tuple[str, str, str]:
+    schema = definition.spec.input_schema
+    problem = (await schemas.check(schema)).problem if schema is not None else None
+    if problem is not None:
+        return "False", admission.INVALID_INPUT_SCHEMA, limits.cut(problem, limits.MESSAGE_LENGTH)
     try:
         manifest = pods.build(_example_run(definition), definition, _EXAMPLE_TARGET)
         # The owner of the example does not exist, and its name must not be taken.

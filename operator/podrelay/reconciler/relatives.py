@@ -11,6 +11,7 @@ from podrelay.api import names
 from podrelay.kube.client import JSON_PATCH, LIST_TIMEOUT_SECONDS, Client
 from podrelay.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.kube.paging import pages
+from podrelay.reconciler import pods
 from podrelay.reconciler.objects import FINISHED, TaskRun
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.resources import TASK_RUNS
@@ -82,12 +83,7 @@ class Relatives:
         self._store.abort_refused(child)
 
     async def _adopt(self, key: Key, view: View, action: AdoptRun) -> None:
-        owner = {
-            "apiVersion": names.API_VERSION,
-            "kind": "TaskRun",
-            "name": action.parent.name,
-            "uid": action.parent.uid,
-        }
+        owner = pods.owner_reference_to(action.parent.name, action.parent.uid)
         about = view.run.metadata
         where, value = ("/-", owner) if about.owner_references else ("", [owner])
         patch: list[dict[str, Any]] = [

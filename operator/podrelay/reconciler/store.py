@@ -11,11 +11,12 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from podrelay.api import names
-from podrelay.reconciler import hooks
+from podrelay.reconciler import admission, hooks
 from podrelay.reconciler.family import Change, Family
 from podrelay.reconciler.history import FinishedRuns
 from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun
-from podrelay.reconciler.view import Gone, Parent, Refusal, Settings, Silence, View
+from podrelay.reconciler.slots import Limits, Slots
+from podrelay.reconciler.view import Gone, InputFacts, Parent, Refusal, Settings, Silence, View
 
 
 class Key(NamedTuple):
@@ -168,6 +169,8 @@ class Store:
         mark: called with the key of each run that something has changed for.
         settings: what the operator's flags decide.
         definition_changed: called with the key of each definition that has changed since it was reviewed.
+        counted: called with the key of each definition of which other numbers of runs have a pod, or wait for one, or
+            whose status may say other numbers.
     """
 
     def __init__(
@@ -175,20 +178,25 @@ class Store:
         mark: Callable[[Key], None],
         settings: Settings,
         definition_changed: Callable[[Key], None] = lambda _key: None,
+        counted: Callable[[Key], None] = lambda _key: None,
     ) -> None:
         self._mark = mark
         self._definition_changed = definition_changed
+        self._counted = counted
         self._settings = settings
         self.runs: Collection[TaskRun] = Collection(_own_key, self._run_changed, self._run_removed)
-        self.pods: Collection[Pod] = Collection(_owner_key, mark, self._pod_removed)
+        self.pods: Collection[Pod] = Collection(_owner_key, self._pod_changed, self._pod_removed)
         self.records: Collection[Record] = Collection(_owner_key, mark)
         self.definitions: Collection[TaskDefinition] = Collection(_own_key, self._definition_has_changed)
+        self.slots: Slots[Key, Key] = Slots(mark, counted, settings.max_running_pods)
         self._last_seen: dict[Key, dict[str, tuple[Pod, bool]]] = defaultdict(dict)
         self._gone: dict[Key, dict[str, Gone]] = defaultdict(dict)
         self._refusals: dict[Key, Refusal] = {}
         self._lost_records: defaultdict[Key, set[str]] = defaultdict(set)
         self._settled: defaultdict[Key, set[str]] = defaultdict(set)
         self._silences: dict[Key, Silence] = {}
+        self._inputs: dict[Key, InputFacts] = {}
+        self._specs: dict[Key, tuple[str, int]] = {}
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
         self._family: Family[Key] = Family()
         self._children_known_since: dict[Key, str] = {}
@@ -211,6 +219,8 @@ class Store:
             refusal=self._refusals.get(key),
             parent=self._parent(run),
             children=replace(self._family.summary(key), known_since=self._children_known_since.get(key)),
+            input=self._inputs.get(key),
+            slot=self.slots.slot(key),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             settings=self._settings,
         )
@@ -274,6 +284,43 @@ class Store:
         """Note that a pod or record was taken: earlier refusals do not matter any more."""
         self._refusals.pop(key, None)
 
+    def input_read(self, key: Key, definition: TaskDefinition, facts: InputFacts) -> None:
+        """Note what was found in the input of a run, by what `definition` says."""
+        known = self.definition(*_own_key(definition))
+        if self._is_open(key) and known is not None and _spec_version(known) == _spec_version(definition):
+            self._inputs[key] = facts
+
+    def take_slot(self, key: Key, value: str | None) -> None:
+        """Ask for a slot for a run; the next view tells what came of it."""
+        run = self.run(key)
+        if run is not None and run.status.phase not in FINISHED:
+            self.slots.want(key, _definition_of(run), value, run.metadata.creation_timestamp)
+
+    def _pod_changed(self, key: Key) -> None:
+        run = self.run(key)
+        if run is not None and not self.slots.has_slot(key) and run.status.phase not in FINISHED:
+            self._follow_slot(key, run)
+        self._mark(key)
+
+    def _follow_slot(self, key: Key, run: TaskRun) -> None:
+        """Let slots follow what is: this is how they are known after a restart, and given back by whoever waits."""
+        status, definition = run.status, _definition_of(run)
+        if status.phase in FINISHED:
+            self.slots.leave(key)
+        elif status.current is not None or self._has_live_pod(key, run):
+            self.slots.occupy(key, definition, status.concurrency_key)
+        elif self.slots.has_used_slot(key) or run.metadata.deletion_timestamp is not None:
+            self.slots.leave(key)
+        elif status.reason == admission.QUEUED:
+            self.slots.want(key, definition, status.concurrency_key, run.metadata.creation_timestamp)
+
+    def _has_live_pod(self, key: Key, run: TaskRun) -> bool:
+        for pod in self.pods.of(key):
+            owner = pod.metadata.owner_run()
+            if owner is not None and owner.uid == run.metadata.uid and not pod.is_released:
+                return True
+        return False
+
     def _pod_removed(self, key: Key, pod: Pod, is_last_state: bool) -> None:
         if not self._is_open(key):
             return
@@ -300,12 +347,16 @@ class Store:
             self._tell_parent(parent, self._family.note(key, parent, run))
         if run is None or run.status.phase in FINISHED:
             self._forget_details(key)
+        elif not admission.is_new(run.status):
+            self._inputs.pop(key, None)  # the status tells what followed from it
+        if run is not None:
+            self._follow_slot(key, run)
         if run is not None and run.status.phase in FINISHED:
             self._has_finished(key, run)
         self._mark(key)
 
     def _has_finished(self, key: Key, run: TaskRun) -> None:
-        definition = Key(key.namespace, run.spec.definition)
+        definition = _definition_of(run)
         if self._finished.add(definition, key, run.status.finished_at or run.metadata.creation_timestamp):
             self._tell_children(key)
         surplus = self._finished.first_beyond(definition, _kept_runs(self.definition(*definition)))
@@ -315,6 +366,7 @@ class Store:
     def _run_removed(self, key: Key, _run: TaskRun, _is_last_state: bool) -> None:
         self._forget_details(key)
         self._finished.remove(key)
+        self.slots.leave(key)
         parent, change = self._family.remove(key)
         if parent is not None:
             self._tell_parent(parent, change)
@@ -357,20 +409,47 @@ class Store:
         self._settled.pop(key, None)
         self._silences.pop(key, None)
         self._children_known_since.pop(key, None)
+        self._inputs.pop(key, None)
 
     def _definition_has_changed(self, definition: Key) -> None:
         known = self.definition(definition.namespace, definition.name)
         if known is not None and known.status.observed_generation != known.metadata.generation:
             self._definition_changed(definition)
+        self._counted(definition)
+        if not self._has_new_spec(definition, known):
+            return  # only its status, which the operator itself writes
         for key in self.runs.all_keys():
             run = self.run(key)
             if key.namespace == definition.namespace and run is not None and run.spec.definition == definition.name:
                 self._refusals.pop(key, None)  # the definition may have been mended
+                self._inputs.pop(key, None)
                 self._mark(key)
+
+    def _has_new_spec(self, definition: Key, known: TaskDefinition | None) -> bool:
+        """Take the limits of a definition that has changed; tell whether anything but its status has."""
+        if known is None:
+            self._specs.pop(definition, None)
+            self.slots.set_limits(definition, None)
+            return True
+        before, self._specs[definition] = self._specs.get(definition), _spec_version(known)
+        if before == self._specs[definition]:
+            return False
+        concurrency = known.spec.concurrency
+        per_value = concurrency.limit if concurrency is not None else None
+        self.slots.set_limits(definition, Limits(known.spec.max_concurrent_runs, per_value))
+        return True
 
 
 def _kept_runs(definition: TaskDefinition | None) -> int:
     return (definition.spec.history_limit if definition else HistoryLimit()).runs
+
+
+def _definition_of(run: TaskRun) -> Key:
+    return Key(run.metadata.namespace, run.spec.definition)
+
+
+def _spec_version(definition: TaskDefinition) -> tuple[str, int]:
+    return definition.metadata.uid, definition.metadata.generation
 
 
 def _own_key(obj: TaskRun | TaskDefinition) -> Key:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.reconciler.slots import Slot
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class Settings:
     silence_grace: timedelta = timedelta(seconds=10)
     """How long a pod that has to give signs of life may be silent while the API server is known to answer: after an
     outage of it, or of the operator, the first sign takes a while to come."""
+    max_running_pods: int | None = None
+    """How many runs of all definitions may have a pod at the same time; None: no limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +106,18 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
+class InputFacts:
+    """What was found in the input of a run, which nobody keeps."""
+
+    schema_problem: str | None = None
+    """Why the definition's inputSchema is no JSON Schema."""
+    invalid_fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """By dot path, each as {"code", "message", "data": {"path"}}; empty if the input fits the schema."""
+    concurrency_key: str | None = None
+    """The value that spec.concurrency.key of the definition leads to; None if there is no such limit."""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """All that is known about one TaskRun."""
 
@@ -121,6 +136,10 @@ class View:
     parent: Parent | None = None
     """The run that spec.parent names; None: there is none, or it is not known."""
     children: Children = Children()
+    input: InputFacts | None = None
+    """None until the input was read; forgotten when the status tells what followed from it."""
+    slot: Slot | None = None
+    """Whether the run may have a pod, or which place in the queue it has; None if it neither has nor wants one."""
     is_surplus: bool = False
     """Whether so many runs of the definition have finished since this one that it need not be kept."""
     settings: Settings = Settings()
@@ -154,6 +173,23 @@ class Target:
 
 
 # --- actions: what the executor can do ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadInput:
+    """Read the input of the run, check it against the definition's schema, and look up the value of its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSlot:
+    """Ask for a slot; the next view tells whether it was granted. `value` is that of the definition's concurrency."""
+
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnSlot:
+    """Give the slot back, or the place in the queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +305,10 @@ class AdoptRun:
 
 
 Action = (
-    CreatePod
+    ReadInput
+    | TakeSlot
+    | ReturnSlot
+    | CreatePod
     | ConfirmGone
     | ConfirmLost
     | ReadRecord
@@ -297,3 +336,7 @@ class Plan:
     """The record whose output and error data go into the status with it."""
     requeue_at: datetime | None = None
     """Plan again then at the latest, whatever events come."""
+    error_data: Mapping[str, Any] | None = None
+    """Data of the status's error, where no record has it."""
+    keeps_slot: bool = False
+    """Whether the run goes on waiting for its slot, or holding it, although it has no pod."""

@@ -21,7 +21,7 @@ from podrelay.runner import environment, fence, hooks
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment, NotInAPodError
-from podrelay.runner.record import Record, ResponseLostError
+from podrelay.runner.record import Record, ResponseLostError, now
 from podrelay.runner.session import PodSession
 from podrelay.runner.signals import QUESTION_SECONDS, Interruption
 from podrelay.sdk import loading, validation
@@ -38,6 +38,9 @@ _ADVICE: Final = {
     "the chart binds it in its taskNamespaces",
 }
 
+Reference = str | type[TaskDefinition]
+"""Which task: MODULE:CLASS, or the class itself."""
+
 ENV_TERMINATION_MESSAGE_PATH: Final = "PODRELAY_TERMINATION_MESSAGE_PATH"
 
 
@@ -47,16 +50,21 @@ class StateLostError(PodrelayError):
     reason = "StateLost"
 
 
-def main() -> None:
-    """Run the iteration that the environment describes, then end the process."""
+def main(run_in_pod: Callable[[str, float], int] | None = None) -> None:
+    """Run the iteration that the environment describes, then end the process.
+
+    Args:
+        run_in_pod: takes MODULE:CLASS and the time when the process began, returns the exit code; default: `run`.
+    """
     # The CPU time used so far is the least that has passed since the process began.
     started_at = time.monotonic() - time.process_time()
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print("usage: podrelay-runner MODULE:CLASS   (inside a pod of a TaskRun)", file=sys.stderr)
         sys.exit(2)
+    run_in_pod = run_in_pod or (lambda reference, began: run(reference, os.environ, began))
     code = 1
     try:
-        code = run(sys.argv[1], os.environ, started_at)
+        code = run_in_pod(sys.argv[1], started_at)
     except BaseException as error:  # noqa: BLE001 - a fault of our own must end the pod, too
         _explain(os.environ, f"internal error: {answer_of_exception(error).message}")
     finally:
@@ -68,13 +76,17 @@ def main() -> None:
 
 
 def run(
-    reference: str,
+    reference: Reference,
     variables: Mapping[str, str],
     started_at: float,
     clock: Callable[[], float] = time.monotonic,
     client: ApiClient | None = None,
+    *,
+    now: Callable[[], str] = now,
+    listen: Callable[[Interruption], None] = Interruption.install,
+    session_type: Callable[..., PodSession] = PodSession,
 ) -> int:
-    """Run one iteration of the task MODULE:CLASS and return the exit code.
+    """Run one iteration of a task and return the exit code.
 
     Args:
         reference: which task.
@@ -82,6 +94,9 @@ def run(
         started_at: when the process began, by `clock`.
         clock: seconds, never going back.
         client: the API server; default: the one that the kubelet tells of.
+        now: the time that is written into the record.
+        listen: makes the interruption hear of SIGTERM; default: by a signal handler of this process.
+        session_type: makes what stands behind the controller; takes what PodSession takes.
     """
     try:
         me = environment.read(variables)
@@ -89,12 +104,12 @@ def run(
         print(f"podrelay-runner: {error}", file=sys.stderr)
         return 2
     client = client or ApiClient.from_environment(variables)
-    record = Record(client, me)
+    record = Record(client, me, now)
     interruption = _interruption(client.another(), me, clock)
-    interruption.install()
+    listen(interruption)
     try:
         # All that comes before user code has the time of an iteration; the operator's pending timeout is over by now.
-        session = _begin(client, record, me, interruption, started_at, clock)
+        session = _begin(client, record, me, interruption, started_at, clock, session_type)
     except SupersededError as error:
         print(f"podrelay-runner: not running: {error}", file=sys.stderr)
         return names.EXIT_SUPERSEDED
@@ -127,6 +142,7 @@ def _begin(
     interruption: Interruption,
     started_at: float,
     clock: Callable[[], float],
+    session_type: Callable[..., PodSession],
 ) -> PodSession:
     def deadline() -> float:
         return started_at + me.iteration_timeout
@@ -139,16 +155,16 @@ def _begin(
         raise SupersededError(reason or "")
     record.claim(deadline)
     # The state is loaded after the claim: what is wrong with it is then an answer, not a crash.
-    return PodSession(me, run_object, record, client, interruption, started_at, clock)
+    return session_type(me, run_object, record, client, interruption, started_at, clock)
 
 
 def _work(
-    reference: str, client: ApiClient, me: Environment, session: PodSession
+    reference: Reference, client: ApiClient, me: Environment, session: PodSession
 ) -> tuple[TaskDefinition | None, Answer]:
     definition: TaskDefinition | None = None
     try:
         _load_state(client, me, session)
-        definition = loading.load_definition(reference, me.definition)()
+        definition = _task(reference, me)
         for method in hooks.undeclared(definition, me):
             print(
                 f"podrelay-runner: {method} is never called, spec.hooks of TaskDefinition {me.definition} lacks it; "
@@ -190,6 +206,10 @@ def _invalid(error: InputError, me: Environment) -> Failed:
     return Failed(str(error), error.reason, error.data, retryable=False, refusal=refusal)
 
 
+def _task(reference: Reference, me: Environment) -> TaskDefinition:
+    return (loading.load_definition(reference, me.definition) if isinstance(reference, str) else reference)()
+
+
 def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None:
     name = me.checkpoint or me.state
     if not name:
@@ -217,7 +237,7 @@ def _call_hooks_of_the_end(
         print(f"podrelay-runner: the hooks after the end: {error}", file=sys.stderr)
 
 
-def _call_only_hooks(reference: str, client: ApiClient, me: Environment, session: PodSession) -> int:
+def _call_only_hooks(reference: Reference, client: ApiClient, me: Environment, session: PodSession) -> int:
     try:
         _load_end(client, me, session)
         definition = _load_for_hooks(reference, me, session)
@@ -230,10 +250,10 @@ def _call_only_hooks(reference: str, client: ApiClient, me: Environment, session
     return 0
 
 
-def _load_for_hooks(reference: str, me: Environment, session: PodSession) -> TaskDefinition | None:
+def _load_for_hooks(reference: Reference, me: Environment, session: PodSession) -> TaskDefinition | None:
     """Return the task; where it cannot be loaded that is how its hooks have ended."""
     try:
-        return loading.load_definition(reference, me.definition)()
+        return _task(reference, me)
     except Exception as error:  # noqa: BLE001 - module and class are user code
         words = limits.cut(answer_of_exception(error).message, limits.HOOK_MESSAGE_LENGTH)
         for hook in me.only_hooks:

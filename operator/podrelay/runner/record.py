@@ -9,6 +9,7 @@ method that says "stored" returns only then.
 import json
 import threading
 from collections import deque
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -37,11 +38,13 @@ class Record:
     Args:
         client: the API server; after the claim this record has it for itself.
         me: what this pod is.
+        now: returns the time that is written into it.
     """
 
-    def __init__(self, client: ApiClient, me: Environment) -> None:
+    def __init__(self, client: ApiClient, me: Environment, now: Callable[[], str] = now) -> None:
         self._client = client
         self._me = me
+        self.now = now
         self._write_lock = threading.Lock()
         self._body: dict[str, Any] = {}
         self._owners: list[dict[str, Any]] = []
@@ -107,7 +110,7 @@ class Record:
             "try": me.attempt,
             "podName": me.pod_name,
             "podUID": me.pod_uid,
-            "startedAt": now(),
+            "startedAt": self.now(),
         }
         if me.node_name:
             body["nodeName"] = me.node_name
@@ -121,7 +124,7 @@ class Record:
 
     def set_progress(self, percent: float | None, message: str) -> None:
         """Take progress; it is stored with the next write."""
-        progress: dict[str, Any] = {"message": message, "at": now()}
+        progress: dict[str, Any] = {"message": message, "at": self.now()}
         if percent is not None:
             progress["percent"] = percent
         with self._news_lock:
@@ -132,7 +135,7 @@ class Record:
     def heartbeat(self) -> None:
         """Take a sign of life; it is stored with the next write."""
         with self._news_lock:
-            self._heartbeat_at = now()
+            self._heartbeat_at = self.now()
             self._is_dirty = True
 
     def add_log(self, item: dict[str, Any]) -> None:
@@ -147,7 +150,7 @@ class Record:
             self._logs.append((item, size))
             self._log_bytes += size
             self._drop_logs(LOG_ITEMS, LOG_BYTES)
-            self._heartbeat_at = now()
+            self._heartbeat_at = self.now()
             self._is_dirty = True
 
     def checkpoint(self, state: dict[str, Any], deadline: Deadline) -> None:
@@ -189,7 +192,7 @@ class Record:
         with self._write_lock:
             checkpoint = self._body.get("checkpoint")
             self._body["response"] = response
-            self._body["finishedAt"] = now()
+            self._body["finishedAt"] = self.now()
             if response["status"] != "error":
                 self._body.pop("checkpoint", None)
             elif _bytes(self._body) > RECORD_BYTES:
@@ -211,7 +214,7 @@ class Record:
         with self._write_lock:
             self._body["hooks"] = [*self._body.get("hooks", []), outcome]
             if self._me.only_hooks:
-                self._body["finishedAt"] = now()
+                self._body["finishedAt"] = self.now()
             self._put(deadline)
 
     def _make_room(self, response: dict[str, Any]) -> None:

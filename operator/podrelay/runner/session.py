@@ -13,7 +13,7 @@ from podrelay.runner.answering import clean, described, error_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment
 from podrelay.runner.flush import FLUSH_SECONDS, Flusher
-from podrelay.runner.record import Record, now
+from podrelay.runner.record import Record
 from podrelay.runner.runs import task_run
 from podrelay.runner.signals import Interruption
 from podrelay.sdk.children import ChildRequest
@@ -122,7 +122,11 @@ class PodSession:
 
     def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
         """Print a log line, and take it for the record; where logs are not recorded it is a sign of life at least."""
-        item: dict[str, Any] = {"time": now(), "type": kind, "message": clean(str(message), LOG_MESSAGE_LENGTH)}
+        item: dict[str, Any] = {
+            "time": self._record.now(),
+            "type": kind,
+            "message": clean(str(message), LOG_MESSAGE_LENGTH),
+        }
         if data is not None:
             item["data"] = _storable(data)
         if error is not None:

@@ -61,6 +61,12 @@ class Interruption:
             self.asked_at = self._clock()
             self._signalled.set()
 
+    def interrupt(self) -> None:
+        """Do what a signal does, outside of a handler: return when it is known what it means. Needs no `watch`."""
+        if self.asked_at is None:
+            self.begin()
+            self._find_out()
+
     def _find_out(self) -> None:
         self._signalled.wait()
         try:

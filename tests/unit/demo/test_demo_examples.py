@@ -4,47 +4,15 @@ import json
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
 import yaml
 
-from podrelay import Aborted, Continue, Controller, Done
 from podrelay.sdk import loading
+from podrelay.testing import run_task
 from tools import examples
 
 ROOT = Path(__file__).parents[3]
-
-
-class FakeSession:
-    """Stands behind a controller: keeps what the task reports, and aborts it after a number of reports."""
-
-    timeout_seconds = 120.0
-    abort_message = "seen enough"
-
-    def __init__(self, aborted_after: int = 10_000) -> None:
-        self.reports: list[tuple[float | None, str]] = []
-        self.logs: list[str] = []
-        self._aborted_after = aborted_after
-
-    def report(self, percent: float | None, message: str) -> None:
-        self.reports.append((percent, message))
-
-    def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
-        self.logs.append(message)
-
-    def is_aborted(self) -> bool:
-        return len(self.reports) >= self._aborted_after
-
-    def is_stopping(self) -> bool:
-        return False
-
-    def remaining_seconds(self) -> float:
-        return 100.0
-
-
-def a_controller(session: FakeSession) -> Controller:
-    return Controller(session)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -86,67 +54,62 @@ def test_the_files_are_those_of_the_standard_library_in_a_fixed_order(wordcount:
 
 
 def test_a_count_in_slices_finds_what_a_count_in_one_go_finds(wordcount: ModuleType, library: list[Path]) -> None:
-    task = wordcount.WordCount()
-    session = FakeSession()
+    sliced = run_task(wordcount.WordCount, {"slice_seconds": 1e-9})
+    whole = run_task(wordcount.WordCount)
 
-    state, pods = {"slice_seconds": 1e-9}, 0
-    while isinstance(answer := run_count(wordcount, session, state), Continue):
-        pods += 1
-        state = json.loads(json.dumps(answer.input))
-    whole = task.run(wordcount.WordCountInput(), a_controller(session))
-
-    assert pods == 2
-    assert isinstance(answer, Done)
-    assert answer == whole
-    assert answer.output == {
+    assert (sliced.iterations, whole.iterations) == (3, 1)
+    assert sliced.output == whole.output
+    assert sliced.output == {
         "files": 3,
         "words": 8,
-        "top": [("spam", 3), ("egg", 2), ("ham", 2), ("bacon", 1)],
+        "top": [["spam", 3], ["egg", 2], ["ham", 2], ["bacon", 1]],
     }
-    assert session.reports[2] == (100.0, "3/3 files")
-
-
-def run_count(wordcount: ModuleType, session: FakeSession, state: dict[str, Any]) -> Any:
-    return wordcount.WordCount().run(wordcount.WordCountInput(**state), a_controller(session))
+    assert sliced.message == "8 words in 3 files"
+    assert (sliced.records[-1].progress, sliced.records[-1].progress_message) == (100.0, "3/3 files")
 
 
 def test_the_state_that_is_handed_over_stays_small(wordcount: ModuleType) -> None:
-    session = FakeSession()
     everything = Counter[str]()
     for file in wordcount.source_files()[:100]:
         everything.update(wordcount.words_of(file.read_text(encoding="utf-8", errors="replace")))
 
     kept = wordcount.most_frequent(everything, wordcount.KEPT)
-    answer = run_count(wordcount, session, {"slice_seconds": 1e-9, "counts": kept})
+    result = run_task(wordcount.WordCount, {"slice_seconds": 1e-9, "counts": kept}, abort_at_iteration=2)
 
-    assert len(json.dumps(answer.input)) < 10 * 1024
+    assert len(json.dumps(result.records[0].input)) < 10 * 1024
 
 
 def test_an_aborted_count_says_how_far_it_came(wordcount: ModuleType, library: list[Path]) -> None:
-    answer = run_count(wordcount, FakeSession(aborted_after=2), {})
+    result = run_task(wordcount.WordCount, abort_when=lambda moment: moment.message == "2/3 files")
 
-    assert answer == Aborted("stopped after 2 of 3 files")
+    assert result.phase == "Aborted"
+    assert result.records[0].message == "stopped after 2 of 3 files"
 
 
 def test_an_aborted_tidy_leaves_nothing_behind(
     tidy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tidy.tempfile, "tempdir", str(tmp_path))
-    session = FakeSession(aborted_after=3)
 
-    answer = tidy.Tidy().run({"items": 10, "seconds_per_item": 0}, a_controller(session))
+    result = run_task(
+        tidy.Tidy,
+        {"items": 10, "seconds_per_item": 0},
+        abort_when=lambda moment: moment.message == "3/10 items",
+        abort_message="seen enough",
+    )
 
-    assert answer == Aborted("removed 3 files")
-    assert session.logs == ["aborted (seen enough): removed 3 files, nothing is left behind"]
+    assert result.phase == "Aborted"
+    assert result.records[0].message == "removed 3 files"
+    assert result.logs[0].message == "aborted (seen enough): removed 3 files, nothing is left behind"
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_tidy_that_is_left_alone_is_done(tidy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tidy.tempfile, "tempdir", str(tmp_path))
 
-    answer = tidy.Tidy().run({"items": 2, "seconds_per_item": 0}, a_controller(FakeSession()))
+    result = run_task(tidy.Tidy, {"items": 2, "seconds_per_item": 0})
 
-    assert answer == Done("2 items done", {"items": 2})
+    assert (result.message, result.output) == ("2 items done", {"items": 2})
 
 
 @pytest.mark.parametrize("folder", examples.SOURCES)

@@ -36,7 +36,7 @@ def test_the_operators_image_has_what_a_task_has_and_more() -> None:
 
     task, operator = parts.requirements(project, ()), parts.requirements(project, ("operator",))
 
-    assert [one.split(">")[0] for one in task] == ["pydantic"]
+    assert [one.split(">")[0] for one in task] == ["msgspec", "pydantic"]
     assert set(task) < set(operator)
     assert any(one.startswith("kopf") for one in operator)
 

@@ -9,11 +9,12 @@ import pytest
 from podrelay.api import names
 from podrelay.kube.client import PODS, Resource
 from podrelay.kube.errors import ApiError
-from podrelay.reconciler.executor import Executor, status_patch
+from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeadershipLostError
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun
 from podrelay.reconciler.planner import plan
 from podrelay.reconciler.resources import TASK_ITERATIONS
+from podrelay.reconciler.results import status_patch
 from podrelay.reconciler.store import Store
 from podrelay.reconciler.view import (
     Action,

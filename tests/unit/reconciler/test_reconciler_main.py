@@ -128,3 +128,16 @@ def test_a_missing_kubeconfig_is_told_in_one_line(
 
     assert main.run(arguments) == 1
     assert "cannot read the kubeconfig" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "many"])
+def test_a_limit_that_lets_nothing_run_is_refused(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--max-running-pods", number])
+
+    assert "--max-running-pods" in capsys.readouterr().err
+    assert parser.parse_args(["--max-running-pods", "1"]).max_running_pods == 1
+    assert parser.parse_args([]).max_running_pods is None

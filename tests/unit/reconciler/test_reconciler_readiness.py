@@ -10,6 +10,7 @@ from podrelay.kube.client import Resource
 from podrelay.kube.errors import ApiError, NotFoundError
 from podrelay.reconciler.objects import TaskDefinition
 from podrelay.reconciler.readiness import review
+from podrelay.reconciler.schemaprocess import SchemaProcess
 from tests.support.modelapi import run
 from tests.unit.reconciler.builders import NOW, ago, task_definition
 
@@ -42,7 +43,7 @@ class Api:
 
 
 def reviewed(api: Api, definition: TaskDefinition) -> dict[str, Any] | None:
-    run(review(api, definition, clock=lambda: NOW))  # type: ignore[arg-type]
+    run(review(api, definition, SchemaProcess(), clock=lambda: NOW))  # type: ignore[arg-type]
     if not api.patches:
         return None
     condition: dict[str, Any] = api.patches[0]["status"]["conditions"][0]
@@ -135,7 +136,7 @@ def test_only_a_refusal_by_the_api_server_may_change_by_itself(
 ) -> None:
     definition = task_definition(**({"template": template} if template else {}))
 
-    assert run(review(Api(verdict), definition)) is is_settled  # type: ignore[arg-type]
+    assert run(review(Api(verdict), definition, SchemaProcess())) is is_settled  # type: ignore[arg-type]
 
 
 def test_what_is_known_already_is_not_written_again() -> None:
@@ -166,3 +167,26 @@ def test_a_definition_that_is_gone_meanwhile_is_no_error() -> None:
     api.is_gone = True
 
     assert reviewed(api, task_definition()) is None
+
+
+async def test_an_input_schema_that_is_none_is_shown_without_a_request_for_a_pod() -> None:
+    api, schemas = Api(), SchemaProcess()
+
+    is_settled = await review(api, task_definition(inputSchema={"type": "text"}), schemas, lambda: NOW)  # type: ignore[arg-type]
+
+    await schemas.close()
+    ready, stalled = api.patches[0]["status"]["conditions"]
+    assert is_settled
+    assert (ready["status"], ready["reason"]) == ("False", "InvalidInputSchema")
+    assert ready["message"].startswith('spec.inputSchema.type: "text" is not valid')
+    assert (stalled["status"], stalled["reason"]) == ("True", "InvalidInputSchema")
+    assert api.tried == []
+
+
+async def test_an_input_schema_that_is_one_changes_nothing() -> None:
+    api, schemas = Api(), SchemaProcess()
+
+    await review(api, task_definition(inputSchema={"type": "object"}), schemas, lambda: NOW)  # type: ignore[arg-type]
+
+    await schemas.close()
+    assert api.patches[0]["status"]["conditions"][0]["reason"] == "PodAccepted"

@@ -1,0 +1,186 @@
+"""`podrelay run MODULE:CLASS`: runs a task through all of its iterations, here, without a cluster."""
+
+import argparse
+import contextlib
+import io
+import json
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, TextIO
+
+from podrelay.api import limits, names
+from podrelay.api.errors import PodrelayError
+from podrelay.cli.interrupts import Interrupts
+from podrelay.cli.manifests import manifest
+from podrelay.cli.narration import Narrator, log_line
+from podrelay.cli.screen import Screen
+from podrelay.local.calls import CallRuntime
+from podrelay.local.clock import Clock
+from podrelay.local.errors import NotRunnableHereError
+from podrelay.local.outcome import result_of
+from podrelay.local.processes import ProcessRuntime
+from podrelay.local.world import World
+from podrelay.sdk import loading
+from podrelay.sdk.definition import TaskDefinition
+
+EXIT_CODES: Final = {"Succeeded": 0, "Failed": 1, "Aborted": 3}
+_WRONG_USAGE: Final = 2
+_IMAGE: Final = "localhost/none"
+_EPILOG: Final = """examples:
+  podrelay run shop.tasks:ImportProducts --input '{"url": "https://example.org/products"}'
+  podrelay run tasks.py --input @input.json -o json
+
+exit codes: 0 Succeeded, 1 Failed, 2 wrong usage, 3 Aborted. Ctrl-C aborts the run: the task hears of it and has its
+grace period to clean up; a second Ctrl-C kills it.
+"""
+
+
+class InputError(PodrelayError):
+    """What --input says is no input for a run."""
+
+    reason = "InvalidInput"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of this command to `parser`."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument(
+        "task", metavar="MODULE:CLASS", help="MODULE is importable from the current folder, or a path to a .py file"
+    )
+    parser.add_argument("--input", metavar="JSON", default="{}", help="a JSON object; @FILE reads it, @- from stdin")
+    parser.add_argument("--name", metavar="NAME", help="of the TaskRun; default: made from the definition's name")
+    parser.add_argument(
+        "--in-process", action="store_true", help="no process for each iteration: for breakpoints and debuggers"
+    )
+    parser.add_argument("--no-wait", action="store_true", help="skip the pauses between iterations, as if time flew")
+    parser.add_argument(
+        "--output", "-o", choices=("text", "json"), default="text", help="json: the whole TaskRun; default: its output"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the task and return the exit code.
+
+    Raises:
+        StuckError: the run will never end.
+    """
+    with tempfile.TemporaryDirectory(prefix="podrelay-") as folder:
+        try:
+            local = _LocalRun(arguments, Path(folder))
+        except PodrelayError as error:
+            print(f"podrelay run: {error}", file=sys.stderr)
+            return _WRONG_USAGE
+        with contextlib.closing(local.runtime), local.interrupts():
+            local.world.run_to_the_end()
+    finished = local.world.runs[local.name]
+    if arguments.output == "json":
+        print(json.dumps(finished, indent=4, ensure_ascii=False))
+    else:
+        output = result_of(local.name, local.world.runs, local.world.records).output
+        if output is not None:
+            print(json.dumps(output, indent=2, ensure_ascii=False))
+    return EXIT_CODES[finished["status"]["phase"]]
+
+
+class _LocalRun:
+    """One run of a task, as the arguments want it.
+
+    Raises:
+        PodrelayError: the arguments, or the class, cannot be used.
+    """
+
+    def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
+        payload = _input(arguments.input)
+        with contextlib.redirect_stdout(sys.stderr):  # what the module prints is no result
+            chosen = loading.load_definition(arguments.task)
+        module = arguments.task.partition(":")[0]
+        definition = names.definition_name(chosen.id)
+        self.name: str = arguments.name or f"{definition[:43].rstrip('-')}-{secrets.token_hex(3)}"
+        self._in_process: bool = arguments.in_process
+        self._screen = Screen(sys.stderr, is_live=sys.stderr.isatty() and not self._in_process)
+        narrator = Narrator(self._screen, self.name)
+        self.world = World(folder, Clock(), skips_waits=arguments.no_wait, changed=narrator.changed)
+        classes = _define(self.world, chosen, module)
+        self.runtime = self._runtime(folder, classes, module, narrator)
+        self.world.use(self.runtime)
+        try:
+            self._screen.line(f"{self.name}: {chosen.title}")
+            self.world.create_run(
+                {"metadata": {"name": self.name}, "spec": {"definition": definition, "input": payload}}
+            )
+        except BaseException:
+            self.runtime.close()
+            raise
+
+    def _runtime(
+        self, folder: Path, classes: dict[str, type[TaskDefinition]], module: str, narrator: Narrator
+    ) -> CallRuntime | ProcessRuntime:
+        world = self.world
+        if self._in_process:
+            return CallRuntime(world.api, classes, world.clock, world.settle)
+        references = {name: f"{module}:{item.__name__}" for name, item in classes.items()}
+        return ProcessRuntime(world.api, folder, references, lambda: world.clock.ahead, narrator.printed, world.wake)
+
+    @contextlib.contextmanager
+    def interrupts(self) -> Iterator[None]:
+        """Let Ctrl-C abort the run, and, in this process, let what the task prints appear on stderr."""
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(Interrupts(self._abort, self.world.kill_all, self._stop))
+            if self._in_process:
+                stack.enter_context(contextlib.redirect_stdout(_LogWriter(sys.stderr)))
+            yield
+
+    def _abort(self) -> None:
+        self._screen.line("aborting; the task has its grace period to clean up, Ctrl-C again kills it")
+        self.world.abort_all("aborted by Ctrl-C")
+        # A call keeps the main loop from looking: it hears of the abort from here.
+        if isinstance(self.runtime, CallRuntime) and self.runtime.current is not None:
+            self.runtime.current.terminate()
+
+    def _stop(self) -> None:
+        if isinstance(self.runtime, CallRuntime) and self.runtime.current is not None:
+            raise KeyboardInterrupt
+
+
+class _LogWriter(io.TextIOBase):
+    """Stdout of a task in this process: log lines in a form for people, all else (a debugger's prompt) as it is."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        self._stream.write(log_line(text) or text)
+        self._stream.flush()
+        return len(text)
+
+
+def _define(world: World, chosen: type[TaskDefinition], module: str) -> dict[str, type[TaskDefinition]]:
+    """Apply the chosen definition and those beside it in its module: the task may start runs of them."""
+    beside = loading.definitions_of(sys.modules[chosen.__module__])
+    classes = {names.definition_name(item.id): item for item in [chosen, *(item for item in beside if item != chosen)]}
+    for name, item in list(classes.items()):
+        try:
+            world.define(manifest(item, module, _IMAGE))
+        except NotRunnableHereError:
+            if item is chosen:
+                raise
+            del classes[name]
+    return classes
+
+
+def _input(text: str) -> dict[str, Any]:
+    try:
+        if text.startswith("@"):
+            text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text(encoding="utf-8")
+        value = json.loads(text)
+        limits.check_payload(value, "input")
+    except json.JSONDecodeError as error:
+        raise InputError(f"--input is no JSON: {error}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"--input: {error}") from error
+    checked: dict[str, Any] = value
+    return checked

@@ -1,0 +1,232 @@
+"""Containers that are calls in this process and thread: for tests, and for a debugger.
+
+A call cannot be killed. Where time is over, whatever the task asks of Podrelay next raises `ContainerKilledError`, and
+what it answers afterwards is not stored.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from podrelay.api import names
+from podrelay.api.errors import PodrelayError
+from podrelay.local import rest
+from podrelay.local.api import MemoryApi, Object
+from podrelay.local.clock import Clock, timestamp
+from podrelay.local.kubelet import Container
+from podrelay.runner import main as runner
+from podrelay.runner.api_client import ApiClient, Deadline
+from podrelay.runner.flush import FLUSH_SECONDS
+from podrelay.runner.session import PodSession
+from podrelay.runner.signals import Interruption
+from podrelay.sdk.definition import TaskDefinition
+
+_SIGKILL: Final = 137
+
+
+class ContainerKilledError(BaseException):
+    """The time of a container is over: raised into its task. No Exception, so that no task takes it for its own."""
+
+
+class CallContainer:
+    """One iteration as a call.
+
+    Args:
+        name: the pod.
+        clock: seconds.
+        passed: called when time has passed in the task or it asks about it: lets the rest of the world catch up.
+    """
+
+    def __init__(self, name: str, clock: Callable[[], float], passed: Callable[[], None]) -> None:
+        self.name = name
+        self._clock = clock
+        self._passed = passed
+        self._interruption: Interruption | None = None
+        self._is_killed = False
+        self._flush: Callable[[], None] = lambda: None
+        self._flushed_at = clock()
+        self._thread = threading.get_ident()
+        self._code: int | None = None
+
+    def exit_code(self) -> int | None:
+        """Return the exit code, None while the call lasts."""
+        return self._code
+
+    def listen(self, interruption: Interruption) -> None:
+        """Take what is to hear of SIGTERM."""
+        self._interruption = interruption
+
+    def keep_flushed(self, flush: Callable[[], None]) -> None:
+        """Take what stores progress and signs of life: in skipped time no thread would get to it."""
+        self._flush = flush
+
+    def terminate(self) -> None:
+        """Do what SIGTERM does."""
+        if self._interruption is not None:
+            self._interruption.interrupt()
+
+    def kill(self) -> None:
+        """Let whatever the task asks for next raise `ContainerKilledError`."""
+        self._is_killed = True
+
+    def last_output(self) -> str:
+        """Return nothing: the output of a call is the output of this process."""
+        return ""
+
+    def run(self, call: Callable[[], int]) -> None:
+        """Make the call and keep its exit code."""
+        code = 1
+        try:
+            code = call()
+        except ContainerKilledError:
+            code = _SIGKILL
+        finally:
+            self._code = code
+
+    def breathe(self) -> None:
+        """Let the world catch up with this container.
+
+        Raises:
+            ContainerKilledError: its time is over.
+        """
+        if threading.get_ident() == self._thread and self._clock() >= self._flushed_at + FLUSH_SECONDS:
+            self._flushed_at = self._clock()
+            with suppress(PodrelayError):  # the record has gone, with its run
+                self._flush()
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """As `breathe`, without storing anything: for requests, which hold the lock of what is stored.
+
+        Raises:
+            ContainerKilledError: its time is over.
+        """
+        if threading.get_ident() != self._thread:
+            return
+        self._passed()
+        if self._is_killed:
+            raise ContainerKilledError(f"pod {self.name} was killed: its time was over")
+
+
+class CallSession(PodSession):
+    """What stands behind the controller in a call: whenever the task reports or asks, the world catches up first."""
+
+    def __init__(self, container: CallContainer, *of_a_pod: Any) -> None:
+        super().__init__(*of_a_pod)
+        self._container = container
+        container.keep_flushed(lambda: self._record.flush(self.deadline))
+        self.look()
+
+    def look(self) -> None:
+        """Let the world catch up; called before each call of run(), too."""
+        self._container.breathe()
+
+    def report(self, percent: float | None, message: str) -> None:
+        """Take progress."""
+        super().report(percent, message)
+        self.look()
+
+    def remaining_seconds(self) -> float:
+        """Time until the iteration is ended."""
+        self.look()
+        return super().remaining_seconds()
+
+    def is_aborted(self) -> bool:
+        """Whether the run is to stop."""
+        self.look()
+        return super().is_aborted()
+
+    def heartbeat(self) -> None:
+        """Take a sign of life."""
+        super().heartbeat()
+        self.look()
+
+    def is_stopping(self) -> bool:
+        """Whether only this pod ends."""
+        self.look()
+        return super().is_stopping()
+
+
+class CallRuntime:
+    """Calls the runner.
+
+    Args:
+        api: the objects.
+        definitions: the classes, by name of the definition.
+        clock: the time that tasks see.
+        folder: where the runner looks for what it never needs here.
+        passed: called when time has passed within a task, see `CallContainer`.
+        session_type: makes what stands behind a controller; takes the container, then what PodSession takes.
+    """
+
+    def __init__(
+        self,
+        api: MemoryApi,
+        definitions: Mapping[str, type[TaskDefinition]],
+        clock: Clock,
+        passed: Callable[[], None],
+        session_type: Callable[..., PodSession] = CallSession,
+    ) -> None:
+        self._api = api
+        self._definitions = definitions
+        self._clock = clock
+        self._passed = passed
+        self._session_type = session_type
+        self.current: CallContainer | None = None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def start(self, pod: Object, variables: dict[str, str], started: Callable[[Container], None]) -> None:
+        """Run the container of a pod to its end."""
+        container = CallContainer(pod["metadata"]["name"], self._clock.monotonic, self._passed)
+        definition = self._definitions[pod["metadata"]["labels"][names.LABEL_DEFINITION]]
+        client = MemoryClient(self._api, self._clock, container.catch_up)
+        call = partial(
+            runner.run,
+            definition,
+            variables,
+            self._clock.monotonic(),
+            self._clock.monotonic,
+            client,
+            now=lambda: timestamp(self._clock.now()),
+            listen=container.listen,
+            session_type=partial(self._session_type, container),
+        )
+        started(container)
+        before, self.current = self.current, container
+        moved, self._clock.moved = self._clock.moved, container.breathe
+        try:
+            container.run(call)
+        finally:
+            self.current, self._clock.moved = before, moved
+
+
+class MemoryClient(ApiClient):
+    """The runner's client, without a network in between.
+
+    Args:
+        api: the objects.
+        clock: seconds.
+        breathe: called before each request: the answer is that of a world that has caught up.
+    """
+
+    def __init__(self, api: MemoryApi, clock: Clock, breathe: Callable[[], None]) -> None:
+        super().__init__("localhost", 0, Path(), clock.monotonic, time.sleep)
+        self._api = api
+        self._breathe = breathe
+
+    def another(self) -> ApiClient:
+        """Return this client: it has no connection to share."""
+        return self
+
+    def request(
+        self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
+    ) -> tuple[int, dict[str, Any]]:
+        """Return the status and the body of the answer."""
+        self._breathe()
+        return rest.answer(self._api, method, url, body)

@@ -1,0 +1,48 @@
+"""The process of a container on this computer: the runner, but for where its API server is and what time it is.
+
+python -m podrelay.local.container MODULE:CLASS
+"""
+
+import os
+import signal
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from podrelay.local.unix import SOCKET_FILE, UnixConnection
+from podrelay.runner import main as runner
+from podrelay.runner.api_client import REQUEST_TIMEOUT_SECONDS, ApiClient
+
+ENV_FOLDER: Final = "PODRELAY_LOCAL_FOLDER"
+"""Folder with socket and token of the API server."""
+ENV_AHEAD: Final = "PODRELAY_LOCAL_AHEAD_SECONDS"
+"""How far the world's time is ahead of this computer's, because waits were skipped."""
+ENV_LIFELINE: Final = "PODRELAY_LOCAL_LIFELINE"
+"""File descriptor that closes when the process that plays the cluster ends."""
+
+
+def run(reference: str, started_at: float) -> int:
+    """Run one iteration and return its exit code."""
+    folder, ahead = Path(os.environ[ENV_FOLDER]), timedelta(seconds=float(os.environ[ENV_AHEAD]))
+
+    def now() -> str:
+        return (datetime.now(UTC) + ahead).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+    def connect() -> UnixConnection:
+        return UnixConnection(folder / SOCKET_FILE, REQUEST_TIMEOUT_SECONDS)
+
+    client = ApiClient("localhost", 0, folder, connect=connect)
+    return runner.run(reference, os.environ, started_at, time.monotonic, client, now=now)
+
+
+def _end_with_the_world(lifeline: int) -> None:
+    os.read(lifeline, 1)  # nobody writes: it returns when the other end is closed
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    lifeline = (int(os.environ[ENV_LIFELINE]),)
+    threading.Thread(target=_end_with_the_world, args=lifeline, name="podrelay-lifeline", daemon=True).start()
+    runner.main(run)

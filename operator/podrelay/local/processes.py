@@ -1,0 +1,129 @@
+"""Containers that are processes of this computer: a fresh interpreter for each iteration, as in a cluster."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+from podrelay.api import names
+from podrelay.local.api import MemoryApi, Object
+from podrelay.local.container import ENV_AHEAD, ENV_FOLDER, ENV_LIFELINE
+from podrelay.local.kubelet import Container
+from podrelay.local.server import Server
+
+_LAST_LINES: Final = 80
+_LAST_OUTPUT: Final = 2048
+"""A kubelet takes as much of the log for the message of a container that left none (FallbackToLogsOnError)."""
+
+Print = Callable[[str, str], None]
+"""Takes the name of a pod, and a line that it has printed."""
+
+
+class ProcessRuntime:
+    """Starts `python -m podrelay.local.container`, which is the runner.
+
+    Args:
+        api: served to the processes over a socket.
+        folder: for socket and token; only this user may enter it.
+        references: MODULE:CLASS, by name of the definition.
+        ahead: returns how many seconds of waiting were skipped so far.
+        show: called for every line of output, by a thread of its own for each container.
+        ended: called when a container has ended, by that thread.
+    """
+
+    def __init__(
+        self,
+        api: MemoryApi,
+        folder: Path,
+        references: Mapping[str, str],
+        ahead: Callable[[], float],
+        show: Print,
+        ended: Callable[[], None],
+    ) -> None:
+        self._server = Server(api, folder)
+        self._folder = folder
+        self._references = references
+        self._ahead = ahead
+        self._show = show
+        self._ended = ended
+        # Its writing end closes when this process ends, however it does.
+        self._lifeline, self._hold = os.pipe()
+
+    def close(self) -> None:
+        """Serve no more; containers that still run are killed."""
+        os.close(self._hold)
+        os.close(self._lifeline)
+        self._server.close()
+
+    def start(self, pod: Object, variables: dict[str, str], started: Callable[[Container], None]) -> None:
+        """Start the container of a pod and return.
+
+        Raises:
+            OSError: it cannot be started.
+        """
+        environment = {
+            **os.environ,
+            "PYTHONUNBUFFERED": "1",
+            **variables,
+            ENV_FOLDER: str(self._folder),
+            ENV_AHEAD: str(self._ahead()),
+            ENV_LIFELINE: str(self._lifeline),
+        }
+        reference = self._references[pod["metadata"]["labels"][names.LABEL_DEFINITION]]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "podrelay.local.container", reference],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            pass_fds=(self._lifeline,),
+            start_new_session=True,  # Ctrl-C is for us; what the container hears of it is SIGTERM
+            text=True,
+            errors="replace",
+        )
+        started(ProcessContainer(process, pod["metadata"]["name"], self._show, self._ended))
+
+
+class ProcessContainer:
+    """One process and what it prints."""
+
+    def __init__(self, process: subprocess.Popen[str], name: str, show: Print, ended: Callable[[], None]) -> None:
+        self._process = process
+        self._name = name
+        self._show = show
+        self._ended = ended
+        self._last: deque[str] = deque(maxlen=_LAST_LINES)
+        self._code: int | None = None
+        threading.Thread(target=self._attend, name=f"podrelay-{name}", daemon=True).start()
+
+    def exit_code(self) -> int | None:
+        """Return the exit code, None while it runs or its output is not read to the end."""
+        return self._code
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the process, as a kubelet does to the container's first one."""
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """Send SIGKILL to all of its processes."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def last_output(self) -> str:
+        """Return the end of its output."""
+        return "".join(self._last)[-_LAST_OUTPUT:]
+
+    def _attend(self) -> None:
+        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
+        for line in self._process.stdout:
+            self._last.append(line)
+            self._show(self._name, line.rstrip("\n"))
+        code = self._process.wait()
+        self._code = 128 - code if code < 0 else code
+        self._ended()

@@ -1,0 +1,102 @@
+"""The API server in memory as HTTP shows it: method, URL and body in, status and body out. No network here."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from podrelay.local.api import MemoryApi
+from podrelay.local.errors import RefusedError
+
+Answer = tuple[int, dict[str, Any]]
+
+
+class _Place(NamedTuple):
+    plural: str
+    namespace: str
+    name: str
+    subresource: str
+
+
+def answer(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
+    """Return the status and the body that the API server answers a request with.
+
+    Args:
+        api: the objects.
+        method: GET, POST, PUT, PATCH or DELETE.
+        url: path and query.
+        body: the decoded JSON, None where there was none.
+    """
+    try:
+        place, query = _place(url), {key: values[-1] for key, values in parse_qs(urlsplit(url).query).items()}
+        act = _METHODS.get((method, bool(place.name)))
+        if act is None:
+            raise RefusedError(405, "MethodNotAllowed", f"{method} {url} is not possible here")
+        return act(api, place, query, body)
+    except RefusedError as error:
+        return error.status, _status(error.status, error.api_reason, error.message)
+
+
+def _place(url: str) -> _Place:
+    parts = [unquote(part) for part in urlsplit(url).path.split("/") if part]
+    if "namespaces" not in parts:
+        raise RefusedError(404, "NotFound", f"there is nothing at {url}")
+    rest = parts[parts.index("namespaces") + 1 :]
+    if not 2 <= len(rest) <= 4:
+        raise RefusedError(404, "NotFound", f"there is nothing at {url}")
+    namespace, plural, name, subresource = (*rest, "", "")[:4]
+    return _Place(plural, namespace, name, subresource)
+
+
+def _list(api: MemoryApi, place: _Place, query: dict[str, str], _body: Any) -> Answer:
+    items, go_on = api.find(
+        place.plural,
+        place.namespace,
+        fields=query.get("fieldSelector", ""),
+        labels=query.get("labelSelector", ""),
+        limit=int(query.get("limit", "0")),
+        after=query.get("continue", ""),
+    )
+    return 200, {"apiVersion": "v1", "kind": "List", "metadata": {"continue": go_on} if go_on else {}, "items": items}
+
+
+def _get(api: MemoryApi, place: _Place, _query: dict[str, str], _body: Any) -> Answer:
+    return 200, api.get(place.plural, place.namespace, place.name)
+
+
+def _create(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
+    return 201, api.create(place.plural, place.namespace, body)
+
+
+def _replace(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
+    return 200, api.replace(place.plural, place.namespace, place.name, body)
+
+
+def _patch(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
+    return 200, api.patch(place.plural, place.namespace, place.name, body, subresource=place.subresource)
+
+
+def _delete(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
+    conditions = (body or {}).get("preconditions") or {}
+    api.delete(
+        place.plural,
+        place.namespace,
+        place.name,
+        uid=conditions.get("uid"),
+        version=conditions.get("resourceVersion"),
+    )
+    return 200, {"apiVersion": "v1", "kind": "Status", "status": "Success"}
+
+
+def _status(code: int, reason: str, message: str) -> dict[str, Any]:
+    return {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
+
+
+_METHODS: dict[tuple[str, bool], Callable[[MemoryApi, _Place, dict[str, str], Any], Answer]] = {
+    ("GET", False): _list,
+    ("GET", True): _get,
+    ("POST", False): _create,
+    ("PUT", True): _replace,
+    ("PATCH", True): _patch,
+    ("DELETE", True): _delete,
+}
+"""By method, and whether the URL names an object."""

@@ -1,0 +1,139 @@
+"""What the API server in memory takes: the resource models with their defaults, limits and rules.
+
+The models are those from which the CRDs are generated. Of the CEL rules and admission policies those are here that
+decide something about a run; the others keep people and programs in order that a world without a cluster does not have.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from podrelay.api import limits, names
+from podrelay.api.common import Model
+from podrelay.api.task_definition import TaskDefinitionSpec
+from podrelay.api.task_iteration import TaskIteration
+from podrelay.api.task_run import FINISHED_PHASES, TaskRunSpec, TaskRunStatus
+from podrelay.local.errors import RefusedError
+from podrelay.runner.record import RECORD_BYTES
+
+Object = dict[str, Any]
+
+_DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_CHANGEABLE: Final = frozenset({"abort", "suspend", "ttlSecondsAfterFinished"})
+_OF_EVERY_OBJECT: Final = frozenset({"apiVersion", "kind", "metadata"})
+
+
+def admitted(plural: str, before: Object | None, after: Object) -> Object:
+    """Return `after` as it is stored, defaults filled in.
+
+    Args:
+        plural: the kind of object.
+        before: the object as it is stored now, None for a new one.
+        after: as it is to be.
+
+    Raises:
+        RefusedError: it breaks the schema or a rule; the message names the field.
+    """
+    admit = _ADMISSION.get(plural)
+    return after if admit is None else admit(before, after)
+
+
+def _definition(_before: Object | None, after: Object) -> Object:
+    name, spec = after["metadata"]["name"], _valid(TaskDefinitionSpec, after.get("spec"), "spec", complete=True)
+    if name != names.definition_name(spec["id"]):
+        raise _invalid(f"metadata.name must be {names.definition_name(spec['id'])}, spec.id in kebab-case")
+    return {**after, "spec": spec}
+
+
+def _run(before: Object | None, after: Object) -> Object:
+    name = after["metadata"]["name"]
+    if len(name) > limits.RUN_NAME_LENGTH or not _DNS_LABEL.fullmatch(name):
+        raise _invalid(
+            f"metadata.name must be a DNS label of at most {limits.RUN_NAME_LENGTH} characters (small letters, digits, "
+            f'"-" between them), not "{name}"'
+        )
+    spec, status = after.get("spec"), after.get("status") or {"observedGeneration": -1}
+    _check_payload((spec or {}).get("input"), "spec.input")
+    _valid(TaskRunSpec, spec, "spec")
+    _valid(TaskRunStatus, status, "status")
+    if before is not None:
+        _check_change(before, spec or {}, status)
+    return {**after, "status": status}
+
+
+def _check_change(before: Object, spec: Object, status: Object) -> None:
+    old = before["spec"]
+    for field in (old.keys() | spec.keys()) - _CHANGEABLE:
+        if old.get(field) != spec.get(field):
+            raise _invalid(f"spec.{field} cannot be changed; create a new TaskRun")
+    phase = before["status"].get("phase")
+    if old.get("abort") is not None and spec.get("abort") != old["abort"]:
+        raise _invalid("spec.abort cannot be changed or taken back once it is set")
+    if phase in FINISHED_PHASES and status.get("phase") != phase:
+        raise _invalid("status.phase cannot change any more: the run is finished")
+    if phase in FINISHED_PHASES and spec.get("abort") is not None and old.get("abort") is None:
+        raise _invalid("spec.abort cannot be set: the run is finished already")
+
+
+def _iteration(before: Object | None, after: Object) -> Object:
+    fields = {field: value for field, value in after.items() if field not in _OF_EVERY_OBJECT}
+    for payload, what in _payloads(fields):
+        _check_payload(payload, what)
+    size = len(json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > RECORD_BYTES:
+        raise _invalid(f"a record has at most {RECORD_BYTES} bytes, this one has {size}")
+    _valid(TaskIteration, fields, "")
+    response = fields.get("response")
+    if before is not None and before.get("response") is not None and before["response"] != response:
+        raise _invalid("response cannot be changed: the first stored response wins")
+    if before is not None and before["podUID"] != fields["podUID"]:
+        raise _invalid("podUID cannot be changed: a record belongs to one pod")
+    if fields.get("checkpoint") is not None and response is not None and response["status"] != "error":
+        raise _invalid("checkpoint must be dropped once there is a response that is not an error")
+    return after
+
+
+def _payloads(record: Object) -> Iterator[tuple[Any, str]]:
+    for part in ("response", "checkpoint"):
+        for field in ("input", "output"):
+            yield (record.get(part) or {}).get(field), f"{part}.{field}"
+    yield ((record.get("response") or {}).get("error") or {}).get("data"), "response.error.data"
+
+
+def _check_payload(payload: Any, what: str) -> None:
+    if payload is None:
+        return
+    try:
+        limits.check_payload(payload, what)
+    except limits.PayloadError as error:
+        raise _invalid(str(error)) from error
+
+
+def _valid(model: type[Model], value: Any, path: str, *, complete: bool = False) -> Object:
+    """Return `value`, with the model's defaults if `complete`.
+
+    The API server in memory is asked by the operator's own parts only: a field that no model knows is a mistake there.
+    """
+    try:
+        parsed = model.model_validate(value)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in (path, *problem["loc"]) if part != "")
+        raise _invalid(f"{where}: {problem['msg']}") from error
+    if not complete:
+        return dict(value)
+    return parsed.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _invalid(message: str) -> RefusedError:
+    return RefusedError(422, "Invalid", message)
+
+
+_ADMISSION: Final[dict[str, Callable[[Object | None, Object], Object]]] = {
+    names.TASK_DEFINITIONS: _definition,
+    names.TASK_RUNS: _run,
+    names.TASK_ITERATIONS: _iteration,
+}

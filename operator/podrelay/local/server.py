@@ -1,0 +1,68 @@
+"""The API server in memory, on a Unix socket, for the containers that are processes of this computer.
+
+A socket in a folder that only this user may enter: nothing listens on the network, so no TLS is needed, and the runner
+knows no way to an API server over a network but the one with TLS. The token is asked for nevertheless.
+"""
+
+import json
+import secrets
+import socketserver
+import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+from podrelay.local import rest
+from podrelay.local.api import MemoryApi
+from podrelay.local.unix import SOCKET_FILE, TOKEN_FILE
+
+
+class Server:
+    """Serves until it is closed.
+
+    Args:
+        api: the objects.
+        folder: where socket and token are made; only this user may enter it.
+    """
+
+    def __init__(self, api: MemoryApi, folder: Path) -> None:
+        token = secrets.token_urlsafe()
+        (folder / TOKEN_FILE).write_text(token, encoding="utf-8")
+        self._server = _UnixServer(str(folder / SOCKET_FILE), _handler(api, token))
+        threading.Thread(target=self._server.serve_forever, name="podrelay-api", daemon=True).start()
+
+    def close(self) -> None:
+        """Serve no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _UnixServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+
+
+def _handler(api: MemoryApi, token: str) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _answer(self) -> None:
+            content = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if not secrets.compare_digest(self.headers.get("Authorization", ""), f"Bearer {token}"):
+                self._send(401, {"kind": "Status", "code": 401, "message": "wrong token"})
+                return
+            self._send(*rest.answer(api, self.command, self.path, json.loads(content) if content else None))
+
+        do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - names of http.server
+
+        def _send(self, status: int, body: dict[str, Any]) -> None:
+            data = json.dumps(body, ensure_ascii=False).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - name of http.server
+            """Say nothing: stdout and stderr are the user's."""
+
+    return Handler

@@ -1,0 +1,49 @@
+"""What the operator has to know of a run's input before its first pod starts. Pure.
+
+A value that a limit is about is compared as JSON, so that the number 1 and the text "1" are different customers.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from podrelay.api import limits
+
+INVALID_FIELDS: Final = "VALIDATION_FAILED_INVALID_FIELDS"
+"""Code of the error of a run whose input does not fit, as in Webiny."""
+VALIDATION_FAILED: Final = "Validation failed."
+OUT_OF_MEMORY: Final = 12
+"""Exit code of the process of `schemas.py`, where it is not a signal that ends it over its limits."""
+_KEY_LENGTH: Final = 64
+_MISSING: Final = object()
+
+
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What came out of a check against a JSON Schema: it is none, or these fields do not fit it, or all is well."""
+
+    problem: str | None = None
+    fields: dict[str, Any] = {}
+    """By dot path, each as {"code", "message", "data": {"path"}}: the shape that the SDK gives pydantic's errors."""
+
+
+def concurrency_key(input: dict[str, Any], path: str) -> str:
+    """Return the value that `path` (such as customer.id) leads to in `input`, as text of at most 64 characters.
+
+    A field that does not exist gives the empty text; a value with more than 64 characters of JSON gives its SHA-256.
+    """
+    value: Any = input
+    for part in path.split("."):
+        value = value.get(part, _MISSING) if isinstance(value, dict) else _MISSING
+    if value is _MISSING:
+        return ""
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return text if len(text) <= _KEY_LENGTH else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def in_words(invalid_fields: Mapping[str, Any]) -> str:
+    """Return a message that names each field that does not fit, cut to the length of a status message."""
+    fields = "; ".join(f"{path or 'input'}: {field['message']}" for path, field in invalid_fields.items())
+    return limits.cut(f"{VALIDATION_FAILED} {fields}", limits.MESSAGE_LENGTH)

@@ -1,0 +1,137 @@
+"""Checks inputs against JSON Schemas. Run as a program it answers requests on its standard input, line by line.
+
+It is a process of its own because both schema and input are strangers' work, and some take for ever: to say what is
+wrong with an input of 13 levels, by a schema with two alternatives that refer to themselves, takes 1 s and 240 MiB,
+and twice as much for each further level. Nothing within a process can stop that; so this one ends itself when it has
+used its time or its memory. `schemaprocess.py` is the other end.
+
+Schemas are those of JSON Schema 2020-12, or of the older draft that they name. Nothing is fetched for a $ref, formats
+are notes and not rules, and the search for a pattern ends after a fixed number of steps.
+"""
+
+import os
+import resource
+import signal
+import sys
+from functools import lru_cache
+from typing import Any, BinaryIO, Final
+
+import jsonschema_rs
+import msgspec
+
+from podrelay.reconciler.inputs import OUT_OF_MEMORY, Verdict
+
+CPU_SECONDS: Final = 1.0
+MEMORY_BYTES: Final = 256 * 1024 * 1024
+"""Of address space; the program itself takes 60 MiB of it."""
+
+MAX_FIELDS: Final = 100
+MAX_BYTES: Final = 16 * 1024
+"""Of JSON for all invalid fields together."""
+_MAX_TEXT: Final = 256
+_BACKTRACKS: Final = 100_000
+_NESTING: Final = 11_000
+"""What the API server takes."""
+_KEPT_VALIDATORS: Final = 64
+
+
+class Request(msgspec.Struct, frozen=True):
+    """An input that is to fit a schema; without an input, a schema that is to be one."""
+
+    schema: msgspec.Raw
+    input: msgspec.Raw = msgspec.Raw()
+
+
+def check(request: Request) -> Verdict:
+    """Return what is wrong with schema or input."""
+    try:
+        validator = _validator(bytes(request.schema))
+    except ValueError:  # among them jsonschema_rs.ValidationError
+        return Verdict(problem=_problem(bytes(request.schema)))
+    if not bytes(request.input):
+        return Verdict()
+    value = msgspec.json.decode(request.input)
+    # To tell whether it fits is quick where telling why not is slow: alternatives are not looked at twice.
+    return Verdict() if validator.is_valid(value) else Verdict(fields=_fields(validator, value))
+
+
+@lru_cache(_KEPT_VALIDATORS)
+def _validator(schema: bytes) -> Any:
+    # The value itself may be long, and is nobody's business in a message.
+    return _compiled(schema, mask="the value")
+
+
+def _compiled(schema: bytes, mask: str | None = None) -> Any:
+    return jsonschema_rs.validator_for(
+        schema.decode(),
+        offline=True,
+        validate_formats=False,
+        mask=mask,
+        pattern_options=jsonschema_rs.FancyRegexOptions(backtrack_limit=_BACKTRACKS),
+    )
+
+
+def _problem(schema: bytes) -> str:
+    """Say what is wrong with a schema, in words that quote it."""
+    try:
+        _compiled(schema)
+    except jsonschema_rs.ValidationError as error:
+        path = "".join(f".{part}" for part in error.instance_path)
+        return f"{_cut(f'spec.inputSchema{path}')}: {_cut(error.message)}"
+    except ValueError as error:
+        return f"spec.inputSchema: {_cut(str(error))}"
+    raise AssertionError("a schema is refused only sometimes")
+
+
+def _fields(validator: Any, value: Any) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    size = 0
+    for error in validator.iter_errors(value):
+        for path, code, message in _errors(error):
+            name = _cut(".".join(path))
+            if name in fields:
+                continue
+            field = {"code": code, "message": _cut(message), "data": {"path": [_cut(part) for part in path]}}
+            size += len(msgspec.json.encode({name: field}))
+            if len(fields) == MAX_FIELDS or (fields and size > MAX_BYTES):
+                return fields
+            fields[name] = field
+    return fields
+
+
+def _errors(error: Any) -> list[tuple[list[str], str, str]]:
+    """Return path, code and message. What pydantic reports at a field itself is reported there, with its code."""
+    path = [str(part) for part in error.instance_path]
+    kind = error.kind
+    if kind.name == "required":
+        return [([*path, kind.property], "missing", "Field required")]
+    if kind.name == "additionalProperties":
+        return [([*path, name], "extra_forbidden", "Extra inputs are not permitted") for name in kind.unexpected]
+    return [(path, kind.name, error.message)]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
+
+
+def serve(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer requests, one a line, until there are no more, or one takes too much: then the process ends at once."""
+    sys.setrecursionlimit(_NESTING)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    decode = msgspec.json.Decoder(Request).decode
+    answers.write(b"ready\n")
+    answers.flush()
+    for line in requests:
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)  # nobody handles SIGPROF: it ends the process
+        try:
+            verdict = check(decode(line))
+        except MemoryError:
+            os._exit(OUT_OF_MEMORY)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        answers.write(msgspec.json.encode(verdict) + b"\n")
+        answers.flush()
+
+
+if __name__ == "__main__":
+    serve(sys.stdin.buffer, sys.stdout.buffer)

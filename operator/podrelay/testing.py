@@ -1,0 +1,200 @@
+"""For the tests of your tasks: `run_task` runs one through all of its iterations, here and without waiting.
+
+    result = run_task(ImportProducts, {"url": "https://example.org/products"})
+    assert result.phase == "Succeeded"
+
+It needs no cluster, no fixtures and no plug-in. See docs/testing.md.
+"""
+
+import asyncio
+import contextvars
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from podrelay.api import limits, names
+from podrelay.cli.manifests import manifest
+from podrelay.local.calls import CallContainer, CallRuntime, CallSession, ContainerKilledError
+from podrelay.local.clock import Clock
+from podrelay.local.errors import NotRunnableHereError, RefusedError, StuckError
+from podrelay.local.outcome import IterationResult, LogLine, TaskFailure, TaskResult, result_of
+from podrelay.local.world import World
+from podrelay.sdk.controller import as_dict
+from podrelay.sdk.definition import TaskDefinition
+from podrelay.sdk.errors import DefinitionError
+
+__all__ = [
+    "Clock",
+    "ContainerKilledError",
+    "IterationResult",
+    "LogLine",
+    "Moment",
+    "NotRunnableHereError",
+    "StuckError",
+    "TaskFailure",
+    "TaskResult",
+    "run_task",
+]
+
+_IMAGE: Final = "localhost/none"
+
+
+class Moment(NamedTuple):
+    """Where a task is at the moment.
+
+    Attributes:
+        iteration: which call of run(), from 1.
+        attempt: which try of this iteration, from 1.
+        questions: how many times this try has asked whether it is aborted or how much time is left.
+        progress: the percentage that this try reported last; None where it has not, or does not know its total.
+        message: the words of that report.
+    """
+
+    iteration: int
+    attempt: int
+    questions: int
+    progress: float | None
+    message: str
+
+
+def run_task(
+    task: type[TaskDefinition],
+    input: Any = None,
+    *,
+    definitions: Sequence[type[TaskDefinition]] = (),
+    abort_at_iteration: int | None = None,
+    abort_when: Callable[[Moment], bool] | None = None,
+    abort_after: float | None = None,
+    abort_message: str = "aborted by the test",
+    clock: Clock | None = None,
+    tick: float = 0.0,
+    name: str | None = None,
+) -> TaskResult:
+    """Run a task through all of its iterations, in this process, and return what became of it.
+
+    Time that nothing happens in (pauses between iterations, retries with backoff) is skipped. What the task prints is
+    printed; it runs in this thread, or, where an event loop runs in this thread already, in one of its own.
+
+    Args:
+        task: the class.
+        input: a dict or a pydantic model.
+        definitions: further classes, of which the task starts runs as its children. They run, too.
+        abort_at_iteration: abort the run right before run() is called for this iteration.
+        abort_when: abort the run as soon as this is true. It is asked before each call of run(), and whenever the task
+            reports progress or asks whether it is aborted or how much time is left.
+        abort_after: abort the run so many seconds after its creation, also while it waits.
+        abort_message: why.
+        clock: the time that the task sees, for example to advance it from within a fake of what takes long.
+        tick: how many seconds pass each time that the task asks how much time is left.
+        name: of the TaskRun; default: the name of its definition.
+
+    Raises:
+        DefinitionError: a class cannot be a TaskDefinition, for example with max_iterations = 0.
+        NotRunnableHereError: a class reports by termination message.
+        PayloadError: the input cannot be stored: no JSON, or too large.
+        StuckError: the run will never end.
+    """
+    payload = {} if input is None else as_dict(input, "input")
+    limits.check_payload(payload, "input")
+    run_name = name or names.definition_name(task.id)[: limits.RUN_NAME_LENGTH].rstrip("-")
+    conditions: list[Callable[[Moment], bool]] = [] if abort_when is None else [abort_when]
+    if abort_at_iteration is not None:
+        conditions.append(lambda moment: moment.iteration == abort_at_iteration)
+
+    def call() -> TaskResult:
+        with tempfile.TemporaryDirectory(prefix="podrelay-") as folder:
+            world = World(Path(folder), clock or Clock(), skips_waits=True)
+            classes = _define(world, [task, *definitions])
+            test = _Test(world, run_name, conditions, abort_message, tick)
+            world.use(CallRuntime(world.api, classes, world.clock, world.settle, partial(_TestedSession, test)))
+            if abort_after is not None:
+                world.call_after(abort_after, test.abort)
+            spec = {"definition": names.definition_name(task.id), "input": payload}
+            world.create_run({"metadata": {"name": run_name}, "spec": spec})
+            world.run_to_the_end()
+            return result_of(run_name, world.runs, world.records)
+
+    return _outside_of_event_loops(call)
+
+
+def _define(world: World, classes: Sequence[type[TaskDefinition]]) -> dict[str, type[TaskDefinition]]:
+    found = {names.definition_name(item.id): item for item in classes}
+    for item in found.values():
+        try:
+            world.define(manifest(item, item.__module__, _IMAGE))
+        except RefusedError as error:
+            raise DefinitionError(f"{item.__name__}: {error}") from error
+    return found
+
+
+def _outside_of_event_loops(call: Callable[[], TaskResult]) -> TaskResult:
+    """Call in this thread if a coroutine of a task can be run in it, else in another one."""
+    if not _is_in_event_loop():
+        return call()
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(contextvars.copy_context().run, call).result()
+
+
+def _is_in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+class _Test:
+    """What a test wants to happen to its run."""
+
+    def __init__(
+        self, world: World, run: str, conditions: list[Callable[[Moment], bool]], message: str, tick: float
+    ) -> None:
+        self._world = world
+        self._run = run
+        self._conditions = conditions
+        self._message = message
+        self._tick = tick
+
+    def abort(self) -> None:
+        self._world.abort(self._run, self._message)
+
+    def look(self, run: str, moment: Moment) -> None:
+        """Abort the run if it is time to; its children are left alone."""
+        if run == self._run and any(condition(moment) for condition in self._conditions):
+            self._conditions.clear()
+            self.abort()
+
+    def let_time_pass(self) -> None:
+        if self._tick:
+            self._world.clock.advance(self._tick)
+
+
+class _TestedSession(CallSession):
+    """The session of a call that lets the test take part."""
+
+    def __init__(self, test: _Test, container: CallContainer, *of_a_pod: Any) -> None:
+        self._test = test
+        self._questions = 0
+        self._reported: tuple[float | None, str] = (None, "")
+        super().__init__(container, *of_a_pod)
+
+    def report(self, percent: float | None, message: str) -> None:
+        self._reported = (percent, message)
+        super().report(percent, message)
+
+    def remaining_seconds(self) -> float:
+        self._test.let_time_pass()
+        self._questions += 1
+        return super().remaining_seconds()
+
+    def is_aborted(self) -> bool:
+        self._questions += 1
+        return super().is_aborted()
+
+    def look(self) -> None:
+        moment = Moment(self.iteration, self.attempt, self._questions, *self._reported)
+        self._test.look(self.task.id, moment)
+        super().look()

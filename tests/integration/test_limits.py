@@ -1,0 +1,202 @@
+"""Limits of runs at the same time, and the queue, on a real API server."""
+
+import json
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS
+from tests.support.operator import OperatorProcess
+from tests.support.relay import FINISHED, Relay
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+
+def live_pods(relay: Relay, definition: str) -> list[str]:
+    """The runs of a definition that have a pod which has not ended."""
+    pods = relay.kubectl.do("get", "pods", f"--selector=podrelay.dev/definition={definition}", "--output=json")
+    return [
+        pod["metadata"]["labels"]["podrelay.dev/run"]
+        for pod in _items(pods)
+        if pod["status"].get("phase") not in {"Succeeded", "Failed"}
+    ]
+
+
+def _items(text: str) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = json.loads(text)["items"]
+    return items
+
+
+def watch_until_all_have_ended(relay: Relay, definition: str, names: list[str], seconds: float = 60) -> int:
+    """Look at the pods again and again until all runs have succeeded; return the most that were there at once."""
+    most = 0
+    deadline = time.monotonic() + seconds
+    while any(relay.status(name).get("phase") not in FINISHED for name in names):
+        most = max(most, len(live_pods(relay, definition)))
+        assert time.monotonic() < deadline, {name: relay.status(name) for name in names}
+    assert {relay.status(name)["phase"] for name in names} == {"Succeeded"}
+    return most
+
+
+def started(relay: Relay, name: str) -> str:
+    """When the first pod of a run told that it works."""
+    moment: str = relay.records(name)[0]["startedAt"]
+    return moment
+
+
+def by_age(relay: Relay, names: list[str]) -> list[str]:
+    return sorted(names, key=lambda name: (relay.get(name)["metadata"]["creationTimestamp"], name))
+
+
+def test_two_of_six_runs_have_a_pod_at_a_time(relay: Relay) -> None:
+    relay.define("Chain", "two-of-six", maxConcurrentRuns=2)
+    names = [f"six{number}" for number in (6, 5, 4, 3, 2, 1)]
+    for name in names:
+        relay.run(name, "two-of-six", input={"length": 1, "works": 1})
+
+    assert watch_until_all_have_ended(relay, "two-of-six", names) == 2
+    assert all("queuePosition" not in relay.status(name) for name in names)
+
+
+def test_the_oldest_goes_first_whatever_its_name(relay: Relay) -> None:
+    relay.define("Sleep", "by-age", maxConcurrentRuns=1)
+    relay.run("before", "by-age")
+    relay.until("before", "it works", reason="IterationRunning")
+    names = ["z-age", "m-age", "a-age"]
+    for name in names:
+        relay.run(name, "by-age")
+        relay.until(name, "it waits", reason="Queued")
+
+    at_work = "before"
+    for name in by_age(relay, names):
+        relay.abort(at_work)
+        relay.until(name, "it works", reason="IterationRunning")
+        at_work = name
+    relay.abort(at_work)
+
+
+def test_a_run_in_the_queue_shows_its_place_and_the_definition_how_many_wait(relay: Relay) -> None:
+    relay.define("Sleep", "one-sleeper", maxConcurrentRuns=1)
+    relay.run("awake", "one-sleeper")
+    relay.until("awake", "it works", reason="IterationRunning")
+    for name in ("place1", "place2"):
+        relay.run(name, "one-sleeper")
+        relay.until(name, "it waits", reason="Queued")
+
+    second = relay.status("place2")
+    assert (second["phase"], second["queuePosition"]) == ("Pending", 2)
+    assert second["message"] == "number 2 in the queue of one-sleeper: 1 of at most 1 runs have a pod"
+    assert relay.pods("place2") == []
+
+    def numbers() -> bool:
+        status = relay.kubectl.get(TASK_DEFINITIONS, "one-sleeper")["status"]
+        return (status.get("activeRuns"), status.get("queuedRuns")) == (1, 2)
+
+    eventually("the definition shows the numbers", numbers, 30)
+    conditions = relay.kubectl.get(TASK_DEFINITIONS, "one-sleeper")["status"]["conditions"]
+    assert {item["type"] for item in conditions} == {"Ready", "Stalled"}
+
+    relay.abort("place1")
+    assert relay.finished("place1", 10)["phase"] == "Aborted"
+    moved = relay.until("place2", "its place has halved", queuePosition=1)
+    assert moved["message"].startswith("number 1 in the queue")
+
+    relay.abort("awake")
+    working = relay.until("place2", "it works", reason="IterationRunning")
+    assert "queuePosition" not in working
+    relay.abort("place2")
+    relay.finished("place2")
+
+
+def test_runs_about_the_same_thing_go_one_after_the_other_and_others_pass_them(relay: Relay) -> None:
+    relay.define("Sleep", "each-customer", concurrency={"key": "customer.id"})
+    relay.run("acme1", "each-customer", input={"customer": {"id": "acme"}})
+    relay.until("acme1", "it works", reason="IterationRunning")
+    relay.run("acme2", "each-customer", input={"customer": {"id": "acme"}})
+    relay.until("acme2", "it waits", reason="Queued", concurrencyKey='"acme"')
+    relay.run("other1", "each-customer", input={"customer": {"id": "other"}})
+    relay.until("other1", "it works", reason="IterationRunning", concurrencyKey='"other"')
+
+    assert relay.status("acme2")["message"] == (
+        "number 1 in the queue of each-customer: 1 of at most 1 runs with the same customer.id have a pod"
+    )
+    relay.abort("acme1")
+    relay.until("acme2", "it works", reason="IterationRunning")
+    for name in ("acme2", "other1"):
+        relay.abort(name)
+        relay.finished(name)
+
+
+def test_a_run_that_waits_or_is_suspended_gives_its_slot_back(relay: Relay) -> None:
+    relay.define("Chain", "waits-between", maxConcurrentRuns=1)
+    relay.define("Sleep", "sleeps-between", maxConcurrentRuns=1)
+    relay.run("waits", "waits-between", input={"length": 2, "seconds": 3})
+    relay.run("passes", "waits-between", input={"length": 1})
+
+    relay.until("waits", "it waits", reason="Waiting")
+    assert relay.finished("passes")["phase"] == "Succeeded"
+    assert relay.finished("waits")["iterations"] == 2
+    assert started(relay, "passes") < relay.records("waits")[1]["startedAt"]
+
+    relay.run("held", "sleeps-between")
+    relay.until("held", "it works", reason="IterationRunning")
+    relay.run("resumes", "sleeps-between")
+    relay.until("resumes", "it waits", reason="Queued")
+    assert relay.kubectl.patch(TASK_RUNS, "resumes", {"spec": {"suspend": True}})
+    suspended = relay.until("resumes", "it is suspended", reason="Suspended")
+    assert "queuePosition" not in suspended
+    assert relay.kubectl.patch(TASK_RUNS, "resumes", {"spec": {"suspend": False}})
+    relay.until("resumes", "it queues again", reason="Queued", queuePosition=1)
+    for name in ("resumes", "held"):
+        relay.abort(name)
+        relay.finished(name)
+
+
+def test_a_limit_that_is_raised_counts_at_once(relay: Relay) -> None:
+    relay.define("Sleep", "raised", maxConcurrentRuns=1)
+    relay.run("raised1", "raised")
+    relay.until("raised1", "it works", reason="IterationRunning")
+    relay.run("raised2", "raised")
+    relay.until("raised2", "it waits", reason="Queued")
+
+    relay.define("Sleep", "raised", maxConcurrentRuns=2)
+
+    relay.until("raised2", "it works", reason="IterationRunning")
+    for name in ("raised1", "raised2"):
+        relay.abort(name)
+        relay.finished(name)
+
+
+@pytest.mark.parametrize("limit", [{"maxConcurrentRuns": 1}, {"concurrency": {"key": "customer"}}, {}])
+def test_a_new_operator_counts_who_works_and_keeps_the_queue(
+    idle_relay: Relay, tmp_path: Path, limit: dict[str, Any]
+) -> None:
+    relay = idle_relay
+    flags = () if limit else ("--max-running-pods=1",)
+    relay.define("Sleep", "survivors", **limit)
+    with OperatorProcess(relay.kubectl, tmp_path / "operator", flags=flags) as operator:
+        for name in ("b-works", "c-waits"):
+            relay.run(name, "survivors", input={"customer": 1})
+            reason = "IterationRunning" if name == "b-works" else "Queued"
+            relay.until(name, "it is as far as it gets", reason=reason)
+        operator.kill()
+    # While nobody works one more comes, whose name is the first of all; but it is not older than the one that waits.
+    eventually("a second is over", lambda: _is_a_second_old(relay, "c-waits"))
+    relay.run("a-young", "survivors", input={"customer": 1})
+
+    with OperatorProcess(relay.kubectl, tmp_path / "operator", flags=flags):
+        relay.until("a-young", "it waits", reason="Queued", queuePosition=2)
+        assert live_pods(relay, "survivors") == ["b-works"]
+        relay.abort("b-works")
+        relay.until("c-waits", "the older one works", reason="IterationRunning")
+        assert relay.status("a-young")["reason"] == "Queued"
+        assert live_pods(relay, "survivors") == ["c-waits"]
+
+
+def _is_a_second_old(relay: Relay, name: str) -> bool:
+    created = datetime.fromisoformat(relay.get(name)["metadata"]["creationTimestamp"])
+    return (datetime.now(UTC) - created).total_seconds() > 1.5

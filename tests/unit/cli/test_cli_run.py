@@ -1,0 +1,297 @@
+"""`podrelay run`, by real processes: what it prints where, its exit codes, and what Ctrl-C does."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podrelay.cli import main, narration
+
+TASKS = """
+import os
+import time
+from pathlib import Path
+
+from podrelay import TaskDefinition
+
+print("imported")
+
+
+class Count(TaskDefinition):
+    id = "count"
+    title = "Count"
+    retry = {"limit": 1, "initialSeconds": 3600}
+
+    def run(self, input, controller):
+        print("in process", os.getpid())
+        controller.progress(controller.task.iteration, 2, "iterations")
+        controller.logger.info("working", data=input)
+        if controller.task.iteration == 1:
+            return controller.response.continue_({"pid": os.getpid()}, seconds=3600)
+        if controller.task.attempt == 1:
+            os._exit(9)
+        return controller.response.done("counted", {"pids": [input["pid"], os.getpid()]})
+
+
+class Fail(TaskDefinition):
+    id = "fail"
+    title = "Fail"
+
+    def run(self, input, controller):
+        raise ValueError("no")
+
+
+class Wait(TaskDefinition):
+    id = "wait"
+    title = "Wait"
+
+    def run(self, input, controller):
+        print("ready", flush=True)
+        while not controller.runtime.is_aborted():
+            time.sleep(0.01)
+        Path("cleaned-up").touch()
+        return controller.response.aborted()
+
+
+class Deaf(TaskDefinition):
+    id = "deaf"
+    title = "Deaf"
+
+    def run(self, input, controller):
+        Path("pid").write_text(str(os.getpid()))
+        print("ready", flush=True)
+        while True:
+            time.sleep(0.01)
+
+
+class Shell(TaskDefinition):
+    id = "shell"
+    title = "Shell"
+    reporting = "TerminationMessage"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    return tmp_path
+
+
+class Command:
+    """A `podrelay run` in its own process."""
+
+    def __init__(self, folder: Path, *arguments: str, stderr: Any = subprocess.PIPE) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "podrelay.cli.main", "run", *arguments],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+
+    def wait_for(self, text: str) -> None:
+        """Read stderr until a line has this text."""
+        assert self.process.stderr is not None
+        lines = []
+        for line in self.process.stderr:
+            lines.append(line)
+            if text in line:
+                return
+        raise AssertionError("".join(lines))
+
+    def end(self) -> tuple[int, str, str]:
+        """Return exit code, stdout and stderr (what of it is not read yet)."""
+        out, err = self.process.communicate(timeout=120)
+        return self.process.returncode, out, err
+
+
+def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
+    return Command(folder, *arguments).end()
+
+
+def test_each_iteration_is_a_process_and_the_output_stands_alone_on_stdout(folder: Path) -> None:
+    code, out, err = run(folder, "tasks:Count", "--no-wait", "--name", "my-run", "--input", '{"a": 1}')
+
+    assert code == 0, err
+    first, second = json.loads(out)["pids"]
+    assert first != second
+    assert "my-run: Count" in err
+    assert 'working {"a": 1}' in err
+    assert "50% 1/2 iterations" in err
+    assert f"in process {first}" in err
+    assert "iteration 1 answered continue" in err
+    assert "Waiting: next pod at " in err
+    assert "iteration 2 answered error: container task ended with exit code 9 without an answer" in err
+    assert "Succeeded after 2 iterations in 1:10:0" in err  # an hour's pause, and ten minutes before the retry
+
+
+def test_json_is_the_task_run_as_kubectl_prints_it(folder: Path) -> None:
+    (folder / "input.json").write_text('{"a": 1}')
+    arguments = ("--no-wait", "-o", "json", "--input", "@input.json", "--in-process")
+
+    code, out, err = run(folder, "tasks.py:Fail", *arguments)
+
+    assert code == 1, err
+    document = json.loads(out)
+    assert list(document) == ["apiVersion", "kind", "metadata", "spec", "status"]
+    assert document["spec"] == {"definition": "fail", "input": {"a": 1}}
+    assert document["status"]["phase"] == "Failed"
+    assert document["status"]["error"] == {"message": "no", "code": "ValueError"}
+    assert "ValueError: no" in err  # the traceback
+    assert "imported" in err
+
+
+@pytest.mark.parametrize("more", [[], ["--in-process"]], ids=["processes", "in process"])
+def test_ctrl_c_lets_the_task_clean_up(folder: Path, more: list[str]) -> None:
+    command = Command(folder, "tasks:Wait", *more)
+    command.wait_for("ready")
+    command.process.send_signal(signal.SIGINT)
+
+    code, _, err = command.end()
+
+    assert code == 3
+    assert (folder / "cleaned-up").exists()
+    assert "aborting" in err
+    assert "Aborted after 1 iteration" in err
+
+
+@pytest.mark.parametrize("more", [[], ["--in-process"]], ids=["processes", "in process"])
+def test_a_second_ctrl_c_kills(folder: Path, more: list[str]) -> None:
+    command = Command(folder, "tasks:Deaf", *more)
+    command.wait_for("ready")
+    command.process.send_signal(signal.SIGINT)
+    command.wait_for("aborting")
+    command.process.send_signal(signal.SIGINT)
+
+    code, _, err = command.end()
+
+    assert code == 3, err
+    assert_ended(int((folder / "pid").read_text()))
+
+
+def test_ctrl_c_ends_a_pause(folder: Path) -> None:
+    command = Command(folder, "tasks:Count")
+    command.wait_for("Waiting: next pod at ")
+    command.process.send_signal(signal.SIGTERM)
+
+    code, out, err = command.end()
+
+    assert (code, out) == (3, "")
+    assert "aborted by Ctrl-C" in err
+
+
+def test_no_process_outlives_a_killed_command(folder: Path) -> None:
+    command = Command(folder, "tasks:Deaf")
+    command.wait_for("ready")
+    command.process.kill()
+    command.end()
+
+    assert_ended(int((folder / "pid").read_text()))
+
+
+def assert_ended(pid: int) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            return  # ended; whoever adopted it has not looked yet
+        threading.Event().wait(0.01)
+    raise AssertionError(f"process {pid} still runs")
+
+
+def test_on_a_terminal_progress_is_one_live_line(folder: Path) -> None:
+    master, slave = pty.openpty()
+    command = Command(folder, "tasks:Count", "--no-wait", stderr=slave)
+    os.close(slave)
+    code, _, _ = command.end()
+    shown = read_all(master)
+
+    assert code == 0, shown
+    assert "\r\x1b[2K" in shown
+    assert "iteration 1: 50% 1/2 iterations\r\x1b[2K" in shown
+
+
+def read_all(descriptor: int) -> str:
+    parts = []
+    try:
+        while part := os.read(descriptor, 65536):
+            parts.append(part)
+    except OSError:  # how a pseudo-terminal says that nobody writes any more
+        pass
+    finally:
+        os.close(descriptor)
+    return b"".join(parts).decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nothere:Count"], "cannot import nothere"),
+        (["tasks:Nope"], "tasks has no task definition Nope; there are: Count, Fail, Wait, Deaf, Shell"),
+        (["tasks"], "say which task definition of tasks: MODULE:CLASS"),
+        (["tasks:Count", "--input", "[1]"], "--input: input must be a JSON object, not list"),
+        (["tasks:Count", "--input", "{a"], "--input is no JSON"),
+        (["tasks:Count", "--input", '{"x": NaN}'], "input.x: nan is no JSON number"),
+        (["tasks:Count", "--input", "@missing.json"], "No such file or directory: 'missing.json'"),
+        (["tasks:Count", "--input", "@large.json"], "the limit is 262144"),
+        (["tasks:Count", "--name", "My.Run"], "metadata.name must be a DNS label"),
+        (["tasks:Shell"], "shell has reporting TerminationMessage"),
+    ],
+)
+def test_wrong_usage_is_explained(
+    folder: Path,
+    arguments: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (folder / "large.json").write_text(json.dumps({"x": "y" * 300_000}))
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", [str(folder), *sys.path])
+    sys.modules.pop("tasks", None)
+
+    assert main.run(["run", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert message in err
+    assert out == ""
+
+
+def test_it_needs_no_package_of_the_operator(folder: Path) -> None:
+    code = """
+import sys
+for name in ("aiohttp", "kopf", "orjson", "prometheus_client", "uvloop", "yaml", "yarl"):
+    sys.modules[name] = None  # importing it raises ImportError
+from podrelay.cli import main
+sys.exit(main.run(["run", "tasks:Fail"]))
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False, timeout=120
+    )
+
+    assert ended.returncode == 1, ended.stderr
+    assert "Failed after 1 iteration" in ended.stderr
+
+
+@pytest.mark.parametrize("line", ["hello", '{"time": ', '{"time": "x", "type": "info", "message": "m"}', "{}"])
+def test_other_lines_are_left_as_they_are(line: str) -> None:
+    assert narration.log_line(line) is None
+
+
+def test_log_lines_are_made_readable() -> None:
+    line = '{"time": "2026-01-01T10:00:00Z", "type": "error", "message": "odd", "error": {"message": "x"}, "data": [1]}'
+
+    told: Callable[[str], str | None] = narration.log_line
+
+    assert (told(line) or "").endswith("ERROR odd: x [1]")

@@ -1,0 +1,251 @@
+"""The API server in memory refuses what the real one refuses, and cleans up as it does."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from podrelay.api import limits
+from podrelay.local import rest
+from podrelay.local.api import Event, MemoryApi
+from podrelay.local.errors import RefusedError
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+RUNS = "/apis/podrelay.dev/v1alpha1/namespaces/default/taskruns"
+RECORDS = "/apis/podrelay.dev/v1alpha1/namespaces/default/taskiterations"
+
+
+class Server:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.api = MemoryApi(lambda: NOW, self.events.append)
+
+    def send(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
+        """Send a request that has to be taken."""
+        status, answer = rest.answer(self.api, method, url, body)
+        assert status < 300, answer
+        return answer
+
+    def refused(self, method: str, url: str, body: Any = None) -> tuple[int, str]:
+        """Send a request that has to be refused; return status and message."""
+        status, answer = rest.answer(self.api, method, url, body)
+        assert status >= 400, answer
+        return status, answer["message"]
+
+    def run(self, name: str = "shop", **spec: Any) -> dict[str, Any]:
+        return self.send("POST", RUNS, {"metadata": {"name": name}, "spec": {"definition": "import", **spec}})
+
+    def record(self, run: dict[str, Any]) -> dict[str, Any]:
+        owner = {"kind": "TaskRun", "name": run["metadata"]["name"], "uid": run["metadata"]["uid"]}
+        name = f"{run['metadata']['name']}-i1"
+        body = {"runName": "shop", "iteration": 1, "try": 1, "podName": name, "podUID": "uid"}
+        return self.send("POST", RECORDS, {"metadata": {"name": name, "ownerReferences": [owner]}, **body})
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server()
+
+
+def test_a_new_object_gets_what_the_api_server_gives(server: Server) -> None:
+    run = server.run(input={"a": 1})
+
+    assert list(run)[:3] == ["apiVersion", "kind", "metadata"]
+    assert (run["apiVersion"], run["kind"]) == ("podrelay.dev/v1alpha1", "TaskRun")
+    assert run["metadata"]["creationTimestamp"] == "2026-01-01T00:00:00Z"
+    assert run["metadata"]["generation"] == 1
+    assert run["status"] == {"observedGeneration": -1}
+    assert server.send("GET", f"{RUNS}/shop") == run
+    assert [event.object for event in server.events] == [run]
+
+
+def test_defaults_of_a_definition_are_those_of_the_resource(server: Server) -> None:
+    definition = server.api.create(
+        "taskdefinitions",
+        "default",
+        {"metadata": {"name": "import"}, "spec": {"id": "import", "title": "I", "template": {"x": None}}},
+    )
+
+    assert definition["spec"]["maxIterations"] == 50
+    assert definition["spec"]["retry"]["on"] == ["Error", "PodFailure", "Timeout"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"metadata": {"name": "Shop"}, "spec": {"definition": "import"}}, "metadata.name must be a DNS label"),
+        ({"metadata": {"name": "s" * 51}, "spec": {"definition": "import"}}, "at most 50 characters"),
+        ({"metadata": {"name": "shop"}, "spec": {}}, "spec.definition: Field required"),
+        ({"metadata": {"name": "shop"}}, "spec: Input should be"),
+        ({"metadata": {"name": "shop"}, "spec": {"definition": "import", "delaySeconds": -1}}, "spec.delaySeconds"),
+        (
+            {
+                "metadata": {"name": "shop"},
+                "spec": {"definition": "import", "input": {"x": "y" * limits.PAYLOAD_BYTES}},
+            },
+            "the limit is 262144",
+        ),
+    ],
+)
+def test_what_breaks_the_schema_is_refused_in_words(server: Server, body: dict[str, Any], message: str) -> None:
+    status, words = server.refused("POST", RUNS, body)
+
+    assert status == 422
+    assert message in words
+    assert server.events == []
+
+
+def test_a_name_is_taken_once(server: Server) -> None:
+    server.run()
+
+    status, answer = rest.answer(
+        server.api, "POST", RUNS, {"metadata": {"name": "shop"}, "spec": {"definition": "import"}}
+    )
+
+    assert (status, answer["reason"]) == (409, "AlreadyExists")
+
+
+def test_generate_name_makes_a_new_name_each_time(server: Server) -> None:
+    body = {"metadata": {"generateName": "shop-"}, "spec": {"definition": "import"}}
+
+    names = {server.send("POST", RUNS, body)["metadata"]["name"] for _ in range(5)}
+
+    assert len(names) == 5
+    assert all(name.startswith("shop-") for name in names)
+
+
+def test_an_old_version_is_a_conflict_and_the_status_is_not_written_with_the_object(server: Server) -> None:
+    run = server.run()
+    newer = server.send("PUT", f"{RUNS}/shop", {**run, "spec": {**run["spec"], "suspend": True}, "status": {"x": 1}})
+
+    assert newer["metadata"]["generation"] == 2
+    assert newer["status"] == run["status"]
+    assert server.refused("PUT", f"{RUNS}/shop", run)[0] == 409
+
+
+def test_the_status_is_patched_alone(server: Server) -> None:
+    server.run()
+
+    patched = server.send("PATCH", f"{RUNS}/shop/status", {"status": {"phase": "Running"}, "spec": {"suspend": True}})
+
+    assert patched["status"]["phase"] == "Running"
+    assert "suspend" not in patched["spec"]
+    assert patched["metadata"]["generation"] == 1
+
+
+@pytest.mark.parametrize(
+    ("patch", "message"),
+    [
+        ({"spec": {"input": {"other": 1}}}, "spec.input cannot be changed"),
+        ({"spec": {"abort": {"message": "no"}}}, "spec.abort cannot be set: the run is finished already"),
+        ({"metadata": {"uid": "another"}}, "is another object than before"),
+    ],
+)
+def test_a_finished_run_keeps_its_spec(server: Server, patch: dict[str, Any], message: str) -> None:
+    server.run()
+    server.send("PATCH", f"{RUNS}/shop/status", {"status": {"phase": "Succeeded"}})
+
+    assert message in server.refused("PATCH", f"{RUNS}/shop", patch)[1]
+
+
+def test_a_finished_phase_stays(server: Server) -> None:
+    server.run()
+    server.send("PATCH", f"{RUNS}/shop/status", {"status": {"phase": "Succeeded"}})
+
+    assert "the run is finished" in server.refused("PATCH", f"{RUNS}/shop/status", {"status": {"phase": "Failed"}})[1]
+
+
+def test_an_abort_is_not_taken_back(server: Server) -> None:
+    server.run()
+    server.send("PATCH", f"{RUNS}/shop", {"spec": {"abort": {"message": "stop"}}})
+
+    assert "taken back" in server.refused("PATCH", f"{RUNS}/shop", {"spec": {"abort": None}})[1]
+
+
+def test_the_first_stored_response_wins(server: Server) -> None:
+    record = server.record(server.run())
+    answered = server.send("PUT", f"{RECORDS}/shop-i1", {**record, "response": {"status": "done"}})
+
+    refused = server.refused("PUT", f"{RECORDS}/shop-i1", {**answered, "response": {"status": "aborted"}})
+
+    assert refused == (422, "response cannot be changed: the first stored response wins")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"podUID": "other"}, "podUID cannot be changed"),
+        ({"response": {"status": "done", "output": {"x": "y" * limits.PAYLOAD_BYTES}}}, "response.output has"),
+        ({"response": {"status": "done"}, "checkpoint": {}}, "checkpoint must be dropped"),
+        ({"response": {"status": "finished"}}, "response.status"),
+    ],
+)
+def test_a_record_that_breaks_a_rule_is_refused(server: Server, change: dict[str, Any], message: str) -> None:
+    record = server.record(server.run())
+
+    assert message in server.refused("PUT", f"{RECORDS}/shop-i1", {**record, **change})[1]
+
+
+def test_json_patches_change_members_and_refuse_what_does_not_fit(server: Server) -> None:
+    server.run()
+    patch = [{"op": "add", "path": "/status/phase", "value": "Running"}]
+
+    assert server.send("PATCH", f"{RUNS}/shop/status", patch)["status"]["phase"] == "Running"
+    assert server.refused("PATCH", f"{RUNS}/shop/status", [{"op": "remove", "path": "/status/reason"}])[0] == 422
+
+
+def test_lists_are_selected_by_equalities_and_come_in_pages(server: Server) -> None:
+    for name, definition in (("c", "import"), ("a", "import"), ("b", "export"), ("d", "import")):
+        server.run(name, definition=definition, parent="shop")
+    server.run("other")
+
+    url = f"{RUNS}?fieldSelector=spec.parent%3Dshop%2Cspec.definition%3Dimport&limit=2"
+    first = server.send("GET", url)
+    second = server.send("GET", f"{url}&continue={first['metadata']['continue']}")
+
+    assert [item["metadata"]["name"] for item in first["items"]] == ["a", "c"]
+    assert [item["metadata"]["name"] for item in second["items"]] == ["d"]
+    assert second["metadata"] == {}
+    assert server.refused("GET", f"{RUNS}?fieldSelector=spec.parent!%3Dshop")[0] == 400
+
+
+def test_deletion_has_preconditions_and_takes_what_belongs_to_the_object(server: Server) -> None:
+    run = server.run()
+    server.record(run)
+    child = {"kind": "TaskRun", "name": "shop", "uid": run["metadata"]["uid"]}
+    spec = {"definition": "import", "parent": "shop"}
+    server.send("POST", RUNS, {"metadata": {"name": "child", "ownerReferences": [child]}, "spec": spec})
+
+    assert server.refused("DELETE", f"{RUNS}/shop", {"preconditions": {"uid": "other"}})[0] == 409
+    server.send("DELETE", f"{RUNS}/shop", {"preconditions": {"uid": run["metadata"]["uid"]}})
+
+    assert server.send("GET", RUNS)["items"] == []
+    assert server.send("GET", RECORDS)["items"] == []
+    assert [event.object["metadata"]["name"] for event in server.events if event.is_deletion] == [
+        "shop",
+        "shop-i1",
+        "child",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("method", "url", "status"),
+    [
+        ("GET", f"{RUNS}/shop", 404),
+        ("GET", "/healthz", 404),
+        ("PUT", RUNS, 405),
+        ("DELETE", f"{RUNS}/shop", 404),
+    ],
+)
+def test_what_is_not_there_is_refused(server: Server, method: str, url: str, status: int) -> None:
+    assert server.refused(method, url)[0] == status
+
+
+def test_what_is_read_is_a_copy(server: Server) -> None:
+    server.run(input={"a": 1})
+
+    server.api.get("taskruns", "default", "shop")["spec"]["input"]["a"] = 2
+    with pytest.raises(RefusedError, match="not found"):
+        server.api.get("taskruns", "default", "another")
+
+    assert server.api.get("taskruns", "default", "shop")["spec"]["input"] == {"a": 1}

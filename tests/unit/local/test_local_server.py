@@ -1,0 +1,58 @@
+"""The API server on its socket, asked by the runner's own client."""
+
+import stat
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podrelay.local.api import Event, MemoryApi
+from podrelay.local.server import Server
+from podrelay.local.unix import SOCKET_FILE, TOKEN_FILE, UnixConnection
+from podrelay.runner.api_client import ApiClient, path
+
+
+class Served:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.events: list[Event] = []
+        self.api = MemoryApi(lambda: datetime.now(UTC), self.events.append)
+        self.server = Server(self.api, folder)
+        self.client = ApiClient("unused", 0, folder, connect=lambda: UnixConnection(folder / SOCKET_FILE, 5))
+
+    def request(self, method: str, name: str = "", body: Any = None) -> tuple[int, dict[str, Any]]:
+        until = time.monotonic() + 30
+        return self.client.request(method, path("default", "taskruns", name), body, lambda: until)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    served = Served(tmp_path)
+    yield served
+    served.client.close()
+    served.server.close()
+
+
+def test_the_runners_client_reads_and_writes(served: Served) -> None:
+    body = {"metadata": {"name": "shop"}, "spec": {"definition": "import", "input": {"ä": "\N{SNOWMAN}"}}}
+
+    status, created = served.request("POST", body=body)
+
+    assert status == 201
+    assert served.request("GET", "shop") == (200, created)
+    assert created["spec"]["input"] == {"ä": "\N{SNOWMAN}"}
+    assert served.request("GET", "other")[0] == 404
+    assert len(served.events) == 1
+
+
+def test_whoever_has_not_the_token_is_refused(served: Served) -> None:
+    (served.folder / TOKEN_FILE).write_text("guessed")
+
+    assert served.request("GET", "shop")[0] == 401
+
+
+def test_it_is_a_socket_and_no_port(served: Served) -> None:
+    assert stat.S_ISSOCK((served.folder / SOCKET_FILE).stat().st_mode)

@@ -1,0 +1,160 @@
+"""Runs in a world without a cluster: with children, with what a template does wrong, without a way out."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podrelay import Controller, TaskDefinition
+from podrelay.api import names
+from podrelay.cli.manifests import manifest
+from podrelay.local.api import PODS, Event
+from podrelay.local.calls import CallRuntime
+from podrelay.local.clock import Clock
+from podrelay.local.errors import StuckError
+from podrelay.local.outcome import result_of
+from podrelay.local.world import NAMESPACE, World
+
+
+class Plain(TaskDefinition):
+    """Continues as often as it is asked to."""
+
+    id = "plain"
+    title = "Plain"
+    wait: dict[str, Any] = {}  # noqa: RUF012 - never changed
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        if controller.task.iteration <= input.get("more", 0):
+            return controller.response.continue_(seconds=60)
+        return {"input": input}
+
+
+class Lonely(World):
+    """A world that runs the task above in this thread."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.seen: list[Event] = []
+        super().__init__(folder, Clock(), skips_waits=True, changed=self.seen.append)
+        self.use(CallRuntime(self.api, {"plain": Plain}, self.clock, self.settle))
+        definition = manifest(Plain, "plain", "image")
+        definition["spec"] |= changes
+        self.define(definition)
+
+    def run(self, name: str, **spec: Any) -> None:
+        self.create_run({"metadata": {"name": name}, "spec": {"definition": "plain", **spec}})
+
+    def phases(self) -> dict[str, str]:
+        return {name: run["status"]["phase"] for name, run in self.runs.items()}
+
+
+def test_children_run_too_and_belong_to_their_parent(tmp_path: Path) -> None:
+    world = Lonely(tmp_path)
+    world.run("parent", input={"more": 1})
+    world.run("child", parent="parent", input={"more": 2})
+    world.run("grandchild", parent="child")
+    world.run("stranger")
+    world.run_to_the_end()
+
+    result = result_of("parent", world.runs, world.records)
+
+    assert set(world.phases().values()) == {"Succeeded"}
+    assert [child.name for child in result.children] == ["child"]
+    assert [child.name for child in result.children[0].children] == ["grandchild"]
+    assert result.children[0].iterations == 3
+    assert "  <TaskRun child Succeeded" in repr(result)
+
+
+def test_pods_are_made_and_removed_as_in_a_cluster(tmp_path: Path) -> None:
+    world = Lonely(tmp_path, podCleanup="Always")
+    world.run("shop", input={"more": 1})
+    world.run_to_the_end()
+
+    pods = [event for event in world.seen if event.plural == PODS]
+    assert {event.object["metadata"]["name"] for event in pods} == {"shop-i1", "shop-i2"}
+    assert len([event for event in pods if event.is_deletion]) == 2
+    assert world.api.find(PODS, NAMESPACE) == ([], "")
+
+
+def test_a_run_without_a_definition_fails_when_its_patience_is_over(tmp_path: Path) -> None:
+    world = Lonely(tmp_path)
+    world.create_run({"metadata": {"name": "shop"}, "spec": {"definition": "unknown"}})
+    world.run_to_the_end()
+
+    assert world.runs["shop"]["status"]["reason"] == "DefinitionNotFound"
+
+
+def test_a_template_that_no_pod_can_be_made_of_is_told(tmp_path: Path) -> None:
+    world = Lonely(tmp_path, template={"spec": {"containers": []}})
+    world.run("shop")
+    world.run_to_the_end()
+
+    status = world.runs["shop"]["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "InvalidTemplate")
+    assert "add the container that does the work" in status["message"]
+
+
+def test_a_run_that_will_never_go_on_is_an_error_that_says_why(tmp_path: Path) -> None:
+    world = Lonely(tmp_path)
+    world.run("shop", suspend=True)
+
+    with pytest.raises(StuckError, match=r"shop will never go on: Suspended: set spec\.suspend to false"):
+        world.run_to_the_end()
+
+
+def test_a_deleted_run_takes_everything_with_it(tmp_path: Path) -> None:
+    world = Lonely(tmp_path)
+    world.run("shop", input={"more": 5})
+    world.call_after(90, lambda: world.api.delete(names.TASK_RUNS, NAMESPACE, "shop"))
+    world.run_to_the_end()
+
+    assert world.api.find(names.TASK_ITERATIONS, NAMESPACE) == ([], "")
+    assert world.api.find(PODS, NAMESPACE) == ([], "")
+    assert sorted(world.records) == ["shop-i1", "shop-i2"]
+
+
+def test_a_state_that_is_lost_fails_the_run(tmp_path: Path) -> None:
+    world = Lonely(tmp_path)
+    world.run("shop", input={"more": 5})
+    world.call_after(30, lambda: world.api.delete(names.TASK_ITERATIONS, NAMESPACE, "shop-i1"))
+    world.run_to_the_end()
+
+    assert world.runs["shop"]["status"]["reason"] == "StateLost"
+
+
+def test_a_pod_that_somebody_deletes_is_replaced(tmp_path: Path) -> None:
+    world = Lonely(tmp_path)
+    world.run("shop", delaySeconds=60)
+    world.settle()
+    world.clock.advance(60)
+    world.settle()
+    world.api.delete(PODS, NAMESPACE, "shop-i1")
+    world.run_to_the_end()
+
+    status = world.runs["shop"]["status"]
+    assert (status["phase"], status["disruptions"]) == ("Succeeded", 1)
+
+
+def test_real_time_is_waited_for_until_somebody_aborts(tmp_path: Path) -> None:
+    began = threading.Event()
+
+    def changed(event: Event) -> None:
+        if event.object.get("status", {}).get("reason") == "Waiting":
+            began.set()
+
+    world = World(tmp_path, Clock(), skips_waits=False, changed=changed)
+    world.use(CallRuntime(world.api, {"plain": Plain}, world.clock, world.settle))
+    world.define(manifest(Plain, "plain", "image"))
+    world.create_run({"metadata": {"name": "shop"}, "spec": {"definition": "plain", "input": {"more": 1}}})
+
+    def abort() -> None:
+        began.wait(30)
+        world.abort_all("enough")
+
+    user = threading.Thread(target=abort)
+    user.start()
+    world.run_to_the_end()
+    user.join()
+
+    assert world.runs["shop"]["status"]["message"] == "enough"
+    assert world.clock.ahead == 0
