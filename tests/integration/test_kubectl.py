@@ -4,6 +4,7 @@ Tables, selectors and `explain` of objects at rest are in test_crd_rules.py; who
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,7 +34,9 @@ def cells(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def ended(relay: Relay) -> Iterator[Relay]:
-    """Runs in every state that lasts."""
+    """Runs in every state that lasts; here it is kubectl itself that is looked at."""
+    quick = relay.kubectl
+    relay = replace(relay, kubectl=Kubectl(quick.kubeconfig, quick.env, quick.namespace, quick.identity))
     relay.define("Answer")
     relay.define("Sleep", abortGracePeriodSeconds=1)
     relay.define("Chain")
