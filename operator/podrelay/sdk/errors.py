@@ -18,7 +18,10 @@ class TaskModuleError(PodrelayError):
 
 
 class InputError(PodrelayError):
-    """The input does not fit the task's input type.
+    """The input does not fit the task's input type, or its validation.
+
+    Args:
+        message: for people.
 
     Attributes:
         data: `{"invalidFields": {"<dot.path>": {"code", "message", "data": {"path"}}}}`, the shape that Webiny gives.
