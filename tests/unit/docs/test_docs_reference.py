@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import griffe
 import pytest
-from podrelay import testing
-from tools import reference
 
 import podrelay
+from podrelay import testing
+from tools import reference
 
 PACKAGE = reference.load()
 OBJECTS = {path: reference.find(PACKAGE, path) for group in reference.GROUPS for path in group.objects}
