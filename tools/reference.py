@@ -125,10 +125,9 @@ def find(package: griffe.Module, path: str) -> griffe.Object:
 def members(item: griffe.Object) -> Iterator[griffe.Object]:
     """Return the public methods and properties of a class, in the order of the source."""
     for name, member in item.members.items():
-        is_property = "property" in member.labels
-        if not name.startswith("_") and isinstance(member, griffe.Function | griffe.Attribute):
-            if isinstance(member, griffe.Function) or is_property:
-                yield member
+        if not name.startswith("_") and (isinstance(member, griffe.Function) or "property" in member.labels):
+            assert isinstance(member, griffe.Object)  # noqa: S101 - a class imports nothing
+            yield member
 
 
 def fields(item: griffe.Object) -> dict[str, griffe.Attribute]:
@@ -162,10 +161,11 @@ def resource_defaults() -> dict[str, str]:
     """Return what counts where a class variable of that name is None, as Python writes it."""
     known = {name: field.default for name, field in TaskDefinitionSpec.model_fields.items() if not field.is_required()}
     known["resources"] = DEFAULT_RESOURCES
-    return {name: _literal(value) for name, value in known.items() if value is not None}
+    return {name: literal(value) for name, value in known.items() if value is not None}
 
 
-def _literal(value: Any) -> str:
+def literal(value: Any) -> str:
+    """Return a default as a task author would write it."""
     plain = value.model_dump(mode="json", by_alias=True) if isinstance(value, BaseModel) else value
     return repr(plain).replace("'", '"')
 
