@@ -226,8 +226,8 @@ def shown(section: griffe.DocstringSection) -> Iterator[str]:
         case griffe.DocstringSectionReturns():
             yield from _wrapped(f"Returns: {_joined(told.description for told in section.value)}")
         case griffe.DocstringSectionRaises():
-            for told in section.value:
-                yield from _item(f"{told.annotation}", told.description, "", before="Raises ")
+            for error in section.value:
+                yield from _item(f"{error.annotation}", error.description, "", before="Raises ")
         case _:
             raise ValueError(f"no way to show a section of kind {section.kind.value} of a docstring")
 

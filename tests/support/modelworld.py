@@ -523,5 +523,5 @@ class World:
         record = self.api.objects.get(("taskiterations", process.pod))
         if self.is_finished or record is None:
             return False
-        answer = (record.get("response") or {}).get("status")
+        answer = (record.get("response") or {}).get("status", "")
         return {"done": "onDone", "aborted": "onAbort"}.get(answer) in self.definition.get("hooks", ())

@@ -3,6 +3,7 @@
 from typing import Any
 
 from podrelay.api.errors import PodrelayError
+from podrelay.api.invalid_input import INVALID_FIELDS
 
 
 class DefinitionError(PodrelayError):
@@ -27,7 +28,7 @@ class InputError(PodrelayError):
         data: `{"invalidFields": {"<dot.path>": {"code", "message", "data": {"path"}}}}`, the shape that Webiny gives.
     """
 
-    reason = "VALIDATION_FAILED_INVALID_FIELDS"
+    reason = INVALID_FIELDS
 
     def __init__(self, message: str, data: dict[str, Any]) -> None:
         super().__init__(message)
