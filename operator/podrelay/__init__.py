@@ -8,23 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podrelay.api.errors import PodrelayError
+    from podrelay.api.limits import PayloadError
     from podrelay.api.triggering import TriggerConflictError
     from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
     from podrelay.sdk.controller import Controller
     from podrelay.sdk.definition import TaskDefinition
-    from podrelay.sdk.errors import InputError
+    from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, DefinitionError, InputError
     from podrelay.sdk.task import TaskRun, TriggerData
     from podrelay.sdk.verdicts import Fatal, Retry
 
 __all__ = [
     "Aborted",
     "Answer",
+    "ApiRefusedError",
+    "ApiUnreachableError",
     "Continue",
     "Controller",
+    "DefinitionError",
     "Done",
     "Failed",
     "Fatal",
     "InputError",
+    "PayloadError",
     "PodrelayError",
     "Retry",
     "TaskDefinition",
@@ -36,12 +41,16 @@ __all__ = [
 _HOMES = {
     "Aborted": "podrelay.sdk.answers",
     "Answer": "podrelay.sdk.answers",
+    "ApiRefusedError": "podrelay.sdk.errors",
+    "ApiUnreachableError": "podrelay.sdk.errors",
     "Continue": "podrelay.sdk.answers",
     "Controller": "podrelay.sdk.controller",
+    "DefinitionError": "podrelay.sdk.errors",
     "Done": "podrelay.sdk.answers",
     "Failed": "podrelay.sdk.answers",
     "Fatal": "podrelay.sdk.verdicts",
     "InputError": "podrelay.sdk.errors",
+    "PayloadError": "podrelay.api.limits",
     "PodrelayError": "podrelay.api.errors",
     "Retry": "podrelay.sdk.verdicts",
     "TaskDefinition": "podrelay.sdk.definition",

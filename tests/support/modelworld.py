@@ -521,6 +521,7 @@ class World:
     def _waits_for_the_end(self, process: Process) -> bool:
         """Whether the runner waits for the final phase, as podrelay.runner.hooks.may_follow says."""
         record = self.api.objects.get(("taskiterations", process.pod))
-        if not self.definition.get("hooks") or self.is_finished or record is None:
+        if self.is_finished or record is None:
             return False
-        return (record.get("response") or {}).get("status") in {"done", "aborted"}
+        answer = (record.get("response") or {}).get("status", "")
+        return {"done": "onDone", "aborted": "onAbort"}.get(answer) in self.definition.get("hooks", ())

@@ -26,9 +26,7 @@ def apply_answer(view: View, now: datetime, tenure: Tenure, record: Record) -> P
         iterations=record.iteration if record.started_at else record.iteration - 1,
         progress=record.progress or view.run.status.progress,
         hooks=hooks.merged(view.run.status.hooks, [record]),
-        recent_iterations=showing.remember(
-            view.run.status, tenure, response.status, message or showing.error_message(record), now
-        ),
+        recent_iterations=showing.remember(view.run.status, tenure, response.status, showing.words_of(record), now),
     )
     if response.refusal is not None:
         return _refused(view, now, status, record, response.refusal)
@@ -73,7 +71,8 @@ def _refused(view: View, now: datetime, status: TaskRunStatus, record: Record, r
     """The run was turned away before its task was called; another try would be turned away, too."""
     status = msgspec.structs.replace(status, iterations=record.iteration - 1)
     error = showing.error_of(record)
-    return showing.finish(view, now, status, "Failed", refusal, error.message, record=record, error=error)
+    words = showing.words_of(record) or error.message
+    return showing.finish(view, now, status, "Failed", refusal, words, record=record, error=error)
 
 
 def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
@@ -85,7 +84,8 @@ def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record
     policy = view.definition.spec.retry if view.definition else RetryPolicy()
     if not retrying.is_allowed(policy, status.attempts, cause, response):
         reason = (error.code if cause != causes.ERROR else None) or "TaskFailed"
-        return showing.finish(view, now, status, "Failed", reason, error.message, record=record, error=error)
+        words = showing.words_of(record) or error.message
+        return showing.finish(view, now, status, "Failed", reason, words, record=record, error=error)
     pause = retrying.pause_seconds(policy, status.attempts, response)
     due = (record.finished_at or now) + timedelta(seconds=pause)
     following = msgspec.structs.replace(

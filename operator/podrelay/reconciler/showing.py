@@ -155,10 +155,12 @@ def remember(
     return (entry, *status.recent_iterations)[: limits.RECENT_ITERATIONS]
 
 
-def error_message(record: Record) -> str:
-    """Return what went wrong, or an empty text."""
-    error = record.response.error if record.response else None
-    return error.message if error else ""
+def words_of(record: Record) -> str:
+    """Return what the task said, or else what went wrong, or an empty text."""
+    response = record.response
+    if response is None:
+        return ""
+    return response.message or (response.error.message if response.error else "")
 
 
 def error_of(record: Record) -> TaskError:

@@ -3,7 +3,8 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from podrelay.reconciler import admission, inputs, kinship, showing, turns
+from podrelay.api import invalid_input
+from podrelay.reconciler import admission, kinship, showing, turns
 from podrelay.reconciler.objects import TaskError, TaskRunStatus
 from podrelay.reconciler.view import (
     ConfirmChildren,
@@ -96,8 +97,8 @@ def _admit(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
         return showing.stall(view, now, status, admission.INVALID_INPUT_SCHEMA, view.input.schema_problem)
     if not view.input.invalid_fields:
         return None
-    error = TaskError(inputs.VALIDATION_FAILED, inputs.INVALID_FIELDS)
-    message = inputs.in_words(view.input.invalid_fields)
+    error = TaskError(invalid_input.VALIDATION_FAILED, invalid_input.INVALID_FIELDS)
+    message = invalid_input.in_words(view.input.invalid_fields)
     failed = showing.finish(view, now, status, "Failed", "InvalidInput", message, error=error)
     return replace(failed, error_data={"invalidFields": dict(view.input.invalid_fields)})
 

@@ -67,24 +67,35 @@ def undeclared(definition: TaskDefinition, me: Environment) -> list[str]:
 
 
 def may_follow(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> bool:
-    """Tell whether the run may end with this answer, so that hooks of this pod follow."""
-    if not any(hook != hooks.ON_BEFORE_TRIGGER for hook in me.hooks):
-        return False
+    """Tell whether the run may end with this answer, so that hooks of this pod follow.
+
+    The operator writes the final phase at once for the same ends. After any other it waits for the end of the container
+    first, so a pod that waited for the phase then would wait until it is killed.
+    """
+    end = _end_after(response, me, is_aborted=is_aborted)
+    return end is not None and any(hook in me.hooks for hook in hooks.due_after(*end))
+
+
+def _end_after(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> tuple[str, str] | None:
+    """Return phase and reason of the end that an answer may be; None if the run goes on, or never began."""
     if is_aborted:
-        return True
+        return "Aborted", "Aborted"
     match response["status"]:
+        case "done":
+            return "Succeeded", "Done"
+        case "aborted":
+            return "Aborted", "AbortedByTask"
         case "continue":
-            return me.iteration >= me.max_iterations
-        case "error":
-            if response.get("refusal") is not None or response.get("retryable"):
-                return False
-            return me.is_final_attempt or response.get("retryable") is False
+            return ("Failed", hooks.MAX_ITERATIONS_REASON) if me.iteration >= me.max_iterations else None
         case _:
-            return True
+            if response.get("refusal") is not None or response.get("retryable"):
+                return None
+            is_final = me.is_final_attempt or response.get("retryable") is False
+            return ("Failed", "TaskFailed") if is_final else None
 
 
 def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, Any] | None:
-    """Wait until the run has ended and return it; None if it goes on without this pod, or has gone.
+    """Wait until the run has ended and return it; None if it goes on without this pod, waits for its end, or has gone.
 
     Raises:
         ApiRefusedError: the API server does not let this pod read it.
@@ -102,7 +113,8 @@ def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, A
             names.iteration_of(status.get("lastRecord") or "") + 1,
             1 + (status.get("attempts") or 0) + (status.get("disruptions") or 0),
         )
-        if due > (me.iteration, me.attempt) or not client.pause(pause, deadline):
+        is_waited_for = run["spec"].get("abort") is not None and hooks.ON_ABORT not in me.hooks
+        if due > (me.iteration, me.attempt) or is_waited_for or not client.pause(pause, deadline):
             return None
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 

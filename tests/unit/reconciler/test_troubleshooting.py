@@ -16,6 +16,7 @@ WRITERS = (
     "runner/*.py",
     "sdk/*.py",
     "api/triggering.py",
+    "api/invalid_input.py",
 )
 """Where a word may come from that ends up as a reason or code in a status."""
 

@@ -164,6 +164,23 @@ def test_a_run_that_goes_on_is_not_waited_for(pod: Pod) -> None:
     assert notes[-1] == "run"
 
 
+def test_an_end_that_waits_for_this_pod_is_not_waited_for(pod: Pod) -> None:
+    """Without on_abort the operator writes Aborted only when the container has ended."""
+
+    def is_aborted(method: str, name: str) -> None:
+        if (method, name) == ("GET", "shop") and "response" in pod.api.objects.get("shop-i2", {}):
+            aborted = task_run(status={"phase": "Running"})
+            pod.api.put("shop", {**aborted, "spec": {**aborted["spec"], "abort": {"message": "wrong file"}}})
+
+    pod.api.before = is_aborted
+    began = pod.api.clock()
+
+    _, notes = pod.run(**{names.ENV_HOOKS: "onDone"})
+
+    assert notes == ["run"]
+    assert pod.api.clock() - began < 1
+
+
 def test_it_waits_for_the_end_no_longer_than_an_iteration_may_take(pod: Pod) -> None:
     began = pod.api.clock()
 
@@ -281,6 +298,12 @@ def test_a_hook_pod_that_is_not_wanted_leaves(pod: Pod) -> None:
         ({"status": "error", "retryable": False}, {names.ENV_FINAL_ATTEMPT: "false"}, False, True),
         ({"status": "error", "refusal": "Rejected"}, {}, False, False),
         ({"status": "done"}, {names.ENV_HOOKS: "onBeforeTrigger"}, False, False),
+        ({"status": "done"}, {names.ENV_HOOKS: "onError,onAbort"}, False, False),
+        ({"status": "aborted"}, {names.ENV_HOOKS: "onDone,onError"}, False, False),
+        ({"status": "error"}, {names.ENV_HOOKS: "onDone,onMaxIterations"}, False, False),
+        ({"status": "continue"}, {names.ENV_HOOKS: "onError", names.ENV_MAX_ITERATIONS: "2"}, False, True),
+        ({"status": "continue"}, {names.ENV_HOOKS: "onDone,onAbort", names.ENV_MAX_ITERATIONS: "2"}, False, False),
+        ({"status": "done"}, {names.ENV_HOOKS: "onDone"}, True, False),
         ({"status": "done"}, {names.ENV_HOOKS: ""}, False, False),
     ],
 )
