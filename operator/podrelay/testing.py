@@ -9,7 +9,7 @@ It needs no cluster, no fixtures and no plug-in. See docs/testing.md.
 import asyncio
 import contextvars
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -72,6 +72,7 @@ def run_task(
     clock: Clock | None = None,
     tick: float = 0.0,
     name: str | None = None,
+    spec: Mapping[str, Any] | None = None,
 ) -> TaskResult:
     """Run a task through all of its iterations, in this process, and return what became of it.
 
@@ -90,6 +91,7 @@ def run_task(
         clock: the time that the task sees, for example to advance it from within a fake of what takes long.
         tick: how many seconds pass each time that the task asks how much time is left.
         name: of the TaskRun; default: the name of its definition.
+        spec: further fields of the TaskRun, as `kubectl explain trun.spec` has them: `{"delaySeconds": 3600}`.
 
     Raises:
         DefinitionError: a class cannot be a TaskDefinition, for example with max_iterations = 0.
@@ -112,10 +114,10 @@ def run_task(
             world.use(CallRuntime(world.api, classes, world.clock, world.settle, partial(_TestedSession, test)))
             if abort_after is not None:
                 world.call_after(abort_after, test.abort)
-            spec = {"definition": names.definition_name(task.id), "input": payload}
-            world.create_run({"metadata": {"name": run_name}, "spec": spec})
+            own = {"definition": names.definition_name(task.id), "input": payload}
+            world.create_run({"metadata": {"name": run_name}, "spec": {**(spec or {}), **own}})
             world.run_to_the_end()
-            return result_of(run_name, world.runs, world.records)
+            return result_of(run_name, world.runs, world.records, world.deleted_runs)
 
     return _outside_of_event_loops(call)
 

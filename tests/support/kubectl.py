@@ -86,6 +86,16 @@ class Kubectl:
         )
         return Result("kubectl " + " ".join(arguments), ended.returncode, ended.stdout, ended.stderr)
 
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start a command that goes on, and whose output is read meanwhile."""
+        place = ("--namespace", self.namespace) if self.namespace else ()
+        return subprocess.Popen(
+            ["kubectl", "--kubeconfig", str(self.kubeconfig), *self.identity, *place, *arguments],
+            env=self.env,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
     def do(self, *arguments: str, stdin: str | Manifest | list[Manifest] | None = None) -> str:
         """Run a command that has to succeed; return what it prints."""
         result = self(*arguments, stdin=stdin)

@@ -72,8 +72,16 @@ class QuickKubectl(Kubectl):
     def _send(
         self, method: str, path: str, body: Manifest | list[Manifest] | None = None, kind: str = "json"
     ) -> Result:
-        connection = _connection_of_this_thread(self.kubeconfig)
         text = json.dumps(body) if body is not None else None
+        try:
+            return self._once(method, path, text, kind)
+        except (http.client.HTTPException, OSError):
+            if method == "POST":
+                raise  # it may have happened
+            return self._once(method, path, text, kind)  # the API server closes connections that were idle
+
+    def _once(self, method: str, path: str, text: str | None, kind: str) -> Result:
+        connection = _connection_of_this_thread(self.kubeconfig)
         try:
             connection.request(method, path, text, {"Content-Type": f"application/{kind}"})
             with connection.getresponse() as response:

@@ -1,6 +1,6 @@
 """What became of a run, in a form that tests can ask about and people can read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -104,6 +104,7 @@ class TaskResult:
         hooks: how the lifecycle hooks ended: Succeeded or Failed, by name.
         records: every try, in order; also those that a cluster would not keep.
         children: the runs that it has started, in the order of their creation.
+        is_deleted: whether it was removed after its end, by self_cleanup or because its time was over.
         run: the whole TaskRun, as `kubectl get trun -o json` shows it.
     """
 
@@ -119,7 +120,8 @@ class TaskResult:
     hooks: dict[str, str]
     records: tuple[IterationResult, ...]
     children: "tuple[TaskResult, ...]"
-    run: dict[str, Any]
+    is_deleted: bool
+    run: Object
 
     @property
     def logs(self) -> tuple[LogLine, ...]:
@@ -142,13 +144,16 @@ class TaskResult:
         yield ">"
 
 
-def result_of(name: str, runs: Mapping[str, Object], records: Mapping[str, Object]) -> TaskResult:
+def result_of(
+    name: str, runs: Mapping[str, Object], records: Mapping[str, Object], deleted: Collection[str] = ()
+) -> TaskResult:
     """Return what became of the run `name`.
 
     Args:
         name: of the TaskRun.
         runs: every TaskRun by name, in the order of their creation.
         records: every TaskIteration by name.
+        deleted: names of the runs that are not there any more.
     """
     run = runs[name]
     spec, status = run["spec"], run["status"]
@@ -172,8 +177,11 @@ def result_of(name: str, runs: Mapping[str, Object], records: Mapping[str, Objec
         hooks={hook["name"]: hook["outcome"] for hook in status.get("hooks", ())},
         records=tuple(own),
         children=tuple(
-            result_of(child, runs, records) for child, other in runs.items() if other["spec"].get("parent") == name
+            result_of(child, runs, records, deleted)
+            for child, other in runs.items()
+            if other["spec"].get("parent") == name
         ),
+        is_deleted=name in deleted,
         run=run,
     )
 

@@ -52,6 +52,7 @@ class World:
         """Every TaskRun by its name, as it is or was last; deleted ones, too."""
         self.records: dict[str, Object] = {}
         """Every record by its name, likewise."""
+        self.deleted_runs: set[str] = set()
         self._folder = folder
         self._skips_waits = skips_waits
         self._changed = changed
@@ -246,6 +247,8 @@ class World:
         name = event.object["metadata"]["name"]
         if event.plural == names.TASK_RUNS:
             self.runs[name] = event.object
+            if event.is_deletion:
+                self.deleted_runs.add(name)
         elif event.plural == names.TASK_ITERATIONS:
             self.records[name] = event.object
         elif event.plural == PODS and self._kubelet is not None:

@@ -98,7 +98,8 @@ def _response(
             output = output if answer.output is None else as_dict(answer.output, "output")
             _add_message(response, answer.message)
         case Continue():
-            merged = rules.merge(input, _stored(as_dict(answer.input, "input"), "input"))
+            base = {} if answer.is_whole else input
+            merged = rules.merge(base, _stored(as_dict(answer.input, "input"), "input"))
             response = {"status": "continue", "input": _stored(merged, "input")}
             if answer.wait_seconds:
                 response["waitSeconds"] = answer.wait_seconds

@@ -109,12 +109,13 @@ def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, A
         status = run.get("status") or {}
         if status.get("phase") in _FINISHED:
             return run
+        if run["spec"].get("abort") is not None and hooks.ON_ABORT not in me.hooks:
+            return None
         due = (
             names.iteration_of(status.get("lastRecord") or "") + 1,
             1 + (status.get("attempts") or 0) + (status.get("disruptions") or 0),
         )
-        is_waited_for = run["spec"].get("abort") is not None and hooks.ON_ABORT not in me.hooks
-        if due > (me.iteration, me.attempt) or is_waited_for or not client.pause(pause, deadline):
+        if due > (me.iteration, me.attempt) or not client.pause(pause, deadline):
             return None
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 

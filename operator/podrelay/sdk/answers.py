@@ -34,6 +34,8 @@ class Continue(NamedTuple):
     """Pause before the next iteration; None: it starts at once."""
     wait_for_children: WaitForChildren | None = None
     """The children that have to end before the next iteration; None: it does not wait for any."""
+    is_whole: bool = False
+    """Whether `input` is the whole input of the next iteration, and not merged over that of this one."""
 
 
 class Failed(NamedTuple):

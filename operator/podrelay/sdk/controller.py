@@ -117,7 +117,14 @@ class Response:
             return Done(output=as_dict(message_or_output, "output"))
         return Done(message_or_output, None if output is None else as_dict(output, "output"))
 
-    def continue_(self, input: Any = None, *, seconds: float | None = None, date: datetime | None = None) -> Continue:
+    def continue_(
+        self,
+        input: Any = None,
+        *,
+        seconds: float | None = None,
+        date: datetime | None = None,
+        replace: bool = False,
+    ) -> Continue:
         """Return "another iteration is wanted".
 
         Args:
@@ -125,6 +132,7 @@ class Response:
             seconds: pause before the next iteration; below 1 means none, more than 355 days means 355 days.
             date: or the time before which it does not start; without a time zone it is taken as UTC. Where both are
                 given, `seconds` counts.
+            replace: `input` is all that the next iteration gets; this is how keys are removed.
 
         Raises:
             TypeError: the input is neither.
@@ -133,8 +141,9 @@ class Response:
         if seconds is None and date is not None:
             seconds = seconds_until(date)
         if seconds is None or not seconds >= 1:  # so NaN is no wait, too
-            return Continue(changes)
-        return Continue(changes, min(float(seconds), float(limits.MAX_WAIT_SECONDS)))
+            return Continue(changes, is_whole=replace)
+        wait = min(float(seconds), float(limits.MAX_WAIT_SECONDS))
+        return Continue(changes, wait, is_whole=replace)
 
     def wait_for_children(self, input: Any = None, definition: "str | type[TaskDefinition] | None" = None) -> Continue:
         """Return "another iteration is wanted, when all children have ended", however they end; at once without any.

@@ -61,6 +61,7 @@ def test_anything_else_is_an_error_that_says_what_may_be_returned(value: Any) ->
         (Done("ok", {"new": 1}), {"kept": 1}, {"status": "done", "message": "ok", "output": {"new": 1}}),
         (Done(output={}), {"kept": 1}, {"status": "done", "output": {}}),
         (Continue({"b": {"new": 1}}), None, {"status": "continue", "input": {"a": 1, "b": {"new": 1}}}),
+        (Continue({"c": 2}, is_whole=True), None, {"status": "continue", "input": {"c": 2}}),
         (
             Continue({}, 2.5),
             {"kept": 1},

@@ -298,11 +298,13 @@ def test_a_hook_pod_that_is_not_wanted_leaves(pod: Pod) -> None:
         ({"status": "error", "retryable": False}, {names.ENV_FINAL_ATTEMPT: "false"}, False, True),
         ({"status": "error", "refusal": "Rejected"}, {}, False, False),
         ({"status": "done"}, {names.ENV_HOOKS: "onBeforeTrigger"}, False, False),
+        # What calls no hook does not wait: the operator waits for the end of its container.
         ({"status": "done"}, {names.ENV_HOOKS: "onError,onAbort"}, False, False),
         ({"status": "aborted"}, {names.ENV_HOOKS: "onDone,onError"}, False, False),
         ({"status": "error"}, {names.ENV_HOOKS: "onDone,onMaxIterations"}, False, False),
         ({"status": "continue"}, {names.ENV_HOOKS: "onError", names.ENV_MAX_ITERATIONS: "2"}, False, True),
         ({"status": "continue"}, {names.ENV_HOOKS: "onDone,onAbort", names.ENV_MAX_ITERATIONS: "2"}, False, False),
+        ({"status": "continue"}, {names.ENV_HOOKS: "onMaxIterations", names.ENV_MAX_ITERATIONS: "2"}, False, True),
         ({"status": "done"}, {names.ENV_HOOKS: "onDone"}, True, False),
         ({"status": "done"}, {names.ENV_HOOKS: ""}, False, False),
     ],

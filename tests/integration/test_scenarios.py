@@ -1,0 +1,121 @@
+"""The scenarios of tests/support/scenarios.py with pods and a real API server: all of them at once."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podrelay import TaskDefinition
+from podrelay.api import names
+from podrelay.cli.manifests import manifest
+from tests.support import scenario_tasks
+from tests.support.manifests import TASK_RUNS, Manifest, task_run
+from tests.support.outcomes import Evidence, outcome_of
+from tests.support.relay import FINISHED, Relay
+from tests.support.scenarios import SCENARIOS, Abort, Scenario
+from tests.support.waiting import eventually
+from tests.support.watching import Watch, watching
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+PATIENCE = 240
+"""Seconds. A hundred pods begin at once, each a process that imports pydantic."""
+TASKS_FILE = str(Path(scenario_tasks.__file__))
+
+
+@pytest.fixture(scope="module")
+def watch(relay: Relay) -> Iterator[Watch]:
+    """Everything is under way, and what happens meanwhile has happened."""
+    classes = {item for scenario in SCENARIOS for item in (scenario.task, *scenario.children)}
+    applied = relay.kubectl.apply(*map(definition, sorted(classes, key=lambda item: item.id)))
+    assert applied, str(applied)
+    with watching(relay.kubectl) as watch:
+        # Whoever waits for somebody comes first, so that nothing that is aborted has to wait for the rest.
+        ordered = sorted(SCENARIOS, key=lambda scenario: scenario.meanwhile is None)
+        created = relay.kubectl.create(*map(run, ordered))
+        assert created, str(created)
+        for scenario in ordered:
+            if scenario.meanwhile is not None:
+                interfere(relay, watch, scenario.name, scenario.meanwhile)
+        yield watch
+
+
+def definition(item: type[TaskDefinition]) -> Manifest:
+    """What an author would apply, but for the place of the module."""
+    return manifest(item, TASKS_FILE, "local")
+
+
+def run(scenario: Scenario) -> Manifest:
+    name = names.definition_name(scenario.task.id)
+    return task_run(scenario.name, name, input=scenario.input, **scenario.spec)
+
+
+def interfere(relay: Relay, watch: Watch, name: str, abort: Abort) -> None:
+    def is_time() -> bool:
+        is_at_work = abort.waits or any(record["runName"] == name for record in watch.newest("taskiterations"))
+        return is_at_work and status_of(watch, name).get("reason") == abort.reason
+
+    wait(watch, name, f"it shows {abort.reason}", is_time)
+    patched = relay.kubectl.patch(TASK_RUNS, name, {"spec": {"abort": {"message": abort.message}}})
+    assert patched, str(patched)
+
+
+def status_of(watch: Watch, name: str) -> dict[str, Any]:
+    states = watch.states("taskruns", name)
+    return states[-1].get("status", {}) if states else {}
+
+
+def wait(watch: Watch, name: str, what: str, check: Callable[[], Any]) -> None:
+    try:
+        eventually(f"{name}: {what}", check, PATIENCE)
+    except AssertionError as error:
+        raise AssertionError(f"{error}\nthe status is {status_of(watch, name)}") from error
+
+
+def evidence_of(watch: Watch, name: str) -> Evidence:
+    records = [
+        record for record in watch.newest("taskiterations") if record["runName"] == name and "hook" not in record
+    ]
+    records.sort(key=lambda record: (record["iteration"], record["try"]))
+    children = [
+        evidence_of(watch, other["metadata"]["name"])
+        for other in watch.newest("taskruns")
+        if other["spec"].get("parent") == name
+    ]
+    is_deleted = watch.is_deleted("taskruns", name)
+    return Evidence(watch.states("taskruns", name)[-1], tuple(records), tuple(children), is_deleted)
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_it_ends_as_told(watch: Watch, scenario: Scenario) -> None:
+    name, expected = scenario.name, scenario.expected
+    wait(watch, name, "it is finished", lambda: status_of(watch, name).get("phase") in FINISHED)
+    called = len(expected.hooks)
+    wait(watch, name, "its hooks have been called", lambda: len(status_of(watch, name).get("hooks", ())) == called)
+    if expected.is_deleted:
+        wait(
+            watch,
+            name,
+            "it has gone with its descendants",
+            lambda: all(member.is_deleted for member in evidence_of(watch, name).family()),
+        )
+
+    evidence = evidence_of(watch, name)
+    assert outcome_of(evidence) == expected
+    scenario.check(evidence)
+    if scenario.shows is not None:
+        shown = [state.get("status", {}) for state in watch.states("taskruns", name)]
+        assert scenario.shows in {(status.get("phase"), status.get("reason")) for status in shown}
+
+
+@pytest.mark.parametrize("name", ["done-output", "error-text", "aborted-by-itself", "abort-while-it-works"])
+def test_a_finished_run_cannot_be_aborted_and_stays_as_it_is(relay: Relay, watch: Watch, name: str) -> None:
+    wait(watch, name, "it is finished", lambda: status_of(watch, name).get("phase") in FINISHED)
+    before = status_of(watch, name)
+
+    refused = relay.kubectl.patch(TASK_RUNS, name, {"spec": {"abort": {"message": "too late"}}})
+
+    assert not refused
+    assert "spec.abort" in refused.stderr
+    assert relay.status(name) == before

@@ -1,0 +1,550 @@
+"""The tasks of tests/support/scenarios.py. They run in pods and, as calls, in the process of a unit test.
+
+What they find out they say in their answers, because a test has nothing else of a pod.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, Field
+
+from podrelay import Controller, Fatal, Retry, TaskDefinition, TaskRun, TriggerData
+
+TASK_TIMEOUT = 900
+LONG = 3600
+
+
+def pause(seconds: float) -> None:
+    """Let time pass; replaced where time is virtual."""
+    time.sleep(seconds)
+
+
+# --- answers ----------------------------------------------------------------------------------------------------------
+
+
+class Scripted(TaskDefinition):
+    """Answers as its input says: `answers` has, for each iteration, a method of the response and its arguments."""
+
+    id = "scripted"
+    title = "Scripted"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        method, arguments, *keywords = input["answers"][controller.task.iteration - 1]
+        return getattr(controller.response, method)(*arguments, **(keywords[0] if keywords else {}))
+
+
+class Handover(TaskDefinition):
+    """Continues with what its input says under `next`, and answers with all that its second iteration got."""
+
+    id = "handover"
+    title = "Hand over"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        if controller.task.iteration == 1:
+            return controller.response.continue_(input["next"], **self._when(input.get("when", {})))
+        return controller.response.done({"input": input, "task": controller.state.get_status()})
+
+    @staticmethod
+    def _when(when: dict[str, Any]) -> dict[str, Any]:
+        if "date" in when:
+            return {**when, "date": datetime.now(UTC) + timedelta(seconds=when["date"])}
+        return when
+
+
+class Returning(TaskDefinition):
+    """Returns something else than an answer."""
+
+    id = "returning"
+    title = "Return"
+
+    async def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        return input.get("value")
+
+
+class ShopError(Exception):
+    """An error with a code and something to tell."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.code = "E_SHOP"
+        self.shop = 3
+
+
+class Failing(TaskDefinition):
+    """Fails, in the way that its input says."""
+
+    id = "failing"
+    title = "Fail"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        controller.state.update_output({"rows": 1})
+        match input["how"]:
+            case "raise":
+                raise ShopError("the shop is closed")
+            case "return":
+                return controller.response.error(ShopError("the shop is closed"))
+            case "large":
+                return controller.response.error({"message": "no", "data": {"text": "x" * 300_000}})
+            case _:
+                return controller.response.continue_({"text": "x" * 300_000})
+
+
+class Endless(TaskDefinition):
+    """Always wants to go on."""
+
+    id = "endless"
+    title = "Endless"
+    max_iterations = 2
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        return controller.response.continue_({"calls": input.get("calls", 0) + 1})
+
+
+# --- state, log, time -------------------------------------------------------------------------------------------------
+
+
+class Stateful(TaskDefinition):
+    """Changes its state and tells what it is, in two iterations."""
+
+    id = "stateful"
+    title = "State"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        state = controller.state
+        if controller.task.iteration == 1:
+            state.update_output({"a": 1})
+            state.update_output({"b": 2})
+            state.update_input({"y": {"new": 2}, "z": 3})
+            return controller.response.continue_()
+        task = state.get_task()
+        told = {
+            "task": [task.definition, task.name, task.iterations, task.parent, task.status],
+            "status": state.get_status(),
+            "input": state.get_input(),
+            "output": state.get_output(),
+        }
+        return controller.response.done(told)
+
+
+class Keeping(TaskDefinition):
+    """Saves an output and answers without one."""
+
+    id = "keeping"
+    title = "Keep"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        controller.state.update_output({"rows": 1})
+        return controller.response.done("kept")
+
+
+class Loud(TaskDefinition):
+    """Logs."""
+
+    id = "loud"
+    title = "Log"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        controller.logger.info("begun", data={"row": 1})
+        controller.logger.error("odd", error=ShopError("no such row"), data={"row": 2})
+        controller.logger.info("done")
+        return controller.response.done()
+
+
+class Quiet(Loud):
+    """Logs, but not into the record."""
+
+    id = "quiet"
+    record_logs = False
+
+
+class Timed(TaskDefinition):
+    """Tells about its time: whether the default, an argument and the variable say that it is nearly over."""
+
+    id = "timed"
+    title = "Time"
+    iteration_timeout_seconds = TASK_TIMEOUT
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        runtime = controller.runtime
+        seconds, milliseconds = runtime.remaining_seconds(), runtime.remaining_milliseconds()
+        return controller.response.done(
+            {
+                "aborted": runtime.is_aborted(),
+                "close": runtime.is_close_to_timeout(),
+                "close to 1000 s": runtime.is_close_to_timeout(1000),
+                "about 15 minutes": TASK_TIMEOUT - 60 < seconds < TASK_TIMEOUT,
+                "whole numbers": isinstance(seconds, int) and isinstance(milliseconds, int),
+                "milliseconds": 0 <= seconds * 1000 - milliseconds + 1000 <= 2000,
+            }
+        )
+
+
+class TimedByVariable(Timed):
+    """The same, where the variable says that 1000 seconds are few."""
+
+    id = "timedByVariable"
+    template = {  # noqa: RUF012 - never changed
+        "spec": {
+            "containers": [{"name": "task", "env": [{"name": "PODRELAY_CLOSE_TO_TIMEOUT_SECONDS", "value": "1000"}]}]
+        }
+    }
+
+
+class Sliced(TaskDefinition):
+    """Works until its time is nearly over, which is a matter of a second."""
+
+    id = "sliced"
+    title = "Slices"
+    iteration_timeout_seconds = 6
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        if controller.task.iteration == 2:
+            return controller.response.done(input)
+        while not controller.runtime.is_close_to_timeout(5):
+            pause(0.05)
+        return controller.response.continue_({"sliced": True})
+
+
+class Overtime(TaskDefinition):
+    """Takes too long in its first try, and neither looks nor listens."""
+
+    id = "overtime"
+    title = "Overtime"
+    iteration_timeout_seconds = 2
+    abort_grace_period_seconds = 1
+    retry = {"limit": 1, "initialSeconds": 0}  # noqa: RUF012 - never changed
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        controller.state.update_input({"saved": controller.task.attempt})
+        if controller.task.attempt == 1:
+            for _ in range(LONG):
+                pause(1)
+        return controller.response.done({"began with": input.get("saved")})
+
+
+class Silent(TaskDefinition):
+    """Gives no sign of life."""
+
+    id = "silent"
+    title = "Silence"
+    heartbeat_timeout_seconds = 5
+    abort_grace_period_seconds = 1
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        for _ in range(LONG):
+            pause(1)
+
+
+class Beating(Silent):
+    """Gives one each second."""
+
+    id = "beating"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        for step in range(8):
+            pause(1)
+            controller.progress(step + 1, 8, "steps")
+            controller.heartbeat()
+        return controller.response.done()
+
+
+# --- input ------------------------------------------------------------------------------------------------------------
+
+
+class OrderInput(BaseModel):
+    """An input with a type."""
+
+    cursor: int
+    size: int = Field(default=10, gt=0)
+
+
+class Typed(TaskDefinition):
+    """Has a type for its input, and continues with what the input says under `next`."""
+
+    id = "typed"
+    title = "Typed"
+
+    def run(self, input: OrderInput, controller: Controller) -> Any:
+        stored = controller.state.get_input()
+        if controller.task.iteration == 1:
+            following = stored.get("next")
+            if "update" in stored:
+                controller.state.update_input(stored["update"])
+            return controller.response.continue_(following)
+        return controller.response.done({"typed": input.model_dump(), "stored": stored})
+
+
+class Picky(TaskDefinition):
+    """Has more rules than a schema can say, which its pod alone can check."""
+
+    id = "picky"
+    title = "Picky"
+
+    def create_input_validation(self) -> Any:
+        return {"url": (str, "none"), "cursor": int}
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        return controller.response.done(input)
+
+    def on_before_trigger(self, data: TriggerData) -> None:
+        raise PermissionError(f"not today: {data.definition} {data.input}")
+
+    def on_error(self, task: TaskRun) -> None:
+        raise AssertionError("a run that was refused has no such hook")
+
+
+class Even(BaseModel):
+    """A number with a rule of its own."""
+
+    number: int
+
+    def model_post_init(self, _context: Any) -> None:
+        if self.number % 2:
+            raise ValueError("the number is odd")
+
+
+class Ruled(Picky):
+    """Its rule is one that no JSON Schema can hold."""
+
+    id = "ruled"
+
+    def create_input_validation(self) -> Any:
+        return Even
+
+
+# --- hooks ------------------------------------------------------------------------------------------------------------
+
+
+class HookSaidError(Exception):
+    """What a hook was called with: an exception, because its words come back."""
+
+
+class Hooked(TaskDefinition):
+    """Answers as its input says. Each hook but the first throws what it was called with."""
+
+    id = "hooked"
+    title = "Hooked"
+    max_iterations = 2
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        controller.logger.info("run")
+        match input["how"]:
+            case "raise":
+                raise ShopError("the shop is closed")
+            case "continue":
+                return controller.response.continue_({}, seconds=input.get("seconds"))
+            case "aborted":
+                return controller.response.aborted("enough of it")
+            case "work":
+                return until_aborted(controller)
+        return controller.response.done("worked", {"rows": 3})
+
+    def on_before_trigger(self, data: TriggerData) -> None:
+        if "refuse" in data.input:
+            raise PermissionError(f"refused: {data.definition}, {data.name}, {data.input}, {data.parent}")
+
+    async def on_done(self, task: TaskRun) -> None:
+        raise HookSaidError(f"{task.status} {task.output}")
+
+    def on_error(self, task: TaskRun) -> None:
+        raise HookSaidError(f"{task.status} {task.iterations} {(task.error or {}).get('message')}")
+
+    def on_abort(self, task: TaskRun) -> None:
+        raise HookSaidError(f"{task.status} {task.message}")
+
+    def on_max_iterations(self, task: TaskRun) -> None:
+        raise HookSaidError(f"{task.status} {task.iterations}")
+
+
+class Obliging(TaskDefinition):
+    """Its hooks do nothing, and some are left out."""
+
+    id = "obliging"
+    title = "Obliging"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        return controller.response.done()
+
+    def on_before_trigger(self, data: TriggerData) -> None:
+        pass
+
+    def on_done(self, task: TaskRun) -> None:
+        pass
+
+
+# --- aborts -----------------------------------------------------------------------------------------------------------
+
+
+def until_aborted(controller: Controller) -> Any:
+    """Work until the run is aborted, then clean up."""
+    while not controller.runtime.is_aborted():
+        pause(0.02)
+    controller.state.update_output({"cleaned": True})
+    return controller.response.aborted(f"cleaned up: {controller.runtime.abort_message}")
+
+
+class Working(TaskDefinition):
+    """Works until it is aborted, or does not care about that."""
+
+    id = "working"
+    title = "Work"
+    abort_grace_period_seconds = 20
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        stopped = until_aborted(controller)
+        return stopped if input["how"] == "listen" else getattr(controller.response, input["how"])({"more": 1})
+
+
+# --- another try ------------------------------------------------------------------------------------------------------
+
+
+class Moody(TaskDefinition):
+    """Fails in its first tries, and says what it thinks of another one."""
+
+    id = "moody"
+    title = "Moody"
+    retry = {"limit": 2, "initialSeconds": 1, "on": ["PodFailure"]}  # noqa: RUF012 - never changed
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        task = controller.task
+        if task.attempt > input.get("failures", 1):
+            return controller.response.done({"tries": task.attempt, "saved": controller.state.get_input().get("saved")})
+        controller.state.update_input({"saved": task.attempt})
+        match input["how"]:
+            case "retry":
+                raise Retry("busy", after=timedelta(seconds=2), code="E429")
+            case "fatal":
+                raise Fatal("no such shop", data={"shop": 3})
+        raise ValueError(f"final: {task.is_final_attempt}")
+
+
+class Persistent(Moody):
+    """The same, with other tries after errors, too."""
+
+    id = "persistent"
+    retry = {"limit": 2, "initialSeconds": 1, "factor": 1}  # noqa: RUF012 - never changed
+
+
+# --- families ---------------------------------------------------------------------------------------------------------
+
+
+class Parent(TaskDefinition):
+    """Starts the children that its input describes, and tells in its second iteration what became of them."""
+
+    id = "parent"
+    title = "Parent"
+    triggers: ClassVar[list[str] | None] = ["*"]
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        if controller.task.iteration == 1:
+            children = [controller.task.trigger(**child) for child in input["start"]]
+            return controller.response.wait_for_children({"same": all(map(self._is_mine(controller), children))})
+        found = [self.told(child) for child in controller.task.list_children()]
+        only = [self.told(child) for child in controller.task.list_children("scripted")]
+        return controller.response.done({"mine": input["same"], "all": sorted(found), "scripted": sorted(only)})
+
+    @staticmethod
+    def _is_mine(controller: Controller) -> Any:
+        return lambda child: (child.parent, child.status) == (controller.task.name, "pending")
+
+    @staticmethod
+    def told(child: TaskRun) -> str:
+        error = (child.error or {}).get("message")
+        return f"{child.definition} {child.name or '-'} {child.status} {child.output or error or ''}".strip()
+
+
+class Strict(Parent):
+    """The same, but it allows its own children only."""
+
+    id = "strict"
+    triggers = None
+
+
+class Solo(TaskDefinition):
+    """Only one of its runs has a pod at a time."""
+
+    id = "solo"
+    title = "Solo"
+    max_concurrent_runs: ClassVar[int | None] = 1
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        pause(0.3)
+
+
+class SoloForCustomer(Solo):
+    """Only one for each customer."""
+
+    id = "soloForCustomer"
+    max_concurrent_runs = None
+    concurrency = {"key": "customer.id"}  # noqa: RUF012 - never changed
+
+
+# --- what is removed --------------------------------------------------------------------------------------------------
+
+
+class Untidy(Parent):
+    """Has children, which stay with it, and ends as its input says."""
+
+    id = "untidy"
+    self_cleanup: ClassVar[str | list[str] | None] = "never"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        if controller.task.iteration == 1:
+            waiting = super().run(input, controller)
+            return controller.response.continue_() if input.get("leaves") else waiting
+        match input["end"]:
+            case "error":
+                return controller.response.error("no")
+            case "aborted":
+                return controller.response.aborted()
+        return controller.response.done()
+
+    def on_done(self, task: TaskRun) -> None:
+        """Be called before the run is removed."""
+
+
+class Tidy(Untidy):
+    """Is removed with its descendants whatever its end."""
+
+    id = "tidy"
+    self_cleanup = "always"
+
+
+class TidyOnSuccess(Untidy):
+    """Is removed after success."""
+
+    id = "tidyOnSuccess"
+    self_cleanup = "onSuccess"
+
+
+class TidyOnError(Untidy):
+    """Is removed after an error."""
+
+    id = "tidyOnError"
+    self_cleanup = "onError"
+
+
+class TidyOnAbort(Untidy):
+    """Is removed after an abort."""
+
+    id = "tidyOnAbort"
+    self_cleanup = "onAbort"
+
+
+class TidyOnTwo(Untidy):
+    """Is removed after one of two ends."""
+
+    id = "tidyOnTwo"
+    self_cleanup = ["onSuccess", "onError"]  # noqa: RUF012 - never changed
+
+
+class ShortLived(TaskDefinition):
+    """Is removed when its time is over."""
+
+    id = "shortLived"
+    title = "Short-lived"
+    ttl_seconds_after_finished = 0
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        return None

@@ -1,0 +1,57 @@
+"""The scenarios of tests/support/scenarios.py by `run_task`: without pods, in virtual time."""
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from podrelay.testing import Clock, TaskResult, run_task
+from tests.support import scenario_tasks
+from tests.support.outcomes import Evidence, outcome_of
+from tests.support.scenarios import SCENARIOS, Scenario
+
+ABORT_AFTER = 60
+"""Seconds. Those that wait when they are aborted wait for an hour."""
+
+
+def evidence_of(result: TaskResult) -> Evidence:
+    children = tuple(evidence_of(child) for child in result.children)
+    return Evidence(result.run, tuple(record.record for record in result.records), children, result.is_deleted)
+
+
+def what_happens_meanwhile(scenario: Scenario) -> dict[str, Any]:
+    abort = scenario.meanwhile
+    if abort is None:
+        return {}
+    when = {"abort_after": ABORT_AFTER} if abort.waits else {"abort_when": lambda moment: moment.questions > 0}
+    return {**when, "abort_message": abort.message}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_it_ends_as_in_a_cluster(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    monkeypatch.setattr(scenario_tasks, "pause", clock.advance)
+    for container in (scenario.task.template or {}).get("spec", {}).get("containers", ()):
+        for variable in container["env"]:
+            monkeypatch.setenv(variable["name"], variable["value"])
+
+    result = run_task(
+        scenario.task,
+        scenario.input,
+        definitions=scenario.children,
+        clock=clock,
+        name=scenario.name,
+        spec=scenario.spec,
+        **what_happens_meanwhile(scenario),
+    )
+
+    evidence = evidence_of(result)
+    outcome = outcome_of(evidence)
+    differing = {name: getattr(scenario.expected, name) for name in scenario.unlike}
+    assert replace(outcome, **differing) == scenario.expected
+    scenario.check(evidence)
+
+
+def test_every_scenario_has_a_name_of_its_own() -> None:
+    assert not [name for name, count in Counter(scenario.name for scenario in SCENARIOS).items() if count > 1]
