@@ -65,6 +65,11 @@ GROUPS: Final = (
         ),
     ),
     Group(
+        "The task service",
+        "For programs that start tasks: extra `client`. [code.md](code.md) is the guide.",
+        ("TaskService", "AsyncTaskService", "client.values.Run", "client.values.RunEvent", "client.values.LogLine"),
+    ),
+    Group(
         "podrelay.testing",
         "For the tests of your tasks. [testing.md](testing.md) is the guide.",
         (

@@ -1,7 +1,8 @@
 """Podrelay: long background work on Kubernetes as a relay of pods.
 
-What task authors import stands here: `from podrelay import Controller, TaskDefinition`. Names are loaded when they are
-first used, so that a task's pod imports nothing that its task does not need.
+What task authors import stands here: `from podrelay import Controller, TaskDefinition`, and what programs that start
+tasks do: `from podrelay import TaskService` (extra `client`). Names are loaded when they are first
+used, so that a task's pod imports nothing that its task does not need.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from podrelay.api.errors import PodrelayError
     from podrelay.api.limits import PayloadError
     from podrelay.api.triggering import TriggerConflictError
+    from podrelay.client.aio import AsyncTaskService
+    from podrelay.client.service import TaskService
     from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
     from podrelay.sdk.controller import Controller
     from podrelay.sdk.definition import TaskDefinition
@@ -22,6 +25,7 @@ __all__ = [
     "Answer",
     "ApiRefusedError",
     "ApiUnreachableError",
+    "AsyncTaskService",
     "Continue",
     "Controller",
     "DefinitionError",
@@ -34,6 +38,7 @@ __all__ = [
     "Retry",
     "TaskDefinition",
     "TaskRun",
+    "TaskService",
     "TriggerConflictError",
     "TriggerData",
 ]
@@ -43,6 +48,7 @@ _HOMES = {
     "Answer": "podrelay.sdk.answers",
     "ApiRefusedError": "podrelay.sdk.errors",
     "ApiUnreachableError": "podrelay.sdk.errors",
+    "AsyncTaskService": "podrelay.client.aio",
     "Continue": "podrelay.sdk.answers",
     "Controller": "podrelay.sdk.controller",
     "DefinitionError": "podrelay.sdk.errors",
@@ -55,6 +61,7 @@ _HOMES = {
     "Retry": "podrelay.sdk.verdicts",
     "TaskDefinition": "podrelay.sdk.definition",
     "TaskRun": "podrelay.sdk.task",
+    "TaskService": "podrelay.client.service",
     "TriggerConflictError": "podrelay.api.triggering",
     "TriggerData": "podrelay.sdk.task",
 }

@@ -4,7 +4,7 @@ import re
 
 from podrelay import TaskDefinition
 from podrelay.api.task_definition import RetryPolicy
-from tests.unit.docs.test_docs_examples import DOCS
+from tests.support.docpages import DOCS
 from tools import reference
 
 PAGE = (DOCS / "tasks.md").read_text(encoding="utf-8")
