@@ -53,9 +53,6 @@ class TaskService:
         context: of the kubeconfig; None: its current one.
         retry_seconds: how long a call is repeated.
 
-    Attributes:
-        namespace: the one that it works in.
-
     Raises:
         ConfigurationError: no kubeconfig and no service account is there.
     """
@@ -71,7 +68,7 @@ class TaskService:
         connection = connect(kubeconfig, context)
         self._client = connection.client
         self._resources = Resources(connection.client, retry_seconds)
-        self.namespace = namespace or connection.namespace
+        self.namespace: str = namespace or connection.namespace
 
     def close(self) -> None:
         """Close the connections."""
