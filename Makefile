@@ -47,7 +47,7 @@ format: $(VENV)/ready ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
-generate: $(VENV)/ready ## Write all generated files: CRDs, the operator's role
+generate: $(VENV)/ready ## Write all generated files: CRDs, the operator's role, the API reference
 	@$(BIN)/python -m tools.generate
 
 up: $(VENV)/ready ## Start the kind cluster of this checkout

@@ -48,11 +48,11 @@ async def kwok(client: Client, kubeconfig: Path, folder: Path) -> AsyncIterator[
             await until(f"{name} is ready; see {log}", partial(_is_schedulable, client, name, process))
         yield process.pid
     finally:
-        for name in names:
-            await client.request("DELETE", NODES.path(name=name))
-        if process.returncode is None:
+        if process.returncode is None:  # first, or it goes on for ever where the API server cannot be asked
             process.terminate()
             await process.wait()
+        for name in names:
+            await client.request("DELETE", NODES.path(name=name))
 
 
 async def _is_schedulable(client: Client, name: str, process: asyncio.subprocess.Process) -> bool:

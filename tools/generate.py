@@ -5,9 +5,15 @@ from pathlib import Path
 
 from podrelay.api import crd
 from podrelay.reconciler import permissions
-from tools import examples
+from tools import examples, reference
 
-OUTPUTS = ("crds", "charts/podrelay/files", "examples/wordcount/definition.yaml", "examples/abort/definition.yaml")
+OUTPUTS = (
+    "crds",
+    "charts/podrelay/files",
+    "docs/reference.md",
+    "examples/wordcount/definition.yaml",
+    "examples/abort/definition.yaml",
+)
 """Generated files, and folders that hold nothing else; `tools.drift` compares them."""
 
 
@@ -16,6 +22,7 @@ def main(root: Path) -> None:
     crd.write((root / "crds", root / "charts/podrelay/files/crds"))
     permissions.write(root / "charts/podrelay/files")
     examples.write(root)
+    reference.write(root)
 
 
 if __name__ == "__main__":

@@ -1,34 +1,44 @@
 """Podrelay: long background work on Kubernetes as a relay of pods.
 
-What task authors import stands here: `from podrelay import Controller, TaskDefinition`. Names are loaded when they are
-first used, so that a task's pod imports nothing that its task does not need.
+What task authors import stands here: `from podrelay import Controller, TaskDefinition`, and what programs that start
+tasks do: `from podrelay import TaskService` (extra `client`). Names are loaded when they are first
+used, so that a task's pod imports nothing that its task does not need.
 """
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from podrelay.api.errors import PodrelayError
+    from podrelay.api.limits import PayloadError
     from podrelay.api.triggering import TriggerConflictError
+    from podrelay.client.aio import AsyncTaskService
+    from podrelay.client.service import TaskService
     from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
     from podrelay.sdk.controller import Controller
     from podrelay.sdk.definition import TaskDefinition
-    from podrelay.sdk.errors import InputError
+    from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, DefinitionError, InputError
     from podrelay.sdk.task import TaskRun, TriggerData
     from podrelay.sdk.verdicts import Fatal, Retry
 
 __all__ = [
     "Aborted",
     "Answer",
+    "ApiRefusedError",
+    "ApiUnreachableError",
+    "AsyncTaskService",
     "Continue",
     "Controller",
+    "DefinitionError",
     "Done",
     "Failed",
     "Fatal",
     "InputError",
+    "PayloadError",
     "PodrelayError",
     "Retry",
     "TaskDefinition",
     "TaskRun",
+    "TaskService",
     "TriggerConflictError",
     "TriggerData",
 ]
@@ -36,16 +46,22 @@ __all__ = [
 _HOMES = {
     "Aborted": "podrelay.sdk.answers",
     "Answer": "podrelay.sdk.answers",
+    "ApiRefusedError": "podrelay.sdk.errors",
+    "ApiUnreachableError": "podrelay.sdk.errors",
+    "AsyncTaskService": "podrelay.client.aio",
     "Continue": "podrelay.sdk.answers",
     "Controller": "podrelay.sdk.controller",
+    "DefinitionError": "podrelay.sdk.errors",
     "Done": "podrelay.sdk.answers",
     "Failed": "podrelay.sdk.answers",
     "Fatal": "podrelay.sdk.verdicts",
     "InputError": "podrelay.sdk.errors",
+    "PayloadError": "podrelay.api.limits",
     "PodrelayError": "podrelay.api.errors",
     "Retry": "podrelay.sdk.verdicts",
     "TaskDefinition": "podrelay.sdk.definition",
     "TaskRun": "podrelay.sdk.task",
+    "TaskService": "podrelay.client.service",
     "TriggerConflictError": "podrelay.api.triggering",
     "TriggerData": "podrelay.sdk.task",
 }

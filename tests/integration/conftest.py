@@ -12,6 +12,7 @@ from tests.support.kubeletprocess import kubelet
 from tests.support.namespaces import temporary_namespace
 from tests.support.operator import OperatorProcess
 from tests.support.pods import add_runner, registered_node
+from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
 
 FOREIGN_CRD: Manifest = {
@@ -116,7 +117,7 @@ def pod_logs(admin: Kubectl, installed: None, tmp_path_factory: pytest.TempPathF
 def idle_relay(kubectl: Kubectl, pod_logs: Path, tmp_path: Path) -> Relay:
     """A namespace in which tasks can run, without an operator yet."""
     add_runner(kubectl)
-    return Relay(kubectl, tmp_path)
+    return Relay(QuickKubectl.instead_of(kubectl), tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,8 @@ def relay(shared: Kubectl, pod_logs: Path, tmp_path_factory: pytest.TempPathFact
     """A namespace with an operator, for the tests of one file; each uses names of its own."""
     add_runner(shared)
     folder = tmp_path_factory.mktemp("relay")
-    with OperatorProcess(shared, folder / "operator") as operator:
-        yield Relay(shared, folder)
+    # A Lease that a busy machine does not lose: whoever tests take-over has an operator of its own.
+    with OperatorProcess(shared, folder / "operator", flags=("--lease-duration=15",)) as operator:
+        yield Relay(QuickKubectl.instead_of(shared), folder)
+        assert not operator.has_ended, operator.text
         assert "Traceback" not in operator.text, operator.text

@@ -364,9 +364,8 @@ def test_five_hundred_children_are_waited_for_once(idle_relay: Relay, cluster: C
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
     # The parent: two pods, Running, the wait, Running, the end. A child: pod, Running, its gate, its record, the end.
-    assert Counter(" ".join(write.split()[:2]) for write in writes) == {
-        "create pods": 2 + count,
-        "patch taskruns/status": 4 + 2 * count,
-        "patch pods": count,
-        "create taskiterations": count,
-    }
+    counted = Counter(" ".join(write.split()[:2]) for write in writes)
+    # A pod of the parent may have answered before anybody has seen it run; then there is no status between.
+    budget = 4 + 2 * count
+    assert counted.pop("patch taskruns/status") in range(budget - 2, budget + 1)
+    assert counted == {"create pods": 2 + count, "patch pods": count, "create taskiterations": count}

@@ -95,8 +95,7 @@ def played(
         for _ in range(AT_ONCE):
             kubectl = namespaces.enter_context(temporary_namespace(admin))
             add_runner(kubectl)
-            quick = QuickKubectl(kubectl.kubeconfig, kubectl.env, kubectl.namespace)
-            points.free.put(Relay(quick, tmp_path_factory.mktemp("points")))
+            points.free.put(Relay(QuickKubectl.instead_of(kubectl), tmp_path_factory.mktemp("points")))
         yield {shape.name: pool.submit(points.play, shape) for shape in SHAPES if shape.name in asked}
         pool.shutdown(cancel_futures=True)
 

@@ -87,7 +87,9 @@ def wait(watch: Watch, name: str, what: str, check: Callable[[], Any]) -> None:
 
 
 def evidence_of(watch: Watch, name: str) -> Evidence:
-    records = [record for record in watch.newest("taskiterations") if record["runName"] == name and "hook" not in record]
+    records = [
+        record for record in watch.newest("taskiterations") if record["runName"] == name and "hook" not in record
+    ]
     records.sort(key=lambda record: (record["iteration"], record["try"]))
     children = [
         evidence_of(watch, other["metadata"]["name"])

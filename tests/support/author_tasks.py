@@ -111,3 +111,19 @@ def die_at_write(number: int, *, after: bool) -> None:
         return answer
 
     ApiClient.request = mortal_request  # type: ignore[assignment, method-assign]
+
+
+class Talker(TaskDefinition):
+    """Logs `lines` lines in each of `length` iterations; stays then until it is aborted, if it is to."""
+
+    id = "talker"
+    title = "Talker"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        for number in range(1, input["lines"] + 1):
+            controller.logger.info(f"line {number}", data={"n": number})
+        while input.get("stays") and not controller.runtime.is_aborted():
+            time.sleep(0.02)
+        if controller.task.iteration < input.get("length", 1):
+            return controller.response.continue_({})
+        return controller.response.done()

@@ -184,7 +184,9 @@ class FaultProxy:
         } | {"Accept-Encoding": "identity"}
         url = self._connection.server + request.path_qs
         body = request.content if request.can_read_body else None
-        return self._session.request(request.method, url, data=body, headers=headers)
+        return self._session.request(
+            request.method, url, data=body, headers=headers, skip_auto_headers=("Content-Type",)
+        )
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})

@@ -25,6 +25,7 @@ from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Settings
 from podrelay.runner import hooks as runner_hooks
 from tests.support.modelapi import FINISHED, ModelApi, run
+from tests.support.projections import seen
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 KEY = Key("shop", "run")
@@ -58,7 +59,7 @@ class Operator:
 
     def relist(self) -> None:
         for plural, kind in KINDS.items():
-            objects = [msgspec.convert(obj, kind) for obj in self.api.find(plural)]
+            objects = [seen(obj, kind) for obj in self.api.find(plural)]
             self._collection(plural).replace(objects, str(self.api.version))
             self.seen[plural] = len(self.api.events)
 
@@ -78,7 +79,7 @@ class Operator:
                 self._take(*event)
 
     def _take(self, plural: str, event: str, obj: dict[str, Any]) -> None:
-        converted = msgspec.convert(obj, KINDS[plural])
+        converted = seen(obj, KINDS[plural])
         collection = self._collection(plural)
         (collection.remove if event == "DELETED" else collection.apply)(converted)
 
@@ -520,6 +521,7 @@ class World:
     def _waits_for_the_end(self, process: Process) -> bool:
         """Whether the runner waits for the final phase, as podrelay.runner.hooks.may_follow says."""
         record = self.api.objects.get(("taskiterations", process.pod))
-        if not self.definition.get("hooks") or self.is_finished or record is None:
+        if self.is_finished or record is None:
             return False
-        return (record.get("response") or {}).get("status") in {"done", "aborted"}
+        answer = (record.get("response") or {}).get("status", "")
+        return {"done": "onDone", "aborted": "onAbort"}.get(answer) in self.definition.get("hooks", ())

@@ -1,4 +1,4 @@
-"""What became of a run, told from its objects as kubectl shows them: the same words for a cluster and for a unit test."""
+"""What became of a run, told from its objects as kubectl shows them, in a cluster and in a unit test alike."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -63,7 +63,9 @@ def outcome_of(evidence: Evidence) -> Outcome:
         error=status.get("error"),
         tries=tuple(map(_try, evidence.records)),
         attempts=status.get("attempts", 0),
-        logs=tuple(f"{line['type']} {line['message']}" for record in evidence.records for line in record.get("logs", ())),
+        logs=tuple(
+            f"{line['type']} {line['message']}" for record in evidence.records for line in record.get("logs", ())
+        ),
         hooks=tuple(
             f"{hook['name']} {hook['outcome']} {hook.get('message', '')}".strip() for hook in status.get("hooks", ())
         ),
@@ -79,3 +81,7 @@ def _try(record: Object) -> str:
 
 def _child(child: Evidence) -> str:
     return f"{child.run['spec']['definition']} {child.run['status']['phase']}"
+
+
+def _line(line: Object) -> str:
+    return f"{line['type']} {line['message']}"

@@ -5,6 +5,7 @@ import http.client
 import json
 import threading
 from pathlib import Path
+from typing import Self
 from urllib.parse import urlencode, urlsplit
 
 from podrelay.kube import config
@@ -15,30 +16,47 @@ _open = threading.local()
 
 
 class QuickKubectl(Kubectl):
-    """As Kubectl, for the administrator and our own resources; of the flags it knows --selector only."""
+    """As Kubectl; what it cannot do over its own connection (other identities, flags, many objects) kubectl does."""
+
+    @classmethod
+    def instead_of(cls, kubectl: Kubectl) -> Self:
+        """The same cluster, namespace and identity."""
+        return cls(kubectl.kubeconfig, kubectl.env, kubectl.namespace, kubectl.identity)
 
     def get(self, resource: str, name: str, *flags: str) -> Manifest:
-        assert not flags
+        if flags or self._is_for_kubectl(resource):
+            return super().get(resource, name, *flags)
         return self._read(f"{self._collection(resource)}/{name}")
 
     def names(self, resource: str, *flags: str) -> list[str]:
+        has_others = bool(flags) and (len(flags) != 2 or flags[0] != "--selector")
+        if has_others or self._is_for_kubectl(resource):
+            return super().names(resource, *flags)
         query = f"?{urlencode({'labelSelector': flags[1]})}" if flags else ""
         return [item["metadata"]["name"] for item in self._read(self._collection(resource) + query)["items"]]
 
     def create(self, *manifests: Manifest, flags: tuple[str, ...] = ()) -> Result:
-        (manifest,) = manifests
-        return self._send("POST", self._collection_of(manifest), manifest, "json")
+        if flags or len(manifests) != 1 or self._is_for_kubectl(_resource_of(manifests[0])):
+            return super().create(*manifests, flags=flags)
+        return self._send("POST", self._collection(_resource_of(manifests[0])), manifests[0], "json")
 
     def apply(self, *manifests: Manifest, flags: tuple[str, ...] = ()) -> Result:
+        if flags or len(manifests) != 1 or self._is_for_kubectl(_resource_of(manifests[0])):
+            return super().apply(*manifests, flags=flags)
         (manifest,) = manifests
-        path = f"{self._collection_of(manifest)}/{manifest['metadata']['name']}?fieldManager=tests&force=true"
-        return self._send("PATCH", path, manifest, "apply-patch+yaml")
+        path = f"{self._collection(_resource_of(manifest))}/{manifest['metadata']['name']}"
+        return self._send("PATCH", f"{path}?fieldManager=tests&force=true", manifest, "apply-patch+yaml")
 
     def patch(self, resource: str, name: str, patch: Manifest | list[Manifest], *flags: str) -> Result:
-        return self._send("PATCH", f"{self._collection(resource)}/{name}", patch, "merge-patch+json")
+        if flags or self._is_for_kubectl(resource):
+            return super().patch(resource, name, patch, *flags)
+        kind = "json-patch+json" if isinstance(patch, list) else "merge-patch+json"
+        return self._send("PATCH", f"{self._collection(resource)}/{name}", patch, kind)
 
-    def _collection_of(self, manifest: Manifest) -> str:
-        return self._collection(f"{manifest['kind'].lower()}s.{manifest['apiVersion'].partition('/')[0]}")
+    def _is_for_kubectl(self, resource: str) -> bool:
+        """Whether only kubectl knows who asks, where, and what the path of the resource is."""
+        is_known = resource == "pods" or resource.endswith(".podrelay.dev")
+        return bool(self.identity) or not self.namespace or not is_known
 
     def _collection(self, resource: str) -> str:
         plural, _, group = resource.partition(".")
@@ -54,8 +72,16 @@ class QuickKubectl(Kubectl):
     def _send(
         self, method: str, path: str, body: Manifest | list[Manifest] | None = None, kind: str = "json"
     ) -> Result:
-        connection = _connection_of_this_thread(self.kubeconfig)
         text = json.dumps(body) if body is not None else None
+        try:
+            return self._once(method, path, text, kind)
+        except (http.client.HTTPException, OSError):
+            if method == "POST":
+                raise  # it may have happened
+            return self._once(method, path, text, kind)  # the API server closes connections that were idle
+
+    def _once(self, method: str, path: str, text: str | None, kind: str) -> Result:
+        connection = _connection_of_this_thread(self.kubeconfig)
         try:
             connection.request(method, path, text, {"Content-Type": f"application/{kind}"})
             with connection.getresponse() as response:
@@ -64,6 +90,11 @@ class QuickKubectl(Kubectl):
         except (http.client.HTTPException, OSError):
             connection.close()  # it opens again with the next request
             raise
+
+
+def _resource_of(manifest: Manifest) -> str:
+    group = manifest["apiVersion"].rpartition("/")[0]
+    return f"{manifest['kind'].lower()}s" + (f".{group}" if group else "")
 
 
 def _connection_of_this_thread(kubeconfig: Path) -> http.client.HTTPSConnection:

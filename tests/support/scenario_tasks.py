@@ -5,7 +5,7 @@ What they find out they say in their answers, because a test has nothing else of
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field
 
@@ -434,7 +434,7 @@ class Parent(TaskDefinition):
 
     id = "parent"
     title = "Parent"
-    triggers = ["*"]  # noqa: RUF012 - never changed
+    triggers: ClassVar[list[str] | None] = ["*"]
 
     def run(self, input: dict[str, Any], controller: Controller) -> Any:
         if controller.task.iteration == 1:
@@ -466,7 +466,7 @@ class Solo(TaskDefinition):
 
     id = "solo"
     title = "Solo"
-    max_concurrent_runs = 1
+    max_concurrent_runs: ClassVar[int | None] = 1
 
     def run(self, input: dict[str, Any], controller: Controller) -> Any:
         pause(0.3)
@@ -487,7 +487,7 @@ class Untidy(Parent):
     """Has children, which stay with it, and ends as its input says."""
 
     id = "untidy"
-    self_cleanup = "never"
+    self_cleanup: ClassVar[str | list[str] | None] = "never"
 
     def run(self, input: dict[str, Any], controller: Controller) -> Any:
         if controller.task.iteration == 1:

@@ -125,7 +125,9 @@ def names_invalid_fields(*paths: str) -> Callable[[Evidence], None]:
 
 
 def children_one_after_the_other(evidence: Evidence) -> None:
-    works = sorted((record["startedAt"], record["finishedAt"]) for child in evidence.children for record in child.records)
+    works = sorted(
+        (record["startedAt"], record["finishedAt"]) for child in evidence.children for record in child.records
+    )
     assert len(works) == len(evidence.children) > 1
     assert all(moment(before[1]) <= moment(after[0]) for before, after in pairwise(works))
 
@@ -148,9 +150,7 @@ TWO = ("i1 continue", "i2 done")
 SHOP_ERROR = {"message": "the shop is closed", "code": "E_SHOP", "data": {"shop": 3}}
 MAX_ITERATIONS = "Task reached max iterations."
 SILENCE = "no sign of life for 5 s; let it call controller.heartbeat(), or raise heartbeatTimeoutSeconds"
-NOT_ALLOWED = (
-    "runs of strict may not have children of scripted; add it to spec.triggers of TaskDefinition strict"
-)
+NOT_ALLOWED = "runs of strict may not have children of scripted; add it to spec.triggers of TaskDefinition strict"
 
 
 def too_large(what: str) -> str:
@@ -198,7 +198,7 @@ def tidy(name: str, task: type[TaskDefinition], end: str, *, is_deleted: bool) -
         "error": ("Failed", "TaskFailed", "no", ("error no",)),
         "aborted": ("Aborted", "AbortedByTask", "Task aborted.", ("info Task aborted.",)),
     }[end]
-    start = {"definition": "untidy", "input": {"start": [child("scripted")], "end": "done"}}
+    start: Object = {"definition": "untidy", "input": {"start": [child("scripted")], "end": "done"}}
     if is_deleted:
         start["delay"] = tasks.LONG
     outcome = Outcome(
@@ -405,9 +405,7 @@ CONTROLLER = (
         tasks.Loud,
         {},
         Outcome("Succeeded", "Done", "Task done.", logs=("info begun", "error odd", "info done")),
-        check=log_has(
-            1, data={"row": 2}, error={"message": "no such row", "code": "E_SHOP", "data": {"shop": 3}}
-        ),
+        check=log_has(1, data={"row": 2}, error={"message": "no such row", "code": "E_SHOP", "data": {"shop": 3}}),
     ),
     Scenario("logs-off", tasks.Quiet, {}, Outcome("Succeeded", "Done", "Task done.")),
     *(
@@ -484,7 +482,7 @@ INPUTS = (
         Outcome(
             "Failed",
             "InvalidInput",
-            "Validation failed.",
+            "Validation failed. input: Value error, the number is odd",
             0,
             error={
                 **invalid(),
@@ -495,7 +493,7 @@ INPUTS = (
                 },
             },
             tries=("i1 error",),
-            logs=("error Validation failed.",),
+            logs=("error Validation failed. input: Value error, the number is odd",),
         ),
     ),
     *(
@@ -506,10 +504,10 @@ INPUTS = (
             Outcome(
                 "Failed",
                 "TaskFailed",
-                "Validation failed.",
+                "Validation failed. size: Input should be greater than 0",
                 error=invalid(size=("greater_than", "Input should be greater than 0")),
                 tries=("i1 error",),
-                logs=("error Validation failed.",),
+                logs=("error Validation failed. size: Input should be greater than 0",),
             ),
         )
         for name, given in (

@@ -2,17 +2,25 @@
 
 import argparse
 import importlib
+import os
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
+from typing import Final
 
 from podrelay.api.errors import PodrelayError
 
 EXAMPLES = """examples:
   podrelay manifests shop.tasks --image registry/shop:1 | kubectl apply -f -
   podrelay run shop.tasks:ImportProducts --input '{"url": "https://example.org/products"}'
+  podrelay trigger importProducts --input '{"url": "https://example.org/products"}' --watch
   podrelay operator --kubeconfig ~/.kube/config
+
+podrelay COMMAND --help tells more; podrelay --install-completion teaches your shell.
 """
+COMPLETE_VARIABLE: Final = "_PODRELAY_COMPLETE"
+"""Set by the shell when it asks for completions."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +34,7 @@ class _Command:
     """What pip has to install besides podrelay itself."""
 
 
-_COMMANDS = {
+LOCAL_COMMANDS = {
     "manifests": _Command(
         "print the TaskDefinitions of a module",
         "podrelay.cli.manifests",
@@ -48,38 +56,79 @@ _COMMANDS = {
 }
 
 
+CLUSTER_COMMANDS: Final = {
+    "trigger": "start a run",
+    "list": "list runs",
+    "get": "show one run",
+    "logs": "print the log lines of a run",
+    "abort": "tell runs to stop",
+    "rerun": "start a run again",
+    "suspend": "start no further pods of runs",
+    "resume": "let suspended runs go on",
+    "delete": "delete runs",
+    "children": "show a run with its descendants",
+    "definitions": "list what can run",
+    "top": "show the runs that are under way, live",
+}
+"""Those of podrelay.cli.tasks, which parses their flags, too."""
+_CLUSTER_EXTRA: Final = "cli"
+
+
 def main() -> None:
-    """Run `podrelay` with the arguments of this process, and end it."""
-    sys.exit(run(sys.argv[1:]))
+    """Run `podrelay`, or `kubectl podrelay`, with the arguments of this process, and end it."""
+    is_plugin = Path(sys.argv[0]).stem.startswith("kubectl")
+    sys.exit(run(sys.argv[1:], "kubectl podrelay" if is_plugin else "podrelay"))
 
 
-def run(arguments: list[str]) -> int:
-    """Run `podrelay` with `arguments` and return the exit code: 0 all well, 1 failed, 2 wrong usage."""
+def run(arguments: list[str], program: str = "podrelay") -> int:
+    """Run `podrelay` with `arguments` and return the exit code: 0 all well, 1 failed, 2 wrong usage, 3 run Aborted.
+
+    Args:
+        arguments: what follows the program's name.
+        program: how the user calls it.
+    """
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
+    try:
+        if _is_for_cluster(name, arguments):
+            code: int = importlib.import_module("podrelay.cli.tasks.app").run(arguments, program)
+            return code
+        return _run_locally(arguments, name, program)
+    except ModuleNotFoundError as error:
+        extra = LOCAL_COMMANDS[name].extra if name in LOCAL_COMMANDS else _CLUSTER_EXTRA
+        if (error.name or "").split(".")[0] == "podrelay" or not extra:
+            raise
+        print(f"{program} {name} needs more packages: pip install 'podrelay[{extra}]'", file=sys.stderr)
+        return 2
+    except PodrelayError as error:
+        print(f"{program} {name}: {error}", file=sys.stderr)
+        return 1
+
+
+def _is_for_cluster(name: str, arguments: list[str]) -> bool:
+    is_about_completion = COMPLETE_VARIABLE in os.environ or arguments[:1] in (
+        ["--install-completion"],
+        ["--show-completion"],
+    )
+    return name in CLUSTER_COMMANDS or is_about_completion
+
+
+def _run_locally(arguments: list[str], name: str, program: str) -> int:
     parser = argparse.ArgumentParser(
-        prog="podrelay",
+        prog=program,
         description="Long background work on Kubernetes as a relay of pods.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"podrelay {version('podrelay')}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    try:
-        for command, about in _COMMANDS.items():
-            subparser = subparsers.add_parser(command, help=about.help, description=about.help.capitalize() + ".")
-            if command == name:
-                importlib.import_module(about.arguments).add_arguments(subparser)
-        parsed = parser.parse_args(arguments)
-        chosen = _COMMANDS[parsed.command]
-        code: int = importlib.import_module(chosen.action).run(parsed)
-    except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] == "podrelay" or name not in _COMMANDS or not _COMMANDS[name].extra:
-            raise
-        print(f"podrelay {name} needs more packages: pip install 'podrelay[{_COMMANDS[name].extra}]'", file=sys.stderr)
-        return 2
-    except PodrelayError as error:
-        print(f"podrelay {name}: {error}", file=sys.stderr)
-        return 1
+    for command, about in LOCAL_COMMANDS.items():
+        subparser = subparsers.add_parser(command, help=about.help, description=about.help.capitalize() + ".")
+        if command == name:
+            importlib.import_module(about.arguments).add_arguments(subparser)
+    for command, words in CLUSTER_COMMANDS.items():
+        subparsers.add_parser(command, help=words)
+    parsed = parser.parse_args(arguments)
+    code: int = importlib.import_module(LOCAL_COMMANDS[parsed.command].action).run(parsed)
     return code
 
 

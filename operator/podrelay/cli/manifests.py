@@ -5,7 +5,7 @@ import contextlib
 import copy
 import json
 import sys
-from typing import Any
+from typing import Any, Final
 
 from podrelay.api import hooks, names
 from podrelay.cli import input_schema, yaml
@@ -34,7 +34,8 @@ _FIELDS = (
     "reporting",
 )
 """Class variables that stand in the resource under the same name in camelCase, where they are set."""
-_DEFAULT_RESOURCES = {"requests": {"cpu": "100m", "memory": "64Mi"}}
+DEFAULT_RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "64Mi"}}
+"""Of a container whose class says nothing about them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +137,7 @@ def _template(
         "name": names.TASK_CONTAINER,
         "image": image,
         "command": ["podrelay-runner", reference],
-        "resources": copy.deepcopy(definition.resources or _DEFAULT_RESOURCES),
+        "resources": copy.deepcopy(definition.resources or DEFAULT_RESOURCES),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "capabilities": {"drop": ["ALL"]},

@@ -70,7 +70,7 @@ class Narrator:
             self._answered.add(name)
             self._screen.live("")
             attempt = f" try {record['try']}" if record["try"] > 1 else ""
-            words = (response.get("error") or {}).get("message") or response.get("message")
+            words = response.get("message") or (response.get("error") or {}).get("message")
             answer = f"{response['status']}: {words}" if words else response["status"]
             self._screen.line(f"{_clock()} {self._mark(run)}iteration {record['iteration']}{attempt} answered {answer}")
 
@@ -88,8 +88,9 @@ def log_line(line: str) -> str | None:
         words = f"{moment:%H:%M:%S} {'ERROR ' if item['type'] == 'error' else ''}{item['message']}"
     except (ValueError, KeyError, TypeError):
         return None
-    if item.get("error"):
-        words += f": {item['error'].get('message', item['error'])}"
+    error = (item.get("error") or {}).get("message")
+    if error and not item["message"].startswith(error):  # as that of the answer does
+        words += f": {error}"
     return words if item.get("data") is None else f"{words} {json.dumps(item['data'], ensure_ascii=False)}"
 
 

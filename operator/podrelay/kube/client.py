@@ -10,13 +10,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
 import aiohttp
 import orjson
-import yarl
 
 from podrelay.kube import errors
 from podrelay.kube.config import Connection
+from podrelay.kube.connections import Connections
 
 REQUEST_TIMEOUT_SECONDS = 5.0
 LIST_TIMEOUT_SECONDS = 60.0
@@ -49,7 +50,6 @@ class Resource:
         return "/".join(parts)
 
 
-_NO_TIMEOUT = aiohttp.ClientTimeout(total=None)
 PODS = Resource("", "v1", "pods")
 LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
@@ -64,26 +64,23 @@ class Client:
         self.connection = connection
         self._ssl: ssl.SSLContext | bool = connection.ssl_context or True
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
-        # Not aiohttp's own limit: there a worker that comes back at once overtakes whoever waits, without end. Sixteen
-        # busy workers kept the Lease from being renewed.
+        # In this order: a worker that comes back at once must not overtake whoever waits, without end. Sixteen busy
+        # workers once kept the Lease from being renewed.
         self._turns = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     async def __aenter__(self) -> Self:
-        self._requests = self._session()
-        self._watches = self._session()
+        self._requests = Connections(self.connection.server, self._ssl)
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=60)
+        self._watches = aiohttp.ClientSession(
+            connector=connector, headers=self._headers, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar()
+        )
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._requests.close()
+        self._requests.close()
         await self._watches.close()
-
-    def _session(self) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(limit=0, ssl=self._ssl, keepalive_timeout=60)
-        return aiohttp.ClientSession(
-            connector=connector, headers=self._headers, auto_decompress=True, cookie_jar=aiohttp.DummyCookieJar()
-        )
 
     async def request(
         self,
@@ -102,24 +99,17 @@ class Client:
             TimeoutError: no answer in time, the wait for its turn included. A write may or may not have happened.
             aiohttp.ClientError: the connection failed. The same holds.
         """
-        headers = await self._authorization()
-        data = None
+        headers = self._headers | await self._authorization()
+        data = b""
         if body is not None:
             data = orjson.dumps(body)
             headers["Content-Type"] = content_type
-        # Names of Kubernetes need no quoting, and looking for what does takes a tenth of a request's time.
-        url = yarl.URL(self.connection.server + path, encoded=params is None)
-        async with (
-            asyncio.timeout(timeout_seconds),
-            self._turns,
-            self._requests.request(
-                method, url, data=data, params=params, headers=headers, timeout=_NO_TIMEOUT
-            ) as response,
-        ):
-            content = await response.read()
-            if response.status >= 400:
-                raise errors.from_response(response.status, content, response.headers.get("Retry-After"))
-            return content
+        target = f"{path}?{urlencode(params)}" if params else path  # names of Kubernetes need no quoting
+        async with asyncio.timeout(timeout_seconds), self._turns:
+            answer = await self._requests.send(method, target, headers, data)
+        if answer.status >= 400:
+            raise errors.from_response(answer.status, answer.body, answer.retry_after)
+        return answer.body
 
     async def stream(self, path: str, params: dict[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
         """Yield the lines of a watch until the server ends it.
@@ -137,14 +127,12 @@ class Client:
             if response.status >= 400:
                 raise errors.from_response(response.status, await response.read(), response.headers.get("Retry-After"))
             # StreamReader.readline() refuses lines beyond its buffer, and a record has up to 700 KiB.
-            pending = bytearray()
+            pending = b""
             async for chunk in response.content.iter_any():
-                pending += chunk
-                *lines, rest = pending.split(b"\n")
-                pending = bytearray(rest)
+                *lines, pending = (pending + chunk).split(b"\n")
                 for line in lines:
                     if line:
-                        yield bytes(line)
+                        yield line
 
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
         """Return the object as the API server has it now (a quorum read)."""

@@ -33,7 +33,10 @@ class Clock:
         return self._began + timedelta(seconds=self.monotonic() - self._began_at)
 
     def advance(self, seconds: float) -> None:
-        """Let so much time pass at once.
+        """Let time pass at once.
+
+        Args:
+            seconds: how much.
 
         Raises:
             ValueError: time does not go back.

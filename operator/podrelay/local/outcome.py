@@ -14,21 +14,34 @@ _SHOWN = 200
 
 @dataclass(frozen=True)
 class TaskFailure:
-    """Why a task failed: the words, and for programs a code and data."""
+    """Why a task failed.
+
+    Attributes:
+        message: for people.
+        code: for programs; the name of the class of an exception.
+        data: more about it.
+    """
 
     message: str
     code: str | None = None
-    data: Object | None = None
+    data: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class LogLine:
-    """One line of `controller.logger`; `type` is info or error."""
+    """One line of `controller.logger`.
+
+    Attributes:
+        type: info or error.
+        message: for people.
+        data: more about it; what is no JSON object stands in it as `value`.
+        error: the exception: message, code and data.
+    """
 
     type: str
     message: str
-    data: Object | None = None
-    error: Object | None = None
+    data: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -54,14 +67,14 @@ class IterationResult:
     attempt: int
     answer: str
     message: str
-    input: Object | None
-    output: Object | None
+    input: dict[str, Any] | None
+    output: dict[str, Any] | None
     error: TaskFailure | None
     wait_seconds: float
     progress: float | None
     progress_message: str
     logs: tuple[LogLine, ...]
-    record: Object
+    record: dict[str, Any]
 
     def __repr__(self) -> str:
         attempt = f" try {self.attempt}" if self.attempt > 1 else ""
@@ -100,7 +113,7 @@ class TaskResult:
     phase: str
     reason: str
     message: str
-    output: Object | None
+    output: dict[str, Any] | None
     error: TaskFailure | None
     iterations: int
     duration: timedelta

@@ -239,7 +239,7 @@ class World:
             names.TASK_ITERATIONS: (Record, self._store.records),
         }
         kind, collection = kinds[event.plural]
-        projection = msgspec.convert(event.object, kind)
+        projection = msgspec.json.decode(msgspec.json.encode(event.object), type=kind)
         if event.is_deletion:
             collection.remove(projection)
         else:

@@ -16,6 +16,7 @@ from typing import Any, Final, cast
 
 import aiohttp
 import kopf
+import uvloop
 
 from podrelay.api import names
 from podrelay.kube.config import Connection
@@ -142,7 +143,8 @@ class KopfShell:
 
     def _run_once(self) -> str:
         try:
-            asyncio.run(self._operate())
+            # Half of what an event costs kopf is its loop and the loop's TLS; those of asyncio are written in Python.
+            uvloop.run(self._operate())
         except Exception as error:  # noqa: BLE001 - whatever ends kopf, the supervisor starts it again
             return str(error) or type(error).__name__
         return "without an error"
@@ -183,8 +185,9 @@ class KopfShell:
             return kopf.AiohttpSession(aiohttp_session=session, server=self._connection.server)
 
         @kopf.on.event(names.GROUP, names.VERSION, names.TASK_RUNS, registry=registry)
-        async def run_seen(*, namespace: str | None, name: str, **_: Any) -> None:
-            self._run_seen(Key(namespace or "", name))
+        async def run_seen(*, event: kopf.RawEvent, namespace: str | None, name: str, **_: Any) -> None:
+            if event["type"] != "DELETED":  # else it has a state by now: somebody has looked
+                self._run_seen(Key(namespace or "", name))
 
         @kopf.on.event(names.GROUP, names.VERSION, names.TASK_DEFINITIONS, registry=registry)
         async def definition_seen(*, namespace: str | None, name: str, **_: Any) -> None:

@@ -5,16 +5,10 @@ A value that a limit is about is compared as JSON, so that the number 1 and the 
 
 import hashlib
 import json
-from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
-from podrelay.api import limits
-
-INVALID_FIELDS: Final = "VALIDATION_FAILED_INVALID_FIELDS"
-"""Code of the error of a run whose input does not fit, as in Webiny."""
-VALIDATION_FAILED: Final = "Validation failed."
 OUT_OF_MEMORY: Final = 12
 """Exit code of the process of `schemas.py`, where it is not a signal that ends it over its limits."""
 _KEY_LENGTH: Final = 64
@@ -41,9 +35,3 @@ def concurrency_key(input: dict[str, Any], path: str) -> str:
         return ""
     text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return text if len(text) <= _KEY_LENGTH else hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def in_words(invalid_fields: Mapping[str, Any]) -> str:
-    """Return a message that names each field that does not fit, cut to the length of a status message."""
-    fields = "; ".join(f"{path or 'input'}: {field['message']}" for path, field in invalid_fields.items())
-    return limits.cut(f"{VALIDATION_FAILED} {fields}", limits.MESSAGE_LENGTH)

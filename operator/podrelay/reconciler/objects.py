@@ -1,6 +1,7 @@
 """What the operator keeps of each object: projections that skip everything nobody here reads.
 
-Payloads (inputs, outputs, checkpoints) are never kept; 10,000 runs have to fit into memory.
+Payloads (outputs, checkpoints, inputs) are not kept, but for the small input of a run that has not finished; 10,000
+runs have to fit into memory.
 """
 
 from datetime import datetime, timedelta
@@ -12,6 +13,8 @@ from podrelay.api import limits, names
 
 FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
 """The phases that never change again."""
+KEPT_INPUT_BYTES: Final = 2048
+"""An input up to this size, as JSON, is kept: most are, and to read one once more costs more than a plan."""
 
 
 class _Struct(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
@@ -67,10 +70,14 @@ class Abort(_Struct, frozen=True):
 
 
 class TaskRunSpec(_Struct, frozen=True):
-    """What a run is to do, without its input."""
+    """What a run is to do.
+
+    Attributes:
+        input: the input as JSON, `{}` where there is none; empty where it is not kept and has to be read again.
+    """
 
     definition: str
-    input: Present | None = None
+    input: msgspec.Raw = msgspec.Raw(b"{}")
     delay_seconds: int | None = None
     start_at: datetime | None = None
     parent: str | None = None
@@ -164,12 +171,22 @@ class TaskRunStatus(_Struct, frozen=True):
         return next((condition for condition in self.conditions if condition.type == kind), None)
 
 
+_NOT_KEPT: Final = msgspec.Raw()
+
+
 class TaskRun(_Struct, frozen=True):
     """One piece of work."""
 
     metadata: Metadata
     spec: TaskRunSpec
     status: TaskRunStatus = TaskRunStatus()
+
+    def __post_init__(self) -> None:
+        """Keep the input only if it is small and still of use."""
+        is_kept = len(self.spec.input) <= KEPT_INPUT_BYTES and self.status.phase not in FINISHED
+        # A copy: as it was decoded it is a view that holds everything that was read together with it.
+        kept = self.spec.input.copy() if is_kept else _NOT_KEPT
+        msgspec.structs.force_setattr(self, "spec", msgspec.structs.replace(self.spec, input=kept))
 
 
 # --- TaskDefinition --------------------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """Fetches the payloads that the operator's memory leaves out, at the moment at which they are needed.
 
-They stand in the run itself, or in its records. A response never changes once it is stored, so those that the operator
-has written itself, for pods that report by message, are kept for a while: they are needed again at once, for the next
-pod or for the final status.
+They stand in the run itself, whose input is kept if it is small, or in its records. A response never changes once it is
+stored, so those that the operator has written itself, for pods that report by message, are kept for a while: they are
+needed again at once, for the next pod or for the final status.
 """
 
 from collections import OrderedDict
@@ -96,11 +96,13 @@ class Payloads:
         return result_in(response)
 
     async def _own_input(self, key: Key, view: View) -> dict[str, Any]:
-        if view.run.spec.input is None:
-            return {}
-        run = msgspec.json.decode(await self._client.get(TASK_RUNS, key.namespace, key.name))
-        own: dict[str, Any] = run["spec"].get("input") or {}
-        return own
+        own: dict[str, Any] | None
+        if view.run.spec.input:
+            own = msgspec.json.decode(view.run.spec.input)
+        else:
+            run = msgspec.json.decode(await self._client.get(TASK_RUNS, key.namespace, key.name))
+            own = run["spec"].get("input")
+        return own or {}
 
     async def _response(self, key: Key, view: View, name: str) -> dict[str, Any]:
         for known in view.records:

@@ -4,7 +4,7 @@ import json
 import sys
 from typing import Any
 
-from podrelay.api import limits
+from podrelay.api import invalid_input, limits
 from podrelay.api.errors import PodrelayError
 from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed, failed
 from podrelay.sdk.controller import as_dict
@@ -108,6 +108,7 @@ def _response(
                 response["waitForChildren"] = {"definition": definition} if definition else {}
         case Failed():
             response = {"status": "error", "error": error_of(answer), **_about_retries(answer)}
+            _add_message(response, _invalid_fields(answer))
         case Aborted():
             response = {"status": "aborted"}
             _add_message(response, answer.message)
@@ -123,6 +124,15 @@ def _about_retries(answer: Failed) -> dict[str, Any]:
         "refusal": answer.refusal,
     }
     return {field: value for field, value in told.items() if value is not None}
+
+
+def _invalid_fields(answer: Failed) -> str | None:
+    """Return a message that names the fields of an input that does not fit; None for any other error."""
+    data: Any = answer.data  # an author may have put anything there
+    fields = data.get("invalidFields") if isinstance(data, dict) else None
+    if answer.code != invalid_input.INVALID_FIELDS or not isinstance(fields, dict):
+        return None
+    return invalid_input.in_words(fields, answer.message)
 
 
 def _stored(payload: dict[str, Any], what: str) -> Any:

@@ -69,29 +69,33 @@ def undeclared(definition: TaskDefinition, me: Environment) -> list[str]:
 def may_follow(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> bool:
     """Tell whether the run may end with this answer, so that hooks of this pod follow.
 
-    A pod that waits for them in vain holds up the run: the operator waits for the end of its container then.
+    The operator writes the final phase at once for the same ends. After any other it waits for the end of the container
+    first, so a pod that waited for the phase then would wait until it is killed.
     """
-    return any(hook in me.hooks for hook in _following(response, me, is_aborted=is_aborted))
+    end = _end_after(response, me, is_aborted=is_aborted)
+    return end is not None and any(hook in me.hooks for hook in hooks.due_after(*end))
 
 
-def _following(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> tuple[str, ...]:
-    """Return the hooks that follow if the run ends with this answer."""
+def _end_after(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> tuple[str, str] | None:
+    """Return phase and reason of the end that an answer may be; None if the run goes on, or never began."""
     if is_aborted:
-        return hooks.due_after("Aborted", None)
+        return "Aborted", "Aborted"
     match response["status"]:
         case "done":
-            return hooks.due_after("Succeeded", None)
+            return "Succeeded", "Done"
         case "aborted":
-            return hooks.due_after("Aborted", None)
+            return "Aborted", "AbortedByTask"
         case "continue":
-            is_last = me.iteration >= me.max_iterations
-            return hooks.due_after("Failed", hooks.MAX_ITERATIONS_REASON) if is_last else ()
-    may_be_tried_again = response.get("retryable") or not (me.is_final_attempt or response.get("retryable") is False)
-    return () if may_be_tried_again else hooks.due_after("Failed", response.get("refusal"))
+            return ("Failed", hooks.MAX_ITERATIONS_REASON) if me.iteration >= me.max_iterations else None
+        case _:
+            if response.get("refusal") is not None or response.get("retryable"):
+                return None
+            is_final = me.is_final_attempt or response.get("retryable") is False
+            return ("Failed", "TaskFailed") if is_final else None
 
 
 def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, Any] | None:
-    """Wait until the run has ended and return it; None if it goes on without this pod, or has gone.
+    """Wait until the run has ended and return it; None if it goes on without this pod, waits for its end, or has gone.
 
     Raises:
         ApiRefusedError: the API server does not let this pod read it.

@@ -232,7 +232,7 @@ class PodSession:
         """Log why the work ends other than well, as Webiny does; the payloads stand in the record anyway."""
         if response["status"] == "error":
             error = response["error"]
-            self.write_log("error", error["message"], None, {**error, "data": None})
+            self.write_log("error", response.get("message") or error["message"], None, {**error, "data": None})
         elif response["status"] == "aborted":
             message = self.abort_message or response.get("message") or "Task aborted."
             self.write_log("info", message, None, None)

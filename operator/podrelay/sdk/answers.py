@@ -13,6 +13,7 @@ class Done(NamedTuple):
     """The work is complete."""
 
     message: str | None = None
+    """For people."""
     output: Any = None
     """A JSON object or a pydantic model; None keeps what `state.update_output` has stored."""
 
@@ -41,8 +42,11 @@ class Failed(NamedTuple):
     """The iteration has failed."""
 
     message: str
+    """For people."""
     code: str | None = None
+    """For programs."""
     data: dict[str, Any] | None = None
+    """A JSON object with more about it."""
     retryable: bool | None = None
     """False: another try would be of no use; True: it is asked for; None: the definition's `retry` decides."""
     retry_after_seconds: float | None = None
@@ -55,9 +59,11 @@ class Aborted(NamedTuple):
     """The task has stopped before its work was complete."""
 
     message: str | None = None
+    """For people."""
 
 
 Answer = Done | Continue | Failed | Aborted
+"""What `run` may be annotated to return."""
 
 
 def failed(error: BaseException | dict[str, Any] | str) -> Failed:

@@ -104,7 +104,15 @@ class Response:
     """Makes answers: `return controller.response.done(...)`."""
 
     def done(self, message_or_output: Any = None, output: Any = None) -> Done:
-        """Return "the work is complete": `done()`, `done(output)`, `done(message)` or `done(message, output)`."""
+        """Return "the work is complete": `done()`, `done(output)`, `done(message)` or `done(message, output)`.
+
+        Args:
+            message_or_output: a message for people, or the output where there is no message.
+            output: the result, a dict or pydantic model; None keeps what `state.update_output` has stored.
+
+        Raises:
+            TypeError: the output is neither.
+        """
         if output is None and message_or_output is not None and not isinstance(message_or_output, str):
             return Done(output=as_dict(message_or_output, "output"))
         return Done(message_or_output, None if output is None else as_dict(output, "output"))
@@ -122,8 +130,12 @@ class Response:
         Args:
             input: a dict or model, merged over the present input one level deep.
             seconds: pause before the next iteration; below 1 means none, more than 355 days means 355 days.
-            date: or the time before which it does not start; without a time zone it is taken as UTC.
+            date: or the time before which it does not start; without a time zone it is taken as UTC. Where both are
+                given, `seconds` counts.
             replace: `input` is all that the next iteration gets; this is how keys are removed.
+
+        Raises:
+            TypeError: the input is neither.
         """
         changes = {} if input is None else as_dict(input, "input")
         if seconds is None and date is not None:
@@ -141,25 +153,37 @@ class Response:
         Args:
             input: as of `continue_`.
             definition: wait for the runs of this definition only: its id, its name or its class.
+
+        Raises:
+            TypeError: the input is neither a dict nor a model, or `definition` no text and no class of a task.
+            ValueError: `definition` can be the name of none.
         """
         wanted = None if definition is None else definition_name(definition)
         changes = {} if input is None else as_dict(input, "input")
         return Continue(changes, wait_for_children=WaitForChildren(wanted))
 
     def error(self, error: BaseException | dict[str, Any] | str) -> Failed:
-        """Return "this has failed", for an exception, a dict with message, code and data, or a message.
+        """Return "this has failed"; an exception that leaves run() means the same.
 
         `podrelay.Retry` asks for another try, `podrelay.Fatal` rules one out; both can be raised as well.
+
+        Args:
+            error: an exception; or a dict with message, and code and data if you like; or a message. Of an exception
+                its message, its `code` or the name of its class, and its attributes that are JSON are kept.
         """
         return failed(error)
 
     def aborted(self, message: str | None = None) -> Aborted:
-        """Return "I have stopped, as I was told"."""
+        """Return "I have stopped, as I was told". The run ends as Aborted, also where nobody has aborted it.
+
+        Args:
+            message: what has become of the work so far, for people.
+        """
         return Aborted(message)
 
 
 class State:
-    """Input and output of the run, as they are stored."""
+    """Input and output of the run, as they are stored: `controller.state`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -178,13 +202,19 @@ class State:
         return copy.deepcopy(self._session.input)
 
     def get_output(self) -> dict[str, Any] | None:
-        """Return the output so far."""
+        """Return the output so far, or None."""
         return copy.deepcopy(self._session.output)
 
     def update_input(self, changes: Any) -> None:
-        """Merge `changes` (a dict or model) over the input, one level deep; return when it is stored.
+        """Merge `changes` over the input, one level deep, and return when it is stored.
+
+        A further try of this iteration starts from what is stored; so does the next iteration.
+
+        Args:
+            changes: a dict or pydantic model.
 
         Raises:
+            TypeError: it is neither.
             PayloadError: it cannot be stored without loss, or the whole is too large; nothing has changed then.
             InputError: the whole does not fit the task's input type or validation; nothing has changed then.
             ApiRefusedError: the API server refuses it; nothing has changed then.
@@ -197,10 +227,16 @@ class State:
         self._save(merged, self._session.output)
 
     def update_output(self, output: Any) -> None:
-        """Replace the output by a dict or model; return when it is stored.
+        """Replace the output, and return when it is stored.
+
+        Args:
+            output: a dict or pydantic model.
 
         Raises:
-            as `update_input`.
+            TypeError: it is neither.
+            PayloadError: it cannot be stored without loss, or is too large; nothing has changed then.
+            ApiRefusedError: the API server refuses it; nothing has changed then.
+            ApiUnreachableError: the API server did not take it in time.
         """
         self._save(self._session.input, json.loads(limits.check_payload(as_dict(output, "output"), "output")))
 
@@ -216,7 +252,7 @@ class State:
 
 
 class Runtime:
-    """Time and interruptions."""
+    """Time and interruptions: `controller.runtime`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -243,11 +279,11 @@ class Runtime:
         return self._session.remaining_seconds() < (self._default_reserve() if seconds is None else seconds)
 
     def remaining_seconds(self) -> int:
-        """Return the whole seconds until the iteration is ended."""
+        """Return the whole seconds until the iteration is ended; after SIGTERM what is left of the grace period."""
         return int(self._session.remaining_seconds())
 
     def remaining_milliseconds(self) -> int:
-        """Return the whole milliseconds until the iteration is ended."""
+        """Return the same in whole milliseconds."""
         return int(self._session.remaining_seconds() * 1000)
 
     def _default_reserve(self) -> float:
@@ -260,17 +296,31 @@ class Runtime:
 
 
 class Logger:
-    """Structured log lines: to stdout at once, and into the record of the iteration."""
+    """Structured log lines: to stdout at once, as JSON, and soon into the record of the iteration: `controller.logger`.
+
+    A record keeps the newest 200 lines, or 64 KiB of them.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def info(self, message: str, data: Any = None) -> None:
-        """Log what happens."""
+        """Log what happens.
+
+        Args:
+            message: for people, cut at 8192 characters.
+            data: more about it: a dict, a pydantic model, or any other JSON value.
+        """
         self._session.write_log("info", message, data, None)
 
     def error(self, message: str, error: BaseException | dict[str, Any] | None = None, data: Any = None) -> None:
-        """Log what went wrong, with the exception."""
+        """Log what went wrong.
+
+        Args:
+            message: for people, cut at 8192 characters.
+            error: the exception, or a dict with message, code and data; never its stack.
+            data: more about it: a dict, a pydantic model, or any other JSON value.
+        """
         self._session.write_log("error", message, data, error)
 
     def handler(self) -> "logging.Handler":
@@ -284,7 +334,7 @@ class Logger:
 
 
 class Task:
-    """Which call of run() this is, and the children of the run."""
+    """Which call of run() this is, and the children of the run: `controller.task`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -335,7 +385,10 @@ class Task:
             key: what makes this child the only one of its kind among those of this run.
 
         Raises:
-            TypeError, ValueError, PayloadError: an argument cannot be taken; nothing has been sent.
+            TypeError: `definition`, `input` or `start_at` is of another type; nothing has been sent.
+            ValueError: `definition` can be the name of none, `delay` is no such number, or given with `start_at`;
+                nothing has been sent.
+            PayloadError: the input cannot be stored; nothing has been sent.
             TriggerConflictError: the child exists, with another input.
             ApiRefusedError: the API server refused it; its words are in the message.
             ApiUnreachableError: the API server did not take it in time.
@@ -352,14 +405,24 @@ class Task:
             definition: only those of this definition: its id, its name or its class.
 
         Raises:
-            TypeError, ValueError: `definition` can be none.
-            ApiRefusedError, ApiUnreachableError: they could not be read.
+            TypeError: `definition` is no text and no class of a task.
+            ValueError: `definition` can be the name of none.
+            ApiRefusedError: the API server refused to list them.
+            ApiUnreachableError: the API server did not answer in time.
         """
         return self._session.list_children(None if definition is None else definition_name(definition))
 
 
 class Controller:
-    """Everything a task can do besides computing."""
+    """Everything a task can do besides computing.
+
+    Attributes:
+        response: makes answers.
+        state: input and output as they are stored.
+        runtime: how much time is left, and whether the run is to stop.
+        logger: structured log lines.
+        task: which call of run() this is, and the children of the run.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -372,19 +435,19 @@ class Controller:
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell how far the work is: `progress(30, 100, "rows")` shows 30/100 rows and 30 percent.
 
+        It costs nothing to call it often: at most one write every two seconds comes of it.
+
         Args:
             done: how much is done, in the task's own unit.
             total: how much there is; None where that is not known, which shows no percentage.
             message: the unit, or whatever else is to stand behind the numbers.
-
-        It costs nothing to call it often: at most one write every two seconds comes of it.
         """
         count = _number(done) if total is None else f"{_number(done)}/{_number(total)}"
         percent = None if not total else max(0.0, min(100.0, round(100.0 * float(done) / float(total), 1)))
         self._session.report(percent, f"{count} {message}" if message else count)
 
     def heartbeat(self) -> None:
-        """Give a sign of life without words, for a task whose definition sets `heartbeatTimeoutSeconds`.
+        """Give a sign of life without words, for a task that sets `heartbeat_timeout_seconds`.
 
         Progress, log lines and saved state are signs of life, too. It costs nothing to call it often.
         """

@@ -3,6 +3,7 @@
 from typing import Any
 
 from podrelay.api.errors import PodrelayError
+from podrelay.api.invalid_input import INVALID_FIELDS
 
 
 class DefinitionError(PodrelayError):
@@ -18,13 +19,16 @@ class TaskModuleError(PodrelayError):
 
 
 class InputError(PodrelayError):
-    """The input does not fit the task's input type.
+    """The input does not fit the task's input type, or its validation.
+
+    Args:
+        message: for people.
 
     Attributes:
         data: `{"invalidFields": {"<dot.path>": {"code", "message", "data": {"path"}}}}`, the shape that Webiny gives.
     """
 
-    reason = "VALIDATION_FAILED_INVALID_FIELDS"
+    reason = INVALID_FIELDS
 
     def __init__(self, message: str, data: dict[str, Any]) -> None:
         super().__init__(message)

@@ -18,6 +18,9 @@ class Retry(Exception):  # noqa: N818 - it reads as what it asks for: raise Retr
         code: for programs; default: the name of the class.
         data: JSON object with more about it.
 
+    Attributes:
+        after_seconds: the pause in seconds, or None.
+
     Raises:
         TypeError: `after` is none of these.
     """

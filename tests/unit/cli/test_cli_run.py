@@ -295,3 +295,4 @@ def test_log_lines_are_made_readable() -> None:
     told: Callable[[str], str | None] = narration.log_line
 
     assert (told(line) or "").endswith("ERROR odd: x [1]")
+    assert (told(line.replace("odd", "x, and why")) or "").endswith("ERROR x, and why [1]")

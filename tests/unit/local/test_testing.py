@@ -300,6 +300,21 @@ def test_max_iterations_have_a_hook_of_their_own(hooked: type[Hooked]) -> None:
     assert hooked.called[-2:] == [("max", 2), ("error", "failed")]
 
 
+def test_a_run_whose_end_has_no_hook_is_not_held_up_by_another_hook() -> None:
+    class Careful(TaskDefinition):
+        id = "careful"
+        title = "Careful"
+
+        def run(self, input: dict[str, Any], controller: Controller) -> None: ...
+
+        def on_error(self, task: TaskRun) -> None: ...
+
+    result = run_task(Careful)
+
+    assert (result.phase, result.hooks) == ("Succeeded", {})
+    assert result.duration < timedelta(seconds=20)
+
+
 @pytest.mark.parametrize("when", [{"abort_at_iteration": 1}, {"abort_after": 0}], ids=["in a pod", "before any pod"])
 def test_the_hook_of_an_abort_is_called_in_any_case(hooked: type[Hooked], when: dict[str, Any]) -> None:
     result = run_task(hooked, **when)

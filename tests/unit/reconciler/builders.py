@@ -10,6 +10,7 @@ from podrelay.api import names
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.store import Key
 from podrelay.reconciler.view import View
+from tests.support.projections import seen
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEY = Key("shop", "words")
@@ -53,7 +54,7 @@ def task_run(
 ) -> TaskRun:
     about = metadata(name, uid, version) | ({"creationTimestamp": created} if created else {})
     body = {"metadata": about, "spec": {"definition": "count-words", **spec}, "status": status or {}}
-    return msgspec.convert(body, TaskRun)
+    return seen(body, TaskRun)
 
 
 def task_definition(name: str = "count-words", *, version: int | None = None, **spec: Any) -> TaskDefinition:

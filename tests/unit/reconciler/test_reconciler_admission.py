@@ -26,6 +26,7 @@ from podrelay.reconciler.view import (
     View,
 )
 from tests.support.modelapi import ModelApi, run
+from tests.support.projections import seen
 from tests.unit.reconciler.builders import (
     KEY,
     NOW,
@@ -347,7 +348,7 @@ def test_a_run_that_is_being_deleted_does_not_hold_up_the_others(store: Store) -
     body = msgspec.to_builtins(task_run())
     body["metadata"]["deletionTimestamp"] = NOW
 
-    store.runs.apply(msgspec.convert(body, TaskRun))
+    store.runs.apply(seen(body, TaskRun))
 
     assert has_slot(store, OTHER)
 
@@ -522,7 +523,7 @@ def test_without_a_schema_only_the_value_is_looked_up() -> None:
 
 
 def test_a_run_that_is_gone_before_its_input_was_read_is_forgotten() -> None:
-    world = World({"a": 1}, SchemaProcess(), concurrency=CONCURRENCY)
+    world = World({"large": "x" * 3000}, SchemaProcess(), concurrency=CONCURRENCY)
     about = world.view
     world.api.remove("taskruns", KEY.name)
     with pytest.raises(NotFoundError):

@@ -36,6 +36,7 @@ from podrelay.reconciler.view import (
     WriteRecord,
 )
 from tests.support.modelapi import ModelApi, run
+from tests.support.projections import seen
 from tests.unit.reconciler.builders import KEY, NOW, later, pod, terminated
 
 TARGET = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
@@ -113,7 +114,7 @@ class World:
             ("pods", Pod, self.store.pods),
         )
         for plural, kind, collection in kinds:
-            objects = [msgspec.convert(obj, kind) for obj in self.api.find(plural)]
+            objects = [seen(obj, kind) for obj in self.api.find(plural)]
             collection.replace(objects, str(self.api.version))
 
     @property

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from podrelay.reconciler.family import Change, Family
-from podrelay.reconciler.objects import TaskRun
+from podrelay.reconciler.objects import OwnerReference, TaskRun
 from podrelay.reconciler.view import ABORTS_AT_ONCE, Children, RunRef
 from tests.unit.reconciler.builders import task_run
 
@@ -109,9 +109,8 @@ def test_a_run_that_is_its_own_parent_needs_no_owner(family: Family[str]) -> Non
 def adopted(run: TaskRun, owner: dict[str, str]) -> TaskRun:
     import msgspec
 
-    body = msgspec.to_builtins(run)
-    body["metadata"]["ownerReferences"] = [owner]
-    return msgspec.convert(body, TaskRun)
+    known = (msgspec.convert(owner, OwnerReference),)
+    return msgspec.structs.replace(run, metadata=msgspec.structs.replace(run.metadata, owner_references=known))
 
 
 def test_counters_say_the_same_as_counting(family: Family[str]) -> None:

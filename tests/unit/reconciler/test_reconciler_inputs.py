@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from podrelay.reconciler.inputs import concurrency_key, in_words
+from podrelay.api.invalid_input import in_words
+from podrelay.reconciler.inputs import concurrency_key
 
 
 @pytest.mark.parametrize(
@@ -33,4 +34,5 @@ def test_every_field_is_named_and_the_message_is_cut() -> None:
     fields = {"url": {"message": "Field required"}, "": {"message": "too few"}}
 
     assert in_words(fields) == "Validation failed. url: Field required; input: too few"
+    assert in_words({"url": {"message": "no"}, "page": "?"}, "Refused.") == "Refused. url: no"
     assert len(in_words({f"field{number}": {"message": "x" * 200} for number in range(100)})) == 4096

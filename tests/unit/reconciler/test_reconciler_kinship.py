@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.reconciler.objects import TaskRun
+from podrelay.reconciler.objects import OwnerReference, TaskRun
 from podrelay.reconciler.planner import plan
 from podrelay.reconciler.view import (
     AbortChild,
@@ -43,9 +43,9 @@ def child_view(parent: Parent | None = PARENT, run: TaskRun | None = None, **res
 
 
 def owned_run(status: dict[str, Any] | None = None, **spec: Any) -> TaskRun:
-    body = msgspec.to_builtins(task_run(status, parent="book", **spec))
-    body["metadata"]["ownerReferences"] = [{"kind": "TaskRun", "name": "book", "uid": "uid-of-parent"}]
-    return msgspec.convert(body, TaskRun)
+    run = task_run(status, parent="book", **spec)
+    owner = OwnerReference("TaskRun", "book", "uid-of-parent")
+    return msgspec.structs.replace(run, metadata=msgspec.structs.replace(run.metadata, owner_references=(owner,)))
 
 
 def starts(following: Plan) -> bool:

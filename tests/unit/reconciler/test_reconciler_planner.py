@@ -436,6 +436,19 @@ def test_a_run_that_is_turned_away_has_not_been_called_and_is_not_tried_again(
     assert following.payload_from == "words-i1", "the fields that are invalid"
 
 
+@pytest.mark.parametrize("refusal", [None, "InvalidInput"])
+def test_the_message_of_an_error_comes_before_its_own(refusal: str | None) -> None:
+    """It names the fields of an input that does not fit; the error has the words that Webiny has."""
+    error = {"message": "Validation failed.", "code": "VALIDATION_FAILED_INVALID_FIELDS"}
+    response = {"status": "error", "message": "Validation failed. url: Field required", "error": error}
+
+    status = status_of(plan(answered(response | ({"refusal": refusal} if refusal else {})), NOW))
+
+    assert status.message == status.recent_iterations[0].message == "Validation failed. url: Field required"
+    assert status.error is not None
+    assert status.error.message == "Validation failed."
+
+
 def test_a_retry_starts_from_the_checkpoint_of_the_newest_try() -> None:
     tries = (record("words-i1", checkpoint={}), record("words-i1t2", checkpoint={}), record("words-i2", checkpoint={}))
 

@@ -12,10 +12,11 @@ PAGE = ROOT / "docs" / "troubleshooting.md"
 WRITERS = (
     *(f"reconciler/{module}.py" for module in ("planner", "causes", "heartbeat", "termination", "housekeeping")),
     *(f"reconciler/{module}.py" for module in ("executor", "payloads", "readiness", "pods", "kinship", "relatives")),
-    "reconciler/admission.py",
+    *(f"reconciler/{module}.py" for module in ("admission", "starting", "outcomes", "showing")),
     "runner/*.py",
     "sdk/*.py",
     "api/triggering.py",
+    "api/invalid_input.py",
 )
 """Where a word may come from that ends up as a reason or code in a status."""
 

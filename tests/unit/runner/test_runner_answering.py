@@ -83,6 +83,19 @@ def test_anything_else_is_an_error_that_says_what_may_be_returned(value: Any) ->
             None,
             {"status": "error", "error": {"message": "no"}, "retryable": False, "refusal": "InvalidInput"},
         ),
+        (
+            Failed("Validation failed.", InputError.reason, {"invalidFields": {"url": {"message": "Field required"}}}),
+            None,
+            {
+                "status": "error",
+                "message": "Validation failed. url: Field required",
+                "error": {
+                    "message": "Validation failed.",
+                    "code": InputError.reason,
+                    "data": {"invalidFields": {"url": {"message": "Field required"}}},
+                },
+            },
+        ),
         (Aborted(), {"kept": 1}, {"status": "aborted", "output": {"kept": 1}}),
         (Aborted("tidy"), None, {"status": "aborted", "message": "tidy"}),
     ],

@@ -164,17 +164,20 @@ def test_a_run_that_goes_on_is_not_waited_for(pod: Pod) -> None:
     assert notes[-1] == "run"
 
 
-def test_an_abort_without_a_hook_of_its_own_is_not_waited_for(pod: Pod) -> None:
+def test_an_end_that_waits_for_this_pod_is_not_waited_for(pod: Pod) -> None:
+    """Without on_abort the operator writes Aborted only when the container has ended."""
+
     def is_aborted(method: str, name: str) -> None:
         if (method, name) == ("GET", "shop") and "response" in pod.api.objects.get("shop-i2", {}):
-            pod.api.put("shop", task_run(spec={"definition": "import-products", "abort": {}}))
+            aborted = task_run(status={"phase": "Running"})
+            pod.api.put("shop", {**aborted, "spec": {**aborted["spec"], "abort": {"message": "wrong file"}}})
 
     pod.api.before = is_aborted
     began = pod.api.clock()
 
     _, notes = pod.run(**{names.ENV_HOOKS: "onDone"})
 
-    assert notes[-1] == "run"
+    assert notes == ["run"]
     assert pod.api.clock() - began < 1
 
 
@@ -295,13 +298,14 @@ def test_a_hook_pod_that_is_not_wanted_leaves(pod: Pod) -> None:
         ({"status": "error", "retryable": False}, {names.ENV_FINAL_ATTEMPT: "false"}, False, True),
         ({"status": "error", "refusal": "Rejected"}, {}, False, False),
         ({"status": "done"}, {names.ENV_HOOKS: "onBeforeTrigger"}, False, False),
-        # What does not call a hook does not wait: the operator waits for the end of its container.
+        # What calls no hook does not wait: the operator waits for the end of its container.
         ({"status": "done"}, {names.ENV_HOOKS: "onError,onAbort"}, False, False),
-        ({"status": "done"}, {names.ENV_HOOKS: "onDone"}, True, False),
-        ({"status": "error"}, {names.ENV_HOOKS: "onDone,onMaxIterations"}, False, False),
         ({"status": "aborted"}, {names.ENV_HOOKS: "onDone,onError"}, False, False),
+        ({"status": "error"}, {names.ENV_HOOKS: "onDone,onMaxIterations"}, False, False),
+        ({"status": "continue"}, {names.ENV_HOOKS: "onError", names.ENV_MAX_ITERATIONS: "2"}, False, True),
         ({"status": "continue"}, {names.ENV_HOOKS: "onDone,onAbort", names.ENV_MAX_ITERATIONS: "2"}, False, False),
         ({"status": "continue"}, {names.ENV_HOOKS: "onMaxIterations", names.ENV_MAX_ITERATIONS: "2"}, False, True),
+        ({"status": "done"}, {names.ENV_HOOKS: "onDone"}, True, False),
         ({"status": "done"}, {names.ENV_HOOKS: ""}, False, False),
     ],
 )

@@ -1,0 +1,25 @@
+"""How an input that does not fit is told of, by operator and pod alike. Standard library only."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from podrelay.api import limits
+
+INVALID_FIELDS: Final = "VALIDATION_FAILED_INVALID_FIELDS"
+"""Code of the error of a run whose input does not fit, as in Webiny."""
+VALIDATION_FAILED: Final = "Validation failed."
+
+
+def in_words(invalid_fields: Mapping[str, Any], message: str = VALIDATION_FAILED) -> str:
+    """Return a message that names each field that does not fit, cut to the length of a status message.
+
+    Args:
+        invalid_fields: by dot path, each as {"code", "message", "data": {"path"}}; what is no such object is left out.
+        message: what it begins with.
+    """
+    fields = "; ".join(
+        f"{path or 'input'}: {field['message']}"
+        for path, field in invalid_fields.items()
+        if isinstance(field, Mapping) and "message" in field
+    )
+    return limits.cut(f"{message} {fields}".rstrip(), limits.MESSAGE_LENGTH)

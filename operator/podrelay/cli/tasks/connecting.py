@@ -1,0 +1,82 @@
+"""Gives commands the task service that their flags name, and completes names from that cluster."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any, Concatenate, Final, ParamSpec
+
+import typer
+
+from podrelay.api.errors import PodrelayError
+from podrelay.cli.tasks import parsing
+from podrelay.client.service import TaskService
+
+P = ParamSpec("P")
+
+
+def complete_runs(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return ids of runs that begin so, newest first, with their phase."""
+    return _completed(ctx, lambda service: [(run.id, run.phase) for run in service.list(limit=500)], incomplete)
+
+
+def complete_definitions(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Return ids and names of definitions that begin so, with their title."""
+
+    def both(service: TaskService) -> list[tuple[str, str]]:
+        found = service.definitions()
+        return [(item.id, item.title) for item in found] + [(i.name, i.title) for i in found if i.name != i.id]
+
+    return _completed(ctx, both, incomplete)
+
+
+def _completed(
+    ctx: typer.Context, find: Callable[[TaskService], list[tuple[str, str]]], incomplete: str
+) -> list[tuple[str, str]]:
+    wanted = {key: ctx.params.get(key) for key in ("namespace", "context", "kubeconfig")}
+    try:
+        with TaskService(**wanted, retry_seconds=0) as service:
+            return [item for item in find(service) if item[0].startswith(incomplete)]
+    except PodrelayError:
+        return []  # a shell cannot show why
+
+
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Default: the one of the context.")
+]
+Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Of the kubeconfig.")]
+Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", metavar="FILE", help="Default: as for kubectl.")]
+RunId = Annotated[str, typer.Argument(metavar="ID", parser=parsing.run_id, autocompletion=complete_runs)]
+RunIds = Annotated[list[str], typer.Argument(metavar="ID...", parser=parsing.run_id, autocompletion=complete_runs)]
+DefinitionFilter = Annotated[
+    str | None,
+    typer.Option("--definition", "-d", metavar="NAME", help="Only of this one.", autocompletion=complete_definitions),
+]
+
+_FLAGS: Final = {"namespace": Namespace, "context": Context, "kubeconfig": Kubeconfig}
+
+
+def connected(command: Callable[Concatenate[TaskService, P], int | None]) -> Callable[..., None]:
+    """Return a command with the flags that name a cluster, instead of the parameter `service`.
+
+    What it returns is the exit code; None means 0.
+    """
+    signature = inspect.signature(command)
+    hints = inspect.get_annotations(command)
+    own = list(signature.parameters.values())[1:]
+    flags = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in _FLAGS.items()
+    ]
+
+    @functools.wraps(command)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        place = {name: kwargs.pop(name, None) for name in _FLAGS}
+        with TaskService(**place) as service:
+            code = command(service, *args, **kwargs)
+        raise typer.Exit(code or 0)
+
+    keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+    vars(wrapper)["__signature__"] = signature.replace(parameters=[*keyword_only, *flags], return_annotation=None)
+    wrapper.__annotations__ = {name: hint for name, hint in hints.items() if name != "service"} | _FLAGS
+    del wrapper.__wrapped__
+    return wrapper

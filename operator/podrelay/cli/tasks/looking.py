@@ -1,0 +1,168 @@
+"""`podrelay list`, `get`, `children` and `definitions`: show what is there."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from podrelay.cli.tasks import parsing, printing
+from podrelay.cli.tasks.connecting import DefinitionFilter, RunId
+from podrelay.cli.tasks.starting import Output
+from podrelay.client.service import Order, TaskService
+from podrelay.client.values import Run
+
+AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of the whole cluster.")]
+
+
+class Sort(StrEnum):
+    """By what a list is ordered."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    ID = "id"
+    NAME = "name"
+    DEFINITION = "definition"
+    STATUS = "status"
+
+
+def list_runs(
+    service: TaskService,
+    definition: DefinitionFilter = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option("--status", "-s", metavar="STATUS", help="Only with this one, such as failed; may be repeated."),
+    ] = None,
+    parent: Annotated[
+        str | None, typer.Option(parser=parsing.run_id, metavar="ID", help="Only children of this run.")
+    ] = None,
+    created_after: Annotated[
+        datetime | None,
+        typer.Option("--after", parser=parsing.moment, metavar="TIME", help="Only created then or later; 2h: 2 h ago."),
+    ] = None,
+    created_before: Annotated[
+        datetime | None, typer.Option("--before", parser=parsing.moment, metavar="TIME", help="Only created before.")
+    ] = None,
+    search: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Only those whose id or name contains this.")
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="At most so many; 0: all.")] = 50,
+    sort: Annotated[Sort, typer.Option(help="What comes first.")] = Sort.NEWEST,
+    all_namespaces: AllNamespaces = False,
+    output: Output = printing.Format.TABLE,
+) -> None:
+    """List runs, the newest first."""
+    by_time = sort in {Sort.NEWEST, Sort.OLDEST}
+    order: Order = "oldest" if sort is Sort.OLDEST else "newest"
+    runs = service.list(
+        definition=definition,
+        status=status or None,
+        parent=parent,
+        created_after=created_after,
+        created_before=created_before,
+        search=search,
+        limit=limit if limit and by_time else None,
+        order=order,
+        all_namespaces=all_namespaces,
+    )
+    if not by_time:
+        runs = sorted(runs, key=lambda run: str(getattr(run, sort.value)))[: limit or None]
+    printing.print_many(runs, printing.RUN_COLUMNS, output, namespaces=all_namespaces)
+
+
+def get(
+    service: TaskService,
+    run_id: RunId,
+    output: Annotated[
+        printing.Format | None, typer.Option("--output", "-o", help="Default: all that matters, for people.")
+    ] = None,
+) -> None:
+    """Show one run: how it stands, input, output, and its newest iterations."""
+    run = service.get(run_id)
+    if output is not None:
+        printing.print_one(run, printing.RUN_COLUMNS, output)
+        return
+    console = printing.console()
+    console.print(_facts(run))
+    for title, value in (("Input", run.input), ("Output", run.output), ("Error", run.error)):
+        if value:
+            console.print(Text(f"\n{title}:", "bold"))
+            printing.print_json(value)
+    recent = (run.resource.get("status") or {}).get("recentIterations")
+    if recent:
+        console.print(Text("\nNewest iterations:", "bold"))
+        console.print(_recent(recent))
+
+
+def _facts(run: Run) -> Table:
+    local = "%Y-%m-%d %H:%M:%S"
+    facts = {
+        "Id": run.id,
+        "Name": run.name,
+        "Namespace": run.namespace,
+        "Definition": run.definition,
+        "Phase": run.phase,
+        "Reason": run.reason,
+        "Message": run.message,
+        "Iterations": printing.iterations(run),
+        "Progress": printing.progress(run),
+        "Queue": f"place {run.queue_position}" if run.queue_position else "",
+        "Parent": run.parent or "",
+        "Created by": run.created_by or "",
+        "Created": f"{run.created_on.astimezone():{local}}",
+        "Started": f"{run.started_on.astimezone():{local}}" if run.started_on else "",
+        "Next": f"{run.next_iteration_at.astimezone():{local}}" if run.next_iteration_at else "",
+        "Finished": f"{run.finished_on.astimezone():{local}}" if run.finished_on else "",
+        "Suspended": "yes" if run.is_suspended else "",
+        "Aborting": "yes" if run.is_aborting else "",
+    }
+    table = Table.grid(padding=(0, 3, 0, 0))
+    for name, value in facts.items():
+        if value:
+            table.add_row(Text(f"{name}:", "bold"), Text(value))
+    return table
+
+
+def _recent(iterations: list[dict[str, str]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for title in ("ITERATION", "TRY", "ANSWER", "POD", "TOOK", "MESSAGE"):
+        table.add_column(title, no_wrap=True, overflow="ellipsis")
+    for item in iterations:
+        began, ended = (item.get(key) for key in ("startedAt", "finishedAt"))
+        took = printing.since(datetime.fromisoformat(began), datetime.fromisoformat(ended)) if began and ended else ""
+        cells = (item["iteration"], item["try"], item["answer"], item["podName"], took, item.get("message", ""))
+        table.add_row(*(Text(" ".join(str(cell).split())) for cell in cells))
+    return table
+
+
+def children(service: TaskService, run_id: RunId, output: Output = printing.Format.TABLE) -> None:
+    """Show a run with all of its descendants as a tree."""
+    root = service.get(run_id)
+    tree = Tree(_leaf(root))
+    everyone: list[Run] = []
+    waiting = [(tree, root)]
+    while waiting:
+        branch, parent = waiting.pop()
+        for child in service.list(parent=parent.id, limit=None, order="oldest"):
+            everyone.append(child)
+            waiting.append((branch.add(_leaf(child)), child))
+    if output is printing.Format.TABLE:
+        printing.console().print(tree)
+    else:
+        printing.print_many(everyone, printing.RUN_COLUMNS, output)
+
+
+def _leaf(run: Run) -> Text:
+    phase = next(column for column in printing.RUN_COLUMNS if column.title == "PHASE").value(run)
+    return Text("  ").join([Text(run.id), Text.assemble(phase), Text(run.name), Text(printing.progress(run), "dim")])
+
+
+def definitions(
+    service: TaskService, all_namespaces: AllNamespaces = False, output: Output = printing.Format.TABLE
+) -> None:
+    """List what can run."""
+    found = service.definitions(all_namespaces=all_namespaces)
+    printing.print_many(found, printing.DEFINITION_COLUMNS, output, namespaces=all_namespaces)

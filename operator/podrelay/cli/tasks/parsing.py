@@ -1,0 +1,91 @@
+"""Reads what people type: durations, moments, inputs, ids."""
+
+import json
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import typer
+
+_UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
+
+
+def duration(text: str) -> timedelta:
+    """Return `90`, `90s`, `1h30m` or `2d` as a timedelta.
+
+    Raises:
+        BadParameter: it is no duration.
+    """
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        text += "s"
+    parts = _DURATION.findall(text)
+    if not parts or "".join(number + unit for number, unit in parts) != text:
+        raise typer.BadParameter(f"{text!r} is no duration; write for example 90s, 10m, 1h30m or 2d")
+    try:
+        return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is too long") from None
+
+
+def moment(text: str) -> datetime:
+    """Return an ISO 8601 time; without a time zone it is local. A duration means so long ago.
+
+    Raises:
+        BadParameter: it is neither.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        pass
+    try:
+        return datetime.now(UTC) - duration(text)
+    except typer.BadParameter:
+        raise typer.BadParameter(
+            f"{text!r} is no time; write for example 2026-12-31T18:00, 2026-12-31T18:00:00Z or 2h (ago)"
+        ) from None
+    except OverflowError:
+        raise typer.BadParameter(f"{text!r} is too long ago") from None
+
+
+def start(text: str) -> datetime:
+    """Return an ISO 8601 time; without a time zone it is local.
+
+    Raises:
+        BadParameter: it is none.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time; write for example 2026-12-31T18:00 or add Z for UTC") from None
+
+
+def json_input(text: str) -> dict[str, Any]:
+    """Return the JSON object that `text` is, or that stands in @FILE, or, for `-` and `@-`, on stdin.
+
+    Raises:
+        BadParameter: it is none, or the file cannot be read.
+    """
+    source = "this"
+    try:
+        if text in {"-", "@-"}:
+            source = "stdin"
+            text = sys.stdin.read()
+        elif text.startswith("@"):
+            source = text[1:]
+            text = Path(source).read_text(encoding="utf-8")
+        value = json.loads(text)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot read {source}: {error.strerror}") from error
+    except ValueError as error:
+        raise typer.BadParameter(f"{source} is no JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise typer.BadParameter(f"{source} is no JSON object, but {type(value).__name__}")
+    return value
+
+
+def run_id(text: str) -> str:
+    """Return the id of a run, which may be given as `kubectl -o name` prints it."""
+    return text.rpartition("/")[2]

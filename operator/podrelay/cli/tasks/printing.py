@@ -1,0 +1,182 @@
+"""Prints what was asked for: as a table for people, as JSON, YAML or names for programs."""
+
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Generic, TypeVar
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from podrelay.cli import yaml
+from podrelay.client.values import Definition, Run
+
+T = TypeVar("T", Run, Definition)
+
+_COLORS: Final = {"Succeeded": "green", "Failed": "red", "Aborted": "yellow", "Running": "cyan", "Pending": "dim"}
+_NO_WIDTH: Final = 100_000
+"""Programs read whole lines."""
+
+
+class Format(StrEnum):
+    """How results are printed."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    NAME = "name"
+    JSON = "json"
+    YAML = "yaml"
+
+
+@dataclass(frozen=True)
+class Column(Generic[T]):
+    """One column of a table.
+
+    Attributes:
+        title: its head.
+        value: its text for one item; a Text has a colour.
+        wide: is shown with -o wide only.
+    """
+
+    title: str
+    value: Callable[[T], str | Text]
+    wide: bool = False
+
+
+def iterations(run: Run) -> str:
+    """Return how many calls of how many that are allowed."""
+    return str(run.iterations) if run.max_iterations is None else f"{run.iterations}/{run.max_iterations}"
+
+
+def progress(run: Run) -> str:
+    """Return how far the task says it has come."""
+    if run.progress is None:
+        return ""
+    percent = "" if run.progress.percent is None else f"{run.progress.percent:g}%"
+    return " ".join(filter(None, (percent, " ".join(run.progress.message.split()))))
+
+
+def since(moment: datetime, until: datetime | None = None) -> str:
+    """Return how long ago `moment` was, in the manner of kubectl: 45s, 3m20s, 5h, 12d."""
+    return short((until or datetime.now(UTC)) - moment)
+
+
+def short(span: timedelta) -> str:
+    """Return a duration in the manner of kubectl."""
+    seconds = max(0, int(span.total_seconds()))
+    if seconds < 120:
+        return f"{seconds}s"
+    if seconds < 600:
+        return f"{seconds // 60}m{seconds % 60}s"
+    if seconds < 3 * 3600:
+        return f"{seconds // 60}m"
+    if seconds < 48 * 3600:
+        return f"{seconds // 3600}h"
+    return f"{seconds // 86_400}d"
+
+
+RUN_COLUMNS: Final[tuple[Column[Run], ...]] = (
+    Column("ID", lambda run: run.id),
+    Column("NAME", lambda run: run.name),
+    Column("DEFINITION", lambda run: run.definition),
+    Column("PHASE", lambda run: Text(run.phase, _COLORS[run.phase])),
+    Column("REASON", lambda run: run.reason),
+    Column("ITERATIONS", iterations),
+    Column("PROGRESS", progress),
+    Column("AGE", lambda run: since(run.created_on)),
+    Column("MESSAGE", lambda run: " ".join(run.message.split()), wide=True),
+    Column("PARENT", lambda run: run.parent or "", wide=True),
+    Column("CREATED BY", lambda run: run.created_by or "", wide=True),
+)
+DEFINITION_COLUMNS: Final[tuple[Column[Definition], ...]] = (
+    Column("ID", lambda definition: definition.id),
+    Column("NAME", lambda definition: definition.name),
+    Column("TITLE", lambda definition: definition.title),
+    Column("READY", lambda definition: {None: "", True: "True", False: "False"}[definition.is_ready]),
+    Column("ACTIVE", lambda definition: str(definition.active_runs)),
+    Column("QUEUED", lambda definition: str(definition.queued_runs)),
+    Column("MAX ITERATIONS", lambda definition: str(definition.max_iterations), wide=True),
+    Column("PRIVATE", lambda definition: str(definition.private), wide=True),
+    Column("MESSAGE", lambda definition: " ".join(definition.message.split()), wide=True),
+)
+
+
+def print_many(items: Sequence[T], columns: Sequence[Column[T]], output: Format, *, namespaces: bool = False) -> None:
+    """Print a list on stdout.
+
+    Args:
+        items: what.
+        columns: of the table.
+        output: how.
+        namespaces: say in which namespace each is.
+    """
+    match output:
+        case Format.JSON | Format.YAML:
+            _document({"apiVersion": "v1", "kind": "List", "items": [_clean(item.resource) for item in items]}, output)
+        case Format.NAME:
+            for item in items:
+                print(name_of(item))
+        case _ if not items:
+            print("nothing found", file=sys.stderr)
+        case _:
+            console().print(table(items, columns, wide=output is Format.WIDE, namespaces=namespaces))
+
+
+def print_one(item: T, columns: Sequence[Column[T]], output: Format) -> None:
+    """Print one of them on stdout."""
+    match output:
+        case Format.JSON | Format.YAML:
+            _document(_clean(item.resource), output)
+        case Format.NAME:
+            print(name_of(item))
+        case _:
+            console().print(table([item], columns, wide=output is Format.WIDE))
+
+
+def name_of(item: Run | Definition) -> str:
+    """Return the name as `kubectl -o name` prints it."""
+    return f"taskrun.podrelay.dev/{item.id}" if isinstance(item, Run) else f"taskdefinition.podrelay.dev/{item.name}"
+
+
+def console() -> Console:
+    """Return stdout: with colours and as wide as the terminal, if it is one."""
+    return Console(soft_wrap=False, width=None if sys.stdout.isatty() else _NO_WIDTH, highlight=False)
+
+
+def table(items: Sequence[T], columns: Sequence[Column[T]], *, wide: bool = False, namespaces: bool = False) -> Table:
+    """Return a table in the manner of kubectl."""
+    shown = [column for column in columns if wide or not column.wide]
+    if namespaces:
+        shown.insert(0, Column("NAMESPACE", lambda item: item.namespace))
+    result = Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), header_style="bold")
+    for column in shown:
+        result.add_column(column.title, no_wrap=True, overflow="ellipsis")
+    for item in items:
+        result.add_row(*(_cell(column.value(item)) for column in shown))
+    return result
+
+
+def _cell(value: str | Text) -> Text:
+    return value if isinstance(value, Text) else Text(value)  # a plain string would be read as markup
+
+
+def print_json(value: Any) -> None:
+    """Print a JSON value on stdout."""
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _document(value: dict[str, Any], output: Format) -> None:
+    if output is Format.JSON:
+        print(json.dumps(value, indent=4, ensure_ascii=False))
+    else:
+        print(yaml.dump(value), end="")
+
+
+def _clean(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resource as `kubectl get -o json` shows it: without managedFields."""
+    metadata = {key: value for key, value in resource["metadata"].items() if key != "managedFields"}
+    return {**resource, "metadata": metadata}

@@ -1,0 +1,98 @@
+"""`podrelay trigger` and `podrelay rerun`: start runs, and wait for them where that is wanted."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from podrelay.cli.tasks import following, parsing, printing
+from podrelay.cli.tasks.connecting import RunId, complete_definitions, complete_runs
+from podrelay.client.service import TaskService
+from podrelay.client.values import Run
+
+Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end; the exit code tells how it ended.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Wait for its end and show how it stands meanwhile.")]
+Timeout = Annotated[
+    timedelta | None, typer.Option(parser=parsing.duration, metavar="DURATION", help="Wait no longer than this.")
+]
+Output = Annotated[printing.Format, typer.Option("--output", "-o", help="How to print the run.")]
+
+
+def trigger(
+    service: TaskService,
+    definition: Annotated[
+        str, typer.Argument(metavar="NAME", help="Id or name of the definition.", autocompletion=complete_definitions)
+    ],
+    input: Annotated[
+        Any, typer.Option(parser=parsing.json_input, metavar="JSON", help="A JSON object; @FILE, or - for stdin.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Name of the run for people.")] = None,
+    delay: Annotated[
+        timedelta | None, typer.Option(parser=parsing.duration, metavar="DURATION", help="Start so long after now.")
+    ] = None,
+    start_at: Annotated[
+        datetime | None, typer.Option(parser=parsing.start, metavar="TIME", help="Start not before this time.")
+    ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option(
+            parser=parsing.run_id, metavar="ID", help="Run that it is a child of.", autocompletion=complete_runs
+        ),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Triggering again with the same key gives the same run.")
+    ] = None,
+    resource_name: Annotated[str | None, typer.Option(metavar="ID", help="Id of the run; default: made up.")] = None,
+    wait: Wait = False,
+    watch: Watch = False,
+    timeout: Timeout = None,
+    output: Output = printing.Format.TABLE,
+) -> int:
+    """Start a run.
+
+    With --wait or --watch its output goes to stdout, all else to stderr, and the exit code is 0 if it Succeeded, 1 if
+    it Failed (or the time was over), 3 if it was Aborted.
+    """
+    run = service.trigger(
+        definition,
+        input,
+        name=name,
+        delay=delay,
+        start_at=start_at,
+        parent=parent,
+        idempotency_key=key,
+        resource_name=resource_name,
+    )
+    return _started(service, run, "triggered", timeout, output, wait=wait, watch=watch)
+
+
+def rerun(
+    service: TaskService,
+    run_id: RunId,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Name of the new run for people.")] = None,
+    wait: Wait = False,
+    watch: Watch = False,
+    timeout: Timeout = None,
+    output: Output = printing.Format.TABLE,
+) -> int:
+    """Start a new run with the definition and input of another one."""
+    return _started(service, service.rerun(run_id, name=name), "triggered", timeout, output, wait=wait, watch=watch)
+
+
+def _started(
+    service: TaskService,
+    run: Run,
+    done: str,
+    timeout: timedelta | None,
+    output: printing.Format,
+    *,
+    wait: bool,
+    watch: bool,
+) -> int:
+    if wait or watch:
+        return following.conclude(following.follow(service, run, timeout, is_shown=watch), output)
+    if output is printing.Format.TABLE:
+        print(f"{printing.name_of(run)} {done}")
+    else:
+        printing.print_one(run, printing.RUN_COLUMNS, output)
+    return 0

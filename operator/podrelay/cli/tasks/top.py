@@ -1,0 +1,89 @@
+"""`podrelay top`: the runs that are under way, live."""
+
+import sys
+import threading
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from podrelay.api.errors import PodrelayError
+from podrelay.cli.tasks import printing
+from podrelay.cli.tasks.connecting import DefinitionFilter
+from podrelay.cli.tasks.looking import AllNamespaces
+from podrelay.client.service import TaskService
+from podrelay.client.stream import Stream
+from podrelay.client.values import Run, RunEvent
+
+_ORDER = {"Running": 0, "Pending": 1}
+
+
+def top(service: TaskService, definition: DefinitionFilter = None, all_namespaces: AllNamespaces = False) -> int:
+    """Show the runs that are under way, live, until Ctrl-C; once, where stdout is no terminal."""
+    if not sys.stdout.isatty():
+        runs = service.list(
+            definition=definition, status=["pending", "running"], limit=None, all_namespaces=all_namespaces
+        )
+        printing.print_many(
+            sorted(runs, key=_place), printing.RUN_COLUMNS, printing.Format.TABLE, namespaces=all_namespaces
+        )
+        return 0
+    console = Console(highlight=False)
+    with service.events(definition=definition, all_namespaces=all_namespaces, existing=True) as events:
+        board = Board(events, namespaces=all_namespaces)
+        board.start()
+        with Live(get_renderable=lambda: board.table(console.height - 2), console=console, screen=True):
+            try:
+                board.join()
+            except KeyboardInterrupt:
+                return 0
+    if board.error is not None:
+        raise board.error
+    return 0
+
+
+class Board(threading.Thread):
+    """Knows which runs are under way.
+
+    Args:
+        events: of the runs, those that exist first.
+        namespaces: say in which namespace each is.
+    """
+
+    def __init__(self, events: Stream[RunEvent], *, namespaces: bool) -> None:
+        super().__init__(name="podrelay-top", daemon=True)
+        self._events = events
+        self._namespaces = namespaces
+        self._runs: dict[str, Run] = {}
+        self._lock = threading.Lock()
+        self.error: PodrelayError | None = None
+
+    def run(self) -> None:
+        """Take what happens."""
+        try:
+            for event in self._events:
+                self.take(event)
+        except PodrelayError as error:
+            self.error = error
+
+    def take(self, event: RunEvent) -> None:
+        """Take one event."""
+        with self._lock:
+            if event.type == "deleted" or event.run.is_finished:
+                self._runs.pop(event.run.uid, None)
+            else:
+                self._runs[event.run.uid] = event.run
+
+    def table(self, rows: int) -> Table:
+        """Return what is to be shown, in at most so many rows."""
+        with self._lock:
+            runs = sorted(self._runs.values(), key=_place)
+        table = printing.table(runs[: max(1, rows)], printing.RUN_COLUMNS, namespaces=self._namespaces)
+        hidden = f", {len(runs) - rows} are not shown" if len(runs) > rows else ""
+        table.caption = f"{len(runs)} under way{hidden}"
+        table.caption_justify = "left"
+        return table
+
+
+def _place(run: Run) -> tuple[object, ...]:
+    return _ORDER[run.phase], run.definition, run.created_on, run.id

@@ -1,0 +1,38 @@
+"""The task service in code: `from podrelay import TaskService, AsyncTaskService` (extra `client`).
+
+What it returns and raises can be imported from here, without the `kubernetes` package.
+"""
+
+from podrelay.client.errors import (
+    ApiUnavailableError,
+    ConfigurationError,
+    DefinitionNotFoundError,
+    ForbiddenError,
+    InvalidInputError,
+    RequestRefusedError,
+    ServiceError,
+    TaskFinishedError,
+    TaskNotFoundError,
+    TriggerConflictError,
+    WaitTimeoutError,
+)
+from podrelay.client.values import Definition, LogLine, Progress, Run, RunEvent
+
+__all__ = [
+    "ApiUnavailableError",
+    "ConfigurationError",
+    "Definition",
+    "DefinitionNotFoundError",
+    "ForbiddenError",
+    "InvalidInputError",
+    "LogLine",
+    "Progress",
+    "RequestRefusedError",
+    "Run",
+    "RunEvent",
+    "ServiceError",
+    "TaskFinishedError",
+    "TaskNotFoundError",
+    "TriggerConflictError",
+    "WaitTimeoutError",
+]

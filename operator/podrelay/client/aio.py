@@ -1,0 +1,168 @@
+"""AsyncTaskService: TaskService for programs with an event loop.
+
+It runs the methods of a TaskService in threads, so that both do the same in the same way. Calls share a bounded pool;
+each open stream (wait, watch, events, logs) has a thread of its own, so that streams keep no call waiting.
+"""
+
+import asyncio
+import functools
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
+
+from podrelay.client.service import TaskService
+from podrelay.client.stream import Stream
+from podrelay.client.values import Run
+
+__all__ = ["AsyncStream", "AsyncTaskService"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_END: Final = object()
+
+
+class AsyncStream(AsyncIterator[T], Generic[T]):
+    """An asynchronous iterator over what comes. Use it in an `async with` if you do not read it to its end."""
+
+    def __init__(self, stream: Stream[T]) -> None:
+        self._stream = stream
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="podrelay-stream")
+
+    async def __anext__(self) -> T:
+        try:
+            # Not `next` alone: no StopIteration can leave a future.
+            item: Any = await asyncio.get_running_loop().run_in_executor(self._thread, next, self._stream, _END)
+        except BaseException:
+            self._end()
+            raise
+        if item is _END:
+            self._end()
+            raise StopAsyncIteration
+        value: T = item
+        return value
+
+    async def aclose(self) -> None:
+        """End it. The connection is given up."""
+        self._end()
+
+    def _end(self) -> None:
+        self._stream.close()
+        self._thread.shutdown(wait=False)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+
+def _call(
+    method: Callable[Concatenate[TaskService, P], T],
+) -> "Callable[Concatenate[AsyncTaskService, P], Coroutine[Any, Any, T]]":
+    """Return the asynchronous form of a method, with its own signature and docstring."""
+
+    async def call(self: "AsyncTaskService", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self._run(functools.partial(method, self._service, *args, **kwargs))
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+def _stream(
+    method: Callable[Concatenate[TaskService, P], Stream[T]],
+) -> "Callable[Concatenate[AsyncTaskService, P], AsyncStream[T]]":
+    """Return the asynchronous form of a method that returns a stream."""
+
+    def open_stream(self: "AsyncTaskService", /, *args: P.args, **kwargs: P.kwargs) -> AsyncStream[T]:
+        return AsyncStream(method(self._service, *args, **kwargs))
+
+    functools.update_wrapper(open_stream, method)
+    return open_stream
+
+
+class AsyncTaskService:
+    """As TaskService, but its methods are coroutines, and watch, events and logs are asynchronous iterators.
+
+    A call that is cancelled is not waited for any more; the API server may get it all the same. A stream that is
+    cancelled ends at once.
+
+    Args:
+        namespace: as of TaskService; so are kubeconfig, context and retry_seconds.
+        kubeconfig: path.
+        context: of the kubeconfig.
+        retry_seconds: how long a call is repeated.
+        max_calls: so many calls are under way at once; further ones wait.
+
+    Raises:
+        ConfigurationError: no kubeconfig and no service account is there.
+    """
+
+    def __init__(
+        self,
+        namespace: str | None = None,
+        *,
+        kubeconfig: str | Path | None = None,
+        context: str | None = None,
+        retry_seconds: float = 10.0,
+        max_calls: int = 16,
+    ) -> None:
+        self._service = TaskService(namespace, kubeconfig=kubeconfig, context=context, retry_seconds=retry_seconds)
+        self._pool = ThreadPoolExecutor(max_calls, thread_name_prefix="podrelay-call")
+
+    @property
+    def namespace(self) -> str:
+        """The namespace that it works in."""
+        return self._service.namespace
+
+    trigger = _call(TaskService.trigger)
+    rerun = _call(TaskService.rerun)
+    get = _call(TaskService.get)
+    list = _call(TaskService.list)
+    children = _call(TaskService.children)
+    definitions = _call(TaskService.definitions)
+    abort = _call(TaskService.abort)
+    suspend = _call(TaskService.suspend)
+    resume = _call(TaskService.resume)
+    delete = _call(TaskService.delete)
+    watch = _stream(TaskService.watch)
+    events = _stream(TaskService.events)
+    logs = _stream(TaskService.logs)
+
+    async def wait(self, id: str, timeout: float | None = None) -> Run:  # noqa: ASYNC109 - as TaskService.wait
+        """Return a run when it has finished, however it ended; its status tells.
+
+        Args:
+            id: of the run.
+            timeout: seconds; None: for ever.
+
+        Raises:
+            TaskNotFoundError: there is no such run, or it was deleted.
+            WaitTimeoutError: it has not finished in time.
+        """
+        states: deque[Run] = deque(maxlen=1)
+        async with self.watch(id, timeout) as stream:
+            async for state in stream:
+                states.append(state)
+        return states[0]
+
+    async def aclose(self) -> None:
+        """Close the connections. Calls under way end first."""
+        await asyncio.to_thread(self._pool.shutdown)
+        self._service.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _run(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)

@@ -1,0 +1,137 @@
+"""What can go wrong between a program and its tasks. Standard library only: the command line shows these, too."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from podrelay.api.errors import PodrelayError
+from podrelay.api.triggering import TriggerConflictError
+
+__all__ = [
+    "ApiUnavailableError",
+    "ConfigurationError",
+    "DefinitionNotFoundError",
+    "ForbiddenError",
+    "InvalidInputError",
+    "RequestRefusedError",
+    "ServiceError",
+    "TaskFinishedError",
+    "TaskNotFoundError",
+    "TriggerConflictError",
+    "WaitTimeoutError",
+]
+
+
+class ServiceError(PodrelayError):
+    """The root of what TaskService raises, TriggerConflictError aside.
+
+    Attributes:
+        code: for programs; Webiny's code where it has one for the same thing.
+        retryable: the same call may succeed later.
+        data: details, as JSON.
+    """
+
+    code: ClassVar[str] = "BackgroundTasks/Error"
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.data = dict(data or {})
+
+
+class ConfigurationError(ServiceError):
+    """There is no usable kubeconfig, context or service account, or the cluster has no Podrelay."""
+
+    reason = "Configuration"
+    code = "BackgroundTasks/Configuration"
+
+
+class DefinitionNotFoundError(ServiceError):
+    """There is no TaskDefinition of this id or name."""
+
+    reason = "DefinitionNotFound"
+    code = "TASK_DEFINITION_ERROR"
+
+
+class TaskNotFoundError(ServiceError):
+    """There is no TaskRun of this id, or it was deleted while it was watched."""
+
+    reason = "TaskNotFound"
+    code = "BackgroundTasks/Task/NotFoundError"
+
+    @classmethod
+    def of(cls, run_id: str) -> "TaskNotFoundError":
+        """Return the error for a run that is not there."""
+        return cls(f'Task "{run_id}" was not found!', {"id": run_id})
+
+
+class TaskFinishedError(ServiceError):
+    """The run has finished already, so nothing can be asked of it any more."""
+
+    reason = "TaskFinished"
+    code = "BackgroundTasks/Task/Abort"
+
+
+class InvalidInputError(ServiceError):
+    """What was given cannot be accepted; nothing was created or changed.
+
+    `data` is `{"invalidFields": {"<dot.path>": {"code", "message", "data": {"path"}}}}`, the shape that Webiny gives.
+    """
+
+    reason = "InvalidInput"
+    code = "VALIDATION_FAILED_INVALID_FIELDS"
+
+    @classmethod
+    def of_field(cls, path: str, message: str, *, code: str = "invalid") -> "InvalidInputError":
+        """Return the error for one field: `path` is its place, `message` what is wrong with it."""
+        return cls(f"{path}: {message}", {"invalidFields": {path: invalid_field(path, message, code)}})
+
+
+def invalid_field(path: str, message: str, code: str) -> dict[str, Any]:
+    """Return what Webiny says about one invalid field."""
+    return {"code": code, "message": message, "data": {"path": path.split(".")}}
+
+
+class RequestRefusedError(ServiceError):
+    """The API server refused a request for good.
+
+    Attributes:
+        status: the HTTP status code.
+    """
+
+    reason = "RequestRefused"
+    code = "BackgroundTasks/RequestRefused"
+
+    def __init__(self, message: str, status: int, data: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, data)
+        self.status = status
+
+
+class ForbiddenError(RequestRefusedError):
+    """The caller may not do this, or is not known to the API server."""
+
+    reason = "Forbidden"
+    code = "BackgroundTasks/NotAuthorized"
+
+
+class ApiUnavailableError(ServiceError):
+    """The API server cannot be reached or is overloaded, also after some tries; a later one may succeed.
+
+    Attributes:
+        retry_after: seconds after which the API server wants to be asked again, None where it did not say.
+    """
+
+    reason = "ApiUnavailable"
+    code = "BackgroundTasks/Service/Unavailable"
+    retryable = True
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class WaitTimeoutError(ServiceError, TimeoutError):
+    """The run has not finished in the time given; it goes on."""
+
+    reason = "WaitTimeout"
+    code = "BackgroundTasks/Service/Timeout"
+    retryable = True

@@ -1,0 +1,13 @@
+"""The packages of the extra `client`, or a word about what to install."""
+
+try:
+    import kubernetes.client
+    import kubernetes.config
+    import urllib3.exceptions
+    from kubernetes.client.exceptions import ApiException
+except ModuleNotFoundError as missing:
+    raise ModuleNotFoundError(
+        "the task service needs more packages: pip install 'podrelay[client]'", name="kubernetes"
+    ) from missing
+
+__all__ = ["ApiException", "kubernetes", "urllib3"]

@@ -1,0 +1,137 @@
+"""Makes of what a caller gives what the API server takes, or says which of it is wrong before anything is sent."""
+
+import logging
+import math
+import re
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from podrelay.api import limits, names
+from podrelay.client.errors import InvalidInputError
+from podrelay.client.values import STATUSES
+from podrelay.sdk import inputs, validation
+from podrelay.sdk.definition import TaskDefinition
+from podrelay.sdk.errors import InputError
+
+DefinitionRef = str | type[TaskDefinition]
+"""Id, resource name, or the class itself."""
+
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_PHASES: Final = {word.lower(): phase for phase, status in STATUSES.items() for word in (phase, status)}
+
+log = logging.getLogger(__name__)
+
+
+def definition_name(definition: DefinitionRef) -> str:
+    """Return the resource name of a definition."""
+    return names.definition_name(definition if isinstance(definition, str) else definition.id)
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a resource can have this name; a selector with another one would mean something else."""
+    return len(name) <= 63 and _NAME.fullmatch(name) is not None
+
+
+def checked_input(definition: DefinitionRef, input: Any) -> dict[str, Any]:
+    """Return `input` as the JSON object to store.
+
+    Args:
+        definition: if it is the class, the input must fit its model.
+        input: a mapping, a pydantic model, or None for an empty object.
+
+    Raises:
+        InvalidInputError: it does not fit, or cannot be stored.
+    """
+    value = input
+    if hasattr(input, "model_dump"):
+        value = input.model_dump(mode="json", by_alias=True)
+    elif input is None or isinstance(input, Mapping):
+        value = dict(input or {})
+    try:
+        limits.check_payload(value, "input")
+        if not isinstance(definition, str):
+            _rules(definition).check(value)
+    except limits.PayloadError as error:
+        raise InvalidInputError.of_field("input", str(error)) from error
+    except InputError as error:
+        fields = error.data["invalidFields"]
+        problems = "; ".join(f"{path or 'input'}: {field['message']}" for path, field in fields.items())
+        raise InvalidInputError(f"{error} {problems}", error.data) from error
+    checked: dict[str, Any] = value
+    return checked
+
+
+def _rules(definition: type[TaskDefinition]) -> validation.InputRules:
+    """Return what the class says about its input; its model alone where the rest can be had in the cluster only."""
+    try:
+        return validation.rules_of(definition())
+    except Exception as error:  # noqa: BLE001 - whatever an author's code raises; the pod validates anyway
+        log.warning("create_input_validation of %s fails here, the pod will call it: %s", definition.id, error)
+        return validation.InputRules(inputs.input_type(definition))
+
+
+def delay_seconds(delay: float | timedelta | None) -> int | None:
+    """Return a delay in whole seconds.
+
+    Raises:
+        InvalidInputError: it is negative, no number, or longer than 355 days.
+    """
+    if delay is None:
+        return None
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    if not math.isfinite(seconds) or seconds < 0:
+        raise InvalidInputError.of_field("delay", "must be a number of seconds, 0 or more")
+    if seconds > limits.MAX_WAIT_SECONDS:
+        raise InvalidInputError.of_field("delay", "The maximum delay for a task is 355 days.")
+    return math.ceil(seconds)
+
+
+def aware(moment: datetime | None, what: str) -> datetime | None:
+    """Return a moment in UTC.
+
+    Raises:
+        InvalidInputError: it has no time zone, so it is not known which moment it is.
+    """
+    if moment is None:
+        return None
+    if moment.tzinfo is None:
+        raise InvalidInputError.of_field(what, "needs a time zone, for example datetime.now(UTC)")
+    return moment.astimezone(UTC)
+
+
+def run_selector(
+    definition: DefinitionRef | None = None, status: str | Iterable[str] | None = None, parent: str | None = None
+) -> str | None:
+    """Return the field selector for runs.
+
+    Args:
+        definition: only of this one.
+        status: only with one of these: phases, or Webiny's words for them.
+        parent: only children of this run.
+
+    Raises:
+        InvalidInputError: there is no such status, or what is no name.
+    """
+    fields = {"spec.definition": None if definition is None else definition_name(definition), "spec.parent": parent}
+    terms = []
+    for field, name in fields.items():
+        if name is not None:
+            if not is_name(name):
+                raise InvalidInputError.of_field(field.removeprefix("spec."), f"{name!r} is no name")
+            terms.append(f"{field}={name}")
+    if status is not None:
+        wanted = {_phase(word) for word in ([status] if isinstance(status, str) else status)}
+        # Selectors know no "one of", but "none of". The operator has not seen the youngest runs: they have no phase.
+        unwanted = [phase for phase in STATUSES if phase not in wanted]
+        terms += [f"status.phase!={phase}" for phase in (*unwanted, *([""] if "Pending" in unwanted else []))]
+    return ",".join(terms) or None
+
+
+def _phase(word: str) -> str:
+    try:
+        return _PHASES[word.lower()]
+    except KeyError:
+        raise InvalidInputError.of_field(
+            "status", f"there is no status {word!r}, but {', '.join(STATUSES.values())}"
+        ) from None

@@ -1,0 +1,435 @@
+"""TaskService: start tasks, follow them and stop them, from any Python program."""
+
+import contextlib
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+from pydantic import BaseModel
+
+from podrelay.api import names, triggering
+from podrelay.client import following, requests
+from podrelay.client.connection import connect
+from podrelay.client.errors import (
+    DefinitionNotFoundError,
+    InvalidInputError,
+    RequestRefusedError,
+    ServiceError,
+    TaskFinishedError,
+    TaskNotFoundError,
+    TriggerConflictError,
+)
+from podrelay.client.requests import DefinitionRef
+from podrelay.client.resources import ExpiredError, Query, Resource, Resources
+from podrelay.client.stream import Deadline, Stream
+from podrelay.client.values import Definition, LogLine, Run, RunEvent, definition_of, run_of
+
+__all__ = ["TaskService"]
+
+InputValue = Mapping[str, Any] | BaseModel | None
+Runs = list[Run]
+Definitions = list[Definition]
+Order = Literal["newest", "oldest"]
+
+_ORDER: Final[dict[str, Callable[..., list[Run]]]] = {"newest": heapq.nlargest, "oldest": heapq.nsmallest}
+
+
+class TaskService:
+    """The tasks of one namespace, on one API server, as one user. Make one and keep it: connections are reused.
+
+    All methods may be called from several threads at once. While the API server cannot be reached or is overloaded, a
+    call is repeated for `retry_seconds`; repeating one never does it twice.
+
+    Every method may raise ForbiddenError (the user may not), ApiUnavailableError (try again later) and
+    RequestRefusedError (any other answer of the API server), besides what it names itself.
+
+    Args:
+        namespace: of the tasks; None: the one of the context, or of the pod.
+        kubeconfig: path; None: $KUBECONFIG, else the pod's service account, else ~/.kube/config.
+        context: of the kubeconfig; None: its current one.
+        retry_seconds: how long a call is repeated.
+
+    Raises:
+        ConfigurationError: no kubeconfig and no service account is there.
+    """
+
+    def __init__(
+        self,
+        namespace: str | None = None,
+        *,
+        kubeconfig: str | Path | None = None,
+        context: str | None = None,
+        retry_seconds: float = 10.0,
+    ) -> None:
+        connection = connect(kubeconfig, context)
+        self._client = connection.client
+        self._resources = Resources(connection.client, retry_seconds)
+        self.namespace: str = namespace or connection.namespace
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+        self._client.rest_client.pool_manager.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def trigger(
+        self,
+        definition: DefinitionRef,
+        input: InputValue = None,
+        *,
+        name: str | None = None,
+        delay: float | timedelta | None = None,
+        start_at: datetime | None = None,
+        parent: str | None = None,
+        idempotency_key: str | None = None,
+        resource_name: str | None = None,
+    ) -> Run:
+        """Start a run.
+
+        Args:
+            definition: id, resource name, or the class; with the class, the input is held to its model at once.
+            input: a JSON object or a pydantic model.
+            name: its name for people.
+            delay: start so many seconds after its creation, at most 355 days.
+            start_at: or not before this time (aware).
+            parent: id of the run that it becomes a child of; it is deleted with that one.
+            idempotency_key: whoever triggers this definition with the same key gets the same run.
+            resource_name: name of the TaskRun, at most 50 characters; None: made from the key, or at random.
+
+        Returns:
+            The run as it was created, or as it is now if it exists already.
+
+        Raises:
+            DefinitionNotFoundError: there is no such definition.
+            InvalidInputError: the input, or something else that was given, is not valid.
+            TaskNotFoundError: there is no such parent.
+            TriggerConflictError: the run of this key or name was triggered with another input, definition or parent.
+        """
+        if idempotency_key is not None and resource_name is not None:
+            raise InvalidInputError.of_field("idempotency_key", "excludes resource_name, which serves as a key, too")
+        return self._create(
+            definition,
+            requests.checked_input(definition, input),
+            name=resource_name,
+            idempotency_key=idempotency_key,
+            display_name=name,
+            delay_seconds=requests.delay_seconds(delay),
+            start_at=requests.aware(start_at, "start_at"),
+            parent=None if parent is None else self._get(parent),
+        )
+
+    def rerun(self, id: str, *, name: str | None = None) -> Run:
+        """Start a new run with the definition and the input of another one. It is no child, even if that one is.
+
+        Args:
+            id: of the run to repeat.
+            name: name of the new one for people; None: as before.
+
+        Raises:
+            TaskNotFoundError: there is no such run.
+            DefinitionNotFoundError: its definition is gone.
+        """
+        spec = self._get(id)["spec"]
+        return self._create(
+            spec["definition"], spec.get("input"), display_name=name or spec.get("displayName"), rerun_of=id
+        )
+
+    def _create(self, definition: DefinitionRef, input: dict[str, Any] | None, **more: Any) -> Run:
+        kind = requests.definition_name(definition)
+        try:
+            if not requests.is_name(kind):
+                raise RequestRefusedError("no name", 404)
+            self._resources.get(names.TASK_DEFINITIONS, self.namespace, kind)
+        except RequestRefusedError as refused:
+            if refused.status != 404:
+                raise
+            known = definition if isinstance(definition, str) else definition.id
+            raise DefinitionNotFoundError("Task definition was not found!", {"id": known}) from refused
+        manifest = triggering.manifest(kind, input, namespace=self.namespace, created_by=self._resources.user(), **more)
+        try:
+            return run_of(self._resources.create(names.TASK_RUNS, self.namespace, manifest))
+        except RequestRefusedError as refused:
+            if refused.status != 409:
+                raise
+        # An earlier try of this call has made it, or an earlier call with the same key or name.
+        return run_of(self._same(manifest))
+
+    def _same(self, manifest: Resource) -> Resource:
+        name = manifest["metadata"]["name"]
+        try:
+            stored = self._get(name)
+        except TaskNotFoundError as gone:
+            raise TriggerConflictError(f"TaskRun {name} is just being deleted; trigger it again") from gone
+        triggering.check_same(stored, manifest)
+        return stored
+
+    def get(self, id: str) -> Run:
+        """Return a run, with its whole output.
+
+        Args:
+            id: name of the TaskRun.
+
+        Raises:
+            TaskNotFoundError: there is no such run.
+        """
+        return following.whole(self._resources, run_of(self._get(id)))
+
+    def _get(self, id: str) -> Resource:
+        return following.existing(self._resources, self.namespace, id)
+
+    def list(
+        self,
+        *,
+        definition: DefinitionRef | None = None,
+        status: str | Iterable[str] | None = None,
+        parent: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        search: str | None = None,
+        limit: int | None = 50,
+        order: Order = "newest",
+        all_namespaces: bool = False,
+    ) -> Runs:
+        """Return runs.
+
+        Args:
+            definition: only of this one.
+            status: only with one of these: pending, running, success, failed, aborted, or the phases.
+            parent: only direct children of this run.
+            created_after: only those created then or later (aware).
+            created_before: only those created before (aware).
+            search: only those whose id or name for people contains this, in whatever case.
+            limit: at most so many, None for all.
+            order: by time of creation.
+            all_namespaces: of the whole cluster.
+
+        Raises:
+            InvalidInputError: a filter makes no sense.
+        """
+        if order not in _ORDER:
+            raise InvalidInputError.of_field("order", f"must be {' or '.join(_ORDER)}")
+        if limit is not None and limit < 0:
+            raise InvalidInputError.of_field("limit", "must be 0 or more")
+        query = Query(
+            names.TASK_RUNS,
+            None if all_namespaces else self.namespace,
+            fields=requests.run_selector(definition, status, parent),
+        )
+        after, before = requests.aware(created_after, "created_after"), requests.aware(created_before, "created_before")
+
+        def is_wanted(run: Run) -> bool:
+            return (
+                (after is None or run.created_on >= after)
+                and (before is None or run.created_on < before)
+                and (search is None or search.lower() in f"{run.id}\n{run.name}".lower())
+            )
+
+        def pick() -> Runs:
+            # Page by page, so that only what is returned is held.
+            runs = filter(is_wanted, (run_of(item) for page in self._resources.pages(query) for item in page["items"]))
+            if limit is None:
+                return sorted(runs, key=_age, reverse=order == "newest")
+            return _ORDER[order](limit, runs, key=_age)
+
+        while True:
+            with contextlib.suppress(ExpiredError):
+                return pick()
+
+    def children(self, id: str, definition: DefinitionRef | None = None) -> Runs:
+        """Return the direct children of a run, oldest first.
+
+        Args:
+            id: of the parent.
+            definition: only of this one.
+
+        Raises:
+            TaskNotFoundError: there is no such run.
+        """
+        self._get(id)
+        return self.list(parent=id, definition=definition, limit=None, order="oldest")
+
+    def definitions(self, *, all_namespaces: bool = False) -> Definitions:
+        """Return what can run, ordered by name; private ones, too.
+
+        Args:
+            all_namespaces: of every namespace, not only of this one.
+        """
+        query = Query(names.TASK_DEFINITIONS, None if all_namespaces else self.namespace)
+        return [definition_of(item) for item in self._resources.items(query)]
+
+    def abort(self, id: str, message: str | None = None, *, cascade: bool = False) -> Run:
+        """Tell a run to stop. Its pod gets SIGTERM and time to clean up; `wait` tells when it has ended.
+
+        Aborting a run again that is being aborted changes nothing.
+
+        Args:
+            id: of the run.
+            message: why, for people.
+            cascade: abort every unfinished descendant first.
+
+        Raises:
+            TaskNotFoundError: there is no such run.
+            TaskFinishedError: it has finished already.
+            InvalidInputError: it is being aborted already, but without its descendants.
+        """
+        before = run_of(self._get(id))
+        if before.is_finished:
+            raise _finished("abort", before)
+        if not before.is_aborting:
+            try:
+                return self._patch(id, {"abort": {**({"message": message} if message else {}), "cascade": cascade}})
+            except InvalidInputError:
+                before = run_of(self._get(id))  # something has happened in between
+                if before.is_finished:
+                    raise _finished("abort", before) from None
+                if not before.is_aborting:
+                    raise
+        if cascade and not before.resource["spec"]["abort"].get("cascade"):
+            raise InvalidInputError.of_field("cascade", f"Task {id} is being aborted without its children; abort those")
+        return before
+
+    def suspend(self, id: str) -> Run:
+        """Start no further pod of a run; the current one runs to its end.
+
+        Args:
+            id: name of the TaskRun.
+
+        Raises:
+            TaskNotFoundError: there is no such run.
+            TaskFinishedError: it has finished already.
+        """
+        return self._suspend(id, "suspend", value=True)
+
+    def resume(self, id: str) -> Run:
+        """Let a suspended run go on.
+
+        Args:
+            id: name of the TaskRun.
+
+        Raises:
+            TaskNotFoundError: there is no such run.
+            TaskFinishedError: it has finished already.
+        """
+        return self._suspend(id, "resume", value=False)
+
+    def _suspend(self, id: str, verb: str, *, value: bool) -> Run:
+        before = run_of(self._get(id))
+        if before.is_finished:
+            raise _finished(verb, before)
+        return self._patch(id, {"suspend": value})
+
+    def _patch(self, id: str, spec: Resource) -> Run:
+        with following.about(id):
+            return run_of(self._resources.patch(names.TASK_RUNS, self.namespace, id, {"spec": spec}))
+
+    def delete(self, id: str) -> None:
+        """Delete a run in whatever state, with its pods, records and children. Returns before they are gone.
+
+        Args:
+            id: name of the TaskRun.
+
+        Raises:
+            TaskNotFoundError: there is no such run.
+        """
+        with following.about(id):
+            self._resources.delete(names.TASK_RUNS, self.namespace, id)
+
+    def wait(self, id: str, timeout: float | None = None) -> Run:
+        """Return a run when it has finished, however it ended; its status tells.
+
+        Args:
+            id: of the run.
+            timeout: seconds; None: for ever.
+
+        Raises:
+            TaskNotFoundError: there is no such run, or it was deleted.
+            WaitTimeoutError: it has not finished in time.
+        """
+        with self.watch(id, timeout) as states:
+            return deque(states, maxlen=1)[0]
+
+    def watch(self, id: str, timeout: float | None = None) -> Stream[Run]:
+        """Return the states of a run: the one it has, then each new one, until it has finished.
+
+        Args:
+            id: of the run.
+            timeout: seconds; None: for ever.
+
+        Raises (while it is read):
+            TaskNotFoundError: there is no such run, or it was deleted.
+            WaitTimeoutError: it has not finished in time.
+        """
+        return Stream(
+            lambda cancellation: following.states(self._resources, self.namespace, id, Deadline(timeout), cancellation)
+        )
+
+    def events(
+        self,
+        *,
+        definition: DefinitionRef | None = None,
+        parent: str | None = None,
+        all_namespaces: bool = False,
+        existing: bool = False,
+        timeout: float | None = None,
+    ) -> Stream[RunEvent]:
+        """Return what happens to runs from now on: created, changed, finished, deleted.
+
+        Nothing that lasts is missed while the API server is away: it is told afterwards. Passing states may be.
+
+        Args:
+            definition: only of this one.
+            parent: only to direct children of this run.
+            all_namespaces: in the whole cluster.
+            existing: tell first of each run that is there already, as `existing`.
+            timeout: seconds after which it ends; None: never.
+
+        Raises:
+            InvalidInputError: a filter makes no sense.
+        """
+        query = Query(
+            names.TASK_RUNS,
+            None if all_namespaces else self.namespace,
+            fields=requests.run_selector(definition, None, parent),
+        )
+        return Stream(
+            lambda cancellation: following.events(
+                self._resources, query, Deadline(timeout), cancellation, with_existing=existing
+            )
+        )
+
+    def logs(self, id: str, *, follow: bool = False, iteration: int | None = None) -> Stream[LogLine]:
+        """Return the structured log lines of a run, in order, across iterations.
+
+        Args:
+            id: of the run.
+            follow: go on with those that come, until it has finished or is deleted.
+            iteration: only of this one; 0 for those of pods that ran lifecycle hooks only.
+
+        Raises (while it is read):
+            TaskNotFoundError: there is no such run.
+        """
+        return Stream(
+            lambda cancellation: following.lines(
+                self._resources, self.namespace, id, iteration, cancellation, is_followed=follow
+            )
+        )
+
+
+def _age(run: Run) -> tuple[datetime, str, str]:
+    return run.created_on, run.namespace, run.id
+
+
+def _finished(verb: str, run: Run) -> ServiceError:
+    message = f"Cannot {verb} a task that is not pending or running!"
+    return TaskFinishedError(message, {"id": run.id, "status": run.status})

@@ -1,0 +1,181 @@
+"""Connections for short requests: HTTP/1.1, kept alive, one request at a time on each. The parsing is llhttp's.
+
+Half of the CPU time of a request was aiohttp's, for what the API server does not need: redirects, cookies, proxies,
+compression, a task for each body (docs/decisions/0008-own-connections.md). Watches still go through aiohttp.
+"""
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+from urllib.parse import urlsplit
+
+import aiohttp
+import httptools
+
+IDLE_SECONDS: Final = 60.0
+"""A connection that was idle for longer is not used again: the server, or something before it, may be closing it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server answered."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+
+
+class Connections:
+    """Connections to one server.
+
+    Args:
+        server: its URL; a path in it stands before every path that is asked for.
+        tls: how it is to be trusted, where its URL is https.
+    """
+
+    def __init__(self, server: str, tls: ssl.SSLContext | bool) -> None:
+        url = urlsplit(server)
+        self._host, self._is_tls = url.hostname or "", url.scheme == "https"
+        self._port = url.port or (443 if self._is_tls else 80)
+        self._tls = tls if self._is_tls else None
+        self._prefix = url.path.rstrip("/")
+        self._authority = url.netloc.rpartition("@")[2]
+        self._idle: list[_Exchange] = []
+
+    async def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+        """Send one request; the caller says for how long to wait. Cancelling it closes the connection.
+
+        Args:
+            method: of HTTP.
+            target: path and query, quoted.
+            headers: all but Host and Content-Length.
+            body: what is sent along.
+
+        Raises:
+            aiohttp.ClientError: no connection, a lost one, or no HTTP. The server may have seen the request.
+            ValueError: a line of the request would break into two.
+        """
+        lines = [f"{method} {self._prefix}{target} HTTP/1.1", f"Host: {self._authority}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if body:
+            lines.append(f"Content-Length: {len(body)}")
+        if not all(map(str.isprintable, lines)):
+            raise ValueError("control characters in a path or header of a request")
+        exchange = self._take() or await self._connect()
+        try:
+            answer = await exchange.ask("\r\n".join([*lines, "", ""]).encode() + body)
+        except BaseException:
+            exchange.close()  # an answer that comes later must not be taken for the next one
+            raise
+        if exchange.is_open:
+            self._idle.append(exchange)
+        return answer
+
+    def close(self) -> None:
+        """Close all connections that are idle."""
+        while self._idle:
+            self._idle.pop().close()
+
+    def _take(self) -> "_Exchange | None":
+        oldest = asyncio.get_running_loop().time() - IDLE_SECONDS
+        while self._idle:
+            exchange = self._idle.pop()
+            if exchange.is_open and exchange.idle_since >= oldest:
+                return exchange
+            exchange.close()
+        return None
+
+    async def _connect(self) -> "_Exchange":
+        loop = asyncio.get_running_loop()
+        try:
+            _, exchange = await loop.create_connection(_Exchange, self._host, self._port, ssl=self._tls)
+        except OSError as error:
+            raise aiohttp.ClientConnectionError(f"cannot connect to {self._authority}: {error}") from error
+        return exchange
+
+
+class _Exchange(asyncio.Protocol):
+    """One connection: a request, its answer, the next request."""
+
+    def __init__(self) -> None:
+        self.idle_since = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._answer: asyncio.Future[Answer] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether another request can be sent."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def close(self) -> None:
+        """Close the connection, whatever is under way."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def ask(self, request: bytes) -> Answer:
+        """Send a request and wait for its answer.
+
+        Raises:
+            aiohttp.ClientError: the connection was lost, or what came is not HTTP.
+        """
+        self._answer = self._loop.create_future()
+        self._parser = httptools.HttpResponseParser(self)
+        self._body: list[bytes] = []
+        self._retry_after: str | None = None
+        if self._transport is None:
+            raise aiohttp.ServerDisconnectedError
+        self._transport.write(request)
+        return await self._answer
+
+    # --- called by the loop -------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own are no subclasses
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._transport = None
+        self._fail(aiohttp.ClientConnectionError(str(error)) if error else aiohttp.ServerDisconnectedError())
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None or self._answer.done():
+            self.close()  # nobody has asked: what it means for the next request cannot be known
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError as error:
+            self._fail(aiohttp.ClientPayloadError(f"no HTTP: {error}"))
+            self.close()
+
+    def _fail(self, error: aiohttp.ClientError) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
+
+    # --- called by the parser -----------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """Refuse an answer that follows upon one."""
+        if self._answer is None or self._answer.done():
+            self.close()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take one header."""
+        if name.lower() == b"retry-after":
+            self._retry_after = value.decode("latin-1")
+
+    def on_body(self, part: bytes) -> None:
+        """Take a part of the body."""
+        self._body.append(part)
+
+    def on_message_complete(self) -> None:
+        """Give the answer to whoever waits for it."""
+        assert self._answer is not None  # noqa: S101 - only then is the parser fed
+        status = self._parser.get_status_code()
+        if status < 200 or self._answer.done():
+            return  # 1xx: the answer itself comes after it
+        if not self._parser.should_keep_alive() and self._transport is not None:
+            self._transport.close()
+        self.idle_since = self._loop.time()
+        self._answer.set_result(Answer(status, b"".join(self._body), self._retry_after))

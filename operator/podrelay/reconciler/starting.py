@@ -1,0 +1,142 @@
+"""No pod holds the baton: the next one is made, or the status says what it waits for. Pure, as the planner."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from podrelay.api import invalid_input
+from podrelay.reconciler import admission, kinship, showing, turns
+from podrelay.reconciler.objects import TaskError, TaskRunStatus
+from podrelay.reconciler.view import (
+    ConfirmChildren,
+    ConfirmLost,
+    CreatePod,
+    Plan,
+    ReadInput,
+    ReadRecord,
+    TakeSlot,
+    Target,
+    View,
+)
+
+
+def start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
+    """Make the next pod; `status` tells where the run stands, and is written once the pod exists."""
+    target = turns.due_target(view, status)
+    pod = next((pod for pod in view.pods if pod.metadata.name == target.name), None)
+    if pod is not None and view.owns(pod):
+        return Plan(status=showing.running(view, now, status, target, pod))
+    abort = view.run.spec.abort
+    if abort is not None:
+        return showing.finish(view, now, status, "Aborted", "Aborted", abort.message or "Task aborted.")
+    held = _held_by_family(view, now, status, target)
+    if held is not None:
+        return held
+    if admission.is_new(status) and (obstacle := _admit(view, now, status)) is not None:
+        return obstacle
+    due = _due(view, status)
+    if due is not None and due > now:
+        return showing.wait(view, now, status, _reason_of_wait(status), f"next pod at {showing.clock(due)}", due)
+    if view.run.spec.suspend:
+        return showing.wait(view, now, status, "Suspended", "set spec.suspend to false to go on", None)
+    if view.definition is None:
+        return showing.no_definition(view, now, status)
+    if pod is not None or any(r.metadata.name == target.name and not view.owns(r) for r in view.records):
+        message = f"{target.name} exists already and does not belong to this run; delete it"
+        return showing.stall(view, now, status, "NameTaken", message)
+    if target.state is not None and target.checkpoint is None and turns.record_named(view, target.state) is None:
+        if target.state not in view.lost_records:
+            return Plan(actions=(ConfirmLost(target.state),))
+        lost = f"TaskIteration {target.state}, which held the input of iteration {target.iteration}, has been deleted"
+        return showing.finish(view, now, status, "Failed", "StateLost", lost, error=TaskError(lost, "StateLost"))
+    refusal = view.refusal
+    if refusal is not None and refusal.name == target.name and refusal.retry_at > now:
+        refused = showing.stall(view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
+        return replace(refused, keeps_slot=True)  # the next one in the queue would be refused as well
+    return _take_turn(view, now, status, target)
+
+
+def _take_turn(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan:
+    """Make the pod, when the try before it has certainly left no answer, and the limits leave a slot for it."""
+    unconfirmed = turns.unconfirmed_try(view, target)
+    if unconfirmed is not None:
+        return Plan(actions=(ReadRecord(unconfirmed),))
+    if admission.has_to_queue(view):
+        return _queue(view, now, status)
+    return Plan(actions=(CreatePod(target),))
+
+
+def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan | None:
+    """Say what keeps a child from beginning, or a parent from going on; None where nothing does."""
+    obstacle = kinship.obstacle(view, status)
+    if obstacle is not None:
+        error = TaskError(obstacle.message, obstacle.reason)
+        return showing.finish(view, now, status, "Failed", obstacle.reason, obstacle.message, error=error)
+    record = turns.record_named(view, target.state) if target.state is not None and target.try_ == 1 else None
+    awaited = record.response.wait_for_children if record is not None and record.response is not None else None
+    if record is None or awaited is None:
+        return None
+    if view.children.known_since != record.metadata.name:
+        return Plan(actions=(ConfirmChildren(record.metadata.name),))
+    count = kinship.unfinished(view, awaited)
+    if not count:
+        return None
+    message = kinship.waiting_message(view, status, awaited, count)
+    # Nothing is planned for a time: the store marks the run when the last of them has ended or gone.
+    return Plan(status=showing.wait(view, now, status, kinship.WAITING, message, status.next_iteration_at).status)
+
+
+def _admit(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
+    """Say what is wrong with a new run at once, and not when its delay is over; None if it may go on."""
+    if view.definition is None:
+        return showing.no_definition(view, now, status)
+    if not admission.needs_input(view.definition):
+        return None
+    if view.input is None:
+        return Plan(actions=(ReadInput(),))
+    if view.input.schema_problem is not None:
+        return showing.stall(view, now, status, admission.INVALID_INPUT_SCHEMA, view.input.schema_problem)
+    if not view.input.invalid_fields:
+        return None
+    error = TaskError(invalid_input.VALIDATION_FAILED, invalid_input.INVALID_FIELDS)
+    message = invalid_input.in_words(view.input.invalid_fields)
+    failed = showing.finish(view, now, status, "Failed", "InvalidInput", message, error=error)
+    return replace(failed, error_data={"invalidFields": dict(view.input.invalid_fields)})
+
+
+def _queue(view: View, now: datetime, status: TaskRunStatus) -> Plan:
+    """Wait for one of the slots that the limits leave; with the slot comes the run's next look."""
+    if admission.lacks_value(view):
+        return Plan(actions=(ReadInput(),))
+    slot = view.slot
+    if slot is None:
+        return Plan(actions=(TakeSlot(admission.value_of(view)),))
+    place, message = admission.place_in_words(view, slot)
+    shown = showing.show(
+        view,
+        now,
+        status,
+        status.phase or "Pending",
+        admission.QUEUED,
+        message,
+        current=None,
+        next_iteration_at=None,
+        queue_position=place,
+    )
+    return Plan(status=shown, keeps_slot=True)
+
+
+def _due(view: View, status: TaskRunStatus) -> datetime | None:
+    if status.next_iteration_at is not None or status.current is not None or status.last_record is not None:
+        return status.next_iteration_at
+    spec = view.run.spec
+    if spec.delay_seconds:
+        return view.run.metadata.creation_timestamp + timedelta(seconds=spec.delay_seconds)
+    return spec.start_at
+
+
+def _reason_of_wait(status: TaskRunStatus) -> str:
+    if status.attempts:
+        return "Retrying"
+    if status.disruptions:
+        return "Disrupted"
+    return "Waiting" if status.last_record else "Delayed"

@@ -1,0 +1,65 @@
+"""Every log line is told once and in order, however its record grows, loses lines and is read."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podrelay.client import logs
+
+KEPT = 5
+
+
+def record(count: int, iteration: int = 1, attempt: int = 1, hook: str | None = None) -> dict[str, Any]:
+    """A record into which so many lines have been logged, of which it keeps the newest."""
+    items = [
+        {"time": "2026-01-02T03:04:05.123456789Z", "type": "info", "message": str(number)} for number in range(count)
+    ][-KEPT:]
+    return {
+        "metadata": {"uid": f"{iteration}-{attempt}", "creationTimestamp": "2026-01-02T03:04:05Z"},
+        "iteration": iteration,
+        "try": attempt,
+        "podName": "a-run-i1",
+        **({"hook": hook} if hook else {}),
+        **({"logs": items} if items else {}),
+        **({"droppedLogs": count - KEPT} if count > KEPT else {}),
+    }
+
+
+@given(st.lists(st.integers(0, 6)))
+def test_each_line_is_told_once_or_counted_as_dropped(steps: list[int]) -> None:
+    reader, total = logs.Reader(), 0
+    told: list[int] = []
+    dropped = 0
+    for step in steps:
+        total += step
+        lines = list(reader.news(record(total)))
+        told += [int(line.message) for line in lines]
+        dropped += sum(line.dropped for line in lines)
+        assert all(line.dropped == 0 for line in lines[1:])
+
+    assert told == sorted(set(told))
+    assert len(told) + dropped == total
+    assert told[-1:] == ([total - 1] if total else [])
+
+
+def test_an_older_version_of_a_record_tells_nothing_again() -> None:
+    reader = logs.Reader()
+    list(reader.news(record(3)))
+
+    assert list(reader.news(record(2))) == []
+    assert [line.message for line in reader.news(record(4))] == ["3"]
+
+
+def test_only_the_iteration_that_was_asked_for() -> None:
+    reader = logs.Reader(iteration=2)
+
+    assert list(reader.news(record(1, iteration=1))) == []
+    assert [(line.iteration, line.attempt) for line in reader.news(record(1, iteration=2, attempt=3))] == [(2, 3)]
+
+
+def test_records_are_in_the_order_in_which_they_were_written() -> None:
+    hook = record(1, iteration=0, hook="onDone")
+    expected = [record(1, 1), record(1, 2), record(1, 2, 2), record(1, 10), hook]
+
+    assert sorted((expected[i] for i in (3, 0, 4, 2, 1)), key=logs.order) == expected

@@ -1,0 +1,125 @@
+"""What callers give is checked before anything is sent."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, Field
+
+from podrelay import Controller, TaskDefinition
+from podrelay.client import InvalidInputError, requests
+
+
+class ShopInput(BaseModel):
+    url: str
+    pages: int = Field(default=1, gt=0)
+
+
+class ImportShop(TaskDefinition):
+    id = "importShop"
+    title = "Import a shop"
+
+    def run(self, input: ShopInput, controller: Controller) -> Any: ...
+
+
+class Needy(TaskDefinition):
+    id = "needy"
+    title = "Needs what is in the cluster only"
+
+    def create_input_validation(self) -> Any:
+        raise OSError("no database here")
+
+    def run(self, input: ShopInput, controller: Controller) -> Any: ...
+
+
+class Plain(TaskDefinition):
+    id = "plain"
+    title = "Takes anything"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any: ...
+
+
+@pytest.mark.parametrize("definition", ["importShop", "import-shop", ImportShop])
+def test_a_definition_is_an_id_a_name_or_the_class(definition: Any) -> None:
+    assert requests.definition_name(definition) == "import-shop"
+
+
+@pytest.mark.parametrize(
+    ("definition", "given", "stored"),
+    [
+        ("importShop", None, {}),
+        ("importShop", {"anything": [1, None]}, {"anything": [1, None]}),
+        (Plain, {"a": 1}, {"a": 1}),
+        (ImportShop, {"url": "u", "kept": True}, {"url": "u", "kept": True}),
+        (ImportShop, ShopInput(url="u"), {"url": "u", "pages": 1}),
+        (Needy, {"url": "u"}, {"url": "u"}),
+    ],
+)
+def test_an_input_is_stored_as_it_was_given(definition: Any, given: Any, stored: dict[str, Any]) -> None:
+    assert requests.checked_input(definition, given) == stored
+
+
+@pytest.mark.parametrize(
+    ("definition", "given", "fields"),
+    [
+        (ImportShop, {"pages": 0}, {"url", "pages"}),
+        (Needy, {"url": 3}, {"url"}),
+        ("importShop", {"a": float("nan")}, {"input"}),
+        ("importShop", {"a": "x" * 300_000}, {"input"}),
+        ("importShop", [1], {"input"}),
+        ("importShop", {"a": {1}}, {"input"}),
+    ],
+)
+def test_what_cannot_be_is_named_field_by_field(definition: Any, given: Any, fields: set[str]) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        requests.checked_input(definition, given)
+
+    assert set(caught.value.data["invalidFields"]) == fields
+    assert all(set(field) == {"code", "message", "data"} for field in caught.value.data["invalidFields"].values())
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [(None, None), (0, 0), (10, 10), (1.2, 2), (timedelta(hours=1), 3600), (30_672_000, 30_672_000)],
+)
+def test_delays(delay: Any, seconds: int | None) -> None:
+    assert requests.delay_seconds(delay) == seconds
+
+
+@pytest.mark.parametrize("delay", [-1, float("inf"), float("nan"), 30_672_001, timedelta(days=-1)])
+def test_delays_that_cannot_be(delay: Any) -> None:
+    with pytest.raises(InvalidInputError, match="delay"):
+        requests.delay_seconds(delay)
+
+
+def test_a_moment_needs_a_time_zone() -> None:
+    assert requests.aware(datetime(2026, 1, 2, tzinfo=UTC), "start_at") == datetime(2026, 1, 2, tzinfo=UTC)
+    with pytest.raises(InvalidInputError, match="start_at: needs a time zone"):
+        requests.aware(datetime(2026, 1, 2), "start_at")
+
+
+@pytest.mark.parametrize(
+    ("make", "selector"),
+    [
+        (requests.run_selector, None),
+        (lambda: requests.run_selector(ImportShop, None, "a-run"), "spec.definition=import-shop,spec.parent=a-run"),
+        (
+            lambda: requests.run_selector(None, ["failed", "Aborted"]),
+            "status.phase!=Pending,status.phase!=Running,status.phase!=Succeeded,status.phase!=",
+        ),
+        (
+            lambda: requests.run_selector(None, "pending"),
+            "status.phase!=Running,status.phase!=Succeeded,status.phase!=Failed,status.phase!=Aborted",
+        ),
+    ],
+)
+def test_selectors(make: Callable[[], str | None], selector: str | None) -> None:
+    assert make() == selector
+
+
+@pytest.mark.parametrize("name", ["", "a,spec.parent=b", "UPPER", "a_b", "-a", "a" * 64, "a\n"])
+def test_what_is_no_name_never_gets_into_a_selector(name: str) -> None:
+    assert not requests.is_name(name)
+    with pytest.raises(InvalidInputError, match="parent"):
+        requests.run_selector(parent=name)

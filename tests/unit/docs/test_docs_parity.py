@@ -1,0 +1,40 @@
+"""docs/parity.md names tests that there are, and every row has one."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.support.docpages import DOCS
+from tests.support.scenarios import SCENARIOS
+
+TESTS = Path(__file__).parents[2]
+ROWS = [
+    line
+    for line in (DOCS / "parity.md").read_text(encoding="utf-8").splitlines()
+    if line.startswith("| ") and not line.startswith(("| Webiny", "| #"))
+]
+NAMED = sorted({name for row in ROWS for name in re.findall(r"`([^`]+)`", row.rsplit(" | ", 1)[1])})
+WEAKNESSES = {3, 4, 5, 6, 7, 8, 12, 15, 16, 17, 19}
+
+
+def test_every_row_names_a_test() -> None:
+    assert [row for row in ROWS if not re.search(r"`.*`", row.rsplit(" | ", 1)[1])] == []
+    assert len(ROWS) > 60
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_the_test_is_there(name: str) -> None:
+    scenario = re.fullmatch(r"scenarios\[(.+)\]", name)
+    if scenario is not None:
+        assert scenario[1] in {item.name for item in SCENARIOS}
+        return
+    path, _, function = name.partition("::")
+    text = (TESTS / path).read_text(encoding="utf-8")
+    assert not function or re.search(rf"^(async )?def {function}\(", text, re.MULTILINE), name
+
+
+def test_the_weaknesses_are_all_there() -> None:
+    numbers = {int(number) for row in ROWS for number in re.findall(r"^\| (\d+) \|", row)}
+
+    assert numbers == WEAKNESSES

@@ -1,0 +1,87 @@
+"""The public API is documented: every name of it, and nothing that it does not have."""
+
+from collections.abc import Iterator
+
+import griffe
+import pytest
+
+import podrelay
+from podrelay import testing
+from tools import reference
+
+PACKAGE = reference.load()
+OBJECTS = {path: reference.find(PACKAGE, path) for group in reference.GROUPS for path in group.objects}
+
+
+def walk() -> Iterator[tuple[str, griffe.Object]]:
+    for path, item in OBJECTS.items():
+        yield path, item
+        if isinstance(item, griffe.Class):
+            yield from ((f"{path}.{member.name}", member) for member in reference.members(item))
+
+
+DOCUMENTED = dict(walk())
+
+
+def told(item: griffe.Object, kind: type[griffe.DocstringSection]) -> set[str]:
+    """Return the names that a section of a docstring lists."""
+    return {entry.name for section in reference.parsed(item) if isinstance(section, kind) for entry in section.value}
+
+
+def test_every_public_name_has_its_place() -> None:
+    public = {*podrelay.__all__, *(f"testing.{name}" for name in testing.__all__)}
+
+    assert public - OBJECTS.keys() == set()
+
+
+def test_what_is_shown_can_be_imported() -> None:
+    exported = [path for path in OBJECTS if not path.startswith("sdk.")]
+
+    assert len(exported) > 20
+    assert all(path.removeprefix("testing.") in testing.__all__ for path in exported if path.startswith("testing."))
+    assert all(path in podrelay.__all__ for path in exported if "." not in path)
+
+
+@pytest.mark.parametrize("path", DOCUMENTED)
+def test_everything_public_has_a_docstring(path: str) -> None:
+    assert reference.parsed(DOCUMENTED[path]), path
+
+
+@pytest.mark.parametrize("path", [path for path, item in DOCUMENTED.items() if isinstance(item, griffe.Function)])
+def test_a_docstring_tells_of_exactly_the_parameters_that_there_are(path: str) -> None:
+    item = DOCUMENTED[path]
+    assert isinstance(item, griffe.Function)
+
+    parameters = {parameter.name for parameter in item.parameters} - {"self"}
+
+    assert told(item, griffe.DocstringSectionParameters) == parameters
+
+
+@pytest.mark.parametrize("path", [path for path, item in OBJECTS.items() if isinstance(item, griffe.Class)])
+def test_a_class_tells_of_exactly_the_attributes_that_it_has(path: str) -> None:
+    item = OBJECTS[path]
+    assert isinstance(item, griffe.Class)
+
+    parameters = told(item, griffe.DocstringSectionParameters)
+    documented = reference.field_texts(item).keys()
+
+    assert reference.fields(item).keys() - parameters == documented
+    if not reference.is_given(item):
+        assert {parameter.name for parameter in item.parameters} - {"self"} <= documented | parameters
+
+
+def test_the_page_shows_what_is_written() -> None:
+    page = reference.page(PACKAGE)
+
+    assert "class variable" in page
+    assert "- `max_iterations` (`int | None`, default `50`): How many times run() may be called" in page
+    assert "Raises `PayloadError`" in page
+    assert (
+        "### run_task\n\n```python\nrun_task(\n    task: type[TaskDefinition],\n    input: Any = None,\n    *,\n"
+        in page
+    )
+
+
+def test_an_unknown_section_is_not_left_out() -> None:
+    with pytest.raises(ValueError, match="no way to show a section of kind yields"):
+        list(reference.shown(griffe.DocstringSectionYields([])))
