@@ -81,7 +81,3 @@ def _try(record: Object) -> str:
 
 def _child(child: Evidence) -> str:
     return f"{child.run['spec']['definition']} {child.run['status']['phase']}"
-
-
-def _line(line: Object) -> str:
-    return f"{line['type']} {line['message']}"

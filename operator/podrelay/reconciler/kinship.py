@@ -40,6 +40,15 @@ def obstacle(view: View, status: TaskRunStatus) -> Obstacle | None:
     return None
 
 
+def goes_with_its_parent(view: View) -> bool:
+    """Tell whether the parent has been deleted, and garbage collection is about to take the run, too.
+
+    Whoever deletes the parent alone (`--cascade=orphan`) has the owner taken away, which is seen.
+    """
+    owner = view.run.metadata.owner_run()
+    return view.parent is None and owner is not None and owner.name == view.run.spec.parent
+
+
 def _may_trigger(parent: Parent, definition: str) -> bool:
     triggers = (parent.definition,) if parent.triggers is None else parent.triggers
     return definition in triggers or _ALL in triggers

@@ -67,6 +67,8 @@ def _take_turn(view: View, now: datetime, status: TaskRunStatus, target: Target)
 
 def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan | None:
     """Say what keeps a child from beginning, or a parent from going on; None where nothing does."""
+    if kinship.goes_with_its_parent(view):
+        return Plan()
     obstacle = kinship.obstacle(view, status)
     if obstacle is not None:
         error = TaskError(obstacle.message, obstacle.reason)

@@ -84,6 +84,10 @@ def test_a_child_that_may_not_be_one_fails_before_it_starts(parent: Parent | Non
     assert following.status.error.code == reason
 
 
+def test_a_child_that_is_about_to_go_with_its_deleted_parent_is_left_alone() -> None:
+    assert plan(child_view(None, owned_run()), NOW) == Plan(), "garbage collection takes it, or takes its owner away"
+
+
 def test_a_run_cannot_be_its_own_parent() -> None:
     run = task_run(parent="words")
 
