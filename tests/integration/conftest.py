@@ -1,5 +1,6 @@
 """Fixtures of tests that need a real API server: the control plane, the chart's rules on it, namespaces, identities."""
 
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,11 +100,14 @@ def shared(admin: Kubectl, installed: None) -> Iterator[Kubectl]:
 def foreign_crd(admin: Kubectl) -> Iterator[str]:
     """Another project's resource of the same plural and kind as ours, as Tekton has it; returns its full name."""
     name = FOREIGN_CRD["metadata"]["name"]
-    applied = admin.apply(FOREIGN_CRD, flags=("--server-side",))
-    assert applied, str(applied)
-    admin.do("wait", "--for=condition=Established", "--timeout=30s", f"crd/{name}")
-    yield name
-    admin("delete", "crd", name, "--wait=false")
+    # Files of tests run beside each other, and the cluster has it but once.
+    with admin.kubeconfig.open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        applied = admin.apply(FOREIGN_CRD, flags=("--server-side",))
+        assert applied, str(applied)
+        admin.do("wait", "--for=condition=Established", "--timeout=30s", f"crd/{name}")
+        yield name
+        admin.do("delete", "crd", name)
 
 
 @pytest.fixture(scope="session")
