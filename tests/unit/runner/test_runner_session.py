@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from podrelay.api import names
-from podrelay.runner import environment
+from podrelay.runner import environment, runs
 from podrelay.runner.environment import NotInAPodError
 from podrelay.runner.record import Record
 from podrelay.runner.session import PodSession
@@ -72,6 +72,14 @@ def test_the_task_is_told_about_its_run(clock: Clock) -> None:
     task = session(clock)[0].task
 
     assert (task.id, task.definition, task.iterations, task.input) == ("shop", "import-products", 2, {"cursor": 0})
+
+
+def test_the_task_is_told_who_made_its_run() -> None:
+    run = task_run()
+
+    assert runs.task_run(run).created_by is None
+    run["metadata"]["annotations"] = {names.ANNOTATION_CREATED_BY: "alice"}
+    assert runs.task_run(run).created_by == "alice"
 
 
 @pytest.mark.parametrize(("timeout", "stored"), [("", False), ("60", True)])
