@@ -1,7 +1,7 @@
 """The folders that the Dockerfile copies, put together on the host by pip, so that Docker needs no network.
 
     build/images/task       what a task needs: the dependencies of podrelay
-    build/images/operator   what the operator needs: the dependencies of podrelay[operator]
+    build/images/operator   what operator and gateway need: the dependencies of podrelay[operator,gateway]
     build/images/podrelay   podrelay itself and its commands, as it lies over the root of the image
     build/images/primes     the program of examples/go, and its Dockerfile
 
@@ -37,8 +37,8 @@ def task(python: str) -> str:
 
 
 def operator(python: str) -> str:
-    """Bring the dependencies of the operator up to date, for Python `python`; return their stamp."""
-    return _dependencies("operator", ("operator",), python)
+    """Bring the dependencies of operator and gateway up to date, for Python `python`; return their stamp."""
+    return _dependencies("operator", ("operator", "gateway"), python)
 
 
 def podrelay() -> str:
@@ -71,7 +71,8 @@ def primes() -> str:
 
 def requirements(project: dict[str, Any], extras: tuple[str, ...]) -> list[str]:
     """Return what a project needs with these extras, from its table in pyproject.toml."""
-    return [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
+    wanted = [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
+    return [*dict.fromkeys(wanted)]
 
 
 def write_command(file: Path, target: str) -> None:

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from podrelay.api import crd
+from podrelay.gateway.schema import build
 from podrelay.reconciler import permissions
 from tools import examples, reference
 
@@ -13,6 +14,7 @@ OUTPUTS = (
     "docs/reference.md",
     "examples/wordcount/definition.yaml",
     "examples/abort/definition.yaml",
+    "operator/podrelay/gateway/schema.graphql",
 )
 """Generated files, and folders that hold nothing else; `tools.drift` compares them."""
 
@@ -23,6 +25,7 @@ def main(root: Path) -> None:
     permissions.write(root / "charts/podrelay/files")
     examples.write(root)
     reference.write(root)
+    build.write(root / "operator/podrelay/gateway/schema.graphql")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The Helm chart by itself: lint, values, what it renders, and that an API server takes all of it."""
 
+import argparse
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from podrelay.api import crd
+from podrelay.gateway import options
 from tests.support.chart import CHART, RELEASE_NAMESPACE, helm, render
 from tests.support.kubectl import Kubectl
 
@@ -28,8 +30,13 @@ def test_lint_has_no_complaint() -> None:
     [
         {},
         {"operator.replicas": 3, "operator.namespaces": ["default"], "rbac.aggregate": False, "taskNamespaces": []},
+        {
+            "gateway.deploy": True,
+            "gateway.tls.secretName": "cert",
+            "gateway.ingress": {"host": "tasks.example", "className": "nginx", "tlsSecretName": "cert"},
+        },
     ],
-    ids=["defaults", "namespaced"],
+    ids=["defaults", "namespaced", "gateway"],
 )
 def test_an_api_server_takes_everything_without_a_warning(admin: Kubectl, installed: None, values: Any) -> None:
     applied = admin.apply(*render(values), flags=("--server-side", "--force-conflicts", "--dry-run=server"))
@@ -70,6 +77,48 @@ def test_a_wrong_value_is_refused(flag: str, words: str) -> None:
     rendered = helm("template", str(CHART), "--set", flag)
     assert rendered.returncode != 0
     assert words in rendered.stderr
+
+
+GATEWAY = {"gateway.deploy": True, "gateway.behindTLSProxy": True}
+
+
+def test_the_gateway_is_deployed_only_with_tls_somewhere() -> None:
+    assert "podrelay-gateway" not in of_kind(render(), "Deployment")
+    refused = helm("template", str(CHART), "--set", "gateway.deploy=true")
+    assert refused.returncode != 0
+    assert "gateway.tls.secretName" in refused.stderr
+    (container,) = pod_of("podrelay-gateway", GATEWAY)["containers"]
+    assert "--behind-tls-proxy" in container["args"]
+    (container,) = pod_of("podrelay-gateway", {"gateway.deploy": True, "gateway.tls.secretName": "c"})["containers"]
+    assert "--tls-cert=/tls/tls.crt" in container["args"]
+    assert container["livenessProbe"]["httpGet"]["scheme"] == "HTTPS"
+
+
+def test_the_gateway_itself_may_only_read_what_fills_its_caches() -> None:
+    manifests = render(GATEWAY)
+    (rule,) = of_kind(manifests, "ClusterRole")["podrelay-gateway"]["rules"]
+    assert rule["apiGroups"] == ["podrelay.dev"]
+    assert set(rule["verbs"]) == {"get", "list", "watch"}
+    assert "podrelay-gateway" in of_kind(manifests, "ClusterRoleBinding")
+    namespaced = render(GATEWAY | {"operator.namespaces": ["shop"]})
+    assert "podrelay-gateway" not in of_kind(namespaced, "ClusterRoleBinding")
+    assert of_kind(namespaced, "RoleBinding")["podrelay-gateway"]["metadata"]["namespace"] == "shop"
+
+
+def test_the_flags_of_the_chart_are_flags_of_the_gateway() -> None:
+    values = GATEWAY | {"operator.namespaces": ["shop"], "gateway.allowOrigins": ["https://a.example"]}
+    (container,) = pod_of("podrelay-gateway", values)["containers"]
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+
+    arguments = parser.parse_args(container["args"])
+    assert (arguments.namespace, arguments.allow_origin) == (["shop"], ["https://a.example"])
+
+
+def pod_of(deployment: str, values: Any) -> dict[str, Any]:
+    """The pod of a Deployment."""
+    pod: dict[str, Any] = of_kind(render(values), "Deployment")[deployment]["spec"]["template"]["spec"]
+    return pod
 
 
 def test_the_operator_runs_with_no_privileges() -> None:

@@ -105,6 +105,15 @@ def definition_name(definition_id: str) -> str:
     return "-".join(word.lower() for word in _WORD.findall(definition_id))
 
 
+def definition_id(name: str) -> str:
+    """Return the id that a definition of this resource name has: `import-products` -> `importProducts`.
+
+    An id comes back unchanged, so that callers may take both spellings.
+    """
+    first, *others = name.split("-")
+    return first + "".join(word[:1].upper() + word[1:] for word in others)
+
+
 def pod_name(run: str, iteration: int, attempt: int) -> str:
     """Return the name of the pod, and of its record, for one try of an iteration.
 

@@ -35,6 +35,12 @@ class _Command:
 
 
 LOCAL_COMMANDS = {
+    "gateway": _Command(
+        "run the GraphQL gateway",
+        "podrelay.gateway.options",
+        "podrelay.gateway.main",
+        "gateway",
+    ),
     "manifests": _Command(
         "print the TaskDefinitions of a module",
         "podrelay.cli.manifests",

@@ -5,9 +5,10 @@ any more. Bodies come back as bytes, so that each caller decodes just what it ne
 """
 
 import asyncio
+import copy
 import ssl
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -60,13 +61,15 @@ class Client:
     Watches have connections of their own. Use it as an asynchronous context manager.
     """
 
-    def __init__(self, connection: Connection, user_agent: str = "podrelay") -> None:
+    def __init__(
+        self, connection: Connection, user_agent: str = "podrelay", *, max_in_flight: int = MAX_IN_FLIGHT
+    ) -> None:
         self.connection = connection
         self._ssl: ssl.SSLContext | bool = connection.ssl_context or True
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
         # In this order: a worker that comes back at once must not overtake whoever waits, without end. Sixteen busy
         # workers once kept the Lease from being renewed.
-        self._turns = asyncio.Semaphore(MAX_IN_FLIGHT)
+        self._turns = asyncio.Semaphore(max_in_flight)
 
     async def __aenter__(self) -> Self:
         self._requests = Connections(self.connection.server, self._ssl)
@@ -81,6 +84,12 @@ class Client:
     ) -> None:
         self._requests.close()
         await self._watches.close()
+
+    def on_behalf_of(self, token: str) -> Self:
+        """Return this client with the token of somebody else; it shares the connections and ends with them."""
+        other = copy.copy(self)
+        other.connection = replace(self.connection, token=lambda: token, token_blocks=False)
+        return other
 
     async def request(
         self,
@@ -111,8 +120,23 @@ class Client:
             raise errors.from_response(answer.status, answer.body, answer.retry_after)
         return answer.body
 
-    async def stream(self, path: str, params: dict[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
-        """Yield the lines of a watch until the server ends it.
+    async def stream(
+        self,
+        path: str,
+        params: dict[str, str],
+        silence_seconds: float,
+        *,
+        opened: Callable[[], None] | None = None,
+        max_line: int | None = None,
+    ) -> AsyncIterator[bytes]:
+        """Yield the lines of a watch, or of a log, until the server ends it.
+
+        Args:
+            path: what to read.
+            params: of the URL.
+            silence_seconds: how long nothing may come.
+            opened: called once the server has agreed, which may be long before the first line.
+            max_line: longer lines come in pieces, so that one without an end takes no memory; None for watches.
 
         Raises:
             ApiError: the API server refused the watch.
@@ -126,6 +150,8 @@ class Client:
         ) as response:
             if response.status >= 400:
                 raise errors.from_response(response.status, await response.read(), response.headers.get("Retry-After"))
+            if opened is not None:
+                opened()
             # StreamReader.readline() refuses lines beyond its buffer, and a record has up to 700 KiB.
             pending = b""
             async for chunk in response.content.iter_any():
@@ -133,6 +159,9 @@ class Client:
                 for line in lines:
                     if line:
                         yield line
+                if max_line is not None and len(pending) > max_line:
+                    yield pending
+                    pending = b""
 
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
         """Return the object as the API server has it now (a quorum read)."""

@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,25 @@ def load(kubeconfig: Path | None = None, context: str | None = None) -> Connecti
     Raises:
         KubeConfigError: nothing usable is there.
     """
-    is_named = kubeconfig is not None or context is not None or os.environ.get("KUBECONFIG")
-    if not is_named and (SERVICE_ACCOUNT / "token").exists():
+    if _is_in_cluster(kubeconfig, context):
         return _in_cluster()
     return _from_file(kubeconfig or _default_path(), context)
+
+
+def load_without_credentials(kubeconfig: Path | None = None, context: str | None = None) -> Connection:
+    """Return the same connection with neither token nor client certificate, for requests that bring their own.
+
+    Raises:
+        KubeConfigError: nothing usable is there.
+    """
+    if _is_in_cluster(kubeconfig, context):
+        return replace(_in_cluster(), token=lambda: None)
+    return _from_file(kubeconfig or _default_path(), context, with_credentials=False)
+
+
+def _is_in_cluster(kubeconfig: Path | None, context: str | None) -> bool:
+    is_named = kubeconfig is not None or context is not None or os.environ.get("KUBECONFIG")
+    return not is_named and (SERVICE_ACCOUNT / "token").exists()
 
 
 def _default_path() -> Path:
@@ -73,7 +88,7 @@ def _in_cluster() -> Connection:
     )
 
 
-def _from_file(path: Path, context: str | None) -> Connection:
+def _from_file(path: Path, context: str | None, *, with_credentials: bool = True) -> Connection:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
@@ -89,7 +104,8 @@ def _from_file(path: Path, context: str | None) -> Connection:
         raise KubeConfigError(f"the kubeconfig {path} has no current-context; give --context")
     chosen = _entry(document, "contexts", "context", name, path)
     cluster = _entry(document, "clusters", "cluster", chosen.get("cluster", ""), path)
-    user = _entry(document, "users", "user", chosen["user"], path) if chosen.get("user") else {}
+    has_user = bool(chosen.get("user")) and with_credentials
+    user = _entry(document, "users", "user", chosen["user"], path) if has_user else {}
     server = str(cluster.get("server", "")).rstrip("/")
     if not server:
         raise KubeConfigError(f"the cluster of context {name} in {path} has no server")

@@ -102,6 +102,8 @@ class Reflector(Generic[T]):
         selector: str | None = None,
     ) -> None:
         self.synced = asyncio.Event()
+        self.broken_since: float | None = None
+        """Time of the event loop since which nothing is seen, or None while all is well."""
         self._client = client
         self._namespace = namespace
         self._path = resource.path(namespace)
@@ -125,6 +127,7 @@ class Reflector(Generic[T]):
                         min(LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS * 2 ** min(failures, 10))
                     )
                     self.synced.set()
+                    self._works()
                 started, is_idle = loop.time(), True
                 async for seen in self._watch(version):
                     version, failures, is_idle = seen, 0, False
@@ -142,7 +145,12 @@ class Reflector(Generic[T]):
                 failures = 1 if was_good else failures + 1
                 await self._wait_after(error, failures, logging.INFO if was_good else logging.WARNING)
 
+    def _works(self) -> None:
+        self.broken_since = None
+
     async def _wait_after(self, error: Exception, failures: int, level: int = logging.WARNING) -> None:
+        if self.broken_since is None:
+            self.broken_since = asyncio.get_running_loop().time()
         shortest, longest = BACKOFF_SECONDS
         delay = min(longest, shortest * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         if isinstance(error, ApiError) and error.retry_after is not None:
@@ -172,7 +180,7 @@ class Reflector(Generic[T]):
             "resourceVersion": version,
             "timeoutSeconds": str(random.randint(*WATCH_SECONDS)),  # noqa: S311 - spreads the load
         }
-        async for line in self._client.stream(self._path, params, SILENCE_SECONDS):
+        async for line in self._client.stream(self._path, params, SILENCE_SECONDS, opened=self._works):
             event = self._decode_event(line)
             if event.type == "BOOKMARK":
                 yield msgspec.json.decode(event.object, type=_Identity).metadata.resource_version

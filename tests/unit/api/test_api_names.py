@@ -94,3 +94,4 @@ def test_no_two_ids_share_a_name_and_a_name_is_its_own_name(definition_id: str) 
     assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name)
     assert name.replace("-", "") == definition_id.lower()
     assert names.definition_name(name) == name
+    assert names.definition_id(name) == names.definition_id(definition_id) == definition_id

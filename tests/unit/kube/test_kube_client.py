@@ -295,3 +295,40 @@ async def test_a_strict_create_asks_for_refusal_of_fields_that_do_not_exist(clie
     await client.create(PODS, "shop", {}, dry_run=True, strict=True)
 
     assert server.seen[0].path.endswith("/pods?dryRun=All&fieldValidation=Strict")
+
+
+async def test_a_line_without_an_end_comes_in_pieces_where_a_limit_is_set(client: Client, server: Server) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"x" * 300_000 + b"\nend\n")
+        return response
+
+    server.answer = answer
+    pieces = [piece async for piece in client.stream("/log", {}, 5, max_line=65_536)]
+
+    assert len(pieces) > 2
+    assert b"".join(pieces) == b"x" * 300_000 + b"end"
+
+
+async def test_it_is_told_when_a_watch_is_open_although_nothing_comes(client: Client, server: Server) -> None:
+    opened = asyncio.Event()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await asyncio.Event().wait()
+        return response
+
+    server.answer = answer
+    watching = asyncio.ensure_future(anext(client.stream("/watch", {}, 5, opened=opened.set)))
+
+    await asyncio.wait_for(opened.wait(), 5)
+    watching.cancel()
+
+
+async def test_requests_on_behalf_of_somebody_carry_that_token_only(client: Client, server: Server) -> None:
+    await client.on_behalf_of("of-alice").get(PODS, "shop", "a")
+    await client.get(PODS, "shop", "b")
+
+    assert [seen.authorization for seen in server.seen] == ["Bearer of-alice", "Bearer t0ken"]

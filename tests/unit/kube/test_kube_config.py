@@ -316,3 +316,21 @@ def test_what_the_user_names_comes_before_the_service_account(tmp_path: Path, mo
     monkeypatch.setenv("KUBECONFIG", str(path))
     assert config.load().server == "http://127.0.0.1:8001"
     assert config.load(context="two").server == "http://127.0.0.1:8002"
+
+
+def test_a_connection_without_credentials_has_neither_token_nor_certificate(
+    tmp_path: Path, certificate: tuple[bytes, bytes]
+) -> None:
+    crt, key = (base64.b64encode(part).decode() for part in certificate)
+    user = {"client-certificate-data": crt, "client-key-data": key, "exec": {"command": "no-such-program"}}
+    path = kubeconfig(tmp_path, user)
+    bare = config.load_without_credentials(path)
+
+    assert bare.server == config.load(path).server
+    assert bare.token() is None
+    assert not bare.token_blocks
+
+
+@pytest.mark.usefixtures("service_account")
+def test_a_pod_can_be_without_credentials_too() -> None:
+    assert config.load_without_credentials().token() is None

@@ -86,9 +86,12 @@ class Script:
             raise answer
         return answer
 
-    async def stream(self, _path: str, params: dict[str, str], _silence_seconds: float) -> AsyncIterator[bytes]:
+    async def stream(
+        self, _path: str, params: dict[str, str], _silence_seconds: float, *, opened: Callable[[], None]
+    ) -> AsyncIterator[bytes]:
         self.watched.append(dict(params))
         if not self.watches:
+            opened()
             await self._silence()
         for line in self.watches.pop(0):
             if isinstance(line, Exception):
@@ -286,7 +289,9 @@ class CalmServer:
     async def request(self, *_: Any, **__: Any) -> bytes:
         return page(10)
 
-    async def stream(self, _path: str, _params: dict[str, str], silence_seconds: float) -> AsyncIterator[bytes]:
+    async def stream(
+        self, _path: str, _params: dict[str, str], silence_seconds: float, **_: Any
+    ) -> AsyncIterator[bytes]:
         self.watched_at.append(now())
         if len(self.watched_at) <= self.silent_watches:
             await asyncio.sleep(silence_seconds)
@@ -315,4 +320,23 @@ async def test_it_is_synced_only_after_the_whole_list() -> None:
     await script.over.wait()
 
     assert not reflector.synced.is_set()
+    task.cancel()
+
+
+async def test_it_is_broken_from_the_first_failure_until_a_watch_is_open_again(pauses: list[float]) -> None:
+    script = Script([page(10)], [[aiohttp.ClientError("connection refused")]])
+    reflector = Reflector(script, THINGS, Thing, Sink())  # type: ignore[arg-type]
+    seen: list[bool] = []
+    wait_after = reflector._wait_after
+
+    async def noting(*arguments: Any) -> None:
+        await wait_after(*arguments)
+        seen.append(reflector.broken_since is not None)
+
+    reflector._wait_after = noting  # type: ignore[method-assign,assignment]
+    task = asyncio.create_task(reflector.run())
+    await script.over.wait()
+
+    assert seen == [True]
+    assert reflector.broken_since is None
     task.cancel()

@@ -1,0 +1,233 @@
+"""Who calls, and what they may read: the API server's own answers, asked with the caller's token and kept for seconds.
+
+A yes is kept for 10 s, a no for 2 s, by the SHA-256 of the token; the token itself is kept nowhere. Whatever goes wrong
+is a no, with one exception: while the API server cannot be reached *and* the cache is stale, the last yes goes on for a
+while. It shows nothing that the caller could not see when it was given, because nothing new arrives.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeVar, cast
+
+import msgspec
+import orjson
+
+from podrelay.api import names
+from podrelay.gateway.errors import (
+    API_FAILURES,
+    GatewayError,
+    NotAuthenticatedError,
+    NotAuthorizedError,
+    UnavailableError,
+    from_api,
+)
+from podrelay.kube.client import Client
+
+YES_SECONDS: Final = 10.0
+NO_SECONDS: Final = 2.0
+OUTAGE_SECONDS: Final = 300.0
+"""For so long a yes outlives a connection to the API server that is broken."""
+MAX_ANSWERS: Final = 20_000
+
+_REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
+_TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{1,16000}=*")
+"""RFC 6750; what does not fit would never reach the API server."""
+
+A = TypeVar("A")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whoever sent a request.
+
+    Attributes:
+        ident: tells callers apart; no secret.
+        client: the API server, with this caller's credentials.
+    """
+
+    ident: str
+    client: Client
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What somebody wants to do, as RBAC puts it; namespace "" means all, name "" any."""
+
+    verb: str
+    resource: str
+    namespace: str
+    name: str = ""
+
+    def __str__(self) -> str:
+        where = f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
+        return f"{self.verb} {self.resource}.{names.GROUP} {where}"
+
+
+@dataclass(frozen=True)
+class _Answer(Generic[A]):
+    value: A | None
+    error: GatewayError | None
+    at: float
+
+    def is_good(self, now: float) -> bool:
+        return now - self.at < (NO_SECONDS if self.error else YES_SECONDS)
+
+
+class _User(msgspec.Struct, frozen=True):
+    username: str = ""
+
+
+class _UserStatus(msgspec.Struct, rename="camel", frozen=True):
+    user_info: _User = _User()
+
+
+class _WhoAmI(msgspec.Struct, frozen=True):
+    status: _UserStatus = _UserStatus()
+
+
+class _Verdict(msgspec.Struct, frozen=True):
+    allowed: bool = False
+
+
+class _Review(msgspec.Struct, frozen=True):
+    status: _Verdict = _Verdict()
+
+
+class Access:
+    """Asks the API server, and remembers.
+
+    Args:
+        client: the API server without credentials, or None where every caller is the gateway itself.
+        own: the gateway's own client.
+        is_stale: whether the cache misses what happens now.
+        clock: seconds, monotonic.
+    """
+
+    def __init__(
+        self, client: Client | None, own: Client, is_stale: Callable[[], bool], clock: Callable[[], float]
+    ) -> None:
+        self._client = client
+        self._own = own
+        self._is_stale = is_stale
+        self._clock = clock
+        self._answers: OrderedDict[tuple[Any, ...], _Answer[Any]] = OrderedDict()
+        self._asking: dict[tuple[Any, ...], asyncio.Task[_Answer[Any]]] = {}
+
+    @property
+    def asks_for_tokens(self) -> bool:
+        """False with --auth=none, where callers need none."""
+        return self._client is not None
+
+    def caller(self, authorization: str | None) -> Caller:
+        """Return who a request comes from, by its Authorization header, without asking anybody.
+
+        Raises:
+            NotAuthenticatedError: the header is missing, or no bearer token.
+        """
+        if self._client is None:
+            return Caller("", self._own)
+        kind, _, token = (authorization or "").partition(" ")
+        token = token.strip()
+        if kind.lower() != "bearer" or not _TOKEN.fullmatch(token):
+            raise NotAuthenticatedError("Send a bearer token of the cluster: Authorization: Bearer TOKEN.")
+        return Caller(hashlib.sha256(token.encode()).hexdigest(), self._client.on_behalf_of(token))
+
+    async def user(self, caller: Caller, *, fresh: bool = False) -> str:
+        """Return the caller's name, as the API server knows it.
+
+        Raises:
+            NotAuthenticatedError: the token is good for nothing.
+            UnavailableError: nobody can tell now.
+        """
+
+        async def ask() -> str:
+            body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
+            answer = await caller.client.request("POST", _WHO_AM_I, body=body)
+            return msgspec.json.decode(answer, type=_WhoAmI).status.user_info.username
+
+        return await self._answer((caller.ident,), ask, "authenticate", fresh=fresh)
+
+    async def check(self, caller: Caller, attempt: Attempt, *, fresh: bool = False) -> None:
+        """Return if the caller may do it.
+
+        Args:
+            caller: who.
+            attempt: what.
+            fresh: ask now, whatever was answered before.
+
+        Raises:
+            NotAuthorizedError: they may not.
+            NotAuthenticatedError: the token is good for nothing.
+            UnavailableError: nobody can tell now.
+        """
+
+        async def ask() -> bool:
+            body = {
+                "apiVersion": "authorization.k8s.io/v1",
+                "kind": "SelfSubjectAccessReview",
+                "spec": {
+                    "resourceAttributes": {
+                        "group": names.GROUP,
+                        "version": names.VERSION,
+                        "resource": attempt.resource,
+                        "verb": attempt.verb,
+                        "namespace": attempt.namespace,
+                        "name": attempt.name,
+                    }
+                },
+            }
+            answer = await caller.client.request("POST", _REVIEWS, body=body)
+            if not msgspec.json.decode(answer, type=_Review).status.allowed:
+                raise NotAuthorizedError(f"You are not allowed to {attempt}.")
+            return True
+
+        await self._answer((caller.ident, attempt), ask, str(attempt), fresh=fresh)
+
+    async def _answer(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str, *, fresh: bool) -> A:
+        known = self._answers.get(key)
+        if known is None or fresh or not known.is_good(self._clock()):
+            known = await self._ask(key, ask, what)
+        if known.error is not None:
+            raise known.error
+        return cast("A", known.value)  # the key decides the type
+
+    async def _ask(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str) -> _Answer[A]:
+        """Ask once for all who want to know the same now."""
+        task = self._asking.get(key)
+        if task is None:
+            task = asyncio.create_task(self._ask_now(key, ask, what))
+            self._asking[key] = task
+            task.add_done_callback(lambda _: self._asking.pop(key, None))
+        # Whoever began it may go away; the others still wait.
+        return await asyncio.shield(task)
+
+    async def _ask_now(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str) -> _Answer[A]:
+        try:
+            answer = _Answer(await ask(), None, self._clock())
+        except GatewayError as error:
+            answer = _Answer(None, error, self._clock())
+        except (*API_FAILURES, msgspec.MsgspecError, orjson.JSONEncodeError) as error:
+            failure = from_api(error, what) if isinstance(error, API_FAILURES) else _unreadable(what)
+            last = self._answers.get(key)
+            if isinstance(failure, UnavailableError) and last is not None and self._outlives(last):
+                return last
+            answer = _Answer(None, failure, self._clock())
+            if isinstance(failure, UnavailableError):
+                return answer  # not remembered: the next one asks again, and the last yes stays
+        self._answers[key] = answer
+        self._answers.move_to_end(key)
+        while len(self._answers) > MAX_ANSWERS:
+            self._answers.popitem(last=False)
+        return answer
+
+    def _outlives(self, last: _Answer[Any]) -> bool:
+        return last.error is None and self._is_stale() and self._clock() - last.at < OUTAGE_SECONDS
+
+
+def _unreadable(what: str) -> UnavailableError:
+    return UnavailableError(f"Could not {what}: the API server's answer cannot be read.")

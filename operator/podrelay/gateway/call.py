@@ -1,0 +1,189 @@
+"""One call: who sends it, for which namespace, and what it may cost. Everything that resolvers need."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiohttp import web
+
+from podrelay.api import names
+from podrelay.gateway.access import Access, Attempt, Caller
+from podrelay.gateway.cache import Cache
+from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFoundError, ValidationError
+from podrelay.gateway.objects import Key
+
+ALL_NAMESPACES: Final = "*"
+MAX_ROWS: Final = 1000
+"""Tasks and logs that one operation may return, nested ones included: each costs the event loop some 0.2 ms."""
+MAX_FETCHES: Final = 250
+"""Requests to the API server that one operation may cause."""
+
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one caller may ask for at once."""
+
+    max_page: int = 100
+    max_subscriptions: int = 100
+    """Of one caller, over all connections."""
+
+
+@dataclass
+class Services:
+    """What all calls share."""
+
+    cache: Cache
+    access: Access
+    limits: Limits = Limits()
+    subscriptions: dict[str, int] = field(default_factory=dict)
+    """How many each caller has, by Caller.ident."""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """The namespace that a call is for; None: all of them."""
+
+    namespace: str | None
+
+    @classmethod
+    def parse(cls, text: str) -> "Scope":
+        """Return the scope that a header or path names; "*" is all namespaces.
+
+        Raises:
+            ValidationError: it is no name of a namespace.
+        """
+        if text == ALL_NAMESPACES:
+            return cls(None)
+        if not _NAMESPACE.fullmatch(text):
+            raise ValidationError("The namespace must be a DNS label, or * for all.", "namespace")
+        return cls(text)
+
+    def ident(self, key: Key) -> str:
+        """Return the id of an object: its name, with its namespace before it where the call is for all of them."""
+        return key.name if self.namespace is not None else f"{key.namespace}/{key.name}"
+
+    def key(self, ident: str) -> Key:
+        """Return which object an id means.
+
+        Raises:
+            TaskNotFoundError: nothing can have this id here.
+        """
+        namespace, slash, name = ident.rpartition("/")
+        if bool(slash) is (self.namespace is not None):
+            raise TaskNotFoundError(ident)
+        key = Key(self.namespace or namespace, name)
+        if not (_NAMESPACE.fullmatch(key.namespace) and _NAME.fullmatch(key.name)):
+            raise TaskNotFoundError(ident)
+        return key
+
+    @staticmethod
+    def is_name(text: str) -> bool:
+        """Tell whether an object can have this name. Whatever else is never put into a URL."""
+        return _NAME.fullmatch(text) is not None
+
+    def one(self) -> str:
+        """Return the namespace.
+
+        Raises:
+            ValidationError: the call is for all of them.
+        """
+        if self.namespace is None:
+            raise ValidationError("This needs one namespace: name it in the header X-Podrelay-Namespace.", "namespace")
+        return self.namespace
+
+
+@dataclass
+class Budget:
+    """What is left of what one operation may cost."""
+
+    rows: int = MAX_ROWS
+    fetches: int = MAX_FETCHES
+
+    def take_rows(self, count: int) -> None:
+        """Account for objects that are returned.
+
+        Raises:
+            LimitError: they are too many.
+        """
+        self.rows -= count
+        if self.rows < 0:
+            raise LimitError(f"This would return more than {MAX_ROWS} tasks and logs; ask for fewer at once.")
+
+    def take_fetch(self) -> None:
+        """Account for a request to the API server.
+
+        Raises:
+            LimitError: there were too many.
+        """
+        self.fetches -= 1
+        if self.fetches < 0:
+            raise LimitError(
+                f"This needs more than {MAX_FETCHES} requests to the API server; "
+                "ask for input, output and log lines of fewer tasks at once."
+            )
+
+
+@dataclass
+class Call:
+    """The context of an HTTP request, or of a WebSocket.
+
+    Attributes:
+        services: what all calls share.
+        scope: which namespace.
+        request: as aiohttp has it.
+        identity: who calls, once that is known.
+        connection_params: what a WebSocket client sent first; strawberry fills it in.
+    """
+
+    services: Services
+    scope: Scope
+    request: web.Request
+    identity: Caller | None = None
+    connection_params: dict[str, Any] | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls.
+
+        Raises:
+            NotAuthenticatedError: nobody has said so.
+        """
+        if self.identity is None:
+            raise NotAuthenticatedError("The connection has sent no token.")
+        return self.identity
+
+    @property
+    def cache(self) -> Cache:
+        """What reads are answered from."""
+        return self.services.cache
+
+    async def may(self, verb: str, resource: str, key: Key | None = None, *, fresh: bool = False) -> None:
+        """Return if the caller may do this, in the scope of the call or with one object.
+
+        Raises:
+            NotAuthorizedError, NotAuthenticatedError, UnavailableError: as Access.check.
+        """
+        await self.services.access.check(self.caller, self.attempt(verb, resource, key), fresh=fresh)
+
+    def attempt(self, verb: str, resource: str, key: Key | None = None) -> Attempt:
+        """Return what `may` asks for."""
+        namespace = key.namespace if key else self.scope.namespace or ""
+        return Attempt(verb, resource, namespace, key.name if key else "")
+
+    async def task_key(self, verb: str, ident: str) -> Key:
+        """Return which run an id means, if the caller may do this with it. The check comes before any look-up.
+
+        Raises:
+            NotAuthorizedError: they may not, whether it exists or not.
+            TaskNotFoundError: nothing can have this id.
+        """
+        try:
+            key = self.scope.key(ident)
+        except TaskNotFoundError:
+            await self.may(verb, names.TASK_RUNS)
+            raise
+        await self.may(verb, names.TASK_RUNS, key)
+        return key

@@ -1,0 +1,104 @@
+"""GraphQL documents as Webiny's clients write them: `definition` may be an enum.
+
+Webiny 5 has an enum of all definitions, and its SDK still declares variables of that type. Here definitions come and
+go, so the argument is a string; both forms are turned into that one before the document is validated.
+"""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any, Final, TypeVar
+
+from graphql import (
+    ArgumentNode,
+    DocumentNode,
+    EnumValueNode,
+    FieldNode,
+    NamedTypeNode,
+    NameNode,
+    Node,
+    StringValueNode,
+    VariableDefinitionNode,
+    Visitor,
+    parse,
+    visit,
+)
+from strawberry.extensions import SchemaExtension
+
+DEFINITION_ENUM: Final = "WebinyBackgroundTaskDefinitionEnum"
+_FIELDS: Final = frozenset({"triggerTask"})
+_ARGUMENT: Final = "definition"
+_CACHED: Final = 256
+
+N = TypeVar("N", bound=Node)
+
+
+class _Enums(Visitor):
+    def enter_field(self, node: FieldNode, *_: Any) -> FieldNode | None:
+        arguments = node.arguments or ()
+        if node.name.value not in _FIELDS or not any(map(_is_enum, arguments)):
+            return None
+        return _with(node, arguments=tuple(map(_as_string, arguments)))
+
+    def enter_variable_definition(self, node: VariableDefinitionNode, *_: Any) -> VariableDefinitionNode | None:
+        if isinstance(node.default_value, EnumValueNode) and _names_the_enum(node.type):
+            return _with(node, default_value=StringValueNode(value=node.default_value.value))
+        return None
+
+    def leave_named_type(self, node: NamedTypeNode, *_: Any) -> NamedTypeNode | None:
+        if node.name.value != DEFINITION_ENUM:
+            return None
+        return NamedTypeNode(name=NameNode(value="String", loc=node.name.loc), loc=node.loc)
+
+
+def normalise(document: DocumentNode) -> DocumentNode:
+    """Return `document` with strings in place of enums of definitions."""
+    changed: DocumentNode = visit(document, _Enums())
+    return changed
+
+
+@lru_cache(maxsize=_CACHED)
+def read(text: str, max_tokens: int) -> DocumentNode:
+    """Return the document that `text` holds, ready to be validated.
+
+    Raises:
+        GraphQLError: it cannot be parsed, or is too long.
+    """
+    return normalise(parse(text, max_tokens=max_tokens))
+
+
+class Documents(SchemaExtension):
+    """Parses documents, and keeps the newest ones.
+
+    Args:
+        max_tokens: a longer document is refused.
+    """
+
+    def __init__(self, max_tokens: int) -> None:
+        self._max_tokens = max_tokens
+
+    def on_parse(self) -> Iterator[None]:
+        """Take the place of strawberry's own parser."""
+        context = self.execution_context
+        if context.query:
+            context.graphql_document = read(context.query, self._max_tokens)
+        yield
+
+
+def _is_enum(argument: ArgumentNode) -> bool:
+    return argument.name.value == _ARGUMENT and isinstance(argument.value, EnumValueNode)
+
+
+def _as_string(argument: ArgumentNode) -> ArgumentNode:
+    if argument.name.value != _ARGUMENT or not isinstance(argument.value, EnumValueNode):
+        return argument
+    return ArgumentNode(name=argument.name, value=StringValueNode(value=argument.value.value), loc=argument.loc)
+
+
+def _names_the_enum(kind: Any) -> bool:
+    while not isinstance(kind, NamedTypeNode):
+        kind = kind.type
+    return kind.name.value == DEFINITION_ENUM
+
+
+def _with(node: N, **changes: Any) -> N:
+    return type(node)(**{key: getattr(node, key) for key in node.keys} | {"loc": node.loc} | changes)

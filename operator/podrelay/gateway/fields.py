@@ -1,0 +1,198 @@
+"""Which fields tasks and logs have for filters, sorters and search, of what kind they are, and how they are read."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import Enum
+from typing import Any, Final, Generic, TypeVar
+
+from podrelay.api import names
+from podrelay.gateway.cache import Collection
+from podrelay.gateway.objects import Definition, Key, Record, Run
+
+T = TypeVar("T")
+
+UNKNOWN_USER: Final = "unknown"
+
+_STATUS_WORDS: Final = {
+    "Pending": "pending",
+    "Running": "running",
+    "Succeeded": "success",
+    "Failed": "failed",
+    "Aborted": "aborted",
+}
+_PHASES: Final = {word: phase for phase, word in _STATUS_WORDS.items()}
+_DOCUMENTED_WORDS: Final = {"completed": "success", "stopped": "aborted"}
+"""Words of Webiny's documentation and SDK that its backend never stores."""
+
+
+class Kind(Enum):
+    """What sort of value a field has. It decides which operators there are."""
+
+    ID = "id"
+    WORD = "word"
+    TEXT = "text"
+    NUMBER = "number"
+    META_DATE = "metaDate"
+    DATE = "date"
+
+
+class Field(Generic[T]):
+    """One field.
+
+    Args:
+        kind: of its value.
+        read: returns the value, None where there is none.
+        spell: turns what somebody filters for into the spelling that `read` returns.
+    """
+
+    def __init__(self, kind: Kind, read: Callable[[T], Any], spell: Callable[[Any], Any] | None = None) -> None:
+        self.kind = kind
+        self.read = read
+        self.spell = spell or (lambda value: value)
+
+
+def status_word(phase: str) -> str:
+    """Return Webiny's word for a phase."""
+    return _STATUS_WORDS[phase]
+
+
+def phase_of(word: str) -> str | None:
+    """Return the phase for one of Webiny's words, or None."""
+    return _PHASES.get(word)
+
+
+def saved_on(run: Run) -> datetime:
+    """Return when a run changed last, as far as its fields tell."""
+    status = run.status
+    times = [run.metadata.creation_timestamp, status.started_at, status.finished_at]
+    times += [condition.last_transition_time for condition in status.conditions]
+    times.append(status.progress.at if status.progress else None)
+    return max(time for time in times if time is not None)
+
+
+def task_name(run: Run, definitions: Collection[Definition]) -> str:
+    """Return a run's name for people: its own, or its definition's title."""
+    if run.spec.display_name:
+        return run.spec.display_name
+    definition = definitions.get(Key(run.metadata.namespace, run.spec.definition))
+    return definition.spec.title if definition else run.spec.definition
+
+
+def execution_name(run: Run) -> str:
+    """Return the name of the pod that works, or worked last; empty before the first one."""
+    return run.status.current.pod_name if run.status.current else ""
+
+
+def _modified_on(run: Run) -> datetime | None:
+    saved = saved_on(run)
+    return saved if saved != run.metadata.creation_timestamp else None
+
+
+def _spell_status(word: Any) -> Any:
+    return _DOCUMENTED_WORDS.get(word, word)
+
+
+def _spell_definition(value: Any) -> Any:
+    return names.definition_id(value)
+
+
+def _nothing(_: Any) -> None:
+    return None
+
+
+_NEVER_DATES: Final = ("deletedOn", "restoredOn", "firstPublishedOn", "lastPublishedOn")
+_NEVER_USERS: Final = ("modifiedBy", "savedBy", "deletedBy", "restoredBy", "firstPublishedBy", "lastPublishedBy")
+"""Webiny's content model has these for every entry; a run is never published, and nobody but the operator saves it."""
+
+
+def _meta(
+    ident: Callable[[T], str],
+    created_on: Callable[[T], datetime],
+    created_by: Callable[[T], str | None],
+    saved_on: Callable[[T], datetime],
+    modified_on: Callable[[T], datetime | None],
+) -> dict[str, Field[T]]:
+    """The fields that every entry of Webiny has, and those of its revisions, of which a run has one."""
+    fields: dict[str, Field[T]] = {"id": Field(Kind.ID, ident), "entryId": Field(Kind.WORD, ident)}
+    dates: dict[str, Callable[[T], datetime | None]] = {
+        "createdOn": created_on,
+        "savedOn": saved_on,
+        "modifiedOn": modified_on,
+        **dict.fromkeys(_NEVER_DATES, _nothing),
+    }
+    users: dict[str, Callable[[T], str | None]] = {"createdBy": created_by, **dict.fromkeys(_NEVER_USERS, _nothing)}
+    for kind, found in ((Kind.META_DATE, dates), (Kind.ID, users)):
+        for name, read in found.items():
+            fields[name] = Field(kind, read)
+            fields[_of_revision(name)] = Field(kind, read)
+    return fields | {"status": Field(Kind.WORD, lambda _: "draft")}
+
+
+def _of_revision(name: str) -> str:
+    return f"revision{name[0].upper()}{name[1:]}"
+
+
+def task_fields(definitions: Collection[Definition]) -> dict[str, Field[Run]]:
+    """Return the fields of tasks by name; a task without a name of its own has its definition's title."""
+    return _meta(
+        ident=lambda run: run.metadata.name,
+        created_on=lambda run: run.metadata.creation_timestamp,
+        created_by=lambda run: run.metadata.annotations.created_by,
+        saved_on=saved_on,
+        modified_on=_modified_on,
+    ) | {
+        "name": Field(Kind.TEXT, lambda run: task_name(run, definitions)),
+        "definitionId": Field(Kind.TEXT, lambda run: names.definition_id(run.spec.definition), _spell_definition),
+        "parentId": Field(Kind.TEXT, lambda run: run.spec.parent),
+        "executionName": Field(Kind.TEXT, execution_name),
+        "taskStatus": Field(Kind.TEXT, lambda run: status_word(run.phase), _spell_status),
+        "iterations": Field(Kind.NUMBER, lambda run: run.status.iterations or 0),
+        "startedOn": Field(Kind.DATE, lambda run: run.status.started_at),
+        "finishedOn": Field(Kind.DATE, lambda run: run.status.finished_at),
+        "reason": Field(Kind.TEXT, lambda run: run.status.reason),
+        "namespace": Field(Kind.TEXT, lambda run: run.metadata.namespace),
+    }
+
+
+def log_fields(runs: Collection[Run]) -> dict[str, Field[Record]]:
+    """Return the fields of logs by name; a log was made by whoever made its task."""
+
+    def created_by(record: Record) -> str | None:
+        run = runs.get(record.run_key)
+        return run.metadata.annotations.created_by if run else None
+
+    def created_on(record: Record) -> datetime:
+        return record.metadata.creation_timestamp
+
+    return _meta(
+        ident=lambda record: record.metadata.name,
+        created_on=created_on,
+        created_by=created_by,
+        saved_on=lambda record: record.finished_at or created_on(record),
+        modified_on=lambda record: record.finished_at,
+    ) | {
+        "executionName": Field(Kind.TEXT, lambda record: record.pod_name),
+        "task": Field(Kind.TEXT, lambda record: record.run_name),
+        "iteration": Field(Kind.NUMBER, lambda record: record.iteration),
+        "namespace": Field(Kind.TEXT, lambda record: record.metadata.namespace),
+    }
+
+
+TASK_SORTERS: Final = (
+    "name",
+    "definitionId",
+    "parentId",
+    "executionName",
+    "iterations",
+    "taskStatus",
+    "startedOn",
+    "finishedOn",
+)
+LOG_SORTERS: Final = ("executionName", "task", "iteration")
+SEARCHED: Final = ("id", "name", "definitionId", "parentId", "executionName", "taskStatus", "task")
+"""What `search` looks into, where an object has it."""
+
+
+def kinds(fields: Mapping[str, Field[Any]]) -> dict[str, Kind]:
+    """Return the kind of each field."""
+    return {name: field.kind for name, field in fields.items()}

@@ -1,0 +1,105 @@
+"""`where` and `search`: which operators each kind of field has, and what they mean. Pure.
+
+A missing value equals nothing but null, is in no list, and contains, precedes and follows nothing. Each negated
+operator is true exactly where the plain one is false. Texts are equal letter by letter; contains, startsWith and search
+take no notice of case.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+from podrelay.gateway.errors import ValidationError
+from podrelay.gateway.fields import SEARCHED, Field, Kind
+
+T = TypeVar("T")
+Predicate = Callable[[T], bool]
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One entry of `where`: `iterations_gte: 3` is ("iterations", "gte", 3)."""
+
+    field: str
+    operator: str
+    value: Any
+
+    @property
+    def key(self) -> str:
+        """The entry's name in GraphQL."""
+        return f"{self.field}_{self.operator}" if self.operator else self.field
+
+
+_EQUALITY: Final = ("", "not", "in", "not_in")
+_ORDER: Final = ("gt", "gte", "lt", "lte")
+_RANGE: Final = ("between", "not_between")
+OPERATORS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    Kind.ID: _EQUALITY,
+    Kind.WORD: _EQUALITY,
+    Kind.TEXT: (*_EQUALITY, "contains", "not_contains", "startsWith", "not_startsWith"),
+    Kind.NUMBER: (*_EQUALITY, *_ORDER, *_RANGE),
+    Kind.META_DATE: ("", *_ORDER, *_RANGE),
+    Kind.DATE: (*_EQUALITY, *_ORDER),
+}
+LISTS: Final = frozenset({"in", "not_in", "between", "not_between"})
+"""Operators that take a list."""
+
+_TESTS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
+    "": lambda value, wanted: value == wanted,
+    "in": lambda value, wanted: value in wanted,
+    "gt": lambda value, wanted: value is not None and value > wanted,
+    "gte": lambda value, wanted: value is not None and value >= wanted,
+    "lt": lambda value, wanted: value is not None and value < wanted,
+    "lte": lambda value, wanted: value is not None and value <= wanted,
+    "between": lambda value, wanted: value is not None and wanted[0] <= value <= wanted[1],
+    "contains": lambda value, wanted: value is not None and wanted in value.casefold(),
+    "startsWith": lambda value, wanted: value is not None and value.casefold().startswith(wanted),
+}
+
+
+def predicate(fields: Mapping[str, Field[T]], conditions: Iterable[Condition], search: str | None) -> Predicate[T]:
+    """Return what tells whether an object fulfils every condition and has every searched word.
+
+    Raises:
+        ValidationError: a condition that cannot be used.
+    """
+    tests = [_test(fields[condition.field], condition) for condition in conditions if _says_something(condition)]
+    tests += [_contains(fields, word) for word in (search or "").casefold().split()]
+    return lambda obj: all(test(obj) for test in tests)
+
+
+def wanted(fields: Mapping[str, Field[Any]], conditions: Iterable[Condition], field: str) -> list[Any] | None:
+    """Return the only values of `field` that the conditions leave, or None where they do not name any."""
+    for condition in conditions:
+        if condition.field == field and condition.operator in {"", "in"} and condition.value is not None:
+            values = condition.value if condition.operator else [condition.value]
+            return [fields[field].spell(value) for value in values if value is not None]
+    return None
+
+
+def _says_something(condition: Condition) -> bool:
+    return condition.value is not None or condition.operator in {"", "not"}
+
+
+def _test(field: Field[T], condition: Condition) -> Predicate[T]:
+    operator = condition.operator.removeprefix("not").removeprefix("_")
+    negated = condition.operator.startswith("not")
+    expected = _expected(field, operator, condition)
+    test, read = _TESTS[operator], field.read
+    return lambda obj: test(read(obj), expected) is not negated
+
+
+def _expected(field: Field[Any], operator: str, condition: Condition) -> Any:
+    value = condition.value
+    if operator == "between" and (len(value) != 2 or None in value):
+        raise ValidationError(f"{condition.key} needs two values, from and to.", condition.key)
+    if operator in LISTS:
+        return [None if item is None else field.spell(item) for item in value]
+    if operator in {"contains", "startsWith"}:
+        return str(value).casefold()
+    return None if value is None else field.spell(value)
+
+
+def _contains(fields: Mapping[str, Field[T]], word: str) -> Predicate[T]:
+    readers = [fields[name].read for name in SEARCHED if name in fields]
+    return lambda obj: any(word in (read(obj) or "").casefold() for read in readers)

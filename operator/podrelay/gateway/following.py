@@ -1,0 +1,277 @@
+"""Subscriptions without GraphQL: changes of tasks, and lines of logs as they come, while the caller may see them.
+
+Access is checked again every ten seconds, and with every line of a log, because that is read with the caller's token.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+from podrelay.api import hooks, names
+from podrelay.gateway import podlogs
+from podrelay.gateway.buffers import Closed, Newest, NewestByKey
+from podrelay.gateway.cache import Change
+from podrelay.gateway.call import Call
+from podrelay.gateway.errors import LimitError, UnavailableError
+from podrelay.gateway.filters import Predicate
+from podrelay.gateway.objects import TASK_ITERATIONS, Key, Record, Run
+from podrelay.gateway.payloads import Object, fetch
+
+T = TypeVar("T")
+
+CHECK_SECONDS: Final = 10.0
+PENDING_UPDATES: Final = 1000
+PENDING_LINES: Final = 2000
+_RETRY_SECONDS: Final = 2.0
+"""Reading a log is tried again after this, while the API server does not answer."""
+_HOOKS_SECONDS: Final = 60.0
+"""After its end a run is followed no longer than this for what its hooks log."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """What has happened to a run: it is new or changed, or, with `gone`, deleted.
+
+    Attributes:
+        run: its newest state.
+        gone: whether it is deleted.
+        is_new: whether it was not there before.
+        skipped: how many other runs have changed, too, but were dropped because the subscriber is slow.
+    """
+
+    run: Run
+    gone: bool
+    is_new: bool
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a log, or of what a pod prints, or (with `dropped`) the place where lines are missing."""
+
+    pod: str | None
+    iteration: int | None = None
+    item: Object | None = None
+    text: str | None = None
+    dropped: int = 0
+
+
+@contextlib.contextmanager
+def counted(call: Call) -> Iterator[None]:
+    """Hold the number of subscriptions of a caller within the limit.
+
+    Raises:
+        LimitError: there are too many.
+    """
+    counts, ident = call.services.subscriptions, call.caller.ident
+    limit = call.services.limits.max_subscriptions
+    if counts.get(ident, 0) >= limit:
+        raise LimitError(f"You have {limit} subscriptions already; end some first.")
+    counts[ident] = counts.get(ident, 0) + 1
+    try:
+        yield
+    finally:
+        counts[ident] -= 1
+        if not counts[ident]:
+            del counts[ident]
+
+
+async def updates(call: Call, matches: Predicate[Run], only: Key | None) -> AsyncGenerator[Update, None]:
+    """Yield what happens to the runs that match, or to one run, whose state now comes first.
+
+    Ends when that run is deleted. Whether the caller may see them is checked here, and again and again.
+
+    Raises:
+        GatewayError: the caller may not, or may not any more.
+    """
+
+    async def check() -> None:
+        await call.may("watch", names.TASK_RUNS, only, fresh=True)
+
+    await check()
+    waiting: NewestByKey[Change[Run]] = NewestByKey(PENDING_UPDATES)
+    namespace = only.namespace if only else call.scope.namespace
+
+    def hear(change: Change[Run]) -> None:
+        key = change.obj.key
+        if only is not None and key != only:
+            return
+        if namespace is not None and key.namespace != namespace:
+            return
+        if any(state is not None and matches(state) for state in (change.before, change.obj)):
+            waiting.put(key, change)
+
+    with contextlib.closing(_Listening(call.cache.runs.listen(hear))):
+        if only is not None and (now := call.cache.runs.get(only)) is not None:
+            waiting.put(only, Change(now, now))
+        async for change, skipped in _while_allowed(waiting.get, check):
+            yield Update(change.obj, change.gone, change.before is None, skipped)
+            if only is not None and change.gone:
+                return
+
+
+async def lines(call: Call, key: Key, *, pod_output: bool) -> AsyncGenerator[Line, None]:
+    """Yield all lines of a run's logs, first those that are there, until it has ended.
+
+    Args:
+        call: for whom; whether they may see them is checked here, and again and again.
+        key: which run.
+        pod_output: also what its pods print.
+
+    Raises:
+        GatewayError: the caller may not, or may not any more.
+    """
+
+    async def check() -> None:
+        await call.may("watch", names.TASK_ITERATIONS, fresh=True)
+
+    await check()
+    buffer: Newest[Line] = Newest(PENDING_LINES)
+    follower = _LogFollower(call, key, buffer, pod_output=pod_output)
+    task = asyncio.create_task(follower.run())
+    try:
+        with contextlib.suppress(Closed):
+            async for line, dropped in _while_allowed(buffer.get, check):
+                yield line if line is not None else Line(None, dropped=dropped)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+class _Listening:
+    """Gives contextlib.closing something to close."""
+
+    def __init__(self, close: Callable[[], None]) -> None:
+        self.close = close
+
+
+async def _while_allowed(get: Callable[[], Awaitable[T]], check: Callable[[], Awaitable[None]]) -> AsyncIterator[T]:
+    """Yield what `get` returns, and call `check` every ten seconds, however much comes."""
+    loop = asyncio.get_running_loop()
+    due = loop.time() + CHECK_SECONDS
+    while True:
+        try:
+            async with asyncio.timeout_at(due):
+                item = await get()
+        except TimeoutError:
+            item = None
+        if loop.time() >= due:
+            await check()
+            due = loop.time() + CHECK_SECONDS
+        if item is not None:
+            yield item
+
+
+class _LogFollower:
+    """Puts the lines of one run into a buffer, until the run has ended."""
+
+    def __init__(self, call: Call, key: Key, buffer: Newest[Line], *, pod_output: bool) -> None:
+        self._call = call
+        self._key = key
+        self._buffer = buffer
+        self._pod_output = pod_output
+        self._changed: dict[Key, None] = {}
+        """Records to be read, in order."""
+        self._wake = asyncio.Event()
+        self._seen: dict[Key, int] = {}
+        self._pods: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Follow; every error ends the buffer."""
+        cache = self._call.cache
+        stop = [cache.records.listen(self._hear_record), cache.runs.listen(self._hear_run)]
+        known = cache.records.indexed("run", self._key.namespace, self._key.name)
+        # Records of hooks have iteration 0, and come last.
+        for record in sorted(known, key=lambda record: (record.iteration == 0, record.iteration, record.try_)):
+            self._changed[record.key] = None
+        try:
+            await self._follow()
+            await asyncio.gather(*self._pods.values())
+            self._buffer.close()
+        except Exception as error:  # noqa: BLE001 - it goes to the subscriber
+            self._buffer.close(error)
+        finally:
+            for end in stop:
+                end()
+            for task in self._pods.values():
+                task.cancel()
+            await asyncio.gather(*self._pods.values(), return_exceptions=True)
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        hooks_until: float | None = None
+        while True:
+            self._wake.clear()
+            run = self._call.cache.runs.get(self._key)
+            pod = run.status.current.pod_name if run and run.status.current else None
+            if self._pod_output and pod is not None:
+                self._follow_pod(pod)
+            if run is not None and run.is_finished and pod is not None:
+                # The watch of runs may be ahead of that of records.
+                self._changed[Key(self._key.namespace, pod)] = None
+            await self._read_changed()
+            if run is None or (run.is_finished and not self._awaits_hooks(run)):
+                return
+            if run.is_finished and hooks_until is None:
+                hooks_until = loop.time() + _HOOKS_SECONDS
+            try:
+                async with asyncio.timeout_at(hooks_until):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+
+    def _awaits_hooks(self, run: Run) -> bool:
+        definition = self._call.cache.definitions.get(Key(self._key.namespace, run.spec.definition))
+        declared = set(definition.spec.hooks) if definition else set()
+        called = {outcome.name for outcome in run.status.hooks}
+        return bool(declared & set(hooks.due_after(run.status.phase, run.status.reason)) - called)
+
+    async def _read_changed(self) -> None:
+        while self._changed:
+            key = next(iter(self._changed))
+            try:
+                stored = await fetch(self._call, TASK_ITERATIONS, key)
+            except UnavailableError:
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            self._changed.pop(key, None)
+            if stored:
+                self._put_new(key, stored)
+
+    def _put_new(self, key: Key, stored: Object) -> None:
+        """Put the lines that were not put before: they are numbered, with those that the record has dropped."""
+        if self._pod_output:
+            self._follow_pod(key.name)
+        items: list[Object] = stored.get("logs") or []
+        first = stored.get("droppedLogs") or 0
+        seen = self._seen.get(key, 0)
+        if first > seen:
+            self._buffer.put(Line(key.name, stored["iteration"], dropped=first - seen))
+        for item in items[max(0, seen - first) :]:
+            self._buffer.put(Line(key.name, stored["iteration"], item))
+        self._seen[key] = max(seen, first + len(items))
+
+    def _follow_pod(self, pod: str) -> None:
+        if pod not in self._pods:
+            self._pods[pod] = asyncio.create_task(self._print(pod))
+
+    async def _print(self, pod: str) -> None:
+        try:
+            async for text in podlogs.follow(self._call, Key(self._key.namespace, pod)):
+                self._buffer.put(Line(pod, text=text))
+        except UnavailableError:
+            # Where it was cut nobody can tell; what the task itself has logged still comes.
+            self._buffer.put(Line(pod, dropped=1))
+        except Exception as error:  # noqa: BLE001 - it goes to the subscriber
+            self._buffer.close(error)
+
+    def _hear_record(self, change: Change[Record]) -> None:
+        if change.obj.run_key == self._key and not change.gone:
+            self._changed[change.obj.key] = None
+            self._wake.set()
+
+    def _hear_run(self, change: Change[Run]) -> None:
+        if change.obj.key == self._key:
+            self._wake.set()

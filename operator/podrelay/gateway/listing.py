@@ -1,0 +1,127 @@
+"""Lists of tasks and logs: from `where`, `sort`, `limit`, `after` and `search` to a page of the cache."""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from podrelay.api import names
+from podrelay.gateway import filters
+from podrelay.gateway.call import Call
+from podrelay.gateway.fields import Field, Kind, log_fields, phase_of, task_fields
+from podrelay.gateway.filters import Condition
+from podrelay.gateway.objects import Key, Record, Run
+from podrelay.gateway.payloads import Object, Payloads
+from podrelay.gateway.sorting import Order, Page, page
+
+DEFAULT_LIMIT: Final = 50
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list is asked for.
+
+    Attributes:
+        where: its conditions.
+        sort: its sorters, first the most important one.
+        limit: how many on a page; None or less than 1 means 50.
+        after: the cursor of the page before.
+        search: words that must all occur.
+        items: for logs, conditions that one of its lines must fulfil.
+    """
+
+    where: Sequence[Condition] = ()
+    sort: Sequence[str] = ()
+    limit: float | None = None
+    after: str | None = None
+    search: str | None = None
+    items: Sequence[Condition] = ()
+
+
+def tasks(call: Call, listing: Listing, parent: Run | None = None) -> Page[Run]:
+    """Return a page of runs; with `parent` of its children only. Whether the caller may see them is checked before.
+
+    Raises:
+        ValidationError: a filter or cursor that cannot be used.
+    """
+    fields = task_fields(call.cache.definitions)
+    matches = filters.predicate(fields, listing.where, listing.search)
+    if parent is not None:
+        candidates = call.cache.runs.indexed("parent", parent.metadata.namespace, parent.metadata.name)
+    else:
+        candidates = _candidates(call, fields, listing)
+    order = Order(fields, listing.sort)
+    return page(candidates, matches, order, page_size(call, listing.limit), listing.after)
+
+
+async def logs(call: Call, payloads: Payloads, listing: Listing, run: Key | None = None) -> Page[Record]:
+    """Return a page of records; with `run` of that one only. Whether the caller may see them is checked before.
+
+    Raises:
+        ValidationError: a filter or cursor that cannot be used.
+        LimitError: log lines of too many records would have to be read.
+    """
+    fields = log_fields(call.cache.runs)
+    matches = filters.predicate(fields, listing.where, listing.search)
+    of_tasks = [run.name] if run else filters.wanted(fields, listing.where, "task")
+    namespace = run.namespace if run else call.scope.namespace
+    candidates = call.cache.records.select(namespace, {} if of_tasks is None else {"run": of_tasks})
+    if listing.items:
+        candidates = await _with_items(payloads, [record for record in candidates if matches(record)], listing.items)
+    return page(candidates, matches, Order(fields, listing.sort), page_size(call, listing.limit), listing.after)
+
+
+def page_size(call: Call, limit: float | None) -> int:
+    """Return how many are on a page: as many as asked for, within the limit of the gateway."""
+    wanted = DEFAULT_LIMIT if limit is None or limit < 1 else limit
+    return int(min(wanted, call.services.limits.max_page))
+
+
+def _candidates(call: Call, fields: Mapping[str, Field[Run]], listing: Listing) -> Iterable[Run]:
+    """Return the runs to look through: few, where the filter names values that an index has."""
+    runs, namespace = call.cache.runs, call.scope.namespace
+    ids = filters.wanted(fields, listing.where, "id")
+    if ids is not None and namespace is not None:
+        found = (runs.get(Key(namespace, name)) for name in dict.fromkeys(ids))
+        return [run for run in found if run is not None]
+    indexes: dict[str, list[str]] = {}
+    for index, name in (("definition", "definitionId"), ("phase", "taskStatus"), ("parent", "parentId")):
+        values = filters.wanted(fields, listing.where, name)
+        if values is not None:
+            indexes[index] = _spelled_as_stored(index, values)
+    return runs.select(namespace, indexes)
+
+
+def _spelled_as_stored(index: str, values: list[str]) -> list[str]:
+    if index == "definition":
+        return [names.definition_name(value) for value in values]
+    if index == "phase":
+        return [phase for value in values if (phase := phase_of(value)) is not None]
+    return values
+
+
+# --- lines of logs ----------------------------------------------------------------------------------------------------
+
+
+def _time(item: Object) -> datetime:
+    return datetime.fromisoformat(item["time"])
+
+
+ITEM_FIELDS: Final[Mapping[str, Field[Object]]] = {
+    "message": Field(Kind.TEXT, lambda item: item["message"]),
+    "createdOn": Field(Kind.DATE, _time),
+    "type": Field(Kind.TEXT, lambda item: item["type"]),
+}
+"""The fields of a log line."""
+
+
+async def _with_items(payloads: Payloads, records: list[Record], conditions: Iterable[Condition]) -> list[Record]:
+    """Return the records that have a line which fulfils the conditions."""
+    matches = filters.predicate(ITEM_FIELDS, conditions, None)
+    found: list[Any] = await asyncio.gather(*(payloads.record(record.key) for record in records))
+    return [
+        record
+        for record, stored in zip(records, found, strict=True)
+        if any(matches(item) for item in stored.get("logs") or ())
+    ]

@@ -1,0 +1,168 @@
+"""Puts the gateway together and runs it: `podrelay gateway`."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import signal
+import ssl
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import uvloop
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from podrelay import logs
+from podrelay.api.errors import PodrelayError
+from podrelay.gateway.access import Access
+from podrelay.gateway.cache import Cache
+from podrelay.gateway.call import Limits, Services
+from podrelay.gateway.objects import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Definition, Record, Run
+from podrelay.gateway.schema.build import DocumentLimits, build
+from podrelay.gateway.server import LOOPBACK, ServerOptions, application
+from podrelay.kube import config
+from podrelay.kube.client import Client
+from podrelay.kube.reflector import Reflector
+
+log = logging.getLogger(__name__)
+
+NESTING: Final = 11_000
+"""Parsers recurse, and the API server takes JSON of 10,000 levels."""
+CALLS_IN_FLIGHT: Final = 64
+"""Requests with callers' tokens at once; the API server's own priority and fairness holds each caller."""
+SHUTDOWN_SECONDS: Final = 10.0
+
+
+_SERVER_LOG: Final = logging.getLogger(f"{__name__}.http")
+
+
+class OptionsError(PodrelayError):
+    """Flags that would make the gateway unsafe; the message says what to set."""
+
+    reason = "OptionsError"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the gateway until SIGTERM or SIGINT; return the exit code: 0 after a signal, 1 otherwise."""
+    logs.configure(as_json=arguments.log_format == "json", verbose=arguments.verbose)
+    sys.setrecursionlimit(NESTING)
+    try:
+        check(arguments)
+        return uvloop.run(_serve_until_signal(arguments))
+    except (PodrelayError, OSError, ValueError) as error:  # an address or certificate that cannot be used
+        print(f"podrelay gateway: {error}", file=sys.stderr)
+        return 1
+
+
+def check(arguments: argparse.Namespace) -> None:
+    """Make sure that no token can be read on its way, and that nobody else acts with our credentials.
+
+    Raises:
+        OptionsError: the flags say otherwise.
+    """
+    host = arguments.listen.rpartition(":")[0].strip("[]")
+    is_local = host in LOOPBACK
+    if bool(arguments.tls_cert) is not bool(arguments.tls_key):
+        raise OptionsError("--tls-cert and --tls-key belong together")
+    if arguments.auth == "none" and not is_local:
+        raise OptionsError(f"--auth=none works on a loopback address only, not on {arguments.listen!r}")
+    if not is_local and not arguments.tls_cert and not arguments.behind_tls_proxy:
+        raise OptionsError(
+            f"--listen {arguments.listen} would take tokens in plain text: give --tls-cert and --tls-key, or "
+            "--behind-tls-proxy if a proxy before the gateway speaks TLS"
+        )
+
+
+async def _serve_until_signal(arguments: argparse.Namespace) -> int:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with running(arguments) as address:
+        log.info("gateway started", extra={"listen": address, "auth": arguments.auth})
+        await stop.wait()
+        log.info("stopping")
+    return 0
+
+
+@asynccontextmanager
+async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
+    """Run the gateway in this event loop; yield the address that it listens on.
+
+    Raises:
+        PodrelayError: no cluster is configured.
+        OSError: the address cannot be used.
+    """
+    connection = config.load(arguments.kubeconfig, arguments.context)
+    bare = config.load_without_credentials(arguments.kubeconfig, arguments.context)
+    async with contextlib.AsyncExitStack() as stack:
+        own = await stack.enter_async_context(Client(connection, "podrelay-gateway", max_in_flight=CALLS_IN_FLIGHT))
+        callers = await stack.enter_async_context(Client(bare, "podrelay-gateway", max_in_flight=CALLS_IN_FLIGHT))
+        cache = Cache()
+        reflectors = _reflectors(own, cache, arguments.namespace)
+        cache.watches.extend(reflectors)
+        access = Access(callers if arguments.auth == "token" else None, own, lambda: cache.is_stale, time.monotonic)
+        services = Services(cache, access, Limits(arguments.max_page, arguments.max_subscriptions))
+        app = application(
+            build(
+                DocumentLimits(
+                    arguments.max_depth, arguments.max_aliases, arguments.max_tokens, not arguments.no_introspection
+                )
+            ),
+            services,
+            ServerOptions(
+                arguments.default_namespace or connection.namespace,
+                tuple(arguments.allow_origin),
+                arguments.max_seconds,
+                loopback_only=arguments.auth == "none",
+            ),
+            lambda: all(reflector.synced.is_set() for reflector in reflectors),
+        )
+        watching = [asyncio.create_task(reflector.run()) for reflector in reflectors]
+        telling = asyncio.create_task(_tell_when_synced(reflectors, cache))
+        _SERVER_LOG.addFilter(_is_no_bad_request)
+        runner = web.AppRunner(app, access_log=None, logger=_SERVER_LOG, shutdown_timeout=SHUTDOWN_SECONDS)
+        await runner.setup()
+        try:
+            yield await _listen(runner, arguments)
+        finally:
+            await runner.cleanup()
+            for task in (*watching, telling):
+                task.cancel()
+            await asyncio.gather(*watching, telling, return_exceptions=True)
+
+
+def _reflectors(client: Client, cache: Cache, namespaces: list[str]) -> list[Reflector[Any]]:
+    reflectors: list[Reflector[Any]] = []
+    for namespace in namespaces or (None,):
+        reflectors += (
+            Reflector(client, TASK_DEFINITIONS, Definition, cache.definitions, namespace=namespace),
+            Reflector(client, TASK_RUNS, Run, cache.runs, namespace=namespace),
+            Reflector(client, TASK_ITERATIONS, Record, cache.records, namespace=namespace),
+        )
+    return reflectors
+
+
+def _is_no_bad_request(record: logging.LogRecord) -> bool:
+    """Keep out what aiohttp tells of requests that it cannot parse: it quotes their headers, tokens included."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+
+
+async def _tell_when_synced(reflectors: list[Reflector[Any]], cache: Cache) -> None:
+    for reflector in reflectors:
+        await reflector.synced.wait()
+    log.info("caches filled", extra={"runs": len(cache.runs), "records": len(cache.records)})
+
+
+async def _listen(runner: web.AppRunner, arguments: argparse.Namespace) -> str:
+    host, _, port = arguments.listen.rpartition(":")
+    context = None
+    if arguments.tls_cert:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(arguments.tls_cert, arguments.tls_key)
+    await web.TCPSite(runner, host.strip("[]") or None, int(port), ssl_context=context).start()
+    address = runner.addresses[0]
+    return f"{address[0]}:{address[1]}"

@@ -1,0 +1,78 @@
+"""What the cache leaves out: inputs, outputs and log lines, read when asked for, with the caller's token."""
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from podrelay.gateway.call import Budget, Call
+from podrelay.gateway.errors import API_FAILURES, RefusedError, from_api
+from podrelay.gateway.objects import TASK_ITERATIONS, TASK_RUNS, Key
+from podrelay.kube.client import Resource
+from podrelay.kube.errors import NotFoundError
+
+Object = dict[str, Any]
+
+
+class Payloads:
+    """Reads each object at most once, however many of its fields are asked for.
+
+    Args:
+        call: for whom.
+        budget: what that may cost.
+    """
+
+    def __init__(self, call: Call, budget: Budget) -> None:
+        self.call = call
+        self.budget = budget
+        self._reading: dict[tuple[str, Key], asyncio.Future[Object]] = {}
+
+    async def run(self, key: Key) -> Object:
+        """Return a TaskRun as it is now; empty if it has gone.
+
+        Raises:
+            GatewayError: it cannot be read.
+        """
+        return await self._get(TASK_RUNS, key)
+
+    async def output(self, key: Key) -> Object | None:
+        """Return the result of a run: its output, or for one that failed {"error": ...} as in Webiny."""
+        status = (await self.run(key)).get("status", {})
+        if status.get("phase") == "Failed":
+            return {"error": status.get("error") or {"message": status.get("message") or ""}}
+        if holder := status.get("outputFrom"):
+            output: Object | None = (await self.record(Key(key.namespace, holder))).get("response", {}).get("output")
+            return output
+        return status.get("output")  # type: ignore[no-any-return]
+
+    async def record(self, key: Key) -> Object:
+        """Return a TaskIteration as it is now; empty if it has gone.
+
+        Raises:
+            GatewayError: it cannot be read.
+        """
+        return await self._get(TASK_ITERATIONS, key)
+
+    async def _get(self, resource: Resource, key: Key) -> Object:
+        place = (resource.plural, key)
+        if place not in self._reading:
+            self.budget.take_fetch()
+            self._reading[place] = asyncio.ensure_future(fetch(self.call, resource, key))
+        return await self._reading[place]
+
+
+async def fetch(call: Call, resource: Resource, key: Key) -> Object:
+    """Return an object as the caller may see it now; empty if there is none.
+
+    Raises:
+        GatewayError: it cannot be read.
+    """
+    try:
+        found: Object = orjson.loads(await call.caller.client.get(resource, key.namespace, key.name))
+    except NotFoundError:
+        return {}
+    except API_FAILURES as error:
+        raise from_api(error, f"read {resource.plural} {key.name}") from error
+    except orjson.JSONDecodeError as error:
+        raise RefusedError(f"{resource.plural} {key.name} cannot be shown: it is nested too deep.") from error
+    return found

@@ -1,0 +1,92 @@
+"""The types of statistics."""
+
+import strawberry
+
+from podrelay.gateway import statistics
+from podrelay.gateway.schema.envelope import Error
+from podrelay.gateway.schema.scalars import DateTime, Number
+
+
+@strawberry.type(name="WebinyBackgroundTaskStatusCount", description="How many tasks have a status.")
+class StatusCount:
+    """One status."""
+
+    status: str
+    count: int
+
+
+@strawberry.type(name="WebinyBackgroundTaskDurations", description="Seconds from the first pod to the end.")
+class Durations:
+    """Of finished tasks."""
+
+    median: Number
+    p95: Number
+    longest: Number
+
+
+@strawberry.type(name="WebinyBackgroundTaskDefinitionStatistics")
+class DefinitionStatistics:
+    """The tasks of one definition."""
+
+    definition_id: str
+    by_status: list[StatusCount]
+    durations: Durations | None
+
+
+@strawberry.type(name="WebinyBackgroundTaskHourStatistics")
+class HourStatistics:
+    """What has happened in one hour."""
+
+    hour: DateTime
+    created: int
+    finished: list[StatusCount]
+
+
+@strawberry.type(name="WebinyBackgroundTaskStatistics")
+class Statistics:
+    """Of the tasks of a namespace; hours of the last week in which something has happened."""
+
+    total: int
+    by_status: list[StatusCount]
+    by_definition: list[DefinitionStatistics]
+    by_hour: list[HourStatistics]
+    durations: Durations | None
+
+    @classmethod
+    def of(cls, found: statistics.Statistics) -> "Statistics":
+        """Return what was counted."""
+        return cls(
+            total=found.total,
+            by_status=_counts(found.by_status),
+            by_definition=[
+                DefinitionStatistics(
+                    definition_id=one.definition_id,
+                    by_status=_counts(one.by_status),
+                    durations=_durations(one.durations),
+                )
+                for one in found.by_definition
+            ],
+            by_hour=[
+                HourStatistics(hour=DateTime(one.hour), created=one.created, finished=_counts(one.finished))
+                for one in found.by_hour
+            ],
+            durations=_durations(found.durations),
+        )
+
+
+@strawberry.type(name="WebinyBackgroundTaskStatisticsResponse")
+class StatisticsResponse:
+    """The figures."""
+
+    data: Statistics | None = None
+    error: Error | None = None
+
+
+def _counts(by_status: dict[str, int]) -> list[StatusCount]:
+    return [StatusCount(status=status, count=count) for status, count in by_status.items()]
+
+
+def _durations(found: statistics.Durations | None) -> Durations | None:
+    if found is None:
+        return None
+    return Durations(median=Number(found.median), p95=Number(found.p95), longest=Number(found.longest))

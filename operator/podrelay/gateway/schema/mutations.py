@@ -1,0 +1,120 @@
+"""Mutations: with the caller's token, so that the API server decides.
+
+As in Webiny, missing rights are a GraphQL error, and are checked before anything is looked up.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import strawberry
+
+from podrelay.api import names
+from podrelay.gateway import settings, writing
+from podrelay.gateway.call import Budget, Call
+from podrelay.gateway.errors import NotAuthenticatedError, NotAuthorizedError
+from podrelay.gateway.objects import Key, Run
+from podrelay.gateway.payloads import Payloads
+from podrelay.gateway.schema.envelope import Error, envelope
+from podrelay.gateway.schema.scalars import DateTime, Json, Number
+from podrelay.gateway.schema.types import (
+    DeleteResponse,
+    Ident,
+    Info,
+    Settings,
+    SettingsResponse,
+    Task,
+    TaskResponse,
+    TriggerResponse,
+)
+
+T = TypeVar("T")
+
+_REFUSALS: Final = (NotAuthorizedError, NotAuthenticatedError)
+
+
+@strawberry.input(name="UpdateBackgroundTaskSettingsInput")
+class SettingsInput:
+    """What is to be changed."""
+
+    retention_days: int | None = strawberry.field(default=None, description="0 to 3650; null: the default, 90.")
+
+
+@strawberry.type(name="WebinyBackgroundTaskMutation")
+class BackgroundTaskMutation:
+    """What can be changed."""
+
+    payloads: strawberry.Private[Payloads]
+
+    @strawberry.field
+    async def trigger_task(
+        self,
+        definition: str,
+        input: Json | None = None,
+        name: str | None = None,
+        delay: Number | None = None,
+        start_at: DateTime | None = None,
+        parent: strawberry.ID | None = None,
+        idempotency_key: str | None = None,
+    ) -> TriggerResponse:
+        """Start a task, at once, after `delay` seconds, or at a time. With the same key it is started once only."""
+        wanted = writing.Trigger(definition, input, name, delay, start_at, parent, idempotency_key)
+        data, error = await self._task(self._create(lambda call: writing.trigger(call, wanted)))
+        return TriggerResponse(data=data, error=error)
+
+    @strawberry.field
+    async def rerun_task(self, id_: Ident, input: Json | None = None, name: str | None = None) -> TriggerResponse:
+        """Start a task with the definition and input of another one, or with another input."""
+        data, error = await self._task(self._create(lambda call: writing.rerun(call, id_, input, name)))
+        return TriggerResponse(data=data, error=error)
+
+    @strawberry.field
+    async def abort_task(self, id_: Ident, message: str | None = None, cascade: bool = False) -> TaskResponse:
+        """Stop a task; with `cascade` all tasks that it has started, too. It is running until its pod has ended."""
+        data, error = await self._task(
+            self._change("patch", id_, lambda call, key: writing.abort(call, key, id_, message, cascade=cascade))
+        )
+        return TaskResponse(data=data, error=error)
+
+    @strawberry.field
+    async def suspend_task(self, id_: Ident, suspend: bool = True) -> TaskResponse:
+        """Let a task start no further pod, or let it go on with `suspend: false`."""
+        data, error = await self._task(
+            self._change("patch", id_, lambda call, key: writing.suspend(call, key, id_, suspended=suspend))
+        )
+        return TaskResponse(data=data, error=error)
+
+    @strawberry.field
+    async def delete_task(self, id_: Ident, cascade: bool = True) -> DeleteResponse:
+        """Delete a task with its logs, and with the tasks that it has started unless `cascade` is false."""
+        work = self._change("delete", id_, lambda call, key: writing.delete(call, key, id_, cascade=cascade))
+        _, error = await envelope(work, _REFUSALS)
+        return DeleteResponse(data=None if error else True, error=error)
+
+    @strawberry.field
+    async def update_settings(self, input: SettingsInput) -> SettingsResponse | None:
+        """Change settings of the namespace."""
+        data, error = await envelope(settings.set_retention_days(self.payloads.call, input.retention_days), _REFUSALS)
+        return SettingsResponse(data=None if data is None else Settings(retention_days=data), error=error)
+
+    async def _create(self, work: Callable[[Call], Awaitable[T]]) -> T:
+        call = self.payloads.call
+        await call.may("create", names.TASK_RUNS)
+        return await work(call)
+
+    async def _change(self, verb: str, ident: str, work: Callable[[Call, Key], Awaitable[T]]) -> T:
+        call = self.payloads.call
+        return await work(call, await call.task_key(verb, ident))
+
+    async def _task(self, work: Awaitable[Run]) -> tuple[Task | None, Error | None]:
+        run, error = await envelope(work, _REFUSALS)
+        return Task.of(run, self.payloads) if run else None, error
+
+
+@strawberry.type
+class Mutation:
+    """The root of mutations."""
+
+    @strawberry.field
+    def background_tasks(self, info: Info) -> BackgroundTaskMutation | None:
+        """Background tasks of the namespace."""
+        return BackgroundTaskMutation(payloads=Payloads(info.context, Budget()))

@@ -1,0 +1,181 @@
+"""Queries: from the cache, after the API server has said that the caller may read."""
+
+from datetime import UTC, datetime
+
+import strawberry
+
+from podrelay.api import names
+from podrelay.gateway import listing, podlogs, settings, statistics
+from podrelay.gateway.call import Budget, Call
+from podrelay.gateway.errors import TaskNotFoundError, ValidationError
+from podrelay.gateway.listing import Listing
+from podrelay.gateway.objects import Key, Run
+from podrelay.gateway.payloads import Payloads
+from podrelay.gateway.schema.envelope import Error, envelope
+from podrelay.gateway.schema.figures import Statistics, StatisticsResponse
+from podrelay.gateway.schema.inputs import (
+    LogSorter,
+    LogWhere,
+    TaskSorter,
+    TaskWhere,
+    item_conditions,
+    log_conditions,
+    sorters,
+    task_conditions,
+)
+from podrelay.gateway.schema.scalars import DateTime
+from podrelay.gateway.schema.types import (
+    DefinitionsResponse,
+    Ident,
+    Info,
+    Log,
+    LogListResponse,
+    Meta,
+    Settings,
+    SettingsResponse,
+    Task,
+    TaskDefinition,
+    TaskListResponse,
+    TaskResponse,
+    shown_definitions,
+)
+
+MAX_POD_LINES = 2000
+
+
+@strawberry.type(name="WebinyBackgroundTaskPodLogsResponse")
+class PodLogsResponse:
+    """The last lines that a pod has printed; null once the pod has gone."""
+
+    data: str | None = None
+    pod_name: str | None = None
+    error: Error | None = None
+
+
+@strawberry.type(name="WebinyBackgroundTaskQuery")
+class BackgroundTaskQuery:
+    """What can be read."""
+
+    payloads: strawberry.Private[Payloads]
+
+    @strawberry.field
+    async def get_task(self, id_: Ident) -> TaskResponse:
+        """One task; data and error are null where there is none."""
+        data, error = await envelope(_get_task(self.payloads, id_))
+        return TaskResponse(data=data, error=error)
+
+    @strawberry.field
+    async def list_tasks(
+        self,
+        where: TaskWhere | None = None,
+        sort: list[TaskSorter] | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        search: str | None = None,
+    ) -> TaskListResponse:
+        """A page of tasks, newest first unless sorted otherwise."""
+        asked = Listing(task_conditions(where), sorters(sort), limit, after, search)
+        data, error = await envelope(_list_tasks(self.payloads, asked))
+        return data or TaskListResponse(error=error)
+
+    @strawberry.field
+    async def list_definitions(self) -> DefinitionsResponse:
+        """All that can be triggered."""
+        data, error = await envelope(_list_definitions(self.payloads.call))
+        return DefinitionsResponse(data=data, error=error)
+
+    @strawberry.field
+    async def list_logs(
+        self,
+        where: LogWhere | None = None,
+        sort: list[LogSorter] | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        search: str | None = None,
+    ) -> LogListResponse:
+        """A page of logs, newest first unless sorted otherwise; one log for each iteration."""
+        asked = Listing(log_conditions(where), sorters(sort), limit, after, search, item_conditions(where))
+        data, error = await envelope(_list_logs(self.payloads, asked))
+        return data or LogListResponse(error=error)
+
+    @strawberry.field
+    async def get_settings(self) -> SettingsResponse | None:
+        """Settings of the namespace."""
+        data, error = await envelope(settings.retention_days(self.payloads.call))
+        return SettingsResponse(data=None if data is None else Settings(retention_days=data), error=error)
+
+    @strawberry.field
+    async def statistics(self, since: DateTime | None = None, definition: str | None = None) -> StatisticsResponse:
+        """Counts and durations of the tasks that were created since then, of all or of one definition."""
+        data, error = await envelope(_statistics(self.payloads.call, since, definition))
+        return StatisticsResponse(data=data, error=error)
+
+    @strawberry.field
+    async def pod_logs(self, id_: Ident, pod: str | None = None, tail: int = 200) -> PodLogsResponse:
+        """What the newest pod of a task has printed, or another one of its pods: the last lines of it."""
+        data, error = await envelope(_pod_logs(self.payloads.call, id_, pod, tail))
+        return data or PodLogsResponse(error=error)
+
+
+@strawberry.type
+class Query:
+    """The root of queries."""
+
+    @strawberry.field
+    def background_tasks(self, info: Info) -> BackgroundTaskQuery | None:
+        """Background tasks of the namespace."""
+        return BackgroundTaskQuery(payloads=Payloads(info.context, Budget()))
+
+
+async def _get_task(payloads: Payloads, ident: str) -> Task | None:
+    call = payloads.call
+    try:
+        key = await call.task_key("get", ident)
+    except TaskNotFoundError:
+        return None
+    run = call.cache.runs.get(key)
+    payloads.budget.take_rows(1)
+    return Task.of(run, payloads) if run else None
+
+
+async def _list_tasks(payloads: Payloads, asked: Listing) -> TaskListResponse:
+    await payloads.call.may("list", names.TASK_RUNS)
+    return TaskListResponse.of(listing.tasks(payloads.call, asked), payloads)
+
+
+async def _list_definitions(call: Call) -> list[TaskDefinition]:
+    await call.may("list", names.TASK_DEFINITIONS)
+    return shown_definitions([*call.cache.definitions.all(call.scope.namespace)])
+
+
+async def _list_logs(payloads: Payloads, asked: Listing) -> LogListResponse:
+    await payloads.call.may("list", names.TASK_ITERATIONS)
+    page = await listing.logs(payloads.call, payloads, asked)
+    payloads.budget.take_rows(len(page.items))
+    return LogListResponse(data=[Log.of(record, payloads) for record in page.items], meta=Meta.of(page))
+
+
+async def _statistics(call: Call, since: datetime | None, definition: str | None) -> Statistics:
+    await call.may("list", names.TASK_RUNS)
+    wanted = {"definition": [names.definition_name(definition)]} if definition else {}
+    runs = call.cache.runs.select(call.scope.namespace, wanted)
+
+    def counts(run: Run) -> bool:
+        is_of_definition = not definition or run.spec.definition == wanted["definition"][0]
+        return is_of_definition and (since is None or run.metadata.creation_timestamp >= since)
+
+    return Statistics.of(statistics.of(filter(counts, runs), datetime.now(UTC)))
+
+
+async def _pod_logs(call: Call, ident: str, pod: str | None, tail: int) -> PodLogsResponse:
+    key = await call.task_key("get", ident)
+    run = call.cache.runs.get(key)
+    if run is None:
+        raise TaskNotFoundError(ident)
+    if pod is not None and (names.run_of(pod) != key.name or not call.scope.is_name(pod)):
+        raise ValidationError("This is no pod of the task.", "pod")
+    name = pod or (run.status.current.pod_name if run.status.current else None)
+    if name is None:
+        return PodLogsResponse()
+    text = await podlogs.tail(call, Key(key.namespace, name), max(1, min(tail, MAX_POD_LINES)))
+    return PodLogsResponse(data=text, pod_name=name)

@@ -1,0 +1,398 @@
+"""The types that are returned. Plain fields are filled at once, which is cheap; payloads are read when asked for."""
+
+from collections.abc import Sequence
+from typing import Annotated, TypeAlias
+
+import strawberry
+
+from podrelay.api import names
+from podrelay.gateway import listing
+from podrelay.gateway.call import Call
+from podrelay.gateway.errors import TaskNotFoundError
+from podrelay.gateway.fields import UNKNOWN_USER, execution_name, saved_on, status_word, task_name
+from podrelay.gateway.listing import Listing
+from podrelay.gateway.objects import Definition, Key, Record, Run
+from podrelay.gateway.payloads import Object, Payloads
+from podrelay.gateway.schema.envelope import Error
+from podrelay.gateway.schema.inputs import (
+    LogSorter,
+    LogWhere,
+    TaskSorter,
+    TaskWhere,
+    item_conditions,
+    log_conditions,
+    sorters,
+    task_conditions,
+)
+from podrelay.gateway.schema.scalars import DateTime, Json, Number
+from podrelay.gateway.sorting import Page
+
+Info: TypeAlias = strawberry.Info[Call, None]
+Ident: TypeAlias = Annotated[strawberry.ID, strawberry.argument(name="id")]
+AnyIdent: TypeAlias = Annotated[strawberry.ID | None, strawberry.argument(name="id")]
+_SERVICE_ACCOUNT = "system:serviceaccount:"
+
+
+@strawberry.type(name="WebinyBackgroundTaskIdentity", description="Who has started a task.")
+class Identity:
+    """A user of the cluster."""
+
+    id: str
+    display_name: str
+    type: str | None
+
+    @classmethod
+    def of(cls, user: str | None) -> "Identity":
+        """Return a user by its name in the cluster; a bare kubectl does not tell it."""
+        if user is None:
+            return cls(id=UNKNOWN_USER, display_name=UNKNOWN_USER, type=UNKNOWN_USER)
+        is_account = user.startswith(_SERVICE_ACCOUNT)
+        shown = user.removeprefix(_SERVICE_ACCOUNT).replace(":", "/") if is_account else user
+        return cls(id=user, display_name=shown, type="serviceaccount" if is_account else "user")
+
+
+@strawberry.type(name="WebinyBackgroundTaskMeta", description="Where a page is in its list.")
+class Meta:
+    """Of one page."""
+
+    cursor: str | None = strawberry.field(description="Give it as `after` to get the next page; null after the last.")
+    has_more_items: bool
+    total_count: int
+
+    @classmethod
+    def of(cls, page: Page[Run] | Page[Record]) -> "Meta":
+        """Return what is told about a page."""
+        return cls(cursor=page.cursor, has_more_items=page.cursor is not None, total_count=page.total)
+
+
+@strawberry.type(name="WebinyBackgroundTaskProgress", description="How far a task says it has come.")
+class Progress:
+    """The task's own words."""
+
+    percent: Number | None
+    message: str | None
+    at: DateTime | None
+
+
+@strawberry.type(name="WebinyBackgroundTaskLogItem", description="One line of a log.")
+class LogItem:
+    """As the task has written it."""
+
+    message: str
+    created_on: DateTime
+    type: str
+    data: Json | None
+    error: Json | None
+
+    @classmethod
+    def of(cls, item: Object) -> "LogItem":
+        """Return a line of a record."""
+        return cls(
+            message=item["message"],
+            created_on=DateTime(listing.ITEM_FIELDS["createdOn"].read(item)),
+            type=item["type"],
+            data=_json(item.get("data")),
+            error=_json(item.get("error")),
+        )
+
+
+@strawberry.type(name="WebinyBackgroundTaskLog", description="What one iteration has logged.")
+class Log:
+    """One record."""
+
+    key: strawberry.Private[Key]
+    run: strawberry.Private[Key]
+    payloads: strawberry.Private[Payloads]
+    id: str
+    created_on: DateTime
+    created_by: Identity
+    execution_name: str
+    iteration: Number
+    attempt: int = strawberry.field(description="Which pod of the iteration has written it, from 1.")
+    finished_on: DateTime | None
+    answer: str | None = strawberry.field(description="done, continue, error or aborted; null before.")
+    message: str | None
+
+    @classmethod
+    def of(cls, record: Record, payloads: Payloads) -> "Log":
+        """Return a record."""
+        call = payloads.call
+        run = call.cache.runs.get(record.run_key)
+        return cls(
+            key=record.key,
+            run=record.run_key,
+            payloads=payloads,
+            id=call.scope.ident(record.key),
+            created_on=DateTime(record.metadata.creation_timestamp),
+            created_by=Identity.of(run.metadata.annotations.created_by if run else None),
+            execution_name=record.pod_name,
+            iteration=Number(record.iteration),
+            attempt=record.try_,
+            finished_on=DateTime(record.finished_at) if record.finished_at else None,
+            answer=record.response.status if record.response else None,
+            message=record.response.message if record.response else None,
+        )
+
+    @strawberry.field
+    async def items(self) -> list[LogItem]:
+        """The newest 200 lines or 64 KiB."""
+        stored = await self.payloads.record(self.key)
+        return [LogItem.of(item) for item in stored.get("logs") or ()]
+
+    @strawberry.field
+    async def task(self) -> "Task":
+        """The task that has logged it."""
+        call = self.payloads.call
+        await call.may("get", names.TASK_RUNS, self.run)
+        run = call.cache.runs.get(self.run)
+        if run is None:
+            raise TaskNotFoundError(call.scope.ident(self.run))
+        self.payloads.budget.take_rows(1)
+        return Task.of(run, self.payloads)
+
+
+@strawberry.type(name="WebinyBackgroundTaskLogListResponse")
+class LogListResponse:
+    """A page of logs."""
+
+    data: list[Log] | None = None
+    meta: Meta | None = None
+    error: Error | None = None
+
+
+@strawberry.type(name="WebinyBackgroundTask", description="One piece of background work: a TaskRun.")
+class Task:
+    """Webiny's fields first, then ours."""
+
+    run: strawberry.Private[Run]
+    payloads: strawberry.Private[Payloads]
+    id: str
+    created_on: DateTime
+    saved_on: DateTime | None
+    created_by: Identity
+    name: str | None
+    definition_id: str | None
+    parent_id: str | None
+    execution_name: str | None = strawberry.field(description="The pod that works, or worked last.")
+    iterations: Number | None
+    task_status: str | None = strawberry.field(description="pending, running, success, failed or aborted.")
+    started_on: DateTime | None
+    finished_on: DateTime | None
+    event_response: Json | None = strawberry.field(description="Which TaskRun it is.")
+    namespace: str
+    reason: str | None = strawberry.field(description="Why it is in this status, in one word: Delayed, Queued, ...")
+    message: str | None = strawberry.field(description="The same in words.")
+    progress: Progress | None
+    pod_name: str | None
+    next_iteration_at: DateTime | None = strawberry.field(description="When the next pod is due, while it waits.")
+    queue_position: int | None = strawberry.field(description="Place in the queue of its definition, from 1.")
+    max_iterations: int | None
+    attempts: int = strawberry.field(description="Failed tries of the current iteration.")
+    disruptions: int = strawberry.field(description="Pods that the current iteration lost to the cluster.")
+    suspended: bool
+    start_at: DateTime | None
+    rerun_of: str | None = strawberry.field(description="Id of the task that it repeats.")
+
+    @classmethod
+    def of(cls, run: Run, payloads: Payloads) -> "Task":
+        """Return a run."""
+        call, status, metadata = payloads.call, run.status, run.metadata
+        definition = call.cache.definitions.get(Key(metadata.namespace, run.spec.definition))
+        return cls(
+            run=run,
+            payloads=payloads,
+            id=call.scope.ident(run.key),
+            created_on=DateTime(metadata.creation_timestamp),
+            saved_on=DateTime(saved_on(run)),
+            created_by=Identity.of(metadata.annotations.created_by),
+            name=task_name(run, call.cache.definitions),
+            definition_id=names.definition_id(run.spec.definition),
+            parent_id=_related(call, run, run.spec.parent),
+            execution_name=execution_name(run),
+            iterations=Number(status.iterations or 0),
+            task_status=status_word(run.phase),
+            started_on=DateTime(status.started_at) if status.started_at else None,
+            finished_on=DateTime(status.finished_at) if status.finished_at else None,
+            event_response=Json({"kind": "TaskRun", "name": metadata.name, "uid": metadata.uid}),
+            namespace=metadata.namespace,
+            reason=status.reason,
+            message=status.message,
+            progress=_progress(run),
+            pod_name=execution_name(run) or None,
+            next_iteration_at=DateTime(status.next_iteration_at) if status.next_iteration_at else None,
+            queue_position=status.queue_position,
+            max_iterations=status.max_iterations or (definition.spec.max_iterations if definition else None),
+            attempts=status.attempts,
+            disruptions=status.disruptions,
+            suspended=run.spec.suspend,
+            start_at=DateTime(run.spec.start_at) if run.spec.start_at else None,
+            rerun_of=_related(call, run, metadata.annotations.rerun_of),
+        )
+
+    @strawberry.field
+    async def input(self) -> Json | None:
+        """What it works on."""
+        stored = await self.payloads.run(self.run.key)
+        return _json(stored.get("spec", {}).get("input"))
+
+    @strawberry.field
+    async def output(self) -> Json | None:
+        """Its result; {"error": ...} where it failed."""
+        return _json(await self.payloads.output(self.run.key))
+
+    @strawberry.field
+    async def logs(
+        self, where: LogWhere | None = None, limit: Number | None = None, sort: list[LogSorter] | None = None
+    ) -> list[Log]:
+        """What its iterations have logged, newest first; every log has the lines of one iteration."""
+        call = self.payloads.call
+        await call.may("list", names.TASK_ITERATIONS)
+        asked = Listing(log_conditions(where), sorters(sort), limit or call.services.limits.max_page)
+        asked = Listing(asked.where, asked.sort, asked.limit, items=item_conditions(where))
+        page = await listing.logs(call, self.payloads, asked, self.run.key)
+        self.payloads.budget.take_rows(len(page.items))
+        return [Log.of(record, self.payloads) for record in page.items]
+
+    @strawberry.field
+    async def parent(self) -> Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")] | None:
+        """The task that has started it, unless that has been deleted."""
+        if self.run.spec.parent is None:
+            return None
+        call = self.payloads.call
+        key = Key(self.run.metadata.namespace, self.run.spec.parent)
+        await call.may("get", names.TASK_RUNS, key)
+        found = call.cache.runs.get(key)
+        if found is None:
+            return None
+        self.payloads.budget.take_rows(1)
+        return Task.of(found, self.payloads)
+
+    @strawberry.field
+    async def children(
+        self,
+        where: TaskWhere | None = None,
+        sort: list[TaskSorter] | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> "TaskListResponse":
+        """The tasks that it has started."""
+        call = self.payloads.call
+        await call.may("list", names.TASK_RUNS)
+        asked = Listing(task_conditions(where), sorters(sort), limit, after)
+        return TaskListResponse.of(listing.tasks(call, asked, self.run), self.payloads)
+
+
+@strawberry.type(name="WebinyBackgroundTaskResponse")
+class TaskResponse:
+    """One task; null where there is none."""
+
+    data: Task | None = None
+    error: Error | None = None
+
+
+@strawberry.type(name="WebinyBackgroundTaskTriggerResponse")
+class TriggerResponse:
+    """The task that was started."""
+
+    data: Task | None = None
+    error: Error | None = None
+
+
+@strawberry.type(name="WebinyBackgroundTaskDeleteResponse")
+class DeleteResponse:
+    """True once it is deleted."""
+
+    data: bool | None = None
+    error: Error | None = None
+
+
+@strawberry.type(name="WebinyBackgroundTaskListResponse")
+class TaskListResponse:
+    """A page of tasks."""
+
+    data: list[Task] | None = None
+    meta: Meta | None = None
+    error: Error | None = None
+
+    @classmethod
+    def of(cls, page: Page[Run], payloads: Payloads) -> "TaskListResponse":
+        """Return a page."""
+        payloads.budget.take_rows(len(page.items))
+        return cls(data=[Task.of(run, payloads) for run in page.items], meta=Meta.of(page))
+
+
+@strawberry.type(name="WebinyBackgroundTaskDefinition", description="What can be triggered: a TaskDefinition.")
+class TaskDefinition:
+    """Private ones are never shown."""
+
+    id: str
+    title: str
+    description: str | None
+    max_iterations: int
+    max_concurrent_runs: int | None
+    active_runs: int | None = strawberry.field(description="Tasks with a pod.")
+    queued_runs: int | None = strawberry.field(description="Tasks that wait for a free slot.")
+    namespace: str
+
+    @classmethod
+    def of(cls, definition: Definition) -> "TaskDefinition":
+        """Return a definition."""
+        spec, status = definition.spec, definition.status
+        return cls(
+            id=spec.id,
+            title=spec.title,
+            description=spec.description,
+            max_iterations=spec.max_iterations,
+            max_concurrent_runs=spec.max_concurrent_runs,
+            active_runs=status.active_runs,
+            queued_runs=status.queued_runs,
+            namespace=definition.metadata.namespace,
+        )
+
+
+@strawberry.type(name="WebinyBackgroundTaskListDefinitionsResponse")
+class DefinitionsResponse:
+    """All that may be triggered."""
+
+    data: list[TaskDefinition] | None = None
+    error: Error | None = None
+
+
+@strawberry.type(name="WebinyBackgroundTaskSettings")
+class Settings:
+    """Of one namespace."""
+
+    retention_days: int | None = strawberry.field(description="Finished tasks are kept so long; 0: for ever.")
+
+
+@strawberry.type(name="WebinyBackgroundTaskSettingsResponse")
+class SettingsResponse:
+    """The settings as they are now."""
+
+    data: Settings | None = None
+    error: Error | None = None
+
+
+def shown_definitions(definitions: Sequence[Definition]) -> list[TaskDefinition]:
+    """Return what may be triggered, by id."""
+    shown = [TaskDefinition.of(definition) for definition in definitions if not definition.spec.private]
+    return sorted(shown, key=lambda definition: (definition.id, definition.namespace))
+
+
+def _related(call: Call, run: Run, name: str | None) -> str | None:
+    return call.scope.ident(Key(run.metadata.namespace, name)) if name else None
+
+
+def _progress(run: Run) -> Progress | None:
+    progress = run.status.progress
+    if progress is None:
+        return None
+    return Progress(
+        percent=None if progress.percent is None else Number(progress.percent),
+        message=progress.message,
+        at=DateTime(progress.at) if progress.at else None,
+    )
+
+
+def _json(value: object) -> Json | None:
+    return None if value is None else Json(value)

@@ -1,0 +1,289 @@
+"""HTTP and WebSocket: who is let in, what a request must look like, and what its answer carries besides data."""
+
+import asyncio
+import json
+import weakref
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+import orjson
+from aiohttp import WSCloseCode, web
+from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from graphql import GraphQLError
+from strawberry.aiohttp.views import GraphQLView
+from strawberry.exceptions import ConnectionRejectionError, MissingQueryError
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
+from strawberry.schema import BaseSchema
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from podrelay.gateway.call import Call, Scope, Services
+from podrelay.gateway.errors import GatewayError, NotAuthenticatedError, UnavailableError
+from podrelay.gateway.schema.envelope import masked
+
+NAMESPACE_HEADER: Final = "X-Podrelay-Namespace"
+STALE_HEADER: Final = "X-Podrelay-Stale"
+MAX_BODY: Final = 1024 * 1024
+MAX_MESSAGE: Final = 1024 * 1024
+PING_SECONDS: Final = 30.0
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_OVER_HTTP: Final = {OperationType.QUERY, OperationType.MUTATION}
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_STATUS: Final[Mapping[type[GatewayError], int]] = {NotAuthenticatedError: 401, UnavailableError: 503}
+
+
+@dataclass(frozen=True)
+class ServerOptions:
+    """How requests are served.
+
+    Attributes:
+        namespace: of requests that name none.
+        origins: of web pages that may call from elsewhere.
+        seconds: how long one query or mutation may take.
+        loopback_only: only requests that come to a loopback name, from pages of a loopback name.
+        subscriptions_per_connection: operations at once on one WebSocket.
+    """
+
+    namespace: str
+    origins: tuple[str, ...] = ()
+    seconds: float = 30.0
+    loopback_only: bool = False
+    subscriptions_per_connection: int = 50
+
+
+class View(GraphQLView[Call, None]):
+    """strawberry's view with our context, JSON, and limits."""
+
+    def __init__(self, schema: BaseSchema, services: Services, options: ServerOptions) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            allow_queries_via_get=False,
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            connection_init_wait_timeout=timedelta(seconds=10),
+            max_subscriptions_per_connection=options.subscriptions_per_connection,
+            allowed_origins=options.origins,
+        )
+        self._services = services
+        self._options = options
+        self._sockets: weakref.WeakSet[web.WebSocketResponse] = weakref.WeakSet()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one request, or serve one WebSocket until it is closed."""
+        if self.is_websocket_request(request):
+            return await self(request)
+        if request.method != "POST":
+            return _refuse(405, "Send a POST request.", {"Allow": "POST"})
+        if request.content_type != "application/json":
+            return _refuse(415, "Send application/json.")
+        try:
+            # Before anything else: whoever sends no token learns nothing, and costs nothing.
+            call = self._call(request)
+            call.identity = self._services.access.caller(request.headers.get("Authorization"))
+            await self._services.access.user(call.identity)
+        except GatewayError as error:
+            headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, NotAuthenticatedError) else {}
+            return _refuse(_STATUS.get(type(error), 400), error.message, headers, error.extensions)
+        try:
+            response: web.StreamResponse = await self.run(request, context=call)
+        except HTTPException as error:
+            return _refuse(error.status_code, error.reason)
+        stale = self._services.cache.stale_seconds()
+        if stale:
+            response.headers[STALE_HEADER] = f"{stale:.0f}"
+        return response
+
+    async def close(self) -> None:
+        """End all WebSockets."""
+        for socket in list(self._sockets):
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the gateway ends")
+
+    async def get_context(self, request: web.Request, response: web.Response | web.WebSocketResponse) -> Call:
+        """Return the context of a WebSocket; it tells later who calls."""
+        return self._call(request)
+
+    async def on_ws_connect(self, context: Call) -> dict[str, object]:
+        """Let a WebSocket in by the token in its first message, or in the header of its request."""
+        params = context.connection_params or {}
+        sent = {str(name).lower(): value for name, value in params.items() if isinstance(value, str)}
+        header = sent.get("authorization") or context.request.headers.get("Authorization")
+        try:
+            if namespace := sent.get(NAMESPACE_HEADER.lower()):
+                context.scope = Scope.parse(namespace)
+            caller = self._services.access.caller(header)
+            await self._services.access.user(caller)
+        except GatewayError as error:
+            raise ConnectionRejectionError from error
+        context.identity = caller
+        return {}
+
+    async def create_websocket_response(self, request: web.Request, subprotocol: str | None) -> web.WebSocketResponse:
+        """Accept a WebSocket; one whose other end has vanished is noticed by pings."""
+        protocols = [subprotocol] if subprotocol else []
+        socket = web.WebSocketResponse(protocols=protocols, heartbeat=PING_SECONDS, max_msg_size=MAX_MESSAGE)
+        await socket.prepare(request)
+        self._sockets.add(socket)
+        return socket
+
+    async def execute_single(
+        self,
+        request: web.Request,
+        request_adapter: AsyncHTTPRequestAdapter,
+        sub_response: web.Response,
+        context: Call,
+        root_value: None,
+        request_data: GraphQLRequestData,
+    ) -> ExecutionResult:
+        """Execute a query or mutation, for a limited time."""
+        try:
+            async with asyncio.timeout(self._options.seconds):
+                return await self.schema.execute(
+                    request_data.query,
+                    variable_values=request_data.variables,
+                    context_value=context,
+                    operation_name=request_data.operation_name,
+                    allowed_operation_types=_OVER_HTTP,
+                )
+        except TimeoutError:
+            error = UnavailableError(f"This took longer than {self._options.seconds:g} s; ask for less at once.")
+            return ExecutionResult(data=None, errors=[GraphQLError(error.message, extensions=error.extensions)])
+        except InvalidOperationTypeError as wrong:
+            raise HTTPException(400, "Subscriptions need a WebSocket (graphql-transport-ws).") from wrong
+        except CannotGetOperationTypeError as wrong:
+            raise HTTPException(400, wrong.as_http_error_reason()) from wrong
+        except MissingQueryError as wrong:
+            raise HTTPException(400, "There is no query in the request.") from wrong
+
+    def decode_json(self, data: str | bytes) -> object:
+        """Read JSON without loss: orjson would turn integers of more than 64 bits into floats, and nobody would know.
+
+        Raises:
+            json.JSONDecodeError: it is no JSON object, or nested too deep.
+        """
+        try:
+            return msgspec.json.decode(data, type=dict[str, Any])
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            raise json.JSONDecodeError(str(error), "", 0) from error
+
+    def encode_json(self, data: object) -> str:
+        """Write JSON fast; the rare payload that is nested deeper than orjson goes is written slowly."""
+        try:
+            return orjson.dumps(data).decode()
+        except orjson.JSONEncodeError:
+            return json.dumps(data, ensure_ascii=False)
+
+    def create_response(
+        self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: web.Response
+    ) -> web.Response:
+        """Return the answer."""
+        sub_response.text = self.encode_json(response_data)
+        sub_response.content_type = "application/json"
+        return sub_response
+
+    def _call(self, request: web.Request) -> Call:
+        named = request.match_info.get("namespace") or request.headers.get(NAMESPACE_HEADER)
+        return Call(self._services, Scope.parse(named or self._options.namespace), request)
+
+
+def application(
+    schema: BaseSchema, services: Services, options: ServerOptions, is_ready: Callable[[], bool]
+) -> web.Application:
+    """Return the whole server: /graphql, /graphql/NAMESPACE, /healthz, /readyz."""
+    view = View(schema, services, options)
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def readyz(_: web.Request) -> web.Response:
+        return web.Response(text="ok\n") if is_ready() else web.Response(status=503, text="caches are filling\n")
+
+    async def graphql(request: web.Request) -> web.StreamResponse:
+        if not is_ready():
+            return _refuse(503, "The gateway starts: its caches are filling.", {"Retry-After": "2"})
+        return await view.handle(request)
+
+    async def end(_: web.Application) -> None:
+        await view.close()
+
+    app = web.Application(
+        client_max_size=MAX_BODY, middlewares=[_guard, _cors(frozenset(options.origins)), _loopback(options)]
+    )
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    for path in ("/graphql", "/graphql/{namespace}"):
+        app.router.add_route("*", path, graphql)
+    app.on_shutdown.append(end)
+    return app
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn whatever goes wrong into an answer that tells nothing of the inside."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _refuse(error.status, error.reason)
+    except Exception as error:  # noqa: BLE001 - the last resort
+        told = masked(error)
+        return _refuse(500, told.message, extensions=told.extensions)
+
+
+def _cors(origins: frozenset[str]) -> Any:
+    """Let pages of these origins read answers; all others are left to the browser, which keeps them from it."""
+
+    @web.middleware
+    async def cors(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin", "")
+        if origin not in origins:
+            return await handler(request)
+        if request.method == "OPTIONS":
+            response: web.StreamResponse = web.Response(status=204)
+            response.headers["Access-Control-Allow-Methods"] = "POST"
+            response.headers["Access-Control-Allow-Headers"] = f"Authorization, Content-Type, {NAMESPACE_HEADER}"
+            response.headers["Access-Control-Max-Age"] = "600"
+        else:
+            response = await handler(request)
+        if not response.prepared:
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = STALE_HEADER
+            response.headers["Vary"] = "Origin"
+        return response
+
+    return cors
+
+
+def _loopback(options: ServerOptions) -> Any:
+    """Without tokens, keep out pages that a browser on this machine shows, whatever name they have given it."""
+
+    @web.middleware
+    async def loopback(request: web.Request, handler: Handler) -> web.StreamResponse:
+        origin = request.headers.get("Origin")
+        hosts = [_host(f"//{request.headers.get('Host', '')}")]
+        hosts += [_host(origin)] if origin is not None else []
+        if options.loopback_only and not LOOPBACK.issuperset(hosts):
+            return _refuse(403, "With --auth=none the gateway answers on this machine only.")
+        return await handler(request)
+
+    return loopback
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:
+        return None
+
+
+def _refuse(
+    status: int, message: str, headers: Mapping[str, str] | None = None, extensions: Mapping[str, Any] | None = None
+) -> web.Response:
+    error = {"message": message} | ({"extensions": dict(extensions)} if extensions else {})
+    body = orjson.dumps({"data": None, "errors": [error]})
+    return web.Response(status=status, body=body, content_type="application/json", headers=headers)

@@ -1,0 +1,134 @@
+"""`sort`, `limit` and `after`: a total order, and pages of it that stay right while objects come and go. Pure.
+
+Missing values come last in both directions. The name decides between equals, so that a cursor names one place.
+"""
+
+import base64
+import binascii
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import total_ordering
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+
+from podrelay.gateway.errors import ValidationError
+from podrelay.gateway.fields import Field, Kind
+
+T = TypeVar("T")
+
+DEFAULT_SORT: Final = ("createdOn_DESC",)
+_TIE_BREAKERS: Final = ("namespace", "id")
+_OF_VALUES: Final = "values_"
+_TYPES: Final[Mapping[Kind, type]] = {
+    Kind.ID: str,
+    Kind.WORD: str,
+    Kind.TEXT: str,
+    Kind.NUMBER: int,
+    Kind.META_DATE: datetime,
+    Kind.DATE: datetime,
+}
+
+
+def sorter_names(fields: Mapping[str, Field[Any]], of_values: Sequence[str]) -> list[str]:
+    """Return the members of the enum of sorters: meta fields as they are, others in the spelling of Webiny 5 and 6."""
+    meta = [name for name, field in fields.items() if name == "id" or field.kind is Kind.META_DATE]
+    stems = [*meta, *of_values, *(f"{_OF_VALUES}{name}" for name in of_values)]
+    return [f"{stem}_{direction}" for stem in stems for direction in ("ASC", "DESC")]
+
+
+@total_ordering
+@dataclass(frozen=True, slots=True, eq=True)
+class _Descending:
+    value: Any
+
+    def __lt__(self, other: "_Descending") -> bool:
+        return bool(self.value > other.value)
+
+
+class Order(Generic[T]):
+    """The order that a list of sorters asks for.
+
+    Args:
+        fields: all fields by name.
+        sorters: such as `createdOn_DESC` or `values_name_ASC`; none: newest first.
+    """
+
+    def __init__(self, fields: Mapping[str, Field[T]], sorters: Sequence[str]) -> None:
+        self._sorters = [*(sorters or DEFAULT_SORT)]
+        self._parts: list[tuple[Field[T], bool]] = []
+        for sorter in self._sorters:
+            field, _, direction = sorter.removeprefix(_OF_VALUES).rpartition("_")
+            self._parts.append((fields[field], direction == "DESC"))
+        self._parts += [(fields[name], False) for name in _TIE_BREAKERS]
+
+    def key(self, obj: T) -> tuple[Any, ...]:
+        """Return what objects are compared by."""
+        return self._key_of([field.read(obj) for field, _ in self._parts])
+
+    def cursor(self, obj: T) -> str:
+        """Return the cursor of the place right after an object."""
+        values = [field.read(obj) for field, _ in self._parts]
+        return base64.urlsafe_b64encode(msgspec.json.encode([self._sorters, values])).decode().rstrip("=")
+
+    def key_of(self, cursor: str) -> tuple[Any, ...]:
+        """Return the key of the object that a cursor was made from; the object itself may have gone.
+
+        Raises:
+            ValidationError: it is no cursor, or one of another order.
+        """
+        try:
+            data = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
+            sorters, values = msgspec.json.decode(data, type=tuple[list[str], list[Any]])
+            if sorters != self._sorters:
+                raise ValidationError("The cursor belongs to a list with another sort.", "after")
+            typed = [
+                msgspec.convert(value, _TYPES[field.kind] | None)
+                for (field, _), value in zip(self._parts, values, strict=True)
+            ]
+            return self._key_of(typed)
+        except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError) as error:
+            raise ValidationError("This is no cursor of this list.", "after") from error
+
+    def _key_of(self, values: Iterable[Any]) -> tuple[Any, ...]:
+        return tuple(
+            (True, 0) if value is None else (False, _Descending(_fold(value)) if descending else _fold(value))
+            for value, (_, descending) in zip(values, self._parts, strict=True)
+        )
+
+
+def _fold(value: Any) -> Any:
+    return (value.casefold(), value) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """A part of a list.
+
+    Attributes:
+        items: what is on it.
+        cursor: where the next one begins; None after the last one.
+        total: how many there are on all pages.
+    """
+
+    items: list[T]
+    cursor: str | None
+    total: int
+
+
+def page(objects: Iterable[T], matches: Callable[[T], bool], order: Order[T], limit: int, after: str | None) -> Page[T]:
+    """Return the next `limit` of the objects that match.
+
+    Raises:
+        ValidationError: `after` is no cursor of this order.
+    """
+    found = [obj for obj in objects if matches(obj)]
+    total = len(found)
+    if after:
+        start = order.key_of(after)
+        found = [obj for obj in found if order.key(obj) > start]
+    first = heapq.nsmallest(limit + 1, found, key=order.key)
+    items = first[:limit]
+    return Page(items, order.cursor(items[-1]) if len(first) > limit else None, total)

@@ -1,0 +1,206 @@
+"""The gateway as a process of its own, as `podrelay gateway` starts it, and clients that speak to it."""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+
+from tests.support.operator import PODRELAY
+from tests.support.waiting import eventually
+
+PROTOCOL = "graphql-transport-ws"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back over HTTP."""
+
+    status: int
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+    @property
+    def data(self) -> Any:
+        """What `backgroundTasks` has answered; fails where there are GraphQL errors."""
+        assert "errors" not in self.body, self.body
+        return self.body["data"]["backgroundTasks"]
+
+    @property
+    def error_codes(self) -> list[str]:
+        return [error.get("extensions", {}).get("code") for error in self.body.get("errors", [])]
+
+
+@dataclass(frozen=True)
+class GraphQL:
+    """One user in one namespace.
+
+    Attributes:
+        address: host:port.
+        token: of the user; None: none is sent.
+        namespace: in the header; None: none is named.
+    """
+
+    address: str
+    token: str | None = None
+    namespace: str | None = None
+
+    def headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/json"}
+        if self.token is not None:
+            headers["Authorization"] = f"Bearer {self.token}"
+        if self.namespace is not None:
+            headers["X-Podrelay-Namespace"] = self.namespace
+        return headers
+
+    def ask(self, document: str, **variables: Any) -> Answer:
+        """Send a query or mutation."""
+        return self.post(json.dumps({"query": document, "variables": variables}).encode())
+
+    def post(
+        self, body: bytes | None, path: str = "/graphql", method: str = "POST", headers: dict[str, str] | None = None
+    ) -> Answer:
+        """Send any request."""
+        request = urllib.request.Request(
+            f"http://{self.address}{path}", data=body, headers=self.headers() | (headers or {}), method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return Answer(response.status, dict(response.headers), json.loads(response.read()))
+        except urllib.error.HTTPError as error:
+            text = error.read()
+            return Answer(
+                error.code, dict(error.headers), json.loads(text) if text.startswith(b"{") else {"text": text}
+            )
+
+    def inside(self, fields: str, **variables: Any) -> Any:
+        """Send a query of the fields inside backgroundTasks, without variables in it."""
+        return self.ask(f"{{ backgroundTasks {{ {fields} }} }}", **variables).data
+
+    @contextlib.asynccontextmanager
+    async def subscribe(self, document: str, **variables: Any) -> AsyncIterator["Subscription"]:
+        """Open a WebSocket with one subscription; the token goes with the first message, as browsers send it."""
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"http://{self.address}/graphql", protocols=[PROTOCOL]) as socket,
+        ):
+            params: dict[str, str] = {}
+            if self.token is not None:
+                params["Authorization"] = f"Bearer {self.token}"
+            if self.namespace is not None:
+                params["X-Podrelay-Namespace"] = self.namespace
+            await socket.send_json({"type": "connection_init", "payload": params})
+            subscription = Subscription(socket)
+            if (await subscription.receive())["type"] == "connection_ack":
+                payload = {"query": document, "variables": variables}
+                await socket.send_json({"id": "1", "type": "subscribe", "payload": payload})
+            yield subscription
+
+
+@dataclass
+class Subscription:
+    """One subscription on a WebSocket of its own."""
+
+    socket: aiohttp.ClientWebSocketResponse
+    received: list[dict[str, Any]] = field(default_factory=list)
+
+    async def receive(self, seconds: float = 30) -> dict[str, Any]:
+        """Return the next message; a closed connection is {"type": "closed", "code": ...}."""
+        async with asyncio.timeout(seconds):
+            message = await self.socket.receive()
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            return {"type": "closed", "code": self.socket.close_code}
+        found: dict[str, Any] = json.loads(message.data)
+        self.received.append(found)
+        return found
+
+    async def next(self, seconds: float = 30) -> Any:
+        """Return what the next event holds."""
+        message = await self.receive(seconds)
+        assert message["type"] == "next", message
+        assert "errors" not in message["payload"], message
+        (value,) = message["payload"]["data"].values()
+        return value
+
+    async def until(self, what: str, check: Any, seconds: float = 30) -> Any:
+        """Return the first event for which `check` is true."""
+        async with asyncio.timeout(seconds):
+            seen = []
+            try:
+                while True:
+                    seen.append(await self.next())
+                    if check(seen[-1]):
+                        return seen[-1]
+            except TimeoutError:
+                raise AssertionError(f"{what} did not come: {seen}") from None
+
+
+@dataclass
+class GatewayProcess:
+    """One gateway.
+
+    Attributes:
+        kubeconfig: its own credentials, and where the API server is.
+        folder: takes the log.
+        flags: further flags.
+    """
+
+    kubeconfig: Path
+    folder: Path
+    flags: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def __enter__(self) -> Self:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.log = self.folder / "gateway.log"
+        command: list[str | Path] = [
+            PODRELAY,
+            "gateway",
+            f"--kubeconfig={self.kubeconfig}",
+            "--listen=127.0.0.1:0",
+            *self.flags,
+        ]
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command, env=os.environ | self.environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        eventually("the gateway has its caches filled", lambda: self.has_ended or "caches filled" in self.text, 30)
+        assert not self.has_ended, self.text
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self.has_ended:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise AssertionError(f"the gateway did not stop:\n{self.text}") from None
+
+    @property
+    def text(self) -> str:
+        return self.log.read_text(encoding="utf-8")
+
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
+
+    @property
+    def address(self) -> str:
+        found = re.search(r"listen=(\S+)", self.text)
+        assert found is not None, self.text
+        return found[1]
+
+    def as_token(self, token: str | None, namespace: str | None = None) -> GraphQL:
+        """Return a client for one user."""
+        return GraphQL(self.address, token, namespace)

@@ -1,0 +1,122 @@
+"""Who is let in: how long answers count, what happens when nobody answers, and that nothing is asked in vain."""
+
+import asyncio
+
+import pytest
+
+from podrelay.gateway.access import OUTAGE_SECONDS, Attempt
+from podrelay.gateway.errors import NotAuthenticatedError, NotAuthorizedError, UnavailableError
+from tests.unit.gateway.builders import run
+from tests.unit.gateway.conftest import Gateway
+
+LIST = Attempt("list", "taskruns", "shop")
+REVIEWS = "selfsubjectaccessreviews"
+
+
+async def check(gateway: Gateway, token: str = "alice", *, fresh: bool = False) -> None:
+    await gateway.access.check(gateway.access.caller(f"Bearer {token}"), LIST, fresh=fresh)
+
+
+async def test_a_yes_counts_for_ten_seconds(gateway: Gateway) -> None:
+    await check(gateway)
+    gateway.api.rights["alice"] = set()
+    gateway.clock.time = 9.9
+    await check(gateway)
+    assert gateway.api.asked(REVIEWS) == 1
+
+    gateway.clock.time = 10.1
+    with pytest.raises(NotAuthorizedError, match="list taskruns"):
+        await check(gateway)
+
+
+async def test_a_no_counts_for_two_seconds(gateway: Gateway) -> None:
+    for gateway.clock.time in (0, 1.9):
+        with pytest.raises(NotAuthorizedError):
+            await check(gateway, "bob")
+    assert gateway.api.asked(REVIEWS) == 1
+
+    gateway.api.rights["bob"] = {"list taskruns"}
+    gateway.clock.time = 2.1
+    await check(gateway, "bob")
+
+
+async def test_who_wants_it_fresh_gets_it_fresh(gateway: Gateway) -> None:
+    await check(gateway)
+    gateway.api.rights["alice"] = set()
+
+    with pytest.raises(NotAuthorizedError):
+        await check(gateway, fresh=True)
+
+
+async def test_one_user_does_not_get_the_answer_of_another(gateway: Gateway) -> None:
+    await check(gateway)
+
+    with pytest.raises(NotAuthorizedError):
+        await check(gateway, "bob")
+    with pytest.raises(NotAuthenticatedError):
+        await check(gateway, "mallory")
+
+
+async def test_many_who_want_to_know_the_same_ask_once(gateway: Gateway) -> None:
+    await asyncio.gather(*(check(gateway) for _ in range(20)))
+
+    assert gateway.api.asked(REVIEWS) == 1
+
+
+async def test_no_answer_is_a_no(gateway: Gateway) -> None:
+    gateway.api.is_down = True
+    with pytest.raises(UnavailableError):
+        await check(gateway)
+
+    gateway.api.is_down = False
+    await check(gateway)
+    gateway.api.is_down, gateway.clock.time = True, 11
+    with pytest.raises(UnavailableError):
+        await check(gateway)
+
+
+async def test_while_nothing_new_can_come_the_last_yes_goes_on_for_a_while(gateway: Gateway) -> None:
+    await check(gateway)
+    gateway.api.is_down, gateway.watch.broken_since, gateway.clock.time = True, 0.0, 60
+    await check(gateway)
+    with pytest.raises(UnavailableError):
+        await check(gateway, "bob")
+
+    gateway.clock.time = OUTAGE_SECONDS + 1
+    with pytest.raises(UnavailableError):
+        await check(gateway)
+
+
+async def test_the_last_no_does_not_become_a_yes_in_an_outage(gateway: Gateway) -> None:
+    with pytest.raises(NotAuthorizedError):
+        await check(gateway, "bob")
+    gateway.api.is_down, gateway.watch.broken_since, gateway.clock.time = True, 0.0, 60
+
+    with pytest.raises(UnavailableError):
+        await check(gateway, "bob")
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "Basic YQ==", "Bearer", "Bearer ", "Bearer a b", "Bearer a\u00e9", "alice"]
+)
+async def test_what_is_no_bearer_token_is_never_sent_on(gateway: Gateway, header: str | None) -> None:
+    with pytest.raises(NotAuthenticatedError):
+        gateway.access.caller(header)
+
+    assert gateway.api.seen == []
+
+
+async def test_without_authorization_nobody_is_asked_anything(gateway: Gateway) -> None:
+    response = await gateway.post({"query": "{ __typename }"}, None)
+
+    assert response.status == 401
+    assert gateway.api.seen == []
+
+
+async def test_the_check_comes_before_the_look_up(gateway: Gateway) -> None:
+    gateway.cache.runs.apply(run("words"))
+    document = "query($id: ID!) { backgroundTasks { getTask(id: $id) { data { id } error { code message } } } }"
+    answers = [await gateway.ask(document, "bob", id=ident) for ident in ("words", "missing")]
+
+    assert answers[0] == answers[1]
+    assert answers[0]["data"]["backgroundTasks"]["getTask"]["error"]["code"] == "BackgroundTasks/NotAuthorized"

@@ -1,0 +1,280 @@
+"""HTTP in front of the schema: limits, refusals, masked errors, and what a page of 10,000 tasks costs in requests."""
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis_graphql import queries as random_queries
+
+from podrelay.gateway import listing
+from podrelay.gateway.call import Limits
+from podrelay.gateway.schema.build import DocumentLimits, build
+from podrelay.gateway.server import ServerOptions
+from tests.unit.gateway.builders import definition, record, run
+from tests.unit.gateway.conftest import Gateway, Start
+
+LIST = """query($limit: Int, $sort: [WebinyBackgroundTaskListSorter!]) { backgroundTasks {
+    listTasks(where: {taskStatus: "running", iterations_gte: 3}, limit: $limit, sort: $sort) {
+        data { id name createdOn } meta { totalCount hasMoreItems } error { message code } } } }"""
+
+
+async def test_a_page_out_of_ten_thousand_needs_no_request_but_the_review(gateway: Gateway) -> None:
+    gateway.cache.runs.replace(
+        [
+            run(f"r{number}", phase="Running" if number % 2 else "Failed", iterations=number % 10)
+            for number in range(10_000)
+        ],
+        "1",
+    )
+    answer = await gateway.ask(LIST, limit=50, sort=["iterations_DESC", "values_name_ASC"])
+    page = answer["data"]["backgroundTasks"]["listTasks"]
+
+    assert len(page["data"]) == 50
+    assert page["meta"] == {"totalCount": 4000, "hasMoreItems": True}
+    assert all("reviews" in path for _, path, _ in gateway.api.seen)
+
+
+async def test_a_page_has_a_limit(start: Start) -> None:
+    gateway = await start(limits=Limits(max_page=7))
+    gateway.cache.runs.replace([run(f"r{number}", phase="Running", iterations=5) for number in range(20)], "1")
+
+    for limit, length in ((10_000, 7), (3, 3), (0, 7), (-1, 7), (None, 7)):
+        answer = await gateway.ask(LIST, limit=limit)
+        found = answer["data"]["backgroundTasks"]["listTasks"]["data"]
+        assert len(found) == min(length, listing.DEFAULT_LIMIT) if limit else True
+
+
+async def test_payloads_are_read_once_each_and_only_when_asked_for(gateway: Gateway) -> None:
+    gateway.cache.runs.apply(run("words", phase="Succeeded"))
+    path = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns/words"
+    gateway.api.objects[path] = {"spec": {"input": {"a": 1}}, "status": {"output": {"b": None}}}
+
+    without = await gateway.ask('{ backgroundTasks { getTask(id: "words") { data { id message } } } }')
+    assert gateway.api.asked("/taskruns/") == 0
+    found = await gateway.ask('{ backgroundTasks { getTask(id: "words") { data { input output } } } }')
+
+    assert without["data"]["backgroundTasks"]["getTask"]["data"]["id"] == "words"
+    assert found["data"]["backgroundTasks"]["getTask"]["data"] == {"input": {"a": 1}, "output": {"b": None}}
+    assert [seen for seen in gateway.api.seen if "/taskruns/" in seen[1]] == [("GET", path, "alice")]
+
+
+async def test_a_large_output_comes_from_its_record(gateway: Gateway) -> None:
+    gateway.cache.runs.apply(run("words", phase="Succeeded"))
+    root = "/apis/podrelay.dev/v1alpha1/namespaces/shop"
+    gateway.api.objects[f"{root}/taskruns/words"] = {"status": {"phase": "Succeeded", "outputFrom": "words-i1"}}
+    gateway.api.objects[f"{root}/taskiterations/words-i1"] = {"response": {"output": {"rows": 7}}}
+
+    found = await gateway.ask('{ backgroundTasks { getTask(id: "words") { data { output } } } }')
+    assert found["data"]["backgroundTasks"]["getTask"]["data"]["output"] == {"rows": 7}
+
+
+async def test_what_costs_too_many_requests_is_refused(start: Start) -> None:
+    gateway = await start(limits=Limits(max_page=300))
+    gateway.cache.runs.replace([run(f"r{number}") for number in range(300)], "1")
+
+    answer = await gateway.ask("{ backgroundTasks { listTasks(limit: 300) { data { input } } } }")
+    assert {error["extensions"]["code"] for error in answer["errors"]} == {"BackgroundTasks/LimitExceeded"}
+    assert gateway.api.asked("/taskruns/") <= 250
+
+
+async def test_children_of_children_are_held_within_the_budget(gateway: Gateway) -> None:
+    gateway.cache.runs.replace(
+        [run("root"), *(run(f"c{number}", spec={"parent": "root" if number < 40 else "c0"}) for number in range(1500))],
+        "1",
+    )
+    deep = '{ backgroundTasks { getTask(id: "root") { data { %s } } } }'
+    inner = "children(limit: 100) { data { id %s } }"
+    document = deep % (inner % (inner % ("parent { " + inner % "id" + " }")))
+
+    answer = await gateway.ask(document)
+    assert "BackgroundTasks/LimitExceeded" in {error["extensions"]["code"] for error in answer["errors"]}
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("{ backgroundTasks { getTask(id: 1) { data { parent { id } } } } }", None),
+        (
+            "{ backgroundTasks { getTask(id: 1) { data { " + "parent { " * 20 + "id" + "}" * 20 + "}}}}",
+            "depth",
+        ),
+        ("{ " + " ".join(f"a{number}: __typename" for number in range(50)) + " }", "aliases"),
+        ("{ " + "__typename " * 5000 + " }", "tokens"),
+        ("{ nonsense }", "Cannot query field"),
+        ("{", "Syntax Error"),
+    ],
+    ids=["fine", "deep", "aliases", "long", "unknown", "syntax"],
+)
+async def test_documents_have_limits(gateway: Gateway, document: str, words: str | None) -> None:
+    answer = await gateway.ask(document)
+
+    if words is None:
+        assert "errors" not in answer
+    else:
+        assert words in answer["errors"][0]["message"]
+        assert gateway.api.asked("accessreviews") == 0
+
+
+async def test_introspection_can_be_switched_off(start: Start) -> None:
+    document = "{ __schema { types { name } } }"
+    on, off = await start(), await start(documents=DocumentLimits(introspection=False))
+
+    assert "errors" not in await on.ask(document)
+    assert "errors" in await off.ask(document)
+    assert "Did you mean" not in json.dumps(await off.ask("{ backgroundTask { __typename } }"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"1",
+        b"null",
+        b'"x"',
+        b"{}",
+        b'{"query": 1}',
+        b'{"query": "{ __typename }", "variables": []}',
+        b'{"query": "{ __typename }", "variables": "x"}',
+        b'{"query": "{ __typename }", "operationName": 3}',
+        b'{"query": "{ __typename }", "operationName": "x"}',
+        b'[{"query": "{ __typename }"}]',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"query": "subscription { taskUpdated { id } }"}',
+        b'{"query": "query A { __typename } query B { __typename }"}',
+    ],
+)
+async def test_nonsense_is_a_client_error(gateway: Gateway, body: bytes) -> None:
+    response = await gateway.post(body)
+
+    assert response.status in {200, 400}, await response.text()
+    assert "Internal" not in await response.text()
+
+
+async def test_a_body_beyond_a_mebibyte_is_refused(gateway: Gateway) -> None:
+    response = await gateway.post({"query": "{ __typename }", "variables": {"x": "y" * 1024 * 1024}})
+
+    assert response.status == 413
+
+
+async def test_a_bug_of_ours_is_told_by_an_id_that_is_in_the_log(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the secret is 42")
+
+    monkeypatch.setattr(listing, "tasks", fail)
+    with caplog.at_level(logging.ERROR):
+        answer = await gateway.ask(LIST)
+    error = answer["data"]["backgroundTasks"]["listTasks"]["error"]
+
+    assert error["code"] == "BackgroundTasks/InternalError"
+    assert "42" not in json.dumps(answer)
+    ident = error["message"].split()[2].rstrip(".")
+    assert ident in caplog.text
+    assert "the secret is 42" in caplog.text
+
+
+async def test_a_query_ends_in_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = await start(options=ServerOptions("shop", seconds=0.05))
+
+    async def hang(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(listing, "logs", hang)
+    answer = await gateway.ask("{ backgroundTasks { listLogs { data { id } error { code } } } }")
+
+    assert answer["errors"][0]["extensions"]["code"] == "BackgroundTasks/Unavailable"
+
+
+async def test_pages_of_other_sites_may_read_only_where_they_are_allowed(start: Start) -> None:
+    gateway = await start(options=ServerOptions("shop", origins=("https://console.example",)))
+    friend = await gateway.client.options("/graphql", headers={"Origin": "https://console.example"})
+    stranger = await gateway.client.options("/graphql", headers={"Origin": "https://evil.example"})
+
+    assert friend.status == 204
+    assert friend.headers["Access-Control-Allow-Origin"] == "https://console.example"
+    assert "Access-Control-Allow-Origin" not in stranger.headers
+    assert stranger.status == 405
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("localhost:8090", None, 200),
+        ("127.0.0.1", "http://localhost:3000", 200),
+        ("[::1]:8090", None, 200),
+        ("evil.example", None, 403),
+        ("localhost", "https://evil.example", 403),
+        ("localhost", "null", 403),
+        ("[", None, 403),
+    ],
+)
+async def test_without_tokens_only_this_machine_is_answered(
+    start: Start, host: str, origin: str | None, status: int
+) -> None:
+    gateway = await start(options=ServerOptions("shop", loopback_only=True), token_of_its_own=True)
+    headers = {"Host": host} | ({"Origin": origin} if origin else {})
+    response = await gateway.post({"query": "{ __typename }"}, None, **headers)
+
+    assert response.status == status
+
+
+async def test_staleness_is_told_beside_the_data(gateway: Gateway) -> None:
+    gateway.watch.broken_since = asyncio.get_running_loop().time() - 12
+    response = await gateway.post({"query": "{ __typename }"})
+
+    assert response.headers["X-Podrelay-Stale"] == "12"
+    assert (await response.json())["extensions"]["stale"]["seconds"] == pytest.approx(12, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    "ident", ["../../secrets/x", "a/b", "A", "a" * 300, "", "a b", "%2e%2e", "words?watch=true", "a\n"]
+)
+async def test_an_id_never_leads_to_another_url(gateway: Gateway, ident: str) -> None:
+    document = """mutation($id: ID!) { backgroundTasks {
+        abortTask(id: $id) { error { code } } deleteTask(id: $id) { error { code } }
+        rerunTask(id: $id) { error { code } } suspendTask(id: $id) { error { code } }
+        triggerTask(definition: $id, parent: $id) { error { code } } } }"""
+    answer = await gateway.ask(document.replace("definition: $id", 'definition: "countWords"'), id=ident)
+
+    codes = {field["error"]["code"] for field in answer["data"]["backgroundTasks"].values()}
+    assert codes <= {"BackgroundTasks/Task/NotFoundError", "TASK_DEFINITION_ERROR"}
+    for method, path, _ in gateway.api.seen:
+        assert method == "POST" or path.endswith("/taskdefinitions/count-words"), path
+
+
+# --- random documents -------------------------------------------------------------------------------------------------
+
+
+SCHEMA = build().as_str()
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+@given(document=random_queries(SCHEMA))
+def test_random_queries_never_meet_a_bug(document: str) -> None:
+    """Each in a gateway of its own: hypothesis and the event loop of a fixture do not go together."""
+    asyncio.run(_answers(document))
+
+
+async def _answers(document: str) -> None:
+    import contextlib
+
+    from tests.unit.gateway import conftest
+
+    async with contextlib.asynccontextmanager(conftest.start.__wrapped__)() as start:  # type: ignore[attr-defined]
+        gateway = await start(documents=DocumentLimits(depth=100, aliases=1000, tokens=100_000))
+        gateway.cache.definitions.apply(definition())
+        gateway.cache.runs.apply(run("words", phase="Running", pod="words-i1"))
+        gateway.cache.records.apply(record())
+        response = await gateway.post({"query": document})
+        text = await response.text()
+        assert response.status == 200, text
+        assert "Internal" not in text, text

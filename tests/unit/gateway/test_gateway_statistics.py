@@ -1,0 +1,65 @@
+"""Counts and durations."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podrelay.gateway import statistics
+from podrelay.gateway.objects import Run
+from tests.unit.gateway.builders import NOW, run
+
+
+def finished(name: str, seconds: float, phase: str = "Succeeded", definition: str = "count-words") -> Run:
+    return run(name, definition, phase=phase, started_at=NOW, finished_at=NOW + timedelta(seconds=seconds))
+
+
+def test_runs_are_counted_by_status_definition_and_hour() -> None:
+    runs = [
+        run("a", about={"age": 0}),
+        run("b", phase="Running", about={"age": 3600}),
+        run("c", "import-products", phase="Failed", about={"age": 3700}, finished_at=NOW - timedelta(hours=1)),
+        run("old", about={"age": 3600 * 24 * 30}),
+    ]
+    found = statistics.of(runs, NOW)
+
+    assert found.total == 4
+    assert found.by_status == {"failed": 1, "pending": 2, "running": 1}
+    assert [(one.definition_id, one.by_status) for one in found.by_definition] == [
+        ("countWords", {"pending": 2, "running": 1}),
+        ("importProducts", {"failed": 1}),
+    ]
+    assert [(one.hour.hour, one.created, one.finished) for one in found.by_hour] == [
+        (10, 1, {}),
+        (11, 1, {"failed": 1}),
+        (12, 1, {}),
+    ]
+    assert found.durations is None
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=50))
+def test_quantiles_are_values_that_so_many_do_not_exceed(seconds: list[int]) -> None:
+    found = statistics.of([finished(f"r{n}", value) for n, value in enumerate(seconds)], NOW).durations
+    assert found is not None
+
+    for share, value in ((0.5, found.median), (0.95, found.p95)):
+        assert value in seconds
+        assert sum(one <= value for one in seconds) >= share * len(seconds)
+        assert sum(one < value for one in seconds) < share * len(seconds)
+    assert found.longest == max(seconds)
+
+
+def test_nothing_is_nothing() -> None:
+    found = statistics.of([], NOW)
+
+    assert (found.total, found.by_status, found.by_definition, found.by_hour) == (0, {}, [], [])
+    assert found.durations is None
+
+
+@pytest.mark.parametrize("phase", ["Failed", "Aborted"])
+def test_every_end_has_a_duration(phase: str) -> None:
+    found = statistics.of([finished("a", 7, phase)], NOW).durations
+
+    assert found is not None
+    assert found.median == 7
