@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks relay` and `python -m benchmarks idle`."""
+"""The command line: `python -m benchmarks relay`, `idle` and `gateway`."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from benchmarks import idle, relay, report
+from benchmarks import gateway, idle, relay, report
 from benchmarks.contenders import Floor, Jobs, Relay
 from benchmarks.errors import BenchmarkError
 from benchmarks.loads import LOADS, Load
@@ -67,6 +67,12 @@ def _idle(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console
     return found.as_dict()
 
 
+def _gateway(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
+    found = uvloop.run(gateway.measure(cluster, folder, arguments.runs))
+    console.print(gateway.text(found))
+    return found.as_dict()
+
+
 def _write(path: Path, results: dict[str, Any]) -> None:
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
@@ -95,7 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     still.add_argument("--runs", type=int, default=10_000, help="how many, half of them finished (default: 10000)")
     still.set_defaults(measure=_idle)
 
-    for command in (passing, still):
+    door = commands.add_parser("gateway", help="memory and speed of the GraphQL gateway with many runs in its cache")
+    door.add_argument("--runs", type=int, default=10_000, help="how many, half of them finished (default: 10000)")
+    door.set_defaults(measure=_gateway)
+
+    for command in (passing, still, door):
         command.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     return parser
 

@@ -94,7 +94,7 @@ async def measure(cluster: Cluster, folder: Path, runs: int) -> Idle:
             empty_memory = processes.memory(empty.pid)
         await place.create(TASK_DEFINITIONS, definition(1, historyLimit={"runs": runs}))
         started = time.perf_counter()
-        await _make(place, runs)
+        await make_runs(place, runs)
         created_per_second = runs / (time.perf_counter() - started)
         started = time.perf_counter()
         async with operator(cluster.kubeconfig, folder / "operator-first.log"):
@@ -118,7 +118,8 @@ async def measure(cluster: Cluster, folder: Path, runs: int) -> Idle:
         )
 
 
-async def _make(place: Arena, runs: int) -> None:
+async def make_runs(place: Arena, runs: int) -> None:
+    """Make runs, half of them finished after three iterations, half delayed for a month."""
     async with asyncio.TaskGroup() as group:
         for number in range(runs):
             group.create_task(_finished(place, number) if number % 2 else _delayed(place, number))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import total_ordering
+from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
 import msgspec
@@ -22,6 +23,7 @@ T = TypeVar("T")
 DEFAULT_SORT: Final = ("createdOn_DESC",)
 _TIE_BREAKERS: Final = ("namespace", "id")
 _OF_VALUES: Final = "values_"
+_FIRST: Final = itemgetter(0)
 _TYPES: Final[Mapping[Kind, type]] = {
     Kind.ID: str,
     Kind.WORD: str,
@@ -118,17 +120,39 @@ class Page(Generic[T]):
     total: int
 
 
-def page(objects: Iterable[T], matches: Callable[[T], bool], order: Order[T], limit: int, after: str | None) -> Page[T]:
-    """Return the next `limit` of the objects that match.
+class Pager(Generic[T]):
+    """Finds a page among objects that it is given a part at a time.
+
+    Args:
+        matches: which objects count.
+        order: in which they come.
+        limit: how many are on the page.
+        after: cursor of the page before.
 
     Raises:
         ValidationError: `after` is no cursor of this order.
     """
-    found = [obj for obj in objects if matches(obj)]
-    total = len(found)
-    if after:
-        start = order.key_of(after)
-        found = [obj for obj in found if order.key(obj) > start]
-    first = heapq.nsmallest(limit + 1, found, key=order.key)
-    items = first[:limit]
-    return Page(items, order.cursor(items[-1]) if len(first) > limit else None, total)
+
+    def __init__(self, matches: Callable[[T], bool], order: Order[T], limit: int, after: str | None) -> None:
+        self._matches = matches
+        self._order = order
+        self._limit = limit
+        self._start = order.key_of(after) if after else None
+        self._first: list[tuple[tuple[Any, ...], T]] = []
+        self._total = 0
+
+    def add(self, objects: Iterable[T]) -> None:
+        """Look through some objects."""
+        found = [obj for obj in objects if self._matches(obj)]
+        self._total += len(found)
+        keyed = [(self._order.key(obj), obj) for obj in found]
+        if self._start is not None:
+            keyed = [pair for pair in keyed if pair[0] > self._start]
+        # One more than fits tells whether there is a next page.
+        self._first = heapq.nsmallest(self._limit + 1, self._first + keyed, key=_FIRST)
+
+    def page(self) -> Page[T]:
+        """Return the page, once all objects were added."""
+        items = [obj for _, obj in self._first[: self._limit]]
+        cursor = self._order.cursor(items[-1]) if len(self._first) > self._limit else None
+        return Page(items, cursor, self._total)

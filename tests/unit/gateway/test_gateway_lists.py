@@ -16,7 +16,7 @@ from podrelay.gateway.errors import ValidationError
 from podrelay.gateway.fields import TASK_SORTERS, Kind, task_fields
 from podrelay.gateway.filters import OPERATORS, Condition
 from podrelay.gateway.objects import Definition, Run
-from podrelay.gateway.sorting import Order, page, sorter_names
+from podrelay.gateway.sorting import Order, Page, Pager, sorter_names
 from tests.unit.gateway.builders import NOW, definition, run
 
 DEFINITIONS: Collection[Definition] = Collection()
@@ -102,6 +102,14 @@ def conditions(draw: st.DrawFn) -> Condition:
     return Condition(field, operator, draw(values))
 
 
+def page(crowd: list[Run], order: Order[Run], limit: int, after: str | None) -> Page[Run]:
+    """The page, looked for two tasks at a time."""
+    pager = Pager(lambda _: True, order, limit, after)
+    for start in range(0, len(crowd), 2):
+        pager.add(crowd[start : start + 2])
+    return pager.page()
+
+
 def holds(one: Run, condition: Condition) -> bool:
     """What an operator means, told once more and without any short cut."""
     value, wanted, operator = shown(one, condition.field), condition.value, condition.operator
@@ -180,7 +188,7 @@ def test_pages_put_together_are_the_whole_list_in_order(
     found: list[Run] = []
     after = None
     while True:
-        part = page(crowd, lambda _: True, order, limit, after)
+        part = page(crowd, order, limit, after)
         assert part.total == len(crowd)
         assert len(part.items) <= limit
         found += part.items
@@ -194,11 +202,11 @@ def test_pages_put_together_are_the_whole_list_in_order(
 @given(crowds.filter(lambda crowd: len(crowd) > 2))
 def test_a_page_goes_on_where_it_was_although_its_last_task_has_gone(crowd: list[Run]) -> None:
     order = Order(FIELDS, ["name_DESC"])
-    everything = page(crowd, lambda _: True, order, len(crowd), None).items
-    first = page(crowd, lambda _: True, order, 1, None)
+    everything = page(crowd, order, len(crowd), None).items
+    first = page(crowd, order, 1, None)
     left = [one for one in crowd if one is not first.items[0]]
 
-    assert page(left, lambda _: True, order, len(crowd), first.cursor).items == everything[1:]
+    assert page(left, order, len(crowd), first.cursor).items == everything[1:]
 
 
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda data: data.hex()))

@@ -140,7 +140,7 @@ async def _get_task(payloads: Payloads, ident: str) -> Task | None:
 
 async def _list_tasks(payloads: Payloads, asked: Listing) -> TaskListResponse:
     await payloads.call.may("list", names.TASK_RUNS)
-    return TaskListResponse.of(listing.tasks(payloads.call, asked), payloads)
+    return TaskListResponse.of(await listing.tasks(payloads.call, asked), payloads)
 
 
 async def _list_definitions(call: Call) -> list[TaskDefinition]:

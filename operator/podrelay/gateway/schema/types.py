@@ -279,7 +279,7 @@ class Task:
         call = self.payloads.call
         await call.may("list", names.TASK_RUNS)
         asked = Listing(task_conditions(where), sorters(sort), limit, after)
-        return TaskListResponse.of(listing.tasks(call, asked, self.run), self.payloads)
+        return TaskListResponse.of(await listing.tasks(call, asked, self.run), self.payloads)
 
 
 @strawberry.type(name="WebinyBackgroundTaskResponse")

@@ -1,0 +1,157 @@
+"""What the gateway needs with many runs in its cache: memory, time, and for how long one request blocks others."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import aiohttp
+
+from benchmarks import processes
+from benchmarks.arena import arena
+from benchmarks.contenders import BENCH, definition
+from benchmarks.errors import BenchmarkError
+from benchmarks.figures import percentile
+from benchmarks.idle import make_runs
+from benchmarks.processes import Memory
+from benchmarks.targets import Target
+from cluster import Cluster
+from podrelay.kube import config
+from podrelay.kube.client import Client
+from podrelay.reconciler.resources import TASK_DEFINITIONS
+from tests.support.gateway import GatewayProcess
+
+BLOCK_MS: Final = 50
+REQUESTS: Final = 300
+_FIELDS: Final = """id name definitionId taskStatus createdOn savedOn startedOn finishedOn iterations reason message
+    parentId executionName podName namespace createdBy { id displayName type } progress { percent message }"""
+_LIST: Final = f"""query($limit: Int, $sort: [WebinyBackgroundTaskListSorter!]) {{ backgroundTasks {{
+    listTasks(where: {{iterations_gte: 0, name_not: "x"}}, limit: $limit, sort: $sort) {{
+        data {{ {_FIELDS} }} meta {{ cursor totalCount }} }} }} }}"""
+_GET: Final = f'{{ backgroundTasks {{ getTask(id: "run-1") {{ data {{ {_FIELDS} }} }} }} }}'
+_TRIGGER: Final = """mutation { backgroundTasks { triggerTask(definition: "%s", delay: 86400) {
+    data { id } error { message } } } }"""
+
+Ask = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How long requests took, one after the other, in ms."""
+
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What was measured.
+
+    Attributes:
+        runs: how many there are.
+        memory: of the gateway, with them in its cache.
+        list_50: a page of 50, filtered and sorted by name.
+        list_100: a page of 100.
+        get: one task.
+        trigger: one task more.
+        block_ms: the longest that anything else waited while pages of 100 were made (p99 of /healthz).
+    """
+
+    runs: int
+    memory: Memory
+    list_50: Speed
+    list_100: Speed
+    get: Speed
+    trigger: Speed
+    block_ms: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures for a JSON file."""
+        return asdict(self)
+
+    @property
+    def target(self) -> Target:
+        """What is aimed at."""
+        return Target("one request keeps others waiting", self.block_ms, BLOCK_MS, "ms")
+
+
+def text(found: Figures) -> str:
+    """Return the figures for people."""
+    speeds = {
+        "a page of 50, filtered and sorted": found.list_50,
+        "a page of 100": found.list_100,
+        "one task": found.get,
+        "a trigger": found.trigger,
+    }
+    return "\n".join(
+        (
+            f"{found.runs} runs in the cache: {found.memory.now:.0f} MiB, at the peak {found.memory.peak:.0f} MiB",
+            *(f"{what:35} p50 {speed.p50:6.1f} ms   p99 {speed.p99:6.1f} ms" for what, speed in speeds.items()),
+            str(found.target),
+        )
+    )
+
+
+async def measure(cluster: Cluster, folder: Path, runs: int) -> Figures:
+    """Make the runs, start a gateway, and ask it.
+
+    Raises:
+        BenchmarkError: something did not go as it should.
+    """
+    async with Client(config.load(cluster.kubeconfig), BENCH) as client, arena(client, "gateway") as place:
+        task = definition(1)
+        await place.create(TASK_DEFINITIONS, task)
+        await make_runs(place, runs)
+        flags = ("--auth=none", f"--namespace={place.namespace}")
+        with GatewayProcess(cluster.kubeconfig, folder / "gateway", flags) as gateway:
+            async with aiohttp.ClientSession(f"http://{gateway.address}") as session:
+
+                async def ask(document: str, **variables: Any) -> Any:
+                    body = {"query": document, "variables": variables}
+                    headers = {"X-Podrelay-Namespace": place.namespace}
+                    async with session.post("/graphql", json=body, headers=headers) as response:
+                        answer = await response.json()
+                    if answer.get("errors") or "data" not in answer:
+                        raise BenchmarkError(f"the gateway has answered {answer}")
+                    return answer["data"]["backgroundTasks"]
+
+                (found,) = (await ask(_LIST, limit=1)).values()
+                if found["meta"]["totalCount"] != runs:
+                    raise BenchmarkError(f"the gateway has {found['meta']['totalCount']} of {runs} runs")
+                sort = ["values_name_ASC"]
+                list_50 = await _speed(lambda: ask(_LIST, limit=50, sort=sort))
+                list_100 = await _speed(lambda: ask(_LIST, limit=100, sort=sort))
+                block_ms = await _block(session, lambda: ask(_LIST, limit=100, sort=sort))
+                return Figures(
+                    runs=runs,
+                    list_50=list_50,
+                    list_100=list_100,
+                    get=await _speed(lambda: ask(_GET)),
+                    trigger=await _speed(lambda: ask(_TRIGGER % task["metadata"]["name"])),
+                    block_ms=block_ms,
+                    memory=processes.memory(gateway.process.pid),
+                )
+
+
+async def _speed(request: Callable[[], Awaitable[Any]]) -> Speed:
+    taken = []
+    for _ in range(REQUESTS):
+        started = time.perf_counter()
+        await request()
+        taken.append((time.perf_counter() - started) * 1000)
+    return Speed(percentile(taken, 50) or 0.0, percentile(taken, 99) or 0.0)
+
+
+async def _block(session: aiohttp.ClientSession, request: Callable[[], Awaitable[Any]]) -> float:
+    """Ask for /healthz while lists are made one after the other."""
+    working = asyncio.create_task(_speed(request))
+    taken = []
+    while not working.done():
+        started = time.perf_counter()
+        async with session.get("/healthz") as response:
+            await response.read()
+        taken.append((time.perf_counter() - started) * 1000)
+    await working
+    return percentile(taken, 99) or 0.0
