@@ -16,8 +16,8 @@ from podrelay.gateway.payloads import Object, Payloads
 from podrelay.gateway.sorting import Order, Page, Pager
 
 DEFAULT_LIMIT: Final = 50
-_PART: Final = 1000
-"""So many objects are looked through at a time: some 5 ms."""
+_PART: Final = 500
+"""So many objects are looked through at a time: some 2 ms."""
 
 T = TypeVar("T")
 

@@ -25,6 +25,7 @@ from strawberry.types.graphql import OperationType
 
 from podrelay.gateway.call import Call, Scope, Services
 from podrelay.gateway.errors import GatewayError, NotAuthenticatedError, UnavailableError
+from podrelay.gateway.messages import CheckedSocket
 from podrelay.gateway.schema.envelope import masked
 
 NAMESPACE_HEADER: Final = "X-Podrelay-Namespace"
@@ -61,6 +62,8 @@ class ServerOptions:
 
 class View(GraphQLView[Call, None]):
     """strawberry's view with our context, JSON, and limits."""
+
+    websocket_adapter_class = CheckedSocket
 
     def __init__(self, schema: BaseSchema, services: Services, options: ServerOptions) -> None:
         super().__init__(

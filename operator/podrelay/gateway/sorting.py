@@ -70,6 +70,11 @@ class Order(Generic[T]):
         """Return what objects are compared by."""
         return self._key_of([field.read(obj) for field, _ in self._parts])
 
+    def first(self, obj: T) -> tuple[Any, ...]:
+        """Return the first part of the key, which decides about most objects and costs a fraction."""
+        field, descending = self._parts[0]
+        return _part(field.read(obj), descending)
+
     def cursor(self, obj: T) -> str:
         """Return the cursor of the place right after an object."""
         values = [field.read(obj) for field, _ in self._parts]
@@ -95,14 +100,14 @@ class Order(Generic[T]):
             raise ValidationError("This is no cursor of this list.", "after") from error
 
     def _key_of(self, values: Iterable[Any]) -> tuple[Any, ...]:
-        return tuple(
-            (True, 0) if value is None else (False, _Descending(_fold(value)) if descending else _fold(value))
-            for value, (_, descending) in zip(values, self._parts, strict=True)
-        )
+        return tuple([_part(value, descending) for value, (_, descending) in zip(values, self._parts, strict=True)])
 
 
-def _fold(value: Any) -> Any:
-    return (value.casefold(), value) if isinstance(value, str) else value
+def _part(value: Any, descending: bool) -> tuple[Any, ...]:
+    if value is None:
+        return (True,)
+    folded = (value.casefold(), value) if isinstance(value, str) else value
+    return (False, _Descending(folded)) if descending else (False, folded)
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,9 @@ class Pager(Generic[T]):
         """Look through some objects."""
         found = [obj for obj in objects if self._matches(obj)]
         self._total += len(found)
+        if len(self._first) > self._limit:
+            last, first = self._first[-1][0][0], self._order.first
+            found = [obj for obj in found if first(obj) <= last]
         keyed = [(self._order.key(obj), obj) for obj in found]
         if self._start is not None:
             keyed = [pair for pair in keyed if pair[0] > self._start]

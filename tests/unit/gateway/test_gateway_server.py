@@ -278,3 +278,72 @@ async def _answers(document: str) -> None:
         text = await response.text()
         assert response.status == 200, text
         assert "Internal" not in text, text
+
+
+# --- WebSockets -------------------------------------------------------------------------------------------------------
+
+
+INIT = {"type": "connection_init", "payload": {"Authorization": "Bearer alice"}}
+
+
+@pytest.mark.parametrize(
+    "messages",
+    [
+        ["{"],
+        ["1"],
+        ["[]"],
+        ['{"type": 1}'],
+        ['{"type": "connection_init", "payload": 1}'],
+        ['{"type": "connection_init", "payload": {"Authorization": 1}}'],
+        ['{"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }"}}'],
+        [json.dumps(INIT), '{"type": "subscribe", "id": "1", "payload": "x"}'],
+        [json.dumps(INIT), '{"type": "subscribe", "id": "1", "payload": {"query": 1}}'],
+        [json.dumps(INIT), '{"type": "subscribe", "id": [], "payload": {"query": "{ __typename }"}}'],
+        [json.dumps(INIT), '{"type": "complete"}'],
+    ],
+)
+async def test_nonsense_on_a_websocket_closes_it_with_a_code_of_the_protocol(
+    gateway: Gateway, messages: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
+        for message in messages:
+            await socket.send_str(message)
+        async with asyncio.timeout(5):
+            async for _ in socket:
+                pass
+    assert socket.close_code is not None
+    assert 4400 <= socket.close_code < 4500
+    assert "internal error" not in caplog.text
+
+
+async def test_a_caller_has_a_limit_of_subscriptions_over_all_connections(start: Start) -> None:
+    gateway = await start(limits=Limits(max_subscriptions=1))
+    subscribe = {"type": "subscribe", "payload": {"query": "subscription { taskUpdated { id } }"}}
+    async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
+        await socket.send_json(INIT)
+        for ident in ("1", "2"):
+            await socket.send_json(subscribe | {"id": ident})
+        received = [await socket.receive_json(timeout=5) for _ in range(2)]
+
+    assert received[0]["type"] == "connection_ack"
+    assert received[1]["id"] == "2"
+    assert received[1]["payload"]["errors"][0]["extensions"]["code"] == "BackgroundTasks/LimitExceeded"
+
+
+async def test_a_slow_reader_gets_the_newest_state_and_keeps_nobody_waiting(gateway: Gateway) -> None:
+    document = "subscription { taskUpdated { id skipped task { iterations } } }"
+    async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
+        await socket.send_json(INIT)
+        await socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": document}})
+        assert (await socket.receive_json(timeout=5))["type"] == "connection_ack"
+        while not gateway.cache.runs._listeners:  # noqa: ASYNC110 - the subscription begins on its own
+            await asyncio.sleep(0)
+        for number in range(1, 5001):
+            gateway.cache.runs.apply(run("words", about={"version": str(number)}, iterations=number))
+        for number in range(1500):
+            gateway.cache.runs.apply(run(f"r{number}"))
+        first = (await socket.receive_json(timeout=5))["payload"]["data"]["taskUpdated"]
+
+    # One task fell out of the thousand that wait, for each that came after them.
+    assert first["skipped"] == 501
+    assert first["id"] == "r500"
