@@ -29,7 +29,7 @@ check: $(VENV)/ready ## Format, lint, types, import rules, generated files: seco
 	@echo "check: all good"
 
 unit: $(VENV)/ready ## Unit tests: no cluster, seconds
-	@$(BIN)/pytest tests/unit -q
+	@$(BIN)/pytest tests/unit -q --numprocesses=2
 
 integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
 	@$(BIN)/python -m cluster up control-plane

@@ -1,6 +1,7 @@
 """Fixtures of tests that need a real API server: the control plane, the chart's rules on it, namespaces, identities."""
 
 import fcntl
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,11 @@ FOREIGN_CRD: Manifest = {
         ],
     },
 }
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts what runs in the background; the commands that are tested have to hear Ctrl-C all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
