@@ -111,8 +111,9 @@ def check_ending(relay: Relay, shape: Shape, name: str, seconds: float = 60) -> 
     if shape.expected.phase is not None:
         relay.finished(name, seconds)
 
+    patience = 30 if shape.expected.phase is not None else seconds + 30  # nothing was waited for yet
     try:
-        eventually(f"{name} has ended as expected", lambda: has_ended(relay, shape, name), 30)
+        eventually(f"{name} has ended as expected", lambda: has_ended(relay, shape, name), patience)
     except AssertionError as error:
         raise AssertionError(f"{error}\nexpected {shape.expected}\nis       {ending(relay, name)}") from error
 
