@@ -8,7 +8,13 @@ from typing import Any
 from podrelay.api import names
 from podrelay.runner.environment import Environment
 
-_FINISHED = frozenset({"Succeeded", "Failed", "Aborted"})
+FINISHED = frozenset({"Succeeded", "Failed", "Aborted"})
+
+
+def due_try(status: dict[str, Any]) -> tuple[int, int]:
+    """Return which iteration, and which try of it, is due when a run stands where its status says."""
+    attempt = 1 + (status.get("attempts") or 0) + (status.get("disruptions") or 0)
+    return names.iteration_of(status.get("lastRecord") or "") + 1, attempt
 
 
 def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: Environment) -> str | None:
@@ -22,14 +28,11 @@ def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: En
     if run is None or run["metadata"]["uid"] != me.run_uid:
         return f"TaskRun {me.run} is gone"
     status = run.get("status") or {}
-    if status.get("phase") in _FINISHED:
+    if status.get("phase") in FINISHED:
         return f"TaskRun {me.run} is finished: {status['phase']}"
     if (run.get("spec") or {}).get("abort") is not None:
         return f"TaskRun {me.run} is being aborted"
-    due = (
-        names.iteration_of(status.get("lastRecord") or "") + 1,
-        1 + (status.get("attempts") or 0) + (status.get("disruptions") or 0),
-    )
+    due = due_try(status)
     if (me.iteration, me.attempt) < due:
         return f"iteration {me.iteration} try {me.attempt} is over, iteration {due[0]} try {due[1]} is due"
     current = status.get("current")

@@ -13,12 +13,12 @@ from podrelay.api import hooks, limits, names
 from podrelay.runner.answering import answer_of_exception, clean
 from podrelay.runner.api_client import ApiClient, Deadline
 from podrelay.runner.environment import Environment
+from podrelay.runner.fence import FINISHED, due_try
 from podrelay.sdk.answers import Failed
 from podrelay.sdk.calling import call as call_it
 from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.task import TriggerData
 
-_FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
 _FIRST_PAUSE_SECONDS: Final = 0.05
 _LONGEST_PAUSE_SECONDS: Final = 1.0
 
@@ -107,15 +107,11 @@ def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, A
         if run is None or run["metadata"]["uid"] != me.run_uid:
             return None
         status = run.get("status") or {}
-        if status.get("phase") in _FINISHED:
+        if status.get("phase") in FINISHED:
             return run
         if run["spec"].get("abort") is not None and hooks.ON_ABORT not in me.hooks:
             return None
-        due = (
-            names.iteration_of(status.get("lastRecord") or "") + 1,
-            1 + (status.get("attempts") or 0) + (status.get("disruptions") or 0),
-        )
-        if due > (me.iteration, me.attempt) or not client.pause(pause, deadline):
+        if due_try(status) > (me.iteration, me.attempt) or not client.pause(pause, deadline):
             return None
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
