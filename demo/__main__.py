@@ -7,7 +7,7 @@ from rich.console import Console
 
 from cluster import ClusterError, load, up
 from cluster.steps import step
-from demo import story, words
+from demo import doors, story, words
 from demo.board import Board
 from demo.diagnosis import diagnosis
 from demo.install import install
@@ -38,6 +38,9 @@ def main() -> int:
             runs = story.follow(programs, board)
         last_words = story.check(programs, runs)
         console.print(words.results(runs, story.relay(programs), last_words), soft_wrap=True)
+        task = doors.by_graphql(programs, console)
+        console.print(words.counted(task), soft_wrap=True)
+        doors.by_command_line(programs, console)
     except ClusterError as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         if programs is not None:

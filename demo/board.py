@@ -15,6 +15,7 @@ _WIDTHS = (9, 9, 16, 11, 12, 13, 12)
 _NARROW = 100
 """A terminal with fewer columns gets no bar."""
 _COLOURS = {"Succeeded": "green", "Failed": "red", "Aborted": "yellow", "Running": "cyan"}
+_COLOURS |= {"success": "green", "failed": "red", "aborted": "yellow", "running": "cyan"}  # as GraphQL calls them
 _BAR = 12
 
 
@@ -108,11 +109,18 @@ def table(rows: list[Row], width: int) -> Table:
 
 
 class Board:
-    """Shows the runs as they change."""
+    """Shows the runs as they change.
 
-    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        console: where to.
+        clock: seconds of a clock that never jumps.
+        longest: letters of the longest name of a run, where lines are printed.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic, longest: int = 0) -> None:
         self._console = console
         self._clock = clock
+        self._widths = (max(longest, _WIDTHS[0]), *_WIDTHS[1:])
         self._began_at = clock()
         self._live = Live(console=console, refresh_per_second=8) if console.is_terminal else None
         self._shown: dict[str, Row] = {}
@@ -145,5 +153,5 @@ class Board:
         self._console.print(text, soft_wrap=True)
 
     def _line(self, at: str, cells: Row) -> None:
-        padded = (f"{cell:<{width}}" for cell, width in zip(cells, _WIDTHS, strict=True))
+        padded = (f"{cell:<{width}}" for cell, width in zip(cells, self._widths, strict=True))
         self._console.print(f"{at:>6}  {'  '.join(padded)}".rstrip(), markup=False, soft_wrap=True)

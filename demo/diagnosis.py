@@ -1,4 +1,4 @@
-"""What helps to find out why the demo failed: objects, pods, and the operator's last words."""
+"""What helps to find out why the demo failed: objects, pods, and the last words of operator and gateway."""
 
 from cluster import ClusterError
 from demo.programs import NAMESPACE, RECORDS, RUNS, SYSTEM, Programs
@@ -12,6 +12,7 @@ COMMANDS = (
     (f"--namespace={SYSTEM}", "get", "pods"),
     (f"--namespace={SYSTEM}", "describe", "pods"),
     (f"--namespace={SYSTEM}", "logs", "deployment/podrelay-operator", "--tail=40"),
+    (f"--namespace={SYSTEM}", "logs", "deployment/podrelay-gateway", "--tail=40"),
 )
 LINES = 150
 """Of each command at most so many, the last ones."""

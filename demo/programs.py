@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import re
 import shlex
 import subprocess
 import threading
@@ -16,6 +17,8 @@ from cluster import Cluster, ClusterError
 
 NAMESPACE = "podrelay-demo"
 SYSTEM = "podrelay-system"
+USER = "front-end"
+"""The service account that the demo speaks GraphQL as."""
 RUNS = "taskruns.podrelay.dev"
 RECORDS = "taskiterations.podrelay.dev"
 ROOT = Path(__file__).resolve().parent.parent
@@ -87,6 +90,31 @@ class Programs:
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Run kubectl in the demo's namespace."""
         return self.call("kubectl", "--namespace", NAMESPACE, *arguments, stdin=stdin)
+
+    def show(self, *command: str) -> int:
+        """Run a program that the user is to see at work; return its exit code."""
+        return subprocess.run(command, env=self._env, cwd=ROOT, check=False, timeout=SECONDS).returncode
+
+    @contextmanager
+    def forward(self, service: str, port: int) -> Iterator[int]:
+        """Make a port of a service in the operator's namespace reachable; yield the port on this machine.
+
+        Raises:
+            ClusterError: kubectl cannot do it; the message holds its words.
+        """
+        command = ["kubectl", "--namespace", SYSTEM, "port-forward", f"service/{service}", f":{port}"]
+        with subprocess.Popen(
+            command, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as process:
+            try:
+                # "Forwarding from 127.0.0.1:40213 -> 8090" is its first line, or else an error.
+                said = process.stdout.readline() if process.stdout else ""
+                found = re.search(r"127\.0\.0\.1:(\d+)", said)
+                if found is None:
+                    raise ClusterError(f"`{shlex.join(command)}` failed: {said.strip()}")
+                yield int(found[1])
+            finally:
+                process.terminate()
 
     @contextmanager
     def watch(self, *resources: str) -> Iterator[Changes]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from cluster import ClusterError
-from demo import words
+from demo import doors, words
 from demo.board import Board, Picture
 from demo.programs import RECORDS, RUNS, Object, Programs
 
@@ -24,8 +24,9 @@ SECONDS = 240
 
 def forget_former_runs(programs: Programs) -> None:
     """Remove what an earlier demo left, pods and records included."""
-    programs.kubectl("delete", RUNS, *NAMES, "--ignore-not-found", "--wait")
-    of_them = f"podrelay.dev/run in ({','.join(NAMES)})"
+    former = [*NAMES, *doors.former_runs(programs)]
+    programs.kubectl("delete", RUNS, *former, "--ignore-not-found", "--wait")
+    of_them = f"podrelay.dev/run in ({','.join(former)})"
     programs.kubectl("wait", "--for=delete", f"pods,{RECORDS}", "--selector", of_them, "--timeout=90s")
 
 

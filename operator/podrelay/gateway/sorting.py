@@ -9,7 +9,6 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import total_ordering
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
@@ -41,13 +40,31 @@ def sorter_names(fields: Mapping[str, Field[Any]], of_values: Sequence[str]) -> 
     return [f"{stem}_{direction}" for stem in stems for direction in ("ASC", "DESC")]
 
 
-@total_ordering
-@dataclass(frozen=True, slots=True, eq=True)
 class _Descending:
-    value: Any
+    """A value that sorts the other way round. One is made for each object of a list, so it does without a dataclass."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Descending) and bool(self.value == other.value)
+
+    def __hash__(self) -> int:
+        return hash(self.value)
 
     def __lt__(self, other: "_Descending") -> bool:
         return bool(self.value > other.value)
+
+    def __le__(self, other: "_Descending") -> bool:
+        return bool(self.value >= other.value)
+
+    def __gt__(self, other: "_Descending") -> bool:
+        return bool(self.value < other.value)
+
+    def __ge__(self, other: "_Descending") -> bool:
+        return bool(self.value <= other.value)
 
 
 class Order(Generic[T]):
