@@ -6,7 +6,6 @@ import contextlib
 import gc
 import logging
 import signal
-import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -22,6 +21,7 @@ from podrelay.api.errors import PodrelayError
 from podrelay.gateway.access import Access
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
+from podrelay.gateway.certificates import Certificate
 from podrelay.gateway.objects import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Definition, Record, Run
 from podrelay.gateway.schema.build import DocumentLimits, build
 from podrelay.gateway.server import LOOPBACK, ServerOptions, application
@@ -97,10 +97,11 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
 
     Raises:
         PodrelayError: no cluster is configured.
-        OSError: the address cannot be used.
+        OSError: the address or the certificate cannot be used.
     """
     connection = config.load(arguments.kubeconfig, arguments.context)
     bare = config.load_without_credentials(arguments.kubeconfig, arguments.context)
+    certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     async with contextlib.AsyncExitStack() as stack:
         own = await stack.enter_async_context(Client(connection, "podrelay-gateway", max_in_flight=CALLS_IN_FLIGHT))
         callers = await stack.enter_async_context(Client(bare, "podrelay-gateway", max_in_flight=CALLS_IN_FLIGHT))
@@ -121,21 +122,24 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
                 tuple(arguments.allow_origin),
                 arguments.max_seconds,
                 loopback_only=arguments.auth == "none",
+                served=frozenset(arguments.namespace),
             ),
             lambda: all(reflector.synced.is_set() for reflector in reflectors),
         )
-        watching = [asyncio.create_task(reflector.run()) for reflector in reflectors]
-        telling = asyncio.create_task(_tell_when_synced(reflectors, cache))
+        beside = [asyncio.create_task(reflector.run()) for reflector in reflectors]
+        beside.append(asyncio.create_task(_tell_when_synced(reflectors, cache)))
+        if certificate is not None:
+            beside.append(asyncio.create_task(certificate.keep_current()))
         _SERVER_LOG.addFilter(_is_no_bad_request)
         runner = web.AppRunner(app, access_log=None, logger=_SERVER_LOG, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         try:
-            yield await _listen(runner, arguments)
+            yield await _listen(runner, arguments.listen, certificate)
         finally:
             await runner.cleanup()
-            for task in (*watching, telling):
+            for task in beside:
                 task.cancel()
-            await asyncio.gather(*watching, telling, return_exceptions=True)
+            await asyncio.gather(*beside, return_exceptions=True)
 
 
 def _reflectors(client: Client, cache: Cache, namespaces: list[str]) -> list[Reflector[Any]]:
@@ -163,12 +167,9 @@ async def _tell_when_synced(reflectors: list[Reflector[Any]], cache: Cache) -> N
     log.info("caches filled", extra={"runs": len(cache.runs), "records": len(cache.records)})
 
 
-async def _listen(runner: web.AppRunner, arguments: argparse.Namespace) -> str:
-    host, _, port = arguments.listen.rpartition(":")
-    context = None
-    if arguments.tls_cert:
-        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        context.load_cert_chain(arguments.tls_cert, arguments.tls_key)
+async def _listen(runner: web.AppRunner, where: str, certificate: Certificate | None) -> str:
+    host, _, port = where.rpartition(":")
+    context = certificate.context if certificate else None
     await web.TCPSite(runner, host.strip("[]") or None, int(port), ssl_context=context).start()
     address = runner.addresses[0]
     return f"{address[0]}:{address[1]}"

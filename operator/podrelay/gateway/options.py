@@ -26,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HOST:PORT",
         help="address of /graphql, /healthz and /readyz; port 0: a free one; default: %(default)s",
     )
-    serving.add_argument("--tls-cert", type=Path, metavar="FILE", help="serve HTTPS with this certificate")
+    serving.add_argument(
+        "--tls-cert", type=Path, metavar="FILE", help="serve HTTPS with this certificate; read anew when it changes"
+    )
     serving.add_argument("--tls-key", type=Path, metavar="FILE", help="its key")
     serving.add_argument(
         "--behind-tls-proxy",

@@ -24,7 +24,7 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from podrelay.gateway.call import Call, Scope, Services
-from podrelay.gateway.errors import GatewayError, NotAuthenticatedError, UnavailableError
+from podrelay.gateway.errors import GatewayError, NotAuthenticatedError, UnavailableError, ValidationError
 from podrelay.gateway.messages import CheckedSocket
 from podrelay.gateway.schema.envelope import masked
 
@@ -51,6 +51,7 @@ class ServerOptions:
         seconds: how long one query or mutation may take.
         loopback_only: only requests that come to a loopback name, from pages of a loopback name.
         subscriptions_per_connection: operations at once on one WebSocket.
+        served: the namespaces whose objects the cache has; empty: all.
     """
 
     namespace: str
@@ -58,6 +59,7 @@ class ServerOptions:
     seconds: float = 30.0
     loopback_only: bool = False
     subscriptions_per_connection: int = 50
+    served: frozenset[str] = frozenset()
 
 
 class View(GraphQLView[Call, None]):
@@ -92,6 +94,7 @@ class View(GraphQLView[Call, None]):
             call = self._call(request)
             call.identity = self._services.access.caller(request.headers.get("Authorization"))
             await self._services.access.user(call.identity)
+            self._check_is_served(call.scope)
         except GatewayError as error:
             headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, NotAuthenticatedError) else {}
             return _refuse(_STATUS.get(type(error), 400), error.message, headers, error.extensions)
@@ -123,6 +126,7 @@ class View(GraphQLView[Call, None]):
                 context.scope = Scope.parse(namespace)
             caller = self._services.access.caller(header)
             await self._services.access.user(caller)
+            self._check_is_served(context.scope)
         except GatewayError as error:
             raise ConnectionRejectionError from error
         context.identity = caller
@@ -190,6 +194,20 @@ class View(GraphQLView[Call, None]):
         sub_response.text = self.encode_json(response_data)
         sub_response.content_type = "application/json"
         return sub_response
+
+    def _check_is_served(self, scope: Scope) -> None:
+        """Refuse a namespace that the cache knows nothing of: it would look empty.
+
+        Raises:
+            ValidationError: it is one.
+        """
+        served = self._options.served
+        if served and scope.namespace is not None and scope.namespace not in served:
+            raise ValidationError(
+                f"This gateway does not serve the namespace {scope.namespace}, but {', '.join(sorted(served))}: "
+                f"name one in the header {NAMESPACE_HEADER}.",
+                "namespace",
+            )
 
     def _call(self, request: web.Request) -> Call:
         named = request.match_info.get("namespace") or request.headers.get(NAMESPACE_HEADER)

@@ -47,6 +47,20 @@ async def test_a_page_has_a_limit(start: Start) -> None:
         assert len(found) == min(length, listing.DEFAULT_LIMIT) if limit else True
 
 
+async def test_a_namespace_that_is_not_served_is_refused_and_does_not_look_empty(start: Start) -> None:
+    gateway = await start(options=ServerOptions("shop", served=frozenset({"shop", "blog"})))
+    document = {"query": "{ backgroundTasks { listTasks { data { id } } } }"}
+
+    served = await gateway.post(document, X_Podrelay_Namespace="blog")
+    other = await gateway.post(document, X_Podrelay_Namespace="attic")
+    stranger = await gateway.post(document, token=None, X_Podrelay_Namespace="attic")
+
+    assert served.status == 200
+    assert (other.status, stranger.status) == (400, 401)
+    assert "does not serve the namespace attic, but blog, shop" in (await other.json())["errors"][0]["message"]
+    assert "blog" not in await stranger.text()
+
+
 async def test_payloads_are_read_once_each_and_only_when_asked_for(gateway: Gateway) -> None:
     gateway.cache.runs.apply(run("words", phase="Succeeded"))
     path = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns/words"
