@@ -105,6 +105,16 @@ def test_the_gateway_itself_may_only_read_what_fills_its_caches() -> None:
     assert of_kind(namespaced, "RoleBinding")["podrelay-gateway"]["metadata"]["namespace"] == "shop"
 
 
+def test_the_service_of_the_gateway_may_be_a_load_balancer() -> None:
+    annotations = {"cloud.example/internal": "true"}
+    values = GATEWAY | {"gateway.service": {"type": "LoadBalancer", "annotations": annotations}}
+
+    service = of_kind(render(values), "Service")["podrelay-gateway"]
+    assert service["spec"]["type"] == "LoadBalancer"
+    assert service["metadata"]["annotations"] == annotations
+    assert of_kind(render(GATEWAY), "Service")["podrelay-gateway"]["spec"]["type"] == "ClusterIP"
+
+
 def test_the_flags_of_the_chart_are_flags_of_the_gateway() -> None:
     values = GATEWAY | {"operator.namespaces": ["shop"], "gateway.allowOrigins": ["https://a.example"]}
     (container,) = pod_of("podrelay-gateway", values)["containers"]
