@@ -26,42 +26,40 @@ class QuickKubectl(Kubectl):
     def get(self, resource: str, name: str, *flags: str) -> Manifest:
         if flags or self._is_for_kubectl(resource):
             return super().get(resource, name, *flags)
-        return self._read(f"{self._collection(resource)}/{name}")
+        return self._read(f"{self._path(resource)}/{name}")
 
     def names(self, resource: str, *flags: str) -> list[str]:
         has_others = bool(flags) and (len(flags) != 2 or flags[0] != "--selector")
         if has_others or self._is_for_kubectl(resource):
             return super().names(resource, *flags)
         query = f"?{urlencode({'labelSelector': flags[1]})}" if flags else ""
-        return [item["metadata"]["name"] for item in self._read(self._collection(resource) + query)["items"]]
+        return [item["metadata"]["name"] for item in self._read(self._path(resource) + query)["items"]]
 
     def create(self, *manifests: Manifest, flags: tuple[str, ...] = ()) -> Result:
         if flags or len(manifests) != 1 or self._is_for_kubectl(_resource_of(manifests[0])):
             return super().create(*manifests, flags=flags)
-        return self._send("POST", self._collection(_resource_of(manifests[0])), manifests[0], "json")
+        return self._send("POST", self._path(_resource_of(manifests[0])), manifests[0], "json")
 
     def apply(self, *manifests: Manifest, flags: tuple[str, ...] = ()) -> Result:
         if flags or len(manifests) != 1 or self._is_for_kubectl(_resource_of(manifests[0])):
             return super().apply(*manifests, flags=flags)
         (manifest,) = manifests
-        path = f"{self._collection(_resource_of(manifest))}/{manifest['metadata']['name']}"
+        path = f"{self._path(_resource_of(manifest))}/{manifest['metadata']['name']}"
         return self._send("PATCH", f"{path}?fieldManager=tests&force=true", manifest, "apply-patch+yaml")
 
     def patch(self, resource: str, name: str, patch: Manifest | list[Manifest], *flags: str) -> Result:
         if flags or self._is_for_kubectl(resource):
             return super().patch(resource, name, patch, *flags)
         kind = "json-patch+json" if isinstance(patch, list) else "merge-patch+json"
-        return self._send("PATCH", f"{self._collection(resource)}/{name}", patch, kind)
+        return self._send("PATCH", f"{self._path(resource)}/{name}", patch, kind)
 
     def _is_for_kubectl(self, resource: str) -> bool:
         """Whether only kubectl knows who asks, where, and what the path of the resource is."""
         is_known = resource == "pods" or resource.endswith(".podrelay.dev")
         return bool(self.identity) or not self.namespace or not is_known
 
-    def _collection(self, resource: str) -> str:
-        plural, _, group = resource.partition(".")
-        root = f"/apis/{group}/v1alpha1" if group else "/api/v1"
-        return f"{root}/namespaces/{self.namespace}/{plural}"
+    def _path(self, resource: str) -> str:
+        return collection(resource, self.namespace)
 
     def _read(self, path: str) -> Manifest:
         result = self._send("GET", path)
@@ -92,6 +90,19 @@ class QuickKubectl(Kubectl):
             raise
 
 
+def collection(resource: str, namespace: str) -> str:
+    """The path of all objects of a resource: pods, or one of ours by its full name."""
+    plural, _, group = resource.partition(".")
+    root = f"/apis/{group}/v1alpha1" if group else "/api/v1"
+    return f"{root}/namespaces/{namespace}/{plural}"
+
+
+def connect(kubeconfig: Path, timeout: float | None = 30) -> http.client.HTTPSConnection:
+    """A connection to the API server, with the credentials of the kubeconfig."""
+    to = _load(kubeconfig)
+    return http.client.HTTPSConnection(urlsplit(to.server).netloc, context=to.ssl_context, timeout=timeout)
+
+
 def _resource_of(manifest: Manifest) -> str:
     group = manifest["apiVersion"].rpartition("/")[0]
     return f"{manifest['kind'].lower()}s" + (f".{group}" if group else "")
@@ -99,8 +110,7 @@ def _resource_of(manifest: Manifest) -> str:
 
 def _connection_of_this_thread(kubeconfig: Path) -> http.client.HTTPSConnection:
     if not hasattr(_open, "connection"):
-        to = _load(kubeconfig)
-        _open.connection = http.client.HTTPSConnection(urlsplit(to.server).netloc, context=to.ssl_context, timeout=30)
+        _open.connection = connect(kubeconfig)
     connection: http.client.HTTPSConnection = _open.connection
     return connection
 

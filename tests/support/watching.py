@@ -1,23 +1,26 @@
 """Every state of some objects, from watches that run beside a test: also of those that are deleted soon after."""
 
+import http.client
 import json
-import subprocess
+import socket
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.support.kubectl import Kubectl, Manifest
+from tests.support.quick import collection, connect
 
-PLURALS = ("taskruns", "taskiterations")
+OURS = ("taskruns", "taskiterations")
 
 
 class Watch:
-    """What has been seen of the TaskRuns and TaskIterations of a namespace."""
+    """What has been seen of some kinds of objects of a namespace."""
 
     def __init__(self) -> None:
         self._states: dict[tuple[str, str], list[Manifest]] = defaultdict(list)
         self._deleted: set[tuple[str, str]] = set()
+        self._events: dict[str, list[tuple[str, bool, Manifest]]] = defaultdict(list)
         self._lock = threading.Lock()
 
     def states(self, plural: str, name: str) -> list[Manifest]:
@@ -34,31 +37,52 @@ class Watch:
         with self._lock:
             return (plural, name) in self._deleted
 
-    def read(self, plural: str, process: "subprocess.Popen[str]") -> None:
-        """Take all events that a watch prints, one in each line."""
-        assert process.stdout is not None
-        for line in process.stdout:
-            event = json.loads(line)
-            seen = event["object"]
-            key = plural, seen["metadata"]["name"]
-            with self._lock:
-                self._states[key].append(seen)
-                if event["type"] == "DELETED":
-                    self._deleted.add(key)
+    def together(self, plural: str, counts: Callable[[Manifest], bool]) -> Iterator[tuple[str, set[str]]]:
+        """Go through all events in their order: whom each is about, and who existed after it in a state that counts."""
+        with self._lock:
+            events = list(self._events[plural])
+        names: set[str] = set()
+        for name, is_gone, state in events:
+            names = names - {name} if is_gone or not counts(state) else names | {name}
+            yield name, names
+
+    def most_at_once(self, plural: str, counts: Callable[[Manifest], bool]) -> int:
+        """How many objects there have been at the same time in a state that counts."""
+        return max((len(names) for _, names in self.together(plural, counts)), default=0)
+
+    def read(self, plural: str, response: http.client.HTTPResponse) -> None:
+        """Take all events of a watch, one in each line, until it is closed."""
+        try:
+            for line in response:
+                self._take(plural, json.loads(line))
+        except (http.client.HTTPException, OSError, ValueError):
+            pass  # closed in mid-line
+
+    def _take(self, plural: str, event: Manifest) -> None:
+        seen, is_gone = event["object"], event["type"] == "DELETED"
+        name = seen["metadata"]["name"]
+        with self._lock:
+            self._events[plural].append((name, is_gone, seen))
+            self._states[plural, name].append(seen)
+            if is_gone:
+                self._deleted.add((plural, name))
 
 
 @contextmanager
-def watching(kubectl: Kubectl) -> Iterator[Watch]:
-    """Watch what is created from now on."""
+def watching(kubectl: Kubectl, *plurals: str) -> Iterator[Watch]:
+    """Watch what is there and what is created from now on; TaskRuns and TaskIterations if nothing else is named."""
     watch = Watch()
-    processes = []
-    for plural in PLURALS:
-        path = f"/apis/podrelay.dev/v1alpha1/namespaces/{kubectl.namespace}/{plural}?watch=true"
-        processes.append(kubectl.start("get", "--raw", path))
-        threading.Thread(target=watch.read, args=(plural, processes[-1]), daemon=True).start()
+    connections = []
+    for plural in plurals or OURS:
+        resource = plural if plural == "pods" else f"{plural}.podrelay.dev"
+        connection = connect(kubectl.kubeconfig, timeout=None)
+        connections.append(connection)
+        connection.request("GET", f"{collection(resource, kubectl.namespace)}?watch=true")
+        response = connection.getresponse()  # from here on nothing is missed
+        assert response.status == 200, response.read()
+        threading.Thread(target=watch.read, args=(plural, response), daemon=True).start()
     try:
         yield watch
     finally:
-        for process in processes:
-            process.terminate()
-            process.wait(timeout=10)
+        for connection in connections:
+            connection.sock.shutdown(socket.SHUT_RDWR)
