@@ -12,8 +12,9 @@ from images.build import IMAGES, LOADED, build
 from tests.support.chart import RELEASE_NAMESPACE, deploy
 from tests.support.kubectl import Kubectl
 from tests.support.namespaces import temporary_namespace
-from tests.support.nodes import Nodes, operator_on
+from tests.support.nodes import Nodes, placed
 from tests.support.pods import add_runner
+from tests.support.quick import QuickKubectl
 from tests.support.realpods import RealRelay
 
 TEST_TASKS = Path(__file__).parents[1] / "support" / "tasks.py"
@@ -35,8 +36,10 @@ def cluster() -> Cluster:
 def admin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
     """kubectl as the cluster's administrator."""
     kubectl = Kubectl.of(cluster, tmp_path_factory.mktemp("kubectl"))
+    kubectl("create", "namespace", RELEASE_NAMESPACE)  # unless it is there
+    restrict(kubectl, RELEASE_NAMESPACE)
     # Tests take workers away; the operator is not to be on one of them.
-    deploy(kubectl, {"image.tag": "dev", "operator.replicas": 1, **operator_on("control plane")})
+    deploy(kubectl, {"image.tag": "dev", "operator.replicas": 1, **placed("operator", "control plane")})
     # The image may be new under the same tag.
     system = kubectl.in_namespace(RELEASE_NAMESPACE)
     system.do("rollout", "restart", "deployment/podrelay-operator")
@@ -56,7 +59,12 @@ def nodes(admin: Kubectl) -> Nodes:
 def relay(admin: Kubectl) -> Iterator[RealRelay]:
     """A namespace in which tests/support/tasks.py runs in real pods."""
     with temporary_namespace(admin) as kubectl:
-        kubectl.do("label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
+        restrict(kubectl, kubectl.namespace)
         add_runner(kubectl)
         kubectl.do("create", "configmap", "tasks", f"--from-file={TEST_TASKS}")
-        yield RealRelay(kubectl)
+        yield RealRelay(QuickKubectl.instead_of(kubectl))
+
+
+def restrict(kubectl: Kubectl, namespace: str) -> None:
+    """Let a namespace take only pods that fulfil the strictest of Kubernetes' standards."""
+    kubectl.do("label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")

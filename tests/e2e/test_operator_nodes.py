@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.chart import RELEASE_NAMESPACE, deploy
 from tests.support.kubectl import Kubectl
-from tests.support.nodes import Nodes, operator_on, preferring
+from tests.support.nodes import Nodes, placed, preferring
 from tests.support.realpods import RealRelay
 from tests.support.waiting import eventually
 
@@ -16,9 +16,9 @@ pytestmark = pytest.mark.e2e
 @pytest.fixture
 def pair(admin: Kubectl) -> Iterator[Kubectl]:
     """The operator's namespace, with two operators on the workers; afterwards it is one again, off the workers."""
-    deploy(admin, {"operator.replicas": 2, **operator_on("workers")})
+    deploy(admin, {"operator.replicas": 2, **placed("operator", "workers")})
     yield admin.in_namespace(RELEASE_NAMESPACE)
-    deploy(admin, {"operator.replicas": 1, **operator_on("control plane")})
+    deploy(admin, {"operator.replicas": 1, **placed("operator", "control plane")})
 
 
 def operators(system: Kubectl) -> dict[str, str]:

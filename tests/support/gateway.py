@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -49,11 +50,17 @@ class GraphQL:
         address: host:port.
         token: of the user; None: none is sent.
         namespace: in the header; None: none is named.
+        tls: whom to trust; None: no TLS.
     """
 
     address: str
     token: str | None = None
     namespace: str | None = None
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def base(self) -> str:
+        return f"{'https' if self.tls else 'http'}://{self.address}"
 
     def headers(self) -> dict[str, str]:
         headers = {"Content-Type": "application/json"}
@@ -72,10 +79,10 @@ class GraphQL:
     ) -> Answer:
         """Send any request."""
         request = urllib.request.Request(
-            f"http://{self.address}{path}", data=body, headers=self.headers() | (headers or {}), method=method
+            f"{self.base}{path}", data=body, headers=self.headers() | (headers or {}), method=method
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as response:
+            with urllib.request.urlopen(request, timeout=60, context=self.tls) as response:
                 return Answer(response.status, dict(response.headers), json.loads(response.read()))
         except urllib.error.HTTPError as error:
             text = error.read()
@@ -92,7 +99,7 @@ class GraphQL:
         """Open a WebSocket with one subscription; the token goes with the first message, as browsers send it."""
         async with (
             aiohttp.ClientSession() as session,
-            session.ws_connect(f"http://{self.address}/graphql", protocols=[PROTOCOL]) as socket,
+            session.ws_connect(f"{self.base}/graphql", protocols=[PROTOCOL], ssl=self.tls or True) as socket,
         ):
             params: dict[str, str] = {}
             if self.token is not None:
@@ -118,6 +125,9 @@ class Subscription:
         """Return the next message; a closed connection is {"type": "closed", "code": ...}."""
         async with asyncio.timeout(seconds):
             message = await self.socket.receive()
+        if message.type is aiohttp.WSMsgType.CLOSE:
+            # Not the socket's close_code: that tells as well of how our own answer to this message fared.
+            return {"type": "closed", "code": message.data}
         if message.type is not aiohttp.WSMsgType.TEXT:
             return {"type": "closed", "code": self.socket.close_code}
         found: dict[str, Any] = json.loads(message.data)

@@ -14,13 +14,13 @@ CONTROL_PLANE = "node-role.kubernetes.io/control-plane"
 OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
 
 
-def operator_on(place: Literal["control plane", "workers"]) -> Manifest:
-    """Values of the chart that put the operator there."""
+def placed(part: Literal["operator", "gateway"], place: Literal["control plane", "workers"]) -> Manifest:
+    """Values of the chart that put the pods of one part of it there."""
     expression = {"key": CONTROL_PLANE, "operator": "Exists" if place == "control plane" else "DoesNotExist"}
     terms = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
     return {
-        "operator.affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
-        "operator.tolerations": [{"key": CONTROL_PLANE, "operator": "Exists"}],
+        f"{part}.affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}},
+        f"{part}.tolerations": [{"key": CONTROL_PLANE, "operator": "Exists"}],
     }
 
 

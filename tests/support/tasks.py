@@ -10,10 +10,22 @@ from typing import Any
 from podrelay import Controller, TaskDefinition, TaskRun, TriggerData
 
 
-def leave_trace(input: dict[str, Any], controller: Controller) -> None:
+def note(input: dict[str, Any], line: str) -> None:
+    """Leave a line in the pod's log, and in the trace where there is one: a pod of a real node has none."""
+    print(line, flush=True)
     if "trace" in input:
         with Path(input["trace"]).open("a", encoding="utf-8") as file:
-            file.write(f"{controller.task.iteration} {controller.task.attempt}\n")
+            file.write(f"{line}\n")
+
+
+def leave_trace(input: dict[str, Any], controller: Controller) -> None:
+    note(input, f"{controller.task.iteration} {controller.task.attempt}")
+
+
+def eat_memory() -> None:
+    eaten = []
+    while True:
+        eaten.append(bytearray(16 * 1024 * 1024))
 
 
 def hear_nothing() -> None:
@@ -94,6 +106,8 @@ class Hooked(TaskDefinition):
                 raise ValueError("the number is odd")
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+            case "eat":
+                eat_memory()
             case "continue":
                 return controller.response.continue_({}, seconds=input.get("seconds"))
             case "sleep":
@@ -119,12 +133,10 @@ class Hooked(TaskDefinition):
 
     @staticmethod
     def _note(hook: str, input: dict[str, Any], what: str) -> None:
-        trace = Path(input["trace"])
-        with trace.open("a", encoding="utf-8") as file:
-            file.write(f"{hook} {what}\n")
+        note(input, f"{hook} {what}")
         if hook in input.get("throws", ()):
             raise RuntimeError(f"{hook} does not work")
-        if hook in input.get("dies", ()) and trace.read_text(encoding="utf-8").count(hook) == 1:
+        if hook in input.get("dies", ()) and Path(input["trace"]).read_text(encoding="utf-8").count(hook) == 1:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -211,9 +223,22 @@ class Hungry(TaskDefinition):
     title = "Hungry"
 
     def run(self, input: dict[str, Any], controller: Controller) -> Any:
-        eaten = []
-        while True:
-            eaten.append(bytearray(16 * 1024 * 1024))
+        eat_memory()
+
+
+class Talk(TaskDefinition):
+    """Logs and prints in each of two iterations."""
+
+    id = "talk"
+    title = "Talk"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        iteration = controller.task.iteration
+        print(f"printed in iteration {iteration}", flush=True)
+        controller.logger.info(f"logged in iteration {iteration}")
+        if iteration == 1:
+            return controller.response.continue_(input)
+        return controller.response.done({"iterations": iteration})
 
 
 class Scribble(TaskDefinition):
