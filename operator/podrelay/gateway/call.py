@@ -7,6 +7,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from podrelay.api import names
+from podrelay.api.settings import DEFAULT_RETENTION_DAYS
 from podrelay.gateway.access import Access, Attempt, Caller
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFoundError, ValidationError
@@ -29,6 +30,8 @@ class Limits:
     max_page: int = 100
     max_subscriptions: int = 100
     """Of one caller, over all connections."""
+    seconds: float = 30.0
+    """For one query or mutation."""
 
 
 @dataclass
@@ -38,6 +41,8 @@ class Services:
     cache: Cache
     access: Access
     limits: Limits = Limits()
+    default_retention_days: int = DEFAULT_RETENTION_DAYS
+    """What the operator goes by where a namespace says nothing."""
     subscriptions: dict[str, int] = field(default_factory=dict)
     """How many each caller has, by Caller.ident."""
 

@@ -109,7 +109,12 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
         reflectors = _reflectors(own, cache, arguments.namespace)
         cache.watches.extend(reflectors)
         access = Access(callers if arguments.auth == "token" else None, own, lambda: cache.is_stale, time.monotonic)
-        services = Services(cache, access, Limits(arguments.max_page, arguments.max_subscriptions))
+        services = Services(
+            cache,
+            access,
+            Limits(arguments.max_page, arguments.max_subscriptions, arguments.max_seconds),
+            default_retention_days=arguments.default_ttl_days,
+        )
         app = application(
             build(
                 DocumentLimits(
@@ -120,7 +125,6 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
             ServerOptions(
                 arguments.default_namespace or connection.namespace,
                 tuple(arguments.allow_origin),
-                arguments.max_seconds,
                 loopback_only=arguments.auth == "none",
                 served=frozenset(arguments.namespace),
             ),

@@ -3,6 +3,8 @@
 import argparse
 from pathlib import Path
 
+from podrelay.api.settings import DEFAULT_RETENTION_DAYS
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the gateway's flags to `parser`."""
@@ -61,6 +63,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-subscriptions", type=int, default=100, metavar="N", help="of one caller; default: %(default)s"
     )
     limits.add_argument("--no-introspection", action="store_true", help="do not tell the schema")
+    settings = parser.add_argument_group("settings")
+    settings.add_argument(
+        "--default-ttl-days",
+        type=int,
+        default=DEFAULT_RETENTION_DAYS,
+        metavar="DAYS",
+        help="what getSettings tells where a namespace has said nothing: give the operator's; default: %(default)s",
+    )
     logging = parser.add_argument_group("logging")
     logging.add_argument(
         "--log-format", choices=("text", "json"), default="text", help="how log lines look; default: %(default)s"

@@ -1,6 +1,5 @@
 """HTTP and WebSocket: who is let in, what a request must look like, and what its answer carries besides data."""
 
-import asyncio
 import json
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +12,6 @@ import msgspec
 import orjson
 from aiohttp import WSCloseCode, web
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
-from graphql import GraphQLError
 from strawberry.aiohttp.views import GraphQLView
 from strawberry.exceptions import ConnectionRejectionError, MissingQueryError
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
@@ -48,7 +46,6 @@ class ServerOptions:
     Attributes:
         namespace: of requests that name none.
         origins: of web pages that may call from elsewhere.
-        seconds: how long one query or mutation may take.
         loopback_only: only requests that come to a loopback name, from pages of a loopback name.
         subscriptions_per_connection: operations at once on one WebSocket.
         served: the namespaces whose objects the cache has; empty: all.
@@ -56,7 +53,6 @@ class ServerOptions:
 
     namespace: str
     origins: tuple[str, ...] = ()
-    seconds: float = 30.0
     loopback_only: bool = False
     subscriptions_per_connection: int = 50
     served: frozenset[str] = frozenset()
@@ -149,19 +145,15 @@ class View(GraphQLView[Call, None]):
         root_value: None,
         request_data: GraphQLRequestData,
     ) -> ExecutionResult:
-        """Execute a query or mutation, for a limited time."""
+        """Execute a query or mutation."""
         try:
-            async with asyncio.timeout(self._options.seconds):
-                return await self.schema.execute(
-                    request_data.query,
-                    variable_values=request_data.variables,
-                    context_value=context,
-                    operation_name=request_data.operation_name,
-                    allowed_operation_types=_OVER_HTTP,
-                )
-        except TimeoutError:
-            error = UnavailableError(f"This took longer than {self._options.seconds:g} s; ask for less at once.")
-            return ExecutionResult(data=None, errors=[GraphQLError(error.message, extensions=error.extensions)])
+            return await self.schema.execute(
+                request_data.query,
+                variable_values=request_data.variables,
+                context_value=context,
+                operation_name=request_data.operation_name,
+                allowed_operation_types=_OVER_HTTP,
+            )
         except InvalidOperationTypeError as wrong:
             raise HTTPException(400, "Subscriptions need a WebSocket (graphql-transport-ws).") from wrong
         except CannotGetOperationTypeError as wrong:

@@ -25,6 +25,8 @@ LIST_TIMEOUT_SECONDS = 60.0
 MAX_IN_FLIGHT = 16
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+"""Server-side apply; JSON is YAML."""
 STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
 """Of Kubernetes' own kinds only: items of lists are merged by their keys."""
 

@@ -8,6 +8,7 @@ list at once.
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 import aiohttp
@@ -89,6 +90,9 @@ class Reflector(Generic[T]):
         sink: receives the objects.
         namespace: one namespace, or None for all.
         selector: a label selector, evaluated by the server.
+        fields: a field selector, evaluated by the server.
+        denied: called with the API server's words whenever it refuses for lack of rights; it is asked again with the
+            usual pauses. Whoever gives it tells about it; without it the log does, each time.
     """
 
     def __init__(
@@ -100,6 +104,8 @@ class Reflector(Generic[T]):
         *,
         namespace: str | None = None,
         selector: str | None = None,
+        fields: str | None = None,
+        denied: Callable[[str], None] | None = None,
     ) -> None:
         self.synced = asyncio.Event()
         self.broken_since: float | None = None
@@ -108,6 +114,8 @@ class Reflector(Generic[T]):
         self._namespace = namespace
         self._path = resource.path(namespace)
         self._params = {"labelSelector": selector} if selector else {}
+        self._params |= {"fieldSelector": fields} if fields else {}
+        self._denied = denied
         self._sink = sink
         self._name = resource.plural
         self._decode = msgspec.json.Decoder(kind).decode
@@ -155,6 +163,9 @@ class Reflector(Generic[T]):
         delay = min(longest, shortest * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         if isinstance(error, ApiError) and error.retry_after is not None:
             delay = max(delay, error.retry_after)
+        if self._denied is not None and isinstance(error, ApiError) and error.status == 403:
+            self._denied(error.message)
+            level = logging.DEBUG
         log.log(
             level,
             "watch interrupted: %s",

@@ -11,7 +11,7 @@ import msgspec
 from podrelay.api import names
 from podrelay.reconciler import kinship
 from podrelay.reconciler.conditions import with_conditions
-from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskRunStatus
+from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.reconciler.view import Action, DeletePod, DeleteRecord, DeleteRun, EndPod, Plan, View
 
 _UNKNOWN_HISTORY_LIMIT: Final = 20
@@ -91,10 +91,19 @@ def _observed(view: View, now: datetime) -> TaskRunStatus | None:
 
 
 def _ttl(view: View) -> timedelta | None:
-    seconds = view.run.spec.ttl_seconds_after_finished
-    if seconds is None and view.definition is not None:
-        seconds = view.definition.spec.ttl_seconds_after_finished
-    return view.settings.default_ttl if seconds is None else timedelta(seconds=seconds)
+    seconds = own_ttl_seconds(view.run, view.definition)
+    if seconds is not None:
+        return timedelta(seconds=seconds)
+    if view.retention_days is not None:
+        return timedelta(days=view.retention_days) if view.retention_days else None
+    return view.settings.default_ttl
+
+
+def own_ttl_seconds(run: TaskRun, definition: TaskDefinition | None) -> int | None:
+    """Return for how long a finished run is kept by its own word, or its definition's; None: others decide."""
+    if run.spec.ttl_seconds_after_finished is not None or definition is None:
+        return run.spec.ttl_seconds_after_finished
+    return definition.spec.ttl_seconds_after_finished
 
 
 def beside(view: View, now: datetime, following: Plan) -> Plan:

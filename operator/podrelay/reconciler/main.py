@@ -28,9 +28,17 @@ from podrelay.reconciler.counts import Counts
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.loop import ReconcileLoop
-from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.objects import NamespaceSettings, Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.queue import WorkQueue
-from podrelay.reconciler.resources import POD_SELECTOR, TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+from podrelay.reconciler.resources import (
+    CONFIG_MAPS,
+    POD_SELECTOR,
+    SETTINGS_FIELDS,
+    TASK_DEFINITIONS,
+    TASK_ITERATIONS,
+    TASK_RUNS,
+)
+from podrelay.reconciler.retention import Retentions
 from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Settings
@@ -63,9 +71,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class _Reflection:
-    """The reflectors, and whether all of them have listed once."""
+    """The reflectors, and whether all of them have listed once that nothing can be planned without."""
 
     reflectors: tuple[Reflector[Any], ...]
+    of_settings: tuple[Reflector[NamespaceSettings], ...]
+    """Nobody waits for these: an operator of a chart that was not upgraded may not read settings."""
 
     @property
     def is_synced(self) -> bool:
@@ -74,6 +84,18 @@ class _Reflection:
     async def wait_synced(self) -> None:
         for reflector in self.reflectors:
             await reflector.synced.wait()
+
+    def parts(self) -> list[Coroutine[Any, Any, None]]:
+        """Return what has to run."""
+        return [
+            *(reflector.run() for reflector in self.reflectors),
+            *(self._after_the_others(reflector) for reflector in self.of_settings),
+        ]
+
+    async def _after_the_others(self, reflector: Reflector[Any]) -> None:
+        # While roles are being installed everything is refused; if only this is, it is for good.
+        await self.wait_synced()
+        await reflector.run()
 
 
 class _Operator:
@@ -122,7 +144,16 @@ class _Operator:
         ttl = timedelta(days=arguments.default_ttl_days) if arguments.default_ttl_days else None
         settings = Settings(default_ttl=ttl, max_running_pods=arguments.max_running_pods)
         counts: WorkQueue[Key] = WorkQueue()
-        store = Store(queue.add, settings, definition_changed=reviews.add, counted=counts.add)
+        retentions = Retentions()
+        store = Store(
+            queue.add,
+            settings,
+            definition_changed=reviews.add,
+            counted=counts.add,
+            mark_later=queue.add_after,
+            retention_days=retentions.days,
+        )
+        retentions.changed = store.retention_changed
         schemas = SchemaProcess()
         lease = LeaderElection(
             lease_client,
@@ -139,7 +170,7 @@ class _Operator:
             die_before_write=_number(ENV_DIE_BEFORE_WRITE),
             die_after_write=_number(ENV_DIE_AFTER_WRITE),
         )
-        reflection = self._reflection(client, store)
+        reflection = self._reflection(client, store, retentions)
         kopf_shell = KopfShell(
             self._connection,
             self._namespaces,
@@ -160,7 +191,7 @@ class _Operator:
             yield (
                 lease,
                 [
-                    *(reflector.run() for reflector in reflection.reflectors),
+                    *reflection.parts(),
                     lease.run(),
                     self._work(store, executor, queue, lease, reflection),
                     _review(client, store, lease, reviews, schemas),
@@ -173,8 +204,9 @@ class _Operator:
             await schemas.close()
             await runner.cleanup()
 
-    def _reflection(self, client: Client, store: Store) -> _Reflection:
+    def _reflection(self, client: Client, store: Store, retentions: Retentions) -> _Reflection:
         reflectors: list[Reflector[Any]] = []
+        of_settings: list[Reflector[NamespaceSettings]] = []
         for namespace in self._namespaces or (None,):
             reflectors += (
                 Reflector(client, TASK_DEFINITIONS, TaskDefinition, store.definitions, namespace=namespace),
@@ -182,7 +214,18 @@ class _Operator:
                 Reflector(client, TASK_ITERATIONS, Record, store.records, namespace=namespace),
                 Reflector(client, PODS, Pod, store.pods, namespace=namespace, selector=POD_SELECTOR),
             )
-        return _Reflection(tuple(reflectors))
+            of_settings.append(
+                Reflector(
+                    client,
+                    CONFIG_MAPS,
+                    NamespaceSettings,
+                    retentions,
+                    namespace=namespace,
+                    fields=SETTINGS_FIELDS,
+                    denied=partial(retentions.denied, namespace),
+                )
+            )
+        return _Reflection(tuple(reflectors), tuple(of_settings))
 
     async def _work(
         self,

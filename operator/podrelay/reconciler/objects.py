@@ -189,6 +189,22 @@ class TaskRun(_Struct, frozen=True):
         msgspec.structs.force_setattr(self, "spec", msgspec.structs.replace(self.spec, input=kept))
 
 
+# --- ConfigMap podrelay-settings -------------------------------------------------------------------------------------
+
+
+class SettingsData(_Struct, frozen=True):
+    """What is set, as it was written: a ConfigMap holds nothing but text."""
+
+    retention_days: str | None = None
+
+
+class NamespaceSettings(_Struct, frozen=True):
+    """The settings of a namespace."""
+
+    metadata: Metadata
+    data: SettingsData = SettingsData()
+
+
 # --- TaskDefinition --------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-DEFAULT_TTL_DAYS = 90
+from podrelay.api.settings import DEFAULT_RETENTION_DAYS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,9 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     behaviour.add_argument(
         "--default-ttl-days",
         type=float,
-        default=DEFAULT_TTL_DAYS,
+        default=DEFAULT_RETENTION_DAYS,
         metavar="DAYS",
-        help="finished runs are deleted after so many days where nothing else is said, 0: never; default: %(default)g",
+        help="finished runs are deleted after so many days where neither they, their definition nor the settings of "
+        "their namespace say anything, 0: never; default: %(default)g",
     )
     behaviour.add_argument(
         "--max-running-pods",

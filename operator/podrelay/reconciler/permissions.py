@@ -26,20 +26,24 @@ class Permission:
     verbs: tuple[str, ...]
     own_namespace: bool = False
     """Needed in the operator's own namespace only."""
+    names: tuple[str, ...] = ()
+    """Of the only objects that it is about; lists and watches have to select one of them by metadata.name."""
 
 
 def rules(*, own_namespace: bool) -> list[dict[str, Any]]:
-    """Return the rules of a Role (own namespace) or ClusterRole (all others), merged by resource."""
-    merged: dict[tuple[str, str], list[str]] = {}
+    """Return the rules of a Role (own namespace) or ClusterRole (all others), merged by resource and names."""
+    merged: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
     for permission in _declared():
         if permission.own_namespace != own_namespace:
             continue
         for resource in permission.resources:
-            verbs = merged.setdefault((permission.group, resource), [])
+            verbs = merged.setdefault((permission.group, resource, permission.names), [])
             verbs.extend(verb for verb in permission.verbs if verb not in verbs)
     return [
-        {"apiGroups": [group], "resources": [resource], "verbs": sorted(verbs)}
-        for (group, resource), verbs in sorted(merged.items())
+        {"apiGroups": [group], "resources": [resource]}
+        | ({"resourceNames": list(names)} if names else {})
+        | {"verbs": sorted(verbs)}
+        for (group, resource, names), verbs in sorted(merged.items())
     ]
 
 

@@ -30,6 +30,7 @@ class WorkQueue(Generic[K]):
         self._due: dict[K, tuple[float, int]] = {}
         self._sequence = 0
         self._timer: asyncio.TimerHandle | None = None
+        self._armed_for = 0.0
 
     def __len__(self) -> int:
         """Return how many keys are ready and wait for a worker."""
@@ -96,10 +97,13 @@ class WorkQueue(Generic[K]):
 
     def _arm(self) -> None:
         if self._timer is not None:
+            if self._heap and self._heap[0][0] == self._armed_for:
+                return  # ten thousand wishes at once would leave as many timers to the loop
             self._timer.cancel()
             self._timer = None
         if self._heap:
-            self._timer = self._loop.call_at(self._heap[0][0], self._fire)
+            self._armed_for = self._heap[0][0]
+            self._timer = self._loop.call_at(self._armed_for, self._fire)
 
     def _fire(self) -> None:
         self._timer = None

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from podrelay.api import names
-from podrelay.reconciler import admission, hooks
+from podrelay.reconciler import admission, hooks, housekeeping
 from podrelay.reconciler.family import Change, Family
 from podrelay.reconciler.history import FinishedRuns
 from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun
@@ -31,6 +31,8 @@ class Key(NamedTuple):
 
 T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record)
 _REMEMBERED_DELETIONS = 20_000
+_REPLANNED_PER_SECOND = 100
+"""Finished runs of a namespace whose settings have changed; a deletion takes the API server some milliseconds."""
 _REMEMBERED_PODS = 4
 """Of the pods of a run that are no more, only the one that held the baton matters."""
 
@@ -171,6 +173,8 @@ class Store:
         definition_changed: called with the key of each definition that has changed since it was reviewed.
         counted: called with the key of each definition of which other numbers of runs have a pod, or wait for one, or
             whose status may say other numbers.
+        mark_later: the same as `mark`, after so many seconds; by default it is at once.
+        retention_days: returns what the settings of a namespace say, as View.retention_days.
     """
 
     def __init__(
@@ -179,8 +183,12 @@ class Store:
         settings: Settings,
         definition_changed: Callable[[Key], None] = lambda _key: None,
         counted: Callable[[Key], None] = lambda _key: None,
+        mark_later: Callable[[Key, float], None] | None = None,
+        retention_days: Callable[[str], int | None] = lambda _namespace: None,
     ) -> None:
         self._mark = mark
+        self._mark_later = mark_later or (lambda key, _seconds: mark(key))
+        self._retention_days = retention_days
         self._definition_changed = definition_changed
         self._counted = counted
         self._settings = settings
@@ -222,6 +230,7 @@ class Store:
             input=self._inputs.get(key),
             slot=self.slots.slot(key),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
+            retention_days=self._retention_days(key.namespace),
             settings=self._settings,
         )
 
@@ -295,6 +304,21 @@ class Store:
         run = self.run(key)
         if run is not None and run.status.phase not in FINISHED:
             self.slots.want(key, _definition_of(run), value, run.metadata.creation_timestamp)
+
+    def retention_changed(self, namespace: str | None) -> None:
+        """Have the finished runs looked at again that are kept for as long as a namespace says; None: all namespaces.
+
+        Not all at once: each costs a plan, and maybe a deletion, and whatever goes on would have to wait for them.
+        """
+        here = (key for key in self.runs.all_keys() if namespace in {None, key.namespace})
+        for number, key in enumerate(filter(self._is_kept_by_its_namespace, here)):
+            self._mark_later(key, number / _REPLANNED_PER_SECOND)
+
+    def _is_kept_by_its_namespace(self, key: Key) -> bool:
+        run = self.run(key)
+        if run is None or run.status.phase not in FINISHED:
+            return False
+        return housekeeping.own_ttl_seconds(run, self.definition(*_definition_of(run))) is None
 
     def _pod_changed(self, key: Key) -> None:
         run = self.run(key)

@@ -19,7 +19,7 @@ class Settings:
     """What the operator's flags decide for all runs."""
 
     default_ttl: timedelta | None = timedelta(days=90)
-    """How long a finished run is kept where neither run nor definition says; None: for ever."""
+    """How long a finished run is kept where neither run nor definition nor namespace says; None: for ever."""
     progress_interval: timedelta = timedelta(seconds=15)
     """Progress is copied into the status of a run at most this often."""
     answer_grace: timedelta = timedelta(seconds=30)
@@ -142,6 +142,9 @@ class View:
     """Whether the run may have a pod, or which place in the queue it has; None if it neither has nor wants one."""
     is_surplus: bool = False
     """Whether so many runs of the definition have finished since this one that it need not be kept."""
+    retention_days: int | None = None
+    """For how long the namespace has its finished runs kept. 0: for ever, also while its settings are not known yet;
+    None: it says nothing."""
     settings: Settings = Settings()
 
     def owns(self, obj: Pod | Record) -> bool:

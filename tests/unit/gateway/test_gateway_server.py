@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis_graphql import queries as random_queries
 
 from podrelay.gateway import listing
+from podrelay.gateway.access import YES_SECONDS
 from podrelay.gateway.call import Limits
 from podrelay.gateway.schema.build import DocumentLimits, build
 from podrelay.gateway.server import ServerOptions
@@ -194,11 +195,12 @@ async def test_a_bug_of_ours_is_told_by_an_id_that_is_in_the_log(
     assert "the secret is 42" in caplog.text
 
 
-async def test_a_query_ends_in_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    gateway = await start(options=ServerOptions("shop", seconds=0.05))
+async def hang(*_: Any) -> None:
+    await asyncio.Event().wait()
 
-    async def hang(*_: Any) -> None:
-        await asyncio.Event().wait()
+
+async def test_a_query_ends_in_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = await start(limits=Limits(seconds=0.05))
 
     monkeypatch.setattr(listing, "logs", hang)
     answer = await gateway.ask("{ backgroundTasks { listLogs { data { id } error { code } } } }")
@@ -328,6 +330,66 @@ async def test_nonsense_on_a_websocket_closes_it_with_a_code_of_the_protocol(
     assert socket.close_code is not None
     assert 4400 <= socket.close_code < 4500
     assert "internal error" not in caplog.text
+
+
+async def over_websocket(gateway: Gateway, document: str) -> Any:
+    """What a document is answered with, other than over HTTP."""
+    async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
+        await socket.send_json(INIT)
+        assert (await socket.receive_json(timeout=5))["type"] == "connection_ack"
+        await socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": document}})
+        return await socket.receive_json(timeout=5)
+
+
+async def test_a_query_over_a_websocket_ends_in_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = await start(limits=Limits(seconds=0.05))
+
+    monkeypatch.setattr(listing, "logs", hang)
+    message = await over_websocket(gateway, "{ backgroundTasks { listLogs { data { id } } } }")
+
+    assert message["type"] == "error"
+    assert message["payload"][0]["extensions"]["code"] == "BackgroundTasks/Unavailable"
+
+
+@pytest.mark.parametrize(
+    ("document", "words"),
+    [
+        ("{ backgroundTasks { getTask(id: 1) { data { " + "parent { " * 20 + "id" + "}" * 20 + "}}}}", "depth"),
+        ("{ " + " ".join(f"a{number}: __typename" for number in range(50)) + " }", "aliases"),
+        ("{ nonsense }", "Cannot query field"),
+    ],
+    ids=["deep", "aliases", "unknown"],
+)
+async def test_documents_have_the_same_limits_over_a_websocket(gateway: Gateway, document: str, words: str) -> None:
+    message = await over_websocket(gateway, document)
+
+    assert message["type"] == "error"
+    assert words in message["payload"][0]["message"]
+
+
+async def test_an_operation_returns_no_more_over_a_websocket(start: Start) -> None:
+    gateway = await start(limits=Limits(max_page=300))
+    gateway.cache.runs.replace([run(f"r{number}") for number in range(300)], "1")
+
+    message = await over_websocket(gateway, "{ backgroundTasks { listTasks(limit: 300) { data { input } } } }")
+    codes = {error["extensions"]["code"] for error in message["payload"]["errors"]}
+    assert codes == {"BackgroundTasks/LimitExceeded"}
+
+
+@pytest.mark.parametrize("document", ["{ __typename }", "subscription { taskUpdated { id } }"])
+async def test_a_token_that_has_expired_is_good_for_nothing_more_on_an_open_websocket(
+    gateway: Gateway, document: str
+) -> None:
+    async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
+        await socket.send_json(INIT)
+        assert (await socket.receive_json(timeout=5))["type"] == "connection_ack"
+        del gateway.api.rights["alice"]
+        gateway.clock.time += YES_SECONDS
+        await socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": document}})
+        message = await socket.receive_json(timeout=5)
+
+    errors = message["payload"] if message["type"] == "error" else message["payload"]["errors"]
+    assert [error["extensions"]["code"] for error in errors] == ["BackgroundTasks/NotAuthenticated"]
 
 
 async def test_a_caller_has_a_limit_of_subscriptions_over_all_connections(start: Start) -> None:

@@ -273,10 +273,24 @@ async def test_an_object_that_cannot_be_read_does_not_hide_the_others(
     ]
 
 
-async def test_a_selector_goes_with_every_request(play: Play) -> None:
-    _, script = await play([page(10)], [], namespace="shop", selector="podrelay.dev/run")
+async def test_selectors_go_with_every_request(play: Play) -> None:
+    _, script = await play([page(10)], [], namespace="shop", selector="podrelay.dev/run", fields="metadata.name=a")
 
     assert script.listed[0]["labelSelector"] == script.watched[0]["labelSelector"] == "podrelay.dev/run"
+    assert script.listed[0]["fieldSelector"] == script.watched[0]["fieldSelector"] == "metadata.name=a"
+
+
+async def test_who_waits_for_a_right_is_told_and_the_log_is_not_filled(
+    play: Play, caplog: pytest.LogCaptureFixture
+) -> None:
+    denials: list[str] = []
+    refusals = [ApiError(403, "Forbidden", "no") for _ in range(5)]
+
+    sink, _ = await play([*refusals, TimeoutError(), page(10, thing("a", 1))], [], denied=denials.append)
+
+    assert sink.things == {"a": 1}
+    assert denials == ["no"] * 5
+    assert len([line for line in caplog.records if "watch interrupted" in line.getMessage()]) == 1
 
 
 class CalmServer:

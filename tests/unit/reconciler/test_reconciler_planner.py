@@ -939,27 +939,33 @@ def test_a_pod_that_was_made_too_late_for_its_run_does_not_wait_for_a_node_for_e
 
 
 @pytest.mark.parametrize(
-    ("run", "definition", "default", "seconds"),
+    ("run", "definition", "days", "default", "seconds"),
     [
-        (10, 20, 30, 10),
-        (None, 20, 30, 20),
-        (None, None, 30, 30),
-        (0, 20, 30, 0),
-        (None, None, None, None),
+        (10, 20, 1, 30, 10),
+        (None, 20, 1, 30, 20),
+        (None, None, 1, 30, 86_400),
+        (None, None, None, 30, 30),
+        (0, 20, 1, 30, 0),
+        (10, None, 0, 30, 10),
+        (None, 20, 0, None, 20),
+        (None, None, 0, 30, None),
+        (None, None, 1, None, 86_400),
+        (None, None, None, None, None),
     ],
 )
-def test_the_lifetime_is_that_of_run_then_definition_then_operator(
-    run: int | None, definition: int | None, default: int | None, seconds: int | None
+def test_the_lifetime_is_that_of_run_then_definition_then_namespace_then_operator(
+    run: int | None, definition: int | None, days: int | None, default: int | None, seconds: int | None
 ) -> None:
     settings = Settings(default_ttl=timedelta(seconds=default) if default is not None else None)
     finished = view(
         task_run(FINISHED, version=7, ttlSecondsAfterFinished=run),
         task_definition(ttlSecondsAfterFinished=definition),
+        retention_days=days,
         settings=settings,
     )
 
     if seconds is None:
-        assert plan(finished, later(10**8)) == Plan()
+        assert plan(finished, later(10**9)) == Plan()
     else:
         assert plan(finished, later(seconds - 1)) == Plan(requeue_at=later(seconds))
         assert action_of(plan(finished, later(seconds))) == DeleteRun("uid-run", "7")

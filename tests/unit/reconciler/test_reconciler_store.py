@@ -365,6 +365,40 @@ def test_a_lost_record_is_forgotten_and_remembered_as_lost_until_the_end(store: 
     assert view.lost_records == frozenset()
 
 
+# --- settings of namespaces -------------------------------------------------------------------------------------------
+
+
+def test_a_changed_retention_has_those_looked_at_that_go_by_it_one_after_the_other() -> None:
+    # given
+    later_marks: list[tuple[str, float]] = []
+    store = Store(
+        lambda _key: None, Settings(), mark_later=lambda key, seconds: later_marks.append((key.name, seconds))
+    )
+    store.definitions.apply(task_definition("short", ttlSecondsAfterFinished=60))
+    done = {"phase": "Succeeded", "finishedAt": NOW}
+    store.runs.apply(task_run(name="goes-on", uid="u0"))
+    store.runs.apply(task_run(done, name="own", uid="u1", ttlSecondsAfterFinished=5))
+    store.runs.apply(task_run(done, name="by-definition", uid="u2", definition="short"))
+    for number in range(1000):
+        store.runs.apply(task_run(done, name=f"done-{number}", uid=f"d{number}", definition="gone"))
+
+    # when
+    store.retention_changed("elsewhere")
+    assert later_marks == []
+    store.retention_changed(KEY.namespace)
+
+    # then
+    assert [name for name, _ in later_marks] == [f"done-{number}" for number in range(1000)]
+    assert [seconds for _, seconds in later_marks] == pytest.approx([number / 100 for number in range(1000)])
+
+
+def test_a_view_has_the_retention_of_its_namespace() -> None:
+    store = Store(lambda _key: None, Settings(), retention_days={KEY.namespace: 7}.get)
+    store.runs.apply(task_run())
+
+    assert view_of(store).retention_days == 7
+
+
 # --- parents and children ---------------------------------------------------------------------------------------------
 
 

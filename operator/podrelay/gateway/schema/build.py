@@ -18,6 +18,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
 from podrelay.gateway.documents import Documents
+from podrelay.gateway.schema.guarding import Guarded
 from podrelay.gateway.schema.masking import Masked
 from podrelay.gateway.schema.mutations import Mutation
 from podrelay.gateway.schema.queries import Query
@@ -72,6 +73,7 @@ def build(limits: DocumentLimits = DocumentLimits()) -> Schema:
         Subscription,
         extensions=[
             Masked,
+            Guarded,
             Staleness,
             lambda: Documents(limits.tokens),
             lambda: AddValidationRules(rules),
