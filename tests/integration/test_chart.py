@@ -116,13 +116,18 @@ def test_the_service_of_the_gateway_may_be_a_load_balancer() -> None:
 
 
 def test_the_flags_of_the_chart_are_flags_of_the_gateway() -> None:
-    values = GATEWAY | {"operator.namespaces": ["shop"], "gateway.allowOrigins": ["https://a.example"]}
+    values = GATEWAY | {
+        "operator.namespaces": ["shop"],
+        "operator.defaultTTLDays": 30,
+        "gateway.allowOrigins": ["https://a.example"],
+    }
     (container,) = pod_of("podrelay-gateway", values)["containers"]
     parser = argparse.ArgumentParser()
     options.add_arguments(parser)
 
     arguments = parser.parse_args(container["args"])
     assert (arguments.namespace, arguments.allow_origin) == (["shop"], ["https://a.example"])
+    assert arguments.default_ttl_days == 30, "the gateway tells what the operator does"
 
 
 def pod_of(deployment: str, values: Any) -> dict[str, Any]:
@@ -146,7 +151,7 @@ def test_the_operator_runs_with_no_privileges() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert container["command"] == ["podrelay", "operator"]
-    assert container["args"] == ["--listen=:8080", "--lease-namespace=$(POD_NAMESPACE)"]
+    assert container["args"] == ["--listen=:8080", "--lease-namespace=$(POD_NAMESPACE)", "--default-ttl-days=90"]
     assert container["image"] == "podrelay:0.1.0"
 
 
@@ -155,6 +160,7 @@ def test_values_reach_the_operator() -> None:
         "image": {"repository": "registry.example/podrelay", "tag": "1.2.3", "pullPolicy": "Always"},
         "imagePullSecrets": [{"name": "registry"}],
         "operator.namespaces": ["shop", "blog"],
+        "operator.defaultTTLDays": 0,
         "operator.extraArgs": ["--log-level=debug"],
         "operator.extraEnv": [{"name": "A", "value": "b"}],
         "operator.priorityClassName": "system-cluster-critical",
@@ -169,7 +175,12 @@ def test_values_reach_the_operator() -> None:
     pod, (container,) = template["spec"], template["spec"]["containers"]
     assert container["image"] == "registry.example/podrelay:1.2.3"
     assert container["imagePullPolicy"] == "Always"
-    assert container["args"][2:] == ["--namespace=shop", "--namespace=blog", "--log-level=debug"]
+    assert container["args"][2:] == [
+        "--default-ttl-days=0",
+        "--namespace=shop",
+        "--namespace=blog",
+        "--log-level=debug",
+    ]
     assert container["env"][1:] == [{"name": "A", "value": "b"}]
     assert container["resources"] == {"requests": {"cpu": "50m", "memory": "96Mi"}, "limits": {"memory": "1Gi"}}
     assert pod["imagePullSecrets"] == [{"name": "registry"}]

@@ -149,7 +149,20 @@ def test_a_reader_reads(town: Town) -> None:
         {"id": "theirs-i1", "items": [], "task": {"id": "theirs"}}
     ]
     assert reader.inside(READS["podLogs"])["podLogs"]["error"] is None  # there is no pod yet
-    assert reader.inside(READS["getSettings"])["getSettings"]["error"]["code"] == NOT_AUTHORIZED
+    assert reader.inside(READS["getSettings"])["getSettings"]["data"] == {"retentionDays": 90}
+
+
+def test_the_settings_are_for_those_who_have_a_right_to_them(town: Town, kubectl: Kubectl) -> None:
+    treasurer = town.gateway.as_token(add_user(kubectl, "treasurer", "podrelay-settings"), kubectl.namespace)
+    unset = WRITES["updateSettings"].replace("3", "null")
+
+    for wanted, days in ((unset, 90), (WRITES["updateSettings"], 3), (unset, 90)):
+        changed = mutate(treasurer, wanted).data["updateSettings"]
+        assert changed == {"data": {"retentionDays": days}, "error": None}
+        assert treasurer.inside(READS["getSettings"])["getSettings"]["data"] == {"retentionDays": days}
+    assert mutate(treasurer, WRITES["triggerTask"]).error_codes == [NOT_AUTHORIZED]
+    assert not kubectl.as_service_account("treasurer")("get", "configmap", "kube-root-ca.crt")
+    assert mutate(town.user("operator"), WRITES["updateSettings"]).error_codes == [NOT_AUTHORIZED]
 
 
 def test_an_operator_of_one_namespace_works_there_only(town: Town) -> None:
@@ -291,7 +304,7 @@ def error_codes(message: Any) -> list[str]:
 async def test_a_subscription_ends_soon_after_the_right_to_it(
     town: Town, kubectl: Kubectl, kind: str, codes: set[str]
 ) -> None:
-    guest = town.gateway.as_token(add_user(kubectl, "guest", "podrelay-viewer"), kubectl.namespace)
+    guest = town.gateway.as_token(add_user(kubectl, "guest", "podrelay-user"), kubectl.namespace)
     assert kubectl.create(task_run("watched"))
     eventually("the run is seen", lambda: tasks(guest) == ["watched"])
 
@@ -301,3 +314,48 @@ async def test_a_subscription_ends_soon_after_the_right_to_it(
         message = await subscription.receive(30)
         assert codes.issuperset(error_codes(message))
         assert (await subscription.receive())["type"] == "complete"
+        # and nothing else is to be had over the same WebSocket
+        payload = {"query": mutation(WRITES["triggerTask"])}
+        await subscription.socket.send_json({"id": "2", "type": "subscribe", "payload": payload})
+        assert codes.issuperset(error_codes(await subscription.receive()))
+
+
+# --- mutations over a WebSocket ---------------------------------------------------------------------------------------
+
+
+def mutation(fields: str) -> str:
+    return f"mutation {{ backgroundTasks {{ {fields} }} }}"
+
+
+async def test_a_task_is_triggered_over_a_websocket_as_over_http(town: Town) -> None:
+    async with town.user("operator").subscribe(mutation(WRITES["triggerTask"])) as connection:
+        started = (await connection.next())["triggerTask"]["data"]["id"]
+        assert (await connection.receive())["type"] == "complete"
+
+    annotations = town.here.get(TASK_RUNS, started)["metadata"]["annotations"]
+    assert annotations == {"podrelay.dev/created-by": f"system:serviceaccount:{town.here.namespace}:operator"}
+    town.here.do("delete", TASK_RUNS, started)
+
+
+@pytest.mark.parametrize("field", WRITES)
+async def test_a_reader_changes_nothing_over_a_websocket(town: Town, field: str) -> None:
+    async with town.user("reader").subscribe(mutation(WRITES[field])) as connection:
+        assert error_codes(await connection.receive()) == [NOT_AUTHORIZED]
+
+
+async def test_a_private_definition_is_not_triggered_over_a_websocket(town: Town) -> None:
+    assert town.here.apply(task_definition("hidden", private=True))
+    for definition in ("hidden", "missing"):
+        fields = WRITES["triggerTask"].replace("countWords", definition)
+        async with town.user("mayor").subscribe(mutation(fields)) as connection:
+            assert (await connection.next())["triggerTask"] == {
+                "data": None,
+                "error": {"code": "TASK_DEFINITION_ERROR"},
+            }
+
+
+async def test_an_unknown_token_opens_no_websocket(town: Town) -> None:
+    stranger = town.gateway.as_token("eyJhbGciOiJub25lIn0.e30.x", town.here.namespace)
+    async with stranger.subscribe(mutation(WRITES["triggerTask"])) as connection:
+        assert connection.received == []
+        assert connection.socket.close_code == 4403

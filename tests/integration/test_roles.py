@@ -1,5 +1,7 @@
 """Who may do what: the roles of the chart as the API server's authorizer sees them, and a few attempts."""
 
+import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,12 +27,17 @@ def forbidden(result: Any) -> bool:
 
 
 def rights(kubectl: Kubectl, everything: bool = False) -> Rights:
-    """What an identity may do in its namespace, by resource; only Podrelay's own unless `everything` is asked for."""
+    """What an identity may do in its namespace, by resource; only Podrelay's own unless `everything` is asked for.
+
+    What it may do with certain objects only is under the resource with their names: configmaps[podrelay-settings].
+    """
     review = kubectl.do("auth", "can-i", "--list", "--no-headers")
     found: Rights = {}
     for line in review.splitlines():
         resource, verbs = line.split(maxsplit=1)[0], line[line.rindex("[") + 1 : line.rindex("]")].split()
-        mine = resource.endswith(".podrelay.dev") or ".podrelay.dev/" in resource
+        names = re.findall(r"\[([^\]]*)\]", line)[-2]
+        resource += f"[{names}]" if names else ""
+        mine = resource.endswith(".podrelay.dev") or ".podrelay.dev/" in resource or resource == SETTINGS
         if mine or (everything and not resource.startswith(("[", "self"))):
             found.setdefault(resource.replace(".podrelay.dev", ""), set()).update(verbs)
     return found
@@ -56,7 +63,7 @@ class People:
 
 @pytest.fixture(scope="module")
 def people(shared: Kubectl) -> People:
-    roles = ("view", "edit", "admin", "podrelay-viewer", "podrelay-user", "podrelay-author")
+    roles = ("view", "edit", "admin", "podrelay-viewer", "podrelay-user", "podrelay-author", "podrelay-settings")
     for role in roles:
         shared.do("create", "serviceaccount", role)
         account = f"--serviceaccount={shared.namespace}:{role}"
@@ -66,7 +73,8 @@ def people(shared: Kubectl) -> People:
     return People(shared, {name: shared.as_service_account(name) for name in names})
 
 
-VIEWER: Rights = {"taskdefinitions": READ, "taskruns": READ, "taskiterations": READ}
+SETTINGS = "configmaps[podrelay-settings]"
+VIEWER: Rights = {"taskdefinitions": READ, "taskruns": READ, "taskiterations": READ, SETTINGS: READ}
 USER: Rights = VIEWER | {"taskruns": READ | WRITE | {"trigger"}}
 AUTHOR: Rights = {"taskdefinitions": READ | WRITE}
 EDITOR: Rights = USER | AUTHOR
@@ -79,6 +87,7 @@ RUNNER_RIGHTS: Rights = {"taskruns": {"get", "list", "create"}, "taskiterations"
         ("podrelay-viewer", VIEWER),
         ("podrelay-user", USER),
         ("podrelay-author", AUTHOR),
+        ("podrelay-settings", {SETTINGS: READ | WRITE - {"deletecollection"}}),
         ("podrelay-runner", RUNNER_RIGHTS),
         ("view", VIEWER),
         ("edit", EDITOR),
@@ -141,6 +150,7 @@ def rights_of_file(name: str) -> Rights:
             for resource in rule["resources"]:
                 base, _, subresource = resource.partition("/")
                 suffix = f".{group}" if group and group != "podrelay.dev" else ""
+                suffix += f"[{' '.join(rule['resourceNames'])}]" if "resourceNames" in rule else ""
                 found.setdefault(f"{base}{suffix}/{subresource}".rstrip("/"), set()).update(rule["verbs"])
     return found
 
@@ -156,6 +166,24 @@ def test_the_operator_has_its_lease_in_its_own_namespace_only(people: People, ad
     home, elsewhere = operator_in(admin, RELEASE_NAMESPACE), operator_in(admin, people.admin.namespace)
     assert rights(home, everything=True) == rights_of_file("operator-role.yaml") | lease
     assert not may(elsewhere, "get", "leases.coordination.k8s.io")
+
+
+def test_the_operator_reads_the_settings_of_all_namespaces_and_no_other_config_map(
+    people: People, admin: Kubectl
+) -> None:
+    operator = operator_in(admin, "")
+    everywhere, ours = "/api/v1/configmaps", "?fieldSelector=metadata.name%3Dpodrelay-settings"
+    people.admin.do("create", "configmap", "podrelay-settings", "--from-literal=retentionDays=3650")
+
+    found = json.loads(operator.do("get", "--raw", everywhere + ours))["items"]
+    event = operator.do("get", "--raw", f"{everywhere}{ours}&watch=true&timeoutSeconds=1")
+
+    assert people.admin.namespace in {item["metadata"]["namespace"] for item in found}
+    assert {item["metadata"]["name"] for item in found} == {"podrelay-settings"}
+    assert '"type":"ADDED"' in event
+    assert forbidden(operator("get", "--raw", everywhere))
+    assert forbidden(operator("get", "--raw", f"{everywhere}?fieldSelector=metadata.name%3Dothers"))
+    assert forbidden(operator("get", "--raw", f"/api/v1/namespaces/{people.admin.namespace}/configmaps"))
 
 
 def test_the_operator_writes_no_work_and_enters_no_pod(people: People, admin: Kubectl) -> None:

@@ -55,7 +55,7 @@ class QuickKubectl(Kubectl):
 
     def _is_for_kubectl(self, resource: str) -> bool:
         """Whether only kubectl knows who asks, where, and what the path of the resource is."""
-        is_known = resource == "pods" or resource.endswith(".podrelay.dev")
+        is_known = resource in {"pods", "configmaps"} or resource.endswith(".podrelay.dev")
         return bool(self.identity) or not self.namespace or not is_known
 
     def _path(self, resource: str) -> str:

@@ -63,7 +63,8 @@ async def set_retention_days(call: Call, days: int | None) -> int:
 
 async def _set(call: Call, namespace: str, days: int) -> None:
     """Apply: unlike any other create, RBAC can allow this one for a single name."""
-    applied: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "data": {RETENTION_DAYS: str(days)}}
+    applied: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP}}
+    applied["data"] = {RETENTION_DAYS: str(days)}
     await call.caller.client.request(
         "PATCH",
         _CONFIG_MAPS.path(namespace, CONFIG_MAP),

@@ -1,0 +1,117 @@
+"""For how long finished runs are kept by the settings of their namespace. The operator has the chart's rights only."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from podrelay.api.settings import CONFIG_MAP
+from tests.support.chart import CHART
+from tests.support.kubectl import Kubectl, Manifest
+from tests.support.manifests import TASK_RUNS, task_run
+from tests.support.operator import OperatorProcess
+from tests.support.quick import QuickKubectl
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+ROLE = "operator"
+
+
+def rules(*files: str) -> list[dict[str, Any]]:
+    """What the chart lets the operator do."""
+    return [rule for file in files for rule in yaml.safe_load((CHART / "files" / file).read_text(encoding="utf-8"))]
+
+
+def set_rules(kubectl: Kubectl, wanted: list[dict[str, Any]]) -> None:
+    role = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": ROLE}, "rules": wanted}
+    applied = kubectl.apply(role)
+    assert applied, str(applied)
+
+
+def as_operator(kubectl: Kubectl, folder: Path) -> Kubectl:
+    """An identity with that role, and a kubeconfig of its own."""
+    kubectl.do("create", "serviceaccount", ROLE)
+    kubectl.do("create", "rolebinding", ROLE, f"--role={ROLE}", f"--serviceaccount={kubectl.namespace}:{ROLE}")
+    config = yaml.safe_load(Path(kubectl.env["BARE_KUBECONFIG"]).read_text(encoding="utf-8"))
+    config["users"] = [{"name": ROLE, "user": {"token": kubectl.do("create", "token", ROLE).strip()}}]
+    config["contexts"][0]["context"]["user"] = ROLE
+    path = folder / "operator.kubeconfig"
+    path.write_text(json.dumps(config), encoding="utf-8")
+    return replace(kubectl, kubeconfig=path)
+
+
+def keep(kubectl: Kubectl, days: str) -> None:
+    """Set retentionDays of the namespace."""
+    manifest: Manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP}}
+    applied = kubectl.apply(manifest | {"data": {"retentionDays": days}})
+    assert applied, str(applied)
+
+
+def finish(kubectl: Kubectl, name: str, days_ago: int, **spec: Any) -> None:
+    """Make a run that has finished so long ago."""
+    moment = datetime.now(UTC) - timedelta(days=days_ago)
+    status = {"phase": "Succeeded", "reason": "Done", "finishedAt": moment.strftime("%Y-%m-%dT%H:%M:%SZ")}
+    created = kubectl.create(task_run(name, **spec))
+    assert created, str(created)
+    assert kubectl.set_status(TASK_RUNS, name, status)
+
+
+def wait_until_gone(kubectl: Kubectl, name: str) -> None:
+    eventually(f"{name} is deleted", lambda: name not in kubectl.names(TASK_RUNS))
+
+
+def test_finished_runs_are_kept_for_as_long_as_their_namespace_says(kubectl: Kubectl, tmp_path: Path) -> None:
+    # given an operator of a chart that was not upgraded
+    quick = QuickKubectl.instead_of(kubectl)
+    allowed = rules("operator-role.yaml", "operator-lease-role.yaml")
+    set_rules(kubectl, [rule for rule in allowed if rule["resources"] != ["configmaps"]])
+    keep(quick, "365")
+    with OperatorProcess(as_operator(kubectl, tmp_path), tmp_path / "operator") as operator:
+        # then its default holds, and it says so
+        finish(quick, "by-default", 100)
+        wait_until_gone(quick, "by-default")
+        assert operator.text.count("the operator may not read them") == 1
+
+        # when the chart is upgraded, a longer time holds
+        set_rules(kubectl, allowed)
+        eventually("the settings are read", lambda: "days=365" in operator.text, 40)
+        finish(quick, "kept-longer", 100)
+        finish(quick, "too-old", 400)
+        wait_until_gone(quick, "too-old")
+        assert quick.names(TASK_RUNS) == ["kept-longer"]
+
+        # a change reaches those that wait for their deletion, as soon as it is due
+        finish(quick, "newer", 10)
+        keep(quick, "30")
+        wait_until_gone(quick, "kept-longer")
+        assert quick.names(TASK_RUNS) == ["newer"]
+
+        # for ever, but for a run that says otherwise itself
+        keep(quick, "0")
+        eventually("the change is seen", lambda: "days=0" in operator.text)
+        finish(quick, "ancient", 4000)
+        finish(quick, "short", 1, ttlSecondsAfterFinished=60)
+        wait_until_gone(quick, "short")
+        assert quick.names(TASK_RUNS) == ["ancient", "newer"]
+
+        # nobody knows what this means: the default holds again, for what was kept for ever too
+        keep(quick, "3O")
+        wait_until_gone(quick, "ancient")
+        assert quick.names(TASK_RUNS) == ["newer"]
+        assert operator.text.count("retentionDays is '3O'") == 1
+
+        # and without settings
+        keep(quick, "3650")
+        eventually("the change is seen", lambda: "days=3650" in operator.text)
+        finish(quick, "last", 89)
+        finish(quick, "beyond", 91)
+        kubectl.do("delete", "configmap", CONFIG_MAP)
+        wait_until_gone(quick, "beyond")
+        assert quick.names(TASK_RUNS) == ["last", "newer"]
+        assert not operator.has_ended, operator.text
+        assert "Traceback" not in operator.text, operator.text
