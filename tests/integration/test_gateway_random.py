@@ -1,0 +1,197 @@
+"""Random mutations against a real API server: each is answered with data, or with an error of a code that is known."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import graphql
+import pytest
+from graphql import DocumentNode, Visitor
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis_graphql import mutations, nodes
+
+from podrelay.gateway import errors
+from podrelay.gateway.errors import GatewayError, InternalError
+from podrelay.gateway.schema.build import build
+from tests.support.gateway import Answer, GatewayProcess, GraphQL
+from tests.support.kubectl import Kubectl
+from tests.support.manifests import TASK_RUNS, task_definition, task_run
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+KNOWN = {
+    kind.code
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, GatewayError) and kind not in {GatewayError, InternalError}
+}
+OF_THE_INSIDE = ("Traceback", "Internal", "site-packages", ".py", "msgspec", "aiohttp")
+PROBLEM = "problem"
+"""How each mutation's error is called here."""
+RUNS = [f"run-{number}" for number in range(12)]
+WIDE = ("--max-depth=100", "--max-aliases=1000", "--max-tokens=100000")
+EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A namespace with runs in all states, and somebody who may do everything with them."""
+
+    gateway: GatewayProcess
+    user: GraphQL
+
+
+@pytest.fixture(scope="module")
+def shop(shared: Kubectl, admin: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    shared.do("create", "serviceaccount", "clerk")
+    for role in ("podrelay-user", "podrelay-settings"):
+        account = f"--serviceaccount={shared.namespace}:clerk"
+        shared.do("create", "rolebinding", role, f"--clusterrole={role}", account)
+    made = [task_run(name, input={"n": None}, suspend=number % 3 == 0) for number, name in enumerate(RUNS)]
+    assert shared.create(task_definition("count-words"), task_definition("hidden", private=True), *made)
+    for name in RUNS[::2]:
+        assert shared.set_status(TASK_RUNS, name, {"phase": "Succeeded", "finishedAt": "2026-11-24T10:00:00Z"})
+    token = shared.do("create", "token", "clerk").strip()
+    with GatewayProcess(admin.kubeconfig, tmp_path_factory.mktemp("gateway"), WIDE) as gateway:
+        user = gateway.as_token(token, shared.namespace)
+        eventually(
+            "all is seen",
+            lambda: user.inside("listTasks { meta { totalCount } }")["listTasks"]["meta"]["totalCount"] == len(RUNS),
+        )
+        yield Shop(gateway, user)
+        assert token not in gateway.text
+        assert not any(words in gateway.text for words in ("internal error", "Traceback")), gateway.text
+
+
+def assert_clean(answer: Answer, asked: object) -> None:
+    """Data, or errors of known codes; what does not fit the schema has no code, and nothing was done for it."""
+    text = json.dumps(answer.body)
+    told = f"{asked}\n-> {answer.status} {text}"
+    assert answer.status == 200, told
+    assert not any(words in text for words in OF_THE_INSIDE), told
+    data = answer.body.get("data")
+    for error in answer.body.get("errors", []):
+        code = error.get("extensions", {}).get("code")
+        assert code in KNOWN or (code is None and data is None), told
+    for result in ((data or {}).get("backgroundTasks") or {}).values():
+        if result and result[PROBLEM]:
+            assert result[PROBLEM]["code"] in KNOWN, told
+
+
+# --- random arguments -------------------------------------------------------------------------------------------------
+
+TEXTS = st.text(max_size=40)
+IDS = st.sampled_from([*RUNS, "missing", "", "../x", "a/b", "*"]) | TEXTS
+DEFINITIONS = st.sampled_from(["countWords", "count-words", "hidden", "missing"]) | TEXTS
+NUMBERS = st.sampled_from([0, 1, -1, 0.5, 30_672_000, 1e308]) | st.integers() | st.floats(allow_nan=False)
+DATES = st.datetimes().map(lambda moment: moment.isoformat()) | st.sampled_from(["2026-11-24T10:00:00Z", "now"]) | TEXTS
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+ARGUMENTS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
+    "definition": ("String!", DEFINITIONS),
+    "id": ("ID!", IDS),
+    "input": ("JSON", JSONS | st.dictionaries(TEXTS, JSONS, max_size=3)),
+    "name": ("String", st.none() | TEXTS | st.just("x" * 300)),
+    "delay": ("Number", st.none() | NUMBERS.filter(lambda number: abs(number) != float("inf"))),
+    "startAt": ("DateTime", st.none() | DATES),
+    "parent": ("ID", st.none() | IDS),
+    "idempotencyKey": ("String", st.none() | st.sampled_from(["k", ""]) | TEXTS),
+    "message": ("String", st.none() | TEXTS | st.just("x" * 5000)),
+    "cascade": ("Boolean!", st.booleans()),
+    "suspend": ("Boolean!", st.booleans()),
+    "retentionDays": ("Int", st.none() | st.integers(-(2**31), 2**31 - 1) | st.integers(-1, 3651)),
+}
+ERROR = f"{PROBLEM}: error {{ code message data }}"
+TASK = f"{{ data {{ id taskStatus name input parent {{ id }} }} {ERROR} }}"
+FIELDS = {
+    "triggerTask": f"(definition: $definition, input: $input, name: $name, delay: $delay, startAt: $startAt,"
+    f" parent: $parent, idempotencyKey: $idempotencyKey) {TASK}",
+    "rerunTask": f"(id: $id, input: $input, name: $name) {TASK}",
+    "abortTask": f"(id: $id, message: $message, cascade: $cascade) {TASK}",
+    "suspendTask": f"(id: $id, suspend: $suspend) {TASK}",
+    "deleteTask": f"(id: $id, cascade: $cascade) {{ data {ERROR} }}",
+    "updateSettings": f"(input: {{retentionDays: $retentionDays}}) {{ data {{ retentionDays }} {ERROR} }}",
+}
+
+
+VALUES = st.fixed_dictionaries({name: strategy for name, (_, strategy) in ARGUMENTS.items()})
+
+
+@EXAMPLES
+@given(field=st.sampled_from(sorted(FIELDS)), values=VALUES)
+def test_random_arguments_are_answered_by_data_or_a_known_error(shop: Shop, field: str, values: dict[str, Any]) -> None:
+    used = {name: value for name, value in values.items() if f"${name}" in FIELDS[field].replace(",", ")")}
+    variables = ", ".join(f"${name}: {ARGUMENTS[name][0]}" for name in used)
+    document = f"mutation({variables}) {{ backgroundTasks {{ {field}{FIELDS[field]} }} }}"
+
+    assert_clean(shop.user.ask(document, **used), (field, used))
+
+
+# --- random documents -------------------------------------------------------------------------------------------------
+
+NAMES = st.from_regex(r"[_A-Za-z][_0-9A-Za-z]{0,8}", fullmatch=True)
+SCALARS = {
+    "Number": st.integers().map(nodes.Int) | st.floats(allow_nan=False, allow_infinity=False).map(nodes.Float),
+    "DateTime": DATES.map(nodes.String),
+    "JSON": st.recursive(
+        st.integers().map(nodes.Int) | TEXTS.map(nodes.String) | st.booleans().map(nodes.Boolean) | st.just(nodes.Null),
+        lambda inner: (
+            st.lists(inner, max_size=3).map(nodes.List)
+            | st.dictionaries(NAMES, inner, max_size=3).map(
+                lambda found: nodes.Object(
+                    [
+                        graphql.ObjectFieldNode(name=graphql.NameNode(value=name), value=value)
+                        for name, value in found.items()
+                    ]
+                )
+            )
+        ),
+        max_leaves=6,
+    ),
+}
+SCHEMA = build().as_str()
+
+
+@st.composite
+def documents(draw: st.DrawFn) -> str:
+    """Mutations of all kinds, about tasks that there are more often than not."""
+
+    class Known(Visitor):
+        """Puts ids of real tasks where there are random ones, and asks for the code of each error."""
+
+        def leave_field(self, node: graphql.FieldNode, *_: object) -> graphql.FieldNode | None:
+            if node.name.value not in FIELDS or node.selection_set is None:
+                return None
+            (problem,) = graphql.parse(f"{{ {PROBLEM}: error {{ code }} }}").definitions
+            assert isinstance(problem, graphql.OperationDefinitionNode)
+            asked = (*node.selection_set.selections, *problem.selection_set.selections)
+            return graphql.FieldNode(
+                alias=node.alias,
+                name=node.name,
+                arguments=node.arguments,
+                directives=node.directives,
+                selection_set=graphql.SelectionSetNode(selections=asked),
+            )
+
+        def enter_argument(self, node: graphql.ArgumentNode, *_: object) -> graphql.ArgumentNode | None:
+            known = {"id": IDS, "parent": IDS, "definition": DEFINITIONS}.get(node.name.value)
+            if known is None or not isinstance(node.value, graphql.StringValueNode):
+                return None
+            return graphql.ArgumentNode(name=node.name, value=nodes.String(draw(known)))
+
+    def itself(document: DocumentNode) -> DocumentNode:
+        return document
+
+    return graphql.print_ast(graphql.visit(draw(mutations(SCHEMA, custom_scalars=SCALARS, print_ast=itself)), Known()))
+
+
+@EXAMPLES
+@given(document=documents())
+def test_random_mutations_are_answered_by_data_or_a_known_error(shop: Shop, document: str) -> None:
+    assert_clean(shop.user.ask(document), document)
