@@ -1,6 +1,7 @@
 """Random mutations against a real API server: each is answered with data, or with an error of a code that is known."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ PROBLEM = "problem"
 """How each mutation's error is called here."""
 RUNS = [f"run-{number}" for number in range(12)]
 WIDE = ("--max-depth=100", "--max-aliases=1000", "--max-tokens=100000")
-EXAMPLES = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ TEXTS = st.text(max_size=40)
 IDS = st.sampled_from([*RUNS, "missing", "", "../x", "a/b", "*"]) | TEXTS
 DEFINITIONS = st.sampled_from(["countWords", "count-words", "hidden", "missing"]) | TEXTS
 NUMBERS = st.sampled_from([0, 1, -1, 0.5, 30_672_000, 1e308]) | st.integers() | st.floats(allow_nan=False)
-DATES = st.datetimes().map(lambda moment: moment.isoformat()) | st.sampled_from(["2026-11-24T10:00:00Z", "now"]) | TEXTS
+DATES = st.datetimes().map(lambda moment: moment.isoformat()) | st.just("2026-11-24T10:00:00Z")
 JSONS = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXTS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
@@ -99,7 +100,7 @@ ARGUMENTS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "input": ("JSON", JSONS | st.dictionaries(TEXTS, JSONS, max_size=3)),
     "name": ("String", st.none() | TEXTS | st.just("x" * 300)),
     "delay": ("Number", st.none() | NUMBERS.filter(lambda number: abs(number) != float("inf"))),
-    "startAt": ("DateTime", st.none() | DATES),
+    "startAt": ("DateTime", st.none() | DATES | TEXTS),
     "parent": ("ID", st.none() | IDS),
     "idempotencyKey": ("String", st.none() | st.sampled_from(["k", ""]) | TEXTS),
     "message": ("String", st.none() | TEXTS | st.just("x" * 5000)),
@@ -126,7 +127,7 @@ VALUES = st.fixed_dictionaries({name: strategy for name, (_, strategy) in ARGUME
 @EXAMPLES
 @given(field=st.sampled_from(sorted(FIELDS)), values=VALUES)
 def test_random_arguments_are_answered_by_data_or_a_known_error(shop: Shop, field: str, values: dict[str, Any]) -> None:
-    used = {name: value for name, value in values.items() if f"${name}" in FIELDS[field].replace(",", ")")}
+    used = {name: value for name, value in values.items() if re.search(rf"\${name}\b", FIELDS[field])}
     variables = ", ".join(f"${name}: {ARGUMENTS[name][0]}" for name in used)
     document = f"mutation({variables}) {{ backgroundTasks {{ {field}{FIELDS[field]} }} }}"
 

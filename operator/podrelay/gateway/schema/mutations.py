@@ -36,7 +36,7 @@ _REFUSALS: Final = (NotAuthorizedError, NotAuthenticatedError)
 class SettingsInput:
     """What is to be changed."""
 
-    retention_days: int | None = strawberry.field(default=None, description="0 to 3650; null: the default, 90.")
+    retention_days: int | None = strawberry.field(default=None, description="0 to 3650; null: the operator's default.")
 
 
 @strawberry.type(name="WebinyBackgroundTaskMutation")

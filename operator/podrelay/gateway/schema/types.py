@@ -362,7 +362,9 @@ class DefinitionsResponse:
 class Settings:
     """Of one namespace."""
 
-    retention_days: int | None = strawberry.field(description="Finished tasks are kept so long; 0: for ever.")
+    retention_days: int | None = strawberry.field(
+        description="For how many days finished tasks are kept that say nothing themselves; 0: for ever."
+    )
 
 
 @strawberry.type(name="WebinyBackgroundTaskSettingsResponse")
