@@ -1,6 +1,7 @@
 """For how long namespaces have their finished runs kept: what their ConfigMaps podrelay-settings say."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
@@ -10,6 +11,8 @@ from podrelay.reconciler.objects import NamespaceSettings
 log = logging.getLogger(__name__)
 
 _FOR_EVER: Final = 0
+_REFUSALS: Final = 3
+"""A right that is refused so often in a row is missing; a new role reaches each API server a moment later."""
 
 
 class Retentions:
@@ -25,6 +28,7 @@ class Retentions:
         self._days: dict[str, int] = {}
         self._known: set[str | None] = set()
         """Namespaces whose settings were read, or cannot be; None: all."""
+        self._refusals: Counter[str | None] = Counter()
         self._told: dict[str, str] = {}
         """What is wrong in a namespace, as the log has it."""
 
@@ -36,7 +40,8 @@ class Retentions:
 
     def denied(self, namespace: str | None, words: str) -> None:
         """Note that the operator may not read the settings of a namespace, or of all: what was read last goes on."""
-        if namespace in self._known:
+        self._refusals[namespace] += 1
+        if namespace in self._known or self._refusals[namespace] < _REFUSALS:
             return
         log.warning(
             "settings of namespaces are not obeyed, the operator may not read them: %s; "
