@@ -99,19 +99,23 @@ def test_finished_runs_are_kept_for_as_long_as_their_namespace_says(kubectl: Kub
         wait_until_gone(quick, "short")
         assert quick.names(TASK_RUNS) == ["ancient", "newer"]
 
-        # nobody knows what this means: the default holds again, for what was kept for ever too
-        keep(quick, "3O")
+        # nobody knows what this means, so nothing is deleted by it
+        keep(quick, "30")
         wait_until_gone(quick, "ancient")
-        assert quick.names(TASK_RUNS) == ["newer"]
+        keep(quick, "3O")
+        eventually("it is told", lambda: "retentionDays is '3O'" in operator.text)
+        finish(quick, "saved", 4000)
+        finish(quick, "brief", 1, ttlSecondsAfterFinished=60)
+        wait_until_gone(quick, "brief")
+        assert quick.names(TASK_RUNS) == ["newer", "saved"]
         assert operator.text.count("retentionDays is '3O'") == 1
 
-        # and without settings
-        keep(quick, "3650")
-        eventually("the change is seen", lambda: "days=3650" in operator.text)
+        # without settings the default holds, for what was kept for ever too
         finish(quick, "last", 89)
         finish(quick, "beyond", 91)
         kubectl.do("delete", "configmap", CONFIG_MAP)
-        wait_until_gone(quick, "beyond")
+        for name in ("beyond", "saved"):
+            wait_until_gone(quick, name)
         assert quick.names(TASK_RUNS) == ["last", "newer"]
         assert not operator.has_ended, operator.text
         assert "Traceback" not in operator.text, operator.text

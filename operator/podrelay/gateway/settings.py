@@ -41,7 +41,7 @@ async def retention_days(call: Call) -> int:
     try:
         return default if text is None else parse_retention_days(text)
     except RetentionError:
-        return default  # as the operator does, whose log tells what is wrong
+        return 0  # as the operator does, whose log tells what is wrong
 
 
 async def set_retention_days(call: Call, days: int | None) -> int:

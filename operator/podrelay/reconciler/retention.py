@@ -18,8 +18,8 @@ _REFUSALS: Final = 3
 class Retentions:
     """What is set in each namespace; a `kube.reflector.Sink`.
 
-    Nothing is deleted on a guess: until the settings of a namespace were read for the first time its runs are kept for
-    ever, and where they cannot be understood they are as good as not there.
+    Nothing is deleted on a guess: until the settings of a namespace were read for the first time, and where they cannot
+    be understood, its runs are kept for ever.
     """
 
     def __init__(self) -> None:
@@ -90,13 +90,13 @@ class Retentions:
         self.changed(namespace)
 
     def _read(self, obj: NamespaceSettings) -> int | None:
-        """Return what is set; None if nothing is, or nothing that makes sense, which is told once."""
+        """Return what is set, None if nothing is; what makes no sense is told once, and keeps everything."""
         namespace, text = obj.metadata.namespace, obj.data.retention_days
         try:
             days = None if text is None else settings.parse_retention_days(text)
         except settings.RetentionError as error:
             self._tell(namespace, str(error))
-            return None
+            return _FOR_EVER
         self._told.pop(namespace, None)
         return days
 
@@ -105,7 +105,7 @@ class Retentions:
             return
         self._told[namespace] = problem
         log.warning(
-            "settings of a namespace are not obeyed, the operator's default is: %s",
+            "settings of a namespace make no sense, its finished runs are kept until they do: %s",
             problem,
             extra={"namespace": namespace, "config_map": settings.CONFIG_MAP},
         )

@@ -88,7 +88,7 @@ def test_a_list_of_one_namespace_says_nothing_about_another() -> None:
     assert (watched.retentions.days("shop"), watched.retentions.days("other")) == (7, None)
 
 
-def test_rubbish_is_as_good_as_nothing_and_is_told_once(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_rubbish_deletes_nothing_and_is_told_once(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     watched.retentions.apply(config_map("7"))
     watched.changes()
 
@@ -96,7 +96,7 @@ def test_rubbish_is_as_good_as_nothing_and_is_told_once(watched: Watched, caplog
         watched.retentions.apply(config_map("9O"))
     watched.retentions.replace([config_map("9O")], "9")
 
-    assert (watched.retentions.days("shop"), watched.changes()) == (None, ["shop"])
+    assert (watched.retentions.days("shop"), watched.changes()) == (0, ["shop"])
     warnings = [line for line in caplog.records if line.levelno == logging.WARNING]
     assert len(warnings) == 1
     assert "'9O'" in warnings[0].getMessage()
