@@ -74,7 +74,11 @@ def _recipes(docker: Docker, names: Iterable[str]) -> Iterator[Recipe]:
     below = base.provide(docker)
     python = _python_of(docker, below)
     # All of them, whatever is asked for: the classic builder goes through every target before the wanted one.
-    stamps = {"task": parts.task(python), "operator": parts.operator(python), "podrelay": parts.podrelay()}
+    stamps = {
+        "task": parts.task(python),
+        "operator": fingerprint.of(parts.operator(python), parts.graphiql()),
+        "podrelay": parts.podrelay(),
+    }
     for name in names:
         match name:
             case "examples":

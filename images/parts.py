@@ -3,6 +3,7 @@
     build/images/task       what a task needs: the dependencies of podrelay
     build/images/operator   what operator and gateway need: the dependencies of podrelay[operator,gateway]
     build/images/podrelay   podrelay itself and its commands, as it lies over the root of the image
+    build/images/graphiql   GraphiQL for the gateway, likewise; empty where npm is missing
     build/images/primes     the program of examples/go, and its Dockerfile
 
 The dependencies are wheels for the Python of the image, which may be another than the host's. Beside each folder a
@@ -17,9 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from cluster.steps import run, step
+from cluster import ClusterError
+from cluster.steps import run, say, step
 from cluster.tools import golang
 from images import fingerprint
+from tools.graphiql import build as page
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build" / "images"
@@ -27,6 +30,8 @@ BUILD = ROOT / "build" / "images"
 LIBRARY = "opt/podrelay/lib"
 COMMANDS = "usr/local/bin"
 SOURCE = ROOT / "operator" / "podrelay"
+STATIC = "podrelay/gateway/static"
+"""What the gateway serves, below the library and below operator/: tasks need none of it."""
 _SETTINGS = ROOT / "pyproject.toml"
 _LOG = BUILD / "pip.log"
 
@@ -43,15 +48,33 @@ def operator(python: str) -> str:
 
 def podrelay() -> str:
     """Bring the copy of podrelay itself up to date; return its stamp."""
-    stamp = fingerprint.of_files(ROOT, [*fingerprint.files_below(SOURCE), _SETTINGS])
+    sources = [file for file in fingerprint.files_below(SOURCE) if not file.is_relative_to(SOURCE.parent / STATIC)]
+    stamp = fingerprint.of_files(ROOT, [*sources, _SETTINGS])
 
     def make(folder: Path) -> None:
         _pip("--target", folder / LIBRARY, "--no-deps", ROOT)
         shutil.rmtree(folder / LIBRARY / "bin", ignore_errors=True)  # pip's own commands name the host's Python
+        shutil.rmtree(folder / LIBRARY / STATIC, ignore_errors=True)
         for name, target in _project()["scripts"].items():
             write_command(folder / COMMANDS / name, target)
 
     return _ensure("podrelay", stamp, "put podrelay itself together", make)
+
+
+def graphiql() -> str:
+    """Bring GraphiQL up to date if npm can be used, else say that the image goes without it; return its stamp."""
+    source = SOURCE.parent / STATIC
+    try:
+        page.ensure()
+    except ClusterError as error:
+        say(f"the image goes without GraphiQL: {error.message.partition('. ')[0]}")
+        return _ensure("graphiql", "none", "leave GraphiQL out", Path.mkdir)
+
+    def make(folder: Path) -> None:
+        shutil.copytree(source, folder / LIBRARY / STATIC)
+
+    stamp = fingerprint.of_files(source, fingerprint.files_below(source))
+    return _ensure("graphiql", stamp, "put GraphiQL beside podrelay", make)
 
 
 def primes() -> str:

@@ -120,14 +120,25 @@ def test_the_flags_of_the_chart_are_flags_of_the_gateway() -> None:
         "operator.namespaces": ["shop"],
         "operator.defaultTTLDays": 30,
         "gateway.allowOrigins": ["https://a.example"],
+        "gateway.graphiql": True,
+        "gateway.ingress.host": "tasks.example",
     }
     (container,) = pod_of("podrelay-gateway", values)["containers"]
     parser = argparse.ArgumentParser()
     options.add_arguments(parser)
 
     arguments = parser.parse_args(container["args"])
-    assert (arguments.namespace, arguments.allow_origin) == (["shop"], ["https://a.example"])
+    assert (arguments.namespace, arguments.allow_origin, arguments.graphiql) == (["shop"], ["https://a.example"], True)
     assert arguments.default_ttl_days == 30, "the gateway tells what the operator does"
+    assert int(arguments.metrics_listen.removeprefix(":")) in [port["containerPort"] for port in container["ports"]]
+    assert paths(values) == ["/graphql", "/graphiql"]
+    assert paths(values | {"gateway.graphiql": False}) == ["/graphql"]
+
+
+def paths(values: Any) -> list[str]:
+    """What the Ingress lets through."""
+    (rule,) = of_kind(render(values), "Ingress")["podrelay-gateway"]["spec"]["rules"]
+    return [path["path"] for path in rule["http"]["paths"]]
 
 
 def pod_of(deployment: str, values: Any) -> dict[str, Any]:

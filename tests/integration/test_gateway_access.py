@@ -13,6 +13,7 @@ import pytest
 from tests.support.gateway import GatewayProcess, GraphQL, Subscription
 from tests.support.kubectl import Kubectl
 from tests.support.manifests import TASK_RUNS, record, task_definition, task_run
+from tests.support.metrics import growth
 from tests.support.namespaces import temporary_namespace
 from tests.support.waiting import eventually
 
@@ -64,7 +65,8 @@ def town(shared: Kubectl, admin: Kubectl, tmp_path_factory: pytest.TempPathFacto
             assert place.apply(task_definition("count-words"))
             assert place.create(task_run("theirs"))
             assert place.create(record("theirs-i1", owner=place.get(TASK_RUNS, "theirs")))
-        with GatewayProcess(admin.kubeconfig, tmp_path_factory.mktemp("gateway")) as gateway:
+        folder = tmp_path_factory.mktemp("gateway")
+        with GatewayProcess(admin.kubeconfig, folder, ("--metrics-listen=127.0.0.1:0",)) as gateway:
             town = Town(gateway, shared, there, tokens)
             for namespace in (shared.namespace, there.namespace):
                 wait_for_tasks(town.user("mayor", namespace))
@@ -359,3 +361,26 @@ async def test_an_unknown_token_opens_no_websocket(town: Town) -> None:
     async with stranger.subscribe(mutation(WRITES["triggerTask"])) as connection:
         assert connection.received == []
         assert connection.socket.close_code == 4403
+
+
+# --- metrics ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_scrape_tells_what_was_asked_and_the_public_address_tells_nobody(town: Town) -> None:
+    before = town.gateway.scrape()
+    tasks(town.user("reader"))
+    town.user("nobody").ask(f"{{ backgroundTasks {{ {READS['listTasks']} }} }}")
+    async with town.user("reader").subscribe('subscription { taskUpdated(id: "theirs") { id } }') as subscription:
+        await subscription.next()
+        assert growth(before, town.gateway.scrape())("podrelay_gateway_subscriptions") == 1
+
+    def grown(name: str, **labels: str) -> float:
+        return growth(before, town.gateway.scrape())(name, **labels)
+
+    fields = "podrelay_gateway_fields_total"
+    eventually("the subscription has ended", lambda: grown(fields, field="taskUpdated", outcome="ok") == 1)
+    assert grown("podrelay_gateway_subscriptions") == 0
+    assert grown(fields, field="listTasks", outcome="ok") == 1
+    assert grown(fields, field="listTasks", outcome=NOT_AUTHORIZED) == 1
+    assert grown("podrelay_gateway_api_requests_total", credentials="caller", outcome="ok") >= 2
+    assert town.user("reader").post(None, "/metrics", "GET").status == 404

@@ -17,6 +17,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.support.metrics import Samples, samples
 from tests.support.operator import PODRELAY
 from tests.support.waiting import eventually
 
@@ -214,3 +215,10 @@ class GatewayProcess:
     def as_token(self, token: str | None, namespace: str | None = None) -> GraphQL:
         """Return a client for one user."""
         return GraphQL(self.address, token, namespace)
+
+    def scrape(self) -> Samples:
+        """What Prometheus would see; needs the flag --metrics-listen."""
+        found = re.search(r"metrics=(\S+)", self.text)
+        assert found is not None, self.text
+        with urllib.request.urlopen(f"http://{found[1]}/metrics") as answer:
+            return samples(answer.read().decode())

@@ -25,6 +25,7 @@ from podrelay.gateway.errors import (
     UnavailableError,
     from_api,
 )
+from podrelay.gateway.metrics import REVIEWS
 from podrelay.kube.client import Client
 
 YES_SECONDS: Final = 10.0
@@ -192,6 +193,8 @@ class Access:
         known = self._answers.get(key)
         if known is None or fresh or not known.is_good(self._clock()):
             known = await self._ask(key, ask, what)
+        else:
+            REVIEWS.labels("cached").inc()
         if known.error is not None:
             raise known.error
         return cast("A", known.value)  # the key decides the type
@@ -199,6 +202,7 @@ class Access:
     async def _ask(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str) -> _Answer[A]:
         """Ask once for all who want to know the same now."""
         task = self._asking.get(key)
+        REVIEWS.labels("asked" if task is None else "joined").inc()
         if task is None:
             task = asyncio.create_task(self._ask_now(key, ask, what))
             self._asking[key] = task

@@ -1,7 +1,7 @@
 """What the watches have seen: each kind in memory, indexed for the usual filters, with listeners told of changes."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -177,6 +177,10 @@ class Cache:
     definitions: Collection[Definition] = field(default_factory=Collection)
     records: Collection[Record] = field(default_factory=_records)
     watches: list[Watch] = field(default_factory=list)
+
+    def collections(self) -> dict[str, Sized]:
+        """Return what is held, by kind, for whoever counts."""
+        return {"runs": self.runs, "definitions": self.definitions, "records": self.records}
 
     def stale_seconds(self) -> float:
         """Return for how long the cache may have missed what happened; 0 while all watches are open."""

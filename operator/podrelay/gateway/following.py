@@ -16,6 +16,7 @@ from podrelay.gateway.cache import Change
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import LimitError, UnavailableError
 from podrelay.gateway.filters import Predicate
+from podrelay.gateway.metrics import SKIPPED
 from podrelay.gateway.objects import TASK_ITERATIONS, Key, Record, Run
 from podrelay.gateway.payloads import Object, fetch
 
@@ -107,6 +108,7 @@ async def updates(call: Call, matches: Predicate[Run], only: Key | None) -> Asyn
         if only is not None and (now := call.cache.runs.get(only)) is not None:
             waiting.put(only, Change(now, now))
         async for change, skipped in _while_allowed(waiting.get, check):
+            SKIPPED.labels("tasks").inc(skipped)
             yield Update(change.obj, change.gone, change.before is None, skipped)
             if only is not None and change.gone:
                 return
@@ -134,6 +136,7 @@ async def lines(call: Call, key: Key, *, pod_output: bool) -> AsyncGenerator[Lin
     try:
         with contextlib.suppress(Closed):
             async for line, dropped in _while_allowed(buffer.get, check):
+                SKIPPED.labels("lines").inc(dropped)
                 yield line if line is not None else Line(None, dropped=dropped)
     finally:
         task.cancel()

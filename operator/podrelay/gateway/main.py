@@ -18,12 +18,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from podrelay import logs
 from podrelay.api.errors import PodrelayError
+from podrelay.gateway import graphiql, metrics
 from podrelay.gateway.access import Access
+from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
 from podrelay.gateway.certificates import Certificate
 from podrelay.gateway.objects import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Definition, Record, Run
-from podrelay.gateway.schema.build import DocumentLimits, build
+from podrelay.gateway.schema.build import DocumentLimits, Schema, build
 from podrelay.gateway.server import LOOPBACK, ServerOptions, application
 from podrelay.kube import config
 from podrelay.kube.client import Client
@@ -62,22 +64,29 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Make sure that no token can be read on its way, and that nobody else acts with our credentials.
+    """Make sure that no token can be read on its way, that nobody else acts with our credentials, and that flags agree.
 
     Raises:
         OptionsError: the flags say otherwise.
     """
-    host = arguments.listen.rpartition(":")[0].strip("[]")
-    is_local = host in LOOPBACK
+    is_local = _is_local(arguments.listen)
     if bool(arguments.tls_cert) is not bool(arguments.tls_key):
         raise OptionsError("--tls-cert and --tls-key belong together")
     if arguments.auth == "none" and not is_local:
         raise OptionsError(f"--auth=none works on a loopback address only, not on {arguments.listen!r}")
+    if arguments.auth == "none" and arguments.metrics_listen and not _is_local(arguments.metrics_listen):
+        raise OptionsError(f"--auth=none works on a loopback address only, not on {arguments.metrics_listen!r}")
     if not is_local and not arguments.tls_cert and not arguments.behind_tls_proxy:
         raise OptionsError(
             f"--listen {arguments.listen} would take tokens in plain text: give --tls-cert and --tls-key, or "
             "--behind-tls-proxy if a proxy before the gateway speaks TLS"
         )
+    if arguments.graphiql and arguments.no_introspection:
+        raise OptionsError("--graphiql needs the schema, which --no-introspection hides: leave out one of the two")
+
+
+def _is_local(listen: str) -> bool:
+    return listen.rpartition(":")[0].strip("[]") in LOOPBACK
 
 
 async def _serve_until_signal(arguments: argparse.Namespace) -> int:
@@ -96,15 +105,17 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
     """Run the gateway in this event loop; yield the address that it listens on.
 
     Raises:
-        PodrelayError: no cluster is configured.
+        PodrelayError: no cluster is configured, or GraphiQL is wanted and its files are not there.
         OSError: the address or the certificate cannot be used.
     """
     connection = config.load(arguments.kubeconfig, arguments.context)
     bare = config.load_without_credentials(arguments.kubeconfig, arguments.context)
     certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
+    namespace = arguments.default_namespace or connection.namespace
+    pages = graphiql.pages(namespace, asks_for_token=arguments.auth == "token") if arguments.graphiql else []
     async with contextlib.AsyncExitStack() as stack:
-        own = await stack.enter_async_context(Client(connection, "podrelay-gateway", max_in_flight=CALLS_IN_FLIGHT))
-        callers = await stack.enter_async_context(Client(bare, "podrelay-gateway", max_in_flight=CALLS_IN_FLIGHT))
+        own = await stack.enter_async_context(_client(connection))
+        callers = await stack.enter_async_context(_client(bare))
         cache = Cache()
         reflectors = _reflectors(own, cache, arguments.namespace)
         cache.watches.extend(reflectors)
@@ -116,34 +127,44 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
             default_retention_days=arguments.default_ttl_days,
         )
         app = application(
-            build(
-                DocumentLimits(
-                    arguments.max_depth, arguments.max_aliases, arguments.max_tokens, not arguments.no_introspection
-                )
-            ),
+            _schema(arguments),
             services,
             ServerOptions(
-                arguments.default_namespace or connection.namespace,
+                namespace,
                 tuple(arguments.allow_origin),
                 loopback_only=arguments.auth == "none",
                 served=frozenset(arguments.namespace),
             ),
             lambda: all(reflector.synced.is_set() for reflector in reflectors),
+            pages,
         )
-        beside = [asyncio.create_task(reflector.run()) for reflector in reflectors]
-        beside.append(asyncio.create_task(_tell_when_synced(reflectors, cache)))
+        tasks = [asyncio.create_task(reflector.run()) for reflector in reflectors]
+        tasks.append(asyncio.create_task(_tell_when_synced(reflectors, cache)))
         if certificate is not None:
-            beside.append(asyncio.create_task(certificate.keep_current()))
+            tasks.append(asyncio.create_task(certificate.keep_current()))
+        stack.push_async_callback(_end, tasks)
         _SERVER_LOG.addFilter(_is_no_bad_request)
-        runner = web.AppRunner(app, access_log=None, logger=_SERVER_LOG, shutdown_timeout=SHUTDOWN_SECONDS)
-        await runner.setup()
-        try:
-            yield await _listen(runner, arguments.listen, certificate)
-        finally:
-            await runner.cleanup()
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+        if arguments.metrics_listen:
+            metrics.observe(cache.collections(), cache.stale_seconds, lambda: sum(services.subscriptions.values()))
+            address = await _serve(stack, metrics.application(), arguments.metrics_listen)
+            log.info("metrics served", extra={"metrics": address})
+        yield await _serve(stack, app, arguments.listen, certificate)
+
+
+def _client(connection: config.Connection) -> CountingClient:
+    return CountingClient(connection, "podrelay-gateway", max_in_flight=CALLS_IN_FLIGHT)
+
+
+def _schema(arguments: argparse.Namespace) -> Schema:
+    return build(
+        DocumentLimits(arguments.max_depth, arguments.max_aliases, arguments.max_tokens, not arguments.no_introspection)
+    )
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _reflectors(client: Client, cache: Cache, namespaces: list[str]) -> list[Reflector[Any]]:
@@ -171,9 +192,15 @@ async def _tell_when_synced(reflectors: list[Reflector[Any]], cache: Cache) -> N
     log.info("caches filled", extra={"runs": len(cache.runs), "records": len(cache.records)})
 
 
-async def _listen(runner: web.AppRunner, where: str, certificate: Certificate | None) -> str:
-    host, _, port = where.rpartition(":")
+async def _serve(
+    stack: contextlib.AsyncExitStack, app: web.Application, listen: str, certificate: Certificate | None = None
+) -> str:
+    """Serve `app` at `listen` (host:port) until the stack is closed; return the address in use."""
+    runner = web.AppRunner(app, access_log=None, logger=_SERVER_LOG, shutdown_timeout=SHUTDOWN_SECONDS)
+    stack.push_async_callback(runner.cleanup)
+    await runner.setup()
     context = certificate.context if certificate else None
+    host, _, port = listen.rpartition(":")
     await web.TCPSite(runner, host.strip("[]") or None, int(port), ssl_context=context).start()
     address = runner.addresses[0]
     return f"{address[0]}:{address[1]}"

@@ -51,6 +51,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ORIGIN",
         help="web pages of this origin may call, such as https://console.example.com; can be given several times",
     )
+    serving.add_argument(
+        "--graphiql", action="store_true", help="serve GraphiQL, a page to write and send documents, at /graphiql"
+    )
+    serving.add_argument(
+        "--metrics-listen",
+        metavar="HOST:PORT",
+        help="serve /metrics for Prometheus here, over plain HTTP and without a token; port 0: a free one; "
+        "default: nowhere",
+    )
     limits = parser.add_argument_group("limits")
     limits.add_argument("--max-page", type=int, default=100, metavar="N", help="items on a page; default: %(default)s")
     limits.add_argument("--max-depth", type=int, default=15, metavar="N", help="of a document; default: %(default)s")

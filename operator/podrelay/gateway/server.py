@@ -2,7 +2,7 @@
 
 import json
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -23,6 +23,7 @@ from strawberry.types.graphql import OperationType
 
 from podrelay.gateway.call import Call, Scope, Services
 from podrelay.gateway.errors import GatewayError, NotAuthenticatedError, UnavailableError, ValidationError
+from podrelay.gateway.measuring import requests
 from podrelay.gateway.messages import CheckedSocket
 from podrelay.gateway.schema.envelope import masked
 
@@ -207,9 +208,13 @@ class View(GraphQLView[Call, None]):
 
 
 def application(
-    schema: BaseSchema, services: Services, options: ServerOptions, is_ready: Callable[[], bool]
+    schema: BaseSchema,
+    services: Services,
+    options: ServerOptions,
+    is_ready: Callable[[], bool],
+    pages: Iterable[web.RouteDef] = (),
 ) -> web.Application:
-    """Return the whole server: /graphql, /graphql/NAMESPACE, /healthz, /readyz."""
+    """Return the whole server: /graphql, /graphql/NAMESPACE, /healthz, /readyz, and further pages."""
     view = View(schema, services, options)
 
     async def healthz(_: web.Request) -> web.Response:
@@ -227,9 +232,9 @@ def application(
         await view.close()
 
     app = web.Application(
-        client_max_size=MAX_BODY, middlewares=[_guard, _cors(frozenset(options.origins)), _loopback(options)]
+        client_max_size=MAX_BODY, middlewares=[requests, _guard, _cors(frozenset(options.origins)), _loopback(options)]
     )
-    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz)])
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), *pages])
     for path in ("/graphql", "/graphql/{namespace}"):
         app.router.add_route("*", path, graphql)
     app.on_shutdown.append(end)

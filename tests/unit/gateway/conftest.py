@@ -1,7 +1,7 @@
 """A gateway in this process, before an API server that knows users and rights and a few objects, and counts."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +11,11 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from podrelay.gateway.access import Access
+from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
 from podrelay.gateway.schema.build import DocumentLimits, build
 from podrelay.gateway.server import ServerOptions, application
-from podrelay.kube.client import Client
 from podrelay.kube.config import Connection
 
 
@@ -124,6 +124,7 @@ async def start() -> AsyncIterator[Start]:
         limits: Limits | None = None,
         documents: DocumentLimits | None = None,
         token_of_its_own: bool = False,
+        pages: Iterable[web.RouteDef] = (),
     ) -> Gateway:
         api = ApiServer(rights={"alice": set(EVERYTHING), "bob": set()})
         backend = web.Application()
@@ -132,7 +133,7 @@ async def start() -> AsyncIterator[Start]:
         await server.start_server()
         stack.append(server.close)
         connection = Connection(str(server.make_url("")).rstrip("/"), None, lambda: None, "default")
-        client = await Client(connection).__aenter__()
+        client = await CountingClient(connection).__aenter__()
         stack.append(lambda: client.__aexit__(None, None, None))
         cache, watch, clock = Cache(), Watch(), Clock()
         cache.watches.append(watch)
@@ -147,6 +148,7 @@ async def start() -> AsyncIterator[Start]:
             Services(cache, access, limits or Limits()),
             options or ServerOptions("shop"),
             lambda: True,
+            pages,
         )
         front = TestClient(TestServer(app))
         await front.start_server()

@@ -35,6 +35,7 @@ def test_safe_flags_are_taken(flags: list[str]) -> None:
         (["--auth=none", "--listen=:8090", "--behind-tls-proxy"], "loopback address only"),
         (["--auth=none", "--listen=0.0.0.0:8090"], "loopback address only"),
         (["--auth=none", "--listen=127.0.0.1.example:8090"], "loopback address only"),
+        (["--auth=none", "--metrics-listen=:8091"], "loopback address only"),
         (["--listen=:8090"], "plain text"),
         (["--listen=192.168.0.1:8090"], "--behind-tls-proxy"),
         (["--tls-cert=crt"], "belong together"),

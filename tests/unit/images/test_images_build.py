@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from cluster import ClusterError
 from images import build, parts
+from tools.graphiql import build as page
 
 ROOT = Path(__file__).parents[3]
 
@@ -87,3 +89,24 @@ def test_a_command_calls_its_function_and_ends_with_what_it_returns(tmp_path: Pa
     ended = subprocess.run([sys.executable, command], env={"PYTHONPATH": str(tmp_path)}, check=False)
     assert ended.returncode == 3
     assert command.stat().st_mode & 0o777 == 0o755
+
+
+def test_the_image_has_graphiql_where_npm_is_and_goes_without_it_and_says_so_where_it_is_not(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = folder / "source" / parts.STATIC / "graphiql" / "0123" / "main.js"
+    served.parent.mkdir(parents=True)
+    served.touch()
+    monkeypatch.setattr(parts, "SOURCE", folder / "source" / "podrelay")
+
+    def missing() -> None:
+        raise ClusterError("GraphiQL needs npm to be built.", "Install it.")
+
+    monkeypatch.setattr(page, "ensure", missing)
+    without = parts.graphiql()
+    assert list((folder / "graphiql").iterdir()) == []
+    assert "the image goes without GraphiQL: GraphiQL needs npm to be built." in capsys.readouterr().err
+
+    monkeypatch.setattr(page, "ensure", lambda: None)
+    assert parts.graphiql() != without
+    assert (folder / "graphiql" / parts.LIBRARY / parts.STATIC / "graphiql" / "0123" / "main.js").exists()

@@ -18,6 +18,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
 from podrelay.gateway.documents import Documents
+from podrelay.gateway.measuring import RefusedDocuments
 from podrelay.gateway.schema.guarding import Guarded
 from podrelay.gateway.schema.masking import Masked
 from podrelay.gateway.schema.mutations import Mutation
@@ -75,6 +76,7 @@ def build(limits: DocumentLimits = DocumentLimits()) -> Schema:
             Masked,
             Guarded,
             Staleness,
+            RefusedDocuments,
             lambda: Documents(limits.tokens),
             lambda: AddValidationRules(rules),
             ValidationCache,

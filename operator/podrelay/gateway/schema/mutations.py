@@ -12,6 +12,7 @@ from podrelay.api import names
 from podrelay.gateway import settings, writing
 from podrelay.gateway.call import Budget, Call
 from podrelay.gateway.errors import NotAuthenticatedError, NotAuthorizedError
+from podrelay.gateway.measuring import measured
 from podrelay.gateway.objects import Key, Run
 from podrelay.gateway.payloads import Payloads
 from podrelay.gateway.schema.envelope import Error, envelope
@@ -45,7 +46,7 @@ class BackgroundTaskMutation:
 
     payloads: strawberry.Private[Payloads]
 
-    @strawberry.field
+    @measured("mutation")
     async def trigger_task(
         self,
         definition: str,
@@ -61,13 +62,13 @@ class BackgroundTaskMutation:
         data, error = await self._task(self._create(lambda call: writing.trigger(call, wanted)))
         return TriggerResponse(data=data, error=error)
 
-    @strawberry.field
+    @measured("mutation")
     async def rerun_task(self, id_: Ident, input: Json | None = None, name: str | None = None) -> TriggerResponse:
         """Start a task with the definition and input of another one, or with another input."""
         data, error = await self._task(self._create(lambda call: writing.rerun(call, id_, input, name)))
         return TriggerResponse(data=data, error=error)
 
-    @strawberry.field
+    @measured("mutation")
     async def abort_task(self, id_: Ident, message: str | None = None, cascade: bool = False) -> TaskResponse:
         """Stop a task; with `cascade` all tasks that it has started, too. It is running until its pod has ended."""
         data, error = await self._task(
@@ -75,7 +76,7 @@ class BackgroundTaskMutation:
         )
         return TaskResponse(data=data, error=error)
 
-    @strawberry.field
+    @measured("mutation")
     async def suspend_task(self, id_: Ident, suspend: bool = True) -> TaskResponse:
         """Let a task start no further pod, or let it go on with `suspend: false`."""
         data, error = await self._task(
@@ -83,14 +84,14 @@ class BackgroundTaskMutation:
         )
         return TaskResponse(data=data, error=error)
 
-    @strawberry.field
+    @measured("mutation")
     async def delete_task(self, id_: Ident, cascade: bool = True) -> DeleteResponse:
         """Delete a task with its logs, and with the tasks that it has started unless `cascade` is false."""
         work = self._change("delete", id_, lambda call, key: writing.delete(call, key, id_, cascade=cascade))
         _, error = await envelope(work, _REFUSALS)
         return DeleteResponse(data=None if error else True, error=error)
 
-    @strawberry.field
+    @measured("mutation")
     async def update_settings(self, input: SettingsInput) -> SettingsResponse | None:
         """Change settings of the namespace."""
         data, error = await envelope(settings.set_retention_days(self.payloads.call, input.retention_days), _REFUSALS)

@@ -9,6 +9,7 @@ from podrelay.gateway import listing, podlogs, settings, statistics
 from podrelay.gateway.call import Budget, Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
 from podrelay.gateway.listing import Listing
+from podrelay.gateway.measuring import measured
 from podrelay.gateway.objects import Key, Run
 from podrelay.gateway.payloads import Payloads
 from podrelay.gateway.schema.envelope import Error, envelope
@@ -58,13 +59,13 @@ class BackgroundTaskQuery:
 
     payloads: strawberry.Private[Payloads]
 
-    @strawberry.field
+    @measured("query")
     async def get_task(self, id_: Ident) -> TaskResponse:
         """One task; data and error are null where there is none."""
         data, error = await envelope(_get_task(self.payloads, id_))
         return TaskResponse(data=data, error=error)
 
-    @strawberry.field
+    @measured("query")
     async def list_tasks(
         self,
         where: TaskWhere | None = None,
@@ -78,13 +79,13 @@ class BackgroundTaskQuery:
         data, error = await envelope(_list_tasks(self.payloads, asked))
         return data or TaskListResponse(error=error)
 
-    @strawberry.field
+    @measured("query")
     async def list_definitions(self) -> DefinitionsResponse:
         """All that can be triggered."""
         data, error = await envelope(_list_definitions(self.payloads.call))
         return DefinitionsResponse(data=data, error=error)
 
-    @strawberry.field
+    @measured("query")
     async def list_logs(
         self,
         where: LogWhere | None = None,
@@ -98,19 +99,19 @@ class BackgroundTaskQuery:
         data, error = await envelope(_list_logs(self.payloads, asked))
         return data or LogListResponse(error=error)
 
-    @strawberry.field
+    @measured("query")
     async def get_settings(self) -> SettingsResponse | None:
         """Settings of the namespace."""
         data, error = await envelope(settings.retention_days(self.payloads.call))
         return SettingsResponse(data=None if data is None else Settings(retention_days=data), error=error)
 
-    @strawberry.field
+    @measured("query")
     async def statistics(self, since: DateTime | None = None, definition: str | None = None) -> StatisticsResponse:
         """Counts and durations of the tasks that were created since then, of all or of one definition."""
         data, error = await envelope(_statistics(self.payloads.call, since, definition))
         return StatisticsResponse(data=data, error=error)
 
-    @strawberry.field
+    @measured("query")
     async def pod_logs(self, id_: Ident, pod: str | None = None, tail: int = 200) -> PodLogsResponse:
         """What the newest pod of a task has printed, or another one of its pods: the last lines of it."""
         data, error = await envelope(_pod_logs(self.payloads.call, id_, pod, tail))

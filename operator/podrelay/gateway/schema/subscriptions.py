@@ -12,6 +12,7 @@ from podrelay.gateway.call import Budget, Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
 from podrelay.gateway.fields import task_fields
 from podrelay.gateway.following import Line, Update
+from podrelay.gateway.measuring import subscribed
 from podrelay.gateway.payloads import Payloads
 from podrelay.gateway.schema.inputs import TaskWhere, task_conditions
 from podrelay.gateway.schema.scalars import DateTime, Json
@@ -103,25 +104,27 @@ class Subscription:
         self, info: Info, id_: AnyIdent = None, where: TaskWhere | None = None
     ) -> AsyncIterator[TaskUpdate]:
         """Changes of one task, its state now first; or of all that match, those that match no longer included."""
-        call = info.context
-        if id_ is not None and where is not None:
-            raise ValidationError("Give either id or where.", "where")
-        only = await call.task_key("watch", id_) if id_ is not None else None
-        matches = filters.predicate(task_fields(call.cache.definitions), task_conditions(where), None)
-        with following.counted(call):
-            async with aclosing(following.updates(call, matches, only)) as updates:
-                async for update in updates:
-                    yield TaskUpdate.of(call, update)
+        with subscribed("taskUpdated"):
+            call = info.context
+            if id_ is not None and where is not None:
+                raise ValidationError("Give either id or where.", "where")
+            only = await call.task_key("watch", id_) if id_ is not None else None
+            matches = filters.predicate(task_fields(call.cache.definitions), task_conditions(where), None)
+            with following.counted(call):
+                async with aclosing(following.updates(call, matches, only)) as updates:
+                    async for update in updates:
+                        yield TaskUpdate.of(call, update)
 
     @strawberry.subscription
     async def task_logs(self, info: Info, id_: Ident, pod_output: bool = False) -> AsyncIterator[LogLine]:
         """What a task logs, from its first line until it has ended; on request also what its pods print."""
-        call = info.context
-        key = await call.task_key("get", id_)
-        await call.may("watch", names.TASK_ITERATIONS)
-        if call.cache.runs.get(key) is None:
-            raise TaskNotFoundError(id_)
-        with following.counted(call):
-            async with aclosing(following.lines(call, key, pod_output=pod_output)) as lines:
-                async for line in lines:
-                    yield LogLine.of(line)
+        with subscribed("taskLogs"):
+            call = info.context
+            key = await call.task_key("get", id_)
+            await call.may("watch", names.TASK_ITERATIONS)
+            if call.cache.runs.get(key) is None:
+                raise TaskNotFoundError(id_)
+            with following.counted(call):
+                async with aclosing(following.lines(call, key, pod_output=pod_output)) as lines:
+                    async for line in lines:
+                        yield LogLine.of(line)

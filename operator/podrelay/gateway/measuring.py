@@ -1,0 +1,94 @@
+"""Counts and times what callers ask for: where strawberry and aiohttp let others look on."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Final, Literal, TypeVar
+
+import strawberry
+from aiohttp import web
+from strawberry.extensions import FieldExtension, SchemaExtension
+from strawberry.extensions.field_extension import AsyncExtensionResolver
+from strawberry.types import Info
+
+from podrelay.gateway.errors import GatewayError, InternalError
+from podrelay.gateway.metrics import FIELD_SECONDS, FIELDS, HTTP_REQUESTS, REFUSED_DOCUMENTS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+OK: Final = "ok"
+CANCELLED: Final = "cancelled"
+
+
+class _Measured(FieldExtension):
+    """Counts and times a field whose answer has an `error`."""
+
+    def __init__(self, operation: str) -> None:
+        self._operation = operation
+
+    async def resolve_async(self, next_: AsyncExtensionResolver, source: Any, info: Info, **kwargs: Any) -> Any:
+        """Resolve the field."""
+        started = time.perf_counter()
+        outcome = CANCELLED  # the time for a query was over, or the caller has gone
+        try:
+            answer = await next_(source, info, **kwargs)
+            outcome = answer.error.code if answer.error is not None else OK
+        except Exception as error:
+            outcome = _code(error)
+            raise
+        else:
+            return answer
+        finally:
+            FIELDS.labels(self._operation, info.field_name, outcome).inc()
+            FIELD_SECONDS.labels(self._operation, info.field_name).observe(time.perf_counter() - started)
+
+
+def measured(operation: Literal["query", "mutation"]) -> Callable[[F], F]:
+    """Return a decorator that makes a method a field which is counted and timed."""
+    field: Callable[[F], F] = strawberry.field(extensions=[_Measured(operation)])
+    return field
+
+
+@contextlib.contextmanager
+def subscribed(field: str) -> Iterator[None]:
+    """Count a subscription when it ends; that its reader ends it is no error."""
+    outcome = OK
+    try:
+        yield
+    except (asyncio.CancelledError, GeneratorExit):
+        raise
+    except Exception as error:
+        outcome = _code(error)
+        raise
+    finally:
+        FIELDS.labels("subscription", field, outcome).inc()
+
+
+class RefusedDocuments(SchemaExtension):
+    """Counts the documents that are not executed."""
+
+    def on_operation(self) -> Iterator[None]:
+        """Look on while a document is parsed, validated and executed."""
+        try:
+            yield
+        except Exception:  # it could not even be parsed
+            REFUSED_DOCUMENTS.inc()
+            raise
+        if self.execution_context.pre_execution_errors:
+            REFUSED_DOCUMENTS.inc()
+
+
+@web.middleware
+async def requests(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Count requests to the API by what they were answered."""
+    response = await handler(request)
+    if request.path.startswith("/graphql"):
+        HTTP_REQUESTS.labels(str(response.status)).inc()
+    return response
+
+
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, GatewayError) else InternalError.code

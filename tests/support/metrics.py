@@ -1,0 +1,28 @@
+"""What a scrape tells."""
+
+from collections.abc import Callable
+
+from prometheus_client.parser import text_string_to_metric_families
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def samples(text: str) -> Samples:
+    """Each value by its name and labels."""
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def growth(before: Samples, after: Samples) -> Callable[..., float]:
+    """Return what tells by how much the values of a name with these labels, all together, have grown."""
+
+    def grown(name: str, **labels: str) -> float:
+        def total(scraped: Samples) -> float:
+            return sum(value for (found, has), value in scraped.items() if found == name and labels.items() <= has)
+
+        return total(after) - total(before)
+
+    return grown

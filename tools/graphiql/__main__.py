@@ -1,0 +1,23 @@
+"""`python -m tools.graphiql`: make the files for `podrelay gateway --graphiql`, unless they are up to date."""
+
+import sys
+
+from cluster import ClusterError
+from tools.graphiql import build
+
+
+def main() -> int:
+    """Return 0, or 1 after saying what is missing."""
+    try:
+        build.ensure()
+    except ClusterError as error:
+        print(f"\nError: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    print(build.PLACE)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""Bundles the page with esbuild: one script, one style sheet, three workers of the editor, and all licences."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from cluster import ClusterError
+from cluster.locks import lock
+from cluster.paths import cache, which
+from cluster.steps import run, step
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+PAGE: Final = Path(__file__).parent / "page"
+PLACE: Final = ROOT / "operator" / "podrelay" / "gateway" / "static" / "graphiql"
+WORKERS: Final = {
+    "editor.worker": "monaco-editor/esm/vs/editor/editor.worker.js",
+    "graphql.worker": "monaco-graphql/esm/graphql.worker.js",
+    "json.worker": "monaco-editor/esm/vs/language/json/json.worker.js",
+}
+LICENCES: Final = "LICENSES.txt"
+_OPTIONS: Final = (
+    "--bundle",
+    "--minify",
+    "--format=esm",
+    "--target=es2022",
+    "--jsx=automatic",
+    "--loader:.ttf=file",
+    '--define:process.env.NODE_ENV="production"',
+    "--metafile=meta.json",
+    "--log-level=warning",
+)
+
+
+def ensure() -> None:
+    """Make the files unless they are there and were made of what the checkout holds now.
+
+    They are built once for all checkouts of a user. Their folder is named by a hash of what they are made of, so that
+    browsers may keep them for ever.
+
+    Raises:
+        ClusterError: npm is missing, or fails.
+    """
+    stamp = _stamp()
+    if (PLACE / stamp).exists():
+        return
+    built = cache() / "graphiql" / stamp
+    with lock(cache() / "locks" / "graphiql", "another build of GraphiQL to end"):
+        if not built.exists():
+            npm = which("npm")
+            if not npm:
+                raise ClusterError(
+                    "GraphiQL needs npm to be built.", "Install Node.js 18 or newer with npm, then try again."
+                )
+            with step("build GraphiQL from npm packages", 30):
+                _bundle(npm, built)
+        _replace(PLACE, built)
+
+
+def _bundle(npm: str, built: Path) -> None:
+    """Make a folder with the bundle; it is never there half full under its own name."""
+    log, work = cache() / "logs" / "graphiql.log", built.with_name("work")
+    log.unlink(missing_ok=True)
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(PAGE, work, ignore=shutil.ignore_patterns("node_modules"))
+    hint = f"npm downloads from the registry that it is set up for. The whole log is {log}"
+    run([npm, "ci", "--prefer-offline", "--no-progress"], log, cwd=work, hint=hint)
+    entries = ["main=main.jsx", *(f"{name}={path}" for name, path in WORKERS.items())]
+    run([work / "node_modules/.bin/esbuild", *entries, "--outdir=output", *_OPTIONS], log, cwd=work)
+    inputs = json.loads((work / "meta.json").read_text(encoding="utf-8"))["inputs"]
+    (work / "output" / LICENCES).write_text(_licences(work, inputs), encoding="utf-8")
+    (work / "output").rename(built)
+    shutil.rmtree(work)
+
+
+def _replace(place: Path, built: Path) -> None:
+    """Put a bundle in place of the one before."""
+    unfinished = place.with_name(f"{place.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    shutil.copytree(built, unfinished / built.name)
+    shutil.rmtree(place, ignore_errors=True)
+    unfinished.rename(place)
+
+
+def _licences(source: Path, inputs: Iterable[str]) -> str:
+    """Return the licences of all packages that something was taken from."""
+    texts = []
+    for folder in sorted({_package(path) for path in inputs} - {""}):
+        about = json.loads((source / folder / "package.json").read_text(encoding="utf-8"))
+        files = sorted(file for file in (source / folder).iterdir() if file.name.upper().startswith("LICEN"))
+        words = "\n".join(file.read_text(encoding="utf-8") for file in files) or f"License: {about['license']}\n"
+        texts.append(f"{about['name']} {about['version']}\n\n{words}")
+    return f"\n{'-' * 72}\n\n".join(texts)
+
+
+def _package(path: str) -> str:
+    """Return the folder of the package that a file belongs to, or "" for one of ours."""
+    head, mark, rest = path.rpartition("node_modules/")
+    return f"{head}{mark}{'/'.join(rest.split('/')[: 2 if rest.startswith('@') else 1])}" if mark else ""
+
+
+def _stamp() -> str:
+    total = hashlib.sha256()
+    for file in sorted([*filter(Path.is_file, PAGE.iterdir()), Path(__file__)]):
+        total.update(f"{file.name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()[:16]
