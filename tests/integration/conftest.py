@@ -135,8 +135,7 @@ def relay(shared: Kubectl, pod_logs: Path, tmp_path_factory: pytest.TempPathFact
     """A namespace with an operator, for the tests of one file; each uses names of its own."""
     add_runner(shared)
     folder = tmp_path_factory.mktemp("relay")
-    # A Lease that a busy machine does not lose: whoever tests take-over has an operator of its own.
-    with OperatorProcess(shared, folder / "operator", flags=("--lease-duration=15",)) as operator:
+    with OperatorProcess(shared, folder / "operator") as operator:
         yield Relay(QuickKubectl.instead_of(shared), folder)
         assert not operator.has_ended, operator.text
         assert "Traceback" not in operator.text, operator.text

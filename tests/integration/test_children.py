@@ -351,8 +351,7 @@ def test_five_hundred_children_are_waited_for_once(idle_relay: Relay, cluster: C
     script = """printf '{"status":"done","output":%s}' "$PODRELAY_INPUT" > /dev/termination-log"""
     relay.define_script("leaf", script, podCleanup="Never")
     start = [{"definition": "leaf", "input": {"number": number}} for number in range(count)]
-    # A Lease of three seconds, as the other tests have it, is lost where so much goes on at once on a slow machine.
-    with OperatorProcess(relay.kubectl, tmp_path / "operator", flags=("--lease-duration=15",)) as operator:
+    with OperatorProcess(relay.kubectl, tmp_path / "operator") as operator:
         relay.run("fan", "parent", input={"start": start})
         status = relay.finished("fan", 240)
         assert "Traceback" not in operator.text

@@ -9,7 +9,7 @@ import pytest
 
 from cluster import Cluster
 from tests.support.audit import writes_of_the_operator
-from tests.support.operator import OperatorProcess
+from tests.support.operator import SHORT_LEASE, OperatorProcess
 from tests.support.relay import Relay
 from tests.support.waiting import eventually
 
@@ -74,10 +74,10 @@ def test_a_foreign_resource_of_the_same_plural_changes_nothing(
 def test_a_standby_takes_over_when_the_leader_dies(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define("Chain")
-    leader = OperatorProcess(relay.kubectl, tmp_path / "leader")
+    leader = OperatorProcess(relay.kubectl, tmp_path / "leader", flags=(SHORT_LEASE,))
     leader.start()
     eventually("the first one leads", lambda: "leading" in leader.text)
-    with OperatorProcess(relay.kubectl, tmp_path / "standby") as standby:
+    with OperatorProcess(relay.kubectl, tmp_path / "standby", flags=(SHORT_LEASE,)) as standby:
         relay.run("run", "chain", input={"length": 2, "seconds": 1})
         relay.until("run", "it is on its way", phase="Running")
         leader.kill()
@@ -90,10 +90,10 @@ def test_a_standby_takes_over_when_the_leader_dies(idle_relay: Relay, tmp_path: 
 def test_a_leader_that_was_stopped_for_a_while_does_no_harm_when_it_returns(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define("Chain", podCleanup="Never")
-    leader = OperatorProcess(relay.kubectl, tmp_path / "leader")
+    leader = OperatorProcess(relay.kubectl, tmp_path / "leader", flags=(SHORT_LEASE,))
     leader.start()
     eventually("the first one leads", lambda: "leading" in leader.text)
-    with OperatorProcess(relay.kubectl, tmp_path / "standby") as standby:
+    with OperatorProcess(relay.kubectl, tmp_path / "standby", flags=(SHORT_LEASE,)) as standby:
         relay.run("run", "chain", input={"length": 5, "seconds": 1})
         relay.until("run", "it is on its way", phase="Running")
 

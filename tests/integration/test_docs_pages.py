@@ -22,7 +22,7 @@ def test_a_page_does_what_it_says(idle_relay: Relay, tmp_path: Path, page: str) 
     settings["contexts"][0]["context"]["namespace"] = relay.kubectl.namespace
     (folder / "kubeconfig").write_text(yaml.safe_dump(settings))
 
-    with OperatorProcess(relay.kubectl, tmp_path / "operator", flags=("--lease-duration=15",)):
+    with OperatorProcess(relay.kubectl, tmp_path / "operator"):
         for command in docpages.commands(page):
             docpages.check(command, folder, {"KUBECONFIG": str(folder / "kubeconfig")})
 

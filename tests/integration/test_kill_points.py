@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.forked import ForkedOperator
 from tests.support.kubectl import Kubectl
+from tests.support.manifests import TASK_DEFINITIONS
 from tests.support.namespaces import temporary_namespace
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
@@ -43,6 +44,8 @@ class Points:
         try:
             yield relay
         finally:
+            # An operator tries each definition out when it starts, and hundreds of them do.
+            relay.kubectl.delete_all(TASK_DEFINITIONS)
             self.free.put(relay)
 
     def play(self, shape: Shape) -> dict[str, Future[None]]:
@@ -75,9 +78,8 @@ class Points:
 
 
 def operator(relay: Relay, name: str, environment: dict[str, str] | None = None) -> ForkedOperator:
-    # Each has a Lease of its own, so that nobody has to wait until that of a dead one is over, and a long one.
-    flags = (f"--lease-name={name}", "--lease-duration=15")
-    return ForkedOperator(relay.kubectl, relay.folder / name, environment or {}, flags)
+    # Each has a Lease of its own, so that nobody has to wait until that of a dead one is over.
+    return ForkedOperator(relay.kubectl, relay.folder / name, environment or {}, (f"--lease-name={name}",))
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from cluster import Cluster
 from tests.support.faultproxy import FaultProxy
 from tests.support.kubectl import Kubectl
-from tests.support.operator import OperatorProcess
+from tests.support.operator import SHORT_LEASE, OperatorProcess
 from tests.support.relay import Relay
 from tests.support.waiting import eventually
 
@@ -79,7 +79,7 @@ def test_an_operator_that_cannot_keep_its_lease_ends_and_the_next_one_completes_
     with proxy.outage(silent=silent):
         relay.run("meanwhile", "chain", input={"length": 3})
         assert operator.process.wait(timeout=30) == 1, "it ends, to be started anew"
-    with OperatorProcess(behind, tmp_path / "operator"):
+    with OperatorProcess(behind, tmp_path / "operator", flags=(SHORT_LEASE,)):
         check_all(relay, "works", "waits", "meanwhile")
 
     # Whoever notices first says so: the renewal, or a worker that wants to make a pod.
@@ -90,7 +90,7 @@ def test_runs_go_on_while_kopf_ends_again_and_again(
     idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path
 ) -> None:
     relay = idle_relay
-    with OperatorProcess(behind, tmp_path / "operator", flags=("--lease-duration=15",)) as operator:
+    with OperatorProcess(behind, tmp_path / "operator") as operator:
         start_some(relay)
 
         proxy.end_kopf()

@@ -135,6 +135,10 @@ class Kubectl:
         kind = "json" if isinstance(patch, list) else "merge"
         return self("patch", resource, name, "--type", kind, "--patch", json.dumps(patch), *flags)
 
+    def delete_all(self, resource: str) -> None:
+        """Delete all objects of a kind in the namespace, and do not wait until they have gone."""
+        self.do("delete", resource, "--all", "--wait=false")
+
     def set_status(self, resource: str, name: str, status: Manifest) -> Result:
         """Merge into the status, as only the operator may."""
         return self.patch(resource, name, {"status": status}, "--subresource", "status")

@@ -6,12 +6,17 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_PAUSES = (0.03, 0.25)
+"""Seconds between two looks, at first and at most: a tenth of the time that has passed, as each look costs as well."""
+
 
 def eventually(what: str, check: Callable[[], T], seconds: float = 20) -> T:
     """Return the first true value of `check`; fail with `what` and the last value if it takes longer."""
-    deadline = time.monotonic() + seconds
+    started = time.monotonic()
+    shortest, longest = _PAUSES
     while not (value := check()):
-        if time.monotonic() > deadline:
+        passed = time.monotonic() - started
+        if passed > seconds:
             raise AssertionError(f"after {seconds:g} s still not: {what}; the last answer was: {value}")
-        time.sleep(0.05)
+        time.sleep(min(longest, max(shortest, passed / 10)))
     return value
