@@ -33,7 +33,7 @@ unit: $(VENV)/ready ## Unit tests: no cluster, seconds
 
 integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
 	@$(BIN)/python -m cluster up control-plane
-	@$(BIN)/pytest tests/integration -q --numprocesses=3 --dist=loadfile
+	@$(BIN)/pytest tests/integration -q --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nodes
 	@$(BIN)/python -m cluster up kind --nodes 3 --replace

@@ -19,6 +19,7 @@ from tests.support.manifests import (
     task_definition,
     task_run,
 )
+from tests.support.quick import QuickKubectl
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -27,6 +28,18 @@ DRY = ("--dry-run=server",)
 FINISHED = ("Succeeded", "Failed", "Aborted")
 NOW = "2026-01-02T03:04:05Z"
 LATER = "2026-02-03T04:05:06Z"
+
+
+@pytest.fixture(scope="module")
+def itself(shared: Kubectl) -> Kubectl:
+    """kubectl itself, where it is about what that prints."""
+    return Kubectl(shared.kubeconfig, shared.env, shared.namespace)
+
+
+@pytest.fixture(scope="module")
+def shared(shared: Kubectl) -> Kubectl:
+    """The same over an open connection: what is refused, and in which words, is for the API server to say."""
+    return QuickKubectl.instead_of(shared)
 
 
 def refused(result: Any, *words: str) -> None:
@@ -219,11 +232,11 @@ def test_an_abort_stands(shared: Kubectl) -> None:
     accepted(shared("label", TASK_RUNS, "aborted", "seen=true"))
 
 
-def test_applying_the_manifest_again_does_not_take_an_abort_back(shared: Kubectl) -> None:
-    accepted(shared.apply(task_run("applied-again")))
-    accepted(shared.patch(TASK_RUNS, "applied-again", {"spec": {"abort": {}}}))
-    assert shared.apply(task_run("applied-again")).stdout.endswith("applied-again unchanged\n")
-    assert shared.get(TASK_RUNS, "applied-again")["spec"]["abort"] == {"cascade": False}
+def test_applying_the_manifest_again_does_not_take_an_abort_back(itself: Kubectl) -> None:
+    accepted(itself.apply(task_run("applied-again")))
+    accepted(itself.patch(TASK_RUNS, "applied-again", {"spec": {"abort": {}}}))
+    assert itself.apply(task_run("applied-again")).stdout.endswith("applied-again unchanged\n")
+    assert itself.get(TASK_RUNS, "applied-again")["spec"]["abort"] == {"cascade": False}
 
 
 # --- TaskRun: the finished phase ------------------------------------------------------------------------------------
@@ -602,19 +615,19 @@ def test_a_large_payload_makes_no_large_bookkeeping(shared: Kubectl) -> None:
 # --- what a user of kubectl sees ------------------------------------------------------------------------------------
 
 
-def test_applying_an_unchanged_manifest_changes_nothing(shared: Kubectl) -> None:
+def test_applying_an_unchanged_manifest_changes_nothing(itself: Kubectl) -> None:
     manifests = (
         task_definition("unchanged", retry={"limit": 1}),
         task_run("unchanged", input={"text": "a b", "nested": {"list": [1, 2.5]}}, startAt=NOW),
     )
-    accepted(shared.apply(*manifests))
-    again = shared.apply(*manifests)
+    accepted(itself.apply(*manifests))
+    again = itself.apply(*manifests)
     assert [line.rsplit(" ", 1)[1] for line in again.stdout.splitlines()] == ["unchanged", "unchanged"]
-    assert shared.get(TASK_RUNS, "unchanged")["metadata"]["generation"] == 1
+    assert itself.get(TASK_RUNS, "unchanged")["metadata"]["generation"] == 1
     for _ in range(2):
-        accepted(shared.apply(*manifests, flags=("--server-side", "--force-conflicts")))
-    assert shared.get(TASK_RUNS, "unchanged")["metadata"]["generation"] == 1
-    assert shared.get(TASK_DEFINITIONS, "unchanged")["metadata"]["generation"] == 1
+        accepted(itself.apply(*manifests, flags=("--server-side", "--force-conflicts")))
+    assert itself.get(TASK_RUNS, "unchanged")["metadata"]["generation"] == 1
+    assert itself.get(TASK_DEFINITIONS, "unchanged")["metadata"]["generation"] == 1
 
 
 def test_a_null_in_the_input_survives_create_and_server_side_apply(shared: Kubectl) -> None:
@@ -626,11 +639,11 @@ def test_a_null_in_the_input_survives_create_and_server_side_apply(shared: Kubec
     assert stored["metadata"]["generation"] == 1
 
 
-def test_client_side_apply_drops_a_null_from_the_start_and_so_stays_unchanged(shared: Kubectl) -> None:
+def test_client_side_apply_drops_a_null_from_the_start_and_so_stays_unchanged(itself: Kubectl) -> None:
     manifest = task_run("without-null", input={"since": None, "text": "a b"})
-    accepted(shared.apply(manifest))
-    assert shared.get(TASK_RUNS, "without-null")["spec"]["input"] == {"text": "a b"}
-    assert shared.apply(manifest).stdout.endswith("without-null unchanged\n")
+    accepted(itself.apply(manifest))
+    assert itself.get(TASK_RUNS, "without-null")["spec"]["input"] == {"text": "a b"}
+    assert itself.apply(manifest).stdout.endswith("without-null unchanged\n")
 
 
 def test_explain_tells_how_to_abort(admin: Kubectl, installed: None) -> None:

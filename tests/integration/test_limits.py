@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS
-from tests.support.operator import OperatorProcess
+from tests.support.operator import SHORT_LEASE, OperatorProcess
 from tests.support.relay import FINISHED, Relay
 from tests.support.waiting import eventually
 
@@ -176,7 +176,7 @@ def test_a_new_operator_counts_who_works_and_keeps_the_queue(
     idle_relay: Relay, tmp_path: Path, limit: dict[str, Any]
 ) -> None:
     relay = idle_relay
-    flags = () if limit else ("--max-running-pods=1",)
+    flags = (SHORT_LEASE,) if limit else (SHORT_LEASE, "--max-running-pods=1")
     relay.define("Sleep", "survivors", **limit)
     with OperatorProcess(relay.kubectl, tmp_path / "operator", flags=flags) as operator:
         for name in ("b-works", "c-waits"):

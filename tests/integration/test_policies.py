@@ -24,6 +24,7 @@ from tests.support.manifests import (
 from tests.support.namespaces import temporary_namespace
 from tests.support.payloads import KIB, LIMIT, payload_of
 from tests.support.pods import RUNNER, TaskPod, add_runner, task_pod
+from tests.support.quick import QuickKubectl
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -73,6 +74,12 @@ class World:
             self.admin.do("create", "role", f"{name}-{resource}", f"--verb={verbs}", f"--resource={full}")
             self.admin.do("create", "rolebinding", f"{name}-{resource}", f"--role={name}-{resource}", account)
         return self.admin.as_service_account(name)
+
+
+@pytest.fixture(scope="module")
+def shared(shared: Kubectl) -> Kubectl:
+    """The same over an open connection: who is refused, and in which words, is for the API server to say."""
+    return QuickKubectl.instead_of(shared)
 
 
 @pytest.fixture(scope="module")

@@ -12,11 +12,16 @@ from podrelay.kube import config
 from podrelay.kube.config import Connection
 from tests.support.kubectl import Kubectl, Manifest, Result
 
+DRY_RUN = "--dry-run=server"
+
 _open = threading.local()
 
 
 class QuickKubectl(Kubectl):
-    """As Kubectl; what it cannot do over its own connection (other identities, flags, many objects) kubectl does."""
+    """As Kubectl; what it cannot do over its own connection (further flags, resources, many objects) kubectl does.
+
+    Refusals are in the words of the API server, which kubectl repeats.
+    """
 
     @classmethod
     def instead_of(cls, kubectl: Kubectl) -> Self:
@@ -36,9 +41,23 @@ class QuickKubectl(Kubectl):
         return [item["metadata"]["name"] for item in self._read(self._path(resource) + query)["items"]]
 
     def create(self, *manifests: Manifest, flags: tuple[str, ...] = ()) -> Result:
-        if flags or len(manifests) != 1 or self._is_for_kubectl(_resource_of(manifests[0])):
+        is_unknown = not {DRY_RUN}.issuperset(flags)
+        if is_unknown or len(manifests) != 1 or self._is_for_kubectl(_resource_of(manifests[0])):
             return super().create(*manifests, flags=flags)
-        return self._send("POST", self._path(_resource_of(manifests[0])), manifests[0], "json")
+        path = self._path(_resource_of(manifests[0]))
+        return self._send("POST", f"{path}?{_query(*flags)}", manifests[0], "json")
+
+    def replace(self, manifest: Manifest, flags: tuple[str, ...] = ()) -> Result:
+        resource = _resource_of(manifest)
+        if not {DRY_RUN}.issuperset(flags) or self._is_for_kubectl(resource):
+            return super().replace(manifest, flags)
+        path = f"{self._path(resource)}/{manifest['metadata']['name']}"
+        found = self._send("GET", path)
+        if not found:
+            return found
+        version = json.loads(found.stdout)["metadata"]["resourceVersion"]
+        whole = manifest | {"metadata": {"resourceVersion": version} | manifest["metadata"]}
+        return self._send("PUT", f"{path}?{_query(*flags)}", whole)
 
     def apply(self, *manifests: Manifest, flags: tuple[str, ...] = ()) -> Result:
         if flags or len(manifests) != 1 or self._is_for_kubectl(_resource_of(manifests[0])):
@@ -48,15 +67,24 @@ class QuickKubectl(Kubectl):
         return self._send("PATCH", f"{path}?fieldManager=tests&force=true", manifest, "apply-patch+yaml")
 
     def patch(self, resource: str, name: str, patch: Manifest | list[Manifest], *flags: str) -> Result:
-        if flags or self._is_for_kubectl(resource):
+        is_of_status = flags[:2] == ("--subresource", "status")
+        if not {DRY_RUN}.issuperset(flags[2:] if is_of_status else flags) or self._is_for_kubectl(resource):
             return super().patch(resource, name, patch, *flags)
         kind = "json-patch+json" if isinstance(patch, list) else "merge-patch+json"
-        return self._send("PATCH", f"{self._path(resource)}/{name}", patch, kind)
+        path = f"{self._path(resource)}/{name}{'/status' if is_of_status else ''}"
+        return self._send("PATCH", f"{path}?{_query(*flags)}", patch, kind)
+
+    def delete_all(self, resource: str) -> None:
+        if self._is_for_kubectl(resource):
+            super().delete_all(resource)
+        else:
+            deleted = self._send("DELETE", self._path(resource))
+            assert deleted, str(deleted)
 
     def _is_for_kubectl(self, resource: str) -> bool:
         """Whether only kubectl knows who asks, where, and what the path of the resource is."""
         is_known = resource in {"pods", "configmaps"} or resource.endswith(".podrelay.dev")
-        return bool(self.identity) or not self.namespace or not is_known
+        return self.identity[:1] not in {(), ("--token",)} or not self.namespace or not is_known
 
     def _path(self, resource: str) -> str:
         return collection(resource, self.namespace)
@@ -79,12 +107,16 @@ class QuickKubectl(Kubectl):
             return self._once(method, path, text, kind)  # the API server closes connections that were idle
 
     def _once(self, method: str, path: str, text: str | None, kind: str) -> Result:
-        connection = _connection_of_this_thread(self.kubeconfig)
+        connection = _connection_of_this_thread(self.kubeconfig, has_credentials=not self.identity)
+        headers = {"Content-Type": f"application/{kind}"}
+        if self.identity:
+            headers["Authorization"] = f"Bearer {self.identity[1]}"
         try:
-            connection.request(method, path, text, {"Content-Type": f"application/{kind}"})
+            connection.request(method, path, text, headers)
             with connection.getresponse() as response:
                 answer = response.read().decode()
-                return Result(f"{method} {path}", 0 if response.status < 400 else response.status, answer, "")
+                code = 0 if response.status < 400 else response.status
+                return Result(f"{method} {path}", code, answer, _words(answer) if code else "")
         except (http.client.HTTPException, OSError):
             connection.close()  # it opens again with the next request
             raise
@@ -97,9 +129,11 @@ def collection(resource: str, namespace: str) -> str:
     return f"{root}/namespaces/{namespace}/{plural}"
 
 
-def connect(kubeconfig: Path, timeout: float | None = 30) -> http.client.HTTPSConnection:
-    """A connection to the API server, with the credentials of the kubeconfig."""
-    to = _load(kubeconfig)
+def connect(
+    kubeconfig: Path, timeout: float | None = 30, *, has_credentials: bool = True
+) -> http.client.HTTPSConnection:
+    """A connection to the API server, with the credentials of the kubeconfig unless it is to go without."""
+    to = _load(kubeconfig, has_credentials)
     return http.client.HTTPSConnection(urlsplit(to.server).netloc, context=to.ssl_context, timeout=timeout)
 
 
@@ -108,13 +142,28 @@ def _resource_of(manifest: Manifest) -> str:
     return f"{manifest['kind'].lower()}s" + (f".{group}" if group else "")
 
 
-def _connection_of_this_thread(kubeconfig: Path) -> http.client.HTTPSConnection:
-    if not hasattr(_open, "connection"):
-        _open.connection = connect(kubeconfig)
-    connection: http.client.HTTPSConnection = _open.connection
-    return connection
+def _query(*flags: str) -> str:
+    """What kubectl adds to a write: misspelt fields are refused."""
+    return "fieldValidation=Strict" + ("&dryRun=All" if DRY_RUN in flags else "")
+
+
+def _words(answer: str) -> str:
+    """What a refusal says, with the reason in front, as kubectl has it."""
+    try:
+        status = json.loads(answer)
+    except ValueError:
+        return answer
+    return f"Error from server ({status.get('reason')}): {status.get('message')}"
+
+
+def _connection_of_this_thread(kubeconfig: Path, *, has_credentials: bool) -> http.client.HTTPSConnection:
+    connections: dict[tuple[Path, bool], http.client.HTTPSConnection] = _open.__dict__.setdefault("connections", {})
+    to = (kubeconfig, has_credentials)
+    if to not in connections:
+        connections[to] = connect(kubeconfig, has_credentials=has_credentials)
+    return connections[to]
 
 
 @functools.cache
-def _load(kubeconfig: Path) -> Connection:
-    return config.load(kubeconfig)
+def _load(kubeconfig: Path, has_credentials: bool) -> Connection:
+    return config.load(kubeconfig) if has_credentials else config.load_without_credentials(kubeconfig)
