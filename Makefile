@@ -10,6 +10,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := crds charts/podrelay/files
 
+# Its programs are written in Go and may take memory rather than time.
+CONTROL_PLANE := GOGC=400 $(BIN)/python -m cluster up control-plane
+KIND := $(BIN)/python -m cluster up kind --nodes 3 --replace
+
+.PHONY: clusters
+clusters: $(VENV)/ready
+	@$(CONTROL_PLANE)
+	@$(KIND)
+
 .PHONY: help demo test check unit integration e2e bench format generate up down status clean
 
 help: ## Show this help
@@ -18,7 +27,9 @@ help: ## Show this help
 demo: $(VENV)/ready ## A cluster, the operator, and real task runs through to their end, live in the terminal
 	@$(BIN)/python -m demo
 
-test: check unit integration e2e ## Everything: check, unit, integration and e2e tests
+# The end-to-end tests wait for real nodes most of the time, so the others are played beside them.
+test: check clusters ## Everything: check, unit, integration and e2e tests
+	@$(BIN)/python -m tools.beside $(MAKE) --no-print-directory unit integration -- $(MAKE) --no-print-directory e2e
 
 check: $(VENV)/ready ## Format, lint, types, import rules, generated files: seconds
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
@@ -32,11 +43,11 @@ unit: $(VENV)/ready ## Unit tests: no cluster, seconds
 	@$(BIN)/pytest tests/unit -q --numprocesses=2
 
 integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
-	@$(BIN)/python -m cluster up control-plane
+	@$(CONTROL_PLANE)
 	@$(BIN)/pytest tests/integration -q --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nodes
-	@$(BIN)/python -m cluster up kind --nodes 3 --replace
+	@$(KIND)
 	@$(BIN)/pytest tests/e2e -q
 
 bench: $(VENV)/ready ## What the relay costs: against bare pods and Jobs, and at rest (docs/performance.md)

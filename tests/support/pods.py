@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from tests.support.kubectl import Kubectl
+from tests.support.kubectl import Kubectl, Manifest
+from tests.support.quick import QuickKubectl
 
 RUNNER = "podrelay-runner"
 
@@ -27,9 +28,16 @@ class TaskPod:
 
 def add_runner(kubectl: Kubectl) -> None:
     """Let tasks run in a namespace, as the chart's notes say."""
-    kubectl.do("create", "serviceaccount", RUNNER)
-    account = f"{kubectl.namespace}:{RUNNER}"
-    kubectl.do("create", "rolebinding", RUNNER, "--clusterrole", RUNNER, "--serviceaccount", account)
+    api, namespace = QuickKubectl.instead_of(kubectl), f"namespaces/{kubectl.namespace}"
+    account = api.ask("POST", f"/api/v1/{namespace}/serviceaccounts", {"metadata": {"name": RUNNER}})
+    binding: Manifest = {
+        "metadata": {"name": RUNNER},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": RUNNER},
+        "subjects": [{"kind": "ServiceAccount", "name": RUNNER, "namespace": kubectl.namespace}],
+    }
+    bound = api.ask("POST", f"/apis/rbac.authorization.k8s.io/v1/{namespace}/rolebindings", binding)
+    assert account, str(account)
+    assert bound, str(bound)
 
 
 def task_pod(kubectl: Kubectl, name: str, node: str, service_account: str = RUNNER) -> TaskPod:

@@ -81,6 +81,10 @@ class QuickKubectl(Kubectl):
             deleted = self._send("DELETE", self._path(resource))
             assert deleted, str(deleted)
 
+    def ask(self, method: str, path: str, body: Manifest | None = None) -> Result:
+        """Send any request."""
+        return self._send(method, path, body)
+
     def _is_for_kubectl(self, resource: str) -> bool:
         """Whether only kubectl knows who asks, where, and what the path of the resource is."""
         is_known = resource in {"pods", "configmaps"} or resource.endswith(".podrelay.dev")
