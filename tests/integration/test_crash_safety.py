@@ -77,7 +77,7 @@ def test_a_standby_takes_over_when_the_leader_dies(idle_relay: Relay, tmp_path: 
     leader = OperatorProcess(relay.kubectl, tmp_path / "leader", flags=(SHORT_LEASE,))
     leader.start()
     eventually("the first one leads", lambda: "leading" in leader.text)
-    with OperatorProcess(relay.kubectl, tmp_path / "standby", flags=(SHORT_LEASE,)) as standby:
+    with OperatorProcess(relay.kubectl, tmp_path / "standby") as standby:
         relay.run("run", "chain", input={"length": 2, "seconds": 1})
         relay.until("run", "it is on its way", phase="Running")
         leader.kill()
@@ -93,7 +93,7 @@ def test_a_leader_that_was_stopped_for_a_while_does_no_harm_when_it_returns(idle
     leader = OperatorProcess(relay.kubectl, tmp_path / "leader", flags=(SHORT_LEASE,))
     leader.start()
     eventually("the first one leads", lambda: "leading" in leader.text)
-    with OperatorProcess(relay.kubectl, tmp_path / "standby", flags=(SHORT_LEASE,)) as standby:
+    with OperatorProcess(relay.kubectl, tmp_path / "standby") as standby:
         relay.run("run", "chain", input={"length": 5, "seconds": 1})
         relay.until("run", "it is on its way", phase="Running")
 

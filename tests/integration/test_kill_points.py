@@ -1,11 +1,11 @@
-"""The operator is killed at each of its writes, and the next one brings the run to the same end.
+"""The operator is killed between each two of its writes, and the next one brings the run to the same end.
 
 Before a write: nothing of it has happened. After a write: the API server has done it, and nobody has seen the answer.
-What is stored is then the same as before the write that would have come next; but the next operator begins at another
-time, while the pod still works and not when it has ended.
+What is stored after a write is what is stored before the next one; but the next operator begins at another time, while
+the pod still works and not when it has ended. So the sides take turns from gap to gap, and begin with another one from
+shape to shape.
 """
 
-import itertools
 import queue
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -59,7 +59,7 @@ class Points:
                 writes = undisturbed.writes()
         return {
             f"{side} {number}": self.pool.submit(self.survive, shape, side, number)
-            for number, side in itertools.product(range(1, writes + 1), DIE)
+            for side, number in points_between(writes, SHAPES.index(shape))
         }
 
     def survive(self, shape: Shape, side: str, number: int) -> None:
@@ -75,6 +75,14 @@ class Points:
             with operator(relay, name):
                 acting.result()
                 check_ending(relay, shape, name)
+
+
+def points_between(writes: int, turn: int) -> Iterator[tuple[str, int]]:
+    """One point in each gap: before the first write, between each two, after the last one."""
+    yield "before", 1
+    for number in range(1, writes):
+        yield ("after", number) if (number + turn) % 2 else ("before", number + 1)
+    yield "after", writes
 
 
 def operator(relay: Relay, name: str, environment: dict[str, str] | None = None) -> ForkedOperator:

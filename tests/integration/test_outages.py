@@ -72,14 +72,14 @@ def test_an_operator_that_cannot_keep_its_lease_ends_and_the_next_one_completes_
     idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path, silent: bool
 ) -> None:
     relay = idle_relay
-    operator = OperatorProcess(behind, tmp_path / "operator", flags=("--lease-duration=6",))
+    operator = OperatorProcess(behind, tmp_path / "operator", flags=(SHORT_LEASE,))
     operator.start()
     start_some(relay)
 
     with proxy.outage(silent=silent):
         relay.run("meanwhile", "chain", input={"length": 3})
         assert operator.process.wait(timeout=30) == 1, "it ends, to be started anew"
-    with OperatorProcess(behind, tmp_path / "operator", flags=(SHORT_LEASE,)):
+    with OperatorProcess(behind, tmp_path / "operator"):
         check_all(relay, "works", "waits", "meanwhile")
 
     # Whoever notices first says so: the renewal, or a worker that wants to make a pod.

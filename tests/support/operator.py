@@ -17,8 +17,8 @@ from tests.support.waiting import eventually
 PODRELAY = Path(sys.executable).parent / "podrelay"
 LEASE_SECONDS = 15
 """A machine that is busy with tests does not lose it."""
-SHORT_LEASE = "--lease-duration=3"
-"""For tests of take-over, which have to wait until it is over."""
+SHORT_LEASE = "--lease-duration=5"
+"""For who is to lose it in tests of take-over, which have to wait until it is over."""
 
 
 class Process(Protocol):
