@@ -293,7 +293,7 @@ class Kubelet:
             self.pods[uid][0].update(pod)
         elif pod.get("status", {}).get("phase") in {"Succeeded", "Failed"} or "deletionTimestamp" in pod["metadata"]:
             if "deletionTimestamp" in pod["metadata"]:
-                self._keep(asyncio.create_task(self.finalize(pod)))
+                self._keep(asyncio.create_task(self._finalize_unstarted(pod)))
         else:
             process = PodProcess(self, pod)
             self.pods[uid] = (process, asyncio.create_task(process.run()))
@@ -301,6 +301,15 @@ class Kubelet:
     def _keep(self, task: asyncio.Task[None]) -> None:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _finalize_unstarted(self, pod: dict[str, Any]) -> None:
+        """Report a pod that was deleted before it ran as failed, for whoever keeps it with a finalizer."""
+        metadata = pod["metadata"]
+        if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:
+            body = {"metadata": {"uid": metadata["uid"]}, "status": {"phase": "Failed"}}
+            with contextlib.suppress(ApiError, aiohttp.ClientError, TimeoutError):
+                await self.client.patch(PODS, metadata["namespace"], metadata["name"], body, subresource="status")
+        await self.finalize(pod)
 
     async def finalize(self, pod: dict[str, Any]) -> None:
         """Tell the API server that nothing of a deleted pod runs any more."""

@@ -40,6 +40,8 @@ class ModelApi:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.events: list[tuple[str, str, dict[str, Any]]] = []
         self.version = 100
+        self.removed_at: dict[str, datetime] = {}
+        """When an object went, by UID."""
         self._uids = itertools.count(1)
 
     # --- what the operator calls --------------------------------------------------------------------------------------
@@ -129,7 +131,12 @@ class ModelApi:
             raise InvalidError(422, "Invalid", "spec.abort cannot be set: the run is finished already")
         if after == before:
             return msgspec.json.encode(before)
-        return self.store(plural, after, "MODIFIED")
+        stored = self.store(plural, after, "MODIFIED")
+        metadata = after["metadata"]
+        is_held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
+        if "deletionTimestamp" in metadata and not is_held:
+            self.remove(plural, metadata["name"])
+        return stored
 
     def store(self, plural: str, obj: dict[str, Any], event: str) -> bytes:
         self.version += 1
@@ -146,6 +153,7 @@ class ModelApi:
 
     def remove(self, plural: str, name: str) -> None:
         obj = self.objects.pop((plural, name))
+        self.removed_at[obj["metadata"]["uid"]] = self.now
         self.version += 1
         obj = copy.deepcopy(obj)
         obj["metadata"]["resourceVersion"] = str(self.version)
@@ -155,12 +163,23 @@ class ModelApi:
         """Delete a pod as the API server does: at once if no kubelet has it, else with its grace period."""
         pod = self.read("pods", name)
         if not pod["spec"].get("nodeName"):
-            self.remove("pods", name)
+            self.remove_pod(name)
         elif "deletionTimestamp" not in pod["metadata"]:
             grace = pod["spec"].get("terminationGracePeriodSeconds", 30)
             until = self.now + timedelta(seconds=grace)
             deletion = {"deletionTimestamp": until.isoformat(), "deletionGracePeriodSeconds": grace}
             self.change("pods", name, {"metadata": deletion})
+
+    def remove_pod(self, name: str) -> None:
+        """Delete a pod without a grace period: it goes at once, or when its finalizers are gone."""
+        metadata = self.read("pods", name)["metadata"]
+        if not metadata.get("finalizers"):
+            self.remove("pods", name)
+            return
+        grace = timedelta(seconds=metadata.get("deletionGracePeriodSeconds", 0))
+        asked = datetime.fromisoformat(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else self.now
+        deletion = {"deletionTimestamp": (asked - grace).isoformat(), "deletionGracePeriodSeconds": 0}
+        self.change("pods", name, {"metadata": deletion})
 
 
 def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:

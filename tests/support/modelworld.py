@@ -47,7 +47,7 @@ class Operator:
         self.api = api
         self.skew = timedelta()
         """How wrong its clock is."""
-        self.store = Store(lambda _key: None, Settings())
+        self.store = Store(lambda _key: None, Settings(), clock=lambda: self.now)
         self.executor = Executor(api, self.store, _Lease(), clock=lambda: self.now)  # type: ignore[arg-type]
         self.requeue_at: datetime | None = None
         self.seen: dict[str, int] = {}
@@ -120,7 +120,6 @@ class Process:
     has_ended: bool = False
     is_orphan: bool = False
     """Its pod was deleted by force: the one exception of "never two at once"."""
-    token_until: datetime | None = None
     message: str = ""
     """What it has written into its termination message."""
     has_answered: bool = False
@@ -354,7 +353,8 @@ class World:
         self.api.change("taskiterations", process.pod, {"hooks": outcomes})
 
     def _has_token(self, process: Process) -> bool:
-        return process.token_until is None or self.api.now <= process.token_until
+        removed_at = self.api.removed_at.get(process.uid)
+        return removed_at is None or self.api.now <= removed_at + timedelta(seconds=TOKEN_SECONDS)
 
     @staticmethod
     def _try_of(name: str) -> int:
@@ -432,8 +432,7 @@ class World:
         process = self.processes.get(pod["metadata"]["uid"])
         if process is not None and not process.has_ended:
             process.is_orphan = True
-            process.token_until = self.api.now + timedelta(seconds=TOKEN_SECONDS)
-        self.api.remove("pods", name)
+        self.api.remove_pod(name)
 
     def lose_node(self) -> None:
         """The node that pods are started on is cut off: what runs there goes on, and nobody hears of it."""
@@ -465,8 +464,10 @@ class World:
                 over = self.api.now >= datetime.fromisoformat(metadata["deletionTimestamp"])
                 if process is not None and not process.has_ended and over:
                     self.exit(name, 137)
+                if process is None and pod["spec"].get("nodeName"):
+                    self.api.change("pods", name, {"status": {"phase": "Failed"}})
                 if process is None or process.has_ended:
-                    self.api.remove("pods", name)
+                    self.api.remove_pod(name)
             elif process is not None and not process.has_ended:
                 started = datetime.fromisoformat(pod["status"]["startTime"])
                 deadline = spec["activeDeadlineSeconds"] + spec["terminationGracePeriodSeconds"]
@@ -511,8 +512,10 @@ class World:
                     self.exit(name, 0)
                     return True
             if "deletionTimestamp" in pod["metadata"]:
+                before = self.api.version
                 self.advance(0)
-                return True
+                if self.api.version != before:
+                    return True
         if self.children():
             self.end_child(0)
             return True

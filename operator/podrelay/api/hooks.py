@@ -24,7 +24,18 @@ METHODS: Final = {
 MAX_ITERATIONS_REASON: Final = "MaxIterations"
 
 _WITHOUT_HOOKS: Final = frozenset(
-    {"InvalidInput", "Rejected", "ParentNotFound", "NotAllowed", "ParentAborted", "NodeLost"}
+    {
+        "InvalidInput",
+        "Rejected",
+        "ParentNotFound",
+        "NotAllowed",
+        "ParentAborted",
+        "NodeLost",
+        "Deleted",
+        "Restored",
+        "TooManyChildren",
+        "TooManyAncestors",
+    }
 )
 """Reasons of runs that never began, and of those whose last pod may still run: no hook is called beside it."""
 

@@ -35,6 +35,12 @@ ANNOTATION_HOOKS: Final = f"{GROUP}/hooks"
 # Annotation of a record whose response the operator wrote for a pod that died: PodFailure or Timeout.
 ANNOTATION_CAUSE: Final = f"{GROUP}/cause"
 # Annotations of TaskRuns.
+ANNOTATION_BEGAN: Final = f"{GROUP}/began"
+"""When the run's first pod was made, RFC 3339. Written by the operator a minute later, for runs that go on as long."""
+ANNOTATION_ENDED: Final = f"{GROUP}/ended"
+"""The final phase of a run. Written by the operator a minute after the end, for runs that are kept as long."""
+ANNOTATION_PARENT_ITERATION: Final = f"{GROUP}/parent-iteration"
+"""Of a child: the iteration of its parent that started it."""
 ANNOTATION_CREATED_BY: Final = f"{GROUP}/created-by"
 ANNOTATION_RERUN_OF: Final = f"{GROUP}/rerun-of"
 
@@ -51,6 +57,9 @@ TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
 
 REPORTING_API: Final = "API"
 REPORTING_TERMINATION_MESSAGE: Final = "TerminationMessage"
+
+ANSWER_FINALIZER: Final = f"{GROUP}/answer"
+"""Finalizer of every pod of a run: it keeps the pod until the operator has stored what became of it."""
 
 CLAIM_GATE: Final = f"{GROUP}/claim"
 """Scheduling gate of pods that report by termination message: they are let go once the status names their UID."""

@@ -123,6 +123,10 @@ class TaskDefinitionSpec(Model):
         | None
     ) = None
     """Names of the definitions whose runs this task may start as children. Absent: its own. "*" allows every one."""
+    max_children: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """How many children of one run may be unfinished at the same time; a further one fails as TooManyChildren."""
+    suspend: bool = False
+    """Start no further pods of its runs while this is true; pods that run go on to their end."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=315_360_000)] | None = None
     """A finished run is deleted after this time. Absent: retentionDays in the ConfigMap podrelay-settings of the
     namespace says it, else the operator, 90 days by default."""

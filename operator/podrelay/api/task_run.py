@@ -9,6 +9,7 @@ from podrelay.api.common import (
     UID,
     Conditions,
     Count,
+    HookName,
     HookOutcomes,
     Message,
     Model,
@@ -155,6 +156,8 @@ class TaskRunStatus(Model):
     """Place in the queue of its definition while reason is Queued, from 1. It is renewed when it has halved."""
     concurrency_key: Annotated[str, Field(max_length=64)] | None = None
     """Value of the field that spec.concurrency.key of its definition names; a long one as its hash."""
+    hooks_due: Annotated[list[HookName], Field(max_length=5), extension(list_type="atomic")] | None = None
+    """The lifecycle hooks that follow from the end of the run, in their order; fixed at its end."""
     hooks: HookOutcomes | None = None
     """How the lifecycle hooks ended."""
     recent_iterations: (

@@ -20,6 +20,8 @@ from podrelay.reconciler.view import (
     AbortChild,
     Action,
     AdoptRun,
+    AnnotateRun,
+    ConfirmAbsent,
     ConfirmChildren,
     ConfirmGone,
     ConfirmLost,
@@ -35,6 +37,7 @@ from podrelay.reconciler.view import (
     ReadInput,
     ReadRecord,
     Refusal,
+    ReleasePod,
     ReturnSlot,
     Silence,
     TakeSlot,
@@ -93,18 +96,18 @@ class Actions:
         concurrency = view.definition.spec.concurrency
         value = inputs.concurrency_key(run["spec"].get("input") or {}, concurrency.key) if concurrency else None
         # Whether the input fits, the runner finds out: it has the models that the schema was made from.
-        self._store.input_read(key, view.definition, InputFacts(concurrency_key=value))
+        self._store.input_read(view.run, view.definition, InputFacts(concurrency_key=value))
 
-    def _take_slot(self, key: Key, _view: View, action: TakeSlot) -> None:
-        self._store.take_slot(key, action.value)
+    def _take_slot(self, _key: Key, view: View, action: TakeSlot) -> None:
+        self._store.take_slot(view.run, action.value)
 
-    def _return_slot(self, key: Key, _view: View, _action: ReturnSlot) -> None:
-        self._store.slots.leave(key)
+    def _return_slot(self, _key: Key, view: View, _action: ReturnSlot) -> None:
+        self._store.return_slot(view.run)
 
     # --- parents and children ---------------------------------------------------------------------------------------
 
-    def _confirm_children(self, key: Key, _view: View, action: ConfirmChildren) -> None:
-        self._store.confirm_children(key, action.record)  # changes are seen in the order in which they happened
+    def _confirm_children(self, _key: Key, view: View, action: ConfirmChildren) -> None:
+        self._store.confirm_children(view.run, action.record)  # changes are seen in the order in which they happened
 
     def _abort_child(self, key: Key, _view: View, action: AbortChild) -> None:
         patch = {"spec": {"abort": {"message": action.message, "cascade": True}}}
@@ -125,17 +128,32 @@ class Actions:
             now = self._now()
             message = f"TaskDefinition {view.run.spec.definition}: {error}"
             retry_at = datetime.fromtimestamp(now.timestamp() + _RETRY_REFUSED_AFTER, now.tzinfo)
-            self._store.refused(key, Refusal(action.target.name, error.reason, message, now, retry_at))
+            self._store.refused(view.run, Refusal(action.target.name, error.reason, message, now, retry_at))
         else:
+            del manifest["metadata"]["finalizers"]  # nothing goes unseen here
             self._api.create(PODS, key.namespace, manifest)
-            self._store.accepted(key)
+            self._store.accepted(view.run)
 
-    def _confirm_gone(self, key: Key, _view: View, action: ConfirmGone) -> None:
+    def _confirm_gone(self, key: Key, view: View, action: ConfirmGone) -> None:
         pod = self._find(PODS, key, action.name)
         if pod is None or pod["metadata"]["uid"] != action.uid:
-            self._store.confirm_gone(key, action.name, action.uid, self._now())
+            self._store.confirm_gone(view.run, action.name, action.uid)
         else:
             self._store.pods.restore(msgspec.convert(pod, Pod))
+
+    def _confirm_absent(self, _key: Key, view: View, action: ConfirmAbsent) -> None:
+        self._store.confirm_absent(view.run, action.name)  # changes are seen in the order in which they happened
+
+    def _release_pod(self, key: Key, _view: View, action: ReleasePod) -> None:
+        patch = {"metadata": {"finalizers": None}}
+        _unless_changed(lambda: self._api.patch(PODS, key.namespace, action.pod.metadata.name, patch))
+
+    def _annotate_run(self, key: Key, view: View, action: AnnotateRun) -> None:
+        about = view.run.metadata
+        patch = {
+            "metadata": {"resourceVersion": about.resource_version, "annotations": {action.annotation: action.value}}
+        }
+        _unless_changed(lambda: self._api.patch(names.TASK_RUNS, key.namespace, key.name, patch))
 
     def _open_gate(self, key: Key, _view: View, action: OpenGate) -> None:
         gates = [{"name": gate.name} for gate in action.pod.spec.scheduling_gates if gate.name != names.CLAIM_GATE]
@@ -152,7 +170,7 @@ class Actions:
         }
         _unless_changed(lambda: self._api.patch(PODS, key.namespace, metadata.name, patch))
 
-    def _delete_pod(self, key: Key, _view: View, action: DeletePod) -> None:
+    def _delete_pod(self, key: Key, view: View, action: DeletePod) -> None:
         """Delete a pod as the API server does: at once if no kubelet has it or it has ended, else when it has."""
         pod = self._find(PODS, key, action.name)
         if pod is None or pod["metadata"]["uid"] != action.uid:
@@ -160,7 +178,7 @@ class Actions:
         version = action.resource_version
         if pod["spec"].get("nodeName") is None or pod["status"].get("phase") in {"Succeeded", "Failed"}:
             _unless_changed(lambda: self._api.delete(PODS, key.namespace, action.name, uid=action.uid, version=version))
-            self._store.confirm_gone(key, action.name, action.uid, self._now())
+            self._store.confirm_gone(view.run, action.name, action.uid)
         elif "deletionTimestamp" not in pod["metadata"]:
             grace = pod["spec"]["terminationGracePeriodSeconds"]
             until = datetime.fromtimestamp(self._now().timestamp() + grace, self._now().tzinfo)
@@ -179,21 +197,21 @@ class Actions:
         else:
             patch = msgspec.to_builtins(records.patch(stored, action, self._now()))
             _unless_changed(lambda: self._api.patch(names.TASK_ITERATIONS, key.namespace, name, patch))
-        self._store.accepted(key)
+        self._store.accepted(view.run)
 
-    def _confirm_lost(self, key: Key, _view: View, action: ConfirmLost) -> None:
+    def _confirm_lost(self, key: Key, view: View, action: ConfirmLost) -> None:
         self._reread(key, action.record)
         if self._find(names.TASK_ITERATIONS, key, action.record) is None:
-            self._store.confirm_lost(key, action.record)
+            self._store.confirm_lost(view.run, action.record)
 
-    def _read_record(self, key: Key, _view: View, action: ReadRecord) -> None:
+    def _read_record(self, key: Key, view: View, action: ReadRecord) -> None:
         self._reread(key, action.record)
-        self._store.confirm_settled(key, action.record)
+        self._store.confirm_settled(view.run, action.record)
 
-    def _confirm_silent(self, key: Key, _view: View, action: ConfirmSilent) -> None:
+    def _confirm_silent(self, key: Key, view: View, action: ConfirmSilent) -> None:
         record = self._reread(key, action.record)
         if record is None or record.heartbeat_at == action.heartbeat_at:
-            self._store.confirm_silent(key, Silence(action.record, action.heartbeat_at, self._now()))
+            self._store.confirm_silent(view.run, Silence(action.record, action.heartbeat_at, self._now()))
 
     def _reread(self, key: Key, name: str) -> Record | None:
         stored = self._find(names.TASK_ITERATIONS, key, name)
@@ -232,6 +250,9 @@ HANDLERS: Final[dict[type[Action], Callable[[Actions, Key, View, Any], None]]] =
     AdoptRun: Actions._adopt_run,
     CreatePod: Actions._create_pod,
     ConfirmGone: Actions._confirm_gone,
+    ConfirmAbsent: Actions._confirm_absent,
+    ReleasePod: Actions._release_pod,
+    AnnotateRun: Actions._annotate_run,
     ConfirmLost: Actions._confirm_lost,
     ReadRecord: Actions._read_record,
     ConfirmSilent: Actions._confirm_silent,

@@ -62,7 +62,7 @@ class World:
         self._dirty: dict[Key, None] = {}
         self._due: dict[Key, datetime] = {}
         self.api = MemoryApi(clock.now, self._take)
-        self._store = Store(self._mark, Settings(default_ttl=None))
+        self._store = Store(self._mark, Settings(default_ttl=None), clock=clock.now)
         self._store.slots.open()
         self._actions = Actions(self.api, self._store, clock.now)
         self._appointments: list[tuple[datetime, Callable[[], None]]] = []
@@ -195,8 +195,7 @@ class World:
         return {key: run for key, run in runs if run is not None and self._is_open(run)}
 
     def _is_open(self, run: TaskRun) -> bool:
-        definition = self._store.definition(run.metadata.namespace, run.spec.definition)
-        return run.status.phase not in FINISHED or hooks.follow(run.status, definition)
+        return run.status.phase not in FINISHED or hooks.follow(run.status)
 
     def _wait(self, kubelet: Kubelet) -> None:
         unfinished = self._unfinished()

@@ -12,8 +12,10 @@ from podrelay.reconciler.view import Plan, View
 QUEUED: Final = "Queued"
 DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
 INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
+UNKNOWN_PENDING_TIMEOUT: Final = 900
+"""Seconds that a run waits whose definition, which would say for how long, is gone."""
 
-_NOT_ADMITTED: Final = frozenset({None, DEFINITION_NOT_FOUND, INVALID_INPUT_SCHEMA})
+_NOT_ADMITTED: Final = frozenset({None, DEFINITION_NOT_FOUND, INVALID_INPUT_SCHEMA, "Restored", "ParentDeleted"})
 """Whatever else a run without a pod shows it shows after its input was looked at, so it is not read again for it."""
 
 
@@ -82,6 +84,8 @@ def _in_words(view: View, slot: Slot) -> str:
             return f"{where}: {have} with the same {concurrency.key} have a pod"
         case "definition":
             return f"{where}: {have} have a pod"
+        case "namespace":
+            return f"{where}: {have} of this namespace have a pod"
         case "operator":
             return f"{where}: {have} of all definitions have a pod"
         case _:

@@ -12,6 +12,10 @@ POD_FAILURE: Final = "PodFailure"
 TIMEOUT: Final = "Timeout"
 ERROR: Final = "Error"
 
+_WITHOUT_DELETION: Final = frozenset({"DeletionByPodGC", "TerminationByKubelet"})
+"""Reasons of DisruptionTarget that say why a container ended; the others say why a pod was deleted."""
+_KILLED: Final = frozenset({128 + signal.SIGTERM, 128 + signal.SIGKILL})
+
 _NORMAL_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
 _KUBELET_DISRUPTIONS = frozenset(
     {
@@ -51,16 +55,39 @@ class Problem:
 
 def disruption_of(pod: Pod) -> str | None:
     """Return in words why the cluster, not the task, ended this pod; None if it was not the cluster."""
-    if pod.status.phase != "Failed" or _is_over_its_own_limit(pod):
+    if _is_over_its_own_limit(pod):
         return None
-    if pod.status.reason in _KUBELET_DISRUPTIONS:
-        return f"pod {pod.metadata.name} was ended by its node: {pod.status.reason} {pod.status.message}".strip()
-    for condition in pod.status.conditions:
-        if condition.type == "DisruptionTarget" and condition.status == "True":
-            return f"pod {pod.metadata.name} was disrupted: {condition.reason} {condition.message}".strip()
-    if _went_down_with_its_node(pod):
-        return f"pod {pod.metadata.name} went down with its node {pod.spec.node_name}, which has come back"
-    return None
+    ended_by_deletion = _ended_by_deletion(pod)
+    if pod.status.phase == "Failed":
+        if pod.status.reason in _KUBELET_DISRUPTIONS:
+            return f"pod {pod.metadata.name} was ended by its node: {pod.status.reason} {pod.status.message}".strip()
+        for condition in pod.status.conditions:
+            if _is_disruption(condition) and (ended_by_deletion is not False or condition.reason in _WITHOUT_DELETION):
+                return f"pod {pod.metadata.name} was disrupted: {condition.reason} {condition.message}".strip()
+        if _went_down_with_its_node(pod):
+            return f"pod {pod.metadata.name} went down with its node {pod.spec.node_name}, which has come back"
+    return f"pod {pod.metadata.name} was deleted" if ended_by_deletion else None
+
+
+def _is_disruption(condition: PodCondition) -> bool:
+    return condition.type == "DisruptionTarget" and condition.status == "True"
+
+
+def _ended_by_deletion(pod: Pod) -> bool | None:
+    """Tell whether the pod ended because somebody deleted it, not by itself before that; None: it was not deleted."""
+    deleted = pod.metadata.deletion_requested_at
+    if deleted is None:
+        return None
+    if pod.metadata.annotations.ending_since is not None:
+        return False  # by our doing
+    if not pod.has_started:
+        return True
+    terminated = pod.task.terminated
+    if terminated is None or terminated.finished_at is None:
+        return True
+    # The node's clock may be wrong; who ended by SIGTERM or SIGKILL after a deletion ended by the deletion.
+    was_killed = terminated.exit_code in _KILLED and terminated.reason != "OOMKilled"
+    return terminated.finished_at >= deleted or was_killed
 
 
 def _went_down_with_its_node(pod: Pod) -> bool:
@@ -75,7 +102,7 @@ def _went_down_with_its_node(pod: Pod) -> bool:
 
 def _is_over_its_own_limit(pod: Pod) -> bool:
     """Tell whether the kubelet evicted the pod for what it wrote to disk: for a node's sake it notes a disruption."""
-    is_disrupted = any(item.type == "DisruptionTarget" and item.status == "True" for item in pod.status.conditions)
+    is_disrupted = any(map(_is_disruption, pod.status.conditions))
     # A pod that the kubelet refuses at its door has no containers. One that is evicted at once after its start may have
     # none that anybody saw running.
     return pod.status.reason == "Evicted" and bool(pod.status.container_statuses) and not is_disrupted
@@ -87,10 +114,7 @@ def is_left_behind(pod: Pod) -> bool:
     A kubelet calls a pod failed after its containers have ended, Kubernetes' pod garbage collector whatever they do:
     with a condition where the node is gone, without one where it is tainted as out of service.
     """
-    is_gone = any(
-        condition.type == "DisruptionTarget" and condition.status == "True" and condition.reason == "DeletionByPodGC"
-        for condition in pod.status.conditions
-    )
+    is_gone = any(_is_disruption(item) and item.reason == "DeletionByPodGC" for item in pod.status.conditions)
     return is_gone or (pod.is_terminal and pod.task.running is not None)
 
 

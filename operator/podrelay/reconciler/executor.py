@@ -30,6 +30,8 @@ from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
     Action,
+    AnnotateRun,
+    ConfirmAbsent,
     ConfirmGone,
     ConfirmLost,
     ConfirmSilent,
@@ -44,6 +46,7 @@ from podrelay.reconciler.view import (
     ReadInput,
     ReadRecord,
     Refusal,
+    ReleasePod,
     ReturnSlot,
     Silence,
     TakeSlot,
@@ -56,7 +59,7 @@ log = logging.getLogger(__name__)
 
 PERMISSIONS: Final = (
     Permission("", ("pods",), ("get", "create", "patch", "delete")),
-    Permission(names.GROUP, (names.TASK_RUNS,), ("get", "delete")),
+    Permission(names.GROUP, (names.TASK_RUNS,), ("get", "patch", "delete")),
     Permission(names.GROUP, (f"{names.TASK_RUNS}/status",), ("patch",)),
     # The virtual verb `manage` lets the operator write records that are not its own; see the chart's policies.
     Permission(names.GROUP, (names.TASK_ITERATIONS,), ("get", "create", "patch", "delete", "manage")),
@@ -108,12 +111,15 @@ class Executor:
             ReturnSlot: self._return_slot,
             CreatePod: self._create_pod,
             ConfirmGone: self._confirm_gone,
+            ConfirmAbsent: self._confirm_absent,
             ConfirmLost: self._confirm_lost,
             ReadRecord: self._settle_record,
             ConfirmSilent: self._confirm_silent,
             OpenGate: self._open_gate,
             EndPod: self._end_pod,
             DeletePod: self._delete_pod,
+            ReleasePod: self._release_pod,
+            AnnotateRun: self._annotate_run,
             WriteRecord: self._write_record,
             DeleteRecord: self._delete_record,
             DeleteRun: self._delete_run,
@@ -160,11 +166,11 @@ class Executor:
 
     # --- before a pod -------------------------------------------------------------------------------------------------
 
-    async def _take_slot(self, key: Key, _view: View, action: TakeSlot) -> None:
-        self._store.take_slot(key, action.value)
+    async def _take_slot(self, _key: Key, view: View, action: TakeSlot) -> None:
+        self._store.take_slot(view.run, action.value)
 
-    async def _return_slot(self, key: Key, _view: View, _action: ReturnSlot) -> None:
-        self._store.slots.leave(key)
+    async def _return_slot(self, _key: Key, view: View, _action: ReturnSlot) -> None:
+        self._store.return_slot(view.run)
 
     async def _read_input(self, key: Key, view: View, _action: ReadInput) -> None:
         assert view.definition is not None  # noqa: S101 - the planner has looked
@@ -178,7 +184,7 @@ class Executor:
             return
         verdict = inputs.Verdict() if schema is None else await self._schemas.check(schema, given)
         value = inputs.concurrency_key(given, concurrency.key) if concurrency is not None else None
-        self._store.input_read(key, view.definition, InputFacts(verdict.problem, verdict.fields, value))
+        self._store.input_read(view.run, view.definition, InputFacts(verdict.problem, verdict.fields, value))
 
     # --- pods ---------------------------------------------------------------------------------------------------------
 
@@ -190,10 +196,10 @@ class Executor:
                 view.run, view.definition, action.target, await self._input_for_message(key, view, action.target)
             )
         except (pods.TemplateError, pods.InputTooLargeError) as error:
-            self._refused(key, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
+            self._refused(view.run, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
             return
         except StateGoneError as error:
-            self._store.confirm_lost(key, error.record)
+            self._store.confirm_lost(view.run, error.record)
             return
         self._lease.require()
         try:
@@ -206,10 +212,10 @@ class Executor:
             if error.is_transient and error.status != 500:
                 raise
             # 500 too: an admission webhook that does not work is something that a user has to see.
-            self._refused(key, name, _refusal(error), error.message)
+            self._refused(view.run, name, _refusal(error), error.message)
         else:
             self._store.pods.apply(_decode_pod(body))
-            self._store.accepted(key)
+            self._store.accepted(view.run)
 
     async def _input_for_message(self, key: Key, view: View, target: Target) -> dict[str, Any] | None:
         """Return what a pod that cannot read its state itself is to work on."""
@@ -225,26 +231,34 @@ class Executor:
         owner = pod.metadata.owner_run()
         if owner is not None and owner.uid == view.run.metadata.uid:
             self._store.pods.restore(pod)
-            self._store.accepted(key)
+            self._store.accepted(view.run)
         else:
-            self._refused(key, name, "NameTaken", f"pod {name} exists and does not belong to this run; delete it")
+            self._refused(view.run, name, "NameTaken", f"pod {name} exists and does not belong to this run; delete it")
 
-    def _refused(self, key: Key, name: str, reason: str, message: str) -> None:
+    def _refused(self, run: TaskRun, name: str, reason: str, message: str) -> None:
         now = self._clock()
-        before = self._store.refusal(key)
+        before = self._store.refusal(run)
         shortest, longest = _START_RETRY_SECONDS
         # A run that was suspended since it was refused last has its whole time again.
         goes_on = before is not None and before.name == name and now < before.retry_at + timedelta(seconds=longest)
         since = before.since if before is not None and goes_on else now
         pause = min(longest, max(shortest, (now - since).total_seconds()))
-        self._store.refused(key, Refusal(name, reason, message, since, now + timedelta(seconds=pause)))
+        self._store.refused(run, Refusal(name, reason, message, since, now + timedelta(seconds=pause)))
 
     async def _confirm_gone(self, key: Key, view: View, action: ConfirmGone) -> None:
         pod = await self._get_pod(key, action.name)
         if pod is None or pod.metadata.uid != action.uid:
-            self._store.confirm_gone(key, action.name, action.uid, self._clock())
+            self._store.confirm_gone(view.run, action.name, action.uid)
             return
         self._store.pods.restore(await self._reclaim(key, view, pod))
+
+    async def _confirm_absent(self, key: Key, view: View, action: ConfirmAbsent) -> None:
+        pod = await self._get_pod(key, action.name)
+        owner = pod.metadata.owner_run() if pod is not None else None
+        if pod is not None and owner is not None and owner.uid == view.run.metadata.uid:
+            self._store.pods.restore(pod)
+        else:
+            self._store.confirm_absent(view.run, action.name)
 
     async def _reclaim(self, key: Key, view: View, pod: Pod) -> Pod:
         """Give a pod that is the run's by its UID back what shows it: its label, for our watch, and its owner."""
@@ -269,7 +283,7 @@ class Executor:
         )
         return _decode_pod(body)
 
-    async def _open_gate(self, key: Key, _view: View, action: OpenGate) -> None:
+    async def _open_gate(self, key: Key, view: View, action: OpenGate) -> None:
         pod = action.pod
         name, uid = pod.metadata.name, pod.metadata.uid
         gates = [{"name": gate.name} for gate in pod.spec.scheduling_gates if gate.name != names.CLAIM_GATE]
@@ -277,13 +291,13 @@ class Executor:
         try:
             body = await self._write("open_gate", lambda: self._client.patch(PODS, key.namespace, name, patch))
         except (ConflictError, InvalidError, NotFoundError) as error:
-            await self._refresh_pod(key, name, uid)
+            await self._refresh_pod(key, view.run, name, uid)
             if isinstance(error, InvalidError) and pod in self._store.pods.of(key):
                 raise  # it is not for another UID that the patch was refused
         else:
             self._store.pods.apply(_decode_pod(body))
 
-    async def _end_pod(self, key: Key, _view: View, action: EndPod) -> None:
+    async def _end_pod(self, key: Key, view: View, action: EndPod) -> None:
         pod = action.pod
         annotations = {names.ANNOTATION_ENDING_SINCE: self._clock().isoformat()}
         if action.reason is not None:
@@ -296,11 +310,11 @@ class Executor:
         try:
             body = await self._write("end_pod", lambda: self._client.patch(PODS, key.namespace, name, patch))
         except (ConflictError, NotFoundError):
-            await self._refresh_pod(key, name, pod.metadata.uid)
+            await self._refresh_pod(key, view.run, name, pod.metadata.uid)
         else:
             self._store.pods.apply(_decode_pod(body))
 
-    async def _delete_pod(self, key: Key, _view: View, action: DeletePod) -> None:
+    async def _delete_pod(self, key: Key, view: View, action: DeletePod) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
                 "delete_pod",
@@ -308,12 +322,43 @@ class Executor:
                     PODS, key.namespace, action.name, uid=action.uid, resource_version=action.resource_version
                 ),
             )
-        await self._refresh_pod(key, action.name, action.uid)
+        await self._refresh_pod(key, view.run, action.name, action.uid)
 
-    async def _refresh_pod(self, key: Key, name: str, uid: str) -> None:
+    async def release_pod(self, key: Key, pod: Pod) -> None:
+        """Take our finalizer off a pod.
+
+        Raises:
+            as `carry_out`.
+        """
+        about = pod.metadata
+        others = [finalizer for finalizer in about.finalizers if finalizer != names.ANSWER_FINALIZER]
+        patch = {
+            "metadata": {"uid": about.uid, "resourceVersion": about.resource_version, "finalizers": others or None}
+        }
+        try:
+            body = await self._write("release_pod", lambda: self._client.patch(PODS, key.namespace, about.name, patch))
+        except (ConflictError, InvalidError, NotFoundError) as error:
+            current = await self._get_pod(key, about.name)
+            if current is None or current.metadata.uid != about.uid:
+                self._store.pods.forget(key, about.name, about.uid)
+                return
+            self._store.pods.restore(current)
+            if isinstance(error, InvalidError) and current == pod:
+                raise
+        else:
+            released = _decode_pod(body)
+            if others or about.deletion_timestamp is None:
+                self._store.pods.apply(released)
+            else:
+                self._store.pods.remove(released)  # that was all that kept it
+
+    async def _release_pod(self, key: Key, _view: View, action: ReleasePod) -> None:
+        await self.release_pod(key, action.pod)
+
+    async def _refresh_pod(self, key: Key, run: TaskRun, name: str, uid: str) -> None:
         pod = await self._get_pod(key, name)
         if pod is None or pod.metadata.uid != uid:
-            self._store.confirm_gone(key, name, uid, self._clock())
+            self._store.confirm_gone(run, name, uid)
         else:
             self._store.pods.restore(pod)
 
@@ -336,13 +381,13 @@ class Executor:
             # The pod's own response came first, or the record is not what it was.
             record = await self._refresh_record(key, view, action.target.name)
             if isinstance(error, InvalidError) and (record is None or record.response is None):
-                self._refused(key, action.target.name, "RecordRefused", error.message)
+                self._refused(view.run, action.target.name, "RecordRefused", error.message)
         except ApiError as error:
             if error.is_transient or isinstance(error, NotFoundError):
                 raise
-            self._refused(key, action.target.name, "RecordRefused", error.message)
+            self._refused(view.run, action.target.name, "RecordRefused", error.message)
         else:
-            self._store.accepted(key)
+            self._store.accepted(view.run)
 
     async def _create_record(self, key: Key, view: View, action: WriteRecord) -> None:
         response = await self._complete(key, view, action)
@@ -374,7 +419,7 @@ class Executor:
             return None
         if not view.owns(record):
             message = f"TaskIteration {name} exists already and does not belong to this run; delete it"
-            self._refused(key, name, "NameTaken", message)
+            self._refused(view.run, name, "NameTaken", message)
             return None
         self._store.records.restore(record)
         return record
@@ -400,20 +445,20 @@ class Executor:
         if record is not None and view.owns(record):
             self._store.records.restore(record)
         else:
-            self._store.confirm_lost(key, action.record)
+            self._store.confirm_lost(view.run, action.record)
 
     async def _settle_record(self, key: Key, view: View, action: ReadRecord) -> None:
         record = await self._get_record(key, action.record)
         if record is not None and view.owns(record):
             self._store.records.restore(record)
-        self._store.confirm_settled(key, action.record)
+        self._store.confirm_settled(view.run, action.record)
 
-    async def _confirm_silent(self, key: Key, _view: View, action: ConfirmSilent) -> None:
+    async def _confirm_silent(self, key: Key, view: View, action: ConfirmSilent) -> None:
         record = await self._get_record(key, action.record)
         if record is not None:
             self._store.records.restore(record)
         if record is None or record.heartbeat_at == action.heartbeat_at:
-            self._store.confirm_silent(key, Silence(action.record, action.heartbeat_at, self._clock()))
+            self._store.confirm_silent(view.run, Silence(action.record, action.heartbeat_at, self._clock()))
 
     async def _get_record(self, key: Key, name: str) -> Record | None:
         body = await self._read_record(key, name)
@@ -442,6 +487,26 @@ class Executor:
                 ),
             )
         await self._refresh_run(key, action.uid)
+
+    async def _annotate_run(self, key: Key, view: View, action: AnnotateRun) -> None:
+        about = view.run.metadata
+        patch = {
+            "metadata": {
+                "uid": about.uid,
+                "resourceVersion": about.resource_version,
+                "annotations": {action.annotation: action.value},
+            }
+        }
+        try:
+            body = await self._write(
+                "annotate_run", lambda: self._client.patch(TASK_RUNS, key.namespace, key.name, patch)
+            )
+        except (ConflictError, InvalidError, NotFoundError) as error:
+            run = await self._refresh_run(key, about.uid)
+            if isinstance(error, InvalidError) and run is not None and not _has_changed(run, view.run):
+                raise
+        else:
+            self._store.runs.apply(_decode_run(body))
 
     async def _refresh_run(self, key: Key, uid: str) -> TaskRun | None:
         try:

@@ -24,6 +24,8 @@ class _Child(NamedTuple):
     is_finished: bool
     is_aborted: bool
     is_adopted: bool
+    is_own: bool
+    """Whether the parent itself has started it: a policy has everybody else tell their name."""
 
 
 @dataclass(slots=True)
@@ -32,6 +34,8 @@ class _Brood(Generic[R]):
 
     members: dict[R, _Child] = field(default_factory=dict)
     unfinished: Counter[str] = field(default_factory=Counter)
+    """Of those that the parent itself has started, by definition."""
+    total_unfinished: int = 0
     to_abort: dict[R, RunRef] = field(default_factory=dict)
     unadopted: set[R] = field(default_factory=set)
 
@@ -107,6 +111,11 @@ class Family(Generic[R]):
             len(brood.unadopted),
         )
 
+    def unfinished(self, parent: R) -> int:
+        """Return how many children of a run have not ended, whoever has started them."""
+        brood = self._broods.get(parent)
+        return brood.total_unfinished if brood is not None else 0
+
     def leave_alone(self, child: R) -> None:
         """Do not have a child aborted again before it has changed."""
         parent = self._parents.get(child)
@@ -117,7 +126,10 @@ class Family(Generic[R]):
 
     @staticmethod
     def _count(brood: _Brood[R], child: _Child, by: int) -> None:
-        if not child.is_finished:
+        if child.is_finished:
+            return
+        brood.total_unfinished += by
+        if child.is_own:
             brood.unfinished[child.definition] += by
 
     def _uncount(self, brood: _Brood[R], known: _Child | None) -> bool:
@@ -125,7 +137,7 @@ class Family(Generic[R]):
         if known is None or known.is_finished:
             return False
         self._count(brood, known, -1)
-        if brood.unfinished[known.definition]:
+        if not known.is_own or brood.unfinished[known.definition]:
             return False
         del brood.unfinished[known.definition]
         return True
@@ -139,4 +151,5 @@ def _child(run: TaskRun) -> _Child:
         run.status.phase in FINISHED,
         run.spec.abort is not None,
         about.owner_run() is not None or run.spec.parent == about.name,
+        about.annotations.created_by is None,
     )

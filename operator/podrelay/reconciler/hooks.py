@@ -1,8 +1,9 @@
 """The lifecycle hooks after the end of a run: who calls them, and what came of it. Pure, as the planner.
 
-The final phase is written first, the hooks follow. The pod whose answer ended the run waits until it reads that phase
-and calls the hooks that belong to it; where there is no such pod (it died, timed out, never was), one pod is made that
-does nothing else. What a hook came to stands in the record of the pod that called it, and is copied into the status.
+The final phase is written first, and with it which hooks follow: what becomes of the definition later does not matter.
+The pod whose answer ended the run waits until it reads that phase and calls the hooks that belong to it; where there is
+no such pod (it died, timed out, never was), one pod is made that does nothing else; it needs a slot like every pod.
+What a hook came to stands in the record of the pod that called it, and is copied into the status.
 
 Nothing is called twice unless the pod that called it died: a hook pod is made only when the pod before it can call
 nothing any more, and when its record, read live, tells of no outcome.
@@ -14,9 +15,20 @@ from datetime import datetime, timedelta
 import msgspec
 
 from podrelay.api import hooks, limits
-from podrelay.reconciler import causes, ending
+from podrelay.reconciler import admission, causes, ending
 from podrelay.reconciler.objects import FINISHED, Current, HookOutcome, Pod, Record, TaskDefinition, TaskRunStatus
-from podrelay.reconciler.view import ConfirmGone, CreatePod, Plan, ReadRecord, Target, View
+from podrelay.reconciler.view import (
+    ConfirmGone,
+    CreatePod,
+    Plan,
+    ReadInput,
+    ReadRecord,
+    ReleasePod,
+    ReturnSlot,
+    TakeSlot,
+    Target,
+    View,
+)
 
 
 def declared(definition: TaskDefinition | None) -> tuple[str, ...]:
@@ -24,18 +36,22 @@ def declared(definition: TaskDefinition | None) -> tuple[str, ...]:
     return definition.spec.hooks if definition is not None else ()
 
 
-def follow(status: TaskRunStatus | None, definition: TaskDefinition | None) -> bool:
+def due_at_end(phase: str, reason: str, definition: TaskDefinition | None) -> tuple[str, ...]:
+    """Return the hooks that follow when a run ends in this phase and for this reason."""
+    return tuple(hook for hook in hooks.due_after(phase, reason) if hook in declared(definition))
+
+
+def follow(status: TaskRunStatus | None) -> bool:
     """Tell whether `status` is the end of a run, and hooks are still to come."""
-    return status is not None and bool(pending(status, definition))
+    return status is not None and bool(pending(status))
 
 
-def pending(status: TaskRunStatus, definition: TaskDefinition | None) -> tuple[str, ...]:
-    """Return the hooks that follow from the end of a run and of which nobody has told an outcome yet."""
+def pending(status: TaskRunStatus) -> tuple[str, ...]:
+    """Return the hooks that follow from the end of a run and of which no outcome is known yet."""
     if status.phase not in FINISHED:
         return ()
     told = {outcome.name for outcome in status.hooks}
-    mine = declared(definition)
-    return tuple(hook for hook in hooks.due_after(status.phase, status.reason) if hook in mine and hook not in told)
+    return tuple(hook for hook in status.hooks_due if hook not in told)
 
 
 def merged(known: tuple[HookOutcome, ...], records: Iterable[Record]) -> tuple[HookOutcome, ...]:
@@ -53,7 +69,7 @@ def after_the_end(view: View, now: datetime) -> Plan | None:
     told = merged(status.hooks, filter(view.owns, view.records))
     if told != status.hooks:
         return Plan(status=msgspec.structs.replace(status, hooks=told))
-    due = pending(status, view.definition)
+    due = pending(status)
     if not due:
         return None
     current = status.current
@@ -74,7 +90,7 @@ def after_the_end(view: View, now: datetime) -> Plan | None:
 
 def _calling(view: View, now: datetime, due: tuple[str, ...], pod: Pod) -> Plan:
     """A pod can still call the hooks: it has the time of an iteration, from its answer or from its start."""
-    if pod.is_released and pod.metadata.deletion_timestamp is None:
+    if pod.is_released:
         ended = pod.task.terminated.finished_at if pod.task.terminated else None
         return Plan(requeue_at=(ended or now) + view.settings.answer_grace)
     if not pod.has_started:
@@ -89,6 +105,8 @@ def _calling(view: View, now: datetime, due: tuple[str, ...], pod: Pod) -> Plan:
     is_ending = pod.metadata.deletion_timestamp is not None or pod.metadata.annotations.ending_since is not None
     if now < deadline and not is_ending:
         return Plan(requeue_at=deadline)
+    if pod.is_held and pod.is_force_deleted:
+        return Plan(actions=(ReleasePod(pod),))
     step = ending.next_step(pod, now, view.settings.answer_grace)
     if step.action is not None:
         return Plan(actions=(step.action,))
@@ -101,8 +119,8 @@ def _calling(view: View, now: datetime, due: tuple[str, ...], pod: Pod) -> Plan:
 
 
 def _has_ended(pod: Pod, now: datetime, patience: timedelta) -> bool:
-    """Tell whether the pod can call nothing any more, and it is known why: a pod that is deleted is waited for."""
-    if pod.metadata.deletion_timestamp is not None or not pod.is_released:
+    """Tell whether the pod can call nothing any more, and it is known why."""
+    if not pod.is_released:
         return False
     terminated = pod.task.terminated
     # The kubelet tells with the pod's phase, a second or two later, whether it was the node's doing.
@@ -136,15 +154,34 @@ def _start(view: View, now: datetime, due: tuple[str, ...], attempt: int) -> Pla
     if pod is not None:
         holder = Current(0, attempt, name, pod.metadata.uid)
         return Plan(status=msgspec.structs.replace(status, current=holder))
+    if view.definition is None:
+        return _wait_for_definition(view, now, due)
     refusal = view.refusal
     if refusal is not None and refusal.name == name and refusal.retry_at > now:
-        seconds = view.definition.spec.pending_timeout_seconds if view.definition else 0
+        seconds = view.definition.spec.pending_timeout_seconds
         given_up = refusal.since + timedelta(seconds=seconds)
         if now >= given_up:
             return _fail(view, due, f"no pod could be started within {seconds} s: {refusal.message}")
-        return Plan(requeue_at=min(refusal.retry_at, given_up))
+        return Plan((ReturnSlot(),) if view.slot is not None else (), requeue_at=min(refusal.retry_at, given_up))
+    if admission.has_to_queue(view):
+        return _queue(view)
     target = Target(0, attempt, name, status.last_record, None, is_final_attempt=True, hooks=due)
     return Plan(actions=(CreatePod(target),))
+
+
+def _wait_for_definition(view: View, now: datetime, due: tuple[str, ...]) -> Plan:
+    """Without its definition no pod can be made; the run is looked at again when there is one."""
+    given_up = (view.run.status.finished_at or now) + timedelta(seconds=admission.UNKNOWN_PENDING_TIMEOUT)
+    if now >= given_up:
+        return _fail(view, due, f'the TaskDefinition "{view.run.spec.definition}" is gone, so no pod can call it')
+    return Plan(requeue_at=given_up)
+
+
+def _queue(view: View) -> Plan:
+    """Wait for a slot; the run is looked at again when it has one."""
+    if admission.lacks_value(view):
+        return Plan(actions=(ReadInput(),))
+    return Plan(actions=(TakeSlot(admission.value_of(view)),)) if view.slot is None else Plan()
 
 
 def _fail(view: View, due: tuple[str, ...], message: str) -> Plan:

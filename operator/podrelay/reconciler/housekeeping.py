@@ -3,18 +3,31 @@
 Pure, as the planner, which asks for it when nothing more urgent is to be done.
 """
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
 
 from podrelay.api import names
-from podrelay.reconciler import kinship
+from podrelay.reconciler import ending, kinship, turns
 from podrelay.reconciler.conditions import with_conditions
 from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
-from podrelay.reconciler.view import Action, DeletePod, DeleteRecord, DeleteRun, EndPod, Plan, View
+from podrelay.reconciler.view import (
+    Action,
+    AnnotateRun,
+    DeletePod,
+    DeleteRecord,
+    DeleteRun,
+    EndPod,
+    Plan,
+    ReleasePod,
+    View,
+)
 
 _UNKNOWN_HISTORY_LIMIT: Final = 20
+_LOST_POD_LOOK: Final = timedelta(minutes=1)
+"""How often a pod is looked at that does not end: what it waits for is an event of its own."""
 _EVENTS: Final = {"Succeeded": "OnSuccess", "Failed": "OnError", "Aborted": "OnAbort"}
 """What selfCleanup calls the end in each phase."""
 
@@ -28,6 +41,9 @@ def after_the_end(view: View, now: datetime) -> Plan:
     actions: list[Action] = [*kinship.cascade(view), *_pods_of_a_finished_run(view, now, requeue), *_old_records(view)]
     if actions:
         return Plan(actions=tuple(actions))
+    annotation = _annotation(view, now, requeue)
+    if annotation is not None:
+        return Plan(actions=(annotation,))
     expires = _expires_at(view)
     if not _is_kept_for_its_parent(view):
         if view.is_surplus or (expires is not None and now >= expires):
@@ -42,8 +58,18 @@ def after_the_end(view: View, now: datetime) -> Plan:
 def _cleans_itself_up(view: View) -> bool:
     """Tell whether selfCleanup of its definition has a finished run deleted now; its descendants go with it."""
     events = view.definition.spec.self_cleanup if view.definition is not None else ()
+    if _EVENTS.get(view.run.status.phase or "") not in events or _may_be_asked_for_again(view):
+        return False
     # A child that is not owned yet would stay; the run is looked at again when it is.
-    return _EVENTS.get(view.run.status.phase or "") in events and not view.children.unadopted
+    return not view.children.unadopted
+
+
+def _may_be_asked_for_again(view: View) -> bool:
+    """Tell whether another try of the parent's iteration would start the run again if its name was free."""
+    if not _is_kept_for_its_parent(view) or view.parent is None:
+        return False
+    started_by = view.run.metadata.annotations.parent_iteration or ""
+    return not started_by.isdecimal() or view.parent.answered < int(started_by)
 
 
 def _is_kept_for_its_parent(view: View) -> bool:
@@ -62,23 +88,84 @@ def _expires_at(view: View) -> datetime | None:
 
 def _pods_of_a_finished_run(view: View, now: datetime, requeue: list[datetime]) -> list[Action]:
     actions: list[Action] = []
+    answered = {record.pod_uid for record in view.records if record.response is not None or record.hook is not None}
     for pod in view.pods:
         if not view.owns(pod):
             continue
         policy = pod.metadata.annotations.pod_cleanup
-        if pod.is_unclaimed:
+        if pod.metadata.deletion_timestamp is not None:
+            actions += _let_go(pod)
+        elif pod.is_unclaimed:
             actions.append(_delete_unstarted(pod))
-        elif not (pod.has_started or pod.is_released or pod.metadata.deletion_timestamp):
+        elif not (pod.has_started or pod.is_released):
             # Made too late, by a request whose answer was lost. It does nothing if it starts, but it may never start.
             if now >= pod.pending_deadline:
                 actions.append(_delete_unstarted(pod))
             else:
                 requeue.append(pod.pending_deadline)
+        elif not pod.is_released and pod.metadata.uid not in answered:
+            _end(view, now, pod, actions, requeue)  # it was not seen when the run ended
         elif policy == "Always" or (policy == "OnSuccess" and view.run.status.phase == "Succeeded"):
             _remove(view, now, pod, actions, requeue)
         else:
-            _end_sidecars(view, now, pod, actions, requeue)
+            _keep(view, now, pod, actions, requeue)
     return actions
+
+
+def end_all(view: View, now: datetime) -> tuple[tuple[Action, ...], datetime | None]:
+    """Return what ends the pods of a run that is being deleted, and when the next step is due; None: all have ended."""
+    actions: list[Action] = []
+    requeue: list[datetime] = []
+    for pod in filter(view.owns, view.pods):
+        if pod.is_released or (pod.is_held and pod.is_force_deleted):
+            actions += _let_go(pod)
+        else:
+            _end(view, now, pod, actions, requeue)
+    return tuple(actions), min(requeue, default=None)
+
+
+def of_a_former_run(pods: Iterable[Pod]) -> tuple[Action, ...]:
+    """Return what lets go of pods whose run is no more: garbage collection deletes them."""
+    return tuple(action for pod in pods for action in _let_go(pod))
+
+
+def _let_go(pod: Pod) -> list[Action]:
+    """Take our finalizer off a deleted pod, of which nothing is to be learned any more, once it has ended."""
+    is_over = pod.metadata.deletion_timestamp is not None and (pod.is_released or pod.is_force_deleted)
+    return [ReleasePod(pod)] if is_over and pod.is_held else []
+
+
+def _end(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    step = ending.next_step(pod, now, view.settings.answer_grace)
+    if step.action is not None:
+        actions.append(step.action)
+    elif step.due is not None:
+        requeue.append(max(step.due, now + _LOST_POD_LOOK) if step.is_lost else step.due)
+
+
+def _keep(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    """What became of the pod is stored: it stays, but must not need us to be deleted."""
+    if pod.is_held and pod.is_released:
+        actions.append(ReleasePod(pod))
+    else:
+        _end_sidecars(view, now, pod, actions, requeue)
+
+
+def _annotation(view: View, now: datetime, requeue: list[datetime]) -> AnnotateRun | None:
+    """Return what tells that a run has begun, or ended, also in a backup, which is without its status."""
+    status, known = view.run.status, view.run.metadata.annotations
+    if status.phase in FINISHED:
+        annotation, value, since, is_there = names.ANNOTATION_ENDED, status.phase or "", status.finished_at, known.ended
+    else:
+        since, is_there = status.started_at, known.began
+        annotation, value = names.ANNOTATION_BEGAN, since.isoformat() if since is not None else ""
+    if since is None or is_there is not None:
+        return None
+    due = since + view.settings.annotate_after
+    if now >= due:
+        return AnnotateRun(annotation, value)
+    requeue.append(due)
+    return None
 
 
 def _observed(view: View, now: datetime) -> TaskRunStatus | None:
@@ -110,7 +197,7 @@ def beside(view: View, now: datetime, following: Plan) -> Plan:
     """Return `following` with what is to be tidied up meanwhile; it must be all that there is to do for the run."""
     actions: list[Action] = []
     requeue = [following.requeue_at] if following.requeue_at else []
-    current = view.run.status.current
+    current, due = view.run.status.current, turns.due_target(view, view.run.status)
     answers = {record.pod_uid: record.response.status for record in view.records if record.response is not None}
     for pod in view.pods:
         if not view.owns(pod):
@@ -118,23 +205,25 @@ def beside(view: View, now: datetime, following: Plan) -> Plan:
         policy = pod.metadata.annotations.pod_cleanup
         is_past = current is not None and pod.metadata.uid != current.pod_uid
         ended_well = answers.get(pod.metadata.uid) == "continue"
-        if is_past and pod.is_unclaimed:
+        if pod.metadata.deletion_timestamp is not None:
+            actions += _let_go(pod) if is_past or pod.metadata.name != due.name else []
+        elif is_past and pod.is_unclaimed:
             actions.append(_delete_unstarted(pod))
         elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
             _remove(view, now, pod, actions, requeue)
+        elif is_past:
+            _keep(view, now, pod, actions, requeue)
         else:
             _end_sidecars(view, now, pod, actions, requeue)
     actions += _old_records(view)
-    adoption = kinship.adoption(view)
-    if adoption is not None:
-        actions.append(adoption)
+    actions += filter(None, (kinship.adoption(view), _annotation(view, now, requeue)))
     return Plan(tuple(actions), following.status, following.payload_from, min(requeue, default=None))
 
 
 def _remove(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
-    if pod.metadata.deletion_timestamp is not None:
-        return
-    if pod.is_released:
+    if pod.is_released and pod.is_held:
+        actions.append(ReleasePod(pod))
+    elif pod.is_released:
         actions.append(DeletePod(pod.metadata.name, pod.metadata.uid))
     else:
         _end_sidecars(view, now, pod, actions, requeue)
@@ -143,7 +232,7 @@ def _remove(view: View, now: datetime, pod: Pod, actions: list[Action], requeue:
 def _end_sidecars(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
     """A pod that goes on after its work has ended gets a deadline: sidecars must not hold it for ever."""
     terminated = pod.task.terminated
-    if terminated is None or pod.is_terminal or pod.metadata.deletion_timestamp is not None:
+    if terminated is None or pod.is_terminal:
         return
     if pod.metadata.annotations.ending_since is not None:
         return

@@ -35,6 +35,15 @@ def obstacle(view: View, status: TaskRunStatus) -> Obstacle | None:
             f"runs of {view.parent.definition} may not have children of {view.run.spec.definition}; "
             f"add it to spec.triggers of TaskDefinition {view.parent.definition}",
         )
+    if view.parent.ancestors > view.settings.max_depth:
+        return Obstacle("TooManyAncestors", f"the run would have more than {view.settings.max_depth} runs above it")
+    allowed = view.parent.max_children
+    if allowed is not None and view.parent.unfinished_children > allowed:
+        return Obstacle(
+            "TooManyChildren",
+            f"TaskRun {name} has {view.parent.unfinished_children} children that have not ended, spec.maxChildren of "
+            f"TaskDefinition {view.parent.definition} allows {allowed}",
+        )
     if view.parent.is_aborted:
         return Obstacle("ParentAborted", f"TaskRun {name}, its parent, was aborted before this run began")
     return None
@@ -61,7 +70,7 @@ def unfinished(view: View, awaited: WaitForChildren) -> int:
 
 
 def waiting_message(view: View, status: TaskRunStatus, awaited: WaitForChildren, count: int) -> str:
-    """Return what the run waits for, with how many they were at first: each end of a child would be a write else."""
+    """Return what the run waits for, with the number at first: otherwise every child that ends would cost a write."""
     shown = view.run.status
     if shown.reason == WAITING and shown.last_record == status.last_record and shown.message:
         return shown.message

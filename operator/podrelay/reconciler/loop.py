@@ -21,6 +21,7 @@ from podrelay.reconciler.lease import LeadershipLostError
 from podrelay.reconciler.objects import FINISHED
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.store import Key, Store
+from podrelay.reconciler.view import ReleasePod
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +109,7 @@ class ReconcileLoop:
         for _ in range(MAX_STEPS):
             view = self._store.view(key)
             if view is None:
+                await self._let_go(key)
                 return
             plan = planner.plan(view, self._clock())
             if plan.actions:
@@ -121,6 +123,12 @@ class ReconcileLoop:
                     self._queue.add_after(key, (plan.requeue_at - self._clock()).total_seconds())
                 return
         raise NotSettledError(f"not settled after {MAX_STEPS} steps")
+
+    async def _let_go(self, key: Key) -> None:
+        """Do what is left to do for pods whose run is no more."""
+        for action in planner.plan_without_run(self._store.pods.of(key)).actions:
+            if isinstance(action, ReleasePod):
+                await self._executor.release_pod(key, action.pod)
 
     def _tell(self, key: Key, before: str | None, phase: str | None, reason: str | None) -> None:
         if phase in FINISHED and before not in FINISHED:

@@ -32,6 +32,12 @@ class OwnerReference(_Struct, frozen=True):
     name: str
     uid: str
     controller: bool = False
+    api_version: str = names.API_VERSION
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is one of our TaskRuns; Tekton has a kind of the same name."""
+        return self.kind == "TaskRun" and self.api_version.startswith(f"{names.GROUP}/")
 
 
 class Metadata(_Struct, frozen=True):
@@ -56,7 +62,7 @@ class Metadata(_Struct, frozen=True):
 
     def owner_run(self) -> OwnerReference | None:
         """Return the TaskRun that owns this object, if one does."""
-        return next((owner for owner in self.owner_references if owner.kind == "TaskRun"), None)
+        return next((owner for owner in self.owner_references if owner.is_run), None)
 
 
 # --- TaskRun ---------------------------------------------------------------------------------------------------------
@@ -161,6 +167,7 @@ class TaskRunStatus(_Struct, frozen=True):
     progress: Progress | None = None
     queue_position: int | None = None
     concurrency_key: str | None = None
+    hooks_due: tuple[str, ...] = ()
     hooks: tuple[HookOutcome, ...] = ()
     recent_iterations: tuple[RecentIteration, ...] = ()
     observed_generation: int | None = None
@@ -171,13 +178,37 @@ class TaskRunStatus(_Struct, frozen=True):
         return next((condition for condition in self.conditions if condition.type == kind), None)
 
 
+class RunAnnotations(
+    msgspec.Struct,
+    frozen=True,
+    rename={
+        "began": names.ANNOTATION_BEGAN,
+        "ended": names.ANNOTATION_ENDED,
+        "created_by": names.ANNOTATION_CREATED_BY,
+        "parent_iteration": names.ANNOTATION_PARENT_ITERATION,
+    },
+):
+    """What a run's annotations tell of it."""
+
+    began: str | None = None
+    ended: str | None = None
+    created_by: str | None = None
+    parent_iteration: str | None = None
+
+
+class RunMetadata(Metadata, frozen=True):
+    """Identity of a run."""
+
+    annotations: RunAnnotations = RunAnnotations()
+
+
 _NOT_KEPT: Final = msgspec.Raw()
 
 
 class TaskRun(_Struct, frozen=True):
     """One piece of work."""
 
-    metadata: Metadata
+    metadata: RunMetadata
     spec: TaskRunSpec
     status: TaskRunStatus = TaskRunStatus()
 
@@ -251,6 +282,8 @@ class TaskDefinitionSpec(_Struct, frozen=True):
     max_concurrent_runs: int | None = None
     concurrency: Concurrency | None = None
     triggers: tuple[str, ...] | None = None
+    max_children: int = 1000
+    suspend: bool = False
     ttl_seconds_after_finished: int | None = None
     history_limit: HistoryLimit = HistoryLimit()
     pod_cleanup: str = "OnSuccess"
@@ -431,6 +464,7 @@ class PodMetadata(Metadata, frozen=True):
 
     labels: dict[str, str] = {}
     annotations: PodAnnotations = PodAnnotations()
+    finalizers: tuple[str, ...] = ()
 
 
 class ContainerWaiting(_Struct, frozen=True):
@@ -561,4 +595,23 @@ class Pod(_Struct, frozen=True):
     @property
     def is_released(self) -> bool:
         """Whether the container that does the work cannot run any more."""
-        return self.is_terminal or self.task.terminated is not None
+        return self.is_terminal or self.task.terminated is not None or self._is_discarded
+
+    @property
+    def _is_discarded(self) -> bool:
+        """Whether the pod was deleted before any node had it: only finalizers keep it."""
+        return self.metadata.deletion_timestamp is not None and not self.spec.node_name
+
+    @property
+    def is_held(self) -> bool:
+        """Whether our finalizer keeps the pod."""
+        return names.ANSWER_FINALIZER in self.metadata.finalizers
+
+    @property
+    def is_force_deleted(self) -> bool:
+        """Whether the pod was deleted without a grace period while its container may run.
+
+        A kubelet ends a deletion in the same way, but not before it has reported the end of the container.
+        """
+        is_forced = self.metadata.deletion_timestamp is not None and not self.metadata.deletion_grace_period_seconds
+        return is_forced and not self.is_released

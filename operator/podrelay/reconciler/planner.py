@@ -10,6 +10,7 @@ pod has been made it holds the baton, and its facts decide (`_hold`, and `outcom
 made or waited for (`starting`). What the status then says is put together in `showing`.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import msgspec
@@ -41,11 +42,13 @@ from podrelay.reconciler.objects import (
 )
 from podrelay.reconciler.turns import Tenure
 from podrelay.reconciler.view import (
+    ConfirmAbsent,
     ConfirmGone,
     ConfirmSilent,
     OpenGate,
     Plan,
     ReadInput,
+    ReleasePod,
     ReturnSlot,
     View,
     WriteRecord,
@@ -55,10 +58,14 @@ from podrelay.reconciler.view import (
 def plan(view: View, now: datetime) -> Plan:
     """Return what follows from `view` at the time `now` (aware, UTC)."""
     run = view.run
+    left = housekeeping.of_a_former_run([pod for pod in view.pods if _is_of_a_former_run(view, pod)])
+    if left:
+        return Plan(actions=left)
     if run.metadata.deletion_timestamp is not None:
-        return Plan()  # Kubernetes' garbage collection takes pods and records.
+        return _deleted(view, now)
     if run.status.phase in FINISHED:
-        return hooks.after_the_end(view, now) or housekeeping.after_the_end(view, now)
+        of_hooks = hooks.after_the_end(view, now)
+        return _with_descendants(view, of_hooks) if of_hooks else housekeeping.after_the_end(view, now)
     following = _unfinished(view, now)
     if admission.gives_back_slot(view, following):
         return Plan(actions=(ReturnSlot(),))
@@ -67,20 +74,59 @@ def plan(view: View, now: datetime) -> Plan:
     return housekeeping.beside(view, now, following)
 
 
+def plan_without_run(pods: Sequence[Pod]) -> Plan:
+    """Return what follows for pods whose TaskRun is no more: garbage collection deletes them, we let them go."""
+    return Plan(actions=housekeeping.of_a_former_run(pods))
+
+
+def _is_of_a_former_run(view: View, pod: Pod) -> bool:
+    return pod.metadata.owner_run() is not None and not view.owns(pod)
+
+
 def _unfinished(view: View, now: datetime) -> Plan:
-    descendants = kinship.cascade(view)
-    if descendants:
-        return Plan(actions=descendants)
     target = turns.due_target(view, view.run.status)
     tenure = turns.tenure_of(view, target)
     if tenure is not None:
         if admission.lacks_value(view):
             return Plan(actions=(ReadInput(),))  # the limit came after the pod, or the operator died in between
-        return _hold(view, now, tenure)
+        return _with_descendants(view, _hold(view, now, tenure))
     late = turns.late_answer(view, target)
     if late is not None and late.record is not None:
-        return outcomes.apply_answer(view, now, late, late.record)
-    return starting.start(view, now, view.run.status)
+        following = outcomes.apply_answer(view, now, late, late.record)
+    else:
+        following = starting.start(view, now, view.run.status)
+    if following.status is not None and following.status.phase in FINISHED and view.absent != target.name:
+        # Another operator may have made the pod a moment ago; its watch event may come after what ends the run.
+        return Plan(actions=(ConfirmAbsent(target.name),))
+    return _with_descendants(view, following)
+
+
+def _with_descendants(view: View, following: Plan) -> Plan:
+    """Return `following`; the run's own pod and status come first, then an abort goes on to the children."""
+    if following.actions or (following.status is not None and following.status != view.run.status):
+        return following
+    descendants = kinship.cascade(view)
+    return Plan(actions=descendants) if descendants else following
+
+
+def _deleted(view: View, now: datetime) -> Plan:
+    """The run is being deleted, and somebody's finalizer keeps it: nothing new starts, and what works is ended."""
+    actions, requeue = housekeeping.end_all(view, now)
+    if actions or view.run.status.phase in FINISHED:
+        return Plan(actions, requeue_at=requeue)
+    target = turns.due_target(view, view.run.status)
+    tenure = turns.tenure_of(view, target)
+    if tenure is not None and tenure.pod is None and tenure.gone is None:
+        return Plan(actions=(ConfirmGone(target.name, tenure.uid),))
+    if requeue is not None or (tenure is not None and not tenure.has_ended):
+        phase = view.run.status.phase or "Pending"
+        status = showing.show(
+            view, now, view.run.status, phase, "Deleting", "the TaskRun is deleted; its pod has to end"
+        )
+        return Plan(status=status, requeue_at=requeue)
+    if tenure is None and view.absent != target.name:
+        return Plan(actions=(ConfirmAbsent(target.name),))
+    return showing.finish(view, now, view.run.status, "Aborted", "Deleted", "the TaskRun was deleted before its end")
 
 
 def _hold(view: View, now: datetime, tenure: Tenure) -> Plan:
@@ -93,10 +139,10 @@ def _hold(view: View, now: datetime, tenure: Tenure) -> Plan:
         return _answered(view, now, tenure, record)
     if pod is None:
         return _lost(view, now, tenure)
-    if pod.metadata.deletion_timestamp is not None:
-        return _terminating(view, now, tenure, pod)
     if pod.is_released:
         return _ended_without_answer(view, now, tenure, pod)
+    if pod.metadata.deletion_timestamp is not None:
+        return _ending(view, now, tenure, pod)  # it may still answer, and it is not replaced before it has ended
     if pod.has_started:
         return _working(view, now, tenure, pod)
     return _pending(view, now, tenure, pod)
@@ -104,7 +150,7 @@ def _hold(view: View, now: datetime, tenure: Tenure) -> Plan:
 
 def _answered(view: View, now: datetime, tenure: Tenure, record: Record) -> Plan:
     following = outcomes.apply_answer(view, now, tenure, record)
-    if tenure.has_ended or hooks.follow(following.status, view.definition):
+    if tenure.has_ended or hooks.follow(following.status):
         return following  # a pod that is to call hooks waits for the final phase: they come after it
     assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
     overdue = (record.finished_at or now) + view.settings.answer_grace
@@ -133,11 +179,10 @@ def _is_current(view: View, pod: Pod) -> bool:
 
 
 def _working(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
-    started = (pod.task.running.started_at if pod.task.running else None) or pod.metadata.creation_timestamp
-    deadline = started + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
+    deadline = _started_at(view, pod, now) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
     if now >= deadline or pod.metadata.annotations.ending_since is not None:
         return _ending(view, now, tenure, pod)
-    silent_at = heartbeat.deadline(pod, tenure.record, started)
+    silent_at = heartbeat.deadline(pod, view.heartbeat, view.start_seen.get(pod.metadata.uid, now))
     if silent_at is not None and now >= silent_at:
         return _silent(view, now, tenure, pod)
     status = showing.running(view, now, view.run.status, tenure.target, pod)
@@ -153,8 +198,15 @@ def _working(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
     return Plan(status=status, requeue_at=requeue)
 
 
+def _started_at(view: View, pod: Pod, now: datetime) -> datetime:
+    """Return when the container of a pod started: what its node says, unless its clock is certainly wrong."""
+    created, seen_at = pod.metadata.creation_timestamp, view.start_seen.get(pod.metadata.uid, now)
+    told = pod.task.running.started_at if pod.task.running else None
+    return max(created, min(told or created, seen_at))
+
+
 def _silent(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
-    """The pod has given no sign of life for too long, as far as is known: make sure, then end it."""
+    """The pod has sent no heartbeat for too long, as far as is known: make sure, then end it."""
     last, silence = tenure.record.heartbeat_at if tenure.record else None, view.silence
     if silence is None or (silence.record, silence.heartbeat_at) != (tenure.target.name, last):
         return Plan(actions=(ConfirmSilent(tenure.target.name, last),))
@@ -162,11 +214,6 @@ def _silent(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
     if now < believed_at:
         return Plan(status=showing.running(view, now, view.run.status, tenure.target, pod), requeue_at=believed_at)
     return _ending(view, now, tenure, pod, heartbeat.ENDING_REASON)
-
-
-def _terminating(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
-    """Somebody deletes the pod. It may still answer, and it is not replaced before it is gone."""
-    return _ending(view, now, tenure, pod)
 
 
 def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
@@ -178,9 +225,13 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
             return Plan(status=showing.running(view, now, view.run.status, tenure.target, pod), requeue_at=settled)
     if answer is not None:
         return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, answer))
+    if pod.metadata.deletion_timestamp is not None and not pod.has_started and pod.pending_deadline <= now:
+        return _write_failure(view, now, tenure, pod, causes.pending_timeout(pod, _shown_problem(view.run.status)))
     disruption = causes.disruption_of(pod)
     if disruption is not None:
         may_still_run = causes.is_left_behind(pod)
+        if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
+            return Plan(actions=(ReleasePod(pod),))  # its token is good for as long as the pod is there
         return _disrupted(view, now, tenure, disruption, now + view.settings.force_gone_grace if may_still_run else now)
     return _write_failure(view, now, tenure, pod, causes.failure_of(pod))
 
@@ -284,6 +335,8 @@ def _abort(view: View, now: datetime, tenure: Tenure, message: str | None) -> Pl
 
 def _ending(view: View, now: datetime, tenure: Tenure, pod: Pod, why: str | None = None) -> Plan:
     """Bring the pod to its end, step by step; the view tells which step it is at. `why` is noted on the pod."""
+    if pod.is_held and pod.is_force_deleted:
+        return Plan(actions=(ReleasePod(pod),))  # whoever does that says that it has ended
     step = ending.next_step(pod, now, view.settings.answer_grace, why)
     if step.action is not None:
         return Plan(actions=(step.action,))

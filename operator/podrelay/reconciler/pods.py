@@ -200,6 +200,7 @@ def _metadata(
             **optional,
         },
         "ownerReferences": [owner_reference(run, controller=True)],
+        "finalizers": [names.ANSWER_FINALIZER],
     }
 
 

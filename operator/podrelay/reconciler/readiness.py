@@ -11,7 +11,7 @@ from podrelay.api import limits, names
 from podrelay.kube.client import PODS, Client
 from podrelay.kube.errors import ApiError, NotFoundError
 from podrelay.reconciler import admission, pods
-from podrelay.reconciler.objects import Condition, Metadata, TaskDefinition, TaskRun, TaskRunSpec
+from podrelay.reconciler.objects import Condition, RunMetadata, TaskDefinition, TaskRun, TaskRunSpec
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.resources import TASK_DEFINITIONS
 from podrelay.reconciler.schemaprocess import SchemaProcess
@@ -111,5 +111,6 @@ _EXAMPLE_TARGET: Final = Target(1, 1, "example-i1", None, None, is_final_attempt
 
 def _example_run(definition: TaskDefinition) -> TaskRun:
     own = definition.metadata
-    metadata = Metadata("example", own.namespace, "00000000-0000-0000-0000-000000000000", "0", own.creation_timestamp)
+    uid = "00000000-0000-0000-0000-000000000000"
+    metadata = RunMetadata("example", own.namespace, uid, "0", own.creation_timestamp)
     return TaskRun(metadata, TaskRunSpec(own.name))

@@ -52,14 +52,14 @@ class Relatives:
         """What carries out each kind of action, as `Executor.carry_out` does."""
         return {ConfirmChildren: self._confirm_children, AbortChild: self._abort_child, AdoptRun: self._adopt}
 
-    async def _confirm_children(self, key: Key, _view: View, action: ConfirmChildren) -> None:
+    async def _confirm_children(self, key: Key, view: View, action: ConfirmChildren) -> None:
         # Without a resource version the API server answers with what is stored at this moment, as for a GET.
         params = {"fieldSelector": f"spec.parent={key.name}"}
         async for page in pages(self._client, TASK_RUNS.path(key.namespace), params, LIST_TIMEOUT_SECONDS):
             for item in page.items:
                 with contextlib.suppress(msgspec.ValidationError):  # the reflector has left it out, too, and said so
                     self._store.runs.apply(_decode_run(item))
-        self._store.confirm_children(key, action.record)
+        self._store.confirm_children(view.run, action.record)
 
     async def _abort_child(self, key: Key, _view: View, action: AbortChild) -> None:
         child = Key(key.namespace, action.child.name)

@@ -7,13 +7,12 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import limits
-from podrelay.reconciler import admission
+from podrelay.reconciler import admission, hooks
 from podrelay.reconciler.conditions import stalled_since, with_conditions
 from podrelay.reconciler.objects import Current, Pod, RecentIteration, Record, TaskError, TaskRunStatus
 from podrelay.reconciler.turns import Tenure
 from podrelay.reconciler.view import Plan, Target, View
 
-_UNKNOWN_PENDING_TIMEOUT: Final = 900
 _NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
 
 
@@ -45,7 +44,7 @@ def stall(
 
     `current` is the pod whose end is not dealt with yet, if there is one: it must not be made again.
     """
-    seconds = view.definition.spec.pending_timeout_seconds if view.definition else _UNKNOWN_PENDING_TIMEOUT
+    seconds = view.definition.spec.pending_timeout_seconds if view.definition else admission.UNKNOWN_PENDING_TIMEOUT
     began = stalled_since(view.run.status, camel(reason)) or since or now
     deadline = began + timedelta(seconds=seconds)
     if now >= deadline:
@@ -88,6 +87,7 @@ def finish(
         message,
         iterations=status.iterations or 0,
         finished_at=seconds(now),
+        hooks_due=hooks.due_at_end(phase, camel(reason), view.definition),
         next_iteration_at=None,
         error=TaskError(limits.cut(error.message, limits.MESSAGE_LENGTH), error.code) if error else None,
     )

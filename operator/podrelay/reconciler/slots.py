@@ -3,9 +3,11 @@
 A run has a slot from the moment at which it is granted, or at which a pod of it is seen, until it is given back. Runs
 of definitions without a limit have slots, too: they are counted, and a limit that comes later knows of them.
 
-Slots are granted by age, the oldest run first. A run that waits for its value's limit does not hold up younger ones
-with other values, nor does a definition that is at its limit hold up others: of each value only the oldest run is
-looked at, and only while the value has a free slot (`_Line.heads`). So a grant costs little, however many runs wait.
+Within a definition slots are granted by age, the oldest run first. Between definitions that share a limit the namespace
+that has the fewest slots comes first, then the definition that has the fewest: a burst in one does not stop the others.
+A run that waits for its value's limit does not hold up younger ones with other values, nor does a definition that is at
+its limit hold up others: of each value only the oldest run is looked at, and only while the value has a free slot
+(`_Line.heads`). So a grant costs little, however many runs wait.
 While the value of a run with a slot is not known, as after a crash right after its pod was made, it may be any: then no
 run gets a slot that has a limit of its value to keep.
 """
@@ -21,8 +23,8 @@ D = TypeVar("D", bound=Hashable)
 R = TypeVar("R", bound=Hashable)
 K = TypeVar("K", bound=Hashable)
 
-Scope = Literal["value", "definition", "operator"]
-"""What a limit is about: runs with one value, all of one definition, or all."""
+Scope = Literal["value", "definition", "namespace", "operator"]
+"""What a limit is about: runs with one value, all of one definition, all of one namespace, or all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,18 +113,30 @@ class Slots(Generic[D, R]):
         mark: called with each run for which something has changed: it has a slot now, or its place has halved.
         counted: called with each definition of which another number of runs has a slot, or waits.
         total: how many runs of all definitions may have a slot; None: no limit.
+        namespace_of: returns the namespace of a definition; by default there is but one.
+        per_namespace: how many runs of one namespace may have a slot; None: no limit.
     """
 
-    def __init__(self, mark: Callable[[R], None], counted: Callable[[D], None], total: int | None = None) -> None:
+    def __init__(
+        self,
+        mark: Callable[[R], None],
+        counted: Callable[[D], None],
+        total: int | None = None,
+        namespace_of: Callable[[D], str] = lambda _definition: "",
+        per_namespace: int | None = None,
+    ) -> None:
         self._mark = mark
         self._counted = counted
         self._total = total
+        self._namespace_of = namespace_of
+        self._per_namespace = per_namespace
         self._is_open = False
         self._limits: dict[D, Limits] = {}
         self._holders: dict[R, _Holder[D]] = {}
         self._wishes: dict[R, _Wish[D]] = {}
         self._lines: defaultdict[D, _Line[R]] = defaultdict(_Line)
         self._held: Counter[D] = Counter()
+        self._held_in: Counter[str] = Counter()
         self._held_by_value: Counter[tuple[D, str]] = Counter()
         self._held_by_unknown: Counter[D] = Counter()
 
@@ -163,6 +177,7 @@ class Slots(Generic[D, R]):
         if value is not None:
             yield "value", self._held_by_value[definition, value], limits.per_value
         yield "definition", self._held[definition], limits.runs
+        yield "namespace", self._held_in[self._namespace_of(definition)], self._per_namespace
         yield "operator", len(self._holders), self._total
 
     # --- what happens -------------------------------------------------------------------------------------------------
@@ -215,7 +230,7 @@ class Slots(Generic[D, R]):
         if holder is not None:
             self._count(holder, -1)
             self._counted(holder.definition)
-            self._grant([holder.definition] if self._total is None else list(self._lines))
+            self._grant_others(holder.definition)
         else:
             wish = self._forget_wish(run)
             if wish is not None:
@@ -242,6 +257,7 @@ class Slots(Generic[D, R]):
         """Count a run in, or out, and see whose turn that makes it."""
         definition, value = holder.definition, holder.value
         _add(self._held, definition, change)
+        _add(self._held_in, self._namespace_of(definition), change)
         if value is not None:
             _add(self._held_by_value, (definition, value), change)
             self._settle(definition, value)
@@ -266,22 +282,38 @@ class Slots(Generic[D, R]):
             return False
         return self._held_by_value[definition, value] < limit
 
+    def _grant_others(self, definition: D) -> None:
+        """Grant what a run of `definition` has given back to whoever shares a limit with it."""
+        if self._total is not None:
+            self._grant(list(self._lines))
+        elif self._per_namespace is not None:
+            namespace = self._namespace_of(definition)
+            self._grant([other for other in self._lines if self._namespace_of(other) == namespace])
+        else:
+            self._grant([definition])
+
     def _grant(self, definitions: list[D]) -> None:
-        """Grant what is free to the oldest runs of these definitions that may have it."""
+        """Grant what is free to those runs of these definitions whose turn it is."""
         while self._is_open and (self._total is None or len(self._holders) < self._total):
-            oldest = min((self._lines[d].heads[0] for d in definitions if self._has_next(d)), default=None)
-            if oldest is None:
+            following = min(filter(self._has_next, definitions), key=self._turn, default=None)
+            if following is None:
                 return
-            run = oldest[1]
+            run = self._lines[following].heads[0][1]
             wish = self._forget_wish(run)
             assert wish is not None  # noqa: S101 - it was in the line
             self._hold(run, _Holder(wish.definition, wish.value, is_used=False))
             self._mark(run)
             self._tell_places(wish.definition)
 
+    def _turn(self, definition: D) -> tuple[int, int, tuple[datetime, R]]:
+        held_in = self._held_in[self._namespace_of(definition)]
+        return held_in, self._held[definition], self._lines[definition].heads[0]
+
     def _has_next(self, definition: D) -> bool:
         limits = self._limits.get(definition)
         if limits is None or definition not in self._lines or not self._lines[definition].heads:
+            return False
+        if self._per_namespace is not None and self._held_in[self._namespace_of(definition)] >= self._per_namespace:
             return False
         return limits.runs is None or self._held[definition] < limits.runs
 

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Final
 
-from podrelay.api import invalid_input
+from podrelay.api import invalid_input, names
 from podrelay.reconciler import admission, kinship, showing, turns
-from podrelay.reconciler.objects import TaskError, TaskRunStatus
+from podrelay.reconciler.objects import FINISHED, TaskError, TaskRunStatus
 from podrelay.reconciler.view import (
     ConfirmChildren,
     ConfirmLost,
@@ -18,6 +19,9 @@ from podrelay.reconciler.view import (
     View,
 )
 
+_GARBAGE_COLLECTION: Final = timedelta(seconds=30)
+"""Kubernetes deletes what a deleted parent owned within seconds; to say so on each child would cost a write."""
+
 
 def start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     """Make the next pod; `status` tells where the run stands, and is written once the pod exists."""
@@ -28,19 +32,35 @@ def start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     abort = view.run.spec.abort
     if abort is not None:
         return showing.finish(view, now, status, "Aborted", "Aborted", abort.message or "Task aborted.")
-    held = _held_by_family(view, now, status, target)
-    if held is not None:
-        return held
-    if admission.is_new(status) and (obstacle := _admit(view, now, status)) is not None:
-        return obstacle
+    return (
+        _restored(view, now, status)
+        or _held_by_family(view, now, status, target)
+        or _admit(view, now, status)
+        or _wait(view, now, status)
+        or _obstructed(view, now, status, target)
+        or _take_turn(view, now, status, target)
+    )
+
+
+def _wait(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
+    """Say what the run waits for, where it is a time or somebody's decision; None where it is due."""
     due = _due(view, status)
     if due is not None and due > now:
         return showing.wait(view, now, status, _reason_of_wait(status), f"next pod at {showing.clock(due)}", due)
     if view.run.spec.suspend:
         return showing.wait(view, now, status, "Suspended", "set spec.suspend to false to go on", None)
+    if view.definition is not None and view.definition.spec.suspend:
+        words = f"set spec.suspend of TaskDefinition {view.definition.metadata.name} to false to go on"
+        return showing.wait(view, now, status, "DefinitionSuspended", words, None)
+    return None
+
+
+def _obstructed(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan | None:
+    """Say what keeps the pod from being made that is due; None where it can be tried."""
     if view.definition is None:
         return showing.no_definition(view, now, status)
-    if pod is not None or any(r.metadata.name == target.name and not view.owns(r) for r in view.records):
+    others = {obj.metadata.name for objects in (view.pods, view.records) for obj in objects if not view.owns(obj)}
+    if target.name in others:
         message = f"{target.name} exists already and does not belong to this run; delete it"
         return showing.stall(view, now, status, "NameTaken", message)
     if target.state is not None and target.checkpoint is None and turns.record_named(view, target.state) is None:
@@ -50,9 +70,9 @@ def start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
         return showing.finish(view, now, status, "Failed", "StateLost", lost, error=TaskError(lost, "StateLost"))
     refusal = view.refusal
     if refusal is not None and refusal.name == target.name and refusal.retry_at > now:
-        refused = showing.stall(view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
-        return replace(refused, keeps_slot=True)  # the next one in the queue would be refused as well
-    return _take_turn(view, now, status, target)
+        # It gives its slot back meanwhile: what cannot start must not keep others from starting.
+        return showing.stall(view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
+    return None
 
 
 def _take_turn(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan:
@@ -65,10 +85,32 @@ def _take_turn(view: View, now: datetime, status: TaskRunStatus, target: Target)
     return Plan(actions=(CreatePod(target),))
 
 
+def _restored(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
+    """Return what becomes of a run whose annotations tell more than its status: it came out of a backup without it."""
+    told = view.run.metadata.annotations
+    if status.started_at is not None or status.last_record is not None:
+        return None
+    if told.ended in FINISHED:
+        message = f"restored from a backup: the run had {told.ended} before, what it left is not in its status"
+        error = TaskError(message, "Restored") if told.ended == "Failed" else None
+        return showing.finish(view, now, status, told.ended, "Restored", message, error=error)
+    if told.began is None:
+        return None
+    message = (
+        f"restored from a backup without its status: the run had begun at {told.began}. Remove the annotation "
+        f"{names.ANNOTATION_BEGAN} to run it from its beginning, or abort it"
+    )
+    return showing.wait(view, now, status, "Restored", message, None)
+
+
 def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan | None:
     """Say what keeps a child from beginning, or a parent from going on; None where nothing does."""
     if kinship.goes_with_its_parent(view):
-        return Plan()
+        collected = (view.parent_missing_since or now) + _GARBAGE_COLLECTION
+        if now < collected:
+            return Plan(requeue_at=collected)
+        message = f"TaskRun {view.run.spec.parent}, its parent, was deleted; garbage collection deletes this run"
+        return showing.stall(view, now, status, "ParentDeleted", message)
     obstacle = kinship.obstacle(view, status)
     if obstacle is not None:
         error = TaskError(obstacle.message, obstacle.reason)
@@ -89,6 +131,8 @@ def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Ta
 
 def _admit(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
     """Say what is wrong with a new run at once, and not when its delay is over; None if it may go on."""
+    if not admission.is_new(status):
+        return None
     if view.definition is None:
         return showing.no_definition(view, now, status)
     if not admission.needs_input(view.definition):

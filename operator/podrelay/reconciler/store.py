@@ -7,16 +7,17 @@ next plan at once (read your writes), and a late watch event cannot undo it.
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import datetime
-from typing import Any, Generic, NamedTuple, TypeVar
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from podrelay.api import names
 from podrelay.reconciler import admission, hooks, housekeeping
+from podrelay.reconciler.facts import Facts
 from podrelay.reconciler.family import Change, Family
 from podrelay.reconciler.history import FinishedRuns
-from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.reconciler.slots import Limits, Slots
-from podrelay.reconciler.view import Gone, InputFacts, Parent, Refusal, Settings, Silence, View
+from podrelay.reconciler.view import InputFacts, Parent, Refusal, Settings, Silence, View
 
 
 class Key(NamedTuple):
@@ -29,12 +30,23 @@ class Key(NamedTuple):
         return f"{self.namespace}/{self.name}"
 
 
+class RunId(NamedTuple):
+    """One TaskRun for ever: a name may be used again, a UID is not."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def key(self) -> Key:
+        """What the work queue calls it."""
+        return Key(self.namespace, self.name)
+
+
 T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record)
 _REMEMBERED_DELETIONS = 20_000
 _REPLANNED_PER_SECOND = 100
 """Finished runs of a namespace whose settings have changed; a deletion takes the API server some milliseconds."""
-_REMEMBERED_PODS = 4
-"""Of the pods of a run that are no more, only the one that held the baton matters."""
 
 
 class Collection(Generic[T]):
@@ -175,6 +187,7 @@ class Store:
             whose status may say other numbers.
         mark_later: the same as `mark`, after so many seconds; by default it is at once.
         retention_days: returns what the settings of a namespace say, as View.retention_days.
+        clock: returns the current time, aware, UTC.
     """
 
     def __init__(
@@ -185,8 +198,10 @@ class Store:
         counted: Callable[[Key], None] = lambda _key: None,
         mark_later: Callable[[Key, float], None] | None = None,
         retention_days: Callable[[str], int | None] = lambda _namespace: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._mark = mark
+        self._clock = clock
         self._mark_later = mark_later or (lambda key, _seconds: mark(key))
         self._retention_days = retention_days
         self._definition_changed = definition_changed
@@ -194,20 +209,21 @@ class Store:
         self._settings = settings
         self.runs: Collection[TaskRun] = Collection(_own_key, self._run_changed, self._run_removed)
         self.pods: Collection[Pod] = Collection(_owner_key, self._pod_changed, self._pod_removed)
-        self.records: Collection[Record] = Collection(_owner_key, mark)
+        self.records: Collection[Record] = Collection(_owner_key, self._record_changed)
         self.definitions: Collection[TaskDefinition] = Collection(_own_key, self._definition_has_changed)
-        self.slots: Slots[Key, Key] = Slots(mark, counted, settings.max_running_pods)
-        self._last_seen: dict[Key, dict[str, tuple[Pod, bool]]] = defaultdict(dict)
-        self._gone: dict[Key, dict[str, Gone]] = defaultdict(dict)
-        self._refusals: dict[Key, Refusal] = {}
-        self._lost_records: defaultdict[Key, set[str]] = defaultdict(set)
-        self._settled: defaultdict[Key, set[str]] = defaultdict(set)
-        self._silences: dict[Key, Silence] = {}
-        self._inputs: dict[Key, InputFacts] = {}
+        self.slots: Slots[Key, RunId] = Slots(
+            lambda run: mark(run.key),
+            counted,
+            settings.max_running_pods,
+            lambda definition: definition.namespace,
+            settings.max_running_pods_per_namespace,
+        )
+        self._facts: dict[Key, Facts] = {}
+        self._seated: dict[Key, set[RunId]] = {}
+        """The runs of each name that have a slot, or wait for one: more than one while pods outlive their run."""
         self._specs: dict[Key, tuple[str, int]] = {}
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
         self._family: Family[Key] = Family()
-        self._children_known_since: dict[Key, str] = {}
 
     def view(self, key: Key) -> View | None:
         """Return all that is known about a run, or None if there is no such run."""
@@ -215,20 +231,30 @@ class Store:
         if run is None:
             return None
         definition = self.definition(key.namespace, run.spec.definition)
+        parent = self._parent(run)
+        if parent is None and run.spec.parent is not None and (about := self._facts_about(run)) is not None:
+            about.parent_missing_since = about.parent_missing_since or self._clock()
+        facts = self._facts.get(key)
+        if facts is None or facts.uid != run.metadata.uid:
+            facts = _NO_FACTS
         return View(
             run=run,
             definition=definition,
             pods=self.pods.of(key),
             records=self.records.of(key),
-            gone=dict(self._gone.get(key, {})),
-            lost_records=frozenset(self._lost_records.get(key, ())),
-            settled=frozenset(self._settled.get(key, ())),
-            silence=self._silences.get(key),
-            refusal=self._refusals.get(key),
-            parent=self._parent(run),
-            children=replace(self._family.summary(key), known_since=self._children_known_since.get(key)),
-            input=self._inputs.get(key),
-            slot=self.slots.slot(key),
+            gone=dict(facts.gone),
+            lost_records=frozenset(facts.lost_records),
+            settled=frozenset(facts.settled),
+            silence=facts.silence,
+            absent=facts.absent,
+            start_seen=dict(facts.start_seen),
+            heartbeat=facts.heartbeat,
+            refusal=facts.refusal,
+            parent=parent,
+            parent_missing_since=facts.parent_missing_since,
+            children=replace(self._family.summary(key), known_since=facts.children_known_since),
+            input=facts.input,
+            slot=self.slots.slot(_id_of(run)),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             retention_days=self._retention_days(key.namespace),
             settings=self._settings,
@@ -242,68 +268,87 @@ class Store:
         """Return one definition."""
         return next(iter(self.definitions.of(Key(namespace, name))), None)
 
-    def confirm_gone(self, key: Key, name: str, uid: str, now: datetime) -> None:
+    def confirm_gone(self, run: TaskRun, name: str, uid: str) -> None:
         """Note that a live GET has said that a pod is no more."""
-        self.pods.forget(key, name, uid)
-        if not self._is_open(key):
-            return
-        last, is_last_state = self._last_seen.get(key, {}).get(uid, (None, False))
-        gone = self._gone[key]
-        gone[uid] = Gone(now, last, is_last_state)
-        while len(gone) > _REMEMBERED_PODS:
-            del gone[next(iter(gone))]
+        self.pods.forget(_own_key(run), name, uid)
+        if (facts := self._facts_about(run)) is not None:
+            facts.pod_gone(uid, self._clock())
 
-    def confirm_lost(self, key: Key, record: str) -> None:
+    def confirm_absent(self, run: TaskRun, name: str) -> None:
+        """Note that a live GET has found no pod of this name that is the run's."""
+        if (facts := self._facts_about(run)) is not None:
+            facts.absent = name
+
+    def confirm_lost(self, run: TaskRun, record: str) -> None:
         """Note that a live GET has said that a record, which the run needs, is no more."""
+        key = _own_key(run)
         for known in self.records.of(key):
             if known.metadata.name == record:
                 self.records.forget(key, record, known.metadata.uid)
-        if self._is_open(key):
-            self._lost_records[key].add(record)
+        if (facts := self._facts_about(run)) is not None:
+            facts.lost_records.add(record)
 
-    def confirm_settled(self, key: Key, record: str) -> None:
+    def confirm_settled(self, run: TaskRun, record: str) -> None:
         """Note that a record was read live, and is known as it was, after its pod had ended."""
-        if self._is_open(key):
-            self._settled[key].add(record)
+        if (facts := self._facts_about(run)) is not None:
+            facts.settled.add(record)
 
-    def confirm_silent(self, key: Key, silence: Silence) -> None:
-        """Note that a live GET has found no newer sign of life in a record."""
-        if self._is_open(key):
-            self._silences[key] = silence
+    def confirm_silent(self, run: TaskRun, silence: Silence) -> None:
+        """Note that a live GET has found no newer heartbeat in a record."""
+        if (facts := self._facts_about(run)) is not None:
+            facts.silence = silence
 
-    def confirm_children(self, key: Key, record: str) -> None:
+    def confirm_children(self, run: TaskRun, record: str) -> None:
         """Note that all children that a run had when `record` was stored are known."""
-        if self._is_open(key):
-            self._children_known_since[key] = record
+        if (facts := self._facts_about(run)) is not None:
+            facts.children_known_since = record
 
     def abort_refused(self, child: Key) -> None:
         """Note that a run cannot be aborted as it is, so that its parent's own abort goes on."""
         self._family.leave_alone(child)
 
-    def refused(self, key: Key, refusal: Refusal) -> None:
+    def refused(self, run: TaskRun, refusal: Refusal) -> None:
         """Note that a pod or a record of the run was refused."""
-        if self._is_open(key):
-            self._refusals[key] = refusal
+        if (facts := self._facts_about(run)) is not None:
+            facts.refusal = refusal
 
-    def refusal(self, key: Key) -> Refusal | None:
-        """Return what was refused last, if it has not been accepted since."""
-        return self._refusals.get(key)
+    def refusal(self, run: TaskRun) -> Refusal | None:
+        """Return what was refused last, if nothing has been accepted since."""
+        facts = self._facts.get(_own_key(run))
+        return facts.refusal if facts is not None and facts.uid == run.metadata.uid else None
 
-    def accepted(self, key: Key) -> None:
+    def accepted(self, run: TaskRun) -> None:
         """Note that a pod or record was taken: earlier refusals do not matter any more."""
-        self._refusals.pop(key, None)
+        facts = self._facts.get(_own_key(run))
+        if facts is not None and facts.uid == run.metadata.uid:
+            facts.refusal = None
 
-    def input_read(self, key: Key, definition: TaskDefinition, facts: InputFacts) -> None:
+    def input_read(self, run: TaskRun, definition: TaskDefinition, found: InputFacts) -> None:
         """Note what was found in the input of a run, by what `definition` says."""
         known = self.definition(*_own_key(definition))
-        if self._is_open(key) and known is not None and _spec_version(known) == _spec_version(definition):
-            self._inputs[key] = facts
+        facts = self._facts_about(run)
+        if facts is not None and known is not None and _spec_version(known) == _spec_version(definition):
+            facts.input = found
 
-    def take_slot(self, key: Key, value: str | None) -> None:
+    def _facts_about(self, run: TaskRun) -> Facts | None:
+        """Return what is to be extended about this very run; None if pods do not come and go for it any more."""
+        key = _own_key(run)
+        if not self._is_open(key, run.metadata.uid):
+            return None
+        facts = self._facts.get(key)
+        if facts is None or facts.uid != run.metadata.uid:
+            facts = self._facts[key] = Facts(run.metadata.uid)
+        return facts
+
+    def take_slot(self, run: TaskRun, value: str | None) -> None:
         """Ask for a slot for a run; the next view tells what came of it."""
-        run = self.run(key)
-        if run is not None and run.status.phase not in FINISHED:
-            self.slots.want(key, _definition_of(run), value, run.metadata.creation_timestamp)
+        if self._is_open(_own_key(run), run.metadata.uid):
+            self._seat(_own_key(run), _id_of(run))
+            self.slots.want(_id_of(run), _definition_of(run), value, run.metadata.creation_timestamp)
+
+    def return_slot(self, run: TaskRun) -> None:
+        """Give back the slot of a run, or its place in the queue."""
+        self._unseat(_own_key(run), _id_of(run))
 
     def retention_changed(self, namespace: str | None) -> None:
         """Have the finished runs looked at again that are kept for as long as a namespace says; None: all namespaces.
@@ -322,59 +367,97 @@ class Store:
 
     def _pod_changed(self, key: Key) -> None:
         run = self.run(key)
-        if run is not None and not self.slots.has_slot(key) and run.status.phase not in FINISHED:
-            self._follow_slot(key, run)
+        if run is not None and (facts := self._facts_about(run)) is not None:
+            for pod in self.pods.of(key):
+                facts.see_pod(pod, self._clock())
+        self._follow_slots(key)
         self._mark(key)
 
-    def _follow_slot(self, key: Key, run: TaskRun) -> None:
-        """Let slots follow what is: this is how they are known after a restart, and given back by whoever waits."""
-        status, definition = run.status, _definition_of(run)
-        if status.phase in FINISHED:
-            self.slots.leave(key)
-        elif status.current is not None or self._has_live_pod(key, run):
-            self.slots.occupy(key, definition, status.concurrency_key)
-        elif self.slots.has_used_slot(key) or run.metadata.deletion_timestamp is not None:
-            self.slots.leave(key)
-        elif status.reason == admission.QUEUED:
-            self.slots.want(key, definition, status.concurrency_key, run.metadata.creation_timestamp)
+    def _record_changed(self, key: Key) -> None:
+        run = self.run(key)
+        working = [record for record in self.records.of(key) if record.response is None and record.heartbeat_at]
+        if run is not None and working and (facts := self._facts_about(run)) is not None:
+            facts.see_record(max(working, key=lambda record: (record.iteration, record.try_)), self._clock())
+        self._mark(key)
 
-    def _has_live_pod(self, key: Key, run: TaskRun) -> bool:
+    def _follow_slots(self, key: Key) -> None:
+        """Let slots follow what is. A slot is held by a pod that may work, whatever has become of its run.
+
+        This is how slots are known after a restart, too.
+        """
+        working = self._working_pods(key)
+        for run_id, pod in working.items():
+            self._seat(key, run_id)
+            status = self._status_of(run_id)
+            definition = Key(key.namespace, pod.metadata.labels.get(names.LABEL_DEFINITION, ""))
+            self.slots.occupy(run_id, definition, status.concurrency_key if status is not None else None)
+        run = self.run(key)
+        own = _id_of(run) if run is not None else None
+        for run_id in self._seated.get(key, set()) - working.keys() - {own}:
+            self._unseat(key, run_id)
+        if run is not None and own is not None and own not in working:
+            self._follow_own_slot(key, run, own)
+
+    def _follow_own_slot(self, key: Key, run: TaskRun, own: RunId) -> None:
+        """Let the slot of a run without a pod that works follow its status."""
+        status, definition = run.status, _definition_of(run)
+        is_open = self._is_open(key, own.uid)
+        if is_open and status.phase not in FINISHED and status.current is not None:
+            self._seat(key, own)
+            self.slots.occupy(own, definition, status.concurrency_key)
+        elif not is_open or self.slots.has_used_slot(own) or run.metadata.deletion_timestamp is not None:
+            self._unseat(key, own)
+        elif status.reason == admission.QUEUED:
+            self._seat(key, own)
+            self.slots.want(own, definition, status.concurrency_key, run.metadata.creation_timestamp)
+
+    def _working_pods(self, key: Key) -> dict[RunId, Pod]:
+        """Return a pod whose container may run for each run of this name that has one."""
+        found: dict[RunId, Pod] = {}
         for pod in self.pods.of(key):
             owner = pod.metadata.owner_run()
-            if owner is not None and owner.uid == run.metadata.uid and not pod.is_released:
-                return True
-        return False
+            if owner is not None and not pod.is_released:
+                found[RunId(key.namespace, owner.name, owner.uid)] = pod
+        return found
+
+    def _status_of(self, run_id: RunId) -> TaskRunStatus | None:
+        run = self.run(run_id.key)
+        return run.status if run is not None and run.metadata.uid == run_id.uid else None
+
+    def _seat(self, key: Key, run_id: RunId) -> None:
+        self._seated.setdefault(key, set()).add(run_id)
+
+    def _unseat(self, key: Key, run_id: RunId) -> None:
+        seated = self._seated.get(key)
+        if seated is not None:
+            seated.discard(run_id)
+            if not seated:
+                del self._seated[key]
+        self.slots.leave(run_id)
 
     def _pod_removed(self, key: Key, pod: Pod, is_last_state: bool) -> None:
-        if not self._is_open(key):
-            return
-        seen = self._last_seen[key]
-        seen[pod.metadata.uid] = (pod, is_last_state)
-        while len(seen) > _REMEMBERED_PODS:
-            forgotten = next(iter(seen))
-            del seen[forgotten]
-            self._gone[key].pop(forgotten, None)
+        run = self.run(key)
+        if run is not None and (facts := self._facts_about(run)) is not None:
+            facts.pod_left(pod, is_last_state=is_last_state)
 
-    def _is_open(self, key: Key) -> bool:
+    def _is_open(self, key: Key, uid: str | None = None) -> bool:
         """Whether pods may still come and go for a run: until it has finished and its hooks are done."""
         run = self.run(key)
-        if run is None:
+        if run is None or uid not in {None, run.metadata.uid}:
             return False
-        if run.status.phase not in FINISHED:
-            return True
-        return hooks.follow(run.status, self.definition(key.namespace, run.spec.definition))
+        return run.status.phase not in FINISHED or hooks.follow(run.status)
 
     def _run_changed(self, key: Key) -> None:
         run = self.run(key)
         if run is not None and run.spec.parent is not None:
             parent = Key(key.namespace, run.spec.parent)
             self._tell_parent(parent, self._family.note(key, parent, run))
-        if run is None or run.status.phase in FINISHED:
-            self._forget_details(key)
-        elif not admission.is_new(run.status):
-            self._inputs.pop(key, None)  # the status tells what followed from it
-        if run is not None:
-            self._follow_slot(key, run)
+        facts = self._facts.get(key)
+        if facts is not None and not self._is_open(key, facts.uid):
+            del self._facts[key]
+        elif facts is not None and run is not None and not admission.is_new(run.status):
+            facts.input = None  # the status tells what followed from it
+        self._follow_slots(key)
         if run is not None and run.status.phase in FINISHED:
             self._has_finished(key, run)
         self._mark(key)
@@ -388,9 +471,9 @@ class Store:
             self._mark(surplus)
 
     def _run_removed(self, key: Key, _run: TaskRun, _is_last_state: bool) -> None:
-        self._forget_details(key)
+        # Finished runs stay in memory for months, without what matters only while pods come and go.
+        self._facts.pop(key, None)
         self._finished.remove(key)
-        self.slots.leave(key)
         parent, change = self._family.remove(key)
         if parent is not None:
             self._tell_parent(parent, change)
@@ -409,7 +492,20 @@ class Store:
             is_aborted=parent.spec.abort is not None or parent.status.phase == "Aborted",
             is_finished=parent.status.phase in FINISHED,
             finished_at=parent.status.finished_at,
+            answered=names.iteration_of(parent.status.last_record or ""),
+            ancestors=self._ancestors(parent),
+            unfinished_children=self._family.unfinished(Key(namespace, parent.metadata.name)),
+            max_children=definition.spec.max_children if definition else None,
         )
+
+    def _ancestors(self, run: TaskRun) -> int:
+        """Return how many runs there are above one, itself included, as far as it matters."""
+        count = 1
+        parent: TaskRun | None = run
+        while parent is not None and parent.spec.parent is not None and count <= self._settings.max_depth:
+            parent = self.run(Key(parent.metadata.namespace, parent.spec.parent))
+            count += parent is not None
+        return count
 
     def _tell_parent(self, parent: Key, change: Change) -> None:
         known = self.run(parent)
@@ -424,17 +520,6 @@ class Store:
         for child in self._family.of(key):
             self._mark(child)
 
-    def _forget_details(self, key: Key) -> None:
-        """Drop what matters only while pods come and go: finished runs stay in memory for months."""
-        self._last_seen.pop(key, None)
-        self._gone.pop(key, None)
-        self._refusals.pop(key, None)
-        self._lost_records.pop(key, None)
-        self._settled.pop(key, None)
-        self._silences.pop(key, None)
-        self._children_known_since.pop(key, None)
-        self._inputs.pop(key, None)
-
     def _definition_has_changed(self, definition: Key) -> None:
         known = self.definition(definition.namespace, definition.name)
         if known is not None and known.status.observed_generation != known.metadata.generation:
@@ -445,8 +530,8 @@ class Store:
         for key in self.runs.all_keys():
             run = self.run(key)
             if key.namespace == definition.namespace and run is not None and run.spec.definition == definition.name:
-                self._refusals.pop(key, None)  # the definition may have been mended
-                self._inputs.pop(key, None)
+                if (facts := self._facts.get(key)) is not None:
+                    facts.refusal = facts.input = None  # the definition may have been mended
                 self._mark(key)
 
     def _has_new_spec(self, definition: Key, known: TaskDefinition | None) -> bool:
@@ -466,6 +551,13 @@ class Store:
 
 def _kept_runs(definition: TaskDefinition | None) -> int:
     return (definition.spec.history_limit if definition else HistoryLimit()).runs
+
+
+_NO_FACTS: Final = Facts("")
+
+
+def _id_of(run: TaskRun) -> RunId:
+    return RunId(run.metadata.namespace, run.metadata.name, run.metadata.uid)
 
 
 def _definition_of(run: TaskRun) -> Key:

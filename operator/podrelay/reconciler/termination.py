@@ -133,7 +133,4 @@ def _was_told_to_end(pod: Pod, terminated: ContainerTerminated) -> bool:
     # A pod with a reason was ended by its kubelet: DeadlineExceeded, Evicted, NodeShutdown and the like.
     if pod.metadata.annotations.ending_since is not None or pod.status.reason:
         return True
-    if causes.disruption_of(pod) is not None:
-        return True
-    deleted = pod.metadata.deletion_requested_at
-    return deleted is not None and (terminated.finished_at is None or terminated.finished_at >= deleted)
+    return causes.disruption_of(pod) is not None

@@ -29,8 +29,14 @@ class Settings:
     silence_grace: timedelta = timedelta(seconds=10)
     """How long a pod that has to give signs of life may be silent while the API server is known to answer: after an
     outage of it, or of the operator, the first sign takes a while to come."""
+    annotate_after: timedelta = timedelta(seconds=60)
+    """How long after its start, or its end, an annotation of the run tells so: shorter ones do without the write."""
     max_running_pods: int | None = None
     """How many runs of all definitions may have a pod at the same time; None: no limit."""
+    max_running_pods_per_namespace: int | None = None
+    """The same for each namespace."""
+    max_depth: int = 10
+    """How many ancestors a run may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +75,10 @@ class RunRef:
 
 @dataclass(frozen=True, slots=True)
 class Children:
-    """What a run has to know of its children: of all that are known, those that others have created included."""
+    """What a run has to know of its children."""
 
     unfinished: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
-    """How many have not ended yet, by their definition."""
+    """How many of those that the run itself has started have not ended yet, by their definition."""
     to_abort: tuple[RunRef, ...] = ()
     """Of those that are neither finished nor aborted the first ones."""
     unadopted: int = 0
@@ -93,6 +99,23 @@ class Parent:
     """Whether it is Aborted, or is to be."""
     is_finished: bool
     finished_at: datetime | None = None
+    answered: int = 0
+    """The last iteration whose answer was applied."""
+    ancestors: int = 0
+    """How many runs it has above it."""
+    unfinished_children: int = 0
+    """How many of its children have not ended, whoever has started them."""
+    max_children: int | None = None
+    """Of its definition; None where that is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The last heartbeat of a record, and when this operator first saw it: the node's clock may be wrong."""
+
+    record: str
+    heartbeat_at: datetime
+    seen_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +155,16 @@ class View:
     settled: frozenset[str] = frozenset()
     """Names of records that were read live after their pod had ended: nothing will be added to what they tell."""
     silence: Silence | None = None
+    absent: str | None = None
+    """Name of a pod of which a live GET has said that the run has none of that name."""
+    start_seen: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
+    """When the container of a pod was first seen running, by UID of the pod, by this operator's clock."""
+    heartbeat: Heartbeat | None = None
     refusal: Refusal | None = None
     parent: Parent | None = None
     """The run that spec.parent names; None: there is none, or it is not known."""
+    parent_missing_since: datetime | None = None
+    """Since when there is no run of the name in spec.parent."""
     children: Children = Children()
     input: InputFacts | None = None
     """None until the input was read; forgotten when the status tells what followed from it."""
@@ -211,6 +241,13 @@ class ConfirmGone:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfirmAbsent:
+    """Ask the API server itself whether a pod that is due, and not in the cache, has been made."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class ConfirmLost:
     """Ask the API server itself whether a record that the cache lacks is really no more."""
 
@@ -255,6 +292,21 @@ class DeletePod:
     name: str
     uid: str
     resource_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePod:
+    """Take our finalizer off a pod: what became of it is stored, or nobody needs to know."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotateRun:
+    """Write an annotation of the run: what is to be known of it where its status does not go, such as into a backup."""
+
+    annotation: str
+    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,12 +365,15 @@ Action = (
     | ReturnSlot
     | CreatePod
     | ConfirmGone
+    | ConfirmAbsent
     | ConfirmLost
     | ReadRecord
     | ConfirmSilent
     | OpenGate
     | EndPod
     | DeletePod
+    | ReleasePod
+    | AnnotateRun
     | WriteRecord
     | DeleteRecord
     | DeleteRun

@@ -120,7 +120,8 @@ def due(run: dict[str, Any], declared: tuple[str, ...]) -> list[str]:
     """Return the hooks that follow from the end of `run` and have no outcome yet, in their order."""
     status = run.get("status") or {}
     told = {outcome["name"] for outcome in status.get("hooks") or ()}
-    following = hooks.due_after(status.get("phase"), status.get("reason"))
+    # An operator of the first protocol does not say which hooks are due.
+    following = status.get("hooksDue") or hooks.due_after(status.get("phase"), status.get("reason"))
     return [hook for hook in following if hook in declared and hook not in told]
 
 

@@ -1,13 +1,15 @@
 """Objects as the operator keeps them, valid and small, with whatever a test wants to be different."""
 
 import itertools
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
 
 from podrelay.api import names
-from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler import turns
+from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.store import Key
 from podrelay.reconciler.view import View
 from tests.support.projections import seen
@@ -50,11 +52,21 @@ def task_run(
     uid: str = RUN_UID,
     version: int | None = None,
     created: datetime | None = None,
+    annotations: dict[str, str] | None = None,
     **spec: Any,
 ) -> TaskRun:
+    """A run; by default it has the annotations that it gets a minute after its start and its end."""
     about = metadata(name, uid, version) | ({"creationTimestamp": created} if created else {})
+    about["annotations"] = annotations_of(status or {}) if annotations is None else annotations
     body = {"metadata": about, "spec": {"definition": "count-words", **spec}, "status": status or {}}
     return seen(body, TaskRun)
+
+
+def annotations_of(status: dict[str, Any]) -> dict[str, str]:
+    annotations = {names.ANNOTATION_BEGAN: "2026-03-01T11:59:00Z"} if "startedAt" in status else {}
+    if status.get("phase") in FINISHED:
+        annotations[names.ANNOTATION_ENDED] = status["phase"]
+    return annotations
 
 
 def task_definition(name: str = "count-words", *, version: int | None = None, **spec: Any) -> TaskDefinition:
@@ -141,4 +153,6 @@ LOOKED_AT = frozenset({"words-i1", "words-i1t2", "words-i1t3"})
 
 
 def view(run: TaskRun | None = None, definition: TaskDefinition | None = None, **rest: Any) -> View:
-    return View(run=run or task_run(), definition=definition or task_definition(), **rest)
+    """A view; by default a live read has not found the pod that is due."""
+    view = View(run=run or task_run(), definition=definition or task_definition(), **rest)
+    return view if "absent" in rest else replace(view, absent=turns.due_target(view, view.run.status).name)

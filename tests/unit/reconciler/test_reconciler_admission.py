@@ -15,6 +15,7 @@ from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.slots import Slot
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
+    ConfirmAbsent,
     CreatePod,
     InputFacts,
     Plan,
@@ -251,12 +252,13 @@ def test_a_run_that_waits_for_something_else_gives_slot_and_place_back(
     assert status_of(plan(replace(waiting, slot=None), NOW)).reason == reason
 
 
-def test_a_pod_that_is_refused_keeps_its_slot() -> None:
+def test_a_run_whose_pod_is_refused_gives_its_slot_back() -> None:
     refusal = Refusal("words-i1", "QuotaExceeded", "quota", NOW, later(5))
 
     following = plan(view(task_run(), limited(), slot=GRANTED, refusal=refusal), NOW)
 
-    assert status_of(following).reason == "QuotaExceeded"
+    assert following.actions == (ReturnSlot(),)
+    assert status_of(plan(view(task_run(), limited(), refusal=refusal), NOW)).reason == "QuotaExceeded"
 
 
 def test_a_chain_that_goes_on_at_once_keeps_its_slot() -> None:
@@ -321,7 +323,7 @@ def test_the_slot_of_a_pod_goes_to_the_next_run_when_the_status_names_no_pod(
     store: Store, marked: list[Key], status: dict[str, Any]
 ) -> None:
     add_runs(store, RUNNING)
-    store.take_slot(OTHER, None)
+    store.take_slot(task_run(name=OTHER.name, uid="uid-other"), None)
     assert (has_slot(store), has_slot(store, OTHER)) == (True, False)
     marked.clear()
 
@@ -333,8 +335,8 @@ def test_the_slot_of_a_pod_goes_to_the_next_run_when_the_status_names_no_pod(
 
 def test_a_run_that_is_removed_gives_its_slot_back(store: Store) -> None:
     add_runs(store)
-    store.take_slot(KEY, None)
-    store.take_slot(OTHER, None)
+    store.take_slot(task_run(), None)
+    store.take_slot(task_run(name=OTHER.name, uid="uid-other"), None)
 
     store.runs.remove(task_run())
 
@@ -343,8 +345,8 @@ def test_a_run_that_is_removed_gives_its_slot_back(store: Store) -> None:
 
 def test_a_run_that_is_being_deleted_does_not_hold_up_the_others(store: Store) -> None:
     add_runs(store)
-    store.take_slot(KEY, None)
-    store.take_slot(OTHER, None)
+    store.take_slot(task_run(), None)
+    store.take_slot(task_run(name=OTHER.name, uid="uid-other"), None)
     body = msgspec.to_builtins(task_run())
     body["metadata"]["deletionTimestamp"] = NOW
 
@@ -355,7 +357,7 @@ def test_a_run_that_is_being_deleted_does_not_hold_up_the_others(store: Store) -
 
 def test_a_granted_slot_is_kept_until_the_pod_is_there(store: Store) -> None:
     add_runs(store)
-    store.take_slot(KEY, None)
+    store.take_slot(task_run(), None)
 
     store.runs.apply(task_run({"phase": "Pending", "reason": "Queued", "queuePosition": 1}))
 
@@ -412,7 +414,7 @@ def test_values_are_known_after_a_restart() -> None:
 
 def test_a_limit_that_is_raised_lets_the_next_run_in(store: Store, marked: list[Key]) -> None:
     add_runs(store, RUNNING)
-    store.take_slot(OTHER, None)
+    store.take_slot(task_run(name=OTHER.name, uid="uid-other"), None)
     marked.clear()
     body = msgspec.to_builtins(task_definition(maxConcurrentRuns=2))
     body["metadata"]["generation"] = 2
@@ -436,7 +438,7 @@ def test_what_was_found_in_an_input_is_kept_until_the_status_tells_it(store: Sto
     definition = store.definition(KEY.namespace, "count-words")
     assert definition is not None
     store.runs.apply(task_run())
-    store.input_read(KEY, definition, WRONG)
+    store.input_read(task_run(), definition, WRONG)
     first = store.view(KEY)
     assert first is not None
     assert first.input == WRONG
@@ -456,7 +458,7 @@ def test_what_an_older_definition_said_of_an_input_does_not_count(store: Store) 
     body["metadata"]["generation"] = 2
     store.definitions.apply(msgspec.convert(body, TaskDefinition))
 
-    store.input_read(KEY, definition, WRONG)
+    store.input_read(task_run(), definition, WRONG)
 
     about = store.view(KEY)
     assert about is not None
@@ -498,6 +500,7 @@ async def test_an_input_that_does_not_fit_ends_in_the_status_with_its_fields(inp
     world = World(input, schemas, inputSchema=SCHEMA)
 
     await world.executor.carry_out(KEY, world.view, ReadInput())
+    await world.executor.carry_out(KEY, world.view, ConfirmAbsent("words-i1"))
     following = plan(world.view, NOW)
     await world.executor.write_status(KEY, world.view, following)
 

@@ -102,7 +102,7 @@ def test_runs_in_the_queue_are_counted_and_only_what_has_changed_is_written() ->
         world.start("a")
         await asyncio.sleep(1)
         world.store.runs.apply(task_run(uid=RUN_UID))
-        world.store.take_slot(KEY, None)
+        world.store.take_slot(task_run(), None)
         await asyncio.sleep(60)
         world.end("a")
         await asyncio.sleep(60)

@@ -1,5 +1,6 @@
 """Which hooks follow from the end of a run, and what the operator does so that each is called."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,18 @@ from podrelay.api.hooks import due_after, is_hook_pod, pod_name
 from podrelay.reconciler import hooks
 from podrelay.reconciler.objects import HookOutcome
 from podrelay.reconciler.planner import plan
-from podrelay.reconciler.view import ConfirmGone, CreatePod, DeletePod, EndPod, Gone, Plan, ReadRecord, Refusal
+from podrelay.reconciler.slots import Slot
+from podrelay.reconciler.view import (
+    ConfirmGone,
+    CreatePod,
+    DeletePod,
+    EndPod,
+    Gone,
+    Plan,
+    ReadRecord,
+    Refusal,
+    TakeSlot,
+)
 from tests.unit.reconciler.builders import (
     NOW,
     ago,
@@ -33,6 +45,7 @@ HOOKED = task_definition(hooks=ALL)
 
 
 def planned(status: dict[str, Any], now: Any = NOW, **rest: Any) -> Plan:
+    status = {"hooksDue": list(due_after(status.get("phase"), status.get("reason"))), **status}
     return plan(view(task_run(status), rest.pop("definition", HOOKED), **rest), now)
 
 
@@ -77,8 +90,41 @@ def test_names_of_hook_pods(hook: str, attempt: int) -> None:
 
 
 def test_without_declared_hooks_nothing_follows() -> None:
-    assert planned(FAILED, definition=task_definition()).actions == ()
-    assert planned({**SUCCEEDED, "current": None}, definition=task_definition(hooks=["onError"])).actions == ()
+    assert plan(view(task_run(FAILED)), NOW).actions == ()
+
+
+def test_a_hook_that_the_definition_gets_after_the_end_is_not_called() -> None:
+    assert plan(view(task_run(FAILED), HOOKED), NOW).actions == ()
+
+
+def test_the_hooks_that_are_due_are_fixed_at_the_end() -> None:
+    answered = record(response={"status": "done"})
+    working = pod(state=running(), phase="Running")
+    status = {"phase": "Running", "current": current(), "startedAt": ago(30)}
+
+    ended = plan(view(task_run(status), HOOKED, pods=(working,), records=(answered,)), NOW).status
+
+    assert ended is not None
+    assert (ended.phase, ended.hooks_due) == ("Succeeded", ("onDone",))
+
+
+def test_a_hook_pod_needs_a_slot_where_a_limit_holds() -> None:
+    limited = task_definition(hooks=["onError"], maxConcurrentRuns=1)
+    without_pod = {**FAILED, "current": None}
+
+    assert action(planned(without_pod, definition=limited)) == TakeSlot(None)
+    waits = planned(without_pod, definition=limited, slot=Slot(is_granted=False, place=1))
+    assert (waits.actions, waits.status) == ((), None)
+    granted = planned(without_pod, definition=limited, slot=Slot(is_granted=True))
+    assert isinstance(action(granted), CreatePod)
+
+
+def test_a_hook_waits_for_a_definition_that_is_gone_and_then_fails() -> None:
+    without = view(task_run({**FAILED, "current": None, "hooksDue": ["onError"], "finishedAt": NOW}), absent=None)
+    without = replace(without, definition=None)
+
+    assert plan(without, later(899)) == Plan(requeue_at=later(900))
+    assert [outcome for _, outcome, _ in outcomes(plan(without, later(900)))] == ["Failed"]
 
 
 def test_a_run_that_ended_without_a_pod_gets_one_for_its_hook() -> None:
@@ -140,9 +186,8 @@ def test_a_pod_that_ended_is_asked_for_before_another_one_calls_its_hook() -> No
 
 
 def test_a_pod_that_is_deleted_is_waited_for() -> None:
-    deleted = pod(
-        state=terminated(137), about={"deletionTimestamp": later(20), "deletionGracePeriodSeconds": 60}, phase="Failed"
-    )
+    about = {"deletionTimestamp": later(20), "deletionGracePeriodSeconds": 60}
+    deleted = pod(state=running(), about=about, phase="Running")
 
     following = planned(FAILED, pods=(deleted,), settled=frozenset({"words-i1"}))
 

@@ -6,12 +6,14 @@ from typing import Any
 import msgspec
 import pytest
 
+from podrelay.api import names
 from podrelay.reconciler.objects import OwnerReference, TaskRun
 from podrelay.reconciler.planner import plan
 from podrelay.reconciler.view import (
     AbortChild,
     AdoptRun,
     Children,
+    ConfirmAbsent,
     ConfirmChildren,
     CreatePod,
     DeleteRun,
@@ -84,8 +86,27 @@ def test_a_child_that_may_not_be_one_fails_before_it_starts(parent: Parent | Non
     assert following.status.error.code == reason
 
 
-def test_a_child_that_is_about_to_go_with_its_deleted_parent_is_left_alone() -> None:
-    assert plan(child_view(None, owned_run()), NOW) == Plan(), "garbage collection takes it, or takes its owner away"
+def test_a_child_that_is_about_to_go_with_its_deleted_parent_is_left_alone_for_a_while() -> None:
+    orphan = replace(child_view(None, owned_run()), parent_missing_since=NOW)
+
+    assert plan(orphan, later(29)) == Plan(requeue_at=later(30)), "garbage collection takes it, or takes its owner away"
+    status = plan(orphan, later(30)).status
+    assert status is not None
+    assert (status.phase, status.reason) == ("Pending", "ParentDeleted")
+
+
+@pytest.mark.parametrize(
+    ("parent", "reason"),
+    [
+        (replace(PARENT, ancestors=11), "TooManyAncestors"),
+        (replace(PARENT, unfinished_children=6, max_children=5), "TooManyChildren"),
+    ],
+)
+def test_a_family_has_limits(parent: Parent, reason: str) -> None:
+    status = plan(child_view(parent, owned_run()), NOW).status
+
+    assert status is not None
+    assert (status.phase, status.reason) == ("Failed", reason)
 
 
 def test_a_run_cannot_be_its_own_parent() -> None:
@@ -240,7 +261,10 @@ def test_a_waiting_run_is_aborted_at_once() -> None:
     seen, following = waiting({"chain": 1})
     body = msgspec.to_builtins(following.status)
 
-    status = plan(replace(seen, run=task_run(body, abort={"message": "enough"})), later(1)).status
+    aborted = replace(seen, run=task_run(body, abort={"message": "enough"}))
+
+    assert plan(aborted, later(1)).actions == (ConfirmAbsent("words-i2"),)
+    status = plan(replace(aborted, absent="words-i2"), later(1)).status
 
     assert status is not None
     assert (status.phase, status.message) == ("Aborted", "enough")
@@ -284,18 +308,28 @@ TWO = Children({"chain": 2}, to_abort=(RunRef("a", "uid-a"), RunRef("b", "uid-b"
     ("message", "expected"),
     [("wrong file", "wrong file"), (None, "TaskRun words, its parent, was aborted.")],
 )
-def test_an_abort_with_cascade_takes_the_children_first(message: str | None, expected: str) -> None:
+def test_an_abort_with_cascade_ends_the_own_pod_and_then_aborts_the_children(
+    message: str | None, expected: str
+) -> None:
     working = pod(state=running(), phase="Running")
     run = task_run(
         {"phase": "Running", "current": current()}, abort={"cascade": True} | ({"message": message} if message else {})
     )
     seen = view(run, pods=(working,), records=(record(),), children=TWO)
 
-    assert plan(seen, NOW).actions == (
+    assert plan(seen, NOW).actions == (EndPod(working),)
+    told = replace(
+        seen,
+        pods=(pod(state=running(), phase="Running", annotations={names.ANNOTATION_ENDING_SINCE: NOW.isoformat()}),),
+    )
+    aborting = plan(told, NOW).status
+    assert aborting is not None
+    assert aborting.reason == "Aborting"
+    shown = replace(told, run=task_run(msgspec.to_builtins(aborting), abort=msgspec.to_builtins(run.spec.abort)))
+    assert plan(shown, NOW).actions == (
         AbortChild(RunRef("a", "uid-a"), expected),
         AbortChild(RunRef("b", "uid-b"), expected),
     )
-    assert plan(replace(seen, children=Children({"chain": 2})), NOW).actions == (EndPod(working),)
 
 
 def test_an_abort_without_cascade_leaves_the_children_alone() -> None:

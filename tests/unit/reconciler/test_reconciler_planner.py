@@ -110,8 +110,8 @@ def test_a_run_with_its_first_pod_is_running() -> None:
 
 
 def test_a_run_that_is_deleted_is_left_to_garbage_collection() -> None:
-    run = task_run()
-    deleted = view(run.__class__(type(run.metadata)("words", "shop", "u", "1", NOW, 1, NOW), run.spec, run.status))
+    run = task_run({"phase": "Succeeded"})
+    deleted = view(msgspec.structs.replace(run, metadata=msgspec.structs.replace(run.metadata, deletion_timestamp=NOW)))
 
     assert plan(deleted, NOW) == Plan()
 
@@ -149,7 +149,7 @@ def test_a_run_without_its_definition_waits_and_then_fails() -> None:
     assert condition_of(first, "Stalled") == "True"
     assert first.requeue_at == later(900)
 
-    waiting_run = View(run=with_status(lost.run, status_of(first)), definition=None)
+    waiting_run = View(run=with_status(lost.run, status_of(first)), definition=None, absent="words-i1")
     assert shown(plan(waiting_run, later(899))) == ("Pending", "DefinitionNotFound")
     assert shown(plan(waiting_run, later(900))) == ("Failed", "DefinitionNotFound")
     assert status_of(plan(waiting_run, later(900))).iterations == 0
@@ -619,7 +619,7 @@ def test_an_abort_before_the_first_pod_ends_the_run_at_once() -> None:
 def test_an_abort_ends_a_run_that_waits_or_is_suspended_or_lacks_its_definition() -> None:
     run = task_run(abort={}, suspend=True, delaySeconds=999)
 
-    assert shown(plan(View(run=run, definition=None), NOW)) == ("Aborted", "Aborted")
+    assert shown(plan(View(run=run, definition=None, absent="words-i1"), NOW)) == ("Aborted", "Aborted")
 
 
 def test_abort_step_1_a_pod_that_never_started_is_deleted_in_the_version_that_was_seen() -> None:

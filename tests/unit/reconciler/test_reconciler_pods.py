@@ -65,6 +65,7 @@ def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
                 "podrelay.dev/container": "main",
                 "podrelay.dev/reporting": "API",
             },
+            "finalizers": ["podrelay.dev/answer"],
             "ownerReferences": [
                 {
                     "apiVersion": "podrelay.dev/v1alpha1",

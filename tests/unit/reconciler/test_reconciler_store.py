@@ -20,7 +20,7 @@ def marked() -> list[Key]:
 
 @pytest.fixture
 def store(marked: list[Key]) -> Store:
-    store = Store(marked.append, Settings())
+    store = Store(marked.append, Settings(), clock=lambda: NOW)
     store.runs.apply(task_run(version=1))
     marked.clear()
     return store
@@ -134,7 +134,7 @@ def test_the_last_state_is_known_when_the_watch_saw_the_deletion(store: Store) -
     store.pods.apply(pod(version=10))
     store.pods.remove(pod(version=12, state=running()))
 
-    store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
+    store.confirm_gone(task_run(), "words-i1", "uid-words-i1")
 
     gone = view_of(store).gone["uid-words-i1"]
     assert gone.is_last_state
@@ -146,7 +146,7 @@ def test_the_last_state_is_unknown_when_the_deletion_was_missed(store: Store) ->
     store.pods.apply(pod(version=10))
     store.pods.replace([], "20")
 
-    store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
+    store.confirm_gone(task_run(), "words-i1", "uid-words-i1")
 
     gone = view_of(store).gone["uid-words-i1"]
     assert not gone.is_last_state
@@ -154,7 +154,7 @@ def test_the_last_state_is_unknown_when_the_deletion_was_missed(store: Store) ->
 
 
 def test_nothing_is_known_of_a_pod_that_was_never_seen(store: Store) -> None:
-    store.confirm_gone(KEY, "words-i1", "never-seen", NOW)
+    store.confirm_gone(task_run(), "words-i1", "never-seen")
 
     assert view_of(store).gone["never-seen"].last is None
 
@@ -162,7 +162,7 @@ def test_nothing_is_known_of_a_pod_that_was_never_seen(store: Store) -> None:
 def test_a_pod_that_a_live_read_did_not_find_leaves_the_view_at_once(store: Store) -> None:
     store.pods.apply(pod(version=10))
 
-    store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
+    store.confirm_gone(task_run(), "words-i1", "uid-words-i1")
 
     assert view_of(store).pods == ()
 
@@ -185,9 +185,9 @@ def test_a_pod_that_lost_its_owner_is_seen_as_what_it_is_now(store: Store) -> No
 
 def test_a_run_made_anew_under_its_name_inherits_nothing(store: Store) -> None:
     # given a run with a refused pod and a pod that has gone
-    store.refused(KEY, Refusal("words-i1", "QuotaExceeded", "no", NOW, later(5)))
+    store.refused(task_run(), Refusal("words-i1", "QuotaExceeded", "no", NOW, later(5)))
     store.pods.apply(pod(version=10))
-    store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
+    store.confirm_gone(task_run(), "words-i1", "uid-words-i1")
 
     # when it is deleted and made anew, and only the second event has come
     store.runs.apply(task_run(uid=OTHER_UID, version=30))
@@ -202,13 +202,13 @@ def test_a_run_made_anew_under_its_name_inherits_nothing(store: Store) -> None:
 
 def test_a_definition_that_changes_marks_its_runs_and_forgives_their_refusals(store: Store, marked: list[Key]) -> None:
     store.runs.apply(task_run(name="else", uid="else", definition="else"))
-    store.refused(KEY, Refusal("words-i1", "InvalidTemplate", "no container", NOW, later(60)))
+    store.refused(task_run(), Refusal("words-i1", "InvalidTemplate", "no container", NOW, later(60)))
     marked.clear()
 
     store.definitions.apply(task_definition())
 
     assert marked == [KEY]
-    assert store.refusal(KEY) is None
+    assert store.refusal(task_run()) is None
     assert view_of(store).definition is not None
 
 
@@ -243,14 +243,14 @@ def test_a_long_relay_leaves_a_bounded_number_of_pods_in_memory(store: Store) ->
         name = f"words-i{number}"
         store.pods.apply(pod(name))
         store.pods.remove(pod(name))
-        store.confirm_gone(KEY, name, f"uid-{name}", NOW)
+        store.confirm_gone(task_run(), name, f"uid-{name}")
 
     assert len(view_of(store).gone) <= 8
 
 
 def test_pods_that_were_never_seen_are_remembered_in_a_bounded_number_too(store: Store) -> None:
     for number in range(1, 200):
-        store.confirm_gone(KEY, f"words-i{number}", f"u{number}", NOW)
+        store.confirm_gone(task_run(), f"words-i{number}", f"u{number}")
 
     gone = view_of(store).gone
     assert len(gone) <= 8
@@ -260,13 +260,13 @@ def test_pods_that_were_never_seen_are_remembered_in_a_bounded_number_too(store:
 def test_a_finished_run_remembers_no_pods(store: Store) -> None:
     # given
     store.pods.apply(pod(version=10))
-    store.confirm_gone(KEY, "words-i1", "uid-words-i1", NOW)
+    store.confirm_gone(task_run(), "words-i1", "uid-words-i1")
     store.pods.apply(pod("words-i2"))
 
     # when the run finishes, and its last pod goes after it
     store.runs.apply(task_run({"phase": "Succeeded"}))
     store.pods.remove(pod("words-i2"))
-    store.confirm_gone(KEY, "words-i2", "uid-words-i2", NOW)
+    store.confirm_gone(task_run(), "words-i2", "uid-words-i2")
 
     # then
     assert view_of(store).gone == {}
@@ -275,8 +275,8 @@ def test_a_finished_run_remembers_no_pods(store: Store) -> None:
 def test_what_a_worker_still_finds_out_about_a_deleted_run_is_dropped(store: Store) -> None:
     store.runs.remove(task_run())
 
-    store.confirm_gone(KEY, "words-i1", "u", NOW)
-    store.refused(KEY, Refusal("words-i1", "QuotaExceeded", "no", NOW, later(5)))
+    store.confirm_gone(task_run(), "words-i1", "u")
+    store.refused(task_run(), Refusal("words-i1", "QuotaExceeded", "no", NOW, later(5)))
 
     store.runs.apply(task_run(uid=OTHER_UID))
     assert view_of(store).gone == {}
@@ -353,7 +353,7 @@ def test_a_run_that_is_no_more_does_not_count(store: Store) -> None:
 def test_a_lost_record_is_forgotten_and_remembered_as_lost_until_the_end(store: Store) -> None:
     store.records.apply(record(version=10))
 
-    store.confirm_lost(KEY, "words-i1")
+    store.confirm_lost(task_run(), "words-i1")
 
     view = store.view(KEY)
     assert view is not None
@@ -507,21 +507,24 @@ def test_a_child_sees_its_parent(store: Store) -> None:
         assert seen is not None
         return seen.parent
 
-    assert parent() == Parent(RUN_UID, "count-words", None, is_aborted=False, is_finished=False)
+    more: dict[str, Any] = {"ancestors": 1, "unfinished_children": 1}
+    assert parent() == Parent(RUN_UID, "count-words", None, is_aborted=False, is_finished=False, **more)
+    more["max_children"] = 1000
     store.definitions.apply(task_definition(version=5, triggers=["chain"]))
     store.runs.apply(task_run(version=6, abort={}))
-    assert parent() == Parent(RUN_UID, "count-words", ("chain",), is_aborted=True, is_finished=False)
+    assert parent() == Parent(RUN_UID, "count-words", ("chain",), is_aborted=True, is_finished=False, **more)
     store.runs.apply(task_run({"phase": "Aborted", "finishedAt": NOW}, version=7))
-    assert parent() == Parent(RUN_UID, "count-words", ("chain",), is_aborted=True, is_finished=True, finished_at=NOW)
+    ended: dict[str, Any] = {"is_aborted": True, "is_finished": True, "finished_at": NOW}
+    assert parent() == Parent(RUN_UID, "count-words", ("chain",), **ended, **more)
     store.runs.remove(task_run(version=8))
     assert parent() is None
 
 
 def test_that_all_children_are_known_is_remembered_until_the_end(store: Store) -> None:
-    store.confirm_children(KEY, "words-i1")
+    store.confirm_children(task_run(), "words-i1")
     assert view_of(store).children.known_since == "words-i1"
 
     store.runs.apply(task_run({"phase": "Succeeded", "finishedAt": NOW}, version=20))
     assert view_of(store).children.known_since is None
-    store.confirm_children(KEY, "words-i1")
+    store.confirm_children(task_run(), "words-i1")
     assert view_of(store).children.known_since is None

@@ -38,7 +38,7 @@ class Replica(Operator):
 
     def relist(self) -> None:
         self.marked: dict[Key, None] = {}
-        self.store = Store(self._mark, Settings(max_running_pods=self.total))
+        self.store = Store(self._mark, Settings(max_running_pods=self.total), clock=lambda: self.now)
         self.executor = Executor(self.api, self.store, _Lease(), clock=lambda: self.now)  # type: ignore[arg-type]
         super().relist()
         self.store.slots.open()
@@ -87,9 +87,13 @@ class Shop:
         return status
 
     def live_pods(self) -> list[dict[str, Any]]:
-        return [
-            pod for pod in self.api.find("pods") if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}
-        ]
+        return [pod for pod in self.api.find("pods") if self.may_work(pod)]
+
+    @staticmethod
+    def may_work(pod: dict[str, Any]) -> bool:
+        has_ended = pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+        was_discarded = "deletionTimestamp" in pod["metadata"] and not pod["spec"].get("nodeName")
+        return not (has_ended or was_discarded)
 
     def owner(self, pod: dict[str, Any]) -> str:
         name: str = pod["metadata"]["ownerReferences"][0]["name"]

@@ -221,6 +221,7 @@ def test_a_task_that_is_silent_is_ended_and_tried_again() -> None:
     world = beating(retry={"limit": 1, "initialSeconds": 1})
     world.advance(50)
     world.beat(uid(world, "run-i1"))
+    work(world)
 
     for seconds in (59, 2, 11, 22):  # not yet; looked at; told to end; killed
         world.advance(seconds)

@@ -31,6 +31,7 @@ OTHER_WORDS = {
     *("GET", "PUT", "POST"),
     # Kubernetes' own, which are read and not written
     *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),
+    "TerminationByKubelet",
     *("SchedulingGated", "ContainerStatusUnknown"),
     *("DeadlineExceeded", "Evicted", "Preempting", "NodeShutdown", "Terminated", "Shutdown", "NodeAffinity"),
     *("UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods", "AlreadyExists"),

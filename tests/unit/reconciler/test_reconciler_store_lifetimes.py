@@ -1,0 +1,142 @@
+"""What the store knows of runs belongs to their UIDs, and slots to pods that may work, whatever became of the run."""
+
+import msgspec
+import pytest
+
+from podrelay.api import names
+from podrelay.reconciler.objects import Pod, TaskRun
+from podrelay.reconciler.slots import Limits
+from podrelay.reconciler.store import Key, RunId, Store
+from podrelay.reconciler.view import InputFacts, Refusal, Settings
+from tests.unit.reconciler.builders import (
+    KEY,
+    NOW,
+    RUN_UID,
+    ago,
+    current,
+    later,
+    pod,
+    record,
+    running,
+    task_definition,
+    task_run,
+    terminated,
+)
+
+LABELS = {names.LABEL_RUN: KEY.name, names.LABEL_DEFINITION: "count-words"}
+DEFINITION = Key(KEY.namespace, "count-words")
+OWN = RunId(*KEY, RUN_UID)
+
+
+@pytest.fixture
+def store() -> Store:
+    store = Store(lambda _key: None, Settings(), clock=lambda: NOW)
+    store.definitions.apply(task_definition(version=1, maxConcurrentRuns=1))
+    store.slots.open()
+    store.runs.apply(task_run(version=2))
+    return store
+
+
+def again(version: int = 100) -> TaskRun:
+    return task_run(uid="uid-again", version=version)
+
+
+def working(**about: object) -> Pod:
+    return pod(state=running(), phase="Running", about={"labels": LABELS, **about})
+
+
+# --- facts -----------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_found_out_late_about_a_run_is_not_taken_for_its_successor_of_the_same_name(store: Store) -> None:
+    before = task_run()
+    store.runs.apply(again())
+
+    store.input_read(before, task_definition(version=1, maxConcurrentRuns=1), InputFacts(concurrency_key="theirs"))
+    store.confirm_settled(before, "words-i1")
+    store.confirm_lost(before, "words-i1")
+    store.confirm_absent(before, "words-i1")
+    store.confirm_children(before, "words-i1")
+    store.refused(before, Refusal("words-i1", "QuotaExceeded", "no", NOW, later(5)))
+    store.confirm_gone(before, "words-i1", "uid-words-i1")
+
+    view = store.view(KEY)
+    assert view is not None
+    assert (view.input, view.settled, view.lost_records, view.absent) == (None, frozenset(), frozenset(), None)
+    assert (view.children.known_since, view.refusal, view.gone) == (None, None, {})
+
+
+def test_a_heartbeat_counts_from_when_it_was_seen_whatever_the_clock_of_its_node_says() -> None:
+    moments = iter([NOW, later(10), later(20), later(30)])
+    store = Store(lambda _key: None, Settings(), clock=lambda: next(moments))
+    store.runs.apply(task_run(version=2))
+
+    store.records.apply(record(version=3, heartbeatAt=ago(500)))
+    store.records.apply(record(version=4, heartbeatAt=ago(500), progress={"percent": 1}))
+    view = store.view(KEY)
+    assert view is not None
+    assert view.heartbeat is not None
+    assert (view.heartbeat.record, view.heartbeat.seen_at) == ("words-i1", NOW)
+
+    store.records.apply(record(version=5, heartbeatAt=ago(490)))
+    view = store.view(KEY)
+    assert view is not None
+    assert view.heartbeat is not None
+    assert view.heartbeat.seen_at == later(20)
+
+
+# --- slots -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_ended_while_its_pod_works_holds_its_slot(store: Store) -> None:
+    store.pods.apply(working())
+    store.runs.apply(task_run({"phase": "Failed", "reason": "NodeLost", "finishedAt": NOW}, version=50))
+    assert store.slots.has_slot(OWN)
+
+    store.pods.apply(pod(state=terminated(), phase="Failed", about={"labels": LABELS}))
+    assert not store.slots.has_slot(OWN)
+
+
+def test_a_deleted_run_holds_its_slot_until_its_pod_has_ended(store: Store) -> None:
+    store.pods.apply(working())
+    store.runs.remove(task_run(version=50))
+    assert store.slots.active(DEFINITION) == 1
+
+    other = task_run(name="other", uid="uid-other", version=60)
+    store.runs.apply(other)
+    store.take_slot(other, None)
+    assert not store.slots.has_slot(RunId(KEY.namespace, "other", "uid-other"))
+    store.pods.remove(working())
+    assert store.slots.has_slot(RunId(KEY.namespace, "other", "uid-other"))
+
+
+def test_a_run_of_the_same_name_does_not_get_the_slot_of_the_pod_before_it(store: Store) -> None:
+    store.pods.apply(working())
+    store.runs.apply(again())
+    store.take_slot(again(), None)
+
+    assert store.slots.has_slot(OWN)
+    assert not store.slots.has_slot(RunId(*KEY, "uid-again"))
+    store.pods.remove(working())
+    assert store.slots.has_slot(RunId(*KEY, "uid-again"))
+
+
+def test_a_pod_of_a_finished_run_that_is_seen_after_a_restart_holds_a_slot() -> None:
+    store = Store(lambda _key: None, Settings())
+    store.slots.set_limits(DEFINITION, Limits(1))
+    store.runs.apply(task_run({"phase": "Failed", "finishedAt": NOW, "current": current()}, version=2))
+    store.pods.apply(working())
+
+    assert store.slots.active(DEFINITION) == 1
+
+
+def test_what_was_deleted_before_a_node_had_it_holds_no_slot(store: Store) -> None:
+    discarded = working(deletionTimestamp=NOW, deletionGracePeriodSeconds=0, finalizers=[names.ANSWER_FINALIZER])
+    discarded = msgspec.structs.replace(
+        discarded,
+        spec=msgspec.structs.replace(discarded.spec, node_name=""),
+        status=msgspec.structs.replace(discarded.status, container_statuses=()),
+    )
+    store.pods.apply(discarded)
+
+    assert not store.slots.has_slot(OWN)
