@@ -114,6 +114,15 @@ class Relay:
     def pods(self, name: str) -> list[str]:
         return sorted(self.kubectl.names("pods", "--selector", f"podrelay.dev/run={name}"))
 
+    def let_go(self) -> None:
+        """Wait until no pod has our finalizer any more."""
+
+        def is_over() -> bool:
+            pods = json.loads(self.kubectl.do("get", "pods", "-o", "json"))["items"]
+            return not any(pod["metadata"].get("finalizers") for pod in pods)
+
+        eventually("the pods are let go", is_over)
+
     def records(self, name: str) -> list[Manifest]:
         return [
             self.kubectl.get(TASK_ITERATIONS, record)
