@@ -73,7 +73,7 @@ def test_refusals_of_every_kind_are_written_a_few_times_only(
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     for kind in KINDS:
-        container = {"name": "task", "image": "local", "command": ["true"]}
+        container: Manifest = {"name": "task", "image": "local", "command": ["true"]}
         if kind != "pod-security":
             container["securityContext"] = allowed
         relay.define_script(kind, "true", template={"spec": {"containers": [container]}})

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 WORKERS = 16
 CHECKS = 2
 """Inputs that are looked at together: one is read while another is checked."""
+CHECK_SECONDS = 30.0
+"""A run whose check has not come by then is looked at again: its check may have ended with the Lease."""
 MAX_STEPS = 20
 """Looks at one run in a row. A healthy run needs three or four; one that needs more is waited for with backoff."""
 
@@ -132,6 +134,7 @@ class ReconcileLoop:
             actions = [action for action in plan.actions if not _is_check(view, action)]
             if len(actions) < len(plan.actions):
                 self._checks.add(key)
+                self._queue.add_after(key, CHECK_SECONDS)
             if actions:
                 for action in actions:
                     await self._executor.carry_out(key, view, action)

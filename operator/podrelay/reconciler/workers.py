@@ -7,6 +7,7 @@ may is bounded by the queue, for each group of keys and for all.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable
+from functools import partial
 from typing import TypeVar
 
 import aiohttp
@@ -58,8 +59,11 @@ async def work(
                 _retry(error, key)
             else:
                 queue.succeeded(key)
-            finally:
-                queue.done(key)
+
+    def _give_back(key: K, task: "asyncio.Task[None]") -> None:
+        if task.cancelled() or task.exception() is not None:
+            queue.add(key)  # whoever works next, in another term of the Lease, goes on with it
+        queue.done(key)
 
     def _retry(error: Exception, key: K) -> None:
         at_least = error.retry_after or 0.0 if isinstance(error, ApiError) else 0.0
@@ -76,4 +80,6 @@ async def work(
     async with asyncio.TaskGroup() as tasks:
         while True:
             await places.acquire()
-            tasks.create_task(handle_one(await queue.get()))
+            key = await queue.get()
+            # A task that is cancelled before its first step does nothing at all, but its callback is called.
+            tasks.create_task(handle_one(key)).add_done_callback(partial(_give_back, key))

@@ -48,12 +48,15 @@ class World:
     """The loop at work, over definitions `slow` and `quick`."""
 
     def __init__(self, seconds: float, **spec: Any) -> None:
-        queue: WorkQueue[Key] = WorkQueue(lambda key: group_of(self.store, key))
-        self.store = Store(queue.add, Settings())
+        self.queue: WorkQueue[Key] = WorkQueue(lambda key: group_of(self.store, key))
+        self.store = Store(self.queue.add, Settings())
         self.executor = SlowExecutor(self.store, seconds)
         for name in ("slow", "quick"):
             self.store.definitions.apply(task_definition(name, **spec))
-        loop = ReconcileLoop(self.store, self.executor, queue, clock=lambda: later(now()))  # type: ignore[arg-type]
+        self.lead()
+
+    def lead(self) -> None:
+        loop = ReconcileLoop(self.store, self.executor, self.queue, clock=lambda: later(now()))  # type: ignore[arg-type]
         self.task = asyncio.create_task(loop.run())
 
     def start(self, definition: str, *names: str) -> None:
@@ -99,6 +102,21 @@ def test_costly_checks_of_inputs_keep_neither_other_definitions_nor_aborts_waiti
     assert executor.ended["slow149"] <= 6, "it waits for no check, only for its own second"
     assert "slow149" not in executor.checked
     assert sorted(executor.checked) == sorted(["quick", *numbered("slow", 149)]), "each once"
+
+
+def test_what_is_cut_off_by_the_loss_of_the_lease_is_gone_on_with_in_the_next_term() -> None:
+    async def main() -> World:
+        world = World(10, inputSchema={"type": "object"})
+        world.start("slow", *numbered("slow", 5))
+        await asyncio.sleep(5)
+        world.task.cancel()
+        world.start("quick", "quick")  # which is marked while nobody works
+        await asyncio.sleep(5)
+        world.lead()
+        await asyncio.sleep(300)
+        return world
+
+    assert sorted(run_virtually(main()).executor.ended) == sorted(["quick", *numbered("slow", 5)])
 
 
 def test_runs_that_are_being_deleted_have_one_turn_together() -> None:
