@@ -44,10 +44,11 @@ class NotSettledError(PodrelayError):
 def group_of(store: Store, key: Key) -> tuple[str, str | None]:
     """Return who a run takes turns with: namespaces with each other, within one the definitions.
 
-    The runs of a namespace that are being deleted have one turn together: hundreds of them hold no new one up.
+    The runs of a namespace that are being deleted or aborted have one turn together: hundreds of them hold no new one
+    up, and no burst of new ones holds them up.
     """
     run = store.run(key)
-    if run is None or run.metadata.deletion_timestamp is not None:
+    if run is None or run.metadata.deletion_timestamp is not None or run.spec.abort is not None:
         return key.namespace, None
     return key.namespace, run.spec.definition
 

@@ -11,7 +11,7 @@ the workers that its parent has, so that a group whose keys take long leaves som
 import asyncio
 import heapq
 import random
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
@@ -32,7 +32,8 @@ class WorkQueue(Generic[K]):
     """Keys to be worked on. Not thread-safe: one event loop owns it.
 
     Args:
-        group_of: returns the group of a key at the moment at which it is added; by default there is but one.
+        group_of: returns the group of a key; by default there is but one. A key that is added again while it waits goes
+            over to the group that it has then.
         most_at_work: how many keys may be worked on at once; half as many of an outermost group, and so on.
     """
 
@@ -42,6 +43,7 @@ class WorkQueue(Generic[K]):
         self._most_at_work = most_at_work
         self._ready: _Line[K] = _Line()
         self._ready_since: dict[K, float] = {}
+        self._ready_in: dict[K, Path] = {}
         self._working: dict[K, Path] = {}
         self._at_work: Counter[Path] = Counter()
         self._news = asyncio.Event()
@@ -70,9 +72,12 @@ class WorkQueue(Generic[K]):
             self._again.add(key)
         elif self._not_before.get(key, 0.0) > self._loop.time():
             self.add_after(key, self._not_before[key] - self._loop.time())
-        elif key not in self._ready_since:
-            self._ready_since[key] = self._loop.time()
-            self._ready.add(self._group_of(key), key)
+        elif (group := self._group_of(key)) != self._ready_in.get(key):
+            if key in self._ready_in:
+                self._ready.discard(self._ready_in[key], key)
+            self._ready_since.setdefault(key, self._loop.time())
+            self._ready_in[key] = group
+            self._ready.add(group, key)
             self._news.set()
 
     def add_after(self, key: K, seconds: float) -> None:
@@ -115,7 +120,7 @@ class WorkQueue(Generic[K]):
             self._news.clear()
             await self._news.wait()
         path, key = taken
-        del self._ready_since[key]
+        del self._ready_since[key], self._ready_in[key]
         self._working[key] = path
         self._count(path, 1)
         # Whoever looks at the key now sees what the timer would have called for, and says anew when to come back.
@@ -165,23 +170,31 @@ class _Line(Generic[K]):
     """Keys of one group in the order in which they came, and groups within it in the order of their turns."""
 
     def __init__(self) -> None:
-        self._keys: deque[K] = deque()
+        self._keys: OrderedDict[K, None] = OrderedDict()
         self._groups: OrderedDict[Hashable, _Line[K]] = OrderedDict()
 
     def add(self, path: Path, key: K) -> None:
         if not path:
-            self._keys.append(key)
+            self._keys[key] = None
             return
         if path[0] not in self._groups:
             self._groups[path[0]] = _Line()
         self._groups[path[0]].add(path[1:], key)
+
+    def discard(self, path: Path, key: K) -> None:
+        if not path:
+            del self._keys[key]
+            return
+        self._groups[path[0]].discard(path[1:], key)
+        if self._groups[path[0]].is_empty:
+            del self._groups[path[0]]
 
     def take(self, here: Path, may_work: Callable[[Path], bool]) -> tuple[Path, K] | None:
         """Take out the next key, with its group; None if there is none, or no group of those there are may work."""
         if not may_work(here):
             return None
         if self._keys:
-            return here, self._keys.popleft()
+            return here, self._keys.popitem(last=False)[0]
         # Those that may not are few: each of them has a large share of all that are worked on.
         for name, line in self._groups.items():
             taken = line.take((*here, name), may_work)

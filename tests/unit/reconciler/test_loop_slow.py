@@ -119,13 +119,28 @@ def test_what_is_cut_off_by_the_loss_of_the_lease_is_gone_on_with_in_the_next_te
     assert sorted(run_virtually(main()).executor.ended) == sorted(["quick", *numbered("slow", 5)])
 
 
-def test_runs_that_are_being_deleted_have_one_turn_together() -> None:
+def test_an_abort_does_not_wait_for_runs_whose_pods_take_long_to_be_made() -> None:
+    async def main() -> World:
+        world = World(30)
+        world.start("slow", *numbered("slow", 250))
+        await asyncio.sleep(5)
+        world.store.runs.apply(a_run("slow249", "slow", abort={"message": "enough"}))
+        await asyncio.sleep(600)
+        return world
+
+    assert run_virtually(main()).executor.ended["slow249"] <= 36, "its own half minute, and none of the others'"
+
+
+def test_runs_that_are_being_deleted_or_aborted_have_one_turn_together() -> None:
     store = Store(lambda _key: None, Settings())
     store.runs.apply(a_run("stays", "quick"))
     going = a_run("goes", "quick")
     deletion = msgspec.structs.replace(going.metadata, deletion_timestamp=NOW)
     store.runs.apply(msgspec.structs.replace(going, metadata=deletion))
 
+    store.runs.apply(a_run("aborted", "quick", abort={"message": "enough"}))
+
+    assert group_of(store, Key(KEY.namespace, "aborted")) == (KEY.namespace, None)
     assert group_of(store, Key(KEY.namespace, "stays")) == (KEY.namespace, "quick")
     assert group_of(store, Key(KEY.namespace, "goes")) == (KEY.namespace, None)
     assert group_of(store, Key(KEY.namespace, "gone")) == (KEY.namespace, None)

@@ -57,6 +57,20 @@ def test_a_group_goes_on_when_one_of_its_keys_is_given_back() -> None:
     run_virtually(main())
 
 
+def test_a_key_goes_over_to_the_group_that_it_has_when_it_is_added_again() -> None:
+    async def main() -> list[str]:
+        groups = dict.fromkeys((f"a{number}" for number in range(9)), ("a",))
+        queue: WorkQueue[str] = WorkQueue(lambda key: groups[key])
+        for key in groups:
+            queue.add(key)
+        groups["a8"] = ("b",)
+        queue.add("a8")
+        assert len(queue) == 9
+        return [await queue.get() for _ in range(9)]
+
+    assert run_virtually(main())[:3] == ["a0", "a8", "a1"]
+
+
 def test_the_age_of_the_oldest_key_is_told() -> None:
     async def main() -> None:
         queue: WorkQueue[str] = WorkQueue()
