@@ -186,10 +186,8 @@ def test_a_namespace_with_runs_that_work_can_be_deleted(relay: Relay, admin: Kub
         add_runner(inside)
         there = Relay(inside, tmp_path)
         there.define("Stubborn", abortGracePeriodSeconds=1)
-        with OperatorProcess(
-            flags = (f"--lease-namespace={relay.kubectl.namespace}", "--lease-name=theirs")
-            with OperatorProcess(inside, tmp_path / "operator", flags=flags):
-        ):
+        flags = (f"--lease-namespace={relay.kubectl.namespace}", "--lease-name=theirs")
+        with OperatorProcess(inside, tmp_path / "operator", flags=flags):
             there.run("working", "stubborn")
             eventually("it works", lambda: there.calls("working"))
             admin.do("delete", "namespace", inside.namespace, "--timeout=60s")

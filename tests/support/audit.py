@@ -1,6 +1,7 @@
 """Reads the API server's audit log: who wrote what."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
@@ -11,15 +12,21 @@ def writes_of_the_operator(log: Path, namespace: str) -> list[str]:
 
     Left out are its Lease and what it finds out about definitions, which no run pays for. kopf's own client counts too.
     """
-    found = []
+    return [write for resource, write in _writes(log, namespace) if resource not in {"leases", "taskdefinitions"}]
+
+
+def writes_of_definitions(log: Path, namespace: str) -> list[str]:
+    """Return what the operator wrote to definitions in a namespace, in the same form."""
+    return [write for resource, write in _writes(log, namespace) if resource == "taskdefinitions"]
+
+
+def _writes(log: Path, namespace: str) -> Iterator[tuple[str, str]]:
     for line in log.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)
         target = entry.get("objectRef", {})
         agent = entry.get("userAgent", "")
         if entry["verb"] not in WRITES or target.get("namespace") != namespace or "dryRun" in entry["requestURI"]:
             continue
-        if not agent.startswith(("podrelay-operator", "kopf")) or target["resource"] in {"leases", "taskdefinitions"}:
-            continue
-        what = "/".join(part for part in (target["resource"], target.get("subresource")) if part)
-        found.append(f"{entry['verb']} {what} {target.get('name', '')}".strip())
-    return found
+        if agent.startswith(("podrelay-operator", "kopf")):
+            what = "/".join(part for part in (target["resource"], target.get("subresource")) if part)
+            yield target["resource"], f"{entry['verb']} {what} {target.get('name', '')}".strip()

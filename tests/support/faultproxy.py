@@ -1,7 +1,7 @@
 """A proxy between the operator and the API server that misbehaves, by a seed.
 
 It answers in the API server's place (409, 429 with Retry-After, 500, 503), delays, drops connections before a request
-and after it (the write has happened, the answer is lost) or lets the operator wait for that answer until it gives up,
+and after it (the write has happened, the answer is lost) or lets the operator wait for that answer for a while,
 cuts watches, lets them hang, sends 410, repeats events, and holds them back to deliver many at once. It can be down for
 all requests, and can end kopf. It speaks plain HTTP to the operator, so that nothing has to be decrypted, and has the
 administrator's credentials.
@@ -25,6 +25,8 @@ from podrelay.kube import config
 
 FAULTS = ("delay", "drop_before", "drop_after", "hang_after", "conflict", "throttle", "error", "unavailable")
 WATCH_FAULTS = ("cut", "gone", "repeat", "hold", "hang")
+HANG_SECONDS = 6.0
+"""A read is given up before, a write is not: it may be waiting for its admission."""
 BOOKMARK_SECONDS = 1.0
 """A calm watch gets a bookmark so often, sixty times as often as from the API server: operators that are told to take
 silence for death soon must be able to tell it from calm."""
@@ -155,7 +157,10 @@ class FaultProxy:
             body = await answer.read()
         await self._while_silent(request)
         if fault == "hang_after":
-            await self._hang(request)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(HANG_SECONDS):
+                    await self._hang(request)
+            self._drop(request)
         if fault == "drop_after":
             self._drop(request)
         return web.Response(status=answer.status, body=body, content_type=answer.content_type)

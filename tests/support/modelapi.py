@@ -9,7 +9,7 @@ the same promises against the real API server.
 
 import copy
 import itertools
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -61,8 +61,16 @@ class ModelApi:
         return msgspec.json.encode({"metadata": metadata, "items": found[start : start + size]})
 
     async def create(
-        self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False, strict: bool = False
+        self,
+        resource: Resource,
+        namespace: str,
+        body: dict[str, Any],
+        *,
+        dry_run: bool = False,
+        strict: bool = False,
+        before: Callable[[], None] = lambda: None,
     ) -> bytes:
+        before()
         body = msgspec.json.decode(msgspec.json.encode(body))
         name = body["metadata"]["name"]
         if (resource.plural, name) in self.objects:

@@ -19,10 +19,16 @@ import orjson
 from podrelay.kube import errors
 from podrelay.kube.config import Connection
 from podrelay.kube.connections import Connections
+from podrelay.kube.places import Places
 
 REQUEST_TIMEOUT_SECONDS = 5.0
+"""Of reads, and of whatever comes before a request is sent."""
+WRITE_TIMEOUT_SECONDS = 35.0
+"""A webhook may take 30 s, so admission may."""
 LIST_TIMEOUT_SECONDS = 60.0
 MAX_IN_FLIGHT = 16
+MAX_SLOW = 128
+"""Requests whose answers take longer than a second, beside those."""
 MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
@@ -60,18 +66,31 @@ LEASES = Resource("coordination.k8s.io", "v1", "leases")
 class Client:
     """One API server, at most 16 requests at a time, in the order in which they are asked for.
 
-    Watches have connections of their own. Use it as an asynchronous context manager.
+    A request that waits longer than a second for its answer no longer counts: slow admission of some keeps nobody else
+    waiting. Watches have connections of their own. Use it as an asynchronous context manager.
+
+    Args:
+        connection: where the API server is.
+        user_agent: who asks.
+        max_in_flight: how many requests at a time.
+        write_timeout_seconds: how long writes may take, admission included.
     """
 
     def __init__(
-        self, connection: Connection, user_agent: str = "podrelay", *, max_in_flight: int = MAX_IN_FLIGHT
+        self,
+        connection: Connection,
+        user_agent: str = "podrelay",
+        *,
+        max_in_flight: int = MAX_IN_FLIGHT,
+        write_timeout_seconds: float = WRITE_TIMEOUT_SECONDS,
     ) -> None:
         self.connection = connection
         self._ssl: ssl.SSLContext | bool = connection.ssl_context or True
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
         # In this order: a worker that comes back at once must not overtake whoever waits, without end. Sixteen busy
         # workers once kept the Lease from being renewed.
-        self._turns = asyncio.Semaphore(max_in_flight)
+        self._places = Places(max_in_flight, slow=MAX_SLOW)
+        self._write_timeout = write_timeout_seconds
 
     async def __aenter__(self) -> Self:
         self._requests = Connections(self.connection.server, self._ssl)
@@ -101,9 +120,19 @@ class Client:
         body: Any = None,
         params: dict[str, str] | None = None,
         content_type: str = "application/json",
-        timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
+        timeout_seconds: float | None = None,
+        before: Callable[[], None] = lambda: None,
     ) -> bytes:
         """Send one request and return the body of its answer.
+
+        Args:
+            method: of HTTP.
+            path: of the URL.
+            body: what is sent as JSON.
+            params: of the URL.
+            content_type: what kind of JSON.
+            timeout_seconds: how long all of it may take; by default 5 s to read, and to write what admission may take.
+            before: called right before the request is sent; what it raises keeps it from being sent.
 
         Raises:
             ApiError: the API server refused; the subclass says how.
@@ -116,8 +145,13 @@ class Client:
             data = orjson.dumps(body)
             headers["Content-Type"] = content_type
         target = f"{path}?{urlencode(params)}" if params else path  # names of Kubernetes need no quoting
-        async with asyncio.timeout(timeout_seconds), self._turns:
-            answer = await self._requests.send(method, target, headers, data)
+        if timeout_seconds is None:
+            timeout_seconds = REQUEST_TIMEOUT_SECONDS if method == "GET" else self._write_timeout
+        async with asyncio.timeout(timeout_seconds):
+            await self._places.acquire()
+            with self._places.occupied():
+                before()
+                answer = await self._requests.send(method, target, headers, data)
         if answer.status >= 400:
             raise errors.from_response(answer.status, answer.body, answer.retry_after)
         return answer.body
@@ -170,13 +204,32 @@ class Client:
         return await self.request("GET", resource.path(namespace, name))
 
     async def create(
-        self, resource: Resource, namespace: str, body: dict[str, Any], *, dry_run: bool = False, strict: bool = False
+        self,
+        resource: Resource,
+        namespace: str,
+        body: dict[str, Any],
+        *,
+        dry_run: bool = False,
+        strict: bool = False,
+        before: Callable[[], None] = lambda: None,
     ) -> bytes:
-        """Create an object and return it; `strict`: a field that does not exist is refused, not dropped."""
+        """Create an object and return it.
+
+        Args:
+            resource: its kind.
+            namespace: where.
+            body: what.
+            dry_run: everything is done, and nothing stored.
+            strict: a field that does not exist is refused, not dropped.
+            before: as of `request`.
+
+        Raises:
+            as `request`.
+        """
         params = {"dryRun": "All"} if dry_run else {}
         if strict:
             params["fieldValidation"] = "Strict"
-        return await self.request("POST", resource.path(namespace), body=body, params=params or None)
+        return await self.request("POST", resource.path(namespace), body=body, params=params or None, before=before)
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> bytes:
         """Replace an object, with its resourceVersion as the condition, and return it."""

@@ -18,6 +18,10 @@ IDLE_SECONDS: Final = 60.0
 """A connection that was idle for longer is not used again: the server, or something before it, may be closing it."""
 
 
+CONNECT_SECONDS: Final = 5.0
+"""A server that takes longer to shake hands is away; its answer to a request may take as long as the caller says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a server answered."""
@@ -90,9 +94,11 @@ class Connections:
     async def _connect(self) -> "_Exchange":
         loop = asyncio.get_running_loop()
         try:
-            _, exchange = await loop.create_connection(_Exchange, self._host, self._port, ssl=self._tls)
+            async with asyncio.timeout(CONNECT_SECONDS):
+                _, exchange = await loop.create_connection(_Exchange, self._host, self._port, ssl=self._tls)
         except OSError as error:
-            raise aiohttp.ClientConnectionError(f"cannot connect to {self._authority}: {error}") from error
+            why = str(error) or f"no connection within {CONNECT_SECONDS:g} s"
+            raise aiohttp.ClientConnectionError(f"cannot connect to {self._authority}: {why}") from error
         return exchange
 
 

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+import aiohttp
 import msgspec
 
 from podrelay.api import names
-from podrelay.kube.client import JSON_PATCH, PODS, STRATEGIC_MERGE_PATCH, Client
+from podrelay.kube.client import JSON_PATCH, PODS, STRATEGIC_MERGE_PATCH, WRITE_TIMEOUT_SECONDS, Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.reconciler import admission, inputs, pods, records, termination
 from podrelay.reconciler.lease import LeaderElection
@@ -201,18 +202,19 @@ class Executor:
         except StateGoneError as error:
             self._store.confirm_lost(view.run, error.record)
             return
-        self._lease.require()
+        lease = self._lease.require
         try:
             body = await self._write(
-                "create_pod", lambda: self._client.create(PODS, key.namespace, manifest, strict=True)
+                "create_pod", lambda: self._client.create(PODS, key.namespace, manifest, strict=True, before=lease)
             )
         except AlreadyExistsError:
             await self._adopt_pod(key, view, name)
-        except ApiError as error:
-            if error.is_transient and error.status != 500:
-                raise
-            # 500 too: an admission webhook that does not work is something that a user has to see.
-            self._refused(view.run, name, _refusal(error), error.message)
+        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            if isinstance(error, ApiError) and (not error.is_transient or error.status == 500):
+                # 500 too: an admission webhook that does not work is something that a user has to see.
+                self._refused(view.run, name, _refusal(error), error.message)
+            else:
+                await self._pod_not_made(key, view, name, error)
         else:
             self._store.pods.apply(_decode_pod(body))
             self._store.accepted(view.run)
@@ -235,15 +237,39 @@ class Executor:
         else:
             self._refused(view.run, name, "NameTaken", f"pod {name} exists and does not belong to this run; delete it")
 
-    def _refused(self, run: TaskRun, name: str, reason: str, message: str) -> None:
+    async def _pod_not_made(self, key: Key, view: View, name: str, error: Exception) -> None:
+        """Tell an API server that is away from one that fails at this pod only: the latter is shown, the second time.
+
+        Raises:
+            the error: it is the first one, or the API server answers nothing else either.
+        """
+        pod = await self._get_pod(key, name)  # it may have been made all the same
+        if pod is not None:
+            await self._adopt_pod(key, view, name)
+            return
+        reason, message = _failure_in_words(error)
+        before = self._refusal_so_far(view.run, name)
+        if before is None:
+            now = self._clock()
+            self._store.refused(view.run, Refusal(name, reason, message, now, now))
+            raise error
+        at_least = error.retry_after or 0.0 if isinstance(error, ApiError) else 0.0
+        self._refused(view.run, name, reason, message, at_least)
+
+    def _refused(self, run: TaskRun, name: str, reason: str, message: str, at_least_seconds: float = 0.0) -> None:
         now = self._clock()
-        before = self._store.refusal(run)
+        before = self._refusal_so_far(run, name)
         shortest, longest = _START_RETRY_SECONDS
-        # A run that was suspended since it was refused last has its whole time again.
-        goes_on = before is not None and before.name == name and now < before.retry_at + timedelta(seconds=longest)
-        since = before.since if before is not None and goes_on else now
-        pause = min(longest, max(shortest, (now - since).total_seconds()))
+        since = before.since if before is not None else now
+        pause = max(at_least_seconds, min(longest, max(shortest, (now - since).total_seconds())))
         self._store.refused(run, Refusal(name, reason, message, since, now + timedelta(seconds=pause)))
+
+    def _refusal_so_far(self, run: TaskRun, name: str) -> Refusal | None:
+        """Return the last refusal of this name; a run that was suspended since then has its whole time again."""
+        before = self._store.refusal(run)
+        longest = timedelta(seconds=_START_RETRY_SECONDS[1] + WRITE_TIMEOUT_SECONDS)
+        goes_on = before is not None and before.name == name and self._clock() < before.retry_at + longest
+        return before if goes_on else None
 
     async def _confirm_gone(self, key: Key, view: View, action: ConfirmGone) -> None:
         pod = await self._get_pod(key, action.name)
@@ -538,3 +564,18 @@ def _refusal(error: ApiError) -> str:
     if error.is_quota:
         return "QuotaExceeded"
     return {403: "PodForbidden", 404: "NamespaceNotFound", 500: "InternalError"}.get(error.status, "PodInvalid")
+
+
+def _failure_in_words(error: Exception) -> tuple[str, str]:
+    """Return the reason and the message for an API server that does not say whether it makes a pod."""
+    advice = "it answers other requests, so look after the admission webhooks that see pods"
+    match error:
+        case ApiError(status=429):
+            return "TooManyRequests", f"the API server puts the pod off: {error.message}; it is tried again"
+        case ApiError(status=504) | TimeoutError():
+            words = f"the API server has not answered within {WRITE_TIMEOUT_SECONDS:g} s whether it makes the pod"
+            return "AdmissionTimeout", f"{words}; {advice}"
+        case ApiError():
+            return "ServiceUnavailable", f"the API server cannot make the pod: {error}; {advice}"
+        case _:
+            return "ServiceUnavailable", f"the API server ends the connection when it is to make the pod; {advice}"

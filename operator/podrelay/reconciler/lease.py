@@ -29,7 +29,10 @@ RENEW_SHARE: Final = 1 / 3
 GIVE_UP_SHARE: Final = 2 / 3
 """and stops being the holder when it could not for this share."""
 RESERVE_SHARE: Final = 1 / 3
-"""A pod is created only while the Lease is ours for this share more: 5 s of 15, the time after which requests end."""
+"""A pod's creation is sent only while the Lease is ours for this share more: 5 s of 15, in which a connection is made.
+
+Its admission may take longer than the Lease lasts; docs/architecture.md says why that is harmless.
+"""
 RETRY_SECONDS: Final = 2.0
 
 

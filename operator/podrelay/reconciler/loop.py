@@ -2,6 +2,9 @@
 
 Each key is worked on by one worker at a time, so a run is never planned twice at once within a process; between
 processes the Lease, names and resource versions see to that.
+
+Inputs that have to be checked against a schema, which may take a second each, have a line of their own: the run is let
+go meanwhile, so that an abort of it, too, is seen at once.
 """
 
 import asyncio
@@ -11,21 +14,23 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import ClassVar
 
-import aiohttp
-
 from podrelay.api.errors import PodrelayError
-from podrelay.kube.errors import ApiError
 from podrelay.reconciler import metrics, planner
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeadershipLostError
 from podrelay.reconciler.objects import FINISHED
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.store import Key, Store
-from podrelay.reconciler.view import ReleasePod
+from podrelay.reconciler.view import Action, ReadInput, ReleasePod, View
+from podrelay.reconciler.workers import work
 
 log = logging.getLogger(__name__)
 
 WORKERS = 16
+CHECKS = 2
+"""Inputs that are looked at together: one is read while another is checked."""
+CHECK_SECONDS = 30.0
+"""A run whose check has not come by then is looked at again: its check may have ended with the Lease."""
 MAX_STEPS = 20
 """Looks at one run in a row. A healthy run needs three or four; one that needs more is waited for with backoff."""
 
@@ -36,13 +41,25 @@ class NotSettledError(PodrelayError):
     reason: ClassVar[str] = "NotSettled"
 
 
+def group_of(store: Store, key: Key) -> tuple[str, str | None]:
+    """Return who a run takes turns with: namespaces with each other, within one the definitions.
+
+    The runs of a namespace that are being deleted or aborted have one turn together: hundreds of them hold no new one
+    up, and no burst of new ones holds them up.
+    """
+    run = store.run(key)
+    if run is None or run.metadata.deletion_timestamp is not None or run.spec.abort is not None:
+        return key.namespace, None
+    return key.namespace, run.spec.definition
+
+
 class ReconcileLoop:
     """Workers over a queue of keys.
 
     Args:
         store: what is known.
         executor: what can be done.
-        queue: which runs to look at.
+        queue: which runs to look at, in turns by `group_of`.
         clock: returns the current time, aware, UTC.
     """
 
@@ -56,6 +73,7 @@ class ReconcileLoop:
         self._store = store
         self._executor = executor
         self._queue = queue
+        self._checks: WorkQueue[Key] = WorkQueue(lambda key: group_of(store, key), most_at_work=CHECKS)
         self._clock = clock
 
     async def run(self) -> None:
@@ -66,38 +84,40 @@ class ReconcileLoop:
         """
         self._store.slots.open()
         async with asyncio.TaskGroup() as group:
-            for _ in range(WORKERS):
-                group.create_task(self._work())
+            group.create_task(
+                work(
+                    self._queue,
+                    self._look_at,
+                    failed="reconcile failed",
+                    about="run",
+                    count=WORKERS,
+                    fatal=(LeadershipLostError,),
+                    held=(NotSettledError,),
+                )
+            )
+            group.create_task(
+                work(self._checks, self._check_input, failed="input not checked", about="run", count=CHECKS)
+            )
 
-    async def _work(self) -> None:
-        while True:
-            key = await self._queue.get()
-            started = time.perf_counter()
-            try:
-                await self.reconcile(key)
-            except LeadershipLostError:
-                raise
-            except (PodrelayError, aiohttp.ClientError, TimeoutError) as error:
-                self._retry(key, error)
-            except Exception as error:
-                log.exception("unexpected error", extra={"run": str(key)})
-                self._retry(key, error)
-            else:
-                self._queue.succeeded(key)
-                metrics.RECONCILES.labels("ok").inc()
-            finally:
-                metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
-                self._queue.done(key)
+    async def _look_at(self, key: Key) -> None:
+        started = time.perf_counter()
+        outcome = "error"
+        try:
+            await self.reconcile(key)
+            outcome = "ok"
+        finally:
+            metrics.RECONCILES.labels(outcome).inc()
+            metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
 
-    def _retry(self, key: Key, error: Exception) -> None:
-        at_least = error.retry_after or 0.0 if isinstance(error, ApiError) else 0.0
-        delay = self._queue.retry(key, at_least)
-        metrics.RECONCILES.labels("error").inc()
-        log.warning(
-            "reconcile failed: %s",
-            str(error) or type(error).__name__,
-            extra={"run": str(key), "retry_seconds": round(delay, 2)},
-        )
+    async def _check_input(self, key: Key) -> None:
+        """Do what the last look at a run has asked for, if it is still wanted."""
+        view = self._store.view(key)
+        if view is None:
+            return
+        for action in planner.plan(view, self._clock()).actions:
+            if isinstance(action, ReadInput):
+                await self._executor.carry_out(key, view, action)
+                self._queue.add(key)
 
     async def reconcile(self, key: Key) -> None:
         """Bring one run as far as it can get now.
@@ -112,9 +132,15 @@ class ReconcileLoop:
                 await self._let_go(key)
                 return
             plan = planner.plan(view, self._clock())
-            if plan.actions:
-                for action in plan.actions:
+            actions = [action for action in plan.actions if not _is_check(view, action)]
+            if len(actions) < len(plan.actions):
+                self._checks.add(key)
+                self._queue.add_after(key, CHECK_SECONDS)
+            if actions:
+                for action in actions:
                     await self._executor.carry_out(key, view, action)
+            elif plan.actions:
+                return  # the check marks the run when it is done
             elif plan.status is not None and plan.status != view.run.status:
                 await self._executor.write_status(key, view, plan)
                 self._tell(key, view.run.status.phase, plan.status.phase, plan.status.reason)
@@ -134,3 +160,9 @@ class ReconcileLoop:
         if phase in FINISHED and before not in FINISHED:
             metrics.FINISHED.labels(phase).inc()
             log.info("run finished", extra={"run": str(key), "phase": phase, "reason": reason})
+
+
+def _is_check(view: View, action: Action) -> bool:
+    """Tell whether an action may take a second, for a schema is looked at."""
+    has_schema = view.definition is not None and view.definition.spec.input_schema is not None
+    return has_schema and isinstance(action, ReadInput)

@@ -10,7 +10,7 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Hashable, Sized
+from collections.abc import AsyncIterator, Callable, Coroutine, Sized
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -20,16 +20,17 @@ import uvloop
 
 from podrelay.api.errors import PodrelayError
 from podrelay.kube import config
-from podrelay.kube.client import PODS, Client
+from podrelay.kube.client import PODS, REQUEST_TIMEOUT_SECONDS, Client
 from podrelay.kube.reflector import Reflector
-from podrelay.reconciler import health, logs, metrics, readiness
+from podrelay.reconciler import health, logs, metrics
 from podrelay.reconciler.app import KopfShell
 from podrelay.reconciler.counts import Counts
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeaderElection
-from podrelay.reconciler.loop import ReconcileLoop
+from podrelay.reconciler.loop import ReconcileLoop, group_of
 from podrelay.reconciler.objects import NamespaceSettings, Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.queue import WorkQueue
+from podrelay.reconciler.readiness import Readiness
 from podrelay.reconciler.resources import (
     CONFIG_MAPS,
     POD_SELECTOR,
@@ -111,7 +112,9 @@ class _Operator:
         async with (
             Client(self._connection, "podrelay-operator") as client,
             # Whatever keeps the other one's sixteen requests under way, the Lease is renewed.
-            Client(self._connection, "podrelay-operator") as lease_client,
+            Client(
+                self._connection, "podrelay-operator", write_timeout_seconds=REQUEST_TIMEOUT_SECONDS
+            ) as lease_client,
             self._parts(client, lease_client) as (lease, work),
         ):
             tasks = [asyncio.create_task(part) for part in work]
@@ -139,11 +142,11 @@ class _Operator:
     ) -> AsyncIterator[tuple[LeaderElection, list[Coroutine[Any, Any, None]]]]:
         arguments = self._arguments
         loop = asyncio.get_running_loop()
-        queue: WorkQueue[Key] = WorkQueue()
-        reviews: WorkQueue[Key] = WorkQueue()
+        queue: WorkQueue[Key] = WorkQueue(lambda key: group_of(store, key))
+        reviews: WorkQueue[Key] = WorkQueue(_namespace_of)
         ttl = timedelta(days=arguments.default_ttl_days) if arguments.default_ttl_days else None
         settings = Settings(default_ttl=ttl, max_running_pods=arguments.max_running_pods)
-        counts: WorkQueue[Key] = WorkQueue()
+        counts: WorkQueue[Key] = WorkQueue(_namespace_of)
         retentions = Retentions()
         store = Store(
             queue.add,
@@ -194,7 +197,7 @@ class _Operator:
                     *reflection.parts(),
                     lease.run(),
                     self._work(store, executor, queue, lease, reflection),
-                    _review(client, store, lease, reviews, schemas),
+                    _review(Readiness(client, store, schemas, reviews), lease),
                     _count(Counts(client, store, counts), lease, reflection),
                     kopf_shell.run(),
                 ],
@@ -243,6 +246,7 @@ class _Operator:
 
     def _export(self, store: Store, queue: WorkQueue[Key], lease: LeaderElection) -> None:
         metrics.QUEUE_DEPTH.set_function(lambda: len(queue))
+        metrics.QUEUE_OLDEST_SECONDS.set_function(lambda: queue.oldest_seconds)
         metrics.LEADING.set_function(lambda: float(lease.held.is_set()))
         for kind in ("runs", "pods", "records", "definitions"):
             metrics.CACHED.labels(kind).set_function(partial(_size, getattr(store, kind)))
@@ -254,35 +258,13 @@ async def _count(counts: Counts, lease: LeaderElection, reflection: _Reflection)
     await counts.run()
 
 
-async def _review(
-    client: Client, store: Store, lease: LeaderElection, reviews: WorkQueue[Key], schemas: SchemaProcess
-) -> None:
-    """Look at each definition that has changed, one at a time."""
+async def _review(reviews: Readiness, lease: LeaderElection) -> None:
     await lease.held.wait()
-    settled: dict[Key, Hashable] = {}
-    while True:
-        key = await reviews.get()
-        try:
-            definition = store.definition(key.namespace, key.name)
-            about = readiness.about(definition) if definition is not None else None
-            is_known = about is not None and settled.pop(key, None) == about
-            is_settled = definition is None or is_known or await readiness.review(client, definition, schemas)
-            if about is not None and is_settled:
-                settled[key] = about
-        except Exception as error:  # noqa: BLE001 - one definition must not keep the others from being looked at
-            delay = reviews.retry(key)
-            log.warning(
-                "definition not reviewed: %s",
-                str(error) or type(error).__name__,
-                extra={"definition": str(key), "retry_seconds": round(delay, 2)},
-            )
-        else:
-            if is_settled:
-                reviews.succeeded(key)
-            else:
-                reviews.retry(key)
-        finally:
-            reviews.done(key)
+    await reviews.run()
+
+
+def _namespace_of(key: Key) -> tuple[str]:
+    return (key.namespace,)
 
 
 def _number(variable: str) -> int | None:

@@ -1,7 +1,9 @@
 """Tells on each TaskDefinition whether runs of it can start (condition Ready): in the API server's words of a pod."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -9,13 +11,17 @@ import msgspec
 
 from podrelay.api import limits, names
 from podrelay.kube.client import PODS, Client
-from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
 from podrelay.reconciler import admission, pods
+from podrelay.reconciler.metrics import DEFINITION_WRITES
 from podrelay.reconciler.objects import Condition, RunMetadata, TaskDefinition, TaskRun, TaskRunSpec
 from podrelay.reconciler.permissions import Permission
+from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.resources import TASK_DEFINITIONS
 from podrelay.reconciler.schemaprocess import SchemaProcess
+from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Target
+from podrelay.reconciler.workers import work
 
 log = logging.getLogger(__name__)
 
@@ -23,54 +29,113 @@ PERMISSIONS: Final = (
     Permission(names.GROUP, (f"{names.TASK_DEFINITIONS}/status",), ("patch",)),
     Permission("", ("pods",), ("create",)),
 )
+_REVIEWERS: Final = 4
+_PAUSES: Final = (1.0, 300.0)
+"""Between two reviews of one definition; doubled with each one of the same generation."""
+_SPACING_SECONDS: Final = 0.2
+"""After each write, so that all together make at most 20 a second, however many definitions change at once."""
+
+_decode = msgspec.json.Decoder(TaskDefinition).decode
 
 
-def about(definition: TaskDefinition) -> Hashable:
-    """Return what a review is about. The numbers of runs in the status are not: they change every few seconds."""
-    return definition.metadata.uid, definition.metadata.generation, definition.status.conditions
+class Readiness:
+    """Reviews each definition that has changed, and writes its condition Ready if that has.
 
+    One generation of a definition is reviewed again only if its verdict may change by itself, or if somebody has
+    changed its conditions; and each time later than the last. No event makes it sooner: the write of a review is an
+    event, too, and words of a refusal may be new each time.
 
-async def review(
-    client: Client,
-    definition: TaskDefinition,
-    schemas: SchemaProcess,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> bool:
-    """Write the condition Ready of `definition`, if it has changed.
-
-    Returns:
-        False if the verdict may change although the definition does not: an account that is missing may come.
-
-    Raises:
-        ApiError, aiohttp.ClientError, TimeoutError, SchemaProcessError: it could not be found out; try again later.
+    Args:
+        client: the API server.
+        store: knows the definitions, and learns what is written.
+        schemas: checks whether input schemas are any.
+        queue: which definitions to look at.
+        clock: returns the current time, aware, UTC.
     """
-    status, reason, message = await _verdict(client, definition, schemas)
-    before = next((c for c in definition.status.conditions if c.type == "Ready"), None)
-    generation = definition.metadata.generation
-    if before is not None and (before.status, before.reason, before.message) == (status, reason, message):
-        if definition.status.observed_generation == generation:
-            return reason != _REJECTED
-        changed_at = before.last_transition_time
-    else:
-        changed_at = clock().replace(microsecond=0)
-    condition = Condition("Ready", status, reason, changed_at, message, generation)
-    conditions = [msgspec.to_builtins(item) for item in (condition, _stalled(condition))]
-    patch = {"status": {"observedGeneration": generation, "conditions": conditions}}
-    try:
-        await client.patch(
-            TASK_DEFINITIONS, definition.metadata.namespace, definition.metadata.name, patch, subresource="status"
-        )
-    except NotFoundError:
-        return True
-    log.info(
-        "definition reviewed",
-        extra={
-            "definition": f"{definition.metadata.namespace}/{definition.metadata.name}",
-            "ready": status,
-            "reason": reason,
-        },
-    )
-    return reason != _REJECTED
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        schemas: SchemaProcess,
+        queue: WorkQueue[Key],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._schemas = schemas
+        self._queue = queue
+        self._clock = clock
+        self._reviews: dict[Key, _Review] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await work(self._queue, self._look_at, failed="definition not reviewed", about="definition", count=_REVIEWERS)
+
+    async def _look_at(self, key: Key) -> None:
+        definition = self._store.definition(*key)
+        if definition is None:
+            self._reviews.pop(key, None)
+            return
+        last, now = self._reviews.get(key), asyncio.get_running_loop().time()
+        is_same = last is not None and last.generation == _generation(definition)
+        if last is not None and is_same and last.settled_with == definition.status.conditions:
+            return
+        if last is not None and now < (due := last.at + (last.pause if is_same else _PAUSES[0])):
+            self._queue.add_after(key, due - now)
+            return
+        pause = min(2 * last.pause, _PAUSES[1]) if last is not None and is_same else _PAUSES[0]
+        self._reviews[key] = review = _Review(_generation(definition), now, pause)
+        verdict = await _verdict(self._client, definition, self._schemas)
+        conditions = await self._write(definition, *verdict)
+        if verdict[1] == _REJECTED:
+            # An account that is missing may come.
+            self._queue.add_after(key, now + pause - asyncio.get_running_loop().time())
+        else:
+            review.settled_with = conditions
+
+    async def _write(
+        self, definition: TaskDefinition, status: str, reason: str, message: str
+    ) -> tuple[Condition, ...] | None:
+        """Write the condition if it has changed; return the conditions that there are now."""
+        before = next((c for c in definition.status.conditions if c.type == "Ready"), None)
+        generation = definition.metadata.generation
+        if before is not None and (before.status, before.reason, before.message) == (status, reason, message):
+            if definition.status.observed_generation == generation:
+                return definition.status.conditions
+            changed_at = before.last_transition_time
+        else:
+            changed_at = self._clock().replace(microsecond=0)
+        condition = Condition("Ready", status, reason, changed_at, message, generation)
+        conditions = [msgspec.to_builtins(item) for item in (condition, _stalled(condition))]
+        patch = {"status": {"observedGeneration": generation, "conditions": conditions}}
+        namespace, name = definition.metadata.namespace, definition.metadata.name
+        try:
+            body = await self._client.patch(TASK_DEFINITIONS, namespace, name, patch, subresource="status")
+        except NotFoundError:
+            return None
+        log.info("definition reviewed", extra={"definition": f"{namespace}/{name}", "ready": status, "reason": reason})
+        DEFINITION_WRITES.labels("ready").inc()
+        written = _decode(body)
+        self._store.definitions.apply(written)
+        await asyncio.sleep(_SPACING_SECONDS)
+        return written.status.conditions
+
+
+@dataclass
+class _Review:
+    """The last look at a definition."""
+
+    generation: Hashable
+    at: float
+    pause: float
+    """Seconds until the next look at the same generation."""
+    settled_with: tuple[Condition, ...] | None = None
+    """The conditions that are right for as long as the definition does not change; None: they may not be."""
+
+
+def _generation(definition: TaskDefinition) -> Hashable:
+    return definition.metadata.uid, definition.metadata.generation
 
 
 def _stalled(ready: Condition) -> Condition:
@@ -88,10 +153,12 @@ async def _verdict(client: Client, definition: TaskDefinition, schemas: SchemaPr
         return "False", admission.INVALID_INPUT_SCHEMA, limits.cut(problem, limits.MESSAGE_LENGTH)
     try:
         manifest = pods.build(_example_run(definition), definition, _EXAMPLE_TARGET)
-        # The owner of the example does not exist, and its name must not be taken.
-        del manifest["metadata"]["ownerReferences"], manifest["metadata"]["name"]
-        manifest["metadata"]["generateName"] = "podrelay-dry-run-"
+        del manifest["metadata"]["ownerReferences"]  # the owner of the example does not exist
+        # A name that stays: refusals tell it, and what they tell is written whenever it is new.
+        manifest["metadata"]["name"] = f"podrelay-dry-run-{definition.metadata.name}"
         await client.create(PODS, definition.metadata.namespace, manifest, dry_run=True, strict=True)
+    except AlreadyExistsError:
+        return _ACCEPTED  # names are looked at when all else is well
     except pods.TemplateError as error:
         return "False", error.reason, limits.cut(str(error), limits.MESSAGE_LENGTH)
     except ApiError as error:

@@ -222,6 +222,7 @@ class Store:
         self._seated: dict[Key, set[RunId]] = {}
         """The runs of each name that have a slot, or wait for one: more than one while pods outlive their run."""
         self._specs: dict[Key, tuple[str, int]] = {}
+        self._runs_of: defaultdict[Key, dict[Key, None]] = defaultdict(dict)
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
         self._family: Family[Key] = Family()
 
@@ -449,6 +450,8 @@ class Store:
 
     def _run_changed(self, key: Key) -> None:
         run = self.run(key)
+        if run is not None:
+            self._runs_of[_definition_of(run)][key] = None
         if run is not None and run.spec.parent is not None:
             parent = Key(key.namespace, run.spec.parent)
             self._tell_parent(parent, self._family.note(key, parent, run))
@@ -470,14 +473,20 @@ class Store:
         if surplus is not None:
             self._mark(surplus)
 
-    def _run_removed(self, key: Key, _run: TaskRun, _is_last_state: bool) -> None:
+    def _run_removed(self, key: Key, run: TaskRun, _is_last_state: bool) -> None:
         # Finished runs stay in memory for months, without what matters only while pods come and go.
         self._facts.pop(key, None)
+        self._forget_in_index(key, _definition_of(run))
         self._finished.remove(key)
         parent, change = self._family.remove(key)
         if parent is not None:
             self._tell_parent(parent, change)
         self._tell_children(key)
+
+    def _forget_in_index(self, key: Key, definition: Key) -> None:
+        self._runs_of[definition].pop(key, None)
+        if not self._runs_of[definition]:
+            del self._runs_of[definition]
 
     def _parent(self, run: TaskRun) -> Parent | None:
         namespace = run.metadata.namespace
@@ -527,12 +536,10 @@ class Store:
         self._counted(definition)
         if not self._has_new_spec(definition, known):
             return  # only its status, which the operator itself writes
-        for key in self.runs.all_keys():
-            run = self.run(key)
-            if key.namespace == definition.namespace and run is not None and run.spec.definition == definition.name:
-                if (facts := self._facts.get(key)) is not None:
-                    facts.refusal = facts.input = None  # the definition may have been mended
-                self._mark(key)
+        for key in tuple(self._runs_of.get(definition, ())):
+            if (facts := self._facts.get(key)) is not None:
+                facts.refusal = facts.input = None  # the definition may have been mended
+            self._mark(key)
 
     def _has_new_spec(self, definition: Key, known: TaskDefinition | None) -> bool:
         """Take the limits of a definition that has changed; tell whether anything but its status has."""

@@ -54,7 +54,7 @@ class Api(ModelApi):
         self.gets += 1
         return await super().get(resource, namespace, name)
 
-    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], **options: bool) -> bytes:
+    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], **options: Any) -> bytes:
         if self.refusals:
             raise self.refusals.pop()
         return await super().create(resource, namespace, body, **options)
@@ -237,16 +237,6 @@ def test_a_refusal_is_shown_with_its_reason_and_the_api_servers_words(
     failure = world.view.refusal
     assert failure is not None
     assert (failure.reason, failure.message) == (reason, error.message)
-
-
-@pytest.mark.parametrize("status", [429, 503, 504])
-def test_an_api_server_that_cannot_answer_now_is_left_to_the_queue(world: World, status: int) -> None:
-    world.api.refusals.append(ApiError(status, "TooManyRequests", "later", 3))
-
-    with pytest.raises(ApiError):
-        world.do(CreatePod(TARGET))
-
-    assert world.view.refusal is None
 
 
 def test_a_template_that_makes_no_pod_is_no_request(world: World) -> None:

@@ -1,0 +1,64 @@
+"""Admission that takes long, or never ends: runs wait for it, say so, and keep no others waiting."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.operator import OperatorProcess
+from tests.support.relay import Relay
+from tests.support.waiting import eventually
+from tests.support.webhook import Webhook, pod_webhook
+
+pytestmark = pytest.mark.integration
+
+RUNS = 40
+
+
+def takes_seven_seconds(webhook: Webhook, _number: int) -> None:
+    webhook.wait(7)
+
+
+def never_answers(webhook: Webhook, _number: int) -> None:
+    webhook.wait(600)
+
+
+def test_slow_admission_is_waited_for_and_keeps_no_other_definition_waiting(idle_relay: Relay, tmp_path: Path) -> None:
+    relay = idle_relay
+    relay.define_script("slow", "true")
+    relay.define_script("quick", "true")
+    with (
+        pod_webhook(relay.kubectl, tmp_path, "slow", takes_seven_seconds) as webhook,
+        OperatorProcess(relay.kubectl, tmp_path / "operator"),
+    ):
+        for number in range(RUNS):
+            relay.run(f"slow{number}", "slow")
+        # One call more is the review of the definition.
+        eventually("as many pods as may wait for their admission do", lambda: webhook.calls > 16)
+
+        began = time.monotonic()
+        relay.run("other", "quick")
+        assert relay.finished("other")["phase"] == "Succeeded"
+        assert time.monotonic() - began < 6, "it has not waited for the others, each of which takes seven"
+
+        for number in range(RUNS):
+            assert relay.finished(f"slow{number}", 120)["phase"] == "Succeeded"
+        assert webhook.calls <= RUNS + 2, "no pod was asked for twice"
+
+
+def test_a_webhook_that_never_answers_is_told_and_ends_the_run_in_time(idle_relay: Relay, tmp_path: Path) -> None:
+    relay = idle_relay
+    relay.define_script("stuck", "true", pendingTimeoutSeconds=20)
+    with (
+        pod_webhook(relay.kubectl, tmp_path, "stuck", never_answers),
+        OperatorProcess(relay.kubectl, tmp_path / "operator"),
+    ):
+        relay.run("stuck", "stuck")
+
+        shown = relay.until("stuck", "it says why", 60, reason="InternalError")
+        assert "failed calling webhook" in shown["message"]
+        failed = relay.finished("stuck", 90)
+
+        assert (failed["phase"], failed["reason"]) == ("Failed", "InternalError")
+        assert "no pod could be started within 20 s" in failed["message"]
+        assert relay.pods("stuck") == []
