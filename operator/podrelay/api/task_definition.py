@@ -122,7 +122,8 @@ class TaskDefinitionSpec(Model):
         ]
         | None
     ) = None
-    """Names of the definitions whose runs this task may start as children. Absent: its own. "*" allows every one."""
+    """Names of the definitions whose runs this task may start as children, its own name for children of its kind.
+    Absent: none. "*" allows every one."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=315_360_000)] | None = None
     """A finished run is deleted after this time. Absent: retentionDays in the ConfigMap podrelay-settings of the
     namespace says it, else the operator, 90 days by default."""
