@@ -29,6 +29,7 @@ from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.loop import ReconcileLoop
 from podrelay.reconciler.objects import NamespaceSettings, Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.policies import Policies
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.resources import (
     CONFIG_MAPS,
@@ -177,7 +178,12 @@ class _Operator:
             run_seen=lambda key: _call_soon(loop, queue.add, key),
             definition_seen=lambda key: _call_soon(loop, reviews.add, key),
         )
-        runner, address = await health.serve(arguments.listen, lambda: reflection.is_synced)
+        policies = Policies(client)
+        if arguments.without_policies:
+            log.warning("started with --without-policies: nobody looks whether admission policies are in force")
+        runner, address = await health.serve(
+            arguments.listen, lambda: policies.problem if reflection.is_synced else "caches are filling"
+        )
         self._export(store, queue, lease)
         log.info(
             "operator started",
@@ -197,6 +203,7 @@ class _Operator:
                     _review(client, store, lease, reviews, schemas),
                     _count(Counts(client, store, counts), lease, reflection),
                     kopf_shell.run(),
+                    *([] if arguments.without_policies else [policies.run()]),
                 ],
             )
         finally:
