@@ -8,6 +8,7 @@ import pytest
 
 from podrelay.api import crd
 from podrelay.gateway import options
+from podrelay.reconciler.policies import NAMES
 from tests.support.chart import CHART, RELEASE_NAMESPACE, helm, render
 from tests.support.kubectl import Kubectl
 
@@ -69,6 +70,7 @@ def test_the_files_of_the_crds_are_current(tmp_path: Path) -> None:
         ("operators.replicas=2", "additional properties 'operators' not allowed"),
         ("operator.maxRunningPods=-1", "minimum: got -1, want 0"),
         ("operator.replicas=two", "got string, want integer"),
+        ("image.digest=sha256:1234", "does not match pattern"),
         ("image.pullPolicy=Sometimes", "value must be one of 'Always', 'IfNotPresent', 'Never'"),
         ("taskNamespaces={Not_A_Name}", "does not match pattern"),
     ],
@@ -229,6 +231,34 @@ def test_an_operator_of_few_namespaces_has_rights_in_these_only() -> None:
     bindings = [m for m in manifests if m["kind"] == "RoleBinding" and m["metadata"]["name"] == "podrelay-operator"]
     assert [binding["metadata"]["namespace"] for binding in bindings] == ["shop", "blog"]
     assert {binding["subjects"][0]["namespace"] for binding in bindings} == {RELEASE_NAMESPACE}
+
+
+def test_an_operator_of_few_namespaces_sees_whether_the_policies_are_there() -> None:
+    manifests = render({"operator.namespaces": ["shop"]})
+    binding = of_kind(manifests, "ClusterRoleBinding")["podrelay-operator-cluster"]
+    (rule, *others) = of_kind(manifests, "ClusterRole")[binding["roleRef"]["name"]]["rules"]
+    for item in (rule, *others):
+        assert item["apiGroups"] == ["admissionregistration.k8s.io"]
+        assert item["verbs"] == ["get"]
+        assert item["resourceNames"] == list(NAMES)
+
+
+def test_an_image_may_be_named_by_its_digest() -> None:
+    digest = f"sha256:{'0a' * 32}"
+    values = GATEWAY | {"image": {"repository": "registry.example/podrelay", "tag": "1.2.3", "digest": digest}}
+    for deployment in ("podrelay-operator", "podrelay-gateway"):
+        (container,) = pod_of(deployment, values)["containers"]
+        assert container["image"] == f"registry.example/podrelay@{digest}"
+
+
+def test_task_pods_list_runs_unless_the_site_takes_that_away() -> None:
+    def verbs(values: Any) -> list[str]:
+        runs, _ = of_kind(render(values), "ClusterRole")["podrelay-runner"]["rules"]
+        assert runs["resources"] == ["taskruns"]
+        return list(runs["verbs"])
+
+    assert verbs({}) == ["get", "list", "create"]
+    assert verbs({"runner.listRuns": False}) == ["get", "create"]
 
 
 def test_an_operator_elsewhere_gets_its_identity_but_no_deployment() -> None:

@@ -168,8 +168,8 @@ def test_a_child_that_somebody_else_adds_is_waited_for_too(relay: Relay) -> None
 # --- who may be a child -----------------------------------------------------------------------------------------------
 
 
-def test_a_definition_allows_its_own_children_only_unless_it_says_more(relay: Relay) -> None:
-    relay.define("Parent", "strict")
+def test_a_definition_allows_the_children_that_it_names_and_no_others(relay: Relay) -> None:
+    relay.define("Parent", "strict", triggers=["strict"])
     relay.define("Answer")
     relay.run("strict", "strict", input={"start": [child(), {"definition": "strict", "input": {"start": []}}]})
 
@@ -179,6 +179,15 @@ def test_a_definition_allows_its_own_children_only_unless_it_says_more(relay: Re
     assert set(seen) == {"success", "failed"}
     assert seen["failed"]["code"] == "NotAllowed"
     assert "add it to spec.triggers of TaskDefinition strict" in seen["failed"]["message"]
+
+
+def test_a_definition_that_says_nothing_allows_no_children_not_even_of_its_own_kind(relay: Relay) -> None:
+    relay.define("Parent", "childless")
+    relay.run("forks", "childless", input={"start": [{"definition": "childless", "input": {"start": []}}]})
+
+    (seen,) = told(relay.finished("forks"))
+
+    assert (seen["status"], seen["error"]["code"]) == ("failed", "NotAllowed")
 
 
 def test_a_child_of_nobody_fails(relay: Relay) -> None:
@@ -192,7 +201,7 @@ def test_a_child_of_nobody_fails(relay: Relay) -> None:
 
 
 def test_a_child_of_an_aborted_parent_fails(relay: Relay) -> None:
-    relay.define("Answer")
+    relay.define("Answer", triggers=["answer"])
     relay.run("stopped", "answer", input={"how": "done"}, suspend=True)
     relay.abort("stopped")
     relay.finished("stopped")
@@ -257,7 +266,7 @@ def test_children_go_with_their_parent_whoever_made_them(relay: Relay) -> None:
 
 
 def test_an_adopted_child_keeps_its_owners(relay: Relay) -> None:
-    relay.define("Answer")
+    relay.define("Answer", triggers=["answer"])
     relay.run("stepparent", "answer", input={"how": "done"}, suspend=True)
     relay.kubectl.do("create", "configmap", "batch")
     batch = relay.kubectl.get("configmap", "batch")
@@ -303,13 +312,13 @@ def test_self_cleanup_takes_the_whole_family(relay: Relay) -> None:
 
 
 def test_a_child_outlives_its_time_while_its_parent_goes_on(relay: Relay) -> None:
-    relay.define("Answer", historyLimit={"runs": 1})
+    relay.define("Answer", historyLimit={"runs": 1}, triggers=["answer"])
     relay.run("slow", "answer", input={"how": "done"}, suspend=True)
     relay.until("slow", "it is suspended", reason="Suspended")
     for name in ("kept-1", "kept-2"):
         relay.run(name, "answer", parent="slow", input={"how": "done"}, ttlSecondsAfterFinished=1)
         relay.finished(name)
-    relay.define("Answer")
+    relay.define("Answer", triggers=["answer"])
     relay.run("unkept", "answer", input={"how": "done"}, ttlSecondsAfterFinished=1)
     eventually("a run that finished later has gone", lambda: not is_there(relay, "unkept"))
     assert is_there(relay, "kept-1")

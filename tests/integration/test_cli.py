@@ -66,7 +66,7 @@ class Shell:
 @pytest.fixture(scope="module")
 def shell(relay: Relay, tmp_path_factory: pytest.TempPathFactory) -> Shell:
     for task in ("Answer", "Chain", "Sleep", "Progress"):
-        relay.define(task)
+        relay.define(task, triggers=[task.lower()])
     relay.define("Talker", module=Path(author_tasks.__file__))
     return Shell(relay, tmp_path_factory.mktemp("shell"))
 

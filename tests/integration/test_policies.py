@@ -98,7 +98,7 @@ def world(shared: Kubectl, node: str) -> World:
 
 def test_no_policy_has_a_type_error(admin: Kubectl, installed: None) -> None:
     policies = admin.names("validatingadmissionpolicies", "--selector=app.kubernetes.io/name=podrelay")
-    assert len(policies) == 7
+    assert len(policies) == 10
     for policy in policies:
         status = admin.get("validatingadmissionpolicy", policy).get("status", {})
         assert "expressionWarnings" not in status.get("typeChecking", {}), status
@@ -323,9 +323,12 @@ def test_a_workload_without_the_verb_trigger_starts_none(world: World, node: str
     refused(bot.kubectl.create(task_run("from-the-bot"), flags=DRY), "children", words)
 
 
-def test_who_is_no_pod_needs_no_parent(world: World) -> None:
-    person = world.service_account("person", taskruns="create")
+def test_who_is_no_pod_needs_no_parent_but_the_verb_trigger(world: World) -> None:
+    person = world.service_account("person", taskruns="create,trigger", taskdefinitions="run")
     accepted(person.create(task_run("from-a-person"), flags=DRY))
+    other = world.service_account("other-person", taskruns="create", taskdefinitions="run")
+    words = "starts no children; to start runs, get the verb trigger on taskruns.podrelay.dev"
+    refused(other.create(task_run("from-another"), flags=DRY), "children", words)
 
 
 # --- definitions ----------------------------------------------------------------------------------------------------

@@ -75,9 +75,9 @@ def people(shared: Kubectl) -> People:
 
 SETTINGS = "configmaps[podrelay-settings]"
 VIEWER: Rights = {"taskdefinitions": READ, "taskruns": READ, "taskiterations": READ, SETTINGS: READ}
-USER: Rights = VIEWER | {"taskruns": READ | WRITE | {"trigger"}}
+USER: Rights = VIEWER | {"taskruns": READ | WRITE | {"trigger"}, "taskdefinitions": READ | {"run"}}
 AUTHOR: Rights = {"taskdefinitions": READ | WRITE}
-EDITOR: Rights = USER | AUTHOR
+EDITOR: Rights = USER | {"taskdefinitions": READ | WRITE | {"run"}}
 RUNNER_RIGHTS: Rights = {"taskruns": {"get", "list", "create"}, "taskiterations": {"get", "create", "update"}}
 
 

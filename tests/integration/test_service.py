@@ -46,7 +46,7 @@ AUTHOR_TASKS = Path(author_tasks.__file__)
 def tasks(relay: Relay) -> Iterator[TaskService]:
     """The service in a namespace where tasks run."""
     for task in ("Answer", "Chain", "Sleep", "Progress"):
-        relay.define(task)
+        relay.define(task, triggers=["*"])
     with TaskService(relay.kubectl.namespace, kubeconfig=relay.kubectl.kubeconfig) as service:
         yield service
 

@@ -50,6 +50,8 @@ class FaultProxy:
         self.is_calm = False
         self.is_silent = False
         self.is_refusing = False
+        self.hidden = ""
+        """What has this in its path does not exist."""
         self.ends_kopf = False
         self.kopf_watches = 0
 
@@ -136,6 +138,8 @@ class FaultProxy:
         if self.is_refusing:
             self._drop(request)
         await self._while_silent(request)
+        if self.hidden and self.hidden in request.path:
+            return web.json_response({"kind": "Status", "status": "Failure", "reason": "NotFound"}, status=404)
         if request.query.get("watch") == "true":
             return await self._watch(request)
         # Leases are left alone: losing one ends the process, as it should, and other tests do that.

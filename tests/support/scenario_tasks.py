@@ -455,7 +455,7 @@ class Parent(TaskDefinition):
 
 
 class Strict(Parent):
-    """The same, but it allows its own children only."""
+    """The same, but it allows no children."""
 
     id = "strict"
     triggers = None

@@ -23,7 +23,7 @@ app.kubernetes.io/component: gateway
 {{- end }}
 
 {{- define "podrelay.image" -}}
-{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{ .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
 {{/* CEL: the pod that the request's token is bound to, and its UID; empty for a token of no pod. */}}
@@ -32,6 +32,14 @@ request.userInfo.?extra[?'authentication.kubernetes.io/pod-name'].orValue([''])[
 {{- end }}
 {{- define "podrelay.podUIDOfToken" -}}
 request.userInfo.?extra[?'authentication.kubernetes.io/pod-uid'].orValue([''])[0]
+{{- end }}
+
+{{/*
+CEL: the request's token is bound to a pod of the namespace that the request is about. A service account's name holds its
+namespace, and a token can only be bound to a pod of the same one; names of pods are unique in their namespace only.
+*/}}
+{{- define "podrelay.isPodOfThisNamespace" -}}
+variables.pod != '' && request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':')
 {{- end }}
 
 {{/* CEL: the TaskRun that the pod `variables.pod` works for: all but the last segment of its name. */}}

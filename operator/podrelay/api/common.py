@@ -45,16 +45,16 @@ ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
 UID = Annotated[str, Field(max_length=64)]
 Message = Annotated[str, Field(max_length=limits.MESSAGE_LENGTH)]
 Reason = Annotated[str, Field(max_length=128, pattern=r"^([A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?)?$")]
-Timestamp = Annotated[
-    str,
-    Field(
-        max_length=40,
-        # The API server's own idea of date-time takes 10:00:00x5Z, +99:99 and the year 0, which Python cannot read.
-        pattern=r"^[12]\d{3}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]([01]\d|2[0-3]):[0-5]\d)$",
-        json_schema_extra={"format": "date-time"},
-    ),
-]
-"""RFC 3339."""
+_DAY = r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))"
+_LEAP_YEAR = r"([12]\d(0[48]|[2468][048]|[13579][26])|(12|16|20|24|28)00)"
+_TIME = r"T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
+# A pattern alone, for all of the calendar. With `format: date-time` CEL would make a time of the text before comparing
+# it, and a rule about dates would be asked again with each write of the status: a stored one that CEL cannot read would
+# refuse every update, the removal of a finalizer included. Unchanged fields are not held to a pattern again.
+Timestamp = Annotated[str, Field(max_length=40, pattern=rf"^([12]\d{{3}}-{_DAY}|{_LEAP_YEAR}-02-29){_TIME}$")]
+"""RFC 3339 as people and pods may say it: with upper-case T and Z, in the years 1000 to 2999."""
+OwnTimestamp = Annotated[str, Field(max_length=40, pattern=rf"^\d{{4}}-\d\d-\d\d{_TIME}$")]
+"""The same in a status: a time that follows from theirs, such as 355 days after it, must not be refused."""
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Seconds = Annotated[int, Field(ge=1, le=limits.MAX_WAIT_SECONDS)]
 
@@ -72,7 +72,7 @@ class Condition(Model):
     """Why, in one CamelCase word for programs."""
     message: Message = ""
     """Why, in words for people."""
-    last_transition_time: Timestamp
+    last_transition_time: OwnTimestamp
     """When the status changed last."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The metadata.generation that this condition was derived from."""

@@ -122,7 +122,8 @@ class TaskDefinitionSpec(Model):
         ]
         | None
     ) = None
-    """Names of the definitions whose runs this task may start as children. Absent: its own. "*" allows every one."""
+    """Names of the definitions whose runs this task may start as children, its own name for children of its kind.
+    Absent: none. "*" allows every one."""
     max_children: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """How many children of one run may be unfinished at the same time; a further one fails as TooManyChildren."""
     suspend: bool = False

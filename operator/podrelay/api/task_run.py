@@ -14,6 +14,7 @@ from podrelay.api.common import (
     Message,
     Model,
     ObjectName,
+    OwnTimestamp,
     Payload,
     Progress,
     Reason,
@@ -109,9 +110,9 @@ class RecentIteration(Model):
     """Name of the pod and of the record with all details."""
     answer: Literal["done", "continue", "error", "aborted", "disrupted"]
     """How it ended."""
-    started_at: Timestamp | None = None
+    started_at: OwnTimestamp | None = None
     """When its container started."""
-    finished_at: Timestamp | None = None
+    finished_at: OwnTimestamp | None = None
     """When it ended."""
     message: Annotated[str, Field(max_length=limits.RECENT_MESSAGE_LENGTH)] | None = None
     """What it said, cut at 256 characters."""
@@ -134,11 +135,11 @@ class TaskRunStatus(Model):
     """Failed tries of the current iteration."""
     disruptions: Count | None = None
     """Pods that the current iteration lost to the cluster (drain, preemption, eviction, deletion)."""
-    started_at: Timestamp | None = None
+    started_at: OwnTimestamp | None = None
     """When the first pod was made."""
-    finished_at: Timestamp | None = None
+    finished_at: OwnTimestamp | None = None
     """When the run reached its final phase."""
-    next_iteration_at: Timestamp | None = None
+    next_iteration_at: OwnTimestamp | None = None
     """When the next pod is due, while the run waits."""
     current: CurrentPod | None = None
     """The pod that works now, or worked last."""

@@ -19,6 +19,7 @@ from podrelay.api import names
 from podrelay.kube.client import JSON_PATCH, PODS, STRATEGIC_MERGE_PATCH, WRITE_TIMEOUT_SECONDS, Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.reconciler import admission, inputs, pods, records, termination
+from podrelay.reconciler.events import Events
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskRun
@@ -98,6 +99,7 @@ class Executor:
     ) -> None:
         self._client = client
         self._payloads = Payloads(client)
+        self._events = Events(client, clock)
         self._store = store
         self._lease = lease
         self._clock = clock
@@ -161,6 +163,7 @@ class Executor:
             run = await self._refresh_run(key, view.run.metadata.uid)
             # A patch made on an old status may not even fit the new one; on the newest it must.
             if isinstance(error, InvalidError) and run is not None and not _has_changed(run, view.run):
+                await self._events.status_refused(run.metadata, error.message)
                 raise
         else:
             self._store.runs.apply(_decode_run(body))

@@ -6,8 +6,12 @@ from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 
-async def serve(listen: str, is_ready: Callable[[], bool]) -> tuple[web.AppRunner, str]:
+async def serve(listen: str, problem: Callable[[], str | None]) -> tuple[web.AppRunner, str]:
     """Serve /healthz, /readyz and /metrics at `listen` (host:port); return what to clean up, and the address in use.
+
+    Args:
+        listen: the address; port 0: a free one.
+        problem: returns why the process is not ready, None if it is.
 
     Raises:
         OSError: the address cannot be used.
@@ -17,7 +21,8 @@ async def serve(listen: str, is_ready: Callable[[], bool]) -> tuple[web.AppRunne
         return web.Response(text="ok\n")  # that it can be answered is the whole message
 
     async def readyz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n") if is_ready() else web.Response(status=503, text="caches are filling\n")
+        why = problem()
+        return web.Response(text="ok\n") if why is None else web.Response(status=503, text=f"{why}\n")
 
     async def metrics(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -59,7 +59,7 @@ def goes_with_its_parent(view: View) -> bool:
 
 
 def _may_trigger(parent: Parent, definition: str) -> bool:
-    triggers = (parent.definition,) if parent.triggers is None else parent.triggers
+    triggers = parent.triggers or ()
     return definition in triggers or _ALL in triggers
 
 

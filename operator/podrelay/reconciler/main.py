@@ -29,6 +29,7 @@ from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.loop import ReconcileLoop, group_of
 from podrelay.reconciler.objects import NamespaceSettings, Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.policies import Policies
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.readiness import Readiness
 from podrelay.reconciler.resources import (
@@ -180,7 +181,12 @@ class _Operator:
             run_seen=lambda key: _call_soon(loop, queue.add, key),
             definition_seen=lambda key: _call_soon(loop, reviews.add, key),
         )
-        runner, address = await health.serve(arguments.listen, lambda: reflection.is_synced)
+        policies = Policies(client)
+        if arguments.without_policies:
+            log.warning("started with --without-policies: nobody looks whether admission policies are in force")
+        runner, address = await health.serve(
+            arguments.listen, lambda: policies.problem if reflection.is_synced else "caches are filling"
+        )
         self._export(store, queue, lease)
         log.info(
             "operator started",
@@ -200,6 +206,7 @@ class _Operator:
                     _review(Readiness(client, store, schemas, reviews), lease),
                     _count(Counts(client, store, counts), lease, reflection),
                     kopf_shell.run(),
+                    *([] if arguments.without_policies else [policies.run()]),
                 ],
             )
         finally:

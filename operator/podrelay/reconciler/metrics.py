@@ -21,4 +21,8 @@ QUEUE_OLDEST_SECONDS: Final = Gauge(
 )
 CACHED: Final = Gauge("podrelay_cached_objects", "Objects in memory, by kind.", ["kind"])
 LEADING: Final = Gauge("podrelay_leading", "1 while this replica holds the Lease.")
+POLICY_PROBLEMS: Final = Gauge(
+    "podrelay_policy_problems",
+    "What is wrong with the admission policies that the operator relies on; NaN if it may not read them.",
+)
 KOPF_RESTARTS: Final = Counter("podrelay_kopf_restarts", "How often kopf ended by itself and was started again.")

@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="at most N runs have a pod at the same time, the others wait in a queue, oldest first; default: no limit",
     )
     behaviour.add_argument(
+        "--without-policies",
+        action="store_true",
+        help="be ready although the chart's admission policies are not in force: something else holds task pods to "
+        "their own records and runs",
+    )
+    behaviour.add_argument(
         "--listen",
         default="127.0.0.1:8080",
         metavar="HOST:PORT",

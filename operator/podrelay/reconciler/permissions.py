@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import yaml
 
-MODULES: Final = ("app", "executor", "lease", "readiness", "relatives", "counts", "resources")
+MODULES: Final = ("app", "executor", "lease", "readiness", "relatives", "counts", "resources", "policies", "events")
 HEADER: Final = "# Generated from the PERMISSIONS of operator/podrelay/reconciler by `make generate`; do not edit.\n"
 
 

@@ -376,8 +376,8 @@ class Task:
         checkpoint; calls with one key are one child, in whatever iteration.
 
         Args:
-            definition: the task's id, the name of its TaskDefinition, or its class. That of this run has to allow it
-                in `triggers`; without that it allows its own only.
+            definition: the task's id, the name of its TaskDefinition, or its class. That of this run has to name it
+                in `triggers`, also where it is its own.
             input: a dict or model.
             name: a name for people.
             delay: whole seconds to wait before it starts, at most 355 days.

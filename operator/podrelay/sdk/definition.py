@@ -52,7 +52,7 @@ class TaskDefinition:
     """How many of those whose inputs have the same value in a field: key (its path, such as customer.id), limit."""
     triggers: ClassVar[list[str] | None] = None
     """Names of the definitions (in kebab-case) whose runs this task may start as children; "*" allows every one. None:
-    its own."""
+    it may start none, not even of its own kind."""
     ttl_seconds_after_finished: ClassVar[int | None] = None
     """Seconds until a finished run is deleted. None: what the operator was started with, by default 90 days."""
     history_limit: ClassVar[dict[str, Any] | None] = None

@@ -49,7 +49,7 @@ class Lonely(World):
 
 
 def test_children_run_too_and_belong_to_their_parent(tmp_path: Path) -> None:
-    world = Lonely(tmp_path)
+    world = Lonely(tmp_path, triggers=["plain"])
     world.run("parent", input={"more": 1})
     world.run("child", parent="parent", input={"more": 2})
     world.run("grandchild", parent="child")

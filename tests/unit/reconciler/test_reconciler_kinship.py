@@ -37,7 +37,7 @@ from tests.unit.reconciler.builders import (
     view,
 )
 
-PARENT = Parent("uid-of-parent", "count-words", None, is_aborted=False, is_finished=False)
+PARENT = Parent("uid-of-parent", "count-words", ("count-words",), is_aborted=False, is_finished=False)
 
 
 def child_view(parent: Parent | None = PARENT, run: TaskRun | None = None, **rest: Any) -> View:
@@ -59,9 +59,9 @@ def starts(following: Plan) -> bool:
 
 @pytest.mark.parametrize(
     ("triggers", "definition"),
-    [(None, "count-words"), (("other", "count-words"), "chain"), (("*",), "chain")],
+    [(("count-words",), "count-words"), (("other", "count-words"), "chain"), (("*",), "chain")],
 )
-def test_a_child_that_its_parent_may_start_is_started(triggers: tuple[str, ...] | None, definition: str) -> None:
+def test_a_child_that_its_parent_may_start_is_started(triggers: tuple[str, ...], definition: str) -> None:
     assert starts(plan(child_view(replace(PARENT, triggers=triggers, definition=definition)), NOW))
 
 
@@ -69,7 +69,12 @@ def test_a_child_that_its_parent_may_start_is_started(triggers: tuple[str, ...] 
     ("parent", "reason", "words"),
     [
         (None, "ParentNotFound", 'no TaskRun "book" in this namespace'),
-        (replace(PARENT, definition="chain"), "NotAllowed", "add it to spec.triggers of TaskDefinition chain"),
+        (
+            replace(PARENT, definition="chain", triggers=None),
+            "NotAllowed",
+            "spec.triggers of TaskDefinition chain",
+        ),
+        (replace(PARENT, triggers=None), "NotAllowed", "add it to spec.triggers of TaskDefinition count-words"),
         (replace(PARENT, triggers=()), "NotAllowed", "runs of count-words may not have children of count-words"),
         (replace(PARENT, triggers=("chain",)), "NotAllowed", "spec.triggers"),
         (replace(PARENT, is_aborted=True), "ParentAborted", "TaskRun book, its parent, was aborted"),

@@ -1,0 +1,68 @@
+"""A status that the API server refuses: the run cannot say so itself, so an Event and the log do."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.support.kubectl import Kubectl, Manifest
+from tests.support.manifests import TASK_RUNS, task_run
+from tests.support.operator import OperatorProcess
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def refusing(kubectl: Kubectl, admin: Kubectl) -> Iterator[str]:
+    """A policy that lets nobody write the status of a run in this namespace, as a rule that nobody thought of would."""
+    name = f"refusing-{kubectl.namespace}"
+    api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
+    rule = {"apiGroups": ["podrelay.dev"], "apiVersions": ["*"], "operations": ["UPDATE"]}
+    policy: Manifest = api | {"kind": "ValidatingAdmissionPolicy"}
+    policy["spec"] = {
+        "matchConstraints": {"resourceRules": [rule | {"resources": ["taskruns/status"]}]},
+        "validations": [{"expression": "false", "message": "no status today"}],
+    }
+    binding: Manifest = api | {"kind": "ValidatingAdmissionPolicyBinding"}
+    here = {"matchLabels": {"kubernetes.io/metadata.name": kubectl.namespace}}
+    binding["spec"] = {
+        "policyName": name,
+        "validationActions": ["Deny"],
+        "matchResources": {"namespaceSelector": here},
+    }
+    assert admin.create(policy, binding)
+    assert kubectl.create(task_run("probe"))
+    eventually("the policy in force", lambda: not kubectl.set_status(TASK_RUNS, "probe", {"message": "m"}))
+    kubectl.do("delete", TASK_RUNS, "probe")
+    yield name
+    admin("delete", f"validatingadmissionpolicybinding/{name}", f"validatingadmissionpolicy/{name}")
+
+
+def is_refused_often(operator: OperatorProcess) -> bool:
+    return operator.text.count("reconcile failed") >= 3
+
+
+def events(kubectl: Kubectl) -> list[str]:
+    path = 'jsonpath={range .items[*]}{.type} {.involvedObject.name} {.reason} {.message}{"\\n"}{end}'
+    return kubectl.do("get", "events", "--output", path).splitlines()
+
+
+def test_a_status_that_is_refused_is_one_event_whoever_leads(
+    kubectl: Kubectl, admin: Kubectl, refusing: str, tmp_path: Path
+) -> None:
+    assert kubectl.create(task_run("mute"))
+    for replica in ("first", "second"):
+        with OperatorProcess(kubectl, tmp_path / replica) as operator:
+            eventually("it was refused several times", partial(is_refused_often, operator))
+            assert "the API server refuses the status of this run" in operator.text
+            (event,) = events(kubectl)
+            assert event.startswith("Warning mute StatusRefused the API server refuses the status of this run")
+            assert "no status today" in event
+            assert operator.text.count("the API server refuses the status") == 1
+    assert "StatusRefused" in kubectl.do("describe", TASK_RUNS, "mute")
+
+    admin.do("delete", f"validatingadmissionpolicybinding/{refusing}")
+    with OperatorProcess(kubectl, tmp_path / "third"):
+        eventually("it goes on", lambda: kubectl.get(TASK_RUNS, "mute")["status"].get("reason") == "DefinitionNotFound")
