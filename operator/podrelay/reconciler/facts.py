@@ -29,6 +29,7 @@ class Facts:
         silence: what was found when a heartbeat was overdue.
         input: what was found in the input.
         children_known_since: the record after which all children were read live.
+        still_there: UID of a pod that a live read has found as it is known, although it should have gone.
         absent: name of the pod that a live read has not found.
         parent_missing_since: since when the run that spec.parent names is not known.
         start_seen: when the container of a pod was first seen running, by UID.
@@ -44,6 +45,7 @@ class Facts:
     silence: Silence | None = None
     input: InputFacts | None = None
     children_known_since: str | None = None
+    still_there: str | None = None
     absent: str | None = None
     parent_missing_since: datetime | None = None
     start_seen: dict[str, datetime] = field(default_factory=dict)
@@ -62,6 +64,8 @@ class Facts:
 
     def see_pod(self, pod: Pod, now: datetime) -> None:
         """Note when the container of a pod was first seen running."""
+        if self.still_there == pod.metadata.uid:
+            self.still_there = None  # something has changed
         if pod.task.running is not None and pod.metadata.uid not in self.start_seen:
             self.start_seen[pod.metadata.uid] = now
             _trim(self.start_seen)
