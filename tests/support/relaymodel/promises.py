@@ -220,11 +220,13 @@ class Promises:
             return
         answered = process.stored
         said = response["status"]
-        if answered is not None and said != answered["status"] and not self._may_differ(process, said):
+        if answered is None:
+            return
+        if said != answered["status"] and not self._may_differ(process, said):
             self._break(f"{process.pod} answered {answered['status']}, its record says {said}")
-        if _serial(response, "done") != _serial(answered, "done") and said == (answered or {}).get("status"):
+        if _serial(response, "done") != _serial(answered, "done") and said == answered["status"]:
             self._break(f"{process.pod} answered with another output than its record has")
-        if answered is not None and said in {"continue", "done", "aborted"}:
+        if said in {"continue", "done", "aborted"}:
             self._iterations[process.run_uid, process.me.iteration].answer = {**response}
 
     def _may_differ(self, process: Process, said: str) -> bool:

@@ -9,33 +9,28 @@ import os
 from hypothesis import HealthCheck, Phase, event, given, settings
 from hypothesis import strategies as st
 
-from tests.support.relaymodel import moves
+from tests.support.relaymodel import search
 
-HISTORIES = int(os.environ.get("PODRELAY_HISTORIES", "600"))
+HISTORIES = int(os.environ.get("PODRELAY_HISTORIES", "400"))
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 """Without explanations, which trace every line: a failure is told by its moves."""
-SHORTEST, LONGEST = 60, 260
-"""Bytes; a move takes three of them, the choice of a world up to 24."""
-DONE = {"status": "done"}
+UNHEALTHY = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
+DATA = st.binary(min_size=search.SHORTEST, max_size=search.LONGEST)
 
 
-@settings(
-    max_examples=HISTORIES,
-    deadline=None,
-    phases=PHASES,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example],
-)
-@given(st.binary(min_size=SHORTEST, max_size=LONGEST))
+@settings(max_examples=HISTORIES, deadline=None, phases=PHASES, print_blob=True, suppress_health_check=UNHEALTHY)
+@given(DATA)
 def test_every_history_keeps_the_promises(data: bytes) -> None:
-    choices = moves.Bytes(data)
-    history = moves.begin(choices)
-    while choices:
-        history.play(choices)
-        assert not history.world.violations, history.told
+    played = search.play(data)
 
-    history.world.settle(DONE)
+    assert not played.violations, played.moves
+    for end in played.ends:
+        event(end)
 
-    assert not history.world.violations, history.told
-    for run in history.world.runs():
-        event(f"{run['status']['phase']} {run['status']['reason']}")
+
+@settings(max_examples=HISTORIES // 4, deadline=None, phases=PHASES, print_blob=True, suppress_health_check=UNHEALTHY)
+@given(DATA)
+def test_limits_hold_in_every_history_and_all_runs_end(data: bytes) -> None:
+    played = search.play(data, is_limited=True)
+
+    assert not played.violations, played.moves
