@@ -19,7 +19,7 @@ clusters: $(VENV)/ready
 	@$(CONTROL_PLANE)
 	@$(KIND)
 
-.PHONY: help demo test check unit integration e2e bench format generate up down status clean
+.PHONY: help demo test check unit integration e2e mutants bench format generate up down status clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ integration: $(VENV)/ready ## Integration tests: a real API server (built on fir
 e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nodes
 	@$(KIND)
 	@$(BIN)/pytest tests/e2e -q
+
+mutants: $(VENV)/ready ## Break the relay in some seventy ways, and see that the tests notice: a quarter of an hour
+	@$(BIN)/python -m tools.mutants
 
 bench: $(VENV)/ready ## What the relay costs: against bare pods and Jobs, and at rest (docs/performance.md)
 	@$(BIN)/python -m benchmarks relay
