@@ -50,6 +50,7 @@ from podrelay.reconciler.view import (
     ReadInput,
     ReleasePod,
     ReturnSlot,
+    Sightings,
     View,
     WriteRecord,
 )
@@ -153,7 +154,7 @@ def _answered(view: View, now: datetime, tenure: Tenure, record: Record) -> Plan
     if tenure.has_ended or hooks.follow(following.status):
         return following  # a pod that is to call hooks waits for the final phase: they come after it
     assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
-    overdue = (record.finished_at or now) + view.settings.answer_grace
+    overdue = view.answered_at(tenure.pod, record, now) + view.settings.answer_grace
     if now >= overdue:
         return _ending(view, now, tenure, tenure.pod)
     status = showing.running(view, now, view.run.status, tenure.target, tenure.pod)
@@ -179,10 +180,12 @@ def _is_current(view: View, pod: Pod) -> bool:
 
 
 def _working(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
-    deadline = _started_at(view, pod, now) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
+    deadline = view.started_at(pod, now) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
     if now >= deadline or pod.metadata.annotations.ending_since is not None:
         return _ending(view, now, tenure, pod)
-    silent_at = heartbeat.deadline(pod, view.heartbeat, view.start_seen.get(pod.metadata.uid, now))
+    silent_at = heartbeat.deadline(
+        pod, view.heartbeat, view.sightings.get(pod.metadata.uid, Sightings()).started or now
+    )
     if silent_at is not None and now >= silent_at:
         return _silent(view, now, tenure, pod)
     status = showing.running(view, now, view.run.status, tenure.target, pod)
@@ -196,13 +199,6 @@ def _working(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
         else:
             requeue = min(requeue, due)
     return Plan(status=status, requeue_at=requeue)
-
-
-def _started_at(view: View, pod: Pod, now: datetime) -> datetime:
-    """Return when the container of a pod started: what its node says, unless its clock is certainly wrong."""
-    created, seen_at = pod.metadata.creation_timestamp, view.start_seen.get(pod.metadata.uid, now)
-    told = pod.task.running.started_at if pod.task.running else None
-    return max(created, min(told or created, seen_at))
 
 
 def _silent(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
@@ -220,7 +216,7 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
     answer = termination.answer_of(pod)
     if pod.task.terminated is not None and not pod.is_terminal and (answer is None or termination.is_silent(pod)):
         # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
-        settled = (pod.task.terminated.finished_at or now) + view.settings.answer_grace
+        settled = view.ended_at(pod, now) + view.settings.answer_grace
         if now < settled:
             return Plan(status=showing.running(view, now, view.run.status, tenure.target, pod), requeue_at=settled)
     if answer is not None:

@@ -248,7 +248,7 @@ class Store:
             settled=frozenset(facts.settled),
             silence=facts.silence,
             absent=facts.absent,
-            start_seen=dict(facts.start_seen),
+            sightings=dict(facts.sightings),
             heartbeat=facts.heartbeat,
             refusal=facts.refusal,
             parent=parent,
@@ -367,19 +367,26 @@ class Store:
         return housekeeping.own_ttl_seconds(run, self.definition(*_definition_of(run))) is None
 
     def _pod_changed(self, key: Key) -> None:
-        run = self.run(key)
-        if run is not None and (facts := self._facts_about(run)) is not None:
-            for pod in self.pods.of(key):
-                facts.see_pod(pod, self._clock())
+        self._look(key)
         self._follow_slots(key)
         self._mark(key)
 
     def _record_changed(self, key: Key) -> None:
-        run = self.run(key)
-        working = [record for record in self.records.of(key) if record.response is None and record.heartbeat_at]
-        if run is not None and working and (facts := self._facts_about(run)) is not None:
-            facts.see_record(max(working, key=lambda record: (record.iteration, record.try_)), self._clock())
+        self._look(key)
         self._mark(key)
+
+    def _look(self, key: Key) -> None:
+        """Note what is seen of the pods of a run for the first time, and of their records."""
+        run, pods, records = self.run(key), self.pods.of(key), self.records.of(key)
+        if run is None or not (pods or records) or (facts := self._facts_about(run)) is None:
+            return
+        now = self._clock()
+        answered = {record.pod_uid for record in records if record.response is not None}
+        for pod in pods:
+            facts.see_pod(pod, now, has_answered=pod.metadata.uid in answered)
+        working = [record for record in records if record.response is None and record.heartbeat_at]
+        if working:
+            facts.see_heartbeat(max(working, key=lambda record: (record.iteration, record.try_)), now)
 
     def _follow_slots(self, key: Key) -> None:
         """Let slots follow what is. A slot is held by a pod that may work, whatever has become of its run.
@@ -460,6 +467,7 @@ class Store:
             del self._facts[key]
         elif facts is not None and run is not None and not admission.is_new(run.status):
             facts.input = None  # the status tells what followed from it
+        self._look(key)
         self._follow_slots(key)
         if run is not None and run.status.phase in FINISHED:
             self._has_finished(key, run)
