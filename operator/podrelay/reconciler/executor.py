@@ -414,6 +414,8 @@ class Executor:
         except ApiError as error:
             if error.is_transient or isinstance(error, NotFoundError):
                 raise
+            if error.is_end_of_namespace and action.pod is not None and action.pod.is_held:
+                await self.release_pod(key, action.pod)  # the run goes when its pods have gone
             self._refused(view.run, action.target.name, "RecordRefused", error.message)
         else:
             self._store.accepted(view.run)

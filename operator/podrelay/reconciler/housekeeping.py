@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from podrelay.api import names
-from podrelay.reconciler import ending, kinship, turns
+from podrelay.reconciler import causes, ending, kinship, termination, turns
 from podrelay.reconciler.conditions import with_conditions
 from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.reconciler.view import (
@@ -129,6 +129,19 @@ def of_a_former_run(pods: Iterable[Pod]) -> tuple[Action, ...]:
     return tuple(action for pod in pods for action in _let_go(pod))
 
 
+def beside_hooks(view: View) -> tuple[Action, ...]:
+    """Return what lets go of the pods of a run that has ended, while its hooks wait for a slot, or go on elsewhere."""
+    pods = (pod for pod in view.pods if view.owns(pod))
+    return tuple(action for pod in pods if pod.is_terminal or pod.task.terminated is None for action in _let_go(pod))
+
+
+def _is_told(view: View, pod: Pod) -> bool:
+    """Tell whether what became of a pod is stored, or would be taken for the same if the pod was gone."""
+    if any(record.pod_uid == pod.metadata.uid and record.response is not None for record in view.records):
+        return True
+    return pod.is_terminal and termination.answer_of(pod) is None and causes.disruption_of(pod) is not None
+
+
 def _let_go(pod: Pod) -> list[Action]:
     """Take our finalizer off a deleted pod, of which nothing is to be learned any more, once it has ended."""
     is_over = pod.metadata.deletion_timestamp is not None and (pod.is_released or pod.is_force_deleted)
@@ -206,7 +219,8 @@ def beside(view: View, now: datetime, following: Plan) -> Plan:
         is_past = current is not None and pod.metadata.uid != current.pod_uid
         ended_well = answers.get(pod.metadata.uid) == "continue"
         if pod.metadata.deletion_timestamp is not None:
-            actions += _let_go(pod) if is_past or pod.metadata.name != due.name else []
+            is_over = is_past or pod.metadata.name != due.name or _is_told(view, pod)
+            actions += _let_go(pod) if is_over else []
         elif is_past and pod.is_unclaimed:
             actions.append(_delete_unstarted(pod))
         elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):

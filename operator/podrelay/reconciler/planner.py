@@ -66,7 +66,7 @@ def plan(view: View, now: datetime) -> Plan:
         return _deleted(view, now)
     if run.status.phase in FINISHED:
         of_hooks = hooks.after_the_end(view, now)
-        return _with_descendants(view, of_hooks) if of_hooks else housekeeping.after_the_end(view, now)
+        return _beside_hooks(view, of_hooks) if of_hooks else housekeeping.after_the_end(view, now)
     following = _unfinished(view, now)
     if admission.gives_back_slot(view, following):
         return Plan(actions=(ReturnSlot(),))
@@ -100,6 +100,14 @@ def _unfinished(view: View, now: datetime) -> Plan:
         # Another operator may have made the pod a moment ago; its watch event may come after what ends the run.
         return Plan(actions=(ConfirmAbsent(target.name),))
     return _with_descendants(view, following)
+
+
+def _beside_hooks(view: View, following: Plan) -> Plan:
+    """Return `following`; when there is nothing to be done for hooks, nobody else has to wait for them."""
+    if following.actions or following.status is not None:
+        return following
+    left = housekeeping.beside_hooks(view)
+    return Plan(actions=left) if left else _with_descendants(view, following)
 
 
 def _with_descendants(view: View, following: Plan) -> Plan:
