@@ -471,6 +471,9 @@ class Store:
         self._follow_slots(key)
         if run is not None and run.status.phase in FINISHED:
             self._has_finished(key, run)
+        if run is not None:
+            for child in self._family.has_answered(key, names.iteration_of(run.status.last_record or "")):
+                self._mark(child)  # one that cleans itself up has waited for it
         self._mark(key)
 
     def _has_finished(self, key: Key, run: TaskRun) -> None:
