@@ -37,7 +37,9 @@ def works(relay: Relay, name: str) -> int:
         text = relay.trace(name).read_text(encoding="utf-8") if relay.trace(name).exists() else ""
         return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("process")), None)
 
-    return eventually("it works", process)
+    found = eventually("it works", process)
+    assert found is not None
+    return found
 
 
 def finalizers(relay: Relay, pod: str) -> list[str]:
@@ -208,7 +210,14 @@ def _is_deleted(relay: Relay, pod: str) -> bool:
 
 
 def cleanup(relay: Relay, *flags: str) -> list[str]:
-    command = [PODRELAY, "cleanup", f"--kubeconfig={relay.kubectl.kubeconfig}", "-n", relay.kubectl.namespace, *flags]
+    command = [
+        str(PODRELAY),
+        "cleanup",
+        f"--kubeconfig={relay.kubectl.kubeconfig}",
+        "-n",
+        relay.kubectl.namespace,
+        *flags,
+    ]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert ended.returncode == 0, ended
     return sorted(ended.stdout.splitlines())
