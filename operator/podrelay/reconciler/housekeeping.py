@@ -105,11 +105,21 @@ def _pods_of_a_finished_run(view: View, now: datetime, requeue: list[datetime]) 
                 requeue.append(pod.pending_deadline)
         elif not pod.is_released and pod.metadata.uid not in answered:
             _end(view, now, pod, actions, requeue)  # it was not seen when the run ended
+        elif not pod.is_released and now >= (over := _time_to_end(view, pod, now)):
+            _end(view, now, pod, actions, requeue)
+        elif not pod.is_released:
+            requeue.append(over)
         elif policy == "Always" or (policy == "OnSuccess" and view.run.status.phase == "Succeeded"):
             _remove(view, now, pod, actions, requeue)
         else:
             _keep(view, now, pod, actions, requeue)
     return actions
+
+
+def _time_to_end(view: View, pod: Pod, now: datetime) -> datetime:
+    """Return until when a pod that has answered may go on after the end of its run: hooks may be called in it."""
+    hooks_take = int(pod.metadata.annotations.iteration_timeout) if view.run.status.hooks_due else 0
+    return (view.run.status.finished_at or now) + timedelta(seconds=hooks_take) + view.settings.answer_grace
 
 
 def end_all(view: View, now: datetime) -> tuple[tuple[Action, ...], datetime | None]:
