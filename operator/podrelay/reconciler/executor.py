@@ -68,6 +68,8 @@ PERMISSIONS: Final = (
 )
 
 _START_RETRY_SECONDS: Final = (1.0, 60.0)
+_REFUSALS: Final = frozenset({400, 403, 405, 413, 422, 500})
+"""Of these somebody has to hear: time alone does not change a rule, a role, or a webhook that does not work."""
 
 _decode_pod = msgspec.json.Decoder(Pod).decode
 _decode_record = msgspec.json.Decoder(Record).decode
@@ -137,7 +139,12 @@ class Executor:
             LeadershipLostError: the Lease is not ours any more.
             TimeoutError, aiohttp.ClientError: no answer; the write may or may not have happened.
         """
-        await self._handlers[type(action)](key, view, action)
+        try:
+            await self._handlers[type(action)](key, view, action)
+        except ApiError as error:
+            if error.status in _REFUSALS:
+                await self._events.write_refused(view.run.metadata, error.message)
+            raise
 
     async def write_status(self, key: Key, view: View, plan: Plan) -> None:
         """Write the status that `plan` wants, on the version of the run that it was planned on.
