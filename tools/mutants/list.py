@@ -87,7 +87,7 @@ CORE: Final = (
     Mutant(
         "NodeLostOnAnOldView",
         "reconciler/planner.py",
-        "if now >= deadline and view.still_there != pod.metadata.uid:",
+        "if now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):",
         "if False:",
     ),
     Mutant(

@@ -59,6 +59,12 @@ LOCAL_COMMANDS = {
         "podrelay.reconciler.main",
         "operator",
     ),
+    "cleanup": _Command(
+        "let pods go after the operator was removed",
+        "podrelay.cli.cleanup",
+        "podrelay.cli.cleanup",
+        "operator",
+    ),
 }
 
 

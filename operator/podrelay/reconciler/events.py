@@ -23,6 +23,7 @@ EVENTS: Final = Resource("", "v1", "events")
 PERMISSIONS: Final = (Permission("", (EVENTS.plural,), ("create",)),)
 
 STATUS_REFUSED: Final = "StatusRefused"
+WRITE_REFUSED: Final = "WriteRefused"
 _AGAIN_AFTER: Final = timedelta(hours=1)
 """The API server forgets Events after an hour."""
 _MOST_KNOWN: Final = 1000
@@ -50,6 +51,14 @@ class Events:
             f"please report it, and delete the run: {refusal}"
         )
         await self._tell(run, STATUS_REFUSED, message)
+
+    async def write_refused(self, run: Metadata, refusal: str) -> None:
+        """Tell that something cannot be done for a run, in the API server's words. Never raises for a failure."""
+        message = (
+            "the API server refuses what the operator has to do for this run, such as ending its pod; it is tried "
+            f"again, mend what refuses it: {refusal}"
+        )
+        await self._tell(run, WRITE_REFUSED, message)
 
     async def _tell(self, run: Metadata, reason: str, message: str) -> None:
         name, now = f"{run.name}.{run.uid}.{reason.lower()}", self._clock()

@@ -68,6 +68,8 @@ PERMISSIONS: Final = (
 )
 
 _START_RETRY_SECONDS: Final = (1.0, 60.0)
+_REFUSALS: Final = frozenset({400, 403, 405, 413, 422, 500})
+"""Of these somebody has to hear: time alone does not change a rule, a role, or a webhook that does not work."""
 
 _decode_pod = msgspec.json.Decoder(Pod).decode
 _decode_record = msgspec.json.Decoder(Record).decode
@@ -137,7 +139,12 @@ class Executor:
             LeadershipLostError: the Lease is not ours any more.
             TimeoutError, aiohttp.ClientError: no answer; the write may or may not have happened.
         """
-        await self._handlers[type(action)](key, view, action)
+        try:
+            await self._handlers[type(action)](key, view, action)
+        except ApiError as error:
+            if error.status in _REFUSALS:
+                await self._events.write_refused(view.run.metadata, error.message)
+            raise
 
     async def write_status(self, key: Key, view: View, plan: Plan) -> None:
         """Write the status that `plan` wants, on the version of the run that it was planned on.
@@ -279,8 +286,7 @@ class Executor:
         if pod is None or pod.metadata.uid != action.uid:
             self._store.confirm_gone(view.run, action.name, action.uid)
             return
-        self._store.pods.restore(await self._reclaim(key, view, pod))
-        self._store.confirm_still_there(view.run, action.uid)
+        self._store.confirm_still_there(view.run, await self._reclaim(key, view, pod))
 
     async def _confirm_absent(self, key: Key, view: View, action: ConfirmAbsent) -> None:
         pod = await self._get_pod(key, action.name)
@@ -415,6 +421,8 @@ class Executor:
         except ApiError as error:
             if error.is_transient or isinstance(error, NotFoundError):
                 raise
+            if error.is_end_of_namespace and action.pod is not None and action.pod.is_held:
+                await self.release_pod(key, action.pod)  # the run goes when its pods have gone
             self._refused(view.run, action.target.name, "RecordRefused", error.message)
         else:
             self._store.accepted(view.run)

@@ -50,6 +50,7 @@ from podrelay.reconciler.view import (
     ReadInput,
     ReleasePod,
     ReturnSlot,
+    Sightings,
     View,
     WriteRecord,
 )
@@ -65,7 +66,7 @@ def plan(view: View, now: datetime) -> Plan:
         return _deleted(view, now)
     if run.status.phase in FINISHED:
         of_hooks = hooks.after_the_end(view, now)
-        return _with_descendants(view, of_hooks) if of_hooks else housekeeping.after_the_end(view, now)
+        return _beside_hooks(view, of_hooks) if of_hooks else housekeeping.after_the_end(view, now)
     following = _unfinished(view, now)
     if admission.gives_back_slot(view, following):
         return Plan(actions=(ReturnSlot(),))
@@ -99,6 +100,14 @@ def _unfinished(view: View, now: datetime) -> Plan:
         # Another operator may have made the pod a moment ago; its watch event may come after what ends the run.
         return Plan(actions=(ConfirmAbsent(target.name),))
     return _with_descendants(view, following)
+
+
+def _beside_hooks(view: View, following: Plan) -> Plan:
+    """Return `following`; when there is nothing to be done for hooks, nobody else has to wait for them."""
+    if following.actions or following.status is not None:
+        return following
+    left = housekeeping.beside_hooks(view)
+    return Plan(actions=left) if left else _with_descendants(view, following)
 
 
 def _with_descendants(view: View, following: Plan) -> Plan:
@@ -153,7 +162,7 @@ def _answered(view: View, now: datetime, tenure: Tenure, record: Record) -> Plan
     if tenure.has_ended or hooks.follow(following.status):
         return following  # a pod that is to call hooks waits for the final phase: they come after it
     assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
-    overdue = (record.finished_at or now) + view.settings.answer_grace
+    overdue = view.answered_at(tenure.pod, record, now) + view.settings.answer_grace
     if now >= overdue:
         return _ending(view, now, tenure, tenure.pod)
     status = showing.running(view, now, view.run.status, tenure.target, tenure.pod)
@@ -179,10 +188,12 @@ def _is_current(view: View, pod: Pod) -> bool:
 
 
 def _working(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
-    deadline = _started_at(view, pod, now) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
+    deadline = view.started_at(pod, now) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
     if now >= deadline or pod.metadata.annotations.ending_since is not None:
         return _ending(view, now, tenure, pod)
-    silent_at = heartbeat.deadline(pod, view.heartbeat, view.start_seen.get(pod.metadata.uid, now))
+    silent_at = heartbeat.deadline(
+        pod, view.heartbeat, view.sightings.get(pod.metadata.uid, Sightings()).started or now
+    )
     if silent_at is not None and now >= silent_at:
         return _silent(view, now, tenure, pod)
     status = showing.running(view, now, view.run.status, tenure.target, pod)
@@ -196,13 +207,6 @@ def _working(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
         else:
             requeue = min(requeue, due)
     return Plan(status=status, requeue_at=requeue)
-
-
-def _started_at(view: View, pod: Pod, now: datetime) -> datetime:
-    """Return when the container of a pod started: what its node says, unless its clock is certainly wrong."""
-    created, seen_at = pod.metadata.creation_timestamp, view.start_seen.get(pod.metadata.uid, now)
-    told = pod.task.running.started_at if pod.task.running else None
-    return max(created, min(told or created, seen_at))
 
 
 def _silent(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
@@ -220,7 +224,7 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
     answer = termination.answer_of(pod)
     if pod.task.terminated is not None and not pod.is_terminal and (answer is None or termination.is_silent(pod)):
         # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
-        settled = (pod.task.terminated.finished_at or now) + view.settings.answer_grace
+        settled = view.ended_at(pod, now) + view.settings.answer_grace
         if now < settled:
             return Plan(status=showing.running(view, now, view.run.status, tenure.target, pod), requeue_at=settled)
     if answer is not None:
@@ -369,7 +373,7 @@ def _node_lost(view: View, now: datetime, tenure: Tenure, pod: Pod, since: datet
         "certainly off, taint it node.kubernetes.io/out-of-service"
     )
     status = showing.running(view, now, view.run.status, tenure.target, pod)
-    if now >= deadline and view.still_there != pod.metadata.uid:
+    if now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):
         return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))  # its watch may lag
     if now >= deadline:
         if view.run.spec.abort is not None:

@@ -249,7 +249,7 @@ class Store:
             silence=facts.silence,
             still_there=facts.still_there,
             absent=facts.absent,
-            start_seen=dict(facts.start_seen),
+            sightings=dict(facts.sightings),
             heartbeat=facts.heartbeat,
             refusal=facts.refusal,
             parent=parent,
@@ -276,10 +276,11 @@ class Store:
         if (facts := self._facts_about(run)) is not None:
             facts.pod_gone(uid, self._clock())
 
-    def confirm_still_there(self, run: TaskRun, uid: str) -> None:
-        """Note that a live GET has found a pod of the run; the store knows what it has found."""
+    def confirm_still_there(self, run: TaskRun, pod: Pod) -> None:
+        """Note that a live GET has found a pod of the run, and take what it has found."""
+        self.pods.restore(pod)
         if (facts := self._facts_about(run)) is not None:
-            facts.still_there = uid
+            facts.still_there = (pod.metadata.uid, pod.metadata.resource_version)
 
     def confirm_absent(self, run: TaskRun, name: str) -> None:
         """Note that a live GET has found no pod of this name that is the run's."""
@@ -373,19 +374,26 @@ class Store:
         return housekeeping.own_ttl_seconds(run, self.definition(*_definition_of(run))) is None
 
     def _pod_changed(self, key: Key) -> None:
-        run = self.run(key)
-        if run is not None and (facts := self._facts_about(run)) is not None:
-            for pod in self.pods.of(key):
-                facts.see_pod(pod, self._clock())
+        self._look(key)
         self._follow_slots(key)
         self._mark(key)
 
     def _record_changed(self, key: Key) -> None:
-        run = self.run(key)
-        working = [record for record in self.records.of(key) if record.response is None and record.heartbeat_at]
-        if run is not None and working and (facts := self._facts_about(run)) is not None:
-            facts.see_record(max(working, key=lambda record: (record.iteration, record.try_)), self._clock())
+        self._look(key)
         self._mark(key)
+
+    def _look(self, key: Key) -> None:
+        """Note what is seen of the pods of a run for the first time, and of their records."""
+        run, pods, records = self.run(key), self.pods.of(key), self.records.of(key)
+        if run is None or not (pods or records) or (facts := self._facts_about(run)) is None:
+            return
+        now = self._clock()
+        answered = {record.pod_uid for record in records if record.response is not None}
+        for pod in pods:
+            facts.see_pod(pod, now, has_answered=pod.metadata.uid in answered)
+        working = [record for record in records if record.response is None and record.heartbeat_at]
+        if working:
+            facts.see_heartbeat(max(working, key=lambda record: (record.iteration, record.try_)), now)
 
     def _follow_slots(self, key: Key) -> None:
         """Let slots follow what is. A slot is held by a pod that may work, whatever has become of its run.
@@ -466,9 +474,13 @@ class Store:
             del self._facts[key]
         elif facts is not None and run is not None and not admission.is_new(run.status):
             facts.input = None  # the status tells what followed from it
+        self._look(key)
         self._follow_slots(key)
         if run is not None and run.status.phase in FINISHED:
             self._has_finished(key, run)
+        if run is not None:
+            for child in self._family.has_answered(key, names.iteration_of(run.status.last_record or "")):
+                self._mark(child)  # one that cleans itself up has waited for it
         self._mark(key)
 
     def _has_finished(self, key: Key, run: TaskRun) -> None:

@@ -122,6 +122,20 @@ class Heartbeat:
 
 
 @dataclass(frozen=True, slots=True)
+class Sightings:
+    """When this operator saw what of one pod, by its own clock: that of the pod's node may be wrong."""
+
+    unstarted: datetime | None = None
+    """When it was last seen without its container having started."""
+    started: datetime | None = None
+    """When its container was first seen running."""
+    ended: datetime | None = None
+    """When its container was first seen to have ended."""
+    answered: datetime | None = None
+    """When its answer was first seen."""
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """A live GET, made when the time was over, has found no newer sign of life in a record."""
 
@@ -158,12 +172,12 @@ class View:
     settled: frozenset[str] = frozenset()
     """Names of records that were read live after their pod had ended: nothing will be added to what they tell."""
     silence: Silence | None = None
-    still_there: str | None = None
-    """UID of a pod that a live GET has found as it is known, although it should have gone."""
+    still_there: tuple[str, str] | None = None
+    """UID and resource version of a pod that a live GET has found although it should have gone."""
     absent: str | None = None
     """Name of a pod of which a live GET has said that the run has none of that name."""
-    start_seen: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
-    """When the container of a pod was first seen running, by UID of the pod, by this operator's clock."""
+    sightings: Mapping[str, Sightings] = field(default_factory=lambda: MappingProxyType({}))
+    """By UID of the pod."""
     heartbeat: Heartbeat | None = None
     refusal: Refusal | None = None
     parent: Parent | None = None
@@ -190,6 +204,28 @@ class View:
             current = self.run.status.current
             return current is not None and current.pod_uid == obj.pod_uid
         return owner is not None and owner.uid == self.run.metadata.uid
+
+    def started_at(self, pod: Pod, now: datetime) -> datetime:
+        """Return when the container of a pod started: what its node says, within what this operator has seen."""
+        seen = self._seen(pod)
+        told = pod.task.running.started_at if pod.task.running else None
+        earliest = max(pod.metadata.creation_timestamp, seen.unstarted or pod.metadata.creation_timestamp)
+        return max(earliest, min(told or earliest, seen.started or now))
+
+    def ended_at(self, pod: Pod, now: datetime) -> datetime:
+        """Return when this operator saw that the container of a pod had ended; what its node says if it did not."""
+        told = pod.task.terminated.finished_at if pod.task.terminated else None
+        return self._seen(pod).ended or told or now
+
+    def answered_at(self, pod: Pod, record: Record, now: datetime) -> datetime:
+        """Return when this operator saw that a pod had answered; what its record says if it did not."""
+        return self._seen(pod).answered or record.finished_at or now
+
+    def _seen(self, pod: Pod) -> Sightings:
+        return self.sightings.get(pod.metadata.uid, _NOTHING_SEEN)
+
+
+_NOTHING_SEEN: Final = Sightings()
 
 
 @dataclass(frozen=True, slots=True)

@@ -662,7 +662,7 @@ def test_abort_step_5_after_the_node_lost_timeout_the_run_ends(abort: dict[str, 
 
     lost = view(task_run(RUNNING, **abort), pods=(deleted,), records=(record(),))
     looked_at = plan(lost, later(650))
-    following = plan(replace(lost, still_there=deleted.metadata.uid), later(650))
+    following = plan(replace(lost, still_there=(deleted.metadata.uid, deleted.metadata.resource_version)), later(650))
 
     assert looked_at.actions == (ConfirmGone("words-i1", "uid-words-i1"),), "its watch may lag"
 

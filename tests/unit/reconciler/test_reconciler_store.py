@@ -212,6 +212,22 @@ def test_a_definition_that_changes_marks_its_runs_and_forgives_their_refusals(st
     assert view_of(store).definition is not None
 
 
+def test_children_that_have_ended_are_looked_at_when_their_parent_has_answered(store: Store, marked: list[Key]) -> None:
+    """Those that clean themselves up stay until no try of the iteration that started them can ask for them again."""
+    for name, phase in (("done", "Succeeded"), ("at-work", "Running")):
+        store.runs.apply(task_run({"phase": phase}, name=name, uid=name, parent=KEY.name))
+    marked.clear()
+
+    store.runs.apply(task_run({"phase": "Running", "attempts": 1}))
+    assert Key(KEY.namespace, "done") not in marked
+    store.runs.apply(task_run({"phase": "Running", "lastRecord": "words-i1"}))
+    assert marked.count(Key(KEY.namespace, "done")) == 1
+    store.runs.apply(task_run({"phase": "Running", "lastRecord": "words-i1", "message": "another one"}))
+
+    assert marked.count(Key(KEY.namespace, "done")) == 1
+    assert Key(KEY.namespace, "at-work") not in marked
+
+
 def test_a_definition_is_reported_until_its_generation_was_reviewed() -> None:
     changed: list[Key] = []
     store = Store(lambda _key: None, Settings(), changed.append)
