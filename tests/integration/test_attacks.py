@@ -1,277 +1,536 @@
-"""What once broke a promise of the relay, played again: late watches, lost nodes, wrong clocks, names used again."""
+"""Everybody tries everything: actor by verb and resource or subresource, in their own and in a foreign namespace.
+
+Two tables. What the authorizer grants is compared whole (SelfSubjectRulesReview), so no verb and no subresource is left
+out. What it grants is then tried with bodies that attack, as a dry run through real admission: each attempt that is not
+listed for its actor is refused. The administrator tries all of it first, and succeeds: nothing is refused because it is
+misspelt.
+"""
 
 import json
-import os
-import time
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 
-from cluster import Cluster
-from podrelay.api import names
-from podrelay.reconciler.main import ENV_DIE_AFTER_WRITE
-from tests.support.audit import writes_of_the_operator
-from tests.support.faultproxy import FaultProxy
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, owner_reference, record, task_run
+from tests.support.chart import RELEASE_NAMESPACE, render
+from tests.support.kubectl import Kubectl, Result
+from tests.support.manifests import (
+    TASK_DEFINITIONS,
+    TASK_ITERATIONS,
+    TASK_RUNS,
+    Manifest,
+    owner_reference,
+    record,
+    task_definition,
+    task_run,
+)
 from tests.support.namespaces import temporary_namespace
-from tests.support.operator import SHORT_LEASE, OperatorProcess
-from tests.support.pods import add_runner
-from tests.support.quick import QuickKubectl
-from tests.support.relay import FINISHED, Relay
+from tests.support.pods import RUNNER, add_runner, task_pod
+from tests.support.quick import QuickKubectl, collection
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
-FORCE = ("--force", "--grace-period=0", "--wait=false")
+GATEWAY = {"gateway.deploy": True, "gateway.behindTLSProxy": True}
+MERGE, JSON_PATCH, APPLY = "merge-patch+json", "json-patch+json", "apply-patch+yaml"
+CREATED_BY, CHANGED_BY = "podrelay.dev/created-by", "podrelay.dev/changed-by"
+HERE, ELSEWHERE, KUBE, HOME = "here", "elsewhere", "kube-system", RELEASE_NAMESPACE
+
+# --- the stage --------------------------------------------------------------------------------------------------------
 
 
-def works(relay: Relay, name: str) -> int:
-    """Wait until a stubborn task works; return its process."""
+@dataclass(frozen=True)
+class Place:
+    """A namespace with a run at work (`victim`: run, pod, record), another run without a record, and a foreign pod."""
 
-    def process() -> int | None:
-        text = relay.trace(name).read_text(encoding="utf-8") if relay.trace(name).exists() else ""
-        return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("process")), None)
+    admin: QuickKubectl
+    victim: Manifest
+    mine: Manifest
+    victim_pod: Manifest
+    mine_uid: str
+    definition: Manifest
+    record: Manifest
 
-    found = eventually("it works", process)
-    assert found is not None
+    @property
+    def name(self) -> str:
+        return self.admin.namespace
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Both namespaces and everybody who tries."""
+
+    here: Place
+    elsewhere: Place
+    actors: dict[str, QuickKubectl]
+
+    def namespace(self, place: str) -> str:
+        return {HERE: self.here.name, ELSEWHERE: self.elsewhere.name}.get(place, place)
+
+
+def done(result: Result) -> None:
+    assert result, str(result)
+
+
+def account(admin: Kubectl, name: str, *roles: str) -> QuickKubectl:
+    """A service account with ClusterRoles, by a token that is bound to no pod."""
+    admin.do("create", "serviceaccount", name)
+    for role in roles:
+        user = f"--serviceaccount={admin.namespace}:{name}"
+        admin.do("create", "rolebinding", f"{name}-{role}", f"--clusterrole={role}", user)
+    return QuickKubectl.instead_of(admin.as_service_account(name))
+
+
+def pod_of(run: Manifest, name: str, **spec: Any) -> Manifest:
+    """A pod as the operator makes it, which no node takes."""
+    labels = {"podrelay.dev/run": run["metadata"]["name"]}
+    metadata = {"name": name, "labels": labels, "ownerReferences": [owner_reference(run, controller=True)]}
+    container = {"name": "task", "image": "registry.example/words:1"}
+    gated = {"containers": [container], "schedulingGates": [{"name": "example.com/never"}]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": gated | spec}
+
+
+def foreign_pod(name: str, **spec: Any) -> Manifest:
+    """A pod that has nothing to do with tasks."""
+    pod = pod_of({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x", "uid": "x"}}, name, **spec)
+    return pod | {"metadata": {"name": name}}
+
+
+@pytest.fixture(scope="module")
+def stage(shared: Kubectl, admin: Kubectl, node: str) -> Iterator[Stage]:
+    with temporary_namespace(admin) as other:
+        places, pods = {}, {}
+        for kubectl in (QuickKubectl.instead_of(shared), QuickKubectl.instead_of(other)):
+            add_runner(kubectl)
+            done(kubectl.create(task_definition("count-words")))
+            for name in ("victim", "mine"):
+                done(kubectl.create(task_run(name)))
+            victim, mine = (kubectl.get(TASK_RUNS, name) for name in ("victim", "mine"))
+            done(kubectl.create(pod_of(victim, "victim-i1")))
+            done(kubectl.create(foreign_pod("foreign")))
+            pods[kubectl.namespace] = pod = task_pod(kubectl, "mine-i1", node)
+            victim_pod = kubectl.get("pods", "victim-i1")
+            done(kubectl.create(record("victim-i1", pod_uid=victim_pod["metadata"]["uid"], owner=victim)))
+            stored = kubectl.get(TASK_ITERATIONS, "victim-i1")
+            definition = kubectl.get(TASK_DEFINITIONS, "count-words")
+            places[kubectl.namespace] = Place(kubectl, victim, mine, victim_pod, pod.uid, definition, stored)
+        here, elsewhere = places[shared.namespace], places[other.namespace]
+        # The neighbour's account of task pods is bound here as well: a careless administrator.
+        neighbour = f"--serviceaccount={elsewhere.name}:{RUNNER}"
+        here.admin.do("create", "rolebinding", "neighbour", f"--clusterrole={RUNNER}", neighbour)
+        # As the chart has it.
+        accounts = [m for m in render(GATEWAY) if m["metadata"]["name"] == "podrelay-gateway" and is_right(m)]
+        done(admin.apply(*accounts, flags=("--server-side", "--force-conflicts")))
+        home = admin.in_namespace(RELEASE_NAMESPACE)
+        actors = {
+            "a pod": QuickKubectl.instead_of(pods[here.name].kubectl),
+            "a pod of the neighbour": QuickKubectl.instead_of(pods[elsewhere.name].kubectl),
+            "an unbound token of task pods": QuickKubectl.instead_of(here.admin.as_service_account(RUNNER)),
+            "a user": account(here.admin, "user", "podrelay-user"),
+            "an author": account(here.admin, "author", "podrelay-author"),
+            "an author of pods": account(here.admin, "podauthor", "podrelay-author"),
+            "a viewer": account(here.admin, "viewer", "podrelay-viewer"),
+            "who decides on settings": account(here.admin, "settings", "podrelay-settings"),
+            "anybody": QuickKubectl.instead_of(here.admin.as_service_account("default")),
+            "the operator": QuickKubectl.instead_of(home.as_service_account("podrelay-operator")),
+            "the gateway": QuickKubectl.instead_of(home.as_service_account("podrelay-gateway")),
+        }
+        here.admin.do("create", "role", "makes-pods", "--verb=create", "--resource=pods")
+        here.admin.do(
+            "create", "rolebinding", "makes-pods", "--role=makes-pods", f"--serviceaccount={here.name}:podauthor"
+        )
+        yield Stage(here, elsewhere, actors)
+
+
+def is_right(manifest: Manifest) -> bool:
+    """Whether it is an account or gives rights to one."""
+    return manifest["kind"] in {"ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
+
+
+# --- the first table: what the authorizer grants ----------------------------------------------------------------------
+
+READ, WATCHED = "get list watch", "get list watch"
+WRITE = "create update patch delete deletecollection"
+SETTINGS = "configmaps[podrelay-settings]"
+POLICIES = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+RUNS, DEFINITIONS, RECORDS = "taskruns", "taskdefinitions", "taskiterations"
+
+Rights = dict[str, str]
+
+_VIEW: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SETTINGS: READ}
+_RUNNER: Rights = {RUNS: "get list create", RECORDS: "get create update"}
+_OPERATOR: Rights = {
+    RUNS: "get list watch patch delete",
+    f"{RUNS}/status": "patch",
+    DEFINITIONS: READ,
+    f"{DEFINITIONS}/status": "patch",
+    RECORDS: "get list watch create patch delete manage",
+    "pods": "get list watch create patch delete",
+    "events": "create",
+    SETTINGS: "list watch",
+    **dict.fromkeys(POLICIES, "get"),
+}
+_GATEWAY: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ}
+
+GRANTED: dict[str, dict[str, Rights]] = {
+    "a pod": {HERE: _RUNNER},
+    "a pod of the neighbour": {HERE: _RUNNER, ELSEWHERE: _RUNNER},
+    "an unbound token of task pods": {HERE: _RUNNER},
+    "a user": {HERE: {**_VIEW, RUNS: f"{READ} {WRITE} trigger", DEFINITIONS: f"{READ} run"}},
+    "an author": {HERE: {DEFINITIONS: f"{READ} {WRITE}"}},
+    "an author of pods": {HERE: {DEFINITIONS: f"{READ} {WRITE}", "pods": "create"}},
+    "a viewer": {HERE: _VIEW},
+    "who decides on settings": {HERE: {SETTINGS: f"{READ} create update patch delete"}},
+    "anybody": {},
+    "the operator": {
+        **dict.fromkeys((HERE, ELSEWHERE, KUBE), _OPERATOR),
+        HOME: _OPERATOR | {"leases": "get create update"},
+    },
+    "the gateway": dict.fromkeys((HERE, ELSEWHERE, KUBE, HOME), _GATEWAY),
+}
+EVERYBODY = {"selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"}
+"""What Kubernetes lets everybody ask about themselves."""
+
+
+def granted(actor: QuickKubectl, namespace: str) -> dict[str, set[str]]:
+    """All that the authorizer grants in a namespace, subresources, names and verbs of our own included."""
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectRulesReview",
+        "spec": {"namespace": namespace},
+    }
+    answer = actor.ask("POST", "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews", review)
+    done(answer)
+    status = json.loads(answer.stdout)["status"]
+    assert not status["incomplete"], status
+    found: dict[str, set[str]] = {}
+    for rule in status["resourceRules"]:
+        names = rule.get("resourceNames") or [""]
+        shown = "" if names == [""] or rule["resources"] == list(POLICIES) else f"[{' '.join(names)}]"
+        for resource in rule["resources"]:
+            if resource not in EVERYBODY:
+                key = resource if resource in POLICIES else f"{resource}{shown}"
+                found.setdefault(key, set()).update(rule["verbs"])
     return found
 
 
-def is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    return True
+def _has(actor: QuickKubectl, namespace: str, expected: dict[str, set[str]]) -> bool:
+    return granted(actor, namespace) == expected
 
 
-def on_node(relay: Relay, node: str) -> dict[str, Any]:
-    """A template whose pods are bound to a node that no kubelet stands behind: the test says what they do."""
-    template = relay.template("Stubborn")
-    template["spec"]["nodeName"] = node
-    return template
+@pytest.mark.parametrize("actor", GRANTED)
+def test_the_authorizer_grants_exactly_this(stage: Stage, actor: str) -> None:
+    for place in (HERE, ELSEWHERE, KUBE, HOME):
+        expected = {resource: set(verbs.split()) for resource, verbs in GRANTED[actor].get(place, {}).items()}
+        namespace = stage.namespace(place)
+        # A role that has just been bound takes a moment to count.
+        eventually(f"rights of {actor} in {place}", partial(_has, stage.actors[actor], namespace, expected), 10)
+        assert granted(stage.actors[actor], namespace) == expected, f"{actor} in {place}"
 
 
-def says_running(relay: Relay, pod: str, since: datetime) -> None:
-    """Report what a kubelet reports when a container has started."""
-    eventually("it has a pod", lambda: pod in relay.kubectl.names("pods"))
-    state = {"running": {"startedAt": text_of(since)}}
-    status = {
-        "name": "task",
-        "image": "local",
-        "imageID": "",
-        "ready": True,
-        "started": True,
-        "restartCount": 0,
-        "state": state,
-    }
-    reported = relay.kubectl.set_status("pods", pod, {"phase": "Running", "containerStatuses": [status]})
-    assert reported, str(reported)
+# --- the second table: what admission lets through --------------------------------------------------------------------
 
 
-def text_of(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+@dataclass(frozen=True)
+class Attempt:
+    """One request that would do harm in the wrong hands."""
+
+    method: str
+    path: str
+    body: Manifest | list[Manifest] | None = None
+    kind: str = "json"
 
 
-# --- code that runs --------------------------------------------------------------------------------------------------
-
-
-def test_a_pod_that_no_watch_has_shown_is_ended_by_an_abort(idle_relay: Relay, tmp_path: Path) -> None:
-    """One operator makes the pod and dies before anything tells so; the next one's watch of pods lags behind."""
-    relay = idle_relay
-    relay.define("Stubborn", abortGracePeriodSeconds=1)
-    dies = {ENV_DIE_AFTER_WRITE: "1"}
-    with (
-        FaultProxy(relay.kubectl.kubeconfig, 0, 0.0).serving() as proxy,
-        OperatorProcess(relay.kubectl, tmp_path / "first", environment=dies, flags=(SHORT_LEASE,)) as first,
-    ):
-        behind = replace(relay.kubectl, kubeconfig=proxy.kubeconfig(tmp_path))
-        with OperatorProcess(behind, tmp_path / "second", flags=(SHORT_LEASE,)):
-            proxy.lagging = "/pods"
-            relay.run("unseen", "stubborn")
-            process = works(relay, "unseen")
-            eventually("the first one is dead", lambda: first.has_ended)
-            assert "phase" not in relay.status("unseen")
-
-            relay.abort("unseen")
-            relay.until("unseen", "its pod is being ended", 40, reason="Aborting")
-            proxy.lagging = ""
-            status = relay.finished("unseen", 40)
-
-            assert (status["phase"], is_alive(process)) == ("Aborted", False)
-
-
-def test_a_pod_on_a_lost_node_holds_its_slot_after_its_run_has_ended(relay: Relay, node: str) -> None:
-    relay.define(
-        "Stubborn",
-        "lost",
-        template=on_node(relay, node),
-        abortGracePeriodSeconds=1,
-        nodeLostTimeoutSeconds=1,
-        concurrency={"key": "customer"},
+def attempts(place: Place) -> dict[str, Attempt]:
+    """All attempts in one namespace, by what they are."""
+    return (
+        _attempts_on_runs(place)
+        | _attempts_on_records(place)
+        | _attempts_on_definitions(place)
+        | _attempts_on_pods(place)
     )
-    relay.run("lost", "lost", input={"customer": 1})
-    says_running(relay, "lost-i1", datetime.now(UTC))
-    relay.run("next", "lost", input={"customer": 1})
-    relay.until("next", "it is queued", reason="Queued")
-
-    relay.kubectl.do("delete", "pod", "lost-i1", "--wait=false")
-    relay.until("lost", "it is given up", 90, phase="Failed", reason="NodeLost")
-    relay.run("other", "lost", input={"customer": 2})
-    eventually("another customer's starts", lambda: relay.pods("other"))
-
-    assert (relay.status("next")["reason"], relay.pods("next")) == ("Queued", [])
-    relay.kubectl.do("delete", "pod", "lost-i1", *FORCE)
-    eventually("somebody has said that the node is off", lambda: relay.pods("next"))
-    relay.kubectl.do("delete", TASK_RUNS, "lost", "next", "other", "--wait=false")
-    relay.kubectl.do("delete", "pod", "next-i1", "other-i1", *FORCE)
 
 
-@pytest.mark.parametrize("skew", [-60, 60], ids=["behind", "ahead"])
-def test_a_node_whose_clock_is_wrong_by_a_minute_has_no_healthy_task_ended(relay: Relay, node: str, skew: int) -> None:
-    name = "behind" if skew < 0 else "ahead"
-    relay.define("Stubborn", name, template=on_node(relay, node), heartbeatTimeoutSeconds=5, abortGracePeriodSeconds=1)
-
-    def there() -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=skew)
-
-    relay.run(name, name)
-    says_running(relay, f"{name}-i1", there())
-    pod = relay.kubectl.get("pods", f"{name}-i1")
-    claimed = record(f"{name}-i1", pod_uid=pod["metadata"]["uid"], owner=relay.get(name), startedAt=text_of(there()))
-    assert relay.kubectl.create(claimed)
-    began = time.monotonic()
-
-    def beats() -> bool:
-        beaten = relay.kubectl.patch(TASK_ITERATIONS, f"{name}-i1", {"heartbeatAt": text_of(there())})
-        assert beaten, str(beaten)
-        return time.monotonic() - began > 18
-
-    def ending() -> str | None:
-        annotations: dict[str, str] = relay.kubectl.get("pods", f"{name}-i1")["metadata"]["annotations"]
-        return annotations.get(names.ANNOTATION_ENDING_REASON) or annotations.get(names.ANNOTATION_ENDING_SINCE)
-
-    eventually("it has given signs of life for longer than it may be silent", beats)
-    assert ending() is None
-    assert relay.status(name)["reason"] == "IterationRunning"
-    eventually("it is silent for too long", lambda: ending() == "HeartbeatTimeout", 40)
-    relay.kubectl.do("delete", TASK_RUNS, name, "--wait=false")
-    relay.kubectl.do("delete", "pod", f"{name}-i1", *FORCE)
-
-
-# --- names that are used again ---------------------------------------------------------------------------------------
-
-
-def test_a_run_is_not_judged_by_the_input_of_the_one_before_it(relay: Relay) -> None:
-    """Its predecessor's input is still being checked, which takes a while, when it is created."""
-    branch: dict[str, Any] = {"type": "object", "properties": {"k": {"$ref": "#/$defs/node"}}, "required": ["k"]}
-    tree = {"anyOf": [branch | {"title": "a"}, branch | {"title": "b"}, {"type": "null"}]}
-    schema = {"properties": {"tree": {"$ref": "#/$defs/node"}}, "$defs": {"node": tree}}
-    relay.define("Answer", "judged", inputSchema=schema, concurrency={"key": "customer"})
-    deep: Any = "wrong"
-    for _ in range(40):
-        deep = {"k": deep}
-    for attempt in range(3):
-        relay.run("judged", "judged", input={"how": "done", "tree": deep, "customer": f"before {attempt}"})
-        relay.kubectl.do("delete", TASK_RUNS, "judged")
-    relay.run("judged", "judged", input={"how": "done", "tree": None, "customer": "own"})
-
-    status = relay.finished("judged", 60)
-
-    assert (status["phase"], status["concurrencyKey"]) == ("Succeeded", '"own"')
-    assert relay.calls("judged") == [(1, 1)]
+def _attempts_on_runs(place: Place) -> dict[str, Attempt]:
+    path, victim = collection(TASK_RUNS, place.name), place.victim
+    one, owned = f"{path}/victim", {"ownerReferences": [owner_reference(victim)]}
+    of_mine = {"ownerReferences": [owner_reference(place.mine)]}
+    alice = {"annotations": {CREATED_BY: "alice"}}
+    whole = {key: victim[key] for key in ("apiVersion", "kind", "spec")} | {
+        "metadata": {"name": "victim", "resourceVersion": victim["metadata"]["resourceVersion"]}
+    }
+    applied = task_run("victim", suspend=True)
+    status = {"phase": "Succeeded", "observedGeneration": 1}
+    return {
+        "create taskruns": Attempt("POST", path, task_run("new")),
+        "create taskruns with a name of the server": Attempt(
+            "POST", path, task_run(metadata={"name": None, "generateName": "any-"})
+        ),
+        "create taskruns that are aborted": Attempt("POST", path, task_run("new", abort={"message": "x"})),
+        "create taskruns in another's name": Attempt("POST", path, task_run("new", metadata=alice)),
+        "create taskruns below another": Attempt("POST", path, task_run("new", parent="victim", metadata=owned)),
+        "create taskruns below another, unowned": Attempt("POST", path, task_run("new", parent="victim")),
+        "create taskruns below the own": Attempt("POST", path, task_run("new", parent="mine", metadata=of_mine)),
+        "create taskruns with a finalizer": Attempt(
+            "POST", path, task_run("new", parent="mine", metadata=of_mine | {"finalizers": ["example.com/stay"]})
+        ),
+        "apply taskruns": Attempt("PATCH", f"{path}/new?fieldManager=x", task_run("new"), APPLY),
+        "apply taskruns of others": Attempt("PATCH", f"{one}?fieldManager=x&force=true", applied, APPLY),
+        "update taskruns": Attempt("PUT", one, whole | {"spec": victim["spec"] | {"suspend": True}}),
+        "patch taskruns": Attempt("PATCH", one, {"spec": {"suspend": True}}, MERGE),
+        "patch taskruns by steps": Attempt(
+            "PATCH", one, [{"op": "add", "path": "/spec/suspend", "value": True}], JSON_PATCH
+        ),
+        "abort taskruns": Attempt("PATCH", one, {"spec": {"abort": {}}}, MERGE),
+        "abort taskruns in another's name": Attempt("PATCH", one, {"spec": {"abort": {"by": "alice"}}}, MERGE),
+        "create taskruns aborted in another's name": Attempt("POST", path, task_run("new", abort={"by": "alice"})),
+        "patch taskruns' created-by": Attempt("PATCH", one, {"metadata": alice}, MERGE),
+        "apply taskruns' created-by": Attempt(
+            "PATCH", f"{one}?fieldManager=x&force=true", task_run("victim", metadata=alice), APPLY
+        ),
+        "patch taskruns' finalizers": Attempt("PATCH", one, {"metadata": {"finalizers": ["example.com/x"]}}, MERGE),
+        "delete taskruns": Attempt("DELETE", one),
+        "deletecollection taskruns": Attempt("DELETE", path),
+        "patch taskruns/status": Attempt("PATCH", f"{one}/status", {"status": status}, MERGE),
+        "patch taskruns/status by steps": Attempt(
+            "PATCH", f"{one}/status", [{"op": "replace", "path": "/status", "value": status}], JSON_PATCH
+        ),
+        "apply taskruns/status": Attempt(
+            "PATCH", f"{one}/status?fieldManager=x&force=true", task_run("victim") | {"status": status}, APPLY
+        ),
+        "update taskruns/status": Attempt("PUT", f"{one}/status", whole | {"status": status}),
+    }
 
 
-# --- fairness --------------------------------------------------------------------------------------------------------
+def _attempts_on_records(place: Place) -> dict[str, Attempt]:
+    path, uid = collection(TASK_ITERATIONS, place.name), place.victim_pod["metadata"]["uid"]
+    one, won = f"{path}/victim-i1", {"status": "done", "output": {"forged": True}}
+    answered = record("victim-i1", pod_uid=uid, owner=place.victim, response=won)
+    version = {"resourceVersion": place.record["metadata"]["resourceVersion"]}
+    return {
+        "create taskiterations": Attempt(
+            "POST", path, record("victim-i2", pod_uid=uid, owner=place.victim, response=won)
+        ),
+        "create taskiterations of the own pod": Attempt(
+            "POST", path, record("mine-i1", pod_uid=place.mine_uid, owner=place.mine, response=won)
+        ),
+        "create taskiterations of the own pod for another run": Attempt(
+            "POST", path, record("mine-i1", pod_uid=place.mine_uid, owner=place.victim, response=won)
+        ),
+        "create taskiterations of the own pod by another's UID": Attempt(
+            "POST", path, record("mine-i1", pod_uid=uid, owner=place.mine, response=won)
+        ),
+        "apply taskiterations": Attempt(
+            "PATCH",
+            f"{path}/mine-i1?fieldManager=x",
+            record("mine-i1", pod_uid=place.mine_uid, owner=place.mine, response=won),
+            APPLY,
+        ),
+        "apply taskiterations of others": Attempt("PATCH", f"{one}?fieldManager=x&force=true", answered, APPLY),
+        "update taskiterations": Attempt("PUT", one, answered | {"metadata": answered["metadata"] | version}),
+        "patch taskiterations": Attempt("PATCH", one, {"response": won}, MERGE),
+        "patch taskiterations by steps": Attempt(
+            "PATCH", one, [{"op": "add", "path": "/response", "value": won}], JSON_PATCH
+        ),
+        "delete taskiterations": Attempt("DELETE", one),
+        "deletecollection taskiterations": Attempt("DELETE", path),
+    }
 
 
-@pytest.fixture
-def two_teams(admin: Kubectl, installed: None, pod_logs: Path, tmp_path: Path) -> Any:
-    """Two namespaces, of which one operator takes care as soon as it is started with these flags."""
-    with temporary_namespace(admin) as one, temporary_namespace(admin) as other:
-        for team in (one, other):
-            add_runner(team)
-        folders = tmp_path / "one", tmp_path / "other"
-        for folder in folders:
-            folder.mkdir()
-        yield tuple(
-            Relay(QuickKubectl.instead_of(team), folder) for team, folder in zip((one, other), folders, strict=True)
-        )
+def _attempts_on_definitions(place: Place) -> dict[str, Attempt]:
+    path, stored = collection(TASK_DEFINITIONS, place.name), place.definition
+    one, status = f"{path}/count-words", {"activeRuns": 7, "observedGeneration": 1}
+    spec = {"template": {"spec": {"containers": [{"name": "task", "image": "evil:1"}], "hostPID": True}}}
+    alice = {"annotations": {CREATED_BY: "alice"}}
+    forged = task_definition("new", metadata=alice)
+    whole = {key: stored[key] for key in ("apiVersion", "kind", "spec")} | {
+        "metadata": {"name": "count-words", "resourceVersion": stored["metadata"]["resourceVersion"]}
+    }
+    return {
+        "create taskdefinitions": Attempt("POST", path, task_definition("new")),
+        "create taskdefinitions in another's name": Attempt("POST", path, forged),
+        "apply taskdefinitions": Attempt("PATCH", f"{path}/new?fieldManager=x", task_definition("new"), APPLY),
+        "update taskdefinitions": Attempt("PUT", one, whole | {"spec": stored["spec"] | spec}),
+        "patch taskdefinitions": Attempt("PATCH", one, {"spec": spec}, MERGE),
+        "patch taskdefinitions by steps": Attempt(
+            "PATCH", one, [{"op": "add", "path": "/spec/template", "value": spec["template"]}], JSON_PATCH
+        ),
+        "patch taskdefinitions' labels": Attempt("PATCH", one, {"metadata": {"labels": {"x": "y"}}}, MERGE),
+        "patch taskdefinitions' changed-by": Attempt(
+            "PATCH", one, {"metadata": {"annotations": {CHANGED_BY: "alice"}}}, MERGE
+        ),
+        "delete taskdefinitions": Attempt("DELETE", one),
+        "deletecollection taskdefinitions": Attempt("DELETE", path),
+        "patch taskdefinitions/status": Attempt("PATCH", f"{one}/status", {"status": status}, MERGE),
+        "update taskdefinitions/status": Attempt("PUT", f"{one}/status", whole | {"status": status}),
+    }
 
 
-def test_runs_that_a_quota_refuses_keep_nobody_elses_from_starting(
-    two_teams: tuple[Relay, Relay], tmp_path: Path
-) -> None:
-    refused, other = two_teams
-    refused.kubectl.do("create", "quota", "none", "--hard=pods=0")
-    eventually("the quota counts", lambda: refused.kubectl.get("resourcequota", "none").get("status", {}).get("hard"))
-    flags = ("--max-running-pods=2", f"--namespace={other.kubectl.namespace}")
-    with OperatorProcess(refused.kubectl, tmp_path / "operator", flags=flags):
-        for team in two_teams:
-            team.define("Answer")
-        for number in range(8):
-            refused.run(f"refused{number}", "answer", input={"how": "done"})
-        refused.until("refused0", "it is refused", reason="QuotaExceeded")
-
-        other.run("other", "answer", input={"how": "done"})
-
-        assert other.finished("other")["phase"] == "Succeeded"
-        refused.kubectl.do("delete", "quota", "none")
-        for number in range(8):
-            assert refused.finished(f"refused{number}", 120)["phase"] == "Succeeded"
-
-
-def test_a_burst_in_one_namespace_does_not_keep_another_waiting(two_teams: tuple[Relay, Relay], tmp_path: Path) -> None:
-    busy, other = two_teams
-    with OperatorProcess(busy.kubectl, tmp_path / "operator", flags=(f"--namespace={other.kubectl.namespace}",)):
-        other.define_script("script", "true")
-        busy.define_script("script", "true", suspend=True)
-        for number in range(150):
-            busy.run(f"busy{number}", "script")
-        busy.until("busy149", "all of them wait", reason="DefinitionSuspended")
-        assert busy.kubectl.patch(TASK_DEFINITIONS, "script", {"spec": {"suspend": False}})
-        eventually("the burst begins", lambda: busy.kubectl.names("pods"))
-        other.run("other", "script")
-
-        assert other.finished("other")["phase"] == "Succeeded"
-        listed = json.loads(busy.kubectl.do("get", TASK_RUNS, "-o", "json"))["items"]
-        unfinished = [item for item in listed if item.get("status", {}).get("phase") not in FINISHED]
-        assert len(unfinished) > 20, "it has passed most of them"
+def _attempts_on_pods(place: Place) -> dict[str, Attempt]:
+    path = collection("pods", place.name)
+    root = {"containers": [{"name": "task", "image": "evil:1", "securityContext": {"privileged": True}}]}
+    made_up = place.victim | {"metadata": {"name": "ghost", "uid": "00000000-0000-0000-0000-000000000000"}}
+    deadline = {"spec": {"activeDeadlineSeconds": 1}}
+    named = {"metadata": {"name": "victim-i1"}}
+    account_path = f"/api/v1/namespaces/{place.name}/serviceaccounts/{RUNNER}/token"
+    return {
+        "create pods": Attempt("POST", path, foreign_pod("root", **root)),
+        "create pods of a run": Attempt("POST", path, pod_of(place.victim, "victim-i2")),
+        "create pods of a run that is none": Attempt("POST", path, pod_of(made_up, "ghost-i1")),
+        "patch pods": Attempt("PATCH", f"{path}/foreign", deadline, MERGE),
+        "patch pods into pods of a run": Attempt(
+            "PATCH", f"{path}/foreign", {"metadata": {"labels": {"podrelay.dev/run": "victim"}}}, MERGE
+        ),
+        "patch pods of a run": Attempt("PATCH", f"{path}/victim-i1", deadline, MERGE),
+        "update pods": Attempt("PUT", f"{path}/victim-i1", place.victim_pod),
+        "delete pods": Attempt("DELETE", f"{path}/foreign"),
+        "delete pods of a run": Attempt("DELETE", f"{path}/victim-i1"),
+        "deletecollection pods": Attempt("DELETE", path),
+        "patch pods/status": Attempt("PATCH", f"{path}/victim-i1/status", {"status": {"phase": "Failed"}}, MERGE),
+        "create pods/eviction": Attempt("POST", f"{path}/victim-i1/eviction", named),
+        "create serviceaccounts/token": Attempt("POST", account_path, {"spec": {"audiences": []}}),
+        "create secrets": Attempt("POST", f"/api/v1/namespaces/{place.name}/secrets", {"metadata": {"name": "x"}}),
+        "create configmaps": Attempt(
+            "POST", f"/api/v1/namespaces/{place.name}/configmaps", {"metadata": {"name": "x"}}
+        ),
+        "delete the policies": Attempt(
+            "DELETE",
+            "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/podrelay-records",
+        ),
+        "delete the namespace": Attempt("DELETE", f"/api/v1/namespaces/{place.name}"),
+    }
 
 
-# --- families --------------------------------------------------------------------------------------------------------
+_OF_ANY_USER = {
+    "create taskruns",
+    "create taskruns with a name of the server",
+    "create taskruns that are aborted",
+    "apply taskruns",
+    "apply taskruns of others",
+    "update taskruns",
+    "patch taskruns",
+    "patch taskruns by steps",
+    "abort taskruns",
+    "patch taskruns' finalizers",
+    "delete taskruns",
+    "deletecollection taskruns",
+}
+_OF_ANY_POD = {"create taskruns below the own", "create taskiterations of the own pod"}
+_TIDYING = {"delete taskdefinitions", "deletecollection taskdefinitions", "patch taskdefinitions' labels"}
+_OF_THE_OPERATOR = {
+    "apply taskruns of others",
+    "patch taskruns",
+    "patch taskruns by steps",
+    "abort taskruns",
+    "abort taskruns in another's name",
+    "patch taskruns' finalizers",
+    "delete taskruns",
+    "patch taskruns/status",
+    "patch taskruns/status by steps",
+    "apply taskruns/status",
+    "create taskiterations",
+    "create taskiterations of the own pod",
+    "create taskiterations of the own pod for another run",
+    "create taskiterations of the own pod by another's UID",
+    "apply taskiterations",
+    "apply taskiterations of others",
+    "patch taskiterations",
+    "patch taskiterations by steps",
+    "delete taskiterations",
+    "patch taskdefinitions/status",
+    "create pods of a run",
+    # RBAC and admission cannot look whether the owner exists; garbage collection removes the pod.
+    "create pods of a run that is none",
+    "patch pods of a run",
+    "delete pods of a run",
+}
+
+LET_THROUGH: dict[str, dict[str, set[str]]] = {
+    "a pod": {HERE: _OF_ANY_POD},
+    "a pod of the neighbour": {ELSEWHERE: _OF_ANY_POD},
+    "an unbound token of task pods": {},
+    "a user": {HERE: _OF_ANY_USER},
+    "an author": {HERE: _TIDYING},
+    "an author of pods": {
+        HERE: {
+            *_TIDYING,
+            "create taskdefinitions",
+            "apply taskdefinitions",
+            "update taskdefinitions",
+            "patch taskdefinitions",
+            "patch taskdefinitions by steps",
+            "create pods",
+            "create pods of a run",
+            "create pods of a run that is none",
+        }
+    },
+    "a viewer": {},
+    "who decides on settings": {},
+    "anybody": {},
+    "the operator": {HERE: _OF_THE_OPERATOR, ELSEWHERE: _OF_THE_OPERATOR},
+    "the gateway": {},
+}
 
 
-def test_an_abort_with_cascade_reaches_the_parents_pod_before_its_children(
-    idle_relay: Relay, cluster: Cluster, tmp_path: Path
-) -> None:
-    relay = idle_relay
-    relay.define("Stubborn", abortGracePeriodSeconds=1, triggers=["answer"])
-    relay.define("Answer")
-    count = 120
-    with OperatorProcess(relay.kubectl, tmp_path / "operator"):
-        relay.run("parent", "stubborn")
-        works(relay, "parent")
-        children = [f"child{number}" for number in range(count)]
-        owners = {"ownerReferences": [owner_reference(relay.get("parent"))]}
-        for name in children:
-            later = task_run(name, "answer", metadata=owners, parent="parent", delaySeconds=3600)
-            assert relay.kubectl.create(later)
-        relay.until(children[-1], "it waits", reason="Delayed")
-        abort = {"spec": {"abort": {"message": "enough", "cascade": True}}}
-        assert relay.kubectl.patch(TASK_RUNS, "parent", abort)
-        # Who comes while the others are being aborted goes with them.
-        relay.run("newborn", "answer", parent="parent", input={"how": "done"})
-        for name in ("parent", "newborn", *children):
-            assert relay.finished(name, 60)["phase"] in {"Aborted", "Failed"}
-        assert relay.calls("newborn") == []
+def send(actor: QuickKubectl, attempt: Attempt) -> Result:
+    """Try it, without consequences."""
+    path = f"{attempt.path}{'&' if '?' in attempt.path else '?'}dryRun=All"
+    return actor.ask(attempt.method, path, attempt.body, attempt.kind)
 
-    assert cluster.audit_log is not None
-    writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
-    ends = writes.index("patch pods parent-i1")
-    aborts = [place for place, write in enumerate(writes) if write.startswith("patch taskruns child")]
-    assert ends < min(aborts)
+
+def test_the_administrator_may_do_all_of_it(stage: Stage) -> None:
+    for place in (stage.here, stage.elsewhere):
+        results = {what: send(place.admin, attempt) for what, attempt in attempts(place).items()}
+        wrong = {what: result.stderr for what, result in results.items() if not result}
+        assert wrong == {}, "the attempts themselves are wrong"
+
+
+def test_the_table_names_attempts_that_there_are(stage: Stage) -> None:
+    known = set(attempts(stage.here))
+    assert LET_THROUGH.keys() == GRANTED.keys() == stage.actors.keys()
+    for places in LET_THROUGH.values():
+        for named in places.values():
+            assert named <= known, named - known
+
+
+@pytest.mark.parametrize("actor", LET_THROUGH)
+@pytest.mark.parametrize("place", [HERE, ELSEWHERE])
+def test_admission_lets_exactly_this_through(stage: Stage, place: str, actor: str) -> None:
+    target = stage.here if place == HERE else stage.elsewhere
+    results = {what: send(stage.actors[actor], attempt) for what, attempt in attempts(target).items()}
+
+    assert {what for what, result in results.items() if result} == LET_THROUGH[actor].get(place, set())
+    for what, result in results.items():
+        # Refused for who asks, not for what is asked: in the words of RBAC or of a policy of ours.
+        told = result.stderr
+        is_forbidden = "(Forbidden)" in told and (" cannot " in told or re.search(r"Policy 'podrelay-[a-z-]+'", told))
+        assert result or is_forbidden, f"{what}: {result}"
+
+
+def test_the_operator_makes_no_pod_in_the_namespaces_of_kubernetes_or_its_own(stage: Stage) -> None:
+    operator, victim = stage.actors["the operator"], stage.here.victim
+    for namespace in (KUBE, "kube-public", "kube-node-lease", RELEASE_NAMESPACE):
+        for pod in (foreign_pod("root"), pod_of(victim, "victim-i2"), pod_of(victim, "x", hostPID=True)):
+            attempt = send(operator, Attempt("POST", collection("pods", namespace), pod))
+            assert not attempt, f"{namespace}: {attempt}"
+            assert "ValidatingAdmissionPolicy 'podrelay-operator'" in attempt.stderr, str(attempt)
+
+
+def test_nobody_speaks_for_others(stage: Stage) -> None:
+    for name, actor in stage.actors.items():
+        for kind, value in (
+            ("users", "system:admin"),
+            ("groups", "system:masters"),
+            ("serviceaccounts", "podrelay-operator"),
+        ):
+            attributes = {"verb": "impersonate", "resource": kind, "name": value, "namespace": RELEASE_NAMESPACE}
+            review = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview"}
+            answer = actor.ask(
+                "POST",
+                "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews",
+                review | {"spec": {"resourceAttributes": attributes}},
+            )
+            assert json.loads(answer.stdout)["status"]["allowed"] is False, f"{name}: {kind} {value}"

@@ -69,6 +69,8 @@ def test_the_files_of_the_crds_are_current(tmp_path: Path) -> None:
         ("operator.replica=2", "additional properties 'replica' not allowed"),
         ("operators.replicas=2", "additional properties 'operators' not allowed"),
         ("operator.maxRunningPods=-1", "minimum: got -1, want 0"),
+        ("operator.maxRunningPodsPerNamespace=-1", "minimum: got -1, want 0"),
+        ("operator.maxDepth=0", "minimum: got 0, want 1"),
         ("operator.replicas=two", "got string, want integer"),
         ("image.digest=sha256:1234", "does not match pattern"),
         ("image.pullPolicy=Sometimes", "value must be one of 'Always', 'IfNotPresent', 'Never'"),
@@ -164,7 +166,13 @@ def test_the_operator_runs_with_no_privileges() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert container["command"] == ["podrelay", "operator"]
-    assert container["args"] == ["--listen=:8080", "--lease-namespace=$(POD_NAMESPACE)", "--default-ttl-days=90"]
+    assert container["args"] == [
+        "--listen=:8080",
+        "--lease-namespace=$(POD_NAMESPACE)",
+        "--default-ttl-days=90",
+        "--max-running-pods-per-namespace=500",
+        "--max-depth=10",
+    ]
     assert container["image"] == "podrelay:0.1.0"
 
 
@@ -174,6 +182,8 @@ def test_values_reach_the_operator() -> None:
         "imagePullSecrets": [{"name": "registry"}],
         "operator.namespaces": ["shop", "blog"],
         "operator.defaultTTLDays": 0,
+        "operator.maxRunningPodsPerNamespace": 0,
+        "operator.maxDepth": 3,
         "operator.extraArgs": ["--log-level=debug"],
         "operator.extraEnv": [{"name": "A", "value": "b"}],
         "operator.priorityClassName": "system-cluster-critical",
@@ -192,6 +202,8 @@ def test_values_reach_the_operator() -> None:
         "--default-ttl-days=0",
         "--namespace=shop",
         "--namespace=blog",
+        "--max-running-pods-per-namespace=0",
+        "--max-depth=3",
         "--log-level=debug",
     ]
     assert container["env"][1:] == [{"name": "A", "value": "b"}]

@@ -47,6 +47,9 @@ class Abort(Model):
     """Why, for people; shown as the run's message."""
     cascade: bool = False
     """Abort every unfinished descendant first."""
+    by: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Who aborts: your own user name, or absent; commands, task service and gateway fill it in. In a cascade it is who
+    aborted the run that it came from."""
 
 
 class TaskRunSpec(Model):

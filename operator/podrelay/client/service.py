@@ -288,7 +288,9 @@ class TaskService:
             raise _finished("abort", before)
         if not before.is_aborting:
             try:
-                return self._patch(id, {"abort": {**({"message": message} if message else {}), "cascade": cascade}})
+                told = {"message": message, "by": self._resources.user()}
+                wish = {key: value for key, value in told.items() if value}
+                return self._patch(id, {"abort": {**wish, "cascade": cascade}})
             except InvalidInputError:
                 before = run_of(self._get(id))  # something has happened in between
                 if before.is_finished:

@@ -113,6 +113,8 @@ async def abort(call: Call, key: Key, ident: str, message: str | None, *, cascad
     wish: dict[str, Any] = {"message": limits.cut(message, _ABORT_MESSAGE_LENGTH)} if message else {}
     if cascade:
         wish["cascade"] = True
+    if user := await call.services.access.user(call.caller):
+        wish["by"] = user
     try:
         return await _patch(call, key, ident, {"abort": wish}, "abort")
     except RefusedError:

@@ -49,7 +49,8 @@ def has_to_queue(view: View) -> bool:
         return False
     own = view.definition.spec if view.definition is not None else None
     is_limited = own is not None and (own.max_concurrent_runs is not None or own.concurrency is not None)
-    return is_limited or view.settings.max_running_pods is not None
+    shared = (view.settings.max_running_pods, view.settings.max_running_pods_per_namespace)
+    return is_limited or any(limit is not None for limit in shared)
 
 
 def gives_back_slot(view: View, following: Plan) -> bool:

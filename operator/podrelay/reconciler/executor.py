@@ -204,7 +204,11 @@ class Executor:
         name = action.target.name
         try:
             manifest = pods.build(
-                view.run, view.definition, action.target, await self._input_for_message(key, view, action.target)
+                view.run,
+                view.definition,
+                action.target,
+                await self._input_for_message(key, view, action.target),
+                view.run.metadata.annotations.created_by or (view.parent.created_by if view.parent else None),
             )
         except (pods.TemplateError, pods.InputTooLargeError) as error:
             self._refused(view.run, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")

@@ -146,7 +146,12 @@ class _Operator:
         queue: WorkQueue[Key] = WorkQueue(lambda key: group_of(store, key))
         reviews: WorkQueue[Key] = WorkQueue(_namespace_of)
         ttl = timedelta(days=arguments.default_ttl_days) if arguments.default_ttl_days else None
-        settings = Settings(default_ttl=ttl, max_running_pods=arguments.max_running_pods)
+        settings = Settings(
+            default_ttl=ttl,
+            max_running_pods=arguments.max_running_pods,
+            max_running_pods_per_namespace=arguments.max_running_pods_per_namespace or None,
+            max_depth=arguments.max_depth,
+        )
         counts: WorkQueue[Key] = WorkQueue(_namespace_of)
         retentions = Retentions()
         store = Store(

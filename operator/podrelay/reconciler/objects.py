@@ -73,6 +73,7 @@ class Abort(_Struct, frozen=True):
 
     message: str | None = None
     cascade: bool = False
+    by: str | None = None
 
 
 class TaskRunSpec(_Struct, frozen=True):
@@ -300,10 +301,27 @@ class TaskDefinitionStatus(_Struct, frozen=True):
     queued_runs: int | None = None
 
 
+class DefinitionAnnotations(
+    msgspec.Struct,
+    frozen=True,
+    rename={"created_by": names.ANNOTATION_CREATED_BY, "changed_by": names.ANNOTATION_CHANGED_BY},
+):
+    """What a definition's annotations tell of it."""
+
+    created_by: str | None = None
+    changed_by: str | None = None
+
+
+class DefinitionMetadata(Metadata, frozen=True):
+    """Identity of a definition."""
+
+    annotations: DefinitionAnnotations = DefinitionAnnotations()
+
+
 class TaskDefinition(_Struct, frozen=True):
     """What can run."""
 
-    metadata: Metadata
+    metadata: DefinitionMetadata
     spec: TaskDefinitionSpec
     status: TaskDefinitionStatus = TaskDefinitionStatus()
 

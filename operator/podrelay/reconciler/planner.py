@@ -145,6 +145,8 @@ def _hold(view: View, now: datetime, tenure: Tenure) -> Plan:
     if view.run.spec.abort is not None:
         return _abort(view, now, tenure, view.run.spec.abort.message)
     if record is not None and record.response is not None:
+        if not turns.is_known_to_have_been(view, tenure):
+            return _foreign_record(view, now, tenure)
         return _answered(view, now, tenure, record)
     if pod is None:
         return _lost(view, now, tenure)
@@ -167,6 +169,15 @@ def _answered(view: View, now: datetime, tenure: Tenure, record: Record) -> Plan
         return _ending(view, now, tenure, tenure.pod)
     status = showing.running(view, now, view.run.status, tenure.target, tenure.pod)
     return Plan(status=status, requeue_at=overdue)
+
+
+def _foreign_record(view: View, now: datetime, tenure: Tenure) -> Plan:
+    """Admission lets a pod write its own record only. Where it does not, this is what keeps a forged answer out."""
+    message = (
+        f"TaskIteration {tenure.target.name} has the answer of a pod with the UID {tenure.uid}, which this run has "
+        "never had; look who has written it, and delete it"
+    )
+    return showing.stall(view, now, view.run.status, "ForeignRecord", message)
 
 
 def _pending(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:

@@ -33,7 +33,11 @@ class InputTooLargeError(PodrelayError):
 
 
 def build(
-    run: TaskRun, definition: TaskDefinition, target: Target, input: dict[str, Any] | None = None
+    run: TaskRun,
+    definition: TaskDefinition,
+    target: Target,
+    input: dict[str, Any] | None = None,
+    created_by: str | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of the pod for `target`.
 
@@ -42,6 +46,7 @@ def build(
         definition: what it is made from.
         target: which try of which iteration it is.
         input: what the iteration works on; only pods that report by message get it from here.
+        created_by: who created the run, or the one that it descends from; None where nobody tells.
 
     Raises:
         TemplateError: the template has no container that could do the work, or asks for what the relay cannot allow.
@@ -73,7 +78,16 @@ def build(
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(run, definition, target, _mapping(template, "metadata"), str(container["name"])),
+        "metadata": {
+            "name": target.name,
+            "namespace": run.metadata.namespace,
+            "labels": _theirs(template, "labels") | labels(run, target),
+            "annotations": _theirs(template, "annotations")
+            | _annotations(definition, str(container["name"]))
+            | _people(definition, created_by),
+            "ownerReferences": [owner_reference(run, controller=True)],
+            "finalizers": [names.ANSWER_FINALIZER],
+        },
         "spec": spec,
     }
 
@@ -179,29 +193,35 @@ def _flag(*, value: bool) -> str:
     return "true" if value else "false"
 
 
-def _metadata(
-    run: TaskRun, definition: TaskDefinition, target: Target, template: dict[str, Any], container: str
-) -> dict[str, Any]:
+def _annotations(definition: TaskDefinition, container: str) -> dict[str, str]:
     spec = definition.spec
     heartbeat = spec.heartbeat_timeout_seconds
     optional = {names.ANNOTATION_HEARTBEAT_TIMEOUT: str(heartbeat)} if heartbeat is not None else {}
     return {
-        "name": target.name,
-        "namespace": run.metadata.namespace,
-        "labels": {**_mapping(template, "labels", "metadata."), **labels(run, target)},
-        "annotations": {
-            **_mapping(template, "annotations", "metadata."),
-            names.ANNOTATION_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
-            names.ANNOTATION_PENDING_TIMEOUT: str(spec.pending_timeout_seconds),
-            names.ANNOTATION_NODE_LOST_TIMEOUT: str(spec.node_lost_timeout_seconds),
-            names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
-            names.ANNOTATION_CONTAINER: container,
-            names.ANNOTATION_REPORTING: spec.reporting,
-            **optional,
-        },
-        "ownerReferences": [owner_reference(run, controller=True)],
-        "finalizers": [names.ANSWER_FINALIZER],
+        names.ANNOTATION_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
+        names.ANNOTATION_PENDING_TIMEOUT: str(spec.pending_timeout_seconds),
+        names.ANNOTATION_NODE_LOST_TIMEOUT: str(spec.node_lost_timeout_seconds),
+        names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
+        names.ANNOTATION_CONTAINER: container,
+        names.ANNOTATION_REPORTING: spec.reporting,
+        **optional,
     }
+
+
+def _people(definition: TaskDefinition, created_by: str | None) -> dict[str, str]:
+    """Tell admission whose pod it is: the operator's name, under which it is made, says nothing."""
+    told = definition.metadata.annotations
+    people = {
+        names.ANNOTATION_CREATED_BY: created_by,
+        names.ANNOTATION_WRITTEN_BY: told.changed_by or told.created_by,
+    }
+    return {annotation: person for annotation, person in people.items() if person}
+
+
+def _theirs(template: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return labels or annotations of the template without those that are ours: nobody else says who made a pod."""
+    given = _mapping(_mapping(template, "metadata"), field, "metadata.")
+    return {name: value for name, value in given.items() if not str(name).startswith(f"{names.GROUP}/")}
 
 
 def _mapping(parent: dict[str, Any], field: str, path: str = "") -> dict[str, Any]:

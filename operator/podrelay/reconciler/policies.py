@@ -23,6 +23,7 @@ from podrelay.reconciler.permissions import Permission
 log = logging.getLogger(__name__)
 
 NAMES: Final = (
+    "podrelay-aborts",
     "podrelay-children",
     "podrelay-created-by",
     "podrelay-definitions",

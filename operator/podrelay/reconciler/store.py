@@ -512,6 +512,7 @@ class Store:
         if parent is None:
             return None
         definition = self.definition(namespace, parent.spec.definition)
+        line = self._line_of(parent)
         return Parent(
             uid=parent.metadata.uid,
             definition=parent.spec.definition,
@@ -520,19 +521,21 @@ class Store:
             is_finished=parent.status.phase in FINISHED,
             finished_at=parent.status.finished_at,
             answered=names.iteration_of(parent.status.last_record or ""),
-            ancestors=self._ancestors(parent),
+            ancestors=len(line),
             unfinished_children=self._family.unfinished(Key(namespace, parent.metadata.name)),
             max_children=definition.spec.max_children if definition else None,
+            created_by=next(filter(None, (member.metadata.annotations.created_by for member in line)), None),
         )
 
-    def _ancestors(self, run: TaskRun) -> int:
-        """Return how many runs there are above one, itself included, as far as it matters."""
-        count = 1
-        parent: TaskRun | None = run
-        while parent is not None and parent.spec.parent is not None and count <= self._settings.max_depth:
-            parent = self.run(Key(parent.metadata.namespace, parent.spec.parent))
-            count += parent is not None
-        return count
+    def _line_of(self, run: TaskRun) -> list[TaskRun]:
+        """Return a run, its parent, the parent of that and so on, as far as it matters."""
+        line = [run]
+        while line[-1].spec.parent is not None and len(line) <= self._settings.max_depth:
+            parent = self.run(Key(run.metadata.namespace, line[-1].spec.parent))
+            if parent is None:
+                break
+            line.append(parent)
+        return line
 
     def _tell_parent(self, parent: Key, change: Change) -> None:
         known = self.run(parent)

@@ -110,6 +110,8 @@ class Parent:
     """How many of its children have not ended, whoever has started them."""
     max_children: int | None = None
     """Of its definition; None where that is gone."""
+    created_by: str | None = None
+    """Who created it, or, where a task did, the run that it descends from; None where nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,6 +393,8 @@ class AbortChild:
 
     child: RunRef
     message: str
+    by: str | None = None
+    """Who has aborted the run itself, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from podrelay.reconciler import main, options
+from podrelay.reconciler.view import Settings
 
 
 class FakeLease:
@@ -141,3 +142,26 @@ def test_a_limit_that_lets_nothing_run_is_refused(number: str, capsys: pytest.Ca
     assert "--max-running-pods" in capsys.readouterr().err
     assert parser.parse_args(["--max-running-pods", "1"]).max_running_pods == 1
     assert parser.parse_args([]).max_running_pods is None
+
+
+def test_a_namespace_has_a_limit_of_running_pods_by_default_and_may_have_none(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+
+    assert parser.parse_args([]).max_running_pods_per_namespace == 500
+    assert parser.parse_args(["--max-running-pods-per-namespace=0"]).max_running_pods_per_namespace == 0
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--max-running-pods-per-namespace=-1"])
+    assert "-1 is less than 0" in capsys.readouterr().err
+
+
+def test_the_depth_of_children_is_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    options.add_arguments(parser)
+
+    assert parser.parse_args([]).max_depth == Settings().max_depth
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--max-depth=0"])
+    assert "0 is less than 1" in capsys.readouterr().err
