@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from podrelay.api import numbers
 from podrelay.kube.client import JSON_PATCH, Resource
 from podrelay.kube.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
 
@@ -148,6 +149,7 @@ class ModelApi:
 
     def store(self, plural: str, obj: dict[str, Any], event: str) -> bytes:
         self.version += 1
+        obj = numbers.as_stored(obj)
         obj["metadata"]["resourceVersion"] = str(self.version)
         self.objects[plural, obj["metadata"]["name"]] = obj
         self.events.append((plural, event, copy.deepcopy(obj)))

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from podrelay.api import names
+from podrelay.api import names, numbers
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError
 
 SERVICE_ACCOUNT_DIR: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -160,7 +160,7 @@ class ApiClient:
         content = answer.read()
         retry_after = answer.getheader("Retry-After", "")
         try:
-            decoded = json.loads(content) if content else {}
+            decoded = numbers.loads(content) if content else {}
         except ValueError:
             decoded = {"message": content[:500].decode(errors="replace")}
         except RecursionError:

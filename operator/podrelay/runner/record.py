@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, numbers
 from podrelay.runner.api_client import ApiClient, Deadline, path
 from podrelay.runner.environment import Environment
 from podrelay.sdk.errors import ApiRefusedError, SupersededError
@@ -162,7 +162,7 @@ class Record:
         self.heartbeat()
         with self._write_lock:
             before = self._body.get("checkpoint")
-            self._body["checkpoint"] = state
+            self._body["checkpoint"] = numbers.as_stored(state)
             try:
                 self._put(deadline)
             except ApiRefusedError:
@@ -189,6 +189,7 @@ class Record:
             ApiRefusedError: it cannot be stored, but another answer may be.
             ApiUnreachableError: it cannot be stored.
         """
+        response = numbers.as_stored(response)  # a copy: what is left out of it for want of room is still the task's
         with self._write_lock:
             checkpoint = self._body.get("checkpoint")
             self._body["response"] = response

@@ -262,6 +262,13 @@ def test_dollar_signs_of_the_input_are_not_expanded() -> None:
     assert env_of(pod)["PODRELAY_INPUT"] == '{"price":"$$(HOME) $$5 $$$$"}'
 
 
+def test_a_number_that_the_api_server_keeps_as_a_float_is_one() -> None:
+    """It writes 2.0**64 like an integer, which would have more than 64 bits."""
+    pod = pods.build(task_run(), by_message(), FIRST, {"a": 18446744073709552000, "b": 1})
+
+    assert env_of(pod)["PODRELAY_INPUT"] == '{"a":1.8446744073709552e+19,"b":1}'
+
+
 def test_an_input_that_is_too_large_for_a_variable_is_refused() -> None:
     pods.build(task_run(), by_message(), FIRST, {"t": "x" * (100 * 1024 - len('{"t":""}'))})
     with pytest.raises(pods.InputTooLargeError, match="102401 bytes"):

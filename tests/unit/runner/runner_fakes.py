@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from podrelay.api import names
+from podrelay.api import names, numbers
+from podrelay.local.schema import is_same
 from podrelay.runner import environment
 from podrelay.runner.api_client import ApiClient, Deadline
 from podrelay.sdk.errors import ApiUnreachableError
@@ -109,7 +110,7 @@ class FakeApi(ApiClient):
     def put(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
         """Store an object as somebody else does."""
         self._version += 1
-        stored: dict[str, Any] = copy.deepcopy(value)
+        stored: dict[str, Any] = numbers.as_stored(value)
         stored.setdefault("metadata", {})["resourceVersion"] = str(self._version)
         self.objects[name] = stored
         return stored
@@ -127,7 +128,9 @@ class FakeApi(ApiClient):
                 return 409, {"reason": "AlreadyExists", "message": "already exists"}
             case "PUT" if (stored or {})["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
                 return 409, {"reason": "Conflict", "message": "the object has been modified"}
-            case "PUT" if (stored or {}).get("response", body.get("response")) != body.get("response"):
+            case "PUT" if "response" in (stored or {}) and not is_same(
+                (stored or {})["response"], body.get("response")
+            ):
                 return 422, {"message": "the first stored response wins"}
         return 200, copy.deepcopy(self.put(name, body))
 

@@ -10,6 +10,7 @@ from podrelay.api import limits, names
 from podrelay.runner import record as module
 from podrelay.runner.record import Record, ResponseLostError
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+from tests.support.numbers import KEPT
 from tests.unit.runner.runner_fakes import POD_UID, FakeApi, me, unreachable
 
 DONE = {"status": "done", "output": {"rows": 3}}
@@ -300,6 +301,30 @@ def test_an_answer_whose_acknowledgement_was_lost_is_recognized(api: FakeApi) ->
     record.answer(dict(DONE), deadline)
 
     assert api.calls == ["PUT shop-i2", "GET shop-i2"]
+
+
+@pytest.mark.parametrize(("sent", "kept"), [case for case in KEPT if type(case[0]) is float], ids=repr)
+def test_an_answer_is_sent_as_it_is_kept_so_that_it_may_be_sent_again(api: FakeApi, sent: float, kept: float) -> None:
+    record = claimed(api)
+    lose_answer_of(api, "PUT")
+
+    record.answer({"status": "done", "output": {"x": [{"y": sent}]}, "waitSeconds": 5.0}, deadline)
+    assert api.calls == ["PUT shop-i2", "GET shop-i2"]
+    record.add_hook({"name": "onDone", "outcome": "Succeeded"}, deadline)
+
+    assert api.record["hooks"]
+    assert repr(api.record["response"]) == repr({"status": "done", "output": {"x": [{"y": kept}]}, "waitSeconds": 5})
+
+
+def test_an_error_is_sent_again_with_its_data(api: FakeApi) -> None:
+    record = claimed(api)
+    record.checkpoint({"input": {"x": 1.0}, "output": {"x": 2.0}}, deadline)
+
+    record.answer({"status": "error", "error": {"message": "no", "data": {"x": 1.0}}}, deadline)
+    record.add_hook({"name": "onError", "outcome": "Succeeded"}, deadline)
+
+    assert repr(api.record["checkpoint"]) == "{'input': {'x': 1}, 'output': {'x': 2}}"
+    assert api.record["hooks"]
 
 
 @pytest.mark.parametrize("version", ["old", "same"], ids=["409", "422"])
