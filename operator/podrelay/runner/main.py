@@ -308,6 +308,7 @@ def _not_stored(response: dict[str, Any], error: ApiRefusedError) -> str:
 
 def _leave_behind(variables: Mapping[str, str], response: dict[str, Any], problem: str) -> None:
     """Put an answer that cannot be delivered into the termination message, where the operator finds it."""
+    print(f"podrelay-runner: the answer goes into the termination message: {problem}", file=sys.stderr)
     message = json.dumps({"response": response}, ensure_ascii=False, separators=(",", ":"))
     if len(message.encode()) > limits.TERMINATION_MESSAGE_BYTES:
         message = f"the answer {response['status']} could not be stored: {problem}"

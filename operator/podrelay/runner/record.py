@@ -3,10 +3,12 @@
 Two locks. `_write_lock` is held from reading what is to be stored until the API server's answer, so that the task's
 thread and the flusher never write over each other. `_news_lock` guards progress and logs and is never held during a
 request, so that a task that reports does not wait for the network. A write that was answered with 2xx is safe; every
-method that says "stored" returns only then.
+method that says "stored" returns only then. A write of a record that is claimed waits for a missing right until its
+deadline: there is work behind it.
 """
 
 import json
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -232,13 +234,15 @@ class Record:
         document = self._document()
         try:
             while True:
-                status, answer = self._client.request("PUT", url, document, deadline)
+                status, answer = self._client.request("PUT", url, document, deadline, math.inf)
                 if status < 300:
                     self._body["metadata"] = answer["metadata"]
                     return
                 if status not in {409, 422}:
                     raise ApiRefusedError(status, str(answer.get("message", "")))
-                stored = self._client.read(self._me.namespace, names.TASK_ITERATIONS, self._me.pod_name, deadline)
+                stored = self._client.read(
+                    self._me.namespace, names.TASK_ITERATIONS, self._me.pod_name, deadline, math.inf
+                )
                 if self._is_stored(stored, status, answer):
                     return
                 document["metadata"] = self._body["metadata"]

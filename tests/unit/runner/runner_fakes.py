@@ -16,6 +16,11 @@ from podrelay.runner import environment
 from podrelay.runner.api_client import ApiClient, Deadline
 from podrelay.sdk.errors import ApiUnreachableError
 
+LACKS_RIGHT = (
+    'taskiterations.podrelay.dev "shop-i2" is forbidden: User "system:serviceaccount:default:podrelay-runner" cannot '
+    'update resource "taskiterations" in API group "podrelay.dev" in the namespace "default"'
+)
+"""What the API server says where no RoleBinding gives a right."""
 RUN_UID = "uid-of-run"
 POD_UID = "uid-of-pod"
 
@@ -99,7 +104,7 @@ class FakeApi(ApiClient):
     def another(self) -> ApiClient:
         return self
 
-    def request(
+    def _answer(
         self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
     ) -> tuple[int, dict[str, Any]]:
         name = body["metadata"]["name"] if body else url.rsplit("/", 1)[1]
@@ -121,7 +126,7 @@ class FakeApi(ApiClient):
             case "GET" if "?" in name:
                 return self._list({key: values[0] for key, values in parse_qs(name.partition("?")[2]).items()})
             case "GET" | "PUT" if stored is None:
-                return 404, {"message": "not found"}
+                return 404, {"message": "not found", "details": {"name": name}}
             case "GET":
                 return 200, copy.deepcopy(stored or {})
             case "POST" if stored is not None:
