@@ -6,7 +6,7 @@ What the relay relies on is forced (restart policy, deadline, names, environment
 import copy
 from typing import Any, Final
 
-from podrelay.api import limits, names, numbers
+from podrelay.api import limits, names, numbers, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
 from podrelay.reconciler.objects import TaskDefinition, TaskDefinitionSpec, TaskRun
@@ -164,6 +164,7 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         names.ENV_CHECKPOINT: target.checkpoint or "",
         names.ENV_FINAL_ATTEMPT: _flag(value=target.is_final_attempt),
         names.ENV_RECORD_LOGS: _flag(value=spec.record_logs),
+        names.ENV_PROTOCOL: str(protocol.VERSION),
     }
     if callable_hooks := _hooks_of(spec, target):
         values[names.ENV_HOOKS] = ",".join(callable_hooks)

@@ -7,7 +7,7 @@ from podrelay.api import invalid_input, limits, numbers
 from podrelay.api.errors import PodrelayError
 from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed, failed
 from podrelay.sdk.controller import as_dict
-from podrelay.sdk.errors import InputError
+from podrelay.sdk.errors import DefinitionError, InputError, TaskModuleError
 from podrelay.sdk.validation import NO_RULES, InputRules
 
 
@@ -39,6 +39,9 @@ def answer_of_exception(error: BaseException) -> Failed:
     if isinstance(error, limits.PayloadError):
         return Failed(str(error), "PayloadRefused")
     answer = described(error)
+    if isinstance(error, TaskModuleError | DefinitionError):
+        # The image has no other module and no other class, however often it is started.
+        return Failed(answer.message, error.reason, answer.data, retryable=False)
     if isinstance(error, PodrelayError) and answer.code == type(error).__name__:
         return Failed(answer.message, error.reason, answer.data)
     return answer

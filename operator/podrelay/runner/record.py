@@ -15,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from podrelay.api import limits, names, numbers
+from podrelay.api import limits, names, numbers, protocol
 from podrelay.runner.api_client import ApiClient, Deadline, path
 from podrelay.runner.environment import Environment
 from podrelay.sdk.errors import ApiRefusedError, SupersededError
@@ -112,6 +112,7 @@ class Record:
             "try": me.attempt,
             "podName": me.pod_name,
             "podUID": me.pod_uid,
+            "protocol": protocol.VERSION,
             "startedAt": self.now(),
         }
         if me.node_name:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from podrelay.api import names
+from podrelay.api import names, protocol
 from podrelay.reconciler import pods
 from podrelay.reconciler.objects import TaskDefinition
 from podrelay.reconciler.view import Target
@@ -98,6 +98,7 @@ def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
                         {"name": "PODRELAY_CHECKPOINT", "value": "words-i2"},
                         {"name": "PODRELAY_FINAL_ATTEMPT", "value": "false"},
                         {"name": "PODRELAY_RECORD_LOGS", "value": "true"},
+                        {"name": "PODRELAY_PROTOCOL", "value": str(protocol.VERSION)},
                         {"name": "PODRELAY_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
                         {"name": "PODRELAY_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
                     ],

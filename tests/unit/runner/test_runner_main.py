@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from podrelay.api import names
+from podrelay.api import names, protocol
 from podrelay.runner import main
 from podrelay.sdk.errors import ApiUnreachableError
 from tests.unit.runner.runner_fakes import LACKS_RIGHT, Clock, FakeApi, task_run, unreachable, variables
@@ -106,7 +106,7 @@ def test_the_claim_comes_before_the_task_is_imported(pod: Pod) -> None:
     assert pod.run("raw:raise ImportError('no such library')\n", head="") == 1
 
     assert pod.api.calls[:3] == ["GET shop", "GET shop-i2", "POST shop-i2"]
-    assert pod.response["error"]["code"] == "TaskImportError"
+    assert (pod.response["error"]["code"], pod.response["retryable"]) == ("TaskImportError", False)
     assert "ImportError: no such library" in pod.response["error"]["message"]
 
 
@@ -391,6 +391,18 @@ def test_outside_of_a_pod_it_says_what_is_missing(capsys: pytest.CaptureFixture[
     assert "this is no pod of a TaskRun" in capsys.readouterr().err
 
 
+def test_a_pod_of_an_operator_that_this_runner_does_not_work_with_says_so_and_runs_nothing(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "OLDEST_OPERATOR", 3)
+
+    assert pod.run("raise AssertionError", **{names.ENV_PROTOCOL: "2"}) == protocol.EXIT_UNSUPPORTED
+    assert pod.api.calls == []
+    told = protocol.words_of_farewell(pod.message, protocol.EXIT_UNSUPPORTED)
+    assert told is not None
+    assert "does not work with its operator (version 2)" in told
+
+
 # --- answers that cannot be delivered ---------------------------------------------------------------------------------
 
 
@@ -402,14 +414,14 @@ def test_an_answer_that_cannot_be_delivered_goes_into_the_termination_message(po
     fail_put(pod, unreachable)
 
     assert pod.run("return {'rows': 3}") == 1
-    assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}}
+    assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}, "protocol": 2}
 
 
 def test_an_answer_whose_right_is_missing_goes_there_too(pod: Pod) -> None:
     fail_put(pod, lambda _method, _name: (403, {"message": LACKS_RIGHT}))
 
     assert pod.run("return {'rows': 3}") == 1
-    assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}}
+    assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}, "protocol": 2}
     assert 1950 < pod.api.clock() <= 1960, "the iteration's time and the grace period"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, protocol
 from podrelay.runner import record as module
 from podrelay.runner.flush import Flusher
 from podrelay.runner.record import Record, ResponseLostError
@@ -76,6 +76,7 @@ def test_the_claim_says_all_about_the_pod(api: FakeApi) -> None:
         "try": 1,
         "podName": "shop-i2",
         "podUID": POD_UID,
+        "protocol": protocol.VERSION,
         "nodeName": "node-1",
         "image": "shop:1",
     }
