@@ -92,14 +92,14 @@ def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None
 
 
 def find(checkout: Checkout) -> Cluster | None:
-    """The cluster, if its daemon, all its nodes and its API server answer."""
+    """The cluster, if its daemon, all its nodes and its API server answer; one that is about to start is waited for."""
     cluster = Cluster.load(checkout, KIND)
     docker = daemons.find(checkout) if cluster else None
     if cluster is None or docker is None:
         return None
     states = _states(checkout, docker)
     whole = all(states.get(node) == "running" for node in cluster.nodes)
-    return cluster if whole and kubectl.answers(cluster.kubeconfig) else None
+    return cluster if whole and kubectl.answers_soon(cluster.kubeconfig) else None
 
 
 def down(checkout: Checkout) -> bool:

@@ -4,10 +4,14 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from cluster.errors import ClusterError
 from cluster.steps import ask
 from cluster.tools import tool
+
+RESTART_SECONDS: Final = 30.0
+"""How long an API server may take to start again."""
 
 
 def kubectl(kubeconfig: Path, *arguments: str, timeout: float = 15) -> str | None:
@@ -18,6 +22,15 @@ def kubectl(kubeconfig: Path, *arguments: str, timeout: float = 15) -> str | Non
 def answers(kubeconfig: Path, path: str = "/readyz", timeout: float = 3) -> bool:
     """Whether the API server is there and says that it is ready."""
     return kubectl(kubeconfig, "get", "--raw", path, f"--request-timeout={timeout}s", timeout=timeout + 2) is not None
+
+
+def answers_soon(kubeconfig: Path, seconds: float = RESTART_SECONDS) -> bool:
+    """Whether the API server is there, or comes back in time: its nodes run, so it may be about to start again."""
+    try:
+        wait_for("API server", lambda: answers(kubeconfig), seconds)
+    except ClusterError:
+        return False
+    return True
 
 
 def version(kubeconfig: Path) -> str | None:

@@ -660,7 +660,7 @@ def test_explain_tells_how_to_abort(admin: Kubectl, installed: None) -> None:
     [
         ("trun", "NAME DEFINITION PHASE REASON ITERATIONS PROGRESS AGE", "MESSAGE POD FINISHED"),
         ("tdef", "NAME TITLE READY MAX AGE", "REASON ACTIVE QUEUED"),
-        ("titer", "NAME RUN ITERATION TRY ANSWER PROGRESS AGE", "MESSAGE NODE FINISHED"),
+        ("titer", "NAME RUN ITERATION TRY ANSWER PROGRESS AGE", "MESSAGE ERROR NODE FINISHED"),
     ],
 )
 def test_a_table_shows_what_matters(shared: Kubectl, resource: str, narrow: str, wide: str) -> None:

@@ -109,6 +109,13 @@ def test_definitions_and_records_have_their_rows(ended: Relay) -> None:
     assert cells(kubectl.do("get", "titer", "failed-i1", "--no-headers"))[4] == "error"
 
 
+def test_a_wide_row_of_a_record_tells_why_its_try_failed(ended: Relay) -> None:
+    header, row = ended.kubectl.do("get", "titer", "failed-i1", "--output", "wide").splitlines()
+
+    place = header.index("ERROR")
+    assert row[place:].startswith("no such file"), row
+
+
 def properties(schema: Manifest, path: str) -> Iterator[tuple[str, Manifest]]:
     """Every field below a schema, by its path."""
     for name, child in schema.get("properties", {}).items():

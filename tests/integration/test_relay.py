@@ -124,7 +124,7 @@ def test_an_exception_fails_the_run(relay: Relay) -> None:
     ("how", "reason", "words"),
     [
         ("exit", "ExitCode3", "container task ended with exit code 3 without an answer"),
-        ("kill", "Killed", r"container task was killed by SIGKILL \(exit code 137\)"),
+        ("kill", "OOMKilled", r"container task was killed by SIGKILL \(exit code 137\), most likely out of memory"),
     ],
 )
 def test_a_container_that_dies_fails_the_run_with_the_cause_in_words(

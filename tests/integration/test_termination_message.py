@@ -114,7 +114,8 @@ def test_exit_code_0_without_a_word_is_done(relay: Relay) -> None:
         ("exit", "echo no such file > /dev/termination-log; exit 3", "ExitCode3", "exit code 3: no such file"),
         ("silent", "exit 3", "ExitCode3", "see kubectl logs silent-i1"),
         ("liar", """echo '{"status":"done"}' > /dev/termination-log; exit 3""", "ExitCode3", "exit code 3"),
-        ("killed", "kill -9 $$", "Killed", "killed by SIGKILL"),
+        ("killed", "kill -9 $$", "OOMKilled", "killed by SIGKILL (exit code 137), most likely out of memory"),
+        ("terminated", "kill -15 $$", "Killed", "killed by SIGTERM"),
         (
             "described",
             """echo '{"status":"error","error":{"message":"odd","code":"Odd"}}' > /dev/termination-log; exit 1""",

@@ -54,6 +54,8 @@ class FaultProxy:
         """What has this in its path does not exist."""
         self.lagging = ""
         """Watches that have this in their path get nothing, as if they lagged behind; later it comes all at once."""
+        self.loses = ""
+        """The answer to the next request with this method is lost, after the request was carried out."""
         self.ends_kopf = False
         self.kopf_watches = 0
 
@@ -162,6 +164,8 @@ class FaultProxy:
         async with self._forward(request) as answer:
             body = await answer.read()
         await self._while_silent(request)
+        if request.method == self.loses:
+            self.loses, fault = "", "drop_after"
         if fault == "hang_after":
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HANG_SECONDS):

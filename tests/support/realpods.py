@@ -14,8 +14,6 @@ from tests.support.manifests import camel_case, task_definition, task_run
 from tests.support.nodes import HOSTNAME
 from tests.support.relay import Relay
 
-OUT_OF_MEMORY = {"OOMKilled": "used more memory than its limit", "Killed": "was killed by SIGKILL"}
-"""Reason -> words. Kubelets with cgroup v1 hear of the lack of memory a moment after the end, and then miss it."""
 MOUNT = {"name": "tasks", "mountPath": "/tasks", "readOnly": True}
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from podrelay.api.hooks import METHODS
 from tests.support import tasks
 from tests.support.kubectl import Kubectl
 from tests.support.manifests import TASK_ITERATIONS, TASK_RUNS, Manifest, task_definition, task_run
@@ -68,7 +69,7 @@ class Relay:
         if not self.trace(name).exists():
             return []
         words = (line.split()[0] for line in self.trace(name).read_text().splitlines())
-        return [word for word in words if not word.isdigit()]
+        return [word for word in words if word in METHODS]  # tasks leave other lines, too
 
     def get(self, name: str) -> Manifest:
         return self.kubectl.get(TASK_RUNS, name)

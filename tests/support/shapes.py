@@ -251,7 +251,7 @@ SHAPES = (
         "Hooked",
         Ending(
             "Failed",
-            "Killed",
+            "OOMKilled",
             1,
             ((1, 1),),
             (("herror", None), ("i1", "error")),

@@ -104,6 +104,7 @@ KINDS = (
             Column("Progress", ".progress.message"),
             Column("Age", ".metadata.creationTimestamp", "date"),
             Column("Message", ".response.message", priority=1),
+            Column("Error", ".response.error.message", priority=1),
             Column("Node", ".nodeName", priority=1),
             Column("Finished", ".finishedAt", "date", priority=1),
         ),

@@ -69,7 +69,10 @@ ANSWER_FINALIZER: Final = f"{GROUP}/answer"
 CLAIM_GATE: Final = f"{GROUP}/claim"
 """Scheduling gate of pods that report by termination message: they are let go once the status names their UID."""
 
-# Environment of the task container, set by the operator.
+# Environment of the task container, set by the operator. Runners of older versions need what they knew: a variable is
+# taken away only with podrelay.api.protocol.OLDEST_RUNNER.
+ENV_PROTOCOL: Final = "PODRELAY_PROTOCOL"
+"""The operator's version of the protocol; absent where that is 1."""
 ENV_NAMESPACE: Final = "PODRELAY_NAMESPACE"
 ENV_RUN: Final = "PODRELAY_RUN"
 ENV_RUN_UID: Final = "PODRELAY_RUN_UID"

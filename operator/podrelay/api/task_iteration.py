@@ -128,6 +128,8 @@ class TaskIteration(Model):
     """Name of the pod."""
     pod_uid: Annotated[UID, Field(alias="podUID")]
     """UID of the pod."""
+    protocol: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Version of the protocol between operator and runner that the pod speaks. Absent: 1, from before it was told."""
     node_name: ObjectName | None = None
     """Node that the pod ran on."""
     image: Annotated[str, Field(max_length=limits.IMAGE_LENGTH)] | None = None

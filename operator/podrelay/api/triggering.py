@@ -10,7 +10,7 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from podrelay.api import names
+from podrelay.api import names, numbers
 from podrelay.api.errors import PodrelayError
 
 _DEFINITION_LENGTH: Final = 35
@@ -111,7 +111,7 @@ def check_same(stored: dict[str, Any], wanted: dict[str, Any]) -> None:
         TriggerConflictError: definition, input or parent differ.
     """
     for field in ("definition", "input", "parent"):
-        if stored["spec"].get(field) != wanted["spec"].get(field):
+        if numbers.as_stored(stored["spec"].get(field)) != numbers.as_stored(wanted["spec"].get(field)):
             raise TriggerConflictError(
                 f"TaskRun {stored['metadata']['name']} exists already with another {field}; "
                 "choose another key or name to start a further run"

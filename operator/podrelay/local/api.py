@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from podrelay.api import names
+from podrelay.api import names, numbers
 from podrelay.local import patches, schema
 from podrelay.local.errors import RefusedError
 
@@ -198,12 +198,12 @@ class MemoryApi:
         fixed = {field: old[field] for field in ("name", "namespace", "uid", "creationTimestamp", "resourceVersion")}
         generation = old["generation"] + (before.get("spec") != after.get("spec"))
         after["metadata"] = new | fixed | {"generation": generation}
-        if after == before:
+        if schema.is_same(after, before):
             return _copy(before)
         return self._store(key, before, after)
 
     def _store(self, key: _Name, before: Object | None, after: Object) -> Object:
-        stored = schema.admitted(key.plural, before, after)
+        stored = numbers.as_stored(schema.admitted(key.plural, before, after))
         stored["metadata"]["resourceVersion"] = self._next()
         self._objects[key] = stored
         self._tell(Event(key.plural, False, _copy(stored)))

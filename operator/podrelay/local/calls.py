@@ -224,9 +224,8 @@ class MemoryClient(ApiClient):
         """Return this client: it has no connection to share."""
         return self
 
-    def request(
+    def _answer(
         self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
     ) -> tuple[int, dict[str, Any]]:
-        """Return the status and the body of the answer."""
         self._breathe()
         return rest.answer(self._api, method, url, body)

@@ -33,7 +33,7 @@ def answer(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
             raise RefusedError(405, "MethodNotAllowed", f"{method} {url} is not possible here")
         return act(api, place, query, body)
     except RefusedError as error:
-        return error.status, _status(error.status, error.api_reason, error.message)
+        return error.status, _status(error.status, error.api_reason, error.message, url)
 
 
 def _place(url: str) -> _Place:
@@ -87,8 +87,16 @@ def _delete(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) ->
     return 200, {"apiVersion": "v1", "kind": "Status", "status": "Success"}
 
 
-def _status(code: int, reason: str, message: str) -> dict[str, Any]:
-    return {"kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": message}
+def _status(code: int, reason: str, message: str, url: str) -> dict[str, Any]:
+    details = {"name": unquote(urlsplit(url).path.rsplit("/", 1)[1])}
+    return {
+        "kind": "Status",
+        "status": "Failure",
+        "code": code,
+        "reason": reason,
+        "message": message,
+        "details": details,
+    }
 
 
 _METHODS: dict[tuple[str, bool], Callable[[MemoryApi, _Place, dict[str, str], Any], Answer]] = {

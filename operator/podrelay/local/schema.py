@@ -41,6 +41,11 @@ def admitted(plural: str, before: Object | None, after: Object) -> Object:
     return after if admit is None else admit(before, after)
 
 
+def is_same(one: Any, other: Any) -> bool:
+    """Tell whether two JSON values are the same to the API server's rules: 1 and 1.0 are not, nor are 1 and true."""
+    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+
+
 def _definition(_before: Object | None, after: Object) -> Object:
     name, spec = after["metadata"]["name"], _valid(TaskDefinitionSpec, after.get("spec"), "spec", complete=True)
     if name != names.definition_name(spec["id"]):
@@ -67,7 +72,7 @@ def _run(before: Object | None, after: Object) -> Object:
 def _check_change(before: Object, spec: Object, status: Object) -> None:
     old = before["spec"]
     for field in (old.keys() | spec.keys()) - _CHANGEABLE:
-        if old.get(field) != spec.get(field):
+        if not is_same(old.get(field), spec.get(field)):
             raise _invalid(f"spec.{field} cannot be changed; create a new TaskRun")
     phase = before["status"].get("phase")
     if old.get("abort") is not None and spec.get("abort") != old["abort"]:
@@ -87,7 +92,7 @@ def _iteration(before: Object | None, after: Object) -> Object:
         raise _invalid(f"a record has at most {RECORD_BYTES} bytes, this one has {size}")
     _valid(TaskIteration, fields, "")
     response = fields.get("response")
-    if before is not None and before.get("response") is not None and before["response"] != response:
+    if before is not None and before.get("response") is not None and not is_same(before["response"], response):
         raise _invalid("response cannot be changed: the first stored response wins")
     if before is not None and before["podUID"] != fields["podUID"]:
         raise _invalid("podUID cannot be changed: a record belongs to one pod")

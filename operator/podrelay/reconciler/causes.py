@@ -4,7 +4,7 @@ import signal
 from dataclasses import dataclass
 from typing import Final
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, protocol
 from podrelay.reconciler import heartbeat
 from podrelay.reconciler.objects import ContainerTerminated, Pod, PodCondition
 
@@ -43,6 +43,8 @@ class Failure:
     cause: str
     code: str
     message: str
+    is_final: bool = False
+    """Whether another try would end in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ def failure_of(pod: Pod) -> Failure:
     if pod.status.reason == "DeadlineExceeded" or annotations.ending_since is not None:
         if terminated is None and not pod.has_started:
             return pending_timeout(pod)
+        if annotations.ending_reason == protocol.UNSUPPORTED_RUNNER:
+            return _unsupported(protocol.too_old_runner(pod.image))
         return timeout(pod)
     if terminated is None:
         message = (
@@ -189,13 +193,19 @@ def _is_held_by_us(pod: Pod, condition: PodCondition) -> bool:
 
 def _container_failure(pod: Pod, terminated: ContainerTerminated) -> Failure:
     container, code = pod.metadata.annotations.container, terminated.exit_code
-    if terminated.reason == "OOMKilled":
-        message = f"container {container} was killed because it used more memory than its limit (OOMKilled)"
-        return Failure(POD_FAILURE, "OOMKilled", message)
     if terminated.reason in {"ContainerCannotRun", "StartError"}:
         message = f"container {container} could not be started: {terminated.message}"
         return Failure(POD_FAILURE, terminated.reason, limits.cut(message, limits.MESSAGE_LENGTH))
+    unsupported = None if pod.reports_by_message else protocol.words_of_farewell(terminated.message, code)
+    if unsupported is not None:
+        return _unsupported(f"container {container} refused to run (exit code {code}): {unsupported}")
     words = _words(pod, terminated)
+    if terminated.reason == "OOMKilled" or code == 128 + signal.SIGKILL:
+        # Whether the container's runtime sees the kernel's word of it is a matter of chance. Who deletes or ends a pod
+        # is dealt with before, and few programs send themselves a SIGKILL.
+        return _failed(
+            "OOMKilled", f"container {container} was killed by SIGKILL (exit code {code}), {_memory(pod)}{words}"
+        )
     if code > 128 or terminated.signal:
         number = terminated.signal or code - 128
         message = f"container {container} was killed by {_signal_name(number)} (exit code {code})"
@@ -208,6 +218,15 @@ def _container_failure(pod: Pod, terminated: ContainerTerminated) -> Failure:
     if code == names.EXIT_SUPERSEDED:
         message = f"container {container} refused to run (exit code {code}), but nothing has superseded it"
     return _failed(f"ExitCode{code}", message + words)
+
+
+def _memory(pod: Pod) -> str:
+    limit = pod.memory_limit
+    return f"most likely out of memory; {f'limit {limit}' if limit else 'it has no limit, its node may be short of it'}"
+
+
+def _unsupported(message: str) -> Failure:
+    return Failure(POD_FAILURE, protocol.UNSUPPORTED_RUNNER, limits.cut(message, limits.MESSAGE_LENGTH), is_final=True)
 
 
 def _failed(code: str, message: str) -> Failure:

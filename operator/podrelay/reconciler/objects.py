@@ -387,6 +387,12 @@ class StorableResponse(_Struct, frozen=True, forbid_unknown_fields=True):
     retry_after_seconds: Annotated[float, msgspec.Meta(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
 
 
+class UndeliveredResponse(StorableResponse, frozen=True):
+    """An answer of our own runner that it could not store: also one before run() was called."""
+
+    refusal: Literal["InvalidInput", "Rejected"] | None = None
+
+
 class RecordAnnotations(msgspec.Struct, frozen=True, rename={"cause": names.ANNOTATION_CAUSE}):
     """What the operator notes on a record that it writes for a pod."""
 
@@ -408,6 +414,7 @@ class Record(_Struct, frozen=True):
     try_: int = msgspec.field(name="try")
     pod_name: str
     pod_uid: str = msgspec.field(name="podUID")
+    protocol: int = 1
     started_at: datetime | None = None
     finished_at: datetime | None = None
     response: Response | None = None
@@ -540,9 +547,29 @@ class SchedulingGate(_Struct, frozen=True):
     name: str
 
 
+class Limits(_Struct, frozen=True):
+    """How much a container may use at most."""
+
+    memory: str | None = None
+
+
+class ContainerResources(_Struct, frozen=True):
+    """What a container may use."""
+
+    limits: Limits | None = None
+
+
+class Container(_Struct, frozen=True):
+    """What matters of a container's spec."""
+
+    name: str
+    resources: ContainerResources | None = None
+
+
 class PodSpec(_Struct, frozen=True):
     """What matters of a pod's spec."""
 
+    containers: tuple[Container, ...] = ()
     node_name: str = ""
     active_deadline_seconds: int | None = None
     termination_grace_period_seconds: int = 30
@@ -581,6 +608,13 @@ class Pod(_Struct, frozen=True):
         """Image of the container that does the work, as far as a kubelet has said."""
         name = self.metadata.annotations.container
         return next((status.image for status in self.status.container_statuses if status.name == name), "")
+
+    @property
+    def memory_limit(self) -> str | None:
+        """How much memory the container that does the work may use; None: nothing limits it alone."""
+        name = self.metadata.annotations.container
+        resources = next((item.resources for item in self.spec.containers if item.name == name), None)
+        return resources.limits.memory if resources is not None and resources.limits is not None else None
 
     @property
     def is_unclaimed(self) -> bool:

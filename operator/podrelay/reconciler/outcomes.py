@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from podrelay.api import limits
+from podrelay.api import limits, protocol
 from podrelay.reconciler import causes, hooks, retrying, showing, starting
 from podrelay.reconciler.objects import Current, Record, RetryPolicy, TaskError, TaskRunStatus
 from podrelay.reconciler.turns import Tenure
@@ -39,8 +39,10 @@ def apply_answer(view: View, now: datetime, tenure: Tenure, record: Record) -> P
             )
         case "continue":
             return _continue(view, now, status, record)
-        case _:
+        case "error":
             return _failed_try(view, now, status, record)
+        case unknown:
+            return _unknown(view, now, tenure, record, unknown)
 
 
 def _continue(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
@@ -73,6 +75,15 @@ def _refused(view: View, now: datetime, status: TaskRunStatus, record: Record, r
     error = showing.error_of(record)
     words = showing.words_of(record) or error.message
     return showing.finish(view, now, status, "Failed", refusal, words, record=record, error=error)
+
+
+def _unknown(view: View, now: datetime, tenure: Tenure, record: Record, answer: str) -> Plan:
+    """Wait for an operator that knows the answer: nothing is lost, and run() has been called already."""
+    image = tenure.pod.image if tenure.pod is not None else ""
+    words = protocol.unknown_answer(answer, record.protocol, image)
+    target = tenure.target
+    current = Current(target.iteration, target.try_, target.name, tenure.uid)
+    return showing.stall(view, now, view.run.status, protocol.UNSUPPORTED_RUNNER, words, current=current)
 
 
 def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from podrelay.api import protocol
 from podrelay.api.hooks import ON_ABORT
 from podrelay.reconciler import (
     admission,
@@ -150,6 +151,8 @@ def _hold(view: View, now: datetime, tenure: Tenure) -> Plan:
         return _answered(view, now, tenure, record)
     if pod is None:
         return _lost(view, now, tenure)
+    if record is not None and protocol.is_too_old(record.protocol) and not pod.is_released:
+        return _ending(view, now, tenure, pod, protocol.UNSUPPORTED_RUNNER)
     if pod.is_released:
         return _ended_without_answer(view, now, tenure, pod)
     if pod.metadata.deletion_timestamp is not None:
@@ -282,7 +285,8 @@ def _lost(view: View, now: datetime, tenure: Tenure) -> Plan:
 
 
 def _write_failure(view: View, now: datetime, tenure: Tenure, pod: Pod | None, failure: causes.Failure) -> Plan:
-    response = StorableResponse("error", error=StorableError(failure.message, failure.code))
+    error = StorableError(failure.message, failure.code)
+    response = StorableResponse("error", error=error, retryable=False if failure.is_final else None)
     return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, response, failure.cause))
 
 

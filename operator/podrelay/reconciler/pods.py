@@ -6,7 +6,7 @@ What the relay relies on is forced (restart policy, deadline, names, environment
 import copy
 from typing import Any, Final
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, numbers, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
 from podrelay.reconciler.objects import TaskDefinition, TaskDefinitionSpec, TaskRun
@@ -143,13 +143,21 @@ def _use_termination_message(spec: dict[str, Any], container: dict[str, Any]) ->
 
 def _input_variable(input: dict[str, Any]) -> dict[str, str]:
     try:
-        data = limits.check_payload(input, "input")
+        data = limits.check_payload(_as_stored(input), "input")
     except limits.PayloadError as error:
         raise InputTooLargeError(str(error)) from error
     if len(data) > limits.ENVIRONMENT_INPUT_BYTES:
         raise InputTooLargeError(limits.too_large_for_environment(len(data)))
     # Kubernetes expands $(NAME) in values of variables, and takes $$ for a dollar sign.
     return {"name": names.ENV_INPUT, "value": data.decode().replace("$", "$$")}
+
+
+def _as_stored(input: dict[str, Any]) -> Any:
+    try:
+        # An integer of more than 64 bits is a float to the API server, though it is written like an integer.
+        return numbers.as_stored(input)
+    except RecursionError:
+        return input  # which is what the check is about to say in words
 
 
 def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image: str) -> list[dict[str, Any]]:
@@ -170,6 +178,7 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         names.ENV_CHECKPOINT: target.checkpoint or "",
         names.ENV_FINAL_ATTEMPT: _flag(value=target.is_final_attempt),
         names.ENV_RECORD_LOGS: _flag(value=spec.record_logs),
+        names.ENV_PROTOCOL: str(protocol.VERSION),
     }
     if callable_hooks := _hooks_of(spec, target):
         values[names.ENV_HOOKS] = ",".join(callable_hooks)

@@ -9,15 +9,24 @@ from typing import Any, Final
 
 import msgspec
 
-from podrelay.api import limits
+from podrelay.api import limits, protocol
 from podrelay.reconciler import causes
-from podrelay.reconciler.objects import ContainerTerminated, Pod, StorableError, StorableResponse
+from podrelay.reconciler.objects import ContainerTerminated, Pod, StorableError, StorableResponse, UndeliveredResponse
 
 _QUOTED_CHARACTERS: Final = 80
 
 
 class _LeftBehind(msgspec.Struct, frozen=True):
-    response: StorableResponse
+    response: UndeliveredResponse
+
+
+class _Status(msgspec.Struct, frozen=True):
+    status: str = ""
+
+
+class _OfAnyVersion(msgspec.Struct, frozen=True):
+    response: _Status
+    protocol: int = 1
 
 
 def answer_of(pod: Pod) -> StorableResponse | None:
@@ -48,7 +57,19 @@ def _left_behind(message: str) -> StorableResponse | None:
     try:
         return msgspec.json.decode(message, type=_LeftBehind).response
     except msgspec.MsgspecError:
+        return _of_a_newer_runner(message)
+
+
+def _of_a_newer_runner(message: str) -> StorableResponse | None:
+    """Return that an answer is not understood because it is of a later version of the protocol, if it is."""
+    try:
+        found = msgspec.json.decode(message, type=_OfAnyVersion)
+    except msgspec.MsgspecError:
         return None
+    if found.protocol <= protocol.VERSION:
+        return None
+    words = protocol.unknown_answer(found.response.status, found.protocol, "")
+    return msgspec.structs.replace(refused(words, protocol.UNSUPPORTED_RUNNER), retryable=False)
 
 
 def _parse(text: str, share: int) -> StorableResponse:

@@ -1,14 +1,13 @@
 """From what run() returned, or raised, to the response that is stored. Pure but for the traceback on stderr."""
 
-import json
 import sys
 from typing import Any
 
-from podrelay.api import invalid_input, limits
+from podrelay.api import invalid_input, limits, numbers
 from podrelay.api.errors import PodrelayError
 from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed, failed
 from podrelay.sdk.controller import as_dict
-from podrelay.sdk.errors import InputError
+from podrelay.sdk.errors import DefinitionError, InputError, TaskModuleError
 from podrelay.sdk.validation import NO_RULES, InputRules
 
 
@@ -40,6 +39,9 @@ def answer_of_exception(error: BaseException) -> Failed:
     if isinstance(error, limits.PayloadError):
         return Failed(str(error), "PayloadRefused")
     answer = described(error)
+    if isinstance(error, TaskModuleError | DefinitionError):
+        # The image has no other module and no other class, however often it is started.
+        return Failed(answer.message, error.reason, answer.data, retryable=False)
     if isinstance(error, PodrelayError) and answer.code == type(error).__name__:
         return Failed(answer.message, error.reason, answer.data)
     return answer
@@ -136,8 +138,8 @@ def _invalid_fields(answer: Failed) -> str | None:
 
 
 def _stored(payload: dict[str, Any], what: str) -> Any:
-    """Return a payload as it will come back from the API server, so that the two can be compared: no tuples."""
-    return json.loads(limits.check_payload(payload, what))
+    """Return a payload as it will come back from the API server, so that the two can be compared: no tuple, no 1.0."""
+    return numbers.loads(limits.check_payload(payload, what))
 
 
 def _add_message(response: dict[str, Any], message: str | None) -> None:

@@ -6,15 +6,18 @@ so a repeated write that had succeeded already shows as a conflict, which the ca
 
 import http.client
 import json
+import math
 import random
+import re
 import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
 
-from podrelay.api import names
+from podrelay.api import names, numbers
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError
 
 SERVICE_ACCOUNT_DIR: Final = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -27,6 +30,10 @@ _NAP_SECONDS: Final = 0.5
 CONFLICT_PAUSE_SECONDS: Final = 0.1
 _FAILURES_TO_TELL: Final = 3
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
+RIGHTS_SECONDS: Final = 60.0
+"""How long a missing right is waited for where nothing is lost yet: who replaces a RoleBinding needs a moment."""
+_LACKS_RIGHT: Final = re.compile(r'User "[^"]*" cannot \w+ resource\b')
+"""The words of an authorizer. Policies, webhooks and quotas refuse with 403, too, but for what is in the request."""
 
 Deadline = Callable[[], float]
 """Returns a time of the clock. It is asked again and again, because a SIGTERM brings it closer."""
@@ -72,28 +79,65 @@ class ApiClient:
         """Return a client with a connection of its own, for another thread."""
         return ApiClient(self._host, self._port, self._account, self._clock, self._sleep, self._connect)
 
-    def read(self, namespace: str, plural: str, name: str, deadline: Deadline) -> dict[str, Any] | None:
+    def read(
+        self, namespace: str, plural: str, name: str, deadline: Deadline, patience: float = RIGHTS_SECONDS
+    ) -> dict[str, Any] | None:
         """Return an object, or None if there is none.
 
         Raises:
             ApiRefusedError: the API server does not let this pod read it.
             ApiUnreachableError: there was no answer until the deadline.
         """
-        status, body = self.request("GET", path(namespace, plural, name), None, deadline)
-        if status == 404:
+        url = path(namespace, plural, name)
+        status, body = self.request("GET", url, None, deadline, patience)
+        if status == 404 and not lacks_right("GET", url, status, body):
             return None
         if status != 200:
             raise ApiRefusedError(status, str(body.get("message", "")))
         return body
 
     def request(
-        self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
+        self,
+        method: str,
+        url: str,
+        body: dict[str, Any] | None,
+        deadline: Deadline,
+        patience: float = RIGHTS_SECONDS,
     ) -> tuple[int, dict[str, Any]]:
         """Send a request until there is an answer that will not change by itself; return its status and body.
+
+        A right that is missing may come back: a RoleBinding is replaced, a namespace was taken out of the chart's
+        taskNamespaces, a release is rolled back.
+
+        Args:
+            method: of HTTP.
+            url: path and query.
+            body: JSON, or None.
+            deadline: until when it is tried.
+            patience: seconds for which a missing right is waited for, after which that is the answer; infinite: until
+                the deadline, after which it is as if nobody had answered.
 
         Raises:
             ApiUnreachableError: there was none until the deadline; the last problem is in the message.
         """
+        end = self._clock() + patience
+        refusals = 0
+        while True:
+            status, answer = self._answer(method, url, body, deadline)
+            if not lacks_right(method, url, status, answer):
+                return status, answer
+            refusals += 1
+            problem = f"{status} {answer.get('message', '')}"
+            if refusals == _FAILURES_TO_TELL:
+                print(f"podrelay-runner: {method} {url} is refused, trying on: {problem}", file=sys.stderr, flush=True)
+            if not self.pause(_backoff(refusals), lambda: min(end, deadline())):
+                if math.isfinite(patience):
+                    return status, answer
+                raise ApiUnreachableError(f"{method} {url} was refused {refusals} time(s), the last answer: {problem}")
+
+    def _answer(
+        self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
+    ) -> tuple[int, dict[str, Any]]:
         failures = 0
         while True:
             was_open = self._connection is not None
@@ -160,7 +204,7 @@ class ApiClient:
         content = answer.read()
         retry_after = answer.getheader("Retry-After", "")
         try:
-            decoded = json.loads(content) if content else {}
+            decoded = numbers.loads(content) if content else {}
         except ValueError:
             decoded = {"message": content[:500].decode(errors="replace")}
         except RecursionError:
@@ -193,6 +237,20 @@ class ApiClient:
 def _backoff(failures: int) -> float:
     pause = min(_LONGEST_PAUSE_SECONDS, _SHORTEST_PAUSE_SECONDS * 2.0 ** min(failures, 10))
     return pause * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+
+
+def lacks_right(method: str, url: str, status: int, answer: dict[str, Any]) -> bool:
+    """Tell whether an answer is about what this pod may do, or whether there is such a place, not about the request.
+
+    A 404 is about an object only where it names it: else the resource or the namespace is not there.
+    """
+    if status == 403:
+        return _LACKS_RIGHT.search(str(answer.get("message", ""))) is not None
+    if status == 404:
+        name = urlsplit(url).path.rsplit("/", 1)[1]
+        details = answer.get("details")
+        return method == "POST" or not isinstance(details, dict) or details.get("name") != name
+    return status == 401
 
 
 def _no_account(error: OSError) -> ApiUnreachableError:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from podrelay.api import names
+from podrelay.api import names, protocol
 from podrelay.api.errors import PodrelayError
 
 
@@ -11,6 +11,12 @@ class NotInAPodError(PodrelayError):
     """A variable is missing: this is no pod that the operator has made."""
 
     reason = "NotInAPod"
+
+
+class UnsupportedOperatorError(PodrelayError):
+    """The operator is of a version that this runner does not work with."""
+
+    reason = protocol.UNSUPPORTED_RUNNER
 
 
 class Environment(NamedTuple):
@@ -44,8 +50,10 @@ def read(variables: Mapping[str, str]) -> Environment:
     """Return what `variables` say.
 
     Raises:
-        NotInAPodError: one is missing or no number.
+        NotInAPodError: this is no pod that an operator has made.
+        UnsupportedOperatorError: one is missing or no number, or the operator is too old.
     """
+    _check_version(variables)
     try:
         return Environment(
             namespace=variables[names.ENV_NAMESPACE],
@@ -70,9 +78,27 @@ def read(variables: Mapping[str, str]) -> Environment:
             only_hooks=_names(variables.get(names.ENV_HOOK, "")),
         )
     except (KeyError, ValueError) as error:
+        if names.ENV_RUN_UID in variables or names.ENV_POD_UID in variables:
+            raise UnsupportedOperatorError(
+                protocol.unsupported_operator(_version(variables), f"it lacks the variable {error}")
+            ) from error
         raise NotInAPodError(
             f"this is no pod of a TaskRun (variable {error}); to run a task by hand, apply a TaskRun for it"
         ) from error
+
+
+def _check_version(variables: Mapping[str, str]) -> None:
+    version = _version(variables)
+    if version < protocol.OLDEST_OPERATOR:
+        raise UnsupportedOperatorError(
+            protocol.unsupported_operator(version, f"it needs {protocol.OLDEST_OPERATOR} at least")
+        )
+
+
+def _version(variables: Mapping[str, str]) -> int:
+    """Return the operator's version; an operator that tells none is of the first."""
+    told = variables.get(names.ENV_PROTOCOL, "")
+    return int(told) if told.isascii() and told.isdigit() else 1
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """`podrelay-runner MODULE:CLASS`: runs one iteration of a task in this pod and ends with its exit code.
 
 Exit codes: 0 after done, continue and aborted; 1 after an error, or when the answer could not be stored; 75 when this
-pod is not the one that is due.
+pod is not the one that is due; 76 when its operator is of a version that this runner does not work with.
 """
 
 import contextlib
@@ -14,13 +14,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
 from podrelay.runner import environment, fence, hooks
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
-from podrelay.runner.environment import Environment, NotInAPodError
+from podrelay.runner.environment import Environment, NotInAPodError, UnsupportedOperatorError
 from podrelay.runner.record import Record, ResponseLostError, now
 from podrelay.runner.session import PodSession
 from podrelay.runner.signals import QUESTION_SECONDS, Interruption
@@ -103,6 +103,9 @@ def run(
     except NotInAPodError as error:
         print(f"podrelay-runner: {error}", file=sys.stderr)
         return 2
+    except UnsupportedOperatorError as error:
+        _explain(variables, protocol.farewell(str(error)))
+        return protocol.EXIT_UNSUPPORTED
     client = client or ApiClient.from_environment(variables)
     record = Record(client, me, now)
     interruption = _interruption(client.another(), me, clock)
@@ -308,7 +311,9 @@ def _not_stored(response: dict[str, Any], error: ApiRefusedError) -> str:
 
 def _leave_behind(variables: Mapping[str, str], response: dict[str, Any], problem: str) -> None:
     """Put an answer that cannot be delivered into the termination message, where the operator finds it."""
-    message = json.dumps({"response": response}, ensure_ascii=False, separators=(",", ":"))
+    print(f"podrelay-runner: the answer goes into the termination message: {problem}", file=sys.stderr)
+    left = {"response": response, "protocol": protocol.VERSION}
+    message = json.dumps(left, ensure_ascii=False, separators=(",", ":"))
     if len(message.encode()) > limits.TERMINATION_MESSAGE_BYTES:
         message = f"the answer {response['status']} could not be stored: {problem}"
     _explain(variables, message)

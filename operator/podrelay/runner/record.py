@@ -3,17 +3,19 @@
 Two locks. `_write_lock` is held from reading what is to be stored until the API server's answer, so that the task's
 thread and the flusher never write over each other. `_news_lock` guards progress and logs and is never held during a
 request, so that a task that reports does not wait for the network. A write that was answered with 2xx is safe; every
-method that says "stored" returns only then.
+method that says "stored" returns only then. A write of a record that is claimed waits for a missing right until its
+deadline: there is work behind it.
 """
 
 import json
+import math
 import threading
 from collections import deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, numbers, protocol
 from podrelay.runner.api_client import ApiClient, Deadline, path
 from podrelay.runner.environment import Environment
 from podrelay.sdk.errors import ApiRefusedError, SupersededError
@@ -110,6 +112,7 @@ class Record:
             "try": me.attempt,
             "podName": me.pod_name,
             "podUID": me.pod_uid,
+            "protocol": protocol.VERSION,
             "startedAt": self.now(),
         }
         if me.node_name:
@@ -162,7 +165,7 @@ class Record:
         self.heartbeat()
         with self._write_lock:
             before = self._body.get("checkpoint")
-            self._body["checkpoint"] = state
+            self._body["checkpoint"] = numbers.as_stored(state)
             try:
                 self._put(deadline)
             except ApiRefusedError:
@@ -189,6 +192,7 @@ class Record:
             ApiRefusedError: it cannot be stored, but another answer may be.
             ApiUnreachableError: it cannot be stored.
         """
+        response = numbers.as_stored(response)  # a copy: what is left out of it for want of room is still the task's
         with self._write_lock:
             checkpoint = self._body.get("checkpoint")
             self._body["response"] = response
@@ -231,13 +235,15 @@ class Record:
         document = self._document()
         try:
             while True:
-                status, answer = self._client.request("PUT", url, document, deadline)
+                status, answer = self._client.request("PUT", url, document, deadline, math.inf)
                 if status < 300:
                     self._body["metadata"] = answer["metadata"]
                     return
                 if status not in {409, 422}:
                     raise ApiRefusedError(status, str(answer.get("message", "")))
-                stored = self._client.read(self._me.namespace, names.TASK_ITERATIONS, self._me.pod_name, deadline)
+                stored = self._client.read(
+                    self._me.namespace, names.TASK_ITERATIONS, self._me.pod_name, deadline, math.inf
+                )
                 if self._is_stored(stored, status, answer):
                     return
                 document["metadata"] = self._body["metadata"]

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
-from podrelay.api import limits
+from podrelay.api import limits, numbers
 from podrelay.runner.answering import clean, described, error_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment
@@ -255,7 +255,7 @@ def _storable(value: Any) -> dict[str, Any]:
         return {"refused": clean(str(error), limits.MESSAGE_LENGTH)}
     try:
         # Through JSON, so that what the task does to its object afterwards does not change what was logged.
-        copied: dict[str, Any] = json.loads(limits.check_payload(wrapped, "data"))
+        copied: dict[str, Any] = numbers.loads(limits.check_payload(wrapped, "data"))
     except limits.PayloadError as error:
         return {"refused": clean(str(error), limits.MESSAGE_LENGTH)}
     return copied

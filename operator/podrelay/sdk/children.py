@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, numbers
 
 if TYPE_CHECKING:
     from podrelay.sdk.definition import TaskDefinition
@@ -49,7 +49,8 @@ def child_request(
             or given together with `start_at`.
         PayloadError: the input cannot be stored.
     """
-    limits.check_payload(input, "input")
+    # As it will be stored: the child's name follows from it, also in a try that has it from a checkpoint.
+    input = numbers.loads(limits.check_payload(input, "input"))
     if delay is not None and start_at is not None:
         raise ValueError("delay and start_at exclude each other")
     if start_at is not None and not isinstance(start_at, datetime):

@@ -1,13 +1,12 @@
 """What run() is given besides its input: answers, state, time, progress, log."""
 
 import copy
-import json
 import os
 from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from podrelay.api import limits
+from podrelay.api import limits, numbers
 from podrelay.sdk.answers import Aborted, Continue, Done, Failed, WaitForChildren, failed
 from podrelay.sdk.children import ChildRequest, child_request, definition_name
 from podrelay.sdk.errors import ApiRefusedError
@@ -221,10 +220,9 @@ class State:
             ApiUnreachableError: the API server did not take it in time.
         """
         # A copy, as it is stored: what the task does to its own object afterwards stays its own business.
-        copied = json.loads(limits.check_payload(as_dict(changes, "input"), "input"))
+        copied = numbers.loads(limits.check_payload(as_dict(changes, "input"), "input"))
         merged = self._session.rules.merge(self._session.input, copied)
-        limits.check_payload(merged, "input")
-        self._save(merged, self._session.output)
+        self._save(numbers.loads(limits.check_payload(merged, "input")), self._session.output)
 
     def update_output(self, output: Any) -> None:
         """Replace the output, and return when it is stored.
@@ -238,7 +236,7 @@ class State:
             ApiRefusedError: the API server refuses it; nothing has changed then.
             ApiUnreachableError: the API server did not take it in time.
         """
-        self._save(self._session.input, json.loads(limits.check_payload(as_dict(output, "output"), "output")))
+        self._save(self._session.input, numbers.loads(limits.check_payload(as_dict(output, "output"), "output")))
 
     def _save(self, input: dict[str, Any], output: dict[str, Any] | None) -> None:
         session = self._session

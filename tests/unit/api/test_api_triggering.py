@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from podrelay.api import triggering
+from tests.support.numbers import KEPT
 
 
 def test_a_whole_manifest() -> None:
@@ -79,3 +80,10 @@ def test_a_run_that_was_asked_for_otherwise_is_a_conflict(field: str) -> None:
 
     with pytest.raises(triggering.TriggerConflictError, match=f"TaskRun run exists already with another {field}"):
         triggering.check_same(stored, wanted)
+
+
+@pytest.mark.parametrize(("wanted", "kept"), KEPT, ids=repr)
+def test_a_number_is_the_same_after_it_was_stored(wanted: float, kept: float) -> None:
+    asked = triggering.manifest("work", {"a": [wanted]}, name="run")
+
+    triggering.check_same(triggering.manifest("work", {"a": [kept]}, name="run"), asked)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from cluster import clusters, kind, kubectl
 from cluster import docker as daemons
-from cluster import kind, kubectl
+from cluster.__main__ import main
 from cluster.docker.inotify import allow_enough
 from cluster.errors import ClusterError
 from cluster.model import Cluster
@@ -78,6 +79,42 @@ def test_asked_to_it_says_so_in_one_line_and_removes_the_nodes_only(
     assert docker.nodes == []
     assert Cluster.load(checkout, "kind") is None
     assert capsys.readouterr().err == "  the cluster of 1 node(s) is replaced by one of 3\n"
+
+
+def test_an_api_server_that_starts_again_is_waited_for(
+    docker: FakeDocker, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    looks = iter([False, False, True])
+    monkeypatch.setattr(kubectl, "answers", lambda _: next(looks))
+    monkeypatch.setattr(clusters, "_checkout", lambda: checkout)
+
+    assert main(["env", "kind"]) == 0
+
+    assert f"export KUBECONFIG='{checkout.root}/kubeconfig'" in capsys.readouterr().out
+    assert not list(looks)
+
+
+def test_one_that_does_not_come_back_is_not_up(
+    docker: FakeDocker, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr(kubectl, "answers", lambda _: False)
+    monkeypatch.setattr("cluster.kubectl.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("cluster.kubectl.time.sleep", lambda _: None)
+    monkeypatch.setattr(clusters, "_checkout", lambda: checkout)
+
+    assert main(["env", "kind"]) == 1
+    assert "The cluster kind is not up." in capsys.readouterr().err
+    assert next(clock) < 100
+
+
+def test_nodes_that_do_not_run_are_not_waited_for(
+    docker: FakeDocker, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubectl, "answers", lambda _: pytest.fail("nobody could answer"))
+    docker.nodes = []
+
+    assert kind.find(checkout) is None
 
 
 @pytest.mark.parametrize(("before", "after", "words"), [(128, 1024, "from 128 to 1024"), (8192, 8192, "")])

@@ -9,6 +9,7 @@ from podrelay.api import limits
 from podrelay.local import rest
 from podrelay.local.api import Event, MemoryApi
 from podrelay.local.errors import RefusedError
+from tests.support.numbers import KEPT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RUNS = "/apis/podrelay.dev/v1alpha1/namespaces/default/taskruns"
@@ -169,6 +170,23 @@ def test_the_first_stored_response_wins(server: Server) -> None:
     refused = server.refused("PUT", f"{RECORDS}/shop-i1", {**answered, "response": {"status": "aborted"}})
 
     assert refused == (422, "response cannot be changed: the first stored response wins")
+
+
+@pytest.mark.parametrize(("sent", "kept"), [case for case in KEPT if type(case[0]) is float], ids=repr)
+def test_numbers_are_kept_as_the_real_one_keeps_them(server: Server, sent: float, kept: float) -> None:
+    """The same table is played on the real API server."""
+    record = server.record(server.run(input={"x": sent}))
+    answer = {"status": "done", "output": {"x": [sent]}}
+
+    answered = server.send("PUT", f"{RECORDS}/shop-i1", {**record, "response": answer})
+
+    assert repr(server.send("GET", f"{RUNS}/shop")["spec"]["input"]["x"]) == repr(kept)
+    assert repr(answered["response"]["output"]["x"][0]) == repr(kept)
+    again = {**answered, "response": answer, "heartbeatAt": "2026-01-01T00:00:00Z"}
+    if repr(sent) == repr(kept):
+        server.send("PUT", f"{RECORDS}/shop-i1", again)
+    else:
+        assert "the first stored response wins" in server.refused("PUT", f"{RECORDS}/shop-i1", again)[1]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from podrelay import Answer, Controller, TaskDefinition, TaskRun, TriggerData
+from podrelay import Answer, Controller, Fatal, TaskDefinition, TaskRun, TriggerData
 from podrelay.api import limits
 from podrelay.sdk.errors import DefinitionError
 from podrelay.testing import Clock, Moment, NotRunnableHereError, run_task
@@ -241,6 +241,10 @@ class Hooked(TaskDefinition):
             case "killed":
                 self.clock.advance(1000)  # beyond its timeout
                 self.clock.advance(1000)  # beyond its grace period
+            case "price":
+                raise Fatal("too dear", data={"limit": 199.0, "sums": [{"of": -0.0}]})
+            case "float":
+                return controller.response.done(output={"x": 1.0, "y": [{"z": 2.0**62}]})
         return controller.response.done(output={"all": "well"})
 
     def on_before_trigger(self, data: TriggerData) -> None:
@@ -278,6 +282,43 @@ def test_hooks_are_called_in_the_pod_that_answered(hooked: type[Hooked]) -> None
     assert hooked.called == [("before", "hooked"), "run", ("done", "success", {"all": "well"})]
     assert result.hooks == {"onBeforeTrigger": "Succeeded", "onDone": "Succeeded"}
     assert len(result.records) == 1
+
+
+@pytest.mark.parametrize(
+    ("input", "outcomes"),
+    [
+        ({"answer": "float"}, {"onBeforeTrigger": "Succeeded", "onDone": "Succeeded"}),
+        ({"answer": "price"}, {"onBeforeTrigger": "Succeeded", "onError": "Failed"}),
+    ],
+)
+def test_whole_numbers_that_are_floats_do_not_have_a_hook_called_twice(
+    hooked: type[Hooked], input: dict[str, Any], outcomes: dict[str, str]
+) -> None:
+    result = run_task(hooked, input)
+
+    assert len(hooked.called) == 3
+    assert result.hooks == outcomes
+    assert len(result.records) == 1
+
+
+def test_numbers_are_kept_as_in_a_cluster() -> None:
+    class Price(TaskDefinition):
+        id = "price"
+        title = "Price"
+
+        def run(self, input: dict[str, Any], controller: Controller) -> Answer:
+            seen.append(repr(input["price"]))
+            if len(seen) == 1:
+                controller.state.update_output({"paid": 0.0})
+                seen.append(repr(controller.state.get_output()))
+                return controller.response.continue_({"price": input["price"] + 0.0})
+            return controller.response.done({"price": float(input["price"])})
+
+    seen: list[str] = []
+    result = run_task(Price, {"price": 199.0})
+
+    assert seen == ["199", "{'paid': 0}", "199"]
+    assert repr(result.output) == "{'price': 199}"
 
 
 def test_a_hook_that_fails_is_told_and_changes_nothing(hooked: type[Hooked]) -> None:

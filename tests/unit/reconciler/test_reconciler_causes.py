@@ -22,11 +22,26 @@ def disruption(reason: str, status: str = "True") -> dict[str, Any]:
     return {"conditions": [{"type": "DisruptionTarget", "status": status, "reason": reason, "message": "bye"}]}
 
 
+def limited(ended: Pod, memory: str) -> Pod:
+    """Its container has a limit, its sidecar another one."""
+    containers = ({"name": "sidecar", "resources": {"limits": {"memory": "1Gi"}}}, {"name": "bare"})
+    own = {"name": "task", "resources": {"limits": {"memory": memory}}}
+    spec = msgspec.convert({"containers": [*containers, own]}, PodSpec)
+    return msgspec.structs.replace(ended, spec=spec)
+
+
+OUT_OF_MEMORY = (
+    "killed by SIGKILL (exit code 137), most likely out of memory; it has no limit, its node may be short of it"
+)
+
+
 @pytest.mark.parametrize(
     ("ended", "cause", "code", "words"),
     [
-        (failed(137, reason="OOMKilled"), "PodFailure", "OOMKilled", "more memory than its limit"),
-        (failed(137), "PodFailure", "Killed", "SIGKILL (exit code 137)"),
+        (failed(137, reason="OOMKilled"), "PodFailure", "OOMKilled", OUT_OF_MEMORY),
+        (failed(137), "PodFailure", "OOMKilled", OUT_OF_MEMORY),
+        (limited(failed(137), "20Mi"), "PodFailure", "OOMKilled", "most likely out of memory; limit 20Mi"),
+        (limited(failed(137, reason="OOMKilled"), "20Mi"), "PodFailure", "OOMKilled", "out of memory; limit 20Mi"),
         (failed(143), "PodFailure", "Killed", "SIGTERM (exit code 143)"),
         (failed(0, signal=11), "PodFailure", "Killed", "SIGSEGV"),
         (failed(255), "PodFailure", "Killed", "signal 127 (exit code 255)"),

@@ -464,7 +464,7 @@ def test_a_pod_that_died_without_an_answer_gets_its_record_written() -> None:
     action = action_of(plan(died, NOW))
 
     assert isinstance(action, WriteRecord)
-    assert (action.pod_uid, action.cause, code_of(action)) == ("uid-words-i1", "PodFailure", "Killed")
+    assert (action.pod_uid, action.cause, code_of(action)) == ("uid-words-i1", "PodFailure", "OOMKilled")
 
 
 def test_why_a_container_ended_is_not_judged_before_the_kubelet_has_said_so() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.api import names
+from podrelay.api import names, protocol
 from podrelay.reconciler import pods
 from podrelay.reconciler.objects import DefinitionAnnotations, TaskDefinition
 from podrelay.reconciler.view import Target
@@ -99,6 +99,7 @@ def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
                         {"name": "PODRELAY_CHECKPOINT", "value": "words-i2"},
                         {"name": "PODRELAY_FINAL_ATTEMPT", "value": "false"},
                         {"name": "PODRELAY_RECORD_LOGS", "value": "true"},
+                        {"name": "PODRELAY_PROTOCOL", "value": str(protocol.VERSION)},
                         {"name": "PODRELAY_POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
                         {"name": "PODRELAY_NODE_NAME", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
                     ],
@@ -313,6 +314,13 @@ def test_dollar_signs_of_the_input_are_not_expanded() -> None:
     pod = pods.build(task_run(), by_message(), FIRST, {"price": "$(HOME) $5 $$"})
 
     assert env_of(pod)["PODRELAY_INPUT"] == '{"price":"$$(HOME) $$5 $$$$"}'
+
+
+def test_a_number_that_the_api_server_keeps_as_a_float_is_one() -> None:
+    """It writes 2.0**64 like an integer, which would have more than 64 bits."""
+    pod = pods.build(task_run(), by_message(), FIRST, {"a": 18446744073709552000, "b": 1})
+
+    assert env_of(pod)["PODRELAY_INPUT"] == '{"a":1.8446744073709552e+19,"b":1}'
 
 
 def test_an_input_that_is_too_large_for_a_variable_is_refused() -> None:

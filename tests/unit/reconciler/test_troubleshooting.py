@@ -15,6 +15,7 @@ WRITERS = (
     *(f"reconciler/{module}.py" for module in ("admission", "starting", "outcomes", "showing")),
     "runner/*.py",
     "sdk/*.py",
+    "api/protocol.py",
     "api/triggering.py",
     "api/invalid_input.py",
 )

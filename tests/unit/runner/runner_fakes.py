@@ -10,11 +10,17 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
-from podrelay.api import names
+from podrelay.api import names, numbers
+from podrelay.local.schema import is_same
 from podrelay.runner import environment
 from podrelay.runner.api_client import ApiClient, Deadline
 from podrelay.sdk.errors import ApiUnreachableError
 
+LACKS_RIGHT = (
+    'taskiterations.podrelay.dev "shop-i2" is forbidden: User "system:serviceaccount:default:podrelay-runner" cannot '
+    'update resource "taskiterations" in API group "podrelay.dev" in the namespace "default"'
+)
+"""What the API server says where no RoleBinding gives a right."""
 RUN_UID = "uid-of-run"
 POD_UID = "uid-of-pod"
 
@@ -98,7 +104,7 @@ class FakeApi(ApiClient):
     def another(self) -> ApiClient:
         return self
 
-    def request(
+    def _answer(
         self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
     ) -> tuple[int, dict[str, Any]]:
         name = body["metadata"]["name"] if body else url.rsplit("/", 1)[1]
@@ -109,7 +115,7 @@ class FakeApi(ApiClient):
     def put(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
         """Store an object as somebody else does."""
         self._version += 1
-        stored: dict[str, Any] = copy.deepcopy(value)
+        stored: dict[str, Any] = numbers.as_stored(value)
         stored.setdefault("metadata", {})["resourceVersion"] = str(self._version)
         self.objects[name] = stored
         return stored
@@ -120,14 +126,16 @@ class FakeApi(ApiClient):
             case "GET" if "?" in name:
                 return self._list({key: values[0] for key, values in parse_qs(name.partition("?")[2]).items()})
             case "GET" | "PUT" if stored is None:
-                return 404, {"message": "not found"}
+                return 404, {"message": "not found", "details": {"name": name}}
             case "GET":
                 return 200, copy.deepcopy(stored or {})
             case "POST" if stored is not None:
                 return 409, {"reason": "AlreadyExists", "message": "already exists"}
             case "PUT" if (stored or {})["metadata"]["resourceVersion"] != body["metadata"]["resourceVersion"]:
                 return 409, {"reason": "Conflict", "message": "the object has been modified"}
-            case "PUT" if (stored or {}).get("response", body.get("response")) != body.get("response"):
+            case "PUT" if "response" in (stored or {}) and not is_same(
+                (stored or {})["response"], body.get("response")
+            ):
                 return 422, {"message": "the first stored response wins"}
         return 200, copy.deepcopy(self.put(name, body))
 

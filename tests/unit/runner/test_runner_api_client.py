@@ -1,5 +1,6 @@
 """Requests are tried again until their deadline; what cannot change is answered at once. With a real HTTP server."""
 
+import math
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ import pytest
 
 from podrelay.runner.api_client import ApiClient
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError
-from tests.unit.runner.runner_fakes import Clock, LocalServer
+from tests.unit.runner.runner_fakes import LACKS_RIGHT, Clock, LocalServer
 
 OK: Any = (200, {}, {"metadata": {"name": "shop"}})
 STATUS = {"kind": "Status", "message": "not now"}
@@ -48,7 +49,8 @@ def test_the_token_is_read_for_every_request_and_the_connection_kept(tmp_path: P
 
 
 def test_nothing_is_none_and_a_refusal_an_error(tmp_path: Path, clock: Clock) -> None:
-    with LocalServer((404, {}, STATUS), (403, {}, STATUS)) as server:
+    gone = {**STATUS, "reason": "NotFound", "details": {"name": "shop", "kind": "taskruns"}}
+    with LocalServer((404, {}, gone), (403, {}, STATUS)) as server:
         assert read(server, tmp_path, clock) is None
         with pytest.raises(ApiRefusedError, match="403: not now"):
             read(server, tmp_path, clock)
@@ -62,6 +64,60 @@ def test_trouble_that_passes_is_waited_out(tmp_path: Path, clock: Clock, trouble
         assert read(server, tmp_path, clock) == OK[2]
 
     assert len(server.requests) == 4
+
+
+NO_RIGHT: Any = (403, {}, {"kind": "Status", "message": LACKS_RIGHT})
+NO_RESOURCE: Any = (404, {"Content-Type": "text/plain"}, b"404 page not found\n")
+NO_TOKEN: Any = (401, {}, {"kind": "Status", "message": "Unauthorized"})
+NO_NAMESPACE: Any = (404, {}, {"kind": "Status", "details": {"name": "default", "kind": "namespaces"}})
+MISSING = pytest.mark.parametrize("refusal", [NO_RIGHT, NO_RESOURCE, NO_TOKEN], ids=["403", "404", "401"])
+
+
+@MISSING
+def test_a_right_that_is_missing_for_a_moment_is_waited_for(tmp_path: Path, clock: Clock, refusal: Any) -> None:
+    with LocalServer(refusal, refusal, refusal, OK) as server:
+        assert read(server, tmp_path, clock) == OK[2]
+
+    assert len(clock.naps) >= 3
+
+
+@MISSING
+def test_a_right_that_is_missing_for_a_minute_is_missing(tmp_path: Path, clock: Clock, refusal: Any) -> None:
+    with LocalServer(refusal) as server, pytest.raises(ApiRefusedError, match=f"answered {refusal[0]}"):
+        read(server, tmp_path, clock, seconds=900)
+
+    assert 1040 < clock() <= 1060
+
+
+@MISSING
+def test_where_work_would_be_lost_it_is_waited_for_until_the_deadline(
+    tmp_path: Path, clock: Clock, refusal: Any
+) -> None:
+    with LocalServer(refusal) as server, pytest.raises(ApiUnreachableError, match=f"the last answer: {refusal[0]}"):
+        server.client(tmp_path, clock).request("PUT", "/x/shop-i1", {}, lambda: 1900, math.inf)
+
+    assert 1890 < clock() <= 1900
+
+
+def test_a_namespace_that_is_not_there_is_waited_for_by_who_creates(tmp_path: Path, clock: Clock) -> None:
+    with LocalServer(NO_NAMESPACE, OK) as server:
+        assert server.client(tmp_path, clock).request("POST", "/x/taskiterations", {}, lambda: 1900) == (200, OK[2])
+
+
+def test_a_new_token_is_taken_while_the_old_one_is_refused(tmp_path: Path, clock: Clock) -> None:
+    with LocalServer(NO_TOKEN, NO_TOKEN, OK) as server:
+        client = server.client(tmp_path, clock)
+        renew = clock.sleep
+
+        def sleep(seconds: float) -> None:
+            (tmp_path / "token").write_text("token-2")
+            renew(seconds)
+
+        client._sleep = sleep
+        client.read("default", "taskruns", "shop", lambda: 2000)
+
+    tokens = [headers["Authorization"] for _, _, headers, _ in server.requests]
+    assert tokens == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
 
 
 def test_an_object_that_is_nested_too_deep_is_told(tmp_path: Path, clock: Clock) -> None:

@@ -10,7 +10,7 @@ import pytest
 from podrelay.api import names
 from podrelay.api.triggering import TriggerConflictError
 from podrelay.runner.children import Children
-from podrelay.sdk.children import ChildRequest
+from podrelay.sdk.children import ChildRequest, child_request
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError
 from tests.unit.runner.runner_fakes import RUN_UID, FakeApi, me, unreachable
 
@@ -99,6 +99,17 @@ def test_the_order_of_the_fields_of_an_input_does_not_matter(api: FakeApi) -> No
     )
 
     assert one == other
+
+
+def test_a_number_means_the_same_child_before_and_after_it_was_stored(api: FakeApi) -> None:
+    """A retried try has from its checkpoint 1 what the one before it had as 1.0."""
+    one, other = (
+        children(api).trigger(child_request("chain", {"x": [value], "y": big})).id
+        for value, big in ((1.0, 2.0**62), (1, 4611686018427388000))
+    )
+
+    assert one == other
+    assert repr(api.objects[one]["spec"]["input"]) == "{'x': [1], 'y': 4611686018427388000}"
 
 
 def test_calls_with_one_key_are_one_child_in_every_iteration(api: FakeApi) -> None:

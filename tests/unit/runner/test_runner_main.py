@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from podrelay.api import names
+from podrelay.api import names, protocol
 from podrelay.runner import main
 from podrelay.sdk.errors import ApiUnreachableError
-from tests.unit.runner.runner_fakes import Clock, FakeApi, task_run, unreachable, variables
+from tests.unit.runner.runner_fakes import LACKS_RIGHT, Clock, FakeApi, task_run, unreachable, variables
 
 HEAD = """
 from typing import Any
@@ -106,7 +106,7 @@ def test_the_claim_comes_before_the_task_is_imported(pod: Pod) -> None:
     assert pod.run("raw:raise ImportError('no such library')\n", head="") == 1
 
     assert pod.api.calls[:3] == ["GET shop", "GET shop-i2", "POST shop-i2"]
-    assert pod.response["error"]["code"] == "TaskImportError"
+    assert (pod.response["error"]["code"], pod.response["retryable"]) == ("TaskImportError", False)
     assert "ImportError: no such library" in pod.response["error"]["message"]
 
 
@@ -391,6 +391,18 @@ def test_outside_of_a_pod_it_says_what_is_missing(capsys: pytest.CaptureFixture[
     assert "this is no pod of a TaskRun" in capsys.readouterr().err
 
 
+def test_a_pod_of_an_operator_that_this_runner_does_not_work_with_says_so_and_runs_nothing(
+    pod: Pod, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "OLDEST_OPERATOR", 3)
+
+    assert pod.run("raise AssertionError", **{names.ENV_PROTOCOL: "2"}) == protocol.EXIT_UNSUPPORTED
+    assert pod.api.calls == []
+    told = protocol.words_of_farewell(pod.message, protocol.EXIT_UNSUPPORTED)
+    assert told is not None
+    assert "does not work with its operator (version 2)" in told
+
+
 # --- answers that cannot be delivered ---------------------------------------------------------------------------------
 
 
@@ -402,7 +414,22 @@ def test_an_answer_that_cannot_be_delivered_goes_into_the_termination_message(po
     fail_put(pod, unreachable)
 
     assert pod.run("return {'rows': 3}") == 1
-    assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}}
+    assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}, "protocol": 2}
+
+
+def test_an_answer_whose_right_is_missing_goes_there_too(pod: Pod) -> None:
+    fail_put(pod, lambda _method, _name: (403, {"message": LACKS_RIGHT}))
+
+    assert pod.run("return {'rows': 3}") == 1
+    assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}, "protocol": 2}
+    assert 1950 < pod.api.clock() <= 1960, "the iteration's time and the grace period"
+
+
+def test_an_answer_whose_right_comes_back_is_stored(pod: Pod) -> None:
+    fail_put(pod, lambda _method, _name: (403, {"message": LACKS_RIGHT}) if pod.api.clock() < 1500 else None)
+
+    assert pod.run("return {'rows': 3}") == 0
+    assert pod.response == {"status": "done", "output": {"rows": 3}}
 
 
 def test_an_answer_that_is_too_large_for_it_is_explained_there(pod: Pod) -> None:
@@ -427,9 +454,9 @@ def test_the_deadline_is_the_iteration_and_the_grace_period(pod: Pod) -> None:
 
     def remember(method: str, url: str, body: Any, deadline: Any) -> Any:
         ends.append(deadline())
-        return type(pod.api).request(pod.api, method, url, body, deadline)
+        return type(pod.api)._answer(pod.api, method, url, body, deadline)
 
-    pod.api.request = remember  # type: ignore[method-assign]
+    pod.api._answer = remember  # type: ignore[method-assign]
     pod.run("pass")
 
     assert ends == [1900.0, 1900.0, 1900.0, 1960.0]
@@ -468,13 +495,13 @@ def test_sigterm_of_an_abort_is_aborted_with_its_message(pod: Pod) -> None:
 def test_sigterm_while_the_answer_is_tried_again_brings_the_deadline_closer(pod: Pod) -> None:
     def fail(method: str, url: str, body: Any, deadline: Any) -> Any:
         if method != "PUT":
-            return type(pod.api).request(pod.api, method, url, body, deadline)
+            return type(pod.api)._answer(pod.api, method, url, body, deadline)
         assert deadline() == 1960.0
         os.kill(os.getpid(), signal.SIGTERM)
         assert deadline() == 1000.0 + 60 - 2
         raise ApiUnreachableError("nobody answers")
 
-    pod.api.request = fail  # type: ignore[method-assign]
+    pod.api._answer = fail  # type: ignore[method-assign]
 
     assert pod.run("return {'rows': 3}") == 1
     assert "response" in json.loads(pod.message)
@@ -570,14 +597,14 @@ main.main()
 
 def refuse_put(pod: Pod, *statuses: str) -> None:
     """Answer 422 to records whose response has one of these statuses, as a foreign policy does."""
-    request = pod.api.request
+    request = pod.api._answer
 
     def refuse(method: str, url: str, body: Any, deadline: Any) -> Any:
         if method == "PUT" and body.get("response", {}).get("status") in statuses:
             return 422, {"message": "ask the committee"}
         return request(method, url, body, deadline)
 
-    pod.api.request = refuse  # type: ignore[method-assign]
+    pod.api._answer = refuse  # type: ignore[method-assign]
 
 
 def test_an_answer_that_is_refused_becomes_an_error_that_names_the_refusal(pod: Pod) -> None:

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, protocol
 from podrelay.runner import record as module
+from podrelay.runner.flush import Flusher
 from podrelay.runner.record import Record, ResponseLostError
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
-from tests.unit.runner.runner_fakes import POD_UID, FakeApi, me, unreachable
+from tests.support.numbers import KEPT
+from tests.unit.runner.runner_fakes import LACKS_RIGHT, POD_UID, FakeApi, me, unreachable
 
 DONE = {"status": "done", "output": {"rows": 3}}
 ERROR = {"status": "error", "error": {"message": "no"}}
@@ -74,6 +76,7 @@ def test_the_claim_says_all_about_the_pod(api: FakeApi) -> None:
         "try": 1,
         "podName": "shop-i2",
         "podUID": POD_UID,
+        "protocol": protocol.VERSION,
         "nodeName": "node-1",
         "image": "shop:1",
     }
@@ -118,6 +121,16 @@ def test_a_refused_claim_is_told(api: FakeApi) -> None:
 
     with pytest.raises(ApiRefusedError, match="403: forbidden"):
         Record(api, me()).claim(deadline)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_claim_waits_for_a_missing_right_as_long_as_it_takes_to_give_it_back(api: FakeApi, status: int) -> None:
+    refusals = [(status, {"message": LACKS_RIGHT})] * 3
+    api.before = lambda method, _name: refusals.pop() if method == "POST" and refusals else None
+
+    Record(api, me()).claim(deadline)
+
+    assert api.record["podUID"] == POD_UID
 
 
 # --- while the task runs ----------------------------------------------------------------------------------------------
@@ -300,6 +313,89 @@ def test_an_answer_whose_acknowledgement_was_lost_is_recognized(api: FakeApi) ->
     record.answer(dict(DONE), deadline)
 
     assert api.calls == ["PUT shop-i2", "GET shop-i2"]
+
+
+@pytest.mark.parametrize(("sent", "kept"), [case for case in KEPT if type(case[0]) is float], ids=repr)
+def test_an_answer_is_sent_as_it_is_kept_so_that_it_may_be_sent_again(api: FakeApi, sent: float, kept: float) -> None:
+    record = claimed(api)
+    lose_answer_of(api, "PUT")
+
+    record.answer({"status": "done", "output": {"x": [{"y": sent}]}, "waitSeconds": 5.0}, deadline)
+    assert api.calls == ["PUT shop-i2", "GET shop-i2"]
+    record.add_hook({"name": "onDone", "outcome": "Succeeded"}, deadline)
+
+    assert api.record["hooks"]
+    assert repr(api.record["response"]) == repr({"status": "done", "output": {"x": [{"y": kept}]}, "waitSeconds": 5})
+
+
+def test_an_error_is_sent_again_with_its_data(api: FakeApi) -> None:
+    record = claimed(api)
+    record.checkpoint({"input": {"x": 1.0}, "output": {"x": 2.0}}, deadline)
+
+    record.answer({"status": "error", "error": {"message": "no", "data": {"x": 1.0}}}, deadline)
+    record.add_hook({"name": "onError", "outcome": "Succeeded"}, deadline)
+
+    assert repr(api.record["checkpoint"]) == "{'input': {'x': 1}, 'output': {'x': 2}}"
+    assert api.record["hooks"]
+
+
+WRITES: list[Callable[[Record], None]] = [
+    lambda record: record.checkpoint({"input": {"cursor": 7}}, deadline),
+    lambda record: record.answer(dict(DONE), deadline),
+    lambda record: record.add_hook({"name": "onDone", "outcome": "Succeeded"}, deadline),
+]
+
+
+@pytest.mark.parametrize("refusal", [(401, {}), (403, {"message": LACKS_RIGHT}), (404, {})], ids=["401", "403", "404"])
+@pytest.mark.parametrize("write", WRITES, ids=["checkpoint", "answer", "hook"])
+def test_work_waits_for_a_missing_right_until_the_deadline(
+    api: FakeApi, write: Callable[[Record], None], refusal: tuple[int, dict[str, Any]]
+) -> None:
+    record = claimed(api)
+    began = api.clock()
+    api.before = lambda method, _name: refusal if method == "PUT" and api.clock() < began + 50 else None
+
+    write(record)
+
+    assert {"checkpoint", "response", "hooks"} & set(api.record)
+    api.before = lambda _method, _name: refusal
+    with pytest.raises(ApiUnreachableError, match=str(refusal[0])):
+        record.checkpoint({"input": {}}, deadline)
+
+
+def test_the_read_after_a_conflict_waits_for_a_missing_right(api: FakeApi) -> None:
+    record = claimed(api)
+    lose_answer_of(api, "PUT")
+    refusals = [(403, {"message": LACKS_RIGHT})] * 3
+    api.before = lambda method, _name: refusals.pop() if method == "GET" and refusals else None
+
+    record.answer(dict(DONE), deadline)
+
+    assert not refusals
+
+
+def test_a_refusal_by_a_policy_is_told_at_once(api: FakeApi) -> None:
+    record = claimed(api)
+    words = 'taskiterations "shop-i2" is forbidden: admission webhook "x.dev" denied the request: no'
+    api.before = lambda method, _name: (403, {"message": words}) if method == "PUT" else None
+
+    with pytest.raises(ApiRefusedError, match="denied the request"):
+        record.answer(dict(DONE), deadline)
+
+    assert api.clock.naps == []
+
+
+def test_a_flush_that_lacks_a_right_is_made_up_for_by_the_next(api: FakeApi) -> None:
+    record = claimed(api)
+    record.add_log({"message": "a"})
+    api.before = lambda _method, _name: (403, {"message": LACKS_RIGHT})
+    flusher = Flusher(record, api.clock)
+    assert flusher.step() is not None, "it goes on"
+    api.before = lambda _method, _name: None
+
+    flusher.step()
+
+    assert [item["message"] for item in api.record["logs"]] == ["a"]
 
 
 @pytest.mark.parametrize("version", ["old", "same"], ids=["409", "422"])

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from podrelay.api import names
+from podrelay.api import names, protocol
 from podrelay.runner import environment, runs
-from podrelay.runner.environment import NotInAPodError
+from podrelay.runner.environment import NotInAPodError, UnsupportedOperatorError
 from podrelay.runner.record import Record
 from podrelay.runner.session import PodSession
 from podrelay.runner.signals import Interruption
@@ -143,5 +143,26 @@ def test_a_missing_variable_is_named(variable: str) -> None:
     incomplete = variables()
     del incomplete[variable]
 
-    with pytest.raises(NotInAPodError, match=variable):
+    with pytest.raises(UnsupportedOperatorError, match=rf"operator \(version 1\): it lacks the variable '{variable}'"):
         environment.read(incomplete)
+
+
+def test_without_any_variable_it_is_no_pod() -> None:
+    with pytest.raises(NotInAPodError, match="this is no pod of a TaskRun"):
+        environment.read({"HOME": "/"})
+
+
+@pytest.mark.parametrize("version", ["1", "2", "999999999", "", "two", "-1"])
+def test_operators_of_all_versions_so_far_are_worked_with(version: str) -> None:
+    """Who tells none is of the first; what is newer knows itself what it works with."""
+    assert environment.read(variables(**{names.ENV_PROTOCOL: version})).run == "shop"
+
+
+def test_an_operator_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "OLDEST_OPERATOR", 3)
+
+    environment.read(variables(**{names.ENV_PROTOCOL: "3"}))
+    with pytest.raises(
+        UnsupportedOperatorError, match=r"operator \(version 2\): it needs 3 at least; upgrade the operator"
+    ):
+        environment.read(variables(**{names.ENV_PROTOCOL: "2"}))
