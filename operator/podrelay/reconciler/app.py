@@ -20,7 +20,6 @@ import uvloop
 
 from podrelay.api import names
 from podrelay.kube.config import Connection
-from podrelay.kube.paging import PAGE_SIZE
 from podrelay.reconciler.metrics import KOPF_RESTARTS
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.store import Key
@@ -32,6 +31,12 @@ PERMISSIONS: Final[tuple[Permission, ...]] = ()
 
 _NOBODY_HAS_LOOKED_YET: Final = "status.phase="
 """Runs without a state are what kopf is to notice; of those that have one our reflector tells, which costs less."""
+_NAMES_ONLY: Final = ",".join(
+    f"application/json;as={kind};g=meta.k8s.io;v=v1" for kind in ("PartialObjectMetadataList", "PartialObjectMetadata")
+)
+"""Objects without spec and status: handlers need to know which object it is, and inputs may take all memory."""
+_CHUNK: Final = 50
+"""Objects in a page of kopf's lists; those that were applied have their input once more in an annotation."""
 _BACKOFF_SECONDS = (1.0, 60.0)
 _END_SECONDS = 2.0
 """While the API server is away, kopf needs longer to end; it writes nothing, so it may be left behind then."""
@@ -175,6 +180,8 @@ class KopfShell:
         token = await asyncio.to_thread(self._connection.token)
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
+        if names.GROUP in request.url.path.split("/"):
+            request.headers["Accept"] = _NAMES_ONLY
         return await handler(request)
 
     def _registry(self, session: aiohttp.ClientSession) -> kopf.OperatorRegistry:
@@ -205,7 +212,7 @@ def _settings() -> kopf.OperatorSettings:
     # kopf would kill the whole process when its own end takes long; ending the process is our own affair.
     settings.process.ultimate_exiting_timeout = None
     settings.watching.field_selectors[names.GROUP, names.VERSION, names.TASK_RUNS] = _NOBODY_HAS_LOOKED_YET
-    settings.watching.chunk_size = PAGE_SIZE  # a list of 10,000 runs in one piece took more memory than all else
+    settings.watching.chunk_size = _CHUNK
     settings.watching.server_timeout = 600
     settings.watching.connect_timeout = 5
     return settings

@@ -6,7 +6,6 @@ are another machine's. The boot clock goes on while the machine sleeps, so a sus
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
@@ -17,6 +16,7 @@ import msgspec
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.client import LEASES, Client
 from podrelay.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
+from podrelay.reconciler.clocks import boot_clock
 from podrelay.reconciler.permissions import Permission
 
 log = logging.getLogger(__name__)
@@ -34,11 +34,6 @@ RESERVE_SHARE: Final = 1 / 3
 Its admission may take longer than the Lease lasts; docs/architecture.md says why that is harmless.
 """
 RETRY_SECONDS: Final = 2.0
-
-
-def boot_clock() -> float:
-    """Return seconds of the clock that runs from boot on, sleep included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class LeadershipLostError(PodrelayError):
@@ -74,6 +69,7 @@ class LeaderElection:
         identity: who we are; unique to this process.
         duration_seconds: a Lease that has not changed for so long may be taken over.
         clock: seconds, never going back.
+        restored: called when the Lease has an older version than before: the API server was restored from a backup.
     """
 
     def __init__(
@@ -84,6 +80,7 @@ class LeaderElection:
         identity: str,
         duration_seconds: float = DEFAULT_DURATION_SECONDS,
         clock: Callable[[], float] = boot_clock,
+        restored: Callable[[], None] = lambda: None,
     ) -> None:
         self.held = asyncio.Event()
         self._client = client
@@ -92,6 +89,8 @@ class LeaderElection:
         self._identity = identity
         self._duration = duration_seconds
         self._clock = clock
+        self._restored = restored
+        self._newest = 0
         self._renewed_at = float("-inf")
         self._seen: tuple[str, float] | None = None
 
@@ -105,23 +104,40 @@ class LeaderElection:
         if not self.held.is_set() or left < self._duration * RESERVE_SHARE:
             raise LeadershipLostError(f"the Lease {self._namespace}/{self._name} is not ours, or not for long enough")
 
-    async def run(self) -> None:
-        """Get the Lease, keep it, and return when it is lost."""
-        while not await self._attempt(self._acquire):  # noqa: ASYNC110 - the API server is asked, no event is there
+    @property
+    def duration_seconds(self) -> float:
+        """A Lease that has not changed for so long may be taken over."""
+        return self._duration
+
+    async def acquire(self, may_lead: Callable[[], bool] = lambda: True) -> None:
+        """Wait until the Lease is ours. `keep()` has to follow at once.
+
+        Args:
+            may_lead: whether this replica could work at all; as long as not, the Lease is left to others.
+        """
+        while not (may_lead() and await self._attempt(self._acquire)):  # noqa: ASYNC110 - the API server is asked
             await asyncio.sleep(min(RETRY_SECONDS, self._duration / 3))
         log.info("leading", extra={"lease": f"{self._namespace}/{self._name}", "identity": self._identity})
         self.held.set()
+
+    async def keep(self) -> None:
+        """Keep the Lease, and return when it is lost."""
         try:
             await self._keep()
         finally:
             self.held.clear()
+        self._renewed_at = float("-inf")
         log.error("leadership lost", extra={"lease": f"{self._namespace}/{self._name}"})
 
     async def release(self) -> None:
-        """Give the Lease back, so that another replica need not wait for its expiry."""
+        """Give the Lease back if it is ours, so that another replica need not wait for its expiry.
+
+        Whatever may only be written by the holder must have ended.
+        """
+        self.held.clear()
         if self._renewed_at == float("-inf"):
             return
-        self.held.clear()
+        self._renewed_at = float("-inf")
         await self._attempt(self._give_back)
 
     async def _keep(self) -> None:
@@ -168,8 +184,20 @@ class LeaderElection:
         return True
 
     async def _get(self) -> _Lease:
-        body = await self._client.get(LEASES, self._namespace, self._name)
-        return msgspec.json.decode(body, type=_Lease)
+        return self._read(await self._client.get(LEASES, self._namespace, self._name))
+
+    def _read(self, body: bytes) -> _Lease:
+        """Decode the Lease, and see that its versions do not go back: reads are of what is stored at the moment."""
+        lease = msgspec.json.decode(body, type=_Lease)
+        version = int(lease.metadata.resource_version)
+        if version < self._newest:
+            log.warning(
+                "the API server has gone back in time, as after a restore of its database: starting anew",
+                extra={"resource": LEASES.plural, "known_version": self._newest, "version": version},
+            )
+            self._restored()
+        self._newest = version
+        return lease
 
     async def _write(self, lease: _Lease | None) -> bool:
         started, now = self._clock(), datetime.now(UTC).isoformat().replace("+00:00", "Z")
@@ -190,10 +218,10 @@ class LeaderElection:
     async def _put(self, lease: _Lease) -> None:
         body = self._manifest(lease.spec)
         body["metadata"]["resourceVersion"] = lease.metadata.resource_version
-        await self._client.replace(LEASES, self._namespace, self._name, body)
+        self._read(await self._client.replace(LEASES, self._namespace, self._name, body))
 
     async def _create(self, spec: _Spec) -> None:
-        await self._client.create(LEASES, self._namespace, self._manifest(spec))
+        self._read(await self._client.create(LEASES, self._namespace, self._manifest(spec)))
 
     def _manifest(self, spec: _Spec) -> dict[str, Any]:
         return {
