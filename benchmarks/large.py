@@ -90,9 +90,9 @@ async def measure(cluster: Cluster, folder: Path, records: int, runs: int) -> La
             large = {"n": number, "text": "x" * INPUT_BYTES}
             await place.create(TASK_RUNS, task_run(f"run-{number}", suspend=True, input=large))
         half = "x" * (RECORD_BYTES // 2)
-        response = {"status": "continue", "input": {"text": half}}
+        response = {"status": "continue", "input": {"text": half}, "output": {"text": half}}
         for number in range(records):
-            manifest = record(f"gone-{number}-i1", response=response, checkpoint={"input": {"text": half}})
+            manifest = record(f"gone-{number}-i1", response=response)
             await place.create(TASK_ITERATIONS, manifest)
         async with operator(cluster.kubeconfig, folder / "operator-first.log") as process:
             await place.all_have_a_state()

@@ -20,7 +20,7 @@ LARGEST_PAGE: Final = 500
 PAGE_BYTES: Final = 8 * 1024 * 1024
 """What a page should have; it is in memory twice while it is decoded."""
 _GROWTH: Final = 4
-"""Pages grow and shrink by such steps: large objects may follow upon any number of small ones."""
+"""Pages grow by such steps: large objects may follow upon any number of small ones."""
 
 
 class _ListMetadata(msgspec.Struct, rename="camel"):
@@ -53,7 +53,7 @@ async def pages(client: Client, path: str, params: dict[str, str], timeout_secon
         except AnswerTooLargeError:
             if limit == 1:
                 raise
-            limit = max(1, limit // _GROWTH)
+            limit = max(1, min(FIRST_PAGE, limit // _GROWTH))
             continue
         limit, following = _next_limit(limit, map(len, page.items)), page.metadata.continue_
         yield page

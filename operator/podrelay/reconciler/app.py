@@ -35,6 +35,7 @@ _NAMES_ONLY: Final = ",".join(
     f"application/json;as={kind};g=meta.k8s.io;v=v1" for kind in ("PartialObjectMetadataList", "PartialObjectMetadata")
 )
 """Objects without spec and status: handlers need to know which object it is, and inputs may take all memory."""
+_COLLECTIONS: Final = frozenset({names.TASK_RUNS, names.TASK_DEFINITIONS})
 _CHUNK: Final = 50
 """Objects in a page of kopf's lists; those that were applied have their input once more in an annotation."""
 _BACKOFF_SECONDS = (1.0, 60.0)
@@ -180,7 +181,7 @@ class KopfShell:
         token = await asyncio.to_thread(self._connection.token)
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
-        if names.GROUP in request.url.path.split("/"):
+        if request.url.path.rpartition("/")[2] in _COLLECTIONS:
             request.headers["Accept"] = _NAMES_ONLY
         return await handler(request)
 

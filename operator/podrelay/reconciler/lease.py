@@ -34,6 +34,8 @@ RESERVE_SHARE: Final = 1 / 3
 Its admission may take longer than the Lease lasts; docs/architecture.md says why that is harmless.
 """
 RETRY_SECONDS: Final = 2.0
+READY_SECONDS: Final = 5.0
+"""Readiness fails when requests about the Lease have failed for longer."""
 
 
 class LeadershipLostError(PodrelayError):
@@ -92,7 +94,15 @@ class LeaderElection:
         self._restored = restored
         self._newest = 0
         self._renewed_at = float("-inf")
+        self._failing_since: float | None = None
+        self._failure = ""
         self._seen: tuple[str, float] | None = None
+
+    def problem(self) -> str | None:
+        """Return that the Lease could not be asked for lately, and why, for readiness; None while it can."""
+        if self._failing_since is None or (seconds := self._clock() - self._failing_since) <= READY_SECONDS:
+            return None
+        return f"the API server has not answered for {seconds:.0f} s about the Lease: {self._failure}"
 
     def require(self) -> None:
         """Return if the Lease is ours for longer than a request can take.
@@ -150,10 +160,15 @@ class LeaderElection:
     async def _attempt(self, step: Callable[[], Awaitable[bool]], seconds: float | None = None) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                return await step()
+                answer = await step()
         except (PodrelayError, aiohttp.ClientError, TimeoutError) as error:
-            log.warning("lease request failed: %s", str(error) or type(error).__name__)
+            self._failure = str(error) or type(error).__name__
+            if self._failing_since is None:
+                self._failing_since = self._clock()
+            log.warning("lease request failed: %s", self._failure)
             return False
+        self._failing_since = None
+        return answer
 
     async def _acquire(self) -> bool:
         try:

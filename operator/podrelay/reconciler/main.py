@@ -102,7 +102,7 @@ class _Operator:
             if arguments.without_policies:
                 log.warning("started with --without-policies: nobody looks whether admission policies are in force")
             runner, address = await health.serve(
-                arguments.listen, lambda: self._life.watches.problem() or policies.problem
+                arguments.listen, lambda: self._life.watches.problem() or lease.problem() or policies.problem
             )
             stack.push_async_callback(runner.cleanup)
             shell = self._shell()

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -387,5 +388,31 @@ def test_a_lease_whose_versions_go_back_tells_of_a_restored_api_server(leads: bo
         await asyncio.sleep(10)
 
         assert (leader if leads else standby).restored == 1
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_an_api_server_that_does_not_answer_is_a_problem_after_a_few_seconds(leads: bool) -> None:
+    async def main() -> None:
+        leases = Leases()
+        leader, standby = Replica(leases, "a"), Replica(leases, "b")
+        await asyncio.sleep(60)
+        election = (leader if leads else standby).election
+        leases.is_down = True
+        await asyncio.sleep(5)
+        assert election.problem() is None
+
+        await asyncio.sleep(15)
+        problem = election.problem()
+        assert problem is not None
+        assert re.search(r"has not answered for (1\d|20) s", problem)
+        assert "503" in problem
+
+        leases.is_down = False
+        again = asyncio.create_task(leader._term())
+        await asyncio.sleep(5)
+        assert election.problem() is None
+        again.cancel()
 
     run_virtually(main())
