@@ -1,8 +1,6 @@
 """The API server is away for a while, or says what kopf does not survive: everything goes on afterwards."""
 
 import re
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -12,7 +10,6 @@ import pytest
 from cluster import Cluster
 from tests.support.faultproxy import FaultProxy
 from tests.support.kubectl import Kubectl
-from tests.support.metrics import samples
 from tests.support.operator import SHORT_LEASE, OperatorProcess
 from tests.support.relay import Relay
 from tests.support.waiting import eventually
@@ -88,13 +85,13 @@ def test_an_operator_that_cannot_keep_its_lease_stands_by_and_leads_again(
             relay.run("meanwhile", "chain", input={"length": 3})
             eventually("it stands by", lambda: "standing by" in operator.text, 30)
             words = "has not answered" if silent else "nothing seen of"
-            eventually("readiness tells", lambda: words in get(operator, "/readyz"), 30)
-            assert metric(operator, "podrelay_leading") == 0
+            eventually("readiness tells", lambda: words in operator.get("/readyz"), 30)
+            assert operator.metric("podrelay_leading") == 0
         eventually("it leads again", lambda: operator.text.count(" leading") == 2, 30)
         check_all(relay, "works", "waits", "meanwhile")
 
         assert not operator.has_ended
-        eventually("it is ready again", lambda: get(operator, "/readyz") == "ok\n")
+        eventually("it is ready again", lambda: operator.get("/readyz") == "ok\n")
 
 
 def test_another_replica_takes_over_from_one_that_is_cut_off_and_neither_does_anything_twice(
@@ -111,8 +108,8 @@ def test_another_replica_takes_over_from_one_that_is_cut_off_and_neither_does_an
                 relay.run("meanwhile", "chain", input={"length": 3})
                 eventually("the other one leads", lambda: " leading" in other.text, 30)
                 check_all(relay, "works", "waits", "meanwhile")
-            eventually("it sees again", lambda: get(cut_off, "/readyz") == "ok\n", 30)
-            assert metric(cut_off, "podrelay_leading") == 0
+            eventually("it sees again", lambda: cut_off.get("/readyz") == "ok\n", 30)
+            assert cut_off.metric("podrelay_leading") == 0
 
         relay.run("afterwards", "chain", input={"length": 3})
         check_all(relay, "afterwards")
@@ -136,23 +133,25 @@ def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
             relay.run("meanwhile", "chain", input={"length": 3})
 
             eventually(
-                "readiness tells", lambda: f"nothing seen of {resource} in namespace" in get(blind, "/readyz"), 30
+                "readiness tells", lambda: f"nothing seen of {resource} in namespace" in blind.get("/readyz"), 30
             )
-            assert "404" in get(blind, "/readyz")
-            assert metric(blind, "podrelay_watch_broken_seconds", resource=resource) > 5
+            assert "404" in blind.get("/readyz")
+            assert blind.metric("podrelay_watch_broken_seconds", resource=resource) > 5
             eventually("the other one leads", lambda: " leading" in seeing.text, 30)
             assert "the Lease is given away" in blind.text
-            assert get(seeing, "/readyz") == "ok\n"
+            events = relay.kubectl.do("describe", "lease", "podrelay-operator")
+            assert re.search(rf"Warning +LeaseGivenAway .*nothing seen of {resource} in namespace", events)
+            assert seeing.get("/readyz") == "ok\n"
             check_all(relay, "works", "waits", "meanwhile")
             assert not blind.has_ended
 
         # Nobody leads now: who is blind does not, and says so.
         eventually("it does not want the Lease", lambda: "the Lease is left to others" in blind.text, 30)
-        assert metric(blind, "podrelay_leading") == 0
+        assert blind.metric("podrelay_leading") == 0
 
         proxy.hidden = ""
         eventually("it leads as soon as it sees", lambda: blind.text.count(" leading") == 2, 30)
-        assert metric(blind, "podrelay_watch_broken_seconds", resource=resource) == 0
+        assert blind.metric("podrelay_watch_broken_seconds", resource=resource) == 0
         relay.run("afterwards", "chain", input={"length": 3})
         check_all(relay, "afterwards")
 
@@ -166,7 +165,7 @@ def test_a_watch_that_was_broken_for_long_is_back_soon_after_it_works_again(
         eventually("it leads", lambda: " leading" in operator.text)
         proxy.hidden = "/taskruns"
         proxy.cut_all()
-        broken = partial(metric, operator, "podrelay_watch_broken_seconds", resource="taskruns")
+        broken = partial(operator.metric, "podrelay_watch_broken_seconds", resource="taskruns")
         eventually("its pauses have grown", lambda: broken() > 25, 60)
 
         proxy.hidden = ""
@@ -187,7 +186,7 @@ def test_runs_go_on_while_kopf_ends_again_and_again(
         eventually("kopf was started again twice", lambda: restarts(operator) >= 2, 60)
         relay.run("meanwhile", "chain", input={"length": 3})
         check_all(relay, "works", "waits", "meanwhile")
-        assert (get(operator, "/healthz"), get(operator, "/readyz")) == ("ok\n", "ok\n")
+        assert (operator.get("/healthz"), operator.get("/readyz")) == ("ok\n", "ok\n")
 
         # and when there is nothing wrong any more, kopf stays
         proxy.ends_kopf = False
@@ -196,18 +195,4 @@ def test_runs_go_on_while_kopf_ends_again_and_again(
 
 
 def restarts(operator: OperatorProcess) -> int:
-    return int(metric(operator, "podrelay_kopf_restarts_total"))
-
-
-def metric(operator: OperatorProcess, name: str, **labels: str) -> float:
-    return samples(get(operator, "/metrics"))[name, frozenset(labels.items())]
-
-
-def get(operator: OperatorProcess, path: str) -> str:
-    address = re.search(r"listen=(\S+)", operator.text)
-    assert address is not None
-    try:
-        with urllib.request.urlopen(f"http://{address[1]}{path}") as answer:
-            return str(answer.read().decode())
-    except urllib.error.HTTPError as error:
-        return error.read().decode()
+    return int(operator.metric("podrelay_kopf_restarts_total"))

@@ -31,13 +31,11 @@ PERMISSIONS: Final[tuple[Permission, ...]] = ()
 
 _NOBODY_HAS_LOOKED_YET: Final = "status.phase="
 """Runs without a state are what kopf is to notice; of those that have one our reflector tells, which costs less."""
-_NAMES_ONLY: Final = ",".join(
-    f"application/json;as={kind};g=meta.k8s.io;v=v1" for kind in ("PartialObjectMetadataList", "PartialObjectMetadata")
-)
-"""Objects without spec and status: handlers need to know which object it is, and inputs may take all memory."""
-_COLLECTIONS: Final = frozenset({names.TASK_RUNS, names.TASK_DEFINITIONS})
+_NAMES_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+"""Events without spec and status: handlers need to know which object it is, and inputs may take all memory. Lists have
+everything: one without any object has no `items` when it is asked for in this way, which ends kopf."""
 _CHUNK: Final = 50
-"""Objects in a page of kopf's lists; those that were applied have their input once more in an annotation."""
+"""Objects in a page of kopf's lists: each may have an input of 256 KiB, and once more in an annotation of kubectl."""
 _BACKOFF_SECONDS = (1.0, 60.0)
 _END_SECONDS = 2.0
 """While the API server is away, kopf needs longer to end; it writes nothing, so it may be left behind then."""
@@ -181,7 +179,7 @@ class KopfShell:
         token = await asyncio.to_thread(self._connection.token)
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
-        if request.url.path.rpartition("/")[2] in _COLLECTIONS:
+        if request.url.query.get("watch") == "true":
             request.headers["Accept"] = _NAMES_ONLY
         return await handler(request)
 

@@ -17,6 +17,7 @@ from podrelay.api.errors import PodrelayError
 from podrelay.kube.client import LEASES, Client
 from podrelay.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
 from podrelay.reconciler.clocks import boot_clock
+from podrelay.reconciler.events import Events
 from podrelay.reconciler.permissions import Permission
 
 log = logging.getLogger(__name__)
@@ -54,6 +55,7 @@ class _Spec(msgspec.Struct, rename="camel"):
 
 class _Metadata(msgspec.Struct, rename="camel"):
     resource_version: str
+    uid: str = ""
 
 
 class _Lease(msgspec.Struct):
@@ -93,10 +95,16 @@ class LeaderElection:
         self._clock = clock
         self._restored = restored
         self._newest = 0
+        self._uid = ""
         self._renewed_at = float("-inf")
         self._failing_since: float | None = None
         self._failure = ""
         self._seen: tuple[str, float] | None = None
+
+    async def tell_given_away(self, events: Events, why: str) -> None:
+        """Tell by an Event on the Lease that it was given away, and why. Never raises for a failure."""
+        about = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": self._name, "uid": self._uid}
+        await events.lease_given_away(about, self._namespace, self._identity, why)
 
     def problem(self) -> str | None:
         """Return that the Lease could not be asked for lately, and why, for readiness; None while it can."""
@@ -211,7 +219,7 @@ class LeaderElection:
                 extra={"resource": LEASES.plural, "known_version": self._newest, "version": version},
             )
             self._restored()
-        self._newest = version
+        self._newest, self._uid = version, lease.metadata.uid
         return lease
 
     async def _write(self, lease: _Lease | None) -> bool:

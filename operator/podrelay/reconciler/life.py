@@ -8,13 +8,15 @@ import asyncio
 import logging
 import os
 from argparse import Namespace
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from functools import partial
+from typing import Final
 
 from podrelay.kube.client import Client
 from podrelay.reconciler.clocks import WaitClock
 from podrelay.reconciler.counts import Counts
+from podrelay.reconciler.events import Events
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.loop import ReconcileLoop, group_of
@@ -43,7 +45,6 @@ class Life:
         client: the API server.
         lease: decides who leads.
         schemas: checks inputs.
-        given_away: called with the reason when the Lease was given away.
     """
 
     def __init__(
@@ -52,7 +53,6 @@ class Life:
         client: Client,
         lease: LeaderElection,
         schemas: SchemaProcess,
-        given_away: Callable[[str], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self.restored = asyncio.Event()
         """Set when the API server has gone back in time."""
@@ -83,6 +83,7 @@ class Life:
         )
         self._readiness = Readiness(client, self.store, schemas, self.reviews)
         self._counts = Counts(client, self.store, counts)
+        given_away = partial(lease.tell_given_away, Events(client))
         self._terms = Terms(lease, self.watches, self._begin_term, given_away)
 
     async def run(self) -> None:

@@ -72,7 +72,7 @@ class Terms:
         lease: Lease,
         watches: Sight,
         begin: Callable[[], Sequence[Part]],
-        given_away: Callable[[str], Coroutine[Any, Any, None]] | None = None,
+        given_away: Callable[[str], Part],
     ) -> None:
         self._lease = lease
         self._watches = watches
@@ -125,8 +125,7 @@ class Terms:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
                 await self._lease.release()
-        if self._given_away is not None:
-            await self._given_away(why)
+        await self._given_away(why)
 
 
 async def _together(parts: Sequence[Part]) -> None:
