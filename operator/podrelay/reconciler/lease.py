@@ -101,6 +101,10 @@ class LeaderElection:
         self._failure = ""
         self._seen: tuple[str, float] | None = None
 
+    def start_anew(self) -> None:
+        """Forget which version the Lease had: somebody else has noticed already that versions have gone back."""
+        self._newest = 0
+
     async def tell_given_away(self, events: Events, why: str) -> None:
         """Tell by an Event on the Lease that it was given away, and why. Never raises for a failure."""
         about = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": self._name, "uid": self._uid}
@@ -128,7 +132,7 @@ class LeaderElection:
         return self._duration
 
     async def acquire(self, may_lead: Callable[[], bool] = lambda: True) -> None:
-        """Wait until the Lease is ours. `keep()` has to follow at once.
+        """Wait until the Lease is ours; it counts as held when `keep()` begins, which has to be at once.
 
         Args:
             may_lead: whether this replica could work at all; as long as not, the Lease is left to others.
@@ -136,10 +140,10 @@ class LeaderElection:
         while not (may_lead() and await self._attempt(self._acquire)):  # noqa: ASYNC110 - the API server is asked
             await asyncio.sleep(min(RETRY_SECONDS, self._duration / 3))
         log.info("leading", extra={"lease": f"{self._namespace}/{self._name}", "identity": self._identity})
-        self.held.set()
 
     async def keep(self) -> None:
         """Keep the Lease, and return when it is lost."""
+        self.held.set()
         try:
             await self._keep()
         finally:

@@ -83,6 +83,7 @@ class Life:
         )
         self._readiness = Readiness(client, self.store, schemas, self.reviews)
         self._counts = Counts(client, self.store, counts)
+        self._has_led = False
         given_away = partial(lease.tell_given_away, Events(client))
         self._terms = Terms(lease, self.watches, self._begin_term, given_away)
 
@@ -108,7 +109,9 @@ class Life:
 
     def _begin_term(self) -> Sequence[Part]:
         self.runs.forgive()
-        self.store.begin_term()
+        if self._has_led:
+            self.store.begin_term()
+        self._has_led = True
         return [
             ReconcileLoop(self.store, self._executor, self.runs).run(),
             self._readiness.run(),

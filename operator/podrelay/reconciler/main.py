@@ -123,6 +123,7 @@ class _Operator:
         while True:
             await self._life.run()
             log.warning("starting anew with an empty memory")
+            lease.start_anew()
             await _release(lease)
             await asyncio.sleep(NEW_LIFE_SECONDS)
             self._life = new_life()

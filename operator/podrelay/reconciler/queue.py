@@ -125,9 +125,10 @@ class WorkQueue(Generic[K]):
         self._not_before.pop(key, None)
 
     def forgive(self) -> None:
-        """Forget the failures of all keys: what they failed for is over."""
+        """Forget the failures of all keys, and for how long they have waited: workers begin only now."""
         self._failures.clear()
         self._not_before.clear()
+        self._ready_since = dict.fromkeys(self._ready_since, self._loop.time())
 
     async def get(self) -> K:
         """Wait for a key and take it; `done()` gives it back."""

@@ -270,12 +270,12 @@ class Store:
             run = self.run(key)
             if run is not None and run.spec.parent is not None:
                 self._family.note(key, Key(key.namespace, run.spec.parent), run)
-            self._follow_slots(key)
+            if self._is_open(key):
+                self._follow_slots(key)
             self._mark(key)
         for key in self.pods.all_keys():
-            if self.run(key) is None:
-                self._follow_slots(key)
-                self._mark(key)
+            self._follow_slots(key)
+            self._mark(key)
         for definition in self.definitions.all_keys():
             self._definition_changed(definition)
             self._counted(definition)

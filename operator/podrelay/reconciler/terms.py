@@ -105,9 +105,10 @@ class Terms:
         return can_see
 
     async def _lead(self) -> None:
-        kept = asyncio.create_task(self._lease.keep())
+        parts = self._begin()
+        kept = asyncio.create_task(self._lease.keep())  # begins first: without it nothing may be written
         blind = asyncio.create_task(self._watches.until_blind(BLIND_LEASES * self._lease.duration_seconds))
-        work = asyncio.create_task(_together(self._begin()))
+        work = asyncio.create_task(_together(parts))
         try:
             await asyncio.wait({kept, blind, work}, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -392,6 +392,24 @@ def test_a_lease_whose_versions_go_back_tells_of_a_restored_api_server(leads: bo
     run_virtually(main())
 
 
+def test_who_has_started_anew_already_is_told_of_a_restore_no_second_time() -> None:
+    async def main() -> None:
+        leases = Leases()
+        leases.versions = itertools.count(1000)
+        replica = Replica(leases, "a")
+        await asyncio.sleep(60)
+        leases.versions = itertools.count(500)
+        assert leases.lease is not None
+        leases.lease["metadata"]["resourceVersion"] = "499"
+
+        replica.election.start_anew()
+        await asyncio.sleep(60)
+
+        assert replica.restored == 0
+
+    run_virtually(main())
+
+
 @pytest.mark.parametrize("leads", [True, False])
 def test_an_api_server_that_does_not_answer_is_a_problem_after_a_few_seconds(leads: bool) -> None:
     async def main() -> None:

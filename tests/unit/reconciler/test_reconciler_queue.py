@@ -166,6 +166,21 @@ def test_a_thousand_failures_are_still_a_minute_at_most() -> None:
     run_virtually(main())
 
 
+def test_keys_of_a_standby_have_waited_since_the_beginning_of_its_term() -> None:
+    async def main() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        queue.add("a")
+        await asyncio.sleep(3600)
+        queue.add("b")
+
+        queue.forgive()
+
+        assert queue.oldest_seconds == 0
+        assert [await take(queue), await take(queue)] == ["a", "b"]
+
+    run_virtually(main())
+
+
 def test_what_is_forgiven_comes_at_once() -> None:
     async def main() -> None:
         queue: WorkQueue[str] = WorkQueue()
