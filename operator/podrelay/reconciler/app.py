@@ -31,11 +31,13 @@ PERMISSIONS: Final[tuple[Permission, ...]] = ()
 
 _NOBODY_HAS_LOOKED_YET: Final = "status.phase="
 """Runs without a state are what kopf is to notice; of those that have one our reflector tells, which costs less."""
-_NAMES_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
-"""Events without spec and status: handlers need to know which object it is, and inputs may take all memory. Lists have
-everything: one without any object has no `items` when it is asked for in this way, which ends kopf."""
-_CHUNK: Final = 50
-"""Objects in a page of kopf's lists: each may have an input of 256 KiB, and once more in an annotation of kubectl."""
+_COLLECTIONS: Final = frozenset({names.TASK_RUNS, names.TASK_DEFINITIONS})
+_LIST, _WATCH = (
+    f"application/json;as={kind};g=meta.k8s.io;v=v1" for kind in ("PartialObjectMetadataList", "PartialObjectMetadata")
+)
+"""Objects without spec and status: handlers need to know which object it is, and kopf would keep hundreds of inputs."""
+_CHUNK: Final = 100
+"""Objects in a page of kopf's lists: each may have an input of 256 KiB in an annotation of kubectl."""
 _BACKOFF_SECONDS = (1.0, 60.0)
 _END_SECONDS = 2.0
 """While the API server is away, kopf needs longer to end; it writes nothing, so it may be left behind then."""
@@ -71,6 +73,16 @@ class _NoProgress(kopf.ProgressStorage):
 
     def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
         return essence
+
+
+class _Response(aiohttp.ClientResponse):
+    """An answer in which lists are what kopf takes for lists: metadata of no objects are `null`."""
+
+    async def json(self, **options: Any) -> Any:
+        document = await super().json(**options)
+        if isinstance(document, dict) and "items" in document and document["items"] is None:
+            document["items"] = []
+        return document
 
 
 class KopfShell:
@@ -161,7 +173,9 @@ class KopfShell:
         if self._stopping.is_set():
             stop.set()
         connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.ssl_context or True)
-        async with aiohttp.ClientSession(connector=connector, middlewares=(self._authorize,)) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, middlewares=(self._authorize,), response_class=_Response
+        ) as session:
             await kopf.operator(
                 registry=self._registry(session),
                 settings=_settings(),
@@ -179,8 +193,8 @@ class KopfShell:
         token = await asyncio.to_thread(self._connection.token)
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
-        if request.url.query.get("watch") == "true":
-            request.headers["Accept"] = _NAMES_ONLY
+        if request.url.path.rpartition("/")[2] in _COLLECTIONS:
+            request.headers["Accept"] = _WATCH if request.url.query.get("watch") == "true" else _LIST
         return await handler(request)
 
     def _registry(self, session: aiohttp.ClientSession) -> kopf.OperatorRegistry:
