@@ -138,6 +138,7 @@ class Client:
             ApiError: the API server refused; the subclass says how.
             TimeoutError: no answer in time, the wait for its turn included. A write may or may not have happened.
             aiohttp.ClientError: the connection failed. The same holds.
+            AnswerTooLargeError: the answer has more bytes than any object.
         """
         headers = self._headers | await self._authorization()
         data = b""

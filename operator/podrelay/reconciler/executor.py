@@ -390,7 +390,7 @@ class Executor:
             if others or about.deletion_timestamp is None:
                 self._store.pods.apply(released)
             else:
-                self._store.pods.remove(released)  # that was all that kept it
+                self._store.pods.remove(released, was_seen=False)  # that was all that kept it
 
     async def _release_pod(self, key: Key, _view: View, action: ReleasePod) -> None:
         await self.release_pod(key, action.pod)

@@ -51,6 +51,16 @@ class Facts:
     sightings: dict[str, Sightings] = field(default_factory=dict)
     heartbeat: Heartbeat | None = None
 
+    def begin_term(self) -> None:
+        """Forget what was true while nobody else led: another replica may have made pods and records since then.
+
+        A UID never comes back, so pods that are gone stay gone; and when something was first seen is no decision.
+        """
+        self.refusal = self.silence = self.input = None
+        self.children_known_since = self.absent = self.parent_missing_since = None
+        self.lost_records.clear()
+        self.settled.clear()
+
     def pod_left(self, pod: Pod, *, is_last_state: bool) -> None:
         """Note that a pod has left the cache."""
         self.sightings.pop(pod.metadata.uid, None)
