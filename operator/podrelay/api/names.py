@@ -39,6 +39,16 @@ ANNOTATION_BEGAN: Final = f"{GROUP}/began"
 """When the run's first pod was made, RFC 3339. Written by the operator a minute later, for runs that go on as long."""
 ANNOTATION_ENDED: Final = f"{GROUP}/ended"
 """The final phase of a run. Written by the operator a minute after the end, for runs that are kept as long."""
+ANNOTATION_ORIGIN: Final = f"{GROUP}/origin"
+"""NAME/UID of the run in whose place a restored one has come: names of children follow from that UID."""
+ANNOTATION_IMPORTED: Final = f"{GROUP}/imported"
+"""When what `podrelay import` restored was exported, RFC 3339; INCOMPLETE until all of the run is there."""
+IMPORT_INCOMPLETE: Final = "incomplete"
+ANNOTATION_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+"""What `kubectl apply` was given, with the status of what had been read out of a cluster."""
+LABEL_VELERO_RESTORE: Final = "velero.io/restore-name"
+"""Velero labels whatever it restores."""
+LABEL_VELERO_EXCLUDE: Final = "velero.io/exclude-from-backup"
 ANNOTATION_PARENT_ITERATION: Final = f"{GROUP}/parent-iteration"
 """Of a child: the iteration of its parent that started it."""
 ANNOTATION_CREATED_BY: Final = f"{GROUP}/created-by"
@@ -68,6 +78,8 @@ CLAIM_GATE: Final = f"{GROUP}/claim"
 ENV_NAMESPACE: Final = "PODRELAY_NAMESPACE"
 ENV_RUN: Final = "PODRELAY_RUN"
 ENV_RUN_UID: Final = "PODRELAY_RUN_UID"
+ENV_ORIGIN_UID: Final = "PODRELAY_ORIGIN_UID"
+"""UID that the run had before it was restored from a backup; absent for all others."""
 ENV_DEFINITION: Final = "PODRELAY_DEFINITION"
 ENV_ITERATION: Final = "PODRELAY_ITERATION"
 ENV_TRY: Final = "PODRELAY_TRY"
@@ -137,6 +149,11 @@ def pod_name(run: str, iteration: int, attempt: int) -> str:
 
 
 _ITERATION = re.compile(r"-i(\d+)(?:t\d+)?$")
+
+
+def origin(run: str, uid: str) -> str:
+    """Return the value of ANNOTATION_ORIGIN for a run: a copy of it under another name is no restored one."""
+    return f"{run}/{uid}"
 
 
 def iteration_of(record: str) -> int:

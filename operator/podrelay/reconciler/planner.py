@@ -25,6 +25,7 @@ from podrelay.reconciler import (
     housekeeping,
     kinship,
     outcomes,
+    restoring,
     showing,
     starting,
     termination,
@@ -80,10 +81,17 @@ def plan_without_run(pods: Sequence[Pod]) -> Plan:
 
 
 def _is_of_a_former_run(view: View, pod: Pod) -> bool:
-    return pod.metadata.owner_run() is not None and not view.owns(pod)
+    current = view.run.status.current
+    if pod.metadata.owner_run() is None:
+        # It may have lost its owner on its way through a backup. The one in the status gets its owner back.
+        return current is None or current.pod_uid != pod.metadata.uid
+    return not view.owns(pod)
 
 
 def _unfinished(view: View, now: datetime) -> Plan:
+    held = restoring.held(view, now)
+    if held is not None:
+        return held
     target = turns.due_target(view, view.run.status)
     tenure = turns.tenure_of(view, target)
     if tenure is not None:

@@ -161,6 +161,8 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         values[names.ENV_HOOKS] = ",".join(callable_hooks)
     if target.hooks:
         values[names.ENV_HOOK] = ",".join(target.hooks)
+    if run.metadata.origin_uid != run.metadata.uid:
+        values[names.ENV_ORIGIN_UID] = run.metadata.origin_uid
     if spec.heartbeat_timeout_seconds is not None:
         values[names.ENV_HEARTBEAT_TIMEOUT] = str(spec.heartbeat_timeout_seconds)
     fields = {names.ENV_POD_UID: "metadata.uid", names.ENV_NODE_NAME: "spec.nodeName"}
@@ -188,7 +190,12 @@ def _metadata(
     return {
         "name": target.name,
         "namespace": run.metadata.namespace,
-        "labels": {**_mapping(template, "labels", "metadata."), **labels(run, target)},
+        # A pod without its run is of no use, and one that answers by message would do its work again.
+        "labels": {
+            names.LABEL_VELERO_EXCLUDE: "true",
+            **_mapping(template, "labels", "metadata."),
+            **labels(run, target),
+        },
         "annotations": {
             **_mapping(template, "annotations", "metadata."),
             names.ANNOTATION_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),

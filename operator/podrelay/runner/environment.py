@@ -34,6 +34,8 @@ class Environment(NamedTuple):
     checkpoint: str
     is_final_attempt: bool
     record_logs: bool
+    origin_uid: str = ""
+    """That of the run before it was restored from a backup; its own, where it was not."""
     hooks: tuple[str, ...] = ()
     """Those that this pod calls if it comes to that, by their names in the resource."""
     only_hooks: tuple[str, ...] = ()
@@ -66,6 +68,7 @@ def read(variables: Mapping[str, str]) -> Environment:
             checkpoint=variables.get(names.ENV_CHECKPOINT, ""),
             is_final_attempt=variables.get(names.ENV_FINAL_ATTEMPT) == "true",
             record_logs=variables.get(names.ENV_RECORD_LOGS, "true") == "true",
+            origin_uid=variables.get(names.ENV_ORIGIN_UID) or variables[names.ENV_RUN_UID],
             hooks=_names(variables.get(names.ENV_HOOKS, "")),
             only_hooks=_names(variables.get(names.ENV_HOOK, "")),
         )
