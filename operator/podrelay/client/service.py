@@ -35,6 +35,11 @@ Runs = list[Run]
 Definitions = list[Definition]
 Order = Literal["newest", "oldest"]
 
+_FORGET_THE_BACKUP: Final[Resource] = {
+    "annotations": {names.ANNOTATION_BEGAN: None, names.ANNOTATION_LAST_APPLIED: None},
+    "labels": {names.LABEL_VELERO_RESTORE: None},
+}
+"""What tells that a run was restored without its status, and so must not start by itself."""
 _ORDER: Final[dict[str, Callable[..., list[Run]]]] = {"newest": heapq.nlargest, "oldest": heapq.nsmallest}
 
 
@@ -312,7 +317,7 @@ class TaskService:
         return self._suspend(id, "suspend", value=True)
 
     def resume(self, id: str) -> Run:
-        """Let a suspended run go on.
+        """Let a suspended run go on, or one that was restored from a backup.
 
         Args:
             id: name of the TaskRun.
@@ -327,11 +332,13 @@ class TaskService:
         before = run_of(self._get(id))
         if before.is_finished:
             raise _finished(verb, before)
-        return self._patch(id, {"suspend": value})
+        is_to_go_on = not value and before.reason == "Restored"
+        return self._patch(id, {"suspend": value}, _FORGET_THE_BACKUP if is_to_go_on else {})
 
-    def _patch(self, id: str, spec: Resource) -> Run:
+    def _patch(self, id: str, spec: Resource, metadata: Resource | None = None) -> Run:
+        patch = {"spec": spec, **({"metadata": metadata} if metadata else {})}
         with following.about(id):
-            return run_of(self._resources.patch(names.TASK_RUNS, self.namespace, id, {"spec": spec}))
+            return run_of(self._resources.patch(names.TASK_RUNS, self.namespace, id, patch))
 
     def delete(self, id: str) -> None:
         """Delete a run in whatever state, with its pods, records and children. Returns before they are gone.

@@ -65,6 +65,8 @@ def plan(view: View, now: datetime) -> Plan:
     if run.metadata.deletion_timestamp is not None:
         return _deleted(view, now)
     if run.status.phase in FINISHED:
+        if restoring.is_incomplete(run):
+            return Plan()
         of_hooks = hooks.after_the_end(view, now)
         return _with_descendants(view, of_hooks) if of_hooks else housekeeping.after_the_end(view, now)
     following = _unfinished(view, now)

@@ -12,7 +12,7 @@ from typing import Final
 
 from podrelay.api import names
 from podrelay.reconciler import showing
-from podrelay.reconciler.objects import FINISHED, TaskError, TaskRunStatus
+from podrelay.reconciler.objects import FINISHED, TaskError, TaskRun, TaskRunStatus
 from podrelay.reconciler.view import AdoptRecord, Plan, View
 
 RESTORED: Final = "Restored"
@@ -22,11 +22,16 @@ _STATUS_COMES: Final = timedelta(seconds=30)
 """Velero writes the status of what it restores, if it is told to, in a second request."""
 
 
+def is_incomplete(run: TaskRun) -> bool:
+    """Tell whether `podrelay import` has not restored all of a run yet: then nobody touches it."""
+    return run.metadata.annotations.imported == names.IMPORT_INCOMPLETE
+
+
 def held(view: View, now: datetime) -> Plan | None:
     """Return what an unfinished run shows that is not to go on by itself; None if it may."""
     run = view.run
     imported, velero = run.metadata.annotations.imported, run.metadata.labels.velero
-    if imported == names.IMPORT_INCOMPLETE:
+    if is_incomplete(run):
         message = "podrelay import has not finished with this run; import the same file again, or delete the run"
         return _hold(view, now, IMPORTED, message)
     if run.spec.abort is not None:
