@@ -42,13 +42,16 @@ def held(view: View, now: datetime) -> Plan | None:
             f"{run.metadata.name}, or set spec.suspend to false"
         )
         return _hold(view, now, IMPORTED, message)
-    if velero is not None and _has_begun(run.status):
+    if velero is None:
+        return None
+    if _has_begun(run.status):
         message = (
             f"restored by Velero, {_place(run.status)}. {_MAKE_SURE}; then podrelay resume {run.metadata.name}, or "
             f"remove its label {names.LABEL_VELERO_RESTORE}"
         )
         return _hold(view, now, RESTORED, message)
-    return None
+    # Its records may be there, and would be taken for answers that nobody has applied yet, hooks and all.
+    return without_status(view, now, run.status)
 
 
 def without_status(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
@@ -73,10 +76,10 @@ def without_status(view: View, now: datetime, status: TaskRunStatus) -> Plan | N
         what = what if told.began is not None else "it is not known whether the run had begun"
         remove = f"its label {names.LABEL_VELERO_RESTORE}" + (f" and {remove}" if told.began is not None else "")
     message = (
-        f"restored from a backup without its status: {what}. To run it from its beginning, podrelay resume "
-        f"{view.run.metadata.name}, or remove {remove}; else abort it"
+        f"restored from a backup without its status: {what}. To run it from its beginning, or from what its records "
+        f"tell, podrelay resume {view.run.metadata.name}, or remove {remove}; else abort it"
     )
-    return showing.wait(view, now, status, RESTORED, message, None)
+    return _hold(view, now, RESTORED, message)
 
 
 def adoptions(view: View) -> tuple[AdoptRecord, ...]:

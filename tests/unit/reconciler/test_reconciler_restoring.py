@@ -116,6 +116,13 @@ def test_without_a_status_nobody_knows_whether_a_run_had_begun() -> None:
     assert "not known" in (following.status.message or "")
 
 
+def test_its_records_are_no_answers_that_nobody_has_applied() -> None:
+    run = labelled(task_run(created=ago(30)), VELERO)
+    answered = msgspec.structs.replace(record("words-i1", {"status": "done"}))
+
+    assert told(plan(view(run, task_definition(hooks=["onDone"]), records=(answered,)), NOW)) == ("Pending", "Restored")
+
+
 def test_a_half_way_run_waits_for_a_decision_and_keeps_where_it_stands() -> None:
     run = labelled(task_run({**HALF_WAY, "current": current("words-i3", 3)}), VELERO)
 
