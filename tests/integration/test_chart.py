@@ -45,6 +45,22 @@ def test_an_api_server_takes_everything_without_a_warning(admin: Kubectl, instal
     assert "Warning" not in applied.stderr
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, {"podrelay-viewer"}),
+        ({"rbac.aggregateToView": False}, set()),
+        ({"rbac.aggregate": False}, set()),
+    ],
+)
+def test_view_includes_payloads_unless_it_is_not_to(values: Any, expected: set[str]) -> None:
+    roles = of_kind(render(values), "ClusterRole")
+    label = "rbac.authorization.k8s.io/aggregate-to-view"
+
+    assert {name for name, role in roles.items() if label in role["metadata"]["labels"]} == expected
+    assert "podrelay-viewer" in roles
+
+
 def test_the_crds_are_those_of_the_models_and_are_kept_and_upgraded() -> None:
     crds = of_kind(render(), "CustomResourceDefinition")
     generated = crd.custom_resource_definitions()
