@@ -179,6 +179,7 @@ def test_conflicts_are_told_by_name_and_left_alone(
 ) -> None:
     backup = export(relay, tmp_path).only("chained", "well")
     text = backup.path.read_text(encoding="utf-8").replace('"well', '"taken').replace('"Count words"', '"Otherwise"')
+    other.define("Chain")
     other.run("taken", "chain", input={"length": 1})
     mine = other.finished("taken")
 
@@ -400,7 +401,7 @@ def test_kubectl_apply_of_what_it_got_runs_nothing_again(relay: Relay, other: Re
     relay.abort("applied-half")
     relay.finished("applied-half")
     do(other, "resume", "applied-half")
-    eventually("it begins anew", lambda: other.calls("applied-half") == [(1, 1), (1, 1)])
+    eventually("it begins anew", lambda: other.calls("applied-half") == [(1, 1), (1, 1)], 60)
     other.abort("applied-half")
 
 
