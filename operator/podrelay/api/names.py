@@ -63,6 +63,9 @@ RUNNER_SERVICE_ACCOUNT: Final = "podrelay-runner"
 EXIT_SUPERSEDED: Final = 75
 """Exit code of a runner that must not run user code (EX_TEMPFAIL of sysexits.h): it records nothing."""
 
+SECRET_VOLUME: Final = "podrelay-secret"  # noqa: S105 - a name
+SECRET_PATH: Final = "/var/run/secrets/podrelay.dev/run"  # noqa: S105 - a name
+
 TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
 
 REPORTING_API: Final = "API"
@@ -102,6 +105,8 @@ ENV_HOOKS: Final = "PODRELAY_HOOKS"
 ENV_HOOK: Final = "PODRELAY_HOOK"
 """The hooks that this pod is to call, with commas, if it is there for that only."""
 ENV_RECORD_LOGS: Final = "PODRELAY_RECORD_LOGS"
+ENV_SECRET_PATH: Final = "PODRELAY_SECRET_PATH"  # noqa: S105 - a name
+"""Folder with a file for each key of the Secret that spec.secret names; absent where it names none."""
 ENV_INPUT: Final = "PODRELAY_INPUT"
 """The input as JSON; only with reporting TerminationMessage."""
 

@@ -99,6 +99,7 @@ class TaskService:
         parent: str | None = None,
         idempotency_key: str | None = None,
         resource_name: str | None = None,
+        secret: str | None = None,
     ) -> Run:
         """Start a run.
 
@@ -111,6 +112,7 @@ class TaskService:
             parent: id of the run that it becomes a child of; it is deleted with that one.
             idempotency_key: whoever triggers this definition with the same key gets the same run.
             resource_name: name of the TaskRun, at most 50 characters; None: made from the key, or at random.
+            secret: name of the Secret that the task gets as `controller.secret`; you need the right to get it.
 
         Returns:
             The run as it was created, or as it is now if it exists already.
@@ -132,6 +134,7 @@ class TaskService:
             delay_seconds=requests.delay_seconds(delay),
             start_at=requests.aware(start_at, "start_at"),
             parent=None if parent is None else self._get(parent),
+            secret=secret,
         )
 
     def rerun(self, id: str, *, name: str | None = None) -> Run:
@@ -147,7 +150,11 @@ class TaskService:
         """
         spec = self._get(id)["spec"]
         return self._create(
-            spec["definition"], spec.get("input"), display_name=name or spec.get("displayName"), rerun_of=id
+            spec["definition"],
+            spec.get("input"),
+            display_name=name or spec.get("displayName"),
+            rerun_of=id,
+            secret=spec.get("secret"),
         )
 
     def _create(self, definition: DefinitionRef, input: dict[str, Any] | None, **more: Any) -> Run:

@@ -87,6 +87,7 @@ class TaskRunSpec(_Struct, frozen=True):
     delay_seconds: int | None = None
     start_at: datetime | None = None
     parent: str | None = None
+    secret: str | None = None
     abort: Abort | None = None
     suspend: bool = False
     ttl_seconds_after_finished: int | None = None

@@ -12,6 +12,7 @@ made or waited for (`starting`). What the status then says is put together in `s
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -54,6 +55,9 @@ from podrelay.reconciler.view import (
     View,
     WriteRecord,
 )
+
+_VOLUMES_COME: Final = timedelta(seconds=30)
+"""A pod whose volumes take longer may wait for a Secret that is not there; only an Event of its kubelet says so."""
 
 
 def plan(view: View, now: datetime) -> Plan:
@@ -177,6 +181,12 @@ def _pending(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
     if pod.is_unclaimed and _is_current(view, pod):
         return Plan(actions=(OpenGate(pod),))
     problem = causes.pending_problem(pod)
+    if problem is None and view.run.spec.secret is not None and causes.waits_for_volumes(pod):
+        overdue = pod.metadata.creation_timestamp + _VOLUMES_COME
+        if now >= overdue:
+            problem = causes.secret_missing(pod, view.run.spec.secret)
+        else:
+            deadline = min(deadline, overdue)
     status = showing.running(view, now, view.run.status, tenure.target, pod)
     if problem is not None:
         status = showing.show(view, now, status, "Running", problem.reason, problem.message, stalled=True)
