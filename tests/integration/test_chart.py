@@ -36,13 +36,35 @@ def test_lint_has_no_complaint() -> None:
             "gateway.tls.secretName": "cert",
             "gateway.ingress": {"host": "tasks.example", "className": "nginx", "tlsSecretName": "cert"},
         },
+        {
+            "gateway.deploy": True,
+            "gateway.behindTLSProxy": True,
+            "gateway.audience": "podrelay",
+            "gateway.impersonate": {"serviceAccountNamespaces": ["default"], "users": ["*"], "groups": ["shop"]},
+        },
     ],
-    ids=["defaults", "namespaced", "gateway"],
+    ids=["defaults", "namespaced", "gateway", "audience"],
 )
 def test_an_api_server_takes_everything_without_a_warning(admin: Kubectl, installed: None, values: Any) -> None:
     applied = admin.apply(*render(values), flags=("--server-side", "--force-conflicts", "--dry-run=server"))
     assert applied, str(applied)
     assert "Warning" not in applied.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, {"podrelay-viewer"}),
+        ({"rbac.aggregateToView": False}, set()),
+        ({"rbac.aggregate": False}, set()),
+    ],
+)
+def test_view_includes_payloads_unless_it_is_not_to(values: Any, expected: set[str]) -> None:
+    roles = of_kind(render(values), "ClusterRole")
+    label = "rbac.authorization.k8s.io/aggregate-to-view"
+
+    assert {name for name, role in roles.items() if label in role["metadata"]["labels"]} == expected
+    assert "podrelay-viewer" in roles
 
 
 def test_the_crds_are_those_of_the_models_and_are_kept_and_upgraded() -> None:
@@ -55,6 +77,13 @@ def test_the_crds_are_those_of_the_models_and_are_kept_and_upgraded() -> None:
         assert rendered["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
     assert not (CHART / "crds").exists()
     assert of_kind(render({"crds.install": False}), "CustomResourceDefinition") == {}
+
+
+def test_an_audience_needs_to_know_in_whose_name() -> None:
+    values = ("--set=gateway.deploy=true", "--set=gateway.behindTLSProxy=true", "--set=gateway.audience=podrelay")
+    rendered = helm("template", str(CHART), *values)
+    assert rendered.returncode != 0
+    assert "in whose name may the gateway act" in rendered.stderr
 
 
 def test_the_files_of_the_crds_are_current(tmp_path: Path) -> None:

@@ -97,6 +97,7 @@ async def rerun(call: Call, ident: str, input: Any = None, name: str | None = No
         spec.get("input") if input is None else _payload(input),
         namespace=key.namespace,
         display_name=_display_name(name) or spec.get("displayName"),
+        secret=spec.get("secret"),
         created_by=await call.services.access.user(call.caller),
         rerun_of=key.name,
     )

@@ -6,7 +6,7 @@ compression, a task for each body (docs/decisions/0008-own-connections.md). Watc
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, cast
 from urllib.parse import urlsplit
@@ -60,7 +60,14 @@ class Connections:
         self._authority = url.netloc.rpartition("@")[2]
         self._idle: list[_Exchange] = []
 
-    async def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    async def send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        further: Iterable[tuple[str, str]] = (),
+    ) -> Answer:
         """Send one request; the caller says for how long to wait. Cancelling it closes the connection.
 
         Args:
@@ -68,6 +75,7 @@ class Connections:
             target: path and query, quoted.
             headers: all but Host and Content-Length.
             body: what is sent along.
+            further: headers whose names may come several times.
 
         Raises:
             aiohttp.ClientError: no connection, a lost one, or no HTTP. The server may have seen the request.
@@ -76,6 +84,7 @@ class Connections:
         """
         lines = [f"{method} {self._prefix}{target} HTTP/1.1", f"Host: {self._authority}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {value}" for name, value in further]
         if body:
             lines.append(f"Content-Length: {len(body)}")
         if not all(map(str.isprintable, lines)):

@@ -15,7 +15,9 @@ INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
 UNKNOWN_PENDING_TIMEOUT: Final = 900
 """Seconds that a run waits whose definition, which would say for how long, is gone."""
 
-_NOT_ADMITTED: Final = frozenset({None, DEFINITION_NOT_FOUND, INVALID_INPUT_SCHEMA, "Restored", "ParentDeleted"})
+_NOT_ADMITTED: Final = frozenset(
+    {None, DEFINITION_NOT_FOUND, INVALID_INPUT_SCHEMA, "Restored", "Imported", "ParentDeleted"}
+)
 """Whatever else a run without a pod shows it shows after its input was looked at, so it is not read again for it."""
 
 

@@ -32,6 +32,7 @@ from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
     Action,
+    AdoptRecord,
     AnnotateRun,
     ConfirmAbsent,
     ConfirmGone,
@@ -124,6 +125,7 @@ class Executor:
             EndPod: self._end_pod,
             DeletePod: self._delete_pod,
             ReleasePod: self._release_pod,
+            AdoptRecord: self._adopt_record,
             AnnotateRun: self._annotate_run,
             WriteRecord: self._write_record,
             DeleteRecord: self._delete_record,
@@ -512,6 +514,27 @@ class Executor:
         except NotFoundError:
             return None
 
+    async def _adopt_record(self, key: Key, view: View, action: AdoptRecord) -> None:
+        about = action.record.metadata
+        owners = [pods.owner_reference(view.run, controller=False)]
+        patch = {
+            "metadata": {"uid": about.uid, "resourceVersion": about.resource_version, "ownerReferences": owners},
+        }
+        try:
+            body = await self._write(
+                "adopt_record", lambda: self._client.patch(TASK_ITERATIONS, key.namespace, about.name, patch)
+            )
+        except (ConflictError, InvalidError, NotFoundError) as error:
+            record = await self._get_record(key, about.name)
+            if isinstance(error, InvalidError) and record == action.record:
+                raise
+            if record is None:
+                self._store.records.forget(key, about.name, about.uid)
+            else:
+                self._store.records.apply(record)
+        else:
+            self._store.records.apply(_decode_record(body))
+
     async def _delete_record(self, key: Key, _view: View, action: DeleteRecord) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
@@ -536,7 +559,10 @@ class Executor:
             "metadata": {
                 "uid": about.uid,
                 "resourceVersion": about.resource_version,
-                "annotations": {action.annotation: action.value},
+                "annotations": {
+                    action.annotation: action.value,
+                    names.ANNOTATION_ORIGIN: names.origin(about.name, about.origin_uid),
+                },
             }
         }
         try:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from podrelay.api import names
-from podrelay.reconciler import causes, ending, kinship, termination, turns
+from podrelay.reconciler import causes, ending, kinship, restoring, termination, turns
 from podrelay.reconciler.conditions import with_conditions
 from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.reconciler.view import (
@@ -38,7 +38,12 @@ def after_the_end(view: View, now: datetime) -> Plan:
     if _cleans_itself_up(view):
         return Plan(actions=(delete,))
     requeue: list[datetime] = []
-    actions: list[Action] = [*kinship.cascade(view), *_pods_of_a_finished_run(view, now, requeue), *_old_records(view)]
+    actions: list[Action] = [
+        *kinship.cascade(view),
+        *restoring.adoptions(view),
+        *_pods_of_a_finished_run(view, now, requeue),
+        *_old_records(view),
+    ]
     if actions:
         return Plan(actions=tuple(actions))
     annotation = _annotation(view, now, requeue)

@@ -12,6 +12,7 @@ made or waited for (`starting`). What the status then says is put together in `s
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -26,6 +27,7 @@ from podrelay.reconciler import (
     housekeeping,
     kinship,
     outcomes,
+    restoring,
     showing,
     starting,
     termination,
@@ -56,6 +58,9 @@ from podrelay.reconciler.view import (
     WriteRecord,
 )
 
+_VOLUMES_COME: Final = timedelta(seconds=30)
+"""A pod whose volumes take longer may wait for a Secret that is not there; only an Event of its kubelet says so."""
+
 
 def plan(view: View, now: datetime) -> Plan:
     """Return what follows from `view` at the time `now` (aware, UTC)."""
@@ -66,6 +71,8 @@ def plan(view: View, now: datetime) -> Plan:
     if run.metadata.deletion_timestamp is not None:
         return _deleted(view, now)
     if run.status.phase in FINISHED:
+        if restoring.is_incomplete(run):
+            return Plan()
         of_hooks = hooks.after_the_end(view, now)
         return _beside_hooks(view, of_hooks) if of_hooks else housekeeping.after_the_end(view, now)
     following = _unfinished(view, now)
@@ -82,10 +89,17 @@ def plan_without_run(pods: Sequence[Pod]) -> Plan:
 
 
 def _is_of_a_former_run(view: View, pod: Pod) -> bool:
-    return pod.metadata.owner_run() is not None and not view.owns(pod)
+    current = view.run.status.current
+    if pod.metadata.owner_run() is None:
+        # It may have lost its owner on its way through a backup. The one in the status gets its owner back.
+        return current is None or current.pod_uid != pod.metadata.uid
+    return not view.owns(pod)
 
 
 def _unfinished(view: View, now: datetime) -> Plan:
+    held = restoring.held(view, now)
+    if held is not None:
+        return held
     target = turns.due_target(view, view.run.status)
     tenure = turns.tenure_of(view, target)
     if tenure is not None:
@@ -190,6 +204,12 @@ def _pending(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
     if pod.is_unclaimed and _is_current(view, pod):
         return Plan(actions=(OpenGate(pod),))
     problem = causes.pending_problem(pod)
+    if problem is None and view.run.spec.secret is not None and causes.waits_for_volumes(pod):
+        overdue = pod.metadata.creation_timestamp + _VOLUMES_COME
+        if now >= overdue:
+            problem = causes.secret_missing(pod, view.run.spec.secret)
+        else:
+            deadline = min(deadline, overdue)
     status = showing.running(view, now, view.run.status, tenure.target, pod)
     if problem is not None:
         status = showing.show(view, now, status, "Running", problem.reason, problem.message, stalled=True)

@@ -64,6 +64,8 @@ def build(
     container = task_container(spec)
     variables = _environment(run, definition, target, str(container.get("image", "")))
     _complete_container(container, [*variables, _input_variable(input or {})] if by_message else variables)
+    if run.spec.secret is not None:
+        _mount_secret(spec, container, run.spec.secret)
     own = definition.spec
     spec["restartPolicy"] = "Never"
     # Hooks have the time of an iteration, after the answer.
@@ -81,7 +83,8 @@ def build(
         "metadata": {
             "name": target.name,
             "namespace": run.metadata.namespace,
-            "labels": _theirs(template, "labels") | labels(run, target),
+            # A pod without its run is of no use, and one that answers by message would do its work again.
+            "labels": {names.LABEL_VELERO_EXCLUDE: "true"} | _theirs(template, "labels") | labels(run, target),
             "annotations": _theirs(template, "annotations")
             | _annotations(definition, str(container["name"]))
             | _people(definition, created_by),
@@ -129,6 +132,24 @@ def _complete_container(container: dict[str, Any], variables: list[dict[str, Any
     container["terminationMessagePath"] = names.TERMINATION_MESSAGE_PATH
     # The last lines of a container that died without a word say more than its exit code.
     container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+
+
+def _mount_secret(spec: dict[str, Any], container: dict[str, Any], secret: str) -> None:
+    """Give the container that does the work the keys of a Secret as files."""
+    volumes, mounts = spec.get("volumes") or [], container.get("volumeMounts") or []
+    if not _is_list_of_objects(volumes) or not _is_list_of_objects(mounts):
+        raise TemplateError("volumes of spec.template, or volumeMounts of its container, are no list of objects")
+    taken = [f"a volume {names.SECRET_VOLUME}" for item in volumes if item.get("name") == names.SECRET_VOLUME]
+    taken += [f"a mount at {names.SECRET_PATH}" for item in mounts if item.get("mountPath") == names.SECRET_PATH]
+    if taken:
+        raise TemplateError(f"spec.template has {taken[0]}, where the Secret of a run belongs; give it another name")
+    spec["volumes"] = [*volumes, {"name": names.SECRET_VOLUME, "secret": {"secretName": secret}}]
+    mount = {"name": names.SECRET_VOLUME, "mountPath": names.SECRET_PATH, "readOnly": True}
+    container["volumeMounts"] = [*mounts, mount]
+
+
+def _is_list_of_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _use_termination_message(spec: dict[str, Any], container: dict[str, Any]) -> None:
@@ -184,6 +205,10 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         values[names.ENV_HOOKS] = ",".join(callable_hooks)
     if target.hooks:
         values[names.ENV_HOOK] = ",".join(target.hooks)
+    if run.metadata.origin_uid != run.metadata.uid:
+        values[names.ENV_ORIGIN_UID] = run.metadata.origin_uid
+    if run.spec.secret is not None:
+        values[names.ENV_SECRET_PATH] = names.SECRET_PATH
     if spec.heartbeat_timeout_seconds is not None:
         values[names.ENV_HEARTBEAT_TIMEOUT] = str(spec.heartbeat_timeout_seconds)
     fields = {names.ENV_POD_UID: "metadata.uid", names.ENV_NODE_NAME: "spec.nodeName"}

@@ -34,6 +34,7 @@ NAMES: Final = (
     "podrelay-payloads-of-runs",
     "podrelay-records",
     "podrelay-runs",
+    "podrelay-secrets",
 )
 """Each the name of a ValidatingAdmissionPolicy of the chart and of its binding."""
 

@@ -202,9 +202,10 @@ class View:
         """Tell whether a pod or record belongs to this very run, not to an earlier one of its name."""
         owner = obj.metadata.owner_run()
         if owner is None and isinstance(obj, Record):
-            # Somebody took its owner away; a UID is as good a proof.
-            current = self.run.status.current
-            return current is not None and current.pod_uid == obj.pod_uid
+            # Somebody took its owner away; a UID is as good a proof. Velero drops the owners of all that it restores.
+            current, restore = self.run.status.current, self.run.metadata.labels.velero
+            is_restored_with_it = restore is not None and restore == obj.metadata.labels.velero
+            return is_restored_with_it or (current is not None and current.pod_uid == obj.pod_uid)
         return owner is not None and owner.uid == self.run.metadata.uid
 
     def started_at(self, pod: Pod, now: datetime) -> datetime:
@@ -353,6 +354,13 @@ class AnnotateRun:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptRecord:
+    """Give a record that is the run's, but has no owner, the run as its owner."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
 class WriteRecord:
     """Write the response of a pod that has ended without writing one itself."""
 
@@ -419,6 +427,7 @@ Action = (
     | DeletePod
     | ReleasePod
     | AnnotateRun
+    | AdoptRecord
     | WriteRecord
     | DeleteRecord
     | DeleteRun

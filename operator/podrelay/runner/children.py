@@ -64,9 +64,9 @@ class Children:
     def _name(self, child: ChildRequest, what: str) -> str:
         me = self._me
         if child.key is None:
-            identity = [me.run_uid, me.iteration, what, self._equal_calls[what]]
+            identity = [me.origin_uid, me.iteration, what, self._equal_calls[what]]
         else:
-            identity = [me.run_uid, child.definition, child.key]
+            identity = [me.origin_uid, child.definition, child.key]
         return triggering.name_for(child.definition, *identity)
 
     def _create(self, manifest: dict[str, Any]) -> dict[str, Any]:

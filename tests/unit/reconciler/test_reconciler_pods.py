@@ -51,6 +51,7 @@ def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
             "name": "words-i2t3",
             "namespace": "shop",
             "labels": {
+                "velero.io/exclude-from-backup": "true",
                 "team": "search",
                 "podrelay.dev/run": "words",
                 "podrelay.dev/definition": "count-words",
