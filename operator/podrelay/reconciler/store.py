@@ -247,6 +247,7 @@ class Store:
             lost_records=frozenset(facts.lost_records),
             settled=frozenset(facts.settled),
             silence=facts.silence,
+            still_there=facts.still_there,
             absent=facts.absent,
             sightings=dict(facts.sightings),
             heartbeat=facts.heartbeat,
@@ -274,6 +275,11 @@ class Store:
         self.pods.forget(_own_key(run), name, uid)
         if (facts := self._facts_about(run)) is not None:
             facts.pod_gone(uid, self._clock())
+
+    def confirm_still_there(self, run: TaskRun, uid: str) -> None:
+        """Note that a live GET has found a pod of the run; the store knows what it has found."""
+        if (facts := self._facts_about(run)) is not None:
+            facts.still_there = uid
 
     def confirm_absent(self, run: TaskRun, name: str) -> None:
         """Note that a live GET has found no pod of this name that is the run's."""
@@ -367,6 +373,9 @@ class Store:
         return housekeeping.own_ttl_seconds(run, self.definition(*_definition_of(run))) is None
 
     def _pod_changed(self, key: Key) -> None:
+        run = self.run(key)
+        if run is not None and (facts := self._facts_about(run)) is not None:
+            facts.still_there = None  # something has changed
         self._look(key)
         self._follow_slots(key)
         self._mark(key)
