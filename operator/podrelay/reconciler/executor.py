@@ -287,6 +287,7 @@ class Executor:
             self._store.confirm_gone(view.run, action.name, action.uid)
             return
         self._store.pods.restore(await self._reclaim(key, view, pod))
+        self._store.confirm_still_there(view.run, action.uid)
 
     async def _confirm_absent(self, key: Key, view: View, action: ConfirmAbsent) -> None:
         pod = await self._get_pod(key, action.name)

@@ -29,6 +29,7 @@ class Facts:
         silence: what was found when a heartbeat was overdue.
         input: what was found in the input.
         children_known_since: the record after which all children were read live.
+        still_there: UID of a pod that a live read has found as it is known, although it should have gone.
         absent: name of the pod that a live read has not found.
         parent_missing_since: since when the run that spec.parent names is not known.
         sightings: when this operator saw what of the pods that are not terminal, by UID.
@@ -44,6 +45,7 @@ class Facts:
     silence: Silence | None = None
     input: InputFacts | None = None
     children_known_since: str | None = None
+    still_there: str | None = None
     absent: str | None = None
     parent_missing_since: datetime | None = None
     sightings: dict[str, Sightings] = field(default_factory=dict)

@@ -126,8 +126,11 @@ def end_all(view: View, now: datetime) -> tuple[tuple[Action, ...], datetime | N
     """Return what ends the pods of a run that is being deleted, and when the next step is due; None: all have ended."""
     actions: list[Action] = []
     requeue: list[datetime] = []
+    is_stored = view.run.status.phase in FINISHED
     for pod in filter(view.owns, view.pods):
-        if pod.is_released or (pod.is_held and pod.is_force_deleted):
+        if pod.is_released and pod.is_held and is_stored:
+            actions.append(ReleasePod(pod))
+        elif pod.is_released or (pod.is_held and pod.is_force_deleted):
             actions += _let_go(pod)
         else:
             _end(view, now, pod, actions, requeue)

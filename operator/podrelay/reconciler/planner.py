@@ -236,8 +236,16 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
         may_still_run = causes.is_left_behind(pod)
         if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
             return Plan(actions=(ReleasePod(pod),))  # its token is good for as long as the pod is there
-        return _disrupted(view, now, tenure, disruption, now + view.settings.force_gone_grace if may_still_run else now)
+        return _disrupted(view, now, tenure, disruption, _token_dies_at(view, pod, now) if may_still_run else now)
     return _write_failure(view, now, tenure, pod, causes.failure_of(pod))
+
+
+def _token_dies_at(view: View, pod: Pod, now: datetime) -> datetime:
+    """Return when a pod that is declared ended, and may still run, cannot answer any more."""
+    deleted = pod.metadata.deletion_timestamp
+    if deleted is None:
+        return now + view.settings.force_gone_grace
+    return max(deleted + view.settings.deleted_token_grace, now + view.settings.force_gone_grace)
 
 
 def _lost(view: View, now: datetime, tenure: Tenure) -> Plan:
@@ -365,6 +373,8 @@ def _node_lost(view: View, now: datetime, tenure: Tenure, pod: Pod, since: datet
         "certainly off, taint it node.kubernetes.io/out-of-service"
     )
     status = showing.running(view, now, view.run.status, tenure.target, pod)
+    if now >= deadline and view.still_there != pod.metadata.uid:
+        return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))  # its watch may lag
     if now >= deadline:
         if view.run.spec.abort is not None:
             return showing.finish(view, now, status, "Aborted", "NodeLost", message)

@@ -247,6 +247,7 @@ class Store:
             lost_records=frozenset(facts.lost_records),
             settled=frozenset(facts.settled),
             silence=facts.silence,
+            still_there=facts.still_there,
             absent=facts.absent,
             sightings=dict(facts.sightings),
             heartbeat=facts.heartbeat,
@@ -274,6 +275,11 @@ class Store:
         self.pods.forget(_own_key(run), name, uid)
         if (facts := self._facts_about(run)) is not None:
             facts.pod_gone(uid, self._clock())
+
+    def confirm_still_there(self, run: TaskRun, uid: str) -> None:
+        """Note that a live GET has found a pod of the run; the store knows what it has found."""
+        if (facts := self._facts_about(run)) is not None:
+            facts.still_there = uid
 
     def confirm_absent(self, run: TaskRun, name: str) -> None:
         """Note that a live GET has found no pod of this name that is the run's."""
@@ -367,6 +373,9 @@ class Store:
         return housekeeping.own_ttl_seconds(run, self.definition(*_definition_of(run))) is None
 
     def _pod_changed(self, key: Key) -> None:
+        run = self.run(key)
+        if run is not None and (facts := self._facts_about(run)) is not None:
+            facts.still_there = None  # something has changed
         self._look(key)
         self._follow_slots(key)
         self._mark(key)
@@ -393,13 +402,14 @@ class Store:
 
         This is how slots are known after a restart, too.
         """
-        working = self._working_pods(key)
+        working, run = self._working_pods(key), self.run(key)
         for run_id, pod in working.items():
             self._seat(key, run_id)
             status = self._status_of(run_id)
-            definition = Key(key.namespace, pod.metadata.labels.get(names.LABEL_DEFINITION, ""))
+            # Somebody may have taken the label away; it is the word for pods that have outlived their run.
+            labelled = Key(key.namespace, pod.metadata.labels.get(names.LABEL_DEFINITION, ""))
+            definition = _definition_of(run) if run is not None and run_id == _id_of(run) else labelled
             self.slots.occupy(run_id, definition, status.concurrency_key if status is not None else None)
-        run = self.run(key)
         own = _id_of(run) if run is not None else None
         for run_id in self._seated.get(key, set()) - working.keys() - {own}:
             self._unseat(key, run_id)

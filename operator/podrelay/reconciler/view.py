@@ -26,6 +26,9 @@ class Settings:
     """How long a container may go on after its answer, and a pod after its container."""
     force_gone_grace: timedelta = timedelta(seconds=15)
     """Wait after a pod vanished whose container may still run: by then its token is dead."""
+    deleted_token_grace: timedelta = timedelta(seconds=75)
+    """The same after the deletion timestamp of a pod that somebody's finalizer keeps: its token is good for a minute
+    more (leeway of the API server, pkg/serviceaccount/claims.go), and verdicts on tokens are kept for ten seconds."""
     silence_grace: timedelta = timedelta(seconds=10)
     """How long a pod that has to give signs of life may be silent while the API server is known to answer: after an
     outage of it, or of the operator, the first sign takes a while to come."""
@@ -169,6 +172,8 @@ class View:
     settled: frozenset[str] = frozenset()
     """Names of records that were read live after their pod had ended: nothing will be added to what they tell."""
     silence: Silence | None = None
+    still_there: str | None = None
+    """UID of a pod that a live GET has found as it is known, although it should have gone."""
     absent: str | None = None
     """Name of a pod of which a live GET has said that the run has none of that name."""
     sightings: Mapping[str, Sightings] = field(default_factory=lambda: MappingProxyType({}))
