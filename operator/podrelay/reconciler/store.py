@@ -428,6 +428,9 @@ class Store:
         return housekeeping.own_ttl_seconds(run, self.definition(*_definition_of(run))) is None
 
     def _pod_changed(self, key: Key) -> None:
+        run = self.run(key)
+        if run is not None and (facts := self._facts_about(run)) is not None:
+            facts.still_there = None  # something has changed
         self._look(key)
         self._follow_slots(key)
         self._mark(key)
@@ -454,13 +457,14 @@ class Store:
 
         This is how slots are known after a restart, too.
         """
-        working = self._working_pods(key)
+        working, run = self._working_pods(key), self.run(key)
         for run_id, pod in working.items():
             self._seat(key, run_id)
             status = self._status_of(run_id)
-            definition = Key(key.namespace, pod.metadata.labels.get(names.LABEL_DEFINITION, ""))
+            # Somebody may have taken the label away; it is the word for pods that have outlived their run.
+            labelled = Key(key.namespace, pod.metadata.labels.get(names.LABEL_DEFINITION, ""))
+            definition = _definition_of(run) if run is not None and run_id == _id_of(run) else labelled
             self.slots.occupy(run_id, definition, status.concurrency_key if status is not None else None)
-        run = self.run(key)
         own = _id_of(run) if run is not None else None
         for run_id in self._seated.get(key, set()) - working.keys() - {own}:
             self._unseat(key, run_id)

@@ -132,6 +132,15 @@ def test_a_pod_of_a_finished_run_that_is_seen_after_a_restart_holds_a_slot() -> 
     assert store.slots.active(DEFINITION) == 1
 
 
+def test_a_pod_that_has_lost_its_labels_counts_for_the_definition_of_its_run() -> None:
+    store = Store(lambda _key: None, Settings())
+    store.runs.apply(task_run({"phase": "Running", "current": current()}, version=2))
+
+    store.pods.apply(working(labels={}))
+
+    assert store.slots.active(DEFINITION) == 1
+
+
 def test_what_was_deleted_before_a_node_had_it_holds_no_slot(store: Store) -> None:
     discarded = working(deletionTimestamp=NOW, deletionGracePeriodSeconds=0, finalizers=[names.ANSWER_FINALIZER])
     discarded = msgspec.structs.replace(
