@@ -232,8 +232,7 @@ class Promises:
     def _may_differ(self, process: Process, said: str) -> bool:
         """Whether what a container said may not have been heard: it was taken by force, or came after an abort."""
         run_object = self._world.api.objects.get(("taskruns", process.run))
-        is_gone = run_object is None or run_object["metadata"]["uid"] != process.run_uid
-        if is_gone:
+        if run_object is None or run_object["metadata"]["uid"] != process.run_uid:
             return True
         is_aborted = run_object["spec"].get("abort") is not None
         if said == "aborted" and is_aborted:

@@ -90,7 +90,7 @@ def test_what_no_other_replica_can_have_changed_stays_known() -> None:
 
     after = store.view(KEY)
     assert after is not None
-    assert (after.gone, after.start_seen, after.heartbeat) == (before.gone, before.start_seen, before.heartbeat)
+    assert (after.gone, after.sightings, after.heartbeat) == (before.gone, before.sightings, before.heartbeat)
 
 
 def test_a_slot_that_was_granted_and_not_used_is_asked_for_again() -> None:
