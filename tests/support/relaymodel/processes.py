@@ -35,13 +35,15 @@ class _PodClient:
         """The next write takes effect, and is sent again because its answer does not come."""
         self.has_paused = False
 
-    def read(self, _namespace: str, plural: str, name: str, _deadline: object) -> dict[str, Any] | None:
+    def read(
+        self, _namespace: str, plural: str, name: str, _deadline: object, _patience: float = 0.0
+    ) -> dict[str, Any] | None:
         self._reach()
         found = self._api.objects.get((plural, name))
         return json.loads(json.dumps(found)) if found is not None else None
 
     def request(
-        self, method: str, url: str, body: dict[str, Any] | None, _deadline: object
+        self, method: str, url: str, body: dict[str, Any] | None, _deadline: object, _patience: float = 0.0
     ) -> tuple[int, dict[str, Any]]:
         self._reach()
         if self.loses_next_answer:
