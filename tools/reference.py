@@ -42,6 +42,7 @@ GROUPS: Final = (
             "sdk.controller.Runtime",
             "sdk.controller.Logger",
             "sdk.controller.Task",
+            "sdk.secret.Secret",
         ),
     ),
     Group(
@@ -82,6 +83,7 @@ GROUPS: Final = (
             "testing.Clock",
             "testing.ContainerKilledError",
             "testing.NotRunnableHereError",
+            "testing.SecretError",
             "testing.StuckError",
         ),
     ),

@@ -63,7 +63,8 @@ class People:
 
 @pytest.fixture(scope="module")
 def people(shared: Kubectl) -> People:
-    roles = ("view", "edit", "admin", "podrelay-viewer", "podrelay-user", "podrelay-author", "podrelay-settings")
+    ours = ("podrelay-viewer", "podrelay-user", "podrelay-author", "podrelay-settings", "podrelay-restore")
+    roles = ("view", "edit", "admin", *ours)
     for role in roles:
         shared.do("create", "serviceaccount", role)
         account = f"--serviceaccount={shared.namespace}:{role}"
@@ -78,6 +79,12 @@ VIEWER: Rights = {"taskdefinitions": READ, "taskruns": READ, "taskiterations": R
 USER: Rights = VIEWER | {"taskruns": READ | WRITE | {"trigger"}, "taskdefinitions": READ | {"run"}}
 AUTHOR: Rights = {"taskdefinitions": READ | WRITE}
 EDITOR: Rights = USER | {"taskdefinitions": READ | WRITE | {"run"}}
+RESTORE: Rights = {
+    "taskdefinitions": {"get", "list", "create", "run"},
+    "taskruns": {"get", "list", "create", "patch", "trigger", "manage"},
+    "taskruns/status": {"patch"},
+    "taskiterations": {"get", "list", "create", "manage"},
+}
 RUNNER_RIGHTS: Rights = {"taskruns": {"get", "list", "create"}, "taskiterations": {"get", "create", "update"}}
 
 
@@ -88,6 +95,7 @@ RUNNER_RIGHTS: Rights = {"taskruns": {"get", "list", "create"}, "taskiterations"
         ("podrelay-user", USER),
         ("podrelay-author", AUTHOR),
         ("podrelay-settings", {SETTINGS: READ | WRITE - {"deletecollection"}}),
+        ("podrelay-restore", RESTORE),
         ("podrelay-runner", RUNNER_RIGHTS),
         ("view", VIEWER),
         ("edit", EDITOR),
@@ -103,9 +111,11 @@ def test_the_runner_has_nothing_else(people: People) -> None:
     assert rights(people.by_role[RUNNER], everything=True) == RUNNER_RIGHTS
 
 
-def test_only_the_operator_writes_the_status_of_a_run(people: People, admin: Kubectl) -> None:
+def test_only_the_operator_writes_the_status_of_a_run_and_who_restores_backups(people: People, admin: Kubectl) -> None:
     assert people.admin.create(task_run("statusless"))
-    for kubectl in people.by_role.values():
+    for role, kubectl in people.by_role.items():
+        if role == "podrelay-restore":
+            continue
         attempt = kubectl.set_status(TASK_RUNS, "statusless", {"phase": "Succeeded"})
         assert forbidden(attempt), str(attempt)
         assert not may(kubectl, "patch", TASK_RUNS, "status")

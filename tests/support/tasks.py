@@ -189,6 +189,23 @@ class Stubborn(TaskDefinition):
         hear_nothing()
 
 
+class Held(TaskDefinition):
+    """Has three iterations; the first try of the second one works until it is told to stop."""
+
+    id = "held"
+    title = "Held"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        leave_trace(input, controller)
+        if controller.task.iteration == 3:
+            return controller.response.done({"row": input["row"]})
+        while (controller.task.iteration, controller.task.attempt) == (2, 1):
+            if controller.runtime.is_aborted():
+                return controller.response.aborted()
+            time.sleep(0.05)
+        return controller.response.continue_({"row": controller.task.iteration})
+
+
 class Confidential(TaskDefinition):
     """Tells which keys its Secret has, and how long the password is."""
 

@@ -9,6 +9,9 @@ class Secret(Mapping[str, str]):
 
     A value is read from its file each time, so it is as new as the kubelet has it (a minute after a change), and is
     printed, logged and stored by nobody but the task itself.
+
+    Args:
+        folder: where the keys are files; empty where the run names no Secret.
     """
 
     def __init__(self, folder: str) -> None:
