@@ -5,7 +5,8 @@
 # `python -m images build` builds both. It first puts the folders below build/images/ together, so that the build needs
 # neither a network nor pip. By hand, after it: docker build --target task --build-arg BASE=python:3.13-slim .
 #
-# BASE is any image with Debian's or Docker's python3. The folders hold wheels for its version of Python.
+# BASE is any image with Debian's or Docker's python3, best by digest (python:3.13-slim@sha256:...): a tag moves. The
+# folders hold wheels for its version of Python: those of images/locks, each held to its hash.
 
 ARG BASE=python:3.13-slim
 

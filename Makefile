@@ -19,7 +19,7 @@ clusters: $(VENV)/ready
 	@$(CONTROL_PLANE)
 	@$(KIND)
 
-.PHONY: help demo test check unit integration e2e bench format generate up down status clean
+.PHONY: help demo test check unit integration e2e mutants bench format generate lock up down status clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,7 @@ check: $(VENV)/ready ## Format, lint, types, import rules, generated files: seco
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/tmp/podrelay-imports.$$$$ || { cat /tmp/podrelay-imports.$$$$; rm /tmp/podrelay-imports.$$$$; exit 1; }; rm -f /tmp/podrelay-imports.*
 	@$(BIN)/python -m tools.drift
+	@$(BIN)/python -m tools.locks --check
 	@echo "check: all good"
 
 unit: $(VENV)/ready ## Unit tests: no cluster, seconds
@@ -50,6 +51,9 @@ e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nod
 	@$(KIND)
 	@$(BIN)/pytest tests/e2e -q
 
+mutants: $(VENV)/ready ## Break the relay in some seventy ways, and see that the tests notice: a quarter of an hour
+	@$(BIN)/python -m tools.mutants
+
 bench: $(VENV)/ready ## What the relay costs: against bare pods and Jobs, and at rest (docs/performance.md)
 	@$(BIN)/python -m benchmarks relay
 	@$(BIN)/python -m benchmarks idle
@@ -60,6 +64,9 @@ format: $(VENV)/ready ## Format the code and mend what the linter can
 
 generate: $(VENV)/ready ## Write all generated files: CRDs, the operator's role, the API reference
 	@$(BIN)/python -m tools.generate
+
+lock: $(VENV)/ready ## Lock what is in the images to the newest versions that pyproject.toml allows, with hashes
+	@$(BIN)/python -m tools.locks
 
 up: $(VENV)/ready ## Start the kind cluster of this checkout
 	@$(BIN)/python -m cluster up kind

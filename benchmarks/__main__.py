@@ -1,4 +1,4 @@
-"""The command line: `python -m benchmarks relay`, `idle` and `gateway`."""
+"""The command line: `python -m benchmarks relay`, `idle`, `large` and `gateway`."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from benchmarks import gateway, idle, relay, report
+from benchmarks import gateway, idle, large, relay, report
 from benchmarks.contenders import Floor, Jobs, Relay
 from benchmarks.errors import BenchmarkError
 from benchmarks.loads import LOADS, Load
@@ -67,6 +67,12 @@ def _idle(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console
     return found.as_dict()
 
 
+def _large(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
+    found = uvloop.run(large.measure(cluster, folder, arguments.records, arguments.runs))
+    console.print(large.text(found))
+    return found.as_dict()
+
+
 def _gateway(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
     found = uvloop.run(gateway.measure(cluster, folder, arguments.runs))
     console.print(gateway.text(found))
@@ -105,7 +111,12 @@ def _parser() -> argparse.ArgumentParser:
     door.add_argument("--runs", type=int, default=10_000, help="how many, half of them finished (default: 10000)")
     door.set_defaults(measure=_gateway)
 
-    for command in (passing, still, door):
+    wide = commands.add_parser("large", help="memory of operator and gateway with objects as large as they may be")
+    wide.add_argument("--records", type=int, default=500, help="how many of 490 KiB (default: 500)")
+    wide.add_argument("--runs", type=int, default=360, help="how many with an input of 250 KB (default: 360)")
+    wide.set_defaults(measure=_large)
+
+    for command in (passing, still, wide, door):
         command.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     return parser
 

@@ -22,6 +22,7 @@ NAMESPACES: Final = Resource("", "v1", "namespaces")
 SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts")
 JOBS: Final = Resource("batch", "v1", "jobs")
 _PATIENCE_SECONDS: Final = 60.0
+_STATE_SECONDS: Final = 300.0
 _QUIET_SECONDS: Final = 1.0
 
 
@@ -56,6 +57,15 @@ class Arena:
         """Patch an object; the same holds."""
         async with self._turns:
             return await self.client.patch(resource, self.namespace, name, patch, subresource=subresource)
+
+    async def all_have_a_state(self) -> None:
+        """Wait until an operator has looked at all runs."""
+        await until("all runs have a state", self._have_a_state, _STATE_SECONDS, every=0.5)
+
+    async def _have_a_state(self) -> bool:
+        params = {"fieldSelector": "status.phase=", "limit": "1"}
+        path = TASK_RUNS.path(self.namespace)
+        return b'"items":[]' in await self.client.request("GET", path, params=params, timeout_seconds=60)
 
     async def clear(self) -> None:
         """Remove what a round has left behind, and wait until all is gone and quiet."""

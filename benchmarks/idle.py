@@ -4,7 +4,6 @@ import asyncio
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +11,6 @@ from benchmarks import processes
 from benchmarks.arena import Arena, arena
 from benchmarks.contenders import BENCH, definition, task_run
 from benchmarks.operators import operator
-from benchmarks.polling import until
 from benchmarks.processes import Memory
 from benchmarks.targets import Target
 from cluster import Cluster
@@ -24,7 +22,6 @@ MEMORY_MIB: Final = 256
 _TARGET_RUNS: Final = 10_000
 _DELAY_SECONDS: Final = 30 * 24 * 3600
 _LOOK_SECONDS: Final = 20.0
-_PATIENCE_SECONDS: Final = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,7 @@ async def measure(cluster: Cluster, folder: Path, runs: int) -> Idle:
         created_per_second = runs / (time.perf_counter() - started)
         started = time.perf_counter()
         async with operator(cluster.kubeconfig, folder / "operator-first.log"):
-            await until("all runs have a state", partial(_all_have_a_state, place), _PATIENCE_SECONDS, every=0.5)
+            await place.all_have_a_state()
             first_seconds = time.perf_counter() - started
         async with operator(cluster.kubeconfig, folder / "operator.log") as second:
             await asyncio.sleep(_LOOK_SECONDS / 2)
@@ -172,8 +169,3 @@ def _status(name: str) -> dict[str, Any]:
             "podUID": "00000000-0000-0000-0000-000000000000",
         },
     }
-
-
-async def _all_have_a_state(place: Arena) -> bool:
-    path, params = TASK_RUNS.path(place.namespace), {"fieldSelector": "status.phase="}
-    return b'"items":[]' in await place.client.request("GET", path, params=params, timeout_seconds=60)

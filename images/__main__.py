@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cluster import ClusterError, find, load
 from cluster.steps import say
+from images.base import Wish
 from images.build import IMAGES, LOADED, build
 
 EPILOG = """
@@ -25,9 +26,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("command", choices=("build",))
     parser.add_argument("images", nargs="*", type=_name, metavar="IMAGE", help=f"default: {' '.join(IMAGES)}")
-    names = tuple(parser.parse_args(arguments).images) or tuple(IMAGES)
+    parser.add_argument(
+        "--base",
+        metavar="IMAGE",
+        help="stand on this one, such as python:3.13-slim@sha256:...; default: what is there, else the newest",
+    )
+    parser.add_argument(
+        "--refresh", action="store_true", help="get the base image anew, with the security fixes of today"
+    )
+    options = parser.parse_args(arguments)
+    names = tuple(options.images) or tuple(IMAGES)
     try:
-        build(names)
+        build(names, Wish(options.base, options.refresh))
         _load([IMAGES[name] for name in names if name in LOADED])
     except ClusterError as error:
         print(f"\nError: {error}", file=sys.stderr)

@@ -40,8 +40,8 @@ class Recipe:
     inputs: str
 
 
-def build(names: Sequence[str] = tuple(IMAGES)) -> None:
-    """Build the images whose inputs have changed; the name of an image stays the same.
+def build(names: Sequence[str] = tuple(IMAGES), wish: base.Wish | None = None) -> None:
+    """Build the images whose inputs have changed; the name of an image stays the same. `wish`: what they stand on.
 
     Raises:
         ClusterError: no daemon answers, or a build fails; the message holds the end of its log.
@@ -50,7 +50,9 @@ def build(names: Sequence[str] = tuple(IMAGES)) -> None:
     if docker is None:
         raise ClusterError("No Docker daemon answers.", "Bring up the cluster first: python -m cluster up kind")
     with _alone():
-        changed = [recipe for recipe in _recipes(docker, with_what_they_stand_on(names)) if _build(docker, recipe)]
+        changed = [
+            recipe for recipe in _recipes(docker, with_what_they_stand_on(names), wish) if _build(docker, recipe)
+        ]
         if changed:
             # The images that had these names before.
             docker.ask("image", "prune", "--force", f"--filter=label={INPUTS_LABEL}", timeout=60)
@@ -69,9 +71,9 @@ def _alone() -> AbstractContextManager[None]:
     return lock(BUILD / "lock", "another build of images to end")
 
 
-def _recipes(docker: Docker, names: Iterable[str]) -> Iterator[Recipe]:
+def _recipes(docker: Docker, names: Iterable[str], wish: base.Wish | None) -> Iterator[Recipe]:
     """Yield what is to be built, each when those before it are there."""
-    below = base.provide(docker)
+    below = base.provide(docker, wish)
     python = _python_of(docker, below)
     # All of them, whatever is asked for: the classic builder goes through every target before the wanted one.
     stamps = {

@@ -6,25 +6,24 @@
     build/images/graphiql   GraphiQL for the gateway, likewise; empty where npm is missing
     build/images/primes     the program of examples/go, and its Dockerfile
 
-The dependencies are wheels for the Python of the image, which may be another than the host's. Beside each folder a
-stamp says what it was made of; a folder whose stamp is still right is left alone.
+The dependencies are wheels for the Python of the image, which may be another than the host's: those of the image's lock
+(`images.locked`), each held to its hash. Beside each folder a stamp says what it was made of; a folder whose stamp is
+still right is left alone, so a new lock makes a new folder.
 """
 
 import platform
 import shutil
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from cluster import ClusterError
 from cluster.steps import run, say, step
 from cluster.tools import golang
-from images import fingerprint
+from images import fingerprint, locked
 from tools.graphiql import build as page
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = locked.ROOT
 BUILD = ROOT / "build" / "images"
 """Below the root of the repository, because that is what Docker copies from."""
 LIBRARY = "opt/podrelay/lib"
@@ -38,12 +37,12 @@ _LOG = BUILD / "pip.log"
 
 def task(python: str) -> str:
     """Bring the dependencies of tasks up to date, for Python `python` (such as 3.13); return their stamp."""
-    return _dependencies("task", (), python)
+    return _dependencies("task", python)
 
 
 def operator(python: str) -> str:
     """Bring the dependencies of operator and gateway up to date, for Python `python`; return their stamp."""
-    return _dependencies("operator", ("operator", "gateway"), python)
+    return _dependencies("operator", python)
 
 
 def podrelay() -> str:
@@ -55,7 +54,7 @@ def podrelay() -> str:
         _pip("--target", folder / LIBRARY, "--no-deps", ROOT)
         shutil.rmtree(folder / LIBRARY / "bin", ignore_errors=True)  # pip's own commands name the host's Python
         shutil.rmtree(folder / LIBRARY / STATIC, ignore_errors=True)
-        for name, target in _project()["scripts"].items():
+        for name, target in locked.project()["scripts"].items():
             write_command(folder / COMMANDS / name, target)
 
     return _ensure("podrelay", stamp, "put podrelay itself together", make)
@@ -92,12 +91,6 @@ def primes() -> str:
     return _ensure("primes", stamp, "compile the example in Go", make)
 
 
-def requirements(project: dict[str, Any], extras: tuple[str, ...]) -> list[str]:
-    """Return what a project needs with these extras, from its table in pyproject.toml."""
-    wanted = [*project["dependencies"], *(one for extra in extras for one in project["optional-dependencies"][extra])]
-    return [*dict.fromkeys(wanted)]
-
-
 def write_command(file: Path, target: str) -> None:
     """Write the script of a command whose function is `target`, such as podrelay.cli.main:main."""
     module, _, function = target.partition(":")
@@ -107,8 +100,8 @@ def write_command(file: Path, target: str) -> None:
     file.chmod(0o755)
 
 
-def _dependencies(name: str, extras: tuple[str, ...], python: str) -> str:
-    wanted = requirements(_project(), extras)
+def _dependencies(name: str, python: str) -> str:
+    lock = locked.file(name)
     machine = platform.machine()
     wheels = [
         f"--python-version={python}",
@@ -119,12 +112,11 @@ def _dependencies(name: str, extras: tuple[str, ...], python: str) -> str:
     ]
 
     def make(folder: Path) -> None:
-        _pip("--target", folder, *wheels, *wanted)
+        _pip("--target", folder, *wheels, "--no-deps", "--require-hashes", "--requirement", lock)
         shutil.rmtree(folder / "bin", ignore_errors=True)
 
-    return _ensure(
-        name, fingerprint.of(*wheels, *wanted), f"fetch what the image {name} needs for Python {python}", make
-    )
+    stamp = fingerprint.of(*wheels, lock.read_text(encoding="utf-8"))
+    return _ensure(name, stamp, f"fetch what the image {name} needs for Python {python}", make)
 
 
 def _ensure(name: str, stamp: str, title: str, make: Callable[[Path], None]) -> str:
@@ -141,11 +133,6 @@ def _ensure(name: str, stamp: str, title: str, make: Callable[[Path], None]) -> 
     unfinished.rename(folder)
     note.write_text(stamp, encoding="utf-8")
     return stamp
-
-
-def _project() -> dict[str, Any]:
-    project: dict[str, Any] = tomllib.loads(_SETTINGS.read_text(encoding="utf-8"))["project"]
-    return project
 
 
 def _pip(*arguments: str | Path) -> None:

@@ -19,7 +19,7 @@ from podrelay.api import limits, names
 from podrelay.cli.manifests import manifest
 from podrelay.local.calls import CallContainer, CallRuntime, CallSession, ContainerKilledError
 from podrelay.local.clock import Clock
-from podrelay.local.errors import NotRunnableHereError, RefusedError, StuckError
+from podrelay.local.errors import NotRunnableHereError, RefusedError, SecretError, StuckError
 from podrelay.local.outcome import IterationResult, LogLine, TaskFailure, TaskResult, result_of
 from podrelay.local.world import World
 from podrelay.sdk.controller import as_dict
@@ -33,6 +33,7 @@ __all__ = [
     "LogLine",
     "Moment",
     "NotRunnableHereError",
+    "SecretError",
     "StuckError",
     "TaskFailure",
     "TaskResult",
@@ -73,6 +74,7 @@ def run_task(
     tick: float = 0.0,
     name: str | None = None,
     spec: Mapping[str, Any] | None = None,
+    secret: Mapping[str, str] | None = None,
 ) -> TaskResult:
     """Run a task through all of its iterations, in this process, and return what became of it.
 
@@ -92,11 +94,13 @@ def run_task(
         tick: how many seconds pass each time that the task asks how much time is left.
         name: of the TaskRun; default: the name of its definition.
         spec: further fields of the TaskRun, as `kubectl explain trun.spec` has them: `{"delaySeconds": 3600}`.
+        secret: what `controller.secret` holds, by key; None: the run names no Secret.
 
     Raises:
         DefinitionError: a class cannot be a TaskDefinition, for example with max_iterations = 0.
         NotRunnableHereError: a class reports by termination message.
         PayloadError: the input cannot be stored: no JSON, or too large.
+        SecretError: a key of `secret` cannot be one.
         StuckError: the run will never end.
     """
     payload = {} if input is None else as_dict(input, "input")
@@ -114,7 +118,8 @@ def run_task(
             world.use(CallRuntime(world.api, classes, world.clock, world.settle, partial(_TestedSession, test)))
             if abort_after is not None:
                 world.call_after(abort_after, test.abort)
-            own = {"definition": names.definition_name(task.id), "input": payload}
+            secrets = {} if secret is None else {"secret": world.add_secret(secret)}
+            own = secrets | {"definition": names.definition_name(task.id), "input": payload}
             world.create_run({"metadata": {"name": run_name}, "spec": {**(spec or {}), **own}})
             world.run_to_the_end()
             return result_of(run_name, world.runs, world.records, world.deleted_runs)

@@ -60,6 +60,8 @@ LONGEST_FIRST = (
     "test_children.py",
     "test_crash_safety.py",
     "test_outages.py",
+    "test_restored_database.py",
+    "test_large_objects.py",
     "test_bad_input.py",
     "test_crd_rules.py",
     "test_limits.py",

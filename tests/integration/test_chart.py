@@ -36,13 +36,35 @@ def test_lint_has_no_complaint() -> None:
             "gateway.tls.secretName": "cert",
             "gateway.ingress": {"host": "tasks.example", "className": "nginx", "tlsSecretName": "cert"},
         },
+        {
+            "gateway.deploy": True,
+            "gateway.behindTLSProxy": True,
+            "gateway.audience": "podrelay",
+            "gateway.impersonate": {"serviceAccountNamespaces": ["default"], "users": ["*"], "groups": ["shop"]},
+        },
     ],
-    ids=["defaults", "namespaced", "gateway"],
+    ids=["defaults", "namespaced", "gateway", "audience"],
 )
 def test_an_api_server_takes_everything_without_a_warning(admin: Kubectl, installed: None, values: Any) -> None:
     applied = admin.apply(*render(values), flags=("--server-side", "--force-conflicts", "--dry-run=server"))
     assert applied, str(applied)
     assert "Warning" not in applied.stderr
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, {"podrelay-viewer"}),
+        ({"rbac.aggregateToView": False}, set()),
+        ({"rbac.aggregate": False}, set()),
+    ],
+)
+def test_view_includes_payloads_unless_it_is_not_to(values: Any, expected: set[str]) -> None:
+    roles = of_kind(render(values), "ClusterRole")
+    label = "rbac.authorization.k8s.io/aggregate-to-view"
+
+    assert {name for name, role in roles.items() if label in role["metadata"]["labels"]} == expected
+    assert "podrelay-viewer" in roles
 
 
 def test_the_crds_are_those_of_the_models_and_are_kept_and_upgraded() -> None:
@@ -57,6 +79,13 @@ def test_the_crds_are_those_of_the_models_and_are_kept_and_upgraded() -> None:
     assert of_kind(render({"crds.install": False}), "CustomResourceDefinition") == {}
 
 
+def test_an_audience_needs_to_know_in_whose_name() -> None:
+    values = ("--set=gateway.deploy=true", "--set=gateway.behindTLSProxy=true", "--set=gateway.audience=podrelay")
+    rendered = helm("template", str(CHART), *values)
+    assert rendered.returncode != 0
+    assert "in whose name may the gateway act" in rendered.stderr
+
+
 def test_the_files_of_the_crds_are_current(tmp_path: Path) -> None:
     crd.write([tmp_path])
     for generated in tmp_path.iterdir():
@@ -69,6 +98,8 @@ def test_the_files_of_the_crds_are_current(tmp_path: Path) -> None:
         ("operator.replica=2", "additional properties 'replica' not allowed"),
         ("operators.replicas=2", "additional properties 'operators' not allowed"),
         ("operator.maxRunningPods=-1", "minimum: got -1, want 0"),
+        ("operator.maxRunningPodsPerNamespace=-1", "minimum: got -1, want 0"),
+        ("operator.maxDepth=0", "minimum: got 0, want 1"),
         ("operator.replicas=two", "got string, want integer"),
         ("image.digest=sha256:1234", "does not match pattern"),
         ("image.pullPolicy=Sometimes", "value must be one of 'Always', 'IfNotPresent', 'Never'"),
@@ -164,7 +195,13 @@ def test_the_operator_runs_with_no_privileges() -> None:
         "capabilities": {"drop": ["ALL"]},
     }
     assert container["command"] == ["podrelay", "operator"]
-    assert container["args"] == ["--listen=:8080", "--lease-namespace=$(POD_NAMESPACE)", "--default-ttl-days=90"]
+    assert container["args"] == [
+        "--listen=:8080",
+        "--lease-namespace=$(POD_NAMESPACE)",
+        "--default-ttl-days=90",
+        "--max-running-pods-per-namespace=500",
+        "--max-depth=10",
+    ]
     assert container["image"] == "podrelay:0.1.0"
 
 
@@ -174,6 +211,8 @@ def test_values_reach_the_operator() -> None:
         "imagePullSecrets": [{"name": "registry"}],
         "operator.namespaces": ["shop", "blog"],
         "operator.defaultTTLDays": 0,
+        "operator.maxRunningPodsPerNamespace": 0,
+        "operator.maxDepth": 3,
         "operator.extraArgs": ["--log-level=debug"],
         "operator.extraEnv": [{"name": "A", "value": "b"}],
         "operator.priorityClassName": "system-cluster-critical",
@@ -192,6 +231,8 @@ def test_values_reach_the_operator() -> None:
         "--default-ttl-days=0",
         "--namespace=shop",
         "--namespace=blog",
+        "--max-running-pods-per-namespace=0",
+        "--max-depth=3",
         "--log-level=debug",
     ]
     assert container["env"][1:] == [{"name": "A", "value": "b"}]

@@ -105,6 +105,23 @@ def test_a_retried_try_finds_its_children(relay: Relay) -> None:
     assert len(children_of(relay, "retried")) == 5
 
 
+def test_a_child_that_cleans_itself_up_is_not_run_again_by_a_repeated_try(relay: Relay) -> None:
+    relay.define("Parent", "repeats", retry={"limit": 1, "initialSeconds": 4}, **ANY)
+    relay.define("Answer")
+    relay.define("Answer", "tidy-leaf", selfCleanup=["OnSuccess"])
+    charge = {"definition": "tidy-leaf", "input": {"how": "done", "trace": str(relay.trace("charge"))}}
+    relay.run("repeats", "repeats", input={"start": [charge, child(delay=LATER)], "dies": True})
+
+    waiting = relay.until("repeats", "it has answered in its second try", reason="WaitingForChildren")
+
+    assert waiting["lastRecord"] == "repeats-i1t2"
+    assert relay.calls("repeats") == [(1, 1), (1, 2)]
+    assert relay.calls("charge") == [(1, 1)]
+    # Its parent goes on, for an hour; nothing else happens to the child.
+    eventually("the child is cleaned up", lambda: len(children_of(relay, "repeats")) == 1)
+    relay.kubectl.do("delete", TASK_RUNS, "repeats")
+
+
 def test_a_key_that_is_used_for_two_things_fails_the_run(relay: Relay) -> None:
     relay.define("Parent", **ANY)
     relay.define("Answer")

@@ -1,6 +1,7 @@
 """Whatever the CRDs let in, the operator can write a status for it: no run is stuck for what its spec says."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from cluster import Cluster
 from tests.integration.test_extremes import parts_of, schema_of
 from tests.support import extremes
+from tests.support.audit import dry_runs_of_the_operator, writes_of_definitions, writes_of_the_operator
 from tests.support.kubectl import Kubectl
 from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS, Manifest, owner_reference, task_definition
 from tests.support.operator import OperatorProcess
@@ -19,6 +22,8 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
+REVIEWS = 5
+"""So many looks at a definition whose service account is missing take 15 s: 1 s, 2 s, 4 s and 8 s after each other."""
 FINISHED = {"Succeeded", "Failed", "Aborted"}
 MANY = 60
 NOWHERE: Manifest = {"nodeSelector": {"example.com/node": "none"}}
@@ -150,3 +155,119 @@ def has_ended(kubectl: QuickKubectl, pod: Manifest) -> None:
 
 
 NOW = "2026-01-02T03:04:05Z"
+
+
+# --- templates: what somebody else's schema lets in -------------------------------------------------------------------
+
+CONTAINER_FIELDS: dict[str, list[Any]] = {
+    "image": ["local", "", "UPPER:case", "x" * 300],
+    "command": [["true"], [], ["$(NAME)", "\u0000"]],
+    "env": [[{"name": "A", "value": "$(A)"}], [{"name": "A=B", "value": ""}], [{"name": "PODRELAY_RUN", "value": "x"}]],
+    "resources": [
+        {"requests": {"cpu": "1m"}},
+        {"requests": {"cpu": "2"}, "limits": {"cpu": "1"}},
+        {"limits": {"example.com/gpu": "1"}},
+    ],
+    "securityContext": [{"privileged": True}, {"runAsUser": 0}, {"capabilities": {"add": ["SYS_ADMIN"]}}],
+    "volumeMounts": [[{"name": "missing", "mountPath": "/x"}], [{"name": "v", "mountPath": "relative"}]],
+    "ports": [[{"containerPort": 0}], [{"containerPort": 8080, "hostPort": 8080}]],
+    "restartPolicy": ["Always", "Never"],
+    "livenessProbe": [{"exec": {"command": ["false"]}}, {}],
+    "unheardOf": [1],
+}
+POD_FIELDS: dict[str, list[Any]] = {
+    "serviceAccountName": ["default", "missing", "Not_A_Name"],
+    "priorityClassName": ["system-node-critical", "missing"],
+    "runtimeClassName": ["missing"],
+    "hostPID": [True],
+    "hostNetwork": [True],
+    "dnsPolicy": ["None", "Unknown"],
+    "nodeName": ["nowhere"],
+    "nodeSelector": [{"a b": "c"}, {"example.com/x": "y"}],
+    "tolerations": [[{"operator": "Exists"}], [{"key": "x", "operator": "Unknown"}]],
+    "volumes": [[{"name": "v", "hostPath": {"path": "/"}}], [{"name": "v", "secret": {"secretName": "missing"}}]],
+    "initContainers": [[{"name": "task", "image": "x"}], [{"name": "side", "image": "x", "restartPolicy": "Always"}]],
+    "ephemeralContainers": [[{"name": "e", "image": "x"}]],
+    "schedulingGates": [[{"name": "example.com/x"}], [{"name": "podrelay.dev/claim"}]],
+    "restartPolicy": ["Always"],
+    "activeDeadlineSeconds": [-1],
+    "terminationGracePeriodSeconds": [-1],
+    "automountServiceAccountToken": [False],
+    "resourceClaims": [[{"name": "c", "resourceClaimName": "missing"}]],
+    "os": [{"name": "windows"}],
+    "unheardOf": [{"deep": [{"er": None}]}],
+}
+METADATA_FIELDS: dict[str, list[Any]] = {
+    "labels": [{"a/b/c": "x"}, {"podrelay.dev/run": "other"}, {"x": "y" * 64}],
+    "annotations": [{"podrelay.dev/ending-since": "2026-01-01T00:00:00Z"}, {"x": "y" * 100_000}, {"": ""}],
+    "finalizers": [["example.com/stay"]],
+    "generateName": ["other-"],
+}
+
+
+def some_fields(fields: dict[str, list[Any]], most: int) -> st.SearchStrategy[Manifest]:
+    """A few of these fields, each with one of its values."""
+    names = st.lists(st.sampled_from(sorted(fields)), max_size=most, unique=True)
+    return names.flatmap(lambda chosen: st.fixed_dictionaries({name: st.sampled_from(fields[name]) for name in chosen}))
+
+
+def templates() -> st.SearchStrategy[Manifest]:
+    """Templates as people get them wrong and right; the CRD takes whatever an object is."""
+    return st.builds(
+        lambda container, pod, metadata: {
+            "metadata": metadata,
+            "spec": NOWHERE | {"containers": [{"name": "task", "image": "local"} | container]} | pod,
+        },
+        some_fields(CONTAINER_FIELDS, 2),
+        some_fields(POD_FIELDS, 2),
+        some_fields(METADATA_FIELDS, 1),
+    )
+
+
+@pytest.mark.parametrize("security", ["privileged", "restricted"])
+def test_no_template_makes_the_operator_write_without_end(
+    kubectl: Kubectl, cluster: Cluster, tmp_path: Path, security: str
+) -> None:
+    quick, log = QuickKubectl.instead_of(kubectl), cluster.audit_log
+    assert log is not None
+    add_runner(quick)
+    kubectl.do("label", "namespace", kubectl.namespace, f"pod-security.kubernetes.io/enforce={security}")
+    kubectl.do("create", "-f", "-", stdin=LIMIT_RANGE)
+    drawn = [{"spec": {"containers": [{"name": "task", "image": "x"}], "serviceAccountName": "missing"}}]
+    drawn += some_of(templates())
+    with OperatorProcess(kubectl, tmp_path / "operator") as operator:
+        definitions = create(quick, [task_definition(f"d-{n}", template=template) for n, template in enumerate(drawn)])
+        assert definitions == {f"d-{number}" for number in range(len(drawn))}
+        create(quick, [run(name, {"definition": name}) for name in definitions])
+
+        def undecided() -> list[str]:
+            known, runs = items(quick, TASK_DEFINITIONS), items(quick, TASK_RUNS)
+            unseen = [name for name in definitions if not known[name]["status"].get("conditions")]
+            return unseen + [name for name in definitions if not runs[name]["status"].get("reason")]
+
+        eventually("all have a status", lambda: not undecided(), 120)
+        ready = items(quick, TASK_DEFINITIONS)
+        verdicts = Counter(item["status"]["conditions"][0]["reason"] for item in ready.values())
+        assert verdicts.keys() >= {"PodRejected", "InvalidTemplate"}, verdicts
+        asked = sum(verdicts[reason] for reason in ("PodRejected", "PodAccepted"))
+        # Each that is rejected is looked at again; what is settled is not.
+        wanted = asked + (REVIEWS - 1) * verdicts["PodRejected"]
+        eventually("they were looked at again", lambda: dry_runs_of_the_operator(log, kubectl.namespace) >= wanted, 120)
+
+        of_definitions = Counter(writes_of_definitions(log, kubectl.namespace))
+        of_runs = Counter(write for write in writes_of_the_operator(log, kubectl.namespace) if "status" in write)
+        # Of a definition the verdict and numbers of runs. Of a run four pods at most, as the cluster takes those of a
+        # node that is none; of each that it was made and what becomes of it.
+        assert max(of_definitions.values()) <= 4, of_definitions.most_common(5)
+        often = {write.split()[-1]: count for write, count in of_runs.items() if count > 9}
+        assert often == {}, [(kubectl.get(TASK_RUNS, name)["status"], ready[name]["spec"]) for name in often]
+        assert "reconcile failed" not in operator.text
+        assert "StatusRefused" not in kubectl.do("get", "events")
+
+
+LIMIT_RANGE: Manifest = {
+    "apiVersion": "v1",
+    "kind": "LimitRange",
+    "metadata": {"name": "small"},
+    "spec": {"limits": [{"type": "Container", "max": {"cpu": "500m"}, "defaultRequest": {"cpu": "1m"}}]},
+}

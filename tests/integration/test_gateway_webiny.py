@@ -283,6 +283,11 @@ def test_abort_tells_the_operator_and_says_what_cannot_be_aborted(shop: Shop) ->
     assert aborted["data"]["id"] == "unwanted"
     assert again["error"] is None
     assert shop.kubectl.get(TASK_RUNS, "unwanted")["spec"]["abort"]["message"] == "wrong file"
+    who = 'getTask(id: "unwanted") { data { abortedBy { id } } }'
+    eventually("it is shown by whom", lambda: shop.user.inside(who)["getTask"]["data"]["abortedBy"])
+    named = shop.user.inside(who)["getTask"]["data"]["abortedBy"]["id"]
+    assert named == shop.kubectl.get(TASK_RUNS, "unwanted")["spec"]["abort"]["by"]
+    assert named.startswith("system:serviceaccount:")
     assert late["error"]["code"] == "BackgroundTasks/Task/Abort"
     assert late["error"]["message"] == "Cannot abort a task that is not pending or running!"
     assert late["error"]["data"] == {"id": "over", "status": "success"}

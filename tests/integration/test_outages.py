@@ -1,8 +1,8 @@
 """The API server is away for a while, or says what kopf does not survive: everything goes on afterwards."""
 
 import re
-import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
+LONGEST_PAUSE_SECONDS = 10
 CHAINED = [(1, 1), (2, 1), (3, 1)]
 
 
@@ -73,22 +74,106 @@ def test_runs_go_on_after_an_outage_that_is_shorter_than_the_lease(
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses", "hangs"])
-def test_an_operator_that_cannot_keep_its_lease_ends_and_the_next_one_completes_the_runs(
+def test_an_operator_that_cannot_keep_its_lease_stands_by_and_leads_again(
     idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path, silent: bool
 ) -> None:
     relay = idle_relay
-    operator = OperatorProcess(behind, tmp_path / "operator", flags=(SHORT_LEASE,))
-    operator.start()
-    start_some(relay)
+    with OperatorProcess(behind, tmp_path / "operator", flags=(SHORT_LEASE,)) as operator:
+        start_some(relay)
 
-    with proxy.outage(silent=silent):
-        relay.run("meanwhile", "chain", input={"length": 3})
-        assert operator.process.wait(timeout=30) == 1, "it ends, to be started anew"
-    with OperatorProcess(behind, tmp_path / "operator"):
+        with proxy.outage(silent=silent):
+            relay.run("meanwhile", "chain", input={"length": 3})
+            eventually("it stands by", lambda: "standing by" in operator.text, 30)
+            words = "has not answered" if silent else "nothing seen of"
+            eventually("readiness tells", lambda: words in operator.get("/readyz"), 30)
+            assert operator.metric("podrelay_leading") == 0
+        eventually("it leads again", lambda: operator.metric("podrelay_leading") == 1, 30)
         check_all(relay, "works", "waits", "meanwhile")
 
-    # Whoever notices first says so: the renewal, or a worker that wants to make a pod.
-    assert re.search("leadership lost|is not ours, or not for long enough", operator.text)
+        assert not operator.has_ended
+        eventually("it is ready again", lambda: operator.get("/readyz") == "ok\n")
+
+
+def test_another_replica_takes_over_from_one_that_is_cut_off_and_neither_does_anything_twice(
+    idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path
+) -> None:
+    relay = idle_relay
+    cut_off = OperatorProcess(behind, tmp_path / "cut-off", flags=(SHORT_LEASE,))
+    other = OperatorProcess(relay.kubectl, tmp_path / "other", flags=(SHORT_LEASE,))
+    with cut_off:
+        eventually("it leads", lambda: " leading" in cut_off.text)
+        start_some(relay)
+        with other:
+            with proxy.outage(silent=False):
+                relay.run("meanwhile", "chain", input={"length": 3})
+                eventually("the other one leads", lambda: " leading" in other.text, 30)
+                check_all(relay, "works", "waits", "meanwhile")
+            eventually("it sees again", lambda: cut_off.get("/readyz") == "ok\n", 30)
+            assert cut_off.metric("podrelay_leading") == 0
+
+        relay.run("afterwards", "chain", input={"length": 3})
+        check_all(relay, "afterwards")
+
+        assert cut_off.text.count(" leading") >= 2, "in the same process, when the other one had gone"
+
+
+@pytest.mark.parametrize("hidden", ["/taskruns", "/taskiterations", "/pods"])
+def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
+    idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path, hidden: str
+) -> None:
+    relay, resource = idle_relay, hidden.removeprefix("/")
+    blind = OperatorProcess(behind, tmp_path / "blind", flags=(SHORT_LEASE,))
+    seeing = OperatorProcess(relay.kubectl, tmp_path / "seeing", flags=(SHORT_LEASE,))
+    with blind:
+        eventually("it leads", lambda: " leading" in blind.text)
+        start_some(relay)
+        with seeing:
+            proxy.hidden = hidden
+            proxy.cut_all()
+            relay.run("meanwhile", "chain", input={"length": 3})
+
+            eventually(
+                "readiness tells", lambda: f"nothing seen of {resource} in namespace" in blind.get("/readyz"), 30
+            )
+            assert "404" in blind.get("/readyz")
+            assert blind.metric("podrelay_watch_broken_seconds", resource=resource) > 5
+            eventually("the other one leads", lambda: " leading" in seeing.text, 30)
+            assert "the Lease is given away" in blind.text
+            told = re.compile(rf"Warning +LeaseGivenAway .*nothing seen of {resource} in namespace")
+            described = partial(relay.kubectl.do, "describe", "lease", "podrelay-operator")
+            eventually("an Event on the Lease tells, too", lambda: told.search(described()))
+            assert seeing.get("/readyz") == "ok\n"
+            check_all(relay, "works", "waits", "meanwhile")
+            assert not blind.has_ended
+
+        # Nobody leads now: who is blind does not, and says so.
+        eventually("it does not want the Lease", lambda: "the Lease is left to others" in blind.text, 30)
+        assert blind.metric("podrelay_leading") == 0
+
+        proxy.hidden = ""
+        eventually("it leads as soon as it sees", lambda: blind.metric("podrelay_leading") == 1, 30)
+        assert blind.metric("podrelay_watch_broken_seconds", resource=resource) == 0
+        relay.run("afterwards", "chain", input={"length": 3})
+        check_all(relay, "afterwards")
+
+
+def test_a_watch_that_was_broken_for_long_is_back_soon_after_it_works_again(
+    idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path
+) -> None:
+    relay = idle_relay
+    relay.define("Chain", podCleanup="Never")
+    with OperatorProcess(behind, tmp_path / "operator", flags=("--lease-duration=60",)) as operator:
+        eventually("it leads", lambda: " leading" in operator.text)
+        proxy.hidden = "/taskruns"
+        proxy.cut_all()
+        broken = partial(operator.metric, "podrelay_watch_broken_seconds", resource="taskruns")
+        eventually("its pauses have grown", lambda: broken() > 12, 60)
+
+        proxy.hidden = ""
+        eventually("it sees again", lambda: broken() == 0, LONGEST_PAUSE_SECONDS + 5)
+        relay.run("afterwards", "chain", input={"length": 3})
+        check_all(relay, "afterwards")
+        assert operator.text.count(" leading") == 1
 
 
 def test_runs_go_on_while_kopf_ends_again_and_again(
@@ -102,7 +187,7 @@ def test_runs_go_on_while_kopf_ends_again_and_again(
         eventually("kopf was started again twice", lambda: restarts(operator) >= 2, 60)
         relay.run("meanwhile", "chain", input={"length": 3})
         check_all(relay, "works", "waits", "meanwhile")
-        assert (get(operator, "/healthz"), get(operator, "/readyz")) == ("ok\n", "ok\n")
+        assert (operator.get("/healthz"), operator.get("/readyz")) == ("ok\n", "ok\n")
 
         # and when there is nothing wrong any more, kopf stays
         proxy.ends_kopf = False
@@ -111,14 +196,4 @@ def test_runs_go_on_while_kopf_ends_again_and_again(
 
 
 def restarts(operator: OperatorProcess) -> int:
-    found = re.search(r"^podrelay_kopf_restarts_total (\S+)", get(operator, "/metrics"), re.MULTILINE)
-    assert found is not None
-    return int(float(found[1]))
-
-
-def get(operator: OperatorProcess, path: str) -> str:
-    address = re.search(r"listen=(\S+)", operator.text)
-    assert address is not None
-    with urllib.request.urlopen(f"http://{address[1]}{path}") as answer:
-        text: str = answer.read().decode()
-        return text
+    return int(operator.metric("podrelay_kopf_restarts_total"))

@@ -98,7 +98,7 @@ def world(shared: Kubectl, node: str) -> World:
 
 def test_no_policy_has_a_type_error(admin: Kubectl, installed: None) -> None:
     policies = admin.names("validatingadmissionpolicies", "--selector=app.kubernetes.io/name=podrelay")
-    assert len(policies) == 10
+    assert len(policies) == 11
     for policy in policies:
         status = admin.get("validatingadmissionpolicy", policy).get("status", {})
         assert "expressionWarnings" not in status.get("typeChecking", {}), status

@@ -1,6 +1,7 @@
 """A status that the API server refuses: the run cannot say so itself, so an Event and the log do."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -9,21 +10,22 @@ import pytest
 from tests.support.kubectl import Kubectl, Manifest
 from tests.support.manifests import TASK_RUNS, task_run
 from tests.support.operator import OperatorProcess
+from tests.support.relay import Relay
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture
-def refusing(kubectl: Kubectl, admin: Kubectl) -> Iterator[str]:
-    """A policy that lets nobody write the status of a run in this namespace, as a rule that nobody thought of would."""
+@contextmanager
+def refusal(kubectl: Kubectl, admin: Kubectl, group: str, resource: str) -> Iterator[str]:
+    """A policy that lets nobody change such objects in this namespace, as a rule that nobody thought of would."""
     name = f"refusing-{kubectl.namespace}"
     api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
-    rule = {"apiGroups": ["podrelay.dev"], "apiVersions": ["*"], "operations": ["UPDATE"]}
+    rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": [resource]}
     policy: Manifest = api | {"kind": "ValidatingAdmissionPolicy"}
     policy["spec"] = {
-        "matchConstraints": {"resourceRules": [rule | {"resources": ["taskruns/status"]}]},
-        "validations": [{"expression": "false", "message": "no status today"}],
+        "matchConstraints": {"resourceRules": [rule]},
+        "validations": [{"expression": "false", "message": "nothing today"}],
     }
     binding: Manifest = api | {"kind": "ValidatingAdmissionPolicyBinding"}
     here = {"matchLabels": {"kubernetes.io/metadata.name": kubectl.namespace}}
@@ -33,11 +35,18 @@ def refusing(kubectl: Kubectl, admin: Kubectl) -> Iterator[str]:
         "matchResources": {"namespaceSelector": here},
     }
     assert admin.create(policy, binding)
-    assert kubectl.create(task_run("probe"))
-    eventually("the policy in force", lambda: not kubectl.set_status(TASK_RUNS, "probe", {"message": "m"}))
-    kubectl.do("delete", TASK_RUNS, "probe")
     yield name
     admin("delete", f"validatingadmissionpolicybinding/{name}", f"validatingadmissionpolicy/{name}")
+
+
+@pytest.fixture
+def refusing(kubectl: Kubectl, admin: Kubectl) -> Iterator[str]:
+    """The name of a policy that refuses every status of a run."""
+    with refusal(kubectl, admin, "podrelay.dev", "taskruns/status") as name:
+        assert kubectl.create(task_run("probe"))
+        eventually("the policy in force", lambda: not kubectl.set_status(TASK_RUNS, "probe", {"message": "m"}))
+        kubectl.do("delete", TASK_RUNS, "probe")
+        yield name
 
 
 def is_refused_often(operator: OperatorProcess) -> bool:
@@ -59,10 +68,30 @@ def test_a_status_that_is_refused_is_one_event_whoever_leads(
             assert "the API server refuses the status of this run" in operator.text
             (event,) = events(kubectl)
             assert event.startswith("Warning mute StatusRefused the API server refuses the status of this run")
-            assert "no status today" in event
+            assert "nothing today" in event
             assert operator.text.count("the API server refuses the status") == 1
     assert "StatusRefused" in kubectl.do("describe", TASK_RUNS, "mute")
 
     admin.do("delete", f"validatingadmissionpolicybinding/{refusing}")
     with OperatorProcess(kubectl, tmp_path / "third"):
         eventually("it goes on", lambda: kubectl.get(TASK_RUNS, "mute")["status"].get("reason") == "DefinitionNotFound")
+
+
+def test_a_pod_that_may_not_be_ended_is_told(idle_relay: Relay, admin: Kubectl, tmp_path: Path) -> None:
+    relay = idle_relay
+    relay.define("Sleep")
+    with OperatorProcess(relay.kubectl, tmp_path / "operator"):
+        relay.run("endless", "sleep")
+        eventually("it works", lambda: relay.calls("endless"))
+        with refusal(relay.kubectl, admin, "", "pods"):
+            labels = {"metadata": {"labels": {"probe": "yes"}}}
+            eventually("the policy in force", lambda: not relay.kubectl.patch("pods", "endless-i1", labels))
+            relay.abort("endless")
+
+            def told() -> list[str]:
+                return [event for event in events(relay.kubectl) if " endless WriteRefused " in event]
+
+            (event,) = eventually("it is told", told) or [""]
+            assert event.startswith("Warning endless WriteRefused the API server refuses what the operator has to do")
+            assert "nothing today" in event
+        assert relay.finished("endless", 60)["phase"] == "Aborted"

@@ -150,8 +150,10 @@ def rights_of_file(name: str) -> Rights:
             for resource in rule["resources"]:
                 base, _, subresource = resource.partition("/")
                 suffix = f".{group}" if group and group != "podrelay.dev" else ""
-                suffix += f"[{' '.join(rule['resourceNames'])}]" if "resourceNames" in rule else ""
-                found.setdefault(f"{base}{suffix}/{subresource}".rstrip("/"), set()).update(rule["verbs"])
+                # kubectl has a line for each name.
+                for only in rule.get("resourceNames", [""]):
+                    full = base + suffix + (f"[{only}]" if only else "")
+                    found.setdefault(f"{full}/{subresource}".rstrip("/"), set()).update(rule["verbs"])
     return found
 
 

@@ -138,6 +138,7 @@ def test_abort_ends_a_run_with_its_message(relay: Relay, tasks: TaskService) -> 
 
     assert (aborting.is_aborting, again.is_aborting) == (True, True)
     assert (ended.status, ended.message, ended.is_aborting) == ("aborted", "wrong file", False)
+    assert aborting.aborted_by == ended.aborted_by == aborting.created_by
     with pytest.raises(TaskFinishedError, match="Cannot abort a task that is not pending or running!") as caught:
         tasks.abort(run.id)
     assert caught.value.code == "BackgroundTasks/Task/Abort"

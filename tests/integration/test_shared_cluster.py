@@ -4,6 +4,8 @@ Pods are real objects, and their tokens are real tokens bound to them, as in tes
 """
 
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,8 +23,9 @@ from tests.support.manifests import (
     task_run,
 )
 from tests.support.namespaces import temporary_namespace
+from tests.support.operator import OperatorProcess
 from tests.support.pods import RUNNER, TaskPod, add_runner, task_pod
-from tests.support.quick import QuickKubectl
+from tests.support.quick import QuickKubectl, collection
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -380,3 +383,43 @@ def test_the_operator_changes_and_deletes_pods_of_task_runs_only(site: Site, ope
         attempt = operator.ask("POST", f"{path}/foreign/{sub}", {})
         assert not attempt
         assert "(Forbidden)" in attempt.stderr or "(MethodNotAllowed)" in attempt.stderr, str(attempt)
+
+
+# --- without the policies, or for who gets past them ------------------------------------------------------------------
+
+
+def test_the_operator_itself_takes_no_answer_of_a_pod_that_the_run_has_never_had(
+    kubectl: Kubectl, tmp_path: Path
+) -> None:
+    quick = QuickKubectl.instead_of(kubectl)
+    add_runner(quick)
+    nowhere = task_definition()["spec"]["template"]["spec"] | {"nodeSelector": {"example.com/node": "none"}}
+    accepted(quick.create(task_definition("count-words", template={"spec": nowhere})))
+    with OperatorProcess(kubectl, tmp_path / "operator"):
+        accepted(quick.create(task_run("waits", delaySeconds=3600)))
+        accepted(quick.create(task_run("works")))
+        eventually("the pod is made", lambda: quick.names("pods") == ["works-i1"])
+
+        def forge(name: str) -> None:
+            # Whoever has the verb `manage` gets past the policies, as everybody does where they are missing.
+            owner, answer = quick.get(TASK_RUNS, name), {"status": "done", "output": {"forged": True}}
+            accepted(quick.create(record(f"{name}-i1", pod_uid="of-a-neighbour", owner=owner, response=answer)))
+
+        def status(name: str) -> Manifest:
+            told: Manifest = quick.get(TASK_RUNS, name)["status"]
+            return told
+
+        def is_told(name: str) -> bool:
+            return bool(status(name).get("reason") == "ForeignRecord")
+
+        for name in ("waits", "works"):
+            forge(name)
+            eventually("it is told", partial(is_told, name))
+            assert "the UID of-a-neighbour, which this run has never had" in status(name)["message"]
+            assert "output" not in status(name)
+            accepted(quick.ask("DELETE", f"{collection(TASK_ITERATIONS, quick.namespace)}/{name}-i1"))
+        eventually("one waits as before", lambda: status("waits").get("reason") == "Delayed")
+        eventually(
+            "the other has its pod", lambda: status("works").get("reason") in {"IterationRunning", "Unschedulable"}
+        )
+        assert quick.names("pods") == ["works-i1"]

@@ -20,6 +20,18 @@ def writes_of_definitions(log: Path, namespace: str) -> list[str]:
     return [write for resource, write in _writes(log, namespace) if resource == "taskdefinitions"]
 
 
+def dry_runs_of_the_operator(log: Path, namespace: str) -> int:
+    """Return how many times the operator has asked what the API server says to a pod of some definition."""
+    entries = (json.loads(line) for line in log.read_text(encoding="utf-8").splitlines() if namespace in line)
+    return sum(
+        entry["verb"] == "create"
+        and entry.get("objectRef", {}).get("namespace") == namespace
+        and "dryRun" in entry["requestURI"]
+        and entry.get("userAgent", "").startswith("podrelay-operator")
+        for entry in entries
+    )
+
+
 def _writes(log: Path, namespace: str) -> Iterator[tuple[str, str]]:
     for line in log.read_text(encoding="utf-8").splitlines():
         entry = json.loads(line)

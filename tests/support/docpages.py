@@ -26,7 +26,7 @@ class Command(NamedTuple):
 
 def files(page: str) -> Iterator[tuple[str, str]]:
     """The files of a page: name and text."""
-    for body in _blocks(page, "python"):
+    for body in blocks(page, "python"):
         head, _, _ = body.partition("\n")
         assert re.fullmatch(r"# \w+\.py", head), f"{page}: a Python block has to begin with '# NAME.py', not {head}"
         yield head.removeprefix("# "), body
@@ -34,7 +34,7 @@ def files(page: str) -> Iterator[tuple[str, str]]:
 
 def commands(page: str) -> Iterator[Command]:
     """The commands of a page, in order."""
-    for body in _blocks(page, "console"):
+    for body in blocks(page, "console"):
         for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
             line, _, output = part.partition("\n")
             yield Command(line, output)
@@ -63,5 +63,6 @@ def check(command: Command, folder: Path, environment: Mapping[str, str] | None 
     assert fits, f"$ {command.line}\nthe page says:\n{command.output}\nthe command says:\n{ended.stdout}"
 
 
-def _blocks(page: str, language: str) -> list[str]:
+def blocks(page: str, language: str) -> list[str]:
+    """The code blocks of a page in one language."""
     return [body for kind, body in _BLOCK.findall((DOCS / page).read_text(encoding="utf-8")) if kind == language]

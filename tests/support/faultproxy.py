@@ -52,6 +52,8 @@ class FaultProxy:
         self.is_refusing = False
         self.hidden = ""
         """What has this in its path does not exist."""
+        self.lagging = ""
+        """Watches that have this in their path get nothing, as if they lagged behind; later it comes all at once."""
         self.loses = ""
         """The answer to the next request with this method is lost, after the request was carried out."""
         self.ends_kopf = False
@@ -179,6 +181,10 @@ class FaultProxy:
         if request.transport is None:
             raise ConnectionResetError
 
+    async def _while_lagging(self, request: web.Request) -> None:
+        while self.lagging and self.lagging in request.path and request.transport is not None:  # noqa: ASYNC110 - as above
+            await asyncio.sleep(0.02)
+
     async def _hang(self, request: web.Request) -> None:
         while request.transport is not None and not self._stop.is_set():  # noqa: ASYNC110 - aiohttp has no event
             await asyncio.sleep(0.05)
@@ -215,6 +221,7 @@ class FaultProxy:
             with contextlib.suppress(ConnectionResetError):
                 async for line in _with_bookmarks(answer.content, request.query.get("resourceVersion", "0")):
                     await self._while_silent(request)
+                    await self._while_lagging(request)
                     fault = None if b'"BOOKMARK"' in line[:20] else self._fault(WATCH_FAULTS)
                     match fault:
                         case "cut":

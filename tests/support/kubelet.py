@@ -62,6 +62,12 @@ class PodProcess:
 
     async def run(self) -> None:
         try:
+            while not await self._mounts_secrets():
+                await self._report("Pending", {"waiting": {"reason": "ContainerCreating"}})
+                if "deletionTimestamp" in self.pod["metadata"]:
+                    await self._remove_when_deleted()
+                    return
+                await asyncio.sleep(0.3)
             process = await self._start()
         except (OSError, ApiError, aiohttp.ClientError) as error:
             await self._report(
@@ -73,8 +79,29 @@ class PodProcess:
         await self._report_end(process.returncode or 0)
         await self._remove_when_deleted()
 
+    async def _mounts_secrets(self) -> bool:
+        """Write the Secrets that the container mounts into the pod's folder; say whether all are there."""
+        mounts = {mount["name"]: mount["mountPath"] for mount in self.container.get("volumeMounts", ())}
+        for volume in self.pod["spec"].get("volumes", ()):
+            if "secret" not in volume or volume["name"] not in mounts:
+                continue
+            path = f"/api/v1/namespaces/{self.namespace}/secrets/{volume['secret']['secretName']}"
+            try:
+                secret = orjson.loads(await self.kubelet.client.request("GET", path))
+            except NotFoundError:
+                return False
+            folder = self._below(mounts[volume["name"]])
+            folder.mkdir(parents=True, exist_ok=True)
+            for key, value in secret.get("data", {}).items():
+                (folder / key).write_bytes(base64.b64decode(value))
+        return True
+
+    def _below(self, path: str) -> Path:
+        """Where a path of the container is: it has no file system of its own."""
+        return self.folder / "root" / path.lstrip("/")
+
     async def _start(self) -> asyncio.subprocess.Process:
-        self.folder.mkdir(parents=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
         account = self.folder / "serviceaccount"
         account.mkdir()
         await self._write_token(account)
@@ -88,6 +115,8 @@ class PodProcess:
             "KUBERNETES_SERVICE_PORT": str(server.port),
             **{item["name"]: self._value(item) for item in self.container.get("env", ())},
         }
+        if names.ENV_SECRET_PATH in environment:
+            environment[names.ENV_SECRET_PATH] = str(self._below(environment[names.ENV_SECRET_PATH]))
         # Without a file system of its own the container's file has to be elsewhere.
         command = [
             part.replace(names.TERMINATION_MESSAGE_PATH, environment["PODRELAY_TERMINATION_MESSAGE_PATH"])

@@ -7,7 +7,6 @@ against it; they never really wait, so `run()` can drive a coroutine without an 
 the same promises against the real API server.
 """
 
-import copy
 import itertools
 from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
@@ -15,7 +14,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from podrelay.api import numbers
 from podrelay.kube.client import JSON_PATCH, Resource
 from podrelay.kube.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
 
@@ -41,8 +39,12 @@ class ModelApi:
         self.objects: dict[tuple[str, str], dict[str, Any]] = {}
         self.events: list[tuple[str, str, dict[str, Any]]] = []
         self.version = 100
+        self.decoded: dict[tuple[str, str], Any] = {}
+        """Versions of objects as operators see them, by UID and resource version."""
         self.removed_at: dict[str, datetime] = {}
         """When an object went, by UID."""
+        self.admit: Callable[[str, dict[str, Any]], None] = lambda _plural, _body: None
+        """Admission of what is created; it refuses by an error."""
         self._uids = itertools.count(1)
 
     # --- what the operator calls --------------------------------------------------------------------------------------
@@ -72,8 +74,9 @@ class ModelApi:
         before: Callable[[], None] = lambda: None,
     ) -> bytes:
         before()
-        body = msgspec.json.decode(msgspec.json.encode(body))
+        body = _as_stored(msgspec.json.decode(msgspec.json.encode(body)))
         name = body["metadata"]["name"]
+        self.admit(resource.plural, body)
         if (resource.plural, name) in self.objects:
             raise AlreadyExistsError(409, "AlreadyExists", f"{name} exists")
         body["metadata"] |= {
@@ -95,16 +98,23 @@ class ModelApi:
         content_type: str = "",
     ) -> bytes:
         before = self.read(resource.plural, name)
-        after = copy.deepcopy(before)
         body = msgspec.json.decode(msgspec.json.encode(body))
-        if content_type == JSON_PATCH:
-            _apply_json_patch(after, body)
-        else:
-            _merge(after, body)
+        after = _json_patched(before, body) if content_type == JSON_PATCH else _merged(before, body)
+        if subresource == "status":
+            after |= {field: before[field] for field in before if field not in {"status", "metadata"}}
         if after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
             raise ConflictError(409, "Conflict", f"{name} has changed")
         if after["metadata"]["uid"] != before["metadata"]["uid"]:
             raise ConflictError(409, "Conflict", f"{name} is another object")
+        return self.update(resource.plural, before, after)
+
+    async def replace(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> bytes:
+        before = self.read(resource.plural, name)
+        after = _as_stored(msgspec.json.decode(msgspec.json.encode(body)))
+        if after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
+            raise ConflictError(409, "Conflict", f"{name} has changed")
+        own = {field: before["metadata"][field] for field in ("uid", "creationTimestamp", "generation", "namespace")}
+        after["metadata"] = {**after["metadata"], **own}
         return self.update(resource.plural, before, after)
 
     async def delete(
@@ -114,10 +124,7 @@ class ModelApi:
         metadata = obj["metadata"]
         if metadata["uid"] != uid or (resource_version not in {None, metadata["resourceVersion"]}):
             raise ConflictError(409, "Conflict", "precondition failed")
-        if resource.plural == "pods":
-            self.delete_pod(name)
-        else:
-            self.remove(resource.plural, name)
+        self.delete_now(resource.plural, name)
         return b"{}"
 
     # --- what the rest of the world does ------------------------------------------------------------------------------
@@ -140,6 +147,8 @@ class ModelApi:
             raise InvalidError(422, "Invalid", "spec.abort cannot be set: the run is finished already")
         if after == before:
             return msgspec.json.encode(before)
+        if plural in {"taskruns", "taskdefinitions"} and after["spec"] != before["spec"]:
+            after["metadata"] = {**after["metadata"], "generation": before["metadata"]["generation"] + 1}
         stored = self.store(plural, after, "MODIFIED")
         metadata = after["metadata"]
         is_held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
@@ -149,25 +158,31 @@ class ModelApi:
 
     def store(self, plural: str, obj: dict[str, Any], event: str) -> bytes:
         self.version += 1
-        obj = numbers.as_stored(obj)
-        obj["metadata"]["resourceVersion"] = str(self.version)
+        obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
         self.objects[plural, obj["metadata"]["name"]] = obj
-        self.events.append((plural, event, copy.deepcopy(obj)))
+        self.events.append((plural, event, obj))  # it is replaced, never changed
         return msgspec.json.encode(obj)
 
     def change(self, plural: str, name: str, patch: dict[str, Any]) -> None:
         before = self.read(plural, name)
-        after = copy.deepcopy(before)
-        _merge(after, patch)
-        self.update(plural, before, after)
+        self.update(plural, before, _merged(before, patch))
 
     def remove(self, plural: str, name: str) -> None:
         obj = self.objects.pop((plural, name))
         self.removed_at[obj["metadata"]["uid"]] = self.now
         self.version += 1
-        obj = copy.deepcopy(obj)
-        obj["metadata"]["resourceVersion"] = str(self.version)
+        obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
         self.events.append((plural, "DELETED", obj))
+
+    def delete_now(self, plural: str, name: str) -> None:
+        """Delete an object as the API server does that is asked to: at once, or when its finalizers are gone."""
+        metadata = self.read(plural, name)["metadata"]
+        if plural == "pods":
+            self.delete_pod(name)
+        elif not metadata.get("finalizers"):
+            self.remove(plural, name)
+        elif "deletionTimestamp" not in metadata:
+            self.change(plural, name, {"metadata": {"deletionTimestamp": self.now.isoformat()}})
 
     def delete_pod(self, name: str) -> None:
         """Delete a pod as the API server does: at once if no kubelet has it, else with its grace period."""
@@ -192,31 +207,52 @@ class ModelApi:
         self.change("pods", name, {"metadata": deletion})
 
 
-def _merge(target: dict[str, Any], patch: dict[str, Any]) -> None:
+def _as_stored(value: Any) -> Any:
+    """Return a copy with numbers as the real API server stores them: 1.0 becomes 1."""
+    if isinstance(value, dict):
+        return {key: _as_stored(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_as_stored(item) for item in value]
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+        return int(value)
+    return value
+
+
+def _merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
+    """Return `target` with a JSON merge patch applied. What is the same is shared: objects are never changed."""
+    result = dict(target)
     for key, value in patch.items():
         if value is None:
-            target.pop(key, None)
+            result.pop(key, None)
         elif isinstance(value, dict) and isinstance(target.get(key), dict):
-            _merge(target[key], value)
+            result[key] = _merged(target[key], value)
         else:
-            target[key] = value
+            result[key] = _as_stored(value)
+    return result
 
 
-def _apply_json_patch(target: dict[str, Any], patch: list[dict[str, Any]]) -> None:
+def _json_patched(target: dict[str, Any], patch: list[dict[str, Any]]) -> dict[str, Any]:
     for step in patch:
-        *parents, last = step["path"].strip("/").split("/")
-        place: Any = target
-        try:
-            for part in parents:
-                place = place[part]
-            if step["op"] == "remove":
-                del place[last]
-        except KeyError as error:
-            # The patch is applied before its resource version is looked at, so a stale one may end like this.
-            raise InvalidError(422, "Invalid", f"{step['path']} does not exist") from error
-        if step["op"] == "remove":
-            continue
-        if isinstance(place, list) and last == "-":
-            place.append(step["value"])
-        else:
-            place[last] = step["value"]
+        target = _stepped(target, step["path"].strip("/").split("/"), step)
+    return target
+
+
+def _stepped(target: Any, path: list[str], step: dict[str, Any]) -> Any:
+    """Return `target` with one step of a JSON patch applied below it."""
+    first, *others = path
+    result: Any = list(target) if isinstance(target, list) else dict(target)
+    # The patch is applied before its resource version is looked at, so a stale one may end like this.
+    missing = InvalidError(422, "Invalid", f"{step['path']} does not exist")
+    if others:
+        if first not in target:
+            raise missing
+        result[first] = _stepped(target[first], others, step)
+    elif step["op"] == "remove":
+        if first not in target:
+            raise missing
+        del result[first]
+    elif isinstance(result, list) and first == "-":
+        result.append(_as_stored(step["value"]))
+    else:
+        result[first] = _as_stored(step["value"])
+    return result

@@ -6,12 +6,14 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
 from tests.support.kubectl import Kubectl
+from tests.support.metrics import samples
 from tests.support.waiting import eventually
 
 PODRELAY = Path(sys.executable).parent / "podrelay"
@@ -92,11 +94,22 @@ class OperatorProcess:
 
     def writes(self) -> int:
         """How many writes on behalf of runs it has made, by its own count."""
+        lines = self.get("/metrics").splitlines()
+        return int(sum(float(line.split()[-1]) for line in lines if line.startswith("podrelay_api_writes_total")))
+
+    def get(self, path: str) -> str:
+        """Ask its own address, as probes and Prometheus do; return the text of the answer, whatever its status."""
         address = re.search(r"listen=(\S+)", self.text)
         assert address is not None
-        with urllib.request.urlopen(f"http://{address[1]}/metrics") as answer:
-            lines = answer.read().decode().splitlines()
-        return int(sum(float(line.split()[-1]) for line in lines if line.startswith("podrelay_api_writes_total")))
+        try:
+            with urllib.request.urlopen(f"http://{address[1]}{path}") as answer:
+                return str(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            return error.read().decode()
+
+    def metric(self, name: str, **labels: str) -> float:
+        """One value that Prometheus would see."""
+        return samples(self.get("/metrics"))[name, frozenset(labels.items())]
 
     def kill(self) -> None:
         """kill -9."""

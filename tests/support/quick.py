@@ -81,9 +81,9 @@ class QuickKubectl(Kubectl):
             deleted = self._send("DELETE", self._path(resource))
             assert deleted, str(deleted)
 
-    def ask(self, method: str, path: str, body: Manifest | None = None) -> Result:
-        """Send any request."""
-        return self._send(method, path, body)
+    def ask(self, method: str, path: str, body: Manifest | list[Manifest] | None = None, kind: str = "json") -> Result:
+        """Send any request; `kind` is that of the body, such as merge-patch+json."""
+        return self._send(method, path, body, kind)
 
     def _is_for_kubectl(self, resource: str) -> bool:
         """Whether only kubectl knows who asks, where, and what the path of the resource is."""

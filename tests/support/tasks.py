@@ -189,6 +189,18 @@ class Stubborn(TaskDefinition):
         hear_nothing()
 
 
+class Confidential(TaskDefinition):
+    """Tells which keys its Secret has, and how long the password is."""
+
+    id = "confidential"
+    title = "Confidential"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        controller.logger.info(f"has {controller.secret}")
+        password = controller.secret["password"]
+        return controller.response.done({"keys": list(controller.secret), "length": len(password)})
+
+
 class Checkpoint(TaskDefinition):
     """Saves how far it is, dies, and goes on from there in its next try."""
 

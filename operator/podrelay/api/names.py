@@ -39,9 +39,24 @@ ANNOTATION_BEGAN: Final = f"{GROUP}/began"
 """When the run's first pod was made, RFC 3339. Written by the operator a minute later, for runs that go on as long."""
 ANNOTATION_ENDED: Final = f"{GROUP}/ended"
 """The final phase of a run. Written by the operator a minute after the end, for runs that are kept as long."""
+ANNOTATION_ORIGIN: Final = f"{GROUP}/origin"
+"""NAME/UID of the run in whose place a restored one has come: names of children follow from that UID."""
+ANNOTATION_IMPORTED: Final = f"{GROUP}/imported"
+"""When what `podrelay import` restored was exported, RFC 3339; INCOMPLETE until all of the run is there."""
+IMPORT_INCOMPLETE: Final = "incomplete"
+ANNOTATION_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
+"""What `kubectl apply` was given, with the status of what had been read out of a cluster."""
+LABEL_VELERO_RESTORE: Final = "velero.io/restore-name"
+"""Velero labels whatever it restores."""
+LABEL_VELERO_EXCLUDE: Final = "velero.io/exclude-from-backup"
 ANNOTATION_PARENT_ITERATION: Final = f"{GROUP}/parent-iteration"
 """Of a child: the iteration of its parent that started it."""
 ANNOTATION_CREATED_BY: Final = f"{GROUP}/created-by"
+"""Who created a run or a definition; on a pod, who created its run, or the run that this one descends from."""
+ANNOTATION_CHANGED_BY: Final = f"{GROUP}/changed-by"
+"""Of a definition: who changed its spec last."""
+ANNOTATION_WRITTEN_BY: Final = f"{GROUP}/definition-written-by"
+"""Of a pod: who wrote its definition as it was then."""
 ANNOTATION_RERUN_OF: Final = f"{GROUP}/rerun-of"
 
 TASK_CONTAINER: Final = "task"
@@ -52,6 +67,9 @@ RUNNER_SERVICE_ACCOUNT: Final = "podrelay-runner"
 
 EXIT_SUPERSEDED: Final = 75
 """Exit code of a runner that must not run user code (EX_TEMPFAIL of sysexits.h): it records nothing."""
+
+SECRET_VOLUME: Final = "podrelay-secret"  # noqa: S105 - a name
+SECRET_PATH: Final = "/var/run/secrets/podrelay.dev/run"  # noqa: S105 - a name
 
 TERMINATION_MESSAGE_PATH: Final = "/dev/termination-log"
 
@@ -71,6 +89,8 @@ ENV_PROTOCOL: Final = "PODRELAY_PROTOCOL"
 ENV_NAMESPACE: Final = "PODRELAY_NAMESPACE"
 ENV_RUN: Final = "PODRELAY_RUN"
 ENV_RUN_UID: Final = "PODRELAY_RUN_UID"
+ENV_ORIGIN_UID: Final = "PODRELAY_ORIGIN_UID"
+"""UID that the run had before it was restored from a backup; absent for all others."""
 ENV_DEFINITION: Final = "PODRELAY_DEFINITION"
 ENV_ITERATION: Final = "PODRELAY_ITERATION"
 ENV_TRY: Final = "PODRELAY_TRY"
@@ -93,6 +113,8 @@ ENV_HOOKS: Final = "PODRELAY_HOOKS"
 ENV_HOOK: Final = "PODRELAY_HOOK"
 """The hooks that this pod is to call, with commas, if it is there for that only."""
 ENV_RECORD_LOGS: Final = "PODRELAY_RECORD_LOGS"
+ENV_SECRET_PATH: Final = "PODRELAY_SECRET_PATH"  # noqa: S105 - a name
+"""Folder with a file for each key of the Secret that spec.secret names; absent where it names none."""
 ENV_INPUT: Final = "PODRELAY_INPUT"
 """The input as JSON; only with reporting TerminationMessage."""
 
@@ -140,6 +162,11 @@ def pod_name(run: str, iteration: int, attempt: int) -> str:
 
 
 _ITERATION = re.compile(r"-i(\d+)(?:t\d+)?$")
+
+
+def origin(run: str, uid: str) -> str:
+    """Return the value of ANNOTATION_ORIGIN for a run: a copy of it under another name is no restored one."""
+    return f"{run}/{uid}"
 
 
 def iteration_of(record: str) -> int:

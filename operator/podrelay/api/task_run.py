@@ -25,6 +25,7 @@ from podrelay.api.common import (
     extension,
 )
 
+SecretName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Aborted"]
 FINISHED_PHASES = frozenset({"Succeeded", "Failed", "Aborted"})
 
@@ -47,6 +48,9 @@ class Abort(Model):
     """Why, for people; shown as the run's message."""
     cascade: bool = False
     """Abort every unfinished descendant first."""
+    by: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    """Who aborts: your own user name, or absent; commands, task service and gateway fill it in. In a cascade it is who
+    aborted the run that it came from."""
 
 
 class TaskRunSpec(Model):
@@ -55,7 +59,7 @@ class TaskRunSpec(Model):
     model_config = ConfigDict(
         json_schema_extra=cel(
             ("self.definition == oldSelf.definition", "spec.definition cannot be changed; create a new TaskRun"),
-            *map(_immutable, ("displayName", "input", "delaySeconds", "startAt", "parent")),
+            *map(_immutable, ("displayName", "input", "delaySeconds", "startAt", "parent", "secret")),
             (
                 "!has(oldSelf.abort) || (has(self.abort) && self.abort == oldSelf.abort)",
                 "spec.abort cannot be changed or taken back once it is set",
@@ -76,6 +80,9 @@ class TaskRunSpec(Model):
     """Start not before this time."""
     parent: ResourceName | None = None
     """Name of the TaskRun that this one is a child of."""
+    secret: SecretName | None = None
+    """Name of a Secret of the same namespace, for what must not stand in the input. Its keys are files in each pod of
+    the run, in the folder that $PODRELAY_SECRET_PATH names. Whoever creates the run needs the right to get it."""
     abort: Abort | None = None
     """Set it to stop the run: its pod gets SIGTERM and time to clean up, then the run is Aborted. Can be set until the
     run is finished, and cannot be taken back. For example:

@@ -59,6 +59,7 @@ def manifest(
     parent: dict[str, Any] | None = None,
     created_by: str | None = None,
     rerun_of: str | None = None,
+    secret: str | None = None,
 ) -> dict[str, Any]:
     """Return the TaskRun to create.
 
@@ -74,6 +75,7 @@ def manifest(
         parent: the TaskRun that it becomes a child of; it goes when that one goes.
         created_by: the user, for the annotation; a policy holds it to the truth.
         rerun_of: name of the run that it repeats.
+        secret: name of the Secret that its pods get.
     """
     definition = names.definition_name(definition)
     spec: dict[str, Any] = {"definition": definition}
@@ -81,6 +83,8 @@ def manifest(
         spec["displayName"] = display_name
     if input is not None:
         spec["input"] = input
+    if secret is not None:
+        spec["secret"] = secret
     if delay_seconds is not None:
         spec["delaySeconds"] = delay_seconds
     if start_at is not None:
@@ -108,9 +112,9 @@ def check_same(stored: dict[str, Any], wanted: dict[str, Any]) -> None:
         wanted: the manifest that was to be created.
 
     Raises:
-        TriggerConflictError: definition, input or parent differ.
+        TriggerConflictError: definition, input, parent or Secret differ.
     """
-    for field in ("definition", "input", "parent"):
+    for field in ("definition", "input", "parent", "secret"):
         if numbers.as_stored(stored["spec"].get(field)) != numbers.as_stored(wanted["spec"].get(field)):
             raise TriggerConflictError(
                 f"TaskRun {stored['metadata']['name']} exists already with another {field}; "

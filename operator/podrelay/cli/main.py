@@ -59,6 +59,12 @@ LOCAL_COMMANDS = {
         "podrelay.reconciler.main",
         "operator",
     ),
+    "cleanup": _Command(
+        "let pods go after the operator was removed",
+        "podrelay.cli.cleanup",
+        "podrelay.cli.cleanup",
+        "operator",
+    ),
 }
 
 
@@ -74,6 +80,8 @@ CLUSTER_COMMANDS: Final = {
     "delete": "delete runs",
     "children": "show a run with its descendants",
     "definitions": "list what can run",
+    "export": "write a namespace into a file",
+    "import": "restore what was exported",
     "top": "show the runs that are under way, live",
 }
 """Those of podrelay.cli.tasks, which parses their flags, too."""

@@ -52,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "task", metavar="MODULE:CLASS", help="MODULE is importable from the current folder, or a path to a .py file"
     )
     parser.add_argument("--input", metavar="JSON", default="{}", help="a JSON object; @FILE reads it, @- from stdin")
+    parser.add_argument(
+        "--secret-file",
+        action="append",
+        default=[],
+        metavar="KEY=FILE",
+        help="what controller.secret has under KEY; can be given several times; a folder gives a key for each file",
+    )
     parser.add_argument("--name", metavar="NAME", help="of the TaskRun; default: made from the definition's name")
     parser.add_argument(
         "--in-process", action="store_true", help="no process for each iteration: for breakpoints and debuggers"
@@ -94,7 +101,7 @@ class _LocalRun:
     """
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
-        payload = _input(arguments.input)
+        payload, secret = _input(arguments.input), _secret(arguments.secret_file)
         with contextlib.redirect_stdout(sys.stderr):  # what the module prints is no result
             chosen = loading.load_definition(arguments.task)
         module = arguments.task.partition(":")[0]
@@ -107,11 +114,12 @@ class _LocalRun:
         classes = _define(self.world, chosen, module)
         self.runtime = self._runtime(folder, classes, module, narrator)
         self.world.use(self.runtime)
+        spec = {"definition": definition, "input": payload}
         try:
+            if secret:
+                spec["secret"] = self.world.add_secret(secret)
             self._screen.line(f"{self.name}: {chosen.title}")
-            self.world.create_run(
-                {"metadata": {"name": self.name}, "spec": {"definition": definition, "input": payload}}
-            )
+            self.world.create_run({"metadata": {"name": self.name}, "spec": spec})
         except BaseException:
             self.runtime.close()
             raise
@@ -170,6 +178,20 @@ def _define(world: World, chosen: type[TaskDefinition], module: str) -> dict[str
                 raise
             del classes[name]
     return classes
+
+
+def _secret(files: list[str]) -> dict[str, str]:
+    """Return what --secret-file says: KEY=FILE, or a folder."""
+    values: dict[str, str] = {}
+    for text in files:
+        key, separator, name = text.partition("=")
+        path = Path(name if separator else text)
+        try:
+            found = {key: path} if separator else {file.name: file for file in path.iterdir() if file.is_file()}
+            values |= {key: file.read_bytes().decode() for key, file in found.items()}
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"--secret-file {text}: {error}") from error
+    return values
 
 
 def _input(text: str) -> dict[str, Any]:

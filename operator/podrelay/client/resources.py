@@ -26,6 +26,10 @@ _TIMEOUT: Final = (5.0, 30.0)
 _SILENCE_SECONDS: Final = 90.0
 """A watch that says nothing for so long is dead: bookmarks come once a minute."""
 _PAGE: Final = 500
+_FIRST_SIZED_PAGE: Final = 10
+_LARGEST_SIZED_PAGE: Final = 100
+_SIZED_PAGE_BYTES: Final = 8 * 2**20
+"""What a page of a snapshot should have: records may have 700 KiB each, so pages of a number would take gigabytes."""
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 
@@ -65,6 +69,7 @@ class Resources:
 
     def __init__(self, client: Any, retry_seconds: float) -> None:
         self._custom = kubernetes.client.CustomObjectsApi(client)
+        self._authorization = kubernetes.client.AuthorizationV1Api(client)
         self._authentication = kubernetes.client.AuthenticationV1Api(client)
         self._retry_seconds = retry_seconds
         self._user_lock = threading.Lock()
@@ -108,6 +113,48 @@ class Resources:
             body=patch,
             _content_type="application/merge-patch+json",
         )
+
+    def patch_status(self, plural: str, namespace: str, name: str, status: Resource) -> Resource:
+        """Lay `status` over the status of one (JSON merge patch) and return what is stored then.
+
+        Raises:
+            RequestRefusedError: status 404 where there is none, 422 where its rules forbid it.
+            ApiUnavailableError: also after some tries.
+        """
+        return self._call(
+            self._custom.patch_namespaced_custom_object_status,
+            plural,
+            namespace=namespace,
+            name=name,
+            body={"status": status},
+            _content_type="application/merge-patch+json",
+        )
+
+    def may(self, verb: str, resource: str, namespace: str, group: str = names.GROUP) -> bool:
+        """Tell whether this user may do something to all resources of a kind in a namespace.
+
+        Args:
+            verb: such as create.
+            resource: plural of the kind, with `/` and a subresource of it.
+            namespace: where.
+            group: of the kind; empty for that of pods.
+
+        Raises:
+            RequestRefusedError: it cannot be asked.
+            ApiUnavailableError: also after some tries.
+        """
+        plural, _, subresource = resource.partition("/")
+        about = {"verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": about},
+        }
+        review: Any = self._authorization.create_self_subject_access_review
+        answer = self._repeat(
+            lambda: _json(review(body=body, _preload_content=False, _request_timeout=_TIMEOUT)), None, None
+        )
+        return bool(answer.get("status", {}).get("allowed"))
 
     def delete(self, plural: str, namespace: str, name: str) -> None:
         """Delete one.
@@ -167,6 +214,39 @@ class Resources:
             **({"_continue": following} if following else {}),
             **self._selectors(query),
         )
+
+    def snapshot(self, query: Query, version: str | None = None) -> Generator[Resource]:
+        """Return a list page by page, as it was at one moment, in pages of some megabytes.
+
+        Args:
+            query: which.
+            version: the resourceVersion of the moment; None: now. The pages tell it.
+
+        Raises:
+            ExpiredError: the moment is forgotten.
+            RequestRefusedError: it is forbidden.
+            ApiUnavailableError: also after some tries.
+        """
+        limit = _FIRST_SIZED_PAGE
+        place: dict[str, str] = {"resource_version": version, "resource_version_match": "Exact"} if version else {}
+        while True:
+            request = functools.partial(
+                self._lister(query),
+                **self._place(query.plural),
+                **self._selectors(query),
+                **place,
+                limit=limit,
+                _preload_content=False,
+                _request_timeout=_TIMEOUT,
+            )
+            page, size = self._repeat(lambda request=request: _sized_json(request()), None, None)  # type: ignore[misc]
+            yield page
+            following = page["metadata"].get("continue")
+            if not following:
+                return
+            place = {"_continue": following}
+            each = max(1, size // max(1, len(page["items"])))
+            limit = max(1, min(_LARGEST_SIZED_PAGE, _SIZED_PAGE_BYTES // each))
 
     def items(self, query: Query) -> list[Resource]:
         """Return all of them, ordered by namespace and name.
@@ -294,9 +374,13 @@ class Resources:
 
 
 def _json(response: Any) -> Resource:
+    return _sized_json(response)[0]
+
+
+def _sized_json(response: Any) -> tuple[Resource, int]:
+    """Return a body, and of how many bytes it was made."""
     try:
-        body: Resource = json.loads(response.data)
-        return body
+        return json.loads(response.data), len(response.data)
     finally:
         response.release_conn()
 

@@ -35,6 +35,11 @@ Runs = list[Run]
 Definitions = list[Definition]
 Order = Literal["newest", "oldest"]
 
+_FORGET_THE_BACKUP: Final[Resource] = {
+    "annotations": {names.ANNOTATION_BEGAN: None, names.ANNOTATION_LAST_APPLIED: None},
+    "labels": {names.LABEL_VELERO_RESTORE: None},
+}
+"""What tells that a run was restored without its status, and so must not start by itself."""
 _ORDER: Final[dict[str, Callable[..., list[Run]]]] = {"newest": heapq.nlargest, "oldest": heapq.nsmallest}
 
 
@@ -94,6 +99,7 @@ class TaskService:
         parent: str | None = None,
         idempotency_key: str | None = None,
         resource_name: str | None = None,
+        secret: str | None = None,
     ) -> Run:
         """Start a run.
 
@@ -106,6 +112,7 @@ class TaskService:
             parent: id of the run that it becomes a child of; it is deleted with that one.
             idempotency_key: whoever triggers this definition with the same key gets the same run.
             resource_name: name of the TaskRun, at most 50 characters; None: made from the key, or at random.
+            secret: name of the Secret that the task gets as `controller.secret`; you need the right to get it.
 
         Returns:
             The run as it was created, or as it is now if it exists already.
@@ -127,6 +134,7 @@ class TaskService:
             delay_seconds=requests.delay_seconds(delay),
             start_at=requests.aware(start_at, "start_at"),
             parent=None if parent is None else self._get(parent),
+            secret=secret,
         )
 
     def rerun(self, id: str, *, name: str | None = None) -> Run:
@@ -142,7 +150,11 @@ class TaskService:
         """
         spec = self._get(id)["spec"]
         return self._create(
-            spec["definition"], spec.get("input"), display_name=name or spec.get("displayName"), rerun_of=id
+            spec["definition"],
+            spec.get("input"),
+            display_name=name or spec.get("displayName"),
+            rerun_of=id,
+            secret=spec.get("secret"),
         )
 
     def _create(self, definition: DefinitionRef, input: dict[str, Any] | None, **more: Any) -> Run:
@@ -288,7 +300,9 @@ class TaskService:
             raise _finished("abort", before)
         if not before.is_aborting:
             try:
-                return self._patch(id, {"abort": {**({"message": message} if message else {}), "cascade": cascade}})
+                told = {"message": message, "by": self._resources.user()}
+                wish = {key: value for key, value in told.items() if value}
+                return self._patch(id, {"abort": {**wish, "cascade": cascade}})
             except InvalidInputError:
                 before = run_of(self._get(id))  # something has happened in between
                 if before.is_finished:
@@ -312,7 +326,7 @@ class TaskService:
         return self._suspend(id, "suspend", value=True)
 
     def resume(self, id: str) -> Run:
-        """Let a suspended run go on.
+        """Let a suspended run go on, or one that was restored from a backup.
 
         Args:
             id: name of the TaskRun.
@@ -327,11 +341,13 @@ class TaskService:
         before = run_of(self._get(id))
         if before.is_finished:
             raise _finished(verb, before)
-        return self._patch(id, {"suspend": value})
+        is_to_go_on = not value and before.reason == "Restored"
+        return self._patch(id, {"suspend": value}, _FORGET_THE_BACKUP if is_to_go_on else {})
 
-    def _patch(self, id: str, spec: Resource) -> Run:
+    def _patch(self, id: str, spec: Resource, metadata: Resource | None = None) -> Run:
+        patch = {"spec": spec, **({"metadata": metadata} if metadata else {})}
         with following.about(id):
-            return run_of(self._resources.patch(names.TASK_RUNS, self.namespace, id, {"spec": spec}))
+            return run_of(self._resources.patch(names.TASK_RUNS, self.namespace, id, patch))
 
     def delete(self, id: str) -> None:
         """Delete a run in whatever state, with its pods, records and children. Returns before they are gone.

@@ -59,6 +59,7 @@ class Run:
         created_by: user who made it, where known.
         is_suspended: no further pod is started.
         is_aborting: it has been told to stop.
+        aborted_by: user who told it so, where known.
         namespace: where it lives.
         uid: tells it from a later run of the same name.
         resource: the whole TaskRun, as the API server sent it.
@@ -89,6 +90,7 @@ class Run:
     created_by: str | None = None
     is_suspended: bool = False
     is_aborting: bool = False
+    aborted_by: str | None = None
     resource: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -204,6 +206,7 @@ def run_of(resource: Mapping[str, Any]) -> Run:
         created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
         is_suspended=bool(spec.get("suspend")),
         is_aborting=spec.get("abort") is not None and phase not in _FINISHED,
+        aborted_by=(spec.get("abort") or {}).get("by"),
         resource=resource,
     )
 

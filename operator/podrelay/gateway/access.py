@@ -1,5 +1,7 @@
 """Who calls, and what they may read: the API server's own answers, asked with the caller's token and kept for seconds.
 
+With tokens for an audience of the gateway's own (`impersonating`) they are asked in the caller's name instead.
+
 A yes is kept for 10 s, a no for 2 s, by the SHA-256 of the token; the token itself is kept nowhere. Whatever goes wrong
 is a no, with one exception: while the API server cannot be reached *and* the cache is stale, the last yes goes on for a
 while. It shows nothing that the caller could not see when it was given, because nothing new arrives.
@@ -25,6 +27,7 @@ from podrelay.gateway.errors import (
     UnavailableError,
     from_api,
 )
+from podrelay.gateway.impersonating import Headers, Impersonation, headers_for
 from podrelay.gateway.metrics import REVIEWS
 from podrelay.kube.client import Client
 
@@ -107,11 +110,18 @@ class Access:
         own: the gateway's own client.
         is_stale: whether the cache misses what happens now.
         clock: seconds, monotonic.
+        impersonation: which tokens count, where they are not those of the API server.
     """
 
     def __init__(
-        self, client: Client | None, own: Client, is_stale: Callable[[], bool], clock: Callable[[], float]
+        self,
+        client: Client | None,
+        own: Client,
+        is_stale: Callable[[], bool],
+        clock: Callable[[], float],
+        impersonation: Impersonation | None = None,
     ) -> None:
+        self._impersonation = impersonation
         self._client = client
         self._own = own
         self._is_stale = is_stale
@@ -136,7 +146,18 @@ class Access:
         token = token.strip()
         if kind.lower() != "bearer" or not _TOKEN.fullmatch(token):
             raise NotAuthenticatedError("Send a bearer token of the cluster: Authorization: Bearer TOKEN.")
-        return Caller(hashlib.sha256(token.encode()).hexdigest(), self._client.on_behalf_of(token))
+        ident = hashlib.sha256(token.encode()).hexdigest()
+        if self._impersonation is None:
+            return Caller(ident, self._client.on_behalf_of(token))
+        return Caller(ident, self._own.in_the_name_of(self._naming(ident, token, self._impersonation)))
+
+    def _naming(self, ident: str, token: str, wish: Impersonation) -> Callable[[], Awaitable[Headers]]:
+        async def name() -> Headers:
+            return await self._answer(
+                (ident, "token"), lambda: headers_for(self._own, token, wish), "authenticate", fresh=False
+            )
+
+        return name
 
     async def user(self, caller: Caller, *, fresh: bool = False) -> str:
         """Return the caller's name, as the API server knows it.
@@ -213,10 +234,8 @@ class Access:
     async def _ask_now(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str) -> _Answer[A]:
         try:
             answer = _Answer(await ask(), None, self._clock())
-        except GatewayError as error:
-            answer = _Answer(None, error, self._clock())
-        except (*API_FAILURES, msgspec.MsgspecError, orjson.JSONEncodeError) as error:
-            failure = from_api(error, what) if isinstance(error, API_FAILURES) else _unreadable(what)
+        except (GatewayError, *API_FAILURES, msgspec.MsgspecError, orjson.JSONEncodeError) as error:
+            failure = _failure(error, what)
             last = self._answers.get(key)
             if isinstance(failure, UnavailableError) and last is not None and self._outlives(last):
                 return last
@@ -231,6 +250,12 @@ class Access:
 
     def _outlives(self, last: _Answer[Any]) -> bool:
         return last.error is None and self._is_stale() and self._clock() - last.at < OUTAGE_SECONDS
+
+
+def _failure(error: Exception, what: str) -> GatewayError:
+    if isinstance(error, GatewayError):
+        return error
+    return from_api(error, what) if isinstance(error, API_FAILURES) else _unreadable(what)
 
 
 def _unreadable(what: str) -> UnavailableError:

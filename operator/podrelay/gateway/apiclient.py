@@ -1,5 +1,6 @@
 """The client of the API server, counting."""
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
 
 from podrelay.gateway.metrics import API_REQUESTS
@@ -16,6 +17,12 @@ class CountingClient(Client):
         """Return this client with the token of somebody else."""
         other = super().on_behalf_of(token)
         other.credentials = "caller"
+        return other
+
+    def in_the_name_of(self, name: Callable[[], Awaitable[Sequence[tuple[str, str]]]]) -> Self:
+        """Return this client impersonating somebody else."""
+        other = super().in_the_name_of(name)
+        other.credentials = "impersonated"
         return other
 
     async def request(self, method: str, path: str, **options: Any) -> bytes:

@@ -103,7 +103,9 @@ class Collection(Generic[T]):
     def apply(self, obj: T) -> None:
         """Take one object that was added or changed."""
         before = self._objects.get(obj.key)
-        if before is not None and before.metadata.resource_version == obj.metadata.resource_version:
+        # After a restore of the API server's database versions are used again, for other states.
+        is_same = before is not None and before.metadata.resource_version == obj.metadata.resource_version
+        if is_same and before == obj:
             return
         if before is not None:
             self._forget(before)

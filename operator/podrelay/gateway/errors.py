@@ -145,6 +145,10 @@ def from_api(error: Exception, what: str) -> GatewayError:
         return NotAuthenticatedError("The API server does not accept the token.")
     if error.is_transient:
         return UnavailableError(f"Could not {what}: the API server is busy. Try again.")
+    if error.status == 403 and "cannot impersonate" in error.message:
+        return NotAuthorizedError(
+            f"The gateway may not act in your name: {error.message}. An administrator can let it."
+        )
     if error.status == 403 and not error.is_quota and "ValidatingAdmissionPolicy" not in error.message:
         return NotAuthorizedError(f"You are not allowed to {what}.")
     return RefusedError(f"Could not {what}: {error.message}", {"status": error.status, "reason": error.api_reason})

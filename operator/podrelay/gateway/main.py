@@ -24,6 +24,7 @@ from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
 from podrelay.gateway.certificates import Certificate
+from podrelay.gateway.impersonating import Impersonation
 from podrelay.gateway.objects import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Definition, Record, Run
 from podrelay.gateway.schema.build import DocumentLimits, Schema, build
 from podrelay.gateway.server import LOOPBACK, ServerOptions, application
@@ -81,6 +82,10 @@ def check(arguments: argparse.Namespace) -> None:
             f"--listen {arguments.listen} would take tokens in plain text: give --tls-cert and --tls-key, or "
             "--behind-tls-proxy if a proxy before the gateway speaks TLS"
         )
+    if arguments.audience and arguments.auth == "none":
+        raise OptionsError("--audience is for callers with tokens: leave out --auth=none")
+    if arguments.impersonate_group and not arguments.audience:
+        raise OptionsError("--impersonate-group does nothing without --audience")
     if arguments.graphiql and arguments.no_introspection:
         raise OptionsError("--graphiql needs the schema, which --no-introspection hides: leave out one of the two")
 
@@ -119,7 +124,13 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
         cache = Cache()
         reflectors = _reflectors(own, cache, arguments.namespace)
         cache.watches.extend(reflectors)
-        access = Access(callers if arguments.auth == "token" else None, own, lambda: cache.is_stale, time.monotonic)
+        access = Access(
+            callers if arguments.auth == "token" else None,
+            own,
+            lambda: cache.is_stale,
+            time.monotonic,
+            Impersonation(arguments.audience, frozenset(arguments.impersonate_group)) if arguments.audience else None,
+        )
         services = Services(
             cache,
             access,

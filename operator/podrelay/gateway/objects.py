@@ -52,6 +52,12 @@ class Metadata(_Struct, frozen=True):
         return Key(self.namespace, self.name)
 
 
+class Abort(_Struct, frozen=True):
+    """Who has told a run to stop."""
+
+    by: str | None = None
+
+
 class RunSpec(_Struct, frozen=True):
     """What a run is to do, without its input."""
 
@@ -61,6 +67,7 @@ class RunSpec(_Struct, frozen=True):
     suspend: bool = False
     start_at: datetime | None = None
     delay_seconds: int | None = None
+    abort: Abort | None = None
 
 
 class CurrentPod(_Struct, frozen=True):

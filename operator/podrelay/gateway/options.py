@@ -45,6 +45,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "credentials, on a loopback address only; default: %(default)s",
     )
     serving.add_argument(
+        "--audience",
+        metavar="NAME",
+        help="take tokens for this audience only, which are worth nothing at the API server, and act in the name of "
+        "their users by impersonation; default: tokens of the API server, which are passed on to it",
+    )
+    serving.add_argument(
+        "--impersonate-group",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --audience: rights of members of this group count; can be given several times, * for all groups; "
+        "those of service accounts always do",
+    )
+    serving.add_argument(
         "--allow-origin",
         action="append",
         default=[],

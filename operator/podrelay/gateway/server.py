@@ -22,7 +22,13 @@ from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from podrelay.gateway.call import Call, Scope, Services
-from podrelay.gateway.errors import GatewayError, NotAuthenticatedError, UnavailableError, ValidationError
+from podrelay.gateway.errors import (
+    GatewayError,
+    NotAuthenticatedError,
+    NotAuthorizedError,
+    UnavailableError,
+    ValidationError,
+)
 from podrelay.gateway.measuring import requests
 from podrelay.gateway.messages import CheckedSocket
 from podrelay.gateway.schema.envelope import masked
@@ -37,7 +43,11 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _OVER_HTTP: Final = {OperationType.QUERY, OperationType.MUTATION}
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-_STATUS: Final[Mapping[type[GatewayError], int]] = {NotAuthenticatedError: 401, UnavailableError: 503}
+_STATUS: Final[Mapping[type[GatewayError], int]] = {
+    NotAuthenticatedError: 401,
+    NotAuthorizedError: 403,
+    UnavailableError: 503,
+}
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ async def rerun(call: Call, ident: str, input: Any = None, name: str | None = No
         spec.get("input") if input is None else _payload(input),
         namespace=key.namespace,
         display_name=_display_name(name) or spec.get("displayName"),
+        secret=spec.get("secret"),
         created_by=await call.services.access.user(call.caller),
         rerun_of=key.name,
     )
@@ -113,6 +114,8 @@ async def abort(call: Call, key: Key, ident: str, message: str | None, *, cascad
     wish: dict[str, Any] = {"message": limits.cut(message, _ABORT_MESSAGE_LENGTH)} if message else {}
     if cascade:
         wish["cascade"] = True
+    if user := await call.services.access.user(call.caller):
+        wish["by"] = user
     try:
         return await _patch(call, key, ident, {"abort": wish}, "abort")
     except RefusedError:

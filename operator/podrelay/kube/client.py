@@ -7,7 +7,7 @@ any more. Bodies come back as bytes, so that each caller decodes just what it ne
 import asyncio
 import copy
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
@@ -91,6 +91,7 @@ class Client:
         # workers once kept the Lease from being renewed.
         self._places = Places(max_in_flight, slow=MAX_SLOW)
         self._write_timeout = write_timeout_seconds
+        self._name: Callable[[], Awaitable[Sequence[tuple[str, str]]]] | None = None
 
     async def __aenter__(self) -> Self:
         self._requests = Connections(self.connection.server, self._ssl)
@@ -110,6 +111,16 @@ class Client:
         """Return this client with the token of somebody else; it shares the connections and ends with them."""
         other = copy.copy(self)
         other.connection = replace(self.connection, token=lambda: token, token_blocks=False)
+        return other
+
+    def in_the_name_of(self, name: Callable[[], Awaitable[Sequence[tuple[str, str]]]]) -> Self:
+        """Return this client impersonating somebody; it shares the connections and ends with them.
+
+        Args:
+            name: returns the headers that say whom. Whatever it raises keeps a request from being sent.
+        """
+        other = copy.copy(self)
+        other._name = name
         return other
 
     async def request(
@@ -138,8 +149,10 @@ class Client:
             ApiError: the API server refused; the subclass says how.
             TimeoutError: no answer in time, the wait for its turn included. A write may or may not have happened.
             aiohttp.ClientError: the connection failed. The same holds.
+            AnswerTooLargeError: the answer has more bytes than any object.
         """
         headers = self._headers | await self._authorization()
+        further = await self._name() if self._name is not None else ()
         data = b""
         if body is not None:
             data = orjson.dumps(body)
@@ -151,7 +164,7 @@ class Client:
             await self._places.acquire()
             with self._places.occupied():
                 before()
-                answer = await self._requests.send(method, target, headers, data)
+                answer = await self._requests.send(method, target, headers, data, further)
         if answer.status >= 400:
             raise errors.from_response(answer.status, answer.body, answer.retry_after)
         return answer.body
@@ -181,9 +194,8 @@ class Client:
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS, sock_read=silence_seconds)
         url = self.connection.server + path
-        async with self._watches.get(
-            url, params=params, headers=await self._authorization(), timeout=timeout
-        ) as response:
+        headers = [*(await self._authorization()).items(), *(await self._name() if self._name is not None else ())]
+        async with self._watches.get(url, params=params, headers=headers, timeout=timeout) as response:
             if response.status >= 400:
                 raise errors.from_response(response.status, await response.read(), response.headers.get("Retry-After"))
             if opened is not None:

@@ -6,13 +6,15 @@ compression, a task for each body (docs/decisions/0008-own-connections.md). Watc
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import ClassVar, Final, cast
 from urllib.parse import urlsplit
 
 import aiohttp
 import httptools
+
+from podrelay.api.errors import PodrelayError
 
 IDLE_SECONDS: Final = 60.0
 """A connection that was idle for longer is not used again: the server, or something before it, may be closing it."""
@@ -20,6 +22,16 @@ IDLE_SECONDS: Final = 60.0
 
 CONNECT_SECONDS: Final = 5.0
 """A server that takes longer to shake hands is away; its answer to a request may take as long as the caller says."""
+
+
+LARGEST_ANSWER: Final = 32 * 1024 * 1024
+"""Bytes of a body. No object has a tenth of it; a page of a list that is larger has to be asked for in parts."""
+
+
+class AnswerTooLargeError(PodrelayError):
+    """An answer has more bytes than anybody here has memory for. It was not read to its end."""
+
+    reason: ClassVar[str] = "AnswerTooLarge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,14 @@ class Connections:
         self._authority = url.netloc.rpartition("@")[2]
         self._idle: list[_Exchange] = []
 
-    async def send(self, method: str, target: str, headers: Mapping[str, str], body: bytes = b"") -> Answer:
+    async def send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        further: Iterable[tuple[str, str]] = (),
+    ) -> Answer:
         """Send one request; the caller says for how long to wait. Cancelling it closes the connection.
 
         Args:
@@ -56,13 +75,16 @@ class Connections:
             target: path and query, quoted.
             headers: all but Host and Content-Length.
             body: what is sent along.
+            further: headers whose names may come several times.
 
         Raises:
             aiohttp.ClientError: no connection, a lost one, or no HTTP. The server may have seen the request.
+            AnswerTooLargeError: the body has more than LARGEST_ANSWER bytes.
             ValueError: a line of the request would break into two.
         """
         lines = [f"{method} {self._prefix}{target} HTTP/1.1", f"Host: {self._authority}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
+        lines += [f"{name}: {value}" for name, value in further]
         if body:
             lines.append(f"Content-Length: {len(body)}")
         if not all(map(str.isprintable, lines)):
@@ -126,10 +148,12 @@ class _Exchange(asyncio.Protocol):
 
         Raises:
             aiohttp.ClientError: the connection was lost, or what came is not HTTP.
+            AnswerTooLargeError: more came than LARGEST_ANSWER bytes.
         """
         self._answer = self._loop.create_future()
         self._parser = httptools.HttpResponseParser(self)
         self._body: list[bytes] = []
+        self._received = 0
         self._retry_after: str | None = None
         if self._transport is None:
             raise aiohttp.ServerDisconnectedError
@@ -155,7 +179,7 @@ class _Exchange(asyncio.Protocol):
             self._fail(aiohttp.ClientPayloadError(f"no HTTP: {error}"))
             self.close()
 
-    def _fail(self, error: aiohttp.ClientError) -> None:
+    def _fail(self, error: aiohttp.ClientError | AnswerTooLargeError) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
 
@@ -173,6 +197,12 @@ class _Exchange(asyncio.Protocol):
 
     def on_body(self, part: bytes) -> None:
         """Take a part of the body."""
+        self._received += len(part)
+        if self._received > LARGEST_ANSWER:
+            self._body.clear()
+            self._fail(AnswerTooLargeError(f"the answer has more than {LARGEST_ANSWER} bytes"))
+            self.close()
+            return
         self._body.append(part)
 
     def on_message_complete(self) -> None:

@@ -40,6 +40,11 @@ class ApiError(PodrelayError):
         """Whether a ResourceQuota has no room for the object."""
         return self.status == 403 and "exceeded quota" in self.message
 
+    @property
+    def is_end_of_namespace(self) -> bool:
+        """Whether nothing can be created because the namespace is being deleted."""
+        return self.status == 403 and "because it is being terminated" in self.message
+
 
 class ConflictError(ApiError):
     """409 because the object has changed since it was read: read it again and decide anew."""

@@ -2,14 +2,16 @@
 
 What it must never do: lose a deletion (a relist reports what vanished), poll, end, or go blind for one object that
 cannot be read. Every failure is waited out with backoff and jitter; an expired resource version (410) leads to a new
-list at once.
+list at once. Versions that go back, as after a restore of the API server's database, are noticed with the first request
+after the interruption that a restore is.
 """
 
 import asyncio
+import contextlib
 import logging
 import random
-from collections.abc import Callable
-from typing import Any, Generic, Protocol, TypeVar
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 import aiohttp
 import msgspec
@@ -17,7 +19,7 @@ import msgspec
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.client import LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS, Client, Resource
 from podrelay.kube.errors import ApiError, GoneError
-from podrelay.kube.paging import pages
+from podrelay.kube.paging import newest_version, pages
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +30,8 @@ SILENCE_SECONDS = 90.0
 the first event of a collection after its own start."""
 SHORTEST_WATCH_SECONDS = 1.0
 """A watch that ends earlier than this without an event is a failure: to open the next one at once would be to poll."""
-BACKOFF_SECONDS = (0.2, 30.0)
+BACKOFF_SECONDS = (0.2, 10.0)
+"""Pauses after failures. What fails is small, a watch or the first page of a list; for how long we are blind counts."""
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -65,6 +68,8 @@ class KubernetesObject(Protocol):
 
 
 T = TypeVar("T", bound=KubernetesObject)
+_FAILURES: Final = (PodrelayError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError, RecursionError)
+"""What is waited out."""
 
 
 class Sink(Protocol[T]):
@@ -93,6 +98,9 @@ class Reflector(Generic[T]):
         fields: a field selector, evaluated by the server.
         denied: called with the API server's words whenever it refuses for lack of rights; it is asked again with the
             usual pauses. Whoever gives it tells about it; without it the log does, each time.
+        restored: called when the collection has gone back in time, as after a restore of the API server's database.
+            What was seen of it does not count any more, and is newer than what comes next, by `replace`.
+        interrupted: called when nothing is seen any more from now on; `broken_since` and `problem` tell more.
     """
 
     def __init__(
@@ -106,59 +114,128 @@ class Reflector(Generic[T]):
         selector: str | None = None,
         fields: str | None = None,
         denied: Callable[[str], None] | None = None,
+        restored: Callable[[], None] = lambda: None,
+        interrupted: Callable[[], None] = lambda: None,
     ) -> None:
         self.synced = asyncio.Event()
         self.broken_since: float | None = None
         """Time of the event loop since which nothing is seen, or None while all is well."""
+        self.problem: str | None = None
+        """Why nothing is seen, None while all is well."""
+        self.name = resource.plural
+        self.namespace = namespace
         self._client = client
-        self._namespace = namespace
         self._path = resource.path(namespace)
         self._params = {"labelSelector": selector} if selector else {}
         self._params |= {"fieldSelector": fields} if fields else {}
         self._denied = denied
+        self._restored = restored
+        self._interrupted = interrupted
         self._sink = sink
-        self._name = resource.plural
+        self._newest = 0
+        """The newest version that was seen of the collection."""
         self._decode = msgspec.json.Decoder(kind).decode
         self._decode_event = msgspec.json.Decoder(_Event).decode
 
     async def run(self) -> None:
         """Reflect until cancelled."""
-        version: str | None = None
+        too_old = 0
+        while True:
+            version = await self._list_until_it_works()
+            # A version that is too old at once, again and again, must not lead to lists without a pause.
+            too_old = 1 if await self._follow(version) else too_old + 1
+            if too_old > 1:
+                await self._pause(too_old)
+
+    async def _list_until_it_works(self) -> str:
         failures = 0
-        loop = asyncio.get_running_loop()
-        started = loop.time()
         while True:
             try:
-                if version is None:
-                    # A large list may take long, but one whose answer is lost must not make us blind for so long.
-                    version = await self._list(
-                        min(LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS * 2 ** min(failures, 10))
-                    )
-                    self.synced.set()
-                    self._works()
-                started, is_idle = loop.time(), True
-                async for seen in self._watch(version):
-                    version, failures, is_idle = seen, 0, False
+                # A large list may take long, but one whose answer is lost must not make us blind for so long.
+                version = await self._list(min(LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS * 2 ** min(failures, 10)))
+            except _FAILURES as error:
+                failures += 1
+                self._is_broken(error)
+                await self._pause(failures, error)
+            else:
+                self.synced.set()
+                self._works()
+                return version
+
+    async def _follow(self, version: str) -> bool:
+        """Watch from `version` on until a new list is needed; return whether anything was seen before that."""
+        loop = asyncio.get_running_loop()
+        failures, has_seen = 0, False
+        while True:
+            started, is_idle = loop.time(), True
+            try:
+                if failures and await self._is_restored(version):
+                    return has_seen
+                started = loop.time()
+                with self._works_soon(failures) as opened:
+                    async for seen in self._watch(version, opened):
+                        version, failures, is_idle, has_seen = seen, 0, False, True
+                        self._newest = int(seen)
+                        self._works()
                 if is_idle and loop.time() - started < SHORTEST_WATCH_SECONDS:
                     raise _WatchTooShortError("the watch was ended at once")
             except GoneError as error:
-                version = None
-                failures += 1
-                log.info("resource version too old, listing again", extra={"resource": self._name})
-                if failures > 1:
-                    await self._wait_after(error, failures)
-            except (PodrelayError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError, RecursionError) as error:
+                self._is_broken(error)
+                log.info("resource version too old, listing again", extra={"resource": self.name})
+                return has_seen
+            except _FAILURES as error:
                 # A watch that lived for long was good, though calm; pauses that grow with each would make it blind.
-                was_good = version is not None and loop.time() - started > BACKOFF_SECONDS[1]
+                was_good = loop.time() - started > BACKOFF_SECONDS[1]
                 failures = 1 if was_good else failures + 1
-                await self._wait_after(error, failures, logging.INFO if was_good else logging.WARNING)
+                self._is_broken(error)
+                await self._pause(failures, error, logging.INFO if was_good else logging.WARNING)
+
+    async def _is_restored(self, version: str) -> bool:
+        """Tell whether the collection has gone back behind `version`; if it has, nothing that was seen counts any more.
+
+        The API server does not mind a watch from a version that is still to come: it shows nothing until then.
+        """
+        newest = await newest_version(self._client, self._path, self._params)
+        if newest >= int(version):
+            return False
+        self._forget(newest, version)
+        return True
+
+    def _forget(self, newest: int, known: str) -> None:
+        log.warning(
+            "the API server has gone back in time, as after a restore of its database: starting anew",
+            extra={"resource": self.name, "known_version": known, "version": newest},
+        )
+        self._newest = 0
+        self._restored()
 
     def _works(self) -> None:
-        self.broken_since = None
+        self.broken_since = self.problem = None
 
-    async def _wait_after(self, error: Exception, failures: int, level: int = logging.WARNING) -> None:
+    @contextlib.contextmanager
+    def _works_soon(self, failures: int) -> Iterator[Callable[[], None]]:
+        """Give what is to be called when the server agrees to a watch: after failures it has to live for a moment."""
+        timers: list[asyncio.TimerHandle] = []
+
+        def opened() -> None:
+            if failures:
+                timers.append(asyncio.get_running_loop().call_later(SHORTEST_WATCH_SECONDS, self._works))
+            else:
+                self._works()
+
+        try:
+            yield opened
+        finally:
+            for timer in timers:
+                timer.cancel()
+
+    def _is_broken(self, error: Exception) -> None:
+        self.problem = str(error) or type(error).__name__
         if self.broken_since is None:
             self.broken_since = asyncio.get_running_loop().time()
+            self._interrupted()
+
+    async def _pause(self, failures: int, error: Exception | None = None, level: int = logging.WARNING) -> None:
         shortest, longest = BACKOFF_SECONDS
         delay = min(longest, shortest * 2 ** min(failures, 10)) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         if isinstance(error, ApiError) and error.retry_after is not None:
@@ -169,8 +246,8 @@ class Reflector(Generic[T]):
         log.log(
             level,
             "watch interrupted: %s",
-            str(error) or type(error).__name__,
-            extra={"resource": self._name, "retry_seconds": round(delay, 1)},
+            self.problem,
+            extra={"resource": self.name, "retry_seconds": round(delay, 1)},
         )
         await asyncio.sleep(delay)
 
@@ -180,10 +257,16 @@ class Reflector(Generic[T]):
         async for page in pages(self._client, self._path, self._params, timeout_seconds):
             objects += (obj for obj in map(self._read, page.items) if obj is not None)
             version = page.metadata.resource_version
-        self._sink.replace(objects, version, self._namespace)
+            del page  # its items are views of all of it, and the next one is on its way
+            if self.broken_since is not None:
+                self.broken_since = asyncio.get_running_loop().time()  # a long list is no blindness
+        if int(version) < self._newest:
+            self._forget(int(version), str(self._newest))
+        self._newest = int(version)
+        self._sink.replace(objects, version, self.namespace)
         return version
 
-    async def _watch(self, version: str) -> Any:
+    async def _watch(self, version: str, opened: Callable[[], None]) -> AsyncIterator[str]:
         params = {
             **self._params,
             "watch": "true",
@@ -191,7 +274,7 @@ class Reflector(Generic[T]):
             "resourceVersion": version,
             "timeoutSeconds": str(random.randint(*WATCH_SECONDS)),  # noqa: S311 - spreads the load
         }
-        async for line in self._client.stream(self._path, params, SILENCE_SECONDS, opened=self._works):
+        async for line in self._client.stream(self._path, params, SILENCE_SECONDS, opened=opened):
             event = self._decode_event(line)
             if event.type == "BOOKMARK":
                 yield msgspec.json.decode(event.object, type=_Identity).metadata.resource_version
@@ -216,6 +299,6 @@ class Reflector(Generic[T]):
             log.error(  # noqa: TRY400 - where it was raised tells nothing
                 "object left out, it cannot be read: %s",
                 error,
-                extra={"resource": self._name, "object": f"{about.namespace}/{about.name}"},
+                extra={"resource": self.name, "object": f"{about.namespace}/{about.name}"},
             )
             return None

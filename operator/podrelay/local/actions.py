@@ -19,6 +19,7 @@ from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
     AbortChild,
     Action,
+    AdoptRecord,
     AdoptRun,
     AnnotateRun,
     ConfirmAbsent,
@@ -155,6 +156,13 @@ class Actions:
         }
         _unless_changed(lambda: self._api.patch(names.TASK_RUNS, key.namespace, key.name, patch))
 
+    def _adopt_record(self, key: Key, view: View, action: AdoptRecord) -> None:
+        owners = [pods.owner_reference(view.run, controller=False)]
+        patch = {"metadata": {"ownerReferences": owners}}
+        _unless_changed(
+            lambda: self._api.patch(names.TASK_ITERATIONS, key.namespace, action.record.metadata.name, patch)
+        )
+
     def _open_gate(self, key: Key, _view: View, action: OpenGate) -> None:
         gates = [{"name": gate.name} for gate in action.pod.spec.scheduling_gates if gate.name != names.CLAIM_GATE]
         self._api.patch(PODS, key.namespace, action.pod.metadata.name, {"spec": {"schedulingGates": gates or None}})
@@ -253,6 +261,7 @@ HANDLERS: Final[dict[type[Action], Callable[[Actions, Key, View, Any], None]]] =
     ConfirmAbsent: Actions._confirm_absent,
     ReleasePod: Actions._release_pod,
     AnnotateRun: Actions._annotate_run,
+    AdoptRecord: Actions._adopt_record,
     ConfirmLost: Actions._confirm_lost,
     ReadRecord: Actions._read_record,
     ConfirmSilent: Actions._confirm_silent,

@@ -27,6 +27,12 @@ class StuckError(PodrelayError):
     reason = "Stuck"
 
 
+class SecretError(PodrelayError):
+    """What was given cannot be a Secret; the message says why."""
+
+    reason = "InvalidSecret"
+
+
 class NotRunnableHereError(PodrelayError):
     """A definition that cannot do without a cluster; the message says why."""
 

@@ -17,6 +17,8 @@ from podrelay.local.errors import RefusedError
 from podrelay.runner.main import ENV_TERMINATION_MESSAGE_PATH
 
 NODE: Final = "localhost"
+SECRET_FOLDER: Final = "secret"  # noqa: S105 - a name
+"""Below the folder of the world: the one Secret that there is here."""
 
 
 class Container(Protocol):
@@ -140,6 +142,8 @@ class Kubelet:
         watched = self._watched[uid] = _Watched(self._now(), message_file)
         self._report(pod, watched, "Running", {"running": {"startedAt": watched.started_at.isoformat()}})
         variables = {**_variables(pod), ENV_TERMINATION_MESSAGE_PATH: str(message_file)}
+        if names.ENV_SECRET_PATH in variables:
+            variables[names.ENV_SECRET_PATH] = str(self._folder / SECRET_FOLDER)
 
         def started(container: Container) -> None:
             watched.container = container

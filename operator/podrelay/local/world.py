@@ -5,7 +5,8 @@ are processes) only put changes into the inbox and wake it up.
 """
 
 import queue
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -16,14 +17,16 @@ from podrelay.api import names
 from podrelay.local.actions import Actions
 from podrelay.local.api import PODS, Event, MemoryApi, Object
 from podrelay.local.clock import Clock
-from podrelay.local.errors import NotRunnableHereError, RefusedError, StuckError
-from podrelay.local.kubelet import Kubelet, Runtime
+from podrelay.local.errors import NotRunnableHereError, RefusedError, SecretError, StuckError
+from podrelay.local.kubelet import SECRET_FOLDER, Kubelet, Runtime
 from podrelay.reconciler import hooks, planner
 from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Settings
 
 NAMESPACE: Final = "default"
+_SECRET: Final = "local"  # noqa: S105 - a name
+_SECRET_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _MAX_STEPS: Final = 50
 _LONGEST_WAIT: Final = 3600.0
 """Seconds. A computer that slept through a wait looks at the clock again after this time at the latest."""
@@ -88,6 +91,21 @@ class World:
                 f"{stored['metadata']['name']} has reporting TerminationMessage: its program is whatever its container "
                 "image runs, which needs a cluster; only tasks that report by API, as Python classes do, run here"
             )
+
+    def add_secret(self, values: Mapping[str, str]) -> str:
+        """Make the Secret that runs may name, and return its name.
+
+        Raises:
+            SecretError: a key is none that a Secret can have.
+        """
+        folder = self._folder / SECRET_FOLDER
+        folder.mkdir(mode=0o700)
+        for key, value in values.items():
+            if not _SECRET_KEY.fullmatch(key) or key.startswith(".."):
+                raise SecretError(f"{key!r} cannot be the key of a Secret: letters, digits, '-', '_' and '.'")
+            with (folder / key).open("w", encoding="utf-8", newline="") as file:
+                file.write(value)
+        return _SECRET
 
     def create_run(self, manifest: Object) -> str:
         """Create a TaskRun and return its name.

@@ -15,7 +15,9 @@ INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
 UNKNOWN_PENDING_TIMEOUT: Final = 900
 """Seconds that a run waits whose definition, which would say for how long, is gone."""
 
-_NOT_ADMITTED: Final = frozenset({None, DEFINITION_NOT_FOUND, INVALID_INPUT_SCHEMA, "Restored", "ParentDeleted"})
+_NOT_ADMITTED: Final = frozenset(
+    {None, DEFINITION_NOT_FOUND, INVALID_INPUT_SCHEMA, "Restored", "Imported", "ParentDeleted"}
+)
 """Whatever else a run without a pod shows it shows after its input was looked at, so it is not read again for it."""
 
 
@@ -49,7 +51,8 @@ def has_to_queue(view: View) -> bool:
         return False
     own = view.definition.spec if view.definition is not None else None
     is_limited = own is not None and (own.max_concurrent_runs is not None or own.concurrency is not None)
-    return is_limited or view.settings.max_running_pods is not None
+    shared = (view.settings.max_running_pods, view.settings.max_running_pods_per_namespace)
+    return is_limited or any(limit is not None for limit in shared)
 
 
 def gives_back_slot(view: View, following: Plan) -> bool:

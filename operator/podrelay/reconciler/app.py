@@ -20,7 +20,6 @@ import uvloop
 
 from podrelay.api import names
 from podrelay.kube.config import Connection
-from podrelay.kube.paging import PAGE_SIZE
 from podrelay.reconciler.metrics import KOPF_RESTARTS
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.store import Key
@@ -32,6 +31,13 @@ PERMISSIONS: Final[tuple[Permission, ...]] = ()
 
 _NOBODY_HAS_LOOKED_YET: Final = "status.phase="
 """Runs without a state are what kopf is to notice; of those that have one our reflector tells, which costs less."""
+_COLLECTIONS: Final = frozenset({names.TASK_RUNS, names.TASK_DEFINITIONS})
+_LIST, _WATCH = (
+    f"application/json;as={kind};g=meta.k8s.io;v=v1" for kind in ("PartialObjectMetadataList", "PartialObjectMetadata")
+)
+"""Objects without spec and status: handlers need to know which object it is, and kopf would keep hundreds of inputs."""
+_CHUNK: Final = 100
+"""Objects in a page of kopf's lists: each may have an input of 256 KiB in an annotation of kubectl."""
 _BACKOFF_SECONDS = (1.0, 60.0)
 _END_SECONDS = 2.0
 """While the API server is away, kopf needs longer to end; it writes nothing, so it may be left behind then."""
@@ -67,6 +73,16 @@ class _NoProgress(kopf.ProgressStorage):
 
     def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
         return essence
+
+
+class _Response(aiohttp.ClientResponse):
+    """An answer in which lists are what kopf takes for lists: metadata of no objects are `null`."""
+
+    async def json(self, **options: Any) -> Any:
+        document = await super().json(**options)
+        if isinstance(document, dict) and "items" in document and document["items"] is None:
+            document["items"] = []
+        return document
 
 
 class KopfShell:
@@ -157,7 +173,9 @@ class KopfShell:
         if self._stopping.is_set():
             stop.set()
         connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.ssl_context or True)
-        async with aiohttp.ClientSession(connector=connector, middlewares=(self._authorize,)) as session:
+        async with aiohttp.ClientSession(
+            connector=connector, middlewares=(self._authorize,), response_class=_Response
+        ) as session:
             await kopf.operator(
                 registry=self._registry(session),
                 settings=_settings(),
@@ -175,6 +193,8 @@ class KopfShell:
         token = await asyncio.to_thread(self._connection.token)
         if token:
             request.headers["Authorization"] = f"Bearer {token}"
+        if request.url.path.rpartition("/")[2] in _COLLECTIONS:
+            request.headers["Accept"] = _WATCH if request.url.query.get("watch") == "true" else _LIST
         return await handler(request)
 
     def _registry(self, session: aiohttp.ClientSession) -> kopf.OperatorRegistry:
@@ -205,7 +225,7 @@ def _settings() -> kopf.OperatorSettings:
     # kopf would kill the whole process when its own end takes long; ending the process is our own affair.
     settings.process.ultimate_exiting_timeout = None
     settings.watching.field_selectors[names.GROUP, names.VERSION, names.TASK_RUNS] = _NOBODY_HAS_LOOKED_YET
-    settings.watching.chunk_size = PAGE_SIZE  # a list of 10,000 runs in one piece took more memory than all else
+    settings.watching.chunk_size = _CHUNK
     settings.watching.server_timeout = 600
     settings.watching.connect_timeout = 5
     return settings

@@ -110,6 +110,21 @@ def _is_over_its_own_limit(pod: Pod) -> bool:
     return pod.status.reason == "Evicted" and bool(pod.status.container_statuses) and not is_disrupted
 
 
+def waits_for_volumes(pod: Pod) -> bool:
+    """Tell whether a node has the pod and its container is not made yet, which comes after volumes and network."""
+    waiting = pod.task.waiting
+    return bool(pod.spec.node_name) and waiting is not None and waiting.reason == "ContainerCreating"
+
+
+def secret_missing(pod: Pod, secret: str) -> Problem:
+    """Return what most likely keeps a pod with a Secret from starting; nobody but its kubelet may look."""
+    return Problem(
+        "SecretMissing",
+        f"pod {pod.metadata.name} waits for its volumes: is there a Secret {secret} in this namespace, which "
+        f"spec.secret names? Create it, and the pod goes on; kubectl describe pod {pod.metadata.name} tells more",
+    )
+
+
 def is_left_behind(pod: Pod) -> bool:
     """Tell whether the pod was declared failed for its node's absence, so that its containers may still run.
 

@@ -32,6 +32,7 @@ from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
     Action,
+    AdoptRecord,
     AnnotateRun,
     ConfirmAbsent,
     ConfirmGone,
@@ -68,6 +69,8 @@ PERMISSIONS: Final = (
 )
 
 _START_RETRY_SECONDS: Final = (1.0, 60.0)
+_REFUSALS: Final = frozenset({400, 403, 405, 413, 422, 500})
+"""Of these somebody has to hear: time alone does not change a rule, a role, or a webhook that does not work."""
 
 _decode_pod = msgspec.json.Decoder(Pod).decode
 _decode_record = msgspec.json.Decoder(Record).decode
@@ -122,6 +125,7 @@ class Executor:
             EndPod: self._end_pod,
             DeletePod: self._delete_pod,
             ReleasePod: self._release_pod,
+            AdoptRecord: self._adopt_record,
             AnnotateRun: self._annotate_run,
             WriteRecord: self._write_record,
             DeleteRecord: self._delete_record,
@@ -137,7 +141,12 @@ class Executor:
             LeadershipLostError: the Lease is not ours any more.
             TimeoutError, aiohttp.ClientError: no answer; the write may or may not have happened.
         """
-        await self._handlers[type(action)](key, view, action)
+        try:
+            await self._handlers[type(action)](key, view, action)
+        except ApiError as error:
+            if error.status in _REFUSALS:
+                await self._events.write_refused(view.run.metadata, error.message)
+            raise
 
     async def write_status(self, key: Key, view: View, plan: Plan) -> None:
         """Write the status that `plan` wants, on the version of the run that it was planned on.
@@ -197,7 +206,11 @@ class Executor:
         name = action.target.name
         try:
             manifest = pods.build(
-                view.run, view.definition, action.target, await self._input_for_message(key, view, action.target)
+                view.run,
+                view.definition,
+                action.target,
+                await self._input_for_message(key, view, action.target),
+                view.run.metadata.annotations.created_by or (view.parent.created_by if view.parent else None),
             )
         except (pods.TemplateError, pods.InputTooLargeError) as error:
             self._refused(view.run, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
@@ -279,7 +292,7 @@ class Executor:
         if pod is None or pod.metadata.uid != action.uid:
             self._store.confirm_gone(view.run, action.name, action.uid)
             return
-        self._store.pods.restore(await self._reclaim(key, view, pod))
+        self._store.confirm_still_there(view.run, await self._reclaim(key, view, pod))
 
     async def _confirm_absent(self, key: Key, view: View, action: ConfirmAbsent) -> None:
         pod = await self._get_pod(key, action.name)
@@ -379,7 +392,7 @@ class Executor:
             if others or about.deletion_timestamp is None:
                 self._store.pods.apply(released)
             else:
-                self._store.pods.remove(released)  # that was all that kept it
+                self._store.pods.remove(released, was_seen=False)  # that was all that kept it
 
     async def _release_pod(self, key: Key, _view: View, action: ReleasePod) -> None:
         await self.release_pod(key, action.pod)
@@ -414,6 +427,8 @@ class Executor:
         except ApiError as error:
             if error.is_transient or isinstance(error, NotFoundError):
                 raise
+            if error.is_end_of_namespace and action.pod is not None and action.pod.is_held:
+                await self.release_pod(key, action.pod)  # the run goes when its pods have gone
             self._refused(view.run, action.target.name, "RecordRefused", error.message)
         else:
             self._store.accepted(view.run)
@@ -499,6 +514,27 @@ class Executor:
         except NotFoundError:
             return None
 
+    async def _adopt_record(self, key: Key, view: View, action: AdoptRecord) -> None:
+        about = action.record.metadata
+        owners = [pods.owner_reference(view.run, controller=False)]
+        patch = {
+            "metadata": {"uid": about.uid, "resourceVersion": about.resource_version, "ownerReferences": owners},
+        }
+        try:
+            body = await self._write(
+                "adopt_record", lambda: self._client.patch(TASK_ITERATIONS, key.namespace, about.name, patch)
+            )
+        except (ConflictError, InvalidError, NotFoundError) as error:
+            record = await self._get_record(key, about.name)
+            if isinstance(error, InvalidError) and record == action.record:
+                raise
+            if record is None:
+                self._store.records.forget(key, about.name, about.uid)
+            else:
+                self._store.records.apply(record)
+        else:
+            self._store.records.apply(_decode_record(body))
+
     async def _delete_record(self, key: Key, _view: View, action: DeleteRecord) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
@@ -523,7 +559,10 @@ class Executor:
             "metadata": {
                 "uid": about.uid,
                 "resourceVersion": about.resource_version,
-                "annotations": {action.annotation: action.value},
+                "annotations": {
+                    action.annotation: action.value,
+                    names.ANNOTATION_ORIGIN: names.origin(about.name, about.origin_uid),
+                },
             }
         }
         try:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from podrelay.reconciler.objects import Pod, Record
-from podrelay.reconciler.view import Gone, Heartbeat, InputFacts, Refusal, Silence
+from podrelay.reconciler.view import Gone, Heartbeat, InputFacts, Refusal, Sightings, Silence
 
 _REMEMBERED_PODS = 4
 """Of the pods of a run that are no more, only the one that was due last matters."""
@@ -29,9 +29,10 @@ class Facts:
         silence: what was found when a heartbeat was overdue.
         input: what was found in the input.
         children_known_since: the record after which all children were read live.
+        still_there: UID and version of a pod that a live read has found although it should have gone.
         absent: name of the pod that a live read has not found.
         parent_missing_since: since when the run that spec.parent names is not known.
-        start_seen: when the container of a pod was first seen running, by UID.
+        sightings: when this operator saw what of the pods that are not terminal, by UID.
         heartbeat: the last heartbeat of the newest record.
     """
 
@@ -44,13 +45,25 @@ class Facts:
     silence: Silence | None = None
     input: InputFacts | None = None
     children_known_since: str | None = None
+    still_there: tuple[str, str] | None = None
     absent: str | None = None
     parent_missing_since: datetime | None = None
-    start_seen: dict[str, datetime] = field(default_factory=dict)
+    sightings: dict[str, Sightings] = field(default_factory=dict)
     heartbeat: Heartbeat | None = None
+
+    def begin_term(self) -> None:
+        """Forget what was true while nobody else led: another replica may have made pods and records since then.
+
+        A UID never comes back, so pods that are gone stay gone; and when something was first seen is no decision.
+        """
+        self.refusal = self.silence = self.input = None
+        self.children_known_since = self.absent = self.parent_missing_since = None
+        self.lost_records.clear()
+        self.settled.clear()
 
     def pod_left(self, pod: Pod, *, is_last_state: bool) -> None:
         """Note that a pod has left the cache."""
+        self.sightings.pop(pod.metadata.uid, None)
         self.last_seen[pod.metadata.uid] = (pod, is_last_state)
         _trim(self.last_seen)
 
@@ -60,14 +73,22 @@ class Facts:
         self.gone[uid] = Gone(now, last, is_last_state)
         _trim(self.gone)
 
-    def see_pod(self, pod: Pod, now: datetime) -> None:
-        """Note when the container of a pod was first seen running."""
-        if pod.task.running is not None and pod.metadata.uid not in self.start_seen:
-            self.start_seen[pod.metadata.uid] = now
-            _trim(self.start_seen)
+    def see_pod(self, pod: Pod, now: datetime, *, has_answered: bool) -> None:
+        """Note what is seen of a pod for the first time; once it is terminal nobody asks any more."""
+        uid = pod.metadata.uid
+        if pod.is_terminal:
+            self.sightings.pop(uid, None)
+            return
+        known, state = self.sightings.get(uid, Sightings()), pod.task
+        self.sightings[uid] = Sightings(
+            unstarted=known.unstarted if state.running or state.terminated else now,
+            started=known.started or (now if state.running else None),
+            ended=known.ended or (now if state.terminated else None),
+            answered=known.answered or (now if has_answered else None),
+        )
 
-    def see_record(self, record: Record, now: datetime) -> None:
-        """Note when a heartbeat was first seen."""
+    def see_heartbeat(self, record: Record, now: datetime) -> None:
+        """Note when the heartbeat of a record was first seen."""
         if record.heartbeat_at is None:
             return
         known = self.heartbeat

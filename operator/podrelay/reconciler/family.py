@@ -36,6 +36,8 @@ class _Brood(Generic[R]):
     unfinished: Counter[str] = field(default_factory=Counter)
     """Of those that the parent itself has started, by definition."""
     total_unfinished: int = 0
+    answered: int = 0
+    """The iteration of the parent whose answer was applied last."""
     to_abort: dict[R, RunRef] = field(default_factory=dict)
     unadopted: set[R] = field(default_factory=set)
 
@@ -99,6 +101,17 @@ class Family(Generic[R]):
         """Return all children of a run."""
         brood = self._broods.get(parent)
         return tuple(brood.members) if brood else ()
+
+    def has_answered(self, parent: R, iteration: int) -> Iterable[R]:
+        """Take the iteration of a run that was answered last; return its children that have ended, if that is news.
+
+        No try of that iteration asks for them again.
+        """
+        brood = self._broods.get(parent)
+        if brood is None or brood.answered == iteration:
+            return ()
+        brood.answered = iteration
+        return tuple(name for name, child in brood.members.items() if child.is_finished)
 
     def summary(self, parent: R) -> Children:
         """Return what a plan for the parent needs to know."""

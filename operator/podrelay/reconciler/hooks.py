@@ -76,7 +76,7 @@ def after_the_end(view: View, now: datetime) -> Plan | None:
     if current is None:
         return _start(view, now, due, 1)
     pod = next((pod for pod in view.pods if pod.metadata.uid == current.pod_uid), None)
-    if pod is not None and not _has_ended(pod, now, view.settings.answer_grace):
+    if pod is not None and not _has_ended(view, pod, now):
         return _calling(view, now, due, pod)
     if pod is None and current.pod_uid not in view.gone:
         return Plan(actions=(ConfirmGone(current.pod_name, current.pod_uid),))
@@ -89,17 +89,13 @@ def after_the_end(view: View, now: datetime) -> Plan | None:
 
 
 def _calling(view: View, now: datetime, due: tuple[str, ...], pod: Pod) -> Plan:
-    """A pod can still call the hooks: it has the time of an iteration, from its answer or from its start."""
+    """A pod can still call the hooks: it has the time of an iteration, from the end of the run or from its start."""
     if pod.is_released:
-        ended = pod.task.terminated.finished_at if pod.task.terminated else None
-        return Plan(requeue_at=(ended or now) + view.settings.answer_grace)
+        return Plan(requeue_at=view.ended_at(pod, now) + view.settings.answer_grace)
     if not pod.has_started:
         since, seconds = pod.metadata.creation_timestamp, int(pod.metadata.annotations.pending_timeout)
     else:
-        record = next((r for r in view.records if r.pod_uid == pod.metadata.uid), None)
-        running = pod.task.running.started_at if pod.task.running else None
-        answered = record.finished_at if record is not None else None
-        since = answered or running or pod.metadata.creation_timestamp
+        since = max(view.started_at(pod, now), view.run.status.finished_at or pod.metadata.creation_timestamp)
         seconds = int(pod.metadata.annotations.iteration_timeout)
     deadline = since + timedelta(seconds=seconds)
     is_ending = pod.metadata.deletion_timestamp is not None or pod.metadata.annotations.ending_since is not None
@@ -118,13 +114,13 @@ def _calling(view: View, now: datetime, due: tuple[str, ...], pod: Pod) -> Plan:
     return Plan(requeue_at=given_up)
 
 
-def _has_ended(pod: Pod, now: datetime, patience: timedelta) -> bool:
+def _has_ended(view: View, pod: Pod, now: datetime) -> bool:
     """Tell whether the pod can call nothing any more, and it is known why."""
     if not pod.is_released:
         return False
-    terminated = pod.task.terminated
     # The kubelet tells with the pod's phase, a second or two later, whether it was the node's doing.
-    return pod.is_terminal or terminated is None or now >= (terminated.finished_at or now) + patience
+    is_known = pod.is_terminal or pod.task.terminated is None
+    return is_known or now >= view.ended_at(pod, now) + view.settings.answer_grace
 
 
 def _after_hook_pod(view: View, now: datetime, due: tuple[str, ...], current: Current, pod: Pod | None) -> Plan:

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from podrelay.api import names
-from podrelay.reconciler import ending, kinship, turns
+from podrelay.reconciler import causes, ending, kinship, restoring, termination, turns
 from podrelay.reconciler.conditions import with_conditions
 from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.reconciler.view import (
@@ -38,7 +38,12 @@ def after_the_end(view: View, now: datetime) -> Plan:
     if _cleans_itself_up(view):
         return Plan(actions=(delete,))
     requeue: list[datetime] = []
-    actions: list[Action] = [*kinship.cascade(view), *_pods_of_a_finished_run(view, now, requeue), *_old_records(view)]
+    actions: list[Action] = [
+        *kinship.cascade(view),
+        *restoring.adoptions(view),
+        *_pods_of_a_finished_run(view, now, requeue),
+        *_old_records(view),
+    ]
     if actions:
         return Plan(actions=tuple(actions))
     annotation = _annotation(view, now, requeue)
@@ -105,6 +110,10 @@ def _pods_of_a_finished_run(view: View, now: datetime, requeue: list[datetime]) 
                 requeue.append(pod.pending_deadline)
         elif not pod.is_released and pod.metadata.uid not in answered:
             _end(view, now, pod, actions, requeue)  # it was not seen when the run ended
+        elif not pod.is_released and now >= (over := _time_to_end(view, pod, now)):
+            _end(view, now, pod, actions, requeue)
+        elif not pod.is_released:
+            requeue.append(over)
         elif policy == "Always" or (policy == "OnSuccess" and view.run.status.phase == "Succeeded"):
             _remove(view, now, pod, actions, requeue)
         else:
@@ -112,12 +121,21 @@ def _pods_of_a_finished_run(view: View, now: datetime, requeue: list[datetime]) 
     return actions
 
 
+def _time_to_end(view: View, pod: Pod, now: datetime) -> datetime:
+    """Return until when a pod that has answered may go on after the end of its run: hooks may be called in it."""
+    hooks_take = int(pod.metadata.annotations.iteration_timeout) if view.run.status.hooks_due else 0
+    return (view.run.status.finished_at or now) + timedelta(seconds=hooks_take) + view.settings.answer_grace
+
+
 def end_all(view: View, now: datetime) -> tuple[tuple[Action, ...], datetime | None]:
     """Return what ends the pods of a run that is being deleted, and when the next step is due; None: all have ended."""
     actions: list[Action] = []
     requeue: list[datetime] = []
+    is_stored = view.run.status.phase in FINISHED
     for pod in filter(view.owns, view.pods):
-        if pod.is_released or (pod.is_held and pod.is_force_deleted):
+        if pod.is_released and pod.is_held and is_stored:
+            actions.append(ReleasePod(pod))
+        elif pod.is_released or (pod.is_held and pod.is_force_deleted):
             actions += _let_go(pod)
         else:
             _end(view, now, pod, actions, requeue)
@@ -127,6 +145,19 @@ def end_all(view: View, now: datetime) -> tuple[tuple[Action, ...], datetime | N
 def of_a_former_run(pods: Iterable[Pod]) -> tuple[Action, ...]:
     """Return what lets go of pods whose run is no more: garbage collection deletes them."""
     return tuple(action for pod in pods for action in _let_go(pod))
+
+
+def beside_hooks(view: View) -> tuple[Action, ...]:
+    """Return what lets go of the pods of a run that has ended, while its hooks wait for a slot, or go on elsewhere."""
+    pods = (pod for pod in view.pods if view.owns(pod))
+    return tuple(action for pod in pods if pod.is_terminal or pod.task.terminated is None for action in _let_go(pod))
+
+
+def _is_told(view: View, pod: Pod) -> bool:
+    """Tell whether what became of a pod is stored, or would be taken for the same if the pod was gone."""
+    if any(record.pod_uid == pod.metadata.uid and record.response is not None for record in view.records):
+        return True
+    return pod.is_terminal and termination.answer_of(pod) is None and causes.disruption_of(pod) is not None
 
 
 def _let_go(pod: Pod) -> list[Action]:
@@ -206,7 +237,8 @@ def beside(view: View, now: datetime, following: Plan) -> Plan:
         is_past = current is not None and pod.metadata.uid != current.pod_uid
         ended_well = answers.get(pod.metadata.uid) == "continue"
         if pod.metadata.deletion_timestamp is not None:
-            actions += _let_go(pod) if is_past or pod.metadata.name != due.name else []
+            is_over = is_past or pod.metadata.name != due.name or _is_told(view, pod)
+            actions += _let_go(pod) if is_over else []
         elif is_past and pod.is_unclaimed:
             actions.append(_delete_unstarted(pod))
         elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):

@@ -84,7 +84,7 @@ def cascade(view: View) -> tuple[AbortChild, ...]:
     if abort is None or not abort.cascade:
         return ()
     message = abort.message or f"TaskRun {view.run.metadata.name}, its parent, was aborted."
-    return tuple(AbortChild(child, message) for child in view.children.to_abort)
+    return tuple(AbortChild(child, message, abort.by) for child in view.children.to_abort)
 
 
 def adoption(view: View) -> AdoptRun | None:

@@ -6,7 +6,6 @@ are another machine's. The boot clock goes on while the machine sleeps, so a sus
 
 import asyncio
 import logging
-import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
@@ -17,6 +16,8 @@ import msgspec
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.client import LEASES, Client
 from podrelay.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
+from podrelay.reconciler.clocks import boot_clock
+from podrelay.reconciler.events import Events
 from podrelay.reconciler.permissions import Permission
 
 log = logging.getLogger(__name__)
@@ -34,11 +35,8 @@ RESERVE_SHARE: Final = 1 / 3
 Its admission may take longer than the Lease lasts; docs/architecture.md says why that is harmless.
 """
 RETRY_SECONDS: Final = 2.0
-
-
-def boot_clock() -> float:
-    """Return seconds of the clock that runs from boot on, sleep included."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+READY_SECONDS: Final = 5.0
+"""Readiness fails when requests about the Lease have failed for longer."""
 
 
 class LeadershipLostError(PodrelayError):
@@ -57,6 +55,7 @@ class _Spec(msgspec.Struct, rename="camel"):
 
 class _Metadata(msgspec.Struct, rename="camel"):
     resource_version: str
+    uid: str = ""
 
 
 class _Lease(msgspec.Struct):
@@ -74,6 +73,7 @@ class LeaderElection:
         identity: who we are; unique to this process.
         duration_seconds: a Lease that has not changed for so long may be taken over.
         clock: seconds, never going back.
+        restored: called when the Lease has an older version than before: the API server was restored from a backup.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class LeaderElection:
         identity: str,
         duration_seconds: float = DEFAULT_DURATION_SECONDS,
         clock: Callable[[], float] = boot_clock,
+        restored: Callable[[], None] = lambda: None,
     ) -> None:
         self.held = asyncio.Event()
         self._client = client
@@ -92,8 +93,28 @@ class LeaderElection:
         self._identity = identity
         self._duration = duration_seconds
         self._clock = clock
+        self._restored = restored
+        self._newest = 0
+        self._uid = ""
         self._renewed_at = float("-inf")
+        self._failing_since: float | None = None
+        self._failure = ""
         self._seen: tuple[str, float] | None = None
+
+    def start_anew(self) -> None:
+        """Forget which version the Lease had: somebody else has noticed already that versions have gone back."""
+        self._newest = 0
+
+    async def tell_given_away(self, events: Events, why: str) -> None:
+        """Tell by an Event on the Lease that it was given away, and why. Never raises for a failure."""
+        about = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": self._name, "uid": self._uid}
+        await events.lease_given_away(about, self._namespace, self._identity, why)
+
+    def problem(self) -> str | None:
+        """Return that the Lease could not be asked for lately, and why, for readiness; None while it can."""
+        if self._failing_since is None or (seconds := self._clock() - self._failing_since) <= READY_SECONDS:
+            return None
+        return f"the API server has not answered for {seconds:.0f} s about the Lease: {self._failure}"
 
     def require(self) -> None:
         """Return if the Lease is ours for longer than a request can take.
@@ -105,23 +126,40 @@ class LeaderElection:
         if not self.held.is_set() or left < self._duration * RESERVE_SHARE:
             raise LeadershipLostError(f"the Lease {self._namespace}/{self._name} is not ours, or not for long enough")
 
-    async def run(self) -> None:
-        """Get the Lease, keep it, and return when it is lost."""
-        while not await self._attempt(self._acquire):  # noqa: ASYNC110 - the API server is asked, no event is there
+    @property
+    def duration_seconds(self) -> float:
+        """A Lease that has not changed for so long may be taken over."""
+        return self._duration
+
+    async def acquire(self, may_lead: Callable[[], bool] = lambda: True) -> None:
+        """Wait until the Lease is ours; it counts as held when `keep()` begins, which has to be at once.
+
+        Args:
+            may_lead: whether this replica could work at all; as long as not, the Lease is left to others.
+        """
+        while not (may_lead() and await self._attempt(self._acquire)):  # noqa: ASYNC110 - the API server is asked
             await asyncio.sleep(min(RETRY_SECONDS, self._duration / 3))
         log.info("leading", extra={"lease": f"{self._namespace}/{self._name}", "identity": self._identity})
+
+    async def keep(self) -> None:
+        """Keep the Lease, and return when it is lost."""
         self.held.set()
         try:
             await self._keep()
         finally:
             self.held.clear()
+        self._renewed_at = float("-inf")
         log.error("leadership lost", extra={"lease": f"{self._namespace}/{self._name}"})
 
     async def release(self) -> None:
-        """Give the Lease back, so that another replica need not wait for its expiry."""
+        """Give the Lease back if it is ours, so that another replica need not wait for its expiry.
+
+        Whatever may only be written by the holder must have ended.
+        """
+        self.held.clear()
         if self._renewed_at == float("-inf"):
             return
-        self.held.clear()
+        self._renewed_at = float("-inf")
         await self._attempt(self._give_back)
 
     async def _keep(self) -> None:
@@ -134,10 +172,15 @@ class LeaderElection:
     async def _attempt(self, step: Callable[[], Awaitable[bool]], seconds: float | None = None) -> bool:
         try:
             async with asyncio.timeout(seconds):
-                return await step()
+                answer = await step()
         except (PodrelayError, aiohttp.ClientError, TimeoutError) as error:
-            log.warning("lease request failed: %s", str(error) or type(error).__name__)
+            self._failure = str(error) or type(error).__name__
+            if self._failing_since is None:
+                self._failing_since = self._clock()
+            log.warning("lease request failed: %s", self._failure)
             return False
+        self._failing_since = None
+        return answer
 
     async def _acquire(self) -> bool:
         try:
@@ -168,8 +211,20 @@ class LeaderElection:
         return True
 
     async def _get(self) -> _Lease:
-        body = await self._client.get(LEASES, self._namespace, self._name)
-        return msgspec.json.decode(body, type=_Lease)
+        return self._read(await self._client.get(LEASES, self._namespace, self._name))
+
+    def _read(self, body: bytes) -> _Lease:
+        """Decode the Lease, and see that its versions do not go back: reads are of what is stored at the moment."""
+        lease = msgspec.json.decode(body, type=_Lease)
+        version = int(lease.metadata.resource_version)
+        if version < self._newest:
+            log.warning(
+                "the API server has gone back in time, as after a restore of its database: starting anew",
+                extra={"resource": LEASES.plural, "known_version": self._newest, "version": version},
+            )
+            self._restored()
+        self._newest, self._uid = version, lease.metadata.uid
+        return lease
 
     async def _write(self, lease: _Lease | None) -> bool:
         started, now = self._clock(), datetime.now(UTC).isoformat().replace("+00:00", "Z")
@@ -190,10 +245,10 @@ class LeaderElection:
     async def _put(self, lease: _Lease) -> None:
         body = self._manifest(lease.spec)
         body["metadata"]["resourceVersion"] = lease.metadata.resource_version
-        await self._client.replace(LEASES, self._namespace, self._name, body)
+        self._read(await self._client.replace(LEASES, self._namespace, self._name, body))
 
     async def _create(self, spec: _Spec) -> None:
-        await self._client.create(LEASES, self._namespace, self._manifest(spec))
+        self._read(await self._client.create(LEASES, self._namespace, self._manifest(spec)))
 
     def _manifest(self, spec: _Spec) -> dict[str, Any]:
         return {

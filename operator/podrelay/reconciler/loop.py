@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from podrelay.api.errors import PodrelayError
-from podrelay.reconciler import metrics, planner
+from podrelay.reconciler import admission, metrics, planner
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeadershipLostError
 from podrelay.reconciler.objects import FINISHED
@@ -163,6 +163,6 @@ class ReconcileLoop:
 
 
 def _is_check(view: View, action: Action) -> bool:
-    """Tell whether an action may take a second, for a schema is looked at."""
+    """Tell whether an action may take a second, for a schema is looked at; only new runs are held to it."""
     has_schema = view.definition is not None and view.definition.spec.input_schema is not None
-    return has_schema and isinstance(action, ReadInput)
+    return has_schema and isinstance(action, ReadInput) and admission.is_new(view.run.status)

@@ -21,6 +21,11 @@ QUEUE_OLDEST_SECONDS: Final = Gauge(
 )
 CACHED: Final = Gauge("podrelay_cached_objects", "Objects in memory, by kind.", ["kind"])
 LEADING: Final = Gauge("podrelay_leading", "1 while this replica holds the Lease.")
+WATCH_BROKEN_SECONDS: Final = Gauge(
+    "podrelay_watch_broken_seconds",
+    "For how long nothing was seen of a kind of object, in the namespace that is worst off; 0 while all is well.",
+    ["resource"],
+)
 POLICY_PROBLEMS: Final = Gauge(
     "podrelay_policy_problems",
     "What is wrong with the admission policies that the operator relies on; NaN if it may not read them.",

@@ -73,6 +73,7 @@ class Abort(_Struct, frozen=True):
 
     message: str | None = None
     cascade: bool = False
+    by: str | None = None
 
 
 class TaskRunSpec(_Struct, frozen=True):
@@ -87,6 +88,7 @@ class TaskRunSpec(_Struct, frozen=True):
     delay_seconds: int | None = None
     start_at: datetime | None = None
     parent: str | None = None
+    secret: str | None = None
     abort: Abort | None = None
     suspend: bool = False
     ttl_seconds_after_finished: int | None = None
@@ -186,6 +188,9 @@ class RunAnnotations(
         "ended": names.ANNOTATION_ENDED,
         "created_by": names.ANNOTATION_CREATED_BY,
         "parent_iteration": names.ANNOTATION_PARENT_ITERATION,
+        "imported": names.ANNOTATION_IMPORTED,
+        "origin": names.ANNOTATION_ORIGIN,
+        "last_applied": names.ANNOTATION_LAST_APPLIED,
     },
 ):
     """What a run's annotations tell of it."""
@@ -194,12 +199,66 @@ class RunAnnotations(
     ended: str | None = None
     created_by: str | None = None
     parent_iteration: str | None = None
+    imported: str | None = None
+    origin: str | None = None
+    last_applied: str | None = None
+
+    def __post_init__(self) -> None:
+        """Keep of what `kubectl apply` was given what it tells of the run's life before: what it was read from."""
+        if self.last_applied is None:
+            return
+        before = _applied(self.last_applied)
+        status, phase = before.status, before.status.phase
+        told = {"began": status.started_at, "ended": phase if phase in FINISHED else None, "origin": before.origin}
+        for field, value in told.items():
+            if value is not None and getattr(self, field) is None:
+                msgspec.structs.force_setattr(self, field, value)
+        msgspec.structs.force_setattr(self, "last_applied", None)
+
+
+class _AppliedStatus(_Struct, frozen=True):
+    phase: str | None = None
+    started_at: str | None = None
+
+
+class _AppliedMetadata(_Struct, frozen=True):
+    name: str = ""
+    uid: str = ""
+
+
+class _Applied(_Struct, frozen=True):
+    metadata: _AppliedMetadata = _AppliedMetadata()
+    status: _AppliedStatus = _AppliedStatus()
+
+    @property
+    def origin(self) -> str | None:
+        return names.origin(self.metadata.name, self.metadata.uid) if self.metadata.uid else None
+
+
+def _applied(text: str) -> _Applied:
+    try:
+        return msgspec.json.decode(text, type=_Applied) if '"status"' in text else _Applied()
+    except msgspec.MsgspecError:
+        return _Applied()  # somebody has edited it; it is kubectl's, not ours
+
+
+class RestoreLabels(msgspec.Struct, frozen=True, rename={"velero": names.LABEL_VELERO_RESTORE}):
+    """What the labels of a run or a record tell of a restore."""
+
+    velero: str | None = None
 
 
 class RunMetadata(Metadata, frozen=True):
     """Identity of a run."""
 
     annotations: RunAnnotations = RunAnnotations()
+    labels: RestoreLabels = RestoreLabels()
+
+    @property
+    def origin_uid(self) -> str:
+        """The UID from which names of children follow: the first one, where the run was restored from a backup."""
+        name, _, uid = (self.annotations.origin or "").partition("/")
+        return uid if uid and name == self.name else self.uid
 
 
 _NOT_KEPT: Final = msgspec.Raw()
@@ -300,10 +359,27 @@ class TaskDefinitionStatus(_Struct, frozen=True):
     queued_runs: int | None = None
 
 
+class DefinitionAnnotations(
+    msgspec.Struct,
+    frozen=True,
+    rename={"created_by": names.ANNOTATION_CREATED_BY, "changed_by": names.ANNOTATION_CHANGED_BY},
+):
+    """What a definition's annotations tell of it."""
+
+    created_by: str | None = None
+    changed_by: str | None = None
+
+
+class DefinitionMetadata(Metadata, frozen=True):
+    """Identity of a definition."""
+
+    annotations: DefinitionAnnotations = DefinitionAnnotations()
+
+
 class TaskDefinition(_Struct, frozen=True):
     """What can run."""
 
-    metadata: Metadata
+    metadata: DefinitionMetadata
     spec: TaskDefinitionSpec
     status: TaskDefinitionStatus = TaskDefinitionStatus()
 
@@ -385,6 +461,7 @@ class RecordMetadata(Metadata, frozen=True):
     """Identity of a record, and who wrote its response."""
 
     annotations: RecordAnnotations = RecordAnnotations()
+    labels: RestoreLabels = RestoreLabels()
 
 
 class Record(_Struct, frozen=True):

@@ -3,8 +3,13 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Final
 
 from podrelay.api.settings import DEFAULT_RETENTION_DAYS
+
+DEFAULT_RUNNING_PODS_PER_NAMESPACE: Final = 500
+"""Far more than most namespaces need, and far less than a task that starts tasks without end would make."""
+DEFAULT_DEPTH: Final = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +56,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="at most N runs have a pod at the same time, the others wait in a queue, oldest first; default: no limit",
     )
     behaviour.add_argument(
+        "--max-running-pods-per-namespace",
+        type=_not_negative,
+        default=DEFAULT_RUNNING_PODS_PER_NAMESPACE,
+        metavar="N",
+        help="the same for each namespace; 0: no limit; default: %(default)s",
+    )
+    behaviour.add_argument(
+        "--max-depth",
+        type=_positive,
+        default=DEFAULT_DEPTH,
+        metavar="N",
+        help="a run has at most N runs above it, its parent, the parent of that and so on; a further child fails as "
+        "TooManyAncestors; default: %(default)s",
+    )
+    behaviour.add_argument(
         "--without-policies",
         action="store_true",
         help="be ready although the chart's admission policies are not in force: something else holds task pods to "
@@ -69,7 +89,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
+    return _at_least(1, text)
+
+
+def _not_negative(text: str) -> int:
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
     number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text} is less than {least}")
     return number

@@ -12,6 +12,7 @@ made or waited for (`starting`). What the status then says is put together in `s
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 import msgspec
 
@@ -26,6 +27,7 @@ from podrelay.reconciler import (
     housekeeping,
     kinship,
     outcomes,
+    restoring,
     showing,
     starting,
     termination,
@@ -51,9 +53,13 @@ from podrelay.reconciler.view import (
     ReadInput,
     ReleasePod,
     ReturnSlot,
+    Sightings,
     View,
     WriteRecord,
 )
+
+_VOLUMES_COME: Final = timedelta(seconds=30)
+"""A pod whose volumes take longer may wait for a Secret that is not there; only an Event of its kubelet says so."""
 
 
 def plan(view: View, now: datetime) -> Plan:
@@ -65,8 +71,10 @@ def plan(view: View, now: datetime) -> Plan:
     if run.metadata.deletion_timestamp is not None:
         return _deleted(view, now)
     if run.status.phase in FINISHED:
+        if restoring.is_incomplete(run):
+            return Plan()
         of_hooks = hooks.after_the_end(view, now)
-        return _with_descendants(view, of_hooks) if of_hooks else housekeeping.after_the_end(view, now)
+        return _beside_hooks(view, of_hooks) if of_hooks else housekeeping.after_the_end(view, now)
     following = _unfinished(view, now)
     if admission.gives_back_slot(view, following):
         return Plan(actions=(ReturnSlot(),))
@@ -81,10 +89,17 @@ def plan_without_run(pods: Sequence[Pod]) -> Plan:
 
 
 def _is_of_a_former_run(view: View, pod: Pod) -> bool:
-    return pod.metadata.owner_run() is not None and not view.owns(pod)
+    current = view.run.status.current
+    if pod.metadata.owner_run() is None:
+        # It may have lost its owner on its way through a backup. The one in the status gets its owner back.
+        return current is None or current.pod_uid != pod.metadata.uid
+    return not view.owns(pod)
 
 
 def _unfinished(view: View, now: datetime) -> Plan:
+    held = restoring.held(view, now)
+    if held is not None:
+        return held
     target = turns.due_target(view, view.run.status)
     tenure = turns.tenure_of(view, target)
     if tenure is not None:
@@ -100,6 +115,14 @@ def _unfinished(view: View, now: datetime) -> Plan:
         # Another operator may have made the pod a moment ago; its watch event may come after what ends the run.
         return Plan(actions=(ConfirmAbsent(target.name),))
     return _with_descendants(view, following)
+
+
+def _beside_hooks(view: View, following: Plan) -> Plan:
+    """Return `following`; when there is nothing to be done for hooks, nobody else has to wait for them."""
+    if following.actions or following.status is not None:
+        return following
+    left = housekeeping.beside_hooks(view)
+    return Plan(actions=left) if left else _with_descendants(view, following)
 
 
 def _with_descendants(view: View, following: Plan) -> Plan:
@@ -137,6 +160,8 @@ def _hold(view: View, now: datetime, tenure: Tenure) -> Plan:
     if view.run.spec.abort is not None:
         return _abort(view, now, tenure, view.run.spec.abort.message)
     if record is not None and record.response is not None:
+        if not turns.is_known_to_have_been(view, tenure):
+            return _foreign_record(view, now, tenure)
         return _answered(view, now, tenure, record)
     if pod is None:
         return _lost(view, now, tenure)
@@ -156,11 +181,20 @@ def _answered(view: View, now: datetime, tenure: Tenure, record: Record) -> Plan
     if tenure.has_ended or hooks.follow(following.status):
         return following  # a pod that is to call hooks waits for the final phase: they come after it
     assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
-    overdue = (record.finished_at or now) + view.settings.answer_grace
+    overdue = view.answered_at(tenure.pod, record, now) + view.settings.answer_grace
     if now >= overdue:
         return _ending(view, now, tenure, tenure.pod)
     status = showing.running(view, now, view.run.status, tenure.target, tenure.pod)
     return Plan(status=status, requeue_at=overdue)
+
+
+def _foreign_record(view: View, now: datetime, tenure: Tenure) -> Plan:
+    """Admission lets a pod write its own record only. Where it does not, this is what keeps a forged answer out."""
+    message = (
+        f"TaskIteration {tenure.target.name} has the answer of a pod with the UID {tenure.uid}, which this run has "
+        "never had; look who has written it, and delete it"
+    )
+    return showing.stall(view, now, view.run.status, "ForeignRecord", message)
 
 
 def _pending(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
@@ -170,6 +204,12 @@ def _pending(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
     if pod.is_unclaimed and _is_current(view, pod):
         return Plan(actions=(OpenGate(pod),))
     problem = causes.pending_problem(pod)
+    if problem is None and view.run.spec.secret is not None and causes.waits_for_volumes(pod):
+        overdue = pod.metadata.creation_timestamp + _VOLUMES_COME
+        if now >= overdue:
+            problem = causes.secret_missing(pod, view.run.spec.secret)
+        else:
+            deadline = min(deadline, overdue)
     status = showing.running(view, now, view.run.status, tenure.target, pod)
     if problem is not None:
         status = showing.show(view, now, status, "Running", problem.reason, problem.message, stalled=True)
@@ -182,10 +222,12 @@ def _is_current(view: View, pod: Pod) -> bool:
 
 
 def _working(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
-    deadline = _started_at(view, pod, now) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
+    deadline = view.started_at(pod, now) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
     if now >= deadline or pod.metadata.annotations.ending_since is not None:
         return _ending(view, now, tenure, pod)
-    silent_at = heartbeat.deadline(pod, view.heartbeat, view.start_seen.get(pod.metadata.uid, now))
+    silent_at = heartbeat.deadline(
+        pod, view.heartbeat, view.sightings.get(pod.metadata.uid, Sightings()).started or now
+    )
     if silent_at is not None and now >= silent_at:
         return _silent(view, now, tenure, pod)
     status = showing.running(view, now, view.run.status, tenure.target, pod)
@@ -199,13 +241,6 @@ def _working(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
         else:
             requeue = min(requeue, due)
     return Plan(status=status, requeue_at=requeue)
-
-
-def _started_at(view: View, pod: Pod, now: datetime) -> datetime:
-    """Return when the container of a pod started: what its node says, unless its clock is certainly wrong."""
-    created, seen_at = pod.metadata.creation_timestamp, view.start_seen.get(pod.metadata.uid, now)
-    told = pod.task.running.started_at if pod.task.running else None
-    return max(created, min(told or created, seen_at))
 
 
 def _silent(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
@@ -223,7 +258,7 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
     answer = termination.answer_of(pod)
     if pod.task.terminated is not None and not pod.is_terminal and (answer is None or termination.is_silent(pod)):
         # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
-        settled = (pod.task.terminated.finished_at or now) + view.settings.answer_grace
+        settled = view.ended_at(pod, now) + view.settings.answer_grace
         if now < settled:
             return Plan(status=showing.running(view, now, view.run.status, tenure.target, pod), requeue_at=settled)
     if answer is not None:
@@ -235,8 +270,16 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
         may_still_run = causes.is_left_behind(pod)
         if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
             return Plan(actions=(ReleasePod(pod),))  # its token is good for as long as the pod is there
-        return _disrupted(view, now, tenure, disruption, now + view.settings.force_gone_grace if may_still_run else now)
+        return _disrupted(view, now, tenure, disruption, _token_dies_at(view, pod, now) if may_still_run else now)
     return _write_failure(view, now, tenure, pod, causes.failure_of(pod))
+
+
+def _token_dies_at(view: View, pod: Pod, now: datetime) -> datetime:
+    """Return when a pod that is declared ended, and may still run, cannot answer any more."""
+    deleted = pod.metadata.deletion_timestamp
+    if deleted is None:
+        return now + view.settings.force_gone_grace
+    return max(deleted + view.settings.deleted_token_grace, now + view.settings.force_gone_grace)
 
 
 def _lost(view: View, now: datetime, tenure: Tenure) -> Plan:
@@ -365,6 +408,8 @@ def _node_lost(view: View, now: datetime, tenure: Tenure, pod: Pod, since: datet
         "certainly off, taint it node.kubernetes.io/out-of-service"
     )
     status = showing.running(view, now, view.run.status, tenure.target, pod)
+    if now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):
+        return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))  # its watch may lag
     if now >= deadline:
         if view.run.spec.abort is not None:
             return showing.finish(view, now, status, "Aborted", "NodeLost", message)

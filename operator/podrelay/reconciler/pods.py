@@ -33,7 +33,11 @@ class InputTooLargeError(PodrelayError):
 
 
 def build(
-    run: TaskRun, definition: TaskDefinition, target: Target, input: dict[str, Any] | None = None
+    run: TaskRun,
+    definition: TaskDefinition,
+    target: Target,
+    input: dict[str, Any] | None = None,
+    created_by: str | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of the pod for `target`.
 
@@ -42,6 +46,7 @@ def build(
         definition: what it is made from.
         target: which try of which iteration it is.
         input: what the iteration works on; only pods that report by message get it from here.
+        created_by: who created the run, or the one that it descends from; None where nobody tells.
 
     Raises:
         TemplateError: the template has no container that could do the work, or asks for what the relay cannot allow.
@@ -59,6 +64,8 @@ def build(
     container = task_container(spec)
     variables = _environment(run, definition, target, str(container.get("image", "")))
     _complete_container(container, [*variables, _input_variable(input or {})] if by_message else variables)
+    if run.spec.secret is not None:
+        _mount_secret(spec, container, run.spec.secret)
     own = definition.spec
     spec["restartPolicy"] = "Never"
     # Hooks have the time of an iteration, after the answer.
@@ -73,7 +80,17 @@ def build(
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": _metadata(run, definition, target, _mapping(template, "metadata"), str(container["name"])),
+        "metadata": {
+            "name": target.name,
+            "namespace": run.metadata.namespace,
+            # A pod without its run is of no use, and one that answers by message would do its work again.
+            "labels": {names.LABEL_VELERO_EXCLUDE: "true"} | _theirs(template, "labels") | labels(run, target),
+            "annotations": _theirs(template, "annotations")
+            | _annotations(definition, str(container["name"]))
+            | _people(definition, created_by),
+            "ownerReferences": [owner_reference(run, controller=True)],
+            "finalizers": [names.ANSWER_FINALIZER],
+        },
         "spec": spec,
     }
 
@@ -115,6 +132,24 @@ def _complete_container(container: dict[str, Any], variables: list[dict[str, Any
     container["terminationMessagePath"] = names.TERMINATION_MESSAGE_PATH
     # The last lines of a container that died without a word say more than its exit code.
     container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+
+
+def _mount_secret(spec: dict[str, Any], container: dict[str, Any], secret: str) -> None:
+    """Give the container that does the work the keys of a Secret as files."""
+    volumes, mounts = spec.get("volumes") or [], container.get("volumeMounts") or []
+    if not _is_list_of_objects(volumes) or not _is_list_of_objects(mounts):
+        raise TemplateError("volumes of spec.template, or volumeMounts of its container, are no list of objects")
+    taken = [f"a volume {names.SECRET_VOLUME}" for item in volumes if item.get("name") == names.SECRET_VOLUME]
+    taken += [f"a mount at {names.SECRET_PATH}" for item in mounts if item.get("mountPath") == names.SECRET_PATH]
+    if taken:
+        raise TemplateError(f"spec.template has {taken[0]}, where the Secret of a run belongs; give it another name")
+    spec["volumes"] = [*volumes, {"name": names.SECRET_VOLUME, "secret": {"secretName": secret}}]
+    mount = {"name": names.SECRET_VOLUME, "mountPath": names.SECRET_PATH, "readOnly": True}
+    container["volumeMounts"] = [*mounts, mount]
+
+
+def _is_list_of_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _use_termination_message(spec: dict[str, Any], container: dict[str, Any]) -> None:
@@ -170,6 +205,10 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         values[names.ENV_HOOKS] = ",".join(callable_hooks)
     if target.hooks:
         values[names.ENV_HOOK] = ",".join(target.hooks)
+    if run.metadata.origin_uid != run.metadata.uid:
+        values[names.ENV_ORIGIN_UID] = run.metadata.origin_uid
+    if run.spec.secret is not None:
+        values[names.ENV_SECRET_PATH] = names.SECRET_PATH
     if spec.heartbeat_timeout_seconds is not None:
         values[names.ENV_HEARTBEAT_TIMEOUT] = str(spec.heartbeat_timeout_seconds)
     fields = {names.ENV_POD_UID: "metadata.uid", names.ENV_NODE_NAME: "spec.nodeName"}
@@ -188,29 +227,35 @@ def _flag(*, value: bool) -> str:
     return "true" if value else "false"
 
 
-def _metadata(
-    run: TaskRun, definition: TaskDefinition, target: Target, template: dict[str, Any], container: str
-) -> dict[str, Any]:
+def _annotations(definition: TaskDefinition, container: str) -> dict[str, str]:
     spec = definition.spec
     heartbeat = spec.heartbeat_timeout_seconds
     optional = {names.ANNOTATION_HEARTBEAT_TIMEOUT: str(heartbeat)} if heartbeat is not None else {}
     return {
-        "name": target.name,
-        "namespace": run.metadata.namespace,
-        "labels": {**_mapping(template, "labels", "metadata."), **labels(run, target)},
-        "annotations": {
-            **_mapping(template, "annotations", "metadata."),
-            names.ANNOTATION_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
-            names.ANNOTATION_PENDING_TIMEOUT: str(spec.pending_timeout_seconds),
-            names.ANNOTATION_NODE_LOST_TIMEOUT: str(spec.node_lost_timeout_seconds),
-            names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
-            names.ANNOTATION_CONTAINER: container,
-            names.ANNOTATION_REPORTING: spec.reporting,
-            **optional,
-        },
-        "ownerReferences": [owner_reference(run, controller=True)],
-        "finalizers": [names.ANSWER_FINALIZER],
+        names.ANNOTATION_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
+        names.ANNOTATION_PENDING_TIMEOUT: str(spec.pending_timeout_seconds),
+        names.ANNOTATION_NODE_LOST_TIMEOUT: str(spec.node_lost_timeout_seconds),
+        names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
+        names.ANNOTATION_CONTAINER: container,
+        names.ANNOTATION_REPORTING: spec.reporting,
+        **optional,
     }
+
+
+def _people(definition: TaskDefinition, created_by: str | None) -> dict[str, str]:
+    """Tell admission whose pod it is: the operator's name, under which it is made, says nothing."""
+    told = definition.metadata.annotations
+    people = {
+        names.ANNOTATION_CREATED_BY: created_by,
+        names.ANNOTATION_WRITTEN_BY: told.changed_by or told.created_by,
+    }
+    return {annotation: person for annotation, person in people.items() if person}
+
+
+def _theirs(template: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return labels or annotations of the template without those that are ours: nobody else says who made a pod."""
+    given = _mapping(_mapping(template, "metadata"), field, "metadata.")
+    return {name: value for name, value in given.items() if not str(name).startswith(f"{names.GROUP}/")}
 
 
 def _mapping(parent: dict[str, Any], field: str, path: str = "") -> dict[str, Any]:

@@ -23,6 +23,7 @@ from podrelay.reconciler.permissions import Permission
 log = logging.getLogger(__name__)
 
 NAMES: Final = (
+    "podrelay-aborts",
     "podrelay-children",
     "podrelay-created-by",
     "podrelay-definitions",
@@ -33,6 +34,7 @@ NAMES: Final = (
     "podrelay-payloads-of-runs",
     "podrelay-records",
     "podrelay-runs",
+    "podrelay-secrets",
 )
 """Each the name of a ValidatingAdmissionPolicy of the chart and of its binding."""
 

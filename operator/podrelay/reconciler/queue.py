@@ -15,6 +15,8 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
+from podrelay.reconciler.clocks import LONGEST_SLEEP_SECONDS
+
 K = TypeVar("K", bound=Hashable)
 Path = tuple[Hashable, ...]
 """Names a group: by its outermost group first."""
@@ -35,10 +37,18 @@ class WorkQueue(Generic[K]):
         group_of: returns the group of a key; by default there is but one. A key that is added again while it waits goes
             over to the group that it has then.
         most_at_work: how many keys may be worked on at once; half as many of an outermost group, and so on.
+        clock: seconds by which keys wait, never going back; by default the event loop's. Another one is looked at once
+            a minute at least while keys wait.
     """
 
-    def __init__(self, group_of: Callable[[K], Path] = _one_group, most_at_work: int = MOST_AT_WORK) -> None:
+    def __init__(
+        self,
+        group_of: Callable[[K], Path] = _one_group,
+        most_at_work: int = MOST_AT_WORK,
+        clock: Callable[[], float] | None = None,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
+        self._clock = clock or self._loop.time
         self._group_of = group_of
         self._most_at_work = most_at_work
         self._ready: _Line[K] = _Line()
@@ -70,8 +80,8 @@ class WorkQueue(Generic[K]):
         """Let a worker look at `key` when its group's turn comes."""
         if key in self._working:
             self._again.add(key)
-        elif self._not_before.get(key, 0.0) > self._loop.time():
-            self.add_after(key, self._not_before[key] - self._loop.time())
+        elif self._not_before and (wait := self._not_before.get(key, 0.0) - self._clock()) > 0:
+            self.add_after(key, wait)
         elif (group := self._group_of(key)) != self._ready_in.get(key):
             if key in self._ready_in:
                 self._ready.discard(self._ready_in[key], key)
@@ -82,7 +92,7 @@ class WorkQueue(Generic[K]):
 
     def add_after(self, key: K, seconds: float) -> None:
         """Add `key` later. The earliest of several wishes counts; a key is looked at once for all of them."""
-        due = self._loop.time() + max(0.0, seconds)
+        due = self._clock() + max(0.0, seconds)
         if key in self._due and self._due[key][0] <= due:
             return
         self._sequence += 1
@@ -105,7 +115,7 @@ class WorkQueue(Generic[K]):
         delay: float = min(longest, shortest * 2.0 ** min(failures, 20)) * random.uniform(0.75, 1.0)  # noqa: S311 - jitter
         delay = max(delay, at_least_seconds)
         if is_held or at_least_seconds > 0:
-            self._not_before[key] = self._loop.time() + (delay if is_held else at_least_seconds)
+            self._not_before[key] = self._clock() + (delay if is_held else at_least_seconds)
         self.add_after(key, delay)
         return delay
 
@@ -113,6 +123,12 @@ class WorkQueue(Generic[K]):
         """Forget the failures of `key`."""
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
+
+    def forgive(self) -> None:
+        """Forget the failures of all keys, and for how long they have waited: workers begin only now."""
+        self._failures.clear()
+        self._not_before.clear()
+        self._ready_since = dict.fromkeys(self._ready_since, self._loop.time())
 
     async def get(self) -> K:
         """Wait for a key and take it; `done()` gives it back."""
@@ -153,11 +169,13 @@ class WorkQueue(Generic[K]):
             self._timer = None
         if self._heap:
             self._armed_for = self._heap[0][0]
-            self._timer = self._loop.call_at(self._armed_for, self._fire)
+            # Whatever the clock does meanwhile, as after a sleep of the machine, is seen within a minute.
+            seconds = min(self._armed_for - self._clock(), LONGEST_SLEEP_SECONDS)
+            self._timer = self._loop.call_later(max(0.0, seconds), self._fire)
 
     def _fire(self) -> None:
         self._timer = None
-        now = self._loop.time()
+        now = self._clock()
         while self._heap and self._heap[0][0] <= now:
             due, sequence, key = heapq.heappop(self._heap)
             if self._due.get(key) == (due, sequence):

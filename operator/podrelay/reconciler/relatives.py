@@ -63,7 +63,7 @@ class Relatives:
 
     async def _abort_child(self, key: Key, _view: View, action: AbortChild) -> None:
         child = Key(key.namespace, action.child.name)
-        abort = {"message": action.message, "cascade": True}
+        abort = {"message": action.message, "cascade": True} | ({"by": action.by} if action.by is not None else {})
         try:
             await self._patch("abort_child", child, {"metadata": {"uid": action.child.uid}, "spec": {"abort": abort}})
         except (ConflictError, NotFoundError):

@@ -130,8 +130,12 @@ class Slots(Generic[D, R]):
         self._total = total
         self._namespace_of = namespace_of
         self._per_namespace = per_namespace
-        self._is_open = False
         self._limits: dict[D, Limits] = {}
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget who has a slot, or waits for one, and grant none until `open()`. Limits stay."""
+        self._is_open = False
         self._holders: dict[R, _Holder[D]] = {}
         self._wishes: dict[R, _Wish[D]] = {}
         self._lines: defaultdict[D, _Line[R]] = defaultdict(_Line)

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from podrelay.api import invalid_input, names
-from podrelay.reconciler import admission, kinship, showing, turns
-from podrelay.reconciler.objects import FINISHED, TaskError, TaskRunStatus
+from podrelay.api import invalid_input
+from podrelay.reconciler import admission, kinship, restoring, showing, turns
+from podrelay.reconciler.objects import TaskError, TaskRunStatus
 from podrelay.reconciler.view import (
     ConfirmChildren,
     ConfirmLost,
@@ -33,7 +33,7 @@ def start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     if abort is not None:
         return showing.finish(view, now, status, "Aborted", "Aborted", abort.message or "Task aborted.")
     return (
-        _restored(view, now, status)
+        restoring.without_status(view, now, status)
         or _held_by_family(view, now, status, target)
         or _admit(view, now, status)
         or _wait(view, now, status)
@@ -83,24 +83,6 @@ def _take_turn(view: View, now: datetime, status: TaskRunStatus, target: Target)
     if admission.has_to_queue(view):
         return _queue(view, now, status)
     return Plan(actions=(CreatePod(target),))
-
-
-def _restored(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
-    """Return what becomes of a run whose annotations tell more than its status: it came out of a backup without it."""
-    told = view.run.metadata.annotations
-    if status.started_at is not None or status.last_record is not None:
-        return None
-    if told.ended in FINISHED:
-        message = f"restored from a backup: the run had {told.ended} before, what it left is not in its status"
-        error = TaskError(message, "Restored") if told.ended == "Failed" else None
-        return showing.finish(view, now, status, told.ended, "Restored", message, error=error)
-    if told.began is None:
-        return None
-    message = (
-        f"restored from a backup without its status: the run had begun at {told.began}. Remove the annotation "
-        f"{names.ANNOTATION_BEGAN} to run it from its beginning, or abort it"
-    )
-    return showing.wait(view, now, status, "Restored", message, None)
 
 
 def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan | None:

@@ -49,6 +49,15 @@ _REPLANNED_PER_SECOND = 100
 """Finished runs of a namespace whose settings have changed; a deletion takes the API server some milliseconds."""
 
 
+class _Deleted(NamedTuple):
+    """What is remembered of an object that is no more."""
+
+    version: int
+    """The last one that is known of it."""
+    was_seen: bool
+    """Whether list or watch has told so, and not a live read, which may be newer than the list that comes next."""
+
+
 class Collection(Generic[T]):
     """All objects of one kind, grouped by a key; a `kube.reflector.Sink`.
 
@@ -56,6 +65,7 @@ class Collection(Generic[T]):
         group_of: which key an object belongs to, None for objects that are of no interest.
         changed: called with the key after every change.
         removed: called when an object has gone, with its key, the object as known, and whether that is its last state.
+        restored: called when the API server has gone back in time: what is known is newer than the truth.
     """
 
     def __init__(
@@ -63,13 +73,15 @@ class Collection(Generic[T]):
         group_of: Callable[[T], Key | None],
         changed: Callable[[Key], None],
         removed: Callable[[Key, T, bool], None] = lambda _key, _obj, _is_last_state: None,
+        restored: Callable[[], None] = lambda: None,
     ) -> None:
         self._group_of: Callable[[T], Key | None] = group_of
         self._changed = changed
+        self._restored = restored
         self._removed: Callable[[Key, T, bool], None] = removed
         self._groups: defaultdict[Key, dict[str, T]] = defaultdict(dict)
-        # An answer to an own write may come after the watch event of the object's deletion. UID -> version it had then.
-        self._deleted: OrderedDict[str, int] = OrderedDict()
+        # An answer to an own write may come after the watch event of the object's deletion.
+        self._deleted: OrderedDict[str, _Deleted] = OrderedDict()
         self._listed: dict[str | None, int] = {}
         """The version at which all objects were listed last, by namespace, or of all."""
 
@@ -103,7 +115,7 @@ class Collection(Generic[T]):
             # With another UID it is an earlier object of that name: a name has one holder at a time.
             return
         if known is not None and known.metadata.uid != obj.metadata.uid:
-            self._forget(key, known)
+            self._forget(key, known, was_seen=False)
         self._groups[key][obj.metadata.name] = obj
         self._changed(key)
 
@@ -112,36 +124,40 @@ class Collection(Generic[T]):
 
         It may have left the watch only; but a read that is older than the deletion proves nothing.
         """
-        if _version(obj) < self._deleted.get(obj.metadata.uid, 0):
+        deleted = self._deleted.get(obj.metadata.uid)
+        if deleted is not None and _version(obj) < deleted.version:
             return
         self._deleted.pop(obj.metadata.uid, None)
         key = self._group_of(obj)
         if key is not None:
             self._take(key, obj)
 
-    def remove(self, obj: T) -> None:
-        """Take the last state of an object that has gone."""
+    def remove(self, obj: T, *, was_seen: bool = True) -> None:
+        """Take the last state of an object that has gone; `was_seen`: a watch has told so, not an answer."""
         key = self._group_of(obj)
         if key is None:
             return
         known = self._known(key, obj.metadata.name)
         if known is None or known.metadata.uid != obj.metadata.uid:
-            self._bury(obj)
+            self._bury(obj, was_seen=was_seen)
             return
-        self._forget(key, obj, is_last_state=True)
+        self._forget(key, obj, is_last_state=True, was_seen=was_seen)
         self._changed(key)
 
     def forget(self, key: Key, name: str, uid: str) -> None:
         """Drop an object of which a live read has said that it is no more."""
         known = self._known(key, name)
         if known is not None and known.metadata.uid == uid:
-            self._forget(key, known)
+            self._forget(key, known, was_seen=False)
             self._changed(key)
 
     def replace(self, objects: list[T], resource_version: str, namespace: str | None = None) -> None:
         """Take all objects, those of one namespace or of all, as of `resource_version`; what is not listed has gone."""
         present = {obj.metadata.uid for obj in objects}
         listed = int(resource_version)
+        if any(self._is_from_the_past(obj, listed) for obj in objects):
+            self._restored()
+            return
         for key, group in list(self._groups.items()):
             if namespace is not None and key.namespace != namespace:
                 continue
@@ -154,19 +170,28 @@ class Collection(Generic[T]):
             self.apply(obj)
         self._listed[namespace] = listed
 
+    def _is_from_the_past(self, obj: T, listed: int) -> bool:
+        """Whether a list, made at version `listed`, shows an object as it was before what is known of that version."""
+        deleted = self._deleted.get(obj.metadata.uid)
+        if deleted is not None:
+            return deleted.was_seen and _version(obj) <= deleted.version <= listed
+        key = self._group_of(obj)
+        known = self._known(key, obj.metadata.name) if key is not None else None
+        return known is not None and _version(obj) < _version(known) <= listed
+
     def _known(self, key: Key, name: str) -> T | None:
         return self._groups.get(key, {}).get(name)
 
-    def _forget(self, key: Key, obj: T, *, is_last_state: bool = False) -> None:
+    def _forget(self, key: Key, obj: T, *, is_last_state: bool = False, was_seen: bool = True) -> None:
         group = self._groups[key]
         del group[obj.metadata.name]
         if not group:
             del self._groups[key]
-        self._bury(obj)
+        self._bury(obj, was_seen=was_seen)
         self._removed(key, obj, is_last_state)
 
-    def _bury(self, obj: T) -> None:
-        self._deleted[obj.metadata.uid] = _version(obj)
+    def _bury(self, obj: T, *, was_seen: bool) -> None:
+        self._deleted[obj.metadata.uid] = _Deleted(_version(obj), was_seen)
         if len(self._deleted) > _REMEMBERED_DELETIONS:
             self._deleted.popitem(last=False)
 
@@ -188,6 +213,7 @@ class Store:
         mark_later: the same as `mark`, after so many seconds; by default it is at once.
         retention_days: returns what the settings of a namespace say, as View.retention_days.
         clock: returns the current time, aware, UTC.
+        restored: called when the API server has gone back in time. What is known then is of no use any more.
     """
 
     def __init__(
@@ -199,7 +225,9 @@ class Store:
         mark_later: Callable[[Key, float], None] | None = None,
         retention_days: Callable[[str], int | None] = lambda _namespace: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        restored: Callable[[], None] = lambda: None,
     ) -> None:
+        self.restored = restored
         self._mark = mark
         self._clock = clock
         self._mark_later = mark_later or (lambda key, _seconds: mark(key))
@@ -207,10 +235,12 @@ class Store:
         self._definition_changed = definition_changed
         self._counted = counted
         self._settings = settings
-        self.runs: Collection[TaskRun] = Collection(_own_key, self._run_changed, self._run_removed)
-        self.pods: Collection[Pod] = Collection(_owner_key, self._pod_changed, self._pod_removed)
-        self.records: Collection[Record] = Collection(_owner_key, self._record_changed)
-        self.definitions: Collection[TaskDefinition] = Collection(_own_key, self._definition_has_changed)
+        self.runs: Collection[TaskRun] = Collection(_own_key, self._run_changed, self._run_removed, restored)
+        self.pods: Collection[Pod] = Collection(_owner_key, self._pod_changed, self._pod_removed, restored)
+        self.records: Collection[Record] = Collection(_owner_key, self._record_changed, restored=restored)
+        self.definitions: Collection[TaskDefinition] = Collection(
+            _own_key, self._definition_has_changed, restored=restored
+        )
         self.slots: Slots[Key, RunId] = Slots(
             lambda run: mark(run.key),
             counted,
@@ -225,6 +255,30 @@ class Store:
         self._runs_of: defaultdict[Key, dict[Key, None]] = defaultdict(dict)
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
         self._family: Family[Key] = Family()
+
+    def begin_term(self) -> None:
+        """Forget what an earlier term of the Lease has granted or read live, and have everything looked at.
+
+        Another replica may have led meanwhile. What remains is what a new process would know, too, and what no other
+        replica can have changed: pods that are gone, and what was seen when. Call `slots.open()` afterwards.
+        """
+        for facts in self._facts.values():
+            facts.begin_term()
+        self._seated.clear()
+        self.slots.reset()
+        for key in self.runs.all_keys():
+            run = self.run(key)
+            if run is not None and run.spec.parent is not None:
+                self._family.note(key, Key(key.namespace, run.spec.parent), run)
+            if self._is_open(key):
+                self._follow_slots(key)
+            self._mark(key)
+        for key in self.pods.all_keys():
+            self._follow_slots(key)
+            self._mark(key)
+        for definition in self.definitions.all_keys():
+            self._definition_changed(definition)
+            self._counted(definition)
 
     def view(self, key: Key) -> View | None:
         """Return all that is known about a run, or None if there is no such run."""
@@ -247,8 +301,9 @@ class Store:
             lost_records=frozenset(facts.lost_records),
             settled=frozenset(facts.settled),
             silence=facts.silence,
+            still_there=facts.still_there,
             absent=facts.absent,
-            start_seen=dict(facts.start_seen),
+            sightings=dict(facts.sightings),
             heartbeat=facts.heartbeat,
             refusal=facts.refusal,
             parent=parent,
@@ -274,6 +329,12 @@ class Store:
         self.pods.forget(_own_key(run), name, uid)
         if (facts := self._facts_about(run)) is not None:
             facts.pod_gone(uid, self._clock())
+
+    def confirm_still_there(self, run: TaskRun, pod: Pod) -> None:
+        """Note that a live GET has found a pod of the run, and take what it has found."""
+        self.pods.restore(pod)
+        if (facts := self._facts_about(run)) is not None:
+            facts.still_there = (pod.metadata.uid, pod.metadata.resource_version)
 
     def confirm_absent(self, run: TaskRun, name: str) -> None:
         """Note that a live GET has found no pod of this name that is the run's."""
@@ -369,30 +430,41 @@ class Store:
     def _pod_changed(self, key: Key) -> None:
         run = self.run(key)
         if run is not None and (facts := self._facts_about(run)) is not None:
-            for pod in self.pods.of(key):
-                facts.see_pod(pod, self._clock())
+            facts.still_there = None  # something has changed
+        self._look(key)
         self._follow_slots(key)
         self._mark(key)
 
     def _record_changed(self, key: Key) -> None:
-        run = self.run(key)
-        working = [record for record in self.records.of(key) if record.response is None and record.heartbeat_at]
-        if run is not None and working and (facts := self._facts_about(run)) is not None:
-            facts.see_record(max(working, key=lambda record: (record.iteration, record.try_)), self._clock())
+        self._look(key)
         self._mark(key)
+
+    def _look(self, key: Key) -> None:
+        """Note what is seen of the pods of a run for the first time, and of their records."""
+        run, pods, records = self.run(key), self.pods.of(key), self.records.of(key)
+        if run is None or not (pods or records) or (facts := self._facts_about(run)) is None:
+            return
+        now = self._clock()
+        answered = {record.pod_uid for record in records if record.response is not None}
+        for pod in pods:
+            facts.see_pod(pod, now, has_answered=pod.metadata.uid in answered)
+        working = [record for record in records if record.response is None and record.heartbeat_at]
+        if working:
+            facts.see_heartbeat(max(working, key=lambda record: (record.iteration, record.try_)), now)
 
     def _follow_slots(self, key: Key) -> None:
         """Let slots follow what is. A slot is held by a pod that may work, whatever has become of its run.
 
         This is how slots are known after a restart, too.
         """
-        working = self._working_pods(key)
+        working, run = self._working_pods(key), self.run(key)
         for run_id, pod in working.items():
             self._seat(key, run_id)
             status = self._status_of(run_id)
-            definition = Key(key.namespace, pod.metadata.labels.get(names.LABEL_DEFINITION, ""))
+            # Somebody may have taken the label away; it is the word for pods that have outlived their run.
+            labelled = Key(key.namespace, pod.metadata.labels.get(names.LABEL_DEFINITION, ""))
+            definition = _definition_of(run) if run is not None and run_id == _id_of(run) else labelled
             self.slots.occupy(run_id, definition, status.concurrency_key if status is not None else None)
-        run = self.run(key)
         own = _id_of(run) if run is not None else None
         for run_id in self._seated.get(key, set()) - working.keys() - {own}:
             self._unseat(key, run_id)
@@ -460,9 +532,13 @@ class Store:
             del self._facts[key]
         elif facts is not None and run is not None and not admission.is_new(run.status):
             facts.input = None  # the status tells what followed from it
+        self._look(key)
         self._follow_slots(key)
         if run is not None and run.status.phase in FINISHED:
             self._has_finished(key, run)
+        if run is not None:
+            for child in self._family.has_answered(key, names.iteration_of(run.status.last_record or "")):
+                self._mark(child)  # one that cleans itself up has waited for it
         self._mark(key)
 
     def _has_finished(self, key: Key, run: TaskRun) -> None:
@@ -494,6 +570,7 @@ class Store:
         if parent is None:
             return None
         definition = self.definition(namespace, parent.spec.definition)
+        line = self._line_of(parent)
         return Parent(
             uid=parent.metadata.uid,
             definition=parent.spec.definition,
@@ -502,19 +579,21 @@ class Store:
             is_finished=parent.status.phase in FINISHED,
             finished_at=parent.status.finished_at,
             answered=names.iteration_of(parent.status.last_record or ""),
-            ancestors=self._ancestors(parent),
+            ancestors=len(line),
             unfinished_children=self._family.unfinished(Key(namespace, parent.metadata.name)),
             max_children=definition.spec.max_children if definition else None,
+            created_by=next(filter(None, (member.metadata.annotations.created_by for member in line)), None),
         )
 
-    def _ancestors(self, run: TaskRun) -> int:
-        """Return how many runs there are above one, itself included, as far as it matters."""
-        count = 1
-        parent: TaskRun | None = run
-        while parent is not None and parent.spec.parent is not None and count <= self._settings.max_depth:
-            parent = self.run(Key(parent.metadata.namespace, parent.spec.parent))
-            count += parent is not None
-        return count
+    def _line_of(self, run: TaskRun) -> list[TaskRun]:
+        """Return a run, its parent, the parent of that and so on, as far as it matters."""
+        line = [run]
+        while line[-1].spec.parent is not None and len(line) <= self._settings.max_depth:
+            parent = self.run(Key(run.metadata.namespace, line[-1].spec.parent))
+            if parent is None:
+                break
+            line.append(parent)
+        return line
 
     def _tell_parent(self, parent: Key, change: Change) -> None:
         known = self.run(parent)

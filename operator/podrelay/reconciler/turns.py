@@ -63,6 +63,17 @@ def tenure_of(view: View, target: Target) -> Tenure | None:
     return Tenure(target, uid, pod if pod is not None and pod.metadata.uid == uid else None, record, view.gone.get(uid))
 
 
+def is_known_to_have_been(view: View, tenure: Tenure) -> bool:
+    """Tell whether the run has had the pod that holds the baton by what its record says.
+
+    Our finalizer keeps each pod until the status has its answer, so either the pod is there, or it was seen, or the
+    status names it.
+    """
+    current = view.run.status.current
+    was_seen = tenure.pod is not None or (tenure.gone is not None and tenure.gone.last is not None)
+    return was_seen or (current is not None and current.pod_uid == tenure.uid)
+
+
 def record_named(view: View, name: str) -> Record | None:
     """Return the run's own record of this name."""
     return next((record for record in view.records if record.metadata.name == name and view.owns(record)), None)

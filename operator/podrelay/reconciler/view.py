@@ -26,6 +26,9 @@ class Settings:
     """How long a container may go on after its answer, and a pod after its container."""
     force_gone_grace: timedelta = timedelta(seconds=15)
     """Wait after a pod vanished whose container may still run: by then its token is dead."""
+    deleted_token_grace: timedelta = timedelta(seconds=75)
+    """The same after the deletion timestamp of a pod that somebody's finalizer keeps: its token is good for a minute
+    more (leeway of the API server, pkg/serviceaccount/claims.go), and verdicts on tokens are kept for ten seconds."""
     silence_grace: timedelta = timedelta(seconds=10)
     """How long a pod that has to give signs of life may be silent while the API server is known to answer: after an
     outage of it, or of the operator, the first sign takes a while to come."""
@@ -107,6 +110,8 @@ class Parent:
     """How many of its children have not ended, whoever has started them."""
     max_children: int | None = None
     """Of its definition; None where that is gone."""
+    created_by: str | None = None
+    """Who created it, or, where a task did, the run that it descends from; None where nobody tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +121,20 @@ class Heartbeat:
     record: str
     heartbeat_at: datetime
     seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """When this operator saw what of one pod, by its own clock: that of the pod's node may be wrong."""
+
+    unstarted: datetime | None = None
+    """When it was last seen without its container having started."""
+    started: datetime | None = None
+    """When its container was first seen running."""
+    ended: datetime | None = None
+    """When its container was first seen to have ended."""
+    answered: datetime | None = None
+    """When its answer was first seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,10 +174,12 @@ class View:
     settled: frozenset[str] = frozenset()
     """Names of records that were read live after their pod had ended: nothing will be added to what they tell."""
     silence: Silence | None = None
+    still_there: tuple[str, str] | None = None
+    """UID and resource version of a pod that a live GET has found although it should have gone."""
     absent: str | None = None
     """Name of a pod of which a live GET has said that the run has none of that name."""
-    start_seen: Mapping[str, datetime] = field(default_factory=lambda: MappingProxyType({}))
-    """When the container of a pod was first seen running, by UID of the pod, by this operator's clock."""
+    sightings: Mapping[str, Sightings] = field(default_factory=lambda: MappingProxyType({}))
+    """By UID of the pod."""
     heartbeat: Heartbeat | None = None
     refusal: Refusal | None = None
     parent: Parent | None = None
@@ -181,10 +202,33 @@ class View:
         """Tell whether a pod or record belongs to this very run, not to an earlier one of its name."""
         owner = obj.metadata.owner_run()
         if owner is None and isinstance(obj, Record):
-            # Somebody took its owner away; a UID is as good a proof.
-            current = self.run.status.current
-            return current is not None and current.pod_uid == obj.pod_uid
+            # Somebody took its owner away; a UID is as good a proof. Velero drops the owners of all that it restores.
+            current, restore = self.run.status.current, self.run.metadata.labels.velero
+            is_restored_with_it = restore is not None and restore == obj.metadata.labels.velero
+            return is_restored_with_it or (current is not None and current.pod_uid == obj.pod_uid)
         return owner is not None and owner.uid == self.run.metadata.uid
+
+    def started_at(self, pod: Pod, now: datetime) -> datetime:
+        """Return when the container of a pod started: what its node says, within what this operator has seen."""
+        seen = self._seen(pod)
+        told = pod.task.running.started_at if pod.task.running else None
+        earliest = max(pod.metadata.creation_timestamp, seen.unstarted or pod.metadata.creation_timestamp)
+        return max(earliest, min(told or earliest, seen.started or now))
+
+    def ended_at(self, pod: Pod, now: datetime) -> datetime:
+        """Return when this operator saw that the container of a pod had ended; what its node says if it did not."""
+        told = pod.task.terminated.finished_at if pod.task.terminated else None
+        return self._seen(pod).ended or told or now
+
+    def answered_at(self, pod: Pod, record: Record, now: datetime) -> datetime:
+        """Return when this operator saw that a pod had answered; what its record says if it did not."""
+        return self._seen(pod).answered or record.finished_at or now
+
+    def _seen(self, pod: Pod) -> Sightings:
+        return self.sightings.get(pod.metadata.uid, _NOTHING_SEEN)
+
+
+_NOTHING_SEEN: Final = Sightings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,6 +354,13 @@ class AnnotateRun:
 
 
 @dataclass(frozen=True, slots=True)
+class AdoptRecord:
+    """Give a record that is the run's, but has no owner, the run as its owner."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
 class WriteRecord:
     """Write the response of a pod that has ended without writing one itself."""
 
@@ -350,6 +401,8 @@ class AbortChild:
 
     child: RunRef
     message: str
+    by: str | None = None
+    """Who has aborted the run itself, as far as is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +427,7 @@ Action = (
     | DeletePod
     | ReleasePod
     | AnnotateRun
+    | AdoptRecord
     | WriteRecord
     | DeleteRecord
     | DeleteRun

@@ -64,9 +64,9 @@ class Children:
     def _name(self, child: ChildRequest, what: str) -> str:
         me = self._me
         if child.key is None:
-            identity = [me.run_uid, me.iteration, what, self._equal_calls[what]]
+            identity = [me.origin_uid, me.iteration, what, self._equal_calls[what]]
         else:
-            identity = [me.run_uid, child.definition, child.key]
+            identity = [me.origin_uid, child.definition, child.key]
         return triggering.name_for(child.definition, *identity)
 
     def _create(self, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -116,7 +116,7 @@ class Children:
 
 
 def _manifest(me: Environment, child: ChildRequest, name: str) -> dict[str, Any]:
-    return triggering.manifest(
+    manifest = triggering.manifest(
         child.definition,
         child.input,
         namespace=me.namespace,
@@ -126,6 +126,10 @@ def _manifest(me: Environment, child: ChildRequest, name: str) -> dict[str, Any]
         start_at=child.start_at,
         parent={"metadata": {"name": me.run, "uid": me.run_uid}},
     )
+    if child.key is None:
+        # Only tries of this iteration ask for it again; for one with a key every iteration may.
+        manifest["metadata"].setdefault("annotations", {})[names.ANNOTATION_PARENT_ITERATION] = str(me.iteration)
+    return manifest
 
 
 def _as_asked_for(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:

@@ -40,6 +40,10 @@ class Environment(NamedTuple):
     checkpoint: str
     is_final_attempt: bool
     record_logs: bool
+    origin_uid: str = ""
+    """That of the run before it was restored from a backup; its own, where it was not."""
+    secret_path: str = ""
+    """Folder with the keys of the run's Secret, empty where it names none."""
     hooks: tuple[str, ...] = ()
     """Those that this pod calls if it comes to that, by their names in the resource."""
     only_hooks: tuple[str, ...] = ()
@@ -74,6 +78,8 @@ def read(variables: Mapping[str, str]) -> Environment:
             checkpoint=variables.get(names.ENV_CHECKPOINT, ""),
             is_final_attempt=variables.get(names.ENV_FINAL_ATTEMPT) == "true",
             record_logs=variables.get(names.ENV_RECORD_LOGS, "true") == "true",
+            origin_uid=variables.get(names.ENV_ORIGIN_UID) or variables[names.ENV_RUN_UID],
+            secret_path=variables.get(names.ENV_SECRET_PATH, ""),
             hooks=_names(variables.get(names.ENV_HOOKS, "")),
             only_hooks=_names(variables.get(names.ENV_HOOK, "")),
         )

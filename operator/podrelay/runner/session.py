@@ -95,6 +95,11 @@ class PodSession:
         return self._me.is_final_attempt
 
     @property
+    def secret_folder(self) -> str:
+        """Where the keys of the run's Secret are files."""
+        return self._me.secret_path
+
+    @property
     def timeout_seconds(self) -> float:
         """How long the whole iteration may take."""
         return self._me.iteration_timeout

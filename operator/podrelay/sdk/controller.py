@@ -10,6 +10,7 @@ from podrelay.api import limits, numbers
 from podrelay.sdk.answers import Aborted, Continue, Done, Failed, WaitForChildren, failed
 from podrelay.sdk.children import ChildRequest, child_request, definition_name
 from podrelay.sdk.errors import ApiRefusedError
+from podrelay.sdk.secret import Secret
 from podrelay.sdk.task import TaskRun
 from podrelay.sdk.validation import InputRules
 from podrelay.sdk.verdicts import seconds_until
@@ -47,6 +48,10 @@ class Session(Protocol):
     @property
     def is_final_attempt(self) -> bool:
         """Whether an error now is final."""
+
+    @property
+    def secret_folder(self) -> str:
+        """Where the keys of the run's Secret are files; empty where it names none."""
 
     @property
     def timeout_seconds(self) -> float:
@@ -429,6 +434,11 @@ class Controller:
         self.runtime = Runtime(session)
         self.logger = Logger(session)
         self.task = Task(session)
+
+    @property
+    def secret(self) -> Secret:
+        """The keys of the Secret that spec.secret names, each a text; read when they are asked for."""
+        return Secret(self._session.secret_folder)
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Tell how far the work is: `progress(30, 100, "rows")` shows 30/100 rows and 30 percent.

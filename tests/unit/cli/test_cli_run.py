@@ -42,6 +42,15 @@ class Count(TaskDefinition):
         return controller.response.done("counted", {"pids": [input["pid"], os.getpid()]})
 
 
+class Confidential(TaskDefinition):
+    id = "confidential"
+    title = "Confidential"
+
+    def run(self, input, controller):
+        print(controller.secret)
+        return controller.response.done({key: len(value) for key, value in controller.secret.items()})
+
+
 class Fail(TaskDefinition):
     id = "fail"
     title = "Fail"
@@ -132,6 +141,26 @@ def test_each_iteration_is_a_process_and_the_output_stands_alone_on_stdout(folde
     assert "Waiting: next pod at " in err
     assert "iteration 2 answered error: container task ended with exit code 9 without an answer" in err
     assert "Succeeded after 2 iterations in 1:10:0" in err  # an hour's pause, and ten minutes before the retry
+
+
+@pytest.mark.parametrize("more", [[], ["--in-process"]])
+def test_a_task_gets_the_files_that_stand_for_its_secret(folder: Path, more: list[str]) -> None:
+    (folder / "keys").mkdir()
+    (folder / "keys" / "ca.crt").write_text("12345")
+    (folder / "password.txt").write_text("s3cret")
+
+    flags = ("--secret-file", "password=password.txt", "--secret-file", "keys")
+    code, out, err = run(folder, "tasks:Confidential", *flags, *more)
+
+    assert (code, json.loads(out)) == (0, {"ca.crt": 5, "password": 6})
+    assert "s3cret" not in err
+
+
+def test_a_file_that_is_not_there_is_wrong_usage(folder: Path) -> None:
+    code, _, err = run(folder, "tasks:Confidential", "--secret-file", "password=none.txt")
+
+    assert code == 2
+    assert "--secret-file password=none.txt" in err
 
 
 def test_json_is_the_task_run_as_kubectl_prints_it(folder: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster import ClusterError
-from images import build, parts
+from images import build, locked, parts
 from tools.graphiql import build as page
 
 ROOT = Path(__file__).parents[3]
@@ -36,7 +36,7 @@ def test_every_target_of_the_dockerfile_is_built() -> None:
 def test_the_operators_image_has_what_a_task_has_and_more() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-    task, operator = parts.requirements(project, ()), parts.requirements(project, ("operator",))
+    task, operator = locked.requirements(project, ()), locked.requirements(project, ("operator",))
 
     assert [one.split(">")[0] for one in task] == ["msgspec", "pydantic"]
     assert set(task) < set(operator)

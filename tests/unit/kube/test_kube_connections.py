@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from podrelay.kube import connections
-from podrelay.kube.connections import Answer, Connections
+from podrelay.kube.connections import Answer, AnswerTooLargeError, Connections
 
 Reply = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -227,3 +227,32 @@ async def test_no_line_of_a_request_becomes_two(
     with pytest.raises(ValueError, match="control characters"):
         await client.send("GET", target, headers)
     assert server.connections == 0
+
+
+@pytest.mark.parametrize("kind", ["chunked", "with a length"])
+async def test_an_answer_without_an_end_takes_no_memory(
+    server: Server, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr(connections, "LARGEST_ANSWER", 100_000)
+    sent = 0
+
+    async def endless(_head: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        length = b"Transfer-Encoding: chunked" if kind == "chunked" else b"Content-Length: 100000000"
+        writer.write(b"HTTP/1.1 200 OK\r\n" + length + b"\r\n\r\n")
+        part = b"x" * 10_000
+        while True:
+            writer.write(b"%x\r\n%s\r\n" % (len(part), part) if kind == "chunked" else part)
+            sent += len(part)
+            await writer.drain()
+
+    server.reply = endless
+    asking = Connections(f"http://127.0.0.1:{server.port}", tls=False)
+
+    with pytest.raises(AnswerTooLargeError, match="100000 bytes"):
+        await asking.send("GET", "/large", {})
+
+    server.reply = says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+    assert (await asking.send("GET", "/next", {})).body == b"{}"
+    assert server.connections == 2, "the rest of the answer is not taken for the next one"
+    asking.close()

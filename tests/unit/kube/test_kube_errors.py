@@ -41,6 +41,13 @@ def test_each_refusal_has_its_class(status: int, reason: str, kind: type[errors.
     assert str(error) == f"{status} {reason}: words"
 
 
+def test_the_end_of_a_namespace_is_told_from_other_refusals() -> None:
+    words = 'pods "x" is forbidden: unable to create new content in namespace shop because it is being terminated'
+
+    assert errors.from_response(403, body("Forbidden", words), None).is_end_of_namespace
+    assert not errors.from_response(403, body("Forbidden", "pods is forbidden"), None).is_end_of_namespace
+
+
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [

@@ -69,14 +69,20 @@ class Sink:
 class Script:
     """A client that answers from two scripts, of lists and of watches; it stays silent at their ends."""
 
-    def __init__(self, lists: list[bytes | Exception], watches: list[list[bytes | Exception]]) -> None:
+    def __init__(
+        self, lists: list[bytes | Exception], watches: list[list[bytes | Exception]], newest: int = 1000
+    ) -> None:
         self.lists, self.watches = lists, watches
         self.listed: list[dict[str, str]] = []
         self.patience: list[float] = []
         self.watched: list[dict[str, str]] = []
         self.over = asyncio.Event()
+        self.newest = newest
+        """The version of the collection, for whoever wants to know no more than that."""
 
     async def request(self, _method: str, _path: str, *, params: dict[str, str], timeout_seconds: float) -> bytes:
+        if params["limit"] == "1":
+            return page(self.newest)
         self.listed.append(dict(params))
         self.patience.append(timeout_seconds)
         if not self.lists:
@@ -122,9 +128,9 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 @pytest.fixture
 def play(pauses: list[float]) -> Play:
     async def play(
-        lists: list[bytes | Exception], watches: list[list[bytes | Exception]], **options: Any
+        lists: list[bytes | Exception], watches: list[list[bytes | Exception]], newest: int = 1000, **options: Any
     ) -> tuple[Sink, Script]:
-        sink, script = Sink(), Script(lists, watches)
+        sink, script = Sink(), Script(lists, watches, newest)
         reflector = Reflector(script, THINGS, Thing, sink, **options)  # type: ignore[arg-type]
         task = asyncio.create_task(reflector.run())
         over = asyncio.create_task(script.over.wait())
@@ -340,17 +346,138 @@ async def test_it_is_synced_only_after_the_whole_list() -> None:
 async def test_it_is_broken_from_the_first_failure_until_a_watch_is_open_again(pauses: list[float]) -> None:
     script = Script([page(10)], [[aiohttp.ClientError("connection refused")]])
     reflector = Reflector(script, THINGS, Thing, Sink())  # type: ignore[arg-type]
-    seen: list[bool] = []
-    wait_after = reflector._wait_after
+    seen: list[str | None] = []
+    pause = reflector._pause
 
     async def noting(*arguments: Any) -> None:
-        await wait_after(*arguments)
-        seen.append(reflector.broken_since is not None)
+        await pause(*arguments)
+        seen.append(reflector.problem)
 
-    reflector._wait_after = noting  # type: ignore[method-assign,assignment]
+    reflector._pause = noting  # type: ignore[method-assign,assignment]
     task = asyncio.create_task(reflector.run())
     await script.over.wait()
 
-    assert seen == [True]
-    assert reflector.broken_since is None
+    assert seen == ["connection refused"]
+    async with asyncio.timeout(5):
+        while reflector.broken_since is not None:
+            await real_sleep(0.01)
+    assert reflector.problem is None
     task.cancel()
+
+
+async def test_the_backoff_starts_anew_after_a_list_that_worked(play: Play, pauses: list[float]) -> None:
+    """A watch that comes back has not to wait for what the list has failed before."""
+    lists: list[Any] = [*[TimeoutError() for _ in range(10)], page(10)]
+
+    await play(lists, [[aiohttp.ClientError("connection refused")]])
+
+    assert pauses[9] >= 5
+    assert pauses[10] <= 0.4
+
+
+async def test_a_collection_that_has_gone_back_in_time_is_listed_anew_after_an_interruption(play: Play) -> None:
+    """The API server does not refuse a watch from a version to come; it shows nothing until then."""
+    # given a watch that has seen version 500, and is cut off by what restores version 100
+    told: list[str] = []
+    script_lists: list[Any] = [page(490, thing("a", 480)), page(100, thing("a", 50, 7), thing("b", 60))]
+    events: list[Any] = [event("ADDED", thing("new", 500)), aiohttp.ClientError("connection refused")]
+
+    sink, script = await play(script_lists, [events], restored=lambda: told.append("restored"), newest=100)
+
+    assert told == ["restored"]
+    assert sink.things == {"a": 7, "b": 1}
+    assert [params["resourceVersion"] for params in script.watched] == ["490", "100"]
+
+
+async def test_a_list_that_is_older_than_what_was_seen_tells_so(play: Play) -> None:
+    told: list[str] = []
+    lists: list[Any] = [page(490), page(100, thing("a", 50))]
+    watch: list[Any] = [event("ADDED", thing("new", 500)), status(410, "Expired")]
+
+    sink, _ = await play(lists, [watch], restored=lambda: told.append("restored"))
+
+    assert told == ["restored"]
+    assert sink.things == {"a": 1}
+
+
+async def test_interruptions_that_restore_nothing_are_no_news(play: Play) -> None:
+    told: list[str] = []
+    trouble: list[list[Any]] = [[aiohttp.ClientError("connection refused")] for _ in range(3)]
+
+    await play([page(10)], trouble, restored=lambda: told.append("restored"), newest=10)
+
+    assert told == []
+
+
+class BrokenServer:
+    """A collection whose watches the server agrees to, and ends with an error at once."""
+
+    def __init__(self) -> None:
+        self.heals_at = 60.0
+
+    async def request(self, *_: Any, **__: Any) -> bytes:
+        return page(10)
+
+    async def stream(self, *_: Any, opened: Callable[[], None], **__: Any) -> AsyncIterator[bytes]:
+        opened()
+        if now() < self.heals_at:
+            yield status(500, "InternalError")
+        await asyncio.Event().wait()
+
+
+def test_a_watch_that_is_agreed_to_and_fails_at_once_is_broken_all_the_time() -> None:
+    async def main() -> tuple[float, str | None, list[float]]:
+        interrupted: list[float] = []
+        reflector = Reflector(BrokenServer(), THINGS, Thing, Sink(), interrupted=lambda: interrupted.append(now()))  # type: ignore[arg-type]
+        task = asyncio.create_task(reflector.run())
+        await asyncio.sleep(50)
+        assert reflector.broken_since is not None
+        broken, problem = now() - reflector.broken_since, reflector.problem
+        await asyncio.sleep(25)
+        assert reflector.broken_since is None
+        task.cancel()
+        return broken, problem, interrupted
+
+    broken, problem, interrupted = run_virtually(main())
+    assert broken == pytest.approx(50, abs=0.1)
+    assert problem == "500 InternalError: words"
+    assert len(interrupted) == 1
+
+
+class SlowServer:
+    """A list that takes long, page by page, after a watch that has ended as too old."""
+
+    def __init__(self, pages: int) -> None:
+        self.pages = pages
+        self.lists = 0
+
+    async def request(self, _method: str, _path: str, *, params: dict[str, str], **_: Any) -> bytes:
+        number = int(params.get("continue", "1"))
+        if number == 1:
+            self.lists += 1
+        if self.lists > 1:
+            await asyncio.sleep(4)
+        return page(10, more=str(number + 1) if number < self.pages else "")
+
+    async def stream(self, *_: Any, opened: Callable[[], None], **__: Any) -> AsyncIterator[bytes]:
+        opened()
+        if self.lists == 1:
+            yield status(410, "Expired")
+        await asyncio.Event().wait()
+
+
+def test_a_list_that_goes_on_page_by_page_is_no_blindness() -> None:
+    async def main() -> list[float]:
+        reflector = Reflector(SlowServer(pages=20), THINGS, Thing, Sink())  # type: ignore[arg-type]
+        task = asyncio.create_task(reflector.run())
+        blind = []
+        for _ in range(78):
+            await asyncio.sleep(1)
+            assert reflector.broken_since is not None
+            blind.append(now() - reflector.broken_since)
+        await asyncio.sleep(10)
+        assert reflector.broken_since is None
+        task.cancel()
+        return blind
+
+    assert max(run_virtually(main())) <= 4.1

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from podrelay import Answer, Controller, Fatal, TaskDefinition, TaskRun, TriggerData
 from podrelay.api import limits
 from podrelay.sdk.errors import DefinitionError
-from podrelay.testing import Clock, Moment, NotRunnableHereError, run_task
+from podrelay.testing import Clock, Moment, NotRunnableHereError, SecretError, run_task
 
 
 class Counting(TaskDefinition):
@@ -578,3 +578,33 @@ def test_no_thread_is_left_behind() -> None:
     for thread in set(threading.enumerate()) - before:
         thread.join(timeout=30)  # the writer of progress sees the end of its iteration in its own time
         assert not thread.is_alive()
+
+
+# --- Secrets ---------------------------------------------------------------------------------------------------------
+
+
+class Confidential(TaskDefinition):
+    id = "confidential"
+    title = "Confidential"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        return controller.response.done({"keys": list(controller.secret), "length": len(controller.secret["password"])})
+
+
+def test_a_task_gets_the_secret_that_its_test_names() -> None:
+    result = run_task(Confidential, secret={"password": "s3cret", "ca.crt": "\r\n"})
+
+    assert result.output == {"keys": ["ca.crt", "password"], "length": 6}
+
+
+def test_without_one_it_is_told_so() -> None:
+    result = run_task(Confidential)
+
+    assert result.error is not None
+    assert "names no Secret" in result.error.message
+
+
+@pytest.mark.parametrize("key", ["../escape", "a/b", "", ".."])
+def test_a_key_that_no_secret_can_have_is_refused(key: str) -> None:
+    with pytest.raises(SecretError):
+        run_task(Confidential, secret={key: "x"})

@@ -3,8 +3,8 @@
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from tests.support.modelworld import World
-from tests.unit.reconciler.test_relay_properties import play
+from tests.support.relaymodel.world import World
+from tests.unit.reconciler.test_relay_properties import PHASES
 
 DONE = {"status": "done"}
 WAIT = {"status": "continue", "input": {}, "waitForChildren": {}}
@@ -34,6 +34,38 @@ MOVES = st.tuples(
 )
 
 
+def play(world: World, what: str, which: int, number: int) -> None:
+    pods = sorted(world.pods(), key=lambda pod: str(pod["metadata"]["creationTimestamp"]))
+    name = pods[which % len(pods)]["metadata"]["name"] if pods else None
+    operator = world.operators[which % len(world.operators)]
+    match what:
+        case "step":
+            operator.step()
+        case "see_pods" | "see_runs" | "see_records":
+            operator.see(5, [{"see_pods": "pods", "see_runs": "taskruns", "see_records": "taskiterations"}[what]])
+        case "see_again":
+            operator.see_again(number)
+        case "relist":
+            operator.relist()
+        case "restart":
+            world.restart_operator(which)
+        case "second":
+            world.second_operator()
+        case "add_child":
+            world.add_child()
+        case "end_child" | "delete_child" if world.children():
+            world.end_child(which, by_deletion=what == "delete_child")
+        case "abort":
+            world.abort()
+        case "suspend" | "resume":
+            world.suspend(value=what == "suspend")
+        case "start" if name:
+            world.start(name)
+        case "exit" if name and pods[which % len(pods)]["metadata"]["uid"] in world.processes:
+            world.exit(name, 0)
+    world.promises.look()
+
+
 def parent(children: int, reporting: str) -> World:
     """A run whose first iteration has started children; the operator has not seen them yet."""
     world = World({"reporting": reporting, "maxIterations": 2})
@@ -49,6 +81,7 @@ def parent(children: int, reporting: str) -> World:
 @settings(
     max_examples=200,
     deadline=None,
+    phases=PHASES,
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

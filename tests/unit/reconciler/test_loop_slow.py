@@ -10,7 +10,7 @@ from podrelay.reconciler.objects import TaskRun
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Action, InputFacts, Plan, ReadInput, Settings, View
-from tests.unit.reconciler.builders import KEY, NOW, later, task_definition, task_run
+from tests.unit.reconciler.builders import KEY, NOW, current, later, task_definition, task_run
 from tests.unit.reconciler.virtual_time import now, run_virtually
 
 
@@ -30,7 +30,7 @@ class SlowExecutor:
         if isinstance(action, ReadInput):
             assert view.definition is not None
             self.checked.append(key.name)
-            self.store.input_read(view.run, view.definition, InputFacts())
+            self.store.input_read(view.run, view.definition, InputFacts(concurrency_key="1"))
         else:
             self.end(key)
 
@@ -102,6 +102,21 @@ def test_costly_checks_of_inputs_keep_neither_other_definitions_nor_aborts_waiti
     assert executor.ended["slow149"] <= 6, "it waits for no check, only for its own second"
     assert "slow149" not in executor.checked
     assert sorted(executor.checked) == sorted(["quick", *numbered("slow", 149)]), "each once"
+
+
+def test_a_run_that_has_begun_waits_for_no_check() -> None:
+    """A limit that came after its pod wants to know its value; its input is not judged any more."""
+
+    async def main() -> World:
+        world = World(1, inputSchema={"type": "object"}, concurrency={"key": "shop"})
+        world.start("slow", *numbered("slow", 150))
+        await asyncio.sleep(5)
+        begun = {"phase": "Running", "reason": "IterationRunning", "current": current("begun-i1")}
+        world.store.runs.apply(a_run("begun", "slow", begun))
+        await asyncio.sleep(600)
+        return world
+
+    assert run_virtually(main()).executor.ended["begun"] <= 8
 
 
 def test_what_is_cut_off_by_the_loss_of_the_lease_is_gone_on_with_in_the_next_term() -> None:

@@ -144,8 +144,12 @@ def test_a_run_that_waits_already_does_not_fail_for_a_definition_that_is_away() 
 
 @pytest.mark.parametrize(
     ("definition", "settings"),
-    [(limited(), Settings()), (task_definition(), Settings(max_running_pods=1))],
-    ids=["of the definition", "of the operator"],
+    [
+        (limited(), Settings()),
+        (task_definition(), Settings(max_running_pods=1)),
+        (task_definition(), Settings(max_running_pods_per_namespace=1)),
+    ],
+    ids=["of the definition", "of the operator", "of the namespace"],
 )
 def test_where_a_limit_applies_a_slot_comes_before_the_pod(definition: TaskDefinition, settings: Settings) -> None:
     asking = view(task_run(), definition, settings=settings)

@@ -495,6 +495,20 @@ def test_a_record_that_is_refused_for_good_is_said(world: World) -> None:
     assert world.view.refusal is None
 
 
+def test_a_pod_is_let_go_whose_answer_cannot_be_stored_because_its_namespace_is_deleted(world: World) -> None:
+    """Otherwise both would wait for each other: runs are deleted after the pods."""
+    world.put_pod(finalizers=[names.ANSWER_FINALIZER])
+    world.see()
+    (ended,) = world.view.pods
+    words = "unable to create new content in namespace shop because it is being terminated"
+    world.api.refusals.append(ApiError(403, "Forbidden", words))
+
+    world.do(written_for(ended, KILLED))
+
+    assert not world.api.read("pods", "words-i1")["metadata"].get("finalizers")
+    assert world.view.refusal is not None
+
+
 def test_a_record_of_somebody_else_that_has_the_name_is_said(world: World) -> None:
     about = {"runName": "words", "iteration": 1, "podName": "a", "podUID": "b", "try": 1}
     world.put("taskiterations", {"name": "words-i1"}, **about)

@@ -9,7 +9,18 @@ import pytest
 
 from podrelay.api import names
 from podrelay.reconciler.planner import plan
-from podrelay.reconciler.view import ConfirmSilent, DeletePod, EndPod, Gone, Heartbeat, Plan, Silence, View, WriteRecord
+from podrelay.reconciler.view import (
+    ConfirmSilent,
+    DeletePod,
+    EndPod,
+    Gone,
+    Heartbeat,
+    Plan,
+    Sightings,
+    Silence,
+    View,
+    WriteRecord,
+)
 from tests.unit.reconciler.builders import NOW, ago, current, later, pod, record, running, task_run, terminated, view
 
 RUNNING: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "current": current()}
@@ -25,7 +36,7 @@ GRACE = 10
 def working(heartbeat_at: datetime | None = None, annotations: dict[str, str] = HEARTBEAT, **rest: Any) -> View:
     """A run whose pod was seen to start 20 s ago, and whose last heartbeat was seen when its clock says."""
     live = pod(state=running(ago(20)), phase="Running", annotations=annotations)
-    rest.setdefault("start_seen", {live.metadata.uid: ago(20)})
+    rest.setdefault("sightings", {live.metadata.uid: Sightings(started=ago(20))})
     rest.setdefault("heartbeat", Heartbeat("words-i1", heartbeat_at, heartbeat_at) if heartbeat_at else None)
     return view(task_run(RUNNING), pods=(live,), records=(record(heartbeatAt=heartbeat_at),), **rest)
 

@@ -144,10 +144,10 @@ def test_a_pod_that_answered_is_left_to_call_its_hooks() -> None:
 
 
 def test_a_pod_whose_hook_takes_too_long_is_ended_step_by_step() -> None:
-    answered = record(response={"status": "done"}, finishedAt=ago(901))
-    over = pod(state=running())
-
-    assert action(planned(SUCCEEDED, pods=(over,), records=(answered,))) == EndPod(over)
+    answered = record(response={"status": "done"}, finishedAt=ago(900))
+    over = pod(state=running(ago(950)), about={"creationTimestamp": ago(960)})
+    ended_long_ago = SUCCEEDED | {"finishedAt": ago(900)}
+    assert action(planned(ended_long_ago, pods=(over,), records=(answered,))) == EndPod(over)
     since = {"podrelay.dev/ending-since": ago(91).isoformat()}
     stubborn = pod(state=running(), annotations=since)
     assert action(planned(SUCCEEDED, pods=(stubborn,), records=(answered,))) == DeletePod("words-i1", "uid-words-i1")

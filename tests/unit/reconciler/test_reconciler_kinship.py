@@ -337,6 +337,14 @@ def test_an_abort_with_cascade_ends_the_own_pod_and_then_aborts_the_children(
     )
 
 
+def test_children_are_told_who_has_aborted_the_run_that_they_descend_from() -> None:
+    ended = task_run({"phase": "Aborted", "finishedAt": ago(60)}, abort={"cascade": True, "by": "alice"})
+
+    aborts = plan(view(ended, children=TWO), NOW).actions
+
+    assert [action.by for action in aborts if isinstance(action, AbortChild)] == ["alice", "alice"]
+
+
 def test_an_abort_without_cascade_leaves_the_children_alone() -> None:
     run = task_run({"phase": "Running", "current": current()}, abort={})
     seen = view(run, pods=(pod(state=running(), phase="Running"),), records=(record(),), children=TWO)

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import re
 from typing import Any
 
 import pytest
@@ -67,8 +68,24 @@ class Leases:
 
 class Replica:
     def __init__(self, leases: Leases, identity: str) -> None:
-        self.election = LeaderElection(leases, "system", "operator", identity, clock=now)  # type: ignore[arg-type]
-        self.task = asyncio.create_task(self.election.run())
+        self.can_see = True
+        self.restored = 0
+        self.election = LeaderElection(
+            leases,  # type: ignore[arg-type]
+            "system",
+            "operator",
+            identity,
+            clock=now,
+            restored=self._is_restored,
+        )
+        self.task = asyncio.create_task(self._term())
+
+    async def _term(self) -> None:
+        await self.election.acquire(lambda: self.can_see)
+        await self.election.keep()
+
+    def _is_restored(self) -> None:
+        self.restored += 1
 
     @property
     def leads(self) -> bool:
@@ -278,5 +295,142 @@ def test_an_idle_holder_asks_the_api_server_twice_every_five_seconds() -> None:
         await asyncio.sleep(1000)
 
         assert leases.requests <= 2 * 1000 / 5 + 10
+
+    run_virtually(main())
+
+
+def test_a_holder_that_could_not_renew_leads_again_at_once_when_nobody_else_has_taken_the_lease() -> None:
+    async def main() -> None:
+        leases = Leases()
+        replica = Replica(leases, "a")
+        await asyncio.sleep(60)
+        leases.is_down = True
+        await replica.task
+        leases.is_down = False
+        again, began = asyncio.create_task(replica._term()), now()
+
+        await replica.election.held.wait()
+
+        assert now() - began <= 0.1
+        assert replica.may_create
+        again.cancel()
+
+    run_virtually(main())
+
+
+def test_who_has_stepped_down_waits_for_whoever_leads_now() -> None:
+    async def main() -> None:
+        leases = Leases()
+        first = Replica(leases, "a")
+        await asyncio.sleep(60)
+        leases.is_down = True
+        await first.task
+        await asyncio.sleep(20)
+        leases.is_down = False
+        second = Replica(leases, "b")
+        await asyncio.sleep(0)
+        again = asyncio.create_task(first._term())
+        await asyncio.sleep(100)
+
+        # whoever holds it by the API server's word may go on; nobody else may
+        assert sum(replica.leads for replica in (first, second)) == 1
+        assert leases.holder == ("a" if first.leads else "b")
+        again.cancel()
+
+    run_virtually(main())
+
+
+def test_a_replica_that_cannot_see_leaves_the_lease_to_others() -> None:
+    async def main() -> None:
+        leases = Leases()
+        blind = Replica(leases, "a")
+        blind.can_see = False
+        await asyncio.sleep(60)
+        assert leases.holder == ""
+        assert leases.requests == 0
+
+        blind.can_see = True
+        await blind.election.held.wait()
+
+        assert now() <= 63
+
+    run_virtually(main())
+
+
+def test_what_is_given_back_is_not_ours_for_a_moment_longer() -> None:
+    async def main() -> None:
+        leases = Leases()
+        replica = Replica(leases, "a")
+        await asyncio.sleep(10)
+
+        await replica.stop()
+
+        assert not replica.leads
+        assert not replica.may_create
+        await replica.election.release()
+        assert leases.holder == ""
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_a_lease_whose_versions_go_back_tells_of_a_restored_api_server(leads: bool) -> None:
+    async def main() -> None:
+        leases = Leases()
+        leases.versions = itertools.count(1000)
+        leader, standby = Replica(leases, "a"), Replica(leases, "b")
+        await asyncio.sleep(60)
+        assert (leader.restored, standby.restored) == (0, 0)
+
+        leases.versions = itertools.count(500)
+        assert leases.lease is not None
+        leases.lease["metadata"]["resourceVersion"] = "499"
+        await asyncio.sleep(10)
+
+        assert (leader if leads else standby).restored == 1
+
+    run_virtually(main())
+
+
+def test_who_has_started_anew_already_is_told_of_a_restore_no_second_time() -> None:
+    async def main() -> None:
+        leases = Leases()
+        leases.versions = itertools.count(1000)
+        replica = Replica(leases, "a")
+        await asyncio.sleep(60)
+        leases.versions = itertools.count(500)
+        assert leases.lease is not None
+        leases.lease["metadata"]["resourceVersion"] = "499"
+
+        replica.election.start_anew()
+        await asyncio.sleep(60)
+
+        assert replica.restored == 0
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("leads", [True, False])
+def test_an_api_server_that_does_not_answer_is_a_problem_after_a_few_seconds(leads: bool) -> None:
+    async def main() -> None:
+        leases = Leases()
+        leader, standby = Replica(leases, "a"), Replica(leases, "b")
+        await asyncio.sleep(60)
+        election = (leader if leads else standby).election
+        leases.is_down = True
+        await asyncio.sleep(5)
+        assert election.problem() is None
+
+        await asyncio.sleep(15)
+        problem = election.problem()
+        assert problem is not None
+        assert re.search(r"has not answered for (1\d|20) s", problem)
+        assert "503" in problem
+
+        leases.is_down = False
+        again = asyncio.create_task(leader._term())
+        await asyncio.sleep(5)
+        assert election.problem() is None
+        again.cancel()
 
     run_virtually(main())

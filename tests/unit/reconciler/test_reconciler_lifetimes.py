@@ -8,7 +8,7 @@ import pytest
 from podrelay.api import names
 from podrelay.reconciler.objects import TaskRun
 from podrelay.reconciler.planner import plan
-from podrelay.reconciler.view import AnnotateRun, ConfirmAbsent, CreatePod, DeletePod, EndPod, Plan
+from podrelay.reconciler.view import AnnotateRun, ConfirmAbsent, CreatePod, DeletePod, EndPod, Gone, Plan
 from tests.unit.reconciler.builders import (
     NOW,
     ago,
@@ -89,12 +89,17 @@ def test_a_pod_that_works_after_the_end_is_ended() -> None:
     assert action(plan(view(task_run(FINISHED), pods=(unseen,)), NOW)) == EndPod(unseen)
 
 
-def test_a_pod_that_has_answered_may_come_to_its_end_by_itself() -> None:
+@pytest.mark.parametrize(("hooks", "seconds"), [((), 30), (("onDone",), 930)])
+def test_a_pod_that_has_answered_has_its_time_to_end_by_itself(hooks: tuple[str, ...], seconds: int) -> None:
     working = pod(state=running(), phase="Running")
-    answered = record(response={"status": "done"})
-    done = {"phase": "Succeeded", "current": current(), "finishedAt": ago(30)}
+    told = [{"name": hook, "outcome": "Done"} for hook in hooks]
+    answered = record(response={"status": "done"}, hooks=told)
+    done = {"phase": "Succeeded", "current": current(), "finishedAt": NOW, "hooksDue": list(hooks), "hooks": told}
+    ended = view(task_run(done), pods=(working,), records=(answered,))
 
-    assert plan(view(task_run(done), pods=(working,), records=(answered,)), NOW).actions == ()
+    waits = plan(ended, later(seconds - 1))
+    assert (waits.actions, waits.requeue_at) == ((), later(seconds))
+    assert action(plan(ended, later(seconds))) == EndPod(working)
 
 
 # --- annotations, and what a backup leaves ---------------------------------------------------------------------------
@@ -180,3 +185,34 @@ def test_an_unstarted_pod_of_a_deleted_run_is_deleted() -> None:
     unstarted = pod(version=5)
 
     assert action(plan(view(deleted(RUNNING), pods=(unstarted,)), NOW)) == DeletePod("words-i1", "uid-words-i1", "5")
+
+
+# --- the same name again ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answer", [{"status": "done"}, None])
+def test_a_record_of_a_former_run_of_the_same_name_says_nothing_about_this_one(answer: dict[str, Any] | None) -> None:
+    successor = task_run(uid="uid-successor")
+    former = record(response=answer)
+
+    assert told(plan(view(successor, records=(former,)), NOW)) == ("Pending", "NameTaken")
+    begun = task_run(RUNNING, uid="uid-successor")
+    lost = Gone(ago(60), None, is_last_state=False)
+    settled = frozenset({"words-i1"})
+    again = plan(view(begun, records=(former,), gone={"uid-words-i1": lost}, settled=settled), NOW)
+    assert [action.target.name for action in again.actions if isinstance(action, CreatePod)] == ["words-i1t2"]
+
+
+def test_an_answer_of_continue_leaves_no_attempt_behind() -> None:
+    """What failed was a try of the iteration before: the next one has all of its tries."""
+    tried = RUNNING | {"attempts": 2, "disruptions": 1, "current": current("words-i1t4", 1, 4)}
+    ended = pod("words-i1t4", state=terminated(), phase="Succeeded")
+    answered = record("words-i1t4", {"status": "continue"})
+
+    following = plan(view(task_run(tried), pods=(ended,), records=(answered,)), NOW)
+
+    (made,) = [action for action in following.actions if isinstance(action, CreatePod)]
+    assert (made.target.name, made.target.try_) == ("words-i2", 1)
+    seen = plan(view(task_run(tried), pods=(ended, pod("words-i2")), records=(answered,)), NOW).status
+    assert seen is not None
+    assert (seen.attempts, seen.disruptions, seen.last_record) == (0, 0, "words-i1t4")

@@ -660,7 +660,11 @@ def test_abort_step_4_a_pod_that_does_not_go_is_shown_as_node_lost() -> None:
 def test_abort_step_5_after_the_node_lost_timeout_the_run_ends(abort: dict[str, Any], phase: str) -> None:
     deleted = pod(state=running(), about={"deletionTimestamp": later(20)})
 
-    following = plan(view(task_run(RUNNING, **abort), pods=(deleted,), records=(record(),)), later(650))
+    lost = view(task_run(RUNNING, **abort), pods=(deleted,), records=(record(),))
+    looked_at = plan(lost, later(650))
+    following = plan(replace(lost, still_there=(deleted.metadata.uid, deleted.metadata.resource_version)), later(650))
+
+    assert looked_at.actions == (ConfirmGone("words-i1", "uid-words-i1"),), "its watch may lag"
 
     assert shown(following) == (phase, "NodeLost")
 

@@ -1,14 +1,38 @@
 """Our finalizer keeps a pod until what became of it is stored; then it must not keep it any longer."""
 
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from podrelay.api import names
 from podrelay.reconciler.objects import Pod
 from podrelay.reconciler.planner import plan, plan_without_run
-from podrelay.reconciler.view import CreatePod, DeletePod, Plan, ReadRecord, ReleasePod, View, WriteRecord
-from tests.unit.reconciler.builders import NOW, ago, current, later, pod, record, running, task_run, terminated, view
+from podrelay.reconciler.slots import Slot
+from podrelay.reconciler.view import (
+    CreatePod,
+    DeletePod,
+    Plan,
+    ReadRecord,
+    Refusal,
+    ReleasePod,
+    View,
+    WriteRecord,
+)
+from tests.unit.reconciler.builders import (
+    NOW,
+    ago,
+    current,
+    later,
+    pod,
+    record,
+    running,
+    task_definition,
+    task_run,
+    terminated,
+    view,
+)
 
 RUNNING = {"phase": "Running", "current": current(), "startedAt": ago(30), "iterations": 1}
 DELETED = {"deletionTimestamp": ago(0), "deletionGracePeriodSeconds": 10}
@@ -113,8 +137,6 @@ def test_the_pod_that_is_due_is_kept_until_its_end_is_in_the_status() -> None:
 def test_a_pod_whose_run_is_gone_goes_when_it_has_ended(
     about: dict[str, Any] | None, state: dict[str, Any] | None, node: bool, goes: bool
 ) -> None:
-    import msgspec
-
     left = held(about, phase="Running" if state == running() else "Failed" if node else "Pending", state=state)
     if not node:
         left = msgspec.structs.replace(left, spec=msgspec.structs.replace(left.spec, node_name=""))
@@ -126,3 +148,52 @@ def test_the_pod_of_a_former_run_of_the_same_name_is_let_go() -> None:
     former = held({**DELETED, "run_uid": "uid-former"}, name="words-i3", phase="Failed", state=terminated())
 
     assert plan(view(pods=(former,)), NOW).actions == (ReleasePod(former),)
+
+
+# --- what is long in coming must not keep a deleted pod: drains and deleted namespaces wait for it -------------------
+
+
+def test_a_deleted_pod_does_not_wait_for_hooks_that_wait_for_a_slot() -> None:
+    done = {"phase": "Failed", "current": current(), "finishedAt": ago(5), "hooksDue": ["onError"]}
+    ended = held(DELETED, phase="Failed", state=terminated(137))
+    queued = Slot(is_granted=False, place=1)
+    definition = task_definition(maxConcurrentRuns=1, hooks=["onError"])
+
+    following = plan(view(task_run(done), definition, pods=(ended,), settled=frozenset({"words-i1"}), slot=queued), NOW)
+
+    assert action(following) == ReleasePod(ended)
+
+
+def test_the_pod_that_may_have_called_hooks_is_kept_until_its_end_is_explained() -> None:
+    done = {"phase": "Failed", "current": current(), "finishedAt": ago(5), "hooksDue": ["onError"]}
+    ended = held(DELETED, phase="Running", state=terminated(137))
+
+    assert plan(view(task_run(done), pods=(ended,), settled=frozenset({"words-i1"})), NOW).actions == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "records"), [(143, (record(),)), (1, (record(response={"status": "error"}, cause="PodFailure"),))]
+)
+def test_a_deleted_pod_does_not_wait_for_its_definition(code: int, records: tuple[Any, ...]) -> None:
+    ended = held(DELETED, phase="Failed", state=terminated(code, at=ago(15) if code == 1 else NOW))
+    orphaned = replace(view(task_run(RUNNING), pods=(ended,), records=records), definition=None)
+    stalled = plan(orphaned, NOW).status
+    assert stalled is not None
+    assert stalled.reason == "DefinitionNotFound"
+
+    following = plan(replace(orphaned, run=task_run(msgspec.to_builtins(stalled))), NOW)
+
+    assert action(following) == ReleasePod(ended)
+
+
+def test_a_pod_whose_answer_could_not_be_stored_is_kept() -> None:
+    by_message = {names.ANNOTATION_REPORTING: "TerminationMessage"}
+    ended = held(DELETED, phase="Succeeded", state=terminated(0, at=ago(20)), annotations=by_message)
+    refused = Refusal("words-i1", "RecordRefused", "no", ago(5), later(5))
+    stalled = plan(seen(ended, refusal=refused), NOW).status
+    assert stalled is not None
+    assert stalled.reason == "RecordRefused"
+
+    following = plan(view(task_run(msgspec.to_builtins(stalled)), pods=(ended,), refusal=refused), NOW)
+
+    assert following.actions == ()

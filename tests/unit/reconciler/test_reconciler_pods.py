@@ -2,11 +2,12 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from podrelay.api import names, protocol
 from podrelay.reconciler import pods
-from podrelay.reconciler.objects import TaskDefinition
+from podrelay.reconciler.objects import DefinitionAnnotations, TaskDefinition
 from podrelay.reconciler.view import Target
 from tests.unit.reconciler.builders import task_definition, task_run
 
@@ -50,6 +51,7 @@ def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
             "name": "words-i2t3",
             "namespace": "shop",
             "labels": {
+                "velero.io/exclude-from-backup": "true",
                 "team": "search",
                 "podrelay.dev/run": "words",
                 "podrelay.dev/definition": "count-words",
@@ -165,6 +167,58 @@ def test_what_the_relay_relies_on_cannot_be_overruled() -> None:
     assert pod["spec"]["terminationGracePeriodSeconds"] == 60
     assert pod["spec"]["automountServiceAccountToken"] is True
     assert container_of(pod)["terminationMessagePath"] == "/dev/termination-log"
+
+
+def test_a_pod_tells_who_created_its_run_and_who_wrote_its_definition() -> None:
+    def people(created_by: str | None = None, **annotations: str) -> dict[str, str]:
+        definition = seen_definition(annotations)
+        told: dict[str, str] = pods.build(task_run(), definition, FIRST, created_by=created_by)["metadata"][
+            "annotations"
+        ]
+        return {key: told[key] for key in (names.ANNOTATION_CREATED_BY, names.ANNOTATION_WRITTEN_BY) if key in told}
+
+    def seen_definition(annotations: dict[str, str]) -> TaskDefinition:
+        definition = task_definition()
+        told = msgspec.convert(
+            {f"podrelay.dev/{key}-by": value for key, value in annotations.items()}, DefinitionAnnotations
+        )
+        return msgspec.structs.replace(
+            definition, metadata=msgspec.structs.replace(definition.metadata, annotations=told)
+        )
+
+    assert people() == {}
+    assert people("alice") == {names.ANNOTATION_CREATED_BY: "alice"}
+    assert people(created="bob") == {names.ANNOTATION_WRITTEN_BY: "bob"}
+    assert people("alice", created="bob", changed="carol") == {
+        names.ANNOTATION_CREATED_BY: "alice",
+        names.ANNOTATION_WRITTEN_BY: "carol",
+    }
+
+
+def test_a_template_tells_nothing_in_our_name() -> None:
+    definition = with_template(
+        {"containers": [{"image": "x"}]},
+        labels={"podrelay.dev/definition": "harmless", "podrelay.dev/more": "1", "team": "search"},
+        annotations={
+            names.ANNOTATION_CREATED_BY: "alice",
+            names.ANNOTATION_WRITTEN_BY: "alice",
+            names.ANNOTATION_ENDING_SINCE: "2026-01-01T00:00:00Z",
+            names.ANNOTATION_HEARTBEAT_TIMEOUT: "1",
+            "note": "1",
+        },
+    )
+
+    metadata = pods.build(task_run(), definition, FIRST)["metadata"]
+
+    assert set(metadata["labels"]) == {
+        "team",
+        *(f"podrelay.dev/{key}" for key in ("run", "definition", "iteration", "try")),
+    }
+    assert metadata["labels"]["podrelay.dev/definition"] == "count-words"
+    forged = {names.ANNOTATION_CREATED_BY, names.ANNOTATION_WRITTEN_BY, names.ANNOTATION_ENDING_SINCE}
+    assert not forged & metadata["annotations"].keys()
+    assert names.ANNOTATION_HEARTBEAT_TIMEOUT not in metadata["annotations"]
+    assert metadata["annotations"]["note"] == "1"
 
 
 def test_variables_with_our_prefix_are_dropped_unless_they_are_settings_of_the_sdk() -> None:

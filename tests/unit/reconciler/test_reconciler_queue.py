@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from podrelay.reconciler.clocks import WaitClock
 from podrelay.reconciler.queue import WorkQueue
 from tests.unit.reconciler.virtual_time import now, run_virtually
 
@@ -161,5 +162,122 @@ def test_a_thousand_failures_are_still_a_minute_at_most() -> None:
         queue: WorkQueue[str] = WorkQueue()
 
         assert max(queue.retry("a") for _ in range(5000)) <= 60
+
+    run_virtually(main())
+
+
+def test_keys_of_a_standby_have_waited_since_the_beginning_of_its_term() -> None:
+    async def main() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        queue.add("a")
+        await asyncio.sleep(3600)
+        queue.add("b")
+
+        queue.forgive()
+
+        assert queue.oldest_seconds == 0
+        assert [await take(queue), await take(queue)] == ["a", "b"]
+
+    run_virtually(main())
+
+
+def test_what_is_forgiven_comes_at_once() -> None:
+    async def main() -> None:
+        queue: WorkQueue[str] = WorkQueue()
+        for _ in range(10):
+            queue.retry("a", is_held=True)
+        queue.add("a")
+        assert len(queue) == 0
+
+        queue.forgive()
+        queue.add("a")
+
+        assert len(queue) == 1
+        await take(queue)
+        assert queue.retry("a") <= 0.1
+
+    run_virtually(main())
+
+
+class Machine:
+    """A machine whose event loop stands still while it sleeps."""
+
+    def __init__(self) -> None:
+        self.slept = 0.0
+        self.put_forward = 0.0
+
+    def boot(self) -> float:
+        return now() + self.slept
+
+    def wall(self) -> float:
+        return 1_000_000 + self.boot() + self.put_forward
+
+    def queue(self) -> WorkQueue[str]:
+        return WorkQueue(clock=WaitClock(self.boot, self.wall))
+
+
+@pytest.mark.parametrize("kind", ["slept", "put_forward"])
+def test_what_became_due_while_the_machine_slept_comes_within_a_minute(kind: str) -> None:
+    async def main() -> float:
+        machine = Machine()
+        queue = machine.queue()
+        queue.add_after("tomorrow", 86_400)
+        await asyncio.sleep(30)
+
+        setattr(machine, kind, 86_400.0)
+        assert await take(queue) == "tomorrow"
+        return now()
+
+    assert run_virtually(main()) <= 90
+
+
+def test_what_was_held_back_before_the_machine_slept_is_not_held_back_for_longer() -> None:
+    async def main() -> None:
+        machine = Machine()
+        queue = machine.queue()
+        queue.retry("a", at_least_seconds=600)
+        machine.slept = 700
+
+        queue.add("a")
+
+        assert len(queue) == 1
+
+    run_virtually(main())
+
+
+def test_a_wall_clock_that_is_put_back_keeps_nobody_waiting() -> None:
+    async def main() -> float:
+        machine = Machine()
+        queue = machine.queue()
+        queue.add_after("a", 100)
+        machine.put_forward = -86_400
+        queue.add_after("b", 200)
+
+        assert await take(queue) == "a"
+        assert now() == pytest.approx(100)
+        assert await take(queue) == "b"
+        return now()
+
+    assert run_virtually(main()) == pytest.approx(200)
+
+
+def test_an_idle_queue_looks_at_the_clock_once_a_minute_while_something_waits_and_else_never() -> None:
+    class CountedMachine(Machine):
+        looks = 0
+
+        def boot(self) -> float:
+            self.looks += 1
+            return super().boot()
+
+    async def main() -> None:
+        machine = CountedMachine()
+        queue = machine.queue()
+        before = machine.looks
+        await asyncio.sleep(3600)
+        assert machine.looks == before
+
+        queue.add_after("a", 3600)
+        await take(queue)
+        assert machine.looks <= 3 * 2 * 62, "a look is that at boot and wall clock, and a timer a look or two"
 
     run_virtually(main())

@@ -124,6 +124,15 @@ def test_a_child_that_has_gone_meanwhile_is_forgotten(world: Family) -> None:
     assert world.to_abort() == []
 
 
+def test_a_child_is_told_who_aborts_it(world: Family) -> None:
+    child = world.add_child("child")
+    world.see()
+
+    world.do(AbortChild(child, "enough", "alice"))
+
+    assert world.spec("child")["abort"] == {"message": "enough", "cascade": True, "by": "alice"}
+
+
 def test_another_run_of_the_childs_name_is_not_aborted_for_it(world: Family) -> None:
     child = world.add_child("child")
     world.see()

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from podrelay.api import names
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskDefinitionStatus, TaskRun
 from podrelay.reconciler.store import Collection, Key, Store
 from podrelay.reconciler.view import Parent, Refusal, Settings, View
@@ -210,6 +211,22 @@ def test_a_definition_that_changes_marks_its_runs_and_forgives_their_refusals(st
     assert marked == [KEY]
     assert store.refusal(task_run()) is None
     assert view_of(store).definition is not None
+
+
+def test_children_that_have_ended_are_looked_at_when_their_parent_has_answered(store: Store, marked: list[Key]) -> None:
+    """Those that clean themselves up stay until no try of the iteration that started them can ask for them again."""
+    for name, phase in (("done", "Succeeded"), ("at-work", "Running")):
+        store.runs.apply(task_run({"phase": phase}, name=name, uid=name, parent=KEY.name))
+    marked.clear()
+
+    store.runs.apply(task_run({"phase": "Running", "attempts": 1}))
+    assert Key(KEY.namespace, "done") not in marked
+    store.runs.apply(task_run({"phase": "Running", "lastRecord": "words-i1"}))
+    assert marked.count(Key(KEY.namespace, "done")) == 1
+    store.runs.apply(task_run({"phase": "Running", "lastRecord": "words-i1", "message": "another one"}))
+
+    assert marked.count(Key(KEY.namespace, "done")) == 1
+    assert Key(KEY.namespace, "at-work") not in marked
 
 
 def test_a_definition_is_reported_until_its_generation_was_reviewed() -> None:
@@ -518,6 +535,39 @@ def test_a_child_sees_its_parent(store: Store) -> None:
     assert parent() == Parent(RUN_UID, "count-words", ("chain",), **ended, **more)
     store.runs.remove(task_run(version=8))
     assert parent() is None
+
+
+def test_a_child_knows_who_created_the_run_that_it_descends_from(store: Store) -> None:
+    def created_by(annotations: dict[str, str]) -> str | None:
+        store.runs.apply(task_run(annotations=annotations))
+        seen = store.view(Key(KEY.namespace, "grandchild"))
+        assert seen is not None
+        assert seen.parent is not None
+        return seen.parent.created_by
+
+    store.runs.apply(child_run())
+    store.runs.apply(task_run(name="grandchild", uid="uid-grandchild", parent=CHILD.name))
+
+    assert created_by({}) is None
+    assert created_by({names.ANNOTATION_CREATED_BY: "alice"}) == "alice"
+    store.runs.apply(child_run(version=11, annotations={names.ANNOTATION_CREATED_BY: "bob"}))
+    assert created_by({names.ANNOTATION_CREATED_BY: "alice"}) == "bob", "who signs a child answers for it"
+
+
+def test_the_line_of_parents_is_looked_at_as_far_as_it_is_allowed(store: Store) -> None:
+    deepest = Settings().max_depth + 5
+    for depth in range(deepest + 1):
+        parent: dict[str, Any] = {"parent": f"deep-{depth - 1}"} if depth else {}
+        store.runs.apply(task_run(name=f"deep-{depth}", uid=f"uid-{depth}", **parent))
+
+    def ancestors(name: str) -> int:
+        seen = store.view(Key(KEY.namespace, name))
+        assert seen is not None
+        assert seen.parent is not None
+        return seen.parent.ancestors
+
+    assert ancestors("deep-3") == 3
+    assert ancestors(f"deep-{deepest}") == Settings().max_depth + 1
 
 
 def test_that_all_children_are_known_is_remembered_until_the_end(store: Store) -> None:

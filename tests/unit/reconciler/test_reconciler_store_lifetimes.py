@@ -1,5 +1,7 @@
 """What the store knows of runs belongs to their UIDs, and slots to pods that may work, whatever became of the run."""
 
+import itertools
+
 import msgspec
 import pytest
 
@@ -7,7 +9,7 @@ from podrelay.api import names
 from podrelay.reconciler.objects import Pod, TaskRun
 from podrelay.reconciler.slots import Limits
 from podrelay.reconciler.store import Key, RunId, Store
-from podrelay.reconciler.view import InputFacts, Refusal, Settings
+from podrelay.reconciler.view import InputFacts, Refusal, Settings, Sightings
 from tests.unit.reconciler.builders import (
     KEY,
     NOW,
@@ -130,6 +132,15 @@ def test_a_pod_of_a_finished_run_that_is_seen_after_a_restart_holds_a_slot() -> 
     assert store.slots.active(DEFINITION) == 1
 
 
+def test_a_pod_that_has_lost_its_labels_counts_for_the_definition_of_its_run() -> None:
+    store = Store(lambda _key: None, Settings())
+    store.runs.apply(task_run({"phase": "Running", "current": current()}, version=2))
+
+    store.pods.apply(working(labels={}))
+
+    assert store.slots.active(DEFINITION) == 1
+
+
 def test_what_was_deleted_before_a_node_had_it_holds_no_slot(store: Store) -> None:
     discarded = working(deletionTimestamp=NOW, deletionGracePeriodSeconds=0, finalizers=[names.ANSWER_FINALIZER])
     discarded = msgspec.structs.replace(
@@ -140,3 +151,53 @@ def test_what_was_deleted_before_a_node_had_it_holds_no_slot(store: Store) -> No
     store.pods.apply(discarded)
 
     assert not store.slots.has_slot(OWN)
+
+
+# --- what was seen when ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["run", "pod", "record"])))
+def test_what_was_seen_before_the_run_itself_counts_as_well(order: tuple[str, ...]) -> None:
+    """Each kind has a list of its own: after a restart of the operator they come in any order."""
+    moments = iter([NOW, *(later(100 + number) for number in range(20))])
+    store = Store(lambda _key: None, Settings(), clock=lambda: next(moments))
+    objects = {
+        "run": lambda: store.runs.apply(task_run({"phase": "Running", "current": current()}, version=2)),
+        "pod": lambda: store.pods.apply(working()),
+        "record": lambda: store.records.apply(record(version=3, heartbeatAt=ago(500))),
+    }
+    for kind in order:
+        objects[kind]()
+
+    view = store.view(KEY)
+
+    assert view is not None
+    assert view.sightings["uid-words-i1"].started is not None
+    assert view.heartbeat is not None
+    started, heartbeat = view.sightings["uid-words-i1"].started, view.heartbeat.seen_at
+    store.records.apply(record(version=4, heartbeatAt=ago(500), progress={"percent": 1}))
+    again = store.view(KEY)
+    assert again is not None
+    assert again.heartbeat is not None
+    assert (again.sightings["uid-words-i1"].started, again.heartbeat.seen_at) == (started, heartbeat)
+
+
+def test_it_is_noted_when_a_pod_started_answered_and_ended(store: Store) -> None:
+    moments = iter(later(number) for number in range(100))
+    store = Store(lambda _key: None, Settings(), clock=lambda: next(moments))
+    store.runs.apply(task_run(version=2))
+
+    def seen() -> Sightings | None:
+        view = store.view(KEY)
+        assert view is not None
+        return view.sightings.get("uid-words-i1")
+
+    store.pods.apply(pod(version=3, about={"labels": LABELS}))
+    store.pods.apply(pod(version=4, about={"labels": LABELS}))
+    assert seen() == Sightings(unstarted=later(1))
+    store.pods.apply(pod(version=5, state=running(), phase="Running", about={"labels": LABELS}))
+    store.records.apply(record(response={"status": "done"}, version=6))
+    store.pods.apply(pod(version=7, state=terminated(), phase="Running", about={"labels": LABELS}))
+    assert seen() == Sightings(later(1), started=later(2), ended=later(4), answered=later(3))
+    store.pods.apply(pod(version=8, state=terminated(), phase="Succeeded", about={"labels": LABELS}))
+    assert seen() is None

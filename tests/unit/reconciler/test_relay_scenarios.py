@@ -6,7 +6,7 @@ import pytest
 
 from podrelay.reconciler import planner
 from podrelay.reconciler.view import OpenGate
-from tests.support.modelworld import KEY, World
+from tests.support.relaymodel.world import KEY, World
 
 DONE = {"status": "done"}
 

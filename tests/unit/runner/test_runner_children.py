@@ -44,6 +44,15 @@ def test_a_child_is_what_the_policy_demands(api: FakeApi) -> None:
     assert (child.status, child.parent, child.input) == ("pending", "shop", RESIZE.input)
 
 
+def test_it_is_noted_which_iteration_alone_may_ask_for_a_child_again(api: FakeApi) -> None:
+    """A child that cleans itself up stays for so long: with a key for all iterations, else for this one."""
+    plain = children(api).trigger(RESIZE)
+    keyed = children(api).trigger(RESIZE._replace(key="once"))
+
+    assert api.objects[plain.id]["metadata"]["annotations"] == {names.ANNOTATION_PARENT_ITERATION: str(me().iteration)}
+    assert names.ANNOTATION_PARENT_ITERATION not in api.objects[keyed.id]["metadata"].get("annotations", {})
+
+
 def test_name_delay_and_start_go_along(api: FakeApi) -> None:
     at = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
     delayed = children(api).trigger(RESIZE._replace(name="Resize", delay_seconds=60))

@@ -26,6 +26,7 @@ class FakeSession:
         self.saved: list[tuple[dict[str, Any], dict[str, Any] | None]] = []
         self.reports: list[tuple[float | None, str]] = []
         self.logs: list[tuple[str, str, Any, Any]] = []
+        self.secret_folder = ""
         self.left = 900.0
         self.timeout_seconds = 900.0
         self.aborted = False

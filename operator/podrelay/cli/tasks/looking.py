@@ -118,6 +118,7 @@ def _facts(run: Run) -> Table:
         "Finished": f"{run.finished_on.astimezone():{local}}" if run.finished_on else "",
         "Suspended": "yes" if run.is_suspended else "",
         "Aborting": "yes" if run.is_aborting else "",
+        "Aborted by": run.aborted_by or "",
     }
     table = Table.grid(padding=(0, 3, 0, 0))
     for name, value in facts.items():

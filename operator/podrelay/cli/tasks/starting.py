@@ -43,6 +43,7 @@ def trigger(
         str | None, typer.Option(metavar="TEXT", help="Triggering again with the same key gives the same run.")
     ] = None,
     resource_name: Annotated[str | None, typer.Option(metavar="ID", help="Id of the run; default: made up.")] = None,
+    secret: Annotated[str | None, typer.Option(metavar="NAME", help="Secret that its pods get.")] = None,
     wait: Wait = False,
     watch: Watch = False,
     timeout: Timeout = None,
@@ -62,6 +63,7 @@ def trigger(
         parent=parent,
         idempotency_key=key,
         resource_name=resource_name,
+        secret=secret,
     )
     return _started(service, run, "triggered", timeout, output, wait=wait, watch=watch)
 

@@ -192,6 +192,7 @@ class Task:
     suspended: bool
     start_at: DateTime | None
     rerun_of: str | None = strawberry.field(description="Id of the task that it repeats.")
+    aborted_by: Identity | None = strawberry.field(description="Who has aborted it, where that is known.")
 
     @classmethod
     def of(cls, run: Run, payloads: Payloads) -> "Task":
@@ -227,6 +228,7 @@ class Task:
             suspended=run.spec.suspend,
             start_at=DateTime(run.spec.start_at) if run.spec.start_at else None,
             rerun_of=_related(call, run, metadata.annotations.rerun_of),
+            aborted_by=Identity.of(run.spec.abort.by) if run.spec.abort and run.spec.abort.by else None,
         )
 
     @strawberry.field

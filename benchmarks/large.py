@@ -1,0 +1,113 @@
+"""What operator and gateway need at their start with objects as large as they may be: records, and inputs of runs."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import processes
+from benchmarks.arena import arena
+from benchmarks.contenders import BENCH, definition, task_run
+from benchmarks.operators import operator
+from benchmarks.processes import Memory
+from benchmarks.targets import Target
+from cluster import Cluster
+from podrelay.kube import config
+from podrelay.kube.client import Client
+from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+from tests.support.gateway import GatewayProcess
+from tests.support.manifests import record
+
+MEMORY_MIB: Final = 256
+"""Half of what the chart allows."""
+INPUT_BYTES: Final = 250_000
+RECORD_BYTES: Final = 490 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Large:
+    """What was measured.
+
+    Attributes:
+        records: how many of 490 KiB there are.
+        runs: how many with an input of 250 KB there are.
+        first: memory of an operator that has to write the states of all runs.
+        second: memory of the next one, which only has to see everything.
+        gateway: memory of a gateway.
+        api_server: memory of the API server, from its own start on.
+        ready_seconds: until the second operator had its caches filled.
+    """
+
+    records: int
+    runs: int
+    first: Memory
+    second: Memory
+    gateway: Memory
+    api_server: Memory
+    ready_seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the figures as JSON has them."""
+        return asdict(self)
+
+    @property
+    def targets(self) -> Iterator[Target]:
+        """What is aimed at."""
+        yield Target("operator at its peak", max(self.first.peak, self.second.peak), MEMORY_MIB, "MiB")
+        yield Target("gateway at its peak", self.gateway.peak, MEMORY_MIB, "MiB")
+
+
+def text(found: Large) -> str:
+    """Return the figures for people."""
+    memories = {
+        "operator that writes the states": found.first,
+        "operator that has nothing to do": found.second,
+        "gateway": found.gateway,
+        "API server": found.api_server,
+    }
+    return "\n".join(
+        (
+            f"{found.records} records of 490 KiB, {found.runs} suspended runs with an input of 250 KB",
+            *(
+                f"{who:32} {memory.now:6.0f} MiB, at its peak {memory.peak:6.0f} MiB"
+                for who, memory in memories.items()
+            ),
+            f"the second operator has its caches filled after {found.ready_seconds:.1f} s",
+            *map(str, found.targets),
+        )
+    )
+
+
+async def measure(cluster: Cluster, folder: Path, records: int, runs: int) -> Large:
+    """Make the objects, and start operators and a gateway over them.
+
+    Raises:
+        BenchmarkError: something did not go as it should.
+    """
+    async with Client(config.load(cluster.kubeconfig), BENCH) as client, arena(client, "large") as place:
+        await place.create(TASK_DEFINITIONS, definition(1))
+        for number in range(runs):
+            large = {"n": number, "text": "x" * INPUT_BYTES}
+            await place.create(TASK_RUNS, task_run(f"run-{number}", suspend=True, input=large))
+        half = "x" * (RECORD_BYTES // 2)
+        response = {"status": "continue", "input": {"text": half}, "output": {"text": half}}
+        for number in range(records):
+            manifest = record(f"gone-{number}-i1", response=response)
+            await place.create(TASK_ITERATIONS, manifest)
+        async with operator(cluster.kubeconfig, folder / "operator-first.log") as process:
+            await place.all_have_a_state()
+            first = processes.memory(process.pid)
+        async with operator(cluster.kubeconfig, folder / "operator.log") as process:
+            second, ready_seconds = processes.memory(process.pid), process.ready_seconds
+        flags = ("--auth=none", f"--namespace={place.namespace}")
+        with GatewayProcess(cluster.kubeconfig, folder / "gateway", flags) as serving:
+            gateway = processes.memory(serving.process.pid)
+        return Large(
+            records=records,
+            runs=runs,
+            first=first,
+            second=second,
+            gateway=gateway,
+            api_server=processes.memory(processes.control_plane()["kube-apiserver"]),
+            ready_seconds=ready_seconds,
+        )

@@ -1,0 +1,75 @@
+"""The locks of the images: exactly which packages go into each, with the hashes of all files that the index has.
+
+`make lock` writes them anew from the ranges of pyproject.toml; `make check` tells, without a network, when the two do
+not fit any more; `images.parts` installs nothing else. They are resolved for Linux and the Python of the base images;
+the hashes are those of the files for every architecture.
+"""
+
+import hashlib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Final
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+FOLDER: Final = Path(__file__).resolve().parent / "locks"
+EXTRAS: Final[dict[str, tuple[str, ...]]] = {"task": (), "operator": ("operator", "gateway")}
+"""By image the extras of podrelay whose dependencies it has."""
+PYTHON: Final = "3.13"
+"""That of python:3.13-slim and of Debian trixie."""
+_RANGES: Final = "# For the ranges of pyproject.toml with the hash "
+_PINNED: Final = re.compile(
+    r"^([A-Za-z0-9._-]+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
+)
+
+
+def project() -> dict[str, Any]:
+    """Return the table `project` of pyproject.toml."""
+    table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return table
+
+
+def requirements(about: dict[str, Any], extras: tuple[str, ...]) -> list[str]:
+    """Return what a project needs with these extras, from its table in pyproject.toml."""
+    wanted = [*about["dependencies"], *(one for extra in extras for one in about["optional-dependencies"][extra])]
+    return [*dict.fromkeys(wanted)]
+
+
+def file(image: str) -> Path:
+    """Return where the lock of an image is."""
+    return FOLDER / f"{image}.txt"
+
+
+def head(wanted: list[str]) -> str:
+    """Return the first lines of a lock, which tell for which ranges it was made."""
+    return f"# Written by `make lock`; do not edit.\n{_RANGES}{_hash(wanted)}.\n"
+
+
+def pinned(text: str) -> dict[str, str]:
+    """Return name and version of what a lock holds with hashes."""
+    return {canonicalize_name(name): version for name, version, _ in _PINNED.findall(text)}
+
+
+def problems(text: str, wanted: list[str]) -> list[str]:
+    """Return in words what keeps a lock from being the one of these ranges."""
+    versions = pinned(text)
+    found = []
+    unread = [line for line in _PINNED.sub("", text).splitlines() if line and not line.startswith("#")]
+    if unread:
+        found.append(f"{unread[0].strip()!r} is no package with a version and hashes")
+    for requirement in map(Requirement, wanted):
+        version = versions.get(canonicalize_name(requirement.name))
+        if version is None:
+            found.append(f"{requirement.name} is missing")
+        elif not requirement.specifier.contains(version, prereleases=True):
+            found.append(f"{requirement.name} {version} is not {requirement.specifier}")
+    if not found and not text.startswith(head(wanted)):
+        found.append("the ranges of pyproject.toml have changed")
+    return found
+
+
+def _hash(wanted: list[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(wanted)).encode()).hexdigest()[:16]

@@ -1,0 +1,109 @@
+"""`podrelay export` and `podrelay import`: a namespace into a file, and out of it into this or another cluster."""
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, TextIO
+
+import typer
+
+from podrelay.cli import yaml
+from podrelay.client.backup import BackupError, exporting, importing
+from podrelay.client.resources import Resource
+from podrelay.client.service import TaskService
+
+
+class Form(StrEnum):
+    """How an export is written."""
+
+    JSON = "json"
+    YAML = "yaml"
+
+
+def export(
+    service: TaskService,
+    output: Annotated[Form, typer.Option("--output", "-o", help="One JSON object a line, or YAML documents.")] = (
+        Form.JSON
+    ),
+    file: Annotated[
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Where to write it; default: stdout.")
+    ] = None,
+) -> None:
+    """Write definitions, runs with their status, and records of a namespace, as they are at one moment.
+
+    `podrelay import` restores them. Pods, Secrets and whatever else tasks use are not in it.
+    """
+    counts: dict[str, int] = {}
+    with _written(file) as out:
+        for item in exporting.export(service._resources, service.namespace):
+            counts[item["kind"]] = counts.get(item["kind"], 0) + 1
+            out.write(_text(item, output))
+    told = ", ".join(f"{counts.get(kind, 0)} {kind}s" for kind in ("TaskDefinition", "TaskRun", "TaskIteration"))
+    print(f"exported {told} of {service.namespace}", file=sys.stderr)
+
+
+def restore(
+    service: TaskService,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="What podrelay export wrote, or kubectl get -o yaml; - for stdin.")
+    ],
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Let half-way runs go on at once: no other cluster runs them any more.")
+    ] = False,
+) -> int:
+    """Restore an export into a namespace. What had ended stays so; half-way runs are suspended.
+
+    What is there already is left as it is, so the same import again changes nothing, or completes the one before.
+    """
+    with _opened(file) as text:
+        report = importing.restore(service._resources, service.namespace, text, resume=resume, tell=print)
+    for conflict in report.conflicts:
+        print(f"podrelay: {conflict}", file=sys.stderr)
+    imported, unchanged = sum(report.imported.values()), sum(report.unchanged.values())
+    print(f"{imported} objects imported, {unchanged} unchanged, {len(report.conflicts)} left out", file=sys.stderr)
+    if report.waiting and not resume:
+        print(
+            f"{len(report.waiting)} runs had not ended and are suspended: when nothing else runs them any more, "
+            "podrelay resume ID...",
+            file=sys.stderr,
+        )
+    return 1 if report.conflicts else 0
+
+
+def _text(item: Resource, form: Form) -> str:
+    if form is Form.YAML:
+        return f"---\n{yaml.dump(item)}"
+    return json.dumps(item, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+@contextlib.contextmanager
+def _written(file: Path | None) -> Iterator[TextIO]:
+    """Give the stream to write to. A file has its name only once it is whole."""
+    if file is None:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8") as out:
+            yield out
+        unfinished.replace(file)
+    except OSError as error:
+        raise BackupError(f"{file} cannot be written: {error}") from error
+
+
+@contextlib.contextmanager
+def _opened(file: str) -> Iterator[TextIO]:
+    if file == "-":
+        yield sys.stdin
+        return
+    try:
+        with Path(file).open(encoding="utf-8") as text:
+            yield text
+    except UnicodeDecodeError as error:
+        raise BackupError(f"{file} is no text; if it is compressed: gzip -dc {file} | podrelay import -") from error
+    except OSError as error:
+        raise BackupError(f"{file} cannot be read: {error}") from error

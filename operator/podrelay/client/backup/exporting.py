@@ -1,0 +1,65 @@
+"""Writes a backup: everything of a namespace as it was at one moment, page by page."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+from podrelay.api import names
+from podrelay.client.backup import END, FORMAT, HEADER, KINDS, BackupError
+from podrelay.client.resources import ExpiredError, Query, Resource, Resources
+
+
+def export(resources: Resources, namespace: str, now: datetime | None = None) -> Iterator[Resource]:
+    """Return the objects of an export, header and end included; no more than a page of them is held.
+
+    Args:
+        resources: the API server.
+        namespace: whose.
+        now: the time that the header tells (aware).
+
+    Raises:
+        BackupError: it took longer than the API server remembers the moment; what was returned is cut off.
+        RequestRefusedError: it is forbidden.
+        ApiUnavailableError: also after some tries.
+    """
+    moment: str | None = None
+    counts: Counter[str] = Counter()
+    try:
+        for kind, plural in KINDS.items():
+            for page in resources.snapshot(Query(plural, namespace), moment):
+                if moment is None:
+                    moment = page["metadata"]["resourceVersion"]
+                    yield _header(namespace, moment, now or datetime.now(UTC))
+                for item in page["items"]:
+                    if "deletionTimestamp" in item["metadata"]:
+                        counts["beingDeleted"] += 1
+                        continue
+                    counts[plural] += 1
+                    yield _exported(kind, item)
+    except ExpiredError as error:
+        raise BackupError(
+            "the export is cut off: it took longer than the API server remembers one moment, about five minutes; "
+            "write it into a file on this machine, and compress it afterwards"
+        ) from error
+    yield {"apiVersion": names.API_VERSION, "kind": END, **{plural: counts[plural] for plural in KINDS.values()}} | (
+        {"beingDeleted": counts["beingDeleted"]} if counts["beingDeleted"] else {}
+    )
+
+
+def _header(namespace: str, moment: str, now: datetime) -> Resource:
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": HEADER,
+        "format": FORMAT,
+        "podrelay": version("podrelay"),
+        "time": f"{now.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        "namespace": namespace,
+        "resourceVersion": moment,
+    }
+
+
+def _exported(kind: str, item: Resource) -> Resource:
+    metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
+    # Items of a list of custom resources tell their kind, but nobody promises it.
+    return {**item, "apiVersion": names.API_VERSION, "kind": kind, "metadata": metadata}

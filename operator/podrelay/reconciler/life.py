@@ -1,0 +1,137 @@
+"""A life of the operator: everything that it knows, and the work that follows from it, from an empty memory on.
+
+One life is enough for most processes. When the API server was restored from a backup, though, all that is known is
+wrong, and newer than the truth; so a new life begins with nothing, as a new process would.
+"""
+
+import asyncio
+import logging
+import os
+from argparse import Namespace
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from podrelay.kube.client import Client
+from podrelay.reconciler.clocks import WaitClock
+from podrelay.reconciler.counts import Counts
+from podrelay.reconciler.events import Events
+from podrelay.reconciler.executor import Executor
+from podrelay.reconciler.lease import LeaderElection
+from podrelay.reconciler.loop import ReconcileLoop, group_of
+from podrelay.reconciler.queue import WorkQueue
+from podrelay.reconciler.readiness import Readiness
+from podrelay.reconciler.retention import Retentions
+from podrelay.reconciler.schemaprocess import SchemaProcess
+from podrelay.reconciler.store import Key, Store
+from podrelay.reconciler.terms import Part, Terms
+from podrelay.reconciler.view import Settings
+from podrelay.reconciler.watches import watches_into
+
+log = logging.getLogger(__name__)
+
+ENV_DIE_BEFORE_WRITE: Final = "PODRELAY_TEST_DIE_BEFORE_WRITE"
+"""For tests of crashes: the number of the write that the operator does not live to see."""
+ENV_DIE_AFTER_WRITE: Final = "PODRELAY_TEST_DIE_AFTER_WRITE"
+"""For tests of crashes: the number of the write whose answer the operator does not live to see."""
+
+
+class Life:
+    """What is known, who fills it, and who works by it.
+
+    Args:
+        arguments: the flags.
+        client: the API server.
+        lease: decides who leads.
+        schemas: checks inputs.
+    """
+
+    def __init__(
+        self,
+        arguments: Namespace,
+        client: Client,
+        lease: LeaderElection,
+        schemas: SchemaProcess,
+    ) -> None:
+        self.restored = asyncio.Event()
+        """Set when the API server has gone back in time."""
+        clock = WaitClock()
+        self.runs: WorkQueue[Key] = WorkQueue(lambda key: group_of(self.store, key), clock=clock)
+        self.reviews: WorkQueue[Key] = WorkQueue(_namespace_of, clock=clock)
+        counts: WorkQueue[Key] = WorkQueue(_namespace_of, clock=clock)
+        retentions = Retentions()
+        ttl = timedelta(days=arguments.default_ttl_days) if arguments.default_ttl_days else None
+        self.store = Store(
+            self.runs.add,
+            Settings(
+                default_ttl=ttl,
+                max_running_pods=arguments.max_running_pods,
+                max_running_pods_per_namespace=arguments.max_running_pods_per_namespace or None,
+                max_depth=arguments.max_depth,
+            ),
+            definition_changed=self.reviews.add,
+            counted=counts.add,
+            mark_later=self.runs.add_after,
+            retention_days=retentions.days,
+            restored=self.restored.set,
+        )
+        retentions.changed = self.store.retention_changed
+        self.watches = watches_into(client, self.store, retentions, tuple(arguments.namespace))
+        self._executor = Executor(
+            client,
+            self.store,
+            lease,
+            schemas=schemas,
+            die_before_write=_number(ENV_DIE_BEFORE_WRITE),
+            die_after_write=_number(ENV_DIE_AFTER_WRITE),
+        )
+        self._readiness = Readiness(client, self.store, schemas, self.reviews)
+        self._counts = Counts(client, self.store, counts)
+        self._has_led = False
+        given_away = partial(lease.tell_given_away, Events(client))
+        self._terms = Terms(lease, self.watches, self._begin_term, given_away)
+
+    async def run(self) -> None:
+        """Live until cancelled, or until the API server has gone back in time.
+
+        Raises:
+            ExceptionGroup: something has failed that nothing here can mend.
+        """
+        parts = [*self.watches.parts(), self._terms.run(), self._tell_when_synced()]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in parts:
+                    group.create_task(part)
+                await self.restored.wait()
+                raise _Restored  # ends all parts, and waits for them
+        except* _Restored:
+            pass
+
+    async def _tell_when_synced(self) -> None:
+        await self.watches.wait_synced()
+        log.info("caches filled", extra={"runs": len(self.store.runs), "pods": len(self.store.pods)})
+
+    def _begin_term(self) -> Sequence[Part]:
+        self.runs.forgive()
+        if self._has_led:
+            self.store.begin_term()
+        self._has_led = True
+        return [
+            ReconcileLoop(self.store, self._executor, self.runs).run(),
+            self._readiness.run(),
+            self._counts.run(),
+        ]
+
+
+class _Restored(Exception):  # noqa: N818 - no error: the end of a life
+    pass
+
+
+def _namespace_of(key: Key) -> tuple[str]:
+    return (key.namespace,)
+
+
+def _number(variable: str) -> int | None:
+    value = os.environ.get(variable)
+    return int(value) if value else None

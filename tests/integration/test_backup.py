@@ -1,0 +1,456 @@
+"""Backups: what was finished stays so, with its output, what was half-way waits, and no hook is called twice."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from podrelay.api import names
+from tests.support.kubectl import Kubectl, Manifest
+from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, task_run
+from tests.support.namespaces import temporary_namespace
+from tests.support.operator import PODRELAY, OperatorProcess
+from tests.support.pods import add_runner
+from tests.support.quick import QuickKubectl
+from tests.support.relay import Relay
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+KINDS = f"{TASK_DEFINITIONS},{TASK_RUNS},{TASK_ITERATIONS}"
+
+
+@pytest.fixture(scope="module")
+def other(admin: Kubectl, relay: Relay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
+    """Another namespace with an operator of its own: all that comes into it gets new UIDs."""
+    folder = tmp_path_factory.mktemp("other")
+    with temporary_namespace(admin) as inside:
+        add_runner(inside)
+        with OperatorProcess(inside, folder / "operator") as operator:
+            yield Relay(QuickKubectl.instead_of(inside), relay.folder)
+            assert not operator.has_ended, operator.text
+            assert "Traceback" not in operator.text, operator.text
+
+
+@dataclass(frozen=True)
+class Backup:
+    """What `podrelay export` wrote of a namespace."""
+
+    path: Path
+
+    def items(self, kind: str) -> dict[str, Manifest]:
+        found = map(json.loads, self.path.read_text(encoding="utf-8").splitlines())
+        return {item["metadata"]["name"]: item for item in found if item["kind"] == kind}
+
+    def only(self, *runs: str) -> "Backup":
+        """The same without other runs: tests of this file share the namespace."""
+        kept: list[Manifest] = []
+        for item in map(json.loads, self.path.read_text(encoding="utf-8").splitlines()):
+            run = item["runName"] if item["kind"] == "TaskIteration" else item.get("metadata", {}).get("name")
+            if item["kind"] not in {"TaskRun", "TaskIteration"} or run in runs:
+                kept.append(item)
+        kept[-1] |= {
+            names.TASK_RUNS: sum(item["kind"] == "TaskRun" for item in kept),
+            names.TASK_ITERATIONS: sum(item["kind"] == "TaskIteration" for item in kept),
+        }
+        path = self.path.with_name("-".join(runs) + ".jsonl")
+        path.write_text("".join(json.dumps(item) + "\n" for item in kept), encoding="utf-8")
+        return Backup(path)
+
+
+def podrelay(there: Relay, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    command, *rest = arguments
+    place = [f"--kubeconfig={there.kubectl.kubeconfig}", f"--namespace={there.kubectl.namespace}"]
+    ended = subprocess.run(
+        [PODRELAY, command, *rest, *place],
+        input=stdin,
+        env=there.kubectl.env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended
+
+
+def do(there: Relay, *arguments: str, stdin: str = "") -> str:
+    ended = podrelay(there, *arguments, stdin=stdin)
+    assert ended.returncode == 0, ended
+    return ended.stdout
+
+
+def export(relay: Relay, folder: Path) -> Backup:
+    path = folder / "backup.jsonl"
+    do(relay, "export", "--file", str(path))
+    return Backup(path)
+
+
+def kept(run: Manifest) -> Manifest:
+    """What of a status has to be the same everywhere."""
+    status = dict(run["status"])
+    conditions = {item["type"]: (item["status"], item["reason"]) for item in status.pop("conditions")}
+    status.pop("observedGeneration")
+    return {**status, "conditions": conditions}
+
+
+# --- what had ended --------------------------------------------------------------------------------------------------
+
+
+def has_called_hooks(relay: Relay, name: str) -> Callable[[], bool]:
+    return lambda: bool(relay.status(name).get("hooks"))
+
+
+@pytest.fixture(scope="module")
+def ended(relay: Relay) -> dict[str, str]:
+    """Runs that have ended, by name, in all ways; with their phases."""
+    relay.define("Hooked", hooks=["onDone", "onError", "onAbort"], podCleanup="Always")
+    relay.define("Chain")
+    relay.define("Answer")
+    relay.run("well", "hooked", input={"how": "done"})
+    relay.run("badly", "hooked", input={"how": "raise"})
+    relay.run("chained", "chain", input={"length": 3})
+    relay.run("large", "answer", input={"how": "large"})
+    phases = {name: relay.finished(name)["phase"] for name in ("well", "badly", "chained", "large")}
+    for name in ("well", "badly"):
+        eventually("its hook was called", has_called_hooks(relay, name))
+    return phases
+
+
+def test_finished_runs_stay_finished_with_all_that_they_left(
+    relay: Relay, other: Relay, ended: dict[str, str], tmp_path: Path
+) -> None:
+    calls = {name: (relay.calls(name), relay.hook_calls(name)) for name in ended}
+    backup = export(relay, tmp_path).only(*ended)
+
+    told = do(other, "import", str(backup.path))
+
+    for name, phase in ended.items():
+        assert f"taskrun.podrelay.dev/{name} imported, {phase}" in told
+        there = other.get(name)
+        assert kept(there) == kept(backup.items("TaskRun")[name])
+        assert there["spec"] == backup.items("TaskRun")[name]["spec"]
+        assert [record["response"] for record in other.records(name)] == [
+            record["response"] for record in relay.records(name)
+        ]
+        assert {record["metadata"]["ownerReferences"][0]["uid"] for record in other.records(name)} == {
+            there["metadata"]["uid"]
+        }
+    eventually("the operator has seen them", lambda: all(settled(other.get(name)) for name in ended))
+    assert json.loads(do(other, "get", "large", "-o", "json"))["status"]["outputFrom"] == "large-i1"
+    assert {name: (other.calls(name), other.hook_calls(name)) for name in ended} == calls
+    assert other.kubectl.names("pods") == []
+
+
+def settled(run: Manifest) -> bool:
+    return bool(run["status"]["observedGeneration"] == run["metadata"]["generation"])
+
+
+def test_a_second_import_changes_nothing_and_says_so(
+    relay: Relay, other: Relay, ended: dict[str, str], tmp_path: Path
+) -> None:
+    backup = export(relay, tmp_path).only(*ended)
+    do(other, "import", str(backup.path))
+    before = {name: other.get(name) for name in ended}
+
+    again = podrelay(other, "import", "-", stdin=backup.path.read_text(encoding="utf-8"))
+
+    assert again.returncode == 0
+    assert again.stderr.startswith("0 objects imported, ")
+    assert {name: other.get(name) for name in ended} == before
+
+
+def test_what_is_still_there_is_not_touched(relay: Relay, ended: dict[str, str], tmp_path: Path) -> None:
+    backup = export(relay, tmp_path).only(*ended)
+    before = {name: relay.get(name) for name in ended}
+
+    again = podrelay(relay, "import", str(backup.path))
+
+    assert (again.returncode, again.stderr.startswith("0 objects imported, ")) == (0, True)
+    assert {name: relay.get(name) for name in ended} == before
+
+
+def test_conflicts_are_told_by_name_and_left_alone(
+    relay: Relay, other: Relay, ended: dict[str, str], tmp_path: Path
+) -> None:
+    backup = export(relay, tmp_path).only("chained", "well")
+    text = backup.path.read_text(encoding="utf-8").replace('"well', '"taken').replace('"Count words"', '"Otherwise"')
+    other.define("Chain")
+    other.run("taken", "chain", input={"length": 1})
+    mine = other.finished("taken")
+
+    told = podrelay(other, "import", "-", stdin=text)
+
+    assert told.returncode == 1
+    assert "TaskRun taken is there already, and is another one" in told.stderr
+    assert "TaskDefinition chain is there already, and says otherwise" in told.stderr
+    assert other.status("taken") == mine
+
+
+def test_what_kubectl_has_written_can_be_imported(
+    relay: Relay, other: Relay, ended: dict[str, str], tmp_path: Path
+) -> None:
+    relay.run("by-kubectl", "chain", input={"length": 2})
+    relay.finished("by-kubectl")
+    text = relay.kubectl.do("get", KINDS, "-o", "yaml")
+
+    told = podrelay(other, "import", "-", stdin=text)
+
+    assert "taskrun.podrelay.dev/by-kubectl imported, Succeeded" in told.stdout
+    assert kept(other.get("by-kubectl")) == kept(relay.get("by-kubectl"))
+    assert len(other.calls("by-kubectl")) == 2
+
+
+def test_nothing_is_imported_of_an_export_that_is_cut_off(relay: Relay, other: Relay, tmp_path: Path) -> None:
+    relay.define("Chain")
+    relay.run("cut", "chain", input={"length": 1})
+    relay.finished("cut")
+    *lines, _end = export(relay, tmp_path).path.read_text(encoding="utf-8").splitlines(keepends=True)
+
+    told = podrelay(other, "import", "-", stdin="".join(lines))
+
+    assert told.returncode == 1
+    assert "cut off" in told.stderr
+    assert "cut" not in other.kubectl.names(TASK_RUNS)
+
+
+# --- what was half-way -----------------------------------------------------------------------------------------------
+
+
+def test_a_half_way_run_is_suspended_and_goes_on_from_its_last_answer_when_told_to(
+    relay: Relay, other: Relay, tmp_path: Path
+) -> None:
+    relay.define("Chain")
+    relay.run("half", "chain", input={"length": 3, "works": 4})
+    eventually("its second iteration works", lambda: len(relay.calls("half")) == 2)
+    eventually("that is known", lambda: relay.status("half").get("lastRecord") == "half-i1")
+    backup = export(relay, tmp_path).only("half")
+    relay.abort("half")
+    relay.finished("half")
+
+    told = podrelay(other, "import", str(backup.path))
+    shown = other.until("half", "it says so", reason="Imported")
+    assert "half-i2" not in other.pods("half")
+    assert other.get("half")["spec"]["suspend"] is True
+    assert (shown["phase"], shown["lastRecord"], "current" in shown) == ("Running", "half-i1", False)
+    assert "podrelay resume half" in shown["message"]
+    assert "1 runs had not ended" in told.stderr
+    assert "unchanged" in do(other, "import", str(backup.path))
+
+    do(other, "resume", "half")
+    status = other.finished("half", 60)
+
+    assert (status["phase"], status["output"]["done"]) == ("Succeeded", 3)
+    assert other.calls("half") == [(1, 1), (2, 1), (2, 2), (3, 1)]
+
+
+def test_a_run_that_had_not_begun_begins_when_told_to(relay: Relay, other: Relay, tmp_path: Path) -> None:
+    relay.define("Chain")
+    relay.run("fresh", "chain", input={"length": 1}, suspend=True)
+    relay.until("fresh", "it waits", reason="Suspended")
+
+    do(other, "import", str(export(relay, tmp_path).only("fresh").path))
+    other.until("fresh", "it says so", reason="Imported", phase="Pending")
+    assert other.calls("fresh") == []
+
+    do(other, "resume", "fresh")
+    assert other.finished("fresh")["phase"] == "Succeeded"
+
+
+def test_they_go_on_at_once_if_that_is_asked_for(relay: Relay, other: Relay, tmp_path: Path) -> None:
+    relay.define("Chain")
+    relay.run("at-once", "chain", input={"length": 2, "seconds": 5})
+    relay.until("at-once", "it waits", reason="Waiting")
+    backup = export(relay, tmp_path).only("at-once")
+    relay.abort("at-once")
+
+    assert "goes on" in do(other, "import", str(backup.path), "--resume")
+
+    assert other.finished("at-once")["phase"] == "Succeeded"
+    assert other.calls("at-once") == [(1, 1), (2, 1)]
+
+
+def test_a_parent_finds_the_children_that_it_had_started(relay: Relay, other: Relay, tmp_path: Path) -> None:
+    relay.define("Chain")
+    relay.define("Parent", triggers=["chain"], retry={"limit": 2, "initialSeconds": 10})
+    start = [{"definition": "chain", "input": {"length": 1, "trace": str(relay.trace("children"))}, "times": 2}]
+    relay.run("family", "parent", input={"start": start, "dies": True})
+    relay.until("family", "its first try has died", attempts=1)
+    assert relay.kubectl.patch(TASK_RUNS, "family", {"spec": {"suspend": True}})
+
+    def children() -> list[str]:
+        selector = "--field-selector=spec.parent=family"
+        return sorted(relay.kubectl.names(TASK_RUNS, selector))
+
+    eventually("its children have ended", lambda: len([relay.finished(name) for name in children()]) == 2)
+    exported = children()
+    backup = export(relay, tmp_path).only("family", *exported)
+
+    do(other, "import", str(backup.path))
+    do(other, "resume", "family")
+    status = other.finished("family", 60)
+
+    assert status["phase"] == "Succeeded"
+    assert sorted(child["id"] for child in status["output"]["children"]) == exported
+    assert sorted(other.kubectl.names(TASK_RUNS, "--field-selector=spec.parent=family")) == exported
+    assert len(relay.calls("children")) == 2
+    uids = {other.get(name)["metadata"]["ownerReferences"][0]["uid"] for name in exported}
+    assert uids == {other.get("family")["metadata"]["uid"]}
+
+
+def test_nothing_of_an_import_that_was_cut_off_starts(relay: Relay, other: Relay, tmp_path: Path) -> None:
+    relay.define("Chain")
+    other.define("Chain")
+    for name, spec in (("torn", {"suspend": True}), ("torn-done", {})):
+        relay.run(name, "chain", input={"length": 1}, **spec)
+    relay.finished("torn-done")
+    relay.until("torn", "it waits", reason="Suspended")
+    backup = export(relay, tmp_path).only("torn", "torn-done")
+    for name, item in backup.items("TaskRun").items():
+        origin = {names.ANNOTATION_ORIGIN: f"{name}/{item['metadata']['uid']}", names.ANNOTATION_IMPORTED: "incomplete"}
+        spec = item["spec"] | {"suspend": False}
+        applied = other.kubectl.create(task_run(metadata={"name": name, "annotations": origin}, **spec))
+        assert applied, str(applied)
+    for name in ("torn", "torn-done"):
+        assert "import the same file again" in other.until(name, "it says so", reason="Imported")["message"]
+
+    do(other, "import", str(backup.path))
+
+    assert other.until("torn-done", "it has ended", phase="Succeeded")["output"]["done"] == 1
+    assert other.pods("torn") == other.pods("torn-done") == []
+
+
+# --- rights ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_import_says_which_rights_are_missing_and_is_content_with_its_role(
+    admin: Kubectl, relay: Relay, kubectl: Kubectl, ended: dict[str, str], tmp_path: Path
+) -> None:
+    backup = export(relay, tmp_path).only(*ended)
+    kubectl.do("create", "serviceaccount", "restorer")
+    user = f"--serviceaccount={kubectl.namespace}:restorer"
+    kubectl.do("create", "rolebinding", "user", "--clusterrole=podrelay-user", user)
+    kubeconfig = as_restorer(kubectl, tmp_path)
+    place = [f"--kubeconfig={kubeconfig}", f"--namespace={kubectl.namespace}"]
+    arguments = [str(PODRELAY), "import", *place, str(backup.path)]
+
+    refused = subprocess.run(arguments, env=kubectl.env, capture_output=True, text=True, check=False)
+
+    assert refused.returncode == 1
+    for right in ("patch taskruns/status", "manage taskruns", "manage taskiterations", "create pods"):
+        assert right in refused.stderr
+    assert "podrelay-restore" in refused.stderr
+    assert kubectl.names(TASK_RUNS) == []
+
+    kubectl.do("create", "rolebinding", "restore", "--clusterrole=podrelay-restore", user)
+    kubectl.do("create", "role", "pods", "--verb=create", "--resource=pods")
+    kubectl.do("create", "rolebinding", "pods", "--role=pods", user)
+
+    def is_imported() -> bool:  # the authorizer hears of a new binding a moment later
+        done = subprocess.run(arguments, env=kubectl.env, capture_output=True, text=True, check=False)
+        assert "takes more rights" in done.stderr or done.returncode == 0, done
+        return done.returncode == 0
+
+    eventually("it is imported", is_imported)
+    assert {name: kubectl.get(TASK_RUNS, name)["status"]["phase"] for name in ended} == ended
+
+
+def as_restorer(kubectl: Kubectl, folder: Path) -> Path:
+    import yaml
+
+    settings = yaml.safe_load(kubectl.kubeconfig.read_text(encoding="utf-8"))
+    token = kubectl.do("create", "token", "restorer").strip()
+    settings["users"] = [{"name": "restorer", "user": {"token": token}}]
+    settings["contexts"][0]["context"]["user"] = "restorer"
+    path = folder / "restorer.kubeconfig"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return path
+
+
+# --- kubectl and Velero ----------------------------------------------------------------------------------------------
+
+
+def test_kubectl_apply_of_what_it_got_runs_nothing_again(relay: Relay, other: Relay) -> None:
+    relay.define("Hooked", "once", id="once", hooks=["onDone"])
+    relay.run("applied", "once", input={"how": "done"})
+    relay.finished("applied")
+    eventually("its hook was called", lambda: relay.status("applied").get("hooks"))
+    relay.define("Chain")
+    relay.run("applied-half", "chain", input={"length": 2, "seconds": 600})
+    relay.until("applied-half", "it waits", reason="Waiting")
+    assert names.ANNOTATION_ENDED not in relay.get("applied")["metadata"].get("annotations", {})
+    source = relay.kubectl.namespace
+    text = relay.kubectl.do("get", f"{TASK_DEFINITIONS},{TASK_RUNS}", "-o", "json").replace(
+        f'"namespace": "{source}"', f'"namespace": "{other.kubectl.namespace}"'
+    )
+    items = [
+        item for item in json.loads(text)["items"] if item["metadata"]["name"] in {"once", "applied", "applied-half"}
+    ]
+
+    for _ in range(2):
+        other.kubectl("apply", "-f", "-", stdin=items)
+        assert other.until("applied", "it has ended", phase="Succeeded")["reason"] == "Restored"
+        assert other.until("applied-half", "it waits", phase="Pending")["reason"] == "Restored"
+
+    assert other.pods("applied") == other.pods("applied-half") == []
+    assert (relay.calls("applied"), relay.hook_calls("applied")) == ([(1, 1)], ["onDone"])
+    relay.abort("applied-half")
+    relay.finished("applied-half")
+    do(other, "resume", "applied-half")
+    eventually("it begins anew", lambda: other.calls("applied-half") == [(1, 1), (1, 1)], 60)
+    other.abort("applied-half")
+
+
+def restored_by_velero(relay: Relay, other: Relay, name: str, *, with_status: bool) -> None:
+    """Create a run and its records as Velero does: no owner, its label, the status in a second request."""
+    marks = {"velero.io/backup-name": "daily", names.LABEL_VELERO_RESTORE: "friday"}
+
+    def stripped(item: Manifest) -> Manifest:
+        about = item["metadata"]
+        metadata: dict[str, Any] = {"name": about["name"], "labels": about.get("labels", {}) | marks}
+        metadata["annotations"] = about.get("annotations", {})
+        return {key: value for key, value in item.items() if key != "status"} | {"metadata": metadata}
+
+    run = relay.get(name)
+    applied = other.kubectl.create(stripped(run))
+    assert applied, str(applied)
+    if with_status:
+        assert other.kubectl.set_status(TASK_RUNS, name, run["status"])
+    for record in relay.records(name):
+        applied = other.kubectl.create(stripped(record))
+        assert applied, str(applied)
+
+
+def test_what_velero_restores_waits_and_goes_on_when_told_to(relay: Relay, other: Relay) -> None:
+    relay.define("Chain")
+    other.define("Chain")
+    relay.run("velero", "chain", input={"length": 2, "seconds": 5})
+    relay.until("velero", "it waits", reason="Waiting")
+    assert relay.kubectl.patch(TASK_RUNS, "velero", {"spec": {"suspend": True}})
+    restored_by_velero(relay, other, "velero", with_status=True)
+
+    other.until("velero", "it says so", reason="Restored", phase="Running")
+    eventually("its record has an owner", lambda: other.record("velero-i1")["metadata"].get("ownerReferences"))
+    assert other.record("velero-i1")["metadata"]["ownerReferences"][0]["uid"] == other.get("velero")["metadata"]["uid"]
+    assert other.calls("velero") == [(1, 1)]
+
+    do(other, "resume", "velero")
+    assert other.finished("velero")["phase"] == "Succeeded"
+    assert other.calls("velero") == [(1, 1), (2, 1)]
+
+
+def test_without_its_status_velero_restores_a_run_that_waits(relay: Relay, other: Relay) -> None:
+    relay.define("Chain")
+    other.define("Chain")
+    relay.run("velero-bare", "chain", input={"length": 1})
+    relay.finished("velero-bare")
+    restored_by_velero(relay, other, "velero-bare", with_status=False)
+
+    shown = other.until("velero-bare", "it says so", 60, reason="Restored")
+
+    assert (shown["phase"], other.calls("velero-bare")) == ("Pending", [(1, 1)])
+    assert "not known" in shown["message"]

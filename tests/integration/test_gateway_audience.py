@@ -1,0 +1,179 @@
+"""Tokens for the gateway alone: they open it and nothing else, and it acts in the name of their users, no more."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import yaml
+
+from podrelay.api import names
+from tests.integration.test_gateway_access import NOT_AUTHORIZED, READS, WRITES, mutate, tasks
+from tests.support import chart
+from tests.support.gateway import GatewayProcess, GraphQL
+from tests.support.kubectl import Kubectl, Manifest
+from tests.support.manifests import TASK_RUNS, task_definition, task_run
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+AUDIENCE = "https://tasks.example"
+VALUES = {
+    "gateway.deploy": True,
+    "gateway.behindTLSProxy": True,
+    "gateway.audience": AUDIENCE,
+}
+
+
+@dataclass(frozen=True)
+class Door:
+    """A gateway that takes tokens for its audience only, with the rights of the chart."""
+
+    gateway: GatewayProcess
+    kubectl: Kubectl
+
+    def token(self, name: str, audience: str | None = AUDIENCE) -> str:
+        flags = (f"--audience={audience}",) if audience is not None else ()
+        return self.kubectl.do("create", "token", name, *flags).strip()
+
+    def user(self, name: str) -> GraphQL:
+        return self.gateway.as_token(self.token(name), self.kubectl.namespace)
+
+
+def rules(namespace: str) -> list[Manifest]:
+    """What the chart gives the account of a gateway that may act in the name of a namespace's service accounts."""
+    values = VALUES | {"gateway.impersonate.serviceAccountNamespaces": [namespace]}
+    found = [m for m in chart.render(values) if m["metadata"]["name"].startswith("podrelay-gateway")]
+    return [m for m in found if m["kind"] in {"ClusterRole", "Role"}]
+
+
+@pytest.fixture(scope="module")
+def door(shared: Kubectl, admin: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+    for name, bound in {"gateway": "", "operator": "podrelay-user", "reader": "podrelay-viewer", "nobody": ""}.items():
+        shared.do("create", "serviceaccount", name)
+        if bound:
+            subject = f"--serviceaccount={shared.namespace}:{name}"
+            shared.do("create", "rolebinding", name, f"--clusterrole={bound}", subject)
+    made: list[tuple[str, str]] = []
+    own = {"kind": "ServiceAccount", "name": "gateway", "namespace": shared.namespace}
+    for role in rules(shared.namespace):
+        name = f"gateway-test-{uuid4().hex[:8]}"
+        where = {"namespace": role["metadata"]["namespace"]} if role["kind"] == "Role" else {}
+        binding: Manifest = {
+            "apiVersion": "rbac.authorization.k8s.io/v1",
+            "kind": f"{role['kind']}Binding",
+            "metadata": {"name": name, **where},
+            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": role["kind"], "name": name},
+            "subjects": [own],
+        }
+        own_role: Manifest = role | {"metadata": {"name": name, **where}}
+        for manifest in (own_role, binding):
+            created = admin.create(manifest)
+            assert created, str(created)
+            made += [(str(manifest["kind"]), name)] if not where else []
+    assert shared.apply(task_definition("count-words"))
+    assert shared.create(task_run("theirs"))
+    folder = tmp_path_factory.mktemp("audience")
+    with GatewayProcess(account(shared, folder), folder / "log", (f"--audience={AUDIENCE}",)) as gateway:
+        door = Door(gateway, shared)
+        reader = door.user("reader")
+        eventually("tasks are seen", lambda: tasks(reader), 60)
+        yield door
+        assert "Traceback" not in gateway.text, gateway.text
+    for kind, name in made:
+        admin("delete", kind, name)
+
+
+def account(kubectl: Kubectl, folder: Path) -> Path:
+    """A kubeconfig of the gateway's own account."""
+    settings = yaml.safe_load(kubectl.kubeconfig.read_text(encoding="utf-8"))
+    settings["users"] = [{"name": "gateway", "user": {"token": kubectl.do("create", "token", "gateway").strip()}}]
+    settings["contexts"][0]["context"]["user"] = "gateway"
+    path = folder / "gateway.kubeconfig"
+    path.write_text(yaml.safe_dump(settings), encoding="utf-8")
+    return path
+
+
+def test_a_token_for_the_gateway_is_worth_nothing_at_the_api_server(door: Door) -> None:
+    refused = door.kubectl.as_token(door.token("operator"))("get", TASK_RUNS)
+
+    assert not refused
+    assert "Unauthorized" in refused.stderr or "must be logged in" in refused.stderr
+
+
+@pytest.mark.parametrize("audience", [None, "https://other.example"])
+def test_a_token_for_somebody_else_does_not_open_the_gateway(door: Door, audience: str | None) -> None:
+    token = door.token("operator", audience)
+
+    answer = door.gateway.as_token(token, door.kubectl.namespace).ask(
+        f"{{ backgroundTasks {{ {READS['listTasks']} }} }}"
+    )
+
+    assert answer.status == 401
+    assert AUDIENCE in str(answer.body)
+
+
+def test_a_reader_reads_and_changes_nothing(door: Door) -> None:
+    reader = door.user("reader")
+
+    assert "theirs" in tasks(reader)
+    for field in WRITES.values():
+        assert mutate(reader, field).error_codes == [NOT_AUTHORIZED]
+
+
+def test_nobody_reads_nothing(door: Door) -> None:
+    assert door.user("nobody").inside(READS["listTasks"])["listTasks"]["error"]["code"] == NOT_AUTHORIZED
+
+
+def test_a_run_is_triggered_in_the_name_of_its_user(door: Door) -> None:
+    answer = mutate(door.user("operator"), WRITES["triggerTask"])
+
+    ident = answer.data["triggerTask"]["data"]["id"]
+    annotations = door.kubectl.get(TASK_RUNS, ident)["metadata"]["annotations"]
+    user = f"system:serviceaccount:{door.kubectl.namespace}:operator"
+    assert annotations[names.ANNOTATION_CREATED_BY] == user
+
+
+def test_the_gateway_itself_may_not_do_what_its_callers_may(door: Door) -> None:
+    own = door.kubectl.as_service_account("gateway")
+    refused = own.create(task_run("its-own"))
+
+    assert not refused
+    assert "Forbidden" in refused.stderr or "forbidden" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "who",
+    [
+        ("--as=system:serviceaccount:kube-system:generic-garbage-collector",),
+        ("--as=somebody", "--as-group=system:masters"),
+        ("--as=system:admin",),
+    ],
+)
+def test_nor_act_in_the_name_of_others_than_the_listed_ones(door: Door, who: tuple[str, ...]) -> None:
+    refused = door.kubectl.as_service_account("gateway")("get", "secrets", *who)
+
+    assert not refused
+    assert "cannot impersonate" in refused.stderr
+
+
+def test_a_user_whom_it_may_not_impersonate_is_told_so(door: Door, admin: Kubectl) -> None:
+    elsewhere = admin.in_namespace("default")
+    token = elsewhere.do("create", "token", "default", f"--audience={AUDIENCE}").strip()
+
+    answer = door.gateway.as_token(token, door.kubectl.namespace).ask(
+        f"{{ backgroundTasks {{ {READS['listTasks']} }} }}"
+    )
+
+    assert answer.status == 403
+    assert "may not act in your name" in str(answer.body)
+
+
+async def test_a_websocket_goes_by_the_same_tokens(door: Door) -> None:
+    document = "subscription { backgroundTasks { taskUpdated { task { id } } } }"
+    plain = door.gateway.as_token(door.token("operator", None), door.kubectl.namespace)
+
+    async with plain.subscribe(document) as subscription:
+        assert subscription.received == []
+        assert subscription.socket.close_code == 4403

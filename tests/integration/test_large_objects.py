@@ -1,0 +1,63 @@
+"""Operator and gateway over objects as large as they may be: what they take is bounded by pages, not by what there is.
+
+The chart gives each 512 MiB. Whoever may trigger a run may leave inputs, and any task records.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.gateway import GatewayProcess
+from tests.support.kubectl import Kubectl
+from tests.support.manifests import TASK_RUNS, record, task_definition, task_run
+from tests.support.operator import OperatorProcess
+from tests.support.quick import QuickKubectl
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+RECORDS = 200
+RUNS = 150
+MOST_MIB = 192
+"""Without any object they take 70 and 80 MiB; all of these objects together have 130 MiB."""
+
+
+@pytest.fixture
+def crowded(kubectl: Kubectl) -> Iterator[Kubectl]:
+    """A namespace with large runs and records."""
+    api = QuickKubectl.instead_of(kubectl)
+    assert api.create(task_definition("count-words"))
+    half = "x" * 245_000
+    answer = {"status": "continue", "input": {"text": half}, "output": {"text": half}}
+    for number in range(RECORDS):
+        assert api.create(record(f"gone{number}-i1", response=answer))
+    for number in range(RUNS):
+        assert api.create(task_run(f"run-{number}", suspend=True, input={"text": "x" * 250_000}))
+    yield kubectl
+    api.ask("DELETE", f"/apis/podrelay.dev/v1alpha1/namespaces/{kubectl.namespace}/taskiterations")
+
+
+def test_large_records_and_inputs_take_memory_by_pages(crowded: Kubectl, tmp_path: Path) -> None:
+    api = QuickKubectl.instead_of(crowded)
+
+    with OperatorProcess(crowded, tmp_path / "first") as first:
+        eventually("all runs have a state", lambda: first.writes() >= RUNS, 120)
+        # a burst of events about large objects
+        for number in range(RUNS):
+            assert api.patch(TASK_RUNS, f"run-{number}", {"metadata": {"labels": {"touched": "yes"}}})
+        eventually("it has seen them", lambda: first.metric("podrelay_reconciles_total", outcome="ok") >= 2 * RUNS)
+        assert first.metric("podrelay_kopf_restarts_total") == 0
+        assert peak_mib(first.process.pid) < MOST_MIB
+    with OperatorProcess(crowded, tmp_path / "second") as second:
+        assert peak_mib(second.process.pid) < MOST_MIB
+    flags = ("--auth=none", f"--namespace={crowded.namespace}")
+    with GatewayProcess(crowded.kubeconfig, tmp_path / "gateway", flags) as gateway:
+        assert peak_mib(gateway.process.pid) < MOST_MIB
+
+
+def peak_mib(pid: int) -> float:
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) / 1024

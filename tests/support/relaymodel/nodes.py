@@ -1,0 +1,196 @@
+"""Nodes and what runs on them: kubelets, the pod garbage collector, and the collector of what owners leave behind."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from podrelay.kube.errors import NotFoundError
+from tests.support.modelapi import ModelApi
+from tests.support.relaymodel import processes
+from tests.support.relaymodel.processes import Process
+
+
+class Nodes:
+    """All nodes. New pods are started on the newest one; older ones are those that were cut off, or are back.
+
+    Args:
+        api: the API server.
+        skew: how wrong the nodes' clocks are.
+    """
+
+    def __init__(self, api: ModelApi, skew: timedelta = timedelta()) -> None:
+        self.api = api
+        self.skew = skew
+        self.processes: dict[str, Process] = {}
+        self.lost: set[str] = set()
+        self.ever_lost: set[str] = set()
+        self._newest = 1
+        self._untold: dict[str, dict[str, Any]] = {}
+        """By pod UID: the pod's end, which its kubelet tells a moment after that of the container."""
+
+    def clock(self) -> datetime:
+        """The time by the nodes' clocks."""
+        return self.api.now + self.skew
+
+    def is_lost(self, process: Process) -> bool:
+        return process.node in self.lost
+
+    def pods(self) -> list[dict[str, Any]]:
+        return self.api.find("pods")
+
+    def pod_of(self, process: Process) -> dict[str, Any] | None:
+        """Return the pod of a container, if it is still there."""
+        pod = self.api.objects.get(("pods", process.pod))
+        return pod if pod is not None and pod["metadata"]["uid"] == process.uid else None
+
+    # --- beginnings and ends --------------------------------------------------------------------------------------
+
+    def start(self, name: str) -> Process | None:
+        """Start the container of a pod, where it may be started."""
+        pod = self.api.read("pods", name)
+        uid = pod["metadata"]["uid"]
+        if uid in self.processes or "deletionTimestamp" in pod["metadata"] or pod["spec"].get("schedulingGates"):
+            return None
+        process = processes.start(self.api, pod, f"node-{self._newest}", self.clock, self._is_cut_off)
+        self.processes[uid] = process
+        now = self.clock().isoformat()
+        running = {"name": "task", "state": {"running": {"startedAt": now}}}
+        status = {"phase": "Running", "startTime": now, "containerStatuses": [running]}
+        self.api.change("pods", name, {"spec": {"nodeName": process.node}, "status": status})
+        return process
+
+    def exit(self, process: Process, code: int, *, is_slow: bool = False, **status: Any) -> None:
+        """End a container; with `is_slow` the end of its pod is told later than that of the container."""
+        if process.has_ended or self.is_lost(process):
+            return
+        process.runs_user_code, process.calls, process.has_ended, process.exit_code = False, None, True, code
+        process.waits_for_end = False
+        if process.by_message and process.answered is not None and code == 0:
+            process.stored = process.answered
+        pod = self.pod_of(process)
+        if pod is None:
+            return
+        now = self.clock().isoformat()
+        began = pod["status"]["startTime"]
+        terminated = {"exitCode": code, "message": process.message, "startedAt": began, "finishedAt": now}
+        end = {"phase": "Succeeded" if code == 0 and not status else "Failed", **status}
+        self.api.change(
+            "pods",
+            process.pod,
+            {"status": {"containerStatuses": [{"name": "task", "state": {"terminated": terminated}}]}},
+        )
+        self._untold[process.uid] = end
+        if not is_slow:
+            self.tell()
+
+    def tell(self) -> None:
+        """Kubelets tell the ends of pods whose containers have ended."""
+        for uid, end in list(self._untold.items()):
+            process = self.processes[uid]
+            if self.is_lost(process):
+                continue
+            del self._untold[uid]
+            if self.pod_of(process) is not None:
+                self.api.change("pods", process.pod, {"status": end})
+
+    def evict(self, process: Process) -> None:
+        """The node is short of something, and ends the pod."""
+        process.taken = process.taken or "evicted"
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
+        self.exit(process, 137, reason="Evicted", conditions=[condition])
+
+    def force_delete(self, name: str) -> None:
+        """Somebody deletes a pod whatever its container does, which goes on for its grace period."""
+        self._orphan(name)
+        self.api.remove_pod(name)
+
+    def _orphan(self, name: str) -> None:
+        process = self.processes.get(self.api.read("pods", name)["metadata"]["uid"])
+        if process is not None and not process.has_ended:
+            process.is_orphan, process.orphan_since = True, self.api.now
+            process.taken = process.taken or "force deleted"
+
+    # --- nodes that go, and come back -------------------------------------------------------------------------------
+
+    def lose(self) -> None:
+        """The newest node is cut off: what runs there goes on, and nobody hears of it."""
+        self.lost.add(f"node-{self._newest}")
+        self.ever_lost.add(f"node-{self._newest}")
+        self._newest += 1
+
+    def find(self) -> None:
+        """All nodes that were cut off are back."""
+        self.lost.clear()
+        self.run()
+
+    def collect_pods(self) -> None:
+        """The pod garbage collector fails and removes the pods of lost nodes, whatever still runs there."""
+        condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
+        for pod in list(self.pods()):
+            process = self.processes.get(pod["metadata"]["uid"])
+            if process is not None and self.is_lost(process):
+                self.api.change("pods", process.pod, {"status": {"phase": "Failed", "conditions": [condition]}})
+                self.force_delete(process.pod)
+
+    def collect_owned(self) -> None:
+        """The garbage collector deletes what owners have left behind."""
+        there = {obj["metadata"]["uid"] for obj in self.api.find("taskruns")}
+        for plural in ("pods", "taskiterations", "taskruns"):
+            for obj in list(self.api.find(plural)):
+                owners = obj["metadata"].get("ownerReferences") or []
+                if owners and all(owner["uid"] not in there for owner in owners if owner["kind"] == "TaskRun"):
+                    self.api.delete_now(plural, obj["metadata"]["name"])
+
+    def _is_cut_off(self, process: Process) -> bool:
+        return self.is_lost(process) or not processes.has_token(self.api, process)
+
+    # --- kubelets -------------------------------------------------------------------------------------------------
+
+    def notice(self) -> None:
+        """Kubelets see which containers have to end, and tell them."""
+        for process in self.processes.values():
+            if (
+                not (process.has_ended or self.is_lost(process))
+                and process.told_at is None
+                and self._has_to_end(process)
+            ):
+                process.told_at = self.api.now
+
+    def run(self) -> None:
+        """What kubelets do as time goes on: deadlines, grace periods, the end of deleted pods."""
+        self.tell()
+        self.notice()
+        for process in list(self.processes.values()):
+            if self.is_lost(process):
+                continue
+            pod = self.pod_of(process)
+            if not process.has_ended:
+                self._kill(process, pod)
+            if pod is not None and process.has_ended:
+                self._remove(process)
+        for pod in list(self.pods()):
+            if pod["metadata"]["uid"] not in self.processes and "deletionTimestamp" in pod["metadata"]:
+                self.api.remove_pod(pod["metadata"]["name"])
+
+    def _has_to_end(self, process: Process) -> bool:
+        pod = self.pod_of(process)
+        return pod is None or "deletionTimestamp" in pod["metadata"] or self._has_deadline_passed(pod)
+
+    def _kill(self, process: Process, pod: dict[str, Any] | None) -> None:
+        """End a container whose grace period is over."""
+        is_late = pod is not None and "deletionTimestamp" not in pod["metadata"]
+        grace = process.me.grace_period
+        if process.told_at is not None and self.api.now >= process.told_at + timedelta(seconds=grace):
+            status: dict[str, Any] = {"reason": "DeadlineExceeded"} if is_late else {}
+            self.exit(process, 137, is_slow=False, **status)
+
+    def _has_deadline_passed(self, pod: dict[str, Any]) -> bool:
+        started = datetime.fromisoformat(pod["status"]["startTime"])
+        return self.clock() >= started + timedelta(seconds=pod["spec"]["activeDeadlineSeconds"])
+
+    def _remove(self, process: Process) -> None:
+        try:
+            pod = self.api.read("pods", process.pod)
+        except NotFoundError:
+            return
+        if pod["metadata"]["uid"] == process.uid and "deletionTimestamp" in pod["metadata"]:
+            self.api.remove_pod(process.pod)

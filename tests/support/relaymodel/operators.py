@@ -1,0 +1,213 @@
+"""One replica of the operator: the real store, planner and executor, with its own place in each watch."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+import aiohttp
+
+from podrelay.kube.errors import ApiError
+from podrelay.reconciler import planner
+from podrelay.reconciler.executor import Executor
+from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.store import Key, Store
+from podrelay.reconciler.view import ReleasePod, Settings
+from tests.support.modelapi import ModelApi, run
+from tests.support.projections import seen
+from tests.support.relaymodel.requests import Connection, Held
+
+KINDS: dict[str, Any] = {"taskruns": TaskRun, "taskdefinitions": TaskDefinition, "taskiterations": Record, "pods": Pod}
+ERRORS = (ApiError, aiohttp.ClientError, TimeoutError)
+
+
+class _Lease:
+    """Always ours: what a wrongly believed Lease does is for names, versions and the runner's fence to stand."""
+
+    def require(self) -> None:
+        pass
+
+
+class Operator:
+    """One replica.
+
+    Args:
+        api: the API server.
+        keys: the runs that it looks at; others, such as their children, are somebody else's.
+        settings: what its flags say.
+        skew: how wrong its clock is.
+    """
+
+    def __init__(
+        self, api: ModelApi, keys: Iterable[Key], settings: Settings | None = None, skew: timedelta = timedelta()
+    ) -> None:
+        self.api = api
+        self._keys = frozenset(keys)
+        self.skew = skew
+        self.connection = Connection(api)
+        self.marked: dict[Key, None] = {}
+        """Keys that the store has asked to be looked at, in this order."""
+        self.due: dict[Key, datetime] = {}
+        """When the others are to be looked at, by this operator's clock."""
+        self.store = Store(self._mark, settings or Settings(), clock=lambda: self.now)
+        self.executor = Executor(
+            self.connection,  # type: ignore[arg-type]
+            self.store,
+            _Lease(),  # type: ignore[arg-type]
+            clock=lambda: self.now,
+            schemas=self.connection,  # type: ignore[arg-type]
+        )
+        self.held: dict[Key, Held] = {}
+        """Runs that are being worked on: an answer has not come yet."""
+        self.late: list[Any] = []
+        """Requests that nobody waits for any more, and that may take effect yet."""
+        self.seen: dict[str, int] = {}
+        self.relist()
+        self.store.slots.open()
+
+    @property
+    def now(self) -> datetime:
+        return self.api.now + self.skew
+
+    # --- what it sees -------------------------------------------------------------------------------------------------
+
+    def relist(self) -> None:
+        for plural in KINDS:
+            objects = [self._decoded(plural, obj) for obj in self.api.find(plural)]
+            self._collection(plural).replace(objects, str(self.api.version))
+            self.seen[plural] = len(self.api.events)
+
+    def see(self, count: int, kinds: Iterable[str] = tuple(KINDS)) -> None:
+        """Take the next `count` events of these watches; each kind has its own, and none waits for another."""
+        for plural in kinds:
+            new = self.api.events[self.seen[plural] : self.seen[plural] + count]
+            self.seen[plural] = min(len(self.api.events), self.seen[plural] + count)
+            for event in new:
+                if event[0] == plural:
+                    self._take(*event)
+
+    def see_all(self, but: str | None = None) -> None:
+        """Take all events, those of one kind excepted, whose watch lags."""
+        self.see(len(self.api.events), [plural for plural in KINDS if plural != but])
+
+    def see_again(self, back: int) -> None:
+        """Get an event a second time, long after it was new."""
+        for event in self.api.events[-back - 1 :][:1]:
+            if self.api.events.index(event) < self.seen[event[0]]:
+                self._take(*event)
+
+    def _take(self, plural: str, event: str, obj: dict[str, Any]) -> None:
+        converted = self._decoded(plural, obj)
+        collection = self._collection(plural)
+        (collection.remove if event == "DELETED" else collection.apply)(converted)
+
+    def _decoded(self, plural: str, obj: dict[str, Any]) -> Any:
+        """Return what an operator sees of an object; each version is decoded once for all."""
+        about = (obj["metadata"]["uid"], obj["metadata"]["resourceVersion"])
+        if about not in self.api.decoded:
+            self.api.decoded[about] = seen(obj, KINDS[plural])
+        return self.api.decoded[about]
+
+    def _collection(self, plural: str) -> Any:
+        return {
+            "taskruns": self.store.runs,
+            "taskdefinitions": self.store.definitions,
+            "taskiterations": self.store.records,
+            "pods": self.store.pods,
+        }[plural]
+
+    def _mark(self, key: Key) -> None:
+        if key in self._keys:
+            self.marked[key] = None
+
+    # --- what it does -------------------------------------------------------------------------------------------------
+
+    def step(self, key: Key | None = None, holds: Iterable[str | None] = ()) -> bool:
+        """Look at one run and do one thing; return whether there was anything to do.
+
+        Without a key it is the only run. `holds` says what becomes of the requests that it takes; see `Connection`.
+        """
+        key = key or next(iter(self._keys))
+        if key in self.held:
+            return False
+        self.marked.pop(key, None)
+        self.due.pop(key, None)
+        view = self.store.view(key)
+        if view is None:
+            return self._let_go(key)
+        plan = planner.plan(view, self.now)
+        if plan.actions:
+            return self._do(key, self.executor.carry_out(key, view, plan.actions[0]), holds)
+        if plan.status is not None and plan.status != view.run.status:
+            return self._do(key, self.executor.write_status(key, view, plan), holds)
+        if plan.requeue_at is not None:
+            self.due[key] = plan.requeue_at
+        return False
+
+    def _let_go(self, key: Key) -> bool:
+        actions = planner.plan_without_run(self.store.pods.of(key)).actions
+        for action in actions:
+            assert isinstance(action, ReleasePod)
+            try:
+                run(self.executor.release_pod(key, action.pod))
+            except ERRORS:
+                self.due[key] = self.now + timedelta(seconds=1)
+        return bool(actions)
+
+    def _do(self, key: Key, coroutine: Any, holds: Iterable[str | None]) -> bool:
+        self.connection.holds = list(holds)
+        try:
+            held = Held.begin(coroutine, self.connection)
+        except ERRORS:
+            self.due[key] = self.now + timedelta(seconds=1)
+            held = None
+        else:
+            self._mark(key)
+        self.connection.holds = []
+        if held is not None:
+            self.held[key] = held
+        return True
+
+    def go_on(self, key: Key, *, is_lost: bool = False) -> None:
+        """Let the answer come that a run waits for; with `is_lost` the wait for it runs out instead."""
+        held = self.held.pop(key)
+        if is_lost and held.unsent is not None:
+            self.late.append(held.unsent)
+        try:
+            is_held = held.lose() if is_lost else held.deliver()
+        except ERRORS:
+            self.due[key] = self.now + timedelta(seconds=1)
+            return
+        if is_held:
+            self.held[key] = held
+        self._mark(key)
+
+    def die(self) -> list[Any]:
+        """End as a killed process does; return the requests that may take effect yet."""
+        for held in self.held.values():
+            unsent = held.drop()
+            if unsent is not None:
+                self.late.append(unsent)
+        self.held = {}
+        return self.late
+
+    def work(self, most: int = 1000, but: str | None = None) -> bool:
+        """See all there is and do all there is to do, as the queue would have it; return whether that is little.
+
+        Only runs that were marked, or are due, are looked at: one that the store forgets to mark stays as it is.
+        """
+        for _ in range(most):
+            self.see_all(but)
+            key = next((key for key in [*self.marked, *self._overdue()] if key not in self.held), None)
+            if key is None:
+                return True
+            self.step(key)
+        return False
+
+    def _overdue(self) -> list[Key]:
+        return [key for key, due in self.due.items() if due <= self.now]
+
+    @property
+    def next_look(self) -> datetime | None:
+        """When the next run is due, by the clock of the API server."""
+        due = min(self.due.values(), default=None)
+        return due - self.skew if due is not None else None

@@ -1,0 +1,284 @@
+"""Containers of pods: what runs in one, by the runner's own fence, record and hooks.
+
+A container of a pod that answers by termination message runs user code at once, as it asks nobody.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from podrelay.api import names
+from podrelay.kube.errors import ApiError
+from podrelay.reconciler.resources import TASK_ITERATIONS
+from podrelay.runner import environment, fence, hooks
+from podrelay.runner.environment import Environment
+from podrelay.runner.record import Record
+from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
+from tests.support.modelapi import ModelApi, run
+
+TOKEN_SECONDS: Final = 10
+"""For so long the token of a pod is good after the pod has gone: the API server keeps its verdicts."""
+DELETED_TOKEN_SECONDS: Final = 60 + TOKEN_SECONDS
+"""And for so long after the deletion timestamp of a pod that somebody's finalizer keeps: a minute's leeway, see
+pkg/serviceaccount/claims.go of Kubernetes 1.35."""
+
+
+class _PodClient:
+    """The API server as a pod reaches it; has the methods of `podrelay.runner.api_client.ApiClient`."""
+
+    def __init__(self, api: ModelApi, is_cut_off: Callable[[], bool]) -> None:
+        self._api = api
+        self._is_cut_off = is_cut_off
+        self.loses_next_answer = False
+        """The next write takes effect, and is sent again because its answer does not come."""
+        self.has_paused = False
+
+    def read(
+        self, _namespace: str, plural: str, name: str, _deadline: object, _patience: float = 0.0
+    ) -> dict[str, Any] | None:
+        self._reach()
+        found = self._api.objects.get((plural, name))
+        return json.loads(json.dumps(found)) if found is not None else None
+
+    def request(
+        self, method: str, url: str, body: dict[str, Any] | None, _deadline: object, _patience: float = 0.0
+    ) -> tuple[int, dict[str, Any]]:
+        self._reach()
+        if self.loses_next_answer:
+            self.loses_next_answer = False
+            self._send(method, url, body)
+        return self._send(method, url, body)
+
+    def pause(self, _seconds: float, _deadline: object) -> bool:
+        self.has_paused = True
+        return False
+
+    def wait_after_conflict(self, _answer: dict[str, Any], _deadline: object) -> None:
+        pass
+
+    def another(self) -> "_PodClient":
+        return self
+
+    def _reach(self) -> None:
+        if self._is_cut_off():
+            raise ApiUnreachableError("no answer")
+
+    def _send(self, method: str, url: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
+        assert body is not None
+        namespace = body["metadata"]["namespace"]
+        try:
+            if method == "POST":
+                return 201, json.loads(run(self._api.create(TASK_ITERATIONS, namespace, body)))
+            name = url.rpartition("/")[2]
+            return 200, json.loads(run(self._api.replace(TASK_ITERATIONS, namespace, name, body)))
+        except ApiError as error:
+            return error.status, {"reason": error.reason, "message": error.message}
+
+
+@dataclass
+class Process:
+    """The container of one pod.
+
+    Attributes:
+        has_begun: the runner has looked whether it may run, and does.
+        runs_user_code: the task's run() is under way.
+        calls: the hook that is being called.
+        answered: what the task has answered, None before; it may never have been stored.
+        stored: the answer that the container is known to have given: in its record, or as its message.
+        taken: how somebody has taken the pod away, None if nobody has.
+        is_orphan: its pod was deleted by force: the one exception of "never two at once".
+        told_at: since when it has been told to end.
+        message: what it has written as its termination message.
+    """
+
+    pod: str
+    uid: str
+    run: str
+    run_uid: str
+    node: str
+    me: Environment
+    by_message: bool
+    record: Record
+    client: _PodClient
+    input: dict[str, Any] = field(default_factory=dict)
+    started_at: datetime | None = None
+    alive_at: datetime | None = None
+    has_looked: bool = False
+    has_begun: bool = False
+    runs_user_code: bool = False
+    calls: str | None = None
+    answered: dict[str, Any] | None = None
+    stored: dict[str, Any] | None = None
+    waits_for_end: bool = False
+    has_ended: bool = False
+    exit_code: int | None = None
+    is_orphan: bool = False
+    orphan_since: datetime | None = None
+    taken: str | None = None
+    told_at: datetime | None = None
+    message: str = ""
+    hooks_called: list[str] = field(default_factory=list)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether code of the task's author runs."""
+        return self.runs_user_code or self.calls is not None
+
+    @property
+    def only_hooks(self) -> tuple[str, ...]:
+        return self.me.only_hooks
+
+    # --- what the runner does -----------------------------------------------------------------------------------------
+
+    def look(self) -> bool:
+        """Look whether this pod is the one that is due, as the runner does first; return whether it is."""
+        if self.by_message:
+            self.has_looked = True
+            return True
+        try:
+            run_object = self.client.read(self.me.namespace, names.TASK_RUNS, self.me.run, None)
+            self.input = ((run_object or {}).get("spec") or {}).get("input") or {}
+            record = self.client.read(self.me.namespace, names.TASK_ITERATIONS, self.me.pod_name, None)
+        except ApiUnreachableError:
+            return False
+        decide = hooks.superseded if self.only_hooks else fence.superseded
+        self.has_looked = decide(run_object, record, self.me) is None
+        return self.has_looked
+
+    def begin(self, input: dict[str, Any]) -> bool:
+        """Claim the record, load the state, and run user code; return whether it came to that."""
+        if not self.by_message:
+            try:
+                self.record.claim(lambda: 0.0)
+            except (SupersededError, ApiRefusedError, ApiUnreachableError):
+                return False
+        self.has_begun = True
+        self.input = input
+        self.runs_user_code = not self.only_hooks
+        return True
+
+    def load_state(self) -> dict[str, Any] | None:
+        """Return the input that the state holds; None if that is gone."""
+        name = self.me.checkpoint or self.me.state
+        if not name:
+            return None
+        try:
+            stored = self.client.read(self.me.namespace, names.TASK_ITERATIONS, name, None) or {}
+        except ApiUnreachableError:
+            return None
+        state = stored.get("checkpoint" if self.me.checkpoint else "response") or {}
+        return state.get("input")
+
+    def beat(self, now: datetime) -> None:
+        """Send a heartbeat."""
+        if self.by_message or not self.runs_user_code:
+            return
+        self.record.heartbeat()
+        try:
+            self.record.flush(lambda: 0.0)
+        except (SupersededError, ApiRefusedError, ApiUnreachableError):
+            return
+        self.alive_at = now
+
+    def checkpoint(self, input: dict[str, Any]) -> bool:
+        """Store a checkpoint; return whether it is stored."""
+        self.input = input
+        try:
+            self.record.checkpoint({"input": input}, lambda: 0.0)
+        except (SupersededError, ApiRefusedError, ApiUnreachableError):
+            return False
+        return True
+
+    def answer(self, response: dict[str, Any]) -> None:
+        """End user code with an answer, and store it if that is still possible."""
+        self.runs_user_code = False
+        self.answered = response
+        if self.by_message:
+            self.message = json.dumps(response)
+            return
+        try:
+            self.record.answer(dict(response), lambda: 0.0)
+        except (SupersededError, ApiRefusedError):
+            return
+        except ApiUnreachableError:
+            self.message = json.dumps({"response": response}, separators=(",", ":"))
+            return
+        self.stored = response
+        self.waits_for_end = hooks.may_follow(response, self.me, is_aborted=self.told_at is not None)
+
+    def hook_to_call(self) -> str | None:
+        """Return the hook that is to be called next; `waits_for_end` says whether one may come later."""
+        if self.only_hooks:
+            left = [hook for hook in self.only_hooks if hook not in self.hooks_called]
+            return left[0] if left and self.has_begun else None
+        if not self.waits_for_end:
+            return None
+        self.client.has_paused = False
+        try:
+            ended = hooks.ended(self.client, self.me, lambda: 0.0)  # type: ignore[arg-type]
+        except (ApiRefusedError, ApiUnreachableError):
+            ended = None
+        if ended is None:
+            self.waits_for_end = self.client.has_paused
+            return None
+        left = [hook for hook in hooks.due(ended, self.me.hooks) if hook not in self.hooks_called]
+        self.waits_for_end = bool(left)
+        return left[0] if left else None
+
+    def tell(self, hook: str) -> bool:
+        """Store how a hook has ended; return whether that is stored."""
+        self.hooks_called.append(hook)
+        try:
+            self.record.add_hook({"name": hook, "outcome": "Succeeded"}, lambda: 0.0)
+        except (SupersededError, ApiRefusedError, ApiUnreachableError):
+            return False
+        return True
+
+
+def start(
+    api: ModelApi, pod: dict[str, Any], node: str, node_clock: Callable[[], datetime], is_cut_off: Any
+) -> Process:
+    """Return the container of `pod`, started on `node`."""
+    metadata, spec = pod["metadata"], pod["spec"]
+    uid = metadata["uid"]
+    variables = {item["name"]: item.get("value", "") for item in spec["containers"][0]["env"]}
+    variables |= {names.ENV_POD_UID: uid, names.ENV_NODE_NAME: node}
+    me = environment.read(variables)
+    process: list[Process] = []
+    client = _PodClient(api, lambda: is_cut_off(process[0]))
+
+    def now() -> str:
+        return node_clock().isoformat()
+
+    owner = metadata["ownerReferences"][0]
+    by_message = names.ENV_INPUT in variables
+    process.append(
+        Process(
+            pod=metadata["name"],
+            uid=uid,
+            run=owner["name"],
+            run_uid=owner["uid"],
+            node=node,
+            me=me,
+            by_message=by_message,
+            record=Record(client, me, now),  # type: ignore[arg-type]
+            client=client,
+            input=json.loads(variables[names.ENV_INPUT].replace("$$", "$")) if by_message else {},
+            started_at=api.now,
+        )
+    )
+    return process[0]
+
+
+def has_token(api: ModelApi, process: Process) -> bool:
+    """Whether the API server still takes the token of the pod."""
+    removed_at = api.removed_at.get(process.uid)
+    if removed_at is not None:
+        return api.now <= removed_at + timedelta(seconds=TOKEN_SECONDS)
+    metadata = api.read("pods", process.pod)["metadata"]
+    if "deletionTimestamp" not in metadata:
+        return True
+    deleted = datetime.fromisoformat(metadata["deletionTimestamp"])
+    return api.now <= deleted + timedelta(seconds=DELETED_TOKEN_SECONDS)

@@ -1,0 +1,476 @@
+"""What has to hold whatever happens, looked at after every move: at what runs, not only at what starts.
+
+Each broken promise becomes a line of `Promises.violations`.
+"""
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from podrelay.api import hooks as hook_names
+from podrelay.api import names
+from tests.support.modelapi import FINISHED
+from tests.support.relaymodel.processes import Process, has_token
+
+if TYPE_CHECKING:
+    from tests.support.relaymodel.world import World
+
+_WITHOUT_END: Final = {"NodeLost"}
+"""Reasons of an end at which the last pod may still work: nobody can tell."""
+
+
+class Start(NamedTuple):
+    """A beginning of run()."""
+
+    run: str
+    run_uid: str
+    iteration: int
+    attempt: int
+
+
+@dataclass
+class _Iteration:
+    """What is true of one iteration of one run."""
+
+    pods: dict[str, str] = field(default_factory=dict)
+    """Names of the pods that were made for it, by UID."""
+    answer: dict[str, Any] | None = None
+    """The answer that ends it: continue, done or aborted, as it is known to be stored."""
+    checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Inputs that were stored as checkpoints, by the name of their record."""
+
+
+class Promises:
+    """Looks at a world, move by move."""
+
+    def __init__(self, world: "World") -> None:
+        self.violations: list[str] = []
+        self.starts: list[Start] = []
+        self.hook_calls: list[tuple[str, str]] = []
+        self.taken: dict[str, str] = {}
+        """Pods that somebody other than the operator has taken away, by UID: how."""
+        self.lost_state: set[str] = set()
+        """Runs, by UID, of which somebody has deleted the record with the state."""
+        self.are_slots_certain = True
+        """Whether limits must hold to the letter: not so with two leaders, or after late requests."""
+        self._world = world
+        self._seen = 0
+        self._iterations: dict[tuple[str, int], _Iteration] = defaultdict(_Iteration)
+        self._ends: dict[str, dict[str, Any]] = {}
+        """Final status of each finished run, by UID."""
+        self._hooks_told: dict[str, list[str]] = {}
+        self._declared: set[str] = set()
+        """All hooks that the definition has ever declared."""
+        self._declared_at_end: dict[str, set[str]] = {}
+        self._inputs: dict[str, dict[str, Any]] = {}
+        self._names: dict[str, str] = {}
+        self._limits: dict[str, int] = {}
+        self._retries: tuple[int, int] = (0, 0)
+        self._max_iterations = 0
+        self._causes: set[str] = set()
+
+    def _break(self, words: str) -> None:
+        self.violations.append(words)
+
+    # --- after every move -----------------------------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look at what the last move has changed."""
+        self._catch_up()
+        self._see_what_runs()
+
+    def _catch_up(self) -> None:
+        events = self._world.api.events
+        for plural, event, obj in events[self._seen :]:
+            match plural:
+                case "taskruns" if obj["metadata"]["name"] in self._world.names:
+                    self._see_run(event, obj)
+                case "taskdefinitions":
+                    self._see_definition(obj)
+                case "pods":
+                    self._see_pod(event, obj)
+                case "taskiterations":
+                    self._see_record(event, obj)
+        self._seen = len(events)
+
+    def _see_definition(self, obj: dict[str, Any]) -> None:
+        spec = obj["spec"]
+        self._declared |= set(spec.get("hooks") or ())
+        retry = spec.get("retry") or {}
+        self._causes |= set(retry.get("on", ["Error", "PodFailure", "Timeout"]))
+        limit, disruptions = self._retries
+        self._retries = max(limit, retry.get("limit", 0)), max(disruptions, spec.get("disruptionRetries", 100))
+        self._max_iterations = max(self._max_iterations, spec.get("maxIterations", 100))
+        self._limits = {
+            "definition": spec.get("maxConcurrentRuns") or 1_000_000,
+            "value": (spec.get("concurrency") or {}).get("limit") or 1_000_000,
+        }
+
+    def _see_run(self, event: str, obj: dict[str, Any]) -> None:
+        uid, name, status = obj["metadata"]["uid"], obj["metadata"]["name"], obj.get("status") or {}
+        self._inputs.setdefault(uid, obj["spec"].get("input") or {})
+        self._names[uid] = name
+        before = self._ends.get(uid)
+        if event == "DELETED":
+            return
+        if before is None and status.get("phase") in FINISHED:
+            self._see_end(uid, name, obj)
+        elif before is not None and (status.get("phase"), status.get("reason")) != (before["phase"], before["reason"]):
+            self._break(f"{name} was {before['phase']} ({before['reason']}), now {status.get('phase')}")
+        told = [outcome["name"] for outcome in status.get("hooks") or ()]
+        if len(set(told)) != len(told):
+            self._break(f"{name} tells of a hook twice: {told}")
+        key = status.get("concurrencyKey")
+        if key is not None and key != json.dumps(self._inputs[uid].get("customer")):
+            self._break(f"{name} is limited by {key!r}, which is another run's value")
+
+    def _see_end(self, uid: str, name: str, obj: dict[str, Any]) -> None:
+        status = obj["status"]
+        self._ends[uid] = status
+        self._declared_at_end[uid] = set(self._declared)
+        reason, phase = status["reason"], status["phase"]
+        if reason not in _WITHOUT_END:
+            for process in self._of(uid):
+                if process.runs_user_code and not process.is_orphan:
+                    self._break(f"{name} is {phase} ({reason}) while {process.pod} runs user code")
+        else:
+            self._see_lost_node(uid, name, status)
+        if obj["spec"].get("abort") is not None and phase != "Aborted":
+            self._break(f"{name} was aborted and became {phase} ({reason})")
+        self._see_reason(uid, name, status)
+
+    def _see_lost_node(self, uid: str, name: str, status: dict[str, Any]) -> None:
+        current = (status.get("current") or {}).get("podUID")
+        process = self._world.processes.get(current or "")
+        if process is None or process.node not in self._world.nodes.ever_lost:
+            self._break(
+                f"{name} ends as NodeLost, its pod is {process.pod if process else None} on a node that was never lost"
+            )
+
+    def _see_reason(self, uid: str, name: str, status: dict[str, Any]) -> None:
+        reason, due = status["reason"], set(status.get("hooksDue") or ())
+        if not due <= set(hook_names.due_after(status["phase"], reason)):
+            self._break(f"{name} ({reason}) has hooks due that do not follow: {due}")
+        is_valid = self._inputs[uid].get("valid", True) or "inputSchema" not in self._world.definition
+        if (reason == "InvalidInput") == is_valid and (reason == "InvalidInput" or status.get("iterations")):
+            self._break(f"{name} ended as {reason}, its input is {'valid' if is_valid else 'invalid'}")
+        if reason == "StateLost" and uid not in self.lost_state:
+            self._break(f"{name} ends as StateLost, and nobody has deleted its state")
+        made = self._pods_of_last_iteration(uid, status)
+        limit, disruptions = self._retries
+        if reason == "Disrupted" and len(made) < disruptions + 1:
+            self._break(f"{name} ends as Disrupted after {len(made)} pods, disruptionRetries is {disruptions}")
+        is_tried_again = "Error" in self._causes and not self._world.has_changed_definition
+        if reason == "TaskFailed" and is_tried_again and not self._is_ruled_out(made) and len(made) < limit + 1:
+            self._break(f"{name} failed after {len(made)} tries, retry.limit is {limit}")
+        if status["phase"] == "Succeeded":
+            self._see_output(uid, name, status)
+
+    def _is_ruled_out(self, made: dict[str, str]) -> bool:
+        answers = [process.answered for uid, process in self._world.processes.items() if uid in made]
+        return any(answer is not None and answer.get("retryable") is False for answer in answers)
+
+    def _pods_of_last_iteration(self, uid: str, status: dict[str, Any]) -> dict[str, str]:
+        iteration = names.iteration_of(status.get("lastRecord") or "") + 1
+        return self._iterations[uid, iteration].pods
+
+    def _see_output(self, uid: str, name: str, status: dict[str, Any]) -> None:
+        outputs = list(filter(None, (_serial(process.answered, "done") for process in self._of(uid))))
+        given = (status.get("output") or {}).get("serial")
+        if given is not None and given not in outputs:
+            self._break(f"{name} succeeded with the output {given}, its pods answered {outputs}")
+        if not outputs and not any(process.by_message for process in self._of(uid)):
+            self._break(f"{name} succeeded, and no pod has answered done")
+
+    # --- pods and records -----------------------------------------------------------------------------------------
+
+    def _see_pod(self, event: str, obj: dict[str, Any]) -> None:
+        metadata = obj["metadata"]
+        if event == "ADDED":
+            self._see_new_pod(obj)
+        reason = (metadata.get("annotations") or {}).get(names.ANNOTATION_ENDING_REASON)
+        process = self._world.processes.get(metadata["uid"])
+        if reason == "HeartbeatTimeout" and process is not None and event == "MODIFIED":
+            self._see_silence(process)
+
+    def _see_new_pod(self, obj: dict[str, Any]) -> None:
+        name, owner = obj["metadata"]["name"], obj["metadata"]["ownerReferences"][0]
+        if hook_names.is_hook_pod(name):
+            return
+        iteration, attempt = names.iteration_of(name), _attempt_of(name)
+        known = self._iterations[owner["uid"], iteration].pods
+        earlier = {other for other in known.values() if other != name}
+        if attempt > len(earlier) + 1:
+            self._break(f"{name} is made as try {attempt}, and {len(earlier)} were made before it")
+        known[obj["metadata"]["uid"]] = name
+
+    def _see_silence(self, process: Process) -> None:
+        if process.has_ended or process.me.heartbeat_timeout is None or process.node in self._world.nodes.ever_lost:
+            return
+        since = process.alive_at or process.started_at
+        assert since is not None
+        silent = (self._world.api.now - since).total_seconds()
+        if silent < process.me.heartbeat_timeout:
+            self._break(f"{process.pod} was ended as silent {silent} s after its last heartbeat")
+
+    def _see_record(self, event: str, obj: dict[str, Any]) -> None:
+        response, process = obj.get("response"), self._world.processes.get(obj["podUID"])
+        if event == "DELETED" or response is None or process is None:
+            return
+        answered = process.stored
+        said = response["status"]
+        if answered is None:
+            return
+        if said != answered["status"] and not self._may_differ(process, said):
+            self._break(f"{process.pod} answered {answered['status']}, its record says {said}")
+        if _serial(response, "done") != _serial(answered, "done") and said == answered["status"]:
+            self._break(f"{process.pod} answered with another output than its record has")
+        if said in {"continue", "done", "aborted"}:
+            self._iterations[process.run_uid, process.me.iteration].answer = {**response}
+
+    def _may_differ(self, process: Process, said: str) -> bool:
+        """Whether what a container said may not have been heard: it was taken by force, or came after an abort."""
+        run_object = self._world.api.objects.get(("taskruns", process.run))
+        if run_object is None or run_object["metadata"]["uid"] != process.run_uid:
+            return True
+        is_aborted = run_object["spec"].get("abort") is not None
+        if said == "aborted" and is_aborted:
+            return True
+        return process.is_orphan or process.node in self._world.nodes.ever_lost
+
+    # --- what runs ------------------------------------------------------------------------------------------------
+
+    def _see_what_runs(self) -> None:
+        busy: dict[str, list[Process]] = defaultdict(list)
+        for process in self._world.processes.values():
+            if process.is_busy and not process.is_orphan:
+                busy[process.run_uid].append(process)
+        for uid, running in busy.items():
+            if len(running) > 1:
+                self._break(f"{' and '.join(process.pod for process in running)} run code at once")
+            end = self._ends.get(uid)
+            if end is not None and end["reason"] not in _WITHOUT_END and any(p.runs_user_code for p in running):
+                self._break(f"{running[0].pod} runs user code, its run is {end['phase']} ({end['reason']})")
+        if self.are_slots_certain:
+            self._see_slots()
+
+    def _see_slots(self) -> None:
+        """Slots are held by the pods that may work, whatever has become of their runs."""
+        working: dict[str, str] = {}
+        for pod in self._world.pods():
+            owner = pod["metadata"]["ownerReferences"][0]
+            process = self._world.processes.get(pod["metadata"]["uid"])
+            is_over = pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+            is_discarded = process is None and "deletionTimestamp" in pod["metadata"]
+            has_ended = process is not None and (process.has_ended or process.is_orphan)
+            if not (is_over or is_discarded or has_ended):
+                working[owner["uid"]] = owner["name"]
+        if len(working) > min(self._limits["definition"], self._world.settings.max_running_pods or 1_000_000):
+            self._break(f"{sorted(working.values())} have pods, the limits are {self._limits}")
+        values = Counter(self._inputs.get(uid, {}).get("customer") for uid in working)
+        if any(count > self._limits["value"] for count in values.values()):
+            self._break(f"{sorted(working.values())} have pods, the limit of a value is {self._limits['value']}")
+
+    def _of(self, uid: str) -> list[Process]:
+        return [process for process in self._world.processes.values() if process.run_uid == uid]
+
+    # --- what the world tells -------------------------------------------------------------------------------------
+
+    def see_start(self, process: Process) -> None:
+        """A pod begins to run user code."""
+        self._catch_up()
+        world, me = self._world, process.me
+        start = Start(process.run, process.run_uid, me.iteration, me.attempt)
+        if start in self.starts:
+            self._break(f"{process.pod} runs its try a second time")
+        self.starts.append(start)
+        end = self._ends.get(process.run_uid)
+        if end is not None and end["reason"] not in _WITHOUT_END and not process.is_orphan:
+            self._break(f"{process.pod} runs user code after the end")
+        for record in world.api.find("taskiterations"):
+            answer = (record.get("response") or {}).get("status")
+            if record["metadata"]["ownerReferences"][0]["uid"] != process.run_uid:
+                continue
+            if answer in {"continue", "done"} and record["iteration"] >= me.iteration:
+                self._break(f"{process.pod} runs although {record['podName']} answered {answer}")
+        for other in self._of(process.run_uid):
+            self._see_beside(process, other)
+        self._see_state(process)
+        for child in world.children(process.run):
+            if child["metadata"]["name"] in world.awaited[process.run_uid, me.iteration - 1]:
+                self._break(f"{process.pod} runs although {child['metadata']['name']} has not ended")
+        self._see_count(process)
+
+    def _see_beside(self, process: Process, other: Process) -> None:
+        me = process.me
+        if other is process or other.only_hooks:
+            return
+        said = (other.stored or {}).get("status")
+        if said in {"continue", "done", "aborted"} and other.me.iteration >= me.iteration and not other.is_orphan:
+            self._break(f"{process.pod} runs although {other.pod} said {said}")
+        if other.is_orphan and other.is_busy and not other.by_message and has_token(self._world.api, other):
+            self._break(f"{process.pod} runs while {other.pod}, deleted by force, still has a token")
+
+    def _see_state(self, process: Process) -> None:
+        me, uid = process.me, process.run_uid
+        if uid in self.lost_state:
+            return
+        known = self._iterations[uid, me.iteration]
+        if me.checkpoint:
+            expected = known.checkpoints.get(me.checkpoint)
+        elif me.iteration == 1:
+            expected = self._inputs[uid]
+        else:
+            expected = (self._iterations[uid, me.iteration - 1].answer or {}).get("input")
+        if expected is not None and process.input.get("serial") != expected.get("serial"):
+            self._break(f"{process.pod} works on {process.input}, its state is {expected}")
+        earlier = [name for name in known.checkpoints if name != process.pod]
+        if earlier and not me.checkpoint and not self._has_lost_checkpoint(earlier):
+            self._break(f"{process.pod} begins anew although {earlier} stored a checkpoint")
+
+    def _has_lost_checkpoint(self, records: list[str]) -> bool:
+        """Whether none of these records is there with its checkpoint."""
+        there = (self._world.api.objects.get(("taskiterations", name)) for name in records)
+        return not any(record is not None and record.get("checkpoint") for record in there)
+
+    def _see_count(self, process: Process) -> None:
+        """Each iteration comes after the one before it, and is tried as often as attempts and disruptions allow."""
+        me, uid = process.me, process.run_uid
+        mine = [start for start in self.starts if start.run_uid == uid]
+        if [start.iteration for start in mine] != sorted(start.iteration for start in mine):
+            self._break(f"{process.pod} runs after a later iteration")
+        if me.iteration > self._max_iterations:
+            self._break(f"{process.pod} runs, maxIterations is {self._max_iterations}")
+        made = set(self._iterations[uid, me.iteration].pods.values())
+        taken = {self._name_of(pod) for pod in self._iterations[uid, me.iteration].pods if self._was_taken(pod)}
+        failed = {self._name_of(pod) for pod in self._iterations[uid, me.iteration].pods if self._has_failed(pod)}
+        limit, disruptions = self._retries
+        allowed = 1 + min(limit, len(failed)) + min(disruptions, len(taken))
+        if len(made) > allowed:
+            self._break(
+                f"{process.pod} is try {len(made)}; {len(failed)} failed of {limit}, {len(taken)} lost of {disruptions}"
+            )
+
+    def _name_of(self, pod_uid: str) -> str:
+        for iteration in self._iterations.values():
+            if pod_uid in iteration.pods:
+                return iteration.pods[pod_uid]
+        return pod_uid
+
+    def _was_taken(self, pod_uid: str) -> bool:
+        process = self._world.processes.get(pod_uid)
+        on_lost_node = process is not None and process.node in self._world.nodes.ever_lost
+        return pod_uid in self.taken or on_lost_node
+
+    def _has_failed(self, pod_uid: str) -> bool:
+        """Whether the pod may have failed by itself, or may have been ended because it took too long."""
+        process = self._world.processes.get(pod_uid)
+        if process is None:
+            return True
+        said = ((process.stored if process.by_message else process.answered) or {}).get("status")
+        return said == "error" or (process.has_ended and said is None)
+
+    def see_checkpoint(self, process: Process) -> None:
+        """A pod has stored a checkpoint."""
+        self._iterations[process.run_uid, process.me.iteration].checkpoints[process.pod] = process.input
+
+    def see_hook_pod(self, process: Process) -> None:
+        """A pod that is there for hooks only has claimed its record."""
+        for other in self._of(process.run_uid):
+            can_call = other.waits_for_end and not (other.has_ended or other.is_orphan)
+            if other is not process and can_call and not self._world.nodes.is_lost(other):
+                self._break(f"{process.pod} was made although {other.pod} can call the hooks")
+
+    def see_hook(self, process: Process, hook: str) -> None:
+        """A pod begins to call a hook."""
+        self._catch_up()
+        end = self._ends.get(process.run_uid)
+        if end is None:
+            self._break(f"{process.pod} calls {hook} before the end")
+            return
+        if hook not in self._declared_at_end[process.run_uid]:
+            self._break(f"{process.pod} calls {hook}, which was declared after the end")
+        if hook not in hook_names.due_after(end["phase"], end["reason"]):
+            self._break(f"{process.pod} calls {hook} after {end['phase']} ({end['reason']})")
+        for other in self._of(process.run_uid):
+            if other is not process and other.is_busy and not other.is_orphan:
+                self._break(f"{process.pod} calls {hook} while code runs in {other.pod}")
+            told = other is not process and hook in other.hooks_called
+            if told and not other.is_orphan and other.node not in self._world.nodes.ever_lost:
+                self._break(f"{process.pod} calls {hook} again, {other.pod} has called it")
+        if not process.is_orphan:
+            self.hook_calls.append((process.run, hook))
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def see_standstill(self) -> None:
+        """Nobody has anything to do before time goes on: who waits for a slot must have to."""
+        world = self._world
+        if not self.are_slots_certain or ("taskdefinitions", "work") not in world.api.objects:
+            return
+        queued = [run for run in world.runs() if (run.get("status") or {}).get("reason") == "Queued"]
+        holders = {
+            pod["metadata"]["ownerReferences"][0]["uid"]
+            for pod in world.pods()
+            if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}
+        }
+        limit = min(self._limits["definition"], world.settings.max_running_pods or 1_000_000)
+        values = Counter(self._inputs.get(uid, {}).get("customer") for uid in holders)
+        for run in queued:
+            if run["metadata"].get("deletionTimestamp") or run["spec"].get("abort"):
+                continue
+            value = self._inputs[run["metadata"]["uid"]].get("customer")
+            if len(holders) < limit and values[value] < self._limits["value"]:
+                self._break(f"{run['metadata']['name']} waits for a slot although {len(holders)} of {limit} are taken")
+
+    def see_the_end(self, writes: int) -> None:
+        """Everything is over and some time has passed: nothing runs, nothing is left, nothing is written."""
+        self.look()
+        world = self._world
+        if writes:
+            self._break(f"{writes} writes although nothing happens")
+        for process in world.processes.values():
+            if not process.has_ended and not world.nodes.is_lost(process):
+                self._break(f"{process.pod} still runs")
+        there = {obj["metadata"]["uid"] for obj in world.api.find("taskruns")}
+        for pod in world.pods():
+            is_foreign = "example.com/hold" in (pod["metadata"].get("finalizers") or ())
+            container = world.processes.get(pod["metadata"]["uid"])
+            is_lost = container is not None and world.nodes.is_lost(container)
+            if pod["metadata"]["ownerReferences"][0]["uid"] not in there and not is_foreign and not is_lost:
+                self._break(f"{pod['metadata']['name']} is left although its run has gone")
+            is_held = names.ANSWER_FINALIZER in (pod["metadata"].get("finalizers") or ())
+            if is_held and not is_lost:
+                self._break(f"{pod['metadata']['name']} still carries our finalizer")
+        deleted = {run["metadata"]["uid"] for run in world.runs() if "deletionTimestamp" in run["metadata"]}
+        for uid, status in self._ends.items():
+            if uid not in there - deleted:
+                continue
+            name = self._names[uid]
+            due, told = (
+                status.get("hooksDue") or [],
+                [hook["name"] for hook in world.status_of(name).get("hooks") or ()],
+            )
+            if [hook for hook in told if hook != hook_names.ON_BEFORE_TRIGGER] != list(due):
+                self._break(f"{name} ended with the hooks {due} due, and tells of {told}")
+            self._see_hooks_due(uid, status)
+
+    def _see_hooks_due(self, uid: str, status: dict[str, Any]) -> None:
+        """Where the definition has always been the same, the hooks of the end are those that it declares."""
+        if len(self._declared_at_end[uid]) and not self._world.has_changed_definition:
+            due = [hook for hook in hook_names.due_after(status["phase"], status["reason"]) if hook in self._declared]
+            if due != list(status.get("hooksDue") or ()):
+                self._break(f"{self._names[uid]} has the hooks {status.get('hooksDue')} due, not {due}")
+
+
+def _serial(response: dict[str, Any] | None, status: str) -> Any:
+    """Return what tells an output of this answer from others."""
+    if response is None or response["status"] != status:
+        return None
+    return (response.get("output") or {}).get("serial")
+
+
+def _attempt_of(name: str) -> int:
+    tail = name.rpartition("-i")[2]
+    return int(tail.partition("t")[2] or 1)

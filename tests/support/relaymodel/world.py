@@ -1,0 +1,451 @@
+"""The world around some TaskRuns of one definition: users, nodes, time, and operators that may lag or die.
+
+Everything that may happen is a method, so that histories can be put together; `promises.Promises` looks after each.
+"""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from podrelay.api import names
+from podrelay.kube.errors import ApiError
+from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_RUNS
+from podrelay.reconciler.store import Key
+from podrelay.reconciler.view import Settings
+from tests.support.modelapi import FINISHED, ModelApi, run
+from tests.support.relaymodel.nodes import Nodes
+from tests.support.relaymodel.operators import ERRORS, Operator
+from tests.support.relaymodel.processes import Process
+from tests.support.relaymodel.promises import Promises
+
+EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
+NAMESPACE = "shop"
+DEFINITION = "work"
+KEY = Key(NAMESPACE, "run")
+QUIET_ROUNDS = 4
+
+
+class World:
+    """Some TaskRuns and everything around them.
+
+    Args:
+        definition: fields of the definition's spec.
+        run_spec: fields of the first run's spec.
+        runs: names of the runs that are created at first.
+        settings: the operators' flags.
+        node_skew: how wrong the nodes' clocks are.
+    """
+
+    def __init__(
+        self,
+        definition: dict[str, Any] | None = None,
+        run_spec: dict[str, Any] | None = None,
+        *,
+        runs: Iterable[str] = (KEY.name,),
+        settings: Settings | None = None,
+        node_skew: timedelta = timedelta(),
+    ) -> None:
+        self.definition = definition or {}
+        self.api = ModelApi(EPOCH)
+        self.nodes = Nodes(self.api, node_skew)
+        self.settings = settings or Settings()
+        self.late: list[Any] = []
+        """Requests of operators that are no more, or have given up, and that may take effect yet."""
+        self.awaited: dict[tuple[str, int], list[str]] = defaultdict(list)
+        """The children that had not ended when an iteration of a run answered that it waits for them, by UID."""
+        self.has_changed_definition = False
+        self.refused: set[str] = set()
+        """Runs whose pods admission refuses."""
+        self._serial = itertools.count(1)
+        template = {"spec": {"containers": [{"name": "task", "image": "task:1"}]}}
+        spec = {"id": "work", "template": template, **self.definition}
+        run(self.api.create(TASK_DEFINITIONS, NAMESPACE, {"metadata": {"name": DEFINITION}, "spec": spec}))
+        self.names = list(runs)
+        self.promises = Promises(self)
+        self.api.admit = self._admit
+        for number, name in enumerate(self.names):
+            self.create_run(name, **(run_spec or {}) if number == 0 else {})
+        self.operators = [self._operator()]
+
+    def _admit(self, plural: str, body: dict[str, Any]) -> None:
+        if plural == "pods" and body["metadata"]["ownerReferences"][0]["name"] in self.refused:
+            raise ApiError(403, "Forbidden", f"pods {body['metadata']['name']} is forbidden: exceeded quota: compute")
+
+    # --- facts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def processes(self) -> dict[str, Process]:
+        """Containers by the UID of their pod."""
+        return self.nodes.processes
+
+    @property
+    def violations(self) -> list[str]:
+        """Promises that were broken."""
+        return self.promises.violations
+
+    @property
+    def user_code_starts(self) -> list[tuple[int, int]]:
+        """Iteration and try of each beginning of run() in a pod of the first run."""
+        return [(start.iteration, start.attempt) for start in self.promises.starts if start.run == self.names[0]]
+
+    @property
+    def hook_calls(self) -> list[str]:
+        """Each call of a hook of the first run whose pod lived to tell of it."""
+        return [hook for name, hook in self.promises.hook_calls if name == self.names[0]]
+
+    def status_of(self, name: str) -> dict[str, Any]:
+        found = self.api.objects.get(("taskruns", name))
+        status: dict[str, Any] = (found or {}).get("status", {})
+        return status
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return self.status_of(self.names[0])
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status.get("phase") in FINISHED
+
+    @property
+    def hooks_due(self) -> list[str]:
+        """Hooks that follow from the end of the first run and whose outcome the status does not show."""
+        return self._hooks_due(self.names[0])
+
+    def _hooks_due(self, name: str) -> list[str]:
+        status = self.status_of(name)
+        told = {outcome["name"] for outcome in status.get("hooks") or ()}
+        return [hook for hook in status.get("hooksDue") or () if hook not in told]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The spec of the definition as it is now."""
+        spec: dict[str, Any] = self.api.read("taskdefinitions", DEFINITION)["spec"]
+        return spec
+
+    def runs(self) -> list[dict[str, Any]]:
+        """Return the runs of this world that are there, children apart."""
+        return [obj for obj in self.api.find("taskruns") if obj["metadata"]["name"] in self.names]
+
+    def pods(self) -> list[dict[str, Any]]:
+        return self.api.find("pods")
+
+    def children(self, parent: str | None = None) -> list[dict[str, Any]]:
+        """Return those that have not ended."""
+        parent = parent or self.names[0]
+        return [
+            item
+            for item in self.api.find("taskruns")
+            if item["spec"].get("parent") == parent and item.get("status", {}).get("phase") not in FINISHED
+        ]
+
+    # --- users ------------------------------------------------------------------------------------------------------
+
+    def create_run(self, name: str, **spec: Any) -> None:
+        """Create a run; its input tells which one it is, and has a number that the API server stores as another."""
+        number = self.names.index(name)
+        given = {"customer": f"c{number % 2}", "serial": next(self._serial), "x": 1.0, **spec.pop("input", {})}
+        body = {"definition": DEFINITION, "input": given, **spec}
+        run(self.api.create(TASK_RUNS, NAMESPACE, {"metadata": {"name": name}, "spec": body}))
+
+    def abort(self, name: str | None = None) -> None:
+        name = name or self.names[0]
+        if ("taskruns", name) in self.api.objects and self.status_of(name).get("phase") not in FINISHED:
+            self.api.change("taskruns", name, {"spec": {"abort": {"message": "enough", "cascade": True}}})
+
+    def suspend(self, value: bool, name: str | None = None) -> None:
+        name = name or self.names[0]
+        if ("taskruns", name) in self.api.objects:
+            self.api.change("taskruns", name, {"spec": {"suspend": value}})
+
+    def delete_run(self, name: str, *, is_held: bool = False) -> None:
+        """Delete a run; with `is_held` somebody's finalizer keeps it."""
+        if is_held:
+            self.api.change("taskruns", name, {"metadata": {"finalizers": ["example.com/hold"]}})
+        self.api.delete_now("taskruns", name)
+
+    def hold_pod(self, name: str) -> None:
+        """Somebody puts a finalizer of their own on a pod."""
+        finalizers = self.api.read("pods", name)["metadata"].get("finalizers", [])
+        if "deletionTimestamp" not in self.api.read("pods", name)["metadata"]:
+            self.api.change("pods", name, {"metadata": {"finalizers": sorted({*finalizers, "example.com/hold"})}})
+
+    def change_definition(self, **spec: Any) -> None:
+        self.has_changed_definition = True
+        self.api.change("taskdefinitions", DEFINITION, {"spec": spec})
+
+    def delete_definition(self) -> None:
+        self.has_changed_definition = True
+        self.api.delete_now("taskdefinitions", DEFINITION)
+
+    def lose_state(self, name: str | None = None) -> None:
+        """Somebody deletes the record that carries the state of a run."""
+        record: str = self.status_of(name or self.names[0]).get("lastRecord", "")
+        if ("taskiterations", record) in self.api.objects:
+            self.promises.lost_state.add(self.api.read("taskruns", name or self.names[0])["metadata"]["uid"])
+            self.api.remove("taskiterations", record)
+
+    def add_child(self, parent: str | None = None) -> None:
+        """The task starts a child."""
+        parent = parent or self.names[0]
+        name = f"child-{self.api.version}"
+        owner = {"kind": "TaskRun", "name": parent, "uid": self.api.read("taskruns", parent)["metadata"]["uid"]}
+        body = {
+            "metadata": {"name": name, "ownerReferences": [owner]},
+            "spec": {"definition": DEFINITION, "parent": parent},
+        }
+        run(self.api.create(TASK_RUNS, NAMESPACE, body))
+
+    def end_child(self, which: int, *, by_deletion: bool = False) -> None:
+        children = self.children()
+        name = children[which % len(children)]["metadata"]["name"]
+        if by_deletion:
+            self.api.remove("taskruns", name)
+        else:
+            self.api.change("taskruns", name, {"status": {"phase": "Failed", "finishedAt": self.api.now.isoformat()}})
+
+    # --- operators --------------------------------------------------------------------------------------------------
+
+    def _operator(self, skew: timedelta = timedelta()) -> Operator:
+        return Operator(self.api, [Key(NAMESPACE, name) for name in self.names], self.settings, skew)
+
+    def restart_operator(self, index: int = 0, skew: timedelta = timedelta()) -> None:
+        """An operator dies, and begins anew with what the API server tells."""
+        index %= len(self.operators)
+        self.late += self.operators[index].die()
+        self.operators[index] = self._operator(skew)
+
+    def second_operator(self, skew: timedelta = timedelta()) -> None:
+        """Another replica believes to lead, too."""
+        if len(self.operators) < 2:
+            self.operators.append(self._operator(skew))
+
+    def take_effect(self) -> None:
+        """A request that nobody waits for any more takes effect."""
+        send = self.late.pop(0)
+        try:
+            run(send())
+        except ERRORS:
+            return
+
+    # --- pods -------------------------------------------------------------------------------------------------------
+
+    def advance(self, seconds: float) -> None:
+        self.nodes.notice()
+        self.api.now += timedelta(seconds=seconds)
+        self.nodes.run()
+
+    def start(self, name: str) -> bool:
+        """A node starts a pod's container, whose runner looks around and runs user code if it may."""
+        process = self.begin(name)
+        if process is not None and process.has_looked:
+            self.run_user_code(process)
+        return process is not None
+
+    def begin(self, name: str) -> Process | None:
+        """A node starts a pod's container, whose runner looks whether it may run."""
+        process = self.nodes.start(name)
+        if process is not None and not process.look():
+            self.nodes.exit(process, names.EXIT_SUPERSEDED)
+        return process
+
+    def run_user_code(self, process: Process) -> None:
+        """The runner claims the record and runs user code, if nobody was faster."""
+        if process.has_ended or process.has_begun:
+            return
+        if process.by_message:
+            state: dict[str, Any] | None = process.input
+        else:
+            state = process.load_state() if process.me.state or process.me.checkpoint else process.input
+        if not process.begin(state or {}):
+            self.nodes.exit(process, names.EXIT_SUPERSEDED)
+        elif process.only_hooks:
+            self.promises.see_hook_pod(process)
+        elif state is None:
+            process.runs_user_code = False
+            error = {"message": "the state is gone", "code": "StateLost"}
+            process.answer({"status": "error", "error": error})
+        else:
+            self.promises.see_start(process)
+
+    def answer(self, uid: str, response: dict[str, Any], *, loses_reply: bool = False) -> None:
+        """The task answers; the runner stores it, if it still can, and user code is over."""
+        process = self.processes[uid]
+        if not process.runs_user_code or self.nodes.is_lost(process):
+            return
+        serial = {"serial": next(self._serial), "x": 2.0}
+        if response["status"] == "continue":
+            response = {**response, "input": {**process.input, **(response.get("input") or {}), **serial}}
+        elif response["status"] == "error":
+            response = {"error": {"message": "no luck"}, **response}
+        else:
+            response = {**response, "output": serial}
+        if "waitForChildren" in response:
+            children = [child["metadata"]["name"] for child in self.children(process.run)]
+            self.awaited[process.run_uid, process.me.iteration] = children
+        process.client.loses_next_answer = loses_reply
+        process.answer(response)
+        process.client.loses_next_answer = False
+
+    def checkpoint(self, uid: str) -> None:
+        """The task stores where it is."""
+        process = self.processes[uid]
+        if (
+            process.runs_user_code
+            and not process.by_message
+            and process.checkpoint({**process.input, "serial": next(self._serial)})
+        ):
+            self.promises.see_checkpoint(process)
+
+    def beat(self, uid: str) -> None:
+        """The task sends a heartbeat."""
+        self.processes[uid].beat(self.api.now)
+
+    def call_hook(self, uid: str, *, loses_reply: bool = False) -> bool:
+        """A pod goes on with its hooks: begins with one that is due, or tells how the one that it called ended."""
+        process = self.processes[uid]
+        if process.has_ended or self.nodes.is_lost(process):
+            return False
+        if process.calls is not None:
+            called, process.calls = process.calls, None
+            process.client.loses_next_answer = loses_reply
+            process.tell(called)
+            process.client.loses_next_answer = False
+            return True
+        hook = process.hook_to_call()
+        if hook is None:
+            return False
+        process.calls = hook
+        self.promises.see_hook(process, hook)
+        return True
+
+    def exit(self, name: str, code: int, *, is_slow: bool = False) -> None:
+        process = self.processes[self.api.read("pods", name)["metadata"]["uid"]]
+        self.nodes.exit(process, code, is_slow=is_slow)
+
+    def delete(self, name: str) -> None:
+        """Somebody deletes a pod, or drains its node."""
+        self._taken(name, "deleted")
+        self.api.delete_pod(name)
+
+    def force_delete(self, name: str) -> None:
+        self._taken(name, "force deleted")
+        self.nodes.force_delete(name)
+
+    def evict(self, name: str) -> None:
+        process = self.processes.get(self.api.read("pods", name)["metadata"]["uid"])
+        if process is not None and not process.has_ended:
+            self._taken(name, "evicted")
+            self.nodes.evict(process)
+
+    def _taken(self, name: str, how: str) -> None:
+        uid = self.api.read("pods", name)["metadata"]["uid"]
+        self.promises.taken[uid] = how
+        process = self.processes.get(uid)
+        if process is not None and not process.has_ended:
+            process.taken = process.taken or how
+
+    def lose_node(self) -> None:
+        self.nodes.lose()
+
+    def find_nodes(self) -> None:
+        self.nodes.find()
+
+    def collect_garbage(self) -> None:
+        for process in self.processes.values():
+            if self.nodes.is_lost(process):
+                self.promises.taken.setdefault(process.uid, "lost with its node")
+        self.nodes.collect_pods()
+
+    # --- the end ----------------------------------------------------------------------------------------------------
+
+    def settle(self, answer: dict[str, Any], rounds: int = 600) -> None:
+        """Let everybody do their work, fairly, until all runs have finished; then see that all is quiet."""
+        for operator in self.operators[1:]:
+            self.late += operator.die()
+        del self.operators[1:]
+        operator = self.operators[0]
+        if operator.skew:
+            self.restart_operator(0)
+            operator = self.operators[0]
+        for name in self.names:
+            self.suspend(value=False, name=name)
+        if ("taskdefinitions", DEFINITION) in self.api.objects and self.spec.get("suspend"):
+            self.change_definition(suspend=False)
+        for number in range(rounds):
+            for key in list(operator.held):
+                operator.go_on(key)
+            while self.late:
+                self.take_effect()
+            self.late += operator.late
+            operator.late.clear()
+            if not operator.work():
+                self.violations.append(f"the operator finds no end: {operator.marked}")
+                return
+            self.promises.look()
+            if self._all_have_ended():
+                break
+            if self._somebody_moves(answer):
+                continue
+            self.promises.see_standstill()
+            self._wait(operator)
+            if number > rounds // 2:
+                self.collect_garbage()  # somebody has looked after the nodes that were lost
+        else:
+            self.violations.append(f"stuck: {[self.status_of(name) for name in self.names]}")
+            return
+        self._become_quiet(operator, answer)
+
+    def _become_quiet(self, operator: Operator, answer: dict[str, Any]) -> None:
+        for _ in range(QUIET_ROUNDS):
+            self.nodes.collect_owned()
+            for _ in range(100):
+                operator.work()
+                if not self._somebody_moves(answer):
+                    break
+            self.advance(100)
+            operator.work()
+        before = operator.connection.writes
+        self.advance(400)
+        operator.work()
+        self.promises.see_the_end(operator.connection.writes - before)
+
+    def _all_have_ended(self) -> bool:
+        return all(map(self._has_ended, self.runs()))
+
+    def _has_ended(self, run_object: dict[str, Any]) -> bool:
+        if run_object.get("status", {}).get("phase") not in FINISHED:
+            return False
+        is_deleted = "deletionTimestamp" in run_object["metadata"]  # nothing new starts for it, hooks neither
+        return is_deleted or not self._hooks_due(run_object["metadata"]["name"])
+
+    def _wait(self, operator: Operator) -> None:
+        due = operator.next_look
+        wait = (due - self.api.now).total_seconds() if due is not None else 60.0
+        self.advance(min(max(wait, 1.0), 600.0))
+
+    def _somebody_moves(self, answer: dict[str, Any]) -> bool:
+        before = self.api.version
+        self.nodes.run()
+        if self.api.version != before:
+            return True
+        for pod in list(self.pods()):
+            process = self.processes.get(pod["metadata"]["uid"])
+            if process is None and self.start(pod["metadata"]["name"]):
+                return True
+            if process is None or process.has_ended or self.nodes.is_lost(process):
+                continue
+            if process.has_looked and not process.has_begun:
+                self.run_user_code(process)
+            self.answer(process.uid, answer)
+            while self.call_hook(process.uid):
+                pass
+            if not process.waits_for_end and not process.has_ended:
+                self.nodes.exit(process, 0)
+            if self.api.version != before:
+                return True
+        if self.children():
+            self.end_child(0)
+            return True
+        return False

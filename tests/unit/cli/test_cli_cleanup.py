@@ -1,0 +1,67 @@
+"""`podrelay cleanup` takes our finalizer off, and nobody else's, whoever changes the pod meanwhile."""
+
+import json
+from typing import Any
+
+import pytest
+
+from podrelay.api import names
+from podrelay.cli import cleanup
+from podrelay.kube.client import PODS
+from tests.support.modelapi import ModelApi, run
+from tests.unit.reconciler.builders import NOW
+
+FOREIGN = "example.com/audit"
+
+
+class BusyApi(ModelApi):
+    """Somebody changes the pod right before it is patched for the first time, or deletes it."""
+
+    def __init__(self, happens: str) -> None:
+        super().__init__(NOW)
+        self.happens = happens
+        self.patches = 0
+
+    async def patch(self, *arguments: Any, **options: Any) -> bytes:
+        self.patches += 1
+        if self.patches == 1:
+            pod = self.read("pods", "words-i1")
+            if self.happens == "labels":
+                changed = pod | {"metadata": pod["metadata"] | {"labels": {"seen": "yes"}}}
+                self.update("pods", pod, changed)
+            else:
+                self.remove("pods", "words-i1")
+        return await super().patch(*arguments, **options)
+
+
+def held(api: ModelApi) -> cleanup._Metadata:
+    metadata = {"name": "words-i1", "finalizers": [FOREIGN, names.ANSWER_FINALIZER]}
+    body = json.loads(run(api.create(PODS, "shop", {"metadata": metadata, "spec": {}, "status": {}})))
+    return cleanup._decode(json.dumps(body)).metadata
+
+
+def test_a_pod_that_changes_meanwhile_is_let_go_all_the_same() -> None:
+    api = BusyApi("labels")
+
+    run(cleanup._release(api, held(api)))  # type: ignore[arg-type]
+
+    assert api.read("pods", "words-i1")["metadata"]["finalizers"] == [FOREIGN]
+    assert api.patches == 2
+
+
+def test_a_pod_that_goes_meanwhile_is_none_of_our_business() -> None:
+    api = BusyApi("removed")
+
+    run(cleanup._release(api, held(api)))  # type: ignore[arg-type]
+
+    assert api.patches == 1
+
+
+def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
+    from podrelay.cli import main
+
+    with pytest.raises(SystemExit):
+        main.run(["cleanup", "--help"])
+
+    out = " ".join(capsys.readouterr().out.split())
+    assert "take the finalizer podrelay.dev/answer off the pods of runs" in out

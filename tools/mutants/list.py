@@ -1,0 +1,443 @@
+"""The mutants: small changes that break a promise, each to be noticed by a test.
+
+`old` stands exactly once in its file; a unit test sees to that, so whoever changes such a line changes the mutant too.
+Those of CORE are the relay's own rules, which the property tests alone should notice; the others stand where the model
+does not reach: what is asked of the API server, the gateway's rights, the queue's pace.
+"""
+
+from typing import Final, NamedTuple
+
+
+class Mutant(NamedTuple):
+    """One change."""
+
+    name: str
+    file: str
+    """Below operator/podrelay."""
+    old: str
+    new: str
+
+
+CORE: Final = (
+    # --- which pod is due, and who has the turn
+    Mutant(
+        "ForceDeletedReplacedAtOnce",
+        "reconciler/planner.py",
+        "not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace",
+        "not_before = tenure.gone.at",
+    ),
+    Mutant(
+        "HeldByOthersReplacedAtOnce",
+        "reconciler/planner.py",
+        "return max(deleted + view.settings.deleted_token_grace, now + view.settings.force_gone_grace)",
+        "return now + view.settings.force_gone_grace",
+    ),
+    Mutant(
+        "LostAfterHisNodeReplacedAtOnce",
+        "reconciler/planner.py",
+        "_token_dies_at(view, pod, now) if may_still_run else now)",
+        "now)",
+    ),
+    Mutant("TryWithoutLiveRead", "reconciler/turns.py", "return before if is_open else None", "return None"),
+    Mutant(
+        "StatusOutweighsRecord",
+        "reconciler/turns.py",
+        "    if record is not None:\n        # The record",
+        "    if record is not None and current is None:\n        # The record",
+    ),
+    Mutant(
+        "LateAnswerIgnored",
+        "reconciler/turns.py",
+        'if record.response is not None and record.response.status != "error":',
+        "if record.response is not None and record.response is None:",
+    ),
+    Mutant(
+        "OldestCheckpoint",
+        "reconciler/turns.py",
+        "newest = max(checkpoints, key=lambda record: record.try_, default=None)",
+        "newest = min(checkpoints, key=lambda record: record.try_, default=None)",
+    ),
+    Mutant(
+        "NoCheckpoint",
+        "reconciler/turns.py",
+        "checkpoint=newest.metadata.name if newest else None,",
+        "checkpoint=None,",
+    ),
+    Mutant(
+        "ForeignRecord",
+        "reconciler/view.py",
+        "return owner is not None and owner.uid == self.run.metadata.uid",
+        "return owner is not None",
+    ),
+    # --- ends of pods
+    Mutant(
+        "NextBeforeTheEnd",
+        "reconciler/planner.py",
+        "if tenure.has_ended or hooks.follow(following.status):",
+        "if True:",
+    ),
+    Mutant(
+        "VanishedTakenForGone",
+        "reconciler/planner.py",
+        "    if pod is None and tenure.gone is None:\n        return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))\n"
+        "    if view.run.spec.abort is not None:",
+        "    if pod is None and tenure.gone is None:\n        return _disrupted(view, now, tenure, 'gone', now)\n"
+        "    if view.run.spec.abort is not None:",
+    ),
+    Mutant(
+        "NodeLostOnAnOldView",
+        "reconciler/planner.py",
+        "if now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):",
+        "if False:",
+    ),
+    Mutant(
+        "EndWithoutALook",
+        "reconciler/planner.py",
+        "following.status.phase in FINISHED and view.absent != target.name:",
+        "following.status.phase in FINISHED and False:",
+    ),
+    Mutant("AbortedWhileItRuns", "reconciler/planner.py", "if not tenure.has_ended and not calls_hook:", "if False:"),
+    Mutant(
+        "AbortLosesToDone",
+        "reconciler/planner.py",
+        "    if view.run.spec.abort is not None:\n        return _abort(view, now, tenure, view.run.spec.abort.message)\n"
+        "    if record is not None and record.response is not None:\n        return _answered(view, now, tenure, record)\n",
+        "    if record is not None and record.response is not None:\n        return _answered(view, now, tenure, record)\n"
+        "    if view.run.spec.abort is not None:\n        return _abort(view, now, tenure, view.run.spec.abort.message)\n",
+    ),
+    Mutant(
+        "DeletedRunIsLeftToRun",
+        "reconciler/planner.py",
+        "    if actions or view.run.status.phase in FINISHED:\n        return Plan(actions, requeue_at=requeue)",
+        "    if view.run.status.phase in FINISHED or actions:\n        return Plan(requeue_at=requeue)",
+    ),
+    Mutant(
+        "NoTimeout",
+        "reconciler/planner.py",
+        "if now >= deadline or pod.metadata.annotations.ending_since is not None:",
+        "if pod.metadata.annotations.ending_since is not None:",
+    ),
+    Mutant(
+        "ReleasedBeforeStored",
+        "reconciler/housekeeping.py",
+        "actions += _let_go(pod) if is_past or pod.metadata.name != due.name else []",
+        "actions += _let_go(pod)",
+    ),
+    Mutant(
+        "FinalizerStays",
+        "reconciler/housekeeping.py",
+        "return [ReleasePod(pod)] if is_over and pod.is_held else []",
+        "return []",
+    ),
+    Mutant(
+        "LatePodGoesOn",
+        "reconciler/housekeeping.py",
+        "_end(view, now, pod, actions, requeue)  # it was not seen when the run ended",
+        "pass",
+    ),
+    Mutant(
+        "PodsOfFormerRunsKeptFromGoing",
+        "reconciler/planner.py",
+        "return Plan(actions=housekeeping.of_a_former_run(pods))",
+        "return Plan()",
+    ),
+    Mutant(
+        "DrainedPodOnALostNode",
+        "reconciler/objects.py",
+        "return self.is_terminal or self.task.terminated is not None or self._is_discarded",
+        "return (self.is_terminal or self.task.terminated is not None or self._is_discarded) and ("
+        "self.metadata.deletion_timestamp is None or not self.is_held)",
+    ),
+    Mutant(
+        "SilentByANodesClock",
+        "reconciler/heartbeat.py",
+        "seen_at = last.seen_at if is_own and last is not None else start_seen",
+        "seen_at = last.heartbeat_at if is_own and last is not None else start_seen",
+    ),
+    Mutant(
+        "SilentWithoutALook",
+        "reconciler/planner.py",
+        "    if silence is None or (silence.record, silence.heartbeat_at) != (tenure.target.name, last):\n"
+        "        return Plan(actions=(ConfirmSilent(tenure.target.name, last),))\n"
+        "    believed_at = silence.confirmed_at + view.settings.silence_grace\n",
+        "    believed_at = now\n",
+    ),
+    # --- answers
+    Mutant(
+        "ContinueKeepsAttempts",
+        "reconciler/outcomes.py",
+        "        last_record=record.metadata.name,\n        attempts=0,",
+        "        last_record=record.metadata.name,",
+    ),
+    Mutant(
+        "ContinueKeepsDisruptions",
+        "reconciler/outcomes.py",
+        "        disruptions=0,\n        current=None,\n        next_iteration_at=due if due is not None",
+        "        current=None,\n        next_iteration_at=due if due is not None",
+    ),
+    Mutant(
+        "OneIterationTooMany",
+        "reconciler/outcomes.py",
+        "if allowed is not None and record.iteration >= allowed:",
+        "if allowed is not None and record.iteration > allowed:",
+    ),
+    Mutant("OneRetryTooMany", "reconciler/retrying.py", "or attempts >= policy.limit:", "or attempts > policy.limit:"),
+    Mutant(
+        "OneRetryTooFew", "reconciler/retrying.py", "or attempts >= policy.limit:", "or attempts + 1 >= policy.limit:"
+    ),
+    Mutant("FatalIsTriedAgain", "reconciler/retrying.py", "return response.retryable is False", "return False"),
+    Mutant(
+        "OneDisruptionTooMany",
+        "reconciler/planner.py",
+        "if status.disruptions >= allowed:",
+        "if status.disruptions > allowed:",
+    ),
+    Mutant(
+        "OneDisruptionTooFew",
+        "reconciler/planner.py",
+        "if status.disruptions >= allowed:",
+        "if status.disruptions + 1 >= allowed + 1 or allowed == 1:",
+    ),
+    Mutant("StateOfNobody", "reconciler/turns.py", "state=status.last_record,", "state=None,"),
+    Mutant(
+        "NeededStateDeleted",
+        "reconciler/housekeeping.py",
+        "if record.metadata.name in {status.last_record, status.output_from}:",
+        "if False:",
+    ),
+    Mutant(
+        "MessageOfAKilledContainer",
+        "reconciler/termination.py",
+        "    if terminated.exit_code == 0:\n        if text:",
+        "    if True:\n        if text:",
+    ),
+    Mutant(
+        "DeletedIsDone",
+        "reconciler/termination.py",
+        'return None if was_told_to_end else StorableResponse("done")',
+        'return StorableResponse("done")',
+    ),
+    # --- hooks
+    Mutant(
+        "HooksOfALaterDefinition",
+        "reconciler/hooks.py",
+        "return tuple(hook for hook in status.hooks_due if hook not in told)",
+        "return tuple(h for h in hooks.due_after(status.phase, status.reason) if h not in told)",
+    ),
+    Mutant("HookPodWithoutALook", "reconciler/hooks.py", "if current.pod_name not in view.settled:", "if False:"),
+    Mutant(
+        "HookPodBesideThePod",
+        "reconciler/hooks.py",
+        "if pod is not None and not _has_ended(pod, now, view.settings.answer_grace):",
+        "if False:",
+    ),
+    Mutant(
+        "HookPodWithoutASlot",
+        "reconciler/hooks.py",
+        "    if admission.has_to_queue(view):\n        return _queue(view)",
+        "    if False:\n        return _queue(view)",
+    ),
+    Mutant(
+        "HooksAreForgotten",
+        "reconciler/showing.py",
+        "hooks_due=hooks.due_at_end(phase, camel(reason), view.definition),",
+        "hooks_due=(),",
+    ),
+    # --- what keeps a run from beginning
+    Mutant("InvalidInputRuns", "reconciler/starting.py", "if not view.input.invalid_fields:", "if True:"),
+    Mutant(
+        "FactsOfAName",
+        "reconciler/store.py",
+        "if facts is None or facts.uid != run.metadata.uid:\n            facts = _NO_FACTS",
+        "if facts is None:\n            facts = _NO_FACTS",
+    ),
+    Mutant(
+        "InputOfAFormerRun",
+        "reconciler/store.py",
+        "        key = _own_key(run)\n        if not self._is_open(key, run.metadata.uid):\n            return None",
+        "        key = _own_key(run)\n        run = self.run(key) or run\n        if not self._is_open(key):\n            return None",
+    ),
+    Mutant(
+        "RefusedKeepsItsSlot",
+        "reconciler/admission.py",
+        "return status.current is None and view.run.status.current is None and status.phase not in FINISHED",
+        "return False",
+    ),
+    # --- slots
+    Mutant(
+        "SlotFreeWithTheStatus",
+        "reconciler/store.py",
+        "if owner is not None and not pod.is_released:\n                found",
+        "if False:\n                found",
+    ),
+    Mutant(
+        "OneSlotTooMany",
+        "reconciler/slots.py",
+        "return limits.runs is None or self._held[definition] < limits.runs",
+        "return limits.runs is None or self._held[definition] <= limits.runs",
+    ),
+    Mutant(
+        "ValueWithoutLimit",
+        "reconciler/slots.py",
+        "return self._held_by_value[definition, value] < limit",
+        "return True",
+    ),
+    Mutant(
+        "UnknownValueIsFree",
+        "reconciler/slots.py",
+        "if value is None or self._held_by_unknown[definition]:",
+        "if value is None:",
+    ),
+    Mutant(
+        "SlotGoesToNobody",
+        "reconciler/slots.py",
+        "            self._grant_others(holder.definition)\n",
+        "            pass\n",
+    ),
+    Mutant(
+        "TotalIsForgotten",
+        "reconciler/slots.py",
+        "while self._is_open and (self._total is None or len(self._holders) < self._total):",
+        "while self._is_open:",
+    ),
+    # --- the store
+    Mutant(
+        "OlderReplacesNewer",
+        "reconciler/store.py",
+        "if known is not None and _version(known) >= _version(obj):",
+        "if False:",
+    ),
+    Mutant(
+        "DeletedComesBack",
+        "reconciler/store.py",
+        "if key is None or obj.metadata.uid in self._deleted or self._has_gone_unseen(key, obj):",
+        "if key is None:",
+    ),
+    Mutant(
+        "RunNotMarked",
+        "reconciler/store.py",
+        "        self._follow_slots(key)\n        self._mark(key)\n\n    def _record_changed",
+        "        self._follow_slots(key)\n\n    def _record_changed",
+    ),
+    # --- the executor
+    Mutant(
+        "DeleteWhateverVersion",
+        "reconciler/executor.py",
+        "PODS, key.namespace, action.name, uid=action.uid, resource_version=action.resource_version",
+        "PODS, key.namespace, action.name, uid=action.uid, resource_version=None",
+    ),
+    Mutant(
+        "StatusOnWhateverVersion",
+        "reconciler/results.py",
+        '{"op": "replace", "path": "/metadata/resourceVersion", "value": run.metadata.resource_version}',
+        '{"op": "test", "path": "/kind", "value": "TaskRun"}',
+    ),
+    Mutant(
+        "GateOfAForeignPod",
+        "reconciler/executor.py",
+        'patch = {"metadata": {"uid": uid}, "spec": {"schedulingGates": gates or None}}',
+        'patch = {"spec": {"schedulingGates": gates or None}}',
+    ),
+    Mutant(
+        "ForeignPodAdopted",
+        "reconciler/executor.py",
+        "        owner = pod.metadata.owner_run()\n        if owner is not None and owner.uid == view.run.metadata.uid:\n"
+        "            self._store.pods.restore(pod)\n            self._store.accepted(view.run)",
+        "        if True:\n            self._store.pods.restore(pod)\n            self._store.accepted(view.run)",
+    ),
+    Mutant(
+        "AnswerOverwritten",
+        "reconciler/executor.py",
+        "if not view.owns(record) or record.response is not None or record.pod_uid != action.pod_uid:",
+        "if False:",
+    ),
+    Mutant(
+        "ChildrenNotReadLive",
+        "reconciler/starting.py",
+        "if view.children.known_since != record.metadata.name:",
+        "if False:",
+    ),
+    Mutant(
+        "GateWithoutClaim",
+        "reconciler/planner.py",
+        "if pod.is_unclaimed and _is_current(view, pod):",
+        "if pod.is_unclaimed:",
+    ),
+    # --- the runner
+    Mutant(
+        "FenceWithoutRecord",
+        "runner/fence.py",
+        '    if record is not None and record.get("podUID") != me.pod_uid:\n        return "another pod of this name has run before"\n'
+        "    if record is not None:\n        return",
+        "    if False:\n        return",
+    ),
+    Mutant("FenceAfterTheEnd", "runner/fence.py", 'if status.get("phase") in FINISHED:', "if False:"),
+    Mutant(
+        "FenceOfAFormerRun",
+        "runner/fence.py",
+        'if run is None or run["metadata"]["uid"] != me.run_uid:',
+        "if run is None:",
+    ),
+    Mutant(
+        "SecondClaimTaken",
+        "runner/record.py",
+        'if stored is not None or answer.get("reason") == "AlreadyExists":',
+        "if stored is None:",
+    ),
+)
+
+OTHERS: Final = (
+    Mutant(
+        "ParentAbortedLast",
+        "reconciler/planner.py",
+        "    if following.actions or (following.status is not None and following.status != view.run.status):\n"
+        "        return following\n    descendants",
+        "    descendants",
+    ),
+    Mutant("BackedUpRunsAgain", "reconciler/starting.py", "if told.ended in FINISHED:", "if False:"),
+    Mutant(
+        "NoBackoffOfReviews",
+        "reconciler/readiness.py",
+        "if last is not None and now < (due := last.at + (last.pause if is_same else _PAUSES[0])):",
+        "if last is not None and now < (due := last.at):",
+    ),
+    Mutant("NamespacesInOneLine", "reconciler/loop.py", "return key.namespace, run.spec.definition", 'return "", ""'),
+    Mutant(
+        "SlowWorkCounts",
+        "kube/places.py",
+        "call_later(self._patience, self._is_long, stay)",
+        "call_later(1e9, self._is_long, stay)",
+    ),
+    Mutant("YesForAnHour", "gateway/access.py", "YES_SECONDS: Final = 10.0", "YES_SECONDS: Final = 3600.0"),
+    Mutant(
+        "NoIsForgotten",
+        "gateway/access.py",
+        "if not msgspec.json.decode(answer, type=_Review).status.allowed:",
+        "if False:",
+    ),
+    Mutant(
+        "AnswersOfOthers",
+        "gateway/access.py",
+        "await self._answer((caller.ident, attempt), ask, str(attempt), fresh=fresh)",
+        "await self._answer((attempt,), ask, str(attempt), fresh=fresh)",
+    ),
+    Mutant(
+        "FreshIsOld",
+        "gateway/access.py",
+        "if known is None or fresh or not known.is_good(self._clock()):",
+        "if known is None or not known.is_good(self._clock()):",
+    ),
+    Mutant(
+        "RefusalsOutliveOutages",
+        "gateway/access.py",
+        "return last.error is None and self._is_stale()",
+        "return self._is_stale()",
+    ),
+    Mutant("OldTokensGoOn", "gateway/schema/guarding.py", "        await call.services.access.user(call.caller)\n", ""),
+    Mutant(
+        "NoTimeLimit",
+        "gateway/schema/guarding.py",
+        "seconds = None if is_subscription else call.services.limits.seconds",
+        "seconds = None",
+    ),
+)

@@ -1,0 +1,95 @@
+"""Plays one mutant: the package is copied, changed, and the tests are run on the copy."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tools.mutants.list import Mutant
+
+ROOT: Final = Path(__file__).parents[2]
+PACKAGE: Final = ROOT / "operator" / "podrelay"
+PROPERTIES: Final = (
+    "tests/unit/reconciler/test_family_properties.py",
+    "tests/unit/reconciler/test_queue_properties.py",
+)
+"""Property tests besides those that play histories."""
+_EXAMPLES: Final = {
+    "reconciler": ("tests/unit/reconciler",),
+    "runner": ("tests/unit/runner",),
+    "kube": ("tests/unit/kube",),
+    "gateway": ("tests/unit/gateway", "tests/integration/test_gateway_access.py"),
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a mutant ended.
+
+    Attributes:
+        mutant: which one.
+        by: what has noticed it: "properties", "examples", or None.
+        words: the first broken promise, or the test that failed.
+    """
+
+    mutant: Mutant
+    by: str | None
+    words: str = ""
+
+
+def play(mutant: Mutant, *, histories: int, seed: int, with_examples: bool = True) -> Outcome:
+    """Run the tests on a mutant until one notices.
+
+    Args:
+        mutant: the change.
+        histories: how many random histories are played, 0: none.
+        seed: of these.
+        with_examples: go on with all other tests of its part where the property tests have not noticed.
+    """
+    with tempfile.TemporaryDirectory(prefix="podrelay-mutant-") as folder:
+        _change(Path(folder), mutant)
+        noticed = _search(Path(folder), histories, seed) if histories else None
+        if noticed is not None:
+            return Outcome(mutant, "properties", noticed)
+        if histories and (noticed := _test(Path(folder), PROPERTIES)) is not None:
+            return Outcome(mutant, "properties", noticed)
+        if with_examples and (noticed := _test(Path(folder), _EXAMPLES[mutant.file.partition("/")[0]])) is not None:
+            return Outcome(mutant, "examples", noticed)
+    return Outcome(mutant, None)
+
+
+def _change(folder: Path, mutant: Mutant) -> None:
+    shutil.copytree(PACKAGE, folder / "podrelay", ignore=shutil.ignore_patterns("__pycache__"))
+    file = folder / "podrelay" / mutant.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: its text stands {text.count(mutant.old)} times in {mutant.file}")
+    file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
+
+
+def _search(folder: Path, histories: int, seed: int) -> str | None:
+    command = ["-m", "tests.support.relaymodel.search", "--processes=1", "--first"]
+    done = _run(folder, [*command, f"--histories={histories}", f"--seed={seed}"])
+    return done.stdout.splitlines()[0] if done.returncode else None
+
+
+def _test(folder: Path, tests: tuple[str, ...]) -> str | None:
+    options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=1", "--tb=no"]
+    options += ["--deselect=tests/unit/reconciler/test_relay_properties.py"]
+    done = _run(folder, ["-m", "pytest", *options, *tests])
+    if done.returncode == 0:
+        return None
+    failed = [line for line in done.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return (failed or done.stdout.splitlines()[-1:] or ["no output"])[0]
+
+
+def _run(folder: Path, arguments: list[str]) -> "subprocess.CompletedProcess[str]":
+    # The installed package is the checkout's; whatever stands in PYTHONPATH comes before it.
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
