@@ -29,7 +29,7 @@ def loads(text: str | bytes) -> Any:
         ValueError: it is no JSON.
         RecursionError: it is nested too deep.
     """
-    return json.loads(text, parse_int=_integer, parse_float=_float)
+    return _DECODER.decode(text if isinstance(text, str) else text.decode())
 
 
 def as_stored(value: Any) -> Any:
@@ -53,3 +53,7 @@ def _float(text: str) -> float:
     # Go writes the shortest digits that lead to the number and fills up with zeros: 2.0**62 is 4611686018427388000.
     whole = int(Decimal(repr(number))) if abs(number) < 2 * _LARGEST else None
     return whole if whole is not None and _SMALLEST <= whole <= _LARGEST else number
+
+
+# One for all: json.loads makes one for each call that wants something of its own.
+_DECODER: Final = json.JSONDecoder(parse_int=_integer, parse_float=_float)

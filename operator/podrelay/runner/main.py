@@ -7,6 +7,7 @@ pod is not the one that is due; 76 when its operator is of a version that this r
 import contextlib
 import copy
 import json
+import math
 import os
 import sys
 import time
@@ -217,7 +218,8 @@ def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None
     name = me.checkpoint or me.state
     if not name:
         return
-    stored = client.read(me.namespace, names.TASK_ITERATIONS, name, session.deadline)
+    # A missing right is waited for to the end: without it no answer could be stored either.
+    stored = client.read(me.namespace, names.TASK_ITERATIONS, name, session.deadline, math.inf)
     state = (stored or {}).get("checkpoint" if me.checkpoint else "response")
     if stored is None or state is None or state.get("input") is None:
         problem = "is gone" if stored is None else "does not hold it any more"

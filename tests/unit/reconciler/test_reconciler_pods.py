@@ -212,6 +212,7 @@ def test_a_template_tells_nothing_in_our_name() -> None:
 
     assert set(metadata["labels"]) == {
         "team",
+        names.LABEL_VELERO_EXCLUDE,
         *(f"podrelay.dev/{key}" for key in ("run", "definition", "iteration", "try")),
     }
     assert metadata["labels"]["podrelay.dev/definition"] == "count-words"

@@ -425,6 +425,18 @@ def test_an_answer_whose_right_is_missing_goes_there_too(pod: Pod) -> None:
     assert 1950 < pod.api.clock() <= 1960, "the iteration's time and the grace period"
 
 
+def test_the_state_waits_for_a_missing_right_as_the_answer_does(pod: Pod) -> None:
+    pod.api.put("shop-i1", {"response": {"status": "continue", "input": {"cursor": 7}}})
+
+    def refuse(_method: str, name: str) -> tuple[int, dict[str, Any]] | None:
+        return (403, {"message": LACKS_RIGHT}) if name == "shop-i1" and pod.api.clock() < 1500 else None
+
+    pod.api.before = refuse
+
+    assert pod.run("return input", **{names.ENV_STATE: "shop-i1"}) == 0
+    assert pod.response["output"] == {"cursor": 7}
+
+
 def test_an_answer_whose_right_comes_back_is_stored(pod: Pod) -> None:
     fail_put(pod, lambda _method, _name: (403, {"message": LACKS_RIGHT}) if pod.api.clock() < 1500 else None)
 
