@@ -57,7 +57,7 @@ class Facts:
         A UID never comes back, so pods that are gone stay gone; and when something was first seen is no decision.
         """
         self.refusal = self.silence = self.input = None
-        self.children_known_since = self.absent = self.parent_missing_since = None
+        self.children_known_since = self.absent = self.still_there = self.parent_missing_since = None
         self.lost_records.clear()
         self.settled.clear()
 

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podrelay.kube.connections import LARGEST_ANSWER, AnswerTooLargeError
@@ -62,6 +62,7 @@ sizes = st.lists(
 ).map(lambda runs: [size for size, count in runs for _ in range(count)])
 
 
+@settings(deadline=None)
 @given(sizes)
 async def test_every_object_comes_once_in_order_and_no_answer_is_larger_than_there_is_memory_for(
     sizes: list[int],

@@ -53,6 +53,7 @@ def test_what_was_read_live_or_refused_in_an_earlier_term_is_read_again() -> Non
     store.view(KEY)  # which notes since when the parent is missing
     store.input_read(run, definition, InputFacts(concurrency_key="theirs"))
     store.confirm_settled(run, "words-i1")
+    store.confirm_still_there(run, pod(version=3))
     store.confirm_lost(run, "words-i1")
     store.confirm_absent(run, "words-i1")
     store.confirm_children(run, "words-i1")
@@ -82,9 +83,11 @@ def test_what_no_other_replica_can_have_changed_stays_known() -> None:
     store.records.apply(record(version=4, heartbeatAt=ago(500)))
     store.pods.remove(pod(version=5, state=terminated(), phase="Failed"))
     store.confirm_gone(run, "words-i1", "uid-words-i1")
+    store.pods.apply(pod("words-i1t2", version=6, state=running(), phase="Running"))
     before = store.view(KEY)
     assert before is not None
     assert before.gone["uid-words-i1"].is_last_state
+    assert before.sightings
 
     store.begin_term()
 
