@@ -71,7 +71,10 @@ def record_behind(proxy: FaultProxy, api: QuickKubectl, tmp_path: Path, run: str
     (tmp_path / "token").write_text("none is needed: the proxy is the administrator")
     address = urlsplit(proxy.address).netloc
     client = ApiClient("unused", 0, tmp_path, connect=lambda: http.client.HTTPConnection(address))
-    me = environment.read(variables(PODRELAY_NAMESPACE=api.namespace, PODRELAY_RUN=run, PODRELAY_POD_NAME=f"{run}-i2"))
+    assert api.create(task_run(run, suspend=True))
+    owner = api.get(TASK_RUNS, run)["metadata"]["uid"]  # of one that is not there garbage collection would take it
+    told = {"PODRELAY_NAMESPACE": api.namespace, "PODRELAY_RUN": run, "PODRELAY_RUN_UID": owner}
+    me = environment.read(variables(PODRELAY_POD_NAME=f"{run}-i2", **told))
     return Record(client, me)
 
 
