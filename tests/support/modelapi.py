@@ -208,12 +208,12 @@ class ModelApi:
 
 
 def _as_stored(value: Any) -> Any:
-    """Return a copy with numbers as the real API server stores them: 1.0 becomes 1."""
+    """Return a copy with numbers as the real API server stores them: 1.0 becomes 1. Those of 16 digits do not occur."""
     if isinstance(value, dict):
         return {key: _as_stored(item) for key, item in value.items()}
     if isinstance(value, list):
         return [_as_stored(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**63:
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return int(value)
     return value
 

@@ -101,9 +101,10 @@ CORE: Final = (
         "AbortLosesToDone",
         "reconciler/planner.py",
         "    if view.run.spec.abort is not None:\n        return _abort(view, now, tenure, view.run.spec.abort.message)\n"
-        "    if record is not None and record.response is not None:\n        return _answered(view, now, tenure, record)\n",
-        "    if record is not None and record.response is not None:\n        return _answered(view, now, tenure, record)\n"
-        "    if view.run.spec.abort is not None:\n        return _abort(view, now, tenure, view.run.spec.abort.message)\n",
+        "    if record is not None and record.response is not None:\n",
+        "    if view.run.spec.abort is not None and (record is None or record.response is None):\n"
+        "        return _abort(view, now, tenure, view.run.spec.abort.message)\n"
+        "    if record is not None and record.response is not None:\n",
     ),
     Mutant(
         "DeletedRunIsLeftToRun",
@@ -120,8 +121,8 @@ CORE: Final = (
     Mutant(
         "ReleasedBeforeStored",
         "reconciler/housekeeping.py",
-        "actions += _let_go(pod) if is_past or pod.metadata.name != due.name else []",
-        "actions += _let_go(pod)",
+        "is_over = is_past or pod.metadata.name != due.name or _is_told(view, pod)",
+        "is_over = True",
     ),
     Mutant(
         "FinalizerStays",
@@ -228,7 +229,7 @@ CORE: Final = (
     Mutant(
         "HookPodBesideThePod",
         "reconciler/hooks.py",
-        "if pod is not None and not _has_ended(pod, now, view.settings.answer_grace):",
+        "if pod is not None and not _has_ended(view, pod, now):",
         "if False:",
     ),
     Mutant(
@@ -394,7 +395,7 @@ OTHERS: Final = (
         "        return following\n    descendants",
         "    descendants",
     ),
-    Mutant("BackedUpRunsAgain", "reconciler/starting.py", "if told.ended in FINISHED:", "if False:"),
+    Mutant("BackedUpRunsAgain", "reconciler/restoring.py", "if told.ended in FINISHED:", "if False:"),
     Mutant(
         "NoBackoffOfReviews",
         "reconciler/readiness.py",

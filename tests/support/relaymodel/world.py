@@ -422,6 +422,7 @@ class World:
 
     def _wait(self, operator: Operator) -> None:
         due = operator.next_look
+        self.nodes.collect_owned()
         wait = (due - self.api.now).total_seconds() if due is not None else 60.0
         self.advance(min(max(wait, 1.0), 600.0))
 

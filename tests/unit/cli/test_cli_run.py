@@ -268,7 +268,7 @@ def read_all(descriptor: int) -> str:
     ("arguments", "message"),
     [
         (["nothere:Count"], "cannot import nothere"),
-        (["tasks:Nope"], "tasks has no task definition Nope; there are: Count, Fail, Wait, Deaf, Shell"),
+        (["tasks:Nope"], "tasks has no task definition Nope; there are: Count, Confidential, Fail, Wait, Deaf, Shell"),
         (["tasks"], "say which task definition of tasks: MODULE:CLASS"),
         (["tasks:Count", "--input", "[1]"], "--input: input must be a JSON object, not list"),
         (["tasks:Count", "--input", "{a"], "--input is no JSON"),
