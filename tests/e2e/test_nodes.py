@@ -1,5 +1,6 @@
 """A run whose pod or node is taken away: the same iteration again, never two at once, never stuck; on real nodes."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,11 +25,19 @@ def until_it_works(relay: RealRelay, pod: str) -> None:
     eventually(f"{pod} works", says_so, 60)
 
 
+def may_run(pod: Manifest) -> bool:
+    """Tell whether the container of a pod has not ended; our finalizer keeps the pod a moment longer."""
+    states = [status.get("state", {}) for status in pod["status"].get("containerStatuses", [])]
+    has_ended = pod["status"].get("phase") in {"Succeeded", "Failed"} or any("terminated" in state for state in states)
+    return not has_ended
+
+
 def until_replaced(relay: RealRelay, run: str, seconds: float = 60) -> Manifest:
-    """Wait for the second try of the first iteration; fail if both of its pods are ever there together."""
+    """Wait for the second try of the first iteration; fail if both of its pods may ever run at once."""
 
     def is_there() -> bool:
-        pods = relay.pods(run)
+        listed = relay.kubectl("get", "pods", "-l", f"podrelay.dev/run={run}", "-o", "json")
+        pods = [pod["metadata"]["name"] for pod in json.loads(listed.stdout)["items"] if may_run(pod)]
         assert len(pods) < 2, pods
         return pods == [f"{run}-i1t2"]
 

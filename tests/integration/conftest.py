@@ -1,6 +1,7 @@
 """Fixtures of tests that need a real API server: the control plane, the chart's rules on it, namespaces, identities."""
 
 import fcntl
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,9 +140,12 @@ def foreign_crd(admin: Kubectl) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pod_logs(admin: Kubectl, installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A node whose pods are processes of this host; yields the folder of their logs."""
+    """A node whose pods are processes of this host; yields a folder that has their logs.
+
+    Other test processes have nodes, too, and pods go to any of them.
+    """
     with kubelet(admin, tmp_path_factory.mktemp("kubelet")) as folder:
-        yield folder
+        yield tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
 
 @pytest.fixture

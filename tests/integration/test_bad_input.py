@@ -456,7 +456,7 @@ def test_an_account_without_the_role_of_the_runner_is_told_apart(relay: Relay) -
     assert relay.kubectl.create(task_definition("rightless", template=template))
     relay.run("rightless", "rightless")
 
-    status = relay.finished("rightless")
+    status = relay.finished("rightless", 100)  # a right that is missing may come for a minute
 
     assert (status["phase"], status["reason"]) == ("Failed", "ExitCode1")
     assert "The service account of this pod needs the ClusterRole podrelay-runner" in status["message"]

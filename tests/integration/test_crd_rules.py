@@ -575,6 +575,8 @@ def test_a_definition_shows_what_it_does_not_say(shared: Kubectl) -> None:
         },
         "disruptionRetries": 3,
         "triggers": ["*"],
+        "maxChildren": 1000,
+        "suspend": False,
         "historyLimit": {"iterations": 20, "runs": 5},
         "podCleanup": "OnSuccess",
         "reporting": "API",

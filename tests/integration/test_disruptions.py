@@ -49,7 +49,7 @@ def test_a_pod_that_is_deleted_by_force_is_replaced_after_its_token_is_dead(rela
     relay.run("force", "stubborn")
     eventually("it works", lambda: relay.calls("force"))
 
-    relay.kubectl.do("delete", "pod", "force-i1", "--force", "--grace-period=0")
+    relay.kubectl.do("delete", "pod", "force-i1", "--force", "--grace-period=0", "--wait=false")
     waiting = relay.until("force", "it waits for the token to die", reason="Disrupted")
     eventually("the same iteration works again", lambda: relay.calls("force") == [(1, 1), (1, 2)], 40)
     relay.abort("force")

@@ -34,7 +34,7 @@ def account(kubectl: Kubectl, name: str, secret: str | None = None) -> Kubectl:
 
 def test_its_keys_are_files_in_the_pod(relay: Relay) -> None:
     add_secret(relay.kubectl, "handed-over")
-    relay.define_script("reads-it", WRITE)
+    relay.define_script("reads-it", WRITE, podCleanup="Never")
     relay.run("reader", "reads-it", secret="handed-over")
 
     assert relay.finished("reader")["output"] == {"password": "s3cret"}

@@ -1,9 +1,11 @@
 """Namespaces of a test's own."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
+from podrelay.api import names
 from tests.support.kubectl import Kubectl
 from tests.support.quick import QuickKubectl
 from tests.support.waiting import eventually
@@ -11,7 +13,10 @@ from tests.support.waiting import eventually
 
 @contextmanager
 def temporary_namespace(kubectl: Kubectl) -> Iterator[Kubectl]:
-    """kubectl in a new namespace, which is deleted at the end; nobody waits until it is gone."""
+    """kubectl in a new namespace, which is deleted at the end; nobody waits until it is gone.
+
+    Its pods are let go of, as there may be no operator left that would do so.
+    """
     name = f"test-{uuid4().hex[:8]}"
     api = QuickKubectl.instead_of(kubectl)
     created = api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
@@ -23,3 +28,8 @@ def temporary_namespace(kubectl: Kubectl) -> Iterator[Kubectl]:
         yield kubectl.in_namespace(name)
     finally:
         api.ask("DELETE", f"/api/v1/namespaces/{name}")
+        pods = f"/api/v1/namespaces/{name}/pods"
+        for pod in json.loads(api.ask("GET", pods).stdout or "{}").get("items", []):
+            if names.ANSWER_FINALIZER in pod["metadata"].get("finalizers", ()):
+                patch = {"metadata": {"finalizers": None}}
+                api.ask("PATCH", f"{pods}/{pod['metadata']['name']}", patch, "merge-patch+json")

@@ -4,6 +4,7 @@ import functools
 import http.client
 import json
 import threading
+import time
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlencode, urlsplit
@@ -15,6 +16,7 @@ from tests.support.kubectl import Kubectl, Manifest, Result
 DRY_RUN = "--dry-run=server"
 
 _open = threading.local()
+_IDLE_SECONDS = 5.0
 
 
 class QuickKubectl(Kubectl):
@@ -165,6 +167,10 @@ def _connection_of_this_thread(kubeconfig: Path, *, has_credentials: bool) -> ht
     to = (kubeconfig, has_credentials)
     if to not in connections:
         connections[to] = connect(kubeconfig, has_credentials=has_credentials)
+    used_at = _open.__dict__.setdefault("used_at", {})
+    if time.monotonic() - used_at.get(to, 0.0) > _IDLE_SECONDS:
+        connections[to].close()  # the API server may have closed it; a POST cannot be tried again
+    used_at[to] = time.monotonic()
     return connections[to]
 
 

@@ -106,7 +106,7 @@ def _unfinished(view: View, now: datetime) -> Plan:
         if admission.lacks_value(view):
             return Plan(actions=(ReadInput(),))  # the limit came after the pod, or the operator died in between
         return _with_descendants(view, _hold(view, now, tenure))
-    late = turns.late_answer(view, target)
+    late = turns.late_answer(view, target) if view.run.spec.abort is None else None
     if late is not None and late.record is not None:
         following = outcomes.apply_answer(view, now, late, late.record)
     else:

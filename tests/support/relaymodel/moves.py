@@ -297,7 +297,10 @@ class History:
         self.world.evict(self._name(how))
 
     def _force_delete(self, how: int) -> None:
-        self.world.force_delete(self._name(how))
+        name = self._name(how // 2)
+        if how % 2 and "foreign finalizers" in self.troubles:
+            self.world.hold_pod(name)
+        self.world.force_delete(name)
 
     def _lose_node(self, _how: int) -> None:
         self.world.lose_node()
@@ -305,8 +308,8 @@ class History:
     def _find_nodes(self, _how: int) -> None:
         self.world.find_nodes()
 
-    def _collect_pods(self, _how: int) -> None:
-        self.world.collect_garbage()
+    def _collect_pods(self, how: int) -> None:
+        self.world.collect_garbage(deletes=how % 2 == 0)
 
     def _abort(self, how: int) -> None:
         self.world.abort(self._run(how))
@@ -401,4 +404,5 @@ def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> His
     names = [KEY.name, *(f"run{number}" for number in range(1, runs))]
     spec = {"delaySeconds": 30} if choices.next() % 4 == 3 else {}
     world = World(definition, spec, runs=names, settings=settings, node_skew=skew)
+    world.nodes.forgets_orphans = "slow nodes" in troubles
     return History(world, troubles)

@@ -22,6 +22,8 @@ class Nodes:
         self.skew = skew
         self.processes: dict[str, Process] = {}
         self.lost: set[str] = set()
+        self.forgets_orphans = False
+        """Kubelets do not end the containers of pods that were deleted by force."""
         self.ever_lost: set[str] = set()
         self._newest = 1
         self._untold: dict[str, dict[str, Any]] = {}
@@ -122,14 +124,16 @@ class Nodes:
         self.lost.clear()
         self.run()
 
-    def collect_pods(self) -> None:
-        """The pod garbage collector fails and removes the pods of lost nodes, whatever still runs there."""
+    def collect_pods(self, *, deletes: bool = True) -> None:
+        """The pod garbage collector fails and then removes the pods of lost nodes, whatever still runs there."""
         condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
         for pod in list(self.pods()):
             process = self.processes.get(pod["metadata"]["uid"])
             if process is not None and self.is_lost(process):
                 self.api.change("pods", process.pod, {"status": {"phase": "Failed", "conditions": [condition]}})
-                self.force_delete(process.pod)
+                self._orphan(process.pod)
+                if deletes:
+                    self.api.remove_pod(process.pod)
 
     def collect_owned(self) -> None:
         """The garbage collector deletes what owners have left behind."""
@@ -178,6 +182,8 @@ class Nodes:
     def _kill(self, process: Process, pod: dict[str, Any] | None) -> None:
         """End a container whose grace period is over."""
         is_late = pod is not None and "deletionTimestamp" not in pod["metadata"]
+        if process.is_orphan and self.forgets_orphans:
+            return
         grace = process.me.grace_period
         if process.told_at is not None and self.api.now >= process.told_at + timedelta(seconds=grace):
             status: dict[str, Any] = {"reason": "DeadlineExceeded"} if is_late else {}

@@ -260,13 +260,16 @@ class Promises:
     def _see_slots(self) -> None:
         """Slots are held by the pods that may work, whatever has become of their runs."""
         working: dict[str, str] = {}
+        there = {run["metadata"]["uid"] for run in self._world.runs()}
         for pod in self._world.pods():
             owner = pod["metadata"]["ownerReferences"][0]
             process = self._world.processes.get(pod["metadata"]["uid"])
             is_over = pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
             is_discarded = process is None and "deletionTimestamp" in pod["metadata"]
             has_ended = process is not None and (process.has_ended or process.is_orphan)
-            if not (is_over or is_discarded or has_ended):
+            # Made by a request that came later than the deletion of its run: it finds that out before user code.
+            is_nobodys = owner["uid"] not in there and (process is None or not process.has_begun)
+            if not (is_over or is_discarded or has_ended or is_nobodys):
                 working[owner["uid"]] = owner["name"]
         if len(working) > min(self._limits["definition"], self._world.settings.max_running_pods or 1_000_000):
             self._break(f"{sorted(working.values())} have pods, the limits are {self._limits}")

@@ -352,11 +352,11 @@ class World:
     def find_nodes(self) -> None:
         self.nodes.find()
 
-    def collect_garbage(self) -> None:
+    def collect_garbage(self, *, deletes: bool = True) -> None:
         for process in self.processes.values():
             if self.nodes.is_lost(process):
                 self.promises.taken.setdefault(process.uid, "lost with its node")
-        self.nodes.collect_pods()
+        self.nodes.collect_pods(deletes=deletes)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
@@ -369,6 +369,7 @@ class World:
         if operator.skew:
             self.restart_operator(0)
             operator = self.operators[0]
+        self.nodes.forgets_orphans = False
         for name in self.names:
             self.suspend(value=False, name=name)
         if ("taskdefinitions", DEFINITION) in self.api.objects and self.spec.get("suspend"):

@@ -580,6 +580,14 @@ def test_a_pod_that_the_garbage_collector_failed_is_replaced_15_seconds_later() 
     assert plan(view(task_run(RUNNING), pods=(left,)), NOW).requeue_at == later(15)
 
 
+def test_an_answer_of_a_try_that_was_given_up_does_not_outweigh_an_abort() -> None:
+    status = {**RUNNING, "current": None, "disruptions": 1, "nextIterationAt": later(10)}
+    late = (record("words-i1", {"status": "done"}),)
+
+    assert shown(plan(view(task_run(status), records=late), NOW)) == ("Succeeded", "Done")
+    assert shown(plan(view(task_run(status, abort={}), records=late), NOW)) == ("Aborted", "Aborted")
+
+
 def test_too_many_disruptions_fail_the_run() -> None:
     status = {**RUNNING, "disruptions": 3, "current": current("words-i1t4", 1, 4)}
     evicted = pod("words-i1t4", phase="Failed", reason="Preempting", message="x" * 10_000, state=terminated(137))
