@@ -399,7 +399,7 @@ class Promises:
         if hook not in hook_names.due_after(end["phase"], end["reason"]):
             self._break(f"{process.pod} calls {hook} after {end['phase']} ({end['reason']})")
         for other in self._of(process.run_uid):
-            if other is not process and other.is_busy and not other.is_orphan:
+            if other is not process and other.is_busy and not (other.is_orphan or process.is_orphan):
                 self._break(f"{process.pod} calls {hook} while code runs in {other.pod}")
             told = other is not process and hook in other.hooks_called
             if told and not other.is_orphan and other.node not in self._world.nodes.ever_lost:
