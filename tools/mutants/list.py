@@ -29,13 +29,13 @@ CORE: Final = (
     Mutant(
         "HeldByOthersReplacedAtOnce",
         "reconciler/planner.py",
-        "token_dies_at = (pod.metadata.deletion_timestamp or now) + view.settings.deleted_token_grace",
-        "token_dies_at = now + view.settings.force_gone_grace",
+        "return max(deleted + view.settings.deleted_token_grace, now + view.settings.force_gone_grace)",
+        "return now + view.settings.force_gone_grace",
     ),
     Mutant(
         "LostAfterHisNodeReplacedAtOnce",
         "reconciler/planner.py",
-        "max(now, token_dies_at) if may_still_run else now)",
+        "_token_dies_at(view, pod, now) if may_still_run else now)",
         "now)",
     ),
     Mutant("TryWithoutLiveRead", "reconciler/turns.py", "return before if is_open else None", "return None"),

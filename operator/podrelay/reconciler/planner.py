@@ -48,7 +48,6 @@ from podrelay.reconciler.view import (
     ConfirmAbsent,
     ConfirmGone,
     ConfirmSilent,
-    DeletePod,
     OpenGate,
     Plan,
     ReadInput,
@@ -269,14 +268,18 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
     disruption = causes.disruption_of(pod)
     if disruption is not None:
         may_still_run = causes.is_left_behind(pod)
-        if may_still_run and pod.metadata.deletion_timestamp is None:
-            # Pod garbage collection deletes it a moment later; its token is good until somebody does.
-            return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid),))
-        if may_still_run and pod.is_held:
+        if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
             return Plan(actions=(ReleasePod(pod),))  # its token is good for as long as the pod is there
-        token_dies_at = (pod.metadata.deletion_timestamp or now) + view.settings.deleted_token_grace
-        return _disrupted(view, now, tenure, disruption, max(now, token_dies_at) if may_still_run else now)
+        return _disrupted(view, now, tenure, disruption, _token_dies_at(view, pod, now) if may_still_run else now)
     return _write_failure(view, now, tenure, pod, causes.failure_of(pod))
+
+
+def _token_dies_at(view: View, pod: Pod, now: datetime) -> datetime:
+    """Return when a pod that is declared ended, and may still run, cannot answer any more."""
+    deleted = pod.metadata.deletion_timestamp
+    if deleted is None:
+        return now + view.settings.force_gone_grace
+    return max(deleted + view.settings.deleted_token_grace, now + view.settings.force_gone_grace)
 
 
 def _lost(view: View, now: datetime, tenure: Tenure) -> Plan:
