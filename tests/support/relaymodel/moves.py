@@ -308,8 +308,8 @@ class History:
     def _find_nodes(self, _how: int) -> None:
         self.world.find_nodes()
 
-    def _collect_pods(self, how: int) -> None:
-        self.world.collect_garbage(deletes=how % 2 == 0)
+    def _collect_pods(self, _how: int) -> None:
+        self.world.collect_garbage()
 
     def _abort(self, how: int) -> None:
         self.world.abort(self._run(how))

@@ -124,16 +124,14 @@ class Nodes:
         self.lost.clear()
         self.run()
 
-    def collect_pods(self, *, deletes: bool = True) -> None:
-        """The pod garbage collector fails and then removes the pods of lost nodes, whatever still runs there."""
+    def collect_pods(self) -> None:
+        """The pod garbage collector fails and removes the pods of lost nodes, whatever still runs there."""
         condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
         for pod in list(self.pods()):
             process = self.processes.get(pod["metadata"]["uid"])
             if process is not None and self.is_lost(process):
                 self.api.change("pods", process.pod, {"status": {"phase": "Failed", "conditions": [condition]}})
-                self._orphan(process.pod)
-                if deletes:
-                    self.api.remove_pod(process.pod)
+                self.force_delete(process.pod)
 
     def collect_owned(self) -> None:
         """The garbage collector deletes what owners have left behind."""

@@ -401,7 +401,7 @@ class Promises:
         for other in self._of(process.run_uid):
             if other is not process and other.is_busy and not (other.is_orphan or process.is_orphan):
                 self._break(f"{process.pod} calls {hook} while code runs in {other.pod}")
-            told = other is not process and hook in other.hooks_called
+            told = other is not process and hook in other.hooks_called and not process.is_orphan
             if told and not other.is_orphan and other.node not in self._world.nodes.ever_lost:
                 self._break(f"{process.pod} calls {hook} again, {other.pod} has called it")
         if not process.is_orphan:

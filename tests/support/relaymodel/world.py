@@ -352,11 +352,11 @@ class World:
     def find_nodes(self) -> None:
         self.nodes.find()
 
-    def collect_garbage(self, *, deletes: bool = True) -> None:
+    def collect_garbage(self) -> None:
         for process in self.processes.values():
             if self.nodes.is_lost(process):
                 self.promises.taken.setdefault(process.uid, "lost with its node")
-        self.nodes.collect_pods(deletes=deletes)
+        self.nodes.collect_pods()
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
