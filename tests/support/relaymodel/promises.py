@@ -65,6 +65,8 @@ class Promises:
         self._declared_at_end: dict[str, set[str]] = {}
         self._inputs: dict[str, dict[str, Any]] = {}
         self._names: dict[str, str] = {}
+        self._told_to_end: set[str] = set()
+        """Pods that the operator has told to end, by UID."""
         self._limits: dict[str, int] = {}
         self._retries: tuple[int, int] = (0, 0)
         self._max_iterations = 0
@@ -189,6 +191,8 @@ class Promises:
         metadata = obj["metadata"]
         if event == "ADDED":
             self._see_new_pod(obj)
+        if names.ANNOTATION_ENDING_SINCE in (metadata.get("annotations") or {}):
+            self._told_to_end.add(metadata["uid"])
         reason = (metadata.get("annotations") or {}).get(names.ANNOTATION_ENDING_REASON)
         process = self._world.processes.get(metadata["uid"])
         if reason == "HeartbeatTimeout" and process is not None and event == "MODIFIED":
@@ -371,7 +375,7 @@ class Promises:
     def _has_failed(self, pod_uid: str) -> bool:
         """Whether the pod may have failed by itself, or may have been ended because it took too long."""
         process = self._world.processes.get(pod_uid)
-        if process is None:
+        if process is None or pod_uid in self._told_to_end:
             return True
         said = ((process.stored if process.by_message else process.answered) or {}).get("status")
         return said == "error" or (process.has_ended and said is None)
