@@ -243,7 +243,7 @@ def test_a_pod_that_its_lost_node_holds_is_replaced_once_the_node_is_declared_ou
     before = relay.pods("tainted")
 
     nodes.kubectl.do("taint", "node", lost, OUT_OF_SERVICE)
-    replacement = until_replaced(relay, "tainted", 60)
+    replacement = until_replaced(relay, "tainted", 100)
 
     assert is_stalled(stalled)
     assert "DeletionByTaintManager" in reasons

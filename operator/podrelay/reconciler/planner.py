@@ -277,8 +277,8 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
 def _token_dies_at(view: View, pod: Pod, now: datetime) -> datetime:
     """Return when a pod that is declared ended, and may still run, cannot answer any more."""
     deleted = pod.metadata.deletion_timestamp
-    if deleted is None:
-        return now + view.settings.force_gone_grace
+    if deleted is None or not pod.metadata.finalizers:
+        return now + view.settings.force_gone_grace  # whoever gives the node up removes the pod, and with it the token
     return max(deleted + view.settings.deleted_token_grace, now + view.settings.force_gone_grace)
 
 
