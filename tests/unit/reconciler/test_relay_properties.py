@@ -18,7 +18,7 @@ UNHEALTHY = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large
 DATA = st.binary(min_size=search.SHORTEST, max_size=search.LONGEST)
 
 
-@settings(max_examples=HISTORIES, deadline=None, phases=PHASES, print_blob=True, suppress_health_check=UNHEALTHY)
+@settings(max_examples=HISTORIES, derandomize=True, deadline=None, phases=PHASES, suppress_health_check=UNHEALTHY)
 @given(DATA)
 def test_every_history_keeps_the_promises(data: bytes) -> None:
     played = search.play(data)
@@ -28,7 +28,7 @@ def test_every_history_keeps_the_promises(data: bytes) -> None:
         event(end)
 
 
-@settings(max_examples=HISTORIES // 4, deadline=None, phases=PHASES, print_blob=True, suppress_health_check=UNHEALTHY)
+@settings(max_examples=HISTORIES // 4, derandomize=True, deadline=None, phases=PHASES, suppress_health_check=UNHEALTHY)
 @given(DATA)
 def test_limits_hold_in_every_history_and_all_runs_end(data: bytes) -> None:
     played = search.play(data, is_limited=True)
