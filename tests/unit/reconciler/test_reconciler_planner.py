@@ -580,6 +580,16 @@ def test_a_pod_that_the_garbage_collector_failed_is_replaced_15_seconds_later() 
     assert plan(view(task_run(RUNNING), pods=(left,)), NOW).requeue_at == later(15)
 
 
+@pytest.mark.parametrize(("finalizers", "seconds"), [([], 15), (["example.com/hold"], 75)])
+def test_who_keeps_a_pod_that_the_garbage_collector_failed_decides_when_it_is_replaced(
+    finalizers: list[str], seconds: int
+) -> None:
+    about = {"deletionTimestamp": later(0), "deletionGracePeriodSeconds": 0, "finalizers": finalizers}
+    left = pod(phase="Failed", state=running(), conditions=[POD_GC], about=about)
+
+    assert plan(view(task_run(RUNNING), pods=(left,)), NOW).requeue_at == later(seconds)
+
+
 def test_an_answer_of_a_try_that_was_given_up_does_not_outweigh_an_abort() -> None:
     status = {**RUNNING, "current": None, "disruptions": 1, "nextIterationAt": later(10)}
     late = (record("words-i1", {"status": "done"}),)
