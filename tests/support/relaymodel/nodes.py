@@ -96,7 +96,6 @@ class Nodes:
 
     def evict(self, process: Process) -> None:
         """The node is short of something, and ends the pod."""
-        process.taken = process.taken or "evicted"
         condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
         self.exit(process, 137, reason="Evicted", conditions=[condition])
 
@@ -108,8 +107,7 @@ class Nodes:
     def _orphan(self, name: str) -> None:
         process = self.processes.get(self.api.read("pods", name)["metadata"]["uid"])
         if process is not None and not process.has_ended:
-            process.is_orphan, process.orphan_since = True, self.api.now
-            process.taken = process.taken or "force deleted"
+            process.is_orphan = True
 
     # --- nodes that go, and come back -------------------------------------------------------------------------------
 

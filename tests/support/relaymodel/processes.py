@@ -87,7 +87,6 @@ class Process:
         calls: the hook that is being called.
         answered: what the task has answered, None before; it may never have been stored.
         stored: the answer that the container is known to have given: in its record, or as its message.
-        taken: how somebody has taken the pod away, None if nobody has.
         is_orphan: its pod was deleted by force: the one exception of "never two at once".
         told_at: since when it has been told to end.
         message: what it has written as its termination message.
@@ -115,8 +114,6 @@ class Process:
     has_ended: bool = False
     exit_code: int | None = None
     is_orphan: bool = False
-    orphan_since: datetime | None = None
-    taken: str | None = None
     told_at: datetime | None = None
     message: str = ""
     hooks_called: list[str] = field(default_factory=list)

@@ -342,9 +342,6 @@ class World:
     def _taken(self, name: str, how: str) -> None:
         uid = self.api.read("pods", name)["metadata"]["uid"]
         self.promises.taken[uid] = how
-        process = self.processes.get(uid)
-        if process is not None and not process.has_ended:
-            process.taken = process.taken or how
 
     def lose_node(self) -> None:
         self.nodes.lose()

@@ -230,9 +230,10 @@ def a_life(arguments: argparse.Namespace, *parts: Coroutine[Any, Any, None]) -> 
 async def test_a_life_ends_when_the_api_server_has_gone_back_in_time_and_everything_in_it_ends_first(
     arguments: argparse.Namespace,
 ) -> None:
-    ended = asyncio.Event()
+    began, ended = asyncio.Event(), asyncio.Event()
 
     async def works() -> None:
+        began.set()
         try:
             await forever()
         finally:
@@ -241,7 +242,7 @@ async def test_a_life_ends_when_the_api_server_has_gone_back_in_time_and_everyth
 
     life = a_life(arguments, works())
     running = asyncio.create_task(life.run())
-    await asyncio.sleep(0.01)
+    await began.wait()
 
     life.store.restored()
     await running
