@@ -13,7 +13,7 @@ from tests.support import gated_tasks, where_tasks
 from tests.support.gated_tasks import gates
 from tests.support.manifests import Manifest
 from tests.support.oldpackage import environment, old_package
-from tests.support.operator import OperatorProcess
+from tests.support.operator import OperatorProcess, SpawnedOperator
 from tests.support.pods import RUNNER
 from tests.support.relay import TASKS_FILE, Relay
 from tests.support.shapes import SHAPES, Shape, check_ending
@@ -39,8 +39,8 @@ def old_template(package: Path, task: str, module: Path = TASKS_FILE) -> Manifes
     return template
 
 
-def old_operator(relay: Relay, package: Path, folder: Path) -> OperatorProcess:
-    return OperatorProcess(relay.kubectl, folder / "old-operator", environment(package))
+def old_operator(relay: Relay, package: Path, folder: Path) -> SpawnedOperator:
+    return SpawnedOperator(relay.kubectl, folder / "old-operator", environment(package))
 
 
 def play_all(relay: Relay, shapes: list[Shape]) -> None:

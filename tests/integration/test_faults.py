@@ -8,8 +8,8 @@ import pytest
 
 from cluster import Cluster
 from tests.support.faultproxy import FaultProxy
-from tests.support.forked import ForkedOperator
 from tests.support.kubectl import Kubectl
+from tests.support.operator import OperatorProcess
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
 from tests.support.shapes import SHAPES, Shape, check_ending
@@ -41,7 +41,7 @@ def test_runs_end_right_behind_a_faulty_connection(
         shape.define(relay, shape.name)
     with FaultProxy(cluster.kubeconfig, seed, rate=0.15).serving() as proxy:
         behind = Kubectl(proxy.kubeconfig(tmp_path), relay.kubectl.env, relay.kubectl.namespace)
-        operator = ForkedOperator(behind, tmp_path / "operator", silence_seconds=PATIENCE)
+        operator = OperatorProcess(behind, tmp_path / "operator", silence_seconds=PATIENCE)
         with operator, ThreadPoolExecutor(len(SHAPES)) as pool:
             outcomes = {shape.name: pool.submit(play, shape) for shape in SHAPES}
         failed = [f"{name}: {outcome.exception()}" for name, outcome in outcomes.items() if outcome.exception()]

@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.forked import ForkedOperator
 from tests.support.kubectl import Kubectl
 from tests.support.manifests import TASK_DEFINITIONS
 from tests.support.namespaces import temporary_namespace
+from tests.support.operator import OperatorProcess
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
@@ -85,9 +85,9 @@ def points_between(writes: int, turn: int) -> Iterator[tuple[str, int]]:
     yield "after", writes
 
 
-def operator(relay: Relay, name: str, environment: dict[str, str] | None = None) -> ForkedOperator:
+def operator(relay: Relay, name: str, environment: dict[str, str] | None = None) -> OperatorProcess:
     # Each has a Lease of its own, so that nobody has to wait until that of a dead one is over.
-    return ForkedOperator(relay.kubectl, relay.folder / name, environment or {}, (f"--lease-name={name}",))
+    return OperatorProcess(relay.kubectl, relay.folder / name, environment or {}, (f"--lease-name={name}",))
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import GatewayProcess
+from tests.support.gateway import SpawnedGateway
 from tests.support.kubectl import Kubectl
 from tests.support.manifests import TASK_RUNS, record, task_definition, task_run
-from tests.support.operator import OperatorProcess
+from tests.support.operator import SpawnedOperator
 from tests.support.quick import QuickKubectl
 from tests.support.waiting import eventually
 
@@ -40,7 +40,7 @@ def crowded(kubectl: Kubectl) -> Kubectl:
 def test_large_records_and_inputs_take_memory_by_pages(crowded: Kubectl, tmp_path: Path) -> None:
     api = QuickKubectl.instead_of(crowded)
 
-    with OperatorProcess(crowded, tmp_path / "first") as first:
+    with SpawnedOperator(crowded, tmp_path / "first") as first:
         eventually("all runs have a state", lambda: first.writes() >= RUNS, 120)
         # a burst of events about large objects
         for number in range(RUNS):
@@ -48,10 +48,10 @@ def test_large_records_and_inputs_take_memory_by_pages(crowded: Kubectl, tmp_pat
         eventually("it has seen them", lambda: first.metric("podrelay_reconciles_total", outcome="ok") >= 2 * RUNS)
         assert first.metric("podrelay_kopf_restarts_total") == 0
         assert peak_mib(first.process.pid) < MOST_MIB
-    with OperatorProcess(crowded, tmp_path / "second") as second:
+    with SpawnedOperator(crowded, tmp_path / "second") as second:
         assert peak_mib(second.process.pid) < MOST_MIB
     flags = ("--auth=none", f"--namespace={crowded.namespace}")
-    with GatewayProcess(crowded.kubeconfig, tmp_path / "gateway", flags) as gateway:
+    with SpawnedGateway(crowded.kubeconfig, tmp_path / "gateway", flags) as gateway:
         assert peak_mib(gateway.process.pid) < MOST_MIB
 
 

@@ -17,8 +17,9 @@ from typing import Any, Self
 
 import aiohttp
 
+from tests.support import forked
 from tests.support.metrics import Samples, samples
-from tests.support.operator import PODRELAY
+from tests.support.operator import PODRELAY, Process
 from tests.support.waiting import eventually
 
 PROTOCOL = "graphql-transport-ws"
@@ -174,20 +175,15 @@ class GatewayProcess:
     def __enter__(self) -> Self:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / "gateway.log"
-        command: list[str | Path] = [
-            PODRELAY,
-            "gateway",
-            f"--kubeconfig={self.kubeconfig}",
-            "--listen=127.0.0.1:0",
-            *self.flags,
-        ]
-        with self.log.open("wb") as log:
-            self.process = subprocess.Popen(
-                command, env=os.environ | self.environment, stdout=log, stderr=subprocess.STDOUT
-            )
+        arguments = ["gateway", f"--kubeconfig={self.kubeconfig}", "--listen=127.0.0.1:0", *self.flags]
+        self.process = self.launch(arguments)
         eventually("the gateway has its caches filled", lambda: self.has_ended or "caches filled" in self.text, 30)
         assert not self.has_ended, self.text
         return self
+
+    def launch(self, arguments: list[str]) -> Process:
+        """Run `podrelay` with these arguments."""
+        return forked.podrelay(arguments, os.environ | self.environment, self.log)
 
     def __exit__(self, *_: object) -> None:
         if not self.has_ended:
@@ -195,7 +191,7 @@ class GatewayProcess:
             try:
                 self.process.wait(timeout=20)
             except subprocess.TimeoutExpired:
-                self.process.kill()
+                self.process.send_signal(signal.SIGKILL)
                 raise AssertionError(f"the gateway did not stop:\n{self.text}") from None
 
     @property
@@ -222,3 +218,12 @@ class GatewayProcess:
         assert found is not None, self.text
         with urllib.request.urlopen(f"http://{found[1]}/metrics") as answer:
             return samples(answer.read().decode())
+
+
+class SpawnedGateway(GatewayProcess):
+    """One that a shell would start, with memory of its own only."""
+
+    def launch(self, arguments: list[str]) -> Process:
+        with self.log.open("wb") as log:
+            environment = os.environ | self.environment
+            return subprocess.Popen([PODRELAY, *arguments], env=environment, stdout=log, stderr=subprocess.STDOUT)

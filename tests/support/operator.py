@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
+from podrelay.kube import reflector
+from tests.support import forked
 from tests.support.kubectl import Kubectl
 from tests.support.metrics import samples
 from tests.support.waiting import eventually
@@ -45,12 +47,14 @@ class OperatorProcess:
         folder: takes the log.
         environment: added to the process's environment, such as the switch for crashes.
         flags: further flags.
+        silence_seconds: it takes a watch for dead when nothing came for so long.
     """
 
     kubectl: Kubectl
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
     flags: tuple[str, ...] = ()
+    silence_seconds: float = reflector.SILENCE_SECONDS
 
     def __enter__(self) -> Self:
         self.start()
@@ -79,9 +83,7 @@ class OperatorProcess:
 
     def launch(self, arguments: list[str]) -> Process:
         """Run `podrelay` with these arguments."""
-        with self.log.open("wb") as log:
-            environment = os.environ | self.environment
-            return subprocess.Popen([PODRELAY, *arguments], env=environment, stdout=log, stderr=subprocess.STDOUT)
+        return forked.podrelay(arguments, os.environ | self.environment, self.log, self.silence_seconds)
 
     @property
     def text(self) -> str:
@@ -126,3 +128,12 @@ class OperatorProcess:
             return
         self.process.send_signal(signal.SIGKILL)
         raise AssertionError(f"the operator did not stop:\n{self.text}")
+
+
+class SpawnedOperator(OperatorProcess):
+    """One that a shell would start: with the package that its environment names, and memory of its own only."""
+
+    def launch(self, arguments: list[str]) -> Process:
+        with self.log.open("wb") as log:
+            environment = os.environ | self.environment
+            return subprocess.Popen([PODRELAY, *arguments], env=environment, stdout=log, stderr=subprocess.STDOUT)
