@@ -317,11 +317,13 @@ def test_nothing_of_an_import_that_was_cut_off_starts(relay: Relay, other: Relay
         assert applied, str(applied)
     for name in ("torn", "torn-done"):
         assert "import the same file again" in other.until(name, "it says so", reason="Imported")["message"]
+    assert other.pods("torn") == other.pods("torn-done") == []
 
     do(other, "import", str(backup.path))
 
     assert other.until("torn-done", "it has ended", phase="Succeeded")["output"]["done"] == 1
-    assert other.pods("torn") == other.pods("torn-done") == []
+    assert other.pods("torn-done") == []
+    assert other.finished("torn")["phase"] == "Succeeded", "nobody has suspended this one"
 
 
 # --- rights ----------------------------------------------------------------------------------------------------------

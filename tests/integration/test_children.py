@@ -255,8 +255,8 @@ def test_an_abort_with_cascade_reaches_children_and_grandchildren(relay: Relay) 
 
 def test_an_abort_without_cascade_leaves_the_children_alone(relay: Relay) -> None:
     relay.define("Parent", **ANY)
-    relay.define("Answer")
-    relay.run("selfish", "parent", input={"start": [child(delay=3)]})
+    relay.define("Answer", "held", suspend=True)
+    relay.run("selfish", "parent", input={"start": [child("held")]})
     relay.until("selfish", "it waits for its child", reason="WaitingForChildren")
     (only,) = children_of(relay, "selfish")
 
@@ -264,6 +264,7 @@ def test_an_abort_without_cascade_leaves_the_children_alone(relay: Relay) -> Non
 
     assert relay.finished("selfish")["phase"] == "Aborted"
     assert "abort" not in relay.get(only["metadata"]["name"])["spec"]
+    relay.define("Answer", "held", suspend=False)
     assert relay.finished(only["metadata"]["name"])["reason"] == "ParentAborted"
 
 

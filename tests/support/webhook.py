@@ -83,7 +83,7 @@ def pod_webhook(
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         configuration = _configuration(kubectl.namespace, definition, server.server_port, authority)
         kubectl.do("create", "-f", "-", stdin=configuration)
         try:

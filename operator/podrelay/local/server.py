@@ -29,7 +29,7 @@ class Server:
         token = secrets.token_urlsafe()
         (folder / TOKEN_FILE).write_text(token, encoding="utf-8")
         self._server = _UnixServer(str(folder / SOCKET_FILE), _handler(api, token))
-        threading.Thread(target=self._server.serve_forever, name="podrelay-api", daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), name="podrelay-api", daemon=True).start()
 
     def close(self) -> None:
         """Serve no more."""

@@ -318,8 +318,15 @@ class Promises:
         said = (other.stored or {}).get("status")
         if said in {"continue", "done", "aborted"} and other.me.iteration >= me.iteration and not other.is_orphan:
             self._break(f"{process.pod} runs although {other.pod} said {said}")
-        if other.is_orphan and other.is_busy and not other.by_message and has_token(self._world.api, other):
+        # The token is what it could still answer with; of a pod that was told to end none is taken any more.
+        is_over = other.uid in self._told_to_end and self._has_answer(other)
+        can_answer = other.is_orphan and other.is_busy and not other.by_message and not is_over
+        if can_answer and has_token(self._world.api, other):
             self._break(f"{process.pod} runs while {other.pod}, deleted by force, still has a token")
+
+    def _has_answer(self, process: Process) -> bool:
+        record = self._world.api.objects.get(("taskiterations", process.pod))
+        return record is not None and record["podUID"] == process.uid and record.get("response") is not None
 
     def _see_state(self, process: Process) -> None:
         me, uid = process.me, process.run_uid
@@ -437,7 +444,9 @@ class Promises:
         """Everything is over and some time has passed: nothing runs, nothing is left, nothing is written."""
         self.look()
         world = self._world
-        ends_slowly = any(not one.has_ended and world.nodes.is_lost(one) for one in world.processes.values())
+        # A pod on a lost node never tells of its end; whoever ends it does so in steps, which may take longer than this.
+        nodes = world.nodes
+        ends_slowly = any(nodes.is_lost(one) and nodes.pod_of(one) is not None for one in world.processes.values())
         if writes and not ends_slowly:
             self._break(f"{writes} writes although nothing happens")
         for process in world.processes.values():

@@ -72,12 +72,12 @@ VALUES = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text()
     | st.sampled_from(TRICKY),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(TRICKY), inner),
-    max_leaves=20,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text() | st.sampled_from(TRICKY), inner, max_size=4),
+    max_leaves=10,
 )
 
 
-@given(st.dictionaries(st.text() | st.sampled_from(TRICKY), VALUES))
+@given(st.dictionaries(st.text() | st.sampled_from(TRICKY), VALUES, max_size=4))
 @example({"a": [[[]], [{}], [[1, [2]]], {"b": [{"c": {}}]}]})
 @example({"a": 1e20})
 @example({"a": 1.5e-7})

@@ -25,7 +25,7 @@ class Served:
 
     def request(self, method: str, name: str = "", body: Any = None) -> tuple[int, dict[str, Any]]:
         until = time.monotonic() + 30
-        return self.client.request(method, path("default", "taskruns", name), body, lambda: until)
+        return self.client.request(method, path("default", "taskruns", name), body, lambda: until, 0)
 
 
 @pytest.fixture

@@ -171,6 +171,7 @@ class LocalServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # else the body waits 40 ms until the headers are acknowledged
 
             def setup(self) -> None:
                 outer.connections += 1
