@@ -10,6 +10,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := crds charts/podrelay/files
 
+# Where the environment forbids Python to keep what it has compiled, each of some thousand processes compiles it again.
+export PYTHONDONTWRITEBYTECODE :=
+
 # Its programs are written in Go and may take memory rather than time.
 CONTROL_PLANE := GOGC=400 $(BIN)/python -m cluster up control-plane
 KIND := $(BIN)/python -m cluster up kind --nodes 3 --replace
@@ -45,7 +48,7 @@ unit: $(VENV)/ready ## Unit tests: no cluster, seconds
 
 integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
 	@$(CONTROL_PLANE)
-	@$(BIN)/pytest tests/integration -q --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+	@$(BIN)/pytest tests/integration -q --numprocesses=4 --dist=loadfile --no-loadscope-reorder
 
 e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nodes
 	@$(KIND)

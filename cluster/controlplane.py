@@ -6,6 +6,7 @@ and a cluster that is not whole is thrown away and made anew.
 """
 
 import json
+import secrets
 import shutil
 import socket
 from collections.abc import Iterator
@@ -73,6 +74,11 @@ class Files:
     def kubeconfig(self) -> Path:
         """The administrator's."""
         return self.root / "kubeconfig"
+
+    @property
+    def tokens(self) -> Path:
+        """The administrator's token, as the API server takes it."""
+        return self.root / "tokens.csv"
 
     def client(self, program: str) -> Path:
         """The kubeconfig of one of the programs."""
@@ -191,6 +197,18 @@ def _make_certificates(files: Files, ports: Ports, binaries: Path, name: str) ->
         write_atomic(conf, conf.read_text().replace(f"https://{ADVERTISED}:", f"https://{ADDRESS}:"))
     # "super-admin" is of the group system:masters; the plain "admin" waits for a role binding that kubeadm makes later.
     (clients / "super-admin.conf").rename(files.kubeconfig)
+    _make_token(files)
+
+
+def _make_token(files: Files) -> None:
+    """Give the administrator a token: a certificate is verified with each request, which takes long."""
+    user, token = "kubernetes-super-admin", secrets.token_hex(24)
+    write_atomic(files.tokens, f'{token},{user},{user},"system:masters"\n')
+    config: list[str | Path] = [tool("kubectl"), "config", "--kubeconfig", files.kubeconfig]
+    log = files.log("kubeadm")
+    run([*config, "set-credentials", user, f"--token={token}"], log)
+    for data in ("client-certificate-data", "client-key-data"):
+        run([*config, "unset", f"users.{user}.{data}"], log)
 
 
 def _make_settings(files: Files) -> None:
@@ -319,6 +337,7 @@ def apiserver_flags(files: Files, ports: Ports) -> list[str]:
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
         f"--service-account-key-file={pki / 'sa.pub'}",
         f"--service-account-signing-key-file={pki / 'sa.key'}",
+        f"--token-auth-file={files.tokens}",
         f"--audit-policy-file={files.root / 'audit-policy.json'}",
         f"--audit-log-path={files.audit_log}",
         "--audit-log-maxsize=2000",  # MB: a test reads one file, so it is not rotated away below it

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from podrelay.api import names
+from tests.support import forked
 from tests.support.kubectl import Kubectl, Manifest
 from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, task_run
 from tests.support.namespaces import temporary_namespace
@@ -65,15 +66,7 @@ class Backup:
 def podrelay(there: Relay, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command, *rest = arguments
     place = [f"--kubeconfig={there.kubectl.kubeconfig}", f"--namespace={there.kubectl.namespace}"]
-    ended = subprocess.run(
-        [PODRELAY, command, *rest, *place],
-        input=stdin,
-        env=there.kubectl.env,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    ended = forked.command([command, *rest, *place], there.kubectl.env, stdin)
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended
 

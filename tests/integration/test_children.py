@@ -372,9 +372,9 @@ def test_write_budget(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> No
     assert len(writes) == 4 + 3 * 3 + 2 * 5
 
 
-def test_five_hundred_children_are_waited_for_once(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> None:
+def test_two_hundred_children_are_waited_for_once(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> None:
     relay = idle_relay
-    count = 500
+    count = 200
     relay.define("Parent", podCleanup="Never", **ANY)
     script = """printf '{"status":"done","output":%s}' "$PODRELAY_INPUT" > /dev/termination-log"""
     relay.define_script("leaf", script, podCleanup="Never")

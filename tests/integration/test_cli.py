@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from podrelay import TaskService
-from tests.support import author_tasks
+from tests.support import author_tasks, forked
 from tests.support.operator import PODRELAY
 from tests.support.relay import Relay
 from tests.support.waiting import eventually
@@ -43,9 +43,18 @@ class Shell:
         return self.relay.kubectl.env | {"KUBECONFIG": str(path), "COLUMNS": "80", "TZ": "UTC"}
 
     def __call__(self, *arguments: str, stdin: str = "", program: Path = PODRELAY) -> subprocess.CompletedProcess[str]:
-        ended = subprocess.run(
-            [program, *arguments], input=stdin, env=self.env, capture_output=True, text=True, check=False, timeout=100
-        )
+        if program == PODRELAY:
+            ended = forked.command([*arguments], self.env, stdin)
+        else:
+            ended = subprocess.run(
+                [program, *arguments],
+                input=stdin,
+                env=self.env,
+                capture_output=True,
+                text=True,
+                timeout=100,
+                check=False,
+            )
         assert "Traceback" not in ended.stderr, ended.stderr
         return ended
 

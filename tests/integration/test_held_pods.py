@@ -3,17 +3,17 @@
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from podrelay.api import names
+from tests.support import forked
 from tests.support.kubectl import Kubectl
 from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS
 from tests.support.namespaces import temporary_namespace
-from tests.support.operator import PODRELAY, OperatorProcess
+from tests.support.operator import OperatorProcess
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
@@ -210,14 +210,7 @@ def _is_deleted(relay: Relay, pod: str) -> bool:
 
 
 def cleanup(relay: Relay, *flags: str) -> list[str]:
-    command = [
-        str(PODRELAY),
-        "cleanup",
-        f"--kubeconfig={relay.kubectl.kubeconfig}",
-        "-n",
-        relay.kubectl.namespace,
-        *flags,
-    ]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    place = [f"--kubeconfig={relay.kubectl.kubeconfig}", "-n", relay.kubectl.namespace]
+    ended = forked.command(["cleanup", *place, *flags], relay.kubectl.env)
     assert ended.returncode == 0, ended
     return sorted(ended.stdout.splitlines())

@@ -10,7 +10,7 @@ import queue
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -37,26 +37,29 @@ class Points:
 
     pool: ThreadPoolExecutor
     free: "queue.SimpleQueue[Relay]"
+    defined: dict[str, str] = field(default_factory=dict)
+    """The only shape that a namespace has a definition of: an operator tries each one out when it starts."""
 
     @contextmanager
-    def relay(self) -> Iterator[Relay]:
+    def relay(self, shape: Shape) -> Iterator[Relay]:
         relay = self.free.get()
+        namespace = relay.kubectl.namespace
         try:
+            if self.defined.get(namespace) != shape.name:
+                relay.kubectl.delete_all(TASK_DEFINITIONS)
+                shape.define(relay, shape.task.lower())
+                self.defined[namespace] = shape.name
             yield relay
         finally:
-            # An operator tries each definition out when it starts, and hundreds of them do.
-            relay.kubectl.delete_all(TASK_DEFINITIONS)
             self.free.put(relay)
 
     def play(self, shape: Shape) -> dict[str, Future[None]]:
         """Play it without a death, and then with a death at each of the writes that this took."""
-        with self.relay() as relay:
-            shape.define(relay, shape.task.lower())
-            with operator(relay, shape.name) as undisturbed:
-                shape.start(relay, shape.task.lower(), shape.name)
-                shape.act(relay, shape.name)
-                check_ending(relay, shape, shape.name)
-                writes = undisturbed.writes()
+        with self.relay(shape) as relay, operator(relay, shape.name) as undisturbed:
+            shape.start(relay, shape.task.lower(), shape.name)
+            shape.act(relay, shape.name)
+            check_ending(relay, shape, shape.name)
+            writes = undisturbed.writes()
         return {
             f"{side} {number}": self.pool.submit(self.survive, shape, side, number)
             for side, number in points_between(writes, SHAPES.index(shape))
@@ -65,8 +68,7 @@ class Points:
     def survive(self, shape: Shape, side: str, number: int) -> None:
         """Play it with a death."""
         name = f"{shape.name}-{side}-{number}"
-        with self.relay() as relay, ThreadPoolExecutor(1) as somebody:
-            shape.define(relay, shape.task.lower())
+        with self.relay(shape) as relay, ThreadPoolExecutor(1) as somebody:
             with operator(relay, f"{name}-killed", {DIE[side]: str(number)}) as victim:
                 shape.start(relay, shape.task.lower(), name)
                 acting = somebody.submit(shape.act, relay, name)

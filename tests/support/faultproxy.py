@@ -200,7 +200,7 @@ class FaultProxy:
             name: value
             for name, value in request.headers.items()
             if name.lower() in {"accept", "content-type", "user-agent"}
-        } | {"Accept-Encoding": "identity"}
+        } | {"Accept-Encoding": "identity", "Authorization": f"Bearer {self._connection.token()}"}
         url = self._connection.server + request.path_qs
         body = request.content if request.can_read_body else None
         return self._session.request(

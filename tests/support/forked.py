@@ -5,7 +5,10 @@ The commands of images and shells are tried where images and the command line ar
 
 import multiprocessing
 import os
+import signal
 import subprocess
+import sys
+import tempfile
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -21,6 +24,7 @@ _FORK_SERVER.set_forkserver_preload(
         "podrelay.reconciler.main",
         "podrelay.gateway.options",
         "podrelay.gateway.main",
+        "podrelay.cli.tasks.app",
         __name__,
     ]
 )
@@ -61,15 +65,43 @@ def podrelay(
     It takes a watch for dead when nothing came for `silence_seconds`.
     """
     log.touch()
-    process = _FORK_SERVER.Process(target=_run, args=(arguments, environment, log, silence_seconds), daemon=True)
+    return _start(arguments, environment, (Path(os.devnull), log, log), silence_seconds)
+
+
+def command(
+    arguments: list[str], environment: dict[str, str], stdin: str = "", timeout: float = 120
+) -> subprocess.CompletedProcess[str]:
+    """Run the command `podrelay` to its end, as subprocess.run does."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = tuple(Path(folder) / name for name in ("stdin", "stdout", "stderr"))
+        for file in files:
+            file.write_text(stdin if file.name == "stdin" else "", encoding="utf-8")
+        process = _start(arguments, environment, files)
+        try:
+            code = process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            raise
+        out, err = (file.read_text(encoding="utf-8") for file in files[1:])
+        return subprocess.CompletedProcess(["podrelay", *arguments], code, out, err)
+
+
+def _start(
+    arguments: list[str],
+    environment: dict[str, str],
+    files: tuple[Path, ...],
+    silence_seconds: float = reflector.SILENCE_SECONDS,
+) -> Forked:
+    process = _FORK_SERVER.Process(target=_run, args=(arguments, environment, files, silence_seconds), daemon=True)
     process.start()
     return Forked(process)
 
 
-def _run(arguments: list[str], environment: dict[str, str], log: Path, silence_seconds: float) -> None:
-    with log.open("ab") as output:
-        for standard in (1, 2):
-            os.dup2(output.fileno(), standard)
+def _run(arguments: list[str], environment: dict[str, str], files: tuple[Path, ...], silence_seconds: float) -> None:
+    for standard, file in enumerate(files):
+        with file.open("ab" if standard else "rb") as opened:
+            os.dup2(opened.fileno(), standard)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - multiprocessing has closed the one before
     os.environ.clear()
     os.environ.update(environment)
     reflector.SILENCE_SECONDS = silence_seconds

@@ -115,8 +115,9 @@ class QuickKubectl(Kubectl):
     def _once(self, method: str, path: str, text: str | None, kind: str) -> Result:
         connection = _connection_of_this_thread(self.kubeconfig, has_credentials=not self.identity)
         headers = {"Content-Type": f"application/{kind}"}
-        if self.identity:
-            headers["Authorization"] = f"Bearer {self.identity[1]}"
+        token = self.identity[1] if self.identity else token_of(self.kubeconfig)
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         try:
             connection.request(method, path, text, headers)
             with connection.getresponse() as response:
@@ -141,6 +142,11 @@ def connect(
     """A connection to the API server, with the credentials of the kubeconfig unless it is to go without."""
     to = _load(kubeconfig, has_credentials)
     return http.client.HTTPSConnection(urlsplit(to.server).netloc, context=to.ssl_context, timeout=timeout)
+
+
+def token_of(kubeconfig: Path) -> str | None:
+    """The token that the kubeconfig has, where it has one and no certificate."""
+    return _load(kubeconfig, True).token()
 
 
 def _resource_of(manifest: Manifest) -> str:

@@ -78,7 +78,7 @@ class Relay:
         status: Manifest = self.get(name).get("status", {})
         return status
 
-    def until(self, name: str, what: str, seconds: float = 30, **wanted: Any) -> Manifest:
+    def until(self, name: str, what: str, seconds: float = 90, **wanted: Any) -> Manifest:
         """Wait until the status has these values."""
 
         def has_them() -> Manifest | None:
@@ -90,7 +90,7 @@ class Relay:
         except AssertionError as error:
             raise AssertionError(f"{error}\nthe status is {self.status(name)}") from error
 
-    def finished(self, name: str, seconds: float = 30) -> Manifest:
+    def finished(self, name: str, seconds: float = 90) -> Manifest:
         """Wait until the run has ended, and return its status."""
 
         def ended() -> Manifest | None:

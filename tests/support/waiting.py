@@ -10,7 +10,7 @@ _PAUSES = (0.03, 0.25)
 """Seconds between two looks, at first and at most: a tenth of the time that has passed, as each look costs as well."""
 
 
-def eventually(what: str, check: Callable[[], T], seconds: float = 20) -> T:
+def eventually(what: str, check: Callable[[], T], seconds: float = 60) -> T:
     """Return the first true value of `check`; fail with `what` and the last value if it takes longer."""
     started = time.monotonic()
     shortest, longest = _PAUSES

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.support.kubectl import Kubectl, Manifest
-from tests.support.quick import collection, connect
+from tests.support.quick import collection, connect, token_of
 
 OURS = ("taskruns", "taskiterations")
 
@@ -77,7 +77,8 @@ def watching(kubectl: Kubectl, *plurals: str) -> Iterator[Watch]:
         resource = plural if plural == "pods" else f"{plural}.podrelay.dev"
         connection = connect(kubectl.kubeconfig, timeout=None)
         connections.append(connection)
-        connection.request("GET", f"{collection(resource, kubectl.namespace)}?watch=true")
+        headers = {"Authorization": f"Bearer {token_of(kubectl.kubeconfig)}"}
+        connection.request("GET", f"{collection(resource, kubectl.namespace)}?watch=true", headers=headers)
         response = connection.getresponse()  # from here on nothing is missed
         assert response.status == 200, response.read()
         threading.Thread(target=watch.read, args=(plural, response), daemon=True).start()

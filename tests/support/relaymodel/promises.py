@@ -444,7 +444,7 @@ class Promises:
         """Everything is over and some time has passed: nothing runs, nothing is left, nothing is written."""
         self.look()
         world = self._world
-        # A pod on a lost node never tells of its end; whoever ends it does so in steps, which may take longer than this.
+        # A pod on a lost node never tells of its end; it is ended in steps, which may take longer than this.
         nodes = world.nodes
         ends_slowly = any(nodes.is_lost(one) and nodes.pod_of(one) is not None for one in world.processes.values())
         if writes and not ends_slowly:
