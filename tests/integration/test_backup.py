@@ -256,7 +256,7 @@ def test_a_run_that_had_not_begun_begins_when_told_to(relay: Relay, other: Relay
 
 def test_they_go_on_at_once_if_that_is_asked_for(relay: Relay, other: Relay, tmp_path: Path) -> None:
     relay.define("Chain")
-    relay.run("at-once", "chain", input={"length": 2, "seconds": 30})
+    relay.run("at-once", "chain", input={"length": 2, "seconds": 15})
     relay.until("at-once", "it waits", reason="Waiting")
     backup = export(relay, tmp_path).only("at-once")
     relay.abort("at-once")
@@ -269,7 +269,7 @@ def test_they_go_on_at_once_if_that_is_asked_for(relay: Relay, other: Relay, tmp
 
 def test_a_parent_finds_the_children_that_it_had_started(relay: Relay, other: Relay, tmp_path: Path) -> None:
     relay.define("Chain")
-    relay.define("Parent", triggers=["chain"], retry={"limit": 2, "initialSeconds": 30})
+    relay.define("Parent", triggers=["chain"], retry={"limit": 2, "initialSeconds": 15})
     start = [{"definition": "chain", "input": {"length": 1, "trace": str(relay.trace("children"))}, "times": 2}]
     relay.run("family", "parent", input={"start": start, "dies": True})
     relay.until("family", "its first try has died", attempts=1)
@@ -423,7 +423,7 @@ def restored_by_velero(relay: Relay, other: Relay, name: str, *, with_status: bo
 def test_what_velero_restores_waits_and_goes_on_when_told_to(relay: Relay, other: Relay) -> None:
     relay.define("Chain")
     other.define("Chain")
-    relay.run("velero", "chain", input={"length": 2, "seconds": 30})
+    relay.run("velero", "chain", input={"length": 2, "seconds": 15})
     relay.until("velero", "it waits", reason="Waiting")
     assert relay.kubectl.patch(TASK_RUNS, "velero", {"spec": {"suspend": True}})
     restored_by_velero(relay, other, "velero", with_status=True)

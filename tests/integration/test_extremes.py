@@ -19,7 +19,7 @@ from tests.support.quick import QuickKubectl, collection
 pytestmark = pytest.mark.integration
 
 BOUNDED = settings(
-    max_examples=150,
+    max_examples=100,
     deadline=None,
     derandomize=True,
     database=None,
@@ -96,7 +96,7 @@ def test_a_run_that_was_let_in_takes_status_and_abort_and_goes(shared: QuickKube
         ends(shared, TASK_RUNS, name, about)
 
     each()
-    assert let_in > 40, "the schema's own values are refused: nothing was tried"
+    assert let_in > 25, "the schema's own values are refused: nothing was tried"
 
 
 def test_a_definition_that_was_let_in_takes_its_status_and_goes(shared: QuickKubectl) -> None:
@@ -118,7 +118,7 @@ def test_a_definition_that_was_let_in_takes_its_status_and_goes(shared: QuickKub
         ends(shared, TASK_DEFINITIONS, name, (parts, status))
 
     each()
-    assert let_in > 40, "the schema's own values are refused: nothing was tried"
+    assert let_in > 25, "the schema's own values are refused: nothing was tried"
 
 
 def test_a_record_that_was_let_in_can_be_changed_and_goes(shared: QuickKubectl) -> None:
@@ -138,4 +138,4 @@ def test_a_record_that_was_let_in_can_be_changed_and_goes(shared: QuickKubectl) 
         ends(shared, TASK_ITERATIONS, name, parts)
 
     each()
-    assert let_in > 40, "the schema's own values are refused: nothing was tried"
+    assert let_in > 25, "the schema's own values are refused: nothing was tried"

@@ -17,10 +17,10 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 
-RECORDS = 120
-RUNS = 90
-MOST_MIB = 130
-"""Without any object they take 70 and 80 MiB; all of these objects together have 80 MiB."""
+RECORDS = 90
+RUNS = 60
+MOST_MIB = 115
+"""Without any object they take 70 and 80 MiB; all of these objects together have 58 MiB."""
 
 
 @pytest.fixture

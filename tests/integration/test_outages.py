@@ -122,8 +122,9 @@ def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
     idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path, hidden: str
 ) -> None:
     relay, resource = idle_relay, hidden.removeprefix("/")
-    blind = OperatorProcess(behind, tmp_path / "blind", flags=(SHORT_LEASE,))
-    seeing = OperatorProcess(relay.kubectl, tmp_path / "seeing", flags=(SHORT_LEASE,))
+    lease = "--lease-duration=8"  # long enough that a busy machine does not lose it before it is given away
+    blind = OperatorProcess(behind, tmp_path / "blind", flags=(lease,))
+    seeing = OperatorProcess(relay.kubectl, tmp_path / "seeing", flags=(lease,))
     with blind:
         eventually("it leads", lambda: " leading" in blind.text)
         start_some(relay)

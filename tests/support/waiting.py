@@ -6,8 +6,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_PAUSES = (0.03, 0.25)
-"""Seconds between two looks, at first and at most: a tenth of the time that has passed, as each look costs as well."""
+_PAUSES = (0.05, 0.5)
+"""Seconds between two looks, at first and at most: a quarter of the time that has passed, as each look costs as well."""
 
 
 def eventually(what: str, check: Callable[[], T], seconds: float = 60) -> T:
@@ -18,5 +18,5 @@ def eventually(what: str, check: Callable[[], T], seconds: float = 60) -> T:
         passed = time.monotonic() - started
         if passed > seconds:
             raise AssertionError(f"after {seconds:g} s still not: {what}; the last answer was: {value}")
-        time.sleep(min(longest, max(shortest, passed / 10)))
+        time.sleep(min(longest, max(shortest, passed / 4)))
     return value

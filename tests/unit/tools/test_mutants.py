@@ -5,7 +5,7 @@ import pytest
 from tools.mutants.list import CORE, OTHERS, Mutant
 from tools.mutants.play import PACKAGE, play
 
-SAMPLE = ("ContinueKeepsAttempts", "TryWithoutLiveRead", "SlotFreeWithTheStatus", "HooksOfALaterDefinition")
+SAMPLE = ("ContinueKeepsAttempts", "SlotFreeWithTheStatus", "HooksOfALaterDefinition")
 """Of different parts; all of them take minutes."""
 
 
