@@ -424,20 +424,23 @@ class TaskService:
             )
         )
 
-    def logs(self, id: str, *, follow: bool = False, iteration: int | None = None) -> Stream[LogLine]:
+    def logs(
+        self, id: str, *, follow: bool = False, iteration: int | None = None, console: bool = False
+    ) -> Stream[LogLine]:
         """Return the structured log lines of a run, in order, across iterations.
 
         Args:
             id: of the run.
             follow: go on with those that come, until it has finished or is deleted.
             iteration: only of this one; 0 for those of pods that ran lifecycle hooks only.
+            console: also what the pods have printed besides, as lines of the type output: the last 16 KiB of each.
 
         Raises (while it is read):
             TaskNotFoundError: there is no such run.
         """
         return Stream(
             lambda cancellation: following.lines(
-                self._resources, self.namespace, id, iteration, cancellation, is_followed=follow
+                self._resources, self.namespace, id, iteration, cancellation, is_followed=follow, console=console
             )
         )
 

@@ -85,6 +85,7 @@ class Life:
             schemas=schemas,
             die_before_write=_number(ENV_DIE_BEFORE_WRITE),
             die_after_write=_number(ENV_DIE_AFTER_WRITE),
+            reads_logs=not arguments.without_pod_logs,
         )
         self._readiness = Readiness(client, self.store, schemas, self.reviews)
         self._counts = Counts(client, self.store, counts)
