@@ -88,6 +88,7 @@ class Executor:
         schemas: checks inputs; by default a process of this executor's own.
         die_before_write: for tests of crashes: the process kills itself right before its n-th write.
         die_after_write: the same, when the API server has answered the n-th write and nobody has seen the answer yet.
+        events: tells what the API server refuses; default: one of its own.
         reads_logs: whether a record that is written for a pod takes along what the pod has printed.
     """
 
@@ -101,12 +102,13 @@ class Executor:
         die_before_write: int | None = None,
         die_after_write: int | None = None,
         *,
+        events: Events | None = None,
         reads_logs: bool = True,
     ) -> None:
         self._client = client
         self._reads_logs = reads_logs
         self._payloads = Payloads(client)
-        self._events = Events(client, clock)
+        self._events = events or Events(client, clock)
         self._store = store
         self._lease = lease
         self._clock = clock
@@ -152,8 +154,10 @@ class Executor:
                 await self._events.write_refused(view.run.metadata, error.message)
             raise
 
-    async def write_status(self, key: Key, view: View, plan: Plan) -> None:
+    async def write_status(self, key: Key, view: View, plan: Plan) -> bool:
         """Write the status that `plan` wants, on the version of the run that it was planned on.
+
+        Return whether it is written; if not, the run has changed meanwhile.
 
         Raises:
             as `carry_out`.
@@ -178,8 +182,9 @@ class Executor:
             if isinstance(error, InvalidError) and run is not None and not _has_changed(run, view.run):
                 await self._events.status_refused(run.metadata, error.message)
                 raise
-        else:
-            self._store.runs.apply(_decode_run(body))
+            return False
+        self._store.runs.apply(_decode_run(body))
+        return True
 
     # --- before a pod -------------------------------------------------------------------------------------------------
 
