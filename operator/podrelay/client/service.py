@@ -5,6 +5,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from podrelay.api import names, triggering
 from podrelay.client import following, requests
 from podrelay.client.connection import connect
+from podrelay.client.doctor import Doctor, Finding
 from podrelay.client.errors import (
     DefinitionNotFoundError,
     InvalidInputError,
@@ -33,6 +35,7 @@ __all__ = ["TaskService"]
 InputValue = Mapping[str, Any] | BaseModel | None
 Runs = list[Run]
 Definitions = list[Definition]
+Findings = list[Finding]
 Order = Literal["newest", "oldest"]
 
 _FORGET_THE_BACKUP: Final[Resource] = {
@@ -443,6 +446,13 @@ class TaskService:
                 self._resources, self.namespace, id, iteration, cancellation, is_followed=follow, console=console
             )
         )
+
+    def doctor(self) -> Findings:
+        """Return what keeps runs of the namespace from running, and what is well, the most basic things first.
+
+        It only reads. What the caller's rights do not suffice for is told as unknown.
+        """
+        return [*Doctor(self._client, self._resources, self.namespace, version("podrelay")).findings()]
 
 
 def _age(run: Run) -> tuple[datetime, str, str]:
