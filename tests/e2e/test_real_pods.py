@@ -167,3 +167,22 @@ def test_the_example_in_go(relay: RealRelay) -> None:
     assert status["phase"] == "Succeeded"
     assert status["iterations"] >= 3
     assert status["output"] == {"primes": 78_498, "below": 1_000_000}
+
+
+def test_what_pods_have_printed_outlives_them(relay: RealRelay) -> None:
+    relay.define("Prints", podCleanup="Always")
+    relay.define_script("shell-prints", "echo shell works; echo and warns >&2", podCleanup="Always")
+    relay.define_script("shell-fails", "echo shell fails; exit 3", podCleanup="Always")
+    for name in ("prints", "shell-prints", "shell-fails"):
+        relay.run(name, name)
+
+    for name in ("prints", "shell-prints", "shell-fails"):
+        relay.finished(name, 90)
+
+    eventually("the pods are gone", lambda: not any(map(relay.pods, ("prints", "shell-prints", "shell-fails"))), 60)
+    (printed,) = relay.records("prints")
+    assert printed["console"]["text"].splitlines() == ["printed", "to stderr"]
+    (shell,) = relay.records("shell-prints")
+    assert shell["console"]["text"] == "shell works\nand warns\n"
+    (failed,) = relay.records("shell-fails")
+    assert failed["console"]["text"] == "shell fails\n"

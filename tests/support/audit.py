@@ -12,9 +12,11 @@ WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 def writes_of_the_operator(log: Path, namespace: str) -> list[str]:
     """Return the operator's writes in a namespace in their order, as "verb resource/subresource name".
 
-    Left out are its Lease and what it finds out about definitions, which no run pays for. kopf's own client counts too.
+    Left out are its Lease and what it finds out about definitions, which no run pays for, and Events, which are bounded
+    in time. kopf's own client counts too.
     """
-    return [write for resource, write in _writes(log, namespace) if resource not in {"leases", "taskdefinitions"}]
+    others = {"leases", "taskdefinitions", "events"}
+    return [write for resource, write in _writes(log, namespace) if resource not in others]
 
 
 def writes_of_definitions(log: Path, namespace: str) -> list[str]:

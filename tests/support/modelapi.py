@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from podrelay.kube.client import JSON_PATCH, Resource
-from podrelay.kube.errors import AlreadyExistsError, ConflictError, InvalidError, NotFoundError
+from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
 
 T = TypeVar("T")
 FINISHED = {"Succeeded", "Failed", "Aborted"}
@@ -41,6 +41,10 @@ class ModelApi:
         self.version = 100
         self.decoded: dict[tuple[str, str], Any] = {}
         """Versions of objects as operators see them, by UID and resource version."""
+        self.logs: dict[str, bytes] = {}
+        """What pods have printed, by name."""
+        self.log_error: ApiError | None = None
+        """Why no log can be read."""
         self.removed_at: dict[str, datetime] = {}
         """When an object went, by UID."""
         self.admit: Callable[[str, dict[str, Any]], None] = lambda _plural, _body: None
@@ -53,7 +57,13 @@ class ModelApi:
         return msgspec.json.encode(self.read(resource.plural, name))
 
     async def request(self, method: str, path: str, *, params: dict[str, str], timeout_seconds: float) -> bytes:
-        """A page of TaskRuns by the fields of their spec; `continue` is where the next one begins."""
+        """A page of TaskRuns by the fields of their spec; `continue` is where the next one begins. Or a pod's log."""
+        if path.endswith("/log"):
+            name = path.split("/")[-2]
+            self.read("pods", name)
+            if self.log_error is not None:
+                raise self.log_error
+            return self.logs.get(name, b"")
         assert (method, path.rsplit("/", 1)[1]) == ("GET", "taskruns")
         wanted = dict(term.removeprefix("spec.").split("=") for term in params["fieldSelector"].split(","))
         found = [run for run in self.find("taskruns") if wanted.items() <= run["spec"].items()]

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -313,3 +314,14 @@ class Parent(TaskDefinition):
         size = len(str((child.output or {}).get("text", "")))
         output = {"text": size} if size else child.output
         return {"id": child.id, "status": child.status, "output": output, "error": child.error}
+
+
+class Prints(TaskDefinition):
+    """Prints to both streams."""
+
+    id = "prints"
+    title = "Prints"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> None:
+        print("printed", flush=True)
+        print("to stderr", file=sys.stderr)

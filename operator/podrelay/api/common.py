@@ -4,7 +4,8 @@ The docstrings of fields become the descriptions in the CRDs, so they are writte
 `kubectl explain`.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -22,6 +23,9 @@ class Model(BaseModel):
         frozen=True,
         extra="forbid",
     )
+
+    born: ClassVar[Mapping[str, Any]] = {"observedGeneration": -1}
+    """The status of an object that no operator has seen: tools that go by kstatus take one without for all well."""
 
 
 def extension(**keys: Any) -> Any:

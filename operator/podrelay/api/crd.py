@@ -178,8 +178,7 @@ def _root_schema(model: type[Model]) -> dict[str, Any]:
     schema = _structural(raw, raw.get("$defs", {}))
     own = schema["properties"]
     if "status" in own:
-        # Tools that go by kstatus take an object without a status for one that is all well.
-        own["status"]["default"] = {"observedGeneration": -1}
+        own["status"]["default"] = dict(model.born)
     schema["properties"] = {
         "apiVersion": {"type": "string"},
         "kind": {"type": "string"},

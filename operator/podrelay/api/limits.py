@@ -20,6 +20,8 @@ POD_TERMINATION_MESSAGES_BYTES: Final = 12 * KIB
 """All messages of a pod together; each container gets an equal share (MaxPodTerminationMessageLogLength)."""
 ENVIRONMENT_INPUT_BYTES: Final = 100 * KIB
 """Input in an environment variable: Linux takes no string above 128 KiB there (MAX_ARG_STRLEN)."""
+CONSOLE_BYTES: Final = 16 * KIB
+"""The end of what a pod has printed, which its record holds."""
 MAX_WAIT_SECONDS: Final = 30_672_000
 """355 days, the longest delay and the longest wait between two iterations (as in Webiny)."""
 RUN_NAME_LENGTH: Final = 50

@@ -86,6 +86,17 @@ class LogItem(Model):
     """The exception, for errors."""
 
 
+class Console(Model):
+    """The end of what the pod printed on stdout and stderr, as plain text."""
+
+    text: Annotated[str, Field(max_length=limits.CONSOLE_BYTES)] = ""
+    """The last 16 KiB, from the beginning of a line; escape sequences and overwritten lines are left out."""
+    dropped_bytes: Count | None = None
+    """How much was printed before."""
+    problem: Annotated[str, Field(max_length=limits.RECENT_MESSAGE_LENGTH)] | None = None
+    """Why there is no text, where it could not be had."""
+
+
 class TaskIteration(Model):
     """A TaskIteration is the record of one try: which pod ran it, what it answered, what it logged. Its name is the
     name of its pod. It is written by that pod alone; the operator writes it on the pod's behalf where the pod died.
@@ -150,5 +161,7 @@ class TaskIteration(Model):
     """The newest structured log lines: at most 200 or 64 KiB."""
     dropped_logs: Count | None = None
     """How many older lines were dropped."""
+    console: Console | None = None
+    """What the pod printed besides its log lines."""
     hooks: HookOutcomes | None = None
     """How the lifecycle hooks ended that ran in this pod."""

@@ -1,6 +1,7 @@
 """TaskRun: one piece of work. Users write its spec, the operator alone writes its status."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -184,6 +185,11 @@ class TaskRun(Model):
     hands its state to the next pod, until one answers done, error or aborted.
     """
 
+    born: ClassVar[Mapping[str, Any]] = {
+        "observedGeneration": -1,
+        "reason": "NotSeen",
+        "message": "no operator has seen this run yet; podrelay doctor finds out why",
+    }
     model_config = ConfigDict(
         json_schema_extra=cel(
             (

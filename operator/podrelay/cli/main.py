@@ -80,6 +80,7 @@ CLUSTER_COMMANDS: Final = {
     "delete": "delete runs",
     "children": "show a run with its descendants",
     "definitions": "list what can run",
+    "doctor": "find out why runs do not run",
     "export": "write a namespace into a file",
     "import": "restore what was exported",
     "top": "show the runs that are under way, live",

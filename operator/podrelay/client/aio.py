@@ -130,6 +130,7 @@ class AsyncTaskService:
     suspend = _call(TaskService.suspend)
     resume = _call(TaskService.resume)
     delete = _call(TaskService.delete)
+    doctor = _call(TaskService.doctor)
     watch = _stream(TaskService.watch)
     events = _stream(TaskService.events)
     logs = _stream(TaskService.logs)

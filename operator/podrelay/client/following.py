@@ -154,8 +154,11 @@ def lines(
     cancellation: Cancellation,
     *,
     is_followed: bool,
+    console: bool = False,
 ) -> Generator[LogLine]:
     """Return the log lines of a run; followed: also those that come, until it has finished.
+
+    With `console` also what its pods have printed besides.
 
     Raises:
         TaskNotFoundError: there is no such run.
@@ -163,7 +166,7 @@ def lines(
         ApiUnavailableError: the API server was away for 5 minutes.
     """
     existing(resources, namespace, run_id)
-    query, reader = logs.records(namespace, run_id), logs.Reader(iteration)
+    query, reader = logs.records(namespace, run_id), logs.Reader(iteration, console=console)
     if is_followed:
         run = Stream(lambda inner: states(resources, namespace, run_id, Deadline(None), inner))
         yield from logs.followed(resources, query, reader, run, cancellation)

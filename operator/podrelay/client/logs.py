@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Generator, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from podrelay.api import names
 from podrelay.api.errors import PodrelayError
@@ -12,6 +12,9 @@ from podrelay.client.resources import Query, Resource, Resources
 from podrelay.client.stream import Cancellation, Deadline, Stream
 from podrelay.client.values import LogLine, Run
 from podrelay.client.watching import follow
+
+OUTPUT: Final = "output"
+"""Type of a line that a pod has printed."""
 
 
 def records(namespace: str, run: str) -> Query:
@@ -29,11 +32,14 @@ class Reader:
 
     Args:
         iteration: tell of this iteration only.
+        console: tell also what pods have printed besides, once they have answered: as lines of the type `output`.
     """
 
-    def __init__(self, iteration: int | None = None) -> None:
+    def __init__(self, iteration: int | None = None, *, console: bool = False) -> None:
         self._iteration = iteration
+        self._console = console
         self._told: dict[str, int] = {}
+        self._printed: dict[str, str] = {}
 
     def news(self, record: Resource) -> Iterator[LogLine]:
         """Return the lines of a record that are new since the last call for it.
@@ -60,6 +66,44 @@ class Reader:
                 dropped=dropped,
             )
             dropped = 0
+        if self._console:
+            yield from self._output(record)
+
+    def _output(self, record: Resource) -> Iterator[LogLine]:
+        """Return the lines that the pod has printed, when it has answered: until then there are more to come."""
+        console, uid = record.get("console"), record["metadata"]["uid"]
+        if console is None or record.get("finishedAt") is None:
+            return
+        before = self._printed.get(uid)
+        text = console.get("text", "")
+        self._printed[uid] = text
+        new = text if before is None else _after(before, text)
+        lines = new.splitlines()
+        if before is None and console.get("droppedBytes"):
+            lines.insert(0, f"({console['droppedBytes']} bytes before this are not kept)")
+        if before is None and console.get("problem"):
+            lines.append(f"({console['problem']})")
+        for line in lines:
+            yield LogLine(
+                time=datetime.fromisoformat(record["finishedAt"]),
+                type=OUTPUT,
+                message=line,
+                data=None,
+                error=None,
+                iteration=record["iteration"],
+                attempt=record["try"],
+                pod=record["podName"],
+            )
+
+
+def _after(before: str, text: str) -> str:
+    """Return what hooks have printed since; of what was there before, first lines may have been dropped meanwhile."""
+    start = 0
+    while start < len(before):
+        if text.startswith(before[start:]):
+            return text[len(before) - start :]
+        start = before.find("\n", start) + 1 or len(before)
+    return text
 
 
 def stored(resources: Resources, query: Query, reader: Reader) -> Iterator[LogLine]:

@@ -156,6 +156,23 @@ class Resources:
         )
         return bool(answer.get("status", {}).get("allowed"))
 
+    def ask(self, request: Callable[..., Any], **arguments: Any) -> Resource:
+        """Return the answer to a read of the kubernetes package's other APIs.
+
+        Args:
+            request: one of their methods.
+            arguments: of it.
+
+        Raises:
+            RequestRefusedError: it is forbidden, or there is no such object.
+            ApiUnavailableError: also after some tries.
+        """
+
+        def send() -> Resource:
+            return _json(request(**arguments, _preload_content=False, _request_timeout=_TIMEOUT))
+
+        return self._repeat(send, None, None)
+
     def delete(self, plural: str, namespace: str, name: str) -> None:
         """Delete one.
 

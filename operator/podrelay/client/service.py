@@ -5,6 +5,7 @@ import heapq
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, Self
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from podrelay.api import names, triggering
 from podrelay.client import following, requests
 from podrelay.client.connection import connect
+from podrelay.client.doctor import Doctor, Finding
 from podrelay.client.errors import (
     DefinitionNotFoundError,
     InvalidInputError,
@@ -33,6 +35,7 @@ __all__ = ["TaskService"]
 InputValue = Mapping[str, Any] | BaseModel | None
 Runs = list[Run]
 Definitions = list[Definition]
+Findings = list[Finding]
 Order = Literal["newest", "oldest"]
 
 _FORGET_THE_BACKUP: Final[Resource] = {
@@ -424,22 +427,32 @@ class TaskService:
             )
         )
 
-    def logs(self, id: str, *, follow: bool = False, iteration: int | None = None) -> Stream[LogLine]:
+    def logs(
+        self, id: str, *, follow: bool = False, iteration: int | None = None, console: bool = False
+    ) -> Stream[LogLine]:
         """Return the structured log lines of a run, in order, across iterations.
 
         Args:
             id: of the run.
             follow: go on with those that come, until it has finished or is deleted.
             iteration: only of this one; 0 for those of pods that ran lifecycle hooks only.
+            console: also what the pods have printed besides, as lines of the type output: the last 16 KiB of each.
 
         Raises (while it is read):
             TaskNotFoundError: there is no such run.
         """
         return Stream(
             lambda cancellation: following.lines(
-                self._resources, self.namespace, id, iteration, cancellation, is_followed=follow
+                self._resources, self.namespace, id, iteration, cancellation, is_followed=follow, console=console
             )
         )
+
+    def doctor(self) -> Findings:
+        """Return what keeps runs of the namespace from running, and what is well, the most basic things first.
+
+        It only reads. What the caller's rights do not suffice for is told as unknown.
+        """
+        return [*Doctor(self._client, self._resources, self.namespace, version("podrelay")).findings()]
 
 
 def _age(run: Run) -> tuple[datetime, str, str]:

@@ -118,8 +118,8 @@ class LogLine:
     """One structured log line of a task.
 
     Attributes:
-        time: when.
-        type: info or error.
+        time: when; of a line that was printed: when its pod had answered.
+        type: info or error; output of a line that was printed.
         message: what.
         data: more about it.
         error: the exception, for errors.

@@ -1,12 +1,18 @@
-"""Kubernetes Events about what no status can tell: `kubectl describe` shows them.
+"""Kubernetes Events: `kubectl describe` shows them, exporters and alerts collect them.
 
-A status that the API server refuses cannot tell anybody about itself. One Event tells it, under a name that follows
-from the run, so that neither a second operator nor the same one after a restart makes a second. And an operator has no
-status at all: what it does with its Lease is told on that.
+What happens to a run (`telling`) is told beside the work, by at most five Events a second: in a burst those of runs
+that go well are left out first. An Event has a name that follows from what it tells, so that neither a second operator
+nor the same one after a restart makes a second.
+
+What no status can tell is told at once: that the API server refuses the status of a run. And an operator has no status
+at all: what it does with its Lease is told on that.
 """
 
+import asyncio
+import hashlib
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -15,8 +21,10 @@ import aiohttp
 from podrelay.api import limits, names
 from podrelay.kube.client import Client, Resource
 from podrelay.kube.errors import ApiError
+from podrelay.reconciler.metrics import EVENTS_DROPPED
 from podrelay.reconciler.objects import Metadata
 from podrelay.reconciler.permissions import Permission
+from podrelay.reconciler.telling import News
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +42,11 @@ _AGAIN_AFTER: Final = timedelta(hours=1)
 _MOST_KNOWN: Final = 1000
 _MESSAGE_LENGTH: Final = 1024
 """Of an Event, by its schema."""
+_PER_SECOND: Final = 5.0
+_BURST: Final = 25
+_MOST_NORMAL: Final = 50
+"""Of runs that go well: news of them is worth little ten seconds later."""
+_MOST_WARNINGS: Final = 1000
 
 
 class Events:
@@ -48,6 +61,38 @@ class Events:
         self._client = client
         self._clock = clock
         self._told: dict[str, datetime] = {}
+        self._waiting: dict[bool, deque[tuple[str, dict[str, Any]]]] = {True: deque(), False: deque()}
+        """Namespace and Event, by whether it is a warning."""
+        self._news = asyncio.Event()
+
+    async def run(self) -> None:
+        """Make the Events that wait, until cancelled."""
+        loop = asyncio.get_running_loop()
+        budget, since = float(_BURST), loop.time()
+        while True:
+            while not any(self._waiting.values()):
+                self._news.clear()
+                await self._news.wait()
+            budget, since = min(_BURST, budget + (loop.time() - since) * _PER_SECOND), loop.time()
+            if budget < 1:
+                await asyncio.sleep((1 - budget) / _PER_SECOND)
+                continue
+            budget -= 1
+            namespace, event = (self._waiting[True] or self._waiting[False]).popleft()
+            await self._create(namespace, event)
+
+    def happened(self, run: Metadata, news: Iterable[News]) -> None:
+        """Take what has happened to a run, to be told soon. Returns at once."""
+        about = _about(run)
+        for one in news:
+            waiting = self._waiting[one.is_warning]
+            if len(waiting) >= (_MOST_WARNINGS if one.is_warning else _MOST_NORMAL):
+                EVENTS_DROPPED.inc()
+                continue
+            digest = hashlib.sha256(f"{run.uid} {one.key}".encode()).hexdigest()[:16]
+            event = _event(about, run.namespace, f"{run.name}.{digest}", one.reason, one.message, self._clock())
+            waiting.append((run.namespace, event if one.is_warning else event | {"type": "Normal"}))
+            self._news.set()
 
     async def status_refused(self, run: Metadata, refusal: str) -> None:
         """Tell that the status of a run cannot be written, in the API server's words. Never raises for a failure."""
@@ -73,8 +118,7 @@ class Events:
             self._told.clear()
         self._told[name] = now
         log.error("%s", message, extra={"run": f"{run.namespace}/{run.name}"})
-        about = {"apiVersion": names.API_VERSION, "kind": "TaskRun", "name": run.name, "uid": run.uid}
-        await self._create(run.namespace, _event(about, run.namespace, name, reason, message, now))
+        await self._create(run.namespace, _event(_about(run), run.namespace, name, reason, message, now))
 
     async def lease_given_away(self, lease: dict[str, str], namespace: str, identity: str, why: str) -> None:
         """Tell on its Lease that a leader has given it away. Never raises for a failure.
@@ -96,6 +140,10 @@ class Events:
         except (ApiError, aiohttp.ClientError, TimeoutError) as error:
             if getattr(error, "api_reason", "") != "AlreadyExists":
                 log.warning("no Event could be made: %s", str(error) or type(error).__name__)
+
+
+def _about(run: Metadata) -> dict[str, str]:
+    return {"apiVersion": names.API_VERSION, "kind": "TaskRun", "name": run.name, "uid": run.uid}
 
 
 def _event(

@@ -18,7 +18,7 @@ import msgspec
 from podrelay.api import names
 from podrelay.kube.client import JSON_PATCH, PODS, STRATEGIC_MERGE_PATCH, WRITE_TIMEOUT_SECONDS, Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
-from podrelay.reconciler import admission, inputs, pods, records, termination
+from podrelay.reconciler import admission, consoles, inputs, pods, records, termination
 from podrelay.reconciler.events import Events
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
@@ -88,6 +88,8 @@ class Executor:
         schemas: checks inputs; by default a process of this executor's own.
         die_before_write: for tests of crashes: the process kills itself right before its n-th write.
         die_after_write: the same, when the API server has answered the n-th write and nobody has seen the answer yet.
+        events: tells what the API server refuses; default: one of its own.
+        reads_logs: whether a record that is written for a pod takes along what the pod has printed.
     """
 
     def __init__(
@@ -99,10 +101,14 @@ class Executor:
         schemas: SchemaProcess | None = None,
         die_before_write: int | None = None,
         die_after_write: int | None = None,
+        *,
+        events: Events | None = None,
+        reads_logs: bool = True,
     ) -> None:
         self._client = client
+        self._reads_logs = reads_logs
         self._payloads = Payloads(client)
-        self._events = Events(client, clock)
+        self._events = events or Events(client, clock)
         self._store = store
         self._lease = lease
         self._clock = clock
@@ -148,8 +154,10 @@ class Executor:
                 await self._events.write_refused(view.run.metadata, error.message)
             raise
 
-    async def write_status(self, key: Key, view: View, plan: Plan) -> None:
+    async def write_status(self, key: Key, view: View, plan: Plan) -> bool:
         """Write the status that `plan` wants, on the version of the run that it was planned on.
+
+        Return whether it is written; if not, the run has changed meanwhile.
 
         Raises:
             as `carry_out`.
@@ -174,8 +182,9 @@ class Executor:
             if isinstance(error, InvalidError) and run is not None and not _has_changed(run, view.run):
                 await self._events.status_refused(run.metadata, error.message)
                 raise
-        else:
-            self._store.runs.apply(_decode_run(body))
+            return False
+        self._store.runs.apply(_decode_run(body))
+        return True
 
     # --- before a pod -------------------------------------------------------------------------------------------------
 
@@ -435,7 +444,8 @@ class Executor:
 
     async def _create_record(self, key: Key, view: View, action: WriteRecord) -> None:
         response = await self._complete(key, view, action)
-        manifest = records.new(view.run, action, response, self._clock())
+        printed = await self._printed(key, view, action)
+        manifest = records.new(view.run, action, response, self._clock(), printed)
         body = await self._write("create_record", lambda: self._client.create(TASK_ITERATIONS, key.namespace, manifest))
         record = _decode_record(body)
         self._payloads.keep(record, manifest["response"])
@@ -450,12 +460,18 @@ class Executor:
         record = _decode_record(body)
         if not view.owns(record) or record.response is not None or record.pod_uid != action.pod_uid:
             raise AlreadyExistsError(409, "AlreadyExists", f"{name} has an answer, or another owner")
-        patch = records.patch(msgspec.json.decode(body), action, self._clock())
+        printed = await self._printed(key, view, action)
+        patch = records.patch(msgspec.json.decode(body), action, self._clock(), printed)
         written = await self._write(
             "patch_record",
             lambda: self._client.patch(TASK_ITERATIONS, key.namespace, name, patch, content_type=JSON_PATCH),
         )
         self._store.records.apply(_decode_record(written))
+
+    async def _printed(self, key: Key, view: View, action: WriteRecord) -> dict[str, Any] | None:
+        if not self._reads_logs or (view.definition is not None and not view.definition.spec.record_logs):
+            return None
+        return await consoles.of(self._client, key.namespace, action.pod)
 
     async def _refresh_record(self, key: Key, view: View, name: str) -> Record | None:
         record = await self._get_record(key, name)

@@ -1,17 +1,20 @@
 """Probes and metrics over HTTP. Liveness says that the loop runs, never that the backlog is short."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 
-async def serve(listen: str, problem: Callable[[], str | None]) -> tuple[web.AppRunner, str]:
+async def serve(
+    listen: str, problem: Callable[[], str | None], count: Callable[[], Awaitable[None]]
+) -> tuple[web.AppRunner, str]:
     """Serve /healthz, /readyz and /metrics at `listen` (host:port); return what to clean up, and the address in use.
 
     Args:
         listen: the address; port 0: a free one.
         problem: returns why the process is not ready, None if it is.
+        count: brings figures up to date that are not kept so.
 
     Raises:
         OSError: the address cannot be used.
@@ -25,6 +28,7 @@ async def serve(listen: str, problem: Callable[[], str | None]) -> tuple[web.App
         return web.Response(text="ok\n") if why is None else web.Response(status=503, text=f"{why}\n")
 
     async def metrics(_: web.Request) -> web.Response:
+        await count()
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     app = web.Application()

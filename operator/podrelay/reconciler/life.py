@@ -14,12 +14,15 @@ from functools import partial
 from typing import Final
 
 from podrelay.kube.client import Client
+from podrelay.reconciler import telling
 from podrelay.reconciler.clocks import WaitClock
 from podrelay.reconciler.counts import Counts
 from podrelay.reconciler.events import Events
 from podrelay.reconciler.executor import Executor
+from podrelay.reconciler.figures import Figures
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.loop import ReconcileLoop, group_of
+from podrelay.reconciler.objects import FINISHED, TaskRun, TaskRunStatus
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.readiness import Readiness
 from podrelay.reconciler.retention import Retentions
@@ -45,6 +48,7 @@ class Life:
         client: the API server.
         lease: decides who leads.
         schemas: checks inputs.
+        figures: counts what has ended.
     """
 
     def __init__(
@@ -53,7 +57,9 @@ class Life:
         client: Client,
         lease: LeaderElection,
         schemas: SchemaProcess,
+        figures: Figures | None = None,
     ) -> None:
+        self._figures = figures or Figures()
         self.restored = asyncio.Event()
         """Set when the API server has gone back in time."""
         clock = WaitClock()
@@ -78,18 +84,21 @@ class Life:
         )
         retentions.changed = self.store.retention_changed
         self.watches = watches_into(client, self.store, retentions, tuple(arguments.namespace))
+        self._events = Events(client)
         self._executor = Executor(
             client,
             self.store,
             lease,
             schemas=schemas,
+            events=self._events,
             die_before_write=_number(ENV_DIE_BEFORE_WRITE),
             die_after_write=_number(ENV_DIE_AFTER_WRITE),
+            reads_logs=not arguments.without_pod_logs,
         )
         self._readiness = Readiness(client, self.store, schemas, self.reviews)
         self._counts = Counts(client, self.store, counts)
         self._has_led = False
-        given_away = partial(lease.tell_given_away, Events(client))
+        given_away = partial(lease.tell_given_away, self._events)
         self._terms = Terms(lease, self.watches, self._begin_term, given_away)
 
     async def run(self) -> None:
@@ -112,13 +121,19 @@ class Life:
         await self.watches.wait_synced()
         log.info("caches filled", extra={"runs": len(self.store.runs), "pods": len(self.store.pods)})
 
+    def _tell_change(self, run: TaskRun, status: TaskRunStatus) -> None:
+        self._events.happened(run.metadata, telling.of_change(run.status, status))
+        if status.phase in FINISHED and run.status.phase not in FINISHED:
+            self._figures.finished(run, status)
+
     def _begin_term(self) -> Sequence[Part]:
         self.runs.forgive()
         if self._has_led:
             self.store.begin_term()
         self._has_led = True
         return [
-            ReconcileLoop(self.store, self._executor, self.runs).run(),
+            ReconcileLoop(self.store, self._executor, self.runs, self._tell_change).run(),
+            self._events.run(),
             self._readiness.run(),
             self._counts.run(),
         ]

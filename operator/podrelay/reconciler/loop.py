@@ -18,7 +18,7 @@ from podrelay.api.errors import PodrelayError
 from podrelay.reconciler import admission, metrics, planner
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeadershipLostError
-from podrelay.reconciler.objects import FINISHED
+from podrelay.reconciler.objects import FINISHED, TaskRun, TaskRunStatus
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Action, ReadInput, ReleasePod, View
@@ -60,6 +60,7 @@ class ReconcileLoop:
         store: what is known.
         executor: what can be done.
         queue: which runs to look at, in turns by `group_of`.
+        changed: called when a status was written, with the run as it was, and the status.
         clock: returns the current time, aware, UTC.
     """
 
@@ -68,12 +69,14 @@ class ReconcileLoop:
         store: Store,
         executor: Executor,
         queue: WorkQueue[Key],
+        changed: Callable[[TaskRun, TaskRunStatus], None] = lambda _run, _status: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
         self._executor = executor
         self._queue = queue
         self._checks: WorkQueue[Key] = WorkQueue(lambda key: group_of(store, key), most_at_work=CHECKS)
+        self._changed = changed
         self._clock = clock
 
     async def run(self) -> None:
@@ -142,8 +145,8 @@ class ReconcileLoop:
             elif plan.actions:
                 return  # the check marks the run when it is done
             elif plan.status is not None and plan.status != view.run.status:
-                await self._executor.write_status(key, view, plan)
-                self._tell(key, view.run.status.phase, plan.status.phase, plan.status.reason)
+                if await self._executor.write_status(key, view, plan):
+                    self._tell(key, view.run, plan.status)
             else:
                 if plan.requeue_at is not None:
                     self._queue.add_after(key, (plan.requeue_at - self._clock()).total_seconds())
@@ -156,10 +159,10 @@ class ReconcileLoop:
             if isinstance(action, ReleasePod):
                 await self._executor.release_pod(key, action.pod)
 
-    def _tell(self, key: Key, before: str | None, phase: str | None, reason: str | None) -> None:
-        if phase in FINISHED and before not in FINISHED:
-            metrics.FINISHED.labels(phase).inc()
-            log.info("run finished", extra={"run": str(key), "phase": phase, "reason": reason})
+    def _tell(self, key: Key, run: TaskRun, status: TaskRunStatus) -> None:
+        self._changed(run, status)
+        if status.phase in FINISHED and run.status.phase not in FINISHED:
+            log.info("run finished", extra={"run": str(key), "phase": status.phase, "reason": status.reason})
 
 
 def _is_check(view: View, action: Action) -> bool:

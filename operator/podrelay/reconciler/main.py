@@ -14,12 +14,14 @@ from functools import partial
 from typing import Any, Final
 
 import uvloop
+from prometheus_client import REGISTRY
 
 from podrelay.api.errors import PodrelayError
 from podrelay.kube import config
 from podrelay.kube.client import REQUEST_TIMEOUT_SECONDS, Client
 from podrelay.reconciler import health, logs, metrics
 from podrelay.reconciler.app import KopfShell
+from podrelay.reconciler.figures import Figures
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.life import Life
 from podrelay.reconciler.policies import Policies
@@ -97,12 +99,17 @@ class _Operator:
                 arguments.lease_duration,
                 restored=self._is_restored,
             )
-            self._life = Life(arguments, client, lease, schemas)
+            figures = Figures()
+            REGISTRY.register(figures)
+            stack.callback(REGISTRY.unregister, figures)
+            self._life = Life(arguments, client, lease, schemas, figures)
             policies = Policies(client)
             if arguments.without_policies:
                 log.warning("started with --without-policies: nobody looks whether admission policies are in force")
             runner, address = await health.serve(
-                arguments.listen, lambda: self._life.watches.problem() or lease.problem() or policies.problem
+                arguments.listen,
+                lambda: self._life.watches.problem() or lease.problem() or policies.problem,
+                lambda: figures.look(self._life.store, leads=lease.held.is_set()),
             )
             stack.push_async_callback(runner.cleanup)
             shell = self._shell()
@@ -116,7 +123,7 @@ class _Operator:
                     "listen": address,
                 },
             )
-            parts = [self._live(lambda: Life(arguments, client, lease, schemas), lease), shell.run()]
+            parts = [self._live(lambda: Life(arguments, client, lease, schemas, figures), lease), shell.run()]
             yield lease, [*parts, *([] if arguments.without_policies else [policies.run()])]
 
     async def _live(self, new_life: Callable[[], Life], lease: LeaderElection) -> None:

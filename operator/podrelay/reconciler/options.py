@@ -77,6 +77,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "their own records and runs",
     )
     behaviour.add_argument(
+        "--without-pod-logs",
+        action="store_true",
+        help="do not read what a pod has printed into the record that the operator writes for it: of pods that report "
+        "by termination message, and of those that died; needs the right to get pods/log otherwise",
+    )
+    behaviour.add_argument(
         "--listen",
         default="127.0.0.1:8080",
         metavar="HOST:PORT",

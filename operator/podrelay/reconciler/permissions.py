@@ -13,7 +13,18 @@ from typing import Any, Final
 
 import yaml
 
-MODULES: Final = ("app", "executor", "lease", "readiness", "relatives", "counts", "resources", "policies", "events")
+MODULES: Final = (
+    "app",
+    "executor",
+    "consoles",
+    "lease",
+    "readiness",
+    "relatives",
+    "counts",
+    "resources",
+    "policies",
+    "events",
+)
 HEADER: Final = "# Generated from the PERMISSIONS of operator/podrelay/reconciler by `make generate`; do not edit.\n"
 
 

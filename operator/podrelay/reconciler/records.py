@@ -11,8 +11,13 @@ from podrelay.reconciler.objects import StorableResponse, TaskRun
 from podrelay.reconciler.view import WriteRecord
 
 
-def patch(record: dict[str, Any], action: WriteRecord, now: datetime) -> list[dict[str, Any]]:
-    """Return the JSON patch that puts the response of `action` into a record, refused with 409 if it has changed."""
+def patch(
+    record: dict[str, Any], action: WriteRecord, now: datetime, printed: dict[str, Any] | None = None
+) -> list[dict[str, Any]]:
+    """Return the JSON patch that puts the response of `action` into a record, refused with 409 if it has changed.
+
+    What the pod has `printed` by its log is more than what it could store itself.
+    """
     metadata, response = record["metadata"], msgspec.to_builtins(action.response)
     output = (record.get("checkpoint") or {}).get("output")
     if output is not None:
@@ -22,6 +27,8 @@ def patch(record: dict[str, Any], action: WriteRecord, now: datetime) -> list[di
         {"op": "add", "path": "/response", "value": response},
         {"op": "add", "path": "/finishedAt", "value": _finished_at(action, now)},
     ]
+    if printed is not None and ("text" in printed or "console" not in record):
+        steps.append({"op": "add", "path": "/console", "value": printed})
     if action.cause is not None:
         annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_CAUSE: action.cause}
         steps.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
@@ -31,7 +38,13 @@ def patch(record: dict[str, Any], action: WriteRecord, now: datetime) -> list[di
     return steps
 
 
-def new(run: TaskRun, action: WriteRecord, response: StorableResponse, now: datetime) -> dict[str, Any]:
+def new(
+    run: TaskRun,
+    action: WriteRecord,
+    response: StorableResponse,
+    now: datetime,
+    printed: dict[str, Any] | None = None,
+) -> dict[str, Any]:
     """Return the whole record of a pod that has none."""
     target, pod = action.target, action.pod
     metadata: dict[str, Any] = {
@@ -54,6 +67,8 @@ def new(run: TaskRun, action: WriteRecord, response: StorableResponse, now: date
         "finishedAt": _finished_at(action, now),
         "response": msgspec.to_builtins(response),
     }
+    if printed is not None:
+        record["console"] = printed
     if pod is not None and pod.spec.node_name:
         record["nodeName"] = pod.spec.node_name
     if pod is not None and pod.image:

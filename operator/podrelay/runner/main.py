@@ -21,6 +21,7 @@ from podrelay.api.hooks import ON_BEFORE_TRIGGER
 from podrelay.runner import environment, fence, hooks
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
+from podrelay.runner.console import Console
 from podrelay.runner.environment import Environment, NotInAPodError, UnsupportedOperatorError
 from podrelay.runner.record import Record, ResponseLostError, now
 from podrelay.runner.session import PodSession
@@ -69,7 +70,7 @@ def main(run_in_pod: Callable[[str, float], int] | None = None) -> None:
     except BaseException as error:  # noqa: BLE001 - a fault of our own must end the pod, too
         _explain(os.environ, f"internal error: {answer_of_exception(error).message}")
     finally:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stdout.flush()
             sys.stderr.flush()
         # Threads of the task, or a library's exit handlers, must not hold a pod whose answer is stored.
@@ -108,7 +109,8 @@ def run(
         _explain(variables, protocol.farewell(str(error)))
         return protocol.EXIT_UNSUPPORTED
     client = client or ApiClient.from_environment(variables)
-    record = Record(client, me, now)
+    console = Console() if me.record_logs else None
+    record = Record(client, me, now, console)
     interruption = _interruption(client.another(), me, clock)
     listen(interruption)
     try:
@@ -120,8 +122,15 @@ def run(
     except (ApiRefusedError, ApiUnreachableError) as error:
         _explain(variables, _advice(error, me))
         return 1
-    if me.only_hooks:
-        return _call_only_hooks(reference, client, me, session)
+    with console.listening() if console is not None else contextlib.nullcontext():
+        if me.only_hooks:
+            return _call_only_hooks(reference, client, me, session)
+        return _run_task(reference, variables, client, me, session)
+
+
+def _run_task(
+    reference: Reference, variables: Mapping[str, str], client: ApiClient, me: Environment, session: PodSession
+) -> int:
     definition, answer = _work(reference, client, me, session)
     response = response_of(answer, session.input, session.output, session.rules)
     code, is_stored = _deliver(session, response, variables)

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from podrelay.api import limits, names, numbers, protocol
 from podrelay.runner.api_client import ApiClient, Deadline, path
+from podrelay.runner.console import Console
 from podrelay.runner.environment import Environment
 from podrelay.sdk.errors import ApiRefusedError, SupersededError
 
@@ -41,12 +42,20 @@ class Record:
         client: the API server; after the claim this record has it for itself.
         me: what this pod is.
         now: returns the time that is written into it.
+        console: what the task prints, if that is to be recorded.
     """
 
-    def __init__(self, client: ApiClient, me: Environment, now: Callable[[], str] = now) -> None:
+    def __init__(
+        self,
+        client: ApiClient,
+        me: Environment,
+        now: Callable[[], str] = now,
+        console: Console | None = None,
+    ) -> None:
         self._client = client
         self._me = me
         self.now = now
+        self._console = console
         self._write_lock = threading.Lock()
         self._body: dict[str, Any] = {}
         self._owners: list[dict[str, Any]] = []
@@ -273,6 +282,12 @@ class Record:
         """Return the whole record as it is to be stored, news included, cut to what a record may hold."""
         size = _bytes(self._body)
         document = dict(self._body)
+        console = self._console.tail() if self._console is not None else None
+        if console is not None:
+            if size + _bytes(console) > RECORD_BYTES - limits.KIB:
+                console = {"text": "", "droppedBytes": console.get("droppedBytes", 0) + len(console["text"].encode())}
+            document["console"] = console
+            size += _bytes(console)
         with self._news_lock:
             self._drop_logs(LOG_ITEMS, RECORD_BYTES - size - limits.KIB)  # the KiB is for progress and field names
             if self._progress is not None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from podrelay.api import limits, numbers
 from podrelay.runner.answering import clean, described, error_of
 from podrelay.runner.api_client import ApiClient
+from podrelay.runner.console import unrecorded
 from podrelay.runner.environment import Environment
 from podrelay.runner.flush import FLUSH_SECONDS, Flusher
 from podrelay.runner.record import Record
@@ -244,10 +245,12 @@ class PodSession:
 
 
 def _print(line: str) -> None:
-    # A task may close its stdout, or give it an encoding that lacks a letter; that must not cost it its answer.
-    with contextlib.suppress(OSError, ValueError):
-        sys.stdout.write(f"{line}\n")  # as one, so that the lines of several threads do not mix
-        sys.stdout.flush()
+    # A task may close its stdout, set it to None, or give it an encoding that lacks a letter: that must not
+    # cost it its answer.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        stream = unrecorded(sys.stdout)  # the record has it among its log lines
+        stream.write(f"{line}\n")  # as one, so that the lines of several threads do not mix
+        stream.flush()
 
 
 def _storable(value: Any) -> dict[str, Any]:

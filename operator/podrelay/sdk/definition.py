@@ -28,7 +28,7 @@ class TaskDefinition:
     max_iterations: ClassVar[int | None] = None
     """How many times run() may be called for one TaskRun, retries not counted; 1 to 10,000."""
     record_logs: ClassVar[bool | None] = None
-    """Whether the lines of `controller.logger` go into the records, besides stdout."""
+    """Whether the lines of `controller.logger`, and what is printed, go into the records, besides stdout."""
     self_cleanup: ClassVar[str | list[str] | None] = None
     """After which ends a run is deleted with its descendants: "always", "never", "onSuccess", "onError", "onAbort", or
     a list of them."""

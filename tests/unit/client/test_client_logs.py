@@ -63,3 +63,43 @@ def test_records_are_in_the_order_in_which_they_were_written() -> None:
     expected = [record(1, 1), record(1, 2), record(1, 2, 2), record(1, 10), hook]
 
     assert sorted((expected[i] for i in (3, 0, 4, 2, 1)), key=logs.order) == expected
+
+
+# --- what pods have printed -------------------------------------------------------------------------------------------
+
+
+def printed(text: str, dropped: int = 0, finished: bool = True) -> dict[str, Any]:
+    console = {"text": text} | ({"droppedBytes": dropped} if dropped else {})
+    return record(0) | {"console": console} | ({"finishedAt": "2026-01-02T03:04:06Z"} if finished else {})
+
+
+def test_what_a_pod_has_printed_is_told_line_by_line_when_it_has_answered() -> None:
+    reader = logs.Reader(console=True)
+
+    assert list(reader.news(printed("one\n", finished=False))) == []
+    lines = list(reader.news(printed("one\ntwo\n")))
+    assert [(line.type, line.message, line.pod) for line in lines] == [
+        ("output", "one", "a-run-i1"),
+        ("output", "two", "a-run-i1"),
+    ]
+    assert list(reader.news(printed("one\ntwo\n"))) == []
+
+
+def test_what_hooks_print_afterwards_is_told_alone() -> None:
+    reader = logs.Reader(console=True)
+    list(reader.news(printed("one\ntwo\n")))
+
+    assert [line.message for line in reader.news(printed("one\ntwo\nhook\n"))] == ["hook"]
+    assert [line.message for line in reader.news(printed("two\nhook\nlast\n", dropped=4))] == ["last"]
+
+
+def test_what_is_not_kept_is_said_and_so_is_what_could_not_be_had() -> None:
+    (first, second) = logs.Reader(console=True).news(printed("end\n", dropped=7))
+    assert (first.message, second.message) == ("(7 bytes before this are not kept)", "end")
+    refused = record(0) | {"console": {"problem": "no such right"}, "finishedAt": "2026-01-02T03:04:06Z"}
+    (line,) = logs.Reader(console=True).news(refused)
+    assert line.message == "(no such right)"
+
+
+def test_who_asks_for_log_lines_alone_gets_them_alone() -> None:
+    assert list(logs.Reader().news(printed("one\n"))) == []

@@ -393,6 +393,69 @@ def test_a_pod_that_left_no_record_gets_a_whole_one(world: World) -> None:
     assert [record.response is not None for record in world.view.records] == [True]
 
 
+# --- what the pod has printed ---------------------------------------------------------------------------------------
+
+
+def test_what_a_pod_printed_that_could_not_say_so_itself_goes_into_its_record(world: World) -> None:
+    world.put_pod()
+    world.api.logs["words-i1"] = b"working\nSegmentation fault\n"
+
+    world.do(died())
+
+    assert stored(world)["console"] == {"text": "working\nSegmentation fault\n"}
+
+
+def test_its_log_says_more_than_what_it_had_stored_before_it_died(world: World) -> None:
+    world.put_pod()
+    world.put_record(console={"text": "working\n"})
+    world.api.logs["words-i1"] = b"working\nSegmentation fault\n"
+
+    world.do(died())
+
+    assert stored(world)["console"] == {"text": "working\nSegmentation fault\n"}
+
+
+def test_what_it_had_stored_stays_where_its_log_cannot_be_read(world: World) -> None:
+    world.put_pod()
+    world.put_record(console={"text": "working\n"})
+    world.api.log_error = ApiError(500, "InternalError", "no preferred addresses found")
+
+    world.do(died())
+
+    assert stored(world)["console"] == {"text": "working\n"}
+    assert stored(world)["response"]["status"] == "error"
+
+
+def test_that_a_log_cannot_be_read_is_said_where_nothing_else_is_known(world: World) -> None:
+    world.put_pod()
+    world.api.log_error = ApiError(403, "Forbidden", "pods/log is forbidden")
+
+    world.do(died())
+
+    assert "pods/log is forbidden" in stored(world)["console"]["problem"]
+    assert stored(world)["response"]["status"] == "error"
+
+
+def test_a_pod_that_has_gone_has_no_log(world: World) -> None:
+    world.do(died())
+
+    assert "console" not in stored(world)
+
+
+def test_a_definition_that_records_no_logs_has_none_read(world: World) -> None:
+    world.put_pod()
+    world.api.logs["words-i1"] = b"secret\n"
+    world.api.change("taskdefinitions", "count-words", {"spec": {"recordLogs": False}})
+    world.see()
+
+    world.do(died())
+
+    assert "console" not in stored(world)
+
+
+# --- records of the dead --------------------------------------------------------------------------------------------
+
+
 def test_a_record_keeps_its_checkpoint_for_the_retry_and_its_output_for_the_end(world: World) -> None:
     world.put_record(checkpoint={"input": {"cursor": 3, "none": None}, "output": {"rows": 3}})
 

@@ -105,6 +105,22 @@ def test_a_hook_is_called_when_the_final_phase_can_be_read(pod: Pod) -> None:
     ]
 
 
+def test_what_hooks_print_goes_into_the_record_with_their_outcome(pod: Pod) -> None:
+    pod.ends(phase="Succeeded", reason="Done", message="Task done.")
+
+    pod.run(before="print('asked')", done="print('told')")
+
+    assert pod.api.record["console"] == {"text": "asked\ntold\n"}
+
+
+def test_what_a_hook_pod_prints_does_too(pod: Pod) -> None:
+    pod.api.put("shop", task_run(status={"phase": "Succeeded", "reason": "Done", "message": "Task done."}))
+
+    pod.run(done="print('told')", **hook_pod(**{names.ENV_HOOK: "onDone"}))
+
+    assert pod.api.objects["shop-herror"]["console"] == {"text": "told\n"}
+
+
 def test_it_is_the_end_of_the_run_that_decides_which_hook_is_called(pod: Pod) -> None:
     pod.ends(**{**FAILED, "reason": "MaxIterations"})
 

@@ -5,7 +5,7 @@ from typing import Any, Final
 import typer
 
 from podrelay.cli import main
-from podrelay.cli.tasks import backup, logs, looking, starting, steering, top
+from podrelay.cli.tasks import backup, doctor, logs, looking, starting, steering, top
 from podrelay.cli.tasks.connecting import connected
 
 _COMMANDS: Final[dict[str, tuple[Any, str]]] = {
@@ -23,6 +23,7 @@ _COMMANDS: Final[dict[str, tuple[Any, str]]] = {
     "delete": (steering.delete, "podrelay delete import-products-4mpkouuin4fr"),
     "children": (looking.children, "podrelay children import-products-4mpkouuin4fr"),
     "definitions": (looking.definitions, "podrelay definitions -o wide"),
+    "doctor": (doctor.doctor, "podrelay doctor -n shop"),
     "export": (backup.export, "podrelay export -n shop --file shop.jsonl"),
     "import": (backup.restore, "podrelay import -n shop shop.jsonl"),
     "top": (top.top, "podrelay top --all-namespaces"),

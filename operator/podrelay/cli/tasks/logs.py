@@ -10,6 +10,7 @@ from rich.text import Text
 
 from podrelay.cli.tasks import printing
 from podrelay.cli.tasks.connecting import RunId
+from podrelay.client.logs import OUTPUT
 from podrelay.client.service import TaskService
 from podrelay.client.values import LogLine
 
@@ -26,15 +27,19 @@ def logs(
     run_id: RunId,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     iteration: Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Only of this one.")] = None,
+    structured: Annotated[
+        bool, typer.Option("--structured", help="Only the lines of controller.logger, not what pods have printed.")
+    ] = False,
     output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object a line.")] = LogFormat.TEXT,
 ) -> int:
-    """Print the structured log lines of a run, across its iterations.
+    """Print what a run has logged and printed, across its iterations.
 
-    What the pods print besides is in `kubectl logs`.
+    Of what a pod prints on stdout and stderr the last 16 KiB are kept, and told once it has answered; while it runs,
+    `kubectl logs` has all of it.
     """
     console = printing.console()
     try:
-        with service.logs(run_id, follow=follow, iteration=iteration) as lines:
+        with service.logs(run_id, follow=follow, iteration=iteration, console=not structured) as lines:
             for line in lines:
                 if output is LogFormat.JSON:
                     print(json.dumps({**asdict(line), "time": line.time.isoformat()}, ensure_ascii=False), flush=True)
@@ -51,6 +56,8 @@ def _text(line: LogLine) -> Text:
         text.append(f"({line.dropped} lines are not kept)\n", "dim")
     attempt = f"t{line.attempt}" if line.attempt > 1 else ""
     text.append(f"{line.time.astimezone():%Y-%m-%d %H:%M:%S} i{line.iteration}{attempt} ", "dim")
+    if line.type == OUTPUT:
+        text.append("| ", "dim")
     if line.type == "error":
         text.append("ERROR ", "red")
     text.append(line.message)

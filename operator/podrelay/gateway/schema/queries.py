@@ -10,8 +10,8 @@ from podrelay.gateway.call import Budget, Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
 from podrelay.gateway.listing import Listing
 from podrelay.gateway.measuring import measured
-from podrelay.gateway.objects import Key, Run
-from podrelay.gateway.payloads import Payloads
+from podrelay.gateway.objects import TASK_ITERATIONS, Key, Run
+from podrelay.gateway.payloads import Payloads, fetch
 from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.figures import Statistics, StatisticsResponse
 from podrelay.gateway.schema.inputs import (
@@ -46,7 +46,7 @@ MAX_POD_LINES = 2000
 
 @strawberry.type(name="WebinyBackgroundTaskPodLogsResponse")
 class PodLogsResponse:
-    """The last lines that a pod has printed; null once the pod has gone."""
+    """The last lines that a pod has printed; once it has gone, those that its record has kept."""
 
     data: str | None = None
     pod_name: str | None = None
@@ -178,5 +178,15 @@ async def _pod_logs(call: Call, ident: str, pod: str | None, tail: int) -> PodLo
     name = pod or (run.status.current.pod_name if run.status.current else None)
     if name is None:
         return PodLogsResponse()
-    text = await podlogs.tail(call, Key(key.namespace, name), max(1, min(tail, MAX_POD_LINES)))
+    lines = max(1, min(tail, MAX_POD_LINES))
+    text = await podlogs.tail(call, Key(key.namespace, name), lines)
+    if text is None:
+        text = await _kept(call, Key(key.namespace, name), lines)
     return PodLogsResponse(data=text, pod_name=name)
+
+
+async def _kept(call: Call, pod: Key, lines: int) -> str | None:
+    """Return the end of what a pod that has gone has left in its record, for who may read records."""
+    console = (await fetch(call, TASK_ITERATIONS, pod)).get("console") or {}
+    kept = console.get("text", "").splitlines(keepends=True)[-lines:]
+    return "".join(kept) or None

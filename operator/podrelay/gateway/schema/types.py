@@ -96,6 +96,21 @@ class LogItem:
         )
 
 
+@strawberry.type(name="WebinyBackgroundTaskConsole", description="The end of what a pod has printed.")
+class Console:
+    """As the record holds it."""
+
+    text: str = strawberry.field(description="The last 16 KiB of stdout and stderr, as plain text.")
+    dropped_bytes: Number = strawberry.field(description="How much was printed before.")
+    problem: str | None = strawberry.field(description="Why there is no text, where it could not be had.")
+
+    @classmethod
+    def of(cls, stored: Object) -> "Console":
+        """Return what a record holds."""
+        dropped = Number(stored.get("droppedBytes") or 0)
+        return cls(text=stored.get("text") or "", dropped_bytes=dropped, problem=stored.get("problem"))
+
+
 @strawberry.type(name="WebinyBackgroundTaskLog", description="What one iteration has logged.")
 class Log:
     """One record."""
@@ -138,6 +153,12 @@ class Log:
         """The newest 200 lines or 64 KiB."""
         stored = await self.payloads.record(self.key)
         return [LogItem.of(item) for item in stored.get("logs") or ()]
+
+    @strawberry.field
+    async def console(self) -> Console | None:
+        """What its pod has printed besides, once it has answered; null where it has printed nothing."""
+        stored = (await self.payloads.record(self.key)).get("console")
+        return Console.of(stored) if stored else None
 
     @strawberry.field
     async def task(self) -> "Task":

@@ -1,0 +1,36 @@
+"""`podrelay doctor`: why runs of a namespace do not run."""
+
+import json
+from dataclasses import asdict
+from typing import Annotated, Final
+
+import typer
+from rich.text import Text
+
+from podrelay.cli.tasks import printing
+from podrelay.cli.tasks.logs import LogFormat
+from podrelay.client.service import TaskService
+
+_COLORS: Final = {"ok": "green", "problem": "red", "unknown": "yellow"}
+
+
+def doctor(
+    service: TaskService,
+    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object a line.")] = LogFormat.TEXT,
+) -> int:
+    """Look for what keeps runs of a namespace from running: CRDs, operator, accounts, definitions, rights.
+
+    It reads only. The exit code is 1 if something is wrong.
+    """
+    console, problems = printing.console(), 0
+    for finding in service.doctor():
+        problems += finding.verdict == "problem"
+        if output is LogFormat.JSON:
+            print(json.dumps(asdict(finding), ensure_ascii=False), flush=True)
+            continue
+        text = Text(f"{finding.verdict:<8} ", _COLORS[finding.verdict])
+        text.append(finding.what, "default")
+        if finding.advice:
+            text.append(f"\n         {finding.advice}", "dim")
+        console.print(text, soft_wrap=True)
+    return int(problems > 0)

@@ -1,0 +1,259 @@
+"""What keeps runs of a namespace from running, found out by looking: CRDs, operator, accounts, definitions, rights.
+
+Only reads, with the rights of whoever asks; what these do not suffice for is told as unknown, never as well.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, TypeVar
+
+from podrelay.api import names
+from podrelay.client.errors import RequestRefusedError
+from podrelay.client.packages import kubernetes
+from podrelay.client.resources import Query, Resource, Resources
+
+T = TypeVar("T")
+Verdict = Literal["ok", "problem", "unknown"]
+
+LEASE: Final = "podrelay-operator"
+RUNNER: Final = "podrelay-runner"
+_PATIENCE: Final = timedelta(seconds=30)
+"""An operator that is there looks at what is new within a second."""
+_CLOCKS: Final = timedelta(seconds=30)
+"""How far this computer's clock may be from that of the operator before a Lease is taken for dead."""
+_RIGHTS: Final = (
+    ("create", names.TASK_RUNS, names.GROUP, "start runs"),
+    ("list", names.TASK_RUNS, names.GROUP, "see runs"),
+    ("list", names.TASK_ITERATIONS, names.GROUP, "see records and logs"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        verdict: ok, problem, or unknown where the rights do not suffice to tell.
+        what: what was looked at, and how it is.
+        advice: what to do about it.
+    """
+
+    verdict: Verdict
+    what: str
+    advice: str = ""
+
+
+class Doctor:
+    """Looks at a namespace.
+
+    Args:
+        client: an ApiClient of the kubernetes package.
+        resources: the custom resources of the same API server.
+        namespace: which one.
+        version: of this package.
+        clock: returns the current time, aware, UTC.
+    """
+
+    def __init__(
+        self,
+        client: Any,
+        resources: Resources,
+        namespace: str,
+        version: str,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._resources = resources
+        self._namespace = namespace
+        self._version = version
+        self._clock = clock
+        self._core = kubernetes.client.CoreV1Api(client)
+        self._roles = kubernetes.client.RbacAuthorizationV1Api(client)
+        self._leases = kubernetes.client.CoordinationV1Api(client)
+        self._apps = kubernetes.client.AppsV1Api(client)
+        self._versions = kubernetes.client.VersionApi(client)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is found, the most basic things first; ends where the rest cannot be looked at.
+
+        Raises:
+            ApiUnavailableError: the API server cannot be reached.
+        """
+        yield self._api_server()
+        installed = self._crds()
+        yield installed
+        if installed.verdict == "problem":
+            return
+        yield from self._operator()
+        yield from self._runner()
+        yield from self._definitions()
+        yield from self._runs()
+        yield from self._rights()
+
+    # --- the cluster ------------------------------------------------------------------------------------------------
+
+    def _api_server(self) -> Finding:
+        found = self._resources.ask(self._versions.get_code)
+        user = self._resources.user()
+        return Finding("ok", f"API server {found.get('gitVersion', '')}" + (f", as {user}" if user else ""))
+
+    def _crds(self) -> Finding:
+        try:
+            for _ in self._resources.pages(Query(names.TASK_DEFINITIONS, self._namespace)):
+                break
+        except RequestRefusedError as refused:
+            if refused.status == 404:
+                advice = (
+                    "install the chart: helm install podrelay charts/podrelay -n podrelay-system --create-namespace"
+                )
+                return Finding("problem", "the custom resources of Podrelay are not installed", advice)
+            words = f"definitions of namespace {self._namespace} cannot be read: {refused}"
+            return Finding("problem", words, "have the ClusterRole podrelay-viewer or podrelay-user bound to you there")
+        return Finding("ok", "the custom resources of Podrelay are installed")
+
+    def _operator(self) -> Iterator[Finding]:
+        leases = self._try(
+            lambda: self._resources.ask(
+                self._leases.list_lease_for_all_namespaces, field_selector=f"metadata.name={LEASE}"
+            )["items"]
+        )
+        if leases is None:
+            yield Finding("unknown", "whether an operator runs: you may not read Leases", "ask an administrator")
+            return
+        if not leases:
+            pods = "kubectl get pods -A -l app.kubernetes.io/name=podrelay"
+            advice = f"install the chart, or see what keeps its pods from starting: {pods}"
+            yield Finding("problem", f"no operator has ever led here: there is no Lease {LEASE}", advice)
+            return
+        for lease in leases:
+            yield self._leader(lease)
+        yield from self._deployments()
+
+    def _leader(self, lease: Resource) -> Finding:
+        spec, place = lease.get("spec", {}), lease["metadata"]["namespace"]
+        holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
+        if holder and renewed:
+            age = self._clock() - datetime.fromisoformat(renewed)
+            if age < timedelta(seconds=spec.get("leaseDurationSeconds", 15)) + _CLOCKS:
+                return Finding("ok", f"operator {holder} leads (Lease {place}/{LEASE})")
+        seen = f", renewed last at {renewed}" if renewed else ""
+        advice = f"see its pods and their logs: kubectl -n {place} get pods -l app.kubernetes.io/component=operator"
+        return Finding("problem", f"no operator leads: nobody holds the Lease {place}/{LEASE}{seen}", advice)
+
+    def _deployments(self) -> Iterator[Finding]:
+        selector = "app.kubernetes.io/name=podrelay,app.kubernetes.io/component=operator"
+        found = self._try(
+            lambda: self._resources.ask(self._apps.list_deployment_for_all_namespaces, label_selector=selector)["items"]
+        )
+        for deployment in found or ():
+            metadata = deployment["metadata"]
+            version = metadata.get("labels", {}).get("app.kubernetes.io/version", "")
+            arguments = deployment["spec"]["template"]["spec"]["containers"][0].get("args", [])
+            watched = [word.removeprefix("--namespace=") for word in arguments if word.startswith("--namespace=")]
+            name = f"{metadata['namespace']}/{metadata['name']}"
+            if watched and self._namespace not in watched:
+                advice = f"add {self._namespace} to the chart's operator.namespaces"
+                yield Finding("problem", f"operator {name} watches {', '.join(watched)} only", advice)
+            if version and version != self._version:
+                advice = "docs/compatibility.md says which versions work together"
+                yield Finding("ok", f"operator {name} is of version {version}, this command of {self._version}", advice)
+
+    # --- the namespace ----------------------------------------------------------------------------------------------
+
+    def _runner(self) -> Iterator[Finding]:
+        account = self._try(
+            lambda: self._resources.ask(
+                self._core.read_namespaced_service_account, name=RUNNER, namespace=self._namespace
+            )
+        )
+        bindings = self._try(
+            lambda: self._resources.ask(self._roles.list_namespaced_role_binding, namespace=self._namespace)["items"]
+        )
+        advice = f"podrelay namespace prepare -n {self._namespace}, or add it to the chart's taskNamespaces"
+        if account is None:
+            what = f"whether namespace {self._namespace} has the service account {RUNNER}: you may not read it"
+            yield Finding("unknown", what, advice)
+        elif not account:
+            yield Finding("problem", f"namespace {self._namespace} has no service account {RUNNER}", advice)
+        else:
+            yield Finding("ok", f"namespace {self._namespace} has the service account {RUNNER}")
+        if bindings is None:
+            yield Finding("unknown", f"whether {RUNNER} has its rights: you may not read RoleBindings", advice)
+        elif not any(_binds_runner(binding) for binding in bindings):
+            yield Finding(
+                "problem", f"no RoleBinding gives {RUNNER} the ClusterRole {RUNNER} in {self._namespace}", advice
+            )
+        else:
+            yield Finding("ok", f"{RUNNER} has its rights")
+
+    def _definitions(self) -> Iterator[Finding]:
+        found = self._resources.items(Query(names.TASK_DEFINITIONS, self._namespace))
+        if not found:
+            advice = "podrelay manifests MODULE --image IMAGE | kubectl apply -f -"
+            yield Finding("problem", f"namespace {self._namespace} has no TaskDefinition", advice)
+        for definition in found:
+            name = definition["metadata"]["name"]
+            ready = next((c for c in definition.get("status", {}).get("conditions", []) if c["type"] == "Ready"), None)
+            if ready is None:
+                if self._is_old(definition):
+                    yield Finding("problem", f"no operator has looked at TaskDefinition {name}", _UNSEEN)
+            elif ready["status"] == "False":
+                words = f"TaskDefinition {name} is not ready, {ready['reason']}: {ready['message']}"
+                yield Finding("problem", words, "docs/troubleshooting.md has the reasons of definitions")
+            else:
+                yield Finding("ok", f"TaskDefinition {name} is ready")
+
+    def _runs(self) -> Iterator[Finding]:
+        unseen, stalled, count = [], [], 0
+        for run in self._resources.items(Query(names.TASK_RUNS, self._namespace)):
+            status, count = run.get("status", {}), count + 1
+            if status.get("observedGeneration", -1) < 0 and self._is_old(run):
+                unseen.append(run["metadata"]["name"])
+            elif _is_stalled(status):
+                stalled.append(f"{run['metadata']['name']} ({status.get('reason')}: {status.get('message')})")
+        if unseen:
+            yield Finding("problem", f"no operator has seen {_some(unseen)}", _UNSEEN)
+        if stalled:
+            yield Finding(
+                "problem", f"nothing can start for {_some(stalled)}", "docs/troubleshooting.md has the reasons"
+            )
+        if count and not unseen and not stalled:
+            yield Finding("ok", f"none of {count} runs is stalled")
+
+    def _rights(self) -> Iterator[Finding]:
+        for verb, resource, group, what in _RIGHTS:
+            if not self._resources.may(verb, resource, self._namespace, group):
+                role = "--clusterrole=podrelay-user --user=YOU"
+                advice = f"kubectl create rolebinding podrelay-user -n {self._namespace} {role}"
+                yield Finding("problem", f"you may not {what} in {self._namespace} ({verb} {resource})", advice)
+
+    def _is_old(self, resource: Resource) -> bool:
+        return self._clock() - datetime.fromisoformat(resource["metadata"]["creationTimestamp"]) > _PATIENCE
+
+    @staticmethod
+    def _try(ask: Callable[[], T]) -> T | Any:
+        """Return the answer; None where it is forbidden, and something empty where there is no such object."""
+        try:
+            return ask()
+        except RequestRefusedError as refused:
+            return {} if refused.status == 404 else None
+
+
+_UNSEEN: Final = "see above whether an operator leads and watches this namespace; its log has the rest"
+
+
+def _binds_runner(binding: Resource) -> bool:
+    subjects = binding.get("subjects") or ()
+    has_account = any(subject.get("kind") == "ServiceAccount" and subject.get("name") == RUNNER for subject in subjects)
+    return has_account and binding["roleRef"]["name"] == RUNNER
+
+
+def _is_stalled(status: dict[str, Any]) -> bool:
+    if status.get("phase") in {"Succeeded", "Failed", "Aborted"}:
+        return False
+    return any(item["type"] == "Stalled" and item["status"] == "True" for item in status.get("conditions", []))
+
+
+def _some(words: list[str], most: int = 3) -> str:
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more

@@ -1,0 +1,116 @@
+"""What a task prints goes where it went before, and its end goes into the record, with no write more."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.unit.runner.test_runner_main import Pod, pod
+
+__all__ = ["pod"]
+
+
+def text_of(pod: Pod) -> str:
+    text: str = pod.api.record["console"]["text"]
+    return text
+
+
+def test_what_is_printed_by_any_way_of_python_is_kept(pod: Pod, capfd: pytest.CaptureFixture[str]) -> None:
+    pod.run(
+        "import logging, sys, threading\n"
+        "print('printed')\n"
+        "sys.stderr.write('warned\\n')\n"
+        "sys.stdout.buffer.write(b'bytes\\n')\n"
+        "logger = logging.getLogger('shop')\n"
+        "logger.addHandler(logging.StreamHandler())\n"
+        "logger.warning('logged')\n"
+        "thread = threading.Thread(target=print, args=['beside'])\n"
+        "thread.start(); thread.join()\n"
+        "print('without an end', end='')"
+    )
+
+    assert text_of(pod) == "printed\nwarned\nbytes\nlogged\nbeside\nwithout an end"
+    out, err = capfd.readouterr()
+    assert out == "printed\nbytes\nbeside\nwithout an end"
+    assert err == "warned\nlogged\n"
+
+
+def test_a_traceback_is_kept(pod: Pod) -> None:
+    pod.run("raise ValueError('odd')")
+
+    assert "Traceback (most recent call last)" in text_of(pod)
+    assert text_of(pod).endswith("ValueError: odd\n")
+
+
+def test_so_is_that_of_a_module_that_cannot_be_imported(pod: Pod) -> None:
+    pod.run("raw:print('importing')\nimport no_such_module\n", head="")
+
+    assert text_of(pod).startswith("importing\n")
+    assert "no_such_module" in text_of(pod)
+
+
+def test_log_lines_are_not_kept_twice(pod: Pod, capfd: pytest.CaptureFixture[str]) -> None:
+    pod.run("print('before')\ncontroller.logger.info('a line')\nprint('after')")
+
+    assert text_of(pod) == "before\nafter\n"
+    assert [item["message"] for item in pod.api.record["logs"]] == ["a line"]
+    before, line, after = capfd.readouterr().out.splitlines()
+    assert (before, '"a line"' in line, after) == ("before", True, "after")
+
+
+def test_a_flood_is_bounded_and_counted(pod: Pod) -> None:
+    pod.run("for n in range(20_000): print('row', n)")
+
+    assert len(text_of(pod)) <= 16 * 1024
+    assert text_of(pod).endswith("row 19999\n")
+    assert text_of(pod).startswith("row 1")
+    assert pod.api.record["console"]["droppedBytes"] > 100_000
+
+
+def test_nothing_printed_leaves_nothing_and_who_does_not_record_logs_keeps_nothing(pod: Pod) -> None:
+    pod.run("pass")
+    assert "console" not in pod.api.record
+
+
+def test_without_record_logs_nothing_is_kept(pod: Pod) -> None:
+    pod.run("print('secret')", PODRELAY_RECORD_LOGS="false")
+
+    assert "console" not in pod.api.record
+
+
+@pytest.mark.parametrize("damage", ["sys.stdout.close()", "sys.stdout = None", "sys.stdout.detach()"])
+def test_a_task_that_damages_its_stdout_still_answers(
+    pod: Pod, damage: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with (tmp_path / "stdout").open("w") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        pod.run(f"import sys\nprint('before')\n{damage}\ncontroller.logger.info('on')\nreturn {{'rows': 1}}")
+
+    assert pod.response["output"] == {"rows": 1}
+    assert text_of(pod) == "before\n"
+
+
+def test_the_streams_are_what_they_were_afterwards(pod: Pod) -> None:
+    before = sys.stdout, sys.stderr
+
+    pod.run("print('x')")
+
+    assert (sys.stdout, sys.stderr) == before
+
+
+def test_it_costs_no_write(pod: Pod) -> None:
+    pod.run("pass")
+    silent = len(pod.api.calls)
+    loud = Pod(pod.folder)
+
+    loud.run("for n in range(100): print(n)")
+
+    assert len(loud.api.calls) == silent
+
+
+def test_streams_keep_encoding_and_buffering(pod: Pod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with (tmp_path / "stdout").open("w", encoding="latin-1", errors="replace") as out:
+        monkeypatch.setattr(sys, "stdout", out)
+        pod.run("import sys\nprint('ü 😀', sys.stdout.encoding, sys.stdout.errors, sys.stdout.fileno() > 0)")
+
+    assert (tmp_path / "stdout").read_bytes() == b"\xfc ? latin-1 replace True\n"
