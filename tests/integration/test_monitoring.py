@@ -48,14 +48,14 @@ def test_a_healthy_chain_has_two_events_and_a_run_that_fails_tells_each_try(
     told = {event["reason"]: event for event in events_of(relay, "broken")}
     assert (told["TryFailed"]["type"], told["Started"]["type"]) == ("Warning", "Normal")
     assert told["TryFailed"]["message"] == "iteration 1, try 1 in pod broken-i1: no such file"
-    assert told["Failed"]["message"].startswith("NoFile: ")
+    assert told["Failed"]["message"].startswith("TaskFailed: ")
     assert "no such file" in relay.kubectl.do("describe", "taskrun.podrelay.dev", "broken")
 
 
 def test_what_is_stalled_says_so_once_and_what_is_disrupted_too(idle_relay: Relay, operator: OperatorProcess) -> None:
     relay = idle_relay
-    relay.define("Sleep")
-    relay.run("lost", "sleep", input={"seconds": 600})
+    relay.define("Stubborn", abortGracePeriodSeconds=1)
+    relay.run("lost", "stubborn")
     eventually("it works", lambda: relay.calls("lost"))
     relay.evict("lost-i1")
     relay.run("nowhere", "no-such-definition")

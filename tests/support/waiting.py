@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _PAUSES = (0.05, 0.5)
-"""Seconds between two looks, at first and at most: a quarter of the time that has passed, as each look costs as well."""
+"""Seconds between two looks, at first and at most: a quarter of the time that has passed, as each look costs."""
 
 
 def eventually(what: str, check: Callable[[], T], seconds: float = 60) -> T:
