@@ -160,8 +160,14 @@ CORE: Final = (
         "reconciler/planner.py",
         "    if silence is None or (silence.record, silence.heartbeat_at) != (tenure.target.name, last):\n"
         "        return Plan(actions=(ConfirmSilent(tenure.target.name, last),))\n"
-        "    believed_at = silence.confirmed_at + view.settings.silence_grace\n",
+        "    believed_at = silence.since + view.settings.silence_grace\n",
         "    believed_at = now\n",
+    ),
+    Mutant(
+        "SilentByAnOldLook",
+        "reconciler/planner.py",
+        "    if now > silence.confirmed_at + view.settings.silence_good_for:\n",
+        "    if now < silence.confirmed_at:\n",
     ),
     # --- answers
     Mutant(

@@ -219,7 +219,8 @@ class Actions:
     def _confirm_silent(self, key: Key, view: View, action: ConfirmSilent) -> None:
         record = self._reread(key, action.record)
         if record is None or record.heartbeat_at == action.heartbeat_at:
-            self._store.confirm_silent(view.run, Silence(action.record, action.heartbeat_at, self._now()))
+            now = self._now()
+            self._store.confirm_silent(view.run, Silence(action.record, action.heartbeat_at, now, now))
 
     def _reread(self, key: Key, name: str) -> Record | None:
         stored = self._find(names.TASK_ITERATIONS, key, name)

@@ -518,7 +518,8 @@ class Executor:
         if record is not None:
             self._store.records.restore(record)
         if record is None or record.heartbeat_at == action.heartbeat_at:
-            self._store.confirm_silent(view.run, Silence(action.record, action.heartbeat_at, self._clock()))
+            now = self._clock()
+            self._store.confirm_silent(view.run, Silence(action.record, action.heartbeat_at, now, now))
 
     async def _get_record(self, key: Key, name: str) -> Record | None:
         body = await self._read_record(key, name)

@@ -248,9 +248,11 @@ def _silent(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
     last, silence = tenure.record.heartbeat_at if tenure.record else None, view.silence
     if silence is None or (silence.record, silence.heartbeat_at) != (tenure.target.name, last):
         return Plan(actions=(ConfirmSilent(tenure.target.name, last),))
-    believed_at = silence.confirmed_at + view.settings.silence_grace
+    believed_at = silence.since + view.settings.silence_grace
     if now < believed_at:
         return Plan(status=showing.running(view, now, view.run.status, tenure.target, pod), requeue_at=believed_at)
+    if now > silence.confirmed_at + view.settings.silence_good_for:
+        return Plan(actions=(ConfirmSilent(tenure.target.name, last),))  # it may have come in the meantime
     return _ending(view, now, tenure, pod, heartbeat.ENDING_REASON)
 
 

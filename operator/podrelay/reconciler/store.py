@@ -358,6 +358,9 @@ class Store:
     def confirm_silent(self, run: TaskRun, silence: Silence) -> None:
         """Note that a live GET has found no newer heartbeat in a record."""
         if (facts := self._facts_about(run)) is not None:
+            known = facts.silence
+            if known is not None and (known.record, known.heartbeat_at) == (silence.record, silence.heartbeat_at):
+                silence = replace(silence, since=known.since)
             facts.silence = silence
 
     def confirm_children(self, run: TaskRun, record: str) -> None:

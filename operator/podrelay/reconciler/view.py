@@ -29,6 +29,8 @@ class Settings:
     deleted_token_grace: timedelta = timedelta(seconds=75)
     """The same after the deletion timestamp of a pod that somebody's finalizer keeps: its token is good for a minute
     more (leeway of the API server, pkg/serviceaccount/claims.go), and verdicts on tokens are kept for ten seconds."""
+    silence_good_for: timedelta = timedelta(seconds=2)
+    """How long a live GET that has found no sign of life may be acted on: watches may be later than that."""
     silence_grace: timedelta = timedelta(seconds=10)
     """How long a pod that has to give signs of life may be silent while the API server is known to answer: after an
     outage of it, or of the operator, the first sign takes a while to come."""
@@ -139,12 +141,15 @@ class Sightings:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A live GET, made when the time was over, has found no newer sign of life in a record."""
+    """Live GETs, made when the time was over, have found no newer sign of life in a record."""
 
     record: str
     heartbeat_at: datetime | None
     """The last sign of life, None if there was none."""
+    since: datetime
+    """When the first of them was answered."""
     confirmed_at: datetime
+    """When the last one was."""
 
 
 @dataclass(frozen=True, slots=True)

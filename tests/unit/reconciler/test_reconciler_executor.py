@@ -773,7 +773,7 @@ def test_a_pod_that_seems_silent_is_looked_at(world: World, live: dict[str, Any]
 
     world.do(ConfirmSilent("words-i1", None))
 
-    assert world.view.silence == (None if live else Silence("words-i1", None, NOW))
+    assert world.view.silence == (None if live else Silence("words-i1", None, NOW, NOW))
     assert [record.heartbeat_at for record in world.view.records] == ([] if live is None else [NOW if live else None])
 
 

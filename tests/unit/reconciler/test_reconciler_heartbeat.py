@@ -69,17 +69,22 @@ def test_the_time_of_the_iteration_holds_besides() -> None:
     assert action_of(plan(live, later(880))) == EndPod(live.pods[0])
 
 
-def test_a_pod_that_was_looked_at_has_ten_more_seconds() -> None:
-    live = working(silence=Silence("words-i1", None, later(12)))
+def test_a_pod_that_was_looked_at_has_ten_more_seconds_and_is_looked_at_again() -> None:
+    live = working(silence=Silence("words-i1", None, later(12), later(12)))
 
     waits = plan(live, later(12 + GRACE - 1))
 
     assert waits.status is not None
     assert (waits.actions, waits.status.reason, waits.requeue_at) == ((), "IterationRunning", later(12 + GRACE))
-    assert action_of(plan(live, later(12 + GRACE))) == EndPod(live.pods[0], "HeartbeatTimeout")
+    assert action_of(plan(live, later(12 + GRACE))) == ConfirmSilent("words-i1", None)
+    again = working(silence=Silence("words-i1", None, later(12), later(12 + GRACE)))
+    assert action_of(plan(again, later(12 + GRACE + 1))) == EndPod(again.pods[0], "HeartbeatTimeout")
 
 
-@pytest.mark.parametrize("silence", [Silence("words-i1", None, ago(500)), Silence("words-i2", ago(10), ago(500))])
+@pytest.mark.parametrize(
+    "silence",
+    [Silence("words-i1", None, ago(500), ago(500)), Silence("words-i2", ago(10), ago(500), ago(500))],
+)
 def test_an_old_look_does_not_count(silence: Silence) -> None:
     assert action_of(plan(working(ago(10), silence=silence), later(25))) == ConfirmSilent("words-i1", ago(10))
 

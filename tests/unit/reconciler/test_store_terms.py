@@ -57,7 +57,7 @@ def test_what_was_read_live_or_refused_in_an_earlier_term_is_read_again() -> Non
     store.confirm_lost(run, "words-i1")
     store.confirm_absent(run, "words-i1")
     store.confirm_children(run, "words-i1")
-    store.confirm_silent(run, Silence("words-i1", None, NOW))
+    store.confirm_silent(run, Silence("words-i1", None, NOW, NOW))
     store.refused(run, Refusal("words-i1", "QuotaExceeded", "no", NOW, later(5)))
 
     store.begin_term()
@@ -294,3 +294,22 @@ def test_an_ordinary_relist_tells_of_nothing(store: Store, told: list[str]) -> N
 
     assert told == []
     assert [run.metadata.uid for run in store.runs.of(Key(KEY.namespace, "b"))] == ["another"]
+
+
+def test_a_further_look_at_a_silent_pod_leaves_the_time_of_the_first_one() -> None:
+    store = new_store()
+    store.definitions.apply(task_definition(version=1))
+    run = task_run(version=2)
+    store.runs.apply(run)
+
+    store.confirm_silent(run, Silence("words-i1", None, NOW, NOW))
+    store.confirm_silent(run, Silence("words-i1", None, later(10), later(10)))
+    assert silence_in(store) == Silence("words-i1", None, NOW, later(10))
+    store.confirm_silent(run, Silence("words-i1", NOW, later(20), later(20)))
+    assert silence_in(store) == Silence("words-i1", NOW, later(20), later(20))
+
+
+def silence_in(store: Store) -> Silence | None:
+    view = store.view(KEY)
+    assert view is not None
+    return view.silence
