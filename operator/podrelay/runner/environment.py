@@ -48,6 +48,8 @@ class Environment(NamedTuple):
     """Those that this pod calls if it comes to that, by their names in the resource."""
     only_hooks: tuple[str, ...] = ()
     """Those that this pod is there for; then it calls nothing else."""
+    operator_protocol: int = 1
+    """The version of the protocol that the operator speaks."""
 
 
 def read(variables: Mapping[str, str]) -> Environment:
@@ -82,6 +84,7 @@ def read(variables: Mapping[str, str]) -> Environment:
             secret_path=variables.get(names.ENV_SECRET_PATH, ""),
             hooks=_names(variables.get(names.ENV_HOOKS, "")),
             only_hooks=_names(variables.get(names.ENV_HOOK, "")),
+            operator_protocol=_version(variables),
         )
     except (KeyError, ValueError) as error:
         if names.ENV_RUN_UID in variables or names.ENV_POD_UID in variables:

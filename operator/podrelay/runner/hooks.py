@@ -116,12 +116,17 @@ def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, A
         pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
 
 
-def due(run: dict[str, Any], declared: tuple[str, ...]) -> list[str]:
-    """Return the hooks that follow from the end of `run` and have no outcome yet, in their order."""
+def due(run: dict[str, Any], declared: tuple[str, ...], operator_protocol: int) -> list[str]:
+    """Return the hooks that follow from the end of `run` and have no outcome yet, in their order.
+
+    An operator of the first protocol does not say which they are. Of any other one silence means none: the definition
+    may have dropped since this pod was made what it declared then.
+    """
     status = run.get("status") or {}
     told = {outcome["name"] for outcome in status.get("hooks") or ()}
-    # An operator of the first protocol does not say which hooks are due.
-    following = status.get("hooksDue") or hooks.due_after(status.get("phase"), status.get("reason"))
+    following = status.get("hooksDue") or ()
+    if operator_protocol == 1 and not following:
+        following = hooks.due_after(status.get("phase"), status.get("reason"))
     return [hook for hook in following if hook in declared and hook not in told]
 
 
@@ -135,7 +140,7 @@ def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: En
     """
     if run is None or run["metadata"]["uid"] != me.run_uid:
         return f"TaskRun {me.run} is gone"
-    if not due(run, me.only_hooks):
+    if not due(run, me.only_hooks, me.operator_protocol):
         return f"{' and '.join(me.only_hooks)} of TaskRun {me.run} are not due"
     current = run["status"].get("current") or {}
     if current.get("podName") == me.pod_name and current.get("podUID") != me.pod_uid:

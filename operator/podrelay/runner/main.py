@@ -245,7 +245,7 @@ def _call_hooks_of_the_end(
         run_object = hooks.ended(client, me, session.wait_for_end(response))
         if run_object is not None:
             session.has_ended(run_object)
-            for hook in hooks.due(run_object, me.hooks):
+            for hook in hooks.due(run_object, me.hooks, me.operator_protocol):
                 session.store_hook(hooks.call(definition, hook, session.task))
     except PodrelayError as error:
         print(f"podrelay-runner: the hooks after the end: {error}", file=sys.stderr)

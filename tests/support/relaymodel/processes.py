@@ -220,7 +220,8 @@ class Process:
         if ended is None:
             self.waits_for_end = self.client.has_paused
             return None
-        left = [hook for hook in hooks.due(ended, self.me.hooks) if hook not in self.hooks_called]
+        due = hooks.due(ended, self.me.hooks, self.me.operator_protocol)
+        left = [hook for hook in due if hook not in self.hooks_called]
         self.waits_for_end = bool(left)
         return left[0] if left else None
 

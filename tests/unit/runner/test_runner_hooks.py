@@ -129,6 +129,14 @@ def test_it_is_the_end_of_the_run_that_decides_which_hook_is_called(pod: Pod) ->
     assert notes[-2:] == [("onMaxIterations", "failed"), ("onError", "failed", {"message": "out of memory"})]
 
 
+def test_hooks_that_the_definition_has_dropped_since_the_pod_was_made_are_not_called(pod: Pod) -> None:
+    pod.ends(phase="Succeeded", reason="Done", message="Task done.")
+
+    _, notes = pod.run(**{names.ENV_PROTOCOL: "2"})
+
+    assert notes[-1] == "run", "an operator that says which hooks are due has said none"
+
+
 def test_hooks_that_the_definition_does_not_declare_are_not_called(pod: Pod) -> None:
     _, notes = pod.run(**{names.ENV_HOOKS: ""})
     assert notes == ["run"]
