@@ -176,7 +176,7 @@ class TaskRunStatus(Model):
     observed_generation: Annotated[int, Field(ge=-1)] | None = None
     """The metadata.generation that this status answers; -1 until the operator has seen the run."""
     conditions: Conditions | None = None
-    """Succeeded (Unknown until finished), Reconciling and Stalled."""
+    """Succeeded (Unknown until finished), Reconciling, Stalled, and from the end on Finished, however the run ended."""
 
 
 class TaskRun(Model):
