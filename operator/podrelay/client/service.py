@@ -137,21 +137,23 @@ class TaskService:
             secret=secret,
         )
 
-    def rerun(self, id: str, *, name: str | None = None) -> Run:
+    def rerun(self, id: str, *, name: str | None = None, input: InputValue = None) -> Run:
         """Start a new run with the definition and the input of another one. It is no child, even if that one is.
 
         Args:
             id: of the run to repeat.
             name: name of the new one for people; None: as before.
+            input: instead of the input of that one, all of it; None: as before.
 
         Raises:
             TaskNotFoundError: there is no such run.
             DefinitionNotFoundError: its definition is gone.
+            InvalidInputError: the input is not valid.
         """
         spec = self._get(id)["spec"]
         return self._create(
             spec["definition"],
-            spec.get("input"),
+            spec.get("input") if input is None else requests.checked_input(spec["definition"], input),
             display_name=name or spec.get("displayName"),
             rerun_of=id,
             secret=spec.get("secret"),
@@ -283,7 +285,7 @@ class TaskService:
     def abort(self, id: str, message: str | None = None, *, cascade: bool = False) -> Run:
         """Tell a run to stop. Its pod gets SIGTERM and time to clean up; `wait` tells when it has ended.
 
-        Aborting a run again that is being aborted changes nothing.
+        Aborting a run again that is being aborted, or is Aborted, changes nothing.
 
         Args:
             id: of the run.
@@ -292,25 +294,24 @@ class TaskService:
 
         Raises:
             TaskNotFoundError: there is no such run.
-            TaskFinishedError: it has finished already.
-            InvalidInputError: it is being aborted already, but without its descendants.
+            TaskFinishedError: it has Succeeded or Failed already.
+            InvalidInputError: it is being aborted already, or Aborted, but without its descendants.
         """
         before = run_of(self._get(id))
-        if before.is_finished:
-            raise _finished("abort", before)
-        if not before.is_aborting:
+        if not (before.is_finished or before.is_aborting):
             try:
                 told = {"message": message, "by": self._resources.user()}
                 wish = {key: value for key, value in told.items() if value}
                 return self._patch(id, {"abort": {**wish, "cascade": cascade}})
             except InvalidInputError:
                 before = run_of(self._get(id))  # something has happened in between
-                if before.is_finished:
-                    raise _finished("abort", before) from None
-                if not before.is_aborting:
+                if not (before.is_finished or before.is_aborting):
                     raise
-        if cascade and not before.resource["spec"]["abort"].get("cascade"):
-            raise InvalidInputError.of_field("cascade", f"Task {id} is being aborted without its children; abort those")
+        if before.is_finished and before.phase != "Aborted":
+            raise _finished("abort", before)
+        if cascade and not (before.resource["spec"].get("abort") or {}).get("cascade"):
+            state = "was aborted" if before.is_finished else "is being aborted"
+            raise InvalidInputError.of_field("cascade", f"Task {id} {state} without its children; abort those")
         return before
 
     def suspend(self, id: str) -> Run:
@@ -424,20 +425,23 @@ class TaskService:
             )
         )
 
-    def logs(self, id: str, *, follow: bool = False, iteration: int | None = None) -> Stream[LogLine]:
+    def logs(
+        self, id: str, *, follow: bool = False, iteration: int | None = None, tail: int | None = None
+    ) -> Stream[LogLine]:
         """Return the structured log lines of a run, in order, across iterations.
 
         Args:
             id: of the run.
             follow: go on with those that come, until it has finished or is deleted.
             iteration: only of this one; 0 for those of pods that ran lifecycle hooks only.
+            tail: of those that are there already, only the last so many; None: all.
 
         Raises (while it is read):
             TaskNotFoundError: there is no such run.
         """
         return Stream(
             lambda cancellation: following.lines(
-                self._resources, self.namespace, id, iteration, cancellation, is_followed=follow
+                self._resources, self.namespace, id, iteration, cancellation, is_followed=follow, tail=tail
             )
         )
 

@@ -26,6 +26,9 @@ def logs(
     run_id: RunId,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
     iteration: Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Only of this one.")] = None,
+    tail: Annotated[
+        int, typer.Option(min=-1, metavar="NUMBER", help="Of those there are already, only the last so many; -1: all.")
+    ] = -1,
     output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object a line.")] = LogFormat.TEXT,
 ) -> int:
     """Print the structured log lines of a run, across its iterations.
@@ -34,7 +37,7 @@ def logs(
     """
     console = printing.console()
     try:
-        with service.logs(run_id, follow=follow, iteration=iteration) as lines:
+        with service.logs(run_id, follow=follow, iteration=iteration, tail=None if tail < 0 else tail) as lines:
             for line in lines:
                 if output is LogFormat.JSON:
                     print(json.dumps({**asdict(line), "time": line.time.isoformat()}, ensure_ascii=False), flush=True)
