@@ -18,7 +18,7 @@ from typing import Any, Final
 from podrelay.api import limits, names, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
-from podrelay.runner import environment, fence, hooks
+from podrelay.runner import environment, fence, hooks, threads
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment, NotInAPodError, UnsupportedOperatorError
@@ -69,11 +69,23 @@ def main(run_in_pod: Callable[[str, float], int] | None = None) -> None:
     except BaseException as error:  # noqa: BLE001 - a fault of our own must end the pod, too
         _explain(os.environ, f"internal error: {answer_of_exception(error).message}")
     finally:
+        _tell_of_threads()
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
         # Threads of the task, or a library's exit handlers, must not hold a pod whose answer is stored.
         os._exit(code)
+
+
+def _tell_of_threads() -> None:
+    """Say which threads of the task this process ends: nobody else would."""
+    with contextlib.suppress(OSError, ValueError):
+        for thread in threads.at_work():
+            print(
+                f"podrelay-runner: run() has ended, but thread {thread} still worked, and is ended now; let run() wait "
+                "for it, by join() or by shutdown() of its executor",
+                file=sys.stderr,
+            )
 
 
 def run(
@@ -185,7 +197,9 @@ def _work(
         if refused is not None:
             return definition, refused
         task_input = session.rules.typed(copy.deepcopy(session.input))
-        return definition, answer_of(call(definition.run, task_input, Controller(session)))
+        controller = Controller(session)
+        returned = call(definition.run, task_input, controller)
+        return definition, answer_of(returned, controller.response._built.values())
     except StateLostError as error:
         return definition, Failed(str(error), error.reason)
     except BaseException as error:  # noqa: BLE001 - whatever leaves user code is its answer
