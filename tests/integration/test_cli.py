@@ -153,6 +153,16 @@ def test_list_filters_and_formats(shell: Shell) -> None:
     assert newest in tree[1]
 
 
+def test_an_input_that_breaks_the_schema_is_told_by_field_and_nothing_starts(shell: Shell) -> None:
+    shell.relay.define("Answer", "strict", inputSchema={"type": "object", "required": ["url"]})
+
+    ended = shell("trigger", "strict", "--input", '{"how": "done"}')
+
+    assert ended.returncode == 1
+    assert ended.stderr == "podrelay trigger: Validation failed. url: Field required\n"
+    assert shell.do("list", "-d", "strict", "-o", "name") == ""
+
+
 def test_get_tells_all_that_matters(shell: Shell) -> None:
     run = shell.trigger("chain", "--input", '{"length": 2}', "--name", "All of it")
     shell.relay.finished(run)

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster import Cluster
-from podrelay import AsyncTaskService, TaskService
+from podrelay import AsyncTaskService, TaskDefinition, TaskService
 from podrelay.client import (
     ApiUnavailableError,
     ConfigurationError,
@@ -169,6 +169,30 @@ def test_suspend_and_resume(tasks: TaskService) -> None:
 
     with pytest.raises(TaskFinishedError, match="Cannot suspend a task"):
         tasks.suspend(run.id)
+
+
+class Strict(TaskDefinition):
+    """As a program may know it: without the rules of the definition in the cluster."""
+
+    id = "strict"
+    title = "Strict"
+
+
+@pytest.mark.parametrize("definition", ["strict", Strict], ids=["name", "class"])
+def test_an_input_that_breaks_the_schema_of_the_definition_creates_nothing(
+    relay: Relay, tasks: TaskService, definition: Any
+) -> None:
+    relay.define("Answer", "strict", inputSchema={"type": "object", "required": ["url"]})
+
+    with pytest.raises(InvalidInputError, match=r"Validation failed\. url: Field required") as caught:
+        tasks.trigger(definition, {"how": "done"})
+
+    assert caught.value.data["invalidFields"]["url"]["data"] == {"path": ["url"]}
+    before = {run.id for run in tasks.list(definition="strict")}
+    fine = tasks.trigger(definition, {"how": "done", "url": "x"})
+    with pytest.raises(InvalidInputError, match="url"):
+        tasks.rerun(fine.id, input={"how": "done"})
+    assert {run.id for run in tasks.list(definition="strict")} == before | {fine.id}
 
 
 def test_rerun_repeats_input_and_definition(tasks: TaskService) -> None:

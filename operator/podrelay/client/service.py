@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel
 
-from podrelay.api import names, triggering
+from podrelay.api import invalid_input, names, triggering
 from podrelay.client import following, requests
 from podrelay.client.connection import connect
 from podrelay.client.errors import (
@@ -27,6 +27,7 @@ from podrelay.client.requests import DefinitionRef
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
 from podrelay.client.stream import Deadline, Stream
 from podrelay.client.values import Definition, LogLine, Run, RunEvent, definition_of, run_of
+from podrelay.schemas.blocking import BlockingChecker
 
 __all__ = ["TaskService"]
 
@@ -73,10 +74,12 @@ class TaskService:
         connection = connect(kubeconfig, context)
         self._client = connection.client
         self._resources = Resources(connection.client, retry_seconds)
+        self._checker = BlockingChecker()
         self.namespace: str = namespace or connection.namespace
 
     def close(self) -> None:
         """Close the connections."""
+        self._checker.close()
         self._client.close()
         self._client.rest_client.pool_manager.clear()
 
@@ -104,7 +107,8 @@ class TaskService:
         """Start a run.
 
         Args:
-            definition: id, resource name, or the class; with the class, the input is held to its model at once.
+            definition: id, resource name, or the class; with the class, the input is held to its model at once. In
+                either case it is held to the `inputSchema` of the definition before anything is created.
             input: a JSON object or a pydantic model.
             name: its name for people.
             delay: start so many seconds after its creation, at most 355 days.
@@ -164,12 +168,13 @@ class TaskService:
         try:
             if not requests.is_name(kind):
                 raise RequestRefusedError("no name", 404)
-            self._resources.get(names.TASK_DEFINITIONS, self.namespace, kind)
+            stored = self._resources.get(names.TASK_DEFINITIONS, self.namespace, kind)
         except RequestRefusedError as refused:
             if refused.status != 404:
                 raise
             known = definition if isinstance(definition, str) else definition.id
             raise DefinitionNotFoundError("Task definition was not found!", {"id": known}) from refused
+        self._check_input(stored["spec"].get("inputSchema"), input or {})
         manifest = triggering.manifest(kind, input, namespace=self.namespace, created_by=self._resources.user(), **more)
         try:
             return run_of(self._resources.create(names.TASK_RUNS, self.namespace, manifest))
@@ -178,6 +183,12 @@ class TaskService:
                 raise
         # An earlier try of this call has made it, or an earlier call with the same key or name.
         return run_of(self._same(manifest))
+
+    def _check_input(self, schema: dict[str, Any] | None, input: dict[str, Any]) -> None:
+        """Say now what the operator would say of an input later; what cannot be told here is left to it."""
+        invalid = self._checker.check(schema, input) if schema is not None else None
+        if invalid:
+            raise InvalidInputError(invalid_input.in_words(invalid), {"invalidFields": invalid})
 
     def _same(self, manifest: Resource) -> Resource:
         name = manifest["metadata"]["name"]
