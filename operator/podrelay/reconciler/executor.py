@@ -564,6 +564,8 @@ class Executor:
                     action.annotation: action.value,
                     names.ANNOTATION_ORIGIN: names.origin(about.name, about.origin_uid),
                 },
+                # Runs that kubectl has made lack it; for that alone nothing would be written.
+                "labels": {names.LABEL_DEFINITION: view.run.spec.definition},
             }
         }
         try:

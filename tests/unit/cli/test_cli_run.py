@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -337,6 +338,24 @@ def test_a_class_that_cannot_be_used_beside_the_chosen_one_is_told_only(folder: 
     assert code == 1
     assert "podrelay run: Short: retries is no class variable" in err
     assert "Failed after 1 iteration" in err
+
+
+def test_code_and_data_of_an_error_are_shown(folder: Path) -> None:
+    (folder / "coded.py").write_text("""
+from podrelay import Fatal, TaskDefinition
+
+class Coded(TaskDefinition):
+    id = "coded"
+    title = "Coded"
+
+    def run(self, input, controller):
+        raise Fatal("no such shop", code="NoShop", data={"shop": "Graz"})
+""")
+
+    code, _, err = run(folder, "coded.py")
+
+    assert code == 1
+    assert re.search(r'Failed after 1 iteration in .*: no such shop\n  code: NoShop\n  data: {"shop": "Graz"}\n$', err)
 
 
 def test_threads_that_are_ended_at_work_are_told(folder: Path) -> None:
