@@ -28,7 +28,8 @@ images:
   - {name: registry.example/shop, newTag: "2"}
 patches:
   - target: {kind: TaskDefinition, name: nightly-totals}
-    patch: '[{op: replace, path: /spec/id, value: devNightlyTotals}]'
+    patch: |-
+      - {op: replace, path: /spec/id, value: devNightlyTotals}
 """
 POD = {
     "serviceAccountName": "shop",

@@ -90,7 +90,7 @@ CLUSTER_COMMANDS: Final = {
     "top": "show the runs that are under way, live",
 }
 """Those of podrelay.cli.tasks, which parses their flags, too."""
-_CLUSTER_EXTRA: Final = "cli"
+CLUSTER_EXTRA: Final = "cli"
 
 
 def main() -> None:
@@ -119,7 +119,7 @@ def run(arguments: list[str], program: str = "podrelay") -> int:
             return code
         return _run_locally(arguments, name, program)
     except ModuleNotFoundError as error:
-        extra = LOCAL_COMMANDS[name].extra if name in LOCAL_COMMANDS else _CLUSTER_EXTRA
+        extra = LOCAL_COMMANDS[name].extra if name in LOCAL_COMMANDS else CLUSTER_EXTRA
         if (error.name or "").split(".")[0] == "podrelay" or not extra:
             raise
         print(f"{program} {name} needs more packages: pip install 'podrelay[{extra}]'", file=sys.stderr)
