@@ -672,7 +672,7 @@ def test_explain_tells_how_to_abort(admin: Kubectl, installed: None) -> None:
     ("resource", "narrow", "wide"),
     [
         ("trun", "NAME DEFINITION PHASE REASON ITERATIONS PROGRESS AGE", "MESSAGE POD FINISHED"),
-        ("tdef", "NAME TITLE READY MAX AGE", "REASON ACTIVE QUEUED"),
+        ("tdef", "NAME TITLE READY MAX AGE", "REASON ACTIVE QUEUED MESSAGE"),
         ("titer", "NAME RUN ITERATION TRY ANSWER PROGRESS AGE", "MESSAGE ERROR NODE FINISHED"),
     ],
 )
