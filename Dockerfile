@@ -1,5 +1,5 @@
 # Two images, two targets:
-#   operator   `podrelay`: the operator, and every other part of the `podrelay` command
+#   operator   `podrelay`: the operator, the gateway, and every other command of `podrelay`, such as `podrelay trigger`
 #   task       `podrelay-task`: what images of tasks are built on, with the SDK, the runner and pydantic
 #
 # `python -m images build` builds both. It first puts the folders below build/images/ together, so that the build needs

@@ -8,6 +8,7 @@ the hashes are those of the files for every architecture.
 import hashlib
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from packaging.utils import canonicalize_name
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = Path(__file__).resolve().parent / "locks"
-EXTRAS: Final[dict[str, tuple[str, ...]]] = {"task": (), "operator": ("operator", "gateway")}
+EXTRAS: Final[dict[str, tuple[str, ...]]] = {"task": (), "operator": ("operator", "gateway", "cli")}
 """By image the extras of podrelay whose dependencies it has."""
 PYTHON: Final = "3.13"
 """That of python:3.13-slim and of Debian trixie."""
@@ -34,8 +35,19 @@ def project() -> dict[str, Any]:
 
 def requirements(about: dict[str, Any], extras: tuple[str, ...]) -> list[str]:
     """Return what a project needs with these extras, from its table in pyproject.toml."""
-    wanted = [*about["dependencies"], *(one for extra in extras for one in about["optional-dependencies"][extra])]
+    wanted = [*about["dependencies"], *(one for extra in extras for one in _of_extra(about, extra))]
     return [*dict.fromkeys(wanted)]
+
+
+def _of_extra(about: dict[str, Any], extra: str) -> Iterator[str]:
+    """Return what one extra needs, with what the extras need that it has in it, such as podrelay[client]."""
+    for one in about["optional-dependencies"][extra]:
+        requirement = Requirement(one)
+        if canonicalize_name(requirement.name) == canonicalize_name(about["name"]):
+            for inner in sorted(requirement.extras):
+                yield from _of_extra(about, inner)
+        else:
+            yield one
 
 
 def file(image: str) -> Path:

@@ -1,7 +1,7 @@
 """The folders that the Dockerfile copies, put together on the host by pip, so that Docker needs no network.
 
     build/images/task       what a task needs: the dependencies of podrelay
-    build/images/operator   what operator and gateway need: the dependencies of podrelay[operator,gateway]
+    build/images/operator   what every part of podrelay needs: the dependencies of podrelay[operator,gateway,cli]
     build/images/podrelay   podrelay itself and its commands, as it lies over the root of the image
     build/images/graphiql   GraphiQL for the gateway, likewise; empty where npm is missing
     build/images/primes     the program of examples/go, and its Dockerfile
@@ -41,7 +41,7 @@ def task(python: str) -> str:
 
 
 def operator(python: str) -> str:
-    """Bring the dependencies of operator and gateway up to date, for Python `python`; return their stamp."""
+    """Bring the dependencies of operator, gateway and commands up to date, for Python `python`; return their stamp."""
     return _dependencies("operator", python)
 
 

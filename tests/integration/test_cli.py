@@ -96,7 +96,7 @@ def test_trigger_and_watch_shows_the_way_and_prints_the_output(shell: Shell) -> 
 
     assert ended.returncode == 0
     assert json.loads(ended.stdout) == {"rows": 3}
-    assert re.search(r"^answer-[a-z2-7]{12} Succeeded: ", ended.stderr, re.MULTILINE)
+    assert len(re.findall(r"^answer-[a-z2-7]{12}:? Succeeded: ", ended.stderr, re.MULTILINE)) == 1, ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,16 @@ def test_list_filters_and_formats(shell: Shell) -> None:
     assert newest in tree[1]
 
 
+def test_an_input_that_breaks_the_schema_is_told_by_field_and_nothing_starts(shell: Shell) -> None:
+    shell.relay.define("Answer", "strict", inputSchema={"type": "object", "required": ["url"]})
+
+    ended = shell("trigger", "strict", "--input", '{"how": "done"}')
+
+    assert ended.returncode == 1
+    assert ended.stderr == "podrelay trigger: Validation failed. url: Field required\n"
+    assert shell.do("list", "-d", "strict", "-o", "name") == ""
+
+
 def test_get_tells_all_that_matters(shell: Shell) -> None:
     run = shell.trigger("chain", "--input", '{"length": 2}', "--name", "All of it")
     shell.relay.finished(run)
@@ -190,6 +200,9 @@ def test_logs_follow_across_iterations_and_end_with_the_run(shell: Shell) -> Non
     ]
     one = shell.do("logs", run, "--iteration", "2", "-o", "json").splitlines()
     assert [(line["iteration"], line["message"]) for line in map(json.loads, one)] == [(2, "line 1"), (2, "line 2")]
+    for flags in ((), ("--follow",)):
+        assert shell.do("logs", run, "--tail", "1", *flags).splitlines() == lines[-1:]
+    assert shell.do("logs", run, "--tail", "-1").splitlines() == lines
 
 
 def test_abort_waits_for_the_end(shell: Shell, sleeping: str) -> None:
@@ -200,9 +213,74 @@ def test_abort_waits_for_the_end(shell: Shell, sleeping: str) -> None:
         f"taskrun.podrelay.dev/{sleeping} Aborted",
     ]
     assert shell.relay.status(sleeping)["message"] == "wrong file"
-    again = shell("abort", sleeping)
-    assert again.returncode == 1
-    assert again.stderr == "podrelay abort: Cannot abort a task that is not pending or running!\n"
+    assert shell.do("abort", sleeping, "--wait") == f"taskrun.podrelay.dev/{sleeping} was aborted before"
+    cascade = shell("abort", sleeping, "--cascade")
+    assert (cascade.returncode, "was aborted without its children" in cascade.stderr) == (1, True)
+
+
+def test_abort_of_a_run_that_has_succeeded_is_an_error(shell: Shell) -> None:
+    shell.do("trigger", "answer", "--input", '{"how": "done"}', "--resource-name", "too-late", "--wait")
+
+    ended = shell("abort", "too-late")
+
+    assert ended.returncode == 1
+    assert ended.stderr == "podrelay abort: Cannot abort a task that is not pending or running!\n"
+
+
+def test_wait_tells_by_its_exit_code_how_a_run_ended(shell: Shell) -> None:
+    done = shell.trigger("answer", "--input", '{"how": "done", "output": {"rows": 3}}')
+    ended = shell("wait", done)
+    assert (ended.returncode, json.loads(ended.stdout)) == (0, {"rows": 3})
+    assert ended.stderr == f"{done} Succeeded: Task done.\n"
+
+    assert shell("wait", shell.trigger("answer", "--input", '{"how": "error"}')).returncode == 1
+    assert shell("wait", shell.trigger("answer", "--input", '{"how": "aborted"}')).returncode == 3
+    assert shell("wait", "nobody").returncode == 1
+    later = shell("wait", shell.trigger("chain", "--delay", "1h"), "--timeout", "1s")
+    assert (later.returncode, "the time is over; it goes on." in later.stderr) == (124, True)
+
+
+def test_wait_waits_for_several(shell: Shell, sleeping: str) -> None:
+    done = shell.trigger("answer", "--input", '{"how": "done"}')
+    waiting = shell.start("wait", sleeping, done)
+    assert waiting.stdout is not None
+    assert waiting.stdout.readline() == f"taskrun.podrelay.dev/{done} Succeeded\n"
+    shell.do("abort", sleeping)
+    assert waiting.stdout.readline() == f"taskrun.podrelay.dev/{sleeping} Aborted\n"
+    assert waiting.wait(20) == 3
+
+
+def test_ctrl_c_ends_the_waiting_for_several(shell: Shell, sleeping: str) -> None:
+    done = shell.trigger("answer", "--input", '{"how": "done"}')
+    waiting = shell.start("wait", sleeping, done)
+    assert waiting.stdout is not None
+    assert waiting.stdout.readline() == f"taskrun.podrelay.dev/{done} Succeeded\n"
+
+    waiting.send_signal(signal.SIGINT)
+
+    assert (waiting.wait(20), shell.relay.status(sleeping)["phase"]) == (130, "Running")
+
+
+def test_get_and_watch_shows_the_way_of_a_run_that_is_there(shell: Shell, sleeping: str) -> None:
+    watching = shell.start("get", sleeping, "--watch")
+    assert watching.stderr is not None
+    assert watching.stderr.readline() == f"{sleeping}: IterationRunning iteration 1/50\n"
+
+    shell.do("abort", sleeping)
+    out, _ = watching.communicate(timeout=20)
+
+    assert (watching.returncode, "Aborted" in out) == (0, True)
+
+
+def test_flags_may_stand_before_the_command(shell: Shell) -> None:
+    assert shell.do("-n", "kube-system", "list") == ""
+    assert "definitions" not in shell.do("--namespace", shell.relay.kubectl.namespace, "definitions", "-o", "name")
+    path = f"{PLUGIN.parent}{os.pathsep}{shell.env['PATH']}"
+    kubectl = ["kubectl", "podrelay", "-n", shell.relay.kubectl.namespace, "definitions", "-o", "name"]
+    listed = subprocess.run(
+        kubectl, env=shell.env | {"PATH": path}, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert "taskdefinition.podrelay.dev/chain" in listed.stdout.splitlines()
 
 
 def test_several_at_once_go_on_after_one_that_fails(shell: Shell) -> None:
@@ -222,6 +300,8 @@ def test_rerun(shell: Shell) -> None:
     shell.relay.finished(run)
 
     assert json.loads(shell.do("rerun", run, "--wait")) == {"n": 1}
+    other = '{"how": "done", "output": {"n": 2}}'
+    assert json.loads(shell.do("rerun", run, "--input", other, "--wait")) == {"n": 2}
 
 
 def test_definitions(shell: Shell) -> None:
@@ -236,6 +316,12 @@ def test_top_prints_once_where_there_is_no_terminal(shell: Shell, sleeping: str)
     rows = shell.do("top").splitlines()
 
     assert sleeping in [row.split()[0] for row in rows]
+
+
+def test_top_prints_once_on_a_terminal_if_asked(shell: Shell, sleeping: str) -> None:
+    with terminal(shell, "top", "--once") as screen:
+        screen.until(sleeping)
+        assert screen.ended() == 0
 
 
 def test_top_is_live_on_a_terminal(shell: Shell, sleeping: str) -> None:
@@ -274,7 +360,7 @@ def test_a_bar_moves_on_a_terminal(shell: Shell) -> None:
 def test_timeout_while_waiting(shell: Shell) -> None:
     ended = shell("trigger", "chain", "--delay", "1h", "--wait", "--timeout", "1s")
 
-    assert ended.returncode == 1
+    assert ended.returncode == 124
     assert "the time is over; it goes on." in ended.stderr
 
 

@@ -102,7 +102,18 @@ REFUSED_RUNS: list[tuple[Manifest, str]] = [
     (task_run(startAt="tomorrow"), "spec.startAt in body should match"),
     (task_run(startAt="2026-01-02"), "spec.startAt in body should match"),
     ({**task_run(), "spec": {}}, "spec.definition: Required value"),
-    (task_run(definition="countWords"), "spec.definition in body should match '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$'"),
+    (
+        task_run(definition="countWords"),
+        'spec.definition: Invalid value: "countWords": must be the name of the TaskDefinition, not its id: '
+        "use count-words",
+    ),
+    (task_run(definition="NightlyHttp2ProxyB"), "not its id: use nightly-http-2-proxy-b"),
+    (
+        task_run(definition="aBCDEFGHIJKLM"),
+        "must be the name of a TaskDefinition, in kebab-case such as import-products",
+    ),
+    (task_run(definition="Count Words"), "must be the name of a TaskDefinition, in kebab-case such as import-products"),
+    (task_run(definition="count-"), "must be the name of a TaskDefinition, in kebab-case such as import-products"),
     (task_run(definition=""), "spec.definition in body should be at least 1 chars long"),
     (task_run(definition="d" * 64), "spec.definition: Too long: may not be more than 63 bytes"),
     (task_run(displayName=""), "spec.displayName in body should be at least 1 chars long"),
@@ -662,7 +673,7 @@ def test_explain_tells_how_to_abort(admin: Kubectl, installed: None) -> None:
     ("resource", "narrow", "wide"),
     [
         ("trun", "NAME DEFINITION PHASE REASON ITERATIONS PROGRESS AGE", "MESSAGE POD FINISHED"),
-        ("tdef", "NAME TITLE READY MAX AGE", "REASON ACTIVE QUEUED"),
+        ("tdef", "NAME TITLE READY MAX AGE", "REASON ACTIVE QUEUED MESSAGE"),
         ("titer", "NAME RUN ITERATION TRY ANSWER PROGRESS AGE", "MESSAGE ERROR NODE FINISHED"),
     ],
 )

@@ -46,7 +46,7 @@ def test_an_input_that_does_not_fit_fails_the_run_without_a_pod(relay: Relay) ->
     }
     assert (relay.pods("misfit"), relay.records("misfit"), relay.calls("misfit")) == ([], [], [])
     conditions = {item["type"]: item["status"] for item in status["conditions"]}
-    assert conditions == {"Succeeded": "False", "Reconciling": "False", "Stalled": "True"}
+    assert conditions == {"Succeeded": "False", "Reconciling": "False", "Stalled": "True", "Finished": "True"}
 
 
 @pytest.mark.parametrize("reporting", ["API", "TerminationMessage"])

@@ -103,7 +103,9 @@ def test_a_wide_row_and_describe_tell_why_and_what_to_do(ended: Relay, run: str,
 def test_definitions_and_records_have_their_rows(ended: Relay) -> None:
     kubectl = ended.kubectl
     assert cells(kubectl.do("get", "tdef", "answer", "--no-headers"))[:-1] == ["answer", "Count words", "True", "50"]
-    assert "InvalidTemplate" in cells(kubectl.do("get", "tdef", "broken", "--no-headers", "--output", "wide"))
+    wide = kubectl.do("get", "tdef", "broken", "--output", "wide").splitlines()
+    assert ("MESSAGE" in wide[0].split(), "InvalidTemplate" in cells(wide[1])) == (True, True)
+    assert kubectl.get(TASK_DEFINITIONS, "broken")["status"]["conditions"][0]["message"] in wide[1]
     assert "spec.template.spec.containers is empty" in kubectl.do("describe", "tdef", "broken")
     assert cells(kubectl.do("get", "titer", "done-i1", "--no-headers"))[:-1] == ["done-i1", "done", "1", "1", "done"]
     assert cells(kubectl.do("get", "titer", "failed-i1", "--no-headers"))[4] == "error"

@@ -25,9 +25,19 @@ def test_done_ends_in_succeeded_with_the_output(relay: Relay) -> None:
         "Succeeded": "True",
         "Reconciling": "False",
         "Stalled": "False",
+        "Finished": "True",
     }
     assert status["finishedAt"] >= status["startedAt"]
     relay.kubectl.do("wait", "--for=condition=Succeeded", f"{TASK_RUNS}/done", "--timeout=5s")
+
+
+def test_kubectl_wait_hears_of_the_end_of_a_run_that_failed(relay: Relay) -> None:
+    relay.define("Answer")
+    relay.run("bad", "answer", input={"how": "error"})
+
+    relay.kubectl.do("wait", "--for=condition=Finished", f"{TASK_RUNS}/bad", "--timeout=60s")
+
+    assert relay.status("bad")["phase"] == "Failed"
 
 
 def test_whatever_run_returns_that_is_no_answer_means_done(relay: Relay) -> None:

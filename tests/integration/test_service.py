@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cluster import Cluster
-from podrelay import AsyncTaskService, TaskService
+from podrelay import AsyncTaskService, TaskDefinition, TaskService
 from podrelay.client import (
     ApiUnavailableError,
     ConfigurationError,
@@ -139,10 +139,13 @@ def test_abort_ends_a_run_with_its_message(relay: Relay, tasks: TaskService) -> 
     assert (aborting.is_aborting, again.is_aborting) == (True, True)
     assert (ended.status, ended.message, ended.is_aborting) == ("aborted", "wrong file", False)
     assert aborting.aborted_by == ended.aborted_by == aborting.created_by
+    assert tasks.abort(run.id).status == "aborted", "aborting it again is no error"
+    done = tasks.trigger("answer", {"how": "done"})
+    tasks.wait(done.id, timeout=60)
     with pytest.raises(TaskFinishedError, match="Cannot abort a task that is not pending or running!") as caught:
-        tasks.abort(run.id)
+        tasks.abort(done.id)
     assert caught.value.code == "BackgroundTasks/Task/Abort"
-    assert caught.value.data == {"id": run.id, "status": "aborted"}
+    assert caught.value.data == {"id": done.id, "status": "success"}
 
 
 def test_abort_with_cascade_ends_the_children_too(relay: Relay, tasks: TaskService) -> None:
@@ -168,6 +171,30 @@ def test_suspend_and_resume(tasks: TaskService) -> None:
         tasks.suspend(run.id)
 
 
+class Strict(TaskDefinition):
+    """As a program may know it: without the rules of the definition in the cluster."""
+
+    id = "strict"
+    title = "Strict"
+
+
+@pytest.mark.parametrize("definition", ["strict", Strict], ids=["name", "class"])
+def test_an_input_that_breaks_the_schema_of_the_definition_creates_nothing(
+    relay: Relay, tasks: TaskService, definition: Any
+) -> None:
+    relay.define("Answer", "strict", inputSchema={"type": "object", "required": ["url"]})
+
+    with pytest.raises(InvalidInputError, match=r"Validation failed\. url: Field required") as caught:
+        tasks.trigger(definition, {"how": "done"})
+
+    assert caught.value.data["invalidFields"]["url"]["data"] == {"path": ["url"]}
+    before = {run.id for run in tasks.list(definition="strict")}
+    fine = tasks.trigger(definition, {"how": "done", "url": "x"})
+    with pytest.raises(InvalidInputError, match="url"):
+        tasks.rerun(fine.id, input={"how": "done"})
+    assert {run.id for run in tasks.list(definition="strict")} == before | {fine.id}
+
+
 def test_rerun_repeats_input_and_definition(tasks: TaskService) -> None:
     first = tasks.trigger("answer", {"how": "done", "output": {"n": 1}}, name="Again")
     second = tasks.rerun(first.id)
@@ -176,6 +203,8 @@ def test_rerun_repeats_input_and_definition(tasks: TaskService) -> None:
     assert (second.definition, second.input, second.name) == (first.definition, first.input, first.name)
     assert second.resource["metadata"]["annotations"]["podrelay.dev/rerun-of"] == first.id
     assert tasks.wait(second.id, timeout=30).output == {"n": 1}
+    other = tasks.rerun(first.id, input={"how": "done", "output": {"n": 2}})
+    assert tasks.wait(other.id, timeout=30).output == {"n": 2}
 
 
 def test_progress_is_shown(tasks: TaskService) -> None:
@@ -391,7 +420,7 @@ def _expected(
     found = [
         run
         for run in everything
-        if definition is None or run.definition == names.get(definition, definition)
+        if definition is None or run.definition_name == names.get(definition, definition)
         if statuses is None or run.status in statuses
         if parent is None or run.parent == parent
         if created_after is None or run.created_on >= created_after

@@ -73,6 +73,7 @@ KINDS = (
             Column("Queued", ".status.queuedRuns", "integer", priority=1),
             Column("Max", ".spec.maxIterations", "integer"),
             Column("Age", ".metadata.creationTimestamp", "date"),
+            Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
         ),
     ),
     Kind(

@@ -15,7 +15,7 @@ TASK_DEFINITIONS: Final = "taskdefinitions"
 TASK_RUNS: Final = "taskruns"
 TASK_ITERATIONS: Final = "taskiterations"
 
-# Labels, on pods and records alike.
+# Labels, on pods and records alike; on runs the second one, where commands, task service, gateway or tasks make them.
 LABEL_RUN: Final = f"{GROUP}/run"
 LABEL_DEFINITION: Final = f"{GROUP}/definition"
 LABEL_ITERATION: Final = f"{GROUP}/iteration"

@@ -1,9 +1,10 @@
 """TaskRun: one piece of work. Users write its spec, the operator alone writes its status."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from podrelay.api import limits
 from podrelay.api.common import (
@@ -26,6 +27,36 @@ from podrelay.api.common import (
     extension,
 )
 
+_WORDS = "self.findAll('[A-Z]?[a-z]+|[A-Z]|[0-9]+')"
+_MOST_WORDS = 12
+# Word by word: of joined ones the API server cannot tell how long they are, and refuses the rule as too costly.
+_IN_KEBAB_CASE = " + ".join(
+    [f"{_WORDS}[0].lowerAscii()"]
+    + [f"(size({_WORDS}) > {word} ? '-' + {_WORDS}[{word}].lowerAscii() : '')" for word in range(1, _MOST_WORDS)]
+)
+_NAME_OF_DEFINITION = {
+    "x-kubernetes-validations": [
+        {
+            "rule": "self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')",
+            "message": "must be the name of a TaskDefinition, in kebab-case such as import-products",
+            "messageExpression": f"self.matches('^[A-Za-z][A-Za-z0-9]*$') && size({_WORDS}) <= {_MOST_WORDS} ? "
+            f"'must be the name of the TaskDefinition, not its id: use ' + {_IN_KEBAB_CASE} : "
+            "'must be the name of a TaskDefinition, in kebab-case such as import-products'",
+        }
+    ]
+}
+
+
+def _checked_name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", name):
+        raise ValueError("must be the name of a TaskDefinition, in kebab-case such as import-products")
+    return name
+
+
+DefinitionName = Annotated[
+    str, Field(min_length=1, max_length=63, json_schema_extra=_NAME_OF_DEFINITION), AfterValidator(_checked_name)
+]
+"""A rule and no pattern, because people write the id first, and a pattern cannot tell them the name."""
 SecretName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Aborted"]
 FINISHED_PHASES = frozenset({"Succeeded", "Failed", "Aborted"})
@@ -69,7 +100,7 @@ class TaskRunSpec(Model):
         )
     )
 
-    definition: ResourceName
+    definition: DefinitionName
     """Name of the TaskDefinition in the same namespace, in kebab-case: import-products."""
     display_name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """Name for people. Absent: the definition's title."""
@@ -177,7 +208,7 @@ class TaskRunStatus(Model):
     observed_generation: Annotated[int, Field(ge=-1)] | None = None
     """The metadata.generation that this status answers; -1 until the operator has seen the run."""
     conditions: Conditions | None = None
-    """Succeeded (Unknown until finished), Reconciling and Stalled."""
+    """Succeeded (Unknown until finished), Reconciling, Stalled, and from the end on Finished, however the run ended."""
 
 
 class TaskRun(Model):

@@ -91,7 +91,7 @@ def manifest(
         spec["startAt"] = start_at.astimezone(UTC).isoformat().replace("+00:00", "Z")
     if name is None:
         name = random_name(definition) if idempotency_key is None else name_for(definition, definition, idempotency_key)
-    metadata: dict[str, Any] = {"name": name}
+    metadata: dict[str, Any] = {"name": name, "labels": {names.LABEL_DEFINITION: definition}}
     if namespace:
         metadata["namespace"] = namespace
     annotations = {names.ANNOTATION_CREATED_BY: created_by, names.ANNOTATION_RERUN_OF: rerun_of}

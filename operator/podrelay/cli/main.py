@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import shlex
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from podrelay.api.errors import PodrelayError
+from podrelay.cli import leading
 
 EXAMPLES = """examples:
   podrelay manifests shop.tasks --image registry/shop:1 | kubectl apply -f -
@@ -19,6 +21,8 @@ EXAMPLES = """examples:
 
 podrelay COMMAND --help tells more; podrelay --install-completion teaches your shell.
 """
+TIMED_OUT: Final = 124
+"""Exit code of what was waited for in vain, as that of `timeout`."""
 COMPLETE_VARIABLE: Final = "_PODRELAY_COMPLETE"
 """Set by the shell when it asks for completions."""
 
@@ -72,6 +76,7 @@ CLUSTER_COMMANDS: Final = {
     "trigger": "start a run",
     "list": "list runs",
     "get": "show one run",
+    "wait": "wait for the end of runs",
     "logs": "print the log lines of a run",
     "abort": "tell runs to stop",
     "rerun": "start a run again",
@@ -86,7 +91,7 @@ CLUSTER_COMMANDS: Final = {
     "top": "show the runs that are under way, live",
 }
 """Those of podrelay.cli.tasks, which parses their flags, too."""
-_CLUSTER_EXTRA: Final = "cli"
+CLUSTER_EXTRA: Final = "cli"
 
 
 def main() -> None:
@@ -96,27 +101,43 @@ def main() -> None:
 
 
 def run(arguments: list[str], program: str = "podrelay") -> int:
-    """Run `podrelay` with `arguments` and return the exit code: 0 all well, 1 failed, 2 wrong usage, 3 run Aborted.
+    """Run `podrelay` with `arguments` and return the exit code: 0 all well, 1 failed, 2 wrong usage, others by command.
 
     Args:
         arguments: what follows the program's name.
         program: how the user calls it.
     """
+    arguments = leading.behind_the_command(arguments)
+    if COMPLETE_VARIABLE in os.environ:
+        leading.complete_behind_the_command(os.environ)
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
+    if misplaced := _misplaced(arguments):
+        print(f"{program}: {arguments[0]} stands behind the command: {program} {misplaced}", file=sys.stderr)
+        return 2
     try:
         if _is_for_cluster(name, arguments):
             code: int = importlib.import_module("podrelay.cli.tasks.app").run(arguments, program)
             return code
         return _run_locally(arguments, name, program)
     except ModuleNotFoundError as error:
-        extra = LOCAL_COMMANDS[name].extra if name in LOCAL_COMMANDS else _CLUSTER_EXTRA
+        extra = LOCAL_COMMANDS[name].extra if name in LOCAL_COMMANDS else CLUSTER_EXTRA
         if (error.name or "").split(".")[0] == "podrelay" or not extra:
             raise
         print(f"{program} {name} needs more packages: pip install 'podrelay[{extra}]'", file=sys.stderr)
         return 2
     except PodrelayError as error:
         print(f"{program} {name}: {error}", file=sys.stderr)
-        return 1
+        return TIMED_OUT if isinstance(error, TimeoutError) else 1
+
+
+def _misplaced(arguments: list[str]) -> str:
+    """Return the arguments in their right order if a command's own flag stands before it, else an empty text."""
+    if not arguments or not arguments[0].startswith("-") or COMPLETE_VARIABLE in os.environ:
+        return ""
+    place = next((at for at, word in enumerate(arguments) if word in {*CLUSTER_COMMANDS, *LOCAL_COMMANDS}), None)
+    if place is None or {"-h", "--help", "--version"} & set(arguments[:place]):
+        return ""
+    return shlex.join([arguments[place], *arguments[:place], *arguments[place + 1 :]])
 
 
 def _is_for_cluster(name: str, arguments: list[str]) -> bool:

@@ -4,14 +4,16 @@ import argparse
 import contextlib
 import copy
 import json
+import os
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 from podrelay.api import hooks, names
 from podrelay.cli import input_schema, yaml
-from podrelay.sdk import cleanup, loading
+from podrelay.sdk import checking, cleanup, loading
 from podrelay.sdk.definition import TaskDefinition
-from podrelay.sdk.errors import TaskModuleError
+from podrelay.sdk.errors import DefinitionError, TaskModuleError
 
 _FIELDS = (
     "description",
@@ -51,30 +53,52 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the manifests.
+    """Print the manifests. A class that cannot be used is told on stderr, does not hold up the others, and gives 1.
 
     Raises:
-        TaskModuleError: the module cannot be imported or has no definitions.
+        TaskModuleError: the module cannot be imported or has no definitions, or the image would not find it.
     """
+    module_in_image = _in_image(arguments)
     with contextlib.redirect_stdout(sys.stderr):  # what the module prints is no manifest
         module = loading.load_module(arguments.module)
     found = _chosen(loading.definitions_of(module), arguments)
-    manifests = [
-        manifest(
-            item,
-            arguments.module_in_image or arguments.module,
-            arguments.image,
-            namespace=arguments.namespace,
-            service_account=arguments.service_account,
-        )
-        for item in found
-    ]
+    manifests = []
+    for item in found:
+        try:
+            manifests.append(
+                manifest(
+                    item,
+                    module_in_image,
+                    arguments.image,
+                    namespace=arguments.namespace,
+                    service_account=arguments.service_account,
+                )
+            )
+        except DefinitionError as error:
+            print(f"podrelay manifests: {error}", file=sys.stderr)
+    if not manifests:
+        return 1
     if arguments.output == "json":
         document = manifests[0] if len(manifests) == 1 else {"apiVersion": "v1", "kind": "List", "items": manifests}
         print(json.dumps(document, indent=2, ensure_ascii=False))
     else:
         sys.stdout.write("---\n".join(map(yaml.dump, manifests)))
-    return 0
+    return 0 if len(manifests) == len(found) else 1
+
+
+def _in_image(arguments: argparse.Namespace) -> str:
+    """Return how the image is to import the module."""
+    module: str = arguments.module_in_image or arguments.module
+    if not loading.is_file(module) or arguments.module_in_image:
+        return module
+    path = os.path.normpath(module)
+    if Path(path).is_absolute() or path.startswith(os.pardir):
+        raise TaskModuleError(
+            f"{module} is a path on this computer, which the image does not have; say where the image has the module, "
+            f"seen from its working directory: --module-in-image {Path(path).name}, or as it is imported: "
+            f"--module-in-image {Path(path).stem}"
+        )
+    return path
 
 
 def _chosen(there: list[type[TaskDefinition]], arguments: argparse.Namespace) -> list[type[TaskDefinition]]:
@@ -85,9 +109,9 @@ def _chosen(there: list[type[TaskDefinition]], arguments: argparse.Namespace) ->
     if not arguments.definition:
         return there
     wanted = names.definition_name(arguments.definition)
-    found = [item for item in there if names.definition_name(item.id) == wanted]
+    found = [item for item in there if names.definition_name(str(item.id)) == wanted]
     if not found:
-        ids = ", ".join(item.id for item in there)
+        ids = ", ".join(str(item.id) for item in there)
         raise TaskModuleError(f"{arguments.module} has no task definition {arguments.definition}; there are: {ids}")
     return found
 
@@ -108,7 +132,11 @@ def manifest(
         image: the image of the container.
         namespace: written into the metadata if given.
         service_account: of the pods; None leaves it to the operator.
+
+    Raises:
+        DefinitionError: the class cannot be used.
     """
+    checking.check(definition)
     metadata = {"name": names.definition_name(definition.id)}
     if namespace:
         metadata["namespace"] = namespace

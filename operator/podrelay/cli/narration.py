@@ -1,6 +1,7 @@
 """Tells people what happens to a run: changes of objects in, lines out."""
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -56,6 +57,8 @@ class Narrator:
         if self._told.get(name) != text:
             self._told[name] = text
             self._screen.line(f"{_clock()} {self._mark(name)}{text}")
+            for line in _details(status.get("error") or {}) if phase in FINISHED_PHASES else ():
+                self._screen.line(f"{self._mark(name)}  {line}")
 
     def _record_changed(self, record: Object) -> None:
         name, run = record["metadata"]["name"], record["runName"]
@@ -92,6 +95,14 @@ def log_line(line: str) -> str | None:
     if error and not item["message"].startswith(error):  # as that of the answer does
         words += f": {error}"
     return words if item.get("data") is None else f"{words} {json.dumps(item['data'], ensure_ascii=False)}"
+
+
+def _details(error: Object) -> Iterator[str]:
+    """Tell what the words of an error leave out: its code and its data."""
+    if error.get("code"):
+        yield f"code: {error['code']}"
+    if error.get("data") is not None:
+        yield f"data: {json.dumps(error['data'], ensure_ascii=False)}"
 
 
 def _clock() -> str:

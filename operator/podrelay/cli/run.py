@@ -25,6 +25,7 @@ from podrelay.local.processes import ProcessRuntime
 from podrelay.local.world import World
 from podrelay.sdk import loading
 from podrelay.sdk.definition import TaskDefinition
+from podrelay.sdk.errors import DefinitionError
 
 EXIT_CODES: Final = {"Succeeded": 0, "Failed": 1, "Aborted": 3}
 _WRONG_USAGE: Final = 2
@@ -169,14 +170,17 @@ class _LogWriter(io.TextIOBase):
 def _define(world: World, chosen: type[TaskDefinition], module: str) -> dict[str, type[TaskDefinition]]:
     """Apply the chosen definition and those beside it in its module: the task may start runs of them."""
     beside = loading.definitions_of(sys.modules[chosen.__module__])
-    classes = {names.definition_name(item.id): item for item in [chosen, *(item for item in beside if item != chosen)]}
-    for name, item in list(classes.items()):
+    classes: dict[str, type[TaskDefinition]] = {}
+    for item in [chosen, *(item for item in beside if item != chosen)]:
         try:
             world.define(manifest(item, module, _IMAGE))
-        except NotRunnableHereError:
+        except (NotRunnableHereError, DefinitionError) as error:
             if item is chosen:
                 raise
-            del classes[name]
+            if isinstance(error, DefinitionError):
+                print(f"podrelay run: {error}", file=sys.stderr)
+        else:
+            classes[names.definition_name(item.id)] = item
     return classes
 
 

@@ -1,5 +1,6 @@
 """What happens to runs, as it happens: the states of one, the events of many, the log lines of one."""
 
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -155,10 +156,12 @@ def lines(
     *,
     is_followed: bool,
     console: bool = False,
+    tail: int | None = None,
 ) -> Generator[LogLine]:
     """Return the log lines of a run; followed: also those that come, until it has finished.
 
-    With `console` also what its pods have printed besides.
+    With `console` also what its pods have printed besides. Of those that are there it returns the last `tail` only,
+    unless that is None.
 
     Raises:
         TaskNotFoundError: there is no such run.
@@ -167,8 +170,10 @@ def lines(
     """
     existing(resources, namespace, run_id)
     query, reader = logs.records(namespace, run_id), logs.Reader(iteration, console=console)
+    if tail is not None:
+        yield from deque(logs.stored(resources, query, reader), maxlen=max(0, tail))
     if is_followed:
         run = Stream(lambda inner: states(resources, namespace, run_id, Deadline(None), inner))
         yield from logs.followed(resources, query, reader, run, cancellation)
-    else:
+    elif tail is None:
         yield from logs.stored(resources, query, reader)

@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel
 
-from podrelay.api import names, triggering
+from podrelay.api import invalid_input, names, triggering
 from podrelay.client import following, requests
 from podrelay.client.connection import connect
 from podrelay.client.doctor import Doctor, Finding
@@ -29,6 +29,7 @@ from podrelay.client.requests import DefinitionRef
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
 from podrelay.client.stream import Deadline, Stream
 from podrelay.client.values import Definition, LogLine, Run, RunEvent, definition_of, run_of
+from podrelay.schemas.blocking import BlockingChecker
 
 __all__ = ["TaskService"]
 
@@ -76,10 +77,12 @@ class TaskService:
         connection = connect(kubeconfig, context)
         self._client = connection.client
         self._resources = Resources(connection.client, retry_seconds)
+        self._checker = BlockingChecker()
         self.namespace: str = namespace or connection.namespace
 
     def close(self) -> None:
         """Close the connections."""
+        self._checker.close()
         self._client.close()
         self._client.rest_client.pool_manager.clear()
 
@@ -107,7 +110,8 @@ class TaskService:
         """Start a run.
 
         Args:
-            definition: id, resource name, or the class; with the class, the input is held to its model at once.
+            definition: id, resource name, or the class; with the class, the input is held to its model at once. In
+                either case it is held to the `inputSchema` of the definition before anything is created.
             input: a JSON object or a pydantic model.
             name: its name for people.
             delay: start so many seconds after its creation, at most 355 days.
@@ -140,21 +144,23 @@ class TaskService:
             secret=secret,
         )
 
-    def rerun(self, id: str, *, name: str | None = None) -> Run:
+    def rerun(self, id: str, *, name: str | None = None, input: InputValue = None) -> Run:
         """Start a new run with the definition and the input of another one. It is no child, even if that one is.
 
         Args:
             id: of the run to repeat.
             name: name of the new one for people; None: as before.
+            input: instead of the input of that one, all of it; None: as before.
 
         Raises:
             TaskNotFoundError: there is no such run.
             DefinitionNotFoundError: its definition is gone.
+            InvalidInputError: the input is not valid.
         """
         spec = self._get(id)["spec"]
         return self._create(
             spec["definition"],
-            spec.get("input"),
+            spec.get("input") if input is None else requests.checked_input(spec["definition"], input),
             display_name=name or spec.get("displayName"),
             rerun_of=id,
             secret=spec.get("secret"),
@@ -165,12 +171,13 @@ class TaskService:
         try:
             if not requests.is_name(kind):
                 raise RequestRefusedError("no name", 404)
-            self._resources.get(names.TASK_DEFINITIONS, self.namespace, kind)
+            stored = self._resources.get(names.TASK_DEFINITIONS, self.namespace, kind)
         except RequestRefusedError as refused:
             if refused.status != 404:
                 raise
             known = definition if isinstance(definition, str) else definition.id
             raise DefinitionNotFoundError("Task definition was not found!", {"id": known}) from refused
+        self._check_input(stored["spec"].get("inputSchema"), input or {})
         manifest = triggering.manifest(kind, input, namespace=self.namespace, created_by=self._resources.user(), **more)
         try:
             return run_of(self._resources.create(names.TASK_RUNS, self.namespace, manifest))
@@ -179,6 +186,12 @@ class TaskService:
                 raise
         # An earlier try of this call has made it, or an earlier call with the same key or name.
         return run_of(self._same(manifest))
+
+    def _check_input(self, schema: dict[str, Any] | None, input: dict[str, Any]) -> None:
+        """Say now what the operator would say of an input later; what cannot be told here is left to it."""
+        invalid = self._checker.check(schema, input) if schema is not None else None
+        if invalid:
+            raise InvalidInputError(invalid_input.in_words(invalid), {"invalidFields": invalid})
 
     def _same(self, manifest: Resource) -> Resource:
         name = manifest["metadata"]["name"]
@@ -286,7 +299,7 @@ class TaskService:
     def abort(self, id: str, message: str | None = None, *, cascade: bool = False) -> Run:
         """Tell a run to stop. Its pod gets SIGTERM and time to clean up; `wait` tells when it has ended.
 
-        Aborting a run again that is being aborted changes nothing.
+        Aborting a run again that is being aborted, or is Aborted, changes nothing.
 
         Args:
             id: of the run.
@@ -295,25 +308,24 @@ class TaskService:
 
         Raises:
             TaskNotFoundError: there is no such run.
-            TaskFinishedError: it has finished already.
-            InvalidInputError: it is being aborted already, but without its descendants.
+            TaskFinishedError: it has Succeeded or Failed already.
+            InvalidInputError: it is being aborted already, or Aborted, but without its descendants.
         """
         before = run_of(self._get(id))
-        if before.is_finished:
-            raise _finished("abort", before)
-        if not before.is_aborting:
+        if not (before.is_finished or before.is_aborting):
             try:
                 told = {"message": message, "by": self._resources.user()}
                 wish = {key: value for key, value in told.items() if value}
                 return self._patch(id, {"abort": {**wish, "cascade": cascade}})
             except InvalidInputError:
                 before = run_of(self._get(id))  # something has happened in between
-                if before.is_finished:
-                    raise _finished("abort", before) from None
-                if not before.is_aborting:
+                if not (before.is_finished or before.is_aborting):
                     raise
-        if cascade and not before.resource["spec"]["abort"].get("cascade"):
-            raise InvalidInputError.of_field("cascade", f"Task {id} is being aborted without its children; abort those")
+        if before.is_finished and before.phase != "Aborted":
+            raise _finished("abort", before)
+        if cascade and not (before.resource["spec"].get("abort") or {}).get("cascade"):
+            state = "was aborted" if before.is_finished else "is being aborted"
+            raise InvalidInputError.of_field("cascade", f"Task {id} {state} without its children; abort those")
         return before
 
     def suspend(self, id: str) -> Run:
@@ -428,7 +440,13 @@ class TaskService:
         )
 
     def logs(
-        self, id: str, *, follow: bool = False, iteration: int | None = None, console: bool = False
+        self,
+        id: str,
+        *,
+        follow: bool = False,
+        iteration: int | None = None,
+        console: bool = False,
+        tail: int | None = None,
     ) -> Stream[LogLine]:
         """Return the structured log lines of a run, in order, across iterations.
 
@@ -437,13 +455,21 @@ class TaskService:
             follow: go on with those that come, until it has finished or is deleted.
             iteration: only of this one; 0 for those of pods that ran lifecycle hooks only.
             console: also what the pods have printed besides, as lines of the type output: the last 16 KiB of each.
+            tail: of those that are there already, only the last so many; None: all.
 
         Raises (while it is read):
             TaskNotFoundError: there is no such run.
         """
         return Stream(
             lambda cancellation: following.lines(
-                self._resources, self.namespace, id, iteration, cancellation, is_followed=follow, console=console
+                self._resources,
+                self.namespace,
+                id,
+                iteration,
+                cancellation,
+                is_followed=follow,
+                console=console,
+                tail=tail,
             )
         )
 

@@ -38,7 +38,8 @@ class Run:
     Attributes:
         id: name of the TaskRun.
         name: its name for people; empty where it has none, then the title of its definition stands for it.
-        definition: name of its TaskDefinition, in kebab-case.
+        definition: id of its definition, in camelCase, as its class has it.
+        definition_name: name of its TaskDefinition, the resource, in kebab-case.
         status: pending, running, success, failed or aborted (Webiny's words).
         phase: Pending, Running, Succeeded, Failed or Aborted (the resource's words).
         reason: why it is in this phase, or what it waits for, in one CamelCase word.
@@ -67,6 +68,7 @@ class Run:
 
     id: str
     definition: str
+    definition_name: str
     namespace: str
     uid: str
     created_on: datetime
@@ -182,7 +184,8 @@ def run_of(resource: Mapping[str, Any]) -> Run:
     progress = status.get("progress")
     return Run(
         id=metadata["name"],
-        definition=spec["definition"],
+        definition=names.definition_id(spec["definition"]),
+        definition_name=spec["definition"],
         namespace=metadata["namespace"],
         uid=metadata["uid"],
         created_on=datetime.fromisoformat(metadata["creationTimestamp"]),

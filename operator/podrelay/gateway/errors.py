@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import aiohttp
 
 from podrelay.api.errors import PodrelayError
+from podrelay.api.invalid_input import INVALID_FIELDS, VALIDATION_FAILED
 from podrelay.kube.errors import ApiError
 
 RETRY_SECONDS = 2
@@ -68,6 +69,16 @@ class ValidationError(GatewayError):
 
     def __init__(self, message: str, path: str) -> None:
         super().__init__(message, {"issues": [{"path": [path], "message": message}]})
+
+
+class InvalidInputError(GatewayError):
+    """An input that does not fit the inputSchema of its definition; `data.invalidFields` names every field."""
+
+    reason = "InvalidInput"
+    code = INVALID_FIELDS
+
+    def __init__(self, invalid_fields: dict[str, Any]) -> None:
+        super().__init__(VALIDATION_FAILED, {"invalidFields": invalid_fields})
 
 
 class DelayError(GatewayError):

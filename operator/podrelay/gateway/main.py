@@ -137,6 +137,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
             Limits(arguments.max_page, arguments.max_subscriptions, arguments.max_seconds),
             default_retention_days=arguments.default_ttl_days,
         )
+        stack.push_async_callback(services.checker.close)
         app = application(
             _schema(arguments),
             services,

@@ -148,6 +148,10 @@ class Run(_Struct, frozen=True):
         return self.status.phase in FINISHED
 
 
+class Present(_Struct, frozen=True):
+    """A value that is there, whatever is in it."""
+
+
 class DefinitionSpec(_Struct, frozen=True):
     """What a task is, without its template and schema."""
 
@@ -158,6 +162,7 @@ class DefinitionSpec(_Struct, frozen=True):
     max_iterations: int = 50
     max_concurrent_runs: int | None = None
     hooks: tuple[str, ...] = ()
+    input_schema: Present | None = None
 
 
 class DefinitionStatus(_Struct, frozen=True):

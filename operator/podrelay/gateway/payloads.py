@@ -7,7 +7,7 @@ import orjson
 
 from podrelay.gateway.call import Budget, Call
 from podrelay.gateway.errors import API_FAILURES, RefusedError, from_api
-from podrelay.gateway.objects import TASK_ITERATIONS, TASK_RUNS, Key
+from podrelay.gateway.objects import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Key
 from podrelay.kube.client import Resource
 from podrelay.kube.errors import NotFoundError
 
@@ -52,6 +52,14 @@ class Payloads:
             GatewayError: it cannot be read.
         """
         return await self._get(TASK_ITERATIONS, key)
+
+    async def definition(self, key: Key) -> Object:
+        """Return a TaskDefinition as it is now; empty if it has gone.
+
+        Raises:
+            GatewayError: it cannot be read.
+        """
+        return await self._get(TASK_DEFINITIONS, key)
 
     async def _get(self, resource: Resource, key: Key) -> Object:
         place = (resource.plural, key)

@@ -12,6 +12,7 @@ import msgspec
 
 from podrelay.api import limits, names, triggering
 from podrelay.gateway.call import Call
+from podrelay.gateway.checking import check_input
 from podrelay.gateway.errors import (
     API_FAILURES,
     ConflictError,
@@ -66,9 +67,11 @@ async def trigger(call: Call, wanted: Trigger) -> Run:
     """
     namespace = call.scope.one()
     definition = await _definition(call, Key(namespace, names.definition_name(wanted.definition)), wanted.definition)
+    input = _payload(wanted.input)
+    await check_input(call, definition, input)
     manifest = triggering.manifest(
         definition.metadata.name,
-        _payload(wanted.input),
+        input,
         namespace=namespace,
         idempotency_key=wanted.idempotency_key,
         display_name=_display_name(wanted.name),
@@ -91,10 +94,12 @@ async def rerun(call: Call, ident: str, input: Any = None, name: str | None = No
     if not stored:
         raise TaskNotFoundError(ident)
     spec = stored["spec"]
-    await _definition(call, Key(key.namespace, spec["definition"]), spec["definition"])
+    definition = await _definition(call, Key(key.namespace, spec["definition"]), spec["definition"])
+    payload = spec.get("input") if input is None else _payload(input)
+    await check_input(call, definition, payload)
     manifest = triggering.manifest(
         spec["definition"],
-        spec.get("input") if input is None else _payload(input),
+        payload,
         namespace=key.namespace,
         display_name=_display_name(name) or spec.get("displayName"),
         secret=spec.get("secret"),

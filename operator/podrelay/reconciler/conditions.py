@@ -1,7 +1,8 @@
-"""The conditions of a TaskRun: Succeeded, Reconciling, Stalled. Pure functions over its status.
+"""The conditions of a TaskRun: Succeeded, Reconciling, Stalled, Finished. Pure functions over its status.
 
 They follow kstatus (Reconciling and Stalled are true only while they matter), so that Argo CD, Flux and `kubectl wait`
-read a TaskRun without knowing it.
+read a TaskRun without knowing it. Finished is there from the end on, and True however it ended: `kubectl wait` can wait
+for one value of one condition only. Until the end it is absent, so that no operator writes a run anew to say False.
 """
 
 from datetime import datetime
@@ -22,6 +23,7 @@ def with_conditions(status: TaskRunStatus, now: datetime, *, stalled: bool) -> T
         "Succeeded": _SUCCEEDED.get(status.phase or "", "Unknown"),
         "Reconciling": "True" if not finished and not stalled else "False",
         "Stalled": "True" if stalled else "False",
+        **({"Finished": "True"} if finished else {}),
     }
     return msgspec.structs.replace(
         status, conditions=tuple(_condition(status, kind, value, now) for kind, value in wanted.items())

@@ -28,7 +28,6 @@ from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.relatives import Relatives
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
 from podrelay.reconciler.results import add_result, status_patch
-from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
     Action,
@@ -57,6 +56,8 @@ from podrelay.reconciler.view import (
     View,
     WriteRecord,
 )
+from podrelay.schemas.process import SchemaProcess
+from podrelay.schemas.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +205,7 @@ class Executor:
         except NotFoundError:
             await self._refresh_run(key, view.run.metadata.uid)
             return
-        verdict = inputs.Verdict() if schema is None else await self._schemas.check(schema, given)
+        verdict = Verdict() if schema is None else await self._schemas.check(schema, given)
         value = inputs.concurrency_key(given, concurrency.key) if concurrency is not None else None
         self._store.input_read(view.run, view.definition, InputFacts(verdict.problem, verdict.fields, value))
 
@@ -580,6 +581,8 @@ class Executor:
                     action.annotation: action.value,
                     names.ANNOTATION_ORIGIN: names.origin(about.name, about.origin_uid),
                 },
+                # Runs that kubectl has made lack it; for that alone nothing would be written.
+                "labels": {names.LABEL_DEFINITION: view.run.spec.definition},
             }
         }
         try:

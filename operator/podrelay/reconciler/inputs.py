@@ -7,20 +7,8 @@ import hashlib
 import json
 from typing import Any, Final
 
-import msgspec
-
-OUT_OF_MEMORY: Final = 12
-"""Exit code of the process of `schemas.py`, where it is not a signal that ends it over its limits."""
 _KEY_LENGTH: Final = 64
 _MISSING: Final = object()
-
-
-class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What came out of a check against a JSON Schema: it is none, or these fields do not fit it, or all is well."""
-
-    problem: str | None = None
-    fields: dict[str, Any] = {}
-    """By dot path, each as {"code", "message", "data": {"path"}}: the shape that the SDK gives pydantic's errors."""
 
 
 def concurrency_key(input: dict[str, Any], path: str) -> str:

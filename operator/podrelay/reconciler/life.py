@@ -26,11 +26,11 @@ from podrelay.reconciler.objects import FINISHED, TaskRun, TaskRunStatus
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.readiness import Readiness
 from podrelay.reconciler.retention import Retentions
-from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.terms import Part, Terms
 from podrelay.reconciler.view import Settings
 from podrelay.reconciler.watches import watches_into
+from podrelay.schemas.process import SchemaProcess
 
 log = logging.getLogger(__name__)
 

@@ -26,9 +26,9 @@ from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.life import Life
 from podrelay.reconciler.policies import Policies
 from podrelay.reconciler.queue import WorkQueue
-from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key
 from podrelay.reconciler.terms import RELEASE_SECONDS
+from podrelay.schemas.process import SchemaProcess
 
 log = logging.getLogger(__name__)
 

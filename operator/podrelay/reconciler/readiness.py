@@ -18,10 +18,10 @@ from podrelay.reconciler.objects import Condition, RunMetadata, TaskDefinition, 
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.resources import TASK_DEFINITIONS
-from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Target
 from podrelay.reconciler.workers import work
+from podrelay.schemas.process import SchemaProcess
 
 log = logging.getLogger(__name__)
 

@@ -1,18 +1,32 @@
 """From what run() returned, or raised, to the response that is stored. Pure but for the traceback on stderr."""
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 from podrelay.api import invalid_input, limits, numbers
 from podrelay.api.errors import PodrelayError
-from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed, failed
+from podrelay.sdk.answers import Aborted, Answer, Built, Continue, Done, Failed, failed
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.errors import DefinitionError, InputError, TaskModuleError
 from podrelay.sdk.validation import NO_RULES, InputRules
 
 
-def answer_of(value: Any) -> Answer:
-    """Return the answer that a value returned by run() means: None or a JSON object mean done."""
+def answer_of(value: Any, built: Iterable[Built] = ()) -> Answer:
+    """Return the answer that a value returned by run() means: None or a JSON object mean done.
+
+    Args:
+        value: what run() returned.
+        built: the answers that it has made. One of them and no `return` is an error, because the task meant something;
+            an answer that is not the one which was returned may be meant so, and is told on stderr.
+    """
+    dropped = [item for item in built if item.answer is not value]
+    if value is None and dropped:
+        # Its work is done: to do it once more would not bring the answer back.
+        words = f"run() returned None, but {dropped[-1]}; write: return {dropped[-1].call}"
+        return Failed(words, "InvalidAnswer", retryable=False)
+    for item in dropped:
+        print(f"podrelay-runner: {item}, but returned something else; is a return missing?", file=sys.stderr)
     if isinstance(value, Done | Continue | Failed | Aborted):
         return value
     if value is None:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from podrelay.api import limits, names, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
-from podrelay.runner import environment, fence, hooks
+from podrelay.runner import environment, fence, hooks, threads
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.console import Console
@@ -63,7 +63,7 @@ def main(run_in_pod: Callable[[str, float], int] | None = None) -> None:
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print("usage: podrelay-runner MODULE:CLASS   (inside a pod of a TaskRun)", file=sys.stderr)
         sys.exit(2)
-    run_in_pod = run_in_pod or (lambda reference, began: run(reference, os.environ, began))
+    run_in_pod = run_in_pod or (lambda reference, began: run(reference, os.environ, began, after_task=tell_of_threads))
     code = 1
     try:
         code = run_in_pod(sys.argv[1], started_at)
@@ -77,6 +77,17 @@ def main(run_in_pod: Callable[[str, float], int] | None = None) -> None:
         os._exit(code)
 
 
+def tell_of_threads() -> None:
+    """Say which threads of the task this process is going to end: nobody else would."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        for thread in threads.at_work():
+            print(
+                f"podrelay-runner: run() has ended, but thread {thread} still works, and is ended with this pod; let "
+                "run() wait for it, by join() or by shutdown() of its executor",
+                file=sys.stderr,
+            )
+
+
 def run(
     reference: Reference,
     variables: Mapping[str, str],
@@ -87,6 +98,7 @@ def run(
     now: Callable[[], str] = now,
     listen: Callable[[Interruption], None] = Interruption.install,
     session_type: Callable[..., PodSession] = PodSession,
+    after_task: Callable[[], None] = lambda: None,
 ) -> int:
     """Run one iteration of a task and return the exit code.
 
@@ -99,6 +111,7 @@ def run(
         now: the time that is written into the record.
         listen: makes the interruption hear of SIGTERM; default: by a signal handler of this process.
         session_type: makes what stands behind the controller; takes what PodSession takes.
+        after_task: called when run() has returned, before its answer is stored.
     """
     try:
         me = environment.read(variables)
@@ -125,13 +138,19 @@ def run(
     with console.listening() if console is not None else contextlib.nullcontext():
         if me.only_hooks:
             return _call_only_hooks(reference, client, me, session)
-        return _run_task(reference, variables, client, me, session)
+        return _run_task(reference, variables, client, me, session, after_task)
 
 
 def _run_task(
-    reference: Reference, variables: Mapping[str, str], client: ApiClient, me: Environment, session: PodSession
+    reference: Reference,
+    variables: Mapping[str, str],
+    client: ApiClient,
+    me: Environment,
+    session: PodSession,
+    after_task: Callable[[], None],
 ) -> int:
     definition, answer = _work(reference, client, me, session)
+    after_task()
     response = response_of(answer, session.input, session.output, session.rules)
     code, is_stored = _deliver(session, response, variables)
     if is_stored and definition is not None and hooks.may_follow(response, me, is_aborted=session.is_aborted()):
@@ -194,7 +213,9 @@ def _work(
         if refused is not None:
             return definition, refused
         task_input = session.rules.typed(copy.deepcopy(session.input))
-        return definition, answer_of(call(definition.run, task_input, Controller(session)))
+        controller = Controller(session)
+        returned = call(definition.run, task_input, controller)
+        return definition, answer_of(returned, controller.response._built.values())
     except StateLostError as error:
         return definition, Failed(str(error), error.reason)
     except BaseException as error:  # noqa: BLE001 - whatever leaves user code is its answer

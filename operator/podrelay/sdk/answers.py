@@ -3,6 +3,7 @@
 Named tuples, because dataclasses would cost every pod 9 ms of its start.
 """
 
+import os
 from typing import Any, NamedTuple
 
 from podrelay.api import limits
@@ -66,6 +67,19 @@ Answer = Done | Continue | Failed | Aborted
 """What `run` may be annotated to return."""
 
 
+class Built(NamedTuple):
+    """An answer that has been made, and where; str() tells it in words."""
+
+    answer: Answer
+    call: str
+    """For example `controller.response.done(...)`."""
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"it made the answer {self.call} in line {self.line} of {os.path.basename(self.file)}"  # noqa: PTH119
+
+
 def failed(error: BaseException | dict[str, Any] | str) -> Failed:
     """Return the answer for an exception, for a dict with message, code and data, or for a message.
 
@@ -87,10 +101,26 @@ def failed(error: BaseException | dict[str, Any] | str) -> Failed:
             retry_after_seconds=after,
         )
     code = getattr(error, "code", None)
-    message = str(error) or type(error).__name__
+    message = _message(error)
     if isinstance(code, str) and code:
         return Failed(message, code, _attributes(error, "code"))
     return Failed(message, type(error).__name__, _attributes(error))
+
+
+def _message(error: BaseException) -> str:
+    words = str(error) or type(error).__name__
+    if not error.args or type(error).__str__ is not KeyError.__str__:
+        return words
+    # Of a KeyError that is the key, and nothing else.
+    advice = "; there is no such environment variable, set it with env in the template" if _is_of_environ(error) else ""
+    return f"{type(error).__name__}: {words}{advice}"
+
+
+def _is_of_environ(error: BaseException) -> bool:
+    last = error.__traceback__
+    while last is not None and last.tb_next is not None:
+        last = last.tb_next
+    return last is not None and last.tb_frame.f_code is type(os.environ).__getitem__.__code__
 
 
 def _text(value: Any) -> str | None:

@@ -2,12 +2,13 @@
 
 import copy
 import os
+import sys
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from podrelay.api import limits, numbers
-from podrelay.sdk.answers import Aborted, Continue, Done, Failed, WaitForChildren, failed
+from podrelay.sdk.answers import Aborted, Answer, Built, Continue, Done, Failed, WaitForChildren, failed
 from podrelay.sdk.children import ChildRequest, child_request, definition_name
 from podrelay.sdk.errors import ApiRefusedError
 from podrelay.sdk.secret import Secret
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     import logging
 
     from podrelay.sdk.definition import TaskDefinition
+
+_AnswerT = TypeVar("_AnswerT", bound=Answer)
 
 ENV_CLOSE_TO_TIMEOUT: Final = "PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"
 DEFAULT_CLOSE_TO_TIMEOUT_SECONDS: Final = 180.0
@@ -107,6 +110,10 @@ def as_dict(value: Any, what: str) -> dict[str, Any]:
 class Response:
     """Makes answers: `return controller.response.done(...)`."""
 
+    def __init__(self) -> None:
+        # The last one of each line, for who looks whether run() has returned it.
+        self._built: dict[tuple[str, int], Built] = {}
+
     def done(self, message_or_output: Any = None, output: Any = None) -> Done:
         """Return "the work is complete": `done()`, `done(output)`, `done(message)` or `done(message, output)`.
 
@@ -118,8 +125,8 @@ class Response:
             TypeError: the output is neither.
         """
         if output is None and message_or_output is not None and not isinstance(message_or_output, str):
-            return Done(output=as_dict(message_or_output, "output"))
-        return Done(message_or_output, None if output is None else as_dict(output, "output"))
+            return self._made(Done(output=as_dict(message_or_output, "output")), "done")
+        return self._made(Done(message_or_output, None if output is None else as_dict(output, "output")), "done")
 
     def continue_(
         self,
@@ -145,9 +152,9 @@ class Response:
         if seconds is None and date is not None:
             seconds = seconds_until(date)
         if seconds is None or not seconds >= 1:  # so NaN is no wait, too
-            return Continue(changes, is_whole=replace)
+            return self._made(Continue(changes, is_whole=replace), "continue_")
         wait = min(float(seconds), float(limits.MAX_WAIT_SECONDS))
-        return Continue(changes, wait, is_whole=replace)
+        return self._made(Continue(changes, wait, is_whole=replace), "continue_")
 
     def wait_for_children(self, input: Any = None, definition: "str | type[TaskDefinition] | None" = None) -> Continue:
         """Return "another iteration is wanted, when all children have ended", however they end; at once without any.
@@ -164,7 +171,7 @@ class Response:
         """
         wanted = None if definition is None else definition_name(definition)
         changes = {} if input is None else as_dict(input, "input")
-        return Continue(changes, wait_for_children=WaitForChildren(wanted))
+        return self._made(Continue(changes, wait_for_children=WaitForChildren(wanted)), "wait_for_children")
 
     def error(self, error: BaseException | dict[str, Any] | str) -> Failed:
         """Return "this has failed"; an exception that leaves run() means the same.
@@ -175,7 +182,7 @@ class Response:
             error: an exception; or a dict with message, and code and data if you like; or a message. Of an exception
                 its message, its `code` or the name of its class, and its attributes that are JSON are kept.
         """
-        return failed(error)
+        return self._made(failed(error), "error")
 
     def aborted(self, message: str | None = None) -> Aborted:
         """Return "I have stopped, as I was told". The run ends as Aborted, also where nobody has aborted it.
@@ -183,7 +190,13 @@ class Response:
         Args:
             message: what has become of the work so far, for people.
         """
-        return Aborted(message)
+        return self._made(Aborted(message), "aborted")
+
+    def _made(self, answer: _AnswerT, name: str) -> _AnswerT:
+        frame = sys._getframe(2)  # whoever has called the method that calls this
+        file, line = frame.f_code.co_filename, frame.f_lineno
+        self._built[file, line] = Built(answer, f"controller.response.{name}(...)", file, line)
+        return answer
 
 
 class State:

@@ -2,10 +2,9 @@
 
 from typing import Any, ClassVar
 
-from podrelay.api import names
-from podrelay.sdk import cleanup
+from podrelay.sdk import checking
 from podrelay.sdk.controller import Controller
-from podrelay.sdk.errors import DefinitionError
+from podrelay.sdk.errors import DefinitionWarning
 from podrelay.sdk.task import TaskRun, TriggerData
 
 
@@ -67,24 +66,18 @@ class TaskDefinition:
     """Requests and limits of the container."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Check what can be checked as soon as the class is written.
+        """Warn (DefinitionWarning) of what is wrong with the class as soon as it is written.
 
-        Raises:
-            DefinitionError: the id is not in camelCase, there is no title, run is no method, or self_cleanup is
-                unknown.
+        Whatever uses such a class refuses it with a DefinitionError: `podrelay manifests`, `podrelay run`, `run_task`
+        and its pods. Raised here, that would keep the other tasks of its module from working as well.
         """
         super().__init_subclass__(**kwargs)
         if "id" not in vars(cls):
             return  # a base class of an author's own
-        if not isinstance(cls.id, str) or not names.is_camel_case(cls.id):
-            raise DefinitionError(
-                f'Task ID "{cls.id}" is invalid. It must be in camelCase format, for example: "myCustomTask".'
-            )
-        if not isinstance(getattr(cls, "title", None), str) or not cls.title:
-            raise DefinitionError(f"Task {cls.id} has no title; set the class variable title")
-        if not callable(cls.run):
-            raise DefinitionError(f"{cls.__name__}.run must be a method run(self, input, controller)")
-        cleanup.outcomes(cls.self_cleanup, cls.id)
+        for problem in checking.problems(cls):
+            import warnings  # noqa: PLC0415 - few classes need it
+
+            warnings.warn(f"{cls.__qualname__}: {problem}", DefinitionWarning, stacklevel=2)
 
     def run(self, input: Any, controller: Controller) -> Any:
         """Do the work of one iteration; may be a coroutine function.

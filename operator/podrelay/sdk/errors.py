@@ -12,6 +12,10 @@ class DefinitionError(PodrelayError):
     reason = "DefinitionError"
 
 
+class DefinitionWarning(UserWarning):
+    """A task definition class cannot be used; whatever uses it raises a DefinitionError."""
+
+
 class TaskModuleError(PodrelayError):
     """The module with the task cannot be imported, or does not hold the task."""
 

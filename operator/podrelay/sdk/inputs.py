@@ -15,9 +15,24 @@ def input_type(definition: type) -> type | None:
     Raises:
         DefinitionError: the annotation is a string that cannot be resolved.
     """
-    pydantic = sys.modules.get("pydantic")
-    if pydantic is None:
+    if "pydantic" not in sys.modules:
         return None  # a model could not have been written without it
+    annotation = annotation_of(definition)
+    return annotation if is_model(annotation) else None
+
+
+def is_model(kind: Any) -> bool:
+    """Tell whether `kind` is a pydantic model."""
+    pydantic = sys.modules.get("pydantic")
+    return pydantic is not None and isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)
+
+
+def annotation_of(definition: type) -> Any:
+    """Return what `run` annotates its input with, or None.
+
+    Raises:
+        DefinitionError: the annotation is a string that cannot be resolved.
+    """
     run = definition.run  # type: ignore[attr-defined]
     while hasattr(run, "__wrapped__"):  # by a decorator with functools.wraps
         run = run.__wrapped__
@@ -36,9 +51,7 @@ def input_type(definition: type) -> type | None:
                 f"the type {annotation} of the input of {definition.__name__}.run cannot be resolved, "
                 f"{error}; it must be importable at run time, at the top of its module"
             ) from error
-    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
-        return annotation
-    return None
+    return annotation
 
 
 def parse(kind: type | None, value: dict[str, Any]) -> Any:

@@ -2,16 +2,18 @@
 
 import importlib
 import sys
+import warnings
 from pathlib import Path
 from types import ModuleType
 
 from podrelay.api import names
+from podrelay.sdk import checking
 from podrelay.sdk.definition import TaskDefinition
-from podrelay.sdk.errors import TaskModuleError
+from podrelay.sdk.errors import DefinitionWarning, TaskModuleError
 
 
 def load_module(reference: str) -> ModuleType:
-    """Import a module by its dotted name or by its file.
+    """Import a module by its dotted name or by its file. Who uses a class of it has to check that (`checking.check`).
 
     Raises:
         TaskModuleError: it cannot be imported; the cause is chained.
@@ -19,14 +21,21 @@ def load_module(reference: str) -> ModuleType:
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        if reference.endswith(".py") or "/" in reference:
-            return _load_file(Path(reference))
-        return importlib.import_module(reference)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DefinitionWarning)
+            if is_file(reference):
+                return _load_file(Path(reference))
+            return importlib.import_module(reference)
     except (Exception, SystemExit) as error:
         advice = "; MODULE must be importable from the current folder, or a path to a .py file"
         is_missing = isinstance(error, FileNotFoundError) or _is_about(error, reference)
         problem = f"{type(error).__name__}: {error}{advice if is_missing else ''}"
         raise TaskModuleError(f"cannot import {reference}: {problem}") from error
+
+
+def is_file(reference: str) -> bool:
+    """Tell whether MODULE is the path of a file, and not a dotted name."""
+    return reference.endswith(".py") or "/" in reference
 
 
 def _is_about(error: BaseException, reference: str) -> bool:
@@ -56,7 +65,7 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def definitions_of(module: ModuleType) -> list[type[TaskDefinition]]:
-    """Return the definition classes of a module, in the order in which they stand there."""
+    """Return the definition classes of a module, usable or not, in the order in which they stand there."""
     found = {
         value: None  # a set that keeps the order: a class may stand there under two names
         for value in vars(module).values()
@@ -70,7 +79,14 @@ def load_definition(reference: str, wanted: str = "") -> type[TaskDefinition]:
 
     Raises:
         TaskModuleError: the module cannot be imported, or there is no such class in it.
+        DefinitionError: the class cannot be used.
     """
+    chosen = _chosen(reference, wanted)
+    checking.check(chosen)
+    return chosen
+
+
+def _chosen(reference: str, wanted: str) -> type[TaskDefinition]:
     module_name, _, class_name = reference.partition(":")
     module = load_module(module_name)
     found = definitions_of(module)
@@ -83,6 +99,6 @@ def load_definition(reference: str, wanted: str = "") -> type[TaskDefinition]:
     if len(found) == 1:
         return found[0]
     for item in found:
-        if names.definition_name(item.id) == wanted:
+        if isinstance(item.id, str) and names.definition_name(item.id) == wanted:
             return item
     raise TaskModuleError(f"say which task definition of {module_name}: MODULE:CLASS; there are: {there}")

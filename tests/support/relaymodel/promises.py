@@ -132,6 +132,9 @@ class Promises:
         self._ends[uid] = status
         self._declared_at_end[uid] = set(self._declared)
         reason, phase = status["reason"], status["phase"]
+        finished = [item for item in status.get("conditions") or () if item["type"] == "Finished"]
+        if [(item["status"], item["reason"]) for item in finished] != [("True", reason)]:
+            self._break(f"{name} is {phase} ({reason}), its condition Finished is {finished}")
         if reason not in _WITHOUT_END:
             for process in self._of(uid):
                 if process.runs_user_code and not process.is_orphan:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from podrelay.reconciler import schemas
-from podrelay.reconciler.inputs import Verdict
+from podrelay.schemas import program
+from podrelay.schemas.verdict import Verdict
 from tests.support.modelapi import ModelApi
 
 T = TypeVar("T")
@@ -55,9 +55,9 @@ class Connection:
         return await self._write(lambda: self._api.delete(*arguments, **options))
 
     async def check(self, schema: dict[str, Any], input: dict[str, Any] | None = None) -> Verdict:
-        """Check an input as the process of `reconciler.schemaprocess` does, with the same code."""
-        request = schemas.Request(_raw(schema), _raw(input) if input is not None else msgspec.Raw())
-        verdict = schemas.check(request)
+        """Check an input as the process of `podrelay.schemas` does, with the same code."""
+        request = program.Request(_raw(schema), _raw(input) if input is not None else msgspec.Raw())
+        verdict = program.check(request)
         await self._hold("after")
         return verdict
 

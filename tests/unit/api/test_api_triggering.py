@@ -31,6 +31,7 @@ def test_a_whole_manifest() -> None:
         "metadata": {
             "name": "spring",
             "namespace": "shop",
+            "labels": {"podrelay.dev/definition": "import-products"},
             "annotations": {"podrelay.dev/created-by": "ann", "podrelay.dev/rerun-of": "winter"},
             "ownerReferences": [
                 {"apiVersion": "podrelay.dev/v1alpha1", "kind": "TaskRun", "name": "nightly", "uid": "uid-1"}
@@ -50,7 +51,7 @@ def test_the_smallest_manifest_has_a_name_of_its_own_each_time() -> None:
     first, second = triggering.manifest("import-products"), triggering.manifest("import-products")
 
     assert first["spec"] == {"definition": "import-products"}
-    assert set(first["metadata"]) == {"name"}
+    assert set(first["metadata"]) == {"name", "labels"}
     assert first["metadata"]["name"] != second["metadata"]["name"]
     assert first["metadata"]["name"].startswith("import-products-")
 

@@ -75,7 +75,7 @@ print([name for name in sys.modules if name.startswith(("podrelay.reconciler", "
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
-    assert ended.stdout.splitlines()[-1] == "['podrelay.cli.main']"
+    assert ended.stdout.splitlines()[-1] == "['podrelay.cli.leading', 'podrelay.cli.main']"
 
 
 def test_the_package_loads_its_names_lazily() -> None:

@@ -293,6 +293,61 @@ def test_what_is_missing_is_told_on_stderr_with_what_to_do(
     assert len(captured.err.splitlines()) == 1
 
 
+def test_a_class_that_cannot_be_used_is_told_and_holds_up_no_other(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "shop_mixed.py").write_text(
+        MODULE + "\nclass Bad(TaskDefinition):\n    id = 'no-camel'\n    title = 'B'\n\n    def run(self, input): ...\n"
+    )
+
+    code = main.run(["manifests", "shop_mixed", "--image", "i", "-o", "json"])
+    captured = capsys.readouterr()
+
+    assert (code, [item["spec"]["id"] for item in json.loads(captured.out)["items"]]) == (
+        1,
+        ["importProducts", "report"],
+    )
+    assert captured.err.startswith('podrelay manifests: Bad: Task ID "no-camel" is invalid. It must be in camelCase')
+    assert "but is written run(self, input)" in captured.err
+    assert main.run(["manifests", "shop_mixed", "--image", "i", "--definition", "report"]) == 0
+    assert capsys.readouterr().err == ""
+    assert main.run(["manifests", "shop_mixed", "--image", "i", "--definition", "no-camel"]) == 1
+    assert capsys.readouterr().out == ""
+
+
+def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """What the container is started with."""
+    assert main.run(["manifests", *arguments, "--image", "i", "--definition", "report", "-o", "json"]) == 0
+    reference: str = json.loads(capsys.readouterr().out)["spec"]["template"]["spec"]["containers"][0]["command"][1]
+    return reference
+
+
+def test_a_path_below_the_current_folder_is_written_as_the_image_may_have_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "shop_below.py").write_text(MODULE)
+
+    assert command(capsys, "deep/shop_below.py") == "deep/shop_below.py:Report"
+    assert command(capsys, "./deep/../deep/shop_below.py") == "deep/shop_below.py:Report"
+
+
+def test_a_path_that_only_this_computer_has_is_not_written_into_a_pod(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "shop_outside.py").write_text(MODULE)
+    (folder / "inner").mkdir()
+    monkeypatch.chdir(folder / "inner")
+
+    for path in ("../shop_outside.py", str(folder / "shop_outside.py"), "./../shop_outside.py"):
+        assert main.run(["manifests", path, "--image", "i"]) == 1
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert "which the image does not have" in captured.err
+        assert "--module-in-image shop_outside.py" in captured.err
+    assert command(capsys, "../shop_outside.py", "--module-in-image", "shop_outside") == "shop_outside:Report"
+
+
 def test_a_library_that_the_module_lacks_is_not_taken_for_the_module(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:

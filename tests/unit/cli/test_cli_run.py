@@ -3,6 +3,7 @@
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from podrelay.cli import main, narration
 
 TASKS = """
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -80,6 +82,23 @@ class Deaf(TaskDefinition):
         print("ready", flush=True)
         while True:
             time.sleep(0.01)
+
+
+class Threads(TaskDefinition):
+    id = "threads"
+    title = "Threads"
+
+    def run(self, input, controller):
+        threading.Thread(target=time.sleep, args=(600,), name="upload").start()
+
+
+class Short(TaskDefinition):
+    id = "short"
+    title = "Short"
+    retries = 3
+
+    def run(self, input):
+        pass
 
 
 class Shell(TaskDefinition):
@@ -268,7 +287,11 @@ def read_all(descriptor: int) -> str:
     ("arguments", "message"),
     [
         (["nothere:Count"], "cannot import nothere"),
-        (["tasks:Nope"], "tasks has no task definition Nope; there are: Count, Confidential, Fail, Wait, Deaf, Shell"),
+        (
+            ["tasks:Nope"],
+            "tasks has no task definition Nope; there are: Count, Confidential, Fail, Wait, Deaf, "
+            "Threads, Short, Shell",
+        ),
         (["tasks"], "say which task definition of tasks: MODULE:CLASS"),
         (["tasks:Count", "--input", "[1]"], "--input: input must be a JSON object, not list"),
         (["tasks:Count", "--input", "{a"], "--input is no JSON"),
@@ -295,6 +318,52 @@ def test_wrong_usage_is_explained(
     out, err = capsys.readouterr()
     assert message in err
     assert out == ""
+
+
+def test_a_class_that_cannot_be_used_is_told_before_anything_runs(folder: Path) -> None:
+    code, out, err = run(folder, "tasks:Short")
+
+    assert (code, out) == (2, "")
+    assert err == (
+        "imported\n"
+        "podrelay run: Short: retries is no class variable of a task; did you mean retry? "
+        "If it is your own, call it otherwise, such as _retries; "
+        "run is called as run(self, input, controller), but is written run(self, input)\n"
+    )
+
+
+def test_a_class_that_cannot_be_used_beside_the_chosen_one_is_told_only(folder: Path) -> None:
+    code, _, err = run(folder, "tasks:Fail")
+
+    assert code == 1
+    assert "podrelay run: Short: retries is no class variable" in err
+    assert "Failed after 1 iteration" in err
+
+
+def test_code_and_data_of_an_error_are_shown(folder: Path) -> None:
+    (folder / "coded.py").write_text("""
+from podrelay import Fatal, TaskDefinition
+
+class Coded(TaskDefinition):
+    id = "coded"
+    title = "Coded"
+
+    def run(self, input, controller):
+        raise Fatal("no such shop", code="NoShop", data={"shop": "Graz"})
+""")
+
+    code, _, err = run(folder, "coded.py")
+
+    assert code == 1
+    assert re.search(r'Failed after 1 iteration in .*: no such shop\n  code: NoShop\n  data: {"shop": "Graz"}\n$', err)
+
+
+def test_threads_that_are_ended_at_work_are_told(folder: Path) -> None:
+    code, _, err = run(folder, "tasks:Threads")
+
+    assert code == 0
+    assert "run() has ended, but thread upload (at run in threading.py:" in err
+    assert "still works, and is ended with this pod; let run() wait for it" in err
 
 
 def test_it_needs_no_package_of_the_operator(folder: Path) -> None:

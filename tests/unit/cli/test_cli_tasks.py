@@ -141,6 +141,16 @@ def test_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             parsing.json_input(wrong)
 
 
+@pytest.mark.parametrize(
+    ("codes", "expected"),
+    [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 124, 0], 124), ([124, 1, 3], 1), ([1, 130], 130)],
+)
+def test_the_worst_exit_code_stands_for_several_runs(codes: list[int], expected: int) -> None:
+    from podrelay.cli.tasks import following
+
+    assert following.worst(codes) == expected
+
+
 def test_ids_may_be_given_as_they_are_printed() -> None:
     assert parsing.run_id(printing.name_of(run())) == parsing.run_id("autumn") == "autumn"
 
@@ -150,7 +160,7 @@ def test_tables_hold_what_people_wrote_as_it_is(capsys: pytest.CaptureFixture[st
 
     head, row = capsys.readouterr().out.splitlines()
     assert head.split()[0] == "NAMESPACE"
-    assert row.split()[:6] == ["shop", "autumn", "[red]All[/red]", "import-products", "Running", "3/50"]
+    assert row.split()[:6] == ["shop", "autumn", "[red]All[/red]", "importProducts", "Running", "3/50"]
     assert "two lines" in row
 
 

@@ -126,7 +126,7 @@ def trigger_script(first: Reply) -> Callable[[Request, int], Reply]:
             stored.update(request.body, metadata=RUN["metadata"] | request.body["metadata"])
             return first
         if "taskdefinitions" in request.path:
-            return Reply(200, {"metadata": {}})
+            return Reply(200, {"metadata": {}, "spec": {}})
         return Reply(200, stored)
 
     return script

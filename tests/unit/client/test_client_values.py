@@ -33,7 +33,7 @@ def test_all_that_a_run_says() -> None:
         "outputFrom": "a-run-i3",
     }
     spec = {
-        "definition": "d",
+        "definition": "import-products",
         "displayName": "Autumn",
         "input": {"a": None},
         "parent": "p",
@@ -44,6 +44,7 @@ def test_all_that_a_run_says() -> None:
     run = values.run_of({"metadata": metadata, "spec": spec, "status": status})
 
     assert (run.name, run.parent, run.created_by, run.input) == ("Autumn", "p", "ann", {"a": None})
+    assert (run.definition, run.definition_name) == ("importProducts", "import-products")
     assert (run.status, run.iterations, run.max_iterations, run.queue_position) == ("running", 3, 50, 4)
     assert run.progress == Progress(12.5, "rows")
     assert run.started_on == datetime(2026, 1, 2, 3, 4, 6, 123456, tzinfo=UTC)

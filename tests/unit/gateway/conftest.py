@@ -143,9 +143,11 @@ async def start() -> AsyncIterator[Start]:
             lambda: cache.is_stale,
             lambda: clock.time,
         )
+        services = Services(cache, access, limits or Limits())
+        stack.append(services.checker.close)
         app = application(
             build(documents or DocumentLimits()),
-            Services(cache, access, limits or Limits()),
+            services,
             options or ServerOptions("shop"),
             lambda: True,
             pages,

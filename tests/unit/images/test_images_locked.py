@@ -3,6 +3,7 @@
 import pytest
 
 from images import locked
+from podrelay.cli import main
 from tools import locks
 
 HASH = f"--hash=sha256:{'0' * 64}"
@@ -38,6 +39,24 @@ def test_what_does_not_fit_is_told(text: str, ranges: list[str], problem: str) -
 
 def test_the_locks_of_this_checkout_fit() -> None:
     assert locks.main(["--check"]) == 0
+
+
+def test_the_operators_image_has_what_every_command_needs() -> None:
+    extras = {command.extra for command in main.LOCAL_COMMANDS.values()} | {main.CLUSTER_EXTRA}
+    pinned = locked.pinned(locked.file("operator").read_text(encoding="utf-8"))
+
+    assert extras - {""} <= set(locked.EXTRAS["operator"])
+    assert {"kubernetes", "typer", "rich", "jsonschema-rs", "kopf", "strawberry-graphql"} <= set(pinned)
+
+
+def test_an_extra_has_in_it_what_another_one_needs() -> None:
+    about = {
+        "name": "podrelay",
+        "dependencies": ["msgspec>=1"],
+        "optional-dependencies": {"client": ["kubernetes>=36"], "cli": ["podrelay[client]", "rich>=14"]},
+    }
+
+    assert locked.requirements(about, ("cli", "client")) == ["msgspec>=1", "kubernetes>=36", "rich>=14"]
 
 
 @pytest.mark.parametrize("image", locked.EXTRAS)

@@ -11,7 +11,6 @@ from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.objects import TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.reconciler.planner import plan
 from podrelay.reconciler.resources import TASK_RUNS
-from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.slots import Slot
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import (
@@ -26,6 +25,7 @@ from podrelay.reconciler.view import (
     TakeSlot,
     View,
 )
+from podrelay.schemas.process import SchemaProcess
 from tests.support.modelapi import ModelApi, run
 from tests.support.projections import seen
 from tests.unit.reconciler.builders import (

@@ -40,6 +40,18 @@ def test_conditions_follow_from_the_phase(
     assert condition(status, "Stalled").status == is_stalled
 
 
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed", "Aborted"])
+def test_finished_is_true_at_every_end(phase: str) -> None:
+    finished = condition(shown(phase, "BecauseOfThat"), "Finished")
+
+    assert (finished.status, finished.reason, finished.last_transition_time) == ("True", "BecauseOfThat", NOW)
+
+
+@pytest.mark.parametrize(("phase", "stalled"), [("Pending", False), ("Pending", True), ("Running", False)])
+def test_finished_is_absent_before_the_end(phase: str, stalled: bool) -> None:
+    assert shown(phase, stalled=stalled).condition("Finished") is None
+
+
 def test_the_time_stays_while_the_status_of_a_condition_stays() -> None:
     before = shown("Running", "One")
 

@@ -18,6 +18,7 @@ from podrelay.reconciler.results import status_patch
 from podrelay.reconciler.store import Store
 from podrelay.reconciler.view import (
     Action,
+    AnnotateRun,
     ConfirmGone,
     ConfirmLost,
     ConfirmSilent,
@@ -144,6 +145,20 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+# --- runs are annotated -----------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_annotated_gets_the_label_of_its_definition_in_the_same_write(world: World) -> None:
+    before = world.api.version
+
+    world.do(AnnotateRun(names.ANNOTATION_BEGAN, "2026-03-01T11:59:00Z"))
+
+    about = world.api.read("taskruns", "words")["metadata"]
+    assert about["annotations"][names.ANNOTATION_BEGAN] == "2026-03-01T11:59:00Z"
+    assert about["labels"] == {names.LABEL_DEFINITION: "count-words"}
+    assert world.api.version == before + 1
 
 
 # --- pods are made ----------------------------------------------------------------------------------------------------

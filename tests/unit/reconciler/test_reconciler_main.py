@@ -15,8 +15,8 @@ from podrelay.kube.client import Client
 from podrelay.kube.config import Connection
 from podrelay.reconciler import main, options
 from podrelay.reconciler.life import Life
-from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.view import Settings
+from podrelay.schemas.process import SchemaProcess
 
 
 class FakeLease:

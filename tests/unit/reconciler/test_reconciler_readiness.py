@@ -15,9 +15,9 @@ from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
 from podrelay.reconciler.objects import TaskDefinition
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.readiness import Readiness
-from podrelay.reconciler.schemaprocess import SchemaProcess
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import Settings
+from podrelay.schemas.process import SchemaProcess
 from tests.unit.reconciler.builders import KEY, NOW, ago, task_definition
 from tests.unit.reconciler.virtual_time import now, run_virtually
 

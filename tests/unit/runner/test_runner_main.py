@@ -82,6 +82,20 @@ def pod(tmp_path: Path) -> Iterator[Pod]:
         ("raise KeyboardInterrupt", 1, {"status": "error", "error": {"message": "KeyboardInterrupt"}}),
         ("import sys; sys.exit(0)", 1, {"status": "error", "error": {"code": "SystemExit"}}),
         ("return 5", 1, {"status": "error", "error": {"code": "InvalidAnswer"}}),
+        (
+            "controller.response.continue_({'cursor': 1})",
+            1,
+            {
+                "status": "error",
+                "retryable": False,
+                "error": {
+                    "code": "InvalidAnswer",
+                    "message": "run() returned None, but it made the answer controller.response.continue_(...) in "
+                    "line 10 of tasks.py; write: return controller.response.continue_(...)",
+                },
+            },
+        ),
+        ("import os; os.environ['NO_URL']", 1, {"status": "error", "error": {"code": "KeyError"}}),
         ("return {'x': {1}}", 1, {"status": "error", "error": {"code": "PayloadRefused"}}),
         ("open(b'/not/there/\\xff')", 1, {"status": "error", "error": {"code": "FileNotFoundError"}}),
     ],
@@ -93,6 +107,36 @@ def test_the_exit_code_follows_the_answer_which_is_stored(
     error = response.pop("error", {})
     assert response.items() <= pod.response.items()
     assert error.items() <= pod.response.get("error", {}).items()
+
+
+def test_an_answer_that_was_not_returned_beside_another_one_is_told(
+    pod: Pod, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = "controller.response.aborted()\nreturn controller.response.done('all of it')"
+
+    assert pod.run(body) == 0
+    assert pod.response["status"] == "done"
+    assert capsys.readouterr().err == (
+        "podrelay-runner: it made the answer controller.response.aborted(...) in line 10 of tasks.py, "
+        "but returned something else; is a return missing?\n"
+    )
+
+
+def test_an_answer_that_is_kept_and_returned_later_is_not_told(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
+    body = "for row in range(3):\n    answer = controller.response.done({'row': row})\nreturn answer"
+
+    assert pod.run(body) == 0
+    assert pod.response["output"] == {"row": 2}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_class_that_cannot_be_used_is_an_error_that_no_try_repeats(pod: Pod) -> None:
+    assert pod.run("raw:    max_iteration = 5\n    def run(self, input): ...\n") == 1
+
+    error = pod.response["error"]
+    assert (error["code"], pod.response["retryable"]) == ("DefinitionError", False)
+    assert error["message"].startswith("Example: max_iteration is no class variable of a task; did you mean max_iterat")
+    assert "run is called as run(self, input, controller), but is written run(self, input)" in error["message"]
 
 
 def test_a_coroutine_function_runs_too(pod: Pod) -> None:
@@ -577,7 +621,7 @@ def test_a_thread_of_the_task_does_not_hold_the_process() -> None:
     code = """
 import threading, time
 from podrelay.runner import main
-def run(*_):
+def run(*_, **__):
     threading.Thread(target=time.sleep, args=(600,)).start()
     print("answered")
     return 0
@@ -592,7 +636,7 @@ main.main()
 def test_a_fault_of_the_runner_itself_ends_the_pod_with_a_word(tmp_path: Path) -> None:
     code = """
 from podrelay.runner import main
-def run(*_):
+def run(*_, **__):
     raise RuntimeError("oh no")
 main.run = run
 main.main()

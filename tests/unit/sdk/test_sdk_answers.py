@@ -1,5 +1,6 @@
 """What `controller.response` makes, as the contract has it."""
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -118,6 +119,8 @@ class DataError(Exception):
         ({}, Failed("Task failed.")),
         (ValueError("it broke"), Failed("it broke", "ValueError")),
         (ValueError(), Failed("ValueError", "ValueError")),
+        (KeyError("url"), Failed("KeyError: 'url'", "KeyError")),
+        (KeyError(), Failed("KeyError", "KeyError")),
         (ShopError(), Failed("the shop is closed", "SHOP_CLOSED", {"shop": 12, "open_at": ["9:00", {"sunday": None}]})),
         (HttpError(), Failed("not found", "HttpError", {"code": 404})),
         (DataError("it broke"), Failed("it broke", "DataError", {"row": 3})),
@@ -130,6 +133,17 @@ def test_error_takes_a_message_a_dict_or_an_exception_with_its_json_attributes(
     answer = response.error(error)
 
     assert (type(answer), answer) == (Failed, expected)
+
+
+def test_of_a_missing_environment_variable_it_is_said_what_is_missing(response: Response) -> None:
+    try:
+        os.environ["NO_SUCH_URL"]
+    except KeyError as error:
+        answer = response.error(error)
+
+    assert answer.message == (
+        "KeyError: 'NO_SUCH_URL'; there is no such environment variable, set it with env in the template"
+    )
 
 
 def test_the_stack_of_an_exception_is_never_in_the_answer(response: Response) -> None:

@@ -4,13 +4,22 @@ from typing import Any
 
 import pytest
 
+from podrelay.sdk import checking
 from podrelay.sdk.controller import Controller
 from podrelay.sdk.definition import TaskDefinition
-from podrelay.sdk.errors import DefinitionError
+from podrelay.sdk.errors import DefinitionError, DefinitionWarning
 
 
 def define(**variables: Any) -> type[TaskDefinition]:
     return type("Example", (TaskDefinition,), variables)
+
+
+def refused(words: str, **variables: Any) -> None:
+    """Define a class that cannot be used: that is told at once, and whoever wants to use it gets an error."""
+    with pytest.warns(DefinitionWarning, match=words):
+        cls = define(run=lambda self, input, controller: None, **variables)
+    with pytest.raises(DefinitionError, match=f"^Example: .*{words}"):
+        checking.check(cls)
 
 
 @pytest.mark.parametrize("definition_id", ["a", "importProducts", "import2", "http2Proxy", "planB"])
@@ -20,14 +29,12 @@ def test_an_id_in_camel_case_is_accepted(definition_id: str) -> None:
 
 @pytest.mark.parametrize("definition_id", ["", "ImportProducts", "import-products", "import_products", "1st", "ä", 5])
 def test_another_id_is_refused_with_an_example_of_a_good_one(definition_id: Any) -> None:
-    with pytest.raises(DefinitionError, match="must be in camelCase format, for example"):
-        define(id=definition_id, title="Example")
+    refused("must be in camelCase format, for example", id=definition_id, title="Example")
 
 
 @pytest.mark.parametrize("variables", [{}, {"title": ""}, {"title": None}, {"title": 5}])
 def test_a_definition_needs_a_title(variables: dict[str, Any]) -> None:
-    with pytest.raises(DefinitionError, match="has no title"):
-        define(id="example", **variables)
+    refused("has no title", id="example", **variables)
 
 
 def test_a_base_class_without_id_needs_nothing_and_may_give_the_title() -> None:

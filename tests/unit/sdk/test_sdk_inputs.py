@@ -70,6 +70,7 @@ def run_real(self: Any, input: Any, controller: Any) -> None: ...
 run_real.__annotations__["input"] = Import
 
 
+@pytest.mark.filterwarnings("ignore::podrelay.sdk.errors.DefinitionWarning")
 @pytest.mark.parametrize(
     ("run", "expected"),
     [

@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 
 from podrelay.sdk import loading
-from podrelay.sdk.errors import TaskModuleError
+from podrelay.sdk.errors import DefinitionError, TaskModuleError
 
 ONE = """
 from podrelay import TaskDefinition
 
 class Base(TaskDefinition):
     title = "Shared"
+
+    def run(self, input, controller):
+        return {}
 
 class ImportProducts(Base):
     id = "importProducts"
@@ -93,7 +96,7 @@ def test_a_class_that_is_not_there_or_no_definition_is_an_error_that_lists_what_
         ("def", "SyntaxError"),
         ("raise ValueError('no luck')", "ValueError: no luck"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
-        ("from podrelay import TaskDefinition\nclass A(TaskDefinition):\n    id = 'A-b'", "DefinitionError: Task ID"),
+        ("import os; os.environ['NO_SUCH_URL']", "KeyError: 'NO_SUCH_URL'"),
     ],
 )
 @pytest.mark.parametrize("reference", ["shop_g", "./shop_g.py"])
@@ -121,6 +124,41 @@ def test_a_definition_with_two_names_in_its_module_is_one_definition(folder: Pat
     found = loading.definitions_of(loading.load_module("shop_h"))
 
     assert [item.__name__ for item in found] == ["ImportProducts", "Report"]
+
+
+BAD = """
+from podrelay import TaskDefinition
+
+class Base(TaskDefinition):
+    title = "Shared"
+
+    def run(self, input, controller):
+        return {}
+
+class Bad(Base):
+    id = "not-camel-case"
+
+class Good(Base):
+    id = "good"
+"""
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("reference", "wanted"), [("shop_j:Good", ""), ("shop_j", "good")])
+def test_a_class_that_cannot_be_used_leaves_the_others_of_its_module_alone(
+    folder: Path, reference: str, wanted: str
+) -> None:
+    (folder / "shop_j.py").write_text(BAD)
+
+    assert loading.load_definition(reference, wanted).id == "good"
+
+
+@pytest.mark.parametrize(("reference", "wanted"), [("shop_k:Bad", ""), ("shop_k", "not-camel-case")])
+def test_the_class_that_cannot_be_used_is_named(folder: Path, reference: str, wanted: str) -> None:
+    (folder / "shop_k.py").write_text(BAD)
+
+    with pytest.raises(DefinitionError, match=r'^Bad: Task ID "not-camel-case" is invalid'):
+        loading.load_definition(reference, wanted)
 
 
 def test_a_file_finds_itself_under_its_name_while_it_is_loaded(folder: Path) -> None:

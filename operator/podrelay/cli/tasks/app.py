@@ -5,7 +5,7 @@ from typing import Any, Final
 import typer
 
 from podrelay.cli import main
-from podrelay.cli.tasks import backup, doctor, logs, looking, starting, steering, top
+from podrelay.cli.tasks import backup, doctor, logs, looking, starting, steering, top, waiting
 from podrelay.cli.tasks.connecting import connected
 
 _COMMANDS: Final[dict[str, tuple[Any, str]]] = {
@@ -15,6 +15,7 @@ _COMMANDS: Final[dict[str, tuple[Any, str]]] = {
     ),
     "list": (looking.list_runs, "podrelay list --definition importProducts --status failed --after 1d"),
     "get": (looking.get, "podrelay get import-products-4mpkouuin4fr"),
+    "wait": (waiting.wait, "podrelay wait import-products-4mpkouuin4fr --timeout 10m"),
     "logs": (logs.logs, "podrelay logs import-products-4mpkouuin4fr --follow"),
     "abort": (steering.abort, "podrelay abort import-products-4mpkouuin4fr --cascade -m 'wrong file'"),
     "rerun": (starting.rerun, "podrelay rerun import-products-4mpkouuin4fr --watch"),

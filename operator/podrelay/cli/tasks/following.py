@@ -1,19 +1,51 @@
-"""Shows a run on stderr while it is waited for: a bar on a terminal, plain lines elsewhere."""
+"""Waits for runs, and shows them on stderr meanwhile where that is wanted: a bar on a terminal, lines elsewhere."""
 
 import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from podrelay.cli import main
 from podrelay.cli.tasks import printing
+from podrelay.client.errors import ServiceError
 from podrelay.client.service import TaskService
+from podrelay.client.stream import Stream
 from podrelay.client.values import Run
 
 EXIT_CODES: Final = {"Succeeded": 0, "Failed": 1, "Aborted": 3}
 INTERRUPTED: Final = 130
 """Exit code after Ctrl-C, as shells have it."""
+_WORST_LAST: Final = (0, EXIT_CODES["Aborted"], main.TIMED_OUT, EXIT_CODES["Failed"], INTERRUPTED)
+_AT_ONCE: Final = 32
+"""How many runs are watched at once; each takes a thread and a connection."""
+
+
+@dataclass(frozen=True)
+class Ends:
+    """What became of runs that were waited for.
+
+    Attributes:
+        runs: those that have finished, in the order of their ends.
+        problems: exit codes for those that have not.
+    """
+
+    runs: list[Run]
+    problems: list[int]
+
+    @property
+    def code(self) -> int:
+        """The exit code for all of them."""
+        return worst([*self.problems, *(EXIT_CODES[run.phase] for run in self.runs)])
+
+
+def worst(codes: Iterable[int]) -> int:
+    """Return the exit code that stands for several: interrupted, failed, timed out, aborted, 0, in this order."""
+    return max(codes, key=_WORST_LAST.index, default=0)
 
 
 class _View(Protocol):
@@ -25,16 +57,16 @@ class _View(Protocol):
 
 
 class _Lines:
-    """A line for each change that matters."""
+    """A line for each change that matters, but the end: that is told by whoever waits."""
 
     def __init__(self) -> None:
         self._last: tuple[object, ...] | None = None
 
     def show(self, run: Run) -> None:
         now = (run.phase, run.reason, run.iterations, run.progress)
-        if now != self._last:
+        if now != self._last and not run.is_finished:
             self._last = now
-            print(f"{run.id}: {_words(run)}", file=sys.stderr, flush=True)
+            print(f"{run.id}: {_words(run)}\n", end="", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         pass
@@ -77,12 +109,12 @@ class _Nothing:
         pass
 
 
-def follow(service: TaskService, run: Run, timeout: timedelta | None, *, is_shown: bool) -> Run | None:
+def follow(service: TaskService, run_id: str, timeout: timedelta | None, *, is_shown: bool) -> Run | None:
     """Return the run when it has finished, or None if the user had enough of waiting; it goes on then.
 
     Args:
         service: where it is.
-        run: which.
+        run_id: which.
         timeout: how long to wait; None: for ever.
         is_shown: show how it stands meanwhile.
 
@@ -91,33 +123,93 @@ def follow(service: TaskService, run: Run, timeout: timedelta | None, *, is_show
         TaskNotFoundError: it was deleted.
     """
     view: _View = _Nothing() if not is_shown else _Bar() if sys.stderr.isatty() else _Lines()
-    seconds = None if timeout is None else timeout.total_seconds()
     try:
-        with service.watch(run.id, seconds) as states:
-            for state in states:
-                run = state
-                view.show(run)
+        with service.watch(run_id, _seconds(timeout)) as states:
+            return _last(states, view)
     except KeyboardInterrupt:
         view.close()
         place = "" if service.namespace == "default" else f" -n {service.namespace}"
-        print(f"\n{run.id} goes on. To stop it: podrelay abort {run.id}{place}", file=sys.stderr)
+        print(f"\n{run_id} goes on. To stop it: podrelay abort {run_id}{place}", file=sys.stderr)
         return None
     finally:
         view.close()
+
+
+def follow_all(
+    service: TaskService,
+    run_ids: list[str],
+    timeout: timedelta | None,
+    *,
+    is_shown: bool = False,
+    is_told: bool = True,
+) -> Ends:
+    """Wait for all of several runs. What is wrong with one of them is told on stderr.
+
+    Args:
+        service: where they are.
+        run_ids: which.
+        timeout: how long to wait for all of them; None: for ever.
+        is_shown: show on stderr how they stand meanwhile.
+        is_told: print on stdout how each has ended.
+    """
+    streams = {run_id: service.watch(run_id, _seconds(timeout)) for run_id in run_ids}
+    runs: list[Run] = []
+    problems: list[int] = []
+    with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="podrelay-wait") as pool:
+        waits = {
+            pool.submit(_last, stream, _Lines() if is_shown else _Nothing()): run_id
+            for run_id, stream in streams.items()
+        }
+        try:
+            for ended in as_completed(waits):
+                try:
+                    runs.append(ended.result())
+                except ServiceError as error:
+                    print(f"podrelay: {waits[ended]}: {error}", file=sys.stderr)
+                    problems.append(main.TIMED_OUT if isinstance(error, TimeoutError) else EXIT_CODES["Failed"])
+                    continue
+                if is_told:
+                    print(f"{printing.name_of(runs[-1])} {runs[-1].phase}", flush=True)
+        except KeyboardInterrupt:
+            print("\nthe other runs go on", file=sys.stderr)
+            problems.append(INTERRUPTED)
+            for wait in waits:
+                wait.cancel()
+            for stream in streams.values():
+                stream.close()
+    return Ends(runs, problems)
+
+
+def conclude(run: Run | None, output: printing.Format, *, is_shown: bool) -> int:
+    """Print how a run has ended, and return the exit code: 0 Succeeded, 1 Failed, 3 Aborted.
+
+    Args:
+        run: which, None if the user had enough of waiting.
+        output: how to print it.
+        is_shown: stderr has told how it stood, so it tells the end, too.
+    """
+    if run is None:
+        return INTERRUPTED
+    if is_shown or output is printing.Format.TABLE:
+        print(f"{run.id} {_words(run)}", file=sys.stderr)
+    if output is not printing.Format.TABLE:
+        printing.print_one(run, printing.RUN_COLUMNS, output)
+    elif run.output is not None:
+        printing.print_json(run.output)
+    return EXIT_CODES[run.phase]
+
+
+def _last(states: Stream[Run], view: _View) -> Run:
+    """Return the last state of a run, its end, having shown each."""
+    run: Run | None = None
+    for run in states:
+        view.show(run)
+    assert run is not None  # noqa: S101 - a stream without a state raises, unless it is closed
     return run
 
 
-def conclude(run: Run | None, output: printing.Format) -> int:
-    """Print how a run has ended, and return the exit code: 0 Succeeded, 1 Failed, 3 Aborted."""
-    if run is None:
-        return INTERRUPTED
-    if output is printing.Format.TABLE:
-        print(f"{run.id} {_words(run)}", file=sys.stderr)
-        if run.output is not None:
-            printing.print_json(run.output)
-    else:
-        printing.print_one(run, printing.RUN_COLUMNS, output)
-    return EXIT_CODES[run.phase]
+def _seconds(timeout: timedelta | None) -> float | None:
+    return None if timeout is None else timeout.total_seconds()
 
 
 def _words(run: Run) -> str:

@@ -30,6 +30,9 @@ def logs(
     structured: Annotated[
         bool, typer.Option("--structured", help="Only the lines of controller.logger, not what pods have printed.")
     ] = False,
+    tail: Annotated[
+        int, typer.Option(min=-1, metavar="NUMBER", help="Of those there are already, only the last so many; -1: all.")
+    ] = -1,
     output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object a line.")] = LogFormat.TEXT,
 ) -> int:
     """Print what a run has logged and printed, across its iterations.
@@ -39,7 +42,8 @@ def logs(
     """
     console = printing.console()
     try:
-        with service.logs(run_id, follow=follow, iteration=iteration, console=not structured) as lines:
+        last = None if tail < 0 else tail
+        with service.logs(run_id, follow=follow, iteration=iteration, console=not structured, tail=last) as lines:
             for line in lines:
                 if output is LogFormat.JSON:
                     print(json.dumps({**asdict(line), "time": line.time.isoformat()}, ensure_ascii=False), flush=True)

@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from podrelay.cli.tasks import parsing, printing
+from podrelay.cli.tasks import following, parsing, printing
 from podrelay.cli.tasks.connecting import DefinitionFilter, RunId
 from podrelay.cli.tasks.starting import Output
 from podrelay.client.service import Order, TaskService
@@ -79,12 +79,17 @@ def get(
     output: Annotated[
         printing.Format | None, typer.Option("--output", "-o", help="Default: all that matters, for people.")
     ] = None,
-) -> None:
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show how it stands until it has ended, then this.")] = (
+        False
+    ),
+) -> int:
     """Show one run: how it stands, input, output, and its newest iterations."""
-    run = service.get(run_id)
+    run = following.follow(service, run_id, None, is_shown=True) if watch else service.get(run_id)
+    if run is None:
+        return following.INTERRUPTED
     if output is not None:
         printing.print_one(run, printing.RUN_COLUMNS, output)
-        return
+        return 0
     console = printing.console()
     console.print(_facts(run))
     for title, value in (("Input", run.input), ("Output", run.output), ("Error", run.error)):
@@ -95,6 +100,7 @@ def get(
     if recent:
         console.print(Text("\nNewest iterations:", "bold"))
         console.print(_recent(recent))
+    return 0
 
 
 def _facts(run: Run) -> Table:
@@ -104,6 +110,7 @@ def _facts(run: Run) -> Table:
         "Name": run.name,
         "Namespace": run.namespace,
         "Definition": run.definition,
+        "Resource": f"taskdefinition/{run.definition_name}" if run.definition_name != run.definition else "",
         "Phase": run.phase,
         "Reason": run.reason,
         "Message": run.message,

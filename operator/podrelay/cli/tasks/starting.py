@@ -15,6 +15,9 @@ Watch = Annotated[bool, typer.Option("--watch", "-w", help="Wait for its end and
 Timeout = Annotated[
     timedelta | None, typer.Option(parser=parsing.duration, metavar="DURATION", help="Wait no longer than this.")
 ]
+Input = Annotated[
+    Any, typer.Option(parser=parsing.json_input, metavar="JSON", help="A JSON object; @FILE, or - for stdin.")
+]
 Output = Annotated[printing.Format, typer.Option("--output", "-o", help="How to print the run.")]
 
 
@@ -23,9 +26,7 @@ def trigger(
     definition: Annotated[
         str, typer.Argument(metavar="NAME", help="Id or name of the definition.", autocompletion=complete_definitions)
     ],
-    input: Annotated[
-        Any, typer.Option(parser=parsing.json_input, metavar="JSON", help="A JSON object; @FILE, or - for stdin.")
-    ] = None,
+    input: Input = None,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="Name of the run for people.")] = None,
     delay: Annotated[
         timedelta | None, typer.Option(parser=parsing.duration, metavar="DURATION", help="Start so long after now.")
@@ -52,7 +53,7 @@ def trigger(
     """Start a run.
 
     With --wait or --watch its output goes to stdout, all else to stderr, and the exit code is 0 if it Succeeded, 1 if
-    it Failed (or the time was over), 3 if it was Aborted.
+    it Failed, 3 if it was Aborted, 124 if the time was over.
     """
     run = service.trigger(
         definition,
@@ -72,13 +73,15 @@ def rerun(
     service: TaskService,
     run_id: RunId,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="Name of the new run for people.")] = None,
+    input: Input = None,
     wait: Wait = False,
     watch: Watch = False,
     timeout: Timeout = None,
     output: Output = printing.Format.TABLE,
 ) -> int:
-    """Start a new run with the definition and input of another one."""
-    return _started(service, service.rerun(run_id, name=name), "triggered", timeout, output, wait=wait, watch=watch)
+    """Start a new run with the definition and input of another one; --input is instead of that, all of it."""
+    run = service.rerun(run_id, name=name, input=input)
+    return _started(service, run, "triggered", timeout, output, wait=wait, watch=watch)
 
 
 def _started(
@@ -92,7 +95,7 @@ def _started(
     watch: bool,
 ) -> int:
     if wait or watch:
-        return following.conclude(following.follow(service, run, timeout, is_shown=watch), output)
+        return following.conclude(following.follow(service, run.id, timeout, is_shown=watch), output, is_shown=watch)
     if output is printing.Format.TABLE:
         print(f"{printing.name_of(run)} {done}")
     else:

@@ -26,39 +26,47 @@ def abort(
 ) -> int:
     """Tell runs to stop. Their pods get SIGTERM and time to clean up."""
     aborted: list[Run] = []
-    code = _each(
-        run_ids, lambda run_id: aborted.append(service.abort(run_id, message, cascade=cascade)), "is being aborted"
-    )
+
+    def tell(run_id: str) -> str:
+        aborted.append(service.abort(run_id, message, cascade=cascade))
+        return "was aborted before" if aborted[-1].is_finished else "is being aborted"
+
+    code = _each(run_ids, tell)
     if wait:
-        for run in aborted:
-            ended = following.follow(service, run, timeout, is_shown=False)
-            if ended is None:
-                return following.INTERRUPTED
-            print(f"taskrun.podrelay.dev/{ended.id} {ended.phase}")
+        ends = following.follow_all(service, [run.id for run in aborted if not run.is_finished], timeout)
+        return following.worst([code, *ends.problems])
     return code
 
 
 def suspend(service: TaskService, run_ids: RunIds) -> int:
     """Start no further pods of runs. The current ones run to their end."""
-    return _each(run_ids, service.suspend, "suspended")
+    return _each(run_ids, _then(service.suspend, "suspended"))
 
 
 def resume(service: TaskService, run_ids: RunIds) -> int:
     """Let suspended runs go on."""
-    return _each(run_ids, service.resume, "resumed")
+    return _each(run_ids, _then(service.resume, "resumed"))
 
 
 def delete(service: TaskService, run_ids: RunIds) -> int:
     """Delete runs with their pods, records and children, finished or not."""
-    return _each(run_ids, service.delete, "deleted")
+    return _each(run_ids, _then(service.delete, "deleted"))
 
 
-def _each(run_ids: list[str], act: Callable[[str], object], done: str) -> int:
-    """Do it to each, and go on after one that it cannot be done to."""
+def _then(act: Callable[[str], object], done: str) -> Callable[[str], str]:
+    def acted(run_id: str) -> str:
+        act(run_id)
+        return done
+
+    return acted
+
+
+def _each(run_ids: list[str], act: Callable[[str], str]) -> int:
+    """Do it to each and print what was done, and go on after one that it cannot be done to."""
     code = 0
     for run_id in run_ids:
         try:
-            act(run_id)
+            done = act(run_id)
         except ServiceError as error:
             if error.retryable or len(run_ids) == 1:
                 raise

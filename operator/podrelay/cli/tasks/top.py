@@ -2,7 +2,9 @@
 
 import sys
 import threading
+from typing import Annotated
 
+import typer
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -18,9 +20,14 @@ from podrelay.client.values import Run, RunEvent
 _ORDER = {"Running": 0, "Pending": 1}
 
 
-def top(service: TaskService, definition: DefinitionFilter = None, all_namespaces: AllNamespaces = False) -> int:
+def top(
+    service: TaskService,
+    definition: DefinitionFilter = None,
+    all_namespaces: AllNamespaces = False,
+    once: Annotated[bool, typer.Option("--once", help="Print them once, as where stdout is no terminal.")] = False,
+) -> int:
     """Show the runs that are under way, live, until Ctrl-C; once, where stdout is no terminal."""
-    if not sys.stdout.isatty():
+    if once or not sys.stdout.isatty():
         runs = service.list(
             definition=definition, status=["pending", "running"], limit=None, all_namespaces=all_namespaces
         )

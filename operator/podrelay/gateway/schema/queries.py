@@ -82,7 +82,7 @@ class BackgroundTaskQuery:
     @measured("query")
     async def list_definitions(self) -> DefinitionsResponse:
         """All that can be triggered."""
-        data, error = await envelope(_list_definitions(self.payloads.call))
+        data, error = await envelope(_list_definitions(self.payloads))
         return DefinitionsResponse(data=data, error=error)
 
     @measured("query")
@@ -144,9 +144,10 @@ async def _list_tasks(payloads: Payloads, asked: Listing) -> TaskListResponse:
     return TaskListResponse.of(await listing.tasks(payloads.call, asked), payloads)
 
 
-async def _list_definitions(call: Call) -> list[TaskDefinition]:
+async def _list_definitions(payloads: Payloads) -> list[TaskDefinition]:
+    call = payloads.call
     await call.may("list", names.TASK_DEFINITIONS)
-    return shown_definitions([*call.cache.definitions.all(call.scope.namespace)])
+    return shown_definitions([*call.cache.definitions.all(call.scope.namespace)], payloads)
 
 
 async def _list_logs(payloads: Payloads, asked: Listing) -> LogListResponse:

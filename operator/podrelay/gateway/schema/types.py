@@ -356,9 +356,19 @@ class TaskDefinition:
     active_runs: int | None = strawberry.field(description="Tasks with a pod.")
     queued_runs: int | None = strawberry.field(description="Tasks that wait for a free slot.")
     namespace: str
+    definition: strawberry.Private[Definition]
+    payloads: strawberry.Private[Payloads]
+
+    @strawberry.field
+    async def input_schema(self) -> Json | None:
+        """JSON Schema of its input; null where any JSON object will do."""
+        if self.definition.spec.input_schema is None:
+            return None
+        stored = await self.payloads.definition(self.definition.key)
+        return _json(stored.get("spec", {}).get("inputSchema"))
 
     @classmethod
-    def of(cls, definition: Definition) -> "TaskDefinition":
+    def of(cls, definition: Definition, payloads: Payloads) -> "TaskDefinition":
         """Return a definition."""
         spec, status = definition.spec, definition.status
         return cls(
@@ -370,6 +380,8 @@ class TaskDefinition:
             active_runs=status.active_runs,
             queued_runs=status.queued_runs,
             namespace=definition.metadata.namespace,
+            definition=definition,
+            payloads=payloads,
         )
 
 
@@ -398,9 +410,9 @@ class SettingsResponse:
     error: Error | None = None
 
 
-def shown_definitions(definitions: Sequence[Definition]) -> list[TaskDefinition]:
+def shown_definitions(definitions: Sequence[Definition], payloads: Payloads) -> list[TaskDefinition]:
     """Return what may be triggered, by id."""
-    shown = [TaskDefinition.of(definition) for definition in definitions if not definition.spec.private]
+    shown = [TaskDefinition.of(definition, payloads) for definition in definitions if not definition.spec.private]
     return sorted(shown, key=lambda definition: (definition.id, definition.namespace))
 
 

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from podrelay.reconciler import schemaprocess
-from podrelay.reconciler.inputs import Verdict
-from podrelay.reconciler.schemaprocess import SchemaProcess, SchemaProcessError
-from podrelay.reconciler.schemas import MAX_BYTES, MAX_FIELDS, Request, check
+from podrelay.schemas import process as schemaprocess
+from podrelay.schemas.process import SchemaProcess, SchemaProcessError
+from podrelay.schemas.program import MAX_BYTES, MAX_FIELDS, Request, check
+from podrelay.schemas.verdict import Verdict
 from podrelay.sdk import inputs
 from podrelay.sdk.errors import InputError
 

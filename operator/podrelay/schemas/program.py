@@ -3,7 +3,7 @@
 It is a process of its own because both schema and input are strangers' work, and some take for ever: to say what is
 wrong with an input of 13 levels, by a schema with two alternatives that refer to themselves, takes 1 s and 240 MiB,
 and twice as much for each further level. Nothing within a process can stop that; so this one ends itself when it has
-used its time or its memory. `schemaprocess.py` is the other end.
+used its time or its memory. `process.py` and `blocking.py` are the other end.
 
 Schemas are those of JSON Schema 2020-12, or of the older draft that they name. Nothing is fetched for a $ref, formats
 are notes and not rules, and the search for a pattern ends after a fixed number of steps.
@@ -19,7 +19,8 @@ from typing import Any, BinaryIO, Final
 import jsonschema_rs
 import msgspec
 
-from podrelay.reconciler.inputs import OUT_OF_MEMORY, Verdict
+from podrelay.schemas.protocol import OUT_OF_MEMORY, READY
+from podrelay.schemas.verdict import Verdict
 
 CPU_SECONDS: Final = 1.0
 MEMORY_BYTES: Final = 256 * 1024 * 1024
@@ -114,15 +115,26 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MAX_TEXT else f"{text[: _MAX_TEXT - 1]}…"
 
 
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Answer requests, one a line, until there are no more, or one takes too much: then the process ends at once."""
+def serve(requests: BinaryIO, answers: BinaryIO, idle_seconds: float = 0) -> None:
+    """Answer requests, one a line, until there are no more, or one takes too much: then the process ends at once.
+
+    Args:
+        requests: from where they come.
+        answers: where the answers go.
+        idle_seconds: after how long without a request it ends, too; 0: never.
+    """
     sys.setrecursionlimit(_NESTING)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     decode = msgspec.json.Decoder(Request).decode
-    answers.write(b"ready\n")
+    answers.write(READY)
     answers.flush()
-    for line in requests:
+    while True:
+        signal.setitimer(signal.ITIMER_REAL, idle_seconds)  # nobody handles SIGALRM
+        line = requests.readline()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        if not line:
+            return
         signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)  # nobody handles SIGPROF: it ends the process
         try:
             verdict = check(decode(line))
@@ -134,4 +146,4 @@ def serve(requests: BinaryIO, answers: BinaryIO) -> None:
 
 
 if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+    serve(sys.stdin.buffer, sys.stdout.buffer, float(sys.argv[1]) if sys.argv[1:] else 0)

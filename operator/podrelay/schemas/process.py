@@ -1,4 +1,4 @@
-"""The process that checks inputs against schemas (`schemas.py`), as the operator sees it.
+"""The process that checks inputs against schemas (`program.py`), as an event loop sees it: operator and gateway.
 
 It is started when it is needed, and ends when it has not been for a while. One that ended itself over
 a request, because it took too much, is started anew for the next one.
@@ -6,23 +6,17 @@ a request, because it took too much, is started anew for the next one.
 
 import asyncio
 import contextlib
-import signal
-import sys
 from typing import Any, Final
 
 import msgspec
 
 from podrelay.api.errors import PodrelayError
-from podrelay.reconciler.inputs import OUT_OF_MEMORY, Verdict
+from podrelay.schemas.protocol import PROGRAM, READY, TOO_COMPLEX, TOO_MUCH
+from podrelay.schemas.verdict import Verdict
 
-_PROGRAM: Final = (sys.executable, "-P", "-m", "podrelay.reconciler.schemas")
+_PROGRAM: Final = PROGRAM
 _IDLE_SECONDS: Final = 60.0
-_TOO_MUCH: Final = frozenset({OUT_OF_MEMORY, -signal.SIGPROF, -signal.SIGABRT, -signal.SIGSEGV})
-"""How the process ends over a request that takes too much time, memory or stack. Any other end is not the request's."""
 _LINE_BYTES: Final = 1024 * 1024
-
-TOO_COMPLEX: Final = "too_complex"
-"""Code of an input of which it cannot be told in time whether, or where, it does not fit."""
 
 
 class SchemaProcessError(PodrelayError):
@@ -50,7 +44,7 @@ class SchemaProcess:
             if verdict is not None:
                 return verdict
             if input is not None and (of_schema := await self._ask({"schema": schema})) is not None:
-                return Verdict(of_schema.problem, {} if of_schema.problem else _TOO_COMPLEX)
+                return Verdict(of_schema.problem, {} if of_schema.problem else TOO_COMPLEX)
             return Verdict("spec.inputSchema: it is too large or too complex to be read within a second and 256 MiB")
 
     async def close(self) -> None:
@@ -87,7 +81,7 @@ class SchemaProcess:
             raise
         if not line.endswith(b"\n"):
             code = await self._ended()
-            if code not in _TOO_MUCH:
+            if code not in TOO_MUCH:
                 raise SchemaProcessError(f"the process that checks inputs against schemas has ended with {code}")
             return None
         self._idle = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._end)
@@ -104,7 +98,7 @@ class SchemaProcess:
         )
         self._process = process
         assert process.stdout is not None  # noqa: S101 - a pipe
-        if await process.stdout.readline() != b"ready\n":
+        if await process.stdout.readline() != READY:
             code = await self._ended()
             raise SchemaProcessError(f"the process that checks inputs against schemas has ended at once, with {code}")
         return process
@@ -114,12 +108,3 @@ class SchemaProcess:
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             process.stdin.close()
-
-
-_TOO_COMPLEX: Final = {
-    "": {
-        "code": TOO_COMPLEX,
-        "message": "whether it fits the schema cannot be told within a second and 256 MiB",
-        "data": {"path": []},
-    }
-}
