@@ -12,6 +12,7 @@ from podrelay.gateway.access import Access, Attempt, Caller
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFoundError, ValidationError
 from podrelay.gateway.objects import Key
+from podrelay.gateway.offloop import OffLoop
 
 ALL_NAMESPACES: Final = "*"
 MAX_ROWS: Final = 1000
@@ -43,6 +44,7 @@ class Services:
     limits: Limits = Limits()
     default_retention_days: int = DEFAULT_RETENTION_DAYS
     """What the operator goes by where a namespace says nothing."""
+    offloop: OffLoop = field(default_factory=OffLoop)
     subscriptions: dict[str, int] = field(default_factory=dict)
     """How many each caller has, by Caller.ident."""
 

@@ -26,8 +26,9 @@ from podrelay.gateway.call import Limits, Services
 from podrelay.gateway.certificates import Certificate
 from podrelay.gateway.impersonating import Impersonation
 from podrelay.gateway.objects import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Definition, Record, Run
-from podrelay.gateway.schema.build import DocumentLimits, Schema, build
+from podrelay.gateway.schema.build import Schema, build
 from podrelay.gateway.server import LOOPBACK, ServerOptions, application
+from podrelay.gateway.shapes import DocumentLimits
 from podrelay.kube import config
 from podrelay.kube.client import Client
 from podrelay.kube.reflector import Reflector
@@ -41,6 +42,8 @@ CALLS_IN_FLIGHT: Final = 64
 SHUTDOWN_SECONDS: Final = 10.0
 GARBAGE: Final = 10_000
 """Python looks for cycles after 700 new objects, many times in each request, and finds next to none."""
+TURN_SECONDS: Final = 0.001
+"""For so long the thread that reads documents keeps the event loop waiting each time; Python's own default is 5 ms."""
 
 _SERVER_LOG: Final = logging.getLogger(f"{__name__}.http")
 
@@ -56,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
     logs.configure(as_json=arguments.log_format == "json", verbose=arguments.verbose)
     sys.setrecursionlimit(NESTING)
     gc.set_threshold(GARBAGE)
+    sys.setswitchinterval(TURN_SECONDS)
     try:
         check(arguments)
         return uvloop.run(_serve_until_signal(arguments))
@@ -168,7 +172,13 @@ def _client(connection: config.Connection) -> CountingClient:
 
 def _schema(arguments: argparse.Namespace) -> Schema:
     return build(
-        DocumentLimits(arguments.max_depth, arguments.max_aliases, arguments.max_tokens, not arguments.no_introspection)
+        DocumentLimits(
+            depth=arguments.max_depth,
+            aliases=arguments.max_aliases,
+            tokens=arguments.max_tokens,
+            size=arguments.max_document,
+            introspection=not arguments.no_introspection,
+        )
     )
 
 

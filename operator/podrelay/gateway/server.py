@@ -241,6 +241,9 @@ def application(
     async def end(_: web.Application) -> None:
         await view.close()
 
+    async def clean_up(_: web.Application) -> None:
+        services.offloop.close()
+
     app = web.Application(
         client_max_size=MAX_BODY, middlewares=[requests, _guard, _cors(frozenset(options.origins)), _loopback(options)]
     )
@@ -248,6 +251,7 @@ def application(
     for path in ("/graphql", "/graphql/{namespace}"):
         app.router.add_route("*", path, graphql)
     app.on_shutdown.append(end)
+    app.on_cleanup.append(clean_up)
     return app
 
 

@@ -13,8 +13,9 @@ from podrelay.gateway import listing
 from podrelay.gateway.access import YES_SECONDS
 from podrelay.gateway.call import Limits
 from podrelay.gateway.metrics import SKIPPED
-from podrelay.gateway.schema.build import DocumentLimits, build
+from podrelay.gateway.schema.build import build
 from podrelay.gateway.server import ServerOptions
+from podrelay.gateway.shapes import DocumentLimits
 from tests.unit.gateway.builders import definition, record, run
 from tests.unit.gateway.conftest import Gateway, Start
 
@@ -118,7 +119,7 @@ async def test_children_of_children_are_held_within_the_budget(gateway: Gateway)
             "depth",
         ),
         ("{ " + " ".join(f"a{number}: __typename" for number in range(50)) + " }", "aliases"),
-        ("{ " + "__typename " * 5000 + " }", "tokens"),
+        ("{ " + "a " * 5000 + " }", "tokens"),
         ("{ nonsense }", "Cannot query field"),
         ("{", "Syntax Error"),
     ],
