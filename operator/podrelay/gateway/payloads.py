@@ -18,13 +18,12 @@ class Payloads:
     """Reads each object at most once, however many of its fields are asked for.
 
     Args:
-        call: for whom.
-        budget: what that may cost.
+        call: for whom; its budget is what that may cost.
     """
 
-    def __init__(self, call: Call, budget: Budget) -> None:
+    def __init__(self, call: Call) -> None:
         self.call = call
-        self.budget = budget
+        self.budget = call.budget
         self._reading: dict[tuple[str, Key], asyncio.Future[Object]] = {}
 
     async def run(self, key: Key) -> Object:
@@ -57,18 +56,21 @@ class Payloads:
         place = (resource.plural, key)
         if place not in self._reading:
             self.budget.take_fetch()
-            self._reading[place] = asyncio.ensure_future(fetch(self.call, resource, key))
+            self._reading[place] = asyncio.ensure_future(fetch(self.call, resource, key, self.budget))
         return await self._reading[place]
 
 
-async def fetch(call: Call, resource: Resource, key: Key) -> Object:
+async def fetch(call: Call, resource: Resource, key: Key, budget: Budget | None = None) -> Object:
     """Return an object as the caller may see it now; empty if there is none.
 
     Raises:
-        GatewayError: it cannot be read.
+        GatewayError: it cannot be read, or is more than is left of the budget.
     """
     try:
-        found: Object = orjson.loads(await call.caller.client.get(resource, key.namespace, key.name))
+        stored = await call.caller.client.get(resource, key.namespace, key.name)
+        if budget is not None:
+            budget.take_payload(len(stored))
+        found: Object = orjson.loads(stored)
     except NotFoundError:
         return {}
     except API_FAILURES as error:

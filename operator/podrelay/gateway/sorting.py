@@ -20,6 +20,9 @@ from podrelay.gateway.fields import Field, Kind
 T = TypeVar("T")
 
 DEFAULT_SORT: Final = ("createdOn_DESC",)
+MAX_SORTERS: Final = 10
+MAX_CURSOR_LENGTH: Final = 8192
+"""Characters; names and sort values of a run need a tenth of it."""
 _TIE_BREAKERS: Final = ("namespace", "id")
 _OF_VALUES: Final = "values_"
 _FIRST: Final = itemgetter(0)
@@ -73,9 +76,14 @@ class Order(Generic[T]):
     Args:
         fields: all fields by name.
         sorters: such as `createdOn_DESC` or `values_name_ASC`; none: newest first.
+
+    Raises:
+        ValidationError: there are too many.
     """
 
     def __init__(self, fields: Mapping[str, Field[T]], sorters: Sequence[str]) -> None:
+        if len(sorters) > MAX_SORTERS:
+            raise ValidationError(f"sort has more than {MAX_SORTERS} sorters; name fewer.", "sort")
         self._sorters = [*(sorters or DEFAULT_SORT)]
         self._parts: list[tuple[Field[T], bool]] = []
         for sorter in self._sorters:
@@ -104,6 +112,8 @@ class Order(Generic[T]):
             ValidationError: it is no cursor, or one of another order.
         """
         try:
+            if len(cursor) > MAX_CURSOR_LENGTH:
+                raise ValueError("too long")
             data = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
             sorters, values = msgspec.json.decode(data, type=tuple[list[str], list[Any]])
             if sorters != self._sorters:

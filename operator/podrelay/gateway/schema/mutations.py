@@ -10,7 +10,7 @@ import strawberry
 
 from podrelay.api import names
 from podrelay.gateway import settings, writing
-from podrelay.gateway.call import Budget, Call
+from podrelay.gateway.call import Call
 from podrelay.gateway.errors import NotAuthenticatedError, NotAuthorizedError
 from podrelay.gateway.measuring import measured
 from podrelay.gateway.objects import Key, Run
@@ -118,4 +118,4 @@ class Mutation:
     @strawberry.field
     def background_tasks(self, info: Info) -> BackgroundTaskMutation | None:
         """Background tasks of the namespace."""
-        return BackgroundTaskMutation(payloads=Payloads(info.context, Budget()))
+        return BackgroundTaskMutation(payloads=Payloads(info.context))

@@ -6,7 +6,7 @@ import strawberry
 
 from podrelay.api import names
 from podrelay.gateway import listing, podlogs, settings, statistics
-from podrelay.gateway.call import Budget, Call
+from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
 from podrelay.gateway.listing import Listing
 from podrelay.gateway.measuring import measured
@@ -38,6 +38,7 @@ from podrelay.gateway.schema.types import (
     TaskDefinition,
     TaskListResponse,
     TaskResponse,
+    paced,
     shown_definitions,
 )
 
@@ -125,7 +126,7 @@ class Query:
     @strawberry.field
     def background_tasks(self, info: Info) -> BackgroundTaskQuery | None:
         """Background tasks of the namespace."""
-        return BackgroundTaskQuery(payloads=Payloads(info.context, Budget()))
+        return BackgroundTaskQuery(payloads=Payloads(info.context))
 
 
 async def _get_task(payloads: Payloads, ident: str) -> Task | None:
@@ -146,14 +147,15 @@ async def _list_tasks(payloads: Payloads, asked: Listing) -> TaskListResponse:
 
 async def _list_definitions(call: Call) -> list[TaskDefinition]:
     await call.may("list", names.TASK_DEFINITIONS)
-    return shown_definitions([*call.cache.definitions.all(call.scope.namespace)])
+    return shown_definitions(call, call.cache.definitions.all(call.scope.namespace))
 
 
 async def _list_logs(payloads: Payloads, asked: Listing) -> LogListResponse:
     await payloads.call.may("list", names.TASK_ITERATIONS)
     page = await listing.logs(payloads.call, payloads, asked)
     payloads.budget.take_rows(len(page.items))
-    return LogListResponse(data=[Log.of(record, payloads) for record in page.items], meta=Meta.of(page))
+    data = paced(payloads.call, page.items, lambda record: Log.of(record, payloads))
+    return LogListResponse(data=data, meta=Meta.of(page))
 
 
 async def _statistics(call: Call, since: datetime | None, definition: str | None) -> Statistics:

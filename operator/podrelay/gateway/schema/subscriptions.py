@@ -8,7 +8,7 @@ import strawberry
 
 from podrelay.api import names
 from podrelay.gateway import filters, following
-from podrelay.gateway.call import Budget, Call
+from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
 from podrelay.gateway.fields import task_fields
 from podrelay.gateway.following import Line, Update
@@ -44,7 +44,7 @@ class TaskUpdate:
         return cls(
             type=UpdateType.DELETED if update.gone else kind,
             id=call.scope.ident(update.run.key),
-            task=Task.of(update.run, Payloads(call, Budget())),
+            task=Task.of(update.run, Payloads(call.for_operation())),
             skipped=update.skipped,
         )
 

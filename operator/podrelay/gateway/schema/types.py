@@ -1,7 +1,7 @@
 """The types that are returned. Plain fields are filled at once, which is cheap; payloads are read when asked for."""
 
-from collections.abc import Sequence
-from typing import Annotated, TypeAlias
+from collections.abc import Callable, Iterable
+from typing import Annotated, Any, TypeAlias, TypeVar, cast
 
 import strawberry
 
@@ -26,7 +26,9 @@ from podrelay.gateway.schema.inputs import (
 )
 from podrelay.gateway.schema.scalars import DateTime, Json, Number
 from podrelay.gateway.sorting import Page
+from podrelay.gateway.turns import Paced
 
+T = TypeVar("T")
 Info: TypeAlias = strawberry.Info[Call, None]
 Ident: TypeAlias = Annotated[strawberry.ID, strawberry.argument(name="id")]
 AnyIdent: TypeAlias = Annotated[strawberry.ID | None, strawberry.argument(name="id")]
@@ -137,7 +139,7 @@ class Log:
     async def items(self) -> list[LogItem]:
         """The newest 200 lines or 64 KiB."""
         stored = await self.payloads.record(self.key)
-        return [LogItem.of(item) for item in stored.get("logs") or ()]
+        return paced(self.payloads.call, stored.get("logs") or (), LogItem.of)
 
     @strawberry.field
     async def task(self) -> "Task":
@@ -253,7 +255,7 @@ class Task:
         asked = Listing(asked.where, asked.sort, asked.limit, items=item_conditions(where))
         page = await listing.logs(call, self.payloads, asked, self.run.key)
         self.payloads.budget.take_rows(len(page.items))
-        return [Log.of(record, self.payloads) for record in page.items]
+        return paced(call, page.items, lambda record: Log.of(record, self.payloads))
 
     @strawberry.field
     async def parent(self) -> Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")] | None:
@@ -320,7 +322,7 @@ class TaskListResponse:
     def of(cls, page: Page[Run], payloads: Payloads) -> "TaskListResponse":
         """Return a page."""
         payloads.budget.take_rows(len(page.items))
-        return cls(data=[Task.of(run, payloads) for run in page.items], meta=Meta.of(page))
+        return cls(data=paced(payloads.call, page.items, lambda run: Task.of(run, payloads)), meta=Meta.of(page))
 
 
 @strawberry.type(name="WebinyBackgroundTaskDefinition", description="What can be triggered: a TaskDefinition.")
@@ -377,10 +379,16 @@ class SettingsResponse:
     error: Error | None = None
 
 
-def shown_definitions(definitions: Sequence[Definition]) -> list[TaskDefinition]:
+def shown_definitions(call: Call, definitions: Iterable[Definition]) -> list[TaskDefinition]:
     """Return what may be triggered, by id."""
-    shown = [TaskDefinition.of(definition) for definition in definitions if not definition.spec.private]
-    return sorted(shown, key=lambda definition: (definition.id, definition.namespace))
+    shown = [definition for definition in definitions if not definition.spec.private]
+    shown.sort(key=lambda definition: (definition.spec.id, definition.metadata.namespace))
+    return paced(call, shown, TaskDefinition.of)
+
+
+def paced(call: Call, items: Iterable[Any], make: Callable[[Any], T]) -> list[T]:
+    """Return a list for GraphQL that is made an item at a time; strawberry takes it for a plain one."""
+    return cast("list[T]", Paced(call.services.turns, items, make))
 
 
 def _related(call: Call, run: Run, name: str | None) -> str | None:
