@@ -201,7 +201,7 @@ def _reflectors(client: Client, cache: Cache, namespaces: list[str]) -> list[Ref
 
 def _is_no_bad_request(record: logging.LogRecord) -> bool:
     """Keep out what aiohttp tells of requests that it cannot parse: it quotes their headers, tokens included."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError))
 
 
 async def _tell_when_synced(reflectors: list[Reflector[Any]], cache: Cache) -> None:

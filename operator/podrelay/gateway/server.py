@@ -264,6 +264,10 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except web.HTTPException as error:
         return _refuse(error.status, error.reason)
+    except web.RequestPayloadError:
+        refused = _refuse(400, "The body cannot be read: it is not what its Content-Encoding or length says.")
+        refused.force_close()
+        return refused
     except Exception as error:  # noqa: BLE001 - the last resort
         told = masked(error)
         return _refuse(500, told.message, extensions=told.extensions)

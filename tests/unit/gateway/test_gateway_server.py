@@ -1,6 +1,7 @@
 """HTTP in front of the schema: limits, refusals, masked errors, and what a page of 10,000 tasks costs in requests."""
 
 import asyncio
+import gzip
 import json
 import logging
 from typing import Any
@@ -171,6 +172,75 @@ async def test_nonsense_is_a_client_error(gateway: Gateway, body: bytes) -> None
 
     assert response.status in {200, 400}, await response.text()
     assert "Internal" not in await response.text()
+
+
+HUGE = 10**309
+TRIGGER = """mutation($delay: Number, $startAt: DateTime) { backgroundTasks {
+    triggerTask(definition: "countWords", delay: $delay, startAt: $startAt) { data { id } error { code } } } }"""
+
+LITERAL = 'mutation { backgroundTasks { triggerTask(definition: "countWords", delay: %s) { data { id } } } }'
+
+
+@pytest.mark.parametrize(
+    ("document", "variables", "words"),
+    [
+        (TRIGGER, {"delay": HUGE}, "Number cannot represent an integer of 1027 bits"),
+        (TRIGGER, {"delay": -HUGE}, "Number cannot represent an integer of 1027 bits"),
+        (LITERAL % HUGE, {}, "Number cannot represent an integer of 1027 bits"),
+        (LITERAL % ("9" * 5000), {}, "Number cannot represent"),
+        (TRIGGER, {"startAt": "0001-01-01T00:00:00+14:00"}, "before 1 or after 9999"),
+        (TRIGGER, {"startAt": "9999-12-31T23:59:59-14:00"}, "before 1 or after 9999"),
+        (TRIGGER, {"startAt": "10000-01-01T00:00:00Z"}, "DateTime cannot represent"),
+        ("{ ...Nope }", {}, "Unknown fragment 'Nope'"),
+        ("query A { __typename } query B { __typename }", {}, "say in operationName which one is meant (A, B)"),
+    ],
+    ids=["310", "minus", "literal", "digits", "year1", "year9999", "year10000", "fragment", "operations"],
+)
+async def test_mistakes_of_callers_are_told_as_such(
+    gateway: Gateway, document: str, variables: dict[str, Any], words: str
+) -> None:
+    gateway.cache.definitions.apply(definition())
+    answer = await gateway.ask(document, **variables)
+
+    assert words in answer["errors"][0]["message"]
+    assert answer["data"] is None
+    assert not [seen for seen in gateway.api.seen if "taskruns" in seen[1]]
+
+
+async def test_the_first_and_the_last_moment_can_be_named(gateway: Gateway) -> None:
+    gateway.cache.definitions.apply(definition())
+    for moment in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59"):
+        found = (await gateway.ask(TRIGGER, startAt=moment))["data"]["backgroundTasks"]["triggerTask"]
+        assert found["error"] is None
+
+
+async def test_an_operation_is_chosen_by_its_name(gateway: Gateway) -> None:
+    document = "query A { a: __typename } query B { b: __typename }"
+    known = await gateway.post({"query": document, "operationName": "B"})
+    unknown = await gateway.post({"query": document, "operationName": "C"})
+
+    assert (await known.json())["data"] == {"b": "Query"}
+    assert "no operation 'C'" in (await unknown.json())["errors"][0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "status"),
+    [
+        ("gzip", b"no gzip", 400),
+        ("deflate", b"no deflate", 400),
+        ("gzip", gzip.compress(b'{"query": "{ __typename }"}'), 200),
+        ("gzip", gzip.compress(b'{"query": "' + b" " * 20_000_000), 413),
+    ],
+    ids=["gzip", "deflate", "fine", "bomb"],
+)
+async def test_a_body_is_what_its_encoding_says(
+    gateway: Gateway, encoding: str, body: bytes, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = await gateway.post(body, Content_Encoding=encoding)
+
+    assert response.status == status, await response.text()
+    assert "Internal" not in await response.text()
+    assert "internal error" not in caplog.text
 
 
 async def test_a_body_beyond_a_mebibyte_is_refused(gateway: Gateway) -> None:
