@@ -13,6 +13,7 @@ from podrelay.gateway.cache import Cache
 from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFoundError, ValidationError
 from podrelay.gateway.objects import Key
 from podrelay.gateway.offloop import OffLoop
+from podrelay.gateway.statistics import Tallies
 from podrelay.gateway.turns import Turns
 
 ALL_NAMESPACES: Final = "*"
@@ -53,6 +54,10 @@ class Services:
     turns: Turns = field(default_factory=Turns)
     subscriptions: dict[str, int] = field(default_factory=dict)
     """How many each caller has, by Caller.ident."""
+    tallies: Tallies = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tallies = Tallies(self.cache.runs)
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ operator is true exactly where the plain one is false. Texts are equal letter by
 take no notice of case.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from podrelay.gateway.errors import ValidationError
-from podrelay.gateway.fields import SEARCHED, Field, Kind
+from podrelay.gateway.fields import CREATED, SEARCHED, Field, Kind
 
 T = TypeVar("T")
 Predicate = Callable[[T], bool]
@@ -83,6 +84,21 @@ def predicate(fields: Mapping[str, Field[T]], conditions: Sequence[Condition], s
 def weight(conditions: Sequence[Condition], search: str | None) -> int:
     """Return how much it costs to look at an object, in comparisons, the look itself included."""
     return 1 + len(conditions) + _WORD_WEIGHT * len(_words(search))
+
+
+def created_between(conditions: Iterable[Condition]) -> tuple[float, float]:
+    """Return between which seconds since 1970 something was created that fulfils the conditions, or a little more."""
+    oldest, newest = -math.inf, math.inf
+    for condition in conditions:
+        if condition.field not in CREATED or condition.value is None:
+            continue
+        value = condition.value
+        first, last = value if condition.operator == "between" else (value, value)
+        if condition.operator in {"", "gt", "gte", "between"}:
+            oldest = max(oldest, first.timestamp())
+        if condition.operator in {"", "lt", "lte", "between"}:
+            newest = min(newest, last.timestamp())
+    return oldest, newest
 
 
 def _words(search: str | None) -> list[str]:

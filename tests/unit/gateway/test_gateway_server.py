@@ -485,7 +485,7 @@ async def test_a_slow_reader_gets_the_newest_state_and_keeps_nobody_waiting(gate
         await socket.send_json(INIT)
         await socket.send_json({"type": "subscribe", "id": "1", "payload": {"query": document}})
         assert (await socket.receive_json(timeout=5))["type"] == "connection_ack"
-        while not gateway.cache.runs._listeners:  # noqa: ASYNC110 - the subscription begins on its own
+        while len(gateway.cache.runs._listeners) < 2:  # noqa: ASYNC110 - the subscription begins on its own
             await asyncio.sleep(0)
         for number in range(1, 5001):
             gateway.cache.runs.apply(run("words", about={"version": str(number)}, iterations=number))

@@ -1,16 +1,16 @@
 """Queries: from the cache, after the API server has said that the caller may read."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import strawberry
 
 from podrelay.api import names
-from podrelay.gateway import listing, podlogs, settings, statistics
+from podrelay.gateway import counting, listing, podlogs, settings
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
 from podrelay.gateway.listing import Listing
 from podrelay.gateway.measuring import measured
-from podrelay.gateway.objects import Key, Run
+from podrelay.gateway.objects import Key
 from podrelay.gateway.payloads import Payloads
 from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.figures import Statistics, StatisticsResponse
@@ -38,9 +38,9 @@ from podrelay.gateway.schema.types import (
     TaskDefinition,
     TaskListResponse,
     TaskResponse,
-    paced,
     shown_definitions,
 )
+from podrelay.gateway.turns import paced
 
 MAX_POD_LINES = 2000
 
@@ -154,20 +154,13 @@ async def _list_logs(payloads: Payloads, asked: Listing) -> LogListResponse:
     await payloads.call.may("list", names.TASK_ITERATIONS)
     page = await listing.logs(payloads.call, payloads, asked)
     payloads.budget.take_rows(len(page.items))
-    data = paced(payloads.call, page.items, lambda record: Log.of(record, payloads))
+    data = paced(payloads.call.services.turns, page.items, lambda record: Log.of(record, payloads))
     return LogListResponse(data=data, meta=Meta.of(page))
 
 
 async def _statistics(call: Call, since: datetime | None, definition: str | None) -> Statistics:
     await call.may("list", names.TASK_RUNS)
-    wanted = {"definition": [names.definition_name(definition)]} if definition else {}
-    runs = call.cache.runs.select(call.scope.namespace, wanted)
-
-    def counts(run: Run) -> bool:
-        is_of_definition = not definition or run.spec.definition == wanted["definition"][0]
-        return is_of_definition and (since is None or run.metadata.creation_timestamp >= since)
-
-    return Statistics.of(statistics.of(filter(counts, runs), datetime.now(UTC)))
+    return Statistics.of(call, await counting.statistics(call, since, definition))
 
 
 async def _pod_logs(call: Call, ident: str, pod: str | None, tail: int) -> PodLogsResponse:

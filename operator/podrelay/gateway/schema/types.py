@@ -1,7 +1,7 @@
 """The types that are returned. Plain fields are filled at once, which is cheap; payloads are read when asked for."""
 
-from collections.abc import Callable, Iterable
-from typing import Annotated, Any, TypeAlias, TypeVar, cast
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, TypeAlias
 
 import strawberry
 
@@ -26,9 +26,8 @@ from podrelay.gateway.schema.inputs import (
 )
 from podrelay.gateway.schema.scalars import DateTime, Json, Number
 from podrelay.gateway.sorting import Page
-from podrelay.gateway.turns import Paced
+from podrelay.gateway.turns import paced
 
-T = TypeVar("T")
 Info: TypeAlias = strawberry.Info[Call, None]
 Ident: TypeAlias = Annotated[strawberry.ID, strawberry.argument(name="id")]
 AnyIdent: TypeAlias = Annotated[strawberry.ID | None, strawberry.argument(name="id")]
@@ -57,14 +56,19 @@ class Identity:
 class Meta:
     """Of one page."""
 
+    total: strawberry.Private[Callable[[], Awaitable[int]]]
     cursor: str | None = strawberry.field(description="Give it as `after` to get the next page; null after the last.")
     has_more_items: bool
-    total_count: int
 
     @classmethod
     def of(cls, page: Page[Run] | Page[Record]) -> "Meta":
         """Return what is told about a page."""
-        return cls(cursor=page.cursor, has_more_items=page.cursor is not None, total_count=page.total)
+        return cls(cursor=page.cursor, has_more_items=page.cursor is not None, total=page.total)
+
+    @strawberry.field
+    async def total_count(self) -> int:
+        """How many there are on all pages. Ask for it only if you show it: a page may be found without counting."""
+        return await self.total()
 
 
 @strawberry.type(name="WebinyBackgroundTaskProgress", description="How far a task says it has come.")
@@ -139,7 +143,7 @@ class Log:
     async def items(self) -> list[LogItem]:
         """The newest 200 lines or 64 KiB."""
         stored = await self.payloads.record(self.key)
-        return paced(self.payloads.call, stored.get("logs") or (), LogItem.of)
+        return paced(self.payloads.call.services.turns, stored.get("logs") or (), LogItem.of)
 
     @strawberry.field
     async def task(self) -> "Task":
@@ -255,7 +259,7 @@ class Task:
         asked = Listing(asked.where, asked.sort, asked.limit, items=item_conditions(where))
         page = await listing.logs(call, self.payloads, asked, self.run.key)
         self.payloads.budget.take_rows(len(page.items))
-        return paced(call, page.items, lambda record: Log.of(record, self.payloads))
+        return paced(call.services.turns, page.items, lambda record: Log.of(record, self.payloads))
 
     @strawberry.field
     async def parent(self) -> Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")] | None:
@@ -322,7 +326,9 @@ class TaskListResponse:
     def of(cls, page: Page[Run], payloads: Payloads) -> "TaskListResponse":
         """Return a page."""
         payloads.budget.take_rows(len(page.items))
-        return cls(data=paced(payloads.call, page.items, lambda run: Task.of(run, payloads)), meta=Meta.of(page))
+        return cls(
+            data=paced(payloads.call.services.turns, page.items, lambda run: Task.of(run, payloads)), meta=Meta.of(page)
+        )
 
 
 @strawberry.type(name="WebinyBackgroundTaskDefinition", description="What can be triggered: a TaskDefinition.")
@@ -383,12 +389,7 @@ def shown_definitions(call: Call, definitions: Iterable[Definition]) -> list[Tas
     """Return what may be triggered, by id."""
     shown = [definition for definition in definitions if not definition.spec.private]
     shown.sort(key=lambda definition: (definition.spec.id, definition.metadata.namespace))
-    return paced(call, shown, TaskDefinition.of)
-
-
-def paced(call: Call, items: Iterable[Any], make: Callable[[Any], T]) -> list[T]:
-    """Return a list for GraphQL that is made an item at a time; strawberry takes it for a plain one."""
-    return cast("list[T]", Paced(call.services.turns, items, make))
+    return paced(call.services.turns, shown, TaskDefinition.of)
 
 
 def _related(call: Call, run: Run, name: str | None) -> str | None:
