@@ -218,6 +218,8 @@ class Call:
         Raises:
             NotAuthorizedError, NotAuthenticatedError, UnavailableError: as Access.check.
         """
+        # Every field that costs something comes by here, hundreds of a document in the same round of the loop.
+        await self.services.turns.give()
         await self.services.access.check(self.caller, self.attempt(verb, resource, key), fresh=fresh)
 
     def attempt(self, verb: str, resource: str, key: Key | None = None) -> Attempt:

@@ -66,6 +66,7 @@ async def fetch(call: Call, resource: Resource, key: Key, budget: Budget | None 
     Raises:
         GatewayError: it cannot be read, or is more than is left of the budget.
     """
+    await call.services.turns.give()
     try:
         stored = await call.caller.client.get(resource, key.namespace, key.name)
         if budget is not None:
