@@ -89,13 +89,14 @@ class HeldLoop:
         """Send a body, and measure."""
         self._longest = 0.0
         headers = {"Content-Type": "application/json", "Authorization": "Bearer alice"}
-        try:
-            self._client.request("POST", "/graphql", body, headers)
-            with self._client.getresponse() as response:
-                return Answer(response.status, self._longest, response.read())
-        except (http.client.HTTPException, ConnectionError):
-            self._client.close()  # a body that is too large is not read to its end
-            return Answer(0, self._longest, b"")
+        for _ in range(2):  # the gateway ends a connection of which it has not read a body to its end
+            try:
+                self._client.request("POST", "/graphql", body, headers)
+                with self._client.getresponse() as response:
+                    return Answer(response.status, self._longest, response.read())
+            except (http.client.HTTPException, ConnectionError):
+                self._client.close()
+        return Answer(0, self._longest, b"")
 
     def ask(self, query: str, variables: dict[str, Any] | None = None) -> Answer:
         """Send a document, and measure."""

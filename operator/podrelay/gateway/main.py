@@ -149,6 +149,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
                 tuple(arguments.allow_origin),
                 loopback_only=arguments.auth == "none",
                 served=frozenset(arguments.namespace),
+                is_tls=bool(arguments.tls_cert) or arguments.behind_tls_proxy,
             ),
             lambda: all(reflector.synced.is_set() for reflector in reflectors),
             pages,

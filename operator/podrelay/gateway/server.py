@@ -39,6 +39,8 @@ STALE_HEADER: Final = "X-Podrelay-Stale"
 MAX_BODY: Final = 1024 * 1024
 MAX_MESSAGE: Final = 1024 * 1024
 PING_SECONDS: Final = 30.0
+HSTS: Final = "max-age=31536000"
+"""For a year. Not for other names below this one, which are none of ours."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _OVER_HTTP: Final = {OperationType.QUERY, OperationType.MUTATION}
@@ -62,6 +64,7 @@ class ServerOptions:
         loopback_only: only requests that come to a loopback name, from pages of a loopback name.
         subscriptions_per_connection: operations at once on one WebSocket.
         served: the namespaces whose objects the cache has; empty: all.
+        is_tls: whether it is reached over TLS, its own or that of a proxy.
     """
 
     namespace: str
@@ -69,6 +72,7 @@ class ServerOptions:
     loopback_only: bool = False
     subscriptions_per_connection: int = 50
     served: frozenset[str] = frozenset()
+    is_tls: bool = False
 
 
 class View(GraphQLView[Call, None]):
@@ -242,7 +246,8 @@ def application(
         services.offloop.close()
 
     app = web.Application(
-        client_max_size=MAX_BODY, middlewares=[requests, _guard, _cors(frozenset(options.origins)), _loopback(options)]
+        client_max_size=MAX_BODY,
+        middlewares=[requests, _secure(options), _guard, _cors(frozenset(options.origins)), _loopback(options)],
     )
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), *pages])
     for path in ("/graphql", "/graphql/{namespace}"):
@@ -266,6 +271,22 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception as error:  # noqa: BLE001 - the last resort
         told = masked(error)
         return _refuse(500, told.message, extensions=told.extensions)
+
+
+def _secure(options: ServerOptions) -> Any:
+    """Let nobody keep an answer or take it for something else, and where there is TLS nobody go without it."""
+
+    @web.middleware
+    async def secure(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.setdefault("Cache-Control", "no-store")
+            response.headers["X-Content-Type-Options"] = "nosniff"
+            if options.is_tls:
+                response.headers["Strict-Transport-Security"] = HSTS
+        return response
+
+    return secure
 
 
 def _json(data: object) -> bytes:

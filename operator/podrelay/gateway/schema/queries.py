@@ -12,6 +12,7 @@ from podrelay.gateway.listing import Listing
 from podrelay.gateway.measuring import measured
 from podrelay.gateway.objects import Key
 from podrelay.gateway.payloads import Payloads
+from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.figures import Statistics, StatisticsResponse
 from podrelay.gateway.schema.inputs import (
@@ -123,7 +124,7 @@ class BackgroundTaskQuery:
 class Query:
     """The root of queries."""
 
-    @strawberry.field
+    @described
     def background_tasks(self, info: Info) -> BackgroundTaskQuery | None:
         """Background tasks of the namespace."""
         return BackgroundTaskQuery(payloads=Payloads(info.context))

@@ -14,6 +14,7 @@ from podrelay.gateway.fields import task_fields
 from podrelay.gateway.following import Line, Update
 from podrelay.gateway.measuring import subscribed
 from podrelay.gateway.payloads import Payloads
+from podrelay.gateway.schema.describing import subscription
 from podrelay.gateway.schema.inputs import TaskWhere, task_conditions
 from podrelay.gateway.schema.scalars import DateTime, Json
 from podrelay.gateway.schema.types import AnyIdent, Ident, Info, LogItem, Task
@@ -99,7 +100,7 @@ class LogLine:
 class Subscription:
     """The root of subscriptions."""
 
-    @strawberry.subscription
+    @subscription
     async def task_updated(
         self, info: Info, id_: AnyIdent = None, where: TaskWhere | None = None
     ) -> AsyncIterator[TaskUpdate]:
@@ -115,7 +116,7 @@ class Subscription:
                     async for update in updates:
                         yield TaskUpdate.of(call, update)
 
-    @strawberry.subscription
+    @subscription
     async def task_logs(self, info: Info, id_: Ident, pod_output: bool = False) -> AsyncIterator[LogLine]:
         """What a task logs, from its first line until it has ended; on request also what its pods print."""
         with subscribed("taskLogs"):

@@ -13,6 +13,7 @@ from podrelay.gateway.fields import UNKNOWN_USER, execution_name, saved_on, stat
 from podrelay.gateway.listing import Listing
 from podrelay.gateway.objects import Definition, Key, Record, Run
 from podrelay.gateway.payloads import Object, Payloads
+from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error
 from podrelay.gateway.schema.inputs import (
     LogSorter,
@@ -25,6 +26,7 @@ from podrelay.gateway.schema.inputs import (
     task_conditions,
 )
 from podrelay.gateway.schema.scalars import DateTime, Json, Number
+from podrelay.gateway.schema.words import Phase, Reason, reason_of
 from podrelay.gateway.sorting import Page
 from podrelay.gateway.turns import paced
 
@@ -65,7 +67,7 @@ class Meta:
         """Return what is told about a page."""
         return cls(cursor=page.cursor, has_more_items=page.cursor is not None, total=page.total)
 
-    @strawberry.field
+    @described
     async def total_count(self) -> int:
         """How many there are on all pages. Ask for it only if you show it: a page may be found without counting."""
         return await self.total()
@@ -139,13 +141,13 @@ class Log:
             message=record.response.message if record.response else None,
         )
 
-    @strawberry.field
+    @described
     async def items(self) -> list[LogItem]:
         """The newest 200 lines or 64 KiB."""
         stored = await self.payloads.record(self.key)
         return paced(self.payloads.call.services.turns, stored.get("logs") or (), LogItem.of)
 
-    @strawberry.field
+    @described
     async def task(self) -> "Task":
         """The task that has logged it."""
         call = self.payloads.call
@@ -184,9 +186,11 @@ class Task:
     task_status: str | None = strawberry.field(description="pending, running, success, failed or aborted.")
     started_on: DateTime | None
     finished_on: DateTime | None
+    phase: Phase = strawberry.field(description="The same as `taskStatus`, as an enum.")
     event_response: Json | None = strawberry.field(description="Which TaskRun it is.")
     namespace: str
     reason: str | None = strawberry.field(description="Why it is in this status, in one word: Delayed, Queued, ...")
+    reason_code: Reason | None = strawberry.field(description="The same as `reason`, as an enum.")
     message: str | None = strawberry.field(description="The same in words.")
     progress: Progress | None
     pod_name: str | None
@@ -222,7 +226,9 @@ class Task:
             finished_on=DateTime(status.finished_at) if status.finished_at else None,
             event_response=Json({"kind": "TaskRun", "name": metadata.name, "uid": metadata.uid}),
             namespace=metadata.namespace,
+            phase=Phase(run.phase),
             reason=status.reason,
+            reason_code=reason_of(status.reason),
             message=status.message,
             progress=_progress(run),
             pod_name=execution_name(run) or None,
@@ -237,18 +243,18 @@ class Task:
             aborted_by=Identity.of(run.spec.abort.by) if run.spec.abort and run.spec.abort.by else None,
         )
 
-    @strawberry.field
+    @described
     async def input(self) -> Json | None:
         """What it works on."""
         stored = await self.payloads.run(self.run.key)
         return _json(stored.get("spec", {}).get("input"))
 
-    @strawberry.field
+    @described
     async def output(self) -> Json | None:
         """Its result; {"error": ...} where it failed."""
         return _json(await self.payloads.output(self.run.key))
 
-    @strawberry.field
+    @described
     async def logs(
         self, where: LogWhere | None = None, limit: Number | None = None, sort: list[LogSorter] | None = None
     ) -> list[Log]:
@@ -261,7 +267,7 @@ class Task:
         self.payloads.budget.take_rows(len(page.items))
         return paced(call.services.turns, page.items, lambda record: Log.of(record, self.payloads))
 
-    @strawberry.field
+    @described
     async def parent(self) -> Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")] | None:
         """The task that has started it, unless that has been deleted."""
         if self.run.spec.parent is None:
@@ -275,7 +281,7 @@ class Task:
         self.payloads.budget.take_rows(1)
         return Task.of(found, self.payloads)
 
-    @strawberry.field
+    @described
     async def children(
         self,
         where: TaskWhere | None = None,
