@@ -56,8 +56,17 @@ class Payloads:
         place = (resource.plural, key)
         if place not in self._reading:
             self.budget.take_fetch()
-            self._reading[place] = asyncio.ensure_future(fetch(self.call, resource, key, self.budget))
-        return await self._reading[place]
+            reading = asyncio.ensure_future(fetch(self.call, resource, key, self.budget))
+            reading.add_done_callback(_take_note)
+            self._reading[place] = reading
+        # A field beside which another one fails is cancelled; others still wait for the same object.
+        return await asyncio.shield(self._reading[place])
+
+
+def _take_note(reading: asyncio.Future[Object]) -> None:
+    """Keep asyncio from logging an error that nobody waits for any more."""
+    if not reading.cancelled():
+        reading.exception()
 
 
 async def fetch(call: Call, resource: Resource, key: Key, budget: Budget | None = None) -> Object:

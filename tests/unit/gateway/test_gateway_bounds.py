@@ -142,6 +142,18 @@ async def test_what_is_read_has_a_limit_of_bytes(gateway: Gateway) -> None:
     assert "16 MiB" in answer["errors"][0]["message"]
 
 
+async def test_a_refusal_of_one_list_leaves_an_answer_for_all(gateway: Gateway) -> None:
+    """Lists that show the same logs read each of them once; those that are refused wait for them no more."""
+    for number in range(100):
+        gateway.cache.runs.apply(run(f"r{number}"))
+        gateway.cache.records.apply(record(f"r{number}"))
+    one = "listLogs(limit: 100) { data { items { message } task { id } } error { code } }"
+    lists = " ".join(f"l{number}: {one}" for number in range(12))
+
+    answer = await gateway.ask(f"{{ backgroundTasks {{ {lists} }} }}")
+    assert LIMIT in {error["extensions"]["code"] for error in answer["errors"]}
+
+
 # --- the schema itself ------------------------------------------------------------------------------------------------
 
 
