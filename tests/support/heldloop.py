@@ -69,7 +69,7 @@ class HeldLoop:
 
     def __enter__(self) -> Self:
         self._settings = gc.get_threshold(), sys.getswitchinterval()
-        gc.set_threshold(GARBAGE)  # as the gateway itself does
+        gc.set_threshold(*GARBAGE)  # as the gateway itself does
         sys.setswitchinterval(TURN_SECONDS)
         self._start("api", self._serve_api)
         self._start("gateway", self._serve_gateway)
