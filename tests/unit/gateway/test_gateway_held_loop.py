@@ -9,8 +9,8 @@ from tests.support.documentsearch import Case, search
 from tests.support.heldloop import HeldLoop
 
 HELD = 0.5
-"""Seconds, ten times what is aimed at: other programs make this one slower, also in its own CPU time, and what an earlier
-request left behind is looked through in a later one. What has hurt before took seconds."""
+"""Seconds, ten times what is aimed at: other programs make this one slower, also in its own CPU time, and what an
+earlier request left behind is looked through in a later one. What has hurt before took seconds."""
 
 ENEMIES = {
     "doubling": Case(
