@@ -24,12 +24,19 @@ from podrelay.reconciler.resources import TASK_DEFINITIONS
 from tests.support.gateway import GatewayProcess
 
 BLOCK_MS: Final = 50
+PAGE_MS: Final = 10
 REQUESTS: Final = 300
 _FIELDS: Final = """id name definitionId taskStatus createdOn savedOn startedOn finishedOn iterations reason message
     parentId executionName podName namespace createdBy { id displayName type } progress { percent message }"""
 _LIST: Final = f"""query($limit: Int, $sort: [WebinyBackgroundTaskListSorter!]) {{ backgroundTasks {{
     listTasks(where: {{iterations_gte: 0, name_not: "x"}}, limit: $limit, sort: $sort) {{
         data {{ {_FIELDS} }} meta {{ cursor totalCount }} }} }} }}"""
+_DEFAULT: Final = f"""{{ backgroundTasks {{
+    listTasks {{ data {{ {_FIELDS} }} meta {{ cursor hasMoreItems totalCount }} error {{ message code }} }} }} }}"""
+_OF_STATUS: Final = _DEFAULT.replace("listTasks", 'listTasks(where: {taskStatus: "success"})')
+_STATISTICS: Final = """{ backgroundTasks { statistics { data { total byStatus { status count }
+    byDefinition { definitionId byStatus { status count } durations { median p95 } }
+    byHour { hour created finished { status count } } } error { message } } } }"""
 _GET: Final = f'{{ backgroundTasks {{ getTask(id: "run-1") {{ data {{ {_FIELDS} }} }} }} }}'
 _TRIGGER: Final = """mutation { backgroundTasks { triggerTask(definition: "%s", delay: 86400) {
     data { id } error { message } } } }"""
@@ -39,10 +46,11 @@ Ask = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How long requests took, one after the other, in ms."""
+    """How long requests took, one after the other, and the gateway's CPU time for each, in ms."""
 
     p50: float
     p99: float
+    cpu: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +60,9 @@ class Figures:
     Attributes:
         runs: how many there are.
         memory: of the gateway, with them in its cache.
+        default: the newest 50, as a list without arguments shows them, and how many there are.
+        of_status: the newest 50 that have succeeded.
+        statistics: of all.
         list_50: a page of 50, filtered and sorted by name.
         list_100: a page of 100.
         get: one task.
@@ -61,6 +72,9 @@ class Figures:
 
     runs: int
     memory: Memory
+    default: Speed
+    of_status: Speed
+    statistics: Speed
     list_50: Speed
     list_100: Speed
     get: Speed
@@ -72,14 +86,20 @@ class Figures:
         return asdict(self)
 
     @property
-    def target(self) -> Target:
+    def targets(self) -> list[Target]:
         """What is aimed at."""
-        return Target("one request keeps others waiting", self.block_ms, BLOCK_MS, "ms")
+        return [
+            Target("CPU for a default page", self.default.cpu, PAGE_MS, "ms"),
+            Target("one request keeps others waiting", self.block_ms, BLOCK_MS, "ms"),
+        ]
 
 
 def text(found: Figures) -> str:
     """Return the figures for people."""
     speeds = {
+        "the newest 50": found.default,
+        "the newest 50 that have succeeded": found.of_status,
+        "statistics": found.statistics,
         "a page of 50, filtered and sorted": found.list_50,
         "a page of 100": found.list_100,
         "one task": found.get,
@@ -88,8 +108,11 @@ def text(found: Figures) -> str:
     return "\n".join(
         (
             f"{found.runs} runs in the cache: {found.memory.now:.0f} MiB, at the peak {found.memory.peak:.0f} MiB",
-            *(f"{what:35} p50 {speed.p50:6.1f} ms   p99 {speed.p99:6.1f} ms" for what, speed in speeds.items()),
-            str(found.target),
+            *(
+                f"{what:35} p50 {speed.p50:6.1f} ms   p99 {speed.p99:6.1f} ms   CPU {speed.cpu:6.1f} ms"
+                for what, speed in speeds.items()
+            ),
+            *map(str, found.targets),
         )
     )
 
@@ -121,32 +144,41 @@ async def measure(cluster: Cluster, folder: Path, runs: int) -> Figures:
                 if found["meta"]["totalCount"] != runs:
                     raise BenchmarkError(f"the gateway has {found['meta']['totalCount']} of {runs} runs")
                 sort = ["values_name_ASC"]
-                list_50 = await _speed(lambda: ask(_LIST, limit=50, sort=sort))
-                list_100 = await _speed(lambda: ask(_LIST, limit=100, sort=sort))
-                block_ms = await _block(session, lambda: ask(_LIST, limit=100, sort=sort))
+                pid = gateway.process.pid
+                default = await _speed(pid, lambda: ask(_DEFAULT))
+                of_status = await _speed(pid, lambda: ask(_OF_STATUS))
+                statistics = await _speed(pid, lambda: ask(_STATISTICS))
+                list_50 = await _speed(pid, lambda: ask(_LIST, limit=50, sort=sort))
+                list_100 = await _speed(pid, lambda: ask(_LIST, limit=100, sort=sort))
+                block_ms = await _block(pid, session, lambda: ask(_LIST, limit=100, sort=sort))
                 return Figures(
                     runs=runs,
+                    default=default,
+                    of_status=of_status,
+                    statistics=statistics,
                     list_50=list_50,
                     list_100=list_100,
-                    get=await _speed(lambda: ask(_GET)),
-                    trigger=await _speed(lambda: ask(_TRIGGER % task["metadata"]["name"])),
+                    get=await _speed(pid, lambda: ask(_GET)),
+                    trigger=await _speed(pid, lambda: ask(_TRIGGER % task["metadata"]["name"])),
                     block_ms=block_ms,
-                    memory=processes.memory(gateway.process.pid),
+                    memory=processes.memory(pid),
                 )
 
 
-async def _speed(request: Callable[[], Awaitable[Any]]) -> Speed:
-    taken = []
+async def _speed(pid: int, request: Callable[[], Awaitable[Any]]) -> Speed:
+    await request()  # a document is read once
+    taken, used = [], processes.cpu_seconds(pid)
     for _ in range(REQUESTS):
         started = time.perf_counter()
         await request()
         taken.append((time.perf_counter() - started) * 1000)
-    return Speed(percentile(taken, 50) or 0.0, percentile(taken, 99) or 0.0)
+    cpu = (processes.cpu_seconds(pid) - used) * 1000 / REQUESTS
+    return Speed(percentile(taken, 50) or 0.0, percentile(taken, 99) or 0.0, cpu)
 
 
-async def _block(session: aiohttp.ClientSession, request: Callable[[], Awaitable[Any]]) -> float:
+async def _block(pid: int, session: aiohttp.ClientSession, request: Callable[[], Awaitable[Any]]) -> float:
     """Ask for /healthz while lists are made one after the other."""
-    working = asyncio.create_task(_speed(request))
+    working = asyncio.create_task(_speed(pid, request))
     taken = []
     while not working.done():
         started = time.perf_counter()

@@ -32,7 +32,7 @@ OF_THE_INSIDE = ("Traceback", "Internal", "site-packages", ".py", "msgspec", "ai
 PROBLEM = "problem"
 """How each mutation's error is called here."""
 RUNS = [f"run-{number}" for number in range(12)]
-WIDE = ("--max-depth=100", "--max-aliases=1000", "--max-tokens=100000")
+WIDE = ("--max-depth=100", "--max-aliases=1000", "--max-tokens=100000", "--max-document=1000000")
 EXAMPLES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 

@@ -1,11 +1,16 @@
-"""What the watches have seen: each kind in memory, indexed for the usual filters, with listeners told of changes."""
+"""What the watches have seen: each kind in memory, in the order of creation, indexed for the usual filters."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from datetime import datetime
+from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
 from podrelay.gateway.objects import Definition, Key, Metadata, Record, Run
+from podrelay.gateway.ordered import Ordered
+
+_MOST_GROUPS: Final = 16
+"""Values of an index that are looked up; whoever names more has all of a namespace looked through."""
 
 
 class Cached(Protocol):
@@ -40,6 +45,44 @@ class Change(Generic[T]):
 
 Listener = Callable[[Change[T]], None]
 
+Age: TypeAlias = tuple[float, int, Key]
+"""Where an object is in the order of creation: the second, the version at which it was seen first, and its name.
+
+Within a second nothing that is stored tells what was created before what. Whoever watches sees each object first at the
+version of its creation, and all gateways that watch see the same ones. One that has started later sees the version of
+the last change instead, which is an order as well, but not always the same; names decide last.
+"""
+
+
+class Candidates(Generic[T]):
+    """Objects to be looked through, in the order of creation.
+
+    They are taken in parts, and the collection may change meanwhile: whatever stays is seen once.
+
+    Args:
+        objects: of the collection.
+        groups: each in order, without a common member.
+        index: the name of the index that they are from; None: all of a namespace, or of all namespaces.
+    """
+
+    def __init__(self, objects: Mapping[Key, T], groups: Sequence[Ordered[Age]], index: str | None) -> None:
+        self._objects = objects
+        self._groups = groups
+        self.index = index
+
+    def __len__(self) -> int:
+        return sum(len(group) for group in self._groups)
+
+    def part(self, after: Age | None, count: int, *, newest_first: bool) -> list[tuple[Age, T]]:
+        """Return the next ones after a place; none after the last."""
+        ages: list[Age] = []
+        for group in self._groups:
+            ages += group.below(after, count) if newest_first else group.above(after, count)
+        if len(self._groups) > 1:
+            ages.sort(reverse=newest_first)
+        del ages[count:]
+        return [(age, self._objects[age[2]]) for age in ages]
+
 
 class Collection(Generic[T]):
     """All objects of a kind, as a reflector saw them last. It is the reflector's sink.
@@ -50,9 +93,9 @@ class Collection(Generic[T]):
 
     def __init__(self, **indexes: Callable[[T], str | None]) -> None:
         self._objects: dict[Key, T] = {}
-        self._namespaces: dict[str, dict[Key, T]] = {}
+        self._ages: dict[Key, Age] = {}
         self._values = indexes
-        self._indexes: dict[str, dict[tuple[str, str], dict[Key, T]]] = {name: {} for name in indexes}
+        self._groups: dict[_Group, Ordered[Age]] = {}
         self._listeners: set[Listener[T]] = set()
 
     def __len__(self) -> int:
@@ -62,29 +105,40 @@ class Collection(Generic[T]):
         """Return an object, if it has been seen."""
         return self._objects.get(key)
 
-    def all(self, namespace: str | None) -> Iterable[T]:
-        """Return the objects of one namespace, or of all."""
-        return self._within(namespace).values()
+    def age(self, key: Key) -> Age | None:
+        """Return where an object is in the order of creation."""
+        return self._ages.get(key)
 
-    def select(self, namespace: str | None, wanted: Mapping[str, Iterable[str]]) -> Iterable[T]:
-        """Return the candidates for a filter: all that may have one of the wanted values in each index, or more.
+    def all(self, namespace: str | None) -> list[T]:
+        """Return the objects of one namespace, or of all, the oldest first."""
+        return self._members(("", namespace, None))
+
+    def indexed(self, name: str, namespace: str, value: str) -> list[T]:
+        """Return the objects that have one value in one index, the oldest first."""
+        return self._members((name, namespace, value))
+
+    def candidates(self, namespace: str | None, wanted: Mapping[str, Iterable[str]]) -> Candidates[T]:
+        """Return the candidates for a filter: all that have one of the wanted values in the index with the fewest.
 
         Args:
-            namespace: one, or None for all; indexes are kept by namespace, so that all of them are walked through.
+            namespace: one, or None for all; indexes are kept by namespace, so that all objects are candidates then.
             wanted: name of an index -> the values that will do.
         """
-        if namespace is None or not wanted:
-            return self.all(namespace)
-        sizes = {
-            name: sum(len(self._indexes[name].get((namespace, value), ())) for value in values)
-            for name, values in wanted.items()
-        }
-        name = min(sizes, key=lambda name: sizes[name])
-        return self._having(name, namespace, wanted[name])
+        everything = Candidates(self._objects, [self._groups.get(("", namespace, None), Ordered())], None)
+        choices = [everything]
+        for name, values in wanted.items():
+            distinct = [*dict.fromkeys(values)]
+            if namespace is not None and len(distinct) <= _MOST_GROUPS:
+                found = [self._groups.get((name, namespace, value)) for value in distinct]
+                choices.append(Candidates(self._objects, [group for group in found if group is not None], name))
+        return min(reversed(choices), key=len)
 
-    def indexed(self, name: str, namespace: str, value: str) -> Iterable[T]:
-        """Return the objects that have one value in one index."""
-        return self._indexes[name].get((namespace, value), {}).values()
+    def some(self, keys: Iterable[Key]) -> Candidates[T]:
+        """Return those of some objects that there are, as candidates."""
+        group: Ordered[Age] = Ordered()
+        for age in sorted(self._ages[key] for key in {*keys} if key in self._ages):
+            group.add(age)
+        return Candidates(self._objects, [group], None)
 
     def listen(self, listener: Listener[T]) -> Callable[[], None]:
         """Call `listener` with every change, from the event loop; return what ends that."""
@@ -95,62 +149,82 @@ class Collection(Generic[T]):
         """Take all objects of one namespace, or of all; what is not among them has gone."""
         del resource_version
         listed = {obj.key for obj in objects}
-        for gone in [key for key in self._within(namespace) if key not in listed]:
-            self.remove(self._objects[gone])
+        for gone in [obj for obj in self.all(namespace) if obj.key not in listed]:
+            self.remove(gone)
         for obj in objects:
             self.apply(obj)
 
     def apply(self, obj: T) -> None:
         """Take one object that was added or changed."""
-        before = self._objects.get(obj.key)
+        key = obj.key
+        before = self._objects.get(key)
         # After a restore of the API server's database versions are used again, for other states.
         is_same = before is not None and before.metadata.resource_version == obj.metadata.resource_version
         if is_same and before == obj:
             return
-        if before is not None:
-            self._forget(before)
-        self._objects[obj.key] = obj
-        self._namespaces.setdefault(obj.key.namespace, {})[obj.key] = obj
-        for name, place in self._places(obj):
-            self._indexes[name].setdefault(place, {})[obj.key] = obj
+        if before is not None and _birth(before) != _birth(obj):
+            self._leave(key, self._groups_of(key, before))  # another object of the same name, whose end was not seen
+            del self._ages[key]
+        age = self._ages.get(key)
+        were = self._groups_of(key, before) if before is not None and age is not None else set()
+        if age is None:
+            age = self._ages[key] = _age(key, obj)
+        self._objects[key] = obj
+        groups = self._groups_of(key, obj)
+        if were != groups:
+            self._leave(key, were - groups)
+            for group in groups - were:
+                members = self._groups.get(group)
+                if members is None:
+                    members = self._groups[group] = Ordered()
+                members.add(age)
         self._tell(Change(obj, before))
 
     def remove(self, obj: T) -> None:
         """Take the last state of an object that has gone."""
-        before = self._objects.get(obj.key)
+        key = obj.key
+        before = self._objects.get(key)
         if before is not None:
-            self._forget(before)
+            self._leave(key, self._groups_of(key, before))
+            del self._objects[key], self._ages[key]
             self._tell(Change(before, before, gone=True))
 
-    def _forget(self, obj: T) -> None:
-        del self._objects[obj.key]
-        _drop(self._namespaces, obj.key.namespace, obj.key)
-        for name, place in self._places(obj):
-            _drop(self._indexes[name], place, obj.key)
+    def _leave(self, key: Key, groups: Iterable["_Group"]) -> None:
+        for group in groups:
+            members = self._groups[group]
+            members.discard(self._ages[key])
+            if not members:
+                del self._groups[group]
+
+    def _members(self, group: "_Group") -> list[T]:
+        members = self._groups.get(group)
+        return [self._objects[age[2]] for age in members.values()] if members is not None else []
 
     def _tell(self, change: Change[T]) -> None:
         for listener in tuple(self._listeners):
             listener(change)
 
-    def _places(self, obj: T) -> Iterator[tuple[str, tuple[str, str]]]:
+    def _groups_of(self, key: Key, obj: T) -> set["_Group"]:
+        namespace = key.namespace
+        groups: set[_Group] = {("", None, None), ("", namespace, None)}
         for name, value_of in self._values.items():
             value = value_of(obj)
             if value is not None:
-                yield name, (obj.key.namespace, value)
-
-    def _within(self, namespace: str | None) -> Mapping[Key, T]:
-        return self._objects if namespace is None else self._namespaces.get(namespace, {})
-
-    def _having(self, name: str, namespace: str, values: Iterable[str]) -> Iterator[T]:
-        for value in dict.fromkeys(values):
-            yield from self.indexed(name, namespace, value)
+                groups.add((name, namespace, value))
+        return groups
 
 
-def _drop(groups: dict[Any, dict[Key, T]], group: Any, key: Key) -> None:
-    members = groups[group]
-    del members[key]
-    if not members:
-        del groups[group]
+_Group: TypeAlias = tuple[str, str | None, str | None]
+"""Name of an index, namespace and value; without a name all objects of a namespace, or of all namespaces."""
+
+
+def _birth(obj: Cached) -> tuple[str, datetime]:
+    return obj.metadata.uid, obj.metadata.creation_timestamp
+
+
+def _age(key: Key, obj: Cached) -> Age:
+    version = obj.metadata.resource_version
+    return obj.metadata.creation_timestamp.timestamp(), int(version) if version.isdecimal() else 0, key
 
 
 class Watch(Protocol):

@@ -1,7 +1,7 @@
 """One call: who sends it, for which namespace, and what it may cost. Everything that resolvers need."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from aiohttp import web
@@ -12,6 +12,9 @@ from podrelay.gateway.access import Access, Attempt, Caller
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFoundError, ValidationError
 from podrelay.gateway.objects import Key
+from podrelay.gateway.offloop import OffLoop
+from podrelay.gateway.statistics import Tallies
+from podrelay.gateway.turns import Turns
 from podrelay.schemas.process import SchemaProcess
 
 ALL_NAMESPACES: Final = "*"
@@ -19,6 +22,10 @@ MAX_ROWS: Final = 1000
 """Tasks and logs that one operation may return, nested ones included: each costs the event loop some 0.2 ms."""
 MAX_FETCHES: Final = 250
 """Requests to the API server that one operation may cause."""
+MAX_PAYLOAD_BYTES: Final = 16 * 2**20
+"""What these may bring, together."""
+MAX_LOOKS: Final = 1_000_000
+"""Comparisons with objects of the cache that one operation may cause: each costs some 0.5 us."""
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -46,8 +53,14 @@ class Services:
     """What the operator goes by where a namespace says nothing."""
     checker: SchemaProcess = field(default_factory=SchemaProcess)
     """Holds inputs to the schemas of definitions; in a process, because both are strangers' work."""
+    offloop: OffLoop = field(default_factory=OffLoop)
+    turns: Turns = field(default_factory=Turns)
     subscriptions: dict[str, int] = field(default_factory=dict)
     """How many each caller has, by Caller.ident."""
+    tallies: Tallies = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tallies = Tallies(self.cache.runs)
 
 
 @dataclass(frozen=True)
@@ -109,6 +122,34 @@ class Budget:
 
     rows: int = MAX_ROWS
     fetches: int = MAX_FETCHES
+    looks: int = MAX_LOOKS
+    payload_bytes: int = MAX_PAYLOAD_BYTES
+
+    def take_looks(self, count: int) -> None:
+        """Account for objects that are looked at, each as often as something is compared with it.
+
+        Raises:
+            LimitError: they are too many.
+        """
+        self.looks -= count
+        if self.looks < 0:
+            raise LimitError(
+                "Too many tasks or logs would have to be looked at: narrow the list by definitionId, taskStatus, "
+                "parentId or createdOn, give fewer words and conditions, or ask for fewer lists at once."
+            )
+
+    def take_payload(self, size: int) -> None:
+        """Account for an object that was read, in bytes.
+
+        Raises:
+            LimitError: they were too many.
+        """
+        self.payload_bytes -= size
+        if self.payload_bytes < 0:
+            raise LimitError(
+                f"The input, output and log lines have more than {MAX_PAYLOAD_BYTES // 2**20} MiB; "
+                "ask for those of fewer tasks at once."
+            )
 
     def take_rows(self, count: int) -> None:
         """Account for objects that are returned.
@@ -144,6 +185,7 @@ class Call:
         request: as aiohttp has it.
         identity: who calls, once that is known.
         connection_params: what a WebSocket client sent first; strawberry fills it in.
+        budget: what is left for this operation, all fields of its root together.
     """
 
     services: Services
@@ -151,6 +193,11 @@ class Call:
     request: web.Request
     identity: Caller | None = None
     connection_params: dict[str, Any] | None = None
+    budget: Budget = field(default_factory=Budget)
+
+    def for_operation(self) -> "Call":
+        """Return this call with a budget of its own; on a WebSocket there are many operations."""
+        return replace(self, budget=Budget())
 
     @property
     def caller(self) -> Caller:
@@ -174,6 +221,8 @@ class Call:
         Raises:
             NotAuthorizedError, NotAuthenticatedError, UnavailableError: as Access.check.
         """
+        # Every field that costs something comes by here, hundreds of a document in the same round of the loop.
+        await self.services.turns.give()
         await self.services.access.check(self.caller, self.attempt(verb, resource, key), fresh=fresh)
 
     def attempt(self, verb: str, resource: str, key: Key | None = None) -> Attempt:

@@ -4,8 +4,6 @@ Webiny 5 has an enum of all definitions, and its SDK still declares variables of
 go, so the argument is a string; both forms are turned into that one before the document is validated.
 """
 
-from collections.abc import Iterator
-from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from graphql import (
@@ -19,15 +17,12 @@ from graphql import (
     StringValueNode,
     VariableDefinitionNode,
     Visitor,
-    parse,
     visit,
 )
-from strawberry.extensions import SchemaExtension
 
 DEFINITION_ENUM: Final = "WebinyBackgroundTaskDefinitionEnum"
 _FIELDS: Final = frozenset({"triggerTask"})
 _ARGUMENT: Final = "definition"
-_CACHED: Final = 256
 
 N = TypeVar("N", bound=Node)
 
@@ -54,34 +49,6 @@ def normalise(document: DocumentNode) -> DocumentNode:
     """Return `document` with strings in place of enums of definitions."""
     changed: DocumentNode = visit(document, _Enums())
     return changed
-
-
-@lru_cache(maxsize=_CACHED)
-def read(text: str, max_tokens: int) -> DocumentNode:
-    """Return the document that `text` holds, ready to be validated.
-
-    Raises:
-        GraphQLError: it cannot be parsed, or is too long.
-    """
-    return normalise(parse(text, max_tokens=max_tokens))
-
-
-class Documents(SchemaExtension):
-    """Parses documents, and keeps the newest ones.
-
-    Args:
-        max_tokens: a longer document is refused.
-    """
-
-    def __init__(self, max_tokens: int) -> None:
-        self._max_tokens = max_tokens
-
-    def on_parse(self) -> Iterator[None]:
-        """Take the place of strawberry's own parser."""
-        context = self.execution_context
-        if context.query:
-            context.graphql_document = read(context.query, self._max_tokens)
-        yield
 
 
 def _is_enum(argument: ArgumentNode) -> bool:

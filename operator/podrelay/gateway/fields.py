@@ -178,6 +178,8 @@ def log_fields(runs: Collection[Run]) -> dict[str, Field[Record]]:
     }
 
 
+CREATED: Final = frozenset({"createdOn", "revisionCreatedOn"})
+"""The fields that tell when an object was created."""
 TASK_SORTERS: Final = (
     "name",
     "definitionId",

@@ -5,12 +5,13 @@ operator is true exactly where the plain one is false. Texts are equal letter by
 take no notice of case.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from podrelay.gateway.errors import ValidationError
-from podrelay.gateway.fields import SEARCHED, Field, Kind
+from podrelay.gateway.fields import CREATED, SEARCHED, Field, Kind
 
 T = TypeVar("T")
 Predicate = Callable[[T], bool]
@@ -57,15 +58,58 @@ _TESTS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
 }
 
 
-def predicate(fields: Mapping[str, Field[T]], conditions: Iterable[Condition], search: str | None) -> Predicate[T]:
+MAX_CONDITIONS: Final = 50
+MAX_VALUES: Final = 1000
+"""In a list."""
+MAX_WORDS: Final = 10
+MAX_SEARCH_LENGTH: Final = 1000
+"""Characters."""
+_WORD_WEIGHT: Final = 6
+"""A word is looked for in so many fields."""
+
+
+def predicate(fields: Mapping[str, Field[T]], conditions: Sequence[Condition], search: str | None) -> Predicate[T]:
     """Return what tells whether an object fulfils every condition and has every searched word.
 
     Raises:
-        ValidationError: a condition that cannot be used.
+        ValidationError: a condition that cannot be used, or too much at once.
     """
+    if len(conditions) > MAX_CONDITIONS:
+        raise ValidationError(f"where has more than {MAX_CONDITIONS} entries; leave out some.", "where")
     tests = [_test(fields[condition.field], condition) for condition in conditions if _says_something(condition)]
-    tests += [_contains(fields, word) for word in (search or "").casefold().split()]
+    tests += [_contains(fields, word) for word in _words(search)]
     return lambda obj: all(test(obj) for test in tests)
+
+
+def weight(conditions: Sequence[Condition], search: str | None) -> int:
+    """Return how much it costs to look at an object, in comparisons, the look itself included."""
+    return 1 + len(conditions) + _WORD_WEIGHT * len(_words(search))
+
+
+def created_between(conditions: Iterable[Condition]) -> tuple[float, float]:
+    """Return between which seconds since 1970 something was created that fulfils the conditions, or a little more."""
+    oldest, newest = -math.inf, math.inf
+    for condition in conditions:
+        if condition.field not in CREATED or condition.value is None:
+            continue
+        value = condition.value
+        first, last = value if condition.operator == "between" else (value, value)
+        if condition.operator in {"", "gt", "gte", "between"}:
+            oldest = max(oldest, first.timestamp())
+        if condition.operator in {"", "lt", "lte", "between"}:
+            newest = min(newest, last.timestamp())
+    return oldest, newest
+
+
+def _words(search: str | None) -> list[str]:
+    if search is None:
+        return []
+    if len(search) > MAX_SEARCH_LENGTH:
+        raise ValidationError(f"search has more than {MAX_SEARCH_LENGTH} characters; search for less.", "search")
+    words = [*dict.fromkeys(search.casefold().split())]
+    if len(words) > MAX_WORDS:
+        raise ValidationError(f"search has more than {MAX_WORDS} words; search for fewer.", "search")
+    return words
 
 
 def wanted(fields: Mapping[str, Field[Any]], conditions: Iterable[Condition], field: str) -> list[Any] | None:
@@ -91,10 +135,14 @@ def _test(field: Field[T], condition: Condition) -> Predicate[T]:
 
 def _expected(field: Field[Any], operator: str, condition: Condition) -> Any:
     value = condition.value
+    if operator in LISTS and len(value) > MAX_VALUES:
+        raise ValidationError(f"{condition.key} has more than {MAX_VALUES} values; ask in parts.", condition.key)
     if operator == "between" and (len(value) != 2 or None in value):
         raise ValidationError(f"{condition.key} needs two values, from and to.", condition.key)
-    if operator in LISTS:
-        return [None if item is None else field.spell(item) for item in value]
+    if operator == "between":
+        return [field.spell(item) for item in value]
+    if operator == "in":
+        return frozenset(None if item is None else field.spell(item) for item in value)
     if operator in {"contains", "startsWith"}:
         return str(value).casefold()
     return None if value is None else field.spell(value)

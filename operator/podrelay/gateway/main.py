@@ -26,8 +26,9 @@ from podrelay.gateway.call import Limits, Services
 from podrelay.gateway.certificates import Certificate
 from podrelay.gateway.impersonating import Impersonation
 from podrelay.gateway.objects import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Definition, Record, Run
-from podrelay.gateway.schema.build import DocumentLimits, Schema, build
+from podrelay.gateway.schema.build import Schema, build
 from podrelay.gateway.server import LOOPBACK, ServerOptions, application
+from podrelay.gateway.shapes import DocumentLimits
 from podrelay.kube import config
 from podrelay.kube.client import Client
 from podrelay.kube.reflector import Reflector
@@ -39,8 +40,13 @@ NESTING: Final = 11_000
 CALLS_IN_FLIGHT: Final = 64
 """Requests with callers' tokens at once; the API server's own priority and fairness holds each caller."""
 SHUTDOWN_SECONDS: Final = 10.0
-GARBAGE: Final = 10_000
-"""Python looks for cycles after 700 new objects, many times in each request, and finds next to none."""
+GARBAGE: Final = (2_000, 5, 20)
+"""How many new objects Python lets come before it looks for cycles among them, and how often it looks at older ones.
+
+After 700, its own setting, it would do so many times in each request, and find next to none; after 10,000 a look at all
+that thousand refused fields leave behind takes 110 ms."""
+TURN_SECONDS: Final = 0.001
+"""For so long the thread that reads documents keeps the event loop waiting each time; Python's own default is 5 ms."""
 
 _SERVER_LOG: Final = logging.getLogger(f"{__name__}.http")
 
@@ -55,7 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the gateway until SIGTERM or SIGINT; return the exit code: 0 after a signal, 1 otherwise."""
     logs.configure(as_json=arguments.log_format == "json", verbose=arguments.verbose)
     sys.setrecursionlimit(NESTING)
-    gc.set_threshold(GARBAGE)
+    gc.set_threshold(*GARBAGE)
+    sys.setswitchinterval(TURN_SECONDS)
     try:
         check(arguments)
         return uvloop.run(_serve_until_signal(arguments))
@@ -146,6 +153,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
                 tuple(arguments.allow_origin),
                 loopback_only=arguments.auth == "none",
                 served=frozenset(arguments.namespace),
+                is_tls=bool(arguments.tls_cert) or arguments.behind_tls_proxy,
             ),
             lambda: all(reflector.synced.is_set() for reflector in reflectors),
             pages,
@@ -169,7 +177,13 @@ def _client(connection: config.Connection) -> CountingClient:
 
 def _schema(arguments: argparse.Namespace) -> Schema:
     return build(
-        DocumentLimits(arguments.max_depth, arguments.max_aliases, arguments.max_tokens, not arguments.no_introspection)
+        DocumentLimits(
+            depth=arguments.max_depth,
+            aliases=arguments.max_aliases,
+            tokens=arguments.max_tokens,
+            size=arguments.max_document,
+            introspection=not arguments.no_introspection,
+        )
     )
 
 
@@ -192,7 +206,7 @@ def _reflectors(client: Client, cache: Cache, namespaces: list[str]) -> list[Ref
 
 def _is_no_bad_request(record: logging.LogRecord) -> bool:
     """Keep out what aiohttp tells of requests that it cannot parse: it quotes their headers, tokens included."""
-    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError))
 
 
 async def _tell_when_synced(reflectors: list[Reflector[Any]], cache: Cache) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, cast
 
 import strawberry
 from aiohttp import web
@@ -14,6 +14,7 @@ from strawberry.types import Info
 
 from podrelay.gateway.errors import GatewayError, InternalError
 from podrelay.gateway.metrics import FIELD_SECONDS, FIELDS, HTTP_REQUESTS, REFUSED_DOCUMENTS
+from podrelay.gateway.schema.describing import words_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,8 +47,11 @@ class _Measured(FieldExtension):
 
 def measured(operation: Literal["query", "mutation"]) -> Callable[[F], F]:
     """Return a decorator that makes a method a field which is counted and timed."""
-    field: Callable[[F], F] = strawberry.field(extensions=[_Measured(operation)])
-    return field
+
+    def decorate(method: F) -> F:
+        return cast("F", strawberry.field(method, extensions=[_Measured(operation)], description=words_of(method)))
+
+    return decorate
 
 
 @contextlib.contextmanager

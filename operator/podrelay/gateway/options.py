@@ -78,7 +78,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     limits.add_argument("--max-page", type=int, default=100, metavar="N", help="items on a page; default: %(default)s")
     limits.add_argument("--max-depth", type=int, default=15, metavar="N", help="of a document; default: %(default)s")
     limits.add_argument("--max-aliases", type=int, default=30, metavar="N", help="in a document; default: %(default)s")
-    limits.add_argument("--max-tokens", type=int, default=4000, metavar="N", help="in a document; default: %(default)s")
+    limits.add_argument("--max-tokens", type=int, default=2000, metavar="N", help="in a document; default: %(default)s")
+    limits.add_argument(
+        "--max-document", type=int, default=16384, metavar="BYTES", help="of a document; default: %(default)s"
+    )
     limits.add_argument(
         "--max-seconds", type=float, default=30.0, metavar="S", help="for a query or mutation; default: %(default)g"
     )

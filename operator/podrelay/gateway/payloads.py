@@ -18,13 +18,12 @@ class Payloads:
     """Reads each object at most once, however many of its fields are asked for.
 
     Args:
-        call: for whom.
-        budget: what that may cost.
+        call: for whom; its budget is what that may cost.
     """
 
-    def __init__(self, call: Call, budget: Budget) -> None:
+    def __init__(self, call: Call) -> None:
         self.call = call
-        self.budget = budget
+        self.budget = call.budget
         self._reading: dict[tuple[str, Key], asyncio.Future[Object]] = {}
 
     async def run(self, key: Key) -> Object:
@@ -65,18 +64,31 @@ class Payloads:
         place = (resource.plural, key)
         if place not in self._reading:
             self.budget.take_fetch()
-            self._reading[place] = asyncio.ensure_future(fetch(self.call, resource, key))
-        return await self._reading[place]
+            reading = asyncio.ensure_future(fetch(self.call, resource, key, self.budget))
+            reading.add_done_callback(_take_note)
+            self._reading[place] = reading
+        # A field beside which another one fails is cancelled; others still wait for the same object.
+        return await asyncio.shield(self._reading[place])
 
 
-async def fetch(call: Call, resource: Resource, key: Key) -> Object:
+def _take_note(reading: asyncio.Future[Object]) -> None:
+    """Keep asyncio from logging an error that nobody waits for any more."""
+    if not reading.cancelled():
+        reading.exception()
+
+
+async def fetch(call: Call, resource: Resource, key: Key, budget: Budget | None = None) -> Object:
     """Return an object as the caller may see it now; empty if there is none.
 
     Raises:
-        GatewayError: it cannot be read.
+        GatewayError: it cannot be read, or is more than is left of the budget.
     """
+    await call.services.turns.give()
     try:
-        found: Object = orjson.loads(await call.caller.client.get(resource, key.namespace, key.name))
+        stored = await call.caller.client.get(resource, key.namespace, key.name)
+        if budget is not None:
+            budget.take_payload(len(stored))
+        found: Object = orjson.loads(stored)
     except NotFoundError:
         return {}
     except API_FAILURES as error:

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import msgspec
 import orjson
 from aiohttp import WSCloseCode, web
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
@@ -21,9 +20,11 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult
 from strawberry.types.graphql import OperationType
 
+from podrelay.gateway import bodies
 from podrelay.gateway.call import Call, Scope, Services
 from podrelay.gateway.errors import (
     GatewayError,
+    LimitError,
     NotAuthenticatedError,
     NotAuthorizedError,
     UnavailableError,
@@ -38,6 +39,8 @@ STALE_HEADER: Final = "X-Podrelay-Stale"
 MAX_BODY: Final = 1024 * 1024
 MAX_MESSAGE: Final = 1024 * 1024
 PING_SECONDS: Final = 30.0
+HSTS: Final = "max-age=31536000"
+"""For a year. Not for other names below this one, which are none of ours."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _OVER_HTTP: Final = {OperationType.QUERY, OperationType.MUTATION}
@@ -47,6 +50,7 @@ _STATUS: Final[Mapping[type[GatewayError], int]] = {
     NotAuthenticatedError: 401,
     NotAuthorizedError: 403,
     UnavailableError: 503,
+    LimitError: 413,
 }
 
 
@@ -60,6 +64,7 @@ class ServerOptions:
         loopback_only: only requests that come to a loopback name, from pages of a loopback name.
         subscriptions_per_connection: operations at once on one WebSocket.
         served: the namespaces whose objects the cache has; empty: all.
+        is_tls: whether it is reached over TLS, its own or that of a proxy.
     """
 
     namespace: str
@@ -67,6 +72,7 @@ class ServerOptions:
     loopback_only: bool = False
     subscriptions_per_connection: int = 50
     served: frozenset[str] = frozenset()
+    is_tls: bool = False
 
 
 class View(GraphQLView[Call, None]):
@@ -102,6 +108,11 @@ class View(GraphQLView[Call, None]):
             call.identity = self._services.access.caller(request.headers.get("Authorization"))
             await self._services.access.user(call.identity)
             self._check_is_served(call.scope)
+            if bodies.has_too_many_nests(await request.read()):
+                raise LimitError(
+                    f"The body has more than the {bodies.MAX_NESTS} lists and objects that are allowed (brackets in "
+                    "texts count): keep large data in a store of its own and pass a reference."
+                )
         except GatewayError as error:
             headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, NotAuthenticatedError) else {}
             return _refuse(_STATUS.get(type(error), 400), error.message, headers, error.extensions)
@@ -173,28 +184,18 @@ class View(GraphQLView[Call, None]):
             raise HTTPException(400, "There is no query in the request.") from wrong
 
     def decode_json(self, data: str | bytes) -> object:
-        """Read JSON without loss: orjson would turn integers of more than 64 bits into floats, and nobody would know.
-
-        Raises:
-            json.JSONDecodeError: it is no JSON object, or nested too deep.
-        """
-        try:
-            return msgspec.json.decode(data, type=dict[str, Any])
-        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
-            raise json.JSONDecodeError(str(error), "", 0) from error
+        """Read JSON, see bodies.decode."""
+        return bodies.decode(data)
 
     def encode_json(self, data: object) -> str:
-        """Write JSON fast; the rare payload that is nested deeper than orjson goes is written slowly."""
-        try:
-            return orjson.dumps(data).decode()
-        except orjson.JSONEncodeError:
-            return json.dumps(data, ensure_ascii=False)
+        """Write JSON for a WebSocket."""
+        return _json(data).decode()
 
     def create_response(
         self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: web.Response
     ) -> web.Response:
         """Return the answer."""
-        sub_response.text = self.encode_json(response_data)
+        sub_response.body = _json(response_data)
         sub_response.content_type = "application/json"
         return sub_response
 
@@ -241,13 +242,18 @@ def application(
     async def end(_: web.Application) -> None:
         await view.close()
 
+    async def clean_up(_: web.Application) -> None:
+        services.offloop.close()
+
     app = web.Application(
-        client_max_size=MAX_BODY, middlewares=[requests, _guard, _cors(frozenset(options.origins)), _loopback(options)]
+        client_max_size=MAX_BODY,
+        middlewares=[requests, _secure(options), _guard, _cors(frozenset(options.origins)), _loopback(options)],
     )
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), *pages])
     for path in ("/graphql", "/graphql/{namespace}"):
         app.router.add_route("*", path, graphql)
     app.on_shutdown.append(end)
+    app.on_cleanup.append(clean_up)
     return app
 
 
@@ -258,9 +264,37 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return await handler(request)
     except web.HTTPException as error:
         return _refuse(error.status, error.reason)
+    except web.RequestPayloadError:
+        refused = _refuse(400, "The body cannot be read: it is not what its Content-Encoding or length says.")
+        refused.force_close()
+        return refused
     except Exception as error:  # noqa: BLE001 - the last resort
         told = masked(error)
         return _refuse(500, told.message, extensions=told.extensions)
+
+
+def _secure(options: ServerOptions) -> Any:
+    """Let nobody keep an answer or take it for something else, and where there is TLS nobody go without it."""
+
+    @web.middleware
+    async def secure(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
+        if not response.prepared:
+            response.headers.setdefault("Cache-Control", "no-store")
+            response.headers["X-Content-Type-Options"] = "nosniff"
+            if options.is_tls:
+                response.headers["Strict-Transport-Security"] = HSTS
+        return response
+
+    return secure
+
+
+def _json(data: object) -> bytes:
+    """Return JSON, fast; the rare payload that is nested deeper than orjson goes is written slowly."""
+    try:
+        return orjson.dumps(data)
+    except orjson.JSONEncodeError:
+        return json.dumps(data).encode()  # in ASCII, as texts may have halves of characters
 
 
 def _cors(origins: frozenset[str]) -> Any:

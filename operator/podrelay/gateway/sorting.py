@@ -1,12 +1,13 @@
 """`sort`, `limit` and `after`: a total order, and pages of it that stay right while objects come and go. Pure.
 
-Missing values come last in both directions. The name decides between equals, so that a cursor names one place.
+Missing values come last in both directions. The order of creation decides between objects of the same second, names
+between other equals, so that a cursor names one place.
 """
 
 import base64
 import binascii
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
@@ -14,12 +15,17 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
+from podrelay.gateway.cache import Age, Cached
 from podrelay.gateway.errors import ValidationError
-from podrelay.gateway.fields import Field, Kind
+from podrelay.gateway.fields import CREATED, Field, Kind
+from podrelay.gateway.objects import Key
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Cached)
 
 DEFAULT_SORT: Final = ("createdOn_DESC",)
+MAX_SORTERS: Final = 10
+MAX_CURSOR_LENGTH: Final = 8192
+"""Characters; names and sort values of a run need a tenth of it."""
 _TIE_BREAKERS: Final = ("namespace", "id")
 _OF_VALUES: Final = "values_"
 _FIRST: Final = itemgetter(0)
@@ -70,18 +76,33 @@ class _Descending:
 class Order(Generic[T]):
     """The order that a list of sorters asks for.
 
+    Attributes:
+        newest_first: where the order is that of creation and nothing else: whether the newest comes first; else None.
+
     Args:
         fields: all fields by name.
         sorters: such as `createdOn_DESC` or `values_name_ASC`; none: newest first.
+        age: where an object is in the order of creation, None where it has gone.
+
+    Raises:
+        ValidationError: there are too many.
     """
 
-    def __init__(self, fields: Mapping[str, Field[T]], sorters: Sequence[str]) -> None:
+    def __init__(
+        self, fields: Mapping[str, Field[T]], sorters: Sequence[str], age: Callable[[Key], Age | None]
+    ) -> None:
+        if len(sorters) > MAX_SORTERS:
+            raise ValidationError(f"sort has more than {MAX_SORTERS} sorters; name fewer.", "sort")
         self._sorters = [*(sorters or DEFAULT_SORT)]
-        self._parts: list[tuple[Field[T], bool]] = []
-        for sorter in self._sorters:
-            field, _, direction = sorter.removeprefix(_OF_VALUES).rpartition("_")
-            self._parts.append((fields[field], direction == "DESC"))
-        self._parts += [(fields[name], False) for name in _TIE_BREAKERS]
+        self._age = age
+        named = [sorter.removeprefix(_OF_VALUES).rpartition("_") for sorter in self._sorters]
+        self._parts: list[tuple[Field[T], bool]] = [(fields[name], way == "DESC") for name, _, way in named]
+        by_creation = [way == "DESC" for name, _, way in named if name in CREATED]
+        descending = bool(by_creation) and by_creation[-1]
+        if by_creation:
+            self._parts.append((Field(Kind.NUMBER, self._seen), descending))
+        self._parts += [(fields[name], descending) for name in _TIE_BREAKERS]
+        self.newest_first = descending if by_creation and len(named) == 1 else None
 
     def key(self, obj: T) -> tuple[Any, ...]:
         """Return what objects are compared by."""
@@ -103,7 +124,21 @@ class Order(Generic[T]):
         Raises:
             ValidationError: it is no cursor, or one of another order.
         """
+        return self._key_of(self._read(cursor))
+
+    def age_of(self, cursor: str) -> Age:
+        """Return where in the order of creation a cursor of that order was made.
+
+        Raises:
+            ValidationError: it is no cursor, or one of another order.
+        """
+        created, seen, namespace, name = self._read(cursor)
+        return created.timestamp(), seen, Key(namespace, name)
+
+    def _read(self, cursor: str) -> list[Any]:
         try:
+            if len(cursor) > MAX_CURSOR_LENGTH:
+                raise ValueError("too long")
             data = base64.urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
             sorters, values = msgspec.json.decode(data, type=tuple[list[str], list[Any]])
             if sorters != self._sorters:
@@ -112,9 +147,19 @@ class Order(Generic[T]):
                 msgspec.convert(value, _TYPES[field.kind] | None)
                 for (field, _), value in zip(self._parts, values, strict=True)
             ]
-            return self._key_of(typed)
+            if any(value is None for value in typed[len(self._sorters) :]):
+                raise ValueError("no place without a name")
         except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError) as error:
             raise ValidationError("This is no cursor of this list.", "after") from error
+        if len(typed) > len(self._sorters) + len(_TIE_BREAKERS):
+            # Another gateway, or this one before its start, may have seen the object first at another version.
+            age = self._age(Key(*typed[-2:]))
+            typed[-3] = age[1] if age is not None else typed[-3]
+        return typed
+
+    def _seen(self, obj: T) -> int:
+        age = self._age(obj.key)
+        return age[1] if age is not None else 0
 
     def _key_of(self, values: Iterable[Any]) -> tuple[Any, ...]:
         return tuple([_part(value, descending) for value, (_, descending) in zip(values, self._parts, strict=True)])
@@ -134,12 +179,12 @@ class Page(Generic[T]):
     Attributes:
         items: what is on it.
         cursor: where the next one begins; None after the last one.
-        total: how many there are on all pages.
+        total: tells how many there are on all pages; it may have to look.
     """
 
     items: list[T]
     cursor: str | None
-    total: int
+    total: Callable[[], Coroutine[Any, Any, int]]
 
 
 class Pager(Generic[T]):
@@ -180,4 +225,7 @@ class Pager(Generic[T]):
         """Return the page, once all objects were added."""
         items = [obj for _, obj in self._first[: self._limit]]
         cursor = self._order.cursor(items[-1]) if len(self._first) > self._limit else None
-        return Page(items, cursor, self._total)
+        return Page(items, cursor, self._count)
+
+    async def _count(self) -> int:
+        return self._total

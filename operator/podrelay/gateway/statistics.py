@@ -3,15 +3,20 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from datetime import UTC, datetime
+from typing import Final, TypeVar
 
 from podrelay.api import names
+from podrelay.gateway.cache import Change, Collection
 from podrelay.gateway.fields import status_word
 from podrelay.gateway.objects import Run
+from podrelay.gateway.ordered import Ordered
+
+V = TypeVar("V")
 
 MAX_HOURS: Final = 168
 """Hours that are told apart: a week."""
+_HOUR_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True)
@@ -52,38 +57,160 @@ class Statistics:
     durations: Durations | None
 
 
+class Tally:
+    """Counts of runs that are kept up to date, so that nobody has to look at all of them again."""
+
+    def __init__(self) -> None:
+        self._all = _Counts()
+        self._by_definition: dict[str, _Counts] = {}
+
+    def add(self, run: Run) -> None:
+        """Take a run."""
+        of_definition = self._by_definition.get(run.spec.definition)
+        if of_definition is None:
+            of_definition = self._by_definition[run.spec.definition] = _Counts()
+        for counts in (self._all, of_definition):
+            counts.count(run, 1)
+
+    def remove(self, run: Run) -> None:
+        """Take a run away that was added in just this state."""
+        of_definition = self._by_definition[run.spec.definition]
+        for counts in (self._all, of_definition):
+            counts.count(run, -1)
+        if not of_definition.by_status:
+            del self._by_definition[run.spec.definition]
+
+    @property
+    def definitions(self) -> int:
+        """How many definitions there are figures of."""
+        return len(self._by_definition)
+
+    def statistics(self, now: datetime, definition: str | None = None) -> Statistics:
+        """Return the figures; hours are told apart for the last week before `now`, without those of no events.
+
+        Args:
+            now: when the week ends.
+            definition: name of the only one that counts.
+        """
+        shown = self._by_definition
+        if definition is not None:
+            shown = {definition: shown[definition]} if definition in shown else {}
+        counts = self._all if definition is None else shown.get(definition, _Counts())
+        return Statistics(
+            total=counts.by_status.total(),
+            by_status=_sorted(counts.by_status),
+            by_definition=[
+                OfDefinition(names.definition_id(name), _sorted(some.by_status), some.told_durations())
+                for name, some in sorted(shown.items())
+            ],
+            by_hour=counts.told_hours(now),
+            durations=counts.told_durations(),
+        )
+
+
+class Tallies:
+    """A tally for each namespace and one for all, which follow a collection.
+
+    Args:
+        runs: from its beginning, when nothing is in it yet.
+    """
+
+    def __init__(self, runs: Collection[Run]) -> None:
+        self._tallies: dict[str | None, Tally] = {}
+        runs.listen(self._hear)
+
+    def of(self, namespace: str | None) -> Tally:
+        """Return that of a namespace, or of all."""
+        return self._tallies.get(namespace, Tally())
+
+    def _hear(self, change: Change[Run]) -> None:
+        if change.before is not None and not change.gone and _counted(change.before) == _counted(change.obj):
+            return
+        for namespace in (None, change.obj.key.namespace):
+            tally = self._tallies.get(namespace)
+            if tally is None:
+                tally = self._tallies[namespace] = Tally()
+            if change.before is not None:
+                tally.remove(change.before)
+            if not change.gone:
+                tally.add(change.obj)
+            if not tally.definitions:
+                del self._tallies[namespace]
+
+
+def _counted(run: Run) -> tuple[object, ...]:
+    status = run.status
+    return (
+        run.spec.definition,
+        run.phase,
+        run.metadata.creation_timestamp,
+        status.started_at,
+        status.finished_at,
+    )
+
+
 def of(runs: Iterable[Run], now: datetime) -> Statistics:
-    """Count runs; hours are told apart for the last week before `now`, those in which nothing happened left out."""
-    by_definition: dict[str, list[Run]] = {}
-    every: list[Run] = []
+    """Count runs, see Tally.statistics."""
+    tally = Tally()
     for run in runs:
-        every.append(run)
-        by_definition.setdefault(run.spec.definition, []).append(run)
-    return Statistics(
-        total=len(every),
-        by_status=_by_status(every),
-        by_definition=[
-            OfDefinition(names.definition_id(name), _by_status(some), _durations(some))
-            for name, some in sorted(by_definition.items())
-        ],
-        by_hour=_by_hour(every, now),
-        durations=_durations(every),
-    )
+        tally.add(run)
+    return tally.statistics(now)
 
 
-def _by_status(runs: Iterable[Run]) -> dict[str, int]:
-    return dict(sorted(Counter(status_word(run.phase) for run in runs).items()))
+class _Counts:
+    """Of all runs, or of those of one definition."""
+
+    def __init__(self) -> None:
+        self.by_status: Counter[str] = Counter()
+        self._created: Counter[int] = Counter()
+        self._finished: dict[int, Counter[str]] = {}
+        self._durations: Ordered[float] = Ordered()
+
+    def count(self, run: Run, by: int) -> None:
+        """Count a run once more, or once less."""
+        status, word = run.status, status_word(run.phase)
+        _count(self.by_status, word, by)
+        _count(self._created, _hour(run.metadata.creation_timestamp), by)
+        if status.finished_at is None:
+            return
+        hour = _hour(status.finished_at)
+        finished = self._finished.get(hour)
+        if finished is None:
+            finished = self._finished[hour] = Counter()
+        _count(finished, word, by)
+        if not finished:
+            del self._finished[hour]
+        if status.started_at is not None:
+            seconds = (status.finished_at - status.started_at).total_seconds()
+            (self._durations.add if by > 0 else self._durations.discard)(seconds)
+
+    def told_durations(self) -> Durations | None:
+        """Return the durations, None where nothing has finished."""
+        seconds = self._durations.values()
+        return Durations(_quantile(seconds, 0.5), _quantile(seconds, 0.95), seconds[-1]) if seconds else None
+
+    def told_hours(self, now: datetime) -> list[OfHour]:
+        """Return what has happened in each hour of the week."""
+        first = _hour(now) - MAX_HOURS + 1
+        hours = sorted(hour for hour in self._created.keys() | self._finished.keys() if hour >= first)
+        return [
+            OfHour(
+                datetime.fromtimestamp(hour * _HOUR_SECONDS, UTC),
+                self._created[hour],
+                _sorted(self._finished.get(hour, Counter())),
+            )
+            for hour in hours
+        ]
 
 
-def _durations(runs: Iterable[Run]) -> Durations | None:
-    seconds = sorted(
-        (run.status.finished_at - run.status.started_at).total_seconds()
-        for run in runs
-        if run.status.finished_at is not None and run.status.started_at is not None
-    )
-    if not seconds:
-        return None
-    return Durations(_quantile(seconds, 0.5), _quantile(seconds, 0.95), seconds[-1])
+def _count(counter: Counter[V], value: V, by: int) -> None:
+    counter[value] += by
+    if not counter[value]:
+        del counter[value]
+
+
+def _sorted(counter: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counter.items()))
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
@@ -91,17 +218,6 @@ def _quantile(ordered: Sequence[float], share: float) -> float:
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
-def _by_hour(runs: Iterable[Run], now: datetime) -> list[OfHour]:
-    first = _hour(now) - timedelta(hours=MAX_HOURS - 1)
-    created: Counter[datetime] = Counter()
-    finished: dict[datetime, Counter[str]] = {}
-    for run in runs:
-        created[_hour(run.metadata.creation_timestamp)] += 1
-        if run.status.finished_at is not None:
-            finished.setdefault(_hour(run.status.finished_at), Counter())[status_word(run.phase)] += 1
-    hours = sorted(hour for hour in created.keys() | finished.keys() if hour >= first)
-    return [OfHour(hour, created[hour], dict(sorted(finished.get(hour, Counter()).items()))) for hour in hours]
-
-
-def _hour(moment: datetime) -> datetime:
-    return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+def _hour(moment: datetime) -> int:
+    """Return which hour since 1970 it is in."""
+    return int(moment.timestamp() // _HOUR_SECONDS)

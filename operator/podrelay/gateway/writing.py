@@ -3,7 +3,7 @@
 A run that is triggered here equals one that kubectl could have applied: `podrelay.api.triggering` makes the manifest.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -67,20 +67,20 @@ async def trigger(call: Call, wanted: Trigger) -> Run:
     """
     namespace = call.scope.one()
     definition = await _definition(call, Key(namespace, names.definition_name(wanted.definition)), wanted.definition)
-    input = _payload(wanted.input)
-    await check_input(call, definition, input)
-    manifest = triggering.manifest(
-        definition.metadata.name,
-        input,
-        namespace=namespace,
-        idempotency_key=wanted.idempotency_key,
-        display_name=_display_name(wanted.name),
-        delay_seconds=_delay(wanted),
-        start_at=wanted.start_at,
-        parent=await _parent(call, wanted.parent) if wanted.parent else None,
-        created_by=await call.services.access.user(call.caller),
+    payload = await _off(call, lambda: _payload(wanted.input))
+    await check_input(call, definition, payload)
+    about: dict[str, Any] = {
+        "namespace": namespace,
+        "idempotency_key": wanted.idempotency_key,
+        "display_name": _display_name(wanted.name),
+        "delay_seconds": _delay(wanted),
+        "start_at": wanted.start_at,
+        "parent": await _parent(call, wanted.parent) if wanted.parent else None,
+        "created_by": await call.services.access.user(call.caller),
+    }
+    return await _create(
+        call, await _off(call, lambda: triggering.manifest(definition.metadata.name, payload, **about))
     )
-    return await _create(call, manifest)
 
 
 async def rerun(call: Call, ident: str, input: Any = None, name: str | None = None) -> Run:
@@ -95,18 +95,16 @@ async def rerun(call: Call, ident: str, input: Any = None, name: str | None = No
         raise TaskNotFoundError(ident)
     spec = stored["spec"]
     definition = await _definition(call, Key(key.namespace, spec["definition"]), spec["definition"])
-    payload = spec.get("input") if input is None else _payload(input)
+    payload = spec.get("input") if input is None else await _off(call, lambda: _payload(input))
     await check_input(call, definition, payload)
-    manifest = triggering.manifest(
-        spec["definition"],
-        payload,
-        namespace=key.namespace,
-        display_name=_display_name(name) or spec.get("displayName"),
-        secret=spec.get("secret"),
-        created_by=await call.services.access.user(call.caller),
-        rerun_of=key.name,
-    )
-    return await _create(call, manifest)
+    about: dict[str, Any] = {
+        "namespace": key.namespace,
+        "display_name": _display_name(name) or spec.get("displayName"),
+        "secret": spec.get("secret"),
+        "created_by": await call.services.access.user(call.caller),
+        "rerun_of": key.name,
+    }
+    return await _create(call, await _off(call, lambda: triggering.manifest(spec["definition"], payload, **about)))
 
 
 async def abort(call: Call, key: Key, ident: str, message: str | None, *, cascade: bool) -> Run:
@@ -196,7 +194,7 @@ async def _create(call: Call, manifest: Object) -> Run:
         if not stored:
             raise ConflictError(f"Task {name} has just been deleted. Try again.", {"id": name}) from None
         try:
-            triggering.check_same(stored, manifest)
+            await _off(call, lambda: triggering.check_same(stored, manifest))
         except triggering.TriggerConflictError as error:
             raise ConflictError(str(error), {"id": name}) from error
         return msgspec.convert(stored, Run)
@@ -217,6 +215,11 @@ async def _for_task(request: Awaitable[T], ident: str, verb: str) -> T:
         raise TaskNotFoundError(ident) from error
     except API_FAILURES as error:
         raise from_api(error, f'{verb} task "{ident}"') from error
+
+
+async def _off(call: Call, work: Callable[[], T]) -> T:
+    """Do what looks at each value of an input beside the event loop: there may be a hundred thousand of them."""
+    return await call.services.offloop.run(await call.services.access.user(call.caller), work)
 
 
 def _payload(input: Any) -> dict[str, Any] | None:

@@ -16,14 +16,15 @@ def collection() -> Collection[Run]:
 
 NAMES = st.sampled_from(["a", "b", "c"])
 states = st.builds(
-    lambda name, namespace, kind, parent, version: run(
-        name, kind, spec={"parent": parent}, about={"namespace": namespace, "version": str(version)}
+    lambda name, namespace, kind, parent, version, age: run(
+        name, kind, spec={"parent": parent}, about={"namespace": namespace, "version": str(version), "age": age}
     ),
     NAMES,
     st.sampled_from(["shop", "bank"]),
     st.sampled_from(["x", "y"]),
     st.none() | NAMES,
     st.integers(1, 1000),
+    st.integers(0, 2),
 )
 steps = st.lists(
     st.tuples(st.just("apply"), states)
@@ -31,6 +32,16 @@ steps = st.lists(
     | st.tuples(st.just("replace"), st.lists(states, max_size=4, unique_by=lambda one: one.key)),
     max_size=20,
 )
+
+
+def in_order(cache: Collection[Run], namespace: str | None, wanted: dict[str, list[str]]) -> list[Run]:
+    """All candidates, the newest first, taken two at a time."""
+    candidates, found, after = cache.candidates(namespace, wanted), [], None
+    while part := candidates.part(after, 2, newest_first=True):
+        found += [one for _, one in part]
+        after = part[-1][0]
+    assert len(found) == len(candidates)
+    return found
 
 
 @given(steps)
@@ -60,6 +71,13 @@ def test_whatever_comes_indexes_and_listeners_agree_with_the_objects(history: li
                 cache.replace(what, "1")
 
     assert {one.key: one for one in cache.all(None)} == told == model
+    assert in_order(cache, None, {}) == [*reversed(cache.all(None))]
+    ages = [cache.age(one.key) for one in cache.all(None)]
+    assert ages == sorted(ages, key=lambda age: age or ())
+    assert all(age and age[0] == model[age[2]].metadata.creation_timestamp.timestamp() for age in ages)
+    assert {one.key for one in in_order(cache, "shop", {"definition": ["x", "y", "x"]})} == {
+        one.key for one in model.values() if one.key.namespace == "shop"
+    }
     for namespace in ("shop", "bank"):
         here = [one for one in model.values() if one.key.namespace == namespace]
         assert sorted(one.key for one in cache.all(namespace)) == sorted(one.key for one in here)
@@ -97,6 +115,10 @@ def test_the_smallest_index_is_walked_through() -> None:
     for number in range(5):
         cache.apply(run(f"r{number}", "x", spec={"parent": "p" if number == 0 else None}))
 
-    assert len([*cache.select("shop", {"definition": ["x"], "parent": ["p"]})]) == 1
-    assert len([*cache.select("shop", {"definition": ["y"]})]) == 0
-    assert len([*cache.select(None, {"definition": ["y"]})]) == 5
+    smallest = cache.candidates("shop", {"definition": ["x"], "parent": ["p"]})
+    assert (smallest.index, len(smallest)) == ("parent", 1)
+    assert len(cache.candidates("shop", {"definition": ["y"]})) == 0
+    assert len(cache.candidates("shop", {"definition": ["y"] * 20})) == 0
+    assert len(cache.candidates("shop", {"definition": [f"d{number}" for number in range(20)]})) == 5
+    assert len(cache.candidates(None, {"definition": ["y"]})) == 5
+    assert len(cache.candidates("bank", {})) == 0

@@ -1,7 +1,7 @@
 """Documents in which `definition` is an enum become such in which it is a string, and nothing else changes."""
 
 import pytest
-from graphql import GraphQLError, parse, print_ast
+from graphql import parse, print_ast
 
 from podrelay.gateway import documents
 from podrelay.gateway.schema.build import build
@@ -53,17 +53,6 @@ def test_enums_of_definitions_become_strings(written: str, expected: str) -> Non
 )
 def test_all_else_is_left_alone(document: str) -> None:
     assert print_ast(documents.normalise(parse(document))) == print_ast(parse(document))
-
-
-def test_a_document_is_parsed_once() -> None:
-    text = "{ backgroundTasks { __typename } }"
-
-    assert documents.read(text, 100) is documents.read(text, 100)
-
-
-def test_a_long_document_is_refused() -> None:
-    with pytest.raises(GraphQLError, match="tokens"):
-        documents.read("{ a b c d e f g h }", 5)
 
 
 def test_webinys_names_are_in_the_schema() -> None:

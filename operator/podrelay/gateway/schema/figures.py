@@ -3,8 +3,10 @@
 import strawberry
 
 from podrelay.gateway import statistics
+from podrelay.gateway.call import Call
 from podrelay.gateway.schema.envelope import Error
 from podrelay.gateway.schema.scalars import DateTime, Number
+from podrelay.gateway.turns import paced
 
 
 @strawberry.type(name="WebinyBackgroundTaskStatusCount", description="How many tasks have a status.")
@@ -53,23 +55,14 @@ class Statistics:
     durations: Durations | None
 
     @classmethod
-    def of(cls, found: statistics.Statistics) -> "Statistics":
+    def of(cls, call: Call, found: statistics.Statistics) -> "Statistics":
         """Return what was counted."""
+        turns = call.services.turns
         return cls(
             total=found.total,
             by_status=_counts(found.by_status),
-            by_definition=[
-                DefinitionStatistics(
-                    definition_id=one.definition_id,
-                    by_status=_counts(one.by_status),
-                    durations=_durations(one.durations),
-                )
-                for one in found.by_definition
-            ],
-            by_hour=[
-                HourStatistics(hour=DateTime(one.hour), created=one.created, finished=_counts(one.finished))
-                for one in found.by_hour
-            ],
+            by_definition=paced(turns, found.by_definition, _of_definition),
+            by_hour=paced(turns, found.by_hour, _of_hour),
             durations=_durations(found.durations),
         )
 
@@ -80,6 +73,16 @@ class StatisticsResponse:
 
     data: Statistics | None = None
     error: Error | None = None
+
+
+def _of_definition(one: statistics.OfDefinition) -> DefinitionStatistics:
+    return DefinitionStatistics(
+        definition_id=one.definition_id, by_status=_counts(one.by_status), durations=_durations(one.durations)
+    )
+
+
+def _of_hour(one: statistics.OfHour) -> HourStatistics:
+    return HourStatistics(hour=DateTime(one.hour), created=one.created, finished=_counts(one.finished))
 
 
 def _counts(by_status: dict[str, int]) -> list[StatusCount]:

@@ -1,7 +1,7 @@
 """What holds for every operation, whichever way it comes in: HTTP, or a WebSocket that has been open for long."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 from strawberry.extensions import SchemaExtension
 from strawberry.types.graphql import OperationType
@@ -11,7 +11,12 @@ from podrelay.gateway.errors import UnavailableError
 
 
 class Guarded(SchemaExtension):
-    """Lets nobody in whose token is good for nothing any more, and gives a query or mutation a limited time."""
+    """Lets nobody in whose token is good for nothing any more, and gives each operation a budget and a limited time."""
+
+    def on_operation(self) -> Iterator[None]:
+        """Begin an operation."""
+        self.execution_context.context = self.execution_context.context.for_operation()
+        yield
 
     async def on_execute(self) -> AsyncIterator[None]:
         """Hold the execution: before it nobody knows whether a document is a subscription, which may take for ever."""

@@ -10,11 +10,12 @@ import strawberry
 
 from podrelay.api import names
 from podrelay.gateway import settings, writing
-from podrelay.gateway.call import Budget, Call
+from podrelay.gateway.call import Call
 from podrelay.gateway.errors import NotAuthenticatedError, NotAuthorizedError
 from podrelay.gateway.measuring import measured
 from podrelay.gateway.objects import Key, Run
 from podrelay.gateway.payloads import Payloads
+from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.scalars import DateTime, Json, Number
 from podrelay.gateway.schema.types import (
@@ -115,7 +116,7 @@ class BackgroundTaskMutation:
 class Mutation:
     """The root of mutations."""
 
-    @strawberry.field
+    @described
     def background_tasks(self, info: Info) -> BackgroundTaskMutation | None:
         """Background tasks of the namespace."""
-        return BackgroundTaskMutation(payloads=Payloads(info.context, Budget()))
+        return BackgroundTaskMutation(payloads=Payloads(info.context))

@@ -1,17 +1,18 @@
 """Queries: from the cache, after the API server has said that the caller may read."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import strawberry
 
 from podrelay.api import names
-from podrelay.gateway import listing, podlogs, settings, statistics
-from podrelay.gateway.call import Budget, Call
+from podrelay.gateway import counting, listing, podlogs, settings
+from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
 from podrelay.gateway.listing import Listing
 from podrelay.gateway.measuring import measured
-from podrelay.gateway.objects import TASK_ITERATIONS, Key, Run
+from podrelay.gateway.objects import TASK_ITERATIONS, Key
 from podrelay.gateway.payloads import Payloads, fetch
+from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.figures import Statistics, StatisticsResponse
 from podrelay.gateway.schema.inputs import (
@@ -40,6 +41,7 @@ from podrelay.gateway.schema.types import (
     TaskResponse,
     shown_definitions,
 )
+from podrelay.gateway.turns import paced
 
 MAX_POD_LINES = 2000
 
@@ -122,10 +124,10 @@ class BackgroundTaskQuery:
 class Query:
     """The root of queries."""
 
-    @strawberry.field
+    @described
     def background_tasks(self, info: Info) -> BackgroundTaskQuery | None:
         """Background tasks of the namespace."""
-        return BackgroundTaskQuery(payloads=Payloads(info.context, Budget()))
+        return BackgroundTaskQuery(payloads=Payloads(info.context))
 
 
 async def _get_task(payloads: Payloads, ident: str) -> Task | None:
@@ -147,26 +149,20 @@ async def _list_tasks(payloads: Payloads, asked: Listing) -> TaskListResponse:
 async def _list_definitions(payloads: Payloads) -> list[TaskDefinition]:
     call = payloads.call
     await call.may("list", names.TASK_DEFINITIONS)
-    return shown_definitions([*call.cache.definitions.all(call.scope.namespace)], payloads)
+    return shown_definitions(payloads, call.cache.definitions.all(call.scope.namespace))
 
 
 async def _list_logs(payloads: Payloads, asked: Listing) -> LogListResponse:
     await payloads.call.may("list", names.TASK_ITERATIONS)
     page = await listing.logs(payloads.call, payloads, asked)
     payloads.budget.take_rows(len(page.items))
-    return LogListResponse(data=[Log.of(record, payloads) for record in page.items], meta=Meta.of(page))
+    data = paced(payloads.call.services.turns, page.items, lambda record: Log.of(record, payloads))
+    return LogListResponse(data=data, meta=Meta.of(page))
 
 
 async def _statistics(call: Call, since: datetime | None, definition: str | None) -> Statistics:
     await call.may("list", names.TASK_RUNS)
-    wanted = {"definition": [names.definition_name(definition)]} if definition else {}
-    runs = call.cache.runs.select(call.scope.namespace, wanted)
-
-    def counts(run: Run) -> bool:
-        is_of_definition = not definition or run.spec.definition == wanted["definition"][0]
-        return is_of_definition and (since is None or run.metadata.creation_timestamp >= since)
-
-    return Statistics.of(statistics.of(filter(counts, runs), datetime.now(UTC)))
+    return Statistics.of(call, await counting.statistics(call, since, definition))
 
 
 async def _pod_logs(call: Call, ident: str, pod: str | None, tail: int) -> PodLogsResponse:

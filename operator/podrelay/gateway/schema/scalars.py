@@ -17,17 +17,32 @@ DateTime = NewType("DateTime", datetime)
 
 
 def _number(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise GraphQLError(f"Number cannot represent {str(value)[:40]!r}")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
+        raise GraphQLError(f"Number cannot represent {_shown(value)}; send one that fits into 64 bits")
     return value
+
+
+def _is_finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond 1.8e308
+        return False
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, int) and value.bit_length() > 200:
+        return f"an integer of {value.bit_length()} bits"
+    return repr(str(value)[:40])
 
 
 def _moment(value: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (TypeError, ValueError) as error:
-        raise GraphQLError(f"DateTime cannot represent {str(value)[:40]!r}; write 2026-11-24T10:00:00Z") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        raise GraphQLError(f"DateTime cannot represent {_shown(value)}; write 2026-11-24T10:00:00Z") from error
+    except OverflowError as error:
+        raise GraphQLError(f"DateTime cannot represent {_shown(value)}: in UTC it is before 1 or after 9999") from error
 
 
 def _text(moment: datetime) -> str:

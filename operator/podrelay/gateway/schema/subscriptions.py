@@ -8,12 +8,13 @@ import strawberry
 
 from podrelay.api import names
 from podrelay.gateway import filters, following
-from podrelay.gateway.call import Budget, Call
+from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
 from podrelay.gateway.fields import task_fields
 from podrelay.gateway.following import Line, Update
 from podrelay.gateway.measuring import subscribed
 from podrelay.gateway.payloads import Payloads
+from podrelay.gateway.schema.describing import subscription
 from podrelay.gateway.schema.inputs import TaskWhere, task_conditions
 from podrelay.gateway.schema.scalars import DateTime, Json
 from podrelay.gateway.schema.types import AnyIdent, Ident, Info, LogItem, Task
@@ -44,7 +45,7 @@ class TaskUpdate:
         return cls(
             type=UpdateType.DELETED if update.gone else kind,
             id=call.scope.ident(update.run.key),
-            task=Task.of(update.run, Payloads(call, Budget())),
+            task=Task.of(update.run, Payloads(call.for_operation())),
             skipped=update.skipped,
         )
 
@@ -99,7 +100,7 @@ class LogLine:
 class Subscription:
     """The root of subscriptions."""
 
-    @strawberry.subscription
+    @subscription
     async def task_updated(
         self, info: Info, id_: AnyIdent = None, where: TaskWhere | None = None
     ) -> AsyncIterator[TaskUpdate]:
@@ -115,7 +116,7 @@ class Subscription:
                     async for update in updates:
                         yield TaskUpdate.of(call, update)
 
-    @strawberry.subscription
+    @subscription
     async def task_logs(self, info: Info, id_: Ident, pod_output: bool = False) -> AsyncIterator[LogLine]:
         """What a task logs, from its first line until it has ended; on request also what its pods print."""
         with subscribed("taskLogs"):

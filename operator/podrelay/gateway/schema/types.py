@@ -1,6 +1,6 @@
 """The types that are returned. Plain fields are filled at once, which is cheap; payloads are read when asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, TypeAlias
 
 import strawberry
@@ -13,6 +13,7 @@ from podrelay.gateway.fields import UNKNOWN_USER, execution_name, saved_on, stat
 from podrelay.gateway.listing import Listing
 from podrelay.gateway.objects import Definition, Key, Record, Run
 from podrelay.gateway.payloads import Object, Payloads
+from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error
 from podrelay.gateway.schema.inputs import (
     LogSorter,
@@ -25,7 +26,9 @@ from podrelay.gateway.schema.inputs import (
     task_conditions,
 )
 from podrelay.gateway.schema.scalars import DateTime, Json, Number
+from podrelay.gateway.schema.words import Phase, Reason, reason_of
 from podrelay.gateway.sorting import Page
+from podrelay.gateway.turns import paced
 
 Info: TypeAlias = strawberry.Info[Call, None]
 Ident: TypeAlias = Annotated[strawberry.ID, strawberry.argument(name="id")]
@@ -55,14 +58,19 @@ class Identity:
 class Meta:
     """Of one page."""
 
+    total: strawberry.Private[Callable[[], Awaitable[int]]]
     cursor: str | None = strawberry.field(description="Give it as `after` to get the next page; null after the last.")
     has_more_items: bool
-    total_count: int
 
     @classmethod
     def of(cls, page: Page[Run] | Page[Record]) -> "Meta":
         """Return what is told about a page."""
-        return cls(cursor=page.cursor, has_more_items=page.cursor is not None, total_count=page.total)
+        return cls(cursor=page.cursor, has_more_items=page.cursor is not None, total=page.total)
+
+    @described
+    async def total_count(self) -> int:
+        """How many there are on all pages. Ask for it only if you show it: a page may be found without counting."""
+        return await self.total()
 
 
 @strawberry.type(name="WebinyBackgroundTaskProgress", description="How far a task says it has come.")
@@ -148,19 +156,19 @@ class Log:
             message=record.response.message if record.response else None,
         )
 
-    @strawberry.field
+    @described
     async def items(self) -> list[LogItem]:
         """The newest 200 lines or 64 KiB."""
         stored = await self.payloads.record(self.key)
-        return [LogItem.of(item) for item in stored.get("logs") or ()]
+        return paced(self.payloads.call.services.turns, stored.get("logs") or (), LogItem.of)
 
-    @strawberry.field
+    @described
     async def console(self) -> Console | None:
         """What its pod has printed besides, once it has answered; null where it has printed nothing."""
         stored = (await self.payloads.record(self.key)).get("console")
         return Console.of(stored) if stored else None
 
-    @strawberry.field
+    @described
     async def task(self) -> "Task":
         """The task that has logged it."""
         call = self.payloads.call
@@ -199,9 +207,11 @@ class Task:
     task_status: str | None = strawberry.field(description="pending, running, success, failed or aborted.")
     started_on: DateTime | None
     finished_on: DateTime | None
+    phase: Phase = strawberry.field(description="The same as `taskStatus`, as an enum.")
     event_response: Json | None = strawberry.field(description="Which TaskRun it is.")
     namespace: str
     reason: str | None = strawberry.field(description="Why it is in this status, in one word: Delayed, Queued, ...")
+    reason_code: Reason | None = strawberry.field(description="The same as `reason`, as an enum.")
     message: str | None = strawberry.field(description="The same in words.")
     progress: Progress | None
     pod_name: str | None
@@ -237,7 +247,9 @@ class Task:
             finished_on=DateTime(status.finished_at) if status.finished_at else None,
             event_response=Json({"kind": "TaskRun", "name": metadata.name, "uid": metadata.uid}),
             namespace=metadata.namespace,
+            phase=Phase(run.phase),
             reason=status.reason,
+            reason_code=reason_of(status.reason),
             message=status.message,
             progress=_progress(run),
             pod_name=execution_name(run) or None,
@@ -252,18 +264,18 @@ class Task:
             aborted_by=Identity.of(run.spec.abort.by) if run.spec.abort and run.spec.abort.by else None,
         )
 
-    @strawberry.field
+    @described
     async def input(self) -> Json | None:
         """What it works on."""
         stored = await self.payloads.run(self.run.key)
         return _json(stored.get("spec", {}).get("input"))
 
-    @strawberry.field
+    @described
     async def output(self) -> Json | None:
         """Its result; {"error": ...} where it failed."""
         return _json(await self.payloads.output(self.run.key))
 
-    @strawberry.field
+    @described
     async def logs(
         self, where: LogWhere | None = None, limit: Number | None = None, sort: list[LogSorter] | None = None
     ) -> list[Log]:
@@ -274,9 +286,9 @@ class Task:
         asked = Listing(asked.where, asked.sort, asked.limit, items=item_conditions(where))
         page = await listing.logs(call, self.payloads, asked, self.run.key)
         self.payloads.budget.take_rows(len(page.items))
-        return [Log.of(record, self.payloads) for record in page.items]
+        return paced(call.services.turns, page.items, lambda record: Log.of(record, self.payloads))
 
-    @strawberry.field
+    @described
     async def parent(self) -> Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")] | None:
         """The task that has started it, unless that has been deleted."""
         if self.run.spec.parent is None:
@@ -290,7 +302,7 @@ class Task:
         self.payloads.budget.take_rows(1)
         return Task.of(found, self.payloads)
 
-    @strawberry.field
+    @described
     async def children(
         self,
         where: TaskWhere | None = None,
@@ -341,7 +353,9 @@ class TaskListResponse:
     def of(cls, page: Page[Run], payloads: Payloads) -> "TaskListResponse":
         """Return a page."""
         payloads.budget.take_rows(len(page.items))
-        return cls(data=[Task.of(run, payloads) for run in page.items], meta=Meta.of(page))
+        return cls(
+            data=paced(payloads.call.services.turns, page.items, lambda run: Task.of(run, payloads)), meta=Meta.of(page)
+        )
 
 
 @strawberry.type(name="WebinyBackgroundTaskDefinition", description="What can be triggered: a TaskDefinition.")
@@ -359,7 +373,7 @@ class TaskDefinition:
     definition: strawberry.Private[Definition]
     payloads: strawberry.Private[Payloads]
 
-    @strawberry.field
+    @described
     async def input_schema(self) -> Json | None:
         """JSON Schema of its input; null where any JSON object will do."""
         if self.definition.spec.input_schema is None:
@@ -410,10 +424,11 @@ class SettingsResponse:
     error: Error | None = None
 
 
-def shown_definitions(definitions: Sequence[Definition], payloads: Payloads) -> list[TaskDefinition]:
+def shown_definitions(payloads: Payloads, definitions: Iterable[Definition]) -> list[TaskDefinition]:
     """Return what may be triggered, by id."""
-    shown = [TaskDefinition.of(definition, payloads) for definition in definitions if not definition.spec.private]
-    return sorted(shown, key=lambda definition: (definition.id, definition.namespace))
+    shown = [definition for definition in definitions if not definition.spec.private]
+    shown.sort(key=lambda definition: (definition.spec.id, definition.metadata.namespace))
+    return paced(payloads.call.services.turns, shown, lambda definition: TaskDefinition.of(definition, payloads))
 
 
 def _related(call: Call, run: Run, name: str | None) -> str | None:

@@ -1,0 +1,64 @@
+"""Bodies of requests, before anything is made of them."""
+
+import gc
+import json
+from typing import Any, Final, NoReturn
+
+import orjson
+
+MAX_NESTS: Final = 50_000
+"""Lists and objects in a body; brackets in texts count, too, as telling them apart takes too long.
+
+1 MiB has room for 500,000, which take 50 MB, and a fifth of a second each time that Python looks for garbage.
+"""
+
+_ALL: Final = bytes(range(256))
+_DIGITS: Final = _ALL.replace(b"123456789", b"0" * 9)
+_LONG: Final = b"0" * 19
+"""So many digits may not fit into 64 bits."""
+
+
+def has_too_many_nests(data: bytes) -> bool:
+    """Tell whether there are too many lists and objects in JSON."""
+    return data.count(b"[") + data.count(b"{") > MAX_NESTS
+
+
+def decode(data: str | bytes) -> dict[str, Any]:
+    """Read JSON without loss, in less than 50 ms for 1 MiB.
+
+    Other readers take 1.5 s for large floats, and the fast one turns integers of more than 64 bits into floats, so that
+    where there may be any the one of Python does it.
+
+    Raises:
+        json.JSONDecodeError: it is no JSON object, nested too deep, or has too many lists and objects.
+    """
+    encoded = data.encode(errors="replace") if isinstance(data, str) else data
+    if has_too_many_nests(encoded):
+        raise json.JSONDecodeError(f"more than {MAX_NESTS} lists and objects", "", 0)
+    gc.disable()  # nothing is garbage yet, and looking for it takes as long as the reading
+    try:
+        found = _exactly(encoded) if _LONG in encoded.translate(_DIGITS) else _fast(encoded)
+    except (RecursionError, ValueError) as error:
+        raise json.JSONDecodeError(str(error), "", 0) from error
+    finally:
+        gc.enable()
+    if not isinstance(found, dict):
+        raise json.JSONDecodeError("no JSON object", "", 0)
+    return found
+
+
+def _fast(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if "ecursion" in str(error):  # it gives up after 1,024 levels
+            return _exactly(data)
+        raise
+
+
+def _exactly(data: bytes) -> Any:
+    return json.loads(data.decode(), parse_constant=_refuse)
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

@@ -1,0 +1,152 @@
+"""From the text of a document to one that can be executed: within the limits, parsed, validated, and kept.
+
+All of it beside the event loop, as a document of a few KiB takes a tenth of a second. Only valid documents are kept, up
+to a limit of bytes: whoever sends others pays for each of them anew.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Final
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
+    parse,
+    specified_rules,
+    validate,
+)
+
+from podrelay.gateway import shapes
+from podrelay.gateway.documents import normalise
+from podrelay.gateway.errors import LimitError
+from podrelay.gateway.offloop import OffLoop
+from podrelay.gateway.shapes import DocumentLimits
+
+KEPT_BYTES: Final = 8 * 1024 * 1024
+"""Memory for valid documents, by estimate: 200 of the usual size. Python looks through it now and then for garbage."""
+TOKEN_BYTES: Final = 400
+"""What a parsed document needs for each of its tokens, at most."""
+_TOO_MANY_TOKENS: Final = "Syntax Error: Document contains more than"
+_MAX_ERRORS: Final = 10
+_SUGGESTIONS: Final = 2
+"""So many mistakes get suggestions: one can take 50 ms, because inputs have hundreds of fields."""
+
+
+class InvalidError(Exception):
+    """A document with mistakes.
+
+    Attributes:
+        errors: what the caller is told.
+    """
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors)
+        self.errors = errors
+
+
+class Reader:
+    """Reads documents for one schema.
+
+    Args:
+        schema: of what can be asked for.
+        limits: of a document.
+        kept_bytes: memory for valid documents.
+    """
+
+    def __init__(self, schema: GraphQLSchema, limits: DocumentLimits, kept_bytes: int = KEPT_BYTES) -> None:
+        self.schema = schema
+        self._limits = limits
+        self._left = kept_bytes
+        self._kept: OrderedDict[str, tuple[DocumentNode, int]] = OrderedDict()
+        self._reading: dict[tuple[str, str], asyncio.Task[DocumentNode]] = {}
+        self._rules = [*specified_rules, *([] if limits.introspection else [NoSchemaIntrospectionCustomRule])]
+
+    async def read(self, text: str, offloop: OffLoop, who: str) -> DocumentNode:
+        """Return the document that `text` holds.
+
+        Args:
+            text: as it was sent.
+            offloop: where the work is done.
+            who: the caller, in whose name.
+
+        Raises:
+            LimitError: it is beyond a limit, or too much of this caller is being read.
+            InvalidError: it has mistakes.
+        """
+        if (kept := self._kept.get(text)) is not None:
+            self._kept.move_to_end(text)
+            return kept[0]
+        # Before anything looks at it. Characters first: they are no more than bytes, and counted already.
+        if len(text) > self._limits.size or len(text.encode(errors="replace")) > self._limits.size:
+            raise LimitError(
+                f"The document is longer than the {self._limits.size} bytes that are allowed: put values into "
+                "variables, and ask for less at once."
+            )
+        task = self._reading.get((who, text))
+        if task is None:
+            task = asyncio.create_task(self._read(text, offloop, who))
+            self._reading[who, text] = task
+            task.add_done_callback(lambda task: self._has_read(who, text, task))
+        # The request that began it may go away; others still wait.
+        return await asyncio.shield(task)
+
+    def _has_read(self, who: str, text: str, task: asyncio.Task[DocumentNode]) -> None:
+        del self._reading[who, text]
+        if not task.cancelled():
+            task.exception()  # taken note of, in case that nobody waits any more
+
+    async def _read(self, text: str, offloop: OffLoop, who: str) -> DocumentNode:
+        document, weight = await offloop.run(who, self._work(text))
+        self._keep(text, document, weight)
+        return document
+
+    def _work(self, text: str) -> Callable[[], tuple[DocumentNode, int]]:
+        def work() -> tuple[DocumentNode, int]:
+            document, tokens = self._parsed(text)
+            shapes.check(document, self._limits)
+            if errors := self._mistakes(normalise(document)):
+                raise InvalidError(errors)
+            # Anew, without places: they are half of its memory, and whenever a field of a long document fails, its line
+            # is searched for; 1,000 fields can fail at once.
+            return normalise(parse(text, no_location=True)), tokens * TOKEN_BYTES
+
+        return work
+
+    def _parsed(self, text: str) -> tuple[DocumentNode, int]:
+        try:
+            document = parse(text, max_tokens=self._limits.tokens)
+        except GraphQLError as error:
+            # Not the syntax error itself, for which strawberry would close a WebSocket.
+            told = GraphQLError(error.message, source=error.source, positions=error.positions)
+            if error.message.startswith(_TOO_MANY_TOKENS):
+                raise LimitError(
+                    f"The document has more than the {self._limits.tokens} tokens that are allowed: put values into "
+                    "variables, and ask for less at once."
+                ) from None
+            raise InvalidError([told]) from None
+        return document, _tokens(document)
+
+    def _mistakes(self, document: DocumentNode) -> list[GraphQLError]:
+        errors = validate(self.schema, document, self._rules, _MAX_ERRORS, hide_suggestions=True)
+        if not 0 < len(errors) <= _SUGGESTIONS or not self._limits.introspection:
+            return errors
+        return validate(self.schema, document, self._rules, _MAX_ERRORS)
+
+    def _keep(self, text: str, document: DocumentNode, weight: int) -> None:
+        if text in self._kept:
+            return
+        self._left -= weight
+        self._kept[text] = (document, weight)
+        while self._left < 0:
+            _, (_, freed) = self._kept.popitem(last=False)
+            self._left += freed
+
+
+def _tokens(document: DocumentNode) -> int:
+    count, token = 0, document.loc.start_token if document.loc else None
+    while token is not None:
+        count, token = count + 1, token.next
+    return count

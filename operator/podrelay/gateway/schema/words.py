@@ -1,0 +1,116 @@
+"""Enums beside Webiny's texts: the phase of a task, and the reasons that docs/troubleshooting.md explains."""
+
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+import strawberry
+
+REASONS: Final = [
+    "IterationRunning",
+    "Delayed",
+    "Waiting",
+    "WaitingForChildren",
+    "Retrying",
+    "Disrupted",
+    "Suspended",
+    "DefinitionSuspended",
+    "ParentDeleted",
+    "SecretMissing",
+    "Restored",
+    "Imported",
+    "Deleting",
+    "Aborting",
+    "PodEnding",
+    "PodTerminating",
+    "DefinitionNotFound",
+    "Queued",
+    "InvalidInputSchema",
+    "NameTaken",
+    "InvalidTemplate",
+    "InputTooLarge",
+    "PodInvalid",
+    "PodForbidden",
+    "ForeignRecord",
+    "RecordRefused",
+    "QuotaExceeded",
+    "InternalError",
+    "AdmissionTimeout",
+    "TooManyRequests",
+    "ServiceUnavailable",
+    "NamespaceNotFound",
+    "Unschedulable",
+    "ErrImagePull",
+    "ImagePullBackOff",
+    "NodeLost",
+    "Unknown",
+    "Done",
+    "InvalidInput",
+    "Deleted",
+    "TooManyChildren",
+    "TooManyAncestors",
+    "AbortedByTask",
+    "Aborted",
+    "TaskFailed",
+    "Rejected",
+    "MaxIterations",
+    "IterationTimeout",
+    "HeartbeatTimeout",
+    "OOMKilled",
+    "Killed",
+    "ExitCode",
+    "UnsupportedRunner",
+    "ContainerCannotRun",
+    "StartError",
+    "PodFailed",
+    "PendingTimeout",
+    "ParentNotFound",
+    "ParentAborted",
+    "NotAllowed",
+    "TaskImportError",
+    "DefinitionError",
+    "VALIDATION_FAILED_INVALID_FIELDS",
+    "InvalidAnswer",
+    "AnswerCut",
+    "PayloadRefused",
+    "AnswerRefused",
+    "ApiRefused",
+    "TriggerConflict",
+    "ApiUnreachable",
+    "StateLost",
+    "SystemExit",
+    "PodAccepted",
+    "PodRejected",
+    "Superseded",
+    "NotInAPod",
+]
+"""A test holds them to the page."""
+OTHER: Final = "Other"
+
+
+@strawberry.enum(name="WebinyBackgroundTaskPhase", description="How far a task has come, as kubectl shows it.")
+class Phase(Enum):
+    """`taskStatus` in Kubernetes' words."""
+
+    Pending = "Pending"
+    Running = "Running"
+    Succeeded = "Succeeded"
+    Failed = "Failed"
+    Aborted = "Aborted"
+
+
+if TYPE_CHECKING:
+    Reason: TypeAlias = Any
+else:
+    # The functional form: its members come from a list.
+    Reason = strawberry.enum(
+        cast("Any", Enum)("WebinyBackgroundTaskReason", {name: name for name in (*REASONS, OTHER)}),
+        description="Why a task is in its phase; Other is a word of the task, the cluster or the container runtime.",
+    )
+
+
+def reason_of(word: str | None) -> Reason | None:
+    """Return the reason that a status tells, without the number that some end with."""
+    if word is None:
+        return None
+    bare = word.rstrip("0123456789")
+    return Reason(bare if bare in REASONS else OTHER)

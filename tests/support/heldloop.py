@@ -1,0 +1,169 @@
+"""A gateway with an event loop of its own, in a thread that measures for how long each round of the loop is held.
+
+Measured in CPU time of that thread, so that a busy machine does not count: it is the pause that everybody else would
+have on an idle one.
+"""
+
+import asyncio
+import gc
+import http.client
+import json
+import random
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Self
+
+from aiohttp import web
+
+from podrelay.gateway.access import Access
+from podrelay.gateway.apiclient import CountingClient
+from podrelay.gateway.cache import Cache
+from podrelay.gateway.call import Services
+from podrelay.gateway.main import GARBAGE, TURN_SECONDS
+from podrelay.gateway.objects import Run
+from podrelay.gateway.schema.build import build
+from podrelay.gateway.server import ServerOptions, application
+from podrelay.kube.config import Connection
+from tests.support.gatewayapi import EVERYTHING, ApiServer
+from tests.unit.gateway.builders import NOW, definition, record, run
+
+PHASES = ("Pending", "Running", "Succeeded", "Failed", "Aborted")
+SECONDS = 60.0
+"""No request takes longer, however slow the machine is."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of one request.
+
+    Attributes:
+        status: of HTTP.
+        held: seconds of CPU in the longest round of the loop meanwhile.
+        body: as it came.
+    """
+
+    status: int
+    held: float
+    body: bytes
+
+
+class HeldLoop:
+    """The gateway, its API server, and a client.
+
+    Args:
+        runs: how many there are.
+        seed: of what they are like.
+    """
+
+    def __init__(self, runs: int, seed: int = 0) -> None:
+        chance = random.Random(seed)
+        self._definitions = [definition(f"d-{n}", f"d{n}", f"Definition {n}") for n in range(100)]
+        self._runs = [_run(n, chance) for n in range(runs)]
+        self._records = [record(one.metadata.name) for one in self._runs[: runs // 5]]
+        self._longest = 0.0
+        self._ports: dict[str, int] = {}
+        self._loops: list[tuple[asyncio.AbstractEventLoop, asyncio.Event, threading.Thread]] = []
+
+    def __enter__(self) -> Self:
+        self._settings = gc.get_threshold(), sys.getswitchinterval()
+        gc.set_threshold(*GARBAGE)  # as the gateway itself does
+        sys.setswitchinterval(TURN_SECONDS)
+        self._start("api", self._serve_api)
+        self._start("gateway", self._serve_gateway)
+        self._client = http.client.HTTPConnection("127.0.0.1", self._ports["gateway"], timeout=SECONDS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._client.close()
+        for loop, stop, thread in reversed(self._loops):
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(SECONDS)
+        gc.unfreeze()
+        gc.set_threshold(*self._settings[0])
+        sys.setswitchinterval(self._settings[1])
+
+    def post(self, body: bytes) -> Answer:
+        """Send a body, and measure."""
+        self._longest = 0.0
+        headers = {"Content-Type": "application/json", "Authorization": "Bearer alice"}
+        for _ in range(2):  # the gateway ends a connection of which it has not read a body to its end
+            try:
+                self._client.request("POST", "/graphql", body, headers)
+                with self._client.getresponse() as response:
+                    return Answer(response.status, self._longest, response.read())
+            except (http.client.HTTPException, ConnectionError):
+                self._client.close()
+        return Answer(0, self._longest, b"")
+
+    def ask(self, query: str, variables: dict[str, Any] | None = None) -> Answer:
+        """Send a document, and measure."""
+        return self.post(json.dumps({"query": query, "variables": variables or {}}).encode())
+
+    def _start(self, name: str, serve: Any) -> None:
+        started = threading.Event()
+
+        async def main() -> None:
+            stop = asyncio.Event()
+            self._loops.append((asyncio.get_running_loop(), stop, threading.current_thread()))
+            await serve(name, started, stop)
+
+        threading.Thread(target=lambda: asyncio.run(main()), name=name, daemon=True).start()
+        assert started.wait(SECONDS), name
+
+    async def _serve_api(self, name: str, started: threading.Event, stop: asyncio.Event) -> None:
+        api = ApiServer(rights={"alice": set(EVERYTHING)})
+        backend = web.Application()
+        backend.router.add_route("*", "/{path:.*}", api.handle)
+        await self._serve(name, backend, started, stop)
+
+    async def _serve_gateway(self, name: str, started: threading.Event, stop: asyncio.Event) -> None:
+        connection = Connection(f"http://127.0.0.1:{self._ports['api']}", None, lambda: None, "default")
+        async with CountingClient(connection) as client:
+            cache = Cache()
+            services = Services(cache, Access(client, client, lambda: False, time.monotonic))
+            app = application(build(), services, ServerOptions("shop"), lambda: True)
+            cache.definitions.replace(self._definitions, "1")
+            cache.runs.replace(self._runs, "1")
+            cache.records.replace(self._records, "1")
+            gc.collect()
+            gc.freeze()
+            watching = asyncio.create_task(self._watch())
+            await self._serve(name, app, started, stop)
+            watching.cancel()
+
+    async def _serve(self, name: str, app: web.Application, started: threading.Event, stop: asyncio.Event) -> None:
+        runner = web.AppRunner(app, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self._ports[name] = runner.addresses[0][1]
+        started.set()
+        await stop.wait()
+        await runner.cleanup()
+
+    async def _watch(self) -> None:
+        """Look at the clock in every round of the loop."""
+        last = time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            self._longest = max(self._longest, now - last)
+            last = now
+
+
+def _run(number: int, chance: random.Random) -> Run:
+    phase = chance.choice(PHASES)
+    ended = NOW - timedelta(seconds=chance.randrange(10**6)) if phase in PHASES[2:] else None
+    return run(
+        f"run-{number}",
+        f"d-{chance.randrange(100)}",
+        spec={"display_name": f"Import {number} of many", "parent": f"run-{number // 50}" if number % 3 else None},
+        about={"age": chance.randrange(10**6), "version": str(number + 1), "by": "alice"},
+        phase=phase,
+        iterations=number % 10,
+        started_at=ended and ended - timedelta(seconds=chance.randrange(1000)),
+        finished_at=ended,
+        pod=f"run-{number}-i1",
+    )

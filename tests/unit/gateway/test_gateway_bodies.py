@@ -1,0 +1,82 @@
+"""Reading the JSON of bodies: all that is valid, without loss, and fast whatever it is."""
+
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from podrelay.gateway import bodies
+from tests.unit.gateway.conftest import Gateway
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(value=st.dictionaries(st.text(), VALUES, max_size=4), in_ascii=st.booleans())
+def test_every_object_is_read_as_python_reads_it(value: dict[str, Any], *, in_ascii: bool) -> None:
+    assert bodies.decode(json.dumps(value, ensure_ascii=in_ascii).encode()) == value
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"1",
+        b"null",
+        b'{"a": NaN}',
+        b'{"a": Infinity, "b": 1234567890123456789}',
+        b"\xff\xfe",
+        b"[" * 50_000,
+    ],
+)
+def test_what_is_no_object_is_refused(body: bytes) -> None:
+    with pytest.raises(json.JSONDecodeError):
+        bodies.decode(body)
+
+
+def test_integers_keep_their_digits() -> None:
+    assert bodies.decode('{"a": 123456789012345678901234567890, "b": 9223372036854775807}') == {
+        "a": 123456789012345678901234567890,
+        "b": 9223372036854775807,
+    }
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["1e300", "1.5", "1.7976931348623157e308", "1e300,1234567890123456789", '"x"', '""', "0", '"\\u0041"', "9" * 400],
+)
+def test_a_mebibyte_is_read_at_once(piece: str) -> None:
+    body = f'{{"a": [{",".join([piece] * (1_000_000 // (len(piece) + 1)))}]}}'.encode()
+    before = time.thread_time()
+
+    assert bodies.decode(body)
+    assert time.thread_time() - before < 0.3  # some readers take 1.6 s
+
+
+async def test_many_lists_are_refused_with_what_to_do(gateway: Gateway) -> None:
+    query = 'mutation($i: JSON) { backgroundTasks { triggerTask(definition: "x", input: $i) { error { code } } } }'
+    fine = await gateway.post({"query": query, "variables": {"i": {"x": [[0]] * 40_000}}})
+    refused = await gateway.post({"query": query, "variables": {"i": {"x": [[0]] * 60_000}}})
+
+    assert fine.status == 200
+    assert refused.status == 413
+    assert "pass a reference" in (await refused.json())["errors"][0]["message"]
+
+
+def test_a_text_with_half_a_character_can_be_answered() -> None:
+    from podrelay.gateway.server import _json
+
+    assert json.loads(_json({"a": "\ud800"})) == {"a": "\ud800"}

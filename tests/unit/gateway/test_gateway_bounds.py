@@ -1,0 +1,275 @@
+"""What one request may cost: values, words, sorters, looks, and turns on the event loop."""
+
+import asyncio
+import dataclasses
+import json
+import time
+from typing import Any
+
+import pytest
+from graphql import OperationDefinitionNode, get_introspection_query, parse
+
+from podrelay.gateway import filters, introspection, sorting, variables
+from podrelay.gateway.call import Budget, Call, Limits
+from podrelay.gateway.errors import LimitError, ValidationError
+from podrelay.gateway.schema.build import build
+from podrelay.gateway.turns import Paced, Turns
+from tests.unit.gateway.builders import definition, record, run
+from tests.unit.gateway.conftest import Gateway, Start
+
+SCHEMA = build().core
+LIMIT = "BackgroundTasks/LimitExceeded"
+INVALID = "BackgroundTasks/ValidationError"
+LIST = """query($where: WebinyBackgroundTaskListWhereInput, $sort: [WebinyBackgroundTaskListSorter!], $search: String,
+    $after: String) { backgroundTasks { listTasks(where: $where, sort: $sort, search: $search, after: $after) {
+    data { id } error { code message } } } }"""
+
+
+def operation(text: str) -> OperationDefinitionNode:
+    (found,) = parse(text).definitions
+    assert isinstance(found, OperationDefinitionNode)
+    return found
+
+
+# --- variables --------------------------------------------------------------------------------------------------------
+
+WHERE = operation("query($w: WebinyBackgroundTaskListWhereInput, $i: JSON, $l: [[String]]) { a }")
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "words"),
+    [
+        ({"w": {"name_in": ["x"] * 2001}}, LimitError, "more than the 2000 values"),
+        ({"l": [["x"]] * 1000}, LimitError, "more than the 2000 values"),
+        ({"w": {f"x{number}": 1 for number in range(5000)}}, ValidationError, "no entry 'x0'"),
+        ({"w": {"x" * 500_000: 1}}, ValidationError, "no entry 'x{60}'"),
+    ],
+    ids=["list", "lists", "entries", "long"],
+)
+def test_variables_are_counted_before_anybody_looks_at_them(
+    values: Any, error: type[LimitError | ValidationError], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        variables.check(SCHEMA, WHERE, values)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        None,
+        {},
+        {"i": {"rows": [*range(100_000)]}},
+        {"w": {"name_in": ["x"] * 1990}},
+        {"w": {"name_in": "x"}},
+        {"w": None, "l": "x"},
+        {"w": 7, "unused": ["x"] * 10_000},
+    ],
+)
+def test_json_and_few_values_are_left_to_graphql(values: Any) -> None:
+    variables.check(SCHEMA, WHERE, values)
+
+
+# --- arguments --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        ({"search": " ".join(f"w{number}" for number in range(11))}, INVALID, "more than 10 words"),
+        ({"search": "x" * 1001}, INVALID, "more than 1000 characters"),
+        ({"sort": ["createdOn_ASC"] * 11}, INVALID, "more than 10 sorters"),
+        ({"where": {"name_not_in": ["x"] * 1001}}, INVALID, "name_not_in has more than 1000 values"),
+        ({"where": {"iterations_between": [1] * 1001}}, INVALID, "more than 1000 values"),
+        ({"after": "x" * 9000}, INVALID, "no cursor"),
+    ],
+)
+async def test_arguments_have_bounds(gateway: Gateway, arguments: Any, code: str, words: str) -> None:
+    error = (await gateway.ask(LIST, **arguments))["data"]["backgroundTasks"]["listTasks"]["error"]
+
+    assert error["code"] == code
+    assert words in error["message"]
+
+
+async def test_as_much_as_is_allowed_works(gateway: Gateway) -> None:
+    gateway.cache.runs.apply(run("words"))
+    answer = await gateway.ask(
+        LIST,
+        where={"name_not_in": [f"n{number}" for number in range(1000)], "id_in": ["words"]},
+        sort=["createdOn_ASC"] * 10,
+        search="w o r d s wo or rd ds count",
+    )
+
+    assert answer["data"]["backgroundTasks"]["listTasks"] == {"data": [{"id": "words"}], "error": None}
+
+
+def test_many_conditions_are_refused() -> None:
+    many = [filters.Condition("name", "not", "x")] * 51
+
+    with pytest.raises(ValidationError, match="more than 50 entries"):
+        filters.predicate({}, many, None)
+
+
+def test_the_same_word_is_looked_for_once() -> None:
+    assert filters.weight([], "a A a") == filters.weight([], "a") > filters.weight([], None)
+    assert sorting.MAX_SORTERS == 10
+
+
+# --- the budget of an operation ---------------------------------------------------------------------------------------
+
+
+async def test_all_lists_of_an_operation_have_one_budget(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Call, "for_operation", lambda self: dataclasses.replace(self, budget=Budget(looks=5000)))
+    gateway.cache.runs.replace([run(f"r{number}") for number in range(1000)], "1")
+    one = 'listTasks(where: {name_not: "x"}, sort: [name_ASC], limit: 1) { data { id } error { code message } }'
+    lists = " ".join(f"l{number}: backgroundTasks {{ {one} }}" for number in range(3))
+
+    found = [root["listTasks"] for root in (await gateway.ask(f"{{ {lists} }}"))["data"].values()]
+    alone = (await gateway.ask(f"{{ backgroundTasks {{ {one} }} }}"))["data"]["backgroundTasks"]["listTasks"]
+
+    assert LIMIT in {one["error"]["code"] for one in found if one["error"]}
+    assert "narrow the list" in json.dumps(found)
+    assert alone["error"] is None
+
+
+async def test_what_is_read_has_a_limit_of_bytes(gateway: Gateway) -> None:
+    root = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns"
+    for number in range(90):
+        gateway.cache.runs.apply(run(f"r{number}"))
+        gateway.api.objects[f"{root}/r{number}"] = {"spec": {"input": {"x": "y" * 200_000}}}
+
+    answer = await gateway.ask("{ backgroundTasks { listTasks(limit: 100) { data { input } } } }")
+    assert {error["extensions"]["code"] for error in answer["errors"]} == {LIMIT}
+    assert "16 MiB" in answer["errors"][0]["message"]
+
+
+async def test_a_refusal_of_one_list_leaves_an_answer_for_all(gateway: Gateway) -> None:
+    """Lists that show the same logs read each of them once; those that are refused wait for them no more."""
+    for number in range(100):
+        gateway.cache.runs.apply(run(f"r{number}"))
+        gateway.cache.records.apply(record(f"r{number}"))
+    one = "listLogs(limit: 100) { data { items { message } task { id } } error { code } }"
+    lists = " ".join(f"l{number}: {one}" for number in range(12))
+
+    answer = await gateway.ask(f"{{ backgroundTasks {{ {lists} }} }}")
+    assert LIMIT in {error["extensions"]["code"] for error in answer["errors"]}
+
+
+# --- the schema itself ------------------------------------------------------------------------------------------------
+
+
+async def test_graphiqls_question_for_the_schema_is_answered(gateway: Gateway) -> None:
+    text = get_introspection_query(
+        specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
+    )
+    answer = await gateway.ask(text)
+
+    assert "errors" not in answer
+    assert "WebinyBackgroundTask" in {kind["name"] for kind in answer["data"]["__schema"]["types"]}
+
+
+async def test_the_schema_is_asked_for_alone_and_in_bounds(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(introspection, "MAX_FIELDS", 300)
+    kind = await gateway.ask("query($n: String!) { __type(name: $n) { name } __typename }", n="JSON")
+    mixed = await gateway.ask("{ ...F } fragment F on Query { __schema { __typename } backgroundTasks { __typename } }")
+    long = await gateway.ask("{ __schema { types { fields { type { fields { name } } } } } }")
+
+    assert kind["data"] == {"__type": {"name": "JSON"}, "__typename": "Query"}
+    assert "operation of its own, without backgroundTasks" in mixed["errors"][0]["message"]
+    assert long["errors"][0]["extensions"]["code"] == LIMIT
+
+
+# --- turns ------------------------------------------------------------------------------------------------------------
+
+
+class Time:
+    """A clock that goes on whenever somebody works."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_only_one_of_many_does_much_in_a_round_of_the_loop() -> None:
+    clock = Time()
+    turns, worked = Turns(clock), []
+
+    async def work(name: int) -> None:
+        for _ in range(3):
+            await turns.give()
+            clock.now += 0.005
+            worked.append((rounds, name))
+
+    tasks = [asyncio.create_task(work(name)) for name in range(4)]
+    rounds = 0
+    while not all(task.done() for task in tasks):
+        await asyncio.sleep(0)
+        rounds += 1
+
+    assert len(worked) == 12
+    assert len({seen for seen, _ in worked}) == 12  # each in a round of its own
+    assert [name for _, name in worked[:4]] == [0, 1, 2, 3]  # and everybody in turn
+
+
+async def test_little_work_waits_for_nobody() -> None:
+    clock = Time()
+    turns = Turns(clock)
+    await turns.give()
+    before = asyncio.get_running_loop().time()
+
+    for _ in range(1000):
+        await turns.give()
+    assert asyncio.get_running_loop().time() - before < 5
+    assert not turns._waiting
+
+
+async def test_whoever_gives_up_keeps_nobody_waiting() -> None:
+    clock = Time()
+    turns = Turns(clock)
+    given_up = [asyncio.create_task(turns.give()) for _ in range(3)]
+    other = asyncio.create_task(turns.give())
+    await asyncio.sleep(0)
+    for task in given_up:
+        task.cancel()
+
+    await asyncio.wait_for(other, 5)
+    assert not turns._waiting
+
+
+async def test_a_list_can_be_asked_for_twice() -> None:
+    items = Paced(Turns(), [1, 2, 3], str)
+
+    assert [item async for item in items] == [item async for item in items] == ["1", "2", "3"]
+
+
+async def test_lists_are_made_in_turns_and_can_have_two_names(start: Start) -> None:
+    gateway = await start(limits=Limits(max_page=1000))
+    gateway.cache.runs.replace([run(f"r{number}") for number in range(300)], "1")
+    gateway.cache.definitions.replace([definition(f"d{number}", f"d{number}") for number in range(300)], "1")
+    gateway.cache.records.apply(record("r1"))
+    answer = await gateway.ask(
+        """{ backgroundTasks { listTasks(limit: 300) { data { id } again: data { id } } listDefinitions { data { id } }
+             listLogs { data { id } } getTask(id: "r1") { data { logs { id } } } } }"""
+    )
+    found = answer["data"]["backgroundTasks"]
+
+    assert len(found["listTasks"]["data"]) == 300
+    assert found["listTasks"]["again"] == found["listTasks"]["data"]
+    assert len(found["listDefinitions"]["data"]) == 300
+    assert found["listLogs"]["data"] == found["getTask"]["data"]["logs"] == [{"id": "r1-i1"}]
+
+
+async def test_a_large_input_is_looked_at_beside_the_loop(gateway: Gateway) -> None:
+    gateway.cache.definitions.apply(definition())
+    document = """mutation($i: JSON) { backgroundTasks {
+        triggerTask(definition: "countWords", input: $i) { data { id } error { code message } } } }"""
+    rows = {"rows": [0] * 120_000}
+    before = time.thread_time()
+    fine = await gateway.ask(document, i=rows)
+    spent = time.thread_time() - before
+    large = await gateway.ask(document, i={"rows": [0] * 200_000})
+
+    assert fine["data"]["backgroundTasks"]["triggerTask"]["error"] is None
+    assert spent < 1
+    assert "the limit is 262144" in large["data"]["backgroundTasks"]["triggerTask"]["error"]["message"]

@@ -1,0 +1,72 @@
+"""No request holds the event loop for long, whoever sends it and whatever is in it."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.documentsearch import Case, search
+from tests.support.heldloop import HeldLoop
+
+HELD = 0.5
+"""Seconds, ten times what is aimed at: other programs make this one slower, also in its own CPU time, and what an
+earlier request left behind is looked through in a later one. What has hurt before took seconds."""
+
+ENEMIES = {
+    "doubling": Case(
+        "{ ...F0 } "
+        + " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(40))
+        + " fragment F40 on Query { a: __typename }"
+    ),
+    "words": Case(
+        "query($s: String) { backgroundTasks { listTasks(search: $s) { data { id } error { code } } } }",
+        {"s": " ".join(f"w{n}" for n in range(10_000))},
+    ),
+    "sorters": Case(
+        "query($s: [WebinyBackgroundTaskListSorter!]) { backgroundTasks { listTasks(sort: $s) { data { id } } } }",
+        {"s": ["name_ASC"] * 2000},
+    ),
+    "values": Case(
+        "query($w: WebinyBackgroundTaskListWhereInput) { backgroundTasks { listTasks(where: $w) { data { id } } } }",
+        {"w": {"name_not_in": [f"n{n}" for n in range(20_000)]}},
+    ),
+    "statistics": Case(
+        "{ backgroundTasks { " + " ".join(f"s{n}: statistics {{ data {{ total }} }}" for n in range(30)) + " } }"
+    ),
+    "same field": Case("{ " + "backgroundTasks { __typename } " * 300 + "}"),
+    "typenames": Case("{ " + "__typename " * 3900 + "}"),
+    "comment": Case("{ __typename } #" + "x" * 1_000_000),
+    "floats": Case(body=b'{"query":"{__typename}","variables":{"a":[' + b"1e300," * 150_000 + b"0]}}"),
+    "lists": Case(body=b'{"query":"{__typename}","variables":{"a":[' + b"[]," * 340_000 + b"0]}}"),
+}
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[HeldLoop]:
+    with HeldLoop(10_000) as started:
+        yield started
+
+
+@pytest.mark.parametrize("name", sorted(ENEMIES))
+def test_what_has_hurt_before_hurts_no_more(gateway: HeldLoop, name: str) -> None:
+    answer = gateway.post(ENEMIES[name].sent)
+
+    assert answer.held < HELD
+    assert answer.status in {200, 400, 413}
+
+
+def test_a_search_for_requests_that_hold_the_loop_finds_none(gateway: HeldLoop) -> None:
+    found = [*search(gateway, 7, lambda tried: tried >= 60)]
+    worst = max(found, key=lambda one: one.held)
+
+    assert worst.held < HELD, worst
+
+
+def test_the_measure_sees_a_loop_that_is_held(gateway: HeldLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from podrelay.gateway import listing
+
+    monkeypatch.setattr(listing, "_PART", 10_000)
+    query = '{ backgroundTasks { listTasks(sort: [name_ASC], search: "import many") { data { id } } } }'
+
+    assert json.loads(gateway.ask(query).body)["data"]["backgroundTasks"]["listTasks"]["data"]
+    assert gateway.ask(query).held > 0.01
