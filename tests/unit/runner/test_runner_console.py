@@ -22,6 +22,7 @@ def test_what_is_printed_by_any_way_of_python_is_kept(pod: Pod, capfd: pytest.Ca
         "sys.stderr.write('warned\\n')\n"
         "sys.stdout.buffer.write(b'bytes\\n')\n"
         "logger = logging.getLogger('of-a-printing-task')\n"
+        "logger.propagate = False\n"
         "logger.addHandler(logging.StreamHandler())\n"
         "logger.warning('logged')\n"
         "thread = threading.Thread(target=print, args=['beside'])\n"
