@@ -109,7 +109,11 @@ def how_to_go_on(seconds: float) -> str:
   kubectl config set-context --current --namespace={NAMESPACE}
   kubectl get trun -o wide                [dim]# the runs[/]
   kubectl get titer,pods                  [dim]# the records of their iterations, their pods[/]
-  kubectl describe trun wordcount
+  kubectl describe trun wordcount         [dim]# ends with its Events[/]
+  .venv/bin/podrelay logs wordcount       [dim]# what a run has logged and printed, its pods gone or not[/]
+  .venv/bin/podrelay doctor               [dim]# what keeps runs from running, if anything does[/]
+  kubectl -n {SYSTEM} port-forward deploy/podrelay-operator 8080 &
+  curl -s localhost:8080/metrics | grep ^podrelay_   [dim]# docs/monitoring.md has alerts[/]
   kubectl explain trun.spec.abort         [dim]# every field is explained[/]
   kubectl delete trun wordcount           [dim]# takes its pods and records along[/]
   kubectl apply -k examples/wordcount && kubectl get trun -w

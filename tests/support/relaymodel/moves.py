@@ -141,6 +141,7 @@ class History:
             yield 16, self._answer
             yield 2, self._beat
             yield 3, self._checkpoint
+            yield 1, self._get_stuck
         if any(p.has_looked and not p.has_begun for p in processes):
             yield 10, self._claim
         if any(p.waits_for_end or p.only_hooks or p.calls for p in processes):
@@ -166,17 +167,22 @@ class History:
             self.world.run_user_code(process)
 
     def _answer(self, how: int) -> None:
-        process = self._one(how // 32, lambda p: p.runs_user_code)
+        process = self._one(how // 32, lambda p: p.runs_user_code and not p.is_stuck)
         if process is not None:
             self.world.answer(process.uid, ANSWERS[how % 16 % len(ANSWERS)], loses_reply=how % 32 >= 24)
 
     def _beat(self, how: int) -> None:
-        process = self._one(how, lambda p: p.runs_user_code)
+        process = self._one(how, lambda p: p.runs_user_code and not p.is_stuck)
         if process is not None:
             self.world.beat(process.uid)
 
-    def _checkpoint(self, how: int) -> None:
+    def _get_stuck(self, how: int) -> None:
         process = self._one(how, lambda p: p.runs_user_code)
+        if process is not None:
+            process.is_stuck = True
+
+    def _checkpoint(self, how: int) -> None:
+        process = self._one(how, lambda p: p.runs_user_code and not p.is_stuck)
         if process is not None:
             self.world.checkpoint(process.uid)
 

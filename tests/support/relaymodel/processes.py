@@ -89,6 +89,7 @@ class Process:
         stored: the answer that the container is known to have given: in its record, or as its message.
         is_orphan: its pod was deleted by force: the one exception of "never two at once".
         told_at: since when it has been told to end.
+        is_stuck: the task never answers, and gives no sign of life, until its container is killed.
         message: what it has written as its termination message.
     """
 
@@ -115,6 +116,7 @@ class Process:
     exit_code: int | None = None
     is_orphan: bool = False
     told_at: datetime | None = None
+    is_stuck: bool = False
     message: str = ""
     hooks_called: list[str] = field(default_factory=list)
 

@@ -437,6 +437,8 @@ class World:
                 continue
             if process.has_looked and not process.has_begun:
                 self.run_user_code(process)
+            if process.is_stuck and process.runs_user_code:
+                continue  # until somebody has it killed
             self.answer(process.uid, answer)
             while self.call_hook(process.uid):
                 pass

@@ -37,8 +37,9 @@ OTHER_WORDS = {
     *("DeadlineExceeded", "Evicted", "Preempting", "NodeShutdown", "Terminated", "Shutdown", "NodeAffinity"),
     *("UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods", "AlreadyExists"),
 }
-PASSED_ON = {"ErrImagePull", "ImagePullBackOff"}
-"""Reasons that kubelets write most often; the operator shows them without knowing them."""
+PASSED_ON = {"ErrImagePull", "ImagePullBackOff", "NotSeen"}
+"""Reasons that kubelets write most often; the operator shows them without knowing them. And the one that the API server
+gives to new runs."""
 
 
 def words_of_the_code() -> set[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import strawberry
 
 REASONS: Final = [
+    "NotSeen",
     "IterationRunning",
     "Delayed",
     "Waiting",
