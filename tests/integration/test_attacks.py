@@ -170,6 +170,7 @@ _OPERATOR: Rights = {
     f"{DEFINITIONS}/status": "patch",
     RECORDS: "get list watch create patch delete manage",
     "pods": "get list watch create patch delete",
+    "pods/log": "get",
     "events": "create",
     SETTINGS: "list watch",
     **dict.fromkeys(POLICIES, "get"),

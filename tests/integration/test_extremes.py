@@ -44,7 +44,11 @@ def schema_of(plural: str) -> extremes.Schema:
 
 def parts_of(plural: str) -> st.SearchStrategy[Manifest]:
     """The whole object without identity: all top-level fields but the status."""
-    return extremes.of_schema(extremes.without(schema_of(plural), "apiVersion", "kind", "metadata", "status"))
+    schema = extremes.without(schema_of(plural), "apiVersion", "kind", "metadata", "status")
+    if plural == "taskruns":
+        # A rule holds it to this, whose words say more than those of a pattern; of a rule nothing can be drawn.
+        schema["properties"]["spec"]["properties"]["definition"]["pattern"] = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+    return extremes.of_schema(schema)
 
 
 def statuses_of(plural: str) -> st.SearchStrategy[Manifest]:

@@ -165,7 +165,7 @@ def test_a_run_equals_one_that_kubectl_applies(shop: Shop) -> None:
     ours, theirs = shop.kubectl.get(TASK_RUNS, name), shop.kubectl.get(TASK_RUNS, "by-kubectl")
 
     assert ours["spec"] == theirs["spec"]
-    assert ours["metadata"].get("labels") == theirs["metadata"].get("labels")
+    assert ours["metadata"].get("labels") == {"podrelay.dev/definition": "count-words"}
     assert ours["metadata"]["annotations"] == {
         "podrelay.dev/created-by": f"system:serviceaccount:{shop.kubectl.namespace}:clerk"
     }

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from podrelay.api.task_run import TaskRun
 from podrelay.kube.client import JSON_PATCH, Resource
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
 
@@ -95,6 +96,8 @@ class ModelApi:
             "generation": 1,
             "namespace": namespace,
         }
+        if resource.plural == "taskruns":
+            body.setdefault("status", dict(TaskRun.born))
         return self.store(resource.plural, body, "ADDED")
 
     async def patch(

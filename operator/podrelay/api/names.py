@@ -34,6 +34,8 @@ ANNOTATION_REPORTING: Final = f"{GROUP}/reporting"
 ANNOTATION_HOOKS: Final = f"{GROUP}/hooks"
 # Annotation of a record whose response the operator wrote for a pod that died: PodFailure or Timeout.
 ANNOTATION_CAUSE: Final = f"{GROUP}/cause"
+REASON_NOT_SEEN: Final = "NotSeen"
+"""Reason in the status that the API server gives to a new run."""
 # Annotations of TaskRuns.
 ANNOTATION_BEGAN: Final = f"{GROUP}/began"
 """When the run's first pod was made, RFC 3339. Written by the operator a minute later, for runs that go on as long."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field
 
-from podrelay.api import limits
+from podrelay.api import limits, names
 from podrelay.api.common import (
     UID,
     Conditions,
@@ -218,7 +218,7 @@ class TaskRun(Model):
 
     born: ClassVar[Mapping[str, Any]] = {
         "observedGeneration": -1,
-        "reason": "NotSeen",
+        "reason": names.REASON_NOT_SEEN,
         "message": "no operator has seen this run yet; podrelay doctor finds out why",
     }
     model_config = ConfigDict(

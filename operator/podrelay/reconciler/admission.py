@@ -5,6 +5,7 @@ The planner asks; the words that a queued run shows are made here.
 
 from typing import Final
 
+from podrelay.api import names
 from podrelay.reconciler.objects import FINISHED, TaskDefinition, TaskRunStatus
 from podrelay.reconciler.slots import Slot
 from podrelay.reconciler.view import Plan, View
@@ -16,7 +17,15 @@ UNKNOWN_PENDING_TIMEOUT: Final = 900
 """Seconds that a run waits whose definition, which would say for how long, is gone."""
 
 _NOT_ADMITTED: Final = frozenset(
-    {None, DEFINITION_NOT_FOUND, INVALID_INPUT_SCHEMA, "Restored", "Imported", "ParentDeleted"}
+    {
+        None,
+        names.REASON_NOT_SEEN,
+        DEFINITION_NOT_FOUND,
+        INVALID_INPUT_SCHEMA,
+        "Restored",
+        "Imported",
+        "ParentDeleted",
+    }
 )
 """Whatever else a run without a pod shows it shows after its input was looked at, so it is not read again for it."""
 

@@ -5,6 +5,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from podrelay.api.task_run import TaskRun
 from podrelay.kube.client import Resource
 from podrelay.kube.errors import ApiError
 from podrelay.reconciler.view import CreatePod
@@ -63,7 +64,7 @@ def test_the_first_failure_is_left_to_the_queue_and_the_second_is_shown(
 ) -> None:
     world.api.failure = error
     fail(world)
-    assert world.status == {}
+    assert world.status == TaskRun.born
     assert isinstance(world.step().actions[0], CreatePod), "it is tried again before anything is shown"
 
     world.step()
