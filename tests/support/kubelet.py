@@ -28,7 +28,6 @@ from podrelay.api import names
 from podrelay.kube import config
 from podrelay.kube.client import PODS, Client, Resource
 from podrelay.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
-from tests.support.runners import Started, start
 
 NODES = Resource("", "v1", "nodes")
 HEARTBEAT_SECONDS = 10
@@ -76,7 +75,8 @@ class PodProcess:
             )
             return
         await self._report("Running", {"running": {"startedAt": self.started_at}})
-        await self._report_end(await self._wait(process))
+        await self._wait(process)
+        await self._report_end(process.returncode or 0)
         await self._remove_when_deleted()
 
     async def _mounts_secrets(self) -> bool:
@@ -100,7 +100,7 @@ class PodProcess:
         """Where a path of the container is: it has no file system of its own."""
         return self.folder / "root" / path.lstrip("/")
 
-    async def _start(self) -> Started:
+    async def _start(self) -> asyncio.subprocess.Process:
         self.folder.mkdir(parents=True, exist_ok=True)
         account = self.folder / "serviceaccount"
         account.mkdir()
@@ -123,7 +123,10 @@ class PodProcess:
             for part in (*self.container.get("command", ()), *self.container.get("args", ()))
         ]
         self.started_at = now()
-        return await start(command, environment, self.folder / "log")
+        with (self.folder / "log").open("wb") as log:
+            return await asyncio.create_subprocess_exec(
+                *command, env=environment, stdout=log, stderr=asyncio.subprocess.STDOUT, start_new_session=True
+            )
 
     async def _write_token(self, account: Path) -> None:
         service_account = self.pod["spec"].get("serviceAccountName", "default")
@@ -144,8 +147,8 @@ class PodProcess:
             value = value[part]
         return str(value)
 
-    async def _wait(self, process: Started) -> int:
-        ended = asyncio.ensure_future(process.ended)
+    async def _wait(self, process: asyncio.subprocess.Process) -> None:
+        ended = asyncio.create_task(process.wait())
         kill_at: float | None = None
         loop = asyncio.get_running_loop()
         while not ended.done():
@@ -159,7 +162,6 @@ class PodProcess:
             changed = asyncio.create_task(self.changed.wait())
             await asyncio.wait({ended, changed}, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
             changed.cancel()
-        return ended.result()
 
     def _must_end(self) -> float | None:
         """Return the grace period in seconds if the pod is to end now."""
@@ -175,7 +177,7 @@ class PodProcess:
         return None
 
     @staticmethod
-    def _signal(process: Started, number: int) -> None:
+    def _signal(process: asyncio.subprocess.Process, number: int) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, number)
 
