@@ -121,7 +121,11 @@ def test_a_run_has_so_many_unfinished_children_and_no_more(idle_relay: Relay, tm
         relay.run("parent", "parent")
         relay.until("parent", "it works", reason="IterationRunning")
         children = [f"child-{number}" for number in range(8)]
-        for name in children:
+        for name in children[:3]:
+            relay.run(name, "child", parent="parent")
+        for name in children[:3]:
+            relay.until(name, "it works", reason="IterationRunning")
+        for name in children[3:]:
             relay.run(name, "child", parent="parent")
         eventually("the surplus has failed", lambda: len(ends(relay, children)) == 5)
 

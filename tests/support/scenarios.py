@@ -345,7 +345,7 @@ HANDOVERS = (
         tasks.Returning,
         {},
         Outcome("Succeeded", "Done", "Task done."),
-        spec={"delaySeconds": 2},
+        spec={"delaySeconds": 5},  # long enough that a busy machine shows it
         shows=("Pending", "Delayed"),
         check=starts_after(2),
     ),
