@@ -171,12 +171,14 @@ class Doctor:
         bindings = self._try(
             lambda: self._resources.ask(self._roles.list_namespaced_role_binding, namespace=self._namespace)["items"]
         )
-        advice = f"podrelay namespace prepare -n {self._namespace}, or add it to the chart's taskNamespaces"
+        account_advice = f"kubectl create serviceaccount {RUNNER} -n {self._namespace}, or {_CHART}"
+        role = f"--clusterrole={RUNNER} --serviceaccount={self._namespace}:{RUNNER}"
+        advice = f"kubectl create rolebinding {RUNNER} -n {self._namespace} {role}, or {_CHART}"
         if account is None:
             what = f"whether namespace {self._namespace} has the service account {RUNNER}: you may not read it"
-            yield Finding("unknown", what, advice)
+            yield Finding("unknown", what, account_advice)
         elif not account:
-            yield Finding("problem", f"namespace {self._namespace} has no service account {RUNNER}", advice)
+            yield Finding("problem", f"namespace {self._namespace} has no service account {RUNNER}", account_advice)
         else:
             yield Finding("ok", f"namespace {self._namespace} has the service account {RUNNER}")
         if bindings is None:
@@ -241,6 +243,7 @@ class Doctor:
             return {} if refused.status == 404 else None
 
 
+_CHART: Final = "add the namespace to the chart's taskNamespaces"
 _UNSEEN: Final = "see above whether an operator leads and watches this namespace; its log has the rest"
 
 

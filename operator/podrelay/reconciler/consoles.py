@@ -4,7 +4,6 @@ Pods that report by themselves tell in their record. The log is read once, for a
 cannot tell keeps no run waiting.
 """
 
-import asyncio
 from typing import Any, Final
 
 import aiohttp
@@ -39,5 +38,5 @@ async def of(client: Client, namespace: str, pod: Pod | None) -> dict[str, Any] 
         return None
     except ApiError as error:
         return {"problem": limits.cut(f"the log could not be read: {error}", limits.RECENT_MESSAGE_LENGTH)}
-    except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError):
+    except (aiohttp.ClientError, TimeoutError):
         return {"problem": f"the log could not be read: no answer within {_SECONDS:g} s"}

@@ -19,7 +19,7 @@ MOST_DEFINITIONS: Final = 1000
 OTHERS: Final = ("", "(others)")
 STATES: Final = ("running", "waiting", "queued", "suspended", "stalled", "pending")
 _TURN: Final = 1000
-"""Runs that are looked at without a pause: some two milliseconds."""
+"""Runs that are looked at without a pause: some three milliseconds."""
 _BY_REASON: Final = {
     "Queued": "queued",
     "Suspended": "suspended",

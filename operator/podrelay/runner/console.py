@@ -22,7 +22,7 @@ class Console:
 
     def __init__(self, limit: int = limits.CONSOLE_BYTES) -> None:
         self._limit = limit
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a signal handler may print in the midst of it
         self._last = bytearray()
         self._dropped = 0
         self._streams: tuple[TextIO, ...] = ()

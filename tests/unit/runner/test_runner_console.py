@@ -1,10 +1,12 @@
 """What a task prints goes where it went before, and its end goes into the record, with no write more."""
 
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
+from podrelay.runner.console import Console
 from tests.unit.runner.test_runner_main import Pod, pod
 
 __all__ = ["pod"]
@@ -66,6 +68,22 @@ def test_a_flood_is_bounded_and_counted(pod: Pod) -> None:
     assert text_of(pod).endswith("row 19999\n")
     assert text_of(pod).startswith("row 1")
     assert pod.api.record["console"]["droppedBytes"] > 100_000
+
+
+def test_a_signal_handler_that_prints_while_a_line_is_taken_does_not_wait_for_itself() -> None:
+    """Python runs handlers in the main thread, between any two steps of what it does there."""
+    console = Console()
+
+    def interrupted() -> None:
+        with console._lock:
+            console.take(b"heard\n")
+
+    thread = threading.Thread(target=interrupted, daemon=True)
+    thread.start()
+    thread.join(10)
+
+    assert not thread.is_alive()
+    assert console.tail() == {"text": "heard\n"}
 
 
 def test_nothing_printed_leaves_nothing_and_who_does_not_record_logs_keeps_nothing(pod: Pod) -> None:
