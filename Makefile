@@ -43,7 +43,7 @@ check: $(VENV)/ready ## Format, lint, types, import rules, generated files: seco
 	@$(BIN)/python -m tools.locks --check
 	@echo "check: all good"
 
-unit: $(VENV)/ready ## Unit tests: no cluster, seconds
+unit: $(VENV)/ready ## Unit tests: no cluster, three minutes
 	@$(BIN)/pytest tests/unit -q --numprocesses=2
 
 integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
@@ -54,7 +54,7 @@ e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nod
 	@$(KIND)
 	@$(BIN)/pytest tests/e2e -q
 
-mutants: $(VENV)/ready ## Break the relay in some seventy ways, and see that the tests notice: a quarter of an hour
+mutants: $(VENV)/ready ## Break the relay in some seventy ways, and see that the tests notice
 	@$(BIN)/python -m tools.mutants
 
 bench: $(VENV)/ready ## What the relay costs: against bare pods and Jobs, and at rest (docs/performance.md)
