@@ -3,13 +3,14 @@
 import json
 import time
 from collections import Counter
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from cluster import Cluster
 from tests.support.audit import writes_of_definitions, writes_of_the_operator
-from tests.support.kubectl import Manifest
+from tests.support.kubectl import Kubectl, Manifest
 from tests.support.manifests import TASK_DEFINITIONS
 from tests.support.operator import OperatorProcess
 from tests.support.relay import Relay
@@ -60,6 +61,21 @@ def policy(namespace: str) -> list[Manifest]:
     ]
 
 
+def pod_of(definition: str, security: Manifest) -> Manifest:
+    """Return a pod of that definition that Pod Security would admit."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "probe", "labels": {"podrelay.dev/definition": definition}},
+        "spec": {"containers": [{"name": "task", "image": "local", "securityContext": security}]},
+    }
+
+
+def refusal(kubectl: Kubectl, pod: Manifest) -> str:
+    """Return what is printed when `pod` is created, which nothing keeps."""
+    return str(kubectl.create(pod, flags=("--dry-run=server",)))
+
+
 def test_refusals_of_every_kind_are_written_a_few_times_only(
     idle_relay: Relay, cluster: Cluster, tmp_path: Path
 ) -> None:
@@ -81,10 +97,12 @@ def test_refusals_of_every_kind_are_written_a_few_times_only(
     relay.kubectl.do("create", "quota", "none", "--hard=count/pods=0")
     relay.kubectl.do("create", "-f", "-", stdin=policy(namespace))
     try:
-        with (
-            pod_webhook(relay.kubectl, tmp_path, "webhook", refuses_in_new_words) as webhook,
-            OperatorProcess(relay.kubectl, tmp_path / "operator"),
-        ):
+        with pod_webhook(relay.kubectl, tmp_path, "webhook", refuses_in_new_words) as webhook, ExitStack() as stack:
+            # The API server enforces a policy or webhook a moment after it was made, and lets pods through until then.
+            kubectl, of_policy, of_webhook = relay.kubectl, pod_of("policy", allowed), pod_of("webhook", allowed)
+            eventually("the policy refuses", lambda: "AdmissionPolicy" in refusal(kubectl, of_policy), 60)
+            eventually("the webhook refuses", lambda: "admission webhook" in refusal(kubectl, of_webhook), 60)
+            stack.enter_context(OperatorProcess(relay.kubectl, tmp_path / "operator"))
             for kind in KINDS:
                 relay.run(kind, kind)
 
