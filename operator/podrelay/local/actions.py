@@ -22,6 +22,7 @@ from podrelay.reconciler.view import (
     AdoptRecord,
     AdoptRun,
     AnnotateRun,
+    ClaimRecord,
     ConfirmAbsent,
     ConfirmChildren,
     ConfirmGone,
@@ -207,6 +208,10 @@ class Actions:
             _unless_changed(lambda: self._api.patch(names.TASK_ITERATIONS, key.namespace, name, patch))
         self._store.accepted(view.run)
 
+    def _claim_record(self, key: Key, view: View, action: ClaimRecord) -> None:
+        manifest = msgspec.to_builtins(records.claim(view.run, action, self._now()))
+        self._api.create(names.TASK_ITERATIONS, key.namespace, manifest)
+
     def _confirm_lost(self, key: Key, view: View, action: ConfirmLost) -> None:
         self._reread(key, action.record)
         if self._find(names.TASK_ITERATIONS, key, action.record) is None:
@@ -270,6 +275,7 @@ HANDLERS: Final[dict[type[Action], Callable[[Actions, Key, View, Any], None]]] =
     EndPod: Actions._end_pod,
     DeletePod: Actions._delete_pod,
     WriteRecord: Actions._write_record,
+    ClaimRecord: Actions._claim_record,
     DeleteRecord: Actions._delete_record,
     DeleteRun: Actions._delete_run,
 }

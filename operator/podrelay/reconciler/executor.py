@@ -18,7 +18,7 @@ import msgspec
 from podrelay.api import names
 from podrelay.kube.client import JSON_PATCH, PODS, STRATEGIC_MERGE_PATCH, WRITE_TIMEOUT_SECONDS, Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
-from podrelay.reconciler import admission, consoles, inputs, pods, records, termination
+from podrelay.reconciler import admission, consoles, inputs, pods, records, termination, turns
 from podrelay.reconciler.events import Events
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.metrics import WRITES
@@ -33,6 +33,7 @@ from podrelay.reconciler.view import (
     Action,
     AdoptRecord,
     AnnotateRun,
+    ClaimRecord,
     ConfirmAbsent,
     ConfirmGone,
     ConfirmLost,
@@ -135,6 +136,7 @@ class Executor:
             AdoptRecord: self._adopt_record,
             AnnotateRun: self._annotate_run,
             WriteRecord: self._write_record,
+            ClaimRecord: self._claim_record,
             DeleteRecord: self._delete_record,
             DeleteRun: self._delete_run,
             **relatives.handlers,
@@ -424,11 +426,21 @@ class Executor:
 
     async def _write_record(self, key: Key, view: View, action: WriteRecord) -> None:
         """Write what a pod could not write itself. Its own response, should there be one after all, comes first."""
+        makes_none = action.pod is not None and action.pod.reports_by_message
+        if makes_none and turns.record_named(view, action.target.name) is None:
+            await self._unless_refused(key, view, action, self._create_record(key, view, action))
+        else:
+            await self._unless_refused(key, view, action, self._respond_in_record(key, view, action))
+
+    async def _claim_record(self, key: Key, view: View, action: ClaimRecord) -> None:
+        manifest = records.claim(view.run, action, self._clock())
+        await self._unless_refused(key, view, action, self._post_record(key, manifest))
+
+    async def _unless_refused(
+        self, key: Key, view: View, action: WriteRecord | ClaimRecord, written: Awaitable[object]
+    ) -> None:
         try:
-            if action.pod is not None and action.pod.reports_by_message:
-                await self._create_record(key, view, action)  # such a pod has made none
-            else:
-                await self._respond_in_record(key, view, action)
+            await written
         except (ConflictError, AlreadyExistsError, InvalidError) as error:
             # The pod's own response came first, or the record is not what it was.
             record = await self._refresh_record(key, view, action.target.name)
@@ -447,10 +459,14 @@ class Executor:
         response = await self._complete(key, view, action)
         printed = await self._printed(key, view, action)
         manifest = records.new(view.run, action, response, self._clock(), printed)
+        record = await self._post_record(key, manifest)
+        self._payloads.keep(record, manifest["response"])
+
+    async def _post_record(self, key: Key, manifest: dict[str, Any]) -> Record:
         body = await self._write("create_record", lambda: self._client.create(TASK_ITERATIONS, key.namespace, manifest))
         record = _decode_record(body)
-        self._payloads.keep(record, manifest["response"])
         self._store.records.apply(record)
+        return record
 
     async def _respond_in_record(self, key: Key, view: View, action: WriteRecord) -> None:
         name = action.target.name

@@ -45,6 +45,7 @@ from podrelay.reconciler.objects import (
 )
 from podrelay.reconciler.turns import Tenure
 from podrelay.reconciler.view import (
+    ClaimRecord,
     ConfirmAbsent,
     ConfirmGone,
     ConfirmSilent,
@@ -257,6 +258,8 @@ def _silent(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
 
 
 def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
+    if turns.has_successor(view, tenure.target):
+        return _disrupted(view, now, tenure, f"pod {pod.metadata.name} was disrupted", now)
     answer = termination.answer_of(pod)
     if pod.task.terminated is not None and not pod.is_terminal and (answer is None or termination.is_silent(pod)):
         # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
@@ -272,6 +275,8 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
         may_still_run = causes.is_left_behind(pod)
         if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
             return Plan(actions=(ReleasePod(pod),))  # its token is good for as long as the pod is there
+        if _needs_claim(tenure, pod):
+            return _write(view, now, ClaimRecord(tenure.target, tenure.uid, pod))
         return _disrupted(view, now, tenure, disruption, _token_dies_at(view, pod, now) if may_still_run else now)
     return _write_failure(view, now, tenure, pod, causes.failure_of(pod))
 
@@ -287,6 +292,8 @@ def _token_dies_at(view: View, pod: Pod, now: datetime) -> datetime:
 def _lost(view: View, now: datetime, tenure: Tenure) -> Plan:
     """The pod is gone and left no answer."""
     assert tenure.gone is not None  # noqa: S101 - _hold has asked before
+    if turns.has_successor(view, tenure.target):
+        return _disrupted(view, now, tenure, f"pod {tenure.target.name} was deleted", now)
     last = tenure.gone.last
     answer = termination.answer_of(last) if last is not None else None
     if answer is not None:
@@ -301,9 +308,20 @@ def _lost(view: View, now: datetime, tenure: Tenure) -> Plan:
             and not causes.is_left_behind(last)
             and (last.is_released or (tenure.gone.is_last_state and not last.has_started))
         )
+        if last is not None and _needs_claim(tenure, last):
+            return _write(view, now, ClaimRecord(tenure.target, tenure.uid, last))
         not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace
         return _disrupted(view, now, tenure, f"pod {tenure.target.name} was deleted", not_before)
     return _write_failure(view, now, tenure, last, failure)
+
+
+def _needs_claim(tenure: Tenure, pod: Pod) -> bool:
+    """Tell whether a pod without a record may have been seen as Succeeded before it was deleted.
+
+    The request that says so may be under way still, sent by an operator that never heard what came of it. A record
+    without an answer, as a pod with reporting API makes it for itself, is in its way.
+    """
+    return tenure.record is None and termination.succeeds_unless_told_to_end(pod)
 
 
 def _write_failure(view: View, now: datetime, tenure: Tenure, pod: Pod | None, failure: causes.Failure) -> Plan:
@@ -312,7 +330,7 @@ def _write_failure(view: View, now: datetime, tenure: Tenure, pod: Pod | None, f
     return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, response, failure.cause))
 
 
-def _write(view: View, now: datetime, action: WriteRecord) -> Plan:
+def _write(view: View, now: datetime, action: WriteRecord | ClaimRecord) -> Plan:
     """Have the record written, unless it was refused a moment ago: then say so."""
     refusal, status = view.refusal, view.run.status
     if refusal is None or refusal.name != action.target.name or refusal.retry_at <= now:

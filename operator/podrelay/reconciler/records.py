@@ -8,7 +8,7 @@ import msgspec
 from podrelay.api import limits, names
 from podrelay.reconciler import pods
 from podrelay.reconciler.objects import StorableResponse, TaskRun
-from podrelay.reconciler.view import WriteRecord
+from podrelay.reconciler.view import ClaimRecord, WriteRecord
 
 
 def patch(
@@ -46,29 +46,34 @@ def new(
     printed: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the whole record of a pod that has none."""
-    target, pod = action.target, action.pod
-    metadata: dict[str, Any] = {
-        "name": target.name,
-        "namespace": run.metadata.namespace,
-        "labels": pods.labels(run, target),
-        "ownerReferences": [pods.owner_reference(run, controller=False)],
-    }
+    record = claim(run, action, now)
+    record["response"] = msgspec.to_builtins(response)
     if action.cause is not None:
-        metadata["annotations"] = {names.ANNOTATION_CAUSE: action.cause}
+        record["metadata"]["annotations"] = {names.ANNOTATION_CAUSE: action.cause}
+    if printed is not None:
+        record["console"] = printed
+    return record
+
+
+def claim(run: TaskRun, action: WriteRecord | ClaimRecord, now: datetime) -> dict[str, Any]:
+    """Return the record of a pod that has none, without a response: it has given no answer."""
+    target, pod = action.target, action.pod
     record: dict[str, Any] = {
         "apiVersion": names.API_VERSION,
         "kind": "TaskIteration",
-        "metadata": metadata,
+        "metadata": {
+            "name": target.name,
+            "namespace": run.metadata.namespace,
+            "labels": pods.labels(run, target),
+            "ownerReferences": [pods.owner_reference(run, controller=False)],
+        },
         "runName": run.metadata.name,
         "iteration": target.iteration,
         "try": target.try_,
         "podName": target.name,
         "podUID": action.pod_uid,
         "finishedAt": _finished_at(action, now),
-        "response": msgspec.to_builtins(response),
     }
-    if printed is not None:
-        record["console"] = printed
     if pod is not None and pod.spec.node_name:
         record["nodeName"] = pod.spec.node_name
     if pod is not None and pod.image:
@@ -79,6 +84,6 @@ def new(
     return record
 
 
-def _finished_at(action: WriteRecord, now: datetime) -> datetime:
+def _finished_at(action: WriteRecord | ClaimRecord, now: datetime) -> datetime:
     terminated = action.pod.task.terminated if action.pod is not None else None
     return (terminated.finished_at if terminated else None) or now

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 from podrelay.api import names
-from podrelay.reconciler import admission, hooks, housekeeping
+from podrelay.reconciler import admission, hooks, housekeeping, turns
 from podrelay.reconciler.facts import Facts
 from podrelay.reconciler.family import Change, Family
 from podrelay.reconciler.history import FinishedRuns
@@ -478,7 +478,7 @@ class Store:
         """Let the slot of a run without a pod that works follow its status."""
         status, definition = run.status, _definition_of(run)
         is_open = self._is_open(key, own.uid)
-        if is_open and status.phase not in FINISHED and status.current is not None:
+        if is_open and status.phase not in FINISHED and (status.current is not None or self._has_due_pod(key, run)):
             self._seat(key, own)
             self.slots.occupy(own, definition, status.concurrency_key)
         elif not is_open or self.slots.has_used_slot(own) or run.metadata.deletion_timestamp is not None:
@@ -486,6 +486,12 @@ class Store:
         elif status.reason == admission.QUEUED:
             self._seat(key, own)
             self.slots.want(own, definition, status.concurrency_key, run.metadata.creation_timestamp)
+
+    def _has_due_pod(self, key: Key, run: TaskRun) -> bool:
+        """Tell whether a pod is there that the status does not tell of yet, as it may have ended before that."""
+        due = turns.due_pod_name(run)
+        named = (pod.metadata.owner_run() for pod in self.pods.of(key) if pod.metadata.name == due)
+        return any(owner is not None and owner.uid == run.metadata.uid for owner in named)
 
     def _working_pods(self, key: Key) -> dict[RunId, Pod]:
         """Return a pod whose container may run for each run of this name that has one."""

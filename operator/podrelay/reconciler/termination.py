@@ -45,6 +45,12 @@ def answer_of(pod: Pod) -> StorableResponse | None:
     return None if was_told_to_end else _error(text)
 
 
+def succeeds_unless_told_to_end(pod: Pod) -> bool:
+    """Tell whether the end of this pod means done, unless it was told to end: an exit code of 0 and no word."""
+    terminated = pod.task.terminated
+    return pod.reports_by_message and terminated is not None and terminated.exit_code == 0 and is_silent(pod)
+
+
 def is_silent(pod: Pod) -> bool:
     """Tell whether nothing but an exit code is left of what the container may have said."""
     terminated = pod.task.terminated

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from podrelay.api import names
 from podrelay.reconciler import hooks, retrying
-from podrelay.reconciler.objects import Pod, Record, TaskRunStatus
+from podrelay.reconciler.objects import Pod, Record, TaskRun, TaskRunStatus
 from podrelay.reconciler.view import Gone, Target, View
 
 
@@ -26,8 +26,7 @@ class Tenure:
 
 def due_target(view: View, status: TaskRunStatus) -> Target:
     """Return the pod that is due when a run stands where `status` says."""
-    iteration = names.iteration_of(status.last_record or "") + 1
-    try_ = 1 + status.attempts + status.disruptions
+    iteration, try_ = _due(status)
     checkpoints = [
         record
         for record in view.records
@@ -43,6 +42,15 @@ def due_target(view: View, status: TaskRunStatus) -> Target:
         is_final_attempt=view.definition is None or retrying.is_final(view.definition.spec.retry, status.attempts),
         calls_before_trigger=iteration == 1 and not hooks.called_before(view),
     )
+
+
+def due_pod_name(run: TaskRun) -> str:
+    """Return the name of the pod that is due by the status of a run."""
+    return names.pod_name(run.metadata.name, *_due(run.status))
+
+
+def _due(status: TaskRunStatus) -> tuple[int, int]:
+    return names.iteration_of(status.last_record or "") + 1, 1 + status.attempts + status.disruptions
 
 
 def tenure_of(view: View, target: Target) -> Tenure | None:
@@ -77,6 +85,15 @@ def is_known_to_have_been(view: View, tenure: Tenure) -> bool:
 def record_named(view: View, name: str) -> Record | None:
     """Return the run's own record of this name."""
     return next((record for record in view.records if record.metadata.name == name and view.owns(record)), None)
+
+
+def has_successor(view: View, target: Target) -> bool:
+    """Tell whether the pod of the next try has been made: then it is decided that `target` was disrupted.
+
+    What failed has a record that says so before it is tried again, and the status may be later than both pods.
+    """
+    following = names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1)
+    return any(pod.metadata.name == following and view.owns(pod) for pod in view.pods)
 
 
 def late_answer(view: View, target: Target) -> Tenure | None:

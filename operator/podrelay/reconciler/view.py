@@ -378,6 +378,15 @@ class WriteRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class ClaimRecord:
+    """Make the record of a pod that has ended without an answer, so that no other can be made of that name."""
+
+    target: Target
+    pod_uid: str
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
 class DeleteRecord:
     """Delete a record that nobody needs any more."""
 
@@ -434,6 +443,7 @@ Action = (
     | AnnotateRun
     | AdoptRecord
     | WriteRecord
+    | ClaimRecord
     | DeleteRecord
     | DeleteRun
     | ConfirmChildren

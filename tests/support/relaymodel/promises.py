@@ -244,8 +244,8 @@ class Promises:
         is_aborted = run_object["spec"].get("abort") is not None
         if said == "aborted" and is_aborted:
             return True
-        if process.by_message and process.run_uid in self.lost_state:
-            return True  # the answer builds upon a state that somebody has deleted
+        if process.run_uid in self.lost_state:
+            return True  # somebody has deleted the record itself, or the state that the answer builds upon
         return process.is_orphan or process.node in self._world.nodes.ever_lost
 
     # --- what runs ------------------------------------------------------------------------------------------------

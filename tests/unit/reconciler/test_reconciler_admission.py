@@ -381,13 +381,20 @@ def test_a_pod_alone_counts_as_it_was_made_before_a_crash(store: Store) -> None:
         pod(about={"run_uid": "uid-of-another"}),
         pod(state=terminated(), phase="Succeeded"),
     ],
-    ids=["of an earlier run", "ended"],
+    ids=["of an earlier run", "of an earlier iteration"],
 )
 def test_other_pods_do_not_count(store: Store, other: Any) -> None:
-    store.runs.apply(task_run())
+    store.runs.apply(task_run({"phase": "Running", "iterations": 1, "lastRecord": "words-i1"}))
     store.pods.apply(other)
 
     assert not has_slot(store)
+
+
+def test_a_pod_counts_that_has_ended_before_the_status_tells_of_it(store: Store) -> None:
+    store.runs.apply(task_run())
+    store.pods.apply(pod(state=terminated(), phase="Succeeded"))
+
+    assert has_slot(store)
 
 
 def test_after_a_restart_the_queue_is_as_it_was_whoever_is_seen_first() -> None:

@@ -19,6 +19,7 @@ from podrelay.reconciler.store import Store
 from podrelay.reconciler.view import (
     Action,
     AnnotateRun,
+    ClaimRecord,
     ConfirmGone,
     ConfirmLost,
     ConfirmSilent,
@@ -40,6 +41,7 @@ from tests.support.modelapi import ModelApi, run
 from tests.support.projections import seen
 from tests.unit.reconciler.builders import KEY, NOW, later, pod, terminated
 
+BY_MESSAGE = {names.ANNOTATION_REPORTING: "TerminationMessage"}
 TARGET = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
 
 
@@ -406,6 +408,35 @@ def test_a_pod_that_left_no_record_gets_a_whole_one(world: World) -> None:
     assert record["metadata"]["annotations"] == {names.ANNOTATION_CAUSE: "PodFailure"}
     assert (record["podUID"], record["nodeName"], record["iteration"], record["try"]) == ("uid-pod", "node-1", 1, 1)
     assert [record.response is not None for record in world.view.records] == [True]
+
+
+def test_a_record_without_a_response_keeps_any_other_from_being_made(world: World) -> None:
+    ended = pod("words-i1", "uid-pod", state=terminated(0), annotations=BY_MESSAGE)
+
+    world.do(ClaimRecord(TARGET, "uid-pod", ended))
+    world.store.records.forget(KEY, "words-i1", world.view.records[0].metadata.uid)
+    world.do(written_for(ended, {"status": "done"}))
+
+    assert "response" not in stored(world)
+    assert [record.pod_uid for record in world.view.records] == ["uid-pod"]
+
+
+def test_an_answer_that_came_before_it_counts(world: World) -> None:
+    ended = pod("words-i1", "uid-pod", state=terminated(0), annotations=BY_MESSAGE)
+    world.put_record(response={"status": "done"})
+
+    world.do(ClaimRecord(TARGET, "uid-pod", ended))
+
+    assert [record.response is not None for record in world.view.records] == [True]
+
+
+def test_an_abort_is_written_into_a_record_without_a_response(world: World) -> None:
+    ended = pod("words-i1", "uid-pod", state=terminated(0), annotations=BY_MESSAGE)
+    world.do(ClaimRecord(TARGET, "uid-pod", ended))
+
+    world.do(written_for(ended, {"status": "aborted"}))
+
+    assert stored(world)["response"] == {"status": "aborted"}
 
 
 # --- what the pod has printed ---------------------------------------------------------------------------------------

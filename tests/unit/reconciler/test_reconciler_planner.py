@@ -11,6 +11,7 @@ from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRunStat
 from podrelay.reconciler.planner import plan
 from podrelay.reconciler.view import (
     Action,
+    ClaimRecord,
     ConfirmGone,
     ConfirmLost,
     CreatePod,
@@ -816,9 +817,9 @@ def test_a_silent_end_is_not_taken_for_done_before_the_kubelet_has_said_why() ->
     assert plan(ended(""), NOW).requeue_at == later(30)
     assert isinstance(action_of(plan(ended("", "Succeeded"), NOW)), WriteRecord)
     assert isinstance(action_of(plan(ended('{"status":"done"}'), NOW)), WriteRecord)
-    assert isinstance(
-        action_of(plan(ended("", "Failed", reason="Evicted", conditions=[NODE_PRESSURE]), NOW)), CreatePod
-    )
+    evicted = ended("", "Failed", reason="Evicted", conditions=[NODE_PRESSURE])
+    assert isinstance(action_of(plan(evicted, NOW)), ClaimRecord)
+    assert isinstance(action_of(plan(replace(evicted, records=(record(),)), NOW)), CreatePod)
 
 
 def test_a_non_zero_exit_code_is_a_pod_failure_in_the_words_of_the_message() -> None:
@@ -847,6 +848,36 @@ def test_an_evicted_pod_without_a_word_is_a_disruption_as_any_other() -> None:
 
     assert isinstance(action, CreatePod)
     assert action.target.name == "words-i1t2"
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_no_answer_can_come_any_more_for_a_deleted_pod_that_looked_as_if_it_had_succeeded(is_gone: bool) -> None:
+    """Before its deletion it meant done, and an operator that was killed may have sent that a moment ago."""
+    deleted = by_message(about={"deletionTimestamp": later(50), "deletionGracePeriodSeconds": 60})
+    gone = {"uid-words-i1": Gone(NOW, deleted, is_last_state=True)} if is_gone else {}
+    facts: dict[str, Any] = {"pods": () if is_gone else (deleted,), "gone": gone, "settled": LOOKED_AT}
+
+    claim = action_of(plan(view(task_run(RUNNING), **facts), NOW))
+    assert isinstance(claim, ClaimRecord)
+    assert (claim.target.name, claim.pod_uid, claim.pod) == ("words-i1", "uid-words-i1", deleted)
+    following = action_of(plan(view(task_run(RUNNING), records=(record(),), **facts), NOW))
+    assert isinstance(following, CreatePod)
+    assert following.target.name == "words-i1t2"
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_a_pod_that_has_a_successor_was_disrupted_whatever_a_later_look_would_say(is_gone: bool) -> None:
+    """It never started and was deleted, then its pending timeout passed; the status is behind both pods."""
+    about = {"deletionTimestamp": ago(5), "finalizers": ["example.com/hold"]}
+    late = pod(about=about, annotations={"podrelay.dev/pending-timeout-seconds": "30"}, phase="Failed")
+    gone = {"uid-words-i1": Gone(NOW, late, is_last_state=True)} if is_gone else {}
+    pods = (pod("words-i1t2"),) if is_gone else (late, pod("words-i1t2"))
+
+    status = status_of(plan(view(task_run(RUNNING), pods=pods, gone=gone, settled=LOOKED_AT), NOW))
+
+    assert (status.phase, status.disruptions) == ("Running", 1)
+    assert status.current is not None
+    assert status.current.pod_name == "words-i1t2"
 
 
 def test_an_aborted_pod_that_reports_by_message_gets_a_record_with_its_output() -> None:

@@ -34,6 +34,26 @@ def test_runs_go_in_the_order_of_their_age() -> None:
     assert order == ["run5", "run0", "run1", "run2", "run3", "run4"]
 
 
+def test_a_pod_that_ends_before_its_status_is_written_keeps_the_slot_of_its_run() -> None:
+    """What came of it may be that the run goes on: with a slot that somebody else must not have got meanwhile."""
+    world = World({"maxConcurrentRuns": 1}, runs=NAMES[:2])
+    operator = world.operators[0]
+    operator.step(Key(NAMESPACE, "run0"))  # asks for a slot
+    operator.step(Key(NAMESPACE, "run0"))  # makes the pod
+    process = world.begin("run0-i1")
+    assert process is not None
+    world.run_user_code(process)
+    world.answer(process.uid, {"status": "continue"})
+    world.exit("run0-i1", 0)
+    operator.see_all()
+
+    operator.step(Key(NAMESPACE, "run1"))
+    operator.work()
+
+    made = [obj["metadata"]["name"] for plural, event, obj in world.api.events if (plural, event) == ("pods", "ADDED")]
+    assert made == ["run0-i1", "run0-i2"]
+
+
 def test_runs_in_the_queue_are_not_rewritten_whenever_one_ends() -> None:
     world = World({"maxConcurrentRuns": 1}, runs=[f"run{number}" for number in range(300)])
     operator = world.operators[0]
