@@ -31,6 +31,7 @@ ANNOTATION_CONTAINER: Final = f"{GROUP}/container"
 ANNOTATION_ENDING_SINCE: Final = f"{GROUP}/ending-since"
 ANNOTATION_ENDING_REASON: Final = f"{GROUP}/ending-reason"
 ANNOTATION_REPORTING: Final = f"{GROUP}/reporting"
+ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
 ANNOTATION_HOOKS: Final = f"{GROUP}/hooks"
 # Annotation of a record whose response the operator wrote for a pod that died: PodFailure or Timeout.
 ANNOTATION_CAUSE: Final = f"{GROUP}/cause"

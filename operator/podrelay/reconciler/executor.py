@@ -70,6 +70,9 @@ PERMISSIONS: Final = (
     Permission(names.GROUP, (names.TASK_ITERATIONS,), ("get", "create", "patch", "delete", "manage")),
 )
 
+QUOTA_EXCEEDED: Final = "QuotaExceeded"
+POD_FORBIDDEN: Final = "PodForbidden"
+"""Also for a service account that is not there."""
 _START_RETRY_SECONDS: Final = (1.0, 60.0)
 _REFUSALS: Final = frozenset({400, 403, 405, 413, 422, 500})
 """Of these somebody has to hear: time alone does not change a rule, a role, or a webhook that does not work."""
@@ -640,8 +643,8 @@ def _has_changed(run: TaskRun, before: TaskRun) -> bool:
 
 def _refusal(error: ApiError) -> str:
     if error.is_quota:
-        return "QuotaExceeded"
-    return {403: "PodForbidden", 404: "NamespaceNotFound", 500: "InternalError"}.get(error.status, "PodInvalid")
+        return QUOTA_EXCEEDED
+    return {403: POD_FORBIDDEN, 404: "NamespaceNotFound", 500: "InternalError"}.get(error.status, "PodInvalid")
 
 
 def _failure_in_words(error: Exception) -> tuple[str, str]:

@@ -18,13 +18,15 @@ from podrelay.reconciler import telling
 from podrelay.reconciler.clocks import WaitClock
 from podrelay.reconciler.counts import Counts
 from podrelay.reconciler.events import Events
-from podrelay.reconciler.executor import Executor
+from podrelay.reconciler.executor import POD_FORBIDDEN, QUOTA_EXCEEDED, Executor
 from podrelay.reconciler.figures import Figures
 from podrelay.reconciler.lease import LeaderElection
 from podrelay.reconciler.loop import ReconcileLoop, group_of
 from podrelay.reconciler.objects import FINISHED, TaskRun, TaskRunStatus
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.readiness import Readiness
+from podrelay.reconciler.recoveries import Recoveries
+from podrelay.reconciler.resources import RESOURCE_QUOTAS, SERVICE_ACCOUNTS
 from podrelay.reconciler.retention import Retentions
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.terms import Part, Terms
@@ -83,7 +85,11 @@ class Life:
             restored=self.restored.set,
         )
         retentions.changed = self.store.retention_changed
-        self.watches = watches_into(client, self.store, retentions, tuple(arguments.namespace))
+        recoveries = {
+            SERVICE_ACCOUNTS: Recoveries(self._account_changed),
+            RESOURCE_QUOTAS: Recoveries(lambda namespace: self.store.may_be_taken_now(namespace, {QUOTA_EXCEEDED})),
+        }
+        self.watches = watches_into(client, self.store, retentions, recoveries, tuple(arguments.namespace))
         self._events = Events(client)
         self._executor = Executor(
             client,
@@ -125,6 +131,10 @@ class Life:
         self._events.happened(run.metadata, telling.of_change(run.status, status))
         if status.phase in FINISHED and run.status.phase not in FINISHED:
             self._figures.finished(run, status)
+
+    def _account_changed(self, namespace: str | None) -> None:
+        self.store.may_be_taken_now(namespace, {POD_FORBIDDEN})
+        self._readiness.review_rejected(namespace)
 
     def _begin_term(self) -> Sequence[Part]:
         self.runs.forgive()

@@ -295,6 +295,12 @@ class NamespaceSettings(_Struct, frozen=True):
     data: SettingsData = SettingsData()
 
 
+class Named(_Struct, frozen=True):
+    """An object of which nothing matters but that it is there, and has changed."""
+
+    metadata: Metadata
+
+
 # --- TaskDefinition --------------------------------------------------------------------------------------------------
 
 
@@ -500,6 +506,7 @@ class PodAnnotations(
         "ending_since": names.ANNOTATION_ENDING_SINCE,
         "ending_reason": names.ANNOTATION_ENDING_REASON,
         "reporting": names.ANNOTATION_REPORTING,
+        "template_hash": names.ANNOTATION_TEMPLATE_HASH,
     },
 ):
     """What a pod carries with it of the definition that it was made from, and since when and why it is being ended."""
@@ -513,6 +520,7 @@ class PodAnnotations(
     ending_since: str | None = None
     ending_reason: str | None = None
     reporting: str = names.REPORTING_API
+    template_hash: str | None = None
 
     def __post_init__(self) -> None:
         """Take the default for what somebody has edited to nonsense: the pod must not be out of control for it."""

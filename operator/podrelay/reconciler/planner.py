@@ -27,6 +27,7 @@ from podrelay.reconciler import (
     housekeeping,
     kinship,
     outcomes,
+    pods,
     restoring,
     showing,
     starting,
@@ -49,6 +50,7 @@ from podrelay.reconciler.view import (
     ConfirmAbsent,
     ConfirmGone,
     ConfirmSilent,
+    DeletePod,
     OpenGate,
     Plan,
     ReadInput,
@@ -211,10 +213,18 @@ def _pending(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
             problem = causes.secret_missing(pod, view.run.spec.secret)
         else:
             deadline = min(deadline, overdue)
+    if problem is not None and _is_outdated(view, pod):
+        return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version),))
     status = showing.running(view, now, view.run.status, tenure.target, pod)
     if problem is not None:
         status = showing.show(view, now, status, "Running", problem.reason, problem.message, stalled=True)
     return Plan(status=status, requeue_at=deadline)
+
+
+def _is_outdated(view: View, pod: Pod) -> bool:
+    """Tell whether the template has changed since the pod was made; pods of an older operator do not tell."""
+    made_from = pod.metadata.annotations.template_hash
+    return made_from is not None and view.definition is not None and made_from != pods.template_hash(view.definition)
 
 
 def _is_current(view: View, pod: Pod) -> bool:
@@ -258,8 +268,9 @@ def _silent(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
 
 
 def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
+    disruption = _disruption(view, pod)
     if turns.has_successor(view, tenure.target):
-        return _disrupted(view, now, tenure, f"pod {pod.metadata.name} was disrupted", now)
+        return _disrupted(view, now, tenure, disruption or f"pod {pod.metadata.name} was disrupted", now)
     answer = termination.answer_of(pod)
     if pod.task.terminated is not None and not pod.is_terminal and (answer is None or termination.is_silent(pod)):
         # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
@@ -270,7 +281,6 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
         return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, answer))
     if pod.metadata.deletion_timestamp is not None and not pod.has_started and pod.pending_deadline <= now:
         return _write_failure(view, now, tenure, pod, causes.pending_timeout(pod, _shown_problem(view.run.status)))
-    disruption = causes.disruption_of(pod)
     if disruption is not None:
         may_still_run = causes.is_left_behind(pod)
         if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
@@ -279,6 +289,13 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
             return _write(view, now, ClaimRecord(tenure.target, tenure.uid, pod))
         return _disrupted(view, now, tenure, disruption, _token_dies_at(view, pod, now) if may_still_run else now)
     return _write_failure(view, now, tenure, pod, causes.failure_of(pod))
+
+
+def _disruption(view: View, pod: Pod) -> str | None:
+    words = causes.disruption_of(pod)
+    if words is not None and not pod.has_started and _is_outdated(view, pod):
+        return f"pod {pod.metadata.name} had not started when spec.template of its TaskDefinition changed"
+    return words
 
 
 def _token_dies_at(view: View, pod: Pod, now: datetime) -> datetime:

@@ -4,6 +4,8 @@ What the relay relies on is forced (restart policy, deadline, names, environment
 """
 
 import copy
+import hashlib
+import json
 from typing import Any, Final
 
 from podrelay.api import limits, names, numbers, protocol
@@ -93,6 +95,12 @@ def build(
         },
         "spec": spec,
     }
+
+
+def template_hash(definition: TaskDefinition) -> str:
+    """Return what tells the template of a definition from the ones before it: 16 hexadecimal digits."""
+    canonical = json.dumps(definition.spec.template, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def task_container(spec: dict[str, Any]) -> dict[str, Any]:
@@ -238,6 +246,7 @@ def _annotations(definition: TaskDefinition, container: str) -> dict[str, str]:
         names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
         names.ANNOTATION_CONTAINER: container,
         names.ANNOTATION_REPORTING: spec.reporting,
+        names.ANNOTATION_TEMPLATE_HASH: template_hash(definition),
         **optional,
     }
 

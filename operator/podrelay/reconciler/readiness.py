@@ -42,8 +42,8 @@ class Readiness:
     """Reviews each definition that has changed, and writes its condition Ready if that has.
 
     One generation of a definition is reviewed again only if its verdict may change by itself, or if somebody has
-    changed its conditions; and each time later than the last. No event makes it sooner: the write of a review is an
-    event, too, and words of a refusal may be new each time.
+    changed its conditions; and each time later than the last. No event of its own makes it sooner: the write of a
+    review is one, too, and words of a refusal may be new each time.
 
     Args:
         client: the API server.
@@ -72,6 +72,13 @@ class Readiness:
         """Work until cancelled."""
         await work(self._queue, self._look_at, failed="definition not reviewed", about="definition", count=_REVIEWERS)
 
+    def review_rejected(self, namespace: str | None) -> None:
+        """Review what was rejected again at once, as what its pods need may be there now; None: in all namespaces."""
+        for key, review in self._reviews.items():
+            if namespace in {None, key.namespace} and review.settled_with is None:
+                review.pause = 0.0
+                self._queue.add(key)
+
     async def _look_at(self, key: Key) -> None:
         definition = self._store.definition(*key)
         if definition is None:
@@ -84,7 +91,7 @@ class Readiness:
         if last is not None and now < (due := last.at + (last.pause if is_same else _PAUSES[0])):
             self._queue.add_after(key, due - now)
             return
-        pause = min(2 * last.pause, _PAUSES[1]) if last is not None and is_same else _PAUSES[0]
+        pause = min(max(2 * last.pause, _PAUSES[0]), _PAUSES[1]) if last is not None and is_same else _PAUSES[0]
         self._reviews[key] = review = _Review(_generation(definition), now, pause)
         verdict = await _verdict(self._client, definition, self._schemas)
         conditions = await self._write(definition, *verdict)

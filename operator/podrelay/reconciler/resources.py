@@ -11,6 +11,8 @@ TASK_DEFINITIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_DEFINI
 TASK_ITERATIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_ITERATIONS)
 
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
+SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts")
+RESOURCE_QUOTAS: Final = Resource("", "v1", "resourcequotas")
 
 POD_SELECTOR: Final = names.LABEL_RUN
 """Pods of runs only: the operator never sees, and never keeps, anybody else's."""
@@ -21,5 +23,6 @@ _READ = ("get", "list", "watch")
 PERMISSIONS: Final = (
     Permission(names.GROUP, (names.TASK_RUNS, names.TASK_DEFINITIONS, names.TASK_ITERATIONS), _READ),
     Permission("", ("pods",), _READ),
+    Permission("", (SERVICE_ACCOUNTS.plural, RESOURCE_QUOTAS.plural), ("list", "watch")),
     Permission("", (CONFIG_MAPS.plural,), ("list", "watch"), names=(settings.CONFIG_MAP,)),
 )

@@ -5,7 +5,7 @@ next plan at once (read your writes), and a late watch event cannot undo it.
 """
 
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -16,6 +16,7 @@ from podrelay.reconciler.facts import Facts
 from podrelay.reconciler.family import Change, Family
 from podrelay.reconciler.history import FinishedRuns
 from podrelay.reconciler.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.reconciler.refused import RefusedRuns
 from podrelay.reconciler.slots import Limits, Slots
 from podrelay.reconciler.view import InputFacts, Parent, Refusal, Settings, Silence, View
 
@@ -45,6 +46,10 @@ class RunId(NamedTuple):
 
 T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record)
 _REMEMBERED_DELETIONS = 20_000
+_WOKEN_AT_ONCE = 20
+"""Definitions of which a refused run is tried when something has changed; if its pod is taken, more of them follow."""
+_WOKEN_BY_ONE = 2
+"""Refused runs of a definition that are tried when the pod of another one was taken."""
 _REPLANNED_PER_SECOND = 100
 """Finished runs of a namespace whose settings have changed; a deletion takes the API server some milliseconds."""
 
@@ -249,6 +254,7 @@ class Store:
             settings.max_running_pods_per_namespace,
         )
         self._facts: dict[Key, Facts] = {}
+        self._refused: RefusedRuns[Key, Key] = RefusedRuns()
         self._seated: dict[Key, set[RunId]] = {}
         """The runs of each name that have a slot, or wait for one: more than one while pods outlive their run."""
         self._specs: dict[Key, tuple[str, int]] = {}
@@ -264,6 +270,7 @@ class Store:
         """
         for facts in self._facts.values():
             facts.begin_term()
+        self._refused = RefusedRuns()
         self._seated.clear()
         self.slots.reset()
         for key in self.runs.all_keys():
@@ -376,6 +383,7 @@ class Store:
         """Note that a pod or a record of the run was refused."""
         if (facts := self._facts_about(run)) is not None:
             facts.refusal = refusal
+            self._refused.add(_definition_of(run), _own_key(run))
 
     def refusal(self, run: TaskRun) -> Refusal | None:
         """Return what was refused last, if nothing has been accepted since."""
@@ -383,10 +391,34 @@ class Store:
         return facts.refusal if facts is not None and facts.uid == run.metadata.uid else None
 
     def accepted(self, run: TaskRun) -> None:
-        """Note that a pod or record was taken: earlier refusals do not matter any more."""
-        facts = self._facts.get(_own_key(run))
-        if facts is not None and facts.uid == run.metadata.uid:
-            facts.refusal = None
+        """Note that a pod or record was taken: earlier refusals do not matter, and others may be taken now, too."""
+        facts, key = self._facts.get(_own_key(run)), _own_key(run)
+        if facts is None or facts.uid != run.metadata.uid or facts.refusal is None:
+            return
+        reason, facts.refusal = facts.refusal.reason, None
+        self._refused.remove(_definition_of(run), key)
+        following = self._refused.of(_definition_of(run), _WOKEN_BY_ONE, lambda other: self._waits_for(other, {reason}))
+        for other in following:
+            self._try_now(other)
+
+    def may_be_taken_now(self, namespace: str | None, reasons: Set[str]) -> None:
+        """Have a run of each definition tried at once that was refused for one of these reasons; None: anywhere."""
+
+        def is_here(definition: Key) -> bool:
+            return namespace in {None, definition.namespace}
+
+        for key in self._refused.one_of_each(_WOKEN_AT_ONCE, is_here, lambda run: self._waits_for(run, reasons)):
+            self._try_now(key)
+
+    def _waits_for(self, key: Key, reasons: Set[str]) -> bool:
+        facts = self._facts.get(key)
+        return facts is not None and facts.refusal is not None and facts.refusal.reason in reasons
+
+    def _try_now(self, key: Key) -> None:
+        facts = self._facts[key]
+        if facts.refusal is not None:
+            facts.refusal = replace(facts.refusal, retry_at=min(facts.refusal.retry_at, self._clock()))
+            self._mark(key)
 
     def input_read(self, run: TaskRun, definition: TaskDefinition, found: InputFacts) -> None:
         """Note what was found in the input of a run, by what `definition` says."""
@@ -538,7 +570,7 @@ class Store:
             self._tell_parent(parent, self._family.note(key, parent, run))
         facts = self._facts.get(key)
         if facts is not None and not self._is_open(key, facts.uid):
-            del self._facts[key]
+            self._forget_facts(key, _definition_of(run) if run is not None else None)
         elif facts is not None and run is not None and not admission.is_new(run.status):
             facts.input = None  # the status tells what followed from it
         self._look(key)
@@ -560,13 +592,18 @@ class Store:
 
     def _run_removed(self, key: Key, run: TaskRun, _is_last_state: bool) -> None:
         # Finished runs stay in memory for months, without what matters only while pods come and go.
-        self._facts.pop(key, None)
+        self._forget_facts(key, _definition_of(run))
         self._forget_in_index(key, _definition_of(run))
         self._finished.remove(key)
         parent, change = self._family.remove(key)
         if parent is not None:
             self._tell_parent(parent, change)
         self._tell_children(key)
+
+    def _forget_facts(self, key: Key, definition: Key | None) -> None:
+        self._facts.pop(key, None)
+        if definition is not None:
+            self._refused.remove(definition, key)
 
     def _forget_in_index(self, key: Key, definition: Key) -> None:
         self._runs_of[definition].pop(key, None)
@@ -627,6 +664,7 @@ class Store:
         for key in tuple(self._runs_of.get(definition, ())):
             if (facts := self._facts.get(key)) is not None:
                 facts.refusal = facts.input = None  # the definition may have been mended
+                self._refused.remove(definition, key)
             self._mark(key)
 
     def _has_new_spec(self, definition: Key, known: TaskDefinition | None) -> bool:

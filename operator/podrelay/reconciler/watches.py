@@ -5,14 +5,15 @@ gets nowhere. Another replica may see, so it has to tell, and not to keep the Le
 """
 
 import asyncio
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
-from podrelay.kube.client import PODS, Client
+from podrelay.kube.client import PODS, Client, Resource
 from podrelay.kube.reflector import Reflector
-from podrelay.reconciler.objects import NamespaceSettings, Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.objects import Named, NamespaceSettings, Pod, Record, TaskDefinition, TaskRun
+from podrelay.reconciler.recoveries import Recoveries
 from podrelay.reconciler.resources import (
     CONFIG_MAPS,
     POD_SELECTOR,
@@ -47,12 +48,12 @@ class Watches:
 
     Attributes:
         needed: all of them have to have listed once before anything is planned.
-        of_settings: nobody waits for these: an operator of a chart that was not upgraded may not read settings.
+        optional: nobody waits for these: an operator of a chart that was not upgraded may not read them.
         interrupted: is set whenever nothing is seen of something any more.
     """
 
     needed: tuple[Watch, ...]
-    of_settings: tuple[Watch, ...]
+    optional: tuple[Watch, ...]
     interrupted: asyncio.Event
 
     @property
@@ -67,7 +68,7 @@ class Watches:
 
     def parts(self) -> list[Coroutine[Any, Any, None]]:
         """Return what has to run."""
-        return [*(watch.run() for watch in self.needed), *(self._after_the_others(watch) for watch in self.of_settings)]
+        return [*(watch.run() for watch in self.needed), *(self._after_the_others(watch) for watch in self.optional)]
 
     async def _after_the_others(self, watch: Watch) -> None:
         # While roles are being installed everything is refused; if only this is, it is for good.
@@ -105,7 +106,7 @@ class Watches:
     def broken_seconds(self) -> dict[str, float]:
         """Return by resource for how long nothing was seen of it, where it was longest; 0: all is well."""
         found: dict[str, float] = {}
-        for watch in (*self.needed, *self.of_settings):
+        for watch in (*self.needed, *self.optional):
             found[watch.name] = max(found.get(watch.name, 0.0), _broken_seconds(watch))
         return found
 
@@ -114,11 +115,17 @@ class Watches:
             yield tuple(watch for watch in self.needed if watch.name == name)
 
 
-def watches_into(client: Client, store: Store, retentions: Retentions, namespaces: tuple[str, ...]) -> Watches:
-    """Return the watches that fill `store` and `retentions`; without namespaces those of the whole cluster."""
+def watches_into(
+    client: Client,
+    store: Store,
+    retentions: Retentions,
+    recoveries: Mapping[Resource, Recoveries],
+    namespaces: tuple[str, ...],
+) -> Watches:
+    """Return the watches that fill `store`, `retentions` and `recoveries`: of these namespaces, or of the cluster."""
     interrupted = asyncio.Event()
     needed: list[Watch] = []
-    of_settings: list[Watch] = []
+    optional: list[Watch] = []
     for namespace in namespaces or (None,):
         reflect = partial(Reflector, client, namespace=namespace, restored=store.restored, interrupted=interrupted.set)
         needed += (
@@ -128,8 +135,10 @@ def watches_into(client: Client, store: Store, retentions: Retentions, namespace
             reflect(PODS, Pod, store.pods, selector=POD_SELECTOR),
         )
         denied = partial(retentions.denied, namespace)
-        of_settings.append(reflect(CONFIG_MAPS, NamespaceSettings, retentions, fields=SETTINGS_FIELDS, denied=denied))
-    return Watches(tuple(needed), tuple(of_settings), interrupted)
+        optional.append(reflect(CONFIG_MAPS, NamespaceSettings, retentions, fields=SETTINGS_FIELDS, denied=denied))
+        for resource, sink in recoveries.items():
+            optional.append(reflect(resource, Named, sink, denied=partial(sink.denied, resource.plural)))
+    return Watches(tuple(needed), tuple(optional), interrupted)
 
 
 def _is_broken(kind: tuple[Watch, ...]) -> bool:

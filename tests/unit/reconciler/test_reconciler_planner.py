@@ -9,6 +9,7 @@ import pytest
 
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRunStatus
 from podrelay.reconciler.planner import plan
+from podrelay.reconciler.pods import template_hash
 from podrelay.reconciler.view import (
     Action,
     ClaimRecord,
@@ -229,6 +230,52 @@ def test_what_keeps_a_pod_from_starting_is_shown() -> None:
     assert shown(following) == ("Running", "ErrImagePull")
     assert condition_of(following, "Stalled") == "True"
     assert following.requeue_at == later(840)
+
+
+PULL_FAILS: dict[str, Any] = {"state": waiting("ImagePullBackOff", "no such tag")}
+
+
+def made_from(definition: TaskDefinition) -> dict[str, str]:
+    return {"podrelay.dev/template-hash": template_hash(definition)}
+
+
+def test_a_pod_that_cannot_start_is_replaced_when_its_template_has_changed() -> None:
+    image = {"spec": {"containers": [{"name": "task", "image": "words:2"}]}}
+    stuck = pod(**PULL_FAILS, version=77, annotations=made_from(task_definition()))
+
+    assert shown(plan(view(task_run(RUNNING), pods=(stuck,)), NOW)) == ("Running", "ImagePullBackOff")
+    mended = view(task_run(RUNNING), pods=(stuck,), definition=task_definition(template=image))
+    assert action_of(plan(mended, NOW)) == DeletePod("words-i1", "uid-words-i1", "77")
+
+    about = {"deletionTimestamp": later(60), "deletionGracePeriodSeconds": 60}
+    gone = pod(**PULL_FAILS, phase="Failed", about=about, annotations=made_from(task_definition()))
+    following = plan(replace(mended, pods=(gone,), settled=LOOKED_AT), NOW)
+    assert isinstance(action_of(following), CreatePod)
+
+
+@pytest.mark.parametrize(
+    ("fields", "changes"),
+    [
+        (PULL_FAILS, {"maxIterations": 7}),
+        ({}, {"template": {"spec": {"containers": [{"name": "task", "image": "words:2"}]}}}),
+        ({"state": running()}, {"template": {"spec": {"containers": [{"name": "task", "image": "words:2"}]}}}),
+    ],
+    ids=["template is the same", "is on its way", "has started"],
+)
+def test_other_pods_stay_when_their_definition_changes(fields: dict[str, Any], changes: dict[str, Any]) -> None:
+    it = pod(**fields, annotations=made_from(task_definition()))
+
+    assert status_of(plan(view(task_run(RUNNING), pods=(it,), definition=task_definition(**changes)), NOW))
+
+
+def test_a_pod_of_an_operator_that_noted_no_template_stays() -> None:
+    image = {"spec": {"containers": [{"name": "task", "image": "words:2"}]}}
+
+    following = plan(
+        view(task_run(RUNNING), pods=(pod(**PULL_FAILS),), definition=task_definition(template=image)), NOW
+    )
+
+    assert shown(following) == ("Running", "ImagePullBackOff")
 
 
 def test_a_pod_that_does_not_start_in_time_is_deleted_in_the_version_that_was_seen() -> None:

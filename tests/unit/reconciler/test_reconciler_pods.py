@@ -66,6 +66,7 @@ def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
                 "podrelay.dev/pod-cleanup": "Always",
                 "podrelay.dev/container": "main",
                 "podrelay.dev/reporting": "API",
+                "podrelay.dev/template-hash": pods.template_hash(definition),
             },
             "finalizers": ["podrelay.dev/answer"],
             "ownerReferences": [
