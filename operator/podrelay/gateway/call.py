@@ -1,5 +1,6 @@
 """One call: who sends it, for which namespace, and what it may cost. Everything that resolvers need."""
 
+import asyncio
 import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -17,15 +18,20 @@ from podrelay.gateway.statistics import Tallies
 from podrelay.gateway.turns import Turns
 from podrelay.schemas.process import SchemaProcess
 
+NAMESPACE_HEADER: Final = "X-Podrelay-Namespace"
 ALL_NAMESPACES: Final = "*"
 MAX_ROWS: Final = 1000
 """Tasks and logs that one operation may return, nested ones included: each costs the event loop some 0.2 ms."""
-MAX_FETCHES: Final = 250
-"""Requests to the API server that one operation may cause."""
+MAX_FETCHES: Final = 1000
+"""Requests to the API server that one operation may cause: one for each task and log that it may return."""
+FETCHES_AT_ONCE: Final = 16
+"""So many of them wait for the API server at the same time; the others of the gateway's requests are left to others."""
 MAX_PAYLOAD_BYTES: Final = 16 * 2**20
 """What these may bring, together."""
 MAX_LOOKS: Final = 1_000_000
 """Comparisons with objects of the cache that one operation may cause: each costs some 0.5 us."""
+
+_BATCH_REFUSAL: Final = "The operations of this batch cost too much together: send fewer at once, or ask for less."
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -39,7 +45,9 @@ class Limits:
     max_subscriptions: int = 100
     """Of one caller, over all connections."""
     seconds: float = 30.0
-    """For one query or mutation."""
+    """For one query or mutation, and for all of a batch."""
+    max_batch: int = 10
+    """Operations in one request."""
 
 
 @dataclass
@@ -112,18 +120,38 @@ class Scope:
             ValidationError: the call is for all of them.
         """
         if self.namespace is None:
-            raise ValidationError("This needs one namespace: name it in the header X-Podrelay-Namespace.", "namespace")
+            raise ValidationError(f"This needs one namespace: name it in the header {NAMESPACE_HEADER}.", "namespace")
         return self.namespace
 
 
 @dataclass
 class Budget:
-    """What is left of what one operation may cost."""
+    """What is left of what one operation may cost, and with it all of its batch.
+
+    Attributes:
+        batch: what is left for all operations of the batch together; None: it is in none.
+        fetching: whoever reads something from the API server holds it meanwhile.
+    """
 
     rows: int = MAX_ROWS
     fetches: int = MAX_FETCHES
     looks: int = MAX_LOOKS
     payload_bytes: int = MAX_PAYLOAD_BYTES
+    batch: "Budget | None" = None
+    fetching: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(FETCHES_AT_ONCE))
+
+    @classmethod
+    def of_batch(cls) -> "Budget":
+        """Return what all operations of a batch may cost together: as much as two, but no more payloads than one.
+
+        Payloads are in memory all at once, and are written at once.
+        """
+        return cls(rows=2 * MAX_ROWS, fetches=2 * MAX_FETCHES, looks=2 * MAX_LOOKS)
+
+    @property
+    def rows_left(self) -> int:
+        """How many objects can still be returned."""
+        return self.rows if self.batch is None else min(self.rows, self.batch.rows)
 
     def take_looks(self, count: int) -> None:
         """Account for objects that are looked at, each as often as something is compared with it.
@@ -131,12 +159,12 @@ class Budget:
         Raises:
             LimitError: they are too many.
         """
-        self.looks -= count
-        if self.looks < 0:
-            raise LimitError(
-                "Too many tasks or logs would have to be looked at: narrow the list by definitionId, taskStatus, "
-                "parentId or createdOn, give fewer words and conditions, or ask for fewer lists at once."
-            )
+        self._take(
+            "looks",
+            count,
+            "Too many tasks or logs would have to be looked at: narrow the list by definitionId, taskStatus, "
+            "parentId or createdOn, give fewer words and conditions, or ask for fewer lists at once.",
+        )
 
     def take_payload(self, size: int) -> None:
         """Account for an object that was read, in bytes.
@@ -144,12 +172,12 @@ class Budget:
         Raises:
             LimitError: they were too many.
         """
-        self.payload_bytes -= size
-        if self.payload_bytes < 0:
-            raise LimitError(
-                f"The input, output and log lines have more than {MAX_PAYLOAD_BYTES // 2**20} MiB; "
-                "ask for those of fewer tasks at once."
-            )
+        self._take(
+            "payload_bytes",
+            size,
+            f"The input, output and log lines have more than {MAX_PAYLOAD_BYTES // 2**20} MiB; "
+            "ask for those of fewer tasks at once.",
+        )
 
     def take_rows(self, count: int) -> None:
         """Account for objects that are returned.
@@ -157,9 +185,7 @@ class Budget:
         Raises:
             LimitError: they are too many.
         """
-        self.rows -= count
-        if self.rows < 0:
-            raise LimitError(f"This would return more than {MAX_ROWS} tasks and logs; ask for fewer at once.")
+        self._take("rows", count, f"This would return more than {MAX_ROWS} tasks and logs; ask for fewer at once.")
 
     def take_fetch(self) -> None:
         """Account for a request to the API server.
@@ -167,12 +193,20 @@ class Budget:
         Raises:
             LimitError: there were too many.
         """
-        self.fetches -= 1
-        if self.fetches < 0:
-            raise LimitError(
-                f"This needs more than {MAX_FETCHES} requests to the API server; "
-                "ask for input, output and log lines of fewer tasks at once."
-            )
+        self._take(
+            "fetches",
+            1,
+            f"This needs more than {MAX_FETCHES} requests to the API server; "
+            "ask for input, output and log lines of fewer tasks at once.",
+        )
+
+    def _take(self, what: str, count: int, refusal: str) -> None:
+        left = getattr(self, what) - count
+        setattr(self, what, left)
+        if left < 0:
+            raise LimitError(refusal)
+        if self.batch is not None:
+            self.batch._take(what, count, _BATCH_REFUSAL)
 
 
 @dataclass
@@ -186,6 +220,8 @@ class Call:
         identity: who calls, once that is known.
         connection_params: what a WebSocket client sent first; strawberry fills it in.
         budget: what is left for this operation, all fields of its root together.
+        batch: what is left for all operations of the request, where it has several.
+        until: when their time is over, by the clock of the event loop; None: each has its own.
     """
 
     services: Services
@@ -194,10 +230,22 @@ class Call:
     identity: Caller | None = None
     connection_params: dict[str, Any] | None = None
     budget: Budget = field(default_factory=Budget)
+    batch: Budget | None = None
+    until: float | None = None
 
     def for_operation(self) -> "Call":
-        """Return this call with a budget of its own; on a WebSocket there are many operations."""
-        return replace(self, budget=Budget())
+        """Return this call with a budget of its own; on a WebSocket and in a batch there are many operations."""
+        return replace(self, budget=Budget(batch=self.batch))
+
+    def for_batch(self) -> "Call":
+        """Return this call with a budget and a time for all its operations together."""
+        until = asyncio.get_running_loop().time() + self.services.limits.seconds
+        return replace(self, batch=Budget.of_batch(), until=until)
+
+    def seconds_left(self) -> float:
+        """Return how long a query or mutation that begins now may take; 0 or less if its batch took too long."""
+        left = self.services.limits.seconds
+        return left if self.until is None else min(left, self.until - asyncio.get_running_loop().time())
 
     @property
     def caller(self) -> Caller:

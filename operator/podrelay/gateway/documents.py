@@ -1,9 +1,11 @@
-"""GraphQL documents as Webiny's clients write them: `definition` may be an enum.
+"""GraphQL documents as Webiny's clients write them: `definition` may be an enum, and one type has a second name.
 
 Webiny 5 has an enum of all definitions, and its SDK still declares variables of that type. Here definitions come and
-go, so the argument is a string; both forms are turned into that one before the document is validated.
+go, so the argument is a string; both forms are turned into that one before the document is validated. The SDK of
+Webiny 6 calls the filter of logs by a name that no schema has.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final, TypeVar
 
 from graphql import (
@@ -21,6 +23,11 @@ from graphql import (
 )
 
 DEFINITION_ENUM: Final = "WebinyBackgroundTaskDefinitionEnum"
+_TYPES: Final[Mapping[str, str]] = {
+    DEFINITION_ENUM: "String",
+    "BackgroundTaskLogListWhereInput": "WebinyBackgroundTaskLogListWhereInput",
+}
+"""Types of variables -> what the schema calls them."""
 _FIELDS: Final = frozenset({"triggerTask"})
 _ARGUMENT: Final = "definition"
 
@@ -40,13 +47,13 @@ class _Enums(Visitor):
         return None
 
     def leave_named_type(self, node: NamedTypeNode, *_: Any) -> NamedTypeNode | None:
-        if node.name.value != DEFINITION_ENUM:
+        if (name := _TYPES.get(node.name.value)) is None:
             return None
-        return NamedTypeNode(name=NameNode(value="String", loc=node.name.loc), loc=node.loc)
+        return NamedTypeNode(name=NameNode(value=name, loc=node.name.loc), loc=node.loc)
 
 
 def normalise(document: DocumentNode) -> DocumentNode:
-    """Return `document` with strings in place of enums of definitions."""
+    """Return `document` with strings in place of enums of definitions, and with types by the names of the schema."""
     changed: DocumentNode = visit(document, _Enums())
     return changed
 

@@ -1,5 +1,6 @@
 """Which fields tasks and logs have for filters, sorters and search, of what kind they are, and how they are read."""
 
+import functools
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import Enum
@@ -12,6 +13,8 @@ from podrelay.gateway.objects import Definition, Key, Record, Run
 T = TypeVar("T")
 
 UNKNOWN_USER: Final = "unknown"
+_KEPT: Final = 4
+"""A gateway has one collection of each kind. A document may have 1,000 lists, and each needs the fields."""
 
 _STATUS_WORDS: Final = {
     "Pending": "pending",
@@ -132,7 +135,8 @@ def _of_revision(name: str) -> str:
     return f"revision{name[0].upper()}{name[1:]}"
 
 
-def task_fields(definitions: Collection[Definition]) -> dict[str, Field[Run]]:
+@functools.lru_cache(maxsize=_KEPT)
+def task_fields(definitions: Collection[Definition]) -> Mapping[str, Field[Run]]:
     """Return the fields of tasks by name; a task without a name of its own has its definition's title."""
     return _meta(
         ident=lambda run: run.metadata.name,
@@ -154,7 +158,8 @@ def task_fields(definitions: Collection[Definition]) -> dict[str, Field[Run]]:
     }
 
 
-def log_fields(runs: Collection[Run]) -> dict[str, Field[Record]]:
+@functools.lru_cache(maxsize=_KEPT)
+def log_fields(runs: Collection[Run]) -> Mapping[str, Field[Record]]:
     """Return the fields of logs by name; a log was made by whoever made its task."""
 
     def created_by(record: Record) -> str | None:

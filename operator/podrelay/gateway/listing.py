@@ -1,19 +1,20 @@
 """Lists of tasks and logs: from `where`, `sort`, `limit`, `after` and `search` to a page of the cache."""
 
 import asyncio
+import contextlib
 import math
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from podrelay.api import names
 from podrelay.gateway import filters
 from podrelay.gateway.cache import Age, Cached, Candidates
-from podrelay.gateway.call import Call
+from podrelay.gateway.call import MAX_PAYLOAD_BYTES, Call
 from podrelay.gateway.fields import Field, Kind, log_fields, phase_of, task_fields
-from podrelay.gateway.filters import Condition
+from podrelay.gateway.filters import Condition, Predicate
 from podrelay.gateway.objects import Key, Record, Run
 from podrelay.gateway.payloads import Object, Payloads
 from podrelay.gateway.sorting import Order, Page, Pager
@@ -21,6 +22,9 @@ from podrelay.gateway.sorting import Order, Page, Pager
 DEFAULT_LIMIT: Final = 50
 _PART: Final = 100
 """So many objects are looked through at a time: less than 1 ms."""
+MAX_SEARCHED: Final = 250
+"""Logs that are read for one page of those that have certain lines."""
+_READ_AT_ONCE: Final = 10
 
 T = TypeVar("T", bound=Cached)
 
@@ -66,17 +70,15 @@ async def logs(call: Call, payloads: Payloads, listing: Listing, run: Key | None
 
     Raises:
         ValidationError: a filter or cursor that cannot be used.
-        LimitError: too many would have to be looked at, or log lines of too many would have to be read.
+        LimitError: too many would have to be looked at.
     """
     records, fields = call.cache.records, log_fields(call.cache.runs)
     of_tasks = [run.name] if run else filters.wanted(fields, listing.where, "task")
     namespace = run.namespace if run else call.scope.namespace
     candidates = records.candidates(namespace, {} if of_tasks is None else {"run": of_tasks})
-    look = _Look(call, candidates, fields, listing, records.age)
-    if not listing.items:
-        return await look.page()
-    found = await _with_items(call, payloads, await look.everything(), listing.items)
-    return await _Look(call, records.some(record.key for record in found), fields, listing, records.age).page()
+    if listing.items:
+        return await _with_items(call, payloads, listing, candidates, fields)
+    return await _Look(call, candidates, fields, listing, records.age).page()
 
 
 class _Look(Generic[T]):
@@ -93,17 +95,19 @@ class _Look(Generic[T]):
         fields: Mapping[str, Field[T]],
         listing: Listing,
         age: Callable[[Key], Age | None],
+        also: Predicate[T] | None = None,
     ) -> None:
         self._call = call
         self._candidates = candidates
-        self._matches = filters.predicate(fields, listing.where, listing.search)
+        matches = filters.predicate(fields, listing.where, listing.search)
+        self._matches = matches if also is None else lambda obj: also(obj) and matches(obj)
         self._order = Order(fields, listing.sort, age)
         self._limit = page_size(call, listing.limit)
         self._after = listing.after
         self._weight = filters.weight(listing.where, listing.search) + len(listing.sort)
         self._oldest, self._newest = filters.created_between(listing.where)
         is_by_phase = candidates.index == "phase" and len(listing.where) == 1
-        self._all_match = not listing.search and (not listing.where or is_by_phase)
+        self._all_match = also is None and not listing.search and (not listing.where or is_by_phase)
 
     async def page(self) -> Page[T]:
         """Return the page that is asked for."""
@@ -113,13 +117,6 @@ class _Look(Generic[T]):
         async for part in self._parts(_PART):
             pager.add(part)
         return pager.page()
-
-    async def everything(self) -> list[T]:
-        """Return all that match."""
-        found: list[T] = []
-        async for part in self._parts(_PART):
-            found += filter(self._matches, part)
-        return found
 
     async def _page_by_age(self, *, newest_first: bool) -> Page[T]:
         """Return the first that match in the order in which they are kept: no more need to be looked at."""
@@ -209,14 +206,58 @@ ITEM_FIELDS: Final[Mapping[str, Field[Object]]] = {
 
 
 async def _with_items(
-    call: Call, payloads: Payloads, records: list[Record], conditions: Sequence[Condition]
-) -> list[Record]:
-    """Return the records that have a line which fulfils the conditions."""
-    matches = filters.predicate(ITEM_FIELDS, conditions, None)
-    read: list[Any] = await asyncio.gather(*(payloads.record(record.key) for record in records))
+    call: Call,
+    payloads: Payloads,
+    listing: Listing,
+    candidates: Candidates[Record],
+    fields: Mapping[str, Field[Record]],
+) -> Page[Record]:
+    """Return a page of the records that have a line which fulfils the conditions.
+
+    Records are read in their order, until the page is full, or so many are read that the next page has to go on: the
+    lines of 10,000 records would be half a gigabyte. So a page may be short, even empty, and not be the last one.
+    """
+    matches = filters.predicate(ITEM_FIELDS, listing.items, None)
+    order, limit = Order(fields, listing.sort, call.cache.records.age), page_size(call, listing.limit)
     found: list[Record] = []
-    for record, stored in zip(records, read, strict=True):
-        await call.services.turns.give()
-        if any(matches(item) for item in stored.get("logs") or ()):
-            found.append(record)
-    return found
+    read = 0
+    last: Record | None = None
+
+    async def total() -> int:
+        return len(found)
+
+    async with contextlib.aclosing(_read(call, payloads, listing, candidates, fields)) as records:
+        async for record, stored in records:
+            is_enough = read >= MAX_SEARCHED or call.budget.payload_bytes < MAX_PAYLOAD_BYTES // 2
+            if last is not None and (is_enough or len(found) == limit):
+                return Page(found, order.cursor(last), total)
+            read, last = read + 1, record
+            if any(matches(item) for item in stored.get("logs") or ()):
+                found.append(record)
+    return Page(found, None, total)
+
+
+async def _read(
+    call: Call,
+    payloads: Payloads,
+    listing: Listing,
+    candidates: Candidates[Record],
+    fields: Mapping[str, Field[Record]],
+) -> AsyncGenerator[tuple[Record, Object], None]:
+    """Yield the records that have lines, each with all that is stored, in the order and from the place asked for."""
+    asked = replace(listing, limit=_PART)
+    while True:
+        page = await _Look(call, candidates, fields, asked, call.cache.records.age, _has_lines).page()
+        for start in range(0, len(page.items), _READ_AT_ONCE):
+            part = page.items[start : start + _READ_AT_ONCE]
+            stored: list[Object] = await asyncio.gather(*(payloads.record(record.key) for record in part))
+            for found in zip(part, stored, strict=True):
+                await call.services.turns.give()
+                yield found
+        if page.cursor is None:
+            return
+        asked = replace(asked, after=page.cursor)
+
+
+def _has_lines(record: Record) -> bool:
+    return bool(record.logs)

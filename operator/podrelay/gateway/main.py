@@ -93,6 +93,8 @@ def check(arguments: argparse.Namespace) -> None:
         raise OptionsError("--audience is for callers with tokens: leave out --auth=none")
     if arguments.impersonate_group and not arguments.audience:
         raise OptionsError("--impersonate-group does nothing without --audience")
+    if "*" in arguments.allow_origin:
+        raise OptionsError("--allow-origin takes origins such as https://console.example.com, not *: name each of them")
     if arguments.graphiql and arguments.no_introspection:
         raise OptionsError("--graphiql needs the schema, which --no-introspection hides: leave out one of the two")
 
@@ -141,7 +143,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
         services = Services(
             cache,
             access,
-            Limits(arguments.max_page, arguments.max_subscriptions, arguments.max_seconds),
+            Limits(arguments.max_page, arguments.max_subscriptions, arguments.max_seconds, arguments.max_batch),
             default_retention_days=arguments.default_ttl_days,
         )
         stack.push_async_callback(services.checker.close)

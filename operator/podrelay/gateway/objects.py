@@ -192,8 +192,15 @@ class Response(_Struct, frozen=True):
     message: str | None = None
 
 
+_SOME: Final = (Present(),)
+
+
 class Record(_Struct, frozen=True):
-    """The head of a TaskIteration: one try, without payloads and log lines."""
+    """The head of a TaskIteration: one try, without payloads and log lines.
+
+    Attributes:
+        logs: one for all log lines; empty where there are none, so that nobody need read them.
+    """
 
     metadata: Metadata
     run_name: str
@@ -203,6 +210,11 @@ class Record(_Struct, frozen=True):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     response: Response | None = None
+    logs: tuple[Present, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Forget how many lines there are: 200 of them take as much memory as all the rest."""
+        msgspec.structs.force_setattr(self, "logs", _SOME if self.logs else ())
 
     @property
     def key(self) -> Key:

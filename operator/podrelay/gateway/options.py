@@ -83,7 +83,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-document", type=int, default=16384, metavar="BYTES", help="of a document; default: %(default)s"
     )
     limits.add_argument(
-        "--max-seconds", type=float, default=30.0, metavar="S", help="for a query or mutation; default: %(default)g"
+        "--max-batch", type=int, default=10, metavar="N", help="operations in one request; default: %(default)s"
+    )
+    limits.add_argument(
+        "--max-seconds",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="for a query or mutation, and for a batch of them; default: %(default)g",
     )
     limits.add_argument(
         "--max-subscriptions", type=int, default=100, metavar="N", help="of one caller; default: %(default)s"

@@ -1,6 +1,7 @@
 """What the cache leaves out: inputs, outputs and log lines, read when asked for, with the caller's token."""
 
 import asyncio
+import contextlib
 from typing import Any
 
 import orjson
@@ -85,7 +86,8 @@ async def fetch(call: Call, resource: Resource, key: Key, budget: Budget | None 
     """
     await call.services.turns.give()
     try:
-        stored = await call.caller.client.get(resource, key.namespace, key.name)
+        async with budget.fetching if budget is not None else contextlib.nullcontext():
+            stored = await call.caller.client.get(resource, key.namespace, key.name)
         if budget is not None:
             budget.take_payload(len(stored))
         found: Object = orjson.loads(stored)

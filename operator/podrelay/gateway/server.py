@@ -2,7 +2,7 @@
 
 import json
 import weakref
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -17,11 +17,12 @@ from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.schema import BaseSchema
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.types import ExecutionResult
+from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 from strawberry.types.graphql import OperationType
 
-from podrelay.gateway import bodies
-from podrelay.gateway.call import Call, Scope, Services
+from podrelay.gateway import batches, bodies
+from podrelay.gateway.call import NAMESPACE_HEADER, Call, Scope, Services
+from podrelay.gateway.cors import STALE_HEADER, Handler, cors
 from podrelay.gateway.errors import (
     GatewayError,
     LimitError,
@@ -33,9 +34,8 @@ from podrelay.gateway.errors import (
 from podrelay.gateway.measuring import requests
 from podrelay.gateway.messages import CheckedSocket
 from podrelay.gateway.schema.envelope import masked
+from podrelay.gateway.tenants import ASSUME_HEADER, PATH, TENANT_HEADER, scope_of
 
-NAMESPACE_HEADER: Final = "X-Podrelay-Namespace"
-STALE_HEADER: Final = "X-Podrelay-Stale"
 MAX_BODY: Final = 1024 * 1024
 MAX_MESSAGE: Final = 1024 * 1024
 PING_SECONDS: Final = 30.0
@@ -45,7 +45,6 @@ LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _OVER_HTTP: Final = {OperationType.QUERY, OperationType.MUTATION}
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _STATUS: Final[Mapping[type[GatewayError], int]] = {
     NotAuthenticatedError: 401,
     NotAuthorizedError: 403,
@@ -97,6 +96,10 @@ class View(GraphQLView[Call, None]):
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one request, or serve one WebSocket until it is closed."""
         if self.is_websocket_request(request):
+            try:
+                self._scope(request, {})
+            except ValidationError as error:
+                return _refuse(400, error.message, extensions=error.extensions)
             return await self(request)
         if request.method != "POST":
             return _refuse(405, "Send a POST request.", {"Allow": "POST"})
@@ -113,11 +116,10 @@ class View(GraphQLView[Call, None]):
                     f"The body has more than the {bodies.MAX_NESTS} lists and objects that are allowed (brackets in "
                     "texts count): keep large data in a store of its own and pass a reference."
                 )
+            response: web.StreamResponse = await self.run(request, context=call)
         except GatewayError as error:
             headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, NotAuthenticatedError) else {}
             return _refuse(_STATUS.get(type(error), 400), error.message, headers, error.extensions)
-        try:
-            response: web.StreamResponse = await self.run(request, context=call)
         except HTTPException as error:
             return _refuse(error.status_code, error.reason)
         stale = self._services.cache.stale_seconds()
@@ -140,8 +142,7 @@ class View(GraphQLView[Call, None]):
         sent = {str(name).lower(): value for name, value in params.items() if isinstance(value, str)}
         header = sent.get("authorization") or context.request.headers.get("Authorization")
         try:
-            if namespace := sent.get(NAMESPACE_HEADER.lower()):
-                context.scope = Scope.parse(namespace)
+            context.scope = self._scope(context.request, sent)
             caller = self._services.access.caller(header)
             await self._services.access.user(caller)
             self._check_is_served(context.scope)
@@ -183,8 +184,36 @@ class View(GraphQLView[Call, None]):
         except MissingQueryError as wrong:
             raise HTTPException(400, "There is no query in the request.") from wrong
 
+    async def execute_operation(
+        self,
+        request: web.Request,
+        request_adapter: AsyncHTTPRequestAdapter,
+        request_data: GraphQLRequestData | list[GraphQLRequestData],
+        context: Call,
+        root_value: None,
+        sub_response: web.Response,
+    ) -> ExecutionResult | list[ExecutionResult] | SubscriptionExecutionResult:
+        """Execute an operation, or those of a batch one after the other, as Webiny does."""
+        if not isinstance(request_data, list):
+            return await super().execute_operation(
+                request, request_adapter, request_data, context, root_value, sub_response
+            )
+        call = context.for_batch()
+
+        async def execute(one: GraphQLRequestData) -> ExecutionResult:
+            return await self.execute_single(request, request_adapter, sub_response, call, root_value, one)
+
+        return [await batches.answer(call, one, execute) for one in request_data]
+
+    def parse_json(self, data: str | bytes) -> Any:
+        """Read the body of a request: an operation or a batch of them."""
+        try:
+            return bodies.decode_request(data, self._services.limits.max_batch)
+        except json.JSONDecodeError as error:
+            raise HTTPException(400, "The body is no JSON object with a query, nor a list of such objects.") from error
+
     def decode_json(self, data: str | bytes) -> object:
-        """Read JSON, see bodies.decode."""
+        """Read a message of a WebSocket."""
         return bodies.decode(data)
 
     def encode_json(self, data: object) -> str:
@@ -214,8 +243,27 @@ class View(GraphQLView[Call, None]):
             )
 
     def _call(self, request: web.Request) -> Call:
-        named = request.match_info.get("namespace") or request.headers.get(NAMESPACE_HEADER)
-        return Call(self._services, Scope.parse(named or self._options.namespace), request)
+        return Call(self._services, self._scope(request, {}), request)
+
+    def _scope(self, request: web.Request, sent: Mapping[str, str]) -> Scope:
+        """Return which namespace a request is for.
+
+        Args:
+            request: its path and headers.
+            sent: in place of headers, by their names in small letters: what a WebSocket client has sent first.
+
+        Raises:
+            ValidationError: that cannot be told, or rights are asked for that are not those of the token.
+        """
+        if ASSUME_HEADER in request.headers:
+            raise ValidationError(
+                f"{ASSUME_HEADER} is not supported: leave it out, and send a token that has those rights.", "headers"
+            )
+        named = [(PATH, request.match_info.get("namespace", ""))]
+        for header in (NAMESPACE_HEADER, TENANT_HEADER):
+            values = [sent[header.lower()]] if header.lower() in sent else request.headers.getall(header, [])
+            named += [(header, value) for value in values]
+        return scope_of(named, self._options.namespace)
 
 
 def application(
@@ -247,7 +295,7 @@ def application(
 
     app = web.Application(
         client_max_size=MAX_BODY,
-        middlewares=[requests, _secure(options), _guard, _cors(frozenset(options.origins)), _loopback(options)],
+        middlewares=[requests, _secure(options), _guard, cors(frozenset(options.origins)), _loopback(options)],
     )
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), *pages])
     for path in ("/graphql", "/graphql/{namespace}"):
@@ -295,30 +343,6 @@ def _json(data: object) -> bytes:
         return orjson.dumps(data)
     except orjson.JSONEncodeError:
         return json.dumps(data).encode()  # in ASCII, as texts may have halves of characters
-
-
-def _cors(origins: frozenset[str]) -> Any:
-    """Let pages of these origins read answers; all others are left to the browser, which keeps them from it."""
-
-    @web.middleware
-    async def cors(request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = request.headers.get("Origin", "")
-        if origin not in origins:
-            return await handler(request)
-        if request.method == "OPTIONS":
-            response: web.StreamResponse = web.Response(status=204)
-            response.headers["Access-Control-Allow-Methods"] = "POST"
-            response.headers["Access-Control-Allow-Headers"] = f"Authorization, Content-Type, {NAMESPACE_HEADER}"
-            response.headers["Access-Control-Max-Age"] = "600"
-        else:
-            response = await handler(request)
-        if not response.prepared:
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = STALE_HEADER
-            response.headers["Vary"] = "Origin"
-        return response
-
-    return cors
 
 
 def _loopback(options: ServerOptions) -> Any:

@@ -12,6 +12,9 @@ HELD = 0.5
 """Seconds, ten times what is aimed at: other programs make this one slower, also in its own CPU time, and what an
 earlier request left behind is looked through in a later one. What has hurt before took seconds."""
 
+LISTS = " ".join(
+    f"a{n}: listTasks(limit: 100, sort: [name_ASC]) {{ data {{ id name createdBy {{ id }} }} }}" for n in range(20)
+)
 ENEMIES = {
     "doubling": Case(
         "{ ...F0 } "
@@ -36,6 +39,15 @@ ENEMIES = {
     "same field": Case("{ " + "backgroundTasks { __typename } " * 300 + "}"),
     "typenames": Case("{ " + "__typename " * 3900 + "}"),
     "comment": Case("{ __typename } #" + "x" * 1_000_000),
+    "batch of nothing": Case(body=b"[" + b'{"query":"{__typename}"},' * 20_000 + b"{}]"),
+    "batch of lists": Case(
+        body=json.dumps(
+            [{"query": f"query Q{n} {{ backgroundTasks {{ {LISTS} }} }}", "operationName": f"Q{n}"} for n in range(10)]
+        ).encode()
+    ),
+    "batch of mistakes": Case(
+        body=json.dumps([{"query": f"{{ {'nope ' * 95}{'backgroundTask ' * n} }}"} for n in range(1, 11)]).encode()
+    ),
     "floats": Case(body=b'{"query":"{__typename}","variables":{"a":[' + b"1e300," * 150_000 + b"0]}}"),
     "lists": Case(body=b'{"query":"{__typename}","variables":{"a":[' + b"[]," * 340_000 + b"0]}}"),
 }

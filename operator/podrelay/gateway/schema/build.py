@@ -9,6 +9,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
+from podrelay.gateway.bodies import MAX_NESTS
 from podrelay.gateway.measuring import RefusedDocuments
 from podrelay.gateway.reading import Reader
 from podrelay.gateway.schema.guarding import Guarded
@@ -55,7 +56,11 @@ def build(limits: DocumentLimits | None = None) -> Schema:
         # Classes and functions, because strawberry makes extensions anew for each request.
         extensions=[Masked, Guarded, Staleness, RefusedDocuments, lambda: Reading(readers[0])],
         # Not sort_schema: it makes all enums anew without strawberry's own handling of them.
-        config=StrawberryConfig(scalar_map=SCALARS, disable_field_suggestions=not limits.introspection),
+        config=StrawberryConfig(
+            scalar_map=SCALARS,
+            disable_field_suggestions=not limits.introspection,
+            batching_config={"max_operations": MAX_NESTS},  # the server has a limit that tells what to do
+        ),
     )
     readers.append(Reader(schema.core, limits))
     return schema

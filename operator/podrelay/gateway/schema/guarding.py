@@ -23,9 +23,10 @@ class Guarded(SchemaExtension):
         call: Call = self.execution_context.context
         await call.services.access.user(call.caller)
         is_subscription = self.execution_context.operation_type is OperationType.SUBSCRIPTION
-        seconds = None if is_subscription else call.services.limits.seconds
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(None if is_subscription else call.seconds_left()):
                 yield
         except TimeoutError as error:
-            raise UnavailableError(f"This took longer than {seconds:g} s; ask for less at once.") from error
+            raise UnavailableError(
+                f"This took longer than {call.services.limits.seconds:g} s; ask for less at once."
+            ) from error

@@ -86,6 +86,7 @@ class Progress:
 class LogItem:
     """As the task has written it."""
 
+    ident: strawberry.ID = strawberry.field(name="_id", description="Id of the log, and which of its lines, from 1.")
     message: str
     created_on: DateTime
     type: str
@@ -93,9 +94,10 @@ class LogItem:
     error: Json | None
 
     @classmethod
-    def of(cls, item: Object) -> "LogItem":
+    def of(cls, item: Object, ident: str = "") -> "LogItem":
         """Return a line of a record."""
         return cls(
+            ident=strawberry.ID(ident),
             message=item["message"],
             created_on=DateTime(listing.ITEM_FIELDS["createdOn"].read(item)),
             type=item["type"],
@@ -126,6 +128,7 @@ class Log:
     key: strawberry.Private[Key]
     run: strawberry.Private[Key]
     payloads: strawberry.Private[Payloads]
+    has_lines: strawberry.Private[bool]
     id: str
     created_on: DateTime
     created_by: Identity
@@ -145,6 +148,7 @@ class Log:
             key=record.key,
             run=record.run_key,
             payloads=payloads,
+            has_lines=bool(record.logs),
             id=call.scope.ident(record.key),
             created_on=DateTime(record.metadata.creation_timestamp),
             created_by=Identity.of(run.metadata.annotations.created_by if run else None),
@@ -157,10 +161,15 @@ class Log:
         )
 
     @described
-    async def items(self) -> list[LogItem]:
-        """The newest 200 lines or 64 KiB."""
+    async def items(self) -> list[LogItem] | None:
+        """The newest 200 lines or 64 KiB; null, beside an error, where they are more than one answer may have."""
+        if not self.has_lines:
+            return []
         stored = await self.payloads.record(self.key)
-        return paced(self.payloads.call.services.turns, stored.get("logs") or (), LogItem.of)
+        # Dropped ones count, so that a line keeps its number.
+        numbered = [*enumerate(stored.get("logs") or (), (stored.get("droppedLogs") or 0) + 1)]
+        turns = self.payloads.call.services.turns
+        return paced(turns, numbered, lambda line: LogItem.of(line[1], f"{self.id}:{line[0]}"))
 
     @described
     async def console(self) -> Console | None:
@@ -195,6 +204,7 @@ class Task:
 
     run: strawberry.Private[Run]
     payloads: strawberry.Private[Payloads]
+    max_logs: strawberry.Private[int | None]
     id: str
     created_on: DateTime
     saved_on: DateTime | None
@@ -226,13 +236,20 @@ class Task:
     aborted_by: Identity | None = strawberry.field(description="Who has aborted it, where that is known.")
 
     @classmethod
-    def of(cls, run: Run, payloads: Payloads) -> "Task":
-        """Return a run."""
+    def of(cls, run: Run, payloads: Payloads, max_logs: int | None = None) -> "Task":
+        """Return a run.
+
+        Args:
+            run: which one.
+            payloads: reads what the cache leaves out.
+            max_logs: how many logs it shows where a document does not say how many; None: a page of them.
+        """
         call, status, metadata = payloads.call, run.status, run.metadata
         definition = call.cache.definitions.get(Key(metadata.namespace, run.spec.definition))
         return cls(
             run=run,
             payloads=payloads,
+            max_logs=max_logs,
             id=call.scope.ident(run.key),
             created_on=DateTime(metadata.creation_timestamp),
             saved_on=DateTime(saved_on(run)),
@@ -266,9 +283,9 @@ class Task:
 
     @described
     async def input(self) -> Json | None:
-        """What it works on."""
-        stored = await self.payloads.run(self.run.key)
-        return _json(stored.get("spec", {}).get("input"))
+        """What it works on; {} where it was started without."""
+        spec = (await self.payloads.run(self.run.key)).get("spec")
+        return None if spec is None else Json(spec.get("input") or {})
 
     @described
     async def output(self) -> Json | None:
@@ -279,10 +296,13 @@ class Task:
     async def logs(
         self, where: LogWhere | None = None, limit: Number | None = None, sort: list[LogSorter] | None = None
     ) -> list[Log]:
-        """What its iterations have logged, newest first; every log has the lines of one iteration."""
+        """What its iterations have logged, newest first; every log has the lines of one iteration.
+
+        Without `limit` a page of them, in a list of tasks as many as there is room for: 1,000 tasks and logs together.
+        """
         call = self.payloads.call
         await call.may("list", names.TASK_ITERATIONS)
-        asked = Listing(log_conditions(where), sorters(sort), limit or call.services.limits.max_page)
+        asked = Listing(log_conditions(where), sorters(sort), limit or self.max_logs or call.services.limits.max_page)
         asked = Listing(asked.where, asked.sort, asked.limit, items=item_conditions(where))
         page = await listing.logs(call, self.payloads, asked, self.run.key)
         self.payloads.budget.take_rows(len(page.items))
@@ -353,9 +373,10 @@ class TaskListResponse:
     def of(cls, page: Page[Run], payloads: Payloads) -> "TaskListResponse":
         """Return a page."""
         payloads.budget.take_rows(len(page.items))
-        return cls(
-            data=paced(payloads.call.services.turns, page.items, lambda run: Task.of(run, payloads)), meta=Meta.of(page)
-        )
+        # At least one, so that whoever asks is told that there is no room, rather than shown none.
+        max_logs = max(1, payloads.budget.rows_left // max(1, len(page.items)))
+        tasks = paced(payloads.call.services.turns, page.items, lambda run: Task.of(run, payloads, max_logs))
+        return cls(data=tasks, meta=Meta.of(page))
 
 
 @strawberry.type(name="WebinyBackgroundTaskDefinition", description="What can be triggered: a TaskDefinition.")
@@ -365,6 +386,7 @@ class TaskDefinition:
     id: str
     title: str
     description: str | None
+    fields: Json | None = strawberry.field(description="Of Webiny 5: always empty; `inputSchema` says what fits.")
     max_iterations: int
     max_concurrent_runs: int | None
     active_runs: int | None = strawberry.field(description="Tasks with a pod.")
@@ -389,6 +411,7 @@ class TaskDefinition:
             id=spec.id,
             title=spec.title,
             description=spec.description,
+            fields=Json([]),
             max_iterations=spec.max_iterations,
             max_concurrent_runs=spec.max_concurrent_runs,
             active_runs=status.active_runs,

@@ -1,0 +1,207 @@
+"""Several operations in one request: answered in order, each for itself, and within limits of all together."""
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from podrelay.gateway import bodies, listing, writing
+from podrelay.gateway.call import Budget, Limits
+from podrelay.gateway.errors import LimitError, ValidationError
+from tests.unit.gateway.builders import definition, run
+from tests.unit.gateway.conftest import Gateway, Start
+
+LIMIT = "BackgroundTasks/LimitExceeded"
+HELLO = {"query": "{ __typename }"}
+LIST = {"query": "{ backgroundTasks { listTasks(limit: 100) { data { id } error { code message } } } }"}
+LOGS = {"query": "{ backgroundTasks { listLogs { data { id } error { code } } } }"}
+
+
+def trigger(key: str) -> dict[str, Any]:
+    return {
+        "operationName": "Trigger",
+        "variables": {"key": key},
+        "query": """mutation Trigger($key: String) { backgroundTasks {
+            triggerTask(definition: "countWords", idempotencyKey: $key) { data { id } error { code } } } }""",
+    }
+
+
+async def answers(gateway: Gateway, *operations: Any, token: str = "alice") -> list[dict[str, Any]]:
+    """Send a batch, and return its answers."""
+    response = await gateway.post(list(operations), token)
+    assert response.status == 200, await response.text()
+    found: list[dict[str, Any]] = await response.json()
+    return found
+
+
+def listed(answer: dict[str, Any]) -> Any:
+    return answer["data"]["backgroundTasks"]["listTasks"]
+
+
+async def test_a_batch_is_answered_in_its_order(gateway: Gateway) -> None:
+    gateway.cache.runs.apply(run("words"))
+    query = "query($id: ID!) { backgroundTasks { getTask(id: $id) { data { id } } } }"
+    asked = [{"query": query, "variables": {"id": ident}} for ident in ("none", "words", "none")]
+
+    found = [answer["data"]["backgroundTasks"]["getTask"]["data"] for answer in await answers(gateway, *asked)]
+    assert found == [None, {"id": "words"}, None]
+
+
+async def test_one_operation_may_be_a_batch(gateway: Gateway) -> None:
+    assert await answers(gateway, HELLO) == [{"data": {"__typename": "Query"}}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({}, "needs a query"),
+        ({"query": 1}, "needs a query"),
+        ({"query": ""}, "no query"),
+        ({"query": "{"}, "Syntax Error"),
+        ({"query": "{ nonsense }"}, "Cannot query field"),
+        ({"query": "{ __typename }", "variables": []}, "variables must be"),
+        ({"query": "{ __typename }", "operationName": 3}, "operationName must be"),
+        ({"query": "{ __typename }", "operationName": "Other"}, "no operation 'Other'"),
+        ({"query": "subscription { taskUpdated { id } }"}, "WebSocket"),
+        ({"query": "{ " + " ".join(f"a{n}: __typename" for n in range(31)) + " }"}, "aliases"),
+    ],
+)
+async def test_a_wrong_one_leaves_the_others_alone(gateway: Gateway, wrong: Any, words: str) -> None:
+    before, refused, after = await answers(gateway, HELLO, wrong, HELLO)
+
+    assert before == after == {"data": {"__typename": "Query"}}
+    assert refused["data"] is None
+    assert words in refused["errors"][0]["message"]
+
+
+async def test_a_bug_of_ours_leaves_the_others_alone(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the secret is swordfish")
+
+    monkeypatch.setattr("podrelay.gateway.server.View.execute_single", fail)
+    found = await answers(gateway, HELLO, HELLO)
+
+    assert [one["errors"][0]["extensions"]["code"] for one in found] == ["BackgroundTasks/InternalError"] * 2
+    assert "swordfish" not in json.dumps(found)
+    assert "swordfish" in caplog.text
+
+
+async def test_mutations_are_done_one_after_the_other(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway.cache.definitions.apply(definition())
+    done, really = [], writing.trigger
+
+    async def watched(call: Any, wanted: Any) -> Any:
+        done.append(f"begin {wanted.idempotency_key}")
+        found = await really(call, wanted)
+        done.append(f"end {wanted.idempotency_key}")
+        return found
+
+    monkeypatch.setattr(writing, "trigger", watched)
+    found = await answers(gateway, *(trigger(key) for key in "abc"))
+
+    assert done == ["begin a", "end a", "begin b", "end b", "begin c", "end c"]
+    assert all(one["data"]["backgroundTasks"]["triggerTask"]["data"]["id"] for one in found)
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ([HELLO] * 11, 413, "11 operations, more than the 10 that are allowed: send several batches"),
+        ([], 400, "no operations"),
+        ([HELLO, 1], 400, "no JSON object with a query"),
+        ([[HELLO]], 400, "no JSON object with a query"),
+        ([None], 400, "no JSON object with a query"),
+        (1, 400, "no JSON object with a query"),
+    ],
+    ids=["many", "none", "number", "nested", "null", "no-batch"],
+)
+async def test_a_batch_is_a_short_list_of_operations(gateway: Gateway, body: Any, status: int, words: str) -> None:
+    response = await gateway.post(body)
+
+    assert response.status == status
+    assert words in (await response.json())["errors"][0]["message"]
+
+
+async def test_how_long_a_batch_may_be_can_be_set(start: Start) -> None:
+    gateway = await start(limits=Limits(max_batch=2))
+
+    assert len(await answers(gateway, HELLO, HELLO)) == 2
+    assert (await gateway.post([HELLO] * 3)).status == 413
+
+
+def test_a_long_batch_is_refused_before_anybody_looks_at_it() -> None:
+    with pytest.raises(LimitError, match="40000 operations"):
+        bodies.decode_request(b"[" + b"{}," * 39_999 + b"{}]", 10)
+    with pytest.raises(json.JSONDecodeError):
+        bodies.decode_request(b"[" + b"{}," * 60_000 + b"{}]", 10)
+    with pytest.raises(ValidationError, match="at least one"):
+        bodies.decode_request(b"[]", 10)
+
+
+async def test_each_has_a_budget_and_all_together_another_one(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway.cache.runs.replace([run(f"r{number}") for number in range(100)], "1")
+    monkeypatch.setattr(Budget, "of_batch", lambda: Budget(rows=250))
+    many = " ".join(f"a{number}: listTasks(limit: 100) {{ data {{ id }} error {{ code }} }}" for number in range(11))
+
+    beyond, *others = await answers(gateway, {"query": f"{{ backgroundTasks {{ {many} }} }}"}, LIST)
+    fine = await answers(gateway, LIST, LIST, LIST, LIST)
+
+    assert {one["error"]["code"] for one in beyond["data"]["backgroundTasks"].values() if one["error"]} == {LIMIT}
+    assert [listed(one)["error"]["code"] for one in others] == [LIMIT]
+    assert [len(listed(one)["data"] or ()) for one in fine] == [100, 100, 0, 0]
+    assert "operations of this batch cost too much together" in listed(fine[2])["error"]["message"]
+    assert (await gateway.ask(LIST["query"]))["data"]["backgroundTasks"]["listTasks"]["error"] is None
+
+
+async def test_ten_pages_of_fifty_are_no_trouble(gateway: Gateway) -> None:
+    gateway.cache.runs.replace([run(f"r{number}") for number in range(100)], "1")
+    query = {"query": LIST["query"].replace("limit: 100", "limit: 50")}
+
+    assert [len(listed(one)["data"]) for one in await answers(gateway, *[query] * 10)] == [50] * 10
+
+
+async def test_payloads_of_a_batch_are_no_more_than_those_of_one_operation(gateway: Gateway) -> None:
+    root = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns"
+    for number in range(50):
+        gateway.cache.runs.apply(run(f"r{number}"))
+        gateway.api.objects[f"{root}/r{number}"] = {"spec": {"input": {"x": "y" * 200_000}}}
+    query = {"query": "{ backgroundTasks { listTasks { data { input } } } }"}
+
+    first, second = await answers(gateway, query, query)
+    assert "errors" not in first
+    assert {error["extensions"]["code"] for error in second["errors"]} == {LIMIT}
+
+
+async def test_a_batch_ends_in_time(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    gateway = await start(limits=Limits(seconds=0.05))
+
+    async def hang(*_: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(listing, "logs", hang)
+    slow, *late = await answers(gateway, LOGS, trigger("a"), HELLO)
+
+    assert "longer than 0.05 s; ask for less" in slow["errors"][0]["message"]
+    assert ["not begun" in one["errors"][0]["message"] for one in late] == [True, True]
+    assert late[0]["errors"][0]["extensions"]["code"] == "BackgroundTasks/Unavailable"
+    assert not [seen for seen in gateway.api.seen if "/taskruns" in seen[1]]
+
+
+async def test_who_has_no_role_costs_one_question_however_much_they_send(gateway: Gateway) -> None:
+    found = await answers(gateway, *[LIST] * 10, token="bob")
+
+    assert {listed(one)["error"]["code"] for one in found} == {"BackgroundTasks/NotAuthorized"}
+    assert gateway.api.asked("accessreviews") == 1
+
+
+async def test_a_batch_over_a_websocket_is_none(gateway: Gateway) -> None:
+    async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
+        await socket.send_str("[]")
+        async for _ in socket:
+            pass
+    assert socket.close_code == 4400
