@@ -105,7 +105,7 @@ def test_who_has_no_right_or_no_token_is_refused(
     nobody = gateway.client(address, people.nobody, people.namespace)
     elsewhere = gateway.client(address, people.editor, RELEASE_NAMESPACE)
 
-    assert nobody.ask(TRIGGER).error_codes == [NOT_AUTHORIZED]
+    assert nobody.ask(TRIGGER).refusals == [NOT_AUTHORIZED]
     for user in (nobody, elsewhere):
         assert user.inside("listTasks { error { code } }")["listTasks"]["error"]["code"] == NOT_AUTHORIZED
     assert gateway.client(address, None, people.namespace).ask("{ __typename }").status == 401

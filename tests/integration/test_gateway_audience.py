@@ -119,7 +119,7 @@ def test_a_reader_reads_and_changes_nothing(door: Door) -> None:
 
     assert "theirs" in tasks(reader)
     for field in WRITES.values():
-        assert mutate(reader, field).error_codes == [NOT_AUTHORIZED]
+        assert mutate(reader, field).refusals == [NOT_AUTHORIZED]
 
 
 def test_nobody_reads_nothing(door: Door) -> None:

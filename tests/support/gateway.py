@@ -40,6 +40,11 @@ class Answer:
         return self.body["data"]["backgroundTasks"]
 
     @property
+    def refusals(self) -> list[str]:
+        """Codes of what was refused inside `backgroundTasks`."""
+        return [answer["error"]["code"] for answer in self.data.values() if answer["error"] is not None]
+
+    @property
     def error_codes(self) -> list[str]:
         return [error.get("extensions", {}).get("code") for error in self.body.get("errors", [])]
 

@@ -1,5 +1,7 @@
 """What is around a gateway that runs in the process of a test: an API server that knows users and a few objects."""
 
+import asyncio
+import itertools
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,13 +24,28 @@ class ApiServer:
         rights: user -> verb and resource that they have, everywhere.
         objects: path -> object.
         seen: method, path and user of each request.
+        deletions: path -> what is left of an object that somebody's finalizer keeps.
         is_down: answer 503 to everything.
+        let_writes: writes wait for it.
+        has_write: set when a write has come.
+        has_written: set when one was answered.
+        most_writing: how many have waited at most at the same time.
     """
 
     rights: dict[str, set[str]] = field(default_factory=dict)
     objects: dict[str, Any] = field(default_factory=dict)
     seen: list[tuple[str, str, str]] = field(default_factory=list)
+    deletions: dict[str, Any] = field(default_factory=dict)
     is_down: bool = False
+    let_writes: asyncio.Event = field(default_factory=asyncio.Event)
+    has_write: asyncio.Event = field(default_factory=asyncio.Event)
+    has_written: asyncio.Event = field(default_factory=asyncio.Event)
+    most_writing: int = 0
+    _writing: int = 0
+    _version: "itertools.count[int]" = field(default_factory=lambda: itertools.count(100))
+
+    def __post_init__(self) -> None:
+        self.let_writes.set()
 
     async def handle(self, request: web.Request) -> web.Response:
         user = request.headers.get("Authorization", "").removeprefix("Bearer ")
@@ -44,19 +61,50 @@ class ApiServer:
             wanted = body["spec"]["resourceAttributes"]
             allowed = f"{wanted['verb']} {wanted['resource']}" in self.rights[user]
             return web.json_response({"status": {"allowed": allowed}})
-        return self._object(request, body)
+        if request.method == "GET":
+            return self._read(request)
+        self._writing += 1
+        self.most_writing = max(self.most_writing, self._writing)
+        self.has_write.set()
+        await self.let_writes.wait()
+        self._writing -= 1
+        self.has_written.set()
+        return self._write(request, body)
 
-    def _object(self, request: web.Request, body: Any) -> web.Response:
-        if request.method == "POST":
-            about = {"uid": "u", "resourceVersion": "1", "creationTimestamp": "2026-11-24T12:00:00Z"}
-            return web.json_response(body | {"metadata": body["metadata"] | about}, status=201)
+    def _read(self, request: web.Request) -> web.Response:
+        if selector := request.query.get("fieldSelector"):
+            stored = self.objects.get(f"{request.path}/{selector.removeprefix('metadata.name=')}")
+            return web.json_response({"items": [stored] if stored else []})
         if request.path not in self.objects:
-            return web.json_response({"reason": "NotFound", "message": "not found"}, status=404)
+            return _not_found()
         return web.json_response(self.objects[request.path])
+
+    def _write(self, request: web.Request, body: Any) -> web.Response:
+        path, version = request.path, {"resourceVersion": str(next(self._version))}
+        if request.method == "POST":
+            name = body["metadata"]["name"]
+            about = {"uid": f"uid-{name}", "creationTimestamp": "2026-11-24T12:00:00Z"} | version
+            stored = self.objects[f"{path}/{name}"] = body | {"metadata": body["metadata"] | about}
+            return web.json_response(stored, status=201)
+        if path not in self.objects:
+            return _not_found()
+        if request.method == "DELETE" and path in self.deletions:
+            return web.json_response(self.deletions[path])
+        if request.method == "DELETE":
+            del self.objects[path]
+            return web.json_response({"kind": "Status", "status": "Success"})
+        stored = self.objects[path]
+        changed = {"spec": stored["spec"] | body.get("spec", {}), "metadata": stored["metadata"] | version}
+        self.objects[path] = stored | changed
+        return web.json_response(self.objects[path])
 
     def asked(self, part: str) -> int:
         """How often a path with this in it was asked for."""
         return sum(part in path for _, path, _ in self.seen)
+
+
+def _not_found() -> web.Response:
+    return web.json_response({"reason": "NotFound", "message": "not found"}, status=404)
 
 
 @dataclass

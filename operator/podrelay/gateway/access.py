@@ -123,7 +123,8 @@ class Access:
     ) -> None:
         self._impersonation = impersonation
         self._client = client
-        self._own = own
+        self.own = own
+        """The gateway's own client."""
         self._is_stale = is_stale
         self._clock = clock
         self._answers: OrderedDict[tuple[Any, ...], _Answer[Any]] = OrderedDict()
@@ -141,7 +142,7 @@ class Access:
             NotAuthenticatedError: the header is missing, or no bearer token.
         """
         if self._client is None:
-            return Caller("", self._own)
+            return Caller("", self.own)
         kind, _, token = (authorization or "").partition(" ")
         token = token.strip()
         if kind.lower() != "bearer" or not _TOKEN.fullmatch(token):
@@ -149,12 +150,12 @@ class Access:
         ident = hashlib.sha256(token.encode()).hexdigest()
         if self._impersonation is None:
             return Caller(ident, self._client.on_behalf_of(token))
-        return Caller(ident, self._own.in_the_name_of(self._naming(ident, token, self._impersonation)))
+        return Caller(ident, self.own.in_the_name_of(self._naming(ident, token, self._impersonation)))
 
     def _naming(self, ident: str, token: str, wish: Impersonation) -> Callable[[], Awaitable[Headers]]:
         async def name() -> Headers:
             return await self._answer(
-                (ident, "token"), lambda: headers_for(self._own, token, wish), "authenticate", fresh=False
+                (ident, "token"), lambda: headers_for(self.own, token, wish), "authenticate", fresh=False
             )
 
         return name

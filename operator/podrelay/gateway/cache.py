@@ -9,6 +9,7 @@ from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 from podrelay.gateway.objects import Definition, Key, Metadata, Record, Run
 from podrelay.gateway.ordered import Ordered
 
+_REMEMBERED_DELETIONS: Final = 10_000
 _MOST_GROUPS: Final = 16
 """Values of an index that are looked up; whoever names more has all of a namespace looked through."""
 
@@ -97,6 +98,10 @@ class Collection(Generic[T]):
         self._values = indexes
         self._groups: dict[_Group, Ordered[Age]] = {}
         self._listeners: set[Listener[T]] = set()
+        self._written: set[Key] = set()
+        """Objects that are here by the answer of a write: events that are older than it are on their way still."""
+        self._deleted: dict[str, None] = {}
+        """UIDs of objects that were deleted here, and whose events are on their way still."""
 
     def __len__(self) -> int:
         return len(self._objects)
@@ -148,16 +153,41 @@ class Collection(Generic[T]):
     def replace(self, objects: list[T], resource_version: str, namespace: str | None = None) -> None:
         """Take all objects of one namespace, or of all; what is not among them has gone."""
         del resource_version
+        self._written.clear()
+        self._deleted.clear()
         listed = {obj.key for obj in objects}
         for gone in [obj for obj in self.all(namespace) if obj.key not in listed]:
             self.remove(gone)
         for obj in objects:
             self.apply(obj)
 
+    def wrote(self, obj: T) -> None:
+        """Take an object as a write, or a live read, has answered: it may be newer than what events tell next."""
+        known = self._objects.get(obj.key)
+        if known is not None and known.metadata.version >= obj.metadata.version:
+            return
+        self.apply(obj)
+        self._written.add(obj.key)
+
+    def deleted(self, key: Key, uid: str) -> None:
+        """Take that an object was deleted; what events still tell of it does not bring it back."""
+        self._deleted[uid] = None
+        if len(self._deleted) > _REMEMBERED_DELETIONS:
+            del self._deleted[next(iter(self._deleted))]
+        known = self._objects.get(key)
+        if known is not None and known.metadata.uid == uid:
+            self._drop(known)
+
     def apply(self, obj: T) -> None:
-        """Take one object that was added or changed."""
+        """Take one object that was added or changed, as an event tells."""
         key = obj.key
         before = self._objects.get(key)
+        if obj.metadata.uid in self._deleted:
+            return
+        if key in self._written and before is not None:
+            if obj.metadata.version < before.metadata.version:
+                return
+            self._written.discard(key)
         # After a restore of the API server's database versions are used again, for other states.
         is_same = before is not None and before.metadata.resource_version == obj.metadata.resource_version
         if is_same and before == obj:
@@ -182,12 +212,19 @@ class Collection(Generic[T]):
 
     def remove(self, obj: T) -> None:
         """Take the last state of an object that has gone."""
-        key = obj.key
-        before = self._objects.get(key)
-        if before is not None:
-            self._leave(key, self._groups_of(key, before))
-            del self._objects[key], self._ages[key]
-            self._tell(Change(before, before, gone=True))
+        before = self._objects.get(obj.key)
+        self._deleted.pop(obj.metadata.uid, None)
+        # A write may have made another one of that name since.
+        is_later = obj.key in self._written and before is not None and before.metadata.uid != obj.metadata.uid
+        if before is not None and not is_later:
+            self._drop(before)
+
+    def _drop(self, before: T) -> None:
+        key = before.key
+        self._written.discard(key)
+        self._leave(key, self._groups_of(key, before))
+        del self._objects[key], self._ages[key]
+        self._tell(Change(before, before, gone=True))
 
     def _leave(self, key: Key, groups: Iterable["_Group"]) -> None:
         for group in groups:

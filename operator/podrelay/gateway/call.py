@@ -16,6 +16,7 @@ from podrelay.gateway.objects import Key
 from podrelay.gateway.offloop import OffLoop
 from podrelay.gateway.statistics import Tallies
 from podrelay.gateway.turns import Turns
+from podrelay.gateway.written import Write
 from podrelay.schemas.process import SchemaProcess
 
 NAMESPACE_HEADER: Final = "X-Podrelay-Namespace"
@@ -65,6 +66,8 @@ class Services:
     turns: Turns = field(default_factory=Turns)
     subscriptions: dict[str, int] = field(default_factory=dict)
     """How many each caller has, by Caller.ident."""
+    under_way: set[asyncio.Future[Any]] = field(default_factory=set)
+    """Writes that were sent."""
     tallies: Tallies = field(init=False)
 
     def __post_init__(self) -> None:
@@ -222,6 +225,9 @@ class Call:
         budget: what is left for this operation, all fields of its root together.
         batch: what is left for all operations of the request, where it has several.
         until: when their time is over, by the clock of the event loop; None: each has its own.
+        ends_at: when the time of this operation is over; not for subscriptions.
+        mutating: whichever mutation of an operation has its turn holds it.
+        writes: what this operation has written.
     """
 
     services: Services
@@ -232,15 +238,28 @@ class Call:
     budget: Budget = field(default_factory=Budget)
     batch: Budget | None = None
     until: float | None = None
+    ends_at: float | None = None
+    mutating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    writes: list[Write] = field(default_factory=list)
 
     def for_operation(self) -> "Call":
         """Return this call with a budget of its own; on a WebSocket and in a batch there are many operations."""
-        return replace(self, budget=Budget(batch=self.batch))
+        return replace(
+            self,
+            budget=Budget(batch=self.batch),
+            mutating=asyncio.Lock(),
+            writes=[],
+            ends_at=self._end_of_operation(),
+        )
 
     def for_batch(self) -> "Call":
         """Return this call with a budget and a time for all its operations together."""
         until = asyncio.get_running_loop().time() + self.services.limits.seconds
         return replace(self, batch=Budget.of_batch(), until=until)
+
+    def _end_of_operation(self) -> float:
+        end = asyncio.get_running_loop().time() + self.services.limits.seconds
+        return end if self.until is None else min(end, self.until)
 
     def seconds_left(self) -> float:
         """Return how long a query or mutation that begins now may take; 0 or less if its batch took too long."""

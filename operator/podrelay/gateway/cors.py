@@ -7,6 +7,7 @@ from aiohttp import web
 
 from podrelay.gateway.call import NAMESPACE_HEADER
 from podrelay.gateway.tenants import TENANT_HEADER
+from podrelay.gateway.written import READ_AFTER_HEADER
 
 STALE_HEADER: Final = "X-Podrelay-Stale"
 _SENT: Final = (
@@ -16,6 +17,7 @@ _SENT: Final = (
     "Content-Type",
     NAMESPACE_HEADER,
     TENANT_HEADER,
+    READ_AFTER_HEADER,
     "X-I18n-Locale",
     "X-Apollo-Tracing",
 )

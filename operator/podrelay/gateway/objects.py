@@ -51,6 +51,11 @@ class Metadata(_Struct, frozen=True):
         """Namespace and name."""
         return Key(self.namespace, self.name)
 
+    @property
+    def version(self) -> int:
+        """The resource version as a number, which grows with each write; 0 where it is none."""
+        return int(self.resource_version) if self.resource_version.isdecimal() else 0
+
 
 class Abort(_Struct, frozen=True):
     """Who has told a run to stop."""

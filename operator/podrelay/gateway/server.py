@@ -20,7 +20,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 from strawberry.types.graphql import OperationType
 
-from podrelay.gateway import batches, bodies
+from podrelay.gateway import batches, bodies, written
 from podrelay.gateway.call import NAMESPACE_HEADER, Call, Scope, Services
 from podrelay.gateway.cors import STALE_HEADER, Handler, cors
 from podrelay.gateway.errors import (
@@ -35,6 +35,7 @@ from podrelay.gateway.measuring import requests
 from podrelay.gateway.messages import CheckedSocket
 from podrelay.gateway.schema.envelope import masked
 from podrelay.gateway.tenants import ASSUME_HEADER, PATH, TENANT_HEADER, scope_of
+from podrelay.gateway.written import READ_AFTER_HEADER
 
 MAX_BODY: Final = 1024 * 1024
 MAX_MESSAGE: Final = 1024 * 1024
@@ -116,6 +117,7 @@ class View(GraphQLView[Call, None]):
                     f"The body has more than the {bodies.MAX_NESTS} lists and objects that are allowed (brackets in "
                     "texts count): keep large data in a store of its own and pass a reference."
                 )
+            await self._catch_up(request)
             response: web.StreamResponse = await self.run(request, context=call)
         except GatewayError as error:
             headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, NotAuthenticatedError) else {}
@@ -241,6 +243,19 @@ class View(GraphQLView[Call, None]):
                 f"name one in the header {NAMESPACE_HEADER}.",
                 "namespace",
             )
+
+    async def _catch_up(self, request: web.Request) -> None:
+        """Have the cache see what the caller has written at another replica.
+
+        Raises:
+            GatewayError: the header makes no sense, or the API server does not answer.
+        """
+        text = request.headers.get(READ_AFTER_HEADER)
+        if not text:
+            return
+        served = self._options.served
+        writes = [write for write in written.parse(text) if not served or write.key.namespace in served]
+        await written.catch_up(self._services.cache, self._services.access.own, writes)
 
     def _call(self, request: web.Request) -> Call:
         return Call(self._services, self._scope(request, {}), request)

@@ -3,6 +3,7 @@
 A run that is triggered here equals one that kubectl could have applied: `podrelay.api.triggering` makes the manifest.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,12 +29,23 @@ from podrelay.gateway.errors import (
 from podrelay.gateway.fields import status_word
 from podrelay.gateway.objects import FINISHED, TASK_DEFINITIONS, TASK_RUNS, Definition, Key, Run
 from podrelay.gateway.payloads import Object, fetch
+from podrelay.gateway.written import Write
 from podrelay.kube.errors import AlreadyExistsError, NotFoundError
 
 T = TypeVar("T")
 
+_OF_GARBAGE_COLLECTION: Final = frozenset({"orphan", "foregroundDeletion"})
 _DISPLAY_NAME_LENGTH: Final = 256
 _ABORT_MESSAGE_LENGTH: Final = 1024
+
+
+class _DeletedMetadata(msgspec.Struct, frozen=True):
+    finalizers: tuple[str, ...] = ()
+
+
+class _Deleted(msgspec.Struct, frozen=True):
+    kind: str = ""
+    metadata: _DeletedMetadata = _DeletedMetadata()
 
 
 @dataclass(frozen=True)
@@ -154,7 +166,14 @@ async def delete(call: Call, key: Key, ident: str, *, cascade: bool) -> None:
     propagation = "Background" if cascade else "Orphan"
     body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
     path = TASK_RUNS.path(key.namespace, key.name)
-    await _for_task(call.caller.client.request("DELETE", path, body=body), ident, "delete")
+    known = call.cache.runs.get(key)
+    left = await _for_task(_whole(call, call.caller.client.request("DELETE", path, body=body)), ident, "delete")
+    run = _still_there(left)
+    if run is not None:
+        _seen(call, run)
+    elif known is not None:
+        call.cache.runs.deleted(key, known.metadata.uid)
+        call.writes.append(Write(key, known.metadata.uid, None))
 
 
 async def _definition(call: Call, key: Key, spelled: str) -> Definition:
@@ -188,7 +207,7 @@ async def _parent(call: Call, ident: str) -> Object:
 async def _create(call: Call, manifest: Object) -> Run:
     namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
     try:
-        created = await call.caller.client.create(TASK_RUNS, namespace, manifest, strict=True)
+        created = await _whole(call, call.caller.client.create(TASK_RUNS, namespace, manifest, strict=True))
     except AlreadyExistsError:
         stored = await fetch(call, TASK_RUNS, Key(namespace, name))
         if not stored:
@@ -200,12 +219,37 @@ async def _create(call: Call, manifest: Object) -> Run:
         return msgspec.convert(stored, Run)
     except API_FAILURES as error:
         raise from_api(error, f"start a task of {manifest['spec']['definition']}") from error
-    return msgspec.json.decode(created, type=Run)
+    return _seen(call, msgspec.json.decode(created, type=Run))
 
 
 async def _patch(call: Call, key: Key, ident: str, spec: dict[str, Any], verb: str) -> Run:
     patching = call.caller.client.patch(TASK_RUNS, key.namespace, key.name, {"spec": spec})
-    return msgspec.json.decode(await _for_task(patching, ident, verb), type=Run)
+    return _seen(call, msgspec.json.decode(await _for_task(_whole(call, patching), ident, verb), type=Run))
+
+
+async def _whole(call: Call, request: Awaitable[T]) -> T:
+    """Let a write that was sent come to its end, also when nobody waits for its answer any more."""
+    write = asyncio.ensure_future(request)
+    under_way = call.services.under_way
+    under_way.add(write)
+    write.add_done_callback(under_way.discard)
+    write.add_done_callback(lambda done: done.cancelled() or done.exception())  # else it is logged as not looked at
+    return await asyncio.shield(write)
+
+
+def _seen(call: Call, run: Run) -> Run:
+    """Let whoever reads next see what was written."""
+    call.cache.runs.wrote(run)
+    call.writes.append(Write(run.key, run.metadata.uid, run.metadata.version))
+    return run
+
+
+def _still_there(body: bytes) -> Run | None:
+    """Return the run that somebody's finalizer keeps after its deletion; None where only garbage collection does."""
+    left = msgspec.json.decode(body, type=_Deleted)
+    if left.kind != "TaskRun" or not set(left.metadata.finalizers) - _OF_GARBAGE_COLLECTION:
+        return None
+    return msgspec.json.decode(body, type=Run)
 
 
 async def _for_task(request: Awaitable[T], ident: str, verb: str) -> T:

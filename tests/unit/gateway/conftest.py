@@ -62,8 +62,9 @@ async def start() -> AsyncIterator[Start]:
         documents: DocumentLimits | None = None,
         token_of_its_own: bool = False,
         pages: Iterable[web.RouteDef] = (),
+        api: ApiServer | None = None,
     ) -> Gateway:
-        api = ApiServer(rights={"alice": set(EVERYTHING), "bob": set()})
+        api = api or ApiServer(rights={"alice": set(EVERYTHING), "bob": set()})
         backend = web.Application()
         backend.router.add_route("*", "/{path:.*}", api.handle)
         server = TestServer(backend)

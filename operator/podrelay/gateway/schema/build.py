@@ -9,6 +9,7 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
+from podrelay.gateway import written
 from podrelay.gateway.bodies import MAX_NESTS
 from podrelay.gateway.measuring import RefusedDocuments
 from podrelay.gateway.reading import Reader
@@ -45,6 +46,15 @@ class Staleness(SchemaExtension):
         return {"stale": {"seconds": round(seconds, 1)}} if seconds else {}
 
 
+class Written(SchemaExtension):
+    """Says in `extensions` what another replica has to have seen to show what was written here."""
+
+    def get_results(self) -> dict[str, Any]:
+        """Return what is added to `extensions`."""
+        writes = self.execution_context.context.writes
+        return {"readAfter": written.token(writes)} if writes else {}
+
+
 def build(limits: DocumentLimits | None = None) -> Schema:
     """Return the schema; each limit is held before anything is resolved."""
     limits = limits or DocumentLimits()
@@ -54,7 +64,7 @@ def build(limits: DocumentLimits | None = None) -> Schema:
         Mutation,
         Subscription,
         # Classes and functions, because strawberry makes extensions anew for each request.
-        extensions=[Masked, Guarded, Staleness, RefusedDocuments, lambda: Reading(readers[0])],
+        extensions=[Masked, Guarded, Staleness, Written, RefusedDocuments, lambda: Reading(readers[0])],
         # Not sort_schema: it makes all enums anew without strawberry's own handling of them.
         config=StrawberryConfig(
             scalar_map=SCALARS,

@@ -2,12 +2,16 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from typing import Final
 
 from strawberry.extensions import SchemaExtension
 from strawberry.types.graphql import OperationType
 
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import UnavailableError
+
+_AFTER_MUTATIONS: Final = 10.0
+"""Seconds."""
 
 
 class Guarded(SchemaExtension):
@@ -22,11 +26,18 @@ class Guarded(SchemaExtension):
         """Hold the execution: before it nobody knows whether a document is a subscription, which may take for ever."""
         call: Call = self.execution_context.context
         await call.services.access.user(call.caller)
-        is_subscription = self.execution_context.operation_type is OperationType.SUBSCRIPTION
         try:
-            async with asyncio.timeout(None if is_subscription else call.seconds_left()):
+            async with asyncio.timeout(_seconds(call, self.execution_context.operation_type)):
                 yield
         except TimeoutError as error:
             raise UnavailableError(
                 f"This took longer than {call.services.limits.seconds:g} s; ask for less at once."
             ) from error
+
+
+def _seconds(call: Call, operation: OperationType) -> float | None:
+    """Return how long all of an operation may take; None: for ever."""
+    if operation is OperationType.SUBSCRIPTION:
+        return None
+    # Mutations hold the time themselves, each for its own answer; this is for what is read of the tasks after that.
+    return call.seconds_left() + (_AFTER_MUTATIONS if operation is OperationType.MUTATION else 0)

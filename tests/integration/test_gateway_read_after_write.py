@@ -1,0 +1,79 @@
+"""What was written is what is read next, at the same gateway and at another replica, on a real API server."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.gateway import Answer, GatewayProcess, GraphQL
+from tests.support.kubectl import Kubectl
+from tests.support.manifests import task_definition
+from tests.support.waiting import eventually
+
+pytestmark = pytest.mark.integration
+
+ROUNDS = 50
+"""Without it 3 to 7 of 100 reads came too early."""
+TRIGGER = 'triggerTask(definition: "countWords") { data { id } error { code message } }'
+GET = "getTask(id: %s) { data { suspended } error { code } }"
+LIST = "listTasks { data { id } error { code } }"
+
+
+@pytest.fixture
+def replicas(kubectl: Kubectl, admin: Kubectl, tmp_path: Path) -> Iterator[tuple[GraphQL, GraphQL]]:
+    """Two gateways of the same cluster, and one caller."""
+    assert kubectl.apply(task_definition("count-words"))
+    kubectl.do("create", "serviceaccount", "caller")
+    kubectl.do(
+        "create", "rolebinding", "caller", "--clusterrole=podrelay-user", f"--serviceaccount={kubectl.namespace}:caller"
+    )
+    token = kubectl.do("create", "token", "caller")
+    with (
+        GatewayProcess(admin.kubeconfig, tmp_path / "one") as one,
+        GatewayProcess(admin.kubeconfig, tmp_path / "other") as other,
+    ):
+        callers = tuple(gateway.as_token(token, kubectl.namespace) for gateway in (one, other))
+        for caller in callers:
+            eventually("it knows the definition", lambda: caller.inside("listDefinitions { data { id } }"), 30)  # noqa: B023
+        yield callers  # type: ignore[misc]
+
+
+def mutate(caller: GraphQL, fields: str) -> Answer:
+    answer = caller.ask(f"mutation {{ backgroundTasks {{ {fields} }} }}")
+    assert not answer.refusals, answer.body
+    return answer
+
+
+def read(caller: GraphQL, field: str, after: str | None = None) -> object:
+    body = json.dumps({"query": f"{{ backgroundTasks {{ {field} }} }}"}).encode()
+    answer = caller.post(body, headers={"X-Podrelay-Read-After": after} if after else {})
+    (found,) = answer.data.values()
+    assert found["error"] is None, found
+    data: object = found["data"]
+    return data
+
+
+def ids(caller: GraphQL, after: str | None = None) -> set[str]:
+    data = read(caller, LIST, after)
+    assert isinstance(data, list)
+    return {task["id"] for task in data}
+
+
+def test_each_write_is_seen_at_once_by_both(replicas: tuple[GraphQL, GraphQL]) -> None:
+    one, other = replicas
+    for _ in range(ROUNDS):
+        triggered = mutate(one, TRIGGER)
+        ident = triggered.data["triggerTask"]["data"]["id"]
+        assert ident in ids(one)
+        assert ident in ids(other, triggered.body["extensions"]["readAfter"])
+
+        suspended = mutate(one, f'suspendTask(id: "{ident}") {{ error {{ code }} }}')
+        assert read(one, GET % json.dumps(ident)) == {"suspended": True}
+        after = suspended.body["extensions"]["readAfter"]
+        assert read(other, GET % json.dumps(ident), after) == {"suspended": True}
+
+        deleted = mutate(one, f'deleteTask(id: "{ident}") {{ error {{ code }} }}')
+        assert ident not in ids(one)
+        assert ident not in ids(other, deleted.body["extensions"]["readAfter"])
+        assert read(one, GET % json.dumps(ident)) is None
