@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -196,12 +196,14 @@ def test_all_namespaces_need_rights_in_all_of_them(town: Town) -> None:
 
 
 def test_the_namespace_may_stand_in_the_path(town: Town) -> None:
-    user = town.user("mayor", "kube-system")
+    elsewhere = town.user("mayor", "kube-system")
+    user = replace(elsewhere, namespace=None)
     body = b'{"query": "{ backgroundTasks { listTasks { data { id namespace } } } }"}'
 
     found = user.post(body, f"/graphql/{town.here.namespace}").data["listTasks"]["data"]
     assert {task["namespace"] for task in found} == {town.here.namespace}
     assert user.post(body, "/graphql/Not_A_Name").status == 400
+    assert elsewhere.post(body, f"/graphql/{town.here.namespace}").status == 400
 
 
 def test_created_by_is_the_user_and_cannot_be_forged(town: Town) -> None:

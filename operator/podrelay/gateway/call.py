@@ -23,6 +23,8 @@ NAMESPACE_HEADER: Final = "X-Podrelay-Namespace"
 ALL_NAMESPACES: Final = "*"
 MAX_ROWS: Final = 1000
 """Tasks and logs that one operation may return, nested ones included: each costs the event loop some 0.2 ms."""
+MAX_LINES: Final = 50_000
+"""Lines of these logs: each takes a KiB of memory until the answer is sent."""
 MAX_FETCHES: Final = 1000
 """Requests to the API server that one operation may cause: one for each task and log that it may return."""
 FETCHES_AT_ONCE: Final = 16
@@ -137,6 +139,7 @@ class Budget:
     """
 
     rows: int = MAX_ROWS
+    lines: int = MAX_LINES
     fetches: int = MAX_FETCHES
     looks: int = MAX_LOOKS
     payload_bytes: int = MAX_PAYLOAD_BYTES
@@ -147,7 +150,7 @@ class Budget:
     def of_batch(cls) -> "Budget":
         """Return what all operations of a batch may cost together: as much as two, but no more payloads than one.
 
-        Payloads are in memory all at once, and are written at once.
+        Payloads and lines are in memory all at once, until the whole answer is sent.
         """
         return cls(rows=2 * MAX_ROWS, fetches=2 * MAX_FETCHES, looks=2 * MAX_LOOKS)
 
@@ -189,6 +192,14 @@ class Budget:
             LimitError: they are too many.
         """
         self._take("rows", count, f"This would return more than {MAX_ROWS} tasks and logs; ask for fewer at once.")
+
+    def take_lines(self, count: int) -> None:
+        """Account for lines of a log that are returned.
+
+        Raises:
+            LimitError: they are too many.
+        """
+        self._take("lines", count, f"The logs have more than {MAX_LINES} lines; ask for those of fewer tasks at once.")
 
     def take_fetch(self) -> None:
         """Account for a request to the API server.

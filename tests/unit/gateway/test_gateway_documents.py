@@ -1,4 +1,4 @@
-"""Documents in which `definition` is an enum become such in which it is a string, and nothing else changes."""
+"""What Webiny's clients call otherwise than the schema gets its names, and nothing else changes."""
 
 import pytest
 from graphql import parse, print_ast
@@ -36,9 +36,13 @@ SELECTION = "{ data { id } }"
             "mutation M($d: [WebinyBackgroundTaskDefinitionEnum!]) { a(definition: $d) }",
             "mutation M($d: [String!]) { a(definition: $d) }",
         ),
+        (
+            "query Q($w: BackgroundTaskLogListWhereInput) { a(where: $w) }",
+            "query Q($w: WebinyBackgroundTaskLogListWhereInput) { a(where: $w) }",
+        ),
     ],
 )
-def test_enums_of_definitions_become_strings(written: str, expected: str) -> None:
+def test_clients_names_become_those_of_the_schema(written: str, expected: str) -> None:
     assert print_ast(documents.normalise(parse(written))) == print_ast(parse(expected))
 
 

@@ -1,13 +1,14 @@
 """Lines of logs: what a default page of tasks shows of them, what they cost, and how they are searched."""
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
 from aiohttp import web
 
 from podrelay.gateway import listing
-from podrelay.gateway.call import FETCHES_AT_ONCE
+from podrelay.gateway.call import FETCHES_AT_ONCE, Budget, Call
 from podrelay.gateway.objects import Present
 from tests.support.gatewayapi import ApiServer
 from tests.unit.gateway.builders import record, run
@@ -85,6 +86,18 @@ async def test_lines_that_are_too_many_leave_the_rest_of_the_page(gateway: Gatew
     assert len(logs) == 40
     assert 0 < len([log for log in logs if log["items"] is None]) < 40
     assert {error["extensions"]["code"] for error in answer["errors"]} == {"BackgroundTasks/LimitExceeded"}
+
+
+async def test_lines_are_counted_too(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Call, "for_operation", lambda self: dataclasses.replace(self, budget=Budget(lines=10)))
+    gateway.cache.runs.apply(run("words"))
+    logged(gateway, "words", 1, *["short"] * 9)
+    logged(gateway, "words", 2, *["short"] * 9)
+
+    answer = await gateway.ask(LIST)
+    logs = answer["data"]["backgroundTasks"]["listTasks"]["data"][0]["logs"]
+    assert sorted(len(log["items"] or ()) for log in logs) == [0, 9]
+    assert "50000 lines" in answer["errors"][0]["message"]
 
 
 async def test_one_operation_leaves_requests_to_others(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,6 +40,7 @@ def test_safe_flags_are_taken(flags: list[str]) -> None:
         (["--listen=192.168.0.1:8090"], "--behind-tls-proxy"),
         (["--tls-cert=crt"], "belong together"),
         (["--tls-key=key"], "belong together"),
+        (["--allow-origin=*"], "name each of them"),
     ],
 )
 def test_unsafe_flags_are_refused_with_what_to_do(flags: list[str], words: str) -> None:

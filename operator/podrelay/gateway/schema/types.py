@@ -166,8 +166,10 @@ class Log:
         if not self.has_lines:
             return []
         stored = await self.payloads.record(self.key)
+        lines = stored.get("logs") or ()
+        self.payloads.budget.take_lines(len(lines))
         # Dropped ones count, so that a line keeps its number.
-        numbered = [*enumerate(stored.get("logs") or (), (stored.get("droppedLogs") or 0) + 1)]
+        numbered = [*enumerate(lines, (stored.get("droppedLogs") or 0) + 1)]
         turns = self.payloads.call.services.turns
         return paced(turns, numbered, lambda line: LogItem.of(line[1], f"{self.id}:{line[0]}"))
 
