@@ -1,7 +1,6 @@
 """What goes wrong for a caller, with Webiny's codes where Webiny has one.
 
-A query puts an error into the `error` of its answer. A mutation that the caller has no right to is a GraphQL error, as
-in Webiny; every other refusal of a mutation is in `error` too.
+Queries and mutations put an error into the `error` of their answer. Subscriptions have none: there it is a GraphQL error.
 """
 
 from typing import Any, ClassVar
