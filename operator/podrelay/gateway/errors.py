@@ -1,6 +1,7 @@
 """What goes wrong for a caller, with Webiny's codes where Webiny has one.
 
-Queries and mutations put an error into the `error` of their answer. Subscriptions have none: there it is a GraphQL error.
+Queries and mutations put an error into the `error` of their answer; subscriptions, which have none, end with a GraphQL
+error.
 """
 
 from typing import Any, ClassVar
