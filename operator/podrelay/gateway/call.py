@@ -16,6 +16,7 @@ from podrelay.gateway.objects import Key
 from podrelay.gateway.offloop import OffLoop
 from podrelay.gateway.statistics import Tallies
 from podrelay.gateway.turns import Turns
+from podrelay.gateway.users import ByUser
 from podrelay.gateway.written import Write
 from podrelay.schemas.process import SchemaProcess
 
@@ -46,7 +47,7 @@ class Limits:
 
     max_page: int = 100
     max_subscriptions: int = 100
-    """Of one caller, over all connections."""
+    """Of one user, over all connections; so many WebSockets as well."""
     seconds: float = 30.0
     """For one query or mutation, and for all of a batch."""
     max_batch: int = 10
@@ -66,8 +67,9 @@ class Services:
     """Holds inputs to the schemas of definitions; in a process, because both are strangers' work."""
     offloop: OffLoop = field(default_factory=OffLoop)
     turns: Turns = field(default_factory=Turns)
-    subscriptions: dict[str, int] = field(default_factory=dict)
-    """How many each caller has, by Caller.ident."""
+    subscriptions: ByUser = field(default_factory=ByUser)
+    sockets: ByUser = field(default_factory=ByUser)
+    """WebSockets that were let in."""
     under_way: set[asyncio.Future[Any]] = field(default_factory=set)
     """Writes that were sent."""
     tallies: Tallies = field(init=False)

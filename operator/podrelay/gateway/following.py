@@ -5,7 +5,7 @@ Access is checked again every ten seconds, and with every line of a log, because
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
@@ -19,6 +19,7 @@ from podrelay.gateway.filters import Predicate
 from podrelay.gateway.metrics import SKIPPED
 from podrelay.gateway.objects import TASK_ITERATIONS, Key, Record, Run
 from podrelay.gateway.payloads import Object, fetch
+from podrelay.gateway.users import TooManyError
 
 T = TypeVar("T")
 
@@ -59,24 +60,23 @@ class Line:
     dropped: int = 0
 
 
-@contextlib.contextmanager
-def counted(call: Call) -> Iterator[None]:
-    """Hold the number of subscriptions of a caller within the limit.
+@contextlib.asynccontextmanager
+async def counted(call: Call) -> AsyncGenerator[None]:
+    """Hold the number of subscriptions of a user within the limit.
 
     Raises:
         LimitError: there are too many.
+        GatewayError: nobody can tell who it is.
     """
-    counts, ident = call.services.subscriptions, call.caller.ident
-    limit = call.services.limits.max_subscriptions
-    if counts.get(ident, 0) >= limit:
-        raise LimitError(f"You have {limit} subscriptions already; end some first.")
-    counts[ident] = counts.get(ident, 0) + 1
+    counts, user = call.services.subscriptions, await call.services.access.user(call.caller)
+    try:
+        counts.add(user, call.services.limits.max_subscriptions)
+    except TooManyError as error:
+        raise LimitError(f"You have {error.most} subscriptions already; end some first.") from error
     try:
         yield
     finally:
-        counts[ident] -= 1
-        if not counts[ident]:
-            del counts[ident]
+        counts.remove(user)
 
 
 async def updates(call: Call, matches: Predicate[Run], only: Key | None) -> AsyncGenerator[Update, None]:

@@ -15,15 +15,17 @@ from typing import Any, Final
 import uvloop
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+from strawberry.http.exceptions import WebSocketDisconnected
 
 from podrelay import logs
 from podrelay.api.errors import PodrelayError
-from podrelay.gateway import graphiql, metrics
+from podrelay.gateway import connections, graphiql, metrics
 from podrelay.gateway.access import Access
 from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
 from podrelay.gateway.certificates import Certificate
+from podrelay.gateway.connections import Connections
 from podrelay.gateway.impersonating import Impersonation
 from podrelay.gateway.objects import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Definition, Record, Run
 from podrelay.gateway.schema.build import Schema, build
@@ -39,6 +41,8 @@ NESTING: Final = 11_000
 """Parsers recurse, and the API server takes JSON of 10,000 levels."""
 CALLS_IN_FLIGHT: Final = 64
 """Requests with callers' tokens at once; the API server's own priority and fairness holds each caller."""
+SCRAPERS: Final = 20
+"""Connections for metrics at once."""
 SHUTDOWN_SECONDS: Final = 10.0
 GARBAGE: Final = (2_000, 5, 20)
 """How many new objects Python lets come before it looks for cycles among them, and how often it looks at older ones.
@@ -48,6 +52,7 @@ that thousand refused fields leave behind takes 110 ms."""
 TURN_SECONDS: Final = 0.001
 """For so long the thread that reads documents keeps the event loop waiting each time; Python's own default is 5 ms."""
 
+_SUBSCRIPTIONS_LOG: Final = logging.getLogger("strawberry.ws.task")
 _SERVER_LOG: Final = logging.getLogger(f"{__name__}.http")
 
 
@@ -130,7 +135,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
     async with contextlib.AsyncExitStack() as stack:
         own = await stack.enter_async_context(_client(connection))
         callers = await stack.enter_async_context(_client(bare))
-        cache = Cache()
+        cache, guarded = Cache(), Connections(arguments.max_connections)
         reflectors = _reflectors(own, cache, arguments.namespace)
         cache.watches.extend(reflectors)
         access = Access(
@@ -159,6 +164,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
             ),
             lambda: all(reflector.synced.is_set() for reflector in reflectors),
             pages,
+            guarded,
         )
         tasks = [asyncio.create_task(reflector.run()) for reflector in reflectors]
         tasks.append(asyncio.create_task(_tell_when_synced(reflectors, cache)))
@@ -166,11 +172,13 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
             tasks.append(asyncio.create_task(certificate.keep_current()))
         stack.push_async_callback(_end, tasks)
         _SERVER_LOG.addFilter(_is_no_bad_request)
+        _SUBSCRIPTIONS_LOG.addFilter(_is_no_parting)
         if arguments.metrics_listen:
-            metrics.observe(cache.collections(), cache.stale_seconds, lambda: sum(services.subscriptions.values()))
-            address = await _serve(stack, metrics.application(), arguments.metrics_listen)
+            metrics.observe(cache.collections(), cache.stale_seconds, services.subscriptions.total)
+            of_metrics = Connections(SCRAPERS)
+            address = await _serve(stack, metrics.application(), arguments.metrics_listen, of_metrics)
             log.info("metrics served", extra={"metrics": address})
-        yield await _serve(stack, app, arguments.listen, certificate)
+        yield await _serve(stack, app, arguments.listen, guarded, certificate)
 
 
 def _client(connection: config.Connection) -> CountingClient:
@@ -206,6 +214,11 @@ def _reflectors(client: Client, cache: Cache, namespaces: list[str]) -> list[Ref
     return reflectors
 
 
+def _is_no_parting(record: logging.LogRecord) -> bool:
+    """Keep out what strawberry tells of WebSockets whose other end has gone while something was sent to it."""
+    return not (record.exc_info and isinstance(record.exc_info[1], WebSocketDisconnected))
+
+
 def _is_no_bad_request(record: logging.LogRecord) -> bool:
     """Keep out what aiohttp tells of requests that it cannot parse: it quotes their headers, tokens included."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError))
@@ -221,14 +234,20 @@ async def _tell_when_synced(reflectors: list[Reflector[Any]], cache: Cache) -> N
 
 
 async def _serve(
-    stack: contextlib.AsyncExitStack, app: web.Application, listen: str, certificate: Certificate | None = None
+    stack: contextlib.AsyncExitStack,
+    app: web.Application,
+    listen: str,
+    guarded: Connections,
+    certificate: Certificate | None = None,
 ) -> str:
     """Serve `app` at `listen` (host:port) until the stack is closed; return the address in use."""
-    runner = web.AppRunner(app, access_log=None, logger=_SERVER_LOG, shutdown_timeout=SHUTDOWN_SECONDS)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        logger=_SERVER_LOG,
+        shutdown_timeout=SHUTDOWN_SECONDS,
+        keepalive_timeout=connections.IDLE_SECONDS,
+    )
     stack.push_async_callback(runner.cleanup)
     await runner.setup()
-    context = certificate.context if certificate else None
-    host, _, port = listen.rpartition(":")
-    await web.TCPSite(runner, host.strip("[]") or None, int(port), ssl_context=context).start()
-    address = runner.addresses[0]
-    return f"{address[0]}:{address[1]}"
+    return await connections.serve(stack, runner, listen, guarded, certificate.context if certificate else None)

@@ -93,7 +93,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="for a query or mutation, and for a batch of them; default: %(default)g",
     )
     limits.add_argument(
-        "--max-subscriptions", type=int, default=100, metavar="N", help="of one caller; default: %(default)s"
+        "--max-subscriptions",
+        type=int,
+        default=100,
+        metavar="N",
+        help="of one user, over as many WebSockets at most; default: %(default)s",
+    )
+    limits.add_argument(
+        "--max-connections",
+        type=int,
+        default=1000,
+        metavar="N",
+        help="at once; when there are more, those without a good token are closed; default: %(default)s",
     )
     limits.add_argument("--no-introspection", action="store_true", help="do not tell the schema")
     settings = parser.add_argument_group("settings")

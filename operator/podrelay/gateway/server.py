@@ -1,5 +1,6 @@
 """HTTP and WebSocket: who is let in, what a request must look like, and what its answer carries besides data."""
 
+import asyncio
 import json
 import weakref
 from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +23,7 @@ from strawberry.types.graphql import OperationType
 
 from podrelay.gateway import batches, bodies, written
 from podrelay.gateway.call import NAMESPACE_HEADER, Call, Scope, Services
+from podrelay.gateway.connections import BODY_SECONDS, Connections
 from podrelay.gateway.cors import STALE_HEADER, Handler, cors
 from podrelay.gateway.errors import (
     GatewayError,
@@ -35,6 +37,7 @@ from podrelay.gateway.measuring import requests
 from podrelay.gateway.messages import CheckedSocket
 from podrelay.gateway.schema.envelope import masked
 from podrelay.gateway.tenants import ASSUME_HEADER, PATH, TENANT_HEADER, scope_of
+from podrelay.gateway.users import TooManyError
 from podrelay.gateway.written import READ_AFTER_HEADER
 
 MAX_BODY: Final = 1024 * 1024
@@ -44,6 +47,12 @@ HSTS: Final = "max-age=31536000"
 """For a year. Not for other names below this one, which are none of ours."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
+DEFAULT_CONNECTIONS: Final = 1000
+
+_SOCKET: Final = web.RequestKey("socket", web.WebSocketResponse)
+_USER: Final = web.RequestKey("user", str)
+_TOO_MANY: Final = 4429
+"""As the protocol graphql-transport-ws has it for too many initialisation requests."""
 _OVER_HTTP: Final = {OperationType.QUERY, OperationType.MUTATION}
 
 _STATUS: Final[Mapping[type[GatewayError], int]] = {
@@ -80,7 +89,9 @@ class View(GraphQLView[Call, None]):
 
     websocket_adapter_class = CheckedSocket
 
-    def __init__(self, schema: BaseSchema, services: Services, options: ServerOptions) -> None:
+    def __init__(
+        self, schema: BaseSchema, services: Services, options: ServerOptions, connections: Connections
+    ) -> None:
         super().__init__(
             schema,
             graphql_ide=None,
@@ -92,6 +103,7 @@ class View(GraphQLView[Call, None]):
         )
         self._services = services
         self._options = options
+        self._connections = connections
         self._sockets: weakref.WeakSet[web.WebSocketResponse] = weakref.WeakSet()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -101,7 +113,11 @@ class View(GraphQLView[Call, None]):
                 self._scope(request, {})
             except ValidationError as error:
                 return _refuse(400, error.message, extensions=error.extensions)
-            return await self(request)
+            try:
+                return await self(request)
+            finally:
+                if _USER in request:
+                    self._services.sockets.remove(request[_USER])
         if request.method != "POST":
             return _refuse(405, "Send a POST request.", {"Allow": "POST"})
         if request.content_type != "application/json":
@@ -111,8 +127,11 @@ class View(GraphQLView[Call, None]):
             call = self._call(request)
             call.identity = self._services.access.caller(request.headers.get("Authorization"))
             await self._services.access.user(call.identity)
+            self._connections.is_needed(request.transport)
             self._check_is_served(call.scope)
-            if bodies.has_too_many_nests(await request.read()):
+            async with asyncio.timeout(BODY_SECONDS):
+                body = await request.read()
+            if bodies.has_too_many_nests(body):
                 raise LimitError(
                     f"The body has more than the {bodies.MAX_NESTS} lists and objects that are allowed (brackets in "
                     "texts count): keep large data in a store of its own and pass a reference."
@@ -124,6 +143,8 @@ class View(GraphQLView[Call, None]):
             return _refuse(_STATUS.get(type(error), 400), error.message, headers, error.extensions)
         except HTTPException as error:
             return _refuse(error.status_code, error.reason)
+        except TimeoutError:
+            return _refuse(408, f"The body has not come within {BODY_SECONDS:g} s.", {"Connection": "close"})
         stale = self._services.cache.stale_seconds()
         if stale:
             response.headers[STALE_HEADER] = f"{stale:.0f}"
@@ -146,12 +167,29 @@ class View(GraphQLView[Call, None]):
         try:
             context.scope = self._scope(context.request, sent)
             caller = self._services.access.caller(header)
-            await self._services.access.user(caller)
+            user = await self._services.access.user(caller)
             self._check_is_served(context.scope)
+            await self._admit(context.request, user)
         except GatewayError as error:
             raise ConnectionRejectionError from error
         context.identity = caller
         return {}
+
+    async def _admit(self, request: web.Request, user: str) -> None:
+        """Take a WebSocket, unless its user has enough of them; every token of a user counts for the same one.
+
+        Raises:
+            LimitError: it was closed, with 4429.
+        """
+        counted = self._services.sockets
+        try:
+            counted.add(user, self._services.limits.max_subscriptions)
+        except TooManyError as error:
+            words = f"You have {error.most} WebSockets already."
+            await request[_SOCKET].close(code=_TOO_MANY, message=words.encode())
+            raise LimitError(words) from error
+        request[_USER] = user
+        self._connections.is_needed(request.transport)
 
     async def create_websocket_response(self, request: web.Request, subprotocol: str | None) -> web.WebSocketResponse:
         """Accept a WebSocket; one whose other end has vanished is noticed by pings."""
@@ -159,6 +197,7 @@ class View(GraphQLView[Call, None]):
         socket = web.WebSocketResponse(protocols=protocols, heartbeat=PING_SECONDS, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
         self._sockets.add(socket)
+        request[_SOCKET] = socket
         return socket
 
     async def execute_single(
@@ -287,9 +326,11 @@ def application(
     options: ServerOptions,
     is_ready: Callable[[], bool],
     pages: Iterable[web.RouteDef] = (),
+    connections: Connections | None = None,
 ) -> web.Application:
     """Return the whole server: /graphql, /graphql/NAMESPACE, /healthz, /readyz, and further pages."""
-    view = View(schema, services, options)
+    connections = connections or Connections(DEFAULT_CONNECTIONS)
+    view = View(schema, services, options, connections)
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -310,7 +351,14 @@ def application(
 
     app = web.Application(
         client_max_size=MAX_BODY,
-        middlewares=[requests, _secure(options), _guard, cors(frozenset(options.origins)), _loopback(options)],
+        middlewares=[
+            _guarded(connections),
+            requests,
+            _secure(options),
+            _guard,
+            cors(frozenset(options.origins)),
+            _loopback(options),
+        ],
     )
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), *pages])
     for path in ("/graphql", "/graphql/{namespace}"):
@@ -331,9 +379,26 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         refused = _refuse(400, "The body cannot be read: it is not what its Content-Encoding or length says.")
         refused.force_close()
         return refused
+    except ConnectionError:
+        return _refuse(499, "The caller has gone.")  # nobody reads it
     except Exception as error:  # noqa: BLE001 - the last resort
         told = masked(error)
         return _refuse(500, told.message, extensions=told.extensions)
+
+
+def _guarded(connections: Connections) -> Any:
+    """Tell the connection of a request that it is being handled, and when it was answered."""
+
+    @web.middleware
+    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        transport = request.transport
+        connections.header_has_come(transport)
+        try:
+            return await handler(request)
+        finally:
+            connections.is_done(transport)
+
+    return guarded
 
 
 def _secure(options: ServerOptions) -> Any:

@@ -111,10 +111,9 @@ class Subscription:
                 raise ValidationError("Give either id or where.", "where")
             only = await call.task_key("watch", id_) if id_ is not None else None
             matches = filters.predicate(task_fields(call.cache.definitions), task_conditions(where), None)
-            with following.counted(call):
-                async with aclosing(following.updates(call, matches, only)) as updates:
-                    async for update in updates:
-                        yield TaskUpdate.of(call, update)
+            async with following.counted(call), aclosing(following.updates(call, matches, only)) as updates:
+                async for update in updates:
+                    yield TaskUpdate.of(call, update)
 
     @subscription
     async def task_logs(self, info: Info, id_: Ident, pod_output: bool = False) -> AsyncIterator[LogLine]:
@@ -125,7 +124,9 @@ class Subscription:
             await call.may("watch", names.TASK_ITERATIONS)
             if call.cache.runs.get(key) is None:
                 raise TaskNotFoundError(id_)
-            with following.counted(call):
-                async with aclosing(following.lines(call, key, pod_output=pod_output)) as lines:
-                    async for line in lines:
-                        yield LogLine.of(line)
+            async with (
+                following.counted(call),
+                aclosing(following.lines(call, key, pod_output=pod_output)) as lines,
+            ):
+                async for line in lines:
+                    yield LogLine.of(line)

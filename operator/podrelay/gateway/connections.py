@@ -1,0 +1,212 @@
+"""Connections: how many there are at once, and for how long one may say nothing that makes sense.
+
+aiohttp has no limit on either. Whoever has shown no good token holds a connection only while there is room: when there
+are too many, the one that has waited for the longest time is closed. What a request does after that, and a WebSocket
+that was let in, has limits of its own for each user.
+"""
+
+import asyncio
+import logging
+import socket
+import ssl
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Final, cast
+
+from aiohttp import web
+
+HEADER_SECONDS: Final = 10.0
+"""Until all of a request's header has come: of a new connection, and from the first byte of each further request."""
+IDLE_SECONDS: Final = 75.0
+"""Between two requests, as proxies expect it; aiohttp's own default is an hour."""
+BODY_SECONDS: Final = 30.0
+"""Until all of the body has come."""
+HANDSHAKE_SECONDS: Final = 10.0
+_BACKLOG: Final = 256
+_PAUSE_SECONDS: Final = 0.1
+
+log = logging.getLogger(__name__)
+
+
+class Connections:
+    """All connections of a server.
+
+    Args:
+        most: how many there may be at once.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: set[_Guarded] = set()
+        self._waiting: dict[_Guarded, None] = {}
+        """Those that nobody is known to need, the longest wait first."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def header_has_come(self, transport: asyncio.BaseTransport | None) -> None:
+        """Note that a request is being handled."""
+        if (connection := self._of(transport)) is not None:
+            connection.stop_waiting_for_header()
+
+    def is_needed(self, transport: asyncio.BaseTransport | None) -> None:
+        """Note that its request has a good token: it is not closed for others from now on."""
+        if (connection := self._of(transport)) is not None:
+            self._waiting.pop(connection, None)
+
+    def is_done(self, transport: asyncio.BaseTransport | None) -> None:
+        """Note that a request was answered, or a WebSocket has ended."""
+        if (connection := self._of(transport)) is not None and connection in self._open:
+            connection.wait_for_next()
+            self._waiting[connection] = None
+
+    def opened(self, connection: "_Guarded") -> None:
+        """Take a new connection; another one may have to go, or this one."""
+        self._open.add(connection)
+        self._waiting[connection] = None
+        if len(self._open) > self._most:
+            longest = next(iter(self._waiting))
+            self.closed(longest)  # now, as its end comes with a later round of the loop
+            longest.close()
+
+    def closed(self, connection: "_Guarded") -> None:
+        """Forget a connection."""
+        self._open.discard(connection)
+        self._waiting.pop(connection, None)
+
+    def _of(self, transport: asyncio.BaseTransport | None) -> "_Guarded | None":
+        protocol = cast("asyncio.Transport", transport).get_protocol() if transport is not None else None
+        return protocol if isinstance(protocol, _Guarded) else None
+
+
+class _Guarded(asyncio.Protocol):
+    """One connection: what `inner` makes of it, counted and timed from the moment at which it was accepted."""
+
+    def __init__(self, inner: asyncio.Protocol, connections: Connections) -> None:
+        self._inner = inner
+        self._connections = connections
+        self._transport: asyncio.Transport | None = None
+        self._handshake: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_handling = False
+
+    def begin(self, accepted: socket.socket, context: ssl.SSLContext | None) -> None:
+        """Take over an accepted connection. With `context` it begins with the handshake of TLS."""
+        self._wait_for_header()
+        self._handshake = asyncio.get_running_loop().create_task(self._take(accepted, context))
+        self._connections.opened(self)
+
+    async def _take(self, accepted: socket.socket, context: ssl.SSLContext | None) -> None:
+        timeout = HANDSHAKE_SECONDS if context is not None else None
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self, accepted, ssl=context, ssl_handshake_timeout=timeout
+            )
+        except (OSError, asyncio.CancelledError):  # also what is no TLS
+            accepted.close()
+            self._end()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._inner.connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        if not self._is_handling and self._timer is None:
+            self._wait_for_header()
+        self._inner.data_received(data)
+
+    def eof_received(self) -> bool | None:
+        return self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._inner.resume_writing()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end()
+        self._inner.connection_lost(exc)
+
+    def close(self) -> None:
+        """End the connection at once, whatever is on its way."""
+        if self._transport is not None:
+            self._transport.abort()
+        elif self._handshake is not None:
+            self._handshake.cancel()
+
+    def stop_waiting_for_header(self) -> None:
+        """Note that it has come."""
+        self._is_handling = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def wait_for_next(self) -> None:
+        """Note that a request was answered; aiohttp ends a connection on which none follows."""
+        self._is_handling = False
+
+    def _wait_for_header(self) -> None:
+        self._is_handling = False
+        self._timer = asyncio.get_running_loop().call_later(HEADER_SECONDS, self.close)
+
+    def _end(self) -> None:
+        self.stop_waiting_for_header()
+        self._connections.closed(self)
+
+
+async def serve(
+    stack: AsyncExitStack,
+    runner: web.AppRunner,
+    listen: str,
+    connections: Connections,
+    context: ssl.SSLContext | None = None,
+) -> str:
+    """Serve at `listen` (host:port) until the stack is closed; return the address in use.
+
+    Raises:
+        OSError: the address cannot be used.
+    """
+    host, _, port = listen.rpartition(":")
+    protocol = cast("Callable[[], asyncio.Protocol]", runner.server)
+    listening = _listen(host.strip("[]"), int(port))
+    for each in listening:
+        stack.callback(each.close)
+        accepting = asyncio.create_task(_accept(each, lambda: _Guarded(protocol(), connections), context))
+        stack.push_async_callback(_end, accepting)
+    address = listening[0].getsockname()
+    return f"{address[0]}:{address[1]}"
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    """Listen at all addresses of a host; without one, at all of this machine, of both families where it can."""
+    if not host:
+        both = socket.has_dualstack_ipv6()
+        family = socket.AF_INET6 if both else socket.AF_INET
+        listening = [socket.create_server(("", port), family=family, backlog=_BACKLOG, dualstack_ipv6=both)]
+    else:
+        found = dict.fromkeys(
+            (info[0], info[4][:2]) for info in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
+        listening = [socket.create_server(address, family=family, backlog=_BACKLOG) for family, address in found]
+    for each in listening:
+        each.setblocking(False)
+    return listening
+
+
+async def _accept(listening: socket.socket, connection: Callable[[], _Guarded], context: ssl.SSLContext | None) -> None:
+    while True:
+        try:
+            accepted, _ = await asyncio.get_running_loop().sock_accept(listening)
+        except OSError as error:
+            # It has gone already, or this process has no file descriptor left.
+            log.warning("a connection cannot be accepted: %s", error)
+            await asyncio.sleep(_PAUSE_SECONDS)
+            continue
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection().begin(accepted, context)
+
+
+async def _end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
