@@ -157,7 +157,7 @@ async def test_a_refusal_of_one_list_leaves_an_answer_for_all(gateway: Gateway) 
 
 
 async def test_a_thousand_refused_fields_leave_next_to_nothing_to_clear_away(gateway: Gateway) -> None:
-    """The garbage collector clears circles away all at once, while everybody waits: there were 87,000 objects in them."""
+    """The garbage collector clears circles away all at once, while everybody waits; they were 87,000 objects."""
     for number in range(100):
         gateway.cache.runs.apply(run(f"r{number}"))
         gateway.cache.records.apply(record(f"r{number}"))
