@@ -271,7 +271,7 @@ def _body(chance: random.Random) -> Case:
     )
 
 
-KINDS: Final[tuple[Make, ...]] = (
+_SINGLE: Final[tuple[Make, ...]] = (
     _same_field,
     _doubling,
     _crossing,
@@ -296,6 +296,16 @@ KINDS: Final[tuple[Make, ...]] = (
     _inputs,
     _body,
 )
+
+
+def _batch(chance: random.Random) -> Case:
+    make = chance.choice(_SINGLE)
+    made = (make(chance) for _ in range(chance.choice([2, 10, 10, 11])))
+    operations = [{"query": one.query, "variables": one.variables or {}} for one in made]
+    return Case(body=json.dumps(operations).encode()[:MAX_BODY])
+
+
+KINDS: Final[tuple[Make, ...]] = (*_SINGLE, _batch, _batch, _batch)
 
 
 def changed(case: Case, chance: random.Random) -> Case:

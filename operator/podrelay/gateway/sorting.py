@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
@@ -100,7 +101,7 @@ class Order(Generic[T]):
         by_creation = [way == "DESC" for name, _, way in named if name in CREATED]
         descending = bool(by_creation) and by_creation[-1]
         if by_creation:
-            self._parts.append((Field(Kind.NUMBER, self._seen), descending))
+            self._parts.append((Field(Kind.NUMBER, partial(_seen, age)), descending))
         self._parts += [(fields[name], descending) for name in _TIE_BREAKERS]
         self.newest_first = descending if by_creation and len(named) == 1 else None
 
@@ -157,12 +158,14 @@ class Order(Generic[T]):
             typed[-3] = age[1] if age is not None else typed[-3]
         return typed
 
-    def _seen(self, obj: T) -> int:
-        age = self._age(obj.key)
-        return age[1] if age is not None else 0
-
     def _key_of(self, values: Iterable[Any]) -> tuple[Any, ...]:
         return tuple([_part(value, descending) for value, (_, descending) in zip(values, self._parts, strict=True)])
+
+
+def _seen(age: Callable[[Key], Age | None], obj: Cached) -> int:
+    """Return when an object was first seen. No method of Order, which would hold itself by it."""
+    found = age(obj.key)
+    return found[1] if found is not None else 0
 
 
 def _part(value: Any, descending: bool) -> tuple[Any, ...]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import json
 import time
 from typing import Any
@@ -12,6 +13,7 @@ from graphql import OperationDefinitionNode, get_introspection_query, parse
 from podrelay.gateway import filters, introspection, sorting, variables
 from podrelay.gateway.call import Budget, Call, Limits
 from podrelay.gateway.errors import LimitError, ValidationError
+from podrelay.gateway.payloads import Payloads
 from podrelay.gateway.schema.build import build
 from podrelay.gateway.turns import Paced, Turns
 from tests.unit.gateway.builders import definition, record, run
@@ -152,6 +154,41 @@ async def test_a_refusal_of_one_list_leaves_an_answer_for_all(gateway: Gateway) 
 
     answer = await gateway.ask(f"{{ backgroundTasks {{ {lists} }} }}")
     assert LIMIT in {error["extensions"]["code"] for error in answer["errors"]}
+
+
+async def test_a_thousand_refused_fields_leave_next_to_nothing_to_clear_away(gateway: Gateway) -> None:
+    """The garbage collector clears circles away all at once, while everybody waits; they were 87,000 objects."""
+    for number in range(100):
+        gateway.cache.runs.apply(run(f"r{number}"))
+        gateway.cache.records.apply(record(f"r{number}"))
+    lists = " ".join(f"l{number}: listTasks(limit: 100) {{ data {{ logs {{ id }} }} }}" for number in range(20))
+    document = f"{{ backgroundTasks {{ {lists} }} }}"
+    await gateway.ask(document)
+    gc.collect()
+    gc.disable()
+    try:
+        answer = await gateway.ask(document)
+        left = gc.collect()
+    finally:
+        gc.enable()
+
+    assert LIMIT in {error["extensions"]["code"] for error in answer["errors"]}
+    assert left < 10_000
+
+
+async def test_a_bug_of_ours_keeps_its_traceback_for_the_log(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("the secret is swordfish")
+
+    monkeypatch.setattr(Payloads, "run", fail)
+    gateway.cache.runs.apply(run("words"))
+    answer = await gateway.ask('{ backgroundTasks { getTask(id: "words") { data { input } } } }')
+
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["BackgroundTasks/InternalError"]
+    assert "swordfish" not in json.dumps(answer)
+    assert "in fail" in caplog.text
 
 
 # --- the schema itself ------------------------------------------------------------------------------------------------

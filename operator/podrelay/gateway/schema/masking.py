@@ -23,7 +23,7 @@ class Masked(MaskErrors):
     """Leaves alone what is meant for the caller: refusals, and mistakes in documents and variables."""
 
     def __init__(self) -> None:
-        super().__init__(should_mask_error=_is_ours)
+        super().__init__(should_mask_error=is_ours)
 
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
         """Return what is told instead."""
@@ -31,7 +31,8 @@ class Masked(MaskErrors):
         return GraphQLError(told.message, nodes=error.nodes, path=error.path, extensions=told.extensions)
 
 
-def _is_ours(error: GraphQLError) -> bool:
+def is_ours(error: GraphQLError) -> bool:
+    """Tell whether an error is a bug, which is for our log."""
     original = error.original_error
     while isinstance(original, GraphQLError) and original.original_error is not None:
         original = original.original_error
