@@ -62,6 +62,14 @@ def test_a_sign_of_life_has_to_come_within_the_timeout_after_start_and_last_sign
     assert action_of(plan(live, deadline)) == ConfirmSilent("words-i1", heartbeat_at)
 
 
+@pytest.mark.parametrize("told", [ago(500), later(500)], ids=["slow", "fast"])
+def test_a_sign_counts_from_when_it_was_seen_whatever_the_clock_of_its_node_says(told: datetime) -> None:
+    live = working(told, heartbeat=Heartbeat("words-i1", told, NOW))
+
+    assert plan(live, later(29)).requeue_at == later(30)
+    assert action_of(plan(live, later(30))) == ConfirmSilent("words-i1", told)
+
+
 def test_the_time_of_the_iteration_holds_besides() -> None:
     live = working(later(860))
 
