@@ -2,6 +2,7 @@
 
     build/images/task       what a task needs: the dependencies of podrelay
     build/images/operator   what every part of podrelay needs: the dependencies of podrelay[operator,gateway,cli]
+    build/images/task-build pip, for the images that tasks are built with
     build/images/podrelay   podrelay itself and its commands, as it lies over the root of the image
     build/images/graphiql   GraphiQL for the gateway, likewise; empty where npm is missing
     build/images/primes     the program of examples/go, and its Dockerfile
@@ -43,6 +44,11 @@ def task(python: str) -> str:
 def operator(python: str) -> str:
     """Bring the dependencies of operator, gateway and commands up to date, for Python `python`; return their stamp."""
     return _dependencies("operator", python)
+
+
+def task_build(python: str) -> str:
+    """Bring pip up to date, for Python `python`; return its stamp."""
+    return _dependencies("task-build", python)
 
 
 def podrelay() -> str:

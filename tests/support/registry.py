@@ -1,0 +1,86 @@
+"""A container registry of a test's own, at localhost for the Docker daemon and for the nodes of the kind cluster.
+
+Docker and containerd speak plain HTTP to localhost. The registry is a process in the network of the daemon, and each node
+is told at which address its localhost:PORT really is.
+"""
+
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cluster.docker import Docker
+from cluster.docker.network import NAMESPACES
+from cluster.tools import tool
+from tests.support.waiting import eventually
+
+_CERTS: Final = "/etc/containerd/certs.d"
+"""Where containerd looks at each pull how a registry is reached."""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry that answers.
+
+    Attributes:
+        place: localhost:PORT, for the daemon and for pods.
+        address: ADDRESS:PORT at which nodes reach it.
+    """
+
+    place: str
+    address: str
+
+
+@contextmanager
+def registry(
+    docker: Docker, folder: Path, nodes: Sequence[str] = (), credentials: tuple[str, str] | None = None
+) -> Iterator[Registry]:
+    """Run a registry.
+
+    Args:
+        docker: The daemon that pushes to it.
+        folder: What it stores is put here, and its log.
+        nodes: Names of the containers of nodes that pull from it.
+        credentials: Name and password that it asks for; None: it asks for none.
+    """
+    folder.mkdir(parents=True)
+    place = ["nsenter", f"--net={NAMESPACES / docker.network.namespace}"] if docker.network else []
+    flags = ["-user", credentials[0], "-password", credentials[1]] if credentials else []
+    log = folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [*place, str(tool("registry")), "-listen=0.0.0.0:0", f"-folder={folder}", *flags],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        started = eventually("the registry listens", lambda: re.search(r"listening on \S+:(\d+)$", log.read_text(), re.M))
+        port = started[1]
+        found = Registry(f"localhost:{port}", f"{_address(docker)}:{port}")
+        for node in nodes:
+            _tell(docker, node, found)
+        yield found
+    finally:
+        process.terminate()
+        process.wait(10)
+        for node in nodes:
+            docker.ask("exec", node, "rm", "-rf", f"{_CERTS}/localhost:{port}")
+
+
+def _address(docker: Docker) -> str:
+    """Return the address of the daemon's host in the network of the nodes."""
+    if docker.network:
+        return str(docker.network.node_address)
+    gateways = docker.ask("network", "inspect", "kind", "--format={{range .IPAM.Config}}{{println .Gateway}}{{end}}")
+    return next(word for word in (gateways or "").split() if ":" not in word)
+
+
+def _tell(docker: Docker, node: str, found: Registry) -> None:
+    """Let containerd of a node go to the registry's address for its name."""
+    folder = f"{_CERTS}/{found.place}"
+    hosts = f'[host."http://{found.address}"]\n  capabilities = ["pull", "resolve"]\n'
+    script = f"mkdir -p '{folder}' && printf '%s' '{hosts}' >'{folder}/hosts.toml'"
+    assert docker.ask("exec", node, "sh", "-c", script) is not None
