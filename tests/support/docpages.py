@@ -1,6 +1,6 @@
 """Code blocks of the documentation.
 
-A Python block that begins with `# NAME.py` is a file. A console block is a list of commands (`$ ...`), each followed by
+A Python block that begins with `# NAME.py` is a file, and so is any other block that begins with `# FOLDER/NAME`. A console block is a list of commands (`$ ...`), each followed by
 what it prints on stdout and stderr, with `...` for whatever differs.
 """
 
@@ -61,6 +61,15 @@ def check(command: Command, folder: Path, environment: Mapping[str, str] | None 
     )
     fits = doctest.OutputChecker().check_output(command.output, ended.stdout, doctest.ELLIPSIS)
     assert fits, f"$ {command.line}\nthe page says:\n{command.output}\nthe command says:\n{ended.stdout}"
+
+
+def all_files(page: str) -> dict[str, str]:
+    """The files of a page in all languages: path and text. A Dockerfile and the like keep their first line, too."""
+    found = {}
+    for body in _BLOCK.finditer((DOCS / page).read_text(encoding="utf-8")):
+        if head := re.match(r"# ([\w.-]+/[\w.-]+)\n", body[2]):
+            found[head[1]] = body[2]
+    return found
 
 
 def blocks(page: str, language: str) -> list[str]:
