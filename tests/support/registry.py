@@ -56,10 +56,10 @@ def registry(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
+    started = eventually("the registry listens", lambda: re.search(r"listening on \S+:(\d+)$", log.read_text(), re.M))
+    port = started[1]
+    found = Registry(f"localhost:{port}", f"{_address(docker)}:{port}")
     try:
-        started = eventually("the registry listens", lambda: re.search(r"listening on \S+:(\d+)$", log.read_text(), re.M))
-        port = started[1]
-        found = Registry(f"localhost:{port}", f"{_address(docker)}:{port}")
         for node in nodes:
             _tell(docker, node, found)
         yield found
@@ -67,7 +67,11 @@ def registry(
         process.terminate()
         process.wait(10)
         for node in nodes:
-            docker.ask("exec", node, "rm", "-rf", f"{_CERTS}/localhost:{port}")
+            _forget(docker, node, found)
+        listed = docker.ask("images", "--format={{.Repository}}:{{.Tag}}") or ""
+        names = [name for name in listed.split() if name.startswith((f"{found.place}/", f"{found.address}/"))]
+        if names:
+            docker.ask("image", "rm", *names)
 
 
 def _address(docker: Docker) -> str:
@@ -84,3 +88,10 @@ def _tell(docker: Docker, node: str, found: Registry) -> None:
     hosts = f'[host."http://{found.address}"]\n  capabilities = ["pull", "resolve"]\n'
     script = f"mkdir -p '{folder}' && printf '%s' '{hosts}' >'{folder}/hosts.toml'"
     assert docker.ask("exec", node, "sh", "-c", script) is not None
+
+
+def _forget(docker: Docker, node: str, found: Registry) -> None:
+    """Remove what a node knows of the registry, and what it has pulled from there."""
+    ctr = "ctr --namespace=k8s.io images"
+    script = f"{ctr} ls --quiet 'name~=^{found.place}/' | xargs --no-run-if-empty {ctr} rm && rm -r '{_CERTS}/{found.place}'"
+    docker.ask("exec", node, "sh", "-c", script)
