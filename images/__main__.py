@@ -1,4 +1,4 @@
-"""`python -m images build [IMAGE...]` and `push`: build what has changed; load it into kind, or push it to a registry."""
+"""`python -m images build` and `push`: build what has changed, load it into kind, or push it to a registry."""
 
 import argparse
 import sys

@@ -33,7 +33,7 @@ SOURCE = ROOT / "operator" / "podrelay"
 STATIC = "podrelay/gateway/static"
 """What the gateway serves, below the library and below operator/: tasks need none of it."""
 _UNUSED = ("bin", "kubernetes/aio")
-"""Of what packages bring: commands that name the host's Python, and a second client, a fifth of the operator's image."""
+"""What packages bring and nobody uses: commands that name the host's Python; a second client, as large as the first."""
 _SETTINGS = ROOT / "pyproject.toml"
 _LOG = BUILD / "pip.log"
 
@@ -121,8 +121,8 @@ def _dependencies(name: str, python: str) -> str:
 
     def make(folder: Path) -> None:
         _pip("--target", folder, *wheels, "--no-deps", "--require-hashes", "--requirement", lock)
-        for name in _UNUSED:
-            shutil.rmtree(folder / name, ignore_errors=True)
+        for unused in _UNUSED:
+            shutil.rmtree(folder / unused, ignore_errors=True)
 
     stamp = fingerprint.of(*wheels, *_UNUSED, lock.read_text(encoding="utf-8"))
     return _ensure(name, stamp, f"fetch what the image {name} needs for Python {python}", make)

@@ -96,9 +96,10 @@ def helm_flags(pushed: Sequence[Pushed]) -> str:
 def _push(docker: Docker, image: str, registry: str, tag: str) -> Pushed:
     repository = f"{registry}/{image.partition(':')[0]}"
     name = f"{repository}:{tag}"
-    if docker.ask("image", "tag", image, name) is None:
+    if docker.ask("image", "inspect", "--format={{.Id}}", image) is None:
         raise ClusterError(f"Docker has no image {image}.", "Build it: python -m images build")
     _LOG.unlink(missing_ok=True)
+    _name(docker, image, name, tag)
     try:
         with step(f"push {name}", 20):
             run([docker.program, "push", name], _LOG, env=docker.env)
@@ -107,6 +108,21 @@ def _push(docker: Docker, image: str, registry: str, tag: str) -> Pushed:
     listed = docker.ask("image", "inspect", "--format={{range .RepoDigests}}{{println .}}{{end}}", name) or ""
     digests = (word.partition("@")[2] for word in listed.split() if word.startswith(f"{repository}@"))
     return Pushed(repository, tag, next(digests, ""))
+
+
+def _name(docker: Docker, image: str, name: str, tag: str) -> None:
+    """Give an image its name in the registry, and a label with its version.
+
+    With the label it is another image than the one it is made of. A kubelet that has pulled an image under one name
+    asks the registry whether it may use the same image under another one, which for podrelay:dev nobody can answer.
+    """
+    BUILD.mkdir(parents=True, exist_ok=True)
+    folder = BUILD / "push"
+    folder.mkdir(exist_ok=True)
+    (folder / "Dockerfile").write_text(f"FROM {image}\n", encoding="utf-8")
+    label = f"--label=org.opencontainers.image.version={tag}"
+    env = docker.env | {"DOCKER_BUILDKIT": "0"}
+    run([docker.program, "build", "--quiet", f"--tag={name}", label, "."], _LOG, cwd=folder, env=env)
 
 
 def _hint(registry: str) -> str:

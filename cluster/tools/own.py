@@ -35,6 +35,16 @@ def build(name: str, folder: Path, log: Path) -> None:
     """
     module = folder / "module"
     shutil.copytree(_SOURCES / name, module)
-    command = [golang.go(), "build", "-mod=readonly", "-trimpath", "-ldflags", "-s -w", "-o", folder / name, "."]
+    command: list[str | Path] = [
+        golang.go(),
+        "build",
+        "-mod=readonly",
+        "-trimpath",
+        "-ldflags",
+        "-s -w",
+        "-o",
+        folder / name,
+        ".",
+    ]
     run(command, log, cwd=module, env=golang.environment(), hint=golang.HINT)
     shutil.rmtree(module)

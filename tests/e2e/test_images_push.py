@@ -66,4 +66,3 @@ def test_a_registry_without_tls_is_told(docker: Docker, tmp_path: Path) -> None:
     assert refused.returncode == 1
     assert f"{found.address} does not speak TLS" in refused.stderr
     assert "insecure-registries" in refused.stderr
-

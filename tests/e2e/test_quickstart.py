@@ -1,6 +1,6 @@
 """docs/quickstart.md, played word by word: its files are written, its commands run, and they print what the page says.
 
-Only what readers have to replace is replaced: the registry and, as containers reach no index here, that of the packages.
+Only what readers have to replace is replaced: the registry and, as containers may not reach one here, the index.
 It ends without Podrelay in the cluster, so it comes before the tests that share an installation (conftest.py).
 """
 
@@ -32,7 +32,13 @@ def bare(cluster: Cluster, tmp_path: Path) -> Cluster:
     if kubectl.do("get", "crd", "taskruns.podrelay.dev", "--ignore-not-found"):
         kubectl("delete", "taskruns.podrelay.dev", "--all", "--all-namespaces")
         kubectl("wait", "pods", "--all-namespaces", "--selector=podrelay.dev/run", "--for=delete", "--timeout=60s")
-    helm("uninstall", "podrelay", "--namespace=podrelay-system", "--ignore-not-found", f"--kubeconfig={cluster.kubeconfig}")
+    helm(
+        "uninstall",
+        "podrelay",
+        "--namespace=podrelay-system",
+        "--ignore-not-found",
+        f"--kubeconfig={cluster.kubeconfig}",
+    )
     crds = (f"{plural}.podrelay.dev" for plural in ("taskruns", "taskiterations", "taskdefinitions"))
     kubectl.do("delete", "crd", *crds, *gone)
     kubectl.do("delete", "namespace", "shop", "podrelay-system", *gone)
@@ -62,7 +68,10 @@ def test_the_page_does_what_it_says(bare: Cluster, tmp_path: Path, monkeypatch: 
     (folder / "charts").symlink_to(ROOT / "charts")
     shutil.copy(cluster.kubeconfig, tmp_path / "kubeconfig")
     monkeypatch.setenv("PATH", cluster.env["PATH"])
-    environment = cluster.env | {"KUBECONFIG": str(tmp_path / "kubeconfig"), "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}"}
+    environment = cluster.env | {
+        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}",
+    }
 
     with replaced(cluster, tmp_path, cluster.nodes) as replace:
         for name, text in docpages.all_files(PAGE).items():

@@ -1,7 +1,8 @@
 """Code blocks of the documentation.
 
-A Python block that begins with `# NAME.py` is a file, and so is any other block that begins with `# FOLDER/NAME`. A console block is a list of commands (`$ ...`), each followed by
-what it prints on stdout and stderr, with `...` for whatever differs. Where `...` stands alone nothing may be printed, too.
+A Python block that begins with `# NAME.py` is a file, and so is any block that begins with `# FOLDER/NAME`. A console
+block is a list of commands (`$ ...`), each followed by what it prints on stdout and stderr, with `...` for whatever
+differs. Where `...` stands alone the command has to succeed, and may print nothing.
 """
 
 import doctest

@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 class _Files(SimpleHTTPRequestHandler):
     """Serves folders as lists of links, which is what pip reads."""
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
 

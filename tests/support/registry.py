@@ -1,7 +1,7 @@
 """A container registry of a test's own, at localhost for the Docker daemon and for the nodes of the kind cluster.
 
-Docker and containerd speak plain HTTP to localhost. The registry is a process in the network of the daemon, and each node
-is told at which address its localhost:PORT really is.
+Docker speaks plain HTTP to localhost. The registry is a process in the network of the daemon, and containerd of each
+node is told at which address localhost:PORT really is.
 """
 
 import re
@@ -47,6 +47,24 @@ def registry(
         credentials: Name and password that it asks for; None: it asks for none.
     """
     folder.mkdir(parents=True)
+    with _process(docker, folder, credentials) as port:
+        found = Registry(f"localhost:{port}", f"{_address(docker)}:{port}")
+        try:
+            for node in nodes:
+                _tell(docker, node, found)
+            yield found
+        finally:
+            for node in nodes:
+                _forget(docker, node, found)
+            listed = docker.ask("images", "--format={{.Repository}}:{{.Tag}}") or ""
+            names = [name for name in listed.split() if name.startswith((f"{found.place}/", f"{found.address}/"))]
+            if names:
+                docker.ask("image", "rm", *names)
+
+
+@contextmanager
+def _process(docker: Docker, folder: Path, credentials: tuple[str, str] | None) -> Iterator[str]:
+    """Run the registry in the network of a daemon; yield its port."""
     place = ["nsenter", f"--net={NAMESPACES / docker.network.namespace}"] if docker.network else []
     flags = ["-user", credentials[0], "-password", credentials[1]] if credentials else []
     log = folder / "log"
@@ -56,22 +74,17 @@ def registry(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    started = eventually("the registry listens", lambda: re.search(r"listening on \S+:(\d+)$", log.read_text(), re.M))
-    port = started[1]
-    found = Registry(f"localhost:{port}", f"{_address(docker)}:{port}")
     try:
-        for node in nodes:
-            _tell(docker, node, found)
-        yield found
+        yield eventually("the registry listens", lambda: _port(log.read_text()))
     finally:
         process.terminate()
         process.wait(10)
-        for node in nodes:
-            _forget(docker, node, found)
-        listed = docker.ask("images", "--format={{.Repository}}:{{.Tag}}") or ""
-        names = [name for name in listed.split() if name.startswith((f"{found.place}/", f"{found.address}/"))]
-        if names:
-            docker.ask("image", "rm", *names)
+
+
+def _port(log: str) -> str:
+    """Return the port that a registry says it listens on, an empty text if it has not said so yet."""
+    said = re.search(r"listening on \S+:(\d+)$", log, re.MULTILINE)
+    return said[1] if said else ""
 
 
 def _address(docker: Docker) -> str:
@@ -93,5 +106,7 @@ def _tell(docker: Docker, node: str, found: Registry) -> None:
 def _forget(docker: Docker, node: str, found: Registry) -> None:
     """Remove what a node knows of the registry, and what it has pulled from there."""
     ctr = "ctr --namespace=k8s.io images"
-    script = f"{ctr} ls --quiet 'name~=^{found.place}/' | xargs --no-run-if-empty {ctr} rm && rm -r '{_CERTS}/{found.place}'"
+    script = (
+        f"{ctr} ls --quiet 'name~=^{found.place}/' | xargs --no-run-if-empty {ctr} rm && rm -r '{_CERTS}/{found.place}'"
+    )
     docker.ask("exec", node, "sh", "-c", script)
