@@ -4,6 +4,7 @@ Only what readers have to replace is replaced: the registry and, as containers m
 It ends without Podrelay in the cluster, so it comes before the tests that share an installation (conftest.py).
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pytest
 from cluster import Cluster
 from cluster.docker import find
 from cluster.paths import here
-from tests.support import docpages
+from tests.support import docpages, forked
 from tests.support.chart import helm
 from tests.support.kubectl import Kubectl
 from tests.support.packageindex import package_index
@@ -60,6 +61,14 @@ def replaced(cluster: Cluster, folder: Path, nodes: tuple[str, ...]) -> Iterator
             return text.replace(REGISTRY, f"{found.place}/team").replace(INDEX, index)
 
         yield replace
+
+
+def test_without_podrelay_a_namespace_cannot_be_prepared(bare: Cluster) -> None:
+    ended = forked.command(["namespace", "prepare", "shop"], os.environ | bare.env)
+
+    assert ended.returncode == 1
+    assert "Podrelay is not installed: helm install podrelay charts/podrelay" in ended.stderr
+    assert ended.stdout == ""
 
 
 def test_the_page_does_what_it_says(bare: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -205,6 +205,16 @@ def test_who_lacks_a_right_learns_which_one(kubectl: Kubectl, new_name: str, tmp
     assert ended.stdout.splitlines() == [f"namespace/{kubectl.namespace} unchanged", f"{ACCOUNT} created"]
     assert "you may not bind the ClusterRole podrelay-runner" in ended.stderr
 
+    # What is enough. Few may list Deployments everywhere.
+    kubectl.do("create", "clusterrole", new_name, "--verb=bind", "--resource=clusterroles", f"--resource-name={RUNNER}")
+    kubectl.do("create", "rolebinding", "binder", f"--clusterrole={new_name}", cluster_role)
+    try:
+        ended = prepare(kubectl, kubectl.namespace, kubeconfig=user)
+    finally:
+        kubectl.do("delete", "clusterrole", new_name)
+    assert done(ended)[2] == f"{BINDING} created"
+    assert f"whether an operator watches {kubectl.namespace} cannot be told" in ended.stderr
+
 
 def as_user(kubectl: Kubectl, name: str, folder: Path) -> Path:
     """The kubeconfig of a new service account."""
