@@ -1,8 +1,9 @@
-# Two images, two targets:
+# Three images, three targets:
 #   operator   `podrelay`: the operator, the gateway, and every other command of `podrelay`, such as `podrelay trigger`
 #   task       `podrelay-task`: what images of tasks are built on, with the SDK, the runner and pydantic
+#   task-build `podrelay-task-build`: the same with pip, for a stage that adds packages to an image of tasks
 #
-# `python -m images build` builds both. It first puts the folders below build/images/ together, so that the build needs
+# `python -m images build` builds them. It first puts the folders below build/images/ together, so that the build needs
 # neither a network nor pip. By hand, after it: docker build --target task --build-arg BASE=python:3.13-slim .
 #
 # BASE is any image with Debian's or Docker's python3, best by digest (python:3.13-slim@sha256:...): a tag moves. The
@@ -43,3 +44,11 @@ COPY build/images/graphiql/ /
 LABEL org.opencontainers.image.title="podrelay" org.opencontainers.image.licenses="Apache-2.0"
 USER 65532:65532
 ENTRYPOINT ["podrelay"]
+
+
+# Last, so that the others are built without it. Of no use to pods: it runs as root.
+FROM task AS task-build
+USER 0:0
+COPY build/images/task-build/ /opt/podrelay/pip/
+ENV PYTHONPATH=/app:/opt/podrelay/pip
+LABEL org.opencontainers.image.title="podrelay-task-build" org.opencontainers.image.licenses="Apache-2.0"

@@ -22,7 +22,7 @@ clusters: $(VENV)/ready
 	@$(CONTROL_PLANE)
 	@$(KIND)
 
-.PHONY: help demo test check unit integration e2e mutants bench format generate lock up down status clean
+.PHONY: help demo test check unit integration e2e mutants bench format generate lock venv up down status clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,8 @@ generate: $(VENV)/ready ## Write all generated files: CRDs, the operator's role,
 
 lock: $(VENV)/ready ## Lock what is in the images to the newest versions that pyproject.toml allows, with hashes
 	@$(BIN)/python -m tools.locks
+
+venv: $(VENV)/ready ## Install Podrelay and what builds its images into .venv
 
 up: $(VENV)/ready ## Start the kind cluster of this checkout
 	@$(BIN)/python -m cluster up kind

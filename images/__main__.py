@@ -1,18 +1,21 @@
-"""`python -m images build [IMAGE...]`: build what has changed, load it into the kind cluster."""
+"""`python -m images build` and `push`: build what has changed, load it into kind, or push it to a registry."""
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cluster import ClusterError, find, load
 from cluster.steps import say
+from images import push
 from images.base import Wish
 from images.build import IMAGES, LOADED, build
 
 EPILOG = """
 examples:
-  python -m images build              all of them
+  python -m images build              all of them, and load them into the kind cluster, if that is up
   python -m images build operator     only the operator's, for example after a change of its code
+  python -m images push --registry registry.example/team --tag 1.0
+                                      those that a cluster needs, to a registry
 """
 
 
@@ -20,25 +23,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit code is 0, 1 for a failure and 2 for a wrong command line."""
     parser = argparse.ArgumentParser(
         prog="python -m images",
-        description="Builds the container images with Docker and loads them into the kind cluster, if that is up.",
+        description="Builds the container images with Docker, and brings them to where they are needed.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=("build",))
-    parser.add_argument("images", nargs="*", type=_name, metavar="IMAGE", help=f"default: {' '.join(IMAGES)}")
-    parser.add_argument(
-        "--base",
-        metavar="IMAGE",
-        help="stand on this one, such as python:3.13-slim@sha256:...; default: what is there, else the newest",
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    builds = commands.add_parser("build", help="build what has changed, load it into the kind cluster if that is up")
+    pushes = commands.add_parser("push", help="build what has changed, push it to a registry")
+    for command, names in ((builds, tuple(IMAGES)), (pushes, push.PUBLISHED)):
+        words = f"one of {', '.join(IMAGES)}; default: {' '.join(names)}"
+        command.add_argument("images", nargs="*", type=_name, metavar="IMAGE", help=words)
+        command.add_argument(
+            "--base",
+            metavar="IMAGE",
+            help="stand on this one, such as python:3.13-slim@sha256:...; default: what is there, else the newest",
+        )
+        command.add_argument(
+            "--refresh", action="store_true", help="get the base image anew, with the security fixes of today"
+        )
+    pushes.add_argument(
+        "--registry",
+        required=True,
+        type=_checked(push.checked_registry),
+        metavar="HOST[:PORT][/PATH]",
+        help="the images become HOST:PORT/PATH/podrelay and so on; credentials are those of docker login",
     )
-    parser.add_argument(
-        "--refresh", action="store_true", help="get the base image anew, with the security fixes of today"
-    )
+    pushes.add_argument("--tag", required=True, type=_checked(push.checked_tag), help="of all of them, such as 1.0")
     options = parser.parse_args(arguments)
-    names = tuple(options.images) or tuple(IMAGES)
     try:
-        build(names, Wish(options.base, options.refresh))
-        _load([IMAGES[name] for name in names if name in LOADED])
+        if options.command == "build":
+            _build(tuple(options.images) or tuple(IMAGES), Wish(options.base, options.refresh))
+        else:
+            names = tuple(options.images) or push.PUBLISHED
+            build(names, Wish(options.base, options.refresh))
+            _push(names, options.registry, options.tag)
     except ClusterError as error:
         print(f"\nError: {error}", file=sys.stderr)
         return 1
@@ -52,6 +70,31 @@ def _name(text: str) -> str:
     if text not in IMAGES:
         raise argparse.ArgumentTypeError(f"there is no image {text}; there are: {', '.join(IMAGES)}")
     return text
+
+
+def _checked(check: Callable[[str], str]) -> Callable[[str], str]:
+    """Return a check of an argument whose words argparse prints."""
+
+    def checked(text: str) -> str:
+        try:
+            return check(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    return checked
+
+
+def _build(names: Sequence[str], wish: Wish) -> None:
+    build(names, wish)
+    _load([IMAGES[name] for name in names if name in LOADED])
+
+
+def _push(names: Sequence[str], registry: str, tag: str) -> None:
+    pushed = push.push(names, registry, tag)
+    for image in pushed:
+        print(f"{image.repository}:{image.tag} {image.digest}".rstrip())
+    if flags := push.helm_flags(pushed):
+        print(f"helm: {flags}")
 
 
 def _load(tags: list[str]) -> None:

@@ -13,12 +13,12 @@ from cluster.steps import run, say, step
 from images import base, fingerprint, parts
 from images.parts import BUILD, ROOT
 
-OPERATOR, TASK = "podrelay:dev", "podrelay-task:dev"
+OPERATOR, TASK, TASK_BUILD = "podrelay:dev", "podrelay-task:dev", "podrelay-task-build:dev"
 EXAMPLES, PRIMES = "podrelay-examples:dev", "podrelay-primes:dev"
-IMAGES = {"task": TASK, "operator": OPERATOR, "examples": EXAMPLES, "primes": PRIMES}
+IMAGES = {"task": TASK, "operator": OPERATOR, "task-build": TASK_BUILD, "examples": EXAMPLES, "primes": PRIMES}
 """Name on the command line -> tag, in the order in which they are built."""
 LOADED = ("operator", "examples", "primes")
-"""The images that pods run; podrelay-task is only built upon."""
+"""The images that pods run; the others are only built upon."""
 INPUTS_LABEL = "dev.podrelay.inputs"
 _LOG = BUILD / "docker.log"
 
@@ -81,6 +81,7 @@ def _recipes(docker: Docker, names: Iterable[str], wish: base.Wish | None) -> It
         "operator": fingerprint.of(parts.operator(python), parts.graphiql()),
         "podrelay": parts.podrelay(),
     }
+    stamps["task-build"] = fingerprint.of(stamps["task"], parts.task_build(python))
     for name in names:
         match name:
             case "examples":
@@ -105,7 +106,7 @@ def _build(docker: Docker, recipe: Recipe) -> bool:
 
 
 def _podrelay(docker: Docker, name: str, below: str, stamps: Mapping[str, str]) -> Recipe:
-    """The operator's image, or that of tasks: two targets of one Dockerfile."""
+    """The operator's image, or one of those for tasks: targets of one Dockerfile."""
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     return Recipe(
         tag=IMAGES[name],

@@ -19,6 +19,10 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = Path(__file__).resolve().parent / "locks"
 EXTRAS: Final[dict[str, tuple[str, ...]]] = {"task": (), "operator": ("operator", "gateway", "cli")}
 """By image the extras of podrelay whose dependencies it has."""
+TOOLS: Final[dict[str, tuple[str, ...]]] = {"task-build": ("pip>=25.3,<27",)}
+"""By image what it has besides, as it is built with: no dependency of podrelay."""
+LOCKS: Final = (*EXTRAS, *TOOLS)
+"""The images that have a lock."""
 PYTHON: Final = "3.13"
 """That of python:3.13-slim and of Debian trixie."""
 _RANGES: Final = "# For the ranges of pyproject.toml with the hash "
@@ -31,6 +35,11 @@ def project() -> dict[str, Any]:
     """Return the table `project` of pyproject.toml."""
     table: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return table
+
+
+def wanted(about: dict[str, Any], image: str) -> list[str]:
+    """Return what the lock of an image is made for, from the table of the project in pyproject.toml."""
+    return [*TOOLS[image]] if image in TOOLS else requirements(about, EXTRAS[image])
 
 
 def requirements(about: dict[str, Any], extras: tuple[str, ...]) -> list[str]:

@@ -2,6 +2,7 @@
 
     build/images/task       what a task needs: the dependencies of podrelay
     build/images/operator   what every part of podrelay needs: the dependencies of podrelay[operator,gateway,cli]
+    build/images/task-build pip, for the images that tasks are built with
     build/images/podrelay   podrelay itself and its commands, as it lies over the root of the image
     build/images/graphiql   GraphiQL for the gateway, likewise; empty where npm is missing
     build/images/primes     the program of examples/go, and its Dockerfile
@@ -31,6 +32,8 @@ COMMANDS = "usr/local/bin"
 SOURCE = ROOT / "operator" / "podrelay"
 STATIC = "podrelay/gateway/static"
 """What the gateway serves, below the library and below operator/: tasks need none of it."""
+_UNUSED = ("bin", "kubernetes/aio")
+"""What packages bring and nobody uses: commands that name the host's Python; a second client, as large as the first."""
 _SETTINGS = ROOT / "pyproject.toml"
 _LOG = BUILD / "pip.log"
 
@@ -43,6 +46,11 @@ def task(python: str) -> str:
 def operator(python: str) -> str:
     """Bring the dependencies of operator, gateway and commands up to date, for Python `python`; return their stamp."""
     return _dependencies("operator", python)
+
+
+def task_build(python: str) -> str:
+    """Bring pip up to date, for Python `python`; return its stamp."""
+    return _dependencies("task-build", python)
 
 
 def podrelay() -> str:
@@ -113,9 +121,10 @@ def _dependencies(name: str, python: str) -> str:
 
     def make(folder: Path) -> None:
         _pip("--target", folder, *wheels, "--no-deps", "--require-hashes", "--requirement", lock)
-        shutil.rmtree(folder / "bin", ignore_errors=True)
+        for unused in _UNUSED:
+            shutil.rmtree(folder / unused, ignore_errors=True)
 
-    stamp = fingerprint.of(*wheels, lock.read_text(encoding="utf-8"))
+    stamp = fingerprint.of(*wheels, *_UNUSED, lock.read_text(encoding="utf-8"))
     return _ensure(name, stamp, f"fetch what the image {name} needs for Python {python}", make)
 
 

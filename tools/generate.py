@@ -2,8 +2,11 @@
 
 import sys
 from pathlib import Path
+from typing import Final
 
-from podrelay.api import crd
+import yaml
+
+from podrelay.api import crd, task_namespace
 from podrelay.gateway.schema import build
 from podrelay.reconciler import permissions
 from tools import examples, reference
@@ -18,11 +21,18 @@ OUTPUTS = (
 )
 """Generated files, and folders that hold nothing else; `tools.drift` compares them."""
 
+_TASK_NAMESPACE: Final = (
+    "# What tasks need in the namespace NAMESPACE. Generated from operator/podrelay/api/task_namespace.py by\n"
+    "# `make generate`; do not edit.\n"
+)
+
 
 def main(root: Path) -> None:
     """Write all generated files below `root`."""
     crd.write((root / "crds", root / "charts/podrelay/files/crds"))
     permissions.write(root / "charts/podrelay/files")
+    needed = yaml.safe_dump(task_namespace.objects("NAMESPACE"), sort_keys=False)
+    (root / "charts/podrelay/files/task-namespace.yaml").write_text(_TASK_NAMESPACE + needed, encoding="utf-8")
     examples.write(root)
     reference.write(root)
     build.write(root / "operator/podrelay/gateway/schema.graphql")

@@ -39,8 +39,8 @@ def _resolve(wanted: list[str]) -> str:
 def main(arguments: list[str]) -> int:
     """Write the locks, or with --check tell what is wrong with them; return the exit code."""
     project, code = locked.project(), 0
-    for image, extras in locked.EXTRAS.items():
-        wanted, file = locked.requirements(project, extras), locked.file(image)
+    for image in locked.LOCKS:
+        wanted, file = locked.wanted(project, image), locked.file(image)
         if arguments != ["--check"]:
             file.parent.mkdir(exist_ok=True)
             file.write_text(locked.head(wanted) + _resolve(wanted), encoding="utf-8")

@@ -4,6 +4,7 @@
 a rename after its build succeeded, so a folder that exists is complete, whatever was interrupted before.
 """
 
+import functools
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from cluster.errors import ClusterError
 from cluster.locks import lock
 from cluster.paths import cache, link
 from cluster.steps import run, say, step
-from cluster.tools import golang, kubernetes
+from cluster.tools import golang, kubernetes, own
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ TOOLS = {
     "kind": _module("kind", "sigs.k8s.io/kind", versions.KIND, 40),
     "helm": _module("helm", "helm.sh/helm/v4/cmd/helm", versions.HELM, 120, _helm_version),
     "kwok": _module("kwok", "sigs.k8s.io/kwok/cmd/kwok", versions.KWOK, 90),
+    "registry": Tool("registry", own.version("registry"), "registry", 25, functools.partial(own.build, "registry")),
     "coredns": _module("coredns", "github.com/coredns/coredns", versions.COREDNS, 130),
 }
 NAMES = ("kubectl", "kubeadm", *TOOLS)

@@ -17,7 +17,14 @@ from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.realpods import RealRelay
 
+FIRST = "test_quickstart.py"
+"""It installs and uninstalls Podrelay itself; all others share the installation that comes after it."""
 TEST_TASKS = Path(__file__).parents[1] / "support" / "tasks.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the test that needs a cluster without Podrelay; the order of the others stays."""
+    items.sort(key=lambda item: item.path.name != FIRST)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from images import push
 from podrelay.api import crd
 from podrelay.gateway import options
 from podrelay.reconciler.policies import NAMES
@@ -313,3 +314,13 @@ def test_every_task_namespace_gets_a_runner() -> None:
     runners = [m for m in manifests if m["metadata"]["name"] == "podrelay-runner" and m["kind"] == "RoleBinding"]
     assert [runner["metadata"]["namespace"] for runner in runners] == ["shop", "blog"]
     assert [runner["subjects"][0]["namespace"] for runner in runners] == ["shop", "blog"]
+
+
+def test_the_flags_that_a_push_prints_install_what_was_pushed() -> None:
+    operator = push.Pushed("registry.example:5000/team/podrelay", "1.0", "")
+    task = push.Pushed("registry.example:5000/team/podrelay-task", "1.0", "")
+
+    rendered = helm("template", str(CHART), *push.helm_flags([task, operator]).split())
+    assert rendered.returncode == 0, rendered.stderr
+    assert 'image: "registry.example:5000/team/podrelay:1.0"' in rendered.stdout
+    assert push.helm_flags([task]) == ""

@@ -145,7 +145,8 @@ def chart(tmp_path: Path) -> Path:
     """The part of the chart that is about the namespaces of tasks, as tests share what else it installs."""
     small = tmp_path / "chart"
     shutil.copytree(CHART, small, ignore=shutil.ignore_patterns("files", "*.yaml", "NOTES.txt"))
-    for file in ("Chart.yaml", "values.yaml", "templates/runner.yaml"):
+    (small / "files").mkdir()
+    for file in ("Chart.yaml", "values.yaml", "templates/runner.yaml", "files/task-namespace.yaml"):
         shutil.copy(CHART / file, small / file)
     return small
 

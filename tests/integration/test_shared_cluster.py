@@ -358,7 +358,7 @@ def test_the_operator_makes_no_pod_where_nobody_invited_it(site: Site, operator:
     refused(operator.in_namespace("kube-system").create(privileged), "podrelay-operator", words)
     with temporary_namespace(admin) as elsewhere:
         uninvited = operator.in_namespace(elsewhere.namespace).create(pod_of(site.run, "here"))
-        words = f"tasks run only in namespaces that invite them: add {elsewhere.namespace} to taskNamespaces"
+        words = f"tasks run only in namespaces that invite them: podrelay namespace prepare {elsewhere.namespace}"
         refused(uninvited, "podrelay-operator", words)
 
 

@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-from tests.support.kubectl import Kubectl, Manifest
+from podrelay.api import task_namespace
+from tests.support.kubectl import Kubectl
 from tests.support.quick import QuickKubectl
 
 RUNNER = "podrelay-runner"
@@ -27,17 +28,15 @@ class TaskPod:
 
 
 def add_runner(kubectl: Kubectl) -> None:
-    """Let tasks run in a namespace, as the chart's notes say."""
+    """Let tasks run in a namespace, as `podrelay namespace prepare` does."""
     api, namespace = QuickKubectl.instead_of(kubectl), f"namespaces/{kubectl.namespace}"
-    account = api.ask("POST", f"/api/v1/{namespace}/serviceaccounts", {"metadata": {"name": RUNNER}})
-    binding: Manifest = {
-        "metadata": {"name": RUNNER},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": RUNNER},
-        "subjects": [{"kind": "ServiceAccount", "name": RUNNER, "namespace": kubectl.namespace}],
-    }
-    bound = api.ask("POST", f"/apis/rbac.authorization.k8s.io/v1/{namespace}/rolebindings", binding)
-    assert account, str(account)
-    assert bound, str(bound)
+    account, binding = task_namespace.objects(kubectl.namespace)
+    for path, manifest in (
+        (f"/api/v1/{namespace}/serviceaccounts", account),
+        (f"/apis/rbac.authorization.k8s.io/v1/{namespace}/rolebindings", binding),
+    ):
+        created = api.ask("POST", path, manifest)
+        assert created, str(created)
 
 
 def task_pod(kubectl: Kubectl, name: str, node: str, service_account: str = RUNNER) -> TaskPod:

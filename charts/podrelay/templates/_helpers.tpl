@@ -89,3 +89,18 @@ spec:
   policyName: {{ .name }}
   validationActions: [Deny]
 {{- end }}
+
+{{/*
+Fails if the cluster lacks one of the namespaces that a value names. Otherwise Helm would begin to install, fail at the first
+object in that namespace, and leave a failed release. Without a cluster (helm template) `lookup` finds nothing, not even
+kube-system, and nothing is checked. The release's own namespace may be about to be made.
+*/}}
+{{- define "podrelay.namespacesExist" -}}
+{{- if lookup "v1" "Namespace" "" "kube-system" }}
+{{- range $name := .namespaces }}
+{{- if not (or (eq $name $.root.Release.Namespace) (lookup "v1" "Namespace" "" $name)) }}
+{{- fail (printf "\n\nThe value %s names the namespace %s, which does not exist. Make it, then run the same command again:\n\n  kubectl create namespace %s\n" $.value $name $name) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}

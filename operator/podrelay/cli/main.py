@@ -89,6 +89,7 @@ CLUSTER_COMMANDS: Final = {
     "export": "write a namespace into a file",
     "import": "restore what was exported",
     "top": "show the runs that are under way, live",
+    "namespace": "prepare a namespace for tasks",
 }
 """Those of podrelay.cli.tasks, which parses their flags, too."""
 CLUSTER_EXTRA: Final = "cli"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 from podrelay.api import names
+from podrelay.client import operators
 from podrelay.client.errors import RequestRefusedError
 from podrelay.client.packages import kubernetes
 from podrelay.client.resources import Query, Resource, Resources
@@ -17,7 +18,7 @@ T = TypeVar("T")
 Verdict = Literal["ok", "problem", "unknown"]
 
 LEASE: Final = "podrelay-operator"
-RUNNER: Final = "podrelay-runner"
+RUNNER: Final = names.RUNNER_SERVICE_ACCOUNT
 _PATIENCE: Final = timedelta(seconds=30)
 """An operator that is there looks at what is new within a second."""
 _CLOCKS: Final = timedelta(seconds=30)
@@ -63,6 +64,7 @@ class Doctor:
         version: str,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
+        self._client = client
         self._resources = resources
         self._namespace = namespace
         self._version = version
@@ -70,7 +72,6 @@ class Doctor:
         self._core = kubernetes.client.CoreV1Api(client)
         self._roles = kubernetes.client.RbacAuthorizationV1Api(client)
         self._leases = kubernetes.client.CoordinationV1Api(client)
-        self._apps = kubernetes.client.AppsV1Api(client)
         self._versions = kubernetes.client.VersionApi(client)
 
     def findings(self) -> Iterator[Finding]:
@@ -143,22 +144,14 @@ class Doctor:
         return Finding("problem", f"no operator leads: nobody holds the Lease {place}/{LEASE}{seen}", advice)
 
     def _deployments(self) -> Iterator[Finding]:
-        selector = "app.kubernetes.io/name=podrelay,app.kubernetes.io/component=operator"
-        found = self._try(
-            lambda: self._resources.ask(self._apps.list_deployment_for_all_namespaces, label_selector=selector)["items"]
-        )
-        for deployment in found or ():
-            metadata = deployment["metadata"]
-            version = metadata.get("labels", {}).get("app.kubernetes.io/version", "")
-            arguments = deployment["spec"]["template"]["spec"]["containers"][0].get("args", [])
-            watched = [word.removeprefix("--namespace=") for word in arguments if word.startswith("--namespace=")]
-            name = f"{metadata['namespace']}/{metadata['name']}"
-            if watched and self._namespace not in watched:
+        for operator in operators.deployed(self._client, self._resources) or ():
+            name = f"{operator.namespace}/{operator.name}"
+            if not operator.watches(self._namespace):
                 advice = f"add {self._namespace} to the chart's operator.namespaces"
-                yield Finding("problem", f"operator {name} watches {', '.join(watched)} only", advice)
-            if version and version != self._version:
-                advice = "docs/compatibility.md says which versions work together"
-                yield Finding("ok", f"operator {name} is of version {version}, this command of {self._version}", advice)
+                yield Finding("problem", f"operator {name} watches {', '.join(operator.watched)} only", advice)
+            if operator.version and operator.version != self._version:
+                words = f"operator {name} is of version {operator.version}, this command of {self._version}"
+                yield Finding("ok", words, "docs/compatibility.md says which versions work together")
 
     # --- the namespace ----------------------------------------------------------------------------------------------
 
@@ -171,14 +164,12 @@ class Doctor:
         bindings = self._try(
             lambda: self._resources.ask(self._roles.list_namespaced_role_binding, namespace=self._namespace)["items"]
         )
-        account_advice = f"kubectl create serviceaccount {RUNNER} -n {self._namespace}, or {_CHART}"
-        role = f"--clusterrole={RUNNER} --serviceaccount={self._namespace}:{RUNNER}"
-        advice = f"kubectl create rolebinding {RUNNER} -n {self._namespace} {role}, or {_CHART}"
+        advice = f"podrelay namespace prepare {self._namespace}"
         if account is None:
             what = f"whether namespace {self._namespace} has the service account {RUNNER}: you may not read it"
-            yield Finding("unknown", what, account_advice)
+            yield Finding("unknown", what, advice)
         elif not account:
-            yield Finding("problem", f"namespace {self._namespace} has no service account {RUNNER}", account_advice)
+            yield Finding("problem", f"namespace {self._namespace} has no service account {RUNNER}", advice)
         else:
             yield Finding("ok", f"namespace {self._namespace} has the service account {RUNNER}")
         if bindings is None:
@@ -243,7 +234,6 @@ class Doctor:
             return {} if refused.status == 404 else None
 
 
-_CHART: Final = "add the namespace to the chart's taskNamespaces"
 _UNSEEN: Final = "see above whether an operator leads and watches this namespace; its log has the rest"
 
 

@@ -37,7 +37,7 @@ from podrelay.sdk.task import TriggerData
 _ADVICE: Final = {
     401: "The API server does not accept this pod's token; it ends when the pod is deleted",
     403: "The service account of this pod needs the ClusterRole podrelay-runner in namespace {namespace}; "
-    "the chart binds it in its taskNamespaces",
+    "podrelay namespace prepare {namespace}, or the chart's taskNamespaces, binds it",
 }
 
 Reference = str | type[TaskDefinition]

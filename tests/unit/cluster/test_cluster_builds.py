@@ -112,3 +112,11 @@ def test_a_tool_is_linked_anew_when_its_version_changes(tmp_path: Path) -> None:
         paths.link(tmp_path / version / "kind", checkout=checkout)
 
     assert (checkout.bin / "kind").readlink() == tmp_path / "v2/kind"
+
+
+def test_the_modules_of_our_own_programs_are_held_to_their_hashes() -> None:
+    for module in sorted((Path(tools.__file__).parent).glob("*/go.mod")):
+        sums = module.with_name("go.sum").read_text(encoding="utf-8")
+        required = [line.split()[-2:] for line in module.read_text(encoding="utf-8").splitlines() if " v" in line]
+        assert required
+        assert [name for name, version in required if f"{name} {version} h1:" not in sums] == []

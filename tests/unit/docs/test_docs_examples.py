@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from images import locked
 from tests.support import docpages
 
 PAGES = ("tasks.md", "testing.md")
@@ -28,3 +29,28 @@ def test_every_example_of_a_page_is_run(page: str) -> None:
     names = [name for name, _ in docpages.files(page)]
     assert names
     assert [name for name in names if not re.search(rf"\b{Path(name).stem}[.:]", run)] == []
+
+
+def test_the_task_of_the_readme_runs(tmp_path: Path) -> None:
+    page = "../README.md"
+    docpages.write_files(page, tmp_path)
+
+    (command,) = (command for command in docpages.commands(page) if command.line.startswith("podrelay run shop.py"))
+    docpages.check(command, tmp_path)
+
+
+def test_the_page_on_images_says_which_pydantic_podrelay_needs() -> None:
+    (needed,) = (one for one in locked.project()["dependencies"] if one.startswith("pydantic"))
+
+    oldest, newer = re.fullmatch(r"pydantic>=([\d.]+),<([\d.]+)", needed).groups()  # type: ignore[union-attr]
+    page = " ".join((docpages.DOCS / "task-images.md").read_text(encoding="utf-8").split())
+    assert f"needs {oldest} or newer, and older than {newer}" in page
+
+
+def test_every_page_of_the_readme_is_there() -> None:
+    root = docpages.DOCS.parent
+    linked = re.findall(r"\]\(([^)#]+)[^)]*\)", (root / "README.md").read_text(encoding="utf-8"))
+
+    assert [name for name in linked if "://" not in name and not (root / name).exists()] == []
+    pages = {f"docs/{page.name}" for page in docpages.DOCS.glob("*.md")}
+    assert pages - set(linked) == set()

@@ -28,7 +28,7 @@ def test_the_examples_stand_on_the_image_of_tasks() -> None:
 
 def test_every_target_of_the_dockerfile_is_built() -> None:
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    targets = [line.split()[-1] for line in lines if line.startswith("FROM python AS ")]
+    targets = [line.split()[-1] for line in lines if line.startswith(("FROM python AS ", "FROM task AS "))]
 
     assert targets == [name for name in build.IMAGES if name not in {"examples", "primes"}]
 

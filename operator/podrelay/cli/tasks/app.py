@@ -5,7 +5,7 @@ from typing import Any, Final
 import typer
 
 from podrelay.cli import main
-from podrelay.cli.tasks import backup, doctor, logs, looking, starting, steering, top, waiting
+from podrelay.cli.tasks import backup, doctor, logs, looking, namespaces, starting, steering, top, waiting
 from podrelay.cli.tasks.connecting import connected
 
 _COMMANDS: Final[dict[str, tuple[Any, str]]] = {
@@ -28,6 +28,7 @@ _COMMANDS: Final[dict[str, tuple[Any, str]]] = {
     "export": (backup.export, "podrelay export -n shop --file shop.jsonl"),
     "import": (backup.restore, "podrelay import -n shop shop.jsonl"),
     "top": (top.top, "podrelay top --all-namespaces"),
+    "namespace": (namespaces.namespace, "podrelay namespace prepare shop"),
 }
 
 
@@ -47,7 +48,7 @@ def application(program: str) -> typer.Typer:
     )
     for name, (command, example) in _COMMANDS.items():
         epilog = f"\b\nExample:\n  {example.replace('podrelay', program, 1)}"
-        app.command(name, help=command.__doc__, epilog=epilog)(connected(command))
+        app.command(name, help=command.__doc__, epilog=epilog)(connected(command, has_namespace=name != "namespace"))
     for name, about in main.LOCAL_COMMANDS.items():
         app.command(name, help=about.help)(_elsewhere)
     return app

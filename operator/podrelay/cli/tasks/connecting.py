@@ -55,28 +55,35 @@ DefinitionFilter = Annotated[
 _FLAGS: Final = {"namespace": Namespace, "context": Context, "kubeconfig": Kubeconfig}
 
 
-def connected(command: Callable[Concatenate[TaskService, P], int | None]) -> Callable[..., None]:
+def connected(
+    command: Callable[Concatenate[TaskService, P], int | None], *, has_namespace: bool = True
+) -> Callable[..., None]:
     """Return a command with the flags that name a cluster, instead of the parameter `service`.
 
     What it returns is the exit code; None means 0.
+
+    Args:
+        command: the command.
+        has_namespace: it works in the namespace of the flag --namespace; a command without it takes no such flag.
     """
+    named = {name: kind for name, kind in _FLAGS.items() if has_namespace or name != "namespace"}
     signature = inspect.signature(command)
     hints = inspect.get_annotations(command)
     own = list(signature.parameters.values())[1:]
     flags = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
-        for name, kind in _FLAGS.items()
+        for name, kind in named.items()
     ]
 
     @functools.wraps(command)
     def wrapper(*args: Any, **kwargs: Any) -> None:
-        place = {name: kwargs.pop(name, None) for name in _FLAGS}
+        place = {name: kwargs.pop(name, None) for name in named}
         with TaskService(**place) as service:
             code = command(service, *args, **kwargs)
         raise typer.Exit(code or 0)
 
     keyword_only = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
     vars(wrapper)["__signature__"] = signature.replace(parameters=[*keyword_only, *flags], return_annotation=None)
-    wrapper.__annotations__ = {name: hint for name, hint in hints.items() if name != "service"} | _FLAGS
+    wrapper.__annotations__ = {name: hint for name, hint in hints.items() if name != "service"} | named
     del wrapper.__wrapped__
     return wrapper

@@ -1,0 +1,268 @@
+"""Namespaces that tasks run in: `podrelay namespace prepare`, and the chart's taskNamespaces, which do the same."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.support import forked
+from tests.support.chart import CHART, helm, render
+from tests.support.kubectl import Kubectl, Manifest
+from tests.support.manifests import TASK_ITERATIONS
+from tests.support.namespaces import temporary_namespace
+from tests.support.pods import RUNNER
+
+pytestmark = pytest.mark.integration
+
+ACCOUNT, BINDING = f"serviceaccount/{RUNNER}", f"rolebinding.rbac.authorization.k8s.io/{RUNNER}"
+
+
+def prepare(kubectl: Kubectl, *names: str, kubeconfig: Path | None = None) -> subprocess.CompletedProcess[str]:
+    ended = forked.command(
+        ["namespace", "prepare", *names, f"--kubeconfig={kubeconfig or kubectl.kubeconfig}"], kubectl.env
+    )
+    assert "Traceback" not in ended.stderr, ended.stderr
+    return ended
+
+
+def done(ended: subprocess.CompletedProcess[str]) -> list[str]:
+    """What was done about the objects."""
+    assert ended.returncode == 0, ended
+    return [line for line in ended.stdout.splitlines() if "/" in line.partition(" ")[0]]
+
+
+@pytest.fixture
+def new_name(admin: Kubectl, installed: None) -> Iterator[str]:
+    """The name of a namespace that is not there; if it is there at the end, it is deleted."""
+    name = f"test-{uuid4().hex[:8]}"
+    yield name
+    admin("delete", "namespace", name, "--ignore-not-found", "--wait=false")
+
+
+@pytest.fixture
+def chart(tmp_path: Path) -> Path:
+    """The part of the chart that is about namespaces of tasks: what else it installs, all tests share."""
+    small = tmp_path / "chart"
+    shutil.copytree(CHART, small, ignore=shutil.ignore_patterns("crds", "templates", "README.md"))
+    (small / "templates").mkdir()
+    for file in ("_helpers.tpl", "runner.yaml"):
+        shutil.copy(CHART / "templates" / file, small / "templates" / file)
+    return small
+
+
+def owned(kubectl: Kubectl) -> list[Manifest]:
+    """What a namespace has of what tasks need, without what the API server and Helm add, and without its name."""
+    found = []
+    for kind in ("serviceaccount", "rolebinding"):
+        stored = kubectl.get(kind, RUNNER)
+        labels = stored["metadata"]["labels"]
+        kept = {key: labels[key] for key in ("app.kubernetes.io/name", "app.kubernetes.io/part-of")}
+        found.append(stored | {"metadata": {"name": RUNNER, "labels": kept}})
+    text = json.dumps(found).replace(kubectl.namespace, "NAMESPACE")
+    result: list[Manifest] = json.loads(text)
+    return result
+
+
+def test_what_is_missing_is_made_and_made_once(admin: Kubectl, new_name: str) -> None:
+    assert done(prepare(admin, new_name)) == [
+        f"namespace/{new_name} created",
+        f"{ACCOUNT} created",
+        f"{BINDING} created",
+    ]
+
+    inside = admin.in_namespace(new_name)
+    account = f"--as=system:serviceaccount:{new_name}:{RUNNER}"
+    assert inside("auth", "can-i", "create", TASK_ITERATIONS, account)
+
+    inside.do("label", ACCOUNT, "team=words")
+    inside.do("delete", BINDING)
+    assert done(prepare(admin, new_name)) == [
+        f"namespace/{new_name} unchanged",
+        f"{ACCOUNT} unchanged",
+        f"{BINDING} created",
+    ]
+    assert done(prepare(admin, new_name, "default"))[:3] == [
+        f"namespace/{new_name} unchanged",
+        f"{ACCOUNT} unchanged",
+        f"{BINDING} unchanged",
+    ]
+    assert inside.get("serviceaccount", RUNNER)["metadata"]["labels"]["team"] == "words"
+
+
+def test_the_command_makes_what_the_chart_makes(admin: Kubectl, kubectl: Kubectl, new_name: str) -> None:
+    prepare(admin, new_name)
+    rendered = render({"taskNamespaces": [kubectl.namespace]})
+    in_namespace = [item for item in rendered if item["metadata"].get("namespace") == kubectl.namespace]
+    applied = kubectl.apply(*in_namespace, flags=("--server-side",))
+    assert applied, str(applied)
+
+    assert owned(admin.in_namespace(new_name)) == owned(kubectl)
+    assert sorted(item["kind"] for item in in_namespace) == ["RoleBinding", "ServiceAccount"]
+
+
+def test_helm_and_the_command_take_each_others_namespaces(kubectl: Kubectl, chart: Path, new_name: str) -> None:
+    def upgrade(*flags: str) -> subprocess.CompletedProcess[str]:
+        place = (f"--kubeconfig={kubectl.kubeconfig}", f"--namespace={kubectl.namespace}")
+        names = f"--set=taskNamespaces={{{kubectl.namespace},{new_name}}}"
+        return helm("upgrade", "--install", "podrelay", str(chart), names, *flags, *place)
+
+    prepare(kubectl, new_name)
+    refused = upgrade()
+    assert refused.returncode != 0
+    assert "--take-ownership" in (CHART / "README.md").read_text()
+    taken = upgrade("--take-ownership")
+    assert taken.returncode == 0, taken.stderr
+    assert done(prepare(kubectl, new_name)) == [
+        f"namespace/{new_name} unchanged",
+        f"{ACCOUNT} unchanged",
+        f"{BINDING} unchanged",
+    ]
+    again = upgrade()
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize("template", ["runner.yaml", "operator-rbac.yaml"])
+def test_helm_says_which_namespace_is_missing_and_leaves_no_failed_release(
+    kubectl: Kubectl, chart: Path, new_name: str, template: str
+) -> None:
+    (chart / "templates" / "runner.yaml").unlink()
+    shutil.copy(CHART / "templates" / template, chart / "templates" / template)
+    value = {"runner.yaml": "taskNamespaces", "operator-rbac.yaml": "operator.namespaces"}[template]
+    place = (f"--kubeconfig={kubectl.kubeconfig}", f"--namespace={kubectl.namespace}")
+    names = f"--set={value}={{{kubectl.namespace},{new_name}}}"
+
+    refused = helm("install", "podrelay", str(chart), names, *place, "--dry-run=server")
+    assert refused.returncode != 0
+    refused = helm("install", "podrelay", str(chart), names, *place)
+    assert refused.returncode != 0
+    assert f"The value {value} names the namespace {new_name}, which does not exist" in refused.stderr
+    assert json.loads(helm("list", "--output=json", *place).stdout) == []
+
+    (command,) = (line.split() for line in refused.stderr.splitlines() if line.startswith("  kubectl "))
+    kubectl.do(*command[1:])
+    if template == "runner.yaml":  # the other one would give the operator of this cluster another role
+        installed = helm("install", "podrelay", str(chart), names, *place)
+        assert installed.returncode == 0, installed.stderr
+    else:
+        installed = helm("install", "podrelay", str(chart), names, *place, "--dry-run=server")
+        assert "does not exist" not in installed.stderr
+
+
+def test_a_namespace_that_is_being_deleted_is_not_prepared(kubectl: Kubectl) -> None:
+    held = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "held", "finalizers": ["test.dev/held"]}}
+    assert kubectl.create(held)
+    kubectl.do("delete", "namespace", kubectl.namespace, "--wait=false")
+    try:
+        ended = prepare(kubectl, kubectl.namespace)
+        assert ended.returncode == 1
+        assert f"namespace {kubectl.namespace} is being deleted: run this again when it has gone" in ended.stderr
+        assert ended.stdout == ""
+    finally:
+        assert kubectl.patch("configmap", "held", {"metadata": {"finalizers": None}})
+
+
+def test_an_object_of_that_name_that_is_another_is_told_and_left(kubectl: Kubectl) -> None:
+    subject = f"--serviceaccount={kubectl.namespace}:somebody"
+    kubectl.do("create", "rolebinding", RUNNER, "--clusterrole=view", subject)
+
+    ended = prepare(kubectl, kubectl.namespace)
+    assert ended.returncode == 1
+    assert f"kubectl -n {kubectl.namespace} delete {BINDING.replace('/', ' ')}, then run this again" in ended.stderr
+    assert kubectl.get("rolebinding", RUNNER)["subjects"][0]["name"] == "somebody"
+
+    kubectl.do("delete", BINDING)
+    kubectl.do("create", "rolebinding", RUNNER, f"--clusterrole={RUNNER}", subject)
+    ended = prepare(kubectl, kubectl.namespace)
+    assert ended.returncode == 1
+    assert "is another one than tasks need" in ended.stderr
+
+
+def test_who_lacks_a_right_learns_which_one(kubectl: Kubectl, new_name: str, tmp_path: Path) -> None:
+    user = as_user(kubectl, "nobody", tmp_path)
+    ended = prepare(kubectl, kubectl.namespace, kubeconfig=user)
+    assert ended.returncode == 1
+    words = f"you may not write a ServiceAccount in {kubectl.namespace}: have the ClusterRole admin bound to you there"
+    assert words in ended.stderr
+
+    # May look whether a namespace is there, not make one.
+    cluster_role = f"--serviceaccount={kubectl.namespace}:nobody"
+    kubectl.do("create", "clusterrolebinding", new_name, "--clusterrole=view", cluster_role)
+    try:
+        ended = prepare(kubectl, new_name, kubeconfig=user)
+    finally:
+        kubectl.do("delete", "clusterrolebinding", new_name)
+    assert ended.returncode == 1
+    assert f"ask an administrator for `kubectl create namespace {new_name}`" in ended.stderr
+
+    # The role admin of a namespace has less than the runner's role, so it may not hand that on.
+    kubectl.do("create", "rolebinding", "nobody", "--clusterrole=admin", cluster_role)
+    ended = prepare(kubectl, kubectl.namespace, kubeconfig=user)
+    assert ended.returncode == 1
+    assert ended.stdout.splitlines() == [f"namespace/{kubectl.namespace} unchanged", f"{ACCOUNT} created"]
+    assert "you may not bind the ClusterRole podrelay-runner" in ended.stderr
+
+    # What is enough. Few may list Deployments everywhere.
+    kubectl.do("create", "clusterrole", new_name, "--verb=bind", "--resource=clusterroles", f"--resource-name={RUNNER}")
+    kubectl.do("create", "rolebinding", "binder", f"--clusterrole={new_name}", cluster_role)
+    try:
+        ended = prepare(kubectl, kubectl.namespace, kubeconfig=user)
+    finally:
+        kubectl.do("delete", "clusterrole", new_name)
+    assert done(ended)[2] == f"{BINDING} created"
+    assert f"whether an operator watches {kubectl.namespace} cannot be told" in ended.stderr
+
+
+def as_user(kubectl: Kubectl, name: str, folder: Path) -> Path:
+    """The kubeconfig of a new service account."""
+    kubectl.do("create", "serviceaccount", name)
+    settings = json.loads(kubectl.do("config", "view", "--raw", "--output=json"))
+    settings["users"] = [{"name": name, "user": {"token": kubectl.do("create", "token", name).strip()}}]
+    settings["contexts"][0]["context"]["user"] = name
+    file = folder / f"{name}.kubeconfig"
+    file.write_text(json.dumps(settings))
+    return file
+
+
+def test_it_says_what_is_left_to_do_until_an_operator_watches(kubectl: Kubectl) -> None:
+    labels = {"app.kubernetes.io/name": "podrelay", "app.kubernetes.io/component": "operator"}
+    with temporary_namespace(kubectl) as system:
+
+        def operator(*arguments: str) -> None:
+            """The Deployment of an operator; the cluster has nobody who would start its pods."""
+            container = {"name": "operator", "image": "podrelay", "args": [*arguments]}
+            pod = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+            spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}
+            metadata = {
+                "name": "podrelay-operator",
+                "labels": labels | {"app.kubernetes.io/instance": "relay"},
+            }
+            applied = system.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": metadata, "spec": spec})
+            assert applied, str(applied)
+
+        assert "no operator is deployed in this cluster" in prepare(kubectl, kubectl.namespace).stderr
+
+        operator("--namespace=blog", "--namespace=news")
+        ended = prepare(kubectl, kubectl.namespace)
+        assert ended.returncode == 0
+        assert f"operator {system.namespace}/podrelay-operator watches blog, news only" in ended.stderr
+        told = f"--set 'operator.namespaces={{blog,news,{kubectl.namespace}}}'"
+        assert (
+            f"helm upgrade relay charts/podrelay -n {system.namespace} --reset-then-reuse-values {told}" in ended.stderr
+        )
+
+        operator("--namespace=blog", f"--namespace={kubectl.namespace}")
+        assert "watches it among others" in prepare(kubectl, kubectl.namespace).stdout
+        operator()
+        ended = prepare(kubectl, kubectl.namespace)
+        assert f"operator {system.namespace}/podrelay-operator watches all namespaces" in ended.stdout
+        assert ended.stderr == ""
+
+
+def test_a_name_that_is_none_is_refused(admin: Kubectl, installed: None) -> None:
+    ended = prepare(admin, "Not_A_Name")
+    assert ended.returncode == 1
+    assert "'Not_A_Name' is no name of a namespace" in ended.stderr
