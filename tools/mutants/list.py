@@ -150,6 +150,30 @@ CORE: Final = (
         "self.metadata.deletion_timestamp is None or not self.is_held)",
     ),
     Mutant(
+        "VerdictByALaterLook",
+        "reconciler/turns.py",
+        "return any(pod.metadata.name == following and view.owns(pod) for pod in view.pods)",
+        "return False",
+    ),
+    Mutant(
+        "LateDoneAfterADisruption",
+        "reconciler/planner.py",
+        "return tenure.record is None and termination.succeeds_unless_told_to_end(pod)",
+        "return False",
+    ),
+    Mutant(
+        "SlotGivenAwayBeforeTheStatus",
+        "reconciler/store.py",
+        "(status.current is not None or self._has_due_pod(key, run))",
+        "status.current is not None",
+    ),
+    Mutant(
+        "CauseThatIsGoneIsNotNoticed",
+        "reconciler/store.py",
+        "            facts.refusal = replace(facts.refusal, retry_at=min(facts.refusal.retry_at, self._clock()))\n",
+        "",
+    ),
+    Mutant(
         "SilentByANodesClock",
         "reconciler/heartbeat.py",
         "seen_at = last.seen_at if is_own and last is not None else start_seen",
@@ -444,7 +468,25 @@ OTHERS: Final = (
     Mutant(
         "NoTimeLimit",
         "gateway/schema/guarding.py",
-        "seconds = None if is_subscription else call.services.limits.seconds",
-        "seconds = None",
+        "if operation is OperationType.SUBSCRIPTION:",
+        "if operation is not None:",
+    ),
+    Mutant(
+        "MutationsAtOnce",
+        "gateway/schema/mutations.py",
+        "async with self.payloads.call.mutating:",
+        "async with asyncio.Lock():",
+    ),
+    Mutant(
+        "WritesSeenLater",
+        "gateway/writing.py",
+        "    call.cache.runs.wrote(run)\n",
+        "",
+    ),
+    Mutant(
+        "CrowdWithoutLimit",
+        "gateway/connections.py",
+        "if len(self._open) > self._most:",
+        "if False:",
     ),
 )

@@ -22,7 +22,11 @@ _EXAMPLES: Final = {
     "reconciler": ("tests/unit/reconciler",),
     "runner": ("tests/unit/runner",),
     "kube": ("tests/unit/kube",),
-    "gateway": ("tests/unit/gateway", "tests/integration/test_gateway_access.py"),
+    "gateway": (
+        "tests/unit/gateway",
+        "tests/integration/test_gateway_access.py",
+        "tests/integration/test_gateway_connections.py",
+    ),
 }
 
 
