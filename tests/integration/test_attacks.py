@@ -173,6 +173,8 @@ _OPERATOR: Rights = {
     "pods/log": "get",
     "events": "create",
     SETTINGS: "list watch",
+    "serviceaccounts": "list watch",
+    "resourcequotas": "list watch",
     **dict.fromkeys(POLICIES, "get"),
 }
 _GATEWAY: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ}

@@ -22,7 +22,8 @@ from podrelay.gateway.access import Access
 from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Services
-from podrelay.gateway.main import GARBAGE, TURN_SECONDS
+from podrelay.gateway.garbage import THRESHOLDS
+from podrelay.gateway.main import TURN_SECONDS
 from podrelay.gateway.objects import Run
 from podrelay.gateway.schema.build import build
 from podrelay.gateway.server import ServerOptions, application
@@ -69,7 +70,7 @@ class HeldLoop:
 
     def __enter__(self) -> Self:
         self._settings = gc.get_threshold(), sys.getswitchinterval()
-        gc.set_threshold(*GARBAGE)  # as the gateway itself does
+        gc.set_threshold(*THRESHOLDS)  # as the gateway itself does
         sys.setswitchinterval(TURN_SECONDS)
         self._start("api", self._serve_api)
         self._start("gateway", self._serve_gateway)

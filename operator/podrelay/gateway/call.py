@@ -12,6 +12,7 @@ from podrelay.api.settings import DEFAULT_RETENTION_DAYS
 from podrelay.gateway.access import Access, Attempt, Caller
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFoundError, ValidationError
+from podrelay.gateway.garbage import Garbage
 from podrelay.gateway.objects import Key
 from podrelay.gateway.offloop import OffLoop
 from podrelay.gateway.statistics import Tallies
@@ -72,6 +73,7 @@ class Services:
     """WebSockets that were let in."""
     under_way: set[asyncio.Future[Any]] = field(default_factory=set)
     """Writes that were sent."""
+    garbage: Garbage = field(default_factory=Garbage)
     tallies: Tallies = field(init=False)
 
     def __post_init__(self) -> None:

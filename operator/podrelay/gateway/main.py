@@ -19,7 +19,7 @@ from strawberry.http.exceptions import WebSocketDisconnected
 
 from podrelay import logs
 from podrelay.api.errors import PodrelayError
-from podrelay.gateway import connections, graphiql, metrics
+from podrelay.gateway import connections, garbage, graphiql, metrics
 from podrelay.gateway.access import Access
 from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
@@ -44,11 +44,6 @@ CALLS_IN_FLIGHT: Final = 64
 SCRAPERS: Final = 20
 """Connections for metrics at once."""
 SHUTDOWN_SECONDS: Final = 10.0
-GARBAGE: Final = (2_000, 5, 20)
-"""How many new objects Python lets come before it looks for cycles among them, and how often it looks at older ones.
-
-After 700, its own setting, it would do so many times in each request, and find next to none; after 10,000 a look at all
-that thousand refused fields leave behind takes 110 ms."""
 TURN_SECONDS: Final = 0.001
 """For so long the thread that reads documents keeps the event loop waiting each time; Python's own default is 5 ms."""
 
@@ -66,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the gateway until SIGTERM or SIGINT; return the exit code: 0 after a signal, 1 otherwise."""
     logs.configure(as_json=arguments.log_format == "json", verbose=arguments.verbose)
     sys.setrecursionlimit(NESTING)
-    gc.set_threshold(*GARBAGE)
+    gc.set_threshold(*garbage.THRESHOLDS)
     sys.setswitchinterval(TURN_SECONDS)
     try:
         check(arguments)

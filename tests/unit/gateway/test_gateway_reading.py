@@ -1,6 +1,8 @@
 """What is done with a document before it is executed: limits that are themselves cheap, and what is kept of it."""
 
 import asyncio
+import contextlib
+import gc
 import threading
 import time
 from collections.abc import Callable
@@ -171,3 +173,22 @@ async def test_few_mistakes_get_suggestions_and_many_do_not(gateway: Gateway) ->
     assert "Did you mean 'backgroundTasks'?" in few["errors"][0]["message"]
     assert len(many["errors"]) == 11
     assert not any("Did you mean" in error["message"] for error in many["errors"])
+
+
+@pytest.mark.parametrize("spoiled", ["", " nonsense"])
+async def test_what_was_read_leaves_nothing_that_python_has_to_look_for(spoiled: str) -> None:
+    """Rules of validation and tokens refer to themselves; a full look for garbage keeps the event loop waiting."""
+    lists = " ".join(f"a{number}: listTasks {{ data {{ id name {spoiled} }} }}" for number in range(29))
+    text = f"{{ backgroundTasks {{ {lists} }} }}"
+    reader, beside = Reader(SCHEMA, DocumentLimits()), OffLoop()
+    with contextlib.suppress(InvalidError):
+        await reader.read(text.replace("name", "name reason"), beside, "alice")  # what is kept for good comes with it
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(InvalidError):
+            await reader.read(text, beside, "alice")
+        assert gc.collect() < 1000  # 2,000 and more, of which most were tokens and what rules have kept
+    finally:
+        gc.enable()
+        beside.close()

@@ -1,6 +1,7 @@
 """What holds for every operation, whichever way it comes in: HTTP, or a WebSocket that has been open for long."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
@@ -26,9 +27,13 @@ class Guarded(SchemaExtension):
         """Hold the execution: before it nobody knows whether a document is a subscription, which may take for ever."""
         call: Call = self.execution_context.context
         await call.services.access.user(call.caller)
+        kind = self.execution_context.operation_type
+        # A subscription is under way for hours, and its events are answered one by one.
+        is_short = kind is not OperationType.SUBSCRIPTION
         try:
-            async with asyncio.timeout(_seconds(call, self.execution_context.operation_type)):
-                yield
+            with call.services.garbage.operation() if is_short else contextlib.nullcontext():
+                async with asyncio.timeout(_seconds(call, kind)):
+                    yield
         except TimeoutError as error:
             raise UnavailableError(
                 f"This took longer than {call.services.limits.seconds:g} s; ask for less at once."
