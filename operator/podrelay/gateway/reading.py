@@ -7,10 +7,9 @@ to a limit of bytes: whoever sends others pays for each of them anew.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 from graphql import (
-    ASTValidationRule,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
@@ -18,7 +17,6 @@ from graphql import (
     NoSchemaIntrospectionCustomRule,
     parse,
     specified_rules,
-    validate,
 )
 
 from podrelay.gateway import shapes
@@ -26,6 +24,7 @@ from podrelay.gateway.documents import normalise
 from podrelay.gateway.errors import LimitError
 from podrelay.gateway.offloop import OffLoop
 from podrelay.gateway.shapes import DocumentLimits
+from podrelay.gateway.validating import validate
 
 KEPT_BYTES: Final = 8 * 1024 * 1024
 """Memory for valid documents, by estimate: 200 of the usual size. Python looks through it now and then for garbage."""
@@ -138,40 +137,10 @@ class Reader:
         return document, _tokens(document)
 
     def _mistakes(self, document: DocumentNode) -> list[GraphQLError]:
-        errors = self._validated(document, hide_suggestions=True)
+        errors = validate(self.schema, document, self._rules, _MAX_ERRORS, hide_suggestions=True)
         if not 0 < len(errors) <= _SUGGESTIONS or not self._limits.introspection:
             return errors
-        return self._validated(document, hide_suggestions=False)
-
-    def _validated(self, document: DocumentNode, *, hide_suggestions: bool) -> list[GraphQLError]:
-        """Validate, and take apart what is left of it.
-
-        A rule refers to itself, so Python would have to look for all that it has kept among all objects: for a document
-        of 2 KiB 18,000 of them, and the event loop waits for such a look.
-        """
-        made: list[ASTValidationRule] = []
-
-        def recorded(rule: type[ASTValidationRule]) -> Callable[[Any], ASTValidationRule]:
-            def make(context: Any) -> ASTValidationRule:
-                made.append(rule(context))
-                return made[-1]
-
-            return make
-
-        rules: Any = [recorded(rule) for rule in self._rules]
-        try:
-            # All of them: where validation is given up, what it was at holds the document.
-            errors = validate(self.schema, document, rules, self._limits.tokens, hide_suggestions=hide_suggestions)
-            # With their places only: by its nodes each of them holds the whole document.
-            told = [
-                GraphQLError(error.message, source=error.source, positions=error.positions)
-                for error in errors[:_MAX_ERRORS]
-            ]
-            if len(errors) > _MAX_ERRORS:
-                told.append(GraphQLError(f"There are {len(errors) - _MAX_ERRORS} more mistakes."))
-            return told
-        finally:
-            _take_apart(made)
+        return validate(self.schema, document, self._rules, _MAX_ERRORS, hide_suggestions=False)
 
     def _keep(self, text: str, document: DocumentNode, weight: int) -> None:
         if text in self._kept:
@@ -181,14 +150,6 @@ class Reader:
         while self._left < 0:
             _, (_, freed) = self._kept.popitem(last=False)
             self._left += freed
-
-
-def _take_apart(rules: list[ASTValidationRule]) -> None:
-    """Empty rules, their context and what it knows of types: none of them is needed any more."""
-    context = rules[0].context
-    of_types = getattr(context, "_type_info", context)
-    for part in (*rules, of_types, context):
-        vars(part).clear()
 
 
 def _unchain(document: DocumentNode) -> None:
