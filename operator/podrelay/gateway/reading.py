@@ -26,8 +26,8 @@ from podrelay.gateway.offloop import OffLoop
 from podrelay.gateway.shapes import DocumentLimits
 from podrelay.gateway.validating import validate
 
-KEPT_BYTES: Final = 8 * 1024 * 1024
-"""Memory for valid documents, by estimate: 200 of the usual size. Python looks through it now and then for garbage."""
+KEPT_BYTES: Final = 4 * 1024 * 1024
+"""Memory for valid documents, by estimate: 100 of the usual size. Python looks through it now and then for garbage."""
 TOKEN_BYTES: Final = 400
 """What a parsed document needs for each of its tokens, at most."""
 _TOO_MANY_TOKENS: Final = "Syntax Error: Document contains more than"
