@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from podrelay.api.task_run import TaskRun
-from podrelay.kube.client import JSON_PATCH, Resource
+from podrelay.kube.api import JSON_PATCH
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
+from podrelay.kube.resources import Resource
 
 T = TypeVar("T")
 FINISHED = {"Succeeded", "Failed", "Aborted"}

@@ -10,9 +10,11 @@ import msgspec
 from podrelay.api import names
 from podrelay.api.errors import PodrelayError
 from podrelay.kube import config
-from podrelay.kube.client import LIST_TIMEOUT_SECONDS, PODS, Client
+from podrelay.kube.api import LIST_TIMEOUT_SECONDS
+from podrelay.kube.client import Client
 from podrelay.kube.errors import ConflictError, NotFoundError
 from podrelay.kube.paging import pages
+from podrelay.kube.resources import PODS
 
 DESCRIPTION: Final = """
 After the operator was removed: take the finalizer podrelay.dev/answer off the pods of runs, so that they, and their

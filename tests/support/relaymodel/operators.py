@@ -4,9 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-import aiohttp
-
-from podrelay.kube.errors import ApiError
+from podrelay.kube.errors import ApiError, TransportError
 from podrelay.reconciler import planner
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
@@ -17,7 +15,7 @@ from tests.support.projections import seen
 from tests.support.relaymodel.requests import Connection, Held
 
 KINDS: dict[str, Any] = {"taskruns": TaskRun, "taskdefinitions": TaskDefinition, "taskiterations": Record, "pods": Pod}
-ERRORS = (ApiError, aiohttp.ClientError, TimeoutError)
+ERRORS = (ApiError, TransportError, TimeoutError)
 
 
 class _Lease:

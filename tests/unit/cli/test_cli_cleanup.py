@@ -7,7 +7,7 @@ import pytest
 
 from podrelay.api import names
 from podrelay.cli import cleanup
-from podrelay.kube.client import PODS
+from podrelay.kube.resources import PODS
 from tests.support.modelapi import ModelApi, run
 from tests.unit.reconciler.builders import NOW
 

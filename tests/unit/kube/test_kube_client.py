@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
-from podrelay.kube.client import JSON_PATCH, LEASES, PODS, Client, Resource
+from podrelay.kube.api import JSON_PATCH
+from podrelay.kube.client import Client
 from podrelay.kube.config import Connection
-from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
+from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError, TransportError
+from podrelay.kube.resources import LEASES, PODS, Resource
 
 RUNS = Resource("podrelay.dev", "v1alpha1", "taskruns")
 
@@ -168,7 +169,7 @@ async def test_no_answer_in_time_is_an_error(client: Client, server: Server) -> 
 
 async def test_a_server_that_is_not_there_is_an_error() -> None:
     async with Client(Connection("http://127.0.0.1:1", None, lambda: None, "default")) as client:
-        with pytest.raises(aiohttp.ClientError):
+        with pytest.raises(TransportError):
             await client.get(PODS, "shop", "a")
 
 

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from podrelay.api import names, task_run
-from podrelay.kube.client import PODS, Resource
 from podrelay.kube.errors import ApiError
+from podrelay.kube.resources import PODS, Resource
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeadershipLostError
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.kube.client import Resource
+from podrelay.kube.resources import Resource
 from podrelay.reconciler.objects import KEPT_INPUT_BYTES, TaskRun, TaskRunStatus
 from podrelay.reconciler.payloads import Payloads, State
 from podrelay.reconciler.resources import TASK_RUNS

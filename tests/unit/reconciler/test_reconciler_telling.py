@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.kube.client import Resource
 from podrelay.kube.errors import AlreadyExistsError
+from podrelay.kube.resources import Resource
 from podrelay.reconciler import events, telling
 from podrelay.reconciler.events import Events
 from podrelay.reconciler.metrics import EVENTS_DROPPED
