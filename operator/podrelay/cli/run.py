@@ -17,6 +17,7 @@ from podrelay.cli.interrupts import Interrupts
 from podrelay.cli.manifests import manifest
 from podrelay.cli.narration import Narrator, log_line
 from podrelay.cli.screen import Screen
+from podrelay.kube.errors import ApiError
 from podrelay.local.calls import CallRuntime
 from podrelay.local.clock import Clock
 from podrelay.local.errors import NotRunnableHereError
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             local = _LocalRun(arguments, Path(folder))
         except PodrelayError as error:
-            print(f"podrelay run: {error}", file=sys.stderr)
+            print(f"podrelay run: {_in_words(error)}", file=sys.stderr)
             return _WRONG_USAGE
         with contextlib.closing(local.runtime), local.interrupts():
             local.world.run_to_the_end()
@@ -165,6 +166,10 @@ class _LogWriter(io.TextIOBase):
         self._stream.write(log_line(text) or text)
         self._stream.flush()
         return len(text)
+
+
+def _in_words(error: PodrelayError) -> str:
+    return error.message if isinstance(error, ApiError) else str(error)
 
 
 def _define(world: World, chosen: type[TaskDefinition], module: str) -> dict[str, type[TaskDefinition]]:

@@ -11,10 +11,11 @@ from typing import Any
 
 from podrelay.api import names
 from podrelay.kube.errors import ApiError
+from podrelay.local.memory_client import run
 from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_RUNS
 from podrelay.reconciler.store import Key
 from podrelay.reconciler.view import Settings
-from tests.support.modelapi import FINISHED, ModelApi, run
+from tests.support.modelapi import FINISHED, ModelApi
 from tests.support.relaymodel.nodes import Nodes
 from tests.support.relaymodel.operators import ERRORS, Operator
 from tests.support.relaymodel.processes import Process

@@ -8,7 +8,8 @@ import pytest
 from podrelay.api import names
 from podrelay.cli import cleanup
 from podrelay.kube.resources import PODS
-from tests.support.modelapi import ModelApi, run
+from podrelay.local.memory_client import run
+from tests.support.modelapi import ModelApi
 from tests.unit.reconciler.builders import NOW
 
 FOREIGN = "example.com/audit"
@@ -25,10 +26,8 @@ class BusyApi(ModelApi):
     async def patch(self, *arguments: Any, **options: Any) -> bytes:
         self.patches += 1
         if self.patches == 1:
-            pod = self.read("pods", "words-i1")
             if self.happens == "labels":
-                changed = pod | {"metadata": pod["metadata"] | {"labels": {"seen": "yes"}}}
-                self.update("pods", pod, changed)
+                self.change("pods", "words-i1", {"metadata": {"labels": {"seen": "yes"}}})
             else:
                 self.remove("pods", "words-i1")
         return await super().patch(*arguments, **options)

@@ -200,7 +200,7 @@ def test_an_abort_with_cascade_ends_the_run_itself_and_goes_through_all_children
 
 
 def adopt(world: Family, name: str) -> None:
-    from tests.support.modelapi import run
+    from podrelay.local.memory_client import run
 
     key = Key(KEY.namespace, name)
     view = world.store.view(key)
