@@ -1,7 +1,7 @@
 """The API server in memory for tests in virtual time: of one namespace, with what the rest of the world does to it.
 
-It is the one that `podrelay run` has, with the rules of what may change, but without the schema: some tests have objects
-that an older version has stored. The integration tests hold the same promises against the real API server.
+It is the one that `podrelay run` has, with the rules of what may change, but without the schema: some tests have
+objects that an older version has stored. The integration tests hold the same promises against the real API server.
 """
 
 import itertools

@@ -42,7 +42,7 @@ def held(api: ModelApi) -> cleanup._Metadata:
 def test_a_pod_that_changes_meanwhile_is_let_go_all_the_same() -> None:
     api = BusyApi("labels")
 
-    run(cleanup._release(api, held(api)))  # type: ignore[arg-type]
+    run(cleanup._release(api, held(api)))
 
     assert api.read("pods", "words-i1")["metadata"]["finalizers"] == [FOREIGN]
     assert api.patches == 2
@@ -51,7 +51,7 @@ def test_a_pod_that_changes_meanwhile_is_let_go_all_the_same() -> None:
 def test_a_pod_that_goes_meanwhile_is_none_of_our_business() -> None:
     api = BusyApi("removed")
 
-    run(cleanup._release(api, held(api)))  # type: ignore[arg-type]
+    run(cleanup._release(api, held(api)))
 
     assert api.patches == 1
 
