@@ -1,4 +1,4 @@
-"""What can become of a request to the API server, and what its refusals mean to a caller. Standard library only."""
+"""What can become of a request to the API server, and what its refusals mean. Needs no HTTP library."""
 
 import json
 

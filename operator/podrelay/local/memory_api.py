@@ -1,7 +1,7 @@
 """An API server in memory: objects with UIDs, versions, owners and finalizers, as far as the relay relies on them.
 
 It refuses what a real one refuses (names that exist, versions that are old, a second response, what is too large),
-deletes pods with their grace period, and tells every change to a listener. Its methods may be called by several threads.
+deletes pods with their grace period, and tells every change to a listener. Several threads may call its methods.
 Objects are never changed once they are stored: what is returned is what is stored, and is not to be changed.
 
 `rest` shows it as HTTP, `memory_client` as the operator's client.
