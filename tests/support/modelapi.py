@@ -1,7 +1,6 @@
 """The API server in memory for tests in virtual time: of one namespace, with what the rest of the world does to it.
 
-It is the one that `podrelay run` has, with the rules of what may change, but without the schema: some tests have
-objects that an older version has stored. The integration tests hold the same promises against the real API server.
+It is the one that `podrelay run` has. The integration tests hold the same promises against the real API server.
 """
 
 import itertools
@@ -11,7 +10,7 @@ from typing import Any
 
 from podrelay.kube.errors import ApiError
 from podrelay.local import patches, schema
-from podrelay.local.memory_api import PODS, Event, MemoryApi, ObjectName
+from podrelay.local.memory_api import PODS, Admission, Event, MemoryApi, ObjectName
 from podrelay.local.memory_client import MemoryClient
 
 Manifest = dict[str, Any]
@@ -32,10 +31,16 @@ class Server(MemoryApi):
 
 
 class ModelApi(MemoryClient):
-    """A client, and everything that has happened to the objects behind it."""
+    """A client, and everything that has happened to the objects behind it.
 
-    def __init__(self, now: datetime) -> None:
+    Args:
+        now: the time; tests move it.
+        rules: of what is stored; by default those of what may change, so that objects may be as short as a test likes.
+    """
+
+    def __init__(self, now: datetime, rules: Admission = schema.changed) -> None:
         self.now = now
+        self._rules = rules
         self.objects: dict[tuple[str, str], Manifest] = {}
         """By kind and name; nobody may change them."""
         self.events: list[Event] = []
@@ -68,7 +73,7 @@ class ModelApi(MemoryClient):
     def _admitted(self, plural: str, before: Manifest | None, after: Manifest) -> Manifest:
         if before is None:
             self.admit(plural, after)
-        return schema.changed(plural, before, after)
+        return self._rules(plural, before, after)
 
     # --- what the rest of the world sees and does ---------------------------------------------------------------------
 

@@ -193,7 +193,8 @@ class MemoryApi:
             admitted = self._admit(plural, None, created)
             if key in self._objects:
                 raise AlreadyExistsError(409, "AlreadyExists", f'{plural} "{name}" already exists')
-            return admitted if dry_run else self._store(key, "ADDED", admitted)
+            stored = _as_stored(None, admitted)
+            return stored if dry_run else self._store(key, "ADDED", stored)
 
     def replace(self, plural: str, namespace: str, name: str, body: Object) -> Object:
         """Replace an object, without its status, and return it as it is stored.
@@ -322,7 +323,7 @@ class MemoryApi:
         after = after | {"metadata": free | fixed | {"generation": generation}}
         if after == before and schema.is_same(after, before):
             return before
-        after = self._admit(key.plural, before, after)
+        after = _as_stored(before, self._admit(key.plural, before, after))
         stored = self._store(key, "MODIFIED", after)
         metadata = after["metadata"]
         if "deletionTimestamp" in metadata and not (
@@ -365,8 +366,18 @@ _PATCHES: Final[dict[str, Callable[[Object, Any], Object]]] = {
 
 
 def _as_json(body: Any) -> Any:
-    """Return a copy as it is once it is stored; times become text."""
-    return numbers.as_stored(msgspec.to_builtins(body))
+    """Return a copy that is JSON; times become text."""
+    return msgspec.to_builtins(body)
+
+
+def _as_stored(before: Any, after: Any) -> Any:
+    """Return `after` with numbers as they are kept; what it shares with `before` is so already, and stays shared."""
+    if after is before or isinstance(after, str):
+        return after
+    if isinstance(after, dict):
+        known = before if isinstance(before, dict) else {}
+        return {key: _as_stored(known.get(key), value) for key, value in after.items()}
+    return numbers.as_stored(after)
 
 
 def _keep_status(plural: str, before: Object, after: Object) -> Object:

@@ -641,7 +641,8 @@ SECOND = Target(2, 1, "words-i2", "words-i1", None, is_final_attempt=True)
 def by_message(world: World, **run_spec: Any) -> None:
     world.api.change("taskdefinitions", "count-words", {"spec": {"reporting": "TerminationMessage"}})
     if run_spec:
-        world.api.change("taskruns", "words", {"spec": run_spec})
+        world.api.remove("taskruns", "words")
+        world.put("taskruns", {"name": "words"}, spec={"definition": "count-words", **run_spec})
     world.see()
 
 
