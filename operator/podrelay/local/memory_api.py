@@ -170,9 +170,12 @@ class MemoryApi:
         """Store a new object and return it; with `dry_run`, return what would be stored.
 
         Raises:
+            NotFoundError: there are no objects of this kind.
             AlreadyExistsError: its name exists.
             InvalidError: it breaks a rule.
         """
+        if plural not in _KINDS:
+            raise NotFoundError(404, "NotFound", f"there are no {plural} here")
         body = _as_json(body)
         metadata = dict(body.get("metadata") or {})
         name = metadata.get("name") or f"{metadata.pop('generateName', 'object-')}{secrets.token_hex(3)}"

@@ -265,6 +265,7 @@ def test_deletion_has_preconditions_and_takes_what_belongs_to_the_object(server:
     [
         ("GET", f"{RUNS}/shop", 404),
         ("GET", "/healthz", 404),
+        ("POST", "/api/v1/namespaces/default/configmaps", 404),
         ("PUT", RUNS, 405),
         ("DELETE", f"{RUNS}/shop", 404),
     ],
