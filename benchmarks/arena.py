@@ -8,14 +8,14 @@ from functools import partial
 from typing import Any, Final
 from uuid import uuid4
 
-import aiohttp
 import msgspec
 
 from benchmarks.observer import Observer, Pod
 from benchmarks.polling import until
-from podrelay.kube.client import MAX_IN_FLIGHT, PODS, Client, Resource
-from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.kube.client import MAX_IN_FLIGHT, Client
+from podrelay.kube.errors import ApiError, NotFoundError, TransportError
 from podrelay.kube.reflector import Reflector
+from podrelay.kube.resources import PODS, Resource
 from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
 
 NAMESPACES: Final = Resource("", "v1", "namespaces")
@@ -115,5 +115,5 @@ async def _has_account(client: Client, namespace: str) -> bool:
 async def _delete(client: Client, namespace: str) -> None:
     try:
         await client.request("DELETE", NAMESPACES.path(name=namespace))
-    except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+    except (ApiError, TransportError, TimeoutError) as error:
         print(f"namespace {namespace} could not be deleted: {error}")

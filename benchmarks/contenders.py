@@ -18,8 +18,8 @@ from benchmarks.loads import Load
 from benchmarks.observer import LABEL_ITERATION, LABEL_RUN
 from benchmarks.polling import until
 from podrelay.api import names
-from podrelay.kube.client import PODS, Resource
 from podrelay.kube.reflector import Reflector
+from podrelay.kube.resources import PODS, Resource
 from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_RUNS
 
 LABEL_ITERATIONS: Final = "bench.podrelay.dev/iterations"

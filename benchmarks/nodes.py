@@ -13,7 +13,8 @@ import msgspec
 from benchmarks.errors import BenchmarkError
 from benchmarks.polling import until
 from cluster.tools import tool
-from podrelay.kube.client import Client, Resource
+from podrelay.kube.client import Client
+from podrelay.kube.resources import Resource
 
 NODES: Final = Resource("", "v1", "nodes")
 NUMBER: Final = 4

@@ -21,6 +21,9 @@ OUTPUTS = (
 )
 """Generated files, and folders that hold nothing else; `tools.drift` compares them."""
 
+_PERMISSIONS: Final = (
+    "# Generated from the PERMISSIONS of operator/podrelay/reconciler by `make generate`; do not edit.\n"
+)
 _TASK_NAMESPACE: Final = (
     "# What tasks need in the namespace NAMESPACE. Generated from operator/podrelay/api/task_namespace.py by\n"
     "# `make generate`; do not edit.\n"
@@ -30,7 +33,9 @@ _TASK_NAMESPACE: Final = (
 def main(root: Path) -> None:
     """Write all generated files below `root`."""
     crd.write((root / "crds", root / "charts/podrelay/files/crds"))
-    permissions.write(root / "charts/podrelay/files")
+    for name, own_namespace in (("operator-role.yaml", False), ("operator-lease-role.yaml", True)):
+        rules = yaml.safe_dump(permissions.rules(own_namespace=own_namespace), sort_keys=False)
+        (root / "charts/podrelay/files" / name).write_text(_PERMISSIONS + rules, encoding="utf-8")
     needed = yaml.safe_dump(task_namespace.objects("NAMESPACE"), sort_keys=False)
     (root / "charts/podrelay/files/task-namespace.yaml").write_text(_TASK_NAMESPACE + needed, encoding="utf-8")
     examples.write(root)

@@ -17,9 +17,10 @@ from typing import Any, Final, NamedTuple
 
 from podrelay.api import limits, names
 from podrelay.cli.manifests import manifest
+from podrelay.kube.errors import ApiError
 from podrelay.local.calls import CallContainer, CallRuntime, CallSession, ContainerKilledError
 from podrelay.local.clock import Clock
-from podrelay.local.errors import NotRunnableHereError, RefusedError, SecretError, StuckError
+from podrelay.local.errors import NotRunnableHereError, SecretError, StuckError
 from podrelay.local.outcome import IterationResult, LogLine, TaskFailure, TaskResult, result_of
 from podrelay.local.world import World
 from podrelay.sdk.controller import as_dict
@@ -132,8 +133,8 @@ def _define(world: World, classes: Sequence[type[TaskDefinition]]) -> dict[str, 
     for item in found.values():
         try:
             world.define(manifest(item, item.__module__, _IMAGE))
-        except RefusedError as error:
-            raise DefinitionError(f"{item.__name__}: {error}") from error
+        except ApiError as error:
+            raise DefinitionError(f"{item.__name__}: {error.message}") from error
     return found
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from cluster import Cluster
 from podrelay.api import names
-from podrelay.reconciler.life import ENV_DIE_AFTER_WRITE
+from podrelay.kube.kill_points import ENV_DIE_AFTER_WRITE
 from tests.support.audit import writes_of_the_operator
 from tests.support.faultproxy import FaultProxy
 from tests.support.kubectl import Kubectl

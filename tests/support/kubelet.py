@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import aiohttp
 import orjson
 import yaml
 
 from podrelay.api import names
 from podrelay.kube import config
-from podrelay.kube.client import PODS, Client, Resource
-from podrelay.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
+from podrelay.kube.client import Client
+from podrelay.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError, TransportError
+from podrelay.kube.resources import PODS, Resource
 
 NODES = Resource("", "v1", "nodes")
 HEARTBEAT_SECONDS = 10
@@ -69,7 +69,7 @@ class PodProcess:
                     return
                 await asyncio.sleep(0.3)
             process = await self._start()
-        except (OSError, ApiError, aiohttp.ClientError) as error:
+        except (OSError, ApiError, TransportError) as error:
             await self._report(
                 "Failed", {"terminated": {"exitCode": 128, "reason": "StartError", "message": str(error)}}
             )
@@ -229,7 +229,7 @@ class PodProcess:
                 await self.kubelet.client.patch(PODS, self.namespace, self.name, body, subresource="status")
             except (NotFoundError, ConflictError, InvalidError):
                 return  # it is gone, or another pod has its name
-            except (ApiError, aiohttp.ClientError, TimeoutError):
+            except (ApiError, TransportError, TimeoutError):
                 await asyncio.sleep(0.2)  # a kubelet reports until it is heard
             else:
                 return
@@ -287,7 +287,7 @@ class Kubelet:
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            with contextlib.suppress(ApiError, aiohttp.ClientError, TimeoutError):
+            with contextlib.suppress(ApiError, TransportError, TimeoutError):
                 await self._beat()
 
     async def _watch(self) -> None:
@@ -297,7 +297,7 @@ class Kubelet:
             for pod in listed["items"]:
                 self._seen(pod)
             params = {**selector, "watch": "true", "resourceVersion": listed["metadata"]["resourceVersion"]}
-            with contextlib.suppress(ApiError, aiohttp.ClientError, TimeoutError):
+            with contextlib.suppress(ApiError, TransportError, TimeoutError):
                 async for line in self.client.stream(PODS.path(), params, 3600):
                     event = orjson.loads(line)
                     if event["type"] == "ERROR":
@@ -336,7 +336,7 @@ class Kubelet:
         metadata = pod["metadata"]
         if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:
             body = {"metadata": {"uid": metadata["uid"]}, "status": {"phase": "Failed"}}
-            with contextlib.suppress(ApiError, aiohttp.ClientError, TimeoutError):
+            with contextlib.suppress(ApiError, TransportError, TimeoutError):
                 await self.client.patch(PODS, metadata["namespace"], metadata["name"], body, subresource="status")
         await self.finalize(pod)
 
@@ -355,7 +355,7 @@ class Kubelet:
                 await self.client.request("DELETE", path, body=body)
             except (NotFoundError, ConflictError):
                 return
-            except (ApiError, aiohttp.ClientError, TimeoutError):
+            except (ApiError, TransportError, TimeoutError):
                 await asyncio.sleep(0.2)
             else:
                 return

@@ -1,271 +1,122 @@
-"""A model of the API server, for tests in virtual time: what the relay relies on, and nothing else.
+"""The API server in memory for tests in virtual time: of one namespace, with what the rest of the world does to it.
 
-It keeps objects with UIDs and resource versions, refuses what the real one refuses (conflicts, names that exist,
-preconditions, a second response, a finished phase that changes), and logs every change as a watch would send it. Its
-methods have the form of `podrelay.kube.client.Client`, so that the operator's real store, planner and executor run
-against it; they never really wait, so `run()` can drive a coroutine without an event loop. The integration tests hold
-the same promises against the real API server.
+It is the one that `podrelay run` has. The integration tests hold the same promises against the real API server.
 """
 
 import itertools
-from collections.abc import Callable, Coroutine
-from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
 
-import msgspec
+from podrelay.kube.errors import ApiError
+from podrelay.local import patches, schema
+from podrelay.local.memory_api import PODS, Admission, Event, MemoryApi, ObjectName
+from podrelay.local.memory_client import MemoryClient
 
-from podrelay.api.task_run import TaskRun
-from podrelay.kube.client import JSON_PATCH, Resource
-from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
-
-T = TypeVar("T")
+Manifest = dict[str, Any]
 FINISHED = {"Succeeded", "Failed", "Aborted"}
 
 
-def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never waits for anything to its end."""
-    try:
-        coroutine.send(None)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
-    coroutine.close()
-    raise AssertionError("the coroutine waits for something, which the model has nobody to provide")
+class Server(MemoryApi):
+    """As the product's, with powers that no request has."""
+
+    def change(self, name: ObjectName, patch: Manifest) -> None:
+        """Apply a merge patch to an object, its status included."""
+        before = self.get(*name)
+        self._change(name, before, patches.merged(before, patch))
+
+    def remove(self, name: ObjectName) -> None:
+        """Let an object go, whatever finalizers it has."""
+        self._remove(name)
 
 
-class ModelApi:
-    """The objects of one namespace, and everything that happened to them."""
+class ModelApi(MemoryClient):
+    """A client, and everything that has happened to the objects behind it.
 
-    def __init__(self, now: datetime) -> None:
+    Args:
+        now: the time; tests move it.
+        rules: of what is stored; by default those of what may change, so that objects may be as short as a test likes.
+    """
+
+    def __init__(self, now: datetime, rules: Admission = schema.changed) -> None:
         self.now = now
-        self.objects: dict[tuple[str, str], dict[str, Any]] = {}
-        self.events: list[tuple[str, str, dict[str, Any]]] = []
-        self.version = 100
+        self._rules = rules
+        self.objects: dict[tuple[str, str], Manifest] = {}
+        """By kind and name; nobody may change them."""
+        self.events: list[Event] = []
         self.decoded: dict[tuple[str, str], Any] = {}
         """Versions of objects as operators see them, by UID and resource version."""
-        self.logs: dict[str, bytes] = {}
-        """What pods have printed, by name."""
         self.log_error: ApiError | None = None
         """Why no log can be read."""
         self.removed_at: dict[str, datetime] = {}
         """When an object went, by UID."""
-        self.admit: Callable[[str, dict[str, Any]], None] = lambda _plural, _body: None
+        self.admit: Callable[[str, Manifest], None] = lambda _plural, _body: None
         """Admission of what is created; it refuses by an error."""
-        self._uids = itertools.count(1)
+        uids = itertools.count(1)
+        self._server = Server(lambda: self.now, self._tell, admit=self._admitted, new_uid=lambda: f"uid-{next(uids)}")
+        super().__init__(self._server)
 
-    # --- what the operator calls --------------------------------------------------------------------------------------
+    async def request(self, method: str, path: str, **options: Any) -> bytes:
+        if path.endswith("/log") and self.log_error is not None:
+            raise self.log_error
+        return await super().request(method, path, **options)
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
-        return msgspec.json.encode(self.read(resource.plural, name))
+    def _tell(self, event: Event) -> None:
+        self.events.append(event)
+        metadata = event.object["metadata"]
+        if event.is_deletion:
+            del self.objects[event.plural, metadata["name"]]
+            self.removed_at[metadata["uid"]] = self.now
+        else:
+            self.objects[event.plural, metadata["name"]] = event.object
 
-    async def request(self, method: str, path: str, *, params: dict[str, str], timeout_seconds: float) -> bytes:
-        """A page of TaskRuns by the fields of their spec; `continue` is where the next one begins. Or a pod's log."""
-        if path.endswith("/log"):
-            name = path.split("/")[-2]
-            self.read("pods", name)
-            if self.log_error is not None:
-                raise self.log_error
-            return self.logs.get(name, b"")
-        assert (method, path.rsplit("/", 1)[1]) == ("GET", "taskruns")
-        wanted = dict(term.removeprefix("spec.").split("=") for term in params["fieldSelector"].split(","))
-        found = [run for run in self.find("taskruns") if wanted.items() <= run["spec"].items()]
-        start, size = int(params.get("continue", "0")), int(params["limit"])
-        metadata = {"resourceVersion": str(self.version)}
-        if start + size < len(found):
-            metadata["continue"] = str(start + size)
-        return msgspec.json.encode({"metadata": metadata, "items": found[start : start + size]})
+    def _admitted(self, plural: str, before: Manifest | None, after: Manifest) -> Manifest:
+        if before is None:
+            self.admit(plural, after)
+        return self._rules(plural, before, after)
 
-    async def create(
-        self,
-        resource: Resource,
-        namespace: str,
-        body: dict[str, Any],
-        *,
-        dry_run: bool = False,
-        strict: bool = False,
-        before: Callable[[], None] = lambda: None,
-    ) -> bytes:
-        before()
-        body = _as_stored(msgspec.json.decode(msgspec.json.encode(body)))
-        name = body["metadata"]["name"]
-        self.admit(resource.plural, body)
-        if (resource.plural, name) in self.objects:
-            raise AlreadyExistsError(409, "AlreadyExists", f"{name} exists")
-        body["metadata"] |= {
-            "uid": f"uid-{next(self._uids)}",
-            "creationTimestamp": self.now.isoformat(),
-            "generation": 1,
-            "namespace": namespace,
-        }
-        if resource.plural == "taskruns":
-            body.setdefault("status", dict(TaskRun.born))
-        return self.store(resource.plural, body, "ADDED")
+    # --- what the rest of the world sees and does ---------------------------------------------------------------------
 
-    async def patch(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        body: Any,
-        *,
-        subresource: str | None = None,
-        content_type: str = "",
-    ) -> bytes:
-        before = self.read(resource.plural, name)
-        body = msgspec.json.decode(msgspec.json.encode(body))
-        after = _json_patched(before, body) if content_type == JSON_PATCH else _merged(before, body)
-        if subresource == "status":
-            after |= {field: before[field] for field in before if field not in {"status", "metadata"}}
-        if after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
-            raise ConflictError(409, "Conflict", f"{name} has changed")
-        if after["metadata"]["uid"] != before["metadata"]["uid"]:
-            raise ConflictError(409, "Conflict", f"{name} is another object")
-        return self.update(resource.plural, before, after)
+    @property
+    def version(self) -> int:
+        """The version of the last change."""
+        return self.server.version
 
-    async def replace(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> bytes:
-        before = self.read(resource.plural, name)
-        after = _as_stored(msgspec.json.decode(msgspec.json.encode(body)))
-        if after["metadata"]["resourceVersion"] != before["metadata"]["resourceVersion"]:
-            raise ConflictError(409, "Conflict", f"{name} has changed")
-        own = {field: before["metadata"][field] for field in ("uid", "creationTimestamp", "generation", "namespace")}
-        after["metadata"] = {**after["metadata"], **own}
-        return self.update(resource.plural, before, after)
+    def read(self, plural: str, name: str) -> Manifest:
+        """Return an object.
 
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None
-    ) -> bytes:
-        obj = self.read(resource.plural, name)
-        metadata = obj["metadata"]
-        if metadata["uid"] != uid or (resource_version not in {None, metadata["resourceVersion"]}):
-            raise ConflictError(409, "Conflict", "precondition failed")
-        self.delete_now(resource.plural, name)
-        return b"{}"
+        Raises:
+            NotFoundError: there is none.
+        """
+        return self.objects.get((plural, name)) or self.server.get(plural, "", name)
 
-    # --- what the rest of the world does ------------------------------------------------------------------------------
-
-    def read(self, plural: str, name: str) -> dict[str, Any]:
-        if (plural, name) not in self.objects:
-            raise NotFoundError(404, "NotFound", name)
-        return self.objects[plural, name]
-
-    def find(self, plural: str) -> list[dict[str, Any]]:
+    def find(self, plural: str) -> list[Manifest]:
+        """Return all objects of a kind, in the order of their creation."""
         return [obj for (kind, _), obj in self.objects.items() if kind == plural]
 
-    def update(self, plural: str, before: dict[str, Any], after: dict[str, Any]) -> bytes:
-        if before.get("response") is not None and after.get("response") != before["response"]:
-            raise InvalidError(422, "Invalid", "the first stored response wins")
-        phase = before.get("status", {}).get("phase")
-        if plural == "taskruns" and phase in FINISHED and after.get("status", {}).get("phase") != phase:
-            raise InvalidError(422, "Invalid", "the run is finished")
-        if plural == "taskruns" and phase in FINISHED and "abort" in after["spec"] and "abort" not in before["spec"]:
-            raise InvalidError(422, "Invalid", "spec.abort cannot be set: the run is finished already")
-        if after == before:
-            return msgspec.json.encode(before)
-        if plural in {"taskruns", "taskdefinitions"} and after["spec"] != before["spec"]:
-            after["metadata"] = {**after["metadata"], "generation": before["metadata"]["generation"] + 1}
-        stored = self.store(plural, after, "MODIFIED")
-        metadata = after["metadata"]
-        is_held = metadata.get("finalizers") or metadata.get("deletionGracePeriodSeconds")
-        if "deletionTimestamp" in metadata and not is_held:
-            self.remove(plural, metadata["name"])
-        return stored
-
-    def store(self, plural: str, obj: dict[str, Any], event: str) -> bytes:
-        self.version += 1
-        obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
-        self.objects[plural, obj["metadata"]["name"]] = obj
-        self.events.append((plural, event, obj))  # it is replaced, never changed
-        return msgspec.json.encode(obj)
-
-    def change(self, plural: str, name: str, patch: dict[str, Any]) -> None:
-        before = self.read(plural, name)
-        self.update(plural, before, _merged(before, patch))
+    def change(self, plural: str, name: str, patch: Manifest) -> None:
+        """Apply a merge patch to an object, its status included."""
+        self._server.change(self._name(plural, name), patch)
 
     def remove(self, plural: str, name: str) -> None:
-        obj = self.objects.pop((plural, name))
-        self.removed_at[obj["metadata"]["uid"]] = self.now
-        self.version += 1
-        obj = {**obj, "metadata": {**obj["metadata"], "resourceVersion": str(self.version)}}
-        self.events.append((plural, "DELETED", obj))
+        """Let an object go, whatever finalizers it has."""
+        self._server.remove(self._name(plural, name))
 
-    def delete_now(self, plural: str, name: str) -> None:
-        """Delete an object as the API server does that is asked to: at once, or when its finalizers are gone."""
-        metadata = self.read(plural, name)["metadata"]
-        if plural == "pods":
-            self.delete_pod(name)
-        elif not metadata.get("finalizers"):
-            self.remove(plural, name)
-        elif "deletionTimestamp" not in metadata:
-            self.change(plural, name, {"metadata": {"deletionTimestamp": self.now.isoformat()}})
+    def delete_now(self, plural: str, name: str, grace_seconds: int | None = None) -> None:
+        """Delete an object as the API server does that is asked to."""
+        self.server.delete(*self._name(plural, name), grace_seconds=grace_seconds)
 
     def delete_pod(self, name: str) -> None:
-        """Delete a pod as the API server does: at once if no kubelet has it, else with its grace period."""
-        pod = self.read("pods", name)
-        if not pod["spec"].get("nodeName"):
-            self.remove_pod(name)
-        elif "deletionTimestamp" not in pod["metadata"]:
-            grace = pod["spec"].get("terminationGracePeriodSeconds", 30)
-            until = self.now + timedelta(seconds=grace)
-            deletion = {"deletionTimestamp": until.isoformat(), "deletionGracePeriodSeconds": grace}
-            self.change("pods", name, {"metadata": deletion})
+        """Delete a pod: at once if no kubelet has it, else with its grace period."""
+        self.delete_now(PODS, name)
 
     def remove_pod(self, name: str) -> None:
         """Delete a pod without a grace period: it goes at once, or when its finalizers are gone."""
-        metadata = self.read("pods", name)["metadata"]
-        if not metadata.get("finalizers"):
-            self.remove("pods", name)
-            return
-        grace = timedelta(seconds=metadata.get("deletionGracePeriodSeconds", 0))
-        asked = datetime.fromisoformat(metadata["deletionTimestamp"]) if "deletionTimestamp" in metadata else self.now
-        deletion = {"deletionTimestamp": (asked - grace).isoformat(), "deletionGracePeriodSeconds": 0}
-        self.change("pods", name, {"metadata": deletion})
+        self.delete_now(PODS, name, 0)
 
+    def prints(self, pod: str, text: bytes) -> None:
+        """Let the container of a pod print."""
+        self.server.logs[self.read(PODS, pod)["metadata"]["uid"]] = text
 
-def _as_stored(value: Any) -> Any:
-    """Return a copy with numbers as the real API server stores them: 1.0 becomes 1. Those of 16 digits do not occur."""
-    if isinstance(value, dict):
-        return {key: _as_stored(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_as_stored(item) for item in value]
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        return int(value)
-    return value
-
-
-def _merged(target: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
-    """Return `target` with a JSON merge patch applied. What is the same is shared: objects are never changed."""
-    result = dict(target)
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        elif isinstance(value, dict) and isinstance(target.get(key), dict):
-            result[key] = _merged(target[key], value)
-        else:
-            result[key] = _as_stored(value)
-    return result
-
-
-def _json_patched(target: dict[str, Any], patch: list[dict[str, Any]]) -> dict[str, Any]:
-    for step in patch:
-        target = _stepped(target, step["path"].strip("/").split("/"), step)
-    return target
-
-
-def _stepped(target: Any, path: list[str], step: dict[str, Any]) -> Any:
-    """Return `target` with one step of a JSON patch applied below it."""
-    first, *others = path
-    result: Any = list(target) if isinstance(target, list) else dict(target)
-    # The patch is applied before its resource version is looked at, so a stale one may end like this.
-    missing = InvalidError(422, "Invalid", f"{step['path']} does not exist")
-    if others:
-        if first not in target:
-            raise missing
-        result[first] = _stepped(target[first], others, step)
-    elif step["op"] == "remove":
-        if first not in target:
-            raise missing
-        del result[first]
-    elif isinstance(result, list) and first == "-":
-        result.append(_as_stored(step["value"]))
-    else:
-        result[first] = _as_stored(step["value"])
-    return result
+    def _name(self, plural: str, name: str) -> ObjectName:
+        return ObjectName(plural, self.read(plural, name)["metadata"]["namespace"], name)

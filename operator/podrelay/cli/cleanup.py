@@ -10,9 +10,11 @@ import msgspec
 from podrelay.api import names
 from podrelay.api.errors import PodrelayError
 from podrelay.kube import config
-from podrelay.kube.client import LIST_TIMEOUT_SECONDS, PODS, Client
+from podrelay.kube.api import LIST_TIMEOUT_SECONDS, Api
+from podrelay.kube.client import Client
 from podrelay.kube.errors import ConflictError, NotFoundError
 from podrelay.kube.paging import pages
+from podrelay.kube.resources import PODS
 
 DESCRIPTION: Final = """
 After the operator was removed: take the finalizer podrelay.dev/answer off the pods of runs, so that they, and their
@@ -98,7 +100,7 @@ async def _let_go(client: Client, held: list[_Metadata]) -> None:
             tasks.create_task(one(about))
 
 
-async def _release(client: Client, about: _Metadata) -> None:
+async def _release(client: Api, about: _Metadata) -> None:
     """Take the finalizer off one pod, whoever changes the pod at the same time."""
     uid = about.uid
     while about.uid == uid and names.ANSWER_FINALIZER in about.finalizers:

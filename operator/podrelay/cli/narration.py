@@ -8,7 +8,7 @@ from typing import Any
 from podrelay.api import names
 from podrelay.api.task_run import FINISHED_PHASES
 from podrelay.cli.screen import Screen
-from podrelay.local.api import Event
+from podrelay.local.memory_api import Event
 
 Object = dict[str, Any]
 

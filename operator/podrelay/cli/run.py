@@ -13,10 +13,12 @@ from typing import Any, Final, TextIO
 
 from podrelay.api import limits, names
 from podrelay.api.errors import PodrelayError
+from podrelay.api.task_run import TaskRunStatus
 from podrelay.cli.interrupts import Interrupts
 from podrelay.cli.manifests import manifest
 from podrelay.cli.narration import Narrator, log_line
 from podrelay.cli.screen import Screen
+from podrelay.kube.errors import ApiError
 from podrelay.local.calls import CallRuntime
 from podrelay.local.clock import Clock
 from podrelay.local.errors import NotRunnableHereError
@@ -80,13 +82,13 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             local = _LocalRun(arguments, Path(folder))
         except PodrelayError as error:
-            print(f"podrelay run: {error}", file=sys.stderr)
+            print(f"podrelay run: {_in_words(error)}", file=sys.stderr)
             return _WRONG_USAGE
         with contextlib.closing(local.runtime), local.interrupts():
             local.world.run_to_the_end()
     finished = local.world.runs[local.name]
     if arguments.output == "json":
-        print(json.dumps(finished, indent=4, ensure_ascii=False))
+        print(json.dumps(finished | {"status": _in_order(finished["status"])}, indent=4, ensure_ascii=False))
     else:
         output = result_of(local.name, local.world.runs, local.world.records).output
         if output is not None:
@@ -165,6 +167,16 @@ class _LogWriter(io.TextIOBase):
         self._stream.write(log_line(text) or text)
         self._stream.flush()
         return len(text)
+
+
+def _in_order(status: dict[str, Any]) -> dict[str, Any]:
+    """Return a status with what matters first, as the resource has it."""
+    fields = (field.alias or name for name, field in TaskRunStatus.model_fields.items())
+    return {field: status[field] for field in fields if field in status}
+
+
+def _in_words(error: PodrelayError) -> str:
+    return error.message if isinstance(error, ApiError) else str(error)
 
 
 def _define(world: World, chosen: type[TaskDefinition], module: str) -> dict[str, type[TaskDefinition]]:

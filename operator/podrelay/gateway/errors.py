@@ -6,11 +6,9 @@ error.
 
 from typing import Any, ClassVar
 
-import aiohttp
-
 from podrelay.api.errors import PodrelayError
 from podrelay.api.invalid_input import INVALID_FIELDS, VALIDATION_FAILED
-from podrelay.kube.errors import ApiError
+from podrelay.kube.errors import ApiError, TransportError
 
 RETRY_SECONDS = 2
 
@@ -147,7 +145,7 @@ def from_api(error: Exception, what: str) -> GatewayError:
     """Return what the failure of a request with the caller's token means to the caller.
 
     Args:
-        error: ApiError, TimeoutError or aiohttp.ClientError.
+        error: ApiError, TimeoutError or TransportError.
         what: what was tried, for the message: `read task "words"`.
     """
     if not isinstance(error, ApiError):
@@ -165,5 +163,5 @@ def from_api(error: Exception, what: str) -> GatewayError:
     return RefusedError(f"Could not {what}: {error.message}", {"status": error.status, "reason": error.api_reason})
 
 
-API_FAILURES = (ApiError, TimeoutError, aiohttp.ClientError)
+API_FAILURES = (ApiError, TimeoutError, TransportError)
 """What a request to the API server raises."""

@@ -63,7 +63,7 @@ async def headers_for(own: Client, token: str, wish: Impersonation) -> Headers:
     Raises:
         NotAuthenticatedError: the token is good for nothing, or made for somebody else.
         NotAuthorizedError: its user belongs to Kubernetes itself.
-        ApiError, TimeoutError, aiohttp.ClientError: nobody can tell now.
+        ApiError, TimeoutError, TransportError: nobody can tell now.
     """
     body: Mapping[str, Any] = {
         "apiVersion": "authentication.k8s.io/v1",

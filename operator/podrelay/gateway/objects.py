@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from podrelay.api import names
-from podrelay.kube.client import Resource
+from podrelay.kube.resources import Resource
 
 TASK_RUNS: Final = Resource(names.GROUP, names.VERSION, names.TASK_RUNS)
 TASK_DEFINITIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_DEFINITIONS)

@@ -13,8 +13,9 @@ from podrelay.api.settings import (
 )
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import API_FAILURES, ValidationError, from_api
-from podrelay.kube.client import APPLY_PATCH, Resource
+from podrelay.kube.api import APPLY_PATCH
 from podrelay.kube.errors import NotFoundError
+from podrelay.kube.resources import Resource
 
 _CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
 _FIELD_MANAGER: Final = "podrelay-gateway"

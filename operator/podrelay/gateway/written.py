@@ -9,14 +9,13 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-import aiohttp
 import msgspec
 
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.errors import UnavailableError, ValidationError
 from podrelay.gateway.objects import TASK_RUNS, Key, Run
 from podrelay.kube.client import Client
-from podrelay.kube.errors import ApiError
+from podrelay.kube.errors import ApiError, TransportError
 
 READ_AFTER_HEADER: Final = "X-Podrelay-Read-After"
 MOST: Final = 20
@@ -92,7 +91,7 @@ async def catch_up(cache: Cache, own: Client, writes: list[Write]) -> None:
     behind = [write for write in writes if _is_behind(cache, write)]
     try:
         await asyncio.gather(*(_read(cache, own, write.key) for write in behind))
-    except (ApiError, TimeoutError, aiohttp.ClientError) as error:
+    except (ApiError, TimeoutError, TransportError) as error:
         raise UnavailableError(
             "This gateway has not seen yet what was written before, and the API server does not answer. Try again."
         ) from error

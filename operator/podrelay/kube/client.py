@@ -8,7 +8,7 @@ import asyncio
 import copy
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -17,50 +17,15 @@ import aiohttp
 import orjson
 
 from podrelay.kube import errors
+from podrelay.kube.api import MERGE_PATCH, REQUEST_TIMEOUT_SECONDS, WRITE_TIMEOUT_SECONDS
 from podrelay.kube.config import Connection
 from podrelay.kube.connections import Connections
 from podrelay.kube.places import Places
+from podrelay.kube.resources import Resource
 
-REQUEST_TIMEOUT_SECONDS = 5.0
-"""Of reads, and of whatever comes before a request is sent."""
-WRITE_TIMEOUT_SECONDS = 35.0
-"""A webhook may take 30 s, so admission may."""
-LIST_TIMEOUT_SECONDS = 60.0
 MAX_IN_FLIGHT = 16
 MAX_SLOW = 128
 """Requests whose answers take longer than a second, beside those."""
-MERGE_PATCH = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
-APPLY_PATCH = "application/apply-patch+yaml"
-"""Server-side apply; JSON is YAML."""
-STRATEGIC_MERGE_PATCH = "application/strategic-merge-patch+json"
-"""Of Kubernetes' own kinds only: items of lists are merged by their keys."""
-
-
-@dataclass(frozen=True)
-class Resource:
-    """A kind of object, by the names that its URL is made of."""
-
-    group: str
-    version: str
-    plural: str
-
-    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """Return the URL path of a collection or, with `name`, of an object."""
-        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        parts = [root]
-        if namespace:
-            parts.append(f"namespaces/{namespace}")
-        parts.append(self.plural)
-        if name:
-            parts.append(name)
-        if subresource:
-            parts.append(subresource)
-        return "/".join(parts)
-
-
-PODS = Resource("", "v1", "pods")
-LEASES = Resource("coordination.k8s.io", "v1", "leases")
 
 
 class Client:
@@ -148,7 +113,7 @@ class Client:
         Raises:
             ApiError: the API server refused; the subclass says how.
             TimeoutError: no answer in time, the wait for its turn included. A write may or may not have happened.
-            aiohttp.ClientError: the connection failed. The same holds.
+            TransportError: the connection failed. The same holds.
             AnswerTooLargeError: the answer has more bytes than any object.
         """
         headers = self._headers | await self._authorization()
@@ -190,26 +155,32 @@ class Client:
         Raises:
             ApiError: the API server refused the watch.
             TimeoutError: nothing came for `silence_seconds`.
-            aiohttp.ClientError: the connection failed.
+            TransportError: the connection failed.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS, sock_read=silence_seconds)
         url = self.connection.server + path
         headers = [*(await self._authorization()).items(), *(await self._name() if self._name is not None else ())]
-        async with self._watches.get(url, params=params, headers=headers, timeout=timeout) as response:
-            if response.status >= 400:
-                raise errors.from_response(response.status, await response.read(), response.headers.get("Retry-After"))
-            if opened is not None:
-                opened()
-            # StreamReader.readline() refuses lines beyond its buffer, and a record has up to 700 KiB.
-            pending = b""
-            async for chunk in response.content.iter_any():
-                *lines, pending = (pending + chunk).split(b"\n")
-                for line in lines:
-                    if line:
-                        yield line
-                if max_line is not None and len(pending) > max_line:
-                    yield pending
-                    pending = b""
+        try:
+            async with self._watches.get(url, params=params, headers=headers, timeout=timeout) as response:
+                if response.status >= 400:
+                    retry_after = response.headers.get("Retry-After")
+                    raise errors.from_response(response.status, await response.read(), retry_after)
+                if opened is not None:
+                    opened()
+                # StreamReader.readline() refuses lines beyond its buffer, and a record has up to 700 KiB.
+                pending = b""
+                async for chunk in response.content.iter_any():
+                    *lines, pending = (pending + chunk).split(b"\n")
+                    for line in lines:
+                        if line:
+                            yield line
+                    if max_line is not None and len(pending) > max_line:
+                        yield pending
+                        pending = b""
+        except TimeoutError:  # of aiohttp's, too, which are both
+            raise
+        except aiohttp.ClientError as error:
+            raise errors.TransportError(str(error) or type(error).__name__) from error
 
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
         """Return the object as the API server has it now (a quorum read)."""

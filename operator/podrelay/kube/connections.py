@@ -8,13 +8,12 @@ import asyncio
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Final, cast
+from typing import Final, cast
 from urllib.parse import urlsplit
 
-import aiohttp
 import httptools
 
-from podrelay.api.errors import PodrelayError
+from podrelay.kube.errors import AnswerTooLargeError, TransportError
 
 IDLE_SECONDS: Final = 60.0
 """A connection that was idle for longer is not used again: the server, or something before it, may be closing it."""
@@ -27,11 +26,7 @@ CONNECT_SECONDS: Final = 5.0
 LARGEST_ANSWER: Final = 32 * 1024 * 1024
 """Bytes of a body. No object has a tenth of it; a page of a list that is larger has to be asked for in parts."""
 
-
-class AnswerTooLargeError(PodrelayError):
-    """An answer has more bytes than anybody here has memory for. It was not read to its end."""
-
-    reason: ClassVar[str] = "AnswerTooLarge"
+_DISCONNECTED: Final = "the server has closed the connection"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +73,7 @@ class Connections:
             further: headers whose names may come several times.
 
         Raises:
-            aiohttp.ClientError: no connection, a lost one, or no HTTP. The server may have seen the request.
+            TransportError: no connection, a lost one, or no HTTP. The server may have seen the request.
             AnswerTooLargeError: the body has more than LARGEST_ANSWER bytes.
             ValueError: a line of the request would break into two.
         """
@@ -120,7 +115,7 @@ class Connections:
                 _, exchange = await loop.create_connection(_Exchange, self._host, self._port, ssl=self._tls)
         except OSError as error:
             why = str(error) or f"no connection within {CONNECT_SECONDS:g} s"
-            raise aiohttp.ClientConnectionError(f"cannot connect to {self._authority}: {why}") from error
+            raise TransportError(f"cannot connect to {self._authority}: {why}") from error
         return exchange
 
 
@@ -147,7 +142,7 @@ class _Exchange(asyncio.Protocol):
         """Send a request and wait for its answer.
 
         Raises:
-            aiohttp.ClientError: the connection was lost, or what came is not HTTP.
+            TransportError: the connection was lost, or what came is not HTTP.
             AnswerTooLargeError: more came than LARGEST_ANSWER bytes.
         """
         self._answer = self._loop.create_future()
@@ -156,7 +151,7 @@ class _Exchange(asyncio.Protocol):
         self._received = 0
         self._retry_after: str | None = None
         if self._transport is None:
-            raise aiohttp.ServerDisconnectedError
+            raise TransportError(_DISCONNECTED)
         self._transport.write(request)
         return await self._answer
 
@@ -167,7 +162,7 @@ class _Exchange(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
-        self._fail(aiohttp.ClientConnectionError(str(error)) if error else aiohttp.ServerDisconnectedError())
+        self._fail(TransportError(str(error) if error else _DISCONNECTED))
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():
@@ -176,10 +171,10 @@ class _Exchange(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._fail(aiohttp.ClientPayloadError(f"no HTTP: {error}"))
+            self._fail(TransportError(f"no HTTP: {error}"))
             self.close()
 
-    def _fail(self, error: aiohttp.ClientError | AnswerTooLargeError) -> None:
+    def _fail(self, error: TransportError | AnswerTooLargeError) -> None:
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
 

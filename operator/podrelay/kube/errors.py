@@ -1,4 +1,4 @@
-"""What the API server's refusals mean to a caller."""
+"""What can become of a request to the API server, and what its refusals mean. Needs no HTTP library."""
 
 import json
 
@@ -9,6 +9,18 @@ class KubeConfigError(PodrelayError):
     """No usable connection to a cluster is configured; the message says what to set."""
 
     reason = "KubeConfigError"
+
+
+class TransportError(PodrelayError):
+    """There is no answer: no connection, one that was lost, or no HTTP. A write may or may not have happened."""
+
+    reason = "TransportError"
+
+
+class AnswerTooLargeError(PodrelayError):
+    """An answer has more bytes than anybody here has memory for. It was not read to its end."""
+
+    reason = "AnswerTooLarge"
 
 
 class ApiError(PodrelayError):

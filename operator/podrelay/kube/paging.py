@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from podrelay.kube.client import REQUEST_TIMEOUT_SECONDS, Client
-from podrelay.kube.connections import AnswerTooLargeError
+from podrelay.kube.api import REQUEST_TIMEOUT_SECONDS, Api
+from podrelay.kube.errors import AnswerTooLargeError
 
 FIRST_PAGE: Final = 16
 """Objects in the first page: 16 MiB, should all of them be as large as objects can be."""
@@ -38,12 +38,12 @@ class Page(msgspec.Struct):
 _decode = msgspec.json.Decoder(Page).decode
 
 
-async def pages(client: Client, path: str, params: dict[str, str], timeout_seconds: float) -> AsyncIterator[Page]:
+async def pages(client: Api, path: str, params: dict[str, str], timeout_seconds: float) -> AsyncIterator[Page]:
     """Yield the pages of a list, each asked for with `timeout_seconds`; `params` select what is in it.
 
     Raises:
         GoneError: the rest is too old to be read.
-        ApiError, TimeoutError, aiohttp.ClientError: as `Client.request`.
+        ApiError, TimeoutError, TransportError: as `Client.request`.
     """
     asked, limit = dict(params), FIRST_PAGE
     while True:
@@ -63,7 +63,7 @@ async def pages(client: Client, path: str, params: dict[str, str], timeout_secon
         asked["continue"] = following
 
 
-async def newest_version(client: Client, path: str, params: dict[str, str]) -> int:
+async def newest_version(client: Api, path: str, params: dict[str, str]) -> int:
     """Return the version that a collection has at this moment.
 
     Raises:

@@ -13,13 +13,14 @@ import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final, Generic, Protocol, TypeVar
 
-import aiohttp
 import msgspec
 
 from podrelay.api.errors import PodrelayError
-from podrelay.kube.client import LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS, Client, Resource
+from podrelay.kube.api import LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS
+from podrelay.kube.client import Client
 from podrelay.kube.errors import ApiError, GoneError
 from podrelay.kube.paging import newest_version, pages
+from podrelay.kube.resources import Resource
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +69,7 @@ class KubernetesObject(Protocol):
 
 
 T = TypeVar("T", bound=KubernetesObject)
-_FAILURES: Final = (PodrelayError, aiohttp.ClientError, TimeoutError, msgspec.DecodeError, RecursionError)
+_FAILURES: Final = (PodrelayError, TimeoutError, msgspec.DecodeError, RecursionError)
 """What is waited out."""
 
 

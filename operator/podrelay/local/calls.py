@@ -12,12 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from podrelay.api import names
+from podrelay.api import names, numbers
 from podrelay.api.errors import PodrelayError
 from podrelay.local import rest
-from podrelay.local.api import MemoryApi, Object
 from podrelay.local.clock import Clock, timestamp
 from podrelay.local.kubelet import Container
+from podrelay.local.memory_api import MemoryApi, Object
 from podrelay.runner import main as runner
 from podrelay.runner.api_client import ApiClient, Deadline
 from podrelay.runner.flush import FLUSH_SECONDS
@@ -185,7 +185,7 @@ class CallRuntime:
         """Run the container of a pod to its end."""
         container = CallContainer(pod["metadata"]["name"], self._clock.monotonic, self._passed)
         definition = self._definitions[pod["metadata"]["labels"][names.LABEL_DEFINITION]]
-        client = MemoryClient(self._api, self._clock, container.catch_up)
+        client = RunnerClient(self._api, self._clock, container.catch_up)
         call = partial(
             runner.run,
             definition,
@@ -206,7 +206,7 @@ class CallRuntime:
             self.current, self._clock.moved = before, moved
 
 
-class MemoryClient(ApiClient):
+class RunnerClient(ApiClient):
     """The runner's client, without a network in between.
 
     Args:
@@ -228,4 +228,5 @@ class MemoryClient(ApiClient):
         self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
     ) -> tuple[int, dict[str, Any]]:
         self._breathe()
-        return rest.answer(self._api, method, url, body)
+        answer = rest.answer(self._api, method, url, body)
+        return answer.status, numbers.as_stored(answer.body)  # a copy, as over a network

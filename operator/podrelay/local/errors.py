@@ -3,24 +3,6 @@
 from podrelay.api.errors import PodrelayError
 
 
-class RefusedError(PodrelayError):
-    """The API server in memory refuses a request, as the real one would.
-
-    Attributes:
-        status: the HTTP status code.
-        api_reason: the reason of the Status object, for example AlreadyExists.
-        message: what is wrong.
-    """
-
-    reason = "ApiRefused"
-
-    def __init__(self, status: int, api_reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.api_reason = api_reason
-        self.message = message
-
-
 class StuckError(PodrelayError):
     """Nothing will ever happen again, although a run is not finished."""
 

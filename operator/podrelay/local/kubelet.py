@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from podrelay.api import limits, names
-from podrelay.local.api import PODS, MemoryApi, Object
-from podrelay.local.errors import RefusedError
+from podrelay.kube.errors import ConflictError, NotFoundError
+from podrelay.local.memory_api import PODS, MemoryApi, Object
 from podrelay.runner.main import ENV_TERMINATION_MESSAGE_PATH
 
 NODE: Final = "localhost"
@@ -105,8 +105,9 @@ class Kubelet:
         if is_deletion and uid not in self._watched:
             self._pods.pop(uid, None)
             return
-        if is_deletion:  # with its run; its container ends as that of every deleted pod
-            pod["metadata"].setdefault("deletionTimestamp", self._now().isoformat())
+        if is_deletion:  # by force; its container ends as that of every deleted pod
+            deletion = {"deletionTimestamp": self._now().isoformat(), "deletionGracePeriodSeconds": None}
+            pod = pod | {"metadata": pod["metadata"] | deletion}
         self._pods[uid] = pod
 
     def look(self) -> bool:
@@ -179,6 +180,8 @@ class Kubelet:
 
     def _end(self, uid: str, pod: Object, watched: _Watched, terminated: dict[str, Any]) -> None:
         del self._watched[uid]
+        if watched.container is not None:
+            self._api.logs[uid] = watched.container.last_output().encode()
         watched.message_file.unlink(missing_ok=True)
         times = {"startedAt": watched.started_at.isoformat(), "finishedAt": self._now().isoformat()}
         phase = "Succeeded" if terminated["exitCode"] == 0 and not watched.is_overdue else "Failed"
@@ -196,16 +199,17 @@ class Kubelet:
         if watched.is_overdue and phase == "Failed":
             status |= {"reason": "DeadlineExceeded", "message": "Pod was active longer than the specified deadline"}
         metadata = pod["metadata"]
-        with contextlib.suppress(RefusedError):  # deleted with its run
+        with contextlib.suppress(ConflictError, NotFoundError):  # deleted by force
             self._api.patch(PODS, metadata["namespace"], metadata["name"], {"status": status}, subresource="status")
 
     def _remove_if_deleted(self, pod: Object) -> bool:
         metadata = pod["metadata"]
-        if "deletionTimestamp" not in metadata:
-            return False
-        with contextlib.suppress(RefusedError):  # it has gone already, with its run
-            self._api.delete(PODS, metadata["namespace"], metadata["name"], uid=metadata["uid"])
-        self._pods.pop(metadata["uid"], None)
+        if "deletionTimestamp" not in metadata or metadata.get("deletionGracePeriodSeconds") == 0:
+            return False  # the latter: somebody's finalizer keeps it
+        try:
+            self._api.delete(PODS, metadata["namespace"], metadata["name"], uid=metadata["uid"], grace_seconds=0)
+        except (ConflictError, NotFoundError):  # it was deleted by force
+            self._pods.pop(metadata["uid"], None)
         return True
 
     @staticmethod

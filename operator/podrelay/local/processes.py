@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from podrelay.api import names
-from podrelay.local.api import MemoryApi, Object
 from podrelay.local.container import ENV_AHEAD, ENV_FOLDER, ENV_LIFELINE
 from podrelay.local.kubelet import Container
+from podrelay.local.memory_api import MemoryApi, Object
 from podrelay.local.server import Server
 
 _LAST_LINES: Final = 80

@@ -4,10 +4,20 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from podrelay.local.api import MemoryApi
-from podrelay.local.errors import RefusedError
+from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.local.memory_api import PODS, MemoryApi
 
-Answer = tuple[int, dict[str, Any]]
+
+class Answer(NamedTuple):
+    """What is answered.
+
+    Attributes:
+        status: of HTTP.
+        body: JSON, not to be changed; or bytes, of a log.
+    """
+
+    status: int
+    body: Any
 
 
 class _Place(NamedTuple):
@@ -18,7 +28,7 @@ class _Place(NamedTuple):
 
 
 def answer(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
-    """Return the status and the body that the API server answers a request with.
+    """Return what the API server answers a request with.
 
     Args:
         api: the objects.
@@ -27,22 +37,31 @@ def answer(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
         body: the decoded JSON, None where there was none.
     """
     try:
-        place, query = _place(url), {key: values[-1] for key, values in parse_qs(urlsplit(url).query).items()}
-        act = _METHODS.get((method, bool(place.name)))
-        if act is None:
-            raise RefusedError(405, "MethodNotAllowed", f"{method} {url} is not possible here")
-        return act(api, place, query, body)
-    except RefusedError as error:
-        return error.status, _status(error.status, error.api_reason, error.message, url)
+        return handle(api, method, url, body)
+    except ApiError as error:
+        return Answer(error.status, _status(error, url))
+
+
+def handle(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
+    """Return what the API server answers to a request that it does not refuse; see `answer`.
+
+    Raises:
+        ApiError: it refuses it.
+    """
+    place, query = _place(url), {key: values[-1] for key, values in parse_qs(urlsplit(url).query).items()}
+    act = _METHODS.get((method, bool(place.name)))
+    if act is None:
+        raise ApiError(405, "MethodNotAllowed", f"{method} {url} is not possible here")
+    return act(api, place, query, body)
 
 
 def _place(url: str) -> _Place:
     parts = [unquote(part) for part in urlsplit(url).path.split("/") if part]
     if "namespaces" not in parts:
-        raise RefusedError(404, "NotFound", f"there is nothing at {url}")
+        raise NotFoundError(404, "NotFound", f"there is nothing at {url}")
     rest = parts[parts.index("namespaces") + 1 :]
     if not 2 <= len(rest) <= 4:
-        raise RefusedError(404, "NotFound", f"there is nothing at {url}")
+        raise NotFoundError(404, "NotFound", f"there is nothing at {url}")
     namespace, plural, name, subresource = (*rest, "", "")[:4]
     return _Place(plural, namespace, name, subresource)
 
@@ -56,23 +75,26 @@ def _list(api: MemoryApi, place: _Place, query: dict[str, str], _body: Any) -> A
         limit=int(query.get("limit", "0")),
         after=query.get("continue", ""),
     )
-    return 200, {"apiVersion": "v1", "kind": "List", "metadata": {"continue": go_on} if go_on else {}, "items": items}
+    metadata = {"resourceVersion": str(api.version)} | ({"continue": go_on} if go_on else {})
+    return Answer(200, {"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items})
 
 
 def _get(api: MemoryApi, place: _Place, _query: dict[str, str], _body: Any) -> Answer:
-    return 200, api.get(place.plural, place.namespace, place.name)
+    if (place.plural, place.subresource) == (PODS, "log"):
+        return Answer(200, api.log(place.namespace, place.name))
+    return Answer(200, api.get(place.plural, place.namespace, place.name))
 
 
 def _create(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
-    return 201, api.create(place.plural, place.namespace, body)
+    return Answer(201, api.create(place.plural, place.namespace, body))
 
 
 def _replace(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
-    return 200, api.replace(place.plural, place.namespace, place.name, body)
+    return Answer(200, api.replace(place.plural, place.namespace, place.name, body))
 
 
 def _patch(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
-    return 200, api.patch(place.plural, place.namespace, place.name, body, subresource=place.subresource)
+    return Answer(200, api.patch(place.plural, place.namespace, place.name, body, subresource=place.subresource))
 
 
 def _delete(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
@@ -84,18 +106,17 @@ def _delete(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) ->
         uid=conditions.get("uid"),
         version=conditions.get("resourceVersion"),
     )
-    return 200, {"apiVersion": "v1", "kind": "Status", "status": "Success"}
+    return Answer(200, {"apiVersion": "v1", "kind": "Status", "status": "Success"})
 
 
-def _status(code: int, reason: str, message: str, url: str) -> dict[str, Any]:
-    details = {"name": unquote(urlsplit(url).path.rsplit("/", 1)[1])}
+def _status(error: ApiError, url: str) -> dict[str, Any]:
     return {
         "kind": "Status",
         "status": "Failure",
-        "code": code,
-        "reason": reason,
-        "message": message,
-        "details": details,
+        "code": error.status,
+        "reason": error.api_reason,
+        "message": error.message,
+        "details": {"name": unquote(urlsplit(url).path.rsplit("/", 1)[1])},
     }
 
 

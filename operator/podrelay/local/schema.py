@@ -16,7 +16,7 @@ from podrelay.api.common import Model
 from podrelay.api.task_definition import TaskDefinitionSpec
 from podrelay.api.task_iteration import TaskIteration
 from podrelay.api.task_run import FINISHED_PHASES, TaskRunSpec, TaskRunStatus
-from podrelay.local.errors import RefusedError
+from podrelay.kube.errors import InvalidError
 from podrelay.runner.record import RECORD_BYTES
 
 Object = dict[str, Any]
@@ -35,25 +35,42 @@ def admitted(plural: str, before: Object | None, after: Object) -> Object:
         after: as it is to be.
 
     Raises:
-        RefusedError: it breaks the schema or a rule; the message names the field.
+        InvalidError: it breaks the schema or a rule; the message names the field.
     """
-    admit = _ADMISSION.get(plural)
-    return after if admit is None else admit(before, after)
+    shape = _SHAPES.get(plural)
+    return changed(plural, before, after if shape is None else shape(after))
+
+
+def changed(plural: str, before: Object | None, after: Object) -> Object:
+    """Return `after` if it may follow upon `before`: the rules of what never changes, without a look at the schema.
+
+    Args:
+        plural: the kind of object.
+        before: the object as it is stored now, None for a new one.
+        after: as it is to be.
+
+    Raises:
+        InvalidError: it breaks a rule.
+    """
+    check = _CHANGES.get(plural)
+    if check is not None and before is not None:
+        check(before, after)
+    return after
 
 
 def is_same(one: Any, other: Any) -> bool:
     """Tell whether two JSON values are the same to the API server's rules: 1 and 1.0 are not, nor are 1 and true."""
-    return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
+    return one is other or json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
-def _definition(_before: Object | None, after: Object) -> Object:
+def _definition(after: Object) -> Object:
     name, spec = after["metadata"]["name"], _valid(TaskDefinitionSpec, after.get("spec"), "spec", complete=True)
     if name != names.definition_name(spec["id"]):
         raise _invalid(f"metadata.name must be {names.definition_name(spec['id'])}, spec.id in kebab-case")
     return {**after, "spec": spec}
 
 
-def _run(before: Object | None, after: Object) -> Object:
+def _run(after: Object) -> Object:
     name = after["metadata"]["name"]
     if len(name) > limits.RUN_NAME_LENGTH or not _DNS_LABEL.fullmatch(name):
         raise _invalid(
@@ -64,13 +81,11 @@ def _run(before: Object | None, after: Object) -> Object:
     _check_payload((spec or {}).get("input"), "spec.input")
     _valid(TaskRunSpec, spec, "spec")
     _valid(TaskRunStatus, status, "status")
-    if before is not None:
-        _check_change(before, spec or {}, status)
     return {**after, "status": status}
 
 
-def _check_change(before: Object, spec: Object, status: Object) -> None:
-    old = before["spec"]
+def _run_changed(before: Object, after: Object) -> None:
+    old, spec, status = before["spec"], after.get("spec") or {}, after.get("status") or {}
     for field in (old.keys() | spec.keys()) - _CHANGEABLE:
         if not is_same(old.get(field), spec.get(field)):
             raise _invalid(f"spec.{field} cannot be changed; create a new TaskRun")
@@ -83,7 +98,7 @@ def _check_change(before: Object, spec: Object, status: Object) -> None:
         raise _invalid("spec.abort cannot be set: the run is finished already")
 
 
-def _iteration(before: Object | None, after: Object) -> Object:
+def _iteration(after: Object) -> Object:
     fields = {field: value for field, value in after.items() if field not in _OF_EVERY_OBJECT}
     for payload, what in _payloads(fields):
         _check_payload(payload, what)
@@ -92,13 +107,16 @@ def _iteration(before: Object | None, after: Object) -> Object:
         raise _invalid(f"a record has at most {RECORD_BYTES} bytes, this one has {size}")
     _valid(TaskIteration, fields, "")
     response = fields.get("response")
-    if before is not None and before.get("response") is not None and not is_same(before["response"], response):
-        raise _invalid("response cannot be changed: the first stored response wins")
-    if before is not None and before["podUID"] != fields["podUID"]:
-        raise _invalid("podUID cannot be changed: a record belongs to one pod")
     if fields.get("checkpoint") is not None and response is not None and response["status"] != "error":
         raise _invalid("checkpoint must be dropped once there is a response that is not an error")
     return after
+
+
+def _iteration_changed(before: Object, after: Object) -> None:
+    if before.get("response") is not None and not is_same(before["response"], after.get("response")):
+        raise _invalid("response cannot be changed: the first stored response wins")
+    if before["podUID"] != after["podUID"]:
+        raise _invalid("podUID cannot be changed: a record belongs to one pod")
 
 
 def _payloads(record: Object) -> Iterator[tuple[Any, str]]:
@@ -133,12 +151,16 @@ def _valid(model: type[Model], value: Any, path: str, *, complete: bool = False)
     return parsed.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _invalid(message: str) -> RefusedError:
-    return RefusedError(422, "Invalid", message)
+def _invalid(message: str) -> InvalidError:
+    return InvalidError(422, "Invalid", message)
 
 
-_ADMISSION: Final[dict[str, Callable[[Object | None, Object], Object]]] = {
+_SHAPES: Final[dict[str, Callable[[Object], Object]]] = {
     names.TASK_DEFINITIONS: _definition,
     names.TASK_RUNS: _run,
     names.TASK_ITERATIONS: _iteration,
+}
+_CHANGES: Final[dict[str, Callable[[Object, Object], None]]] = {
+    names.TASK_RUNS: _run_changed,
+    names.TASK_ITERATIONS: _iteration_changed,
 }

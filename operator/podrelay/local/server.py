@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from podrelay.local import rest
-from podrelay.local.api import MemoryApi
+from podrelay.local.memory_api import MemoryApi
 from podrelay.local.unix import SOCKET_FILE, TOKEN_FILE
 
 
@@ -50,12 +50,13 @@ def _handler(api: MemoryApi, token: str) -> type[BaseHTTPRequestHandler]:
             if not secrets.compare_digest(self.headers.get("Authorization", ""), f"Bearer {token}"):
                 self._send(401, {"kind": "Status", "code": 401, "message": "wrong token"})
                 return
-            self._send(*rest.answer(api, self.command, self.path, json.loads(content) if content else None))
+            answer = rest.answer(api, self.command, self.path, json.loads(content) if content else None)
+            self._send(answer.status, answer.body)
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - names of http.server
 
-        def _send(self, status: int, body: dict[str, Any]) -> None:
-            data = json.dumps(body, ensure_ascii=False).encode()
+        def _send(self, status: int, body: Any) -> None:
+            data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(data)))

@@ -14,15 +14,19 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import names
-from podrelay.local.actions import Actions
-from podrelay.local.api import PODS, Event, MemoryApi, Object
+from podrelay.kube.errors import InvalidError, NotFoundError
+from podrelay.local import memory_client
 from podrelay.local.clock import Clock
-from podrelay.local.errors import NotRunnableHereError, RefusedError, SecretError, StuckError
+from podrelay.local.errors import NotRunnableHereError, SecretError, StuckError
 from podrelay.local.kubelet import SECRET_FOLDER, Kubelet, Runtime
+from podrelay.local.memory_api import PODS, Event, MemoryApi, Object
+from podrelay.local.memory_client import MemoryClient
 from podrelay.reconciler import hooks, planner
+from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.store import Key, Store
-from podrelay.reconciler.view import Settings
+from podrelay.reconciler.view import ReleasePod, Settings
+from podrelay.schemas.verdict import Verdict
 
 NAMESPACE: Final = "default"
 _SECRET: Final = "local"  # noqa: S105 - a name
@@ -30,6 +34,17 @@ _SECRET_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _MAX_STEPS: Final = 50
 _LONGEST_WAIT: Final = 3600.0
 """Seconds. A computer that slept through a wait looks at the clock again after this time at the latest."""
+
+
+class _AlwaysLeads:
+    def require(self) -> None:
+        """There is no other operator."""
+
+
+class _LeftToThePod:
+    async def check(self, schema: object, input: object = None) -> Verdict:
+        """Whether an input fits, the runner finds out: it has the models that the schema was made from."""
+        return Verdict()
 
 
 class World:
@@ -67,7 +82,8 @@ class World:
         self.api = MemoryApi(clock.now, self._take)
         self._store = Store(self._mark, Settings(default_ttl=None), clock=clock.now)
         self._store.slots.open()
-        self._actions = Actions(self.api, self._store, clock.now)
+        client = MemoryClient(self.api)
+        self._executor = Executor(client, self._store, _AlwaysLeads(), clock.now, _LeftToThePod())
         self._appointments: list[tuple[datetime, Callable[[], None]]] = []
         self._kubelet: Kubelet | None = None
         self._is_settling = False
@@ -82,7 +98,7 @@ class World:
         """Apply a TaskDefinition.
 
         Raises:
-            RefusedError: it is invalid.
+            InvalidError: it is invalid.
             NotRunnableHereError: it reports by termination message, so its program is one of a container image.
         """
         stored = self.api.create(names.TASK_DEFINITIONS, NAMESPACE, manifest)
@@ -111,7 +127,7 @@ class World:
         """Create a TaskRun and return its name.
 
         Raises:
-            RefusedError: it is invalid.
+            InvalidError: it is invalid.
         """
         name: str = self.api.create(names.TASK_RUNS, NAMESPACE, manifest)["metadata"]["name"]
         return name
@@ -120,9 +136,8 @@ class World:
         """Abort a run; of one that is finished nothing changes. May be called by any thread."""
         try:
             self.api.patch(names.TASK_RUNS, NAMESPACE, name, {"spec": {"abort": {"message": message}}})
-        except RefusedError as error:
-            if error.status not in {404, 422}:  # deleted, finished, aborted before
-                raise
+        except (InvalidError, NotFoundError):  # finished, aborted before, or deleted
+            return
 
     def abort_all(self, message: str) -> None:
         """Abort every run that is not finished. May be called by any thread."""
@@ -178,12 +193,14 @@ class World:
         for key in [key for key, due in self._due.items() if due <= now]:
             self._mark(key)
         is_moving = True
-        while is_moving:
+        while is_moving or self._dirty:
             while self._dirty:
                 key = next(iter(self._dirty))
                 del self._dirty[key]
                 self._reconcile(key)
-            is_moving = self._kubelet is not None and self._kubelet.look()
+            is_moving = self.api.collect_garbage()
+            if self._kubelet is not None and self._kubelet.look():
+                is_moving = True
             self._drain()
 
     def _reconcile(self, key: Key) -> None:
@@ -192,18 +209,25 @@ class World:
             self._drain()
             view = self._store.view(key)
             if view is None:
+                self._let_go(key)
                 return
             plan = planner.plan(view, self.clock.now())
             if plan.actions:
                 for action in plan.actions:
-                    self._actions.carry_out(key, view, action)
+                    memory_client.run(self._executor.carry_out(key, view, action))
             elif plan.status is not None and plan.status != view.run.status:
-                self._actions.write_status(key, view, plan)
+                memory_client.run(self._executor.write_status(key, view, plan))
             else:
                 if plan.requeue_at is not None:
                     self._due[key] = plan.requeue_at
                 return
         raise StuckError(f"{key.name} does not come to rest; this is a mistake in Podrelay")
+
+    def _let_go(self, key: Key) -> None:
+        """Do what is left to do for pods whose run is no more."""
+        for action in planner.plan_without_run(self._store.pods.of(key)).actions:
+            if isinstance(action, ReleasePod):
+                memory_client.run(self._executor.release_pod(key, action.pod))
 
     def _is_over(self) -> bool:
         return not self._unfinished()
@@ -255,6 +279,8 @@ class World:
             names.TASK_RUNS: (TaskRun, self._store.runs),
             names.TASK_ITERATIONS: (Record, self._store.records),
         }
+        if event.plural not in kinds:
+            return
         kind, collection = kinds[event.plural]
         projection = msgspec.json.decode(msgspec.json.encode(event.object), type=kind)
         if event.is_deletion:

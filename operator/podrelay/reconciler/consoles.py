@@ -6,11 +6,10 @@ cannot tell keeps no run waiting.
 
 from typing import Any, Final
 
-import aiohttp
-
 from podrelay.api import console, limits
-from podrelay.kube.client import PODS, Client
-from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.kube.api import Api
+from podrelay.kube.errors import ApiError, NotFoundError, TransportError
+from podrelay.kube.resources import PODS
 from podrelay.reconciler.objects import Pod
 from podrelay.reconciler.permissions import Permission
 
@@ -22,7 +21,7 @@ _MOST_BYTES: Final = 1024 * limits.KIB
 """Of those lines, from the first one on: few are so long."""
 
 
-async def of(client: Client, namespace: str, pod: Pod | None) -> dict[str, Any] | None:
+async def of(client: Api, namespace: str, pod: Pod | None) -> dict[str, Any] | None:
     """Return what a pod has printed, as its record holds it; None if there is nothing, or no such pod any more."""
     if pod is None or not pod.has_started:
         return None
@@ -38,5 +37,5 @@ async def of(client: Client, namespace: str, pod: Pod | None) -> dict[str, Any] 
         return None
     except ApiError as error:
         return {"problem": limits.cut(f"the log could not be read: {error}", limits.RECENT_MESSAGE_LENGTH)}
-    except (aiohttp.ClientError, TimeoutError):
+    except (TransportError, TimeoutError):
         return {"problem": f"the log could not be read: no answer within {_SECONDS:g} s"}

@@ -16,12 +16,10 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-import aiohttp
-
 from podrelay.api import limits, names
-from podrelay.kube.client import Client, Resource
-from podrelay.kube.errors import ApiError
-from podrelay.reconciler.metrics import EVENTS_DROPPED
+from podrelay.kube.api import Api
+from podrelay.kube.errors import ApiError, TransportError
+from podrelay.kube.resources import Resource
 from podrelay.reconciler.objects import Metadata
 from podrelay.reconciler.permissions import Permission
 from podrelay.reconciler.telling import News
@@ -55,10 +53,17 @@ class Events:
     Args:
         client: the API server.
         clock: returns the current time, aware, UTC.
+        dropped: called for each Event that is left out because there are too many at once.
     """
 
-    def __init__(self, client: Client, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(
+        self,
+        client: Api,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        dropped: Callable[[], None] = lambda: None,
+    ) -> None:
         self._client = client
+        self._dropped = dropped
         self._clock = clock
         self._told: dict[str, datetime] = {}
         self._waiting: dict[bool, deque[tuple[str, dict[str, Any]]]] = {True: deque(), False: deque()}
@@ -87,7 +92,7 @@ class Events:
         for one in news:
             waiting = self._waiting[one.is_warning]
             if len(waiting) >= (_MOST_WARNINGS if one.is_warning else _MOST_NORMAL):
-                EVENTS_DROPPED.inc()
+                self._dropped()
                 continue
             digest = hashlib.sha256(f"{run.uid} {one.key}".encode()).hexdigest()[:16]
             event = _event(about, run.namespace, f"{run.name}.{digest}", one.reason, one.message, self._clock())
@@ -137,7 +142,7 @@ class Events:
     async def _create(self, namespace: str, event: dict[str, Any]) -> None:
         try:
             await self._client.create(EVENTS, namespace, event)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except (ApiError, TransportError, TimeoutError) as error:
             if getattr(error, "api_reason", "") != "AlreadyExists":
                 log.warning("no Event could be made: %s", str(error) or type(error).__name__)
 

@@ -6,22 +6,25 @@ store learns the truth and the run is planned again. Whatever is written comes b
 
 import contextlib
 import logging
-import os
-import signal
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
-import aiohttp
 import msgspec
 
 from podrelay.api import names
-from podrelay.kube.client import JSON_PATCH, PODS, STRATEGIC_MERGE_PATCH, WRITE_TIMEOUT_SECONDS, Client
-from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, InvalidError, NotFoundError
+from podrelay.kube.api import JSON_PATCH, STRATEGIC_MERGE_PATCH, WRITE_TIMEOUT_SECONDS, Api
+from podrelay.kube.errors import (
+    AlreadyExistsError,
+    ApiError,
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    TransportError,
+)
+from podrelay.kube.resources import PODS
 from podrelay.reconciler import admission, consoles, inputs, pods, records, termination, turns
 from podrelay.reconciler.events import Events
-from podrelay.reconciler.lease import LeaderElection
-from podrelay.reconciler.metrics import WRITES
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskRun
 from podrelay.reconciler.payloads import Payloads, StateGoneError
 from podrelay.reconciler.permissions import Permission
@@ -82,6 +85,24 @@ _decode_record = msgspec.json.Decoder(Record).decode
 _decode_run = msgspec.json.Decoder(TaskRun).decode
 
 
+class Lease(Protocol):
+    """What says whether this process leads."""
+
+    def require(self) -> None:
+        """Return if the Lease is ours for longer than a request can take.
+
+        Raises:
+            PodrelayError: it is not.
+        """
+
+
+class Schemas(Protocol):
+    """Checks inputs against schemas."""
+
+    async def check(self, schema: dict[str, Any], input: dict[str, Any] | None = None) -> Verdict:
+        """Return what is wrong with `input` by `schema`, or with `schema` alone."""
+
+
 class Executor:
     """Writes to the API server what the planner wants.
 
@@ -91,23 +112,21 @@ class Executor:
         lease: must be ours while pods are created.
         clock: returns the current time, aware, UTC.
         schemas: checks inputs; by default a process of this executor's own.
-        die_before_write: for tests of crashes: the process kills itself right before its n-th write.
-        die_after_write: the same, when the API server has answered the n-th write and nobody has seen the answer yet.
         events: tells what the API server refuses; default: one of its own.
+        count: called before each write with what it does, for metrics.
         reads_logs: whether a record that is written for a pod takes along what the pod has printed.
     """
 
     def __init__(
         self,
-        client: Client,
+        client: Api,
         store: Store,
-        lease: LeaderElection,
+        lease: Lease,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-        schemas: SchemaProcess | None = None,
-        die_before_write: int | None = None,
-        die_after_write: int | None = None,
+        schemas: Schemas | None = None,
         *,
         events: Events | None = None,
+        count: Callable[[str], None] = lambda _kind: None,
         reads_logs: bool = True,
     ) -> None:
         self._client = client
@@ -118,9 +137,7 @@ class Executor:
         self._lease = lease
         self._clock = clock
         self._schemas = schemas or SchemaProcess()
-        self._die_before_write = die_before_write
-        self._die_after_write = die_after_write
-        self._writes = 0
+        self._count = count
         relatives = Relatives(client, store, self._write, self._refresh_run)
         self._handlers: Mapping[type[Action], Callable[[Key, View, Any], Awaitable[None]]] = {
             ReadInput: self._read_input,
@@ -151,7 +168,7 @@ class Executor:
         Raises:
             ApiError: the API server refused for a reason that has nothing to do with an old view.
             LeadershipLostError: the Lease is not ours any more.
-            TimeoutError, aiohttp.ClientError: no answer; the write may or may not have happened.
+            TimeoutError, TransportError: no answer; the write may or may not have happened.
         """
         try:
             await self._handlers[type(action)](key, view, action)
@@ -178,7 +195,7 @@ class Executor:
         try:
             body = await self._write(
                 "status",
-                lambda: self._client.patch(
+                self._client.patch(
                     TASK_RUNS, key.namespace, key.name, patch, subresource="status", content_type=JSON_PATCH
                 ),
             )
@@ -236,11 +253,11 @@ class Executor:
         lease = self._lease.require
         try:
             body = await self._write(
-                "create_pod", lambda: self._client.create(PODS, key.namespace, manifest, strict=True, before=lease)
+                "create_pod", self._client.create(PODS, key.namespace, manifest, strict=True, before=lease)
             )
         except AlreadyExistsError:
             await self._adopt_pod(key, view, name)
-        except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+        except (ApiError, TransportError, TimeoutError) as error:
             if isinstance(error, ApiError) and (not error.is_transient or error.status == 500):
                 # 500 too: an admission webhook that does not work is something that a user has to see.
                 self._refused(view.run, name, _refusal(error), error.message)
@@ -330,7 +347,7 @@ class Executor:
             return pod
         body = await self._write(
             "reclaim_pod",
-            lambda: self._client.patch(
+            self._client.patch(
                 PODS,
                 key.namespace,
                 pod.metadata.name,
@@ -346,7 +363,7 @@ class Executor:
         gates = [{"name": gate.name} for gate in pod.spec.scheduling_gates if gate.name != names.CLAIM_GATE]
         patch = {"metadata": {"uid": uid}, "spec": {"schedulingGates": gates or None}}
         try:
-            body = await self._write("open_gate", lambda: self._client.patch(PODS, key.namespace, name, patch))
+            body = await self._write("open_gate", self._client.patch(PODS, key.namespace, name, patch))
         except (ConflictError, InvalidError, NotFoundError) as error:
             await self._refresh_pod(key, view.run, name, uid)
             if isinstance(error, InvalidError) and pod in self._store.pods.of(key):
@@ -365,7 +382,7 @@ class Executor:
         }
         name = pod.metadata.name
         try:
-            body = await self._write("end_pod", lambda: self._client.patch(PODS, key.namespace, name, patch))
+            body = await self._write("end_pod", self._client.patch(PODS, key.namespace, name, patch))
         except (ConflictError, NotFoundError):
             await self._refresh_pod(key, view.run, name, pod.metadata.uid)
         else:
@@ -375,7 +392,7 @@ class Executor:
         with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
                 "delete_pod",
-                lambda: self._client.delete(
+                self._client.delete(
                     PODS, key.namespace, action.name, uid=action.uid, resource_version=action.resource_version
                 ),
             )
@@ -393,7 +410,7 @@ class Executor:
             "metadata": {"uid": about.uid, "resourceVersion": about.resource_version, "finalizers": others or None}
         }
         try:
-            body = await self._write("release_pod", lambda: self._client.patch(PODS, key.namespace, about.name, patch))
+            body = await self._write("release_pod", self._client.patch(PODS, key.namespace, about.name, patch))
         except (ConflictError, InvalidError, NotFoundError) as error:
             current = await self._get_pod(key, about.name)
             if current is None or current.metadata.uid != about.uid:
@@ -466,7 +483,7 @@ class Executor:
         self._payloads.keep(record, manifest["response"])
 
     async def _post_record(self, key: Key, manifest: dict[str, Any]) -> Record:
-        body = await self._write("create_record", lambda: self._client.create(TASK_ITERATIONS, key.namespace, manifest))
+        body = await self._write("create_record", self._client.create(TASK_ITERATIONS, key.namespace, manifest))
         record = _decode_record(body)
         self._store.records.apply(record)
         return record
@@ -484,7 +501,7 @@ class Executor:
         patch = records.patch(msgspec.json.decode(body), action, self._clock(), printed)
         written = await self._write(
             "patch_record",
-            lambda: self._client.patch(TASK_ITERATIONS, key.namespace, name, patch, content_type=JSON_PATCH),
+            self._client.patch(TASK_ITERATIONS, key.namespace, name, patch, content_type=JSON_PATCH),
         )
         self._store.records.apply(_decode_record(written))
 
@@ -559,7 +576,7 @@ class Executor:
         }
         try:
             body = await self._write(
-                "adopt_record", lambda: self._client.patch(TASK_ITERATIONS, key.namespace, about.name, patch)
+                "adopt_record", self._client.patch(TASK_ITERATIONS, key.namespace, about.name, patch)
             )
         except (ConflictError, InvalidError, NotFoundError) as error:
             record = await self._get_record(key, about.name)
@@ -576,7 +593,7 @@ class Executor:
         with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
                 "delete_record",
-                lambda: self._client.delete(TASK_ITERATIONS, key.namespace, action.name, uid=action.uid),
+                self._client.delete(TASK_ITERATIONS, key.namespace, action.name, uid=action.uid),
             )
         self._store.records.forget(key, action.name, action.uid)
 
@@ -584,7 +601,7 @@ class Executor:
         with contextlib.suppress(ConflictError, NotFoundError):
             await self._write(
                 "delete_run",
-                lambda: self._client.delete(
+                self._client.delete(
                     TASK_RUNS, key.namespace, key.name, uid=action.uid, resource_version=action.resource_version
                 ),
             )
@@ -605,9 +622,7 @@ class Executor:
             }
         }
         try:
-            body = await self._write(
-                "annotate_run", lambda: self._client.patch(TASK_RUNS, key.namespace, key.name, patch)
-            )
+            body = await self._write("annotate_run", self._client.patch(TASK_RUNS, key.namespace, key.name, patch))
         except (ConflictError, InvalidError, NotFoundError) as error:
             run = await self._refresh_run(key, about.uid)
             if isinstance(error, InvalidError) and run is not None and not _has_changed(run, view.run):
@@ -624,17 +639,9 @@ class Executor:
         self._store.runs.apply(run)
         return run
 
-    async def _write(self, kind: str, send: Callable[[], Awaitable[bytes]]) -> bytes:
-        self._writes += 1
-        number = self._writes
-        if number == self._die_before_write:
-            os.kill(os.getpid(), signal.SIGKILL)
-        WRITES.labels(kind).inc()
-        try:
-            return await send()
-        finally:
-            if number == self._die_after_write:
-                os.kill(os.getpid(), signal.SIGKILL)
+    async def _write(self, kind: str, request: Awaitable[bytes]) -> bytes:
+        self._count(kind)
+        return await request
 
 
 def _has_changed(run: TaskRun, before: TaskRun) -> bool:

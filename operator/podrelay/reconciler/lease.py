@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Final
 
-import aiohttp
 import msgspec
 
 from podrelay.api.errors import PodrelayError
-from podrelay.kube.client import LEASES, Client
+from podrelay.kube.client import Client
 from podrelay.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
+from podrelay.kube.resources import LEASES
 from podrelay.reconciler.clocks import boot_clock
 from podrelay.reconciler.events import Events
 from podrelay.reconciler.permissions import Permission
@@ -173,7 +173,7 @@ class LeaderElection:
         try:
             async with asyncio.timeout(seconds):
                 answer = await step()
-        except (PodrelayError, aiohttp.ClientError, TimeoutError) as error:
+        except (PodrelayError, TimeoutError) as error:
             self._failure = str(error) or type(error).__name__
             if self._failing_since is None:
                 self._failing_since = self._clock()

@@ -6,15 +6,14 @@ wrong, and newer than the truth; so a new life begins with nothing, as a new pro
 
 import asyncio
 import logging
-import os
 from argparse import Namespace
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Final
 
+from podrelay.kube.api import Api
 from podrelay.kube.client import Client
-from podrelay.reconciler import telling
+from podrelay.reconciler import metrics, telling
 from podrelay.reconciler.clocks import WaitClock
 from podrelay.reconciler.counts import Counts
 from podrelay.reconciler.events import Events
@@ -36,11 +35,6 @@ from podrelay.schemas.process import SchemaProcess
 
 log = logging.getLogger(__name__)
 
-ENV_DIE_BEFORE_WRITE: Final = "PODRELAY_TEST_DIE_BEFORE_WRITE"
-"""For tests of crashes: the number of the write that the operator does not live to see."""
-ENV_DIE_AFTER_WRITE: Final = "PODRELAY_TEST_DIE_AFTER_WRITE"
-"""For tests of crashes: the number of the write whose answer the operator does not live to see."""
-
 
 class Life:
     """What is known, who fills it, and who works by it.
@@ -51,6 +45,7 @@ class Life:
         lease: decides who leads.
         schemas: checks inputs.
         figures: counts what has ended.
+        acting: what the writes on behalf of runs go through; default: `client`.
     """
 
     def __init__(
@@ -60,6 +55,7 @@ class Life:
         lease: LeaderElection,
         schemas: SchemaProcess,
         figures: Figures | None = None,
+        acting: Api | None = None,
     ) -> None:
         self._figures = figures or Figures()
         self.restored = asyncio.Event()
@@ -90,15 +86,14 @@ class Life:
             RESOURCE_QUOTAS: Recoveries(lambda namespace: self.store.may_be_taken_now(namespace, {QUOTA_EXCEEDED})),
         }
         self.watches = watches_into(client, self.store, retentions, recoveries, tuple(arguments.namespace))
-        self._events = Events(client)
+        self._events = Events(client, dropped=metrics.EVENTS_DROPPED.inc)
         self._executor = Executor(
-            client,
+            acting or client,
             self.store,
             lease,
             schemas=schemas,
             events=self._events,
-            die_before_write=_number(ENV_DIE_BEFORE_WRITE),
-            die_after_write=_number(ENV_DIE_AFTER_WRITE),
+            count=_count_write,
             reads_logs=not arguments.without_pod_logs,
         )
         self._readiness = Readiness(client, self.store, schemas, self.reviews)
@@ -157,6 +152,5 @@ def _namespace_of(key: Key) -> tuple[str]:
     return (key.namespace,)
 
 
-def _number(variable: str) -> int | None:
-    value = os.environ.get(variable)
-    return int(value) if value else None
+def _count_write(kind: str) -> None:
+    metrics.WRITES.labels(kind).inc()

@@ -17,8 +17,9 @@ import uvloop
 from prometheus_client import REGISTRY
 
 from podrelay.api.errors import PodrelayError
-from podrelay.kube import config
-from podrelay.kube.client import REQUEST_TIMEOUT_SECONDS, Client
+from podrelay.kube import config, kill_points
+from podrelay.kube.api import REQUEST_TIMEOUT_SECONDS
+from podrelay.kube.client import Client
 from podrelay.reconciler import health, logs, metrics
 from podrelay.reconciler.app import KopfShell
 from podrelay.reconciler.figures import Figures
@@ -102,7 +103,8 @@ class _Operator:
             figures = Figures()
             REGISTRY.register(figures)
             stack.callback(REGISTRY.unregister, figures)
-            self._life = Life(arguments, client, lease, schemas, figures)
+            acting = kill_points.put_in(client)
+            self._life = Life(arguments, client, lease, schemas, figures, acting)
             policies = Policies(client)
             if arguments.without_policies:
                 log.warning("started with --without-policies: nobody looks whether admission policies are in force")
@@ -123,7 +125,7 @@ class _Operator:
                     "listen": address,
                 },
             )
-            parts = [self._live(lambda: Life(arguments, client, lease, schemas, figures), lease), shell.run()]
+            parts = [self._live(lambda: Life(arguments, client, lease, schemas, figures, acting), lease), shell.run()]
             yield lease, [*parts, *([] if arguments.without_policies else [policies.run()])]
 
     async def _live(self, new_life: Callable[[], Life], lease: LeaderElection) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api.errors import PodrelayError
-from podrelay.kube.client import Client
+from podrelay.kube.api import Api
 from podrelay.kube.errors import NotFoundError
 from podrelay.reconciler.objects import Record
 from podrelay.reconciler.resources import TASK_ITERATIONS, TASK_RUNS
@@ -49,7 +49,7 @@ class Payloads:
         client: the API server.
     """
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Api) -> None:
         self._client = client
         self._responses: OrderedDict[str, dict[str, Any]] = OrderedDict()
 
@@ -64,7 +64,7 @@ class Payloads:
 
         Raises:
             StateGoneError: the record that holds it is no more.
-            ApiError, aiohttp.ClientError, TimeoutError: it could not be read.
+            ApiError, TransportError, TimeoutError: it could not be read.
         """
         if target.checkpoint is not None:
             state = (await self._record(key, target.checkpoint)).get("checkpoint") or {}
@@ -79,7 +79,7 @@ class Payloads:
 
         Raises:
             NotFoundError: the run is no more.
-            ApiError, aiohttp.ClientError, TimeoutError: it could not be read.
+            ApiError, TransportError, TimeoutError: it could not be read.
         """
         return await self._own_input(key, view)
 
@@ -87,7 +87,7 @@ class Payloads:
         """Return the result that a record holds; an empty one if the record is no more.
 
         Raises:
-            ApiError, aiohttp.ClientError, TimeoutError: it could not be read.
+            ApiError, TransportError, TimeoutError: it could not be read.
         """
         try:
             response = await self._response(key, view, record)

@@ -1,17 +1,12 @@
 """RBAC next to the code that needs it: modules declare what they ask of the API server, the chart is made from that.
 
-`python -m podrelay.reconciler.permissions FOLDER` writes `operator-role.yaml` (a ClusterRole's rules) and
-`operator-lease-role.yaml` (rules for the operator's own namespace).
+`tools.generate` writes the rules into the chart.
 """
 
 import importlib
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
-
-import yaml
 
 MODULES: Final = (
     "app",
@@ -25,7 +20,6 @@ MODULES: Final = (
     "policies",
     "events",
 )
-HEADER: Final = "# Generated from the PERMISSIONS of operator/podrelay/reconciler by `make generate`; do not edit.\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +55,3 @@ def rules(*, own_namespace: bool) -> list[dict[str, Any]]:
 def _declared() -> Iterable[Permission]:
     for module in MODULES:
         yield from importlib.import_module(f"podrelay.reconciler.{module}").PERMISSIONS
-
-
-def write(folder: Path) -> None:
-    """Write both files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, own_namespace in (("operator-role.yaml", False), ("operator-lease-role.yaml", True)):
-        text = HEADER + yaml.safe_dump(rules(own_namespace=own_namespace), sort_keys=False)
-        (folder / name).write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]))

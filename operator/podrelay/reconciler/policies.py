@@ -12,11 +12,11 @@ import math
 from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any, Final
 
-import aiohttp
 import msgspec
 
-from podrelay.kube.client import Client, Resource
-from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.kube.client import Client
+from podrelay.kube.errors import ApiError, NotFoundError, TransportError
+from podrelay.kube.resources import Resource
 from podrelay.reconciler.metrics import POLICY_PROBLEMS
 from podrelay.reconciler.permissions import Permission
 
@@ -86,7 +86,7 @@ class Policies:
         while True:
             try:
                 await self.look()
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            except (ApiError, TransportError, TimeoutError) as error:
                 # What was found before still counts: the API server is away, the policies are not.
                 log.debug("admission policies not looked at: %s", str(error) or type(error).__name__)
                 await asyncio.sleep(self._pause_after_problem)
@@ -97,7 +97,7 @@ class Policies:
         """Look once, and tell what has changed.
 
         Raises:
-            ApiError, aiohttp.ClientError, TimeoutError: the API server does not say; `problem` stays as it was.
+            ApiError, TransportError, TimeoutError: the API server does not say; `problem` stays as it was.
         """
         found: list[str] = []
         try:

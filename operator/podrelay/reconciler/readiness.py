@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from podrelay.api import limits, names
-from podrelay.kube.client import PODS, Client
+from podrelay.kube.client import Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
+from podrelay.kube.resources import PODS
 from podrelay.reconciler import admission, pods
 from podrelay.reconciler.metrics import DEFINITION_WRITES
 from podrelay.reconciler.objects import Condition, RunMetadata, TaskDefinition, TaskRun, TaskRunSpec

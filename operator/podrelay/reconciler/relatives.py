@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import names
-from podrelay.kube.client import JSON_PATCH, LIST_TIMEOUT_SECONDS, Client
+from podrelay.kube.api import JSON_PATCH, LIST_TIMEOUT_SECONDS, Api
 from podrelay.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.kube.paging import pages
 from podrelay.reconciler import pods
@@ -31,15 +31,15 @@ class Relatives:
     Args:
         client: the API server.
         store: learns every answer.
-        write: sends a write, by the name that it is counted under.
+        write: makes a write, by the name that it is counted under.
         refresh: reads a run, of a key and a UID, into the store, and returns it, or None if it is no more.
     """
 
     def __init__(
         self,
-        client: Client,
+        client: Api,
         store: Store,
-        write: Callable[[str, Callable[[], Awaitable[bytes]]], Awaitable[bytes]],
+        write: Callable[[str, Awaitable[bytes]], Awaitable[bytes]],
         refresh: Callable[[Key, str], Awaitable[TaskRun | None]],
     ) -> None:
         self._client = client
@@ -99,5 +99,5 @@ class Relatives:
 
     async def _patch(self, kind: str, key: Key, patch: Any, content_type: str | None = None) -> None:
         options = {"content_type": content_type} if content_type else {}
-        body = await self._write(kind, lambda: self._client.patch(TASK_RUNS, key.namespace, key.name, patch, **options))
+        body = await self._write(kind, self._client.patch(TASK_RUNS, key.namespace, key.name, patch, **options))
         self._store.runs.apply(_decode_run(body))

@@ -3,7 +3,7 @@
 from typing import Final
 
 from podrelay.api import names, settings
-from podrelay.kube.client import Resource
+from podrelay.kube.resources import Resource
 from podrelay.reconciler.permissions import Permission
 
 TASK_RUNS: Final = Resource(names.GROUP, names.VERSION, names.TASK_RUNS)

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, Protocol
 
-from podrelay.kube.client import PODS, Client, Resource
+from podrelay.kube.client import Client
 from podrelay.kube.reflector import Reflector
+from podrelay.kube.resources import PODS, Resource
 from podrelay.reconciler.objects import Named, NamespaceSettings, Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.recoveries import Recoveries
 from podrelay.reconciler.resources import (

@@ -10,8 +10,6 @@ from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
 from typing import TypeVar
 
-import aiohttp
-
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.errors import ApiError
 from podrelay.kube.places import Places
@@ -68,7 +66,7 @@ async def work(
     def _retry(error: Exception, key: K) -> None:
         at_least = error.retry_after or 0.0 if isinstance(error, ApiError) else 0.0
         delay = queue.retry(key, at_least, is_held=isinstance(error, held))
-        is_expected = isinstance(error, PodrelayError | aiohttp.ClientError | TimeoutError)
+        is_expected = isinstance(error, PodrelayError | TimeoutError)
         log.warning(
             "%s: %s",
             failed,

@@ -133,12 +133,7 @@ class Nodes:
 
     def collect_owned(self) -> None:
         """The garbage collector deletes what owners have left behind."""
-        there = {obj["metadata"]["uid"] for obj in self.api.find("taskruns")}
-        for plural in ("pods", "taskiterations", "taskruns"):
-            for obj in list(self.api.find(plural)):
-                owners = obj["metadata"].get("ownerReferences") or []
-                if owners and all(owner["uid"] not in there for owner in owners if owner["kind"] == "TaskRun"):
-                    self.api.delete_now(plural, obj["metadata"]["name"])
+        self.api.server.collect_garbage()
 
     def _is_cut_off(self, process: Process) -> bool:
         return self.is_lost(process) or not processes.has_token(self.api, process)

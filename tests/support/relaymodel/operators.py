@@ -4,20 +4,19 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-import aiohttp
-
-from podrelay.kube.errors import ApiError
+from podrelay.kube.errors import ApiError, TransportError
+from podrelay.local.memory_client import run
 from podrelay.reconciler import planner
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
 from podrelay.reconciler.store import Key, Store
 from podrelay.reconciler.view import ReleasePod, Settings
-from tests.support.modelapi import ModelApi, run
+from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
 from tests.support.relaymodel.requests import Connection, Held
 
 KINDS: dict[str, Any] = {"taskruns": TaskRun, "taskdefinitions": TaskDefinition, "taskiterations": Record, "pods": Pod}
-ERRORS = (ApiError, aiohttp.ClientError, TimeoutError)
+ERRORS = (ApiError, TransportError, TimeoutError)
 
 
 class _Lease:
@@ -50,11 +49,11 @@ class Operator:
         """When the others are to be looked at, by this operator's clock."""
         self.store = Store(self._mark, settings or Settings(), clock=lambda: self.now)
         self.executor = Executor(
-            self.connection,  # type: ignore[arg-type]
+            self.connection,
             self.store,
-            _Lease(),  # type: ignore[arg-type]
+            _Lease(),
             clock=lambda: self.now,
-            schemas=self.connection,  # type: ignore[arg-type]
+            schemas=self.connection,
         )
         self.held: dict[Key, Held] = {}
         """Runs that are being worked on: an answer has not come yet."""

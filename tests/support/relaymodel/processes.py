@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from podrelay.api import names
-from podrelay.kube.errors import ApiError
-from podrelay.reconciler.resources import TASK_ITERATIONS
+from podrelay.local import rest
 from podrelay.runner import environment, fence, hooks
 from podrelay.runner.environment import Environment
 from podrelay.runner.record import Record
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
-from tests.support.modelapi import ModelApi, run
+from tests.support.modelapi import ModelApi
 
 TOKEN_SECONDS: Final = 10
 """For so long the token of a pod is good after the pod has gone: the API server keeps its verdicts."""
@@ -66,15 +65,8 @@ class _PodClient:
             raise ApiUnreachableError("no answer")
 
     def _send(self, method: str, url: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
-        assert body is not None
-        namespace = body["metadata"]["namespace"]
-        try:
-            if method == "POST":
-                return 201, json.loads(run(self._api.create(TASK_ITERATIONS, namespace, body)))
-            name = url.rpartition("/")[2]
-            return 200, json.loads(run(self._api.replace(TASK_ITERATIONS, namespace, name, body)))
-        except ApiError as error:
-            return error.status, {"reason": error.reason, "message": error.message}
+        answer = rest.answer(self._api.server, method, url, body)
+        return answer.status, json.loads(json.dumps(answer.body))
 
 
 @dataclass

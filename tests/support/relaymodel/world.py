@@ -11,10 +11,12 @@ from typing import Any
 
 from podrelay.api import names
 from podrelay.kube.errors import ApiError
+from podrelay.local import schema
+from podrelay.local.memory_client import run
 from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_RUNS
 from podrelay.reconciler.store import Key
 from podrelay.reconciler.view import Settings
-from tests.support.modelapi import FINISHED, ModelApi, run
+from tests.support.modelapi import FINISHED, ModelApi
 from tests.support.relaymodel.nodes import Nodes
 from tests.support.relaymodel.operators import ERRORS, Operator
 from tests.support.relaymodel.processes import Process
@@ -48,7 +50,7 @@ class World:
         node_skew: timedelta = timedelta(),
     ) -> None:
         self.definition = definition or {}
-        self.api = ModelApi(EPOCH)
+        self.api = ModelApi(EPOCH, schema.admitted)
         self.nodes = Nodes(self.api, node_skew)
         self.settings = settings or Settings()
         self.late: list[Any] = []
@@ -60,7 +62,7 @@ class World:
         """Runs whose pods admission refuses."""
         self._serial = itertools.count(1)
         template = {"spec": {"containers": [{"name": "task", "image": "task:1"}]}}
-        spec = {"id": "work", "template": template, **self.definition}
+        spec = {"id": "work", "title": "Work", "template": template, **self.definition}
         run(self.api.create(TASK_DEFINITIONS, NAMESPACE, {"metadata": {"name": DEFINITION}, "spec": spec}))
         self.names = list(runs)
         self.promises = Promises(self)

@@ -7,8 +7,9 @@ import pytest
 
 from podrelay.api import names
 from podrelay.cli import cleanup
-from podrelay.kube.client import PODS
-from tests.support.modelapi import ModelApi, run
+from podrelay.kube.resources import PODS
+from podrelay.local.memory_client import run
+from tests.support.modelapi import ModelApi
 from tests.unit.reconciler.builders import NOW
 
 FOREIGN = "example.com/audit"
@@ -25,10 +26,8 @@ class BusyApi(ModelApi):
     async def patch(self, *arguments: Any, **options: Any) -> bytes:
         self.patches += 1
         if self.patches == 1:
-            pod = self.read("pods", "words-i1")
             if self.happens == "labels":
-                changed = pod | {"metadata": pod["metadata"] | {"labels": {"seen": "yes"}}}
-                self.update("pods", pod, changed)
+                self.change("pods", "words-i1", {"metadata": {"labels": {"seen": "yes"}}})
             else:
                 self.remove("pods", "words-i1")
         return await super().patch(*arguments, **options)
@@ -43,7 +42,7 @@ def held(api: ModelApi) -> cleanup._Metadata:
 def test_a_pod_that_changes_meanwhile_is_let_go_all_the_same() -> None:
     api = BusyApi("labels")
 
-    run(cleanup._release(api, held(api)))  # type: ignore[arg-type]
+    run(cleanup._release(api, held(api)))
 
     assert api.read("pods", "words-i1")["metadata"]["finalizers"] == [FOREIGN]
     assert api.patches == 2
@@ -52,7 +51,7 @@ def test_a_pod_that_changes_meanwhile_is_let_go_all_the_same() -> None:
 def test_a_pod_that_goes_meanwhile_is_none_of_our_business() -> None:
     api = BusyApi("removed")
 
-    run(cleanup._release(api, held(api)))  # type: ignore[arg-type]
+    run(cleanup._release(api, held(api)))
 
     assert api.patches == 1
 

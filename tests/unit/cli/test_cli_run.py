@@ -369,7 +369,7 @@ def test_threads_that_are_ended_at_work_are_told(folder: Path) -> None:
 def test_it_needs_no_package_of_the_operator(folder: Path) -> None:
     code = """
 import sys
-for name in ("aiohttp", "kopf", "orjson", "prometheus_client", "uvloop", "yaml", "yarl"):
+for name in ("aiohttp", "httptools", "jsonschema_rs", "kopf", "orjson", "prometheus_client", "uvloop", "yaml", "yarl"):
     sys.modules[name] = None  # importing it raises ImportError
 from podrelay.cli import main
 sys.exit(main.run(["run", "tasks:Fail"]))

@@ -6,13 +6,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
-from podrelay.kube.client import JSON_PATCH, LEASES, PODS, Client, Resource
+from podrelay.kube.api import JSON_PATCH
+from podrelay.kube.client import Client
 from podrelay.kube.config import Connection
-from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
+from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError, TransportError
+from podrelay.kube.resources import LEASES, PODS, Resource
 
 RUNS = Resource("podrelay.dev", "v1alpha1", "taskruns")
 
@@ -168,8 +169,10 @@ async def test_no_answer_in_time_is_an_error(client: Client, server: Server) -> 
 
 async def test_a_server_that_is_not_there_is_an_error() -> None:
     async with Client(Connection("http://127.0.0.1:1", None, lambda: None, "default")) as client:
-        with pytest.raises(aiohttp.ClientError):
+        with pytest.raises(TransportError):
             await client.get(PODS, "shop", "a")
+        with pytest.raises(TransportError):
+            await anext(client.stream("/watch", {}, 5))
 
 
 async def test_at_most_16_requests_are_in_flight(client: Client, server: Server) -> None:
@@ -245,6 +248,23 @@ async def test_the_lines_of_a_watch_may_be_longer_than_any_buffer(client: Client
     server.answer = answer
 
     assert [line async for line in client.stream("/watch", {"watch": "true"}, 5)] == lines
+
+
+async def test_a_watch_that_is_cut_off_is_an_error(client: Client, server: Server) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"one\n")
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    server.answer = answer
+    lines = client.stream("/watch", {}, 5)
+
+    assert await anext(lines) == b"one"
+    with pytest.raises(TransportError):
+        await anext(lines)
 
 
 async def test_a_silent_watch_is_given_up(client: Client, server: Server) -> None:

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from podrelay.kube.client import PODS, Client
+from podrelay.kube.client import Client
+from podrelay.kube.resources import PODS
 from tests.unit.kube.test_kube_client import Server, client, server
 
 __all__ = ["client", "server"]

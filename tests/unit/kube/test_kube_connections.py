@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import uvloop
 
 from podrelay.kube import connections
-from podrelay.kube.connections import Answer, AnswerTooLargeError, Connections
+from podrelay.kube.connections import Answer, Connections
+from podrelay.kube.errors import AnswerTooLargeError, TransportError
 
 Reply = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
@@ -176,7 +176,7 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_not_taken_for_the_nex
 async def test_what_is_no_whole_answer_is_an_error(client: Connections, server: Server, reply: Reply) -> None:
     server.reply = reply
 
-    with pytest.raises(aiohttp.ClientError):
+    with pytest.raises(TransportError):
         await client.send("GET", "/a", {})
 
     server.reply = says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
@@ -184,7 +184,7 @@ async def test_what_is_no_whole_answer_is_an_error(client: Connections, server: 
 
 
 async def test_a_server_that_is_not_there_is_an_error() -> None:
-    with pytest.raises(aiohttp.ClientError, match=r"cannot connect to 127\.0\.0\.1:1"):
+    with pytest.raises(TransportError, match=r"cannot connect to 127\.0\.0\.1:1"):
         await Connections("http://127.0.0.1:1", tls=True).send("GET", "/a", {})
 
 
@@ -213,7 +213,7 @@ def test_the_server_is_verified_by_its_certificate_and_its_name(certificate: Pat
         assert server.connections == 1
         client.close()
         for host, trust in (("127.0.0.1", True), ("localhost", trusting)):
-            with pytest.raises(aiohttp.ClientError, match="CERTIFICATE_VERIFY_FAILED"):
+            with pytest.raises(TransportError, match="CERTIFICATE_VERIFY_FAILED"):
                 await Connections(f"https://{host}:{port}", trust).send("GET", "/a", {})
         listening.close()
 

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podrelay.kube.connections import LARGEST_ANSWER, AnswerTooLargeError
+from podrelay.kube.connections import LARGEST_ANSWER
+from podrelay.kube.errors import AnswerTooLargeError
 from podrelay.kube.paging import FIRST_PAGE, LARGEST_PAGE, PAGE_BYTES, pages
 
 KIB = 1024

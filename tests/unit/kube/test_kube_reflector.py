@@ -6,13 +6,12 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-import aiohttp
 import msgspec
 import pytest
 
-from podrelay.kube.client import Resource
-from podrelay.kube.errors import ApiError, GoneError
+from podrelay.kube.errors import ApiError, GoneError, TransportError
 from podrelay.kube.reflector import SILENCE_SECONDS, Reflector
+from podrelay.kube.resources import Resource
 from tests.unit.reconciler.virtual_time import now, run_virtually
 
 THINGS = Resource("example.com", "v1", "things")
@@ -209,7 +208,7 @@ async def test_another_error_in_a_watch_is_waited_out_without_a_new_list(play: P
     "trouble",
     [
         TimeoutError(),
-        aiohttp.ClientPayloadError("cut off"),
+        TransportError("cut off"),
         ApiError(403, "Forbidden", "no"),
         b"{",
         b"not json",
@@ -344,7 +343,7 @@ async def test_it_is_synced_only_after_the_whole_list() -> None:
 
 
 async def test_it_is_broken_from_the_first_failure_until_a_watch_is_open_again(pauses: list[float]) -> None:
-    script = Script([page(10)], [[aiohttp.ClientError("connection refused")]])
+    script = Script([page(10)], [[TransportError("connection refused")]])
     reflector = Reflector(script, THINGS, Thing, Sink())  # type: ignore[arg-type]
     seen: list[str | None] = []
     pause = reflector._pause
@@ -369,7 +368,7 @@ async def test_the_backoff_starts_anew_after_a_list_that_worked(play: Play, paus
     """A watch that comes back has not to wait for what the list has failed before."""
     lists: list[Any] = [*[TimeoutError() for _ in range(10)], page(10)]
 
-    await play(lists, [[aiohttp.ClientError("connection refused")]])
+    await play(lists, [[TransportError("connection refused")]])
 
     assert pauses[9] >= 5
     assert pauses[10] <= 0.4
@@ -380,7 +379,7 @@ async def test_a_collection_that_has_gone_back_in_time_is_listed_anew_after_an_i
     # given a watch that has seen version 500, and is cut off by what restores version 100
     told: list[str] = []
     script_lists: list[Any] = [page(490, thing("a", 480)), page(100, thing("a", 50, 7), thing("b", 60))]
-    events: list[Any] = [event("ADDED", thing("new", 500)), aiohttp.ClientError("connection refused")]
+    events: list[Any] = [event("ADDED", thing("new", 500)), TransportError("connection refused")]
 
     sink, script = await play(script_lists, [events], restored=lambda: told.append("restored"), newest=100)
 
@@ -402,7 +401,7 @@ async def test_a_list_that_is_older_than_what_was_seen_tells_so(play: Play) -> N
 
 async def test_interruptions_that_restore_nothing_are_no_news(play: Play) -> None:
     told: list[str] = []
-    trouble: list[list[Any]] = [[aiohttp.ClientError("connection refused")] for _ in range(3)]
+    trouble: list[list[Any]] = [[TransportError("connection refused")] for _ in range(3)]
 
     await play([page(10)], trouble, restored=lambda: told.append("restored"), newest=10)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from podrelay.local.api import Event, MemoryApi
+from podrelay.local.memory_api import Event, MemoryApi
 from podrelay.local.server import Server
 from podrelay.local.unix import SOCKET_FILE, TOKEN_FILE, UnixConnection
 from podrelay.runner.api_client import ApiClient, path

@@ -1,5 +1,6 @@
 """Runs in a world without a cluster: with children, with what a template does wrong, without a way out."""
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import pytest
 from podrelay import Controller, TaskDefinition
 from podrelay.api import names
 from podrelay.cli.manifests import manifest
-from podrelay.local.api import PODS, Event
 from podrelay.local.calls import CallRuntime
 from podrelay.local.clock import Clock
 from podrelay.local.errors import StuckError
+from podrelay.local.memory_api import MAX_OBJECT_BYTES, PODS, Event
 from podrelay.local.outcome import result_of
+from podrelay.local.processes import ProcessRuntime
 from podrelay.local.world import NAMESPACE, World
 
 
@@ -28,6 +30,20 @@ class Plain(TaskDefinition):
         if controller.task.iteration <= input.get("more", 0):
             return controller.response.continue_(seconds=60)
         return {"input": input}
+
+
+DYING = """
+import os
+from podrelay import TaskDefinition
+
+class Dying(TaskDefinition):
+    id = "dying"
+    title = "Dying"
+
+    def run(self, input, controller):
+        print("about to die", flush=True)
+        os.kill(os.getpid(), 9)
+"""
 
 
 class Lonely(World):
@@ -92,6 +108,60 @@ def test_a_template_that_no_pod_can_be_made_of_is_told(tmp_path: Path) -> None:
     status = world.runs["shop"]["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "InvalidTemplate")
     assert "add the container that does the work" in status["message"]
+
+
+def test_a_pod_that_cannot_be_made_is_told_with_the_words_of_the_api_server(tmp_path: Path) -> None:
+    annotations = {"large": "x" * MAX_OBJECT_BYTES}
+    world = Lonely(tmp_path)
+    refused = world.api.create
+
+    def create(plural: str, namespace: str, body: dict[str, Any], **options: Any) -> dict[str, Any]:
+        if plural == PODS:
+            body = body | {"metadata": body["metadata"] | {"annotations": annotations}}
+        return refused(plural, namespace, body, **options)
+
+    world.api.create = create  # type: ignore[method-assign]
+    world.run("shop")
+    world.run_to_the_end()
+
+    status = world.runs["shop"]["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "InternalError")
+    assert "request is too large" in status["message"]
+
+
+def test_a_foreign_pod_of_the_name_is_not_taken_for_the_runs(tmp_path: Path) -> None:
+    world = Lonely(tmp_path)
+    world.api.create(PODS, NAMESPACE, {"metadata": {"name": "shop-i1"}, "spec": {"schedulingGates": [{"name": "x"}]}})
+    world.run("shop")
+    world.run_to_the_end()
+
+    status = world.runs["shop"]["status"]
+    assert (status["phase"], status["reason"]) == ("Failed", "NameTaken")
+    assert world.api.get(PODS, NAMESPACE, "shop-i1")
+
+
+def test_what_a_process_printed_before_it_died_is_in_its_record(tmp_path: Path) -> None:
+    world = World(tmp_path, Clock(), skips_waits=True)
+    (tmp_path / "dying.py").write_text(DYING)
+    runtime = ProcessRuntime(
+        world.api,
+        tmp_path,
+        {"dying": f"{tmp_path / 'dying.py'}:Dying"},
+        lambda: world.clock.ahead,
+        lambda _pod, _line: None,
+        world.wake,
+    )
+    with contextlib.closing(runtime):
+        world.use(runtime)
+        definition = manifest(Plain, "plain", "image") | {"metadata": {"name": "dying"}}
+        definition["spec"] |= {"id": "dying", "retry": {"limit": 0}}
+        world.define(definition)
+        world.create_run({"metadata": {"name": "shop"}, "spec": {"definition": "dying"}})
+        world.run_to_the_end()
+
+    record = world.records["shop-i1"]
+    assert record["response"]["status"] == "error"
+    assert "about to die" in record["console"]["text"]
 
 
 def test_a_run_that_will_never_go_on_is_an_error_that_says_why(tmp_path: Path) -> None:

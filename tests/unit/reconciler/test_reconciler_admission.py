@@ -7,6 +7,7 @@ import msgspec
 import pytest
 
 from podrelay.kube.errors import NotFoundError
+from podrelay.local.memory_client import run
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.objects import TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.reconciler.planner import plan
@@ -26,7 +27,7 @@ from podrelay.reconciler.view import (
     View,
 )
 from podrelay.schemas.process import SchemaProcess
-from tests.support.modelapi import ModelApi, run
+from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
 from tests.unit.reconciler.builders import (
     KEY,
@@ -490,7 +491,7 @@ class World:
     def __init__(self, input: dict[str, Any] | None, schemas: SchemaProcess, **spec: Any) -> None:
         self.api = ModelApi(NOW)
         self.store = Store(lambda _key: None, Settings())
-        self.executor = Executor(self.api, self.store, FakeLease(), lambda: NOW, schemas)  # type: ignore[arg-type]
+        self.executor = Executor(self.api, self.store, FakeLease(), lambda: NOW, schemas)
         self.store.definitions.apply(task_definition(**spec))
         given = {"definition": "count-words"} | ({"input": input} if input is not None else {})
         created = {"metadata": {"name": KEY.name}, "spec": given}

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.kube.client import Resource
 from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.kube.resources import Resource
 from podrelay.reconciler.counts import INTERVAL_SECONDS, Counts
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.store import Key, Store

@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 from podrelay.api import names, task_run
-from podrelay.kube.client import PODS, Resource
 from podrelay.kube.errors import ApiError
+from podrelay.kube.resources import PODS, Resource
+from podrelay.local.memory_client import run
 from podrelay.reconciler.executor import Executor
 from podrelay.reconciler.lease import LeadershipLostError
 from podrelay.reconciler.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun
@@ -37,7 +38,7 @@ from podrelay.reconciler.view import (
     View,
     WriteRecord,
 )
-from tests.support.modelapi import ModelApi, run
+from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
 from tests.unit.reconciler.builders import KEY, NOW, later, pod, terminated
 
@@ -78,7 +79,7 @@ class World:
         self.api = Api()
         self.lease = FakeLease()
         self.store = Store(lambda _key: None, Settings())
-        self.executor = Executor(self.api, self.store, self.lease, clock=lambda: self.api.now)  # type: ignore[arg-type]
+        self.executor = Executor(self.api, self.store, self.lease, clock=lambda: self.api.now)
         template = {"spec": {"containers": [{"name": "task", "image": "words:1"}]}}
         self.put("taskdefinitions", {"name": "count-words"}, spec={"id": "countWords", "template": template})
         self.put("taskruns", {"name": "words"}, spec={"definition": "count-words"})
@@ -319,7 +320,8 @@ def test_a_pod_that_lost_its_owner_gets_it_back(world: World, others: list[dict[
 
     world.do(ConfirmGone("words-i1", uid))
 
-    (owner,) = world.api.read("pods", "words-i1")["metadata"]["ownerReferences"]
+    *kept, owner = world.api.read("pods", "words-i1")["metadata"]["ownerReferences"]
+    assert kept == others
     assert owner["uid"] == world.owner["uid"]
     assert ("controller" in owner) == (not others), "the API server refuses a second controller"
     assert [pod.metadata.owner_run() is not None for pod in world.view.pods] == [True]
@@ -444,7 +446,7 @@ def test_an_abort_is_written_into_a_record_without_a_response(world: World) -> N
 
 def test_what_a_pod_printed_that_could_not_say_so_itself_goes_into_its_record(world: World) -> None:
     world.put_pod()
-    world.api.logs["words-i1"] = b"working\nSegmentation fault\n"
+    world.api.prints("words-i1", b"working\nSegmentation fault\n")
 
     world.do(died())
 
@@ -454,7 +456,7 @@ def test_what_a_pod_printed_that_could_not_say_so_itself_goes_into_its_record(wo
 def test_its_log_says_more_than_what_it_had_stored_before_it_died(world: World) -> None:
     world.put_pod()
     world.put_record(console={"text": "working\n"})
-    world.api.logs["words-i1"] = b"working\nSegmentation fault\n"
+    world.api.prints("words-i1", b"working\nSegmentation fault\n")
 
     world.do(died())
 
@@ -490,7 +492,7 @@ def test_a_pod_that_has_gone_has_no_log(world: World) -> None:
 
 def test_a_definition_that_records_no_logs_has_none_read(world: World) -> None:
     world.put_pod()
-    world.api.logs["words-i1"] = b"secret\n"
+    world.api.prints("words-i1", b"secret\n")
     world.api.change("taskdefinitions", "count-words", {"spec": {"recordLogs": False}})
     world.see()
 
@@ -639,7 +641,8 @@ SECOND = Target(2, 1, "words-i2", "words-i1", None, is_final_attempt=True)
 def by_message(world: World, **run_spec: Any) -> None:
     world.api.change("taskdefinitions", "count-words", {"spec": {"reporting": "TerminationMessage"}})
     if run_spec:
-        world.api.change("taskruns", "words", {"spec": run_spec})
+        world.api.remove("taskruns", "words")
+        world.put("taskruns", {"name": "words"}, spec={"definition": "count-words", **run_spec})
     world.see()
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from podrelay.kube.client import Resource
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
+from podrelay.kube.resources import Resource
 from podrelay.reconciler.lease import LeaderElection, LeadershipLostError
 from tests.unit.reconciler.virtual_time import jump, now, run_virtually
 

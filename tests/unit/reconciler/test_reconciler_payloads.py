@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.kube.client import Resource
+from podrelay.kube.resources import Resource
+from podrelay.local.memory_client import run
 from podrelay.reconciler.objects import KEPT_INPUT_BYTES, TaskRun, TaskRunStatus
 from podrelay.reconciler.payloads import Payloads, State
 from podrelay.reconciler.resources import TASK_RUNS
 from podrelay.reconciler.view import Target, View
-from tests.support.modelapi import ModelApi, run
+from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
 from tests.unit.reconciler.builders import KEY, NOW
 
@@ -40,7 +41,7 @@ def make(api: Api, **spec: Any) -> TaskRun:
 
 
 def state_for(api: Api, made: TaskRun) -> State:
-    return run(Payloads(api).state_for(KEY, View(made, None), FIRST))  # type: ignore[arg-type]
+    return run(Payloads(api).state_for(KEY, View(made, None), FIRST))
 
 
 def of_size(size: int) -> dict[str, str]:

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.kube.client import Resource
 from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
+from podrelay.kube.resources import Resource
 from podrelay.reconciler.objects import TaskDefinition
 from podrelay.reconciler.queue import WorkQueue
 from podrelay.reconciler.readiness import Readiness

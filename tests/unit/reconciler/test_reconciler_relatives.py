@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import aiohttp
 import pytest
 
-from podrelay.kube.client import Resource
-from podrelay.kube.errors import ApiError, InvalidError
+from podrelay.kube.errors import ApiError, InvalidError, TransportError
+from podrelay.kube.resources import Resource
 from podrelay.reconciler.store import Key
 from podrelay.reconciler.view import AbortChild, AdoptRun, ConfirmChildren, RunRef
 from tests.unit.reconciler.builders import KEY, NOW
@@ -80,11 +79,11 @@ def test_a_child_that_cannot_be_read_does_not_hold_the_run(world: Family) -> Non
 
 def test_a_list_that_fails_is_no_answer(world: Family) -> None:
     async def fail(*_: Any, **__: Any) -> bytes:
-        raise aiohttp.ClientError
+        raise TransportError("connection refused")
 
     world.api.request = fail  # type: ignore[method-assign]
 
-    with pytest.raises(aiohttp.ClientError):
+    with pytest.raises(TransportError):
         world.do(ConfirmChildren("words-i1"))
     assert world.view.children.known_since is None
 
@@ -169,7 +168,9 @@ def test_a_child_that_cannot_be_aborted_does_not_keep_the_run_from_it(
     assert world.to_abort() == [child]
 
 
-@pytest.mark.parametrize("trouble", [ApiError(429, "TooManyRequests", "busy"), TimeoutError(), aiohttp.ClientError()])
+@pytest.mark.parametrize(
+    "trouble", [ApiError(429, "TooManyRequests", "busy"), TimeoutError(), TransportError("connection refused")]
+)
 def test_trouble_that_passes_is_waited_for(world: Family, trouble: Exception) -> None:
     child = world.add_child("child")
     world.see()
@@ -199,7 +200,7 @@ def test_an_abort_with_cascade_ends_the_run_itself_and_goes_through_all_children
 
 
 def adopt(world: Family, name: str) -> None:
-    from tests.support.modelapi import run
+    from podrelay.local.memory_client import run
 
     key = Key(KEY.namespace, name)
     view = world.store.view(key)

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import aiohttp
 import pytest
 
 from podrelay.api.task_run import TaskRun
-from podrelay.kube.client import Resource
-from podrelay.kube.errors import ApiError
+from podrelay.kube.errors import ApiError, TransportError
+from podrelay.kube.resources import Resource
 from podrelay.reconciler.view import CreatePod
 from tests.unit.reconciler.builders import NOW, later
 from tests.unit.reconciler.test_reconciler_executor import TARGET, Api, World
@@ -17,7 +16,7 @@ FAILURES = [
     (ApiError(504, "Timeout", "request did not complete"), "AdmissionTimeout"),
     (ApiError(429, "TooManyRequests", "later", 3), "TooManyRequests"),
     (ApiError(503, "", "no"), "ServiceUnavailable"),
-    (aiohttp.ServerDisconnectedError(), "ServiceUnavailable"),
+    (TransportError("the server has closed the connection"), "ServiceUnavailable"),
 ]
 
 

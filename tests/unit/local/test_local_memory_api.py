@@ -1,18 +1,27 @@
 """The API server in memory refuses what the real one refuses, and cleans up as it does."""
 
+import asyncio
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from podrelay.api import limits
+from podrelay.api.task_run import TaskRun
+from podrelay.kube import resources
+from podrelay.kube.api import STRATEGIC_MERGE_PATCH
+from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.kube.paging import pages
 from podrelay.local import rest
-from podrelay.local.api import Event, MemoryApi
-from podrelay.local.errors import RefusedError
+from podrelay.local.memory_api import MAX_OBJECT_BYTES, Event, MemoryApi
+from podrelay.local.memory_client import MemoryClient, run
+from podrelay.reconciler.resources import TASK_RUNS
 from tests.support.numbers import KEPT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 RUNS = "/apis/podrelay.dev/v1alpha1/namespaces/default/taskruns"
+PODS = "/api/v1/namespaces/default/pods"
 RECORDS = "/apis/podrelay.dev/v1alpha1/namespaces/default/taskiterations"
 
 
@@ -25,7 +34,8 @@ class Server:
         """Send a request that has to be taken."""
         status, answer = rest.answer(self.api, method, url, body)
         assert status < 300, answer
-        return answer
+        taken: dict[str, Any] = answer
+        return taken
 
     def refused(self, method: str, url: str, body: Any = None) -> tuple[int, str]:
         """Send a request that has to be refused; return status and message."""
@@ -55,7 +65,7 @@ def test_a_new_object_gets_what_the_api_server_gives(server: Server) -> None:
     assert (run["apiVersion"], run["kind"]) == ("podrelay.dev/v1alpha1", "TaskRun")
     assert run["metadata"]["creationTimestamp"] == "2026-01-01T00:00:00Z"
     assert run["metadata"]["generation"] == 1
-    assert run["status"] == {"observedGeneration": -1}
+    assert run["status"] == TaskRun.born
     assert server.send("GET", f"{RUNS}/shop") == run
     assert [event.object for event in server.events] == [run]
 
@@ -209,7 +219,7 @@ def test_json_patches_change_members_and_refuse_what_does_not_fit(server: Server
     patch = [{"op": "add", "path": "/status/phase", "value": "Running"}]
 
     assert server.send("PATCH", f"{RUNS}/shop/status", patch)["status"]["phase"] == "Running"
-    assert server.refused("PATCH", f"{RUNS}/shop/status", [{"op": "remove", "path": "/status/reason"}])[0] == 422
+    assert server.refused("PATCH", f"{RUNS}/shop/status", [{"op": "remove", "path": "/status/output"}])[0] == 422
 
 
 def test_lists_are_selected_by_equalities_and_come_in_pages(server: Server) -> None:
@@ -223,7 +233,7 @@ def test_lists_are_selected_by_equalities_and_come_in_pages(server: Server) -> N
 
     assert [item["metadata"]["name"] for item in first["items"]] == ["a", "c"]
     assert [item["metadata"]["name"] for item in second["items"]] == ["d"]
-    assert second["metadata"] == {}
+    assert "continue" not in second["metadata"]
     assert server.refused("GET", f"{RUNS}?fieldSelector=spec.parent!%3Dshop")[0] == 400
 
 
@@ -236,6 +246,10 @@ def test_deletion_has_preconditions_and_takes_what_belongs_to_the_object(server:
 
     assert server.refused("DELETE", f"{RUNS}/shop", {"preconditions": {"uid": "other"}})[0] == 409
     server.send("DELETE", f"{RUNS}/shop", {"preconditions": {"uid": run["metadata"]["uid"]}})
+    assert server.send("GET", f"{RECORDS}/shop-i1")
+
+    while server.api.collect_garbage():
+        pass
 
     assert server.send("GET", RUNS)["items"] == []
     assert server.send("GET", RECORDS)["items"] == []
@@ -251,6 +265,7 @@ def test_deletion_has_preconditions_and_takes_what_belongs_to_the_object(server:
     [
         ("GET", f"{RUNS}/shop", 404),
         ("GET", "/healthz", 404),
+        ("POST", "/api/v1/namespaces/default/configmaps", 404),
         ("PUT", RUNS, 405),
         ("DELETE", f"{RUNS}/shop", 404),
     ],
@@ -259,11 +274,154 @@ def test_what_is_not_there_is_refused(server: Server, method: str, url: str, sta
     assert server.refused(method, url)[0] == status
 
 
-def test_what_is_read_is_a_copy(server: Server) -> None:
-    server.run(input={"a": 1})
+def test_what_was_sent_may_be_changed_afterwards(server: Server) -> None:
+    given = {"a": [1]}
+    server.run(input=given)
 
-    server.api.get("taskruns", "default", "shop")["spec"]["input"]["a"] = 2
-    with pytest.raises(RefusedError, match="not found"):
+    given["a"].append(2)
+
+    assert server.api.get("taskruns", "default", "shop")["spec"]["input"] == {"a": [1]}
+    with pytest.raises(NotFoundError, match="not found"):
         server.api.get("taskruns", "default", "another")
 
-    assert server.api.get("taskruns", "default", "shop")["spec"]["input"] == {"a": 1}
+
+# --- pods, owners and finalizers --------------------------------------------------------------------------------------
+
+
+def pod(server: Server, **metadata: Any) -> dict[str, Any]:
+    """Create a pod that has 20 s to end."""
+    body = {"metadata": {"name": "shop-i1", **metadata}, "spec": {"terminationGracePeriodSeconds": 20}}
+    return server.send("POST", PODS, body)
+
+
+def on_node(server: Server) -> None:
+    server.api.patch("pods", "default", "shop-i1", {"spec": {"nodeName": "node-1"}})
+
+
+def test_a_pod_without_a_node_is_deleted_at_once(server: Server) -> None:
+    pod(server)
+
+    server.send("DELETE", f"{PODS}/shop-i1")
+
+    assert server.refused("GET", f"{PODS}/shop-i1")[0] == 404
+
+
+def test_a_pod_on_a_node_has_its_grace_period_and_goes_with_its_container(server: Server) -> None:
+    pod(server)
+    on_node(server)
+
+    for _ in range(2):
+        server.send("DELETE", f"{PODS}/shop-i1")
+    deleted = server.send("GET", f"{PODS}/shop-i1")["metadata"]
+    server.api.delete("pods", "default", "shop-i1", grace_seconds=0)
+
+    assert deleted["deletionTimestamp"] == "2026-01-01T00:00:20Z"
+    assert deleted["deletionGracePeriodSeconds"] == 20
+    assert [event.type for event in server.events] == ["ADDED", "MODIFIED", "MODIFIED", "DELETED"]
+
+
+def test_a_pod_that_has_ended_is_deleted_at_once(server: Server) -> None:
+    pod(server)
+    on_node(server)
+    server.send("PATCH", f"{PODS}/shop-i1/status", {"status": {"phase": "Failed"}})
+
+    server.send("DELETE", f"{PODS}/shop-i1")
+
+    assert server.refused("GET", f"{PODS}/shop-i1")[0] == 404
+
+
+def test_a_finalizer_keeps_an_object_until_it_is_taken_off(server: Server) -> None:
+    pod(server, finalizers=["example.com/hold"])
+
+    server.send("DELETE", f"{PODS}/shop-i1")
+    held = server.send("GET", f"{PODS}/shop-i1")["metadata"]
+    server.send("PATCH", f"{PODS}/shop-i1", {"metadata": {"finalizers": None}})
+
+    assert held["deletionGracePeriodSeconds"] == 0
+    assert server.refused("GET", f"{PODS}/shop-i1")[0] == 404
+
+
+def test_a_deletion_cannot_be_taken_back(server: Server) -> None:
+    pod(server, finalizers=["example.com/hold"])
+    server.send("DELETE", f"{PODS}/shop-i1")
+
+    patched = server.send("PATCH", f"{PODS}/shop-i1", {"metadata": {"deletionTimestamp": None}})
+
+    assert "deletionTimestamp" in patched["metadata"]
+
+
+def test_what_has_another_owner_or_one_of_an_unknown_kind_is_no_garbage(server: Server) -> None:
+    runs = [server.run(name)["metadata"] for name in ("a", "b")]
+    owners = [{"kind": "TaskRun", "name": about["name"], "uid": about["uid"]} for about in runs]
+    for name, of in {"both": owners, "stranger": [owners[0], {"kind": "Job", "name": "j", "uid": "u"}]}.items():
+        spec = {"definition": "import"}
+        server.send("POST", RUNS, {"metadata": {"name": name, "ownerReferences": of}, "spec": spec})
+
+    server.send("DELETE", f"{RUNS}/a")
+
+    assert not server.api.collect_garbage()
+
+
+def test_what_is_made_for_an_owner_that_is_no_more_is_garbage(server: Server) -> None:
+    run = server.run()
+    server.send("DELETE", f"{RUNS}/shop")
+    server.record(run)
+
+    assert server.api.collect_garbage()
+    assert server.send("GET", RECORDS)["items"] == []
+
+
+def test_an_object_that_etcd_would_not_take_is_refused(server: Server) -> None:
+    annotations = {"large": "x" * MAX_OBJECT_BYTES}
+
+    status, message = server.refused("POST", PODS, {"metadata": {"name": "p", "annotations": annotations}, "spec": {}})
+
+    assert status == 500
+    assert "request is too large" in message
+
+
+# --- as the operator asks it ------------------------------------------------------------------------------------------
+
+
+def test_the_client_reads_lists_page_by_page_and_creates_nothing_in_a_dry_run(server: Server) -> None:
+    client = MemoryClient(server.api)
+    for number in range(40):
+        server.run(f"run-{number:02}", parent="shop")
+    dry = {"metadata": {"name": "dry"}, "spec": {"definition": "import", "parent": "shop"}}
+    run(client.create(TASK_RUNS, "default", dry, dry_run=True))
+
+    async def listed() -> list[str]:
+        params = {"fieldSelector": "spec.parent=shop"}
+        found = pages(client, TASK_RUNS.path("default"), params, 5)
+        return [json.loads(bytes(item))["metadata"]["name"] async for page in found for item in page.items]
+
+    assert run(listed()) == [f"run-{number:02}" for number in range(40)]
+
+
+def test_a_strategic_merge_patch_merges_owners_by_their_uid(server: Server) -> None:
+    pod(server, ownerReferences=[{"kind": "Job", "name": "j", "uid": "u"}], labels={"a": "b"})
+    owner = {"kind": "TaskRun", "name": "shop", "uid": "v"}
+    patch = {"metadata": {"ownerReferences": [owner], "labels": {"c": "d"}}}
+
+    patched = json.loads(
+        run(
+            MemoryClient(server.api).patch(
+                resources.PODS, "default", "shop-i1", patch, content_type=STRATEGIC_MERGE_PATCH
+            )
+        )
+    )
+
+    assert [about["uid"] for about in patched["metadata"]["ownerReferences"]] == ["u", "v"]
+    assert patched["metadata"]["labels"] == {"a": "b", "c": "d"}
+
+
+def test_a_list_that_no_strategic_patch_knows_is_refused(server: Server) -> None:
+    pod(server)
+
+    with pytest.raises(ApiError, match="a strategic merge patch of containers"):
+        server.api.patch("pods", "default", "shop-i1", {"spec": {"containers": []}}, content_type=STRATEGIC_MERGE_PATCH)
+
+
+def test_what_would_have_to_be_waited_for_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="there is no event loop"):
+        run(asyncio.sleep(0))
