@@ -152,7 +152,13 @@ CORE: Final = (
     Mutant(
         "VerdictByALaterLook",
         "reconciler/turns.py",
-        "return any(pod.metadata.name == following and view.owns(pod) for pod in view.pods)",
+        "return _is_there(view, names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1))",
+        "return False",
+    ),
+    Mutant(
+        "TriedAgainUntilTheDefinitionChanges",
+        "reconciler/turns.py",
+        "return _is_there(view, names.pod_name(view.run.metadata.name, *_due(status)))",
         "return False",
     ),
     Mutant(

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from podrelay.api import limits, protocol
-from podrelay.reconciler import causes, hooks, retrying, showing, starting
+from podrelay.reconciler import causes, hooks, retrying, showing, starting, turns
 from podrelay.reconciler.objects import Current, Record, RetryPolicy, TaskError, TaskRunStatus
 from podrelay.reconciler.turns import Tenure
 from podrelay.reconciler.view import Plan, View
@@ -46,10 +46,6 @@ def apply_answer(view: View, now: datetime, tenure: Tenure, record: Record) -> P
 
 
 def _continue(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
-    allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
-    if allowed is not None and record.iteration >= allowed:
-        error = TaskError("Task reached max iterations.", "MaxIterations")
-        return showing.finish(view, now, status, "Failed", "MaxIterations", error.message, record=record, error=error)
     response = record.response
     assert response is not None  # noqa: S101 - the caller has looked
     answered = record.finished_at or now
@@ -66,6 +62,10 @@ def _continue(view: View, now: datetime, status: TaskRunStatus, record: Record) 
         current=None,
         next_iteration_at=due if due is not None and due > now else None,
     )
+    allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
+    if allowed is not None and record.iteration >= allowed and not turns.is_made(view, following):
+        error = TaskError("Task reached max iterations.", "MaxIterations")
+        return showing.finish(view, now, status, "Failed", "MaxIterations", error.message, record=record, error=error)
     return starting.start(view, now, following)
 
 
@@ -90,10 +90,12 @@ def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record
     cause = record.metadata.annotations.cause or causes.ERROR
     response, error = record.response, showing.error_of(record)
     assert response is not None  # noqa: S101 - the caller has looked
-    if view.definition is None and not retrying.is_ruled_out(response):
-        return showing.definition_gone(view, now, f"iteration {record.iteration} failed: {error.message}")
     policy = view.definition.spec.retry if view.definition else RetryPolicy()
-    if not retrying.is_allowed(policy, status.attempts, cause, response):
+    if turns.is_made(view, msgspec.structs.replace(status, attempts=status.attempts + 1)):
+        pass  # it is tried again already, by what the definition was
+    elif view.definition is None and not retrying.is_ruled_out(response):
+        return showing.definition_gone(view, now, f"iteration {record.iteration} failed: {error.message}")
+    elif not retrying.is_allowed(policy, status.attempts, cause, response):
         reason = (error.code if cause != causes.ERROR else None) or "TaskFailed"
         words = showing.words_of(record) or error.message
         return showing.finish(view, now, status, "Failed", reason, words, record=record, error=error)

@@ -92,8 +92,19 @@ def has_successor(view: View, target: Target) -> bool:
 
     What failed has a record that says so before it is tried again, and the status may be later than both pods.
     """
-    following = names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1)
-    return any(pod.metadata.name == following and view.owns(pod) for pod in view.pods)
+    return _is_there(view, names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1))
+
+
+def is_made(view: View, status: TaskRunStatus) -> bool:
+    """Tell whether the pod that is due by `status` has been made: then it is decided that the run goes on with it.
+
+    The definition may have changed since, or gone.
+    """
+    return _is_there(view, names.pod_name(view.run.metadata.name, *_due(status)))
+
+
+def _is_there(view: View, pod_name: str) -> bool:
+    return any(pod.metadata.name == pod_name and view.owns(pod) for pod in view.pods)
 
 
 def late_answer(view: View, target: Target) -> Tenure | None:

@@ -414,6 +414,28 @@ def test_a_failed_try_is_tried_again_after_a_growing_pause(attempts: int, pause:
     assert following.requeue_at == later(pause)
 
 
+@pytest.mark.parametrize("definition", [task_definition(retry={"limit": 0}), None], ids=["changed", "gone"])
+def test_a_try_that_was_made_goes_on_whatever_has_become_of_the_definition(definition: TaskDefinition | None) -> None:
+    """The pod comes before the status that tells of it."""
+    failed = answered({"status": "error", "error": {"message": "busy"}}, pods=(pod("words-i1t2"),))
+
+    status = status_of(plan(replace(failed, definition=definition), NOW))
+
+    assert (status.phase, status.attempts) == ("Running", 1)
+    assert status.current is not None
+    assert status.current.pod_name == "words-i1t2"
+
+
+def test_an_iteration_that_was_made_goes_on_although_max_iterations_has_become_less() -> None:
+    made = answered({"status": "continue"}, pods=(pod("words-i2"),))
+
+    status = status_of(plan(replace(made, definition=task_definition(maxIterations=1)), NOW))
+
+    assert (status.phase, status.last_record) == ("Running", "words-i1")
+    assert status.current is not None
+    assert status.current.pod_name == "words-i2"
+
+
 def test_the_last_attempt_is_told_so_and_fails_the_run() -> None:
     retry = task_definition(retry={"limit": 1, "initialSeconds": 0})
     error = {"status": "error", "error": {"message": "odd"}}
