@@ -215,8 +215,8 @@ CORE: Final = (
     Mutant(
         "OneIterationTooMany",
         "reconciler/outcomes.py",
-        "if allowed is not None and record.iteration >= allowed:",
-        "if allowed is not None and record.iteration > allowed:",
+        "record.iteration >= allowed and not",
+        "record.iteration > allowed and not",
     ),
     Mutant("OneRetryTooMany", "reconciler/retrying.py", "or attempts >= policy.limit:", "or attempts > policy.limit:"),
     Mutant(
