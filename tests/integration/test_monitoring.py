@@ -44,7 +44,9 @@ def test_a_healthy_chain_has_two_events_and_a_run_that_fails_tells_each_try(
     relay.finished("broken")
 
     assert reasons_of(relay, "healthy", 2) == ["Started", "Succeeded"]
-    assert sorted(reasons_of(relay, "broken", 3)) == ["Failed", "Started", "TryFailed"]
+    # On a busy machine a node may be late with its sign of life, and a pod stall for a moment.
+    found = [reason for reason in reasons_of(relay, "broken", 3) if reason != "Stalled"]
+    assert sorted(found) == ["Failed", "Started", "TryFailed"]
     told = {event["reason"]: event for event in events_of(relay, "broken")}
     assert (told["TryFailed"]["type"], told["Started"]["type"]) == ("Warning", "Normal")
     assert told["TryFailed"]["message"] == "iteration 1, try 1 in pod broken-i1: no such file"

@@ -3,6 +3,7 @@
 The commands of images and shells are tried where images and the command line are tested.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -51,7 +52,8 @@ class Forked:
         return self.process.exitcode
 
     def send_signal(self, sig: int) -> None:
-        os.kill(self.pid, sig)
+        with contextlib.suppress(ProcessLookupError):  # it has just ended, and was waited for, as with Popen
+            os.kill(self.pid, sig)
 
 
 def podrelay(

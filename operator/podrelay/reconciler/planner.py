@@ -323,7 +323,8 @@ def _lost(view: View, now: datetime, tenure: Tenure) -> Plan:
         safe = (
             last is not None
             and not causes.is_left_behind(last)
-            and (last.is_released or (tenure.gone.is_last_state and not last.has_started))
+            # A node that had it may have started it, and told nobody before it was deleted by force.
+            and (last.is_released or (tenure.gone.is_last_state and not last.spec.node_name))
         )
         if last is not None and _needs_claim(tenure, last):
             return _write(view, now, ClaimRecord(tenure.target, tenure.uid, last))

@@ -598,6 +598,10 @@ def test_a_pod_that_is_being_deleted_is_not_replaced_before_it_is_gone() -> None
     assert shown(following) == ("Running", "PodTerminating")
 
 
+def without_node(made: Pod) -> Pod:
+    return msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, node_name=""))
+
+
 def test_a_pod_that_the_cache_lacks_is_asked_for() -> None:
     assert action_of(plan(view(task_run(RUNNING)), NOW)) == ConfirmGone("words-i1", "uid-words-i1")
 
@@ -606,7 +610,8 @@ def test_a_pod_that_the_cache_lacks_is_asked_for() -> None:
     ("last", "is_last_state", "wait"),
     [
         (pod(state=terminated(137)), True, 0),
-        (pod(), True, 0),
+        (without_node(pod()), True, 0),
+        (pod(), True, 15),
         (pod(), False, 15),
         (pod(state=running()), True, 15),
         (pod(phase="Failed", state=running()), True, 15),
@@ -615,7 +620,8 @@ def test_a_pod_that_the_cache_lacks_is_asked_for() -> None:
     ],
     ids=[
         "had ended",
-        "had not started",
+        "no node had it",
+        "a node may have started it",
         "not started when last seen",
         "was running",
         "its node is out of service",
