@@ -283,12 +283,6 @@ CORE: Final = (
     # --- what keeps a run from beginning
     Mutant("InvalidInputRuns", "reconciler/starting.py", "if not view.input.invalid_fields:", "if True:"),
     Mutant(
-        "FactsOfAName",
-        "reconciler/store.py",
-        "if facts is None or facts.uid != run.metadata.uid:\n            facts = _NO_FACTS",
-        "if facts is None:\n            facts = _NO_FACTS",
-    ),
-    Mutant(
         "InputOfAFormerRun",
         "reconciler/store.py",
         "        key = _own_key(run)\n        if not self._is_open(key, run.metadata.uid):\n            return None",

@@ -50,6 +50,17 @@ def working(**about: object) -> Pod:
 # --- facts -----------------------------------------------------------------------------------------------------------
 
 
+def test_what_was_found_out_about_a_run_is_not_taken_for_its_successor_of_the_same_name(store: Store) -> None:
+    store.refused(task_run(), Refusal("words-i1", "QuotaExceeded", "no", NOW, later(60)))
+    store.confirm_settled(task_run(), "words-i1")
+
+    store.runs.apply(again())
+
+    view = store.view(KEY)
+    assert view is not None
+    assert (view.refusal, view.settled) == (None, frozenset())
+
+
 def test_what_is_found_out_late_about_a_run_is_not_taken_for_its_successor_of_the_same_name(store: Store) -> None:
     before = task_run()
     store.runs.apply(again())
