@@ -4,8 +4,9 @@
 module, on `resources` and on `errors` needs no HTTP library.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from podrelay.kube.resources import Resource
 
@@ -22,9 +23,13 @@ STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
 """Of Kubernetes' own kinds only: items of lists are merged by their keys."""
 
 
-class Api(Protocol):
-    """Requests to an API server; each answers with the JSON of the object, or raises as `request` does."""
+class Api(ABC):
+    """Requests to an API server; each answers with the JSON of the object, or raises as `request` does.
 
+    All go through `request`, so that is what there is to be told, counted or played.
+    """
+
+    @abstractmethod
     async def request(
         self,
         method: str,
@@ -56,6 +61,7 @@ class Api(Protocol):
 
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
         """Return the object as the API server has it now (a quorum read)."""
+        return await self.request("GET", resource.path(namespace, name))
 
     async def create(
         self,
@@ -77,6 +83,14 @@ class Api(Protocol):
             strict: a field that does not exist is refused, not dropped.
             before: as of `request`.
         """
+        params = {"dryRun": "All"} if dry_run else {}
+        if strict:
+            params["fieldValidation"] = "Strict"
+        return await self.request("POST", resource.path(namespace), body=body, params=params or None, before=before)
+
+    async def replace(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> bytes:
+        """Replace an object, with its resourceVersion as the condition, and return it."""
+        return await self.request("PUT", resource.path(namespace, name), body=body)
 
     async def patch(
         self,
@@ -89,8 +103,16 @@ class Api(Protocol):
         content_type: str = MERGE_PATCH,
     ) -> bytes:
         """Patch an object and return it. A metadata.resourceVersion in the patch makes it conditional."""
+        path = resource.path(namespace, name, subresource)
+        return await self.request("PATCH", path, body=body, content_type=content_type)
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None
     ) -> bytes:
         """Delete the object with this UID, and only in this version where one is given (else ConflictError)."""
+        preconditions = {"uid": uid}
+        if resource_version is not None:
+            preconditions["resourceVersion"] = resource_version
+        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
+        body["propagationPolicy"] = "Background"
+        return await self.request("DELETE", resource.path(namespace, name), body=body)

@@ -17,18 +17,17 @@ import aiohttp
 import orjson
 
 from podrelay.kube import errors
-from podrelay.kube.api import MERGE_PATCH, REQUEST_TIMEOUT_SECONDS, WRITE_TIMEOUT_SECONDS
+from podrelay.kube.api import REQUEST_TIMEOUT_SECONDS, WRITE_TIMEOUT_SECONDS, Api
 from podrelay.kube.config import Connection
 from podrelay.kube.connections import Connections
 from podrelay.kube.places import Places
-from podrelay.kube.resources import Resource
 
 MAX_IN_FLIGHT = 16
 MAX_SLOW = 128
 """Requests whose answers take longer than a second, beside those."""
 
 
-class Client:
+class Client(Api):
     """One API server, at most 16 requests at a time, in the order in which they are asked for.
 
     A request that waits longer than a second for its answer no longer counts: slow admission of some keeps nobody else
@@ -99,23 +98,7 @@ class Client:
         timeout_seconds: float | None = None,
         before: Callable[[], None] = lambda: None,
     ) -> bytes:
-        """Send one request and return the body of its answer.
-
-        Args:
-            method: of HTTP.
-            path: of the URL.
-            body: what is sent as JSON.
-            params: of the URL.
-            content_type: what kind of JSON.
-            timeout_seconds: how long all of it may take; by default 5 s to read, and to write what admission may take.
-            before: called right before the request is sent; what it raises keeps it from being sent.
-
-        Raises:
-            ApiError: the API server refused; the subclass says how.
-            TimeoutError: no answer in time, the wait for its turn included. A write may or may not have happened.
-            TransportError: the connection failed. The same holds.
-            AnswerTooLargeError: the answer has more bytes than any object.
-        """
+        """Send one request, as `Api.request` says; at first it waits for its turn."""
         headers = self._headers | await self._authorization()
         further = await self._name() if self._name is not None else ()
         data = b""
@@ -181,67 +164,6 @@ class Client:
             raise
         except aiohttp.ClientError as error:
             raise errors.TransportError(str(error) or type(error).__name__) from error
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
-        """Return the object as the API server has it now (a quorum read)."""
-        return await self.request("GET", resource.path(namespace, name))
-
-    async def create(
-        self,
-        resource: Resource,
-        namespace: str,
-        body: dict[str, Any],
-        *,
-        dry_run: bool = False,
-        strict: bool = False,
-        before: Callable[[], None] = lambda: None,
-    ) -> bytes:
-        """Create an object and return it.
-
-        Args:
-            resource: its kind.
-            namespace: where.
-            body: what.
-            dry_run: everything is done, and nothing stored.
-            strict: a field that does not exist is refused, not dropped.
-            before: as of `request`.
-
-        Raises:
-            as `request`.
-        """
-        params = {"dryRun": "All"} if dry_run else {}
-        if strict:
-            params["fieldValidation"] = "Strict"
-        return await self.request("POST", resource.path(namespace), body=body, params=params or None, before=before)
-
-    async def replace(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> bytes:
-        """Replace an object, with its resourceVersion as the condition, and return it."""
-        return await self.request("PUT", resource.path(namespace, name), body=body)
-
-    async def patch(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        body: Any,
-        *,
-        subresource: str | None = None,
-        content_type: str = MERGE_PATCH,
-    ) -> bytes:
-        """Patch an object and return it. A metadata.resourceVersion in the patch makes it conditional."""
-        path = resource.path(namespace, name, subresource)
-        return await self.request("PATCH", path, body=body, content_type=content_type)
-
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None
-    ) -> bytes:
-        """Delete the object with this UID, and only in this version where one is given (else ConflictError)."""
-        preconditions = {"uid": uid}
-        if resource_version is not None:
-            preconditions["resourceVersion"] = resource_version
-        body = {"kind": "DeleteOptions", "apiVersion": "v1", "preconditions": preconditions}
-        body["propagationPolicy"] = "Background"
-        return await self.request("DELETE", resource.path(namespace, name), body=body)
 
     async def _authorization(self) -> dict[str, str]:
         token = self.connection.token

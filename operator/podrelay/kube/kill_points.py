@@ -5,11 +5,10 @@ Only the operator's main program puts this in, and only where the environment as
 
 import os
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
-from podrelay.kube.api import MERGE_PATCH, Api
-from podrelay.kube.resources import Resource
+from podrelay.kube.api import Api
 
 ENV_DIE_BEFORE_WRITE: Final = "PODRELAY_TEST_DIE_BEFORE_WRITE"
 """The number of the write that the process does not live to send."""
@@ -23,7 +22,7 @@ def put_in(client: Api, environment: Mapping[str, str] = os.environ) -> Api:
     return client if before is None and after is None else MortalClient(client, before, after)
 
 
-class MortalClient:
+class MortalClient(Api):
     """A client whose process dies at a write.
 
     Args:
@@ -39,60 +38,15 @@ class MortalClient:
         self._writes = 0
 
     async def request(self, method: str, path: str, **options: Any) -> bytes:
-        """Send one request: the executor reads by it."""
-        return await self._client.request(method, path, **options)
-
-    async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
-        """Return an object."""
-        return await self._client.get(resource, namespace, name)
-
-    async def create(
-        self,
-        resource: Resource,
-        namespace: str,
-        body: dict[str, Any],
-        *,
-        dry_run: bool = False,
-        strict: bool = False,
-        before: Callable[[], None] = lambda: None,
-    ) -> bytes:
-        """Create an object, or die."""
-        return await self._write(
-            lambda: self._client.create(resource, namespace, body, dry_run=dry_run, strict=strict, before=before)
-        )
-
-    async def patch(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        body: Any,
-        *,
-        subresource: str | None = None,
-        content_type: str = MERGE_PATCH,
-    ) -> bytes:
-        """Patch an object, or die."""
-        return await self._write(
-            lambda: self._client.patch(
-                resource, namespace, name, body, subresource=subresource, content_type=content_type
-            )
-        )
-
-    async def delete(
-        self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None
-    ) -> bytes:
-        """Delete an object, or die."""
-        return await self._write(
-            lambda: self._client.delete(resource, namespace, name, uid=uid, resource_version=resource_version)
-        )
-
-    async def _write(self, send: Callable[[], Awaitable[bytes]]) -> bytes:
+        """Send one request, or die where it is a write."""
+        if method == "GET":
+            return await self._client.request(method, path, **options)
         self._writes += 1
         number = self._writes
         if number == self._before:
             os.kill(os.getpid(), signal.SIGKILL)
         try:
-            return await send()
+            return await self._client.request(method, path, **options)
         finally:
             if number == self._after:
                 os.kill(os.getpid(), signal.SIGKILL)

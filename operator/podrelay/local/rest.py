@@ -42,8 +42,10 @@ def answer(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
         return Answer(error.status, _status(error, url))
 
 
-def handle(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
+def handle(api: MemoryApi, method: str, url: str, body: Any, content_type: str = "") -> Answer:
     """Return what the API server answers to a request that it does not refuse; see `answer`.
+
+    `content_type` tells what kind of patch it is; without it that follows from the shape of the body.
 
     Raises:
         ApiError: it refuses it.
@@ -52,7 +54,7 @@ def handle(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
     act = _METHODS.get((method, bool(place.name)))
     if act is None:
         raise ApiError(405, "MethodNotAllowed", f"{method} {url} is not possible here")
-    return act(api, place, query, body)
+    return act(api, place, query, body, content_type)
 
 
 def _place(url: str) -> _Place:
@@ -66,7 +68,7 @@ def _place(url: str) -> _Place:
     return _Place(plural, namespace, name, subresource)
 
 
-def _list(api: MemoryApi, place: _Place, query: dict[str, str], _body: Any) -> Answer:
+def _list(api: MemoryApi, place: _Place, query: dict[str, str], _body: Any, _type: str) -> Answer:
     items, go_on = api.find(
         place.plural,
         place.namespace,
@@ -79,25 +81,28 @@ def _list(api: MemoryApi, place: _Place, query: dict[str, str], _body: Any) -> A
     return Answer(200, {"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items})
 
 
-def _get(api: MemoryApi, place: _Place, _query: dict[str, str], _body: Any) -> Answer:
+def _get(api: MemoryApi, place: _Place, _query: dict[str, str], _body: Any, _type: str) -> Answer:
     if (place.plural, place.subresource) == (PODS, "log"):
         return Answer(200, api.log(place.namespace, place.name))
     return Answer(200, api.get(place.plural, place.namespace, place.name))
 
 
-def _create(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
-    return Answer(201, api.create(place.plural, place.namespace, body))
+def _create(api: MemoryApi, place: _Place, query: dict[str, str], body: Any, _type: str) -> Answer:
+    return Answer(201, api.create(place.plural, place.namespace, body, dry_run="dryRun" in query))
 
 
-def _replace(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
+def _replace(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any, _type: str) -> Answer:
     return Answer(200, api.replace(place.plural, place.namespace, place.name, body))
 
 
-def _patch(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
-    return Answer(200, api.patch(place.plural, place.namespace, place.name, body, subresource=place.subresource))
+def _patch(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any, content_type: str) -> Answer:
+    changed = api.patch(
+        place.plural, place.namespace, place.name, body, subresource=place.subresource, content_type=content_type
+    )
+    return Answer(200, changed)
 
 
-def _delete(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any) -> Answer:
+def _delete(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any, _type: str) -> Answer:
     conditions = (body or {}).get("preconditions") or {}
     api.delete(
         place.plural,
@@ -120,7 +125,7 @@ def _status(error: ApiError, url: str) -> dict[str, Any]:
     }
 
 
-_METHODS: dict[tuple[str, bool], Callable[[MemoryApi, _Place, dict[str, str], Any], Answer]] = {
+_METHODS: dict[tuple[str, bool], Callable[[MemoryApi, _Place, dict[str, str], Any, str], Answer]] = {
     ("GET", False): _list,
     ("GET", True): _get,
     ("POST", False): _create,

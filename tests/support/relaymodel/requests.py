@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from podrelay.kube.api import Api
 from podrelay.schemas import program
 from podrelay.schemas.verdict import Verdict
 from tests.support.modelapi import ModelApi
@@ -24,8 +25,8 @@ class _Hold:
         yield self
 
 
-class Connection:
-    """The API server as one operator reaches it; has the methods of `podrelay.kube.client.Client` that it uses.
+class Connection(Api):
+    """The API server as one operator reaches it.
 
     Attributes:
         holds: where the next requests are held: each "before" it takes effect or "after" it; None: not at all.
@@ -39,20 +40,9 @@ class Connection:
         self.driven: Held | None = None
         self.writes = 0
 
-    async def get(self, *arguments: Any, **options: Any) -> bytes:
-        return await self._request(lambda: self._api.get(*arguments, **options))
-
-    async def request(self, *arguments: Any, **options: Any) -> bytes:
-        return await self._request(lambda: self._api.request(*arguments, **options))
-
-    async def create(self, *arguments: Any, **options: Any) -> bytes:
-        return await self._write(lambda: self._api.create(*arguments, **options))
-
-    async def patch(self, *arguments: Any, **options: Any) -> bytes:
-        return await self._write(lambda: self._api.patch(*arguments, **options))
-
-    async def delete(self, *arguments: Any, **options: Any) -> bytes:
-        return await self._write(lambda: self._api.delete(*arguments, **options))
+    async def request(self, method: str, path: str, **options: Any) -> bytes:
+        self.writes += method != "GET"
+        return await self._request(lambda: self._api.request(method, path, **options))
 
     async def check(self, schema: dict[str, Any], input: dict[str, Any] | None = None) -> Verdict:
         """Check an input as the process of `podrelay.schemas` does, with the same code."""
@@ -60,10 +50,6 @@ class Connection:
         verdict = program.check(request)
         await self._hold("after")
         return verdict
-
-    async def _write(self, send: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
-        self.writes += 1
-        return await self._request(send)
 
     async def _request(self, send: Callable[[], Coroutine[Any, Any, bytes]]) -> bytes:
         where = self.holds.pop(0) if self.holds else None
