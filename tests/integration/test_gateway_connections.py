@@ -19,6 +19,7 @@ import trustme
 
 from tests.support.gateway import PROTOCOL, GraphQL, SpawnedGateway
 from tests.support.kubectl import Kubectl
+from tests.support.manifests import task_definition, task_run
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
@@ -122,9 +123,12 @@ def test_connections_that_say_nothing_make_room_and_are_closed(
     assert resident(gateway) < MEMORY
 
 
-async def open_socket(session: aiohttp.ClientSession, gateway: SpawnedGateway, token: str) -> tuple[Any, Any]:
+async def open_socket(
+    session: aiohttp.ClientSession, gateway: SpawnedGateway, token: str, namespace: str = "default"
+) -> tuple[Any, Any]:
     ws = await session.ws_connect(f"http://{gateway.address}/graphql", protocols=[PROTOCOL])
-    await ws.send_json({"type": "connection_init", "payload": {"Authorization": f"Bearer {token}"}})
+    params = {"Authorization": f"Bearer {token}", "X-Podrelay-Namespace": namespace}
+    await ws.send_json({"type": "connection_init", "payload": params})
     return ws, await ws.receive()
 
 
@@ -144,24 +148,32 @@ async def test_websockets_are_counted_by_user_and_not_by_token(
         assert resident(gateway) < MEMORY
 
 
+async def subscribed(ws: Any, number: int) -> Any:
+    """Subscribe to one task; return the first message of that, which tells its state now."""
+    payload = {"query": 'subscription { taskUpdated(id: "watched") { id } }'}
+    await ws.send_json({"id": str(number), "type": "subscribe", "payload": payload})
+    async with asyncio.timeout(30):
+        while True:
+            message = json.loads((await ws.receive()).data)
+            if message["id"] == str(number):
+                return message
+
+
 async def test_a_user_has_so_many_subscriptions_whatever_tokens_they_use(
     gateway: SpawnedGateway, tokens: list[str], kubectl: Kubectl
 ) -> None:
+    assert kubectl.apply(task_definition("count-words"))
+    assert kubectl.create(task_run("watched"))
+    caller = gateway.as_token(tokens[0], kubectl.namespace)
+    eventually("the task is seen", lambda: caller.inside("listTasks { data { id } }")["listTasks"]["data"])
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        codes: list[str] = []
-        for token in tokens:
-            ws, _ = await open_socket(session, gateway, token)
-            for number in range(40):
-                payload = {"query": "subscription { taskUpdated { id } }"}
-                await ws.send_json({"id": str(number), "type": "subscribe", "payload": payload})
-        third, _ = await open_socket(session, gateway, tokens[0])
-        for number in range(21):
-            await third.send_json({"id": str(number), "type": "subscribe", "payload": payload})
-        async with asyncio.timeout(30):
-            while not codes:
-                message = json.loads((await third.receive()).data)
-                codes += [error["extensions"]["code"] for error in message["payload"].get("errors", [])]
-        assert set(codes) <= {"BackgroundTasks/LimitExceeded", "BackgroundTasks/NotAuthorized"}
+        opened = [(await open_socket(session, gateway, token, kubectl.namespace))[0] for token in tokens]
+        for number in range(100):
+            assert "errors" not in (await subscribed(opened[number % 2], number))["payload"]
+        third, _ = await open_socket(session, gateway, tokens[0], kubectl.namespace)
+        (refused,) = (await subscribed(third, 100))["payload"]["errors"]
+        assert refused["extensions"]["code"] == "BackgroundTasks/LimitExceeded"
+        assert "100 subscriptions" in refused["message"]
 
 
 def test_callers_that_go_in_the_middle_are_no_errors_of_ours(gateway: SpawnedGateway, tokens: list[str]) -> None:

@@ -41,9 +41,6 @@ class Connections:
         self._waiting: dict[_Guarded, None] = {}
         """Those that nobody is known to need, the longest wait first."""
 
-    def __len__(self) -> int:
-        return len(self._open)
-
     def header_has_come(self, transport: asyncio.BaseTransport | None) -> None:
         """Note that a request is being handled."""
         if (connection := self._of(transport)) is not None:

@@ -21,9 +21,9 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 from strawberry.types.graphql import OperationType
 
-from podrelay.gateway import batches, bodies, written
+from podrelay.gateway import batches, bodies, connections, written
 from podrelay.gateway.call import NAMESPACE_HEADER, Call, Scope, Services
-from podrelay.gateway.connections import BODY_SECONDS, Connections
+from podrelay.gateway.connections import Connections
 from podrelay.gateway.cors import STALE_HEADER, Handler, cors
 from podrelay.gateway.errors import (
     GatewayError,
@@ -90,7 +90,7 @@ class View(GraphQLView[Call, None]):
     websocket_adapter_class = CheckedSocket
 
     def __init__(
-        self, schema: BaseSchema, services: Services, options: ServerOptions, connections: Connections
+        self, schema: BaseSchema, services: Services, options: ServerOptions, open_connections: Connections
     ) -> None:
         super().__init__(
             schema,
@@ -103,7 +103,7 @@ class View(GraphQLView[Call, None]):
         )
         self._services = services
         self._options = options
-        self._connections = connections
+        self._connections = open_connections
         self._sockets: weakref.WeakSet[web.WebSocketResponse] = weakref.WeakSet()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
@@ -129,9 +129,7 @@ class View(GraphQLView[Call, None]):
             await self._services.access.user(call.identity)
             self._connections.is_needed(request.transport)
             self._check_is_served(call.scope)
-            async with asyncio.timeout(BODY_SECONDS):
-                body = await request.read()
-            if bodies.has_too_many_nests(body):
+            if bodies.has_too_many_nests(await _body(request)):
                 raise LimitError(
                     f"The body has more than the {bodies.MAX_NESTS} lists and objects that are allowed (brackets in "
                     "texts count): keep large data in a store of its own and pass a reference."
@@ -143,8 +141,8 @@ class View(GraphQLView[Call, None]):
             return _refuse(_STATUS.get(type(error), 400), error.message, headers, error.extensions)
         except HTTPException as error:
             return _refuse(error.status_code, error.reason)
-        except TimeoutError:
-            return _refuse(408, f"The body has not come within {BODY_SECONDS:g} s.", {"Connection": "close"})
+        except web.HTTPRequestTimeout as error:
+            return _refuse(error.status, error.text or error.reason, {"Connection": "close"})
         stale = self._services.cache.stale_seconds()
         if stale:
             response.headers[STALE_HEADER] = f"{stale:.0f}"
@@ -326,11 +324,11 @@ def application(
     options: ServerOptions,
     is_ready: Callable[[], bool],
     pages: Iterable[web.RouteDef] = (),
-    connections: Connections | None = None,
+    open_connections: Connections | None = None,
 ) -> web.Application:
     """Return the whole server: /graphql, /graphql/NAMESPACE, /healthz, /readyz, and further pages."""
-    connections = connections or Connections(DEFAULT_CONNECTIONS)
-    view = View(schema, services, options, connections)
+    open_connections = open_connections or Connections(DEFAULT_CONNECTIONS)
+    view = View(schema, services, options, open_connections)
 
     async def healthz(_: web.Request) -> web.Response:
         return web.Response(text="ok\n")
@@ -352,7 +350,7 @@ def application(
     app = web.Application(
         client_max_size=MAX_BODY,
         middlewares=[
-            _guarded(connections),
+            _accounted(open_connections),
             requests,
             _secure(options),
             _guard,
@@ -386,19 +384,19 @@ async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _refuse(500, told.message, extensions=told.extensions)
 
 
-def _guarded(connections: Connections) -> Any:
+def _accounted(open_connections: Connections) -> Any:
     """Tell the connection of a request that it is being handled, and when it was answered."""
 
     @web.middleware
-    async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def accounted(request: web.Request, handler: Handler) -> web.StreamResponse:
         transport = request.transport
-        connections.header_has_come(transport)
+        open_connections.header_has_come(transport)
         try:
             return await handler(request)
         finally:
-            connections.is_done(transport)
+            open_connections.is_done(transport)
 
-    return guarded
+    return accounted
 
 
 def _secure(options: ServerOptions) -> Any:
@@ -415,6 +413,15 @@ def _secure(options: ServerOptions) -> Any:
         return response
 
     return secure
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(connections.BODY_SECONDS):
+            return await request.read()
+    except TimeoutError as error:
+        words = f"The body has not come within {connections.BODY_SECONDS:g} s."
+        raise web.HTTPRequestTimeout(text=words) from error
 
 
 def _json(data: object) -> bytes:

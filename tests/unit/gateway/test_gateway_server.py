@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import logging
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -260,6 +261,22 @@ async def test_a_body_beyond_a_mebibyte_is_refused(gateway: Gateway) -> None:
     response = await gateway.post({"query": "{ __typename }", "variables": {"x": "y" * 1024 * 1024}})
 
     assert response.status == 413
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podrelay.gateway.connections.BODY_SECONDS", 0.05)
+    never = asyncio.Event()
+
+    async def half() -> AsyncIterator[bytes]:
+        yield b'{"query"'
+        await never.wait()
+
+    headers = {"Content-Type": "application/json", "Authorization": "Bearer alice"}
+    response = await gateway.client.post("/graphql", data=half(), headers=headers)
+    never.set()
+
+    assert response.status == 408
+    assert "has not come within" in await response.text()
 
 
 async def test_a_bug_of_ours_is_told_by_an_id_that_is_in_the_log(
