@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,16 +19,12 @@ PROPERTIES: Final = (
     "tests/unit/reconciler/test_queue_properties.py",
 )
 """Property tests besides those that play histories."""
-_EXAMPLES: Final = {
-    "reconciler": ("tests/unit/reconciler",),
-    "runner": ("tests/unit/runner",),
-    "kube": ("tests/unit/kube",),
-    "gateway": (
-        "tests/unit/gateway",
-        "tests/integration/test_gateway_access.py",
-        "tests/integration/test_gateway_connections.py",
-    ),
+_EXAMPLES: Final = {part: (f"tests/unit/{part}",) for part in ("reconciler", "runner", "kube", "gateway")}
+_ON_A_CLUSTER: Final = {
+    "gateway": ("tests/integration/test_gateway_access.py", "tests/integration/test_gateway_connections.py"),
 }
+_THE_CLUSTER: Final = threading.Lock()
+"""Two sessions of tests on one cluster would be in each other's way, and what fails for that proves nothing."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,14 @@ def play(mutant: Mutant, *, histories: int, seed: int, with_examples: bool = Tru
             return Outcome(mutant, "properties", noticed)
         if histories and (noticed := _test(Path(folder), PROPERTIES)) is not None:
             return Outcome(mutant, "properties", noticed)
-        if with_examples and (noticed := _test(Path(folder), _EXAMPLES[mutant.file.partition("/")[0]])) is not None:
+        part = mutant.file.partition("/")[0]
+        if with_examples and (noticed := _test(Path(folder), _EXAMPLES[part])) is not None:
             return Outcome(mutant, "examples", noticed)
+        if with_examples and part in _ON_A_CLUSTER:
+            with _THE_CLUSTER:
+                noticed = _test(Path(folder), _ON_A_CLUSTER[part])
+            if noticed is not None:
+                return Outcome(mutant, "examples", noticed)
     return Outcome(mutant, None)
 
 

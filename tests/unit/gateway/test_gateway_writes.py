@@ -72,6 +72,8 @@ async def test_mutations_of_a_document_go_one_after_the_other(gateway: Gateway) 
     gateway.api.let_writes.clear()
     asking = asyncio.create_task(gateway.ask(TWO))
     await gateway.api.has_write.wait()
+    for _ in range(3):
+        await listed(gateway)  # meanwhile the others would come
     gateway.api.let_writes.set()
 
     answer = tasks(await asking)
