@@ -19,7 +19,12 @@ PROPERTIES: Final = (
     "tests/unit/reconciler/test_queue_properties.py",
 )
 """Property tests besides those that play histories."""
-_EXAMPLES: Final = {part: (f"tests/unit/{part}",) for part in ("reconciler", "runner", "kube", "gateway")}
+_EXAMPLES: Final = {
+    "reconciler": ("tests/unit/reconciler",),
+    "runner": ("tests/unit/runner",),
+    "kube": ("tests/unit/kube",),
+    "gateway": ("tests/unit/gateway",),
+}
 _ON_A_CLUSTER: Final = {
     "gateway": ("tests/integration/test_gateway_access.py", "tests/integration/test_gateway_connections.py"),
 }
