@@ -21,6 +21,7 @@ from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 from strawberry.types.graphql import OperationType
 
+from podrelay.api import names
 from podrelay.gateway import batches, bodies, connections, written
 from podrelay.gateway.call import NAMESPACE_HEADER, Call, Scope, Services
 from podrelay.gateway.connections import Connections
@@ -35,6 +36,7 @@ from podrelay.gateway.errors import (
 )
 from podrelay.gateway.measuring import requests
 from podrelay.gateway.messages import CheckedSocket
+from podrelay.gateway.objects import Key
 from podrelay.gateway.schema.envelope import masked
 from podrelay.gateway.tenants import ASSUME_HEADER, PATH, TENANT_HEADER, scope_of
 from podrelay.gateway.users import TooManyError
@@ -134,7 +136,7 @@ class View(GraphQLView[Call, None]):
                     f"The body has more than the {bodies.MAX_NESTS} lists and objects that are allowed (brackets in "
                     "texts count): keep large data in a store of its own and pass a reference."
                 )
-            await self._catch_up(request)
+            await self._catch_up(request, call)
             response: web.StreamResponse = await self.run(request, context=call)
         except GatewayError as error:
             headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, NotAuthenticatedError) else {}
@@ -281,7 +283,7 @@ class View(GraphQLView[Call, None]):
                 "namespace",
             )
 
-    async def _catch_up(self, request: web.Request) -> None:
+    async def _catch_up(self, request: web.Request, call: Call) -> None:
         """Have the cache see what the caller has written at another replica.
 
         Raises:
@@ -292,7 +294,9 @@ class View(GraphQLView[Call, None]):
             return
         served = self._options.served
         writes = [write for write in written.parse(text) if not served or write.key.namespace in served]
-        await written.catch_up(self._services.cache, self._services.access.own, writes)
+        # Who may not read a task gets no request for it, by the gateway's own right.
+        readable = [write for write in writes if await _may_read(call, write.key)]
+        await written.catch_up(self._services.cache, self._services.access.own, readable)
 
     def _call(self, request: web.Request) -> Call:
         return Call(self._services, self._scope(request, {}), request)
@@ -413,6 +417,14 @@ def _secure(options: ServerOptions) -> Any:
         return response
 
     return secure
+
+
+async def _may_read(call: Call, key: Key) -> bool:
+    try:
+        await call.may("get", names.TASK_RUNS, key)
+    except NotAuthorizedError:
+        return False
+    return True
 
 
 async def _body(request: web.Request) -> bytes:

@@ -5,6 +5,7 @@ objects; the event loop waits for such a look. Of a document of 2 KiB that would
 """
 
 from collections.abc import Collection
+from typing import Final
 
 from graphql import (
     ASTValidationRule,
@@ -20,7 +21,7 @@ from graphql import (
 
 from podrelay.api import limits
 
-_MESSAGE_LENGTH = 500
+_MESSAGE_LENGTH: Final = 500
 """Some messages quote a whole value of the document, and each mistake in that value quotes it anew."""
 
 

@@ -82,8 +82,8 @@ async def catch_up(cache: Cache, own: Client, writes: list[Write]) -> None:
 
     Args:
         cache: of this gateway.
-        own: asks with the gateway's own right to list; who may read it is checked afterwards, as ever.
-        writes: of tasks in namespaces that the cache has.
+        own: asks with the gateway's own right to list.
+        writes: of tasks that the caller may read, in namespaces that the cache has.
 
     Raises:
         UnavailableError: the API server does not answer.

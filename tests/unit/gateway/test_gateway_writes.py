@@ -180,6 +180,15 @@ async def test_tasks_of_namespaces_that_are_not_served_are_not_read(start: Start
     assert gateway.api.asked("/bank/") == 0
 
 
+async def test_who_may_not_read_a_task_has_none_read(gateway: Gateway) -> None:
+    words = str(Write(Key("shop", "words"), "uid", 7))
+
+    response = await gateway.post({"query": "{ __typename }"}, "bob", **{READ_AFTER_HEADER: words})
+
+    assert response.status == 200
+    assert gateway.api.asked("/taskruns") == 0
+
+
 @pytest.mark.parametrize("text", ["nonsense", "shop/words/uid/x", "/words/uid/1", "a/b/c/1," * 20 + "a/b/c/1"])
 async def test_what_no_gateway_has_said_is_refused(gateway: Gateway, text: str) -> None:
     response = await gateway.post({"query": LIST}, **{READ_AFTER_HEADER: text})
