@@ -163,7 +163,8 @@ async def test_another_replica_reads_what_it_has_not_seen(gateway: Gateway, star
 
 async def test_a_replica_that_cannot_make_sure_says_so(gateway: Gateway) -> None:
     other = Write(Key("shop", "words"), "uid-words", 7)
-    await listed(gateway)  # who calls is known from now on
+    # who calls, and that they may read this task, is known from now on
+    await gateway.ask('{ backgroundTasks { getTask(id: "words") { data { id } } } }')
     gateway.api.is_down = True
 
     response = await gateway.post({"query": LIST}, **{READ_AFTER_HEADER: str(other)})
