@@ -26,9 +26,16 @@ REGISTRY, INDEX = "registry.example/team", "--index-url https://pypi.org/simple"
 
 
 @pytest.fixture
-def bare(cluster: Cluster, tmp_path: Path) -> Cluster:
-    """The cluster without what an earlier session has left in it."""
+def bare(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
+    """The cluster without what an earlier session has left in it; what a page that failed leaves goes, too."""
     kubectl = Kubectl.of(cluster, tmp_path)
+    empty(cluster, kubectl)
+    yield cluster
+    empty(cluster, kubectl)
+
+
+def empty(cluster: Cluster, kubectl: Kubectl) -> None:
+    """Remove Podrelay, its tasks and what the page makes for them."""
     gone = ("--ignore-not-found", "--timeout=120s")
     if kubectl.do("get", "crd", "taskruns.podrelay.dev", "--ignore-not-found"):
         kubectl("delete", "taskruns.podrelay.dev", "--all", "--all-namespaces")
@@ -44,7 +51,6 @@ def bare(cluster: Cluster, tmp_path: Path) -> Cluster:
     kubectl.do("delete", "crd", *crds, *gone)
     kubectl.do("delete", "namespace", "shop", "podrelay-system", *gone)
     kubectl.do("delete", "serviceaccount,rolebinding", "podrelay-runner", "--namespace=default", *gone)
-    return cluster
 
 
 @contextmanager

@@ -22,9 +22,9 @@ Manifest = dict[str, Any]
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run helm; the caller looks at the exit code."""
+    """Run helm; the caller looks at the exit code. It ends before the time that it is given here and tells why."""
     return subprocess.run(
-        [str(tool("helm")), *arguments], capture_output=True, text=True, check=False, env=os.environ, timeout=60
+        [str(tool("helm")), *arguments], capture_output=True, text=True, check=False, env=os.environ, timeout=180
     )
 
 

@@ -29,19 +29,10 @@ class Error:
         return cls(message=error.message, code=error.code, data=None if error.data is None else Json(error.data))
 
 
-async def envelope(
-    work: Awaitable[T], let_through: tuple[type[GatewayError], ...] = ()
-) -> tuple[T | None, Error | None]:
-    """Return what `work` returns, or why it could not be done. A bug of ours is told by the id of its log entry only.
-
-    Args:
-        work: what is to be done.
-        let_through: errors that become GraphQL errors instead.
-    """
+async def envelope(work: Awaitable[T]) -> tuple[T | None, Error | None]:
+    """Return what `work` returns, or why it could not be done. A bug of ours is told by its log entry's id only."""
     try:
         return await work, None
-    except let_through:
-        raise
     except GatewayError as error:
         return None, Error.of(error)
     except Exception as error:  # noqa: BLE001 - whatever it is, its words are not for the caller
