@@ -20,7 +20,7 @@ from benchmarks.polling import until
 from podrelay.api import names
 from podrelay.kube.reflector import Reflector
 from podrelay.kube.resources import PODS, Resource
-from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_RUNS
+from podrelay.operator.resources import TASK_DEFINITIONS, TASK_RUNS
 
 LABEL_ITERATIONS: Final = "bench.podrelay.dev/iterations"
 DEFINITION: Final = "bench"

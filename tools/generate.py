@@ -8,7 +8,7 @@ import yaml
 
 from podrelay.api import crd, task_namespace
 from podrelay.gateway.schema import build
-from podrelay.reconciler import permissions
+from podrelay.operator import rbac
 from tools import examples, reference
 
 OUTPUTS = (
@@ -22,7 +22,7 @@ OUTPUTS = (
 """Generated files, and folders that hold nothing else; `tools.drift` compares them."""
 
 _PERMISSIONS: Final = (
-    "# Generated from the PERMISSIONS of operator/podrelay/reconciler by `make generate`; do not edit.\n"
+    "# Generated from the PERMISSIONS of operator/podrelay/operator by `make generate`; do not edit.\n"
 )
 _TASK_NAMESPACE: Final = (
     "# What tasks need in the namespace NAMESPACE. Generated from operator/podrelay/api/task_namespace.py by\n"
@@ -34,7 +34,7 @@ def main(root: Path) -> None:
     """Write all generated files below `root`."""
     crd.write((root / "crds", root / "charts/podrelay/files/crds"))
     for name, own_namespace in (("operator-role.yaml", False), ("operator-lease-role.yaml", True)):
-        rules = yaml.safe_dump(permissions.rules(own_namespace=own_namespace), sort_keys=False)
+        rules = yaml.safe_dump(rbac.rules(own_namespace=own_namespace), sort_keys=False)
         (root / "charts/podrelay/files" / name).write_text(_PERMISSIONS + rules, encoding="utf-8")
     needed = yaml.safe_dump(task_namespace.objects("NAMESPACE"), sort_keys=False)
     (root / "charts/podrelay/files/task-namespace.yaml").write_text(_TASK_NAMESPACE + needed, encoding="utf-8")

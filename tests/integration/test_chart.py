@@ -9,7 +9,7 @@ import pytest
 from images import push
 from podrelay.api import crd
 from podrelay.gateway import options
-from podrelay.reconciler.policies import NAMES
+from podrelay.operator.policy_check import NAMES
 from tests.support.chart import CHART, RELEASE_NAMESPACE, helm, render
 from tests.support.kubectl import Kubectl
 

@@ -7,9 +7,9 @@ import kopf
 import pytest
 
 from podrelay.kube import config
-from podrelay.reconciler.app import KopfShell
-from podrelay.reconciler.metrics import KOPF_RESTARTS
-from podrelay.reconciler.store import Key
+from podrelay.operator.cache.store import Key
+from podrelay.operator.kopf_shell import KopfShell
+from podrelay.operator.metrics import KOPF_RESTARTS
 from tests.support.kubectl import Kubectl
 from tests.support.manifests import task_definition, task_run
 

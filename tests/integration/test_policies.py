@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from podrelay.reconciler.policies import NAMES
+from podrelay.operator.policy_check import NAMES
 from tests.support.kubectl import Kubectl, Result
 from tests.support.manifests import (
     TASK_DEFINITIONS,

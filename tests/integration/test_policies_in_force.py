@@ -14,7 +14,7 @@ import pytest
 from cluster import Cluster
 from podrelay.kube import config
 from podrelay.kube.client import Client
-from podrelay.reconciler.policies import NAMES, Policies
+from podrelay.operator.policy_check import NAMES, Policies
 from tests.support.chart import RELEASE_NAMESPACE, render
 from tests.support.faultproxy import FaultProxy
 from tests.support.kubectl import Kubectl, Manifest

@@ -21,8 +21,8 @@ _FORK_SERVER = multiprocessing.get_context("forkserver")
 _FORK_SERVER.set_forkserver_preload(
     [
         "pytest",
-        "podrelay.reconciler.options",
-        "podrelay.reconciler.main",
+        "podrelay.operator.options",
+        "podrelay.operator.main",
         "podrelay.gateway.options",
         "podrelay.gateway.main",
         "podrelay.cli.tasks.app",

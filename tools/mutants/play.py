@@ -15,12 +15,12 @@ from tools.mutants.list import Mutant
 ROOT: Final = Path(__file__).parents[2]
 PACKAGE: Final = ROOT / "operator" / "podrelay"
 PROPERTIES: Final = (
-    "tests/unit/reconciler/test_family_properties.py",
-    "tests/unit/reconciler/test_queue_properties.py",
+    "tests/unit/operator/cache/test_children_properties.py",
+    "tests/unit/operator/controllers/test_workqueue_properties.py",
 )
 """Property tests besides those that play histories."""
 _EXAMPLES: Final = {
-    "reconciler": ("tests/unit/reconciler",),
+    "operator": ("tests/unit/operator",),
     "runner": ("tests/unit/runner",),
     "kube": ("tests/unit/kube",),
     "gateway": ("tests/unit/gateway",),
@@ -91,7 +91,7 @@ def _search(folder: Path, histories: int, seed: int) -> str | None:
 
 def _test(folder: Path, tests: tuple[str, ...]) -> str | None:
     options = ["-q", "-x", "-p", "no:cacheprovider", "-p", "no:randomly", "--hypothesis-seed=1", "--tb=no"]
-    options += ["--deselect=tests/unit/reconciler/test_relay_properties.py"]
+    options += ["--deselect=tests/unit/operator/test_relay_properties.py"]
     done = _run(folder, ["-m", "pytest", *options, *tests])
     if done.returncode == 0:
         return None

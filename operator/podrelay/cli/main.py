@@ -59,8 +59,8 @@ LOCAL_COMMANDS = {
     ),
     "operator": _Command(
         "run the operator",
-        "podrelay.reconciler.options",
-        "podrelay.reconciler.main",
+        "podrelay.operator.options",
+        "podrelay.operator.main",
         "operator",
     ),
     "cleanup": _Command(

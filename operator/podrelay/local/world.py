@@ -21,11 +21,11 @@ from podrelay.local.errors import NotRunnableHereError, SecretError, StuckError
 from podrelay.local.kubelet import SECRET_FOLDER, Kubelet, Runtime
 from podrelay.local.memory_api import PODS, Event, MemoryApi, Object
 from podrelay.local.memory_client import MemoryClient
-from podrelay.reconciler import hooks, planner
-from podrelay.reconciler.executor import Executor
-from podrelay.reconciler.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
-from podrelay.reconciler.store import Key, Store
-from podrelay.reconciler.view import ReleasePod, Settings
+from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.executor.executor import Executor
+from podrelay.operator.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
+from podrelay.operator.planner import hooks, planner
+from podrelay.operator.view import ReleasePod, Settings
 from podrelay.schemas.verdict import Verdict
 
 NAMESPACE: Final = "default"

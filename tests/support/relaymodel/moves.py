@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import accumulate
 from typing import Any, Final
 
-from podrelay.reconciler.view import Settings
+from podrelay.operator.view import Settings
 from tests.support.relaymodel.operators import KINDS, Operator
 from tests.support.relaymodel.processes import Process
 from tests.support.relaymodel.world import KEY, World

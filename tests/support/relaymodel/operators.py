@@ -6,11 +6,11 @@ from typing import Any
 
 from podrelay.kube.errors import ApiError, TransportError
 from podrelay.local.memory_client import run
-from podrelay.reconciler import planner
-from podrelay.reconciler.executor import Executor
-from podrelay.reconciler.objects import Pod, Record, TaskDefinition, TaskRun
-from podrelay.reconciler.store import Key, Store
-from podrelay.reconciler.view import ReleasePod, Settings
+from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.executor.executor import Executor
+from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.operator.planner import planner
+from podrelay.operator.view import ReleasePod, Settings
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
 from tests.support.relaymodel.requests import Connection, Held

@@ -13,9 +13,9 @@ from podrelay.api import names
 from podrelay.kube.errors import ApiError
 from podrelay.local import schema
 from podrelay.local.memory_client import run
-from podrelay.reconciler.resources import TASK_DEFINITIONS, TASK_RUNS
-from podrelay.reconciler.store import Key
-from podrelay.reconciler.view import Settings
+from podrelay.operator.cache.store import Key
+from podrelay.operator.resources import TASK_DEFINITIONS, TASK_RUNS
+from podrelay.operator.view import Settings
 from tests.support.modelapi import FINISHED, ModelApi
 from tests.support.relaymodel.nodes import Nodes
 from tests.support.relaymodel.operators import ERRORS, Operator

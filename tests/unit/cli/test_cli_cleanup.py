@@ -10,7 +10,7 @@ from podrelay.cli import cleanup
 from podrelay.kube.resources import PODS
 from podrelay.local.memory_client import run
 from tests.support.modelapi import ModelApi
-from tests.unit.reconciler.builders import NOW
+from tests.unit.operator.builders import NOW
 
 FOREIGN = "example.com/audit"
 

@@ -46,9 +46,9 @@ def test_wrong_usage_ends_in_2(arguments: list[str], capsys: pytest.CaptureFixtu
 
 def test_the_operator_is_run_with_its_own_flags(monkeypatch: pytest.MonkeyPatch) -> None:
     options = SimpleNamespace(add_arguments=lambda parser: parser.add_argument("--flag"))
-    monkeypatch.setitem(sys.modules, "podrelay.reconciler.options", options)
+    monkeypatch.setitem(sys.modules, "podrelay.operator.options", options)
     operator = SimpleNamespace(run=lambda parsed: 7 if parsed.flag == "x" else 1)
-    monkeypatch.setitem(sys.modules, "podrelay.reconciler.main", operator)
+    monkeypatch.setitem(sys.modules, "podrelay.operator.main", operator)
 
     assert main.run(["operator", "--flag", "x"]) == 7
 
@@ -71,7 +71,7 @@ import contextlib, sys
 from podrelay.cli import main
 with contextlib.suppress(SystemExit):
     main.run(["--version"])
-print([name for name in sys.modules if name.startswith(("podrelay.reconciler", "podrelay.cli.", "kopf", "pydantic"))])
+print([name for name in sys.modules if name.startswith(("podrelay.operator", "podrelay.cli.", "kopf", "pydantic"))])
 """
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from podrelay.reconciler.policies import NAMES
+from podrelay.operator.policy_check import NAMES
 from tests.support.docpages import DOCS
 
 TESTS = Path(__file__).parents[2]

@@ -3,7 +3,7 @@
 import asyncio
 
 from podrelay.kube.places import Places
-from tests.unit.reconciler.virtual_time import now, run_virtually
+from tests.unit.operator.virtual_time import now, run_virtually
 
 
 async def work(places: Places, seconds: float, begun: list[float]) -> None:

@@ -12,7 +12,7 @@ import pytest
 from podrelay.kube.errors import ApiError, GoneError, TransportError
 from podrelay.kube.reflector import SILENCE_SECONDS, Reflector
 from podrelay.kube.resources import Resource
-from tests.unit.reconciler.virtual_time import now, run_virtually
+from tests.unit.operator.virtual_time import now, run_virtually
 
 THINGS = Resource("example.com", "v1", "things")
 real_sleep = asyncio.sleep

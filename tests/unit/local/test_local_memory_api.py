@@ -16,7 +16,7 @@ from podrelay.kube.paging import pages
 from podrelay.local import rest
 from podrelay.local.memory_api import MAX_OBJECT_BYTES, Event, MemoryApi
 from podrelay.local.memory_client import MemoryClient, run
-from podrelay.reconciler.resources import TASK_RUNS
+from podrelay.operator.resources import TASK_RUNS
 from tests.support.numbers import KEPT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -576,7 +576,7 @@ UNWANTED = (
     "traceback",
     "importlib.metadata",
     "podrelay.kube",
-    "podrelay.reconciler",
+    "podrelay.operator",
     "podrelay.cli",
 )
 

@@ -1,0 +1,168 @@
+"""Which runs are whose children, and what of that a parent has to know: kept up to date run by run.
+
+Counters, so that nothing that is asked or told with each event takes longer the more children there are.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass, field
+from itertools import islice
+from types import MappingProxyType
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from podrelay.operator.objects import FINISHED, TaskRun
+from podrelay.operator.view import ABORTS_AT_ONCE, Children, RunRef
+
+R = TypeVar("R", bound=Hashable)
+
+
+class _Child(NamedTuple):
+    """What is remembered of a child; all of it is what Family counts."""
+
+    ref: RunRef
+    definition: str
+    is_finished: bool
+    is_aborted: bool
+    is_adopted: bool
+    is_own: bool
+    """Whether the parent itself has started it: a policy has everybody else tell their name."""
+
+
+@dataclass(slots=True)
+class _Brood(Generic[R]):
+    """The children of one parent, which need not be known itself."""
+
+    members: dict[R, _Child] = field(default_factory=dict)
+    unfinished: Counter[str] = field(default_factory=Counter)
+    """Of those that the parent itself has started, by definition."""
+    total_unfinished: int = 0
+    answered: int = 0
+    """The iteration of the parent whose answer was applied last."""
+    to_abort: dict[R, RunRef] = field(default_factory=dict)
+    unadopted: set[R] = field(default_factory=set)
+
+
+class Change(NamedTuple):
+    """What a parent may have waited for."""
+
+    is_over: bool = False
+    """All of its children, or all of one definition, have ended."""
+    is_new: bool = False
+    """There is one more to abort, should the parent be aborted."""
+    is_adopted: bool = False
+    """All children will go with the parent."""
+
+
+_NOTHING: Final = Change()
+_NO_CHILDREN: Final = Children()
+
+
+class Family(Generic[R]):
+    """Parents and children. `R` names a run."""
+
+    def __init__(self) -> None:
+        self._broods: dict[R, _Brood[R]] = {}
+        self._parents: dict[R, R] = {}
+
+    def note(self, child: R, parent: R, run: TaskRun) -> Change:
+        """Take a child as it is now, and return what that means to its parent."""
+        brood = self._broods.setdefault(parent, _Brood())
+        self._parents[child] = parent
+        known = brood.members.get(child)
+        seen = _child(run)
+        if seen == known:
+            return _NOTHING
+        brood.members[child] = seen
+        self._count(brood, seen, 1)
+        is_over = self._uncount(brood, known)
+        if seen.is_finished or seen.is_aborted:
+            brood.to_abort.pop(child, None)
+        else:
+            brood.to_abort[child] = seen.ref
+        had_unadopted = bool(brood.unadopted)
+        (brood.unadopted.discard if seen.is_adopted else brood.unadopted.add)(child)
+        return Change(is_over, child in brood.to_abort, had_unadopted and not brood.unadopted)
+
+    def remove(self, child: R) -> tuple[R | None, Change]:
+        """Forget a run that has gone; return its parent, if it had one, and what that means to it."""
+        parent = self._parents.pop(child, None)
+        if parent is None:
+            return None, _NOTHING
+        brood = self._broods[parent]
+        is_over = self._uncount(brood, brood.members.pop(child))
+        brood.to_abort.pop(child, None)
+        had_unadopted = bool(brood.unadopted)
+        brood.unadopted.discard(child)
+        if not brood.members:
+            del self._broods[parent]
+        return parent, Change(is_over, is_adopted=had_unadopted and not brood.unadopted)
+
+    def of(self, parent: R) -> Iterable[R]:
+        """Return all children of a run."""
+        brood = self._broods.get(parent)
+        return tuple(brood.members) if brood else ()
+
+    def has_answered(self, parent: R, iteration: int) -> Iterable[R]:
+        """Take the iteration of a run that was answered last; return its children that have ended, if that is news.
+
+        No try of that iteration asks for them again.
+        """
+        brood = self._broods.get(parent)
+        if brood is None or brood.answered == iteration:
+            return ()
+        brood.answered = iteration
+        return tuple(name for name, child in brood.members.items() if child.is_finished)
+
+    def summary(self, parent: R) -> Children:
+        """Return what a plan for the parent needs to know."""
+        brood = self._broods.get(parent)
+        if brood is None:
+            return _NO_CHILDREN
+        return Children(
+            MappingProxyType(dict(brood.unfinished)),
+            tuple(islice(brood.to_abort.values(), ABORTS_AT_ONCE)),
+            len(brood.unadopted),
+        )
+
+    def unfinished(self, parent: R) -> int:
+        """Return how many children of a run have not ended, whoever has started them."""
+        brood = self._broods.get(parent)
+        return brood.total_unfinished if brood is not None else 0
+
+    def leave_alone(self, child: R) -> None:
+        """Do not have a child aborted again before it has changed."""
+        parent = self._parents.get(child)
+        if parent is not None:
+            brood = self._broods[parent]
+            brood.to_abort.pop(child, None)
+            brood.members[child] = brood.members[child]._replace(is_aborted=True)
+
+    @staticmethod
+    def _count(brood: _Brood[R], child: _Child, by: int) -> None:
+        if child.is_finished:
+            return
+        brood.total_unfinished += by
+        if child.is_own:
+            brood.unfinished[child.definition] += by
+
+    def _uncount(self, brood: _Brood[R], known: _Child | None) -> bool:
+        """Take what was known out of the count; return whether it was the last of its definition."""
+        if known is None or known.is_finished:
+            return False
+        self._count(brood, known, -1)
+        if not known.is_own or brood.unfinished[known.definition]:
+            return False
+        del brood.unfinished[known.definition]
+        return True
+
+
+def _child(run: TaskRun) -> _Child:
+    about = run.metadata
+    return _Child(
+        RunRef(about.name, about.uid),
+        run.spec.definition,
+        run.status.phase in FINISHED,
+        run.spec.abort is not None,
+        about.owner_run() is not None or run.spec.parent == about.name,
+        about.annotations.created_by is None,
+    )

@@ -1,0 +1,101 @@
+"""What live reads, refusals and observations have told about the runs that pods still come and go for.
+
+All of it belongs to the UID of a run, never to its name: a run that is deleted and created again begins with nothing,
+also where the answer of a read about its predecessor comes late.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from podrelay.operator.objects import Pod, Record
+from podrelay.operator.view import Gone, Heartbeat, InputFacts, Refusal, Sightings, Silence
+
+_REMEMBERED_PODS = 4
+"""Of the pods of a run that are no more, only the one that was due last matters."""
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known of one run besides the objects themselves.
+
+    Attributes:
+        uid: of the run.
+        last_seen: pods that have left the cache, by UID: their last known state, and whether that is their last state.
+        gone: pods of which a live read has said that they are no more, by UID.
+        refusal: the pod or record that was refused last, if nothing has been accepted since.
+        lost_records: names of records that the run needs and a live read has not found.
+        settled: names of records that were read live after their pod had ended.
+        silence: what was found when a heartbeat was overdue.
+        input: what was found in the input.
+        children_known_since: the record after which all children were read live.
+        still_there: UID and version of a pod that a live read has found although it should have gone.
+        absent: name of the pod that a live read has not found.
+        parent_missing_since: since when the run that spec.parent names is not known.
+        sightings: when this operator saw what of the pods that are not terminal, by UID.
+        heartbeat: the last heartbeat of the newest record.
+    """
+
+    uid: str
+    last_seen: dict[str, tuple[Pod, bool]] = field(default_factory=dict)
+    gone: dict[str, Gone] = field(default_factory=dict)
+    refusal: Refusal | None = None
+    lost_records: set[str] = field(default_factory=set)
+    settled: set[str] = field(default_factory=set)
+    silence: Silence | None = None
+    input: InputFacts | None = None
+    children_known_since: str | None = None
+    still_there: tuple[str, str] | None = None
+    absent: str | None = None
+    parent_missing_since: datetime | None = None
+    sightings: dict[str, Sightings] = field(default_factory=dict)
+    heartbeat: Heartbeat | None = None
+
+    def begin_term(self) -> None:
+        """Forget what was true while nobody else led: another replica may have made pods and records since then.
+
+        A UID never comes back, so pods that are gone stay gone; and when something was first seen is no decision.
+        """
+        self.refusal = self.silence = self.input = None
+        self.children_known_since = self.absent = self.still_there = self.parent_missing_since = None
+        self.lost_records.clear()
+        self.settled.clear()
+
+    def pod_left(self, pod: Pod, *, is_last_state: bool) -> None:
+        """Note that a pod has left the cache."""
+        self.sightings.pop(pod.metadata.uid, None)
+        self.last_seen[pod.metadata.uid] = (pod, is_last_state)
+        _trim(self.last_seen)
+
+    def pod_gone(self, uid: str, now: datetime) -> None:
+        """Note that a live read has said that a pod is no more."""
+        last, is_last_state = self.last_seen.get(uid, (None, False))
+        self.gone[uid] = Gone(now, last, is_last_state)
+        _trim(self.gone)
+
+    def see_pod(self, pod: Pod, now: datetime, *, has_answered: bool) -> None:
+        """Note what is seen of a pod for the first time; once it is terminal nobody asks any more."""
+        uid = pod.metadata.uid
+        if pod.is_terminal:
+            self.sightings.pop(uid, None)
+            return
+        known, state = self.sightings.get(uid, Sightings()), pod.task
+        self.sightings[uid] = Sightings(
+            unstarted=known.unstarted if state.running or state.terminated else now,
+            started=known.started or (now if state.running else None),
+            ended=known.ended or (now if state.terminated else None),
+            answered=known.answered or (now if has_answered else None),
+        )
+
+    def see_heartbeat(self, record: Record, now: datetime) -> None:
+        """Note when the heartbeat of a record was first seen."""
+        if record.heartbeat_at is None:
+            return
+        known = self.heartbeat
+        if known is None or (known.record, known.heartbeat_at) != (record.metadata.name, record.heartbeat_at):
+            self.heartbeat = Heartbeat(record.metadata.name, record.heartbeat_at, now)
+
+
+def _trim(remembered: dict[str, Any]) -> None:
+    while len(remembered) > _REMEMBERED_PODS:
+        del remembered[next(iter(remembered))]

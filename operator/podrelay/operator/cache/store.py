@@ -1,0 +1,713 @@
+"""The operator's memory: what the reflectors see and what its own writes answered, indexed by TaskRun.
+
+An object is only ever replaced by a newer one, whoever brings it, so the response of an own write is visible to the
+next plan at once (read your writes), and a late watch event cannot undo it.
+"""
+
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Iterator, Set
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from podrelay.api import names
+from podrelay.operator.cache.children import Change, Family
+from podrelay.operator.cache.finished_runs import FinishedRuns
+from podrelay.operator.cache.observations import Facts
+from podrelay.operator.cache.refused_runs import RefusedRuns
+from podrelay.operator.cache.slots import Limits, Slots
+from podrelay.operator.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator.planner import admission, due_pod, garbage_collection, hooks
+from podrelay.operator.view import InputFacts, Parent, Refusal, Settings, Silence, View
+
+
+class Key(NamedTuple):
+    """Names one TaskRun; what the work queue holds."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+class RunId(NamedTuple):
+    """One TaskRun for ever: a name may be used again, a UID is not."""
+
+    namespace: str
+    name: str
+    uid: str
+
+    @property
+    def key(self) -> Key:
+        """What the work queue calls it."""
+        return Key(self.namespace, self.name)
+
+
+T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record)
+_REMEMBERED_DELETIONS = 20_000
+_WOKEN_AT_ONCE = 20
+"""Definitions of which a refused run is tried when something has changed; if its pod is taken, more of them follow."""
+_WOKEN_BY_ONE = 2
+"""Refused runs of a definition that are tried when the pod of another one was taken."""
+_REPLANNED_PER_SECOND = 100
+"""Finished runs of a namespace whose settings have changed; a deletion takes the API server some milliseconds."""
+
+
+class _Deleted(NamedTuple):
+    """What is remembered of an object that is no more."""
+
+    version: int
+    """The last one that is known of it."""
+    was_seen: bool
+    """Whether list or watch has told so, and not a live read, which may be newer than the list that comes next."""
+
+
+class Collection(Generic[T]):
+    """All objects of one kind, grouped by a key; a `kube.reflector.Sink`.
+
+    Args:
+        group_of: which key an object belongs to, None for objects that are of no interest.
+        changed: called with the key after every change.
+        removed: called when an object has gone, with its key, the object as known, and whether that is its last state.
+        restored: called when the API server has gone back in time: what is known is newer than the truth.
+    """
+
+    def __init__(
+        self,
+        group_of: Callable[[T], Key | None],
+        changed: Callable[[Key], None],
+        removed: Callable[[Key, T, bool], None] = lambda _key, _obj, _is_last_state: None,
+        restored: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._group_of: Callable[[T], Key | None] = group_of
+        self._changed = changed
+        self._restored = restored
+        self._removed: Callable[[Key, T, bool], None] = removed
+        self._groups: defaultdict[Key, dict[str, T]] = defaultdict(dict)
+        # An answer to an own write may come after the watch event of the object's deletion.
+        self._deleted: OrderedDict[str, _Deleted] = OrderedDict()
+        self._listed: dict[str | None, int] = {}
+        """The version at which all objects were listed last, by namespace, or of all."""
+
+    def __len__(self) -> int:
+        return sum(map(len, self._groups.values()))
+
+    def all_keys(self) -> Iterator[Key]:
+        """Iterate over the keys that have objects."""
+        return iter(list(self._groups))
+
+    def of(self, key: Key) -> tuple[T, ...]:
+        """Return the objects of one key."""
+        group = self._groups.get(key)
+        return tuple(group.values()) if group else ()
+
+    def apply(self, obj: T) -> None:
+        """Take an object unless a newer state of it is known, or that it is no more."""
+        key = self._group_of(obj)
+        if key is None or obj.metadata.uid in self._deleted or self._has_gone_unseen(key, obj):
+            return
+        self._take(key, obj)
+
+    def _has_gone_unseen(self, key: Key, obj: T) -> bool:
+        """Whether a list that is newer than the object has not found it: the answer of a read may come after it."""
+        listed = max(self._listed.get(None, 0), self._listed.get(key.namespace, 0))
+        return _version(obj) <= listed and self._known(key, obj.metadata.name) is None
+
+    def _take(self, key: Key, obj: T) -> None:
+        known = self._known(key, obj.metadata.name)
+        if known is not None and _version(known) >= _version(obj):
+            # With another UID it is an earlier object of that name: a name has one holder at a time.
+            return
+        if known is not None and known.metadata.uid != obj.metadata.uid:
+            self._forget(key, known, was_seen=False)
+        self._groups[key][obj.metadata.name] = obj
+        self._changed(key)
+
+    def restore(self, obj: T) -> None:
+        """Take an object that a live read has found although its deletion was reported.
+
+        It may have left the watch only; but a read that is older than the deletion proves nothing.
+        """
+        deleted = self._deleted.get(obj.metadata.uid)
+        if deleted is not None and _version(obj) < deleted.version:
+            return
+        self._deleted.pop(obj.metadata.uid, None)
+        key = self._group_of(obj)
+        if key is not None:
+            self._take(key, obj)
+
+    def remove(self, obj: T, *, was_seen: bool = True) -> None:
+        """Take the last state of an object that has gone; `was_seen`: a watch has told so, not an answer."""
+        key = self._group_of(obj)
+        if key is None:
+            return
+        known = self._known(key, obj.metadata.name)
+        if known is None or known.metadata.uid != obj.metadata.uid:
+            self._bury(obj, was_seen=was_seen)
+            return
+        self._forget(key, obj, is_last_state=True, was_seen=was_seen)
+        self._changed(key)
+
+    def forget(self, key: Key, name: str, uid: str) -> None:
+        """Drop an object of which a live read has said that it is no more."""
+        known = self._known(key, name)
+        if known is not None and known.metadata.uid == uid:
+            self._forget(key, known, was_seen=False)
+            self._changed(key)
+
+    def replace(self, objects: list[T], resource_version: str, namespace: str | None = None) -> None:
+        """Take all objects, those of one namespace or of all, as of `resource_version`; what is not listed has gone."""
+        present = {obj.metadata.uid for obj in objects}
+        listed = int(resource_version)
+        if any(self._is_from_the_past(obj, listed) for obj in objects):
+            self._restored()
+            return
+        for key, group in list(self._groups.items()):
+            if namespace is not None and key.namespace != namespace:
+                continue
+            for obj in list(group.values()):
+                if obj.metadata.uid not in present and _version(obj) <= listed:
+                    self._forget(key, obj)
+                    self._changed(key)
+        self._listed.pop(namespace, None)
+        for obj in objects:
+            self.apply(obj)
+        self._listed[namespace] = listed
+
+    def _is_from_the_past(self, obj: T, listed: int) -> bool:
+        """Whether a list, made at version `listed`, shows an object as it was before what is known of that version."""
+        deleted = self._deleted.get(obj.metadata.uid)
+        if deleted is not None:
+            return deleted.was_seen and _version(obj) <= deleted.version <= listed
+        key = self._group_of(obj)
+        known = self._known(key, obj.metadata.name) if key is not None else None
+        return known is not None and _version(obj) < _version(known) <= listed
+
+    def _known(self, key: Key, name: str) -> T | None:
+        return self._groups.get(key, {}).get(name)
+
+    def _forget(self, key: Key, obj: T, *, is_last_state: bool = False, was_seen: bool = True) -> None:
+        group = self._groups[key]
+        del group[obj.metadata.name]
+        if not group:
+            del self._groups[key]
+        self._bury(obj, was_seen=was_seen)
+        self._removed(key, obj, is_last_state)
+
+    def _bury(self, obj: T, *, was_seen: bool) -> None:
+        self._deleted[obj.metadata.uid] = _Deleted(_version(obj), was_seen)
+        if len(self._deleted) > _REMEMBERED_DELETIONS:
+            self._deleted.popitem(last=False)
+
+
+def _version(obj: Any) -> int:
+    # Resource versions of one kind are comparable numbers (KEP-5504); every API server has served such since 1.0.
+    return int(obj.metadata.resource_version)
+
+
+class Store:
+    """Everything known, by TaskRun.
+
+    Args:
+        mark: called with the key of each run that something has changed for.
+        settings: what the operator's flags decide.
+        definition_changed: called with the key of each definition that has changed since it was reviewed.
+        counted: called with the key of each definition of which other numbers of runs have a pod, or wait for one, or
+            whose status may say other numbers.
+        mark_later: the same as `mark`, after so many seconds; by default it is at once.
+        retention_days: returns what the settings of a namespace say, as View.retention_days.
+        clock: returns the current time, aware, UTC.
+        restored: called when the API server has gone back in time. What is known then is of no use any more.
+    """
+
+    def __init__(
+        self,
+        mark: Callable[[Key], None],
+        settings: Settings,
+        definition_changed: Callable[[Key], None] = lambda _key: None,
+        counted: Callable[[Key], None] = lambda _key: None,
+        mark_later: Callable[[Key, float], None] | None = None,
+        retention_days: Callable[[str], int | None] = lambda _namespace: None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        restored: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.restored = restored
+        self._mark = mark
+        self._clock = clock
+        self._mark_later = mark_later or (lambda key, _seconds: mark(key))
+        self._retention_days = retention_days
+        self._definition_changed = definition_changed
+        self._counted = counted
+        self._settings = settings
+        self.runs: Collection[TaskRun] = Collection(_own_key, self._run_changed, self._run_removed, restored)
+        self.pods: Collection[Pod] = Collection(_owner_key, self._pod_changed, self._pod_removed, restored)
+        self.records: Collection[Record] = Collection(_owner_key, self._record_changed, restored=restored)
+        self.definitions: Collection[TaskDefinition] = Collection(
+            _own_key, self._definition_has_changed, restored=restored
+        )
+        self.slots: Slots[Key, RunId] = Slots(
+            lambda run: mark(run.key),
+            counted,
+            settings.max_running_pods,
+            lambda definition: definition.namespace,
+            settings.max_running_pods_per_namespace,
+        )
+        self._facts: dict[Key, Facts] = {}
+        self._refused: RefusedRuns[Key, Key] = RefusedRuns()
+        self._seated: dict[Key, set[RunId]] = {}
+        """The runs of each name that have a slot, or wait for one: more than one while pods outlive their run."""
+        self._specs: dict[Key, tuple[str, int]] = {}
+        self._runs_of: defaultdict[Key, dict[Key, None]] = defaultdict(dict)
+        self._finished: FinishedRuns[Key, Key] = FinishedRuns()
+        self._family: Family[Key] = Family()
+
+    def begin_term(self) -> None:
+        """Forget what an earlier term of the Lease has granted or read live, and have everything looked at.
+
+        Another replica may have led meanwhile. What remains is what a new process would know, too, and what no other
+        replica can have changed: pods that are gone, and what was seen when. Call `slots.open()` afterwards.
+        """
+        for facts in self._facts.values():
+            facts.begin_term()
+        self._refused = RefusedRuns()
+        self._seated.clear()
+        self.slots.reset()
+        for key in self.runs.all_keys():
+            run = self.run(key)
+            if run is not None and run.spec.parent is not None:
+                self._family.note(key, Key(key.namespace, run.spec.parent), run)
+            if self._is_open(key):
+                self._follow_slots(key)
+            self._mark(key)
+        for key in self.pods.all_keys():
+            self._follow_slots(key)
+            self._mark(key)
+        for definition in self.definitions.all_keys():
+            self._definition_changed(definition)
+            self._counted(definition)
+
+    def view(self, key: Key) -> View | None:
+        """Return all that is known about a run, or None if there is no such run."""
+        run = self.run(key)
+        if run is None:
+            return None
+        definition = self.definition(key.namespace, run.spec.definition)
+        parent = self._parent(run)
+        if parent is None and run.spec.parent is not None and (about := self._facts_about(run)) is not None:
+            about.parent_missing_since = about.parent_missing_since or self._clock()
+        facts = self._facts.get(key)
+        if facts is None or facts.uid != run.metadata.uid:
+            facts = _NO_FACTS
+        return View(
+            run=run,
+            definition=definition,
+            pods=self.pods.of(key),
+            records=self.records.of(key),
+            gone=dict(facts.gone),
+            lost_records=frozenset(facts.lost_records),
+            settled=frozenset(facts.settled),
+            silence=facts.silence,
+            still_there=facts.still_there,
+            absent=facts.absent,
+            sightings=dict(facts.sightings),
+            heartbeat=facts.heartbeat,
+            refusal=facts.refusal,
+            parent=parent,
+            parent_missing_since=facts.parent_missing_since,
+            children=replace(self._family.summary(key), known_since=facts.children_known_since),
+            input=facts.input,
+            slot=self.slots.slot(_id_of(run)),
+            is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
+            retention_days=self._retention_days(key.namespace),
+            settings=self._settings,
+        )
+
+    def run(self, key: Key) -> TaskRun | None:
+        """Return one run."""
+        return next(iter(self.runs.of(key)), None)
+
+    def definition(self, namespace: str, name: str) -> TaskDefinition | None:
+        """Return one definition."""
+        return next(iter(self.definitions.of(Key(namespace, name))), None)
+
+    def confirm_gone(self, run: TaskRun, name: str, uid: str) -> None:
+        """Note that a live GET has said that a pod is no more."""
+        self.pods.forget(_own_key(run), name, uid)
+        if (facts := self._facts_about(run)) is not None:
+            facts.pod_gone(uid, self._clock())
+
+    def confirm_still_there(self, run: TaskRun, pod: Pod) -> None:
+        """Note that a live GET has found a pod of the run, and take what it has found."""
+        self.pods.restore(pod)
+        if (facts := self._facts_about(run)) is not None:
+            facts.still_there = (pod.metadata.uid, pod.metadata.resource_version)
+
+    def confirm_absent(self, run: TaskRun, name: str) -> None:
+        """Note that a live GET has found no pod of this name that is the run's."""
+        if (facts := self._facts_about(run)) is not None:
+            facts.absent = name
+
+    def confirm_lost(self, run: TaskRun, record: str) -> None:
+        """Note that a live GET has said that a record, which the run needs, is no more."""
+        key = _own_key(run)
+        for known in self.records.of(key):
+            if known.metadata.name == record:
+                self.records.forget(key, record, known.metadata.uid)
+        if (facts := self._facts_about(run)) is not None:
+            facts.lost_records.add(record)
+
+    def confirm_settled(self, run: TaskRun, record: str) -> None:
+        """Note that a record was read live, and is known as it was, after its pod had ended."""
+        if (facts := self._facts_about(run)) is not None:
+            facts.settled.add(record)
+
+    def confirm_silent(self, run: TaskRun, silence: Silence) -> None:
+        """Note that a live GET has found no newer heartbeat in a record."""
+        if (facts := self._facts_about(run)) is not None:
+            known = facts.silence
+            if known is not None and (known.record, known.heartbeat_at) == (silence.record, silence.heartbeat_at):
+                silence = replace(silence, since=known.since)
+            facts.silence = silence
+
+    def confirm_children(self, run: TaskRun, record: str) -> None:
+        """Note that all children that a run had when `record` was stored are known."""
+        if (facts := self._facts_about(run)) is not None:
+            facts.children_known_since = record
+
+    def abort_refused(self, child: Key) -> None:
+        """Note that a run cannot be aborted as it is, so that its parent's own abort goes on."""
+        self._family.leave_alone(child)
+
+    def refused(self, run: TaskRun, refusal: Refusal) -> None:
+        """Note that a pod or a record of the run was refused."""
+        if (facts := self._facts_about(run)) is not None:
+            facts.refusal = refusal
+            self._refused.add(_definition_of(run), _own_key(run))
+
+    def refusal(self, run: TaskRun) -> Refusal | None:
+        """Return what was refused last, if nothing has been accepted since."""
+        facts = self._facts.get(_own_key(run))
+        return facts.refusal if facts is not None and facts.uid == run.metadata.uid else None
+
+    def accepted(self, run: TaskRun) -> None:
+        """Note that a pod or record was taken: earlier refusals do not matter, and others may be taken now, too."""
+        facts, key = self._facts.get(_own_key(run)), _own_key(run)
+        if facts is None or facts.uid != run.metadata.uid or facts.refusal is None:
+            return
+        reason, facts.refusal = facts.refusal.reason, None
+        self._refused.remove(_definition_of(run), key)
+        following = self._refused.of(_definition_of(run), _WOKEN_BY_ONE, lambda other: self._waits_for(other, {reason}))
+        for other in following:
+            self._try_now(other)
+
+    def may_be_taken_now(self, namespace: str | None, reasons: Set[str]) -> None:
+        """Have a run of each definition tried at once that was refused for one of these reasons; None: anywhere."""
+
+        def is_here(definition: Key) -> bool:
+            return namespace in {None, definition.namespace}
+
+        for key in self._refused.one_of_each(_WOKEN_AT_ONCE, is_here, lambda run: self._waits_for(run, reasons)):
+            self._try_now(key)
+
+    def _waits_for(self, key: Key, reasons: Set[str]) -> bool:
+        facts = self._facts.get(key)
+        return facts is not None and facts.refusal is not None and facts.refusal.reason in reasons
+
+    def _try_now(self, key: Key) -> None:
+        facts = self._facts[key]
+        if facts.refusal is not None:
+            facts.refusal = replace(facts.refusal, retry_at=min(facts.refusal.retry_at, self._clock()))
+            self._mark(key)
+
+    def input_read(self, run: TaskRun, definition: TaskDefinition, found: InputFacts) -> None:
+        """Note what was found in the input of a run, by what `definition` says."""
+        known = self.definition(*_own_key(definition))
+        facts = self._facts_about(run)
+        if facts is not None and known is not None and _spec_version(known) == _spec_version(definition):
+            facts.input = found
+
+    def _facts_about(self, run: TaskRun) -> Facts | None:
+        """Return what is to be extended about this very run; None if pods do not come and go for it any more."""
+        key = _own_key(run)
+        if not self._is_open(key, run.metadata.uid):
+            return None
+        facts = self._facts.get(key)
+        if facts is None or facts.uid != run.metadata.uid:
+            facts = self._facts[key] = Facts(run.metadata.uid)
+        return facts
+
+    def take_slot(self, run: TaskRun, value: str | None) -> None:
+        """Ask for a slot for a run; the next view tells what came of it."""
+        if self._is_open(_own_key(run), run.metadata.uid):
+            self._seat(_own_key(run), _id_of(run))
+            self.slots.want(_id_of(run), _definition_of(run), value, run.metadata.creation_timestamp)
+
+    def return_slot(self, run: TaskRun) -> None:
+        """Give back the slot of a run, or its place in the queue."""
+        self._unseat(_own_key(run), _id_of(run))
+
+    def retention_changed(self, namespace: str | None) -> None:
+        """Have the finished runs looked at again that are kept for as long as a namespace says; None: all namespaces.
+
+        Not all at once: each costs a plan, and maybe a deletion, and whatever goes on would have to wait for them.
+        """
+        here = (key for key in self.runs.all_keys() if namespace in {None, key.namespace})
+        for number, key in enumerate(filter(self._is_kept_by_its_namespace, here)):
+            self._mark_later(key, number / _REPLANNED_PER_SECOND)
+
+    def _is_kept_by_its_namespace(self, key: Key) -> bool:
+        run = self.run(key)
+        if run is None or run.status.phase not in FINISHED:
+            return False
+        return garbage_collection.own_ttl_seconds(run, self.definition(*_definition_of(run))) is None
+
+    def _pod_changed(self, key: Key) -> None:
+        run = self.run(key)
+        if run is not None and (facts := self._facts_about(run)) is not None:
+            facts.still_there = None  # something has changed
+        self._look(key)
+        self._follow_slots(key)
+        self._mark(key)
+
+    def _record_changed(self, key: Key) -> None:
+        self._look(key)
+        self._mark(key)
+
+    def _look(self, key: Key) -> None:
+        """Note what is seen of the pods of a run for the first time, and of their records."""
+        run, pods, records = self.run(key), self.pods.of(key), self.records.of(key)
+        if run is None or not (pods or records) or (facts := self._facts_about(run)) is None:
+            return
+        now = self._clock()
+        answered = {record.pod_uid for record in records if record.response is not None}
+        for pod in pods:
+            facts.see_pod(pod, now, has_answered=pod.metadata.uid in answered)
+        working = [record for record in records if record.response is None and record.heartbeat_at]
+        if working:
+            facts.see_heartbeat(max(working, key=lambda record: (record.iteration, record.try_)), now)
+
+    def _follow_slots(self, key: Key) -> None:
+        """Let slots follow what is. A slot is held by a pod that may work, whatever has become of its run.
+
+        This is how slots are known after a restart, too.
+        """
+        working, run = self._working_pods(key), self.run(key)
+        for run_id, pod in working.items():
+            self._seat(key, run_id)
+            status = self._status_of(run_id)
+            # Somebody may have taken the label away; it is the word for pods that have outlived their run.
+            labelled = Key(key.namespace, pod.metadata.labels.get(names.LABEL_DEFINITION, ""))
+            definition = _definition_of(run) if run is not None and run_id == _id_of(run) else labelled
+            self.slots.occupy(run_id, definition, status.concurrency_key if status is not None else None)
+        own = _id_of(run) if run is not None else None
+        for run_id in self._seated.get(key, set()) - working.keys() - {own}:
+            self._unseat(key, run_id)
+        if run is not None and own is not None and own not in working:
+            self._follow_own_slot(key, run, own)
+
+    def _follow_own_slot(self, key: Key, run: TaskRun, own: RunId) -> None:
+        """Let the slot of a run without a pod that works follow its status."""
+        status, definition = run.status, _definition_of(run)
+        is_open = self._is_open(key, own.uid)
+        if is_open and status.phase not in FINISHED and (status.current is not None or self._has_due_pod(key, run)):
+            self._seat(key, own)
+            self.slots.occupy(own, definition, status.concurrency_key)
+        elif not is_open or self.slots.has_used_slot(own) or run.metadata.deletion_timestamp is not None:
+            self._unseat(key, own)
+        elif status.reason == admission.QUEUED:
+            self._seat(key, own)
+            self.slots.want(own, definition, status.concurrency_key, run.metadata.creation_timestamp)
+
+    def _has_due_pod(self, key: Key, run: TaskRun) -> bool:
+        """Tell whether a pod is there that the status does not tell of yet, as it may have ended before that."""
+        due = due_pod.due_pod_name(run)
+        named = (pod.metadata.owner_run() for pod in self.pods.of(key) if pod.metadata.name == due)
+        return any(owner is not None and owner.uid == run.metadata.uid for owner in named)
+
+    def _working_pods(self, key: Key) -> dict[RunId, Pod]:
+        """Return a pod whose container may run for each run of this name that has one."""
+        found: dict[RunId, Pod] = {}
+        for pod in self.pods.of(key):
+            owner = pod.metadata.owner_run()
+            if owner is not None and not pod.is_released:
+                found[RunId(key.namespace, owner.name, owner.uid)] = pod
+        return found
+
+    def _status_of(self, run_id: RunId) -> TaskRunStatus | None:
+        run = self.run(run_id.key)
+        return run.status if run is not None and run.metadata.uid == run_id.uid else None
+
+    def _seat(self, key: Key, run_id: RunId) -> None:
+        self._seated.setdefault(key, set()).add(run_id)
+
+    def _unseat(self, key: Key, run_id: RunId) -> None:
+        seated = self._seated.get(key)
+        if seated is not None:
+            seated.discard(run_id)
+            if not seated:
+                del self._seated[key]
+        self.slots.leave(run_id)
+
+    def _pod_removed(self, key: Key, pod: Pod, is_last_state: bool) -> None:
+        run = self.run(key)
+        if run is not None and (facts := self._facts_about(run)) is not None:
+            facts.pod_left(pod, is_last_state=is_last_state)
+
+    def _is_open(self, key: Key, uid: str | None = None) -> bool:
+        """Whether pods may still come and go for a run: until it has finished and its hooks are done."""
+        run = self.run(key)
+        if run is None or uid not in {None, run.metadata.uid}:
+            return False
+        return run.status.phase not in FINISHED or hooks.follow(run.status)
+
+    def _run_changed(self, key: Key) -> None:
+        run = self.run(key)
+        if run is not None:
+            self._runs_of[_definition_of(run)][key] = None
+        if run is not None and run.spec.parent is not None:
+            parent = Key(key.namespace, run.spec.parent)
+            self._tell_parent(parent, self._family.note(key, parent, run))
+        facts = self._facts.get(key)
+        if facts is not None and not self._is_open(key, facts.uid):
+            self._forget_facts(key, _definition_of(run) if run is not None else None)
+        elif facts is not None and run is not None and not admission.is_new(run.status):
+            facts.input = None  # the status tells what followed from it
+        self._look(key)
+        self._follow_slots(key)
+        if run is not None and run.status.phase in FINISHED:
+            self._has_finished(key, run)
+        if run is not None:
+            for child in self._family.has_answered(key, names.iteration_of(run.status.last_record or "")):
+                self._mark(child)  # one that cleans itself up has waited for it
+        self._mark(key)
+
+    def _has_finished(self, key: Key, run: TaskRun) -> None:
+        definition = _definition_of(run)
+        if self._finished.add(definition, key, run.status.finished_at or run.metadata.creation_timestamp):
+            self._tell_children(key)
+        surplus = self._finished.first_beyond(definition, _kept_runs(self.definition(*definition)))
+        if surplus is not None:
+            self._mark(surplus)
+
+    def _run_removed(self, key: Key, run: TaskRun, _is_last_state: bool) -> None:
+        # Finished runs stay in memory for months, without what matters only while pods come and go.
+        self._forget_facts(key, _definition_of(run))
+        self._forget_in_index(key, _definition_of(run))
+        self._finished.remove(key)
+        parent, change = self._family.remove(key)
+        if parent is not None:
+            self._tell_parent(parent, change)
+        self._tell_children(key)
+
+    def _forget_facts(self, key: Key, definition: Key | None) -> None:
+        self._facts.pop(key, None)
+        if definition is not None:
+            self._refused.remove(definition, key)
+
+    def _forget_in_index(self, key: Key, definition: Key) -> None:
+        self._runs_of[definition].pop(key, None)
+        if not self._runs_of[definition]:
+            del self._runs_of[definition]
+
+    def _parent(self, run: TaskRun) -> Parent | None:
+        namespace = run.metadata.namespace
+        parent = self.run(Key(namespace, run.spec.parent)) if run.spec.parent is not None else None
+        if parent is None:
+            return None
+        definition = self.definition(namespace, parent.spec.definition)
+        line = self._line_of(parent)
+        return Parent(
+            uid=parent.metadata.uid,
+            definition=parent.spec.definition,
+            triggers=definition.spec.triggers if definition else None,
+            is_aborted=parent.spec.abort is not None or parent.status.phase == "Aborted",
+            is_finished=parent.status.phase in FINISHED,
+            finished_at=parent.status.finished_at,
+            answered=names.iteration_of(parent.status.last_record or ""),
+            ancestors=len(line),
+            unfinished_children=self._family.unfinished(Key(namespace, parent.metadata.name)),
+            max_children=definition.spec.max_children if definition else None,
+            created_by=next(filter(None, (member.metadata.annotations.created_by for member in line)), None),
+        )
+
+    def _line_of(self, run: TaskRun) -> list[TaskRun]:
+        """Return a run, its parent, the parent of that and so on, as far as it matters."""
+        line = [run]
+        while line[-1].spec.parent is not None and len(line) <= self._settings.max_depth:
+            parent = self.run(Key(run.metadata.namespace, line[-1].spec.parent))
+            if parent is None:
+                break
+            line.append(parent)
+        return line
+
+    def _tell_parent(self, parent: Key, change: Change) -> None:
+        known = self.run(parent)
+        if known is None:
+            return
+        is_to_abort = change.is_new and known.spec.abort is not None and known.spec.abort.cascade
+        if change.is_over or change.is_adopted or is_to_abort:
+            self._mark(parent)
+
+    def _tell_children(self, key: Key) -> None:
+        """Have the children of a run that has ended, or gone, looked at: for how long they are kept depends on it."""
+        for child in self._family.of(key):
+            self._mark(child)
+
+    def _definition_has_changed(self, definition: Key) -> None:
+        known = self.definition(definition.namespace, definition.name)
+        if known is not None and known.status.observed_generation != known.metadata.generation:
+            self._definition_changed(definition)
+        self._counted(definition)
+        if not self._has_new_spec(definition, known):
+            return  # only its status, which the operator itself writes
+        for key in tuple(self._runs_of.get(definition, ())):
+            if (facts := self._facts.get(key)) is not None:
+                facts.refusal = facts.input = None  # the definition may have been mended
+                self._refused.remove(definition, key)
+            self._mark(key)
+
+    def _has_new_spec(self, definition: Key, known: TaskDefinition | None) -> bool:
+        """Take the limits of a definition that has changed; tell whether anything but its status has."""
+        if known is None:
+            self._specs.pop(definition, None)
+            self.slots.set_limits(definition, None)
+            return True
+        before, self._specs[definition] = self._specs.get(definition), _spec_version(known)
+        if before == self._specs[definition]:
+            return False
+        concurrency = known.spec.concurrency
+        per_value = concurrency.limit if concurrency is not None else None
+        self.slots.set_limits(definition, Limits(known.spec.max_concurrent_runs, per_value))
+        return True
+
+
+def _kept_runs(definition: TaskDefinition | None) -> int:
+    return (definition.spec.history_limit if definition else HistoryLimit()).runs
+
+
+_NO_FACTS: Final = Facts("")
+
+
+def _id_of(run: TaskRun) -> RunId:
+    return RunId(run.metadata.namespace, run.metadata.name, run.metadata.uid)
+
+
+def _definition_of(run: TaskRun) -> Key:
+    return Key(run.metadata.namespace, run.spec.definition)
+
+
+def _spec_version(definition: TaskDefinition) -> tuple[str, int]:
+    return definition.metadata.uid, definition.metadata.generation
+
+
+def _own_key(obj: TaskRun | TaskDefinition) -> Key:
+    return Key(obj.metadata.namespace, obj.metadata.name)
+
+
+def _owner_key(obj: Pod | Record) -> Key | None:
+    owner, name = obj.metadata.owner_run(), obj.metadata.name
+    if owner is None and not names.iteration_of(name):
+        return None
+    # One that lost its owner, or is somebody else's, still has a name that only this run may use.
+    return Key(obj.metadata.namespace, owner.name if owner else names.run_of(name))

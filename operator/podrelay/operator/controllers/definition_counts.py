@@ -1,0 +1,76 @@
+"""Tells on each TaskDefinition how many of its runs have a pod, and how many wait for a slot.
+
+Level-based: whatever calls for a look, the numbers that are true now are compared with those that the status shows. The
+condition Ready in the same status is another module's; merge patches leave each other's fields alone.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+
+from podrelay.api import names
+from podrelay.kube.client import Client
+from podrelay.kube.errors import NotFoundError
+from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.controllers.controller import work
+from podrelay.operator.controllers.workqueue import WorkQueue
+from podrelay.operator.metrics import DEFINITION_WRITES
+from podrelay.operator.objects import TaskDefinition
+from podrelay.operator.rbac import Permission
+from podrelay.operator.resources import TASK_DEFINITIONS
+
+PERMISSIONS: Final = (Permission(names.GROUP, (f"{names.TASK_DEFINITIONS}/status",), ("patch",)),)
+INTERVAL_SECONDS: Final = 15.0
+"""Each definition's numbers are written at most this often."""
+
+_SPACING_SECONDS: Final = 0.05
+"""After each write, so that all together make at most 20 a second, however many definitions have runs that change."""
+
+_decode = msgspec.json.Decoder(TaskDefinition).decode
+
+
+class Counts:
+    """Writes the numbers.
+
+    Args:
+        client: the API server.
+        store: knows the numbers.
+        queue: which definitions to look at.
+    """
+
+    def __init__(self, client: Client, store: Store, queue: WorkQueue[Key]) -> None:
+        self._client = client
+        self._store = store
+        self._queue = queue
+        self._written: dict[Key, float] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        await work(self._queue, self._look_at, failed="runs of a definition not counted", about="definition", count=1)
+
+    async def _look_at(self, key: Key) -> None:
+        definition = self._store.definition(*key)
+        if definition is None:
+            self._written.pop(key, None)
+            return
+        wanted = {"activeRuns": self._store.slots.active(key), "queuedRuns": self._store.slots.queued(key)}
+        shown = {"activeRuns": definition.status.active_runs, "queuedRuns": definition.status.queued_runs}
+        changes: dict[str, Any] = {name: number for name, number in wanted.items() if number != (shown[name] or 0)}
+        if not changes:
+            return
+        now = asyncio.get_running_loop().time()
+        due = self._written.get(key, now - INTERVAL_SECONDS) + INTERVAL_SECONDS
+        if now < due:
+            self._queue.add_after(key, due - now)
+            return
+        self._written[key] = now
+        try:
+            body = await self._client.patch(
+                TASK_DEFINITIONS, key.namespace, key.name, {"status": changes}, subresource="status"
+            )
+        except NotFoundError:
+            return
+        DEFINITION_WRITES.labels("counts").inc()
+        self._store.definitions.apply(_decode(body))
+        await asyncio.sleep(_SPACING_SECONDS)

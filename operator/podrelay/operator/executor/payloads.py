@@ -1,0 +1,119 @@
+"""Fetches the payloads that the operator's memory leaves out, at the moment at which they are needed.
+
+They stand in the run itself, whose input is kept if it is small, or in its records. A response never changes once it is
+stored, so those that the operator has written itself, for pods that report by message, are kept for a while: they are
+needed again at once, for the next pod or for the final status.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from podrelay.api.errors import PodrelayError
+from podrelay.kube.api import Api
+from podrelay.kube.errors import NotFoundError
+from podrelay.operator.cache.store import Key
+from podrelay.operator.executor.status_patch import Result, result_in
+from podrelay.operator.objects import Record
+from podrelay.operator.resources import TASK_ITERATIONS, TASK_RUNS
+from podrelay.operator.view import Target, View
+
+_KEPT_RESPONSES: Final = 64
+"""At most 256 KiB each, a few hundred bytes as a rule: those of the runs that are being worked on at this moment."""
+
+
+class StateGoneError(PodrelayError):
+    """The record that holds the state of a run is no more; the planner finds out what follows."""
+
+    reason = "StateLost"
+
+    def __init__(self, record: str) -> None:
+        super().__init__(f"TaskIteration {record} is gone")
+        self.record = record
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What an iteration starts from."""
+
+    input: dict[str, Any]
+    output: dict[str, Any] | None = None
+
+
+class Payloads:
+    """Reads states and results.
+
+    Args:
+        client: the API server.
+    """
+
+    def __init__(self, client: Api) -> None:
+        self._client = client
+        self._responses: OrderedDict[str, dict[str, Any]] = OrderedDict()
+
+    def keep(self, record: Record, response: dict[str, Any]) -> None:
+        """Keep a response that has just been stored in `record`."""
+        self._responses[record.metadata.uid] = response
+        if len(self._responses) > _KEPT_RESPONSES:
+            self._responses.popitem(last=False)
+
+    async def state_for(self, key: Key, view: View, target: Target) -> State:
+        """Return what the iteration of `target` starts from: a checkpoint, the last answer, or the input of the run.
+
+        Raises:
+            StateGoneError: the record that holds it is no more.
+            ApiError, TransportError, TimeoutError: it could not be read.
+        """
+        if target.checkpoint is not None:
+            state = (await self._record(key, target.checkpoint)).get("checkpoint") or {}
+        elif target.state is not None:
+            state = await self._response(key, view, target.state)
+        else:
+            return State(await self._own_input(key, view))
+        return State(state.get("input") or {}, state.get("output"))
+
+    async def input_of(self, key: Key, view: View) -> dict[str, Any]:
+        """Return the input that the run was created with.
+
+        Raises:
+            NotFoundError: the run is no more.
+            ApiError, TransportError, TimeoutError: it could not be read.
+        """
+        return await self._own_input(key, view)
+
+    async def result_of(self, key: Key, view: View, record: str) -> Result:
+        """Return the result that a record holds; an empty one if the record is no more.
+
+        Raises:
+            ApiError, TransportError, TimeoutError: it could not be read.
+        """
+        try:
+            response = await self._response(key, view, record)
+        except StateGoneError:
+            return Result()
+        return result_in(response)
+
+    async def _own_input(self, key: Key, view: View) -> dict[str, Any]:
+        own: dict[str, Any] | None
+        if view.run.spec.input:
+            own = msgspec.json.decode(view.run.spec.input)
+        else:
+            run = msgspec.json.decode(await self._client.get(TASK_RUNS, key.namespace, key.name))
+            own = run["spec"].get("input")
+        return own or {}
+
+    async def _response(self, key: Key, view: View, name: str) -> dict[str, Any]:
+        for known in view.records:
+            if known.metadata.name == name and known.metadata.uid in self._responses:
+                return self._responses[known.metadata.uid]
+        response: dict[str, Any] = (await self._record(key, name)).get("response") or {}
+        return response
+
+    async def _record(self, key: Key, name: str) -> dict[str, Any]:
+        try:
+            record: dict[str, Any] = msgspec.json.decode(await self._client.get(TASK_ITERATIONS, key.namespace, name))
+        except NotFoundError as error:
+            raise StateGoneError(name) from error
+        return record

@@ -1,0 +1,298 @@
+"""Builds the pod of an iteration from the definition's template. Pure: values in, a manifest out.
+
+What the relay relies on is forced (restart policy, deadline, names, environment); everything else is the template's.
+"""
+
+import copy
+import hashlib
+import json
+from typing import Any, Final
+
+from podrelay.api import limits, names, numbers, protocol
+from podrelay.api.errors import PodrelayError
+from podrelay.api.hooks import ON_BEFORE_TRIGGER
+from podrelay.operator.objects import TaskDefinition, TaskDefinitionSpec, TaskRun
+from podrelay.operator.view import Target
+
+DEADLINE_RESERVE_SECONDS: Final = 120
+"""The kubelet ends a pod this long after both of its timeouts, if no operator is alive to do so before."""
+
+_OWN_PREFIX: Final = "PODRELAY_"
+_SDK_SETTINGS: Final = frozenset({"PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"})
+"""Variables with our prefix that a template may set."""
+
+
+class TemplateError(PodrelayError):
+    """No pod can be made from the definition's template; the message says what to change."""
+
+    reason = "InvalidTemplate"
+
+
+class InputTooLargeError(PodrelayError):
+    """The input cannot be handed over in an environment variable: it is too large, or nested too deep."""
+
+    reason = "InputTooLarge"
+
+
+def build(
+    run: TaskRun,
+    definition: TaskDefinition,
+    target: Target,
+    input: dict[str, Any] | None = None,
+    created_by: str | None = None,
+) -> dict[str, Any]:
+    """Return the manifest of the pod for `target`.
+
+    Args:
+        run: who the pod belongs to.
+        definition: what it is made from.
+        target: which try of which iteration it is.
+        input: what the iteration works on; only pods that report by message get it from here.
+        created_by: who created the run, or the one that it descends from; None where nobody tells.
+
+    Raises:
+        TemplateError: the template has no container that could do the work, or asks for what the relay cannot allow.
+        InputTooLargeError: for a pod that reports by message, more than 100 KiB of input or 200 levels of it.
+    """
+    template = definition.spec.template
+    by_message = definition.spec.reporting == names.REPORTING_TERMINATION_MESSAGE
+    try:
+        limits.check_payload(template, "spec.template")
+    except limits.PayloadError as error:
+        raise TemplateError(str(error)) from error
+    spec = copy.deepcopy(template.get("spec"))
+    if not isinstance(spec, dict):
+        raise TemplateError("spec.template.spec is missing; it must be the spec of a pod")
+    container = task_container(spec)
+    variables = _environment(run, definition, target, str(container.get("image", "")))
+    _complete_container(container, [*variables, _input_variable(input or {})] if by_message else variables)
+    if run.spec.secret is not None:
+        _mount_secret(spec, container, run.spec.secret)
+    own = definition.spec
+    spec["restartPolicy"] = "Never"
+    # Hooks have the time of an iteration, after the answer.
+    running_seconds = own.iteration_timeout_seconds * (2 if own.hooks else 1)
+    spec["activeDeadlineSeconds"] = own.pending_timeout_seconds + running_seconds + DEADLINE_RESERVE_SECONDS
+    spec["terminationGracePeriodSeconds"] = own.abort_grace_period_seconds
+    if by_message:
+        _use_termination_message(spec, container)
+    else:
+        spec.setdefault("serviceAccountName", names.RUNNER_SERVICE_ACCOUNT)
+        spec["automountServiceAccountToken"] = True
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": target.name,
+            "namespace": run.metadata.namespace,
+            # A pod without its run is of no use, and one that answers by message would do its work again.
+            "labels": {names.LABEL_VELERO_EXCLUDE: "true"} | _theirs(template, "labels") | labels(run, target),
+            "annotations": _theirs(template, "annotations")
+            | _annotations(definition, str(container["name"]))
+            | _people(definition, created_by),
+            "ownerReferences": [owner_reference(run, controller=True)],
+            "finalizers": [names.ANSWER_FINALIZER],
+        },
+        "spec": spec,
+    }
+
+
+def template_hash(definition: TaskDefinition) -> str:
+    """Return what tells the template of a definition from the ones before it: 16 hexadecimal digits."""
+    canonical = json.dumps(definition.spec.template, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()[:16]
+
+
+def task_container(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the container of a pod's spec that does the work: the one named `task`, or the only one.
+
+    Raises:
+        TemplateError: there is none, or it could be restarted.
+    """
+    containers = spec.get("containers")
+    if not isinstance(containers, list) or not all(isinstance(item, dict) for item in containers) or not containers:
+        raise TemplateError("spec.template.spec.containers is empty; add the container that does the work")
+    named = [item for item in containers if item.get("name") == names.TASK_CONTAINER]
+    if not named and len(containers) > 1:
+        raise TemplateError(
+            f"none of the {len(containers)} containers of spec.template is named {names.TASK_CONTAINER}"
+        )
+    container: dict[str, Any] = named[0] if named else containers[0]
+    if not container.get("name"):
+        container["name"] = names.TASK_CONTAINER
+    if container.get("restartPolicy", "Never") != "Never" or container.get("restartPolicyRules"):
+        raise TemplateError(
+            f"container {container['name']} has a restartPolicy; the relay itself decides about retries, see spec.retry"
+        )
+    return container
+
+
+def _complete_container(container: dict[str, Any], variables: list[dict[str, Any]]) -> None:
+    env = container.get("env") or []
+    if not isinstance(env, list) or not all(isinstance(item, dict) for item in env):
+        raise TemplateError(f"env of container {container['name']} is no list of name and value")
+    theirs = [
+        item
+        for item in env
+        if not str(item.get("name", "")).startswith(_OWN_PREFIX) or item.get("name") in _SDK_SETTINGS
+    ]
+    container["env"] = theirs + variables
+    container["terminationMessagePath"] = names.TERMINATION_MESSAGE_PATH
+    # The last lines of a container that died without a word say more than its exit code.
+    container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+
+
+def _mount_secret(spec: dict[str, Any], container: dict[str, Any], secret: str) -> None:
+    """Give the container that does the work the keys of a Secret as files."""
+    volumes, mounts = spec.get("volumes") or [], container.get("volumeMounts") or []
+    if not _is_list_of_objects(volumes) or not _is_list_of_objects(mounts):
+        raise TemplateError("volumes of spec.template, or volumeMounts of its container, are no list of objects")
+    taken = [f"a volume {names.SECRET_VOLUME}" for item in volumes if item.get("name") == names.SECRET_VOLUME]
+    taken += [f"a mount at {names.SECRET_PATH}" for item in mounts if item.get("mountPath") == names.SECRET_PATH]
+    if taken:
+        raise TemplateError(f"spec.template has {taken[0]}, where the Secret of a run belongs; give it another name")
+    spec["volumes"] = [*volumes, {"name": names.SECRET_VOLUME, "secret": {"secretName": secret}}]
+    mount = {"name": names.SECRET_VOLUME, "mountPath": names.SECRET_PATH, "readOnly": True}
+    container["volumeMounts"] = [*mounts, mount]
+
+
+def _is_list_of_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
+
+
+def _use_termination_message(spec: dict[str, Any], container: dict[str, Any]) -> None:
+    """Make the pod wait for its claim, and its message the answer: it cannot ask the API server whether it may run."""
+    gates = spec.get("schedulingGates") or []
+    if not isinstance(gates, list):
+        raise TemplateError("spec.template.spec.schedulingGates is no list")
+    spec["schedulingGates"] = [*gates, {"name": names.CLAIM_GATE}]
+    spec["automountServiceAccountToken"] = False
+    container["terminationMessagePolicy"] = "File"
+
+
+def _input_variable(input: dict[str, Any]) -> dict[str, str]:
+    try:
+        data = limits.check_payload(_as_stored(input), "input")
+    except limits.PayloadError as error:
+        raise InputTooLargeError(str(error)) from error
+    if len(data) > limits.ENVIRONMENT_INPUT_BYTES:
+        raise InputTooLargeError(limits.too_large_for_environment(len(data)))
+    # Kubernetes expands $(NAME) in values of variables, and takes $$ for a dollar sign.
+    return {"name": names.ENV_INPUT, "value": data.decode().replace("$", "$$")}
+
+
+def _as_stored(input: dict[str, Any]) -> Any:
+    try:
+        # An integer of more than 64 bits is a float to the API server, though it is written like an integer.
+        return numbers.as_stored(input)
+    except RecursionError:
+        return input  # which is what the check is about to say in words
+
+
+def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image: str) -> list[dict[str, Any]]:
+    spec = definition.spec
+    values = {
+        names.ENV_NAMESPACE: run.metadata.namespace,
+        names.ENV_RUN: run.metadata.name,
+        names.ENV_RUN_UID: run.metadata.uid,
+        names.ENV_DEFINITION: definition.metadata.name,
+        names.ENV_ITERATION: str(target.iteration),
+        names.ENV_TRY: str(target.try_),
+        names.ENV_MAX_ITERATIONS: str(spec.max_iterations),
+        names.ENV_POD_NAME: target.name,
+        names.ENV_IMAGE: image,
+        names.ENV_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
+        names.ENV_GRACE_PERIOD: str(spec.abort_grace_period_seconds),
+        names.ENV_STATE: target.state or "",
+        names.ENV_CHECKPOINT: target.checkpoint or "",
+        names.ENV_FINAL_ATTEMPT: _flag(value=target.is_final_attempt),
+        names.ENV_RECORD_LOGS: _flag(value=spec.record_logs),
+        names.ENV_PROTOCOL: str(protocol.VERSION),
+    }
+    if callable_hooks := _hooks_of(spec, target):
+        values[names.ENV_HOOKS] = ",".join(callable_hooks)
+    if target.hooks:
+        values[names.ENV_HOOK] = ",".join(target.hooks)
+    if run.metadata.origin_uid != run.metadata.uid:
+        values[names.ENV_ORIGIN_UID] = run.metadata.origin_uid
+    if run.spec.secret is not None:
+        values[names.ENV_SECRET_PATH] = names.SECRET_PATH
+    if spec.heartbeat_timeout_seconds is not None:
+        values[names.ENV_HEARTBEAT_TIMEOUT] = str(spec.heartbeat_timeout_seconds)
+    fields = {names.ENV_POD_UID: "metadata.uid", names.ENV_NODE_NAME: "spec.nodeName"}
+    return [
+        *({"name": name, "value": value} for name, value in values.items()),
+        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
+    ]
+
+
+def _hooks_of(spec: TaskDefinitionSpec, target: Target) -> list[str]:
+    """Return the hooks that the pod calls if it comes to that."""
+    return [hook for hook in spec.hooks if hook != ON_BEFORE_TRIGGER or target.calls_before_trigger]
+
+
+def _flag(*, value: bool) -> str:
+    return "true" if value else "false"
+
+
+def _annotations(definition: TaskDefinition, container: str) -> dict[str, str]:
+    spec = definition.spec
+    heartbeat = spec.heartbeat_timeout_seconds
+    optional = {names.ANNOTATION_HEARTBEAT_TIMEOUT: str(heartbeat)} if heartbeat is not None else {}
+    return {
+        names.ANNOTATION_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
+        names.ANNOTATION_PENDING_TIMEOUT: str(spec.pending_timeout_seconds),
+        names.ANNOTATION_NODE_LOST_TIMEOUT: str(spec.node_lost_timeout_seconds),
+        names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
+        names.ANNOTATION_CONTAINER: container,
+        names.ANNOTATION_REPORTING: spec.reporting,
+        names.ANNOTATION_TEMPLATE_HASH: template_hash(definition),
+        **optional,
+    }
+
+
+def _people(definition: TaskDefinition, created_by: str | None) -> dict[str, str]:
+    """Tell admission whose pod it is: the operator's name, under which it is made, says nothing."""
+    told = definition.metadata.annotations
+    people = {
+        names.ANNOTATION_CREATED_BY: created_by,
+        names.ANNOTATION_WRITTEN_BY: told.changed_by or told.created_by,
+    }
+    return {annotation: person for annotation, person in people.items() if person}
+
+
+def _theirs(template: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return labels or annotations of the template without those that are ours: nobody else says who made a pod."""
+    given = _mapping(_mapping(template, "metadata"), field, "metadata.")
+    return {name: value for name, value in given.items() if not str(name).startswith(f"{names.GROUP}/")}
+
+
+def _mapping(parent: dict[str, Any], field: str, path: str = "") -> dict[str, Any]:
+    value = parent.get(field) or {}
+    if not isinstance(value, dict):
+        raise TemplateError(f"spec.template.{path}{field} must be an object, not {type(value).__name__}")
+    return value
+
+
+def labels(run: TaskRun, target: Target) -> dict[str, str]:
+    """Return the labels that pods and records of a run carry."""
+    return {
+        names.LABEL_RUN: run.metadata.name,
+        names.LABEL_DEFINITION: run.spec.definition,
+        names.LABEL_ITERATION: str(target.iteration),
+        names.LABEL_TRY: str(target.try_),
+    }
+
+
+def owner_reference(run: TaskRun, *, controller: bool) -> dict[str, Any]:
+    """Return the reference that lets garbage collection remove an object with its run.
+
+    Never blockOwnerDeletion: a foreground deletion must not hang on a pod of a lost node.
+    """
+    reference = owner_reference_to(run.metadata.name, run.metadata.uid)
+    return {**reference, "controller": True} if controller else reference
+
+
+def owner_reference_to(name: str, uid: str) -> dict[str, Any]:
+    """Return the reference to the TaskRun of this name and UID, without controller."""
+    return {"apiVersion": names.API_VERSION, "kind": "TaskRun", "name": name, "uid": uid}

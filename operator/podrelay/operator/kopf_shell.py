@@ -1,0 +1,231 @@
+"""The kopf side of the operator: handlers and settings, nothing else.
+
+kopf is the frame: it watches TaskRuns and TaskDefinitions and calls the handlers below, each of which only marks what
+is to be looked at. It runs in a thread with an event loop of its own, because it cancels every task that was created
+after its start when it ends, and it ends on some errors of the API server; a supervisor then starts it again, while
+reflectors, queue and probes go on (docs/decisions/0001-kopf-beside-reflectors.md).
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, cast
+
+import aiohttp
+import kopf
+import uvloop
+
+from podrelay.api import names
+from podrelay.kube.config import Connection
+from podrelay.operator.cache.store import Key
+from podrelay.operator.metrics import KOPF_RESTARTS
+from podrelay.operator.rbac import Permission
+
+log = logging.getLogger(__name__)
+
+# kopf looks up which kinds of our group there are; discovery is open to everyone, and nothing else is asked for.
+PERMISSIONS: Final[tuple[Permission, ...]] = ()
+
+_NOBODY_HAS_LOOKED_YET: Final = "status.phase="
+"""Runs without a state are what kopf is to notice; of those that have one our reflector tells, which costs less."""
+_COLLECTIONS: Final = frozenset({names.TASK_RUNS, names.TASK_DEFINITIONS})
+_LIST, _WATCH = (
+    f"application/json;as={kind};g=meta.k8s.io;v=v1" for kind in ("PartialObjectMetadataList", "PartialObjectMetadata")
+)
+"""Objects without spec and status: handlers need to know which object it is, and kopf would keep hundreds of inputs."""
+_CHUNK: Final = 100
+"""Objects in a page of kopf's lists: each may have an input of 256 KiB in an annotation of kubectl."""
+_BACKOFF_SECONDS = (1.0, 60.0)
+_END_SECONDS = 2.0
+"""While the API server is away, kopf needs longer to end; it writes nothing, so it may be left behind then."""
+
+
+class _NoDiffBase(kopf.DiffBaseStorage):
+    """kopf's memory for handlers of changes. We have none, and it would copy each object several times."""
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return cast("kopf.BodyEssence", {})
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """kopf's memory of handlers that are under way; the same holds."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        pass
+
+    def purge(self, **_: Any) -> None:
+        pass
+
+    def touch(self, **_: Any) -> None:
+        pass
+
+    def clear(self, *, essence: kopf.BodyEssence) -> kopf.BodyEssence:
+        return essence
+
+
+class _Response(aiohttp.ClientResponse):
+    """An answer in which lists are what kopf takes for lists: metadata of no objects are `null`."""
+
+    async def json(self, **options: Any) -> Any:
+        document = await super().json(**options)
+        if isinstance(document, dict) and "items" in document and document["items"] is None:
+            document["items"] = []
+        return document
+
+
+class KopfShell:
+    """Runs kopf until told to stop.
+
+    Args:
+        connection: the API server.
+        namespaces: which to watch; empty for all.
+        run_seen: called, from kopf's thread, with the key of each TaskRun that kopf sees.
+        definition_seen: the same for TaskDefinitions.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        namespaces: tuple[str, ...],
+        run_seen: Callable[[Key], None],
+        definition_seen: Callable[[Key], None],
+    ) -> None:
+        self._connection = connection
+        self._namespaces = namespaces
+        self._run_seen = run_seen
+        self._definition_seen = definition_seen
+        self._stopping = threading.Event()
+        self._raise_flag: Callable[[], object] = lambda: None
+        self._ended: asyncio.Future[str] | None = None
+
+    async def run(self) -> None:
+        """Run kopf in its thread, again and again, until cancelled."""
+        failures = 0
+        try:
+            while not self._stopping.is_set():
+                started = asyncio.get_running_loop().time()
+                self._ended = self._start()
+                error = await asyncio.shield(self._ended)
+                if self._stopping.is_set():
+                    return
+                failures = 0 if asyncio.get_running_loop().time() - started > 300 else failures + 1
+                delay = min(_BACKOFF_SECONDS[1], _BACKOFF_SECONDS[0] * 2**failures)
+                log.warning("kopf ended, starting it again: %s", error, extra={"retry_seconds": delay})
+                KOPF_RESTARTS.inc()
+                await asyncio.sleep(delay)
+        finally:
+            self.stop()
+
+    def stop(self) -> None:
+        """Tell kopf to end."""
+        self._stopping.set()
+        with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended
+            self._raise_flag()
+
+    async def close(self) -> None:
+        """Tell kopf to end, and wait for it, though not for long."""
+        self.stop()
+        if self._ended is not None:
+            await asyncio.wait({self._ended}, timeout=_END_SECONDS)
+
+    def _start(self) -> asyncio.Future[str]:
+        """Run kopf once, in a thread that the process does not wait for; the result is the error that ended it."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[str] = loop.create_future()
+
+        def tell(error: str) -> None:
+            if not ended.done():
+                ended.set_result(error)
+
+        def run() -> None:
+            error = self._run_once()
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(tell, error)
+
+        threading.Thread(target=run, name="kopf", daemon=True).start()
+        return ended
+
+    def _run_once(self) -> str:
+        try:
+            # Half of what an event costs kopf is its loop and the loop's TLS; those of asyncio are written in Python.
+            uvloop.run(self._operate())
+        except Exception as error:  # noqa: BLE001 - whatever ends kopf, the supervisor starts it again
+            return str(error) or type(error).__name__
+        return "without an error"
+
+    async def _operate(self) -> None:
+        # A flag of this loop: for one of threading, kopf keeps a thread that waits for it, and without which the loop
+        # cannot be closed when kopf ends by itself.
+        stop = asyncio.Event()
+        self._raise_flag = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set)
+        if self._stopping.is_set():
+            stop.set()
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._connection.ssl_context or True)
+        async with aiohttp.ClientSession(
+            connector=connector, middlewares=(self._authorize,), response_class=_Response
+        ) as session:
+            await kopf.operator(
+                registry=self._registry(session),
+                settings=_settings(),
+                standalone=True,
+                # kopf would ask the password file for a user name, which a container's number need not have.
+                identity=cast("Any", "podrelay-operator"),
+                clusterwide=not self._namespaces,
+                namespaces=self._namespaces,
+                stop_flag=stop,
+            )
+
+    async def _authorize(
+        self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+    ) -> aiohttp.ClientResponse:
+        token = await asyncio.to_thread(self._connection.token)
+        if token:
+            request.headers["Authorization"] = f"Bearer {token}"
+        if request.url.path.rpartition("/")[2] in _COLLECTIONS:
+            request.headers["Accept"] = _WATCH if request.url.query.get("watch") == "true" else _LIST
+        return await handler(request)
+
+    def _registry(self, session: aiohttp.ClientSession) -> kopf.OperatorRegistry:
+        registry = kopf.OperatorRegistry()
+
+        @kopf.on.login(registry=registry)
+        async def login(**_: Any) -> kopf.AiohttpSession:
+            return kopf.AiohttpSession(aiohttp_session=session, server=self._connection.server)
+
+        @kopf.on.event(names.GROUP, names.VERSION, names.TASK_RUNS, registry=registry)
+        async def run_seen(*, event: kopf.RawEvent, namespace: str | None, name: str, **_: Any) -> None:
+            if event["type"] != "DELETED":  # else it has a state by now: somebody has looked
+                self._run_seen(Key(namespace or "", name))
+
+        @kopf.on.event(names.GROUP, names.VERSION, names.TASK_DEFINITIONS, registry=registry)
+        async def definition_seen(*, namespace: str | None, name: str, **_: Any) -> None:
+            self._definition_seen(Key(namespace or "", name))
+
+        return registry
+
+
+def _settings() -> kopf.OperatorSettings:
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.persistence.diffbase_storage = _NoDiffBase()
+    settings.persistence.progress_storage = _NoProgress()
+    # kopf would kill the whole process when its own end takes long; ending the process is our own affair.
+    settings.process.ultimate_exiting_timeout = None
+    settings.watching.field_selectors[names.GROUP, names.VERSION, names.TASK_RUNS] = _NOBODY_HAS_LOOKED_YET
+    settings.watching.chunk_size = _CHUNK
+    settings.watching.server_timeout = 600
+    settings.watching.connect_timeout = 5
+    return settings

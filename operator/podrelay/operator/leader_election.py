@@ -1,0 +1,259 @@
+"""Leadership by one Lease: of several replicas only the holder plans and writes.
+
+Expiry is judged by this machine's boot clock since the Lease was last seen to change, never by its timestamps, which
+are another machine's. The boot clock goes on while the machine sleeps, so a suspended holder knows that it is late.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from podrelay.api.errors import PodrelayError
+from podrelay.kube.client import Client
+from podrelay.kube.errors import AlreadyExistsError, ConflictError, NotFoundError
+from podrelay.kube.resources import LEASES
+from podrelay.operator.clocks import boot_clock
+from podrelay.operator.event_recorder import Events
+from podrelay.operator.rbac import Permission
+
+log = logging.getLogger(__name__)
+
+PERMISSIONS: Final = (Permission("coordination.k8s.io", ("leases",), ("get", "create", "update"), own_namespace=True),)
+
+DEFAULT_DURATION_SECONDS: Final = 15.0
+RENEW_SHARE: Final = 1 / 3
+"""The holder renews after this share of the duration,"""
+GIVE_UP_SHARE: Final = 2 / 3
+"""and stops being the holder when it could not for this share."""
+RESERVE_SHARE: Final = 1 / 3
+"""A pod's creation is sent only while the Lease is ours for this share more: 5 s of 15, in which a connection is made.
+
+Its admission may take longer than the Lease lasts; docs/architecture.md says why that is harmless.
+"""
+RETRY_SECONDS: Final = 2.0
+READY_SECONDS: Final = 5.0
+"""Readiness fails when requests about the Lease have failed for longer."""
+
+
+class LeadershipLostError(PodrelayError):
+    """This replica is not, or not long enough, the holder of the Lease."""
+
+    reason: ClassVar[str] = "LeadershipLost"
+
+
+class _Spec(msgspec.Struct, rename="camel"):
+    holder_identity: str | None = None
+    lease_duration_seconds: int | None = None
+    acquire_time: str | None = None
+    renew_time: str | None = None
+    lease_transitions: int | None = None
+
+
+class _Metadata(msgspec.Struct, rename="camel"):
+    resource_version: str
+    uid: str = ""
+
+
+class _Lease(msgspec.Struct):
+    metadata: _Metadata
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+
+
+class LeaderElection:
+    """Gets and keeps the Lease.
+
+    Args:
+        client: the API server.
+        namespace: where the Lease is.
+        name: its name.
+        identity: who we are; unique to this process.
+        duration_seconds: a Lease that has not changed for so long may be taken over.
+        clock: seconds, never going back.
+        restored: called when the Lease has an older version than before: the API server was restored from a backup.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        namespace: str,
+        name: str,
+        identity: str,
+        duration_seconds: float = DEFAULT_DURATION_SECONDS,
+        clock: Callable[[], float] = boot_clock,
+        restored: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.held = asyncio.Event()
+        self._client = client
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._duration = duration_seconds
+        self._clock = clock
+        self._restored = restored
+        self._newest = 0
+        self._uid = ""
+        self._renewed_at = float("-inf")
+        self._failing_since: float | None = None
+        self._failure = ""
+        self._seen: tuple[str, float] | None = None
+
+    def start_anew(self) -> None:
+        """Forget which version the Lease had: somebody else has noticed already that versions have gone back."""
+        self._newest = 0
+
+    async def tell_given_away(self, events: Events, why: str) -> None:
+        """Tell by an Event on the Lease that it was given away, and why. Never raises for a failure."""
+        about = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": self._name, "uid": self._uid}
+        await events.lease_given_away(about, self._namespace, self._identity, why)
+
+    def problem(self) -> str | None:
+        """Return that the Lease could not be asked for lately, and why, for readiness; None while it can."""
+        if self._failing_since is None or (seconds := self._clock() - self._failing_since) <= READY_SECONDS:
+            return None
+        return f"the API server has not answered for {seconds:.0f} s about the Lease: {self._failure}"
+
+    def require(self) -> None:
+        """Return if the Lease is ours for longer than a request can take.
+
+        Raises:
+            LeadershipLostError: it is not.
+        """
+        left = self._renewed_at + self._duration - self._clock()
+        if not self.held.is_set() or left < self._duration * RESERVE_SHARE:
+            raise LeadershipLostError(f"the Lease {self._namespace}/{self._name} is not ours, or not for long enough")
+
+    @property
+    def duration_seconds(self) -> float:
+        """A Lease that has not changed for so long may be taken over."""
+        return self._duration
+
+    async def acquire(self, may_lead: Callable[[], bool] = lambda: True) -> None:
+        """Wait until the Lease is ours; it counts as held when `keep()` begins, which has to be at once.
+
+        Args:
+            may_lead: whether this replica could work at all; as long as not, the Lease is left to others.
+        """
+        while not (may_lead() and await self._attempt(self._acquire)):  # noqa: ASYNC110 - the API server is asked
+            await asyncio.sleep(min(RETRY_SECONDS, self._duration / 3))
+        log.info("leading", extra={"lease": f"{self._namespace}/{self._name}", "identity": self._identity})
+
+    async def keep(self) -> None:
+        """Keep the Lease, and return when it is lost."""
+        self.held.set()
+        try:
+            await self._keep()
+        finally:
+            self.held.clear()
+        self._renewed_at = float("-inf")
+        log.error("leadership lost", extra={"lease": f"{self._namespace}/{self._name}"})
+
+    async def release(self) -> None:
+        """Give the Lease back if it is ours, so that another replica need not wait for its expiry.
+
+        Whatever may only be written by the holder must have ended.
+        """
+        self.held.clear()
+        if self._renewed_at == float("-inf"):
+            return
+        self._renewed_at = float("-inf")
+        await self._attempt(self._give_back)
+
+    async def _keep(self) -> None:
+        while (left := self._renewed_at + self._duration * GIVE_UP_SHARE - self._clock()) > 0:
+            if await self._attempt(self._renew, left):
+                await asyncio.sleep(max(0.0, self._renewed_at + self._duration * RENEW_SHARE - self._clock()))
+            elif self._renewed_at > float("-inf"):
+                await asyncio.sleep(min(RETRY_SECONDS, self._duration / 10))
+
+    async def _attempt(self, step: Callable[[], Awaitable[bool]], seconds: float | None = None) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await step()
+        except (PodrelayError, TimeoutError) as error:
+            self._failure = str(error) or type(error).__name__
+            if self._failing_since is None:
+                self._failing_since = self._clock()
+            log.warning("lease request failed: %s", self._failure)
+            return False
+        self._failing_since = None
+        return answer
+
+    async def _acquire(self) -> bool:
+        try:
+            lease = await self._get()
+        except NotFoundError:
+            return await self._write(None)
+        holder = lease.spec.holder_identity
+        version = lease.metadata.resource_version
+        if self._seen is None or self._seen[0] != version:
+            self._seen = (version, self._clock())
+        expired = self._clock() - self._seen[1] >= (lease.spec.lease_duration_seconds or self._duration)
+        if holder and holder != self._identity and not expired:
+            return False
+        return await self._write(lease)
+
+    async def _renew(self) -> bool:
+        lease = await self._get()
+        if lease.spec.holder_identity != self._identity:
+            self._renewed_at = float("-inf")  # somebody else has it: give up at once
+            return False
+        return await self._write(lease)
+
+    async def _give_back(self) -> bool:
+        lease = await self._get()
+        if lease.spec.holder_identity == self._identity:
+            lease.spec.holder_identity = ""
+            await self._put(lease)
+        return True
+
+    async def _get(self) -> _Lease:
+        return self._read(await self._client.get(LEASES, self._namespace, self._name))
+
+    def _read(self, body: bytes) -> _Lease:
+        """Decode the Lease, and see that its versions do not go back: reads are of what is stored at the moment."""
+        lease = msgspec.json.decode(body, type=_Lease)
+        version = int(lease.metadata.resource_version)
+        if version < self._newest:
+            log.warning(
+                "the API server has gone back in time, as after a restore of its database: starting anew",
+                extra={"resource": LEASES.plural, "known_version": self._newest, "version": version},
+            )
+            self._restored()
+        self._newest, self._uid = version, lease.metadata.uid
+        return lease
+
+    async def _write(self, lease: _Lease | None) -> bool:
+        started, now = self._clock(), datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        spec = lease.spec if lease else _Spec()
+        if spec.holder_identity != self._identity:
+            spec.acquire_time = now
+            spec.lease_transitions = (spec.lease_transitions or 0) + (1 if lease else 0)
+        spec.holder_identity = self._identity
+        spec.lease_duration_seconds = max(1, round(self._duration))
+        spec.renew_time = now
+        try:
+            await (self._put(lease) if lease else self._create(spec))
+        except (ConflictError, AlreadyExistsError):
+            return False
+        self._renewed_at = started  # from before the request: it may have taken effect at once
+        return True
+
+    async def _put(self, lease: _Lease) -> None:
+        body = self._manifest(lease.spec)
+        body["metadata"]["resourceVersion"] = lease.metadata.resource_version
+        self._read(await self._client.replace(LEASES, self._namespace, self._name, body))
+
+    async def _create(self, spec: _Spec) -> None:
+        self._read(await self._client.create(LEASES, self._namespace, self._manifest(spec)))
+
+    def _manifest(self, spec: _Spec) -> dict[str, Any]:
+        return {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": self._name, "namespace": self._namespace},
+            "spec": {key: value for key, value in msgspec.to_builtins(spec).items() if value is not None},
+        }

@@ -1,0 +1,156 @@
+"""A life of the operator: everything that it knows, and the work that follows from it, from an empty memory on.
+
+One life is enough for most processes. When the API server was restored from a backup, though, all that is known is
+wrong, and newer than the truth; so a new life begins with nothing, as a new process would.
+"""
+
+import asyncio
+import logging
+from argparse import Namespace
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+
+from podrelay.kube.api import Api
+from podrelay.kube.client import Client
+from podrelay.operator import event_rules, metrics
+from podrelay.operator.cache.recoveries import Recoveries
+from podrelay.operator.cache.reflection import watches_into
+from podrelay.operator.cache.retention import Retentions
+from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.clocks import WaitClock
+from podrelay.operator.controllers.definition_counts import Counts
+from podrelay.operator.controllers.definition_ready import Readiness
+from podrelay.operator.controllers.task_runs import ReconcileLoop, group_of
+from podrelay.operator.controllers.workqueue import WorkQueue
+from podrelay.operator.event_recorder import Events
+from podrelay.operator.executor.executor import POD_FORBIDDEN, QUOTA_EXCEEDED, Executor
+from podrelay.operator.leader_election import LeaderElection
+from podrelay.operator.leadership import Part, Terms
+from podrelay.operator.objects import FINISHED, TaskRun, TaskRunStatus
+from podrelay.operator.resources import RESOURCE_QUOTAS, SERVICE_ACCOUNTS
+from podrelay.operator.run_metrics import Figures
+from podrelay.operator.view import Settings
+from podrelay.schemas.process import SchemaProcess
+
+log = logging.getLogger(__name__)
+
+
+class Life:
+    """What is known, who fills it, and who works by it.
+
+    Args:
+        arguments: the flags.
+        client: the API server.
+        lease: decides who leads.
+        schemas: checks inputs.
+        figures: counts what has ended.
+        acting: what the writes on behalf of runs go through; default: `client`.
+    """
+
+    def __init__(
+        self,
+        arguments: Namespace,
+        client: Client,
+        lease: LeaderElection,
+        schemas: SchemaProcess,
+        figures: Figures | None = None,
+        acting: Api | None = None,
+    ) -> None:
+        self._figures = figures or Figures()
+        self.restored = asyncio.Event()
+        """Set when the API server has gone back in time."""
+        clock = WaitClock()
+        self.runs: WorkQueue[Key] = WorkQueue(lambda key: group_of(self.store, key), clock=clock)
+        self.reviews: WorkQueue[Key] = WorkQueue(_namespace_of, clock=clock)
+        counts: WorkQueue[Key] = WorkQueue(_namespace_of, clock=clock)
+        retentions = Retentions()
+        ttl = timedelta(days=arguments.default_ttl_days) if arguments.default_ttl_days else None
+        self.store = Store(
+            self.runs.add,
+            Settings(
+                default_ttl=ttl,
+                max_running_pods=arguments.max_running_pods,
+                max_running_pods_per_namespace=arguments.max_running_pods_per_namespace or None,
+                max_depth=arguments.max_depth,
+            ),
+            definition_changed=self.reviews.add,
+            counted=counts.add,
+            mark_later=self.runs.add_after,
+            retention_days=retentions.days,
+            restored=self.restored.set,
+        )
+        retentions.changed = self.store.retention_changed
+        recoveries = {
+            SERVICE_ACCOUNTS: Recoveries(self._account_changed),
+            RESOURCE_QUOTAS: Recoveries(lambda namespace: self.store.may_be_taken_now(namespace, {QUOTA_EXCEEDED})),
+        }
+        self.watches = watches_into(client, self.store, retentions, recoveries, tuple(arguments.namespace))
+        self._events = Events(client, dropped=metrics.EVENTS_DROPPED.inc)
+        self._executor = Executor(
+            acting or client,
+            self.store,
+            lease,
+            schemas=schemas,
+            events=self._events,
+            count=_count_write,
+            reads_logs=not arguments.without_pod_logs,
+        )
+        self._readiness = Readiness(client, self.store, schemas, self.reviews)
+        self._counts = Counts(client, self.store, counts)
+        self._has_led = False
+        given_away = partial(lease.tell_given_away, self._events)
+        self._terms = Terms(lease, self.watches, self._begin_term, given_away)
+
+    async def run(self) -> None:
+        """Live until cancelled, or until the API server has gone back in time.
+
+        Raises:
+            ExceptionGroup: something has failed that nothing here can mend.
+        """
+        parts = [*self.watches.parts(), self._terms.run(), self._tell_when_synced()]
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in parts:
+                    group.create_task(part)
+                await self.restored.wait()
+                raise _Restored  # ends all parts, and waits for them
+        except* _Restored:
+            pass
+
+    async def _tell_when_synced(self) -> None:
+        await self.watches.wait_synced()
+        log.info("caches filled", extra={"runs": len(self.store.runs), "pods": len(self.store.pods)})
+
+    def _tell_change(self, run: TaskRun, status: TaskRunStatus) -> None:
+        self._events.happened(run.metadata, event_rules.of_change(run.status, status))
+        if status.phase in FINISHED and run.status.phase not in FINISHED:
+            self._figures.finished(run, status)
+
+    def _account_changed(self, namespace: str | None) -> None:
+        self.store.may_be_taken_now(namespace, {POD_FORBIDDEN})
+        self._readiness.review_rejected(namespace)
+
+    def _begin_term(self) -> Sequence[Part]:
+        self.runs.forgive()
+        if self._has_led:
+            self.store.begin_term()
+        self._has_led = True
+        return [
+            ReconcileLoop(self.store, self._executor, self.runs, self._tell_change).run(),
+            self._events.run(),
+            self._readiness.run(),
+            self._counts.run(),
+        ]
+
+
+class _Restored(Exception):  # noqa: N818 - no error: the end of a life
+    pass
+
+
+def _namespace_of(key: Key) -> tuple[str]:
+    return (key.namespace,)
+
+
+def _count_write(kind: str) -> None:
+    metrics.WRITES.labels(kind).inc()

@@ -1,0 +1,187 @@
+"""Puts the operator together and runs it: `podrelay operator`."""
+
+import argparse
+import asyncio
+import contextlib
+import gc
+import logging
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Coroutine
+from functools import partial
+from typing import Any, Final
+
+import uvloop
+from prometheus_client import REGISTRY
+
+from podrelay.api.errors import PodrelayError
+from podrelay.kube import config, kill_points
+from podrelay.kube.api import REQUEST_TIMEOUT_SECONDS
+from podrelay.kube.client import Client
+from podrelay.operator import health, logs, metrics
+from podrelay.operator.cache.store import Key
+from podrelay.operator.controllers.workqueue import WorkQueue
+from podrelay.operator.kopf_shell import KopfShell
+from podrelay.operator.leader_election import LeaderElection
+from podrelay.operator.leadership import RELEASE_SECONDS
+from podrelay.operator.lifecycle import Life
+from podrelay.operator.policy_check import Policies
+from podrelay.operator.run_metrics import Figures
+from podrelay.schemas.process import SchemaProcess
+
+log = logging.getLogger(__name__)
+
+NESTING: Final = 11_000
+"""Decoders recurse, and the API server takes JSON of 10,000 levels: one such input must not end the operator."""
+GARBAGE: Final = 10_000
+"""Python looks for cycles after 700 new objects, many times for each run, and finds next to none."""
+NEW_LIFE_SECONDS: Final = 2.0
+"""Pause before a new life, should there ever be a reason for one after the other."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the operator until SIGTERM or SIGINT; return the exit code: 0 after a signal, 1 otherwise."""
+    logs.configure(as_json=arguments.log_format == "json", verbose=arguments.verbose)
+    sys.setrecursionlimit(NESTING)
+    gc.set_threshold(GARBAGE)
+    try:
+        return uvloop.run(_Operator(arguments).run())
+    except (PodrelayError, OSError) as error:  # OSError: the address of --listen is taken
+        print(f"podrelay operator: {error}", file=sys.stderr)
+        return 1
+
+
+class _Operator:
+    def __init__(self, arguments: argparse.Namespace) -> None:
+        self._arguments = arguments
+        self._connection = config.load(arguments.kubeconfig, arguments.context)
+        self._life: Life
+
+    async def run(self) -> int:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        async with self._parts() as (lease, parts):
+            tasks = [asyncio.create_task(part) for part in parts]
+            stopping = asyncio.create_task(stop.wait())
+            done, _ = await asyncio.wait([*tasks, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for task in (*tasks, stopping):
+                task.cancel()
+            results = await asyncio.gather(*tasks, stopping, return_exceptions=True)
+            if stop.is_set():
+                # Everything has stopped writing: another replica may begin at once.
+                await _release(lease)
+                log.info("stopped")
+                return 0
+            for error in results:
+                if isinstance(error, Exception):
+                    log.error("ended by %s: %s", type(error).__name__, _innermost(error))
+            log.error("%d part(s) ended unasked; the process ends so that it can be started anew", len(done))
+            return 1
+
+    @contextlib.asynccontextmanager
+    async def _parts(self) -> AsyncIterator[tuple[LeaderElection, list[Coroutine[Any, Any, None]]]]:
+        arguments = self._arguments
+        async with contextlib.AsyncExitStack() as stack:
+            client = await stack.enter_async_context(Client(self._connection, "podrelay-operator"))
+            # Whatever keeps the other one's sixteen requests under way, the Lease is renewed.
+            lease_client = await stack.enter_async_context(
+                Client(self._connection, "podrelay-operator", write_timeout_seconds=REQUEST_TIMEOUT_SECONDS)
+            )
+            schemas = SchemaProcess()
+            stack.push_async_callback(schemas.close)
+            lease = LeaderElection(
+                lease_client,
+                arguments.lease_namespace or self._connection.namespace,
+                arguments.lease_name,
+                f"{socket.gethostname()}_{secrets.token_hex(4)}",
+                arguments.lease_duration,
+                restored=self._is_restored,
+            )
+            figures = Figures()
+            REGISTRY.register(figures)
+            stack.callback(REGISTRY.unregister, figures)
+            acting = kill_points.put_in(client)
+            self._life = Life(arguments, client, lease, schemas, figures, acting)
+            policies = Policies(client)
+            if arguments.without_policies:
+                log.warning("started with --without-policies: nobody looks whether admission policies are in force")
+            runner, address = await health.serve(
+                arguments.listen,
+                lambda: self._life.watches.problem() or lease.problem() or policies.problem,
+                lambda: figures.look(self._life.store, leads=lease.held.is_set()),
+            )
+            stack.push_async_callback(runner.cleanup)
+            shell = self._shell()
+            stack.push_async_callback(shell.close)
+            self._export(lease)
+            log.info(
+                "operator started",
+                extra={
+                    "server": self._connection.server,
+                    "namespaces": ",".join(arguments.namespace) or "all",
+                    "listen": address,
+                },
+            )
+            parts = [self._live(lambda: Life(arguments, client, lease, schemas, figures, acting), lease), shell.run()]
+            yield lease, [*parts, *([] if arguments.without_policies else [policies.run()])]
+
+    async def _live(self, new_life: Callable[[], Life], lease: LeaderElection) -> None:
+        while True:
+            await self._life.run()
+            log.warning("starting anew with an empty memory")
+            lease.start_anew()
+            await _release(lease)
+            await asyncio.sleep(NEW_LIFE_SECONDS)
+            self._life = new_life()
+            gc.collect()
+
+    def _is_restored(self) -> None:
+        self._life.restored.set()
+
+    def _shell(self) -> KopfShell:
+        loop = asyncio.get_running_loop()
+        return KopfShell(
+            self._connection,
+            tuple(self._arguments.namespace),
+            run_seen=lambda key: _call_soon(loop, lambda: self._life.runs.add(key)),
+            definition_seen=lambda key: _call_soon(loop, lambda: self._life.reviews.add(key)),
+        )
+
+    def _export(self, lease: LeaderElection) -> None:
+        def of_leader(value: Callable[[WorkQueue[Key]], float]) -> Callable[[], float]:
+            # In a standby keys wait for nobody.
+            return lambda: value(self._life.runs) if lease.held.is_set() else 0.0
+
+        metrics.QUEUE_DEPTH.set_function(of_leader(lambda queue: float(len(queue))))
+        metrics.QUEUE_OLDEST_SECONDS.set_function(of_leader(lambda queue: queue.oldest_seconds))
+        metrics.LEADING.set_function(lambda: float(lease.held.is_set()))
+        for kind in ("runs", "pods", "records", "definitions"):
+            metrics.CACHED.labels(kind).set_function(partial(self._cached, kind))
+        for resource in self._life.watches.broken_seconds():
+            metrics.WATCH_BROKEN_SECONDS.labels(resource).set_function(partial(self._broken_seconds, resource))
+
+    def _cached(self, kind: str) -> float:
+        return float(len(getattr(self._life.store, kind)))
+
+    def _broken_seconds(self, resource: str) -> float:
+        return self._life.watches.broken_seconds()[resource]
+
+
+async def _release(lease: LeaderElection) -> None:
+    """Give the Lease back; an API server that is away must not hold us."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(RELEASE_SECONDS):
+            await lease.release()
+
+
+def _innermost(error: BaseException) -> BaseException:
+    return _innermost(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    """Call `function` in `loop` from another thread; while the process ends there may be no loop to call it in."""
+    with contextlib.suppress(RuntimeError):
+        loop.call_soon_threadsafe(function)

@@ -1,0 +1,1 @@
+"""What happens next to a TaskRun. Pure: values in, values out; `planner` is where to begin."""

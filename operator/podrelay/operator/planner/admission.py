@@ -1,0 +1,104 @@
+"""What a run has to pass before it gets a pod: the check of its input, once, and its turn where limits apply. Pure.
+
+The planner asks; the words that a queued run shows are made here.
+"""
+
+from typing import Final
+
+from podrelay.api import names
+from podrelay.operator.cache.slots import Slot
+from podrelay.operator.objects import FINISHED, TaskDefinition, TaskRunStatus
+from podrelay.operator.view import Plan, View
+
+QUEUED: Final = "Queued"
+DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
+INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
+UNKNOWN_PENDING_TIMEOUT: Final = 900
+"""Seconds that a run waits whose definition, which would say for how long, is gone."""
+
+_NOT_ADMITTED: Final = frozenset(
+    {
+        None,
+        names.REASON_NOT_SEEN,
+        DEFINITION_NOT_FOUND,
+        INVALID_INPUT_SCHEMA,
+        "Restored",
+        "Imported",
+        "ParentDeleted",
+    }
+)
+"""Whatever else a run without a pod shows it shows after its input was looked at, so it is not read again for it."""
+
+
+def is_new(status: TaskRunStatus) -> bool:
+    """Tell whether nobody has looked yet at what the run is to work on."""
+    has_begun = status.last_record or status.current or status.attempts or status.disruptions
+    return not has_begun and status.reason in _NOT_ADMITTED
+
+
+def needs_input(definition: TaskDefinition) -> bool:
+    """Tell whether the input of a new run of this definition has to be read."""
+    return definition.spec.input_schema is not None or definition.spec.concurrency is not None
+
+
+def lacks_value(view: View) -> bool:
+    """Tell whether a limit applies to the run's value of a field, and nobody has read that yet."""
+    has_limit = view.definition is not None and view.definition.spec.concurrency is not None
+    return has_limit and value_of(view) is None
+
+
+def value_of(view: View) -> str | None:
+    """Return the value of the field that a limit is about; None if it is not known, or there is no such limit."""
+    if view.run.status.concurrency_key is not None:
+        return view.run.status.concurrency_key
+    return view.input.concurrency_key if view.input is not None else None
+
+
+def has_to_queue(view: View) -> bool:
+    """Tell whether a limit applies to the run, and it has no slot yet."""
+    if view.slot is not None and view.slot.is_granted:
+        return False
+    own = view.definition.spec if view.definition is not None else None
+    is_limited = own is not None and (own.max_concurrent_runs is not None or own.concurrency is not None)
+    shared = (view.settings.max_running_pods, view.settings.max_running_pods_per_namespace)
+    return is_limited or any(limit is not None for limit in shared)
+
+
+def gives_back_slot(view: View, following: Plan) -> bool:
+    """Tell whether the run has a slot, or waits for one, and goes on without: it is suspended, stalled, or not due yet.
+
+    A run whose status names a pod gives its slot back with the status that names none any more; the store sees to it.
+    """
+    status = following.status
+    if view.slot is None or following.actions or following.keeps_slot or status is None:
+        return False
+    return status.current is None and view.run.status.current is None and status.phase not in FINISHED
+
+
+def place_in_words(view: View, slot: Slot) -> tuple[int, str]:
+    """Return the place to show, and the message: those that are shown already until the place has halved.
+
+    So a run in a queue of n is written log n times, and not whenever one before it ends.
+    """
+    status = view.run.status
+    before = status.queue_position if status.reason == QUEUED else None
+    if before is not None and before != slot.place and 2 * slot.place > before:
+        return before, status.message or ""
+    return slot.place, _in_words(view, slot)
+
+
+def _in_words(view: View, slot: Slot) -> str:
+    where = f"number {slot.place} in the queue of {view.run.spec.definition}"
+    concurrency = view.definition.spec.concurrency if view.definition is not None else None
+    have = f"{slot.held} of at most {slot.limit} runs"
+    match slot.scope:
+        case "value" if concurrency is not None:
+            return f"{where}: {have} with the same {concurrency.key} have a pod"
+        case "definition":
+            return f"{where}: {have} have a pod"
+        case "namespace":
+            return f"{where}: {have} of this namespace have a pod"
+        case "operator":
+            return f"{where}: {have} of all definitions have a pod"
+        case _:
+            return where

@@ -1,0 +1,298 @@
+"""What is tidied up beside the road and after the end: pods that had their turn, old records, finished runs.
+
+Pure, as the planner, which asks for it when nothing more urgent is to be done.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from podrelay.api import names
+from podrelay.operator.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator.planner import children, due_pod, failures, pod_shutdown, restored_runs, termination_message
+from podrelay.operator.planner.conditions import with_conditions
+from podrelay.operator.view import (
+    Action,
+    AnnotateRun,
+    DeletePod,
+    DeleteRecord,
+    DeleteRun,
+    EndPod,
+    Plan,
+    ReleasePod,
+    View,
+)
+
+_UNKNOWN_HISTORY_LIMIT: Final = 20
+_LOST_POD_LOOK: Final = timedelta(minutes=1)
+"""How often a pod is looked at that does not end: what it waits for is an event of its own."""
+_EVENTS: Final = {"Succeeded": "OnSuccess", "Failed": "OnError", "Aborted": "OnAbort"}
+"""What selfCleanup calls the end in each phase."""
+
+
+def after_the_end(view: View, now: datetime) -> Plan:
+    """Return what is left to do for a finished run."""
+    delete = DeleteRun(view.run.metadata.uid, view.run.metadata.resource_version)
+    if _cleans_itself_up(view):
+        return Plan(actions=(delete,))
+    requeue: list[datetime] = []
+    actions: list[Action] = [
+        *children.cascade(view),
+        *restored_runs.adoptions(view),
+        *_pods_of_a_finished_run(view, now, requeue),
+        *_old_records(view),
+    ]
+    if actions:
+        return Plan(actions=tuple(actions))
+    annotation = _annotation(view, now, requeue)
+    if annotation is not None:
+        return Plan(actions=(annotation,))
+    expires = _expires_at(view)
+    if not _is_kept_for_its_parent(view):
+        if view.is_surplus or (expires is not None and now >= expires):
+            return Plan(actions=(delete,))
+        if expires is not None:
+            requeue.append(expires)
+    adoption = children.adoption(view)
+    actions = [adoption] if adoption is not None else []
+    return Plan(tuple(actions), _observed(view, now), requeue_at=min(requeue, default=None))
+
+
+def _cleans_itself_up(view: View) -> bool:
+    """Tell whether selfCleanup of its definition has a finished run deleted now; its descendants go with it."""
+    events = view.definition.spec.self_cleanup if view.definition is not None else ()
+    if _EVENTS.get(view.run.status.phase or "") not in events or _may_be_asked_for_again(view):
+        return False
+    # A child that is not owned yet would stay; the run is looked at again when it is.
+    return not view.children.unadopted
+
+
+def _may_be_asked_for_again(view: View) -> bool:
+    """Tell whether another try of the parent's iteration would start the run again if its name was free."""
+    if not _is_kept_for_its_parent(view) or view.parent is None:
+        return False
+    started_by = view.run.metadata.annotations.parent_iteration or ""
+    return not started_by.isdecimal() or view.parent.answered < int(started_by)
+
+
+def _is_kept_for_its_parent(view: View) -> bool:
+    """Tell whether a parent that goes on may still want to see what has become of the run."""
+    return view.parent is not None and not view.parent.is_finished
+
+
+def _expires_at(view: View) -> datetime | None:
+    """Return until when a finished run is kept; the time of a child begins when its parent has ended, too."""
+    ttl, finished_at = _ttl(view), view.run.status.finished_at
+    if ttl is None or finished_at is None:
+        return None
+    of_parent = view.parent.finished_at if view.parent is not None else None
+    return max(finished_at, of_parent or finished_at) + ttl
+
+
+def _pods_of_a_finished_run(view: View, now: datetime, requeue: list[datetime]) -> list[Action]:
+    actions: list[Action] = []
+    answered = {record.pod_uid for record in view.records if record.response is not None or record.hook is not None}
+    for pod in view.pods:
+        if not view.owns(pod):
+            continue
+        policy = pod.metadata.annotations.pod_cleanup
+        if pod.metadata.deletion_timestamp is not None:
+            actions += _let_go(pod)
+        elif pod.is_unclaimed:
+            actions.append(_delete_unstarted(pod))
+        elif not (pod.has_started or pod.is_released):
+            # Made too late, by a request whose answer was lost. It does nothing if it starts, but it may never start.
+            if now >= pod.pending_deadline:
+                actions.append(_delete_unstarted(pod))
+            else:
+                requeue.append(pod.pending_deadline)
+        elif not pod.is_released and pod.metadata.uid not in answered:
+            _end(view, now, pod, actions, requeue)  # it was not seen when the run ended
+        elif not pod.is_released and now >= (over := _time_to_end(view, pod, now)):
+            _end(view, now, pod, actions, requeue)
+        elif not pod.is_released:
+            requeue.append(over)
+        elif policy == "Always" or (policy == "OnSuccess" and view.run.status.phase == "Succeeded"):
+            _remove(view, now, pod, actions, requeue)
+        else:
+            _keep(view, now, pod, actions, requeue)
+    return actions
+
+
+def _time_to_end(view: View, pod: Pod, now: datetime) -> datetime:
+    """Return until when a pod that has answered may go on after the end of its run: hooks may be called in it."""
+    hooks_take = int(pod.metadata.annotations.iteration_timeout) if view.run.status.hooks_due else 0
+    return (view.run.status.finished_at or now) + timedelta(seconds=hooks_take) + view.settings.answer_grace
+
+
+def end_all(view: View, now: datetime) -> tuple[tuple[Action, ...], datetime | None]:
+    """Return what ends the pods of a run that is being deleted, and when the next step is due; None: all have ended."""
+    actions: list[Action] = []
+    requeue: list[datetime] = []
+    is_stored = view.run.status.phase in FINISHED
+    for pod in filter(view.owns, view.pods):
+        if pod.is_released and pod.is_held and is_stored:
+            actions.append(ReleasePod(pod))
+        elif pod.is_released or (pod.is_held and pod.is_force_deleted):
+            actions += _let_go(pod)
+        else:
+            _end(view, now, pod, actions, requeue)
+    return tuple(actions), min(requeue, default=None)
+
+
+def of_a_former_run(pods: Iterable[Pod]) -> tuple[Action, ...]:
+    """Return what lets go of pods whose run is no more: garbage collection deletes them."""
+    return tuple(action for pod in pods for action in _let_go(pod))
+
+
+def beside_hooks(view: View) -> tuple[Action, ...]:
+    """Return what lets go of the pods of a run that has ended, while its hooks wait for a slot, or go on elsewhere."""
+    pods = (pod for pod in view.pods if view.owns(pod))
+    return tuple(action for pod in pods if pod.is_terminal or pod.task.terminated is None for action in _let_go(pod))
+
+
+def _is_told(view: View, pod: Pod) -> bool:
+    """Tell whether what became of a pod is stored, or would be taken for the same if the pod was gone."""
+    if any(record.pod_uid == pod.metadata.uid and record.response is not None for record in view.records):
+        return True
+    return pod.is_terminal and termination_message.answer_of(pod) is None and failures.disruption_of(pod) is not None
+
+
+def _let_go(pod: Pod) -> list[Action]:
+    """Take our finalizer off a deleted pod, of which nothing is to be learned any more, once it has ended."""
+    is_over = pod.metadata.deletion_timestamp is not None and (pod.is_released or pod.is_force_deleted)
+    return [ReleasePod(pod)] if is_over and pod.is_held else []
+
+
+def _end(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    step = pod_shutdown.next_step(pod, now, view.settings.answer_grace)
+    if step.action is not None:
+        actions.append(step.action)
+    elif step.due is not None:
+        requeue.append(max(step.due, now + _LOST_POD_LOOK) if step.is_lost else step.due)
+
+
+def _keep(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    """What became of the pod is stored: it stays, but must not need us to be deleted."""
+    if pod.is_held and pod.is_released:
+        actions.append(ReleasePod(pod))
+    else:
+        _end_sidecars(view, now, pod, actions, requeue)
+
+
+def _annotation(view: View, now: datetime, requeue: list[datetime]) -> AnnotateRun | None:
+    """Return what tells that a run has begun, or ended, also in a backup, which is without its status."""
+    status, known = view.run.status, view.run.metadata.annotations
+    if status.phase in FINISHED:
+        annotation, value, since, is_there = names.ANNOTATION_ENDED, status.phase or "", status.finished_at, known.ended
+    else:
+        since, is_there = status.started_at, known.began
+        annotation, value = names.ANNOTATION_BEGAN, since.isoformat() if since is not None else ""
+    if since is None or is_there is not None:
+        return None
+    due = since + view.settings.annotate_after
+    if now >= due:
+        return AnnotateRun(annotation, value)
+    requeue.append(due)
+    return None
+
+
+def _observed(view: View, now: datetime) -> TaskRunStatus | None:
+    """Return the status of a finished run whose spec has changed: it says so, or kstatus would wait for it for ever."""
+    status, generation = view.run.status, view.run.metadata.generation
+    if status.observed_generation in {None, generation}:
+        return None
+    seen = msgspec.structs.replace(status, observed_generation=generation)
+    return with_conditions(seen, now.replace(microsecond=0), stalled=False)
+
+
+def _ttl(view: View) -> timedelta | None:
+    seconds = own_ttl_seconds(view.run, view.definition)
+    if seconds is not None:
+        return timedelta(seconds=seconds)
+    if view.retention_days is not None:
+        return timedelta(days=view.retention_days) if view.retention_days else None
+    return view.settings.default_ttl
+
+
+def own_ttl_seconds(run: TaskRun, definition: TaskDefinition | None) -> int | None:
+    """Return for how long a finished run is kept by its own word, or its definition's; None: others decide."""
+    if run.spec.ttl_seconds_after_finished is not None or definition is None:
+        return run.spec.ttl_seconds_after_finished
+    return definition.spec.ttl_seconds_after_finished
+
+
+def beside(view: View, now: datetime, following: Plan) -> Plan:
+    """Return `following` with what is to be tidied up meanwhile; it must be all that there is to do for the run."""
+    actions: list[Action] = []
+    requeue = [following.requeue_at] if following.requeue_at else []
+    current, due = view.run.status.current, due_pod.due_target(view, view.run.status)
+    answers = {record.pod_uid: record.response.status for record in view.records if record.response is not None}
+    for pod in view.pods:
+        if not view.owns(pod):
+            continue
+        policy = pod.metadata.annotations.pod_cleanup
+        is_past = current is not None and pod.metadata.uid != current.pod_uid
+        ended_well = answers.get(pod.metadata.uid) == "continue"
+        if pod.metadata.deletion_timestamp is not None:
+            is_over = is_past or pod.metadata.name != due.name or _is_told(view, pod)
+            actions += _let_go(pod) if is_over else []
+        elif is_past and pod.is_unclaimed:
+            actions.append(_delete_unstarted(pod))
+        elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
+            _remove(view, now, pod, actions, requeue)
+        elif is_past:
+            _keep(view, now, pod, actions, requeue)
+        else:
+            _end_sidecars(view, now, pod, actions, requeue)
+    actions += _old_records(view)
+    actions += filter(None, (children.adoption(view), _annotation(view, now, requeue)))
+    return Plan(tuple(actions), following.status, following.payload_from, min(requeue, default=None))
+
+
+def _remove(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    if pod.is_released and pod.is_held:
+        actions.append(ReleasePod(pod))
+    elif pod.is_released:
+        actions.append(DeletePod(pod.metadata.name, pod.metadata.uid))
+    else:
+        _end_sidecars(view, now, pod, actions, requeue)
+
+
+def _end_sidecars(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    """A pod that goes on after its work has ended gets a deadline: sidecars must not hold it for ever."""
+    terminated = pod.task.terminated
+    if terminated is None or pod.is_terminal:
+        return
+    if pod.metadata.annotations.ending_since is not None:
+        return
+    due = (terminated.finished_at or now) + view.settings.answer_grace
+    if now >= due:
+        actions.append(EndPod(pod))
+    else:
+        requeue.append(due)
+
+
+def _delete_unstarted(pod: Pod) -> DeletePod:
+    """Delete a pod that nobody needs, unless it starts before that: its version is a condition."""
+    return DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version)
+
+
+def _old_records(view: View) -> list[Action]:
+    limit = view.definition.spec.history_limit.iterations if view.definition else _UNKNOWN_HISTORY_LIMIT
+    tries = [record for record in view.records if record.hook is None and view.owns(record)]
+    records = sorted(tries, key=lambda record: (record.iteration, record.try_))
+    surplus = records[: max(0, len(records) - limit)]
+    return [
+        DeleteRecord(record.metadata.name, record.metadata.uid) for record in surplus if not _is_needed(view, record)
+    ]
+
+
+def _is_needed(view: View, record: Record) -> bool:
+    status = view.run.status
+    if record.metadata.name in {status.last_record, status.output_from}:
+        return True
+    # Of the iteration that is not over yet, a checkpoint or a late answer may still count.
+    return status.phase not in FINISHED and record.iteration > names.iteration_of(status.last_record or "")

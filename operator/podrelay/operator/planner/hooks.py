@@ -1,0 +1,193 @@
+"""The lifecycle hooks after the end of a run: who calls them, and what came of it. Pure, as the planner.
+
+The final phase is written first, and with it which hooks follow: what becomes of the definition later does not matter.
+The pod whose answer ended the run waits until it reads that phase and calls the hooks that belong to it; where there is
+no such pod (it died, timed out, never was), one pod is made that does nothing else; it needs a slot like every pod.
+What a hook came to stands in the record of the pod that called it, and is copied into the status.
+
+Nothing is called twice unless the pod that called it died: a hook pod is made only when the pod before it can call
+nothing any more, and when its record, read live, tells of no outcome.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from podrelay.api import hooks, limits
+from podrelay.operator.objects import FINISHED, Current, HookOutcome, Pod, Record, TaskDefinition, TaskRunStatus
+from podrelay.operator.planner import admission, failures, pod_shutdown
+from podrelay.operator.view import (
+    ConfirmGone,
+    CreatePod,
+    Plan,
+    ReadInput,
+    ReadRecord,
+    ReleasePod,
+    ReturnSlot,
+    TakeSlot,
+    Target,
+    View,
+)
+
+
+def declared(definition: TaskDefinition | None) -> tuple[str, ...]:
+    """Return the hooks that the task's code has, as its definition says."""
+    return definition.spec.hooks if definition is not None else ()
+
+
+def due_at_end(phase: str, reason: str, definition: TaskDefinition | None) -> tuple[str, ...]:
+    """Return the hooks that follow when a run ends in this phase and for this reason."""
+    return tuple(hook for hook in hooks.due_after(phase, reason) if hook in declared(definition))
+
+
+def follow(status: TaskRunStatus | None) -> bool:
+    """Tell whether `status` is the end of a run, and hooks are still to come."""
+    return status is not None and bool(pending(status))
+
+
+def pending(status: TaskRunStatus) -> tuple[str, ...]:
+    """Return the hooks that follow from the end of a run and of which no outcome is known yet."""
+    if status.phase not in FINISHED:
+        return ()
+    told = {outcome.name for outcome in status.hooks}
+    return tuple(hook for hook in status.hooks_due if hook not in told)
+
+
+def merged(known: tuple[HookOutcome, ...], records: Iterable[Record]) -> tuple[HookOutcome, ...]:
+    """Return the outcomes that are known, and those that records tell; the first word about a hook stands."""
+    outcomes = {outcome.name: outcome for outcome in known}
+    for record in records:
+        for outcome in record.hooks:
+            outcomes.setdefault(outcome.name, outcome)
+    return tuple(outcomes.values())
+
+
+def after_the_end(view: View, now: datetime) -> Plan | None:
+    """Return what the hooks of a finished run still need, or None if there is nothing."""
+    status = view.run.status
+    told = merged(status.hooks, filter(view.owns, view.records))
+    if told != status.hooks:
+        return Plan(status=msgspec.structs.replace(status, hooks=told))
+    due = pending(status)
+    if not due:
+        return None
+    current = status.current
+    if current is None:
+        return _start(view, now, due, 1)
+    pod = next((pod for pod in view.pods if pod.metadata.uid == current.pod_uid), None)
+    if pod is not None and not _has_ended(view, pod, now):
+        return _calling(view, now, due, pod)
+    if pod is None and current.pod_uid not in view.gone:
+        return Plan(actions=(ConfirmGone(current.pod_name, current.pod_uid),))
+    if current.pod_name not in view.settled:
+        # Pods and records have a watch each: what the pod has called may be seen long after its end.
+        return Plan(actions=(ReadRecord(current.pod_name),))
+    if not hooks.is_hook_pod(current.pod_name):
+        return _start(view, now, due, 1)
+    return _after_hook_pod(view, now, due, current, pod)
+
+
+def _calling(view: View, now: datetime, due: tuple[str, ...], pod: Pod) -> Plan:
+    """A pod can still call the hooks: it has the time of an iteration, from the end of the run or from its start."""
+    if pod.is_released:
+        return Plan(requeue_at=view.ended_at(pod, now) + view.settings.answer_grace)
+    if not pod.has_started:
+        since, seconds = pod.metadata.creation_timestamp, int(pod.metadata.annotations.pending_timeout)
+    else:
+        since = max(view.started_at(pod, now), view.run.status.finished_at or pod.metadata.creation_timestamp)
+        seconds = int(pod.metadata.annotations.iteration_timeout)
+    deadline = since + timedelta(seconds=seconds)
+    is_ending = pod.metadata.deletion_timestamp is not None or pod.metadata.annotations.ending_since is not None
+    if now < deadline and not is_ending:
+        return Plan(requeue_at=deadline)
+    if pod.is_held and pod.is_force_deleted:
+        return Plan(actions=(ReleasePod(pod),))
+    step = pod_shutdown.next_step(pod, now, view.settings.answer_grace)
+    if step.action is not None:
+        return Plan(actions=(step.action,))
+    if not step.is_lost:
+        return Plan(requeue_at=step.due)
+    given_up = (step.due or now) + timedelta(seconds=int(pod.metadata.annotations.node_lost_timeout))
+    if now >= given_up:
+        return _fail(view, due, f"pod {pod.metadata.name} on node {pod.spec.node_name} does not end")
+    return Plan(requeue_at=given_up)
+
+
+def _has_ended(view: View, pod: Pod, now: datetime) -> bool:
+    """Tell whether the pod can call nothing any more, and it is known why."""
+    if not pod.is_released:
+        return False
+    # The kubelet tells with the pod's phase, a second or two later, whether it was the node's doing.
+    is_known = pod.is_terminal or pod.task.terminated is None
+    return is_known or now >= view.ended_at(pod, now) + view.settings.answer_grace
+
+
+def _after_hook_pod(view: View, now: datetime, due: tuple[str, ...], current: Current, pod: Pod | None) -> Plan:
+    """A hook pod has ended without an outcome: once more if the cluster took it away, else that was it."""
+    loss = f"pod {current.pod_name} was deleted"
+    if pod is not None:
+        disruption = failures.disruption_of(pod)
+        if disruption is None:
+            return _fail(view, due, failures.failure_of(pod).message)
+        loss = disruption
+    else:
+        last = view.gone[current.pod_uid].last
+        if last is not None and last.metadata.annotations.ending_since is not None:
+            return _fail(view, due, failures.timeout(last).message)
+        if last is not None and not last.has_started and last.pending_deadline <= now:
+            return _fail(view, due, failures.pending_timeout(last).message)
+    allowed = view.definition.spec.disruption_retries if view.definition else 0
+    if current.try_ > allowed:
+        return _fail(view, due, f"{loss}; {current.try_} pods were lost, disruptionRetries allows {allowed}")
+    return _start(view, now, due, current.try_ + 1)
+
+
+def _start(view: View, now: datetime, due: tuple[str, ...], attempt: int) -> Plan:
+    status = view.run.status
+    name = hooks.pod_name(view.run.metadata.name, due[0], attempt)
+    pod = next((pod for pod in view.pods if pod.metadata.name == name and view.owns(pod)), None)
+    if pod is not None:
+        holder = Current(0, attempt, name, pod.metadata.uid)
+        return Plan(status=msgspec.structs.replace(status, current=holder))
+    if view.definition is None:
+        return _wait_for_definition(view, now, due)
+    refusal = view.refusal
+    if refusal is not None and refusal.name == name and refusal.retry_at > now:
+        seconds = view.definition.spec.pending_timeout_seconds
+        given_up = refusal.since + timedelta(seconds=seconds)
+        if now >= given_up:
+            return _fail(view, due, f"no pod could be started within {seconds} s: {refusal.message}")
+        return Plan((ReturnSlot(),) if view.slot is not None else (), requeue_at=min(refusal.retry_at, given_up))
+    if admission.has_to_queue(view):
+        return _queue(view)
+    target = Target(0, attempt, name, status.last_record, None, is_final_attempt=True, hooks=due)
+    return Plan(actions=(CreatePod(target),))
+
+
+def _wait_for_definition(view: View, now: datetime, due: tuple[str, ...]) -> Plan:
+    """Without its definition no pod can be made; the run is looked at again when there is one."""
+    given_up = (view.run.status.finished_at or now) + timedelta(seconds=admission.UNKNOWN_PENDING_TIMEOUT)
+    if now >= given_up:
+        return _fail(view, due, f'the TaskDefinition "{view.run.spec.definition}" is gone, so no pod can call it')
+    return Plan(requeue_at=given_up)
+
+
+def _queue(view: View) -> Plan:
+    """Wait for a slot; the run is looked at again when it has one."""
+    if admission.lacks_value(view):
+        return Plan(actions=(ReadInput(),))
+    return Plan(actions=(TakeSlot(admission.value_of(view)),)) if view.slot is None else Plan()
+
+
+def _fail(view: View, due: tuple[str, ...], message: str) -> Plan:
+    status = view.run.status
+    words = limits.cut(message, limits.HOOK_MESSAGE_LENGTH)
+    failed = (HookOutcome(hook, "Failed", words) for hook in due)
+    return Plan(status=msgspec.structs.replace(status, hooks=(*status.hooks, *failed)))
+
+
+def called_before(view: View) -> bool:
+    """Tell whether an earlier pod has called onBeforeTrigger, and was not refused: it is not called again."""
+    told = merged(view.run.status.hooks, filter(view.owns, view.records))
+    return any(outcome.name == hooks.ON_BEFORE_TRIGGER for outcome in told)

@@ -1,0 +1,194 @@
+"""The status that follows from what was decided: phase, reason, message, conditions. Pure, as the planner."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from podrelay.api import limits
+from podrelay.operator.objects import Current, Pod, RecentIteration, Record, TaskError, TaskRunStatus
+from podrelay.operator.planner import admission, hooks
+from podrelay.operator.planner.conditions import stalled_since, with_conditions
+from podrelay.operator.planner.due_pod import Tenure
+from podrelay.operator.view import Plan, Target, View
+
+_NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
+
+
+def no_definition(view: View, now: datetime, status: TaskRunStatus) -> Plan:
+    """Say that the run waits for its definition."""
+    name = view.run.spec.definition
+    message = f'there is no TaskDefinition "{name}" in this namespace; create it'
+    return stall(view, now, status, admission.DEFINITION_NOT_FOUND, message)
+
+
+def wait(view: View, now: datetime, status: TaskRunStatus, reason: str, message: str, until: datetime | None) -> Plan:
+    """Say that the run waits; `until` is when it goes on, None where that depends on an event."""
+    phase = status.phase or "Pending"
+    shown = show(view, now, status, phase, reason, message, current=None, next_iteration_at=until)
+    return Plan(status=shown, requeue_at=until)
+
+
+def stall(
+    view: View,
+    now: datetime,
+    status: TaskRunStatus,
+    reason: str,
+    message: str,
+    since: datetime | None = None,
+    retry_at: datetime | None = None,
+    current: Current | None = None,
+) -> Plan:
+    """Say that nothing can go on, and why; fail when it has lasted for pendingTimeoutSeconds.
+
+    `current` is the pod whose end is not dealt with yet, if there is one: it must not be made again.
+    """
+    seconds = view.definition.spec.pending_timeout_seconds if view.definition else admission.UNKNOWN_PENDING_TIMEOUT
+    began = stalled_since(view.run.status, camel(reason)) or since or now
+    deadline = began + timedelta(seconds=seconds)
+    if now >= deadline:
+        if view.run.spec.abort is not None:
+            return finish(view, now, status, "Aborted", reason, message)
+        what = "no pod could be started within" if current is None else "it could not go on for"
+        failed = f"{what} {seconds} s: {message}"
+        return finish(view, now, status, "Failed", reason, failed, error=TaskError(failed, camel(reason)))
+    phase = status.phase or "Pending"
+    shown = show(view, now, status, phase, reason, message, stalled=True, current=current, next_iteration_at=None)
+    return Plan(status=shown, requeue_at=min(deadline, retry_at) if retry_at else deadline)
+
+
+def definition_gone(view: View, now: datetime, what: str) -> Plan:
+    """Wait for the definition, which alone says whether there is another try."""
+    name = view.run.spec.definition
+    message = f'{what}; the TaskDefinition "{name}" is gone, create it again so that its retry policy can be applied'
+    status = view.run.status
+    return stall(view, now, status, admission.DEFINITION_NOT_FOUND, message, current=status.current)
+
+
+def finish(
+    view: View,
+    now: datetime,
+    status: TaskRunStatus,
+    phase: str,
+    reason: str,
+    message: str,
+    *,
+    record: Record | None = None,
+    error: TaskError | None = None,
+) -> Plan:
+    """End the run. `record` is where its result comes from, `error` what its status says about a failure."""
+    final = show(
+        view,
+        now,
+        status,
+        phase,
+        reason,
+        message,
+        iterations=status.iterations or 0,
+        finished_at=seconds(now),
+        hooks_due=hooks.due_at_end(phase, camel(reason), view.definition),
+        next_iteration_at=None,
+        error=TaskError(limits.cut(error.message, limits.MESSAGE_LENGTH), error.code) if error else None,
+    )
+    has_result = record is not None and record.response is not None and record.response.has_result
+    return Plan(status=final, payload_from=record.metadata.name if record is not None and has_result else None)
+
+
+def running(view: View, now: datetime, status: TaskRunStatus, target: Target, pod: Pod) -> TaskRunStatus:
+    """Return the status of a run whose pod `target` has been made."""
+    allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
+    of = f" of at most {allowed}" if allowed else ""
+    attempt = f", try {target.try_}" if target.try_ > 1 else ""
+    return show(
+        view,
+        now,
+        status,
+        "Running",
+        "IterationRunning",
+        f"iteration {target.iteration}{of}{attempt} in pod {target.name}",
+        iterations=target.iteration,
+        max_iterations=allowed,
+        started_at=status.started_at or seconds(now),
+        next_iteration_at=None,
+        current=Current(target.iteration, target.try_, target.name, pod.metadata.uid),
+    )
+
+
+def show(
+    view: View,
+    now: datetime,
+    status: TaskRunStatus,
+    phase: str,
+    reason: str,
+    message: str,
+    *,
+    stalled: bool = False,
+    **changes: Any,
+) -> TaskRunStatus:
+    """Return `status` with phase, reason, message, `changes`, and the conditions that follow from them."""
+    changed = msgspec.structs.replace(
+        status,
+        phase=phase,
+        reason=camel(reason),
+        message=limits.cut(message, limits.MESSAGE_LENGTH),
+        observed_generation=view.run.metadata.generation,
+        **{"queue_position": None, "concurrency_key": admission.value_of(view), **changes},
+    )
+    return with_conditions(changed, seconds(now), stalled=stalled)
+
+
+def remember(
+    status: TaskRunStatus, tenure: Tenure, answer: str, message: str, now: datetime
+) -> tuple[RecentIteration, ...]:
+    """Return the newest ended tries, the one of `tenure` first."""
+    pod, record = tenure.pod, tenure.record
+    entry = RecentIteration(
+        iteration=tenure.target.iteration,
+        try_=tenure.target.try_,
+        pod_name=tenure.target.name,
+        answer=answer,
+        started_at=seconds(record.started_at if record else _started_at(pod)),
+        finished_at=seconds((record.finished_at if record else None) or _ended_at(pod) or now),
+        message=limits.cut(message, limits.RECENT_MESSAGE_LENGTH) or None,
+    )
+    return (entry, *status.recent_iterations)[: limits.RECENT_ITERATIONS]
+
+
+def words_of(record: Record) -> str:
+    """Return what the task said, or else what went wrong, or an empty text."""
+    response = record.response
+    if response is None:
+        return ""
+    return response.message or (response.error.message if response.error else "")
+
+
+def error_of(record: Record) -> TaskError:
+    """Return why the try of `record` failed."""
+    stated = record.response.error if record.response else None
+    return TaskError(stated.message, stated.code) if stated else TaskError("Task failed.")
+
+
+def _started_at(pod: Pod | None) -> datetime | None:
+    terminated = pod.task.terminated if pod else None
+    return terminated.started_at if terminated else None
+
+
+def _ended_at(pod: Pod | None) -> datetime | None:
+    terminated = pod.task.terminated if pod else None
+    return terminated.finished_at if terminated else None
+
+
+def camel(reason: str) -> str:
+    """Return `reason` as a condition's reason may be written; other people's words may hold anything."""
+    return _NOT_CAMEL_CASE.sub("", reason).lstrip("0123456789_,:")[:127].rstrip(",:") or "Unknown"
+
+
+def clock(moment: datetime) -> str:
+    """Return a time as people and Kubernetes read it."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def seconds(moment: Any) -> Any:
+    """Return the time cut to whole seconds, as Kubernetes writes times."""
+    return moment.replace(microsecond=0) if moment is not None else None

@@ -1,0 +1,184 @@
+"""Looks whether the admission policies are in force that the operator relies on.
+
+A record decides what becomes of its run, and RBAC cannot say which pod may write which record: only the policies of the
+chart can. Without them any task pod forges the answer of any run of its namespace, and nothing else would show it. So
+this looks at start and once a minute; `problem` goes into readiness, the log and a metric. It never stops the operator:
+runs that go on do no harm, and the policies may be about to come.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from podrelay.kube.client import Client
+from podrelay.kube.errors import ApiError, NotFoundError, TransportError
+from podrelay.kube.resources import Resource
+from podrelay.operator.metrics import POLICY_PROBLEMS
+from podrelay.operator.rbac import Permission
+
+log = logging.getLogger(__name__)
+
+NAMES: Final = (
+    "podrelay-aborts",
+    "podrelay-children",
+    "podrelay-created-by",
+    "podrelay-definitions",
+    "podrelay-operator",
+    "podrelay-parents",
+    "podrelay-payloads-of-definitions",
+    "podrelay-payloads-of-records",
+    "podrelay-payloads-of-runs",
+    "podrelay-records",
+    "podrelay-runs",
+    "podrelay-secrets",
+)
+"""Each the name of a ValidatingAdmissionPolicy of the chart and of its binding."""
+
+_GROUP: Final = "admissionregistration.k8s.io"
+_POLICIES: Final = Resource(_GROUP, "v1", "validatingadmissionpolicies")
+_BINDINGS: Final = Resource(_GROUP, "v1", "validatingadmissionpolicybindings")
+PERMISSIONS: Final = (Permission(_GROUP, (_POLICIES.plural, _BINDINGS.plural), ("get",), names=NAMES),)
+
+_PAUSE_SECONDS: Final = 60.0
+_PAUSE_AFTER_PROBLEM_SECONDS: Final = 5.0
+_NARROWING: Final = ("namespaceSelector", "objectSelector", "excludeResourceRules")
+_ADVICE: Final = (
+    "install the chart again with the rights to make them, or start the operator with --without-policies if "
+    "something else holds task pods to their own records"
+)
+
+
+class Policies:
+    """Whether the policies are in force.
+
+    Args:
+        client: the API server.
+        names: of the policies, each also that of its binding.
+        pause_seconds: time between two looks while all is well.
+        pause_after_problem_seconds: the same after a problem, or while the API server does not answer.
+
+    Attributes:
+        problem: what is wrong, in words that say what to do; None where all is well, before the first look, and for an
+            operator that may not read policies.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        names: Sequence[str] = NAMES,
+        *,
+        pause_seconds: float = _PAUSE_SECONDS,
+        pause_after_problem_seconds: float = _PAUSE_AFTER_PROBLEM_SECONDS,
+    ) -> None:
+        self._client = client
+        self._names = names
+        self._pause = pause_seconds
+        self._pause_after_problem = pause_after_problem_seconds
+        self._is_unknown = False
+        self.problem: str | None = None
+
+    async def run(self) -> None:
+        """Look again and again until cancelled."""
+        while True:
+            try:
+                await self.look()
+            except (ApiError, TransportError, TimeoutError) as error:
+                # What was found before still counts: the API server is away, the policies are not.
+                log.debug("admission policies not looked at: %s", str(error) or type(error).__name__)
+                await asyncio.sleep(self._pause_after_problem)
+            else:
+                await asyncio.sleep(self._pause_after_problem if self.problem else self._pause)
+
+    async def look(self) -> None:
+        """Look once, and tell what has changed.
+
+        Raises:
+            ApiError, TransportError, TimeoutError: the API server does not say; `problem` stays as it was.
+        """
+        found: list[str] = []
+        try:
+            for name in self._names:
+                found += [f"{name}: {defect}" async for defect in self._defects(name)]
+        except ApiError as error:
+            if error.status != 403:
+                raise
+            self._tell_unknown(error)
+            return
+        self._is_unknown = False
+        POLICY_PROBLEMS.set(len(found))
+        problem = f"admission policies are not in force ({'; '.join(found)}); {_ADVICE}" if found else None
+        if problem != self.problem:
+            if problem is not None:
+                log.error("%s", problem)
+            else:
+                log.info("the admission policies are in force")
+        self.problem = problem
+
+    def _tell_unknown(self, error: ApiError) -> None:
+        POLICY_PROBLEMS.set(math.nan)
+        self.problem = None
+        if not self._is_unknown:
+            self._is_unknown = True
+            log.warning(
+                "cannot know whether the chart's admission policies are in force, without which any task pod can write "
+                "the record of any run: %s",
+                error.message,
+            )
+
+    async def _defects(self, name: str) -> AsyncIterator[str]:
+        policy, binding = await self._get(_POLICIES, name), await self._get(_BINDINGS, name)
+        for defect in of_policy(policy):
+            yield defect
+        for defect in of_binding(binding, name):
+            yield defect
+
+    async def _get(self, resource: Resource, name: str) -> dict[str, Any] | None:
+        try:
+            body = await self._client.request("GET", resource.path(None, name))
+        except NotFoundError:
+            return None
+        decoded: dict[str, Any] = msgspec.json.decode(body)
+        return decoded
+
+
+def of_policy(policy: dict[str, Any] | None) -> Iterator[str]:
+    """Yield why a ValidatingAdmissionPolicy, None if it does not exist, lets through what it is to refuse."""
+    if policy is None:
+        yield "the ValidatingAdmissionPolicy is missing"
+        return
+    spec = policy.get("spec") or {}
+    if spec.get("failurePolicy", "Fail") != "Fail":
+        yield f"failurePolicy is {spec['failurePolicy']}, not Fail"
+    if not spec.get("validations"):
+        yield "the policy has no validations"
+    if spec.get("paramKind"):
+        yield "the policy takes parameters"
+    yield from _narrowed(spec.get("matchConstraints"), "matchConstraints of the policy")
+
+
+def of_binding(binding: dict[str, Any] | None, policy: str) -> Iterator[str]:
+    """Yield why a ValidatingAdmissionPolicyBinding, None if it does not exist, lets somebody past the policy."""
+    if binding is None:
+        yield "the ValidatingAdmissionPolicyBinding is missing"
+        return
+    spec = binding.get("spec") or {}
+    if spec.get("policyName") != policy:
+        yield f"the binding is to {spec.get('policyName')}"
+    if "Deny" not in (spec.get("validationActions") or ()):
+        yield f"the binding has validationActions {spec.get('validationActions')}, without Deny"
+    if spec.get("paramRef"):
+        yield "the binding has a paramRef"
+    match = spec.get("matchResources")
+    yield from _narrowed(match, "matchResources of the binding")
+    if (match or {}).get("resourceRules"):
+        yield "matchResources of the binding has resourceRules"
+
+
+def _narrowed(match: dict[str, Any] | None, where: str) -> Iterator[str]:
+    for field in _NARROWING:
+        if (match or {}).get(field):
+            yield f"{where} has {field}"

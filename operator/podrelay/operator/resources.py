@@ -1,0 +1,28 @@
+"""Which collections the operator reflects, and the permissions for that."""
+
+from typing import Final
+
+from podrelay.api import names, settings
+from podrelay.kube.resources import Resource
+from podrelay.operator.rbac import Permission
+
+TASK_RUNS: Final = Resource(names.GROUP, names.VERSION, names.TASK_RUNS)
+TASK_DEFINITIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_DEFINITIONS)
+TASK_ITERATIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_ITERATIONS)
+
+CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
+SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts")
+RESOURCE_QUOTAS: Final = Resource("", "v1", "resourcequotas")
+
+POD_SELECTOR: Final = names.LABEL_RUN
+"""Pods of runs only: the operator never sees, and never keeps, anybody else's."""
+SETTINGS_FIELDS: Final = f"metadata.name={settings.CONFIG_MAP}"
+"""These ConfigMaps only. RBAC takes the name in a selector for that of the object, so there is no right to others."""
+
+_READ = ("get", "list", "watch")
+PERMISSIONS: Final = (
+    Permission(names.GROUP, (names.TASK_RUNS, names.TASK_DEFINITIONS, names.TASK_ITERATIONS), _READ),
+    Permission("", ("pods",), _READ),
+    Permission("", (SERVICE_ACCOUNTS.plural, RESOURCE_QUOTAS.plural), ("list", "watch")),
+    Permission("", (CONFIG_MAPS.plural,), ("list", "watch"), names=(settings.CONFIG_MAP,)),
+)

@@ -1,0 +1,133 @@
+"""What alerts are about: by definition, how many runs there are in which state, and when one ended well or badly last.
+
+Read from the cache when somebody asks, in turns that let the event loop go on. Labels are bounded: definitions beyond
+the first thousand are counted together.
+"""
+
+import asyncio
+from collections import Counter as Tally
+from collections.abc import Iterable, Iterator
+from typing import Final, NamedTuple
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from podrelay.operator import metrics
+from podrelay.operator.cache.store import Store
+from podrelay.operator.objects import FINISHED, TaskRun, TaskRunStatus
+
+MOST_DEFINITIONS: Final = 1000
+OTHERS: Final = ("", "(others)")
+STATES: Final = ("running", "waiting", "queued", "suspended", "stalled", "pending")
+_TURN: Final = 1000
+"""Runs that are looked at without a pause: some three milliseconds."""
+_BY_REASON: Final = {
+    "Queued": "queued",
+    "Suspended": "suspended",
+    "DefinitionSuspended": "suspended",
+    "Waiting": "waiting",
+    "WaitingForChildren": "waiting",
+    "Delayed": "waiting",
+    "Retrying": "waiting",
+}
+
+
+class Series(NamedTuple):
+    """Labels of a definition."""
+
+    namespace: str
+    definition: str
+
+
+class Figures:
+    """Keeps the newest figures, for the registry of Prometheus.
+
+    Args:
+        most: how many definitions have series of their own.
+    """
+
+    def __init__(self, most: int = MOST_DEFINITIONS) -> None:
+        self._most = most
+        self._known: set[Series] = set()
+        self._counts: Tally[tuple[Series, str]] = Tally()
+        self._last: dict[str, dict[Series, float]] = {"Succeeded": {}, "Failed": {}}
+        """Seconds since 1970, by phase; they stay when the run has been deleted."""
+        self._is_told = False
+
+    def series_of(self, namespace: str, definition: str) -> Series:
+        """Return the labels that a definition goes by."""
+        series = Series(namespace, definition)
+        if series in self._known:
+            return series
+        if len(self._known) >= self._most:
+            return Series(*OTHERS)
+        self._known.add(series)
+        return series
+
+    async def look(self, store: Store, *, leads: bool) -> None:
+        """Count anew; who does not lead has no figures, so that none counts twice."""
+        self._is_told = leads
+        if not leads:
+            return
+        counts: Tally[tuple[Series, str]] = Tally()
+        for key in store.definitions.all_keys():
+            for state in STATES:
+                counts[self.series_of(key.namespace, key.name), state] += 0
+        for number, key in enumerate(store.runs.all_keys(), 1):
+            for run in store.runs.of(key):
+                self._count(run, counts)
+            if number % _TURN == 0:
+                await asyncio.sleep(0)
+        self._counts = counts
+
+    def _count(self, run: TaskRun, counts: Tally[tuple[Series, str]]) -> None:
+        series, status = self.series_of(run.metadata.namespace, run.spec.definition), run.status
+        if status.phase not in FINISHED:
+            counts[series, state_of(status)] += 1
+        elif status.phase in self._last and status.finished_at is not None:
+            last, at = self._last[status.phase], status.finished_at.timestamp()
+            last[series] = max(last.get(series, 0.0), at)
+
+    def finished(self, run: TaskRun, status: TaskRunStatus) -> None:
+        """Take the end of a run."""
+        namespace, definition = self.series_of(run.metadata.namespace, run.spec.definition)
+        metrics.FINISHED.labels(namespace, definition, status.phase or "").inc()
+        began = status.started_at
+        if began is not None and status.finished_at is not None:
+            seconds = (status.finished_at - began).total_seconds()
+            metrics.RUN_SECONDS.labels(namespace, definition).observe(max(0.0, seconds))
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the figures, as the registry asks for them."""
+        return [*self._families()] if self._is_told else []
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing: so the registry does not ask when this is registered."""
+        return []
+
+    def _families(self) -> Iterator[Metric]:
+        labels = ["namespace", "definition"]
+        runs = GaugeMetricFamily(
+            "podrelay_runs", "Runs that have not ended, by definition and state.", labels=[*labels, "state"]
+        )
+        for (series, state), count in sorted(self._counts.items()):
+            runs.add_metric([*series, state], count)
+        yield runs
+        for phase, name in (("Succeeded", "success"), ("Failed", "failure")):
+            family = GaugeMetricFamily(
+                f"podrelay_last_{name}_timestamp_seconds",
+                f"When a run of the definition {phase.lower()} last, as seconds since 1970.",
+                labels=labels,
+            )
+            for series, at in sorted(self._last[phase].items()):
+                family.add_metric([*series], at)
+            yield family
+
+
+def state_of(status: TaskRunStatus) -> str:
+    """Return the one of STATES that an unfinished run is in."""
+    stalled = status.condition("Stalled")
+    if stalled is not None and stalled.status == "True":
+        return "stalled"
+    if (status.reason or "") in _BY_REASON:
+        return _BY_REASON[status.reason or ""]
+    return "running" if status.current is not None else "pending"

@@ -1,0 +1,469 @@
+"""The planner's input and output: frozen values only.
+
+A `View` is everything that is known about one TaskRun at one moment; a `Plan` is what follows from it. Neither holds a
+connection, a clock or a payload, so a test can make any situation by hand.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+from podrelay.operator.cache.slots import Slot
+from podrelay.operator.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun, TaskRunStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator's flags decide for all runs."""
+
+    default_ttl: timedelta | None = timedelta(days=90)
+    """How long a finished run is kept where neither run nor definition nor namespace says; None: for ever."""
+    progress_interval: timedelta = timedelta(seconds=15)
+    """Progress is copied into the status of a run at most this often."""
+    answer_grace: timedelta = timedelta(seconds=30)
+    """How long a container may go on after its answer, and a pod after its container."""
+    force_gone_grace: timedelta = timedelta(seconds=15)
+    """Wait after a pod vanished whose container may still run: by then its token is dead."""
+    deleted_token_grace: timedelta = timedelta(seconds=75)
+    """The same after the deletion timestamp of a pod that somebody's finalizer keeps: its token is good for a minute
+    more (leeway of the API server, pkg/serviceaccount/claims.go), and verdicts on tokens are kept for ten seconds."""
+    silence_good_for: timedelta = timedelta(seconds=2)
+    """How long a live GET that has found no sign of life may be acted on: watches may be later than that."""
+    silence_grace: timedelta = timedelta(seconds=10)
+    """How long a pod that has to give signs of life may be silent while the API server is known to answer: after an
+    outage of it, or of the operator, the first sign takes a while to come."""
+    annotate_after: timedelta = timedelta(seconds=60)
+    """How long after its start, or its end, an annotation of the run tells so: shorter ones do without the write."""
+    max_running_pods: int | None = None
+    """How many runs of all definitions may have a pod at the same time; None: no limit."""
+    max_running_pods_per_namespace: int | None = None
+    """The same for each namespace."""
+    max_depth: int = 10
+    """How many ancestors a run may have."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A live GET has confirmed that a pod is no more."""
+
+    at: datetime
+    last: Pod | None
+    """The pod as it was seen last, or None if it never was, for example before a restart of the operator."""
+    is_last_state: bool
+    """Whether `last` is what the pod was when it went; not so if its deletion itself was missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The API server, or the template itself, refused a pod or a record of the run."""
+
+    name: str
+    reason: str
+    message: str
+    since: datetime
+    retry_at: datetime
+
+
+ABORTS_AT_ONCE: Final = 50
+"""A view names so many children that are to be aborted, however many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRef:
+    """One run."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """What a run has to know of its children."""
+
+    unfinished: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    """How many of those that the run itself has started have not ended yet, by their definition."""
+    to_abort: tuple[RunRef, ...] = ()
+    """Of those that are neither finished nor aborted the first ones."""
+    unadopted: int = 0
+    """How many would stay if the run was deleted."""
+    known_since: str | None = None
+    """The record after which the API server itself was asked for all children."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What a run has to know of its parent."""
+
+    uid: str
+    definition: str
+    triggers: tuple[str, ...] | None
+    """Of its definition; None where that says nothing, or is gone."""
+    is_aborted: bool
+    """Whether it is Aborted, or is to be."""
+    is_finished: bool
+    finished_at: datetime | None = None
+    answered: int = 0
+    """The last iteration whose answer was applied."""
+    ancestors: int = 0
+    """How many runs it has above it."""
+    unfinished_children: int = 0
+    """How many of its children have not ended, whoever has started them."""
+    max_children: int | None = None
+    """Of its definition; None where that is gone."""
+    created_by: str | None = None
+    """Who created it, or, where a task did, the run that it descends from; None where nobody tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """The last heartbeat of a record, and when this operator first saw it: the node's clock may be wrong."""
+
+    record: str
+    heartbeat_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """When this operator saw what of one pod, by its own clock: that of the pod's node may be wrong."""
+
+    unstarted: datetime | None = None
+    """When it was last seen without its container having started."""
+    started: datetime | None = None
+    """When its container was first seen running."""
+    ended: datetime | None = None
+    """When its container was first seen to have ended."""
+    answered: datetime | None = None
+    """When its answer was first seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Live GETs, made when the time was over, have found no newer sign of life in a record."""
+
+    record: str
+    heartbeat_at: datetime | None
+    """The last sign of life, None if there was none."""
+    since: datetime
+    """When the first of them was answered."""
+    confirmed_at: datetime
+    """When the last one was."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputFacts:
+    """What was found in the input of a run, which nobody keeps."""
+
+    schema_problem: str | None = None
+    """Why the definition's inputSchema is no JSON Schema."""
+    invalid_fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """By dot path, each as {"code", "message", "data": {"path"}}; empty if the input fits the schema."""
+    concurrency_key: str | None = None
+    """The value that spec.concurrency.key of the definition leads to; None if there is no such limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that is known about one TaskRun."""
+
+    run: TaskRun
+    definition: TaskDefinition | None
+    pods: tuple[Pod, ...] = ()
+    records: tuple[Record, ...] = ()
+    gone: Mapping[str, Gone] = field(default_factory=lambda: MappingProxyType({}))
+    """By UID."""
+    lost_records: frozenset[str] = frozenset()
+    """Names of records of which a live GET has said that they are no more, although the run needs them."""
+    settled: frozenset[str] = frozenset()
+    """Names of records that were read live after their pod had ended: nothing will be added to what they tell."""
+    silence: Silence | None = None
+    still_there: tuple[str, str] | None = None
+    """UID and resource version of a pod that a live GET has found although it should have gone."""
+    absent: str | None = None
+    """Name of a pod of which a live GET has said that the run has none of that name."""
+    sightings: Mapping[str, Sightings] = field(default_factory=lambda: MappingProxyType({}))
+    """By UID of the pod."""
+    heartbeat: Heartbeat | None = None
+    refusal: Refusal | None = None
+    parent: Parent | None = None
+    """The run that spec.parent names; None: there is none, or it is not known."""
+    parent_missing_since: datetime | None = None
+    """Since when there is no run of the name in spec.parent."""
+    children: Children = Children()
+    input: InputFacts | None = None
+    """None until the input was read; forgotten when the status tells what followed from it."""
+    slot: Slot | None = None
+    """Whether the run may have a pod, or which place in the queue it has; None if it neither has nor wants one."""
+    is_surplus: bool = False
+    """Whether so many runs of the definition have finished since this one that it need not be kept."""
+    retention_days: int | None = None
+    """For how long the namespace has its finished runs kept. 0: for ever, also while its settings are not known yet;
+    None: it says nothing."""
+    settings: Settings = Settings()
+
+    def owns(self, obj: Pod | Record) -> bool:
+        """Tell whether a pod or record belongs to this very run, not to an earlier one of its name."""
+        owner = obj.metadata.owner_run()
+        if owner is None and isinstance(obj, Record):
+            # Somebody took its owner away; a UID is as good a proof. Velero drops the owners of all that it restores.
+            current, restore = self.run.status.current, self.run.metadata.labels.velero
+            is_restored_with_it = restore is not None and restore == obj.metadata.labels.velero
+            return is_restored_with_it or (current is not None and current.pod_uid == obj.pod_uid)
+        return owner is not None and owner.uid == self.run.metadata.uid
+
+    def started_at(self, pod: Pod, now: datetime) -> datetime:
+        """Return when the container of a pod started: what its node says, within what this operator has seen."""
+        seen = self._seen(pod)
+        told = pod.task.running.started_at if pod.task.running else None
+        earliest = max(pod.metadata.creation_timestamp, seen.unstarted or pod.metadata.creation_timestamp)
+        return max(earliest, min(told or earliest, seen.started or now))
+
+    def ended_at(self, pod: Pod, now: datetime) -> datetime:
+        """Return when this operator saw that the container of a pod had ended; what its node says if it did not."""
+        told = pod.task.terminated.finished_at if pod.task.terminated else None
+        return self._seen(pod).ended or told or now
+
+    def answered_at(self, pod: Pod, record: Record, now: datetime) -> datetime:
+        """Return when this operator saw that a pod had answered; what its record says if it did not."""
+        return self._seen(pod).answered or record.finished_at or now
+
+    def _seen(self, pod: Pod) -> Sightings:
+        return self.sightings.get(pod.metadata.uid, _NOTHING_SEEN)
+
+
+_NOTHING_SEEN: Final = Sightings()
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """The pod that is due: one try of one iteration."""
+
+    iteration: int
+    try_: int
+    name: str
+    state: str | None
+    """The record whose response carries the state."""
+    checkpoint: str | None
+    """The record of an earlier try whose checkpoint is the better start."""
+    is_final_attempt: bool
+    calls_before_trigger: bool = False
+    """Whether it calls onBeforeTrigger, should the definition have it."""
+    hooks: tuple[str, ...] = ()
+    """For a pod that calls lifecycle hooks and nothing else: which ones. Then `iteration` is 0."""
+
+
+# --- actions: what the executor can do ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ReadInput:
+    """Read the input of the run, check it against the definition's schema, and look up the value of its limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeSlot:
+    """Ask for a slot; the next view tells whether it was granted. `value` is that of the definition's concurrency."""
+
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnSlot:
+    """Give the slot back, or the place in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreatePod:
+    """Make the pod of `target`."""
+
+    target: Target
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmGone:
+    """Ask the API server itself whether a pod that the cache lacks is really no more."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmAbsent:
+    """Ask the API server itself whether a pod that is due, and not in the cache, has been made."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmLost:
+    """Ask the API server itself whether a record that the cache lacks is really no more."""
+
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRecord:
+    """Read the record of a pod that has ended from the API server itself, before that pod's work is done by another."""
+
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmSilent:
+    """Ask the API server itself whether the sign of life that is known of a record is really its last."""
+
+    record: str
+    heartbeat_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenGate:
+    """Let a pod be scheduled that the status names as the one that may run."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class EndPod:
+    """Let the kubelet end the pod: SIGTERM, grace period, SIGKILL. Pod and logs stay."""
+
+    pod: Pod
+    reason: str | None = None
+    """Noted on the pod where it is neither abort nor the iteration's timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletePod:
+    """Delete the pod with this UID, in this version where one is given."""
+
+    name: str
+    uid: str
+    resource_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleasePod:
+    """Take our finalizer off a pod: what became of it is stored, or nobody needs to know."""
+
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotateRun:
+    """Write an annotation of the run: what is to be known of it where its status does not go, such as into a backup."""
+
+    annotation: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRecord:
+    """Give a record that is the run's, but has no owner, the run as its owner."""
+
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class WriteRecord:
+    """Write the response of a pod that has ended without writing one itself."""
+
+    target: Target
+    pod_uid: str
+    pod: Pod | None
+    response: StorableResponse
+    cause: str | None = None
+    """For the retry policy, where the pod failed without a word of its own: PodFailure or Timeout."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimRecord:
+    """Make the record of a pod that has ended without an answer, so that no other can be made of that name."""
+
+    target: Target
+    pod_uid: str
+    pod: Pod
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRecord:
+    """Delete a record that nobody needs any more."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRun:
+    """Delete the run itself, in this version; garbage collection takes the rest."""
+
+    uid: str
+    resource_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmChildren:
+    """Ask the API server itself for all children: they may be seen later than the record that waits for them."""
+
+    record: str
+
+
+@dataclass(frozen=True, slots=True)
+class AbortChild:
+    """Have a child aborted, with its own children."""
+
+    child: RunRef
+    message: str
+    by: str | None = None
+    """Who has aborted the run itself, as far as is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class AdoptRun:
+    """Give a run its parent as an owner, so that it goes when that goes."""
+
+    parent: RunRef
+
+
+Action = (
+    ReadInput
+    | TakeSlot
+    | ReturnSlot
+    | CreatePod
+    | ConfirmGone
+    | ConfirmAbsent
+    | ConfirmLost
+    | ReadRecord
+    | ConfirmSilent
+    | OpenGate
+    | EndPod
+    | DeletePod
+    | ReleasePod
+    | AnnotateRun
+    | AdoptRecord
+    | WriteRecord
+    | ClaimRecord
+    | DeleteRecord
+    | DeleteRun
+    | ConfirmChildren
+    | AbortChild
+    | AdoptRun
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What follows from a view. Actions come first; the status is written when there are none left."""
+
+    actions: tuple[Action, ...] = ()
+    status: TaskRunStatus | None = None
+    """The wanted status, or None where it does not matter any more."""
+    payload_from: str | None = None
+    """The record whose output and error data go into the status with it."""
+    requeue_at: datetime | None = None
+    """Plan again then at the latest, whatever events come."""
+    error_data: Mapping[str, Any] | None = None
+    """Data of the status's error, where no record has it."""
+    keeps_slot: bool = False
+    """Whether the run goes on waiting for its slot, or holding it, although it has no pod."""

@@ -1,0 +1,82 @@
+"""docs/troubleshooting.md has a row for every reason that is in the code, and for none that is not."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "docs" / "troubleshooting.md"
+WRITERS = (
+    *(f"operator/planner/{module}.py" for module in ("planner", "failures", "heartbeat", "termination_message")),
+    *(f"operator/planner/{module}.py" for module in ("garbage_collection", "children", "admission", "starting")),
+    *(f"operator/planner/{module}.py" for module in ("answers", "statuses")),
+    *(f"operator/executor/{module}.py" for module in ("executor", "payloads", "pod_builder", "children")),
+    "operator/controllers/definition_ready.py",
+    "runner/*.py",
+    "sdk/*.py",
+    "api/protocol.py",
+    "api/triggering.py",
+    "api/invalid_input.py",
+)
+"""Where a word may come from that ends up as a reason or code in a status."""
+
+REASON = re.compile(r"[A-Z]\w*[A-Z]\w*|[A-Z][a-z]+")
+OTHER_WORDS = {
+    # phases, conditions, answers, kinds, headers and settings
+    *("Pending", "Running", "Succeeded", "Failed"),
+    *("Ready", "Stalled", "True", "False"),
+    *("Error", "PodFailure", "Timeout"),
+    *("OnSuccess", "OnError", "OnAbort", "Always", "Never", "File", "FallbackToLogsOnError"),
+    *("Pod", "TaskRun", "TaskIteration", "Input", "Accept", "Authorization", "ApiClient", "Children"),
+    *("GET", "PUT", "POST"),
+    # Kubernetes' own, which are read and not written
+    *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),
+    "TerminationByKubelet",
+    *("SchedulingGated", "ContainerStatusUnknown"),
+    *("DeadlineExceeded", "Evicted", "Preempting", "NodeShutdown", "Terminated", "Shutdown", "NodeAffinity"),
+    *("UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods", "AlreadyExists"),
+}
+PASSED_ON = {"ErrImagePull", "ImagePullBackOff", "NotSeen"}
+"""Reasons that kubelets write most often; the operator shows them without knowing them. And the one that the API server
+gives to new runs."""
+
+
+def words_of_the_code() -> set[str]:
+    """Every word in CamelCase that stands in the code as a text of its own."""
+    files = [file for pattern in WRITERS for file in (ROOT / "operator" / "podrelay").glob(pattern)]
+    nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {text for text in texts if REASON.fullmatch(text) and not text.startswith(("PODRELAY_", "KUBERNETES_"))}
+
+
+def rows() -> Iterator[tuple[str, list[str]]]:
+    """The reasons in the first cells, each with its row."""
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        if line.startswith("| `"):
+            for reason in re.findall(r"`([^`]+)`", cells[0]):
+                yield re.sub(r"\d+$", "", reason), cells
+
+
+def test_every_reason_has_one_row_and_every_row_a_reason() -> None:
+    listed = [reason for reason, _ in rows()]
+
+    assert set(listed) == words_of_the_code() - OTHER_WORDS | PASSED_ON
+    assert len(listed) == len(set(listed))
+
+
+def test_no_word_is_left_over_in_the_list_of_other_words() -> None:
+    assert words_of_the_code() >= OTHER_WORDS
+
+
+@pytest.mark.parametrize("reason", sorted({reason for reason, _ in rows()}))
+def test_a_row_is_complete_and_tells_what_a_test_has_seen(reason: str) -> None:
+    tests = (file for file in (ROOT / "tests").rglob("test_*.py") if file != Path(__file__))
+
+    assert any(re.search(rf"\b{reason}", file.read_text(encoding="utf-8")) for file in tests)
+    for _, cells in rows():
+        assert len(cells) == 3
+        assert all(cells)

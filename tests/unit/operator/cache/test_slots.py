@@ -1,0 +1,411 @@
+"""Limits and queues by themselves: never more than the limit, the oldest first, nobody forgotten."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from podrelay.operator.cache.slots import Limits, Slot, Slots
+from tests.unit.operator.builders import NOW
+
+IMPORT = "import"
+
+
+class Book:
+    """Slots, and what they told."""
+
+    def __init__(self, limits: dict[str, Limits], total: int | None = None) -> None:
+        self.marked: list[str] = []
+        self.counted: list[str] = []
+        self.slots: Slots[str, str] = Slots(self.marked.append, self.counted.append, total)
+        for definition, own in limits.items():
+            self.slots.set_limits(definition, own)
+        self.slots.open()
+
+    def want(self, *runs: str, definition: str = IMPORT, value: str | None = None, age: int = 0) -> None:
+        """Ask for slots; a run has the age of its place in the list, so the first one is the oldest."""
+        for number, run in enumerate(runs):
+            self.slots.want(run, definition, value, NOW + timedelta(seconds=number - age))
+
+    def granted(self, *runs: str) -> list[str]:
+        return [run for run in runs if self.slots.has_slot(run)]
+
+    def place(self, run: str) -> int:
+        slot = self.slots.slot(run)
+        assert slot is not None
+        assert not slot.is_granted
+        return slot.place
+
+
+def test_as_many_runs_have_a_slot_as_the_limit_says_and_the_others_have_places_by_age() -> None:
+    book = Book({IMPORT: Limits(runs=2)})
+
+    book.want("a", "b", "c", "d")
+
+    assert book.granted("a", "b", "c", "d") == ["a", "b"]
+    assert book.slots.slot("d") == Slot(is_granted=False, place=2, scope="definition", held=2, limit=2)
+
+
+def test_a_slot_that_is_given_back_goes_to_the_oldest_whatever_the_order_of_asking() -> None:
+    book = Book({IMPORT: Limits(runs=1)})
+    book.want("first")
+    book.want("young", age=0)
+    book.want("old", age=50)
+    book.marked.clear()
+
+    book.slots.leave("first")
+
+    assert book.granted("young", "old") == ["old"]
+    assert book.marked[0] == "old"
+
+
+def test_runs_of_the_same_second_are_ordered_by_name() -> None:
+    book = Book({IMPORT: Limits(runs=1)})
+    for run in ("first", "b", "a"):
+        book.want(run)
+
+    book.slots.leave("first")
+
+    assert book.granted("a", "b") == ["a"]
+
+
+def test_to_ask_again_changes_nothing() -> None:
+    book = Book({IMPORT: Limits(runs=1)})
+    book.want("a", "b")
+    book.marked.clear()
+    book.counted.clear()
+
+    book.want("a", "b")
+
+    assert (book.marked, book.counted) == ([], [])
+    assert book.place("b") == 1
+
+
+def test_a_value_at_its_limit_does_not_hold_up_other_values() -> None:
+    book = Book({IMPORT: Limits(per_value=1)})
+    book.want("a1", "a2", value="a")
+
+    book.want("b1", value="b", age=-100)
+
+    assert book.granted("a1", "a2", "b1") == ["a1", "b1"]
+    waiting = book.slots.slot("a2")
+    assert waiting is not None
+    assert (waiting.scope, waiting.held, waiting.limit) == ("value", 1, 1)
+
+
+def test_both_limits_of_a_definition_hold() -> None:
+    book = Book({IMPORT: Limits(runs=2, per_value=1)})
+
+    book.want("a1", value="a", age=9)
+    book.want("a2", value="a", age=8)
+    book.want("b1", value="b", age=7)
+    book.want("c1", value="c", age=6)
+
+    assert book.granted("a1", "a2", "b1", "c1") == ["a1", "b1"]
+    book.slots.leave("b1")
+    assert book.granted("a2", "c1") == ["c1"]
+    book.slots.leave("a1")
+    assert book.granted("a2") == ["a2"]
+
+
+def test_the_limit_of_all_goes_by_age_across_definitions_that_have_room() -> None:
+    book = Book({"import": Limits(runs=1), "export": Limits()}, total=2)
+    book.want("i1", definition="import", age=9)
+    book.want("i2", definition="import", age=8)
+    book.want("e1", definition="export", age=7)
+    book.want("e2", definition="export", age=6)
+    assert book.granted("i1", "i2", "e1", "e2") == ["i1", "e1"]
+
+    book.slots.leave("e1")
+    assert book.granted("i2", "e2") == ["e2"]
+    book.slots.leave("i1")
+    assert book.granted("i2") == ["i2"]
+
+
+def test_a_pod_that_is_seen_counts_whether_or_not_a_slot_was_granted() -> None:
+    book = Book({IMPORT: Limits(runs=1)})
+    book.want("a", "b")
+
+    book.slots.occupy("b", IMPORT, None)
+
+    assert book.granted("a", "b") == ["a", "b"]
+    book.want("c")
+    book.slots.leave("a")
+    assert book.granted("c") == []
+    book.slots.leave("b")
+    assert book.granted("c") == ["c"]
+
+
+def test_a_value_that_is_not_known_may_be_any() -> None:
+    book = Book({IMPORT: Limits(per_value=1)})
+    book.slots.occupy("a", IMPORT, None)
+    book.want("x1", "x2", value="x")
+    book.want("y1", value="y")
+    assert book.granted("x1", "x2", "y1") == []
+
+    book.slots.occupy("a", IMPORT, "x")
+    assert book.granted("x1", "x2", "y1") == ["y1"]
+    book.slots.occupy("a", IMPORT, None)  # a status that does not say it yet
+    book.slots.leave("a")
+    assert book.granted("x1", "x2") == ["x1"]
+
+
+def test_without_a_limit_of_values_nobody_waits_for_a_value_to_be_known() -> None:
+    book = Book({IMPORT: Limits(runs=2)})
+    book.slots.occupy("a", IMPORT, None)
+
+    book.want("b", "c")
+
+    assert book.granted("b", "c") == ["b"]
+
+
+def test_a_run_whose_own_value_is_not_known_waits_until_it_asks_with_it() -> None:
+    book = Book({IMPORT: Limits(runs=1)})
+    book.want("a", "b")
+    book.slots.set_limits(IMPORT, Limits(per_value=1))
+    assert book.granted("b") == []
+
+    book.slots.occupy("a", IMPORT, "x")
+    book.want("b", value="y", age=-1)
+
+    assert book.granted("b") == ["b"]
+
+
+def test_nothing_is_granted_before_everything_is_known() -> None:
+    granted: list[str] = []
+    slots: Slots[str, str] = Slots(granted.append, lambda _definition: None)
+    slots.set_limits(IMPORT, Limits(runs=2))
+    slots.want("young", IMPORT, None, NOW)
+    slots.want("middle", IMPORT, None, NOW - timedelta(seconds=1))
+    slots.occupy("running", IMPORT, None)
+    assert slots.slot("young") == Slot(is_granted=False, place=2)
+
+    slots.want("old", IMPORT, None, NOW - timedelta(seconds=2))
+    slots.open()
+
+    assert [run for run in ("old", "middle", "young") if slots.has_slot(run)] == ["old"]
+
+
+def test_a_higher_limit_lets_more_in_and_a_lower_one_throws_nobody_out() -> None:
+    book = Book({IMPORT: Limits(runs=2)})
+    book.want("a", "b", "c", "d")
+
+    book.slots.set_limits(IMPORT, Limits(runs=3))
+    assert book.granted("c", "d") == ["c"]
+    book.slots.set_limits(IMPORT, Limits(runs=1))
+    book.slots.leave("a")
+    book.slots.leave("b")
+    assert book.granted("c", "d") == ["c"]
+    book.slots.leave("c")
+    assert book.granted("d") == ["d"]
+
+
+def test_a_limit_of_values_that_changes_is_looked_at_anew() -> None:
+    book = Book({IMPORT: Limits(per_value=1)})
+    book.want("a", "b", "c", value="x")
+
+    book.slots.set_limits(IMPORT, Limits(per_value=2))
+
+    assert book.granted("a", "b", "c") == ["a", "b"]
+
+
+def test_without_its_definition_no_run_gets_a_slot() -> None:
+    book = Book({IMPORT: Limits(runs=1)})
+    book.want("a", "b")
+
+    book.slots.set_limits(IMPORT, None)
+    book.slots.leave("a")
+
+    assert book.granted("b") == []
+    book.slots.set_limits(IMPORT, Limits())
+    assert book.granted("b") == ["b"]
+
+
+def test_only_runs_whose_place_may_have_halved_are_marked() -> None:
+    book = Book({IMPORT: Limits(runs=1)})
+    runs = [f"r{number:04}" for number in range(1001)]
+    book.want(*runs)
+    book.marked.clear()
+
+    book.slots.leave(runs[0])
+
+    assert book.marked == [runs[1], *(runs[1 + 2**power] for power in range(10))]
+
+
+def test_the_numbers_of_a_definition_and_who_is_told_of_them() -> None:
+    book = Book({IMPORT: Limits(runs=1)})
+    book.want("a", "b", "c")
+    assert (book.slots.active(IMPORT), book.slots.queued(IMPORT)) == (1, 2)
+    book.counted.clear()
+
+    book.slots.leave("c")
+
+    assert book.counted == [IMPORT]
+    assert (book.slots.active(IMPORT), book.slots.queued(IMPORT)) == (1, 1)
+    assert (book.slots.active("other"), book.slots.queued("other")) == (0, 0)
+
+
+def test_nothing_is_left_of_runs_that_have_left() -> None:
+    book = Book({IMPORT: Limits(runs=1, per_value=1)})
+    for value in "abc":
+        book.want(f"1{value}", f"2{value}", value=value)
+
+    for number in "12":
+        for value in "abc":
+            book.slots.leave(f"{number}{value}")
+            book.slots.leave(f"{number}{value}")
+
+    inside = {name: value for name, value in vars(book.slots).items() if isinstance(value, dict)}
+    assert {name for name, value in inside.items() if value} == {"_limits"}
+
+
+RUNS = [f"run{number}" for number in range(12)]
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["want", "want", "want", "leave", "leave", "occupy", "unknown", "limits", "gone"]),
+        st.integers(0, len(RUNS) - 1),
+        st.integers(0, 3),
+    ),
+    max_size=80,
+)
+LIMITS = st.builds(Limits, st.none() | st.integers(1, 3), st.none() | st.integers(1, 2))
+
+
+class Model:
+    """What has to hold, worked out anew from nothing but who has a slot and who waits."""
+
+    def __init__(self, total: int | None, limits: list[Limits]) -> None:
+        self.book = Book({"a": limits[0], "b": limits[1]}, total)
+        self.total = total
+        self.limits: dict[str, Limits] = {"a": limits[0], "b": limits[1]}
+        self.waiting: set[str] = set()
+        self.unknown: set[str] = set()
+
+    @staticmethod
+    def about(run: str) -> tuple[str, str, Any]:
+        number = RUNS.index(run)
+        return "ab"[number % 2], f"value{number % 3}", NOW + timedelta(seconds=number * 7 % 5)
+
+    def step(self, what: str, run: str, number: int) -> None:
+        definition, value, created = self.about(run)
+        before = set(self.holders())
+        match what:
+            case "want":
+                self.book.slots.want(run, definition, value, created)
+                self.waiting.add(run)
+            case "leave":
+                self.book.slots.leave(run)
+                self.waiting.discard(run)
+                self.unknown.discard(run)
+            case "occupy":
+                self.book.slots.occupy(run, definition, value)
+                self.unknown.discard(run)
+            case "unknown":
+                if run not in before | self.waiting:
+                    self.unknown.add(run)
+                self.book.slots.occupy(run, definition, None)
+            case "limits":
+                self.limits[definition] = Limits(number or None, (number + 1) % 3 or None)
+                self.book.slots.set_limits(definition, self.limits[definition])
+            case "gone":
+                self.limits.pop(definition, None)
+                self.book.slots.set_limits(definition, None)
+        self.waiting -= set(self.holders())
+        self.check(set(self.holders()) - before - ({run} if what in {"occupy", "unknown"} else set()))
+
+    def holders(self) -> list[str]:
+        return self.book.granted(*RUNS)
+
+    def has_room(self, run: str) -> bool:
+        definition, value, _ = self.about(run)
+        limits = self.limits.get(definition)
+        if limits is None:
+            return False
+        if limits.per_value is not None and any(self.about(other)[0] == definition for other in self.unknown):
+            return False
+        abouts = [self.about(holder)[:2] for holder in self.holders()]
+        of_definition = sum(1 for other, _ in abouts if other == definition)
+        return (
+            (self.total is None or len(abouts) < self.total)
+            and (limits.runs is None or of_definition < limits.runs)
+            and (limits.per_value is None or abouts.count((definition, value)) < limits.per_value)
+        )
+
+    def age(self, run: str) -> tuple[Any, str]:
+        return self.about(run)[2], run
+
+    def check(self, new: set[str]) -> None:
+        # Nobody waits who could go: so nobody is forgotten, and whoever waits for the operator's limit waits by age.
+        assert not [run for run in self.waiting if self.has_room(run)]
+        for run in new:
+            definition, value, _ = self.about(run)
+            # An older run with the same definition and value waits for the same limits, so it would have been first.
+            same = [other for other in self.waiting if self.about(other)[:2] == (definition, value)]
+            assert all(self.age(other) > self.age(run) for other in same)
+            self._check_limits(definition, value)
+        for definition in "ab":
+            waiting = sorted((run for run in self.waiting if self.about(run)[0] == definition), key=self.age)
+            assert [self.book.place(run) for run in waiting] == list(range(1, len(waiting) + 1))
+            assert self.book.slots.queued(definition) == len(waiting)
+        counted = Counter(self.about(run)[0] for run in self.holders())
+        assert [self.book.slots.active(definition) for definition in "ab"] == [counted["a"], counted["b"]]
+
+    def _check_limits(self, definition: str, value: str) -> None:
+        """After a grant no limit that applies to it is exceeded."""
+        abouts = [self.about(holder)[:2] for holder in self.holders()]
+        limits = self.limits[definition]
+        assert self.total is None or len(abouts) <= self.total
+        assert limits.runs is None or sum(1 for other, _ in abouts if other == definition) <= limits.runs
+        assert limits.per_value is None or abouts.count((definition, value)) <= limits.per_value
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.none() | st.integers(1, 5), st.lists(LIMITS, min_size=2, max_size=2), STEPS)
+def test_limits_hold_the_oldest_goes_first_and_nobody_waits_for_nothing(
+    total: int | None, limits: list[Limits], steps: list[tuple[str, int, int]]
+) -> None:
+    model = Model(total, limits)
+
+    for what, run, number in steps:
+        model.step(what, RUNS[run], number)
+
+
+@pytest.mark.parametrize(
+    ("limits", "value_of"),
+    [
+        (Limits(runs=1), lambda _number: None),
+        (Limits(runs=1, per_value=1), lambda number: f"customer {number}"),
+    ],
+    ids=["without values", "each with a value of its own"],
+)
+def test_a_grant_costs_as_little_among_ten_thousand_as_among_ten(
+    limits: Limits, value_of: Callable[[int], str | None]
+) -> None:
+    touched = 0
+
+    class Run(str):
+        __slots__ = ()
+
+        def __lt__(self, other: str) -> bool:
+            nonlocal touched
+            touched += 1
+            return str.__lt__(self, other)
+
+        __hash__ = str.__hash__
+
+    slots: Slots[str, str] = Slots(lambda _run: None, lambda _definition: None)
+    slots.set_limits(IMPORT, limits)
+    slots.open()
+    runs = [Run(f"{number:05}") for number in range(10_000)]
+    for number, run in enumerate(runs):
+        slots.want(run, IMPORT, value_of(number), NOW)
+    touched = 0
+
+    slots.leave(runs[0])
+
+    assert slots.has_slot(runs[1])
+    assert touched < 300

@@ -1,0 +1,961 @@
+"""Plans are carried out against the model of the API server; what is in the way is learned, not fought."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from podrelay.api import names, task_run
+from podrelay.kube.errors import ApiError
+from podrelay.kube.resources import PODS, Resource
+from podrelay.local.memory_client import run
+from podrelay.operator.cache.store import Store
+from podrelay.operator.executor.executor import Executor
+from podrelay.operator.executor.status_patch import status_patch
+from podrelay.operator.leader_election import LeadershipLostError
+from podrelay.operator.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun
+from podrelay.operator.planner.planner import plan
+from podrelay.operator.resources import TASK_ITERATIONS
+from podrelay.operator.view import (
+    Action,
+    AnnotateRun,
+    ClaimRecord,
+    ConfirmGone,
+    ConfirmLost,
+    ConfirmSilent,
+    CreatePod,
+    DeletePod,
+    DeleteRecord,
+    DeleteRun,
+    EndPod,
+    OpenGate,
+    Plan,
+    ReadRecord,
+    Settings,
+    Silence,
+    Target,
+    View,
+    WriteRecord,
+)
+from tests.support.modelapi import ModelApi
+from tests.support.projections import seen
+from tests.unit.operator.builders import KEY, NOW, later, pod, terminated
+
+BY_MESSAGE = {names.ANNOTATION_REPORTING: "TerminationMessage"}
+TARGET = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
+
+
+class Api(ModelApi):
+    """Counts requests, and refuses what a test wants to be refused."""
+
+    def __init__(self) -> None:
+        super().__init__(NOW)
+        self.refusals: list[ApiError] = []
+        self.gets = 0
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
+        self.gets += 1
+        return await super().get(resource, namespace, name)
+
+    async def create(self, resource: Resource, namespace: str, body: dict[str, Any], **options: Any) -> bytes:
+        if self.refusals:
+            raise self.refusals.pop()
+        return await super().create(resource, namespace, body, **options)
+
+
+class FakeLease:
+    is_ours = True
+
+    def require(self) -> None:
+        if not self.is_ours:
+            raise LeadershipLostError("not ours")
+
+
+class World:
+    """A run, its definition, and an operator that has seen both."""
+
+    def __init__(self) -> None:
+        self.api = Api()
+        self.lease = FakeLease()
+        self.store = Store(lambda _key: None, Settings())
+        self.executor = Executor(self.api, self.store, self.lease, clock=lambda: self.api.now)
+        template = {"spec": {"containers": [{"name": "task", "image": "words:1"}]}}
+        self.put("taskdefinitions", {"name": "count-words"}, spec={"id": "countWords", "template": template})
+        self.put("taskruns", {"name": "words"}, spec={"definition": "count-words"})
+        self.see()
+
+    def put(self, plural: str, metadata: dict[str, Any], **body: Any) -> dict[str, Any]:
+        resource = Resource("", "", plural)
+        refusals, self.api.refusals = self.api.refusals, []
+        obj: dict[str, Any] = json.loads(run(self.api.create(resource, KEY.namespace, {"metadata": metadata, **body})))
+        self.api.refusals = refusals
+        return obj
+
+    def put_pod(self, name: str = "words-i1", *, owned: bool = True, **metadata: Any) -> dict[str, Any]:
+        about = {"name": name, "labels": {names.LABEL_RUN: "words"}, **metadata}
+        if owned:
+            about["ownerReferences"] = [self.owner]
+        return self.put("pods", about, spec={"nodeName": "node-1"}, status={})
+
+    def put_record(self, **fields: Any) -> dict[str, Any]:
+        return self.put(
+            "taskiterations",
+            {"name": "words-i1", "ownerReferences": [self.owner]},
+            **{"runName": "words", "iteration": 1, "try": 1, "podName": "words-i1", "podUID": "uid-pod", **fields},
+        )
+
+    @property
+    def owner(self) -> dict[str, Any]:
+        return {"kind": "TaskRun", "name": "words", "uid": self.api.read("taskruns", "words")["metadata"]["uid"]}
+
+    def see(self) -> None:
+        """Let the store see everything as it is now."""
+        kinds: tuple[tuple[str, Any, Any], ...] = (
+            ("taskruns", TaskRun, self.store.runs),
+            ("taskdefinitions", TaskDefinition, self.store.definitions),
+            ("taskiterations", Record, self.store.records),
+            ("pods", Pod, self.store.pods),
+        )
+        for plural, kind, collection in kinds:
+            objects = [seen(obj, kind) for obj in self.api.find(plural)]
+            collection.replace(objects, str(self.api.version))
+
+    @property
+    def view(self) -> View:
+        view = self.store.view(KEY)
+        assert view is not None
+        return view
+
+    def do(self, action: Action) -> None:
+        run(self.executor.carry_out(KEY, self.view, action))
+
+    def step(self) -> Plan:
+        view = self.view
+        following = plan(view, self.api.now)
+        for action in following.actions:
+            run(self.executor.carry_out(KEY, view, action))
+        if not following.actions and following.status not in {None, view.run.status}:
+            run(self.executor.write_status(KEY, view, following))
+        return following
+
+    @property
+    def status(self) -> dict[str, Any]:
+        status: dict[str, Any] = self.api.read("taskruns", "words").get("status", {})
+        return status
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+# --- runs are annotated -----------------------------------------------------------------------------------------------
+
+
+def test_a_run_that_is_annotated_gets_the_label_of_its_definition_in_the_same_write(world: World) -> None:
+    before = world.api.version
+
+    world.do(AnnotateRun(names.ANNOTATION_BEGAN, "2026-03-01T11:59:00Z"))
+
+    about = world.api.read("taskruns", "words")["metadata"]
+    assert about["annotations"][names.ANNOTATION_BEGAN] == "2026-03-01T11:59:00Z"
+    assert about["labels"] == {names.LABEL_DEFINITION: "count-words"}
+    assert world.api.version == before + 1
+
+
+# --- pods are made ----------------------------------------------------------------------------------------------------
+
+
+def test_a_pod_that_was_made_is_in_the_next_view_before_any_event(world: World) -> None:
+    world.do(CreatePod(TARGET))
+
+    assert [pod.metadata.name for pod in world.view.pods] == ["words-i1"]
+    assert world.api.gets == 0
+
+
+def test_a_pod_of_ours_that_exists_already_is_adopted(world: World) -> None:
+    world.put_pod()
+
+    world.do(CreatePod(TARGET))
+
+    assert [pod.metadata.name for pod in world.view.pods] == ["words-i1"]
+    assert world.view.refusal is None
+
+
+def test_a_foreign_pod_of_the_name_is_told_of_and_waited_for(world: World) -> None:
+    world.put_pod(owned=False)
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.refusal
+    assert failure is not None
+    assert failure.reason == "NameTaken"
+    assert world.view.pods == ()
+
+
+def test_a_pod_of_an_earlier_run_of_the_same_name_is_foreign(world: World) -> None:
+    world.put("pods", {"name": "words-i1", "ownerReferences": [{**world.owner, "uid": "earlier"}]}, spec={}, status={})
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.refusal
+    assert failure is not None
+    assert failure.reason == "NameTaken"
+
+
+def test_a_refused_pod_is_tried_again_with_growing_pauses(world: World) -> None:
+    pauses = []
+    for _ in range(8):
+        world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota: pods"))
+        world.do(CreatePod(TARGET))
+        failure = world.view.refusal
+        assert failure is not None
+        assert failure.reason == "QuotaExceeded"
+        assert failure.since == NOW
+        pauses.append((failure.retry_at - world.api.now).total_seconds())
+        world.api.now = failure.retry_at
+
+    assert pauses == [1, 1, 2, 4, 8, 16, 32, 60]
+
+
+def test_a_refusal_long_after_the_last_one_begins_anew(world: World) -> None:
+    # given a run that was refused, then suspended for an hour
+    world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota"))
+    world.do(CreatePod(TARGET))
+    world.api.now = later(3600)
+
+    # when it is refused again
+    world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota"))
+    world.do(CreatePod(TARGET))
+
+    # then it has its whole pendingTimeoutSeconds again
+    failure = world.view.refusal
+    assert failure is not None
+    assert failure.since == later(3600)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ApiError(403, "Forbidden", "exceeded quota: pods=2"), "QuotaExceeded"),
+        (ApiError(403, "Forbidden", "admission webhook denied"), "PodForbidden"),
+        (ApiError(404, "NotFound", "namespaces not found"), "NamespaceNotFound"),
+        (ApiError(422, "Invalid", "image: Required value"), "PodInvalid"),
+        (ApiError(500, "InternalError", "failed calling webhook"), "InternalError"),
+    ],
+)
+def test_a_refusal_is_shown_with_its_reason_and_the_api_servers_words(
+    world: World, error: ApiError, reason: str
+) -> None:
+    world.api.refusals.append(error)
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.refusal
+    assert failure is not None
+    assert (failure.reason, failure.message) == (reason, error.message)
+
+
+def test_a_template_that_makes_no_pod_is_no_request(world: World) -> None:
+    world.api.change("taskdefinitions", "count-words", {"spec": {"template": {"spec": {"containers": []}}}})
+    world.see()
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.refusal
+    assert failure is not None
+    assert failure.reason == "InvalidTemplate"
+    assert "TaskDefinition count-words: " in failure.message
+    assert world.api.find("pods") == []
+
+
+def test_no_pod_is_made_without_the_lease(world: World) -> None:
+    world.lease.is_ours = False
+
+    with pytest.raises(LeadershipLostError):
+        world.do(CreatePod(TARGET))
+
+    assert world.api.find("pods") == []
+
+
+# --- pods end ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_pod_that_does_not_exist_any_more_is_confirmed_gone(world: World) -> None:
+    world.do(ConfirmGone("words-i1", "uid-x"))
+
+    assert "uid-x" in world.view.gone
+
+
+def test_another_pod_of_the_name_means_that_the_first_is_gone(world: World) -> None:
+    world.put_pod()
+
+    world.do(ConfirmGone("words-i1", "uid-x"))
+
+    assert "uid-x" in world.view.gone
+
+
+def test_a_pod_that_lost_its_label_gets_it_back(world: World) -> None:
+    # given a pod that the watch reported as deleted
+    uid = world.put_pod()["metadata"]["uid"]
+    world.see()
+    world.api.change("pods", "words-i1", {"metadata": {"labels": {names.LABEL_RUN: None}}})
+    world.store.pods.remove(msgspec.convert(world.api.read("pods", "words-i1"), Pod))
+
+    # when
+    world.do(ConfirmGone("words-i1", uid))
+
+    # then
+    assert world.api.read("pods", "words-i1")["metadata"]["labels"] == {names.LABEL_RUN: "words"}
+    assert [pod.metadata.uid for pod in world.view.pods] == [uid]
+    assert world.view.gone == {}
+
+
+@pytest.mark.parametrize("others", [[], [{"kind": "ReplicaSet", "name": "thief", "uid": "x", "controller": True}]])
+def test_a_pod_that_lost_its_owner_gets_it_back(world: World, others: list[dict[str, Any]]) -> None:
+    uid = world.put_pod()["metadata"]["uid"]
+    world.api.change("pods", "words-i1", {"metadata": {"ownerReferences": others}})
+    world.see()
+
+    world.do(ConfirmGone("words-i1", uid))
+
+    *kept, owner = world.api.read("pods", "words-i1")["metadata"]["ownerReferences"]
+    assert kept == others
+    assert owner["uid"] == world.owner["uid"]
+    assert ("controller" in owner) == (not others), "the API server refuses a second controller"
+    assert [pod.metadata.owner_run() is not None for pod in world.view.pods] == [True]
+
+
+def test_ending_a_pod_lowers_its_deadline_and_notes_since_when(world: World) -> None:
+    world.put_pod()
+    world.see()
+
+    world.do(EndPod(world.view.pods[0]))
+
+    pod = world.api.read("pods", "words-i1")
+    assert pod["spec"]["activeDeadlineSeconds"] == 1
+    assert pod["metadata"]["annotations"][names.ANNOTATION_ENDING_SINCE] == NOW.isoformat()
+    assert world.view.pods[0].metadata.annotations.ending_since == NOW.isoformat()
+
+
+def test_why_a_pod_is_ended_is_noted_in_the_same_write(world: World) -> None:
+    world.put_pod()
+    world.see()
+
+    world.do(EndPod(world.view.pods[0], "HeartbeatTimeout"))
+
+    assert world.view.pods[0].metadata.annotations.ending_reason == "HeartbeatTimeout"
+    assert world.view.pods[0].metadata.annotations.ending_since == NOW.isoformat()
+
+
+def test_ending_a_pod_that_has_changed_looks_again_first(world: World) -> None:
+    world.put_pod()
+    world.see()
+    old = world.view.pods[0]
+    world.api.change("pods", "words-i1", {"status": {"phase": "Succeeded"}})
+
+    world.do(EndPod(old))
+
+    assert "activeDeadlineSeconds" not in world.api.read("pods", "words-i1")["spec"]
+    assert world.view.pods[0].is_terminal
+
+
+def test_deleting_a_pod_that_has_changed_since_deletes_nothing(world: World) -> None:
+    world.put_pod()
+    world.see()
+    old = world.view.pods[0]
+    world.api.change("pods", "words-i1", {"status": {"phase": "Running"}})
+
+    world.do(DeletePod("words-i1", old.metadata.uid, old.metadata.resource_version))
+
+    assert "deletionTimestamp" not in world.api.read("pods", "words-i1")["metadata"]
+    assert world.view.pods[0].status.phase == "Running"
+
+
+def test_deleting_a_pod_shows_in_the_next_view(world: World) -> None:
+    world.put_pod()
+    world.see()
+
+    world.do(DeletePod("words-i1", world.view.pods[0].metadata.uid))
+
+    assert world.view.pods[0].metadata.deletion_timestamp is not None
+
+
+# --- records are written for pods that died ---------------------------------------------------------------------------
+
+
+KILLED = {"status": "error", "error": {"message": "killed", "code": "Killed"}}
+
+
+def died(response: dict[str, Any] | None = None, cause: str | None = None, **about: Any) -> WriteRecord:
+    """What is to be written for a pod that was killed, or that has left this response behind."""
+    ended = pod("words-i1", "uid-pod", state=terminated(1), phase="Failed", **about)
+    return written_for(ended, response or KILLED, cause if response else "PodFailure")
+
+
+def written_for(pod: Pod, response: dict[str, Any], cause: str | None = None, target: Target = TARGET) -> WriteRecord:
+    return WriteRecord(target, pod.metadata.uid, pod, msgspec.convert(response, StorableResponse), cause)
+
+
+def stored(world: World) -> dict[str, Any]:
+    return world.api.read("taskiterations", "words-i1")
+
+
+def test_a_pod_that_left_no_record_gets_a_whole_one(world: World) -> None:
+    world.do(died())
+
+    record = stored(world)
+    assert record["response"] == {"status": "error", "error": {"message": "killed", "code": "Killed"}}
+    assert record["metadata"]["annotations"] == {names.ANNOTATION_CAUSE: "PodFailure"}
+    assert (record["podUID"], record["nodeName"], record["iteration"], record["try"]) == ("uid-pod", "node-1", 1, 1)
+    assert [record.response is not None for record in world.view.records] == [True]
+
+
+def test_a_record_without_a_response_keeps_any_other_from_being_made(world: World) -> None:
+    ended = pod("words-i1", "uid-pod", state=terminated(0), annotations=BY_MESSAGE)
+
+    world.do(ClaimRecord(TARGET, "uid-pod", ended))
+    world.store.records.forget(KEY, "words-i1", world.view.records[0].metadata.uid)
+    world.do(written_for(ended, {"status": "done"}))
+
+    assert "response" not in stored(world)
+    assert [record.pod_uid for record in world.view.records] == ["uid-pod"]
+
+
+def test_an_answer_that_came_before_it_counts(world: World) -> None:
+    ended = pod("words-i1", "uid-pod", state=terminated(0), annotations=BY_MESSAGE)
+    world.put_record(response={"status": "done"})
+
+    world.do(ClaimRecord(TARGET, "uid-pod", ended))
+
+    assert [record.response is not None for record in world.view.records] == [True]
+
+
+def test_an_abort_is_written_into_a_record_without_a_response(world: World) -> None:
+    ended = pod("words-i1", "uid-pod", state=terminated(0), annotations=BY_MESSAGE)
+    world.do(ClaimRecord(TARGET, "uid-pod", ended))
+
+    world.do(written_for(ended, {"status": "aborted"}))
+
+    assert stored(world)["response"] == {"status": "aborted"}
+
+
+# --- what the pod has printed ---------------------------------------------------------------------------------------
+
+
+def test_what_a_pod_printed_that_could_not_say_so_itself_goes_into_its_record(world: World) -> None:
+    world.put_pod()
+    world.api.prints("words-i1", b"working\nSegmentation fault\n")
+
+    world.do(died())
+
+    assert stored(world)["console"] == {"text": "working\nSegmentation fault\n"}
+
+
+def test_its_log_says_more_than_what_it_had_stored_before_it_died(world: World) -> None:
+    world.put_pod()
+    world.put_record(console={"text": "working\n"})
+    world.api.prints("words-i1", b"working\nSegmentation fault\n")
+
+    world.do(died())
+
+    assert stored(world)["console"] == {"text": "working\nSegmentation fault\n"}
+
+
+def test_what_it_had_stored_stays_where_its_log_cannot_be_read(world: World) -> None:
+    world.put_pod()
+    world.put_record(console={"text": "working\n"})
+    world.api.log_error = ApiError(500, "InternalError", "no preferred addresses found")
+
+    world.do(died())
+
+    assert stored(world)["console"] == {"text": "working\n"}
+    assert stored(world)["response"]["status"] == "error"
+
+
+def test_that_a_log_cannot_be_read_is_said_where_nothing_else_is_known(world: World) -> None:
+    world.put_pod()
+    world.api.log_error = ApiError(403, "Forbidden", "pods/log is forbidden")
+
+    world.do(died())
+
+    assert "pods/log is forbidden" in stored(world)["console"]["problem"]
+    assert stored(world)["response"]["status"] == "error"
+
+
+def test_a_pod_that_has_gone_has_no_log(world: World) -> None:
+    world.do(died())
+
+    assert "console" not in stored(world)
+
+
+def test_a_definition_that_records_no_logs_has_none_read(world: World) -> None:
+    world.put_pod()
+    world.api.prints("words-i1", b"secret\n")
+    world.api.change("taskdefinitions", "count-words", {"spec": {"recordLogs": False}})
+    world.see()
+
+    world.do(died())
+
+    assert "console" not in stored(world)
+
+
+# --- records of the dead --------------------------------------------------------------------------------------------
+
+
+def test_a_record_keeps_its_checkpoint_for_the_retry_and_its_output_for_the_end(world: World) -> None:
+    world.put_record(checkpoint={"input": {"cursor": 3, "none": None}, "output": {"rows": 3}})
+
+    world.do(died())
+
+    record = stored(world)
+    assert record["checkpoint"]["input"] == {"cursor": 3, "none": None}
+    assert record["response"]["output"] == {"rows": 3}
+
+
+def test_the_record_of_an_aborted_pod_says_aborted_and_has_no_checkpoint(world: World) -> None:
+    world.put_record(checkpoint={"output": {"rows": 3}})
+
+    world.do(died({"status": "aborted", "message": "enough"}))
+
+    assert stored(world)["response"] == {"status": "aborted", "message": "enough", "output": {"rows": 3}}
+    assert "checkpoint" not in stored(world)
+
+
+def test_the_response_of_the_pod_itself_comes_first(world: World) -> None:
+    world.put_record()
+    world.see()
+    world.api.change("taskiterations", "words-i1", {"response": {"status": "done"}})
+
+    world.do(died())
+
+    assert stored(world)["response"] == {"status": "done"}
+    response = world.view.records[0].response
+    assert response is not None
+    assert response.status == "done"
+
+
+def test_a_race_for_the_record_that_is_lost_shows_the_winner(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a pod that stores its response between the operator's read and write
+    world.put_record()
+    world.see()
+    patch = world.api.patch
+
+    async def late(resource: Resource, *args: Any, **options: Any) -> bytes:
+        world.api.change("taskiterations", "words-i1", {"response": {"status": "done"}})
+        return await patch(resource, *args, **options)
+
+    monkeypatch.setattr(world.api, "patch", late)
+
+    # when
+    world.do(died())
+
+    # then
+    response = world.view.records[0].response
+    assert response is not None
+    assert response.status == "done"
+
+
+def test_the_record_of_another_pod_of_the_name_is_not_touched(world: World) -> None:
+    world.put_record(podUID="another")
+
+    world.do(died())
+
+    assert "response" not in stored(world)
+
+
+LEFT_BEHIND = {"status": "done", "message": "counted", "output": {"rows": 3, "none": None}}
+
+
+def test_what_the_pod_has_left_behind_is_written_as_it_is(world: World) -> None:
+    world.do(died(LEFT_BEHIND))
+
+    assert stored(world)["response"] == LEFT_BEHIND
+    assert "annotations" not in stored(world)["metadata"]
+
+
+def test_an_error_that_was_left_behind_keeps_the_checkpoint(world: World) -> None:
+    world.put_record(checkpoint={"input": {"cursor": 3}})
+    answer = {"status": "error", "error": {"message": "odd", "data": {"row": None}}}
+
+    world.do(died(answer))
+
+    assert stored(world)["response"] == answer
+    assert stored(world)["checkpoint"] == {"input": {"cursor": 3}}
+
+
+def test_any_other_answer_that_was_left_behind_drops_the_checkpoint(world: World) -> None:
+    world.put_record(checkpoint={"input": {"cursor": 3}})
+
+    world.do(died(LEFT_BEHIND))
+
+    assert "checkpoint" not in stored(world)
+
+
+def test_a_record_that_is_refused_for_good_is_said(world: World) -> None:
+    world.api.refusals.append(ApiError(403, "Forbidden", "no records on Sundays"))
+
+    world.do(died())
+
+    refusal = world.view.refusal
+    assert refusal is not None
+    assert (refusal.name, refusal.reason, refusal.message) == ("words-i1", "RecordRefused", "no records on Sundays")
+
+    world.do(died())
+    assert world.view.refusal is None
+
+
+def test_a_pod_is_let_go_whose_answer_cannot_be_stored_because_its_namespace_is_deleted(world: World) -> None:
+    """Otherwise both would wait for each other: runs are deleted after the pods."""
+    world.put_pod(finalizers=[names.ANSWER_FINALIZER])
+    world.see()
+    (ended,) = world.view.pods
+    words = "unable to create new content in namespace shop because it is being terminated"
+    world.api.refusals.append(ApiError(403, "Forbidden", words))
+
+    world.do(written_for(ended, KILLED))
+
+    assert not world.api.read("pods", "words-i1")["metadata"].get("finalizers")
+    assert world.view.refusal is not None
+
+
+def test_a_record_of_somebody_else_that_has_the_name_is_said(world: World) -> None:
+    about = {"runName": "words", "iteration": 1, "podName": "a", "podUID": "b", "try": 1}
+    world.put("taskiterations", {"name": "words-i1"}, **about)
+
+    world.do(died())
+
+    refusal = world.view.refusal
+    assert refusal is not None
+    assert (refusal.name, refusal.reason) == ("words-i1", "NameTaken")
+    assert "response" not in stored(world)
+
+
+# --- reporting by termination message ---------------------------------------------------------------------------------
+
+BY_MESSAGE = {names.ANNOTATION_REPORTING: "TerminationMessage"}
+SECOND = Target(2, 1, "words-i2", "words-i1", None, is_final_attempt=True)
+
+
+def by_message(world: World, **run_spec: Any) -> None:
+    world.api.change("taskdefinitions", "count-words", {"spec": {"reporting": "TerminationMessage"}})
+    if run_spec:
+        world.api.remove("taskruns", "words")
+        world.put("taskruns", {"name": "words"}, spec={"definition": "count-words", **run_spec})
+    world.see()
+
+
+def input_of(world: World, name: str) -> Any:
+    container = world.api.read("pods", name)["spec"]["containers"][0]
+    return json.loads(next(item["value"] for item in container["env"] if item["name"] == "PODRELAY_INPUT"))
+
+
+def answered(world: World, name: str, response: dict[str, Any], target: Target) -> dict[str, Any]:
+    """Write the record of a pod that has answered by its message, and return the response as it is stored."""
+    world.do(written_for(pod(name, state=terminated(0), annotations=BY_MESSAGE), response, target=target))
+    record: dict[str, Any] = world.api.read("taskiterations", name)["response"]
+    return record
+
+
+def test_the_first_pod_gets_the_input_of_the_run(world: World) -> None:
+    by_message(world, input={"url": "a", "none": None})
+
+    world.do(CreatePod(TARGET))
+
+    assert input_of(world, "words-i1") == {"url": "a", "none": None}
+
+
+def test_a_run_without_input_needs_no_look_at_it(world: World) -> None:
+    by_message(world)
+
+    world.do(CreatePod(TARGET))
+
+    assert input_of(world, "words-i1") == {}
+    assert world.api.gets == 0
+
+
+def test_the_next_pod_gets_the_state(world: World) -> None:
+    by_message(world)
+    world.put_record(response={"status": "continue", "input": {"row": 7, "none": None}})
+
+    world.do(CreatePod(SECOND))
+
+    assert input_of(world, "words-i2") == {"row": 7, "none": None}
+
+
+def test_a_retry_starts_from_the_checkpoint(world: World) -> None:
+    by_message(world)
+    world.put_record(checkpoint={"input": {"row": 3}}, response=KILLED)
+
+    world.do(CreatePod(Target(1, 2, "words-i1t2", None, "words-i1", is_final_attempt=True)))
+
+    assert input_of(world, "words-i1t2") == {"row": 3}
+
+
+def test_a_state_that_is_gone_makes_no_pod(world: World) -> None:
+    by_message(world)
+
+    world.do(CreatePod(SECOND))
+
+    assert world.api.find("pods") == []
+    assert world.view.lost_records == {"words-i1"}
+
+
+def test_an_input_that_no_variable_can_hold_is_said(world: World) -> None:
+    by_message(world, input={"text": "x" * 102_400})
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.refusal
+    assert failure is not None
+    assert failure.reason == "InputTooLarge"
+    assert "102411 bytes" in failure.message
+
+
+def test_the_gate_is_opened_and_others_stay(world: World) -> None:
+    by_message(world)
+    world.do(CreatePod(TARGET))
+    gates = [{"name": "other.dev/gate"}, {"name": names.CLAIM_GATE}]
+    world.api.change("pods", "words-i1", {"spec": {"schedulingGates": gates}})
+    world.see()
+
+    world.do(OpenGate(world.view.pods[0]))
+
+    assert world.api.read("pods", "words-i1")["spec"]["schedulingGates"] == [{"name": "other.dev/gate"}]
+    assert not world.view.pods[0].is_unclaimed
+
+
+def test_the_gate_of_another_pod_of_that_name_stays_shut(world: World) -> None:
+    by_message(world)
+    world.do(CreatePod(TARGET))
+    old = world.view.pods[0]
+    manifest = world.api.read("pods", "words-i1")
+    world.api.remove("pods", "words-i1")
+    manifest["metadata"] = {key: manifest["metadata"][key] for key in ("name", "ownerReferences")}
+    run(world.api.create(PODS, "shop", manifest))
+
+    world.do(OpenGate(old))
+
+    assert world.api.read("pods", "words-i1")["spec"]["schedulingGates"] == [{"name": names.CLAIM_GATE}]
+    assert old.metadata.uid in world.view.gone
+
+
+def test_what_a_message_continues_with_is_merged_over_the_input(world: World) -> None:
+    by_message(world, input={"url": "a", "row": 0})
+
+    first = answered(world, "words-i1", {"status": "continue", "input": {"row": 7}, "output": {"rows": 7}}, TARGET)
+    second = answered(world, "words-i2", {"status": "continue"}, SECOND)
+
+    assert first == {"status": "continue", "input": {"url": "a", "row": 7}, "output": {"rows": 7}}
+    assert second == first
+
+
+def test_the_output_so_far_stays_if_the_last_message_has_none(world: World) -> None:
+    by_message(world)
+    answered(world, "words-i1", {"status": "continue", "output": {"rows": 7}}, TARGET)
+
+    assert answered(world, "words-i2", {"status": "done"}, SECOND)["output"] == {"rows": 7}
+
+
+def test_a_message_cannot_build_upon_a_state_that_is_gone(world: World) -> None:
+    by_message(world)
+
+    response = answered(world, "words-i2", {"status": "continue", "input": {"row": 7}}, SECOND)
+
+    assert response["error"]["code"] == "StateLost"
+
+
+def test_a_state_that_grows_beyond_what_a_variable_can_hold_is_an_error(world: World) -> None:
+    by_message(world, input={"text": "x" * 102_000})
+
+    response = answered(world, "words-i1", {"status": "continue", "input": {"more": "y" * 1000}}, TARGET)
+
+    assert response["error"]["code"] == "PayloadRefused"
+    assert "TerminationMessage" in response["error"]["message"]
+
+
+# --- records that are lost, or old ------------------------------------------------------------------------------------
+
+
+def test_a_record_that_a_live_read_does_not_find_is_lost(world: World) -> None:
+    world.do(ConfirmLost("words-i1"))
+
+    assert world.view.lost_records == {"words-i1"}
+
+
+def test_a_record_that_a_live_read_finds_is_not_lost(world: World) -> None:
+    world.put_record(response={"status": "continue", "input": {}})
+
+    world.do(ConfirmLost("words-i1"))
+
+    assert world.view.lost_records == frozenset()
+    assert [record.metadata.name for record in world.view.records] == ["words-i1"]
+
+
+def test_a_record_of_somebody_else_does_not_hold_the_state(world: World) -> None:
+    world.put(
+        "taskiterations", {"name": "words-i1"}, runName="words", iteration=1, podName="a", podUID="b", **{"try": 1}
+    )
+
+    world.do(ConfirmLost("words-i1"))
+
+    assert world.view.lost_records == {"words-i1"}
+
+
+@pytest.mark.parametrize("record", [None, {}, {"response": {"status": "done"}}], ids=["none", "no answer", "answer"])
+def test_a_try_that_is_to_be_repeated_is_looked_at(world: World, record: dict[str, Any] | None) -> None:
+    if record is not None:
+        world.put_record(**record)
+
+    world.do(ReadRecord("words-i1"))
+
+    has_answered = bool(record)
+    assert world.view.settled == {"words-i1"}
+    assert [record.response is not None for record in world.view.records] == ([] if record is None else [has_answered])
+
+
+@pytest.mark.parametrize("live", [None, {}, {"heartbeatAt": NOW.isoformat()}], ids=["none", "silent", "a newer sign"])
+def test_a_pod_that_seems_silent_is_looked_at(world: World, live: dict[str, Any] | None) -> None:
+    if live is not None:
+        world.put_record(**live)
+
+    world.do(ConfirmSilent("words-i1", None))
+
+    assert world.view.silence == (None if live else Silence("words-i1", None, NOW, NOW))
+    assert [record.heartbeat_at for record in world.view.records] == ([] if live is None else [NOW if live else None])
+
+
+def test_an_old_record_is_deleted(world: World) -> None:
+    world.put_record(response={"status": "continue", "input": {}})
+    world.see()
+
+    world.do(DeleteRecord("words-i1", world.view.records[0].metadata.uid))
+
+    assert world.api.find("taskiterations") == []
+    assert world.view.records == ()
+
+
+# --- status and runs --------------------------------------------------------------------------------------------------
+
+
+def test_status_is_written_once_the_pod_exists(world: World) -> None:
+    world.step()
+    world.step()
+
+    assert (world.status["phase"], world.status["current"]["podName"]) == ("Running", "words-i1")
+    assert world.view.run.status.phase == "Running"
+    assert world.api.gets == 0
+
+
+def finish(world: World, response: dict[str, Any]) -> None:
+    """Let the run get to its end by this response."""
+    world.step()
+    world.step()
+    pod = world.api.read("pods", "words-i1")
+    world.put_record(podUID=pod["metadata"]["uid"], response=response)
+    container = {"name": "task", "state": msgspec.to_builtins(terminated(0))}
+    world.api.change("pods", "words-i1", {"status": {"phase": "Succeeded", "containerStatuses": [container]}})
+    world.see()
+    world.step()
+
+
+def test_a_small_output_is_copied_into_the_status_with_its_nulls(world: World) -> None:
+    finish(world, {"status": "done", "output": {"rows": 3, "none": None}})
+
+    assert world.status["phase"] == "Succeeded"
+    assert world.status["output"] == {"rows": 3, "none": None}
+
+
+def test_a_large_output_stays_in_its_record(world: World) -> None:
+    finish(world, {"status": "done", "output": {"text": "x" * 33_000}})
+
+    assert "output" not in world.status
+    assert world.status["outputFrom"] == "words-i1"
+
+
+def test_an_output_of_exactly_32_kib_is_copied(world: World) -> None:
+    finish(world, {"status": "done", "output": {"t": "x" * (32 * 1024 - len('{"t":""}'))}})
+
+    assert "output" in world.status
+
+
+def test_the_data_of_an_error_is_shown(world: World) -> None:
+    finish(world, {"status": "error", "error": {"message": "odd", "code": "Odd", "data": {"row": None}}})
+
+    assert world.status["error"] == {"message": "odd", "code": "Odd", "data": {"row": None}}
+
+
+def test_an_abort_that_came_first_wins_over_the_final_status(world: World) -> None:
+    # given a plan for Running, made before the user aborted
+    world.step()
+    old = world.view
+    following = plan(old, NOW)
+    world.api.change("taskruns", "words", {"spec": {"abort": {"message": "enough"}}})
+
+    # when
+    run(world.executor.write_status(KEY, old, following))
+
+    # then nothing was written, and the next view knows better
+    assert world.status == task_run.TaskRun.born
+    assert world.view.run.spec.abort is not None
+
+
+def test_a_run_that_was_deleted_meanwhile_leaves_the_store(world: World) -> None:
+    world.step()
+    old = world.view
+    world.api.remove("taskruns", "words")
+
+    run(world.executor.write_status(KEY, old, plan(old, NOW)))
+
+    assert world.store.view(KEY) is None
+
+
+def test_a_run_that_was_made_anew_under_its_name_is_not_written_to(world: World) -> None:
+    world.step()
+    old = world.view
+    world.api.remove("taskruns", "words")
+    world.put("taskruns", {"name": "words"}, spec={"definition": "count-words"})
+
+    run(world.executor.write_status(KEY, old, plan(old, NOW)))
+
+    assert world.status == task_run.TaskRun.born
+    assert world.view.run.metadata.uid != old.run.metadata.uid
+
+
+def test_an_expired_run_is_deleted(world: World) -> None:
+    metadata = world.view.run.metadata
+
+    world.do(DeleteRun(metadata.uid, metadata.resource_version))
+
+    assert world.api.find("taskruns") == []
+    assert world.store.view(KEY) is None
+
+
+def test_an_expired_run_that_has_changed_is_not_deleted(world: World) -> None:
+    metadata = world.view.run.metadata
+    world.api.change("taskruns", "words", {"spec": {"ttlSecondsAfterFinished": 10_000}})
+
+    world.do(DeleteRun(metadata.uid, metadata.resource_version))
+
+    assert world.view.run.spec.ttl_seconds_after_finished == 10_000
+
+
+def test_a_status_patch_touches_only_what_differs(world: World) -> None:
+    before = {"phase": "Running", "attempts": 1, "message": "a"}
+    wanted = {"phase": "Running", "message": "b"}
+
+    patch = status_patch(world.view.run, before, wanted)
+
+    version = world.view.run.metadata.resource_version
+    assert patch == [
+        {"op": "replace", "path": "/metadata/resourceVersion", "value": version},
+        {"op": "remove", "path": "/status/attempts"},
+        {"op": "add", "path": "/status/message", "value": "b"},
+    ]
+
+
+def test_records_are_addressed_by_their_own_plural() -> None:
+    assert TASK_ITERATIONS.path("shop", "words-i1") == (
+        "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskiterations/words-i1"
+    )

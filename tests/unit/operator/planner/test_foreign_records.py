@@ -1,0 +1,73 @@
+"""An answer counts only if the run has had the pod that it is from, whatever admission has let through."""
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace as changed
+
+from podrelay.operator.planner.planner import plan
+from podrelay.operator.view import ConfirmGone, Gone, View
+from tests.unit.operator.builders import NOW, ago, current, later, pod, record, running, task_run, view
+
+FORGED: dict[str, Any] = {"status": "done", "output": {"forged": True}}
+UID = "uid-of-somebody-elses-pod"
+
+
+def seen(status: dict[str, Any] | None = None, uid: str = UID, **rest: Any) -> View:
+    """A run with an answer by a pod of this UID, of which a live read has said that there is none (any more)."""
+    rest.setdefault("gone", {uid: Gone(NOW, None, is_last_state=False)})
+    return view(task_run(status or {}), records=(record(response=FORGED, pod_uid=uid),), **rest)
+
+
+def test_it_is_looked_first_whether_the_pod_is_there() -> None:
+    assert plan(seen(gone={}), NOW).actions == (ConfirmGone("words-i1", UID),)
+
+
+@pytest.mark.parametrize(
+    ("status", "pods"),
+    [
+        ({}, ()),
+        ({"phase": "Pending", "reason": "Delayed"}, ()),
+        ({"phase": "Running", "startedAt": ago(60), "current": current()}, (pod(state=running(), phase="Running"),)),
+    ],
+    ids=["before its pod", "while it waits", "beside its pod"],
+)
+def test_an_answer_of_a_pod_that_the_run_has_never_had_does_not_count(status: dict[str, Any], pods: Any) -> None:
+    following = plan(seen(status, pods=pods), NOW)
+
+    assert following.actions == ()
+    assert following.status is not None
+    assert following.status.reason == "ForeignRecord"
+    assert following.status.phase != "Succeeded"
+    assert following.status.message == (
+        f"TaskIteration words-i1 has the answer of a pod with the UID {UID}, which this run has never had; look who "
+        "has written it, and delete it"
+    )
+
+
+def test_it_is_not_waited_for_ever() -> None:
+    following = plan(seen(), NOW)
+    assert following.status is not None
+    assert following.requeue_at == later(900)
+    stalled = view(changed(task_run(), status=following.status), records=seen().records, gone=seen().gone)
+
+    ended = plan(stalled, later(900)).status
+
+    assert ended is not None
+    assert (ended.phase, ended.reason) == ("Failed", "ForeignRecord")
+
+
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"status": {"phase": "Running", "startedAt": ago(60), "current": current()}},
+        {"gone": {"uid-words-i1": Gone(NOW, pod(state=running(), phase="Running"), is_last_state=False)}},
+        {"pods": (pod(state={"terminated": {"exitCode": 0, "finishedAt": ago(1)}}, phase="Succeeded"),)},
+    ],
+    ids=["named by the status", "seen before it went", "there"],
+)
+def test_the_answer_of_a_pod_of_the_run_counts(known: dict[str, Any]) -> None:
+    following = plan(seen(uid="uid-words-i1", **known), NOW)
+
+    assert following.status is not None
+    assert following.status.phase == "Succeeded"

@@ -1,0 +1,246 @@
+"""Runs that came out of a backup: nothing of them starts unasked, by whatever way they came."""
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from podrelay.api import names
+from podrelay.operator.executor import pod_builder
+from podrelay.operator.objects import Pod, Record, TaskRun
+from podrelay.operator.planner.planner import plan
+from podrelay.operator.view import AdoptRecord, ConfirmGone, CreatePod, Plan, ReleasePod, Target
+from tests.unit.operator.builders import (
+    NOW,
+    ago,
+    current,
+    later,
+    pod,
+    record,
+    task_definition,
+    task_run,
+    terminated,
+    view,
+)
+
+VELERO = {names.LABEL_VELERO_RESTORE: "friday"}
+HALF_WAY = {"phase": "Running", "startedAt": ago(900), "lastRecord": "words-i2", "iterations": 2}
+EXPORTED = "2026-02-27T03:00:00Z"
+
+
+def labelled(run: TaskRun, labels: dict[str, str]) -> TaskRun:
+    kept = msgspec.convert(labels, type(run.metadata.labels))
+    return msgspec.structs.replace(run, metadata=msgspec.structs.replace(run.metadata, labels=kept))
+
+
+def restored_record(name: str, response: dict[str, Any] | None, labels: dict[str, str]) -> Record:
+    """A record without an owner."""
+    made = record(name, response)
+    kept = msgspec.convert(labels, type(made.metadata.labels))
+    about = msgspec.structs.replace(made.metadata, owner_references=(), labels=kept)
+    return msgspec.structs.replace(made, metadata=about)
+
+
+def ownerless(which: Pod, **changes: Any) -> Pod:
+    about = msgspec.structs.replace(which.metadata, owner_references=(), **changes)
+    return msgspec.structs.replace(which, metadata=about)
+
+
+def told(following: Plan) -> tuple[str | None, str | None]:
+    assert following.status is not None
+    assert following.actions == ()
+    return following.status.phase, following.status.reason
+
+
+def applied(name: str = "words", **status: Any) -> dict[str, str]:
+    """The annotation of `kubectl apply` for a run that was read out of a cluster."""
+    body = {"metadata": {"name": name, "uid": "uid-before"}, "spec": {"definition": "count-words"}, "status": status}
+    return {names.ANNOTATION_LAST_APPLIED: json.dumps(body)}
+
+
+# --- kubectl apply ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", ["Succeeded", "Failed", "Aborted"])
+def test_what_kubectl_apply_was_given_tells_that_a_run_had_ended_a_second_before(phase: str) -> None:
+    run = task_run(annotations=applied(phase=phase, startedAt="2026-03-01T11:00:00Z"))
+
+    assert told(plan(view(run), NOW)) == (phase, "Restored")
+
+
+def test_what_kubectl_apply_was_given_tells_that_a_run_had_begun() -> None:
+    run = task_run(annotations=applied(phase="Running", startedAt="2026-03-01T11:00:00Z"))
+
+    following = plan(view(run), NOW)
+
+    assert told(following) == ("Pending", "Restored")
+    assert following.status is not None
+    assert "2026-03-01T11:00:00Z" in (following.status.message or "")
+
+
+@pytest.mark.parametrize("text", ["", '{"spec": {}}', '{"status": {"phase": "Pending"}}', '{"status": 1}', '"status"'])
+def test_whatever_else_kubectl_apply_was_given_a_run_starts(text: str) -> None:
+    run = task_run(annotations={names.ANNOTATION_LAST_APPLIED: text})
+
+    assert isinstance(plan(view(run), NOW).actions[0], CreatePod)
+
+
+def test_what_kubectl_apply_was_given_is_not_kept() -> None:
+    assert task_run(annotations=applied(phase="Failed")).metadata.annotations.last_applied is None
+
+
+# --- Velero ----------------------------------------------------------------------------------------------------------
+
+
+def test_velero_has_time_to_restore_the_status() -> None:
+    run = labelled(task_run(created=ago(29)), VELERO)
+
+    assert plan(view(run), NOW) == Plan(requeue_at=later(1))
+
+
+def test_without_a_status_nobody_knows_whether_a_run_had_begun() -> None:
+    run = labelled(task_run(created=ago(30)), VELERO)
+
+    following = plan(view(run), NOW)
+
+    assert told(following) == ("Pending", "Restored")
+    assert following.status is not None
+    assert "not known" in (following.status.message or "")
+
+
+def test_its_records_are_no_answers_that_nobody_has_applied() -> None:
+    run = labelled(task_run(created=ago(30)), VELERO)
+    answered = msgspec.structs.replace(record("words-i1", {"status": "done"}))
+
+    assert told(plan(view(run, task_definition(hooks=["onDone"]), records=(answered,)), NOW)) == ("Pending", "Restored")
+
+
+def test_a_half_way_run_waits_for_a_decision_and_keeps_where_it_stands() -> None:
+    run = labelled(task_run({**HALF_WAY, "current": current("words-i3", 3)}), VELERO)
+
+    following = plan(view(run, records=(restored_record("words-i2", None, {}),)), NOW)
+
+    assert told(following) == ("Running", "Restored")
+    assert following.status is not None
+    assert (following.status.last_record, following.status.current) == (run.status.last_record, run.status.current)
+
+
+def test_its_records_get_their_owner_back() -> None:
+    run, known = labelled(task_run(HALF_WAY), VELERO), restored_record("words-i2", {"status": "continue"}, VELERO)
+
+    assert plan(view(run, records=(known,)), NOW).actions == (AdoptRecord(known),)
+
+
+def test_so_do_those_of_a_finished_run() -> None:
+    run = labelled(task_run({"phase": "Succeeded", "finishedAt": ago(99)}), VELERO)
+    known = restored_record("words-i2", {"status": "done"}, VELERO)
+
+    assert plan(view(run, records=(known,)), NOW).actions == (AdoptRecord(known),)
+
+
+def test_records_of_another_restore_are_not_the_runs() -> None:
+    run = labelled(task_run(HALF_WAY), VELERO)
+    foreign = restored_record("words-i2", {"status": "continue"}, {names.LABEL_VELERO_RESTORE: "monday"})
+
+    assert not view(run).owns(foreign)
+
+
+def test_without_the_label_it_goes_on() -> None:
+    run = task_run({**HALF_WAY, "current": current("words-i3", 3)})
+
+    assert isinstance(
+        plan(view(run, records=(record("words-i2", {"status": "continue"}),)), NOW).actions[0], ConfirmGone
+    )
+
+
+def test_it_can_be_aborted() -> None:
+    run = labelled(task_run(HALF_WAY, abort={"message": "no"}), VELERO)
+
+    assert told(plan(view(run, records=(record("words-i2", {"status": "continue"}),)), NOW)) == ("Aborted", "Aborted")
+
+
+# --- podrelay import -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [{}, HALF_WAY])
+@pytest.mark.parametrize("spec", [{}, {"abort": {}}, {"suspend": True}])
+def test_nothing_is_done_before_an_import_has_finished(status: dict[str, Any], spec: dict[str, Any]) -> None:
+    run = task_run(status, annotations={names.ANNOTATION_IMPORTED: names.IMPORT_INCOMPLETE}, **spec)
+
+    assert told(plan(view(run), NOW))[1] == "Imported"
+
+
+@pytest.mark.parametrize(("status", "place"), [({}, "before it had begun"), (HALF_WAY, "in iteration 3")])
+def test_an_imported_run_waits_for_a_decision(status: dict[str, Any], place: str) -> None:
+    run = task_run(status, annotations={names.ANNOTATION_IMPORTED: EXPORTED}, suspend=True)
+    answered = record("words-i3", {"status": "done"})
+
+    following = plan(view(run, records=(record("words-i2", {"status": "continue"}), answered)), NOW)
+
+    assert told(following)[1] == "Imported"
+    assert following.status is not None
+    assert place in (following.status.message or "")
+    assert EXPORTED in (following.status.message or "")
+
+
+def test_and_begins_when_told_to() -> None:
+    shown = {"phase": "Pending", "reason": "Imported"}
+    run = task_run(shown, annotations={names.ANNOTATION_IMPORTED: EXPORTED})
+
+    assert isinstance(plan(view(run), NOW).actions[0], CreatePod)
+
+
+def test_and_goes_on_with_the_next_iteration_when_told_to() -> None:
+    run = task_run({**HALF_WAY, "reason": "Imported"}, annotations={names.ANNOTATION_IMPORTED: EXPORTED})
+
+    following = plan(view(run, records=(record("words-i2", {"status": "continue"}),)), NOW)
+
+    (action,) = following.actions
+    assert isinstance(action, CreatePod)
+    assert (action.target.iteration, action.target.state) == (3, "words-i2")
+
+
+def test_an_answer_that_nobody_had_applied_counts_when_told_to() -> None:
+    run = task_run({**HALF_WAY, "reason": "Imported"}, annotations={names.ANNOTATION_IMPORTED: EXPORTED})
+    records = (record("words-i2", {"status": "continue"}), record("words-i3", {"status": "done"}))
+    uid = records[1].pod_uid
+
+    assert plan(view(run, records=records), NOW).actions == (ConfirmGone("words-i3", uid),)
+
+
+# --- names of children, and pods -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("annotations", "expected"),
+    [
+        ({}, None),
+        ({names.ANNOTATION_ORIGIN: "words/uid-first"}, "uid-first"),
+        ({names.ANNOTATION_ORIGIN: "words/uid-run"}, None),
+        ({names.ANNOTATION_ORIGIN: "copied/uid-first"}, None),
+        ({names.ANNOTATION_ORIGIN: "words/"}, None),
+        (applied(phase="Running"), "uid-before"),
+        (applied("other", phase="Running"), None),
+    ],
+)
+def test_children_are_named_as_before_the_restore(annotations: dict[str, str], expected: str | None) -> None:
+    run = task_run(annotations=annotations)
+    target = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
+
+    env = pod_builder.build(run, task_definition(), target)["spec"]["containers"][0]["env"]
+
+    values = {item["name"]: item.get("value") for item in env}
+    assert values.get(names.ENV_ORIGIN_UID) == expected
+    assert values[names.ENV_RUN_UID] == "uid-run"
+
+
+def test_a_restored_pod_that_lost_its_owner_can_be_deleted() -> None:
+    left = pod(
+        "words-i1", "uid-left", state=terminated(0), phase="Succeeded", about={"finalizers": [names.ANSWER_FINALIZER]}
+    )
+    left = ownerless(left, deletion_timestamp=NOW)
+
+    assert plan(view(task_run({"phase": "Succeeded", "finishedAt": ago(5)}), pods=(left,)), NOW).actions == (
+        ReleasePod(left),
+    )
