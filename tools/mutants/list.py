@@ -346,13 +346,13 @@ CORE: Final = (
     # --- the store
     Mutant(
         "OlderReplacesNewer",
-        "operator/cache/store.py",
+        "operator/cache/collection.py",
         "if known is not None and _version(known) >= _version(obj):",
         "if False:",
     ),
     Mutant(
         "DeletedComesBack",
-        "operator/cache/store.py",
+        "operator/cache/collection.py",
         "if key is None or obj.metadata.uid in self._deleted or self._has_gone_unseen(key, obj):",
         "if key is None:",
     ),

@@ -21,7 +21,8 @@ from podrelay.local.errors import NotRunnableHereError, SecretError, StuckError
 from podrelay.local.kubelet import SECRET_FOLDER, Kubelet, Runtime
 from podrelay.local.memory_api import PODS, Event, MemoryApi, Object
 from podrelay.local.memory_client import MemoryClient
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.keys import Key
+from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
 from podrelay.operator.planner import hooks, planner

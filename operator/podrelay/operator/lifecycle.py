@@ -14,10 +14,11 @@ from functools import partial
 from podrelay.kube.api import Api
 from podrelay.kube.client import Client
 from podrelay.operator import event_rules, metrics
+from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.recoveries import Recoveries
 from podrelay.operator.cache.reflection import watches_into
 from podrelay.operator.cache.retention import Retentions
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.store import Store
 from podrelay.operator.clocks import WaitClock
 from podrelay.operator.controllers.definition_counts import Counts
 from podrelay.operator.controllers.definition_ready import Readiness

@@ -6,7 +6,8 @@ from typing import Any
 
 from podrelay.kube.errors import ApiError, TransportError
 from podrelay.local.memory_client import run
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.keys import Key
+from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
 from podrelay.operator.planner import planner

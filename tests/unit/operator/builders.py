@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from podrelay.api import names
-from podrelay.operator.cache.store import Key
+from podrelay.operator.cache.keys import Key
 from podrelay.operator.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
 from podrelay.operator.planner import due_pod
 from podrelay.operator.view import View

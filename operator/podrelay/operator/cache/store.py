@@ -4,15 +4,17 @@ An object is only ever replaced by a newer one, whoever brings it, so the respon
 next plan at once (read your writes), and a late watch event cannot undo it.
 """
 
-from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Set
+from collections import defaultdict
+from collections.abc import Callable, Set
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Final
 
 from podrelay.api import names
 from podrelay.operator.cache.children import Change, Family
+from podrelay.operator.cache.collection import Collection
 from podrelay.operator.cache.finished_runs import FinishedRuns
+from podrelay.operator.cache.keys import Key, RunId
 from podrelay.operator.cache.observations import Facts
 from podrelay.operator.cache.refused_runs import RefusedRuns
 from podrelay.operator.cache.slots import Limits, Slots
@@ -20,190 +22,12 @@ from podrelay.operator.objects import FINISHED, HistoryLimit, Pod, Record, TaskD
 from podrelay.operator.planner import admission, due_pod, garbage_collection, hooks
 from podrelay.operator.view import InputFacts, Parent, Refusal, Settings, Silence, View
 
-
-class Key(NamedTuple):
-    """Names one TaskRun; what the work queue holds."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
-
-
-class RunId(NamedTuple):
-    """One TaskRun for ever: a name may be used again, a UID is not."""
-
-    namespace: str
-    name: str
-    uid: str
-
-    @property
-    def key(self) -> Key:
-        """What the work queue calls it."""
-        return Key(self.namespace, self.name)
-
-
-T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record)
-_REMEMBERED_DELETIONS = 20_000
 _WOKEN_AT_ONCE = 20
 """Definitions of which a refused run is tried when something has changed; if its pod is taken, more of them follow."""
 _WOKEN_BY_ONE = 2
 """Refused runs of a definition that are tried when the pod of another one was taken."""
 _REPLANNED_PER_SECOND = 100
 """Finished runs of a namespace whose settings have changed; a deletion takes the API server some milliseconds."""
-
-
-class _Deleted(NamedTuple):
-    """What is remembered of an object that is no more."""
-
-    version: int
-    """The last one that is known of it."""
-    was_seen: bool
-    """Whether list or watch has told so, and not a live read, which may be newer than the list that comes next."""
-
-
-class Collection(Generic[T]):
-    """All objects of one kind, grouped by a key; a `kube.reflector.Sink`.
-
-    Args:
-        group_of: which key an object belongs to, None for objects that are of no interest.
-        changed: called with the key after every change.
-        removed: called when an object has gone, with its key, the object as known, and whether that is its last state.
-        restored: called when the API server has gone back in time: what is known is newer than the truth.
-    """
-
-    def __init__(
-        self,
-        group_of: Callable[[T], Key | None],
-        changed: Callable[[Key], None],
-        removed: Callable[[Key, T, bool], None] = lambda _key, _obj, _is_last_state: None,
-        restored: Callable[[], None] = lambda: None,
-    ) -> None:
-        self._group_of: Callable[[T], Key | None] = group_of
-        self._changed = changed
-        self._restored = restored
-        self._removed: Callable[[Key, T, bool], None] = removed
-        self._groups: defaultdict[Key, dict[str, T]] = defaultdict(dict)
-        # An answer to an own write may come after the watch event of the object's deletion.
-        self._deleted: OrderedDict[str, _Deleted] = OrderedDict()
-        self._listed: dict[str | None, int] = {}
-        """The version at which all objects were listed last, by namespace, or of all."""
-
-    def __len__(self) -> int:
-        return sum(map(len, self._groups.values()))
-
-    def all_keys(self) -> Iterator[Key]:
-        """Iterate over the keys that have objects."""
-        return iter(list(self._groups))
-
-    def of(self, key: Key) -> tuple[T, ...]:
-        """Return the objects of one key."""
-        group = self._groups.get(key)
-        return tuple(group.values()) if group else ()
-
-    def apply(self, obj: T) -> None:
-        """Take an object unless a newer state of it is known, or that it is no more."""
-        key = self._group_of(obj)
-        if key is None or obj.metadata.uid in self._deleted or self._has_gone_unseen(key, obj):
-            return
-        self._take(key, obj)
-
-    def _has_gone_unseen(self, key: Key, obj: T) -> bool:
-        """Whether a list that is newer than the object has not found it: the answer of a read may come after it."""
-        listed = max(self._listed.get(None, 0), self._listed.get(key.namespace, 0))
-        return _version(obj) <= listed and self._known(key, obj.metadata.name) is None
-
-    def _take(self, key: Key, obj: T) -> None:
-        known = self._known(key, obj.metadata.name)
-        if known is not None and _version(known) >= _version(obj):
-            # With another UID it is an earlier object of that name: a name has one holder at a time.
-            return
-        if known is not None and known.metadata.uid != obj.metadata.uid:
-            self._forget(key, known, was_seen=False)
-        self._groups[key][obj.metadata.name] = obj
-        self._changed(key)
-
-    def restore(self, obj: T) -> None:
-        """Take an object that a live read has found although its deletion was reported.
-
-        It may have left the watch only; but a read that is older than the deletion proves nothing.
-        """
-        deleted = self._deleted.get(obj.metadata.uid)
-        if deleted is not None and _version(obj) < deleted.version:
-            return
-        self._deleted.pop(obj.metadata.uid, None)
-        key = self._group_of(obj)
-        if key is not None:
-            self._take(key, obj)
-
-    def remove(self, obj: T, *, was_seen: bool = True) -> None:
-        """Take the last state of an object that has gone; `was_seen`: a watch has told so, not an answer."""
-        key = self._group_of(obj)
-        if key is None:
-            return
-        known = self._known(key, obj.metadata.name)
-        if known is None or known.metadata.uid != obj.metadata.uid:
-            self._bury(obj, was_seen=was_seen)
-            return
-        self._forget(key, obj, is_last_state=True, was_seen=was_seen)
-        self._changed(key)
-
-    def forget(self, key: Key, name: str, uid: str) -> None:
-        """Drop an object of which a live read has said that it is no more."""
-        known = self._known(key, name)
-        if known is not None and known.metadata.uid == uid:
-            self._forget(key, known, was_seen=False)
-            self._changed(key)
-
-    def replace(self, objects: list[T], resource_version: str, namespace: str | None = None) -> None:
-        """Take all objects, those of one namespace or of all, as of `resource_version`; what is not listed has gone."""
-        present = {obj.metadata.uid for obj in objects}
-        listed = int(resource_version)
-        if any(self._is_from_the_past(obj, listed) for obj in objects):
-            self._restored()
-            return
-        for key, group in list(self._groups.items()):
-            if namespace is not None and key.namespace != namespace:
-                continue
-            for obj in list(group.values()):
-                if obj.metadata.uid not in present and _version(obj) <= listed:
-                    self._forget(key, obj)
-                    self._changed(key)
-        self._listed.pop(namespace, None)
-        for obj in objects:
-            self.apply(obj)
-        self._listed[namespace] = listed
-
-    def _is_from_the_past(self, obj: T, listed: int) -> bool:
-        """Whether a list, made at version `listed`, shows an object as it was before what is known of that version."""
-        deleted = self._deleted.get(obj.metadata.uid)
-        if deleted is not None:
-            return deleted.was_seen and _version(obj) <= deleted.version <= listed
-        key = self._group_of(obj)
-        known = self._known(key, obj.metadata.name) if key is not None else None
-        return known is not None and _version(obj) < _version(known) <= listed
-
-    def _known(self, key: Key, name: str) -> T | None:
-        return self._groups.get(key, {}).get(name)
-
-    def _forget(self, key: Key, obj: T, *, is_last_state: bool = False, was_seen: bool = True) -> None:
-        group = self._groups[key]
-        del group[obj.metadata.name]
-        if not group:
-            del self._groups[key]
-        self._bury(obj, was_seen=was_seen)
-        self._removed(key, obj, is_last_state)
-
-    def _bury(self, obj: T, *, was_seen: bool) -> None:
-        self._deleted[obj.metadata.uid] = _Deleted(_version(obj), was_seen)
-        if len(self._deleted) > _REMEMBERED_DELETIONS:
-            self._deleted.popitem(last=False)
-
-
-def _version(obj: Any) -> int:
-    # Resource versions of one kind are comparable numbers (KEP-5504); every API server has served such since 1.0.
-    return int(obj.metadata.resource_version)
 
 
 class Store:

@@ -12,7 +12,8 @@ import msgspec
 from podrelay.api import names
 from podrelay.kube.client import Client
 from podrelay.kube.errors import NotFoundError
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.keys import Key
+from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.controller import work
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.metrics import DEFINITION_WRITES

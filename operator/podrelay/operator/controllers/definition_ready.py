@@ -13,7 +13,8 @@ from podrelay.api import limits, names
 from podrelay.kube.client import Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
 from podrelay.kube.resources import PODS
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.keys import Key
+from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.controller import work
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.executor import pod_builder

@@ -16,7 +16,8 @@ from typing import ClassVar
 
 from podrelay.api.errors import PodrelayError
 from podrelay.operator import metrics
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.keys import Key
+from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.controller import work
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.executor.executor import Executor

@@ -11,7 +11,8 @@ from podrelay.api import names
 from podrelay.kube.api import JSON_PATCH, LIST_TIMEOUT_SECONDS, Api
 from podrelay.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.kube.paging import pages
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.keys import Key
+from podrelay.operator.cache.store import Store
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.objects import FINISHED, TaskRun
 from podrelay.operator.rbac import Permission

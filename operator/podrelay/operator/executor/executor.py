@@ -23,7 +23,8 @@ from podrelay.kube.errors import (
     TransportError,
 )
 from podrelay.kube.resources import PODS
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.keys import Key
+from podrelay.operator.cache.store import Store
 from podrelay.operator.event_recorder import Events
 from podrelay.operator.executor import input_values, pod_builder, pod_logs, record_builder
 from podrelay.operator.executor.children import Relatives

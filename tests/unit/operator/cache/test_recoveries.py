@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
+from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.recoveries import Recoveries
 from podrelay.operator.cache.refused_runs import RefusedRuns
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Named
 from podrelay.operator.view import Refusal, Settings
 from tests.support.projections import seen

@@ -6,7 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from podrelay.api import names
-from podrelay.operator.cache.store import Collection, Key, Store
+from podrelay.operator.cache.collection import Collection
+from podrelay.operator.cache.keys import Key
+from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskDefinitionStatus, TaskRun
 from podrelay.operator.view import Parent, Refusal, Settings, View
 from tests.unit.operator.builders import KEY, NOW, RUN_UID, later, pod, record, running, task_definition, task_run
@@ -301,7 +303,7 @@ def test_what_a_worker_still_finds_out_about_a_deleted_run_is_dropped(store: Sto
 
 
 def test_the_memory_of_deletions_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("podrelay.operator.cache.store._REMEMBERED_DELETIONS", 10)
+    monkeypatch.setattr("podrelay.operator.cache.collection._REMEMBERED_DELETIONS", 10)
     collection: Collection[Record] = Collection(lambda _: KEY, lambda _: None)
 
     for number in range(1, 30):

@@ -6,8 +6,9 @@ import msgspec
 import pytest
 
 from podrelay.api import names
+from podrelay.operator.cache.keys import Key, RunId
 from podrelay.operator.cache.slots import Limits
-from podrelay.operator.cache.store import Key, RunId, Store
+from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Pod, TaskRun
 from podrelay.operator.view import InputFacts, Refusal, Settings, Sightings
 from tests.unit.operator.builders import (

@@ -12,7 +12,8 @@ import pytest
 
 from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
 from podrelay.kube.resources import Resource
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.keys import Key
+from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.definition_ready import Readiness
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.objects import TaskDefinition

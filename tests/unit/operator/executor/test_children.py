@@ -6,7 +6,7 @@ import pytest
 
 from podrelay.kube.errors import ApiError, InvalidError, TransportError
 from podrelay.kube.resources import Resource
-from podrelay.operator.cache.store import Key
+from podrelay.operator.cache.keys import Key
 from podrelay.operator.view import AbortChild, AdoptRun, ConfirmChildren, RunRef
 from tests.unit.operator.builders import KEY, NOW
 from tests.unit.operator.executor.test_executor import World

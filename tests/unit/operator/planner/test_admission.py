@@ -8,8 +8,9 @@ import pytest
 
 from podrelay.kube.errors import NotFoundError
 from podrelay.local.memory_client import run
+from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.slots import Slot
-from podrelay.operator.cache.store import Key, Store
+from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.operator.planner.planner import plan
