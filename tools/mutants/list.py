@@ -73,7 +73,7 @@ CORE: Final = (
     Mutant(
         "NextBeforeTheEnd",
         "operator/planner/planner.py",
-        "if tenure.has_ended or hooks.follow(following.status):",
+        "if tenure.has_ended or object_rules.hooks_follow(following.status):",
         "if True:",
     ),
     Mutant(
@@ -160,7 +160,7 @@ CORE: Final = (
     Mutant(
         "TriedAgainUntilTheDefinitionChanges",
         "operator/planner/due_pod.py",
-        "return _is_there(view, names.pod_name(view.run.metadata.name, *_due(status)))",
+        "return _is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))",
         "return False",
     ),
     Mutant(
@@ -269,9 +269,9 @@ CORE: Final = (
     # --- hooks
     Mutant(
         "HooksOfALaterDefinition",
-        "operator/planner/hooks.py",
+        "operator/object_rules.py",
         "return tuple(hook for hook in status.hooks_due if hook not in told)",
-        "return tuple(h for h in hooks.due_after(status.phase, status.reason) if h not in told)",
+        "from podrelay.api import hooks\n    return tuple(h for h in hooks.due_after(status.phase, status.reason) if h not in told)",
     ),
     Mutant("HookPodWithoutALook", "operator/planner/hooks.py", "if current.pod_name not in view.settled:", "if False:"),
     Mutant(

@@ -21,11 +21,12 @@ from podrelay.local.errors import NotRunnableHereError, SecretError, StuckError
 from podrelay.local.kubelet import SECRET_FOLDER, Kubelet, Runtime
 from podrelay.local.memory_api import PODS, Event, MemoryApi, Object
 from podrelay.local.memory_client import MemoryClient
+from podrelay.operator import object_rules
 from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
-from podrelay.operator.planner import hooks, planner
+from podrelay.operator.planner import planner
 from podrelay.operator.view import ReleasePod, Settings
 from podrelay.schemas.verdict import Verdict
 
@@ -238,7 +239,7 @@ class World:
         return {key: run for key, run in runs if run is not None and self._is_open(run)}
 
     def _is_open(self, run: TaskRun) -> bool:
-        return run.status.phase not in FINISHED or hooks.follow(run.status)
+        return run.status.phase not in FINISHED or object_rules.hooks_follow(run.status)
 
     def _wait(self, kubelet: Kubelet) -> None:
         unfinished = self._unfinished()

@@ -8,9 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
-from podrelay.operator.cache.slots import Slot
 from podrelay.operator.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun, TaskRunStatus
 
 
@@ -162,6 +161,24 @@ class InputFacts:
     """By dot path, each as {"code", "message", "data": {"path"}}; empty if the input fits the schema."""
     concurrency_key: str | None = None
     """The value that spec.concurrency.key of the definition leads to; None if there is no such limit."""
+
+
+Scope = Literal["value", "definition", "namespace", "operator"]
+"""What a limit is about: runs with one value, all of one definition, all of one namespace, or all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where one run stands: it has a slot, or a place in the queue and a limit that it waits for."""
+
+    is_granted: bool
+    place: int = 0
+    """Among all runs of its definition that wait, from 1."""
+    scope: Scope | None = None
+    """Which limit is reached; None if it only waits for older runs, or nothing is granted yet."""
+    held: int = 0
+    """How many runs have a slot within that limit."""
+    limit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

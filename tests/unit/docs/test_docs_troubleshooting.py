@@ -15,6 +15,7 @@ WRITERS = (
     *(f"operator/planner/{module}.py" for module in ("answers", "statuses")),
     *(f"operator/executor/{module}.py" for module in ("executor", "payloads", "pod_builder", "children")),
     "operator/controllers/definition_ready.py",
+    "operator/object_rules.py",
     "runner/*.py",
     "sdk/*.py",
     "api/protocol.py",

@@ -17,14 +17,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, Literal, TypeVar
+from typing import Generic, TypeVar
+
+from podrelay.operator.view import Scope, Slot
 
 D = TypeVar("D", bound=Hashable)
 R = TypeVar("R", bound=Hashable)
 K = TypeVar("K", bound=Hashable)
-
-Scope = Literal["value", "definition", "namespace", "operator"]
-"""What a limit is about: runs with one value, all of one definition, all of one namespace, or all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +32,6 @@ class Limits:
 
     runs: int | None = None
     per_value: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Slot:
-    """Where one run stands: it has a slot, or a place in the queue and a limit that it waits for."""
-
-    is_granted: bool
-    place: int = 0
-    """Among all runs of its definition that wait, from 1."""
-    scope: Scope | None = None
-    """Which limit is reached; None if it only waits for older runs, or nothing is granted yet."""
-    held: int = 0
-    """How many runs have a slot within that limit."""
-    limit: int = 0
 
 
 _GRANTED = Slot(is_granted=True)

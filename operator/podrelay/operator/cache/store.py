@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from podrelay.api import names
+from podrelay.operator import object_rules
 from podrelay.operator.cache.children import Change, Family
 from podrelay.operator.cache.collection import Collection
 from podrelay.operator.cache.finished_runs import FinishedRuns
@@ -19,7 +20,6 @@ from podrelay.operator.cache.observations import Facts
 from podrelay.operator.cache.refused_runs import RefusedRuns
 from podrelay.operator.cache.slots import Limits, Slots
 from podrelay.operator.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
-from podrelay.operator.planner import admission, due_pod, garbage_collection, hooks
 from podrelay.operator.view import InputFacts, Parent, Refusal, Settings, Silence, View
 
 _WOKEN_AT_ONCE = 20
@@ -284,7 +284,7 @@ class Store:
         run = self.run(key)
         if run is None or run.status.phase not in FINISHED:
             return False
-        return garbage_collection.own_ttl_seconds(run, self.definition(*_definition_of(run))) is None
+        return object_rules.own_ttl_seconds(run, self.definition(*_definition_of(run))) is None
 
     def _pod_changed(self, key: Key) -> None:
         run = self.run(key)
@@ -339,13 +339,13 @@ class Store:
             self.slots.occupy(own, definition, status.concurrency_key)
         elif not is_open or self.slots.has_used_slot(own) or run.metadata.deletion_timestamp is not None:
             self._unseat(key, own)
-        elif status.reason == admission.QUEUED:
+        elif status.reason == object_rules.QUEUED:
             self._seat(key, own)
             self.slots.want(own, definition, status.concurrency_key, run.metadata.creation_timestamp)
 
     def _has_due_pod(self, key: Key, run: TaskRun) -> bool:
         """Tell whether a pod is there that the status does not tell of yet, as it may have ended before that."""
-        due = due_pod.due_pod_name(run)
+        due = object_rules.due_pod_name(run)
         named = (pod.metadata.owner_run() for pod in self.pods.of(key) if pod.metadata.name == due)
         return any(owner is not None and owner.uid == run.metadata.uid for owner in named)
 
@@ -383,7 +383,7 @@ class Store:
         run = self.run(key)
         if run is None or uid not in {None, run.metadata.uid}:
             return False
-        return run.status.phase not in FINISHED or hooks.follow(run.status)
+        return run.status.phase not in FINISHED or object_rules.hooks_follow(run.status)
 
     def _run_changed(self, key: Key) -> None:
         run = self.run(key)
@@ -395,7 +395,7 @@ class Store:
         facts = self._facts.get(key)
         if facts is not None and not self._is_open(key, facts.uid):
             self._forget_facts(key, _definition_of(run) if run is not None else None)
-        elif facts is not None and run is not None and not admission.is_new(run.status):
+        elif facts is not None and run is not None and not object_rules.is_new(run.status):
             facts.input = None  # the status tells what followed from it
         self._look(key)
         self._follow_slots(key)

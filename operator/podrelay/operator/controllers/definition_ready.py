@@ -13,6 +13,7 @@ from podrelay.api import limits, names
 from podrelay.kube.client import Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
 from podrelay.kube.resources import PODS
+from podrelay.operator import object_rules
 from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.controller import work
@@ -20,7 +21,6 @@ from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.metrics import DEFINITION_WRITES
 from podrelay.operator.objects import Condition, RunMetadata, TaskDefinition, TaskRun, TaskRunSpec
-from podrelay.operator.planner import admission
 from podrelay.operator.rbac import Permission
 from podrelay.operator.resources import TASK_DEFINITIONS
 from podrelay.operator.view import Target
@@ -150,7 +150,7 @@ def _generation(definition: TaskDefinition) -> Hashable:
 
 def _stalled(ready: Condition) -> Condition:
     """Return what kstatus needs to tell a definition that is wrong from one that is not ready yet."""
-    is_wrong = ready.reason in {pod_builder.TemplateError.reason, admission.INVALID_INPUT_SCHEMA}
+    is_wrong = ready.reason in {pod_builder.TemplateError.reason, object_rules.INVALID_INPUT_SCHEMA}
     return msgspec.structs.replace(
         ready, type="Stalled", status="True" if is_wrong else "False", message=ready.message if is_wrong else ""
     )
@@ -160,7 +160,7 @@ async def _verdict(client: Client, definition: TaskDefinition, schemas: SchemaPr
     schema = definition.spec.input_schema
     problem = (await schemas.check(schema)).problem if schema is not None else None
     if problem is not None:
-        return "False", admission.INVALID_INPUT_SCHEMA, limits.cut(problem, limits.MESSAGE_LENGTH)
+        return "False", object_rules.INVALID_INPUT_SCHEMA, limits.cut(problem, limits.MESSAGE_LENGTH)
     try:
         manifest = pod_builder.build(_example_run(definition), definition, _EXAMPLE_TARGET)
         del manifest["metadata"]["ownerReferences"]  # the owner of the example does not exist

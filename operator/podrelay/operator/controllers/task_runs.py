@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from podrelay.api.errors import PodrelayError
-from podrelay.operator import metrics
+from podrelay.operator import metrics, object_rules
 from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.controller import work
@@ -23,7 +23,7 @@ from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.leader_election import LeadershipLostError
 from podrelay.operator.objects import FINISHED, TaskRun, TaskRunStatus
-from podrelay.operator.planner import admission, planner
+from podrelay.operator.planner import planner
 from podrelay.operator.view import Action, ReadInput, ReleasePod, View
 
 log = logging.getLogger(__name__)
@@ -170,4 +170,4 @@ class ReconcileLoop:
 def _is_check(view: View, action: Action) -> bool:
     """Tell whether an action may take a second, for a schema is looked at; only new runs are held to it."""
     has_schema = view.definition is not None and view.definition.spec.input_schema is not None
-    return has_schema and isinstance(action, ReadInput) and admission.is_new(view.run.status)
+    return has_schema and isinstance(action, ReadInput) and object_rules.is_new(view.run.status)

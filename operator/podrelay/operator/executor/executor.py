@@ -23,6 +23,7 @@ from podrelay.kube.errors import (
     TransportError,
 )
 from podrelay.kube.resources import PODS
+from podrelay.operator import object_rules
 from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.event_recorder import Events
@@ -31,7 +32,7 @@ from podrelay.operator.executor.children import Relatives
 from podrelay.operator.executor.payloads import Payloads, StateGoneError
 from podrelay.operator.executor.status_patch import add_result, status_patch
 from podrelay.operator.objects import Pod, Record, StorableResponse, TaskRun
-from podrelay.operator.planner import admission, due_pod, termination_message
+from podrelay.operator.planner import due_pod, termination_message
 from podrelay.operator.rbac import Permission
 from podrelay.operator.resources import TASK_ITERATIONS, TASK_RUNS
 from podrelay.operator.view import (
@@ -222,7 +223,7 @@ class Executor:
     async def _read_input(self, key: Key, view: View, _action: ReadInput) -> None:
         assert view.definition is not None  # noqa: S101 - the planner has looked
         # Only a new run's input is judged; of one that has begun, a limit that came later wants to know the value.
-        schema = view.definition.spec.input_schema if admission.is_new(view.run.status) else None
+        schema = view.definition.spec.input_schema if object_rules.is_new(view.run.status) else None
         concurrency = view.definition.spec.concurrency
         try:
             given = await self._payloads.input_of(key, view)

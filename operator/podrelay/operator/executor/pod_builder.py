@@ -4,13 +4,12 @@ What the relay relies on is forced (restart policy, deadline, names, environment
 """
 
 import copy
-import hashlib
-import json
 from typing import Any, Final
 
 from podrelay.api import limits, names, numbers, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
+from podrelay.operator import object_rules
 from podrelay.operator.objects import TaskDefinition, TaskDefinitionSpec, TaskRun
 from podrelay.operator.view import Target
 
@@ -95,12 +94,6 @@ def build(
         },
         "spec": spec,
     }
-
-
-def template_hash(definition: TaskDefinition) -> str:
-    """Return what tells the template of a definition from the ones before it: 16 hexadecimal digits."""
-    canonical = json.dumps(definition.spec.template, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()[:16]
 
 
 def task_container(spec: dict[str, Any]) -> dict[str, Any]:
@@ -246,7 +239,7 @@ def _annotations(definition: TaskDefinition, container: str) -> dict[str, str]:
         names.ANNOTATION_POD_CLEANUP: spec.pod_cleanup,
         names.ANNOTATION_CONTAINER: container,
         names.ANNOTATION_REPORTING: spec.reporting,
-        names.ANNOTATION_TEMPLATE_HASH: template_hash(definition),
+        names.ANNOTATION_TEMPLATE_HASH: object_rules.template_hash(definition),
         **optional,
     }
 

@@ -5,35 +5,12 @@ The planner asks; the words that a queued run shows are made here.
 
 from typing import Final
 
-from podrelay.api import names
-from podrelay.operator.cache.slots import Slot
-from podrelay.operator.objects import FINISHED, TaskDefinition, TaskRunStatus
-from podrelay.operator.view import Plan, View
+from podrelay.operator import object_rules
+from podrelay.operator.objects import FINISHED, TaskDefinition
+from podrelay.operator.view import Plan, Slot, View
 
-QUEUED: Final = "Queued"
-DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
-INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
 UNKNOWN_PENDING_TIMEOUT: Final = 900
 """Seconds that a run waits whose definition, which would say for how long, is gone."""
-
-_NOT_ADMITTED: Final = frozenset(
-    {
-        None,
-        names.REASON_NOT_SEEN,
-        DEFINITION_NOT_FOUND,
-        INVALID_INPUT_SCHEMA,
-        "Restored",
-        "Imported",
-        "ParentDeleted",
-    }
-)
-"""Whatever else a run without a pod shows it shows after its input was looked at, so it is not read again for it."""
-
-
-def is_new(status: TaskRunStatus) -> bool:
-    """Tell whether nobody has looked yet at what the run is to work on."""
-    has_begun = status.last_record or status.current or status.attempts or status.disruptions
-    return not has_begun and status.reason in _NOT_ADMITTED
 
 
 def needs_input(definition: TaskDefinition) -> bool:
@@ -81,7 +58,7 @@ def place_in_words(view: View, slot: Slot) -> tuple[int, str]:
     So a run in a queue of n is written log n times, and not whenever one before it ends.
     """
     status = view.run.status
-    before = status.queue_position if status.reason == QUEUED else None
+    before = status.queue_position if status.reason == object_rules.QUEUED else None
     if before is not None and before != slot.place and 2 * slot.place > before:
         return before, status.message or ""
     return slot.place, _in_words(view, slot)

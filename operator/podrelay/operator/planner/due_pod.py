@@ -3,7 +3,8 @@
 from dataclasses import dataclass, replace
 
 from podrelay.api import names
-from podrelay.operator.objects import Pod, Record, TaskRun, TaskRunStatus
+from podrelay.operator import object_rules
+from podrelay.operator.objects import Pod, Record, TaskRunStatus
 from podrelay.operator.planner import hooks, retry_policy
 from podrelay.operator.view import Gone, Target, View
 
@@ -26,7 +27,7 @@ class Tenure:
 
 def due_target(view: View, status: TaskRunStatus) -> Target:
     """Return the pod that is due when a run stands where `status` says."""
-    iteration, try_ = _due(status)
+    iteration, try_ = object_rules.due_try(status)
     checkpoints = [
         record
         for record in view.records
@@ -42,15 +43,6 @@ def due_target(view: View, status: TaskRunStatus) -> Target:
         is_final_attempt=view.definition is None or retry_policy.is_final(view.definition.spec.retry, status.attempts),
         calls_before_trigger=iteration == 1 and not hooks.called_before(view),
     )
-
-
-def due_pod_name(run: TaskRun) -> str:
-    """Return the name of the pod that is due by the status of a run."""
-    return names.pod_name(run.metadata.name, *_due(run.status))
-
-
-def _due(status: TaskRunStatus) -> tuple[int, int]:
-    return names.iteration_of(status.last_record or "") + 1, 1 + status.attempts + status.disruptions
 
 
 def tenure_of(view: View, target: Target) -> Tenure | None:
@@ -100,7 +92,7 @@ def is_made(view: View, status: TaskRunStatus) -> bool:
 
     The definition may have changed since, or gone.
     """
-    return _is_there(view, names.pod_name(view.run.metadata.name, *_due(status)))
+    return _is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))
 
 
 def _is_there(view: View, pod_name: str) -> bool:

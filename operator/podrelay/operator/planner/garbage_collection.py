@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 from podrelay.api import names
-from podrelay.operator.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator import object_rules
+from podrelay.operator.objects import FINISHED, Pod, Record, TaskRunStatus
 from podrelay.operator.planner import children, due_pod, failures, pod_shutdown, restored_runs, termination_message
 from podrelay.operator.planner.conditions import with_conditions
 from podrelay.operator.view import (
@@ -209,19 +210,12 @@ def _observed(view: View, now: datetime) -> TaskRunStatus | None:
 
 
 def _ttl(view: View) -> timedelta | None:
-    seconds = own_ttl_seconds(view.run, view.definition)
+    seconds = object_rules.own_ttl_seconds(view.run, view.definition)
     if seconds is not None:
         return timedelta(seconds=seconds)
     if view.retention_days is not None:
         return timedelta(days=view.retention_days) if view.retention_days else None
     return view.settings.default_ttl
-
-
-def own_ttl_seconds(run: TaskRun, definition: TaskDefinition | None) -> int | None:
-    """Return for how long a finished run is kept by its own word, or its definition's; None: others decide."""
-    if run.spec.ttl_seconds_after_finished is not None or definition is None:
-        return run.spec.ttl_seconds_after_finished
-    return definition.spec.ttl_seconds_after_finished
 
 
 def beside(view: View, now: datetime, following: Plan) -> Plan:

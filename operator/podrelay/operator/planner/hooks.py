@@ -15,7 +15,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from podrelay.api import hooks, limits
-from podrelay.operator.objects import FINISHED, Current, HookOutcome, Pod, Record, TaskDefinition, TaskRunStatus
+from podrelay.operator import object_rules
+from podrelay.operator.objects import Current, HookOutcome, Pod, Record, TaskDefinition
 from podrelay.operator.planner import admission, failures, pod_shutdown
 from podrelay.operator.view import (
     ConfirmGone,
@@ -41,19 +42,6 @@ def due_at_end(phase: str, reason: str, definition: TaskDefinition | None) -> tu
     return tuple(hook for hook in hooks.due_after(phase, reason) if hook in declared(definition))
 
 
-def follow(status: TaskRunStatus | None) -> bool:
-    """Tell whether `status` is the end of a run, and hooks are still to come."""
-    return status is not None and bool(pending(status))
-
-
-def pending(status: TaskRunStatus) -> tuple[str, ...]:
-    """Return the hooks that follow from the end of a run and of which no outcome is known yet."""
-    if status.phase not in FINISHED:
-        return ()
-    told = {outcome.name for outcome in status.hooks}
-    return tuple(hook for hook in status.hooks_due if hook not in told)
-
-
 def merged(known: tuple[HookOutcome, ...], records: Iterable[Record]) -> tuple[HookOutcome, ...]:
     """Return the outcomes that are known, and those that records tell; the first word about a hook stands."""
     outcomes = {outcome.name: outcome for outcome in known}
@@ -69,7 +57,7 @@ def after_the_end(view: View, now: datetime) -> Plan | None:
     told = merged(status.hooks, filter(view.owns, view.records))
     if told != status.hooks:
         return Plan(status=msgspec.structs.replace(status, hooks=told))
-    due = pending(status)
+    due = object_rules.pending_hooks(status)
     if not due:
         return None
     current = status.current

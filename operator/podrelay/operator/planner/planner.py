@@ -18,7 +18,7 @@ import msgspec
 
 from podrelay.api import protocol
 from podrelay.api.hooks import ON_ABORT
-from podrelay.operator.executor import pod_builder
+from podrelay.operator import object_rules
 from podrelay.operator.objects import (
     FINISHED,
     Current,
@@ -181,7 +181,7 @@ def _hold(view: View, now: datetime, tenure: Tenure) -> Plan:
 
 def _answered(view: View, now: datetime, tenure: Tenure, record: Record) -> Plan:
     following = answers.apply_answer(view, now, tenure, record)
-    if tenure.has_ended or hooks.follow(following.status):
+    if tenure.has_ended or object_rules.hooks_follow(following.status):
         return following  # a pod that is to call hooks waits for the final phase: they come after it
     assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
     overdue = view.answered_at(tenure.pod, record, now) + view.settings.answer_grace
@@ -227,7 +227,7 @@ def _is_outdated(view: View, pod: Pod) -> bool:
     return (
         made_from is not None
         and view.definition is not None
-        and made_from != pod_builder.template_hash(view.definition)
+        and made_from != object_rules.template_hash(view.definition)
     )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from podrelay.api import invalid_input
+from podrelay.operator import object_rules
 from podrelay.operator.objects import TaskError, TaskRunStatus
 from podrelay.operator.planner import admission, children, due_pod, restored_runs, statuses
 from podrelay.operator.view import (
@@ -113,7 +114,7 @@ def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Ta
 
 def _admit(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
     """Say what is wrong with a new run at once, and not when its delay is over; None if it may go on."""
-    if not admission.is_new(status):
+    if not object_rules.is_new(status):
         return None
     if view.definition is None:
         return statuses.no_definition(view, now, status)
@@ -122,7 +123,7 @@ def _admit(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
     if view.input is None:
         return Plan(actions=(ReadInput(),))
     if view.input.schema_problem is not None:
-        return statuses.stall(view, now, status, admission.INVALID_INPUT_SCHEMA, view.input.schema_problem)
+        return statuses.stall(view, now, status, object_rules.INVALID_INPUT_SCHEMA, view.input.schema_problem)
     if not view.input.invalid_fields:
         return None
     error = TaskError(invalid_input.VALIDATION_FAILED, invalid_input.INVALID_FIELDS)
@@ -144,7 +145,7 @@ def _queue(view: View, now: datetime, status: TaskRunStatus) -> Plan:
         now,
         status,
         status.phase or "Pending",
-        admission.QUEUED,
+        object_rules.QUEUED,
         message,
         current=None,
         next_iteration_at=None,

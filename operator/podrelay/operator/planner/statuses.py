@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import limits
+from podrelay.operator import object_rules
 from podrelay.operator.objects import Current, Pod, RecentIteration, Record, TaskError, TaskRunStatus
 from podrelay.operator.planner import admission, hooks
 from podrelay.operator.planner.conditions import stalled_since, with_conditions
@@ -20,7 +21,7 @@ def no_definition(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     """Say that the run waits for its definition."""
     name = view.run.spec.definition
     message = f'there is no TaskDefinition "{name}" in this namespace; create it'
-    return stall(view, now, status, admission.DEFINITION_NOT_FOUND, message)
+    return stall(view, now, status, object_rules.DEFINITION_NOT_FOUND, message)
 
 
 def wait(view: View, now: datetime, status: TaskRunStatus, reason: str, message: str, until: datetime | None) -> Plan:
@@ -63,7 +64,7 @@ def definition_gone(view: View, now: datetime, what: str) -> Plan:
     name = view.run.spec.definition
     message = f'{what}; the TaskDefinition "{name}" is gone, create it again so that its retry policy can be applied'
     status = view.run.status
-    return stall(view, now, status, admission.DEFINITION_NOT_FOUND, message, current=status.current)
+    return stall(view, now, status, object_rules.DEFINITION_NOT_FOUND, message, current=status.current)
 
 
 def finish(

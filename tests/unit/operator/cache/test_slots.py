@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from podrelay.operator.cache.slots import Limits, Slot, Slots
+from podrelay.operator.cache.slots import Limits, Slots
+from podrelay.operator.view import Slot
 from tests.unit.operator.builders import NOW
 
 IMPORT = "import"

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from podrelay.api import names, protocol
+from podrelay.operator import object_rules
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.objects import DefinitionAnnotations, TaskDefinition
 from podrelay.operator.view import Target
@@ -66,7 +67,7 @@ def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
                 "podrelay.dev/pod-cleanup": "Always",
                 "podrelay.dev/container": "main",
                 "podrelay.dev/reporting": "API",
-                "podrelay.dev/template-hash": pod_builder.template_hash(definition),
+                "podrelay.dev/template-hash": object_rules.template_hash(definition),
             },
             "finalizers": ["podrelay.dev/answer"],
             "ownerReferences": [

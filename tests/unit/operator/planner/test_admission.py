@@ -9,7 +9,6 @@ import pytest
 from podrelay.kube.errors import NotFoundError
 from podrelay.local.memory_client import run
 from podrelay.operator.cache.keys import Key
-from podrelay.operator.cache.slots import Slot
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
@@ -24,6 +23,7 @@ from podrelay.operator.view import (
     Refusal,
     ReturnSlot,
     Settings,
+    Slot,
     TakeSlot,
     View,
 )

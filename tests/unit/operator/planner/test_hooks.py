@@ -7,11 +7,21 @@ from typing import Any
 import pytest
 
 from podrelay.api.hooks import due_after, is_hook_pod, pod_name
-from podrelay.operator.cache.slots import Slot
 from podrelay.operator.objects import HookOutcome
 from podrelay.operator.planner import hooks
 from podrelay.operator.planner.planner import plan
-from podrelay.operator.view import ConfirmGone, CreatePod, DeletePod, EndPod, Gone, Plan, ReadRecord, Refusal, TakeSlot
+from podrelay.operator.view import (
+    ConfirmGone,
+    CreatePod,
+    DeletePod,
+    EndPod,
+    Gone,
+    Plan,
+    ReadRecord,
+    Refusal,
+    Slot,
+    TakeSlot,
+)
 from tests.unit.operator.builders import (
     NOW,
     ago,

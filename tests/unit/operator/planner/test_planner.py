@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.operator.executor.pod_builder import template_hash
+from podrelay.operator.object_rules import template_hash
 from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRunStatus
 from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import (

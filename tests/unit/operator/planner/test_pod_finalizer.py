@@ -7,10 +7,9 @@ import msgspec
 import pytest
 
 from podrelay.api import names
-from podrelay.operator.cache.slots import Slot
 from podrelay.operator.objects import Pod
 from podrelay.operator.planner.planner import plan, plan_without_run
-from podrelay.operator.view import CreatePod, DeletePod, Plan, ReadRecord, Refusal, ReleasePod, View, WriteRecord
+from podrelay.operator.view import CreatePod, DeletePod, Plan, ReadRecord, Refusal, ReleasePod, Slot, View, WriteRecord
 from tests.unit.operator.builders import (
     NOW,
     ago,

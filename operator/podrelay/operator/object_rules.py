@@ -1,0 +1,66 @@
+"""What follows from objects alone: rules that the cache, the planner and the executor share. Pure."""
+
+import hashlib
+import json
+from typing import Final
+
+from podrelay.api import names
+from podrelay.operator.objects import FINISHED, TaskDefinition, TaskRun, TaskRunStatus
+
+QUEUED: Final = "Queued"
+DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
+INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
+_NOT_ADMITTED: Final = frozenset(
+    {
+        None,
+        names.REASON_NOT_SEEN,
+        DEFINITION_NOT_FOUND,
+        INVALID_INPUT_SCHEMA,
+        "Restored",
+        "Imported",
+        "ParentDeleted",
+    }
+)
+"""Whatever else a run without a pod shows it shows after its input was looked at, so it is not read again for it."""
+
+
+def is_new(status: TaskRunStatus) -> bool:
+    """Tell whether nobody has looked yet at what the run is to work on."""
+    has_begun = status.last_record or status.current or status.attempts or status.disruptions
+    return not has_begun and status.reason in _NOT_ADMITTED
+
+
+def due_pod_name(run: TaskRun) -> str:
+    """Return the name of the pod that is due by the status of a run."""
+    return names.pod_name(run.metadata.name, *due_try(run.status))
+
+
+def due_try(status: TaskRunStatus) -> tuple[int, int]:
+    """Return the iteration that is due by the status of a run, and which try of it, both from 1."""
+    return names.iteration_of(status.last_record or "") + 1, 1 + status.attempts + status.disruptions
+
+
+def hooks_follow(status: TaskRunStatus | None) -> bool:
+    """Tell whether `status` is the end of a run, and hooks are still to come."""
+    return status is not None and bool(pending_hooks(status))
+
+
+def pending_hooks(status: TaskRunStatus) -> tuple[str, ...]:
+    """Return the hooks that follow from the end of a run and of which no outcome is known yet."""
+    if status.phase not in FINISHED:
+        return ()
+    told = {outcome.name for outcome in status.hooks}
+    return tuple(hook for hook in status.hooks_due if hook not in told)
+
+
+def own_ttl_seconds(run: TaskRun, definition: TaskDefinition | None) -> int | None:
+    """Return for how long a finished run is kept by its own word, or its definition's; None: others decide."""
+    if run.spec.ttl_seconds_after_finished is not None or definition is None:
+        return run.spec.ttl_seconds_after_finished
+    return definition.spec.ttl_seconds_after_finished
+
+
+def template_hash(definition: TaskDefinition) -> str:
+    """Return what tells the template of a definition from the ones before it: 16 hexadecimal digits."""
+    canonical = json.dumps(definition.spec.template, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()[:16]
