@@ -34,13 +34,14 @@ demo: $(VENV)/ready ## A cluster, the operator, and real task runs through to th
 test: check clusters ## Everything: check, unit, integration and e2e tests
 	@$(BIN)/python -m tools.beside $(MAKE) --no-print-directory unit integration -- $(MAKE) --no-print-directory e2e
 
-check: $(VENV)/ready ## Format, lint, types, import rules, generated files: seconds
+check: $(VENV)/ready ## Format, lint, types, import rules, generated files, words: seconds
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/tmp/podrelay-imports.$$$$ || { cat /tmp/podrelay-imports.$$$$; rm /tmp/podrelay-imports.$$$$; exit 1; }; rm -f /tmp/podrelay-imports.*
 	@$(BIN)/python -m tools.drift
 	@$(BIN)/python -m tools.locks --check
+	@$(BIN)/python -m tools.words
 	@echo "check: all good"
 
 unit: $(VENV)/ready ## Unit tests: no cluster, three minutes
