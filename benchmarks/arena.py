@@ -15,8 +15,7 @@ from benchmarks.polling import until
 from podrelay.kube.client import MAX_IN_FLIGHT, Client
 from podrelay.kube.errors import ApiError, NotFoundError, TransportError
 from podrelay.kube.reflector import Reflector
-from podrelay.kube.resources import PODS, Resource
-from podrelay.operator.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+from podrelay.kube.resources import PODS, TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Resource
 
 NAMESPACES: Final = Resource("", "v1", "namespaces")
 SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts")

@@ -19,8 +19,7 @@ from benchmarks.observer import LABEL_ITERATION, LABEL_RUN
 from benchmarks.polling import until
 from podrelay.api import names
 from podrelay.kube.reflector import Reflector
-from podrelay.kube.resources import PODS, Resource
-from podrelay.operator.resources import TASK_DEFINITIONS, TASK_RUNS
+from podrelay.kube.resources import PODS, TASK_DEFINITIONS, TASK_RUNS, Resource
 
 LABEL_ITERATIONS: Final = "bench.podrelay.dev/iterations"
 DEFINITION: Final = "bench"

@@ -20,7 +20,7 @@ from benchmarks.targets import Target
 from cluster import Cluster
 from podrelay.kube import config
 from podrelay.kube.client import Client
-from podrelay.operator.resources import TASK_DEFINITIONS
+from podrelay.kube.resources import TASK_DEFINITIONS
 from tests.support.gateway import GatewayProcess
 
 BLOCK_MS: Final = 50

@@ -16,7 +16,7 @@ from benchmarks.targets import Target
 from cluster import Cluster
 from podrelay.kube import config
 from podrelay.kube.client import Client
-from podrelay.operator.resources import TASK_DEFINITIONS, TASK_RUNS
+from podrelay.kube.resources import TASK_DEFINITIONS, TASK_RUNS
 
 MEMORY_MIB: Final = 256
 _TARGET_RUNS: Final = 10_000

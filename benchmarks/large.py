@@ -14,7 +14,7 @@ from benchmarks.targets import Target
 from cluster import Cluster
 from podrelay.kube import config
 from podrelay.kube.client import Client
-from podrelay.operator.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+from podrelay.kube.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
 from tests.support.gateway import GatewayProcess
 from tests.support.manifests import record
 

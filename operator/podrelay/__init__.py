@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from podrelay.api.errors import PodrelayError
     from podrelay.api.limits import PayloadError
-    from podrelay.api.triggering import TriggerConflictError
+    from podrelay.api.wanted_run import TriggerConflictError
     from podrelay.client.aio import AsyncTaskService
     from podrelay.client.service import TaskService
     from podrelay.sdk.answers import Aborted, Answer, Continue, Done, Failed
@@ -62,7 +62,7 @@ _HOMES = {
     "TaskDefinition": "podrelay.sdk.definition",
     "TaskRun": "podrelay.sdk.task",
     "TaskService": "podrelay.client.service",
-    "TriggerConflictError": "podrelay.api.triggering",
+    "TriggerConflictError": "podrelay.api.wanted_run",
     "TriggerData": "podrelay.sdk.task",
 }
 

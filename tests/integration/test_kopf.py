@@ -7,7 +7,7 @@ import kopf
 import pytest
 
 from podrelay.kube import config
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import Key
 from podrelay.operator.kopf_shell import KopfShell
 from podrelay.operator.metrics import KOPF_RESTARTS
 from tests.support.kubectl import Kubectl

@@ -59,7 +59,6 @@ DefinitionName = Annotated[
 """A rule and no pattern, because people write the id first, and a pattern cannot tell them the name."""
 SecretName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Aborted"]
-FINISHED_PHASES = frozenset({"Succeeded", "Failed", "Aborted"})
 
 _FINISHED = (
     "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase in ['Succeeded', 'Failed', 'Aborted']"

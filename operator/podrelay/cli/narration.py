@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from podrelay.api import names
-from podrelay.api.task_run import FINISHED_PHASES
+from podrelay.api.phases import FINISHED
 from podrelay.cli.screen import Screen
 from podrelay.local.memory_api import Event
 
@@ -44,7 +44,7 @@ class Narrator:
         phase = status.get("phase")
         if phase is None:
             return
-        if phase in FINISHED_PHASES:
+        if phase in FINISHED:
             self._screen.live("")
             text = f"{phase} after {_iterations(status)} in {_span(run)}: {status['message']}"
         elif status.get("nextIterationAt"):
@@ -57,7 +57,7 @@ class Narrator:
         if self._told.get(name) != text:
             self._told[name] = text
             self._screen.line(f"{_clock()} {self._mark(name)}{text}")
-            for line in _details(status.get("error") or {}) if phase in FINISHED_PHASES else ():
+            for line in _details(status.get("error") or {}) if phase in FINISHED else ():
                 self._screen.line(f"{self._mark(name)}  {line}")
 
     def _record_changed(self, record: Object) -> None:

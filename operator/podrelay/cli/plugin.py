@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 
-from podrelay.cli import main
+from podrelay.cli import commands, main
 
 _NO_FILES = ":4"
 """cobra's ShellCompDirectiveNoFileComp: names of files are no completions."""
@@ -16,7 +16,7 @@ _NO_FILES = ":4"
 def complete() -> None:
     """Print the completions of this process's last argument, and end it."""
     words = sys.argv[1:]
-    os.environ[main.COMPLETE_VARIABLE] = "complete_bash"
+    os.environ[commands.COMPLETE_VARIABLE] = "complete_bash"
     os.environ["COMP_WORDS"] = shlex.join(["podrelay", *words])
     os.environ["COMP_CWORD"] = str(len(words))
     main.run([])

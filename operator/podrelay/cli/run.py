@@ -14,6 +14,7 @@ from typing import Any, Final, TextIO
 from podrelay.api import limits, names
 from podrelay.api.errors import PodrelayError
 from podrelay.api.task_run import TaskRunStatus
+from podrelay.cli import exit_codes
 from podrelay.cli.interrupts import Interrupts
 from podrelay.cli.manifests import manifest
 from podrelay.cli.narration import Narrator, log_line
@@ -29,8 +30,6 @@ from podrelay.sdk import loading
 from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.errors import DefinitionError
 
-EXIT_CODES: Final = {"Succeeded": 0, "Failed": 1, "Aborted": 3}
-_WRONG_USAGE: Final = 2
 _IMAGE: Final = "localhost/none"
 _EPILOG: Final = """examples:
   podrelay run shop.tasks:ImportProducts --input '{"url": "https://example.org/products"}'
@@ -83,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
             local = _LocalRun(arguments, Path(folder))
         except PodrelayError as error:
             print(f"podrelay run: {_in_words(error)}", file=sys.stderr)
-            return _WRONG_USAGE
+            return exit_codes.WRONG_USAGE
         with contextlib.closing(local.runtime), local.interrupts():
             local.world.run_to_the_end()
     finished = local.world.runs[local.name]
@@ -93,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
         output = result_of(local.name, local.world.runs, local.world.records).output
         if output is not None:
             print(json.dumps(output, indent=2, ensure_ascii=False))
-    return EXIT_CODES[finished["status"]["phase"]]
+    return exit_codes.OF_PHASE[finished["status"]["phase"]]
 
 
 class _LocalRun:

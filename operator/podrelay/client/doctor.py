@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 from podrelay.api import names
+from podrelay.api.phases import FINISHED
 from podrelay.client import operators
 from podrelay.client.errors import RequestRefusedError
 from podrelay.client.packages import kubernetes
@@ -244,7 +245,7 @@ def _binds_runner(binding: Resource) -> bool:
 
 
 def _is_stalled(status: dict[str, Any]) -> bool:
-    if status.get("phase") in {"Succeeded", "Failed", "Aborted"}:
+    if status.get("phase") in FINISHED:
         return False
     return any(item["type"] == "Stalled" and item["status"] == "True" for item in status.get("conditions", []))
 

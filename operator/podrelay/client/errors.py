@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from podrelay.api.errors import PodrelayError
-from podrelay.api.triggering import TriggerConflictError
+from podrelay.api.wanted_run import TriggerConflictError
 
 __all__ = [
     "ApiUnavailableError",
@@ -50,6 +50,11 @@ class DefinitionNotFoundError(ServiceError):
 
     reason = "DefinitionNotFound"
     code = "TASK_DEFINITION_ERROR"
+
+    @classmethod
+    def of(cls, definition: str) -> "DefinitionNotFoundError":
+        """Return the error for a definition that does not exist, by the id or name that the caller gave."""
+        return cls("Task definition was not found!", {"id": definition})
 
 
 class TaskNotFoundError(ServiceError):

@@ -1,15 +1,15 @@
 """Makes of what a caller gives what the API server takes, or says which of it is wrong before anything is sent."""
 
 import logging
-import math
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from podrelay.api import limits, names
-from podrelay.client.errors import InvalidInputError
-from podrelay.client.values import STATUSES
+from podrelay.api.phases import STATUS_WORDS
+from podrelay.api.wanted_run import InvalidRunError, WantedRun, wanted_run
+from podrelay.client.errors import DefinitionNotFoundError, InvalidInputError
 from podrelay.sdk import inputs, validation
 from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.errors import InputError
@@ -18,7 +18,7 @@ DefinitionRef = str | type[TaskDefinition]
 """Id, resource name, or the class itself."""
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
-_PHASES: Final = {word.lower(): phase for phase, status in STATUSES.items() for word in (phase, status)}
+_PHASES: Final = {word.lower(): phase for phase, status in STATUS_WORDS.items() for word in (phase, status)}
 
 log = logging.getLogger(__name__)
 
@@ -71,20 +71,20 @@ def _rules(definition: type[TaskDefinition]) -> validation.InputRules:
         return validation.InputRules(inputs.input_type(definition))
 
 
-def delay_seconds(delay: float | timedelta | None) -> int | None:
-    """Return a delay in whole seconds.
+def checked_run(definition: DefinitionRef, input: Any, **arguments: Any) -> WantedRun:
+    """Return the arguments of a new run, checked; the arguments are those of `api.wanted_run.wanted_run`.
 
     Raises:
-        InvalidInputError: it is negative, no number, or longer than 355 days.
+        DefinitionNotFoundError: no TaskDefinition can have this name.
+        InvalidInputError: another argument is invalid.
     """
-    if delay is None:
-        return None
-    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
-    if not math.isfinite(seconds) or seconds < 0:
-        raise InvalidInputError.of_field("delay", "must be a number of seconds, 0 or more")
-    if seconds > limits.MAX_WAIT_SECONDS:
-        raise InvalidInputError.of_field("delay", "The maximum delay for a task is 355 days.")
-    return math.ceil(seconds)
+    ident = definition if isinstance(definition, str) else definition.id
+    try:
+        return wanted_run(ident, checked_input(definition, input), **arguments)
+    except InvalidRunError as error:
+        if error.argument == "definition":
+            raise DefinitionNotFoundError.of(ident) from error
+        raise InvalidInputError.of_field(error.argument, error.problem) from error
 
 
 def aware(moment: datetime | None, what: str) -> datetime | None:
@@ -123,7 +123,7 @@ def run_selector(
     if status is not None:
         wanted = {_phase(word) for word in ([status] if isinstance(status, str) else status)}
         # Selectors know no "one of", but "none of". The operator has not seen the youngest runs: they have no phase.
-        unwanted = [phase for phase in STATUSES if phase not in wanted]
+        unwanted = [phase for phase in STATUS_WORDS if phase not in wanted]
         terms += [f"status.phase!={phase}" for phase in (*unwanted, *([""] if "Pending" in unwanted else []))]
     return ",".join(terms) or None
 
@@ -133,5 +133,5 @@ def _phase(word: str) -> str:
         return _PHASES[word.lower()]
     except KeyError:
         raise InvalidInputError.of_field(
-            "status", f"there is no status {word!r}, but {', '.join(STATUSES.values())}"
+            "status", f"there is no status {word!r}, but {', '.join(STATUS_WORDS.values())}"
         ) from None

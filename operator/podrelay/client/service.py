@@ -12,7 +12,8 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel
 
-from podrelay.api import invalid_input, names, triggering
+from podrelay.api import invalid_input, names, phases
+from podrelay.api.wanted_run import WantedRun, check_same
 from podrelay.client import following, requests
 from podrelay.client.connection import connect
 from podrelay.client.doctor import Doctor, Finding
@@ -114,8 +115,8 @@ class TaskService:
                 either case it is held to the `inputSchema` of the definition before anything is created.
             input: a JSON object or a pydantic model.
             name: its name for people.
-            delay: start so many seconds after its creation, at most 355 days.
-            start_at: or not before this time (aware).
+            delay: start so many seconds after its creation, whole seconds, fewer than 355 days.
+            start_at: or not before this time; needs a time zone.
             parent: id of the run that it becomes a child of; it is deleted with that one.
             idempotency_key: whoever triggers this definition with the same key gets the same run.
             resource_name: name of the TaskRun, at most 50 characters; None: made from the key, or at random.
@@ -132,17 +133,10 @@ class TaskService:
         """
         if idempotency_key is not None and resource_name is not None:
             raise InvalidInputError.of_field("idempotency_key", "excludes resource_name, which serves as a key, too")
-        return self._create(
-            definition,
-            requests.checked_input(definition, input),
-            name=resource_name,
-            idempotency_key=idempotency_key,
-            display_name=name,
-            delay_seconds=requests.delay_seconds(delay),
-            start_at=requests.aware(start_at, "start_at"),
-            parent=None if parent is None else self._get(parent),
-            secret=secret,
+        wanted = requests.checked_run(
+            definition, input, name=name, delay=delay, start_at=start_at, key=idempotency_key, secret=secret
         )
+        return self._create(wanted, resource_name=resource_name, parent=None if parent is None else self._get(parent))
 
     def rerun(self, id: str, *, name: str | None = None, input: InputValue = None) -> Run:
         """Start a new run with the definition and the input of another one. It is no child, even if that one is.
@@ -158,27 +152,20 @@ class TaskService:
             InvalidInputError: the input is not valid.
         """
         spec = self._get(id)["spec"]
-        return self._create(
-            spec["definition"],
-            spec.get("input") if input is None else requests.checked_input(spec["definition"], input),
-            display_name=name or spec.get("displayName"),
-            rerun_of=id,
-            secret=spec.get("secret"),
-        )
+        definition = spec["definition"]
+        given = spec.get("input") if input is None else requests.checked_run(definition, input).input
+        wanted = WantedRun(definition, given, name or spec.get("displayName"), secret=spec.get("secret"))
+        return self._create(wanted, rerun_of=id)
 
-    def _create(self, definition: DefinitionRef, input: dict[str, Any] | None, **more: Any) -> Run:
-        kind = requests.definition_name(definition)
+    def _create(self, wanted: WantedRun, **more: Any) -> Run:
         try:
-            if not requests.is_name(kind):
-                raise RequestRefusedError("no name", 404)
-            stored = self._resources.get(names.TASK_DEFINITIONS, self.namespace, kind)
+            stored = self._resources.get(names.TASK_DEFINITIONS, self.namespace, wanted.definition)
         except RequestRefusedError as refused:
             if refused.status != 404:
                 raise
-            known = definition if isinstance(definition, str) else definition.id
-            raise DefinitionNotFoundError("Task definition was not found!", {"id": known}) from refused
-        self._check_input(stored["spec"].get("inputSchema"), input or {})
-        manifest = triggering.manifest(kind, input, namespace=self.namespace, created_by=self._resources.user(), **more)
+            raise DefinitionNotFoundError.of(wanted.definition) from refused
+        self._check_input(stored["spec"].get("inputSchema"), wanted.input or {})
+        manifest = wanted.manifest(namespace=self.namespace, created_by=self._resources.user(), **more)
         try:
             return run_of(self._resources.create(names.TASK_RUNS, self.namespace, manifest))
         except RequestRefusedError as refused:
@@ -199,7 +186,7 @@ class TaskService:
             stored = self._get(name)
         except TaskNotFoundError as gone:
             raise TriggerConflictError(f"TaskRun {name} is just being deleted; trigger it again") from gone
-        triggering.check_same(stored, manifest)
+        check_same(stored, manifest)
         return stored
 
     def get(self, id: str) -> Run:
@@ -321,7 +308,7 @@ class TaskService:
                 before = run_of(self._get(id))  # something has happened in between
                 if not (before.is_finished or before.is_aborting):
                     raise
-        if before.is_finished and before.phase != "Aborted":
+        if before.is_finished and before.phase != phases.ABORTED:
             raise _finished("abort", before)
         if cascade and not (before.resource["spec"].get("abort") or {}).get("cascade"):
             state = "was aborted" if before.is_finished else "is being aborted"

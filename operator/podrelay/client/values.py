@@ -3,19 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from podrelay.api import names
-
-STATUSES: Final = {
-    "Pending": "pending",
-    "Running": "running",
-    "Succeeded": "success",
-    "Failed": "failed",
-    "Aborted": "aborted",
-}
-"""Webiny's word for each phase."""
-_FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
+from podrelay.api import names, phases
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +88,7 @@ class Run:
     @property
     def is_finished(self) -> bool:
         """Whether its phase is final."""
-        return self.phase in _FINISHED
+        return self.phase in phases.FINISHED
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +180,7 @@ def run_of(resource: Mapping[str, Any]) -> Run:
         uid=metadata["uid"],
         created_on=datetime.fromisoformat(metadata["creationTimestamp"]),
         name=spec.get("displayName", ""),
-        status=STATUSES[phase],
+        status=phases.STATUS_WORDS[phase],
         phase=phase,
         reason=status.get("reason", ""),
         message=status.get("message", ""),
@@ -208,7 +198,7 @@ def run_of(resource: Mapping[str, Any]) -> Run:
         parent=spec.get("parent"),
         created_by=(metadata.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
         is_suspended=bool(spec.get("suspend")),
-        is_aborting=spec.get("abort") is not None and phase not in _FINISHED,
+        is_aborting=spec.get("abort") is not None and phase not in phases.FINISHED,
         aborted_by=(spec.get("abort") or {}).get("by"),
         resource=resource,
     )

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-from podrelay.gateway.objects import Definition, Key, Metadata, Record, Run
+from podrelay.gateway.objects import Definition, Metadata, Record, Run
 from podrelay.gateway.ordered import Ordered
+from podrelay.kube.resources import Key
 
 _REMEMBERED_DELETIONS: Final = 10_000
 _MOST_GROUPS: Final = 16

@@ -13,12 +13,12 @@ from podrelay.gateway.access import Access, Attempt, Caller
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFoundError, ValidationError
 from podrelay.gateway.garbage import Garbage
-from podrelay.gateway.objects import Key
 from podrelay.gateway.offloop import OffLoop
 from podrelay.gateway.statistics import Tallies
 from podrelay.gateway.turns import Turns
 from podrelay.gateway.users import ByUser
 from podrelay.gateway.written import Write
+from podrelay.kube.resources import Key
 from podrelay.schemas.process import SchemaProcess
 
 NAMESPACE_HEADER: Final = "X-Podrelay-Namespace"

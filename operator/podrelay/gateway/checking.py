@@ -10,8 +10,9 @@ from typing import Any, Final
 
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import GatewayError, InvalidInputError
-from podrelay.gateway.objects import TASK_DEFINITIONS, Definition
+from podrelay.gateway.objects import Definition
 from podrelay.gateway.payloads import fetch
+from podrelay.kube.resources import TASK_DEFINITIONS
 from podrelay.schemas.process import SchemaProcessError
 
 log = logging.getLogger(__name__)

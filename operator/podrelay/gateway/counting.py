@@ -5,8 +5,8 @@ from typing import Final
 
 from podrelay.api import names
 from podrelay.gateway.call import Call
-from podrelay.gateway.objects import Key
 from podrelay.gateway.statistics import Statistics, Tally
+from podrelay.kube.resources import Key
 
 _WEIGHT: Final = 5
 """To count a run costs as much as five comparisons."""

@@ -2,13 +2,15 @@
 
 import functools
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, Generic, TypeVar
 
 from podrelay.api import names
+from podrelay.api.phases import STATUS_WORDS
 from podrelay.gateway.cache import Collection
-from podrelay.gateway.objects import Definition, Key, Record, Run
+from podrelay.gateway.objects import Definition, Record, Run
+from podrelay.kube.resources import Key
 
 T = TypeVar("T")
 
@@ -16,14 +18,7 @@ UNKNOWN_USER: Final = "unknown"
 _KEPT: Final = 4
 """A gateway has one collection of each kind. A document may have 1,000 lists, and each needs the fields."""
 
-_STATUS_WORDS: Final = {
-    "Pending": "pending",
-    "Running": "running",
-    "Succeeded": "success",
-    "Failed": "failed",
-    "Aborted": "aborted",
-}
-_PHASES: Final = {word: phase for phase, word in _STATUS_WORDS.items()}
+_PHASES: Final = {word: phase for phase, word in STATUS_WORDS.items()}
 _DOCUMENTED_WORDS: Final = {"completed": "success", "stopped": "aborted"}
 """Words of Webiny's documentation and SDK that its backend never stores."""
 
@@ -45,18 +40,23 @@ class Field(Generic[T]):
     Args:
         kind: of its value.
         read: returns the value, None where there is none.
-        spell: turns what somebody filters for into the spelling that `read` returns.
+        spell: turns the value of a filter into the spelling that `read` returns; dates without a time zone are in UTC.
     """
 
     def __init__(self, kind: Kind, read: Callable[[T], Any], spell: Callable[[Any], Any] | None = None) -> None:
         self.kind = kind
         self.read = read
-        self.spell = spell or (lambda value: value)
+        self.spell = spell or (in_utc if kind in {Kind.META_DATE, Kind.DATE} else lambda value: value)
+
+
+def in_utc(moment: datetime) -> datetime:
+    """Return a moment that a query names; without a time zone it is in UTC."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def status_word(phase: str) -> str:
     """Return Webiny's word for a phase."""
-    return _STATUS_WORDS[phase]
+    return STATUS_WORDS[phase]
 
 
 def phase_of(word: str) -> str | None:

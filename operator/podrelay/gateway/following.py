@@ -17,9 +17,10 @@ from podrelay.gateway.call import Call
 from podrelay.gateway.errors import LimitError, UnavailableError
 from podrelay.gateway.filters import Predicate
 from podrelay.gateway.metrics import SKIPPED
-from podrelay.gateway.objects import TASK_ITERATIONS, Key, Record, Run
+from podrelay.gateway.objects import Record, Run
 from podrelay.gateway.payloads import Object, fetch
 from podrelay.gateway.users import TooManyError
+from podrelay.kube.resources import TASK_ITERATIONS, Key
 
 T = TypeVar("T")
 

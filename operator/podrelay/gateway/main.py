@@ -27,13 +27,14 @@ from podrelay.gateway.call import Limits, Services
 from podrelay.gateway.certificates import Certificate
 from podrelay.gateway.connections import Connections
 from podrelay.gateway.impersonating import Impersonation
-from podrelay.gateway.objects import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Definition, Record, Run
+from podrelay.gateway.objects import Definition, Record, Run
 from podrelay.gateway.schema.build import Schema, build
 from podrelay.gateway.server import LOOPBACK, ServerOptions, application
 from podrelay.gateway.shapes import DocumentLimits
 from podrelay.kube import config
 from podrelay.kube.client import Client
 from podrelay.kube.reflector import Reflector
+from podrelay.kube.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
 
 log = logging.getLogger(__name__)
 

@@ -1,25 +1,13 @@
 """What the gateway keeps of each object: what lists show and filters ask for. Payloads and log lines are never kept."""
 
 from datetime import datetime
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
 from podrelay.api import names
-from podrelay.kube.resources import Resource
-
-TASK_RUNS: Final = Resource(names.GROUP, names.VERSION, names.TASK_RUNS)
-TASK_DEFINITIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_DEFINITIONS)
-TASK_ITERATIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_ITERATIONS)
-
-FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
-
-
-class Key(NamedTuple):
-    """Which object of a kind."""
-
-    namespace: str
-    name: str
+from podrelay.api.phases import FINISHED
+from podrelay.kube.resources import Key
 
 
 # Frozen, so that they cannot refer to each other in circles: the garbage collector need not look at them, and with

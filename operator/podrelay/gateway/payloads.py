@@ -8,9 +8,8 @@ import orjson
 
 from podrelay.gateway.call import Budget, Call
 from podrelay.gateway.errors import API_FAILURES, RefusedError, from_api
-from podrelay.gateway.objects import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Key
 from podrelay.kube.errors import NotFoundError
-from podrelay.kube.resources import Resource
+from podrelay.kube.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Key, Resource
 
 Object = dict[str, Any]
 

@@ -9,9 +9,8 @@ import msgspec
 from podrelay.api import names
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import API_FAILURES, GatewayError, from_api
-from podrelay.gateway.objects import Key
 from podrelay.kube.errors import ApiError, NotFoundError
-from podrelay.kube.resources import PODS
+from podrelay.kube.resources import PODS, Key
 
 MAX_BYTES: Final = 256 * 1024
 MAX_LINE: Final = 16 * 1024

@@ -36,11 +36,11 @@ from podrelay.gateway.errors import (
 )
 from podrelay.gateway.measuring import requests
 from podrelay.gateway.messages import CheckedSocket
-from podrelay.gateway.objects import Key
 from podrelay.gateway.schema.envelope import masked
 from podrelay.gateway.tenants import ASSUME_HEADER, PATH, TENANT_HEADER, scope_of
 from podrelay.gateway.users import TooManyError
 from podrelay.gateway.written import READ_AFTER_HEADER
+from podrelay.kube.resources import Key
 
 MAX_BODY: Final = 1024 * 1024
 MAX_MESSAGE: Final = 1024 * 1024

@@ -15,9 +15,8 @@ from podrelay.gateway.call import Call
 from podrelay.gateway.errors import API_FAILURES, ValidationError, from_api
 from podrelay.kube.api import APPLY_PATCH
 from podrelay.kube.errors import NotFoundError
-from podrelay.kube.resources import Resource
+from podrelay.kube.resources import CONFIG_MAPS
 
-_CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
 _FIELD_MANAGER: Final = "podrelay-gateway"
 
 
@@ -33,7 +32,7 @@ async def retention_days(call: Call) -> int:
     """
     namespace, default = call.scope.one(), call.services.default_retention_days
     try:
-        stored = await call.caller.client.get(_CONFIG_MAPS, namespace, CONFIG_MAP)
+        stored = await call.caller.client.get(CONFIG_MAPS, namespace, CONFIG_MAP)
     except NotFoundError:
         return default
     except API_FAILURES as error:
@@ -68,7 +67,7 @@ async def _set(call: Call, namespace: str, days: int) -> None:
     applied["data"] = {RETENTION_DAYS: str(days)}
     await call.caller.client.request(
         "PATCH",
-        _CONFIG_MAPS.path(namespace, CONFIG_MAP),
+        CONFIG_MAPS.path(namespace, CONFIG_MAP),
         body=applied,
         params={"fieldManager": _FIELD_MANAGER, "force": "true"},
         content_type=APPLY_PATCH,
@@ -78,6 +77,6 @@ async def _set(call: Call, namespace: str, days: int) -> None:
 async def _unset(call: Call, namespace: str) -> None:
     """Remove it, whoever has written it; to apply without it would remove what the gateway has written only."""
     try:
-        await call.caller.client.patch(_CONFIG_MAPS, namespace, CONFIG_MAP, {"data": {RETENTION_DAYS: None}})
+        await call.caller.client.patch(CONFIG_MAPS, namespace, CONFIG_MAP, {"data": {RETENTION_DAYS: None}})
     except NotFoundError:
         return

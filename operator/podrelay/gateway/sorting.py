@@ -19,7 +19,7 @@ import msgspec
 from podrelay.gateway.cache import Age, Cached
 from podrelay.gateway.errors import ValidationError
 from podrelay.gateway.fields import CREATED, Field, Kind
-from podrelay.gateway.objects import Key
+from podrelay.kube.resources import Key
 
 T = TypeVar("T", bound=Cached)
 

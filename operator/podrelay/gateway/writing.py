@@ -1,17 +1,24 @@
 """Everything that changes something, with the caller's own token, so that RBAC and admission policies decide.
 
-A run that is triggered here equals one that kubectl could have applied: `podrelay.api.triggering` makes the manifest.
+A run that is triggered here equals one that kubectl could have applied: `podrelay.api.wanted_run` makes the manifest.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from podrelay.api import limits, names, triggering
+from podrelay.api import limits, names
+from podrelay.api.phases import FINISHED
+from podrelay.api.wanted_run import (
+    DelayTooLongError,
+    InvalidRunError,
+    TriggerConflictError,
+    WantedRun,
+    check_same,
+    wanted_run,
+)
 from podrelay.gateway.call import Call
 from podrelay.gateway.checking import check_input
 from podrelay.gateway.errors import (
@@ -27,15 +34,15 @@ from podrelay.gateway.errors import (
     from_api,
 )
 from podrelay.gateway.fields import status_word
-from podrelay.gateway.objects import FINISHED, TASK_DEFINITIONS, TASK_RUNS, Definition, Key, Run
+from podrelay.gateway.objects import Definition, Run
 from podrelay.gateway.payloads import Object, fetch
 from podrelay.gateway.written import Write
 from podrelay.kube.errors import AlreadyExistsError, NotFoundError
+from podrelay.kube.resources import TASK_DEFINITIONS, TASK_RUNS, Key
 
 T = TypeVar("T")
 
 _OF_GARBAGE_COLLECTION: Final = frozenset({"orphan", "foregroundDeletion"})
-_DISPLAY_NAME_LENGTH: Final = 256
 _ABORT_MESSAGE_LENGTH: Final = 1024
 
 
@@ -48,51 +55,23 @@ class _Deleted(msgspec.Struct, frozen=True):
     metadata: _DeletedMetadata = _DeletedMetadata()
 
 
-@dataclass(frozen=True)
-class Trigger:
-    """What is to be started.
-
-    Attributes:
-        definition: id or resource name of the definition.
-        input: any JSON value; only an object will do.
-        name: for people.
-        delay: seconds.
-        start_at: or a moment.
-        parent: id of the run that it becomes a child of.
-        idempotency_key: whoever triggers with the same key gets the same run.
-    """
-
-    definition: str
-    input: Any = None
-    name: str | None = None
-    delay: float | None = None
-    start_at: datetime | None = None
-    parent: str | None = None
-    idempotency_key: str | None = None
-
-
-async def trigger(call: Call, wanted: Trigger) -> Run:
+async def trigger(call: Call, definition: str, parent: str | None, **arguments: Any) -> Run:
     """Start a run and return it, or the one that the same idempotency key has started before.
+
+    Args:
+        call: who asks, and where.
+        definition: id or resource name of the definition.
+        parent: id of the run that it becomes a child of, or None.
+        arguments: the others of `podrelay.api.wanted_run.wanted_run`.
 
     Raises:
         GatewayError: it cannot be started; the subclass says why.
     """
     namespace = call.scope.one()
-    definition = await _definition(call, Key(namespace, names.definition_name(wanted.definition)), wanted.definition)
-    payload = await _off(call, lambda: _payload(wanted.input))
-    await check_input(call, definition, payload)
-    about: dict[str, Any] = {
-        "namespace": namespace,
-        "idempotency_key": wanted.idempotency_key,
-        "display_name": _display_name(wanted.name),
-        "delay_seconds": _delay(wanted),
-        "start_at": wanted.start_at,
-        "parent": await _parent(call, wanted.parent) if wanted.parent else None,
-        "created_by": await call.services.access.user(call.caller),
-    }
-    return await _create(
-        call, await _off(call, lambda: triggering.manifest(definition.metadata.name, payload, **about))
-    )
+    known = await _definition(call, Key(namespace, names.definition_name(definition)), definition)
+    wanted = await _off(call, lambda: _wanted(definition, **arguments))
+    await check_input(call, known, wanted.input)
+    return await _create(call, namespace, wanted, parent=await _parent(call, parent) if parent else None)
 
 
 async def rerun(call: Call, ident: str, input: Any = None, name: str | None = None) -> Run:
@@ -107,16 +86,14 @@ async def rerun(call: Call, ident: str, input: Any = None, name: str | None = No
         raise TaskNotFoundError(ident)
     spec = stored["spec"]
     definition = await _definition(call, Key(key.namespace, spec["definition"]), spec["definition"])
-    payload = spec.get("input") if input is None else await _off(call, lambda: _payload(input))
-    await check_input(call, definition, payload)
-    about: dict[str, Any] = {
-        "namespace": key.namespace,
-        "display_name": _display_name(name) or spec.get("displayName"),
-        "secret": spec.get("secret"),
-        "created_by": await call.services.access.user(call.caller),
-        "rerun_of": key.name,
-    }
-    return await _create(call, await _off(call, lambda: triggering.manifest(spec["definition"], payload, **about)))
+    new = await _off(call, lambda: _wanted(spec["definition"], input, name=name))
+    wanted = new._replace(
+        input=spec.get("input") if input is None else new.input,
+        name=new.name or spec.get("displayName"),
+        secret=spec.get("secret"),
+    )
+    await check_input(call, definition, wanted.input)
+    return await _create(call, key.namespace, wanted, rerun_of=key.name)
 
 
 async def abort(call: Call, key: Key, ident: str, message: str | None, *, cascade: bool) -> Run:
@@ -204,8 +181,10 @@ async def _parent(call: Call, ident: str) -> Object:
     return stored
 
 
-async def _create(call: Call, manifest: Object) -> Run:
-    namespace, name = manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+async def _create(call: Call, namespace: str, wanted: WantedRun, **more: Any) -> Run:
+    user = await call.services.access.user(call.caller)
+    manifest = await _off(call, lambda: wanted.manifest(namespace=namespace, created_by=user, **more))
+    name = manifest["metadata"]["name"]
     try:
         created = await _whole(call, call.caller.client.create(TASK_RUNS, namespace, manifest, strict=True))
     except AlreadyExistsError:
@@ -213,12 +192,12 @@ async def _create(call: Call, manifest: Object) -> Run:
         if not stored:
             raise ConflictError(f"Task {name} has just been deleted. Try again.", {"id": name}) from None
         try:
-            await _off(call, lambda: triggering.check_same(stored, manifest))
-        except triggering.TriggerConflictError as error:
+            await _off(call, lambda: check_same(stored, manifest))
+        except TriggerConflictError as error:
             raise ConflictError(str(error), {"id": name}) from error
         return msgspec.convert(stored, Run)
     except API_FAILURES as error:
-        raise from_api(error, f"start a task of {manifest['spec']['definition']}") from error
+        raise from_api(error, f"start a task of {wanted.definition}") from error
     return _seen(call, msgspec.json.decode(created, type=Run))
 
 
@@ -266,31 +245,16 @@ async def _off(call: Call, work: Callable[[], T]) -> T:
     return await call.services.offloop.run(await call.services.access.user(call.caller), work)
 
 
-def _payload(input: Any) -> dict[str, Any] | None:
-    if input is None:
-        return None
+def _wanted(definition: str, input: Any = None, *, delay: float | None = None, **arguments: Any) -> WantedRun:
     try:
-        limits.check_payload(input, "input")
+        # A delay of 0 is none, as in Webiny, so that `startAt` may be given with it.
+        return wanted_run(definition, input, delay=delay or None, **arguments)
     except limits.PayloadError as error:
         raise ValidationError(str(error), "input") from error
-    checked: dict[str, Any] = input
-    return checked
-
-
-def _display_name(name: str | None) -> str | None:
-    if name is not None and len(name) > _DISPLAY_NAME_LENGTH:
-        raise ValidationError(f"name must have at most {_DISPLAY_NAME_LENGTH} characters.", "name")
-    return name or None
-
-
-def _delay(wanted: Trigger) -> int | None:
-    delay = wanted.delay
-    if not delay:
-        return None
-    if wanted.start_at is not None:
-        raise ValidationError("delay and startAt exclude each other.", "startAt")
-    if delay < 0 or delay != int(delay):
-        raise ValidationError("delay must be a whole number of seconds, not below 0.", "delay")
-    if delay >= limits.MAX_WAIT_SECONDS:
-        raise DelayError("The maximum delay for a task is 355 days.", {"delay": delay})
-    return int(delay)
+    except DelayTooLongError as error:
+        raise DelayError("The maximum delay for a task is 355 days.", {"delay": delay}) from error
+    except InvalidRunError as error:
+        if error.argument == "definition":
+            raise UnknownDefinitionError(definition) from error
+        argument = "startAt" if error.argument == "start_at" else error.argument
+        raise ValidationError(f"{argument} {error.problem}.", argument) from error

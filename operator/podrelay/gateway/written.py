@@ -13,9 +13,10 @@ import msgspec
 
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.errors import UnavailableError, ValidationError
-from podrelay.gateway.objects import TASK_RUNS, Key, Run
+from podrelay.gateway.objects import Run
 from podrelay.kube.client import Client
 from podrelay.kube.errors import ApiError, TransportError
+from podrelay.kube.resources import TASK_RUNS, Key
 
 READ_AFTER_HEADER: Final = "X-Podrelay-Read-After"
 MOST: Final = 20

@@ -1,6 +1,9 @@
-"""Kinds of objects, by the names that their URLs are made of."""
+"""Kinds of objects, by the names that their URLs are made of, and the key of an object."""
 
 from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from podrelay.api import names
 
 
 @dataclass(frozen=True)
@@ -25,5 +28,20 @@ class Resource:
         return "/".join(parts)
 
 
-PODS = Resource("", "v1", "pods")
-LEASES = Resource("coordination.k8s.io", "v1", "leases")
+class Key(NamedTuple):
+    """Namespace and name of an object; the work queue holds those of TaskRuns."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+TASK_RUNS: Final = Resource(names.GROUP, names.VERSION, names.TASK_RUNS)
+TASK_DEFINITIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_DEFINITIONS)
+TASK_ITERATIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_ITERATIONS)
+PODS: Final = Resource("", "v1", "pods")
+CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
+EVENTS: Final = Resource("", "v1", "events")
+LEASES: Final = Resource("coordination.k8s.io", "v1", "leases")

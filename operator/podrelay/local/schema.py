@@ -13,9 +13,10 @@ from pydantic import ValidationError
 
 from podrelay.api import limits, names
 from podrelay.api.common import Model
+from podrelay.api.phases import FINISHED
 from podrelay.api.task_definition import TaskDefinitionSpec
 from podrelay.api.task_iteration import TaskIteration
-from podrelay.api.task_run import FINISHED_PHASES, TaskRunSpec, TaskRunStatus
+from podrelay.api.task_run import TaskRunSpec, TaskRunStatus
 from podrelay.kube.errors import InvalidError
 from podrelay.runner.record import RECORD_BYTES
 
@@ -92,9 +93,9 @@ def _run_changed(before: Object, after: Object) -> None:
     phase = before["status"].get("phase")
     if old.get("abort") is not None and spec.get("abort") != old["abort"]:
         raise _invalid("spec.abort cannot be changed or taken back once it is set")
-    if phase in FINISHED_PHASES and status.get("phase") != phase:
+    if phase in FINISHED and status.get("phase") != phase:
         raise _invalid("status.phase cannot change any more: the run is finished")
-    if phase in FINISHED_PHASES and spec.get("abort") is not None and old.get("abort") is None:
+    if phase in FINISHED and spec.get("abort") is not None and old.get("abort") is None:
         raise _invalid("spec.abort cannot be set: the run is finished already")
 
 

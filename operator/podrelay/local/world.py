@@ -14,7 +14,9 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import names
+from podrelay.api.phases import FINISHED
 from podrelay.kube.errors import InvalidError, NotFoundError
+from podrelay.kube.resources import Key
 from podrelay.local import memory_client
 from podrelay.local.clock import Clock
 from podrelay.local.errors import NotRunnableHereError, SecretError, StuckError
@@ -22,10 +24,9 @@ from podrelay.local.kubelet import SECRET_FOLDER, Kubelet, Runtime
 from podrelay.local.memory_api import PODS, Event, MemoryApi, Object
 from podrelay.local.memory_client import MemoryClient
 from podrelay.operator import object_rules
-from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
-from podrelay.operator.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
+from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
 from podrelay.operator.planner import planner
 from podrelay.operator.view import ReleasePod, Settings
 from podrelay.schemas.verdict import Verdict

@@ -19,14 +19,13 @@ from typing import Any, Final
 from podrelay.api import limits, names
 from podrelay.kube.api import Api
 from podrelay.kube.errors import ApiError, TransportError
-from podrelay.kube.resources import Resource
+from podrelay.kube.resources import EVENTS
 from podrelay.operator.event_rules import News
 from podrelay.operator.objects import Metadata
 from podrelay.operator.rbac import Permission
 
 log = logging.getLogger(__name__)
 
-EVENTS: Final = Resource("", "v1", "events")
 PERMISSIONS: Final = (
     Permission("", (EVENTS.plural,), ("create",)),
     Permission("", (EVENTS.plural,), ("create",), own_namespace=True),

@@ -7,7 +7,8 @@ Each has a key of its own within its run, so that whoever tells it twice tells i
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
-from podrelay.operator.objects import FINISHED, TaskRunStatus
+from podrelay.api.phases import FINISHED
+from podrelay.operator.objects import TaskRunStatus
 
 STARTED: Final = "Started"
 TRY_FAILED: Final = "TryFailed"

@@ -20,7 +20,7 @@ import uvloop
 
 from podrelay.api import names
 from podrelay.kube.config import Connection
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import Key
 from podrelay.operator.metrics import KOPF_RESTARTS
 from podrelay.operator.rbac import Permission
 

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
+from podrelay.api.phases import FINISHED
 from podrelay.kube.api import Api
 from podrelay.kube.client import Client
+from podrelay.kube.resources import Key
 from podrelay.operator import event_rules, metrics
-from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.recoveries import Recoveries
 from podrelay.operator.cache.reflection import watches_into
 from podrelay.operator.cache.retention import Retentions
@@ -28,7 +29,7 @@ from podrelay.operator.event_recorder import Events
 from podrelay.operator.executor.executor import POD_FORBIDDEN, QUOTA_EXCEEDED, Executor
 from podrelay.operator.leader_election import LeaderElection
 from podrelay.operator.leadership import Part, Terms
-from podrelay.operator.objects import FINISHED, TaskRun, TaskRunStatus
+from podrelay.operator.objects import TaskRun, TaskRunStatus
 from podrelay.operator.resources import RESOURCE_QUOTAS, SERVICE_ACCOUNTS
 from podrelay.operator.run_metrics import Figures
 from podrelay.operator.view import Settings

@@ -20,8 +20,8 @@ from podrelay.api.errors import PodrelayError
 from podrelay.kube import config, kill_points
 from podrelay.kube.api import REQUEST_TIMEOUT_SECONDS
 from podrelay.kube.client import Client
+from podrelay.kube.resources import Key
 from podrelay.operator import health, logs, metrics
-from podrelay.operator.cache.keys import Key
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.kopf_shell import KopfShell
 from podrelay.operator.leader_election import LeaderElection

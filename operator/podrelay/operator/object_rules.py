@@ -5,7 +5,8 @@ import json
 from typing import Final
 
 from podrelay.api import names
-from podrelay.operator.objects import FINISHED, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.api.phases import FINISHED
+from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
 
 QUEUED: Final = "Queued"
 DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"

@@ -10,9 +10,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 
 from podrelay.api import limits, names
+from podrelay.api.phases import FINISHED
 
-FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
-"""The phases that never change again."""
 KEPT_INPUT_BYTES: Final = 2048
 """An input up to this size, as JSON, is kept: most are, and to read one once more costs more than a plan."""
 

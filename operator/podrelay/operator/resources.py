@@ -3,14 +3,9 @@
 from typing import Final
 
 from podrelay.api import names, settings
-from podrelay.kube.resources import Resource
+from podrelay.kube.resources import CONFIG_MAPS, Resource
 from podrelay.operator.rbac import Permission
 
-TASK_RUNS: Final = Resource(names.GROUP, names.VERSION, names.TASK_RUNS)
-TASK_DEFINITIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_DEFINITIONS)
-TASK_ITERATIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_ITERATIONS)
-
-CONFIG_MAPS: Final = Resource("", "v1", "configmaps")
 SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts")
 RESOURCE_QUOTAS: Final = Resource("", "v1", "resourcequotas")
 

@@ -11,9 +11,10 @@ from typing import Final, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from podrelay.api.phases import FINISHED
 from podrelay.operator import metrics
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import FINISHED, TaskRun, TaskRunStatus
+from podrelay.operator.objects import TaskRun, TaskRunStatus
 
 MOST_DEFINITIONS: Final = 1000
 OTHERS: Final = ("", "(others)")

@@ -9,11 +9,11 @@ from collections import Counter
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from podrelay.api import names, triggering
+from podrelay.api import names, run_names
+from podrelay.api.wanted_run import WantedRun, check_same
 from podrelay.runner.api_client import ApiClient, Deadline, path
 from podrelay.runner.environment import Environment
 from podrelay.runner.runs import task_run
-from podrelay.sdk.children import ChildRequest
 from podrelay.sdk.errors import ApiRefusedError
 from podrelay.sdk.task import TaskRun
 
@@ -36,7 +36,7 @@ class Children:
         self._lock = threading.Lock()
         self._equal_calls: Counter[str] = Counter()
 
-    def trigger(self, child: ChildRequest) -> TaskRun:
+    def trigger(self, child: WantedRun) -> TaskRun:
         """Create a child, or find it where it has been created already.
 
         Raises:
@@ -44,7 +44,7 @@ class Children:
             ApiRefusedError, ApiUnreachableError: it cannot be created.
         """
         with self._lock:
-            what = triggering.canonical([child.definition, child.input])
+            what = run_names.canonical([child.definition, child.input])
             stored = self._create(_manifest(self._me, child, self._name(child, what)))
             if child.key is None:
                 self._equal_calls[what] += 1  # not before: who tries again after an error means the same child
@@ -61,13 +61,13 @@ class Children:
             mine.sort(key=lambda stored: (stored["metadata"]["creationTimestamp"], stored["metadata"]["name"]))
             return [self._read(stored) for stored in mine]
 
-    def _name(self, child: ChildRequest, what: str) -> str:
+    def _name(self, child: WantedRun, what: str) -> str:
         me = self._me
         if child.key is None:
             identity = [me.origin_uid, me.iteration, what, self._equal_calls[what]]
         else:
             identity = [me.origin_uid, child.definition, child.key]
-        return triggering.name_for(child.definition, *identity)
+        return run_names.name_for(child.definition, *identity)
 
     def _create(self, manifest: dict[str, Any]) -> dict[str, Any]:
         namespace, name = self._me.namespace, manifest["metadata"]["name"]
@@ -115,16 +115,9 @@ class Children:
         return task_run(stored, (record.get("response") or {}).get("output"))
 
 
-def _manifest(me: Environment, child: ChildRequest, name: str) -> dict[str, Any]:
-    manifest = triggering.manifest(
-        child.definition,
-        child.input,
-        namespace=me.namespace,
-        name=name,
-        display_name=child.name,
-        delay_seconds=child.delay_seconds,
-        start_at=child.start_at,
-        parent={"metadata": {"name": me.run, "uid": me.run_uid}},
+def _manifest(me: Environment, child: WantedRun, name: str) -> dict[str, Any]:
+    manifest = child.manifest(
+        namespace=me.namespace, resource_name=name, parent={"metadata": {"name": me.run, "uid": me.run_uid}}
     )
     if child.key is None:
         # Only tries of this iteration ask for it again; for one with a key every iteration may.
@@ -134,5 +127,5 @@ def _manifest(me: Environment, child: ChildRequest, name: str) -> dict[str, Any]
 
 def _as_asked_for(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
     stored["spec"].setdefault("input", {})
-    triggering.check_same(stored, manifest)
+    check_same(stored, manifest)
     return stored

@@ -6,9 +6,8 @@ A pod's name fences only while its object exists, so the runner looks for itself
 from typing import Any
 
 from podrelay.api import names
+from podrelay.api.phases import FINISHED
 from podrelay.runner.environment import Environment
-
-FINISHED = frozenset({"Succeeded", "Failed", "Aborted"})
 
 
 def due_try(status: dict[str, Any]) -> tuple[int, int]:

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from podrelay.api import hooks, limits, names
+from podrelay.api.phases import FINISHED
 from podrelay.runner.answering import answer_of_exception, clean
 from podrelay.runner.api_client import ApiClient, Deadline
 from podrelay.runner.environment import Environment
-from podrelay.runner.fence import FINISHED, due_try
+from podrelay.runner.fence import due_try
 from podrelay.sdk.answers import Failed
 from podrelay.sdk.calling import call as call_it
 from podrelay.sdk.definition import TaskDefinition

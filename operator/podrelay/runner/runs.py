@@ -1,13 +1,11 @@
 """TaskRuns as task code sees them. Pure."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from podrelay.api import names
+from podrelay.api.phases import PENDING, STATUS_WORDS
 from podrelay.sdk.task import TaskRun
-
-_STATUS: Final = {"Running": "running", "Succeeded": "success", "Failed": "failed", "Aborted": "aborted"}
-"""Webiny's words for phases."""
 
 
 def task_run(stored: dict[str, Any], output: dict[str, Any] | None = None) -> TaskRun:
@@ -22,7 +20,7 @@ def task_run(stored: dict[str, Any], output: dict[str, Any] | None = None) -> Ta
         id=metadata["name"],
         name=spec.get("displayName") or "",
         definition=spec["definition"],
-        status=_STATUS.get(status.get("phase") or "", "pending"),
+        status=STATUS_WORDS[status.get("phase") or PENDING],
         input=spec.get("input") or {},
         output=status.get("output") if output is None else output,
         iterations=status.get("iterations") or 0,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from podrelay.api import limits, numbers
+from podrelay.api.wanted_run import WantedRun
 from podrelay.runner.answering import clean, described, error_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.console import unrecorded
@@ -17,7 +18,6 @@ from podrelay.runner.flush import FLUSH_SECONDS, Flusher
 from podrelay.runner.record import Record
 from podrelay.runner.runs import task_run
 from podrelay.runner.signals import Interruption
-from podrelay.sdk.children import ChildRequest
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.task import TaskRun
 from podrelay.sdk.validation import NO_RULES, InputRules
@@ -166,7 +166,7 @@ class PodSession:
         """Why the run is to stop."""
         return self._interruption.abort_message
 
-    def trigger(self, child: ChildRequest) -> TaskRun:
+    def trigger(self, child: WantedRun) -> TaskRun:
         """Start a child."""
         return self._family().trigger(child)
 

@@ -10,8 +10,9 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from podrelay.api.phases import FINISHED
+
 QUESTION_SECONDS: Final = 3.0
-_FINISHED: Final = frozenset({"Succeeded", "Failed", "Aborted"})
 
 
 class Interruption:
@@ -81,7 +82,7 @@ class Interruption:
             self._is_abort, self._message = True, "the TaskRun was deleted"
             return
         abort = run["spec"].get("abort")
-        is_finished = (run.get("status") or {}).get("phase") in _FINISHED
+        is_finished = (run.get("status") or {}).get("phase") in FINISHED
         self._is_abort, self._message = abort is not None or is_finished, (abort or {}).get("message")
 
     @property

@@ -4,12 +4,13 @@ import copy
 import os
 import sys
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from podrelay.api import limits, numbers
+from podrelay.api.wanted_run import WantedRun
 from podrelay.sdk.answers import Aborted, Answer, Built, Continue, Done, Failed, WaitForChildren, failed
-from podrelay.sdk.children import ChildRequest, child_request, definition_name
+from podrelay.sdk.children import definition_name, wanted_child
 from podrelay.sdk.errors import ApiRefusedError
 from podrelay.sdk.secret import Secret
 from podrelay.sdk.task import TaskRun
@@ -85,7 +86,7 @@ class Session(Protocol):
     def abort_message(self) -> str | None:
         """Why the run is to stop."""
 
-    def trigger(self, child: ChildRequest) -> TaskRun:
+    def trigger(self, child: WantedRun) -> TaskRun:
         """Start a child of the run, or find it where an earlier try has started it."""
 
     def list_children(self, definition: str | None) -> list[TaskRun]:
@@ -381,7 +382,7 @@ class Task:
         input: Any = None,
         *,
         name: str | None = None,
-        delay: int | None = None,
+        delay: float | timedelta | None = None,
         start_at: datetime | None = None,
         key: str | None = None,
     ) -> TaskRun:
@@ -396,14 +397,14 @@ class Task:
                 in `triggers`, also where it is its own.
             input: a dict or model.
             name: a name for people.
-            delay: whole seconds to wait before it starts, at most 355 days.
-            start_at: or when it starts; without a time zone it is taken as UTC.
+            delay: whole seconds to wait before it starts, fewer than 355 days.
+            start_at: or when it starts; needs a time zone.
             key: what makes this child the only one of its kind among those of this run.
 
         Raises:
             TypeError: `definition`, `input` or `start_at` is of another type; nothing has been sent.
-            ValueError: `definition` can be the name of none, `delay` is no such number, or given with `start_at`;
-                nothing has been sent.
+            ValueError: `definition` cannot be the name of one, `delay` is invalid or given with `start_at`, or
+                `start_at` has no time zone; nothing has been sent.
             PayloadError: the input cannot be stored; nothing has been sent.
             TriggerConflictError: the child exists, with another input.
             ApiRefusedError: the API server refused it; its words are in the message.
@@ -411,7 +412,7 @@ class Task:
         """
         values = {} if input is None else as_dict(input, "input")
         return self._session.trigger(
-            child_request(definition, values, name=name, delay=delay, start_at=start_at, key=key)
+            wanted_child(definition, values, name=name, delay=delay, start_at=start_at, key=key)
         )
 
     def list_children(self, definition: "str | type[TaskDefinition] | None" = None) -> list[TaskRun]:

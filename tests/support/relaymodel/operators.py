@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from podrelay.kube.errors import ApiError, TransportError
+from podrelay.kube.resources import Key
 from podrelay.local.memory_client import run
-from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun

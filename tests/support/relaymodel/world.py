@@ -11,10 +11,9 @@ from typing import Any
 
 from podrelay.api import names
 from podrelay.kube.errors import ApiError
+from podrelay.kube.resources import TASK_DEFINITIONS, TASK_RUNS, Key
 from podrelay.local import schema
 from podrelay.local.memory_client import run
-from podrelay.operator.cache.keys import Key
-from podrelay.operator.resources import TASK_DEFINITIONS, TASK_RUNS
 from podrelay.operator.view import Settings
 from tests.support.modelapi import FINISHED, ModelApi
 from tests.support.relaymodel.nodes import Nodes

@@ -13,7 +13,7 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podrelay.cli import main
+from podrelay.cli import commands, main
 from podrelay.cli.tasks import parsing, printing
 from podrelay.client import Run, RunEvent, values
 from podrelay.client.stream import Cancellation, Stream
@@ -37,7 +37,7 @@ def run(**changes: Any) -> Run:
     return values.run_of({**RUN, **changes})
 
 
-@pytest.mark.parametrize("command", main.CLUSTER_COMMANDS)
+@pytest.mark.parametrize("command", commands.CLUSTER)
 def test_each_command_explains_itself_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([command, "--help"], "kubectl podrelay") == 0
 
@@ -51,7 +51,7 @@ def test_help_lists_them_all(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main.run(["--help"])
 
-    assert set(main.CLUSTER_COMMANDS) <= set(capsys.readouterr().out.split())
+    assert set(commands.CLUSTER) <= set(capsys.readouterr().out.split())
 
 
 def test_a_shell_is_offered_all_commands() -> None:
@@ -59,13 +59,13 @@ def test_a_shell_is_offered_all_commands() -> None:
 
     offered = {command.name for command in application("podrelay").registered_commands}
 
-    assert offered == {*main.CLUSTER_COMMANDS, *main.LOCAL_COMMANDS}
+    assert offered == {*commands.CLUSTER, *commands.LOCAL}
 
 
 def test_nothing_of_the_cluster_commands_is_imported_for_others() -> None:
     code = """
 import contextlib, sys
-from podrelay.cli import main
+from podrelay.cli import commands, main
 with contextlib.suppress(SystemExit):
     main.run(["manifests", "--help"])
 print({"kubernetes", "typer", "rich", "urllib3"} & set(sys.modules))

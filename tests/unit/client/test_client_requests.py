@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from podrelay import Controller, TaskDefinition
-from podrelay.client import InvalidInputError, requests
+from podrelay.client import DefinitionNotFoundError, InvalidInputError, requests
 
 
 class ShopInput(BaseModel):
@@ -79,18 +79,34 @@ def test_what_cannot_be_is_named_field_by_field(definition: Any, given: Any, fie
     assert all(set(field) == {"code", "message", "data"} for field in caught.value.data["invalidFields"].values())
 
 
+def test_the_arguments_of_a_run_are_checked() -> None:
+    wanted = requests.checked_run(ImportShop, {"url": "a"}, delay=timedelta(hours=1), name="Later")
+
+    assert (wanted.definition, wanted.delay_seconds, wanted.name) == ("import-shop", 3600, "Later")
+
+
 @pytest.mark.parametrize(
-    ("delay", "seconds"),
-    [(None, None), (0, 0), (10, 10), (1.2, 2), (timedelta(hours=1), 3600), (30_672_000, 30_672_000)],
+    ("arguments", "message"),
+    [
+        ({"delay": 1.5}, "delay: must be a whole number of seconds, not 1.5"),
+        ({"delay": timedelta(days=355)}, "delay: must be shorter than 30672000 seconds"),
+        ({"start_at": datetime(2026, 1, 2)}, "start_at: needs a time zone: 2026-01-02T00:00:00Z is UTC"),
+        ({"start_at": datetime(2026, 1, 2, tzinfo=UTC), "delay": 1}, "start_at: and delay exclude each other"),
+        ({"name": "x" * 257}, "name: must have at most 256 characters"),
+    ],
 )
-def test_delays(delay: Any, seconds: int | None) -> None:
-    assert requests.delay_seconds(delay) == seconds
+def test_an_invalid_argument_of_a_run_is_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        requests.checked_run("importShop", None, **arguments)
+
+    assert set(caught.value.data["invalidFields"]) == {message.partition(":")[0]}
 
 
-@pytest.mark.parametrize("delay", [-1, float("inf"), float("nan"), 30_672_001, timedelta(days=-1)])
-def test_delays_that_cannot_be(delay: Any) -> None:
-    with pytest.raises(InvalidInputError, match="delay"):
-        requests.delay_seconds(delay)
+def test_what_cannot_be_the_name_of_a_definition_is_not_found() -> None:
+    with pytest.raises(DefinitionNotFoundError) as caught:
+        requests.checked_run("Import Shop", None)
+
+    assert caught.value.data == {"id": "Import Shop"}
 
 
 def test_a_moment_needs_a_time_zone() -> None:

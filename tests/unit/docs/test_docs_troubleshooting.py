@@ -19,7 +19,7 @@ WRITERS = (
     "runner/*.py",
     "sdk/*.py",
     "api/protocol.py",
-    "api/triggering.py",
+    "api/wanted_run.py",
     "api/invalid_input.py",
 )
 """Where a word may come from that ends up as a reason or code in a status."""

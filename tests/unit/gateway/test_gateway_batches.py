@@ -93,10 +93,10 @@ async def test_mutations_are_done_one_after_the_other(gateway: Gateway, monkeypa
     gateway.cache.definitions.apply(definition())
     done, really = [], writing.trigger
 
-    async def watched(call: Any, wanted: Any) -> Any:
-        done.append(f"begin {wanted.idempotency_key}")
-        found = await really(call, wanted)
-        done.append(f"end {wanted.idempotency_key}")
+    async def watched(*arguments: Any, key: str, **more: Any) -> Any:
+        done.append(f"begin {key}")
+        found = await really(*arguments, key=key, **more)
+        done.append(f"end {key}")
         return found
 
     monkeypatch.setattr(writing, "trigger", watched)

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podrelay.gateway.cache import Change, Collection
-from podrelay.gateway.objects import Key, Run
+from podrelay.gateway.objects import Run
+from podrelay.kube.resources import Key
 from tests.unit.gateway.builders import run
 
 

@@ -16,8 +16,9 @@ from podrelay.gateway.cache import Age, Collection
 from podrelay.gateway.errors import ValidationError
 from podrelay.gateway.fields import TASK_SORTERS, Kind, task_fields
 from podrelay.gateway.filters import OPERATORS, Condition
-from podrelay.gateway.objects import Definition, Key, Run
+from podrelay.gateway.objects import Definition, Run
 from podrelay.gateway.sorting import Order, Page, Pager, sorter_names
+from podrelay.kube.resources import Key
 from tests.unit.gateway.builders import NOW, definition, run
 
 DEFINITIONS: Collection[Definition] = Collection()

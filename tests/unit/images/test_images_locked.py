@@ -3,7 +3,7 @@
 import pytest
 
 from images import locked
-from podrelay.cli import main
+from podrelay.cli import commands
 from tools import locks
 
 HASH = f"--hash=sha256:{'0' * 64}"
@@ -42,7 +42,7 @@ def test_the_locks_of_this_checkout_fit() -> None:
 
 
 def test_the_operators_image_has_what_every_command_needs() -> None:
-    extras = {command.extra for command in main.LOCAL_COMMANDS.values()} | {main.CLUSTER_EXTRA}
+    extras = {command.extra for command in commands.LOCAL.values()} | {commands.CLUSTER_EXTRA}
     pinned = locked.pinned(locked.file("operator").read_text(encoding="utf-8"))
 
     assert extras - {""} <= set(locked.EXTRAS["operator"])

@@ -13,10 +13,10 @@ from podrelay.kube import resources
 from podrelay.kube.api import STRATEGIC_MERGE_PATCH
 from podrelay.kube.errors import ApiError, NotFoundError
 from podrelay.kube.paging import pages
+from podrelay.kube.resources import TASK_RUNS
 from podrelay.local import rest
 from podrelay.local.memory_api import MAX_OBJECT_BYTES, Event, MemoryApi
 from podrelay.local.memory_client import MemoryClient, run
-from podrelay.operator.resources import TASK_RUNS
 from tests.support.numbers import KEPT
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

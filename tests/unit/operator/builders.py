@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 
 from podrelay.api import names
-from podrelay.operator.cache.keys import Key
-from podrelay.operator.objects import FINISHED, Pod, Record, TaskDefinition, TaskRun
+from podrelay.api.phases import FINISHED
+from podrelay.kube.resources import Key
+from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
 from podrelay.operator.planner import due_pod
 from podrelay.operator.view import View
 from tests.support.projections import seen

@@ -1,6 +1,6 @@
 """The order in which runs get their slots, and what waiting costs. That limits hold is in test_relay_properties.py."""
 
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import Key
 from tests.support.relaymodel.world import NAMESPACE, World
 
 DONE = {"status": "done"}

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from podrelay.api import names
-from podrelay.api.triggering import TriggerConflictError
+from podrelay.api.wanted_run import TriggerConflictError, WantedRun
 from podrelay.runner.children import Children
-from podrelay.sdk.children import ChildRequest, child_request
+from podrelay.sdk.children import wanted_child
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError
 from tests.unit.runner.runner_fakes import RUN_UID, FakeApi, me, unreachable
 
-RESIZE = ChildRequest("resize-image", {"url": "a", "sizes": [1, 2.5, None]})
+RESIZE = WantedRun("resize-image", {"url": "a", "sizes": [1, 2.5, None]})
 
 
 def children(api: FakeApi, **variables: str) -> Children:
@@ -73,7 +73,7 @@ def test_name_delay_and_start_go_along(api: FakeApi) -> None:
     [("a" * 60, "a" * 35 + "-"), ("a" * 34 + "-and-more", "a" * 34 + "-"), ("chain", "chain-")],
 )
 def test_a_long_definition_is_cut(api: FakeApi, definition: str, begins: str) -> None:
-    name = children(api).trigger(ChildRequest(definition, {})).id
+    name = children(api).trigger(WantedRun(definition, {})).id
 
     assert name.startswith(begins)
     assert len(name) == len(begins) + 12
@@ -103,9 +103,7 @@ def test_the_next_iteration_and_another_run_start_children_of_their_own(api: Fak
 
 
 def test_the_order_of_the_fields_of_an_input_does_not_matter(api: FakeApi) -> None:
-    one, other = (
-        children(api).trigger(ChildRequest("chain", value)).id for value in ({"a": 1, "b": 2}, {"b": 2, "a": 1})
-    )
+    one, other = (children(api).trigger(WantedRun("chain", value)).id for value in ({"a": 1, "b": 2}, {"b": 2, "a": 1}))
 
     assert one == other
 
@@ -113,7 +111,7 @@ def test_the_order_of_the_fields_of_an_input_does_not_matter(api: FakeApi) -> No
 def test_a_number_means_the_same_child_before_and_after_it_was_stored(api: FakeApi) -> None:
     """A retried try has from its checkpoint 1 what the one before it had as 1.0."""
     one, other = (
-        children(api).trigger(child_request("chain", {"x": [value], "y": big})).id
+        children(api).trigger(wanted_child("chain", {"x": [value], "y": big})).id
         for value, big in ((1.0, 2.0**62), (1, 4611686018427388000))
     )
 

@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from podrelay.api import limits
+from podrelay.api.wanted_run import WantedRun
 from podrelay.runner.answering import response_of
 from podrelay.sdk.controller import Controller
 from podrelay.sdk.definition import TaskDefinition
@@ -82,39 +83,32 @@ def test_an_input_that_cannot_be_stored_is_refused_before_anything_is_sent(
     assert session.triggered == []
 
 
-@pytest.mark.parametrize("delay", [0, 1, 30_672_000])
-def test_a_delay_is_whole_seconds(session: FakeSession, controller: Controller, delay: int) -> None:
-    controller.task.trigger("chain", delay=delay, name="Later", key="once")
+def test_a_child_has_what_any_run_may_have(session: FakeSession, controller: Controller) -> None:
+    start = datetime(2026, 3, 1, 14, tzinfo=timezone(timedelta(hours=2)))
 
-    assert session.triggered[0][2:] == ("Later", delay, None, "once")
+    controller.task.trigger("chain", {"a": 1}, name="Later", start_at=start, key="once")
+    controller.task.trigger("chain", delay=5)
 
-
-@pytest.mark.parametrize("delay", [-1, 30_672_001, 1.0, 1.5, math.nan, math.inf, True, "5", timedelta(seconds=5)])
-def test_a_delay_that_is_none_is_refused(session: FakeSession, controller: Controller, delay: Any) -> None:
-    with pytest.raises(ValueError, match="delay must be a whole number of seconds from 0 to 30672000"):
-        controller.task.trigger("chain", delay=delay)
-    assert session.triggered == []
+    assert session.triggered == [
+        WantedRun("chain", {"a": 1}, "Later", None, datetime(2026, 3, 1, 12, tzinfo=UTC), "once"),
+        WantedRun("chain", {}, delay_seconds=5),
+    ]
 
 
 @pytest.mark.parametrize(
-    "moment",
+    ("arguments", "error", "message"),
     [
-        datetime(2026, 3, 1, 12),
-        datetime(2026, 3, 1, 12, tzinfo=UTC),
-        datetime(2026, 3, 1, 14, tzinfo=timezone(timedelta(hours=2))),
+        ({"delay": 1.5}, ValueError, "delay must be a whole number of seconds"),
+        ({"start_at": datetime(2026, 3, 1, 12)}, ValueError, "start_at needs a time zone"),
+        ({"start_at": "tomorrow"}, TypeError, "start_at must be a datetime, not str"),
     ],
 )
-def test_a_start_is_a_time_in_utc(session: FakeSession, controller: Controller, moment: datetime) -> None:
-    controller.task.trigger("chain", start_at=moment)
-
-    assert str(session.triggered[0].start_at) == "2026-03-01 12:00:00+00:00"
-
-
-def test_a_start_is_one_time(controller: Controller) -> None:
-    with pytest.raises(ValueError, match="exclude each other"):
-        controller.task.trigger("chain", delay=1, start_at=datetime.now(UTC))
-    with pytest.raises(TypeError, match="must be a datetime, not str"):
-        controller.task.trigger("chain", start_at="tomorrow")  # type: ignore[arg-type]
+def test_an_invalid_argument_is_refused_before_anything_is_sent(
+    session: FakeSession, controller: Controller, arguments: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        controller.task.trigger("chain", **arguments)
+    assert session.triggered == []
 
 
 def test_waiting_for_all_children_keeps_the_state_as_a_continue_does(controller: Controller) -> None:

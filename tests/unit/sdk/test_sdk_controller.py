@@ -7,7 +7,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 from podrelay.api import limits
-from podrelay.sdk.children import ChildRequest
+from podrelay.api.wanted_run import WantedRun
 from podrelay.sdk.controller import ENV_CLOSE_TO_TIMEOUT, Controller
 from podrelay.sdk.errors import ApiRefusedError, InputError
 from podrelay.sdk.task import TaskRun
@@ -33,7 +33,7 @@ class FakeSession:
         self.stopping = False
         self.iteration, self.attempt, self.is_final_attempt = 3, 2, True
         self.abort_message: str | None = None
-        self.triggered: list[ChildRequest] = []
+        self.triggered: list[WantedRun] = []
         self.children: dict[str | None, list[TaskRun]] = {}
 
     @property
@@ -63,9 +63,9 @@ class FakeSession:
     def is_stopping(self) -> bool:
         return self.stopping
 
-    def trigger(self, child: ChildRequest) -> TaskRun:
+    def trigger(self, child: WantedRun) -> TaskRun:
         self.triggered.append(child)
-        return TaskRun("child", child.name or "", child.definition, "pending", child.input, None, 0, "shop")
+        return TaskRun("child", child.name or "", child.definition, "pending", child.input or {}, None, 0, "shop")
 
     def list_children(self, definition: str | None) -> list[TaskRun]:
         return self.children[definition]

@@ -1,35 +1,11 @@
 """The typer application with all commands that talk to a cluster."""
 
-from typing import Any, Final
+import pkgutil
 
 import typer
 
-from podrelay.cli import main
-from podrelay.cli.tasks import backup, doctor, logs, looking, namespaces, starting, steering, top, waiting
+from podrelay.cli import commands
 from podrelay.cli.tasks.connecting import connected
-
-_COMMANDS: Final[dict[str, tuple[Any, str]]] = {
-    "trigger": (
-        starting.trigger,
-        """podrelay trigger importProducts --input '{"url": "https://example.org/products"}' --watch""",
-    ),
-    "list": (looking.list_runs, "podrelay list --definition importProducts --status failed --after 1d"),
-    "get": (looking.get, "podrelay get import-products-4mpkouuin4fr"),
-    "wait": (waiting.wait, "podrelay wait import-products-4mpkouuin4fr --timeout 10m"),
-    "logs": (logs.logs, "podrelay logs import-products-4mpkouuin4fr --follow"),
-    "abort": (steering.abort, "podrelay abort import-products-4mpkouuin4fr --cascade -m 'wrong file'"),
-    "rerun": (starting.rerun, "podrelay rerun import-products-4mpkouuin4fr --watch"),
-    "suspend": (steering.suspend, "podrelay suspend import-products-4mpkouuin4fr"),
-    "resume": (steering.resume, "podrelay resume import-products-4mpkouuin4fr"),
-    "delete": (steering.delete, "podrelay delete import-products-4mpkouuin4fr"),
-    "children": (looking.children, "podrelay children import-products-4mpkouuin4fr"),
-    "definitions": (looking.definitions, "podrelay definitions -o wide"),
-    "doctor": (doctor.doctor, "podrelay doctor -n shop"),
-    "export": (backup.export, "podrelay export -n shop --file shop.jsonl"),
-    "import": (backup.restore, "podrelay import -n shop shop.jsonl"),
-    "top": (top.top, "podrelay top --all-namespaces"),
-    "namespace": (namespaces.namespace, "podrelay namespace prepare shop"),
-}
 
 
 def application(program: str) -> typer.Typer:
@@ -46,11 +22,12 @@ def application(program: str) -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
     )
-    for name, (command, example) in _COMMANDS.items():
-        epilog = f"\b\nExample:\n  {example.replace('podrelay', program, 1)}"
-        app.command(name, help=command.__doc__, epilog=epilog)(connected(command, has_namespace=name != "namespace"))
-    for name, about in main.LOCAL_COMMANDS.items():
-        app.command(name, help=about.help)(_elsewhere)
+    for name, command in commands.CLUSTER.items():
+        function = pkgutil.resolve_name(f"podrelay.cli.tasks.{command.function}")
+        epilog = f"\b\nExample:\n  {command.example.replace('podrelay', program, 1)}"
+        app.command(name, help=function.__doc__, epilog=epilog)(connected(function, has_namespace=name != "namespace"))
+    for name, local in commands.LOCAL.items():
+        app.command(name, help=local.help)(_elsewhere)
     return app
 
 
@@ -69,7 +46,7 @@ def run(arguments: list[str], program: str) -> int:
         PodrelayError: it could not be done; the message says why.
     """
     try:
-        application(program)(arguments, prog_name=program, complete_var=main.COMPLETE_VARIABLE)
+        application(program)(arguments, prog_name=program, complete_var=commands.COMPLETE_VARIABLE)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
     return 0

@@ -10,17 +10,15 @@ from typing import Final, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from podrelay.cli import main
+from podrelay.api.phases import ABORTED, FAILED
+from podrelay.cli.exit_codes import INTERRUPTED, OF_PHASE, TIMED_OUT
 from podrelay.cli.tasks import printing
 from podrelay.client.errors import ServiceError
 from podrelay.client.service import TaskService
 from podrelay.client.stream import Stream
 from podrelay.client.values import Run
 
-EXIT_CODES: Final = {"Succeeded": 0, "Failed": 1, "Aborted": 3}
-INTERRUPTED: Final = 130
-"""Exit code after Ctrl-C, as shells have it."""
-_WORST_LAST: Final = (0, EXIT_CODES["Aborted"], main.TIMED_OUT, EXIT_CODES["Failed"], INTERRUPTED)
+_WORST_LAST: Final = (0, OF_PHASE[ABORTED], TIMED_OUT, OF_PHASE[FAILED], INTERRUPTED)
 _AT_ONCE: Final = 32
 """How many runs are watched at once; each takes a thread and a connection."""
 
@@ -40,7 +38,7 @@ class Ends:
     @property
     def code(self) -> int:
         """The exit code for all of them."""
-        return worst([*self.problems, *(EXIT_CODES[run.phase] for run in self.runs)])
+        return worst([*self.problems, *(OF_PHASE[run.phase] for run in self.runs)])
 
 
 def worst(codes: Iterable[int]) -> int:
@@ -166,7 +164,7 @@ def follow_all(
                     runs.append(ended.result())
                 except ServiceError as error:
                     print(f"podrelay: {waits[ended]}: {error}", file=sys.stderr)
-                    problems.append(main.TIMED_OUT if isinstance(error, TimeoutError) else EXIT_CODES["Failed"])
+                    problems.append(TIMED_OUT if isinstance(error, TimeoutError) else OF_PHASE[FAILED])
                     continue
                 if is_told:
                     print(f"{printing.name_of(runs[-1])} {runs[-1].phase}", flush=True)
@@ -196,7 +194,7 @@ def conclude(run: Run | None, output: printing.Format, *, is_shown: bool) -> int
         printing.print_one(run, printing.RUN_COLUMNS, output)
     elif run.output is not None:
         printing.print_json(run.output)
-    return EXIT_CODES[run.phase]
+    return OF_PHASE[run.phase]
 
 
 def _last(states: Stream[Run], view: _View) -> Run:

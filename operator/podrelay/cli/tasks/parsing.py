@@ -51,15 +51,15 @@ def moment(text: str) -> datetime:
 
 
 def start(text: str) -> datetime:
-    """Return an ISO 8601 time; without a time zone it is local.
+    """Return an ISO 8601 time; whether it has a time zone is checked with the other arguments of a run.
 
     Raises:
-        BadParameter: it is none.
+        BadParameter: it is not a time.
     """
     try:
-        return datetime.fromisoformat(text).astimezone()
+        return datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time; write for example 2026-12-31T18:00 or add Z for UTC") from None
+        raise typer.BadParameter(f"{text!r} is not a time; use for example 2026-12-31T18:00:00Z") from None
 
 
 def json_input(text: str) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from rich.table import Table
 from podrelay.api.errors import PodrelayError
 from podrelay.cli.tasks import printing
 from podrelay.cli.tasks.connecting import DefinitionFilter
-from podrelay.cli.tasks.looking import AllNamespaces
+from podrelay.cli.tasks.show import AllNamespaces
 from podrelay.client.service import TaskService
 from podrelay.client.stream import Stream
 from podrelay.client.values import Run, RunEvent

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from podrelay.api import limits, names
-from podrelay.api.task_run import FINISHED_PHASES, TaskRunStatus
+from podrelay.api.phases import FINISHED
+from podrelay.api.task_run import TaskRunStatus
 from podrelay.client.resources import Resource
 
 _NOT_CALLED: Final = (
@@ -16,7 +17,7 @@ _STATUS_FIELDS: Final = tuple(field.alias or name for name, field in TaskRunStat
 
 def is_finished(run: Resource) -> bool:
     """Tell whether a run had ended when it was exported."""
-    return (run.get("status") or {}).get("phase") in FINISHED_PHASES
+    return (run.get("status") or {}).get("phase") in FINISHED
 
 
 def origin(run: Resource) -> str:

@@ -15,7 +15,7 @@ from podrelay.gateway import settings, writing
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import UnavailableError
 from podrelay.gateway.measuring import measured
-from podrelay.gateway.objects import Key, Run
+from podrelay.gateway.objects import Run
 from podrelay.gateway.payloads import Payloads
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
@@ -30,6 +30,7 @@ from podrelay.gateway.schema.types import (
     TaskResponse,
     TriggerResponse,
 )
+from podrelay.kube.resources import Key
 
 T = TypeVar("T")
 
@@ -59,8 +60,10 @@ class BackgroundTaskMutation:
         idempotency_key: str | None = None,
     ) -> TriggerResponse:
         """Start a task, at once, after `delay` seconds, or at a time. With the same key it is started once only."""
-        wanted = writing.Trigger(definition, input, name, delay, start_at, parent, idempotency_key)
-        data, error = await self._task(lambda: self._create(lambda call: writing.trigger(call, wanted)))
+        wanted = {"input": input, "name": name, "delay": delay, "start_at": start_at, "key": idempotency_key}
+        data, error = await self._task(
+            lambda: self._create(lambda call: writing.trigger(call, definition, parent, **wanted))
+        )
         return TriggerResponse(data=data, error=error)
 
     @measured("mutation")

@@ -8,9 +8,9 @@ from podrelay.api import names
 from podrelay.gateway import counting, listing, podlogs, settings
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
+from podrelay.gateway.fields import in_utc
 from podrelay.gateway.listing import Listing
 from podrelay.gateway.measuring import measured
-from podrelay.gateway.objects import TASK_ITERATIONS, Key
 from podrelay.gateway.payloads import Payloads, fetch
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
@@ -42,6 +42,7 @@ from podrelay.gateway.schema.types import (
     shown_definitions,
 )
 from podrelay.gateway.turns import paced
+from podrelay.kube.resources import TASK_ITERATIONS, Key
 
 MAX_POD_LINES = 2000
 
@@ -162,7 +163,7 @@ async def _list_logs(payloads: Payloads, asked: Listing) -> LogListResponse:
 
 async def _statistics(call: Call, since: datetime | None, definition: str | None) -> Statistics:
     await call.may("list", names.TASK_RUNS)
-    return Statistics.of(call, await counting.statistics(call, since, definition))
+    return Statistics.of(call, await counting.statistics(call, None if since is None else in_utc(since), definition))
 
 
 async def _pod_logs(call: Call, ident: str, pod: str | None, tail: int) -> PodLogsResponse:

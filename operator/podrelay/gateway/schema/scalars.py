@@ -38,7 +38,7 @@ def _shown(value: Any) -> str:
 def _moment(value: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC) if moment.tzinfo else moment  # for who takes it: `startAt` needs a time zone
     except (TypeError, ValueError) as error:
         raise GraphQLError(f"DateTime cannot represent {_shown(value)}; write 2026-11-24T10:00:00Z") from error
     except OverflowError as error:

@@ -11,7 +11,7 @@ from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError
 from podrelay.gateway.fields import UNKNOWN_USER, execution_name, saved_on, status_word, task_name
 from podrelay.gateway.listing import Listing
-from podrelay.gateway.objects import Definition, Key, Record, Run
+from podrelay.gateway.objects import Definition, Record, Run
 from podrelay.gateway.payloads import Object, Payloads
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error
@@ -29,6 +29,7 @@ from podrelay.gateway.schema.scalars import DateTime, Json, Number
 from podrelay.gateway.schema.words import Phase, Reason, reason_of
 from podrelay.gateway.sorting import Page
 from podrelay.gateway.turns import paced
+from podrelay.kube.resources import Key
 
 Info: TypeAlias = strawberry.Info[Call, None]
 Ident: TypeAlias = Annotated[strawberry.ID, strawberry.argument(name="id")]

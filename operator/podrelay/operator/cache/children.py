@@ -10,7 +10,8 @@ from itertools import islice
 from types import MappingProxyType
 from typing import Final, Generic, NamedTuple, TypeVar
 
-from podrelay.operator.objects import FINISHED, TaskRun
+from podrelay.api.phases import FINISHED
+from podrelay.operator.objects import TaskRun
 from podrelay.operator.view import ABORTS_AT_ONCE, Children, RunRef
 
 R = TypeVar("R", bound=Hashable)

@@ -8,7 +8,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import Key
 from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
 
 T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record)

@@ -1,20 +1,12 @@
-"""What the operator calls a TaskRun: by its name, as the work queue does, or by its UID, which is never used again."""
+"""The identity of one TaskRun: a name may be used again, a UID is not."""
 
 from typing import NamedTuple
 
-
-class Key(NamedTuple):
-    """Names one TaskRun; what the work queue holds."""
-
-    namespace: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.namespace}/{self.name}"
+from podrelay.kube.resources import Key
 
 
 class RunId(NamedTuple):
-    """One TaskRun for ever: a name may be used again, a UID is not."""
+    """One TaskRun, distinct from any other of the same name."""
 
     namespace: str
     name: str

@@ -12,19 +12,12 @@ from typing import Any, Final, Protocol
 
 from podrelay.kube.client import Client
 from podrelay.kube.reflector import Reflector
-from podrelay.kube.resources import PODS, Resource
+from podrelay.kube.resources import CONFIG_MAPS, PODS, TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Resource
 from podrelay.operator.cache.recoveries import Recoveries
 from podrelay.operator.cache.retention import Retentions
 from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Named, NamespaceSettings, Pod, Record, TaskDefinition, TaskRun
-from podrelay.operator.resources import (
-    CONFIG_MAPS,
-    POD_SELECTOR,
-    SETTINGS_FIELDS,
-    TASK_DEFINITIONS,
-    TASK_ITERATIONS,
-    TASK_RUNS,
-)
+from podrelay.operator.resources import POD_SELECTOR, SETTINGS_FIELDS
 
 READY_SECONDS: Final = 5.0
 """Readiness fails when a watch has been broken for longer: whatever restarts an API server takes a moment."""

@@ -11,15 +11,17 @@ from datetime import UTC, datetime
 from typing import Final
 
 from podrelay.api import names
+from podrelay.api.phases import FINISHED
+from podrelay.kube.resources import Key
 from podrelay.operator import object_rules
 from podrelay.operator.cache.children import Change, Family
 from podrelay.operator.cache.collection import Collection
 from podrelay.operator.cache.finished_runs import FinishedRuns
-from podrelay.operator.cache.keys import Key, RunId
+from podrelay.operator.cache.keys import RunId
 from podrelay.operator.cache.observations import Facts
 from podrelay.operator.cache.refused_runs import RefusedRuns
 from podrelay.operator.cache.slots import Limits, Slots
-from podrelay.operator.objects import FINISHED, HistoryLimit, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator.objects import HistoryLimit, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.operator.view import InputFacts, Parent, Refusal, Settings, Silence, View
 
 _WOKEN_AT_ONCE = 20

@@ -12,14 +12,13 @@ import msgspec
 from podrelay.api import names
 from podrelay.kube.client import Client
 from podrelay.kube.errors import NotFoundError
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import TASK_DEFINITIONS, Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.controller import work
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.metrics import DEFINITION_WRITES
 from podrelay.operator.objects import TaskDefinition
 from podrelay.operator.rbac import Permission
-from podrelay.operator.resources import TASK_DEFINITIONS
 
 PERMISSIONS: Final = (Permission(names.GROUP, (f"{names.TASK_DEFINITIONS}/status",), ("patch",)),)
 INTERVAL_SECONDS: Final = 15.0

@@ -12,9 +12,8 @@ import msgspec
 from podrelay.api import limits, names
 from podrelay.kube.client import Client
 from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
-from podrelay.kube.resources import PODS
+from podrelay.kube.resources import PODS, TASK_DEFINITIONS, Key
 from podrelay.operator import object_rules
-from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.controller import work
 from podrelay.operator.controllers.workqueue import WorkQueue
@@ -22,7 +21,6 @@ from podrelay.operator.executor import pod_builder
 from podrelay.operator.metrics import DEFINITION_WRITES
 from podrelay.operator.objects import Condition, RunMetadata, TaskDefinition, TaskRun, TaskRunSpec
 from podrelay.operator.rbac import Permission
-from podrelay.operator.resources import TASK_DEFINITIONS
 from podrelay.operator.view import Target
 from podrelay.schemas.process import SchemaProcess
 

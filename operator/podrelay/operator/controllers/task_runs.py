@@ -15,14 +15,15 @@ from datetime import UTC, datetime
 from typing import ClassVar
 
 from podrelay.api.errors import PodrelayError
+from podrelay.api.phases import FINISHED
+from podrelay.kube.resources import Key
 from podrelay.operator import metrics, object_rules
-from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.controller import work
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.leader_election import LeadershipLostError
-from podrelay.operator.objects import FINISHED, TaskRun, TaskRunStatus
+from podrelay.operator.objects import TaskRun, TaskRunStatus
 from podrelay.operator.planner import planner
 from podrelay.operator.view import Action, ReadInput, ReleasePod, View
 

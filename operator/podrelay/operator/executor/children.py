@@ -8,15 +8,15 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import names
+from podrelay.api.phases import FINISHED
 from podrelay.kube.api import JSON_PATCH, LIST_TIMEOUT_SECONDS, Api
 from podrelay.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.kube.paging import pages
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import TASK_RUNS, Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor import pod_builder
-from podrelay.operator.objects import FINISHED, TaskRun
+from podrelay.operator.objects import TaskRun
 from podrelay.operator.rbac import Permission
-from podrelay.operator.resources import TASK_RUNS
 from podrelay.operator.view import AbortChild, Action, AdoptRun, ConfirmChildren, View
 
 log = logging.getLogger(__name__)

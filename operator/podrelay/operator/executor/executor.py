@@ -22,9 +22,8 @@ from podrelay.kube.errors import (
     NotFoundError,
     TransportError,
 )
-from podrelay.kube.resources import PODS
+from podrelay.kube.resources import PODS, TASK_ITERATIONS, TASK_RUNS, Key
 from podrelay.operator import object_rules
-from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.event_recorder import Events
 from podrelay.operator.executor import input_values, pod_builder, pod_logs, record_builder
@@ -34,7 +33,6 @@ from podrelay.operator.executor.status_patch import add_result, status_patch
 from podrelay.operator.objects import Pod, Record, StorableResponse, TaskRun
 from podrelay.operator.planner import due_pod, termination_message
 from podrelay.operator.rbac import Permission
-from podrelay.operator.resources import TASK_ITERATIONS, TASK_RUNS
 from podrelay.operator.view import (
     Action,
     AdoptRecord,

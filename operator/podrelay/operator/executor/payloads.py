@@ -14,10 +14,9 @@ import msgspec
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.api import Api
 from podrelay.kube.errors import NotFoundError
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import TASK_ITERATIONS, TASK_RUNS, Key
 from podrelay.operator.executor.status_patch import Result, result_in
 from podrelay.operator.objects import Record
-from podrelay.operator.resources import TASK_ITERATIONS, TASK_RUNS
 from podrelay.operator.view import Target, View
 
 _KEPT_RESPONSES: Final = 64

@@ -5,8 +5,9 @@ The planner asks; the words that a queued run shows are made here.
 
 from typing import Final
 
+from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
-from podrelay.operator.objects import FINISHED, TaskDefinition
+from podrelay.operator.objects import TaskDefinition
 from podrelay.operator.view import Plan, Slot, View
 
 UNKNOWN_PENDING_TIMEOUT: Final = 900

@@ -10,8 +10,9 @@ from typing import Final
 import msgspec
 
 from podrelay.api import names
+from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
-from podrelay.operator.objects import FINISHED, Pod, Record, TaskRunStatus
+from podrelay.operator.objects import Pod, Record, TaskRunStatus
 from podrelay.operator.planner import children, due_pod, failures, pod_shutdown, restored_runs, termination_message
 from podrelay.operator.planner.conditions import with_conditions
 from podrelay.operator.view import (

@@ -18,17 +18,9 @@ import msgspec
 
 from podrelay.api import protocol
 from podrelay.api.hooks import ON_ABORT
+from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
-from podrelay.operator.objects import (
-    FINISHED,
-    Current,
-    Pod,
-    Record,
-    StorableError,
-    StorableResponse,
-    TaskError,
-    TaskRunStatus,
-)
+from podrelay.operator.objects import Current, Pod, Record, StorableError, StorableResponse, TaskError, TaskRunStatus
 from podrelay.operator.planner import (
     admission,
     answers,

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from podrelay.api import names
-from podrelay.operator.objects import FINISHED, TaskError, TaskRun, TaskRunStatus
+from podrelay.api.phases import FINISHED
+from podrelay.operator.objects import TaskError, TaskRun, TaskRunStatus
 from podrelay.operator.planner import statuses
 from podrelay.operator.view import AdoptRecord, Plan, View
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import Key
 from podrelay.operator.cache.recoveries import Recoveries
 from podrelay.operator.cache.refused_runs import RefusedRuns
 from podrelay.operator.cache.store import Store

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from podrelay.api import names
+from podrelay.kube.resources import Key
 from podrelay.operator.cache.collection import Collection
-from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskDefinitionStatus, TaskRun
 from podrelay.operator.view import Parent, Refusal, Settings, View

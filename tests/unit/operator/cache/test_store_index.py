@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.view import Settings
 from tests.unit.operator.builders import KEY, task_definition, task_run

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from podrelay.api import names
-from podrelay.operator.cache.keys import Key, RunId
+from podrelay.kube.resources import Key
+from podrelay.operator.cache.keys import RunId
 from podrelay.operator.cache.slots import Limits
 from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Pod, TaskRun

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podrelay.api import names
-from podrelay.operator.cache.keys import Key, RunId
+from podrelay.kube.resources import Key
+from podrelay.operator.cache.keys import RunId
 from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Pod, TaskRun
 from podrelay.operator.view import InputFacts, Refusal, Settings, Silence

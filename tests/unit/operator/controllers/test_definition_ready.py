@@ -11,8 +11,7 @@ import msgspec
 import pytest
 
 from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
-from podrelay.kube.resources import Resource
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import Key, Resource
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.definition_ready import Readiness
 from podrelay.operator.controllers.workqueue import WorkQueue

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from podrelay.kube.errors import ApiError
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.task_runs import MAX_STEPS, ReconcileLoop
 from podrelay.operator.controllers.workqueue import WorkQueue

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.task_runs import ReconcileLoop, group_of
 from podrelay.operator.controllers.workqueue import WorkQueue

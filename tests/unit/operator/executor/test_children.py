@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 
 from podrelay.kube.errors import ApiError, InvalidError, TransportError
-from podrelay.kube.resources import Resource
-from podrelay.operator.cache.keys import Key
+from podrelay.kube.resources import Key, Resource
 from podrelay.operator.view import AbortChild, AdoptRun, ConfirmChildren, RunRef
 from tests.unit.operator.builders import KEY, NOW
 from tests.unit.operator.executor.test_executor import World

@@ -8,7 +8,7 @@ import pytest
 
 from podrelay.api import names, task_run
 from podrelay.kube.errors import ApiError
-from podrelay.kube.resources import PODS, Resource
+from podrelay.kube.resources import PODS, TASK_ITERATIONS, Resource
 from podrelay.local.memory_client import run
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
@@ -16,7 +16,6 @@ from podrelay.operator.executor.status_patch import status_patch
 from podrelay.operator.leader_election import LeadershipLostError
 from podrelay.operator.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun
 from podrelay.operator.planner.planner import plan
-from podrelay.operator.resources import TASK_ITERATIONS
 from podrelay.operator.view import (
     Action,
     AnnotateRun,

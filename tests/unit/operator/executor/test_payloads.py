@@ -6,11 +6,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.kube.resources import Resource
+from podrelay.kube.resources import TASK_RUNS, Resource
 from podrelay.local.memory_client import run
 from podrelay.operator.executor.payloads import Payloads, State
 from podrelay.operator.objects import KEPT_INPUT_BYTES, TaskRun, TaskRunStatus
-from podrelay.operator.resources import TASK_RUNS
 from podrelay.operator.view import Target, View
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen

@@ -7,13 +7,12 @@ import msgspec
 import pytest
 
 from podrelay.kube.errors import NotFoundError
+from podrelay.kube.resources import TASK_RUNS, Key
 from podrelay.local.memory_client import run
-from podrelay.operator.cache.keys import Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.operator.planner.planner import plan
-from podrelay.operator.resources import TASK_RUNS
 from podrelay.operator.view import (
     ConfirmAbsent,
     CreatePod,

@@ -9,9 +9,10 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from podrelay.cli import exit_codes
 from podrelay.cli.tasks import following, parsing, printing
 from podrelay.cli.tasks.connecting import DefinitionFilter, RunId
-from podrelay.cli.tasks.starting import Output
+from podrelay.cli.tasks.trigger import Output
 from podrelay.client.service import Order, TaskService
 from podrelay.client.values import Run
 
@@ -86,7 +87,7 @@ def get(
     """Show one run: how it stands, input, output, and its newest iterations."""
     run = following.follow(service, run_id, None, is_shown=True) if watch else service.get(run_id)
     if run is None:
-        return following.INTERRUPTED
+        return exit_codes.INTERRUPTED
     if output is not None:
         printing.print_one(run, printing.RUN_COLUMNS, output)
         return 0

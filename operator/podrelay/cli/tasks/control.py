@@ -8,7 +8,7 @@ import typer
 
 from podrelay.cli.tasks import following
 from podrelay.cli.tasks.connecting import RunIds
-from podrelay.cli.tasks.starting import Timeout
+from podrelay.cli.tasks.trigger import Timeout
 from podrelay.client.errors import ServiceError
 from podrelay.client.service import TaskService
 from podrelay.client.values import Run

@@ -1,8 +1,9 @@
 """`podrelay wait`: waits for the end of runs that are there already, and tells scripts how they ended."""
 
+from podrelay.cli import exit_codes
 from podrelay.cli.tasks import following, printing
 from podrelay.cli.tasks.connecting import RunIds
-from podrelay.cli.tasks.starting import Output, Timeout, Watch
+from podrelay.cli.tasks.trigger import Output, Timeout, Watch
 from podrelay.client.service import TaskService
 
 
@@ -24,6 +25,6 @@ def wait(
     ends = following.follow_all(
         service, list(dict.fromkeys(run_ids)), timeout, is_shown=watch, is_told=output is printing.Format.TABLE
     )
-    if output is not printing.Format.TABLE and ends.code != following.INTERRUPTED:
+    if output is not printing.Format.TABLE and ends.code != exit_codes.INTERRUPTED:
         printing.print_many(ends.runs, printing.RUN_COLUMNS, output)
     return ends.code

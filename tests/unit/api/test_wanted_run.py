@@ -1,0 +1,145 @@
+"""The arguments of a new run, its manifest, and when two runs are the same."""
+
+import math
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from podrelay.api import limits
+from podrelay.api.wanted_run import (
+    DelayTooLongError,
+    InvalidRunError,
+    TriggerConflictError,
+    WantedRun,
+    check_same,
+    definition_name,
+    wanted_run,
+)
+from tests.support.numbers import KEPT
+
+
+def test_a_whole_manifest() -> None:
+    parent = {"metadata": {"name": "nightly", "uid": "uid-1"}}
+    start = datetime(2026, 3, 1, 13, 0, tzinfo=timezone(timedelta(hours=1)))
+
+    made = wanted_run(
+        "importProducts", {"url": "x", "none": None}, name="Spring", start_at=start, secret="shop"
+    ).manifest(namespace="shop", resource_name="spring", parent=parent, created_by="ann", rerun_of="winter")
+
+    assert made == {
+        "apiVersion": "podrelay.dev/v1alpha1",
+        "kind": "TaskRun",
+        "metadata": {
+            "name": "spring",
+            "namespace": "shop",
+            "labels": {"podrelay.dev/definition": "import-products"},
+            "annotations": {"podrelay.dev/created-by": "ann", "podrelay.dev/rerun-of": "winter"},
+            "ownerReferences": [
+                {"apiVersion": "podrelay.dev/v1alpha1", "kind": "TaskRun", "name": "nightly", "uid": "uid-1"}
+            ],
+        },
+        "spec": {
+            "definition": "import-products",
+            "displayName": "Spring",
+            "input": {"url": "x", "none": None},
+            "startAt": "2026-03-01T12:00:00Z",
+            "secret": "shop",
+            "parent": "nightly",
+        },
+    }
+
+
+def test_the_smallest_manifest_has_a_name_of_its_own_each_time() -> None:
+    first, second = wanted_run("import-products").manifest(), wanted_run("import-products").manifest()
+
+    assert first["spec"] == {"definition": "import-products"}
+    assert set(first["metadata"]) == {"name", "labels"}
+    assert first["metadata"]["name"] != second["metadata"]["name"]
+    assert first["metadata"]["name"].startswith("import-products-")
+
+
+def test_equal_keys_give_equal_names() -> None:
+    def name(definition: str, key: str) -> Any:
+        return wanted_run(definition, key=key).manifest()["metadata"]["name"]
+
+    assert name("importProducts", "2026-03-01") == name("import-products", "2026-03-01")
+    assert len({name("importProducts", "a"), name("importProducts", "b"), name("other", "a")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("delay", "seconds"),
+    [(None, None), (0, 0), (10, 10), (3.0, 3), (timedelta(hours=1), 3600), (30_671_999, 30_671_999)],
+)
+def test_a_delay_is_whole_seconds(delay: Any, seconds: int | None) -> None:
+    wanted = wanted_run("work", delay=delay)
+
+    assert (wanted.delay_seconds, type(wanted.delay_seconds)) == (seconds, type(seconds))
+
+
+@pytest.mark.parametrize("delay", [-1, 1.5, timedelta(seconds=0.5), math.inf, math.nan, True, "5", timedelta(days=-1)])
+def test_another_delay_is_refused(delay: Any) -> None:
+    with pytest.raises(InvalidRunError, match=r"^delay must be a whole number of seconds"):
+        wanted_run("work", delay=delay)
+
+
+@pytest.mark.parametrize("delay", [30_672_000, 1e300, timedelta(days=355)])
+def test_a_delay_of_355_days_is_too_long(delay: Any) -> None:
+    with pytest.raises(DelayTooLongError, match=r"^delay must be shorter than 30672000 seconds \(355 days\)"):
+        wanted_run("work", delay=delay)
+
+
+def test_a_start_is_one_moment() -> None:
+    two_hours_east = timezone(timedelta(hours=2))
+
+    assert str(wanted_run("work", start_at=datetime(2026, 3, 1, 14, tzinfo=two_hours_east)).start_at) == (
+        "2026-03-01 12:00:00+00:00"
+    )
+    with pytest.raises(InvalidRunError, match="start_at needs a time zone: 2026-03-01T14:00:00Z is UTC"):
+        wanted_run("work", start_at=datetime(2026, 3, 1, 14))
+    with pytest.raises(InvalidRunError, match="start_at and delay exclude each other"):
+        wanted_run("work", start_at=datetime(2026, 3, 1, 14, tzinfo=UTC), delay=0)
+
+
+@pytest.mark.parametrize("definition", ["", "Import Products", "ImportProducts", "-a", "a-", "a" * 64, "a,b=c", "a\n"])
+def test_what_cannot_name_a_definition_is_refused(definition: str) -> None:
+    with pytest.raises(InvalidRunError, match="is not an id such as importProducts, nor a name such as") as caught:
+        wanted_run(definition)
+
+    assert caught.value.argument == "definition"
+
+
+def test_a_definition_has_an_id_and_a_name() -> None:
+    assert definition_name("importProducts") == definition_name("import-products") == "import-products"
+
+
+def test_a_display_name_has_256_characters() -> None:
+    assert wanted_run("work", name="x" * 256).name == "x" * 256
+    assert wanted_run("work", name="").name is None
+    with pytest.raises(InvalidRunError, match="name must have at most 256 characters"):
+        wanted_run("work", name="x" * 257)
+
+
+@pytest.mark.parametrize("input", [[1], {"x": math.nan}, {"x": {1}}, {"x": "y" * limits.PAYLOAD_BYTES}])
+def test_an_input_that_cannot_be_stored_is_refused(input: Any) -> None:
+    with pytest.raises(limits.PayloadError, match="input"):
+        wanted_run("work", input)
+
+
+@pytest.mark.parametrize("field", ["definition", "input", "parent", "secret"])
+def test_a_run_that_was_made_from_other_arguments_is_a_conflict(field: str) -> None:
+    wanted = WantedRun("work", {"a": 1}).manifest(resource_name="run")
+    stored = WantedRun("work", {"a": 1}, name="another name does not matter").manifest(resource_name="run")
+    check_same(stored, wanted)
+
+    stored["spec"][field] = "other"
+
+    with pytest.raises(TriggerConflictError, match=f"TaskRun run exists already with another {field}"):
+        check_same(stored, wanted)
+
+
+@pytest.mark.parametrize(("wanted", "kept"), KEPT, ids=repr)
+def test_a_number_is_the_same_after_it_was_stored(wanted: float, kept: float) -> None:
+    asked = WantedRun("work", {"a": [wanted]}).manifest(resource_name="run")
+
+    check_same(WantedRun("work", {"a": [kept]}).manifest(resource_name="run"), asked)
