@@ -29,14 +29,14 @@ CORE: Final = (
     Mutant(
         "HeldByOthersReplacedAtOnce",
         "operator/planner/planner.py",
-        "return max(deleted + view.settings.deleted_token_grace, now + view.settings.force_gone_grace)",
-        "return now + view.settings.force_gone_grace",
+        "return max(deleted + view.settings.deleted_token_grace, view.now + view.settings.force_gone_grace)",
+        "return view.now + view.settings.force_gone_grace",
     ),
     Mutant(
         "LostAfterHisNodeReplacedAtOnce",
         "operator/planner/planner.py",
-        "_token_dies_at(view, pod, now) if may_still_run else now)",
-        "now)",
+        "_token_dies_at(view, pod) if may_still_run else view.now)",
+        "view.now)",
     ),
     Mutant("TryWithoutLiveRead", "operator/planner/due_pod.py", "return before if is_open else None", "return None"),
     Mutant(
@@ -81,13 +81,13 @@ CORE: Final = (
         "operator/planner/planner.py",
         "    if pod is None and tenure.gone is None:\n        return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))\n"
         "    if view.run.spec.abort is not None:",
-        "    if pod is None and tenure.gone is None:\n        return _disrupted(view, now, tenure, 'gone', now)\n"
+        "    if pod is None and tenure.gone is None:\n        return _disrupted(view, tenure, 'gone', view.now)\n"
         "    if view.run.spec.abort is not None:",
     ),
     Mutant(
         "NodeLostOnAnOldView",
         "operator/planner/planner.py",
-        "if now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):",
+        "if view.now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):",
         "if False:",
     ),
     Mutant(
@@ -102,10 +102,10 @@ CORE: Final = (
     Mutant(
         "AbortLosesToDone",
         "operator/planner/planner.py",
-        "    if view.run.spec.abort is not None:\n        return _abort(view, now, tenure, view.run.spec.abort.message)\n"
+        "    if view.run.spec.abort is not None:\n        return _abort(view, tenure, view.run.spec.abort.message)\n"
         "    if record is not None and record.response is not None:\n",
         "    if view.run.spec.abort is not None and (record is None or record.response is None):\n"
-        "        return _abort(view, now, tenure, view.run.spec.abort.message)\n"
+        "        return _abort(view, tenure, view.run.spec.abort.message)\n"
         "    if record is not None and record.response is not None:\n",
     ),
     Mutant(
@@ -117,7 +117,7 @@ CORE: Final = (
     Mutant(
         "NoTimeout",
         "operator/planner/planner.py",
-        "if now >= deadline or pod.metadata.annotations.ending_since is not None:",
+        "if view.now >= deadline or pod.metadata.annotations.ending_since is not None:",
         "if pod.metadata.annotations.ending_since is not None:",
     ),
     Mutant(
@@ -135,7 +135,7 @@ CORE: Final = (
     Mutant(
         "LatePodGoesOn",
         "operator/planner/garbage_collection.py",
-        "_end(view, now, pod, actions, requeue)  # it was not seen when the run ended",
+        "_end(view, pod, actions, requeue)  # it was not seen when the run ended",
         "pass",
     ),
     Mutant(
@@ -193,13 +193,13 @@ CORE: Final = (
         "    if silence is None or (silence.record, silence.heartbeat_at) != (tenure.target.name, last):\n"
         "        return Plan(actions=(ConfirmSilent(tenure.target.name, last),))\n"
         "    believed_at = silence.since + view.settings.silence_grace\n",
-        "    believed_at = now\n",
+        "    believed_at = view.now\n",
     ),
     Mutant(
         "SilentByAnOldLook",
         "operator/planner/planner.py",
-        "    if now > silence.confirmed_at + view.settings.silence_good_for:\n",
-        "    if now < silence.confirmed_at:\n",
+        "    if view.now > silence.confirmed_at + view.settings.silence_good_for:\n",
+        "    if view.now < silence.confirmed_at:\n",
     ),
     # --- answers
     Mutant(
@@ -277,7 +277,7 @@ CORE: Final = (
     Mutant(
         "HookPodBesideThePod",
         "operator/planner/hooks.py",
-        "if pod is not None and not _has_ended(view, pod, now):",
+        "if pod is not None and not _has_ended(view, pod):",
         "if False:",
     ),
     Mutant(

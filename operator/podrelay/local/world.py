@@ -214,7 +214,7 @@ class World:
             if view is None:
                 self._let_go(key)
                 return
-            plan = planner.plan(view, self.clock.now())
+            plan = planner.plan(view)
             if plan.actions:
                 for action in plan.actions:
                     memory_client.run(self._executor.carry_out(key, view, action))

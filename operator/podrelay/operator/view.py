@@ -187,6 +187,8 @@ class View:
 
     run: TaskRun
     definition: TaskDefinition | None
+    now: datetime
+    """When the view was made, by this operator's clock."""
     pods: tuple[Pod, ...] = ()
     records: tuple[Record, ...] = ()
     gone: Mapping[str, Gone] = field(default_factory=lambda: MappingProxyType({}))
@@ -230,21 +232,21 @@ class View:
             return is_restored_with_it or (current is not None and current.pod_uid == obj.pod_uid)
         return owner is not None and owner.uid == self.run.metadata.uid
 
-    def started_at(self, pod: Pod, now: datetime) -> datetime:
+    def started_at(self, pod: Pod) -> datetime:
         """Return when the container of a pod started: what its node says, within what this operator has seen."""
         seen = self._seen(pod)
         told = pod.task.running.started_at if pod.task.running else None
         earliest = max(pod.metadata.creation_timestamp, seen.unstarted or pod.metadata.creation_timestamp)
-        return max(earliest, min(told or earliest, seen.started or now))
+        return max(earliest, min(told or earliest, seen.started or self.now))
 
-    def ended_at(self, pod: Pod, now: datetime) -> datetime:
+    def ended_at(self, pod: Pod) -> datetime:
         """Return when this operator saw that the container of a pod had ended; what its node says if it did not."""
         told = pod.task.terminated.finished_at if pod.task.terminated else None
-        return self._seen(pod).ended or told or now
+        return self._seen(pod).ended or told or self.now
 
-    def answered_at(self, pod: Pod, record: Record, now: datetime) -> datetime:
+    def answered_at(self, pod: Pod, record: Record) -> datetime:
         """Return when this operator saw that a pod had answered; what its record says if it did not."""
-        return self._seen(pod).answered or record.finished_at or now
+        return self._seen(pod).answered or record.finished_at or self.now
 
     def _seen(self, pod: Pod) -> Sightings:
         return self.sightings.get(pod.metadata.uid, _NOTHING_SEEN)

@@ -134,7 +134,7 @@ class Operator:
         view = self.store.view(key)
         if view is None:
             return self._let_go(key)
-        plan = planner.plan(view, self.now)
+        plan = planner.plan(view)
         if plan.actions:
             return self._do(key, self.executor.carry_out(key, view, plan.actions[0]), holds)
         if plan.status is not None and plan.status != view.run.status:

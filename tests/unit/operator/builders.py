@@ -11,8 +11,8 @@ from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
 from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
-from podrelay.operator.planner import due_pod
-from podrelay.operator.view import View
+from podrelay.operator.planner import due_pod, planner
+from podrelay.operator.view import Plan, View
 from tests.support.projections import seen
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -153,7 +153,12 @@ LOOKED_AT = frozenset({"words-i1", "words-i1t2", "words-i1t3"})
 """Tries of which a live read has said that they left no answer."""
 
 
+def plan(view: View, now: datetime) -> Plan:
+    """What is planned when a view was made at another time."""
+    return planner.plan(replace(view, now=now))
+
+
 def view(run: TaskRun | None = None, definition: TaskDefinition | None = None, **rest: Any) -> View:
     """A view; by default a live read has not found the pod that is due."""
-    view = View(run=run or task_run(), definition=definition or task_definition(), **rest)
+    view = View(run or task_run(), definition or task_definition(), NOW, **rest)
     return view if "absent" in rest else replace(view, absent=due_pod.due_target(view, view.run.status).name)

@@ -60,7 +60,7 @@ def test_the_gate_stays_shut_while_the_status_is_not_written() -> None:
     first.step()
     view = second.store.view(KEY)
     assert view is not None
-    assert not any(isinstance(action, OpenGate) for action in planner.plan(view, world.api.now).actions)
+    assert not any(isinstance(action, OpenGate) for action in planner.plan(view).actions)
     first.step()
 
     assert world.start("run-i1")

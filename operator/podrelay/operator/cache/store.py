@@ -128,6 +128,7 @@ class Store:
         return View(
             run=run,
             definition=definition,
+            now=self._clock(),
             pods=self.pods.of(key),
             records=self.records.of(key),
             gone=dict(facts.gone),

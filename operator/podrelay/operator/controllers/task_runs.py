@@ -120,7 +120,7 @@ class ReconcileLoop:
         view = self._store.view(key)
         if view is None:
             return
-        for action in planner.plan(view, self._clock()).actions:
+        for action in planner.plan(view).actions:
             if isinstance(action, ReadInput):
                 await self._executor.carry_out(key, view, action)
                 self._queue.add(key)
@@ -137,7 +137,7 @@ class ReconcileLoop:
             if view is None:
                 await self._let_go(key)
                 return
-            plan = planner.plan(view, self._clock())
+            plan = planner.plan(view)
             actions = [action for action in plan.actions if not _is_check(view, action)]
             if len(actions) < len(plan.actions):
                 self._checks.add(key)

@@ -1,6 +1,6 @@
 """A stored answer is applied: the run ends, goes on, or tries again. Pure, as the planner."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -11,7 +11,7 @@ from podrelay.operator.planner.due_pod import Tenure
 from podrelay.operator.view import Plan, View
 
 
-def apply_answer(view: View, now: datetime, tenure: Tenure, record: Record) -> Plan:
+def apply_answer(view: View, tenure: Tenure, record: Record) -> Plan:
     """Return what follows from the answer that `record` holds; user code of its pod is over."""
     response = record.response
     assert response is not None  # noqa: S101 - the caller has looked
@@ -26,29 +26,29 @@ def apply_answer(view: View, now: datetime, tenure: Tenure, record: Record) -> P
         iterations=record.iteration if record.started_at else record.iteration - 1,
         progress=record.progress or view.run.status.progress,
         hooks=hooks.merged(view.run.status.hooks, [record]),
-        recent_iterations=statuses.remember(view.run.status, tenure, response.status, statuses.words_of(record), now),
+        recent_iterations=statuses.remember(
+            view.run.status, tenure, response.status, statuses.words_of(record), view.now
+        ),
     )
     if response.refusal is not None:
-        return _refused(view, now, status, record, response.refusal)
+        return _refused(view, status, record, response.refusal)
     match response.status:
         case "done":
-            return statuses.finish(view, now, status, "Succeeded", "Done", message or "Task done.", record=record)
+            return statuses.finish(view, status, "Succeeded", "Done", message or "Task done.", record=record)
         case "aborted":
-            return statuses.finish(
-                view, now, status, "Aborted", "AbortedByTask", message or "Task aborted.", record=record
-            )
+            return statuses.finish(view, status, "Aborted", "AbortedByTask", message or "Task aborted.", record=record)
         case "continue":
-            return _continue(view, now, status, record)
+            return _continue(view, status, record)
         case "error":
-            return _failed_try(view, now, status, record)
+            return _failed_try(view, status, record)
         case unknown:
-            return _unknown(view, now, tenure, record, unknown)
+            return _unknown(view, tenure, record, unknown)
 
 
-def _continue(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
+def _continue(view: View, status: TaskRunStatus, record: Record) -> Plan:
     response = record.response
     assert response is not None  # noqa: S101 - the caller has looked
-    answered = record.finished_at or now
+    answered = record.finished_at or view.now
     due = response.wait_until
     if response.wait_seconds:
         due = answered + timedelta(seconds=response.wait_seconds)
@@ -60,33 +60,33 @@ def _continue(view: View, now: datetime, status: TaskRunStatus, record: Record) 
         attempts=0,
         disruptions=0,
         current=None,
-        next_iteration_at=due if due is not None and due > now else None,
+        next_iteration_at=due if due is not None and due > view.now else None,
     )
     allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
     if allowed is not None and record.iteration >= allowed and not due_pod.is_made(view, following):
         error = TaskError("Task reached max iterations.", "MaxIterations")
-        return statuses.finish(view, now, status, "Failed", "MaxIterations", error.message, record=record, error=error)
-    return starting.start(view, now, following)
+        return statuses.finish(view, status, "Failed", "MaxIterations", error.message, record=record, error=error)
+    return starting.start(view, following)
 
 
-def _refused(view: View, now: datetime, status: TaskRunStatus, record: Record, refusal: str) -> Plan:
+def _refused(view: View, status: TaskRunStatus, record: Record, refusal: str) -> Plan:
     """The run was turned away before its task was called; another try would be turned away, too."""
     status = msgspec.structs.replace(status, iterations=record.iteration - 1)
     error = statuses.error_of(record)
     words = statuses.words_of(record) or error.message
-    return statuses.finish(view, now, status, "Failed", refusal, words, record=record, error=error)
+    return statuses.finish(view, status, "Failed", refusal, words, record=record, error=error)
 
 
-def _unknown(view: View, now: datetime, tenure: Tenure, record: Record, answer: str) -> Plan:
+def _unknown(view: View, tenure: Tenure, record: Record, answer: str) -> Plan:
     """Wait for an operator that knows the answer: nothing is lost, and run() has been called already."""
     image = tenure.pod.image if tenure.pod is not None else ""
     words = protocol.unknown_answer(answer, record.protocol, image)
     target = tenure.target
     current = Current(target.iteration, target.try_, target.name, tenure.uid)
-    return statuses.stall(view, now, view.run.status, protocol.UNSUPPORTED_RUNNER, words, current=current)
+    return statuses.stall(view, view.run.status, protocol.UNSUPPORTED_RUNNER, words, current=current)
 
 
-def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record) -> Plan:
+def _failed_try(view: View, status: TaskRunStatus, record: Record) -> Plan:
     cause = record.metadata.annotations.cause or failures.ERROR
     response, error = record.response, statuses.error_of(record)
     assert response is not None  # noqa: S101 - the caller has looked
@@ -94,18 +94,18 @@ def _failed_try(view: View, now: datetime, status: TaskRunStatus, record: Record
     if due_pod.is_made(view, msgspec.structs.replace(status, attempts=status.attempts + 1)):
         pass  # it is tried again already, by what the definition was
     elif view.definition is None and not retry_policy.is_ruled_out(response):
-        return statuses.definition_gone(view, now, f"iteration {record.iteration} failed: {error.message}")
+        return statuses.definition_gone(view, f"iteration {record.iteration} failed: {error.message}")
     elif not retry_policy.is_allowed(policy, status.attempts, cause, response):
         reason = (error.code if cause != failures.ERROR else None) or "TaskFailed"
         words = statuses.words_of(record) or error.message
-        return statuses.finish(view, now, status, "Failed", reason, words, record=record, error=error)
+        return statuses.finish(view, status, "Failed", reason, words, record=record, error=error)
     pause = retry_policy.pause_seconds(policy, status.attempts, response)
-    due = (record.finished_at or now) + timedelta(seconds=pause)
+    due = (record.finished_at or view.now) + timedelta(seconds=pause)
     following = msgspec.structs.replace(
         status,
         attempts=status.attempts + 1,
         current=None,
-        next_iteration_at=due if due > now else None,
+        next_iteration_at=due if due > view.now else None,
         error=error,
     )
-    return starting.start(view, now, following)
+    return starting.start(view, following)

@@ -34,7 +34,7 @@ _EVENTS: Final = {"Succeeded": "OnSuccess", "Failed": "OnError", "Aborted": "OnA
 """What selfCleanup calls the end in each phase."""
 
 
-def after_the_end(view: View, now: datetime) -> Plan:
+def after_the_end(view: View) -> Plan:
     """Return what is left to do for a finished run."""
     delete = DeleteRun(view.run.metadata.uid, view.run.metadata.resource_version)
     if _cleans_itself_up(view):
@@ -43,23 +43,23 @@ def after_the_end(view: View, now: datetime) -> Plan:
     actions: list[Action] = [
         *children.cascade(view),
         *restored_runs.adoptions(view),
-        *_pods_of_a_finished_run(view, now, requeue),
+        *_pods_of_a_finished_run(view, requeue),
         *_old_records(view),
     ]
     if actions:
         return Plan(actions=tuple(actions))
-    annotation = _annotation(view, now, requeue)
+    annotation = _annotation(view, requeue)
     if annotation is not None:
         return Plan(actions=(annotation,))
     expires = _expires_at(view)
     if not _is_kept_for_its_parent(view):
-        if view.is_surplus or (expires is not None and now >= expires):
+        if view.is_surplus or (expires is not None and view.now >= expires):
             return Plan(actions=(delete,))
         if expires is not None:
             requeue.append(expires)
     adoption = children.adoption(view)
     actions = [adoption] if adoption is not None else []
-    return Plan(tuple(actions), _observed(view, now), requeue_at=min(requeue, default=None))
+    return Plan(tuple(actions), _observed(view), requeue_at=min(requeue, default=None))
 
 
 def _cleans_itself_up(view: View) -> bool:
@@ -93,7 +93,7 @@ def _expires_at(view: View) -> datetime | None:
     return max(finished_at, of_parent or finished_at) + ttl
 
 
-def _pods_of_a_finished_run(view: View, now: datetime, requeue: list[datetime]) -> list[Action]:
+def _pods_of_a_finished_run(view: View, requeue: list[datetime]) -> list[Action]:
     actions: list[Action] = []
     answered = {record.pod_uid for record in view.records if record.response is not None or record.hook is not None}
     for pod in view.pods:
@@ -106,30 +106,30 @@ def _pods_of_a_finished_run(view: View, now: datetime, requeue: list[datetime]) 
             actions.append(_delete_unstarted(pod))
         elif not (pod.has_started or pod.is_released):
             # Made too late, by a request whose answer was lost. It does nothing if it starts, but it may never start.
-            if now >= pod.pending_deadline:
+            if view.now >= pod.pending_deadline:
                 actions.append(_delete_unstarted(pod))
             else:
                 requeue.append(pod.pending_deadline)
         elif not pod.is_released and pod.metadata.uid not in answered:
-            _end(view, now, pod, actions, requeue)  # it was not seen when the run ended
-        elif not pod.is_released and now >= (over := _time_to_end(view, pod, now)):
-            _end(view, now, pod, actions, requeue)
+            _end(view, pod, actions, requeue)  # it was not seen when the run ended
+        elif not pod.is_released and view.now >= (over := _time_to_end(view, pod)):
+            _end(view, pod, actions, requeue)
         elif not pod.is_released:
             requeue.append(over)
         elif policy == "Always" or (policy == "OnSuccess" and view.run.status.phase == "Succeeded"):
-            _remove(view, now, pod, actions, requeue)
+            _remove(view, pod, actions, requeue)
         else:
-            _keep(view, now, pod, actions, requeue)
+            _keep(view, pod, actions, requeue)
     return actions
 
 
-def _time_to_end(view: View, pod: Pod, now: datetime) -> datetime:
+def _time_to_end(view: View, pod: Pod) -> datetime:
     """Return until when a pod that has answered may go on after the end of its run: hooks may be called in it."""
     hooks_take = int(pod.metadata.annotations.iteration_timeout) if view.run.status.hooks_due else 0
-    return (view.run.status.finished_at or now) + timedelta(seconds=hooks_take) + view.settings.answer_grace
+    return (view.run.status.finished_at or view.now) + timedelta(seconds=hooks_take) + view.settings.answer_grace
 
 
-def end_all(view: View, now: datetime) -> tuple[tuple[Action, ...], datetime | None]:
+def end_all(view: View) -> tuple[tuple[Action, ...], datetime | None]:
     """Return what ends the pods of a run that is being deleted, and when the next step is due; None: all have ended."""
     actions: list[Action] = []
     requeue: list[datetime] = []
@@ -140,7 +140,7 @@ def end_all(view: View, now: datetime) -> tuple[tuple[Action, ...], datetime | N
         elif pod.is_released or (pod.is_held and pod.is_force_deleted):
             actions += _let_go(pod)
         else:
-            _end(view, now, pod, actions, requeue)
+            _end(view, pod, actions, requeue)
     return tuple(actions), min(requeue, default=None)
 
 
@@ -168,23 +168,23 @@ def _let_go(pod: Pod) -> list[Action]:
     return [ReleasePod(pod)] if is_over and pod.is_held else []
 
 
-def _end(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
-    step = pod_shutdown.next_step(pod, now, view.settings.answer_grace)
+def _end(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    step = pod_shutdown.next_step(pod, view.now, view.settings.answer_grace)
     if step.action is not None:
         actions.append(step.action)
     elif step.due is not None:
-        requeue.append(max(step.due, now + _LOST_POD_LOOK) if step.is_lost else step.due)
+        requeue.append(max(step.due, view.now + _LOST_POD_LOOK) if step.is_lost else step.due)
 
 
-def _keep(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+def _keep(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
     """What became of the pod is stored: it stays, but must not need us to be deleted."""
     if pod.is_held and pod.is_released:
         actions.append(ReleasePod(pod))
     else:
-        _end_sidecars(view, now, pod, actions, requeue)
+        _end_sidecars(view, pod, actions, requeue)
 
 
-def _annotation(view: View, now: datetime, requeue: list[datetime]) -> AnnotateRun | None:
+def _annotation(view: View, requeue: list[datetime]) -> AnnotateRun | None:
     """Return what tells that a run has begun, or ended, also in a backup, which is without its status."""
     status, known = view.run.status, view.run.metadata.annotations
     if status.phase in FINISHED:
@@ -195,19 +195,19 @@ def _annotation(view: View, now: datetime, requeue: list[datetime]) -> AnnotateR
     if since is None or is_there is not None:
         return None
     due = since + view.settings.annotate_after
-    if now >= due:
+    if view.now >= due:
         return AnnotateRun(annotation, value)
     requeue.append(due)
     return None
 
 
-def _observed(view: View, now: datetime) -> TaskRunStatus | None:
+def _observed(view: View) -> TaskRunStatus | None:
     """Return the status of a finished run whose spec has changed: it says so, or kstatus would wait for it for ever."""
     status, generation = view.run.status, view.run.metadata.generation
     if status.observed_generation in {None, generation}:
         return None
     seen = msgspec.structs.replace(status, observed_generation=generation)
-    return with_conditions(seen, now.replace(microsecond=0), stalled=False)
+    return with_conditions(seen, view.now.replace(microsecond=0), stalled=False)
 
 
 def _ttl(view: View) -> timedelta | None:
@@ -219,7 +219,7 @@ def _ttl(view: View) -> timedelta | None:
     return view.settings.default_ttl
 
 
-def beside(view: View, now: datetime, following: Plan) -> Plan:
+def beside(view: View, following: Plan) -> Plan:
     """Return `following` with what is to be tidied up meanwhile; it must be all that there is to do for the run."""
     actions: list[Action] = []
     requeue = [following.requeue_at] if following.requeue_at else []
@@ -237,34 +237,34 @@ def beside(view: View, now: datetime, following: Plan) -> Plan:
         elif is_past and pod.is_unclaimed:
             actions.append(_delete_unstarted(pod))
         elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
-            _remove(view, now, pod, actions, requeue)
+            _remove(view, pod, actions, requeue)
         elif is_past:
-            _keep(view, now, pod, actions, requeue)
+            _keep(view, pod, actions, requeue)
         else:
-            _end_sidecars(view, now, pod, actions, requeue)
+            _end_sidecars(view, pod, actions, requeue)
     actions += _old_records(view)
-    actions += filter(None, (children.adoption(view), _annotation(view, now, requeue)))
+    actions += filter(None, (children.adoption(view), _annotation(view, requeue)))
     return Plan(tuple(actions), following.status, following.payload_from, min(requeue, default=None))
 
 
-def _remove(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+def _remove(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
     if pod.is_released and pod.is_held:
         actions.append(ReleasePod(pod))
     elif pod.is_released:
         actions.append(DeletePod(pod.metadata.name, pod.metadata.uid))
     else:
-        _end_sidecars(view, now, pod, actions, requeue)
+        _end_sidecars(view, pod, actions, requeue)
 
 
-def _end_sidecars(view: View, now: datetime, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+def _end_sidecars(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
     """A pod that goes on after its work has ended gets a deadline: sidecars must not hold it for ever."""
     terminated = pod.task.terminated
     if terminated is None or pod.is_terminal:
         return
     if pod.metadata.annotations.ending_since is not None:
         return
-    due = (terminated.finished_at or now) + view.settings.answer_grace
-    if now >= due:
+    due = (terminated.finished_at or view.now) + view.settings.answer_grace
+    if view.now >= due:
         actions.append(EndPod(pod))
     else:
         requeue.append(due)

@@ -10,7 +10,7 @@ nothing any more, and when its record, read live, tells of no outcome.
 """
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -51,7 +51,7 @@ def merged(known: tuple[HookOutcome, ...], records: Iterable[Record]) -> tuple[H
     return tuple(outcomes.values())
 
 
-def after_the_end(view: View, now: datetime) -> Plan | None:
+def after_the_end(view: View) -> Plan | None:
     """Return what the hooks of a finished run still need, or None if there is nothing."""
     status = view.run.status
     told = merged(status.hooks, filter(view.owns, view.records))
@@ -62,56 +62,56 @@ def after_the_end(view: View, now: datetime) -> Plan | None:
         return None
     current = status.current
     if current is None:
-        return _start(view, now, due, 1)
+        return _start(view, due, 1)
     pod = next((pod for pod in view.pods if pod.metadata.uid == current.pod_uid), None)
-    if pod is not None and not _has_ended(view, pod, now):
-        return _calling(view, now, due, pod)
+    if pod is not None and not _has_ended(view, pod):
+        return _calling(view, due, pod)
     if pod is None and current.pod_uid not in view.gone:
         return Plan(actions=(ConfirmGone(current.pod_name, current.pod_uid),))
     if current.pod_name not in view.settled:
         # Pods and records have a watch each: what the pod has called may be seen long after its end.
         return Plan(actions=(ReadRecord(current.pod_name),))
     if not hooks.is_hook_pod(current.pod_name):
-        return _start(view, now, due, 1)
-    return _after_hook_pod(view, now, due, current, pod)
+        return _start(view, due, 1)
+    return _after_hook_pod(view, due, current, pod)
 
 
-def _calling(view: View, now: datetime, due: tuple[str, ...], pod: Pod) -> Plan:
+def _calling(view: View, due: tuple[str, ...], pod: Pod) -> Plan:
     """A pod can still call the hooks: it has the time of an iteration, from the end of the run or from its start."""
     if pod.is_released:
-        return Plan(requeue_at=view.ended_at(pod, now) + view.settings.answer_grace)
+        return Plan(requeue_at=view.ended_at(pod) + view.settings.answer_grace)
     if not pod.has_started:
         since, seconds = pod.metadata.creation_timestamp, int(pod.metadata.annotations.pending_timeout)
     else:
-        since = max(view.started_at(pod, now), view.run.status.finished_at or pod.metadata.creation_timestamp)
+        since = max(view.started_at(pod), view.run.status.finished_at or pod.metadata.creation_timestamp)
         seconds = int(pod.metadata.annotations.iteration_timeout)
     deadline = since + timedelta(seconds=seconds)
     is_ending = pod.metadata.deletion_timestamp is not None or pod.metadata.annotations.ending_since is not None
-    if now < deadline and not is_ending:
+    if view.now < deadline and not is_ending:
         return Plan(requeue_at=deadline)
     if pod.is_held and pod.is_force_deleted:
         return Plan(actions=(ReleasePod(pod),))
-    step = pod_shutdown.next_step(pod, now, view.settings.answer_grace)
+    step = pod_shutdown.next_step(pod, view.now, view.settings.answer_grace)
     if step.action is not None:
         return Plan(actions=(step.action,))
     if not step.is_lost:
         return Plan(requeue_at=step.due)
-    given_up = (step.due or now) + timedelta(seconds=int(pod.metadata.annotations.node_lost_timeout))
-    if now >= given_up:
+    given_up = (step.due or view.now) + timedelta(seconds=int(pod.metadata.annotations.node_lost_timeout))
+    if view.now >= given_up:
         return _fail(view, due, f"pod {pod.metadata.name} on node {pod.spec.node_name} does not end")
     return Plan(requeue_at=given_up)
 
 
-def _has_ended(view: View, pod: Pod, now: datetime) -> bool:
+def _has_ended(view: View, pod: Pod) -> bool:
     """Tell whether the pod can call nothing any more, and it is known why."""
     if not pod.is_released:
         return False
     # The kubelet tells with the pod's phase, a second or two later, whether it was the node's doing.
     is_known = pod.is_terminal or pod.task.terminated is None
-    return is_known or now >= view.ended_at(pod, now) + view.settings.answer_grace
+    return is_known or view.now >= view.ended_at(pod) + view.settings.answer_grace
 
 
-def _after_hook_pod(view: View, now: datetime, due: tuple[str, ...], current: Current, pod: Pod | None) -> Plan:
+def _after_hook_pod(view: View, due: tuple[str, ...], current: Current, pod: Pod | None) -> Plan:
     """A hook pod has ended without an outcome: once more if the cluster took it away, else that was it."""
     loss = f"pod {current.pod_name} was deleted"
     if pod is not None:
@@ -123,15 +123,15 @@ def _after_hook_pod(view: View, now: datetime, due: tuple[str, ...], current: Cu
         last = view.gone[current.pod_uid].last
         if last is not None and last.metadata.annotations.ending_since is not None:
             return _fail(view, due, failures.timeout(last).message)
-        if last is not None and not last.has_started and last.pending_deadline <= now:
+        if last is not None and not last.has_started and last.pending_deadline <= view.now:
             return _fail(view, due, failures.pending_timeout(last).message)
     allowed = view.definition.spec.disruption_retries if view.definition else 0
     if current.try_ > allowed:
         return _fail(view, due, f"{loss}; {current.try_} pods were lost, disruptionRetries allows {allowed}")
-    return _start(view, now, due, current.try_ + 1)
+    return _start(view, due, current.try_ + 1)
 
 
-def _start(view: View, now: datetime, due: tuple[str, ...], attempt: int) -> Plan:
+def _start(view: View, due: tuple[str, ...], attempt: int) -> Plan:
     status = view.run.status
     name = hooks.pod_name(view.run.metadata.name, due[0], attempt)
     pod = next((pod for pod in view.pods if pod.metadata.name == name and view.owns(pod)), None)
@@ -139,12 +139,12 @@ def _start(view: View, now: datetime, due: tuple[str, ...], attempt: int) -> Pla
         holder = Current(0, attempt, name, pod.metadata.uid)
         return Plan(status=msgspec.structs.replace(status, current=holder))
     if view.definition is None:
-        return _wait_for_definition(view, now, due)
+        return _wait_for_definition(view, due)
     refusal = view.refusal
-    if refusal is not None and refusal.name == name and refusal.retry_at > now:
+    if refusal is not None and refusal.name == name and refusal.retry_at > view.now:
         seconds = view.definition.spec.pending_timeout_seconds
         given_up = refusal.since + timedelta(seconds=seconds)
-        if now >= given_up:
+        if view.now >= given_up:
             return _fail(view, due, f"no pod could be started within {seconds} s: {refusal.message}")
         return Plan((ReturnSlot(),) if view.slot is not None else (), requeue_at=min(refusal.retry_at, given_up))
     if admission.has_to_queue(view):
@@ -153,10 +153,10 @@ def _start(view: View, now: datetime, due: tuple[str, ...], attempt: int) -> Pla
     return Plan(actions=(CreatePod(target),))
 
 
-def _wait_for_definition(view: View, now: datetime, due: tuple[str, ...]) -> Plan:
+def _wait_for_definition(view: View, due: tuple[str, ...]) -> Plan:
     """Without its definition no pod can be made; the run is looked at again when there is one."""
-    given_up = (view.run.status.finished_at or now) + timedelta(seconds=admission.UNKNOWN_PENDING_TIMEOUT)
-    if now >= given_up:
+    given_up = (view.run.status.finished_at or view.now) + timedelta(seconds=admission.UNKNOWN_PENDING_TIMEOUT)
+    if view.now >= given_up:
         return _fail(view, due, f'the TaskDefinition "{view.run.spec.definition}" is gone, so no pod can call it')
     return Plan(requeue_at=given_up)
 

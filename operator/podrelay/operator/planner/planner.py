@@ -57,25 +57,25 @@ _VOLUMES_COME: Final = timedelta(seconds=30)
 """A pod whose volumes take longer may wait for a Secret that is not there; only an Event of its kubelet says so."""
 
 
-def plan(view: View, now: datetime) -> Plan:
+def plan(view: View) -> Plan:
     """Return what follows from `view` at the time `now` (aware, UTC)."""
     run = view.run
     left = garbage_collection.of_a_former_run([pod for pod in view.pods if _is_of_a_former_run(view, pod)])
     if left:
         return Plan(actions=left)
     if run.metadata.deletion_timestamp is not None:
-        return _deleted(view, now)
+        return _deleted(view)
     if run.status.phase in FINISHED:
         if restored_runs.is_incomplete(run):
             return Plan()
-        of_hooks = hooks.after_the_end(view, now)
-        return _beside_hooks(view, of_hooks) if of_hooks else garbage_collection.after_the_end(view, now)
-    following = _unfinished(view, now)
+        of_hooks = hooks.after_the_end(view)
+        return _beside_hooks(view, of_hooks) if of_hooks else garbage_collection.after_the_end(view)
+    following = _unfinished(view)
     if admission.gives_back_slot(view, following):
         return Plan(actions=(ReturnSlot(),))
     if following.actions or (following.status is not None and following.status != run.status):
         return following
-    return garbage_collection.beside(view, now, following)
+    return garbage_collection.beside(view, following)
 
 
 def plan_without_run(pods: Sequence[Pod]) -> Plan:
@@ -91,8 +91,8 @@ def _is_of_a_former_run(view: View, pod: Pod) -> bool:
     return not view.owns(pod)
 
 
-def _unfinished(view: View, now: datetime) -> Plan:
-    held = restored_runs.held(view, now)
+def _unfinished(view: View) -> Plan:
+    held = restored_runs.held(view)
     if held is not None:
         return held
     target = due_pod.due_target(view, view.run.status)
@@ -100,12 +100,12 @@ def _unfinished(view: View, now: datetime) -> Plan:
     if tenure is not None:
         if admission.lacks_value(view):
             return Plan(actions=(ReadInput(),))  # the limit came after the pod, or the operator died in between
-        return _with_descendants(view, _hold(view, now, tenure))
+        return _with_descendants(view, _hold(view, tenure))
     late = due_pod.late_answer(view, target) if view.run.spec.abort is None else None
     if late is not None and late.record is not None:
-        following = answers.apply_answer(view, now, late, late.record)
+        following = answers.apply_answer(view, late, late.record)
     else:
-        following = starting.start(view, now, view.run.status)
+        following = starting.start(view, view.run.status)
     if following.status is not None and following.status.phase in FINISHED and view.absent != target.name:
         # Another operator may have made the pod a moment ago; its watch event may come after what ends the run.
         return Plan(actions=(ConfirmAbsent(target.name),))
@@ -128,9 +128,9 @@ def _with_descendants(view: View, following: Plan) -> Plan:
     return Plan(actions=descendants) if descendants else following
 
 
-def _deleted(view: View, now: datetime) -> Plan:
+def _deleted(view: View) -> Plan:
     """The run is being deleted, and somebody's finalizer keeps it: nothing new starts, and what works is ended."""
-    actions, requeue = garbage_collection.end_all(view, now)
+    actions, requeue = garbage_collection.end_all(view)
     if actions or view.run.status.phase in FINISHED:
         return Plan(actions, requeue_at=requeue)
     target = due_pod.due_target(view, view.run.status)
@@ -139,77 +139,75 @@ def _deleted(view: View, now: datetime) -> Plan:
         return Plan(actions=(ConfirmGone(target.name, tenure.uid),))
     if requeue is not None or (tenure is not None and not tenure.has_ended):
         phase = view.run.status.phase or "Pending"
-        status = statuses.show(
-            view, now, view.run.status, phase, "Deleting", "the TaskRun is deleted; its pod has to end"
-        )
+        status = statuses.show(view, view.run.status, phase, "Deleting", "the TaskRun is deleted; its pod has to end")
         return Plan(status=status, requeue_at=requeue)
     if tenure is None and view.absent != target.name:
         return Plan(actions=(ConfirmAbsent(target.name),))
-    return statuses.finish(view, now, view.run.status, "Aborted", "Deleted", "the TaskRun was deleted before its end")
+    return statuses.finish(view, view.run.status, "Aborted", "Deleted", "the TaskRun was deleted before its end")
 
 
-def _hold(view: View, now: datetime, tenure: Tenure) -> Plan:
+def _hold(view: View, tenure: Tenure) -> Plan:
     pod, record = tenure.pod, tenure.record
     if pod is None and tenure.gone is None:
         return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))
     if view.run.spec.abort is not None:
-        return _abort(view, now, tenure, view.run.spec.abort.message)
+        return _abort(view, tenure, view.run.spec.abort.message)
     if record is not None and record.response is not None:
         if not due_pod.is_known_to_have_been(view, tenure):
-            return _foreign_record(view, now, tenure)
-        return _answered(view, now, tenure, record)
+            return _foreign_record(view, tenure)
+        return _answered(view, tenure, record)
     if pod is None:
-        return _lost(view, now, tenure)
+        return _lost(view, tenure)
     if record is not None and protocol.is_too_old(record.protocol) and not pod.is_released:
-        return _ending(view, now, tenure, pod, protocol.UNSUPPORTED_RUNNER)
+        return _ending(view, tenure, pod, protocol.UNSUPPORTED_RUNNER)
     if pod.is_released:
-        return _ended_without_answer(view, now, tenure, pod)
+        return _ended_without_answer(view, tenure, pod)
     if pod.metadata.deletion_timestamp is not None:
-        return _ending(view, now, tenure, pod)  # it may still answer, and it is not replaced before it has ended
+        return _ending(view, tenure, pod)  # it may still answer, and it is not replaced before it has ended
     if pod.has_started:
-        return _working(view, now, tenure, pod)
-    return _pending(view, now, tenure, pod)
+        return _working(view, tenure, pod)
+    return _pending(view, tenure, pod)
 
 
-def _answered(view: View, now: datetime, tenure: Tenure, record: Record) -> Plan:
-    following = answers.apply_answer(view, now, tenure, record)
+def _answered(view: View, tenure: Tenure, record: Record) -> Plan:
+    following = answers.apply_answer(view, tenure, record)
     if tenure.has_ended or object_rules.hooks_follow(following.status):
         return following  # a pod that is to call hooks waits for the final phase: they come after it
     assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
-    overdue = view.answered_at(tenure.pod, record, now) + view.settings.answer_grace
-    if now >= overdue:
-        return _ending(view, now, tenure, tenure.pod)
-    status = statuses.running(view, now, view.run.status, tenure.target, tenure.pod)
+    overdue = view.answered_at(tenure.pod, record) + view.settings.answer_grace
+    if view.now >= overdue:
+        return _ending(view, tenure, tenure.pod)
+    status = statuses.running(view, view.run.status, tenure.target, tenure.pod)
     return Plan(status=status, requeue_at=overdue)
 
 
-def _foreign_record(view: View, now: datetime, tenure: Tenure) -> Plan:
+def _foreign_record(view: View, tenure: Tenure) -> Plan:
     """Admission lets a pod write its own record only. Where it does not, this is what keeps a forged answer out."""
     message = (
         f"TaskIteration {tenure.target.name} has the answer of a pod with the UID {tenure.uid}, which this run has "
         "never had; look who has written it, and delete it"
     )
-    return statuses.stall(view, now, view.run.status, "ForeignRecord", message)
+    return statuses.stall(view, view.run.status, "ForeignRecord", message)
 
 
-def _pending(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
+def _pending(view: View, tenure: Tenure, pod: Pod) -> Plan:
     deadline = pod.pending_deadline
-    if now >= deadline:
-        return _ending(view, now, tenure, pod)
+    if view.now >= deadline:
+        return _ending(view, tenure, pod)
     if pod.is_unclaimed and _is_current(view, pod):
         return Plan(actions=(OpenGate(pod),))
     problem = failures.pending_problem(pod)
     if problem is None and view.run.spec.secret is not None and failures.waits_for_volumes(pod):
         overdue = pod.metadata.creation_timestamp + _VOLUMES_COME
-        if now >= overdue:
+        if view.now >= overdue:
             problem = failures.secret_missing(pod, view.run.spec.secret)
         else:
             deadline = min(deadline, overdue)
     if problem is not None and _is_outdated(view, pod):
         return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version),))
-    status = statuses.running(view, now, view.run.status, tenure.target, pod)
+    status = statuses.running(view, view.run.status, tenure.target, pod)
     if problem is not None:
-        status = statuses.show(view, now, status, "Running", problem.reason, problem.message, stalled=True)
+        status = statuses.show(view, status, "Running", problem.reason, problem.message, stalled=True)
     return Plan(status=status, requeue_at=deadline)
 
 
@@ -228,45 +226,45 @@ def _is_current(view: View, pod: Pod) -> bool:
     return current is not None and current.pod_uid == pod.metadata.uid
 
 
-def _working(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
-    deadline = view.started_at(pod, now) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
-    if now >= deadline or pod.metadata.annotations.ending_since is not None:
-        return _ending(view, now, tenure, pod)
+def _working(view: View, tenure: Tenure, pod: Pod) -> Plan:
+    deadline = view.started_at(pod) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
+    if view.now >= deadline or pod.metadata.annotations.ending_since is not None:
+        return _ending(view, tenure, pod)
     silent_at = heartbeat.deadline(
-        pod, view.heartbeat, view.sightings.get(pod.metadata.uid, Sightings()).started or now
+        pod, view.heartbeat, view.sightings.get(pod.metadata.uid, Sightings()).started or view.now
     )
-    if silent_at is not None and now >= silent_at:
-        return _silent(view, now, tenure, pod)
-    status = statuses.running(view, now, view.run.status, tenure.target, pod)
+    if silent_at is not None and view.now >= silent_at:
+        return _silent(view, tenure, pod)
+    status = statuses.running(view, view.run.status, tenure.target, pod)
     requeue = min(deadline, silent_at) if silent_at is not None else deadline
     progress = tenure.record.progress if tenure.record else None
     if progress is not None and progress != status.progress:
         shown_at = status.progress.at if status.progress else None
-        due = shown_at + view.settings.progress_interval if shown_at else now
-        if now >= due:
+        due = shown_at + view.settings.progress_interval if shown_at else view.now
+        if view.now >= due:
             status = msgspec.structs.replace(status, progress=progress)
         else:
             requeue = min(requeue, due)
     return Plan(status=status, requeue_at=requeue)
 
 
-def _silent(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
+def _silent(view: View, tenure: Tenure, pod: Pod) -> Plan:
     """The pod has sent no heartbeat for too long, as far as is known: make sure, then end it."""
     last, silence = tenure.record.heartbeat_at if tenure.record else None, view.silence
     if silence is None or (silence.record, silence.heartbeat_at) != (tenure.target.name, last):
         return Plan(actions=(ConfirmSilent(tenure.target.name, last),))
     believed_at = silence.since + view.settings.silence_grace
-    if now < believed_at:
-        return Plan(status=statuses.running(view, now, view.run.status, tenure.target, pod), requeue_at=believed_at)
-    if now > silence.confirmed_at + view.settings.silence_good_for:
+    if view.now < believed_at:
+        return Plan(status=statuses.running(view, view.run.status, tenure.target, pod), requeue_at=believed_at)
+    if view.now > silence.confirmed_at + view.settings.silence_good_for:
         return Plan(actions=(ConfirmSilent(tenure.target.name, last),))  # it may have come in the meantime
-    return _ending(view, now, tenure, pod, heartbeat.ENDING_REASON)
+    return _ending(view, tenure, pod, heartbeat.ENDING_REASON)
 
 
-def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -> Plan:
+def _ended_without_answer(view: View, tenure: Tenure, pod: Pod) -> Plan:
     disruption = _disruption(view, pod)
     if due_pod.has_successor(view, tenure.target):
-        return _disrupted(view, now, tenure, disruption or f"pod {pod.metadata.name} was disrupted", now)
+        return _disrupted(view, tenure, disruption or f"pod {pod.metadata.name} was disrupted", view.now)
     answer = termination_message.answer_of(pod)
     if (
         pod.task.terminated is not None
@@ -274,21 +272,21 @@ def _ended_without_answer(view: View, now: datetime, tenure: Tenure, pod: Pod) -
         and (answer is None or termination_message.is_silent(pod))
     ):
         # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
-        settled = view.ended_at(pod, now) + view.settings.answer_grace
-        if now < settled:
-            return Plan(status=statuses.running(view, now, view.run.status, tenure.target, pod), requeue_at=settled)
+        settled = view.ended_at(pod) + view.settings.answer_grace
+        if view.now < settled:
+            return Plan(status=statuses.running(view, view.run.status, tenure.target, pod), requeue_at=settled)
     if answer is not None:
-        return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, answer))
-    if pod.metadata.deletion_timestamp is not None and not pod.has_started and pod.pending_deadline <= now:
-        return _write_failure(view, now, tenure, pod, failures.pending_timeout(pod, _shown_problem(view.run.status)))
+        return _write(view, WriteRecord(tenure.target, tenure.uid, pod, answer))
+    if pod.metadata.deletion_timestamp is not None and not pod.has_started and pod.pending_deadline <= view.now:
+        return _write_failure(view, tenure, pod, failures.pending_timeout(pod, _shown_problem(view.run.status)))
     if disruption is not None:
         may_still_run = failures.is_left_behind(pod)
         if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
             return Plan(actions=(ReleasePod(pod),))  # its token is good for as long as the pod is there
         if _needs_claim(tenure, pod):
-            return _write(view, now, ClaimRecord(tenure.target, tenure.uid, pod))
-        return _disrupted(view, now, tenure, disruption, _token_dies_at(view, pod, now) if may_still_run else now)
-    return _write_failure(view, now, tenure, pod, failures.failure_of(pod))
+            return _write(view, ClaimRecord(tenure.target, tenure.uid, pod))
+        return _disrupted(view, tenure, disruption, _token_dies_at(view, pod) if may_still_run else view.now)
+    return _write_failure(view, tenure, pod, failures.failure_of(pod))
 
 
 def _disruption(view: View, pod: Pod) -> str | None:
@@ -298,26 +296,28 @@ def _disruption(view: View, pod: Pod) -> str | None:
     return words
 
 
-def _token_dies_at(view: View, pod: Pod, now: datetime) -> datetime:
+def _token_dies_at(view: View, pod: Pod) -> datetime:
     """Return when a pod that is declared ended, and may still run, cannot answer any more."""
     deleted = pod.metadata.deletion_timestamp
     if deleted is None or not pod.metadata.finalizers:
-        return now + view.settings.force_gone_grace  # whoever gives the node up removes the pod, and with it the token
-    return max(deleted + view.settings.deleted_token_grace, now + view.settings.force_gone_grace)
+        return (
+            view.now + view.settings.force_gone_grace
+        )  # whoever gives the node up removes the pod, and with it the token
+    return max(deleted + view.settings.deleted_token_grace, view.now + view.settings.force_gone_grace)
 
 
-def _lost(view: View, now: datetime, tenure: Tenure) -> Plan:
+def _lost(view: View, tenure: Tenure) -> Plan:
     """The pod is gone and left no answer."""
     assert tenure.gone is not None  # noqa: S101 - _hold has asked before
     if due_pod.has_successor(view, tenure.target):
-        return _disrupted(view, now, tenure, f"pod {tenure.target.name} was deleted", now)
+        return _disrupted(view, tenure, f"pod {tenure.target.name} was deleted", view.now)
     last = tenure.gone.last
     answer = termination_message.answer_of(last) if last is not None else None
     if answer is not None:
-        return _write(view, now, WriteRecord(tenure.target, tenure.uid, last, answer))
+        return _write(view, WriteRecord(tenure.target, tenure.uid, last, answer))
     if last is not None and last.metadata.annotations.ending_since is not None:
         failure = failures.timeout(last)
-    elif last is not None and not last.has_started and last.pending_deadline <= now:
+    elif last is not None and not last.has_started and last.pending_deadline <= view.now:
         failure = failures.pending_timeout(last, _shown_problem(view.run.status))
     else:
         safe = (
@@ -327,10 +327,10 @@ def _lost(view: View, now: datetime, tenure: Tenure) -> Plan:
             and (last.is_released or (tenure.gone.is_last_state and not last.spec.node_name))
         )
         if last is not None and _needs_claim(tenure, last):
-            return _write(view, now, ClaimRecord(tenure.target, tenure.uid, last))
+            return _write(view, ClaimRecord(tenure.target, tenure.uid, last))
         not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace
-        return _disrupted(view, now, tenure, f"pod {tenure.target.name} was deleted", not_before)
-    return _write_failure(view, now, tenure, last, failure)
+        return _disrupted(view, tenure, f"pod {tenure.target.name} was deleted", not_before)
+    return _write_failure(view, tenure, last, failure)
 
 
 def _needs_claim(tenure: Tenure, pod: Pod) -> bool:
@@ -342,19 +342,19 @@ def _needs_claim(tenure: Tenure, pod: Pod) -> bool:
     return tenure.record is None and termination_message.succeeds_unless_told_to_end(pod)
 
 
-def _write_failure(view: View, now: datetime, tenure: Tenure, pod: Pod | None, failure: failures.Failure) -> Plan:
+def _write_failure(view: View, tenure: Tenure, pod: Pod | None, failure: failures.Failure) -> Plan:
     error = StorableError(failure.message, failure.code)
     response = StorableResponse("error", error=error, retryable=False if failure.is_final else None)
-    return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, response, failure.cause))
+    return _write(view, WriteRecord(tenure.target, tenure.uid, pod, response, failure.cause))
 
 
-def _write(view: View, now: datetime, action: WriteRecord | ClaimRecord) -> Plan:
+def _write(view: View, action: WriteRecord | ClaimRecord) -> Plan:
     """Have the record written, unless it was refused a moment ago: then say so."""
     refusal, status = view.refusal, view.run.status
-    if refusal is None or refusal.name != action.target.name or refusal.retry_at <= now:
+    if refusal is None or refusal.name != action.target.name or refusal.retry_at <= view.now:
         return Plan(actions=(action,))
     return statuses.stall(
-        view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at, current=status.current
+        view, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at, current=status.current
     )
 
 
@@ -365,28 +365,28 @@ def _shown_problem(status: TaskRunStatus) -> failures.Problem | None:
     return failures.Problem(stalled.reason, stalled.message)
 
 
-def _disrupted(view: View, now: datetime, tenure: Tenure, message: str, not_before: datetime) -> Plan:
+def _disrupted(view: View, tenure: Tenure, message: str, not_before: datetime) -> Plan:
     """The cluster, not the task, ended the pod: the same iteration again, not counted as an attempt."""
     status = view.run.status
     if view.definition is None:
-        return statuses.definition_gone(view, now, message)
+        return statuses.definition_gone(view, message)
     allowed = view.definition.spec.disruption_retries
-    recent = statuses.remember(status, tenure, "disrupted", message, now)
+    recent = statuses.remember(status, tenure, "disrupted", message, view.now)
     if status.disruptions >= allowed:
         failed = f"{message}; this iteration has lost {status.disruptions + 1} pods, disruptionRetries allows {allowed}"
         status = msgspec.structs.replace(status, recent_iterations=recent)
-        return statuses.finish(view, now, status, "Failed", "Disrupted", failed, error=TaskError(failed, "Disrupted"))
+        return statuses.finish(view, status, "Failed", "Disrupted", failed, error=TaskError(failed, "Disrupted"))
     following = msgspec.structs.replace(
         status,
         disruptions=status.disruptions + 1,
-        next_iteration_at=not_before if not_before > now else None,
+        next_iteration_at=not_before if not_before > view.now else None,
         current=None,
         recent_iterations=recent,
     )
-    return starting.start(view, now, following)
+    return starting.start(view, following)
 
 
-def _abort(view: View, now: datetime, tenure: Tenure, message: str | None) -> Plan:
+def _abort(view: View, tenure: Tenure, message: str | None) -> Plan:
     """Aborted is what the run becomes whatever the pod still answers; the pod gets time to clean up."""
     words = message or "Task aborted."
     record = tenure.record
@@ -394,7 +394,7 @@ def _abort(view: View, now: datetime, tenure: Tenure, message: str | None) -> Pl
     calls_hook = has_answered and ON_ABORT in hooks.declared(view.definition)  # as soon as it reads Aborted
     if not tenure.has_ended and not calls_hook:
         assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
-        return _ending(view, now, tenure, tenure.pod)
+        return _ending(view, tenure, tenure.pod)
     pod = tenure.pod or (tenure.gone.last if tenure.gone else None)
     # A pod that reports by message has no record before this one. Another one's end may be seen before its record, as
     # each has a watch of its own; it is read before it is written.
@@ -402,7 +402,7 @@ def _abort(view: View, now: datetime, tenure: Tenure, message: str | None) -> Pl
     if is_unseen or (record is not None and record.response is None):
         answer = termination_message.answer_of(pod) if pod is not None else None
         response = StorableResponse("aborted", message=words, output=answer.output if answer else None)
-        return _write(view, now, WriteRecord(tenure.target, tenure.uid, pod, response))
+        return _write(view, WriteRecord(tenure.target, tenure.uid, pod, response))
     status = view.run.status
     if record is not None:
         target = tenure.target
@@ -413,44 +413,44 @@ def _abort(view: View, now: datetime, tenure: Tenure, message: str | None) -> Pl
             iterations=record.iteration,
             progress=record.progress or status.progress,
             hooks=hooks.merged(status.hooks, [record]),
-            recent_iterations=statuses.remember(status, tenure, "aborted", words, now),
+            recent_iterations=statuses.remember(status, tenure, "aborted", words, view.now),
         )
-    return statuses.finish(view, now, status, "Aborted", "Aborted", words, record=record)
+    return statuses.finish(view, status, "Aborted", "Aborted", words, record=record)
 
 
-def _ending(view: View, now: datetime, tenure: Tenure, pod: Pod, why: str | None = None) -> Plan:
+def _ending(view: View, tenure: Tenure, pod: Pod, why: str | None = None) -> Plan:
     """Bring the pod to its end, step by step; the view tells which step it is at. `why` is noted on the pod."""
     if pod.is_held and pod.is_force_deleted:
         return Plan(actions=(ReleasePod(pod),))  # whoever does that says that it has ended
-    step = pod_shutdown.next_step(pod, now, view.settings.answer_grace, why)
+    step = pod_shutdown.next_step(pod, view.now, view.settings.answer_grace, why)
     if step.action is not None:
         return Plan(actions=(step.action,))
     if step.is_lost:
-        return _node_lost(view, now, tenure, pod, step.due or now)
+        return _node_lost(view, tenure, pod, step.due or view.now)
     deleted = pod.metadata.deletion_timestamp
     if deleted is not None and not pod.has_started:
         return Plan(status=view.run.status, requeue_at=step.due)  # what keeps it from starting stays shown
     aborting = view.run.spec.abort is not None
     reason = "Aborting" if aborting else "PodTerminating" if deleted else "PodEnding"
     message = f"pod {pod.metadata.name} has {pod.spec.termination_grace_period_seconds} s to clean up"
-    status = statuses.running(view, now, view.run.status, tenure.target, pod)
-    status = statuses.show(view, now, status, "Running", reason, message)
+    status = statuses.running(view, view.run.status, tenure.target, pod)
+    status = statuses.show(view, status, "Running", reason, message)
     return Plan(status=status, requeue_at=step.due)
 
 
-def _node_lost(view: View, now: datetime, tenure: Tenure, pod: Pod, since: datetime) -> Plan:
+def _node_lost(view: View, tenure: Tenure, pod: Pod, since: datetime) -> Plan:
     """The pod does not go although its time is over. Finishing starts nothing, so it is safe even if it still runs."""
     deadline = since + timedelta(seconds=int(pod.metadata.annotations.node_lost_timeout))
     message = (
         f"pod {pod.metadata.name} on node {pod.spec.node_name} does not end; look after the node, or, if it is "
         "certainly off, taint it node.kubernetes.io/out-of-service"
     )
-    status = statuses.running(view, now, view.run.status, tenure.target, pod)
-    if now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):
+    status = statuses.running(view, view.run.status, tenure.target, pod)
+    if view.now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):
         return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))  # its watch may lag
-    if now >= deadline:
+    if view.now >= deadline:
         if view.run.spec.abort is not None:
-            return statuses.finish(view, now, status, "Aborted", "NodeLost", message)
-        return statuses.finish(view, now, status, "Failed", "NodeLost", message, error=TaskError(message, "NodeLost"))
-    status = statuses.show(view, now, status, "Running", "NodeLost", message, stalled=True)
+            return statuses.finish(view, status, "Aborted", "NodeLost", message)
+        return statuses.finish(view, status, "Failed", "NodeLost", message, error=TaskError(message, "NodeLost"))
+    status = statuses.show(view, status, "Running", "NodeLost", message, stalled=True)
     return Plan(status=status, requeue_at=deadline)

@@ -7,7 +7,7 @@ Which runs these are is told by what survives: the annotations that the operator
 import`, what `kubectl apply` keeps of what it was given, and the label that Velero gives to what it restores.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from podrelay.api import names
@@ -28,13 +28,13 @@ def is_incomplete(run: TaskRun) -> bool:
     return run.metadata.annotations.imported == names.IMPORT_INCOMPLETE
 
 
-def held(view: View, now: datetime) -> Plan | None:
+def held(view: View) -> Plan | None:
     """Return what an unfinished run shows that is not to go on by itself; None if it may."""
     run = view.run
     imported, velero = run.metadata.annotations.imported, run.metadata.labels.velero
     if is_incomplete(run):
         message = "podrelay import has not finished with this run; import the same file again, or delete the run"
-        return _hold(view, now, IMPORTED, message)
+        return _hold(view, IMPORTED, message)
     if run.spec.abort is not None:
         return None
     if imported is not None and run.spec.suspend:
@@ -42,7 +42,7 @@ def held(view: View, now: datetime) -> Plan | None:
             f"imported as it was at {imported}, {_place(run.status)}. {_MAKE_SURE}; then podrelay resume "
             f"{run.metadata.name}, or set spec.suspend to false"
         )
-        return _hold(view, now, IMPORTED, message)
+        return _hold(view, IMPORTED, message)
     if velero is None:
         return None
     if _has_begun(run.status):
@@ -50,18 +50,18 @@ def held(view: View, now: datetime) -> Plan | None:
             f"restored by Velero, {_place(run.status)}. {_MAKE_SURE}; then podrelay resume {run.metadata.name}, or "
             f"remove its label {names.LABEL_VELERO_RESTORE}"
         )
-        return _hold(view, now, RESTORED, message)
+        return _hold(view, RESTORED, message)
     # Its records may be there, and would be taken for answers that nobody has applied yet, hooks and all.
-    return without_status(view, now, run.status)
+    return without_status(view, run.status)
 
 
-def without_status(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
+def without_status(view: View, status: TaskRunStatus) -> Plan | None:
     """Return what becomes of a run that tells more than its status: it came out of a backup without it."""
     told, velero = view.run.metadata.annotations, view.run.metadata.labels.velero
     if _has_begun(status):
         return None
     status_comes_until = view.run.metadata.creation_timestamp + _STATUS_COMES
-    if velero is not None and now < status_comes_until:
+    if velero is not None and view.now < status_comes_until:
         return Plan(requeue_at=status_comes_until)
     if told.ended in FINISHED:
         message = (
@@ -69,7 +69,7 @@ def without_status(view: View, now: datetime, status: TaskRunStatus) -> Plan | N
             f"its work done again, podrelay rerun {view.run.metadata.name}"
         )
         error = TaskError(message, RESTORED) if told.ended == "Failed" else None
-        return statuses.finish(view, now, status, told.ended, RESTORED, message, error=error)
+        return statuses.finish(view, status, told.ended, RESTORED, message, error=error)
     if told.began is None and velero is None:
         return None
     what, remove = f"the run had begun at {told.began}", f"its annotation {names.ANNOTATION_BEGAN}"
@@ -80,7 +80,7 @@ def without_status(view: View, now: datetime, status: TaskRunStatus) -> Plan | N
         f"restored from a backup without its status: {what}. To run it from its beginning, or from what its records "
         f"tell, podrelay resume {view.run.metadata.name}, or remove {remove}; else abort it"
     )
-    return _hold(view, now, RESTORED, message)
+    return _hold(view, RESTORED, message)
 
 
 def adoptions(view: View) -> tuple[AdoptRecord, ...]:
@@ -90,13 +90,13 @@ def adoptions(view: View) -> tuple[AdoptRecord, ...]:
     return tuple(AdoptRecord(item) for item in view.records if item.metadata.owner_run() is None and view.owns(item))
 
 
-def _hold(view: View, now: datetime, reason: str, message: str) -> Plan:
+def _hold(view: View, reason: str, message: str) -> Plan:
     """Show it, and leave alone where the run stands: that decides how it goes on."""
     adopted = adoptions(view)
     if adopted:
         return Plan(actions=adopted)
     status = view.run.status
-    return Plan(status=statuses.show(view, now, status, status.phase or "Pending", reason, message))
+    return Plan(status=statuses.show(view, status, status.phase or "Pending", reason, message))
 
 
 def _has_begun(status: TaskRunStatus) -> bool:

@@ -24,80 +24,80 @@ _GARBAGE_COLLECTION: Final = timedelta(seconds=30)
 """Kubernetes deletes what a deleted parent owned within seconds; to say so on each child would cost a write."""
 
 
-def start(view: View, now: datetime, status: TaskRunStatus) -> Plan:
+def start(view: View, status: TaskRunStatus) -> Plan:
     """Make the next pod; `status` tells where the run stands, and is written once the pod exists."""
     target = due_pod.due_target(view, status)
     pod = next((pod for pod in view.pods if pod.metadata.name == target.name), None)
     if pod is not None and view.owns(pod):
-        return Plan(status=statuses.running(view, now, status, target, pod))
+        return Plan(status=statuses.running(view, status, target, pod))
     abort = view.run.spec.abort
     if abort is not None:
-        return statuses.finish(view, now, status, "Aborted", "Aborted", abort.message or "Task aborted.")
+        return statuses.finish(view, status, "Aborted", "Aborted", abort.message or "Task aborted.")
     return (
-        restored_runs.without_status(view, now, status)
-        or _held_by_family(view, now, status, target)
-        or _admit(view, now, status)
-        or _wait(view, now, status)
-        or _obstructed(view, now, status, target)
-        or _take_turn(view, now, status, target)
+        restored_runs.without_status(view, status)
+        or _held_by_family(view, status, target)
+        or _admit(view, status)
+        or _wait(view, status)
+        or _obstructed(view, status, target)
+        or _take_turn(view, status, target)
     )
 
 
-def _wait(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
+def _wait(view: View, status: TaskRunStatus) -> Plan | None:
     """Say what the run waits for, where it is a time or somebody's decision; None where it is due."""
     due = _due(view, status)
-    if due is not None and due > now:
-        return statuses.wait(view, now, status, _reason_of_wait(status), f"next pod at {statuses.clock(due)}", due)
+    if due is not None and due > view.now:
+        return statuses.wait(view, status, _reason_of_wait(status), f"next pod at {statuses.clock(due)}", due)
     if view.run.spec.suspend:
-        return statuses.wait(view, now, status, "Suspended", "set spec.suspend to false to go on", None)
+        return statuses.wait(view, status, "Suspended", "set spec.suspend to false to go on", None)
     if view.definition is not None and view.definition.spec.suspend:
         words = f"set spec.suspend of TaskDefinition {view.definition.metadata.name} to false to go on"
-        return statuses.wait(view, now, status, "DefinitionSuspended", words, None)
+        return statuses.wait(view, status, "DefinitionSuspended", words, None)
     return None
 
 
-def _obstructed(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan | None:
+def _obstructed(view: View, status: TaskRunStatus, target: Target) -> Plan | None:
     """Say what keeps the pod from being made that is due; None where it can be tried."""
     if view.definition is None:
-        return statuses.no_definition(view, now, status)
+        return statuses.no_definition(view, status)
     others = {obj.metadata.name for objects in (view.pods, view.records) for obj in objects if not view.owns(obj)}
     if target.name in others:
         message = f"{target.name} exists already and does not belong to this run; delete it"
-        return statuses.stall(view, now, status, "NameTaken", message)
+        return statuses.stall(view, status, "NameTaken", message)
     if target.state is not None and target.checkpoint is None and due_pod.record_named(view, target.state) is None:
         if target.state not in view.lost_records:
             return Plan(actions=(ConfirmLost(target.state),))
         lost = f"TaskIteration {target.state}, which held the input of iteration {target.iteration}, has been deleted"
-        return statuses.finish(view, now, status, "Failed", "StateLost", lost, error=TaskError(lost, "StateLost"))
+        return statuses.finish(view, status, "Failed", "StateLost", lost, error=TaskError(lost, "StateLost"))
     refusal = view.refusal
-    if refusal is not None and refusal.name == target.name and refusal.retry_at > now:
+    if refusal is not None and refusal.name == target.name and refusal.retry_at > view.now:
         # It gives its slot back meanwhile: what cannot start must not keep others from starting.
-        return statuses.stall(view, now, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
+        return statuses.stall(view, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
     return None
 
 
-def _take_turn(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan:
+def _take_turn(view: View, status: TaskRunStatus, target: Target) -> Plan:
     """Make the pod, when the try before it has certainly left no answer, and the limits leave a slot for it."""
     unconfirmed = due_pod.unconfirmed_try(view, target)
     if unconfirmed is not None:
         return Plan(actions=(ReadRecord(unconfirmed),))
     if admission.has_to_queue(view):
-        return _queue(view, now, status)
+        return _queue(view, status)
     return Plan(actions=(CreatePod(target),))
 
 
-def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Target) -> Plan | None:
+def _held_by_family(view: View, status: TaskRunStatus, target: Target) -> Plan | None:
     """Say what keeps a child from beginning, or a parent from going on; None where nothing does."""
     if children.goes_with_its_parent(view):
-        collected = (view.parent_missing_since or now) + _GARBAGE_COLLECTION
-        if now < collected:
+        collected = (view.parent_missing_since or view.now) + _GARBAGE_COLLECTION
+        if view.now < collected:
             return Plan(requeue_at=collected)
         message = f"TaskRun {view.run.spec.parent}, its parent, was deleted; garbage collection deletes this run"
-        return statuses.stall(view, now, status, "ParentDeleted", message)
+        return statuses.stall(view, status, "ParentDeleted", message)
     obstacle = children.obstacle(view, status)
     if obstacle is not None:
         error = TaskError(obstacle.message, obstacle.reason)
-        return statuses.finish(view, now, status, "Failed", obstacle.reason, obstacle.message, error=error)
+        return statuses.finish(view, status, "Failed", obstacle.reason, obstacle.message, error=error)
     record = due_pod.record_named(view, target.state) if target.state is not None and target.try_ == 1 else None
     awaited = record.response.wait_for_children if record is not None and record.response is not None else None
     if record is None or awaited is None:
@@ -109,30 +109,30 @@ def _held_by_family(view: View, now: datetime, status: TaskRunStatus, target: Ta
         return None
     message = children.waiting_message(view, status, awaited, count)
     # Nothing is planned for a time: the store marks the run when the last of them has ended or gone.
-    return Plan(status=statuses.wait(view, now, status, children.WAITING, message, status.next_iteration_at).status)
+    return Plan(status=statuses.wait(view, status, children.WAITING, message, status.next_iteration_at).status)
 
 
-def _admit(view: View, now: datetime, status: TaskRunStatus) -> Plan | None:
+def _admit(view: View, status: TaskRunStatus) -> Plan | None:
     """Say what is wrong with a new run at once, and not when its delay is over; None if it may go on."""
     if not object_rules.is_new(status):
         return None
     if view.definition is None:
-        return statuses.no_definition(view, now, status)
+        return statuses.no_definition(view, status)
     if not admission.needs_input(view.definition):
         return None
     if view.input is None:
         return Plan(actions=(ReadInput(),))
     if view.input.schema_problem is not None:
-        return statuses.stall(view, now, status, object_rules.INVALID_INPUT_SCHEMA, view.input.schema_problem)
+        return statuses.stall(view, status, object_rules.INVALID_INPUT_SCHEMA, view.input.schema_problem)
     if not view.input.invalid_fields:
         return None
     error = TaskError(invalid_input.VALIDATION_FAILED, invalid_input.INVALID_FIELDS)
     message = invalid_input.in_words(view.input.invalid_fields)
-    failed = statuses.finish(view, now, status, "Failed", "InvalidInput", message, error=error)
+    failed = statuses.finish(view, status, "Failed", "InvalidInput", message, error=error)
     return replace(failed, error_data={"invalidFields": dict(view.input.invalid_fields)})
 
 
-def _queue(view: View, now: datetime, status: TaskRunStatus) -> Plan:
+def _queue(view: View, status: TaskRunStatus) -> Plan:
     """Wait for one of the slots that the limits leave; with the slot comes the run's next look."""
     if admission.lacks_value(view):
         return Plan(actions=(ReadInput(),))
@@ -142,7 +142,6 @@ def _queue(view: View, now: datetime, status: TaskRunStatus) -> Plan:
     place, message = admission.place_in_words(view, slot)
     shown = statuses.show(
         view,
-        now,
         status,
         status.phase or "Pending",
         object_rules.QUEUED,

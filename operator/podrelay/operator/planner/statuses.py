@@ -17,23 +17,22 @@ from podrelay.operator.view import Plan, Target, View
 _NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
 
 
-def no_definition(view: View, now: datetime, status: TaskRunStatus) -> Plan:
+def no_definition(view: View, status: TaskRunStatus) -> Plan:
     """Say that the run waits for its definition."""
     name = view.run.spec.definition
     message = f'there is no TaskDefinition "{name}" in this namespace; create it'
-    return stall(view, now, status, object_rules.DEFINITION_NOT_FOUND, message)
+    return stall(view, status, object_rules.DEFINITION_NOT_FOUND, message)
 
 
-def wait(view: View, now: datetime, status: TaskRunStatus, reason: str, message: str, until: datetime | None) -> Plan:
+def wait(view: View, status: TaskRunStatus, reason: str, message: str, until: datetime | None) -> Plan:
     """Say that the run waits; `until` is when it goes on, None where that depends on an event."""
     phase = status.phase or "Pending"
-    shown = show(view, now, status, phase, reason, message, current=None, next_iteration_at=until)
+    shown = show(view, status, phase, reason, message, current=None, next_iteration_at=until)
     return Plan(status=shown, requeue_at=until)
 
 
 def stall(
     view: View,
-    now: datetime,
     status: TaskRunStatus,
     reason: str,
     message: str,
@@ -46,30 +45,29 @@ def stall(
     `current` is the pod whose end is not dealt with yet, if there is one: it must not be made again.
     """
     seconds = view.definition.spec.pending_timeout_seconds if view.definition else admission.UNKNOWN_PENDING_TIMEOUT
-    began = stalled_since(view.run.status, camel(reason)) or since or now
+    began = stalled_since(view.run.status, camel(reason)) or since or view.now
     deadline = began + timedelta(seconds=seconds)
-    if now >= deadline:
+    if view.now >= deadline:
         if view.run.spec.abort is not None:
-            return finish(view, now, status, "Aborted", reason, message)
+            return finish(view, status, "Aborted", reason, message)
         what = "no pod could be started within" if current is None else "it could not go on for"
         failed = f"{what} {seconds} s: {message}"
-        return finish(view, now, status, "Failed", reason, failed, error=TaskError(failed, camel(reason)))
+        return finish(view, status, "Failed", reason, failed, error=TaskError(failed, camel(reason)))
     phase = status.phase or "Pending"
-    shown = show(view, now, status, phase, reason, message, stalled=True, current=current, next_iteration_at=None)
+    shown = show(view, status, phase, reason, message, stalled=True, current=current, next_iteration_at=None)
     return Plan(status=shown, requeue_at=min(deadline, retry_at) if retry_at else deadline)
 
 
-def definition_gone(view: View, now: datetime, what: str) -> Plan:
+def definition_gone(view: View, what: str) -> Plan:
     """Wait for the definition, which alone says whether there is another try."""
     name = view.run.spec.definition
     message = f'{what}; the TaskDefinition "{name}" is gone, create it again so that its retry policy can be applied'
     status = view.run.status
-    return stall(view, now, status, object_rules.DEFINITION_NOT_FOUND, message, current=status.current)
+    return stall(view, status, object_rules.DEFINITION_NOT_FOUND, message, current=status.current)
 
 
 def finish(
     view: View,
-    now: datetime,
     status: TaskRunStatus,
     phase: str,
     reason: str,
@@ -81,13 +79,12 @@ def finish(
     """End the run. `record` is where its result comes from, `error` what its status says about a failure."""
     final = show(
         view,
-        now,
         status,
         phase,
         reason,
         message,
         iterations=status.iterations or 0,
-        finished_at=seconds(now),
+        finished_at=seconds(view.now),
         hooks_due=hooks.due_at_end(phase, camel(reason), view.definition),
         next_iteration_at=None,
         error=TaskError(limits.cut(error.message, limits.MESSAGE_LENGTH), error.code) if error else None,
@@ -96,21 +93,20 @@ def finish(
     return Plan(status=final, payload_from=record.metadata.name if record is not None and has_result else None)
 
 
-def running(view: View, now: datetime, status: TaskRunStatus, target: Target, pod: Pod) -> TaskRunStatus:
+def running(view: View, status: TaskRunStatus, target: Target, pod: Pod) -> TaskRunStatus:
     """Return the status of a run whose pod `target` has been made."""
     allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
     of = f" of at most {allowed}" if allowed else ""
     attempt = f", try {target.try_}" if target.try_ > 1 else ""
     return show(
         view,
-        now,
         status,
         "Running",
         "IterationRunning",
         f"iteration {target.iteration}{of}{attempt} in pod {target.name}",
         iterations=target.iteration,
         max_iterations=allowed,
-        started_at=status.started_at or seconds(now),
+        started_at=status.started_at or seconds(view.now),
         next_iteration_at=None,
         current=Current(target.iteration, target.try_, target.name, pod.metadata.uid),
     )
@@ -118,7 +114,6 @@ def running(view: View, now: datetime, status: TaskRunStatus, target: Target, po
 
 def show(
     view: View,
-    now: datetime,
     status: TaskRunStatus,
     phase: str,
     reason: str,
@@ -136,7 +131,7 @@ def show(
         observed_generation=view.run.metadata.generation,
         **{"queue_position": None, "concurrency_key": admission.value_of(view), **changes},
     )
-    return with_conditions(changed, seconds(now), stalled=stalled)
+    return with_conditions(changed, seconds(view.now), stalled=stalled)
 
 
 def remember(

@@ -15,7 +15,6 @@ from podrelay.operator.executor.executor import Executor
 from podrelay.operator.executor.status_patch import status_patch
 from podrelay.operator.leader_election import LeadershipLostError
 from podrelay.operator.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun
-from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import (
     Action,
     AnnotateRun,
@@ -39,7 +38,7 @@ from podrelay.operator.view import (
 )
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
-from tests.unit.operator.builders import KEY, NOW, later, pod, terminated
+from tests.unit.operator.builders import KEY, NOW, later, plan, pod, terminated
 
 BY_MESSAGE = {names.ANNOTATION_REPORTING: "TerminationMessage"}
 TARGET = Target(1, 1, "words-i1", None, None, is_final_attempt=True)

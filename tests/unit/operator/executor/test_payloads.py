@@ -40,7 +40,7 @@ def make(api: Api, **spec: Any) -> TaskRun:
 
 
 def state_for(api: Api, made: TaskRun) -> State:
-    return run(Payloads(api).state_for(KEY, View(made, None), FIRST))
+    return run(Payloads(api).state_for(KEY, View(made, None, NOW), FIRST))
 
 
 def of_size(size: int) -> dict[str, str]:

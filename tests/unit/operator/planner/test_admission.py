@@ -12,7 +12,6 @@ from podrelay.local.memory_client import run
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
-from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import (
     ConfirmAbsent,
     CreatePod,
@@ -35,6 +34,7 @@ from tests.unit.operator.builders import (
     ago,
     current,
     later,
+    plan,
     pod,
     record,
     running,
@@ -127,7 +127,7 @@ def test_what_is_no_schema_is_shown_and_waited_for() -> None:
 
 
 def test_a_new_run_without_a_definition_says_so_whatever_its_delay() -> None:
-    missing = View(run=task_run(delaySeconds=3600), definition=None)
+    missing = View(run=task_run(delaySeconds=3600), definition=None, now=NOW)
 
     assert status_of(plan(missing, NOW)).reason == "DefinitionNotFound"
 
@@ -135,7 +135,7 @@ def test_a_new_run_without_a_definition_says_so_whatever_its_delay() -> None:
 def test_a_run_that_waits_already_does_not_fail_for_a_definition_that_is_away() -> None:
     about = {"phase": "Running", "reason": "Waiting", "lastRecord": "words-i1", "nextIterationAt": later(9999)}
 
-    status = status_of(plan(View(run=task_run(about), definition=None), later(5000)))
+    status = status_of(plan(View(run=task_run(about), definition=None, now=NOW), later(5000)))
 
     assert (status.phase, status.reason) == ("Running", "Waiting")
 
@@ -251,7 +251,9 @@ def test_an_abort_of_a_run_in_the_queue_ends_it_at_once() -> None:
 def test_a_run_that_waits_for_something_else_gives_slot_and_place_back(
     slot: Slot, spec: dict[str, Any], definition: TaskDefinition | None, reason: str
 ) -> None:
-    waiting = View(run=task_run({"phase": "Pending", "reason": "Queued"}, **spec), definition=definition, slot=slot)
+    waiting = View(
+        run=task_run({"phase": "Pending", "reason": "Queued"}, **spec), now=NOW, definition=definition, slot=slot
+    )
 
     assert plan(waiting, NOW).actions == (ReturnSlot(),)
     assert status_of(plan(replace(waiting, slot=None), NOW)).reason == reason

@@ -8,7 +8,6 @@ import pytest
 
 from podrelay.api import names
 from podrelay.operator.objects import OwnerReference, TaskRun
-from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import (
     AbortChild,
     AdoptRun,
@@ -28,6 +27,7 @@ from tests.unit.operator.builders import (
     ago,
     current,
     later,
+    plan,
     pod,
     record,
     running,

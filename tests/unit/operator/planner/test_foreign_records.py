@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import ConfirmGone, Gone, View
-from tests.unit.operator.builders import NOW, ago, current, later, pod, record, running, task_run, view
+from tests.unit.operator.builders import NOW, ago, current, later, plan, pod, record, running, task_run, view
 
 FORGED: dict[str, Any] = {"status": "done", "output": {"forged": True}}
 UID = "uid-of-somebody-elses-pod"

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from podrelay.api import names
-from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import (
     ConfirmSilent,
     DeletePod,
@@ -21,7 +20,19 @@ from podrelay.operator.view import (
     View,
     WriteRecord,
 )
-from tests.unit.operator.builders import NOW, ago, current, later, pod, record, running, task_run, terminated, view
+from tests.unit.operator.builders import (
+    NOW,
+    ago,
+    current,
+    later,
+    plan,
+    pod,
+    record,
+    running,
+    task_run,
+    terminated,
+    view,
+)
 
 RUNNING: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "current": current()}
 HEARTBEAT = {names.ANNOTATION_HEARTBEAT_TIMEOUT: "30"}

@@ -9,7 +9,6 @@ import pytest
 from podrelay.api.hooks import due_after, is_hook_pod, pod_name
 from podrelay.operator.objects import HookOutcome
 from podrelay.operator.planner import hooks
-from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import (
     ConfirmGone,
     CreatePod,
@@ -27,6 +26,7 @@ from tests.unit.operator.builders import (
     ago,
     current,
     later,
+    plan,
     pod,
     record,
     running,

@@ -7,13 +7,13 @@ import pytest
 
 from podrelay.api import names
 from podrelay.operator.objects import TaskRun
-from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import AnnotateRun, ConfirmAbsent, CreatePod, DeletePod, EndPod, Gone, Plan
 from tests.unit.operator.builders import (
     NOW,
     ago,
     current,
     later,
+    plan,
     pod,
     record,
     running,

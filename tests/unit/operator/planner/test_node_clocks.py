@@ -7,9 +7,20 @@ import pytest
 
 from podrelay.api import names
 from podrelay.operator.objects import Pod
-from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import EndPod, Plan, Sightings
-from tests.unit.operator.builders import NOW, ago, current, later, pod, record, running, task_run, terminated, view
+from tests.unit.operator.builders import (
+    NOW,
+    ago,
+    current,
+    later,
+    plan,
+    pod,
+    record,
+    running,
+    task_run,
+    terminated,
+    view,
+)
 
 SKEWS = [timedelta(seconds=-120), timedelta(), timedelta(seconds=120)]
 RUNNING: dict[str, Any] = {"phase": "Running", "startedAt": ago(20), "iterations": 1, "current": current()}

@@ -9,7 +9,6 @@ import pytest
 
 from podrelay.operator.object_rules import template_hash
 from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRunStatus
-from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import (
     Action,
     ClaimRecord,
@@ -34,6 +33,7 @@ from tests.unit.operator.builders import (
     ago,
     current,
     later,
+    plan,
     pod,
     record,
     running,
@@ -144,14 +144,14 @@ def test_suspend_leaves_the_current_pod_alone() -> None:
 
 
 def test_a_run_without_its_definition_waits_and_then_fails() -> None:
-    lost = View(run=task_run(), definition=None)
+    lost = View(run=task_run(), definition=None, now=NOW)
 
     first = plan(lost, NOW)
     assert shown(first) == ("Pending", "DefinitionNotFound")
     assert condition_of(first, "Stalled") == "True"
     assert first.requeue_at == later(900)
 
-    waiting_run = View(run=with_status(lost.run, status_of(first)), definition=None, absent="words-i1")
+    waiting_run = View(run=with_status(lost.run, status_of(first)), definition=None, now=NOW, absent="words-i1")
     assert shown(plan(waiting_run, later(899))) == ("Pending", "DefinitionNotFound")
     assert shown(plan(waiting_run, later(900))) == ("Failed", "DefinitionNotFound")
     assert status_of(plan(waiting_run, later(900))).iterations == 0
@@ -713,7 +713,7 @@ def test_an_abort_before_the_first_pod_ends_the_run_at_once() -> None:
 def test_an_abort_ends_a_run_that_waits_or_is_suspended_or_lacks_its_definition() -> None:
     run = task_run(abort={}, suspend=True, delaySeconds=999)
 
-    assert shown(plan(View(run=run, definition=None, absent="words-i1"), NOW)) == ("Aborted", "Aborted")
+    assert shown(plan(View(run=run, definition=None, now=NOW, absent="words-i1"), NOW)) == ("Aborted", "Aborted")
 
 
 def test_abort_step_1_a_pod_that_never_started_is_deleted_in_the_version_that_was_seen() -> None:
@@ -1017,19 +1017,19 @@ def test_without_its_definition_a_run_waits_to_know_whether_it_is_tried_again(ho
         pods = (ended_pod(code=1),)
     else:
         pods = (pod(phase="Failed", reason="Preempting", state=terminated(137)),)
-    gone = View(task_run(RUNNING), None, pods=pods, records=records)
+    gone = View(task_run(RUNNING), None, NOW, pods=pods, records=records)
 
     status = status_of(plan(gone, NOW))
     assert (status.phase, status.reason, status.attempts) == ("Running", "DefinitionNotFound", 0)
     assert status.recent_iterations == ()
 
-    waiting = View(task_run(msgspec.to_builtins(status)), None, pods=pods, records=records)
+    waiting = View(task_run(msgspec.to_builtins(status)), None, NOW, pods=pods, records=records)
     assert plan(waiting, later(10)).status == status
     assert status_of(plan(waiting, later(900))).phase == "Failed"
 
     definition = task_definition(retry={"limit": 1, "initialSeconds": 0})
     run = task_run(msgspec.to_builtins(status))
-    found = View(run, definition, pods=pods, records=records, settled=LOOKED_AT)
+    found = View(run, definition, NOW, pods=pods, records=records, settled=LOOKED_AT)
     assert action_of(plan(found, later(10))).target.name == "words-i1t2"  # type: ignore[union-attr]
 
 
@@ -1139,7 +1139,7 @@ def test_pods_that_have_had_their_turn_go_while_the_run_goes_on(policy: str, ans
     records = (record("words-i1", {"status": answer}), record("words-i2"))
     before = view(task_run(status), pods=(past, pod("words-i2", state=running(), phase="Running")), records=records)
     settled = View(
-        with_status(before.run, status_of(plan(before, NOW))), before.definition, before.pods, before.records
+        with_status(before.run, status_of(plan(before, NOW))), before.definition, NOW, before.pods, before.records
     )
 
     following = plan(settled, NOW)

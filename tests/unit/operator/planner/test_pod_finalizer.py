@@ -8,13 +8,14 @@ import pytest
 
 from podrelay.api import names
 from podrelay.operator.objects import Pod
-from podrelay.operator.planner.planner import plan, plan_without_run
+from podrelay.operator.planner.planner import plan_without_run
 from podrelay.operator.view import CreatePod, DeletePod, Plan, ReadRecord, Refusal, ReleasePod, Slot, View, WriteRecord
 from tests.unit.operator.builders import (
     NOW,
     ago,
     current,
     later,
+    plan,
     pod,
     record,
     running,

@@ -9,13 +9,13 @@ import pytest
 from podrelay.api import names
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.objects import Pod, Record, TaskRun
-from podrelay.operator.planner.planner import plan
 from podrelay.operator.view import AdoptRecord, ConfirmGone, CreatePod, Plan, ReleasePod, Target
 from tests.unit.operator.builders import (
     NOW,
     ago,
     current,
     later,
+    plan,
     pod,
     record,
     task_definition,
