@@ -14,7 +14,7 @@ import pytest
 from cluster import Cluster
 from podrelay.kube import config
 from podrelay.kube.client import Client
-from podrelay.operator.policy_check import NAMES, Policies
+from podrelay.operator.policy_check import NAMES, PolicyCheck
 from tests.support.chart import RELEASE_NAMESPACE, render
 from tests.support.faultproxy import FaultProxy
 from tests.support.kubectl import Kubectl, Manifest
@@ -55,7 +55,7 @@ def problem(kubeconfig: Path, name: str) -> str | None:
 
     async def look() -> str | None:
         async with Client(config.load(kubeconfig)) as client:
-            policies = Policies(client, [name])
+            policies = PolicyCheck(client, [name])
             await policies.look()
             return policies.problem
 

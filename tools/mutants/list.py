@@ -23,8 +23,8 @@ CORE: Final = (
     Mutant(
         "ForceDeletedReplacedAtOnce",
         "operator/planner/planner.py",
-        "not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace",
-        "not_before = tenure.gone.at",
+        "not_before = attempt.gone.at if safe else attempt.gone.at + view.settings.force_gone_grace",
+        "not_before = attempt.gone.at",
     ),
     Mutant(
         "HeldByOthersReplacedAtOnce",
@@ -73,15 +73,15 @@ CORE: Final = (
     Mutant(
         "NextBeforeTheEnd",
         "operator/planner/planner.py",
-        "if tenure.has_ended or object_rules.hooks_follow(following.status):",
+        "if attempt.has_ended or object_rules.hooks_follow(following.status):",
         "if True:",
     ),
     Mutant(
         "VanishedTakenForGone",
         "operator/planner/planner.py",
-        "    if pod is None and tenure.gone is None:\n        return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))\n"
+        "    if pod is None and attempt.gone is None:\n        return Plan(actions=(ConfirmGone(attempt.target.name, attempt.uid),))\n"
         "    if view.run.spec.abort is not None:",
-        "    if pod is None and tenure.gone is None:\n        return _disrupted(view, tenure, 'gone', view.now)\n"
+        "    if pod is None and attempt.gone is None:\n        return _disrupted(view, attempt, 'gone', view.now)\n"
         "    if view.run.spec.abort is not None:",
     ),
     Mutant(
@@ -97,15 +97,15 @@ CORE: Final = (
         "following.status.phase in FINISHED and False:",
     ),
     Mutant(
-        "AbortedWhileItRuns", "operator/planner/planner.py", "if not tenure.has_ended and not calls_hook:", "if False:"
+        "AbortedWhileItRuns", "operator/planner/planner.py", "if not attempt.has_ended and not calls_hook:", "if False:"
     ),
     Mutant(
         "AbortLosesToDone",
         "operator/planner/planner.py",
-        "    if view.run.spec.abort is not None:\n        return _abort(view, tenure, view.run.spec.abort.message)\n"
+        "    if view.run.spec.abort is not None:\n        return _abort(view, attempt, view.run.spec.abort.message)\n"
         "    if record is not None and record.response is not None:\n",
         "    if view.run.spec.abort is not None and (record is None or record.response is None):\n"
-        "        return _abort(view, tenure, view.run.spec.abort.message)\n"
+        "        return _abort(view, attempt, view.run.spec.abort.message)\n"
         "    if record is not None and record.response is not None:\n",
     ),
     Mutant(
@@ -166,7 +166,7 @@ CORE: Final = (
     Mutant(
         "LateDoneAfterADisruption",
         "operator/planner/planner.py",
-        "return tenure.record is None and termination_message.succeeds_unless_told_to_end(pod)",
+        "return attempt.record is None and termination_message.succeeds_unless_told_to_end(pod)",
         "return False",
     ),
     Mutant(
@@ -178,7 +178,7 @@ CORE: Final = (
     Mutant(
         "CauseThatIsGoneIsNotNoticed",
         "operator/cache/store.py",
-        "            facts.refusal = replace(facts.refusal, retry_at=min(facts.refusal.retry_at, self._clock()))\n",
+        "            observed.refusal = replace(observed.refusal, retry_at=min(observed.refusal.retry_at, self._clock()))\n",
         "",
     ),
     Mutant(
@@ -190,8 +190,8 @@ CORE: Final = (
     Mutant(
         "SilentWithoutALook",
         "operator/planner/planner.py",
-        "    if silence is None or (silence.record, silence.heartbeat_at) != (tenure.target.name, last):\n"
-        "        return Plan(actions=(ConfirmSilent(tenure.target.name, last),))\n"
+        "    if silence is None or (silence.record, silence.heartbeat_at) != (attempt.target.name, last):\n"
+        "        return Plan(actions=(ConfirmSilent(attempt.target.name, last),))\n"
         "    believed_at = silence.since + view.settings.silence_grace\n",
         "    believed_at = view.now\n",
     ),

@@ -25,16 +25,15 @@ from podrelay.local.memory_api import PODS, Event, MemoryApi, Object
 from podrelay.local.memory_client import MemoryClient
 from podrelay.operator import object_rules
 from podrelay.operator.cache.store import Store
+from podrelay.operator.controllers.reconciler import NotSettledError, Reconciler
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
-from podrelay.operator.planner import planner
-from podrelay.operator.view import ReleasePod, Settings
+from podrelay.operator.view import Settings
 from podrelay.schemas.verdict import Verdict
 
 NAMESPACE: Final = "default"
 _SECRET: Final = "local"  # noqa: S105 - a name
 _SECRET_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
-_MAX_STEPS: Final = 50
 _LONGEST_WAIT: Final = 3600.0
 """Seconds. A computer that slept through a wait looks at the clock again after this time at the latest."""
 
@@ -86,7 +85,8 @@ class World:
         self._store = Store(self._mark, Settings(default_ttl=None), clock=clock.now)
         self._store.slots.open()
         client = MemoryClient(self.api)
-        self._executor = Executor(client, self._store, _AlwaysLeads(), clock.now, _LeftToThePod())
+        executor = Executor(client, self._store, _AlwaysLeads(), clock.now, _LeftToThePod())
+        self._reconciler = Reconciler(self._store, executor, self._requeue, refresh=self._drain)
         self._appointments: list[tuple[datetime, Callable[[], None]]] = []
         self._kubelet: Kubelet | None = None
         self._is_settling = False
@@ -208,29 +208,13 @@ class World:
 
     def _reconcile(self, key: Key) -> None:
         self._due.pop(key, None)
-        for _ in range(_MAX_STEPS):
-            self._drain()
-            view = self._store.view(key)
-            if view is None:
-                self._let_go(key)
-                return
-            plan = planner.plan(view)
-            if plan.actions:
-                for action in plan.actions:
-                    memory_client.run(self._executor.carry_out(key, view, action))
-            elif plan.status is not None and plan.status != view.run.status:
-                memory_client.run(self._executor.write_status(key, view, plan))
-            else:
-                if plan.requeue_at is not None:
-                    self._due[key] = plan.requeue_at
-                return
-        raise StuckError(f"{key.name} does not come to rest; this is a mistake in Podrelay")
+        try:
+            memory_client.run(self._reconciler.reconcile(key))
+        except NotSettledError as error:
+            raise StuckError(f"{key.name} does not settle; this is a bug in Podrelay") from error
 
-    def _let_go(self, key: Key) -> None:
-        """Do what is left to do for pods whose run is no more."""
-        for action in planner.plan_without_run(self._store.pods.of(key)).actions:
-            if isinstance(action, ReleasePod):
-                memory_client.run(self._executor.release_pod(key, action.pod))
+    def _requeue(self, key: Key, seconds: float) -> None:
+        self._due[key] = self.clock.now() + timedelta(seconds=seconds)
 
     def _is_over(self) -> bool:
         return not self._unfinished()

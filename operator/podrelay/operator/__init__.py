@@ -7,5 +7,5 @@ The way of one TaskRun through this package:
     executor     it is done: every write to the API server on behalf of a run
     controllers  who drives it: workers take keys off the `workqueue`, look, plan and act until nothing is left to do
 
-`main` starts all of this, `lifecycle` puts it together, `leadership` sees to it that one replica at a time does it.
+`main` starts all of this, `manager` puts it together, `leadership` sees to it that one replica at a time does it.
 """

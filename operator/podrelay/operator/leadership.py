@@ -1,4 +1,4 @@
-"""Terms of the Lease: this replica stands by, leads, steps down and stands by again, all within one process.
+"""Leadership of the Lease: this replica stands by, leads, steps down and stands by again, all within one process.
 
 A term ends when the Lease is lost, when a worker finds that it is, or when nothing was seen of some kind of object for
 so long that somebody else should try. The next one begins only when everything of the last one has ended: whatever was
@@ -41,7 +41,7 @@ class Lease(Protocol):
         """Give it back."""
 
 
-class Sight(Protocol):
+class Watches(Protocol):
     """What is asked of the watches."""
 
     async def wait_synced(self) -> None:
@@ -57,7 +57,7 @@ class Sight(Protocol):
         """Wait until nothing of some kind was seen for so long, and return why not."""
 
 
-class Terms:
+class Leadership:
     """Leads whenever it can.
 
     Args:
@@ -70,7 +70,7 @@ class Terms:
     def __init__(
         self,
         lease: Lease,
-        watches: Sight,
+        watches: Watches,
         begin: Callable[[], Sequence[Part]],
         given_away: Callable[[str], Part],
     ) -> None:

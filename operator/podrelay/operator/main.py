@@ -26,9 +26,9 @@ from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.kopf_shell import KopfShell
 from podrelay.operator.leader_election import LeaderElection
 from podrelay.operator.leadership import RELEASE_SECONDS
-from podrelay.operator.lifecycle import Life
-from podrelay.operator.policy_check import Policies
-from podrelay.operator.run_metrics import Figures
+from podrelay.operator.manager import Manager
+from podrelay.operator.policy_check import PolicyCheck
+from podrelay.operator.run_metrics import RunMetrics
 from podrelay.schemas.process import SchemaProcess
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ NESTING: Final = 11_000
 """Decoders recurse, and the API server takes JSON of 10,000 levels: one such input must not end the operator."""
 GARBAGE: Final = 10_000
 """Python looks for cycles after 700 new objects, many times for each run, and finds next to none."""
-NEW_LIFE_SECONDS: Final = 2.0
+RESTART_SECONDS: Final = 2.0
 """Pause before a new life, should there ever be a reason for one after the other."""
 
 
@@ -57,7 +57,7 @@ class _Operator:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self._arguments = arguments
         self._connection = config.load(arguments.kubeconfig, arguments.context)
-        self._life: Life
+        self._manager: Manager
 
     async def run(self) -> int:
         stop = asyncio.Event()
@@ -100,18 +100,18 @@ class _Operator:
                 arguments.lease_duration,
                 restored=self._is_restored,
             )
-            figures = Figures()
+            figures = RunMetrics()
             REGISTRY.register(figures)
             stack.callback(REGISTRY.unregister, figures)
             acting = kill_points.put_in(client)
-            self._life = Life(arguments, client, lease, schemas, figures, acting)
-            policies = Policies(client)
+            self._manager = Manager(arguments, client, lease, schemas, figures, acting)
+            policies = PolicyCheck(client)
             if arguments.without_policies:
                 log.warning("started with --without-policies: nobody looks whether admission policies are in force")
             runner, address = await health.serve(
                 arguments.listen,
-                lambda: self._life.watches.problem() or lease.problem() or policies.problem,
-                lambda: figures.look(self._life.store, leads=lease.held.is_set()),
+                lambda: self._manager.watches.problem() or lease.problem() or policies.problem,
+                lambda: figures.look(self._manager.store, leads=lease.held.is_set()),
             )
             stack.push_async_callback(runner.cleanup)
             shell = self._shell()
@@ -125,49 +125,52 @@ class _Operator:
                     "listen": address,
                 },
             )
-            parts = [self._live(lambda: Life(arguments, client, lease, schemas, figures, acting), lease), shell.run()]
+            parts = [
+                self._manage(lambda: Manager(arguments, client, lease, schemas, figures, acting), lease),
+                shell.run(),
+            ]
             yield lease, [*parts, *([] if arguments.without_policies else [policies.run()])]
 
-    async def _live(self, new_life: Callable[[], Life], lease: LeaderElection) -> None:
+    async def _manage(self, new_manager: Callable[[], Manager], lease: LeaderElection) -> None:
         while True:
-            await self._life.run()
+            await self._manager.run()
             log.warning("starting anew with an empty memory")
             lease.start_anew()
             await _release(lease)
-            await asyncio.sleep(NEW_LIFE_SECONDS)
-            self._life = new_life()
+            await asyncio.sleep(RESTART_SECONDS)
+            self._manager = new_manager()
             gc.collect()
 
     def _is_restored(self) -> None:
-        self._life.restored.set()
+        self._manager.restored.set()
 
     def _shell(self) -> KopfShell:
         loop = asyncio.get_running_loop()
         return KopfShell(
             self._connection,
             tuple(self._arguments.namespace),
-            run_seen=lambda key: _call_soon(loop, lambda: self._life.runs.add(key)),
-            definition_seen=lambda key: _call_soon(loop, lambda: self._life.reviews.add(key)),
+            run_seen=lambda key: _call_soon(loop, lambda: self._manager.runs.add(key)),
+            definition_seen=lambda key: _call_soon(loop, lambda: self._manager.reviews.add(key)),
         )
 
     def _export(self, lease: LeaderElection) -> None:
         def of_leader(value: Callable[[WorkQueue[Key]], float]) -> Callable[[], float]:
             # In a standby keys wait for nobody.
-            return lambda: value(self._life.runs) if lease.held.is_set() else 0.0
+            return lambda: value(self._manager.runs) if lease.held.is_set() else 0.0
 
         metrics.QUEUE_DEPTH.set_function(of_leader(lambda queue: float(len(queue))))
         metrics.QUEUE_OLDEST_SECONDS.set_function(of_leader(lambda queue: queue.oldest_seconds))
         metrics.LEADING.set_function(lambda: float(lease.held.is_set()))
         for kind in ("runs", "pods", "records", "definitions"):
             metrics.CACHED.labels(kind).set_function(partial(self._cached, kind))
-        for resource in self._life.watches.broken_seconds():
+        for resource in self._manager.watches.broken_seconds():
             metrics.WATCH_BROKEN_SECONDS.labels(resource).set_function(partial(self._broken_seconds, resource))
 
     def _cached(self, kind: str) -> float:
-        return float(len(getattr(self._life.store, kind)))
+        return float(len(getattr(self._manager.store, kind)))
 
     def _broken_seconds(self, resource: str) -> float:
-        return self._life.watches.broken_seconds()[resource]
+        return self._manager.watches.broken_seconds()[resource]
 
 
 async def _release(lease: LeaderElection) -> None:

@@ -68,7 +68,7 @@ class Metadata(_Struct, frozen=True):
 
 
 class Abort(_Struct, frozen=True):
-    """The wish that a run stops."""
+    """The request that a run stops."""
 
     message: str | None = None
     cascade: bool = False

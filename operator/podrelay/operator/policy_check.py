@@ -52,7 +52,7 @@ _ADVICE: Final = (
 )
 
 
-class Policies:
+class PolicyCheck:
     """Whether the policies are in force.
 
     Args:

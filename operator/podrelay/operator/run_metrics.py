@@ -39,7 +39,7 @@ class Series(NamedTuple):
     definition: str
 
 
-class Figures:
+class RunMetrics:
     """Keeps the newest figures, for the registry of Prometheus.
 
     Args:

@@ -152,7 +152,7 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class InputFacts:
+class InputCheck:
     """What was found in the input of a run, which nobody keeps."""
 
     schema_problem: str | None = None
@@ -211,7 +211,7 @@ class View:
     parent_missing_since: datetime | None = None
     """Since when there is no run of the name in spec.parent."""
     children: Children = Children()
-    input: InputFacts | None = None
+    input: InputCheck | None = None
     """None until the input was read; forgotten when the status tells what followed from it."""
     slot: Slot | None = None
     """Whether the run may have a pod, or which place in the queue it has; None if it neither has nor wants one."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from podrelay.operator.leader_election import LeadershipLostError
-from podrelay.operator.leadership import Terms
+from podrelay.operator.leadership import Leadership
 from tests.unit.operator.virtual_time import now, run_virtually
 
 
@@ -20,13 +20,13 @@ class FakeLease:
     def __init__(self) -> None:
         self.lost = asyncio.Event()
         self.is_free = True
-        self.terms: list[float] = []
+        self.leadership: list[float] = []
         self.releases: list[float] = []
 
     async def acquire(self, may_lead: Callable[[], bool]) -> None:
         while not (may_lead() and self.is_free):  # noqa: ASYNC110 - virtual time
             await asyncio.sleep(2)
-        self.terms.append(now())
+        self.leadership.append(now())
 
     async def keep(self) -> None:
         await self.lost.wait()
@@ -68,8 +68,8 @@ class World:
         self.most_writing = 0
         self.failure: Exception | None = None
         self.told: list[str] = []
-        terms = Terms(self.lease, self.sight, self.begin, self.tell)
-        self.task = asyncio.create_task(terms.run())
+        leadership = Leadership(self.lease, self.sight, self.begin, self.tell)
+        self.task = asyncio.create_task(leadership.run())
 
     def begin(self) -> Sequence[Coroutine[Any, Any, None]]:
         self.begun.append(now())
@@ -104,7 +104,7 @@ def test_a_lost_lease_ends_the_term_and_the_next_one_begins_when_nothing_of_it_c
     world = run_virtually(main())
     assert len(world.begun) == 2
     assert world.begun[1] >= 13, "what was under way was waited for"
-    assert world.most_writing == 2, "never the work of two terms"
+    assert world.most_writing == 2, "never the work of two leadership"
     assert world.lease.releases == [], "what is lost cannot be given back"
 
 
@@ -177,7 +177,7 @@ def test_nothing_begins_before_everything_was_listed() -> None:
         world = World()
         world.sight.synced.clear()
         await asyncio.sleep(60)
-        assert world.lease.terms == [], "who has seen nothing yet does not ask for the Lease"
+        assert world.lease.leadership == [], "who has seen nothing yet does not ask for the Lease"
         world.sight.synced.set()
         await asyncio.sleep(10)
         return world

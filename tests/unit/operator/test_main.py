@@ -14,7 +14,7 @@ import pytest
 from podrelay.kube.client import Client
 from podrelay.kube.config import Connection
 from podrelay.operator import main, options
-from podrelay.operator.lifecycle import Life
+from podrelay.operator.manager import Manager
 from podrelay.operator.view import Settings
 from podrelay.schemas.process import SchemaProcess
 
@@ -179,7 +179,7 @@ def test_the_depth_of_children_is_a_flag(capsys: pytest.CaptureFixture[str]) -> 
     assert "0 is less than 1" in capsys.readouterr().err
 
 
-class FakeLife:
+class FakeManager:
     def __init__(self, seconds: float = 0) -> None:
         self.seconds = seconds
         self.has_run = False
@@ -192,17 +192,17 @@ class FakeLife:
 async def test_an_api_server_that_has_gone_back_in_time_begins_a_new_life_and_not_a_new_process(
     arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(main, "NEW_LIFE_SECONDS", 0)
-    lease, lives = FakeLease(), [FakeLife(), FakeLife(seconds=60)]
+    monkeypatch.setattr(main, "RESTART_SECONDS", 0)
+    lease, managers = FakeLease(), [FakeManager(), FakeManager(seconds=60)]
     operator: Any = main._Operator(arguments)
-    operator._life, following = FakeLife(), iter(lives)
+    operator._manager, following = FakeManager(), iter(managers)
 
-    living = asyncio.create_task(operator._live(lambda: next(following), lease))
+    living = asyncio.create_task(operator._manage(lambda: next(following), lease))
     async with asyncio.timeout(5):
-        while not lives[1].has_run:  # noqa: ASYNC110 - it has no event
+        while not managers[1].has_run:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0)
 
-    assert operator._life is lives[1], "what readiness and metrics tell of"
+    assert operator._manager is managers[1], "what readiness and metrics tell of"
     assert lease.released, "another replica need not wait"
     assert lease.has_started_anew
     living.cancel()
@@ -219,12 +219,14 @@ class FakeWatches:
         await forever()
 
 
-def a_life(arguments: argparse.Namespace, *parts: Coroutine[Any, Any, None]) -> Life:
+def a_manager(arguments: argparse.Namespace, *parts: Coroutine[Any, Any, None]) -> Manager:
     lease: Any = FakeLease()
-    life = Life(arguments, Client(Connection("http://127.0.0.1:1", None, lambda: None, "shop")), lease, SchemaProcess())
-    fakes: Any = life
-    fakes.watches = fakes._terms._watches = FakeWatches(*parts)
-    return life
+    manager = Manager(
+        arguments, Client(Connection("http://127.0.0.1:1", None, lambda: None, "shop")), lease, SchemaProcess()
+    )
+    fakes: Any = manager
+    fakes.watches = fakes._leadership._watches = FakeWatches(*parts)
+    return manager
 
 
 async def test_a_life_ends_when_the_api_server_has_gone_back_in_time_and_everything_in_it_ends_first(
@@ -240,11 +242,11 @@ async def test_a_life_ends_when_the_api_server_has_gone_back_in_time_and_everyth
             await asyncio.sleep(0.01)
             ended.set()
 
-    life = a_life(arguments, works())
-    running = asyncio.create_task(life.run())
+    manager = a_manager(arguments, works())
+    running = asyncio.create_task(manager.run())
     await began.wait()
 
-    life.store.restored()
+    manager.store.restored()
     await running
 
     assert ended.is_set()
@@ -255,6 +257,6 @@ async def test_a_failure_within_a_life_is_one_of_the_process(arguments: argparse
         raise ValueError("a bug")
 
     with pytest.raises(ExceptionGroup) as raised:
-        await a_life(arguments, forever(), fail()).run()
+        await a_manager(arguments, forever(), fail()).run()
 
     assert raised.group_contains(ValueError, match="a bug")

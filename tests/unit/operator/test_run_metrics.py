@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from podrelay.operator.cache.store import Store
 from podrelay.operator.metrics import FINISHED, RUN_SECONDS
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
-from podrelay.operator.run_metrics import STATES, Figures, state_of
+from podrelay.operator.run_metrics import STATES, RunMetrics, state_of
 from podrelay.operator.view import Settings
 from tests.support.metrics import samples
 
@@ -40,7 +40,7 @@ def run(name: str, definition: str = "totals", **status: Any) -> TaskRun:
     return msgspec.convert({"metadata": metadata(name), "spec": {"definition": definition}, "status": status}, TaskRun)
 
 
-async def told(figures: Figures, store: Store, *, leads: bool = True) -> dict[Any, float]:
+async def told(figures: RunMetrics, store: Store, *, leads: bool = True) -> dict[Any, float]:
     await figures.look(store, leads=leads)
     registry = CollectorRegistry()
     registry.register(figures)
@@ -53,7 +53,7 @@ def labels(definition: str, **more: str) -> frozenset[tuple[str, str]]:
 
 async def test_runs_are_counted_by_definition_and_state() -> None:
     seen = await told(
-        Figures(),
+        RunMetrics(),
         store(
             definition("totals"),
             run("one", phase="Running", reason="IterationRunning", current=CURRENT),
@@ -68,13 +68,13 @@ async def test_runs_are_counted_by_definition_and_state() -> None:
 
 
 async def test_a_definition_without_runs_has_figures_too_so_that_alerts_need_no_absent() -> None:
-    seen = await told(Figures(), store(definition("idle")))
+    seen = await told(RunMetrics(), store(definition("idle")))
 
     assert seen["podrelay_runs", labels("idle", state="running")] == 0
 
 
 async def test_the_last_ends_stay_when_their_runs_have_gone() -> None:
-    figures = Figures()
+    figures = RunMetrics()
     known = store(
         run("well", phase="Succeeded", reason="Done", finishedAt=ENDED),
         run("earlier", phase="Succeeded", reason="Done", finishedAt=BEGAN),
@@ -89,13 +89,13 @@ async def test_the_last_ends_stay_when_their_runs_have_gone() -> None:
 
 
 async def test_who_does_not_lead_tells_nothing() -> None:
-    assert await told(Figures(), store(run("one", phase="Pending")), leads=False) == {}
+    assert await told(RunMetrics(), store(run("one", phase="Pending")), leads=False) == {}
 
 
 async def test_definitions_beyond_the_bound_are_counted_together() -> None:
     runs = (run(f"run{number}", f"task{number}", phase="Pending", reason="Queued") for number in range(5))
 
-    seen = await told(Figures(most=2), store(*runs))
+    seen = await told(RunMetrics(most=2), store(*runs))
 
     others = frozenset({"namespace": "", "definition": "(others)", "state": "queued"}.items())
     assert seen["podrelay_runs", others] == 3
@@ -106,7 +106,7 @@ def test_an_end_is_counted_with_how_long_it_took() -> None:
     unfinished = run("one", "counted")
     status = msgspec.convert({"phase": "Failed", "startedAt": BEGAN, "finishedAt": ENDED}, TaskRunStatus)
 
-    Figures().finished(unfinished, status)
+    RunMetrics().finished(unfinished, status)
 
     assert FINISHED.labels("shop", "counted", "Failed")._value.get() == 1
     assert RUN_SECONDS.labels("shop", "counted")._sum.get() == 60

@@ -18,7 +18,7 @@ R = TypeVar("R", bound=Hashable)
 
 
 class _Child(NamedTuple):
-    """What is remembered of a child; all of it is what Family counts."""
+    """What is remembered of a child; all of it is what ChildIndex counts."""
 
     ref: RunRef
     definition: str
@@ -30,7 +30,7 @@ class _Child(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Brood(Generic[R]):
+class _Siblings(Generic[R]):
     """The children of one parent, which need not be known itself."""
 
     members: dict[R, _Child] = field(default_factory=dict)
@@ -58,102 +58,102 @@ _NOTHING: Final = Change()
 _NO_CHILDREN: Final = Children()
 
 
-class Family(Generic[R]):
+class ChildIndex(Generic[R]):
     """Parents and children. `R` names a run."""
 
     def __init__(self) -> None:
-        self._broods: dict[R, _Brood[R]] = {}
+        self._siblings: dict[R, _Siblings[R]] = {}
         self._parents: dict[R, R] = {}
 
     def note(self, child: R, parent: R, run: TaskRun) -> Change:
         """Take a child as it is now, and return what that means to its parent."""
-        brood = self._broods.setdefault(parent, _Brood())
+        siblings = self._siblings.setdefault(parent, _Siblings())
         self._parents[child] = parent
-        known = brood.members.get(child)
+        known = siblings.members.get(child)
         seen = _child(run)
         if seen == known:
             return _NOTHING
-        brood.members[child] = seen
-        self._count(brood, seen, 1)
-        is_over = self._uncount(brood, known)
+        siblings.members[child] = seen
+        self._count(siblings, seen, 1)
+        is_over = self._uncount(siblings, known)
         if seen.is_finished or seen.is_aborted:
-            brood.to_abort.pop(child, None)
+            siblings.to_abort.pop(child, None)
         else:
-            brood.to_abort[child] = seen.ref
-        had_unadopted = bool(brood.unadopted)
-        (brood.unadopted.discard if seen.is_adopted else brood.unadopted.add)(child)
-        return Change(is_over, child in brood.to_abort, had_unadopted and not brood.unadopted)
+            siblings.to_abort[child] = seen.ref
+        had_unadopted = bool(siblings.unadopted)
+        (siblings.unadopted.discard if seen.is_adopted else siblings.unadopted.add)(child)
+        return Change(is_over, child in siblings.to_abort, had_unadopted and not siblings.unadopted)
 
     def remove(self, child: R) -> tuple[R | None, Change]:
         """Forget a run that has gone; return its parent, if it had one, and what that means to it."""
         parent = self._parents.pop(child, None)
         if parent is None:
             return None, _NOTHING
-        brood = self._broods[parent]
-        is_over = self._uncount(brood, brood.members.pop(child))
-        brood.to_abort.pop(child, None)
-        had_unadopted = bool(brood.unadopted)
-        brood.unadopted.discard(child)
-        if not brood.members:
-            del self._broods[parent]
-        return parent, Change(is_over, is_adopted=had_unadopted and not brood.unadopted)
+        siblings = self._siblings[parent]
+        is_over = self._uncount(siblings, siblings.members.pop(child))
+        siblings.to_abort.pop(child, None)
+        had_unadopted = bool(siblings.unadopted)
+        siblings.unadopted.discard(child)
+        if not siblings.members:
+            del self._siblings[parent]
+        return parent, Change(is_over, is_adopted=had_unadopted and not siblings.unadopted)
 
     def of(self, parent: R) -> Iterable[R]:
         """Return all children of a run."""
-        brood = self._broods.get(parent)
-        return tuple(brood.members) if brood else ()
+        siblings = self._siblings.get(parent)
+        return tuple(siblings.members) if siblings else ()
 
     def has_answered(self, parent: R, iteration: int) -> Iterable[R]:
         """Take the iteration of a run that was answered last; return its children that have ended, if that is news.
 
         No try of that iteration asks for them again.
         """
-        brood = self._broods.get(parent)
-        if brood is None or brood.answered == iteration:
+        siblings = self._siblings.get(parent)
+        if siblings is None or siblings.answered == iteration:
             return ()
-        brood.answered = iteration
-        return tuple(name for name, child in brood.members.items() if child.is_finished)
+        siblings.answered = iteration
+        return tuple(name for name, child in siblings.members.items() if child.is_finished)
 
     def summary(self, parent: R) -> Children:
         """Return what a plan for the parent needs to know."""
-        brood = self._broods.get(parent)
-        if brood is None:
+        siblings = self._siblings.get(parent)
+        if siblings is None:
             return _NO_CHILDREN
         return Children(
-            MappingProxyType(dict(brood.unfinished)),
-            tuple(islice(brood.to_abort.values(), ABORTS_AT_ONCE)),
-            len(brood.unadopted),
+            MappingProxyType(dict(siblings.unfinished)),
+            tuple(islice(siblings.to_abort.values(), ABORTS_AT_ONCE)),
+            len(siblings.unadopted),
         )
 
     def unfinished(self, parent: R) -> int:
         """Return how many children of a run have not ended, whoever has started them."""
-        brood = self._broods.get(parent)
-        return brood.total_unfinished if brood is not None else 0
+        siblings = self._siblings.get(parent)
+        return siblings.total_unfinished if siblings is not None else 0
 
     def leave_alone(self, child: R) -> None:
         """Do not have a child aborted again before it has changed."""
         parent = self._parents.get(child)
         if parent is not None:
-            brood = self._broods[parent]
-            brood.to_abort.pop(child, None)
-            brood.members[child] = brood.members[child]._replace(is_aborted=True)
+            siblings = self._siblings[parent]
+            siblings.to_abort.pop(child, None)
+            siblings.members[child] = siblings.members[child]._replace(is_aborted=True)
 
     @staticmethod
-    def _count(brood: _Brood[R], child: _Child, by: int) -> None:
+    def _count(siblings: _Siblings[R], child: _Child, by: int) -> None:
         if child.is_finished:
             return
-        brood.total_unfinished += by
+        siblings.total_unfinished += by
         if child.is_own:
-            brood.unfinished[child.definition] += by
+            siblings.unfinished[child.definition] += by
 
-    def _uncount(self, brood: _Brood[R], known: _Child | None) -> bool:
+    def _uncount(self, siblings: _Siblings[R], known: _Child | None) -> bool:
         """Take what was known out of the count; return whether it was the last of its definition."""
         if known is None or known.is_finished:
             return False
-        self._count(brood, known, -1)
-        if not known.is_own or brood.unfinished[known.definition]:
+        self._count(siblings, known, -1)
+        if not known.is_own or siblings.unfinished[known.definition]:
             return False
-        del brood.unfinished[known.definition]
+        del siblings.unfinished[known.definition]
         return True
 
 

@@ -9,14 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from podrelay.operator.objects import Pod, Record
-from podrelay.operator.view import Gone, Heartbeat, InputFacts, Refusal, Sightings, Silence
+from podrelay.operator.view import Gone, Heartbeat, InputCheck, Refusal, Sightings, Silence
 
 _REMEMBERED_PODS = 4
 """Of the pods of a run that are no more, only the one that was due last matters."""
 
 
 @dataclass(slots=True)
-class Facts:
+class Observations:
     """What is known of one run besides the objects themselves.
 
     Attributes:
@@ -43,7 +43,7 @@ class Facts:
     lost_records: set[str] = field(default_factory=set)
     settled: set[str] = field(default_factory=set)
     silence: Silence | None = None
-    input: InputFacts | None = None
+    input: InputCheck | None = None
     children_known_since: str | None = None
     still_there: tuple[str, str] | None = None
     absent: str | None = None

@@ -45,7 +45,7 @@ class _Holder(Generic[D]):
 
 
 @dataclass(frozen=True, slots=True)
-class _Wish(Generic[D]):
+class _Request(Generic[D]):
     definition: D
     value: str | None
     created: datetime
@@ -122,7 +122,7 @@ class Slots(Generic[D, R]):
         """Forget who has a slot, or waits for one, and grant none until `open()`. Limits stay."""
         self._is_open = False
         self._holders: dict[R, _Holder[D]] = {}
-        self._wishes: dict[R, _Wish[D]] = {}
+        self._wishes: dict[R, _Request[D]] = {}
         self._lines: defaultdict[D, _Line[R]] = defaultdict(_Line)
         self._held: Counter[D] = Counter()
         self._held_in: Counter[str] = Counter()
@@ -135,11 +135,11 @@ class Slots(Generic[D, R]):
         """Return where a run stands; None if it neither has a slot nor waits for one."""
         if run in self._holders:
             return _GRANTED
-        wish = self._wishes.get(run)
-        if wish is None:
+        request = self._wishes.get(run)
+        if request is None:
             return None
-        place = self._lines[wish.definition].place((wish.created, run))
-        for scope, held, limit in self._scopes(wish.definition, wish.value):
+        place = self._lines[request.definition].place((request.created, run))
+        for scope, held, limit in self._scopes(request.definition, request.value):
             if limit is not None and held >= limit:
                 return Slot(is_granted=False, place=place, scope=scope, held=held, limit=limit)
         return Slot(is_granted=False, place=place)
@@ -189,8 +189,8 @@ class Slots(Generic[D, R]):
         """Note that the run has a pod, whether or not it was granted a slot. A value that is None is not known."""
         holder = self._holders.get(run)
         if holder is None:
-            wish = self._forget_wish(run)
-            known = value if value is not None or wish is None else wish.value
+            request = self._forget_request(run)
+            known = value if value is not None or request is None else request.value
             self._hold(run, _Holder(definition, known, is_used=True))
             self._tell_places(definition)
             return
@@ -203,11 +203,11 @@ class Slots(Generic[D, R]):
 
     def want(self, run: R, definition: D, value: str | None, created: datetime) -> None:
         """Ask for a slot, which may be granted at once. To ask again changes nothing."""
-        wish = _Wish(definition, value, created)
-        if run in self._holders or self._wishes.get(run) == wish:
+        request = _Request(definition, value, created)
+        if run in self._holders or self._wishes.get(run) == request:
             return
-        self._forget_wish(run)
-        self._wishes[run] = wish
+        self._forget_request(run)
+        self._wishes[run] = request
         self._lines[definition].add((created, run), value)
         self._settle(definition, value)
         self._counted(definition)
@@ -221,21 +221,21 @@ class Slots(Generic[D, R]):
             self._counted(holder.definition)
             self._grant_others(holder.definition)
         else:
-            wish = self._forget_wish(run)
-            if wish is not None:
-                self._tell_places(wish.definition)
+            request = self._forget_request(run)
+            if request is not None:
+                self._tell_places(request.definition)
 
-    def _forget_wish(self, run: R) -> _Wish[D] | None:
-        wish = self._wishes.pop(run, None)
-        if wish is None:
+    def _forget_request(self, run: R) -> _Request[D] | None:
+        request = self._wishes.pop(run, None)
+        if request is None:
             return None
-        line = self._lines[wish.definition]
-        line.remove((wish.created, run), wish.value)
-        self._settle(wish.definition, wish.value)
+        line = self._lines[request.definition]
+        line.remove((request.created, run), request.value)
+        self._settle(request.definition, request.value)
         if not line.order:
-            del self._lines[wish.definition]
-        self._counted(wish.definition)
-        return wish
+            del self._lines[request.definition]
+        self._counted(request.definition)
+        return request
 
     def _hold(self, run: R, holder: _Holder[D]) -> None:
         self._holders[run] = holder
@@ -288,11 +288,11 @@ class Slots(Generic[D, R]):
             if following is None:
                 return
             run = self._lines[following].heads[0][1]
-            wish = self._forget_wish(run)
-            assert wish is not None  # noqa: S101 - it was in the line
-            self._hold(run, _Holder(wish.definition, wish.value, is_used=False))
+            request = self._forget_request(run)
+            assert request is not None  # noqa: S101 - it was in the line
+            self._hold(run, _Holder(request.definition, request.value, is_used=False))
             self._mark(run)
-            self._tell_places(wish.definition)
+            self._tell_places(request.definition)
 
     def _turn(self, definition: D) -> tuple[int, int, tuple[datetime, R]]:
         held_in = self._held_in[self._namespace_of(definition)]

@@ -14,15 +14,15 @@ from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
 from podrelay.operator import object_rules
-from podrelay.operator.cache.children import Change, Family
+from podrelay.operator.cache.children import Change, ChildIndex
 from podrelay.operator.cache.collection import Collection
 from podrelay.operator.cache.finished_runs import FinishedRuns
 from podrelay.operator.cache.keys import RunId
-from podrelay.operator.cache.observations import Facts
+from podrelay.operator.cache.observations import Observations
 from podrelay.operator.cache.refused_runs import RefusedRuns
 from podrelay.operator.cache.slots import Limits, Slots
 from podrelay.operator.objects import HistoryLimit, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
-from podrelay.operator.view import InputFacts, Parent, Refusal, Settings, Silence, View
+from podrelay.operator.view import InputCheck, Parent, Refusal, Settings, Silence, View
 
 _WOKEN_AT_ONCE = 20
 """Definitions of which a refused run is tried when something has changed; if its pod is taken, more of them follow."""
@@ -79,14 +79,14 @@ class Store:
             lambda definition: definition.namespace,
             settings.max_running_pods_per_namespace,
         )
-        self._facts: dict[Key, Facts] = {}
+        self._observations: dict[Key, Observations] = {}
         self._refused: RefusedRuns[Key, Key] = RefusedRuns()
         self._seated: dict[Key, set[RunId]] = {}
         """The runs of each name that have a slot, or wait for one: more than one while pods outlive their run."""
         self._specs: dict[Key, tuple[str, int]] = {}
         self._runs_of: defaultdict[Key, dict[Key, None]] = defaultdict(dict)
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
-        self._family: Family[Key] = Family()
+        self._children: ChildIndex[Key] = ChildIndex()
 
     def begin_term(self) -> None:
         """Forget what an earlier term of the Lease has granted or read live, and have everything looked at.
@@ -94,15 +94,15 @@ class Store:
         Another replica may have led meanwhile. What remains is what a new process would know, too, and what no other
         replica can have changed: pods that are gone, and what was seen when. Call `slots.open()` afterwards.
         """
-        for facts in self._facts.values():
-            facts.begin_term()
+        for observed in self._observations.values():
+            observed.begin_term()
         self._refused = RefusedRuns()
         self._seated.clear()
         self.slots.reset()
         for key in self.runs.all_keys():
             run = self.run(key)
             if run is not None and run.spec.parent is not None:
-                self._family.note(key, Key(key.namespace, run.spec.parent), run)
+                self._children.note(key, Key(key.namespace, run.spec.parent), run)
             if self._is_open(key):
                 self._follow_slots(key)
             self._mark(key)
@@ -120,30 +120,30 @@ class Store:
             return None
         definition = self.definition(key.namespace, run.spec.definition)
         parent = self._parent(run)
-        if parent is None and run.spec.parent is not None and (about := self._facts_about(run)) is not None:
+        if parent is None and run.spec.parent is not None and (about := self._observations_of(run)) is not None:
             about.parent_missing_since = about.parent_missing_since or self._clock()
-        facts = self._facts.get(key)
-        if facts is None or facts.uid != run.metadata.uid:
-            facts = _NO_FACTS
+        observed = self._observations.get(key)
+        if observed is None or observed.uid != run.metadata.uid:
+            observed = _NOTHING_OBSERVED
         return View(
             run=run,
             definition=definition,
             now=self._clock(),
             pods=self.pods.of(key),
             records=self.records.of(key),
-            gone=dict(facts.gone),
-            lost_records=frozenset(facts.lost_records),
-            settled=frozenset(facts.settled),
-            silence=facts.silence,
-            still_there=facts.still_there,
-            absent=facts.absent,
-            sightings=dict(facts.sightings),
-            heartbeat=facts.heartbeat,
-            refusal=facts.refusal,
+            gone=dict(observed.gone),
+            lost_records=frozenset(observed.lost_records),
+            settled=frozenset(observed.settled),
+            silence=observed.silence,
+            still_there=observed.still_there,
+            absent=observed.absent,
+            sightings=dict(observed.sightings),
+            heartbeat=observed.heartbeat,
+            refusal=observed.refusal,
             parent=parent,
-            parent_missing_since=facts.parent_missing_since,
-            children=replace(self._family.summary(key), known_since=facts.children_known_since),
-            input=facts.input,
+            parent_missing_since=observed.parent_missing_since,
+            children=replace(self._children.summary(key), known_since=observed.children_known_since),
+            input=observed.input,
             slot=self.slots.slot(_id_of(run)),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             retention_days=self._retention_days(key.namespace),
@@ -161,19 +161,19 @@ class Store:
     def confirm_gone(self, run: TaskRun, name: str, uid: str) -> None:
         """Note that a live GET has said that a pod is no more."""
         self.pods.forget(_own_key(run), name, uid)
-        if (facts := self._facts_about(run)) is not None:
-            facts.pod_gone(uid, self._clock())
+        if (observed := self._observations_of(run)) is not None:
+            observed.pod_gone(uid, self._clock())
 
     def confirm_still_there(self, run: TaskRun, pod: Pod) -> None:
         """Note that a live GET has found a pod of the run, and take what it has found."""
         self.pods.restore(pod)
-        if (facts := self._facts_about(run)) is not None:
-            facts.still_there = (pod.metadata.uid, pod.metadata.resource_version)
+        if (observed := self._observations_of(run)) is not None:
+            observed.still_there = (pod.metadata.uid, pod.metadata.resource_version)
 
     def confirm_absent(self, run: TaskRun, name: str) -> None:
         """Note that a live GET has found no pod of this name that is the run's."""
-        if (facts := self._facts_about(run)) is not None:
-            facts.absent = name
+        if (observed := self._observations_of(run)) is not None:
+            observed.absent = name
 
     def confirm_lost(self, run: TaskRun, record: str) -> None:
         """Note that a live GET has said that a record, which the run needs, is no more."""
@@ -181,48 +181,48 @@ class Store:
         for known in self.records.of(key):
             if known.metadata.name == record:
                 self.records.forget(key, record, known.metadata.uid)
-        if (facts := self._facts_about(run)) is not None:
-            facts.lost_records.add(record)
+        if (observed := self._observations_of(run)) is not None:
+            observed.lost_records.add(record)
 
     def confirm_settled(self, run: TaskRun, record: str) -> None:
         """Note that a record was read live, and is known as it was, after its pod had ended."""
-        if (facts := self._facts_about(run)) is not None:
-            facts.settled.add(record)
+        if (observed := self._observations_of(run)) is not None:
+            observed.settled.add(record)
 
     def confirm_silent(self, run: TaskRun, silence: Silence) -> None:
         """Note that a live GET has found no newer heartbeat in a record."""
-        if (facts := self._facts_about(run)) is not None:
-            known = facts.silence
+        if (observed := self._observations_of(run)) is not None:
+            known = observed.silence
             if known is not None and (known.record, known.heartbeat_at) == (silence.record, silence.heartbeat_at):
                 silence = replace(silence, since=known.since)
-            facts.silence = silence
+            observed.silence = silence
 
     def confirm_children(self, run: TaskRun, record: str) -> None:
         """Note that all children that a run had when `record` was stored are known."""
-        if (facts := self._facts_about(run)) is not None:
-            facts.children_known_since = record
+        if (observed := self._observations_of(run)) is not None:
+            observed.children_known_since = record
 
     def abort_refused(self, child: Key) -> None:
         """Note that a run cannot be aborted as it is, so that its parent's own abort goes on."""
-        self._family.leave_alone(child)
+        self._children.leave_alone(child)
 
     def refused(self, run: TaskRun, refusal: Refusal) -> None:
         """Note that a pod or a record of the run was refused."""
-        if (facts := self._facts_about(run)) is not None:
-            facts.refusal = refusal
+        if (observed := self._observations_of(run)) is not None:
+            observed.refusal = refusal
             self._refused.add(_definition_of(run), _own_key(run))
 
     def refusal(self, run: TaskRun) -> Refusal | None:
         """Return what was refused last, if nothing has been accepted since."""
-        facts = self._facts.get(_own_key(run))
-        return facts.refusal if facts is not None and facts.uid == run.metadata.uid else None
+        observed = self._observations.get(_own_key(run))
+        return observed.refusal if observed is not None and observed.uid == run.metadata.uid else None
 
     def accepted(self, run: TaskRun) -> None:
         """Note that a pod or record was taken: earlier refusals do not matter, and others may be taken now, too."""
-        facts, key = self._facts.get(_own_key(run)), _own_key(run)
-        if facts is None or facts.uid != run.metadata.uid or facts.refusal is None:
+        observed, key = self._observations.get(_own_key(run)), _own_key(run)
+        if observed is None or observed.uid != run.metadata.uid or observed.refusal is None:
             return
-        reason, facts.refusal = facts.refusal.reason, None
+        reason, observed.refusal = observed.refusal.reason, None
         self._refused.remove(_definition_of(run), key)
         following = self._refused.of(_definition_of(run), _WOKEN_BY_ONE, lambda other: self._waits_for(other, {reason}))
         for other in following:
@@ -238,31 +238,31 @@ class Store:
             self._try_now(key)
 
     def _waits_for(self, key: Key, reasons: Set[str]) -> bool:
-        facts = self._facts.get(key)
-        return facts is not None and facts.refusal is not None and facts.refusal.reason in reasons
+        observed = self._observations.get(key)
+        return observed is not None and observed.refusal is not None and observed.refusal.reason in reasons
 
     def _try_now(self, key: Key) -> None:
-        facts = self._facts[key]
-        if facts.refusal is not None:
-            facts.refusal = replace(facts.refusal, retry_at=min(facts.refusal.retry_at, self._clock()))
+        observed = self._observations[key]
+        if observed.refusal is not None:
+            observed.refusal = replace(observed.refusal, retry_at=min(observed.refusal.retry_at, self._clock()))
             self._mark(key)
 
-    def input_read(self, run: TaskRun, definition: TaskDefinition, found: InputFacts) -> None:
+    def input_read(self, run: TaskRun, definition: TaskDefinition, found: InputCheck) -> None:
         """Note what was found in the input of a run, by what `definition` says."""
         known = self.definition(*_own_key(definition))
-        facts = self._facts_about(run)
-        if facts is not None and known is not None and _spec_version(known) == _spec_version(definition):
-            facts.input = found
+        observed = self._observations_of(run)
+        if observed is not None and known is not None and _spec_version(known) == _spec_version(definition):
+            observed.input = found
 
-    def _facts_about(self, run: TaskRun) -> Facts | None:
+    def _observations_of(self, run: TaskRun) -> Observations | None:
         """Return what is to be extended about this very run; None if pods do not come and go for it any more."""
         key = _own_key(run)
         if not self._is_open(key, run.metadata.uid):
             return None
-        facts = self._facts.get(key)
-        if facts is None or facts.uid != run.metadata.uid:
-            facts = self._facts[key] = Facts(run.metadata.uid)
-        return facts
+        observed = self._observations.get(key)
+        if observed is None or observed.uid != run.metadata.uid:
+            observed = self._observations[key] = Observations(run.metadata.uid)
+        return observed
 
     def take_slot(self, run: TaskRun, value: str | None) -> None:
         """Ask for a slot for a run; the next view tells what came of it."""
@@ -291,8 +291,8 @@ class Store:
 
     def _pod_changed(self, key: Key) -> None:
         run = self.run(key)
-        if run is not None and (facts := self._facts_about(run)) is not None:
-            facts.still_there = None  # something has changed
+        if run is not None and (observed := self._observations_of(run)) is not None:
+            observed.still_there = None  # something has changed
         self._look(key)
         self._follow_slots(key)
         self._mark(key)
@@ -304,15 +304,15 @@ class Store:
     def _look(self, key: Key) -> None:
         """Note what is seen of the pods of a run for the first time, and of their records."""
         run, pods, records = self.run(key), self.pods.of(key), self.records.of(key)
-        if run is None or not (pods or records) or (facts := self._facts_about(run)) is None:
+        if run is None or not (pods or records) or (observed := self._observations_of(run)) is None:
             return
         now = self._clock()
         answered = {record.pod_uid for record in records if record.response is not None}
         for pod in pods:
-            facts.see_pod(pod, now, has_answered=pod.metadata.uid in answered)
+            observed.see_pod(pod, now, has_answered=pod.metadata.uid in answered)
         working = [record for record in records if record.response is None and record.heartbeat_at]
         if working:
-            facts.see_heartbeat(max(working, key=lambda record: (record.iteration, record.try_)), now)
+            observed.see_heartbeat(max(working, key=lambda record: (record.iteration, record.try_)), now)
 
     def _follow_slots(self, key: Key) -> None:
         """Let slots follow what is. A slot is held by a pod that may work, whatever has become of its run.
@@ -378,8 +378,8 @@ class Store:
 
     def _pod_removed(self, key: Key, pod: Pod, is_last_state: bool) -> None:
         run = self.run(key)
-        if run is not None and (facts := self._facts_about(run)) is not None:
-            facts.pod_left(pod, is_last_state=is_last_state)
+        if run is not None and (observed := self._observations_of(run)) is not None:
+            observed.pod_left(pod, is_last_state=is_last_state)
 
     def _is_open(self, key: Key, uid: str | None = None) -> bool:
         """Whether pods may still come and go for a run: until it has finished and its hooks are done."""
@@ -394,18 +394,18 @@ class Store:
             self._runs_of[_definition_of(run)][key] = None
         if run is not None and run.spec.parent is not None:
             parent = Key(key.namespace, run.spec.parent)
-            self._tell_parent(parent, self._family.note(key, parent, run))
-        facts = self._facts.get(key)
-        if facts is not None and not self._is_open(key, facts.uid):
+            self._tell_parent(parent, self._children.note(key, parent, run))
+        observed = self._observations.get(key)
+        if observed is not None and not self._is_open(key, observed.uid):
             self._forget_facts(key, _definition_of(run) if run is not None else None)
-        elif facts is not None and run is not None and not object_rules.is_new(run.status):
-            facts.input = None  # the status tells what followed from it
+        elif observed is not None and run is not None and not object_rules.is_new(run.status):
+            observed.input = None  # the status tells what followed from it
         self._look(key)
         self._follow_slots(key)
         if run is not None and run.status.phase in FINISHED:
             self._has_finished(key, run)
         if run is not None:
-            for child in self._family.has_answered(key, names.iteration_of(run.status.last_record or "")):
+            for child in self._children.has_answered(key, names.iteration_of(run.status.last_record or "")):
                 self._mark(child)  # one that cleans itself up has waited for it
         self._mark(key)
 
@@ -422,13 +422,13 @@ class Store:
         self._forget_facts(key, _definition_of(run))
         self._forget_in_index(key, _definition_of(run))
         self._finished.remove(key)
-        parent, change = self._family.remove(key)
+        parent, change = self._children.remove(key)
         if parent is not None:
             self._tell_parent(parent, change)
         self._tell_children(key)
 
     def _forget_facts(self, key: Key, definition: Key | None) -> None:
-        self._facts.pop(key, None)
+        self._observations.pop(key, None)
         if definition is not None:
             self._refused.remove(definition, key)
 
@@ -453,7 +453,7 @@ class Store:
             finished_at=parent.status.finished_at,
             answered=names.iteration_of(parent.status.last_record or ""),
             ancestors=len(line),
-            unfinished_children=self._family.unfinished(Key(namespace, parent.metadata.name)),
+            unfinished_children=self._children.unfinished(Key(namespace, parent.metadata.name)),
             max_children=definition.spec.max_children if definition else None,
             created_by=next(filter(None, (member.metadata.annotations.created_by for member in line)), None),
         )
@@ -478,7 +478,7 @@ class Store:
 
     def _tell_children(self, key: Key) -> None:
         """Have the children of a run that has ended, or gone, looked at: for how long they are kept depends on it."""
-        for child in self._family.of(key):
+        for child in self._children.of(key):
             self._mark(child)
 
     def _definition_has_changed(self, definition: Key) -> None:
@@ -489,8 +489,8 @@ class Store:
         if not self._has_new_spec(definition, known):
             return  # only its status, which the operator itself writes
         for key in tuple(self._runs_of.get(definition, ())):
-            if (facts := self._facts.get(key)) is not None:
-                facts.refusal = facts.input = None  # the definition may have been mended
+            if (observed := self._observations.get(key)) is not None:
+                observed.refusal = observed.input = None  # the definition may have been mended
                 self._refused.remove(definition, key)
             self._mark(key)
 
@@ -513,7 +513,7 @@ def _kept_runs(definition: TaskDefinition | None) -> int:
     return (definition.spec.history_limit if definition else HistoryLimit()).runs
 
 
-_NO_FACTS: Final = Facts("")
+_NOTHING_OBSERVED: Final = Observations("")
 
 
 def _id_of(run: TaskRun) -> RunId:

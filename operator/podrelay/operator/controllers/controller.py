@@ -1,14 +1,14 @@
-"""What every controller does with its queue: take a key, handle it, and have it back later if that failed.
+"""What every controller does with its work queue: take a key, reconcile it, and retry it with backoff if that fails.
 
-Several keys are handled at once. One that takes long, because an answer does, no longer counts as one of them; how many
-may is bounded by the queue, for each group of keys and for all.
+Several keys are reconciled at the same time. A key that takes long, because a request does, no longer counts as one of
+them; how many may take long is limited by the queue, for each group of keys and for all.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Hashable
 from functools import partial
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.errors import ApiError
@@ -21,63 +21,75 @@ K = TypeVar("K", bound=Hashable)
 Errors = tuple[type[Exception], ...]
 
 
-async def work(
-    queue: WorkQueue[K],
-    handle: Callable[[K], Awaitable[None]],
-    *,
-    failed: str,
-    about: str,
-    count: int,
-    fatal: Errors = (),
-    held: Errors = (),
-) -> None:
-    """Handle keys until cancelled.
+class Controller(Generic[K]):
+    """Reconciles the keys of a work queue.
 
     Args:
-        queue: where they come from, and go back to after an error.
-        handle: what is to be done with one.
-        failed: what an error means, for the log.
-        about: what a key is, for the log.
-        count: how many are handled at once, those that take long not counted.
-        fatal: errors that end it.
-        held: errors after which no event brings a key back sooner.
-
-    Raises:
-        ExceptionGroup: of a fatal error.
+        queue: where keys come from, and where they return after an error.
+        reconcile: brings one key to its wanted state; called again later after an error.
+        failed: what the log says after an error.
+        kind: of the keys, as the log names them, for example `run`.
+        workers: how many keys are reconciled at the same time, those that take long not counted.
+        fatal: errors that end the controller.
+        held: errors after which no event brings a key back before its backoff is over.
     """
-    places = Places(count, slow=MOST_AT_WORK)
 
-    async def handle_one(key: K) -> None:
-        with places.occupied():
+    def __init__(
+        self,
+        queue: WorkQueue[K],
+        reconcile: Callable[[K], Awaitable[None]],
+        *,
+        failed: str,
+        kind: str,
+        workers: int,
+        fatal: Errors = (),
+        held: Errors = (),
+    ) -> None:
+        self._queue = queue
+        self._reconcile = reconcile
+        self._failed = failed
+        self._kind = kind
+        self._places = Places(workers, slow=MOST_AT_WORK)
+        self._fatal = fatal
+        self._held = held
+
+    async def run(self) -> None:
+        """Reconcile until cancelled.
+
+        Raises:
+            ExceptionGroup: of a fatal error.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                await self._places.acquire()
+                key = await self._queue.get()
+                # A task that is cancelled before its first step does nothing at all, but its callback is called.
+                tasks.create_task(self._work(key)).add_done_callback(partial(self._give_back, key))
+
+    async def _work(self, key: K) -> None:
+        with self._places.occupied():
             try:
-                await handle(key)
-            except fatal:
+                await self._reconcile(key)
+            except self._fatal:
                 raise
-            except Exception as error:  # noqa: BLE001 - what goes wrong with one key must not keep the others waiting
-                _retry(error, key)
+            except Exception as error:  # noqa: BLE001 - an error of one key must not stop the others
+                self._retry(error, key)
             else:
-                queue.succeeded(key)
+                self._queue.succeeded(key)
 
-    def _give_back(key: K, task: "asyncio.Task[None]") -> None:
+    def _give_back(self, key: K, task: "asyncio.Task[None]") -> None:
         if task.cancelled() or task.exception() is not None:
-            queue.add(key)  # whoever works next, in another term of the Lease, goes on with it
-        queue.done(key)
+            self._queue.add(key)  # it continues in the next leadership term
+        self._queue.done(key)
 
-    def _retry(error: Exception, key: K) -> None:
+    def _retry(self, error: Exception, key: K) -> None:
         at_least = error.retry_after or 0.0 if isinstance(error, ApiError) else 0.0
-        delay = queue.retry(key, at_least, is_held=isinstance(error, held))
+        delay = self._queue.retry(key, at_least, is_held=isinstance(error, self._held))
         is_expected = isinstance(error, PodrelayError | TimeoutError)
         log.warning(
             "%s: %s",
-            failed,
+            self._failed,
             str(error) or type(error).__name__,
             exc_info=None if is_expected else error,
-            extra={about: str(key), "retry_seconds": round(delay, 2)},
+            extra={self._kind: str(key), "retry_seconds": round(delay, 2)},
         )
-
-    async with asyncio.TaskGroup() as tasks:
-        while True:
-            await places.acquire()
-            key = await queue.get()
-            # A task that is cancelled before its first step does nothing at all, but its callback is called.
-            tasks.create_task(handle_one(key)).add_done_callback(partial(_give_back, key))

@@ -14,7 +14,7 @@ from podrelay.kube.client import Client
 from podrelay.kube.errors import NotFoundError
 from podrelay.kube.resources import TASK_DEFINITIONS, Key
 from podrelay.operator.cache.store import Store
-from podrelay.operator.controllers.controller import work
+from podrelay.operator.controllers.controller import Controller
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.metrics import DEFINITION_WRITES
 from podrelay.operator.objects import TaskDefinition
@@ -30,7 +30,7 @@ _SPACING_SECONDS: Final = 0.05
 _decode = msgspec.json.Decoder(TaskDefinition).decode
 
 
-class Counts:
+class DefinitionCountsController:
     """Writes the numbers.
 
     Args:
@@ -47,9 +47,11 @@ class Counts:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        await work(self._queue, self._look_at, failed="runs of a definition not counted", about="definition", count=1)
+        await Controller(
+            self._queue, self._reconcile, failed="runs of a definition not counted", kind="definition", workers=1
+        ).run()
 
-    async def _look_at(self, key: Key) -> None:
+    async def _reconcile(self, key: Key) -> None:
         definition = self._store.definition(*key)
         if definition is None:
             self._written.pop(key, None)

@@ -15,7 +15,7 @@ from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
 from podrelay.kube.resources import PODS, TASK_DEFINITIONS, Key
 from podrelay.operator import object_rules
 from podrelay.operator.cache.store import Store
-from podrelay.operator.controllers.controller import work
+from podrelay.operator.controllers.controller import Controller
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.metrics import DEFINITION_WRITES
@@ -39,7 +39,7 @@ _SPACING_SECONDS: Final = 0.2
 _decode = msgspec.json.Decoder(TaskDefinition).decode
 
 
-class Readiness:
+class DefinitionReadyController:
     """Reviews each definition that has changed, and writes its condition Ready if that has.
 
     One generation of a definition is reviewed again only if its verdict may change by itself, or if somebody has
@@ -71,7 +71,9 @@ class Readiness:
 
     async def run(self) -> None:
         """Work until cancelled."""
-        await work(self._queue, self._look_at, failed="definition not reviewed", about="definition", count=_REVIEWERS)
+        await Controller(
+            self._queue, self._reconcile, failed="definition not reviewed", kind="definition", workers=_REVIEWERS
+        ).run()
 
     def review_rejected(self, namespace: str | None) -> None:
         """Review what was rejected again at once, as what its pods need may be there now; None: in all namespaces."""
@@ -80,7 +82,7 @@ class Readiness:
                 review.pause = 0.0
                 self._queue.add(key)
 
-    async def _look_at(self, key: Key) -> None:
+    async def _reconcile(self, key: Key) -> None:
         definition = self._store.definition(*key)
         if definition is None:
             self._reviews.pop(key, None)

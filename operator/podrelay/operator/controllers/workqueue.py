@@ -91,7 +91,7 @@ class WorkQueue(Generic[K]):
             self._news.set()
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Add `key` later. The earliest of several wishes counts; a key is looked at once for all of them."""
+        """Add `key` later. The earliest of several requests counts; a key is looked at once for all of them."""
         due = self._clock() + max(0.0, seconds)
         if key in self._due and self._due[key][0] <= due:
             return
@@ -164,7 +164,7 @@ class WorkQueue(Generic[K]):
     def _arm(self) -> None:
         if self._timer is not None:
             if self._heap and self._heap[0][0] == self._armed_for:
-                return  # ten thousand wishes at once would leave as many timers to the loop
+                return  # ten thousand requests at once would leave as many timers to the loop
             self._timer.cancel()
             self._timer = None
         if self._heap:

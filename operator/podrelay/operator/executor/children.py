@@ -26,7 +26,7 @@ PERMISSIONS: Final = (Permission(names.GROUP, (names.TASK_RUNS,), ("list", "patc
 _decode_run = msgspec.json.Decoder(TaskRun).decode
 
 
-class Relatives:
+class ChildActions:
     """Carries out what concerns parents and children.
 
     Args:

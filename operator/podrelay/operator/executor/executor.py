@@ -27,7 +27,7 @@ from podrelay.operator import object_rules
 from podrelay.operator.cache.store import Store
 from podrelay.operator.event_recorder import Events
 from podrelay.operator.executor import input_values, pod_builder, pod_logs, record_builder
-from podrelay.operator.executor.children import Relatives
+from podrelay.operator.executor.children import ChildActions
 from podrelay.operator.executor.payloads import Payloads, StateGoneError
 from podrelay.operator.executor.status_patch import add_result, status_patch
 from podrelay.operator.objects import Pod, Record, StorableResponse, TaskRun
@@ -47,7 +47,7 @@ from podrelay.operator.view import (
     DeleteRecord,
     DeleteRun,
     EndPod,
-    InputFacts,
+    InputCheck,
     OpenGate,
     Plan,
     ReadInput,
@@ -139,7 +139,7 @@ class Executor:
         self._clock = clock
         self._schemas = schemas or SchemaProcess()
         self._count = count
-        relatives = Relatives(client, store, self._write, self._refresh_run)
+        child_actions = ChildActions(client, store, self._write, self._refresh_run)
         self._handlers: Mapping[type[Action], Callable[[Key, View, Any], Awaitable[None]]] = {
             ReadInput: self._read_input,
             TakeSlot: self._take_slot,
@@ -160,7 +160,7 @@ class Executor:
             ClaimRecord: self._claim_record,
             DeleteRecord: self._delete_record,
             DeleteRun: self._delete_run,
-            **relatives.handlers,
+            **child_actions.handlers,
         }
 
     async def carry_out(self, key: Key, view: View, action: Action) -> None:
@@ -230,7 +230,7 @@ class Executor:
             return
         verdict = Verdict() if schema is None else await self._schemas.check(schema, given)
         value = input_values.concurrency_key(given, concurrency.key) if concurrency is not None else None
-        self._store.input_read(view.run, view.definition, InputFacts(verdict.problem, verdict.fields, value))
+        self._store.input_read(view.run, view.definition, InputCheck(verdict.problem, verdict.fields, value))
 
     # --- pods ---------------------------------------------------------------------------------------------------------
 

@@ -7,27 +7,27 @@ import msgspec
 from podrelay.api import limits, protocol
 from podrelay.operator.objects import Current, Record, RetryPolicy, TaskError, TaskRunStatus
 from podrelay.operator.planner import due_pod, failures, hooks, retry_policy, starting, statuses
-from podrelay.operator.planner.due_pod import Tenure
+from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.view import Plan, View
 
 
-def apply_answer(view: View, tenure: Tenure, record: Record) -> Plan:
+def apply_answer(view: View, attempt: Attempt, record: Record) -> Plan:
     """Return what follows from the answer that `record` holds; user code of its pod is over."""
     response = record.response
     assert response is not None  # noqa: S101 - the caller has looked
     message = response.message or ""
-    target = tenure.target
+    target = attempt.target
     status = msgspec.structs.replace(
         view.run.status,
         # A pod may answer before the status has named it; hooks depend on who may still call them.
-        current=Current(target.iteration, target.try_, target.name, tenure.uid),
+        current=Current(target.iteration, target.try_, target.name, attempt.uid),
         started_at=view.run.status.started_at or statuses.seconds(record.started_at),
         # A pod that never started has called run() as little as one that was never made.
         iterations=record.iteration if record.started_at else record.iteration - 1,
         progress=record.progress or view.run.status.progress,
         hooks=hooks.merged(view.run.status.hooks, [record]),
         recent_iterations=statuses.remember(
-            view.run.status, tenure, response.status, statuses.words_of(record), view.now
+            view.run.status, attempt, response.status, statuses.words_of(record), view.now
         ),
     )
     if response.refusal is not None:
@@ -42,7 +42,7 @@ def apply_answer(view: View, tenure: Tenure, record: Record) -> Plan:
         case "error":
             return _failed_try(view, status, record)
         case unknown:
-            return _unknown(view, tenure, record, unknown)
+            return _unknown(view, attempt, record, unknown)
 
 
 def _continue(view: View, status: TaskRunStatus, record: Record) -> Plan:
@@ -77,12 +77,12 @@ def _refused(view: View, status: TaskRunStatus, record: Record, refusal: str) ->
     return statuses.finish(view, status, "Failed", refusal, words, record=record, error=error)
 
 
-def _unknown(view: View, tenure: Tenure, record: Record, answer: str) -> Plan:
+def _unknown(view: View, attempt: Attempt, record: Record, answer: str) -> Plan:
     """Wait for an operator that knows the answer: nothing is lost, and run() has been called already."""
-    image = tenure.pod.image if tenure.pod is not None else ""
+    image = attempt.pod.image if attempt.pod is not None else ""
     words = protocol.unknown_answer(answer, record.protocol, image)
-    target = tenure.target
-    current = Current(target.iteration, target.try_, target.name, tenure.uid)
+    target = attempt.target
+    current = Current(target.iteration, target.try_, target.name, attempt.uid)
     return statuses.stall(view, view.run.status, protocol.UNSUPPORTED_RUNNER, words, current=current)
 
 

@@ -10,7 +10,7 @@ from podrelay.operator.view import Gone, Target, View
 
 
 @dataclass(frozen=True, slots=True)
-class Tenure:
+class Attempt:
     """The pod that holds the baton, as far as it is known: perhaps only its UID, or only its record."""
 
     target: Target
@@ -45,7 +45,7 @@ def due_target(view: View, status: TaskRunStatus) -> Target:
     )
 
 
-def tenure_of(view: View, target: Target) -> Tenure | None:
+def attempt_of(view: View, target: Target) -> Attempt | None:
     """Return who holds the baton, or None if the pod `target` has not been made yet."""
     pod = next((pod for pod in view.pods if pod.metadata.name == target.name and view.owns(pod)), None)
     record = record_named(view, target.name)
@@ -60,18 +60,20 @@ def tenure_of(view: View, target: Target) -> Tenure | None:
         uid = pod.metadata.uid  # made, but the operator died before it could say so in the status
     else:
         return None
-    return Tenure(target, uid, pod if pod is not None and pod.metadata.uid == uid else None, record, view.gone.get(uid))
+    return Attempt(
+        target, uid, pod if pod is not None and pod.metadata.uid == uid else None, record, view.gone.get(uid)
+    )
 
 
-def is_known_to_have_been(view: View, tenure: Tenure) -> bool:
+def is_known_to_have_been(view: View, attempt: Attempt) -> bool:
     """Tell whether the run has had the pod that holds the baton by what its record says.
 
     Our finalizer keeps each pod until the status has its answer, so either the pod is there, or it was seen, or the
     status names it.
     """
     current = view.run.status.current
-    was_seen = tenure.pod is not None or (tenure.gone is not None and tenure.gone.last is not None)
-    return was_seen or (current is not None and current.pod_uid == tenure.uid)
+    was_seen = attempt.pod is not None or (attempt.gone is not None and attempt.gone.last is not None)
+    return was_seen or (current is not None and current.pod_uid == attempt.uid)
 
 
 def record_named(view: View, name: str) -> Record | None:
@@ -99,14 +101,14 @@ def _is_there(view: View, pod_name: str) -> bool:
     return any(pod.metadata.name == pod_name and view.owns(pod) for pod in view.pods)
 
 
-def late_answer(view: View, target: Target) -> Tenure | None:
+def late_answer(view: View, target: Target) -> Attempt | None:
     """Return the try that was given up for lost but has answered before its successor was made."""
     for record in view.records:
         if record.iteration != target.iteration or record.try_ >= target.try_ or not view.owns(record):
             continue
         if record.response is not None and record.response.status != "error":
             earlier = replace(target, try_=record.try_, name=record.metadata.name)
-            return Tenure(earlier, record.pod_uid, None, record, view.gone.get(record.pod_uid))
+            return Attempt(earlier, record.pod_uid, None, record, view.gone.get(record.pod_uid))
     return None
 
 

@@ -131,12 +131,12 @@ def _after_hook_pod(view: View, due: tuple[str, ...], current: Current, pod: Pod
     return _start(view, due, current.try_ + 1)
 
 
-def _start(view: View, due: tuple[str, ...], attempt: int) -> Plan:
+def _start(view: View, due: tuple[str, ...], try_: int) -> Plan:
     status = view.run.status
-    name = hooks.pod_name(view.run.metadata.name, due[0], attempt)
+    name = hooks.pod_name(view.run.metadata.name, due[0], try_)
     pod = next((pod for pod in view.pods if pod.metadata.name == name and view.owns(pod)), None)
     if pod is not None:
-        holder = Current(0, attempt, name, pod.metadata.uid)
+        holder = Current(0, try_, name, pod.metadata.uid)
         return Plan(status=msgspec.structs.replace(status, current=holder))
     if view.definition is None:
         return _wait_for_definition(view, due)
@@ -149,7 +149,7 @@ def _start(view: View, due: tuple[str, ...], attempt: int) -> Plan:
         return Plan((ReturnSlot(),) if view.slot is not None else (), requeue_at=min(refusal.retry_at, given_up))
     if admission.has_to_queue(view):
         return _queue(view)
-    target = Target(0, attempt, name, status.last_record, None, is_final_attempt=True, hooks=due)
+    target = Target(0, try_, name, status.last_record, None, is_final_attempt=True, hooks=due)
     return Plan(actions=(CreatePod(target),))
 
 

@@ -36,7 +36,7 @@ from podrelay.operator.planner import (
     statuses,
     termination_message,
 )
-from podrelay.operator.planner.due_pod import Tenure
+from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.view import (
     ClaimRecord,
     ConfirmAbsent,
@@ -96,11 +96,11 @@ def _unfinished(view: View) -> Plan:
     if held is not None:
         return held
     target = due_pod.due_target(view, view.run.status)
-    tenure = due_pod.tenure_of(view, target)
-    if tenure is not None:
+    attempt = due_pod.attempt_of(view, target)
+    if attempt is not None:
         if admission.lacks_value(view):
             return Plan(actions=(ReadInput(),))  # the limit came after the pod, or the operator died in between
-        return _with_descendants(view, _hold(view, tenure))
+        return _with_descendants(view, _hold(view, attempt))
     late = due_pod.late_answer(view, target) if view.run.spec.abort is None else None
     if late is not None and late.record is not None:
         following = answers.apply_answer(view, late, late.record)
@@ -134,66 +134,66 @@ def _deleted(view: View) -> Plan:
     if actions or view.run.status.phase in FINISHED:
         return Plan(actions, requeue_at=requeue)
     target = due_pod.due_target(view, view.run.status)
-    tenure = due_pod.tenure_of(view, target)
-    if tenure is not None and tenure.pod is None and tenure.gone is None:
-        return Plan(actions=(ConfirmGone(target.name, tenure.uid),))
-    if requeue is not None or (tenure is not None and not tenure.has_ended):
+    attempt = due_pod.attempt_of(view, target)
+    if attempt is not None and attempt.pod is None and attempt.gone is None:
+        return Plan(actions=(ConfirmGone(target.name, attempt.uid),))
+    if requeue is not None or (attempt is not None and not attempt.has_ended):
         phase = view.run.status.phase or "Pending"
         status = statuses.show(view, view.run.status, phase, "Deleting", "the TaskRun is deleted; its pod has to end")
         return Plan(status=status, requeue_at=requeue)
-    if tenure is None and view.absent != target.name:
+    if attempt is None and view.absent != target.name:
         return Plan(actions=(ConfirmAbsent(target.name),))
     return statuses.finish(view, view.run.status, "Aborted", "Deleted", "the TaskRun was deleted before its end")
 
 
-def _hold(view: View, tenure: Tenure) -> Plan:
-    pod, record = tenure.pod, tenure.record
-    if pod is None and tenure.gone is None:
-        return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))
+def _hold(view: View, attempt: Attempt) -> Plan:
+    pod, record = attempt.pod, attempt.record
+    if pod is None and attempt.gone is None:
+        return Plan(actions=(ConfirmGone(attempt.target.name, attempt.uid),))
     if view.run.spec.abort is not None:
-        return _abort(view, tenure, view.run.spec.abort.message)
+        return _abort(view, attempt, view.run.spec.abort.message)
     if record is not None and record.response is not None:
-        if not due_pod.is_known_to_have_been(view, tenure):
-            return _foreign_record(view, tenure)
-        return _answered(view, tenure, record)
+        if not due_pod.is_known_to_have_been(view, attempt):
+            return _foreign_record(view, attempt)
+        return _answered(view, attempt, record)
     if pod is None:
-        return _lost(view, tenure)
+        return _lost(view, attempt)
     if record is not None and protocol.is_too_old(record.protocol) and not pod.is_released:
-        return _ending(view, tenure, pod, protocol.UNSUPPORTED_RUNNER)
+        return _ending(view, attempt, pod, protocol.UNSUPPORTED_RUNNER)
     if pod.is_released:
-        return _ended_without_answer(view, tenure, pod)
+        return _ended_without_answer(view, attempt, pod)
     if pod.metadata.deletion_timestamp is not None:
-        return _ending(view, tenure, pod)  # it may still answer, and it is not replaced before it has ended
+        return _ending(view, attempt, pod)  # it may still answer, and it is not replaced before it has ended
     if pod.has_started:
-        return _working(view, tenure, pod)
-    return _pending(view, tenure, pod)
+        return _working(view, attempt, pod)
+    return _pending(view, attempt, pod)
 
 
-def _answered(view: View, tenure: Tenure, record: Record) -> Plan:
-    following = answers.apply_answer(view, tenure, record)
-    if tenure.has_ended or object_rules.hooks_follow(following.status):
+def _answered(view: View, attempt: Attempt, record: Record) -> Plan:
+    following = answers.apply_answer(view, attempt, record)
+    if attempt.has_ended or object_rules.hooks_follow(following.status):
         return following  # a pod that is to call hooks waits for the final phase: they come after it
-    assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
-    overdue = view.answered_at(tenure.pod, record) + view.settings.answer_grace
+    assert attempt.pod is not None  # noqa: S101 - a pod that is gone has ended
+    overdue = view.answered_at(attempt.pod, record) + view.settings.answer_grace
     if view.now >= overdue:
-        return _ending(view, tenure, tenure.pod)
-    status = statuses.running(view, view.run.status, tenure.target, tenure.pod)
+        return _ending(view, attempt, attempt.pod)
+    status = statuses.running(view, view.run.status, attempt.target, attempt.pod)
     return Plan(status=status, requeue_at=overdue)
 
 
-def _foreign_record(view: View, tenure: Tenure) -> Plan:
+def _foreign_record(view: View, attempt: Attempt) -> Plan:
     """Admission lets a pod write its own record only. Where it does not, this is what keeps a forged answer out."""
     message = (
-        f"TaskIteration {tenure.target.name} has the answer of a pod with the UID {tenure.uid}, which this run has "
+        f"TaskIteration {attempt.target.name} has the answer of a pod with the UID {attempt.uid}, which this run has "
         "never had; look who has written it, and delete it"
     )
     return statuses.stall(view, view.run.status, "ForeignRecord", message)
 
 
-def _pending(view: View, tenure: Tenure, pod: Pod) -> Plan:
+def _pending(view: View, attempt: Attempt, pod: Pod) -> Plan:
     deadline = pod.pending_deadline
     if view.now >= deadline:
-        return _ending(view, tenure, pod)
+        return _ending(view, attempt, pod)
     if pod.is_unclaimed and _is_current(view, pod):
         return Plan(actions=(OpenGate(pod),))
     problem = failures.pending_problem(pod)
@@ -205,7 +205,7 @@ def _pending(view: View, tenure: Tenure, pod: Pod) -> Plan:
             deadline = min(deadline, overdue)
     if problem is not None and _is_outdated(view, pod):
         return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version),))
-    status = statuses.running(view, view.run.status, tenure.target, pod)
+    status = statuses.running(view, view.run.status, attempt.target, pod)
     if problem is not None:
         status = statuses.show(view, status, "Running", problem.reason, problem.message, stalled=True)
     return Plan(status=status, requeue_at=deadline)
@@ -226,18 +226,18 @@ def _is_current(view: View, pod: Pod) -> bool:
     return current is not None and current.pod_uid == pod.metadata.uid
 
 
-def _working(view: View, tenure: Tenure, pod: Pod) -> Plan:
+def _working(view: View, attempt: Attempt, pod: Pod) -> Plan:
     deadline = view.started_at(pod) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
     if view.now >= deadline or pod.metadata.annotations.ending_since is not None:
-        return _ending(view, tenure, pod)
+        return _ending(view, attempt, pod)
     silent_at = heartbeat.deadline(
         pod, view.heartbeat, view.sightings.get(pod.metadata.uid, Sightings()).started or view.now
     )
     if silent_at is not None and view.now >= silent_at:
-        return _silent(view, tenure, pod)
-    status = statuses.running(view, view.run.status, tenure.target, pod)
+        return _silent(view, attempt, pod)
+    status = statuses.running(view, view.run.status, attempt.target, pod)
     requeue = min(deadline, silent_at) if silent_at is not None else deadline
-    progress = tenure.record.progress if tenure.record else None
+    progress = attempt.record.progress if attempt.record else None
     if progress is not None and progress != status.progress:
         shown_at = status.progress.at if status.progress else None
         due = shown_at + view.settings.progress_interval if shown_at else view.now
@@ -248,23 +248,23 @@ def _working(view: View, tenure: Tenure, pod: Pod) -> Plan:
     return Plan(status=status, requeue_at=requeue)
 
 
-def _silent(view: View, tenure: Tenure, pod: Pod) -> Plan:
+def _silent(view: View, attempt: Attempt, pod: Pod) -> Plan:
     """The pod has sent no heartbeat for too long, as far as is known: make sure, then end it."""
-    last, silence = tenure.record.heartbeat_at if tenure.record else None, view.silence
-    if silence is None or (silence.record, silence.heartbeat_at) != (tenure.target.name, last):
-        return Plan(actions=(ConfirmSilent(tenure.target.name, last),))
+    last, silence = attempt.record.heartbeat_at if attempt.record else None, view.silence
+    if silence is None or (silence.record, silence.heartbeat_at) != (attempt.target.name, last):
+        return Plan(actions=(ConfirmSilent(attempt.target.name, last),))
     believed_at = silence.since + view.settings.silence_grace
     if view.now < believed_at:
-        return Plan(status=statuses.running(view, view.run.status, tenure.target, pod), requeue_at=believed_at)
+        return Plan(status=statuses.running(view, view.run.status, attempt.target, pod), requeue_at=believed_at)
     if view.now > silence.confirmed_at + view.settings.silence_good_for:
-        return Plan(actions=(ConfirmSilent(tenure.target.name, last),))  # it may have come in the meantime
-    return _ending(view, tenure, pod, heartbeat.ENDING_REASON)
+        return Plan(actions=(ConfirmSilent(attempt.target.name, last),))  # it may have come in the meantime
+    return _ending(view, attempt, pod, heartbeat.ENDING_REASON)
 
 
-def _ended_without_answer(view: View, tenure: Tenure, pod: Pod) -> Plan:
+def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
     disruption = _disruption(view, pod)
-    if due_pod.has_successor(view, tenure.target):
-        return _disrupted(view, tenure, disruption or f"pod {pod.metadata.name} was disrupted", view.now)
+    if due_pod.has_successor(view, attempt.target):
+        return _disrupted(view, attempt, disruption or f"pod {pod.metadata.name} was disrupted", view.now)
     answer = termination_message.answer_of(pod)
     if (
         pod.task.terminated is not None
@@ -274,19 +274,19 @@ def _ended_without_answer(view: View, tenure: Tenure, pod: Pod) -> Plan:
         # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
         settled = view.ended_at(pod) + view.settings.answer_grace
         if view.now < settled:
-            return Plan(status=statuses.running(view, view.run.status, tenure.target, pod), requeue_at=settled)
+            return Plan(status=statuses.running(view, view.run.status, attempt.target, pod), requeue_at=settled)
     if answer is not None:
-        return _write(view, WriteRecord(tenure.target, tenure.uid, pod, answer))
+        return _write(view, WriteRecord(attempt.target, attempt.uid, pod, answer))
     if pod.metadata.deletion_timestamp is not None and not pod.has_started and pod.pending_deadline <= view.now:
-        return _write_failure(view, tenure, pod, failures.pending_timeout(pod, _shown_problem(view.run.status)))
+        return _write_failure(view, attempt, pod, failures.pending_timeout(pod, _shown_problem(view.run.status)))
     if disruption is not None:
         may_still_run = failures.is_left_behind(pod)
         if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
             return Plan(actions=(ReleasePod(pod),))  # its token is good for as long as the pod is there
-        if _needs_claim(tenure, pod):
-            return _write(view, ClaimRecord(tenure.target, tenure.uid, pod))
-        return _disrupted(view, tenure, disruption, _token_dies_at(view, pod) if may_still_run else view.now)
-    return _write_failure(view, tenure, pod, failures.failure_of(pod))
+        if _needs_claim(attempt, pod):
+            return _write(view, ClaimRecord(attempt.target, attempt.uid, pod))
+        return _disrupted(view, attempt, disruption, _token_dies_at(view, pod) if may_still_run else view.now)
+    return _write_failure(view, attempt, pod, failures.failure_of(pod))
 
 
 def _disruption(view: View, pod: Pod) -> str | None:
@@ -306,15 +306,15 @@ def _token_dies_at(view: View, pod: Pod) -> datetime:
     return max(deleted + view.settings.deleted_token_grace, view.now + view.settings.force_gone_grace)
 
 
-def _lost(view: View, tenure: Tenure) -> Plan:
+def _lost(view: View, attempt: Attempt) -> Plan:
     """The pod is gone and left no answer."""
-    assert tenure.gone is not None  # noqa: S101 - _hold has asked before
-    if due_pod.has_successor(view, tenure.target):
-        return _disrupted(view, tenure, f"pod {tenure.target.name} was deleted", view.now)
-    last = tenure.gone.last
+    assert attempt.gone is not None  # noqa: S101 - _hold has asked before
+    if due_pod.has_successor(view, attempt.target):
+        return _disrupted(view, attempt, f"pod {attempt.target.name} was deleted", view.now)
+    last = attempt.gone.last
     answer = termination_message.answer_of(last) if last is not None else None
     if answer is not None:
-        return _write(view, WriteRecord(tenure.target, tenure.uid, last, answer))
+        return _write(view, WriteRecord(attempt.target, attempt.uid, last, answer))
     if last is not None and last.metadata.annotations.ending_since is not None:
         failure = failures.timeout(last)
     elif last is not None and not last.has_started and last.pending_deadline <= view.now:
@@ -324,28 +324,28 @@ def _lost(view: View, tenure: Tenure) -> Plan:
             last is not None
             and not failures.is_left_behind(last)
             # A node that had it may have started it, and told nobody before it was deleted by force.
-            and (last.is_released or (tenure.gone.is_last_state and not last.spec.node_name))
+            and (last.is_released or (attempt.gone.is_last_state and not last.spec.node_name))
         )
-        if last is not None and _needs_claim(tenure, last):
-            return _write(view, ClaimRecord(tenure.target, tenure.uid, last))
-        not_before = tenure.gone.at if safe else tenure.gone.at + view.settings.force_gone_grace
-        return _disrupted(view, tenure, f"pod {tenure.target.name} was deleted", not_before)
-    return _write_failure(view, tenure, last, failure)
+        if last is not None and _needs_claim(attempt, last):
+            return _write(view, ClaimRecord(attempt.target, attempt.uid, last))
+        not_before = attempt.gone.at if safe else attempt.gone.at + view.settings.force_gone_grace
+        return _disrupted(view, attempt, f"pod {attempt.target.name} was deleted", not_before)
+    return _write_failure(view, attempt, last, failure)
 
 
-def _needs_claim(tenure: Tenure, pod: Pod) -> bool:
+def _needs_claim(attempt: Attempt, pod: Pod) -> bool:
     """Tell whether a pod without a record may have been seen as Succeeded before it was deleted.
 
     The request that says so may be under way still, sent by an operator that never heard what came of it. A record
     without an answer, as a pod with reporting API makes it for itself, is in its way.
     """
-    return tenure.record is None and termination_message.succeeds_unless_told_to_end(pod)
+    return attempt.record is None and termination_message.succeeds_unless_told_to_end(pod)
 
 
-def _write_failure(view: View, tenure: Tenure, pod: Pod | None, failure: failures.Failure) -> Plan:
+def _write_failure(view: View, attempt: Attempt, pod: Pod | None, failure: failures.Failure) -> Plan:
     error = StorableError(failure.message, failure.code)
     response = StorableResponse("error", error=error, retryable=False if failure.is_final else None)
-    return _write(view, WriteRecord(tenure.target, tenure.uid, pod, response, failure.cause))
+    return _write(view, WriteRecord(attempt.target, attempt.uid, pod, response, failure.cause))
 
 
 def _write(view: View, action: WriteRecord | ClaimRecord) -> Plan:
@@ -365,13 +365,13 @@ def _shown_problem(status: TaskRunStatus) -> failures.Problem | None:
     return failures.Problem(stalled.reason, stalled.message)
 
 
-def _disrupted(view: View, tenure: Tenure, message: str, not_before: datetime) -> Plan:
+def _disrupted(view: View, attempt: Attempt, message: str, not_before: datetime) -> Plan:
     """The cluster, not the task, ended the pod: the same iteration again, not counted as an attempt."""
     status = view.run.status
     if view.definition is None:
         return statuses.definition_gone(view, message)
     allowed = view.definition.spec.disruption_retries
-    recent = statuses.remember(status, tenure, "disrupted", message, view.now)
+    recent = statuses.remember(status, attempt, "disrupted", message, view.now)
     if status.disruptions >= allowed:
         failed = f"{message}; this iteration has lost {status.disruptions + 1} pods, disruptionRetries allows {allowed}"
         status = msgspec.structs.replace(status, recent_iterations=recent)
@@ -386,39 +386,39 @@ def _disrupted(view: View, tenure: Tenure, message: str, not_before: datetime) -
     return starting.start(view, following)
 
 
-def _abort(view: View, tenure: Tenure, message: str | None) -> Plan:
+def _abort(view: View, attempt: Attempt, message: str | None) -> Plan:
     """Aborted is what the run becomes whatever the pod still answers; the pod gets time to clean up."""
     words = message or "Task aborted."
-    record = tenure.record
+    record = attempt.record
     has_answered = record is not None and record.response is not None
     calls_hook = has_answered and ON_ABORT in hooks.declared(view.definition)  # as soon as it reads Aborted
-    if not tenure.has_ended and not calls_hook:
-        assert tenure.pod is not None  # noqa: S101 - a pod that is gone has ended
-        return _ending(view, tenure, tenure.pod)
-    pod = tenure.pod or (tenure.gone.last if tenure.gone else None)
+    if not attempt.has_ended and not calls_hook:
+        assert attempt.pod is not None  # noqa: S101 - a pod that is gone has ended
+        return _ending(view, attempt, attempt.pod)
+    pod = attempt.pod or (attempt.gone.last if attempt.gone else None)
     # A pod that reports by message has no record before this one. Another one's end may be seen before its record, as
     # each has a watch of its own; it is read before it is written.
     is_unseen = record is None and pod is not None and pod.has_started
     if is_unseen or (record is not None and record.response is None):
         answer = termination_message.answer_of(pod) if pod is not None else None
         response = StorableResponse("aborted", message=words, output=answer.output if answer else None)
-        return _write(view, WriteRecord(tenure.target, tenure.uid, pod, response))
+        return _write(view, WriteRecord(attempt.target, attempt.uid, pod, response))
     status = view.run.status
     if record is not None:
-        target = tenure.target
+        target = attempt.target
         status = msgspec.structs.replace(
             status,
-            current=Current(target.iteration, target.try_, target.name, tenure.uid),
+            current=Current(target.iteration, target.try_, target.name, attempt.uid),
             started_at=status.started_at or statuses.seconds(record.started_at),
             iterations=record.iteration,
             progress=record.progress or status.progress,
             hooks=hooks.merged(status.hooks, [record]),
-            recent_iterations=statuses.remember(status, tenure, "aborted", words, view.now),
+            recent_iterations=statuses.remember(status, attempt, "aborted", words, view.now),
         )
     return statuses.finish(view, status, "Aborted", "Aborted", words, record=record)
 
 
-def _ending(view: View, tenure: Tenure, pod: Pod, why: str | None = None) -> Plan:
+def _ending(view: View, attempt: Attempt, pod: Pod, why: str | None = None) -> Plan:
     """Bring the pod to its end, step by step; the view tells which step it is at. `why` is noted on the pod."""
     if pod.is_held and pod.is_force_deleted:
         return Plan(actions=(ReleasePod(pod),))  # whoever does that says that it has ended
@@ -426,28 +426,28 @@ def _ending(view: View, tenure: Tenure, pod: Pod, why: str | None = None) -> Pla
     if step.action is not None:
         return Plan(actions=(step.action,))
     if step.is_lost:
-        return _node_lost(view, tenure, pod, step.due or view.now)
+        return _node_lost(view, attempt, pod, step.due or view.now)
     deleted = pod.metadata.deletion_timestamp
     if deleted is not None and not pod.has_started:
         return Plan(status=view.run.status, requeue_at=step.due)  # what keeps it from starting stays shown
     aborting = view.run.spec.abort is not None
     reason = "Aborting" if aborting else "PodTerminating" if deleted else "PodEnding"
     message = f"pod {pod.metadata.name} has {pod.spec.termination_grace_period_seconds} s to clean up"
-    status = statuses.running(view, view.run.status, tenure.target, pod)
+    status = statuses.running(view, view.run.status, attempt.target, pod)
     status = statuses.show(view, status, "Running", reason, message)
     return Plan(status=status, requeue_at=step.due)
 
 
-def _node_lost(view: View, tenure: Tenure, pod: Pod, since: datetime) -> Plan:
+def _node_lost(view: View, attempt: Attempt, pod: Pod, since: datetime) -> Plan:
     """The pod does not go although its time is over. Finishing starts nothing, so it is safe even if it still runs."""
     deadline = since + timedelta(seconds=int(pod.metadata.annotations.node_lost_timeout))
     message = (
         f"pod {pod.metadata.name} on node {pod.spec.node_name} does not end; look after the node, or, if it is "
         "certainly off, taint it node.kubernetes.io/out-of-service"
     )
-    status = statuses.running(view, view.run.status, tenure.target, pod)
+    status = statuses.running(view, view.run.status, attempt.target, pod)
     if view.now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):
-        return Plan(actions=(ConfirmGone(tenure.target.name, tenure.uid),))  # its watch may lag
+        return Plan(actions=(ConfirmGone(attempt.target.name, attempt.uid),))  # its watch may lag
     if view.now >= deadline:
         if view.run.spec.abort is not None:
             return statuses.finish(view, status, "Aborted", "NodeLost", message)

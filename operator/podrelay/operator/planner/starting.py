@@ -35,7 +35,7 @@ def start(view: View, status: TaskRunStatus) -> Plan:
         return statuses.finish(view, status, "Aborted", "Aborted", abort.message or "Task aborted.")
     return (
         restored_runs.without_status(view, status)
-        or _held_by_family(view, status, target)
+        or _held_by_parent_or_children(view, status, target)
         or _admit(view, status)
         or _wait(view, status)
         or _obstructed(view, status, target)
@@ -86,7 +86,7 @@ def _take_turn(view: View, status: TaskRunStatus, target: Target) -> Plan:
     return Plan(actions=(CreatePod(target),))
 
 
-def _held_by_family(view: View, status: TaskRunStatus, target: Target) -> Plan | None:
+def _held_by_parent_or_children(view: View, status: TaskRunStatus, target: Target) -> Plan | None:
     """Say what keeps a child from beginning, or a parent from going on; None where nothing does."""
     if children.goes_with_its_parent(view):
         collected = (view.parent_missing_since or view.now) + _GARBAGE_COLLECTION

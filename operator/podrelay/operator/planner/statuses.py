@@ -11,7 +11,7 @@ from podrelay.operator import object_rules
 from podrelay.operator.objects import Current, Pod, RecentIteration, Record, TaskError, TaskRunStatus
 from podrelay.operator.planner import admission, hooks
 from podrelay.operator.planner.conditions import stalled_since, with_conditions
-from podrelay.operator.planner.due_pod import Tenure
+from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.view import Plan, Target, View
 
 _NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
@@ -97,13 +97,13 @@ def running(view: View, status: TaskRunStatus, target: Target, pod: Pod) -> Task
     """Return the status of a run whose pod `target` has been made."""
     allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
     of = f" of at most {allowed}" if allowed else ""
-    attempt = f", try {target.try_}" if target.try_ > 1 else ""
+    number = f", try {target.try_}" if target.try_ > 1 else ""
     return show(
         view,
         status,
         "Running",
         "IterationRunning",
-        f"iteration {target.iteration}{of}{attempt} in pod {target.name}",
+        f"iteration {target.iteration}{of}{number} in pod {target.name}",
         iterations=target.iteration,
         max_iterations=allowed,
         started_at=status.started_at or seconds(view.now),
@@ -135,14 +135,14 @@ def show(
 
 
 def remember(
-    status: TaskRunStatus, tenure: Tenure, answer: str, message: str, now: datetime
+    status: TaskRunStatus, attempt: Attempt, answer: str, message: str, now: datetime
 ) -> tuple[RecentIteration, ...]:
-    """Return the newest ended tries, the one of `tenure` first."""
-    pod, record = tenure.pod, tenure.record
+    """Return the newest ended tries, the one of `attempt` first."""
+    pod, record = attempt.pod, attempt.record
     entry = RecentIteration(
-        iteration=tenure.target.iteration,
-        try_=tenure.target.try_,
-        pod_name=tenure.target.name,
+        iteration=attempt.target.iteration,
+        try_=attempt.target.try_,
+        pod_name=attempt.target.name,
         answer=answer,
         started_at=seconds(record.started_at if record else _started_at(pod)),
         finished_at=seconds((record.finished_at if record else None) or _ended_at(pod) or now),

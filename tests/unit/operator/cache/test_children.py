@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from podrelay.operator.cache.children import Change, Family
+from podrelay.operator.cache.children import Change, ChildIndex
 from podrelay.operator.objects import OwnerReference, TaskRun
 from podrelay.operator.view import ABORTS_AT_ONCE, Children, RunRef
 from tests.unit.operator.builders import task_run
@@ -14,19 +14,19 @@ PHASES = (None, "Pending", "Running", "Succeeded", "Failed", "Aborted")
 
 
 @pytest.fixture
-def family() -> Family[str]:
-    return Family()
+def family() -> ChildIndex[str]:
+    return ChildIndex()
 
 
 def child(name: str, phase: str | None = "Running", **spec: Any) -> TaskRun:
     return task_run({"phase": phase} if phase else {}, name=name, uid=f"uid-{name}", parent="words", **spec)
 
 
-def note(family: Family[str], run: TaskRun) -> Change:
+def note(family: ChildIndex[str], run: TaskRun) -> Change:
     return family.note(run.metadata.name, "words", run)
 
 
-def test_children_are_counted_by_definition(family: Family[str]) -> None:
+def test_children_are_counted_by_definition(family: ChildIndex[str]) -> None:
     note(family, child("a"))
     note(family, child("b", None))
     note(family, child("c", definition="chain"))
@@ -36,13 +36,13 @@ def test_children_are_counted_by_definition(family: Family[str]) -> None:
     assert set(family.of("words")) == {"a", "b", "c", "d"}
 
 
-def test_a_run_without_children_has_none(family: Family[str]) -> None:
+def test_a_run_without_children_has_none(family: ChildIndex[str]) -> None:
     assert family.summary("words") == Children()
     assert family.of("words") == ()
     assert family.remove("words") == (None, Change())
 
 
-def test_the_end_of_the_last_child_of_a_definition_is_told(family: Family[str]) -> None:
+def test_the_end_of_the_last_child_of_a_definition_is_told(family: ChildIndex[str]) -> None:
     for name in ("a", "b"):
         note(family, child(name))
     note(family, child("c", definition="chain"))
@@ -53,7 +53,7 @@ def test_the_end_of_the_last_child_of_a_definition_is_told(family: Family[str]) 
     assert note(family, child("c", "Aborted", definition="chain")).is_over
 
 
-def test_a_deleted_child_counts_as_ended(family: Family[str]) -> None:
+def test_a_deleted_child_counts_as_ended(family: ChildIndex[str]) -> None:
     note(family, child("a"))
     note(family, child("b", "Succeeded"))
 
@@ -62,7 +62,7 @@ def test_a_deleted_child_counts_as_ended(family: Family[str]) -> None:
     assert family.summary("words") == Children()
 
 
-def test_children_to_abort_are_neither_finished_nor_aborted(family: Family[str]) -> None:
+def test_children_to_abort_are_neither_finished_nor_aborted(family: ChildIndex[str]) -> None:
     assert note(family, child("a")).is_new
     note(family, child("b", "Succeeded"))
     note(family, child("c", abort={}))
@@ -73,14 +73,14 @@ def test_children_to_abort_are_neither_finished_nor_aborted(family: Family[str])
     assert family.summary("words").to_abort == ()
 
 
-def test_of_many_children_to_abort_a_part_is_named(family: Family[str]) -> None:
+def test_of_many_children_to_abort_a_part_is_named(family: ChildIndex[str]) -> None:
     for number in range(ABORTS_AT_ONCE + 10):
         note(family, child(f"child-{number}"))
 
     assert len(family.summary("words").to_abort) == ABORTS_AT_ONCE
 
 
-def test_a_child_that_cannot_be_aborted_is_left_alone_until_it_changes(family: Family[str]) -> None:
+def test_a_child_that_cannot_be_aborted_is_left_alone_until_it_changes(family: ChildIndex[str]) -> None:
     note(family, child("a"))
     family.leave_alone("a")
 
@@ -90,7 +90,7 @@ def test_a_child_that_cannot_be_aborted_is_left_alone_until_it_changes(family: F
     assert len(family.summary("words").to_abort) == 1
 
 
-def test_a_child_without_its_parent_as_owner_is_not_adopted(family: Family[str]) -> None:
+def test_a_child_without_its_parent_as_owner_is_not_adopted(family: ChildIndex[str]) -> None:
     owned = child("a")
     note(family, owned)
     owner = {"kind": "TaskRun", "name": "words", "uid": "uid-run"}
@@ -100,7 +100,7 @@ def test_a_child_without_its_parent_as_owner_is_not_adopted(family: Family[str])
     assert family.summary("words").unadopted == 0
 
 
-def test_a_run_that_is_its_own_parent_needs_no_owner(family: Family[str]) -> None:
+def test_a_run_that_is_its_own_parent_needs_no_owner(family: ChildIndex[str]) -> None:
     note(family, task_run(parent="words"))
 
     assert family.summary("words").unadopted == 0
@@ -113,7 +113,7 @@ def adopted(run: TaskRun, owner: dict[str, str]) -> TaskRun:
     return msgspec.structs.replace(run, metadata=msgspec.structs.replace(run.metadata, owner_references=known))
 
 
-def test_counters_say_the_same_as_counting(family: Family[str]) -> None:
+def test_counters_say_the_same_as_counting(family: ChildIndex[str]) -> None:
     choice = random.Random(7)
     there: dict[str, TaskRun] = {}
     for _ in range(3000):

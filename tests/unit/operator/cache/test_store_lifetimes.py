@@ -1,6 +1,7 @@
 """What the store knows of runs belongs to their UIDs, and slots to pods that may work, whatever became of the run."""
 
 import itertools
+from datetime import datetime
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from podrelay.operator.cache.keys import RunId
 from podrelay.operator.cache.slots import Limits
 from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Pod, TaskRun
-from podrelay.operator.view import InputFacts, Refusal, Settings, Sightings
+from podrelay.operator.view import InputCheck, Refusal, Settings, Sightings
 from tests.unit.operator.builders import (
     KEY,
     NOW,
@@ -30,6 +31,15 @@ from tests.unit.operator.builders import (
 LABELS = {names.LABEL_RUN: KEY.name, names.LABEL_DEFINITION: "count-words"}
 DEFINITION = Key(KEY.namespace, "count-words")
 OWN = RunId(*KEY, RUN_UID)
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 @pytest.fixture
@@ -67,7 +77,7 @@ def test_what_is_found_out_late_about_a_run_is_not_taken_for_its_successor_of_th
     before = task_run()
     store.runs.apply(again())
 
-    store.input_read(before, task_definition(version=1, maxConcurrentRuns=1), InputFacts(concurrency_key="theirs"))
+    store.input_read(before, task_definition(version=1, maxConcurrentRuns=1), InputCheck(concurrency_key="theirs"))
     store.confirm_settled(before, "words-i1")
     store.confirm_lost(before, "words-i1")
     store.confirm_absent(before, "words-i1")
@@ -82,17 +92,19 @@ def test_what_is_found_out_late_about_a_run_is_not_taken_for_its_successor_of_th
 
 
 def test_a_heartbeat_counts_from_when_it_was_seen_whatever_the_clock_of_its_node_says() -> None:
-    moments = iter([NOW, later(10), later(20), later(30)])
-    store = Store(lambda _key: None, Settings(), clock=lambda: next(moments))
+    clock = Clock()
+    store = Store(lambda _key: None, Settings(), clock=clock)
     store.runs.apply(task_run(version=2))
 
     store.records.apply(record(version=3, heartbeatAt=ago(500)))
+    clock.now = later(10)
     store.records.apply(record(version=4, heartbeatAt=ago(500), progress={"percent": 1}))
     view = store.view(KEY)
     assert view is not None
     assert view.heartbeat is not None
     assert (view.heartbeat.record, view.heartbeat.seen_at) == ("words-i1", NOW)
 
+    clock.now = later(20)
     store.records.apply(record(version=5, heartbeatAt=ago(490)))
     view = store.view(KEY)
     assert view is not None
@@ -199,8 +211,8 @@ def test_what_was_seen_before_the_run_itself_counts_as_well(order: tuple[str, ..
 
 
 def test_it_is_noted_when_a_pod_started_answered_and_ended(store: Store) -> None:
-    moments = iter(later(number) for number in range(100))
-    store = Store(lambda _key: None, Settings(), clock=lambda: next(moments))
+    clock = Clock()
+    store = Store(lambda _key: None, Settings(), clock=clock)
     store.runs.apply(task_run(version=2))
 
     def seen() -> Sightings | None:
@@ -209,10 +221,14 @@ def test_it_is_noted_when_a_pod_started_answered_and_ended(store: Store) -> None
         return view.sightings.get("uid-words-i1")
 
     store.pods.apply(pod(version=3, about={"labels": LABELS}))
+    clock.now = later(1)
     store.pods.apply(pod(version=4, about={"labels": LABELS}))
     assert seen() == Sightings(unstarted=later(1))
+    clock.now = later(2)
     store.pods.apply(pod(version=5, state=running(), phase="Running", about={"labels": LABELS}))
+    clock.now = later(3)
     store.records.apply(record(response={"status": "done"}, version=6))
+    clock.now = later(4)
     store.pods.apply(pod(version=7, state=terminated(), phase="Running", about={"labels": LABELS}))
     assert seen() == Sightings(later(1), started=later(2), ended=later(4), answered=later(3))
     store.pods.apply(pod(version=8, state=terminated(), phase="Succeeded", about={"labels": LABELS}))

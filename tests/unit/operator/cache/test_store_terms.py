@@ -12,7 +12,7 @@ from podrelay.kube.resources import Key
 from podrelay.operator.cache.keys import RunId
 from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Pod, TaskRun
-from podrelay.operator.view import InputFacts, Refusal, Settings, Silence
+from podrelay.operator.view import InputCheck, Refusal, Settings, Silence
 from tests.unit.operator.builders import (
     KEY,
     NOW,
@@ -53,7 +53,7 @@ def test_what_was_read_live_or_refused_in_an_earlier_term_is_read_again() -> Non
     store.definitions.apply(definition)
     store.runs.apply(run)
     store.view(KEY)  # which notes since when the parent is missing
-    store.input_read(run, definition, InputFacts(concurrency_key="theirs"))
+    store.input_read(run, definition, InputCheck(concurrency_key="theirs"))
     store.confirm_settled(run, "words-i1")
     store.confirm_still_there(run, pod(version=3))
     store.confirm_lost(run, "words-i1")

@@ -9,7 +9,7 @@ import pytest
 from podrelay.kube.errors import ApiError, NotFoundError
 from podrelay.kube.resources import Key, Resource
 from podrelay.operator.cache.store import Store
-from podrelay.operator.controllers.definition_counts import INTERVAL_SECONDS, Counts
+from podrelay.operator.controllers.definition_counts import INTERVAL_SECONDS, DefinitionCountsController
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.view import Settings
 from tests.unit.operator.builders import KEY, RUN_UID, current, task_definition, task_run
@@ -46,7 +46,7 @@ class World:
         self.store = Store(lambda _key: None, Settings(), counted=queue.add)
         self.store.definitions.apply(task_definition(maxConcurrentRuns=1))
         self.store.slots.open()
-        self.task = asyncio.create_task(Counts(self.api, self.store, queue).run())  # type: ignore[arg-type]
+        self.task = asyncio.create_task(DefinitionCountsController(self.api, self.store, queue).run())  # type: ignore[arg-type]
 
     def start(self, name: str) -> None:
         self.store.runs.apply(task_run(RUNNING, name=name, uid=f"uid-{name}"))

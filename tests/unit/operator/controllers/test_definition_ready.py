@@ -13,7 +13,7 @@ import pytest
 from podrelay.kube.errors import AlreadyExistsError, ApiError, NotFoundError
 from podrelay.kube.resources import Key, Resource
 from podrelay.operator.cache.store import Store
-from podrelay.operator.controllers.definition_ready import Readiness
+from podrelay.operator.controllers.definition_ready import DefinitionReadyController
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.objects import TaskDefinition
 from podrelay.operator.view import Settings
@@ -69,7 +69,7 @@ class World:
         self.store = Store(lambda _key: None, Settings(), definition_changed=self.queue.add)
         api.definition = msgspec.to_builtins(definition)
         self.see(definition)
-        reviews = Readiness(api, self.store, self.schemas, self.queue, clock=lambda: NOW)  # type: ignore[arg-type]
+        reviews = DefinitionReadyController(api, self.store, self.schemas, self.queue, clock=lambda: NOW)  # type: ignore[arg-type]
         self.task = asyncio.create_task(reviews.run())
 
     def see(self, definition: TaskDefinition) -> None:

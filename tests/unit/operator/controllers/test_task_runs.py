@@ -9,7 +9,8 @@ import pytest
 from podrelay.kube.errors import ApiError
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.store import Store
-from podrelay.operator.controllers.task_runs import MAX_STEPS, ReconcileLoop
+from podrelay.operator.controllers.reconciler import MAX_STEPS
+from podrelay.operator.controllers.task_runs import TaskRunController
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.leader_election import LeadershipLostError
 from podrelay.operator.view import Action, Plan, Settings, View
@@ -37,14 +38,14 @@ class FakeExecutor:
         return [moment for key, moment in self.done if key == name]
 
 
-def a_loop(effect: Callable[[Key], None], *runs: Any) -> tuple[ReconcileLoop, FakeExecutor, Store]:
+def a_loop(effect: Callable[[Key], None], *runs: Any) -> tuple[TaskRunController, FakeExecutor, Store]:
     queue: WorkQueue[Key] = WorkQueue()
-    store = Store(queue.add, Settings())
+    store = Store(queue.add, Settings(), clock=lambda: later(now()))
     store.definitions.apply(task_definition())
     for run in runs:
         store.runs.apply(run)
     executor = FakeExecutor(effect)
-    return ReconcileLoop(store, executor, queue, clock=lambda: later(now())), executor, store  # type: ignore[arg-type]
+    return TaskRunController(store, executor, queue), executor, store  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("error", [ApiError(500, "", "no"), TimeoutError(), ValueError("a bug")])
@@ -122,7 +123,7 @@ def test_a_run_comes_back_when_its_plan_says_so() -> None:
 def test_a_run_that_is_gone_is_nothing_to_do() -> None:
     async def main() -> None:
         loop, executor, _ = a_loop(lambda _key: None)
-        await loop.reconcile(Key("shop", "nobody"))
+        await loop._reconcile(Key("shop", "nobody"))
         assert executor.done == []
 
     run_virtually(main())

@@ -7,10 +7,10 @@ import msgspec
 
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.store import Store
-from podrelay.operator.controllers.task_runs import ReconcileLoop, group_of
+from podrelay.operator.controllers.task_runs import TaskRunController, group_of
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.objects import TaskRun
-from podrelay.operator.view import Action, InputFacts, Plan, ReadInput, Settings, View
+from podrelay.operator.view import Action, InputCheck, Plan, ReadInput, Settings, View
 from tests.unit.operator.builders import KEY, NOW, current, later, task_definition, task_run
 from tests.unit.operator.virtual_time import now, run_virtually
 
@@ -31,7 +31,7 @@ class SlowExecutor:
         if isinstance(action, ReadInput):
             assert view.definition is not None
             self.checked.append(key.name)
-            self.store.input_read(view.run, view.definition, InputFacts(concurrency_key="1"))
+            self.store.input_read(view.run, view.definition, InputCheck(concurrency_key="1"))
         else:
             self.end(key)
 
@@ -50,14 +50,14 @@ class World:
 
     def __init__(self, seconds: float, **spec: Any) -> None:
         self.queue: WorkQueue[Key] = WorkQueue(lambda key: group_of(self.store, key))
-        self.store = Store(self.queue.add, Settings())
+        self.store = Store(self.queue.add, Settings(), clock=lambda: later(now()))
         self.executor = SlowExecutor(self.store, seconds)
         for name in ("slow", "quick"):
             self.store.definitions.apply(task_definition(name, **spec))
         self.lead()
 
     def lead(self) -> None:
-        loop = ReconcileLoop(self.store, self.executor, self.queue, clock=lambda: later(now()))  # type: ignore[arg-type]
+        loop = TaskRunController(self.store, self.executor, self.queue)  # type: ignore[arg-type]
         self.task = asyncio.create_task(loop.run())
 
     def start(self, definition: str, *names: str) -> None:

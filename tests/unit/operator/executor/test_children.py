@@ -11,7 +11,7 @@ from tests.unit.operator.builders import KEY, NOW
 from tests.unit.operator.executor.test_executor import World
 
 
-class Family(World):
+class ChildIndex(World):
     """A run with children; patches may be refused."""
 
     def __init__(self) -> None:
@@ -48,14 +48,14 @@ class Family(World):
 
 
 @pytest.fixture
-def world() -> Family:
-    return Family()
+def world() -> ChildIndex:
+    return ChildIndex()
 
 
 # --- all children are asked for ---------------------------------------------------------------------------------------
 
 
-def test_children_that_were_not_seen_yet_are_learned(world: Family) -> None:
+def test_children_that_were_not_seen_yet_are_learned(world: ChildIndex) -> None:
     for number in range(1201):
         world.add_child(f"child-{number}", definition="chain" if number else "count-words")
     world.put("taskruns", {"name": "foreign"}, spec={"definition": "chain", "parent": "another"})
@@ -67,7 +67,7 @@ def test_children_that_were_not_seen_yet_are_learned(world: Family) -> None:
     assert world.view.children.known_since == "words-i1"
 
 
-def test_a_child_that_cannot_be_read_does_not_hold_the_run(world: Family) -> None:
+def test_a_child_that_cannot_be_read_does_not_hold_the_run(world: ChildIndex) -> None:
     world.add_child("good")
     world.api.change("taskruns", world.add_child("bad").name, {"spec": {"suspend": "perhaps"}})
 
@@ -76,7 +76,7 @@ def test_a_child_that_cannot_be_read_does_not_hold_the_run(world: Family) -> Non
     assert world.view.children.unfinished == {"count-words": 1}
 
 
-def test_a_list_that_fails_is_no_answer(world: Family) -> None:
+def test_a_list_that_fails_is_no_answer(world: ChildIndex) -> None:
     async def fail(*_: Any, **__: Any) -> bytes:
         raise TransportError("connection refused")
 
@@ -90,7 +90,7 @@ def test_a_list_that_fails_is_no_answer(world: Family) -> None:
 # --- children are aborted ---------------------------------------------------------------------------------------------
 
 
-def test_a_child_is_aborted_with_its_own_children(world: Family) -> None:
+def test_a_child_is_aborted_with_its_own_children(world: ChildIndex) -> None:
     child = world.add_child("child")
     world.see()
 
@@ -101,7 +101,7 @@ def test_a_child_is_aborted_with_its_own_children(world: Family) -> None:
     assert world.view.children.unfinished == {"count-words": 1}
 
 
-def test_a_child_that_has_ended_meanwhile_is_seen_as_it_is(world: Family) -> None:
+def test_a_child_that_has_ended_meanwhile_is_seen_as_it_is(world: ChildIndex) -> None:
     child = world.add_child("child")
     world.see()
     world.finish("child")
@@ -112,7 +112,7 @@ def test_a_child_that_has_ended_meanwhile_is_seen_as_it_is(world: Family) -> Non
     assert world.view.children.unfinished == {}
 
 
-def test_a_child_that_has_gone_meanwhile_is_forgotten(world: Family) -> None:
+def test_a_child_that_has_gone_meanwhile_is_forgotten(world: ChildIndex) -> None:
     child = world.add_child("child")
     world.see()
     world.api.remove("taskruns", "child")
@@ -122,7 +122,7 @@ def test_a_child_that_has_gone_meanwhile_is_forgotten(world: Family) -> None:
     assert world.to_abort() == []
 
 
-def test_a_child_is_told_who_aborts_it(world: Family) -> None:
+def test_a_child_is_told_who_aborts_it(world: ChildIndex) -> None:
     child = world.add_child("child")
     world.see()
 
@@ -131,7 +131,7 @@ def test_a_child_is_told_who_aborts_it(world: Family) -> None:
     assert world.spec("child")["abort"] == {"message": "enough", "cascade": True, "by": "alice"}
 
 
-def test_another_run_of_the_childs_name_is_not_aborted_for_it(world: Family) -> None:
+def test_another_run_of_the_childs_name_is_not_aborted_for_it(world: ChildIndex) -> None:
     child = world.add_child("child")
     world.see()
     world.api.remove("taskruns", "child")
@@ -152,7 +152,7 @@ def test_another_run_of_the_childs_name_is_not_aborted_for_it(world: Family) -> 
     ],
 )
 def test_a_child_that_cannot_be_aborted_does_not_keep_the_run_from_it(
-    world: Family, refusal: ApiError, caplog: pytest.LogCaptureFixture
+    world: ChildIndex, refusal: ApiError, caplog: pytest.LogCaptureFixture
 ) -> None:
     child = world.add_child("child")
     world.see()
@@ -170,7 +170,7 @@ def test_a_child_that_cannot_be_aborted_does_not_keep_the_run_from_it(
 @pytest.mark.parametrize(
     "trouble", [ApiError(429, "TooManyRequests", "busy"), TimeoutError(), TransportError("connection refused")]
 )
-def test_trouble_that_passes_is_waited_for(world: Family, trouble: Exception) -> None:
+def test_trouble_that_passes_is_waited_for(world: ChildIndex, trouble: Exception) -> None:
     child = world.add_child("child")
     world.see()
     world.patch_refusals = [trouble]
@@ -180,7 +180,7 @@ def test_trouble_that_passes_is_waited_for(world: Family, trouble: Exception) ->
     assert world.to_abort() == [child]
 
 
-def test_an_abort_with_cascade_ends_the_run_itself_and_goes_through_all_children(world: Family) -> None:
+def test_an_abort_with_cascade_ends_the_run_itself_and_goes_through_all_children(world: ChildIndex) -> None:
     for number in range(120):
         world.add_child(f"child-{number}")
     world.api.change("taskruns", KEY.name, {"spec": {"abort": {"cascade": True}}})
@@ -198,7 +198,7 @@ def test_an_abort_with_cascade_ends_the_run_itself_and_goes_through_all_children
 # --- adoption ---------------------------------------------------------------------------------------------------------
 
 
-def adopt(world: Family, name: str) -> None:
+def adopt(world: ChildIndex, name: str) -> None:
     from podrelay.local.memory_client import run
 
     key = Key(KEY.namespace, name)
@@ -208,7 +208,7 @@ def adopt(world: Family, name: str) -> None:
 
 
 @pytest.mark.parametrize("others", [[], [{"kind": "ConfigMap", "name": "batch", "uid": "uid-batch"}]])
-def test_a_child_gets_its_parent_besides_its_owners(world: Family, others: list[dict[str, str]]) -> None:
+def test_a_child_gets_its_parent_besides_its_owners(world: ChildIndex, others: list[dict[str, str]]) -> None:
     world.add_child("child", owned=False)
     if others:
         world.api.change("taskruns", "child", {"metadata": {"ownerReferences": others}})
@@ -224,7 +224,7 @@ def test_a_child_gets_its_parent_besides_its_owners(world: Family, others: list[
     assert world.view.children.unadopted == 0
 
 
-def test_a_child_that_has_changed_meanwhile_is_seen_as_it_is(world: Family) -> None:
+def test_a_child_that_has_changed_meanwhile_is_seen_as_it_is(world: ChildIndex) -> None:
     world.add_child("child", owned=False)
     world.see()
     world.finish("child")
@@ -235,7 +235,7 @@ def test_a_child_that_has_changed_meanwhile_is_seen_as_it_is(world: Family) -> N
     assert world.view.children.unadopted == 1, "it is planned again"
 
 
-def test_an_adoption_that_is_refused_for_good_is_told(world: Family) -> None:
+def test_an_adoption_that_is_refused_for_good_is_told(world: ChildIndex) -> None:
     world.add_child("child", owned=False)
     world.see()
     world.patch_refusals = [InvalidError(422, "Invalid", "a policy does not like it")]

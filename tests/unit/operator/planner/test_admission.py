@@ -15,7 +15,7 @@ from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.operator.view import (
     ConfirmAbsent,
     CreatePod,
-    InputFacts,
+    InputCheck,
     Plan,
     ReadInput,
     Refusal,
@@ -47,7 +47,7 @@ from tests.unit.operator.builders import (
 SCHEMA = {"type": "object", "required": ["url"]}
 CONCURRENCY = {"key": "customer.id"}
 FIELD = {"code": "missing", "message": "Field required", "data": {"path": ["url"]}}
-WRONG = InputFacts(invalid_fields={"url": FIELD})
+WRONG = InputCheck(invalid_fields={"url": FIELD})
 FULL = Slot(is_granted=False, place=3, scope="definition", held=2, limit=2)
 GRANTED = Slot(is_granted=True)
 RUNNING: dict[str, Any] = {"phase": "Running", "reason": "IterationRunning", "startedAt": ago(60), "current": current()}
@@ -115,7 +115,7 @@ def test_an_input_is_looked_at_once(status: dict[str, Any]) -> None:
 
 
 def test_what_is_no_schema_is_shown_and_waited_for() -> None:
-    about = view(task_run(), task_definition(inputSchema={}), input=InputFacts("spec.inputSchema: no"))
+    about = view(task_run(), task_definition(inputSchema={}), input=InputCheck("spec.inputSchema: no"))
 
     first = status_of(plan(about, NOW))
 
@@ -164,7 +164,7 @@ def test_without_a_limit_none_is_asked_for() -> None:
 
 
 def test_a_slot_is_asked_for_with_the_value_that_was_read() -> None:
-    asking = view(task_run(), task_definition(concurrency=CONCURRENCY), input=InputFacts(concurrency_key='"acme"'))
+    asking = view(task_run(), task_definition(concurrency=CONCURRENCY), input=InputCheck(concurrency_key='"acme"'))
 
     assert plan(asking, NOW).actions == (TakeSlot('"acme"'),)
 
@@ -194,7 +194,7 @@ def test_the_message_names_the_limit(scope: Any, words: str) -> None:
         task_run(),
         limited(concurrency=CONCURRENCY),
         slot=replace(FULL, scope=scope),
-        input=InputFacts(concurrency_key="1"),
+        input=InputCheck(concurrency_key="1"),
     )
 
     status = status_of(plan(about, NOW))
@@ -290,7 +290,7 @@ def test_the_value_of_a_run_that_runs_already_is_read_for_a_limit_that_came_late
     at_work = view(task_run(RUNNING), task_definition(concurrency=CONCURRENCY), pods=(pod(state=running()),))
 
     assert plan(at_work, NOW).actions == (ReadInput(),)
-    known = replace(at_work, input=InputFacts(concurrency_key='"acme"'))
+    known = replace(at_work, input=InputCheck(concurrency_key='"acme"'))
     assert status_of(plan(known, NOW)).concurrency_key == '"acme"'
 
 
@@ -535,7 +535,7 @@ def test_without_a_schema_only_the_value_is_looked_up() -> None:
 
     run(world.executor.carry_out(KEY, world.view, ReadInput()))
 
-    assert world.view.input == InputFacts(concurrency_key="7")
+    assert world.view.input == InputCheck(concurrency_key="7")
     assert schemas._process is None
 
 

@@ -21,24 +21,24 @@ from podrelay.operator.cache.reflection import watches_into
 from podrelay.operator.cache.retention import Retentions
 from podrelay.operator.cache.store import Store
 from podrelay.operator.clocks import WaitClock
-from podrelay.operator.controllers.definition_counts import Counts
-from podrelay.operator.controllers.definition_ready import Readiness
-from podrelay.operator.controllers.task_runs import ReconcileLoop, group_of
+from podrelay.operator.controllers.definition_counts import DefinitionCountsController
+from podrelay.operator.controllers.definition_ready import DefinitionReadyController
+from podrelay.operator.controllers.task_runs import TaskRunController, group_of
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.event_recorder import Events
 from podrelay.operator.executor.executor import POD_FORBIDDEN, QUOTA_EXCEEDED, Executor
 from podrelay.operator.leader_election import LeaderElection
-from podrelay.operator.leadership import Part, Terms
+from podrelay.operator.leadership import Leadership, Part
 from podrelay.operator.objects import TaskRun, TaskRunStatus
 from podrelay.operator.resources import RESOURCE_QUOTAS, SERVICE_ACCOUNTS
-from podrelay.operator.run_metrics import Figures
+from podrelay.operator.run_metrics import RunMetrics
 from podrelay.operator.view import Settings
 from podrelay.schemas.process import SchemaProcess
 
 log = logging.getLogger(__name__)
 
 
-class Life:
+class Manager:
     """What is known, who fills it, and who works by it.
 
     Args:
@@ -56,10 +56,10 @@ class Life:
         client: Client,
         lease: LeaderElection,
         schemas: SchemaProcess,
-        figures: Figures | None = None,
+        figures: RunMetrics | None = None,
         acting: Api | None = None,
     ) -> None:
-        self._figures = figures or Figures()
+        self._figures = figures or RunMetrics()
         self.restored = asyncio.Event()
         """Set when the API server has gone back in time."""
         clock = WaitClock()
@@ -98,11 +98,11 @@ class Life:
             count=_count_write,
             reads_logs=not arguments.without_pod_logs,
         )
-        self._readiness = Readiness(client, self.store, schemas, self.reviews)
-        self._counts = Counts(client, self.store, counts)
+        self._readiness = DefinitionReadyController(client, self.store, schemas, self.reviews)
+        self._counts = DefinitionCountsController(client, self.store, counts)
         self._has_led = False
         given_away = partial(lease.tell_given_away, self._events)
-        self._terms = Terms(lease, self.watches, self._begin_term, given_away)
+        self._leadership = Leadership(lease, self.watches, self._begin_term, given_away)
 
     async def run(self) -> None:
         """Live until cancelled, or until the API server has gone back in time.
@@ -110,7 +110,7 @@ class Life:
         Raises:
             ExceptionGroup: something has failed that nothing here can mend.
         """
-        parts = [*self.watches.parts(), self._terms.run(), self._tell_when_synced()]
+        parts = [*self.watches.parts(), self._leadership.run(), self._tell_when_synced()]
         try:
             async with asyncio.TaskGroup() as group:
                 for part in parts:
@@ -139,7 +139,7 @@ class Life:
             self.store.begin_term()
         self._has_led = True
         return [
-            ReconcileLoop(self.store, self._executor, self.runs, self._tell_change).run(),
+            TaskRunController(self.store, self._executor, self.runs, self._tell_change).run(),
             self._events.run(),
             self._readiness.run(),
             self._counts.run(),
