@@ -564,9 +564,7 @@ def test_a_watch_outlives_an_outage(tasks: TaskService, relay: Relay, tmp_path: 
             assert list(states)[-1].status == "aborted"
 
 
-def test_a_task_is_triggered_once_even_if_requests_fail(
-    kubectl: Kubectl, quiet: TaskService, tmp_path: Path
-) -> None:
+def test_a_task_is_triggered_once_even_if_requests_fail(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
     def trigger_and_delete(seed: int) -> list[Run]:
         folder = tmp_path / str(seed)
         folder.mkdir()
