@@ -1,4 +1,4 @@
-"""Works through many items, and leaves nothing behind when it is aborted half-way."""
+"""Processes many items, and removes all of its files when it is aborted half-way."""
 
 import shutil
 import tempfile
@@ -10,13 +10,13 @@ from podrelay import Answer, Controller, TaskDefinition
 
 
 class Tidy(TaskDefinition):
-    """Writes a file for each item, and removes all of them when it is told to stop."""
+    """Writes a file for each item, and removes all of them when the run is aborted."""
 
     id = "tidy"
     title = "Clean up on abort"
     iteration_timeout_seconds = 600
     abort_grace_period_seconds = 20  # from the abort to the end of the pod: time to clean up
-    template = {  # noqa: RUF012 - a class variable that nobody changes
+    template = {  # noqa: RUF012 - a class variable that is never changed
         "spec": {
             "containers": [{"name": "task", "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}]}],
             "volumes": [{"name": "scratch", "emptyDir": {}}],
@@ -36,7 +36,7 @@ class Tidy(TaskDefinition):
         return controller.response.done(f"{items} items done", {"items": items})
 
     def clean_up(self, folder: Path, controller: Controller) -> str:
-        """Remove what was written so far, and say so."""
+        """Remove the files written so far, and return a message that says so."""
         files = len(list(folder.iterdir()))
         shutil.rmtree(folder)
         reason = controller.runtime.abort_message or "no reason given"

@@ -1,4 +1,4 @@
-// Primes counts prime numbers, one time slice for each pod: a task of Podrelay in a few lines of Go, without an SDK.
+// Primes counts prime numbers, with one time slice per pod: a Podrelay task in a few lines of Go, without an SDK.
 package main
 
 import (
@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// State is what one pod hands to the next.
+// State is passed from one pod to the next.
 type State struct {
 	Below int64   `json:"below"` // where the count ends
-	Next  int64   `json:"next"`  // the number to go on with
+	Next  int64   `json:"next"`  // the next number to check
 	Found int64   `json:"found"` // primes so far
 	Slice float64 `json:"slice"` // seconds for each pod
 }
@@ -25,7 +25,7 @@ func main() {
 		answer(map[string]any{"status": "error", "error": map[string]any{"message": err.Error(), "code": "BadInput"}})
 	}
 	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM) // abort, drain or timeout: the work so far is handed on
+	signal.Notify(stop, syscall.SIGTERM) // abort, drain or timeout: pass the work so far to the next pod
 	over := time.After(time.Duration(state.Slice * float64(time.Second)))
 	for ; state.Next < state.Below; state.Next++ {
 		select {
@@ -34,7 +34,7 @@ func main() {
 		case <-stop:
 			answer(map[string]any{"status": "continue", "input": state})
 		default:
-			if big.NewInt(state.Next).ProbablyPrime(0) { // certain below 2^64
+			if big.NewInt(state.Next).ProbablyPrime(0) { // exact below 2^64
 				state.Found++
 			}
 		}
@@ -42,7 +42,7 @@ func main() {
 	answer(map[string]any{"status": "done", "output": map[string]any{"primes": state.Found, "below": state.Below}})
 }
 
-// Answer writes the answer to where the kubelet looks for it, and ends the program.
+// Answer writes the answer to the file that the kubelet reads, and ends the program.
 func answer(response map[string]any) {
 	text, _ := json.Marshal(response)
 	fmt.Println(string(text))

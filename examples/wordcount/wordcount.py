@@ -1,8 +1,8 @@
-"""Counts the words of all source files of Python's standard library, a time slice in each pod.
+"""Counts the words of all source files of Python's standard library, one time slice per pod.
 
-Each pod works for `slice_seconds`, then hands its place and the counts so far to the next one. What is handed over must
-stay small (256 KiB at most, better below 10), and a language has many words: so of the counts only the KEPT most
-frequent are carried on. That makes the counts of all words inexact that are not among the kept ones all the time.
+Each pod works for `slice_seconds`, then passes its position and the counts so far to the next one. This state must stay
+small (256 KiB at most, better below 10), and there are many different words, so only the counts of the KEPT most
+frequent words are passed on. Counts of words that are not always among these are therefore inexact.
 """
 
 import re
@@ -21,27 +21,29 @@ KEPT = 500
 
 
 class WordCountInput(BaseModel):
-    """What the user asks for, then what one pod hands to the next."""
+    """The user's input, then the state that each pod passes to the next one."""
 
     slice_seconds: float = Field(default=3, gt=0, description="How long each pod works.")
-    pause_seconds: float = Field(default=0, ge=0, description="A rest after each file, to have something to watch.")
-    cursor: int = Field(default=0, ge=0, description="How many files are done.")
-    words: int = Field(default=0, ge=0, description="How many words they have.")
-    counts: dict[str, int] = Field(default={}, description="How often the most frequent words were found.")
+    pause_seconds: float = Field(
+        default=0, ge=0, description="Pause after each file, so that there is something to watch."
+    )
+    cursor: int = Field(default=0, ge=0, description="How many files have been counted.")
+    words: int = Field(default=0, ge=0, description="How many words they contain.")
+    counts: dict[str, int] = Field(default={}, description="Counts of the most frequent words.")
 
 
 class WordCount(TaskDefinition):
-    """How often does the standard library say what?"""
+    """Counts how often each word occurs in the standard library."""
 
     id = "wordCount"
     title = "Count the words of the standard library"
     max_iterations = 50
     iteration_timeout_seconds = 120
     abort_grace_period_seconds = 10
-    pod_cleanup = "Never"  # so that every pod of the relay can be looked at
+    pod_cleanup = "Never"  # so that every pod of the relay can be inspected
 
     def run(self, input: WordCountInput, controller: Controller) -> Answer:
-        """Count until the time slice is over, or until all files are done."""
+        """Count until the time slice is over, or until all files have been counted."""
         files = source_files()
         counts = Counter(input.counts)
         ends_at = time.monotonic() + input.slice_seconds
@@ -71,7 +73,7 @@ def source_files() -> list[Path]:
 
 
 def words_of(text: str) -> Counter[str]:
-    """Return how often each word of at least three letters is in `text`, in lower case."""
+    """Return how often each word of at least three letters, in lower case, occurs in `text`."""
     return Counter(WORD.findall(text.lower()))
 
 

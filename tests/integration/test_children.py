@@ -268,7 +268,7 @@ def test_an_abort_without_cascade_leaves_the_children_alone(relay: Relay) -> Non
     assert relay.finished(only["metadata"]["name"])["reason"] == "ParentAborted"
 
 
-def test_children_go_with_their_parent_whoever_made_them(relay: Relay) -> None:
+def test_children_are_deleted_with_their_parent(relay: Relay) -> None:
     relay.define("Parent", **ANY)
     relay.define("Answer")
     relay.run("family", "parent", input={"start": [child(delay=LATER)]})

@@ -132,7 +132,7 @@ def test_nobody_reads_nothing_and_does_not_learn_what_exists(town: Town, field: 
 
 @pytest.mark.parametrize("field", WRITES)
 @pytest.mark.parametrize("role", ["nobody", "reader"])
-def test_who_may_not_write_is_told_so_whether_it_exists_or_not(town: Town, role: str, field: str) -> None:
+def test_a_refused_write_does_not_reveal_whether_the_task_exists(town: Town, role: str, field: str) -> None:
     there = mutate(town.user(role), WRITES[field])
     missing = mutate(town.user(role), WRITES[field].replace("theirs", "missing"))
 

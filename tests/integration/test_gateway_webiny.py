@@ -150,7 +150,7 @@ def test_a_run_equals_one_that_kubectl_applies(shop: Shop) -> None:
         ({"definition": "countWords", "name": "x" * 257}, "BackgroundTasks/ValidationError", None),
     ],
 )
-def test_what_cannot_be_triggered_is_told_in_the_envelope(shop: Shop, variables: Any, code: str, data: Any) -> None:
+def test_what_cannot_be_triggered_is_reported_in_the_envelope(shop: Shop, variables: Any, code: str, data: Any) -> None:
     answer = shop.user.ask(TRIGGER, **variables).data["triggerTask"]
 
     assert answer["data"] is None
@@ -235,7 +235,7 @@ def test_logs_have_the_lines_of_each_iteration(shop: Shop) -> None:
     assert [log["id"] for log in broken.data["listLogs"]["data"]] == ["talker-i1"]
 
 
-def test_abort_tells_the_operator_and_says_what_cannot_be_aborted(shop: Shop) -> None:
+def test_abort_notifies_the_operator_and_reports_what_cannot_be_aborted(shop: Shop) -> None:
     assert shop.kubectl.create(task_run("unwanted"), task_run("over"))
     shop.finish("over", phase="Succeeded")
 

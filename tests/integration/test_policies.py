@@ -366,7 +366,7 @@ def test_the_right_to_make_pods_elsewhere_does_not_count(world: World, admin: Ku
 # --- created-by -----------------------------------------------------------------------------------------------------
 
 
-def test_created_by_tells_the_truth(world: World) -> None:
+def test_created_by_is_the_authenticated_user(world: World) -> None:
     user = world.service_account("user", role="podrelay-user")
     own_name = f"system:serviceaccount:{world.admin.namespace}:user"
 

@@ -281,7 +281,7 @@ def test_the_api_servers_own_rules_come_back_as_invalid_fields(quiet: TaskServic
     assert "256" in field["message"]
 
 
-def test_a_deleted_run_is_gone_and_its_watchers_are_told(quiet: TaskService) -> None:
+def test_a_deleted_run_is_gone_and_its_watchers_are_notified(quiet: TaskService) -> None:
     run = quiet.trigger("countWords")
     with quiet.watch(run.id, timeout=20) as states:
         assert next(states).id == run.id
@@ -321,7 +321,7 @@ def test_closing_a_watch_ends_a_thread_that_waits_in_it(quiet: TaskService) -> N
     assert seen == []
 
 
-def test_events_tell_what_happens_to_runs_of_a_definition(relay: Relay, tasks: TaskService) -> None:
+def test_events_show_what_happens_to_runs_of_a_definition(relay: Relay, tasks: TaskService) -> None:
     relay.define("Answer", "observed")
     before = tasks.wait(tasks.trigger("observed", {"how": "done"}).id, timeout=30)
     with tasks.events(definition="observed", existing=True, timeout=60) as events:
@@ -564,9 +564,7 @@ def test_a_watch_outlives_an_outage(tasks: TaskService, relay: Relay, tmp_path: 
             assert list(states)[-1].status == "aborted"
 
 
-def test_whatever_fails_on_the_way_a_task_is_triggered_once(
-    kubectl: Kubectl, quiet: TaskService, tmp_path: Path
-) -> None:
+def test_a_task_is_triggered_once_even_if_requests_fail(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
     def trigger_and_delete(seed: int) -> list[Run]:
         folder = tmp_path / str(seed)
         folder.mkdir()

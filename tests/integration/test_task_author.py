@@ -123,7 +123,7 @@ def mortals(relay: Relay) -> Relay:
 
 
 @pytest.mark.parametrize(("write", "after"), KILLS)
-def test_what_a_killed_task_was_told_to_be_stored_is_there_in_its_next_try(
+def test_what_a_killed_task_has_stored_is_the_input_of_its_next_attempt(
     mortals: Relay, write: int, after: bool
 ) -> None:
     name = name_of(write, after)

@@ -74,7 +74,7 @@ def test_the_task_is_told_about_its_run(clock: Clock) -> None:
     assert (task.id, task.definition, task.iterations, task.input) == ("shop", "import-products", 2, {"cursor": 0})
 
 
-def test_the_task_is_told_who_made_its_run() -> None:
+def test_the_task_knows_who_created_its_run() -> None:
     run = task_run()
 
     assert runs.task_run(run).created_by is None
