@@ -467,7 +467,7 @@ RECORD_PAYLOADS: dict[str, Callable[[Manifest], Manifest]] = {
 
 
 @pytest.mark.parametrize("path", RECORD_PAYLOADS)
-def test_a_payload_of_a_record_is_limited_whoever_writes_it(world: World, node: str, path: str) -> None:
+def test_a_payload_of_a_record_is_limited_for_every_writer(world: World, node: str, path: str) -> None:
     pod = task_pod(world.admin, f"sized-{path.replace('.', '-')}-i1", node)
     run = pod.name.rpartition("-")[0]
     accepted(world.admin.create(task_run(run)))

@@ -359,7 +359,7 @@ def test_the_operator_makes_pods_of_task_runs_only(site: Site, operator: Kubectl
         refused(operator.create(manifest), "podrelay-operator", words)
 
 
-def test_the_operator_makes_no_pod_where_nobody_invited_it(site: Site, operator: Kubectl, admin: Kubectl) -> None:
+def test_the_operator_makes_no_pod_in_an_unprepared_namespace(site: Site, operator: Kubectl, admin: Kubectl) -> None:
     words = "the operator may not create pods in the namespaces of Kubernetes itself"
     privileged = pod_of(site.run, "root")
     privileged["spec"]["containers"][0]["securityContext"] = {"privileged": True}

@@ -209,7 +209,7 @@ def test_who_changes_a_signed_definition_signs_it(site: Site) -> None:
 # --- aborts -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_abort_tells_the_truth_about_who_wants_it(site: Site) -> None:
+def test_the_name_of_who_aborts_is_correct(site: Site) -> None:
     user = site.person("user", "podrelay-user")
     for name in ("told", "untold", "put"):
         accepted(user.create(task_run(name)))
