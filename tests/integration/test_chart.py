@@ -84,7 +84,7 @@ def test_an_audience_needs_to_know_in_whose_name() -> None:
     values = ("--set=gateway.deploy=true", "--set=gateway.behindTLSProxy=true", "--set=gateway.audience=podrelay")
     rendered = helm("template", str(CHART), *values)
     assert rendered.returncode != 0
-    assert "in whose name may the gateway act" in rendered.stderr
+    assert "users or groups that the gateway may impersonate" in rendered.stderr
 
 
 def test_the_files_of_the_crds_are_current(tmp_path: Path) -> None:

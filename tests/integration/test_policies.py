@@ -128,7 +128,7 @@ def test_a_pod_of_any_kind_writes_its_record(world: World, node: str, pod_name: 
 
 
 def test_a_pod_does_not_write_the_record_of_another_pod(world: World) -> None:
-    words = "a pod writes only its own record: metadata.name must be count-words-i1"
+    words = "a pod can write only its own record: metadata.name must be count-words-i1"
     foreign = record("count-words-i2", pod_uid=world.pod.uid, owner=world.run)
     refused(world.pod.kubectl.create(foreign, flags=DRY), "records", words)
     foreign = record("count-i1", pod_uid=world.other_pod.uid, owner=world.other_run)
@@ -139,7 +139,7 @@ METADATA_RULES: list[tuple[str, Callable[[World], Manifest], str]] = [
     (
         "pod-uid",
         lambda world: {"podUID": world.other_pod.uid},
-        "podUID must be that of the pod which the token belongs",
+        "podUID must be the UID of the pod that the token belongs",
     ),
     (
         "run-name",
@@ -151,7 +151,7 @@ METADATA_RULES: list[tuple[str, Callable[[World], Manifest], str]] = [
     ("no-labels", lambda _: {"labels": None}, "must name the TaskRun of this pod, count-words"),
     ("finalizer", lambda _: {"finalizers": ["example.com/stay"]}, "metadata.finalizers must be empty"),
 ]
-OWNER_WORDS = "metadata.ownerReferences must hold the TaskRun count-words and nothing else, without controller and"
+OWNER_WORDS = "metadata.ownerReferences must contain only the TaskRun count-words, without controller and"
 OWNERS: list[tuple[str, Callable[[World], list[Manifest] | None]]] = [
     ("none", lambda _: None),
     ("empty", lambda _: []),
@@ -196,7 +196,7 @@ def test_the_rules_hold_for_updates_too(world: World) -> None:
         manifest = changed(world.own_record(), {"ownerReferences": owners(world)})
         refused(world.pod.kubectl.replace(manifest, flags=DRY), "records", OWNER_WORDS)
     foreign = world.other_pod.kubectl.replace(world.own_record(response={"status": "done"}), flags=DRY)
-    refused(foreign, "records", "a pod writes only its own record: metadata.name must be count-i1")
+    refused(foreign, "records", "a pod can write only its own record: metadata.name must be count-i1")
 
 
 def test_a_second_pod_of_the_same_name_cannot_touch_the_record_of_the_first(kubectl: Kubectl, node: str) -> None:
@@ -207,7 +207,9 @@ def test_a_second_pod_of_the_same_name_cannot_touch_the_record_of_the_first(kube
     accepted(first.kubectl.create(own))
     kubectl.do("delete", "pod", "twice-i1", "--force", "--grace-period=0")
     second = task_pod(kubectl, "twice-i1", node)
-    refused(second.kubectl.replace(own | {"response": {"status": "done"}}), "records", "podUID must be that of the pod")
+    refused(
+        second.kubectl.replace(own | {"response": {"status": "done"}}), "records", "podUID must be the UID of the pod"
+    )
     stolen = second.kubectl.replace(own | {"podUID": second.uid, "response": {"status": "done"}})
     assert "podUID cannot be changed: a record belongs to one pod" in stolen.stderr
 
@@ -222,7 +224,7 @@ def test_a_record_with_a_made_up_owner_goes_at_once(world: World, node: str) -> 
 
 def test_a_token_that_belongs_to_no_pod_writes_no_record(world: World) -> None:
     runner = world.admin.as_service_account(RUNNER)
-    words = "a TaskIteration is written by the pod that it is about, and this token belongs to no pod"
+    words = "a TaskIteration can be written by its own pod only, and this token does not belong to a pod"
     refused(runner.create(world.own_record(), flags=DRY), "records", words)
 
 
@@ -279,7 +281,7 @@ def test_a_task_starts_a_child_of_its_own_run(world: World) -> None:
     accepted(world.pod.kubectl.create(world.child(input={"text": "a b"}, delaySeconds=5), flags=DRY))
 
 
-PARENT_WORDS = "a task starts children of its own run only: spec.parent must be count-words"
+PARENT_WORDS = "a task can start children of its own run only: spec.parent must be count-words"
 
 
 def test_a_task_starts_no_run_of_another_parent_and_none_without(world: World) -> None:
@@ -307,7 +309,7 @@ def test_a_child_is_owned_by_its_parent_and_nothing_else(world: World) -> None:
 
 def test_a_child_has_no_finalizers(world: World) -> None:
     manifest = changed(world.child(), {"finalizers": ["example.com/stay"]})
-    words = "metadata.finalizers must be empty, because a child goes when its parent goes"
+    words = "metadata.finalizers must be empty, because a child is deleted with its parent"
     refused(world.pod.kubectl.create(manifest, flags=DRY), "children", words)
 
 
@@ -320,7 +322,7 @@ def test_a_workload_with_the_verb_trigger_starts_any_run(world: World, node: str
 def test_a_workload_without_the_verb_trigger_starts_none(world: World, node: str) -> None:
     world.service_account("bot", taskruns="create")
     bot = task_pod(world.admin, "bot-7d4b9c-x2x4z", node, "bot")
-    words = "spec.parent must be bot-7d4b9c; to start any run, get the verb trigger on taskruns.podrelay.dev"
+    words = "spec.parent must be bot-7d4b9c; starting other runs requires the verb trigger on taskruns.podrelay.dev"
     refused(bot.kubectl.create(task_run("from-the-bot"), flags=DRY), "children", words)
 
 
@@ -328,7 +330,7 @@ def test_who_is_no_pod_needs_no_parent_but_the_verb_trigger(world: World) -> Non
     person = world.service_account("person", taskruns="create,trigger", taskdefinitions="run")
     accepted(person.create(task_run("from-a-person"), flags=DRY))
     other = world.service_account("other-person", taskruns="create", taskdefinitions="run")
-    words = "starts no children; to start runs, get the verb trigger on taskruns.podrelay.dev"
+    words = "cannot start children; starting runs requires the verb trigger on taskruns.podrelay.dev"
     refused(other.create(task_run("from-another"), flags=DRY), "children", words)
 
 
@@ -379,7 +381,7 @@ def test_created_by_is_the_authenticated_user(world: World) -> None:
     refused(user.create(task_run("forged", metadata=created_by("alice"))), "created-by", words)
     refused(user.create(task_run("empty", metadata=created_by(""))), "created-by", words)
 
-    words = "the annotation podrelay.dev/created-by cannot be changed; leave it as it was"
+    words = "the annotation podrelay.dev/created-by cannot be changed; leave it unchanged"
     for change in ("alice", "", None):
         patch = {"metadata": {"annotations": {"podrelay.dev/created-by": change}}}
         refused(user.patch(TASK_RUNS, "signed", patch), "created-by", words)
@@ -465,7 +467,7 @@ RECORD_PAYLOADS: dict[str, Callable[[Manifest], Manifest]] = {
 
 
 @pytest.mark.parametrize("path", RECORD_PAYLOADS)
-def test_a_payload_of_a_record_is_limited_whoever_writes_it(world: World, node: str, path: str) -> None:
+def test_a_payload_of_a_record_is_limited_for_every_writer(world: World, node: str, path: str) -> None:
     pod = task_pod(world.admin, f"sized-{path.replace('.', '-')}-i1", node)
     run = pod.name.rpartition("-")[0]
     accepted(world.admin.create(task_run(run)))

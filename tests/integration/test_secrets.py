@@ -63,7 +63,7 @@ def test_who_may_not_read_a_secret_cannot_hand_it_over(relay: Relay) -> None:
 
     def refused(who: Kubectl, secret: str) -> bool:
         result = who.create(task_run(f"by-{secret}", "guarded", secret=secret), flags=("--dry-run=server",))
-        return not result and f"may not hand the Secret {secret} to a task" in result.stderr
+        return not result and f"may not pass the Secret {secret} to a task" in result.stderr
 
     eventually("the stranger is refused by the policy", lambda: refused(stranger, "guarded"))
     assert refused(friend, "guarded")

@@ -109,9 +109,11 @@ def test_a_pod_of_another_namespace_writes_no_record_and_no_child_here(site: Sit
         site.admin.do("create", "rolebinding", "of-a-neighbour", f"--clusterrole={RUNNER}", account)
         here = attacker.kubectl.in_namespace(site.admin.namespace)
         forged = record("count-words-i1", pod_uid=attacker.uid, owner=site.run, response={"status": "done"})
-        words = "a pod writes records of its own namespace only: this token belongs to a pod elsewhere, the "
+        words = (
+            "a pod can write records in its own namespace only: this token belongs to a pod of another namespace, the "
+        )
         refused(here.create(forged), "podrelay-records", words + f"record is in {site.admin.namespace}")
-        refused(here.create(site.child("foreign")), "podrelay-children", "this token belongs to no pod of")
+        refused(here.create(site.child("foreign")), "podrelay-children", "this token does not belong to a pod of")
         accepted(site.pod.kubectl.create(record("count-words-i1", pod_uid=site.pod.uid, owner=site.run)))
         stolen = [{"op": "add", "path": "/response", "value": {"status": "done"}}]
         for patch in (stolen, {"podUID": attacker.uid}):
@@ -127,7 +129,7 @@ def test_a_pod_of_another_namespace_writes_no_record_and_no_child_here(site: Sit
 
 def test_an_unbound_token_of_the_runner_starts_nothing_and_writes_nothing(site: Site) -> None:
     unbound = QuickKubectl.instead_of(site.admin.as_service_account(RUNNER))
-    words = "this token belongs to no pod of the namespace"
+    words = "this token does not belong to a pod of the namespace"
     for manifest in (
         task_run("free"),
         site.child("claimed"),
@@ -139,7 +141,7 @@ def test_an_unbound_token_of_the_runner_starts_nothing_and_writes_nothing(site: 
             attempt = unbound.apply(manifest)
             assert not attempt, "the runner may not patch at all"
     own = record("count-words-i1", pod_uid=site.pod.uid, owner=site.run, response={"status": "done"})
-    refused(unbound.create(own, flags=DRY), "podrelay-records", "this token belongs to no pod")
+    refused(unbound.create(own, flags=DRY), "podrelay-records", "this token does not belong to a pod")
 
 
 def test_a_token_of_a_secret_or_a_node_bound_one_is_no_pod(site: Site) -> None:
@@ -153,7 +155,7 @@ def test_a_token_of_a_secret_or_a_node_bound_one_is_no_pod(site: Site) -> None:
     bound = ("--bound-object-kind", "Secret", "--bound-object-name", "old-token")
     token = site.admin.do("create", "token", RUNNER, *bound).strip()
     holder = QuickKubectl.instead_of(site.admin.as_token(token))
-    refused(holder.create(task_run("free"), flags=DRY), "podrelay-children", "this token belongs to no pod of")
+    refused(holder.create(task_run("free"), flags=DRY), "podrelay-children", "this token does not belong to a pod of")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +185,9 @@ def test_a_task_pod_has_no_other_verb(site: Site, resource: str, verb: str, path
 
 def test_a_child_that_no_pod_of_its_parent_starts_is_signed(site: Site) -> None:
     user = site.account("user", role="podrelay-user")
-    words = "a child that no pod of its parent creates is signed: the annotation podrelay.dev/created-by must be"
+    words = (
+        "a child that is not created by a pod of its parent must be signed: set the annotation podrelay.dev/created-by"
+    )
     refused(user.create(site.child("unsigned"), flags=DRY), "podrelay-parents", words)
     refused(user.apply(site.child("unsigned")), "podrelay-parents", words)
     forged = site.child("forged", created_by="alice")
@@ -214,7 +218,7 @@ def test_only_who_manages_records_marks_an_answer_as_the_operators(site: Site, n
     pod = task_pod(site.admin, "marked-i1", node)
     own = record("marked-i1", pod_uid=pod.uid, owner=site.admin.get(TASK_RUNS, "marked"))
     cause = {"metadata": own["metadata"] | {"annotations": {"podrelay.dev/cause": "Timeout"}}}
-    words = "the annotation podrelay.dev/cause marks what the operator answered for a pod that died"
+    words = "the annotation podrelay.dev/cause marks an answer that the operator wrote for a pod that died"
     refused(pod.kubectl.create(own | cause), "podrelay-records", words)
     accepted(pod.kubectl.create(own))
     refused(pod.kubectl.replace(own | cause), "podrelay-records", words)
@@ -230,7 +234,9 @@ def test_who_may_run_one_definition_starts_no_other(site: Site) -> None:
     rules = (("create,trigger,patch", "taskruns.podrelay.dev"), ("run", "taskdefinitions.podrelay.dev", "count-words"))
     runner = site.account("reporter", rules=rules)
     accepted(runner.create(task_run("allowed", "count-words"), flags=DRY))
-    words = f"{site.name_of('reporter')} may not start runs of the TaskDefinition wipe-disks: that takes the verb run"
+    words = (
+        f"{site.name_of('reporter')} may not start runs of the TaskDefinition wipe-disks: this requires the verb run"
+    )
     refused(runner.create(task_run("wiped", "wipe-disks"), flags=DRY), "podrelay-runs", words)
     refused(runner.apply(task_run("wiped", "wipe-disks")), "podrelay-runs", words)
     signed = task_run("wiped", "wipe-disks", metadata={"annotations": {CREATED_BY: site.name_of("reporter")}})
@@ -338,7 +344,9 @@ def operator(site: Site, admin: Kubectl) -> Kubectl:
 
 def test_the_operator_makes_pods_of_task_runs_only(site: Site, operator: Kubectl) -> None:
     accepted(operator.create(pod_of(site.run, "count-words-i2"), flags=DRY))
-    words = "the operator makes pods only for the TaskRun that controls them and that the label podrelay.dev/run names"
+    words = (
+        "the operator may create a pod only for the TaskRun that controls it and that its label podrelay.dev/run names"
+    )
     made: list[Manifest] = [
         pod_of(site.run, "free", ownerReferences=[]),
         pod_of(site.run, "free", labels={}),
@@ -351,20 +359,20 @@ def test_the_operator_makes_pods_of_task_runs_only(site: Site, operator: Kubectl
         refused(operator.create(manifest), "podrelay-operator", words)
 
 
-def test_the_operator_makes_no_pod_where_nobody_invited_it(site: Site, operator: Kubectl, admin: Kubectl) -> None:
-    words = "the operator makes no pods in the namespaces of Kubernetes itself"
+def test_the_operator_makes_no_pod_in_an_unprepared_namespace(site: Site, operator: Kubectl, admin: Kubectl) -> None:
+    words = "the operator may not create pods in the namespaces of Kubernetes itself"
     privileged = pod_of(site.run, "root")
     privileged["spec"]["containers"][0]["securityContext"] = {"privileged": True}
     refused(operator.in_namespace("kube-system").create(privileged), "podrelay-operator", words)
     with temporary_namespace(admin) as elsewhere:
         uninvited = operator.in_namespace(elsewhere.namespace).create(pod_of(site.run, "here"))
-        words = f"tasks run only in namespaces that invite them: podrelay namespace prepare {elsewhere.namespace}"
-        refused(uninvited, "podrelay-operator", words)
+        words = "tasks run only in namespaces that are prepared for them: use podrelay namespace prepare "
+        refused(uninvited, "podrelay-operator", words + elsewhere.namespace)
 
 
 def test_the_operator_changes_and_deletes_pods_of_task_runs_only(site: Site, operator: Kubectl) -> None:
     accepted(site.admin.create(pod_of(site.run, "foreign", labels={}, ownerReferences=[])))
-    words = "the operator changes and deletes pods of TaskRuns only, and this one carries nothing that says it is one"
+    words = "the operator may change and delete pods of TaskRuns only, and nothing marks this pod as one"
     for patch in (
         {"spec": {"activeDeadlineSeconds": 1}},
         {"metadata": {"labels": {"podrelay.dev/run": "count-words"}}},

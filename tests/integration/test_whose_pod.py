@@ -180,8 +180,8 @@ def test_who_changes_a_signed_definition_signs_it(site: Site) -> None:
     accepted(author.create(definition("unsigned")))
     title = {"spec": {"title": "New"}}
     words = (
-        f"this TaskDefinition says that {site.name_of('author')} has written it; who changes its spec sets the "
-        f"annotation podrelay.dev/changed-by to his own name, {site.name_of('other')}"
+        f"this TaskDefinition says that {site.name_of('author')} has written it; to change its spec, set the "
+        f"annotation podrelay.dev/changed-by to your own name, {site.name_of('other')}"
     )
 
     def by(name: str | None, patch: Manifest | None = None) -> Manifest:
@@ -209,7 +209,7 @@ def test_who_changes_a_signed_definition_signs_it(site: Site) -> None:
 # --- aborts -----------------------------------------------------------------------------------------------------------
 
 
-def test_an_abort_tells_the_truth_about_who_wants_it(site: Site) -> None:
+def test_the_name_of_who_aborts_is_correct(site: Site) -> None:
     user = site.person("user", "podrelay-user")
     for name in ("told", "untold", "put"):
         accepted(user.create(task_run(name)))
@@ -279,7 +279,7 @@ def test_on_request_everybody_signs_but_tasks_and_administrators(site: Site, eve
         "create", "rolebinding", "author", "--clusterrole=edit", f"--serviceaccount={site.admin.namespace}:author"
     )
     author, own = QuickKubectl.instead_of(site.admin.as_service_account("author")), site.name_of("author")
-    asked = "this cluster wants to know who creates what: set the annotation podrelay.dev/created-by"
+    asked = "this cluster requires signatures: set the annotation podrelay.dev/created-by"
     words = f"{asked} to your own name, {own}"
     eventually("the policy in force", lambda: words in author.create(task_run("probe"), flags=dry).stderr)
 

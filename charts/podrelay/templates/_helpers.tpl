@@ -8,14 +8,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 app.kubernetes.io/part-of: podrelay
 {{- end }}
 
-{{/* What selects the operator's pods; never changes. */}}
+{{/* The selector of the operator's pods; never changes. */}}
 {{- define "podrelay.operatorSelector" -}}
 app.kubernetes.io/name: podrelay
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: operator
 {{- end }}
 
-{{/* What selects the gateway's pods; never changes. */}}
+{{/* The selector of the gateway's pods; never changes. */}}
 {{- define "podrelay.gatewaySelector" -}}
 app.kubernetes.io/name: podrelay
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -26,7 +26,7 @@ app.kubernetes.io/component: gateway
 {{ .Values.image.repository }}{{ with .Values.image.digest }}@{{ . }}{{ else }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
 {{- end }}
 
-{{/* CEL: the pod that the request's token is bound to, and its UID; empty for a token of no pod. */}}
+{{/* CEL: the pod that the request's token is bound to, and its UID; empty if it is not bound to a pod. */}}
 {{- define "podrelay.podOfToken" -}}
 request.userInfo.?extra[?'authentication.kubernetes.io/pod-name'].orValue([''])[0]
 {{- end }}
@@ -35,20 +35,20 @@ request.userInfo.?extra[?'authentication.kubernetes.io/pod-uid'].orValue([''])[0
 {{- end }}
 
 {{/*
-CEL: the request's token is bound to a pod of the namespace that the request is about. A service account's name holds its
-namespace, and a token can only be bound to a pod of the same one; names of pods are unique in their namespace only.
+CEL: the request's token is bound to a pod of the namespace of the request. The name of a service account contains its
+namespace, and a token can only be bound to a pod of that namespace. Names of pods are unique in their namespace only.
 */}}
 {{- define "podrelay.isPodOfThisNamespace" -}}
 variables.pod != '' && request.userInfo.username.startsWith('system:serviceaccount:' + request.namespace + ':')
 {{- end }}
 
-{{/* CEL: the TaskRun that the pod `variables.pod` works for: all but the last segment of its name. */}}
+{{/* CEL: the TaskRun of the pod `variables.pod`: all but the last segment of the pod's name. */}}
 {{- define "podrelay.runOfPod" -}}
 variables.pod.contains('-') ? variables.pod.substring(0, variables.pod.lastIndexOf('-')) : ''
 {{- end }}
 
 {{/*
-CEL: the object is owned by the TaskRun `variables.run` alone, and not as by a controller. A wrong UID needs no rule:
+CEL: the TaskRun `variables.run` is the only owner of the object, and not its controller. A wrong UID needs no rule:
 the garbage collector removes an object whose owner does not exist.
 */}}
 {{- define "podrelay.ownedByRun" -}}
@@ -59,8 +59,8 @@ owner.kind == 'TaskRun' && owner.apiVersion.startsWith('podrelay.dev/') && owner
 {{- end }}
 
 {{/*
-CEL: the request does not come from Kubernetes' own controllers. The garbage collector removes finalizers and owners that
-are gone, the storage version migrator writes objects as they are; a policy that refused them would block deletions.
+CEL: the request does not come from Kubernetes' own controllers. The garbage collector removes finalizers and deleted
+owners, and the storage version migrator writes objects unchanged; a policy that refused this would block deletions.
 */}}
 {{- define "podrelay.notKubernetesItself" -}}
 !(request.userInfo.username in ['system:kube-controller-manager',
@@ -69,15 +69,15 @@ are gone, the storage version migrator writes objects as they are; a policy that
 {{- end }}
 
 {{/*
-CEL: the request comes from nobody who may write for others: the operator writes records of pods that died, admins restore
-backups.
+CEL: the caller may not write for others. The operator may, because it writes records of pods that died; so may admins, who
+restore backups.
 */}}
 {{- define "podrelay.notAManager" -}}
 !authorizer.group('podrelay.dev').resource('taskiterations').namespace(request.namespace).check('manage').allowed() &&
 !authorizer.group('podrelay.dev').resource('taskruns').namespace(request.namespace).check('manage').allowed()
 {{- end }}
 
-{{/* The binding of the policy of this name: everywhere, and its word is final. */}}
+{{/* The binding of the policy of this name: it applies everywhere, and denies. */}}
 {{- define "podrelay.binding" -}}
 apiVersion: admissionregistration.k8s.io/v1
 kind: ValidatingAdmissionPolicyBinding
@@ -91,15 +91,15 @@ spec:
 {{- end }}
 
 {{/*
-Fails if the cluster lacks one of the namespaces that a value names. Otherwise Helm would begin to install, fail at the first
-object in that namespace, and leave a failed release. Without a cluster (helm template) `lookup` finds nothing, not even
-kube-system, and nothing is checked. The release's own namespace may be about to be made.
+Fails if a namespace in a value does not exist in the cluster. Otherwise Helm would start to install, fail at the first object
+in that namespace, and leave a failed release. Without a cluster (helm template) `lookup` finds nothing, not even kube-system,
+and nothing is checked. The namespace of the release is skipped, because Helm may be about to create it.
 */}}
 {{- define "podrelay.namespacesExist" -}}
 {{- if lookup "v1" "Namespace" "" "kube-system" }}
 {{- range $name := .namespaces }}
 {{- if not (or (eq $name $.root.Release.Namespace) (lookup "v1" "Namespace" "" $name)) }}
-{{- fail (printf "\n\nThe value %s names the namespace %s, which does not exist. Make it, then run the same command again:\n\n  kubectl create namespace %s\n" $.value $name $name) }}
+{{- fail (printf "\n\nThe value %s names the namespace %s, which does not exist. Create it, then run the same command again:\n\n  kubectl create namespace %s\n" $.value $name $name) }}
 {{- end }}
 {{- end }}
 {{- end }}

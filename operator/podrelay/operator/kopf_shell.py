@@ -3,7 +3,7 @@
 kopf is the frame: it watches TaskRuns and TaskDefinitions and calls the handlers below, each of which only marks what
 is to be looked at. It runs in a thread with an event loop of its own, because it cancels every task that was created
 after its start when it ends, and it ends on some errors of the API server; a supervisor then starts it again, while
-reflectors, queue and probes go on (docs/decisions/0001-kopf-beside-reflectors.md).
+reflectors, queue and probes go on (docs/decisions/0001-kopf-and-reflectors.md).
 """
 
 import asyncio

@@ -12,7 +12,7 @@ TESTS = Path(__file__).parents[2]
 PAGE = (DOCS / "threat-model.md").read_text(encoding="utf-8")
 ATTACKS = [
     line
-    for line in PAGE.partition("## Attacks")[2].partition("## What is left")[0].splitlines()
+    for line in PAGE.partition("## Attacks")[2].partition("## Your part")[0].splitlines()
     if line.startswith("| ") and not line.startswith("| attack")
 ]
 NAMED = sorted({name for row in ATTACKS for name in re.findall(r"`([^`]+\.py[^`]*)`", row)})
