@@ -18,8 +18,9 @@ CHECKED: Final = ("docs/README.md",)
 _SUFFIXES: Final = frozenset({".md", ".py", ".yaml", ".tpl", ".txt", ".json", ".toml", ".sh", ".tsx", ".ts"})
 _NOT_OURS: Final = ("static/", "package-lock.json", "images/locks/", LIST, "tests/unit/tools/test_words.py")
 _FINE: Final = re.compile(
-    r"\b(there\s+(is|are)\s+(no|none)|(is|are)\s+no\s+longer|no\s+more\s+than|stands\s+for)\b", re.IGNORECASE
+    r"\b((?i:there\s+(is|are)\s+(no|none)|(is|are)\s+no\s+longer|no\s+more\s+than|stands\s+for)|None)\b"
 )
+"""Plain English that has such a word in it, and Python's None."""
 
 
 def main(arguments: list[str] | None = None) -> int:

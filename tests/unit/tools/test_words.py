@@ -16,6 +16,7 @@ from tools import words
         ("'90x' is no duration", ["1: is no"]),
         ("there is no duration, it is no longer there, no more than two; Storyteller, telling", []),
         ("spec.try is 2; `t2`", []),
+        ("if key is None: ...  # is none", ["1: is none"]),
     ],
 )
 def test_it_finds_words_in_prose_and_in_names(text: str, found: list[str]) -> None:
