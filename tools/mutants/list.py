@@ -146,7 +146,7 @@ CORE: Final = (
     ),
     Mutant(
         "DrainedPodOnALostNode",
-        "operator/objects.py",
+        "operator/pods.py",
         "return self.is_terminal or self.task.terminated is not None or self._is_discarded",
         "return (self.is_terminal or self.task.terminated is not None or self._is_discarded) and ("
         "self.metadata.deletion_timestamp is None or not self.is_held)",

@@ -27,7 +27,8 @@ from podrelay.operator import object_rules
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.reconciler import NotSettledError, Reconciler
 from podrelay.operator.executor.executor import Executor
-from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.operator.objects import Record, TaskDefinition, TaskRun
+from podrelay.operator.pods import Pod
 from podrelay.operator.view import Settings
 from podrelay.schemas.verdict import Verdict
 

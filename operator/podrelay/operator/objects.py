@@ -5,7 +5,7 @@ runs have to fit into memory.
 """
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypedDict, Unpack
 
 import msgspec
 
@@ -16,15 +16,15 @@ KEPT_INPUT_BYTES: Final = 2048
 """An input up to this size, as JSON, is kept: most are, and to read one once more costs more than a plan."""
 
 
-class _Struct(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
-    pass
+class Projection(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
+    """The part of an object that the operator reads; everything else is skipped when it is decoded."""
 
 
-class Present(_Struct, frozen=True):
+class Present(Projection, frozen=True):
     """Stands for an object of which only the existence matters."""
 
 
-class OwnerReference(_Struct, frozen=True):
+class OwnerReference(Projection, frozen=True):
     """The object that another one belongs to."""
 
     kind: str
@@ -39,7 +39,7 @@ class OwnerReference(_Struct, frozen=True):
         return self.kind == "TaskRun" and self.api_version.startswith(f"{names.GROUP}/")
 
 
-class Metadata(_Struct, frozen=True):
+class Metadata(Projection, frozen=True):
     """Identity of an object."""
 
     name: str
@@ -67,7 +67,7 @@ class Metadata(_Struct, frozen=True):
 # --- TaskRun ---------------------------------------------------------------------------------------------------------
 
 
-class Abort(_Struct, frozen=True):
+class Abort(Projection, frozen=True):
     """The request that a run stops."""
 
     message: str | None = None
@@ -75,7 +75,7 @@ class Abort(_Struct, frozen=True):
     by: str | None = None
 
 
-class TaskRunSpec(_Struct, frozen=True):
+class TaskRunSpec(Projection, frozen=True):
     """What a run is to do.
 
     Attributes:
@@ -93,7 +93,7 @@ class TaskRunSpec(_Struct, frozen=True):
     ttl_seconds_after_finished: int | None = None
 
 
-class Current(_Struct, frozen=True):
+class Current(Projection, frozen=True):
     """The one pod that may run user code for a run."""
 
     iteration: int
@@ -102,14 +102,14 @@ class Current(_Struct, frozen=True):
     pod_uid: str = msgspec.field(name="podUID")
 
 
-class TaskError(_Struct, frozen=True):
+class TaskError(Projection, frozen=True):
     """Why a task failed. `data` stays where it is."""
 
     message: str
     code: str | None = None
 
 
-class Progress(_Struct, frozen=True):
+class Progress(Projection, frozen=True):
     """How far a task says it has come."""
 
     percent: float | None = None
@@ -117,7 +117,7 @@ class Progress(_Struct, frozen=True):
     at: datetime | None = None
 
 
-class HookOutcome(_Struct, frozen=True):
+class HookOutcome(Projection, frozen=True):
     """How one lifecycle hook ended."""
 
     name: str
@@ -125,7 +125,7 @@ class HookOutcome(_Struct, frozen=True):
     message: str | None = None
 
 
-class RecentIteration(_Struct, frozen=True):
+class RecentIteration(Projection, frozen=True):
     """One ended try, in short."""
 
     iteration: int
@@ -137,7 +137,7 @@ class RecentIteration(_Struct, frozen=True):
     message: str | None = None
 
 
-class Condition(_Struct, frozen=True):
+class Condition(Projection, frozen=True):
     """One aspect of a resource's state."""
 
     type: str
@@ -148,7 +148,31 @@ class Condition(_Struct, frozen=True):
     observed_generation: int | None = None
 
 
-class TaskRunStatus(_Struct, frozen=True):
+class StatusChanges(TypedDict, total=False):
+    """Fields of a status that the planner changes. Phase, reason and message change together, with the conditions."""
+
+    iterations: int
+    max_iterations: int | None
+    attempts: int
+    disruptions: int
+    started_at: datetime | None
+    finished_at: datetime
+    next_iteration_at: datetime | None
+    current: Current | None
+    last_record: str
+    output_from: str
+    error: TaskError | None
+    progress: Progress | None
+    queue_position: int | None
+    concurrency_key: str | None
+    hooks_due: tuple[str, ...]
+    hooks: tuple[HookOutcome, ...]
+    recent_iterations: tuple[RecentIteration, ...]
+    observed_generation: int | None
+    conditions: tuple[Condition, ...]
+
+
+class TaskRunStatus(Projection, frozen=True):
     """How far a run has come, without its output. Decides everything together with pods and records."""
 
     phase: str | None = None
@@ -173,6 +197,10 @@ class TaskRunStatus(_Struct, frozen=True):
     recent_iterations: tuple[RecentIteration, ...] = ()
     observed_generation: int | None = None
     conditions: tuple[Condition, ...] = ()
+
+    def changed(self, **changes: Unpack[StatusChanges]) -> "TaskRunStatus":
+        """Return a copy with other values of some fields."""
+        return msgspec.structs.replace(self, **changes)
 
     def condition(self, kind: str) -> Condition | None:
         """Return the condition of this type, if there is one."""
@@ -215,17 +243,17 @@ class RunAnnotations(
         msgspec.structs.force_setattr(self, "last_applied", None)
 
 
-class _AppliedStatus(_Struct, frozen=True):
+class _AppliedStatus(Projection, frozen=True):
     phase: str | None = None
     started_at: str | None = None
 
 
-class _AppliedMetadata(_Struct, frozen=True):
+class _AppliedMetadata(Projection, frozen=True):
     name: str = ""
     uid: str = ""
 
 
-class _Applied(_Struct, frozen=True):
+class _Applied(Projection, frozen=True):
     metadata: _AppliedMetadata = _AppliedMetadata()
     status: _AppliedStatus = _AppliedStatus()
 
@@ -263,7 +291,7 @@ class RunMetadata(Metadata, frozen=True):
 _NOT_KEPT: Final = msgspec.Raw()
 
 
-class TaskRun(_Struct, frozen=True):
+class TaskRun(Projection, frozen=True):
     """One piece of work."""
 
     metadata: RunMetadata
@@ -281,20 +309,20 @@ class TaskRun(_Struct, frozen=True):
 # --- ConfigMap podrelay-settings -------------------------------------------------------------------------------------
 
 
-class SettingsData(_Struct, frozen=True):
+class SettingsData(Projection, frozen=True):
     """What is set, as it was written: a ConfigMap holds nothing but text."""
 
     retention_days: str | None = None
 
 
-class NamespaceSettings(_Struct, frozen=True):
+class NamespaceSettings(Projection, frozen=True):
     """The settings of a namespace."""
 
     metadata: Metadata
     data: SettingsData = SettingsData()
 
 
-class Named(_Struct, frozen=True):
+class Named(Projection, frozen=True):
     """An object of which nothing matters but that it is there, and has changed."""
 
     metadata: Metadata
@@ -303,7 +331,7 @@ class Named(_Struct, frozen=True):
 # --- TaskDefinition --------------------------------------------------------------------------------------------------
 
 
-class RetryPolicy(_Struct, frozen=True):
+class RetryPolicy(Projection, frozen=True):
     """Whether and when a failed try is repeated."""
 
     limit: int = 0
@@ -313,21 +341,21 @@ class RetryPolicy(_Struct, frozen=True):
     on: tuple[str, ...] = ("Error", "PodFailure", "Timeout")
 
 
-class Concurrency(_Struct, frozen=True):
+class Concurrency(Projection, frozen=True):
     """How many runs with one value of an input field may have a pod at once."""
 
     key: str
     limit: int = 1
 
 
-class HistoryLimit(_Struct, frozen=True):
+class HistoryLimit(Projection, frozen=True):
     """How much is kept of what has ended."""
 
     iterations: int = 20
     runs: int = 1000
 
 
-class TaskDefinitionSpec(_Struct, frozen=True):
+class TaskDefinitionSpec(Projection, frozen=True):
     """What can run and how its pods are made."""
 
     id: str
@@ -355,7 +383,7 @@ class TaskDefinitionSpec(_Struct, frozen=True):
     input_schema: dict[str, Any] | None = None
 
 
-class TaskDefinitionStatus(_Struct, frozen=True):
+class TaskDefinitionStatus(Projection, frozen=True):
     """What the operator found out about a definition."""
 
     observed_generation: int | None = None
@@ -381,7 +409,7 @@ class DefinitionMetadata(Metadata, frozen=True):
     annotations: DefinitionAnnotations = DefinitionAnnotations()
 
 
-class TaskDefinition(_Struct, frozen=True):
+class TaskDefinition(Projection, frozen=True):
     """What can run."""
 
     metadata: DefinitionMetadata
@@ -398,13 +426,13 @@ class ResponseError(TaskError, frozen=True):
     data: Present | None = None
 
 
-class WaitForChildren(_Struct, frozen=True):
+class WaitForChildren(Projection, frozen=True):
     """What a run waits for before its next iteration: its children, of one definition or all."""
 
     definition: Annotated[str, msgspec.Meta(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None = None
 
 
-class Response(_Struct, frozen=True):
+class Response(Projection, frozen=True):
     """The head of an answer."""
 
     status: str
@@ -427,7 +455,7 @@ class Response(_Struct, frozen=True):
 _Text = Annotated[str, msgspec.Meta(max_length=limits.MESSAGE_LENGTH)]
 
 
-class StorableError(_Struct, frozen=True, forbid_unknown_fields=True):
+class StorableError(Projection, frozen=True, forbid_unknown_fields=True):
     """An error as the schema of records takes it."""
 
     message: _Text
@@ -435,7 +463,7 @@ class StorableError(_Struct, frozen=True, forbid_unknown_fields=True):
     data: dict[str, Any] | None = None
 
 
-class StorableResponse(_Struct, frozen=True, forbid_unknown_fields=True):
+class StorableResponse(Projection, frozen=True, forbid_unknown_fields=True):
     """A whole answer as the schema of records takes it: for answers that have not been through the API server."""
 
     status: Literal["done", "continue", "error", "aborted"]
@@ -469,7 +497,7 @@ class RecordMetadata(Metadata, frozen=True):
     labels: RestoreLabels = RestoreLabels()
 
 
-class Record(_Struct, frozen=True):
+class Record(Projection, frozen=True):
     """The record of one try, without its payloads."""
 
     metadata: RecordMetadata
@@ -490,246 +518,3 @@ class Record(_Struct, frozen=True):
 
 
 # --- Pod -------------------------------------------------------------------------------------------------------------
-
-
-class PodAnnotations(
-    msgspec.Struct,
-    frozen=True,
-    rename={
-        "iteration_timeout": names.ANNOTATION_ITERATION_TIMEOUT,
-        "pending_timeout": names.ANNOTATION_PENDING_TIMEOUT,
-        "node_lost_timeout": names.ANNOTATION_NODE_LOST_TIMEOUT,
-        "heartbeat_timeout": names.ANNOTATION_HEARTBEAT_TIMEOUT,
-        "pod_cleanup": names.ANNOTATION_POD_CLEANUP,
-        "container": names.ANNOTATION_CONTAINER,
-        "ending_since": names.ANNOTATION_ENDING_SINCE,
-        "ending_reason": names.ANNOTATION_ENDING_REASON,
-        "reporting": names.ANNOTATION_REPORTING,
-        "template_hash": names.ANNOTATION_TEMPLATE_HASH,
-    },
-):
-    """What a pod carries with it of the definition that it was made from, and since when and why it is being ended."""
-
-    iteration_timeout: str = "900"
-    pending_timeout: str = "900"
-    node_lost_timeout: str = "600"
-    heartbeat_timeout: str | None = None
-    pod_cleanup: str = "OnSuccess"
-    container: str = names.TASK_CONTAINER
-    ending_since: str | None = None
-    ending_reason: str | None = None
-    reporting: str = names.REPORTING_API
-    template_hash: str | None = None
-
-    def __post_init__(self) -> None:
-        """Take the default for what somebody has edited to nonsense: the pod must not be out of control for it."""
-        for field, default in _DEFAULT_SECONDS.items():
-            value = getattr(self, field)
-            if value != default and not _is_seconds(value):
-                msgspec.structs.force_setattr(self, field, default)
-        if self.ending_since is not None and not _is_moment(self.ending_since):
-            msgspec.structs.force_setattr(self, "ending_since", None)
-
-
-_DEFAULT_SECONDS: Final = {
-    "iteration_timeout": "900",
-    "pending_timeout": "900",
-    "node_lost_timeout": "600",
-    "heartbeat_timeout": None,
-}
-
-
-def _is_seconds(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 9
-
-
-def _is_moment(text: str) -> bool:
-    try:
-        return datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
-
-
-class PodMetadata(Metadata, frozen=True):
-    """Identity of a pod."""
-
-    labels: dict[str, str] = {}
-    annotations: PodAnnotations = PodAnnotations()
-    finalizers: tuple[str, ...] = ()
-
-
-class ContainerWaiting(_Struct, frozen=True):
-    """A container that has not started."""
-
-    reason: str = ""
-    message: str = ""
-
-
-class ContainerRunning(_Struct, frozen=True):
-    """A container that runs."""
-
-    started_at: datetime | None = None
-
-
-class ContainerTerminated(_Struct, frozen=True):
-    """A container that has ended."""
-
-    exit_code: int = 0
-    signal: int = 0
-    reason: str = ""
-    message: str = ""
-    started_at: datetime | None = None
-    finished_at: datetime | None = None
-
-
-class ContainerState(_Struct, frozen=True):
-    """Exactly one of the three, or none for a container that nobody has looked at yet."""
-
-    waiting: ContainerWaiting | None = None
-    running: ContainerRunning | None = None
-    terminated: ContainerTerminated | None = None
-
-
-class ContainerStatus(_Struct, frozen=True):
-    """What the kubelet says about a container."""
-
-    name: str
-    image: str = ""
-    state: ContainerState = ContainerState()
-
-
-class PodCondition(_Struct, frozen=True):
-    """One aspect of a pod's state."""
-
-    type: str
-    status: str
-    reason: str = ""
-    message: str = ""
-
-
-class SchedulingGate(_Struct, frozen=True):
-    """Something that has to happen before a pod may be scheduled."""
-
-    name: str
-
-
-class Limits(_Struct, frozen=True):
-    """How much a container may use at most."""
-
-    memory: str | None = None
-
-
-class ContainerResources(_Struct, frozen=True):
-    """What a container may use."""
-
-    limits: Limits | None = None
-
-
-class Container(_Struct, frozen=True):
-    """What matters of a container's spec."""
-
-    name: str
-    resources: ContainerResources | None = None
-
-
-class PodSpec(_Struct, frozen=True):
-    """What matters of a pod's spec."""
-
-    containers: tuple[Container, ...] = ()
-    node_name: str = ""
-    active_deadline_seconds: int | None = None
-    termination_grace_period_seconds: int = 30
-    scheduling_gates: tuple[SchedulingGate, ...] = ()
-
-
-class PodStatus(_Struct, frozen=True):
-    """What the cluster says about a pod."""
-
-    phase: str = "Pending"
-    reason: str = ""
-    message: str = ""
-    start_time: datetime | None = None
-    conditions: tuple[PodCondition, ...] = ()
-    container_statuses: tuple[ContainerStatus, ...] = ()
-    init_container_statuses: tuple[ContainerStatus, ...] = ()
-
-
-class Pod(_Struct, frozen=True):
-    """One pod of a run."""
-
-    metadata: PodMetadata
-    spec: PodSpec = PodSpec()
-    status: PodStatus = PodStatus()
-
-    @property
-    def task(self) -> ContainerState:
-        """State of the container that does the work."""
-        name = self.metadata.annotations.container
-        return next(
-            (status.state for status in self.status.container_statuses if status.name == name), ContainerState()
-        )
-
-    @property
-    def image(self) -> str:
-        """Image of the container that does the work, as far as a kubelet has said."""
-        name = self.metadata.annotations.container
-        return next((status.image for status in self.status.container_statuses if status.name == name), "")
-
-    @property
-    def memory_limit(self) -> str | None:
-        """How much memory the container that does the work may use; None: nothing limits it alone."""
-        name = self.metadata.annotations.container
-        resources = next((item.resources for item in self.spec.containers if item.name == name), None)
-        return resources.limits.memory if resources is not None and resources.limits is not None else None
-
-    @property
-    def is_unclaimed(self) -> bool:
-        """Whether the pod waits for the operator to say that it is the one that may run."""
-        return any(gate.name == names.CLAIM_GATE for gate in self.spec.scheduling_gates)
-
-    @property
-    def reports_by_message(self) -> bool:
-        """Whether the pod answers with its termination message."""
-        return self.metadata.annotations.reporting == names.REPORTING_TERMINATION_MESSAGE
-
-    @property
-    def pending_deadline(self) -> datetime:
-        """Until when the pod has to have started."""
-        seconds = int(self.metadata.annotations.pending_timeout)
-        return self.metadata.creation_timestamp + timedelta(seconds=seconds)
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether the pod has ended for good."""
-        return self.status.phase in {"Succeeded", "Failed"}
-
-    @property
-    def has_started(self) -> bool:
-        """Whether the container that does the work has ever run, as far as anybody said."""
-        terminated = self.task.terminated
-        # A container that never was is reported as terminated too when its pod is deleted, but without a start.
-        return self.task.running is not None or (terminated is not None and terminated.started_at is not None)
-
-    @property
-    def is_released(self) -> bool:
-        """Whether the container that does the work cannot run any more."""
-        return self.is_terminal or self.task.terminated is not None or self._is_discarded
-
-    @property
-    def _is_discarded(self) -> bool:
-        """Whether the pod was deleted before any node had it: only finalizers keep it."""
-        return self.metadata.deletion_timestamp is not None and not self.spec.node_name
-
-    @property
-    def is_held(self) -> bool:
-        """Whether our finalizer keeps the pod."""
-        return names.ANSWER_FINALIZER in self.metadata.finalizers
-
-    @property
-    def is_force_deleted(self) -> bool:
-        """Whether the pod was deleted without a grace period while its container may run.
-
-        A kubelet ends a deletion in the same way, but not before it has reported the end of the container.
-        """
-        is_forced = self.metadata.deletion_timestamp is not None and not self.metadata.deletion_grace_period_seconds
-        return is_forced and not self.is_released

@@ -9,9 +9,11 @@ from podrelay.kube.resources import Key
 from podrelay.local.memory_client import run
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
-from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.operator.objects import Record, TaskDefinition, TaskRun
+from podrelay.operator.plan import ReleasePod
 from podrelay.operator.planner import planner
-from podrelay.operator.view import ReleasePod, Settings
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import Settings
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
 from tests.support.relaymodel.requests import Connection, Held

@@ -10,9 +10,11 @@ import msgspec
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
-from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.operator.objects import Record, TaskDefinition, TaskRun
+from podrelay.operator.plan import Plan
 from podrelay.operator.planner import due_pod, planner
-from podrelay.operator.view import Plan, View
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import View
 from tests.support.projections import seen
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from podrelay.operator.plan import OpenGate
 from podrelay.operator.planner import planner
-from podrelay.operator.view import OpenGate
 from tests.support.relaymodel.world import KEY, World
 
 DONE = {"status": "done"}

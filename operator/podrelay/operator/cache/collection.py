@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from podrelay.kube.resources import Key
-from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRun
+from podrelay.operator.objects import Record, TaskDefinition, TaskRun
+from podrelay.operator.pods import Pod
 
 T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record)
 _REMEMBERED_DELETIONS = 20_000

@@ -16,7 +16,8 @@ from podrelay.kube.resources import CONFIG_MAPS, PODS, TASK_DEFINITIONS, TASK_IT
 from podrelay.operator.cache.recoveries import Recoveries
 from podrelay.operator.cache.retention import Retentions
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import Named, NamespaceSettings, Pod, Record, TaskDefinition, TaskRun
+from podrelay.operator.objects import Named, NamespaceSettings, Record, TaskDefinition, TaskRun
+from podrelay.operator.pods import Pod
 from podrelay.operator.resources import POD_SELECTOR, SETTINGS_FIELDS
 
 READY_SECONDS: Final = 5.0

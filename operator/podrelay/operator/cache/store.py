@@ -21,7 +21,8 @@ from podrelay.operator.cache.keys import RunId
 from podrelay.operator.cache.observations import Observations
 from podrelay.operator.cache.refused_runs import RefusedRuns
 from podrelay.operator.cache.slots import Limits, Slots
-from podrelay.operator.objects import HistoryLimit, Pod, Record, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator.objects import HistoryLimit, Record, TaskDefinition, TaskRun, TaskRunStatus
+from podrelay.operator.pods import Pod
 from podrelay.operator.view import InputCheck, Parent, Refusal, Settings, Silence, View
 
 _WOKEN_AT_ONCE = 20

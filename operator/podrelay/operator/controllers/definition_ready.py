@@ -20,8 +20,8 @@ from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.metrics import DEFINITION_WRITES
 from podrelay.operator.objects import Condition, RunMetadata, TaskDefinition, TaskRun, TaskRunSpec
+from podrelay.operator.plan import Target
 from podrelay.operator.rbac import Permission
-from podrelay.operator.view import Target
 from podrelay.schemas.process import SchemaProcess
 
 log = logging.getLogger(__name__)

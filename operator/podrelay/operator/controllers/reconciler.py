@@ -8,9 +8,11 @@ from podrelay.api.errors import PodrelayError
 from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import Pod, TaskRun, TaskRunStatus
+from podrelay.operator.objects import TaskRun, TaskRunStatus
+from podrelay.operator.plan import Action, Plan, ReleasePod
 from podrelay.operator.planner import planner
-from podrelay.operator.view import Action, Plan, ReleasePod, View
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import View
 
 log = logging.getLogger(__name__)
 

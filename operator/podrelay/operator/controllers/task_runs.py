@@ -19,8 +19,9 @@ from podrelay.operator.controllers.reconciler import Executor, NotSettledError, 
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.leader_election import LeadershipLostError
 from podrelay.operator.objects import TaskRun, TaskRunStatus
+from podrelay.operator.plan import Action, ReadInput
 from podrelay.operator.planner import planner
-from podrelay.operator.view import Action, ReadInput, View
+from podrelay.operator.view import View
 
 WORKERS = 16
 CHECKS = 2

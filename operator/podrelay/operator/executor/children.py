@@ -16,8 +16,9 @@ from podrelay.kube.resources import TASK_RUNS, Key
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.objects import TaskRun
+from podrelay.operator.plan import AbortChild, Action, AdoptRun, ConfirmChildren
 from podrelay.operator.rbac import Permission
-from podrelay.operator.view import AbortChild, Action, AdoptRun, ConfirmChildren, View
+from podrelay.operator.view import View
 
 log = logging.getLogger(__name__)
 

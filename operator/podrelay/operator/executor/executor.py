@@ -30,10 +30,8 @@ from podrelay.operator.executor import input_values, pod_builder, pod_logs, reco
 from podrelay.operator.executor.children import ChildActions
 from podrelay.operator.executor.payloads import Payloads, StateGoneError
 from podrelay.operator.executor.status_patch import add_result, status_patch
-from podrelay.operator.objects import Pod, Record, StorableResponse, TaskRun
-from podrelay.operator.planner import due_pod, termination_message
-from podrelay.operator.rbac import Permission
-from podrelay.operator.view import (
+from podrelay.operator.objects import Record, StorableResponse, TaskRun
+from podrelay.operator.plan import (
     Action,
     AdoptRecord,
     AnnotateRun,
@@ -47,20 +45,20 @@ from podrelay.operator.view import (
     DeleteRecord,
     DeleteRun,
     EndPod,
-    InputCheck,
     OpenGate,
     Plan,
     ReadInput,
     ReadRecord,
-    Refusal,
     ReleasePod,
     ReturnSlot,
-    Silence,
     TakeSlot,
     Target,
-    View,
     WriteRecord,
 )
+from podrelay.operator.planner import due_pod, termination_message
+from podrelay.operator.pods import Pod
+from podrelay.operator.rbac import Permission
+from podrelay.operator.view import InputCheck, Refusal, Silence, View
 from podrelay.schemas.process import SchemaProcess
 from podrelay.schemas.verdict import Verdict
 

@@ -17,7 +17,8 @@ from podrelay.kube.errors import NotFoundError
 from podrelay.kube.resources import TASK_ITERATIONS, TASK_RUNS, Key
 from podrelay.operator.executor.status_patch import Result, result_in
 from podrelay.operator.objects import Record
-from podrelay.operator.view import Target, View
+from podrelay.operator.plan import Target
+from podrelay.operator.view import View
 
 _KEPT_RESPONSES: Final = 64
 """At most 256 KiB each, a few hundred bytes as a rule: those of the runs that are being worked on at this moment."""

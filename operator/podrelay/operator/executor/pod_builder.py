@@ -11,7 +11,7 @@ from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
 from podrelay.operator import object_rules
 from podrelay.operator.objects import TaskDefinition, TaskDefinitionSpec, TaskRun
-from podrelay.operator.view import Target
+from podrelay.operator.plan import Target
 
 DEADLINE_RESERVE_SECONDS: Final = 120
 """The kubelet ends a pod this long after both of its timeouts, if no operator is alive to do so before."""

@@ -10,7 +10,7 @@ from podrelay.api import console, limits
 from podrelay.kube.api import Api
 from podrelay.kube.errors import ApiError, NotFoundError, TransportError
 from podrelay.kube.resources import PODS
-from podrelay.operator.objects import Pod
+from podrelay.operator.pods import Pod
 from podrelay.operator.rbac import Permission
 
 PERMISSIONS: Final = (Permission("", ("pods/log",), ("get",)),)

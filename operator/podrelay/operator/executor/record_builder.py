@@ -8,7 +8,7 @@ import msgspec
 from podrelay.api import limits, names
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.objects import StorableResponse, TaskRun
-from podrelay.operator.view import ClaimRecord, WriteRecord
+from podrelay.operator.plan import ClaimRecord, WriteRecord
 
 
 def patch(

@@ -8,7 +8,8 @@ from typing import Final
 from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
 from podrelay.operator.objects import TaskDefinition
-from podrelay.operator.view import Plan, Slot, View
+from podrelay.operator.plan import Plan
+from podrelay.operator.view import Slot, View
 
 UNKNOWN_PENDING_TIMEOUT: Final = 900
 """Seconds that a run waits whose definition, which would say for how long, is gone."""

@@ -2,13 +2,12 @@
 
 from datetime import timedelta
 
-import msgspec
-
 from podrelay.api import limits, protocol
 from podrelay.operator.objects import Current, Record, RetryPolicy, TaskError, TaskRunStatus
+from podrelay.operator.plan import Plan
 from podrelay.operator.planner import due_pod, failures, hooks, retry_policy, starting, statuses
 from podrelay.operator.planner.due_pod import Attempt
-from podrelay.operator.view import Plan, View
+from podrelay.operator.view import View
 
 
 def apply_answer(view: View, attempt: Attempt, record: Record) -> Plan:
@@ -17,8 +16,7 @@ def apply_answer(view: View, attempt: Attempt, record: Record) -> Plan:
     assert response is not None  # noqa: S101 - the caller has looked
     message = response.message or ""
     target = attempt.target
-    status = msgspec.structs.replace(
-        view.run.status,
+    status = view.run.status.changed(
         # A pod may answer before the status has named it; hooks depend on who may still call them.
         current=Current(target.iteration, target.try_, target.name, attempt.uid),
         started_at=view.run.status.started_at or statuses.seconds(record.started_at),
@@ -54,8 +52,7 @@ def _continue(view: View, status: TaskRunStatus, record: Record) -> Plan:
         due = answered + timedelta(seconds=response.wait_seconds)
     if due is not None:
         due = min(due, answered + timedelta(seconds=limits.MAX_WAIT_SECONDS))
-    following = msgspec.structs.replace(
-        status,
+    following = status.changed(
         last_record=record.metadata.name,
         attempts=0,
         disruptions=0,
@@ -71,7 +68,7 @@ def _continue(view: View, status: TaskRunStatus, record: Record) -> Plan:
 
 def _refused(view: View, status: TaskRunStatus, record: Record, refusal: str) -> Plan:
     """The run was turned away before its task was called; another try would be turned away, too."""
-    status = msgspec.structs.replace(status, iterations=record.iteration - 1)
+    status = status.changed(iterations=record.iteration - 1)
     error = statuses.error_of(record)
     words = statuses.words_of(record) or error.message
     return statuses.finish(view, status, "Failed", refusal, words, record=record, error=error)
@@ -91,7 +88,7 @@ def _failed_try(view: View, status: TaskRunStatus, record: Record) -> Plan:
     response, error = record.response, statuses.error_of(record)
     assert response is not None  # noqa: S101 - the caller has looked
     policy = view.definition.spec.retry if view.definition else RetryPolicy()
-    if due_pod.is_made(view, msgspec.structs.replace(status, attempts=status.attempts + 1)):
+    if due_pod.is_made(view, status.changed(attempts=status.attempts + 1)):
         pass  # it is tried again already, by what the definition was
     elif view.definition is None and not retry_policy.is_ruled_out(response):
         return statuses.definition_gone(view, f"iteration {record.iteration} failed: {error.message}")
@@ -101,8 +98,7 @@ def _failed_try(view: View, status: TaskRunStatus, record: Record) -> Plan:
         return statuses.finish(view, status, "Failed", reason, words, record=record, error=error)
     pause = retry_policy.pause_seconds(policy, status.attempts, response)
     due = (record.finished_at or view.now) + timedelta(seconds=pause)
-    following = msgspec.structs.replace(
-        status,
+    following = status.changed(
         attempts=status.attempts + 1,
         current=None,
         next_iteration_at=due if due > view.now else None,

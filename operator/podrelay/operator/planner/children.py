@@ -6,7 +6,8 @@ Pure, as the planner, which asks.
 from typing import Final, NamedTuple
 
 from podrelay.operator.objects import TaskRunStatus, WaitForChildren
-from podrelay.operator.view import AbortChild, AdoptRun, Parent, RunRef, View
+from podrelay.operator.plan import AbortChild, AdoptRun
+from podrelay.operator.view import Parent, RunRef, View
 
 WAITING: Final = "WaitingForChildren"
 _ALL: Final = "*"

@@ -7,8 +7,6 @@ for one value of one condition only. Until the end it is absent, so that no oper
 
 from datetime import datetime
 
-import msgspec
-
 from podrelay.operator.objects import Condition, TaskRunStatus
 
 _SUCCEEDED = {"Succeeded": "True", "Failed": "False", "Aborted": "False"}
@@ -25,9 +23,7 @@ def with_conditions(status: TaskRunStatus, now: datetime, *, stalled: bool) -> T
         "Stalled": "True" if stalled else "False",
         **({"Finished": "True"} if finished else {}),
     }
-    return msgspec.structs.replace(
-        status, conditions=tuple(_condition(status, kind, value, now) for kind, value in wanted.items())
-    )
+    return status.changed(conditions=tuple(_condition(status, kind, value, now) for kind, value in wanted.items()))
 
 
 def stalled_since(status: TaskRunStatus, reason: str) -> datetime | None:

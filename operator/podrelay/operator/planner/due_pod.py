@@ -4,9 +4,11 @@ from dataclasses import dataclass, replace
 
 from podrelay.api import names
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Pod, Record, TaskRunStatus
+from podrelay.operator.objects import Record, TaskRunStatus
+from podrelay.operator.plan import Target
 from podrelay.operator.planner import hooks, retry_policy
-from podrelay.operator.view import Gone, Target, View
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import Gone, View
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from podrelay.api import limits, names, protocol
-from podrelay.operator.objects import ContainerTerminated, Pod, PodCondition
 from podrelay.operator.planner import heartbeat
+from podrelay.operator.pods import ContainerTerminated, Pod, PodCondition
 
 POD_FAILURE: Final = "PodFailure"
 TIMEOUT: Final = "Timeout"

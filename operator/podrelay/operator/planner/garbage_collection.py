@@ -7,25 +7,15 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
-
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Pod, Record, TaskRunStatus
+from podrelay.operator.objects import Record, TaskRunStatus
+from podrelay.operator.plan import Action, AnnotateRun, DeletePod, DeleteRecord, DeleteRun, EndPod, Plan, ReleasePod
 from podrelay.operator.planner import children, due_pod, failures, pod_shutdown, restored_runs, termination_message
 from podrelay.operator.planner.conditions import with_conditions
-from podrelay.operator.view import (
-    Action,
-    AnnotateRun,
-    DeletePod,
-    DeleteRecord,
-    DeleteRun,
-    EndPod,
-    Plan,
-    ReleasePod,
-    View,
-)
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import View
 
 _UNKNOWN_HISTORY_LIMIT: Final = 20
 _LOST_POD_LOOK: Final = timedelta(minutes=1)
@@ -206,7 +196,7 @@ def _observed(view: View) -> TaskRunStatus | None:
     status, generation = view.run.status, view.run.metadata.generation
     if status.observed_generation in {None, generation}:
         return None
-    seen = msgspec.structs.replace(status, observed_generation=generation)
+    seen = status.changed(observed_generation=generation)
     return with_conditions(seen, view.now.replace(microsecond=0), stalled=False)
 
 

@@ -7,7 +7,7 @@ when this operator saw a heartbeat change, as with a Lease: after a restart of t
 from datetime import datetime, timedelta
 from typing import Final
 
-from podrelay.operator.objects import Pod
+from podrelay.operator.pods import Pod
 from podrelay.operator.view import Heartbeat
 
 ENDING_REASON: Final = "HeartbeatTimeout"

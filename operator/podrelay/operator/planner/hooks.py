@@ -12,13 +12,10 @@ nothing any more, and when its record, read live, tells of no outcome.
 from collections.abc import Iterable
 from datetime import timedelta
 
-import msgspec
-
 from podrelay.api import hooks, limits
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Current, HookOutcome, Pod, Record, TaskDefinition
-from podrelay.operator.planner import admission, failures, pod_shutdown
-from podrelay.operator.view import (
+from podrelay.operator.objects import Current, HookOutcome, Record, TaskDefinition
+from podrelay.operator.plan import (
     ConfirmGone,
     CreatePod,
     Plan,
@@ -28,8 +25,10 @@ from podrelay.operator.view import (
     ReturnSlot,
     TakeSlot,
     Target,
-    View,
 )
+from podrelay.operator.planner import admission, failures, pod_shutdown
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import View
 
 
 def declared(definition: TaskDefinition | None) -> tuple[str, ...]:
@@ -56,7 +55,7 @@ def after_the_end(view: View) -> Plan | None:
     status = view.run.status
     told = merged(status.hooks, filter(view.owns, view.records))
     if told != status.hooks:
-        return Plan(status=msgspec.structs.replace(status, hooks=told))
+        return Plan(status=status.changed(hooks=told))
     due = object_rules.pending_hooks(status)
     if not due:
         return None
@@ -137,7 +136,7 @@ def _start(view: View, due: tuple[str, ...], try_: int) -> Plan:
     pod = next((pod for pod in view.pods if pod.metadata.name == name and view.owns(pod)), None)
     if pod is not None:
         holder = Current(0, try_, name, pod.metadata.uid)
-        return Plan(status=msgspec.structs.replace(status, current=holder))
+        return Plan(status=status.changed(current=holder))
     if view.definition is None:
         return _wait_for_definition(view, due)
     refusal = view.refusal
@@ -172,7 +171,7 @@ def _fail(view: View, due: tuple[str, ...], message: str) -> Plan:
     status = view.run.status
     words = limits.cut(message, limits.HOOK_MESSAGE_LENGTH)
     failed = (HookOutcome(hook, "Failed", words) for hook in due)
-    return Plan(status=msgspec.structs.replace(status, hooks=(*status.hooks, *failed)))
+    return Plan(status=status.changed(hooks=(*status.hooks, *failed)))
 
 
 def called_before(view: View) -> bool:

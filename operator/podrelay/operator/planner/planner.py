@@ -14,13 +14,24 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-import msgspec
-
 from podrelay.api import protocol
 from podrelay.api.hooks import ON_ABORT
 from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Current, Pod, Record, StorableError, StorableResponse, TaskError, TaskRunStatus
+from podrelay.operator.objects import Current, Record, StorableError, StorableResponse, TaskError, TaskRunStatus
+from podrelay.operator.plan import (
+    ClaimRecord,
+    ConfirmAbsent,
+    ConfirmGone,
+    ConfirmSilent,
+    DeletePod,
+    OpenGate,
+    Plan,
+    ReadInput,
+    ReleasePod,
+    ReturnSlot,
+    WriteRecord,
+)
 from podrelay.operator.planner import (
     admission,
     answers,
@@ -37,21 +48,8 @@ from podrelay.operator.planner import (
     termination_message,
 )
 from podrelay.operator.planner.due_pod import Attempt
-from podrelay.operator.view import (
-    ClaimRecord,
-    ConfirmAbsent,
-    ConfirmGone,
-    ConfirmSilent,
-    DeletePod,
-    OpenGate,
-    Plan,
-    ReadInput,
-    ReleasePod,
-    ReturnSlot,
-    Sightings,
-    View,
-    WriteRecord,
-)
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import Sightings, View
 
 _VOLUMES_COME: Final = timedelta(seconds=30)
 """A pod whose volumes take longer may wait for a Secret that is not there; only an Event of its kubelet says so."""
@@ -242,7 +240,7 @@ def _working(view: View, attempt: Attempt, pod: Pod) -> Plan:
         shown_at = status.progress.at if status.progress else None
         due = shown_at + view.settings.progress_interval if shown_at else view.now
         if view.now >= due:
-            status = msgspec.structs.replace(status, progress=progress)
+            status = status.changed(progress=progress)
         else:
             requeue = min(requeue, due)
     return Plan(status=status, requeue_at=requeue)
@@ -374,10 +372,9 @@ def _disrupted(view: View, attempt: Attempt, message: str, not_before: datetime)
     recent = statuses.remember(status, attempt, "disrupted", message, view.now)
     if status.disruptions >= allowed:
         failed = f"{message}; this iteration has lost {status.disruptions + 1} pods, disruptionRetries allows {allowed}"
-        status = msgspec.structs.replace(status, recent_iterations=recent)
+        status = status.changed(recent_iterations=recent)
         return statuses.finish(view, status, "Failed", "Disrupted", failed, error=TaskError(failed, "Disrupted"))
-    following = msgspec.structs.replace(
-        status,
+    following = status.changed(
         disruptions=status.disruptions + 1,
         next_iteration_at=not_before if not_before > view.now else None,
         current=None,
@@ -406,8 +403,7 @@ def _abort(view: View, attempt: Attempt, message: str | None) -> Plan:
     status = view.run.status
     if record is not None:
         target = attempt.target
-        status = msgspec.structs.replace(
-            status,
+        status = status.changed(
             current=Current(target.iteration, target.try_, target.name, attempt.uid),
             started_at=status.started_at or statuses.seconds(record.started_at),
             iterations=record.iteration,

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from podrelay.operator.objects import Pod
-from podrelay.operator.view import DeletePod, EndPod
+from podrelay.operator.plan import DeletePod, EndPod
+from podrelay.operator.pods import Pod
 
 
 @dataclass(frozen=True, slots=True)

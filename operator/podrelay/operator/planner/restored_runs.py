@@ -13,8 +13,9 @@ from typing import Final
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.operator.objects import TaskError, TaskRun, TaskRunStatus
+from podrelay.operator.plan import AdoptRecord, Plan
 from podrelay.operator.planner import statuses
-from podrelay.operator.view import AdoptRecord, Plan, View
+from podrelay.operator.view import View
 
 RESTORED: Final = "Restored"
 IMPORTED: Final = "Imported"

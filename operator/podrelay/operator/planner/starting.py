@@ -7,8 +7,7 @@ from typing import Final
 from podrelay.api import invalid_input
 from podrelay.operator import object_rules
 from podrelay.operator.objects import TaskError, TaskRunStatus
-from podrelay.operator.planner import admission, children, due_pod, restored_runs, statuses
-from podrelay.operator.view import (
+from podrelay.operator.plan import (
     ConfirmChildren,
     ConfirmLost,
     CreatePod,
@@ -17,8 +16,9 @@ from podrelay.operator.view import (
     ReadRecord,
     TakeSlot,
     Target,
-    View,
 )
+from podrelay.operator.planner import admission, children, due_pod, restored_runs, statuses
+from podrelay.operator.view import View
 
 _GARBAGE_COLLECTION: Final = timedelta(seconds=30)
 """Kubernetes deletes what a deleted parent owned within seconds; to say so on each child would cost a write."""

@@ -2,17 +2,19 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Unpack
 
 import msgspec
 
 from podrelay.api import limits
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Current, Pod, RecentIteration, Record, TaskError, TaskRunStatus
+from podrelay.operator.objects import Current, RecentIteration, Record, StatusChanges, TaskError, TaskRunStatus
+from podrelay.operator.plan import Plan, Target
 from podrelay.operator.planner import admission, hooks
 from podrelay.operator.planner.conditions import stalled_since, with_conditions
 from podrelay.operator.planner.due_pod import Attempt
-from podrelay.operator.view import Plan, Target, View
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import View
 
 _NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
 
@@ -120,7 +122,7 @@ def show(
     message: str,
     *,
     stalled: bool = False,
-    **changes: Any,
+    **changes: Unpack[StatusChanges],
 ) -> TaskRunStatus:
     """Return `status` with phase, reason, message, `changes`, and the conditions that follow from them."""
     changed = msgspec.structs.replace(
@@ -129,8 +131,9 @@ def show(
         reason=camel(reason),
         message=limits.cut(message, limits.MESSAGE_LENGTH),
         observed_generation=view.run.metadata.generation,
-        **{"queue_position": None, "concurrency_key": admission.value_of(view), **changes},
-    )
+        queue_position=None,
+        concurrency_key=admission.value_of(view),
+    ).changed(**changes)
     return with_conditions(changed, seconds(view.now), stalled=stalled)
 
 

@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from podrelay.api import limits, protocol
-from podrelay.operator.objects import ContainerTerminated, Pod, StorableError, StorableResponse, UndeliveredResponse
+from podrelay.operator.objects import StorableError, StorableResponse, UndeliveredResponse
 from podrelay.operator.planner import failures
+from podrelay.operator.pods import ContainerTerminated, Pod
 
 _QUOTED_CHARACTERS: Final = 80
 

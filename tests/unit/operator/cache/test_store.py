@@ -9,7 +9,8 @@ from podrelay.api import names
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.collection import Collection
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskDefinitionStatus, TaskRun
+from podrelay.operator.objects import Record, TaskDefinition, TaskDefinitionStatus, TaskRun
+from podrelay.operator.pods import Pod
 from podrelay.operator.view import Parent, Refusal, Settings, View
 from tests.unit.operator.builders import KEY, NOW, RUN_UID, later, pod, record, running, task_definition, task_run
 

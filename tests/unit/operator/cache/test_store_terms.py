@@ -11,7 +11,8 @@ from podrelay.api import names
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.keys import RunId
 from podrelay.operator.cache.store import Store
-from podrelay.operator.objects import Pod, TaskRun
+from podrelay.operator.objects import TaskRun
+from podrelay.operator.pods import Pod
 from podrelay.operator.view import InputCheck, Refusal, Settings, Silence
 from tests.unit.operator.builders import (
     KEY,

@@ -13,7 +13,8 @@ from podrelay.operator.controllers.reconciler import MAX_STEPS
 from podrelay.operator.controllers.task_runs import TaskRunController
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.leader_election import LeadershipLostError
-from podrelay.operator.view import Action, Plan, Settings, View
+from podrelay.operator.plan import Action, Plan
+from podrelay.operator.view import Settings, View
 from tests.unit.operator.builders import NOW, later, task_definition, task_run
 from tests.unit.operator.virtual_time import now, run_virtually
 

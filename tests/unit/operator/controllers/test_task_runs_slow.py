@@ -10,7 +10,8 @@ from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.task_runs import TaskRunController, group_of
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.objects import TaskRun
-from podrelay.operator.view import Action, InputCheck, Plan, ReadInput, Settings, View
+from podrelay.operator.plan import Action, Plan, ReadInput
+from podrelay.operator.view import InputCheck, Settings, View
 from tests.unit.operator.builders import KEY, NOW, current, later, task_definition, task_run
 from tests.unit.operator.virtual_time import now, run_virtually
 

@@ -6,7 +6,8 @@ import pytest
 
 from podrelay.kube.errors import ApiError, InvalidError, TransportError
 from podrelay.kube.resources import Key, Resource
-from podrelay.operator.view import AbortChild, AdoptRun, ConfirmChildren, RunRef
+from podrelay.operator.plan import AbortChild, AdoptRun, ConfirmChildren
+from podrelay.operator.view import RunRef
 from tests.unit.operator.builders import KEY, NOW
 from tests.unit.operator.executor.test_executor import World
 

@@ -14,8 +14,8 @@ from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.executor.status_patch import status_patch
 from podrelay.operator.leader_election import LeadershipLostError
-from podrelay.operator.objects import Pod, Record, StorableResponse, TaskDefinition, TaskRun
-from podrelay.operator.view import (
+from podrelay.operator.objects import Record, StorableResponse, TaskDefinition, TaskRun
+from podrelay.operator.plan import (
     Action,
     AnnotateRun,
     ClaimRecord,
@@ -30,12 +30,11 @@ from podrelay.operator.view import (
     OpenGate,
     Plan,
     ReadRecord,
-    Settings,
-    Silence,
     Target,
-    View,
     WriteRecord,
 )
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import Settings, Silence, View
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
 from tests.unit.operator.builders import KEY, NOW, later, plan, pod, terminated

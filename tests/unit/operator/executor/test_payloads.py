@@ -10,7 +10,8 @@ from podrelay.kube.resources import TASK_RUNS, Resource
 from podrelay.local.memory_client import run
 from podrelay.operator.executor.payloads import Payloads, State
 from podrelay.operator.objects import KEPT_INPUT_BYTES, TaskRun, TaskRunStatus
-from podrelay.operator.view import Target, View
+from podrelay.operator.plan import Target
+from podrelay.operator.view import View
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
 from tests.unit.operator.builders import KEY, NOW

@@ -9,7 +9,7 @@ from podrelay.api import names, protocol
 from podrelay.operator import object_rules
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.objects import DefinitionAnnotations, TaskDefinition
-from podrelay.operator.view import Target
+from podrelay.operator.plan import Target
 from tests.unit.operator.builders import task_definition, task_run
 
 FIRST = Target(1, 1, "words-i1", None, None, is_final_attempt=True)

@@ -7,7 +7,7 @@ import pytest
 from podrelay.api.task_run import TaskRun
 from podrelay.kube.errors import ApiError, TransportError
 from podrelay.kube.resources import Resource
-from podrelay.operator.view import CreatePod
+from podrelay.operator.plan import CreatePod
 from tests.unit.operator.builders import NOW, later
 from tests.unit.operator.executor.test_executor import TARGET, Api, World
 

@@ -12,19 +12,8 @@ from podrelay.local.memory_client import run
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
-from podrelay.operator.view import (
-    ConfirmAbsent,
-    CreatePod,
-    InputCheck,
-    Plan,
-    ReadInput,
-    Refusal,
-    ReturnSlot,
-    Settings,
-    Slot,
-    TakeSlot,
-    View,
-)
+from podrelay.operator.plan import ConfirmAbsent, CreatePod, Plan, ReadInput, ReturnSlot, TakeSlot
+from podrelay.operator.view import InputCheck, Refusal, Settings, Slot, View
 from podrelay.schemas.process import SchemaProcess
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen

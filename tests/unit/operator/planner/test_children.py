@@ -8,20 +8,17 @@ import pytest
 
 from podrelay.api import names
 from podrelay.operator.objects import OwnerReference, TaskRun
-from podrelay.operator.view import (
+from podrelay.operator.plan import (
     AbortChild,
     AdoptRun,
-    Children,
     ConfirmAbsent,
     ConfirmChildren,
     CreatePod,
     DeleteRun,
     EndPod,
-    Parent,
     Plan,
-    RunRef,
-    View,
 )
+from podrelay.operator.view import Children, Parent, RunRef, View
 from tests.unit.operator.builders import (
     NOW,
     ago,

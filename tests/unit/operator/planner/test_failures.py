@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from podrelay.api import names
-from podrelay.operator.objects import Pod, PodSpec, SchedulingGate
 from podrelay.operator.planner import failures
+from podrelay.operator.pods import Pod, PodSpec, SchedulingGate
 from tests.unit.operator.builders import later, pod, running, terminated, waiting
 
 UNSEEN = {"terminated": {"exitCode": 137, "reason": "ContainerStatusUnknown"}}

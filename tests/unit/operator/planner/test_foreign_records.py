@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace as changed
 
-from podrelay.operator.view import ConfirmGone, Gone, View
+from podrelay.operator.plan import ConfirmGone
+from podrelay.operator.view import Gone, View
 from tests.unit.operator.builders import NOW, ago, current, later, plan, pod, record, running, task_run, view
 
 FORGED: dict[str, Any] = {"status": "done", "output": {"forged": True}}

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from podrelay.operator.view import Action, DeleteRecord, DeleteRun, View
+from podrelay.operator.plan import Action, DeleteRecord, DeleteRun
+from podrelay.operator.view import View
 from tests.unit.operator.builders import NOW, ago, current, plan, pod, record, running, task_definition, task_run, view
 
 KEEP_TWO = task_definition(historyLimit={"iterations": 2, "runs": 5})

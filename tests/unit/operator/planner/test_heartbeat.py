@@ -8,18 +8,8 @@ import msgspec
 import pytest
 
 from podrelay.api import names
-from podrelay.operator.view import (
-    ConfirmSilent,
-    DeletePod,
-    EndPod,
-    Gone,
-    Heartbeat,
-    Plan,
-    Sightings,
-    Silence,
-    View,
-    WriteRecord,
-)
+from podrelay.operator.plan import ConfirmSilent, DeletePod, EndPod, Plan, WriteRecord
+from podrelay.operator.view import Gone, Heartbeat, Sightings, Silence, View
 from tests.unit.operator.builders import (
     NOW,
     ago,

@@ -8,19 +8,9 @@ import pytest
 
 from podrelay.api.hooks import due_after, is_hook_pod, pod_name
 from podrelay.operator.objects import HookOutcome
+from podrelay.operator.plan import ConfirmGone, CreatePod, DeletePod, EndPod, Plan, ReadRecord, TakeSlot
 from podrelay.operator.planner import hooks
-from podrelay.operator.view import (
-    ConfirmGone,
-    CreatePod,
-    DeletePod,
-    EndPod,
-    Gone,
-    Plan,
-    ReadRecord,
-    Refusal,
-    Slot,
-    TakeSlot,
-)
+from podrelay.operator.view import Gone, Refusal, Slot
 from tests.unit.operator.builders import (
     NOW,
     ago,

@@ -7,7 +7,8 @@ import pytest
 
 from podrelay.api import names
 from podrelay.operator.objects import TaskRun
-from podrelay.operator.view import AnnotateRun, ConfirmAbsent, CreatePod, DeletePod, EndPod, Gone, Plan
+from podrelay.operator.plan import AnnotateRun, ConfirmAbsent, CreatePod, DeletePod, EndPod, Plan
+from podrelay.operator.view import Gone
 from tests.unit.operator.builders import (
     NOW,
     ago,
@@ -168,7 +169,8 @@ def test_nothing_new_starts_while_the_definition_is_suspended() -> None:
 def test_a_child_stays_until_no_try_of_its_parent_can_ask_for_it_again(
     annotation: str | None, answered: int, is_finished: bool, goes: bool
 ) -> None:
-    from podrelay.operator.view import DeleteRun, Parent
+    from podrelay.operator.plan import DeleteRun
+    from podrelay.operator.view import Parent
 
     annotations = {names.ANNOTATION_ENDED: "Succeeded"}
     if annotation is not None:

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from podrelay.api import names
-from podrelay.operator.objects import Pod
-from podrelay.operator.view import EndPod, Plan, Sightings
+from podrelay.operator.plan import EndPod, Plan
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import Sightings
 from tests.unit.operator.builders import (
     NOW,
     ago,

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from podrelay.operator.object_rules import template_hash
-from podrelay.operator.objects import Pod, Record, TaskDefinition, TaskRunStatus
-from podrelay.operator.view import (
+from podrelay.operator.objects import Record, TaskDefinition, TaskRunStatus
+from podrelay.operator.plan import (
     Action,
     ClaimRecord,
     ConfirmGone,
@@ -18,15 +18,13 @@ from podrelay.operator.view import (
     DeletePod,
     DeleteRun,
     EndPod,
-    Gone,
     OpenGate,
     Plan,
     ReadRecord,
-    Refusal,
-    Settings,
-    View,
     WriteRecord,
 )
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import Gone, Refusal, Settings, View
 from tests.unit.operator.builders import (
     LOOKED_AT,
     NOW,

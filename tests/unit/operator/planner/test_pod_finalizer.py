@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from podrelay.api import names
-from podrelay.operator.objects import Pod
+from podrelay.operator.plan import CreatePod, DeletePod, Plan, ReadRecord, ReleasePod, WriteRecord
 from podrelay.operator.planner.planner import plan_without_run
-from podrelay.operator.view import CreatePod, DeletePod, Plan, ReadRecord, Refusal, ReleasePod, Slot, View, WriteRecord
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import Refusal, Slot, View
 from tests.unit.operator.builders import (
     NOW,
     ago,

@@ -7,9 +7,10 @@ import msgspec
 import pytest
 
 from podrelay.api import names, protocol
-from podrelay.operator.objects import Pod
+from podrelay.operator.plan import EndPod, Plan, WriteRecord
 from podrelay.operator.planner import failures, termination_message
-from podrelay.operator.view import EndPod, Plan, View, WriteRecord
+from podrelay.operator.pods import Pod
+from podrelay.operator.view import View
 from tests.unit.operator.builders import NOW, current, later, plan, pod, record, running, task_definition, task_run
 from tests.unit.operator.builders import terminated as ended
 from tests.unit.operator.builders import view as view_of

@@ -6,7 +6,7 @@ import pytest
 
 from podrelay.api import names
 from podrelay.operator.executor import pod_builder
-from podrelay.operator.view import DeletePod, Target
+from podrelay.operator.plan import DeletePod, Target
 from tests.unit.operator.builders import NOW, current, later, plan, pod, task_definition, task_run, view, waiting
 
 TARGET = Target(1, 1, "words-i1", None, None, is_final_attempt=True)

@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from podrelay.api import names
-from podrelay.operator.objects import Pod
 from podrelay.operator.planner.termination_message import answer_of, carried_on, refused
+from podrelay.operator.pods import Pod
 from tests.unit.operator.builders import ago, later, pod, running, terminated
 
 BY_MESSAGE = {names.ANNOTATION_REPORTING: "TerminationMessage"}

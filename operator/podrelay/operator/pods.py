@@ -1,0 +1,252 @@
+"""What the operator keeps of each pod: the fields that decide, and what follows from them."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import msgspec
+
+from podrelay.api import names
+from podrelay.operator.objects import Metadata, Projection
+
+
+class PodAnnotations(
+    msgspec.Struct,
+    frozen=True,
+    rename={
+        "iteration_timeout": names.ANNOTATION_ITERATION_TIMEOUT,
+        "pending_timeout": names.ANNOTATION_PENDING_TIMEOUT,
+        "node_lost_timeout": names.ANNOTATION_NODE_LOST_TIMEOUT,
+        "heartbeat_timeout": names.ANNOTATION_HEARTBEAT_TIMEOUT,
+        "pod_cleanup": names.ANNOTATION_POD_CLEANUP,
+        "container": names.ANNOTATION_CONTAINER,
+        "ending_since": names.ANNOTATION_ENDING_SINCE,
+        "ending_reason": names.ANNOTATION_ENDING_REASON,
+        "reporting": names.ANNOTATION_REPORTING,
+        "template_hash": names.ANNOTATION_TEMPLATE_HASH,
+    },
+):
+    """What a pod carries with it of the definition that it was made from, and since when and why it is being ended."""
+
+    iteration_timeout: str = "900"
+    pending_timeout: str = "900"
+    node_lost_timeout: str = "600"
+    heartbeat_timeout: str | None = None
+    pod_cleanup: str = "OnSuccess"
+    container: str = names.TASK_CONTAINER
+    ending_since: str | None = None
+    ending_reason: str | None = None
+    reporting: str = names.REPORTING_API
+    template_hash: str | None = None
+
+    def __post_init__(self) -> None:
+        """Take the default for what somebody has edited to nonsense: the pod must not be out of control for it."""
+        for field, default in _DEFAULT_SECONDS.items():
+            value = getattr(self, field)
+            if value != default and not _is_seconds(value):
+                msgspec.structs.force_setattr(self, field, default)
+        if self.ending_since is not None and not _is_moment(self.ending_since):
+            msgspec.structs.force_setattr(self, "ending_since", None)
+
+
+_DEFAULT_SECONDS: Final = {
+    "iteration_timeout": "900",
+    "pending_timeout": "900",
+    "node_lost_timeout": "600",
+    "heartbeat_timeout": None,
+}
+
+
+def _is_seconds(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+class PodMetadata(Metadata, frozen=True):
+    """Identity of a pod."""
+
+    labels: dict[str, str] = msgspec.field(default_factory=dict)
+    annotations: PodAnnotations = PodAnnotations()
+    finalizers: tuple[str, ...] = ()
+
+
+class ContainerWaiting(Projection, frozen=True):
+    """A container that has not started."""
+
+    reason: str = ""
+    message: str = ""
+
+
+class ContainerRunning(Projection, frozen=True):
+    """A container that runs."""
+
+    started_at: datetime | None = None
+
+
+class ContainerTerminated(Projection, frozen=True):
+    """A container that has ended."""
+
+    exit_code: int = 0
+    signal: int = 0
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+class ContainerState(Projection, frozen=True):
+    """Exactly one of the three, or none for a container that nobody has looked at yet."""
+
+    waiting: ContainerWaiting | None = None
+    running: ContainerRunning | None = None
+    terminated: ContainerTerminated | None = None
+
+
+class ContainerStatus(Projection, frozen=True):
+    """What the kubelet says about a container."""
+
+    name: str
+    image: str = ""
+    state: ContainerState = ContainerState()
+
+
+class PodCondition(Projection, frozen=True):
+    """One aspect of a pod's state."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+class SchedulingGate(Projection, frozen=True):
+    """Something that has to happen before a pod may be scheduled."""
+
+    name: str
+
+
+class Limits(Projection, frozen=True):
+    """How much a container may use at most."""
+
+    memory: str | None = None
+
+
+class ContainerResources(Projection, frozen=True):
+    """What a container may use."""
+
+    limits: Limits | None = None
+
+
+class Container(Projection, frozen=True):
+    """What matters of a container's spec."""
+
+    name: str
+    resources: ContainerResources | None = None
+
+
+class PodSpec(Projection, frozen=True):
+    """What matters of a pod's spec."""
+
+    containers: tuple[Container, ...] = ()
+    node_name: str = ""
+    active_deadline_seconds: int | None = None
+    termination_grace_period_seconds: int = 30
+    scheduling_gates: tuple[SchedulingGate, ...] = ()
+
+
+class PodStatus(Projection, frozen=True):
+    """What the cluster says about a pod."""
+
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    start_time: datetime | None = None
+    conditions: tuple[PodCondition, ...] = ()
+    container_statuses: tuple[ContainerStatus, ...] = ()
+    init_container_statuses: tuple[ContainerStatus, ...] = ()
+
+
+class Pod(Projection, frozen=True):
+    """One pod of a run."""
+
+    metadata: PodMetadata
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def task(self) -> ContainerState:
+        """State of the container that does the work."""
+        name = self.metadata.annotations.container
+        return next(
+            (status.state for status in self.status.container_statuses if status.name == name), ContainerState()
+        )
+
+    @property
+    def image(self) -> str:
+        """Image of the container that does the work, as far as a kubelet has said."""
+        name = self.metadata.annotations.container
+        return next((status.image for status in self.status.container_statuses if status.name == name), "")
+
+    @property
+    def memory_limit(self) -> str | None:
+        """How much memory the container that does the work may use; None: nothing limits it alone."""
+        name = self.metadata.annotations.container
+        resources = next((item.resources for item in self.spec.containers if item.name == name), None)
+        return resources.limits.memory if resources is not None and resources.limits is not None else None
+
+    @property
+    def is_unclaimed(self) -> bool:
+        """Whether the pod waits for the operator to say that it is the one that may run."""
+        return any(gate.name == names.CLAIM_GATE for gate in self.spec.scheduling_gates)
+
+    @property
+    def reports_by_message(self) -> bool:
+        """Whether the pod answers with its termination message."""
+        return self.metadata.annotations.reporting == names.REPORTING_TERMINATION_MESSAGE
+
+    @property
+    def pending_deadline(self) -> datetime:
+        """Until when the pod has to have started."""
+        seconds = int(self.metadata.annotations.pending_timeout)
+        return self.metadata.creation_timestamp + timedelta(seconds=seconds)
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the pod has ended for good."""
+        return self.status.phase in {"Succeeded", "Failed"}
+
+    @property
+    def has_started(self) -> bool:
+        """Whether the container that does the work has ever run, as far as anybody said."""
+        terminated = self.task.terminated
+        # A container that never was is reported as terminated too when its pod is deleted, but without a start.
+        return self.task.running is not None or (terminated is not None and terminated.started_at is not None)
+
+    @property
+    def is_released(self) -> bool:
+        """Whether the container that does the work cannot run any more."""
+        return self.is_terminal or self.task.terminated is not None or self._is_discarded
+
+    @property
+    def _is_discarded(self) -> bool:
+        """Whether the pod was deleted before any node had it: only finalizers keep it."""
+        return self.metadata.deletion_timestamp is not None and not self.spec.node_name
+
+    @property
+    def is_held(self) -> bool:
+        """Whether our finalizer keeps the pod."""
+        return names.ANSWER_FINALIZER in self.metadata.finalizers
+
+    @property
+    def is_force_deleted(self) -> bool:
+        """Whether the pod was deleted without a grace period while its container may run.
+
+        A kubelet ends a deletion in the same way, but not before it has reported the end of the container.
+        """
+        is_forced = self.metadata.deletion_timestamp is not None and not self.metadata.deletion_grace_period_seconds
+        return is_forced and not self.is_released
