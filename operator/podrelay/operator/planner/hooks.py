@@ -10,7 +10,7 @@ nothing any more, and when its record, read live, tells of no outcome.
 """
 
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from podrelay.api import hooks, limits
 from podrelay.operator import object_rules
@@ -76,15 +76,10 @@ def after_the_end(view: View) -> Plan | None:
 
 
 def _calling(view: View, due: tuple[str, ...], pod: Pod) -> Plan:
-    """A pod can still call the hooks: it has the time of an iteration, from the end of the run or from its start."""
+    """Let a pod call the hooks until its deadline, then end it."""
     if pod.is_released:
         return Plan(requeue_at=view.ended_at(pod) + view.settings.answer_grace)
-    if not pod.has_started:
-        since, seconds = pod.metadata.creation_timestamp, int(pod.metadata.annotations.pending_timeout)
-    else:
-        since = max(view.started_at(pod), view.run.status.finished_at or pod.metadata.creation_timestamp)
-        seconds = int(pod.metadata.annotations.iteration_timeout)
-    deadline = since + timedelta(seconds=seconds)
+    deadline = _deadline(view, pod)
     is_ending = pod.metadata.deletion_timestamp is not None or pod.metadata.annotations.ending_since is not None
     if view.now < deadline and not is_ending:
         return Plan(requeue_at=deadline)
@@ -99,6 +94,15 @@ def _calling(view: View, due: tuple[str, ...], pod: Pod) -> Plan:
     if view.now >= given_up:
         return _fail(view, due, f"pod {pod.metadata.name} on node {pod.spec.node_name} does not end")
     return Plan(requeue_at=given_up)
+
+
+def _deadline(view: View, pod: Pod) -> datetime:
+    """Return until when a pod may call hooks: it has the time of an iteration, from the end of the run or its start."""
+    annotations, created = pod.metadata.annotations, pod.metadata.creation_timestamp
+    if not pod.has_started:
+        return created + timedelta(seconds=int(annotations.pending_timeout))
+    since = max(view.started_at(pod), view.run.status.finished_at or created)
+    return since + timedelta(seconds=int(annotations.iteration_timeout))
 
 
 def _has_ended(view: View, pod: Pod) -> bool:

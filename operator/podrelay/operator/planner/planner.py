@@ -384,7 +384,7 @@ def _disrupted(view: View, attempt: Attempt, message: str, not_before: datetime)
 
 
 def _abort(view: View, attempt: Attempt, message: str | None) -> Plan:
-    """Aborted is what the run becomes whatever the pod still answers; the pod gets time to clean up."""
+    """End an aborted run: it becomes Aborted whatever its pod still answers; the pod may clean up first."""
     words = message or "Task aborted."
     record = attempt.record
     has_answered = record is not None and record.response is not None
@@ -392,26 +392,36 @@ def _abort(view: View, attempt: Attempt, message: str | None) -> Plan:
     if not attempt.has_ended and not calls_hook:
         assert attempt.pod is not None  # noqa: S101 - a pod that is gone has ended
         return _ending(view, attempt, attempt.pod)
-    pod = attempt.pod or (attempt.gone.last if attempt.gone else None)
-    # A pod that reports by message has no record before this one. Another one's end may be seen before its record, as
-    # each has a watch of its own; it is read before it is written.
-    is_unseen = record is None and pod is not None and pod.has_started
-    if is_unseen or (record is not None and record.response is None):
-        answer = termination_message.answer_of(pod) if pod is not None else None
-        response = StorableResponse("aborted", message=words, output=answer.output if answer else None)
+    response = _response_of_abort(attempt, words)
+    if response is not None:
+        pod = attempt.pod or (attempt.gone.last if attempt.gone else None)
         return _write(view, WriteRecord(attempt.target, attempt.uid, pod, response))
-    status = view.run.status
-    if record is not None:
-        target = attempt.target
-        status = status.changed(
-            current=Current(target.iteration, target.try_, target.name, attempt.uid),
-            started_at=status.started_at or statuses.seconds(record.started_at),
-            iterations=record.iteration,
-            progress=record.progress or status.progress,
-            hooks=hooks.merged(status.hooks, [record]),
-            recent_iterations=statuses.remember(status, attempt, "aborted", words, view.now),
-        )
+    status = view.run.status if record is None else _status_of_abort(view, attempt, record, words)
     return statuses.finish(view, status, "Aborted", "Aborted", words, record=record)
+
+
+def _response_of_abort(attempt: Attempt, words: str) -> StorableResponse | None:
+    """Return the response to write for a pod that has left none; None if none is missing."""
+    pod = attempt.pod or (attempt.gone.last if attempt.gone else None)
+    # A pod that reports by message has no record before this one. Pods and records have separate watches, so the end of
+    # another pod may be seen before its record; the executor reads it before it writes.
+    is_unseen = attempt.record is None and pod is not None and pod.has_started
+    if not is_unseen and (attempt.record is None or attempt.record.response is not None):
+        return None
+    answer = termination_message.answer_of(pod) if pod is not None else None
+    return StorableResponse("aborted", message=words, output=answer.output if answer else None)
+
+
+def _status_of_abort(view: View, attempt: Attempt, record: Record, words: str) -> TaskRunStatus:
+    status, target = view.run.status, attempt.target
+    return status.changed(
+        current=Current(target.iteration, target.try_, target.name, attempt.uid),
+        started_at=status.started_at or statuses.seconds(record.started_at),
+        iterations=record.iteration,
+        progress=record.progress or status.progress,
+        hooks=hooks.merged(status.hooks, [record]),
+        recent_iterations=statuses.remember(status, attempt, "aborted", words, view.now),
+    )
 
 
 def _ending(view: View, attempt: Attempt, pod: Pod, why: str | None = None) -> Plan:
