@@ -1,6 +1,6 @@
-"""What every door that starts a run agrees on: the manifest, its name, and what "the same run" means.
+"""Shared code for starting a run: its manifest, its name, and when two requests mean the same run.
 
-Standard library only: gateway, task service, CLI and runner use it.
+Standard library only, because gateway, task service, CLI and runner all import it.
 """
 
 import base64
@@ -15,34 +15,34 @@ from podrelay.api.errors import PodrelayError
 
 _DEFINITION_LENGTH: Final = 35
 _HASH_LENGTH: Final = 12
-"""Of base32: 60 bits."""
+"""Base32 characters: 60 bits."""
 
 
 class TriggerConflictError(PodrelayError):
-    """There is a run of this name already, and it was asked for otherwise."""
+    """A different run with this name already exists."""
 
     reason = "TriggerConflict"
 
 
 def name_for(definition: str, *identity: Any) -> str:
-    """Return the name of a run that follows from what it is to do: whoever asks again gets the same name.
+    """Return a name for a run that is derived from `identity`, so that a repeated request gets the same name.
 
     Args:
         definition: name of the TaskDefinition, in kebab-case.
-        identity: JSON values that tell the run from others of its definition.
+        identity: JSON values that distinguish the run from other runs of its definition.
     """
     digest = base64.b32encode(hashlib.sha256(canonical(list(identity)).encode()).digest()).decode().lower()
     return f"{_head(definition)}-{digest[:_HASH_LENGTH]}"
 
 
 def random_name(definition: str) -> str:
-    """Return a name that nobody has used, so that a request whose answer was lost can be sent again."""
+    """Return a new random name, so that a request can be sent again if its response was lost."""
     digest = base64.b32encode(secrets.token_bytes(8)).decode().lower()
     return f"{_head(definition)}-{digest[:_HASH_LENGTH]}"
 
 
 def canonical(value: Any) -> str:
-    """Return JSON that is equal for equal values."""
+    """Return canonical JSON: equal values have equal text."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
 
 
@@ -67,15 +67,15 @@ def manifest(
         definition: name of the TaskDefinition, or its id.
         input: a JSON object.
         namespace: written into the metadata if given.
-        name: of the resource; None: made from idempotency_key, or at random.
-        idempotency_key: whoever triggers with the same key gets the same run.
-        display_name: its name for people.
-        delay_seconds: start this long after its creation.
-        start_at: or not before this time (aware).
-        parent: the TaskRun that it becomes a child of; it goes when that one goes.
-        created_by: the user, for the annotation; a policy holds it to the truth.
-        rerun_of: name of the run that it repeats.
-        secret: name of the Secret that its pods get.
+        name: name of the TaskRun; None: derived from idempotency_key, or random without one.
+        idempotency_key: all requests with the same key get the same run.
+        display_name: human-readable name of the run.
+        delay_seconds: start the run this long after its creation.
+        start_at: do not start the run before this time (a datetime with a time zone).
+        parent: the TaskRun that the run becomes a child of; the run is deleted together with it.
+        created_by: the user, for the annotation; an admission policy verifies it.
+        rerun_of: name of the run that this one repeats.
+        secret: name of the Secret that the run's pods get.
     """
     definition = names.definition_name(definition)
     spec: dict[str, Any] = {"definition": definition}
@@ -95,8 +95,8 @@ def manifest(
     if namespace:
         metadata["namespace"] = namespace
     annotations = {names.ANNOTATION_CREATED_BY: created_by, names.ANNOTATION_RERUN_OF: rerun_of}
-    if told := {key: value for key, value in annotations.items() if value}:
-        metadata["annotations"] = told
+    if given := {key: value for key, value in annotations.items() if value}:
+        metadata["annotations"] = given
     if parent is not None:
         spec["parent"] = parent["metadata"]["name"]
         owner = {"apiVersion": names.API_VERSION, "kind": "TaskRun", "name": spec["parent"]}
@@ -105,11 +105,11 @@ def manifest(
 
 
 def check_same(stored: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Make sure that a run which exists already is the one that is asked for again.
+    """Check that an existing run is the one that the request would create.
 
     Args:
-        stored: the TaskRun that has the name.
-        wanted: the manifest that was to be created.
+        stored: the existing TaskRun with that name.
+        wanted: the manifest of the request.
 
     Raises:
         TriggerConflictError: definition, input, parent or Secret differ.
@@ -117,8 +117,8 @@ def check_same(stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     for field in ("definition", "input", "parent", "secret"):
         if numbers.as_stored(stored["spec"].get(field)) != numbers.as_stored(wanted["spec"].get(field)):
             raise TriggerConflictError(
-                f"TaskRun {stored['metadata']['name']} exists already with another {field}; "
-                "choose another key or name to start a further run"
+                f"TaskRun {stored['metadata']['name']} already exists with a different {field}; "
+                "use another key or name to start another run"
             )
 
 

@@ -93,9 +93,9 @@ def _run_changed(before: Object, after: Object) -> None:
     if old.get("abort") is not None and spec.get("abort") != old["abort"]:
         raise _invalid("spec.abort cannot be changed or taken back once it is set")
     if phase in FINISHED_PHASES and status.get("phase") != phase:
-        raise _invalid("status.phase cannot change any more: the run is finished")
+        raise _invalid("status.phase cannot be changed: the run is finished")
     if phase in FINISHED_PHASES and spec.get("abort") is not None and old.get("abort") is None:
-        raise _invalid("spec.abort cannot be set: the run is finished already")
+        raise _invalid("spec.abort cannot be set: the run is already finished")
 
 
 def _iteration(after: Object) -> Object:

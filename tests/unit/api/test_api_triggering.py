@@ -79,7 +79,7 @@ def test_a_run_that_was_asked_for_otherwise_is_a_conflict(field: str) -> None:
 
     stored["spec"][field] = "other"
 
-    with pytest.raises(triggering.TriggerConflictError, match=f"TaskRun run exists already with another {field}"):
+    with pytest.raises(triggering.TriggerConflictError, match=f"TaskRun run already exists with a different {field}"):
         triggering.check_same(stored, wanted)
 
 

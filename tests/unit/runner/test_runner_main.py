@@ -269,7 +269,7 @@ def test_without_record_logs_they_only_go_to_stdout(pod: Pod, capsys: pytest.Cap
     pod.run("controller.logger.info('hello', [1, {2}])", **{names.ENV_RECORD_LOGS: "false"})
 
     assert "logs" not in pod.api.record
-    assert json.loads(capsys.readouterr().out)["data"] == {"refused": "data.value[1]: set is no JSON type"}
+    assert json.loads(capsys.readouterr().out)["data"] == {"refused": "data.value[1]: set is not a JSON type"}
 
 
 def test_logs_of_logging_and_of_the_task_are_kept_in_order(pod: Pod) -> None:
