@@ -35,7 +35,7 @@ def run(reference: str, started_at: float) -> int:
 
     client = ApiClient("localhost", 0, folder, connect=connect)
     return runner.run(
-        reference, os.environ, started_at, time.monotonic, client, now=now, after_task=runner.tell_of_threads
+        reference, os.environ, started_at, time.monotonic, client, now=now, after_task=runner.report_threads
     )
 
 

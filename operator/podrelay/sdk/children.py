@@ -1,4 +1,4 @@
-"""What a task asks for when it starts a child: checked before anything is sent."""
+"""The request to start a child; it is validated before anything is sent."""
 
 import re
 from datetime import UTC, datetime
@@ -18,10 +18,10 @@ class ChildRequest(NamedTuple):
     Attributes:
         definition: name of the TaskDefinition, in kebab-case.
         input: a JSON object within the limits of payloads.
-        name: the child's name for people, or None.
+        name: the child's human-readable name, or None.
         delay_seconds: whole seconds from its creation to its start, or None.
         start_at: when it starts, in UTC, or None.
-        key: what makes the child the same one for every call with it, or None.
+        key: all calls with the same key refer to the same child; or None.
     """
 
     definition: str
@@ -44,15 +44,15 @@ def child_request(
     """Return the request for a child; the arguments are those of `controller.task.trigger`.
 
     Raises:
-        TypeError: `definition` is no text and no class of a task, or `start_at` is no datetime.
-        ValueError: `definition` can be the name of none, or `delay` is no whole number of seconds from 0 to 355 days,
-            or given together with `start_at`.
+        TypeError: `definition` is neither a string nor a task class, or `start_at` is not a datetime.
+        ValueError: `definition` is not a valid name of a definition, or `delay` is not a whole number of seconds from 0
+            to 355 days, or both `delay` and `start_at` are given.
         PayloadError: the input cannot be stored.
     """
-    # As it will be stored: the child's name follows from it, also in a try that has it from a checkpoint.
+    # As it will be stored: the child's name is derived from it, also in an attempt that reads it from a checkpoint.
     input = numbers.loads(limits.check_payload(input, "input"))
     if delay is not None and start_at is not None:
-        raise ValueError("delay and start_at exclude each other")
+        raise ValueError("delay and start_at are mutually exclusive")
     if start_at is not None and not isinstance(start_at, datetime):
         raise TypeError(f"start_at must be a datetime, not {type(start_at).__name__}")
     return ChildRequest(
@@ -69,8 +69,8 @@ def definition_name(definition: "str | type[TaskDefinition]") -> str:
     """Return the name of a TaskDefinition for its id, its name, or its class.
 
     Raises:
-        TypeError: it is neither.
-        ValueError: a text that can be the name of none.
+        TypeError: `definition` is of another type.
+        ValueError: `definition` is a string, but not a valid id or name.
     """
     wanted = definition if isinstance(definition, str) else getattr(definition, "id", None)
     if not isinstance(wanted, str):
@@ -79,7 +79,7 @@ def definition_name(definition: "str | type[TaskDefinition]") -> str:
         return names.definition_name(wanted)
     if _KEBAB_CASE.fullmatch(wanted):
         return wanted
-    raise ValueError(f'"{wanted}" is no task; write its id, such as importProducts, or its name, import-products')
+    raise ValueError(f'"{wanted}" is not a task; use its id, such as importProducts, or its name, import-products')
 
 
 def _whole_seconds(delay: Any) -> int:

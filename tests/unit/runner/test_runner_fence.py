@@ -32,7 +32,7 @@ def run_with(status: dict[str, Any] | None = None, **changes: Any) -> dict[str, 
         (run_with({"lastRecord": "shop-i1", "disruptions": 1}), "iteration 2 try 2 is due"),
         (run_with({"current": {**CURRENT, "iteration": 3, "podName": "shop-i3"}}), "shop-i3 has taken over"),
         (run_with({"current": {**CURRENT, "try": 2, "podName": "shop-i2t2"}}), "shop-i2t2 has taken over"),
-        (run_with({"current": {**CURRENT, "podUID": "another"}}), "another pod of this name has its place"),
+        (run_with({"current": {**CURRENT, "podUID": "another"}}), "another pod of this name has taken its place"),
     ],
 )
 def test_a_pod_that_is_not_due_leaves(run: dict[str, Any] | None, words: str) -> None:

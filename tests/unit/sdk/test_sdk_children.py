@@ -111,7 +111,7 @@ def test_a_start_is_a_time_in_utc(session: FakeSession, controller: Controller, 
 
 
 def test_a_start_is_one_time(controller: Controller) -> None:
-    with pytest.raises(ValueError, match="exclude each other"):
+    with pytest.raises(ValueError, match="mutually exclusive"):
         controller.task.trigger("chain", delay=1, start_at=datetime.now(UTC))
     with pytest.raises(TypeError, match="must be a datetime, not str"):
         controller.task.trigger("chain", start_at="tomorrow")  # type: ignore[arg-type]
