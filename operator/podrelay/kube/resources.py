@@ -1,11 +1,11 @@
-"""Kinds of objects, by the names that their URLs are made of."""
+"""Kinds of objects, identified by the parts of their URLs."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of object, by the names that its URL is made of."""
+    """A kind of object, identified by the parts of its URL."""
 
     group: str
     version: str

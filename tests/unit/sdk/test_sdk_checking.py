@@ -170,7 +170,7 @@ def test_a_generator_is_refused() -> None:
     def run(self: Any, input: Any, controller: Any) -> Any:
         yield 1
 
-    assert "there is a yield in it" in refusal(run=run)
+    assert "it contains a yield" in refusal(run=run)
 
 
 def test_a_task_without_run_is_refused_but_need_not_have_one_in_another_language() -> None:
