@@ -261,9 +261,7 @@ class Reflector(Generic[T]):
             version = page.metadata.resource_version
             del page  # its items are views of the whole page: free it before the next one
             if self.broken_since is not None:
-                self.broken_since = (
-                    asyncio.get_running_loop().time()
-                )  # a list that makes progress is not an interruption
+                self.broken_since = asyncio.get_running_loop().time()  # each page counts as seen
         if int(version) < self._newest:
             self._forget(int(version), str(self._newest))
         self._newest = int(version)

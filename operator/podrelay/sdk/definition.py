@@ -11,7 +11,7 @@ from podrelay.sdk.task import TaskRun, TriggerData
 class TaskDefinition:
     """Base class of tasks: derive a class from it, override `run`, and set at least `id` and `title`.
 
-    Class variables with the value None are left out of the manifest, so that the default of the TaskDefinition resource
+    A class variable with the value None is left out of the manifest, so that the default of the TaskDefinition resource
     applies (`kubectl explain tdef.spec`).
     """
 
