@@ -84,7 +84,7 @@ class TaskDefinitionSpec(Model):
     """Hide the task from GraphQL, where it cannot be triggered either. It can still be started as a child or with
     kubectl."""
     max_iterations: Annotated[int, Field(ge=1, le=limits.MAX_ITERATIONS)] = 50
-    """Maximum number of iterations of a TaskRun. A run that answers continue in the last one fails."""
+    """Maximum number of iterations of a TaskRun. A run that answers continue in the last allowed iteration fails."""
     input_schema: Payload | None = None
     """JSON Schema that the input of a run must satisfy."""
     hooks: Annotated[list[HookName], Field(max_length=5), extension(list_type="set")] | None = None

@@ -141,7 +141,7 @@ class TaskDefinition:
         """
 
     def on_max_iterations(self, task: TaskRun) -> Any:
-        """Called before on_error, after the run has Failed because it answered continue in its last iteration.
+        """Called before on_error, after the run has Failed because it answered continue in its last allowed iteration.
 
         Args:
             task: the finished run.
