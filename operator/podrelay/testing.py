@@ -1,9 +1,9 @@
-"""For the tests of your tasks: `run_task` runs one through all of its iterations, here and without waiting.
+"""For tests of your tasks: `run_task` runs a task through all of its iterations in this process, without waiting.
 
     result = run_task(ImportProducts, {"url": "https://example.org/products"})
     assert result.phase == "Succeeded"
 
-It needs no cluster, no fixtures and no plug-in. See docs/testing.md.
+It needs no cluster, fixtures or plug-ins. See docs/testing.md.
 """
 
 import asyncio
@@ -45,14 +45,14 @@ _IMAGE: Final = "localhost/none"
 
 
 class Moment(NamedTuple):
-    """Where a task is at the moment.
+    """The current position of a task.
 
     Attributes:
-        iteration: which call of run(), from 1.
-        attempt: which try of this iteration, from 1.
-        questions: how many times this try has asked whether it is aborted or how much time is left.
-        progress: the percentage that this try reported last; None where it has not, or does not know its total.
-        message: the words of that report.
+        iteration: number of the iteration, from 1.
+        attempt: number of the attempt within this iteration, from 1.
+        questions: how many times this attempt has asked whether it is aborted or how much time is left.
+        progress: the last percentage that this attempt reported; None if there is none, or if the total is unknown.
+        message: the message of that report.
     """
 
     iteration: int
@@ -77,32 +77,32 @@ def run_task(
     spec: Mapping[str, Any] | None = None,
     secret: Mapping[str, str] | None = None,
 ) -> TaskResult:
-    """Run a task through all of its iterations, in this process, and return what became of it.
+    """Run a task through all of its iterations in this process, and return the result.
 
-    Time that nothing happens in (pauses between iterations, retries with backoff) is skipped. What the task prints is
-    printed; it runs in this thread, or, where an event loop runs in this thread already, in one of its own.
+    Idle time (pauses between iterations, delays before retries) is skipped. The output of the task is printed. The task
+    runs in the calling thread; if that thread has a running event loop, it runs in a new thread.
 
     Args:
-        task: the class.
+        task: the task class.
         input: a dict or a pydantic model.
-        definitions: further classes, of which the task starts runs as its children. They run, too.
+        definitions: further task classes, of which the task starts runs as children. They are run as well.
         abort_at_iteration: abort the run right before run() is called for this iteration.
-        abort_when: abort the run as soon as this is true. It is asked before each call of run(), and whenever the task
-            reports progress or asks whether it is aborted or how much time is left.
-        abort_after: abort the run so many seconds after its creation, also while it waits.
-        abort_message: why.
-        clock: the time that the task sees, for example to advance it from within a fake of what takes long.
-        tick: how many seconds pass each time that the task asks how much time is left.
-        name: of the TaskRun; default: the name of its definition.
-        spec: further fields of the TaskRun, as `kubectl explain trun.spec` has them: `{"delaySeconds": 3600}`.
-        secret: what `controller.secret` holds, by key; None: the run names no Secret.
+        abort_when: abort the run as soon as this returns True. It is called before each call of run(), and whenever the
+            task reports progress or asks whether it is aborted or how much time is left.
+        abort_after: abort the run this many seconds after its creation, also while it waits.
+        abort_message: the message of the abort.
+        clock: the time that the task sees; for example, a fake of a slow operation can advance it.
+        tick: how many seconds pass each time the task asks how much time is left.
+        name: name of the TaskRun; default: the name of its definition.
+        spec: further fields of the TaskRun, named as in `kubectl explain trun.spec`: `{"delaySeconds": 3600}`.
+        secret: the values of `controller.secret`, by key; None: the run names no Secret.
 
     Raises:
-        DefinitionError: a class cannot be a TaskDefinition, for example with max_iterations = 0.
+        DefinitionError: a class is not valid as a TaskDefinition, for example because max_iterations is 0.
         NotRunnableHereError: a class reports by termination message.
-        PayloadError: the input cannot be stored: no JSON, or too large.
-        SecretError: a key of `secret` cannot be one.
-        StuckError: the run will never end.
+        PayloadError: the input cannot be stored, because it is not JSON or too large.
+        SecretError: a key of `secret` is not valid in a Secret.
+        StuckError: the run will never finish.
     """
     payload = {} if input is None else as_dict(input, "input")
     limits.check_payload(payload, "input")
@@ -139,7 +139,7 @@ def _define(world: World, classes: Sequence[type[TaskDefinition]]) -> dict[str, 
 
 
 def _outside_of_event_loops(call: Callable[[], TaskResult]) -> TaskResult:
-    """Call in this thread if a coroutine of a task can be run in it, else in another one."""
+    """Call in this thread if it has no running event loop, otherwise in another thread."""
     if not _is_in_event_loop():
         return call()
     with ThreadPoolExecutor(1) as pool:
@@ -155,7 +155,7 @@ def _is_in_event_loop() -> bool:
 
 
 class _Test:
-    """What a test wants to happen to its run."""
+    """The conditions under which a test aborts its run."""
 
     def __init__(
         self, world: World, run: str, conditions: list[Callable[[Moment], bool]], message: str, tick: float
@@ -170,7 +170,7 @@ class _Test:
         self._world.abort(self._run, self._message)
 
     def look(self, run: str, moment: Moment) -> None:
-        """Abort the run if it is time to; its children are left alone."""
+        """Abort the run if a condition is met; its children are not aborted."""
         if run == self._run and any(condition(moment) for condition in self._conditions):
             self._conditions.clear()
             self.abort()
@@ -181,7 +181,7 @@ class _Test:
 
 
 class _TestedSession(CallSession):
-    """The session of a call that lets the test take part."""
+    """A session that checks the conditions of the test."""
 
     def __init__(self, test: _Test, container: CallContainer, *of_a_pod: Any) -> None:
         self._test = test

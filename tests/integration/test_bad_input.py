@@ -128,11 +128,11 @@ class Answers(TaskDefinition):
 """
 
 REFUSED_ANSWERS = {
-    "bytes": "output.bad: bytes is no JSON type",
-    "object": "output.bad: object is no JSON type",
+    "bytes": "output.bad: bytes is not a JSON type",
+    "object": "output.bad: object is not a JSON type",
     "integer": "output.bad: the integer 1180591620717411303424 needs more than 64 bits; send it as a string",
-    "nan": "output.bad: nan is no JSON number; send null or a string",
-    "infinity": "output.bad: inf is no JSON number; send null or a string",
+    "nan": "output.bad: nan is not a JSON number; send null or a string",
+    "infinity": "output.bad: inf is not a JSON number; send null or a string",
     "deep": "nested more than 200 levels deep",
     "surrogate": "output.bad: a string with a lone surrogate, which UTF-8 cannot hold",
     "surrogate-key": "output.bad: a key with a lone surrogate, which UTF-8 cannot hold",

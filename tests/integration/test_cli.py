@@ -136,7 +136,7 @@ def test_the_same_key_gives_the_same_run(shell: Shell) -> None:
     assert shell.trigger("chain", "--delay", "1h", "--key", "order-1") == first
     conflict = shell("trigger", "chain", "--key", "order-1", "--input", '{"other": 1}')
     assert conflict.returncode == 1
-    assert "exists already with another input" in conflict.stderr
+    assert "already exists with a different input" in conflict.stderr
 
 
 def test_list_filters_and_formats(shell: Shell) -> None:

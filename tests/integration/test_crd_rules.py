@@ -87,14 +87,14 @@ def test_runs_are_accepted(shared: Kubectl) -> None:
     accepted(shared.create(*manifests, flags=DRY))
 
 
-NAME_RULE = "metadata.name must be a DNS label of at most 50 characters, because names of pods are made from it"
+NAME_RULE = "metadata.name must be a DNS label of at most 50 characters, because the names of its pods begin with it"
 
 
 REFUSED_RUNS: list[tuple[Manifest, str]] = [
     (task_run("r" * 51), NAME_RULE),
     (task_run("words.of.today"), NAME_RULE),
     (task_run(metadata={"name": None, "generateName": "g" * 50 + "-"}), NAME_RULE),
-    (task_run(delaySeconds=5, startAt=NOW), "spec.delaySeconds and spec.startAt exclude each other"),
+    (task_run(delaySeconds=5, startAt=NOW), "spec.delaySeconds and spec.startAt are mutually exclusive"),
     (task_run(delaySeconds=-1), "spec.delaySeconds in body should be greater than or equal to 0"),
     (task_run(delaySeconds=30_672_001), "spec.delaySeconds in body should be less than or equal to 30672000"),
     (task_run(delaySeconds="5"), 'spec.delaySeconds in body must be of type integer: "string"'),
@@ -212,7 +212,7 @@ def test_suspend_and_ttl_may_change(shared: Kubectl) -> None:
 # --- TaskRun: abort -------------------------------------------------------------------------------------------------
 
 ABORT_STAYS = "spec.abort cannot be changed or taken back once it is set"
-ABORT_TOO_LATE = "spec.abort cannot be set: the run is finished already"
+ABORT_TOO_LATE = "spec.abort cannot be set: the run is already finished"
 
 
 @pytest.mark.parametrize("phase", [None, "Pending", "Running"])
@@ -253,7 +253,7 @@ def test_applying_the_manifest_again_does_not_take_an_abort_back(itself: Kubectl
 
 # --- TaskRun: the finished phase ------------------------------------------------------------------------------------
 
-FINISHED_STAYS = "status.phase cannot change any more: the run is finished"
+FINISHED_STAYS = "status.phase cannot be changed: the run is finished"
 
 
 @pytest.mark.parametrize("phase", FINISHED)
@@ -534,7 +534,7 @@ REFUSED_DEFINITIONS: list[tuple[Manifest, str]] = [
     (task_definition(heartbeatTimeoutSeconds=4), "heartbeatTimeoutSeconds in body should be greater"),
     (
         task_definition(heartbeatTimeoutSeconds=5, reporting="TerminationMessage"),
-        "signs of life are stored by the SDK, so spec.heartbeatTimeoutSeconds needs spec.reporting: API",
+        "heartbeats are stored by the SDK, so spec.heartbeatTimeoutSeconds needs spec.reporting: API",
     ),
     (task_definition(nodeLostTimeoutSeconds=0), "nodeLostTimeoutSeconds in body should be greater"),
     (task_definition(retry={"limit": 101}), "spec.retry.limit in body should be less than or equal to 100"),

@@ -31,7 +31,7 @@ def test_the_short_names_of_the_other_project_stay_its_own(both: Kubectl, foreig
 def test_rules_and_policies_are_ours_alone(both: Kubectl) -> None:
     assert both.set_status(TASK_RUNS, "words", {"phase": "Succeeded"})
     late = both.patch(TASK_RUNS, "words", {"spec": {"abort": {}}})
-    assert "spec.abort cannot be set: the run is finished already" in late.stderr
+    assert "spec.abort cannot be set: the run is already finished" in late.stderr
     anything = FOREIGN_RUN | {"metadata": {"name": "a.name.with.dots"}, "spec": {"input": {"big": "x" * 300_000}}}
     foreign = both.create(anything)
     assert foreign, str(foreign)

@@ -81,7 +81,7 @@ def test_what_is_stored_while_the_role_binding_is_replaced_arrives(own_relay: Re
 
     binding = take_away(relay.kubectl)
     go_on(relay, step, step)
-    eventually("it is refused", lambda: "is refused, trying on: 403" in log())
+    eventually("it is refused", lambda: "is refused, retrying: 403" in log())
     assert relay.kubectl.create(binding)
 
     check_end(relay, step)
@@ -118,7 +118,7 @@ def test_so_is_one_whose_token_is_not_taken_any_more_when_its_pod_is_deleted(own
     eventually("the token is refused", lambda: pod.ask("GET", own_run).code == 401, 30)
     go_on(relay, "token", "answer")
     log = log_of(pod_logs, relay, "token-i1")
-    eventually("it is refused", lambda: "is refused, trying on: 401" in log())
+    eventually("it is refused", lambda: "is refused, retrying: 401" in log())
     relay.kubectl.do("delete", "pod", "token-i1", "--wait=false")
 
     check_end(relay, "token")
@@ -131,7 +131,7 @@ def test_a_pod_that_finds_no_right_at_its_start_waits_for_it(own_relay: Relay, p
     start(relay, "early")
 
     log = log_of(pod_logs, relay, "early-i1")
-    eventually("it is refused", lambda: "is refused, trying on: 403" in log())
+    eventually("it is refused", lambda: "is refused, retrying: 403" in log())
     assert relay.kubectl.create(binding)
 
     check_end(relay, "early")

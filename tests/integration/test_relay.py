@@ -154,7 +154,7 @@ def test_a_container_that_dies_fails_the_run_with_the_cause_in_words(
 
 
 @pytest.mark.parametrize(
-    ("how", "words"), [("set", "output.bad: set is no JSON type"), ("huge", "the limit is 262144")]
+    ("how", "words"), [("set", "output.bad: set is not a JSON type"), ("huge", "the limit is 262144")]
 )
 def test_an_output_that_cannot_be_stored_fails_the_run(relay: Relay, how: str, words: str) -> None:
     relay.define("Answer")

@@ -221,7 +221,7 @@ def test_the_same_key_gives_the_same_run(quiet: TaskService) -> None:
 
     assert quiet.trigger("count-words", {"book": 1}, idempotency_key="order-1").uid == first.uid
     assert quiet.trigger("countWords", {"book": 1}, idempotency_key="order-2").uid != first.uid
-    with pytest.raises(TriggerConflictError, match="with another input"):
+    with pytest.raises(TriggerConflictError, match="with a different input"):
         quiet.trigger("countWords", {"book": 2}, idempotency_key="order-1")
 
 

@@ -1,5 +1,5 @@
-"""The custom resources of Podrelay: models, names, limits. All else builds on this package; it imports nothing of ours.
+"""The custom resources of Podrelay: models, names, limits. Every other package may import this one; it imports none.
 
-`names` and `limits` need the standard library only, so that the runner in a task's pod starts fast; the resource models
-need pydantic and are therefore imported by their module, for example `from podrelay.api.task_run import TaskRun`.
+`names` and `limits` need only the standard library, so that the runner in a task's pod starts fast. The resource models
+need pydantic, so import each from its own module, for example `from podrelay.api.task_run import TaskRun`.
 """

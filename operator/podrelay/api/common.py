@@ -1,7 +1,6 @@
-"""What the resource models share: the base class, field types with their limits, conditions.
+"""Shared parts of the resource models: the base class, field types with their limits, conditions.
 
-The docstrings of fields become the descriptions in the CRDs, so they are written for someone who reads
-`kubectl explain`.
+The docstrings of fields become the descriptions in the CRDs, so they are written for users of `kubectl explain`.
 """
 
 from collections.abc import Mapping
@@ -14,7 +13,7 @@ from podrelay.api import limits
 
 
 class Model(BaseModel):
-    """Base of every part of a resource: camelCase outside, snake_case inside, immutable."""
+    """Base class of every part of a resource: camelCase in JSON, snake_case in Python, immutable."""
 
     model_config = ConfigDict(
         alias_generator=to_camel,
@@ -25,24 +24,24 @@ class Model(BaseModel):
     )
 
     born: ClassVar[Mapping[str, Any]] = {"observedGeneration": -1}
-    """The status of an object that no operator has seen: tools that go by kstatus take one without for all well."""
+    """Status of an object that no operator has seen; without it, kstatus tools would report the object as ready."""
 
 
 def extension(**keys: Any) -> Any:
-    """Return a Field that adds Kubernetes' own schema keys; `list_type="map"` becomes `x-kubernetes-list-type: map`."""
+    """Return a Field with Kubernetes schema extensions: `list_type="map"` becomes `x-kubernetes-list-type: map`."""
     return Field(json_schema_extra={f"x-kubernetes-{key.replace('_', '-')}": value for key, value in keys.items()})
 
 
 def cel(*rules: tuple[str, str]) -> dict[str, Any]:
-    """Return the schema key for CEL rules, each given as (rule, the message that kubectl prints)."""
+    """Return the schema extension for CEL rules, each given as (rule, the message that kubectl prints)."""
     return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
 
 
 Payload = Annotated[dict[str, Any], extension(preserve_unknown_fields=True, map_type="atomic")]
-"""A JSON object of a user's own shape, at most 256 KiB. Atomic: managedFields would grow with each key otherwise."""
+"""A JSON object with any fields, at most 256 KiB. Atomic, because otherwise managedFields would grow with each key."""
 
 OpenObject = Annotated[dict[str, Any], extension(preserve_unknown_fields=True)]
-"""A JSON object whose schema is somebody else's, such as a pod template."""
+"""A JSON object with a schema that is not defined here, such as a pod template."""
 
 ResourceName = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
@@ -52,13 +51,14 @@ Reason = Annotated[str, Field(max_length=128, pattern=r"^([A-Za-z]([A-Za-z0-9_,:
 _DAY = r"((0[13578]|1[02])-(0[1-9]|[12]\d|3[01])|(0[469]|11)-(0[1-9]|[12]\d|30)|02-(0[1-9]|1\d|2[0-8]))"
 _LEAP_YEAR = r"([12]\d(0[48]|[2468][048]|[13579][26])|(12|16|20|24|28)00)"
 _TIME = r"T([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,9})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)"
-# A pattern alone, for all of the calendar. With `format: date-time` CEL would make a time of the text before comparing
-# it, and a rule about dates would be asked again with each write of the status: a stored one that CEL cannot read would
-# refuse every update, the removal of a finalizer included. Unchanged fields are not held to a pattern again.
+# Only a pattern, which covers the whole calendar. With `format: date-time`, CEL would parse the text before comparing
+# it, and a rule about dates would be evaluated on every status write: a stored value that CEL cannot parse would make
+# the API server reject every update, including the removal of a finalizer. Patterns are not checked again for
+# unchanged fields.
 Timestamp = Annotated[str, Field(max_length=40, pattern=rf"^([12]\d{{3}}-{_DAY}|{_LEAP_YEAR}-02-29){_TIME}$")]
-"""RFC 3339 as people and pods may say it: with upper-case T and Z, in the years 1000 to 2999."""
+"""RFC 3339 as users and pods may write it: with upper-case T and Z, in the years 1000 to 2999."""
 OwnTimestamp = Annotated[str, Field(max_length=40, pattern=rf"^\d{{4}}-\d\d-\d\d{_TIME}$")]
-"""The same in a status: a time that follows from theirs, such as 355 days after it, must not be refused."""
+"""The same for a status, with any year: a time derived from a Timestamp, such as 355 days later, must be valid."""
 Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Seconds = Annotated[int, Field(ge=1, le=limits.MAX_WAIT_SECONDS)]
 
@@ -66,18 +66,18 @@ HookName = Literal["onBeforeTrigger", "onDone", "onError", "onAbort", "onMaxIter
 
 
 class Condition(Model):
-    """One aspect of a resource's state, in the form that all Kubernetes tools read."""
+    """One aspect of a resource's state, in the standard form of Kubernetes conditions."""
 
     type: Annotated[str, Field(max_length=64)]
     """Name of the condition."""
     status: Literal["True", "False", "Unknown"]
-    """Whether it holds."""
+    """Status of the condition."""
     reason: Annotated[str, Field(min_length=1, max_length=128)]
-    """Why, in one CamelCase word for programs."""
+    """Why the condition has this status, in one CamelCase word."""
     message: Message = ""
-    """Why, in words for people."""
+    """Why the condition has this status, in plain text."""
     last_transition_time: OwnTimestamp
-    """When the status changed last."""
+    """When the status last changed."""
     observed_generation: Annotated[int, Field(ge=0)] | None = None
     """The metadata.generation that this condition was derived from."""
 
@@ -89,33 +89,33 @@ class TaskError(Model):
     """Why a task failed."""
 
     message: Message
-    """What happened, for people."""
+    """What happened, in plain text."""
     code: Annotated[str, Field(max_length=256)] | None = None
-    """What happened, for programs: the code that the task gave, or the exception's class."""
+    """Machine-readable error code: the code that the task gave, or the exception's class."""
     data: Payload | None = None
-    """Whatever else the task tells about the error."""
+    """Further data that the task gave about the error."""
 
 
 class HookOutcome(Model):
-    """How one lifecycle hook ended."""
+    """Outcome of one lifecycle hook."""
 
     name: HookName
-    """Which hook."""
+    """Name of the hook."""
     outcome: Literal["Succeeded", "Failed"]
-    """A hook that throws is shown here and changes nothing else."""
+    """Failed if the hook raised an exception. Only onBeforeTrigger changes the result of the run when it fails."""
     message: Annotated[str, Field(max_length=limits.HOOK_MESSAGE_LENGTH)] | None = None
-    """What a failed hook said."""
+    """Why the hook failed."""
 
 
 HookOutcomes = Annotated[list[HookOutcome], Field(max_length=8), extension(list_type="map", list_map_keys=["name"])]
 
 
 class Progress(Model):
-    """How far a task says it has come."""
+    """Progress as reported by the task."""
 
     percent: Annotated[float, Field(ge=0, le=100)] | None = None
-    """0 to 100; absent where the task does not know its total."""
+    """0 to 100; absent if the task does not know its total."""
     message: Annotated[str, Field(max_length=256)] | None = None
-    """The task's own words."""
+    """Progress in plain text, as given by the task."""
     at: Timestamp | None = None
-    """When the task said so."""
+    """When the task reported it."""

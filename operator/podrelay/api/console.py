@@ -1,4 +1,4 @@
-"""What a container has printed, as records hold it: the end of it, as plain text."""
+"""The end of a container's output, as plain text for its record."""
 
 import re
 from typing import Any, Final
@@ -6,18 +6,18 @@ from typing import Any, Final
 from podrelay.api import limits
 
 _OVERWRITTEN: Final = re.compile(r"[^\n]*\r(?!\n)")
-"""What a progress bar has drawn before its last line."""
+"""Text that a carriage return has overwritten, such as earlier states of a progress bar."""
 _ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[0-~]")
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def tail(printed: bytes, dropped: int = 0, limit: int = limits.CONSOLE_BYTES) -> dict[str, Any] | None:
-    """Return the end of what was printed as records hold it, or None if nothing was printed.
+    """Return the end of the output in the form that records use, or None if nothing was printed.
 
     Args:
-        printed: the end of it, any bytes.
-        dropped: how many bytes came before.
-        limit: how many bytes of UTF-8 are kept.
+        printed: the end of the output; any bytes.
+        dropped: how many bytes were printed before `printed`.
+        limit: how many bytes of UTF-8 to keep.
     """
     if not printed:
         return None
@@ -26,10 +26,10 @@ def tail(printed: bytes, dropped: int = 0, limit: int = limits.CONSOLE_BYTES) ->
         printed = printed[-limit:]
     if dropped:
         first, end, rest = printed.partition(b"\n")
-        if end and rest:  # what is left of a line that was cut says little
+        if end and rest:  # drop the remainder of a truncated line
             dropped, printed = dropped + len(first) + 1, rest
     text = printed.decode("utf-8", "replace").replace("\r\n", "\n")
     text = _CONTROLS.sub("", _ESCAPES.sub("", _OVERWRITTEN.sub("", text)))
-    if len(text.encode()) > limit:  # each byte that is no UTF-8 has become three
+    if len(text.encode()) > limit:  # each byte that is not valid UTF-8 has become three
         text = text.encode()[-limit:].decode("utf-8", "ignore")
     return {"text": text, "droppedBytes": dropped} if dropped else {"text": text}

@@ -1,7 +1,7 @@
-"""Makes the CustomResourceDefinitions from the pydantic models. `python -m podrelay.api.crd` writes them.
+"""Generates the CustomResourceDefinitions from the pydantic models. `python -m podrelay.api.crd` writes them.
 
-The API server wants structural schemas: no $ref, no anyOf for "or null", every node with a type. Descriptions come from
-the models' docstrings, rules and Kubernetes' own keys from `json_schema_extra`.
+The API server requires structural schemas: no $ref, no anyOf for "or null", a type for every node. Descriptions come
+from the models' docstrings; CEL rules and Kubernetes schema extensions come from `json_schema_extra`.
 """
 
 import sys
@@ -39,7 +39,7 @@ _MAX_KEYS_OF_OPEN_OBJECTS = 10_000
 
 @dataclass(frozen=True)
 class Column:
-    """A printer column; priority 1 shows with -o wide only."""
+    """A printer column; a column of priority 1 is shown with -o wide only."""
 
     name: str
     path: str
@@ -50,7 +50,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Kind:
-    """What the CRD of a resource says besides its schema."""
+    """The CRD of a resource, except for its schema."""
 
     model: type[Model]
     plural: str
@@ -121,7 +121,7 @@ def custom_resource_definitions() -> dict[str, dict[str, Any]]:
 
 
 def render(crd: dict[str, Any]) -> str:
-    """Return a CRD as a YAML file that says in its first line that it is generated."""
+    """Return a CRD as YAML; the first line says that the file is generated."""
     return HEADER + yaml.safe_dump(crd, sort_keys=False, width=120, allow_unicode=True)
 
 
@@ -210,12 +210,12 @@ def _resolved(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, An
     if "$ref" not in node:
         return node
     target = definitions[node["$ref"].rsplit("/", 1)[1]]
-    # What is said where a model is used (a field's docstring, its default) is closer to the reader than its own.
+    # The docstring and default of the field that uses a model are more specific than those of the model.
     return {**target, **{key: value for key, value in node.items() if key != "$ref"}}
 
 
 def _without_null(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
-    """Unwrap "X or null": in Kubernetes an optional field is simply absent."""
+    """Unwrap "X or null": in Kubernetes an optional field without a value is absent."""
     if "anyOf" not in node:
         return node
     (branch,) = (branch for branch in node["anyOf"] if branch.get("type") != "null")

@@ -1,10 +1,10 @@
-"""The root of every error that Podrelay raises itself. Standard library only: the runner imports it."""
+"""The base class of all exceptions that Podrelay defines. Standard library only, because the runner imports it."""
 
 from typing import ClassVar
 
 
 class PodrelayError(Exception):
-    """Something went wrong that a person can do something about.
+    """A problem that the user can fix.
 
     Attributes:
         reason: one CamelCase word, the same that a condition or status shows for this problem.

@@ -1,6 +1,6 @@
-"""The lifecycle hooks of a run: what they are called, and which of them follow from how it ended.
+"""The lifecycle hooks of a run: their names, and which of them are called for which outcome.
 
-Standard library only: operator and runner have to agree on it.
+Standard library only, because operator and runner both import it.
 """
 
 import re
@@ -19,7 +19,7 @@ METHODS: Final = {
     ON_ABORT: "on_abort",
     ON_MAX_ITERATIONS: "on_max_iterations",
 }
-"""From the name in the resource to the method of the class."""
+"""The method of the class, by the name of the hook in the resource."""
 
 MAX_ITERATIONS_REASON: Final = "MaxIterations"
 
@@ -37,14 +37,14 @@ _WITHOUT_HOOKS: Final = frozenset(
         "TooManyAncestors",
     }
 )
-"""Reasons of runs that never began, and of those whose last pod may still run: no hook is called beside it."""
+"""Reasons of runs that never began, and of runs whose last pod may still be running: no hook is called for them."""
 
 _POD_SUFFIXES: Final = {ON_DONE: "hdone", ON_ERROR: "herror", ON_ABORT: "habort", ON_MAX_ITERATIONS: "hmax"}
 _HOOK_POD: Final = re.compile(rf"-(?:{'|'.join(_POD_SUFFIXES.values())})(?:t\d+)?$")
 
 
 def due_after(phase: str | None, reason: str | None) -> tuple[str, ...]:
-    """Return the hooks that follow when a run has ended in this phase and for this reason, in their order."""
+    """Return the hooks that are called for a run that finished in this phase for this reason, in order."""
     if reason in _WITHOUT_HOOKS:
         return ()
     match phase:
@@ -59,11 +59,11 @@ def due_after(phase: str | None, reason: str | None) -> tuple[str, ...]:
 
 
 def pod_name(run: str, hook: str, attempt: int) -> str:
-    """Return the name of the pod, and of its record, that calls `hook`, and those that follow it.
+    """Return the name of the pod, and of its record, that calls `hook` and the hooks after it.
 
     Args:
         run: name of the TaskRun.
-        hook: the first hook that it calls, by its name in the resource.
+        hook: the first hook that the pod calls, by its name in the resource.
         attempt: 1, or more after pods that were lost.
     """
     name = f"{run}-{_POD_SUFFIXES[hook]}"
@@ -71,5 +71,5 @@ def pod_name(run: str, hook: str, attempt: int) -> str:
 
 
 def is_hook_pod(name: str) -> bool:
-    """Tell whether a pod or record of this name is one that calls hooks only."""
+    """Return whether this is the name of a pod that only calls hooks, or of its record."""
     return _HOOK_POD.search(name) is not None

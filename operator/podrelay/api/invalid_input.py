@@ -1,4 +1,4 @@
-"""How an input that does not fit is told of, by operator and pod alike. Standard library only."""
+"""How operator and pod report an invalid input. Standard library only."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,16 +6,16 @@ from typing import Any, Final
 from podrelay.api import limits
 
 INVALID_FIELDS: Final = "VALIDATION_FAILED_INVALID_FIELDS"
-"""Code of the error of a run whose input does not fit, as in Webiny."""
+"""Error code of a run whose input is invalid, as in Webiny."""
 VALIDATION_FAILED: Final = "Validation failed."
 
 
 def in_words(invalid_fields: Mapping[str, Any], message: str = VALIDATION_FAILED) -> str:
-    """Return a message that names each field that does not fit, cut to the length of a status message.
+    """Return a message that names each invalid field, cut to the length of a status message.
 
     Args:
-        invalid_fields: by dot path, each as {"code", "message", "data": {"path"}}; what is no such object is left out.
-        message: what it begins with.
+        invalid_fields: by dot path, each as {"code", "message", "data": {"path"}}; other values are ignored.
+        message: the beginning of the message.
     """
     fields = "; ".join(
         f"{path or 'input'}: {field['message']}"

@@ -1,6 +1,6 @@
-"""Limits that several parts hold at once: the CRDs, the runner, the operator, the gateway. Standard library only.
+"""Limits that CRDs, runner, operator and gateway share. Standard library only.
 
-Payloads are measured in bytes of their compact UTF-8 JSON, as they travel.
+The size of a payload is that of its compact JSON in UTF-8, as it is sent.
 """
 
 import json
@@ -11,45 +11,45 @@ from typing import Any, Final
 KIB: Final = 1024
 
 PAYLOAD_BYTES: Final = 256 * KIB
-"""Input, output, error data: each at most this much. Webiny's orchestrator stops at 232 KiB, etcd near 1400 KiB."""
+"""Maximum size of input, output and error data, each. Webiny's orchestrator stops at 232 KiB, etcd near 1400 KiB."""
 STATUS_OUTPUT_BYTES: Final = 32 * KIB
 """An output up to this size is copied into the status of the TaskRun; a larger one stays in its record."""
 TERMINATION_MESSAGE_BYTES: Final = 4096
-"""The kubelet cuts a longer termination message (MaxContainerTerminationMessageLength, pkg/kubelet/container)."""
+"""The kubelet truncates longer termination messages (MaxContainerTerminationMessageLength, pkg/kubelet/container)."""
 POD_TERMINATION_MESSAGES_BYTES: Final = 12 * KIB
-"""All messages of a pod together; each container gets an equal share (MaxPodTerminationMessageLogLength)."""
+"""Total of all messages of a pod; each container gets an equal share (MaxPodTerminationMessageLogLength)."""
 ENVIRONMENT_INPUT_BYTES: Final = 100 * KIB
-"""Input in an environment variable: Linux takes no string above 128 KiB there (MAX_ARG_STRLEN)."""
+"""Maximum size of an input in an environment variable: Linux limits each string there to 128 KiB (MAX_ARG_STRLEN)."""
 CONSOLE_BYTES: Final = 16 * KIB
-"""The end of what a pod has printed, which its record holds."""
+"""How much of the end of a pod's output its record keeps."""
 MAX_WAIT_SECONDS: Final = 30_672_000
 """355 days, the longest delay and the longest wait between two iterations (as in Webiny)."""
 RUN_NAME_LENGTH: Final = 50
 MESSAGE_LENGTH: Final = 4096
-"""Messages for people: of answers, errors, aborts."""
+"""Maximum length of the messages of answers, errors and aborts."""
 RECENT_MESSAGE_LENGTH: Final = 256
 HOOK_MESSAGE_LENGTH: Final = 1024
 RECENT_ITERATIONS: Final = 10
 IMAGE_LENGTH: Final = 1024
 MAX_ITERATIONS: Final = 10_000
 MAX_DEPTH: Final = 200
-"""Of nested payloads; parsers of other languages give up soon after."""
+"""Maximum nesting of a payload; parsers of other languages fail soon after."""
 SAFE_INTEGER: Final = 2**63 - 1
-"""The API server keeps integers as 64 bits; larger ones would lose digits on the way."""
+"""The API server stores integers in 64 bits; larger ones would lose digits."""
 
 _PATH_ENDS: Final = 100
 
 
 class PayloadError(ValueError):
-    """A payload that cannot be stored without loss. The message names what, where and which limit."""
+    """A payload that cannot be stored without loss. The message names the value, its path and the limit."""
 
 
 def check_payload(value: Any, what: str) -> bytes:
-    """Return `value` as compact JSON, or say exactly why it cannot be stored.
+    """Return `value` as compact JSON, or raise an error that says exactly why it cannot be stored.
 
     Args:
-        value: what a task returned or a user gave; must be a JSON object.
-        what: the name for messages, for example `output`.
+        value: a value from a task or a user; must be a JSON object.
+        what: its name in messages, for example `output`.
 
     Raises:
         PayloadError: not an object, not JSON, a number that JSON or 64 bits cannot hold, or more than 256 KiB.
@@ -71,7 +71,7 @@ def check_payload(value: Any, what: str) -> bytes:
 
 
 def _problems(value: Any, path: str) -> Iterator[tuple[str, str]]:
-    # An explicit stack: a payload that is nested deeper than Python's recursion limit must end in a clear message.
+    # An explicit stack, so that a payload nested deeper than Python's recursion limit gets a clear message.
     stack = [(value, path, 0)]
     while stack:
         item, where, depth = stack.pop()
@@ -104,8 +104,8 @@ def _problem_of_scalar(item: Any) -> str | None:
         fits = -SAFE_INTEGER - 1 <= item <= SAFE_INTEGER
         return None if fits else f"the integer {_shorten(item)} needs more than 64 bits; send it as a string"
     if isinstance(item, float):
-        return None if math.isfinite(item) else f"{item} is no JSON number; send null or a string"
-    return f"{type(item).__name__} is no JSON type"
+        return None if math.isfinite(item) else f"{item} is not a JSON number; send null or a string"
+    return f"{type(item).__name__} is not a JSON type"
 
 
 def _is_unicode(text: str) -> bool:
@@ -127,7 +127,7 @@ def _shorten(number: int) -> str:
 
 
 def too_large_for_environment(size: int) -> str:
-    """Say that an input of `size` bytes cannot be handed to a pod that reports by message, and what to do."""
+    """Return the message for an input that is too large for a pod that reports by termination message."""
     return (
         f"the input has {size} bytes as JSON, with reporting TerminationMessage the limit is "
         f"{ENVIRONMENT_INPUT_BYTES}; keep large data in a store of its own and pass a reference, or set "
@@ -136,5 +136,5 @@ def too_large_for_environment(size: int) -> str:
 
 
 def cut(text: str, length: int) -> str:
-    """Return `text`, cut to `length` characters with an ellipsis as the last one where it was longer."""
+    """Return `text`; if it is longer than `length` characters, cut to that length with an ellipsis at the end."""
     return text if len(text) <= length else text[: length - 1] + "…"

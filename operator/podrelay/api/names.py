@@ -1,4 +1,4 @@
-"""Every name that two parts of Podrelay have to agree on. Standard library only: the runner imports it.
+"""Names that several parts of Podrelay share. Standard library only, because the runner imports it.
 
 Custom resources are always addressed by group, version and plural, because other projects own kinds of the same name
 (Tekton has a `TaskRun` with plural `taskruns`).
@@ -15,13 +15,14 @@ TASK_DEFINITIONS: Final = "taskdefinitions"
 TASK_RUNS: Final = "taskruns"
 TASK_ITERATIONS: Final = "taskiterations"
 
-# Labels, on pods and records alike; on runs the second one, where commands, task service, gateway or tasks make them.
+# Labels of pods and records. Runs that are created by commands, the task service, the gateway or tasks have
+# LABEL_DEFINITION.
 LABEL_RUN: Final = f"{GROUP}/run"
 LABEL_DEFINITION: Final = f"{GROUP}/definition"
 LABEL_ITERATION: Final = f"{GROUP}/iteration"
 LABEL_TRY: Final = f"{GROUP}/try"
 
-# Annotations of pods: what the planner has to know of a pod although its definition may have changed or gone since.
+# Annotations of pods, for the planner: the pod's definition may have been changed or deleted since.
 ANNOTATION_ITERATION_TIMEOUT: Final = f"{GROUP}/iteration-timeout-seconds"
 ANNOTATION_PENDING_TIMEOUT: Final = f"{GROUP}/pending-timeout-seconds"
 ANNOTATION_NODE_LOST_TIMEOUT: Final = f"{GROUP}/node-lost-timeout-seconds"
@@ -33,43 +34,43 @@ ANNOTATION_ENDING_REASON: Final = f"{GROUP}/ending-reason"
 ANNOTATION_REPORTING: Final = f"{GROUP}/reporting"
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
 ANNOTATION_HOOKS: Final = f"{GROUP}/hooks"
-# Annotation of a record whose response the operator wrote for a pod that died: PodFailure or Timeout.
+# Annotation of a record whose response the operator wrote because the pod died: PodFailure or Timeout.
 ANNOTATION_CAUSE: Final = f"{GROUP}/cause"
 REASON_NOT_SEEN: Final = "NotSeen"
-"""Reason in the status that the API server gives to a new run."""
+"""Reason in the default status that the API server sets on a new run."""
 # Annotations of TaskRuns.
 ANNOTATION_BEGAN: Final = f"{GROUP}/began"
-"""When the run's first pod was made, RFC 3339. Written by the operator a minute later, for runs that go on as long."""
+"""When the run's first pod was created, RFC 3339. Written by the operator a minute later if the run still runs."""
 ANNOTATION_ENDED: Final = f"{GROUP}/ended"
-"""The final phase of a run. Written by the operator a minute after the end, for runs that are kept as long."""
+"""The final phase of a run. Written by the operator a minute after the run finished if it still exists."""
 ANNOTATION_ORIGIN: Final = f"{GROUP}/origin"
-"""NAME/UID of the run in whose place a restored one has come: names of children follow from that UID."""
+"""NAME/UID of the run that this restored one replaces; the names of its children are derived from that UID."""
 ANNOTATION_IMPORTED: Final = f"{GROUP}/imported"
-"""When what `podrelay import` restored was exported, RFC 3339; INCOMPLETE until all of the run is there."""
+"""When the data that `podrelay import` restored was exported, RFC 3339; IMPORT_INCOMPLETE until the run is complete."""
 IMPORT_INCOMPLETE: Final = "incomplete"
 ANNOTATION_LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
-"""What `kubectl apply` was given, with the status of what had been read out of a cluster."""
+"""The manifest given to `kubectl apply`; it has a status if the manifest was read from a cluster."""
 LABEL_VELERO_RESTORE: Final = "velero.io/restore-name"
-"""Velero labels whatever it restores."""
+"""Velero sets this label on every object that it restores."""
 LABEL_VELERO_EXCLUDE: Final = "velero.io/exclude-from-backup"
 ANNOTATION_PARENT_ITERATION: Final = f"{GROUP}/parent-iteration"
-"""Of a child: the iteration of its parent that started it."""
+"""On a child: the iteration of its parent that started it."""
 ANNOTATION_CREATED_BY: Final = f"{GROUP}/created-by"
-"""Who created a run or a definition; on a pod, who created its run, or the run that this one descends from."""
+"""Who created a run or a definition. On a pod: who created its run, or the nearest ancestor that has the annotation."""
 ANNOTATION_CHANGED_BY: Final = f"{GROUP}/changed-by"
-"""Of a definition: who changed its spec last."""
+"""On a definition: who last changed its spec."""
 ANNOTATION_WRITTEN_BY: Final = f"{GROUP}/definition-written-by"
-"""Of a pod: who wrote its definition as it was then."""
+"""On a pod: who wrote its definition in the version that the pod was made from."""
 ANNOTATION_RERUN_OF: Final = f"{GROUP}/rerun-of"
 
 TASK_CONTAINER: Final = "task"
-"""The container that does the work; the only container of a template may have another name."""
+"""The container that does the work. If a template has only one container, it may have another name."""
 
 RUNNER_SERVICE_ACCOUNT: Final = "podrelay-runner"
-"""The service account of task pods whose template names none."""
+"""The service account of task pods whose template does not name one."""
 
 EXIT_SUPERSEDED: Final = 75
-"""Exit code of a runner that must not run user code (EX_TEMPFAIL of sysexits.h): it records nothing."""
+"""Exit code of a runner that must not run user code (EX_TEMPFAIL of sysexits.h); it writes no record."""
 
 SECRET_VOLUME: Final = "podrelay-secret"  # noqa: S105 - a name
 SECRET_PATH: Final = "/var/run/secrets/podrelay.dev/run"  # noqa: S105 - a name
@@ -80,20 +81,20 @@ REPORTING_API: Final = "API"
 REPORTING_TERMINATION_MESSAGE: Final = "TerminationMessage"
 
 ANSWER_FINALIZER: Final = f"{GROUP}/answer"
-"""Finalizer of every pod of a run: it keeps the pod until the operator has stored what became of it."""
+"""Finalizer of every pod of a run: it keeps the pod until the operator has stored the pod's outcome."""
 
 CLAIM_GATE: Final = f"{GROUP}/claim"
-"""Scheduling gate of pods that report by termination message: they are let go once the status names their UID."""
+"""Scheduling gate of pods that report by termination message; it is removed once the status names the pod's UID."""
 
-# Environment of the task container, set by the operator. Runners of older versions need what they knew: a variable is
-# taken away only with podrelay.api.protocol.OLDEST_RUNNER.
+# Environment of the task container, set by the operator. Older runners need the variables of their version: remove
+# one only when podrelay.api.protocol.OLDEST_RUNNER is raised.
 ENV_PROTOCOL: Final = "PODRELAY_PROTOCOL"
-"""The operator's version of the protocol; absent where that is 1."""
+"""The operator's version of the protocol; absent if it is 1."""
 ENV_NAMESPACE: Final = "PODRELAY_NAMESPACE"
 ENV_RUN: Final = "PODRELAY_RUN"
 ENV_RUN_UID: Final = "PODRELAY_RUN_UID"
 ENV_ORIGIN_UID: Final = "PODRELAY_ORIGIN_UID"
-"""UID that the run had before it was restored from a backup; absent for all others."""
+"""UID that the run had before it was restored from a backup; absent for runs that were not restored."""
 ENV_DEFINITION: Final = "PODRELAY_DEFINITION"
 ENV_ITERATION: Final = "PODRELAY_ITERATION"
 ENV_TRY: Final = "PODRELAY_TRY"
@@ -105,37 +106,37 @@ ENV_IMAGE: Final = "PODRELAY_IMAGE"
 ENV_ITERATION_TIMEOUT: Final = "PODRELAY_ITERATION_TIMEOUT_SECONDS"
 ENV_GRACE_PERIOD: Final = "PODRELAY_GRACE_PERIOD_SECONDS"
 ENV_HEARTBEAT_TIMEOUT: Final = "PODRELAY_HEARTBEAT_TIMEOUT_SECONDS"
-"""Absent where a task need give no sign of life."""
+"""Absent if the definition requires no heartbeat."""
 ENV_STATE: Final = "PODRELAY_STATE"
-"""Name of the record whose response carries the state, empty for the first iteration."""
+"""Name of the record whose response contains the state; empty for the first iteration."""
 ENV_CHECKPOINT: Final = "PODRELAY_CHECKPOINT"
-"""Name of the record of an earlier try of this iteration whose checkpoint is where this try starts, else empty."""
+"""Name of the record of an earlier attempt of this iteration whose checkpoint this attempt starts from; else empty."""
 ENV_FINAL_ATTEMPT: Final = "PODRELAY_FINAL_ATTEMPT"
 ENV_HOOKS: Final = "PODRELAY_HOOKS"
-"""The hooks that the definition declares, with commas; without onBeforeTrigger where that has been called already."""
+"""The hooks that the definition declares, separated by commas; without onBeforeTrigger if it was called already."""
 ENV_HOOK: Final = "PODRELAY_HOOK"
-"""The hooks that this pod is to call, with commas, if it is there for that only."""
+"""The hooks that this pod must call, separated by commas, if it only calls hooks."""
 ENV_RECORD_LOGS: Final = "PODRELAY_RECORD_LOGS"
 ENV_SECRET_PATH: Final = "PODRELAY_SECRET_PATH"  # noqa: S105 - a name
-"""Folder with a file for each key of the Secret that spec.secret names; absent where it names none."""
+"""Directory with a file for each key of the Secret that spec.secret names; absent without spec.secret."""
 ENV_INPUT: Final = "PODRELAY_INPUT"
 """The input as JSON; only with reporting TerminationMessage."""
 
 CAMEL_CASE_ID: Final = r"^[a-z]+([A-Z][a-z]+|[A-Z]?[0-9]+)*[A-Z]?$"
-"""Ids that equal their own lodash.camelCase(), which is what Webiny asks of a definition's id."""
+"""Ids that lodash.camelCase() does not change, which is what Webiny requires of a definition's id."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]|[0-9]+")
 
 
 def is_camel_case(definition_id: str) -> bool:
-    """Tell whether `definition_id` may be the id of a TaskDefinition, for example `importProducts`."""
+    """Return whether `definition_id` is valid as the id of a TaskDefinition, for example `importProducts`."""
     return re.fullmatch(CAMEL_CASE_ID, definition_id) is not None
 
 
 def definition_name(definition_id: str) -> str:
     """Return the resource name for a definition's id: `importProducts` -> `import-products`.
 
-    A name that is in kebab-case already comes back unchanged, so that callers may take both spellings.
+    A name in kebab-case is returned unchanged, so that callers may accept both spellings.
     """
     if "-" in definition_id:
         return definition_id
@@ -143,23 +144,23 @@ def definition_name(definition_id: str) -> str:
 
 
 def definition_id(name: str) -> str:
-    """Return the id that a definition of this resource name has: `import-products` -> `importProducts`.
+    """Return the id of the definition with this resource name: `import-products` -> `importProducts`.
 
-    An id comes back unchanged, so that callers may take both spellings.
+    An id is returned unchanged, so that callers may accept both spellings.
     """
     first, *others = name.split("-")
     return first + "".join(word[:1].upper() + word[1:] for word in others)
 
 
 def pod_name(run: str, iteration: int, attempt: int) -> str:
-    """Return the name of the pod, and of its record, for one try of an iteration.
+    """Return the name of the pod, and of its record, for one attempt of an iteration.
 
-    The last segment has no hyphen, so `run_of()` gets the run back and no two names collide.
+    The last segment has no hyphen, so `run_of()` can recover the run's name and no two names collide.
 
     Args:
         run: name of the TaskRun, at most 50 characters.
         iteration: 1 for the first call of run().
-        attempt: 1 for the first try of this iteration, then 1 + attempts + disruptions.
+        attempt: 1 for the first attempt of this iteration, then 1 + attempts + disruptions.
     """
     return f"{run}-i{iteration}" if attempt == 1 else f"{run}-i{iteration}t{attempt}"
 
@@ -168,12 +169,14 @@ _ITERATION = re.compile(r"-i(\d+)(?:t\d+)?$")
 
 
 def origin(run: str, uid: str) -> str:
-    """Return the value of ANNOTATION_ORIGIN for a run: a copy of it under another name is no restored one."""
+    """Return the value of ANNOTATION_ORIGIN for a run. It has the name, so that a copy under another name is not taken
+    for a restored run.
+    """
     return f"{run}/{uid}"
 
 
 def iteration_of(record: str) -> int:
-    """Return the iteration that a record of this name is of; 0 for the record of a hook.
+    """Return the iteration of the record with this name; 0 for the record of a hook.
 
     >>> iteration_of("shop-i12t3")
     12

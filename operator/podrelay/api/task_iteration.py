@@ -1,6 +1,6 @@
-"""TaskIteration: the record of one try of an iteration, written by the pod that ran it.
+"""TaskIteration: the record of one attempt of an iteration, written by the pod that ran it.
 
-The fields stand at the top, as in Event and Lease: nobody reconciles a record, so it has no spec and status.
+The fields are at the top level: a record is not reconciled, so it has no spec and status.
 """
 
 from typing import Annotated, Literal
@@ -29,44 +29,44 @@ Answer = Literal["done", "continue", "error", "aborted"]
 
 
 class WaitForChildren(Model):
-    """What the run waits for before its next iteration."""
+    """Children to wait for before the next iteration."""
 
     definition: ResourceName | None = None
-    """Only children of this definition. Absent: all."""
+    """Wait only for children of this definition. If absent, wait for all children."""
 
 
 class IterationResponse(Model):
-    """What one call of run() answered. The first one that is stored is the only one."""
+    """The answer of one call of run(). It cannot be changed: the first stored response wins."""
 
     status: Answer
     """done, continue, error or aborted."""
     message: Message | None = None
-    """The task's words."""
+    """Message of the task."""
     output: Payload | None = None
     """The result so far."""
     input: Payload | None = None
-    """For continue: the whole input of the next iteration, already merged over the one before."""
+    """For continue: the complete input of the next iteration, already merged with the previous input."""
     wait_seconds: Annotated[float, Field(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
     """For continue: wait this long after finishedAt."""
     wait_until: Timestamp | None = None
-    """For continue: wait until then."""
+    """For continue: wait until this time."""
     wait_for_children: WaitForChildren | None = None
     """For continue: wait until all children have finished."""
     error: TaskError | None = None
-    """For error: why."""
+    """For error: why the iteration failed."""
     retryable: bool | None = None
-    """For error: false means that another try would be of no use, true asks for one whatever spec.retry.on says."""
+    """For error: false means that a retry would not help; true requests a retry regardless of spec.retry.on."""
     retry_after_seconds: Annotated[float, Field(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
-    """For error: ask for another try after this time, whatever spec.retry.on says; spec.retry.limit still holds."""
+    """For error: request a retry after this time, regardless of spec.retry.on; spec.retry.limit still applies."""
     refusal: Literal["InvalidInput", "Rejected"] | None = None
-    """For error: run() was not called, because the input is invalid, or because onBeforeTrigger refused the run."""
+    """For error: why run() was not called: the input is invalid, or onBeforeTrigger rejected the run."""
 
 
 class Checkpoint(Model):
-    """State that a task saved while it ran; a retry of the iteration starts from it."""
+    """State that the task saved during the iteration; the next attempt starts from it."""
 
     input: Payload | None = None
-    """The input as the task updated it."""
+    """The input as updated by the task."""
     output: Payload | None = None
     """The output so far."""
 
@@ -75,31 +75,31 @@ class LogItem(Model):
     """One structured log line."""
 
     time: Timestamp
-    """When."""
+    """Time of the log line."""
     type: Literal["info", "error"]
-    """How grave."""
+    """Level of the log line."""
     message: Annotated[str, Field(max_length=8192)]
-    """What."""
+    """Message of the log line."""
     data: Payload | None = None
-    """More about it."""
+    """Additional data."""
     error: Payload | None = None
-    """The exception, for errors."""
+    """The exception, if the type is error."""
 
 
 class Console(Model):
-    """The end of what the pod printed on stdout and stderr, as plain text."""
+    """The end of the pod's output on stdout and stderr, as plain text."""
 
     text: Annotated[str, Field(max_length=limits.CONSOLE_BYTES)] = ""
-    """The last 16 KiB, from the beginning of a line; escape sequences and overwritten lines are left out."""
+    """The last 16 KiB, from the beginning of a line, without escape sequences and overwritten lines."""
     dropped_bytes: Count | None = None
-    """How much was printed before."""
+    """How many bytes were printed before the text."""
     problem: Annotated[str, Field(max_length=limits.RECENT_MESSAGE_LENGTH)] | None = None
-    """Why there is no text, where it could not be had."""
+    """Why the output could not be read, if there is no text."""
 
 
 class TaskIteration(Model):
-    """A TaskIteration is the record of one try: which pod ran it, what it answered, what it logged. Its name is the
-    name of its pod. It is written by that pod alone; the operator writes it on the pod's behalf where the pod died.
+    """A TaskIteration is the record of one attempt of an iteration: which pod ran it, its answer and its logs. It has
+    the name of its pod and is written by that pod only; if the pod dies, the operator writes it on the pod's behalf.
     """
 
     model_config = ConfigDict(
@@ -130,38 +130,38 @@ class TaskIteration(Model):
     run_name: ResourceName
     """Name of the TaskRun."""
     iteration: Count
-    """Which iteration, from 1; 0 for the record of a pod that runs lifecycle hooks only."""
+    """Number of the iteration, from 1; 0 for the record of a pod that only runs lifecycle hooks."""
     try_: Annotated[Count, Field(alias="try")]
-    """Which pod of this iteration, from 1."""
+    """Number of the attempt within this iteration, from 1. Each attempt has its own pod."""
     hook: HookName | None = None
-    """Set where the pod runs a lifecycle hook only."""
+    """The lifecycle hook that the pod runs. Set only if the pod runs no iteration."""
     pod_name: ObjectName
     """Name of the pod."""
     pod_uid: Annotated[UID, Field(alias="podUID")]
     """UID of the pod."""
     protocol: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Version of the protocol between operator and runner that the pod speaks. Absent: 1, from before it was told."""
+    """Version of the protocol between operator and runner that the pod uses. If absent, the version is 1."""
     node_name: ObjectName | None = None
-    """Node that the pod ran on."""
+    """Name of the node that the pod ran on."""
     image: Annotated[str, Field(max_length=limits.IMAGE_LENGTH)] | None = None
     """Image of the container that did the work."""
     started_at: Timestamp | None = None
-    """When the runner began."""
+    """When the runner started."""
     finished_at: Timestamp | None = None
     """When the response was written."""
     response: IterationResponse | None = None
-    """What run() answered. Cannot be changed."""
+    """The answer of run(). Cannot be changed."""
     checkpoint: Checkpoint | None = None
-    """State saved in the middle of an iteration."""
+    """State that the task saved during the iteration."""
     progress: Progress | None = None
-    """How far the task says it has come."""
+    """Progress as reported by the task."""
     heartbeat_at: Timestamp | None = None
-    """The task's last sign of life: progress, log line, saved state or heartbeat."""
+    """Time of the last heartbeat: progress, log line, saved state or explicit heartbeat."""
     logs: Annotated[list[LogItem], Field(max_length=200), extension(list_type="atomic")] | None = None
-    """The newest structured log lines: at most 200 or 64 KiB."""
+    """The newest structured log lines: at most 200 lines and 64 KiB."""
     dropped_logs: Count | None = None
-    """How many older lines were dropped."""
+    """How many older log lines were dropped."""
     console: Console | None = None
-    """What the pod printed besides its log lines."""
+    """The end of the pod's output, other than its structured log lines."""
     hooks: HookOutcomes | None = None
-    """How the lifecycle hooks ended that ran in this pod."""
+    """Outcomes of the lifecycle hooks that ran in this pod."""

@@ -1,7 +1,7 @@
-"""What a namespace needs so that tasks can run in it: the service account of their pods, and its rights there.
+"""The objects that tasks need in their namespace: the service account of their pods, and its permissions.
 
-`podrelay namespace prepare` applies these objects. The chart makes the same ones in its `taskNamespaces`: its file
-task-namespace.yaml is generated from here. Standard library only.
+`podrelay namespace prepare` applies these objects. The chart creates the same ones in its `taskNamespaces`; its file
+task-namespace.yaml is generated from this module. Standard library only.
 """
 
 from typing import Any, Final
@@ -10,12 +10,12 @@ from podrelay.api import names
 
 LABELS: Final = {"app.kubernetes.io/name": "podrelay", "app.kubernetes.io/part-of": "podrelay"}
 RUNNER_CLUSTER_ROLE: Final = "podrelay-runner"
-"""The ClusterRole that the chart makes for task pods."""
+"""The ClusterRole that the chart creates for task pods."""
 _RBAC: Final = "rbac.authorization.k8s.io"
 
 
 def objects(namespace: str) -> list[dict[str, Any]]:
-    """Return the manifests of all that tasks need in a namespace, besides the namespace itself, in order.
+    """Return the manifests of all objects that tasks need in a namespace, in the order in which to apply them.
 
     Args:
         namespace: the name of the namespace.

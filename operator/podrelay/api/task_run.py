@@ -1,4 +1,4 @@
-"""TaskRun: one piece of work. Users write its spec, the operator alone writes its status."""
+"""TaskRun: one piece of work. Users write its spec, only the operator writes its status."""
 
 import re
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ from podrelay.api.common import (
 
 _WORDS = "self.findAll('[A-Z]?[a-z]+|[A-Z]|[0-9]+')"
 _MOST_WORDS = 12
-# Word by word: of joined ones the API server cannot tell how long they are, and refuses the rule as too costly.
+# Word by word: the API server cannot estimate the length of joined words and rejects that rule as too costly.
 _IN_KEBAB_CASE = " + ".join(
     [f"{_WORDS}[0].lowerAscii()"]
     + [f"(size({_WORDS}) > {word} ? '-' + {_WORDS}[{word}].lowerAscii() : '')" for word in range(1, _MOST_WORDS)]
@@ -56,7 +56,7 @@ def _checked_name(name: str) -> str:
 DefinitionName = Annotated[
     str, Field(min_length=1, max_length=63, json_schema_extra=_NAME_OF_DEFINITION), AfterValidator(_checked_name)
 ]
-"""A rule and no pattern, because people write the id first, and a pattern cannot tell them the name."""
+"""A rule instead of a pattern: users often write the id, and the message of a pattern could not show them the name."""
 SecretName = Annotated[str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Aborted"]
 
@@ -73,19 +73,19 @@ def _immutable(field: str) -> tuple[str, str]:
 
 
 class Abort(Model):
-    """The wish that the run stops."""
+    """Request to abort the run."""
 
     message: Annotated[str, Field(max_length=1024)] | None = None
-    """Why, for people; shown as the run's message."""
+    """Reason in plain text; shown as the run's message."""
     cascade: bool = False
-    """Abort every unfinished descendant first."""
+    """Abort all unfinished descendants first."""
     by: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Who aborts: your own user name, or absent; commands, task service and gateway fill it in. In a cascade it is who
-    aborted the run that it came from."""
+    """Name of the user who aborts the run. It must be your own user name, or absent; commands, task service and gateway
+    set it. In a cascade, descendants get the name of the user who aborted the first run."""
 
 
 class TaskRunSpec(Model):
-    """What is to be done. Only abort, suspend and ttlSecondsAfterFinished may change once the run exists."""
+    """The work to do. Only abort, suspend and ttlSecondsAfterFinished can be changed after creation."""
 
     model_config = ConfigDict(
         json_schema_extra=cel(
@@ -95,124 +95,130 @@ class TaskRunSpec(Model):
                 "!has(oldSelf.abort) || (has(self.abort) && self.abort == oldSelf.abort)",
                 "spec.abort cannot be changed or taken back once it is set",
             ),
-            ("!has(self.delaySeconds) || !has(self.startAt)", "spec.delaySeconds and spec.startAt exclude each other"),
+            (
+                "!has(self.delaySeconds) || !has(self.startAt)",
+                "spec.delaySeconds and spec.startAt are mutually exclusive",
+            ),
         )
     )
 
     definition: DefinitionName
     """Name of the TaskDefinition in the same namespace, in kebab-case: import-products."""
     display_name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
-    """Name for people. Absent: the definition's title."""
+    """Human-readable name of the run. If absent, the title of the definition is shown."""
     input: Payload | None = None
-    """What the task is to work on: a JSON object, at most 256 KiB, better below 10 KiB."""
+    """Input of the task: a JSON object of at most 256 KiB; less than 10 KiB is recommended."""
     delay_seconds: Annotated[int, Field(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
-    """Start this long after creation, at most 355 days."""
+    """Start the run this long after its creation, at most 355 days."""
     start_at: Timestamp | None = None
-    """Start not before this time."""
+    """Do not start the run before this time."""
     parent: ResourceName | None = None
-    """Name of the TaskRun that this one is a child of."""
+    """Name of the TaskRun that this run is a child of."""
     secret: SecretName | None = None
-    """Name of a Secret of the same namespace, for what must not stand in the input. Its keys are files in each pod of
-    the run, in the folder that $PODRELAY_SECRET_PATH names. Whoever creates the run needs the right to get it."""
+    """Name of a Secret in the same namespace, for values that must not be in the input. Each pod of the run has its
+    keys as files in the directory $PODRELAY_SECRET_PATH. The user who creates the run needs permission to get the
+    Secret."""
     abort: Abort | None = None
-    """Set it to stop the run: its pod gets SIGTERM and time to clean up, then the run is Aborted. Can be set until the
-    run is finished, and cannot be taken back. For example:
+    """Set this to stop the run: its pod gets SIGTERM and time to clean up, then the run is Aborted. It can be set until
+    the run is finished, and it cannot be revoked. For example:
     kubectl patch trun NAME --type merge -p '{"spec":{"abort":{"message":"wrong file"}}}'"""
     suspend: bool = False
-    """Start no further pod while this is true; the current pod runs to its end."""
+    """While this is true, no further pod is started; the current pod is not stopped."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=315_360_000)] | None = None
-    """Delete the run this long after it has finished. Absent: what its definition says."""
+    """Time after which the finished run is deleted. If absent, the setting of its definition applies."""
 
 
 class CurrentPod(Model):
-    """The one pod that may run user code for this run."""
+    """The only pod that may run user code for this run."""
 
     iteration: Count
-    """Which iteration it runs, from 1."""
+    """Number of the iteration that the pod runs, from 1."""
     try_: Annotated[Count, Field(alias="try")]
-    """Which pod of this iteration it is, from 1."""
+    """Number of the attempt within this iteration, from 1."""
     pod_name: ObjectName
     """Name of the pod, and of its record."""
     pod_uid: Annotated[UID, Field(alias="podUID")]
-    """UID of the pod; a record with another one is ignored."""
+    """UID of the pod; a record with a different UID is ignored."""
 
 
 class RecentIteration(Model):
-    """One ended try, in short."""
+    """Summary of one finished attempt."""
 
     iteration: Count
-    """Which iteration."""
+    """Number of the iteration."""
     try_: Annotated[Count, Field(alias="try")]
-    """Which pod of this iteration."""
+    """Number of the attempt within this iteration."""
     pod_name: ObjectName
-    """Name of the pod and of the record with all details."""
+    """Name of the pod, and of the record with all details."""
     answer: Literal["done", "continue", "error", "aborted", "disrupted"]
-    """How it ended."""
+    """How the attempt ended."""
     started_at: OwnTimestamp | None = None
     """When its container started."""
     finished_at: OwnTimestamp | None = None
-    """When it ended."""
+    """When the attempt ended."""
     message: Annotated[str, Field(max_length=limits.RECENT_MESSAGE_LENGTH)] | None = None
-    """What it said, cut at 256 characters."""
+    """Message of the attempt, truncated to 256 characters."""
 
 
 class TaskRunStatus(Model):
-    """How far the run has come. Written by the operator only."""
+    """Observed state of the run. Written by the operator only."""
 
     phase: Phase | None = None
-    """Pending, Running (once the first pod exists), then for ever one of Succeeded, Failed, Aborted."""
+    """Pending, Running (once the first pod exists), or finished: Succeeded, Failed or Aborted, which never change."""
     reason: Reason | None = None
-    """Why it is in this phase, or what it waits for, in one CamelCase word."""
+    """Why the run is in this phase, or what it waits for, in one CamelCase word."""
     message: Message | None = None
-    """The same in words, and what to do where something is wrong."""
+    """The reason in plain text, and how to fix a problem."""
     iterations: Count | None = None
-    """How many times run() has been called."""
+    """Number of iterations so far."""
     max_iterations: Count | None = None
-    """How many calls the definition allowed when the last pod was made."""
+    """Maximum number of iterations; from the definition when the last pod was created."""
     attempts: Count | None = None
-    """Failed tries of the current iteration."""
+    """Number of failed attempts of the current iteration."""
     disruptions: Count | None = None
-    """Pods that the current iteration lost to the cluster (drain, preemption, eviction, deletion)."""
+    """Number of pods that the current iteration lost to the cluster (drain, preemption, eviction, deletion)."""
     started_at: OwnTimestamp | None = None
-    """When the first pod was made."""
+    """When the first pod was created."""
     finished_at: OwnTimestamp | None = None
     """When the run reached its final phase."""
     next_iteration_at: OwnTimestamp | None = None
     """When the next pod is due, while the run waits."""
     current: CurrentPod | None = None
-    """The pod that works now, or worked last."""
+    """The current pod, or the last one."""
     last_record: ObjectName | None = None
-    """The TaskIteration that carries the state: what the next pod gets as its input."""
+    """Name of the TaskIteration with the state that the next pod gets as its input."""
     output: Payload | None = None
-    """The result, if it has at most 32 KiB."""
+    """The result of the run, if it is at most 32 KiB."""
     output_from: ObjectName | None = None
-    """The TaskIteration that holds the result, if it is larger."""
+    """Name of the TaskIteration with the result of the run, if it is larger than 32 KiB."""
     error: TaskError | None = None
     """Why the run failed."""
     progress: Progress | None = None
-    """How far the task says it has come; at most 15 seconds old."""
+    """Progress as reported by the task; updated at most every 15 seconds."""
     queue_position: Count | None = None
-    """Place in the queue of its definition while reason is Queued, from 1. It is renewed when it has halved."""
+    """Position in the queue of the definition, from 1, while reason is Queued. Updated when it has halved."""
     concurrency_key: Annotated[str, Field(max_length=64)] | None = None
-    """Value of the field that spec.concurrency.key of its definition names; a long one as its hash."""
+    """Value of the input field that spec.concurrency.key of the definition names; a long value is hashed."""
     hooks_due: Annotated[list[HookName], Field(max_length=5), extension(list_type="atomic")] | None = None
-    """The lifecycle hooks that follow from the end of the run, in their order; fixed at its end."""
+    """Lifecycle hooks to call because the run has finished, in order. Set when the run finishes, and not changed
+    afterwards."""
     hooks: HookOutcomes | None = None
-    """How the lifecycle hooks ended."""
+    """Outcomes of the lifecycle hooks."""
     recent_iterations: (
         Annotated[list[RecentIteration], Field(max_length=limits.RECENT_ITERATIONS), extension(list_type="atomic")]
         | None
     ) = None
-    """The newest 10 ended tries, newest first."""
+    """The last 10 finished attempts, newest first."""
     observed_generation: Annotated[int, Field(ge=-1)] | None = None
-    """The metadata.generation that this status answers; -1 until the operator has seen the run."""
+    """The metadata.generation that was last reconciled; -1 until the operator has seen the run."""
     conditions: Conditions | None = None
-    """Succeeded (Unknown until finished), Reconciling, Stalled, and from the end on Finished, however the run ended."""
+    """Succeeded (Unknown until the run is finished), Reconciling and Stalled. Finished is added when the run finishes,
+    and is True for every outcome."""
 
 
 class TaskRun(Model):
-    """A TaskRun is one piece of background work. It runs in one pod after another: an iteration that answers continue
-    hands its state to the next pod, until one answers done, error or aborted.
+    """A TaskRun is one piece of background work. It runs in a sequence of pods: an iteration that answers continue
+    passes its state to the next pod, until one answers done, error or aborted.
     """
 
     born: ClassVar[Mapping[str, Any]] = {
@@ -225,21 +231,21 @@ class TaskRun(Model):
             (
                 f"size(self.metadata.name) <= {limits.RUN_NAME_LENGTH} && !self.metadata.name.contains('.')",
                 f"metadata.name must be a DNS label of at most {limits.RUN_NAME_LENGTH} characters, "
-                "because names of pods are made from it",
+                "because the names of its pods begin with it",
             ),
             (
                 f"!({_FINISHED}) || (has(self.status) && has(self.status.phase) "
                 "&& self.status.phase == oldSelf.status.phase)",
-                "status.phase cannot change any more: the run is finished",
+                "status.phase cannot be changed: the run is finished",
             ),
             (
                 f"!has(self.spec.abort) || has(oldSelf.spec.abort) || !({_FINISHED})",
-                "spec.abort cannot be set: the run is finished already",
+                "spec.abort cannot be set: the run is already finished",
             ),
         )
     )
 
     spec: TaskRunSpec
-    """What is to be done."""
+    """The work to do."""
     status: TaskRunStatus | None = None
-    """How far the run has come. Written by the operator only."""
+    """Observed state of the run. Written by the operator only."""

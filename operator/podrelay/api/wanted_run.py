@@ -139,7 +139,7 @@ def wanted_run(
     if name is not None and len(name) > _DISPLAY_NAME_LENGTH:
         raise InvalidRunError("name", f"must have at most {_DISPLAY_NAME_LENGTH} characters")
     if delay is not None and start_at is not None:
-        raise InvalidRunError("start_at", "and delay exclude each other")
+        raise InvalidRunError("start_at", "cannot be combined with delay")
     return WantedRun(
         definition=definition_name(definition),
         # As the API server will store it: names of runs follow from it, and it is compared with what is stored.
@@ -178,8 +178,8 @@ def check_same(stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     for field in ("definition", "input", "parent", "secret"):
         if numbers.as_stored(stored["spec"].get(field)) != numbers.as_stored(wanted["spec"].get(field)):
             raise TriggerConflictError(
-                f"TaskRun {stored['metadata']['name']} exists already with another {field}; "
-                "choose another key or name to start a further run"
+                f"TaskRun {stored['metadata']['name']} already exists with a different {field}; "
+                "use another key or name to start another run"
             )
 
 

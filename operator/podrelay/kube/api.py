@@ -1,7 +1,7 @@
-"""The API server as the operator's parts see it: requests and their limits, without a network.
+"""The interface to the API server: requests and their timeouts, without a network.
 
-`client.Client` sends them to a real API server; `podrelay.local` answers them from memory. Whatever stands on this
-module, on `resources` and on `errors` needs no HTTP library.
+`client.Client` sends requests to a real API server; `podrelay.local` answers them from memory. Code that depends only
+on this module, `resources` and `errors` needs no HTTP library.
 """
 
 from abc import ABC, abstractmethod
@@ -11,22 +11,22 @@ from typing import Any, Final
 from podrelay.kube.resources import Resource
 
 REQUEST_TIMEOUT_SECONDS: Final = 5.0
-"""Of reads, and of whatever comes before a request is sent."""
+"""Timeout of reads, and of connecting."""
 WRITE_TIMEOUT_SECONDS: Final = 35.0
-"""A webhook may take 30 s, so admission may."""
+"""Timeout of writes: admission may take 30 s, because a webhook may."""
 LIST_TIMEOUT_SECONDS: Final = 60.0
 MERGE_PATCH: Final = "application/merge-patch+json"
 JSON_PATCH: Final = "application/json-patch+json"
 APPLY_PATCH: Final = "application/apply-patch+yaml"
 """Server-side apply; JSON is YAML."""
 STRATEGIC_MERGE_PATCH: Final = "application/strategic-merge-patch+json"
-"""Of Kubernetes' own kinds only: items of lists are merged by their keys."""
+"""Only for built-in kinds of Kubernetes: list items are merged by their keys."""
 
 
 class Api(ABC):
-    """Requests to an API server; each answers with the JSON of the object, or raises as `request` does.
+    """Requests to an API server; each returns the JSON of the object, or raises the exceptions of `request`.
 
-    All go through `request`, so that is what there is to be told, counted or played.
+    All methods use `request`, so a subclass implements, counts or simulates only that one.
     """
 
     @abstractmethod
@@ -41,26 +41,27 @@ class Api(ABC):
         timeout_seconds: float | None = None,
         before: Callable[[], None] = lambda: None,
     ) -> bytes:
-        """Send one request and return the body of its answer.
+        """Send one request and return the body of the response.
 
         Args:
-            method: of HTTP.
-            path: of the URL.
-            body: what is sent as JSON.
-            params: of the URL.
-            content_type: what kind of JSON.
-            timeout_seconds: how long all of it may take; by default 5 s to read, and to write what admission may take.
-            before: called right before the request is sent; what it raises keeps it from being sent.
+            method: the HTTP method.
+            path: the path of the URL.
+            body: an object to send as JSON.
+            params: query parameters of the URL.
+            content_type: the type of JSON.
+            timeout_seconds: timeout of the whole request; default: 5 s for reads, and for writes the time that
+                admission may take.
+            before: called right before the request is sent; if it raises an exception, the request is not sent.
 
         Raises:
-            ApiError: the API server refused; the subclass says how.
-            TimeoutError: no answer in time, the wait for its turn included. A write may or may not have happened.
-            TransportError: the connection failed. The same holds.
-            AnswerTooLargeError: the answer has more bytes than any object.
+            ApiError: the API server rejected the request; the subclass says why.
+            TimeoutError: no response in time, including the wait for a free slot. A write may or may not have happened.
+            TransportError: the connection failed. A write may or may not have happened.
+            AnswerTooLargeError: the response is larger than any object.
         """
 
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
-        """Return the object as the API server has it now (a quorum read)."""
+        """Return the current object (a quorum read)."""
         return await self.request("GET", resource.path(namespace, name))
 
     async def create(
@@ -76,12 +77,12 @@ class Api(ABC):
         """Create an object and return it.
 
         Args:
-            resource: its kind.
-            namespace: where.
-            body: what.
-            dry_run: everything is done, and nothing stored.
-            strict: a field that does not exist is refused, not dropped.
-            before: as of `request`.
+            resource: the kind of object.
+            namespace: the namespace.
+            body: the object.
+            dry_run: process the request without storing the object.
+            strict: reject unknown fields instead of dropping them.
+            before: as for `request`.
         """
         params = {"dryRun": "All"} if dry_run else {}
         if strict:
@@ -89,7 +90,7 @@ class Api(ABC):
         return await self.request("POST", resource.path(namespace), body=body, params=params or None, before=before)
 
     async def replace(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> bytes:
-        """Replace an object, with its resourceVersion as the condition, and return it."""
+        """Replace an object, on condition that its resourceVersion is unchanged, and return it."""
         return await self.request("PUT", resource.path(namespace, name), body=body)
 
     async def patch(
@@ -109,7 +110,7 @@ class Api(ABC):
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None
     ) -> bytes:
-        """Delete the object with this UID, and only in this version where one is given (else ConflictError)."""
+        """Delete the object if it has this UID and, if given, this version; otherwise ConflictError is raised."""
         preconditions = {"uid": uid}
         if resource_version is not None:
             preconditions["resourceVersion"] = resource_version

@@ -1,7 +1,7 @@
-"""Requests to the API server: JSON in, bytes out, errors typed, nothing retried.
+"""Requests to the API server: JSON in, bytes out, typed exceptions, no retries.
 
-Whoever calls decides what an error means; a blind retry here could repeat a write that the caller would not want
-any more. Bodies come back as bytes, so that each caller decodes just what it needs.
+The caller decides how to handle an error; a retry here could repeat a write that the caller no longer wants. Bodies are
+returned as bytes, so that each caller decodes only what it needs.
 """
 
 import asyncio
@@ -24,20 +24,20 @@ from podrelay.kube.places import Places
 
 MAX_IN_FLIGHT = 16
 MAX_SLOW = 128
-"""Requests whose answers take longer than a second, beside those."""
+"""Additional requests that may be in flight because their responses take longer than a second."""
 
 
 class Client(Api):
-    """One API server, at most 16 requests at a time, in the order in which they are asked for.
+    """A client for one API server: at most 16 requests at a time, in the order of the calls.
 
-    A request that waits longer than a second for its answer no longer counts: slow admission of some keeps nobody else
-    waiting. Watches have connections of their own. Use it as an asynchronous context manager.
+    A request that waits longer than a second for its response no longer counts, so that slow admission does not block
+    other requests. Watches have separate connections. Use it as an asynchronous context manager.
 
     Args:
-        connection: where the API server is.
-        user_agent: who asks.
-        max_in_flight: how many requests at a time.
-        write_timeout_seconds: how long writes may take, admission included.
+        connection: the configuration of the connection.
+        user_agent: the User-Agent header.
+        max_in_flight: maximum number of concurrent requests.
+        write_timeout_seconds: timeout of writes, including admission.
     """
 
     def __init__(
@@ -51,8 +51,8 @@ class Client(Api):
         self.connection = connection
         self._ssl: ssl.SSLContext | bool = connection.ssl_context or True
         self._headers = {"User-Agent": user_agent, "Accept": "application/json"}
-        # In this order: a worker that comes back at once must not overtake whoever waits, without end. Sixteen busy
-        # workers once kept the Lease from being renewed.
+        # First in, first out: workers that return at once must not overtake waiting requests again and again. Sixteen
+        # busy workers once prevented the renewal of the Lease.
         self._places = Places(max_in_flight, slow=MAX_SLOW)
         self._write_timeout = write_timeout_seconds
         self._name: Callable[[], Awaitable[Sequence[tuple[str, str]]]] | None = None
@@ -72,16 +72,16 @@ class Client(Api):
         await self._watches.close()
 
     def on_behalf_of(self, token: str) -> Self:
-        """Return this client with the token of somebody else; it shares the connections and ends with them."""
+        """Return a client with another user's token; it shares the connections of this client, and closes with it."""
         other = copy.copy(self)
         other.connection = replace(self.connection, token=lambda: token, token_blocks=False)
         return other
 
     def in_the_name_of(self, name: Callable[[], Awaitable[Sequence[tuple[str, str]]]]) -> Self:
-        """Return this client impersonating somebody; it shares the connections and ends with them.
+        """Return a client that impersonates a user; it shares the connections of this client, and closes with it.
 
         Args:
-            name: returns the headers that say whom. Whatever it raises keeps a request from being sent.
+            name: returns the impersonation headers. If it raises an exception, the request is not sent.
         """
         other = copy.copy(self)
         other._name = name
@@ -98,14 +98,14 @@ class Client(Api):
         timeout_seconds: float | None = None,
         before: Callable[[], None] = lambda: None,
     ) -> bytes:
-        """Send one request, as `Api.request` says; at first it waits for its turn."""
+        """Send one request, as described in `Api.request`, after waiting for a free place."""
         headers = self._headers | await self._authorization()
         further = await self._name() if self._name is not None else ()
         data = b""
         if body is not None:
             data = orjson.dumps(body)
             headers["Content-Type"] = content_type
-        target = f"{path}?{urlencode(params)}" if params else path  # names of Kubernetes need no quoting
+        target = f"{path}?{urlencode(params)}" if params else path  # names in Kubernetes need no quoting
         if timeout_seconds is None:
             timeout_seconds = REQUEST_TIMEOUT_SECONDS if method == "GET" else self._write_timeout
         async with asyncio.timeout(timeout_seconds):
@@ -129,15 +129,15 @@ class Client(Api):
         """Yield the lines of a watch, or of a log, until the server ends it.
 
         Args:
-            path: what to read.
-            params: of the URL.
-            silence_seconds: how long nothing may come.
-            opened: called once the server has agreed, which may be long before the first line.
-            max_line: longer lines come in pieces, so that one without an end takes no memory; None for watches.
+            path: the path of the URL.
+            params: query parameters of the URL.
+            silence_seconds: maximum time without any data.
+            opened: called when the server has accepted the request, which may be long before the first line.
+            max_line: yield longer lines in parts, so that an endless line does not use up memory; None for watches.
 
         Raises:
-            ApiError: the API server refused the watch.
-            TimeoutError: nothing came for `silence_seconds`.
+            ApiError: the API server rejected the request.
+            TimeoutError: there was no data for `silence_seconds`.
             TransportError: the connection failed.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=REQUEST_TIMEOUT_SECONDS, sock_read=silence_seconds)
@@ -150,7 +150,7 @@ class Client(Api):
                     raise errors.from_response(response.status, await response.read(), retry_after)
                 if opened is not None:
                     opened()
-                # StreamReader.readline() refuses lines beyond its buffer, and a record has up to 700 KiB.
+                # StreamReader.readline() rejects lines longer than its buffer, and a record has up to 700 KiB.
                 pending = b""
                 async for chunk in response.content.iter_any():
                     *lines, pending = (pending + chunk).split(b"\n")
@@ -160,13 +160,13 @@ class Client(Api):
                     if max_line is not None and len(pending) > max_line:
                         yield pending
                         pending = b""
-        except TimeoutError:  # of aiohttp's, too, which are both
+        except TimeoutError:  # also for timeouts of aiohttp, which are ClientErrors as well
             raise
         except aiohttp.ClientError as error:
             raise errors.TransportError(str(error) or type(error).__name__) from error
 
     async def _authorization(self) -> dict[str, str]:
         token = self.connection.token
-        # A credential plugin may take seconds, which the loop must not wait for; a thread for each request costs 50 us.
+        # A credential plugin may take seconds and must not block the loop; a thread for each request would cost 50 us.
         value = await asyncio.to_thread(token) if self.connection.token_blocks else token()
         return {"Authorization": f"Bearer {value}"} if value else {}

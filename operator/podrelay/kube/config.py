@@ -1,4 +1,4 @@
-"""Where the API server is and how to prove who we are: a kubeconfig file or the pod's service account."""
+"""Loads the address of the API server and credentials from a kubeconfig file or the pod's service account."""
 
 import base64
 import json
@@ -25,14 +25,14 @@ _TOKEN_REREAD_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Connection:
-    """All that is needed to talk to one API server.
+    """The configuration of a connection to one API server.
 
     Attributes:
-        server: the base URL without a slash at its end.
-        ssl_context: verifies the server and carries the client certificate, or None for plain HTTP.
-        token: returns the bearer token to send now, or None for none.
-        namespace: the namespace that the configuration prefers.
-        token_blocks: `token` may take seconds, because it asks a credential plugin.
+        server: the base URL, without a trailing slash.
+        ssl_context: verifies the server and contains the client certificate; None for plain HTTP.
+        token: returns the current bearer token, or None if there is none.
+        namespace: the default namespace of the configuration.
+        token_blocks: whether `token` may take seconds, because it runs a credential plugin.
     """
 
     server: str
@@ -43,10 +43,10 @@ class Connection:
 
 
 def load(kubeconfig: Path | None = None, context: str | None = None) -> Connection:
-    """Return the connection that `kubeconfig` (else $KUBECONFIG, the pod's service account, ~/.kube/config) describes.
+    """Load the connection from `kubeconfig`, or else $KUBECONFIG, the pod's service account or ~/.kube/config.
 
     Raises:
-        KubeConfigError: nothing usable is there.
+        KubeConfigError: there is no usable configuration.
     """
     if _is_in_cluster(kubeconfig, context):
         return _in_cluster()
@@ -54,10 +54,10 @@ def load(kubeconfig: Path | None = None, context: str | None = None) -> Connecti
 
 
 def load_without_credentials(kubeconfig: Path | None = None, context: str | None = None) -> Connection:
-    """Return the same connection with neither token nor client certificate, for requests that bring their own.
+    """Load the same connection without token and client certificate, for requests with their own credentials.
 
     Raises:
-        KubeConfigError: nothing usable is there.
+        KubeConfigError: there is no usable configuration.
     """
     if _is_in_cluster(kubeconfig, context):
         return replace(_in_cluster(), token=lambda: None)
@@ -98,7 +98,7 @@ def _from_file(path: Path, context: str | None, *, with_credentials: bool = True
     except yaml.YAMLError as error:
         raise KubeConfigError(f"the kubeconfig {path} is not YAML: {error}") from error
     if not isinstance(document, dict):
-        raise KubeConfigError(f"{path} is no kubeconfig; give --kubeconfig or set KUBECONFIG")
+        raise KubeConfigError(f"{path} is not a kubeconfig; give --kubeconfig or set KUBECONFIG")
     name = context or document.get("current-context")
     if not name:
         raise KubeConfigError(f"the kubeconfig {path} has no current-context; give --context")
@@ -137,7 +137,7 @@ def _ssl_context(cluster: dict[str, Any], user: dict[str, Any], folder: Path) ->
         context.verify_mode = ssl.CERT_NONE
     certificate, key = _data(user, "client-certificate", folder), _data(user, "client-key", folder)
     if certificate and key:
-        # The ssl module takes a client certificate from a file only.
+        # The ssl module loads client certificates only from files.
         with tempfile.NamedTemporaryFile() as file:
             file.write(certificate + b"\n" + key)
             file.flush()
@@ -177,13 +177,13 @@ def _file_token(path: Path) -> Callable[[], str]:
 
 
 def _exec_token(plugin: dict[str, Any]) -> Callable[[], str]:
-    """Return a function that asks a credential plugin, and keeps its answer until it expires."""
+    """Return a function that runs a credential plugin and caches the token until it expires."""
     cached: tuple[datetime, str] | None = None
     asking = threading.Lock()
 
     def token() -> str:
         nonlocal cached
-        with asking:  # requests come from many threads, and one answer serves them all
+        with asking:  # requests come from many threads, which share one token
             if cached is None or cached[0] <= datetime.now(UTC):
                 cached = ask()
             return cached[1]

@@ -1,7 +1,7 @@
-"""Connections for short requests: HTTP/1.1, kept alive, one request at a time on each. The parsing is llhttp's.
+"""Connections for short requests: HTTP/1.1, kept alive, one request at a time on each. llhttp does the parsing.
 
-Half of the CPU time of a request was aiohttp's, for what the API server does not need: redirects, cookies, proxies,
-compression, a task for each body (docs/decisions/0008-own-connections.md). Watches still go through aiohttp.
+aiohttp needed half of the CPU time of a request for features that the API server does not need: redirects, cookies,
+proxies, compression, a task for each body (docs/decisions/0008-own-connections.md). Watches still use aiohttp.
 """
 
 import asyncio
@@ -16,22 +16,22 @@ import httptools
 from podrelay.kube.errors import AnswerTooLargeError, TransportError
 
 IDLE_SECONDS: Final = 60.0
-"""A connection that was idle for longer is not used again: the server, or something before it, may be closing it."""
+"""A connection that was idle for longer is not reused: the server, or a proxy in front of it, may be closing it."""
 
 
 CONNECT_SECONDS: Final = 5.0
-"""A server that takes longer to shake hands is away; its answer to a request may take as long as the caller says."""
+"""Timeout of connecting, including the TLS handshake; the caller sets the timeout of the response."""
 
 
 LARGEST_ANSWER: Final = 32 * 1024 * 1024
-"""Bytes of a body. No object has a tenth of it; a page of a list that is larger has to be asked for in parts."""
+"""Maximum size of a body. No object has a tenth of it; if a page of a list is larger, request a smaller page."""
 
 _DISCONNECTED: Final = "the server has closed the connection"
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a server answered."""
+    """The response of a server."""
 
     status: int
     body: bytes
@@ -42,8 +42,8 @@ class Connections:
     """Connections to one server.
 
     Args:
-        server: its URL; a path in it stands before every path that is asked for.
-        tls: how it is to be trusted, where its URL is https.
+        server: its URL; if it has a path, that is a prefix of the path of every request.
+        tls: the TLS configuration if the URL is https.
     """
 
     def __init__(self, server: str, tls: ssl.SSLContext | bool) -> None:
@@ -63,19 +63,19 @@ class Connections:
         body: bytes = b"",
         further: Iterable[tuple[str, str]] = (),
     ) -> Answer:
-        """Send one request; the caller says for how long to wait. Cancelling it closes the connection.
+        """Send one request; the caller sets the timeout. Cancelling it closes the connection.
 
         Args:
-            method: of HTTP.
+            method: the HTTP method.
             target: path and query, quoted.
-            headers: all but Host and Content-Length.
-            body: what is sent along.
-            further: headers whose names may come several times.
+            headers: all headers except Host and Content-Length.
+            body: the request body.
+            further: headers whose names may be repeated.
 
         Raises:
-            TransportError: no connection, a lost one, or no HTTP. The server may have seen the request.
+            TransportError: no connection, a lost one, or invalid HTTP. The server may have received the request.
             AnswerTooLargeError: the body has more than LARGEST_ANSWER bytes.
-            ValueError: a line of the request would break into two.
+            ValueError: a path or header contains control characters, such as a line break.
         """
         lines = [f"{method} {self._prefix}{target} HTTP/1.1", f"Host: {self._authority}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
@@ -88,14 +88,14 @@ class Connections:
         try:
             answer = await exchange.ask("\r\n".join([*lines, "", ""]).encode() + body)
         except BaseException:
-            exchange.close()  # an answer that comes later must not be taken for the next one
+            exchange.close()  # a late response must not be taken for that of the next request
             raise
         if exchange.is_open:
             self._idle.append(exchange)
         return answer
 
     def close(self) -> None:
-        """Close all connections that are idle."""
+        """Close all idle connections."""
         while self._idle:
             self._idle.pop().close()
 
@@ -120,7 +120,7 @@ class Connections:
 
 
 class _Exchange(asyncio.Protocol):
-    """One connection: a request, its answer, the next request."""
+    """One connection: a request, its response, the next request."""
 
     def __init__(self) -> None:
         self.idle_since = 0.0
@@ -134,16 +134,16 @@ class _Exchange(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     def close(self) -> None:
-        """Close the connection, whatever is under way."""
+        """Close the connection, also during a request."""
         if self._transport is not None:
             self._transport.abort()
 
     async def ask(self, request: bytes) -> Answer:
-        """Send a request and wait for its answer.
+        """Send a request and wait for its response.
 
         Raises:
-            TransportError: the connection was lost, or what came is not HTTP.
-            AnswerTooLargeError: more came than LARGEST_ANSWER bytes.
+            TransportError: the connection was lost, or the response is not HTTP.
+            AnswerTooLargeError: the body has more than LARGEST_ANSWER bytes.
         """
         self._answer = self._loop.create_future()
         self._parser = httptools.HttpResponseParser(self)
@@ -158,7 +158,7 @@ class _Exchange(asyncio.Protocol):
     # --- called by the loop -------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own are no subclasses
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's transports are not subclasses
 
     def connection_lost(self, error: Exception | None) -> None:
         self._transport = None
@@ -166,12 +166,12 @@ class _Exchange(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._answer is None or self._answer.done():
-            self.close()  # nobody has asked: what it means for the next request cannot be known
+            self.close()  # data without a request could be taken for the next response
             return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError as error:
-            self._fail(TransportError(f"no HTTP: {error}"))
+            self._fail(TransportError(f"invalid HTTP: {error}"))
             self.close()
 
     def _fail(self, error: TransportError | AnswerTooLargeError) -> None:
@@ -181,17 +181,17 @@ class _Exchange(asyncio.Protocol):
     # --- called by the parser -----------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
-        """Refuse an answer that follows upon one."""
+        """Close the connection if a second response follows."""
         if self._answer is None or self._answer.done():
             self.close()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
+        """Process one header."""
         if name.lower() == b"retry-after":
             self._retry_after = value.decode("latin-1")
 
     def on_body(self, part: bytes) -> None:
-        """Take a part of the body."""
+        """Process a part of the body."""
         self._received += len(part)
         if self._received > LARGEST_ANSWER:
             self._body.clear()
@@ -201,11 +201,11 @@ class _Exchange(asyncio.Protocol):
         self._body.append(part)
 
     def on_message_complete(self) -> None:
-        """Give the answer to whoever waits for it."""
-        assert self._answer is not None  # noqa: S101 - only then is the parser fed
+        """Pass the response to the waiting caller."""
+        assert self._answer is not None  # noqa: S101 - the parser is used only during a request
         status = self._parser.get_status_code()
         if status < 200 or self._answer.done():
-            return  # 1xx: the answer itself comes after it
+            return  # 1xx: the final response follows
         if not self._parser.should_keep_alive() and self._transport is not None:
             self._transport.close()
         self.idle_since = self._loop.time()

@@ -1,4 +1,4 @@
-"""What can become of a request to the API server, and what its refusals mean. Needs no HTTP library."""
+"""Exceptions of requests to the API server. Needs no HTTP library."""
 
 import json
 
@@ -12,13 +12,13 @@ class KubeConfigError(PodrelayError):
 
 
 class TransportError(PodrelayError):
-    """There is no answer: no connection, one that was lost, or no HTTP. A write may or may not have happened."""
+    """There is no response: no connection, a lost one, or invalid HTTP. A write may or may not have happened."""
 
     reason = "TransportError"
 
 
 class AnswerTooLargeError(PodrelayError):
-    """An answer has more bytes than anybody here has memory for. It was not read to its end."""
+    """A response is too large for the available memory. It was not read to the end."""
 
     reason = "AnswerTooLarge"
 
@@ -28,9 +28,9 @@ class ApiError(PodrelayError):
 
     Attributes:
         status: the HTTP status code.
-        api_reason: the reason of the Status object, for example AlreadyExists; empty where there was none.
-        message: the API server's own words.
-        retry_after: seconds that the API server asks to wait, or None.
+        api_reason: the reason of the Status object, for example AlreadyExists; empty if there is none.
+        message: the message of the API server.
+        retry_after: seconds to wait as requested by the API server, or None.
     """
 
     reason = "ApiError"
@@ -44,12 +44,12 @@ class ApiError(PodrelayError):
 
     @property
     def is_transient(self) -> bool:
-        """Whether the same request may succeed later without anybody's doing."""
+        """Whether the same request may succeed later without any change."""
         return self.status == 429 or self.status >= 500
 
     @property
     def is_quota(self) -> bool:
-        """Whether a ResourceQuota has no room for the object."""
+        """Whether the object would exceed a ResourceQuota."""
         return self.status == 403 and "exceeded quota" in self.message
 
     @property
@@ -59,19 +59,19 @@ class ApiError(PodrelayError):
 
 
 class ConflictError(ApiError):
-    """409 because the object has changed since it was read: read it again and decide anew."""
+    """409 because the object has changed since it was read: read it again and decide again."""
 
 
 class AlreadyExistsError(ApiError):
-    """409 because there is an object of that name."""
+    """409 because an object of that name exists."""
 
 
 class NotFoundError(ApiError):
-    """404: there is no such object, or no such kind of object."""
+    """404: the object, or its kind, does not exist."""
 
 
 class InvalidError(ApiError):
-    """422: the object breaks a rule of its schema, or a patch did not fit."""
+    """422: the object violates its schema, or a patch could not be applied."""
 
 
 class GoneError(ApiError):
@@ -79,7 +79,7 @@ class GoneError(ApiError):
 
 
 def from_response(status: int, body: bytes, retry_after: str | None) -> ApiError:
-    """Return the error for a response with `status` >= 400. Never raises, whatever `body` holds."""
+    """Return the exception for a response with `status` >= 400. Never raises, regardless of `body`."""
     reason, message = "", body[:500].decode(errors="replace").strip()
     try:
         document = json.loads(body)

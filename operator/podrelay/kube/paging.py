@@ -1,8 +1,9 @@
-"""Lists read page by page, all of one state of the collection.
+"""Reads lists page by page, all pages from one version of the collection.
 
-Pages are cut by bytes: 500 records of 700 KiB in one answer would take the memory of whoever asks, and several times as
-much of the API server. How large objects are is known only when some were seen, so the first page is small, each
-further one takes what should fit, and an answer that is too large all the same is given up and asked for in parts.
+The size of pages is limited in bytes: 500 records of 700 KiB in one response would use too much memory of the client,
+and several times as much of the API server. The size of objects is not known in advance, so the first page is small,
+each further one has as many objects as should fit, and if a response is still too large, it is dropped and a smaller
+page is requested.
 """
 
 from collections.abc import AsyncIterator, Iterable
@@ -14,13 +15,13 @@ from podrelay.kube.api import REQUEST_TIMEOUT_SECONDS, Api
 from podrelay.kube.errors import AnswerTooLargeError
 
 FIRST_PAGE: Final = 16
-"""Objects in the first page: 16 MiB, should all of them be as large as objects can be."""
+"""Number of objects in the first page: 16 MiB if all of them have the maximum size."""
 LARGEST_PAGE: Final = 500
-"""Objects in a page, however small they are."""
+"""Maximum number of objects in a page."""
 PAGE_BYTES: Final = 8 * 1024 * 1024
-"""What a page should have; it is in memory twice while it is decoded."""
+"""Target size of a page; it is in memory twice while it is decoded."""
 _GROWTH: Final = 4
-"""Pages grow by such steps: large objects may follow upon any number of small ones."""
+"""Maximum factor by which pages grow, because large objects may follow any number of small ones."""
 
 
 class _ListMetadata(msgspec.Struct, rename="camel"):
@@ -29,7 +30,7 @@ class _ListMetadata(msgspec.Struct, rename="camel"):
 
 
 class Page(msgspec.Struct):
-    """A part of a list. Its items are views of the whole answer: nobody may keep them."""
+    """A part of a list. Its items are views of the whole response and must not be kept."""
 
     metadata: _ListMetadata
     items: list[msgspec.Raw] = []
@@ -39,11 +40,11 @@ _decode = msgspec.json.Decoder(Page).decode
 
 
 async def pages(client: Api, path: str, params: dict[str, str], timeout_seconds: float) -> AsyncIterator[Page]:
-    """Yield the pages of a list, each asked for with `timeout_seconds`; `params` select what is in it.
+    """Yield the pages of a list; `params` select the objects, and `timeout_seconds` applies to each page.
 
     Raises:
-        GoneError: the rest is too old to be read.
-        ApiError, TimeoutError, TransportError: as `Client.request`.
+        GoneError: the continue token has expired.
+        ApiError, TimeoutError, TransportError: as for `Client.request`.
     """
     asked, limit = dict(params), FIRST_PAGE
     while True:
@@ -57,17 +58,17 @@ async def pages(client: Api, path: str, params: dict[str, str], timeout_seconds:
             continue
         limit, following = _next_limit(limit, map(len, page.items)), page.metadata.continue_
         yield page
-        del page  # it is not to be in memory beside the next one
+        del page  # it must not be in memory together with the next one
         if not following:
             return
         asked["continue"] = following
 
 
 async def newest_version(client: Api, path: str, params: dict[str, str]) -> int:
-    """Return the version that a collection has at this moment.
+    """Return the current version of a collection.
 
     Raises:
-        as `Client.request`.
+        as for `Client.request`.
     """
     asked = {**params, "limit": "1"}
     page = _decode(await client.request("GET", path, params=asked, timeout_seconds=REQUEST_TIMEOUT_SECONDS))
@@ -75,11 +76,11 @@ async def newest_version(client: Api, path: str, params: dict[str, str]) -> int:
 
 
 def _next_limit(limit: int, sizes: Iterable[int]) -> int:
-    """Return how many objects to ask for after a page of objects with these sizes."""
+    """Return how many objects to request after a page of objects with these sizes."""
     seen = tuple(sizes)
     most = min(LARGEST_PAGE, limit * _GROWTH)
     if not seen:
         return most
-    # Between the two: one large object among many small ones may have been the only one.
+    # Between average and maximum: a single large object among many small ones may be the only one.
     expected = (sum(seen) / len(seen) + max(seen)) / 2
     return max(1, min(most, int(PAGE_BYTES / expected)))

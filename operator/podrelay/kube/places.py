@@ -1,6 +1,6 @@
-"""A limited number of places for work that waits for others' answers; who takes long gives up the place, and goes on.
+"""A semaphore for requests; a request that takes long gives up its place, but continues.
 
-So a hundred requests that all wait for one slow admission webhook keep nobody else's from being sent.
+So a hundred requests that all wait for one slow admission webhook do not block other requests.
 """
 
 import asyncio
@@ -8,16 +8,16 @@ import contextlib
 from collections.abc import Iterator
 
 PATIENCE_SECONDS = 1.0
-"""A place is for as long; what is answered at all is answered sooner, as a rule."""
+"""How long a request keeps its place; most responses arrive sooner."""
 
 
 class Places:
-    """Places, taken in the order in which they are asked for.
+    """A limited number of places, assigned in the order of the requests for them.
 
     Args:
-        count: how many there are.
-        slow: how many may go on without one, because they have taken long. Beyond it they keep their places.
-        patience_seconds: how long is long.
+        count: the number of places.
+        slow: how many slow requests may continue without a place. Further slow requests keep their places.
+        patience_seconds: after how many seconds a request counts as slow.
     """
 
     def __init__(self, count: int, *, slow: int, patience_seconds: float = PATIENCE_SECONDS) -> None:
@@ -26,15 +26,15 @@ class Places:
         self._most_slow = slow
         self._slow: set[_Stay] = set()
         self._overdue: dict[_Stay, None] = {}
-        """Those that would have given up their places, in the order of their time."""
+        """Slow requests that had to keep their places, in the order in which they became slow."""
 
     async def acquire(self) -> None:
-        """Wait for a place; `occupied()` has to follow."""
+        """Wait for a place; the caller must then use `occupied()`."""
         await self._free.acquire()
 
     @contextlib.contextmanager
     def occupied(self) -> Iterator[None]:
-        """Keep the place that was acquired for as long as this takes, but not for longer than the patience."""
+        """Keep the acquired place until the end of the block, but no longer than `patience_seconds`."""
         stay = _Stay()
         timer = asyncio.get_running_loop().call_later(self._patience, self._is_long, stay)
         try:
@@ -59,4 +59,4 @@ class Places:
 
 
 class _Stay:
-    """One use of a place, by its identity."""
+    """One use of a place; compared by identity."""

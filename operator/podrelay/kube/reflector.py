@@ -1,9 +1,9 @@
-"""Keeps a cache equal to a collection of the API server: list once, then watch, for ever.
+"""Keeps a cache in sync with a collection of the API server: list once, then watch indefinitely.
 
-What it must never do: lose a deletion (a relist reports what vanished), poll, end, or go blind for one object that
-cannot be read. Every failure is waited out with backoff and jitter; an expired resource version (410) leads to a new
-list at once. Versions that go back, as after a restore of the API server's database, are noticed with the first request
-after the interruption that a restore is.
+It must never miss a deletion (a new list reports which objects are gone), poll, stop, or stop seeing all objects
+because one of them cannot be decoded. After a failure it retries with backoff and jitter; an expired resource version
+(410) leads to a new list at once. If versions go backwards, as after a restore of the API server's database, this is
+detected with the first request after the interruption.
 """
 
 import asyncio
@@ -25,14 +25,15 @@ from podrelay.kube.resources import Resource
 log = logging.getLogger(__name__)
 
 WATCH_SECONDS = (290, 580)
-"""The server ends a watch after a random time in this range, as client-go asks it to (5 to 10 minutes)."""
+"""The requested duration of a watch is random in this range, as in client-go (5 to 10 minutes)."""
 SILENCE_SECONDS = 90.0
-"""A watch may be dead when nothing came for this long: the server sends a bookmark about once a minute, but none before
-the first event of a collection after its own start."""
+"""A watch without data for this long may be dead: the server sends a bookmark about once a minute, but after its own
+start none before the first event of a collection."""
 SHORTEST_WATCH_SECONDS = 1.0
-"""A watch that ends earlier than this without an event is a failure: to open the next one at once would be to poll."""
+"""A watch that ends earlier than this without an event is a failure: opening the next one at once would be polling."""
 BACKOFF_SECONDS = (0.2, 10.0)
-"""Pauses after failures. What fails is small, a watch or the first page of a list; for how long we are blind counts."""
+"""Shortest and longest pause after failures. Retries are cheap (a watch or the first page of a list), so pauses are
+short."""
 
 
 class _Metadata(msgspec.Struct, rename="camel"):
@@ -57,51 +58,51 @@ class _Status(msgspec.Struct):
 
 
 class _WatchTooShortError(PodrelayError):
-    """The API server, or something before it, ends watches at once."""
+    """The API server, or a proxy in front of it, ends watches immediately."""
 
 
 class KubernetesObject(Protocol):
-    """What a projection must have to be reflected: `metadata.resource_version`."""
+    """The part of a projection that the reflector needs: `metadata.resource_version`."""
 
     @property
     def metadata(self) -> Any:
-        """Identity of the object."""
+        """The object's metadata."""
 
 
 T = TypeVar("T", bound=KubernetesObject)
 _FAILURES: Final = (PodrelayError, TimeoutError, msgspec.DecodeError, RecursionError)
-"""What is waited out."""
+"""Failures after which the reflector retries."""
 
 
 class Sink(Protocol[T]):
-    """Where a reflector puts what it sees. Called from the event loop; must not block."""
+    """The cache that a reflector updates. Its methods are called from the event loop and must not block."""
 
     def replace(self, objects: list[T], resource_version: str, namespace: str | None = None) -> None:
-        """Take all objects, those of one namespace or of all, as of `resource_version`; what is not listed has gone."""
+        """Replace all objects (of one namespace, or of all) as of `resource_version`; others were deleted."""
 
     def apply(self, obj: T) -> None:
-        """Take one object that was added or changed."""
+        """Store an object that was added or changed."""
 
     def remove(self, obj: T) -> None:
-        """Take the last state of an object that has gone."""
+        """Remove a deleted object; `obj` is its last state."""
 
 
 class Reflector(Generic[T]):
     """Reflects one collection into a sink.
 
     Args:
-        client: the API server.
-        resource: which kind of object.
-        kind: the msgspec projection to decode into; what it lacks is never kept in memory.
+        client: client for the API server.
+        resource: the kind of object.
+        kind: the msgspec projection to decode into; other fields are never kept in memory.
         sink: receives the objects.
         namespace: one namespace, or None for all.
         selector: a label selector, evaluated by the server.
         fields: a field selector, evaluated by the server.
-        denied: called with the API server's words whenever it refuses for lack of rights; it is asked again with the
-            usual pauses. Whoever gives it tells about it; without it the log does, each time.
+        denied: called with the message of the API server whenever permissions are missing; the reflector retries with
+            the usual pauses. The callback must report the problem; without a callback, it is logged each time.
         restored: called when the collection has gone back in time, as after a restore of the API server's database.
-            What was seen of it does not count any more, and is newer than what comes next, by `replace`.
-        interrupted: called when nothing is seen any more from now on; `broken_since` and `problem` tell more.
+            Known objects are invalid, although their versions are newer than those of the next `replace`.
+        interrupted: called when changes can no longer be seen; `broken_since` and `problem` have the details.
     """
 
     def __init__(
@@ -120,9 +121,9 @@ class Reflector(Generic[T]):
     ) -> None:
         self.synced = asyncio.Event()
         self.broken_since: float | None = None
-        """Time of the event loop since which nothing is seen, or None while all is well."""
+        """Time of the event loop since which changes cannot be seen, or None."""
         self.problem: str | None = None
-        """Why nothing is seen, None while all is well."""
+        """Why changes cannot be seen, or None."""
         self.name = resource.plural
         self.namespace = namespace
         self._client = client
@@ -134,7 +135,7 @@ class Reflector(Generic[T]):
         self._interrupted = interrupted
         self._sink = sink
         self._newest = 0
-        """The newest version that was seen of the collection."""
+        """The newest known version of the collection."""
         self._decode = msgspec.json.Decoder(kind).decode
         self._decode_event = msgspec.json.Decoder(_Event).decode
 
@@ -143,7 +144,7 @@ class Reflector(Generic[T]):
         too_old = 0
         while True:
             version = await self._list_until_it_works()
-            # A version that is too old at once, again and again, must not lead to lists without a pause.
+            # If the version is repeatedly too old at once, there must be a pause between lists.
             too_old = 1 if await self._follow(version) else too_old + 1
             if too_old > 1:
                 await self._pause(too_old)
@@ -152,7 +153,7 @@ class Reflector(Generic[T]):
         failures = 0
         while True:
             try:
-                # A large list may take long, but one whose answer is lost must not make us blind for so long.
+                # A large list may take long, but a lost response must be noticed soon.
                 version = await self._list(min(LIST_TIMEOUT_SECONDS, REQUEST_TIMEOUT_SECONDS * 2 ** min(failures, 10)))
             except _FAILURES as error:
                 failures += 1
@@ -164,7 +165,7 @@ class Reflector(Generic[T]):
                 return version
 
     async def _follow(self, version: str) -> bool:
-        """Watch from `version` on until a new list is needed; return whether anything was seen before that."""
+        """Watch from `version` until a new list is needed; return whether there was any event before that."""
         loop = asyncio.get_running_loop()
         failures, has_seen = 0, False
         while True:
@@ -179,22 +180,22 @@ class Reflector(Generic[T]):
                         self._newest = int(seen)
                         self._works()
                 if is_idle and loop.time() - started < SHORTEST_WATCH_SECONDS:
-                    raise _WatchTooShortError("the watch was ended at once")
+                    raise _WatchTooShortError("the watch ended immediately")
             except GoneError as error:
                 self._is_broken(error)
                 log.info("resource version too old, listing again", extra={"resource": self.name})
                 return has_seen
             except _FAILURES as error:
-                # A watch that lived for long was good, though calm; pauses that grow with each would make it blind.
+                # A watch that lasted long was good, even without events; the backoff must not grow with each of them.
                 was_good = loop.time() - started > BACKOFF_SECONDS[1]
                 failures = 1 if was_good else failures + 1
                 self._is_broken(error)
                 await self._pause(failures, error, logging.INFO if was_good else logging.WARNING)
 
     async def _is_restored(self, version: str) -> bool:
-        """Tell whether the collection has gone back behind `version`; if it has, nothing that was seen counts any more.
+        """Return whether the collection is older than `version`; if it is, forget all that is known about it.
 
-        The API server does not mind a watch from a version that is still to come: it shows nothing until then.
+        The API server accepts a watch from a future version, but sends no events until that version is reached.
         """
         newest = await newest_version(self._client, self._path, self._params)
         if newest >= int(version):
@@ -204,7 +205,7 @@ class Reflector(Generic[T]):
 
     def _forget(self, newest: int, known: str) -> None:
         log.warning(
-            "the API server has gone back in time, as after a restore of its database: starting anew",
+            "the API server has gone back in time, as after a restore of its database: starting again",
             extra={"resource": self.name, "known_version": known, "version": newest},
         )
         self._newest = 0
@@ -215,7 +216,7 @@ class Reflector(Generic[T]):
 
     @contextlib.contextmanager
     def _works_soon(self, failures: int) -> Iterator[Callable[[], None]]:
-        """Give what is to be called when the server agrees to a watch: after failures it has to live for a moment."""
+        """Yield the callback for an accepted watch; after failures, it counts as working only after a moment."""
         timers: list[asyncio.TimerHandle] = []
 
         def opened() -> None:
@@ -258,9 +259,9 @@ class Reflector(Generic[T]):
         async for page in pages(self._client, self._path, self._params, timeout_seconds):
             objects += (obj for obj in map(self._read, page.items) if obj is not None)
             version = page.metadata.resource_version
-            del page  # its items are views of all of it, and the next one is on its way
+            del page  # its items are views of the whole page: free it before the next one
             if self.broken_since is not None:
-                self.broken_since = asyncio.get_running_loop().time()  # a long list is no blindness
+                self.broken_since = asyncio.get_running_loop().time()  # each page counts as seen
         if int(version) < self._newest:
             self._forget(int(version), str(self._newest))
         self._newest = int(version)
@@ -292,13 +293,13 @@ class Reflector(Generic[T]):
                     yield msgspec.json.decode(event.object, type=_Identity).metadata.resource_version
 
     def _read(self, raw: msgspec.Raw) -> T | None:
-        """Decode one object; one that cannot be read must not keep all others from being seen."""
+        """Decode one object; return None for an invalid one, so that it does not affect the others."""
         try:
             return self._decode(raw)
         except msgspec.ValidationError as error:
             about = msgspec.json.decode(raw, type=_Identity).metadata
-            log.error(  # noqa: TRY400 - where it was raised tells nothing
-                "object left out, it cannot be read: %s",
+            log.error(  # noqa: TRY400 - the traceback would not help
+                "object skipped, it cannot be decoded: %s",
                 error,
                 extra={"resource": self.name, "object": f"{about.namespace}/{about.name}"},
             )

@@ -1,4 +1,4 @@
-"""Kinds of objects, by the names that their URLs are made of, and the key of an object."""
+"""Kinds of objects, identified by the parts of their URLs, and the key of an object."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -8,7 +8,7 @@ from podrelay.api import names
 
 @dataclass(frozen=True)
 class Resource:
-    """A kind of object, by the names that its URL is made of."""
+    """A kind of object, identified by the parts of its URL."""
 
     group: str
     version: str

@@ -1,7 +1,7 @@
-"""Tasks without a cluster: what `podrelay run` and `podrelay.testing` stand on.
+"""Runs tasks without a cluster, for `podrelay run` and `podrelay.testing`.
 
-The store, the planner, the executor and the runner are the real ones. What a cluster adds is here, as small as it can
-be: an API server in memory (`memory_api`, `patches`, `schema`; the executor asks it through `memory_client`, pods
-through `rest` and `server`), a kubelet that runs containers as processes or as calls (`kubelet`, `processes`, `calls`),
-and time that can be skipped (`clock`). `world` puts them together, `outcome` tells what became of a run.
+Store, planner, executor and runner are the real ones. This package has minimal substitutes for the parts of a cluster:
+an API server in memory (`memory_api`, `patches`, `schema`; the executor uses it through `memory_client`, pods through
+`rest` and `server`), a kubelet that runs containers as processes or as calls (`kubelet`, `processes`, `calls`), and a
+clock that can skip time (`clock`). `world` combines them, `outcome` has the results of runs.
 """

@@ -1,7 +1,7 @@
-"""Containers that are calls in this process and thread: for tests, and for a debugger.
+"""Containers as calls in this process and thread: for tests, and for a debugger.
 
-A call cannot be killed. Where time is over, whatever the task asks of Podrelay next raises `ContainerKilledError`, and
-what it answers afterwards is not stored.
+A call cannot be killed. After its time is over, the task's next use of the controller raises `ContainerKilledError`,
+and its answer is not stored.
 """
 
 import threading
@@ -29,16 +29,16 @@ _SIGKILL: Final = 137
 
 
 class ContainerKilledError(BaseException):
-    """The time of a container is over: raised into its task. No Exception, so that no task takes it for its own."""
+    """Raised in a task whose container is killed. Not an Exception, so that the task does not catch it by mistake."""
 
 
 class CallContainer:
     """One iteration as a call.
 
     Args:
-        name: the pod.
+        name: the name of the pod.
         clock: seconds.
-        passed: called when time has passed in the task or it asks about it: lets the rest of the world catch up.
+        passed: called when time has passed in the task or it asks about time, to update the rest of the world.
     """
 
     def __init__(self, name: str, clock: Callable[[], float], passed: Callable[[], None]) -> None:
@@ -53,24 +53,24 @@ class CallContainer:
         self._code: int | None = None
 
     def exit_code(self) -> int | None:
-        """Return the exit code, None while the call lasts."""
+        """Return the exit code; None during the call."""
         return self._code
 
     def listen(self, interruption: Interruption) -> None:
-        """Take what is to hear of SIGTERM."""
+        """Set the interruption that gets SIGTERM."""
         self._interruption = interruption
 
     def keep_flushed(self, flush: Callable[[], None]) -> None:
-        """Take what stores progress and signs of life: in skipped time no thread would get to it."""
+        """Set the function that stores progress and heartbeats: when time is skipped, no thread would do it."""
         self._flush = flush
 
     def terminate(self) -> None:
-        """Do what SIGTERM does."""
+        """Do the same as SIGTERM."""
         if self._interruption is not None:
             self._interruption.interrupt()
 
     def kill(self) -> None:
-        """Let whatever the task asks for next raise `ContainerKilledError`."""
+        """Let the task's next use of the controller raise `ContainerKilledError`."""
         self._is_killed = True
 
     def last_output(self) -> str:
@@ -88,22 +88,22 @@ class CallContainer:
             self._code = code
 
     def breathe(self) -> None:
-        """Let the world catch up with this container.
+        """Update the rest of the world to the time of this container.
 
         Raises:
-            ContainerKilledError: its time is over.
+            ContainerKilledError: the container was killed.
         """
         if threading.get_ident() == self._thread and self._clock() >= self._flushed_at + FLUSH_SECONDS:
             self._flushed_at = self._clock()
-            with suppress(PodrelayError):  # the record has gone, with its run
+            with suppress(PodrelayError):  # the record was deleted together with its run
                 self._flush()
         self.catch_up()
 
     def catch_up(self) -> None:
-        """As `breathe`, without storing anything: for requests, which hold the lock of what is stored.
+        """Do the same as `breathe` without storing anything: for requests, which hold the lock of the record.
 
         Raises:
-            ContainerKilledError: its time is over.
+            ContainerKilledError: the container was killed.
         """
         if threading.get_ident() != self._thread:
             return
@@ -113,7 +113,7 @@ class CallContainer:
 
 
 class CallSession(PodSession):
-    """What stands behind the controller in a call: whenever the task reports or asks, the world catches up first."""
+    """The session of a call: whenever the task uses it, the rest of the world is updated."""
 
     def __init__(self, container: CallContainer, *of_a_pod: Any) -> None:
         super().__init__(*of_a_pod)
@@ -122,31 +122,31 @@ class CallSession(PodSession):
         self.look()
 
     def look(self) -> None:
-        """Let the world catch up; called before each call of run(), too."""
+        """Update the rest of the world; also called before each call of run()."""
         self._container.breathe()
 
     def report(self, percent: float | None, message: str) -> None:
-        """Take progress."""
+        """Accept progress."""
         super().report(percent, message)
         self.look()
 
     def remaining_seconds(self) -> float:
-        """Time until the iteration is ended."""
+        """Return the time until the iteration times out."""
         self.look()
         return super().remaining_seconds()
 
     def is_aborted(self) -> bool:
-        """Whether the run is to stop."""
+        """Return whether the run is being aborted."""
         self.look()
         return super().is_aborted()
 
     def heartbeat(self) -> None:
-        """Take a sign of life."""
+        """Accept a heartbeat."""
         super().heartbeat()
         self.look()
 
     def is_stopping(self) -> bool:
-        """Whether only this pod ends."""
+        """Return whether only this pod ends."""
         self.look()
         return super().is_stopping()
 
@@ -155,12 +155,11 @@ class CallRuntime:
     """Calls the runner.
 
     Args:
-        api: the objects.
-        definitions: the classes, by name of the definition.
+        api: the API server.
+        definitions: the task classes, by name of the definition.
         clock: the time that tasks see.
-        folder: where the runner looks for what it never needs here.
         passed: called when time has passed within a task, see `CallContainer`.
-        session_type: makes what stands behind a controller; takes the container, then what PodSession takes.
+        session_type: creates the session; called with the container, then the arguments of PodSession.
     """
 
     def __init__(
@@ -179,10 +178,10 @@ class CallRuntime:
         self.current: CallContainer | None = None
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is nothing to close."""
 
     def start(self, pod: Object, variables: dict[str, str], started: Callable[[Container], None]) -> None:
-        """Run the container of a pod to its end."""
+        """Run the container of a pod until it has ended."""
         container = CallContainer(pod["metadata"]["name"], self._clock.monotonic, self._passed)
         definition = self._definitions[pod["metadata"]["labels"][names.LABEL_DEFINITION]]
         client = RunnerClient(self._api, self._clock, container.catch_up)
@@ -207,12 +206,12 @@ class CallRuntime:
 
 
 class RunnerClient(ApiClient):
-    """The runner's client, without a network in between.
+    """The runner's client, without a network.
 
     Args:
-        api: the objects.
+        api: the API server.
         clock: seconds.
-        breathe: called before each request: the answer is that of a world that has caught up.
+        breathe: called before each request, to update the rest of the world.
     """
 
     def __init__(self, api: MemoryApi, clock: Clock, breathe: Callable[[], None]) -> None:
@@ -221,7 +220,7 @@ class RunnerClient(ApiClient):
         self._breathe = breathe
 
     def another(self) -> ApiClient:
-        """Return this client: it has no connection to share."""
+        """Return this client: it has no connection that would need protection."""
         return self
 
     def _answer(

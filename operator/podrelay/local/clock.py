@@ -1,4 +1,4 @@
-"""Time that can be skipped: nobody waits for an hour's pause between two iterations in a test."""
+"""A clock that can skip time, so that a test does not wait for an hour's pause between two iterations."""
 
 import threading
 import time
@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 
 class Clock:
-    """Goes on by itself, as real time does, and further ahead each time that somebody advances it.
+    """A clock that runs with real time and can also be advanced.
 
-    Because it goes on, a task that polls until it is close to its timeout comes to an end, too.
+    Because it keeps running, a task that polls until it is close to its timeout also ends.
     """
 
     def __init__(self) -> None:
@@ -25,21 +25,21 @@ class Clock:
         return self._ahead
 
     def monotonic(self) -> float:
-        """Return seconds, never going back."""
+        """Return monotonic time in seconds."""
         return time.monotonic() + self._ahead
 
     def now(self) -> datetime:
-        """Return the time of day, aware, UTC."""
+        """Return the current time in UTC, with a time zone."""
         return self._began + timedelta(seconds=self.monotonic() - self._began_at)
 
     def advance(self, seconds: float) -> None:
-        """Let time pass at once.
+        """Advance the clock.
 
         Args:
-            seconds: how much.
+            seconds: how many seconds to skip.
 
         Raises:
-            ValueError: time does not go back.
+            ValueError: `seconds` is negative.
         """
         if not seconds >= 0:
             raise ValueError(f"time cannot be advanced by {seconds} seconds")
@@ -49,5 +49,5 @@ class Clock:
 
 
 def timestamp(moment: datetime) -> str:
-    """Return a time as the runner writes it: RFC 3339, UTC, with microseconds."""
+    """Return a time in the format of the runner: RFC 3339, UTC, with microseconds."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""The process of a container on this computer: the runner, but for where its API server is and what time it is.
+"""The process of a container on this computer: the runner with another API server and another clock.
 
 python -m podrelay.local.container MODULE:CLASS
 """
@@ -16,11 +16,11 @@ from podrelay.runner import main as runner
 from podrelay.runner.api_client import REQUEST_TIMEOUT_SECONDS, ApiClient
 
 ENV_FOLDER: Final = "PODRELAY_LOCAL_FOLDER"
-"""Folder with socket and token of the API server."""
+"""Directory with socket and token of the API server."""
 ENV_AHEAD: Final = "PODRELAY_LOCAL_AHEAD_SECONDS"
 """How far the world's time is ahead of this computer's, because waits were skipped."""
 ENV_LIFELINE: Final = "PODRELAY_LOCAL_LIFELINE"
-"""File descriptor that closes when the process that plays the cluster ends."""
+"""File descriptor that is closed when the process that simulates the cluster ends."""
 
 
 def run(reference: str, started_at: float) -> int:
@@ -35,12 +35,12 @@ def run(reference: str, started_at: float) -> int:
 
     client = ApiClient("localhost", 0, folder, connect=connect)
     return runner.run(
-        reference, os.environ, started_at, time.monotonic, client, now=now, after_task=runner.tell_of_threads
+        reference, os.environ, started_at, time.monotonic, client, now=now, after_task=runner.report_threads
     )
 
 
 def _end_with_the_world(lifeline: int) -> None:
-    os.read(lifeline, 1)  # nobody writes: it returns when the other end is closed
+    os.read(lifeline, 1)  # nothing is ever written: it returns when the other end is closed
     os.killpg(0, signal.SIGKILL)
 
 

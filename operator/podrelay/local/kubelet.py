@@ -1,7 +1,7 @@
-"""The node: runs each pod's container, and writes into the pod's status what a kubelet would.
+"""The node: runs the container of each pod, and writes the pod's status like a kubelet.
 
-Like a kubelet it is level-based: `look` compares pods with containers and does what follows, `start_next` starts one
-container. What a container is (a process, a call) is the runtime's matter.
+Like a kubelet it is level-based: `sync` compares pods with containers and acts on the difference, `start_next` starts
+one container. The runtime decides whether a container is a process or a call.
 """
 
 import contextlib
@@ -18,44 +18,44 @@ from podrelay.runner.main import ENV_TERMINATION_MESSAGE_PATH
 
 NODE: Final = "localhost"
 SECRET_FOLDER: Final = "secret"  # noqa: S105 - a name
-"""Below the folder of the world: the one Secret that there is here."""
+"""Below the folder of the world; there is only one Secret."""
 
 
 class Container(Protocol):
-    """The task's container of one pod, from its start on."""
+    """The started task container of a pod."""
 
     def exit_code(self) -> int | None:
-        """Return the exit code as Kubernetes counts (128 + signal), None while it runs."""
+        """Return the exit code as in Kubernetes (128 + signal); None while it runs."""
 
     def terminate(self) -> None:
-        """Ask it to end, as SIGTERM does."""
+        """Ask it to end, as with SIGTERM."""
 
     def kill(self) -> None:
-        """End it, as SIGKILL does."""
+        """End it, as with SIGKILL."""
 
     def last_output(self) -> str:
-        """Return the end of what it has printed."""
+        """Return the end of its output."""
 
 
 class Runtime(Protocol):
     """Starts containers."""
 
     def start(self, pod: Object, variables: dict[str, str], started: Callable[[Container], None]) -> None:
-        """Start the container of a pod; it may have ended when this returns.
+        """Start the container of a pod; it may already have ended when this returns.
 
         Args:
             pod: the pod.
-            variables: the container's environment, resolved.
-            started: called with the container as soon as there is one.
+            variables: the resolved environment of the container.
+            started: called with the container as soon as it is started.
 
         Raises:
-            OSError: it cannot be started; the pod fails with these words.
+            OSError: the container cannot be started; the pod fails with this message.
         """
 
 
 @dataclass
 class _Watched:
-    """A container, and what the kubelet knows about it."""
+    """A container and its state."""
 
     started_at: datetime
     message_file: Path
@@ -65,25 +65,25 @@ class _Watched:
     is_overdue: bool = False
 
     def deadline(self, pod: Object) -> datetime:
-        """Return when the container is to end. What a kubelet sees within a second is seen at once here."""
+        """Return when the container must end. A kubelet notices that within a second; here, it is noticed at once."""
         is_ending = names.ANNOTATION_ENDING_SINCE in pod["metadata"]["annotations"]
         return self.started_at + timedelta(seconds=0 if is_ending else pod["spec"]["activeDeadlineSeconds"])
 
     def next_due(self, pod: Object) -> datetime:
-        """Return when there is something to do for the container, if it does not end by itself before."""
+        """Return when the container needs attention, unless it ends by itself before."""
         if self.is_killed:
             return datetime.max.replace(tzinfo=UTC)
         return self.kill_at or self.deadline(pod)
 
 
 class Kubelet:
-    """The one node.
+    """The only node.
 
     Args:
-        api: where the pods are.
+        api: the API server.
         runtime: starts containers.
-        folder: for the files of termination messages.
-        now: returns the current time, aware, UTC.
+        folder: directory for the files of termination messages.
+        now: returns the current time in UTC, with a time zone.
     """
 
     def __init__(self, api: MemoryApi, runtime: Runtime, folder: Path, now: Callable[[], datetime]) -> None:
@@ -96,31 +96,31 @@ class Kubelet:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a container runs."""
+        """Whether a container is running."""
         return bool(self._watched)
 
     def see(self, pod: Object, *, is_deletion: bool) -> None:
-        """Take a change of a pod."""
+        """Process a change of a pod."""
         uid = pod["metadata"]["uid"]
         if is_deletion and uid not in self._watched:
             self._pods.pop(uid, None)
             return
-        if is_deletion:  # by force; its container ends as that of every deleted pod
+        if is_deletion:  # deleted by force; its container ends like that of any deleted pod
             deletion = {"deletionTimestamp": self._now().isoformat(), "deletionGracePeriodSeconds": None}
             pod = pod | {"metadata": pod["metadata"] | deletion}
         self._pods[uid] = pod
 
-    def look(self) -> bool:
-        """Do what is to be done for the containers that run, and with pods that are deleted; say whether it was any."""
-        moved = [uid for uid, pod in list(self._pods.items()) if self._attend(uid, pod)]  # all, whatever the first says
+    def sync(self) -> bool:
+        """Act on running containers and deleted pods as necessary; return whether anything was done."""
+        moved = [uid for uid, pod in list(self._pods.items()) if self._attend(uid, pod)]  # a list, to process all pods
         return bool(moved)
 
     def next_due(self) -> datetime | None:
-        """Return when to look again at the latest."""
+        """Return when `sync` must be called again at the latest."""
         return min((watched.next_due(self._pods[uid]) for uid, watched in self._watched.items()), default=None)
 
     def start_next(self) -> bool:
-        """Start the container of the pod that waits longest; say whether there was one."""
+        """Start the container of the pod that has waited longest; return whether there was one."""
         for uid, pod in self._pods.items():
             is_new = not pod["spec"].get("nodeName") and "deletionTimestamp" not in pod["metadata"]
             if is_new and not pod["spec"].get("schedulingGates"):
@@ -205,7 +205,7 @@ class Kubelet:
     def _remove_if_deleted(self, pod: Object) -> bool:
         metadata = pod["metadata"]
         if "deletionTimestamp" not in metadata or metadata.get("deletionGracePeriodSeconds") == 0:
-            return False  # the latter: somebody's finalizer keeps it
+            return False  # in the second case, a finalizer keeps the pod
         try:
             self._api.delete(PODS, metadata["namespace"], metadata["name"], uid=metadata["uid"], grace_seconds=0)
         except (ConflictError, NotFoundError):  # it was deleted by force
@@ -226,7 +226,7 @@ def _container(pod: Object) -> dict[str, Any]:
 
 
 def _variables(pod: Object) -> dict[str, str]:
-    """Return the container's variables. Those from a Secret or a ConfigMap come from nowhere here."""
+    """Return the container's variables, except for those from a Secret or a ConfigMap, which do not exist here."""
     fields = {"metadata.uid": pod["metadata"]["uid"], "spec.nodeName": NODE}
     variables = {}
     for item in _container(pod)["env"]:

@@ -1,10 +1,10 @@
-"""An API server in memory: objects with UIDs, versions, owners and finalizers, as far as the relay relies on them.
+"""An API server in memory: objects with UIDs, versions, owners and finalizers, as far as the relay needs them.
 
-It refuses what a real one refuses (names that exist, versions that are old, a second response, what is too large),
-deletes pods with their grace period, and tells every change to a listener. Several threads may call its methods.
-Objects are never changed once they are stored: what is returned is what is stored, and is not to be changed.
+Like a real one, it rejects existing names, old versions, a second response and objects that are too large; it deletes
+pods with their grace period, and passes every change to a listener. Its methods are thread-safe. Stored objects are
+immutable: methods return the stored object itself, which callers must not change.
 
-`rest` shows it as HTTP, `memory_client` as the operator's client.
+`rest` provides it as HTTP, `memory_client` as the operator's client.
 """
 
 import secrets
@@ -24,7 +24,7 @@ from podrelay.local import patches, schema
 
 PODS: Final = "pods"
 MAX_OBJECT_BYTES: Final = 1536 * 1024
-"""An object of more bytes of JSON is refused: etcd takes no larger request."""
+"""Maximum size of an object as JSON: etcd accepts no larger request."""
 _KINDS: Final = {
     PODS: ("v1", "Pod"),
     "events": ("v1", "Event"),
@@ -35,7 +35,7 @@ _KINDS: Final = {
 _KNOWN_OWNERS: Final = frozenset(kind for _, kind in _KINDS.values())
 _FIRST: Final = ("apiVersion", "kind", "metadata")
 _FIRST_STATUS: Final[dict[str, dict[str, Any]]] = {PODS: {"phase": "Pending"}, names.TASK_RUNS: dict(TaskRun.born)}
-"""Of the kinds that have a status of its own: what it is at first."""
+"""The initial status, for kinds with a status subresource."""
 _FIXED: Final = (
     "name",
     "namespace",
@@ -46,19 +46,19 @@ _FIXED: Final = (
     "deletionGracePeriodSeconds",
 )
 _GRACE_SECONDS: Final = 30
-"""Of a pod that says nothing else."""
+"""Default grace period of a pod."""
 _ENDED: Final = frozenset({"Succeeded", "Failed"})
 
 Object = dict[str, Any]
 Admission = Callable[[str, Object | None, Object], Object]
-"""Takes the kind of object, the object as it is stored (None for a new one) and as it is to be; returns what to store.
+"""Called with the kind of object, the stored object (None for a new one) and the new object; returns what to store.
 
-What it raises refuses the write.
+An exception rejects the write.
 """
 
 
 class Event(NamedTuple):
-    """A change, as a watch would tell it."""
+    """A change, in the form of a watch event."""
 
     plural: str
     type: Literal["ADDED", "MODIFIED", "DELETED"]
@@ -66,12 +66,12 @@ class Event(NamedTuple):
 
     @property
     def is_deletion(self) -> bool:
-        """Whether the object is no more."""
+        """Whether the object was deleted."""
         return self.type == "DELETED"
 
 
 class ObjectName(NamedTuple):
-    """What tells one object from all others that are there."""
+    """The key of an object."""
 
     plural: str
     namespace: str
@@ -79,27 +79,27 @@ class ObjectName(NamedTuple):
 
 
 class MemoryApi:
-    """All objects, and their changes.
+    """Stores all objects and reports their changes.
 
     Args:
-        now: returns the current time, aware, UTC.
-        tell: called with every change, in order, by the thread that made it and before its request is answered.
-        admit: what is refused, and what defaults are.
-        new_uid: makes UIDs.
+        now: returns the current time in UTC, with a time zone.
+        notify: called with every change, in order, by the thread that made it and before its request is answered.
+        admit: validates objects and sets defaults.
+        new_uid: generates UIDs.
     """
 
     def __init__(
         self,
         now: Callable[[], datetime],
-        tell: Callable[[Event], None],
+        notify: Callable[[Event], None],
         *,
         admit: Admission = schema.admitted,
         new_uid: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self.logs: dict[str, bytes] = {}
-        """What the containers of pods have printed, by the UID of the pod."""
+        """The output of the containers of pods, by the UID of the pod."""
         self._now = now
-        self._tell = tell
+        self._notify = notify
         self._admit = admit
         self._new_uid = new_uid
         self._lock = threading.RLock()
@@ -119,7 +119,7 @@ class MemoryApi:
         """Return an object.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: the object does not exist.
         """
         stored = self._objects.get(ObjectName(plural, namespace, name))
         if stored is None:
@@ -129,18 +129,18 @@ class MemoryApi:
     def find(
         self, plural: str, namespace: str, *, fields: str = "", labels: str = "", limit: int = 0, after: str = ""
     ) -> tuple[list[Object], str]:
-        """Return objects in the order of their names, and the name to go on `after` ("" at the end).
+        """Return objects ordered by name, and the value of `after` for the next page ("" at the end).
 
         Args:
             plural: the kind of object.
-            namespace: where.
+            namespace: the namespace.
             fields: a field selector of equalities, for example `spec.parent=shop,spec.definition=import`.
             labels: a label selector of equalities.
-            limit: how many at most; 0 means all.
-            after: only objects whose names come after this one.
+            limit: maximum number of objects; 0 means all.
+            after: return only objects whose names come after this one.
 
         Raises:
-            ApiError: 400, a selector that is more than equalities.
+            ApiError: 400, a selector has other operators than equality.
         """
         wanted = [(key.split("."), value) for key, value in _equalities(fields)]
         wanted += [(["metadata", "labels", key], value) for key, value in _equalities(labels)]
@@ -157,10 +157,10 @@ class MemoryApi:
         return page, page[-1]["metadata"]["name"] if len(page) < len(found) else ""
 
     def log(self, namespace: str, name: str) -> bytes:
-        """Return what the container of a pod has printed.
+        """Return the output of the container of a pod.
 
         Raises:
-            NotFoundError: there is no such pod.
+            NotFoundError: the pod does not exist.
         """
         return self.logs.get(self.get(PODS, namespace, name)["metadata"]["uid"], b"")
 
@@ -170,9 +170,9 @@ class MemoryApi:
         """Store a new object and return it; with `dry_run`, return what would be stored.
 
         Raises:
-            NotFoundError: there are no objects of this kind.
-            AlreadyExistsError: its name exists.
-            InvalidError: it breaks a rule.
+            NotFoundError: the kind of object does not exist.
+            AlreadyExistsError: an object with this name exists.
+            InvalidError: the object violates a rule.
         """
         if plural not in _KINDS:
             raise NotFoundError(404, "NotFound", f"there are no {plural} here")
@@ -200,12 +200,12 @@ class MemoryApi:
             return stored if dry_run else self._store(key, "ADDED", stored)
 
     def replace(self, plural: str, namespace: str, name: str, body: Object) -> Object:
-        """Replace an object, without its status, and return it as it is stored.
+        """Replace an object, except for its status, and return the stored object.
 
         Raises:
-            NotFoundError: there is none.
-            ConflictError: it has another version, or UID, than `body`.
-            InvalidError: it breaks a rule.
+            NotFoundError: the object does not exist.
+            ConflictError: the stored object has another version or UID than `body`.
+            InvalidError: the new object violates a rule.
         """
         with self._lock:
             key, before = ObjectName(plural, namespace, name), self.get(plural, namespace, name)
@@ -221,20 +221,20 @@ class MemoryApi:
         subresource: str = "",
         content_type: str = "",
     ) -> Object:
-        """Patch an object and return it as it is stored.
+        """Patch an object and return the stored object.
 
         Args:
             plural: the kind of object.
-            namespace: where it is.
+            namespace: its namespace.
             name: its name.
-            patch: what to change. A metadata.resourceVersion in it makes it conditional.
-            subresource: "" for all but the status, or "status" for nothing else.
-            content_type: how to read `patch`; by default a list is a JSON patch, and an object a merge patch.
+            patch: the patch. A metadata.resourceVersion in it makes it conditional.
+            subresource: "" for everything except the status, or "status" for the status only.
+            content_type: the type of `patch`; by default a list is a JSON patch, and an object is a merge patch.
 
         Raises:
-            NotFoundError: there is none.
-            ConflictError: it has another version, or UID, than the patch says.
-            InvalidError: it breaks a rule, or the patch does not fit.
+            NotFoundError: the object does not exist.
+            ConflictError: the stored object has another version or UID than the patch.
+            InvalidError: the new object violates a rule, or the patch cannot be applied.
         """
         content_type = content_type or (JSON_PATCH if isinstance(patch, list) else MERGE_PATCH)
         with self._lock:
@@ -257,19 +257,19 @@ class MemoryApi:
         version: str | None = None,
         grace_seconds: int | None = None,
     ) -> None:
-        """Delete an object: at once, or when its finalizers are gone, and a pod's container has had its time to end.
+        """Delete an object: at once, or, for a pod, after its grace period, and when it has no finalizers.
 
         Args:
             plural: the kind of object.
-            namespace: where it is.
+            namespace: its namespace.
             name: its name.
-            uid: only the object with this one.
-            version: only this version of it.
-            grace_seconds: of a pod; 0 is what kubelets say whose container has ended. Default: what the pod says.
+            uid: delete only the object with this UID.
+            version: delete only this version of it.
+            grace_seconds: grace period of a pod; a kubelet sends 0 when the container has ended. Default: from the pod.
 
         Raises:
-            NotFoundError: there is none.
-            ConflictError: it has another UID or version than given.
+            NotFoundError: the object does not exist.
+            ConflictError: the stored object has another UID or version.
         """
         with self._lock:
             key, stored = ObjectName(plural, namespace, name), self.get(plural, namespace, name)
@@ -293,9 +293,9 @@ class MemoryApi:
             self._store(key, "MODIFIED", stored | {"metadata": metadata | deletion})
 
     def collect_garbage(self) -> bool:
-        """Delete, as the garbage collector does in the background, what only owners have that are no more.
+        """Delete objects all of whose owners were deleted, as the garbage collector does in the background.
 
-        Return whether there was any. What they own themselves is left to the next call.
+        Return whether there were any. Their own dependents are deleted by the next call.
         """
         with self._lock:
             if not self._may_have_garbage:
@@ -315,7 +315,7 @@ class MemoryApi:
 
     def _change(self, key: ObjectName, before: Object, after: Object) -> Object:
         old, new = before["metadata"], after.get("metadata") or {}
-        # Without a version the write is meant for whatever is there.
+        # Without a version, the write is unconditional.
         if new.get("resourceVersion", old["resourceVersion"]) != old["resourceVersion"]:
             raise ConflictError(409, "Conflict", f'the object has been modified: {key.plural} "{key.name}"')
         if new.get("uid", old["uid"]) != old["uid"]:
@@ -345,7 +345,7 @@ class MemoryApi:
         self._uids.add(metadata["uid"])
         owners = metadata.get("ownerReferences") or ()
         self._may_have_garbage |= any(owner["uid"] not in self._uids for owner in owners)
-        self._tell(Event(key.plural, type_, stored))
+        self._notify(Event(key.plural, type_, stored))
         return stored
 
     def _remove(self, key: ObjectName) -> None:
@@ -354,7 +354,7 @@ class MemoryApi:
         self._uids.discard(metadata["uid"])
         self.logs.pop(metadata["uid"], None)
         self._may_have_garbage = True
-        self._tell(Event(key.plural, "DELETED", stored | {"metadata": metadata | {"resourceVersion": self._next()}}))
+        self._notify(Event(key.plural, "DELETED", stored | {"metadata": metadata | {"resourceVersion": self._next()}}))
 
     def _next(self) -> str:
         self._version += 1
@@ -369,12 +369,12 @@ _PATCHES: Final[dict[str, Callable[[Object, Any], Object]]] = {
 
 
 def _as_json(body: Any) -> Any:
-    """Return a copy that is JSON; times become text."""
+    """Return a copy as JSON values; times become strings."""
     return msgspec.to_builtins(body)
 
 
 def _as_stored(before: Any, after: Any) -> Any:
-    """Return `after` with numbers as they are kept; what it shares with `before` is so already, and stays shared."""
+    """Return `after` with numbers in their stored form; parts that it shares with `before` are not copied."""
     if after is before or isinstance(after, str):
         return after
     if isinstance(after, dict):
@@ -388,7 +388,7 @@ def _keep_status(plural: str, before: Object, after: Object) -> Object:
 
 
 def _grace(pod: Object, wanted: int | None) -> int:
-    """Return how many seconds a pod that is deleted has left."""
+    """Return the grace period in seconds for the deletion of a pod."""
     if not pod["spec"].get("nodeName") or pod["status"].get("phase") in _ENDED:
         return 0
     seconds: int = pod["spec"].get("terminationGracePeriodSeconds", _GRACE_SECONDS) if wanted is None else wanted
@@ -397,7 +397,7 @@ def _grace(pod: Object, wanted: int | None) -> int:
 
 def _is_left_behind(stored: Object, uids: frozenset[str]) -> bool:
     owners = stored["metadata"].get("ownerReferences") or ()
-    # Whether there is an owner of a kind that is not known here, nobody can tell.
+    # Owners of unknown kinds count as existing.
     return bool(owners) and all(owner["uid"] not in uids and owner["kind"] in _KNOWN_OWNERS for owner in owners)
 
 

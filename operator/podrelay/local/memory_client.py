@@ -1,4 +1,4 @@
-"""The API server in memory as the operator asks it: requests of `podrelay.kube.api`, answered without a network."""
+"""The operator's client for the API server in memory: answers requests of `podrelay.kube.api` without a network."""
 
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end that asks nobody but an API server in memory, so that it never has to wait.
+    """Run a coroutine that only uses an API server in memory, and therefore never has to wait.
 
     Raises:
-        RuntimeError: it waits for something else.
-        whatever the coroutine raises.
+        RuntimeError: the coroutine waits for something else.
+        any exception of the coroutine.
     """
     try:
         coroutine.send(None)
@@ -30,10 +30,10 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
 
 
 class MemoryClient(Api):
-    """A client of one API server in memory; see `podrelay.kube.api.Api`. No answer has to be waited for.
+    """A client of an API server in memory; see `podrelay.kube.api.Api`. Its requests never have to wait.
 
     Args:
-        server: has the objects.
+        server: the API server.
     """
 
     def __init__(self, server: MemoryApi) -> None:
@@ -50,10 +50,10 @@ class MemoryClient(Api):
         timeout_seconds: float | None = None,
         before: Callable[[], None] = lambda: None,
     ) -> bytes:
-        """Send one request and return the body of its answer.
+        """Send one request and return the body of the response.
 
         Raises:
-            ApiError: it is refused.
+            ApiError: the request was rejected.
         """
         before()
         url = f"{path}?{urlencode(params)}" if params else path

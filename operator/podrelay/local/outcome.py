@@ -1,4 +1,4 @@
-"""What became of a run, in a form that tests can ask about and people can read."""
+"""The result of a run, in a form for tests and with a readable repr."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from podrelay.api import limits
 
 Object = dict[str, Any]
 _SHOWN = 200
-"""Characters of a payload that a repr shows."""
+"""How many characters of a payload a repr shows."""
 
 
 @dataclass(frozen=True)
@@ -17,9 +17,9 @@ class TaskFailure:
     """Why a task failed.
 
     Attributes:
-        message: for people.
-        code: for programs; the name of the class of an exception.
-        data: more about it.
+        message: what happened, in plain text.
+        code: machine-readable error code; for an exception, the name of its class.
+        data: further data about the error.
     """
 
     message: str
@@ -33,9 +33,9 @@ class LogLine:
 
     Attributes:
         type: info or error.
-        message: for people.
-        data: more about it; what is no JSON object stands in it as `value`.
-        error: the exception: message, code and data.
+        message: the message, in plain text.
+        data: additional data; a value that is not a JSON object is wrapped as `{"value": ...}`.
+        error: the exception, as message, code and data.
     """
 
     type: str
@@ -46,21 +46,21 @@ class LogLine:
 
 @dataclass(frozen=True)
 class IterationResult:
-    """One try of an iteration, as its record tells it.
+    """One attempt of an iteration, according to its record.
 
     Attributes:
-        iteration: which call of run(), from 1.
-        attempt: which try of this iteration, from 1.
-        answer: done, continue, error, aborted, or "" where the pod never came to an answer.
-        message: the task's words.
-        input: for continue: the whole input of the next iteration.
+        iteration: number of the iteration, from 1.
+        attempt: number of the attempt within this iteration, from 1.
+        answer: done, continue, error, aborted, or "" if the pod ended without an answer.
+        message: message of the task.
+        input: for continue: the complete input of the next iteration.
         output: the output so far.
         error: why it failed.
-        wait_seconds: the pause that it asked for.
-        progress: percent (None where the task does not know) of what it reported last.
-        progress_message: the words of that report.
-        logs: what it has logged.
-        record: the whole TaskIteration, as `kubectl get titer -o json` shows it.
+        wait_seconds: the requested pause before the next iteration.
+        progress: the last reported percentage; None if the total is unknown.
+        progress_message: the message of that report.
+        logs: the log lines.
+        record: the complete TaskIteration, as shown by `kubectl get titer -o json`.
     """
 
     iteration: int
@@ -77,12 +77,12 @@ class IterationResult:
     record: dict[str, Any]
 
     def __repr__(self) -> str:
-        attempt = f" try {self.attempt}" if self.attempt > 1 else ""
-        words = self.error.message if self.error else self.message
+        attempt = f" attempt {self.attempt}" if self.attempt > 1 else ""
+        message = self.error.message if self.error else self.message
         pause = f", next pod after {self.wait_seconds:g} s" if self.wait_seconds else ""
         return (
             f"iteration {self.iteration}{attempt}: {self.answer or 'no answer'}"
-            + (f" ({words})" if words else "")
+            + (f" ({message})" if message else "")
             + pause
         )
 
@@ -92,20 +92,20 @@ class TaskResult:
     """A finished run.
 
     Attributes:
-        name: of the TaskRun.
+        name: name of the TaskRun.
         definition: name of its definition, in kebab-case.
         phase: Succeeded, Failed or Aborted.
-        reason: why, in one CamelCase word.
-        message: the same in words.
-        output: the result.
+        reason: why it is in this phase, in one CamelCase word.
+        message: the reason in plain text.
+        output: the result of the run.
         error: why it failed.
-        iterations: how many times run() was called.
-        duration: from its creation to its end, pauses included, in whole seconds.
-        hooks: how the lifecycle hooks ended: Succeeded or Failed, by name.
-        records: every try, in order; also those that a cluster would not keep.
+        iterations: the number of iterations.
+        duration: time from its creation to its end, including pauses, in whole seconds.
+        hooks: outcomes of the lifecycle hooks, Succeeded or Failed, by name.
+        records: all attempts, in order, including those whose records a cluster would not keep.
         children: the runs that it has started, in the order of their creation.
-        is_deleted: whether it was removed after its end, by self_cleanup or because its time was over.
-        run: the whole TaskRun, as `kubectl get trun -o json` shows it.
+        is_deleted: whether it was deleted after its end, by self_cleanup or because its TTL had expired.
+        run: the complete TaskRun, as shown by `kubectl get trun -o json`.
     """
 
     name: str
@@ -125,7 +125,7 @@ class TaskResult:
 
     @property
     def logs(self) -> tuple[LogLine, ...]:
-        """What all tries have logged, in order."""
+        """The log lines of all attempts, in order."""
         return tuple(line for record in self.records for line in record.logs)
 
     def __repr__(self) -> str:
@@ -147,13 +147,13 @@ class TaskResult:
 def result_of(
     name: str, runs: Mapping[str, Object], records: Mapping[str, Object], deleted: Collection[str] = ()
 ) -> TaskResult:
-    """Return what became of the run `name`.
+    """Return the result of the run `name`.
 
     Args:
-        name: of the TaskRun.
-        runs: every TaskRun by name, in the order of their creation.
-        records: every TaskIteration by name.
-        deleted: names of the runs that are not there any more.
+        name: name of the TaskRun.
+        runs: all TaskRuns by name, in the order of their creation.
+        records: all TaskIterations by name.
+        deleted: names of the runs that were deleted.
     """
     run = runs[name]
     spec, status = run["spec"], run["status"]

@@ -1,11 +1,11 @@
-"""The patches that the API server in memory takes. Pure: nothing is changed in place, what stays the same is shared."""
+"""Patches for the API server in memory. Pure: nothing is changed in place; unchanged parts are shared."""
 
 from typing import Any, Final
 
 from podrelay.kube.errors import ApiError, InvalidError
 
 _MERGE_KEYS: Final = {"ownerReferences": "uid"}
-"""Of lists whose items a strategic merge patch merges: what tells them apart."""
+"""The merge key of each list that a strategic merge patch merges."""
 
 
 def merged(value: dict[str, Any], patch: dict[str, Any]) -> dict[str, Any]:
@@ -26,7 +26,7 @@ def strategically_merged(value: dict[str, Any], patch: dict[str, Any]) -> dict[s
     """Return `value` with a strategic merge patch applied, which merges lists by the keys of their items.
 
     Raises:
-        ApiError: 415, it has a list that nobody has needed here so far.
+        ApiError: 415, the patch has a list that is not supported.
     """
     result = merged(value, {key: change for key, change in patch.items() if not isinstance(change, dict | list)})
     for key, change in patch.items():
@@ -44,7 +44,7 @@ def patched(value: dict[str, Any], steps: list[dict[str, Any]]) -> dict[str, Any
     """Return `value` with a JSON patch (RFC 6902) applied: add, replace and remove of members, and additions to lists.
 
     Raises:
-        InvalidError: a step does not fit.
+        InvalidError: a step cannot be applied.
     """
     for step in steps:
         path = [part.replace("~1", "/").replace("~0", "~") for part in step["path"].split("/")[1:]]
@@ -60,7 +60,7 @@ def _merged_items(before: list[dict[str, Any]], items: list[dict[str, Any]], by:
 
 
 def _stepped(place: Any, path: list[str], step: dict[str, Any]) -> Any:
-    """Return `place` with one step applied to what `path` leads to in it."""
+    """Return `place` with one step applied at `path`."""
     first, *others = path
     if isinstance(place, list) and first == "-" and not others and step["op"] == "add":
         return [*place, step["value"]]

@@ -1,4 +1,4 @@
-"""Containers that are processes of this computer: a fresh interpreter for each iteration, as in a cluster."""
+"""Containers as processes on this computer: a new interpreter for each iteration, as in a cluster."""
 
 import os
 import signal
@@ -19,22 +19,22 @@ from podrelay.local.server import Server
 
 _LAST_LINES: Final = 80
 _LAST_OUTPUT: Final = 2048
-"""A kubelet takes as much of the log for the message of a container that left none (FallbackToLogsOnError)."""
+"""How much of the log a kubelet uses as the message of a container that wrote none (FallbackToLogsOnError)."""
 
 Print = Callable[[str, str], None]
-"""Takes the name of a pod, and a line that it has printed."""
+"""Called with the name of a pod and a line of its output."""
 
 
 class ProcessRuntime:
     """Starts `python -m podrelay.local.container`, which is the runner.
 
     Args:
-        api: served to the processes over a socket.
-        folder: for socket and token; only this user may enter it.
+        api: the API server; the processes access it over a socket.
+        folder: directory for socket and token; only this user may have access to it.
         references: MODULE:CLASS, by name of the definition.
         ahead: returns how many seconds of waiting were skipped so far.
-        show: called for every line of output, by a thread of its own for each container.
-        ended: called when a container has ended, by that thread.
+        show: called for every line of output, in a separate thread for each container.
+        ended: called in that thread when a container has ended.
     """
 
     def __init__(
@@ -52,11 +52,11 @@ class ProcessRuntime:
         self._ahead = ahead
         self._show = show
         self._ended = ended
-        # Its writing end closes when this process ends, however it does.
+        # Its writing end closes when this process ends, in any way.
         self._lifeline, self._hold = os.pipe()
 
     def close(self) -> None:
-        """Serve no more; containers that still run are killed."""
+        """Stop serving; running containers are killed."""
         os.close(self._hold)
         os.close(self._lifeline)
         self._server.close()
@@ -65,7 +65,7 @@ class ProcessRuntime:
         """Start the container of a pod and return.
 
         Raises:
-            OSError: it cannot be started.
+            OSError: the container cannot be started.
         """
         environment = {
             **os.environ,
@@ -83,7 +83,7 @@ class ProcessRuntime:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             pass_fds=(self._lifeline,),
-            start_new_session=True,  # Ctrl-C is for us; what the container hears of it is SIGTERM
+            start_new_session=True,  # Ctrl-C must reach only this process; containers get SIGTERM
             text=True,
             errors="replace",
         )
@@ -91,7 +91,7 @@ class ProcessRuntime:
 
 
 class ProcessContainer:
-    """One process and what it prints."""
+    """One process and its output."""
 
     def __init__(self, process: subprocess.Popen[str], name: str, show: Print, ended: Callable[[], None]) -> None:
         self._process = process
@@ -103,15 +103,15 @@ class ProcessContainer:
         threading.Thread(target=self._attend, name=f"podrelay-{name}", daemon=True).start()
 
     def exit_code(self) -> int | None:
-        """Return the exit code, None while it runs or its output is not read to the end."""
+        """Return the exit code; None while the process runs or its output is not read to the end."""
         return self._code
 
     def terminate(self) -> None:
-        """Send SIGTERM to the process, as a kubelet does to the container's first one."""
+        """Send SIGTERM to the process, as a kubelet does to the first process of a container."""
         self._process.terminate()
 
     def kill(self) -> None:
-        """Send SIGKILL to all of its processes."""
+        """Send SIGKILL to the whole process group."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 

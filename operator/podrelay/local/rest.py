@@ -1,4 +1,4 @@
-"""The API server in memory as HTTP shows it: method, URL and body in, status and body out. No network here."""
+"""Maps HTTP requests to the API server in memory: method, URL and body in, status and body out, without a network."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -9,11 +9,11 @@ from podrelay.local.memory_api import PODS, MemoryApi
 
 
 class Answer(NamedTuple):
-    """What is answered.
+    """A response.
 
     Attributes:
-        status: of HTTP.
-        body: JSON, not to be changed; or bytes, of a log.
+        status: the HTTP status code.
+        body: JSON, which must not be changed; or bytes, for a log.
     """
 
     status: int
@@ -28,13 +28,13 @@ class _Place(NamedTuple):
 
 
 def answer(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
-    """Return what the API server answers a request with.
+    """Return the response to a request.
 
     Args:
-        api: the objects.
+        api: the API server.
         method: GET, POST, PUT, PATCH or DELETE.
         url: path and query.
-        body: the decoded JSON, None where there was none.
+        body: the decoded JSON, or None.
     """
     try:
         return handle(api, method, url, body)
@@ -43,12 +43,12 @@ def answer(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
 
 
 def handle(api: MemoryApi, method: str, url: str, body: Any, content_type: str = "") -> Answer:
-    """Return what the API server answers to a request that it does not refuse; see `answer`.
+    """Return the response to a request, like `answer`, but raise errors.
 
-    `content_type` tells what kind of patch it is; without it that follows from the shape of the body.
+    `content_type` is the type of a patch; by default it is derived from the body.
 
     Raises:
-        ApiError: it refuses it.
+        ApiError: the request was rejected.
     """
     place, query = _place(url), {key: values[-1] for key, values in parse_qs(urlsplit(url).query).items()}
     act = _METHODS.get((method, bool(place.name)))
@@ -69,7 +69,7 @@ def _place(url: str) -> _Place:
 
 
 def _list(api: MemoryApi, place: _Place, query: dict[str, str], _body: Any, _type: str) -> Answer:
-    items, go_on = api.find(
+    items, following = api.find(
         place.plural,
         place.namespace,
         fields=query.get("fieldSelector", ""),
@@ -77,7 +77,7 @@ def _list(api: MemoryApi, place: _Place, query: dict[str, str], _body: Any, _typ
         limit=int(query.get("limit", "0")),
         after=query.get("continue", ""),
     )
-    metadata = {"resourceVersion": str(api.version)} | ({"continue": go_on} if go_on else {})
+    metadata = {"resourceVersion": str(api.version)} | ({"continue": following} if following else {})
     return Answer(200, {"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items})
 
 
@@ -133,4 +133,4 @@ _METHODS: dict[tuple[str, bool], Callable[[MemoryApi, _Place, dict[str, str], An
     ("PATCH", True): _patch,
     ("DELETE", True): _delete,
 }
-"""By method, and whether the URL names an object."""
+"""By method and whether the URL names an object."""

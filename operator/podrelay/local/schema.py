@@ -1,7 +1,7 @@
-"""What the API server in memory takes: the resource models with their defaults, limits and rules.
+"""Validation for the API server in memory: the resource models with their defaults, limits and rules.
 
-The models are those from which the CRDs are generated. Of the CEL rules and admission policies those are here that
-decide something about a run; the others keep people and programs in order that a world without a cluster does not have.
+The models are those from which the CRDs are generated. Of the CEL rules and admission policies, only those that affect
+runs are implemented; the others restrict users and clients that do not exist without a cluster.
 """
 
 import json
@@ -28,30 +28,30 @@ _OF_EVERY_OBJECT: Final = frozenset({"apiVersion", "kind", "metadata"})
 
 
 def admitted(plural: str, before: Object | None, after: Object) -> Object:
-    """Return `after` as it is stored, defaults filled in.
+    """Validate a write and return the object to store, with defaults.
 
     Args:
         plural: the kind of object.
-        before: the object as it is stored now, None for a new one.
-        after: as it is to be.
+        before: the stored object; None for a new one.
+        after: the new object.
 
     Raises:
-        InvalidError: it breaks the schema or a rule; the message names the field.
+        InvalidError: the object violates the schema or a rule; the message names the field.
     """
     shape = _SHAPES.get(plural)
     return changed(plural, before, after if shape is None else shape(after))
 
 
 def changed(plural: str, before: Object | None, after: Object) -> Object:
-    """Return `after` if it may follow upon `before`: the rules of what never changes, without a look at the schema.
+    """Check only the rules about immutable fields, not the schema, and return `after`.
 
     Args:
         plural: the kind of object.
-        before: the object as it is stored now, None for a new one.
-        after: as it is to be.
+        before: the stored object; None for a new one.
+        after: the new object.
 
     Raises:
-        InvalidError: it breaks a rule.
+        InvalidError: the change violates a rule.
     """
     check = _CHANGES.get(plural)
     if check is not None and before is not None:
@@ -60,7 +60,7 @@ def changed(plural: str, before: Object | None, after: Object) -> Object:
 
 
 def is_same(one: Any, other: Any) -> bool:
-    """Tell whether two JSON values are the same to the API server's rules: 1 and 1.0 are not, nor are 1 and true."""
+    """Return whether two JSON values are equal by the API server's rules: 1 and 1.0 are not, nor are 1 and true."""
     return one is other or json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
@@ -94,9 +94,9 @@ def _run_changed(before: Object, after: Object) -> None:
     if old.get("abort") is not None and spec.get("abort") != old["abort"]:
         raise _invalid("spec.abort cannot be changed or taken back once it is set")
     if phase in FINISHED and status.get("phase") != phase:
-        raise _invalid("status.phase cannot change any more: the run is finished")
+        raise _invalid("status.phase cannot be changed: the run is finished")
     if phase in FINISHED and spec.get("abort") is not None and old.get("abort") is None:
-        raise _invalid("spec.abort cannot be set: the run is finished already")
+        raise _invalid("spec.abort cannot be set: the run is already finished")
 
 
 def _iteration(after: Object) -> Object:
@@ -139,7 +139,7 @@ def _check_payload(payload: Any, what: str) -> None:
 def _valid(model: type[Model], value: Any, path: str, *, complete: bool = False) -> Object:
     """Return `value`, with the model's defaults if `complete`.
 
-    The API server in memory is asked by the operator's own parts only: a field that no model knows is a mistake there.
+    Only parts of the operator use the API server in memory: a field that no model knows is a mistake in them.
     """
     try:
         parsed = model.model_validate(value)

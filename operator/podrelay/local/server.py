@@ -1,7 +1,7 @@
-"""The API server in memory, on a Unix socket, for the containers that are processes of this computer.
+"""Serves the API server in memory on a Unix socket, for containers that are processes on this computer.
 
-A socket in a folder that only this user may enter: nothing listens on the network, so no TLS is needed, and the runner
-knows no way to an API server over a network but the one with TLS. The token is asked for nevertheless.
+The socket is in a directory to which only this user has access. Nothing listens on the network, so no TLS is needed;
+over a network, the runner supports only TLS. The token is required nevertheless.
 """
 
 import json
@@ -18,11 +18,11 @@ from podrelay.local.unix import SOCKET_FILE, TOKEN_FILE
 
 
 class Server:
-    """Serves until it is closed.
+    """Serves requests until it is closed.
 
     Args:
-        api: the objects.
-        folder: where socket and token are made; only this user may enter it.
+        api: the API server.
+        folder: directory for socket and token; only this user may have access to it.
     """
 
     def __init__(self, api: MemoryApi, folder: Path) -> None:
@@ -32,7 +32,7 @@ class Server:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), name="podrelay-api", daemon=True).start()
 
     def close(self) -> None:
-        """Serve no more."""
+        """Stop serving."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -64,6 +64,6 @@ def _handler(api: MemoryApi, token: str) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(data)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - name of http.server
-            """Say nothing: stdout and stderr are the user's."""
+            """Log nothing: stdout and stderr belong to the user."""
 
     return Handler

@@ -1,4 +1,4 @@
-"""HTTP over a Unix socket: the container's side. Standard library only, as all that the runner imports."""
+"""HTTP over a Unix socket, on the side of the container. Standard library only, like everything the runner imports."""
 
 import http.client
 import socket
@@ -25,7 +25,7 @@ class UnixConnection(http.client.HTTPConnection):
         """Open the connection.
 
         Raises:
-            OSError: nobody listens there.
+            OSError: no process listens on the socket.
         """
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)

@@ -1,7 +1,7 @@
-"""A small world for TaskRuns: one operator, one node, no network between them.
+"""A small world for TaskRuns: one operator and one node, without a network.
 
 `run_to_the_end` is its main loop. All decisions are made in the thread that calls it; other threads (of containers that
-are processes) only put changes into the inbox and wake it up.
+are processes) only put changes into the inbox and wake the main loop.
 """
 
 import queue
@@ -36,17 +36,17 @@ NAMESPACE: Final = "default"
 _SECRET: Final = "local"  # noqa: S105 - a name
 _SECRET_KEY: Final = re.compile(r"[-._a-zA-Z0-9]{1,253}")
 _LONGEST_WAIT: Final = 3600.0
-"""Seconds. A computer that slept through a wait looks at the clock again after this time at the latest."""
+"""Seconds. After this time at the latest, the clock is checked again, because the computer may have been suspended."""
 
 
 class _AlwaysLeads:
     def require(self) -> None:
-        """There is no other operator."""
+        """Do nothing: there is no other operator."""
 
 
 class _LeftToThePod:
     async def check(self, schema: object, input: object = None) -> Verdict:
-        """Whether an input fits, the runner finds out: it has the models that the schema was made from."""
+        """Return that the input is valid: the runner checks it with the models that the schema was generated from."""
         return Verdict()
 
 
@@ -54,10 +54,10 @@ class World:
     """Everything that a TaskRun needs.
 
     Args:
-        folder: for files of the containers; only this user may enter it.
+        folder: directory for files of the containers; only this user may have access to it.
         clock: the time.
-        skips_waits: time in which nothing runs is skipped; otherwise it is waited for.
-        changed: called with every change of an object, by the thread of the main loop.
+        skips_waits: whether to skip time in which nothing runs, instead of waiting.
+        changed: called with every change of an object, in the thread of the main loop.
     """
 
     def __init__(
@@ -70,15 +70,15 @@ class World:
     ) -> None:
         self.clock = clock
         self.runs: dict[str, Object] = {}
-        """Every TaskRun by its name, as it is or was last; deleted ones, too."""
+        """The latest version of every TaskRun by name, including deleted ones."""
         self.records: dict[str, Object] = {}
-        """Every record by its name, likewise."""
+        """The latest version of every record by name, including deleted ones."""
         self.deleted_runs: set[str] = set()
         self._folder = folder
         self._skips_waits = skips_waits
         self._changed = changed
         self._inbox: queue.SimpleQueue[Event] = queue.SimpleQueue()
-        # A SimpleQueue, because a signal handler may put something into it whatever it has interrupted.
+        # A SimpleQueue is reentrant, so a signal handler may put something into it at any time.
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._dirty: dict[Key, None] = {}
         self._due: dict[Key, datetime] = {}
@@ -102,21 +102,21 @@ class World:
         """Apply a TaskDefinition.
 
         Raises:
-            InvalidError: it is invalid.
-            NotRunnableHereError: it reports by termination message, so its program is one of a container image.
+            InvalidError: the definition is invalid.
+            NotRunnableHereError: it reports by termination message, so its program is in a container image.
         """
         stored = self.api.create(names.TASK_DEFINITIONS, NAMESPACE, manifest)
         if stored["spec"]["reporting"] == names.REPORTING_TERMINATION_MESSAGE:
             raise NotRunnableHereError(
-                f"{stored['metadata']['name']} has reporting TerminationMessage: its program is whatever its container "
-                "image runs, which needs a cluster; only tasks that report by API, as Python classes do, run here"
+                f"{stored['metadata']['name']} has reporting TerminationMessage: its program is in its container "
+                "image, which needs a cluster; only tasks that report by API, as Python classes do, can run here"
             )
 
     def add_secret(self, values: Mapping[str, str]) -> str:
-        """Make the Secret that runs may name, and return its name.
+        """Create the Secret that runs may name, and return its name.
 
         Raises:
-            SecretError: a key is none that a Secret can have.
+            SecretError: a key is not valid in a Secret.
         """
         folder = self._folder / SECRET_FOLDER
         folder.mkdir(mode=0o700)
@@ -131,25 +131,25 @@ class World:
         """Create a TaskRun and return its name.
 
         Raises:
-            InvalidError: it is invalid.
+            InvalidError: the TaskRun is invalid.
         """
         name: str = self.api.create(names.TASK_RUNS, NAMESPACE, manifest)["metadata"]["name"]
         return name
 
     def abort(self, name: str, message: str) -> None:
-        """Abort a run; of one that is finished nothing changes. May be called by any thread."""
+        """Abort a run; has no effect on a finished run. May be called by any thread."""
         try:
             self.api.patch(names.TASK_RUNS, NAMESPACE, name, {"spec": {"abort": {"message": message}}})
         except (InvalidError, NotFoundError):  # finished, aborted before, or deleted
             return
 
     def abort_all(self, message: str) -> None:
-        """Abort every run that is not finished. May be called by any thread."""
+        """Abort all unfinished runs. May be called by any thread."""
         for run in self.api.find(names.TASK_RUNS, NAMESPACE)[0]:
             self.abort(run["metadata"]["name"], message)
 
     def call_after(self, seconds: float, action: Callable[[], None]) -> None:
-        """Call `action` in the main loop when so much time has passed."""
+        """Call `action` in the main loop after this many seconds."""
         self._appointments.append((self.clock.now() + timedelta(seconds=seconds), action))
 
     def kill_all(self) -> None:
@@ -158,18 +158,18 @@ class World:
             self._kubelet.kill_all()
 
     def wake(self) -> None:
-        """Let the main loop look around. May be called by any thread, and by signal handlers."""
+        """Wake the main loop. May be called by any thread, and by signal handlers."""
         self._bell.put(None)
 
     # --- the main loop ----------------------------------------------------------------------------------------------
 
     def run_to_the_end(self) -> None:
-        """Return when all runs are finished and nothing is left to do for them.
+        """Run the main loop until all runs are finished, including their hooks.
 
         Raises:
-            StuckError: a run is not finished, and nothing will happen any more.
+            StuckError: a run is not finished, but nothing will ever continue it.
         """
-        assert self._kubelet is not None  # noqa: S101 - a programmer's mistake
+        assert self._kubelet is not None  # noqa: S101 - a programming error
         while True:
             self.settle()
             if self._kubelet.start_next():
@@ -179,9 +179,9 @@ class World:
             self._wait(self._kubelet)
 
     def settle(self) -> None:
-        """Let operator and kubelet do all that there is to do now; start no container."""
+        """Let operator and kubelet do everything that is due now, except for starting containers."""
         if self._is_settling:
-            return  # a container that is told of its end asks the API server meanwhile
+            return  # a container that is being terminated sends requests meanwhile
         self._is_settling = True
         try:
             self._settle()
@@ -203,7 +203,7 @@ class World:
                 del self._dirty[key]
                 self._reconcile(key)
             is_moving = self.api.collect_garbage()
-            if self._kubelet is not None and self._kubelet.look():
+            if self._kubelet is not None and self._kubelet.sync():
                 is_moving = True
             self._drain()
 
@@ -235,7 +235,7 @@ class World:
         until = min([*due, *([at] if at is not None else [])], default=None)
         if until is None:
             key, run = next(iter(unfinished.items()))
-            raise StuckError(f"{key.name} will never go on: {run.status.reason}: {run.status.message}")
+            raise StuckError(f"{key.name} will never continue: {run.status.reason}: {run.status.message}")
         left = max(0.0, (until - self.clock.now()).total_seconds())
         if self._skips_waits and not kubelet.is_busy:
             self.clock.advance(left)

@@ -1,4 +1,4 @@
-"""From what run() returned, or raised, to the response that is stored. Pure but for the traceback on stderr."""
+"""Converts the result or exception of run() into the response to store. Pure, except for tracebacks on stderr."""
 
 import sys
 from collections.abc import Iterable
@@ -13,18 +13,18 @@ from podrelay.sdk.validation import NO_RULES, InputRules
 
 
 def answer_of(value: Any, built: Iterable[Built] = ()) -> Answer:
-    """Return the answer that a value returned by run() means: None or a JSON object mean done.
+    """Return the answer for the return value of run(): None or a JSON object means done.
 
     Args:
-        value: what run() returned.
-        built: the answers that it has made. One of them and no `return` is an error, because the task meant something;
-            an answer that is not the one which was returned may be meant so, and is told on stderr.
+        value: the return value of run().
+        built: the answers that it created. If run() created an answer but returned None, that is an error, because the
+            task intended an answer. If it returned something else, only a warning is printed to stderr.
     """
     dropped = [item for item in built if item.answer is not value]
     if value is None and dropped:
-        # Its work is done: to do it once more would not bring the answer back.
-        words = f"run() returned None, but {dropped[-1]}; write: return {dropped[-1].call}"
-        return Failed(words, "InvalidAnswer", retryable=False)
+        # Not retryable: the work was done, and a retry would lose the answer again.
+        message = f"run() returned None, but {dropped[-1]}; write: return {dropped[-1].call}"
+        return Failed(message, "InvalidAnswer", retryable=False)
     for item in dropped:
         print(f"podrelay-runner: {item}, but returned something else; is a return missing?", file=sys.stderr)
     if isinstance(value, Done | Continue | Failed | Aborted):
@@ -42,8 +42,8 @@ def answer_of(value: Any, built: Iterable[Built] = ()) -> Answer:
 
 
 def answer_of_exception(error: BaseException) -> Failed:
-    """Return the answer for an exception that left run(); its traceback goes to stderr, never into the record."""
-    import traceback  # noqa: PLC0415 - most pods need none
+    """Return the answer for an exception of run(); its traceback is printed to stderr, never stored in the record."""
+    import traceback  # noqa: PLC0415 - most pods do not need it
 
     traceback.print_exception(error, file=sys.stderr)
     if isinstance(error, InputError):
@@ -54,7 +54,7 @@ def answer_of_exception(error: BaseException) -> Failed:
         return Failed(str(error), "PayloadRefused")
     answer = described(error)
     if isinstance(error, TaskModuleError | DefinitionError):
-        # The image has no other module and no other class, however often it is started.
+        # A retry would use the same image with the same module and class.
         return Failed(answer.message, error.reason, answer.data, retryable=False)
     if isinstance(error, PodrelayError) and answer.code == type(error).__name__:
         return Failed(answer.message, error.reason, answer.data)
@@ -62,19 +62,19 @@ def answer_of_exception(error: BaseException) -> Failed:
 
 
 def described(error: BaseException | dict[str, Any] | str) -> Failed:
-    """Return what `failed` says about an error, also of an exception that cannot even say what it is."""
+    """Return `failed(error)`, or its class name for an exception whose message cannot be determined."""
     try:
         return failed(error)
-    except Exception:  # noqa: BLE001 - whatever an author's __str__ or property raises
+    except Exception:  # noqa: BLE001 - __str__ or a property of the author's class may raise anything
         return Failed(type(error).__name__, type(error).__name__)
 
 
 def response_of(
     answer: Answer, input: dict[str, Any], output: dict[str, Any] | None, rules: InputRules = NO_RULES
 ) -> dict[str, Any]:
-    """Return the response to store for `answer`, given input and output as this iteration holds them.
+    """Return the response to store for `answer`, given the current input and output of this iteration.
 
-    A payload that cannot be stored, or that breaks the rules, turns the answer into an error that says so.
+    If a payload cannot be stored or violates the rules, the response is an error that says so.
     """
     try:
         return _response(answer, input, output, rules)
@@ -86,7 +86,7 @@ def response_of(
 
 
 def error_of(answer: Failed) -> dict[str, Any]:
-    """Return message, code and data as they are stored."""
+    """Return message, code and data in the form to store."""
     error: dict[str, Any] = {"message": clean(answer.message, limits.MESSAGE_LENGTH)}
     if answer.code:
         error["code"] = clean(answer.code, 256)
@@ -94,13 +94,13 @@ def error_of(answer: Failed) -> dict[str, Any]:
         try:
             error["data"] = _stored(answer.data, "error.data")
         except limits.PayloadError as refusal:
-            # The error itself matters more than what goes with it.
+            # The error itself is more important than its data.
             error["data"] = {"refused": clean(str(refusal), limits.MESSAGE_LENGTH)}
     return error
 
 
 def clean(text: str, length: int) -> str:
-    """Return `text` as it can be stored: cut to `length`, without lone surrogates (of file names that are no UTF-8)."""
+    """Return `text` in a form that can be stored: cut to `length`, without lone surrogates (as in some file names)."""
     return limits.cut(text.encode("utf-8", "replace").decode(), length)
 
 
@@ -134,17 +134,17 @@ def _response(
 
 
 def _about_retries(answer: Failed) -> dict[str, Any]:
-    told = {
+    fields = {
         "retryable": answer.retryable,
         "retryAfterSeconds": answer.retry_after_seconds,
         "refusal": answer.refusal,
     }
-    return {field: value for field, value in told.items() if value is not None}
+    return {field: value for field, value in fields.items() if value is not None}
 
 
 def _invalid_fields(answer: Failed) -> str | None:
-    """Return a message that names the fields of an input that does not fit; None for any other error."""
-    data: Any = answer.data  # an author may have put anything there
+    """Return a message that names the invalid fields of an input; None for any other error."""
+    data: Any = answer.data  # may be any value that the author chose
     fields = data.get("invalidFields") if isinstance(data, dict) else None
     if answer.code != invalid_input.INVALID_FIELDS or not isinstance(fields, dict):
         return None
@@ -152,7 +152,7 @@ def _invalid_fields(answer: Failed) -> str | None:
 
 
 def _stored(payload: dict[str, Any], what: str) -> Any:
-    """Return a payload as it will come back from the API server, so that the two can be compared: no tuple, no 1.0."""
+    """Return a payload as the API server will return it, so that the two can be compared: no tuple, no 1.0."""
     return numbers.loads(limits.check_payload(payload, what))
 
 

@@ -1,7 +1,7 @@
-"""Requests to the API server with the pod's service account, tried again until a deadline.
+"""Requests to the API server with the pod's service account, retried until a deadline.
 
-Only reads and writes that may be repeated go through here: whoever writes carries a resource version or a fixed name,
-so a repeated write that had succeeded already shows as a conflict, which the caller understands.
+It is only for reads and for writes that may be repeated: each write has a resource version or a fixed name, so
+repeating a write that has already succeeded results in a conflict, which the caller handles.
 """
 
 import http.client
@@ -28,25 +28,25 @@ _SHORTEST_PAUSE_SECONDS: Final = 0.1
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _NAP_SECONDS: Final = 0.5
 CONFLICT_PAUSE_SECONDS: Final = 0.1
-_FAILURES_TO_TELL: Final = 3
+_FAILURES_TO_REPORT: Final = 3
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 RIGHTS_SECONDS: Final = 60.0
-"""How long a missing right is waited for where nothing is lost yet: who replaces a RoleBinding needs a moment."""
+"""How long to wait for a missing permission if no work would be lost: replacing a RoleBinding takes a moment."""
 _LACKS_RIGHT: Final = re.compile(r'User "[^"]*" cannot \w+ resource\b')
-"""The words of an authorizer. Policies, webhooks and quotas refuse with 403, too, but for what is in the request."""
+"""The message of an authorizer. Policies, webhooks and quotas also answer 403, but because of the request's content."""
 
 Deadline = Callable[[], float]
-"""Returns a time of the clock. It is asked again and again, because a SIGTERM brings it closer."""
+"""Returns a time of the clock. It is called repeatedly, because SIGTERM makes the deadline earlier."""
 
 
 class ApiClient:
-    """The API server as this pod may use it. One connection, kept open; not for several threads at once.
+    """A client for the API server. It keeps one connection open and is not thread-safe.
 
     Args:
         host, port: the API server.
-        account: folder with `token` and `ca.crt`.
+        account: directory with `token` and `ca.crt`.
         clock, sleep: time, in seconds.
-        connect: returns a connection that is not open yet; default: TLS, verified by `ca.crt`.
+        connect: returns a connection that is not open yet; default: TLS, verified with `ca.crt`.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ApiClient:
 
     @classmethod
     def from_environment(cls, variables: Mapping[str, str]) -> "ApiClient":
-        """Return the client that the kubelet's variables and files describe."""
+        """Return a client that is configured from the environment variables and files that the kubelet provides."""
         account = Path(variables.get(ENV_SERVICE_ACCOUNT_DIR) or SERVICE_ACCOUNT_DIR)
         host = variables.get("KUBERNETES_SERVICE_HOST", "kubernetes.default.svc")
         return cls(host, int(variables.get("KUBERNETES_SERVICE_PORT", "443")), account)
@@ -85,8 +85,8 @@ class ApiClient:
         """Return an object, or None if there is none.
 
         Raises:
-            ApiRefusedError: the API server does not let this pod read it.
-            ApiUnreachableError: there was no answer until the deadline.
+            ApiRefusedError: this pod may not read it.
+            ApiUnreachableError: there was no response before the deadline.
         """
         url = path(namespace, plural, name)
         status, body = self.request("GET", url, None, deadline, patience)
@@ -104,21 +104,21 @@ class ApiClient:
         deadline: Deadline,
         patience: float = RIGHTS_SECONDS,
     ) -> tuple[int, dict[str, Any]]:
-        """Send a request until there is an answer that will not change by itself; return its status and body.
+        """Retry a request until the response is final; return its status and body.
 
-        A right that is missing may come back: a RoleBinding is replaced, a namespace was taken out of the chart's
-        taskNamespaces, a release is rolled back.
+        A missing permission is not final: a RoleBinding may be replaced, a namespace put back into the chart's
+        taskNamespaces, a release rolled back.
 
         Args:
-            method: of HTTP.
+            method: the HTTP method.
             url: path and query.
             body: JSON, or None.
-            deadline: until when it is tried.
-            patience: seconds for which a missing right is waited for, after which that is the answer; infinite: until
-                the deadline, after which it is as if nobody had answered.
+            deadline: when to stop retrying.
+            patience: for how many seconds to wait for a missing permission before that response is returned; infinite:
+                until the deadline, and then raise ApiUnreachableError.
 
         Raises:
-            ApiUnreachableError: there was none until the deadline; the last problem is in the message.
+            ApiUnreachableError: there was no final response before the deadline; the message has the last problem.
         """
         end = self._clock() + patience
         refusals = 0
@@ -128,12 +128,12 @@ class ApiClient:
                 return status, answer
             refusals += 1
             problem = f"{status} {answer.get('message', '')}"
-            if refusals == _FAILURES_TO_TELL:
-                print(f"podrelay-runner: {method} {url} is refused, trying on: {problem}", file=sys.stderr, flush=True)
+            if refusals == _FAILURES_TO_REPORT:
+                print(f"podrelay-runner: {method} {url} is refused, retrying: {problem}", file=sys.stderr, flush=True)
             if not self.pause(_backoff(refusals), lambda: min(end, deadline())):
                 if math.isfinite(patience):
                     return status, answer
-                raise ApiUnreachableError(f"{method} {url} was refused {refusals} time(s), the last answer: {problem}")
+                raise ApiUnreachableError(f"{method} {url} was refused {refusals} time(s); last response: {problem}")
 
     def _answer(
         self, method: str, url: str, body: dict[str, Any] | None, deadline: Deadline
@@ -147,26 +147,26 @@ class ApiClient:
                 self.close()
                 if was_open and failures == 0:
                     failures = 1
-                    continue  # the API server closes connections that were idle; a new one tells more
+                    continue  # the API server closes idle connections; try a new one
                 problem, retry_after = f"{type(error).__name__}: {error}", 0.0
             else:
                 if status not in _TRANSIENT:
                     return status, answer
                 problem = f"{status} {answer.get('message', '')}"
             failures += 1
-            if failures == _FAILURES_TO_TELL:
-                print(f"podrelay-runner: {method} {url} fails, trying on: {problem}", file=sys.stderr, flush=True)
+            if failures == _FAILURES_TO_REPORT:
+                print(f"podrelay-runner: {method} {url} fails, retrying: {problem}", file=sys.stderr, flush=True)
             if not self.pause(max(_backoff(failures), retry_after), deadline):
-                raise ApiUnreachableError(f"{method} {url} failed {failures} time(s), the last answer: {problem}")
+                raise ApiUnreachableError(f"{method} {url} failed {failures} time(s); last problem: {problem}")
 
     def close(self) -> None:
-        """Drop the connection; the next request opens one."""
+        """Close the connection; the next request opens a new one."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def pause(self, seconds: float, deadline: Deadline) -> bool:
-        """Wait, in naps, so that a deadline that comes closer is seen; return False, at once, if it comes first."""
+        """Sleep in short steps, because the deadline may become earlier; return False at once if it comes first."""
         end = self._clock() + seconds
         while (now := self._clock()) < end:
             if end >= deadline():
@@ -175,13 +175,13 @@ class ApiClient:
         return True
 
     def wait_after_conflict(self, answer: dict[str, Any], deadline: Deadline) -> None:
-        """Wait a little before a write that was answered with a conflict is tried again.
+        """Wait a moment before retrying a write after a conflict.
 
         Raises:
             ApiUnreachableError: the deadline comes first.
         """
         if not self.pause(CONFLICT_PAUSE_SECONDS, deadline):
-            raise ApiUnreachableError(f"conflicts until the deadline, the last one: {answer.get('message', '')}")
+            raise ApiUnreachableError(f"conflicts until the deadline; last conflict: {answer.get('message', '')}")
 
     def _timeout(self, deadline: Deadline) -> float:
         return max(_SHORTEST_TIMEOUT_SECONDS, min(REQUEST_TIMEOUT_SECONDS, deadline() - self._clock()))
@@ -208,19 +208,19 @@ class ApiClient:
         except ValueError:
             decoded = {"message": content[:500].decode(errors="replace")}
         except RecursionError:
-            raise ApiRefusedError(answer.status, f"what is stored there is nested too deep, {url}") from None
+            raise ApiRefusedError(answer.status, f"the object at {url} is nested too deep") from None
         if not isinstance(decoded, dict):
             decoded = {}
         return answer.status, decoded, float(retry_after) if retry_after.isdigit() else 0.0
 
     def _token(self) -> str:
-        # Tokens are renewed under our feet, and the old one may be refused at once: it is read for every request.
+        # Read for every request: the kubelet renews the token, and the old one may be rejected at once.
         try:
             token = (self._account / "token").read_text(encoding="utf-8").strip()
         except OSError as error:
             if self._has_read_token:
                 raise
-            raise _no_account(error) from error  # waiting would not bring it
+            raise _no_account(error) from error  # waiting would not help
         self._has_read_token = True
         return token
 
@@ -230,7 +230,7 @@ class ApiClient:
                 self._tls = ssl.create_default_context(cafile=str(self._account / "ca.crt"))
             except OSError as error:
                 raise _no_account(error) from error
-        # An IPv6 address stands here without brackets; http.client adds them in the Host header.
+        # An IPv6 address has no brackets here; http.client adds them in the Host header.
         return http.client.HTTPSConnection(self._host, self._port, timeout=REQUEST_TIMEOUT_SECONDS, context=self._tls)
 
 
@@ -240,9 +240,10 @@ def _backoff(failures: int) -> float:
 
 
 def lacks_right(method: str, url: str, status: int, answer: dict[str, Any]) -> bool:
-    """Tell whether an answer is about what this pod may do, or whether there is such a place, not about the request.
+    """Return whether a response means that a permission, the resource type or the namespace is missing.
 
-    A 404 is about an object only where it names it: else the resource or the namespace is not there.
+    A 404 that names the object means that the object does not exist; otherwise, the resource type or the namespace is
+    missing.
     """
     if status == 403:
         return _LACKS_RIGHT.search(str(answer.get("message", ""))) is not None
@@ -255,11 +256,11 @@ def lacks_right(method: str, url: str, status: int, answer: dict[str, Any]) -> b
 
 def _no_account(error: OSError) -> ApiUnreachableError:
     return ApiUnreachableError(
-        f"this pod has no service account to reach the API server with, {error}; "
+        f"this pod has no service account token for the API server, {error}; "
         "automountServiceAccountToken must not be false in the TaskDefinition's template or its service account"
     )
 
 
 def path(namespace: str, plural: str, name: str = "") -> str:
-    """Return the URL path of one of our resources."""
+    """Return the URL path of a Podrelay resource."""
     return f"/apis/{names.API_VERSION}/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")

@@ -1,7 +1,7 @@
 """Starts and lists the children of a run, for `controller.task`.
 
-The name of a child follows from what it is to do, so a retried try finds the children that an earlier one has made, and
-a request whose answer was lost is harmless.
+The name of a child is derived from its definition and input, so a retry finds the children that an earlier attempt
+created, and a request whose response was lost can be repeated.
 """
 
 import threading
@@ -21,12 +21,12 @@ _PAGE_SIZE: Final = 500
 
 
 class Children:
-    """The children of the run that this pod works for. Its methods may be called by several threads.
+    """The children of this pod's run. Its methods are thread-safe.
 
     Args:
-        client: the API server; from now on only the children's.
-        me: what this pod is.
-        deadline: until when the API server is tried.
+        client: client for the API server; only this object may use it from now on.
+        me: the environment of this pod.
+        deadline: when to stop retrying requests.
     """
 
     def __init__(self, client: ApiClient, me: Environment, deadline: Deadline) -> None:
@@ -37,24 +37,24 @@ class Children:
         self._equal_calls: Counter[str] = Counter()
 
     def trigger(self, child: WantedRun) -> TaskRun:
-        """Create a child, or find it where it has been created already.
+        """Create a child, or return it if it already exists.
 
         Raises:
-            TriggerConflictError: there is one of its name that was asked for otherwise.
-            ApiRefusedError, ApiUnreachableError: it cannot be created.
+            TriggerConflictError: a different run with its name already exists.
+            ApiRefusedError, ApiUnreachableError: the child cannot be created.
         """
         with self._lock:
             what = run_names.canonical([child.definition, child.input])
             stored = self._create(_manifest(self._me, child, self._name(child, what)))
             if child.key is None:
-                self._equal_calls[what] += 1  # not before: who tries again after an error means the same child
+                self._equal_calls[what] += 1  # only now: a call that is repeated after an error means the same child
             return self._read(stored)
 
     def find(self, definition: str | None) -> list[TaskRun]:
-        """Return the children, those of one definition or all, by their age.
+        """Return the children, all of them or those of one definition, oldest first.
 
         Raises:
-            ApiRefusedError, ApiUnreachableError: they cannot be read.
+            ApiRefusedError, ApiUnreachableError: the children cannot be read.
         """
         with self._lock:
             mine = [stored for stored in self._list(definition) if self._is_mine(stored)]
@@ -80,8 +80,8 @@ class Children:
             if answer.get("reason") == "AlreadyExists":
                 stored = self._client.read(namespace, names.TASK_RUNS, name, self._deadline)
                 if stored is not None:
-                    return _as_asked_for(stored, manifest)
-            # It was deleted in between, or the conflict is about something else, such as a quota used by many at once.
+                    return _as_requested(stored, manifest)
+            # The run was deleted in between, or this is another kind of conflict, such as about a quota.
             self._client.wait_after_conflict(answer, self._deadline)
 
     def _list(self, definition: str | None) -> list[dict[str, Any]]:
@@ -92,7 +92,7 @@ class Children:
             query = {"fieldSelector": selector, "limit": str(_PAGE_SIZE)} | ({"continue": more} if more else {})
             url = f"{path(self._me.namespace, names.TASK_RUNS)}?{urlencode(query)}"
             status, answer = self._client.request("GET", url, None, self._deadline)
-            if status == 410 and more:  # the rest of the list is too old; from the beginning again
+            if status == 410 and more:  # the continue token has expired; start again
                 found, more = [], ""
                 continue
             if status != 200:
@@ -103,7 +103,7 @@ class Children:
                 return found
 
     def _is_mine(self, stored: dict[str, Any]) -> bool:
-        """Whether it is not the child of an earlier run of this name, which garbage collection is about to remove."""
+        """Whether it is a child of this run, and not of an earlier run of this name that is being garbage-collected."""
         owners = [owner for owner in stored["metadata"].get("ownerReferences") or () if owner["kind"] == "TaskRun"]
         return not owners or any(owner["uid"] == self._me.run_uid for owner in owners)
 
@@ -120,12 +120,12 @@ def _manifest(me: Environment, child: WantedRun, name: str) -> dict[str, Any]:
         namespace=me.namespace, resource_name=name, parent={"metadata": {"name": me.run, "uid": me.run_uid}}
     )
     if child.key is None:
-        # Only tries of this iteration ask for it again; for one with a key every iteration may.
+        # Only attempts of this iteration request this child again; a child with a key, any iteration may request.
         manifest["metadata"].setdefault("annotations", {})[names.ANNOTATION_PARENT_ITERATION] = str(me.iteration)
     return manifest
 
 
-def _as_asked_for(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
+def _as_requested(stored: dict[str, Any], manifest: dict[str, Any]) -> dict[str, Any]:
     stored["spec"].setdefault("input", {})
     check_same(stored, manifest)
     return stored

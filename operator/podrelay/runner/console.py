@@ -1,4 +1,4 @@
-"""What a task prints: it goes where it would have gone, and its end is kept for the record of the iteration."""
+"""Captures a task's output: it is still printed, and the end of it is kept for the record of the iteration."""
 
 import contextlib
 import io
@@ -12,39 +12,39 @@ from podrelay.api import console, limits
 
 
 class Console:
-    """Keeps the end of what the task prints by Python: print, sys.stdout, sys.stderr, logging, tracebacks.
+    """Keeps the end of the task's output from Python: print, sys.stdout, sys.stderr, logging, tracebacks.
 
-    What its child processes and C libraries print goes to the pod's log only.
+    Output of child processes and C libraries goes only to the pod's log.
 
     Args:
-        limit: how many bytes are kept.
+        limit: how many bytes to keep.
     """
 
     def __init__(self, limit: int = limits.CONSOLE_BYTES) -> None:
         self._limit = limit
-        self._lock = threading.RLock()  # a signal handler may print in the midst of it
+        self._lock = threading.RLock()  # reentrant, because a signal handler may print while it is held
         self._last = bytearray()
         self._dropped = 0
         self._streams: tuple[TextIO, ...] = ()
 
     def take(self, printed: bytes) -> None:
-        """Take what is being printed."""
+        """Add output."""
         with self._lock:
             self._last += printed
-            if len(self._last) > 2 * self._limit:  # not with every line
+            if len(self._last) > 2 * self._limit:  # so that not every line costs a copy
                 surplus = len(self._last) - self._limit
                 del self._last[:surplus]
                 self._dropped += surplus
 
     def tail(self) -> dict[str, Any] | None:
-        """Return what is kept, as `podrelay.api.console.tail` does."""
+        """Return the kept output in the form of `podrelay.api.console.tail`."""
         self._flush()
         with self._lock:
             return console.tail(bytes(self._last), self._dropped, self._limit)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen to stdout and stderr of this process."""
+        """Capture stdout and stderr of this process."""
         before = sys.stdout, sys.stderr
         self._streams = sys.stdout, sys.stderr = self._recorded(sys.stdout), self._recorded(sys.stderr)
         try:
@@ -59,25 +59,25 @@ class Console:
                 stream.flush()
 
     def _recorded(self, stream: TextIO) -> TextIO:
-        stream = unrecorded(stream)  # of a parent that runs in this process, too
-        # What is none is closed, or something that somebody's test has put there.
+        stream = unrecorded(stream)  # may be captured by the run of a parent in the same process
+        # Another type of stream is closed, or was set by a test.
         return _Recorded(stream, self) if isinstance(stream, io.TextIOWrapper) else stream
 
 
 def unrecorded(stream: TextIO) -> TextIO:
-    """Return where a line goes that is not to be kept, as something else keeps it."""
+    """Return the original of a captured stream, for lines that must not be kept twice."""
     if not isinstance(stream, _Recorded):
         return stream
-    stream.flush()  # so that the order stays
+    stream.flush()  # to keep the order of lines
     return stream.original
 
 
 class _Recorded(io.TextIOWrapper):
-    """A text stream with the encoding and buffering of the one in whose place it is."""
+    """A text stream with the encoding and buffering of the stream that it replaces."""
 
     def __init__(self, original: io.TextIOWrapper, listener: Console) -> None:
         super().__init__(
-            _Bytes(original, listener),  # type: ignore[arg-type]  # it writes all that it is given, as buffers do
+            _Bytes(original, listener),  # type: ignore[arg-type]  # it writes all data at once, as buffers do
             encoding=original.encoding,
             errors=original.errors,
             line_buffering=original.line_buffering,
@@ -87,26 +87,26 @@ class _Recorded(io.TextIOWrapper):
 
 
 class _Bytes(io.RawIOBase):
-    """The way of the bytes: to the console, and to where they would have gone."""
+    """Writes bytes both to the console and to the original stream."""
 
     def __init__(self, original: io.TextIOWrapper, listener: Console) -> None:
         self._original = original
         self._listener = listener
 
     def writable(self) -> bool:
-        """It is written only."""
+        """Return True: the stream is write-only."""
         return True
 
     def isatty(self) -> bool:
-        """Whether the original is a terminal."""
+        """Return whether the original is a terminal."""
         return self._original.isatty()
 
     def fileno(self) -> int:
-        """The original's."""
+        """Return the file descriptor of the original."""
         return self._original.fileno()
 
     def write(self, data: Any) -> int:
-        """Write all of it."""
+        """Write all data."""
         printed = bytes(data)
         self._listener.take(printed)
         self._original.flush()

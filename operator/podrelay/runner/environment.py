@@ -1,4 +1,4 @@
-"""What the operator told this pod, read once from its environment."""
+"""Reads the environment variables that the operator has set in this pod."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -8,13 +8,13 @@ from podrelay.api.errors import PodrelayError
 
 
 class NotInAPodError(PodrelayError):
-    """A variable is missing: this is no pod that the operator has made."""
+    """A variable is missing: this is not a pod that the operator created."""
 
     reason = "NotInAPod"
 
 
 class UnsupportedOperatorError(PodrelayError):
-    """The operator is of a version that this runner does not work with."""
+    """This runner does not work with the version of the operator."""
 
     reason = protocol.UNSUPPORTED_RUNNER
 
@@ -41,23 +41,23 @@ class Environment(NamedTuple):
     is_final_attempt: bool
     record_logs: bool
     origin_uid: str = ""
-    """That of the run before it was restored from a backup; its own, where it was not."""
+    """UID of the run before it was restored from a backup; if it was not restored, its own UID."""
     secret_path: str = ""
-    """Folder with the keys of the run's Secret, empty where it names none."""
+    """Directory with the keys of the run's Secret; empty if it names none."""
     hooks: tuple[str, ...] = ()
-    """Those that this pod calls if it comes to that, by their names in the resource."""
+    """Hooks that this pod calls if they are due, by their names in the resource."""
     only_hooks: tuple[str, ...] = ()
-    """Those that this pod is there for; then it calls nothing else."""
+    """Hooks of a pod that only calls hooks; empty for all other pods."""
     operator_protocol: int = 1
-    """The version of the protocol that the operator speaks."""
+    """The protocol version of the operator."""
 
 
 def read(variables: Mapping[str, str]) -> Environment:
-    """Return what `variables` say.
+    """Parse environment variables.
 
     Raises:
-        NotInAPodError: this is no pod that an operator has made.
-        UnsupportedOperatorError: one is missing or no number, or the operator is too old.
+        NotInAPodError: this is not a pod that an operator created.
+        UnsupportedOperatorError: a variable is missing or not a number, or the operator is too old.
     """
     _check_version(variables)
     try:
@@ -92,7 +92,7 @@ def read(variables: Mapping[str, str]) -> Environment:
                 protocol.unsupported_operator(_version(variables), f"it lacks the variable {error}")
             ) from error
         raise NotInAPodError(
-            f"this is no pod of a TaskRun (variable {error}); to run a task by hand, apply a TaskRun for it"
+            f"this is not a pod of a TaskRun (variable {error}); to run a task manually, create a TaskRun for it"
         ) from error
 
 
@@ -105,9 +105,9 @@ def _check_version(variables: Mapping[str, str]) -> None:
 
 
 def _version(variables: Mapping[str, str]) -> int:
-    """Return the operator's version; an operator that tells none is of the first."""
-    told = variables.get(names.ENV_PROTOCOL, "")
-    return int(told) if told.isascii() and told.isdigit() else 1
+    """Return the operator's protocol version; 1 for an operator that does not state it."""
+    version = variables.get(names.ENV_PROTOCOL, "")
+    return int(version) if version.isascii() and version.isdigit() else 1
 
 
 def _names(text: str) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""Is this pod the one that is due? Pure: facts in, a reason to leave out.
+"""Checks whether this pod is the one that is due. Pure: it returns a reason why the pod must exit.
 
-A pod's name fences only while its object exists, so the runner looks for itself before it runs user code.
+The name of a pod is unique only while the pod exists, so the runner itself checks before it runs user code.
 """
 
 from typing import Any
@@ -11,7 +11,7 @@ from podrelay.runner.environment import Environment
 
 
 def due_try(status: dict[str, Any]) -> tuple[int, int]:
-    """Return which iteration, and which try of it, is due when a run stands where its status says."""
+    """Return the iteration and the attempt that are due according to the status of a run."""
     attempt = 1 + (status.get("attempts") or 0) + (status.get("disruptions") or 0)
     return names.iteration_of(status.get("lastRecord") or "") + 1, attempt
 
@@ -20,9 +20,9 @@ def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: En
     """Return why this pod must not run user code, or None if it may.
 
     Args:
-        run: the TaskRun as it is now, None if there is none.
-        record: the record with this pod's name, None if there is none.
-        me: what this pod is.
+        run: the current TaskRun, or None if it does not exist.
+        record: the record with this pod's name, or None if it does not exist.
+        me: the environment of this pod.
     """
     if run is None or run["metadata"]["uid"] != me.run_uid:
         return f"TaskRun {me.run} is gone"
@@ -33,12 +33,12 @@ def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: En
         return f"TaskRun {me.run} is being aborted"
     due = due_try(status)
     if (me.iteration, me.attempt) < due:
-        return f"iteration {me.iteration} try {me.attempt} is over, iteration {due[0]} try {due[1]} is due"
+        return f"iteration {me.iteration} attempt {me.attempt} is over; iteration {due[0]} attempt {due[1]} is due"
     current = status.get("current")
     if current and (current["iteration"], current["try"]) > (me.iteration, me.attempt):
         return f"pod {current['podName']} has taken over"
     if current and current["podName"] == me.pod_name and current["podUID"] != me.pod_uid:
-        return "another pod of this name has its place"
+        return "another pod of this name has taken its place"
     if record is not None and record.get("podUID") != me.pod_uid:
         return "another pod of this name has run before"
     if record is not None:

@@ -1,7 +1,7 @@
-"""Stores progress, logs and signs of life in the background: soon, together, and not too often.
+"""Stores progress, logs and heartbeats in the background: soon, in one write, and not too often.
 
-A record with much in it is written less often, so that no task can burden the API server with more than 8 KiB/s; but
-never so seldom that its task would be taken for stalled.
+A large record is written less often, so that no task writes more than 8 KiB/s to the API server; but always often
+enough for its heartbeat timeout.
 """
 
 import sys
@@ -17,16 +17,16 @@ from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, Superseded
 FLUSH_SECONDS: Final = 2.0
 FLUSH_BYTES_PER_SECOND: Final = 8 * limits.KIB
 BEATS_PER_TIMEOUT: Final = 3
-"""How often a sign of life is stored in the time without one that the operator takes for a stall."""
+"""How often a heartbeat is stored within the heartbeat timeout."""
 
 
 class Flusher:
-    """Writes the record when there is news.
+    """Writes the record when there is something new to store.
 
     Args:
-        record: what is to be written.
+        record: the record to write.
         clock: seconds.
-        heartbeat_timeout: seconds without a sign of life after which the iteration is ended; None: it never is.
+        heartbeat_timeout: seconds without a heartbeat after which the iteration is ended; None: no limit.
     """
 
     def __init__(
@@ -44,43 +44,43 @@ class Flusher:
         self._thread: threading.Thread | None = None
 
     def wake(self) -> None:
-        """There is news. The thread starts with the first: most tasks that are short never need it."""
+        """Request a write. The first call starts the thread, because most short tasks never need it."""
         self._hurry.set()
-        self._tell()
+        self._notify()
 
     def beat(self) -> None:
-        """There is nothing but a sign of life, which has more time."""
-        self._tell()
+        """Request a write for a heartbeat only, which is less urgent."""
+        self._notify()
 
     def stop(self) -> None:
-        """Write nothing any more; what is not stored yet goes along with the answer."""
+        """Stop writing; what is not stored yet is stored together with the answer."""
         self._stopped.set()
         self._hurry.set()
         self._news.set()
 
     def patience(self) -> float:
-        """Return the seconds that a sign of life alone may wait for other news to go along with."""
+        """Return for how many seconds a heartbeat may wait to be stored together with other data."""
         if self._written_at is None or self._beat_seconds is None:
             return 0.0
         return max(0.0, self._written_at + self._beat_seconds - self._clock())
 
     def step(self) -> float | None:
-        """Write once; return the seconds to wait before the next time, None if there is none."""
+        """Write once; return the seconds to wait before the next write, or None if there must be no further write."""
         started_at = self._clock()
         try:
             self._record.flush(lambda: started_at + FLUSH_SECONDS)
             self._written_at = started_at
         except ApiUnreachableError:
             self._hurry.set()
-            self._news.set()  # the next write takes it along
-            return FLUSH_SECONDS  # nothing was written, so there is nothing to make up for
+            self._news.set()  # the next write includes it
+            return FLUSH_SECONDS  # nothing was written, so the write rate does not require a longer pause
         except (ApiRefusedError, SupersededError) as error:
-            print(f"podrelay-runner: progress and logs are not stored any more: {error}", file=sys.stderr, flush=True)
+            print(f"podrelay-runner: progress and logs are no longer stored: {error}", file=sys.stderr, flush=True)
             return None
         pause = max(FLUSH_SECONDS, self._record.size / FLUSH_BYTES_PER_SECOND)
         return pause if self._beat_seconds is None else min(pause, self._beat_seconds)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._news.set()
         if self._thread is None and not self._stopped.is_set():
             self._thread = threading.Thread(target=self._run, name="podrelay-flusher", daemon=True)

@@ -1,8 +1,8 @@
-"""Calls the lifecycle hooks of a task, and says how each ended.
+"""Calls the lifecycle hooks of a task and returns their outcomes.
 
-After an answer that may end the run the pod waits until it reads that the run has ended, and how: the answer alone does
-not decide it (an abort may have come first). The hooks that follow from that end are called then, with the run as it
-is. Where the pod that answered could not do so, the operator makes one for nothing else.
+After an answer that may finish the run, the pod waits until it reads the final phase of the run: the answer alone does
+not determine it (an abort may have come first). Then it calls the hooks for that phase, with the finished run. If the
+pod that answered cannot do so, the operator creates a pod that only calls hooks.
 """
 
 import sys
@@ -25,18 +25,18 @@ _LONGEST_PAUSE_SECONDS: Final = 1.0
 
 
 def call(definition: TaskDefinition, hook: str, argument: Any) -> dict[str, Any]:
-    """Call one hook and return its outcome as it is stored; the traceback of what it raises goes to stderr.
+    """Call one hook and return its outcome in the form to store; print the traceback of an exception to stderr.
 
     Args:
         definition: the task.
         hook: name of the hook in the resource, for example onDone.
-        argument: what the method gets.
+        argument: the argument of the method.
     """
     method: Callable[[Any], Any] = getattr(definition, hooks.METHODS[hook])
     try:
         call_it(method, argument)
-    except BaseException as error:  # noqa: BLE001 - what leaves a hook is its outcome
-        import traceback  # noqa: PLC0415 - most pods need none
+    except BaseException as error:  # noqa: BLE001 - any exception is the hook's outcome
+        import traceback  # noqa: PLC0415 - most pods do not need it
 
         traceback.print_exception(error, file=sys.stderr)
         return {"name": hook, "outcome": "Failed", "message": clean(_words(error), limits.HOOK_MESSAGE_LENGTH)}
@@ -44,10 +44,10 @@ def call(definition: TaskDefinition, hook: str, argument: Any) -> dict[str, Any]
 
 
 def ask_before(definition: TaskDefinition, data: TriggerData) -> tuple[dict[str, Any], Failed | None]:
-    """Call on_before_trigger; return its outcome, and the answer where it refuses the run."""
+    """Call on_before_trigger; return its outcome, and the answer if it rejects the run."""
     try:
         call_it(definition.on_before_trigger, data)
-    except BaseException as error:  # noqa: BLE001 - what leaves a hook is its outcome
+    except BaseException as error:  # noqa: BLE001 - any exception is the hook's outcome
         answer = answer_of_exception(error)
         message = clean(answer.message, limits.HOOK_MESSAGE_LENGTH)
         outcome = {"name": hooks.ON_BEFORE_TRIGGER, "outcome": "Failed", "message": message}
@@ -56,9 +56,9 @@ def ask_before(definition: TaskDefinition, data: TriggerData) -> tuple[dict[str,
 
 
 def undeclared(definition: TaskDefinition, me: Environment) -> list[str]:
-    """Return the hook methods that the class has but the resource does not name: nobody calls them."""
+    """Return the hook methods of the class that the resource does not declare, and that are therefore not called."""
     if me.iteration != 1:
-        return []  # it has been said
+        return []  # already reported
     return [
         method
         for hook, method in hooks.METHODS.items()
@@ -68,17 +68,17 @@ def undeclared(definition: TaskDefinition, me: Environment) -> list[str]:
 
 
 def may_follow(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> bool:
-    """Tell whether the run may end with this answer, so that hooks of this pod follow.
+    """Return whether the run may finish with this answer, so that this pod has to call hooks.
 
-    The operator writes the final phase at once for the same ends. After any other it waits for the end of the container
-    first, so a pod that waited for the phase then would wait until it is killed.
+    In the same cases the operator writes the final phase at once. In all other cases it first waits for the container
+    to end, so a pod that waited for the phase would wait until it is killed.
     """
     end = _end_after(response, me, is_aborted=is_aborted)
     return end is not None and any(hook in me.hooks for hook in hooks.due_after(*end))
 
 
 def _end_after(response: dict[str, Any], me: Environment, *, is_aborted: bool) -> tuple[str, str] | None:
-    """Return phase and reason of the end that an answer may be; None if the run goes on, or never began."""
+    """Return the phase and reason with which the run may finish; None if it continues or never began."""
     if is_aborted:
         return "Aborted", "Aborted"
     match response["status"]:
@@ -96,11 +96,13 @@ def _end_after(response: dict[str, Any], me: Environment, *, is_aborted: bool) -
 
 
 def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, Any] | None:
-    """Wait until the run has ended and return it; None if it goes on without this pod, waits for its end, or has gone.
+    """Wait until the run is finished and return it.
+
+    Return None if the run continues without this pod, waits for this pod to end, or was deleted.
 
     Raises:
-        ApiRefusedError: the API server does not let this pod read it.
-        ApiUnreachableError: there was no answer until the deadline.
+        ApiRefusedError: this pod may not read the run.
+        ApiUnreachableError: there was no response before the deadline.
     """
     pause = _FIRST_PAUSE_SECONDS
     while True:
@@ -118,26 +120,26 @@ def ended(client: ApiClient, me: Environment, deadline: Deadline) -> dict[str, A
 
 
 def due(run: dict[str, Any], declared: tuple[str, ...], operator_protocol: int) -> list[str]:
-    """Return the hooks that follow from the end of `run` and have no outcome yet, in their order.
+    """Return the hooks that are due for the finished `run` and have no outcome yet, in order.
 
-    An operator of the first protocol does not say which they are. Of any other one silence means none: the definition
-    may have dropped since this pod was made what it declared then.
+    An operator of protocol version 1 does not set hooksDue. For later versions, an absent hooksDue means no hooks: the
+    definition may no longer declare the hooks that it declared when this pod was created.
     """
     status = run.get("status") or {}
-    told = {outcome["name"] for outcome in status.get("hooks") or ()}
+    called = {outcome["name"] for outcome in status.get("hooks") or ()}
     following = status.get("hooksDue") or ()
     if operator_protocol == 1 and not following:
         following = hooks.due_after(status.get("phase"), status.get("reason"))
-    return [hook for hook in following if hook in declared and hook not in told]
+    return [hook for hook in following if hook in declared and hook not in called]
 
 
 def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: Environment) -> str | None:
-    """Return why this pod, which is there for hooks only, must not call them; None if it may.
+    """Return why this pod, which only calls hooks, must not call them; None if it may.
 
     Args:
-        run: the TaskRun as it is now, None if there is none.
-        record: the record of this pod's name as it is now, None if there is none.
-        me: what this pod is.
+        run: the current TaskRun, or None if it does not exist.
+        record: the current record with this pod's name, or None if it does not exist.
+        me: the environment of this pod.
     """
     if run is None or run["metadata"]["uid"] != me.run_uid:
         return f"TaskRun {me.run} is gone"
@@ -145,7 +147,7 @@ def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: En
         return f"{' and '.join(me.only_hooks)} of TaskRun {me.run} are not due"
     current = run["status"].get("current") or {}
     if current.get("podName") == me.pod_name and current.get("podUID") != me.pod_uid:
-        return "another pod of this name has its place"
+        return "another pod of this name has taken its place"
     if hooks.is_hook_pod(current.get("podName") or "") and current["try"] > me.attempt:
         return f"pod {current['podName']} has taken over"
     return "a pod of this name has run before" if record is not None else None
@@ -154,5 +156,5 @@ def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: En
 def _words(error: BaseException) -> str:
     try:
         return f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - an exception that cannot even say what it is
+    except Exception:  # noqa: BLE001 - __str__ of the exception fails
         return type(error).__name__

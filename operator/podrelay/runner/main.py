@@ -1,7 +1,7 @@
-"""`podrelay-runner MODULE:CLASS`: runs one iteration of a task in this pod and ends with its exit code.
+"""`podrelay-runner MODULE:CLASS`: runs one iteration of a task in this pod.
 
-Exit codes: 0 after done, continue and aborted; 1 after an error, or when the answer could not be stored; 75 when this
-pod is not the one that is due; 76 when its operator is of a version that this runner does not work with.
+Exit codes: 0 after done, continue and aborted; 1 after an error, or if the answer could not be stored; 75 if this pod
+is not the one that is due; 76 if this runner does not work with the version of its operator.
 """
 
 import contextlib
@@ -35,19 +35,19 @@ from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, InputError
 from podrelay.sdk.task import TriggerData
 
 _ADVICE: Final = {
-    401: "The API server does not accept this pod's token; it ends when the pod is deleted",
+    401: "The API server does not accept this pod's token, which becomes invalid when the pod is deleted",
     403: "The service account of this pod needs the ClusterRole podrelay-runner in namespace {namespace}; "
     "podrelay namespace prepare {namespace}, or the chart's taskNamespaces, binds it",
 }
 
 Reference = str | type[TaskDefinition]
-"""Which task: MODULE:CLASS, or the class itself."""
+"""A task: MODULE:CLASS, or the class itself."""
 
 ENV_TERMINATION_MESSAGE_PATH: Final = "PODRELAY_TERMINATION_MESSAGE_PATH"
 
 
 class StateLostError(PodrelayError):
-    """The record that carries the state is gone."""
+    """The record that contains the state was deleted."""
 
     reason = "StateLost"
 
@@ -56,34 +56,34 @@ def main(run_in_pod: Callable[[str, float], int] | None = None) -> None:
     """Run the iteration that the environment describes, then end the process.
 
     Args:
-        run_in_pod: takes MODULE:CLASS and the time when the process began, returns the exit code; default: `run`.
+        run_in_pod: called with MODULE:CLASS and the start time of the process; returns the exit code; default: `run`.
     """
-    # The CPU time used so far is the least that has passed since the process began.
+    # At least the CPU time used so far has passed since the process started.
     started_at = time.monotonic() - time.process_time()
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print("usage: podrelay-runner MODULE:CLASS   (inside a pod of a TaskRun)", file=sys.stderr)
         sys.exit(2)
-    run_in_pod = run_in_pod or (lambda reference, began: run(reference, os.environ, began, after_task=tell_of_threads))
+    run_in_pod = run_in_pod or (lambda reference, began: run(reference, os.environ, began, after_task=report_threads))
     code = 1
     try:
         code = run_in_pod(sys.argv[1], started_at)
-    except BaseException as error:  # noqa: BLE001 - a fault of our own must end the pod, too
+    except BaseException as error:  # noqa: BLE001 - an internal error must end the pod, too
         _explain(os.environ, f"internal error: {answer_of_exception(error).message}")
     finally:
         with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stdout.flush()
             sys.stderr.flush()
-        # Threads of the task, or a library's exit handlers, must not hold a pod whose answer is stored.
+        # Threads of the task and exit handlers of libraries must not keep a pod running whose answer is stored.
         os._exit(code)
 
 
-def tell_of_threads() -> None:
-    """Say which threads of the task this process is going to end: nobody else would."""
+def report_threads() -> None:
+    """Print which threads of the task are still running, because the process ends without waiting for them."""
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        for thread in threads.at_work():
+        for thread in threads.still_running():
             print(
-                f"podrelay-runner: run() has ended, but thread {thread} still works, and is ended with this pod; let "
-                "run() wait for it, by join() or by shutdown() of its executor",
+                f"podrelay-runner: run() has ended, but thread {thread} is still running and ends with this pod; wait "
+                "for it in run(), with join() or with shutdown() of its executor",
                 file=sys.stderr,
             )
 
@@ -103,14 +103,14 @@ def run(
     """Run one iteration of a task and return the exit code.
 
     Args:
-        reference: which task.
+        reference: the task.
         variables: the environment of the pod.
-        started_at: when the process began, by `clock`.
-        clock: seconds, never going back.
-        client: the API server; default: the one that the kubelet tells of.
+        started_at: when the process started, as a time of `clock`.
+        clock: monotonic time in seconds.
+        client: client for the API server; default: from the environment that the kubelet sets.
         now: the time that is written into the record.
-        listen: makes the interruption hear of SIGTERM; default: by a signal handler of this process.
-        session_type: makes what stands behind the controller; takes what PodSession takes.
+        listen: connects the interruption to SIGTERM; default: with a signal handler of this process.
+        session_type: creates the session behind the controller; takes the arguments of PodSession.
         after_task: called when run() has returned, before its answer is stored.
     """
     try:
@@ -127,7 +127,7 @@ def run(
     interruption = _interruption(client.another(), me, clock)
     listen(interruption)
     try:
-        # All that comes before user code has the time of an iteration; the operator's pending timeout is over by now.
+        # Everything before user code counts towards the iteration timeout: the pending timeout no longer applies.
         session = _begin(client, record, me, interruption, started_at, clock, session_type)
     except SupersededError as error:
         print(f"podrelay-runner: not running: {error}", file=sys.stderr)
@@ -186,7 +186,7 @@ def _begin(
     if reason is not None or run_object is None:
         raise SupersededError(reason or "")
     record.claim(deadline)
-    # The state is loaded after the claim: what is wrong with it is then an answer, not a crash.
+    # The state is loaded after the claim, so that a problem with it becomes an answer instead of a crash.
     return session_type(me, run_object, record, client, interruption, started_at, clock)
 
 
@@ -199,8 +199,8 @@ def _work(
         definition = _task(reference, me)
         for method in hooks.undeclared(definition, me):
             print(
-                f"podrelay-runner: {method} is never called, spec.hooks of TaskDefinition {me.definition} lacks it; "
-                "apply what podrelay manifests prints",
+                f"podrelay-runner: {method} is never called, because spec.hooks of TaskDefinition {me.definition} "
+                "lacks it; apply the output of podrelay manifests",
                 file=sys.stderr,
             )
         session.rules = validation.rules_of(definition)
@@ -208,7 +208,7 @@ def _work(
             session.input = session.rules.check(session.input)
         except InputError as error:
             return definition, _invalid(error, me)
-        # Copies: what the task does to them is not the state until the task says so.
+        # Copies, so that the task changes the state only by explicit calls.
         refused = _refused(definition, session.rules.typed(copy.deepcopy(session.input)), me, session)
         if refused is not None:
             return definition, refused
@@ -218,25 +218,25 @@ def _work(
         return definition, answer_of(returned, controller.response._built.values())
     except StateLostError as error:
         return definition, Failed(str(error), error.reason)
-    except BaseException as error:  # noqa: BLE001 - whatever leaves user code is its answer
+    except BaseException as error:  # noqa: BLE001 - any exception of user code is its answer
         return definition, answer_of_exception(error)
 
 
 def _refused(definition: TaskDefinition, task_input: Any, me: Environment, session: PodSession) -> Answer | None:
-    """Ask on_before_trigger, where it has not been asked before, and return what it refuses the run with."""
+    """Call on_before_trigger if it was not called before; return the answer if it rejects the run."""
     if ON_BEFORE_TRIGGER not in me.hooks:
         return None
     task = session.task
     data = TriggerData(task.definition, task.name, task_input, task.parent, task.id)
     outcome, answer = hooks.ask_before(definition, data)
-    session.store_hook(outcome)  # before run() is called: whoever tries again must not ask again
+    session.store_hook(outcome)  # before run() is called, so that later attempts do not call the hook again
     return answer
 
 
 def _invalid(error: InputError, me: Environment) -> Failed:
-    """Return the answer for an input that breaks the rules: it will not get better by another try."""
-    is_the_run_s_own = me.iteration == 1 and not me.checkpoint
-    refusal = "InvalidInput" if is_the_run_s_own else None
+    """Return the answer for an invalid input, which is not retryable."""
+    is_from_the_spec = me.iteration == 1 and not me.checkpoint
+    refusal = "InvalidInput" if is_from_the_spec else None
     return Failed(str(error), error.reason, error.data, retryable=False, refusal=refusal)
 
 
@@ -248,19 +248,19 @@ def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None
     name = me.checkpoint or me.state
     if not name:
         return
-    # A missing right is waited for to the end: without it no answer could be stored either.
+    # Wait for a missing permission until the deadline: without it, no answer could be stored either.
     stored = client.read(me.namespace, names.TASK_ITERATIONS, name, session.deadline, math.inf)
     state = (stored or {}).get("checkpoint" if me.checkpoint else "response")
     if stored is None or state is None or state.get("input") is None:
-        problem = "is gone" if stored is None else "does not hold it any more"
-        raise StateLostError(f"the record {name}, which carries the state of this run, {problem}")
+        problem = "was deleted" if stored is None else "no longer contains it"
+        raise StateLostError(f"the record {name}, which contains the state of this run, {problem}")
     session.input, session.output = state["input"], state.get("output")
 
 
 def _call_hooks_of_the_end(
     definition: TaskDefinition, client: ApiClient, me: Environment, session: PodSession, response: dict[str, Any]
 ) -> None:
-    """Call the hooks that follow from the end of the run, should it end now; the operator sees to it if this fails."""
+    """Call the hooks that are due if the run finishes now; if this fails, the operator creates a pod for them."""
     session.begin_hooks()
     try:
         run_object = hooks.ended(client, me, session.wait_for_end(response))
@@ -269,7 +269,7 @@ def _call_hooks_of_the_end(
             for hook in hooks.due(run_object, me.hooks, me.operator_protocol):
                 session.store_hook(hooks.call(definition, hook, session.task))
     except PodrelayError as error:
-        print(f"podrelay-runner: the hooks after the end: {error}", file=sys.stderr)
+        print(f"podrelay-runner: cannot call the hooks after the end of the run: {error}", file=sys.stderr)
 
 
 def _call_only_hooks(reference: Reference, client: ApiClient, me: Environment, session: PodSession) -> int:
@@ -286,7 +286,7 @@ def _call_only_hooks(reference: Reference, client: ApiClient, me: Environment, s
 
 
 def _load_for_hooks(reference: Reference, me: Environment, session: PodSession) -> TaskDefinition | None:
-    """Return the task; where it cannot be loaded that is how its hooks have ended."""
+    """Return the task; if it cannot be loaded, store that as the outcome of its hooks."""
     try:
         return _task(reference, me)
     except Exception as error:  # noqa: BLE001 - module and class are user code
@@ -297,7 +297,7 @@ def _load_for_hooks(reference: Reference, me: Environment, session: PodSession) 
 
 
 def _load_end(client: ApiClient, me: Environment, session: PodSession) -> None:
-    """Load the input and output that a run has ended with, as far as they are there still."""
+    """Load the final input and output of a run, as far as they still exist."""
     stored = client.read(me.namespace, names.TASK_ITERATIONS, me.state, session.deadline) if me.state else None
     session.input = ((stored or {}).get("response") or {}).get("input") or session.input
     session.output = session.status.get("output")
@@ -312,7 +312,7 @@ def _deliver(session: PodSession, response: dict[str, Any], variables: Mapping[s
     try:
         response = _store(session, response)
     except SupersededError as error:
-        print(f"podrelay-runner: the answer is not wanted any more: {error}", file=sys.stderr)
+        print(f"podrelay-runner: the answer is no longer needed: {error}", file=sys.stderr)
         return names.EXIT_SUPERSEDED, False
     except ApiRefusedError as error:
         _explain(variables, _not_stored(response, error))
@@ -324,15 +324,15 @@ def _deliver(session: PodSession, response: dict[str, Any], variables: Mapping[s
 
 
 def _store(session: PodSession, response: dict[str, Any]) -> dict[str, Any]:
-    """Store a response, or, where somebody refuses it for good, an error that says so; return what is stored."""
+    """Store the response, or an error if the response is rejected permanently; return the one that was stored."""
     try:
         session.answer(response)
     except ResponseLostError:
         raise
     except ApiRefusedError as refusal:
-        words = _not_stored(response, refusal)
-        print(f"podrelay-runner: {words}", file=sys.stderr)
-        response = response_of(Failed(words, "AnswerRefused"), session.input, None)
+        message = _not_stored(response, refusal)
+        print(f"podrelay-runner: {message}", file=sys.stderr)
+        response = response_of(Failed(message, "AnswerRefused"), session.input, None)
         session.answer(response)
     return response
 
@@ -342,8 +342,8 @@ def _not_stored(response: dict[str, Any], error: ApiRefusedError) -> str:
 
 
 def _leave_behind(variables: Mapping[str, str], response: dict[str, Any], problem: str) -> None:
-    """Put an answer that cannot be delivered into the termination message, where the operator finds it."""
-    print(f"podrelay-runner: the answer goes into the termination message: {problem}", file=sys.stderr)
+    """Write an answer that cannot be stored into the termination message, where the operator finds it."""
+    print(f"podrelay-runner: writing the answer to the termination message: {problem}", file=sys.stderr)
     left = {"response": response, "protocol": protocol.VERSION}
     message = json.dumps(left, ensure_ascii=False, separators=(",", ":"))
     if len(message.encode()) > limits.TERMINATION_MESSAGE_BYTES:
@@ -357,7 +357,7 @@ def _explain(variables: Mapping[str, str], message: str) -> None:
     try:
         path.write_text(message, encoding="utf-8")
     except OSError as error:
-        print(f"podrelay-runner: no termination message: {error}", file=sys.stderr)
+        print(f"podrelay-runner: cannot write the termination message: {error}", file=sys.stderr)
 
 
 def _advice(error: PodrelayError, me: Environment) -> str:

@@ -1,10 +1,10 @@
-"""The record of this try: claimed before user code, updated while it runs, closed by the response.
+"""The record of this attempt: claimed before user code runs, updated while it runs, completed by the response.
 
-Two locks. `_write_lock` is held from reading what is to be stored until the API server's answer, so that the task's
-thread and the flusher never write over each other. `_news_lock` guards progress and logs and is never held during a
-request, so that a task that reports does not wait for the network. A write that was answered with 2xx is safe; every
-method that says "stored" returns only then. A write of a record that is claimed waits for a missing right until its
-deadline: there is work behind it.
+There are two locks. `_write_lock` is held from reading the data to store until the response of the API server, so that
+the task's thread and the flusher never overwrite each other's data. `_news_lock` guards progress and logs and is never
+held during a request, so that reporting does not wait for the network. Data is stored once the API server has answered
+a write with 2xx; methods that store something return only then. After the claim, writes wait for a missing permission
+until their deadline, because otherwise work would be lost.
 """
 
 import json
@@ -27,11 +27,11 @@ LOG_BYTES: Final = 64 * limits.KIB
 
 
 class ResponseLostError(ApiRefusedError):
-    """Somebody else's response stands in the record: this one came too late."""
+    """The record already contains another response: this one came too late."""
 
 
 def now() -> str:
-    """Return the time now as RFC 3339, UTC, with microseconds."""
+    """Return the current time as RFC 3339, UTC, with microseconds."""
     return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -39,10 +39,10 @@ class Record:
     """The TaskIteration of this pod.
 
     Args:
-        client: the API server; after the claim this record has it for itself.
-        me: what this pod is.
-        now: returns the time that is written into it.
-        console: what the task prints, if that is to be recorded.
+        client: client for the API server; after the claim only this record may use it.
+        me: the environment of this pod.
+        now: returns the time that is written into the record.
+        console: the output of the task, if it must be recorded.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class Record:
         self._heartbeat_at: str | None = None
         self._is_dirty = False
         self.size = 1024
-        """Bytes of the record as it was written last."""
+        """Size in bytes of the last written version of the record."""
 
     # --- the claim --------------------------------------------------------------------------------------------------
 
     def claim(self, deadline: Deadline) -> None:
-        """Create the record: from now on this pod, and no other of its name, may run user code.
+        """Create the record. After that, this pod is the only one of its name that may run user code.
 
         Raises:
             SupersededError: another pod has claimed the name.
-            ApiRefusedError, ApiUnreachableError: it cannot be created.
+            ApiRefusedError, ApiUnreachableError: the record cannot be created.
         """
         body = self._claim_body()
         self._owners = body["metadata"]["ownerReferences"]
@@ -89,13 +89,13 @@ class Record:
             if status != 409:
                 raise ApiRefusedError(status, str(answer.get("message", "")))
             stored = self._client.read(self._me.namespace, names.TASK_ITERATIONS, self._me.pod_name, deadline)
-            # Our own write, whose answer was lost? Nobody else can have both this UID and this time.
+            # If both UID and time match, this is our own write, and its response was lost.
             if stored is not None and _claimed_by(stored) == _claimed_by(body):
                 self._body = stored
                 return
             if stored is not None or answer.get("reason") == "AlreadyExists":
                 raise SupersededError("another pod of this name has run before")
-            # A conflict about something else, for example a resource quota that many have used at once.
+            # Another kind of conflict, for example about a resource quota that is updated concurrently.
             self._client.wait_after_conflict(answer, deadline)
 
     def _claim_body(self) -> dict[str, Any]:
@@ -135,7 +135,7 @@ class Record:
     # --- while the task runs ----------------------------------------------------------------------------------------
 
     def set_progress(self, percent: float | None, message: str) -> None:
-        """Take progress; it is stored with the next write."""
+        """Set the progress; it is stored with the next write."""
         progress: dict[str, Any] = {"message": message, "at": self.now()}
         if percent is not None:
             progress["percent"] = percent
@@ -145,16 +145,16 @@ class Record:
             self._is_dirty = True
 
     def heartbeat(self) -> None:
-        """Take a sign of life; it is stored with the next write."""
+        """Set the time of the last heartbeat; it is stored with the next write."""
         with self._news_lock:
             self._heartbeat_at = self.now()
             self._is_dirty = True
 
     def add_log(self, item: dict[str, Any]) -> None:
-        """Take a log line; it is stored with the next write. The oldest are dropped where there are too many."""
+        """Add a log line; it is stored with the next write. If there are too many, the oldest are dropped."""
         size = _bytes(item) + 1
-        if size > LOG_BYTES:  # it would push out all others, and then itself
-            refused = {"refused": f"{size} bytes are too large for the record, the limit is {LOG_BYTES}; see stdout"}
+        if size > LOG_BYTES:  # it would displace all other lines, and then itself
+            refused = {"refused": f"{size} bytes exceed the limit of {LOG_BYTES} for log lines of a record; see stdout"}
             item = {**item, "data": refused}
             item.pop("error", None)
             size = _bytes(item) + 1
@@ -166,10 +166,10 @@ class Record:
             self._is_dirty = True
 
     def checkpoint(self, state: dict[str, Any], deadline: Deadline) -> None:
-        """Store input and output as they are now.
+        """Store the current input and output.
 
         Raises:
-            SupersededError, ApiRefusedError, ApiUnreachableError: as `answer`.
+            SupersededError, ApiRefusedError, ApiUnreachableError: as for `answer`.
         """
         self.heartbeat()
         with self._write_lock:
@@ -178,14 +178,14 @@ class Record:
             try:
                 self._put(deadline)
             except ApiRefusedError:
-                # What is refused once would be refused with every later write, the answer included.
+                # A rejected checkpoint would make every later write fail, including the answer.
                 del self._body["checkpoint"]
                 if before is not None:
                     self._body["checkpoint"] = before
                 raise
 
     def flush(self, deadline: Deadline) -> None:
-        """Store progress, logs and signs of life, if there are any new ones."""
+        """Store progress, logs and heartbeats, if there are new ones."""
         with self._write_lock:
             if self._is_dirty:
                 self._put(deadline)
@@ -193,15 +193,15 @@ class Record:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def answer(self, response: dict[str, Any], deadline: Deadline) -> None:
-        """Store the response, and all news with it.
+        """Store the response, together with new progress and logs.
 
         Raises:
-            ResponseLostError: the record holds another response already.
-            SupersededError: the record is not this pod's any more.
-            ApiRefusedError: it cannot be stored, but another answer may be.
-            ApiUnreachableError: it cannot be stored.
+            ResponseLostError: the record already contains another response.
+            SupersededError: the record no longer belongs to this pod.
+            ApiRefusedError: this response cannot be stored, but another one might be.
+            ApiUnreachableError: the response cannot be stored.
         """
-        response = numbers.as_stored(response)  # a copy: what is left out of it for want of room is still the task's
+        response = numbers.as_stored(response)  # a copy, because parts may be removed to save space
         with self._write_lock:
             checkpoint = self._body.get("checkpoint")
             self._body["response"] = response
@@ -218,11 +218,11 @@ class Record:
                 raise
 
     def add_hook(self, outcome: dict[str, Any], deadline: Deadline) -> None:
-        """Store how a hook ended.
+        """Store the outcome of a hook.
 
         Raises:
-            SupersededError: the record is not this pod's any more.
-            ApiRefusedError, ApiUnreachableError: it cannot be stored.
+            SupersededError: the record no longer belongs to this pod.
+            ApiRefusedError, ApiUnreachableError: the outcome cannot be stored.
         """
         with self._write_lock:
             self._body["hooks"] = [*self._body.get("hooks", []), outcome]
@@ -231,13 +231,13 @@ class Record:
             self._put(deadline)
 
     def _make_room(self, response: dict[str, Any]) -> None:
-        """An error with checkpoint, output and data can be larger than a record: keep what is still needed."""
+        """Remove what is not needed: an error with checkpoint, output and data can be too large for a record."""
         if self._me.is_final_attempt and not response.get("retryable"):
-            self._body.pop("checkpoint", None)  # nobody will start from it
+            self._body.pop("checkpoint", None)  # no attempt will start from it
         else:
             response.pop("output", None)  # the checkpoint has it
         if _bytes(self._body) > RECORD_BYTES and "data" in response["error"]:
-            response["error"]["data"] = {"refused": "there was no room for it beside input and output"}
+            response["error"]["data"] = {"refused": "there was no space for it in addition to input and output"}
 
     def _put(self, deadline: Deadline) -> None:
         url = path(self._me.namespace, names.TASK_ITERATIONS, self._me.pod_name)
@@ -263,9 +263,9 @@ class Record:
             raise
 
     def _is_stored(self, stored: dict[str, Any] | None, status: int, answer: dict[str, Any]) -> bool:
-        """After a refusal: is what we wanted there already, or can it be tried again? Raises if neither."""
+        """Return whether a rejected write was already stored; False if it can be retried. Raise if neither is true."""
         if stored is None or _claimed_by(stored) != _claimed_by(self._body):
-            raise SupersededError("the record of this pod is gone")
+            raise SupersededError("the record of this pod was deleted")
         response = self._body.get("response")
         if stored.get("response") is not None:
             if stored["response"] != response:
@@ -274,12 +274,12 @@ class Record:
                 return True
         if status == 422 and stored["metadata"]["resourceVersion"] == self._body["metadata"]["resourceVersion"]:
             raise ApiRefusedError(status, str(answer.get("message", "")))
-        # Who changed the record did not mean to take it from its run; a policy would refuse it without its owner.
+        # Keep the owner, also if another client has removed it: a policy rejects a record without its owner.
         self._body["metadata"] = {**stored["metadata"], "ownerReferences": self._owners}
         return False
 
     def _document(self) -> dict[str, Any]:
-        """Return the whole record as it is to be stored, news included, cut to what a record may hold."""
+        """Return the complete record to store, with new progress and logs, cut to the size limit of records."""
         size = _bytes(self._body)
         document = dict(self._body)
         console = self._console.tail() if self._console is not None else None

@@ -1,4 +1,4 @@
-"""TaskRuns as task code sees them. Pure."""
+"""Converts TaskRuns to the form that task code sees. Pure."""
 
 from datetime import datetime
 from typing import Any
@@ -9,11 +9,11 @@ from podrelay.sdk.task import TaskRun
 
 
 def task_run(stored: dict[str, Any], output: dict[str, Any] | None = None) -> TaskRun:
-    """Return the run that `stored`, a TaskRun of the API server, is.
+    """Return the view for task code of a TaskRun.
 
     Args:
         stored: the resource as JSON.
-        output: its output, where that is too large for the resource.
+        output: its output if that is too large for the resource.
     """
     metadata, spec, status = stored["metadata"], stored["spec"], stored.get("status") or {}
     return TaskRun(

@@ -1,4 +1,4 @@
-"""What stands behind the controller in a pod: state, record, time. It implements `podrelay.sdk.controller.Session`."""
+"""The session behind the controller in a pod: state, record, time. Implements `podrelay.sdk.controller.Session`."""
 
 import contextlib
 import json
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from podrelay.runner.children import Children
 
 ANSWER_RESERVE_SECONDS: Final = 2.0
-"""What is left of the grace period for the container to end after its last try to deliver the answer."""
+"""Part of the grace period that is reserved for the container to end after the last attempt to store the answer."""
 UNSURE_SECONDS: Final = 20.0
 LOG_MESSAGE_LENGTH: Final = 8192
 PROGRESS_MESSAGE_LENGTH: Final = 256
@@ -36,12 +36,12 @@ class PodSession:
     """One iteration in this pod.
 
     Args:
-        me: what this pod is.
-        run: the TaskRun as it was read at the start.
-        record: where everything is stored.
-        client: the API server; only asked for others like it, as the record has this one.
-        interruption: what SIGTERM means.
-        started_at: when the process began, a time of the clock.
+        me: the environment of this pod.
+        run: the TaskRun as read at the start.
+        record: the record in which everything is stored.
+        client: client for the API server; only used to create further clients, because the record uses this one.
+        interruption: distinguishes an abort from other reasons for SIGTERM.
+        started_at: when the process started, as a time of the clock.
         clock: seconds.
     """
 
@@ -73,7 +73,7 @@ class PodSession:
 
     @property
     def task(self) -> TaskRun:
-        """The run as this iteration sees it; once it has ended, as it ended."""
+        """The run as this iteration sees it; once it is finished, the finished run."""
         seen = task_run(self._run)._replace(input=self.input, output=self.output)
         if seen.status in {"pending", "running"}:
             status = "aborted" if self._interruption.is_abort else "running"
@@ -82,27 +82,27 @@ class PodSession:
 
     @property
     def iteration(self) -> int:
-        """Which call of run()."""
+        """Number of the iteration."""
         return self._me.iteration
 
     @property
     def attempt(self) -> int:
-        """Which try of it."""
+        """Number of the attempt within this iteration."""
         return self._me.attempt
 
     @property
     def is_final_attempt(self) -> bool:
-        """Whether an error now is final."""
+        """Whether an error is final."""
         return self._me.is_final_attempt
 
     @property
     def secret_folder(self) -> str:
-        """Where the keys of the run's Secret are files."""
+        """Directory with a file for each key of the run's Secret."""
         return self._me.secret_path
 
     @property
     def timeout_seconds(self) -> float:
-        """How long the whole iteration may take."""
+        """Maximum duration of the iteration."""
         return self._me.iteration_timeout
 
     def save(self) -> None:
@@ -113,21 +113,21 @@ class PodSession:
         began = self._clock()
         self._record.checkpoint(state, self.deadline)
         if self._clock() - began > FLUSH_SECONDS:
-            self.heartbeat()  # what was stored is as old as the wait for it: during an outage perhaps too old
+            self.heartbeat()  # the stored heartbeat is from before the write, and may be too old after an outage
 
     def report(self, percent: float | None, message: str) -> None:
-        """Take progress, to be stored by the flusher."""
+        """Accept progress; the flusher stores it."""
         self._record.set_progress(percent, clean(message, PROGRESS_MESSAGE_LENGTH))
         self._flusher.wake()
 
     def heartbeat(self) -> None:
-        """Take a sign of life, to be stored by the flusher if anybody waits for one."""
+        """Accept a heartbeat; the flusher stores it if the definition requires heartbeats."""
         if self._me.heartbeat_timeout is not None:
             self._record.heartbeat()
             self._flusher.beat()
 
     def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
-        """Print a log line, and take it for the record; where logs are not recorded it is a sign of life at least."""
+        """Print a log line and add it to the record; if logs are not recorded, it still counts as a heartbeat."""
         item: dict[str, Any] = {
             "time": self._record.now(),
             "type": kind,
@@ -145,36 +145,36 @@ class PodSession:
             self.heartbeat()
 
     def remaining_seconds(self) -> float:
-        """Time until the iteration, or this pod, is ended."""
+        """Return the time until the iteration, or this pod, is ended."""
         left = max(0.0, self._ends_at - self._clock())
         grace = self._interruption.remaining()
         if grace is None:
             return left
-        # SIGTERM because the time is over: then the grace period is what is left.
+        # After SIGTERM because of the timeout, the grace period remains.
         return min(left, grace) if left else grace
 
     def is_aborted(self) -> bool:
-        """Whether the run is to stop."""
+        """Return whether the run is being aborted."""
         return self._interruption.is_abort
 
     def is_stopping(self) -> bool:
-        """Whether only this pod ends."""
+        """Return whether only this pod ends."""
         return self._interruption.is_stop
 
     @property
     def abort_message(self) -> str | None:
-        """Why the run is to stop."""
+        """Why the run is being aborted."""
         return self._interruption.abort_message
 
     def trigger(self, child: WantedRun) -> TaskRun:
         """Start a child."""
-        return self._family().trigger(child)
+        return self._open_children().trigger(child)
 
     def list_children(self, definition: str | None) -> list[TaskRun]:
         """Return the children."""
-        return self._family().find(definition)
+        return self._open_children().find(definition)
 
-    def _family(self) -> "Children":
+    def _open_children(self) -> "Children":
         with self._children_lock:
             if self._children is None:
                 from podrelay.runner.children import Children  # noqa: PLC0415 - most tasks have no children
@@ -185,7 +185,7 @@ class PodSession:
     # --- the runner -------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float:
-        """Return the time of the clock until which the API server is tried; a SIGTERM brings it closer."""
+        """Return the time of the clock until which requests are retried; SIGTERM makes it earlier."""
         grace = self._me.grace_period
         if self._interruption.asked_at is None:
             return self._ends_at + grace
@@ -193,31 +193,31 @@ class PodSession:
 
     @property
     def status(self) -> dict[str, Any]:
-        """The status of the run as it was read."""
+        """The status of the run as read at the start."""
         status: dict[str, Any] = self._run.get("status") or {}
         return status
 
     def store_hook(self, outcome: dict[str, Any]) -> None:
-        """Store how a hook ended.
+        """Store the outcome of a hook.
 
         Raises:
-            SupersededError, ApiRefusedError, ApiUnreachableError: as `Record.add_hook`.
+            SupersededError, ApiRefusedError, ApiUnreachableError: as for `Record.add_hook`.
         """
         self._record.add_hook(outcome, self.deadline)
 
     def has_ended(self, run: dict[str, Any]) -> None:
-        """Take the run as it is after its end: hooks are called with it."""
+        """Set the finished run, which hooks get as their argument."""
         self._run = run
 
     def begin_hooks(self) -> None:
-        """Begin the time that the hooks have: as much again as the iteration had."""
+        """Start the timeout of the hooks, which is as long as that of the iteration."""
         self._ends_at = self._clock() + self._me.iteration_timeout
 
     def wait_for_end(self, response: dict[str, Any]) -> Callable[[], float]:
-        """Return until when the pod waits for the run to end after `response`, as a deadline.
+        """Return the deadline for waiting until the run is finished after `response`.
 
-        done and aborted surely end it. Anything else may not, if the definition has changed since this pod was made;
-        then the operator waits for the end of this container, and would end it after 30 s.
+        done and aborted always finish the run. Other answers may not, if the definition has changed since this pod was
+        created; then the operator waits for this container to end, and would end it after 30 s.
         """
         if response["status"] in {"done", "aborted"}:
             return self.deadline
@@ -225,17 +225,17 @@ class PodSession:
         return lambda: min(until, self.deadline())
 
     def answer(self, response: dict[str, Any]) -> None:
-        """Store the response, and all that is not stored yet with it.
+        """Store the response, together with all data that is not stored yet.
 
         Raises:
-            SupersededError, ApiRefusedError, ApiUnreachableError: as `Record.answer`.
+            SupersededError, ApiRefusedError, ApiUnreachableError: as for `Record.answer`.
         """
         self._flusher.stop()
         self._log_end(response)
         self._record.answer(response, self.deadline)
 
     def _log_end(self, response: dict[str, Any]) -> None:
-        """Log why the work ends other than well, as Webiny does; the payloads stand in the record anyway."""
+        """Log an error or abort, as Webiny does; the record contains the payloads anyway."""
         if response["status"] == "error":
             error = response["error"]
             self.write_log("error", response.get("message") or error["message"], None, {**error, "data": None})
@@ -245,24 +245,23 @@ class PodSession:
 
 
 def _print(line: str) -> None:
-    # A task may close its stdout, set it to None, or give it an encoding that lacks a letter: that must not
-    # cost it its answer.
+    # A task may close its stdout, set it to None, or change its encoding: its answer must not be lost because of that.
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        stream = unrecorded(sys.stdout)  # the record has it among its log lines
-        stream.write(f"{line}\n")  # as one, so that the lines of several threads do not mix
+        stream = unrecorded(sys.stdout)  # the record already has the line in its logs
+        stream.write(f"{line}\n")  # in one call, so that lines of several threads are not mixed
         stream.flush()
 
 
 def _storable(value: Any) -> dict[str, Any]:
-    """Return `value` as a JSON object for a log line; what cannot be stored is described, never lost without a word."""
+    """Return `value` as a JSON object for a log line; for a value that cannot be stored, an object that says why."""
     try:
         wrapped = as_dict(value, "data")
     except TypeError:
         wrapped = {"value": value}
-    except ValueError as error:  # a model that cannot be written as JSON
+    except ValueError as error:  # a model that cannot be serialized as JSON
         return {"refused": clean(str(error), limits.MESSAGE_LENGTH)}
     try:
-        # Through JSON, so that what the task does to its object afterwards does not change what was logged.
+        # A copy, so that later changes of the task's own object do not change the log line.
         copied: dict[str, Any] = numbers.loads(limits.check_payload(wrapped, "data"))
     except limits.PayloadError as error:
         return {"refused": clean(str(error), limits.MESSAGE_LENGTH)}

@@ -1,7 +1,7 @@
-"""SIGTERM, understood: is the run aborted, or is it only this pod that ends?
+"""Finds out what SIGTERM means: the run is aborted, or only this pod ends.
 
-The signal handler does next to nothing; a thread that waits for it then asks the API server once. Whoever asks in the
-meantime waits for its answer, so that an aborted task never takes the way of a drained one.
+The signal handler only sets an event; a thread that waits for it then reads the TaskRun once. Callers that ask in the
+meantime wait for the result, so that an aborted task is never treated as a drained one.
 """
 
 import signal
@@ -16,10 +16,10 @@ QUESTION_SECONDS: Final = 3.0
 
 
 class Interruption:
-    """What SIGTERM means to this pod.
+    """The meaning of a SIGTERM for this pod.
 
     Args:
-        ask: returns the TaskRun as it is now, or None if it is gone; may raise; called in a thread of its own.
+        ask: returns the current TaskRun, or None if it was deleted; may raise; called in a separate thread.
         run_uid: UID of the run that this pod belongs to.
         grace_period: seconds from SIGTERM to SIGKILL.
         clock: seconds.
@@ -41,10 +41,10 @@ class Interruption:
         self._is_abort = False
         self._message: str | None = None
         self.asked_at: float | None = None
-        """When the signal came, a time of the clock; None: it has not."""
+        """When the signal arrived, as a time of the clock; None if there was none."""
 
     def install(self) -> None:
-        """Listen to SIGTERM and SIGINT; call it in the main thread."""
+        """Install handlers for SIGTERM and SIGINT; must be called in the main thread."""
         self.watch()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self.begin())
@@ -52,18 +52,18 @@ class Interruption:
     def watch(self) -> None:
         """Start the thread that finds out what a signal means.
 
-        It is started beforehand: a handler that starts a thread could wait for a lock that the interrupted code holds.
+        It is started in advance: starting a thread in a handler could wait for a lock that the interrupted code holds.
         """
         threading.Thread(target=self._find_out, name="podrelay-interruption", daemon=True).start()
 
     def begin(self) -> None:
-        """Do what the signal asks for; a second signal changes nothing."""
+        """Handle the signal; a second signal has no effect."""
         if self.asked_at is None:
             self.asked_at = self._clock()
             self._signalled.set()
 
     def interrupt(self) -> None:
-        """Do what a signal does, outside of a handler: return when it is known what it means. Needs no `watch`."""
+        """Handle an interruption outside of a signal handler; return when its meaning is known. Needs no `watch`."""
         if self.asked_at is None:
             self.begin()
             self._find_out()
@@ -72,7 +72,7 @@ class Interruption:
         self._signalled.wait()
         try:
             self._understand(self._ask())
-        except Exception:  # noqa: BLE001 - whatever it was, the pod ends: hand over if possible
+        except Exception:  # noqa: BLE001 - the pod ends in any case: hand over if possible
             self._is_abort = False
         finally:
             self._answered.set()
@@ -87,7 +87,7 @@ class Interruption:
 
     @property
     def is_abort(self) -> bool:
-        """Whether the run is to stop."""
+        """Whether the run is being aborted."""
         return self._has_begun() and self._is_abort
 
     @property
@@ -97,11 +97,11 @@ class Interruption:
 
     @property
     def abort_message(self) -> str | None:
-        """Why the run is to stop, if somebody said so."""
+        """Why the run is being aborted, if there is a message."""
         return self._message if self.is_abort else None
 
     def remaining(self) -> float | None:
-        """Return the seconds until SIGKILL, or None if nothing has begun."""
+        """Return the seconds until SIGKILL, or None if there was no signal."""
         return None if self.asked_at is None else max(0.0, self.asked_at + self._grace_period - self._clock())
 
     def _has_begun(self) -> bool:

@@ -1,4 +1,4 @@
-"""Finds threads of a task that outlive its run(): they end with the process, whatever they are at."""
+"""Finds threads of a task that are still running after run(): they are killed when the process ends."""
 
 import sys
 import threading
@@ -9,11 +9,10 @@ from typing import Final
 _OUR_PREFIX: Final = "podrelay-"
 
 
-def at_work() -> list[str]:
-    """Return which threads of the task work still, and where they are.
+def still_running() -> list[str]:
+    """Return the names of the task's threads that are still running, with their current location.
 
-    Daemon threads are left out: who makes one says that it need not come to its end. So are the workers of a
-    ThreadPoolExecutor that wait for something to do.
+    Daemon threads are left out, because they may be killed at exit; so are idle workers of a ThreadPoolExecutor.
     """
     frames = sys._current_frames()
     found = []
@@ -28,5 +27,5 @@ def at_work() -> list[str]:
 
 
 def _is_idle(frame: FrameType) -> bool:
-    """Whether a thread waits for work: it is inside of a C function that this one calls for that alone."""
+    """Whether a thread waits for work: the worker function itself is at the top only while it waits in a C function."""
     return frame.f_code.co_name == "_worker" and Path(frame.f_code.co_filename).match("concurrent/futures/thread.py")

@@ -1,1 +1,1 @@
-"""Inputs against the JSON Schemas of definitions, in a process of its own: for operator, gateway and task service."""
+"""Validates inputs against JSON Schemas in a separate process, for operator, gateway and task service."""

@@ -1,6 +1,6 @@
-"""The process that checks inputs against schemas, for programs without an event loop. Standard library only.
+"""Client of the process that checks inputs against schemas, for programs without an event loop. Standard library only.
 
-It is started when it is needed first, and ends by itself when it is not for a while, or when this program ends.
+The process is started on first use, and ends when it is idle for a while, or when this program ends.
 """
 
 import contextlib
@@ -14,12 +14,12 @@ from typing import Any, Final
 from podrelay.schemas.protocol import PROGRAM, READY, TOO_COMPLEX, TOO_MUCH
 
 _IDLE_SECONDS: Final = 30.0
-_TRIES: Final = 2
-"""It may have ended just when it was asked."""
+_ATTEMPTS: Final = 2
+"""The process may end just before a request."""
 
 
 class BlockingChecker:
-    """Asks the process; for several threads at once, one after the other."""
+    """Sends requests to the process. Thread-safe; requests are sent one after the other."""
 
     def __init__(self, program: tuple[str, ...] = PROGRAM, idle_seconds: float = _IDLE_SECONDS) -> None:
         self._command = [*program, str(idle_seconds)]
@@ -27,9 +27,10 @@ class BlockingChecker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def check(self, schema: dict[str, Any], input: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the fields of `input` that do not fit `schema`, by their path; none if it fits.
+        """Return the invalid fields of `input`, by their path; an empty dict if it matches `schema`.
 
-        None where that cannot be told here: the schema is none, or there is no process to ask. The operator tells it.
+        Return None if this cannot be determined, because the schema is invalid or the process is not available. The
+        operator then reports the problem.
         """
         with self._lock:
             try:
@@ -48,13 +49,13 @@ class BlockingChecker:
             self._end()
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the answer; None if the process has ended over the request.
+        """Return the response; None if the process has ended because of the request.
 
         Raises:
-            OSError: there is no process to ask, or it has an error of its own.
+            OSError: the process cannot be started, or has failed.
         """
         line = json.dumps(request, separators=(",", ":")).encode() + b"\n"
-        for _ in range(_TRIES):
+        for _ in range(_ATTEMPTS):
             process = self._running()
             assert process.stdin is not None  # noqa: S101 - a pipe
             assert process.stdout is not None  # noqa: S101 - a pipe
@@ -67,15 +68,15 @@ class BlockingChecker:
                 return verdict
             if self._end() in TOO_MUCH:
                 return None
-        raise OSError("the process that checks inputs against schemas ends at once")
+        raise OSError("the process that checks inputs against schemas ends immediately")
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is not None and self._process.poll() is None:
             return self._process
         self._end()
         if not Path(sys.executable).name.startswith("python"):
-            raise OSError(f"{sys.executable or 'nothing'} is no Python that could run it")
-        # What it says of itself is not for the people who use this program.
+            raise OSError(f"{sys.executable or 'nothing'} is not a Python interpreter")
+        # Its stderr is not of interest to users of this program.
         pipe, nothing = subprocess.PIPE, subprocess.DEVNULL
         self._process = subprocess.Popen(self._command, stdin=pipe, stdout=pipe, stderr=nothing, start_new_session=True)
         assert self._process.stdout is not None  # noqa: S101 - a pipe
@@ -84,14 +85,14 @@ class BlockingChecker:
         return self._process
 
     def _end(self) -> int | None:
-        """End the process and return its exit code, or minus the signal that ended it; None if there is none."""
+        """End the process; return its exit code, or minus the signal that ended it; None if there is no process."""
         process, self._process = self._process, None
         if process is None:
             return None
         assert process.stdin is not None  # noqa: S101 - a pipe
         assert process.stdout is not None  # noqa: S101 - a pipe
         with contextlib.suppress(OSError):
-            process.stdin.close()  # it ends when there is nobody to ask it any more
+            process.stdin.close()  # the process ends at the end of its input
         code = process.wait()
         process.stdout.close()
         return code

@@ -1,7 +1,7 @@
-"""The process that checks inputs against schemas (`program.py`), as an event loop sees it: operator and gateway.
+"""Asynchronous client of the process that checks inputs against schemas (`program.py`), for operator and gateway.
 
-It is started when it is needed, and ends when it has not been for a while. One that ended itself over
-a request, because it took too much, is started anew for the next one.
+The process is started on first use, and ends when it is idle for a while. If it ends because a request exceeded its
+limits, it is started again for the next request.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ _LINE_BYTES: Final = 1024 * 1024
 
 
 class SchemaProcessError(PodrelayError):
-    """The process cannot be started, or has ended for no good reason; what it printed is in the operator's log."""
+    """The process cannot be started, or has ended unexpectedly; its output is in the operator's log."""
 
     reason = "SchemaProcessError"
 
 
 class SchemaProcess:
-    """Asks the process, one request after the other."""
+    """Sends requests to the process, one after the other."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
@@ -34,10 +34,10 @@ class SchemaProcess:
         self._idle: asyncio.TimerHandle | None = None
 
     async def check(self, schema: dict[str, Any], input: dict[str, Any] | None = None) -> Verdict:
-        """Return what is wrong with `input` by `schema`, or with `schema` alone.
+        """Check `input` against `schema`; without an input, check only `schema`.
 
         Raises:
-            SchemaProcessError: there is no process to ask, or it has an error of its own.
+            SchemaProcessError: the process cannot be started, or has failed.
         """
         async with self._lock:
             verdict = await self._ask({"schema": schema} if input is None else {"schema": schema, "input": input})
@@ -57,13 +57,13 @@ class SchemaProcess:
             await self._ended()
 
     async def _ended(self) -> int:
-        """Wait until the process, of which there is one, has ended; return its exit code, or minus the signal."""
+        """Wait until the process has ended; return its exit code, or minus the signal. There must be a process."""
         process, self._process = self._process, None
-        assert process is not None  # noqa: S101 - the caller has looked
+        assert process is not None  # noqa: S101 - checked by the caller
         return await process.wait()
 
     async def _ask(self, request: dict[str, Any]) -> Verdict | None:
-        """Return the answer; None if the process has ended over the request."""
+        """Return the response; None if the process has ended because of the request."""
         process = self._process
         if process is None or process.returncode is not None:
             process = await self._start()
@@ -77,7 +77,7 @@ class SchemaProcess:
                 await process.stdin.drain()
             line = await process.stdout.readline()
         except BaseException:
-            await self.close()  # its answer would be taken for the next request's
+            await self.close()  # a late response would be taken for that of the next request
             raise
         if not line.endswith(b"\n"):
             code = await self._ended()
@@ -94,7 +94,7 @@ class SchemaProcess:
             stdin=pipe,
             stdout=pipe,
             limit=_LINE_BYTES,
-            start_new_session=True,  # what a terminal sends to the operator is not for this one
+            start_new_session=True,  # signals of the operator's terminal must not reach it
         )
         self._process = process
         assert process.stdout is not None  # noqa: S101 - a pipe
@@ -104,7 +104,7 @@ class SchemaProcess:
         return process
 
     def _end(self) -> None:
-        """Let the process go: it ends when there is nobody to ask it any more."""
+        """Release the process: it ends at the end of its input."""
         process, self._process = self._process, None
         if process is not None and process.stdin is not None:
             process.stdin.close()

@@ -1,12 +1,12 @@
-"""Checks inputs against JSON Schemas. Run as a program it answers requests on its standard input, line by line.
+"""Checks inputs against JSON Schemas. Run as a program, it answers requests on its standard input, one per line.
 
-It is a process of its own because both schema and input are strangers' work, and some take for ever: to say what is
-wrong with an input of 13 levels, by a schema with two alternatives that refer to themselves, takes 1 s and 240 MiB,
-and twice as much for each further level. Nothing within a process can stop that; so this one ends itself when it has
-used its time or its memory. `process.py` and `blocking.py` are the other end.
+It is a separate process because both schema and input are untrusted, and some take very long: finding the errors in an
+input of 13 levels, by a schema with two alternatives that refer to themselves, takes 1 s and 240 MiB, and twice as much
+for each further level. This cannot be stopped from within a process, so the process ends itself when it has used up its
+time or memory. `process.py` and `blocking.py` are its clients.
 
-Schemas are those of JSON Schema 2020-12, or of the older draft that they name. Nothing is fetched for a $ref, formats
-are notes and not rules, and the search for a pattern ends after a fixed number of steps.
+Schemas follow JSON Schema 2020-12, or the older draft that they name. Remote $refs are not fetched, formats are
+annotations only, and matching a pattern stops after a fixed number of steps.
 """
 
 import os
@@ -24,41 +24,41 @@ from podrelay.schemas.verdict import Verdict
 
 CPU_SECONDS: Final = 1.0
 MEMORY_BYTES: Final = 256 * 1024 * 1024
-"""Of address space; the program itself takes 60 MiB of it."""
+"""Limit of the address space; the program itself needs 60 MiB."""
 
 MAX_FIELDS: Final = 100
 MAX_BYTES: Final = 16 * 1024
-"""Of JSON for all invalid fields together."""
+"""Maximum size of the JSON for all invalid fields."""
 _MAX_TEXT: Final = 256
 _BACKTRACKS: Final = 100_000
 _NESTING: Final = 11_000
-"""What the API server takes."""
+"""Nesting that the API server accepts."""
 _KEPT_VALIDATORS: Final = 64
 
 
 class Request(msgspec.Struct, frozen=True):
-    """An input that is to fit a schema; without an input, a schema that is to be one."""
+    """An input and the schema to check it against; without an input, a schema to check."""
 
     schema: msgspec.Raw
     input: msgspec.Raw = msgspec.Raw()
 
 
 def check(request: Request) -> Verdict:
-    """Return what is wrong with schema or input."""
+    """Return the problem with the schema, or the invalid fields of the input."""
     try:
         validator = _validator(bytes(request.schema))
-    except ValueError:  # among them jsonschema_rs.ValidationError
+    except ValueError:  # includes jsonschema_rs.ValidationError
         return Verdict(problem=_problem(bytes(request.schema)))
     if not bytes(request.input):
         return Verdict()
     value = msgspec.json.decode(request.input)
-    # To tell whether it fits is quick where telling why not is slow: alternatives are not looked at twice.
+    # is_valid() is fast even if finding the errors is slow, because it tries alternatives only once.
     return Verdict() if validator.is_valid(value) else Verdict(fields=_fields(validator, value))
 
 
 @lru_cache(_KEPT_VALIDATORS)
 def _validator(schema: bytes) -> Any:
-    # The value itself may be long, and is nobody's business in a message.
+    # Messages must not contain the value: it may be long or confidential.
     return _compiled(schema, mask="the value")
 
 
@@ -73,7 +73,7 @@ def _compiled(schema: bytes, mask: str | None = None) -> Any:
 
 
 def _problem(schema: bytes) -> str:
-    """Say what is wrong with a schema, in words that quote it."""
+    """Return a message that says what is wrong with a schema and quotes it."""
     try:
         _compiled(schema)
     except jsonschema_rs.ValidationError as error:
@@ -101,7 +101,7 @@ def _fields(validator: Any, value: Any) -> dict[str, Any]:
 
 
 def _errors(error: Any) -> list[tuple[list[str], str, str]]:
-    """Return path, code and message. What pydantic reports at a field itself is reported there, with its code."""
+    """Return paths, codes and messages. Errors that pydantic reports at the field get the same path and code here."""
     path = [str(part) for part in error.instance_path]
     kind = error.kind
     if kind.name == "required":
@@ -116,12 +116,12 @@ def _cut(text: str) -> str:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, idle_seconds: float = 0) -> None:
-    """Answer requests, one a line, until there are no more, or one takes too much: then the process ends at once.
+    """Answer requests, one per line, until the end of the input. A request that exceeds the limits ends the process.
 
     Args:
-        requests: from where they come.
-        answers: where the answers go.
-        idle_seconds: after how long without a request it ends, too; 0: never.
+        requests: the stream of requests.
+        answers: the stream for responses.
+        idle_seconds: after how many seconds without a request the process ends; 0: never.
     """
     sys.setrecursionlimit(_NESTING)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
@@ -130,12 +130,12 @@ def serve(requests: BinaryIO, answers: BinaryIO, idle_seconds: float = 0) -> Non
     answers.write(READY)
     answers.flush()
     while True:
-        signal.setitimer(signal.ITIMER_REAL, idle_seconds)  # nobody handles SIGALRM
+        signal.setitimer(signal.ITIMER_REAL, idle_seconds)  # SIGALRM has no handler: it ends the process
         line = requests.readline()
         signal.setitimer(signal.ITIMER_REAL, 0)
         if not line:
             return
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)  # nobody handles SIGPROF: it ends the process
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS)  # SIGPROF has no handler: it ends the process
         try:
             verdict = check(decode(line))
         except MemoryError:

@@ -1,4 +1,4 @@
-"""What came out of a check."""
+"""The result of a check."""
 
 from typing import Any
 
@@ -6,8 +6,8 @@ import msgspec
 
 
 class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What came out of a check against a JSON Schema: it is none, or these fields do not fit it, or all is well."""
+    """The result of a check against a JSON Schema: a problem with the schema, invalid fields, or neither."""
 
     problem: str | None = None
     fields: dict[str, Any] = {}
-    """By dot path, each as {"code", "message", "data": {"path"}}: the shape that the SDK gives pydantic's errors."""
+    """By dot path, each as {"code", "message", "data": {"path"}}: the same form as for pydantic's errors in the SDK."""

@@ -1,4 +1,4 @@
-"""What task authors import, by way of the package `podrelay`: definitions, the controller, answers.
+"""The SDK for task authors, exported by the package `podrelay`: task definitions, the controller, answers.
 
-Standard library only, and as little of it as possible: every millisecond of its import is paid by every pod.
+Standard library only, and as little of it as possible: its import time adds to the start of every pod.
 """

@@ -1,6 +1,6 @@
-"""What run() can answer. Task authors make these values by `controller.response`, never by hand.
+"""The possible answers of run(). Task authors create them with `controller.response`, never directly.
 
-Named tuples, because dataclasses would cost every pod 9 ms of its start.
+Named tuples, because dataclasses would add 9 ms to the start of every pod.
 """
 
 import os
@@ -14,61 +14,61 @@ class Done(NamedTuple):
     """The work is complete."""
 
     message: str | None = None
-    """For people."""
+    """A message in plain text."""
     output: Any = None
-    """A JSON object or a pydantic model; None keeps what `state.update_output` has stored."""
+    """The result: a JSON object or a pydantic model; None keeps the output stored by `state.update_output`."""
 
 
 class WaitForChildren(NamedTuple):
-    """What is waited for before the next iteration."""
+    """The children to wait for before the next iteration."""
 
     definition: str | None = None
-    """Name of a TaskDefinition: only its runs are waited for; None: all children."""
+    """Name of a TaskDefinition, to wait only for its runs; None: all children."""
 
 
 class Continue(NamedTuple):
-    """Another iteration is wanted."""
+    """The run needs another iteration."""
 
     input: Any
     """A JSON object or a pydantic model, merged (one level deep) over the input of this iteration."""
     wait_seconds: float | None = None
-    """Pause before the next iteration; None: it starts at once."""
+    """Pause before the next iteration; None: it starts immediately."""
     wait_for_children: WaitForChildren | None = None
-    """The children that have to end before the next iteration; None: it does not wait for any."""
+    """The children that must finish before the next iteration; None: it does not wait for children."""
     is_whole: bool = False
-    """Whether `input` is the whole input of the next iteration, and not merged over that of this one."""
+    """Whether `input` is the complete input of the next iteration, instead of being merged over the current one."""
 
 
 class Failed(NamedTuple):
     """The iteration has failed."""
 
     message: str
-    """For people."""
+    """What happened, in plain text."""
     code: str | None = None
-    """For programs."""
+    """Machine-readable error code."""
     data: dict[str, Any] | None = None
-    """A JSON object with more about it."""
+    """A JSON object with details."""
     retryable: bool | None = None
-    """False: another try would be of no use; True: it is asked for; None: the definition's `retry` decides."""
+    """False: do not retry; True: retry; None: the definition's `retry` decides."""
     retry_after_seconds: float | None = None
-    """Pause before the next try; None: as the definition's `retry` says."""
+    """Pause before the next attempt; None: as configured by the definition's `retry`."""
     refusal: str | None = None
-    """InvalidInput or Rejected, where run() was not called at all."""
+    """InvalidInput or Rejected if run() was not called at all."""
 
 
 class Aborted(NamedTuple):
     """The task has stopped before its work was complete."""
 
     message: str | None = None
-    """For people."""
+    """A message in plain text."""
 
 
 Answer = Done | Continue | Failed | Aborted
-"""What `run` may be annotated to return."""
+"""The return type of `run`, for annotations."""
 
 
 class Built(NamedTuple):
-    """An answer that has been made, and where; str() tells it in words."""
+    """An answer that the task has created, and where; str() describes it."""
 
     answer: Answer
     call: str
@@ -83,8 +83,8 @@ class Built(NamedTuple):
 def failed(error: BaseException | dict[str, Any] | str) -> Failed:
     """Return the answer for an exception, for a dict with message, code and data, or for a message.
 
-    Of an exception its attributes that are JSON are kept, and never its stack; of `Retry` and `Fatal` also what they
-    say about another try.
+    The answer keeps those attributes of an exception that are JSON values, but never its traceback. `Retry` and `Fatal`
+    also determine whether the iteration is retried.
     """
     if isinstance(error, str):
         return Failed(error)
@@ -108,12 +108,12 @@ def failed(error: BaseException | dict[str, Any] | str) -> Failed:
 
 
 def _message(error: BaseException) -> str:
-    words = str(error) or type(error).__name__
+    text = str(error) or type(error).__name__
     if not error.args or type(error).__str__ is not KeyError.__str__:
-        return words
-    # Of a KeyError that is the key, and nothing else.
-    advice = "; there is no such environment variable, set it with env in the template" if _is_of_environ(error) else ""
-    return f"{type(error).__name__}: {words}{advice}"
+        return text
+    # str() of a KeyError is only the key.
+    advice = "; this environment variable is not set; set it with env in the template" if _is_of_environ(error) else ""
+    return f"{type(error).__name__}: {text}{advice}"
 
 
 def _is_of_environ(error: BaseException) -> bool:
@@ -127,14 +127,14 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _attributes(error: BaseException, *told_already: str) -> dict[str, Any] | None:
+def _attributes(error: BaseException, *excluded: str) -> dict[str, Any] | None:
     data = getattr(error, "data", None)
     if isinstance(data, dict):
         return data
     kept = {
         name: value
         for name, value in vars(error).items()
-        if not name.startswith("_") and name not in told_already and _is_json(value)
+        if not name.startswith("_") and name not in excluded and _is_json(value)
     }
     return kept or None
 

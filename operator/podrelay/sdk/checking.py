@@ -1,4 +1,4 @@
-"""Finds what is wrong with the class of a task before anything runs. Standard library only: every pod does it."""
+"""Checks the class of a task for mistakes before anything runs. Standard library only, because every pod does this."""
 
 import sys
 import types
@@ -16,7 +16,7 @@ _METHODS: Final = {
     "on_before_trigger": "on_before_trigger(self, data)",
     **{method: f"{method}(self, task)" for method in hooks.METHODS.values() if method != "on_before_trigger"},
 }
-"""Methods that an author may write besides run, and what they take."""
+"""Methods that an author may override in addition to run, with their parameters."""
 _MEANT: Final = {
     "retries": "retry",
     "maxretries": "retry",
@@ -47,12 +47,12 @@ _MEANT: Final = {
     "validateinput": "create_input_validation",
     "inputvalidation": "create_input_validation",
 }
-"""What people write who know other systems, without underscores and capitals."""
+"""Names that are familiar from other systems, in lower case and without underscores."""
 _OF_PYTHON: Final = (types.FunctionType, classmethod, staticmethod)
 
 
 def problems(cls: Any) -> list[str]:
-    """Return what is wrong with a class as soon as it is written, in sentences; names that come later are not needed.
+    """Return messages about mistakes in a class that can be found as soon as it is defined.
 
     Args:
         cls: a class derived from TaskDefinition that has an id.
@@ -71,13 +71,13 @@ def problems(cls: Any) -> list[str]:
 
 
 def check(cls: Any) -> None:
-    """Make sure that a class can be used.
+    """Check that a class can be used.
 
     Args:
         cls: a class derived from TaskDefinition.
 
     Raises:
-        DefinitionError: it cannot; the message names the class and says what to change.
+        DefinitionError: the class cannot be used; the message names it and says what to change.
     """
     found = problems(cls)
     if cls.reporting != names.REPORTING_TERMINATION_MESSAGE:
@@ -89,7 +89,7 @@ def check(cls: Any) -> None:
 
 
 def _base(cls: type) -> Any:
-    """Return TaskDefinition, which cannot be imported here: it checks its subclasses by this module."""
+    """Return TaskDefinition. It cannot be imported here, because its module imports this one."""
     return next(item for item in cls.__mro__ if item.__module__ == "podrelay.sdk.definition")
 
 
@@ -97,7 +97,7 @@ def _base(cls: type) -> Any:
 
 
 def _unknown_names(cls: type) -> list[str]:
-    """Return a sentence for each name that is nearly one of ours: nothing would read it."""
+    """Return a message for each name that is probably a misspelled one of TaskDefinition, and would be ignored."""
     base = _base(cls)
     variables = [*base.__annotations__]
     found = []
@@ -106,18 +106,18 @@ def _unknown_names(cls: type) -> list[str]:
             continue
         is_method = isinstance(value, _OF_PYTHON)
         if not is_method and (callable(value) or isinstance(value, property)):
-            continue  # a class, or something else of the author's own
+            continue  # a nested class or another object of the author
         meant = _meant(name, [*_METHODS] if is_method else variables)
         if meant:
-            what = "method that is called" if is_method else "class variable of a task"
+            what = "method that Podrelay calls" if is_method else "class variable of a task"
             found.append(
-                f"{name} is no {what}; did you mean {meant}? If it is your own, call it otherwise, such as _{name}"
+                f"{name} is not a {what}; did you mean {meant}? If it is your own, rename it, for example to _{name}"
             )
     return found
 
 
 def _own_classes(cls: type) -> list[type]:
-    """Return the author's own classes, as far as they are tasks: others that are mixed in may hold anything."""
+    """Return the author's task classes; mixins that are not derived from TaskDefinition may have any names."""
     base = _base(cls)
     return [item for item in cls.__mro__ if item is not base and issubclass(item, base)]
 
@@ -143,7 +143,7 @@ def _plain(name: str) -> str:
 
 
 def _is_near(one: str, other: str) -> bool:
-    """Whether a slip of the pen makes one of the other: an edit, or two in a long name."""
+    """Whether the names differ by a typing error: an edit distance of 1, or of 2 for a long name."""
     allowed = 1 if len(other) <= 8 else 2
     if abs(len(one) - len(other)) > allowed:
         return False
@@ -170,20 +170,20 @@ def _wrong_signatures(cls: Any) -> list[str]:
         if not _takes(function, given, wanted.count(",")):
             found.append(f"{name} is called as {wanted}, but is written {_written(function)}")
         elif name == "run" and code.co_varnames[given : given + 2] == ("controller", "input"):
-            found.append(f"the parameters of run are the wrong way round; write {_RUN}")
+            found.append(f"the parameters of run are in the wrong order; write {_RUN}")
         elif name == "run" and code.co_flags & (_GENERATOR | _ASYNC_GENERATOR):
-            found.append("run is a generator, because there is a yield in it; nobody would iterate over it")
+            found.append("run is a generator, because it contains a yield; Podrelay does not iterate over it")
     return found
 
 
 _VARARGS: Final = 0x04
 _GENERATOR: Final = 0x20
 _ASYNC_GENERATOR: Final = 0x200
-"""Flags of code objects, as the module inspect has them; it takes 10 ms to import."""
+"""Flags of code objects, copied from the module inspect, which takes 10 ms to import."""
 
 
 def _function_of(cls: type, name: str) -> tuple[types.FunctionType | None, int]:
-    """Return the function behind a method, and how many of its parameters Python itself fills in."""
+    """Return the function of a method, and how many of its first parameters Python passes by itself."""
     raw = next((vars(item)[name] for item in cls.__mro__ if name in vars(item)), None)
     if isinstance(raw, staticmethod):
         raw, given = raw.__func__, 0
@@ -195,7 +195,7 @@ def _function_of(cls: type, name: str) -> tuple[types.FunctionType | None, int]:
 
 
 def _takes(function: types.FunctionType, given: int, parameters: int) -> bool:
-    """Whether it can be called with so many arguments by position, besides those that Python fills in."""
+    """Whether `function` accepts this many positional arguments, in addition to the `given` ones that Python passes."""
     code, wanted = function.__code__, given + parameters
     required = code.co_argcount - len(function.__defaults__ or ())
     of_keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
@@ -218,7 +218,7 @@ def _wrong_input_type(cls: Any) -> list[str]:
     try:
         annotation = inputs.annotation_of(cls)
     except DefinitionError as error:
-        # Without pydantic there is no model that it could stand for.
+        # If pydantic is not loaded, the annotation cannot be a model.
         return [str(error)] if "pydantic" in sys.modules else []
     model: Callable[[Any], bool] = inputs.is_model
     if any(map(model, typing.get_args(annotation))) and typing.get_origin(annotation) is not dict:
@@ -235,5 +235,5 @@ def _wrong_input_type(cls: Any) -> list[str]:
 def _is_dict(kind: type) -> bool:
     try:
         return issubclass(kind, dict) or issubclass(dict, kind)
-    except TypeError:  # some classes cannot be asked
+    except TypeError:  # some classes do not support issubclass
         return True

@@ -1,4 +1,4 @@
-"""What a task asks for when it starts a child: checked before anything is sent."""
+"""The request to start a child; it is validated before anything is sent."""
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ def wanted_child(
     """Return the child that `controller.task.trigger` was asked for with these arguments.
 
     Raises:
-        TypeError: `definition` is neither a string nor the class of a task, or `start_at` is not a datetime.
+        TypeError: `definition` is neither a string nor a task class, or `start_at` is not a datetime.
         InvalidRunError: an argument is invalid; it is a ValueError.
         PayloadError: the input cannot be stored.
     """

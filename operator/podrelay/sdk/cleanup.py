@@ -1,4 +1,4 @@
-"""After which ends of a run it is deleted with its descendants: the class variable `self_cleanup` in all its forms."""
+"""Parses the class variable `self_cleanup`: the outcomes after which a run is deleted with its descendants."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -23,7 +23,7 @@ def outcomes(value: "str | Sequence[str] | None", task: str) -> list[str]:
         task: id of the task, for the message.
 
     Raises:
-        DefinitionError: it is none of these.
+        DefinitionError: `value` is not one of these.
     """
     wanted: Sequence[Any] = [] if value is None else [value] if isinstance(value, str) else value
     unknown = [word for word in wanted if not isinstance(word, str) or word not in _MEANINGS]

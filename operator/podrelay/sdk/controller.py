@@ -1,4 +1,4 @@
-"""What run() is given besides its input: answers, state, time, progress, log."""
+"""The controller, the second argument of run(): answers, state, time, progress, log."""
 
 import copy
 import os
@@ -26,28 +26,28 @@ _AnswerT = TypeVar("_AnswerT", bound=Answer)
 
 ENV_CLOSE_TO_TIMEOUT: Final = "PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"
 DEFAULT_CLOSE_TO_TIMEOUT_SECONDS: Final = 180.0
-"""Webiny's default: three minutes before the end an iteration should hand over."""
+"""Webiny's default: an iteration should hand over three minutes before its timeout."""
 
 
 class Session(Protocol):
-    """What stands behind a controller: the runner in a pod, or a test."""
+    """The implementation behind a controller: the runner in a pod, or a test."""
 
     input: dict[str, Any]
     output: dict[str, Any] | None
     rules: InputRules
-    """What every input has to fit."""
+    """The rules for every input."""
 
     @property
     def task(self) -> TaskRun:
-        """The run as it is now."""
+        """The current state of the run."""
 
     @property
     def iteration(self) -> int:
-        """Which call of run() this is, from 1."""
+        """Number of the iteration, from 1."""
 
     @property
     def attempt(self) -> int:
-        """Which try of this iteration, from 1."""
+        """Number of the attempt within this iteration, from 1."""
 
     @property
     def is_final_attempt(self) -> bool:
@@ -55,49 +55,49 @@ class Session(Protocol):
 
     @property
     def secret_folder(self) -> str:
-        """Where the keys of the run's Secret are files; empty where it names none."""
+        """Directory with a file for each key of the run's Secret; empty if the run names none."""
 
     @property
     def timeout_seconds(self) -> float:
-        """How long the whole iteration may take."""
+        """Maximum duration of the iteration."""
 
     def save(self) -> None:
-        """Store input and output; return when they are safe."""
+        """Store input and output; return when they are stored."""
 
     def report(self, percent: float | None, message: str) -> None:
-        """Take progress, to be stored soon."""
+        """Accept progress, to be stored soon."""
 
     def heartbeat(self) -> None:
-        """Take a sign of life."""
+        """Accept a heartbeat."""
 
     def write_log(self, kind: str, message: str, data: Any, error: Any) -> None:
-        """Take a log line."""
+        """Accept a log line."""
 
     def remaining_seconds(self) -> float:
-        """Time until the iteration is ended."""
+        """Return the time until the iteration times out."""
 
     def is_aborted(self) -> bool:
-        """Whether the run is to stop."""
+        """Return whether the run is being aborted."""
 
     def is_stopping(self) -> bool:
-        """Whether the pod is being ended for another reason than an abort."""
+        """Return whether the pod is being terminated for a reason other than an abort."""
 
     @property
     def abort_message(self) -> str | None:
-        """Why the run is to stop."""
+        """Why the run is being aborted."""
 
     def trigger(self, child: WantedRun) -> TaskRun:
-        """Start a child of the run, or find it where an earlier try has started it."""
+        """Start a child of the run, or return it if an earlier attempt has started it."""
 
     def list_children(self, definition: str | None) -> list[TaskRun]:
-        """Return the children of the run, or those of one definition, by name; the oldest first."""
+        """Return the children of the run, or only those of the named definition; the oldest first."""
 
 
 def as_dict(value: Any, what: str) -> dict[str, Any]:
     """Return a JSON object for a dict or a pydantic model.
 
     Raises:
-        TypeError: it is neither.
+        TypeError: `value` is neither.
     """
     if isinstance(value, dict):
         return value
@@ -109,21 +109,21 @@ def as_dict(value: Any, what: str) -> dict[str, Any]:
 
 
 class Response:
-    """Makes answers: `return controller.response.done(...)`."""
+    """Creates answers: `return controller.response.done(...)`."""
 
     def __init__(self) -> None:
-        # The last one of each line, for who looks whether run() has returned it.
+        # The last answer of each line, to detect answers that run() does not return.
         self._built: dict[tuple[str, int], Built] = {}
 
     def done(self, message_or_output: Any = None, output: Any = None) -> Done:
-        """Return "the work is complete": `done()`, `done(output)`, `done(message)` or `done(message, output)`.
+        """Return an answer that completes the run: `done()`, `done(output)`, `done(message)`, `done(message, output)`.
 
         Args:
-            message_or_output: a message for people, or the output where there is no message.
-            output: the result, a dict or pydantic model; None keeps what `state.update_output` has stored.
+            message_or_output: a message in plain text, or the output if there is no message.
+            output: the result, a dict or a pydantic model; None keeps the output stored by `state.update_output`.
 
         Raises:
-            TypeError: the output is neither.
+            TypeError: the output is neither a dict nor a pydantic model.
         """
         if output is None and message_or_output is not None and not isinstance(message_or_output, str):
             return self._made(Done(output=as_dict(message_or_output, "output")), "done")
@@ -137,77 +137,79 @@ class Response:
         date: datetime | None = None,
         replace: bool = False,
     ) -> Continue:
-        """Return "another iteration is wanted".
+        """Return an answer that requests another iteration.
 
         Args:
-            input: a dict or model, merged over the present input one level deep.
+            input: a dict or a pydantic model, merged over the current input one level deep.
             seconds: pause before the next iteration; below 1 means none, more than 355 days means 355 days.
-            date: or the time before which it does not start; without a time zone it is taken as UTC. Where both are
-                given, `seconds` counts.
-            replace: `input` is all that the next iteration gets; this is how keys are removed.
+            date: alternatively, the earliest start of the next iteration (UTC if it has no time zone). If both are
+                given, `seconds` applies.
+            replace: use `input` as the complete input of the next iteration. This is how keys are removed.
 
         Raises:
-            TypeError: the input is neither.
+            TypeError: the input is neither a dict nor a pydantic model.
         """
         changes = {} if input is None else as_dict(input, "input")
         if seconds is None and date is not None:
             seconds = seconds_until(date)
-        if seconds is None or not seconds >= 1:  # so NaN is no wait, too
+        if seconds is None or not seconds >= 1:  # also true for NaN
             return self._made(Continue(changes, is_whole=replace), "continue_")
         wait = min(float(seconds), float(limits.MAX_WAIT_SECONDS))
         return self._made(Continue(changes, wait, is_whole=replace), "continue_")
 
     def wait_for_children(self, input: Any = None, definition: "str | type[TaskDefinition] | None" = None) -> Continue:
-        """Return "another iteration is wanted, when all children have ended", however they end; at once without any.
+        """Return an answer that requests another iteration when all children have finished, with any outcome.
 
-        `controller.task.list_children()` tells the next iteration what has become of them.
+        If there are no children, the next iteration starts at once.
+        In the next iteration, `controller.task.list_children()` returns the children with their outcomes.
 
         Args:
-            input: as of `continue_`.
-            definition: wait for the runs of this definition only: its id, its name or its class.
+            input: as for `continue_`.
+            definition: wait only for runs of this definition: its id, its name or its class.
 
         Raises:
-            TypeError: the input is neither a dict nor a model, or `definition` no text and no class of a task.
-            ValueError: `definition` can be the name of none.
+            TypeError: the input is neither a dict nor a pydantic model, or `definition` is neither a string nor a task
+                class.
+            ValueError: `definition` is not a valid id or name.
         """
         wanted = None if definition is None else definition_name(definition)
         changes = {} if input is None else as_dict(input, "input")
         return self._made(Continue(changes, wait_for_children=WaitForChildren(wanted)), "wait_for_children")
 
     def error(self, error: BaseException | dict[str, Any] | str) -> Failed:
-        """Return "this has failed"; an exception that leaves run() means the same.
+        """Return an answer that fails the iteration; an exception raised by run() has the same effect.
 
-        `podrelay.Retry` asks for another try, `podrelay.Fatal` rules one out; both can be raised as well.
+        `podrelay.Retry` requests a retry, `podrelay.Fatal` prevents one; both can be passed here or raised.
 
         Args:
-            error: an exception; or a dict with message, and code and data if you like; or a message. Of an exception
-                its message, its `code` or the name of its class, and its attributes that are JSON are kept.
+            error: an exception; or a dict with message and optionally code and data; or a message. The answer keeps the
+                exception's message, its `code` or the name of its class, and those attributes that are JSON values.
         """
         return self._made(failed(error), "error")
 
     def aborted(self, message: str | None = None) -> Aborted:
-        """Return "I have stopped, as I was told". The run ends as Aborted, also where nobody has aborted it.
+        """Return an answer that finishes the run as Aborted, even if `spec.abort` was not set.
 
         Args:
-            message: what has become of the work so far, for people.
+            message: the state of the work so far, in plain text.
         """
         return self._made(Aborted(message), "aborted")
 
     def _made(self, answer: _AnswerT, name: str) -> _AnswerT:
-        frame = sys._getframe(2)  # whoever has called the method that calls this
+        frame = sys._getframe(2)  # the caller of the method that calls this one
         file, line = frame.f_code.co_filename, frame.f_lineno
         self._built[file, line] = Built(answer, f"controller.response.{name}(...)", file, line)
         return answer
 
 
 class State:
-    """Input and output of the run, as they are stored: `controller.state`."""
+    """The stored input and output of the run: `controller.state`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def get_task(self) -> TaskRun:
-        """Return the run as it is now; a copy."""
+        """Return a copy of the current run."""
         task = self._session.task
         return task._replace(input=copy.deepcopy(task.input), output=copy.deepcopy(task.output))
 
@@ -216,7 +218,7 @@ class State:
         return self._session.task.status
 
     def get_input(self) -> dict[str, Any]:
-        """Return the input, with all updates."""
+        """Return the input, including all updates."""
         return copy.deepcopy(self._session.input)
 
     def get_output(self) -> dict[str, Any] | None:
@@ -224,21 +226,21 @@ class State:
         return copy.deepcopy(self._session.output)
 
     def update_input(self, changes: Any) -> None:
-        """Merge `changes` over the input, one level deep, and return when it is stored.
+        """Merge `changes` over the input, one level deep, and return when the result is stored.
 
-        A further try of this iteration starts from what is stored; so does the next iteration.
+        The next attempt of this iteration starts from the stored input, and so does the next iteration.
 
         Args:
-            changes: a dict or pydantic model.
+            changes: a dict or a pydantic model.
 
         Raises:
-            TypeError: it is neither.
-            PayloadError: it cannot be stored without loss, or the whole is too large; nothing has changed then.
-            InputError: the whole does not fit the task's input type or validation; nothing has changed then.
-            ApiRefusedError: the API server refuses it; nothing has changed then.
-            ApiUnreachableError: the API server did not take it in time.
+            TypeError: `changes` is neither.
+            PayloadError: `changes` cannot be stored without loss, or the result is too large; the input is unchanged.
+            InputError: the result does not match the task's input type or validation; the input is unchanged.
+            ApiRefusedError: the API server rejected the write; the input is unchanged.
+            ApiUnreachableError: the API server did not accept the write in time.
         """
-        # A copy, as it is stored: what the task does to its own object afterwards stays its own business.
+        # A copy in its stored form, so that later changes of the task's own object have no effect.
         copied = numbers.loads(limits.check_payload(as_dict(changes, "input"), "input"))
         merged = self._session.rules.merge(self._session.input, copied)
         self._save(numbers.loads(limits.check_payload(merged, "input")), self._session.output)
@@ -247,13 +249,13 @@ class State:
         """Replace the output, and return when it is stored.
 
         Args:
-            output: a dict or pydantic model.
+            output: a dict or a pydantic model.
 
         Raises:
-            TypeError: it is neither.
-            PayloadError: it cannot be stored without loss, or is too large; nothing has changed then.
-            ApiRefusedError: the API server refuses it; nothing has changed then.
-            ApiUnreachableError: the API server did not take it in time.
+            TypeError: `output` is neither.
+            PayloadError: `output` cannot be stored without loss, or is too large; the stored output is unchanged.
+            ApiRefusedError: the API server rejected the write; the stored output is unchanged.
+            ApiUnreachableError: the API server did not accept the write in time.
         """
         self._save(self._session.input, numbers.loads(limits.check_payload(as_dict(output, "output"), "output")))
 
@@ -275,32 +277,32 @@ class Runtime:
         self._session = session
 
     def is_aborted(self) -> bool:
-        """Tell whether the run is to stop: clean up and return `controller.response.aborted()`."""
+        """Return whether the run is being aborted. If so, clean up and return `controller.response.aborted()`."""
         return self._session.is_aborted()
 
     @property
     def abort_message(self) -> str | None:
-        """Why the run is to stop, if whoever aborted it said so."""
+        """The message of the abort, if it has one."""
         return self._session.abort_message
 
     def is_close_to_timeout(self, seconds: float | None = None) -> bool:
-        """Tell whether it is time to return `controller.response.continue_(...)`.
+        """Return whether it is time to return `controller.response.continue_(...)`.
 
-        That is so when fewer than `seconds` remain, and when the pod is being ended (node drained, preempted).
+        This is so when fewer than `seconds` remain, or when the pod is being terminated (node drained, preempted).
 
         Args:
-            seconds: default $PODRELAY_CLOSE_TO_TIMEOUT_SECONDS, else 180, but at most a fifth of the iteration's time.
+            seconds: default $PODRELAY_CLOSE_TO_TIMEOUT_SECONDS, else 180, but at most a fifth of the iteration timeout.
         """
         if self._session.is_stopping():
             return True
         return self._session.remaining_seconds() < (self._default_reserve() if seconds is None else seconds)
 
     def remaining_seconds(self) -> int:
-        """Return the whole seconds until the iteration is ended; after SIGTERM what is left of the grace period."""
+        """Return the whole seconds until the iteration times out; after SIGTERM, until the end of the grace period."""
         return int(self._session.remaining_seconds())
 
     def remaining_milliseconds(self) -> int:
-        """Return the same in whole milliseconds."""
+        """Return the same as `remaining_seconds` in whole milliseconds."""
         return int(self._session.remaining_seconds() * 1000)
 
     def _default_reserve(self) -> float:
@@ -313,45 +315,45 @@ class Runtime:
 
 
 class Logger:
-    """Structured log lines: to stdout at once, as JSON, and soon into the record of the iteration: `controller.logger`.
+    """Writes structured log lines to stdout at once, as JSON, and into the record soon after: `controller.logger`.
 
-    A record keeps the newest 200 lines, or 64 KiB of them.
+    A record keeps the newest lines: at most 200 lines and 64 KiB.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def info(self, message: str, data: Any = None) -> None:
-        """Log what happens.
+        """Log a message of type info.
 
         Args:
-            message: for people, cut at 8192 characters.
-            data: more about it: a dict, a pydantic model, or any other JSON value.
+            message: plain text, truncated to 8192 characters.
+            data: additional data: a dict, a pydantic model, or any other JSON value.
         """
         self._session.write_log("info", message, data, None)
 
     def error(self, message: str, error: BaseException | dict[str, Any] | None = None, data: Any = None) -> None:
-        """Log what went wrong.
+        """Log a message of type error.
 
         Args:
-            message: for people, cut at 8192 characters.
-            error: the exception, or a dict with message, code and data; never its stack.
-            data: more about it: a dict, a pydantic model, or any other JSON value.
+            message: plain text, truncated to 8192 characters.
+            error: an exception, or a dict with message, code and data; the traceback is not logged.
+            data: additional data: a dict, a pydantic model, or any other JSON value.
         """
         self._session.write_log("error", message, data, error)
 
     def handler(self) -> "logging.Handler":
-        """Return a handler of the standard logging module whose lines go the same way.
+        """Return a handler of the standard logging module that writes to this logger.
 
         `logging.getLogger("shop").addHandler(controller.logger.handler())`
         """
-        from podrelay.sdk.loghandler import RecordHandler  # noqa: PLC0415 - most tasks need no logging module
+        from podrelay.sdk.loghandler import RecordHandler  # noqa: PLC0415 - most tasks do not need logging
 
         return RecordHandler(self._session.write_log)
 
 
 class Task:
-    """Which call of run() this is, and the children of the run: `controller.task`."""
+    """The current iteration and attempt, and the children of the run: `controller.task`."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -363,17 +365,17 @@ class Task:
 
     @property
     def iteration(self) -> int:
-        """Which call of run(), from 1."""
+        """Number of the iteration, from 1."""
         return self._session.iteration
 
     @property
     def attempt(self) -> int:
-        """Which try of this iteration, from 1."""
+        """Number of the attempt within this iteration, from 1."""
         return self._session.attempt
 
     @property
     def is_final_attempt(self) -> bool:
-        """Whether an error now is final: no try is left, or `retry.on` leaves errors out. `Retry` asks nevertheless."""
+        """Whether an error is final: `retry.limit` is reached, or `retry.on` excludes errors, except for `Retry`."""
         return self._session.is_final_attempt
 
     def trigger(
@@ -386,29 +388,29 @@ class Task:
         start_at: datetime | None = None,
         key: str | None = None,
     ) -> TaskRun:
-        """Start a child of this run, and return it as it is then.
+        """Start a child of this run and return it.
 
-        A retried iteration finds the children that it has started before: calls with equal definition and input are
-        told apart by their order. Give each a `key` where that may change, for example because a retry starts from a
-        checkpoint; calls with one key are one child, in whatever iteration.
+        A retried iteration finds the children that it started before: calls with equal definition and input are
+        distinguished by their order. Pass a `key` if that order may change, for example because a retry starts from a
+        checkpoint; all calls with the same key refer to the same child, in any iteration.
 
         Args:
-            definition: the task's id, the name of its TaskDefinition, or its class. That of this run has to name it
-                in `triggers`, also where it is its own.
-            input: a dict or model.
-            name: a name for people.
-            delay: whole seconds to wait before it starts, fewer than 355 days.
-            start_at: or when it starts; needs a time zone.
-            key: what makes this child the only one of its kind among those of this run.
+            definition: the task's id, the name of its TaskDefinition, or its class. The definition of this run must
+                name it in `triggers`, even if it is the same definition.
+            input: a dict or a pydantic model.
+            name: a human-readable name.
+            delay: whole seconds to wait before the child starts, fewer than 355 days.
+            start_at: alternatively, when the child starts; needs a time zone.
+            key: identifies the child among the children of this run.
 
         Raises:
             TypeError: `definition`, `input` or `start_at` is of another type; nothing has been sent.
-            ValueError: `definition` cannot be the name of one, `delay` is invalid or given with `start_at`, or
-                `start_at` has no time zone; nothing has been sent.
+            ValueError: `definition` is not a valid id or name, `delay` is invalid, `start_at` has no time zone, or both
+                `delay` and `start_at` are given; nothing has been sent.
             PayloadError: the input cannot be stored; nothing has been sent.
-            TriggerConflictError: the child exists, with another input.
-            ApiRefusedError: the API server refused it; its words are in the message.
-            ApiUnreachableError: the API server did not take it in time.
+            TriggerConflictError: the child already exists with a different input.
+            ApiRefusedError: the API server rejected the request; the exception has its message.
+            ApiUnreachableError: the API server did not accept the request in time.
         """
         values = {} if input is None else as_dict(input, "input")
         return self._session.trigger(
@@ -419,26 +421,26 @@ class Task:
         """Return the children of this run, with their output or error; the oldest first.
 
         Args:
-            definition: only those of this definition: its id, its name or its class.
+            definition: return only runs of this definition: its id, its name or its class.
 
         Raises:
-            TypeError: `definition` is no text and no class of a task.
-            ValueError: `definition` can be the name of none.
-            ApiRefusedError: the API server refused to list them.
+            TypeError: `definition` is neither a string nor a task class.
+            ValueError: `definition` is not a valid id or name.
+            ApiRefusedError: the API server rejected the request.
             ApiUnreachableError: the API server did not answer in time.
         """
         return self._session.list_children(None if definition is None else definition_name(definition))
 
 
 class Controller:
-    """Everything a task can do besides computing.
+    """The interface of a task to its run.
 
     Attributes:
-        response: makes answers.
-        state: input and output as they are stored.
-        runtime: how much time is left, and whether the run is to stop.
+        response: creates answers.
+        state: the stored input and output.
+        runtime: how much time is left, and whether the run is being aborted.
         logger: structured log lines.
-        task: which call of run() this is, and the children of the run.
+        task: the current iteration and attempt, and the children of the run.
     """
 
     def __init__(self, session: Session) -> None:
@@ -451,31 +453,31 @@ class Controller:
 
     @property
     def secret(self) -> Secret:
-        """The keys of the Secret that spec.secret names, each a text; read when they are asked for."""
+        """The keys of the Secret that spec.secret names, as strings; read on access."""
         return Secret(self._session.secret_folder)
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
-        """Tell how far the work is: `progress(30, 100, "rows")` shows 30/100 rows and 30 percent.
+        """Report progress: `progress(30, 100, "rows")` shows 30/100 rows and 30 percent.
 
-        It costs nothing to call it often: at most one write every two seconds comes of it.
+        Frequent calls are cheap: they cause at most one write every two seconds.
 
         Args:
-            done: how much is done, in the task's own unit.
-            total: how much there is; None where that is not known, which shows no percentage.
-            message: the unit, or whatever else is to stand behind the numbers.
+            done: how much is done, in any unit.
+            total: the total amount; None if it is not known, in which case no percentage is shown.
+            message: the unit, or other text to show after the numbers.
         """
         count = _number(done) if total is None else f"{_number(done)}/{_number(total)}"
         percent = None if not total else max(0.0, min(100.0, round(100.0 * float(done) / float(total), 1)))
         self._session.report(percent, f"{count} {message}" if message else count)
 
     def heartbeat(self) -> None:
-        """Give a sign of life without words, for a task that sets `heartbeat_timeout_seconds`.
+        """Send a heartbeat, for a task that sets `heartbeat_timeout_seconds`.
 
-        Progress, log lines and saved state are signs of life, too. It costs nothing to call it often.
+        Progress, log lines and saved state also count as heartbeats. Frequent calls are cheap.
         """
         self._session.heartbeat()
 
 
 def _number(value: float) -> str:
-    # Whole numbers with all their digits; of others as many as do not show how binary numbers round.
+    # Integers with all their digits; floats with so few that binary rounding does not show.
     return str(value) if isinstance(value, int) else f"{value:.12g}"

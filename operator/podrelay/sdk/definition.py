@@ -1,4 +1,4 @@
-"""The class that a task author writes: `class ImportProducts(TaskDefinition)`."""
+"""The base class of tasks: `class ImportProducts(TaskDefinition)`."""
 
 from typing import Any, ClassVar
 
@@ -9,71 +9,72 @@ from podrelay.sdk.task import TaskRun, TriggerData
 
 
 class TaskDefinition:
-    """What can run: derive a class from it, override `run`, and set at least `id` and `title`.
+    """Base class of tasks: derive a class from it, override `run`, and set at least `id` and `title`.
 
-    Every other class variable that is None is left out of the manifest, so that the default of the TaskDefinition
-    resource applies (`kubectl explain tdef.spec`).
+    A class variable with the value None is left out of the manifest, so that the default of the TaskDefinition resource
+    applies (`kubectl explain tdef.spec`).
     """
 
     id: ClassVar[str]
-    """Name of the task in camelCase, for example `importProducts`. Its TaskDefinition has the same name in kebab-case:
+    """Id of the task in camelCase, for example `importProducts`. Its TaskDefinition has the same name in kebab-case:
     `import-products`."""
     title: ClassVar[str]
-    """Name for people."""
+    """Human-readable name of the task."""
     description: ClassVar[str | None] = None
-    """What the task does, for people."""
+    """Human-readable description of the task."""
     private: ClassVar[bool | None] = None
-    """Not to be offered to people, but to be started as a child, or with kubectl."""
+    """Hide the task from GraphQL; it can still be started as a child or with kubectl."""
     max_iterations: ClassVar[int | None] = None
-    """How many times run() may be called for one TaskRun, retries not counted; 1 to 10,000."""
+    """Maximum number of iterations of a TaskRun, not counting retries; 1 to 10,000."""
     record_logs: ClassVar[bool | None] = None
-    """Whether the lines of `controller.logger`, and what is printed, go into the records, besides stdout."""
+    """Whether log lines of `controller.logger` and printed output are kept in the records, in addition to stdout."""
     self_cleanup: ClassVar[str | list[str] | None] = None
-    """After which ends a run is deleted with its descendants: "always", "never", "onSuccess", "onError", "onAbort", or
-    a list of them."""
+    """Outcomes after which a run is deleted with its descendants: "always", "never", "onSuccess", "onError", "onAbort",
+    or a list of them."""
     iteration_timeout_seconds: ClassVar[int | None] = None
-    """How long one iteration may take, from the start of its container."""
+    """Maximum duration of an iteration, measured from the start of its container."""
     pending_timeout_seconds: ClassVar[int | None] = None
-    """How long a pod may fail to start (image, scheduling, quota) before the try has failed."""
+    """How long a pod may fail to start (image, scheduling, quota) before the attempt counts as failed."""
     abort_grace_period_seconds: ClassVar[int | None] = None
-    """Seconds from SIGTERM to SIGKILL, whatever ends the pod: abort, timeout, drain."""
+    """Seconds from SIGTERM to SIGKILL, regardless of what ends the pod: abort, timeout, drain."""
     heartbeat_timeout_seconds: ClassVar[int | None] = None
-    """End an iteration that has given no sign of life for so long; at least 5. None: it need not give any."""
+    """End an iteration without a heartbeat for this long; at least 5. None: no heartbeat is required."""
     node_lost_timeout_seconds: ClassVar[int | None] = None
-    """How long a pod is waited for that should have ended, on a node that does not answer, before the run ends."""
+    """How long to wait for a terminating pod on an unreachable node before the run finishes."""
     retry: ClassVar[dict[str, Any] | None] = None
-    """Whether failed tries are repeated: limit, initialSeconds, factor, maxSeconds, on."""
+    """Whether and when failed iterations are retried: limit, initialSeconds, factor, maxSeconds, on."""
     disruption_retries: ClassVar[int | None] = None
     """How many pods an iteration may lose to the cluster (drain, preemption, eviction, deletion); at most 100."""
     max_concurrent_runs: ClassVar[int | None] = None
-    """How many runs of this definition may have a pod at the same time. None: no limit."""
+    """Maximum number of runs of this definition that may have a pod at the same time. None: no limit."""
     concurrency: ClassVar[dict[str, Any] | None] = None
-    """How many of those whose inputs have the same value in a field: key (its path, such as customer.id), limit."""
+    """A limit for runs with the same value of an input field: key (path of the field, such as customer.id), limit."""
     triggers: ClassVar[list[str] | None] = None
-    """Names of the definitions (in kebab-case) whose runs this task may start as children; "*" allows every one. None:
-    it may start none, not even of its own kind."""
+    """Names (in kebab-case) of the definitions of which this task may start runs as children; "*" allows all. None: it
+    may not start any children, not even of its own definition."""
     ttl_seconds_after_finished: ClassVar[int | None] = None
-    """Seconds until a finished run is deleted. None: what the operator was started with, by default 90 days."""
+    """Seconds until a finished run is deleted. None: the operator's setting, 90 days by default."""
     history_limit: ClassVar[dict[str, Any] | None] = None
-    """How much is kept of what has ended: iterations (records of each run), runs (finished ones of this definition)."""
+    """How much history is kept: iterations (records of each run), runs (finished runs of this definition)."""
     pod_cleanup: ClassVar[str | None] = None
-    """Which pods are removed once they have ended: "OnSuccess", "Always" or "Never"."""
+    """Which finished pods are deleted: "OnSuccess", "Always" or "Never"."""
     reporting: ClassVar[str | None] = None
-    """How the pod tells its answer. Tasks of this class need "API", the default."""
+    """How the pod reports its answer. Tasks of this class need "API", the default."""
     template: ClassVar[dict[str, Any] | None] = None
-    """Parts of a PodTemplateSpec, laid over the one that `podrelay manifests` makes; the container is named `task`."""
+    """Parts of a PodTemplateSpec, merged over the one that `podrelay manifests` generates; the container is named
+    `task`."""
     resources: ClassVar[dict[str, Any] | None] = None
-    """Requests and limits of the container."""
+    """Resource requests and limits of the container."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Warn (DefinitionWarning) of what is wrong with the class as soon as it is written.
+        """Issue a DefinitionWarning for each problem as soon as the class is defined.
 
-        Whatever uses such a class refuses it with a DefinitionError: `podrelay manifests`, `podrelay run`, `run_task`
-        and its pods. Raised here, that would keep the other tasks of its module from working as well.
+        `podrelay manifests`, `podrelay run`, `run_task` and the pods raise a DefinitionError for such a class. An
+        exception here would also break the other tasks in its module.
         """
         super().__init_subclass__(**kwargs)
         if "id" not in vars(cls):
-            return  # a base class of an author's own
+            return  # a base class without an id
         for problem in checking.problems(cls):
             import warnings  # noqa: PLC0415 - few classes need it
 
@@ -83,64 +84,65 @@ class TaskDefinition:
         """Do the work of one iteration; may be a coroutine function.
 
         Args:
-            input: the input, as the type that the parameter is annotated with: a pydantic model, or a dict.
+            input: the input, as an instance of the type that the parameter is annotated with: a pydantic model or a
+                dict.
             controller: answers, state, time, progress, logs, children.
 
         Returns:
-            One of `controller.response`; None or a JSON object mean done.
+            An answer from `controller.response`; None or a JSON object means done.
 
         Raises:
-            Exception: whatever it raises is the answer error.
+            Exception: any exception becomes the answer error.
         """
         raise NotImplementedError(f"{type(self).__name__} has no method run(self, input, controller)")
 
     def create_input_validation(self) -> Any:
-        """Say what the input must be, besides the type that `run` annotates it with; may be a coroutine function.
+        """Return further rules for the input, in addition to its type annotation; may be a coroutine function.
 
         Returns:
-            A pydantic model class; or a dict of field name to type, or to (type, default); or None. Fields that it does
-            not name are allowed, unless the model forbids them.
+            A pydantic model class; or a dict of field name to type, or to (type, default); or None. Other fields are
+            allowed, unless the model forbids them.
         """
 
     def on_before_trigger(self, data: TriggerData) -> Any:
-        """Called once, before the first call of run() and after the input was found valid.
+        """Called once, before the first call of run() and after the input was validated.
 
-        This and the other hooks may be coroutine functions; what they return is ignored.
+        This and the other hooks may be coroutine functions; their return value is ignored.
 
         Args:
             data: the run that is about to begin.
 
         Raises:
-            Exception: whatever it raises refuses the run, which fails with the reason Rejected.
+            Exception: any exception rejects the run, which fails with the reason Rejected.
         """
 
     def on_done(self, task: TaskRun) -> Any:
         """Called after the run has Succeeded.
 
         Args:
-            task: the run as it ended, with its output.
+            task: the finished run, with its output.
 
         Raises:
-            Exception: this and the hooks below may raise; it is shown in `status.hooks` and changes nothing else.
+            Exception: an exception of this hook or the ones below is shown in `status.hooks` and has no other effect.
         """
 
     def on_error(self, task: TaskRun) -> Any:
-        """Called after the run has Failed, whatever the cause: an error, a crash, a timeout, too many iterations.
+        """Called after the run has Failed, for any cause: an error, a crash, a timeout, too many iterations.
 
         Args:
-            task: the run as it ended, with its error.
+            task: the finished run, with its error.
         """
 
     def on_abort(self, task: TaskRun) -> Any:
         """Called after the run was Aborted, by `spec.abort` or by its own answer.
 
         Args:
-            task: the run as it ended.
+            task: the finished run.
         """
 
     def on_max_iterations(self, task: TaskRun) -> Any:
-        """Called, before on_error, after a run has failed because it wanted to go on beyond max_iterations.
+        """Called before on_error, after the run has Failed because it answered continue in its last allowed iteration.
 
         Args:
-            task: the run as it ended.
+            task: the finished run.
         """

@@ -1,4 +1,4 @@
-"""What can go wrong in a task author's code before or while it runs."""
+"""Exceptions for problems with a task author's code, before or while it runs."""
 
 from typing import Any
 
@@ -7,29 +7,29 @@ from podrelay.api.invalid_input import INVALID_FIELDS
 
 
 class DefinitionError(PodrelayError):
-    """A task definition class that cannot be used; the message says what to change."""
+    """A task class cannot be used; the message says what to change."""
 
     reason = "DefinitionError"
 
 
 class DefinitionWarning(UserWarning):
-    """A task definition class cannot be used; whatever uses it raises a DefinitionError."""
+    """A task class cannot be used; using it raises a DefinitionError."""
 
 
 class TaskModuleError(PodrelayError):
-    """The module with the task cannot be imported, or does not hold the task."""
+    """The module with the task cannot be imported, or does not contain the task."""
 
     reason = "TaskImportError"
 
 
 class InputError(PodrelayError):
-    """The input does not fit the task's input type, or its validation.
+    """The input does not match the task's input type, or fails its validation.
 
     Args:
-        message: for people.
+        message: what is wrong, in plain text.
 
     Attributes:
-        data: `{"invalidFields": {"<dot.path>": {"code", "message", "data": {"path"}}}}`, the shape that Webiny gives.
+        data: `{"invalidFields": {"<dot.path>": {"code", "message", "data": {"path"}}}}`, in the same form as in Webiny.
     """
 
     reason = INVALID_FIELDS
@@ -40,17 +40,17 @@ class InputError(PodrelayError):
 
 
 class ApiUnreachableError(PodrelayError):
-    """The API server could not be reached, or did not take a write, until the deadline."""
+    """The API server could not be reached, or did not accept a write, before the deadline."""
 
     reason = "ApiUnreachable"
 
 
 class ApiRefusedError(PodrelayError):
-    """The API server refused a request for good.
+    """The API server rejected a request, and a retry would not help.
 
     Attributes:
         status: the HTTP status code.
-        message: the API server's words.
+        message: the message of the API server.
     """
 
     reason = "ApiRefused"
@@ -62,6 +62,6 @@ class ApiRefusedError(PodrelayError):
 
 
 class SupersededError(PodrelayError):
-    """This pod must not run, or not go on running, user code: another one has its place."""
+    """This pod must not run user code, or must stop running it: another pod has taken its place."""
 
     reason = "Superseded"

@@ -1,4 +1,4 @@
-"""Which type a task's input has, and how to make one from JSON."""
+"""Finds the type of a task's input, and parses JSON into it."""
 
 import json
 import sys
@@ -16,19 +16,19 @@ def input_type(definition: type) -> type | None:
         DefinitionError: the annotation is a string that cannot be resolved.
     """
     if "pydantic" not in sys.modules:
-        return None  # a model could not have been written without it
+        return None  # without pydantic there are no models
     annotation = annotation_of(definition)
     return annotation if is_model(annotation) else None
 
 
 def is_model(kind: Any) -> bool:
-    """Tell whether `kind` is a pydantic model."""
+    """Return whether `kind` is a pydantic model class."""
     pydantic = sys.modules.get("pydantic")
     return pydantic is not None and isinstance(kind, type) and issubclass(kind, pydantic.BaseModel)
 
 
 def annotation_of(definition: type) -> Any:
-    """Return what `run` annotates its input with, or None.
+    """Return the annotation of the input in `run`, or None.
 
     Raises:
         DefinitionError: the annotation is a string that cannot be resolved.
@@ -38,11 +38,11 @@ def annotation_of(definition: type) -> Any:
         run = run.__wrapped__
     code = getattr(run, "__code__", None)
     if code is None:
-        return None  # some other object that can be called
+        return None  # another kind of callable
     parameters = code.co_varnames[1 : code.co_argcount]
     annotation = run.__annotations__.get(parameters[0]) if parameters else None
     if isinstance(annotation, str):
-        # This one alone: the others may stand for names that are imported for type checkers only.
+        # Resolve only this annotation: the others may use names that are imported for type checkers only.
         alone = SimpleNamespace(__annotations__={"input": annotation})
         try:
             annotation = typing.get_type_hints(alone, run.__globals__)["input"]
@@ -55,17 +55,17 @@ def annotation_of(definition: type) -> Any:
 
 
 def parse(kind: type | None, value: dict[str, Any]) -> Any:
-    """Return `value` as an instance of `kind`, or as it is where there is none.
+    """Return `value` as an instance of `kind`, or unchanged if `kind` is None.
 
     Raises:
-        InputError: it does not fit; the error names every field.
+        InputError: `value` is invalid; the error names every invalid field.
     """
     if kind is None:
         return value
-    from pydantic import ValidationError  # noqa: PLC0415 - the task uses it, so it is loaded already
+    from pydantic import ValidationError  # noqa: PLC0415 - already loaded, because the task uses it
 
     try:
-        # As JSON, because it is: strict models would refuse a str for a datetime, or a list for a set, otherwise.
+        # Validate as JSON: otherwise strict models would reject a str for a datetime, or a list for a set.
         return kind.model_validate_json(json.dumps(value))  # type: ignore[attr-defined]
     except ValidationError as error:
         raise InputError("Validation failed.", {"invalidFields": _fields(error)}) from error

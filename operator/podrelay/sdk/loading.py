@@ -1,4 +1,4 @@
-"""Finds task definitions: MODULE:CLASS, where MODULE is importable from the current folder or a path to a file."""
+"""Loads task definitions: MODULE:CLASS, where MODULE is importable from the current folder or a path to a file."""
 
 import importlib
 import sys
@@ -13,10 +13,10 @@ from podrelay.sdk.errors import DefinitionWarning, TaskModuleError
 
 
 def load_module(reference: str) -> ModuleType:
-    """Import a module by its dotted name or by its file. Who uses a class of it has to check that (`checking.check`).
+    """Import a module by its dotted name or its file. Callers must check the classes that they use (`checking.check`).
 
     Raises:
-        TaskModuleError: it cannot be imported; the cause is chained.
+        TaskModuleError: the module cannot be imported; the cause is chained.
     """
     if "" not in sys.path and str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
@@ -34,12 +34,12 @@ def load_module(reference: str) -> ModuleType:
 
 
 def is_file(reference: str) -> bool:
-    """Tell whether MODULE is the path of a file, and not a dotted name."""
+    """Return whether MODULE is the path of a file instead of a dotted name."""
     return reference.endswith(".py") or "/" in reference
 
 
 def _is_about(error: BaseException, reference: str) -> bool:
-    """Tell whether it is the module itself that is missing, and not one that it imports."""
+    """Whether the module itself is missing, and not one that it imports."""
     return isinstance(error, ModuleNotFoundError) and f"{reference}.".startswith(f"{error.name}.")
 
 
@@ -47,13 +47,13 @@ def _load_file(path: Path) -> ModuleType:
     import importlib.util  # noqa: PLC0415 - only for files
 
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        raise FileNotFoundError(f"file {path} does not exist")
     name = path.stem
-    while name in sys.modules:  # of another file, or a module of the standard library
+    while name in sys.modules:  # the name of another file, or of a module of the standard library
         name += "_"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is no Python file")
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
@@ -65,9 +65,9 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def definitions_of(module: ModuleType) -> list[type[TaskDefinition]]:
-    """Return the definition classes of a module, usable or not, in the order in which they stand there."""
+    """Return the task classes of a module, valid or not, in the order of the module."""
     found = {
-        value: None  # a set that keeps the order: a class may stand there under two names
+        value: None  # an ordered set, because a class may have two names in the module
         for value in vars(module).values()
         if isinstance(value, type) and issubclass(value, TaskDefinition) and "id" in vars(value)
     }
@@ -75,10 +75,10 @@ def definitions_of(module: ModuleType) -> list[type[TaskDefinition]]:
 
 
 def load_definition(reference: str, wanted: str = "") -> type[TaskDefinition]:
-    """Return the class that MODULE:CLASS names; of a MODULE alone the only one, or the one whose name is `wanted`.
+    """Return the class of MODULE:CLASS; for a MODULE alone its only task class, or the one whose name is `wanted`.
 
     Raises:
-        TaskModuleError: the module cannot be imported, or there is no such class in it.
+        TaskModuleError: the module cannot be imported, or has no such class.
         DefinitionError: the class cannot be used.
     """
     chosen = _chosen(reference, wanted)
@@ -101,4 +101,4 @@ def _chosen(reference: str, wanted: str) -> type[TaskDefinition]:
     for item in found:
         if isinstance(item.id, str) and names.definition_name(item.id) == wanted:
             return item
-    raise TaskModuleError(f"say which task definition of {module_name}: MODULE:CLASS; there are: {there}")
+    raise TaskModuleError(f"specify the task definition of {module_name} as MODULE:CLASS; there are: {there}")

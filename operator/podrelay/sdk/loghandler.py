@@ -1,18 +1,18 @@
-"""Lets the standard library's logging write into the record of the iteration."""
+"""A handler of the standard logging module that writes into the record of the iteration."""
 
 import logging
 from collections.abc import Callable
 from typing import Any
 
 WriteLog = Callable[[str, str, Any, Any], None]
-"""Takes kind (info or error), message, data and error."""
+"""Called with kind (info or error), message, data and error."""
 
 
 class RecordHandler(logging.Handler):
-    """A handler for `logging.getLogger().addHandler(...)`; from ERROR on a line is an error, below it is an info.
+    """A handler for `logging.getLogger().addHandler(...)`: level ERROR and above becomes error, lower levels info.
 
     Args:
-        write: takes each line.
+        write: called with each line.
     """
 
     def __init__(self, write: WriteLog) -> None:
@@ -20,10 +20,10 @@ class RecordHandler(logging.Handler):
         self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one line; its logger and level go along as data."""
+        """Write one line, with its logger and level as data."""
         try:
             error = record.exc_info[1] if record.exc_info else None
             kind = "error" if record.levelno >= logging.ERROR else "info"
             self._write(kind, record.getMessage(), {"logger": record.name, "level": record.levelname}, error)
-        except Exception:  # noqa: BLE001 - as every handler does: logging must not break what it tells of
+        except Exception:  # noqa: BLE001 - as in every handler: an error in logging must not stop the program
             self.handleError(record)

@@ -1,31 +1,31 @@
-"""What must not stand in the input: the keys of the Secret that spec.secret names, read when they are asked for."""
+"""Values that must not be in the input: the keys of the Secret that spec.secret names, read on access."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 
 class Secret(Mapping[str, str]):
-    """The keys of the run's Secret: `controller.secret["password"]`. Empty where the run names none.
+    """The keys of the run's Secret: `controller.secret["password"]`. Empty if the run names no Secret.
 
-    A value is read from its file each time, so it is as new as the kubelet has it (a minute after a change), and is
-    printed, logged and stored by nobody but the task itself.
+    A value is read from its file on each access, so it is as current as the kubelet keeps it (about a minute after a
+    change). Podrelay never prints, logs or stores values.
 
     Args:
-        folder: where the keys are files; empty where the run names no Secret.
+        folder: directory with a file for each key; empty if the run names no Secret.
     """
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder) if folder else None
 
     def __getitem__(self, key: str) -> str:
-        """Return a value.
+        """Return the value of a key.
 
         Raises:
             KeyError: there is no such key.
-            UnicodeDecodeError: it is no text; read its file in $PODRELAY_SECRET_PATH.
+            UnicodeDecodeError: the value is not text; read its file in $PODRELAY_SECRET_PATH.
         """
         if key not in self._keys():
-            raise KeyError(f"{key}: {self._told()}")
+            raise KeyError(f"{key}: {self._summary()}")
         assert self._folder is not None  # noqa: S101 - it has keys
         with (self._folder / key).open(encoding="utf-8", newline="") as file:
             return file.read()
@@ -37,16 +37,16 @@ class Secret(Mapping[str, str]):
         return len(self._keys())
 
     def __repr__(self) -> str:
-        """Return the keys; values have no place in a log."""
-        return f"<Secret: {self._told()}>"
+        """Return a text with the keys, but without the values, so that it can be logged."""
+        return f"<Secret: {self._summary()}>"
 
     def _keys(self) -> list[str]:
-        # Names that begin with two dots are the kubelet's own: ..data leads to the present state of the Secret.
+        # Names that begin with two dots belong to the kubelet: ..data links to the current version of the Secret.
         if self._folder is None or not self._folder.is_dir():
             return []
         return sorted(file.name for file in self._folder.iterdir() if not file.name.startswith(".."))
 
-    def _told(self) -> str:
+    def _summary(self) -> str:
         if self._folder is None:
             return "this run names no Secret in spec.secret"
         return f"the Secret of this run has {', '.join(self._keys()) or 'no keys'}"

@@ -1,27 +1,27 @@
-"""The light view of a TaskRun that task code gets."""
+"""The view of a TaskRun for task code."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
 
 
 class TaskRun(NamedTuple):
-    """One piece of work, as its task sees it.
+    """A run as its task sees it.
 
     Attributes:
         id: name of the TaskRun.
-        name: its name for people; empty where it has none.
+        name: its human-readable name, or empty.
         definition: name of its TaskDefinition, in kebab-case.
-        status: pending, running, success, failed or aborted (Webiny's words).
-        input: the input now.
+        status: pending, running, success, failed or aborted (Webiny's terms).
+        input: the current input.
         output: the output so far, or None.
         iterations: how many times run() has been called, this call included.
         parent: name of the TaskRun that this one is a child of, or None.
-        created_by: who made it, as far as known.
-        message: what the run says last, in words.
-        error: why it failed, with message, and code and data where there are any; None if it has not.
-        created_on: when it was made, aware; None where that is not known.
-        started_on: when its first pod was made, or None.
-        finished_on: when it ended, or None.
+        created_by: who created it, or None if that is not known.
+        message: the latest message of the run, in plain text.
+        error: why it failed, as a dict with message and, if known, code and data; None if it has not failed.
+        created_on: when it was created, with a time zone; None if that is not known.
+        started_on: when its first pod was created, or None.
+        finished_on: when it finished, or None.
     """
 
     id: str
@@ -41,12 +41,12 @@ class TaskRun(NamedTuple):
 
 
 class TriggerData(NamedTuple):
-    """What on_before_trigger gets: a run that is about to begin.
+    """The argument of on_before_trigger: a run that is about to begin.
 
     Attributes:
         definition: name of the TaskDefinition, in kebab-case.
-        name: name of the run for people; empty where it has none.
-        input: the input, as the type that run() annotates.
+        name: human-readable name of the run, or empty.
+        input: the input, as an instance of the type that run() is annotated with.
         parent: name of the parent TaskRun, or None.
         id: name of the TaskRun.
     """

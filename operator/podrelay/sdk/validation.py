@@ -1,7 +1,7 @@
-"""Holds a task's input to what its author says about it, and fills in what is left out.
+"""Validates a task's input against the rules of its author, and fills in defaults.
 
-Two things say what an input must be: the pydantic model that `run` annotates its input with, and what
-`create_input_validation` returns. Both hold for the input of every iteration, and for every change of it.
+There are two sources of rules: the pydantic model that the input of `run` is annotated with, and the result of
+`create_input_validation`. Both apply to the input of every iteration, and to every change of it.
 """
 
 import warnings
@@ -13,30 +13,30 @@ from podrelay.sdk.errors import DefinitionError, InputError
 
 
 class Validated(Protocol):
-    """A task, as far as it matters here."""
+    """The part of a task that this module needs."""
 
     def create_input_validation(self) -> Any:
-        """Return a pydantic model class, a dict of fields, or None; or something to await for one."""
+        """Return a pydantic model class, a dict of fields, or None; or an awaitable that returns one of them."""
 
 
 class InputRules:
-    """What a task says about its input.
+    """The rules of a task for its input.
 
     Args:
-        annotated: the model that `run` wants, None for a plain dict.
-        required: the model that the input must fit besides, if there is one.
+        annotated: the model that `run` is annotated with; None for a plain dict.
+        required: a further model that the input must match, or None.
     """
 
     def __init__(self, annotated: type | None = None, required: type | None = None) -> None:
         self._annotated = annotated
         self.models = tuple(model for model in (required, annotated) if model is not None)
-        """All of them, in the order in which they are applied."""
+        """All models, in the order in which they are applied."""
 
     def check(self, value: dict[str, Any]) -> dict[str, Any]:
-        """Return `value` as it is to be stored: as it was read, with defaults; keys that no model knows stay.
+        """Return `value` in the form to store: as parsed, with defaults, and with the keys that no model knows.
 
         Raises:
-            InputError: it breaks the rules; the error names every field.
+            InputError: `value` violates the rules; the error names every invalid field.
         """
         invalid: dict[str, Any] = {}
         for model in self.models:
@@ -49,20 +49,20 @@ class InputRules:
         return value
 
     def merge(self, value: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-        """Return `changes` merged over `value`, one level deep, as it is to be stored.
+        """Return `changes` merged over `value`, one level deep, in the form to store.
 
         Raises:
-            InputError: as `check`.
+            InputError: as for `check`.
         """
         for model in self.models:
             changes = _by_alias(model, changes)
         return self.check({**value, **changes})
 
     def typed(self, value: dict[str, Any]) -> Any:
-        """Return `value` as `run` wants it: an instance of its model, or a dict.
+        """Return `value` as the argument of `run`: an instance of its model, or a dict.
 
         Raises:
-            InputError: it does not fit.
+            InputError: `value` is invalid.
         """
         return inputs.parse(self._annotated, value)
 
@@ -71,10 +71,10 @@ NO_RULES = InputRules()
 
 
 def rules_of(task: Validated) -> InputRules:
-    """Return what `task` says about its input.
+    """Return the rules of `task` for its input.
 
     Raises:
-        DefinitionError: it says something that cannot be understood.
+        DefinitionError: the rules of the task are invalid.
     """
     return InputRules(inputs.input_type(type(task)), _model_of(call(task.create_input_validation)))
 
@@ -82,7 +82,7 @@ def rules_of(task: Validated) -> InputRules:
 def _model_of(wanted: Any) -> type | None:
     if wanted is None:
         return None
-    import pydantic  # noqa: PLC0415 - only tasks that use it pay for it
+    import pydantic  # noqa: PLC0415 - only tasks that use it load it
 
     if isinstance(wanted, type) and issubclass(wanted, pydantic.BaseModel):
         return wanted
@@ -96,7 +96,7 @@ def _model_of(wanted: Any) -> type | None:
     fields: dict[str, Any] = {name: kind if isinstance(kind, tuple) else (kind, ...) for name, kind in wanted.items()}
     try:
         with warnings.catch_warnings():
-            # A field of an input may well be called `copy` or `json`; nobody calls these methods here.
+            # A field may be named `copy` or `json`: these methods of the model are not used here.
             warnings.simplefilter("ignore", UserWarning)
             model: type = pydantic.create_model("Input", **fields)
     except Exception as error:
@@ -105,10 +105,10 @@ def _model_of(wanted: Any) -> type | None:
 
 
 def _applied(model: Any, value: dict[str, Any]) -> dict[str, Any]:
-    """Return what is to be stored for `value` so that `model` reads the same from it as it does now.
+    """Return the form of `value` to store, so that parsing it again with `model` gives the same result.
 
-    A model need not write what it reads: secrets are masked, validators may change what they have changed before. What
-    would be read differently the next time stays as it was given.
+    A model's output is not always valid as its input: secrets are masked, and validators may change a value again. If
+    the stored form would be parsed differently, `value` is kept as given.
     """
     value = _by_alias(model, value)
     parsed = inputs.parse(model, value)
@@ -130,7 +130,7 @@ def _reads(model: Any, candidate: dict[str, Any], expected: Any) -> bool:
 
 
 def _over(given: Any, written: Any, parsed: Any) -> Any:
-    """Return `written`, with the keys of `given` that the models in it do not know."""
+    """Return `written`, with the keys of `given` that its models do not know."""
     fields = getattr(type(parsed), "model_fields", None)
     if fields is not None and isinstance(given, dict) and isinstance(written, dict):
         known = {(field.serialization_alias or name): getattr(parsed, name) for name, field in fields.items()}
@@ -143,9 +143,9 @@ def _over(given: Any, written: Any, parsed: Any) -> Any:
 
 
 def _by_alias(model: Any, value: dict[str, Any]) -> dict[str, Any]:
-    """Return `value` with the names of fields that have an alias replaced by it, where the model takes both.
+    """Return `value` with field names replaced by their aliases if the model accepts both.
 
-    Otherwise a change by one name would not be seen behind a value that is stored by the other.
+    Otherwise a change under one name would be hidden by a value that is stored under the other.
     """
     if not (model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name")):
         return value

@@ -1,4 +1,4 @@
-"""Exceptions by which a task says itself whether another try is of any use."""
+"""Exceptions with which a task decides whether it is retried."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -6,23 +6,23 @@ from typing import Any
 from podrelay.api import limits
 
 
-class Retry(Exception):  # noqa: N818 - it reads as what it asks for: raise Retry(...)
-    """This try has failed, but another one may not: `raise Retry("rate limited", after=30)`.
+class Retry(Exception):  # noqa: N818 - reads like a statement: raise Retry(...)
+    """This attempt has failed, but a retry may succeed: `raise Retry("rate limited", after=30)`.
 
-    Whatever `retry.on` of the definition says there is another try, as long as `retry.limit` allows one.
+    The iteration is retried regardless of `retry.on` of the definition, as long as `retry.limit` allows it.
 
     Args:
-        message: for people.
-        after: pause before the next try: seconds, a timedelta, or the time at which it starts (without a time zone it
-            is taken as UTC); at most 355 days. None: as `retry` of the definition says.
-        code: for programs; default: the name of the class.
-        data: JSON object with more about it.
+        message: what happened, in plain text.
+        after: pause before the next attempt: seconds, a timedelta, or the time at which it starts (UTC if it has no
+            time zone); at most 355 days. None: as configured by `retry` of the definition.
+        code: machine-readable error code; default: the name of the class.
+        data: a JSON object with details.
 
     Attributes:
         after_seconds: the pause in seconds, or None.
 
     Raises:
-        TypeError: `after` is none of these.
+        TypeError: `after` is of another type.
     """
 
     def __init__(
@@ -40,12 +40,12 @@ class Retry(Exception):  # noqa: N818 - it reads as what it asks for: raise Retr
 
 
 class Fatal(Exception):  # noqa: N818 - as above
-    """This has failed and would fail again: `raise Fatal("no such shop")`. There is no further try.
+    """The iteration has failed and a retry would not help: `raise Fatal("no such shop")`. It is not retried.
 
     Args:
-        message: for people.
-        code: for programs; default: the name of the class.
-        data: JSON object with more about it.
+        message: what happened, in plain text.
+        code: machine-readable error code; default: the name of the class.
+        data: a JSON object with details.
     """
 
     def __init__(self, message: str, *, code: str | None = None, data: dict[str, Any] | None = None) -> None:
@@ -55,7 +55,7 @@ class Fatal(Exception):  # noqa: N818 - as above
 
 
 def seconds_until(date: datetime) -> float:
-    """Return the seconds from now to `date`, below 0 if it is over; without a time zone it is taken as UTC."""
+    """Return the seconds from now to `date`, negative if it is in the past; without a time zone, it is UTC."""
     aware = date if date.tzinfo is not None else date.replace(tzinfo=UTC)
     return (aware - datetime.now(UTC)).total_seconds()
 

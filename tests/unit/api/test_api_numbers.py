@@ -41,7 +41,7 @@ def test_what_is_stored_does_not_change_again(number: float) -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
 def test_what_is_no_number_of_json_is_refused_before(number: float) -> None:
-    with pytest.raises(limits.PayloadError, match=r"output.x: -?(nan|inf) is no JSON number"):
+    with pytest.raises(limits.PayloadError, match=r"output.x: -?(nan|inf) is not a JSON number"):
         limits.check_payload({"x": number}, "output")
 
 

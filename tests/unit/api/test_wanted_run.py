@@ -97,7 +97,7 @@ def test_a_start_is_one_moment() -> None:
     )
     with pytest.raises(InvalidRunError, match="start_at needs a time zone: 2026-03-01T14:00:00Z is UTC"):
         wanted_run("work", start_at=datetime(2026, 3, 1, 14))
-    with pytest.raises(InvalidRunError, match="start_at and delay exclude each other"):
+    with pytest.raises(InvalidRunError, match="start_at cannot be combined with delay"):
         wanted_run("work", start_at=datetime(2026, 3, 1, 14, tzinfo=UTC), delay=0)
 
 
@@ -134,7 +134,7 @@ def test_a_run_that_was_made_from_other_arguments_is_a_conflict(field: str) -> N
 
     stored["spec"][field] = "other"
 
-    with pytest.raises(TriggerConflictError, match=f"TaskRun run exists already with another {field}"):
+    with pytest.raises(TriggerConflictError, match=f"TaskRun run already exists with a different {field}"):
         check_same(stored, wanted)
 
 

@@ -292,10 +292,10 @@ def read_all(descriptor: int) -> str:
             "tasks has no task definition Nope; there are: Count, Confidential, Fail, Wait, Deaf, "
             "Threads, Short, Shell",
         ),
-        (["tasks"], "say which task definition of tasks: MODULE:CLASS"),
+        (["tasks"], "specify the task definition of tasks as MODULE:CLASS"),
         (["tasks:Count", "--input", "[1]"], "--input: input must be a JSON object, not list"),
         (["tasks:Count", "--input", "{a"], "--input is no JSON"),
-        (["tasks:Count", "--input", '{"x": NaN}'], "input.x: nan is no JSON number"),
+        (["tasks:Count", "--input", '{"x": NaN}'], "input.x: nan is not a JSON number"),
         (["tasks:Count", "--input", "@missing.json"], "No such file or directory: 'missing.json'"),
         (["tasks:Count", "--input", "@large.json"], "the limit is 262144"),
         (["tasks:Count", "--name", "My.Run"], "metadata.name must be a DNS label"),
@@ -326,8 +326,8 @@ def test_a_class_that_cannot_be_used_is_told_before_anything_runs(folder: Path) 
     assert (code, out) == (2, "")
     assert err == (
         "imported\n"
-        "podrelay run: Short: retries is no class variable of a task; did you mean retry? "
-        "If it is your own, call it otherwise, such as _retries; "
+        "podrelay run: Short: retries is not a class variable of a task; did you mean retry? "
+        "If it is your own, rename it, for example to _retries; "
         "run is called as run(self, input, controller), but is written run(self, input)\n"
     )
 
@@ -336,7 +336,7 @@ def test_a_class_that_cannot_be_used_beside_the_chosen_one_is_told_only(folder: 
     code, _, err = run(folder, "tasks:Fail")
 
     assert code == 1
-    assert "podrelay run: Short: retries is no class variable" in err
+    assert "podrelay run: Short: retries is not a class variable" in err
     assert "Failed after 1 iteration" in err
 
 
@@ -363,7 +363,7 @@ def test_threads_that_are_ended_at_work_are_told(folder: Path) -> None:
 
     assert code == 0
     assert "run() has ended, but thread upload (at run in threading.py:" in err
-    assert "still works, and is ended with this pod; let run() wait for it" in err
+    assert "is still running and ends with this pod; wait for it in run()" in err
 
 
 def test_it_needs_no_package_of_the_operator(folder: Path) -> None:

@@ -91,7 +91,7 @@ def test_the_arguments_of_a_run_are_checked() -> None:
         ({"delay": 1.5}, "delay: must be a whole number of seconds, not 1.5"),
         ({"delay": timedelta(days=355)}, "delay: must be shorter than 30672000 seconds"),
         ({"start_at": datetime(2026, 1, 2)}, "start_at: needs a time zone: 2026-01-02T00:00:00Z is UTC"),
-        ({"start_at": datetime(2026, 1, 2, tzinfo=UTC), "delay": 1}, "start_at: and delay exclude each other"),
+        ({"start_at": datetime(2026, 1, 2, tzinfo=UTC), "delay": 1}, "start_at: cannot be combined with delay"),
         ({"name": "x" * 257}, "name: must have at most 256 characters"),
     ],
 )

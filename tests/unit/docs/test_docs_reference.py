@@ -74,7 +74,7 @@ def test_the_page_shows_what_is_written() -> None:
     page = reference.page(PACKAGE)
 
     assert "class variable" in page
-    assert "- `max_iterations` (`int | None`, default `50`): How many times run() may be called" in page
+    assert "- `max_iterations` (`int | None`, default `50`): Maximum number of iterations of a TaskRun" in page
     assert "Raises `PayloadError`" in page
     assert (
         "### run_task\n\n```python\nrun_task(\n    task: type[TaskDefinition],\n    input: Any = None,\n    *,\n"

@@ -223,9 +223,20 @@ async def test_mistakes_of_callers_are_told_as_such(
 
 async def test_the_first_and_the_last_moment_can_be_named(gateway: Gateway) -> None:
     gateway.cache.definitions.apply(definition())
-    for moment in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59"):
+    for moment in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
         found = (await gateway.ask(TRIGGER, startAt=moment))["data"]["backgroundTasks"]["triggerTask"]
         assert found["error"] is None
+
+
+async def test_a_start_needs_a_time_zone_and_a_filter_does_not(gateway: Gateway) -> None:
+    gateway.cache.definitions.apply(definition())
+    refused = (await gateway.ask(TRIGGER, startAt="2026-12-31T18:00:00"))["data"]["backgroundTasks"]["triggerTask"]
+    listed = await gateway.ask(
+        '{ backgroundTasks { listTasks(where: {createdOn_lte: "9999-12-31T23:59:59"}) { data { id } error { code } } } }'
+    )
+
+    assert refused["error"]["code"] == "BackgroundTasks/ValidationError"
+    assert listed["data"]["backgroundTasks"]["listTasks"] == {"data": [], "error": None}
 
 
 async def test_an_operation_is_chosen_by_its_name(gateway: Gateway) -> None:

@@ -96,7 +96,7 @@ def test_what_is_missing_is_named(tmp_path: Path, context: str, words: str) -> N
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("{", "is not YAML"), ("", "has no current-context"), ("- a", "is no kubeconfig"), ("x", "is no")],
+    [("{", "is not YAML"), ("", "has no current-context"), ("- a", "is not a kubeconfig"), ("x", "is not a")],
 )
 def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "config"

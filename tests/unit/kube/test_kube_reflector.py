@@ -272,7 +272,7 @@ async def test_an_object_that_cannot_be_read_does_not_hide_the_others(
     assert sink.things == {"a": 1, "c": 1}
     assert len(script.listed) == 1
     assert script.watched[-1]["resourceVersion"] == "12"
-    assert [getattr(line, "object", "") for line in caplog.records if "cannot be read" in line.getMessage()] == [
+    assert [getattr(line, "object", "") for line in caplog.records if "cannot be decoded" in line.getMessage()] == [
         "shop/bad",
         "shop/broken",
     ]

@@ -148,7 +148,7 @@ def test_the_status_is_patched_alone(server: Server) -> None:
     ("patch", "message"),
     [
         ({"spec": {"input": {"other": 1}}}, "spec.input cannot be changed"),
-        ({"spec": {"abort": {"message": "no"}}}, "spec.abort cannot be set: the run is finished already"),
+        ({"spec": {"abort": {"message": "no"}}}, "spec.abort cannot be set: the run is already finished"),
         ({"metadata": {"uid": "another"}}, "is another object than before"),
     ],
 )

@@ -168,7 +168,7 @@ def test_a_run_that_will_never_go_on_is_an_error_that_says_why(tmp_path: Path) -
     world = Lonely(tmp_path)
     world.run("shop", suspend=True)
 
-    with pytest.raises(StuckError, match=r"shop will never go on: Suspended: set spec\.suspend to false"):
+    with pytest.raises(StuckError, match=r"shop will never continue: Suspended: set spec\.suspend to false"):
         world.run_to_the_end()
 
 

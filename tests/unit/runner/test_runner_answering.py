@@ -110,9 +110,9 @@ def test_answers_are_stored_with_the_state_they_leave(
     ("answer", "words"),
     [
         (Done(output=HUGE), "the limit is 262144"),
-        (Continue({"x": {1}}), "input.x: set is no JSON type"),
+        (Continue({"x": {1}}), "input.x: set is not a JSON type"),
         (Continue(HUGE), "input has"),
-        (Done(output={"x": float("inf")}), "output.x: inf is no JSON number"),
+        (Done(output={"x": float("inf")}), "output.x: inf is not a JSON number"),
         (Done(output=[1]), "must be a dict"),
     ],
 )

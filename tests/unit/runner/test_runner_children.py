@@ -133,7 +133,7 @@ def test_calls_with_one_key_are_one_child_in_every_iteration(api: FakeApi) -> No
 def test_a_key_with_another_input_is_a_conflict(api: FakeApi) -> None:
     name = children(api).trigger(RESIZE._replace(key="once")).id
 
-    with pytest.raises(TriggerConflictError, match=f"{name} exists already with another input") as caught:
+    with pytest.raises(TriggerConflictError, match=f"{name} already exists with a different input") as caught:
         children(api).trigger(RESIZE._replace(key="once", input={}))
     assert caught.value.reason == "TriggerConflict"
 
@@ -142,7 +142,7 @@ def test_a_foreign_run_of_that_name_is_a_conflict(api: FakeApi) -> None:
     name = children(api).trigger(RESIZE).id
     del api.objects[name]["spec"]["parent"]
 
-    with pytest.raises(TriggerConflictError, match="another parent"):
+    with pytest.raises(TriggerConflictError, match="a different parent"):
         children(api).trigger(RESIZE)
 
 

@@ -50,7 +50,7 @@ def test_a_large_record_that_could_not_be_written_is_tried_again_soon() -> None:
 @pytest.mark.parametrize("error", [ApiRefusedError(403, "no"), SupersededError("gone")])
 def test_a_refusal_for_good_ends_it_with_a_word(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
     assert flusher(FakeRecord(error=error)).step() is None
-    assert "progress and logs are not stored any more" in capsys.readouterr().err
+    assert "progress and logs are no longer stored" in capsys.readouterr().err
 
 
 def test_the_first_news_is_written_at_once_and_more_only_after_the_pause() -> None:

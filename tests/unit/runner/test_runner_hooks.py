@@ -276,7 +276,7 @@ def test_a_hook_pod_that_cannot_import_the_task_says_so_for_each_hook(pod: Pod) 
         ({**FAILED, "hooks": [{"name": "onError", "outcome": "Failed"}]}, "onError of TaskRun shop are not due"),
         (
             {**FAILED, "current": {"podName": "shop-herror", "podUID": "other", "try": 1}},
-            "another pod of this name has its place",
+            "another pod of this name has taken its place",
         ),
         (
             {**FAILED, "current": {"podName": "shop-herrort2", "podUID": "other", "try": 2}},

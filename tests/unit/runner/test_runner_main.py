@@ -135,7 +135,9 @@ def test_a_class_that_cannot_be_used_is_an_error_that_no_try_repeats(pod: Pod) -
 
     error = pod.response["error"]
     assert (error["code"], pod.response["retryable"]) == ("DefinitionError", False)
-    assert error["message"].startswith("Example: max_iteration is no class variable of a task; did you mean max_iterat")
+    assert error["message"].startswith(
+        "Example: max_iteration is not a class variable of a task; did you mean max_iterat"
+    )
     assert "run is called as run(self, input, controller), but is written run(self, input)" in error["message"]
 
 
@@ -269,7 +271,7 @@ def test_without_record_logs_they_only_go_to_stdout(pod: Pod, capsys: pytest.Cap
     pod.run("controller.logger.info('hello', [1, {2}])", **{names.ENV_RECORD_LOGS: "false"})
 
     assert "logs" not in pod.api.record
-    assert json.loads(capsys.readouterr().out)["data"] == {"refused": "data.value[1]: set is no JSON type"}
+    assert json.loads(capsys.readouterr().out)["data"] == {"refused": "data.value[1]: set is not a JSON type"}
 
 
 def test_logs_of_logging_and_of_the_task_are_kept_in_order(pod: Pod) -> None:
@@ -432,7 +434,7 @@ def test_missing_permissions_are_told_in_the_termination_message(pod: Pod, statu
 
 def test_outside_of_a_pod_it_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run("tasks", {}, 0.0) == 2
-    assert "this is no pod of a TaskRun" in capsys.readouterr().err
+    assert "this is not a pod of a TaskRun" in capsys.readouterr().err
 
 
 def test_a_pod_of_an_operator_that_this_runner_does_not_work_with_says_so_and_runs_nothing(

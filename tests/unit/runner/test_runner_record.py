@@ -219,7 +219,7 @@ def test_a_log_line_that_is_too_large_alone_does_not_push_out_the_others(api: Fa
 
     before, large = api.record["logs"]
     assert (before["message"], large["message"], large["type"]) == ("before", "large", "info")
-    assert "too large for the record" in large["data"]["refused"]
+    assert "exceed the limit" in large["data"]["refused"]
     assert "droppedLogs" not in api.record
 
 

@@ -148,7 +148,7 @@ def test_a_missing_variable_is_named(variable: str) -> None:
 
 
 def test_without_any_variable_it_is_no_pod() -> None:
-    with pytest.raises(NotInAPodError, match="this is no pod of a TaskRun"):
+    with pytest.raises(NotInAPodError, match="this is not a pod of a TaskRun"):
         environment.read({"HOME": "/"})
 
 

@@ -19,7 +19,7 @@ def end() -> Iterator[threading.Event]:
 
 
 def told(name: str) -> list[str]:
-    return [words for words in threads.at_work() if words.startswith(name)]
+    return [words for words in threads.still_running() if words.startswith(name)]
 
 
 def test_a_thread_at_work_is_told_with_its_place(end: threading.Event) -> None:

@@ -142,7 +142,7 @@ def test_of_a_missing_environment_variable_it_is_said_what_is_missing(response: 
         answer = response.error(error)
 
     assert answer.message == (
-        "KeyError: 'NO_SUCH_URL'; there is no such environment variable, set it with env in the template"
+        "KeyError: 'NO_SUCH_URL'; this environment variable is not set; set it with env in the template"
     )
 
 

@@ -65,8 +65,8 @@ def refusal(**body: Any) -> str:
 )
 def test_a_class_variable_that_nothing_reads_is_refused_with_the_one_that_is_meant(name: str, meant: str) -> None:
     assert refusal(**{name: 5}) == (
-        f"{name} is no class variable of a task; did you mean {meant}? "
-        f"If it is your own, call it otherwise, such as _{name}"
+        f"{name} is not a class variable of a task; did you mean {meant}? "
+        f"If it is your own, rename it, for example to _{name}"
     )
 
 
@@ -118,7 +118,7 @@ def test_a_base_class_of_the_authors_own_is_looked_at_and_a_mixin_is_not() -> No
 
     assert len(told) == 1
     assert told[0].filename == __file__, "it is told where the class stands"
-    with pytest.raises(DefinitionError, match=r"Derived: max_iteration is no class variable"):
+    with pytest.raises(DefinitionError, match=r"Derived: max_iteration is not a class variable"):
         checking.check(Derived)
 
 
@@ -163,14 +163,14 @@ def test_whatever_takes_input_and_controller_is_fine(run: Any) -> None:
 
 
 def test_parameters_that_are_the_wrong_way_round_are_refused() -> None:
-    assert "the wrong way round" in refusal(run=lambda self, controller, input: None)
+    assert "in the wrong order" in refusal(run=lambda self, controller, input: None)
 
 
 def test_a_generator_is_refused() -> None:
     def run(self: Any, input: Any, controller: Any) -> Any:
         yield 1
 
-    assert "there is a yield in it" in refusal(run=run)
+    assert "it contains a yield" in refusal(run=run)
 
 
 def test_a_task_without_run_is_refused_but_need_not_have_one_in_another_language() -> None:

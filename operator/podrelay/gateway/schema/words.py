@@ -76,6 +76,7 @@ REASONS: Final = [
     "AnswerRefused",
     "ApiRefused",
     "TriggerConflict",
+    "InvalidRun",
     "ApiUnreachable",
     "StateLost",
     "SystemExit",
