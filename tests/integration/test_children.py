@@ -130,7 +130,7 @@ def test_a_key_that_is_used_for_two_things_fails_the_run(relay: Relay) -> None:
     status = relay.finished("conflict")
 
     assert (status["phase"], status["error"]["code"]) == ("Failed", "TriggerConflict")
-    assert "another input" in status["message"]
+    assert "a different input" in status["message"]
 
 
 def test_what_the_api_server_refuses_comes_in_its_words(relay: Relay) -> None:
