@@ -365,7 +365,7 @@ CORE: Final = (
     # --- the executor
     Mutant(
         "DeleteWhateverVersion",
-        "operator/executor/executor.py",
+        "operator/executor/pods.py",
         "PODS, key.namespace, action.name, uid=action.uid, resource_version=action.resource_version",
         "PODS, key.namespace, action.name, uid=action.uid, resource_version=None",
     ),
@@ -377,20 +377,20 @@ CORE: Final = (
     ),
     Mutant(
         "GateOfAForeignPod",
-        "operator/executor/executor.py",
+        "operator/executor/pods.py",
         'patch = {"metadata": {"uid": uid}, "spec": {"schedulingGates": gates or None}}',
         'patch = {"spec": {"schedulingGates": gates or None}}',
     ),
     Mutant(
         "ForeignPodAdopted",
-        "operator/executor/executor.py",
+        "operator/executor/pods.py",
         "        owner = pod.metadata.owner_run()\n        if owner is not None and owner.uid == view.run.metadata.uid:\n"
         "            self._store.pods.restore(pod)\n            self._store.accepted(view.run)",
         "        if True:\n            self._store.pods.restore(pod)\n            self._store.accepted(view.run)",
     ),
     Mutant(
         "AnswerOverwritten",
-        "operator/executor/executor.py",
+        "operator/executor/records.py",
         "if not view.owns(record) or record.response is not None or record.pod_uid != action.pod_uid:",
         "if False:",
     ),

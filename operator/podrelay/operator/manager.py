@@ -26,7 +26,8 @@ from podrelay.operator.controllers.definition_ready import DefinitionReadyContro
 from podrelay.operator.controllers.task_runs import TaskRunController, group_of
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.event_recorder import Events
-from podrelay.operator.executor.executor import POD_FORBIDDEN, QUOTA_EXCEEDED, Executor
+from podrelay.operator.executor.executor import Executor
+from podrelay.operator.executor.pods import POD_FORBIDDEN, QUOTA_EXCEEDED
 from podrelay.operator.leader_election import LeaderElection
 from podrelay.operator.leadership import Leadership, Part
 from podrelay.operator.objects import TaskRun, TaskRunStatus

@@ -11,6 +11,8 @@ from typing import Any, Final
 MODULES: Final = (
     "kopf_shell",
     "executor.executor",
+    "executor.pods",
+    "executor.records",
     "executor.pod_logs",
     "leader_election",
     "controllers.definition_ready",

@@ -10,10 +10,8 @@ import pytest
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "troubleshooting.md"
 WRITERS = (
-    *(f"operator/planner/{module}.py" for module in ("planner", "failures", "heartbeat", "termination_message")),
-    *(f"operator/planner/{module}.py" for module in ("garbage_collection", "children", "admission", "starting")),
-    *(f"operator/planner/{module}.py" for module in ("answers", "statuses")),
-    *(f"operator/executor/{module}.py" for module in ("executor", "payloads", "pod_builder", "children")),
+    "operator/planner/*.py",
+    "operator/executor/*.py",
     "operator/controllers/definition_ready.py",
     "operator/object_rules.py",
     "runner/*.py",
@@ -28,7 +26,7 @@ REASON = re.compile(r"[A-Z]\w*[A-Z]\w*|[A-Z][a-z]+")
 OTHER_WORDS = {
     # phases, conditions, answers, kinds, headers and settings
     *("Pending", "Running", "Succeeded", "Failed"),
-    *("Ready", "Stalled", "True", "False"),
+    *("Ready", "Stalled", "Reconciling", "Finished", "True", "False"),
     *("Error", "PodFailure", "Timeout"),
     *("OnSuccess", "OnError", "OnAbort", "Always", "Never", "File", "FallbackToLogsOnError"),
     *("Pod", "TaskRun", "TaskIteration", "Input", "Accept", "Authorization", "ApiClient", "Children"),

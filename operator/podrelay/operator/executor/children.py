@@ -9,12 +9,12 @@ import msgspec
 
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
-from podrelay.kube.api import JSON_PATCH, LIST_TIMEOUT_SECONDS, Api
+from podrelay.kube.api import JSON_PATCH, LIST_TIMEOUT_SECONDS
 from podrelay.kube.errors import ApiError, ConflictError, InvalidError, NotFoundError
 from podrelay.kube.paging import pages
 from podrelay.kube.resources import TASK_RUNS, Key
-from podrelay.operator.cache.store import Store
 from podrelay.operator.executor import pod_builder
+from podrelay.operator.executor.requests import Requests
 from podrelay.operator.objects import TaskRun
 from podrelay.operator.plan import AbortChild, Action, AdoptRun, ConfirmChildren
 from podrelay.operator.rbac import Permission
@@ -31,23 +31,12 @@ class ChildActions:
     """Carries out what concerns parents and children.
 
     Args:
-        client: the API server.
-        store: learns every answer.
-        write: makes a write, by the name that it is counted under.
-        refresh: reads a run, of a key and a UID, into the store, and returns it, or None if it is no more.
+        requests: to the API server.
     """
 
-    def __init__(
-        self,
-        client: Api,
-        store: Store,
-        write: Callable[[str, Awaitable[bytes]], Awaitable[bytes]],
-        refresh: Callable[[Key, str], Awaitable[TaskRun | None]],
-    ) -> None:
-        self._client = client
-        self._store = store
-        self._write = write
-        self._refresh = refresh
+    def __init__(self, requests: Requests) -> None:
+        self._requests = requests
+        self._store = requests.store
 
     @property
     def handlers(self) -> dict[type[Action], Callable[[Key, View, Any], Awaitable[None]]]:
@@ -57,7 +46,7 @@ class ChildActions:
     async def _confirm_children(self, key: Key, view: View, action: ConfirmChildren) -> None:
         # Without a resource version the API server answers with what is stored at this moment, as for a GET.
         params = {"fieldSelector": f"spec.parent={key.name}"}
-        async for page in pages(self._client, TASK_RUNS.path(key.namespace), params, LIST_TIMEOUT_SECONDS):
+        async for page in pages(self._requests.client, TASK_RUNS.path(key.namespace), params, LIST_TIMEOUT_SECONDS):
             for item in page.items:
                 with contextlib.suppress(msgspec.ValidationError):  # the reflector has left it out, too, and said so
                     self._store.runs.apply(_decode_run(item))
@@ -69,9 +58,9 @@ class ChildActions:
         try:
             await self._patch("abort_child", child, {"metadata": {"uid": action.child.uid}, "spec": {"abort": abort}})
         except (ConflictError, NotFoundError):
-            await self._refresh(child, action.child.uid)
+            await self._requests.refresh_run(child, action.child.uid)
         except InvalidError as error:
-            run = await self._refresh(child, action.child.uid)
+            run = await self._requests.refresh_run(child, action.child.uid)
             if run is not None and run.spec.abort is None and run.status.phase not in FINISHED:
                 self._leave_alone(child, error.message)
         except ApiError as error:
@@ -95,11 +84,13 @@ class ChildActions:
         try:
             await self._patch("adopt_run", key, patch, JSON_PATCH)
         except (ConflictError, InvalidError, NotFoundError) as error:
-            run = await self._refresh(key, about.uid)
+            run = await self._requests.refresh_run(key, about.uid)
             if isinstance(error, InvalidError) and run == view.run:
                 raise
 
     async def _patch(self, kind: str, key: Key, patch: Any, content_type: str | None = None) -> None:
         options = {"content_type": content_type} if content_type else {}
-        body = await self._write(kind, self._client.patch(TASK_RUNS, key.namespace, key.name, patch, **options))
+        body = await self._requests.write(
+            kind, self._requests.client.patch(TASK_RUNS, key.namespace, key.name, patch, **options)
+        )
         self._store.runs.apply(_decode_run(body))

@@ -1,0 +1,306 @@
+"""The actions on pods: they are created, confirmed by live reads, let into scheduling, ended, deleted and released."""
+
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from podrelay.api import names
+from podrelay.kube.api import STRATEGIC_MERGE_PATCH, WRITE_TIMEOUT_SECONDS
+from podrelay.kube.errors import (
+    AlreadyExistsError,
+    ApiError,
+    ConflictError,
+    InvalidError,
+    NotFoundError,
+    TransportError,
+)
+from podrelay.kube.resources import PODS, Key
+from podrelay.operator.executor import pod_builder
+from podrelay.operator.executor.payloads import Payloads, StateGoneError
+from podrelay.operator.executor.requests import Requests
+from podrelay.operator.objects import TaskRun
+from podrelay.operator.plan import (
+    Action,
+    ConfirmAbsent,
+    ConfirmGone,
+    CreatePod,
+    DeletePod,
+    EndPod,
+    OpenGate,
+    ReleasePod,
+    Target,
+)
+from podrelay.operator.pods import Pod
+from podrelay.operator.rbac import Permission
+from podrelay.operator.view import Refusal, View
+
+PERMISSIONS: Final = (Permission("", ("pods",), ("get", "create", "patch", "delete")),)
+
+QUOTA_EXCEEDED: Final = "QuotaExceeded"
+POD_FORBIDDEN: Final = "PodForbidden"
+"""Also for a service account that is not there."""
+
+_decode_pod = msgspec.json.Decoder(Pod).decode
+
+
+class Lease(Protocol):
+    """What says whether this process leads."""
+
+    def require(self) -> None:
+        """Return if the Lease is ours for longer than a request can take.
+
+        Raises:
+            PodrelayError: it is not.
+        """
+
+
+class PodActions:
+    """Carries out what concerns pods.
+
+    Args:
+        requests: to the API server.
+        payloads: reads the state that a pod starts from.
+        lease: must be held while pods are created.
+    """
+
+    def __init__(self, requests: Requests, payloads: Payloads, lease: Lease) -> None:
+        self._requests = requests
+        self._store = requests.store
+        self._payloads = payloads
+        self._lease = lease
+
+    @property
+    def handlers(self) -> Mapping[type[Action], Callable[[Key, View, Any], Awaitable[None]]]:
+        """What carries out each kind of action, as `Executor.carry_out` does."""
+        return {
+            CreatePod: self._create_pod,
+            ConfirmGone: self._confirm_gone,
+            ConfirmAbsent: self._confirm_absent,
+            OpenGate: self._open_gate,
+            EndPod: self._end_pod,
+            DeletePod: self._delete_pod,
+            ReleasePod: self._release_pod,
+        }
+
+    async def _create_pod(self, key: Key, view: View, action: CreatePod) -> None:
+        assert view.definition is not None  # noqa: S101 - the planner has looked
+        name = action.target.name
+        try:
+            manifest = pod_builder.build(
+                view.run,
+                view.definition,
+                action.target,
+                await self._input_for_message(key, view, action.target),
+                view.run.metadata.annotations.created_by or (view.parent.created_by if view.parent else None),
+            )
+        except (pod_builder.TemplateError, pod_builder.InputTooLargeError) as error:
+            self._requests.refused(view.run, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
+            return
+        except StateGoneError as error:
+            self._store.confirm_lost(view.run, error.record)
+            return
+        lease = self._lease.require
+        try:
+            body = await self._requests.write(
+                "create_pod", self._requests.client.create(PODS, key.namespace, manifest, strict=True, before=lease)
+            )
+        except AlreadyExistsError:
+            await self._adopt_pod(key, view, name)
+        except (ApiError, TransportError, TimeoutError) as error:
+            if isinstance(error, ApiError) and (not error.is_transient or error.status == 500):
+                # 500 too: an admission webhook that does not work is something that a user has to see.
+                self._requests.refused(view.run, name, _refusal(error), error.message)
+            else:
+                await self._pod_not_made(key, view, name, error)
+        else:
+            self._store.pods.apply(_decode_pod(body))
+            self._store.accepted(view.run)
+
+    async def _input_for_message(self, key: Key, view: View, target: Target) -> dict[str, Any] | None:
+        """Return what a pod that cannot read its state itself is to work on."""
+        if view.definition is None or view.definition.spec.reporting != names.REPORTING_TERMINATION_MESSAGE:
+            return None
+        return (await self._payloads.state_for(key, view, target)).input
+
+    async def _adopt_pod(self, key: Key, view: View, name: str) -> None:
+        """A pod of that name exists: ours, made before a crash or a lost answer, or somebody else's."""
+        pod = await self._get_pod(key, name)
+        if pod is None:
+            return
+        owner = pod.metadata.owner_run()
+        if owner is not None and owner.uid == view.run.metadata.uid:
+            self._store.pods.restore(pod)
+            self._store.accepted(view.run)
+        else:
+            self._requests.refused(
+                view.run, name, "NameTaken", f"pod {name} exists and does not belong to this run; delete it"
+            )
+
+    async def _pod_not_made(self, key: Key, view: View, name: str, error: Exception) -> None:
+        """Tell an API server that is away from one that fails at this pod only: the latter is shown, the second time.
+
+        Raises:
+            the error: it is the first one, or the API server answers nothing else either.
+        """
+        pod = await self._get_pod(key, name)  # it may have been made all the same
+        if pod is not None:
+            await self._adopt_pod(key, view, name)
+            return
+        reason, message = _failure_in_words(error)
+        before = self._requests.refusal_so_far(view.run, name)
+        if before is None:
+            now = self._requests.clock()
+            self._store.refused(view.run, Refusal(name, reason, message, now, now))
+            raise error
+        at_least = error.retry_after or 0.0 if isinstance(error, ApiError) else 0.0
+        self._requests.refused(view.run, name, reason, message, at_least)
+
+    async def _confirm_gone(self, key: Key, view: View, action: ConfirmGone) -> None:
+        pod = await self._get_pod(key, action.name)
+        if pod is None or pod.metadata.uid != action.uid:
+            self._store.confirm_gone(view.run, action.name, action.uid)
+            return
+        self._store.confirm_still_there(view.run, await self._reclaim(key, view, pod))
+
+    async def _confirm_absent(self, key: Key, view: View, action: ConfirmAbsent) -> None:
+        pod = await self._get_pod(key, action.name)
+        owner = pod.metadata.owner_run() if pod is not None else None
+        if pod is not None and owner is not None and owner.uid == view.run.metadata.uid:
+            self._store.pods.restore(pod)
+        else:
+            self._store.confirm_absent(view.run, action.name)
+
+    async def _reclaim(self, key: Key, view: View, pod: Pod) -> Pod:
+        """Give a pod that is the run's by its UID back what shows it: its label, for our watch, and its owner."""
+        patch: dict[str, Any] = {}
+        if names.LABEL_RUN not in pod.metadata.labels:
+            patch["labels"] = {names.LABEL_RUN: key.name}
+        owner = pod.metadata.owner_run()
+        if owner is None or owner.uid != view.run.metadata.uid:
+            is_free = not any(reference.controller for reference in pod.metadata.owner_references)
+            patch["ownerReferences"] = [pod_builder.owner_reference(view.run, controller=is_free)]
+        if not patch:
+            return pod
+        body = await self._requests.write(
+            "reclaim_pod",
+            self._requests.client.patch(
+                PODS,
+                key.namespace,
+                pod.metadata.name,
+                {"metadata": {"uid": pod.metadata.uid, **patch}},
+                content_type=STRATEGIC_MERGE_PATCH,
+            ),
+        )
+        return _decode_pod(body)
+
+    async def _open_gate(self, key: Key, view: View, action: OpenGate) -> None:
+        pod = action.pod
+        name, uid = pod.metadata.name, pod.metadata.uid
+        gates = [{"name": gate.name} for gate in pod.spec.scheduling_gates if gate.name != names.CLAIM_GATE]
+        patch = {"metadata": {"uid": uid}, "spec": {"schedulingGates": gates or None}}
+        try:
+            body = await self._requests.write(
+                "open_gate", self._requests.client.patch(PODS, key.namespace, name, patch)
+            )
+        except (ConflictError, InvalidError, NotFoundError) as error:
+            await self._refresh_pod(key, view.run, name, uid)
+            if isinstance(error, InvalidError) and pod in self._store.pods.of(key):
+                raise  # it is not for another UID that the patch was refused
+        else:
+            self._store.pods.apply(_decode_pod(body))
+
+    async def _end_pod(self, key: Key, view: View, action: EndPod) -> None:
+        pod = action.pod
+        annotations = {names.ANNOTATION_ENDING_SINCE: self._requests.clock().isoformat()}
+        if action.reason is not None:
+            annotations[names.ANNOTATION_ENDING_REASON] = action.reason
+        patch = {
+            "metadata": {"resourceVersion": pod.metadata.resource_version, "annotations": annotations},
+            "spec": {"activeDeadlineSeconds": 1},
+        }
+        name = pod.metadata.name
+        try:
+            body = await self._requests.write("end_pod", self._requests.client.patch(PODS, key.namespace, name, patch))
+        except (ConflictError, NotFoundError):
+            await self._refresh_pod(key, view.run, name, pod.metadata.uid)
+        else:
+            self._store.pods.apply(_decode_pod(body))
+
+    async def _delete_pod(self, key: Key, view: View, action: DeletePod) -> None:
+        with contextlib.suppress(ConflictError, NotFoundError):
+            await self._requests.write(
+                "delete_pod",
+                self._requests.client.delete(
+                    PODS, key.namespace, action.name, uid=action.uid, resource_version=action.resource_version
+                ),
+            )
+        await self._refresh_pod(key, view.run, action.name, action.uid)
+
+    async def release_pod(self, key: Key, pod: Pod) -> None:
+        """Take our finalizer off a pod.
+
+        Raises:
+            as `carry_out`.
+        """
+        about = pod.metadata
+        others = [finalizer for finalizer in about.finalizers if finalizer != names.ANSWER_FINALIZER]
+        patch = {
+            "metadata": {"uid": about.uid, "resourceVersion": about.resource_version, "finalizers": others or None}
+        }
+        try:
+            body = await self._requests.write(
+                "release_pod", self._requests.client.patch(PODS, key.namespace, about.name, patch)
+            )
+        except (ConflictError, InvalidError, NotFoundError) as error:
+            current = await self._get_pod(key, about.name)
+            if current is None or current.metadata.uid != about.uid:
+                self._store.pods.forget(key, about.name, about.uid)
+                return
+            self._store.pods.restore(current)
+            if isinstance(error, InvalidError) and current == pod:
+                raise
+        else:
+            released = _decode_pod(body)
+            if others or about.deletion_timestamp is None:
+                self._store.pods.apply(released)
+            else:
+                self._store.pods.remove(released, was_seen=False)  # that was all that kept it
+
+    async def _release_pod(self, key: Key, _view: View, action: ReleasePod) -> None:
+        await self.release_pod(key, action.pod)
+
+    async def _refresh_pod(self, key: Key, run: TaskRun, name: str, uid: str) -> None:
+        pod = await self._get_pod(key, name)
+        if pod is None or pod.metadata.uid != uid:
+            self._store.confirm_gone(run, name, uid)
+        else:
+            self._store.pods.restore(pod)
+
+    async def _get_pod(self, key: Key, name: str) -> Pod | None:
+        try:
+            return _decode_pod(await self._requests.client.get(PODS, key.namespace, name))
+        except NotFoundError:
+            return None
+
+
+def _refusal(error: ApiError) -> str:
+    if error.is_quota:
+        return QUOTA_EXCEEDED
+    return {403: POD_FORBIDDEN, 404: "NamespaceNotFound", 500: "InternalError"}.get(error.status, "PodInvalid")
+
+
+def _failure_in_words(error: Exception) -> tuple[str, str]:
+    """Return the reason and the message for an API server that does not say whether it makes a pod."""
+    advice = "it answers other requests, so look after the admission webhooks that see pods"
+    match error:
+        case ApiError(status=429):
+            return "TooManyRequests", f"the API server puts the pod off: {error.message}; it is tried again"
+        case ApiError(status=504) | TimeoutError():
+            words = f"the API server has not answered within {WRITE_TIMEOUT_SECONDS:g} s whether it makes the pod"
+            return "AdmissionTimeout", f"{words}; {advice}"
+        case ApiError():
+            return "ServiceUnavailable", f"the API server cannot make the pod: {error}; {advice}"
+        case _:
+            return "ServiceUnavailable", f"the API server ends the connection when it is to make the pod; {advice}"
