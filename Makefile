@@ -22,7 +22,7 @@ clusters: $(VENV)/ready
 	@$(CONTROL_PLANE)
 	@$(KIND)
 
-.PHONY: help demo test check unit integration e2e mutants bench format generate lock venv up down status clean
+.PHONY: help demo test check unit integration e2e mutants bench format generate docs lock venv up down status clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,9 @@ format: $(VENV)/ready ## Format the code and mend what the linter can
 
 generate: $(VENV)/ready ## Write all generated files: CRDs, the operator's role, the API reference
 	@$(BIN)/python -m tools.generate
+
+docs: $(VENV)/ready ## The documentation as a static site in build/site, its links checked
+	@$(BIN)/python -m tools.site
 
 lock: $(VENV)/ready ## Lock what is in the images to the newest versions that pyproject.toml allows, with hashes
 	@$(BIN)/python -m tools.locks

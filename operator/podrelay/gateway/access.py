@@ -130,11 +130,6 @@ class Access:
         self._answers: OrderedDict[tuple[Any, ...], _Answer[Any]] = OrderedDict()
         self._asking: dict[tuple[Any, ...], asyncio.Task[_Answer[Any]]] = {}
 
-    @property
-    def asks_for_tokens(self) -> bool:
-        """False with --auth=none, where callers need none."""
-        return self._client is not None
-
     def caller(self, authorization: str | None) -> Caller:
         """Return who a request comes from, by its Authorization header, without asking anybody.
 
