@@ -77,6 +77,9 @@ class CallContainer:
         """Return nothing: the output of a call is the output of this process."""
         return ""
 
+    def read_output(self) -> None:
+        """Do nothing: what the call prints appears at once."""
+
     def run(self, call: Callable[[], int]) -> None:
         """Make the call and keep its exit code."""
         code = 1

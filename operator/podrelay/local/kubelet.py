@@ -36,6 +36,9 @@ class Container(Protocol):
     def last_output(self) -> str:
         """Return the end of its output."""
 
+    def read_output(self) -> None:
+        """Process everything that it has printed so far."""
+
 
 class Runtime(Protocol):
     """Starts containers."""
@@ -109,6 +112,12 @@ class Kubelet:
             deletion = {"deletionTimestamp": self._now().isoformat(), "deletionGracePeriodSeconds": None}
             pod = pod | {"metadata": pod["metadata"] | deletion}
         self._pods[uid] = pod
+
+    def read_output(self, pod_name: str) -> None:
+        """Process everything that the container of a pod has printed so far."""
+        for uid, watched in self._watched.items():
+            if watched.container is not None and self._pods[uid]["metadata"]["name"] == pod_name:
+                watched.container.read_output()
 
     def sync(self) -> bool:
         """Act on running containers and deleted pods as necessary; return whether anything was done."""

@@ -1,6 +1,9 @@
 """Containers as processes on this computer: a new interpreter for each iteration, as in a cluster."""
 
+import codecs
+import io
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -18,6 +21,7 @@ from podrelay.local.memory_api import MemoryApi, Object
 from podrelay.local.server import Server
 
 _LAST_LINES: Final = 80
+_CHUNK: Final = 65_536
 _LAST_OUTPUT: Final = 2048
 """How much of the log a kubelet uses as the message of a container that wrote none (FallbackToLogsOnError)."""
 
@@ -84,8 +88,6 @@ class ProcessRuntime:
             stderr=subprocess.STDOUT,
             pass_fds=(self._lifeline,),
             start_new_session=True,  # Ctrl-C must reach only this process; containers get SIGTERM
-            text=True,
-            errors="replace",
         )
         started(ProcessContainer(process, pod["metadata"]["name"], self._show, self._ended))
 
@@ -93,13 +95,19 @@ class ProcessRuntime:
 class ProcessContainer:
     """One process and its output."""
 
-    def __init__(self, process: subprocess.Popen[str], name: str, show: Print, ended: Callable[[], None]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], name: str, show: Print, ended: Callable[[], None]) -> None:
+        assert process.stdout is not None  # noqa: S101 - it is a pipe
         self._process = process
+        self._output = process.stdout
         self._name = name
         self._show = show
         self._ended = ended
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
         self._code: int | None = None
+        self._reading = threading.Lock()
+        self._decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
+        self._unfinished = ""
+        self._is_at_end = False
         threading.Thread(target=self._attend, name=f"podrelay-{name}", daemon=True).start()
 
     def exit_code(self) -> int | None:
@@ -119,11 +127,25 @@ class ProcessContainer:
         """Return the end of its output."""
         return "".join(self._last)[-_LAST_OUTPUT:]
 
+    def read_output(self) -> None:
+        """Show everything that is in the pipe. May be called by any thread."""
+        with self._reading:
+            while not self._is_at_end and select.select([self._output], [], [], 0)[0]:
+                self._take(os.read(self._output.fileno(), _CHUNK))
+
+    def _take(self, data: bytes) -> None:
+        self._is_at_end = not data
+        *lines, self._unfinished = (self._unfinished + self._decoder.decode(data, final=not data)).split("\n")
+        if self._is_at_end and self._unfinished:
+            lines.append(self._unfinished)
+        for line in lines:
+            self._last.append(f"{line}\n")
+            self._show(self._name, line)
+
     def _attend(self) -> None:
-        assert self._process.stdout is not None  # noqa: S101 - it is a pipe
-        for line in self._process.stdout:
-            self._last.append(line)
-            self._show(self._name, line.rstrip("\n"))
+        while not self._is_at_end:
+            select.select([self._output], [], [])
+            self.read_output()
         code = self._process.wait()
         self._code = 128 - code if code < 0 else code
         self._ended()

@@ -282,6 +282,8 @@ class World:
                 self.deleted_runs.add(name)
         elif event.plural == names.TASK_ITERATIONS:
             self.records[name] = event.object
+            if self._kubelet is not None:
+                self._kubelet.read_output(name)  # a pod prints before it answers, so that is shown first
         elif event.plural == PODS and self._kubelet is not None:
             self._kubelet.see(event.object, is_deletion=event.is_deletion)
         self._changed(event)

@@ -15,7 +15,7 @@ from podrelay.local.clock import Clock
 from podrelay.local.errors import StuckError
 from podrelay.local.memory_api import MAX_OBJECT_BYTES, PODS, Event
 from podrelay.local.outcome import result_of
-from podrelay.local.processes import ProcessRuntime
+from podrelay.local.processes import ProcessContainer, ProcessRuntime
 from podrelay.local.world import NAMESPACE, World
 
 
@@ -43,6 +43,18 @@ class Dying(TaskDefinition):
     def run(self, input, controller):
         print("about to die", flush=True)
         os.kill(os.getpid(), 9)
+"""
+
+PRINTING = """
+from podrelay import TaskDefinition
+
+class Printing(TaskDefinition):
+    id = "printing"
+    title = "Printing"
+
+    def run(self, input, controller):
+        for number in range(200):
+            print("line", number)
 """
 
 
@@ -162,6 +174,42 @@ def test_what_a_process_printed_before_it_died_is_in_its_record(tmp_path: Path) 
     record = world.records["shop-i1"]
     assert record["response"]["status"] == "error"
     assert "about to die" in record["console"]["text"]
+
+
+def test_what_a_process_prints_is_shown_before_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the thread that reads its output is late."""
+    attend = ProcessContainer._attend
+
+    def late(container: ProcessContainer) -> None:
+        container._process.wait()
+        attend(container)
+
+    monkeypatch.setattr(ProcessContainer, "_attend", late)
+    shown: list[str] = []
+    world = World(
+        tmp_path,
+        Clock(),
+        skips_waits=True,
+        changed=lambda event: shown.append("answer") if event.object.get("response") else None,
+    )
+    (tmp_path / "printing.py").write_text(PRINTING)
+    runtime = ProcessRuntime(
+        world.api,
+        tmp_path,
+        {"printing": f"{tmp_path / 'printing.py'}:Printing"},
+        lambda: world.clock.ahead,
+        lambda _pod, line: shown.append(line),
+        world.wake,
+    )
+    with contextlib.closing(runtime):
+        world.use(runtime)
+        definition = manifest(Plain, "plain", "image") | {"metadata": {"name": "printing"}}
+        definition["spec"] |= {"id": "printing"}
+        world.define(definition)
+        world.create_run({"metadata": {"name": "shop"}, "spec": {"definition": "printing"}})
+        world.run_to_the_end()
+
+    assert shown.index("line 199") < shown.index("answer")
 
 
 def test_a_run_that_will_never_go_on_is_an_error_that_says_why(tmp_path: Path) -> None:
