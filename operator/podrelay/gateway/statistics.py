@@ -21,7 +21,7 @@ _HOUR_SECONDS: Final = 3600
 
 @dataclass(frozen=True)
 class Durations:
-    """Seconds from the start of the first pod to the end, of finished runs."""
+    """Seconds from the creation of the first pod to the end, of finished runs."""
 
     median: float
     p95: float

@@ -18,7 +18,7 @@ class StatusCount:
 
 
 @strawberry.type(
-    name="WebinyBackgroundTaskDurations", description="Seconds from the start of the first pod to the end."
+    name="WebinyBackgroundTaskDurations", description="Seconds from the creation of the first pod to the end."
 )
 class Durations:
     """The durations of finished tasks."""
