@@ -60,7 +60,7 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Attempt:
+class Action:
     """What a caller wants to do, in terms of RBAC; namespace "" means all namespaces, name "" any object."""
 
     verb: str
@@ -176,12 +176,12 @@ class Access:
 
         return await self._answer((caller.ident,), ask, "authenticate", fresh=fresh)
 
-    async def check(self, caller: Caller, attempt: Attempt, *, fresh: bool = False) -> None:
+    async def check(self, caller: Caller, action: Action, *, fresh: bool = False) -> None:
         """Check that the caller may do this.
 
         Args:
             caller: the caller.
-            attempt: what they want to do.
+            action: what they want to do.
             fresh: ask the API server now, regardless of a cached answer.
 
         Raises:
@@ -198,19 +198,19 @@ class Access:
                     "resourceAttributes": {
                         "group": names.GROUP,
                         "version": names.VERSION,
-                        "resource": attempt.resource,
-                        "verb": attempt.verb,
-                        "namespace": attempt.namespace,
-                        "name": attempt.name,
+                        "resource": action.resource,
+                        "verb": action.verb,
+                        "namespace": action.namespace,
+                        "name": action.name,
                     }
                 },
             }
             answer = await caller.client.request("POST", _REVIEWS, body=body)
             if not msgspec.json.decode(answer, type=_Review).status.allowed:
-                raise NotAuthorizedError(f"You are not allowed to {attempt}.")
+                raise NotAuthorizedError(f"You are not allowed to {action}.")
             return True
 
-        await self._answer((caller.ident, attempt), ask, str(attempt), fresh=fresh)
+        await self._answer((caller.ident, action), ask, str(action), fresh=fresh)
 
     async def _answer(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str, *, fresh: bool) -> A:
         known = self._answers.get(key)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from podrelay.api import names
 from podrelay.api.settings import DEFAULT_RETENTION_DAYS
-from podrelay.gateway.access import Access, Attempt, Caller
+from podrelay.gateway.access import Access, Action, Caller
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFoundError, ValidationError
 from podrelay.gateway.garbage import Garbage
@@ -305,12 +305,12 @@ class Call:
         """
         # Every expensive field passes here, hundreds of one document in the same iteration of the event loop.
         await self.services.turns.give()
-        await self.services.access.check(self.caller, self.attempt(verb, resource, key), fresh=fresh)
+        await self.services.access.check(self.caller, self.action(verb, resource, key), fresh=fresh)
 
-    def attempt(self, verb: str, resource: str, key: Key | None = None) -> Attempt:
+    def action(self, verb: str, resource: str, key: Key | None = None) -> Action:
         """Return the action that `may` checks."""
         namespace = key.namespace if key else self.scope.namespace or ""
-        return Attempt(verb, resource, namespace, key.name if key else "")
+        return Action(verb, resource, namespace, key.name if key else "")
 
     async def task_key(self, verb: str, ident: str) -> Key:
         """Return the key of the run that an id names, if the caller may do this with it. Nothing is looked up before.

@@ -4,12 +4,12 @@ import asyncio
 
 import pytest
 
-from podrelay.gateway.access import OUTAGE_SECONDS, Attempt
+from podrelay.gateway.access import OUTAGE_SECONDS, Action
 from podrelay.gateway.errors import NotAuthenticatedError, NotAuthorizedError, UnavailableError
 from tests.unit.gateway.builders import run
 from tests.unit.gateway.conftest import Gateway
 
-LIST = Attempt("list", "taskruns", "shop")
+LIST = Action("list", "taskruns", "shop")
 REVIEWS = "selfsubjectaccessreviews"
 
 
