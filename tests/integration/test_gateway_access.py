@@ -1,4 +1,4 @@
-"""Who may do what through the gateway: RBAC on every field, namespaces kept apart, rights that are taken away."""
+"""Access through the gateway: RBAC on every field, separate namespaces, and revoked rights."""
 
 import asyncio
 import itertools
@@ -41,7 +41,7 @@ WRITES = {
 
 @dataclass(frozen=True)
 class Town:
-    """Two namespaces, and people with rights in the first one, in both, or in none."""
+    """Two namespaces, and users with rights in the first one, in both, or in none."""
 
     gateway: GatewayProcess
     here: Kubectl
@@ -57,7 +57,12 @@ def town(shared: Kubectl, admin: Kubectl, tmp_path_factory: pytest.TempPathFacto
     tokens: dict[str, str] = {}
     cluster_binding = f"gateway-test-{uuid4().hex[:8]}"
     with temporary_namespace(admin) as there:
-        for user, role in {"operator": "podrelay-user", "reader": "podrelay-viewer", "nobody": "", "mayor": ""}.items():
+        for user, role in {
+            "operator": "podrelay-user",
+            "reader": "podrelay-viewer",
+            "outsider": "",
+            "mayor": "",
+        }.items():
             tokens[user] = add_user(shared, user, role)
         mayor = f"--serviceaccount={shared.namespace}:mayor"
         admin.do("create", "clusterrolebinding", cluster_binding, "--clusterrole=cluster-admin", mayor)
@@ -78,7 +83,7 @@ def town(shared: Kubectl, admin: Kubectl, tmp_path_factory: pytest.TempPathFacto
 
 
 def add_user(kubectl: Kubectl, name: str, role: str) -> str:
-    """Make a service account with this role in its namespace, unless that is empty; return a token of it."""
+    """Create a service account and bind it to a role in its namespace, unless the role is empty; return its token."""
     kubectl.do("create", "serviceaccount", name)
     if role:
         account = f"--serviceaccount={kubectl.namespace}:{name}"
@@ -106,7 +111,7 @@ def test_a_token_that_is_too_long_is_refused_and_not_logged(town: Town) -> None:
 
 
 @pytest.mark.parametrize("token", [None, "", "not a token"])
-def test_without_a_token_nothing_is_told(town: Town, token: str | None) -> None:
+def test_without_a_token_nothing_is_revealed(town: Town, token: str | None) -> None:
     answer = town.gateway.as_token(token, town.here.namespace).ask("{ __typename }")
 
     assert answer.status == 401
@@ -121,9 +126,9 @@ def test_a_token_that_the_cluster_does_not_know_is_refused(town: Town) -> None:
 
 
 @pytest.mark.parametrize("field", READS)
-def test_nobody_reads_nothing_and_does_not_learn_what_exists(town: Town, field: str) -> None:
-    there = town.user("nobody").inside(READS[field])[field]
-    missing = town.user("nobody").inside(READS[field].replace("theirs", "missing"))[field]
+def test_a_user_without_rights_reads_nothing_and_does_not_learn_what_exists(town: Town, field: str) -> None:
+    there = town.user("outsider").inside(READS[field])[field]
+    missing = town.user("outsider").inside(READS[field].replace("theirs", "missing"))[field]
 
     assert there["data"] is None
     assert there["error"]["code"] == NOT_AUTHORIZED
@@ -131,7 +136,7 @@ def test_nobody_reads_nothing_and_does_not_learn_what_exists(town: Town, field: 
 
 
 @pytest.mark.parametrize("field", WRITES)
-@pytest.mark.parametrize("role", ["nobody", "reader"])
+@pytest.mark.parametrize("role", ["outsider", "reader"])
 def test_a_refused_write_does_not_reveal_whether_the_task_exists(town: Town, role: str, field: str) -> None:
     there = mutate(town.user(role), WRITES[field])
     missing = mutate(town.user(role), WRITES[field].replace("theirs", "missing"))
@@ -149,11 +154,11 @@ def test_a_reader_reads(town: Town) -> None:
     assert reader.inside("listLogs { data { id items { message } task { id } } }")["listLogs"]["data"] == [
         {"id": "theirs-i1", "items": [], "task": {"id": "theirs"}}
     ]
-    assert reader.inside(READS["podLogs"])["podLogs"]["error"] is None  # there is no pod yet
+    assert reader.inside(READS["podLogs"])["podLogs"]["error"] is None  # the task has no pod yet
     assert reader.inside(READS["getSettings"])["getSettings"]["data"] == {"retentionDays": 90}
 
 
-def test_the_settings_are_for_those_who_have_a_right_to_them(town: Town, kubectl: Kubectl) -> None:
+def test_settings_need_a_separate_right(town: Town, kubectl: Kubectl) -> None:
     treasurer = town.gateway.as_token(add_user(kubectl, "treasurer", "podrelay-settings"), kubectl.namespace)
     unset = WRITES["updateSettings"].replace("3", "null")
 
@@ -195,7 +200,7 @@ def test_all_namespaces_need_rights_in_all_of_them(town: Town) -> None:
     assert one["error"]["code"] == NOT_AUTHORIZED
 
 
-def test_the_namespace_may_stand_in_the_path(town: Town) -> None:
+def test_the_path_may_name_the_namespace(town: Town) -> None:
     elsewhere = town.user("mayor", "kube-system")
     user = replace(elsewhere, namespace=None)
     body = b'{"query": "{ backgroundTasks { listTasks { data { id namespace } } } }"}'
@@ -229,7 +234,7 @@ def test_created_by_is_the_user_and_cannot_be_forged(town: Town) -> None:
         ("POST", {"Content-Type": "multipart/form-data; boundary=x"}, 415),
     ],
 )
-def test_what_a_page_of_another_site_could_send_is_refused(
+def test_requests_that_a_page_of_another_site_could_send_are_refused(
     town: Town, method: str, headers: dict[str, str], status: int
 ) -> None:
     body = None if method == "GET" else b'{"query": "{ __typename }"}'
@@ -262,7 +267,7 @@ async def test_a_subscription_sees_its_namespace_only(town: Town) -> None:
         await subscribed(subscription, town.here)
         assert town.there.create(task_run("over-there"))
         assert town.here.create(task_run("over-here"))
-        events = [await subscription.until("ours", lambda event: event["id"] == "over-here")]
+        events = [await subscription.until("the new task", lambda event: event["id"] == "over-here")]
         town.here.do("delete", TASK_RUNS, "over-here")
         await subscription.until("its end", lambda event: event["type"] == "DELETED")
 
@@ -273,7 +278,7 @@ async def test_a_subscription_sees_its_namespace_only(town: Town) -> None:
 
 
 async def subscribed(subscription: Subscription, kubectl: Kubectl) -> None:
-    """Return once a subscription has begun: changes come."""
+    """Return when a subscription has begun to receive changes."""
 
     async def touch() -> None:
         for number in itertools.count():
@@ -284,9 +289,9 @@ async def subscribed(subscription: Subscription, kubectl: Kubectl) -> None:
     touching.cancel()
 
 
-async def test_nobody_subscribes_to_nothing(town: Town) -> None:
+async def test_a_user_without_rights_cannot_subscribe(town: Town) -> None:
     for document in ("subscription { taskUpdated { id } }", 'subscription { taskLogs(id: "theirs") { message } }'):
-        async with town.user("nobody").subscribe(document) as subscription:
+        async with town.user("outsider").subscribe(document) as subscription:
             message = await subscription.receive()
             assert error_codes(message) == [NOT_AUTHORIZED]
 
@@ -304,7 +309,7 @@ def error_codes(message: Any) -> list[str]:
         ("serviceaccount", {NOT_AUTHORIZED, "BackgroundTasks/NotAuthenticated"}),
     ],
 )
-async def test_a_subscription_ends_soon_after_the_right_to_it(
+async def test_a_subscription_ends_soon_after_its_right_is_revoked(
     town: Town, kubectl: Kubectl, kind: str, codes: set[str]
 ) -> None:
     guest = town.gateway.as_token(add_user(kubectl, "guest", "podrelay-user"), kubectl.namespace)
@@ -317,7 +322,7 @@ async def test_a_subscription_ends_soon_after_the_right_to_it(
         message = await subscription.receive(30)
         assert codes.issuperset(error_codes(message))
         assert (await subscription.receive())["type"] == "complete"
-        # and nothing else is to be had over the same WebSocket
+        # Nothing else is available over the same WebSocket either.
         payload = {"query": mutation(WRITES["triggerTask"])}
         await subscription.socket.send_json({"id": "2", "type": "subscribe", "payload": payload})
         answer = await subscription.receive()
@@ -359,8 +364,8 @@ async def test_a_private_definition_is_not_triggered_over_a_websocket(town: Town
 
 
 async def test_an_unknown_token_opens_no_websocket(town: Town) -> None:
-    stranger = town.gateway.as_token("eyJhbGciOiJub25lIn0.e30.x", town.here.namespace)
-    async with stranger.subscribe(mutation(WRITES["triggerTask"])) as connection:
+    unknown = town.gateway.as_token("eyJhbGciOiJub25lIn0.e30.x", town.here.namespace)
+    async with unknown.subscribe(mutation(WRITES["triggerTask"])) as connection:
         assert connection.received == []
         assert connection.socket.close_code == 4403
 
@@ -368,10 +373,10 @@ async def test_an_unknown_token_opens_no_websocket(town: Town) -> None:
 # --- metrics ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_scrape_tells_what_was_asked_and_the_public_address_tells_nobody(town: Town) -> None:
+async def test_requests_are_counted_and_the_public_address_serves_no_metrics(town: Town) -> None:
     before = town.gateway.scrape()
     tasks(town.user("reader"))
-    town.user("nobody").ask(f"{{ backgroundTasks {{ {READS['listTasks']} }} }}")
+    town.user("outsider").ask(f"{{ backgroundTasks {{ {READS['listTasks']} }} }}")
     async with town.user("reader").subscribe('subscription { taskUpdated(id: "theirs") { id } }') as subscription:
         await subscription.next()
         assert growth(before, town.gateway.scrape())("podrelay_gateway_subscriptions") == 1

@@ -1,4 +1,4 @@
-"""Tokens for the gateway alone: they open it and nothing else, and it acts in the name of their users, no more."""
+"""Tokens for the gateway's audience: only the gateway accepts them, and it acts on behalf of their users."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ VALUES = {
 
 @dataclass(frozen=True)
 class Door:
-    """A gateway that takes tokens for its audience only, with the rights of the chart."""
+    """A gateway that accepts only tokens for its audience, with the rights that the chart gives it."""
 
     gateway: GatewayProcess
     kubectl: Kubectl
@@ -42,7 +42,7 @@ class Door:
 
 
 def rules(namespace: str) -> list[Manifest]:
-    """What the chart gives the account of a gateway that may act in the name of a namespace's service accounts."""
+    """Return the roles that the chart creates for a gateway that may impersonate a namespace's service accounts."""
     values = VALUES | {"gateway.impersonate.serviceAccountNamespaces": [namespace]}
     found = [m for m in chart.render(values) if m["metadata"]["name"].startswith("podrelay-gateway")]
     return [m for m in found if m["kind"] in {"ClusterRole", "Role"}]
@@ -50,7 +50,12 @@ def rules(namespace: str) -> list[Manifest]:
 
 @pytest.fixture(scope="module")
 def door(shared: Kubectl, admin: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
-    for name, bound in {"gateway": "", "operator": "podrelay-user", "reader": "podrelay-viewer", "nobody": ""}.items():
+    for name, bound in {
+        "gateway": "",
+        "operator": "podrelay-user",
+        "reader": "podrelay-viewer",
+        "outsider": "",
+    }.items():
         shared.do("create", "serviceaccount", name)
         if bound:
             subject = f"--serviceaccount={shared.namespace}:{name}"
@@ -86,7 +91,7 @@ def door(shared: Kubectl, admin: Kubectl, tmp_path_factory: pytest.TempPathFacto
 
 
 def account(kubectl: Kubectl, folder: Path) -> Path:
-    """A kubeconfig of the gateway's own account."""
+    """Write a kubeconfig of the gateway's own account; return its path."""
     settings = yaml.safe_load(kubectl.kubeconfig.read_text(encoding="utf-8"))
     settings["users"] = [{"name": "gateway", "user": {"token": kubectl.do("create", "token", "gateway").strip()}}]
     settings["contexts"][0]["context"]["user"] = "gateway"
@@ -95,7 +100,7 @@ def account(kubectl: Kubectl, folder: Path) -> Path:
     return path
 
 
-def test_a_token_for_the_gateway_is_worth_nothing_at_the_api_server(door: Door) -> None:
+def test_a_token_for_the_gateway_is_useless_at_the_api_server(door: Door) -> None:
     refused = door.kubectl.as_token(door.token("operator"))("get", TASK_RUNS)
 
     assert not refused
@@ -103,7 +108,7 @@ def test_a_token_for_the_gateway_is_worth_nothing_at_the_api_server(door: Door) 
 
 
 @pytest.mark.parametrize("audience", [None, "https://other.example"])
-def test_a_token_for_somebody_else_does_not_open_the_gateway(door: Door, audience: str | None) -> None:
+def test_the_gateway_refuses_a_token_for_another_audience(door: Door, audience: str | None) -> None:
     token = door.token("operator", audience)
 
     answer = door.gateway.as_token(token, door.kubectl.namespace).ask(
@@ -122,11 +127,11 @@ def test_a_reader_reads_and_changes_nothing(door: Door) -> None:
         assert mutate(reader, field).refusals == [NOT_AUTHORIZED]
 
 
-def test_nobody_reads_nothing(door: Door) -> None:
-    assert door.user("nobody").inside(READS["listTasks"])["listTasks"]["error"]["code"] == NOT_AUTHORIZED
+def test_a_user_without_rights_reads_nothing(door: Door) -> None:
+    assert door.user("outsider").inside(READS["listTasks"])["listTasks"]["error"]["code"] == NOT_AUTHORIZED
 
 
-def test_a_run_is_triggered_in_the_name_of_its_user(door: Door) -> None:
+def test_a_run_is_triggered_on_behalf_of_its_user(door: Door) -> None:
     answer = mutate(door.user("operator"), WRITES["triggerTask"])
 
     ident = answer.data["triggerTask"]["data"]["id"]
@@ -147,18 +152,18 @@ def test_the_gateway_itself_may_not_do_what_its_callers_may(door: Door) -> None:
     "who",
     [
         ("--as=system:serviceaccount:kube-system:generic-garbage-collector",),
-        ("--as=somebody", "--as-group=system:masters"),
+        ("--as=alice", "--as-group=system:masters"),
         ("--as=system:admin",),
     ],
 )
-def test_nor_act_in_the_name_of_others_than_the_listed_ones(door: Door, who: tuple[str, ...]) -> None:
+def test_the_gateway_may_not_impersonate_others_than_the_listed_ones(door: Door, who: tuple[str, ...]) -> None:
     refused = door.kubectl.as_service_account("gateway")("get", "secrets", *who)
 
     assert not refused
     assert "cannot impersonate" in refused.stderr
 
 
-def test_a_user_whom_it_may_not_impersonate_is_told_so(door: Door, admin: Kubectl) -> None:
+def test_a_user_who_may_not_be_impersonated_gets_the_reason(door: Door, admin: Kubectl) -> None:
     elsewhere = admin.in_namespace("default")
     token = elsewhere.do("create", "token", "default", f"--audience={AUDIENCE}").strip()
 
@@ -167,10 +172,10 @@ def test_a_user_whom_it_may_not_impersonate_is_told_so(door: Door, admin: Kubect
     )
 
     assert answer.status == 403
-    assert "may not act in your name" in str(answer.body)
+    assert "may not act on your behalf" in str(answer.body)
 
 
-async def test_a_websocket_goes_by_the_same_tokens(door: Door) -> None:
+async def test_a_websocket_accepts_the_same_tokens(door: Door) -> None:
     document = "subscription { backgroundTasks { taskUpdated { task { id } } } }"
     plain = door.gateway.as_token(door.token("operator", None), door.kubectl.namespace)
 

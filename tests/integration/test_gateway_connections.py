@@ -1,4 +1,4 @@
-"""Crowds of connections: those without a token go, those of one user are counted, and others are served meanwhile."""
+"""Many connections: those without a token are closed, those of a user are counted, and others are still served."""
 
 import asyncio
 import contextlib
@@ -53,7 +53,7 @@ def tokens(kubectl: Kubectl) -> list[str]:
 
 
 def resident(gateway: SpawnedGateway) -> int:
-    """Bytes of memory of the process itself."""
+    """Return the resident memory of the process in bytes."""
     pages = int(Path(f"/proc/{gateway.process.pid}/statm").read_text(encoding="utf-8").split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE")
 
@@ -71,7 +71,7 @@ def is_open(connection: socket.socket) -> bool:
     received = b"?"
     try:
         while received:
-            received = connection.recv(65536)  # perhaps an answer that says what is wrong
+            received = connection.recv(65536)  # possibly an error response
     except BlockingIOError:
         return True
     except OSError:
@@ -83,7 +83,7 @@ def ask(caller: GraphQL) -> None:
     assert caller.ask(HELLO).body == {"data": {"__typename": "Query"}}
 
 
-def test_handshakes_that_nobody_goes_on_with_are_counted_too(
+def test_incomplete_handshakes_are_also_counted(
     admin: Kubectl, installed: None, tokens: list[str], tmp_path: Path
 ) -> None:
     authority = trustme.CA()
@@ -108,9 +108,7 @@ def test_handshakes_that_nobody_goes_on_with_are_counted_too(
 
 
 @pytest.mark.parametrize("sent", [b"", b"POST /graphql HTTP/1.1\r\nHost: x\r\nX-Half", b"\x16\x03\x01"])
-def test_connections_that_say_nothing_make_room_and_are_closed(
-    gateway: SpawnedGateway, tokens: list[str], sent: bytes
-) -> None:
+def test_silent_connections_make_room_and_are_closed(gateway: SpawnedGateway, tokens: list[str], sent: bytes) -> None:
     caller = gateway.as_token(tokens[0])
     ask(caller)
     with contextlib.ExitStack() as stack:
@@ -149,7 +147,7 @@ async def test_websockets_are_counted_by_user_and_not_by_token(
 
 
 async def subscribed(ws: Any, number: int) -> Any:
-    """Subscribe to one task; return the first message of that, which tells its state now."""
+    """Subscribe to one task; return the first message, with its current state."""
     payload = {"query": 'subscription { taskUpdated(id: "watched") { id } }'}
     await ws.send_json({"id": str(number), "type": "subscribe", "payload": payload})
     async with asyncio.timeout(30):
@@ -159,7 +157,7 @@ async def subscribed(ws: Any, number: int) -> Any:
                 return message
 
 
-async def test_a_user_has_so_many_subscriptions_whatever_tokens_they_use(
+async def test_subscriptions_are_counted_by_user_and_not_by_token(
     gateway: SpawnedGateway, tokens: list[str], kubectl: Kubectl
 ) -> None:
     assert kubectl.apply(task_definition("count-words"))
@@ -176,7 +174,7 @@ async def test_a_user_has_so_many_subscriptions_whatever_tokens_they_use(
         assert "100 subscriptions" in refused["message"]
 
 
-def test_callers_that_go_in_the_middle_are_no_errors_of_ours(gateway: SpawnedGateway, tokens: list[str]) -> None:
+def test_callers_that_disconnect_early_cause_no_internal_error(gateway: SpawnedGateway, tokens: list[str]) -> None:
     header = (
         f"POST /graphql HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {tokens[0]}\r\n"
         "Content-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
@@ -184,10 +182,10 @@ def test_callers_that_go_in_the_middle_are_no_errors_of_ours(gateway: SpawnedGat
     for sent in (header, header + b"{", header[:40], b"nonsense\r\n\r\n", header.replace(b"1000", b"x")):
         for _ in range(20):
             connect(gateway, sent).close()
-    ask(gateway.as_token(tokens[0]))  # what it has logged is looked at when it ends
+    ask(gateway.as_token(tokens[0]))  # the fixture checks the log afterwards
 
 
-def test_it_stops_in_the_middle_of_a_crowd(gateway: SpawnedGateway, tokens: list[str]) -> None:
+def test_it_stops_while_there_are_many_connections(gateway: SpawnedGateway, tokens: list[str]) -> None:
     with contextlib.ExitStack() as stack:
         for _ in range(MOST):
             stack.enter_context(contextlib.closing(connect(gateway, b"POST /graphql HTTP/1.1\r\nX-Half")))

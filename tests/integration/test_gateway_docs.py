@@ -1,4 +1,4 @@
-"""Every example of docs/graphql.md, in its order, against a real gateway."""
+"""Run every example of docs/graphql.md, in order, against a real gateway."""
 
 import json
 import re
@@ -21,7 +21,7 @@ EXAMPLE = re.compile(r"```graphql\n(.*?)```(?:\n\n```json\n(.*?)```)?", re.DOTAL
 
 
 def examples() -> list[tuple[str, dict[str, Any]]]:
-    """Documents with their variables."""
+    """Return the documents with their variables."""
     text = PAGE.read_text(encoding="utf-8")
     return [(match[1], json.loads(match[2]) if match[2] else {}) for match in EXAMPLE.finditer(text)]
 
@@ -32,7 +32,7 @@ def is_subscription(document: str) -> bool:
 
 
 def prepared(kubectl: Kubectl) -> None:
-    """What the page talks about."""
+    """Create the objects that the page mentions."""
     assert kubectl.apply(task_definition("count-words"), task_definition("import-products"))
     assert kubectl.create(task_run("words"))
     assert kubectl.create(record("words-i1", owner=kubectl.get(TASK_RUNS, "words")))
@@ -51,7 +51,7 @@ async def test_every_example_works(kubectl: Kubectl, admin: Kubectl, tmp_path: P
     with GatewayProcess(admin.kubeconfig, tmp_path / "gateway", ("--auth=none",)) as gateway:
         user = gateway.as_token(None, kubectl.namespace)
         eventually("all is seen", lambda: exists(user))
-        # Subscriptions first: the page deletes what they are about.
+        # Subscriptions first, because the page deletes their task.
         for document, variables in sorted(examples(), key=lambda example: not is_subscription(example[0])):
             if is_subscription(document):
                 async with user.subscribe(document, **variables) as subscription:
@@ -67,7 +67,7 @@ async def test_every_example_works(kubectl: Kubectl, admin: Kubectl, tmp_path: P
     assert done >= 8
 
 
-def test_every_code_is_told() -> None:
+def test_every_code_is_documented() -> None:
     text = PAGE.read_text(encoding="utf-8")
     for kind in vars(errors).values():
         if isinstance(kind, type) and issubclass(kind, errors.GatewayError) and kind is not errors.GatewayError:

@@ -1,5 +1,5 @@
-"""The API server goes away for a while: reads answer from the cache and say so, writes ask to be tried again, and
-subscriptions go on by themselves."""
+"""The API server is unavailable for a while: reads are answered from the cache and say so, writes ask the caller to
+retry, and subscriptions continue automatically."""
 
 import asyncio
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ def ids(user: GraphQL) -> list[str]:
 
 
 def stale_for(user: GraphQL, seconds: int) -> Answer:
-    """The first answer whose cache has been stale for longer than this."""
+    """Return the first answer for which the cache has been stale for longer than `seconds`."""
 
     def ask() -> Answer | None:
         answer = user.ask(LIST)
@@ -55,7 +55,7 @@ def stale_for(user: GraphQL, seconds: int) -> Answer:
     return answer
 
 
-def test_reads_go_on_and_say_that_they_are_stale_and_writes_ask_to_be_tried_again(
+def test_reads_continue_and_say_that_they_are_stale_and_writes_ask_for_a_retry(
     kubectl: Kubectl, tunnel: Tunnel, user: GraphQL
 ) -> None:
     assert kubectl.create(task_run("words"))
@@ -64,7 +64,7 @@ def test_reads_go_on_and_say_that_they_are_stale_and_writes_ask_to_be_tried_agai
 
     with tunnel.outage():
         stale = stale_for(user, 0)
-        later = stale_for(user, 11)  # longer than what the API server said about rights is good for
+        later = stale_for(user, 11)  # longer than the cached reviews are valid
         write = user.ask(TRIGGER)
 
     for answer in (stale, later):
@@ -78,7 +78,7 @@ def test_reads_go_on_and_say_that_they_are_stale_and_writes_ask_to_be_tried_agai
     assert len(ids(user)) == 2
 
 
-async def test_a_subscription_goes_on_after_an_outage_with_what_happened_meanwhile(
+async def test_a_subscription_continues_after_an_outage_with_the_missed_changes(
     kubectl: Kubectl, tunnel: Tunnel, user: GraphQL
 ) -> None:
     assert kubectl.create(task_run("words"))
@@ -95,7 +95,9 @@ async def test_a_subscription_goes_on_after_an_outage_with_what_happened_meanwhi
         assert (await subscription.receive())["type"] == "complete"
 
 
-async def test_log_lines_come_as_they_are_written_until_the_run_has_ended(kubectl: Kubectl, user: GraphQL) -> None:
+async def test_log_lines_are_sent_as_they_are_written_until_the_run_has_finished(
+    kubectl: Kubectl, user: GraphQL
+) -> None:
     def lines(first: int, last: int) -> list[dict[str, Any]]:
         return [
             {"time": "2026-11-24T10:00:00Z", "type": "info", "message": f"line {number}"}

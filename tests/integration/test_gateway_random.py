@@ -1,4 +1,4 @@
-"""Random mutations against a real API server: each is answered with data, or with an error of a code that is known."""
+"""Random mutations against a real API server: each is answered with data, or with an error with a known code."""
 
 import json
 import re
@@ -28,9 +28,9 @@ KNOWN = {
     for kind in vars(errors).values()
     if isinstance(kind, type) and issubclass(kind, GatewayError) and kind not in {GatewayError, InternalError}
 }
-OF_THE_INSIDE = ("Traceback", "Internal", "site-packages", ".py", "msgspec", "aiohttp")
+INTERNALS = ("Traceback", "Internal", "site-packages", ".py", "msgspec", "aiohttp")
 PROBLEM = "problem"
-"""How each mutation's error is called here."""
+"""The alias of each mutation's error."""
 RUNS = [f"run-{number}" for number in range(12)]
 WIDE = ("--max-depth=100", "--max-aliases=1000", "--max-tokens=100000", "--max-document=1000000")
 EXAMPLES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -38,7 +38,7 @@ EXAMPLES = settings(max_examples=80, deadline=None, suppress_health_check=[Healt
 
 @dataclass(frozen=True)
 class Shop:
-    """A namespace with runs in all states, and somebody who may do everything with them."""
+    """A namespace with runs in all states, and a user who may do everything with them."""
 
     gateway: GatewayProcess
     user: GraphQL
@@ -67,18 +67,18 @@ def shop(shared: Kubectl, admin: Kubectl, tmp_path_factory: pytest.TempPathFacto
 
 
 def assert_clean(answer: Answer, asked: object) -> None:
-    """Data, or errors of known codes; what does not fit the schema has no code, and nothing was done for it."""
+    """Check that there is data, or errors with known codes; only if the document is invalid, errors without a code."""
     text = json.dumps(answer.body)
-    told = f"{asked}\n-> {answer.status} {text}"
-    assert answer.status == 200, told
-    assert not any(words in text for words in OF_THE_INSIDE), told
+    shown = f"{asked}\n-> {answer.status} {text}"
+    assert answer.status == 200, shown
+    assert not any(words in text for words in INTERNALS), shown
     data = answer.body.get("data")
     for error in answer.body.get("errors", []):
         code = error.get("extensions", {}).get("code")
-        assert code in KNOWN or (code is None and data is None), told
+        assert code in KNOWN or (code is None and data is None), shown
     for result in ((data or {}).get("backgroundTasks") or {}).values():
         if result and result[PROBLEM]:
-            assert result[PROBLEM]["code"] in KNOWN, told
+            assert result[PROBLEM]["code"] in KNOWN, shown
 
 
 # --- random arguments -------------------------------------------------------------------------------------------------
@@ -161,10 +161,10 @@ SCHEMA = build().as_str()
 
 @st.composite
 def documents(draw: st.DrawFn) -> str:
-    """Mutations of all kinds, about tasks that there are more often than not."""
+    """Generate mutations of all kinds, mostly with ids of existing tasks."""
 
     class Known(Visitor):
-        """Puts ids of real tasks where there are random ones, and asks for the code of each error."""
+        """Replaces random ids by those of existing tasks, and adds the code of each error."""
 
         def leave_field(self, node: graphql.FieldNode, *_: object) -> graphql.FieldNode | None:
             if node.name.value not in FIELDS or node.selection_set is None:

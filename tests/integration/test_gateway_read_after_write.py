@@ -1,4 +1,4 @@
-"""What was written is what is read next, at the same gateway and at another replica, on a real API server."""
+"""Callers read their own writes, at the same gateway and at another replica, with a real API server."""
 
 import json
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.integration
 
 ROUNDS = 50
-"""Without it 3 to 7 of 100 reads came too early."""
+"""Without this guarantee, 3 to 7 of 100 reads missed the write."""
 TRIGGER = 'triggerTask(definition: "countWords") { data { id } error { code message } }'
 GET = "getTask(id: %s) { data { suspended } error { code } }"
 LIST = "listTasks { data { id } error { code } }"
@@ -22,7 +22,7 @@ LIST = "listTasks { data { id } error { code } }"
 
 @pytest.fixture
 def replicas(kubectl: Kubectl, admin: Kubectl, tmp_path: Path) -> Iterator[tuple[GraphQL, GraphQL]]:
-    """Two gateways of the same cluster, and one caller."""
+    """Run two gateways of the same cluster; yield the same caller at each of them."""
     assert kubectl.apply(task_definition("count-words"))
     kubectl.do("create", "serviceaccount", "caller")
     kubectl.do(
@@ -60,7 +60,7 @@ def ids(caller: GraphQL, after: str | None = None) -> set[str]:
     return {task["id"] for task in data}
 
 
-def test_each_write_is_seen_at_once_by_both(replicas: tuple[GraphQL, GraphQL]) -> None:
+def test_each_write_is_visible_at_once_at_both(replicas: tuple[GraphQL, GraphQL]) -> None:
     one, other = replicas
     for _ in range(ROUNDS):
         triggered = mutate(one, TRIGGER)

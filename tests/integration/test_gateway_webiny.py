@@ -1,4 +1,4 @@
-"""What Webiny's documents do to real objects; and what is ours on top of them."""
+"""Webiny's documents with real objects, and the additions of Podrelay."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,17 +69,17 @@ ABORT = f"""
 
 @dataclass(frozen=True)
 class Shop:
-    """A namespace with definitions, and somebody who may do everything with runs there."""
+    """A namespace with definitions, and a user who may do everything with runs in it."""
 
     kubectl: Kubectl
     user: GraphQL
 
     def finish(self, name: str, **status: Any) -> None:
-        """Do the operator's part; a write that follows one over GraphQL may be ahead of it."""
+        """Set the status in place of the operator. The gateway's cache may not contain it yet."""
         assert self.kubectl.set_status(TASK_RUNS, name, status)
 
     def listed(self, name: str, **wanted: Any) -> dict[str, Any]:
-        """Wait until a task is shown with these values."""
+        """Wait until a task is shown with these values; return it."""
 
         def has_them() -> dict[str, Any] | None:
             found = self.user.ask(LIST, where={"id": name}).data["listTasks"]["data"]
@@ -122,7 +122,7 @@ def test_definitions_are_listed_without_the_private_ones(shop: Shop) -> None:
     ]
 
 
-def test_a_run_equals_one_that_kubectl_applies(shop: Shop) -> None:
+def test_a_triggered_run_equals_one_that_kubectl_applies(shop: Shop) -> None:
     answer = shop.user.ask(TRIGGER, definition="count-words", input={"a": 1}, name="Mine", delay=60)
     name = answer.data["triggerTask"]["data"]["id"]
     assert shop.kubectl.create(task_run("by-kubectl", input={"a": 1}, displayName="Mine", delaySeconds=60))
@@ -173,7 +173,7 @@ def test_a_finished_task_shows_its_output_and_a_failed_one_its_error(shop: Shop)
 
 
 def total(shop: Shop, where: dict[str, Any]) -> int:
-    """How many tasks match."""
+    """Return how many tasks match."""
     count: int = shop.user.ask(LIST, where=where).data["listTasks"]["meta"]["totalCount"]
     return count
 
@@ -200,7 +200,7 @@ def test_a_list_comes_in_pages_with_a_cursor(shop: Shop) -> None:
 
 
 def test_a_task_that_is_not_there_is_null_without_an_error(shop: Shop) -> None:
-    for ident in ("nobody", "../x", "UPPER", ""):
+    for ident in ("missing", "../x", "UPPER", ""):
         answer = shop.user.ask(
             "query($id: ID!) { backgroundTasks { getTask(id: $id) { data { id } error { code } } } }", id=ident
         )
@@ -242,7 +242,7 @@ def test_abort_notifies_the_operator_and_reports_what_cannot_be_aborted(shop: Sh
     aborted = shop.user.ask(ABORT, id="unwanted", message="wrong file").data["abortTask"]
     again = shop.user.ask(ABORT, id="unwanted", message="another reason").data["abortTask"]
     late = shop.user.ask(ABORT, id="over").data["abortTask"]
-    unknown = shop.user.ask(ABORT, id="nobody").data["abortTask"]
+    unknown = shop.user.ask(ABORT, id="missing").data["abortTask"]
 
     assert aborted["data"]["id"] == "unwanted"
     assert again["error"] is None
@@ -288,7 +288,7 @@ def test_settings_are_kept_for_the_namespace(shop: Shop) -> None:
     }
 
 
-# --- ours -------------------------------------------------------------------------------------------------------------
+# --- additions of Podrelay --------------------------------------------------------------------------------------------
 
 
 def test_the_same_key_starts_a_run_once(shop: Shop) -> None:
@@ -316,7 +316,7 @@ def test_a_child_belongs_to_its_parent(shop: Shop) -> None:
     assert children == [{"id": child["id"], "parent": {"id": "mother"}}]
 
 
-def test_a_run_is_run_again(shop: Shop) -> None:
+def test_a_run_is_repeated(shop: Shop) -> None:
     assert shop.kubectl.create(task_run("model", input={"n": None}, displayName="Model"))
     again = shop.user.ask(
         'mutation { backgroundTasks { rerunTask(id: "model") { data { id rerunOf input name } error { code } } } }'

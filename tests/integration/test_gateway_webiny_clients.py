@@ -1,6 +1,6 @@
-"""Webiny's own clients, versions 5 and 6, with their headers, batches and tenants, before a real API server.
+"""The requests of Webiny's clients, versions 5 and 6, with their headers, batches and tenants, and a real API server.
 
-Every method of the SDK is played, and every document of the admin app, of Webiny's tests and of its documentation.
+The tests cover every method of the SDK, and every document of the admin app, of Webiny's tests and its documentation.
 """
 
 import json
@@ -28,7 +28,7 @@ LINES = [
 
 @dataclass(frozen=True)
 class Shop:
-    """A gateway, and a user with rights in the namespaces shop and blog; shop is the default one."""
+    """A gateway, and a user with rights in two namespaces; that of `kubectl` is the default one."""
 
     kubectl: Kubectl
     blog: Kubectl
@@ -48,19 +48,19 @@ class Shop:
         return Admin5(self.url, self.token, self.kubectl.namespace)
 
     def start(self, name: str, **spec: Any) -> str:
-        """Make a task that the gateway knows, and return its id."""
+        """Create a task, wait until the gateway shows it, and return its id."""
         assert self.kubectl.create(task_run(name, "testing-run", **spec))
         eventually(f"{name} is seen", lambda: self.admin.execute(webiny.ADMIN_TASK, id=name))
         return name
 
     def finish(self, name: str) -> None:
-        """Do the operator's part."""
+        """Set the status in place of the operator."""
         assert self.kubectl.set_status(TASK_RUNS, name, {"phase": "Succeeded", "iterations": 1, "output": {"n": 1}})
         eventually("it has ended", lambda: self.admin.execute(webiny.ADMIN_TASK, id=name)["taskStatus"] == "success")
 
 
 def prepared(kubectl: Kubectl, account: str) -> None:
-    """A namespace in which the account may do all that Webiny's users with full access may."""
+    """Give the account the rights of Webiny's users with full access in a namespace, and create a definition."""
     for role in ("podrelay-user", "podrelay-settings"):
         kubectl.do("create", "rolebinding", f"clerk-{role}", f"--clusterrole={role}", f"--serviceaccount={account}")
     assert kubectl.apply(task_definition("testing-run", title="Testing", description="A task to test with."))
@@ -99,15 +99,15 @@ def test_the_sdk_lists_tasks(shop: Shop) -> None:
     found = {task["id"]: task for task in shop.sdk.execute(webiny.SDK_TASKS)}
 
     assert found["talker"]["input"] == {"a": 1}
-    assert found["child"]["input"] == {}  # as in Webiny, where nothing was given
+    assert found["child"]["input"] == {}  # as in Webiny, if no input was given
     assert (found["child"]["parentId"], found["child"]["taskStatus"]) == ("talker", "pending")
 
 
-@pytest.mark.parametrize("where", [None, {}, {"task": "talker"}, {"task": "nobody"}])
+@pytest.mark.parametrize("where", [None, {}, {"task": "talker"}, {"task": "missing"}])
 def test_the_sdk_lists_logs(shop: Shop, where: dict[str, str] | None) -> None:
     logs = shop.sdk.execute(webiny.SDK_LOGS, where=where)
 
-    if where == {"task": "nobody"}:
+    if where == {"task": "missing"}:
         assert logs == []
         return
     lines = {log["id"]: [line["message"] for line in log["items"]] for log in logs}
@@ -134,8 +134,8 @@ def test_the_sdk_aborts(shop: Shop, message: str | None) -> None:
     assert shop.kubectl.get(TASK_RUNS, ident)["spec"]["abort"].get("message") == message
 
 
-def test_the_sdk_is_told_what_is_wrong(shop: Shop) -> None:
-    answer = shop.sdk.send(webiny.SDK_TRIGGER, definition="nobody").body["data"]["backgroundTasks"]["triggerTask"]
+def test_the_sdk_gets_the_error(shop: Shop) -> None:
+    answer = shop.sdk.send(webiny.SDK_TRIGGER, definition="missing").body["data"]["backgroundTasks"]["triggerTask"]
 
     assert answer["data"] is None
     assert answer["error"]["code"] == "TASK_DEFINITION_ERROR"
@@ -171,7 +171,7 @@ def test_the_admin_app_shows_a_task_with_its_logs(shop: Shop) -> None:
 
     assert (task["id"], task["input"]) == ("talker", {"a": 1})
     assert sorted(len(log["items"]) for log in logs) == [0, 2]
-    assert shop.admin.execute(webiny.ADMIN_TASK, id="nobody") is None
+    assert shop.admin.execute(webiny.ADMIN_TASK, id="missing") is None
     assert [one["id"] for one in shop.admin.execute(webiny.ADMIN_DEFINITIONS)] == ["testingRun"]
 
 
@@ -184,7 +184,7 @@ def test_the_admin_app_aborts_and_deletes(shop: Shop) -> None:
     assert shop.admin.execute(webiny.ADMIN_TASK, id=finished) is None
 
 
-def test_the_admin_app_keeps_settings(shop: Shop) -> None:
+def test_the_admin_app_changes_settings(shop: Shop) -> None:
     for days in (30, 180, 0, 3650):
         assert shop.admin.execute(webiny.ADMIN_SET, input={"retentionDays": days}) == {"retentionDays": days}
         assert shop.admin.execute(webiny.ADMIN_SETTINGS) == {"retentionDays": days}
@@ -198,11 +198,11 @@ def test_the_admin_app_keeps_settings(shop: Shop) -> None:
     assert shop.admin.execute(webiny.ADMIN_SETTINGS) == {"retentionDays": 3650}
 
 
-def test_the_admin_app_sends_what_it_asks_at_once_in_one_request(shop: Shop) -> None:
+def test_the_admin_app_sends_concurrent_operations_in_one_request(shop: Shop) -> None:
     answers = shop.admin.batch(
         (webiny.ADMIN_TASK, {"id": "talker"}),
         (webiny.ADMIN_LOGS, {"where": {"task": "talker"}, "sort": ["createdOn_DESC"], "limit": 50}),
-        (webiny.ADMIN_ABORT, {"id": "nobody"}),
+        (webiny.ADMIN_ABORT, {"id": "missing"}),
         (webiny.ADMIN_DEFINITIONS, {}),
     )
     task, logs, refused, definitions = (answer["data"]["backgroundTasks"] for answer in answers)
@@ -213,9 +213,9 @@ def test_the_admin_app_sends_what_it_asks_at_once_in_one_request(shop: Shop) -> 
     assert len(definitions["listDefinitions"]["data"]) == 1
 
 
-def test_mutations_of_a_batch_are_all_done(shop: Shop) -> None:
+def test_all_mutations_of_a_batch_are_executed(shop: Shop) -> None:
     mutation = (webiny.SDK_TRIGGER_BY_STRING, {"definition": "testingRun", "input": {"by": "batch"}})
-    wrong = (webiny.SDK_TRIGGER_BY_STRING, {"definition": "nobody"})
+    wrong = (webiny.SDK_TRIGGER_BY_STRING, {"definition": "missing"})
 
     first, refused, last = shop.admin.batch(mutation, wrong, mutation)
     ids = {webiny.unwrap(first)["id"], webiny.unwrap(last)["id"]}
@@ -275,15 +275,15 @@ def test_every_document_runs_without_variables(shop: Shop, query: str) -> None:
 
 
 @pytest.mark.parametrize("query", [webiny.DOCS5_ABORT, webiny.EXAMPLE5_ABORT], ids=["docs", "example"])
-def test_what_the_documentation_aborts_is_aborted(shop: Shop, query: str) -> None:
+def test_the_aborts_of_the_documentation_work(shop: Shop, query: str) -> None:
     ident = shop.start(f"by-the-book-{len(query)}")
 
     assert shop.sdk.execute(webiny.about(query, ident))["id"] == ident
     assert "abort" in shop.kubectl.get(TASK_RUNS, ident)["spec"]
 
 
-def test_what_webinys_tests_do_in_a_row(shop: Shop) -> None:
-    """Triggered, got, listed and aborted, with all its logs and their lines each time."""
+def test_the_sequence_of_webinys_tests(shop: Shop) -> None:
+    """A task is triggered, read, listed and aborted, each time with its logs and their lines."""
     triggered = shop.sdk.execute(webiny.TESTS6_TRIGGER, definition="testingRun", name="My running task")
     assert (triggered["name"], triggered["input"], triggered["logs"]) == ("My running task", {}, [])
     assert (triggered["taskStatus"], triggered["startedOn"], triggered["finishedOn"]) == ("pending", None, None)
@@ -307,7 +307,7 @@ def test_lines_have_an_id_and_can_be_searched_in_all_tasks(shop: Shop) -> None:
 
 
 def test_a_default_page_shows_the_logs_of_all_its_tasks(shop: Shop) -> None:
-    """Fifty tasks with six logs each: more requests than a document could cause once."""
+    """Fifty tasks with six logs each need more requests than a document was once allowed to cause."""
     names = [f"chatty-{number}" for number in range(50)]
     assert shop.blog.create(*(task_run(name, "testing-run") for name in names))
     runs = json.loads(shop.blog.do("get", TASK_RUNS, "--output", "json", *names))["items"]
@@ -328,7 +328,7 @@ def test_a_default_page_shows_the_logs_of_all_its_tasks(shop: Shop) -> None:
 
 
 def test_a_tenant_is_the_namespace_that_is_worked_in(shop: Shop) -> None:
-    """A token with rights in two namespaces starts a task where its client says."""
+    """A token with rights in two namespaces starts a task in the namespace that its client names."""
     there = Sdk(shop.url, shop.token, shop.blog.namespace).execute(webiny.SDK_TRIGGER, definition="testingRun")
     root = Sdk(shop.url, shop.token, "root").execute(webiny.SDK_TRIGGER, definition="testingRun")
 
@@ -337,7 +337,7 @@ def test_a_tenant_is_the_namespace_that_is_worked_in(shop: Shop) -> None:
     assert shop.kubectl.get(TASK_RUNS, root["id"])  # root: the gateway's default namespace
 
 
-def test_a_tenant_that_contradicts_or_may_not_be_used_is_refused(shop: Shop) -> None:
+def test_a_contradicting_or_forbidden_tenant_is_refused(shop: Shop) -> None:
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {shop.token}", "x-tenant": "attic"}
     body = json.dumps({"query": webiny.SDK_TRIGGER, "variables": {"definition": "testingRun"}}).encode()
 

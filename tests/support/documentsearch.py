@@ -1,7 +1,7 @@
-"""Looks for requests that hold the gateway's event loop: documents, variables and bodies within the limit of a body.
+"""Search for requests that block the gateway's event loop: documents, variables and bodies within the limit of a body.
 
-Half of them are made at random from what has hurt before, half are changes of the worst that were found. Run it longer
-with `python -m tests.support.documentsearch --seconds 600`; `--seed` plays a search again.
+Half of the requests are generated at random from kinds that were once slow, and half are variations of the slowest ones
+found so far. For a longer search run `python -m tests.support.documentsearch --seconds 600`; `--seed` repeats a search.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from graphql import get_introspection_query
 from tests.support.heldloop import HeldLoop
 
 PROMISED: Final = 0.05
-"""Seconds for which one request may hold the loop."""
+"""Seconds for which one request may block the event loop."""
 MAX_BODY: Final = 1024 * 1024
 _WORST: Final = 20
 _TOKEN: Final = re.compile(r"[A-Za-z_0-9]+|\s+|.", re.DOTALL)
@@ -49,9 +49,9 @@ class Case:
     """One request.
 
     Attributes:
-        query: its document.
-        variables: beside it.
-        body: in place of both.
+        query: the document.
+        variables: its variables.
+        body: replaces both.
     """
 
     query: str = ""
@@ -60,7 +60,7 @@ class Case:
 
     @property
     def sent(self) -> bytes:
-        """The body as it is sent."""
+        """The body of the request."""
         if self.body is not None:
             return self.body
         return json.dumps({"query": self.query, "variables": self.variables or {}}).encode()
@@ -68,7 +68,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Found:
-    """A request, and for how many seconds of CPU it has held the loop."""
+    """A request, and for how many seconds of CPU time it blocked the event loop."""
 
     case: Case
     held: float
@@ -91,8 +91,8 @@ def _inside(text: str) -> str:
 
 
 def _list(arguments: str = "", fields: str = "id", name: str = "listTasks") -> str:
-    told = f"({arguments})" if arguments else ""
-    return f"{name}{told} {{ data {{ {fields} }} meta {{ cursor totalCount }} error {{ code }} }}"
+    given = f"({arguments})" if arguments else ""
+    return f"{name}{given} {{ data {{ {fields} }} meta {{ cursor totalCount }} error {{ code }} }}"
 
 
 def _where(chance: random.Random) -> str:
@@ -309,7 +309,7 @@ KINDS: Final[tuple[Make, ...]] = (*_SINGLE, _batch, _batch, _batch)
 
 
 def changed(case: Case, chance: random.Random) -> Case:
-    """Return a request that differs a little: a piece of it is repeated, left out, or comes again elsewhere."""
+    """Return a variation of a request: a piece of it is repeated, removed, or copied to another place."""
     if case.body is not None:
         return case
     if case.variables and chance.random() < 0.4:
@@ -337,12 +337,12 @@ def _more(value: Any, chance: random.Random) -> Any:
 
 
 def search(gateway: HeldLoop, seed: int, is_over: Callable[[int], bool]) -> Iterator[Found]:
-    """Yield each request that was tried.
+    """Send requests and yield each of them with its result.
 
     Args:
-        gateway: whom to hurt.
-        seed: of the search.
-        is_over: told how many were tried.
+        gateway: the gateway to send them to.
+        seed: the seed of the search.
+        is_over: called with the number of requests; returns whether the search ends.
     """
     chance, tried = random.Random(seed), 0
     worst: list[Found] = []
@@ -360,7 +360,7 @@ def search(gateway: HeldLoop, seed: int, is_over: Callable[[int], bool]) -> Iter
 
 
 def main() -> int:
-    """Search, tell the worst that was found, and return whether it breaks the promise."""
+    """Search, print the slowest requests, and return 1 if one of them took longer than promised."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--runs", type=int, default=10_000)
@@ -370,7 +370,7 @@ def main() -> int:
     with HeldLoop(arguments.runs) as gateway:
         found = [*search(gateway, arguments.seed, lambda _: time.monotonic() >= until)]
     found.sort(key=lambda one: -one.held)
-    print(f"{len(found)} requests, seed {arguments.seed}; the worst of them held the event loop for")
+    print(f"{len(found)} requests, seed {arguments.seed}; the slowest ones blocked the event loop for")
     for one in found[:10]:
         print(one)
     return int(found[0].held > PROMISED)

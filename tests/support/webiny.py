@@ -1,6 +1,7 @@
-"""Webiny's clients: which documents they send, with which headers, and how they read the answer.
+"""Webiny's clients: the documents and headers that they send, and how they read answers.
 
-The documents are ours, by the facts of Webiny's: names, variables and their types, and the fields that are selected.
+The documents are written for these tests, after the facts of Webiny's: names, variables with their types, and selected
+fields.
 Sources: its repository at 5.39 to 5.41 (packages/tasks, api-headless-cms-es-tasks, app-serverless-cms), at 6.0 to 6.4
 (packages/sdk, background-tasks, app), and its documentation of 5.x.
 """
@@ -15,7 +16,7 @@ from typing import Any, Final
 from graphql import FieldNode, NameNode, OperationDefinitionNode, SelectionSetNode, Visitor, parse, print_ast, visit
 
 ORIGIN: Final = "https://admin.example"
-"""Where the admin app is served from."""
+"""The origin that serves the admin app."""
 
 _WHO: Final = "createdBy { id displayName type }"
 _LINES: Final = "items { message createdOn type data error }"
@@ -53,7 +54,7 @@ _SDK_TRIGGER: Final = _inside(
 )
 SDK_TRIGGER: Final = _SDK_TRIGGER.replace("%s", "WebinyBackgroundTaskDefinitionEnum")
 SDK_TRIGGER_BY_STRING: Final = _SDK_TRIGGER.replace("%s", "String")
-"""As its first version, and the draft of its next one, have it."""
+"""As in its first version, and in the draft of its next one."""
 SDK_ABORT: Final = _inside(
     "mutation AbortTask($id: ID!, $message: String)",
     "abortTask(id: $id, message: $message)",
@@ -134,7 +135,7 @@ TESTS6_SET: Final = ADMIN_SET
 
 _OF_DOCS: Final = "error { message code data stack }"
 _ID: Final = "TASK_ID"
-"""Where a reader puts the id of a task."""
+"""Placeholder for the id of a task."""
 
 DOCS5_DEFINITIONS: Final = _inside(
     "query ListTaskDefinitions", "listDefinitions", f"data {{ id title description }} {_OF_DOCS}"
@@ -174,7 +175,7 @@ EXAMPLE5_CHILDREN: Final = _inside(
 
 
 def about(document: str, ident: str) -> str:
-    """A document of the documentation, with the id of a task."""
+    """Return a document of the documentation with the id of a task."""
     return document.replace(_ID, ident)
 
 
@@ -183,12 +184,12 @@ def about(document: str, ident: str) -> str:
 
 @dataclass(frozen=True)
 class Sent:
-    """What came back.
+    """A response.
 
     Attributes:
-        status: of HTTP.
-        headers: by name in small letters.
-        body: JSON; None where there is none.
+        status: the HTTP status.
+        headers: the headers, by lower-case name.
+        body: the decoded JSON; None if there is no body.
     """
 
     status: int
@@ -210,7 +211,7 @@ def send(url: str, method: str, headers: Mapping[str, str], body: bytes | None =
 
 
 def unwrap(body: Any) -> Any:
-    """What the field below `backgroundTasks` has answered as data; fails as the clients do, where there is an error."""
+    """Return the data of the field below `backgroundTasks`; fail if there is an error, as the clients do."""
     assert "errors" not in body, body
     (answer,) = (value for name, value in body["data"]["backgroundTasks"].items() if name != "__typename")
     assert answer.get("error") is None, answer
@@ -219,14 +220,14 @@ def unwrap(body: Any) -> Any:
 
 @dataclass(frozen=True)
 class Sdk:
-    """The SDK of Webiny 6, on a server: one operation in a request."""
+    """The SDK of Webiny 6, on a server: it sends one operation per request."""
 
     url: str
     token: str
     tenant: str
 
     def execute(self, query: str, **variables: Any) -> Any:
-        """Return the data, as its methods do; what is None is left out of the JSON, as JavaScript does."""
+        """Return the data, as its methods do; variables that are None are omitted from the JSON, as in JavaScript."""
         answer = self.send(query, **variables)
         assert answer.status == 200, answer
         return unwrap(answer.body)
@@ -245,7 +246,7 @@ class Sdk:
 
 @dataclass(frozen=True)
 class Admin6:
-    """The admin app of Webiny 6, in a browser: one operation, or up to ten that come within 10 ms."""
+    """The admin app of Webiny 6, in a browser: it sends one operation, or a batch of up to ten queued within 10 ms."""
 
     url: str
     token: str
@@ -276,7 +277,7 @@ class Admin6:
 
 @dataclass(frozen=True)
 class Admin5:
-    """The admin app of Webiny 5, in a browser: Apollo, which sends batches only and asks for every type's name."""
+    """The admin app of Webiny 5, in a browser: Apollo, which sends only batches and queries `__typename` everywhere."""
 
     url: str
     token: str
@@ -307,7 +308,7 @@ class Admin5:
 
 
 class _TypeNames(Visitor):
-    """Asks for the name of the type wherever fields are selected, other than at the root."""
+    """Adds `__typename` to each selection of fields, except at the root."""
 
     def enter_selection_set(self, node: SelectionSetNode, _: Any, parent: Any, *__: Any) -> SelectionSetNode | None:
         if isinstance(parent, OperationDefinitionNode):
@@ -317,7 +318,7 @@ class _TypeNames(Visitor):
 
 
 def posted_by_a_browser(url: str, headers: Mapping[str, str], body: Any) -> Sent:
-    """Send a request with credentials from a page of another origin, as browsers do, which ask whether they may."""
+    """Send a request with credentials from a page of another origin, after a preflight request, as browsers do."""
     simple = {"accept"}
     asked = ",".join(sorted(name.lower() for name in headers if name.lower() not in simple))
     preflight = send(
@@ -335,6 +336,6 @@ def posted_by_a_browser(url: str, headers: Mapping[str, str], body: Any) -> Sent
 
 
 def _check_may_be_read(answer: Sent) -> None:
-    """A browser shows an answer to a request with credentials only so."""
+    """Check the headers without which a browser hides the answer to a request with credentials."""
     assert answer.headers.get("access-control-allow-origin") == ORIGIN, answer
     assert answer.headers.get("access-control-allow-credentials") == "true", answer

@@ -466,8 +466,8 @@ OTHERS: Final = (
     Mutant(
         "AnswersOfOthers",
         "gateway/access.py",
-        "await self._answer((caller.ident, attempt), ask, str(attempt), fresh=fresh)",
-        "await self._answer((attempt,), ask, str(attempt), fresh=fresh)",
+        "await self._answer((caller.ident, action), ask, str(action), fresh=fresh)",
+        "await self._answer((action,), ask, str(action), fresh=fresh)",
     ),
     Mutant(
         "FreshIsOld",

@@ -1,10 +1,11 @@
-"""Who calls, and what they may read: the API server's own answers, asked with the caller's token and kept for seconds.
+"""Authentication and authorization of callers: the API server decides, and its answers are cached for seconds.
 
-With tokens for an audience of the gateway's own (`impersonating`) they are asked in the caller's name instead.
+The gateway sends these requests with the caller's token or, with tokens for its own audience (`impersonating`), on
+behalf of the caller.
 
-A yes is kept for 10 s, a no for 2 s, by the SHA-256 of the token; the token itself is kept nowhere. Whatever goes wrong
-is a no, with one exception: while the API server cannot be reached *and* the cache is stale, the last yes goes on for a
-while. It shows nothing that the caller could not see when it was given, because nothing new arrives.
+A yes is kept for 10 s and a no for 2 s, under the SHA-256 of the token; the token itself is not stored. Every failure
+counts as a no, with one exception: while the API server cannot be reached *and* the cache is stale, the last yes
+remains valid for some minutes. It reveals nothing that the caller could not see before, because nothing new arrives.
 """
 
 import asyncio
@@ -34,23 +35,23 @@ from podrelay.kube.client import Client
 YES_SECONDS: Final = 10.0
 NO_SECONDS: Final = 2.0
 OUTAGE_SECONDS: Final = 300.0
-"""For so long a yes outlives a connection to the API server that is broken."""
+"""How long a yes remains valid while the connection to the API server is broken."""
 MAX_ANSWERS: Final = 20_000
 
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _WHO_AM_I: Final = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]{1,16000}=*")
-"""RFC 6750; what does not fit would never reach the API server."""
+"""RFC 6750; any other text could not be sent to the API server."""
 
 A = TypeVar("A")
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Whoever sent a request.
+    """The sender of a request.
 
     Attributes:
-        ident: tells callers apart; no secret.
+        ident: identifies the caller; not a secret.
         client: the API server, with this caller's credentials.
     """
 
@@ -59,8 +60,8 @@ class Caller:
 
 
 @dataclass(frozen=True)
-class Attempt:
-    """What somebody wants to do, as RBAC puts it; namespace "" means all, name "" any."""
+class Action:
+    """What a caller wants to do, in terms of RBAC; namespace "" means all namespaces, name "" any object."""
 
     verb: str
     resource: str
@@ -103,14 +104,14 @@ class _Review(msgspec.Struct, frozen=True):
 
 
 class Access:
-    """Asks the API server, and remembers.
+    """Asks the API server, and caches the answers.
 
     Args:
-        client: the API server without credentials, or None where every caller is the gateway itself.
+        client: the API server without credentials, or None if every caller has the gateway's own rights.
         own: the gateway's own client.
-        is_stale: whether the cache misses what happens now.
-        clock: seconds, monotonic.
-        impersonation: which tokens count, where they are not those of the API server.
+        is_stale: whether the cache currently misses changes.
+        clock: monotonic time in seconds.
+        impersonation: which tokens to accept, if not those of the API server.
     """
 
     def __init__(
@@ -131,10 +132,10 @@ class Access:
         self._asking: dict[tuple[Any, ...], asyncio.Task[_Answer[Any]]] = {}
 
     def caller(self, authorization: str | None) -> Caller:
-        """Return who a request comes from, by its Authorization header, without asking anybody.
+        """Return the caller for an Authorization header, without a request to the API server.
 
         Raises:
-            NotAuthenticatedError: the header is missing, or no bearer token.
+            NotAuthenticatedError: the header is missing, or is not a bearer token.
         """
         if self._client is None:
             return Caller("", self.own)
@@ -147,20 +148,20 @@ class Access:
             return Caller(ident, self._client.on_behalf_of(token))
         return Caller(ident, self.own.in_the_name_of(self._naming(ident, token, self._impersonation)))
 
-    def _naming(self, ident: str, token: str, wish: Impersonation) -> Callable[[], Awaitable[Headers]]:
+    def _naming(self, ident: str, token: str, impersonation: Impersonation) -> Callable[[], Awaitable[Headers]]:
         async def name() -> Headers:
             return await self._answer(
-                (ident, "token"), lambda: headers_for(self.own, token, wish), "authenticate", fresh=False
+                (ident, "token"), lambda: headers_for(self.own, token, impersonation), "authenticate", fresh=False
             )
 
         return name
 
     async def user(self, caller: Caller, *, fresh: bool = False) -> str:
-        """Return the caller's name, as the API server knows it.
+        """Return the caller's user name, as the API server knows it.
 
         Raises:
-            NotAuthenticatedError: the token is good for nothing.
-            UnavailableError: nobody can tell now.
+            NotAuthenticatedError: the token is invalid.
+            UnavailableError: the API server does not respond.
         """
 
         async def ask() -> str:
@@ -170,18 +171,18 @@ class Access:
 
         return await self._answer((caller.ident,), ask, "authenticate", fresh=fresh)
 
-    async def check(self, caller: Caller, attempt: Attempt, *, fresh: bool = False) -> None:
-        """Return if the caller may do it.
+    async def check(self, caller: Caller, action: Action, *, fresh: bool = False) -> None:
+        """Check that the caller may do this.
 
         Args:
-            caller: who.
-            attempt: what.
-            fresh: ask now, whatever was answered before.
+            caller: the caller.
+            action: what they want to do.
+            fresh: ask the API server now, regardless of a cached answer.
 
         Raises:
             NotAuthorizedError: they may not.
-            NotAuthenticatedError: the token is good for nothing.
-            UnavailableError: nobody can tell now.
+            NotAuthenticatedError: the token is invalid.
+            UnavailableError: the API server does not respond.
         """
 
         async def ask() -> bool:
@@ -192,19 +193,19 @@ class Access:
                     "resourceAttributes": {
                         "group": names.GROUP,
                         "version": names.VERSION,
-                        "resource": attempt.resource,
-                        "verb": attempt.verb,
-                        "namespace": attempt.namespace,
-                        "name": attempt.name,
+                        "resource": action.resource,
+                        "verb": action.verb,
+                        "namespace": action.namespace,
+                        "name": action.name,
                     }
                 },
             }
             answer = await caller.client.request("POST", _REVIEWS, body=body)
             if not msgspec.json.decode(answer, type=_Review).status.allowed:
-                raise NotAuthorizedError(f"You are not allowed to {attempt}.")
+                raise NotAuthorizedError(f"You are not allowed to {action}.")
             return True
 
-        await self._answer((caller.ident, attempt), ask, str(attempt), fresh=fresh)
+        await self._answer((caller.ident, action), ask, str(action), fresh=fresh)
 
     async def _answer(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str, *, fresh: bool) -> A:
         known = self._answers.get(key)
@@ -217,14 +218,14 @@ class Access:
         return cast("A", known.value)  # the key decides the type
 
     async def _ask(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str) -> _Answer[A]:
-        """Ask once for all who want to know the same now."""
+        """Ask the API server once for all concurrent requests that need the same answer."""
         task = self._asking.get(key)
         REVIEWS.labels("asked" if task is None else "joined").inc()
         if task is None:
             task = asyncio.create_task(self._ask_now(key, ask, what))
             self._asking[key] = task
             task.add_done_callback(lambda _: self._asking.pop(key, None))
-        # Whoever began it may go away; the others still wait.
+        # The first of them may be cancelled; the others still wait.
         return await asyncio.shield(task)
 
     async def _ask_now(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str) -> _Answer[A]:
@@ -237,7 +238,7 @@ class Access:
                 return last
             answer = _Answer(None, failure, self._clock())
             if isinstance(failure, UnavailableError):
-                return answer  # not remembered: the next one asks again, and the last yes stays
+                return answer  # not cached: the next request asks again, and the last yes stays
         self._answers[key] = answer
         self._answers.move_to_end(key)
         while len(self._answers) > MAX_ANSWERS:
@@ -255,4 +256,4 @@ def _failure(error: Exception, what: str) -> GatewayError:
 
 
 def _unreadable(what: str) -> UnavailableError:
-    return UnavailableError(f"Could not {what}: the API server's answer cannot be read.")
+    return UnavailableError(f"Could not {what}: the API server's answer is invalid.")

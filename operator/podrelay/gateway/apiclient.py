@@ -1,4 +1,4 @@
-"""The client of the API server, counting."""
+"""A client of the API server that counts its requests."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Self
@@ -9,18 +9,18 @@ from podrelay.kube.errors import ApiError
 
 
 class CountingClient(Client):
-    """Counts requests by whose credentials they carry, by method and by outcome. Streams are not counted."""
+    """Counts requests by credentials, method and outcome. Streams are not counted."""
 
     credentials = "own"
 
     def on_behalf_of(self, token: str) -> Self:
-        """Return this client with the token of somebody else."""
+        """Return this client with a caller's token."""
         other = super().on_behalf_of(token)
         other.credentials = "caller"
         return other
 
     def in_the_name_of(self, name: Callable[[], Awaitable[Sequence[tuple[str, str]]]]) -> Self:
-        """Return this client impersonating somebody else."""
+        """Return this client impersonating a user."""
         other = super().in_the_name_of(name)
         other.credentials = "impersonated"
         return other

@@ -1,7 +1,7 @@
 """Batches: several operations in one request, as the admin app of Webiny sends them.
 
-Each is answered for itself. Whatever is wrong with one of them is told in its place, and leaves the others alone: what
-a mutation before it has done has to be answered.
+Each operation has its own answer. An error in one of them is reported in its place and does not affect the others,
+because the results of earlier mutations must still be returned.
 """
 
 from collections.abc import Awaitable, Callable
@@ -19,19 +19,19 @@ from podrelay.gateway.schema.envelope import masked
 async def answer(
     call: Call, operation: GraphQLRequestData, execute: Callable[[GraphQLRequestData], Awaitable[ExecutionResult]]
 ) -> ExecutionResult:
-    """Return what `execute` returns, or what is wrong with this operation of a batch.
+    """Return what `execute` returns, or the error of this operation of a batch.
 
     Args:
-        call: of the batch.
-        operation: one of it, of whatever shape the caller has sent.
+        call: the call of the whole batch.
+        operation: one operation, not checked yet.
         execute: executes one operation.
     """
     try:
         _check(operation)
         if call.seconds_left() <= 0:
             raise UnavailableError(
-                f"The batch took longer than {call.services.limits.seconds:g} s before this operation, which was not "
-                "begun: send fewer at once."
+                f"This operation was not started, because those before it took longer than "
+                f"{call.services.limits.seconds:g} s: send fewer at once."
             )
         await call.services.turns.give()
         return await execute(operation)
@@ -39,23 +39,23 @@ async def answer(
         return _refused(GraphQLError(error.reason))
     except GatewayError as error:
         return _refused(GraphQLError(error.message, original_error=error))
-    except Exception as error:  # noqa: BLE001 - the others are answered all the same
-        told = masked(error)
-        return _refused(GraphQLError(told.message, original_error=told))
+    except Exception as error:  # noqa: BLE001 - the other operations are still answered
+        internal = masked(error)
+        return _refused(GraphQLError(internal.message, original_error=internal))
 
 
 def _check(operation: GraphQLRequestData) -> None:
-    """Return if the parts of an operation have the types that they must have.
+    """Check the types of the parts of an operation.
 
     Raises:
-        ValidationError: they do not.
+        ValidationError: one of them has another type.
     """
     if not isinstance(operation.query, str):
-        raise ValidationError("Each operation of a batch needs a query, which is a text.", "query")
+        raise ValidationError("Each operation of a batch needs a query, which must be a string.", "query")
     if not isinstance(operation.variables, dict | None):
         raise ValidationError("variables must be a JSON object or null.", "variables")
     if not isinstance(operation.operation_name, str | None):
-        raise ValidationError("operationName must be a text or null.", "operationName")
+        raise ValidationError("operationName must be a string or null.", "operationName")
 
 
 def _refused(error: GraphQLError) -> ExecutionResult:

@@ -1,4 +1,4 @@
-"""Bodies of requests, before anything is made of them."""
+"""Decode the bodies of requests, within limits."""
 
 import gc
 import json
@@ -9,46 +9,46 @@ import orjson
 from podrelay.gateway.errors import LimitError, ValidationError
 
 MAX_NESTS: Final = 50_000
-"""Lists and objects in a body; brackets in texts count, too, as telling them apart takes too long.
+"""Lists and objects in a body. Brackets in texts count, too, because distinguishing them takes too long.
 
-1 MiB has room for 500,000, which take 50 MB, and a fifth of a second each time that Python looks for garbage.
+1 MiB has room for 500,000, which take 50 MB of memory, and a fifth of a second of each garbage collection.
 """
 
 _ALL: Final = bytes(range(256))
 _DIGITS: Final = _ALL.replace(b"123456789", b"0" * 9)
 _LONG: Final = b"0" * 19
-"""So many digits may not fit into 64 bits."""
+"""An integer with this many digits may not fit into 64 bits."""
 
 
 def has_too_many_nests(data: bytes) -> bool:
-    """Tell whether there are too many lists and objects in JSON."""
+    """Return whether a JSON text has too many lists and objects."""
     return data.count(b"[") + data.count(b"{") > MAX_NESTS
 
 
 def decode(data: str | bytes) -> dict[str, Any]:
-    """Read a JSON object.
+    """Decode a JSON object.
 
     Raises:
-        json.JSONDecodeError: it is none, nested too deep, or has too many lists and objects.
+        json.JSONDecodeError: it is not a JSON object, is nested too deep, or has too many lists and objects.
     """
     found = _read(data)
     if not isinstance(found, dict):
-        raise json.JSONDecodeError("no JSON object", "", 0)
+        raise json.JSONDecodeError("not a JSON object", "", 0)
     return found
 
 
 def decode_request(data: str | bytes, max_batch: int) -> dict[str, Any] | list[dict[str, Any]]:
-    """Read an operation, or a batch of them.
+    """Decode an operation, or a batch of operations.
 
     Raises:
-        json.JSONDecodeError: it is no JSON object and no list of such, nested too deep, or has too many of them.
+        json.JSONDecodeError: it is not a JSON object or a list of objects, is nested too deep, or has too many of them.
         LimitError: the batch has more operations than are allowed.
         ValidationError: the batch is empty.
     """
     found = _read(data)
     if not isinstance(found, list):
         if not isinstance(found, dict):
-            raise json.JSONDecodeError("no JSON object", "", 0)
+            raise json.JSONDecodeError("not a JSON object", "", 0)
         return found
     if not found:
         raise ValidationError("The batch has no operations: send at least one.", "body")
@@ -57,23 +57,23 @@ def decode_request(data: str | bytes, max_batch: int) -> dict[str, Any] | list[d
             f"The batch has {len(found)} operations, more than the {max_batch} that are allowed: send several batches."
         )
     if not all(isinstance(one, dict) for one in found):
-        raise json.JSONDecodeError("a batch is a list of JSON objects", "", 0)
+        raise json.JSONDecodeError("a batch must be a list of JSON objects", "", 0)
     return found
 
 
 def _read(data: str | bytes) -> Any:
-    """Read JSON without loss, in less than 50 ms for 1 MiB.
+    """Decode JSON without loss, in less than 50 ms for 1 MiB.
 
-    Other readers take 1.5 s for large floats, and the fast one turns integers of more than 64 bits into floats, so that
-    where there may be any the one of Python does it.
+    Other decoders take 1.5 s for large floats. orjson turns integers of more than 64 bits into floats, so if there may
+    be such integers, Python's json module is used.
 
     Raises:
-        json.JSONDecodeError: it is no JSON, nested too deep, or has too many lists and objects.
+        json.JSONDecodeError: it is not JSON, is nested too deep, or has too many lists and objects.
     """
     encoded = data.encode(errors="replace") if isinstance(data, str) else data
     if has_too_many_nests(encoded):
         raise json.JSONDecodeError(f"more than {MAX_NESTS} lists and objects", "", 0)
-    gc.disable()  # nothing is garbage yet, and looking for it takes as long as the reading
+    gc.disable()  # nothing is garbage yet, and a collection takes as long as the decoding
     try:
         return _exactly(encoded) if _LONG in encoded.translate(_DIGITS) else _fast(encoded)
     except (RecursionError, ValueError) as error:
@@ -96,4 +96,4 @@ def _exactly(data: bytes) -> Any:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not valid JSON")

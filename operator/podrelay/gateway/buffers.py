@@ -1,4 +1,4 @@
-"""Bounded buffers between the watch cache and a subscriber: whoever reads slowly loses only what is their own."""
+"""Bounded buffers between the watch cache and a subscriber: a slow subscriber loses items, without affecting others."""
 
 import asyncio
 from collections import deque
@@ -8,15 +8,15 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Closed(Exception):  # noqa: N818 - no error: the end of what comes
+class Closed(Exception):  # noqa: N818 - not an error, but the end of the items
     """A buffer is closed, and everything in it has been read."""
 
 
 class NewestByKey(Generic[T]):
-    """Holds the newest item for each key; what was put before and not read yet is replaced.
+    """Holds the newest item for each key; an older item of the key that has not been read yet is replaced.
 
     Args:
-        limit: how many keys; beyond it the oldest one is dropped.
+        limit: how many keys are kept; beyond it the oldest one is dropped.
     """
 
     def __init__(self, limit: int) -> None:
@@ -26,7 +26,7 @@ class NewestByKey(Generic[T]):
         self._filled = asyncio.Event()
 
     def put(self, key: Hashable, item: T) -> None:
-        """Add an item, at the end of the line unless its key waits already."""
+        """Add an item, at the end unless its key is already waiting."""
         self._items[key] = item
         if len(self._items) > self._limit:
             del self._items[next(iter(self._items))]
@@ -34,7 +34,7 @@ class NewestByKey(Generic[T]):
         self._filled.set()
 
     async def get(self) -> tuple[T, int]:
-        """Wait for the next item; return it, and how many were dropped before it."""
+        """Wait for the next item; return it and how many were dropped before it."""
         await self._filled.wait()
         item = self._items.pop(next(iter(self._items)))
         if not self._items:
@@ -44,10 +44,10 @@ class NewestByKey(Generic[T]):
 
 
 class Newest(Generic[T]):
-    """Holds items in order; beyond `limit` the oldest are dropped, and counted.
+    """Holds items in order; beyond `limit` the oldest are dropped and counted.
 
     Args:
-        limit: how many.
+        limit: how many items are kept.
     """
 
     def __init__(self, limit: int) -> None:
@@ -66,7 +66,7 @@ class Newest(Generic[T]):
         self._filled.set()
 
     def close(self, error: BaseException | None = None) -> None:
-        """Let get() end once all items are read: with Closed, or with an error."""
+        """Make get() raise Closed, or `error`, once all items have been read."""
         if self._closed is None:
             self._closed = error or Closed()
             self._filled.set()
@@ -75,7 +75,7 @@ class Newest(Generic[T]):
         """Wait for the next item; return it, or None and how many were dropped at this place.
 
         Raises:
-            Closed: it is closed and empty.
+            Closed: the buffer is closed and empty.
         """
         await self._filled.wait()
         if self._dropped:

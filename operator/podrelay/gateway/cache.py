@@ -1,4 +1,4 @@
-"""What the watches have seen: each kind in memory, in the order of creation, indexed for the usual filters."""
+"""The objects that the watches have reported: in memory by kind, in order of creation, with indexes for filters."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
@@ -12,7 +12,7 @@ from podrelay.kube.resources import Key
 
 _REMEMBERED_DELETIONS: Final = 10_000
 _MOST_GROUPS: Final = 16
-"""Values of an index that are looked up; whoever names more has all of a namespace looked through."""
+"""Values of an index that are looked up; if a filter names more, all objects of the namespace are searched."""
 
 
 class Cached(Protocol):
@@ -32,12 +32,12 @@ T = TypeVar("T", bound=Cached)
 
 @dataclass(frozen=True, slots=True)
 class Change(Generic[T]):
-    """What has happened to one object.
+    """A change of one object.
 
     Attributes:
-        obj: its newest state that was seen.
-        before: the state before that, None where it is new.
-        gone: whether it is deleted.
+        obj: its newest known state.
+        before: its previous state; None if the object is new.
+        gone: whether the object was deleted.
     """
 
     obj: T
@@ -48,23 +48,23 @@ class Change(Generic[T]):
 Listener = Callable[[Change[T]], None]
 
 Age: TypeAlias = tuple[float, int, Key]
-"""Where an object is in the order of creation: the second, the version at which it was seen first, and its name.
+"""The position of an object in the order of creation: the second, the version at which it was first seen, and its name.
 
-Within a second nothing that is stored tells what was created before what. Whoever watches sees each object first at the
-version of its creation, and all gateways that watch see the same ones. One that has started later sees the version of
-the last change instead, which is an order as well, but not always the same; names decide last.
+Objects do not store the order of their creation within a second. A gateway that is already watching first sees each
+object at the version of its creation, so all such gateways have the same order. A gateway that starts later first sees
+the version of the last change instead, which may give another order. Names decide last.
 """
 
 
 class Candidates(Generic[T]):
-    """Objects to be looked through, in the order of creation.
+    """Objects to search, in order of creation.
 
-    They are taken in parts, and the collection may change meanwhile: whatever stays is seen once.
+    They are read in parts, and the collection may change in between: each object that remains is returned once.
 
     Args:
-        objects: of the collection.
-        groups: each in order, without a common member.
-        index: the name of the index that they are from; None: all of a namespace, or of all namespaces.
+        objects: the objects of the collection.
+        groups: sorted groups without common members.
+        index: the name of the index that they are from; None: all objects of a namespace, or of all namespaces.
     """
 
     def __init__(self, objects: Mapping[Key, T], groups: Sequence[Ordered[Age]], index: str | None) -> None:
@@ -76,7 +76,7 @@ class Candidates(Generic[T]):
         return sum(len(group) for group in self._groups)
 
     def part(self, after: Age | None, count: int, *, newest_first: bool) -> list[tuple[Age, T]]:
-        """Return the next ones after a place; none after the last."""
+        """Return the next objects after a position; an empty list after the last one."""
         ages: list[Age] = []
         for group in self._groups:
             ages += group.below(after, count) if newest_first else group.above(after, count)
@@ -87,10 +87,10 @@ class Candidates(Generic[T]):
 
 
 class Collection(Generic[T]):
-    """All objects of a kind, as a reflector saw them last. It is the reflector's sink.
+    """All objects of a kind, as last reported by a reflector. It is the reflector's sink.
 
     Args:
-        indexes: name of an index -> the value that an object has in it. Looked up together with the namespace.
+        indexes: name of an index -> function that returns the value of an object in it. Indexes are by namespace.
     """
 
     def __init__(self, **indexes: Callable[[T], str | None]) -> None:
@@ -100,35 +100,35 @@ class Collection(Generic[T]):
         self._groups: dict[_Group, Ordered[Age]] = {}
         self._listeners: set[Listener[T]] = set()
         self._written: set[Key] = set()
-        """Objects that are here by the answer of a write: events that are older than it are on their way still."""
+        """Objects stored from the answer to a write, whose older events may still arrive."""
         self._deleted: dict[str, None] = {}
-        """UIDs of objects that were deleted here, and whose events are on their way still."""
+        """UIDs of objects deleted by this gateway, whose events may still arrive."""
 
     def __len__(self) -> int:
         return len(self._objects)
 
     def get(self, key: Key) -> T | None:
-        """Return an object, if it has been seen."""
+        """Return an object, or None if it is not known."""
         return self._objects.get(key)
 
     def age(self, key: Key) -> Age | None:
-        """Return where an object is in the order of creation."""
+        """Return the position of an object in the order of creation, or None if it is not known."""
         return self._ages.get(key)
 
     def all(self, namespace: str | None) -> list[T]:
-        """Return the objects of one namespace, or of all, the oldest first."""
+        """Return the objects of one namespace, or of all namespaces, oldest first."""
         return self._members(("", namespace, None))
 
     def indexed(self, name: str, namespace: str, value: str) -> list[T]:
-        """Return the objects that have one value in one index, the oldest first."""
+        """Return the objects of a namespace that have a value in an index, oldest first."""
         return self._members((name, namespace, value))
 
     def candidates(self, namespace: str | None, wanted: Mapping[str, Iterable[str]]) -> Candidates[T]:
-        """Return the candidates for a filter: all that have one of the wanted values in the index with the fewest.
+        """Return the candidates for a filter: those that have a wanted value in the index with the fewest of them.
 
         Args:
-            namespace: one, or None for all; indexes are kept by namespace, so that all objects are candidates then.
-            wanted: name of an index -> the values that will do.
+            namespace: one namespace, or None for all; then all objects are candidates: indexes are by namespace.
+            wanted: name of an index -> the wanted values.
         """
         everything = Candidates(self._objects, [self._groups.get(("", namespace, None), Ordered())], None)
         choices = [everything]
@@ -140,19 +140,19 @@ class Collection(Generic[T]):
         return min(reversed(choices), key=len)
 
     def some(self, keys: Iterable[Key]) -> Candidates[T]:
-        """Return those of some objects that there are, as candidates."""
+        """Return the objects that exist among these keys, as candidates."""
         group: Ordered[Age] = Ordered()
         for age in sorted(self._ages[key] for key in {*keys} if key in self._ages):
             group.add(age)
         return Candidates(self._objects, [group], None)
 
     def listen(self, listener: Listener[T]) -> Callable[[], None]:
-        """Call `listener` with every change, from the event loop; return what ends that."""
+        """Call `listener` with every change, from the event loop; return a function that stops it."""
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
     def replace(self, objects: list[T], resource_version: str, namespace: str | None = None) -> None:
-        """Take all objects of one namespace, or of all; what is not among them has gone."""
+        """Replace all objects of one namespace, or of all namespaces; objects that are not listed are removed."""
         del resource_version
         self._written.clear()
         self._deleted.clear()
@@ -163,7 +163,7 @@ class Collection(Generic[T]):
             self.apply(obj)
 
     def wrote(self, obj: T) -> None:
-        """Take an object as a write, or a live read, has answered: it may be newer than what events tell next."""
+        """Store an object from the answer to a write or a live read, which may be newer than the next events."""
         known = self._objects.get(obj.key)
         if known is not None and known.metadata.version >= obj.metadata.version:
             return
@@ -171,7 +171,7 @@ class Collection(Generic[T]):
         self._written.add(obj.key)
 
     def deleted(self, key: Key, uid: str) -> None:
-        """Take that an object was deleted; what events still tell of it does not bring it back."""
+        """Remove an object that was deleted; later events of the same object are ignored."""
         self._deleted[uid] = None
         if len(self._deleted) > _REMEMBERED_DELETIONS:
             del self._deleted[next(iter(self._deleted))]
@@ -180,7 +180,7 @@ class Collection(Generic[T]):
             self._drop(known)
 
     def apply(self, obj: T) -> None:
-        """Take one object that was added or changed, as an event tells."""
+        """Store an object that was added or changed, as reported by an event."""
         key = obj.key
         before = self._objects.get(key)
         if obj.metadata.uid in self._deleted:
@@ -189,12 +189,12 @@ class Collection(Generic[T]):
             if obj.metadata.version < before.metadata.version:
                 return
             self._written.discard(key)
-        # After a restore of the API server's database versions are used again, for other states.
+        # After a restore of the API server's database, versions are reused for other states.
         is_same = before is not None and before.metadata.resource_version == obj.metadata.resource_version
         if is_same and before == obj:
             return
         if before is not None and _birth(before) != _birth(obj):
-            self._leave(key, self._groups_of(key, before))  # another object of the same name, whose end was not seen
+            self._leave(key, self._groups_of(key, before))  # a new object of the same name; the deletion was missed
             del self._ages[key]
         age = self._ages.get(key)
         were = self._groups_of(key, before) if before is not None and age is not None else set()
@@ -209,13 +209,13 @@ class Collection(Generic[T]):
                 if members is None:
                     members = self._groups[group] = Ordered()
                 members.add(age)
-        self._tell(Change(obj, before))
+        self._notify(Change(obj, before))
 
     def remove(self, obj: T) -> None:
-        """Take the last state of an object that has gone."""
+        """Remove an object, given its last state."""
         before = self._objects.get(obj.key)
         self._deleted.pop(obj.metadata.uid, None)
-        # A write may have made another one of that name since.
+        # A write may have created a new object of that name since.
         is_later = obj.key in self._written and before is not None and before.metadata.uid != obj.metadata.uid
         if before is not None and not is_later:
             self._drop(before)
@@ -225,7 +225,7 @@ class Collection(Generic[T]):
         self._written.discard(key)
         self._leave(key, self._groups_of(key, before))
         del self._objects[key], self._ages[key]
-        self._tell(Change(before, before, gone=True))
+        self._notify(Change(before, before, gone=True))
 
     def _leave(self, key: Key, groups: Iterable["_Group"]) -> None:
         for group in groups:
@@ -238,7 +238,7 @@ class Collection(Generic[T]):
         members = self._groups.get(group)
         return [self._objects[age[2]] for age in members.values()] if members is not None else []
 
-    def _tell(self, change: Change[T]) -> None:
+    def _notify(self, change: Change[T]) -> None:
         for listener in tuple(self._listeners):
             listener(change)
 
@@ -253,7 +253,7 @@ class Collection(Generic[T]):
 
 
 _Group: TypeAlias = tuple[str, str | None, str | None]
-"""Name of an index, namespace and value; without a name all objects of a namespace, or of all namespaces."""
+"""Name of an index, namespace and value; without a name: all objects of a namespace, or of all namespaces."""
 
 
 def _birth(obj: Cached) -> tuple[str, datetime]:
@@ -266,11 +266,11 @@ def _age(key: Key, obj: Cached) -> Age:
 
 
 class Watch(Protocol):
-    """The part of a reflector that tells whether its collection is current."""
+    """The part of a reflector that shows whether its collection is current."""
 
     @property
     def broken_since(self) -> float | None:
-        """Time of the event loop since which nothing is seen."""
+        """Event loop time since which no changes arrive; None while the watch is open."""
 
 
 def _runs() -> Collection[Run]:
@@ -285,7 +285,7 @@ def _records() -> Collection[Record]:
 
 @dataclass
 class Cache:
-    """Everything that reads are answered from."""
+    """All objects that reads are answered from."""
 
     runs: Collection[Run] = field(default_factory=_runs)
     definitions: Collection[Definition] = field(default_factory=Collection)
@@ -293,15 +293,15 @@ class Cache:
     watches: list[Watch] = field(default_factory=list)
 
     def collections(self) -> dict[str, Sized]:
-        """Return what is held, by kind, for whoever counts."""
+        """Return the collections by kind, for metrics."""
         return {"runs": self.runs, "definitions": self.definitions, "records": self.records}
 
     def stale_seconds(self) -> float:
-        """Return for how long the cache may have missed what happened; 0 while all watches are open."""
+        """Return for how many seconds the cache may have missed changes; 0 while all watches are open."""
         broken = [watch.broken_since for watch in self.watches if watch.broken_since is not None]
         return max(0.0, asyncio.get_running_loop().time() - min(broken)) if broken else 0.0
 
     @property
     def is_stale(self) -> bool:
-        """Whether a watch is broken now."""
+        """Whether a watch is currently broken."""
         return any(watch.broken_since is not None for watch in self.watches)

@@ -1,4 +1,4 @@
-"""One call: who sends it, for which namespace, and what it may cost. Everything that resolvers need."""
+"""The context of a call, for resolvers: its caller, its namespace, and its budget."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ from aiohttp import web
 
 from podrelay.api import names
 from podrelay.api.settings import DEFAULT_RETENTION_DAYS
-from podrelay.gateway.access import Access, Attempt, Caller
+from podrelay.gateway.access import Access, Action, Caller
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFoundError, ValidationError
 from podrelay.gateway.garbage import Garbage
@@ -24,19 +24,19 @@ from podrelay.schemas.process import SchemaProcess
 NAMESPACE_HEADER: Final = "X-Podrelay-Namespace"
 ALL_NAMESPACES: Final = "*"
 MAX_ROWS: Final = 1000
-"""Tasks and logs that one operation may return, nested ones included: each costs the event loop some 0.2 ms."""
+"""Tasks and logs that one operation may return, including nested ones: each costs the event loop about 0.2 ms."""
 MAX_LINES: Final = 50_000
-"""Lines of these logs: each takes a KiB of memory until the answer is sent."""
+"""Log lines that one operation may return: each takes a KiB of memory until the answer is sent."""
 MAX_FETCHES: Final = 1000
-"""Requests to the API server that one operation may cause: one for each task and log that it may return."""
+"""Requests for payloads that one operation may cause: one for each task and log that it may return."""
 FETCHES_AT_ONCE: Final = 16
-"""So many of them wait for the API server at the same time; the others of the gateway's requests are left to others."""
+"""How many of these requests run at the same time, so that other operations can use the rest of the gateway's."""
 MAX_PAYLOAD_BYTES: Final = 16 * 2**20
-"""What these may bring, together."""
+"""The total size of these payloads."""
 MAX_LOOKS: Final = 1_000_000
-"""Comparisons with objects of the cache that one operation may cause: each costs some 0.5 us."""
+"""Comparisons with objects of the cache that one operation may cause: each costs about 0.5 us."""
 
-_BATCH_REFUSAL: Final = "The operations of this batch cost too much together: send fewer at once, or ask for less."
+_BATCH_REFUSAL: Final = "The operations of this batch together exceed a limit: send fewer at once, or ask for less."
 
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -44,13 +44,13 @@ _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 
 @dataclass(frozen=True)
 class Limits:
-    """What one caller may ask for at once."""
+    """What one caller may request."""
 
     max_page: int = 100
     max_subscriptions: int = 100
-    """Of one user, over all connections; so many WebSockets as well."""
+    """Of one user, over all connections; also the limit of WebSockets."""
     seconds: float = 30.0
-    """For one query or mutation, and for all of a batch."""
+    """For one query or mutation, and for a whole batch."""
     max_batch: int = 10
     """Operations in one request."""
 
@@ -63,16 +63,16 @@ class Services:
     access: Access
     limits: Limits = Limits()
     default_retention_days: int = DEFAULT_RETENTION_DAYS
-    """What the operator goes by where a namespace says nothing."""
+    """The operator's default, for namespaces that do not set their own."""
     checker: SchemaProcess = field(default_factory=SchemaProcess)
-    """Holds inputs to the schemas of definitions; in a process, because both are strangers' work."""
+    """Validates inputs against the schemas of definitions; in a separate process, because neither is trusted."""
     offloop: OffLoop = field(default_factory=OffLoop)
     turns: Turns = field(default_factory=Turns)
     subscriptions: ByUser = field(default_factory=ByUser)
     sockets: ByUser = field(default_factory=ByUser)
-    """WebSockets that were let in."""
+    """WebSockets that were admitted."""
     under_way: set[asyncio.Future[Any]] = field(default_factory=set)
-    """Writes that were sent."""
+    """Writes in progress."""
     garbage: Garbage = field(default_factory=Garbage)
     tallies: Tallies = field(init=False)
 
@@ -82,16 +82,16 @@ class Services:
 
 @dataclass(frozen=True)
 class Scope:
-    """The namespace that a call is for; None: all of them."""
+    """The namespace that a call is for; None: all namespaces."""
 
     namespace: str | None
 
     @classmethod
     def parse(cls, text: str) -> "Scope":
-        """Return the scope that a header or path names; "*" is all namespaces.
+        """Return the scope that a header or path names; "*" means all namespaces.
 
         Raises:
-            ValidationError: it is no name of a namespace.
+            ValidationError: it is not a valid name of a namespace.
         """
         if text == ALL_NAMESPACES:
             return cls(None)
@@ -100,14 +100,14 @@ class Scope:
         return cls(text)
 
     def ident(self, key: Key) -> str:
-        """Return the id of an object: its name, with its namespace before it where the call is for all of them."""
+        """Return the id of an object: its name, preceded by its namespace if the call is for all namespaces."""
         return key.name if self.namespace is not None else f"{key.namespace}/{key.name}"
 
     def key(self, ident: str) -> Key:
-        """Return which object an id means.
+        """Return the key of the object that an id names.
 
         Raises:
-            TaskNotFoundError: nothing can have this id here.
+            TaskNotFoundError: no object can have this id in this scope.
         """
         namespace, slash, name = ident.rpartition("/")
         if bool(slash) is (self.namespace is not None):
@@ -119,27 +119,27 @@ class Scope:
 
     @staticmethod
     def is_name(text: str) -> bool:
-        """Tell whether an object can have this name. Whatever else is never put into a URL."""
+        """Return whether an object can have this name. Other names are never put into a URL."""
         return _NAME.fullmatch(text) is not None
 
     def one(self) -> str:
         """Return the namespace.
 
         Raises:
-            ValidationError: the call is for all of them.
+            ValidationError: the call is for all namespaces.
         """
         if self.namespace is None:
-            raise ValidationError(f"This needs one namespace: name it in the header {NAMESPACE_HEADER}.", "namespace")
+            raise ValidationError(f"This needs one namespace: set the header {NAMESPACE_HEADER}.", "namespace")
         return self.namespace
 
 
 @dataclass
 class Budget:
-    """What is left of what one operation may cost, and with it all of its batch.
+    """What remains of the limits of one operation, and of those of its batch.
 
     Attributes:
-        batch: what is left for all operations of the batch together; None: it is in none.
-        fetching: whoever reads something from the API server holds it meanwhile.
+        batch: what remains for all operations of the batch together; None: the operation is not in a batch.
+        fetching: held during each read from the API server.
     """
 
     rows: int = MAX_ROWS
@@ -152,35 +152,35 @@ class Budget:
 
     @classmethod
     def of_batch(cls) -> "Budget":
-        """Return what all operations of a batch may cost together: as much as two, but no more payloads than one.
+        """Return the budget of a whole batch: as much as two operations, but payloads and lines of one.
 
-        Payloads and lines are in memory all at once, until the whole answer is sent.
+        All payloads and lines are in memory until the whole answer is sent.
         """
         return cls(rows=2 * MAX_ROWS, fetches=2 * MAX_FETCHES, looks=2 * MAX_LOOKS)
 
     @property
     def rows_left(self) -> int:
-        """How many objects can still be returned."""
+        """How many more objects can be returned."""
         return self.rows if self.batch is None else min(self.rows, self.batch.rows)
 
     def take_looks(self, count: int) -> None:
-        """Account for objects that are looked at, each as often as something is compared with it.
+        """Account for comparisons with objects of the cache.
 
         Raises:
-            LimitError: they are too many.
+            LimitError: there are too many.
         """
         self._take(
             "looks",
             count,
-            "Too many tasks or logs would have to be looked at: narrow the list by definitionId, taskStatus, "
-            "parentId or createdOn, give fewer words and conditions, or ask for fewer lists at once.",
+            "Too many tasks or logs would have to be searched: narrow the list by definitionId, taskStatus, "
+            "parentId or createdOn, use fewer words and conditions, or ask for fewer lists at once.",
         )
 
     def take_payload(self, size: int) -> None:
-        """Account for an object that was read, in bytes.
+        """Account for the bytes of an object that was read.
 
         Raises:
-            LimitError: they were too many.
+            LimitError: there were too many.
         """
         self._take(
             "payload_bytes",
@@ -193,7 +193,7 @@ class Budget:
         """Account for objects that are returned.
 
         Raises:
-            LimitError: they are too many.
+            LimitError: there are too many.
         """
         self._take("rows", count, f"This would return more than {MAX_ROWS} tasks and logs; ask for fewer at once.")
 
@@ -201,7 +201,7 @@ class Budget:
         """Account for lines of a log that are returned.
 
         Raises:
-            LimitError: they are too many.
+            LimitError: there are too many.
         """
         self._take("lines", count, f"The logs have more than {MAX_LINES} lines; ask for those of fewer tasks at once.")
 
@@ -233,16 +233,16 @@ class Call:
 
     Attributes:
         services: what all calls share.
-        scope: which namespace.
-        request: as aiohttp has it.
-        identity: who calls, once that is known.
-        connection_params: what a WebSocket client sent first; strawberry fills it in.
-        budget: what is left for this operation, all fields of its root together.
-        batch: what is left for all operations of the request, where it has several.
-        until: when their time is over, by the clock of the event loop; None: each has its own.
-        ends_at: when the time of this operation is over; not for subscriptions.
-        mutating: whichever mutation of an operation has its turn holds it.
-        writes: what this operation has written.
+        scope: the namespace.
+        request: aiohttp's request.
+        identity: the caller, once known.
+        connection_params: the payload of a WebSocket client's first message; set by strawberry.
+        budget: what remains for this operation, for all its root fields together.
+        batch: what remains for all operations of the request, if it has several.
+        until: the deadline of all operations of a batch, in event loop time; None: each operation has its own.
+        ends_at: the deadline of this operation; does not apply to subscriptions.
+        mutating: held by the mutation of the operation that is running.
+        writes: the writes of this operation.
     """
 
     services: Services
@@ -258,7 +258,7 @@ class Call:
     writes: list[Write] = field(default_factory=list)
 
     def for_operation(self) -> "Call":
-        """Return this call with a budget of its own; on a WebSocket and in a batch there are many operations."""
+        """Return this call with a new budget; a WebSocket or a batch has many operations."""
         return replace(
             self,
             budget=Budget(batch=self.batch),
@@ -268,7 +268,7 @@ class Call:
         )
 
     def for_batch(self) -> "Call":
-        """Return this call with a budget and a time for all its operations together."""
+        """Return this call with a budget and a deadline for all its operations together."""
         until = asyncio.get_running_loop().time() + self.services.limits.seconds
         return replace(self, batch=Budget.of_batch(), until=until)
 
@@ -277,47 +277,47 @@ class Call:
         return end if self.until is None else min(end, self.until)
 
     def seconds_left(self) -> float:
-        """Return how long a query or mutation that begins now may take; 0 or less if its batch took too long."""
+        """Return how long a query or mutation that begins now may take; 0 or less if the time of its batch is over."""
         left = self.services.limits.seconds
         return left if self.until is None else min(left, self.until - asyncio.get_running_loop().time())
 
     @property
     def caller(self) -> Caller:
-        """Who calls.
+        """The caller.
 
         Raises:
-            NotAuthenticatedError: nobody has said so.
+            NotAuthenticatedError: the caller is not known.
         """
         if self.identity is None:
-            raise NotAuthenticatedError("The connection has sent no token.")
+            raise NotAuthenticatedError("No token was sent on this connection.")
         return self.identity
 
     @property
     def cache(self) -> Cache:
-        """What reads are answered from."""
+        """The cache that reads are answered from."""
         return self.services.cache
 
     async def may(self, verb: str, resource: str, key: Key | None = None, *, fresh: bool = False) -> None:
-        """Return if the caller may do this, in the scope of the call or with one object.
+        """Check that the caller may do this, in the scope of the call or with one object.
 
         Raises:
-            NotAuthorizedError, NotAuthenticatedError, UnavailableError: as Access.check.
+            NotAuthorizedError, NotAuthenticatedError, UnavailableError: see Access.check.
         """
-        # Every field that costs something comes by here, hundreds of a document in the same round of the loop.
+        # Every expensive field passes here, hundreds of one document in the same iteration of the event loop.
         await self.services.turns.give()
-        await self.services.access.check(self.caller, self.attempt(verb, resource, key), fresh=fresh)
+        await self.services.access.check(self.caller, self.action(verb, resource, key), fresh=fresh)
 
-    def attempt(self, verb: str, resource: str, key: Key | None = None) -> Attempt:
-        """Return what `may` asks for."""
+    def action(self, verb: str, resource: str, key: Key | None = None) -> Action:
+        """Return the action that `may` checks."""
         namespace = key.namespace if key else self.scope.namespace or ""
-        return Attempt(verb, resource, namespace, key.name if key else "")
+        return Action(verb, resource, namespace, key.name if key else "")
 
     async def task_key(self, verb: str, ident: str) -> Key:
-        """Return which run an id means, if the caller may do this with it. The check comes before any look-up.
+        """Return the key of the run that an id names, if the caller may do this with it. Nothing is looked up before.
 
         Raises:
-            NotAuthorizedError: they may not, whether it exists or not.
-            TaskNotFoundError: nothing can have this id.
+            NotAuthorizedError: the caller may not, whether or not the run exists.
+            TaskNotFoundError: no run can have this id.
         """
         try:
             key = self.scope.key(ident)

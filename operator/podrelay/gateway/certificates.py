@@ -1,4 +1,4 @@
-"""The certificate that the gateway serves, and the one that replaces it before it expires."""
+"""The certificate of the gateway, reloaded when it is renewed."""
 
 import asyncio
 import logging
@@ -13,17 +13,17 @@ CHECK_SECONDS: Final = 30.0
 
 
 class Certificate:
-    """A certificate and its key in two files, which somebody such as cert-manager renews.
+    """A certificate and its key in two files, which for example cert-manager renews.
 
     Args:
-        certificate: PEM file with the certificate and those between it and its authority.
+        certificate: PEM file with the certificate and the intermediate certificates.
         key: PEM file with its key.
 
     Attributes:
-        context: for a server; always has the newest pair that could be used.
+        context: for a server; has the newest valid pair.
 
     Raises:
-        OSError: a file cannot be read, or (ssl.SSLError) the two are no certificate and its key.
+        OSError: a file cannot be read, or (ssl.SSLError) the files are not a certificate and its key.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
@@ -34,30 +34,30 @@ class Certificate:
         self.context.load_cert_chain(certificate, key)
 
     async def keep_current(self, every: float = CHECK_SECONDS) -> None:
-        """Look for new files every so many seconds, until cancelled; new connections get what they hold."""
+        """Check for new files every `every` seconds, until cancelled; new connections use them."""
         while True:
             await asyncio.sleep(every)
             self.refresh()
 
     def refresh(self) -> None:
-        """Take the files if they have changed. Ones that cannot be used are logged, and the pair before them stays."""
+        """Load the files if they have changed. If they are invalid, log it and keep the previous pair."""
         try:
             stamp = self._stamp()
             if stamp == self._seen:
                 return
-            # First into a context of its own: in the one that is served, half a pair would stay behind.
+            # First into a separate context: an invalid pair could leave the served context half changed.
             ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(self._certificate, self._key)
             self.context.load_cert_chain(self._certificate, self._key)
         except OSError as error:
             log.warning(
-                "the new certificate cannot be used, the one before is served on",
+                "the new certificate is invalid, the previous one is still served",
                 extra={"file": str(self._certificate), "error": str(error)},
             )
             return
         self._seen = stamp
-        log.info("a new certificate is served", extra={"file": str(self._certificate)})
+        log.info("new certificate loaded", extra={"file": str(self._certificate)})
 
     def _stamp(self) -> tuple[int, ...]:
-        """Return what differs when a file has been written or replaced."""
+        """Return a value that changes when a file is written or replaced."""
         files = [path.stat() for path in (self._certificate, self._key)]
         return tuple(value for file in files for value in (file.st_ino, file.st_mtime_ns, file.st_size))

@@ -1,7 +1,7 @@
-"""Holds the input of a run to the inputSchema of its definition, before the run is created.
+"""Validate the input of a run against the inputSchema of its definition, before the run is created.
 
-The operator does so anyway. Here it is done so that a form can say at once which field is wrong; whatever keeps it from
-being told here, and soon, is left to the operator.
+The operator validates it as well. The gateway does so that a form can show at once which fields are invalid; if the
+check fails or takes too long here, it is left to the operator.
 """
 
 import asyncio
@@ -18,21 +18,21 @@ from podrelay.schemas.process import SchemaProcessError
 log = logging.getLogger(__name__)
 
 _SECONDS: Final = 3.0
-"""How long a caller waits for it; each check takes at most one, and others may come first."""
+"""How long a caller waits for the check, which takes at most one second; others may be queued before it."""
 
 
 async def check_input(call: Call, definition: Definition, input: dict[str, Any] | None) -> None:
-    """Return if the input fits, or if that cannot be told here.
+    """Return if the input is valid, or if it cannot be checked here.
 
     Raises:
-        InvalidInputError: it does not fit.
+        InvalidInputError: the input is invalid.
     """
     if definition.spec.input_schema is None:
         return
     try:
         stored = await fetch(call, TASK_DEFINITIONS, definition.key)
     except GatewayError:
-        return  # they may start it, but not read it
+        return  # the caller may start the task without the right to read its definition
     schema = stored.get("spec", {}).get("inputSchema")
     if schema is None:
         return
@@ -42,7 +42,7 @@ async def check_input(call: Call, definition: Definition, input: dict[str, Any] 
     except TimeoutError:
         return
     except (SchemaProcessError, OSError) as error:
-        log.warning("inputs cannot be checked here: %s", error)
+        log.warning("cannot validate inputs: %s", error)
         return
     if verdict.problem is None and verdict.fields:
         raise InvalidInputError(verdict.fields)

@@ -1,8 +1,8 @@
-"""Connections: how many there are at once, and for how long one may say nothing that makes sense.
+"""Limits of connections: their number, and how long each may take to send a request.
 
-aiohttp has no limit on either. Whoever has shown no good token holds a connection only while there is room: when there
-are too many, the one that has waited for the longest time is closed. What a request does after that, and a WebSocket
-that was let in, has limits of its own for each user.
+aiohttp limits neither. A connection that has not shown a valid token is kept only while there is room: if there are too
+many connections, the one that has waited longest is closed. Authenticated requests and WebSockets have limits for each
+user.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ from typing import Final, cast
 from aiohttp import web
 
 HEADER_SECONDS: Final = 10.0
-"""Until all of a request's header has come: of a new connection, and from the first byte of each further request."""
+"""Until the complete header has arrived: from the start of a connection, or the first byte of each further request."""
 IDLE_SECONDS: Final = 75.0
-"""Between two requests, as proxies expect it; aiohttp's own default is an hour."""
+"""Between two requests, as proxies expect; the default of aiohttp is one hour."""
 BODY_SECONDS: Final = 30.0
-"""Until all of the body has come."""
+"""Until the complete body has arrived."""
 HANDSHAKE_SECONDS: Final = 10.0
 _BACKLOG: Final = 256
 _PAUSE_SECONDS: Final = 0.1
@@ -32,38 +32,38 @@ class Connections:
     """All connections of a server.
 
     Args:
-        most: how many there may be at once.
+        most: how many there may be at the same time.
     """
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._open: set[_Guarded] = set()
         self._waiting: dict[_Guarded, None] = {}
-        """Those that nobody is known to need, the longest wait first."""
+        """Connections that may be closed, the one that has waited longest first."""
 
     def header_has_come(self, transport: asyncio.BaseTransport | None) -> None:
-        """Note that a request is being handled."""
+        """Note that the header of a request has arrived, and the request is being handled."""
         if (connection := self._of(transport)) is not None:
             connection.stop_waiting_for_header()
 
     def is_needed(self, transport: asyncio.BaseTransport | None) -> None:
-        """Note that its request has a good token: it is not closed for others from now on."""
+        """Note that its request has a valid token: until the answer the connection is not closed in favor of others."""
         if (connection := self._of(transport)) is not None:
             self._waiting.pop(connection, None)
 
     def is_done(self, transport: asyncio.BaseTransport | None) -> None:
-        """Note that a request was answered, or a WebSocket has ended."""
+        """Note that a request was answered, or that a WebSocket was closed."""
         if (connection := self._of(transport)) is not None and connection in self._open:
             connection.wait_for_next()
             self._waiting[connection] = None
 
     def opened(self, connection: "_Guarded") -> None:
-        """Take a new connection; another one may have to go, or this one."""
+        """Add a new connection; beyond the limit another one, or this one, is closed."""
         self._open.add(connection)
         self._waiting[connection] = None
         if len(self._open) > self._most:
             longest = next(iter(self._waiting))
-            self.closed(longest)  # now, as its end comes with a later round of the loop
+            self.closed(longest)  # now, because connection_lost is called in a later iteration of the event loop
             longest.close()
 
     def closed(self, connection: "_Guarded") -> None:
@@ -77,7 +77,7 @@ class Connections:
 
 
 class _Guarded(asyncio.Protocol):
-    """One connection: what `inner` makes of it, counted and timed from the moment at which it was accepted."""
+    """Wraps the protocol of one connection, and counts and times it from the moment it is accepted."""
 
     def __init__(self, inner: asyncio.Protocol, connections: Connections) -> None:
         self._inner = inner
@@ -88,7 +88,7 @@ class _Guarded(asyncio.Protocol):
         self._is_handling = False
 
     def begin(self, accepted: socket.socket, context: ssl.SSLContext | None) -> None:
-        """Take over an accepted connection. With `context` it begins with the handshake of TLS."""
+        """Start an accepted connection; with `context` it starts with the TLS handshake."""
         self._wait_for_header()
         self._handshake = asyncio.get_running_loop().create_task(self._take(accepted, context))
         self._connections.opened(self)
@@ -99,7 +99,7 @@ class _Guarded(asyncio.Protocol):
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: self, accepted, ssl=context, ssl_handshake_timeout=timeout
             )
-        except (OSError, asyncio.CancelledError):  # also what is no TLS
+        except (OSError, asyncio.CancelledError):  # also if the client does not use TLS
             accepted.close()
             self._end()
 
@@ -126,21 +126,21 @@ class _Guarded(asyncio.Protocol):
         self._inner.connection_lost(exc)
 
     def close(self) -> None:
-        """End the connection at once, whatever is on its way."""
+        """Close the connection at once, without sending pending data."""
         if self._transport is not None:
             self._transport.abort()
         elif self._handshake is not None:
             self._handshake.cancel()
 
     def stop_waiting_for_header(self) -> None:
-        """Note that it has come."""
+        """Note that the header has arrived."""
         self._is_handling = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def wait_for_next(self) -> None:
-        """Note that a request was answered; aiohttp ends a connection on which none follows."""
+        """Note that a request was answered; if no other one follows, aiohttp closes the connection."""
         self._is_handling = False
 
     def _wait_for_header(self) -> None:
@@ -176,7 +176,7 @@ async def serve(
 
 
 def _listen(host: str, port: int) -> list[socket.socket]:
-    """Listen at all addresses of a host; without one, at all of this machine, of both families where it can."""
+    """Listen on all addresses of a host; without a host, on all of this machine, if possible IPv4 and IPv6."""
     if not host:
         both = socket.has_dualstack_ipv6()
         family = socket.AF_INET6 if both else socket.AF_INET
@@ -196,8 +196,8 @@ async def _accept(listening: socket.socket, connection: Callable[[], _Guarded], 
         try:
             accepted, _ = await asyncio.get_running_loop().sock_accept(listening)
         except OSError as error:
-            # It has gone already, or this process has no file descriptor left.
-            log.warning("a connection cannot be accepted: %s", error)
+            # The client has already disconnected, or this process has no file descriptor left.
+            log.warning("cannot accept a connection: %s", error)
             await asyncio.sleep(_PAUSE_SECONDS)
             continue
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

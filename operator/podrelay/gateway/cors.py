@@ -1,4 +1,4 @@
-"""Cross-origin requests: what a browser lets pages of other origins send, and read of the answers."""
+"""Cross-origin requests: what browsers let pages of other origins send and read."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
@@ -21,18 +21,18 @@ _SENT: Final = (
     "X-I18n-Locale",
     "X-Apollo-Tracing",
 )
-"""What Webiny's clients and ours send, beside headers that begin with X-Webiny-."""
+"""Headers that clients of Webiny and Podrelay send, in addition to those that begin with X-Webiny-."""
 _OF_WEBINY: Final = "x-webiny-"
 _MAX_SENT: Final = 20
-"""So many headers are looked at in one preflight request."""
+"""How many headers of a preflight request are considered."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def cors(origins: frozenset[str]) -> Any:
-    """Let pages of these origins read answers; all others are left to the browser, which keeps them from it.
+    """Return a middleware that lets pages of these origins read answers; browsers block all other origins.
 
-    Credentials are allowed, because the admin app of Webiny asks its browser for them; nothing here looks at cookies.
+    Credentials are allowed, because Webiny's admin app makes the browser send them; the gateway ignores cookies.
     """
 
     @web.middleware
@@ -43,7 +43,7 @@ def cors(origins: frozenset[str]) -> Any:
         is_preflight = request.method == "OPTIONS"
         response = _allowed(request) if is_preflight else await handler(request)
         if not response.prepared:
-            # Never *, which browsers refuse beside credentials, and which would let in every page.
+            # Never *, which browsers refuse together with credentials, and which would admit every page.
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Allow-Credentials"] = "true"
             response.headers["Access-Control-Expose-Headers"] = STALE_HEADER
@@ -66,7 +66,7 @@ def _allowed(request: web.Request) -> web.StreamResponse:
 
 
 def _of_webiny(asked: str) -> Iterator[str]:
-    """Yield the headers that only a name that begins so lets through; there is no pattern for them."""
+    """Yield the requested headers that begin with X-Webiny-; CORS has no wildcard for a prefix, so each is repeated."""
     for name in asked.split(",", _MAX_SENT)[:_MAX_SENT]:
         lowered = name.strip().lower()
         if lowered.startswith(_OF_WEBINY) and lowered.replace("-", "").isalnum() and lowered.isascii():

@@ -1,4 +1,4 @@
-"""Statistics of the cache: from counts that follow it, or, for what was created since a moment, by looking."""
+"""Statistics of the cache: from counters or, for the runs created since a time, by counting them."""
 
 from datetime import UTC, datetime
 from typing import Final
@@ -9,15 +9,15 @@ from podrelay.gateway.statistics import Statistics, Tally
 from podrelay.kube.resources import Key
 
 _WEIGHT: Final = 5
-"""To count a run costs as much as five comparisons."""
+"""Counting a run costs as much as five comparisons."""
 _PART: Final = 100
 
 
 async def statistics(call: Call, since: datetime | None, definition: str | None) -> Statistics:
-    """Return the figures of the runs that were created since then, of all or of one definition.
+    """Return the statistics of the runs created since a time, of all definitions or of one.
 
     Raises:
-        LimitError: too many would have to be looked at.
+        LimitError: too many runs would have to be counted.
     """
     runs, namespace = call.cache.runs, call.scope.namespace
     name = names.definition_name(definition) if definition else None
@@ -30,7 +30,7 @@ async def statistics(call: Call, since: datetime | None, definition: str | None)
         after = (since.timestamp(), -1, Key("", ""))
         while part := candidates.part(after, _PART, newest_first=False):
             call.budget.take_looks(_WEIGHT * len(part))
-            for after, run in part:  # noqa: B007 - the last one's place is where the next part begins
+            for after, run in part:  # noqa: B007 - the next part begins after the last position
                 if name is None or run.spec.definition == name:
                     tally.add(run)
             await call.services.turns.give()

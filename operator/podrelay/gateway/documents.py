@@ -1,8 +1,8 @@
-"""GraphQL documents as Webiny's clients write them: `definition` may be an enum, and one type has a second name.
+"""Accept GraphQL documents as Webiny's clients write them: with `definition` as an enum, and with another type name.
 
-Webiny 5 has an enum of all definitions, and its SDK still declares variables of that type. Here definitions come and
-go, so the argument is a string; both forms are turned into that one before the document is validated. The SDK of
-Webiny 6 calls the filter of logs by a name that no schema has.
+Webiny 5 has an enum of all definitions, and its SDK still declares variables of that type. In Podrelay definitions are
+created and deleted at any time, so the argument is a string; both enum forms are converted to strings before the
+document is validated. The SDK of Webiny 6 declares the filter of logs with a type name that no schema has.
 """
 
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _TYPES: Final[Mapping[str, str]] = {
     DEFINITION_ENUM: "String",
     "BackgroundTaskLogListWhereInput": "WebinyBackgroundTaskLogListWhereInput",
 }
-"""Types of variables -> what the schema calls them."""
+"""Type of a variable in a client's document -> its name in the schema."""
 _FIELDS: Final = frozenset({"triggerTask"})
 _ARGUMENT: Final = "definition"
 
@@ -53,7 +53,7 @@ class _Enums(Visitor):
 
 
 def normalise(document: DocumentNode) -> DocumentNode:
-    """Return `document` with strings in place of enums of definitions, and with types by the names of the schema."""
+    """Return `document` with strings instead of enum values of definitions, and with the type names of the schema."""
     changed: DocumentNode = visit(document, _Enums())
     return changed
 

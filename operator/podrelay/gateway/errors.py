@@ -1,7 +1,7 @@
-"""What goes wrong for a caller, with Webiny's codes where Webiny has one.
+"""Errors that callers see, with Webiny's codes where they exist.
 
-Queries and mutations put an error into the `error` of their answer; subscriptions, which have none, end with a GraphQL
-error.
+Queries and mutations return an error in the field `error` of their answer; subscriptions, which have no such field, end
+with a GraphQL error.
 """
 
 from typing import Any, ClassVar
@@ -14,11 +14,11 @@ RETRY_SECONDS = 2
 
 
 class GatewayError(PodrelayError):
-    """Something that the caller is told about.
+    """An error that the caller sees.
 
     Attributes:
-        code: for programs.
-        data: more for programs, or None.
+        code: the machine-readable code.
+        data: machine-readable details, or None.
     """
 
     reason = "GatewayError"
@@ -31,26 +31,26 @@ class GatewayError(PodrelayError):
 
     @property
     def extensions(self) -> dict[str, Any]:
-        """What graphql-core puts beside the message, where this becomes a GraphQL error."""
+        """The `extensions` of a GraphQL error."""
         return {"code": self.code} | ({"data": self.data} if self.data is not None else {})
 
 
 class NotAuthenticatedError(GatewayError):
-    """Nobody knows who the caller is: 401."""
+    """The caller is not authenticated: 401."""
 
     reason = "NotAuthenticated"
     code = "BackgroundTasks/NotAuthenticated"
 
 
 class NotAuthorizedError(GatewayError):
-    """The caller may not do this: 403. It looks the same whether the object exists or not."""
+    """The caller may not do this: 403. It does not reveal whether the object exists."""
 
     reason = "NotAuthorized"
     code = "BackgroundTasks/NotAuthorized"
 
 
 class UnavailableError(GatewayError):
-    """The API server does not answer; the same may succeed later."""
+    """The API server does not respond; the same request may succeed later."""
 
     reason = "Unavailable"
     code = "BackgroundTasks/Unavailable"
@@ -60,7 +60,7 @@ class UnavailableError(GatewayError):
 
 
 class ValidationError(GatewayError):
-    """An argument that cannot be used."""
+    """An argument is invalid."""
 
     reason = "ValidationError"
     code = "BackgroundTasks/ValidationError"
@@ -70,7 +70,7 @@ class ValidationError(GatewayError):
 
 
 class InvalidInputError(GatewayError):
-    """An input that does not fit the inputSchema of its definition; `data.invalidFields` names every field."""
+    """An input does not match the inputSchema of its definition; `data.invalidFields` names every field."""
 
     reason = "InvalidInput"
     code = INVALID_FIELDS
@@ -80,14 +80,14 @@ class InvalidInputError(GatewayError):
 
 
 class DelayError(GatewayError):
-    """A delay beyond 355 days."""
+    """A delay is too long: it must be below 355 days."""
 
     reason = "MaxDelay"
     code = "MAX_DELAY_ERROR"
 
 
 class UnknownDefinitionError(GatewayError):
-    """No definition of that name that could be triggered here: missing and private ones look the same."""
+    """There is no such definition, or it is private; the error does not reveal which."""
 
     reason = "DefinitionNotFound"
     code = "TASK_DEFINITION_ERROR"
@@ -97,7 +97,7 @@ class UnknownDefinitionError(GatewayError):
 
 
 class TaskNotFoundError(GatewayError):
-    """No run of that name."""
+    """There is no run with this id."""
 
     reason = "TaskNotFound"
     code = "BackgroundTasks/Task/NotFoundError"
@@ -107,14 +107,14 @@ class TaskNotFoundError(GatewayError):
 
 
 class TaskAbortError(GatewayError):
-    """An abort that came too late, or that contradicts an earlier one."""
+    """An abort came too late, or contradicts an earlier one."""
 
     reason = "TaskAbort"
     code = "BackgroundTasks/Task/Abort"
 
 
 class ConflictError(GatewayError):
-    """A run of that name, or with that key, exists already and is another one."""
+    """Another run with the same name or idempotency key already exists."""
 
     reason = "TriggerConflict"
     code = "BackgroundTasks/Task/Conflict"
@@ -128,35 +128,35 @@ class RefusedError(GatewayError):
 
 
 class LimitError(GatewayError):
-    """A request that asks for too much at once."""
+    """A request exceeds a limit."""
 
     reason = "LimitExceeded"
     code = "BackgroundTasks/LimitExceeded"
 
 
 class InternalError(GatewayError):
-    """A bug of ours. Its words are in the log, under the id in the message."""
+    """A bug in the gateway. The details are in its log, under the id in the message."""
 
     reason = "InternalError"
     code = "BackgroundTasks/InternalError"
 
 
 def from_api(error: Exception, what: str) -> GatewayError:
-    """Return what the failure of a request with the caller's token means to the caller.
+    """Return the error that the caller sees when a request to the API server has failed.
 
     Args:
         error: ApiError, TimeoutError or TransportError.
-        what: what was tried, for the message: `read task "words"`.
+        what: the action, for the message: `read task "words"`.
     """
     if not isinstance(error, ApiError):
-        return UnavailableError(f"Could not {what}: the API server does not answer. Try again.")
+        return UnavailableError(f"Could not {what}: the API server does not respond. Try again.")
     if error.status == 401:
         return NotAuthenticatedError("The API server does not accept the token.")
     if error.is_transient:
         return UnavailableError(f"Could not {what}: the API server is busy. Try again.")
     if error.status == 403 and "cannot impersonate" in error.message:
         return NotAuthorizedError(
-            f"The gateway may not act in your name: {error.message}. An administrator can let it."
+            f"The gateway may not act on your behalf: {error.message}. Ask an administrator to allow it."
         )
     if error.status == 403 and not error.is_quota and "ValidatingAdmissionPolicy" not in error.message:
         return NotAuthorizedError(f"You are not allowed to {what}.")
@@ -164,4 +164,4 @@ def from_api(error: Exception, what: str) -> GatewayError:
 
 
 API_FAILURES = (ApiError, TimeoutError, TransportError)
-"""What a request to the API server raises."""
+"""The exceptions that a request to the API server raises."""

@@ -1,4 +1,4 @@
-"""Which fields tasks and logs have for filters, sorters and search, of what kind they are, and how they are read."""
+"""The fields of tasks and logs for filters, sorters and search: their kinds, and how to read them."""
 
 import functools
 from collections.abc import Callable, Mapping
@@ -16,15 +16,15 @@ T = TypeVar("T")
 
 UNKNOWN_USER: Final = "unknown"
 _KEPT: Final = 4
-"""A gateway has one collection of each kind. A document may have 1,000 lists, and each needs the fields."""
+"""Cached results; a gateway has one collection of each kind. A document may have 1,000 lists that need the fields."""
 
 _PHASES: Final = {word: phase for phase, word in STATUS_WORDS.items()}
 _DOCUMENTED_WORDS: Final = {"completed": "success", "stopped": "aborted"}
-"""Words of Webiny's documentation and SDK that its backend never stores."""
+"""Statuses in Webiny's documentation and SDK that its backend never stores."""
 
 
 class Kind(Enum):
-    """What sort of value a field has. It decides which operators there are."""
+    """The kind of a field's value. It determines the operators."""
 
     ID = "id"
     WORD = "word"
@@ -38,9 +38,9 @@ class Field(Generic[T]):
     """One field.
 
     Args:
-        kind: of its value.
-        read: returns the value, None where there is none.
-        spell: turns the value of a filter into the spelling that `read` returns; dates without a time zone are in UTC.
+        kind: the kind of its value.
+        read: returns the value, or None.
+        spell: converts the value of a filter to the spelling that `read` returns; dates without a time zone are in UTC.
     """
 
     def __init__(self, kind: Kind, read: Callable[[T], Any], spell: Callable[[Any], Any] | None = None) -> None:
@@ -50,7 +50,7 @@ class Field(Generic[T]):
 
 
 def in_utc(moment: datetime) -> datetime:
-    """Return a moment that a query names; without a time zone it is in UTC."""
+    """Return a time from a query with a time zone; without one it is in UTC."""
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -65,7 +65,7 @@ def phase_of(word: str) -> str | None:
 
 
 def saved_on(run: Run) -> datetime:
-    """Return when a run changed last, as far as its fields tell."""
+    """Return when a run changed last, according to its fields."""
     status = run.status
     times = [run.metadata.creation_timestamp, status.started_at, status.finished_at]
     times += [condition.last_transition_time for condition in status.conditions]
@@ -74,7 +74,7 @@ def saved_on(run: Run) -> datetime:
 
 
 def task_name(run: Run, definitions: Collection[Definition]) -> str:
-    """Return a run's name for people: its own, or its definition's title."""
+    """Return the display name of a run: its own, or its definition's title."""
     if run.spec.display_name:
         return run.spec.display_name
     definition = definitions.get(Key(run.metadata.namespace, run.spec.definition))
@@ -82,7 +82,7 @@ def task_name(run: Run, definitions: Collection[Definition]) -> str:
 
 
 def execution_name(run: Run) -> str:
-    """Return the name of the pod that works, or worked last; empty before the first one."""
+    """Return the name of the current pod, or of the last one; empty before the first one."""
     return run.status.current.pod_name if run.status.current else ""
 
 
@@ -105,7 +105,7 @@ def _nothing(_: Any) -> None:
 
 _NEVER_DATES: Final = ("deletedOn", "restoredOn", "firstPublishedOn", "lastPublishedOn")
 _NEVER_USERS: Final = ("modifiedBy", "savedBy", "deletedBy", "restoredBy", "firstPublishedBy", "lastPublishedBy")
-"""Webiny's content model has these for every entry; a run is never published, and nobody but the operator saves it."""
+"""Webiny's content model has these for every entry. A run is never published, and only the operator updates it."""
 
 
 def _meta(
@@ -115,7 +115,7 @@ def _meta(
     saved_on: Callable[[T], datetime],
     modified_on: Callable[[T], datetime | None],
 ) -> dict[str, Field[T]]:
-    """The fields that every entry of Webiny has, and those of its revisions, of which a run has one."""
+    """Return the fields that every entry in Webiny has, also as fields of the revision: a run has only one."""
     fields: dict[str, Field[T]] = {"id": Field(Kind.ID, ident), "entryId": Field(Kind.WORD, ident)}
     dates: dict[str, Callable[[T], datetime | None]] = {
         "createdOn": created_on,
@@ -137,7 +137,7 @@ def _of_revision(name: str) -> str:
 
 @functools.lru_cache(maxsize=_KEPT)
 def task_fields(definitions: Collection[Definition]) -> Mapping[str, Field[Run]]:
-    """Return the fields of tasks by name; a task without a name of its own has its definition's title."""
+    """Return the fields of tasks by name; a task without a display name has its definition's title."""
     return _meta(
         ident=lambda run: run.metadata.name,
         created_on=lambda run: run.metadata.creation_timestamp,
@@ -160,7 +160,7 @@ def task_fields(definitions: Collection[Definition]) -> Mapping[str, Field[Run]]
 
 @functools.lru_cache(maxsize=_KEPT)
 def log_fields(runs: Collection[Run]) -> Mapping[str, Field[Record]]:
-    """Return the fields of logs by name; a log was made by whoever made its task."""
+    """Return the fields of logs by name; `createdBy` of a log is that of its task."""
 
     def created_by(record: Record) -> str | None:
         run = runs.get(record.run_key)
@@ -184,7 +184,7 @@ def log_fields(runs: Collection[Run]) -> Mapping[str, Field[Record]]:
 
 
 CREATED: Final = frozenset({"createdOn", "revisionCreatedOn"})
-"""The fields that tell when an object was created."""
+"""The fields with the time of creation."""
 TASK_SORTERS: Final = (
     "name",
     "definitionId",
@@ -197,7 +197,7 @@ TASK_SORTERS: Final = (
 )
 LOG_SORTERS: Final = ("executionName", "task", "iteration")
 SEARCHED: Final = ("id", "name", "definitionId", "parentId", "executionName", "taskStatus", "task")
-"""What `search` looks into, where an object has it."""
+"""The fields that `search` considers, if an object has them."""
 
 
 def kinds(fields: Mapping[str, Field[Any]]) -> dict[str, Kind]:

@@ -1,8 +1,7 @@
-"""`where` and `search`: which operators each kind of field has, and what they mean. Pure.
+"""`where` and `search`: the operators of each kind of field, and their meaning. Pure.
 
-A missing value equals nothing but null, is in no list, and contains, precedes and follows nothing. Each negated
-operator is true exactly where the plain one is false. Texts are equal letter by letter; contains, startsWith and search
-take no notice of case.
+A missing value equals only null, is in no list, and contains, precedes and follows nothing. Each negated operator is
+true exactly where the plain one is false. Equality is exact; contains, startsWith and search ignore case.
 """
 
 import math
@@ -65,29 +64,29 @@ MAX_WORDS: Final = 10
 MAX_SEARCH_LENGTH: Final = 1000
 """Characters."""
 _WORD_WEIGHT: Final = 6
-"""A word is looked for in so many fields."""
+"""The number of fields in which a word is searched."""
 
 
 def predicate(fields: Mapping[str, Field[T]], conditions: Sequence[Condition], search: str | None) -> Predicate[T]:
-    """Return what tells whether an object fulfils every condition and has every searched word.
+    """Return a function that decides whether an object meets every condition and contains every searched word.
 
     Raises:
-        ValidationError: a condition that cannot be used, or too much at once.
+        ValidationError: a condition is invalid, or there are too many conditions or words.
     """
     if len(conditions) > MAX_CONDITIONS:
-        raise ValidationError(f"where has more than {MAX_CONDITIONS} entries; leave out some.", "where")
-    tests = [_test(fields[condition.field], condition) for condition in conditions if _says_something(condition)]
+        raise ValidationError(f"where has more than {MAX_CONDITIONS} entries; use fewer.", "where")
+    tests = [_test(fields[condition.field], condition) for condition in conditions if _restricts(condition)]
     tests += [_contains(fields, word) for word in _words(search)]
     return lambda obj: all(test(obj) for test in tests)
 
 
 def weight(conditions: Sequence[Condition], search: str | None) -> int:
-    """Return how much it costs to look at an object, in comparisons, the look itself included."""
+    """Return the cost of inspecting one object, in comparisons: one for the object itself, and those of the filter."""
     return 1 + len(conditions) + _WORD_WEIGHT * len(_words(search))
 
 
 def created_between(conditions: Iterable[Condition]) -> tuple[float, float]:
-    """Return between which seconds since 1970 something was created that fulfils the conditions, or a little more."""
+    """Return the first and last second since 1970 at which objects that meet the conditions can have been created."""
     oldest, newest = -math.inf, math.inf
     for condition in conditions:
         if condition.field not in CREATED or condition.value is None:
@@ -105,15 +104,15 @@ def _words(search: str | None) -> list[str]:
     if search is None:
         return []
     if len(search) > MAX_SEARCH_LENGTH:
-        raise ValidationError(f"search has more than {MAX_SEARCH_LENGTH} characters; search for less.", "search")
+        raise ValidationError(f"search has more than {MAX_SEARCH_LENGTH} characters; use fewer.", "search")
     words = [*dict.fromkeys(search.casefold().split())]
     if len(words) > MAX_WORDS:
-        raise ValidationError(f"search has more than {MAX_WORDS} words; search for fewer.", "search")
+        raise ValidationError(f"search has more than {MAX_WORDS} words; use fewer.", "search")
     return words
 
 
 def wanted(fields: Mapping[str, Field[Any]], conditions: Iterable[Condition], field: str) -> list[Any] | None:
-    """Return the only values of `field` that the conditions leave, or None where they do not name any."""
+    """Return the values to which the conditions restrict `field`, or None if they do not."""
     for condition in conditions:
         if condition.field == field and condition.operator in {"", "in"} and condition.value is not None:
             values = condition.value if condition.operator else [condition.value]
@@ -121,7 +120,7 @@ def wanted(fields: Mapping[str, Field[Any]], conditions: Iterable[Condition], fi
     return None
 
 
-def _says_something(condition: Condition) -> bool:
+def _restricts(condition: Condition) -> bool:
     return condition.value is not None or condition.operator in {"", "not"}
 
 
@@ -136,7 +135,9 @@ def _test(field: Field[T], condition: Condition) -> Predicate[T]:
 def _expected(field: Field[Any], operator: str, condition: Condition) -> Any:
     value = condition.value
     if operator in LISTS and len(value) > MAX_VALUES:
-        raise ValidationError(f"{condition.key} has more than {MAX_VALUES} values; ask in parts.", condition.key)
+        raise ValidationError(
+            f"{condition.key} has more than {MAX_VALUES} values; send several requests.", condition.key
+        )
     if operator == "between" and (len(value) != 2 or None in value):
         raise ValidationError(f"{condition.key} needs two values, from and to.", condition.key)
     if operator == "between":

@@ -1,6 +1,6 @@
-"""Subscriptions without GraphQL: changes of tasks, and lines of logs as they come, while the caller may see them.
+"""Subscriptions, independent of GraphQL: changes of tasks, and new log lines, as long as the caller may see them.
 
-Access is checked again every ten seconds, and with every line of a log, because that is read with the caller's token.
+Access is checked again every ten seconds, and with every line of a log, because logs are read with the caller's token.
 """
 
 import asyncio
@@ -28,20 +28,20 @@ CHECK_SECONDS: Final = 10.0
 PENDING_UPDATES: Final = 1000
 PENDING_LINES: Final = 2000
 _RETRY_SECONDS: Final = 2.0
-"""Reading a log is tried again after this, while the API server does not answer."""
+"""How long to wait before reading a log again, while the API server does not respond."""
 _HOOKS_SECONDS: Final = 60.0
-"""After its end a run is followed no longer than this for what its hooks log."""
+"""How long a finished run is followed for the log lines of its hooks."""
 
 
 @dataclass(frozen=True)
 class Update:
-    """What has happened to a run: it is new or changed, or, with `gone`, deleted.
+    """A change of a run.
 
     Attributes:
         run: its newest state.
-        gone: whether it is deleted.
-        is_new: whether it was not there before.
-        skipped: how many other runs have changed, too, but were dropped because the subscriber is slow.
+        gone: whether it was deleted.
+        is_new: whether it was created.
+        skipped: how many changes of other runs were dropped because the subscriber is slow.
     """
 
     run: Run
@@ -52,7 +52,7 @@ class Update:
 
 @dataclass(frozen=True)
 class Line:
-    """A line of a log, or of what a pod prints, or (with `dropped`) the place where lines are missing."""
+    """A line of a log, a line that a pod prints, or (with `dropped`) a gap where lines are missing."""
 
     pod: str | None
     iteration: int | None = None
@@ -63,17 +63,17 @@ class Line:
 
 @contextlib.asynccontextmanager
 async def counted(call: Call) -> AsyncGenerator[None]:
-    """Hold the number of subscriptions of a user within the limit.
+    """Count a subscription of a user for as long as it is open.
 
     Raises:
-        LimitError: there are too many.
-        GatewayError: nobody can tell who it is.
+        LimitError: the user already has too many.
+        GatewayError: the user cannot be authenticated.
     """
     counts, user = call.services.subscriptions, await call.services.access.user(call.caller)
     try:
         counts.add(user, call.services.limits.max_subscriptions)
     except TooManyError as error:
-        raise LimitError(f"You have {error.most} subscriptions already; end some first.") from error
+        raise LimitError(f"You already have {error.most} subscriptions; end some of them first.") from error
     try:
         yield
     finally:
@@ -81,12 +81,12 @@ async def counted(call: Call) -> AsyncGenerator[None]:
 
 
 async def updates(call: Call, matches: Predicate[Run], only: Key | None) -> AsyncGenerator[Update, None]:
-    """Yield what happens to the runs that match, or to one run, whose state now comes first.
+    """Yield the changes of the runs that match, or of one run, with its current state first.
 
-    Ends when that run is deleted. Whether the caller may see them is checked here, and again and again.
+    Ends when that run is deleted. Access is checked at the start and repeatedly.
 
     Raises:
-        GatewayError: the caller may not, or may not any more.
+        GatewayError: the caller does not have access, or no longer has it.
     """
 
     async def check() -> None:
@@ -116,15 +116,15 @@ async def updates(call: Call, matches: Predicate[Run], only: Key | None) -> Asyn
 
 
 async def lines(call: Call, key: Key, *, pod_output: bool) -> AsyncGenerator[Line, None]:
-    """Yield all lines of a run's logs, first those that are there, until it has ended.
+    """Yield all lines of a run's logs, first the existing ones, until the run has finished.
 
     Args:
-        call: for whom; whether they may see them is checked here, and again and again.
-        key: which run.
-        pod_output: also what its pods print.
+        call: the call of the subscriber, whose access is checked at the start and repeatedly.
+        key: the run.
+        pod_output: whether to include what its pods print.
 
     Raises:
-        GatewayError: the caller may not, or may not any more.
+        GatewayError: the caller does not have access, or no longer has it.
     """
 
     async def check() -> None:
@@ -145,14 +145,14 @@ async def lines(call: Call, key: Key, *, pod_output: bool) -> AsyncGenerator[Lin
 
 
 class _Listening:
-    """Gives contextlib.closing something to close."""
+    """Adapts a function to contextlib.closing."""
 
     def __init__(self, close: Callable[[], None]) -> None:
         self.close = close
 
 
 async def _while_allowed(get: Callable[[], Awaitable[T]], check: Callable[[], Awaitable[None]]) -> AsyncIterator[T]:
-    """Yield what `get` returns, and call `check` every ten seconds, however much comes."""
+    """Yield what `get` returns, and call `check` every ten seconds, regardless of how many items arrive."""
     loop = asyncio.get_running_loop()
     due = loop.time() + CHECK_SECONDS
     while True:
@@ -169,7 +169,7 @@ async def _while_allowed(get: Callable[[], Awaitable[T]], check: Callable[[], Aw
 
 
 class _LogFollower:
-    """Puts the lines of one run into a buffer, until the run has ended."""
+    """Puts the lines of one run into a buffer, until the run has finished."""
 
     def __init__(self, call: Call, key: Key, buffer: Newest[Line], *, pod_output: bool) -> None:
         self._call = call
@@ -177,13 +177,13 @@ class _LogFollower:
         self._buffer = buffer
         self._pod_output = pod_output
         self._changed: dict[Key, None] = {}
-        """Records to be read, in order."""
+        """Records to read, in order."""
         self._wake = asyncio.Event()
         self._seen: dict[Key, int] = {}
         self._pods: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
-        """Follow; every error ends the buffer."""
+        """Follow the run; an error closes the buffer."""
         cache = self._call.cache
         stop = [cache.records.listen(self._hear_record), cache.runs.listen(self._hear_run)]
         known = cache.records.indexed("run", self._key.namespace, self._key.name)
@@ -194,7 +194,7 @@ class _LogFollower:
             await self._follow()
             await asyncio.gather(*self._pods.values())
             self._buffer.close()
-        except Exception as error:  # noqa: BLE001 - it goes to the subscriber
+        except Exception as error:  # noqa: BLE001 - the subscriber gets it
             self._buffer.close(error)
         finally:
             for end in stop:
@@ -213,7 +213,7 @@ class _LogFollower:
             if self._pod_output and pod is not None:
                 self._follow_pod(pod)
             if run is not None and run.is_finished and pod is not None:
-                # The watch of runs may be ahead of that of records.
+                # The watch of runs may be ahead of the watch of records.
                 self._changed[Key(self._key.namespace, pod)] = None
             await self._read_changed()
             if run is None or (run.is_finished and not self._awaits_hooks(run)):
@@ -245,7 +245,7 @@ class _LogFollower:
                 self._put_new(key, stored)
 
     def _put_new(self, key: Key, stored: Object) -> None:
-        """Put the lines that were not put before: they are numbered, with those that the record has dropped."""
+        """Put the new lines. Lines are numbered, including those that the record has dropped."""
         if self._pod_output:
             self._follow_pod(key.name)
         items: list[Object] = stored.get("logs") or []
@@ -266,9 +266,9 @@ class _LogFollower:
             async for text in podlogs.follow(self._call, Key(self._key.namespace, pod)):
                 self._buffer.put(Line(pod, text=text))
         except UnavailableError:
-            # Where it was cut nobody can tell; what the task itself has logged still comes.
+            # It is unknown how many lines are missing; what the task itself logs still arrives.
             self._buffer.put(Line(pod, dropped=1))
-        except Exception as error:  # noqa: BLE001 - it goes to the subscriber
+        except Exception as error:  # noqa: BLE001 - the subscriber gets it
             self._buffer.close(error)
 
     def _hear_record(self, change: Change[Record]) -> None:

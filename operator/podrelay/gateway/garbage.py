@@ -1,7 +1,8 @@
-"""When Python looks for cyclic garbage among all objects: while no operation is under way, if it can be helped.
+"""Schedule full garbage collections for when no operation is running, if possible.
 
-A look costs the more the more objects there are, and the event loop waits for it. Between two operations there are few
-besides the cache, which is left out (`main`); in the midst of one that returns a thousand tasks a look takes 100 ms.
+A collection takes longer the more objects there are, and blocks the event loop. Between two operations there are few
+objects except the cache, which is excluded (`main`); during an operation that returns a thousand tasks, a collection
+takes 100 ms.
 """
 
 import asyncio
@@ -11,38 +12,38 @@ from collections.abc import Iterator
 from typing import Final
 
 THRESHOLDS: Final = (2_000, 5, 400)
-"""How many new objects Python lets come before it looks for cycles among them, after how many such looks it looks at
-older ones, and after how many of those at all.
+"""The thresholds of Python's three generations, see gc.set_threshold.
 
-After 700 new ones, its own setting, it would do so many times in each request, and find next to none; after 10,000 a
-look at all that thousand refused fields leave behind takes 110 ms. The last figure is for gateways that are never idle.
+With Python's own first threshold, 700 new objects, each request would cause many collections that find next to nothing;
+with 10,000, a collection of what a thousand refused fields leave behind takes 110 ms. The third threshold is for
+gateways that are never idle.
 """
-_IDLE_LOOKS: Final = 20
-"""After so many looks at older objects all are looked at, as soon as nothing else is to be done."""
+_IDLE_COLLECTIONS: Final = 20
+"""After this many collections of the second generation, a full collection is due when the gateway is idle."""
 _PAUSE_SECONDS: Final = 0.005
-"""After an operation: its answer has to be written first."""
+"""The pause after an operation, in which its answer is sent."""
 
 
 class Garbage:
-    """Knows how many operations are under way."""
+    """Counts the running operations, and starts full garbage collections between them."""
 
     def __init__(self) -> None:
         self._under_way = 0
 
     @contextlib.contextmanager
     def operation(self) -> Iterator[None]:
-        """Keep Python from looking at all objects meanwhile, unless it has not for very long."""
+        """Postpone full collections until the end of an operation, unless the last one was very long ago."""
         self._under_way += 1
         try:
             yield
         finally:
             self._under_way -= 1
             if self._is_due():
-                asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._look)
+                asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._collect)
 
     def _is_due(self) -> bool:
-        return not self._under_way and gc.get_count()[2] >= _IDLE_LOOKS
+        return not self._under_way and gc.get_count()[2] >= _IDLE_COLLECTIONS
 
-    def _look(self) -> None:
+    def _collect(self) -> None:
         if self._is_due():
             gc.collect()

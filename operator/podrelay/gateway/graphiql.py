@@ -1,7 +1,7 @@
-"""GraphiQL at /graphiql: a page to write documents and send them, for whoever starts the gateway with --graphiql.
+"""GraphiQL at /graphiql: a page for writing and sending documents, enabled by --graphiql.
 
-Its files come from npm when Podrelay is built (tools/graphiql), and from nowhere else: the page may load and ask
-nothing that is not of this very server. A token that is typed into it stays in the memory of the page.
+Its files are built from npm packages when Podrelay is built (tools/graphiql). The page may load and call nothing but
+this server. A token that is entered stays in the memory of the page.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,7 +14,7 @@ from aiohttp import web
 from podrelay.api.errors import PodrelayError
 
 FILES: Final = Path(__file__).parent / "static" / "graphiql"
-"""Holds one folder with the files; its name is a hash of what they were made of."""
+"""Contains one folder with the files, named by a hash of their sources."""
 MAIN: Final = "main.js"
 
 _POLICY: Final = {
@@ -24,7 +24,7 @@ _POLICY: Final = {
     "connect-src": "'self'",
     "font-src": "'self' data:",
     "img-src": "'self' data:",
-    # The editor in GraphiQL makes style elements while it works.
+    # GraphiQL's editor creates style elements at runtime.
     "style-src": "'self' 'unsafe-inline'",
     "base-uri": "'none'",
     "form-action": "'none'",
@@ -62,21 +62,21 @@ class MissingFilesError(PodrelayError):
 
 
 def pages(namespace: str, *, asks_for_token: bool, folder: Path = FILES) -> list[web.RouteDef]:
-    """Return what serves the page and its files.
+    """Return the routes of the page and its files.
 
     Args:
-        namespace: of requests that name none.
-        asks_for_token: whether callers need one.
+        namespace: the namespace of requests that do not name one.
+        asks_for_token: whether callers need a token.
         folder: where the files are.
 
     Raises:
-        MissingFilesError: they are not there.
+        MissingFilesError: the files are missing.
     """
     main = next(iter(sorted(folder.glob(f"*/{MAIN}"))), None)
     if main is None:
         raise MissingFilesError(
-            "--graphiql: this installation of Podrelay has no files of GraphiQL. `python -m tools.graphiql` makes them "
-            "in a checkout, where npm is installed; images and wheels that are built afterwards have them."
+            "--graphiql: this installation of Podrelay does not contain GraphiQL. In a checkout, with npm installed, "
+            "run `python -m tools.graphiql`; images and wheels that are built afterwards contain it."
         )
     build = main.parent.name
     page = _PAGE.format(build=build, namespace=escape(namespace), asks_for_token="true" if asks_for_token else "false")
@@ -89,8 +89,8 @@ def pages(namespace: str, *, asks_for_token: bool, folder: Path = FILES) -> list
 
 
 def _file(build: str, file: Path) -> web.RouteDef:
-    """Return what serves one file: only what is there when the gateway starts can be asked for."""
-    # The path holds a hash, which changes with what is served.
+    """Return the route of one file; only files that exist when the gateway starts are served."""
+    # The path contains a hash that changes with the content.
     headers = _HEADERS | {
         "Cache-Control": "public, max-age=31536000, immutable",
         "Content-Type": _TYPES.get(file.suffix, "application/octet-stream"),

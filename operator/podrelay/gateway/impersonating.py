@@ -1,8 +1,8 @@
-"""Callers with tokens that are made for the gateway alone: whose they are, and acting in their name.
+"""Callers with tokens for the gateway's own audience: authenticate them, and act on their behalf.
 
-Such a token is worth nothing at the API server. The gateway has it checked by a TokenReview, and then asks in the name
-of its user by impersonation, so that roles, admission policies and audit logs see that user. What the gateway's own
-account may impersonate is for its RBAC to say; beyond that nobody is impersonated who belongs to Kubernetes itself.
+Such a token is useless at the API server. The gateway has it checked by a TokenReview, and then sends requests on
+behalf of its user by impersonation, so that roles, admission policies and audit logs see that user. RBAC decides whom
+the gateway's account may impersonate; the gateway itself refuses users and groups of Kubernetes.
 """
 
 from collections.abc import Iterable, Mapping
@@ -26,11 +26,11 @@ _OF_A_NAMESPACE: Final = "system:serviceaccounts:"
 
 @dataclass(frozen=True)
 class Impersonation:
-    """For whom tokens are made, and with which rights their users come.
+    """The audience of accepted tokens, and the groups that apply.
 
     Attributes:
-        audience: of the tokens.
-        groups: whose members' rights count; "*" for those of all groups.
+        audience: the audience of the tokens.
+        groups: groups whose rights their members have here; "*" means all groups.
     """
 
     audience: str
@@ -52,39 +52,41 @@ class _Review(msgspec.Struct, frozen=True):
     status: _Verdict = _Verdict()
 
 
-async def headers_for(own: Client, token: str, wish: Impersonation) -> Headers:
-    """Return the headers by which a request is made in the name of a token's user.
+async def headers_for(own: Client, token: str, impersonation: Impersonation) -> Headers:
+    """Return the headers for requests on behalf of a token's user.
 
     Args:
         own: the API server, with the gateway's own credentials.
-        token: of the caller.
-        wish: what tokens and whose rights count.
+        token: the caller's token.
+        impersonation: the audience, and the groups that apply.
 
     Raises:
-        NotAuthenticatedError: the token is good for nothing, or made for somebody else.
+        NotAuthenticatedError: the token is invalid, or is for another audience.
         NotAuthorizedError: its user belongs to Kubernetes itself.
-        ApiError, TimeoutError, TransportError: nobody can tell now.
+        ApiError, TimeoutError, TransportError: the TokenReview failed.
     """
     body: Mapping[str, Any] = {
         "apiVersion": "authentication.k8s.io/v1",
         "kind": "TokenReview",
-        "spec": {"token": token, "audiences": [wish.audience]},
+        "spec": {"token": token, "audiences": [impersonation.audience]},
     }
     verdict = msgspec.json.decode(await own.request("POST", _TOKEN_REVIEWS, body=body), type=_Review).status
-    # An authenticator that knows nothing of audiences says yes to every token that it knows, and names none.
-    if not verdict.authenticated or wish.audience not in verdict.audiences:
-        raise NotAuthenticatedError(f"The token is not one for the audience {wish.audience}.")
-    return _named(verdict.user.username, verdict.user.groups, wish.groups)
+    # An authenticator that does not support audiences accepts every valid token, and returns no audience.
+    if not verdict.authenticated or impersonation.audience not in verdict.audiences:
+        raise NotAuthenticatedError(f"The token is invalid, or not for the audience {impersonation.audience}.")
+    return _named(verdict.user.username, verdict.user.groups, impersonation.groups)
 
 
 def _named(user: str, groups: Iterable[str], wanted: frozenset[str]) -> Headers:
     if not user or not all(map(str.isprintable, (user, *groups))):
-        raise NotAuthenticatedError("The name of the token's user, or of a group, cannot be used.")
+        raise NotAuthenticatedError(
+            "The name of the token's user or of a group is empty or has unprintable characters."
+        )
     if user.startswith(_SERVICE_ACCOUNT):
-        # The API server adds the groups of service accounts itself, and asks for no right to them.
+        # The API server adds the groups of service accounts by itself, and requires no right for them.
         return (("Impersonate-User", user),)
     if user.startswith(_SYSTEM) or any(map(_is_of_kubernetes, groups)):
-        raise NotAuthorizedError(f"{user} belongs to Kubernetes itself, and is not served here.")
+        raise NotAuthorizedError(f"{user} belongs to Kubernetes itself; the gateway does not impersonate it.")
     named = [group for group in groups if not group.startswith(_SYSTEM) and (ALL in wanted or group in wanted)]
     return (("Impersonate-User", user), *(("Impersonate-Group", group) for group in named))
 

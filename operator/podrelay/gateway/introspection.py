@@ -1,4 +1,4 @@
-"""What the schema is asked about itself: beside the event loop, as the whole of it takes 70 ms, and up to a limit."""
+"""Introspection: executed outside the event loop, because the whole schema takes 70 ms, and up to a limit."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -19,27 +19,27 @@ from graphql import (
 from podrelay.gateway.errors import LimitError, ValidationError
 
 MAX_FIELDS: Final = 20_000
-"""Of an answer. The whole schema, as GraphiQL asks for it, has less than 9,000."""
+"""Fields of an answer. The whole schema, as GraphiQL queries it, has less than 9,000."""
 _ASKED: Final = frozenset({"__schema", "__type"})
 _ANYWHERE: Final = "__typename"
 
 
 class _TooMuchError(BaseException):
-    """Ends an execution at once; graphql-core would take any other exception for the failure of one field."""
+    """Stops an execution at once; graphql-core treats an Exception as the failure of one field."""
 
 
 def is_wanted(document: DocumentNode, operation: OperationDefinitionNode) -> bool:
-    """Tell whether an operation asks for the schema.
+    """Return whether an operation queries the schema.
 
     Raises:
-        ValidationError: it asks for something else beside it.
+        ValidationError: it also queries something else.
     """
     names = _names(document, operation.selection_set)
     if not names & _ASKED:
         return False
     if others := names - _ASKED - {_ANYWHERE}:
         raise ValidationError(
-            f"Ask for the schema (__schema, __type) in an operation of its own, without {', '.join(sorted(others))}.",
+            f"Query the schema (__schema, __type) in a separate operation, without {', '.join(sorted(others))}.",
             "query",
         )
     return True
@@ -48,10 +48,10 @@ def is_wanted(document: DocumentNode, operation: OperationDefinitionNode) -> boo
 def answer(
     schema: GraphQLSchema, document: DocumentNode, operation: str | None, variables: Mapping[str, Any] | None
 ) -> ExecutionResult:
-    """Return the answer to an operation that asks for nothing but the schema.
+    """Return the answer to an operation that queries only the schema.
 
     Raises:
-        LimitError: it would be too long.
+        LimitError: the answer has too many fields.
     """
     left = MAX_FIELDS
 
@@ -68,12 +68,12 @@ def answer(
         )
     except _TooMuchError:
         raise LimitError(
-            f"The answer would have more than {MAX_FIELDS} fields of the schema: ask for each of its lists once."
+            f"The answer would have more than {MAX_FIELDS} fields of the schema: query each of its lists only once."
         ) from None
 
 
 def _names(document: DocumentNode, selections: SelectionSetNode) -> set[str]:
-    """Return the names of the fields right below an operation, those in fragments included."""
+    """Return the names of the root fields of an operation, including those in fragments."""
     fragments = {
         definition.name.value: definition.selection_set
         for definition in document.definitions

@@ -22,9 +22,9 @@ from podrelay.kube.resources import Key
 
 DEFAULT_LIMIT: Final = 50
 _PART: Final = 100
-"""So many objects are looked through at a time: less than 1 ms."""
+"""How many objects are searched at a time: less than 1 ms."""
 MAX_SEARCHED: Final = 250
-"""Logs that are read for one page of those that have certain lines."""
+"""Logs that are read to find a page of logs with certain lines."""
 _READ_AT_ONCE: Final = 10
 
 T = TypeVar("T", bound=Cached)
@@ -32,15 +32,15 @@ T = TypeVar("T", bound=Cached)
 
 @dataclass(frozen=True)
 class Listing:
-    """What a list is asked for.
+    """The arguments of a list.
 
     Attributes:
-        where: its conditions.
-        sort: its sorters, first the most important one.
-        limit: how many on a page; None or less than 1 means 50.
-        after: the cursor of the page before.
+        where: the conditions.
+        sort: the sorters, the most important one first.
+        limit: the size of a page; None or less than 1 means 50.
+        after: the cursor of the previous page.
         search: words that must all occur.
-        items: for logs, conditions that one of its lines must fulfil.
+        items: for logs: conditions that a single line of the log must meet.
     """
 
     where: Sequence[Condition] = ()
@@ -52,11 +52,11 @@ class Listing:
 
 
 async def tasks(call: Call, listing: Listing, parent: Run | None = None) -> Page[Run]:
-    """Return a page of runs; with `parent` of its children only. Whether the caller may see them is checked before.
+    """Return a page of runs; with `parent`, only of its children. The caller's access has been checked before.
 
     Raises:
-        ValidationError: a filter or cursor that cannot be used.
-        LimitError: too many would have to be looked at.
+        ValidationError: a filter or the cursor is invalid.
+        LimitError: too many runs would have to be searched.
     """
     runs, fields = call.cache.runs, task_fields(call.cache.definitions)
     if parent is not None:
@@ -67,11 +67,11 @@ async def tasks(call: Call, listing: Listing, parent: Run | None = None) -> Page
 
 
 async def logs(call: Call, payloads: Payloads, listing: Listing, run: Key | None = None) -> Page[Record]:
-    """Return a page of records; with `run` of that one only. Whether the caller may see them is checked before.
+    """Return a page of records; with `run`, only of that run. The caller's access has been checked before.
 
     Raises:
-        ValidationError: a filter or cursor that cannot be used.
-        LimitError: too many would have to be looked at.
+        ValidationError: a filter or the cursor is invalid.
+        LimitError: too many records would have to be searched.
     """
     records, fields = call.cache.records, log_fields(call.cache.runs)
     of_tasks = [run.name] if run else filters.wanted(fields, listing.where, "task")
@@ -83,10 +83,10 @@ async def logs(call: Call, payloads: Payloads, listing: Listing, run: Key | None
 
 
 class _Look(Generic[T]):
-    """Looks through candidates, a few at a time: each part in its turn, and on account of the operation.
+    """Searches candidates in parts: between parts, other requests get their turn; the operation's budget is charged.
 
     Raises:
-        ValidationError: a filter or cursor that cannot be used.
+        ValidationError: a filter or the cursor is invalid.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class _Look(Generic[T]):
         self._all_match = also is None and not listing.search and (not listing.where or is_by_phase)
 
     async def page(self) -> Page[T]:
-        """Return the page that is asked for."""
+        """Return the requested page."""
         if self._order.newest_first is not None:
             return await self._page_by_age(newest_first=self._order.newest_first)
         pager = Pager(self._matches, self._order, self._limit, self._after)
@@ -120,7 +120,7 @@ class _Look(Generic[T]):
         return pager.page()
 
     async def _page_by_age(self, *, newest_first: bool) -> Page[T]:
-        """Return the first that match in the order in which they are kept: no more need to be looked at."""
+        """Return the page in the order of the cache: the search stops when the page is full."""
         start = self._order.age_of(self._after) if self._after else None
         found: list[T] = []
         async for part in self._parts(min(_PART, self._limit + 1), start, newest_first=newest_first):
@@ -142,7 +142,7 @@ class _Look(Generic[T]):
     async def _parts(
         self, size: int, start: Age | None = None, *, newest_first: bool = True
     ) -> AsyncGenerator[list[T], None]:
-        """Yield the candidates that were created when the filter says, after a place."""
+        """Yield the candidates after a position whose time of creation matches the filter."""
         after = self._bounded(start, newest_first=newest_first)
         while True:
             await self._call.services.turns.give()
@@ -156,21 +156,21 @@ class _Look(Generic[T]):
             after = part[-1][0]
 
     def _bounded(self, start: Age | None, *, newest_first: bool) -> Age:
-        """Return the place after which the first candidate can be."""
-        nobody = Key("", "")
+        """Return the position after which the first candidate can be."""
+        no_key = Key("", "")
         if newest_first:
-            return min(start or (math.inf, 0, nobody), (self._newest, sys.maxsize, nobody))
-        return max(start or (-math.inf, 0, nobody), (self._oldest, -1, nobody))
+            return min(start or (math.inf, 0, no_key), (self._newest, sys.maxsize, no_key))
+        return max(start or (-math.inf, 0, no_key), (self._oldest, -1, no_key))
 
 
 def page_size(call: Call, limit: float | None) -> int:
-    """Return how many are on a page: as many as asked for, within the limit of the gateway."""
+    """Return the size of a page: as requested, within the gateway's limit."""
     wanted = DEFAULT_LIMIT if limit is None or limit < 1 else limit
     return int(min(wanted, call.services.limits.max_page))
 
 
 def _candidates(call: Call, fields: Mapping[str, Field[Run]], listing: Listing) -> Candidates[Run]:
-    """Return the runs to look through: few, where the filter names values that an index has."""
+    """Return the runs to search: only a few if the filter names values of an index."""
     runs, namespace = call.cache.runs, call.scope.namespace
     ids = filters.wanted(fields, listing.where, "id")
     if ids is not None and namespace is not None:
@@ -213,10 +213,10 @@ async def _with_items(
     candidates: Candidates[Record],
     fields: Mapping[str, Field[Record]],
 ) -> Page[Record]:
-    """Return a page of the records that have a line which fulfils the conditions.
+    """Return a page of the records that have a line which meets the conditions.
 
-    Records are read in their order, until the page is full, or so many are read that the next page has to go on: the
-    lines of 10,000 records would be half a gigabyte. So a page may be short, even empty, and not be the last one.
+    Records are read in order until the page is full, or until a limit is reached and the search continues on the next
+    page: the lines of 10,000 records would be half a gigabyte. So a page may be short or empty without being the last.
     """
     matches = filters.predicate(ITEM_FIELDS, listing.items, None)
     order, limit = Order(fields, listing.sort, call.cache.records.age), page_size(call, listing.limit)
@@ -245,7 +245,7 @@ async def _read(
     candidates: Candidates[Record],
     fields: Mapping[str, Field[Record]],
 ) -> AsyncGenerator[tuple[Record, Object], None]:
-    """Yield the records that have lines, each with all that is stored, in the order and from the place asked for."""
+    """Yield the records that have lines, each with its complete object, in the requested order and after the cursor."""
     asked = replace(listing, limit=_PART)
     while True:
         page = await _Look(call, candidates, fields, asked, call.cache.records.age, _has_lines).page()

@@ -1,4 +1,4 @@
-"""Puts the gateway together and runs it: `podrelay gateway`."""
+"""Assemble and run the gateway: `podrelay gateway`."""
 
 import argparse
 import asyncio
@@ -39,21 +39,21 @@ from podrelay.kube.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
 log = logging.getLogger(__name__)
 
 NESTING: Final = 11_000
-"""Parsers recurse, and the API server takes JSON of 10,000 levels."""
+"""Python's recursion limit: parsers recurse, and the API server accepts JSON that is nested 10,000 levels deep."""
 CALLS_IN_FLIGHT: Final = 64
-"""Requests with callers' tokens at once; the API server's own priority and fairness holds each caller."""
+"""Concurrent requests to the API server; its own priority and fairness limits each caller."""
 SCRAPERS: Final = 20
-"""Connections for metrics at once."""
+"""Connections for metrics at the same time."""
 SHUTDOWN_SECONDS: Final = 10.0
 TURN_SECONDS: Final = 0.001
-"""For so long the thread that reads documents keeps the event loop waiting each time; Python's own default is 5 ms."""
+"""Python's switch interval: how long the thread that parses documents may block the event loop. The default is 5 ms."""
 
 _SUBSCRIPTIONS_LOG: Final = logging.getLogger("strawberry.ws.task")
 _SERVER_LOG: Final = logging.getLogger(f"{__name__}.http")
 
 
 class OptionsError(PodrelayError):
-    """Flags that would make the gateway unsafe; the message says what to set."""
+    """Flags that contradict each other or would make the gateway unsafe; the message says what to set."""
 
     reason = "OptionsError"
 
@@ -67,37 +67,39 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         check(arguments)
         return uvloop.run(_serve_until_signal(arguments))
-    except (PodrelayError, OSError, ValueError) as error:  # an address or certificate that cannot be used
+    except (PodrelayError, OSError, ValueError) as error:  # for example an invalid address or certificate
         print(f"podrelay gateway: {error}", file=sys.stderr)
         return 1
 
 
 def check(arguments: argparse.Namespace) -> None:
-    """Make sure that no token can be read on its way, that nobody else acts with our credentials, and that flags agree.
+    """Check that tokens are encrypted, that other machines cannot use the gateway's credentials, and that flags agree.
 
     Raises:
-        OptionsError: the flags say otherwise.
+        OptionsError: one of these is not the case.
     """
     is_local = _is_local(arguments.listen)
     if bool(arguments.tls_cert) is not bool(arguments.tls_key):
-        raise OptionsError("--tls-cert and --tls-key belong together")
+        raise OptionsError("--tls-cert and --tls-key must be set together")
     if arguments.auth == "none" and not is_local:
-        raise OptionsError(f"--auth=none works on a loopback address only, not on {arguments.listen!r}")
+        raise OptionsError(f"--auth=none requires a loopback address, not {arguments.listen!r}")
     if arguments.auth == "none" and arguments.metrics_listen and not _is_local(arguments.metrics_listen):
-        raise OptionsError(f"--auth=none works on a loopback address only, not on {arguments.metrics_listen!r}")
+        raise OptionsError(f"--auth=none requires a loopback address, not {arguments.metrics_listen!r}")
     if not is_local and not arguments.tls_cert and not arguments.behind_tls_proxy:
         raise OptionsError(
-            f"--listen {arguments.listen} would take tokens in plain text: give --tls-cert and --tls-key, or "
-            "--behind-tls-proxy if a proxy before the gateway speaks TLS"
+            f"--listen {arguments.listen} would receive tokens in plain text: set --tls-cert and --tls-key, or "
+            "--behind-tls-proxy if a proxy in front of the gateway terminates TLS"
         )
     if arguments.audience and arguments.auth == "none":
-        raise OptionsError("--audience is for callers with tokens: leave out --auth=none")
+        raise OptionsError("--audience cannot be used with --auth=none, where callers send no tokens")
     if arguments.impersonate_group and not arguments.audience:
-        raise OptionsError("--impersonate-group does nothing without --audience")
+        raise OptionsError("--impersonate-group has no effect without --audience")
     if "*" in arguments.allow_origin:
-        raise OptionsError("--allow-origin takes origins such as https://console.example.com, not *: name each of them")
+        raise OptionsError(
+            "--allow-origin does not accept *: set it for each origin, such as https://console.example.com"
+        )
     if arguments.graphiql and arguments.no_introspection:
-        raise OptionsError("--graphiql needs the schema, which --no-introspection hides: leave out one of the two")
+        raise OptionsError("--graphiql needs the schema, which --no-introspection hides: remove one of the two flags")
 
 
 def _is_local(listen: str) -> bool:
@@ -120,7 +122,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
     """Run the gateway in this event loop; yield the address that it listens on.
 
     Raises:
-        PodrelayError: no cluster is configured, or GraphiQL is wanted and its files are not there.
+        PodrelayError: no cluster is configured, or GraphiQL is enabled and its files are missing.
         OSError: the address or the certificate cannot be used.
     """
     connection = config.load(arguments.kubeconfig, arguments.context)
@@ -163,12 +165,12 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
             guarded,
         )
         tasks = [asyncio.create_task(reflector.run()) for reflector in reflectors]
-        tasks.append(asyncio.create_task(_tell_when_synced(reflectors, cache)))
+        tasks.append(asyncio.create_task(_report_when_synced(reflectors, cache)))
         if certificate is not None:
             tasks.append(asyncio.create_task(certificate.keep_current()))
         stack.push_async_callback(_end, tasks)
-        _SERVER_LOG.addFilter(_is_no_bad_request)
-        _SUBSCRIPTIONS_LOG.addFilter(_is_no_parting)
+        _SERVER_LOG.addFilter(_is_not_bad_request)
+        _SUBSCRIPTIONS_LOG.addFilter(_is_not_disconnect)
         if arguments.metrics_listen:
             metrics.observe(cache.collections(), cache.stale_seconds, services.subscriptions.total)
             of_metrics = Connections(SCRAPERS)
@@ -210,20 +212,20 @@ def _reflectors(client: Client, cache: Cache, namespaces: list[str]) -> list[Ref
     return reflectors
 
 
-def _is_no_parting(record: logging.LogRecord) -> bool:
-    """Keep out what strawberry tells of WebSockets whose other end has gone while something was sent to it."""
+def _is_not_disconnect(record: logging.LogRecord) -> bool:
+    """Filter out what strawberry logs when a client disconnects while a message is being sent to it."""
     return not (record.exc_info and isinstance(record.exc_info[1], WebSocketDisconnected))
 
 
-def _is_no_bad_request(record: logging.LogRecord) -> bool:
-    """Keep out what aiohttp tells of requests that it cannot parse: it quotes their headers, tokens included."""
+def _is_not_bad_request(record: logging.LogRecord) -> bool:
+    """Filter out what aiohttp logs about requests that it cannot parse: it quotes their headers, including tokens."""
     return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError))
 
 
-async def _tell_when_synced(reflectors: list[Reflector[Any]], cache: Cache) -> None:
+async def _report_when_synced(reflectors: list[Reflector[Any]], cache: Cache) -> None:
     for reflector in reflectors:
         await reflector.synced.wait()
-    # Modules, schema and indexes stay: whenever the collector looked at them again, all requests would wait.
+    # Modules, schema and indexes stay in memory; if the collector traversed them again, all requests would wait for it.
     gc.collect()
     gc.freeze()
     log.info("caches filled", extra={"runs": len(cache.runs), "records": len(cache.records)})

@@ -1,4 +1,4 @@
-"""Counts and times what callers ask for: where strawberry and aiohttp let others look on."""
+"""Count and time requests, by extensions of strawberry and a middleware of aiohttp."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ CANCELLED: Final = "cancelled"
 
 
 class _Measured(FieldExtension):
-    """Counts and times a field whose answer has an `error`."""
+    """Counts and times a field whose answer has a field `error`."""
 
     def __init__(self, operation: str) -> None:
         self._operation = operation
@@ -31,7 +31,7 @@ class _Measured(FieldExtension):
     async def resolve_async(self, next_: AsyncExtensionResolver, source: Any, info: Info, **kwargs: Any) -> Any:
         """Resolve the field."""
         started = time.perf_counter()
-        outcome = CANCELLED  # the time for a query was over, or the caller has gone
+        outcome = CANCELLED  # the query took too long, or the caller has disconnected
         try:
             answer = await next_(source, info, **kwargs)
             outcome = answer.error.code if answer.error is not None else OK
@@ -46,7 +46,7 @@ class _Measured(FieldExtension):
 
 
 def measured(operation: Literal["query", "mutation"]) -> Callable[[F], F]:
-    """Return a decorator that makes a method a field which is counted and timed."""
+    """Return a decorator that turns a method into a field that is counted and timed."""
 
     def decorate(method: F) -> F:
         return cast("F", strawberry.field(method, extensions=[_Measured(operation)], description=words_of(method)))
@@ -56,7 +56,7 @@ def measured(operation: Literal["query", "mutation"]) -> Callable[[F], F]:
 
 @contextlib.contextmanager
 def subscribed(field: str) -> Iterator[None]:
-    """Count a subscription when it ends; that its reader ends it is no error."""
+    """Count a subscription when it ends; it is not an error if the subscriber ends it."""
     outcome = OK
     try:
         yield
@@ -73,10 +73,10 @@ class RefusedDocuments(SchemaExtension):
     """Counts the documents that are not executed."""
 
     def on_operation(self) -> Iterator[None]:
-        """Look on while a document is parsed, validated and executed."""
+        """Check whether a document could be parsed and validated."""
         try:
             yield
-        except Exception:  # it could not even be parsed
+        except Exception:  # it could not be parsed
             REFUSED_DOCUMENTS.inc()
             raise
         if self.execution_context.pre_execution_errors:
@@ -87,7 +87,7 @@ class RefusedDocuments(SchemaExtension):
 async def requests(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
-    """Count requests to the API by what they were answered."""
+    """Count requests to /graphql by the status of the response."""
     response = await handler(request)
     if request.path.startswith("/graphql"):
         HTTP_REQUESTS.labels(str(response.status)).inc()

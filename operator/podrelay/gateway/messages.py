@@ -1,4 +1,4 @@
-"""Messages of the protocol graphql-transport-ws, as far as their shape is checked before strawberry sees them."""
+"""Messages of the protocol graphql-transport-ws, whose structure is checked before strawberry reads them."""
 
 from collections.abc import AsyncGenerator
 from typing import Any
@@ -36,7 +36,7 @@ class _Complete(msgspec.Struct, tag_field="type", tag="complete"):
 
 
 class CheckedSocket(AiohttpWebSocketAdapter):
-    """Ends a connection with 4400 where a message is not one of the protocol's, instead of with an error of ours."""
+    """Closes a connection with 4400 if a message is not part of the protocol, instead of raising an internal error."""
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         """Yield each message."""

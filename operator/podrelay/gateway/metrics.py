@@ -13,7 +13,7 @@ HTTP_REQUESTS: Final = Counter(
     ["status"],
 )
 REFUSED_DOCUMENTS: Final = Counter(
-    "podrelay_gateway_refused_documents", "Documents with mistakes, or beyond a limit, of which nothing was resolved."
+    "podrelay_gateway_refused_documents", "Documents that were not executed: with mistakes, or beyond a limit."
 )
 FIELDS: Final = Counter(
     "podrelay_gateway_fields",
@@ -22,38 +22,38 @@ FIELDS: Final = Counter(
 )
 FIELD_SECONDS: Final = Histogram(
     "podrelay_gateway_field_seconds",
-    "Time for a field below backgroundTasks, without what is nested in it.",
+    "Time to resolve a field below backgroundTasks, without the fields nested in it.",
     ["operation", "field"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 SUBSCRIPTIONS: Final = Gauge("podrelay_gateway_subscriptions", "Subscriptions that are open.")
 SKIPPED: Final = Counter(
-    "podrelay_gateway_skipped", "Changed tasks and lines of logs that slow subscribers were not sent.", ["what"]
+    "podrelay_gateway_skipped", "Changed tasks and log lines that were not sent to slow subscribers.", ["what"]
 )
 STALE_SECONDS: Final = Gauge(
-    "podrelay_gateway_stale_seconds", "For how long the cache may have missed what happened; 0 while all is well."
+    "podrelay_gateway_stale_seconds", "For how long the cache may have missed changes; 0 while all watches are open."
 )
 CACHED: Final = Gauge("podrelay_gateway_cached_objects", "Objects in memory, by kind.", ["kind"])
 REVIEWS: Final = Counter(
     "podrelay_gateway_reviews",
-    "Questions of who somebody is or what they may do: asked of the API server, joined to one under way, or cached.",
+    "Authentication and authorization checks: asked of the API server, joined to a check in progress, or cached.",
     ["answer"],
 )
 API_REQUESTS: Final = Counter(
     "podrelay_gateway_api_requests",
-    "Requests to the API server, without watches and followed logs, by credentials (own or caller), method, and "
-    "outcome: ok, 4xx, 5xx, or failed where no answer came.",
+    "Requests to the API server, without watches and followed logs, by credentials (own, caller or impersonated), "
+    "method, and outcome: ok, 4xx, 5xx, or failed if no answer arrived.",
     ["credentials", "method", "outcome"],
 )
 
 
 def observe(collections: Mapping[str, Sized], stale_seconds: Callable[[], float], open_now: Callable[[], int]) -> None:
-    """Say where the gauges look whenever somebody asks for them.
+    """Set the functions that return the values of the gauges.
 
     Args:
-        collections: what is in memory, by kind.
-        stale_seconds: for how long the cache may have missed what happened.
-        open_now: how many subscriptions are open.
+        collections: the cached objects, by kind.
+        stale_seconds: returns for how long the cache may have missed changes.
+        open_now: returns how many subscriptions are open.
     """
     for kind, collection in collections.items():
         CACHED.labels(kind).set_function(partial(_size, collection))
@@ -62,7 +62,7 @@ def observe(collections: Mapping[str, Sized], stale_seconds: Callable[[], float]
 
 
 def application() -> web.Application:
-    """Return a server of /metrics, which asks for no token: it tells of no task, namespace or caller."""
+    """Return a server of /metrics, which requires no token: it names no task, namespace or caller."""
 
     async def scrape(_: web.Request) -> web.Response:
         return web.Response(body=generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})

@@ -1,4 +1,4 @@
-"""What the gateway keeps of each object: what lists show and filters ask for. Payloads and log lines are never kept."""
+"""The parts of each object that the gateway caches, for lists and filters: never payloads or log lines."""
 
 from datetime import datetime
 from typing import Final
@@ -10,8 +10,8 @@ from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
 
 
-# Frozen, so that they cannot refer to each other in circles: the garbage collector need not look at them, and with
-# 10,000 runs a look at all of them would keep every request waiting for 50 ms.
+# Frozen, so that they cannot form reference cycles and the garbage collector can skip them (gc=False). With 10,000
+# runs, traversing them all would delay every request by 50 ms.
 class _Struct(msgspec.Struct, rename="camel", frozen=True, gc=False):
     pass
 
@@ -41,18 +41,18 @@ class Metadata(_Struct, frozen=True):
 
     @property
     def version(self) -> int:
-        """The resource version as a number, which grows with each write; 0 where it is none."""
+        """The resource version as a number, which grows with each write; 0 if it is not a number."""
         return int(self.resource_version) if self.resource_version.isdecimal() else 0
 
 
 class Abort(_Struct, frozen=True):
-    """Who has told a run to stop."""
+    """Who has aborted a run."""
 
     by: str | None = None
 
 
 class RunSpec(_Struct, frozen=True):
-    """What a run is to do, without its input."""
+    """The spec of a run, without its input."""
 
     definition: str
     display_name: str | None = None
@@ -64,7 +64,7 @@ class RunSpec(_Struct, frozen=True):
 
 
 class CurrentPod(_Struct, frozen=True):
-    """The pod that works now, or worked last."""
+    """The current pod, or the last one."""
 
     pod_name: str
     iteration: int = 0
@@ -78,7 +78,7 @@ class TaskError(_Struct, frozen=True):
 
 
 class Progress(_Struct, frozen=True):
-    """How far a task says it has come."""
+    """Progress, as reported by the task."""
 
     percent: float | None = None
     message: str | None = None
@@ -92,13 +92,13 @@ class HookOutcome(_Struct, frozen=True):
 
 
 class Condition(_Struct, frozen=True):
-    """When one aspect of a run changed last."""
+    """When a condition of a run changed last."""
 
     last_transition_time: datetime
 
 
 class RunStatus(_Struct, frozen=True):
-    """How far a run has come, without its output."""
+    """The status of a run, without its output."""
 
     phase: str | None = None
     reason: str | None = None
@@ -132,7 +132,7 @@ class Run(_Struct, frozen=True):
 
     @property
     def phase(self) -> str:
-        """Pending also where the operator has not seen it yet."""
+        """The phase; Pending if the operator has not seen the run yet."""
         return self.status.phase or "Pending"
 
     @property
@@ -142,11 +142,11 @@ class Run(_Struct, frozen=True):
 
 
 class Present(_Struct, frozen=True):
-    """A value that is there, whatever is in it."""
+    """A value that is present; its contents are not kept."""
 
 
 class DefinitionSpec(_Struct, frozen=True):
-    """What a task is, without its template and schema."""
+    """The spec of a definition, without its template and schema."""
 
     id: str
     title: str
@@ -159,7 +159,7 @@ class DefinitionSpec(_Struct, frozen=True):
 
 
 class DefinitionStatus(_Struct, frozen=True):
-    """What the operator found out about a definition."""
+    """The status of a definition, written by the operator."""
 
     active_runs: int | None = None
     queued_runs: int | None = None
@@ -179,7 +179,7 @@ class Definition(_Struct, frozen=True):
 
 
 class Response(_Struct, frozen=True):
-    """What one call of run() answered, without payloads."""
+    """The answer of one attempt, without payloads."""
 
     status: str
     message: str | None = None
@@ -189,10 +189,10 @@ _SOME: Final = (Present(),)
 
 
 class Record(_Struct, frozen=True):
-    """The head of a TaskIteration: one try, without payloads and log lines.
+    """A TaskIteration, the record of one attempt, without payloads and log lines.
 
     Attributes:
-        logs: one for all log lines; empty where there are none, so that nobody need read them.
+        logs: one element if there are log lines; empty if there are none, so that the record need not be read.
     """
 
     metadata: Metadata
@@ -206,7 +206,7 @@ class Record(_Struct, frozen=True):
     logs: tuple[Present, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Forget how many lines there are: 200 of them take as much memory as all the rest."""
+        """Keep only whether there are lines: 200 of them take as much memory as the rest of the record."""
         msgspec.structs.force_setattr(self, "logs", _SOME if self.logs else ())
 
     @property

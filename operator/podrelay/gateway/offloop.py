@@ -1,6 +1,6 @@
-"""Work that would hold the event loop, in one thread, of each caller one piece at a time.
+"""Run work that would block the event loop in one thread, one piece of each caller at a time.
 
-More threads would be no faster, as Python runs one at a time, and the event loop would get its turn less often.
+More threads would not be faster, because Python runs one at a time, and the event loop would run less often.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from podrelay.gateway.errors import LimitError
 T = TypeVar("T")
 
 MAX_WAITING: Final = 50
-"""Pieces of work of one caller, the one that is done included."""
+"""Pieces of work of one caller, including the one in progress."""
 
 
 @dataclass
@@ -26,23 +26,23 @@ class _Line:
 
 
 class OffLoop:
-    """Does work beside the event loop; a caller with much of it keeps the others waiting for one piece only."""
+    """Runs work outside the event loop; a caller with a lot of work delays the others by one piece at most."""
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "podrelay-offloop")
         self._lines: dict[str, _Line] = {}
 
     async def run(self, who: str, work: Callable[[], T]) -> T:
-        """Return what `work` returns, once it is this caller's turn. Its time has to be bounded: nothing ends it.
+        """Return the result of `work`, run when it is this caller's turn. It cannot be interrupted: keep it short.
 
         Raises:
-            LimitError: too much of the same caller waits already.
+            LimitError: too much work of the same caller is already waiting.
         """
         line = self._lines.setdefault(who, _Line())
         if line.length >= MAX_WAITING:
             raise LimitError(
-                f"{line.length} documents or inputs of yours are still being looked at: send fewer at once, or "
-                "documents with variables in place of values, which are looked at once only."
+                f"{line.length} of your documents or inputs are still being processed: send fewer at once, or use "
+                "variables instead of values, so that each document is processed only once."
             )
         line.length += 1
         try:
@@ -54,5 +54,5 @@ class OffLoop:
                 del self._lines[who]
 
     def close(self) -> None:
-        """Begin nothing more; what is being done is left to end by itself."""
+        """Start no further work; the work in progress is not interrupted."""
         self._thread.shutdown(wait=False, cancel_futures=True)

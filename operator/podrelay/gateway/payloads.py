@@ -1,4 +1,4 @@
-"""What the cache leaves out: inputs, outputs and log lines, read when asked for, with the caller's token."""
+"""Inputs, outputs and log lines, which are not cached: they are read on request, with the caller's token."""
 
 import asyncio
 import contextlib
@@ -15,10 +15,10 @@ Object = dict[str, Any]
 
 
 class Payloads:
-    """Reads each object at most once, however many of its fields are asked for.
+    """Reads each object at most once, regardless of how many of its fields are queried.
 
     Args:
-        call: for whom; its budget is what that may cost.
+        call: the call, with the caller and the budget.
     """
 
     def __init__(self, call: Call) -> None:
@@ -27,7 +27,7 @@ class Payloads:
         self._reading: dict[tuple[str, Key], asyncio.Future[Object]] = {}
 
     async def run(self, key: Key) -> Object:
-        """Return a TaskRun as it is now; empty if it has gone.
+        """Return the current TaskRun; empty if it does not exist.
 
         Raises:
             GatewayError: it cannot be read.
@@ -35,7 +35,7 @@ class Payloads:
         return await self._get(TASK_RUNS, key)
 
     async def output(self, key: Key) -> Object | None:
-        """Return the result of a run: its output, or for one that failed {"error": ...} as in Webiny."""
+        """Return the result of a run: its output, or {"error": ...} if it failed, as in Webiny."""
         status = (await self.run(key)).get("status", {})
         if status.get("phase") == "Failed":
             return {"error": status.get("error") or {"message": status.get("message") or ""}}
@@ -45,7 +45,7 @@ class Payloads:
         return status.get("output")  # type: ignore[no-any-return]
 
     async def record(self, key: Key) -> Object:
-        """Return a TaskIteration as it is now; empty if it has gone.
+        """Return the current TaskIteration; empty if it does not exist.
 
         Raises:
             GatewayError: it cannot be read.
@@ -53,7 +53,7 @@ class Payloads:
         return await self._get(TASK_ITERATIONS, key)
 
     async def definition(self, key: Key) -> Object:
-        """Return a TaskDefinition as it is now; empty if it has gone.
+        """Return the current TaskDefinition; empty if it does not exist.
 
         Raises:
             GatewayError: it cannot be read.
@@ -65,23 +65,23 @@ class Payloads:
         if place not in self._reading:
             self.budget.take_fetch()
             reading = asyncio.ensure_future(fetch(self.call, resource, key, self.budget))
-            reading.add_done_callback(_take_note)
+            reading.add_done_callback(_retrieve_exception)
             self._reading[place] = reading
-        # A field beside which another one fails is cancelled; others still wait for the same object.
+        # If one field fails, its siblings are cancelled; other fields may still wait for the same object.
         return await asyncio.shield(self._reading[place])
 
 
-def _take_note(reading: asyncio.Future[Object]) -> None:
-    """Keep asyncio from logging an error that nobody waits for any more."""
+def _retrieve_exception(reading: asyncio.Future[Object]) -> None:
+    """Prevent asyncio from logging an exception that no field waits for any longer."""
     if not reading.cancelled():
         reading.exception()
 
 
 async def fetch(call: Call, resource: Resource, key: Key, budget: Budget | None = None) -> Object:
-    """Return an object as the caller may see it now; empty if there is none.
+    """Return the current object, read with the caller's token; empty if it does not exist.
 
     Raises:
-        GatewayError: it cannot be read, or is more than is left of the budget.
+        GatewayError: it cannot be read, or is larger than what remains of the budget.
     """
     await call.services.turns.give()
     try:
@@ -95,5 +95,5 @@ async def fetch(call: Call, resource: Resource, key: Key, budget: Budget | None 
     except API_FAILURES as error:
         raise from_api(error, f"read {resource.plural} {key.name}") from error
     except orjson.JSONDecodeError as error:
-        raise RefusedError(f"{resource.plural} {key.name} cannot be shown: it is nested too deep.") from error
+        raise RefusedError(f"{resource.plural} {key.name} cannot be shown: it is nested too deeply.") from error
     return found

@@ -1,4 +1,4 @@
-"""What pods print, read with the caller's token: the last lines of one, or all that come."""
+"""Output of pods, read with the caller's token: the last lines of a pod, or all lines as they are printed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from podrelay.kube.resources import PODS, Key
 MAX_BYTES: Final = 256 * 1024
 MAX_LINE: Final = 16 * 1024
 _CALM_SECONDS: Final = 24 * 3600.0
-"""A pod may print nothing for so long; whoever follows it is checked every few seconds anyway."""
+"""How long a pod may print nothing; the access of the subscriber is checked every few seconds anyway."""
 _NOT_STARTED_SECONDS: Final = 1.0
 
 
@@ -32,10 +32,10 @@ class _Pod(msgspec.Struct):
 
 
 async def tail(call: Call, pod: Key, lines: int) -> str | None:
-    """Return the last lines that a pod has printed; None if there is no such pod any more.
+    """Return the last lines that a pod has printed; None if the pod no longer exists.
 
     Raises:
-        GatewayError: they cannot be read.
+        GatewayError: the lines cannot be read.
     """
     try:
         params = {
@@ -52,10 +52,10 @@ async def tail(call: Call, pod: Key, lines: int) -> str | None:
 
 
 async def follow(call: Call, pod: Key) -> AsyncIterator[str]:
-    """Yield each line that a pod prints, from its first one until it ends; nothing if it has gone.
+    """Yield each line that a pod prints, from the first one until the pod ends; nothing if the pod no longer exists.
 
     Raises:
-        GatewayError: they cannot be read.
+        GatewayError: the lines cannot be read.
     """
     try:
         container = await _container(call, pod)
@@ -68,7 +68,7 @@ async def follow(call: Call, pod: Key) -> AsyncIterator[str]:
             except ApiError as error:
                 if error.status != 400:
                     raise
-                # The container has not started. Nobody tells us when it has, as the gateway does not watch pods.
+                # The container has not started. The gateway does not watch pods, so it has to poll.
                 await asyncio.sleep(_NOT_STARTED_SECONDS)
             else:
                 return
@@ -84,4 +84,4 @@ async def _container(call: Call, pod: Key) -> str:
 
 
 def _failure(error: Exception, pod: Key) -> GatewayError:
-    return from_api(error, f"read what pod {pod.name} prints")
+    return from_api(error, f"read the output of pod {pod.name}")

@@ -1,7 +1,7 @@
-"""From the text of a document to one that can be executed: within the limits, parsed, validated, and kept.
+"""Turn the text of a document into one that can be executed: check its limits, parse, validate and cache it.
 
-All of it beside the event loop, as a document of a few KiB takes a tenth of a second. Only valid documents are kept, up
-to a limit of bytes: whoever sends others pays for each of them anew.
+This runs outside the event loop, because a document of a few KiB takes a tenth of a second. Only valid documents are
+cached, up to a limit of bytes: an invalid one is processed again each time it is sent.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from podrelay.gateway.shapes import DocumentLimits
 from podrelay.gateway.validating import validate
 
 KEPT_BYTES: Final = 4 * 1024 * 1024
-"""Memory for valid documents, by estimate: 100 of the usual size. Python looks through it now and then for garbage."""
+"""Estimated memory for valid documents: 100 of the usual size. Garbage collections traverse them now and then."""
 TOKEN_BYTES: Final = 400
-"""What a parsed document needs for each of its tokens, at most."""
+"""The memory that a parsed document needs for each token, at most."""
 _TOO_MANY_TOKENS: Final = "Syntax Error: Document contains more than"
 _MAX_ERRORS: Final = 10
 _SUGGESTIONS: Final = 2
-"""So many mistakes get suggestions: one can take 50 ms, because inputs have hundreds of fields."""
+"""Up to this many mistakes get suggestions: one can take 50 ms, because inputs have hundreds of fields."""
 
 
 class InvalidError(Exception):
     """A document with mistakes.
 
     Attributes:
-        errors: what the caller is told.
+        errors: the errors that the caller sees.
     """
 
     def __init__(self, errors: list[GraphQLError]) -> None:
@@ -49,11 +49,11 @@ class InvalidError(Exception):
 
 
 class Reader:
-    """Reads documents for one schema.
+    """Parses, validates and caches documents for one schema.
 
     Args:
-        schema: of what can be asked for.
-        limits: of a document.
+        schema: the schema.
+        limits: the limits of a document.
         kept_bytes: memory for valid documents.
     """
 
@@ -66,21 +66,21 @@ class Reader:
         self._rules = [*specified_rules, *([] if limits.introspection else [NoSchemaIntrospectionCustomRule])]
 
     async def read(self, text: str, offloop: OffLoop, who: str) -> DocumentNode:
-        """Return the document that `text` holds.
+        """Return the document for `text`.
 
         Args:
-            text: as it was sent.
-            offloop: where the work is done.
-            who: the caller, in whose name.
+            text: the text that was sent.
+            offloop: where the work runs.
+            who: the caller.
 
         Raises:
-            LimitError: it is beyond a limit, or too much of this caller is being read.
+            LimitError: it exceeds a limit, or too many documents of this caller are being processed.
             InvalidError: it has mistakes.
         """
         if (kept := self._kept.get(text)) is not None:
             self._kept.move_to_end(text)
             return kept[0]
-        # Before anything looks at it. Characters first: they are no more than bytes, and counted already.
+        # First of all. Characters before bytes: there are no more of them, and their number is known.
         if len(text) > self._limits.size or len(text.encode(errors="replace")) > self._limits.size:
             raise LimitError(
                 f"The document is longer than the {self._limits.size} bytes that are allowed: put values into "
@@ -91,19 +91,19 @@ class Reader:
             task = asyncio.create_task(self._read(text, offloop, who))
             self._reading[who, text] = task
             task.add_done_callback(lambda task: self._has_read(who, text, task))
-        # The request that began it may go away; others still wait.
+        # The request that started it may be cancelled; others still wait.
         return await asyncio.shield(task)
 
     def _has_read(self, who: str, text: str, task: asyncio.Task[DocumentNode]) -> None:
         del self._reading[who, text]
         if not task.cancelled():
-            task.exception()  # taken note of, in case that nobody waits any more
+            task.exception()  # retrieved, in case no request waits any longer
 
     async def _read(self, text: str, offloop: OffLoop, who: str) -> DocumentNode:
         try:
             document, weight = await offloop.run(who, self._work(text))
         except InvalidError as error:
-            raise error.with_traceback(None) from None  # which holds the document
+            raise error.with_traceback(None) from None  # because the traceback refers to the document
         self._keep(text, document, weight)
         return document
 
@@ -126,14 +126,14 @@ class Reader:
         try:
             document = parse(text, max_tokens=self._limits.tokens)
         except GraphQLError as error:
-            # Not the syntax error itself, for which strawberry would close a WebSocket.
-            told = GraphQLError(error.message, source=error.source, positions=error.positions)
+            # Not the syntax error itself, because strawberry would close a WebSocket for it.
+            mistake = GraphQLError(error.message, source=error.source, positions=error.positions)
             if error.message.startswith(_TOO_MANY_TOKENS):
                 raise LimitError(
                     f"The document has more than the {self._limits.tokens} tokens that are allowed: put values into "
                     "variables, and ask for less at once."
                 ) from None
-            raise InvalidError([told]) from None
+            raise InvalidError([mistake]) from None
         return document, _tokens(document)
 
     def _mistakes(self, document: DocumentNode) -> list[GraphQLError]:
@@ -153,7 +153,7 @@ class Reader:
 
 
 def _unchain(document: DocumentNode) -> None:
-    """Take the tokens of a document apart, which refer to each other; its errors know their places by themselves."""
+    """Remove the references between the tokens of a document, which form cycles; errors keep their own positions."""
     token = document.loc.start_token if document.loc else None
     while token is not None:
         following, token.next, token.prev = token.next, None, None
@@ -161,15 +161,15 @@ def _unchain(document: DocumentNode) -> None:
 
 
 def _forget_places(document: DocumentNode) -> None:
-    """Take the places in the text out of a document.
+    """Remove the positions in the text from a document.
 
-    They are half of its memory, and whenever a field of a long document fails, its line is searched for; 1,000 fields
-    can fail at once. To parse it anew without places would leave as many tokens behind that refer to each other.
+    They take half of its memory, and each time a field of a long document fails, its line is searched; 1,000 fields can
+    fail at once. Parsing it again without positions would leave as many tokens behind that refer to each other.
     """
     nodes: list[Node] = [document]
     while nodes:
         node = nodes.pop()
-        object.__setattr__(node, "loc", None)  # nodes are frozen, and nobody else has these yet
+        object.__setattr__(node, "loc", None)  # nodes are frozen, but these are not shared yet
         for name in node.keys:
             value = getattr(node, name, None)
             if isinstance(value, Node):

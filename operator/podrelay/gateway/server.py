@@ -1,4 +1,4 @@
-"""HTTP and WebSocket: who is let in, what a request must look like, and what its answer carries besides data."""
+"""HTTP and WebSocket: authentication, the checks of a request, and the headers and status of its response."""
 
 import asyncio
 import json
@@ -46,7 +46,7 @@ MAX_BODY: Final = 1024 * 1024
 MAX_MESSAGE: Final = 1024 * 1024
 PING_SECONDS: Final = 30.0
 HSTS: Final = "max-age=31536000"
-"""For a year. Not for other names below this one, which are none of ours."""
+"""For one year. Without includeSubDomains, because subdomains do not belong to the gateway."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 DEFAULT_CONNECTIONS: Final = 1000
@@ -54,7 +54,7 @@ DEFAULT_CONNECTIONS: Final = 1000
 _SOCKET: Final = web.RequestKey("socket", web.WebSocketResponse)
 _USER: Final = web.RequestKey("user", str)
 _TOO_MANY: Final = 4429
-"""As the protocol graphql-transport-ws has it for too many initialisation requests."""
+"""The close code that graphql-transport-ws uses for too many initialisation requests."""
 _OVER_HTTP: Final = {OperationType.QUERY, OperationType.MUTATION}
 
 _STATUS: Final[Mapping[type[GatewayError], int]] = {
@@ -70,12 +70,12 @@ class ServerOptions:
     """How requests are served.
 
     Attributes:
-        namespace: of requests that name none.
-        origins: of web pages that may call from elsewhere.
-        loopback_only: only requests that come to a loopback name, from pages of a loopback name.
-        subscriptions_per_connection: operations at once on one WebSocket.
-        served: the namespaces whose objects the cache has; empty: all.
-        is_tls: whether it is reached over TLS, its own or that of a proxy.
+        namespace: the namespace of requests that do not name one.
+        origins: the other origins whose web pages may call the gateway.
+        loopback_only: whether Host and Origin of a request must be loopback names.
+        subscriptions_per_connection: concurrent operations on one WebSocket.
+        served: the namespaces whose objects are in the cache; empty: all.
+        is_tls: whether clients connect over TLS, to the gateway itself or to a proxy in front of it.
     """
 
     namespace: str
@@ -87,7 +87,7 @@ class ServerOptions:
 
 
 class View(GraphQLView[Call, None]):
-    """strawberry's view with our context, JSON, and limits."""
+    """strawberry's view with the gateway's context, JSON encoding and limits."""
 
     websocket_adapter_class = CheckedSocket
 
@@ -125,7 +125,7 @@ class View(GraphQLView[Call, None]):
         if request.content_type != "application/json":
             return _refuse(415, "Send application/json.")
         try:
-            # Before anything else: whoever sends no token learns nothing, and costs nothing.
+            # First of all: a request without a valid token learns nothing and costs nothing.
             call = self._call(request)
             call.identity = self._services.access.caller(request.headers.get("Authorization"))
             await self._services.access.user(call.identity)
@@ -134,7 +134,7 @@ class View(GraphQLView[Call, None]):
             if bodies.has_too_many_nests(await _body(request)):
                 raise LimitError(
                     f"The body has more than the {bodies.MAX_NESTS} lists and objects that are allowed (brackets in "
-                    "texts count): keep large data in a store of its own and pass a reference."
+                    "texts count): keep large data in a separate store and pass a reference."
                 )
             await self._catch_up(request, call)
             response: web.StreamResponse = await self.run(request, context=call)
@@ -151,16 +151,16 @@ class View(GraphQLView[Call, None]):
         return response
 
     async def close(self) -> None:
-        """End all WebSockets."""
+        """Close all WebSockets."""
         for socket in list(self._sockets):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the gateway ends")
+            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the gateway is shutting down")
 
     async def get_context(self, request: web.Request, response: web.Response | web.WebSocketResponse) -> Call:
-        """Return the context of a WebSocket; it tells later who calls."""
+        """Return the context of a WebSocket; the caller is known later, from its first message."""
         return self._call(request)
 
     async def on_ws_connect(self, context: Call) -> dict[str, object]:
-        """Let a WebSocket in by the token in its first message, or in the header of its request."""
+        """Authenticate a WebSocket by the token in its first message, or in the header of its request."""
         params = context.connection_params or {}
         sent = {str(name).lower(): value for name, value in params.items() if isinstance(value, str)}
         header = sent.get("authorization") or context.request.headers.get("Authorization")
@@ -176,23 +176,23 @@ class View(GraphQLView[Call, None]):
         return {}
 
     async def _admit(self, request: web.Request, user: str) -> None:
-        """Take a WebSocket, unless its user has enough of them; every token of a user counts for the same one.
+        """Admit a WebSocket unless its user has reached the limit, which covers all tokens of the user.
 
         Raises:
-            LimitError: it was closed, with 4429.
+            LimitError: the limit is reached; the WebSocket was closed with 4429.
         """
         counted = self._services.sockets
         try:
             counted.add(user, self._services.limits.max_subscriptions)
         except TooManyError as error:
-            words = f"You have {error.most} WebSockets already."
+            words = f"You already have {error.most} WebSockets."
             await request[_SOCKET].close(code=_TOO_MANY, message=words.encode())
             raise LimitError(words) from error
         request[_USER] = user
         self._connections.is_needed(request.transport)
 
     async def create_websocket_response(self, request: web.Request, subprotocol: str | None) -> web.WebSocketResponse:
-        """Accept a WebSocket; one whose other end has vanished is noticed by pings."""
+        """Accept a WebSocket; pings detect a client that has disappeared."""
         protocols = [subprotocol] if subprotocol else []
         socket = web.WebSocketResponse(protocols=protocols, heartbeat=PING_SECONDS, max_msg_size=MAX_MESSAGE)
         await socket.prepare(request)
@@ -247,18 +247,20 @@ class View(GraphQLView[Call, None]):
         return [await batches.answer(call, one, execute) for one in request_data]
 
     def parse_json(self, data: str | bytes) -> Any:
-        """Read the body of a request: an operation or a batch of them."""
+        """Decode the body of a request: an operation, or a batch of operations."""
         try:
             return bodies.decode_request(data, self._services.limits.max_batch)
         except json.JSONDecodeError as error:
-            raise HTTPException(400, "The body is no JSON object with a query, nor a list of such objects.") from error
+            raise HTTPException(
+                400, "The body must be a JSON object with a query, or a list of such objects."
+            ) from error
 
     def decode_json(self, data: str | bytes) -> object:
-        """Read a message of a WebSocket."""
+        """Decode a message of a WebSocket."""
         return bodies.decode(data)
 
     def encode_json(self, data: object) -> str:
-        """Write JSON for a WebSocket."""
+        """Encode a message for a WebSocket."""
         return _json(data).decode()
 
     def create_response(
@@ -270,31 +272,31 @@ class View(GraphQLView[Call, None]):
         return sub_response
 
     def _check_is_served(self, scope: Scope) -> None:
-        """Refuse a namespace that the cache knows nothing of: it would look empty.
+        """Refuse a namespace that is not in the cache: it would appear to be empty.
 
         Raises:
-            ValidationError: it is one.
+            ValidationError: the namespace is not served.
         """
         served = self._options.served
         if served and scope.namespace is not None and scope.namespace not in served:
             raise ValidationError(
                 f"This gateway does not serve the namespace {scope.namespace}, but {', '.join(sorted(served))}: "
-                f"name one in the header {NAMESPACE_HEADER}.",
+                f"set the header {NAMESPACE_HEADER} to one of them.",
                 "namespace",
             )
 
     async def _catch_up(self, request: web.Request, call: Call) -> None:
-        """Have the cache see what the caller has written at another replica.
+        """Update the cache with the caller's writes at another replica, as the header names them.
 
         Raises:
-            GatewayError: the header makes no sense, or the API server does not answer.
+            GatewayError: the header is invalid, or the API server does not respond.
         """
         text = request.headers.get(READ_AFTER_HEADER)
         if not text:
             return
         served = self._options.served
         writes = [write for write in written.parse(text) if not served or write.key.namespace in served]
-        # Who may not read a task gets no request for it, by the gateway's own right.
+        # The gateway reads with its own rights, so only tasks that the caller may read.
         readable = [write for write in writes if await _may_read(call, write.key)]
         await written.catch_up(self._services.cache, self._services.access.own, readable)
 
@@ -302,18 +304,18 @@ class View(GraphQLView[Call, None]):
         return Call(self._services, self._scope(request, {}), request)
 
     def _scope(self, request: web.Request, sent: Mapping[str, str]) -> Scope:
-        """Return which namespace a request is for.
+        """Return the namespace that a request is for.
 
         Args:
-            request: its path and headers.
-            sent: in place of headers, by their names in small letters: what a WebSocket client has sent first.
+            request: the request, with its path and headers.
+            sent: values that replace headers, by lower-case name: from the first message of a WebSocket client.
 
         Raises:
-            ValidationError: that cannot be told, or rights are asked for that are not those of the token.
+            ValidationError: the namespace is invalid or ambiguous, or other rights than the token's are requested.
         """
         if ASSUME_HEADER in request.headers:
             raise ValidationError(
-                f"{ASSUME_HEADER} is not supported: leave it out, and send a token that has those rights.", "headers"
+                f"{ASSUME_HEADER} is not supported: remove it, and send a token that has those rights.", "headers"
             )
         named = [(PATH, request.match_info.get("namespace", ""))]
         for header in (NAMESPACE_HEADER, TENANT_HEADER):
@@ -342,7 +344,7 @@ def application(
 
     async def graphql(request: web.Request) -> web.StreamResponse:
         if not is_ready():
-            return _refuse(503, "The gateway starts: its caches are filling.", {"Retry-After": "2"})
+            return _refuse(503, "The gateway is starting: its caches are filling.", {"Retry-After": "2"})
         return await view.handle(request)
 
     async def end(_: web.Application) -> None:
@@ -372,24 +374,24 @@ def application(
 
 @web.middleware
 async def _guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Turn whatever goes wrong into an answer that tells nothing of the inside."""
+    """Turn every failure into a response that does not reveal internal details."""
     try:
         return await handler(request)
     except web.HTTPException as error:
         return _refuse(error.status, error.reason)
     except web.RequestPayloadError:
-        refused = _refuse(400, "The body cannot be read: it is not what its Content-Encoding or length says.")
+        refused = _refuse(400, "The body cannot be read: it does not match its Content-Encoding or Content-Length.")
         refused.force_close()
         return refused
     except ConnectionError:
-        return _refuse(499, "The caller has gone.")  # nobody reads it
+        return _refuse(499, "The caller has disconnected.")  # only counted, never received
     except Exception as error:  # noqa: BLE001 - the last resort
-        told = masked(error)
-        return _refuse(500, told.message, extensions=told.extensions)
+        internal = masked(error)
+        return _refuse(500, internal.message, extensions=internal.extensions)
 
 
 def _accounted(open_connections: Connections) -> Any:
-    """Tell the connection of a request that it is being handled, and when it was answered."""
+    """Note on the connection of each request when its handling begins and when it was answered."""
 
     @web.middleware
     async def accounted(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -404,7 +406,7 @@ def _accounted(open_connections: Connections) -> Any:
 
 
 def _secure(options: ServerOptions) -> Any:
-    """Let nobody keep an answer or take it for something else, and where there is TLS nobody go without it."""
+    """Set headers that forbid clients to store an answer, to guess its type, and, with TLS, to connect without it."""
 
     @web.middleware
     async def secure(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -432,20 +434,20 @@ async def _body(request: web.Request) -> bytes:
         async with asyncio.timeout(connections.BODY_SECONDS):
             return await request.read()
     except TimeoutError as error:
-        words = f"The body has not come within {connections.BODY_SECONDS:g} s."
+        words = f"The body did not arrive within {connections.BODY_SECONDS:g} s."
         raise web.HTTPRequestTimeout(text=words) from error
 
 
 def _json(data: object) -> bytes:
-    """Return JSON, fast; the rare payload that is nested deeper than orjson goes is written slowly."""
+    """Return JSON; the rare payload that is nested too deep for orjson is encoded by the slower json module."""
     try:
         return orjson.dumps(data)
     except orjson.JSONEncodeError:
-        return json.dumps(data).encode()  # in ASCII, as texts may have halves of characters
+        return json.dumps(data).encode()  # in ASCII, because texts may contain lone surrogates
 
 
 def _loopback(options: ServerOptions) -> Any:
-    """Without tokens, keep out pages that a browser on this machine shows, whatever name they have given it."""
+    """Without tokens, refuse web pages in a browser on this machine, also if their host name resolves to loopback."""
 
     @web.middleware
     async def loopback(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -453,7 +455,7 @@ def _loopback(options: ServerOptions) -> Any:
         hosts = [_host(f"//{request.headers.get('Host', '')}")]
         hosts += [_host(origin)] if origin is not None else []
         if options.loopback_only and not LOOPBACK.issuperset(hosts):
-            return _refuse(403, "With --auth=none the gateway answers on this machine only.")
+            return _refuse(403, "With --auth=none the gateway serves requests from this machine only.")
         return await handler(request)
 
     return loopback

@@ -1,4 +1,4 @@
-"""Settings of a namespace: one small ConfigMap, read and written with the caller's token."""
+"""Settings of a namespace: a ConfigMap, read and written with the caller's token."""
 
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ class _ConfigMap(msgspec.Struct):
 
 
 async def retention_days(call: Call) -> int:
-    """Return for how many days finished runs of the namespace are kept; 0: for ever.
+    """Return for how many days finished runs of the namespace are kept; 0 means forever.
 
     Raises:
         GatewayError: the settings cannot be read.
@@ -41,14 +41,14 @@ async def retention_days(call: Call) -> int:
     try:
         return default if text is None else parse_retention_days(text)
     except RetentionError:
-        return 0  # as the operator does, whose log tells what is wrong
+        return 0  # like the operator, which logs what is wrong
 
 
 async def set_retention_days(call: Call, days: int | None) -> int:
-    """Store for how many days finished runs are kept, None for the default, and return it.
+    """Store for how many days finished runs are kept (None: the default), and return the number.
 
     Raises:
-        ValidationError: it is not from 0 to 3650.
+        ValidationError: the number is not from 0 to 3650.
         GatewayError: the settings cannot be written.
     """
     if days is not None and not 0 <= days <= MAX_RETENTION_DAYS:
@@ -62,7 +62,7 @@ async def set_retention_days(call: Call, days: int | None) -> int:
 
 
 async def _set(call: Call, namespace: str, days: int) -> None:
-    """Apply: unlike any other create, RBAC can allow this one for a single name."""
+    """Apply the ConfigMap: unlike a create request, RBAC can allow a server-side apply for a single name."""
     applied: dict[str, Any] = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": CONFIG_MAP}}
     applied["data"] = {RETENTION_DAYS: str(days)}
     await call.caller.client.request(
@@ -75,7 +75,7 @@ async def _set(call: Call, namespace: str, days: int) -> None:
 
 
 async def _unset(call: Call, namespace: str) -> None:
-    """Remove it, whoever has written it; to apply without it would remove what the gateway has written only."""
+    """Remove the value, whichever client has set it; applying without it would only remove the gateway's own value."""
     try:
         await call.caller.client.patch(CONFIG_MAPS, namespace, CONFIG_MAP, {"data": {RETENTION_DAYS: None}})
     except NotFoundError:

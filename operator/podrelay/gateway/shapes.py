@@ -1,7 +1,7 @@
-"""What a document may be like, found out in one walk through each of its definitions, before it is validated. Pure.
+"""Check the size and depth of a document, by one pass over each of its definitions, before it is validated. Pure.
 
-Fragments are counted once each and then added up: n fragments that spread each other twice describe 2^n fields, and
-whoever follows them never comes to an end.
+Each fragment is counted once, and the counts are added up: n fragments that spread each other twice describe 2^n
+fields, which could not be visited one by one.
 """
 
 from collections import Counter
@@ -26,22 +26,22 @@ from podrelay.gateway.errors import LimitError
 MAX_DEFINITIONS: Final = 50
 """Operations and fragments of a document."""
 MAX_FIELDS: Final = 2000
-"""Fields of a document, each counted wherever its fragment is spread."""
+"""Fields of a document; a field in a fragment counts each time the fragment is spread."""
 MAX_SAME_FIELDS: Final = 100
-"""Each two of the same name are compared, whether they can be merged."""
+"""Fields of the same name. Validation compares each pair of them, to check whether they can be merged."""
 _HIDDEN: Final = "__"
 
 
 @dataclass(frozen=True)
 class DocumentLimits:
-    """What a document may be like.
+    """The limits of a document.
 
     Attributes:
-        depth: fields within each other; those of introspection have a limit of their own.
-        aliases: how many, wherever their fragments are spread.
-        tokens: names, values and punctuation.
-        size: bytes.
-        introspection: whether it may ask for the schema.
+        depth: levels of nested fields; introspection has its own limit.
+        aliases: number of aliases; one in a fragment counts each time the fragment is spread.
+        tokens: number of names, values and punctuation.
+        size: size in bytes.
+        introspection: whether it may query the schema.
     """
 
     depth: int = 15
@@ -58,7 +58,7 @@ class _Spread(NamedTuple):
 
 @dataclass
 class _Shape:
-    """What is in one definition, at first without the fragments that it spreads."""
+    """The counts of one definition, at first without the fragments that it spreads."""
 
     depth: int = 0
     aliases: int = 0
@@ -66,7 +66,7 @@ class _Shape:
     spreads: list[_Spread] = field(default_factory=list)
 
     def add(self, fragments: Mapping[str, "_Shape"]) -> None:
-        """Add what the fragments hold; an unknown one is told of by the validation."""
+        """Add the counts of the fragments; unknown fragments are reported by the validation."""
         for name, depth in self.spreads:
             if (fragment := fragments.get(name)) is not None:
                 self.depth = max(self.depth, depth + fragment.depth)
@@ -75,16 +75,16 @@ class _Shape:
 
 
 def check(document: DocumentNode, limits: DocumentLimits) -> None:
-    """Return if a document is within the limits.
+    """Check that a document is within the limits.
 
     Raises:
-        LimitError: it is not; the message tells the limit, and what to do.
-        GraphQLError: its fragments go round in a circle.
+        LimitError: it is not; the message names the limit and says what to do.
+        GraphQLError: its fragments spread each other in a circle.
     """
     if len(document.definitions) > MAX_DEFINITIONS:
         raise LimitError(
             f"The document has {len(document.definitions)} operations and fragments, more than the {MAX_DEFINITIONS} "
-            "that are allowed: send the operation alone that you want, with the fragments that it uses."
+            "that are allowed: send only the operation that you need, with the fragments that it uses."
         )
     names: Counter[str] = Counter()
     fragments: dict[str, _Shape] = {}
@@ -114,8 +114,8 @@ def _check_names(names: Counter[str]) -> None:
 def _check_totals(operations: Sequence[_Shape], limits: DocumentLimits) -> None:
     if (fields := sum(shape.fields for shape in operations)) > MAX_FIELDS:
         raise LimitError(
-            f"The document has {_told(fields)} fields once its fragments are spread, more than the {MAX_FIELDS} that "
-            "are allowed: ask for fewer, or in several requests."
+            f"The document has {_in_words(fields)} fields once its fragments are spread, more than the {MAX_FIELDS} "
+            "that are allowed: ask for fewer, or send several requests."
         )
     if (aliases := sum(shape.aliases for shape in operations)) > limits.aliases:
         raise LimitError(
@@ -124,12 +124,12 @@ def _check_totals(operations: Sequence[_Shape], limits: DocumentLimits) -> None:
         )
     if (depth := max((shape.depth for shape in operations), default=0)) > limits.depth:
         raise LimitError(
-            f"The document has a depth of {depth} fields within each other, more than the {limits.depth} that are "
-            "allowed: ask for what is deeper in a request of its own."
+            f"The document has {depth} levels of nested fields, more than the {limits.depth} that are allowed: query "
+            "the deeper levels in a separate request."
         )
 
 
-def _told(number: int) -> str:
+def _in_words(number: int) -> str:
     return str(number) if number < 1_000_000 else "millions of"
 
 

@@ -1,7 +1,7 @@
-"""`sort`, `limit` and `after`: a total order, and pages of it that stay right while objects come and go. Pure.
+"""`sort`, `limit` and `after`: a total order, and pages that stay correct while objects are created and deleted. Pure.
 
-Missing values come last in both directions. The order of creation decides between objects of the same second, names
-between other equals, so that a cursor names one place.
+Missing values come last in both directions. Objects created in the same second are in the order of their creation, and
+other equal objects are sorted by name, so that a cursor is unambiguous.
 """
 
 import base64
@@ -26,7 +26,7 @@ T = TypeVar("T", bound=Cached)
 DEFAULT_SORT: Final = ("createdOn_DESC",)
 MAX_SORTERS: Final = 10
 MAX_CURSOR_LENGTH: Final = 8192
-"""Characters; names and sort values of a run need a tenth of it."""
+"""Characters; a cursor with the names and sort values of a run needs a tenth of them."""
 _TIE_BREAKERS: Final = ("namespace", "id")
 _OF_VALUES: Final = "values_"
 _FIRST: Final = itemgetter(0)
@@ -41,14 +41,14 @@ _TYPES: Final[Mapping[Kind, type]] = {
 
 
 def sorter_names(fields: Mapping[str, Field[Any]], of_values: Sequence[str]) -> list[str]:
-    """Return the members of the enum of sorters: meta fields as they are, others in the spelling of Webiny 5 and 6."""
+    """Return the members of the enum of sorters: meta fields under their name, others as in Webiny 5 and as in 6."""
     meta = [name for name, field in fields.items() if name == "id" or field.kind is Kind.META_DATE]
     stems = [*meta, *of_values, *(f"{_OF_VALUES}{name}" for name in of_values)]
     return [f"{stem}_{direction}" for stem in stems for direction in ("ASC", "DESC")]
 
 
 class _Descending:
-    """A value that sorts the other way round. One is made for each object of a list, so it does without a dataclass."""
+    """A value that sorts in reverse. One is created for each object of a list, so it avoids the cost of a dataclass."""
 
     __slots__ = ("value",)
 
@@ -75,15 +75,15 @@ class _Descending:
 
 
 class Order(Generic[T]):
-    """The order that a list of sorters asks for.
+    """The order that a list of sorters describes.
 
     Attributes:
-        newest_first: where the order is that of creation and nothing else: whether the newest comes first; else None.
+        newest_first: whether the newest object comes first, if the order is only that of creation; otherwise None.
 
     Args:
         fields: all fields by name.
-        sorters: such as `createdOn_DESC` or `values_name_ASC`; none: newest first.
-        age: where an object is in the order of creation, None where it has gone.
+        sorters: such as `createdOn_DESC` or `values_name_ASC`; if empty: newest first.
+        age: returns the position of an object in the order of creation, or None if it does not exist.
 
     Raises:
         ValidationError: there are too many.
@@ -93,7 +93,7 @@ class Order(Generic[T]):
         self, fields: Mapping[str, Field[T]], sorters: Sequence[str], age: Callable[[Key], Age | None]
     ) -> None:
         if len(sorters) > MAX_SORTERS:
-            raise ValidationError(f"sort has more than {MAX_SORTERS} sorters; name fewer.", "sort")
+            raise ValidationError(f"sort has more than {MAX_SORTERS} sorters; use fewer.", "sort")
         self._sorters = [*(sorters or DEFAULT_SORT)]
         self._age = age
         named = [sorter.removeprefix(_OF_VALUES).rpartition("_") for sorter in self._sorters]
@@ -106,32 +106,32 @@ class Order(Generic[T]):
         self.newest_first = descending if by_creation and len(named) == 1 else None
 
     def key(self, obj: T) -> tuple[Any, ...]:
-        """Return what objects are compared by."""
+        """Return the key by which objects are compared."""
         return self._key_of([field.read(obj) for field, _ in self._parts])
 
     def first(self, obj: T) -> tuple[Any, ...]:
-        """Return the first part of the key, which decides about most objects and costs a fraction."""
+        """Return the first part of the key, which is sufficient for most comparisons and much cheaper."""
         field, descending = self._parts[0]
         return _part(field.read(obj), descending)
 
     def cursor(self, obj: T) -> str:
-        """Return the cursor of the place right after an object."""
+        """Return the cursor of the position right after an object."""
         values = [field.read(obj) for field, _ in self._parts]
         return base64.urlsafe_b64encode(msgspec.json.encode([self._sorters, values])).decode().rstrip("=")
 
     def key_of(self, cursor: str) -> tuple[Any, ...]:
-        """Return the key of the object that a cursor was made from; the object itself may have gone.
+        """Return the key of the object that a cursor was created from; the object may no longer exist.
 
         Raises:
-            ValidationError: it is no cursor, or one of another order.
+            ValidationError: it is not a cursor, or belongs to another order.
         """
         return self._key_of(self._read(cursor))
 
     def age_of(self, cursor: str) -> Age:
-        """Return where in the order of creation a cursor of that order was made.
+        """Return the position of a cursor, if the order is that of creation.
 
         Raises:
-            ValidationError: it is no cursor, or one of another order.
+            ValidationError: it is not a cursor, or belongs to another order.
         """
         created, seen, namespace, name = self._read(cursor)
         return created.timestamp(), seen, Key(namespace, name)
@@ -149,11 +149,11 @@ class Order(Generic[T]):
                 for (field, _), value in zip(self._parts, values, strict=True)
             ]
             if any(value is None for value in typed[len(self._sorters) :]):
-                raise ValueError("no place without a name")
+                raise ValueError("namespace and name are required")
         except (ValueError, binascii.Error, msgspec.MsgspecError, RecursionError) as error:
-            raise ValidationError("This is no cursor of this list.", "after") from error
+            raise ValidationError("This is not a cursor of this list: use meta.cursor of a page.", "after") from error
         if len(typed) > len(self._sorters) + len(_TIE_BREAKERS):
-            # Another gateway, or this one before its start, may have seen the object first at another version.
+            # Another gateway, or this one before a restart, may have first seen the object at another version.
             age = self._age(Key(*typed[-2:]))
             typed[-3] = age[1] if age is not None else typed[-3]
         return typed
@@ -163,7 +163,7 @@ class Order(Generic[T]):
 
 
 def _seen(age: Callable[[Key], Age | None], obj: Cached) -> int:
-    """Return when an object was first seen. No method of Order, which would hold itself by it."""
+    """Return the version at which an object was first seen. As a method of Order it would form a reference cycle."""
     found = age(obj.key)
     return found[1] if found is not None else 0
 
@@ -180,9 +180,9 @@ class Page(Generic[T]):
     """A part of a list.
 
     Attributes:
-        items: what is on it.
-        cursor: where the next one begins; None after the last one.
-        total: tells how many there are on all pages; it may have to look.
+        items: the objects on it.
+        cursor: where the next page begins; None if this is the last one.
+        total: returns the number of objects on all pages; it may have to count them.
     """
 
     items: list[T]
@@ -191,16 +191,16 @@ class Page(Generic[T]):
 
 
 class Pager(Generic[T]):
-    """Finds a page among objects that it is given a part at a time.
+    """Finds a page among objects that are added in parts.
 
     Args:
-        matches: which objects count.
-        order: in which they come.
-        limit: how many are on the page.
-        after: cursor of the page before.
+        matches: whether an object belongs to the list.
+        order: the order of the list.
+        limit: the size of the page.
+        after: the cursor of the previous page.
 
     Raises:
-        ValidationError: `after` is no cursor of this order.
+        ValidationError: `after` is not a cursor of this order.
     """
 
     def __init__(self, matches: Callable[[T], bool], order: Order[T], limit: int, after: str | None) -> None:
@@ -212,7 +212,7 @@ class Pager(Generic[T]):
         self._total = 0
 
     def add(self, objects: Iterable[T]) -> None:
-        """Look through some objects."""
+        """Add objects to the search."""
         found = [obj for obj in objects if self._matches(obj)]
         self._total += len(found)
         if len(self._first) > self._limit:
@@ -221,11 +221,11 @@ class Pager(Generic[T]):
         keyed = [(self._order.key(obj), obj) for obj in found]
         if self._start is not None:
             keyed = [pair for pair in keyed if pair[0] > self._start]
-        # One more than fits tells whether there is a next page.
+        # One more than the page holds shows whether there is a next page.
         self._first = heapq.nsmallest(self._limit + 1, self._first + keyed, key=_FIRST)
 
     def page(self) -> Page[T]:
-        """Return the page, once all objects were added."""
+        """Return the page, after all objects have been added."""
         items = [obj for _, obj in self._first[: self._limit]]
         cursor = self._order.cursor(items[-1]) if len(self._first) > self._limit else None
         return Page(items, cursor, self._count)

@@ -15,13 +15,13 @@ from podrelay.gateway.ordered import Ordered
 V = TypeVar("V")
 
 MAX_HOURS: Final = 168
-"""Hours that are told apart: a week."""
+"""The hours that are shown: a week."""
 _HOUR_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True)
 class Durations:
-    """Seconds from the first pod to the end, of finished runs."""
+    """Seconds from the creation of the first pod to the end, of finished runs."""
 
     median: float
     p95: float
@@ -39,7 +39,7 @@ class OfDefinition:
 
 @dataclass(frozen=True)
 class OfHour:
-    """What has happened in one hour."""
+    """The runs that were created or finished in one hour."""
 
     hour: datetime
     created: int
@@ -48,7 +48,7 @@ class OfHour:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of some runs."""
+    """The statistics of a set of runs."""
 
     total: int
     by_status: dict[str, int]
@@ -58,14 +58,14 @@ class Statistics:
 
 
 class Tally:
-    """Counts of runs that are kept up to date, so that nobody has to look at all of them again."""
+    """Counters of runs, updated with each change, so that the runs need not be counted again."""
 
     def __init__(self) -> None:
         self._all = _Counts()
         self._by_definition: dict[str, _Counts] = {}
 
     def add(self, run: Run) -> None:
-        """Take a run."""
+        """Count a run."""
         of_definition = self._by_definition.get(run.spec.definition)
         if of_definition is None:
             of_definition = self._by_definition[run.spec.definition] = _Counts()
@@ -73,7 +73,7 @@ class Tally:
             counts.count(run, 1)
 
     def remove(self, run: Run) -> None:
-        """Take a run away that was added in just this state."""
+        """Subtract a run that was added in exactly this state."""
         of_definition = self._by_definition[run.spec.definition]
         for counts in (self._all, of_definition):
             counts.count(run, -1)
@@ -82,15 +82,15 @@ class Tally:
 
     @property
     def definitions(self) -> int:
-        """How many definitions there are figures of."""
+        """How many definitions have runs."""
         return len(self._by_definition)
 
     def statistics(self, now: datetime, definition: str | None = None) -> Statistics:
-        """Return the figures; hours are told apart for the last week before `now`, without those of no events.
+        """Return the statistics, with those hours of the week before `now` in which runs were created or finished.
 
         Args:
-            now: when the week ends.
-            definition: name of the only one that counts.
+            now: the end of the week.
+            definition: include only the definition of this name.
         """
         shown = self._by_definition
         if definition is not None:
@@ -100,19 +100,19 @@ class Tally:
             total=counts.by_status.total(),
             by_status=_sorted(counts.by_status),
             by_definition=[
-                OfDefinition(names.definition_id(name), _sorted(some.by_status), some.told_durations())
+                OfDefinition(names.definition_id(name), _sorted(some.by_status), some.durations())
                 for name, some in sorted(shown.items())
             ],
-            by_hour=counts.told_hours(now),
-            durations=counts.told_durations(),
+            by_hour=counts.hours(now),
+            durations=counts.durations(),
         )
 
 
 class Tallies:
-    """A tally for each namespace and one for all, which follow a collection.
+    """Keeps a tally for each namespace, and one for all namespaces.
 
     Args:
-        runs: from its beginning, when nothing is in it yet.
+        runs: the collection to follow; it must still be empty.
     """
 
     def __init__(self, runs: Collection[Run]) -> None:
@@ -120,7 +120,7 @@ class Tallies:
         runs.listen(self._hear)
 
     def of(self, namespace: str | None) -> Tally:
-        """Return that of a namespace, or of all."""
+        """Return the tally of a namespace, or of all namespaces."""
         return self._tallies.get(namespace, Tally())
 
     def _hear(self, change: Change[Run]) -> None:
@@ -150,7 +150,7 @@ def _counted(run: Run) -> tuple[object, ...]:
 
 
 def of(runs: Iterable[Run], now: datetime) -> Statistics:
-    """Count runs, see Tally.statistics."""
+    """Return the statistics of these runs, see Tally.statistics."""
     tally = Tally()
     for run in runs:
         tally.add(run)
@@ -158,7 +158,7 @@ def of(runs: Iterable[Run], now: datetime) -> Statistics:
 
 
 class _Counts:
-    """Of all runs, or of those of one definition."""
+    """The counters of all runs, or of those of one definition."""
 
     def __init__(self) -> None:
         self.by_status: Counter[str] = Counter()
@@ -167,7 +167,7 @@ class _Counts:
         self._durations: Ordered[float] = Ordered()
 
     def count(self, run: Run, by: int) -> None:
-        """Count a run once more, or once less."""
+        """Add a run (`by` is 1) or subtract it (-1)."""
         status, word = run.status, status_word(run.phase)
         _count(self.by_status, word, by)
         _count(self._created, _hour(run.metadata.creation_timestamp), by)
@@ -184,13 +184,13 @@ class _Counts:
             seconds = (status.finished_at - status.started_at).total_seconds()
             (self._durations.add if by > 0 else self._durations.discard)(seconds)
 
-    def told_durations(self) -> Durations | None:
-        """Return the durations, None where nothing has finished."""
+    def durations(self) -> Durations | None:
+        """Return the durations, or None if no run has finished."""
         seconds = self._durations.values()
         return Durations(_quantile(seconds, 0.5), _quantile(seconds, 0.95), seconds[-1]) if seconds else None
 
-    def told_hours(self, now: datetime) -> list[OfHour]:
-        """Return what has happened in each hour of the week."""
+    def hours(self, now: datetime) -> list[OfHour]:
+        """Return the counts of each hour of the week before `now`, without hours in which nothing has happened."""
         first = _hour(now) - MAX_HOURS + 1
         hours = sorted(hour for hour in self._created.keys() | self._finished.keys() if hour >= first)
         return [
@@ -214,10 +214,10 @@ def _sorted(counter: Counter[str]) -> dict[str, int]:
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Return the smallest value that at least this share does not exceed (nearest rank)."""
+    """Return the smallest value that is not exceeded by at least this share of the values (nearest rank)."""
     return ordered[max(0, -int(-share * len(ordered) // 1) - 1)]
 
 
 def _hour(moment: datetime) -> int:
-    """Return which hour since 1970 it is in."""
+    """Return the number of the hour since 1970."""
     return int(moment.timestamp() // _HOUR_SECONDS)

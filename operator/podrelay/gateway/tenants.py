@@ -1,7 +1,7 @@
-"""Which namespace a request is for. It can be named in several places, which have to agree.
+"""Find the namespace of a request. It can be named in several places, which must agree.
 
-Webiny's clients name a tenant in each request. A namespace is a tenant; `root`, which Webiny's clients send where there
-is one tenant only, names none.
+Webiny's clients name a tenant in each request. A tenant is a namespace, except `root`, which Webiny's clients send if
+there is only one tenant: it does not name a namespace.
 """
 
 from collections.abc import Iterable
@@ -12,21 +12,21 @@ from podrelay.gateway.errors import ValidationError
 
 TENANT_HEADER: Final = "X-Tenant"
 ROOT: Final = "root"
-"""Webiny's tenant where nobody has made another one."""
+"""Webiny's default tenant."""
 PATH: Final = "The path"
 ASSUME_HEADER: Final = "X-Webiny-Assume-Permissions"
-"""With it Webiny's administrators look at what another role may do, with its rights in place of their own."""
+"""The header by which Webiny's administrators use the rights of another role instead of their own."""
 
 
 def scope_of(named: Iterable[tuple[str, str]], default: str) -> Scope:
     """Return the namespace that a request names, or the default one.
 
     Args:
-        named: where a namespace may be named, and what stands there; "" is nothing.
-        default: of requests that name none.
+        named: the places where a namespace may be named, each with its value; "" means none.
+        default: the namespace of requests that do not name one.
 
     Raises:
-        ValidationError: what is named is no namespace, or two places name different ones.
+        ValidationError: a value is not a valid namespace, or two places name different ones.
     """
     found: dict[str, str] = {}
     for place, name in named:
@@ -35,7 +35,7 @@ def scope_of(named: Iterable[tuple[str, str]], default: str) -> Scope:
             found.setdefault(name, place)
     if len(found) > 1:
         said = ", ".join(f"{place} names {name}" for name, place in found.items())
-        raise ValidationError(f"The request is for two namespaces: {said}. Name one of them only.", "namespace")
+        raise ValidationError(f"The request names two namespaces: {said}. Name only one of them.", "namespace")
     return Scope.parse(next(iter(found), default))
 
 
@@ -44,5 +44,5 @@ def _check(place: str, name: str) -> None:
         Scope.parse(name)
     except ValidationError:
         raise ValidationError(
-            f"{place} names no namespace: it must be a DNS label such as shop, or * for all namespaces.", "namespace"
+            f"{place} must be a DNS label such as shop, or * for all namespaces.", "namespace"
         ) from None

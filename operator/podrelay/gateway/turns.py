@@ -1,6 +1,7 @@
-"""Turns on the event loop: long work does a little in each round of it, whoever asked for it and for how much of it.
+"""Share the event loop: all long work together takes only a few milliseconds of each iteration of the loop.
 
-A pause alone would not do: thirty lists of one document, each with a pause after 2 ms, hold every round for 60 ms.
+Pauses in each piece of work are not sufficient: thirty lists of one document, each with a pause after 2 ms, block the
+event loop for 60 ms.
 """
 
 import asyncio
@@ -13,11 +14,11 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.004
-"""So much long work is done in a round."""
+"""How much long work is done in one iteration of the event loop."""
 
 
 class Turns:
-    """Shares the event loop between all that have much to do on it."""
+    """Shares the event loop between all long work."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
@@ -26,7 +27,7 @@ class Turns:
         self._is_called = False
 
     async def give(self) -> None:
-        """Let others have their turn if there was enough work in this round; call it wherever a loop can wait."""
+        """Wait for the next turn if this one has taken long enough. Call it wherever long work can pause."""
         if not self._waiting and self._clock() - self._since < SLICE_SECONDS:
             return
         loop = asyncio.get_running_loop()
@@ -38,10 +39,10 @@ class Turns:
         await turn
 
     def _next(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the first that waits go on in the next round of the loop, and come again after it."""
+        """Resume the first waiting work in the next iteration of the event loop, and the others one by one after it."""
         while self._waiting:
             turn = self._waiting.popleft()
-            if not turn.done():  # else its request has ended
+            if not turn.done():  # otherwise its request was cancelled
                 self._since = self._clock()
                 turn.set_result(None)
                 loop.call_soon(self._next, loop)
@@ -50,19 +51,19 @@ class Turns:
 
 
 def paced(turns: Turns, items: Iterable[S], make: Callable[[S], T]) -> list[T]:
-    """Return a list for GraphQL that is made an item at a time; strawberry takes it for a plain one."""
+    """Return a list for GraphQL whose items are created one at a time; strawberry treats it as a plain list."""
     return cast("list[T]", Paced(turns, items, make))
 
 
 class Paced(Generic[T]):
-    """A list for GraphQL of which each item is made, and shown with all its fields, in its turn.
+    """A list for GraphQL whose items are created, and completed with all their fields, one turn each.
 
-    graphql-core completes a plain list in one go: a thousand tasks hold the event loop for a fifth of a second.
+    graphql-core completes a plain list without a pause: a thousand tasks block the event loop for a fifth of a second.
 
     Args:
-        turns: whose turns.
-        items: what the list is made from.
-        make: makes an item of the list.
+        turns: the turns to wait for.
+        items: the objects that the list is created from.
+        make: creates an item of the list.
     """
 
     def __init__(self, turns: Turns, items: Iterable[Any], make: Callable[[Any], T]) -> None:
@@ -71,7 +72,7 @@ class Paced(Generic[T]):
         self._make = make
 
     async def __aiter__(self) -> AsyncIterator[T]:
-        """Begin anew: a document may name the same list several times."""
+        """Iterate from the start: a document may contain the same list several times."""
         for item in self._items:
             await self._turns.give()
             yield self._make(item)

@@ -1,13 +1,13 @@
-"""How much of something each user has, whatever tokens they use."""
+"""Counters for each user, regardless of the tokens they use."""
 
 from collections import Counter
 
 
 class TooManyError(Exception):
-    """The user has as many as they may have.
+    """The user has reached the limit.
 
     Attributes:
-        most: so many.
+        most: the limit.
     """
 
     def __init__(self, most: int) -> None:
@@ -16,20 +16,20 @@ class TooManyError(Exception):
 
 
 class ByUser:
-    """Counts, and keeps nothing of users that have none."""
+    """Counts by user; a count of zero is not kept."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
     def total(self) -> int:
-        """Return how many all users have."""
+        """Return the sum over all users."""
         return self._counts.total()
 
     def add(self, user: str, most: int) -> None:
         """Count one more.
 
         Raises:
-            TooManyError: the user has `most` already.
+            TooManyError: the user already has `most`.
         """
         if self._counts[user] >= most:
             raise TooManyError(most)

@@ -1,7 +1,7 @@
-"""Validates documents as graphql-core does, and leaves nothing behind that Python would have to look for.
+"""Validate documents as graphql-core does, without leaving reference cycles for the garbage collector.
 
-Its visitors refer to themselves, and what they have kept of a document goes only when Python looks for cycles among all
-objects; the event loop waits for such a look. Of a document of 2 KiB that would be 18,000 objects.
+graphql-core's visitors refer to themselves, so what they keep of a document is freed only by a full garbage collection,
+which blocks the event loop. For a document of 2 KiB that would be 18,000 objects.
 """
 
 from collections.abc import Collection
@@ -22,11 +22,11 @@ from graphql import (
 from podrelay.api import limits
 
 _MESSAGE_LENGTH: Final = 500
-"""Some messages quote a whole value of the document, and each mistake in that value quotes it anew."""
+"""Some messages quote a whole value of the document, again for each mistake in that value."""
 
 
 class _EnoughError(Exception):
-    """So many mistakes are told."""
+    """The maximum number of mistakes has been found."""
 
 
 def validate(
@@ -37,19 +37,19 @@ def validate(
     *,
     hide_suggestions: bool,
 ) -> list[GraphQLError]:
-    """Return the mistakes of a document, the first ones where there are many.
+    """Return the mistakes in a document; if there are many, the first ones.
 
     Args:
-        schema: what can be asked for.
-        document: with its places in the text, and without fragments within each other so deep that Python's stack ends.
-        rules: to be held.
-        most: how many mistakes are looked for.
-        hide_suggestions: whether it is left out what may have been meant.
+        schema: the schema.
+        document: the document, with positions, and without fragments nested so deeply that the recursion limit is hit.
+        rules: the rules to check.
+        most: how many mistakes to find at most.
+        hide_suggestions: whether to omit suggestions of what may have been meant.
     """
     found: list[GraphQLError] = []
 
     def note(error: GraphQLError) -> None:
-        # With its places only: by its nodes it holds the whole document.
+        # With positions only: nodes would refer to the whole document.
         message = limits.cut(error.message, _MESSAGE_LENGTH)
         found.append(GraphQLError(message, source=error.source, positions=error.positions))
         if len(found) >= most:

@@ -1,7 +1,7 @@
-"""Variables of a request, before graphql-core looks at each of their values.
+"""Check the variables of a request, before graphql-core processes each of their values.
 
-It takes some 5 us for a value, and much more for a mistake: it compares the name of an unknown entry of an input with
-hundreds of others, to suggest one.
+graphql-core takes about 5 us for a value, and much more for a mistake: it compares the name of an unknown entry of an
+input with hundreds of others, to suggest one.
 """
 
 from collections.abc import Mapping
@@ -19,15 +19,15 @@ from graphql import (
 from podrelay.gateway.errors import LimitError, ValidationError
 
 MAX_VALUES: Final = 2000
-"""In all variables of an operation; what is inside of a JSON value does not count, as nobody looks at it."""
+"""In all variables of an operation; the contents of a JSON value do not count, because they are not processed."""
 _SHOWN: Final = 60
 
 
 def check(schema: GraphQLSchema, operation: OperationDefinitionNode, variables: Mapping[str, Any] | None) -> None:
-    """Return if the values are few, and have known names only; all else about them is told by graphql-core.
+    """Check the number of values and the names of entries; other mistakes are reported by graphql-core.
 
     Raises:
-        LimitError: they are too many.
+        LimitError: there are too many values.
         ValidationError: an input has an entry that its type does not have.
     """
     if not variables:

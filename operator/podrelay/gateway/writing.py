@@ -1,6 +1,7 @@
-"""Everything that changes something, with the caller's own token, so that RBAC and admission policies decide.
+"""All writes of tasks, made with the caller's own token, so that RBAC and admission policies decide.
 
-A run that is triggered here equals one that kubectl could have applied: `podrelay.api.wanted_run` makes the manifest.
+A run that is triggered here does not differ from one applied with kubectl: `podrelay.api.wanted_run` creates the
+manifest.
 """
 
 import asyncio
@@ -56,16 +57,16 @@ class _Deleted(msgspec.Struct, frozen=True):
 
 
 async def trigger(call: Call, definition: str, parent: str | None, **arguments: Any) -> Run:
-    """Start a run and return it, or the one that the same idempotency key has started before.
+    """Start a run and return it; if the idempotency key has been used before, return the run that it started.
 
     Args:
-        call: who asks, and where.
+        call: the call, with the caller and the namespace.
         definition: id or resource name of the definition.
-        parent: id of the run that it becomes a child of, or None.
-        arguments: the others of `podrelay.api.wanted_run.wanted_run`.
+        parent: id of the parent, or None.
+        arguments: further arguments of `podrelay.api.wanted_run.wanted_run`.
 
     Raises:
-        GatewayError: it cannot be started; the subclass says why.
+        GatewayError: the run cannot be started; the subclass says why.
     """
     namespace = call.scope.one()
     known = await _definition(call, Key(namespace, names.definition_name(definition)), definition)
@@ -75,10 +76,10 @@ async def trigger(call: Call, definition: str, parent: str | None, **arguments: 
 
 
 async def rerun(call: Call, ident: str, input: Any = None, name: str | None = None) -> Run:
-    """Start a run with the definition and input of another one, and return it.
+    """Start a run with the definition and input of another run, and return it.
 
     Raises:
-        GatewayError: it cannot be started; the subclass says why.
+        GatewayError: the run cannot be started; the subclass says why.
     """
     key = await call.task_key("get", ident)
     stored = await fetch(call, TASK_RUNS, key)
@@ -97,19 +98,19 @@ async def rerun(call: Call, ident: str, input: Any = None, name: str | None = No
 
 
 async def abort(call: Call, key: Key, ident: str, message: str | None, *, cascade: bool) -> Run:
-    """Ask a run to stop, and return it.
+    """Abort a run, and return it; the operator then ends its pod.
 
     Raises:
-        TaskAbortError: it is finished, or is being aborted in another way.
-        GatewayError: it cannot be asked; the subclass says why.
+        TaskAbortError: the run is finished, or is already being aborted in another way.
+        GatewayError: the run cannot be aborted; the subclass says why.
     """
-    wish: dict[str, Any] = {"message": limits.cut(message, _ABORT_MESSAGE_LENGTH)} if message else {}
+    abort_spec: dict[str, Any] = {"message": limits.cut(message, _ABORT_MESSAGE_LENGTH)} if message else {}
     if cascade:
-        wish["cascade"] = True
+        abort_spec["cascade"] = True
     if user := await call.services.access.user(call.caller):
-        wish["by"] = user
+        abort_spec["by"] = user
     try:
-        return await _patch(call, key, ident, {"abort": wish}, "abort")
+        return await _patch(call, key, ident, {"abort": abort_spec}, "abort")
     except RefusedError:
         stored = await fetch(call, TASK_RUNS, key)
         if not stored:
@@ -121,24 +122,24 @@ async def abort(call: Call, key: Key, ident: str, message: str | None, *, cascad
         if earlier is None:
             raise
         if cascade and not earlier.get("cascade"):
-            raise TaskAbortError("The task is being aborted already, without its children.", about) from None
+            raise TaskAbortError("The task is already being aborted, without its children.", about) from None
         return msgspec.convert(stored, Run)
 
 
 async def suspend(call: Call, key: Key, ident: str, *, suspended: bool) -> Run:
-    """Let a run start no further pod, or let it go on; return it.
+    """Suspend a run, so that no further pod is created, or resume it; return it.
 
     Raises:
-        GatewayError: it cannot be done; the subclass says why.
+        GatewayError: the run cannot be changed; the subclass says why.
     """
     return await _patch(call, key, ident, {"suspend": suspended}, "suspend" if suspended else "resume")
 
 
 async def delete(call: Call, key: Key, ident: str, *, cascade: bool) -> None:
-    """Delete a run; with `cascade` its children too, else they stay as orphans.
+    """Delete a run; with `cascade` also its children, which otherwise remain as orphans.
 
     Raises:
-        GatewayError: it cannot be done; the subclass says why.
+        GatewayError: the run cannot be deleted; the subclass says why.
     """
     propagation = "Background" if cascade else "Orphan"
     body = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": propagation}
@@ -154,10 +155,10 @@ async def delete(call: Call, key: Key, ident: str, *, cascade: bool) -> None:
 
 
 async def _definition(call: Call, key: Key, spelled: str) -> Definition:
-    """Return a definition that may be triggered here."""
+    """Return a definition that can be triggered by the gateway, that is, not a private one."""
     known = call.cache.definitions.get(key)
     if known is None and names.is_camel_case(names.definition_id(key.name)):
-        # It may be newer than the cache.
+        # The definition may be newer than the cache.
         try:
             known = msgspec.json.decode(
                 await call.caller.client.get(TASK_DEFINITIONS, key.namespace, key.name), type=Definition
@@ -207,24 +208,24 @@ async def _patch(call: Call, key: Key, ident: str, spec: dict[str, Any], verb: s
 
 
 async def _whole(call: Call, request: Awaitable[T]) -> T:
-    """Let a write that was sent come to its end, also when nobody waits for its answer any more."""
+    """Complete a write that was sent, even if the caller no longer waits for its answer."""
     write = asyncio.ensure_future(request)
     under_way = call.services.under_way
     under_way.add(write)
     write.add_done_callback(under_way.discard)
-    write.add_done_callback(lambda done: done.cancelled() or done.exception())  # else it is logged as not looked at
+    write.add_done_callback(lambda done: done.cancelled() or done.exception())  # retrieved, so that it is not logged
     return await asyncio.shield(write)
 
 
 def _seen(call: Call, run: Run) -> Run:
-    """Let whoever reads next see what was written."""
+    """Store the result of a write in the cache, so that the next read shows it."""
     call.cache.runs.wrote(run)
     call.writes.append(Write(run.key, run.metadata.uid, run.metadata.version))
     return run
 
 
 def _still_there(body: bytes) -> Run | None:
-    """Return the run that somebody's finalizer keeps after its deletion; None where only garbage collection does."""
+    """Return the run if a finalizer keeps it after its deletion, other than those of garbage collection; else None."""
     left = msgspec.json.decode(body, type=_Deleted)
     if left.kind != "TaskRun" or not set(left.metadata.finalizers) - _OF_GARBAGE_COLLECTION:
         return None
@@ -241,13 +242,13 @@ async def _for_task(request: Awaitable[T], ident: str, verb: str) -> T:
 
 
 async def _off(call: Call, work: Callable[[], T]) -> T:
-    """Do what looks at each value of an input beside the event loop: there may be a hundred thousand of them."""
+    """Run work that processes each value of an input outside the event loop: there may be a hundred thousand values."""
     return await call.services.offloop.run(await call.services.access.user(call.caller), work)
 
 
 def _wanted(definition: str, input: Any = None, *, delay: float | None = None, **arguments: Any) -> WantedRun:
     try:
-        # A delay of 0 is none, as in Webiny, so that `startAt` may be given with it.
+        # A delay of 0 means no delay, as in Webiny, so it may be combined with `startAt`.
         return wanted_run(definition, input, delay=delay or None, **arguments)
     except limits.PayloadError as error:
         raise ValidationError(str(error), "input") from error

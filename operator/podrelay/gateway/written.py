@@ -1,8 +1,9 @@
-"""What a caller has written is what they read next, at this gateway and at its other replicas.
+"""Read your own writes, at this gateway and at its other replicas.
 
-Here a write enters the cache with its answer, before its watch event comes. To another replica the client hands on what
-the answer carries (`extensions.readAfter`) in the header `X-Podrelay-Read-After`: for each task that was written its
-place, UID and version. A replica whose cache is behind reads that task from the API server before it answers.
+This gateway stores the result of a write in its cache without waiting for the watch event. For other replicas, the
+answer contains `extensions.readAfter`, which the client sends in the header `X-Podrelay-Read-After`: the namespace,
+name, UID and version of each task that was written. A replica whose cache is older reads that task from the API server
+before it answers.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from podrelay.kube.resources import TASK_RUNS, Key
 
 READ_AFTER_HEADER: Final = "X-Podrelay-Read-After"
 MOST: Final = 20
-"""Writes that are told, and taken; of more the last ones count. One operation makes fewer, a batch may make more."""
+"""Writes in `readAfter` and in the header; of more writes, the last ones are kept. Only a batch can have more."""
 
 _GONE: Final = "gone"
 
@@ -34,9 +35,9 @@ class Write:
     """One write of a task.
 
     Attributes:
-        key: where it is.
-        uid: which one of that name.
-        version: what it was written as; None: it was deleted.
+        key: namespace and name of the task.
+        uid: UID of the task.
+        version: the resource version after the write; None: the task was deleted.
     """
 
     key: Key
@@ -49,16 +50,16 @@ class Write:
 
 
 def token(writes: list[Write]) -> str:
-    """Return what a client hands on: the last write of each task."""
+    """Return the value of `extensions.readAfter`: the last write of each task."""
     newest = {write.key: write for write in writes}
     return ",".join(map(str, [*newest.values()][-MOST:]))
 
 
 def parse(text: str) -> list[Write]:
-    """Return what a client has handed on.
+    """Return the writes in the header of a request.
 
     Raises:
-        ValidationError: no gateway has said that.
+        ValidationError: it is not a value of `extensions.readAfter`.
     """
     parts = text.split(",")
     try:
@@ -67,7 +68,7 @@ def parse(text: str) -> list[Write]:
         return [_parse(part.strip()) for part in parts]
     except ValueError as error:
         raise ValidationError(
-            f"{READ_AFTER_HEADER} must be extensions.readAfter of an earlier answer, as it was.", READ_AFTER_HEADER
+            f"{READ_AFTER_HEADER} must be extensions.readAfter of an earlier answer, unchanged.", READ_AFTER_HEADER
         ) from error
 
 
@@ -79,22 +80,22 @@ def _parse(part: str) -> Write:
 
 
 async def catch_up(cache: Cache, own: Client, writes: list[Write]) -> None:
-    """Return when the cache is not behind any of these writes.
+    """Update the cache so that it contains these writes or newer states.
 
     Args:
-        cache: of this gateway.
-        own: asks with the gateway's own right to list.
-        writes: of tasks that the caller may read, in namespaces that the cache has.
+        cache: the cache of this gateway.
+        own: the gateway's own client, with its own right to list.
+        writes: writes of tasks that the caller may read, in namespaces that the cache covers.
 
     Raises:
-        UnavailableError: the API server does not answer.
+        UnavailableError: the API server does not respond.
     """
     behind = [write for write in writes if _is_behind(cache, write)]
     try:
         await asyncio.gather(*(_read(cache, own, write.key) for write in behind))
     except (ApiError, TimeoutError, TransportError) as error:
         raise UnavailableError(
-            "This gateway has not seen yet what was written before, and the API server does not answer. Try again."
+            "This gateway has not seen the earlier write yet, and the API server does not respond. Try again."
         ) from error
 
 

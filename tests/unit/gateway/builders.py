@@ -1,4 +1,4 @@
-"""Objects of the gateway, made from what a test says about them."""
+"""Build objects of the gateway, with defaults for what a test does not set."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 def metadata(
     name: str, *, namespace: str = "shop", age: float = 0, version: str = "1", by: str | None = None
 ) -> Metadata:
-    """Identity of an object that was made `age` seconds before NOW."""
+    """Metadata of an object that was created `age` seconds before NOW."""
     return Metadata(name, namespace, f"uid-{name}", version, NOW - timedelta(seconds=age), None, Annotations(by))
 
 
@@ -42,6 +42,6 @@ def definition(
 
 
 def record(run_name: str = "words", iteration: int = 1, *, about: Any = None, **fields: Any) -> Record:
-    """The head of a TaskIteration."""
+    """A TaskIteration."""
     name = f"{run_name}-i{iteration}"
     return Record(metadata(name, **(about or {})), run_name, iteration, 1, name, **fields)

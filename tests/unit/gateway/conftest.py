@@ -1,4 +1,4 @@
-"""A gateway in this process, before an API server that knows users and rights and a few objects, and counts."""
+"""A gateway in this process, with a fake API server that has users, rights and a few objects, and counts requests."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -23,7 +23,7 @@ from tests.support.gatewayapi import EVERYTHING, ApiServer, Clock, Watch
 
 @dataclass
 class Gateway:
-    """The gateway and what is around it."""
+    """The gateway, its parts, and the fake API server."""
 
     api: ApiServer
     cache: Cache
@@ -53,7 +53,7 @@ Start = Callable[..., Any]
 
 @pytest.fixture
 async def start() -> AsyncIterator[Start]:
-    """Start a gateway with these options."""
+    """Return a function that starts a gateway with given options."""
     stack: list[Any] = []
 
     async def start(
@@ -102,6 +102,6 @@ async def start() -> AsyncIterator[Start]:
 
 @pytest.fixture
 async def gateway(start: Start) -> Gateway:
-    """A gateway with the usual options."""
+    """A gateway with default options."""
     started: Gateway = await start()
     return started

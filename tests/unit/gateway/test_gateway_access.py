@@ -1,15 +1,15 @@
-"""Who is let in: how long answers count, what happens when nobody answers, and that nothing is asked in vain."""
+"""Access: how long answers are cached, what happens in an outage, and that no unnecessary request is sent."""
 
 import asyncio
 
 import pytest
 
-from podrelay.gateway.access import OUTAGE_SECONDS, Attempt
+from podrelay.gateway.access import OUTAGE_SECONDS, Action
 from podrelay.gateway.errors import NotAuthenticatedError, NotAuthorizedError, UnavailableError
 from tests.unit.gateway.builders import run
 from tests.unit.gateway.conftest import Gateway
 
-LIST = Attempt("list", "taskruns", "shop")
+LIST = Action("list", "taskruns", "shop")
 REVIEWS = "selfsubjectaccessreviews"
 
 
@@ -17,7 +17,7 @@ async def check(gateway: Gateway, token: str = "alice", *, fresh: bool = False) 
     await gateway.access.check(gateway.access.caller(f"Bearer {token}"), LIST, fresh=fresh)
 
 
-async def test_a_yes_counts_for_ten_seconds(gateway: Gateway) -> None:
+async def test_a_yes_is_cached_for_ten_seconds(gateway: Gateway) -> None:
     await check(gateway)
     gateway.api.rights["alice"] = set()
     gateway.clock.time = 9.9
@@ -29,7 +29,7 @@ async def test_a_yes_counts_for_ten_seconds(gateway: Gateway) -> None:
         await check(gateway)
 
 
-async def test_a_no_counts_for_two_seconds(gateway: Gateway) -> None:
+async def test_a_no_is_cached_for_two_seconds(gateway: Gateway) -> None:
     for gateway.clock.time in (0, 1.9):
         with pytest.raises(NotAuthorizedError):
             await check(gateway, "bob")
@@ -40,7 +40,7 @@ async def test_a_no_counts_for_two_seconds(gateway: Gateway) -> None:
     await check(gateway, "bob")
 
 
-async def test_who_wants_it_fresh_gets_it_fresh(gateway: Gateway) -> None:
+async def test_a_fresh_check_ignores_the_cached_answer(gateway: Gateway) -> None:
     await check(gateway)
     gateway.api.rights["alice"] = set()
 
@@ -57,7 +57,7 @@ async def test_one_user_does_not_get_the_answer_of_another(gateway: Gateway) -> 
         await check(gateway, "mallory")
 
 
-async def test_many_who_want_to_know_the_same_ask_once(gateway: Gateway) -> None:
+async def test_concurrent_checks_of_the_same_right_send_one_request(gateway: Gateway) -> None:
     await asyncio.gather(*(check(gateway) for _ in range(20)))
 
     assert gateway.api.asked(REVIEWS) == 1
@@ -75,7 +75,7 @@ async def test_no_answer_is_a_no(gateway: Gateway) -> None:
         await check(gateway)
 
 
-async def test_while_nothing_new_can_come_the_last_yes_goes_on_for_a_while(gateway: Gateway) -> None:
+async def test_in_an_outage_the_last_yes_remains_valid_for_a_while(gateway: Gateway) -> None:
     await check(gateway)
     gateway.api.is_down, gateway.watch.broken_since, gateway.clock.time = True, 0.0, 60
     await check(gateway)
@@ -99,14 +99,14 @@ async def test_the_last_no_does_not_become_a_yes_in_an_outage(gateway: Gateway) 
 @pytest.mark.parametrize(
     "header", [None, "", "Basic YQ==", "Bearer", "Bearer ", "Bearer a b", "Bearer a\u00e9", "alice"]
 )
-async def test_what_is_no_bearer_token_is_never_sent_on(gateway: Gateway, header: str | None) -> None:
+async def test_what_is_not_a_bearer_token_is_never_passed_on(gateway: Gateway, header: str | None) -> None:
     with pytest.raises(NotAuthenticatedError):
         gateway.access.caller(header)
 
     assert gateway.api.seen == []
 
 
-async def test_without_authorization_nobody_is_asked_anything(gateway: Gateway) -> None:
+async def test_without_authorization_no_request_is_sent(gateway: Gateway) -> None:
     response = await gateway.post({"query": "{ __typename }"}, None)
 
     assert response.status == 401

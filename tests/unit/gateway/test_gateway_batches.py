@@ -1,4 +1,4 @@
-"""Several operations in one request: answered in order, each for itself, and within limits of all together."""
+"""Several operations in one request: answered in order, each separately, and within limits for all together."""
 
 import asyncio
 import json
@@ -28,7 +28,7 @@ def trigger(key: str) -> dict[str, Any]:
 
 
 async def answers(gateway: Gateway, *operations: Any, token: str = "alice") -> list[dict[str, Any]]:
-    """Send a batch, and return its answers."""
+    """Send a batch and return its answers."""
     response = await gateway.post(list(operations), token)
     assert response.status == 200, await response.text()
     found: list[dict[str, Any]] = await response.json()
@@ -48,7 +48,7 @@ async def test_a_batch_is_answered_in_its_order(gateway: Gateway) -> None:
     assert found == [None, {"id": "words"}, None]
 
 
-async def test_one_operation_may_be_a_batch(gateway: Gateway) -> None:
+async def test_a_batch_may_have_one_operation(gateway: Gateway) -> None:
     assert await answers(gateway, HELLO) == [{"data": {"__typename": "Query"}}]
 
 
@@ -75,7 +75,7 @@ async def test_a_wrong_one_leaves_the_others_alone(gateway: Gateway, wrong: Any,
     assert words in refused["errors"][0]["message"]
 
 
-async def test_a_bug_of_ours_leaves_the_others_alone(
+async def test_an_internal_error_leaves_the_others_alone(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> None:
@@ -89,7 +89,7 @@ async def test_a_bug_of_ours_leaves_the_others_alone(
     assert "swordfish" in caplog.text
 
 
-async def test_mutations_are_done_one_after_the_other(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_mutations_run_one_after_the_other(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway.cache.definitions.apply(definition())
     done, really = [], writing.trigger
 
@@ -111,10 +111,10 @@ async def test_mutations_are_done_one_after_the_other(gateway: Gateway, monkeypa
     [
         ([HELLO] * 11, 413, "11 operations, more than the 10 that are allowed: send several batches"),
         ([], 400, "no operations"),
-        ([HELLO, 1], 400, "no JSON object with a query"),
-        ([[HELLO]], 400, "no JSON object with a query"),
-        ([None], 400, "no JSON object with a query"),
-        (1, 400, "no JSON object with a query"),
+        ([HELLO, 1], 400, "must be a JSON object with a query"),
+        ([[HELLO]], 400, "must be a JSON object with a query"),
+        ([None], 400, "must be a JSON object with a query"),
+        (1, 400, "must be a JSON object with a query"),
     ],
     ids=["many", "none", "number", "nested", "null", "no-batch"],
 )
@@ -125,14 +125,14 @@ async def test_a_batch_is_a_short_list_of_operations(gateway: Gateway, body: Any
     assert words in (await response.json())["errors"][0]["message"]
 
 
-async def test_how_long_a_batch_may_be_can_be_set(start: Start) -> None:
+async def test_the_maximum_length_of_a_batch_can_be_set(start: Start) -> None:
     gateway = await start(limits=Limits(max_batch=2))
 
     assert len(await answers(gateway, HELLO, HELLO)) == 2
     assert (await gateway.post([HELLO] * 3)).status == 413
 
 
-def test_a_long_batch_is_refused_before_anybody_looks_at_it() -> None:
+def test_a_long_batch_is_refused_before_its_operations_are_processed() -> None:
     with pytest.raises(LimitError, match="40000 operations"):
         bodies.decode_request(b"[" + b"{}," * 39_999 + b"{}]", 10)
     with pytest.raises(json.JSONDecodeError):
@@ -141,7 +141,7 @@ def test_a_long_batch_is_refused_before_anybody_looks_at_it() -> None:
         bodies.decode_request(b"[]", 10)
 
 
-async def test_each_has_a_budget_and_all_together_another_one(
+async def test_each_operation_has_a_budget_and_all_together_have_another(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     gateway.cache.runs.replace([run(f"r{number}") for number in range(100)], "1")
@@ -154,18 +154,18 @@ async def test_each_has_a_budget_and_all_together_another_one(
     assert {one["error"]["code"] for one in beyond["data"]["backgroundTasks"].values() if one["error"]} == {LIMIT}
     assert [listed(one)["error"]["code"] for one in others] == [LIMIT]
     assert [len(listed(one)["data"] or ()) for one in fine] == [100, 100, 0, 0]
-    assert "operations of this batch cost too much together" in listed(fine[2])["error"]["message"]
+    assert "operations of this batch together exceed a limit" in listed(fine[2])["error"]["message"]
     assert (await gateway.ask(LIST["query"]))["data"]["backgroundTasks"]["listTasks"]["error"] is None
 
 
-async def test_ten_pages_of_fifty_are_no_trouble(gateway: Gateway) -> None:
+async def test_ten_pages_of_fifty_are_within_the_limits(gateway: Gateway) -> None:
     gateway.cache.runs.replace([run(f"r{number}") for number in range(100)], "1")
     query = {"query": LIST["query"].replace("limit: 100", "limit: 50")}
 
     assert [len(listed(one)["data"]) for one in await answers(gateway, *[query] * 10)] == [50] * 10
 
 
-async def test_payloads_of_a_batch_are_no_more_than_those_of_one_operation(gateway: Gateway) -> None:
+async def test_all_payloads_of_a_batch_have_the_limit_of_one_operation(gateway: Gateway) -> None:
     root = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns"
     for number in range(50):
         gateway.cache.runs.apply(run(f"r{number}"))
@@ -186,20 +186,20 @@ async def test_a_batch_ends_in_time(start: Start, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(listing, "logs", hang)
     slow, *late = await answers(gateway, LOGS, trigger("a"), HELLO)
 
-    assert "longer than 0.05 s; ask for less" in slow["errors"][0]["message"]
-    assert ["not begun" in one["errors"][0]["message"] for one in late] == [True, True]
+    assert "longer than 0.05 s: ask for less" in slow["errors"][0]["message"]
+    assert ["not started" in one["errors"][0]["message"] for one in late] == [True, True]
     assert late[0]["errors"][0]["extensions"]["code"] == "BackgroundTasks/Unavailable"
     assert not [seen for seen in gateway.api.seen if "/taskruns" in seen[1]]
 
 
-async def test_who_has_no_role_costs_one_question_however_much_they_send(gateway: Gateway) -> None:
+async def test_a_batch_of_a_caller_without_a_role_costs_one_review(gateway: Gateway) -> None:
     found = await answers(gateway, *[LIST] * 10, token="bob")
 
     assert {listed(one)["error"]["code"] for one in found} == {"BackgroundTasks/NotAuthorized"}
     assert gateway.api.asked("accessreviews") == 1
 
 
-async def test_a_batch_over_a_websocket_is_none(gateway: Gateway) -> None:
+async def test_batches_are_refused_over_a_websocket(gateway: Gateway) -> None:
     async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
         await socket.send_str("[]")
         async for _ in socket:

@@ -1,4 +1,4 @@
-"""Reading the JSON of bodies: all that is valid, without loss, and fast whatever it is."""
+"""Decoding the JSON of bodies: everything valid is accepted without loss, and any body takes little time."""
 
 import json
 import time
@@ -24,7 +24,7 @@ VALUES = st.recursive(
 
 
 @given(value=st.dictionaries(st.text(), VALUES, max_size=4), in_ascii=st.booleans())
-def test_every_object_is_read_as_python_reads_it(value: dict[str, Any], *, in_ascii: bool) -> None:
+def test_every_object_is_decoded_as_by_python(value: dict[str, Any], *, in_ascii: bool) -> None:
     assert bodies.decode(json.dumps(value, ensure_ascii=in_ascii).encode()) == value
 
 
@@ -42,7 +42,7 @@ def test_every_object_is_read_as_python_reads_it(value: dict[str, Any], *, in_as
         b"[" * 50_000,
     ],
 )
-def test_what_is_no_object_is_refused(body: bytes) -> None:
+def test_what_is_not_an_object_is_refused(body: bytes) -> None:
     with pytest.raises(json.JSONDecodeError):
         bodies.decode(body)
 
@@ -58,12 +58,12 @@ def test_integers_keep_their_digits() -> None:
     "piece",
     ["1e300", "1.5", "1.7976931348623157e308", "1e300,1234567890123456789", '"x"', '""', "0", '"\\u0041"', "9" * 400],
 )
-def test_a_mebibyte_is_read_at_once(piece: str) -> None:
+def test_a_mebibyte_is_decoded_quickly(piece: str) -> None:
     body = f'{{"a": [{",".join([piece] * (1_000_000 // (len(piece) + 1)))}]}}'.encode()
     before = time.thread_time()
 
     assert bodies.decode(body)
-    assert time.thread_time() - before < 0.3  # some readers take 1.6 s
+    assert time.thread_time() - before < 0.3  # some decoders take 1.6 s
 
 
 async def test_many_lists_are_refused_with_what_to_do(gateway: Gateway) -> None:
@@ -76,7 +76,7 @@ async def test_many_lists_are_refused_with_what_to_do(gateway: Gateway) -> None:
     assert "pass a reference" in (await refused.json())["errors"][0]["message"]
 
 
-def test_a_text_with_half_a_character_can_be_answered() -> None:
+def test_a_text_with_a_lone_surrogate_can_be_encoded() -> None:
     from podrelay.gateway.server import _json
 
     assert json.loads(_json({"a": "\ud800"})) == {"a": "\ud800"}

@@ -1,4 +1,4 @@
-"""What one request may cost: values, words, sorters, looks, and turns on the event loop."""
+"""Limits of one request: values, words, sorters, comparisons, and turns on the event loop."""
 
 import asyncio
 import dataclasses
@@ -48,7 +48,7 @@ WHERE = operation("query($w: WebinyBackgroundTaskListWhereInput, $i: JSON, $l: [
     ],
     ids=["list", "lists", "entries", "long"],
 )
-def test_variables_are_counted_before_anybody_looks_at_them(
+def test_variables_are_counted_before_they_are_processed(
     values: Any, error: type[LimitError | ValidationError], words: str
 ) -> None:
     with pytest.raises(error, match=words):
@@ -82,17 +82,17 @@ def test_json_and_few_values_are_left_to_graphql(values: Any) -> None:
         ({"sort": ["createdOn_ASC"] * 11}, INVALID, "more than 10 sorters"),
         ({"where": {"name_not_in": ["x"] * 1001}}, INVALID, "name_not_in has more than 1000 values"),
         ({"where": {"iterations_between": [1] * 1001}}, INVALID, "more than 1000 values"),
-        ({"after": "x" * 9000}, INVALID, "no cursor"),
+        ({"after": "x" * 9000}, INVALID, "not a cursor"),
     ],
 )
-async def test_arguments_have_bounds(gateway: Gateway, arguments: Any, code: str, words: str) -> None:
+async def test_arguments_have_limits(gateway: Gateway, arguments: Any, code: str, words: str) -> None:
     error = (await gateway.ask(LIST, **arguments))["data"]["backgroundTasks"]["listTasks"]["error"]
 
     assert error["code"] == code
     assert words in error["message"]
 
 
-async def test_as_much_as_is_allowed_works(gateway: Gateway) -> None:
+async def test_the_allowed_maximum_works(gateway: Gateway) -> None:
     gateway.cache.runs.apply(run("words"))
     answer = await gateway.ask(
         LIST,
@@ -111,7 +111,7 @@ def test_many_conditions_are_refused() -> None:
         filters.predicate({}, many, None)
 
 
-def test_the_same_word_is_looked_for_once() -> None:
+def test_the_same_word_is_searched_once() -> None:
     assert filters.weight([], "a A a") == filters.weight([], "a") > filters.weight([], None)
     assert sorting.MAX_SORTERS == 10
 
@@ -133,7 +133,7 @@ async def test_all_lists_of_an_operation_have_one_budget(gateway: Gateway, monke
     assert alone["error"] is None
 
 
-async def test_what_is_read_has_a_limit_of_bytes(gateway: Gateway) -> None:
+async def test_payloads_have_a_limit_of_bytes(gateway: Gateway) -> None:
     root = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns"
     for number in range(90):
         gateway.cache.runs.apply(run(f"r{number}"))
@@ -145,7 +145,7 @@ async def test_what_is_read_has_a_limit_of_bytes(gateway: Gateway) -> None:
 
 
 async def test_a_refusal_of_one_list_leaves_an_answer_for_all(gateway: Gateway) -> None:
-    """Lists that show the same logs read each of them once; those that are refused wait for them no more."""
+    """Lists that show the same logs share each read; a refused list no longer waits for it, but the others do."""
     for number in range(100):
         gateway.cache.runs.apply(run(f"r{number}"))
         gateway.cache.records.apply(record(f"r{number}"))
@@ -156,8 +156,8 @@ async def test_a_refusal_of_one_list_leaves_an_answer_for_all(gateway: Gateway) 
     assert LIMIT in {error["extensions"]["code"] for error in answer["errors"]}
 
 
-async def test_a_thousand_refused_fields_leave_next_to_nothing_to_clear_away(gateway: Gateway) -> None:
-    """The garbage collector clears circles away all at once, while everybody waits; they were 87,000 objects."""
+async def test_a_thousand_refused_fields_leave_little_garbage(gateway: Gateway) -> None:
+    """The garbage collector frees reference cycles all at once, and blocks the event loop; they were 87,000 objects."""
     for number in range(100):
         gateway.cache.runs.apply(run(f"r{number}"))
         gateway.cache.records.apply(record(f"r{number}"))
@@ -176,7 +176,7 @@ async def test_a_thousand_refused_fields_leave_next_to_nothing_to_clear_away(gat
     assert left < 10_000
 
 
-async def test_a_bug_of_ours_keeps_its_traceback_for_the_log(
+async def test_an_internal_error_keeps_its_traceback_for_the_log(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> None:
@@ -194,7 +194,7 @@ async def test_a_bug_of_ours_keeps_its_traceback_for_the_log(
 # --- the schema itself ------------------------------------------------------------------------------------------------
 
 
-async def test_graphiqls_question_for_the_schema_is_answered(gateway: Gateway) -> None:
+async def test_graphiqls_introspection_query_is_answered(gateway: Gateway) -> None:
     text = get_introspection_query(
         specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
     )
@@ -204,14 +204,16 @@ async def test_graphiqls_question_for_the_schema_is_answered(gateway: Gateway) -
     assert "WebinyBackgroundTask" in {kind["name"] for kind in answer["data"]["__schema"]["types"]}
 
 
-async def test_the_schema_is_asked_for_alone_and_in_bounds(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_schema_must_be_queried_alone_and_within_a_limit(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(introspection, "MAX_FIELDS", 300)
     kind = await gateway.ask("query($n: String!) { __type(name: $n) { name } __typename }", n="JSON")
     mixed = await gateway.ask("{ ...F } fragment F on Query { __schema { __typename } backgroundTasks { __typename } }")
     long = await gateway.ask("{ __schema { types { fields { type { fields { name } } } } } }")
 
     assert kind["data"] == {"__type": {"name": "JSON"}, "__typename": "Query"}
-    assert "operation of its own, without backgroundTasks" in mixed["errors"][0]["message"]
+    assert "separate operation, without backgroundTasks" in mixed["errors"][0]["message"]
     assert long["errors"][0]["extensions"]["code"] == LIMIT
 
 
@@ -219,7 +221,7 @@ async def test_the_schema_is_asked_for_alone_and_in_bounds(gateway: Gateway, mon
 
 
 class Time:
-    """A clock that goes on whenever somebody works."""
+    """A clock that the work of the test advances."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -228,7 +230,7 @@ class Time:
         return self.now
 
 
-async def test_only_one_of_many_does_much_in_a_round_of_the_loop() -> None:
+async def test_only_one_long_work_runs_in_an_iteration_of_the_loop() -> None:
     clock = Time()
     turns, worked = Turns(clock), []
 
@@ -245,11 +247,11 @@ async def test_only_one_of_many_does_much_in_a_round_of_the_loop() -> None:
         rounds += 1
 
     assert len(worked) == 12
-    assert len({seen for seen, _ in worked}) == 12  # each in a round of its own
-    assert [name for _, name in worked[:4]] == [0, 1, 2, 3]  # and everybody in turn
+    assert len({seen for seen, _ in worked}) == 12  # each in a separate iteration
+    assert [name for _, name in worked[:4]] == [0, 1, 2, 3]  # and each in turn
 
 
-async def test_little_work_waits_for_nobody() -> None:
+async def test_short_work_does_not_wait() -> None:
     clock = Time()
     turns = Turns(clock)
     await turns.give()
@@ -261,26 +263,26 @@ async def test_little_work_waits_for_nobody() -> None:
     assert not turns._waiting
 
 
-async def test_whoever_gives_up_keeps_nobody_waiting() -> None:
+async def test_cancelled_work_does_not_delay_the_others() -> None:
     clock = Time()
     turns = Turns(clock)
-    given_up = [asyncio.create_task(turns.give()) for _ in range(3)]
+    cancelled = [asyncio.create_task(turns.give()) for _ in range(3)]
     other = asyncio.create_task(turns.give())
     await asyncio.sleep(0)
-    for task in given_up:
+    for task in cancelled:
         task.cancel()
 
     await asyncio.wait_for(other, 5)
     assert not turns._waiting
 
 
-async def test_a_list_can_be_asked_for_twice() -> None:
+async def test_a_list_can_be_iterated_twice() -> None:
     items = Paced(Turns(), [1, 2, 3], str)
 
     assert [item async for item in items] == [item async for item in items] == ["1", "2", "3"]
 
 
-async def test_lists_are_made_in_turns_and_can_have_two_names(start: Start) -> None:
+async def test_lists_are_created_in_turns_and_can_have_two_names(start: Start) -> None:
     gateway = await start(limits=Limits(max_page=1000))
     gateway.cache.runs.replace([run(f"r{number}") for number in range(300)], "1")
     gateway.cache.definitions.replace([definition(f"d{number}", f"d{number}") for number in range(300)], "1")
@@ -297,7 +299,7 @@ async def test_lists_are_made_in_turns_and_can_have_two_names(start: Start) -> N
     assert found["listLogs"]["data"] == found["getTask"]["data"]["logs"] == [{"id": "r1-i1"}]
 
 
-async def test_a_large_input_is_looked_at_beside_the_loop(gateway: Gateway) -> None:
+async def test_a_large_input_is_processed_outside_the_event_loop(gateway: Gateway) -> None:
     gateway.cache.definitions.apply(definition())
     document = """mutation($i: JSON) { backgroundTasks {
         triggerTask(definition: "countWords", input: $i) { data { id } error { code message } } } }"""

@@ -1,4 +1,4 @@
-"""Bounded buffers: the newest state wins, what is dropped is counted at the place where it is missing."""
+"""Bounded buffers: the newest state wins, and dropped items are counted at the place where they are missing."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ async def test_beyond_the_limit_the_oldest_key_is_dropped_and_counted() -> None:
     assert await buffer.get() == (4, 0)
 
 
-async def test_whoever_waits_is_woken() -> None:
+async def test_a_waiting_reader_is_woken() -> None:
     buffer: NewestByKey[int] = NewestByKey(2)
     waiting = asyncio.create_task(buffer.get())
     await asyncio.sleep(0)
@@ -33,7 +33,7 @@ async def test_whoever_waits_is_woken() -> None:
     assert await waiting == (1, 0)
 
 
-async def test_lines_that_are_dropped_leave_a_gap_where_they_were() -> None:
+async def test_dropped_lines_leave_a_gap_where_they_were() -> None:
     buffer: Newest[int] = Newest(2)
     for number in range(5):
         buffer.put(number)
@@ -52,7 +52,7 @@ async def test_a_closed_buffer_is_read_to_its_end_first() -> None:
         await buffer.get()
 
 
-async def test_an_empty_buffer_that_is_closed_ends() -> None:
+async def test_closing_an_empty_buffer_ends_a_waiting_reader() -> None:
     buffer: Newest[int] = Newest(5)
     waiting = asyncio.create_task(buffer.get())
     await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The cache as a reflector fills it: indexes, listeners, relists."""
+"""The cache, as filled by a reflector: indexes, listeners, relists."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ steps = st.lists(
 
 
 def in_order(cache: Collection[Run], namespace: str | None, wanted: dict[str, list[str]]) -> list[Run]:
-    """All candidates, the newest first, taken two at a time."""
+    """Return all candidates, newest first, read two at a time."""
     candidates, found, after = cache.candidates(namespace, wanted), [], None
     while part := candidates.part(after, 2, newest_first=True):
         found += [one for _, one in part]
@@ -46,17 +46,17 @@ def in_order(cache: Collection[Run], namespace: str | None, wanted: dict[str, li
 
 
 @given(steps)
-def test_whatever_comes_indexes_and_listeners_agree_with_the_objects(history: list[tuple[str, Any]]) -> None:
+def test_indexes_and_listeners_always_agree_with_the_objects(history: list[tuple[str, Any]]) -> None:
     cache = collection()
-    told: dict[Key, Run] = {}
+    heard: dict[Key, Run] = {}
     model: dict[Key, Run] = {}
 
     def hear(change: Change[Run]) -> None:
-        assert told.get(change.obj.key) == change.before
+        assert heard.get(change.obj.key) == change.before
         if change.gone:
-            del told[change.obj.key]
+            del heard[change.obj.key]
         else:
-            told[change.obj.key] = change.obj
+            heard[change.obj.key] = change.obj
 
     cache.listen(hear)
     for verb, what in history:
@@ -71,7 +71,7 @@ def test_whatever_comes_indexes_and_listeners_agree_with_the_objects(history: li
                 model = {one.key: one for one in what}
                 cache.replace(what, "1")
 
-    assert {one.key: one for one in cache.all(None)} == told == model
+    assert {one.key: one for one in cache.all(None)} == heard == model
     assert in_order(cache, None, {}) == [*reversed(cache.all(None))]
     ages = [cache.age(one.key) for one in cache.all(None)]
     assert ages == sorted(ages, key=lambda age: age or ())
@@ -100,7 +100,7 @@ def test_a_relist_of_one_namespace_leaves_the_others_alone() -> None:
     assert [one.key for one in cache.all(None)] == [Key("bank", "a")]
 
 
-def test_who_listens_no_more_is_told_nothing() -> None:
+def test_a_stopped_listener_gets_no_further_changes() -> None:
     cache = collection()
     heard: list[Change[Run]] = []
     stop = cache.listen(heard.append)
@@ -111,7 +111,7 @@ def test_who_listens_no_more_is_told_nothing() -> None:
     assert [change.obj.metadata.name for change in heard] == ["a"]
 
 
-def test_the_smallest_index_is_walked_through() -> None:
+def test_the_smallest_index_is_searched() -> None:
     cache = collection()
     for number in range(5):
         cache.apply(run(f"r{number}", "x", spec={"parent": "p" if number == 0 else None}))

@@ -1,4 +1,4 @@
-"""A renewed certificate is served without a restart, and one that cannot be used does no harm; with real TLS."""
+"""A renewed certificate is served without a restart, and an invalid one does no harm; with real TLS."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ def authority() -> trustme.CA:
 
 
 def write(pair: trustme.LeafCert, folder: Path) -> tuple[Path, Path]:
-    """Put a certificate and its key where a Secret has them."""
+    """Write a certificate and its key to the files that a Secret has."""
     certificate, key = folder / "tls.crt", folder / "tls.key"
     pair.cert_chain_pems[0].write_to_path(certificate)
     pair.private_key_pem.write_to_path(key)
@@ -30,7 +30,7 @@ def write(pair: trustme.LeafCert, folder: Path) -> tuple[Path, Path]:
 
 @contextlib.asynccontextmanager
 async def served(certificate: Certificate) -> AsyncIterator[int]:
-    """A server with this certificate; yields its port."""
+    """Run a server with this certificate; yield its port."""
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
@@ -40,7 +40,7 @@ async def served(certificate: Certificate) -> AsyncIterator[int]:
 
 
 async def serial_number(port: int, authority: trustme.CA) -> str:
-    """The serial number of the certificate that a new connection gets, once it has been found good."""
+    """Return the serial number of the certificate of a new connection, after verifying it."""
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
     _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting, server_hostname=NAME)
@@ -61,17 +61,17 @@ async def test_a_renewed_certificate_is_served_to_new_connections(authority: tru
         keeping.cancel()
 
 
-async def test_a_pair_that_does_not_fit_is_logged_and_the_one_before_served_on(
+async def test_a_mismatched_pair_is_logged_and_the_previous_one_still_served(
     authority: trustme.CA, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     certificate = Certificate(*write(authority.issue_cert(NAME), tmp_path))
     new = authority.issue_cert(NAME)
     async with served(certificate) as port:
         first = await serial_number(port, authority)
-        new.cert_chain_pems[0].write_to_path(tmp_path / "tls.crt")  # its key is not there yet
+        new.cert_chain_pems[0].write_to_path(tmp_path / "tls.crt")  # its key is still missing
         with caplog.at_level(logging.WARNING):
             certificate.refresh()
-        assert "the one before is served on" in caplog.text
+        assert "the previous one is still served" in caplog.text
         assert await serial_number(port, authority) == first
 
         new.private_key_pem.write_to_path(tmp_path / "tls.key")
@@ -79,7 +79,7 @@ async def test_a_pair_that_does_not_fit_is_logged_and_the_one_before_served_on(
         assert await serial_number(port, authority) != first
 
 
-def test_files_that_are_no_pair_are_refused_at_the_start(authority: trustme.CA, tmp_path: Path) -> None:
+def test_files_that_are_not_a_pair_are_refused_at_the_start(authority: trustme.CA, tmp_path: Path) -> None:
     certificate, key = write(authority.issue_cert(NAME), tmp_path)
     authority.issue_cert(NAME).private_key_pem.write_to_path(key)
 

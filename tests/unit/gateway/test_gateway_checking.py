@@ -1,4 +1,4 @@
-"""Inputs are held to the schema of their definition before a run is created; a form learns which field is wrong."""
+"""Inputs are validated against the schema of their definition before a run is created; errors name each field."""
 
 from typing import Any
 
@@ -46,13 +46,13 @@ async def test_an_input_that_does_not_fit_creates_nothing_and_names_the_fields(g
     assert [path for method, path, _ in gateway.api.seen if method == "POST" and path.endswith("/taskruns")] == []
 
 
-async def test_no_input_is_an_empty_one(gateway: Gateway) -> None:
+async def test_a_missing_input_is_validated_as_an_empty_one(gateway: Gateway) -> None:
     define(gateway)
 
     assert set((await trigger(gateway, None))["error"]["data"]["invalidFields"]) == {"url"}
 
 
-async def test_an_input_that_fits_is_created(gateway: Gateway) -> None:
+async def test_a_valid_input_starts_a_run(gateway: Gateway) -> None:
     define(gateway)
 
     assert (await trigger(gateway, {"url": "x"}))["error"] is None
@@ -66,7 +66,7 @@ async def test_a_definition_without_a_schema_is_not_read(gateway: Gateway) -> No
 
 
 @pytest.mark.parametrize("schema", [{"type": "text"}, {"$ref": "https://example.org/x.json"}])
-async def test_a_schema_that_is_none_is_left_to_the_operator(gateway: Gateway, schema: Any) -> None:
+async def test_an_invalid_schema_is_left_to_the_operator(gateway: Gateway, schema: Any) -> None:
     define(gateway, schema)
 
     assert (await trigger(gateway, {}))["error"] is None
@@ -88,7 +88,7 @@ async def test_a_check_that_has_to_wait_for_others_is_left_to_the_operator(
     assert (await trigger(gateway, {}))["error"] is None
 
 
-def test_of_a_schema_the_cache_keeps_only_that_there_is_one() -> None:
+def test_the_cache_keeps_only_whether_there_is_a_schema() -> None:
     about = {
         "name": "n",
         "namespace": "s",

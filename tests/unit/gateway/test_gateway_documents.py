@@ -1,4 +1,4 @@
-"""What Webiny's clients call otherwise than the schema gets its names, and nothing else changes."""
+"""Names that Webiny's clients spell differently are replaced by those of the schema, and nothing else changes."""
 
 import pytest
 from graphql import parse, print_ast
@@ -42,7 +42,7 @@ SELECTION = "{ data { id } }"
         ),
     ],
 )
-def test_clients_names_become_those_of_the_schema(written: str, expected: str) -> None:
+def test_names_of_clients_become_those_of_the_schema(written: str, expected: str) -> None:
     assert print_ast(documents.normalise(parse(written))) == print_ast(parse(expected))
 
 
@@ -55,7 +55,7 @@ def test_clients_names_become_those_of_the_schema(written: str, expected: str) -
         "query Q($s: [WebinyBackgroundTaskListSorter!]) { a(sort: $s) }",
     ],
 )
-def test_all_else_is_left_alone(document: str) -> None:
+def test_everything_else_is_left_alone(document: str) -> None:
     assert print_ast(documents.normalise(parse(document))) == print_ast(parse(document))
 
 

@@ -1,4 +1,4 @@
-"""GraphiQL: only where it is asked for, only from this server, and nothing of it goes elsewhere."""
+"""GraphiQL is served only if enabled, loads everything from this server, and calls no other."""
 
 import argparse
 import re
@@ -16,7 +16,7 @@ FILES = {"main.js": "text/javascript", "main.css": "text/css", "json.worker.js":
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """Files as tools.graphiql puts them."""
+    """Files as written by tools.graphiql."""
     place = tmp_path / "graphiql"
     (place / BUILD).mkdir(parents=True)
     for name in FILES:
@@ -27,7 +27,7 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def page(start: Start, files: Path) -> Gateway:
-    """A gateway that serves them."""
+    """A gateway that serves these files."""
     started: Gateway = await start(pages=graphiql.pages("shop", asks_for_token=True, folder=files))
     return started
 
@@ -41,7 +41,7 @@ async def test_it_is_off_by_default(gateway: Gateway) -> None:
         assert (await gateway.client.get(path)).status == 404
 
 
-async def test_the_page_may_load_and_ask_nothing_of_anybody_else(page: Gateway) -> None:
+async def test_the_page_may_load_and_call_only_this_server(page: Gateway) -> None:
     response = await page.client.get("/graphiql")
     policy = directives(response.headers["Content-Security-Policy"])
 
@@ -55,10 +55,10 @@ async def test_the_page_may_load_and_ask_nothing_of_anybody_else(page: Gateway) 
     assert response.headers["Cache-Control"] == "no-store"
     text = await response.text()
     assert "//" not in text  # no other host
-    assert re.findall(r"<script[^>]*>(.*?)</script>", text) == [""]  # script-src forbids what stands in the page
+    assert re.findall(r"<script[^>]*>(.*?)</script>", text) == [""]  # script-src forbids inline scripts
 
 
-async def test_what_the_page_names_is_served_with_its_type_and_kept_by_browsers(page: Gateway) -> None:
+async def test_the_files_of_the_page_are_served_with_their_type_and_cached(page: Gateway) -> None:
     text = await (await page.client.get("/graphiql")).text()
     named = re.findall(r'(?:src|href)="(graphiql/[^"]+)"', text)
 
@@ -69,7 +69,7 @@ async def test_what_the_page_names_is_served_with_its_type_and_kept_by_browsers(
         assert response.content_type == FILES[Path(path).name]
         assert "immutable" in response.headers["Cache-Control"]
         assert response.headers["X-Content-Type-Options"] == "nosniff"
-        assert "default-src 'none'" in response.headers["Content-Security-Policy"]  # workers take it from here
+        assert "default-src 'none'" in response.headers["Content-Security-Policy"]  # workers get their policy from here
         assert await response.text() == f"this is {Path(path).name}"
 
 
@@ -81,11 +81,11 @@ async def test_only_its_files_are_served(page: Gateway, path: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "status"), [("POST", 405), ("DELETE", 405), ("HEAD", 200)])
-async def test_the_page_is_only_read(page: Gateway, method: str, status: int) -> None:
+async def test_the_page_is_read_only(page: Gateway, method: str, status: int) -> None:
     assert (await page.client.request(method, "/graphiql")).status == status
 
 
-async def test_without_tokens_the_page_too_is_for_this_machine_only(start: Start, files: Path) -> None:
+async def test_without_tokens_the_page_is_also_for_this_machine_only(start: Start, files: Path) -> None:
     pages = graphiql.pages("shop", asks_for_token=False, folder=files)
     gateway = await start(options=ServerOptions("shop", loopback_only=True), token_of_its_own=True, pages=pages)
 
@@ -94,20 +94,20 @@ async def test_without_tokens_the_page_too_is_for_this_machine_only(start: Start
         assert (await gateway.client.get(path, headers={"Host": "evil.example"})).status == 403
 
 
-async def test_the_page_is_told_what_it_has_to_ask_for(start: Start, files: Path) -> None:
-    for asks, told in ((True, 'data-asks-for-token="true"'), (False, 'data-asks-for-token="false"')):
+async def test_the_page_knows_whether_to_ask_for_a_token(start: Start, files: Path) -> None:
+    for asks, attribute in ((True, 'data-asks-for-token="true"'), (False, 'data-asks-for-token="false"')):
         gateway = await start(pages=graphiql.pages('a"><script>', asks_for_token=asks, folder=files))
         text = await (await gateway.client.get("/graphiql")).text()
-        assert told in text
+        assert attribute in text
         assert 'data-namespace="a&quot;&gt;&lt;script&gt;"' in text
 
 
-def test_without_its_files_the_gateway_does_not_start_and_says_what_makes_them(tmp_path: Path) -> None:
+def test_without_its_files_the_gateway_does_not_start_and_says_how_to_build_them(tmp_path: Path) -> None:
     with pytest.raises(graphiql.MissingFilesError, match=r"python -m tools\.graphiql"):
         graphiql.pages("shop", asks_for_token=True, folder=tmp_path / "graphiql")
 
 
-def test_a_schema_that_is_hidden_and_a_page_that_shows_it_do_not_go_together() -> None:
+def test_graphiql_cannot_be_combined_with_a_hidden_schema() -> None:
     parser = argparse.ArgumentParser()
     options.add_arguments(parser)
 

@@ -1,4 +1,4 @@
-"""No request holds the event loop for long, whoever sends it and whatever is in it."""
+"""No request blocks the event loop for long, regardless of its caller and contents."""
 
 import json
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from tests.support.documentsearch import Case, search
 from tests.support.heldloop import HeldLoop
 
 HELD = 0.5
-"""Seconds, ten times what is aimed at: other programs make this one slower, also in its own CPU time, and what an
-earlier request left behind is looked through in a later one. What has hurt before took seconds."""
+"""Seconds, ten times the goal: other programs slow this one down, even in its own CPU time, and the garbage of one
+request may be collected during a later one. The requests below once took seconds."""
 
 LISTS = " ".join(
     f"a{n}: listTasks(limit: 100, sort: [name_ASC]) {{ data {{ id name createdBy {{ id }} }} }}" for n in range(20)
 )
-ENEMIES = {
+HOSTILE = {
     "doubling": Case(
         "{ ...F0 } "
         + " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(40))
@@ -59,22 +59,22 @@ def gateway() -> Iterator[HeldLoop]:
         yield started
 
 
-@pytest.mark.parametrize("name", sorted(ENEMIES))
-def test_what_has_hurt_before_hurts_no_more(gateway: HeldLoop, name: str) -> None:
-    answer = gateway.post(ENEMIES[name].sent)
+@pytest.mark.parametrize("name", sorted(HOSTILE))
+def test_a_known_hostile_request_does_not_block_the_loop(gateway: HeldLoop, name: str) -> None:
+    answer = gateway.post(HOSTILE[name].sent)
 
     assert answer.held < HELD
     assert answer.status in {200, 400, 413}
 
 
-def test_a_search_for_requests_that_hold_the_loop_finds_none(gateway: HeldLoop) -> None:
+def test_a_search_for_requests_that_block_the_loop_finds_none(gateway: HeldLoop) -> None:
     found = [*search(gateway, 7, lambda tried: tried >= 60)]
     worst = max(found, key=lambda one: one.held)
 
     assert worst.held < HELD, worst
 
 
-def test_the_measure_sees_a_loop_that_is_held(gateway: HeldLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_measurement_detects_a_blocked_loop(gateway: HeldLoop, monkeypatch: pytest.MonkeyPatch) -> None:
     from podrelay.gateway import listing
 
     monkeypatch.setattr(listing, "_PART", 10_000)

@@ -1,4 +1,4 @@
-"""Whose name the gateway takes: users and their listed groups, never those of Kubernetes itself."""
+"""The gateway impersonates users and their listed groups, but never those of Kubernetes itself."""
 
 import json
 from typing import Any, cast
@@ -31,7 +31,7 @@ async def headers(
     return await headers_for(own, "t", Impersonation(AUDIENCE, frozenset(wanted)))
 
 
-async def test_a_user_comes_with_the_groups_that_count() -> None:
+async def test_a_user_has_only_the_listed_groups() -> None:
     groups = ("shop", "bank", "system:authenticated")
 
     assert await headers("alice", *groups) == (("Impersonate-User", "alice"),)
@@ -42,7 +42,7 @@ async def test_a_user_comes_with_the_groups_that_count() -> None:
     assert len(await headers("alice", *groups, wanted=("*",))) == 3
 
 
-async def test_a_service_account_comes_with_the_groups_that_the_api_server_gives_it() -> None:
+async def test_the_groups_of_a_service_account_are_left_to_the_api_server() -> None:
     user, groups = "system:serviceaccount:shop:web", ("system:serviceaccounts", "system:serviceaccounts:shop")
 
     assert await headers(user, *groups, wanted=("*",)) == (("Impersonate-User", user),)
@@ -58,23 +58,23 @@ async def test_a_service_account_comes_with_the_groups_that_the_api_server_gives
         ("alice", ("system:bootstrappers",)),
     ],
 )
-async def test_nobody_of_kubernetes_itself_is_served(user: str, groups: tuple[str, ...]) -> None:
+async def test_users_and_groups_of_kubernetes_itself_are_refused(user: str, groups: tuple[str, ...]) -> None:
     with pytest.raises(NotAuthorizedError):
         await headers(user, *groups, wanted=("*",))
 
 
 @pytest.mark.parametrize("user", ["", "alice\r\nImpersonate-Group: system:masters", "a\x00"])
-async def test_a_name_that_would_be_another_header_is_refused(user: str) -> None:
+async def test_a_user_name_that_would_add_a_header_is_refused(user: str) -> None:
     with pytest.raises(NotAuthenticatedError):
         await headers(user)
 
 
-async def test_so_is_such_a_group() -> None:
+async def test_a_group_that_would_add_a_header_is_refused() -> None:
     with pytest.raises(NotAuthenticatedError):
         await headers("alice", "shop\nImpersonate-Group: system:masters", wanted=("*",))
 
 
 @pytest.mark.parametrize("audiences", [(), ("https://kubernetes.default.svc",)])
-async def test_a_token_that_is_good_but_not_for_us_is_refused(audiences: tuple[str, ...]) -> None:
+async def test_a_valid_token_for_another_audience_is_refused(audiences: tuple[str, ...]) -> None:
     with pytest.raises(NotAuthenticatedError):
         await headers("alice", audiences=audiences)

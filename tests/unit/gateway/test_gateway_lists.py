@@ -1,4 +1,4 @@
-"""Filters, sorters and pages, against a plain model of what they mean."""
+"""Filters, sorters and pages, compared with a simple model."""
 
 import asyncio
 import functools
@@ -51,7 +51,7 @@ crowds = st.lists(runs, max_size=12, unique_by=lambda one: one.key)
 
 
 def shown(one: Run, field: str) -> Any:
-    """What a field of a task is, told once more."""
+    """Return the value of a field of a task, implemented a second time."""
     match field:
         case "id":
             return one.metadata.name
@@ -108,7 +108,7 @@ def conditions(draw: st.DrawFn) -> Condition:
 
 
 def seen(crowd: list[Run]) -> Callable[[Key], Age | None]:
-    """What the cache tells of the order of creation."""
+    """Return the function that gives the positions of these runs in the order of creation."""
     collection: Collection[Run] = Collection()
     for one in crowd:
         collection.apply(one)
@@ -116,11 +116,11 @@ def seen(crowd: list[Run]) -> Callable[[Key], Age | None]:
 
 
 def unseen(_: Key) -> None:
-    """Nothing is in the cache."""
+    """Stand for an empty cache."""
 
 
 def page(crowd: list[Run], order: Order[Run], limit: int, after: str | None) -> Page[Run]:
-    """The page, looked for two tasks at a time."""
+    """Return the page, searched two tasks at a time."""
     pager = Pager(lambda _: True, order, limit, after)
     for start in range(0, len(crowd), 2):
         pager.add(crowd[start : start + 2])
@@ -128,7 +128,7 @@ def page(crowd: list[Run], order: Order[Run], limit: int, after: str | None) -> 
 
 
 def holds(one: Run, condition: Condition) -> bool:
-    """What an operator means, told once more and without any short cut."""
+    """Return whether a condition holds, implemented a second time in the simplest way."""
     value, wanted, operator = shown(one, condition.field), condition.value, condition.operator
     if condition.field == "definitionId" and operator in {"", "not", "in", "not_in"}:
         spell = names.definition_id
@@ -171,9 +171,9 @@ SORTABLE = tuple(field for field in (*TASK_SORTERS, "id", "createdOn") if field 
 
 
 def compare(sorters: list[str], one: Run, other: Run) -> int:
-    """Compare by one sorter after the other; what is missing comes last, whatever the direction.
+    """Compare by one sorter after the other; missing values come last in both directions.
 
-    Where the creation counts, what was seen at a later version was created later within its second.
+    In the order of creation, of two objects of the same second the one with the later version was created later.
     """
     created = [sorter.rsplit("_", 1)[1] for sorter in sorters if sorter.startswith("createdOn")]
     ties = [f"version_{created[-1]}", f"id_{created[-1]}"] if created else ["id_ASC"]
@@ -222,7 +222,7 @@ def test_pages_put_together_are_the_whole_list_in_order(
 
 
 @given(crowds.filter(lambda crowd: len(crowd) > 2))
-def test_a_page_goes_on_where_it_was_although_its_last_task_has_gone(crowd: list[Run]) -> None:
+def test_a_page_continues_at_its_place_even_if_its_last_task_was_deleted(crowd: list[Run]) -> None:
     order = Order(FIELDS, ["name_DESC"], seen(crowd))
     everything = page(crowd, order, len(crowd), None).items
     first = page(crowd, order, 1, None)
@@ -232,7 +232,7 @@ def test_a_page_goes_on_where_it_was_although_its_last_task_has_gone(crowd: list
 
 
 @given(st.text(max_size=60) | st.binary(max_size=60).map(lambda data: data.hex()))
-def test_nonsense_is_no_cursor(text: str) -> None:
+def test_an_invalid_cursor_is_refused(text: str) -> None:
     with pytest.raises(ValidationError, match="cursor"):
         Order(FIELDS, [], unseen).key_of(text)
 

@@ -1,4 +1,4 @@
-"""Lines of logs: what a default page of tasks shows of them, what they cost, and how they are searched."""
+"""Lines of logs: how many a default page of tasks shows, what they cost, and how they are searched."""
 
 import asyncio
 import dataclasses
@@ -23,7 +23,7 @@ SEARCH = """query($where: WebinyBackgroundTaskLogListWhereInput, $sort: [WebinyB
 
 
 def logged(gateway: Gateway, task: str, iteration: int, *messages: str, dropped: int = 0, age: float = 0) -> None:
-    """Let an iteration have logged this."""
+    """Add a record of an iteration that has logged these messages."""
     lines = [{"time": "2026-11-24T10:00:00Z", "type": "info", "message": message} for message in messages]
     head = record(task, iteration, about={"age": age}, logs=(Present(),) * len(lines))
     gateway.cache.records.apply(head)
@@ -41,11 +41,11 @@ async def test_a_page_of_fifty_tasks_shows_logs_of_each(gateway: Gateway) -> Non
 
     assert "errors" not in answer
     assert len(tasks) == 50
-    assert {len(task["logs"]) for task in tasks} == {19}  # what there is room for: 1,000 tasks and logs
+    assert {len(task["logs"]) for task in tasks} == {19}  # as many as the limit of 1,000 tasks and logs allows
     assert all(log["items"] for task in tasks for log in task["logs"])
 
 
-async def test_what_a_document_asks_for_itself_is_not_cut(gateway: Gateway) -> None:
+async def test_an_explicit_limit_is_not_reduced(gateway: Gateway) -> None:
     for task in range(50):
         gateway.cache.runs.apply(run(f"r{task}"))
         for iteration in range(1, 31):
@@ -55,7 +55,7 @@ async def test_what_a_document_asks_for_itself_is_not_cut(gateway: Gateway) -> N
     assert {error["extensions"]["code"] for error in answer["errors"]} == {"BackgroundTasks/LimitExceeded"}
 
 
-async def test_logs_without_lines_are_not_asked_for(gateway: Gateway) -> None:
+async def test_logs_without_lines_are_not_read(gateway: Gateway) -> None:
     gateway.cache.runs.apply(run("words"))
     for iteration in range(1, 6):
         gateway.cache.records.apply(record("words", iteration))
@@ -68,7 +68,7 @@ async def test_logs_without_lines_are_not_asked_for(gateway: Gateway) -> None:
     assert gateway.api.asked("/taskiterations/") == 1
 
 
-async def test_a_line_has_an_id_that_stays(gateway: Gateway) -> None:
+async def test_a_line_has_a_stable_id(gateway: Gateway) -> None:
     gateway.cache.runs.apply(run("words"))
     logged(gateway, "words", 1, "third", "fourth", dropped=2)
 
@@ -76,7 +76,7 @@ async def test_a_line_has_an_id_that_stays(gateway: Gateway) -> None:
     assert log["items"] == [{"_id": "words-i1:3", "message": "third"}, {"_id": "words-i1:4", "message": "fourth"}]
 
 
-async def test_lines_that_are_too_many_leave_the_rest_of_the_page(gateway: Gateway) -> None:
+async def test_too_many_lines_leave_the_rest_of_the_page(gateway: Gateway) -> None:
     gateway.cache.runs.apply(run("words"))
     for iteration in range(1, 41):
         logged(gateway, "words", iteration, "x" * 500_000)
@@ -88,7 +88,7 @@ async def test_lines_that_are_too_many_leave_the_rest_of_the_page(gateway: Gatew
     assert {error["extensions"]["code"] for error in answer["errors"]} == {"BackgroundTasks/LimitExceeded"}
 
 
-async def test_lines_are_counted_too(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_have_a_limit(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Call, "for_operation", lambda self: dataclasses.replace(self, budget=Budget(lines=10)))
     gateway.cache.runs.apply(run("words"))
     logged(gateway, "words", 1, *["short"] * 9)
@@ -102,7 +102,7 @@ async def test_lines_are_counted_too(gateway: Gateway, monkeypatch: pytest.Monke
 
 async def test_one_operation_leaves_requests_to_others(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     now = most = 0
-    are_as_many_as_may_be = asyncio.Event()
+    limit_is_reached = asyncio.Event()
     handle = ApiServer.handle
 
     async def counting(self: ApiServer, request: web.Request) -> web.Response:
@@ -112,8 +112,8 @@ async def test_one_operation_leaves_requests_to_others(start: Start, monkeypatch
         now += 1
         most = max(most, now)
         if now >= FETCHES_AT_ONCE:
-            are_as_many_as_may_be.set()
-        await are_as_many_as_may_be.wait()
+            limit_is_reached.set()
+        await limit_is_reached.wait()
         now -= 1
         return await handle(self, request)
 
@@ -132,7 +132,7 @@ async def test_one_operation_leaves_requests_to_others(start: Start, monkeypatch
 
 
 async def pages(gateway: Gateway, **variables: Any) -> list[dict[str, Any]]:
-    """All pages of a search."""
+    """Return all pages of a search."""
     found: list[dict[str, Any]] = []
     while not found or found[-1]["meta"]["hasMoreItems"]:
         after = found[-1]["meta"]["cursor"] if found else None
@@ -161,7 +161,7 @@ async def test_lines_are_searched_in_all_tasks_from_page_to_page(gateway: Gatewa
     assert 1 < len(found) <= 3
 
 
-async def test_a_page_of_found_lines_is_as_long_as_asked_for(gateway: Gateway) -> None:
+async def test_a_page_of_found_logs_has_the_requested_length(gateway: Gateway) -> None:
     for iteration in range(1, 8):
         logged(gateway, "words", iteration, "failed", age=100 - iteration)
         gateway.cache.records.apply(record("silent", iteration))
@@ -175,7 +175,7 @@ async def test_a_page_of_found_lines_is_as_long_as_asked_for(gateway: Gateway) -
     assert [page["meta"]["totalCount"] for page in found] == [3, 3, 1]
 
 
-async def test_large_logs_make_the_page_shorter_and_fail_nothing(gateway: Gateway) -> None:
+async def test_large_logs_make_the_page_shorter_without_an_error(gateway: Gateway) -> None:
     for iteration in range(1, 41):
         logged(gateway, "words", iteration, "x" * 500_000, age=iteration)
 

@@ -1,4 +1,4 @@
-"""What a scrape tells after known requests; and that nothing that callers write becomes a label."""
+"""Metrics after known requests; and nothing that callers send becomes a label."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ NOT_AUTHORIZED = "BackgroundTasks/NotAuthorized"
 
 @pytest.fixture
 async def scrape(gateway: Gateway) -> AsyncIterator[Scrape]:
-    """Ask as Prometheus does."""
+    """Return a function that scrapes the metrics as Prometheus does."""
     metrics.observe(gateway.cache.collections(), gateway.cache.stale_seconds, lambda: 0)
     async with TestClient(TestServer(metrics.application())) as client:
 
@@ -49,7 +49,7 @@ async def test_fields_are_counted_by_operation_and_outcome(gateway: Gateway, scr
     assert fields(name) == fields("podrelay_gateway_field_seconds_count") == 6
 
 
-async def test_requests_are_counted_by_status_and_refused_documents_by_themselves(
+async def test_requests_are_counted_by_status_and_refused_documents_separately(
     gateway: Gateway, scrape: Scrape
 ) -> None:
     before = samples(await scrape())
@@ -67,7 +67,7 @@ async def test_requests_are_counted_by_status_and_refused_documents_by_themselve
     assert requests("podrelay_gateway_refused_documents_total") == 3
 
 
-async def test_questions_to_the_api_server_are_told_from_those_that_need_none(gateway: Gateway, scrape: Scrape) -> None:
+async def test_reviews_are_counted_by_whether_the_api_server_was_asked(gateway: Gateway, scrape: Scrape) -> None:
     before = samples(await scrape())
     await gateway.ask(LIST)
     await gateway.ask(LIST)
@@ -76,8 +76,8 @@ async def test_questions_to_the_api_server_are_told_from_those_that_need_none(ga
     asked = growth(before, samples(await scrape()))
 
     reviews = "podrelay_gateway_reviews_total"
-    # Who calls is asked for each request, and twice more for its operation, which over a WebSocket comes much later:
-    # in whose name the document is read, and before it is executed.
+    # The caller is checked for each request, and twice more for its operation, which over a WebSocket may be sent much
+    # later: when the document is read, and before it is executed.
     assert (asked(reviews, answer="asked"), asked(reviews, answer="cached")) == (3, 9)
     requests = "podrelay_gateway_api_requests_total"
     assert asked(requests, credentials="caller", method="POST", outcome="ok") == 2
@@ -85,7 +85,7 @@ async def test_questions_to_the_api_server_are_told_from_those_that_need_none(ga
     assert asked(requests) == 3
 
 
-async def test_the_cache_tells_its_size_and_its_age(gateway: Gateway, scrape: Scrape) -> None:
+async def test_the_cache_reports_its_size_and_staleness(gateway: Gateway, scrape: Scrape) -> None:
     gateway.cache.runs.replace([run(f"r{number}") for number in range(7)], "1")
     gateway.watch.broken_since = asyncio.get_running_loop().time() - 12
     found = growth({}, samples(await scrape()))
@@ -94,7 +94,7 @@ async def test_the_cache_tells_its_size_and_its_age(gateway: Gateway, scrape: Sc
     assert found("podrelay_gateway_stale_seconds") == pytest.approx(12, abs=1)
 
 
-async def test_nothing_that_a_caller_writes_becomes_a_label(gateway: Gateway, scrape: Scrape) -> None:
+async def test_nothing_that_a_caller_sends_becomes_a_label(gateway: Gateway, scrape: Scrape) -> None:
     before: Samples = samples(await scrape())
     await gateway.post({"query": "query evil { backgroundTasks { evil: listTasks { data { id } } } }"})
     await gateway.post({"query": "{ evil }"})

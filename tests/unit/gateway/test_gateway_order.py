@@ -1,4 +1,4 @@
-"""The order of creation: total, the same from page to page and gateway to gateway, and the one that costs least."""
+"""The order of creation: it is total, the same on all pages and in all gateways, and the cheapest one."""
 
 import random
 import time
@@ -24,7 +24,7 @@ LIST = """query($where: WebinyBackgroundTaskListWhereInput, $sort: [WebinyBackgr
 
 
 def crowd(count: int, seed: int = 1) -> list[Run]:
-    """Runs of which many were created in the same second, in the order of their creation."""
+    """Return runs in the order of their creation, ten of them in each second."""
     chance = random.Random(seed)
     made = []
     for number in range(count):
@@ -35,7 +35,7 @@ def crowd(count: int, seed: int = 1) -> list[Run]:
 
 
 async def pages(gateway: Gateway, limit: int, **variables: Any) -> tuple[list[str], int]:
-    """All pages of a list, and how many there are said to be."""
+    """Return the ids on all pages of a list, and its totalCount."""
     found: list[str] = []
     after = None
     while True:
@@ -52,7 +52,7 @@ async def test_six_tasks_in_a_row_come_newest_first(gateway: Gateway) -> None:
     names = ["m", "z", "a", "k", "b", "y"]
     for number, name in enumerate(names):
         gateway.cache.runs.apply(run(name, about={"version": str(98 + number)}))
-    # Whatever happens to them later.
+    # A later change does not affect the order.
     gateway.cache.runs.apply(run("a", about={"version": "500"}, phase="Running"))
 
     assert (await pages(gateway, 2))[0] == [*reversed(names)]
@@ -89,7 +89,7 @@ async def test_six_tasks_in_a_row_come_newest_first(gateway: Gateway) -> None:
     ],
     ids=["all", "status", "statuses", "definition", "from-to", "between", "second"],
 )
-async def test_pages_in_the_order_of_creation_are_the_whole_list(
+async def test_pages_in_the_order_of_creation_form_the_whole_list(
     gateway: Gateway, where: Any, matches: Any, sort: list[str] | None
 ) -> None:
     made = crowd(200)
@@ -102,7 +102,7 @@ async def test_pages_in_the_order_of_creation_are_the_whole_list(
         assert await pages(gateway, limit, where=where, sort=sort) == (expected, len(expected))
 
 
-async def test_a_page_goes_on_where_it_was_whatever_comes_and_goes(gateway: Gateway) -> None:
+async def test_the_next_page_continues_at_its_place_while_tasks_change(gateway: Gateway) -> None:
     made = crowd(60)
     gateway.cache.runs.replace(made, "1")
     first = (await gateway.ask(LIST, limit=20))["data"]["backgroundTasks"]["listTasks"]
@@ -116,8 +116,8 @@ async def test_a_page_goes_on_where_it_was_whatever_comes_and_goes(gateway: Gate
     assert [one["id"] for one in rest["data"]] == [one.metadata.name for one in reversed(made[:40])]
 
 
-async def test_a_cursor_of_another_gateway_holds(gateway: Gateway, start: Any) -> None:
-    """One that has been started later has seen some objects at a later version first."""
+async def test_a_cursor_is_valid_at_another_gateway(gateway: Gateway, start: Any) -> None:
+    """A gateway that was started later may have first seen some objects at a later version."""
     other: Gateway = await start()
     made = crowd(60)
     gateway.cache.runs.replace(made, "1")
@@ -135,7 +135,7 @@ async def test_a_cursor_of_another_gateway_holds(gateway: Gateway, start: Any) -
         assert found == order[order.index(first["data"][-1]["id"]) + 1 :]
 
 
-def test_an_object_of_the_same_name_is_another_one() -> None:
+def test_a_recreated_object_is_a_new_one() -> None:
     cache: Collection[Run] = Collection(phase=lambda one: one.phase)
     cache.apply(run("a", about={"age": 100, "version": "1"}))
     cache.apply(run("b", about={"age": 50, "version": "2"}))
@@ -170,7 +170,7 @@ def test_values_stay_in_order(steps: list[tuple[str, int]]) -> None:
 
 
 async def looks(gateway: Gateway, monkeypatch: pytest.MonkeyPatch, *, uncounted: bool = False, **variables: Any) -> int:
-    """How many comparisons a page of 50 has cost."""
+    """Return how many comparisons a page of 50 costs."""
     taken = 0
     real = Budget.take_looks
 
@@ -196,7 +196,7 @@ async def test_a_default_page_costs_what_it_shows(gateway: Gateway, monkeypatch:
     assert await looks(gateway, monkeypatch, sort=["createdOn_ASC"]) <= 2 * 51
     assert await looks(gateway, monkeypatch, where={"taskStatus": "failed"}) <= 2 * 51
     assert await looks(gateway, monkeypatch, where={"taskStatus_in": ["failed", "running"]}) <= 2 * 51
-    # Counted only if that is asked for.
+    # Counted only if totalCount is queried.
     assert await looks(gateway, monkeypatch, where={"definitionId": "a"}, uncounted=True) <= 2 * 51
     of_a = sum(one.spec.definition == "a" for one in made)
     assert await looks(gateway, monkeypatch, where={"definitionId": "a"}) <= 2 * (of_a + 51)
@@ -204,7 +204,7 @@ async def test_a_default_page_costs_what_it_shows(gateway: Gateway, monkeypatch:
     assert await looks(gateway, monkeypatch, where=within) <= 2 * 2 * 700
 
 
-async def test_statistics_come_from_counts(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_statistics_are_read_from_counters(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     gateway.cache.runs.replace(crowd(20_000), "1")
     document = "{ backgroundTasks { statistics { data { total } error { code } } } }"
     before = time.thread_time()
@@ -240,11 +240,11 @@ finished = st.builds(
 
 
 @given(st.lists(st.tuples(st.booleans(), finished), max_size=40))
-def test_counts_that_follow_the_cache_equal_those_of_a_look(history: list[tuple[bool, Run]]) -> None:
+def test_counters_equal_the_counts_of_all_runs(history: list[tuple[bool, Run]]) -> None:
     cache: Collection[Run] = Collection()
     tallies = Tallies(cache)
-    for is_there, one in history:
-        (cache.apply if is_there else cache.remove)(one)
+    for exists, one in history:
+        (cache.apply if exists else cache.remove)(one)
 
     for namespace in (None, "shop", "bank"):
         assert tallies.of(namespace).statistics(NOW) == of(cache.all(namespace), NOW)
@@ -253,7 +253,7 @@ def test_counts_that_follow_the_cache_equal_those_of_a_look(history: list[tuple[
             assert tallies.of(namespace).statistics(NOW, kind) == of(only, NOW)
 
 
-def test_a_tally_of_nothing_is_not_kept() -> None:
+def test_an_empty_tally_is_not_kept() -> None:
     cache: Collection[Run] = Collection()
     tallies = Tallies(cache)
     one = run("a", phase="Succeeded", started_at=NOW, finished_at=NOW)

@@ -1,4 +1,4 @@
-"""What is done with a document before it is executed: limits that are themselves cheap, and what is kept of it."""
+"""Documents before their execution: limits that are cheap to check, and the cache of valid documents."""
 
 import asyncio
 import contextlib
@@ -23,7 +23,7 @@ HELLO = "{ backgroundTasks { __typename } }"
 
 
 def doubling(count: int) -> str:
-    """2^count fields in `count` lines: each fragment spreads the next one twice."""
+    """Return a document of 2^count fields in `count` fragments, each of which spreads the next one twice."""
     inner = (f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(count))
     return "{ ...F0 } " + " ".join(inner) + f" fragment F{count} on Query {{ a: __typename }}"
 
@@ -37,7 +37,7 @@ async def test_fragments_that_spread_each_other_twice_are_refused_at_once(gatewa
     answer = await gateway.ask(doubling(40))
 
     assert answer["errors"][0]["extensions"]["code"] == "BackgroundTasks/LimitExceeded"
-    assert time.thread_time() - before < 1  # it was 2^40 steps
+    assert time.thread_time() - before < 1  # without the check, 2^40 steps
 
 
 @pytest.mark.parametrize(
@@ -51,12 +51,12 @@ async def test_fragments_that_spread_each_other_twice_are_refused_at_once(gatewa
             "51 operations",
         ),
         ("{ " + "__typename " * 101 + "}", "__typename 101 times"),
-        ("{ a { ...F } } fragment F on A { " + "b { " * 15 + "c" + " }" * 16, "depth of 16"),
+        ("{ a { ...F } } fragment F on A { " + "b { " * 15 + "c" + " }" * 16, "16 levels of nested fields"),
         ("{ a: b ...F ...F } fragment F on A { " + " ".join(f"a{n}: b{n}" for n in range(15)) + "}", "31 aliases"),
     ],
     ids=["fields", "millions", "aliases", "definitions", "same", "depth", "spread-aliases"],
 )
-def test_what_is_beyond_a_limit_is_told_with_what_to_do(text: str, words: str) -> None:
+def test_a_refusal_names_the_limit_and_says_what_to_do(text: str, words: str) -> None:
     with pytest.raises(LimitError, match=words) as refused:
         checked(text)
 
@@ -73,14 +73,14 @@ def test_what_is_beyond_a_limit_is_told_with_what_to_do(text: str, words: str) -
         get_introspection_query(),
     ],
 )
-def test_what_is_within_the_limits_is_left_to_the_validation(text: str) -> None:
+def test_documents_within_the_limits_are_left_to_the_validation(text: str) -> None:
     checked(text)
 
 
 @pytest.mark.parametrize(
     "text", ["{ ...A } fragment A on Q { ...A }", "{ x } fragment A on Q { b { ...B } } fragment B on Q { ...A }"]
 )
-def test_fragments_in_a_circle_are_told(text: str) -> None:
+def test_fragments_in_a_circle_are_reported(text: str) -> None:
     with pytest.raises(GraphQLError, match="circle: "):
         checked(text)
 
@@ -94,7 +94,7 @@ async def test_a_document_is_parsed_once() -> None:
     assert await reader.read(HELLO, line, "bob") is first
 
 
-async def test_documents_that_are_not_valid_are_not_kept() -> None:
+async def test_invalid_documents_are_not_kept() -> None:
     reader, line = Reader(SCHEMA, DocumentLimits()), OffLoop()
 
     for text in ("{", "{ nonsense }", "{ " + "__typename " * 200 + "}"):
@@ -106,7 +106,7 @@ async def test_documents_that_are_not_valid_are_not_kept() -> None:
     assert not reader._reading
 
 
-async def test_what_is_kept_has_a_limit_of_bytes() -> None:
+async def test_kept_documents_have_a_limit_of_bytes() -> None:
     tokens = len(HELLO.split()) + 4  # two for a name, and both ends
     reader, line = Reader(SCHEMA, DocumentLimits(), kept_bytes=3 * tokens * TOKEN_BYTES), OffLoop()
 
@@ -119,7 +119,7 @@ async def test_what_is_kept_has_a_limit_of_bytes() -> None:
     assert reader._left >= 0
 
 
-async def test_a_large_document_is_refused_before_anybody_looks_at_it() -> None:
+async def test_a_large_document_is_refused_before_it_is_parsed() -> None:
     reader, line = Reader(SCHEMA, DocumentLimits(size=100)), OffLoop()
 
     for text in ("#" * 101, "#" + "ä" * 50):
@@ -155,7 +155,7 @@ async def test_a_caller_with_many_unknown_documents_keeps_others_waiting_for_one
     assert not line._lines
 
 
-async def test_a_request_that_is_given_up_leaves_the_document_to_the_others() -> None:
+async def test_a_cancelled_request_leaves_the_document_to_the_others() -> None:
     reader, line = Reader(SCHEMA, DocumentLimits()), OffLoop()
     first = asyncio.create_task(reader.read(HELLO, line, "alice"))
     second = asyncio.create_task(reader.read(HELLO, line, "alice"))
@@ -176,19 +176,19 @@ async def test_few_mistakes_get_suggestions_and_many_do_not(gateway: Gateway) ->
 
 
 @pytest.mark.parametrize("spoiled", ["", " nonsense"])
-async def test_what_was_read_leaves_nothing_that_python_has_to_look_for(spoiled: str) -> None:
-    """Rules of validation and tokens refer to themselves; a full look for garbage keeps the event loop waiting."""
+async def test_reading_a_document_leaves_little_garbage(spoiled: str) -> None:
+    """Validation rules and tokens form reference cycles, and a full garbage collection blocks the event loop."""
     lists = " ".join(f"a{number}: listTasks {{ data {{ id name {spoiled} }} }}" for number in range(29))
     text = f"{{ backgroundTasks {{ {lists} }} }}"
-    reader, beside = Reader(SCHEMA, DocumentLimits()), OffLoop()
+    reader, line = Reader(SCHEMA, DocumentLimits()), OffLoop()
     with contextlib.suppress(InvalidError):
-        await reader.read(text.replace("name", "name reason"), beside, "alice")  # what is kept for good comes with it
+        await reader.read(text.replace("name", "name reason"), line, "alice")  # creates what stays in memory
     gc.collect()
     gc.disable()
     try:
         with contextlib.suppress(InvalidError):
-            await reader.read(text, beside, "alice")
-        assert gc.collect() < 1000  # 2,000 and more, of which most were tokens and what rules have kept
+            await reader.read(text, line, "alice")
+        assert gc.collect() < 1000  # without the clean-up 2,000 and more, mostly tokens and objects of the rules
     finally:
         gc.enable()
-        beside.close()
+        line.close()

@@ -1,4 +1,4 @@
-"""What the schema tells by itself: descriptions and enums; and the headers of whatever is answered."""
+"""The descriptions and enums of the schema, and the headers of all answers."""
 
 import pytest
 from graphql import GraphQLEnumType, is_object_type
@@ -23,7 +23,7 @@ def test_every_operation_is_described(name: str) -> None:
     assert {field for field, about in kind.fields.items() if not about.description} == set()
 
 
-def test_the_enum_of_reasons_has_all_that_the_page_explains() -> None:
+def test_the_enum_of_reasons_matches_the_page() -> None:
     kind = CORE.type_map["WebinyBackgroundTaskReason"]
 
     assert isinstance(kind, GraphQLEnumType)
@@ -35,7 +35,7 @@ def test_the_enum_of_reasons_has_all_that_the_page_explains() -> None:
     ("reason", "code"),
     [("Delayed", "Delayed"), ("ExitCode137", "ExitCode"), ("OutOfBeer", "Other"), (None, None), ("7", "Other")],
 )
-async def test_status_and_reason_come_as_enums_too(gateway: Gateway, reason: str | None, code: str | None) -> None:
+async def test_status_and_reason_are_also_enums(gateway: Gateway, reason: str | None, code: str | None) -> None:
     gateway.cache.runs.apply(run("words", phase="Failed", reason=reason))
     answer = await gateway.ask(
         '{ backgroundTasks { getTask(id: "words") { data { taskStatus phase reason reasonCode } } } }'
@@ -46,7 +46,7 @@ async def test_status_and_reason_come_as_enums_too(gateway: Gateway, reason: str
 
 
 @pytest.mark.parametrize("is_tls", [True, False])
-async def test_nobody_keeps_an_answer_or_goes_without_tls(start: Start, *, is_tls: bool) -> None:
+async def test_headers_forbid_storing_answers_and_going_without_tls(start: Start, *, is_tls: bool) -> None:
     gateway: Gateway = await start(options=ServerOptions("shop", is_tls=is_tls))
     answers = [
         await gateway.post({"query": "{ __typename }"}),

@@ -1,4 +1,4 @@
-"""HTTP in front of the schema: limits, refusals, masked errors, and what a page of 10,000 tasks costs in requests."""
+"""HTTP and WebSockets: limits, refusals, masked errors, and the number of requests for a page of 10,000 tasks."""
 
 import asyncio
 import gzip
@@ -26,7 +26,7 @@ LIST = """query($limit: Int, $sort: [WebinyBackgroundTaskListSorter!]) { backgro
         data { id name createdOn } meta { totalCount hasMoreItems } error { message code } } } }"""
 
 
-async def test_a_page_out_of_ten_thousand_needs_no_request_but_the_review(gateway: Gateway) -> None:
+async def test_a_page_of_ten_thousand_tasks_needs_only_the_reviews(gateway: Gateway) -> None:
     gateway.cache.runs.replace(
         [
             run(f"r{number}", phase="Running" if number % 2 else "Failed", iterations=number % 10)
@@ -52,21 +52,21 @@ async def test_a_page_has_a_limit(start: Start) -> None:
         assert len(found) == min(length, listing.DEFAULT_LIMIT) if limit else True
 
 
-async def test_a_namespace_that_is_not_served_is_refused_and_does_not_look_empty(start: Start) -> None:
+async def test_a_namespace_that_is_not_served_is_refused_instead_of_looking_empty(start: Start) -> None:
     gateway = await start(options=ServerOptions("shop", served=frozenset({"shop", "blog"})))
     document = {"query": "{ backgroundTasks { listTasks { data { id } } } }"}
 
     served = await gateway.post(document, X_Podrelay_Namespace="blog")
     other = await gateway.post(document, X_Podrelay_Namespace="attic")
-    stranger = await gateway.post(document, token=None, X_Podrelay_Namespace="attic")
+    without_token = await gateway.post(document, token=None, X_Podrelay_Namespace="attic")
 
     assert served.status == 200
-    assert (other.status, stranger.status) == (400, 401)
+    assert (other.status, without_token.status) == (400, 401)
     assert "does not serve the namespace attic, but blog, shop" in (await other.json())["errors"][0]["message"]
-    assert "blog" not in await stranger.text()
+    assert "blog" not in await without_token.text()
 
 
-async def test_payloads_are_read_once_each_and_only_when_asked_for(gateway: Gateway) -> None:
+async def test_payloads_are_read_once_each_and_only_if_queried(gateway: Gateway) -> None:
     gateway.cache.runs.apply(run("words", phase="Succeeded"))
     path = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns/words"
     gateway.api.objects[path] = {"spec": {"input": {"a": 1}}, "status": {"output": {"b": None}}}
@@ -94,7 +94,7 @@ OUTPUTS = "{ backgroundTasks { listTasks(limit: 600) { data { output } } } }"
 
 
 async def with_outputs_elsewhere(start: Start) -> Gateway:
-    """A gateway before 600 runs whose outputs take two requests each."""
+    """Start a gateway with 600 runs whose outputs take two requests each."""
     gateway: Gateway = await start(limits=Limits(max_page=600))
     gateway.cache.runs.replace([run(f"r{number}", phase="Succeeded") for number in range(600)], "1")
     root = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns"
@@ -104,7 +104,7 @@ async def with_outputs_elsewhere(start: Start) -> Gateway:
     return gateway
 
 
-async def test_what_costs_too_many_requests_is_refused(start: Start) -> None:
+async def test_an_operation_with_too_many_requests_is_refused(start: Start) -> None:
     gateway = await with_outputs_elsewhere(start)
 
     answer = await gateway.ask(OUTPUTS)
@@ -112,7 +112,7 @@ async def test_what_costs_too_many_requests_is_refused(start: Start) -> None:
     assert gateway.api.asked("/taskruns/") + gateway.api.asked("/taskiterations/") <= MAX_FETCHES
 
 
-async def test_children_of_children_are_held_within_the_budget(gateway: Gateway) -> None:
+async def test_children_of_children_count_in_the_budget(gateway: Gateway) -> None:
     gateway.cache.runs.replace(
         [run("root"), *(run(f"c{number}", spec={"parent": "root" if number < 40 else "c0"}) for number in range(1500))],
         "1",
@@ -131,7 +131,7 @@ async def test_children_of_children_are_held_within_the_budget(gateway: Gateway)
         ("{ backgroundTasks { getTask(id: 1) { data { parent { id } } } } }", None),
         (
             "{ backgroundTasks { getTask(id: 1) { data { " + "parent { " * 20 + "id" + "}" * 20 + "}}}}",
-            "depth",
+            "levels of nested fields",
         ),
         ("{ " + " ".join(f"a{number}: __typename" for number in range(50)) + " }", "aliases"),
         ("{ " + "a " * 5000 + " }", "tokens"),
@@ -202,15 +202,15 @@ LITERAL = 'mutation { backgroundTasks { triggerTask(definition: "countWords", de
         (TRIGGER, {"delay": -HUGE}, "Number cannot represent an integer of 1027 bits"),
         (LITERAL % HUGE, {}, "Number cannot represent an integer of 1027 bits"),
         (LITERAL % ("9" * 5000), {}, "Number cannot represent"),
-        (TRIGGER, {"startAt": "0001-01-01T00:00:00+14:00"}, "before 1 or after 9999"),
-        (TRIGGER, {"startAt": "9999-12-31T23:59:59-14:00"}, "before 1 or after 9999"),
+        (TRIGGER, {"startAt": "0001-01-01T00:00:00+14:00"}, "before the year 1 or after 9999"),
+        (TRIGGER, {"startAt": "9999-12-31T23:59:59-14:00"}, "before the year 1 or after 9999"),
         (TRIGGER, {"startAt": "10000-01-01T00:00:00Z"}, "DateTime cannot represent"),
         ("{ ...Nope }", {}, "Unknown fragment 'Nope'"),
-        ("query A { __typename } query B { __typename }", {}, "say in operationName which one is meant (A, B)"),
+        ("query A { __typename } query B { __typename }", {}, "set operationName to the one to execute (A, B)"),
     ],
     ids=["310", "minus", "literal", "digits", "year1", "year9999", "year10000", "fragment", "operations"],
 )
-async def test_mistakes_of_callers_are_told_as_such(
+async def test_mistakes_of_callers_are_reported_as_such(
     gateway: Gateway, document: str, variables: dict[str, Any], words: str
 ) -> None:
     gateway.cache.definitions.apply(definition())
@@ -221,7 +221,7 @@ async def test_mistakes_of_callers_are_told_as_such(
     assert not [seen for seen in gateway.api.seen if "taskruns" in seen[1]]
 
 
-async def test_the_first_and_the_last_moment_can_be_named(gateway: Gateway) -> None:
+async def test_the_first_and_the_last_time_are_accepted(gateway: Gateway) -> None:
     gateway.cache.definitions.apply(definition())
     for moment in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"):
         found = (await gateway.ask(TRIGGER, startAt=moment))["data"]["backgroundTasks"]["triggerTask"]
@@ -258,7 +258,7 @@ async def test_an_operation_is_chosen_by_its_name(gateway: Gateway) -> None:
     ],
     ids=["gzip", "deflate", "fine", "bomb"],
 )
-async def test_a_body_is_what_its_encoding_says(
+async def test_a_body_must_match_its_encoding(
     gateway: Gateway, encoding: str, body: bytes, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = await gateway.post(body, Content_Encoding=encoding)
@@ -274,7 +274,9 @@ async def test_a_body_beyond_a_mebibyte_is_refused(gateway: Gateway) -> None:
     assert response.status == 413
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_arrive_is_refused_after_a_time(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("podrelay.gateway.connections.BODY_SECONDS", 0.05)
     never = asyncio.Event()
 
@@ -287,10 +289,10 @@ async def test_a_body_that_does_not_come_is_not_waited_for(gateway: Gateway, mon
     never.set()
 
     assert response.status == 408
-    assert "has not come within" in await response.text()
+    assert "did not arrive within" in await response.text()
 
 
-async def test_a_bug_of_ours_is_told_by_an_id_that_is_in_the_log(
+async def test_an_internal_error_is_reported_by_an_id_that_is_in_the_log(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: Any) -> None:
@@ -343,7 +345,7 @@ async def test_without_tokens_only_this_machine_is_answered(
     assert response.status == status
 
 
-async def test_staleness_is_told_beside_the_data(gateway: Gateway) -> None:
+async def test_staleness_is_reported_in_addition_to_the_data(gateway: Gateway) -> None:
     gateway.watch.broken_since = asyncio.get_running_loop().time() - 12
     response = await gateway.post({"query": "{ __typename }"})
 
@@ -378,7 +380,7 @@ SCHEMA = build().as_str()
 )
 @given(document=random_queries(SCHEMA))
 def test_random_queries_never_meet_a_bug(document: str) -> None:
-    """Each in a gateway of its own: hypothesis and the event loop of a fixture do not go together."""
+    """Each document has its own gateway, because hypothesis cannot use the event loop of a fixture."""
     asyncio.run(_answers(document))
 
 
@@ -420,7 +422,7 @@ INIT = {"type": "connection_init", "payload": {"Authorization": "Bearer alice"}}
         [json.dumps(INIT), '{"type": "complete"}'],
     ],
 )
-async def test_nonsense_on_a_websocket_closes_it_with_a_code_of_the_protocol(
+async def test_an_invalid_message_closes_the_websocket_with_a_code_of_the_protocol(
     gateway: Gateway, messages: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
@@ -435,7 +437,7 @@ async def test_nonsense_on_a_websocket_closes_it_with_a_code_of_the_protocol(
 
 
 async def over_websocket(gateway: Gateway, document: str) -> Any:
-    """What a document is answered with, other than over HTTP."""
+    """Return the answer to a document that is sent over a WebSocket."""
     async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
         await socket.send_json(INIT)
         assert (await socket.receive_json(timeout=5))["type"] == "connection_ack"
@@ -456,7 +458,10 @@ async def test_a_query_over_a_websocket_ends_in_time(start: Start, monkeypatch: 
 @pytest.mark.parametrize(
     ("document", "words"),
     [
-        ("{ backgroundTasks { getTask(id: 1) { data { " + "parent { " * 20 + "id" + "}" * 20 + "}}}}", "depth"),
+        (
+            "{ backgroundTasks { getTask(id: 1) { data { " + "parent { " * 20 + "id" + "}" * 20 + "}}}}",
+            "levels of nested fields",
+        ),
         ("{ " + " ".join(f"a{number}: __typename" for number in range(50)) + " }", "aliases"),
         ("{ nonsense }", "Cannot query field"),
     ],
@@ -469,16 +474,14 @@ async def test_documents_have_the_same_limits_over_a_websocket(gateway: Gateway,
     assert words in message["payload"][0]["message"]
 
 
-async def test_an_operation_returns_no_more_over_a_websocket(start: Start) -> None:
+async def test_an_operation_has_the_same_budget_over_a_websocket(start: Start) -> None:
     message = await over_websocket(await with_outputs_elsewhere(start), OUTPUTS)
     codes = {error["extensions"]["code"] for error in message["payload"]["errors"]}
     assert codes == {"BackgroundTasks/LimitExceeded"}
 
 
 @pytest.mark.parametrize("document", ["{ __typename }", "subscription { taskUpdated { id } }"])
-async def test_a_token_that_has_expired_is_good_for_nothing_more_on_an_open_websocket(
-    gateway: Gateway, document: str
-) -> None:
+async def test_an_expired_token_is_refused_on_an_open_websocket(gateway: Gateway, document: str) -> None:
     async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
         await socket.send_json(INIT)
         assert (await socket.receive_json(timeout=5))["type"] == "connection_ack"
@@ -505,7 +508,7 @@ async def test_a_caller_has_a_limit_of_subscriptions_over_all_connections(start:
     assert received[1]["payload"]["errors"][0]["extensions"]["code"] == "BackgroundTasks/LimitExceeded"
 
 
-async def test_a_slow_reader_gets_the_newest_state_and_keeps_nobody_waiting(gateway: Gateway) -> None:
+async def test_a_slow_reader_gets_the_newest_state_and_does_not_delay_others(gateway: Gateway) -> None:
     document = "subscription { taskUpdated { id skipped task { iterations } } }"
     skipped = SKIPPED.labels("tasks")._value.get()
     async with gateway.client.ws_connect("/graphql", protocols=["graphql-transport-ws"]) as socket:
@@ -520,6 +523,6 @@ async def test_a_slow_reader_gets_the_newest_state_and_keeps_nobody_waiting(gate
             gateway.cache.runs.apply(run(f"r{number}"))
         first = (await socket.receive_json(timeout=5))["payload"]["data"]["taskUpdated"]
 
-    # One task fell out of the thousand that wait, for each that came after them.
+    # 1,501 tasks have changed, and 1,000 of them can wait, so the oldest 501 were dropped.
     assert first["skipped"] == SKIPPED.labels("tasks")._value.get() - skipped == 501
     assert first["id"] == "r500"

@@ -39,7 +39,7 @@ def test_runs_are_counted_by_status_definition_and_hour() -> None:
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=50))
-def test_quantiles_are_values_that_so_many_do_not_exceed(seconds: list[int]) -> None:
+def test_quantiles_are_not_exceeded_by_their_share_of_values(seconds: list[int]) -> None:
     found = statistics.of([finished(f"r{n}", value) for n, value in enumerate(seconds)], NOW).durations
     assert found is not None
 
@@ -50,7 +50,7 @@ def test_quantiles_are_values_that_so_many_do_not_exceed(seconds: list[int]) -> 
     assert found.longest == max(seconds)
 
 
-def test_nothing_is_nothing() -> None:
+def test_without_runs_the_statistics_are_empty() -> None:
     found = statistics.of([], NOW)
 
     assert (found.total, found.by_status, found.by_definition, found.by_hour) == (0, {}, [], [])
@@ -58,7 +58,7 @@ def test_nothing_is_nothing() -> None:
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Aborted"])
-def test_every_end_has_a_duration(phase: str) -> None:
+def test_runs_that_failed_or_were_aborted_have_durations(phase: str) -> None:
     found = statistics.of([finished("a", 7, phase)], NOW).durations
 
     assert found is not None

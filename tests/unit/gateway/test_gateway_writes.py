@@ -1,4 +1,4 @@
-"""What was written is what is read next, by whichever replica; and each mutation is answered for itself, in order."""
+"""Callers read their own writes, at any replica; and each mutation has its own answer, in order."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ def ident(answer: Any) -> str:
 # --- each for itself, in order ---------------------------------------------------------------------------------------
 
 
-async def test_what_succeeded_is_told_beside_what_is_refused(gateway: Gateway) -> None:
+async def test_a_refused_mutation_leaves_the_answers_of_the_others(gateway: Gateway) -> None:
     gateway.api.rights["alice"] -= {"delete taskruns"}
     both = """mutation { backgroundTasks {
       a: triggerTask(definition: "countWords") { data { id } error { code } }
@@ -69,12 +69,12 @@ async def test_what_succeeded_is_told_beside_what_is_refused(gateway: Gateway) -
     assert tasks(answer)["b"] == {"data": None, "error": {"code": "BackgroundTasks/NotAuthorized"}}
 
 
-async def test_mutations_of_a_document_go_one_after_the_other(gateway: Gateway) -> None:
+async def test_mutations_of_a_document_run_one_after_the_other(gateway: Gateway) -> None:
     gateway.api.let_writes.clear()
     asking = asyncio.create_task(gateway.ask(TWO))
     await gateway.api.has_write.wait()
     for _ in range(3):
-        await listed(gateway)  # meanwhile the others would come
+        await listed(gateway)  # time in which other writes could arrive
     gateway.api.let_writes.set()
 
     answer = tasks(await asking)
@@ -84,7 +84,7 @@ async def test_mutations_of_a_document_go_one_after_the_other(gateway: Gateway) 
     assert made == [answer[name]["data"]["id"] for name in ("one", "two", "three")]
 
 
-async def test_what_takes_too_long_is_told_and_not_cancelled(start: Start) -> None:
+async def test_a_write_that_takes_too_long_is_reported_and_not_cancelled(start: Start) -> None:
     gateway = await start(limits=Limits(seconds=0.3))
     gateway.cache.definitions.apply(definition())
     gateway.api.let_writes.clear()
@@ -96,7 +96,7 @@ async def test_what_takes_too_long_is_told_and_not_cancelled(start: Start) -> No
         ("one", "two", "three"), "BackgroundTasks/Unavailable"
     )
     assert "may still happen" in answer["one"]["error"]["message"]
-    assert "was not begun" in answer["three"]["error"]["message"]
+    assert "was not started" in answer["three"]["error"]["message"]
     await gateway.api.has_written.wait()
     assert gateway.api.asked("/taskruns") == 1
 
@@ -104,7 +104,7 @@ async def test_what_takes_too_long_is_told_and_not_cancelled(start: Start) -> No
 # --- read after write ------------------------------------------------------------------------------------------------
 
 
-async def test_a_task_is_in_the_list_as_soon_as_it_was_triggered_and_changed_and_deleted(gateway: Gateway) -> None:
+async def test_the_list_shows_at_once_that_a_task_was_triggered_changed_and_deleted(gateway: Gateway) -> None:
     name = ident(await triggered(gateway))
     assert await listed(gateway) == [{"id": name, "suspended": False}]
 
@@ -115,7 +115,7 @@ async def test_a_task_is_in_the_list_as_soon_as_it_was_triggered_and_changed_and
     assert await listed(gateway) == []
 
 
-async def test_events_that_are_late_do_not_undo_it(gateway: Gateway) -> None:
+async def test_late_events_do_not_undo_it(gateway: Gateway) -> None:
     answer = await triggered(gateway)
     name = ident(answer)
     before = msgspec.convert(gateway.api.objects[f"{PATH}/{name}"], Run)
@@ -131,10 +131,10 @@ async def test_events_that_are_late_do_not_undo_it(gateway: Gateway) -> None:
 
     gateway.cache.runs.remove(after)
     gateway.cache.runs.apply(run(name))
-    assert [task["id"] for task in await listed(gateway)] == [name]  # somebody has made it again
+    assert [task["id"] for task in await listed(gateway)] == [name]  # it was created again
 
 
-async def test_what_a_finalizer_keeps_stays_to_be_seen(gateway: Gateway) -> None:
+async def test_a_task_that_a_finalizer_keeps_remains_visible(gateway: Gateway) -> None:
     name = ident(await triggered(gateway))
     stored = gateway.api.objects[f"{PATH}/{name}"]
     held = {"finalizers": ["example.com/hold"], "deletionTimestamp": "2026-11-24T12:00:01Z", "resourceVersion": "900"}
@@ -159,19 +159,19 @@ async def test_another_replica_reads_what_it_has_not_seen(gateway: Gateway, star
 
     reads = gateway.api.asked("/taskruns")
     await listed(other, **{READ_AFTER_HEADER: both})
-    assert gateway.api.asked("/taskruns") == reads  # it has seen them now
+    assert gateway.api.asked("/taskruns") == reads  # the replica knows these writes now
 
 
-async def test_a_replica_that_cannot_make_sure_says_so(gateway: Gateway) -> None:
+async def test_a_replica_that_cannot_catch_up_says_so(gateway: Gateway) -> None:
     other = Write(Key("shop", "words"), "uid-words", 7)
-    # who calls, and that they may read this task, is known from now on
+    # from now on it is cached who calls, and that they may read this task
     await gateway.ask('{ backgroundTasks { getTask(id: "words") { data { id } } } }')
     gateway.api.is_down = True
 
     response = await gateway.post({"query": LIST}, **{READ_AFTER_HEADER: str(other)})
 
     assert response.status == 503
-    assert "has not seen yet" in json.dumps(await response.json())
+    assert "has not seen the earlier write yet" in json.dumps(await response.json())
 
 
 async def test_tasks_of_namespaces_that_are_not_served_are_not_read(start: Start) -> None:
@@ -182,7 +182,7 @@ async def test_tasks_of_namespaces_that_are_not_served_are_not_read(start: Start
     assert gateway.api.asked("/bank/") == 0
 
 
-async def test_who_may_not_read_a_task_has_none_read(gateway: Gateway) -> None:
+async def test_a_task_is_not_read_for_a_caller_who_may_not_read_it(gateway: Gateway) -> None:
     words = str(Write(Key("shop", "words"), "uid", 7))
 
     response = await gateway.post({"query": "{ __typename }"}, "bob", **{READ_AFTER_HEADER: words})
@@ -192,14 +192,14 @@ async def test_who_may_not_read_a_task_has_none_read(gateway: Gateway) -> None:
 
 
 @pytest.mark.parametrize("text", ["nonsense", "shop/words/uid/x", "/words/uid/1", "a/b/c/1," * 20 + "a/b/c/1"])
-async def test_what_no_gateway_has_said_is_refused(gateway: Gateway, text: str) -> None:
+async def test_an_invalid_read_after_is_refused(gateway: Gateway, text: str) -> None:
     response = await gateway.post({"query": LIST}, **{READ_AFTER_HEADER: text})
 
     assert response.status == 400
     assert "extensions.readAfter" in json.dumps(await response.json())
 
 
-def test_the_last_write_of_each_task_is_told() -> None:
+def test_read_after_has_the_last_write_of_each_task() -> None:
     words, other = Key("shop", "words"), Key("shop", "other")
     writes = [Write(words, "u", 1), Write(other, "o", 2), Write(words, "u", 3), Write(other, "o", None)]
 

@@ -1,4 +1,4 @@
-"""The schema with its limits."""
+"""Build the schema, with its limits."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from podrelay.gateway.bodies import MAX_NESTS
 from podrelay.gateway.measuring import RefusedDocuments
 from podrelay.gateway.reading import Reader
 from podrelay.gateway.schema.guarding import Guarded
-from podrelay.gateway.schema.masking import Masked, is_ours
+from podrelay.gateway.schema.masking import Masked, is_bug
 from podrelay.gateway.schema.mutations import Mutation
 from podrelay.gateway.schema.queries import Query
 from podrelay.gateway.schema.reading import Reading
@@ -26,25 +26,25 @@ HEADER = "# Generated from operator/podrelay/gateway/schema by `make generate`; 
 
 
 class Schema(strawberry.Schema):
-    """Logs nothing about mistakes of callers; `Masked` logs ours."""
+    """The schema; it does not log mistakes of callers. Bugs are logged by `Masked`."""
 
     @property
     def core(self) -> GraphQLSchema:
-        """The schema as graphql-core has it."""
+        """The graphql-core schema."""
         return self._schema
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
-        """Leave the log alone, and let go of what callers' mistakes hold."""
+        """Log nothing, and free what errors caused by callers refer to."""
         for error in errors:
-            if not is_ours(error):
-                _forget_where(error)
+            if not is_bug(error):
+                _clear_tracebacks(error)
 
 
-def _forget_where(error: BaseException | None) -> None:
-    """Cut errors off from the frames that they came through.
+def _clear_tracebacks(error: BaseException | None) -> None:
+    """Remove the tracebacks of an error, which refer to the frames that it passed through.
 
-    These hold all that an operation has made, and the errors as well: circles that only the garbage collector finds,
-    and clearing away a thousand refused fields would hold the event loop for a third of a second.
+    The frames refer to everything that an operation has created, and to the errors: reference cycles that only the
+    garbage collector frees. For a thousand refused fields that would block the event loop for a third of a second.
     """
     while error is not None:
         error.__traceback__ = error.__context__ = error.__cause__ = None
@@ -52,38 +52,38 @@ def _forget_where(error: BaseException | None) -> None:
 
 
 class Staleness(SchemaExtension):
-    """Says in `extensions` for how many seconds the cache may have missed what happened."""
+    """Adds to `extensions` for how many seconds the cache may have missed changes."""
 
     def get_results(self) -> dict[str, Any]:
-        """Return what is added to `extensions`."""
+        """Return the entries for `extensions`."""
         seconds = self.execution_context.context.cache.stale_seconds()
         return {"stale": {"seconds": round(seconds, 1)}} if seconds else {}
 
 
 class Written(SchemaExtension):
-    """Says in `extensions` what another replica has to have seen to show what was written here."""
+    """Adds `readAfter` to `extensions`, by which another replica can show what was written here."""
 
     def get_results(self) -> dict[str, Any]:
-        """Return what is added to `extensions`."""
+        """Return the entries for `extensions`."""
         writes = self.execution_context.context.writes
         return {"readAfter": written.token(writes)} if writes else {}
 
 
 def build(limits: DocumentLimits | None = None) -> Schema:
-    """Return the schema; each limit is held before anything is resolved."""
+    """Return the schema; all limits of documents are checked before anything is resolved."""
     limits = limits or DocumentLimits()
     readers: list[Reader] = []
     schema = Schema(
         Query,
         Mutation,
         Subscription,
-        # Classes and functions, because strawberry makes extensions anew for each request.
+        # Classes and functions, because strawberry creates new extensions for each request.
         extensions=[Masked, Guarded, Staleness, Written, RefusedDocuments, lambda: Reading(readers[0])],
-        # Not sort_schema: it makes all enums anew without strawberry's own handling of them.
+        # Not sort_schema: it replaces all enums, without strawberry's own handling of them.
         config=StrawberryConfig(
             scalar_map=SCALARS,
             disable_field_suggestions=not limits.introspection,
-            batching_config={"max_operations": MAX_NESTS},  # the server has a limit that tells what to do
+            batching_config={"max_operations": MAX_NESTS},  # the server's own limit has a more helpful message
         ),
     )
     readers.append(Reader(schema.core, limits))
@@ -91,6 +91,6 @@ def build(limits: DocumentLimits | None = None) -> Schema:
 
 
 def write(path: Path) -> None:
-    """Write the schema in GraphQL's own language."""
+    """Write the schema in GraphQL's schema definition language."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(HEADER + build().as_str() + "\n", encoding="utf-8")

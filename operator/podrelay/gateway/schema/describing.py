@@ -1,4 +1,4 @@
-"""Fields whose docstrings are their descriptions in the schema."""
+"""Fields whose descriptions in the schema are their docstrings."""
 
 import inspect
 from collections.abc import Callable
@@ -10,16 +10,16 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def described(method: F) -> F:
-    """Make a method a field."""
+    """Turn a method into a field."""
     return cast("F", strawberry.field(method, description=words_of(method)))
 
 
 def subscription(method: F) -> F:
-    """Make a method a subscription."""
+    """Turn a method into a subscription."""
     return cast("F", strawberry.subscription(method, description=words_of(method)))
 
 
 def words_of(method: Callable[..., Any]) -> str | None:
-    """Return the docstring of a method, in one line for each paragraph."""
+    """Return the docstring of a method, with each paragraph on one line."""
     text = inspect.getdoc(method)
     return None if text is None else "\n\n".join(" ".join(part.split()) for part in text.split("\n\n"))

@@ -1,4 +1,4 @@
-"""`{data, error}`: what every query and mutation answers with."""
+"""`{data, error}`: the answer of every query and mutation."""
 
 import logging
 import secrets
@@ -25,22 +25,22 @@ class Error:
 
     @classmethod
     def of(cls, error: GatewayError) -> "Error":
-        """Return what the caller sees of an error."""
+        """Return the parts of an error that the caller sees."""
         return cls(message=error.message, code=error.code, data=None if error.data is None else Json(error.data))
 
 
 async def envelope(work: Awaitable[T]) -> tuple[T | None, Error | None]:
-    """Return what `work` returns, or why it could not be done. A bug of ours is told by its log entry's id only."""
+    """Return the result of `work`, or its error. Of a bug, the caller sees only the id of the log entry."""
     try:
         return await work, None
     except GatewayError as error:
         return None, Error.of(error)
-    except Exception as error:  # noqa: BLE001 - whatever it is, its words are not for the caller
+    except Exception as error:  # noqa: BLE001 - the caller must not see its message
         return None, Error.of(masked(error))
 
 
 def masked(error: BaseException) -> InternalError:
-    """Log an error of ours, and return what the caller is told instead."""
+    """Log a bug, and return the error that the caller sees instead."""
     ident = secrets.token_hex(4)
     log.error("internal error %s", ident, exc_info=error)
-    return InternalError(f"Internal error {ident}. The gateway's log says more.", {"id": ident})
+    return InternalError(f"Internal error {ident}. See the gateway's log for details.", {"id": ident})

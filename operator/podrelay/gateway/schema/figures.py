@@ -9,17 +9,19 @@ from podrelay.gateway.schema.scalars import DateTime, Number
 from podrelay.gateway.turns import paced
 
 
-@strawberry.type(name="WebinyBackgroundTaskStatusCount", description="How many tasks have a status.")
+@strawberry.type(name="WebinyBackgroundTaskStatusCount", description="The number of tasks with a status.")
 class StatusCount:
-    """One status."""
+    """The count of one status."""
 
     status: str
     count: int
 
 
-@strawberry.type(name="WebinyBackgroundTaskDurations", description="Seconds from the first pod to the end.")
+@strawberry.type(
+    name="WebinyBackgroundTaskDurations", description="Seconds from the creation of the first pod to the end."
+)
 class Durations:
-    """Of finished tasks."""
+    """The durations of finished tasks."""
 
     median: Number
     p95: Number
@@ -37,7 +39,7 @@ class DefinitionStatistics:
 
 @strawberry.type(name="WebinyBackgroundTaskHourStatistics")
 class HourStatistics:
-    """What has happened in one hour."""
+    """The tasks that were created or finished in one hour."""
 
     hour: DateTime
     created: int
@@ -46,7 +48,7 @@ class HourStatistics:
 
 @strawberry.type(name="WebinyBackgroundTaskStatistics")
 class Statistics:
-    """Of the tasks of a namespace; hours of the last week in which something has happened."""
+    """Statistics of the tasks of a namespace. Hours are those of the last week in which something has happened."""
 
     total: int
     by_status: list[StatusCount]
@@ -56,7 +58,7 @@ class Statistics:
 
     @classmethod
     def of(cls, call: Call, found: statistics.Statistics) -> "Statistics":
-        """Return what was counted."""
+        """Convert statistics."""
         turns = call.services.turns
         return cls(
             total=found.total,
@@ -69,7 +71,7 @@ class Statistics:
 
 @strawberry.type(name="WebinyBackgroundTaskStatisticsResponse")
 class StatisticsResponse:
-    """The figures."""
+    """The statistics."""
 
     data: Statistics | None = None
     error: Error | None = None

@@ -1,4 +1,4 @@
-"""Arguments of lists, made from the tables of fields: every `where` with every operator, every sorter."""
+"""Arguments of lists, generated from the tables of fields: `where` with each field and operator, and the sorters."""
 
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -29,7 +29,7 @@ _SCALARS: Final[Mapping[Kind, Any]] = {
 
 
 def _conditions(fields: Mapping[str, Field[Any]]) -> dict[str, tuple[str, str]]:
-    """Name of each entry that `where` may have -> field and operator."""
+    """Return the name of each entry of `where`, with its field and operator."""
     return {
         Condition(name, operator, None).key: (name, operator)
         for name, field in fields.items()
@@ -51,7 +51,7 @@ def _where(name: str, description: str, fields: Mapping[str, Field[Any]], **furt
 
 
 def _sorter(name: str, members: list[str]) -> Any:
-    # The functional form: its members come from a table.
+    # The functional form of Enum, because the members come from a table.
     return strawberry.enum(cast("Any", Enum)(name, {member: member for member in members}))
 
 
@@ -61,29 +61,36 @@ if TYPE_CHECKING:
     LogWhere: TypeAlias = Any
     LogSorter: TypeAlias = Any
 else:
-    TaskWhere = _where("WebinyBackgroundTaskListWhereInput", "Which tasks. All entries must hold.", _TASK_FIELDS)
+    TaskWhere = _where("WebinyBackgroundTaskListWhereInput", "Selects tasks. All entries must match.", _TASK_FIELDS)
     TaskSorter = _sorter("WebinyBackgroundTaskListSorter", sorter_names(_TASK_FIELDS, TASK_SORTERS))
-    _LogItemWhere = _where("WebinyBackgroundTaskLogItemWhereInput", "One line must fulfil all entries.", ITEM_FIELDS)
+    _LogItemWhere = _where(
+        "WebinyBackgroundTaskLogItemWhereInput",
+        "Selects logs by their lines: a single line must match all entries.",
+        ITEM_FIELDS,
+    )
     LogWhere = _where(
-        "WebinyBackgroundTaskLogListWhereInput", "Which logs. All entries must hold.", _LOG_FIELDS, items=_LogItemWhere
+        "WebinyBackgroundTaskLogListWhereInput",
+        "Selects logs. All entries must match.",
+        _LOG_FIELDS,
+        items=_LogItemWhere,
     )
     LogSorter = _sorter("WebinyBackgroundTaskLogListSorter", sorter_names(_LOG_FIELDS, LOG_SORTERS))
 
 
 def task_conditions(where: Any) -> list[Condition]:
-    """Return what `where` of tasks says."""
-    return [*_said(where, _TASK_FIELDS)]
+    """Return the conditions in `where` of tasks."""
+    return [*_conditions_in(where, _TASK_FIELDS)]
 
 
 def log_conditions(where: Any) -> list[Condition]:
-    """Return what `where` of logs says about logs."""
-    return [*_said(where, _LOG_FIELDS)]
+    """Return the conditions for logs in `where` of logs."""
+    return [*_conditions_in(where, _LOG_FIELDS)]
 
 
 def item_conditions(where: Any) -> list[Condition]:
-    """Return what `where` of logs says about their lines."""
+    """Return the conditions for lines in `where` of logs."""
     items = getattr(where, "items", None) if where else None
-    return [*_said(items, ITEM_FIELDS)]
+    return [*_conditions_in(items, ITEM_FIELDS)]
 
 
 def sorters(sort: Any) -> list[str]:
@@ -91,7 +98,7 @@ def sorters(sort: Any) -> list[str]:
     return [member.value for member in sort or ()]
 
 
-def _said(where: Any, fields: Mapping[str, Field[Any]]) -> Iterator[Condition]:
+def _conditions_in(where: Any, fields: Mapping[str, Field[Any]]) -> Iterator[Condition]:
     if not where:
         return
     for key, (field, operator) in _conditions(fields).items():

@@ -1,4 +1,4 @@
-"""Errors of ours are logged under an id, and only the id is told."""
+"""Log bugs under an id, and show callers only that id."""
 
 from typing import Final
 
@@ -20,19 +20,19 @@ _FOR_THE_CALLER: Final = (
 
 
 class Masked(MaskErrors):
-    """Leaves alone what is meant for the caller: refusals, and mistakes in documents and variables."""
+    """Masks bugs, and leaves errors that the caller may see: refusals, and mistakes in documents and variables."""
 
     def __init__(self) -> None:
-        super().__init__(should_mask_error=is_ours)
+        super().__init__(should_mask_error=is_bug)
 
     def anonymise_error(self, error: GraphQLError) -> GraphQLError:
-        """Return what is told instead."""
-        told = masked(error.original_error or error)
-        return GraphQLError(told.message, nodes=error.nodes, path=error.path, extensions=told.extensions)
+        """Return the error that the caller sees instead."""
+        internal = masked(error.original_error or error)
+        return GraphQLError(internal.message, nodes=error.nodes, path=error.path, extensions=internal.extensions)
 
 
-def is_ours(error: GraphQLError) -> bool:
-    """Tell whether an error is a bug, which is for our log."""
+def is_bug(error: GraphQLError) -> bool:
+    """Return whether an error is a bug, which must be logged and not shown."""
     original = error.original_error
     while isinstance(original, GraphQLError) and original.original_error is not None:
         original = original.original_error

@@ -1,7 +1,8 @@
-"""Mutations: with the caller's token, so that the API server decides.
+"""Mutations: made with the caller's token, so that the API server authorizes them.
 
-Rights are checked before anything is looked up. Whatever is refused stands in the answer of its own field, as an error
-of GraphQL would take the answers of those with it that have succeeded. Those of one document go one after the other.
+Rights are checked before anything is looked up. A refused mutation returns an error in the answer of its field, because
+a GraphQL error would also discard the answers of other mutations that succeeded. The mutations of a document run one
+after the other.
 """
 
 import asyncio
@@ -37,14 +38,14 @@ T = TypeVar("T")
 
 @strawberry.input(name="UpdateBackgroundTaskSettingsInput")
 class SettingsInput:
-    """What is to be changed."""
+    """The settings to change."""
 
     retention_days: int | None = strawberry.field(default=None, description="0 to 3650; null: the operator's default.")
 
 
 @strawberry.type(name="WebinyBackgroundTaskMutation")
 class BackgroundTaskMutation:
-    """What can be changed."""
+    """Mutations of background tasks."""
 
     payloads: strawberry.Private[Payloads]
 
@@ -59,7 +60,7 @@ class BackgroundTaskMutation:
         parent: strawberry.ID | None = None,
         idempotency_key: str | None = None,
     ) -> TriggerResponse:
-        """Start a task, at once, after `delay` seconds, or at a time. With the same key it is started once only."""
+        """Start a task: at once, after `delay` seconds, or at `startAt`. Calls with the same key start one task."""
         wanted = {"input": input, "name": name, "delay": delay, "start_at": start_at, "key": idempotency_key}
         data, error = await self._task(
             lambda: self._create(lambda call: writing.trigger(call, definition, parent, **wanted))
@@ -68,13 +69,13 @@ class BackgroundTaskMutation:
 
     @measured("mutation")
     async def rerun_task(self, id_: Ident, input: Json | None = None, name: str | None = None) -> TriggerResponse:
-        """Start a task with the definition and input of another one, or with another input."""
+        """Start a task with the definition of another task, and with its input or a new one."""
         data, error = await self._task(lambda: self._create(lambda call: writing.rerun(call, id_, input, name)))
         return TriggerResponse(data=data, error=error)
 
     @measured("mutation")
     async def abort_task(self, id_: Ident, message: str | None = None, cascade: bool = False) -> TaskResponse:
-        """Stop a task; with `cascade` all tasks that it has started, too. It is running until its pod has ended."""
+        """Abort a task; with `cascade` also all tasks that it has started. It is running until its pod has ended."""
         data, error = await self._task(
             lambda: self._change(
                 "patch", id_, lambda call, key: writing.abort(call, key, id_, message, cascade=cascade)
@@ -84,7 +85,7 @@ class BackgroundTaskMutation:
 
     @measured("mutation")
     async def suspend_task(self, id_: Ident, suspend: bool = True) -> TaskResponse:
-        """Let a task start no further pod, or let it go on with `suspend: false`."""
+        """Suspend a task, so that no further pod is created; `suspend: false` resumes it."""
         data, error = await self._task(
             lambda: self._change("patch", id_, lambda call, key: writing.suspend(call, key, id_, suspended=suspend))
         )
@@ -92,7 +93,7 @@ class BackgroundTaskMutation:
 
     @measured("mutation")
     async def delete_task(self, id_: Ident, cascade: bool = True) -> DeleteResponse:
-        """Delete a task with its logs, and with the tasks that it has started unless `cascade` is false."""
+        """Delete a task and its logs, and unless `cascade` is false also the tasks that it has started."""
         _, error = await self._in_turn(
             lambda: self._change("delete", id_, lambda call, key: writing.delete(call, key, id_, cascade=cascade))
         )
@@ -100,7 +101,7 @@ class BackgroundTaskMutation:
 
     @measured("mutation")
     async def update_settings(self, input: SettingsInput) -> SettingsResponse | None:
-        """Change settings of the namespace."""
+        """Change the settings of the namespace."""
         data, error = await self._in_turn(lambda: settings.set_retention_days(self.payloads.call, input.retention_days))
         return SettingsResponse(data=None if data is None else Settings(retention_days=data), error=error)
 
@@ -118,7 +119,7 @@ class BackgroundTaskMutation:
         return Task.of(run, self.payloads) if run else None, error
 
     async def _in_turn(self, work: Callable[[], Awaitable[T]]) -> tuple[T | None, Error | None]:
-        """Do one mutation after those that stand before it in the document."""
+        """Run a mutation after those that precede it in the document."""
         async with self.payloads.call.mutating:
             return await envelope(self._in_time(work))
 
@@ -126,13 +127,13 @@ class BackgroundTaskMutation:
         call = self.payloads.call
         seconds = call.services.limits.seconds
         if call.ends_at is not None and call.ends_at <= asyncio.get_running_loop().time():
-            raise UnavailableError(f"This was not begun: the time of {seconds:g} s for all mutations was over.")
+            raise UnavailableError(f"This was not started: the time of {seconds:g} s for all mutations was over.")
         try:
             async with asyncio.timeout_at(call.ends_at):
                 return await work()
         except TimeoutError as error:
             raise UnavailableError(
-                f"This took longer than {seconds:g} s, and may still happen: look, or try again with an idempotencyKey."
+                f"This took longer than {seconds:g} s, and may still happen: check, or retry with an idempotencyKey."
             ) from error
 
 

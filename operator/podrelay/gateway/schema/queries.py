@@ -1,4 +1,4 @@
-"""Queries: from the cache, after the API server has said that the caller may read."""
+"""Queries: answered from the cache, after the API server has confirmed that the caller may read."""
 
 from datetime import datetime
 
@@ -49,7 +49,7 @@ MAX_POD_LINES = 2000
 
 @strawberry.type(name="WebinyBackgroundTaskPodLogsResponse")
 class PodLogsResponse:
-    """The last lines that a pod has printed; once it has gone, those that its record has kept."""
+    """The last lines that a pod has printed; if the pod no longer exists, those in its record."""
 
     data: str | None = None
     pod_name: str | None = None
@@ -58,13 +58,13 @@ class PodLogsResponse:
 
 @strawberry.type(name="WebinyBackgroundTaskQuery")
 class BackgroundTaskQuery:
-    """What can be read."""
+    """Queries of background tasks."""
 
     payloads: strawberry.Private[Payloads]
 
     @measured("query")
     async def get_task(self, id_: Ident) -> TaskResponse:
-        """One task; data and error are null where there is none."""
+        """One task; data and error are null if it does not exist."""
         data, error = await envelope(_get_task(self.payloads, id_))
         return TaskResponse(data=data, error=error)
 
@@ -84,7 +84,7 @@ class BackgroundTaskQuery:
 
     @measured("query")
     async def list_definitions(self) -> DefinitionsResponse:
-        """All that can be triggered."""
+        """All definitions that can be triggered."""
         data, error = await envelope(_list_definitions(self.payloads))
         return DefinitionsResponse(data=data, error=error)
 
@@ -97,26 +97,26 @@ class BackgroundTaskQuery:
         after: str | None = None,
         search: str | None = None,
     ) -> LogListResponse:
-        """A page of logs, newest first unless sorted otherwise; one log for each iteration."""
+        """A page of logs, newest first unless sorted otherwise; one log for each attempt of an iteration."""
         asked = Listing(log_conditions(where), sorters(sort), limit, after, search, item_conditions(where))
         data, error = await envelope(_list_logs(self.payloads, asked))
         return data or LogListResponse(error=error)
 
     @measured("query")
     async def get_settings(self) -> SettingsResponse | None:
-        """Settings of the namespace."""
+        """The settings of the namespace."""
         data, error = await envelope(settings.retention_days(self.payloads.call))
         return SettingsResponse(data=None if data is None else Settings(retention_days=data), error=error)
 
     @measured("query")
     async def statistics(self, since: DateTime | None = None, definition: str | None = None) -> StatisticsResponse:
-        """Counts and durations of the tasks that were created since then, of all or of one definition."""
+        """Counts and durations of the tasks created since a time, of all definitions or of one."""
         data, error = await envelope(_statistics(self.payloads.call, since, definition))
         return StatisticsResponse(data=data, error=error)
 
     @measured("query")
     async def pod_logs(self, id_: Ident, pod: str | None = None, tail: int = 200) -> PodLogsResponse:
-        """What the newest pod of a task has printed, or another one of its pods: the last lines of it."""
+        """The last lines that the newest pod of a task, or the named pod, has printed."""
         data, error = await envelope(_pod_logs(self.payloads.call, id_, pod, tail))
         return data or PodLogsResponse(error=error)
 
@@ -172,7 +172,7 @@ async def _pod_logs(call: Call, ident: str, pod: str | None, tail: int) -> PodLo
     if run is None:
         raise TaskNotFoundError(ident)
     if pod is not None and (names.run_of(pod) != key.name or not call.scope.is_name(pod)):
-        raise ValidationError("This is no pod of the task.", "pod")
+        raise ValidationError("This is not a pod of the task.", "pod")
     name = pod or (run.status.current.pod_name if run.status.current else None)
     if name is None:
         return PodLogsResponse()
@@ -184,7 +184,7 @@ async def _pod_logs(call: Call, ident: str, pod: str | None, tail: int) -> PodLo
 
 
 async def _kept(call: Call, pod: Key, lines: int) -> str | None:
-    """Return the end of what a pod that has gone has left in its record, for who may read records."""
+    """Return the last lines of a deleted pod from its record, if the caller may read records."""
     console = (await fetch(call, TASK_ITERATIONS, pod)).get("console") or {}
     kept = console.get("text", "").splitlines(keepends=True)[-lines:]
     return "".join(kept) or None

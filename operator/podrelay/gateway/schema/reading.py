@@ -1,4 +1,4 @@
-"""Where strawberry would parse and validate a document on the event loop, the reader does it."""
+"""Parse and validate documents by the reader, where strawberry would do it on the event loop."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Final
@@ -23,10 +23,10 @@ _SHOWN: Final = 60
 
 
 class Reading(SchemaExtension):
-    """Gives strawberry operations that are valid already, or what is wrong with them.
+    """Gives strawberry validated operations, or their errors.
 
     Args:
-        reader: reads the documents of all requests.
+        reader: parses and validates the documents of all requests.
     """
 
     def __init__(self, reader: Reader) -> None:
@@ -35,7 +35,7 @@ class Reading(SchemaExtension):
         self._asks_for_the_schema = False
 
     async def on_parse(self) -> AsyncIterator[None]:
-        """Read the document; whatever is wrong with it is told in place of its validation."""
+        """Read the document; its errors are reported by on_validate."""
         context = self.execution_context
         if context.query:
             try:
@@ -57,12 +57,12 @@ class Reading(SchemaExtension):
         return document
 
     def on_validate(self) -> Iterator[None]:
-        """Tell what is wrong; strawberry validates where nobody has."""
+        """Report the errors; strawberry then does not validate the document itself."""
         self.execution_context.pre_execution_errors = self._errors
         yield
 
     async def on_execute(self) -> AsyncIterator[None]:
-        """Take the place of strawberry where the schema itself is asked for."""
+        """Execute queries of the schema itself in place of strawberry."""
         context = self.execution_context
         document = context.graphql_document
         if self._asks_for_the_schema and document is not None:
@@ -75,24 +75,24 @@ class Reading(SchemaExtension):
 
 
 def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode:
-    """Return the operation that is to be executed; strawberry would take the first of several.
+    """Return the operation to execute; strawberry would use the first of several.
 
     Raises:
-        ValidationError: the document does not tell which one, or has none of this name.
+        ValidationError: it is ambiguous which one, or the document has no operation of this name.
     """
     known = [definition for definition in document.definitions if isinstance(definition, OperationDefinitionNode)]
     found = [one for one in known if name is None or (one.name is not None and one.name.value == name)]
     if len(found) == 1:
         return found[0]
-    told = ", ".join(one.name.value for one in known if one.name is not None) or "one without a name"
+    choices = ", ".join(one.name.value for one in known if one.name is not None) or "one without a name"
     wrong = "several operations" if name is None else f"no operation {name[:_SHOWN]!r}"
     raise ValidationError(
-        f"The document has {wrong}: say in operationName which one is meant ({told}).", "operationName"
+        f"The document has {wrong}: set operationName to the one to execute ({choices}).", "operationName"
     )
 
 
 def _nothing(name: str | None) -> DocumentNode:
-    """Return a document in place of one that cannot be read: strawberry looks for its operation first."""
+    """Return a placeholder for an invalid document, because strawberry looks for its operation first."""
     nothing = SelectionSetNode(selections=(FieldNode(name=NameNode(value="__typename")),))
     operation = OperationDefinitionNode(
         operation=OperationType.QUERY, name=NameNode(value=name) if name is not None else None, selection_set=nothing

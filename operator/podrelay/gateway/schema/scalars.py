@@ -9,16 +9,16 @@ from graphql import GraphQLError
 from strawberry.types.scalar import ScalarDefinition
 
 Number = NewType("Number", float)
-"""A whole number or one with a fraction."""
+"""An integer or a float."""
 Json = NewType("Json", object)
 """Any JSON value."""
 DateTime = NewType("DateTime", datetime)
-"""A moment, in RFC 3339. One without a time zone is in UTC."""
+"""A time in RFC 3339; without a time zone it is in UTC."""
 
 
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
-        raise GraphQLError(f"Number cannot represent {_shown(value)}; send one that fits into 64 bits")
+        raise GraphQLError(f"Number cannot represent {_shown(value)}; send a finite number that fits into 64 bits")
     return value
 
 
@@ -38,11 +38,15 @@ def _shown(value: Any) -> str:
 def _moment(value: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(value)
-        return moment.astimezone(UTC) if moment.tzinfo else moment  # for who takes it: `startAt` needs a time zone
+        return moment.astimezone(UTC) if moment.tzinfo else moment  # kept naive, because `startAt` needs a time zone
     except (TypeError, ValueError) as error:
-        raise GraphQLError(f"DateTime cannot represent {_shown(value)}; write 2026-11-24T10:00:00Z") from error
+        raise GraphQLError(
+            f"DateTime cannot represent {_shown(value)}; use for example 2026-11-24T10:00:00Z"
+        ) from error
     except OverflowError as error:
-        raise GraphQLError(f"DateTime cannot represent {_shown(value)}: in UTC it is before 1 or after 9999") from error
+        raise GraphQLError(
+            f"DateTime cannot represent {_shown(value)}: in UTC it is before the year 1 or after 9999"
+        ) from error
 
 
 def _text(moment: datetime) -> str:

@@ -22,25 +22,25 @@ from podrelay.gateway.schema.types import AnyIdent, Ident, Info, LogItem, Task
 
 @strawberry.enum(name="WebinyBackgroundTaskUpdateType")
 class UpdateType(Enum):
-    """What has happened."""
+    """The kind of a change."""
 
     ADDED = "ADDED"
     UPDATED = "UPDATED"
     DELETED = "DELETED"
 
 
-@strawberry.type(name="WebinyBackgroundTaskUpdate", description="Something has happened to a task.")
+@strawberry.type(name="WebinyBackgroundTaskUpdate", description="A change of a task.")
 class TaskUpdate:
-    """The newest state wins: states in between may never be sent."""
+    """The newest state wins: intermediate states may not be sent."""
 
     type: UpdateType
     id: str
-    task: Task | None = strawberry.field(description="Its newest state; the last one of a task that is deleted.")
-    skipped: int = strawberry.field(description="Tasks whose change was left out, because you read too slowly.")
+    task: Task | None = strawberry.field(description="Its newest state; for a deleted task, its last state.")
+    skipped: int = strawberry.field(description="Tasks whose changes were dropped because you read too slowly.")
 
     @classmethod
     def of(cls, call: Call, update: Update) -> "TaskUpdate":
-        """Return what is told about a change."""
+        """Return the update for a change."""
         kind = UpdateType.ADDED if update.is_new else UpdateType.UPDATED
         return cls(
             type=UpdateType.DELETED if update.gone else kind,
@@ -52,32 +52,30 @@ class TaskUpdate:
 
 @strawberry.enum(name="WebinyBackgroundTaskLogSource")
 class LogSource(Enum):
-    """Where a line comes from."""
+    """The source of a line."""
 
     LOG = "LOG"
     POD = "POD"
     GAP = "GAP"
 
 
-@strawberry.type(
-    name="WebinyBackgroundTaskLogLine", description="A line of a log, or the place where some are missing."
-)
+@strawberry.type(name="WebinyBackgroundTaskLogLine", description="A line of a log, or a gap where lines are missing.")
 class LogLine:
-    """Structured if the task has logged it, plain if its pod has printed it."""
+    """A structured line that the task has logged, or a plain line that its pod has printed."""
 
     source: LogSource
     message: str
-    type: str | None = strawberry.field(description="info or error, of structured lines.")
+    type: str | None = strawberry.field(description="info or error; only for structured lines.")
     created_on: DateTime | None
     data: Json | None
     error: Json | None
     pod_name: str | None
     iteration: int | None
-    dropped: int = strawberry.field(description="Of a gap: how many lines are missing.")
+    dropped: int = strawberry.field(description="For a gap: how many lines are missing.")
 
     @classmethod
     def of(cls, line: Line) -> "LogLine":
-        """Return what is told about a line."""
+        """Convert a line."""
         item = LogItem.of(line.item) if line.item is not None else None
         if line.dropped:
             source, message = LogSource.GAP, f"{line.dropped} line(s) missing"
@@ -104,11 +102,11 @@ class Subscription:
     async def task_updated(
         self, info: Info, id_: AnyIdent = None, where: TaskWhere | None = None
     ) -> AsyncIterator[TaskUpdate]:
-        """Changes of one task, its state now first; or of all that match, those that match no longer included."""
+        """Changes of one task, with its current state first; or of all that match, or matched before the change."""
         with subscribed("taskUpdated"):
             call = info.context
             if id_ is not None and where is not None:
-                raise ValidationError("Give either id or where.", "where")
+                raise ValidationError("Use either id or where, not both.", "where")
             only = await call.task_key("watch", id_) if id_ is not None else None
             matches = filters.predicate(task_fields(call.cache.definitions), task_conditions(where), None)
             async with following.counted(call), aclosing(following.updates(call, matches, only)) as updates:
@@ -117,7 +115,7 @@ class Subscription:
 
     @subscription
     async def task_logs(self, info: Info, id_: Ident, pod_output: bool = False) -> AsyncIterator[LogLine]:
-        """What a task logs, from its first line until it has ended; on request also what its pods print."""
+        """The log lines of a task, from the first one until it has finished; on request also the output of its pods."""
         with subscribed("taskLogs"):
             call = info.context
             key = await call.task_key("get", id_)

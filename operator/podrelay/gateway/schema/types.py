@@ -1,4 +1,4 @@
-"""The types that are returned. Plain fields are filled at once, which is cheap; payloads are read when asked for."""
+"""The types of answers. Plain fields are set at once, which is cheap; payloads are read only if they are queried."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, TypeAlias
@@ -37,7 +37,7 @@ AnyIdent: TypeAlias = Annotated[strawberry.ID | None, strawberry.argument(name="
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 
 
-@strawberry.type(name="WebinyBackgroundTaskIdentity", description="Who has started a task.")
+@strawberry.type(name="WebinyBackgroundTaskIdentity", description="The user who started a task.")
 class Identity:
     """A user of the cluster."""
 
@@ -47,7 +47,7 @@ class Identity:
 
     @classmethod
     def of(cls, user: str | None) -> "Identity":
-        """Return a user by its name in the cluster; a bare kubectl does not tell it."""
+        """Return the identity of a user; `user` is None if the name is not known, because kubectl does not set it."""
         if user is None:
             return cls(id=UNKNOWN_USER, display_name=UNKNOWN_USER, type=UNKNOWN_USER)
         is_account = user.startswith(_SERVICE_ACCOUNT)
@@ -55,28 +55,28 @@ class Identity:
         return cls(id=user, display_name=shown, type="serviceaccount" if is_account else "user")
 
 
-@strawberry.type(name="WebinyBackgroundTaskMeta", description="Where a page is in its list.")
+@strawberry.type(name="WebinyBackgroundTaskMeta", description="The position of a page in its list.")
 class Meta:
-    """Of one page."""
+    """The metadata of a page."""
 
     total: strawberry.Private[Callable[[], Awaitable[int]]]
-    cursor: str | None = strawberry.field(description="Give it as `after` to get the next page; null after the last.")
+    cursor: str | None = strawberry.field(description="Pass it as `after` to get the next page; null on the last page.")
     has_more_items: bool
 
     @classmethod
     def of(cls, page: Page[Run] | Page[Record]) -> "Meta":
-        """Return what is told about a page."""
+        """Return the metadata of a page."""
         return cls(cursor=page.cursor, has_more_items=page.cursor is not None, total=page.total)
 
     @described
     async def total_count(self) -> int:
-        """How many there are on all pages. Ask for it only if you show it: a page may be found without counting."""
+        """The number of items on all pages. Query it only if you show it: a page can be found without counting all."""
         return await self.total()
 
 
-@strawberry.type(name="WebinyBackgroundTaskProgress", description="How far a task says it has come.")
+@strawberry.type(name="WebinyBackgroundTaskProgress", description="Progress, as reported by the task.")
 class Progress:
-    """The task's own words."""
+    """The latest progress report of a task."""
 
     percent: Number | None
     message: str | None
@@ -85,9 +85,9 @@ class Progress:
 
 @strawberry.type(name="WebinyBackgroundTaskLogItem", description="One line of a log.")
 class LogItem:
-    """As the task has written it."""
+    """A line as the task has logged it."""
 
-    ident: strawberry.ID = strawberry.field(name="_id", description="Id of the log, and which of its lines, from 1.")
+    ident: strawberry.ID = strawberry.field(name="_id", description="Id of the log and number of the line, from 1.")
     message: str
     created_on: DateTime
     type: str
@@ -107,22 +107,22 @@ class LogItem:
         )
 
 
-@strawberry.type(name="WebinyBackgroundTaskConsole", description="The end of what a pod has printed.")
+@strawberry.type(name="WebinyBackgroundTaskConsole", description="The end of the output of a pod.")
 class Console:
-    """As the record holds it."""
+    """The console output in a record."""
 
     text: str = strawberry.field(description="The last 16 KiB of stdout and stderr, as plain text.")
-    dropped_bytes: Number = strawberry.field(description="How much was printed before.")
-    problem: str | None = strawberry.field(description="Why there is no text, where it could not be had.")
+    dropped_bytes: Number = strawberry.field(description="How many bytes were printed before.")
+    problem: str | None = strawberry.field(description="Why there is no text, if it could not be read.")
 
     @classmethod
     def of(cls, stored: Object) -> "Console":
-        """Return what a record holds."""
+        """Return the console output of a record."""
         dropped = Number(stored.get("droppedBytes") or 0)
         return cls(text=stored.get("text") or "", dropped_bytes=dropped, problem=stored.get("problem"))
 
 
-@strawberry.type(name="WebinyBackgroundTaskLog", description="What one iteration has logged.")
+@strawberry.type(name="WebinyBackgroundTaskLog", description="The log of one attempt of an iteration.")
 class Log:
     """One record."""
 
@@ -135,9 +135,9 @@ class Log:
     created_by: Identity
     execution_name: str
     iteration: Number
-    attempt: int = strawberry.field(description="Which pod of the iteration has written it, from 1.")
+    attempt: int = strawberry.field(description="The attempt of the iteration that wrote it, from 1.")
     finished_on: DateTime | None
-    answer: str | None = strawberry.field(description="done, continue, error or aborted; null before.")
+    answer: str | None = strawberry.field(description="done, continue, error or aborted; null until then.")
     message: str | None
 
     @classmethod
@@ -163,26 +163,26 @@ class Log:
 
     @described
     async def items(self) -> list[LogItem] | None:
-        """The newest 200 lines or 64 KiB; null, beside an error, where they are more than one answer may have."""
+        """The newest 200 lines or 64 KiB; null, with an error, if the lines exceed the limit of an answer."""
         if not self.has_lines:
             return []
         stored = await self.payloads.record(self.key)
         lines = stored.get("logs") or ()
         self.payloads.budget.take_lines(len(lines))
-        # Dropped ones count, so that a line keeps its number.
+        # Dropped lines count, so that a line keeps its number.
         numbered = [*enumerate(lines, (stored.get("droppedLogs") or 0) + 1)]
         turns = self.payloads.call.services.turns
         return paced(turns, numbered, lambda line: LogItem.of(line[1], f"{self.id}:{line[0]}"))
 
     @described
     async def console(self) -> Console | None:
-        """What its pod has printed besides, once it has answered; null where it has printed nothing."""
+        """What its pod has printed in addition, once the pod has answered; null if it has printed nothing."""
         stored = (await self.payloads.record(self.key)).get("console")
         return Console.of(stored) if stored else None
 
     @described
     async def task(self) -> "Task":
-        """The task that has logged it."""
+        """The task that wrote it."""
         call = self.payloads.call
         await call.may("get", names.TASK_RUNS, self.run)
         run = call.cache.runs.get(self.run)
@@ -201,9 +201,9 @@ class LogListResponse:
     error: Error | None = None
 
 
-@strawberry.type(name="WebinyBackgroundTask", description="One piece of background work: a TaskRun.")
+@strawberry.type(name="WebinyBackgroundTask", description="A background task: a TaskRun.")
 class Task:
-    """Webiny's fields first, then ours."""
+    """A task, with Webiny's fields first and then those of Podrelay."""
 
     run: strawberry.Private[Run]
     payloads: strawberry.Private[Payloads]
@@ -215,37 +215,37 @@ class Task:
     name: str | None
     definition_id: str | None
     parent_id: str | None
-    execution_name: str | None = strawberry.field(description="The pod that works, or worked last.")
+    execution_name: str | None = strawberry.field(description="The current pod, or the last one.")
     iterations: Number | None
     task_status: str | None = strawberry.field(description="pending, running, success, failed or aborted.")
     started_on: DateTime | None
     finished_on: DateTime | None
     phase: Phase = strawberry.field(description="The same as `taskStatus`, as an enum.")
-    event_response: Json | None = strawberry.field(description="Which TaskRun it is.")
+    event_response: Json | None = strawberry.field(description="Kind, name and UID of the TaskRun.")
     namespace: str
-    reason: str | None = strawberry.field(description="Why it is in this status, in one word: Delayed, Queued, ...")
+    reason: str | None = strawberry.field(description="One word that explains its status: Delayed, Queued, ...")
     reason_code: Reason | None = strawberry.field(description="The same as `reason`, as an enum.")
-    message: str | None = strawberry.field(description="The same in words.")
+    message: str | None = strawberry.field(description="The reason in plain text.")
     progress: Progress | None
     pod_name: str | None
-    next_iteration_at: DateTime | None = strawberry.field(description="When the next pod is due, while it waits.")
-    queue_position: int | None = strawberry.field(description="Place in the queue of its definition, from 1.")
+    next_iteration_at: DateTime | None = strawberry.field(description="When the next pod is due, while the task waits.")
+    queue_position: int | None = strawberry.field(description="Position in the queue of its definition, from 1.")
     max_iterations: int | None
-    attempts: int = strawberry.field(description="Failed tries of the current iteration.")
-    disruptions: int = strawberry.field(description="Pods that the current iteration lost to the cluster.")
+    attempts: int = strawberry.field(description="Failed attempts of the current iteration.")
+    disruptions: int = strawberry.field(description="Pods of the current iteration that were lost by disruptions.")
     suspended: bool
     start_at: DateTime | None
     rerun_of: str | None = strawberry.field(description="Id of the task that it repeats.")
-    aborted_by: Identity | None = strawberry.field(description="Who has aborted it, where that is known.")
+    aborted_by: Identity | None = strawberry.field(description="The user who aborted it, if known.")
 
     @classmethod
     def of(cls, run: Run, payloads: Payloads, max_logs: int | None = None) -> "Task":
-        """Return a run.
+        """Return the task for a run.
 
         Args:
-            run: which one.
-            payloads: reads what the cache leaves out.
-            max_logs: how many logs it shows where a document does not say how many; None: a page of them.
+            run: the run.
+            payloads: reads inputs, outputs and log lines.
+            max_logs: how many logs to show if the document sets no limit; None: a page of them.
         """
         call, status, metadata = payloads.call, run.status, run.metadata
         definition = call.cache.definitions.get(Key(metadata.namespace, run.spec.definition))
@@ -286,22 +286,22 @@ class Task:
 
     @described
     async def input(self) -> Json | None:
-        """What it works on; {} where it was started without."""
+        """Its input; {} if it was started without one."""
         spec = (await self.payloads.run(self.run.key)).get("spec")
         return None if spec is None else Json(spec.get("input") or {})
 
     @described
     async def output(self) -> Json | None:
-        """Its result; {"error": ...} where it failed."""
+        """Its result; {"error": ...} if it failed."""
         return _json(await self.payloads.output(self.run.key))
 
     @described
     async def logs(
         self, where: LogWhere | None = None, limit: Number | None = None, sort: list[LogSorter] | None = None
     ) -> list[Log]:
-        """What its iterations have logged, newest first; every log has the lines of one iteration.
+        """Its logs, newest first; each log has the lines of one attempt.
 
-        Without `limit` a page of them, in a list of tasks as many as there is room for: 1,000 tasks and logs together.
+        Without `limit`: one page; in a list of tasks, as many as the limit of 1,000 tasks and logs together allows.
         """
         call = self.payloads.call
         await call.may("list", names.TASK_ITERATIONS)
@@ -313,7 +313,7 @@ class Task:
 
     @described
     async def parent(self) -> Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")] | None:
-        """The task that has started it, unless that has been deleted."""
+        """The task that started it; null if there is none, or if it was deleted."""
         if self.run.spec.parent is None:
             return None
         call = self.payloads.call
@@ -342,7 +342,7 @@ class Task:
 
 @strawberry.type(name="WebinyBackgroundTaskResponse")
 class TaskResponse:
-    """One task; null where there is none."""
+    """One task; null if it does not exist."""
 
     data: Task | None = None
     error: Error | None = None
@@ -358,7 +358,7 @@ class TriggerResponse:
 
 @strawberry.type(name="WebinyBackgroundTaskDeleteResponse")
 class DeleteResponse:
-    """True once it is deleted."""
+    """True if the task was deleted."""
 
     data: bool | None = None
     error: Error | None = None
@@ -376,20 +376,24 @@ class TaskListResponse:
     def of(cls, page: Page[Run], payloads: Payloads) -> "TaskListResponse":
         """Return a page."""
         payloads.budget.take_rows(len(page.items))
-        # At least one, so that whoever asks is told that there is no room, rather than shown none.
+        # At least one, so that a caller beyond the limit gets an error instead of an empty list.
         max_logs = max(1, payloads.budget.rows_left // max(1, len(page.items)))
         tasks = paced(payloads.call.services.turns, page.items, lambda run: Task.of(run, payloads, max_logs))
         return cls(data=tasks, meta=Meta.of(page))
 
 
-@strawberry.type(name="WebinyBackgroundTaskDefinition", description="What can be triggered: a TaskDefinition.")
+@strawberry.type(
+    name="WebinyBackgroundTaskDefinition", description="A kind of task that can be triggered: a TaskDefinition."
+)
 class TaskDefinition:
-    """Private ones are never shown."""
+    """A definition; private ones are never shown."""
 
     id: str
     title: str
     description: str | None
-    fields: Json | None = strawberry.field(description="Of Webiny 5: always empty; `inputSchema` says what fits.")
+    fields: Json | None = strawberry.field(
+        description="A field of Webiny 5; always empty. `inputSchema` describes the input."
+    )
     max_iterations: int
     max_concurrent_runs: int | None
     active_runs: int | None = strawberry.field(description="Tasks with a pod.")
@@ -400,7 +404,7 @@ class TaskDefinition:
 
     @described
     async def input_schema(self) -> Json | None:
-        """JSON Schema of its input; null where any JSON object will do."""
+        """JSON Schema of its input; null if any JSON object is valid."""
         if self.definition.spec.input_schema is None:
             return None
         stored = await self.payloads.definition(self.definition.key)
@@ -427,7 +431,7 @@ class TaskDefinition:
 
 @strawberry.type(name="WebinyBackgroundTaskListDefinitionsResponse")
 class DefinitionsResponse:
-    """All that may be triggered."""
+    """All definitions that can be triggered."""
 
     data: list[TaskDefinition] | None = None
     error: Error | None = None
@@ -435,23 +439,23 @@ class DefinitionsResponse:
 
 @strawberry.type(name="WebinyBackgroundTaskSettings")
 class Settings:
-    """Of one namespace."""
+    """The settings of a namespace."""
 
     retention_days: int | None = strawberry.field(
-        description="For how many days finished tasks are kept that say nothing themselves; 0: for ever."
+        description="For how many days finished tasks without their own setting are kept; 0 means forever."
     )
 
 
 @strawberry.type(name="WebinyBackgroundTaskSettingsResponse")
 class SettingsResponse:
-    """The settings as they are now."""
+    """The current settings."""
 
     data: Settings | None = None
     error: Error | None = None
 
 
 def shown_definitions(payloads: Payloads, definitions: Iterable[Definition]) -> list[TaskDefinition]:
-    """Return what may be triggered, by id."""
+    """Return the definitions that can be triggered, sorted by id."""
     shown = [definition for definition in definitions if not definition.spec.private]
     shown.sort(key=lambda definition: (definition.spec.id, definition.metadata.namespace))
     return paced(payloads.call.services.turns, shown, lambda definition: TaskDefinition.of(definition, payloads))

@@ -1,4 +1,4 @@
-"""Enums beside Webiny's texts: the phase of a task, and the reasons that docs/troubleshooting.md explains."""
+"""Enums in addition to Webiny's strings: the phase of a task, and the reasons that docs/troubleshooting.md explains."""
 
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -85,13 +85,13 @@ REASONS: Final = [
     "Superseded",
     "NotInAPod",
 ]
-"""A test holds them to the page."""
+"""A test compares them with the page."""
 OTHER: Final = "Other"
 
 
-@strawberry.enum(name="WebinyBackgroundTaskPhase", description="How far a task has come, as kubectl shows it.")
+@strawberry.enum(name="WebinyBackgroundTaskPhase", description="The phase of a task, as kubectl shows it.")
 class Phase(Enum):
-    """`taskStatus` in Kubernetes' words."""
+    """`taskStatus` in the terms of Kubernetes."""
 
     Pending = "Pending"
     Running = "Running"
@@ -103,15 +103,15 @@ class Phase(Enum):
 if TYPE_CHECKING:
     Reason: TypeAlias = Any
 else:
-    # The functional form: its members come from a list.
+    # The functional form of Enum, because the members come from a list.
     Reason = strawberry.enum(
         cast("Any", Enum)("WebinyBackgroundTaskReason", {name: name for name in (*REASONS, OTHER)}),
-        description="Why a task is in its phase; Other is a word of the task, the cluster or the container runtime.",
+        description="Why a task is in its phase; Other is a reason of the task, the cluster or the container runtime.",
     )
 
 
 def reason_of(word: str | None) -> Reason | None:
-    """Return the reason that a status tells, without the number that some end with."""
+    """Return the reason in a status, without the number at the end of some reasons."""
     if word is None:
         return None
     bare = word.rstrip("0123456789")
