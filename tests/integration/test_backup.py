@@ -179,8 +179,8 @@ def test_conflicts_are_told_by_name_and_left_alone(
     told = podrelay(other, "import", "-", stdin=text)
 
     assert told.returncode == 1
-    assert "TaskRun taken is there already, and is another one" in told.stderr
-    assert "TaskDefinition chain is there already, and says otherwise" in told.stderr
+    assert "TaskRun taken already exists and is another run" in told.stderr
+    assert "TaskDefinition chain already exists and is different" in told.stderr
     assert other.status("taken") == mine
 
 
@@ -261,7 +261,7 @@ def test_they_go_on_at_once_if_that_is_asked_for(relay: Relay, other: Relay, tmp
     backup = export(relay, tmp_path).only("at-once")
     relay.abort("at-once")
 
-    assert "goes on" in do(other, "import", str(backup.path), "--resume")
+    assert "continues" in do(other, "import", str(backup.path), "--resume")
 
     assert other.finished("at-once", 120)["phase"] == "Succeeded"
     assert other.calls("at-once") == [(1, 1), (2, 1)]
@@ -347,7 +347,7 @@ def test_an_import_says_which_rights_are_missing_and_is_content_with_its_role(
 
     def is_imported() -> bool:  # the authorizer hears of a new binding a moment later
         done = subprocess.run(arguments, env=kubectl.env, capture_output=True, text=True, check=False)
-        assert "takes more rights" in done.stderr or done.returncode == 0, done
+        assert "needs more rights" in done.stderr or done.returncode == 0, done
         return done.returncode == 0
 
     eventually("it is imported", is_imported)

@@ -237,7 +237,7 @@ def test_wait_tells_by_its_exit_code_how_a_run_ended(shell: Shell) -> None:
     assert shell("wait", shell.trigger("answer", "--input", '{"how": "aborted"}')).returncode == 3
     assert shell("wait", "nobody").returncode == 1
     later = shell("wait", shell.trigger("chain", "--delay", "1h"), "--timeout", "1s")
-    assert (later.returncode, "the time is over; it goes on." in later.stderr) == (124, True)
+    assert (later.returncode, ": the timeout has expired, the run continues." in later.stderr) == (124, True)
 
 
 def test_wait_waits_for_several(shell: Shell, sleeping: str) -> None:
@@ -361,7 +361,7 @@ def test_timeout_while_waiting(shell: Shell) -> None:
     ended = shell("trigger", "chain", "--delay", "1h", "--wait", "--timeout", "1s")
 
     assert ended.returncode == 124
-    assert "the time is over; it goes on." in ended.stderr
+    assert ": the timeout has expired, the run continues." in ended.stderr
 
 
 @pytest.mark.parametrize(
@@ -370,7 +370,7 @@ def test_timeout_while_waiting(shell: Shell) -> None:
         (["trigger", "noSuchTask"], 1, "podrelay trigger: Task definition was not found!"),
         (["get", "nobody"], 1, 'podrelay get: Task "nobody" was not found!'),
         (["list", "--status", "done"], 1, "there is no status 'done'"),
-        (["list", "--context", "nowhere"], 1, "no cluster to talk to"),
+        (["list", "--context", "nowhere"], 1, "no cluster to connect to"),
         (["trigger", "chain", "--input", "{"], 2, "is no JSON"),
         (["trigger", "chain", "--input", "[]"], 2, "is no JSON object"),
         (["trigger", "chain", "--input", "@/no/such/file"], 2, "cannot read /no/such/file"),

@@ -28,7 +28,7 @@ def test_flags_that_name_a_place_go_behind_the_command(line: str, expected: str)
 def test_a_command_gets_the_flags_that_stand_before_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["--kubeconfig", "/no/such/file", "-n", "shop", "list"]) == 1
 
-    assert capsys.readouterr().err.startswith("podrelay list: no cluster to talk to: ")
+    assert capsys.readouterr().err.startswith("podrelay list: no cluster to connect to: ")
 
 
 def test_a_flag_of_the_command_itself_is_told_where_it_stands(capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,7 +92,7 @@ def test_as_a_plugin_it_calls_itself_by_that_name(monkeypatch: pytest.MonkeyPatc
         main.main()
 
     assert ended.value.code == 1
-    assert printed.getvalue().startswith("kubectl podrelay list: no cluster to talk to: ")
+    assert printed.getvalue().startswith("kubectl podrelay list: no cluster to connect to: ")
     assert printed.getvalue().count("\n") == 1
 
 

@@ -59,7 +59,7 @@ def restore(
     What is there already is left as it is, so the same import again changes nothing, or completes the one before.
     """
     with _opened(file) as text:
-        report = importing.restore(service._resources, service.namespace, text, resume=resume, tell=print)
+        report = importing.restore(service._resources, service.namespace, text, resume=resume, notify=print)
     for conflict in report.conflicts:
         print(f"podrelay: {conflict}", file=sys.stderr)
     imported, unchanged = sum(report.imported.values()), sum(report.unchanged.values())
