@@ -231,7 +231,7 @@ def test_a_half_way_run_is_suspended_and_goes_on_from_its_last_answer_when_told_
     assert other.get("half")["spec"]["suspend"] is True
     assert (shown["phase"], shown["lastRecord"], "current" in shown) == ("Running", "half-i1", False)
     assert "podrelay resume half" in shown["message"]
-    assert "1 runs had not ended" in told.stderr
+    assert "1 runs had not finished" in told.stderr
     assert "unchanged" in do(other, "import", str(backup.path))
 
     do(other, "resume", "half")

@@ -213,7 +213,7 @@ def test_abort_waits_for_the_end(shell: Shell, sleeping: str) -> None:
         f"taskrun.podrelay.dev/{sleeping} Aborted",
     ]
     assert shell.relay.status(sleeping)["message"] == "wrong file"
-    assert shell.do("abort", sleeping, "--wait") == f"taskrun.podrelay.dev/{sleeping} was aborted before"
+    assert shell.do("abort", sleeping, "--wait") == f"taskrun.podrelay.dev/{sleeping} was already aborted"
     cascade = shell("abort", sleeping, "--cascade")
     assert (cascade.returncode, "was aborted without its children" in cascade.stderr) == (1, True)
 
@@ -328,7 +328,7 @@ def test_top_is_live_on_a_terminal(shell: Shell, sleeping: str) -> None:
     with terminal(shell, "top") as screen:
         screen.until(sleeping)
         shell.do("abort", sleeping, "--wait")
-        screen.until("under way")
+        screen.until("active")
         screen.interrupt()
         assert screen.ended() == 0
 
@@ -343,7 +343,7 @@ def test_ctrl_c_while_watching_leaves_the_run_alone(shell: Shell, sleeping: str)
     _, errors = watching.communicate(timeout=20)
 
     assert watching.returncode == 130
-    assert f"{run} goes on. To stop it: podrelay abort {run} -n {shell.relay.kubectl.namespace}" in errors
+    assert f"{run} continues. To abort it: podrelay abort {run} -n {shell.relay.kubectl.namespace}" in errors
     assert "Traceback" not in errors
     assert shell.relay.status(run)["phase"] == "Running"
     shell.do("abort", run)
@@ -371,10 +371,10 @@ def test_timeout_while_waiting(shell: Shell) -> None:
         (["get", "nobody"], 1, 'podrelay get: Task "nobody" was not found!'),
         (["list", "--status", "done"], 1, "there is no status 'done'"),
         (["list", "--context", "nowhere"], 1, "no cluster to connect to"),
-        (["trigger", "chain", "--input", "{"], 2, "is no JSON"),
-        (["trigger", "chain", "--input", "[]"], 2, "is no JSON object"),
+        (["trigger", "chain", "--input", "{"], 2, "is not JSON"),
+        (["trigger", "chain", "--input", "[]"], 2, "is not a JSON object"),
         (["trigger", "chain", "--input", "@/no/such/file"], 2, "cannot read /no/such/file"),
-        (["trigger", "chain", "--delay", "soon"], 2, "is no duration"),
+        (["trigger", "chain", "--delay", "soon"], 2, "is not a duration"),
         (["trigger", "chain", "--delay", "400d"], 1, "The maximum delay for a task is 355 days."),
         (["trigger"], 2, "Missing argument"),
         (["abort"], 2, "Missing argument"),

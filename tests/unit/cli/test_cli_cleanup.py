@@ -63,4 +63,4 @@ def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
         main.run(["cleanup", "--help"])
 
     out = " ".join(capsys.readouterr().out.split())
-    assert "take the finalizer podrelay.dev/answer off the pods of runs" in out
+    assert "remove the finalizer podrelay.dev/answer from the pods of runs" in out

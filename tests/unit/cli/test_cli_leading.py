@@ -21,8 +21,8 @@ from podrelay.cli import leading, main
         ("logs -n shop autumn", "logs -n shop autumn"),
     ],
 )
-def test_flags_that_name_a_place_go_behind_the_command(line: str, expected: str) -> None:
-    assert leading.behind_the_command(line.split()) == expected.split()
+def test_flags_that_name_a_place_go_after_the_command(line: str, expected: str) -> None:
+    assert leading.after_the_command(line.split()) == expected.split()
 
 
 def test_a_command_gets_the_flags_that_stand_before_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,9 +34,7 @@ def test_a_command_gets_the_flags_that_stand_before_it(capsys: pytest.CaptureFix
 def test_a_flag_of_the_command_itself_is_told_where_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["-o", "json", "list"], "kubectl podrelay") == 2
 
-    assert capsys.readouterr().err == (
-        "kubectl podrelay: -o stands behind the command: kubectl podrelay list -o json\n"
-    )
+    assert capsys.readouterr().err == ("kubectl podrelay: -o must follow the command: kubectl podrelay list -o json\n")
 
 
 @pytest.mark.parametrize(
@@ -52,7 +50,7 @@ def test_a_flag_of_the_command_itself_is_told_where_it_stands(capsys: pytest.Cap
 def test_bash_is_offered_the_same(words: str, place: str, expected: str, new_place: str) -> None:
     environment = {"COMP_WORDS": words, "COMP_CWORD": place}
 
-    leading.complete_behind_the_command(environment)
+    leading.complete_after_the_command(environment)
 
     assert environment == {"COMP_WORDS": expected, "COMP_CWORD": new_place}
 
@@ -70,6 +68,6 @@ def test_bash_is_offered_the_same(words: str, place: str, expected: str, new_pla
 def test_other_shells_are_offered_the_same(words: str, expected: str) -> None:
     environment = {"_TYPER_COMPLETE_ARGS": words}
 
-    leading.complete_behind_the_command(environment)
+    leading.complete_after_the_command(environment)
 
     assert environment == {"_TYPER_COMPLETE_ARGS": expected}

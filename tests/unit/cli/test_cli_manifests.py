@@ -177,9 +177,7 @@ def test_a_validation_that_cannot_be_had_here_is_left_out_with_a_warning(
 
     captured = capsys.readouterr()
     assert ("inputSchema" in json.loads(captured.out)["spec"]) is kept
-    assert (
-        "rows: create_input_validation failed (ConnectionError: no cluster); inputSchema leaves it out" in captured.err
-    )
+    assert "rows: create_input_validation failed (ConnectionError: no cluster); inputSchema omits it" in captured.err
 
 
 def test_the_pod_is_accepted_by_restricted_pod_security(capsys: pytest.CaptureFixture[str]) -> None:
@@ -277,7 +275,7 @@ def test_json_is_one_object_or_a_list_and_says_the_same(capsys: pytest.CaptureFi
     [
         (["not_there"], "a path to a .py file"),
         (["./not_there.py"], "a path to a .py file"),
-        (["shop_empty"], "write a class in it: class MyTask(podrelay.TaskDefinition)"),
+        (["shop_empty"], "add a class to it: class MyTask(podrelay.TaskDefinition)"),
         (["shop_tasks", "--definition", "another"], "there are: importProducts, report"),
     ],
 )
@@ -343,7 +341,7 @@ def test_a_path_that_only_this_computer_has_is_not_written_into_a_pod(
         assert main.run(["manifests", path, "--image", "i"]) == 1
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert "which the image does not have" in captured.err
+        assert "is a path on this computer, not in the image" in captured.err
         assert "--module-in-image shop_outside.py" in captured.err
     assert command(capsys, "../shop_outside.py", "--module-in-image", "shop_outside") == "shop_outside:Report"
 

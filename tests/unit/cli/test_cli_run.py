@@ -294,7 +294,7 @@ def read_all(descriptor: int) -> str:
         ),
         (["tasks"], "say which task definition of tasks: MODULE:CLASS"),
         (["tasks:Count", "--input", "[1]"], "--input: input must be a JSON object, not list"),
-        (["tasks:Count", "--input", "{a"], "--input is no JSON"),
+        (["tasks:Count", "--input", "{a"], "--input is not JSON"),
         (["tasks:Count", "--input", '{"x": NaN}'], "input.x: nan is no JSON number"),
         (["tasks:Count", "--input", "@missing.json"], "No such file or directory: 'missing.json'"),
         (["tasks:Count", "--input", "@large.json"], "the limit is 262144"),

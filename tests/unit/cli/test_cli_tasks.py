@@ -222,5 +222,5 @@ def test_the_board_of_top_knows_what_is_under_way() -> None:
 
     table = board.table(rows=10)
     assert [str(cell) for cell in table.columns[0].cells] == ["works", "waits"]
-    assert table.caption == "2 under way"
-    assert board.table(rows=1).caption == "2 under way, 1 are not shown"
+    assert table.caption == "2 active"
+    assert board.table(rows=1).caption == "2 active, 1 are not shown"

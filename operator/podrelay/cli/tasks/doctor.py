@@ -1,4 +1,4 @@
-"""`podrelay doctor`: why runs of a namespace do not run."""
+"""`podrelay doctor`: finds out why runs of a namespace do not run."""
 
 import json
 from dataclasses import asdict
@@ -16,11 +16,11 @@ _COLORS: Final = {"ok": "green", "problem": "red", "unknown": "yellow"}
 
 def doctor(
     service: TaskService,
-    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object a line.")] = LogFormat.TEXT,
+    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object per line.")] = LogFormat.TEXT,
 ) -> int:
-    """Look for what keeps runs of a namespace from running: CRDs, operator, accounts, definitions, rights.
+    """Find out why runs of a namespace do not run: check CRDs, operator, service account, definitions and rights.
 
-    It reads only. The exit code is 1 if something is wrong.
+    It only reads. The exit code is 1 if there is a problem.
     """
     console, problems = printing.console(), 0
     for finding in service.doctor():
