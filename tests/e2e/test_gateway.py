@@ -98,7 +98,7 @@ async def test_a_user_triggers_a_task_follows_it_and_reads_what_its_pods_print(e
     assert "printed in iteration 2" in output["data"]
 
 
-def test_who_has_no_right_or_no_token_is_refused(
+def test_a_user_without_rights_or_a_token_is_refused(
     gateway: DeployedGateway, replicas: dict[str, str], people: People
 ) -> None:
     address = next(iter(replicas.values()))
@@ -111,7 +111,7 @@ def test_who_has_no_right_or_no_token_is_refused(
     assert gateway.client(address, None, people.namespace).ask("{ __typename }").status == 401
 
 
-async def test_a_replica_that_goes_harms_nobody_else(
+async def test_a_replica_that_ends_does_not_affect_the_other_one(
     gateway: DeployedGateway,
     replicas: dict[str, str],
     people: People,
@@ -174,7 +174,7 @@ def caller_pod(url: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "caller"}, "spec": spec}
 
 
-def test_it_runs_without_privileges_within_what_it_asks_for_and_complains_of_nothing(gateway: DeployedGateway) -> None:
+def test_it_runs_without_privileges_within_its_requests_and_logs_no_errors(gateway: DeployedGateway) -> None:
     pods = gateway.pods()
 
     assert len(pods) == 2
@@ -193,7 +193,7 @@ def test_it_runs_without_privileges_within_what_it_asks_for_and_complains_of_not
 
 
 @pytest.mark.usefixtures("gateway")
-def test_the_notes_tell_how_to_reach_it(admin: Kubectl) -> None:
+def test_the_notes_say_how_to_reach_it(admin: Kubectl) -> None:
     shown = helm("get", "notes", "podrelay", f"--kubeconfig={admin.kubeconfig}", f"--namespace={RELEASE_NAMESPACE}")
 
     assert shown.returncode == 0, shown.stderr

@@ -75,7 +75,7 @@ def drained(nodes: Nodes, node: str) -> Iterator[None]:
 # --- the node is well -------------------------------------------------------------------------------------------------
 
 
-def test_a_drained_node_costs_no_attempt_and_a_task_that_listens_no_work(relay: RealRelay, nodes: Nodes) -> None:
+def test_a_drained_node_costs_no_attempt_and_a_task_that_handles_sigterm_loses_no_work(relay: RealRelay, nodes: Nodes) -> None:
     node, other = nodes.workers()
     relay.define("Sleep", abortGracePeriodSeconds=10, pod=preferring(node))
     relay.define("Stubborn", abortGracePeriodSeconds=1, pod=preferring(node))
@@ -96,7 +96,7 @@ def test_a_drained_node_costs_no_attempt_and_a_task_that_listens_no_work(relay: 
 
 
 @pytest.mark.parametrize("way", ["delete", "evict"])
-def test_a_pod_that_is_taken_away_is_replaced_when_it_is_gone(relay: RealRelay, way: str) -> None:
+def test_a_deleted_or_evicted_pod_is_replaced_when_it_is_gone(relay: RealRelay, way: str) -> None:
     relay.define("Stubborn", abortGracePeriodSeconds=3)
     relay.run(way, "stubborn")
     until_it_works(relay, f"{way}-i1")
@@ -112,7 +112,7 @@ def test_a_pod_that_is_taken_away_is_replaced_when_it_is_gone(relay: RealRelay, 
     assert status["recentIterations"][0]["answer"] == "disrupted"
 
 
-def test_a_pod_that_is_deleted_by_force_is_replaced_15_seconds_later(relay: RealRelay) -> None:
+def test_a_force_deleted_pod_is_replaced_15_seconds_later(relay: RealRelay) -> None:
     relay.define("Stubborn")
     relay.run("force", "stubborn")
     until_it_works(relay, "force-i1")
@@ -126,7 +126,7 @@ def test_a_pod_that_is_deleted_by_force_is_replaced_15_seconds_later(relay: Real
     assert counts(relay.status("force")) == (1, 0, 1)
 
 
-def test_a_pod_that_gives_way_to_a_more_important_one_is_replaced(relay: RealRelay, nodes: Nodes) -> None:
+def test_a_preempted_pod_is_replaced(relay: RealRelay, nodes: Nodes) -> None:
     node, _ = nodes.workers()
     relay.define("Stubborn", abortGracePeriodSeconds=1, pod=preferring(node), resources={"requests": {"cpu": "1100m"}})
     relay.run("lesser", "stubborn")
@@ -140,7 +140,7 @@ def test_a_pod_that_gives_way_to_a_more_important_one_is_replaced(relay: RealRel
     relay.abort("lesser")
 
 
-def test_a_pod_that_its_node_refuses_is_replaced_at_once_and_not_for_ever(relay: RealRelay, nodes: Nodes) -> None:
+def test_a_pod_that_its_node_rejects_is_replaced_at_once_but_not_forever(relay: RealRelay, nodes: Nodes) -> None:
     node, _ = nodes.workers()
     refused = {"nodeName": node, "nodeSelector": {"podrelay.dev/no-node": "has-this"}}
     relay.define("Answer", name="refused", pod=refused, disruptionRetries=2)

@@ -164,7 +164,7 @@ def test_the_hook_of_an_abort_without_a_pod_has_one_of_its_own(relay: RealRelay)
 # --- the input --------------------------------------------------------------------------------------------------------
 
 
-def test_an_input_that_does_not_fit_gets_no_pod(relay: RealRelay, seen: Watch) -> None:
+def test_a_run_with_an_invalid_input_gets_no_pod(relay: RealRelay, seen: Watch) -> None:
     status = relay.finished("misfit")
 
     assert (status["phase"], status["reason"], status["iterations"]) == ("Failed", "InvalidInput", 0)
@@ -185,7 +185,7 @@ def test_never_more_than_two_pods_of_a_definition_with_two_at_a_time(relay: Real
     assert queued == {1, 2, 3}
 
 
-def test_runs_about_the_same_thing_go_one_after_the_other_and_others_pass_them(relay: RealRelay, seen: Watch) -> None:
+def test_runs_with_the_same_concurrency_key_run_one_after_the_other_and_others_overtake_them(relay: RealRelay, seen: Watch) -> None:
     assert {relay.finished(name, 90)["phase"] for name in CUSTOMERS} == {"Succeeded"}
 
     assert seen.most_at_once("pods", live("acme1", "acme2")) == 1

@@ -114,7 +114,7 @@ def ended(relay: Relay) -> dict[str, str]:
     return phases
 
 
-def test_finished_runs_stay_finished_with_all_that_they_left(
+def test_finished_runs_stay_finished_with_their_outputs_and_records(
     relay: Relay, other: Relay, ended: dict[str, str], tmp_path: Path
 ) -> None:
     calls = {name: (relay.calls(name), relay.hook_calls(name)) for name in ended}
@@ -157,7 +157,7 @@ def test_a_second_import_changes_nothing_and_says_so(
     assert {name: other.get(name) for name in ended} == before
 
 
-def test_what_is_still_there_is_not_touched(relay: Relay, ended: dict[str, str], tmp_path: Path) -> None:
+def test_existing_objects_are_not_changed(relay: Relay, ended: dict[str, str], tmp_path: Path) -> None:
     backup = export(relay, tmp_path).only(*ended)
     before = {name: relay.get(name) for name in ended}
 
@@ -167,7 +167,7 @@ def test_what_is_still_there_is_not_touched(relay: Relay, ended: dict[str, str],
     assert {name: relay.get(name) for name in ended} == before
 
 
-def test_conflicts_are_told_by_name_and_left_alone(
+def test_conflicts_are_reported_and_not_changed(
     relay: Relay, other: Relay, ended: dict[str, str], tmp_path: Path
 ) -> None:
     backup = export(relay, tmp_path).only("chained", "well")
@@ -184,7 +184,7 @@ def test_conflicts_are_told_by_name_and_left_alone(
     assert other.status("taken") == mine
 
 
-def test_what_kubectl_has_written_can_be_imported(
+def test_the_output_of_kubectl_can_be_imported(
     relay: Relay, other: Relay, ended: dict[str, str], tmp_path: Path
 ) -> None:
     relay.run("by-kubectl", "chain", input={"length": 2})
@@ -198,7 +198,7 @@ def test_what_kubectl_has_written_can_be_imported(
     assert len(other.calls("by-kubectl")) == 2
 
 
-def test_nothing_is_imported_of_an_export_that_is_cut_off(relay: Relay, other: Relay, tmp_path: Path) -> None:
+def test_nothing_of_a_truncated_export_is_imported(relay: Relay, other: Relay, tmp_path: Path) -> None:
     relay.define("Chain")
     relay.run("cut", "chain", input={"length": 1})
     relay.finished("cut")
@@ -214,7 +214,7 @@ def test_nothing_is_imported_of_an_export_that_is_cut_off(relay: Relay, other: R
 # --- what was half-way -----------------------------------------------------------------------------------------------
 
 
-def test_a_half_way_run_is_suspended_and_goes_on_from_its_last_answer_when_told_to(
+def test_an_unfinished_run_is_suspended_and_continues_from_its_last_answer_when_resumed(
     relay: Relay, other: Relay, tmp_path: Path
 ) -> None:
     relay.define("Held")
@@ -241,7 +241,7 @@ def test_a_half_way_run_is_suspended_and_goes_on_from_its_last_answer_when_told_
     assert other.calls("half") == [(1, 1), (2, 1), (2, 2), (3, 1)]
 
 
-def test_a_run_that_had_not_begun_begins_when_told_to(relay: Relay, other: Relay, tmp_path: Path) -> None:
+def test_a_run_that_had_not_started_starts_when_resumed(relay: Relay, other: Relay, tmp_path: Path) -> None:
     relay.define("Chain")
     relay.run("fresh", "chain", input={"length": 1}, suspend=True)
     relay.until("fresh", "it waits", reason="Suspended")
@@ -254,7 +254,7 @@ def test_a_run_that_had_not_begun_begins_when_told_to(relay: Relay, other: Relay
     assert other.finished("fresh")["phase"] == "Succeeded"
 
 
-def test_they_go_on_at_once_if_that_is_asked_for(relay: Relay, other: Relay, tmp_path: Path) -> None:
+def test_with_resume_they_continue_at_once(relay: Relay, other: Relay, tmp_path: Path) -> None:
     relay.define("Chain")
     relay.run("at-once", "chain", input={"length": 2, "seconds": 15})
     relay.until("at-once", "it waits", reason="Waiting")
@@ -295,7 +295,7 @@ def test_a_parent_finds_the_children_that_it_had_started(relay: Relay, other: Re
     assert uids == {other.get("family")["metadata"]["uid"]}
 
 
-def test_nothing_of_an_import_that_was_cut_off_starts(relay: Relay, other: Relay, tmp_path: Path) -> None:
+def test_an_interrupted_import_starts_nothing(relay: Relay, other: Relay, tmp_path: Path) -> None:
     relay.define("Chain")
     other.define("Chain")
     for name, spec in (("torn", {"suspend": True}), ("torn-done", {})):
@@ -322,7 +322,7 @@ def test_nothing_of_an_import_that_was_cut_off_starts(relay: Relay, other: Relay
 # --- rights ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_import_says_which_rights_are_missing_and_is_content_with_its_role(
+def test_an_import_reports_missing_rights_and_its_role_suffices(
     admin: Kubectl, relay: Relay, kubectl: Kubectl, ended: dict[str, str], tmp_path: Path
 ) -> None:
     backup = export(relay, tmp_path).only(*ended)
@@ -369,7 +369,7 @@ def as_restorer(kubectl: Kubectl, folder: Path) -> Path:
 # --- kubectl and Velero ----------------------------------------------------------------------------------------------
 
 
-def test_kubectl_apply_of_what_it_got_runs_nothing_again(relay: Relay, other: Relay) -> None:
+def test_kubectl_apply_of_its_own_output_runs_nothing_again(relay: Relay, other: Relay) -> None:
     relay.define("Hooked", "once", id="once", hooks=["onDone"])
     relay.run("applied", "once", input={"how": "done"})
     relay.finished("applied")
@@ -420,7 +420,7 @@ def restored_by_velero(relay: Relay, other: Relay, name: str, *, with_status: bo
         assert applied, str(applied)
 
 
-def test_what_velero_restores_waits_and_goes_on_when_told_to(relay: Relay, other: Relay) -> None:
+def test_a_run_that_velero_restores_waits_and_continues_when_resumed(relay: Relay, other: Relay) -> None:
     relay.define("Chain")
     other.define("Chain")
     relay.run("velero", "chain", input={"length": 2, "seconds": 15})
@@ -438,7 +438,7 @@ def test_what_velero_restores_waits_and_goes_on_when_told_to(relay: Relay, other
     assert other.calls("velero") == [(1, 1), (2, 1)]
 
 
-def test_without_its_status_velero_restores_a_run_that_waits(relay: Relay, other: Relay) -> None:
+def test_a_run_that_velero_restores_without_its_status_waits(relay: Relay, other: Relay) -> None:
     relay.define("Chain")
     other.define("Chain")
     relay.run("velero-bare", "chain", input={"length": 1})

@@ -89,7 +89,7 @@ def sleeping(shell: Shell) -> Iterator[str]:
     shell("abort", run)
 
 
-def test_trigger_and_watch_shows_the_way_and_prints_the_output(shell: Shell) -> None:
+def test_trigger_with_watch_shows_the_progress_and_prints_the_output(shell: Shell) -> None:
     ended = shell(
         "trigger", "answer", "--input", '{"how": "done", "output": {"rows": 3}}', "--watch", "--name", "Three"
     )
@@ -102,7 +102,7 @@ def test_trigger_and_watch_shows_the_way_and_prints_the_output(shell: Shell) -> 
 @pytest.mark.parametrize(
     ("how", "code", "word"), [("done", 0, "Succeeded"), ("error", 1, "Failed"), ("aborted", 3, "Aborted")]
 )
-def test_exit_codes_tell_how_it_ended(shell: Shell, how: str, code: int, word: str) -> None:
+def test_exit_codes_show_how_it_ended(shell: Shell, how: str, code: int, word: str) -> None:
     ended = shell("trigger", "answer", "--input", json.dumps({"how": how}), "--wait", "-o", "json")
 
     assert ended.returncode == code
@@ -162,7 +162,7 @@ def test_list_filters_and_formats(shell: Shell) -> None:
     assert newest in tree[1]
 
 
-def test_an_input_that_breaks_the_schema_is_told_by_field_and_nothing_starts(shell: Shell) -> None:
+def test_an_input_that_violates_the_schema_is_reported_by_field_and_starts_nothing(shell: Shell) -> None:
     shell.relay.define("Answer", "strict", inputSchema={"type": "object", "required": ["url"]})
 
     ended = shell("trigger", "strict", "--input", '{"how": "done"}')
@@ -172,7 +172,7 @@ def test_an_input_that_breaks_the_schema_is_told_by_field_and_nothing_starts(she
     assert shell.do("list", "-d", "strict", "-o", "name") == ""
 
 
-def test_get_tells_all_that_matters(shell: Shell) -> None:
+def test_get_shows_all_that_matters(shell: Shell) -> None:
     run = shell.trigger("chain", "--input", '{"length": 2}', "--name", "All of it")
     shell.relay.finished(run)
 
@@ -227,7 +227,7 @@ def test_abort_of_a_run_that_has_succeeded_is_an_error(shell: Shell) -> None:
     assert ended.stderr == "podrelay abort: Cannot abort a task that is not pending or running!\n"
 
 
-def test_wait_tells_by_its_exit_code_how_a_run_ended(shell: Shell) -> None:
+def test_the_exit_code_of_wait_shows_how_a_run_ended(shell: Shell) -> None:
     done = shell.trigger("answer", "--input", '{"how": "done", "output": {"rows": 3}}')
     ended = shell("wait", done)
     assert (ended.returncode, json.loads(ended.stdout)) == (0, {"rows": 3})
@@ -261,7 +261,7 @@ def test_ctrl_c_ends_the_waiting_for_several(shell: Shell, sleeping: str) -> Non
     assert (waiting.wait(20), shell.relay.status(sleeping)["phase"]) == (130, "Running")
 
 
-def test_get_and_watch_shows_the_way_of_a_run_that_is_there(shell: Shell, sleeping: str) -> None:
+def test_get_with_watch_shows_the_progress_of_an_existing_run(shell: Shell, sleeping: str) -> None:
     watching = shell.start("get", sleeping, "--watch")
     assert watching.stderr is not None
     assert watching.stderr.readline() == f"{sleeping}: IterationRunning iteration 1/50\n"
@@ -272,7 +272,7 @@ def test_get_and_watch_shows_the_way_of_a_run_that_is_there(shell: Shell, sleepi
     assert (watching.returncode, "Aborted" in out) == (0, True)
 
 
-def test_flags_may_stand_before_the_command(shell: Shell) -> None:
+def test_flags_can_precede_the_command(shell: Shell) -> None:
     assert shell.do("-n", "kube-system", "list") == ""
     assert "definitions" not in shell.do("--namespace", shell.relay.kubectl.namespace, "definitions", "-o", "name")
     path = f"{PLUGIN.parent}{os.pathsep}{shell.env['PATH']}"
@@ -283,7 +283,7 @@ def test_flags_may_stand_before_the_command(shell: Shell) -> None:
     assert "taskdefinition.podrelay.dev/chain" in listed.stdout.splitlines()
 
 
-def test_several_at_once_go_on_after_one_that_fails(shell: Shell) -> None:
+def test_a_command_for_several_runs_continues_after_one_that_fails(shell: Shell) -> None:
     run = shell.trigger("chain", "--delay", "1h")
 
     ended = shell("suspend", "nobody", run)
@@ -312,7 +312,7 @@ def test_definitions(shell: Shell) -> None:
     assert "taskdefinition.podrelay.dev/chain" in shell.do("definitions", "-o", "name").splitlines()
 
 
-def test_top_prints_once_where_there_is_no_terminal(shell: Shell, sleeping: str) -> None:
+def test_top_prints_once_without_a_terminal(shell: Shell, sleeping: str) -> None:
     rows = shell.do("top").splitlines()
 
     assert sleeping in [row.split()[0] for row in rows]
@@ -381,7 +381,7 @@ def test_timeout_while_waiting(shell: Shell) -> None:
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_what_is_wrong_is_said_in_a_line(shell: Shell, arguments: list[str], code: int, words: str) -> None:
+def test_an_error_is_one_line(shell: Shell, arguments: list[str], code: int, words: str) -> None:
     ended = shell(*arguments)
 
     assert ended.returncode == code
@@ -389,7 +389,7 @@ def test_what_is_wrong_is_said_in_a_line(shell: Shell, arguments: list[str], cod
     assert ended.stdout == ""
 
 
-def test_an_api_server_that_is_away(shell: Shell, tmp_path: Path) -> None:
+def test_an_unavailable_api_server(shell: Shell, tmp_path: Path) -> None:
     settings = yaml.safe_load(shell.relay.kubectl.kubeconfig.read_text())
     settings["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     kubeconfig = tmp_path / "away"

@@ -84,14 +84,14 @@ def test_watch_shows_each_state_until_the_end(tasks: TaskService) -> None:
     assert all(one != other for one, other in itertools.pairwise(states))
 
 
-def test_a_failed_run_tells_why(tasks: TaskService) -> None:
+def test_a_failed_run_has_its_error(tasks: TaskService) -> None:
     ended = tasks.wait(tasks.trigger("answer", {"how": "error"}).id, timeout=30)
 
     assert (ended.status, ended.phase, ended.reason) == ("failed", "Failed", "TaskFailed")
     assert ended.error == {"message": "no such file", "code": "NoFile", "data": {"path": "/x"}}
 
 
-def test_a_large_output_comes_whole(tasks: TaskService) -> None:
+def test_a_large_output_is_complete(tasks: TaskService) -> None:
     ended = tasks.wait(tasks.trigger("answer", {"how": "large"}).id, timeout=30)
     listed = next(run for run in tasks.list() if run.id == ended.id)
 
@@ -116,7 +116,7 @@ def test_log_lines_are_followed_across_iterations_until_the_end(relay: Relay, ta
     assert stored == sorted(stored, key=lambda line: line.time)
 
 
-def test_log_lines_come_while_the_task_works(relay: Relay, tasks: TaskService) -> None:
+def test_log_lines_arrive_while_the_task_works(relay: Relay, tasks: TaskService) -> None:
     relay.define("Talker", module=AUTHOR_TASKS)
     run = tasks.trigger("talker", {"lines": 1, "stays": True})
 
@@ -179,7 +179,7 @@ class Strict(TaskDefinition):
 
 
 @pytest.mark.parametrize("definition", ["strict", Strict], ids=["name", "class"])
-def test_an_input_that_breaks_the_schema_of_the_definition_creates_nothing(
+def test_an_input_that_violates_the_schema_of_the_definition_creates_nothing(
     relay: Relay, tasks: TaskService, definition: Any
 ) -> None:
     relay.define("Answer", "strict", inputSchema={"type": "object", "required": ["url"]})
@@ -225,7 +225,7 @@ def test_the_same_key_gives_the_same_run(quiet: TaskService) -> None:
         quiet.trigger("countWords", {"book": 2}, idempotency_key="order-1")
 
 
-def test_a_chosen_name_is_a_key_too(quiet: TaskService) -> None:
+def test_a_chosen_name_also_serves_as_a_key(quiet: TaskService) -> None:
     first = quiet.trigger("countWords", resource_name="my-run")
 
     assert first.id == "my-run"
@@ -246,7 +246,7 @@ def test_delay_and_start_are_stored(quiet: TaskService) -> None:
     assert datetime.fromisoformat(later["spec"]["startAt"]) == start
 
 
-def test_what_is_not_there(quiet: TaskService) -> None:
+def test_missing_runs_and_definitions(quiet: TaskService) -> None:
     with pytest.raises(DefinitionNotFoundError, match="Task definition was not found!") as caught:
         quiet.trigger("noSuchTask")
     assert (caught.value.code, caught.value.data) == ("TASK_DEFINITION_ERROR", {"id": "noSuchTask"})
@@ -272,7 +272,7 @@ def test_what_is_not_there(quiet: TaskService) -> None:
             assert unknown.value.data == {"id": missing}
 
 
-def test_the_api_servers_own_rules_come_back_as_invalid_fields(quiet: TaskService) -> None:
+def test_violated_rules_of_the_api_server_are_invalid_fields(quiet: TaskService) -> None:
     with pytest.raises(InvalidInputError) as caught:
         quiet.trigger("countWords", name="x" * 300)
 
@@ -292,7 +292,7 @@ def test_a_deleted_run_is_gone_and_its_watchers_are_notified(quiet: TaskService)
         quiet.delete(run.id)
 
 
-def test_waiting_ends_in_time_and_the_run_goes_on(quiet: TaskService) -> None:
+def test_a_wait_ends_in_time_and_the_run_continues(quiet: TaskService) -> None:
     run = quiet.trigger("countWords")
     began = time.monotonic()
 
@@ -430,7 +430,7 @@ def _expected(
     return (found if order == "oldest" else found[::-1])[:limit]
 
 
-def test_filters_that_make_no_sense_are_refused(population: TaskService) -> None:
+def test_invalid_filters_are_refused(population: TaskService) -> None:
     for wrong in (
         {"status": "done"},
         {"order": "random"},
@@ -452,7 +452,7 @@ def test_all_namespaces(population: TaskService, quiet: TaskService) -> None:
     assert {(quiet.namespace, run.id), (population.namespace, "parent-0")} <= everywhere
 
 
-def test_a_reader_may_read_and_is_told_that_he_may_not_write(
+def test_a_viewer_can_read_and_is_refused_to_write(
     kubectl: Kubectl, quiet: TaskService, tmp_path: Path
 ) -> None:
     kubectl.do("create", "serviceaccount", "reader")
@@ -499,7 +499,7 @@ def _may_list(service: TaskService) -> bool:
     return False
 
 
-def test_wrong_credentials_are_named(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
+def test_wrong_credentials_are_reported(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
     kubectl.do("create", "serviceaccount", "nobody")
     kubeconfig = kubeconfig_of(kubectl, "nobody", tmp_path)
     kubeconfig.write_text(kubeconfig.read_text().replace("token: e", "token: f"))
@@ -530,7 +530,7 @@ def test_no_configuration(tmp_path: Path, cluster: Cluster) -> None:
         TaskService(kubeconfig=cluster.kubeconfig, context="nowhere")
 
 
-def test_an_api_server_that_is_away_is_told_as_retryable(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
+def test_an_unavailable_api_server_is_a_retryable_error(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
     with FaultProxy(kubectl.kubeconfig, seed=0, rate=0).serving() as proxy:
         kubeconfig = proxy.kubeconfig(tmp_path)
         with TaskService(kubectl.namespace, kubeconfig=kubeconfig, retry_seconds=0.5) as service:
@@ -550,7 +550,7 @@ def test_an_api_server_that_is_away_is_told_as_retryable(kubectl: Kubectl, quiet
         service.list()
 
 
-def test_a_watch_outlives_an_outage(tasks: TaskService, relay: Relay, tmp_path: Path) -> None:
+def test_a_watch_survives_an_outage(tasks: TaskService, relay: Relay, tmp_path: Path) -> None:
     with (
         FaultProxy(relay.kubectl.kubeconfig, seed=0, rate=0).serving() as proxy,
         TaskService(tasks.namespace, kubeconfig=proxy.kubeconfig(tmp_path)) as service,
