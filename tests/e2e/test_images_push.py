@@ -25,7 +25,7 @@ def docker(cluster: Cluster) -> Docker:
 
 
 def push(place: str, config: Path, *images: str) -> subprocess.CompletedProcess[str]:
-    """Push with the credentials of a folder of settings of Docker."""
+    """Push images with the credentials in a configuration folder of Docker."""
     return subprocess.run(
         [sys.executable, "-m", "images", "push", f"--registry={place}", "--tag=1.0", *images],
         env=os.environ | {"DOCKER_CONFIG": str(config)},

@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture(scope="module", autouse=True)
 def examples(relay: RealRelay) -> None:
-    """The runs of examples/ are under way beside what the first tests do: they take long by themselves."""
+    """Start the runs of examples/, which take long, so that they run during the first tests."""
     for example in ("wordcount", "shell", "go"):
         relay.kubectl.do("apply", "--kustomize", str(EXAMPLES / example))
 
@@ -80,7 +80,7 @@ def test_a_task_that_is_out_of_memory_says_so(relay: RealRelay) -> None:
 
     status = relay.finished("hungry", 60)
 
-    # Whether the runtime hears of the lack of memory in time or not, it is told in the same words.
+    # The words are the same whether or not the runtime notices the lack of memory in time.
     assert (status["phase"], status["reason"]) == ("Failed", "OOMKilled")
     assert "was killed by SIGKILL (exit code 137), most likely out of memory; limit 64Mi" in status["message"]
 
@@ -105,7 +105,7 @@ def test_an_image_that_does_not_exist_is_shown_and_fails_in_the_end(relay: RealR
 def test_a_run_continues_when_the_operator_is_replaced(relay: RealRelay, admin: Kubectl) -> None:
     relay.define("Chain")
     relay.run("survivor", "chain", input={"length": 3, "seconds": 2})
-    relay.until("survivor", "it is on its way", phase="Running")
+    relay.until("survivor", "it is running", phase="Running")
 
     system = admin.in_namespace(RELEASE_NAMESPACE)
     system.do("rollout", "restart", "deployment/podrelay-operator")
@@ -138,7 +138,7 @@ def test_kubectl_wait_and_columns(relay: RealRelay) -> None:
     assert re.search(r"columns +chain +Succeeded +Done +2 ", shown), shown
 
 
-# --- the examples, which have gone on all the time --------------------------------------------------------------------
+# --- the examples, which have been running since the beginning --------------------------------------------------------
 
 
 def test_the_word_count_example(relay: RealRelay) -> None:
@@ -158,7 +158,7 @@ def test_the_example_in_shell(relay: RealRelay) -> None:
     assert status["iterations"] >= 3
     assert status["output"]["files"] > 200
     assert re.fullmatch("[0-9a-f]{64}", status["output"]["digest"])
-    assert "200 files so far" in relay.logs("checksum-i2"), "what examples/README.md shows"
+    assert "200 files so far" in relay.logs("checksum-i2"), "as examples/README.md shows"
 
 
 def test_the_example_in_go(relay: RealRelay) -> None:

@@ -29,7 +29,7 @@ PLUGIN = PODRELAY.with_name("kubectl-podrelay")
 
 @dataclass(frozen=True)
 class Shell:
-    """Somebody at a terminal, with $KUBECONFIG set, in the namespace of a relay."""
+    """A user at a terminal, with $KUBECONFIG set, in the namespace of a relay."""
 
     relay: Relay
     folder: Path
@@ -82,7 +82,7 @@ def shell(relay: Relay, tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 @pytest.fixture
 def sleeping(shell: Shell) -> Iterator[str]:
-    """The id of a run that works until it is told to stop."""
+    """The id of a run that works until it is aborted."""
     run = shell.trigger("sleep")
     shell.relay.until(run, "it works", phase="Running")
     yield run
@@ -176,7 +176,7 @@ def test_get_shows_all_that_matters(shell: Shell) -> None:
     run = shell.trigger("chain", "--input", '{"length": 2}', "--name", "All of it")
     shell.relay.finished(run)
 
-    told = shell.do("get", run)
+    shown = shell.do("get", run)
 
     for part in (
         "All of it",
@@ -187,7 +187,7 @@ def test_get_shows_all_that_matters(shell: Shell) -> None:
         f"{run}-i2",
         "continue",
     ):
-        assert part in told
+        assert part in shown
 
 
 def test_logs_follow_across_iterations_and_end_with_the_run(shell: Shell) -> None:
@@ -235,7 +235,7 @@ def test_the_exit_code_of_wait_shows_how_a_run_ended(shell: Shell) -> None:
 
     assert shell("wait", shell.trigger("answer", "--input", '{"how": "error"}')).returncode == 1
     assert shell("wait", shell.trigger("answer", "--input", '{"how": "aborted"}')).returncode == 3
-    assert shell("wait", "nobody").returncode == 1
+    assert shell("wait", "missing").returncode == 1
     later = shell("wait", shell.trigger("chain", "--delay", "1h"), "--timeout", "1s")
     assert (later.returncode, ": the timeout has expired, the run continues." in later.stderr) == (124, True)
 
@@ -286,11 +286,11 @@ def test_flags_can_precede_the_command(shell: Shell) -> None:
 def test_a_command_for_several_runs_continues_after_one_that_fails(shell: Shell) -> None:
     run = shell.trigger("chain", "--delay", "1h")
 
-    ended = shell("suspend", "nobody", run)
+    ended = shell("suspend", "missing", run)
 
     assert ended.returncode == 1
     assert ended.stdout == f"taskrun.podrelay.dev/{run} suspended\n"
-    assert ended.stderr == 'podrelay: nobody: Task "nobody" was not found!\n'
+    assert ended.stderr == 'podrelay: missing: Task "missing" was not found!\n'
     assert shell.relay.get(run)["spec"]["suspend"] is True
     assert shell.do("resume", run) == f"taskrun.podrelay.dev/{run} resumed"
 
@@ -368,7 +368,7 @@ def test_timeout_while_waiting(shell: Shell) -> None:
     ("arguments", "code", "words"),
     [
         (["trigger", "noSuchTask"], 1, "podrelay trigger: Task definition was not found!"),
-        (["get", "nobody"], 1, 'podrelay get: Task "nobody" was not found!'),
+        (["get", "missing"], 1, 'podrelay get: Task "missing" was not found!'),
         (["list", "--status", "done"], 1, "there is no status 'done'"),
         (["list", "--context", "nowhere"], 1, "no cluster to connect to"),
         (["trigger", "chain", "--input", "{"], 2, "is not JSON"),
@@ -415,7 +415,7 @@ def test_as_a_plugin_of_kubectl(shell: Shell) -> None:
     )
 
     assert got.stdout == f"taskrun.podrelay.dev/{run}\n"
-    assert "kubectl podrelay get: " in shell("get", "nobody", program=PLUGIN).stderr
+    assert "kubectl podrelay get: " in shell("get", "missing", program=PLUGIN).stderr
 
 
 def test_names_are_completed_from_the_cluster(shell: Shell) -> None:
@@ -454,7 +454,7 @@ def test_kubectl_completes_the_words_of_its_plugin(shell: Shell) -> None:
 
 
 class Screen:
-    """A program in a terminal of its own."""
+    """A program in its own terminal."""
 
     def __init__(self, shell: Shell, *arguments: str) -> None:
         self._shell, self._arguments = shell, arguments
@@ -481,7 +481,7 @@ class Screen:
         os.close(self._leader)
 
     def until(self, words: str, seconds: float = 30) -> None:
-        """Read until these words are there; what came before them is forgotten."""
+        """Read until these words appear, and forget everything up to them."""
         deadline = time.monotonic() + seconds
         while words not in self._text:
             assert time.monotonic() < deadline, f"{words!r} is not in {self._text!r}"
@@ -491,11 +491,11 @@ class Screen:
         self._text = self._text.partition(words)[2]
 
     def ended(self, seconds: float = 20) -> int:
-        """Wait for its end, and return its exit code; it could not end if nobody read what it prints."""
+        """Wait for its end, and return its exit code; read its output, because it could not end otherwise."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None and time.monotonic() < deadline:
             if select.select([self._leader], [], [], 0.1)[0]:
-                with contextlib.suppress(OSError):  # the last one has closed the other side
+                with contextlib.suppress(OSError):  # the last process has closed the other side
                     os.read(self._leader, 65536)
         return self.process.wait(1)
 

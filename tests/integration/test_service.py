@@ -139,7 +139,7 @@ def test_abort_ends_a_run_with_its_message(relay: Relay, tasks: TaskService) -> 
     assert (aborting.is_aborting, again.is_aborting) == (True, True)
     assert (ended.status, ended.message, ended.is_aborting) == ("aborted", "wrong file", False)
     assert aborting.aborted_by == ended.aborted_by == aborting.created_by
-    assert tasks.abort(run.id).status == "aborted", "aborting it again is no error"
+    assert tasks.abort(run.id).status == "aborted", "aborting it again is not an error"
     done = tasks.trigger("answer", {"how": "done"})
     tasks.wait(done.id, timeout=60)
     with pytest.raises(TaskFinishedError, match="Cannot abort a task that is not pending or running!") as caught:
@@ -172,7 +172,7 @@ def test_suspend_and_resume(tasks: TaskService) -> None:
 
 
 class Strict(TaskDefinition):
-    """As a program may know it: without the rules of the definition in the cluster."""
+    """The definition as a program may know it: without the rules of the one in the cluster."""
 
     id = "strict"
     title = "Strict"
@@ -251,7 +251,7 @@ def test_missing_runs_and_definitions(quiet: TaskService) -> None:
         quiet.trigger("noSuchTask")
     assert (caught.value.code, caught.value.data) == ("TASK_DEFINITION_ERROR", {"id": "noSuchTask"})
     with pytest.raises(TaskNotFoundError):
-        quiet.trigger("countWords", parent="nobody")
+        quiet.trigger("countWords", parent="missing")
 
     def read_logs(run: str) -> LogLine:
         return next(quiet.logs(run))
@@ -266,7 +266,7 @@ def test_missing_runs_and_definitions(quiet: TaskService) -> None:
         read_logs,
         quiet.children,
     ):
-        for missing in ("nobody", "no,such=Name"):
+        for missing in ("unknown", "no,such=Name"):
             with pytest.raises(TaskNotFoundError) as unknown:
                 act(missing)
             assert unknown.value.data == {"id": missing}
@@ -311,7 +311,7 @@ def test_closing_a_watch_ends_a_thread_that_waits_in_it(quiet: TaskService) -> N
     seen: list[Run] = []
     reader = threading.Thread(target=lambda: seen.extend(states))
     reader.start()
-    reader.join(0.5)  # by then it waits for news; should it not, it has to end all the same
+    reader.join(0.5)  # by then it waits for an event; if it does not, it must end as well
     assert reader.is_alive()
 
     states.close()
@@ -327,17 +327,17 @@ def test_events_show_what_happens_to_runs_of_a_definition(relay: Relay, tasks: T
     with tasks.events(definition="observed", existing=True, timeout=60) as events:
         first = next(events)
         run = tasks.trigger("observed", before.input)
-        told = []
+        received = []
         for event in events:
-            told.append((event.type, event.run.uid))
+            received.append((event.type, event.run.uid))
             if event.type == "finished":
                 tasks.delete(run.id)
             if event.type == "deleted":
                 break
 
     assert (first.type, first.run.uid) == ("existing", before.uid)
-    assert {uid for _, uid in told} == {run.uid}
-    kinds = [kind for kind, _ in told]
+    assert {uid for _, uid in received} == {run.uid}
+    kinds = [kind for kind, _ in received]
     assert (kinds[0], kinds[-2:]) == ("created", ["finished", "deleted"])
     assert set(kinds[1:-2]) <= {"changed"}
 
@@ -348,13 +348,13 @@ def test_definitions_are_listed(tasks: TaskService) -> None:
     assert {"answer", "chain", "sleep"} <= set(found)
     assert (found["chain"].id, found["chain"].max_iterations, found["chain"].private) == ("chain", 50, False)
     eventually(
-        "the operator has looked at it", lambda: {item.name: item for item in tasks.definitions()}["chain"].is_ready
+        "the operator has checked it", lambda: {item.name: item for item in tasks.definitions()}["chain"].is_ready
     )
 
 
 @pytest.fixture(scope="module")
 def population(admin: Kubectl, installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskService]:
-    """Runs of all kinds that nobody works on."""
+    """Runs in all phases, in a namespace without an operator."""
     from tests.support.namespaces import temporary_namespace
 
     with temporary_namespace(admin) as inside:
@@ -393,7 +393,7 @@ def test_list_filters_as_a_plain_model_does(population: TaskService, data: Any) 
     filters: dict[str, Any] = {
         "definition": data.draw(st.sampled_from([None, "countWords", "count-lines", "unknown"])),
         "status": data.draw(st.none() | st.sampled_from(STATUSES) | st.sets(st.sampled_from(STATUSES))),
-        "parent": data.draw(st.sampled_from([None, "parent-0", "parent-1", "nobody"])),
+        "parent": data.draw(st.sampled_from([None, "parent-0", "parent-1", "unknown"])),
         "created_after": data.draw(moments),
         "created_before": data.draw(moments),
         "search": data.draw(st.sampled_from([None, "book 1", "COUNT", "zzz", ""])),
@@ -452,9 +452,7 @@ def test_all_namespaces(population: TaskService, quiet: TaskService) -> None:
     assert {(quiet.namespace, run.id), (population.namespace, "parent-0")} <= everywhere
 
 
-def test_a_viewer_can_read_and_is_refused_to_write(
-    kubectl: Kubectl, quiet: TaskService, tmp_path: Path
-) -> None:
+def test_a_viewer_can_read_and_is_refused_to_write(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
     kubectl.do("create", "serviceaccount", "reader")
     kubectl.do(
         "create",
@@ -500,19 +498,19 @@ def _may_list(service: TaskService) -> bool:
 
 
 def test_wrong_credentials_are_reported(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
-    kubectl.do("create", "serviceaccount", "nobody")
-    kubeconfig = kubeconfig_of(kubectl, "nobody", tmp_path)
+    kubectl.do("create", "serviceaccount", "visitor")
+    kubeconfig = kubeconfig_of(kubectl, "visitor", tmp_path)
     kubeconfig.write_text(kubeconfig.read_text().replace("token: e", "token: f"))
 
     with (
-        TaskService(kubectl.namespace, kubeconfig=kubeconfig) as nobody,
+        TaskService(kubectl.namespace, kubeconfig=kubeconfig) as visitor,
         pytest.raises(ForbiddenError, match="does not accept these credentials"),
     ):
-        nobody.list()
+        visitor.list()
 
 
 def kubeconfig_of(kubectl: Kubectl, account: str, folder: Path) -> Path:
-    """A kubeconfig with the token of a service account."""
+    """Return a kubeconfig with the token of a service account."""
     import yaml
 
     settings = yaml.safe_load(kubectl.kubeconfig.read_text())
@@ -593,7 +591,7 @@ async def test_the_asynchronous_service_does_the_same(tasks: TaskService, relay:
         with pytest.raises(TaskFinishedError):
             await service.abort(runs[0].id)
         with pytest.raises(TaskNotFoundError):
-            await service.wait("nobody")
+            await service.wait("missing")
         assert {run.id for run in await service.list(definition="chain")} >= {run.id for run in runs}
 
 

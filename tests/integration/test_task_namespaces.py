@@ -185,8 +185,8 @@ def test_who_lacks_a_right_learns_which_one(kubectl: Kubectl, new_name: str, tmp
     user = as_user(kubectl, "nobody", tmp_path)
     ended = prepare(kubectl, kubectl.namespace, kubeconfig=user)
     assert ended.returncode == 1
-    words = f"you may not write a ServiceAccount in {kubectl.namespace}: ask for a RoleBinding to the ClusterRole admin there"
-    assert words in ended.stderr
+    words = f"you may not write a ServiceAccount in {kubectl.namespace}: "
+    assert f"{words}ask for a RoleBinding to the ClusterRole admin there" in ended.stderr
 
     # May look whether a namespace is there, not make one.
     cluster_role = f"--serviceaccount={kubectl.namespace}:nobody"
