@@ -237,7 +237,7 @@ def test_the_exit_code_of_wait_shows_how_a_run_ended(shell: Shell) -> None:
     assert shell("wait", shell.trigger("answer", "--input", '{"how": "aborted"}')).returncode == 3
     assert shell("wait", "missing").returncode == 1
     later = shell("wait", shell.trigger("chain", "--delay", "1h"), "--timeout", "1s")
-    assert (later.returncode, ": the timeout has expired, the run continues." in later.stderr) == (124, True)
+    assert (later.returncode, "; the timeout has expired, but the run continues." in later.stderr) == (124, True)
 
 
 def test_wait_waits_for_several(shell: Shell, sleeping: str) -> None:
@@ -361,7 +361,7 @@ def test_timeout_while_waiting(shell: Shell) -> None:
     ended = shell("trigger", "chain", "--delay", "1h", "--wait", "--timeout", "1s")
 
     assert ended.returncode == 124
-    assert ": the timeout has expired, the run continues." in ended.stderr
+    assert "; the timeout has expired, but the run continues." in ended.stderr
 
 
 @pytest.mark.parametrize(

@@ -296,7 +296,7 @@ def test_a_wait_ends_in_time_and_the_run_continues(quiet: TaskService) -> None:
     run = quiet.trigger("countWords")
     began = time.monotonic()
 
-    with pytest.raises(WaitTimeoutError, match="is pending: the timeout has expired") as caught:
+    with pytest.raises(WaitTimeoutError, match="is pending; the timeout has expired") as caught:
         quiet.wait(run.id, timeout=1)
 
     assert isinstance(caught.value, TimeoutError)

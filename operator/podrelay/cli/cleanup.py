@@ -18,8 +18,8 @@ from podrelay.kube.resources import PODS
 
 DESCRIPTION: Final = """
 After the operator was removed: remove the finalizer podrelay.dev/answer from the pods of runs, so that they and their
-namespaces can be deleted. Nothing is deleted, and running pods continue. It is not needed while an operator is running:
-the answer of a pod may then be lost, if the pod is deleted before the operator has seen it.
+namespaces can be deleted. Nothing is deleted, and running pods continue. Do not use it while an operator is running: a
+pod that is then deleted before the operator has seen its answer may lose the answer.
 """
 _AT_ONCE: Final = 16
 
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Release the pods and return the exit code 0, if all were released.
+    """Release the pods, and return the exit code 0.
 
     Raises:
         KubeConfigError: no cluster is configured.

@@ -77,7 +77,7 @@ CLUSTER: Final[Mapping[str, ClusterCommand]] = {
     "definitions": ClusterCommand(
         "list the definitions that can be run", "show:definitions", "podrelay definitions -o wide"
     ),
-    "doctor": ClusterCommand("find out why runs do not run", "doctor:doctor", "podrelay doctor -n shop"),
+    "doctor": ClusterCommand("find out why runs do not start", "doctor:doctor", "podrelay doctor -n shop"),
     "export": ClusterCommand(
         "write a namespace to a file", "backup:export", "podrelay export -n shop --file shop.jsonl"
     ),

@@ -14,7 +14,7 @@ def after_the_command(arguments: list[str]) -> list[str]:
     If there is no command, return nothing, so that the parser reports what is missing.
 
     Args:
-        arguments: what follows the program's name.
+        arguments: the arguments after the program's name.
     """
     count = _leading(arguments)
     if count >= len(arguments):

@@ -58,7 +58,7 @@ def run(arguments: list[str], program: str = "podrelay") -> int:
 
 
 def _misplaced(arguments: list[str]) -> str:
-    """Return the arguments in the right order if a command's own flag precedes it, else an empty text."""
+    """Return the arguments in the right order if a command's own flag precedes it, else an empty string."""
     if not arguments or not arguments[0].startswith("-") or commands.COMPLETE_VARIABLE in os.environ:
         return ""
     place = next((at for at, word in enumerate(arguments) if word in {*commands.CLUSTER, *commands.LOCAL}), None)

@@ -147,7 +147,7 @@ class _LocalRun:
     def _abort(self) -> None:
         self._screen.line("aborting; the task has its grace period to clean up; press Ctrl-C again to kill it")
         self.world.abort_all("aborted by Ctrl-C")
-        # A call blocks the main loop, which would notify the task of the abort.
+        # A call blocks the main loop, so the task is notified of the abort here.
         if isinstance(self.runtime, CallRuntime) and self.runtime.current is not None:
             self.runtime.current.terminate()
 

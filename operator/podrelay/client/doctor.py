@@ -1,6 +1,7 @@
-"""Checks why the runs of a namespace do not run: CRDs, operator, service account, definitions, rights.
+"""Finds out why runs of a namespace do not start or make no progress.
 
-It only reads, with the rights of the caller. A check that these do not permit is reported as unknown, never as ok.
+It checks CRDs, operator, service account, definitions and rights. It only reads, with the rights of the caller; a check
+that these do not permit is reported as unknown, never as ok.
 """
 
 from collections.abc import Callable, Iterator

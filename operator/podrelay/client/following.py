@@ -85,7 +85,9 @@ def states(
         ) from error
     if not cancellation.is_set:
         state = f"is {last.status}" if last is not None else "was not seen"
-        raise WaitTimeoutError(f"Task {run_id} {state}: the timeout has expired, the run continues.", {"id": run_id})
+        raise WaitTimeoutError(
+            f"Task {run_id} {state}; the timeout has expired, but the run continues.", {"id": run_id}
+        )
 
 
 def _versions(
@@ -110,20 +112,20 @@ def _versions(
 def events(
     resources: Resources, query: Query, deadline: Deadline, cancellation: Cancellation, *, with_existing: bool
 ) -> Generator[RunEvent]:
-    """Yield the events of the runs of a query until the deadline; `with_existing`, first one for each existing run.
+    """Yield the events of the runs of a query until the deadline; if `with_existing`, first one for each existing run.
 
     Raises:
         RequestRefusedError: the request is forbidden.
         ApiUnavailableError: the API server was unavailable for 5 minutes, or until the deadline.
     """
-    is_news = False
+    is_synced = False
     finished: set[str] = set()
     for change in follow(resources, query, cancellation, deadline):
         if change.type == "SYNCED":
-            is_news = True
+            is_synced = True
             continue
         run = run_of(change.resource)
-        if is_news:
+        if is_synced:
             yield from _events_of(change.type, run, is_old=run.uid in finished)
         elif with_existing:
             yield RunEvent("existing", run)
@@ -158,7 +160,7 @@ def lines(
     console: bool = False,
     tail: int | None = None,
 ) -> Generator[LogLine]:
-    """Yield the log lines of a run; `is_followed`, also new ones until it has finished or was deleted.
+    """Yield the log lines of a run; if `is_followed`, also new ones until it has finished or was deleted.
 
     With `console`, the lines that its pods have printed are included. With `tail`, only the last `tail` of the existing
     lines are.

@@ -41,7 +41,7 @@ class Reader:
         self._returned: dict[str, int] = {}
         self._printed: dict[str, str] = {}
 
-    def news(self, record: Resource) -> Iterator[LogLine]:
+    def new_lines(self, record: Resource) -> Iterator[LogLine]:
         """Yield the lines of a record that are new since the last call for it.
 
         A record keeps only its newest lines. If others were dropped before they were read, the first line counts them.
@@ -114,7 +114,7 @@ def stored(resources: Resources, query: Query, reader: Reader) -> Iterator[LogLi
         ApiUnavailableError: the API server is unavailable, even after retries.
     """
     for record in sorted(resources.items(query), key=order):
-        yield from reader.news(record)
+        yield from reader.new_lines(record)
 
 
 def followed(
@@ -139,7 +139,7 @@ def followed(
     try:
         for change in follow(resources, query, lines_end, Deadline(None), order):
             if change.type in {"ADDED", "MODIFIED"}:
-                yield from reader.news(change.resource)
+                yield from reader.new_lines(change.resource)
         if cancellation.is_set:
             return
         end.join()

@@ -140,7 +140,7 @@ class Resources:
             group: API group of the kind; empty for that of pods.
 
         Raises:
-            RequestRefusedError: the API server refuses the question.
+            RequestRefusedError: the API server refuses the access review.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
         plural, _, subresource = resource.partition("/")
@@ -323,10 +323,10 @@ class Resources:
         """
         with self._user_lock:
             if self._user is None:
-                self._user = (self._ask_who(),)
+                self._user = (self._request_user(),)
             return self._user[0]
 
-    def _ask_who(self) -> str | None:
+    def _request_user(self) -> str | None:
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         review: Any = self._authentication.create_self_subject_review
         try:
@@ -369,7 +369,7 @@ class Resources:
         return self._repeat(send, cancellation, patience)
 
     def _repeat(self, send: Callable[[], T], cancellation: Cancellation | None, patience: float | None) -> T:
-        """Return the result of `send`; retry it until it succeeds or the patience is over."""
+        """Return the result of `send`; retry transient failures for `patience` seconds, by default `retry_seconds`."""
         cancellation = cancellation or Cancellation()
         deadline = Deadline(self._retry_seconds if patience is None else patience)
         pause = _FIRST_PAUSE

@@ -130,7 +130,7 @@ class TaskService:
             DefinitionNotFoundError: there is no such definition.
             InvalidInputError: the input or another argument is not valid.
             TaskNotFoundError: there is no such parent.
-            TriggerConflictError: the run of this key or name was triggered with another input, definition or parent.
+            TriggerConflictError: the run of this key or name has a different input, definition or parent.
         """
         if idempotency_key is not None and resource_name is not None:
             raise InvalidInputError.of_field(
@@ -465,9 +465,10 @@ class TaskService:
         )
 
     def doctor(self) -> Findings:
-        """Check why runs of the namespace do not run, and return the results, good and bad, the most basic ones first.
+        """Check why runs of the namespace do not start or make no progress, and return the results of all checks.
 
-        It only reads. A check that the caller's rights do not permit is reported as unknown.
+        The most basic checks come first. It only reads; a check that the caller's rights do not permit is reported as
+        unknown.
         """
         return [*Doctor(self._client, self._resources, self.namespace, version("podrelay")).findings()]
 

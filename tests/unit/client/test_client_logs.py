@@ -33,7 +33,7 @@ def test_each_line_is_returned_once_or_counted_as_dropped(steps: list[int]) -> N
     dropped = 0
     for step in steps:
         total += step
-        lines = list(reader.news(record(total)))
+        lines = list(reader.new_lines(record(total)))
         returned += [int(line.message) for line in lines]
         dropped += sum(line.dropped for line in lines)
         assert all(line.dropped == 0 for line in lines[1:])
@@ -45,17 +45,17 @@ def test_each_line_is_returned_once_or_counted_as_dropped(steps: list[int]) -> N
 
 def test_an_older_version_of_a_record_returns_no_line_again() -> None:
     reader = logs.Reader()
-    list(reader.news(record(3)))
+    list(reader.new_lines(record(3)))
 
-    assert list(reader.news(record(2))) == []
-    assert [line.message for line in reader.news(record(4))] == ["3"]
+    assert list(reader.new_lines(record(2))) == []
+    assert [line.message for line in reader.new_lines(record(4))] == ["3"]
 
 
 def test_only_the_requested_iteration() -> None:
     reader = logs.Reader(iteration=2)
 
-    assert list(reader.news(record(1, iteration=1))) == []
-    assert [(line.iteration, line.attempt) for line in reader.news(record(1, iteration=2, attempt=3))] == [(2, 3)]
+    assert list(reader.new_lines(record(1, iteration=1))) == []
+    assert [(line.iteration, line.attempt) for line in reader.new_lines(record(1, iteration=2, attempt=3))] == [(2, 3)]
 
 
 def test_records_are_sorted_as_they_were_written() -> None:
@@ -76,30 +76,30 @@ def printed(text: str, dropped: int = 0, finished: bool = True) -> dict[str, Any
 def test_the_output_of_a_pod_is_returned_once_it_has_answered() -> None:
     reader = logs.Reader(console=True)
 
-    assert list(reader.news(printed("one\n", finished=False))) == []
-    lines = list(reader.news(printed("one\ntwo\n")))
+    assert list(reader.new_lines(printed("one\n", finished=False))) == []
+    lines = list(reader.new_lines(printed("one\ntwo\n")))
     assert [(line.type, line.message, line.pod) for line in lines] == [
         ("output", "one", "a-run-i1"),
         ("output", "two", "a-run-i1"),
     ]
-    assert list(reader.news(printed("one\ntwo\n"))) == []
+    assert list(reader.new_lines(printed("one\ntwo\n"))) == []
 
 
 def test_only_new_output_of_hooks_is_returned() -> None:
     reader = logs.Reader(console=True)
-    list(reader.news(printed("one\ntwo\n")))
+    list(reader.new_lines(printed("one\ntwo\n")))
 
-    assert [line.message for line in reader.news(printed("one\ntwo\nhook\n"))] == ["hook"]
-    assert [line.message for line in reader.news(printed("two\nhook\nlast\n", dropped=4))] == ["last"]
+    assert [line.message for line in reader.new_lines(printed("one\ntwo\nhook\n"))] == ["hook"]
+    assert [line.message for line in reader.new_lines(printed("two\nhook\nlast\n", dropped=4))] == ["last"]
 
 
 def test_dropped_and_unavailable_output_is_reported() -> None:
-    (first, second) = logs.Reader(console=True).news(printed("end\n", dropped=7))
+    (first, second) = logs.Reader(console=True).new_lines(printed("end\n", dropped=7))
     assert (first.message, second.message) == ("(7 bytes before this are not kept)", "end")
     refused = record(0) | {"console": {"problem": "no such right"}, "finishedAt": "2026-01-02T03:04:06Z"}
-    (line,) = logs.Reader(console=True).news(refused)
+    (line,) = logs.Reader(console=True).new_lines(refused)
     assert line.message == "(no such right)"
 
 
 def test_the_output_of_pods_is_returned_only_if_requested() -> None:
-    assert list(logs.Reader().news(printed("one\n"))) == []
+    assert list(logs.Reader().new_lines(printed("one\n"))) == []

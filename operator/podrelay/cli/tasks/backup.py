@@ -51,7 +51,8 @@ def restore(
         str, typer.Argument(metavar="FILE", help="Output of podrelay export, or kubectl get -o yaml; - for stdin.")
     ],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Continue unfinished runs at once; no other cluster may still run them.")
+        bool,
+        typer.Option("--resume", help="Continue unfinished runs at once; only if no other cluster still runs them."),
     ] = False,
 ) -> int:
     """Restore an export into a namespace. Finished runs stay finished; unfinished runs are suspended.

@@ -1,4 +1,4 @@
-"""`podrelay doctor`: finds out why runs of a namespace do not run."""
+"""`podrelay doctor`: finds out why runs of a namespace do not start or make no progress."""
 
 import json
 from dataclasses import asdict
@@ -18,9 +18,10 @@ def doctor(
     service: TaskService,
     output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object per line.")] = LogFormat.TEXT,
 ) -> int:
-    """Find out why runs of a namespace do not run: check CRDs, operator, service account, definitions and rights.
+    """Find out why runs of a namespace do not start or make no progress.
 
-    It only reads. The exit code is 1 if there is a problem.
+    It checks CRDs, operator, service account, definitions and rights, and only reads. The exit code is 1 if there is a
+    problem.
     """
     console, problems = printing.console(), 0
     for finding in service.doctor():

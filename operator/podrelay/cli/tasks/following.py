@@ -37,7 +37,7 @@ class Ends:
 
     @property
     def code(self) -> int:
-        """The exit code for all of them."""
+        """One exit code for all of them."""
         return worst([*self.problems, *(OF_PHASE[run.phase] for run in self.runs)])
 
 
@@ -141,7 +141,7 @@ def follow_all(
     is_shown: bool = False,
     prints_ends: bool = True,
 ) -> Ends:
-    """Wait until all of several runs have finished. Errors about single runs are printed on stderr.
+    """Wait until several runs have finished. Errors about single runs are printed on stderr.
 
     Args:
         service: the service of their namespace.

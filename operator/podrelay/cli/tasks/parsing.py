@@ -31,7 +31,7 @@ def duration(text: str) -> timedelta:
 
 
 def moment(text: str) -> datetime:
-    """Return an ISO 8601 time, local if it has no time zone, or for a duration the time so long ago.
+    """Return an ISO 8601 time (local if it has no time zone), or, for a duration, the time that long ago.
 
     Raises:
         BadParameter: it is neither.

@@ -143,7 +143,7 @@ def name_of(item: Run | Definition) -> str:
 
 
 def console() -> Console:
-    """Return a console for stdout: if it is a terminal, in colour and as wide as it."""
+    """Return a console for stdout, with colours and the terminal's width if it is one."""
     return Console(soft_wrap=False, width=None if sys.stdout.isatty() else _NO_WIDTH, highlight=False)
 
 

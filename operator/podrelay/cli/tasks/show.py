@@ -44,11 +44,16 @@ def list_runs(
     ] = None,
     created_after: Annotated[
         datetime | None,
-        typer.Option("--after", parser=parsing.moment, metavar="TIME", help="Only runs created since; 2h: 2 h ago."),
+        typer.Option(
+            "--after",
+            parser=parsing.moment,
+            metavar="TIME",
+            help="Only runs created at this time or later; 2h: 2 h ago.",
+        ),
     ] = None,
     created_before: Annotated[
         datetime | None,
-        typer.Option("--before", parser=parsing.moment, metavar="TIME", help="Only runs created before."),
+        typer.Option("--before", parser=parsing.moment, metavar="TIME", help="Only runs created before this."),
     ] = None,
     search: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Only runs whose id or name contains this.")
@@ -84,7 +89,7 @@ def get(
         printing.Format | None, typer.Option("--output", "-o", help="Default: a description in plain text.")
     ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show its progress until it has finished, then this.")
+        bool, typer.Option("--watch", "-w", help="Show its progress until it has finished, then the run.")
     ] = (False),
 ) -> int:
     """Show one run: its status, input, output, and newest iterations."""

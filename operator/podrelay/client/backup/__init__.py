@@ -1,4 +1,4 @@
-"""Backups of a namespace: what `podrelay export` writes and `podrelay import` restores.
+"""Backups of a namespace: the files that `podrelay export` writes and `podrelay import` restores.
 
 An export is a stream of JSON objects, one per line: a header, the TaskDefinitions, the TaskRuns with their status, and
 the TaskIterations, all as of one moment, and an end. Without the end, the export was cut off.

@@ -39,7 +39,7 @@ def export(resources: Resources, namespace: str, now: datetime | None = None) ->
                     yield _exported(kind, item)
     except ExpiredError as error:
         raise BackupError(
-            "the export is cut off: it took longer than the API server can list one moment, about five minutes; "
+            "the export is cut off: it took longer than the API server keeps a resourceVersion, about five minutes; "
             "write it to a file on this computer, and compress it afterwards"
         ) from error
     yield {"apiVersion": names.API_VERSION, "kind": END, **{plural: counts[plural] for plural in KINDS.values()}} | (

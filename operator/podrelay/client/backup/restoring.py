@@ -57,7 +57,7 @@ def run(exported: Resource, namespace: str, parent_uid: str | None, *, suspend: 
     if not is_finished(exported):
         if suspend:
             spec["suspend"] = True
-        _keep_its_start(exported, spec)
+        _keep_start_time(exported, spec)
     return {**created, "spec": spec}
 
 
@@ -87,9 +87,9 @@ def status(exported: Resource, generation: int, *, is_answered: bool) -> Resourc
     if "phase" not in before:
         return {}
     if is_finished(exported):
-        _close_hooks(before)
+        _record_missed_hooks(before)
     else:
-        _take_pod_away(before, is_answered=is_answered)
+        _record_lost_pod(before, is_answered=is_answered)
     before["observedGeneration"] = generation
     if "conditions" in before:
         before["conditions"] = [{**item, "observedGeneration": generation} for item in before["conditions"]]
@@ -117,7 +117,7 @@ def _marks(exported: Resource) -> dict[str, str]:
     return marks
 
 
-def _keep_its_start(exported: Resource, spec: dict[str, Any]) -> None:
+def _keep_start_time(exported: Resource, spec: dict[str, Any]) -> None:
     """Replace a delay, which counts from the creation, by the time of the start."""
     delay, created = spec.pop("delaySeconds", None), exported["metadata"].get("creationTimestamp")
     if delay is not None and created is not None:
@@ -125,7 +125,7 @@ def _keep_its_start(exported: Resource, spec: dict[str, Any]) -> None:
         spec["startAt"] = f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _close_hooks(before: Resource) -> None:
+def _record_missed_hooks(before: Resource) -> None:
     """Record hooks without an outcome as not called: the original cluster may have called them."""
     known = {outcome["name"] for outcome in before.get("hooks", ())}
     missed = [hook for hook in before.get("hooksDue", ()) if hook not in known]
@@ -134,7 +134,7 @@ def _close_hooks(before: Resource) -> None:
         before["hooks"] = [*before.get("hooks", ()), *failed]
 
 
-def _take_pod_away(before: Resource, *, is_answered: bool) -> None:
+def _record_lost_pod(before: Resource, *, is_answered: bool) -> None:
     """Record that the pod of an unfinished run is lost: its iteration runs again, as after a drained node."""
     current = before.pop("current", None)
     before.pop("queuePosition", None)
