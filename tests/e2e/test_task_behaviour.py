@@ -234,7 +234,7 @@ def test_an_abort_with_cascade_ends_children_and_their_children(relay: RealRelay
     assert pods_of(seen, "clan", child, leaf) == {f"{run}-i1" for run in ("clan", child, leaf)}
 
 
-def test_with_a_parent_its_children_go_and_their_pods(relay: RealRelay, seen: Watch) -> None:
+def test_deleting_a_parent_deletes_its_children_and_their_pods(relay: RealRelay, seen: Watch) -> None:
     child = child_of(seen, "doomed")
     until_printed(relay, f"{child}-i1", "sleeping")
     relay.until("doomed", "it waits for its child", reason="WaitingForChildren")

@@ -240,7 +240,7 @@ def test_the_exit_code_of_wait_shows_how_a_run_ended(shell: Shell) -> None:
     assert (later.returncode, "; the timeout has expired, but the run continues." in later.stderr) == (124, True)
 
 
-def test_wait_waits_for_several(shell: Shell, sleeping: str) -> None:
+def test_wait_accepts_several_runs(shell: Shell, sleeping: str) -> None:
     done = shell.trigger("answer", "--input", '{"how": "done"}')
     waiting = shell.start("wait", sleeping, done)
     assert waiting.stdout is not None
@@ -250,7 +250,7 @@ def test_wait_waits_for_several(shell: Shell, sleeping: str) -> None:
     assert waiting.wait(20) == 3
 
 
-def test_ctrl_c_ends_the_waiting_for_several(shell: Shell, sleeping: str) -> None:
+def test_ctrl_c_ends_a_wait_for_several_runs(shell: Shell, sleeping: str) -> None:
     done = shell.trigger("answer", "--input", '{"how": "done"}')
     waiting = shell.start("wait", sleeping, done)
     assert waiting.stdout is not None

@@ -145,7 +145,7 @@ def test_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("codes", "expected"),
     [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 124, 0], 124), ([124, 1, 3], 1), ([1, 130], 130)],
 )
-def test_the_worst_exit_code_is_that_of_several_runs(codes: list[int], expected: int) -> None:
+def test_the_exit_code_for_several_runs_is_the_worst_one(codes: list[int], expected: int) -> None:
     from podrelay.cli.tasks import following
 
     assert following.worst(codes) == expected

@@ -153,7 +153,7 @@ def test_a_deletion_whose_response_was_lost_succeeds(tmp_path: Path) -> None:
         assert len(api.requests) == 2
 
 
-def test_the_user_is_requested_once(tmp_path: Path) -> None:
+def test_the_name_of_the_user_is_requested_once(tmp_path: Path) -> None:
     def script(request: Request, _: int) -> Reply:
         if request.path.endswith("selfsubjectreviews"):
             return Reply(201, {"status": {"userInfo": {"username": "ann"}}})
