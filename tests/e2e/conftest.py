@@ -1,4 +1,4 @@
-"""Fixtures of tests with real pods: the kind cluster, images, the chart, a namespace under restricted Pod Security."""
+"""Fixtures of tests with real pods: the kind cluster, images, the chart, a namespace with restricted Pod Security."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.support.quick import QuickKubectl
 from tests.support.realpods import RealRelay
 
 FIRST = "test_quickstart.py"
-"""It installs and uninstalls Podrelay itself; all others share the installation that comes after it."""
+"""This test installs and uninstalls Podrelay itself; all others share a later installation."""
 TEST_TASKS = Path(__file__).parents[1] / "support" / "tasks.py"
 
 
@@ -29,13 +29,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
-    """The kind cluster of a control plane and two workers, with today's images; it is left running."""
+    """The kind cluster with a control plane and two workers, and current images; it is left running."""
     try:
         cluster = up("kind", nodes=3, replace=True)
         build()
         load([IMAGES[name] for name in LOADED])
     except ClusterError as error:
-        pytest.fail(f"the kind cluster cannot be had: {error}", pytrace=False)
+        pytest.fail(f"the kind cluster is not available: {error}", pytrace=False)
     return cluster
 
 
@@ -43,11 +43,11 @@ def cluster() -> Cluster:
 def admin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
     """kubectl as the cluster's administrator."""
     kubectl = Kubectl.of(cluster, tmp_path_factory.mktemp("kubectl"))
-    kubectl("create", "namespace", RELEASE_NAMESPACE)  # unless it is there
+    kubectl("create", "namespace", RELEASE_NAMESPACE)  # fails if it exists
     restrict(kubectl, RELEASE_NAMESPACE)
-    # Tests take workers away; the operator is not to be on one of them.
+    # Tests remove workers, so the operator must not run on one of them.
     deploy(kubectl, {"image.tag": "dev", "operator.replicas": 1, **placed("operator", "control plane")})
-    # The image may be new under the same tag.
+    # The image of the same tag may have changed.
     system = kubectl.in_namespace(RELEASE_NAMESPACE)
     system.do("rollout", "restart", "deployment/podrelay-operator")
     system.do("rollout", "status", "deployment/podrelay-operator", "--timeout=60s")
@@ -73,5 +73,5 @@ def relay(admin: Kubectl) -> Iterator[RealRelay]:
 
 
 def restrict(kubectl: Kubectl, namespace: str) -> None:
-    """Let a namespace take only pods that fulfil the strictest of Kubernetes' standards."""
+    """Let a namespace accept only pods that meet the restricted Pod Security Standard."""
     kubectl.do("label", "--overwrite", "namespace", namespace, "pod-security.kubernetes.io/enforce=restricted")

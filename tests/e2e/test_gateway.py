@@ -33,7 +33,7 @@ def gateway(admin: Kubectl) -> Iterator[DeployedGateway]:
 
 @pytest.fixture(scope="module")
 def replicas(gateway: DeployedGateway) -> Iterator[dict[str, str]]:
-    """The name of each of the two pods, and where it can be reached."""
+    """The address of each of the two pods, by the pod's name."""
     first, second = (pod["metadata"]["name"] for pod in gateway.pods())
     with gateway.reached(f"pod/{first}", 8090) as here, gateway.reached(f"pod/{second}", 8090) as there:
         yield {first: here, second: there}
@@ -41,33 +41,33 @@ def replicas(gateway: DeployedGateway) -> Iterator[dict[str, str]]:
 
 @dataclass(frozen=True)
 class People:
-    """Users of the namespace that tasks run in.
+    """Users of the namespace in which tasks run.
 
     Attributes:
         namespace: its name.
-        editor: the token of somebody with Kubernetes' own role `edit` there.
-        nobody: that of somebody without a role.
+        editor: the token of a user with the ClusterRole `edit` of Kubernetes there.
+        outsider: the token of a user without a role.
     """
 
     namespace: str
     editor: str
-    nobody: str
+    outsider: str
 
 
 @pytest.fixture(scope="module")
 def people(relay: RealRelay) -> People:
     relay.define("Talk", podCleanup="Never")
-    for name in ("editor", "nobody"):
+    for name in ("editor", "outsider"):
         relay.kubectl.do("create", "serviceaccount", name)
     editor = f"--serviceaccount={relay.kubectl.namespace}:editor"
     relay.kubectl.do("create", "rolebinding", "editor", "--clusterrole=edit", editor)
-    tokens = (relay.kubectl.do("create", "token", name).strip() for name in ("editor", "nobody"))
+    tokens = (relay.kubectl.do("create", "token", name).strip() for name in ("editor", "outsider"))
     return People(relay.kubectl.namespace, *tokens)
 
 
 @pytest.fixture(scope="module")
 def editors(gateway: DeployedGateway, replicas: dict[str, str], people: People) -> list[GraphQL]:
-    """The editor, at each of the replicas."""
+    """A client of the editor for each of the replicas."""
     return [gateway.client(address, people.editor, people.namespace) for address in replicas.values()]
 
 
@@ -81,7 +81,7 @@ async def test_a_user_triggers_a_task_follows_it_and_reads_what_its_pods_print(e
             while (await lines.receive())["type"] != "complete":
                 pass
 
-    told = {
+    received = {
         (line["source"], line["podName"], line["message"])
         for message in lines.received
         if message["type"] == "next"
@@ -89,7 +89,7 @@ async def test_a_user_triggers_a_task_follows_it_and_reads_what_its_pods_print(e
     }
     output = there.inside(f'podLogs(id: "{run}") {{ data podName error {{ code }} }}')["podLogs"]
     assert last["id"] == run
-    assert told >= {
+    assert received >= {
         (source, f"{run}-i{number}", f"{word} in iteration {number}")
         for number in (1, 2)
         for source, word in (("POD", "printed"), ("LOG", "logged"))
@@ -98,20 +98,20 @@ async def test_a_user_triggers_a_task_follows_it_and_reads_what_its_pods_print(e
     assert "printed in iteration 2" in output["data"]
 
 
-def test_who_has_no_right_or_no_token_is_refused(
+def test_a_user_without_rights_or_a_token_is_refused(
     gateway: DeployedGateway, replicas: dict[str, str], people: People
 ) -> None:
     address = next(iter(replicas.values()))
-    nobody = gateway.client(address, people.nobody, people.namespace)
+    outsider = gateway.client(address, people.outsider, people.namespace)
     elsewhere = gateway.client(address, people.editor, RELEASE_NAMESPACE)
 
-    assert nobody.ask(TRIGGER).refusals == [NOT_AUTHORIZED]
-    for user in (nobody, elsewhere):
+    assert outsider.ask(TRIGGER).refusals == [NOT_AUTHORIZED]
+    for user in (outsider, elsewhere):
         assert user.inside("listTasks { error { code } }")["listTasks"]["error"]["code"] == NOT_AUTHORIZED
     assert gateway.client(address, None, people.namespace).ask("{ __typename }").status == 401
 
 
-async def test_a_replica_that_goes_harms_nobody_else(
+async def test_a_replica_that_ends_does_not_affect_the_other_one(
     gateway: DeployedGateway,
     replicas: dict[str, str],
     people: People,
@@ -133,15 +133,15 @@ async def test_a_replica_that_goes_harms_nobody_else(
 
     gateway.system.do("rollout", "status", "deployment/podrelay-gateway", "--timeout=60s")
     so_far = len(callers_log())
-    answers = eventually("the caller goes on", lambda: (lines := callers_log())[so_far + 3 :] and lines, 20) or []
+    answers = eventually("the caller continues", lambda: (lines := callers_log())[so_far + 3 :] and lines, 20) or []
     assert set(answers) == {"answer [{'id': 'talk'}] None"}
     relay.kubectl.do("delete", TASK_RUNS, "afterwards")
 
 
 @pytest.fixture
 def callers_log(relay: RealRelay, gateway: DeployedGateway, people: People) -> Iterator[Callable[[], list[str]]]:
-    """A pod that calls the Service by its name all the time; yields what gives the lines that it prints."""
-    assert people  # it calls as one of them
+    """A pod that continuously calls the Service by its name; yields a function that returns its output in lines."""
+    assert people  # the pod uses the account of one of them
     authority = gateway.authority.cert_pem.bytes().decode()
     relay.kubectl.do("create", "configmap", "caller", f"--from-file={CALLER}", f"--from-literal=ca.crt={authority}")
     created = relay.kubectl.create(caller_pod(f"https://{HOST}/graphql"))
@@ -152,7 +152,7 @@ def callers_log(relay: RealRelay, gateway: DeployedGateway, people: People) -> I
 
     eventually("the caller has an answer", lines, 60)
     yield lines
-    # Nobody may find it on a node that is to be drained: nothing would make it anew.
+    # It has no controller, so it must not remain on a node that a later test drains.
     relay.kubectl.do("delete", "pod", "caller")
 
 
@@ -174,7 +174,7 @@ def caller_pod(url: str) -> Manifest:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "caller"}, "spec": spec}
 
 
-def test_it_runs_without_privileges_within_what_it_asks_for_and_complains_of_nothing(gateway: DeployedGateway) -> None:
+def test_it_runs_without_privileges_within_its_requests_and_logs_no_errors(gateway: DeployedGateway) -> None:
     pods = gateway.pods()
 
     assert len(pods) == 2
@@ -193,7 +193,7 @@ def test_it_runs_without_privileges_within_what_it_asks_for_and_complains_of_not
 
 
 @pytest.mark.usefixtures("gateway")
-def test_the_notes_tell_how_to_reach_it(admin: Kubectl) -> None:
+def test_the_notes_say_how_to_reach_it(admin: Kubectl) -> None:
     shown = helm("get", "notes", "podrelay", f"--kubeconfig={admin.kubeconfig}", f"--namespace={RELEASE_NAMESPACE}")
 
     assert shown.returncode == 0, shown.stderr

@@ -25,7 +25,7 @@ def docker(cluster: Cluster) -> Docker:
 
 
 def push(place: str, config: Path, *images: str) -> subprocess.CompletedProcess[str]:
-    """Push with the credentials of a folder of settings of Docker."""
+    """Push images with the credentials in a configuration folder of Docker."""
     return subprocess.run(
         [sys.executable, "-m", "images", "push", f"--registry={place}", "--tag=1.0", *images],
         env=os.environ | {"DOCKER_CONFIG": str(config)},
@@ -36,7 +36,7 @@ def push(place: str, config: Path, *images: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_what_is_pushed_is_in_the_registry_and_the_digest_is_told(docker: Docker, tmp_path: Path) -> None:
+def test_a_pushed_image_is_in_the_registry_and_its_digest_is_printed(docker: Docker, tmp_path: Path) -> None:
     with registry(docker, tmp_path / "registry") as found:
         pushed = push(f"{found.place}/team", tmp_path, SMALL)
         assert pushed.returncode == 0, pushed.stderr
@@ -48,7 +48,7 @@ def test_what_is_pushed_is_in_the_registry_and_the_digest_is_told(docker: Docker
         assert push(f"{found.place}/team", tmp_path, SMALL).stdout == pushed.stdout
 
 
-def test_a_registry_that_asks_for_credentials_gets_those_of_docker_login(docker: Docker, tmp_path: Path) -> None:
+def test_a_registry_that_requires_credentials_gets_those_of_docker_login(docker: Docker, tmp_path: Path) -> None:
     with registry(docker, tmp_path / "registry", credentials=("mia", "secret")) as found:
         refused = push(found.place, tmp_path / "config", SMALL)
         assert refused.returncode == 1
@@ -60,7 +60,7 @@ def test_a_registry_that_asks_for_credentials_gets_those_of_docker_login(docker:
         assert pushed.returncode == 0, pushed.stderr
 
 
-def test_a_registry_without_tls_is_told(docker: Docker, tmp_path: Path) -> None:
+def test_a_registry_without_tls_is_reported(docker: Docker, tmp_path: Path) -> None:
     with registry(docker, tmp_path / "registry") as found:
         refused = push(found.address, tmp_path, SMALL)
     assert refused.returncode == 1

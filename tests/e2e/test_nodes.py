@@ -1,4 +1,4 @@
-"""A run whose pod or node is taken away: the same iteration again, never two at once, never stuck; on real nodes."""
+"""A run that loses its pod or node: the iteration runs again, never twice at once, and never hangs; on real nodes."""
 
 import json
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ def until_it_works(relay: RealRelay, pod: str) -> None:
 
 
 def may_run(pod: Manifest) -> bool:
-    """Tell whether the container of a pod has not ended; our finalizer keeps the pod a moment longer."""
+    """Return whether the container of a pod has not ended; Podrelay's finalizer keeps the pod a moment longer."""
     states = [status.get("state", {}) for status in pod["status"].get("containerStatuses", [])]
     has_ended = pod["status"].get("phase") in {"Succeeded", "Failed"} or any("terminated" in state for state in states)
     return not has_ended
 
 
 def until_replaced(relay: RealRelay, run: str, seconds: float = 60) -> Manifest:
-    """Wait for the second try of the first iteration; fail if both of its pods may ever run at once."""
+    """Wait for the second attempt of the first iteration; fail if both pods could run at once at any time."""
 
     def is_there() -> bool:
         listed = relay.kubectl("get", "pods", "-l", f"podrelay.dev/run={run}", "-o", "json")
@@ -58,7 +58,7 @@ def created(pod: Manifest) -> datetime:
 
 
 def seconds_between(status: Manifest, replacement: Manifest) -> float:
-    """From the moment at which the pod before was found gone to the creation of the next one; both in whole seconds."""
+    """Return the time between the end of the previous pod and the creation of the next one; both are whole seconds."""
     gone_at = datetime.fromisoformat(status["recentIterations"][0]["finishedAt"])
     return (created(replacement) - gone_at).total_seconds()
 
@@ -72,10 +72,12 @@ def drained(nodes: Nodes, node: str) -> Iterator[None]:
         nodes.uncordon(node)
 
 
-# --- the node is well -------------------------------------------------------------------------------------------------
+# --- the node is healthy ----------------------------------------------------------------------------------------------
 
 
-def test_a_drained_node_costs_no_attempt_and_a_task_that_listens_no_work(relay: RealRelay, nodes: Nodes) -> None:
+def test_a_drained_node_costs_no_attempt_and_a_task_that_handles_sigterm_loses_no_work(
+    relay: RealRelay, nodes: Nodes
+) -> None:
     node, other = nodes.workers()
     relay.define("Sleep", abortGracePeriodSeconds=10, pod=preferring(node))
     relay.define("Stubborn", abortGracePeriodSeconds=1, pod=preferring(node))
@@ -96,7 +98,7 @@ def test_a_drained_node_costs_no_attempt_and_a_task_that_listens_no_work(relay: 
 
 
 @pytest.mark.parametrize("way", ["delete", "evict"])
-def test_a_pod_that_is_taken_away_is_replaced_when_it_is_gone(relay: RealRelay, way: str) -> None:
+def test_a_deleted_or_evicted_pod_is_replaced_when_it_is_gone(relay: RealRelay, way: str) -> None:
     relay.define("Stubborn", abortGracePeriodSeconds=3)
     relay.run(way, "stubborn")
     until_it_works(relay, f"{way}-i1")
@@ -107,26 +109,26 @@ def test_a_pod_that_is_taken_away_is_replaced_when_it_is_gone(relay: RealRelay, 
         relay.evict(f"{way}-i1")
     until_replaced(relay, way)
 
-    status = relay.until(way, "the replacement is on its way", reason="IterationRunning")
+    status = relay.until(way, "the replacement is running", reason="IterationRunning")
     assert counts(status) == (1, 0, 1)
     assert status["recentIterations"][0]["answer"] == "disrupted"
 
 
-def test_a_pod_that_is_deleted_by_force_is_replaced_15_seconds_later(relay: RealRelay) -> None:
+def test_a_force_deleted_pod_is_replaced_15_seconds_later(relay: RealRelay) -> None:
     relay.define("Stubborn")
     relay.run("force", "stubborn")
     until_it_works(relay, "force-i1")
 
     deleted_at = datetime.now(UTC)
     relay.kubectl.do("delete", "pod", "force-i1", "--force", "--grace-period=0")
-    relay.until("force", "it waits for the token to die", reason="Disrupted")
+    relay.until("force", "it waits until the token is invalid", reason="Disrupted")
     replacement = until_replaced(relay, "force")
 
     assert (created(replacement) - deleted_at).total_seconds() > 14  # creationTimestamp has whole seconds
     assert counts(relay.status("force")) == (1, 0, 1)
 
 
-def test_a_pod_that_gives_way_to_a_more_important_one_is_replaced(relay: RealRelay, nodes: Nodes) -> None:
+def test_a_preempted_pod_is_replaced(relay: RealRelay, nodes: Nodes) -> None:
     node, _ = nodes.workers()
     relay.define("Stubborn", abortGracePeriodSeconds=1, pod=preferring(node), resources={"requests": {"cpu": "1100m"}})
     relay.run("lesser", "stubborn")
@@ -140,7 +142,7 @@ def test_a_pod_that_gives_way_to_a_more_important_one_is_replaced(relay: RealRel
     relay.abort("lesser")
 
 
-def test_a_pod_that_its_node_refuses_is_replaced_at_once_and_not_for_ever(relay: RealRelay, nodes: Nodes) -> None:
+def test_a_pod_that_its_node_rejects_is_replaced_at_once_but_not_forever(relay: RealRelay, nodes: Nodes) -> None:
     node, _ = nodes.workers()
     refused = {"nodeName": node, "nodeSelector": {"podrelay.dev/no-node": "has-this"}}
     relay.define("Answer", name="refused", pod=refused, disruptionRetries=2)
@@ -167,12 +169,12 @@ def test_a_task_that_is_evicted_for_its_own_disk_usage_has_failed(relay: RealRel
     assert "1Mi" in status["message"]
 
 
-# --- the node is lost: one loses its power, the Node of the other is deleted, and all runs below see it at once -------
+# --- the node is lost: one loses its power, the Node of the other is deleted, and both affect all runs below ----------
 
 
 @pytest.fixture(scope="module")
 def lost(relay: RealRelay, nodes: Nodes) -> Iterator[str]:
-    """The worker that lost its power while it had pods of the runs below; the other one's Node is away for a time."""
+    """The worker that lost its power while it had pods of the runs below; the other's Node is missing for a time."""
     node, other = nodes.workers()
     quick: dict[str, Any] = {"abortGracePeriodSeconds": 1, "nodeLostTimeoutSeconds": 10}
     at_once = {"tolerations": [tolerating(UNREACHABLE, 0)]}
@@ -203,7 +205,7 @@ def lost(relay: RealRelay, nodes: Nodes) -> Iterator[str]:
 
 
 def test_a_pod_that_is_deleted_on_a_lost_node_is_never_replaced(relay: RealRelay, lost: str) -> None:
-    stalled = relay.until("deleted", "the node is called lost", 60, reason="NodeLost")
+    stalled = relay.until("deleted", "the node is reported as lost", 60, reason="NodeLost")
     ended = relay.finished("deleted", 30)
 
     assert is_stalled(stalled)
@@ -213,7 +215,7 @@ def test_a_pod_that_is_deleted_on_a_lost_node_is_never_replaced(relay: RealRelay
 
 
 def test_an_abort_on_a_lost_node_ends_as_aborted(relay: RealRelay, lost: str) -> None:
-    stalled = relay.until("aborted", "the node is called lost", 90, reason="NodeLost")
+    stalled = relay.until("aborted", "the node is reported as lost", 90, reason="NodeLost")
     ended = relay.finished("aborted", 30)
 
     assert is_stalled(stalled)
@@ -228,7 +230,7 @@ def test_a_pod_whose_node_was_removed_is_replaced_15_seconds_after_it_was_collec
 ) -> None:
     replacement = until_replaced(relay, "orphaned", 120)
 
-    status = relay.until("orphaned", "the replacement is on its way", reason="IterationRunning")
+    status = relay.until("orphaned", "the replacement is running", reason="IterationRunning")
     assert status["recentIterations"][0]["answer"] == "disrupted"
     assert seconds_between(status, replacement) >= 14
     assert counts(status) == (1, 0, 1)
@@ -238,7 +240,7 @@ def test_a_pod_whose_node_was_removed_is_replaced_15_seconds_after_it_was_collec
 def test_a_pod_that_its_lost_node_holds_is_replaced_once_the_node_is_declared_out_of_service(
     relay: RealRelay, nodes: Nodes, lost: str
 ) -> None:
-    stalled = relay.until("tainted", "the node is called lost", 120, reason="NodeLost")
+    stalled = relay.until("tainted", "the node is reported as lost", 120, reason="NodeLost")
     reasons = [item["reason"] for item in relay.pod("tainted-i1")["status"]["conditions"] if "reason" in item]
     before = relay.pods("tainted")
 
@@ -248,7 +250,7 @@ def test_a_pod_that_its_lost_node_holds_is_replaced_once_the_node_is_declared_ou
     assert is_stalled(stalled)
     assert "DeletionByTaintManager" in reasons
     assert before == ["tainted-i1"]
-    # No node may take it, which is what the run's reason says a moment later.
+    # It cannot be scheduled to any node, which the run's reason says a moment later.
     eventually(
         "the status names it", lambda: relay.status("tainted").get("current", {}).get("podName") == "tainted-i1t2"
     )
@@ -267,6 +269,6 @@ def test_a_pod_that_went_down_with_its_node_is_replaced_when_the_node_is_back(
     until_it_works(relay, "patient-i1t2")
 
     assert before == ["patient-i1"]
-    status = relay.until("patient", "the replacement is on its way", reason="IterationRunning")
+    status = relay.until("patient", "the replacement is running", reason="IterationRunning")
     assert f"went down with its node {lost}" in status["recentIterations"][0]["message"]
     assert counts(status) == (1, 0, 1)

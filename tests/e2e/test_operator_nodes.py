@@ -1,4 +1,4 @@
-"""The operator's own node is lost: a standby on another node takes over, and the one that comes back does no harm."""
+"""The operator's own node is lost: a standby on another node takes over; the old one does no harm when it returns."""
 
 from collections.abc import Iterator
 
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.e2e
 
 @pytest.fixture
 def pair(admin: Kubectl) -> Iterator[Kubectl]:
-    """The operator's namespace, with two operators on the workers; afterwards it is one again, off the workers."""
+    """The operator's namespace, with two operators on the workers; afterwards with one again, not on a worker."""
     deploy(admin, {"operator.replicas": 2, **placed("operator", "workers")})
     yield admin.in_namespace(RELEASE_NAMESPACE)
     deploy(admin, {"operator.replicas": 1, **placed("operator", "control plane")})
 
 
 def operators(system: Kubectl) -> dict[str, str]:
-    """The node of each operator that is there to stay."""
+    """Return the node of each operator pod that is not being deleted."""
     path = "--output=jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName} {.metadata.deletionTimestamp}\n{end}"
     listed = system.do("get", "pods", "--selector=app.kubernetes.io/component=operator", path)
     return {line.split()[0]: line.split()[1] for line in listed.splitlines() if len(line.split()) == 2}
@@ -35,13 +35,13 @@ def leader(system: Kubectl) -> str:
 def test_a_standby_on_another_node_takes_over(relay: RealRelay, nodes: Nodes, pair: Kubectl) -> None:
     placed = eventually("two operators", lambda: len(found := operators(pair)) == 2 and found) or {}
     assert sorted(placed.values()) == nodes.workers()
-    # The one before them gives its Lease back, or on a busy machine is killed before it can: then it has to run out.
+    # The previous operator releases its Lease, or, on a busy machine, is killed first: then the Lease must expire.
     first = eventually("one of them leads", lambda: (name := leader(pair)) in placed and name, 45)
     lost = placed[str(first)]
     (other,) = set(nodes.workers()) - {lost}
     relay.define("Chain", pod=preferring(other))
     relay.run("before", "chain", input={"length": 3, "seconds": 4})
-    relay.until("before", "it is on its way", phase="Running")
+    relay.until("before", "it is running", phase="Running")
 
     with nodes.frozen(lost):
         relay.run("after", "chain")
@@ -56,7 +56,9 @@ def test_a_standby_on_another_node_takes_over(relay: RealRelay, nodes: Nodes, pa
         ("Succeeded", 2),
     ]
     assert leader(pair) != first
-    eventually("the one that lost the Lease has given up", lambda: "leadership lost" in log(pair, str(first)), 60)
+    eventually(
+        "the one that lost the Lease has stopped leading", lambda: "leadership lost" in log(pair, str(first)), 60
+    )
 
 
 def log(system: Kubectl, pod: str) -> str:

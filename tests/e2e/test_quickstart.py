@@ -1,7 +1,7 @@
-"""docs/quickstart.md, played word by word: its files are written, its commands run, and they print what the page says.
+"""docs/quickstart.md, followed literally: its files are written, its commands run, and they print what the page says.
 
-Only what readers have to replace is replaced: the registry and, as containers may not reach one here, the index.
-It ends without Podrelay in the cluster, so it comes before the tests that share an installation (conftest.py).
+Only the registry is replaced, as readers must, and the package index, because containers may not reach one here.
+The page ends without Podrelay in the cluster, so it runs before the tests that share an installation (conftest.py).
 """
 
 import os
@@ -27,7 +27,7 @@ REGISTRY, INDEX = "registry.example/team", "--index-url https://pypi.org/simple"
 
 @pytest.fixture
 def bare(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
-    """The cluster without what an earlier session has left in it; what a page that failed leaves goes, too."""
+    """The cluster without leftovers of an earlier session; leftovers of a failed test are also removed."""
     kubectl = Kubectl.of(cluster, tmp_path)
     empty(cluster, kubectl)
     yield cluster
@@ -35,7 +35,7 @@ def bare(cluster: Cluster, tmp_path: Path) -> Iterator[Cluster]:
 
 
 def empty(cluster: Cluster, kubectl: Kubectl) -> None:
-    """Remove Podrelay, its tasks and what the page makes for them."""
+    """Remove Podrelay, its tasks, and the objects that the page creates for them."""
     gone = ("--ignore-not-found", "--timeout=120s")
     if kubectl.do("get", "crd", "taskruns.podrelay.dev", "--ignore-not-found"):
         kubectl("delete", "taskruns.podrelay.dev", "--all", "--all-namespaces")
@@ -55,7 +55,7 @@ def empty(cluster: Cluster, kubectl: Kubectl) -> None:
 
 @contextmanager
 def replaced(cluster: Cluster, folder: Path, nodes: tuple[str, ...]) -> Iterator[Callable[[str], str]]:
-    """What writes a registry and an index that are there in the place of those of the page."""
+    """Yield a function that replaces the registry and the index of the page by ones that exist."""
     docker = find(here())
     assert docker is not None
     requirements = folder / "requirements.txt"

@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @pytest.fixture(scope="module", autouse=True)
 def examples(relay: RealRelay) -> None:
-    """The runs of examples/ are under way beside what the first tests do: they take long by themselves."""
+    """Start the runs of examples/, which take long, so that they run during the first tests."""
     for example in ("wordcount", "shell", "go"):
         relay.kubectl.do("apply", "--kustomize", str(EXAMPLES / example))
 
@@ -39,7 +39,7 @@ def test_a_run_goes_through_its_pods(relay: RealRelay, nodes: Nodes) -> None:
     assert all(record["image"] == "podrelay-examples:dev" for record in records)
 
 
-def test_what_the_kubelet_makes_of_input_and_message(relay: RealRelay) -> None:
+def test_the_kubelet_passes_on_the_input_and_the_termination_message(relay: RealRelay) -> None:
     echo = """printf '{"status":"done","output":{"got":%s}}' "$PODRELAY_INPUT" > /dev/termination-log"""
     relay.define_script("echo", echo)
     value = {"text": '"quoted" $(HOME) $$ ä\n', "number": 1e-7, "none": None}
@@ -64,7 +64,7 @@ def test_an_aborted_task_cleans_up_and_its_logs_survive(relay: RealRelay) -> Non
     assert "cleaned up" in relay.logs("stop-i1")
 
 
-def test_a_task_that_does_not_listen_is_killed_and_its_logs_survive(relay: RealRelay) -> None:
+def test_a_task_that_ignores_sigterm_is_killed_and_its_logs_survive(relay: RealRelay) -> None:
     relay.define("Stubborn", iterationTimeoutSeconds=4, abortGracePeriodSeconds=1)
     relay.run("slow", "stubborn")
 
@@ -80,7 +80,7 @@ def test_a_task_that_is_out_of_memory_says_so(relay: RealRelay) -> None:
 
     status = relay.finished("hungry", 60)
 
-    # Whether the runtime hears of the lack of memory in time or not, it is told in the same words.
+    # The words are the same whether or not the runtime notices the lack of memory in time.
     assert (status["phase"], status["reason"]) == ("Failed", "OOMKilled")
     assert "was killed by SIGKILL (exit code 137), most likely out of memory; limit 64Mi" in status["message"]
 
@@ -102,10 +102,10 @@ def test_an_image_that_does_not_exist_is_shown_and_fails_in_the_end(relay: RealR
     assert ended["iterations"] == 0
 
 
-def test_a_run_goes_on_when_the_operator_is_replaced(relay: RealRelay, admin: Kubectl) -> None:
+def test_a_run_continues_when_the_operator_is_replaced(relay: RealRelay, admin: Kubectl) -> None:
     relay.define("Chain")
     relay.run("survivor", "chain", input={"length": 3, "seconds": 2})
-    relay.until("survivor", "it is on its way", phase="Running")
+    relay.until("survivor", "it is running", phase="Running")
 
     system = admin.in_namespace(RELEASE_NAMESPACE)
     system.do("rollout", "restart", "deployment/podrelay-operator")
@@ -138,7 +138,7 @@ def test_kubectl_wait_and_columns(relay: RealRelay) -> None:
     assert re.search(r"columns +chain +Succeeded +Done +2 ", shown), shown
 
 
-# --- the examples, which have gone on all the time --------------------------------------------------------------------
+# --- the examples, which have been running since the beginning --------------------------------------------------------
 
 
 def test_the_word_count_example(relay: RealRelay) -> None:
@@ -158,7 +158,7 @@ def test_the_example_in_shell(relay: RealRelay) -> None:
     assert status["iterations"] >= 3
     assert status["output"]["files"] > 200
     assert re.fullmatch("[0-9a-f]{64}", status["output"]["digest"])
-    assert "200 files so far" in relay.logs("checksum-i2"), "what examples/README.md shows"
+    assert "200 files so far" in relay.logs("checksum-i2"), "as examples/README.md shows"
 
 
 def test_the_example_in_go(relay: RealRelay) -> None:
@@ -169,7 +169,7 @@ def test_the_example_in_go(relay: RealRelay) -> None:
     assert status["output"] == {"primes": 78_498, "below": 1_000_000}
 
 
-def test_what_pods_have_printed_outlives_them(relay: RealRelay) -> None:
+def test_the_output_of_pods_outlives_them(relay: RealRelay) -> None:
     relay.define("Prints", podCleanup="Always")
     relay.define_script("shell-prints", "echo shell works; echo and warns >&2", podCleanup="Always")
     relay.define_script("shell-fails", "echo shell fails; exit 3", podCleanup="Always")

@@ -1,4 +1,4 @@
-"""Hooks, children and limits with real pods: all of it is under way at once, and the tests look at its outcome."""
+"""Hooks, children and limits with real pods: everything runs at once, and the tests check the outcome."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -20,7 +20,7 @@ CUSTOMERS = {"acme1": "acme", "acme2": "acme", "other": "other"}
 
 @pytest.fixture(scope="module")
 def seen(relay: RealRelay) -> Iterator[Watch]:
-    """All runs of this file are under way; yields what is seen of them."""
+    """Start all runs of this file; yields a watch that has all of their states."""
     keep: dict[str, Any] = {"podCleanup": "Never"}
     relay.define("Hooked", **keep)
     relay.define("Hooked", "hooked-once", maxIterations=1, **keep)
@@ -58,7 +58,7 @@ def working(seconds: float) -> dict[str, Any]:
 
 
 def printed(relay: RealRelay, pod: str) -> list[str]:
-    """What the task's own code has printed, once the kubelet knows that the pod has ended, which takes a moment."""
+    """Return what the task's own code has printed, once the kubelet has reported the end of the pod."""
     ended = {"Succeeded", "Failed"}
     eventually(f"{pod} has ended", lambda: relay.kubectl.get("pods", pod)["status"]["phase"] in ended)
     return [line for line in relay.logs(pod).splitlines() if not line.startswith("{")]
@@ -84,13 +84,13 @@ def children_of(watch: Watch, parent: str) -> list[str]:
 
 
 def child_of(watch: Watch, parent: str) -> str:
-    """The only child of a run, once it has one."""
+    """Return the only child of a run, once it has one."""
     (name,) = eventually(f"{parent} has a child", lambda: children_of(watch, parent), 60)
     return name
 
 
 def pods_of(watch: Watch, *runs: str) -> set[str]:
-    """All pods that these runs have ever had."""
+    """Return all pods that these runs have ever had."""
     pods = {pod["metadata"]["name"] for pod in watch.newest("pods")}
     return {pod for pod in pods if pod.rpartition("-")[0] in runs}
 
@@ -164,7 +164,7 @@ def test_the_hook_of_an_abort_without_a_pod_has_one_of_its_own(relay: RealRelay)
 # --- the input --------------------------------------------------------------------------------------------------------
 
 
-def test_an_input_that_does_not_fit_gets_no_pod(relay: RealRelay, seen: Watch) -> None:
+def test_a_run_with_an_invalid_input_gets_no_pod(relay: RealRelay, seen: Watch) -> None:
     status = relay.finished("misfit")
 
     assert (status["phase"], status["reason"], status["iterations"]) == ("Failed", "InvalidInput", 0)
@@ -185,7 +185,9 @@ def test_never_more_than_two_pods_of_a_definition_with_two_at_a_time(relay: Real
     assert queued == {1, 2, 3}
 
 
-def test_runs_about_the_same_thing_go_one_after_the_other_and_others_pass_them(relay: RealRelay, seen: Watch) -> None:
+def test_runs_with_the_same_concurrency_key_run_one_after_the_other_and_others_overtake_them(
+    relay: RealRelay, seen: Watch
+) -> None:
     assert {relay.finished(name, 90)["phase"] for name in CUSTOMERS} == {"Succeeded"}
 
     assert seen.most_at_once("pods", live("acme1", "acme2")) == 1
@@ -203,7 +205,7 @@ def test_a_parent_waits_without_a_pod_and_gets_the_results_in_its_next_one(relay
         for state in seen.states("taskruns", "family")
         if state.get("status", {}).get("reason") == "WaitingForChildren"
     ]
-    at_work = next(names for name, names in seen.together("pods", is_live) if name == "family-i2")
+    running = next(names for name, names in seen.together("pods", is_live) if name == "family-i2")
 
     assert {child["id"]: child["status"] for child in status["output"]["children"]} == {
         child: {"Succeeded": "success", "Failed": "failed"}[relay.status(child)["phase"]] for child in children
@@ -214,7 +216,7 @@ def test_a_parent_waits_without_a_pod_and_gets_the_results_in_its_next_one(relay
     assert all("current" not in state and state["iterations"] == 1 for state in waited)
     assert status["iterations"] == 2
     assert pods_of(seen, "family") == {"family-i1", "family-i2"}
-    assert not at_work & ({"family-i1"} | pods_of(seen, *children))
+    assert not running & ({"family-i1"} | pods_of(seen, *children))
 
 
 def test_an_abort_with_cascade_ends_children_and_their_children(relay: RealRelay, seen: Watch) -> None:
@@ -232,7 +234,7 @@ def test_an_abort_with_cascade_ends_children_and_their_children(relay: RealRelay
     assert pods_of(seen, "clan", child, leaf) == {f"{run}-i1" for run in ("clan", child, leaf)}
 
 
-def test_with_a_parent_its_children_go_and_their_pods(relay: RealRelay, seen: Watch) -> None:
+def test_deleting_a_parent_deletes_its_children_and_their_pods(relay: RealRelay, seen: Watch) -> None:
     child = child_of(seen, "doomed")
     until_printed(relay, f"{child}-i1", "sleeping")
     relay.until("doomed", "it waits for its child", reason="WaitingForChildren")

@@ -1,4 +1,4 @@
-"""Backups: what was finished stays so, with its output, what was half-way waits, and no hook is called twice."""
+"""Backups: finished runs stay finished, with their output, unfinished ones wait, and no hook is called twice."""
 
 import json
 import subprocess
@@ -27,7 +27,7 @@ KINDS = f"{TASK_DEFINITIONS},{TASK_RUNS},{TASK_ITERATIONS}"
 
 @pytest.fixture(scope="module")
 def other(admin: Kubectl, relay: Relay, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
-    """Another namespace with an operator of its own: all that comes into it gets new UIDs."""
+    """Another namespace with its own operator: all objects that are restored there get new UIDs."""
     folder = tmp_path_factory.mktemp("other")
     with temporary_namespace(admin) as inside:
         add_runner(inside)
@@ -39,7 +39,7 @@ def other(admin: Kubectl, relay: Relay, tmp_path_factory: pytest.TempPathFactory
 
 @dataclass(frozen=True)
 class Backup:
-    """What `podrelay export` wrote of a namespace."""
+    """A file that `podrelay export` has written."""
 
     path: Path
 
@@ -48,7 +48,7 @@ class Backup:
         return {item["metadata"]["name"]: item for item in found if item["kind"] == kind}
 
     def only(self, *runs: str) -> "Backup":
-        """The same without other runs: tests of this file share the namespace."""
+        """Return the same backup with only these runs: the tests of this file share the namespace."""
         kept: list[Manifest] = []
         for item in map(json.loads, self.path.read_text(encoding="utf-8").splitlines()):
             run = item["runName"] if item["kind"] == "TaskIteration" else item.get("metadata", {}).get("name")
@@ -63,16 +63,16 @@ class Backup:
         return Backup(path)
 
 
-def podrelay(there: Relay, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+def podrelay(relay: Relay, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     command, *rest = arguments
-    place = [f"--kubeconfig={there.kubectl.kubeconfig}", f"--namespace={there.kubectl.namespace}"]
-    ended = forked.command([command, *rest, *place], there.kubectl.env, stdin)
+    place = [f"--kubeconfig={relay.kubectl.kubeconfig}", f"--namespace={relay.kubectl.namespace}"]
+    ended = forked.command([command, *rest, *place], relay.kubectl.env, stdin)
     assert "Traceback" not in ended.stderr, ended.stderr
     return ended
 
 
-def do(there: Relay, *arguments: str, stdin: str = "") -> str:
-    ended = podrelay(there, *arguments, stdin=stdin)
+def do(relay: Relay, *arguments: str, stdin: str = "") -> str:
+    ended = podrelay(relay, *arguments, stdin=stdin)
     assert ended.returncode == 0, ended
     return ended.stdout
 
@@ -84,14 +84,14 @@ def export(relay: Relay, folder: Path) -> Backup:
 
 
 def kept(run: Manifest) -> Manifest:
-    """What of a status has to be the same everywhere."""
+    """Return the part of a run's status that a restore must keep."""
     status = dict(run["status"])
     conditions = {item["type"]: (item["status"], item["reason"]) for item in status.pop("conditions")}
     status.pop("observedGeneration")
     return {**status, "conditions": conditions}
 
 
-# --- what had ended --------------------------------------------------------------------------------------------------
+# --- finished runs ---------------------------------------------------------------------------------------------------
 
 
 def has_called_hooks(relay: Relay, name: str) -> Callable[[], bool]:
@@ -100,7 +100,7 @@ def has_called_hooks(relay: Relay, name: str) -> Callable[[], bool]:
 
 @pytest.fixture(scope="module")
 def ended(relay: Relay) -> dict[str, str]:
-    """Runs that have ended, by name, in all ways; with their phases."""
+    """Runs that have finished in different ways: their phases by name."""
     relay.define("Hooked", hooks=["onDone", "onError", "onAbort"], podCleanup="Always")
     relay.define("Chain")
     relay.define("Answer")
@@ -114,24 +114,24 @@ def ended(relay: Relay) -> dict[str, str]:
     return phases
 
 
-def test_finished_runs_stay_finished_with_all_that_they_left(
+def test_finished_runs_stay_finished_with_their_outputs_and_records(
     relay: Relay, other: Relay, ended: dict[str, str], tmp_path: Path
 ) -> None:
     calls = {name: (relay.calls(name), relay.hook_calls(name)) for name in ended}
     backup = export(relay, tmp_path).only(*ended)
 
-    told = do(other, "import", str(backup.path))
+    printed = do(other, "import", str(backup.path))
 
     for name, phase in ended.items():
-        assert f"taskrun.podrelay.dev/{name} imported, {phase}" in told
-        there = other.get(name)
-        assert kept(there) == kept(backup.items("TaskRun")[name])
-        assert there["spec"] == backup.items("TaskRun")[name]["spec"]
+        assert f"taskrun.podrelay.dev/{name} imported, {phase}" in printed
+        restored = other.get(name)
+        assert kept(restored) == kept(backup.items("TaskRun")[name])
+        assert restored["spec"] == backup.items("TaskRun")[name]["spec"]
         assert [record["response"] for record in other.records(name)] == [
             record["response"] for record in relay.records(name)
         ]
         assert {record["metadata"]["ownerReferences"][0]["uid"] for record in other.records(name)} == {
-            there["metadata"]["uid"]
+            restored["metadata"]["uid"]
         }
     eventually("the operator has seen them", lambda: all(settled(other.get(name)) for name in ended))
     assert json.loads(do(other, "get", "large", "-o", "json"))["status"]["outputFrom"] == "large-i1"
@@ -157,7 +157,7 @@ def test_a_second_import_changes_nothing_and_says_so(
     assert {name: other.get(name) for name in ended} == before
 
 
-def test_what_is_still_there_is_not_touched(relay: Relay, ended: dict[str, str], tmp_path: Path) -> None:
+def test_existing_objects_are_not_changed(relay: Relay, ended: dict[str, str], tmp_path: Path) -> None:
     backup = export(relay, tmp_path).only(*ended)
     before = {name: relay.get(name) for name in ended}
 
@@ -167,7 +167,7 @@ def test_what_is_still_there_is_not_touched(relay: Relay, ended: dict[str, str],
     assert {name: relay.get(name) for name in ended} == before
 
 
-def test_conflicts_are_told_by_name_and_left_alone(
+def test_conflicts_are_reported_and_not_changed(
     relay: Relay, other: Relay, ended: dict[str, str], tmp_path: Path
 ) -> None:
     backup = export(relay, tmp_path).only("chained", "well")
@@ -176,62 +176,62 @@ def test_conflicts_are_told_by_name_and_left_alone(
     other.run("taken", "chain", input={"length": 1})
     mine = other.finished("taken")
 
-    told = podrelay(other, "import", "-", stdin=text)
+    done = podrelay(other, "import", "-", stdin=text)
 
-    assert told.returncode == 1
-    assert "TaskRun taken is there already, and is another one" in told.stderr
-    assert "TaskDefinition chain is there already, and says otherwise" in told.stderr
+    assert done.returncode == 1
+    assert "TaskRun taken already exists and is another run" in done.stderr
+    assert "TaskDefinition chain already exists and is different" in done.stderr
     assert other.status("taken") == mine
 
 
-def test_what_kubectl_has_written_can_be_imported(
+def test_the_output_of_kubectl_can_be_imported(
     relay: Relay, other: Relay, ended: dict[str, str], tmp_path: Path
 ) -> None:
     relay.run("by-kubectl", "chain", input={"length": 2})
     relay.finished("by-kubectl")
     text = relay.kubectl.do("get", KINDS, "-o", "yaml")
 
-    told = podrelay(other, "import", "-", stdin=text)
+    done = podrelay(other, "import", "-", stdin=text)
 
-    assert "taskrun.podrelay.dev/by-kubectl imported, Succeeded" in told.stdout
+    assert "taskrun.podrelay.dev/by-kubectl imported, Succeeded" in done.stdout
     assert kept(other.get("by-kubectl")) == kept(relay.get("by-kubectl"))
     assert len(other.calls("by-kubectl")) == 2
 
 
-def test_nothing_is_imported_of_an_export_that_is_cut_off(relay: Relay, other: Relay, tmp_path: Path) -> None:
+def test_nothing_of_a_truncated_export_is_imported(relay: Relay, other: Relay, tmp_path: Path) -> None:
     relay.define("Chain")
     relay.run("cut", "chain", input={"length": 1})
     relay.finished("cut")
     *lines, _end = export(relay, tmp_path).path.read_text(encoding="utf-8").splitlines(keepends=True)
 
-    told = podrelay(other, "import", "-", stdin="".join(lines))
+    done = podrelay(other, "import", "-", stdin="".join(lines))
 
-    assert told.returncode == 1
-    assert "cut off" in told.stderr
+    assert done.returncode == 1
+    assert "cut off" in done.stderr
     assert "cut" not in other.kubectl.names(TASK_RUNS)
 
 
-# --- what was half-way -----------------------------------------------------------------------------------------------
+# --- unfinished runs -------------------------------------------------------------------------------------------------
 
 
-def test_a_half_way_run_is_suspended_and_goes_on_from_its_last_answer_when_told_to(
+def test_an_unfinished_run_is_suspended_and_continues_from_its_last_answer_when_resumed(
     relay: Relay, other: Relay, tmp_path: Path
 ) -> None:
     relay.define("Held")
     relay.run("half", "held")
     eventually("its second iteration works", lambda: len(relay.calls("half")) == 2, 60)
-    eventually("that is known", lambda: relay.status("half").get("lastRecord") == "half-i1")
+    eventually("its first answer is stored", lambda: relay.status("half").get("lastRecord") == "half-i1")
     backup = export(relay, tmp_path).only("half")
     relay.abort("half")
     relay.finished("half")
 
-    told = podrelay(other, "import", str(backup.path))
+    done = podrelay(other, "import", str(backup.path))
     shown = other.until("half", "it says so", reason="Imported")
     assert "half-i2" not in other.pods("half")
     assert other.get("half")["spec"]["suspend"] is True
     assert (shown["phase"], shown["lastRecord"], "current" in shown) == ("Running", "half-i1", False)
     assert "podrelay resume half" in shown["message"]
-    assert "1 runs had not ended" in told.stderr
+    assert "1 runs had not finished" in done.stderr
     assert "unchanged" in do(other, "import", str(backup.path))
 
     do(other, "resume", "half")
@@ -241,7 +241,7 @@ def test_a_half_way_run_is_suspended_and_goes_on_from_its_last_answer_when_told_
     assert other.calls("half") == [(1, 1), (2, 1), (2, 2), (3, 1)]
 
 
-def test_a_run_that_had_not_begun_begins_when_told_to(relay: Relay, other: Relay, tmp_path: Path) -> None:
+def test_a_run_that_had_not_started_starts_when_resumed(relay: Relay, other: Relay, tmp_path: Path) -> None:
     relay.define("Chain")
     relay.run("fresh", "chain", input={"length": 1}, suspend=True)
     relay.until("fresh", "it waits", reason="Suspended")
@@ -254,14 +254,14 @@ def test_a_run_that_had_not_begun_begins_when_told_to(relay: Relay, other: Relay
     assert other.finished("fresh")["phase"] == "Succeeded"
 
 
-def test_they_go_on_at_once_if_that_is_asked_for(relay: Relay, other: Relay, tmp_path: Path) -> None:
+def test_with_resume_they_continue_at_once(relay: Relay, other: Relay, tmp_path: Path) -> None:
     relay.define("Chain")
     relay.run("at-once", "chain", input={"length": 2, "seconds": 15})
     relay.until("at-once", "it waits", reason="Waiting")
     backup = export(relay, tmp_path).only("at-once")
     relay.abort("at-once")
 
-    assert "goes on" in do(other, "import", str(backup.path), "--resume")
+    assert "continues" in do(other, "import", str(backup.path), "--resume")
 
     assert other.finished("at-once", 120)["phase"] == "Succeeded"
     assert other.calls("at-once") == [(1, 1), (2, 1)]
@@ -272,7 +272,7 @@ def test_a_parent_finds_the_children_that_it_had_started(relay: Relay, other: Re
     relay.define("Parent", triggers=["chain"], retry={"limit": 2, "initialSeconds": 15})
     start = [{"definition": "chain", "input": {"length": 1, "trace": str(relay.trace("children"))}, "times": 2}]
     relay.run("family", "parent", input={"start": start, "dies": True})
-    relay.until("family", "its first try has died", attempts=1)
+    relay.until("family", "its first attempt has died", attempts=1)
     assert relay.kubectl.patch(TASK_RUNS, "family", {"spec": {"suspend": True}})
 
     def children() -> list[str]:
@@ -295,7 +295,7 @@ def test_a_parent_finds_the_children_that_it_had_started(relay: Relay, other: Re
     assert uids == {other.get("family")["metadata"]["uid"]}
 
 
-def test_nothing_of_an_import_that_was_cut_off_starts(relay: Relay, other: Relay, tmp_path: Path) -> None:
+def test_an_interrupted_import_starts_nothing(relay: Relay, other: Relay, tmp_path: Path) -> None:
     relay.define("Chain")
     other.define("Chain")
     for name, spec in (("torn", {"suspend": True}), ("torn-done", {})):
@@ -316,13 +316,13 @@ def test_nothing_of_an_import_that_was_cut_off_starts(relay: Relay, other: Relay
 
     assert other.until("torn-done", "it has ended", phase="Succeeded")["output"]["done"] == 1
     assert other.pods("torn-done") == []
-    assert other.finished("torn")["phase"] == "Succeeded", "nobody has suspended this one"
+    assert other.finished("torn")["phase"] == "Succeeded", "this one is not suspended"
 
 
 # --- rights ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_import_says_which_rights_are_missing_and_is_content_with_its_role(
+def test_an_import_reports_missing_rights_and_its_role_suffices(
     admin: Kubectl, relay: Relay, kubectl: Kubectl, ended: dict[str, str], tmp_path: Path
 ) -> None:
     backup = export(relay, tmp_path).only(*ended)
@@ -345,9 +345,9 @@ def test_an_import_says_which_rights_are_missing_and_is_content_with_its_role(
     kubectl.do("create", "role", "pods", "--verb=create", "--resource=pods")
     kubectl.do("create", "rolebinding", "pods", "--role=pods", user)
 
-    def is_imported() -> bool:  # the authorizer hears of a new binding a moment later
+    def is_imported() -> bool:  # the authorizer sees a new binding a moment later
         done = subprocess.run(arguments, env=kubectl.env, capture_output=True, text=True, check=False)
-        assert "takes more rights" in done.stderr or done.returncode == 0, done
+        assert "needs more rights" in done.stderr or done.returncode == 0, done
         return done.returncode == 0
 
     eventually("it is imported", is_imported)
@@ -369,7 +369,7 @@ def as_restorer(kubectl: Kubectl, folder: Path) -> Path:
 # --- kubectl and Velero ----------------------------------------------------------------------------------------------
 
 
-def test_kubectl_apply_of_what_it_got_runs_nothing_again(relay: Relay, other: Relay) -> None:
+def test_kubectl_apply_of_its_own_output_runs_nothing_again(relay: Relay, other: Relay) -> None:
     relay.define("Hooked", "once", id="once", hooks=["onDone"])
     relay.run("applied", "once", input={"how": "done"})
     relay.finished("applied")
@@ -396,7 +396,7 @@ def test_kubectl_apply_of_what_it_got_runs_nothing_again(relay: Relay, other: Re
     relay.abort("applied-half")
     relay.finished("applied-half")
     do(other, "resume", "applied-half")
-    eventually("it begins anew", lambda: other.calls("applied-half") == [(1, 1), (1, 1)], 60)
+    eventually("it starts again", lambda: other.calls("applied-half") == [(1, 1), (1, 1)], 60)
     other.abort("applied-half")
 
 
@@ -420,7 +420,7 @@ def restored_by_velero(relay: Relay, other: Relay, name: str, *, with_status: bo
         assert applied, str(applied)
 
 
-def test_what_velero_restores_waits_and_goes_on_when_told_to(relay: Relay, other: Relay) -> None:
+def test_a_run_that_velero_restores_waits_and_continues_when_resumed(relay: Relay, other: Relay) -> None:
     relay.define("Chain")
     other.define("Chain")
     relay.run("velero", "chain", input={"length": 2, "seconds": 15})
@@ -438,7 +438,7 @@ def test_what_velero_restores_waits_and_goes_on_when_told_to(relay: Relay, other
     assert other.calls("velero") == [(1, 1), (2, 1)]
 
 
-def test_without_its_status_velero_restores_a_run_that_waits(relay: Relay, other: Relay) -> None:
+def test_a_run_that_velero_restores_without_its_status_waits(relay: Relay, other: Relay) -> None:
     relay.define("Chain")
     other.define("Chain")
     relay.run("velero-bare", "chain", input={"length": 1})

@@ -29,7 +29,7 @@ PLUGIN = PODRELAY.with_name("kubectl-podrelay")
 
 @dataclass(frozen=True)
 class Shell:
-    """Somebody at a terminal, with $KUBECONFIG set, in the namespace of a relay."""
+    """A user at a terminal, with $KUBECONFIG set, in the namespace of a relay."""
 
     relay: Relay
     folder: Path
@@ -82,14 +82,14 @@ def shell(relay: Relay, tmp_path_factory: pytest.TempPathFactory) -> Shell:
 
 @pytest.fixture
 def sleeping(shell: Shell) -> Iterator[str]:
-    """The id of a run that works until it is told to stop."""
+    """The id of a run that works until it is aborted."""
     run = shell.trigger("sleep")
     shell.relay.until(run, "it works", phase="Running")
     yield run
     shell("abort", run)
 
 
-def test_trigger_and_watch_shows_the_way_and_prints_the_output(shell: Shell) -> None:
+def test_trigger_with_watch_shows_the_progress_and_prints_the_output(shell: Shell) -> None:
     ended = shell(
         "trigger", "answer", "--input", '{"how": "done", "output": {"rows": 3}}', "--watch", "--name", "Three"
     )
@@ -102,7 +102,7 @@ def test_trigger_and_watch_shows_the_way_and_prints_the_output(shell: Shell) -> 
 @pytest.mark.parametrize(
     ("how", "code", "word"), [("done", 0, "Succeeded"), ("error", 1, "Failed"), ("aborted", 3, "Aborted")]
 )
-def test_exit_codes_tell_how_it_ended(shell: Shell, how: str, code: int, word: str) -> None:
+def test_exit_codes_show_how_it_ended(shell: Shell, how: str, code: int, word: str) -> None:
     ended = shell("trigger", "answer", "--input", json.dumps({"how": how}), "--wait", "-o", "json")
 
     assert ended.returncode == code
@@ -162,7 +162,7 @@ def test_list_filters_and_formats(shell: Shell) -> None:
     assert newest in tree[1]
 
 
-def test_an_input_that_breaks_the_schema_is_told_by_field_and_nothing_starts(shell: Shell) -> None:
+def test_an_input_that_violates_the_schema_is_reported_by_field_and_starts_nothing(shell: Shell) -> None:
     shell.relay.define("Answer", "strict", inputSchema={"type": "object", "required": ["url"]})
 
     ended = shell("trigger", "strict", "--input", '{"how": "done"}')
@@ -172,11 +172,11 @@ def test_an_input_that_breaks_the_schema_is_told_by_field_and_nothing_starts(she
     assert shell.do("list", "-d", "strict", "-o", "name") == ""
 
 
-def test_get_tells_all_that_matters(shell: Shell) -> None:
+def test_get_shows_all_that_matters(shell: Shell) -> None:
     run = shell.trigger("chain", "--input", '{"length": 2}', "--name", "All of it")
     shell.relay.finished(run)
 
-    told = shell.do("get", run)
+    shown = shell.do("get", run)
 
     for part in (
         "All of it",
@@ -187,7 +187,7 @@ def test_get_tells_all_that_matters(shell: Shell) -> None:
         f"{run}-i2",
         "continue",
     ):
-        assert part in told
+        assert part in shown
 
 
 def test_logs_follow_across_iterations_and_end_with_the_run(shell: Shell) -> None:
@@ -213,7 +213,7 @@ def test_abort_waits_for_the_end(shell: Shell, sleeping: str) -> None:
         f"taskrun.podrelay.dev/{sleeping} Aborted",
     ]
     assert shell.relay.status(sleeping)["message"] == "wrong file"
-    assert shell.do("abort", sleeping, "--wait") == f"taskrun.podrelay.dev/{sleeping} was aborted before"
+    assert shell.do("abort", sleeping, "--wait") == f"taskrun.podrelay.dev/{sleeping} was already aborted"
     cascade = shell("abort", sleeping, "--cascade")
     assert (cascade.returncode, "was aborted without its children" in cascade.stderr) == (1, True)
 
@@ -227,7 +227,7 @@ def test_abort_of_a_run_that_has_succeeded_is_an_error(shell: Shell) -> None:
     assert ended.stderr == "podrelay abort: Cannot abort a task that is not pending or running!\n"
 
 
-def test_wait_tells_by_its_exit_code_how_a_run_ended(shell: Shell) -> None:
+def test_the_exit_code_of_wait_shows_how_a_run_ended(shell: Shell) -> None:
     done = shell.trigger("answer", "--input", '{"how": "done", "output": {"rows": 3}}')
     ended = shell("wait", done)
     assert (ended.returncode, json.loads(ended.stdout)) == (0, {"rows": 3})
@@ -235,12 +235,12 @@ def test_wait_tells_by_its_exit_code_how_a_run_ended(shell: Shell) -> None:
 
     assert shell("wait", shell.trigger("answer", "--input", '{"how": "error"}')).returncode == 1
     assert shell("wait", shell.trigger("answer", "--input", '{"how": "aborted"}')).returncode == 3
-    assert shell("wait", "nobody").returncode == 1
+    assert shell("wait", "missing").returncode == 1
     later = shell("wait", shell.trigger("chain", "--delay", "1h"), "--timeout", "1s")
-    assert (later.returncode, "the time is over; it goes on." in later.stderr) == (124, True)
+    assert (later.returncode, "; the timeout has expired, but the run continues." in later.stderr) == (124, True)
 
 
-def test_wait_waits_for_several(shell: Shell, sleeping: str) -> None:
+def test_wait_accepts_several_runs(shell: Shell, sleeping: str) -> None:
     done = shell.trigger("answer", "--input", '{"how": "done"}')
     waiting = shell.start("wait", sleeping, done)
     assert waiting.stdout is not None
@@ -250,7 +250,7 @@ def test_wait_waits_for_several(shell: Shell, sleeping: str) -> None:
     assert waiting.wait(20) == 3
 
 
-def test_ctrl_c_ends_the_waiting_for_several(shell: Shell, sleeping: str) -> None:
+def test_ctrl_c_ends_a_wait_for_several_runs(shell: Shell, sleeping: str) -> None:
     done = shell.trigger("answer", "--input", '{"how": "done"}')
     waiting = shell.start("wait", sleeping, done)
     assert waiting.stdout is not None
@@ -261,7 +261,7 @@ def test_ctrl_c_ends_the_waiting_for_several(shell: Shell, sleeping: str) -> Non
     assert (waiting.wait(20), shell.relay.status(sleeping)["phase"]) == (130, "Running")
 
 
-def test_get_and_watch_shows_the_way_of_a_run_that_is_there(shell: Shell, sleeping: str) -> None:
+def test_get_with_watch_shows_the_progress_of_an_existing_run(shell: Shell, sleeping: str) -> None:
     watching = shell.start("get", sleeping, "--watch")
     assert watching.stderr is not None
     assert watching.stderr.readline() == f"{sleeping}: IterationRunning iteration 1/50\n"
@@ -272,7 +272,7 @@ def test_get_and_watch_shows_the_way_of_a_run_that_is_there(shell: Shell, sleepi
     assert (watching.returncode, "Aborted" in out) == (0, True)
 
 
-def test_flags_may_stand_before_the_command(shell: Shell) -> None:
+def test_flags_can_precede_the_command(shell: Shell) -> None:
     assert shell.do("-n", "kube-system", "list") == ""
     assert "definitions" not in shell.do("--namespace", shell.relay.kubectl.namespace, "definitions", "-o", "name")
     path = f"{PLUGIN.parent}{os.pathsep}{shell.env['PATH']}"
@@ -283,14 +283,14 @@ def test_flags_may_stand_before_the_command(shell: Shell) -> None:
     assert "taskdefinition.podrelay.dev/chain" in listed.stdout.splitlines()
 
 
-def test_several_at_once_go_on_after_one_that_fails(shell: Shell) -> None:
+def test_a_command_for_several_runs_continues_after_one_that_fails(shell: Shell) -> None:
     run = shell.trigger("chain", "--delay", "1h")
 
-    ended = shell("suspend", "nobody", run)
+    ended = shell("suspend", "missing", run)
 
     assert ended.returncode == 1
     assert ended.stdout == f"taskrun.podrelay.dev/{run} suspended\n"
-    assert ended.stderr == 'podrelay: nobody: Task "nobody" was not found!\n'
+    assert ended.stderr == 'podrelay: missing: Task "missing" was not found!\n'
     assert shell.relay.get(run)["spec"]["suspend"] is True
     assert shell.do("resume", run) == f"taskrun.podrelay.dev/{run} resumed"
 
@@ -312,7 +312,7 @@ def test_definitions(shell: Shell) -> None:
     assert "taskdefinition.podrelay.dev/chain" in shell.do("definitions", "-o", "name").splitlines()
 
 
-def test_top_prints_once_where_there_is_no_terminal(shell: Shell, sleeping: str) -> None:
+def test_top_prints_once_without_a_terminal(shell: Shell, sleeping: str) -> None:
     rows = shell.do("top").splitlines()
 
     assert sleeping in [row.split()[0] for row in rows]
@@ -328,7 +328,7 @@ def test_top_is_live_on_a_terminal(shell: Shell, sleeping: str) -> None:
     with terminal(shell, "top") as screen:
         screen.until(sleeping)
         shell.do("abort", sleeping, "--wait")
-        screen.until("under way")
+        screen.until("active")
         screen.interrupt()
         assert screen.ended() == 0
 
@@ -343,7 +343,7 @@ def test_ctrl_c_while_watching_leaves_the_run_alone(shell: Shell, sleeping: str)
     _, errors = watching.communicate(timeout=20)
 
     assert watching.returncode == 130
-    assert f"{run} goes on. To stop it: podrelay abort {run} -n {shell.relay.kubectl.namespace}" in errors
+    assert f"{run} continues. To abort it: podrelay abort {run} -n {shell.relay.kubectl.namespace}" in errors
     assert "Traceback" not in errors
     assert shell.relay.status(run)["phase"] == "Running"
     shell.do("abort", run)
@@ -361,27 +361,27 @@ def test_timeout_while_waiting(shell: Shell) -> None:
     ended = shell("trigger", "chain", "--delay", "1h", "--wait", "--timeout", "1s")
 
     assert ended.returncode == 124
-    assert "the time is over; it goes on." in ended.stderr
+    assert "; the timeout has expired, but the run continues." in ended.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
         (["trigger", "noSuchTask"], 1, "podrelay trigger: Task definition was not found!"),
-        (["get", "nobody"], 1, 'podrelay get: Task "nobody" was not found!'),
+        (["get", "missing"], 1, 'podrelay get: Task "missing" was not found!'),
         (["list", "--status", "done"], 1, "there is no status 'done'"),
-        (["list", "--context", "nowhere"], 1, "no cluster to talk to"),
-        (["trigger", "chain", "--input", "{"], 2, "is no JSON"),
-        (["trigger", "chain", "--input", "[]"], 2, "is no JSON object"),
+        (["list", "--context", "nowhere"], 1, "no cluster to connect to"),
+        (["trigger", "chain", "--input", "{"], 2, "is not JSON"),
+        (["trigger", "chain", "--input", "[]"], 2, "is not a JSON object"),
         (["trigger", "chain", "--input", "@/no/such/file"], 2, "cannot read /no/such/file"),
-        (["trigger", "chain", "--delay", "soon"], 2, "is no duration"),
+        (["trigger", "chain", "--delay", "soon"], 2, "is not a duration"),
         (["trigger", "chain", "--delay", "400d"], 1, "The maximum delay for a task is 355 days."),
         (["trigger"], 2, "Missing argument"),
         (["abort"], 2, "Missing argument"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else None,
 )
-def test_what_is_wrong_is_said_in_a_line(shell: Shell, arguments: list[str], code: int, words: str) -> None:
+def test_an_error_is_one_line(shell: Shell, arguments: list[str], code: int, words: str) -> None:
     ended = shell(*arguments)
 
     assert ended.returncode == code
@@ -389,7 +389,7 @@ def test_what_is_wrong_is_said_in_a_line(shell: Shell, arguments: list[str], cod
     assert ended.stdout == ""
 
 
-def test_an_api_server_that_is_away(shell: Shell, tmp_path: Path) -> None:
+def test_an_unavailable_api_server(shell: Shell, tmp_path: Path) -> None:
     settings = yaml.safe_load(shell.relay.kubectl.kubeconfig.read_text())
     settings["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:1"
     kubeconfig = tmp_path / "away"
@@ -415,7 +415,7 @@ def test_as_a_plugin_of_kubectl(shell: Shell) -> None:
     )
 
     assert got.stdout == f"taskrun.podrelay.dev/{run}\n"
-    assert "kubectl podrelay get: " in shell("get", "nobody", program=PLUGIN).stderr
+    assert "kubectl podrelay get: " in shell("get", "missing", program=PLUGIN).stderr
 
 
 def test_names_are_completed_from_the_cluster(shell: Shell) -> None:
@@ -454,7 +454,7 @@ def test_kubectl_completes_the_words_of_its_plugin(shell: Shell) -> None:
 
 
 class Screen:
-    """A program in a terminal of its own."""
+    """A program in its own terminal."""
 
     def __init__(self, shell: Shell, *arguments: str) -> None:
         self._shell, self._arguments = shell, arguments
@@ -481,7 +481,7 @@ class Screen:
         os.close(self._leader)
 
     def until(self, words: str, seconds: float = 30) -> None:
-        """Read until these words are there; what came before them is forgotten."""
+        """Read until these words appear, and forget everything up to them."""
         deadline = time.monotonic() + seconds
         while words not in self._text:
             assert time.monotonic() < deadline, f"{words!r} is not in {self._text!r}"
@@ -491,11 +491,11 @@ class Screen:
         self._text = self._text.partition(words)[2]
 
     def ended(self, seconds: float = 20) -> int:
-        """Wait for its end, and return its exit code; it could not end if nobody read what it prints."""
+        """Wait for its end, and return its exit code; read its output, because it could not end otherwise."""
         deadline = time.monotonic() + seconds
         while self.process.poll() is None and time.monotonic() < deadline:
             if select.select([self._leader], [], [], 0.1)[0]:
-                with contextlib.suppress(OSError):  # the last one has closed the other side
+                with contextlib.suppress(OSError):  # the last process has closed the other side
                     os.read(self._leader, 65536)
         return self.process.wait(1)
 

@@ -48,7 +48,7 @@ def test_a_run_that_nobody_has_seen_is_told_by_kubectl_and_the_doctor(kubectl: K
     assert "NotSeen" in shown
     assert "no operator has seen this run yet" in api.get(TASK_RUNS, "unseen")["status"]["message"]
     eventually("it is old enough", lambda: "no operator has seen unseen" in problems(doctor(kubectl)[1]), 60)
-    assert "no operator has looked at TaskDefinition count-words" in problems(doctor(kubectl)[1])
+    assert "no operator has seen TaskDefinition count-words" in problems(doctor(kubectl)[1])
 
 
 def test_where_all_is_well_it_says_so_and_what_is_stalled_is_told(idle_relay: Relay, tmp_path: Path) -> None:
@@ -67,7 +67,7 @@ def test_where_all_is_well_it_says_so_and_what_is_stalled_is_told(idle_relay: Re
         relay.until("nowhere", "it is stalled", reason="DefinitionNotFound")
         code, found = doctor(relay.kubectl)
         assert code == 1
-        assert "nothing can start for nowhere (DefinitionNotFound" in problems(found)
+        assert "no pod can start for nowhere (DefinitionNotFound" in problems(found)
 
 
 def test_who_may_read_little_learns_what_is_unknown_and_which_rights_are_missing(

@@ -193,11 +193,11 @@ def test_cleanup_lets_pods_go_when_there_is_no_operator_any_more(
     eventually("garbage collection deletes its pod", lambda: _is_deleted(relay, "works-i1"))
 
     told = cleanup(relay, "--dry-run")
-    assert told == [f"pod/{name}-i1 in {relay.kubectl.namespace} would be let go" for name in ("audited", "works")]
+    assert told == [f"pod/{name}-i1 in {relay.kubectl.namespace} would be released" for name in ("audited", "works")]
     assert finalizers(relay, "works-i1") == [names.ANSWER_FINALIZER]
     told = cleanup(relay)
 
-    assert told == [f"pod/{name}-i1 in {relay.kubectl.namespace} let go" for name in ("audited", "works")]
+    assert told == [f"pod/{name}-i1 in {relay.kubectl.namespace} released" for name in ("audited", "works")]
     assert finalizers(relay, "audited-i1") == [FOREIGN]
     relay.kubectl.do("wait", "--for=delete", "pod/works-i1", "--timeout=20s")
     assert cleanup(relay) == []

@@ -84,14 +84,14 @@ def test_watch_shows_each_state_until_the_end(tasks: TaskService) -> None:
     assert all(one != other for one, other in itertools.pairwise(states))
 
 
-def test_a_failed_run_tells_why(tasks: TaskService) -> None:
+def test_a_failed_run_has_its_error(tasks: TaskService) -> None:
     ended = tasks.wait(tasks.trigger("answer", {"how": "error"}).id, timeout=30)
 
     assert (ended.status, ended.phase, ended.reason) == ("failed", "Failed", "TaskFailed")
     assert ended.error == {"message": "no such file", "code": "NoFile", "data": {"path": "/x"}}
 
 
-def test_a_large_output_comes_whole(tasks: TaskService) -> None:
+def test_a_large_output_is_complete(tasks: TaskService) -> None:
     ended = tasks.wait(tasks.trigger("answer", {"how": "large"}).id, timeout=30)
     listed = next(run for run in tasks.list() if run.id == ended.id)
 
@@ -116,7 +116,7 @@ def test_log_lines_are_followed_across_iterations_until_the_end(relay: Relay, ta
     assert stored == sorted(stored, key=lambda line: line.time)
 
 
-def test_log_lines_come_while_the_task_works(relay: Relay, tasks: TaskService) -> None:
+def test_log_lines_arrive_while_the_task_works(relay: Relay, tasks: TaskService) -> None:
     relay.define("Talker", module=AUTHOR_TASKS)
     run = tasks.trigger("talker", {"lines": 1, "stays": True})
 
@@ -139,7 +139,7 @@ def test_abort_ends_a_run_with_its_message(relay: Relay, tasks: TaskService) -> 
     assert (aborting.is_aborting, again.is_aborting) == (True, True)
     assert (ended.status, ended.message, ended.is_aborting) == ("aborted", "wrong file", False)
     assert aborting.aborted_by == ended.aborted_by == aborting.created_by
-    assert tasks.abort(run.id).status == "aborted", "aborting it again is no error"
+    assert tasks.abort(run.id).status == "aborted", "aborting it again is not an error"
     done = tasks.trigger("answer", {"how": "done"})
     tasks.wait(done.id, timeout=60)
     with pytest.raises(TaskFinishedError, match="Cannot abort a task that is not pending or running!") as caught:
@@ -172,14 +172,14 @@ def test_suspend_and_resume(tasks: TaskService) -> None:
 
 
 class Strict(TaskDefinition):
-    """As a program may know it: without the rules of the definition in the cluster."""
+    """The definition as a program may know it: without the rules of the one in the cluster."""
 
     id = "strict"
     title = "Strict"
 
 
 @pytest.mark.parametrize("definition", ["strict", Strict], ids=["name", "class"])
-def test_an_input_that_breaks_the_schema_of_the_definition_creates_nothing(
+def test_an_input_that_violates_the_schema_of_the_definition_creates_nothing(
     relay: Relay, tasks: TaskService, definition: Any
 ) -> None:
     relay.define("Answer", "strict", inputSchema={"type": "object", "required": ["url"]})
@@ -225,14 +225,14 @@ def test_the_same_key_gives_the_same_run(quiet: TaskService) -> None:
         quiet.trigger("countWords", {"book": 2}, idempotency_key="order-1")
 
 
-def test_a_chosen_name_is_a_key_too(quiet: TaskService) -> None:
+def test_a_chosen_name_also_serves_as_a_key(quiet: TaskService) -> None:
     first = quiet.trigger("countWords", resource_name="my-run")
 
     assert first.id == "my-run"
     assert quiet.trigger("countWords", resource_name="my-run").uid == first.uid
     with pytest.raises(TriggerConflictError):
         quiet.trigger("countWords", {"a": 1}, resource_name="my-run")
-    with pytest.raises(InvalidInputError, match="excludes resource_name"):
+    with pytest.raises(InvalidInputError, match="cannot be combined with resource_name"):
         quiet.trigger("countWords", resource_name="my-run", idempotency_key="x")
 
 
@@ -246,12 +246,12 @@ def test_delay_and_start_are_stored(quiet: TaskService) -> None:
     assert datetime.fromisoformat(later["spec"]["startAt"]) == start
 
 
-def test_what_is_not_there(quiet: TaskService) -> None:
+def test_missing_runs_and_definitions(quiet: TaskService) -> None:
     with pytest.raises(DefinitionNotFoundError, match="Task definition was not found!") as caught:
         quiet.trigger("noSuchTask")
     assert (caught.value.code, caught.value.data) == ("TASK_DEFINITION_ERROR", {"id": "noSuchTask"})
     with pytest.raises(TaskNotFoundError):
-        quiet.trigger("countWords", parent="nobody")
+        quiet.trigger("countWords", parent="missing")
 
     def read_logs(run: str) -> LogLine:
         return next(quiet.logs(run))
@@ -266,13 +266,13 @@ def test_what_is_not_there(quiet: TaskService) -> None:
         read_logs,
         quiet.children,
     ):
-        for missing in ("nobody", "no,such=Name"):
+        for missing in ("unknown", "no,such=Name"):
             with pytest.raises(TaskNotFoundError) as unknown:
                 act(missing)
             assert unknown.value.data == {"id": missing}
 
 
-def test_the_api_servers_own_rules_come_back_as_invalid_fields(quiet: TaskService) -> None:
+def test_violated_rules_of_the_api_server_are_invalid_fields(quiet: TaskService) -> None:
     with pytest.raises(InvalidInputError) as caught:
         quiet.trigger("countWords", name="x" * 300)
 
@@ -292,11 +292,11 @@ def test_a_deleted_run_is_gone_and_its_watchers_are_notified(quiet: TaskService)
         quiet.delete(run.id)
 
 
-def test_waiting_ends_in_time_and_the_run_goes_on(quiet: TaskService) -> None:
+def test_a_wait_ends_in_time_and_the_run_continues(quiet: TaskService) -> None:
     run = quiet.trigger("countWords")
     began = time.monotonic()
 
-    with pytest.raises(WaitTimeoutError, match="is pending, and the time is over") as caught:
+    with pytest.raises(WaitTimeoutError, match="is pending; the timeout has expired") as caught:
         quiet.wait(run.id, timeout=1)
 
     assert isinstance(caught.value, TimeoutError)
@@ -311,7 +311,7 @@ def test_closing_a_watch_ends_a_thread_that_waits_in_it(quiet: TaskService) -> N
     seen: list[Run] = []
     reader = threading.Thread(target=lambda: seen.extend(states))
     reader.start()
-    reader.join(0.5)  # by then it waits for news; should it not, it has to end all the same
+    reader.join(0.5)  # by then it waits for an event; if it does not, it must end as well
     assert reader.is_alive()
 
     states.close()
@@ -327,17 +327,17 @@ def test_events_show_what_happens_to_runs_of_a_definition(relay: Relay, tasks: T
     with tasks.events(definition="observed", existing=True, timeout=60) as events:
         first = next(events)
         run = tasks.trigger("observed", before.input)
-        told = []
+        received = []
         for event in events:
-            told.append((event.type, event.run.uid))
+            received.append((event.type, event.run.uid))
             if event.type == "finished":
                 tasks.delete(run.id)
             if event.type == "deleted":
                 break
 
     assert (first.type, first.run.uid) == ("existing", before.uid)
-    assert {uid for _, uid in told} == {run.uid}
-    kinds = [kind for kind, _ in told]
+    assert {uid for _, uid in received} == {run.uid}
+    kinds = [kind for kind, _ in received]
     assert (kinds[0], kinds[-2:]) == ("created", ["finished", "deleted"])
     assert set(kinds[1:-2]) <= {"changed"}
 
@@ -348,13 +348,13 @@ def test_definitions_are_listed(tasks: TaskService) -> None:
     assert {"answer", "chain", "sleep"} <= set(found)
     assert (found["chain"].id, found["chain"].max_iterations, found["chain"].private) == ("chain", 50, False)
     eventually(
-        "the operator has looked at it", lambda: {item.name: item for item in tasks.definitions()}["chain"].is_ready
+        "the operator has checked it", lambda: {item.name: item for item in tasks.definitions()}["chain"].is_ready
     )
 
 
 @pytest.fixture(scope="module")
 def population(admin: Kubectl, installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskService]:
-    """Runs of all kinds that nobody works on."""
+    """Runs in all phases, in a namespace without an operator."""
     from tests.support.namespaces import temporary_namespace
 
     with temporary_namespace(admin) as inside:
@@ -393,7 +393,7 @@ def test_list_filters_as_a_plain_model_does(population: TaskService, data: Any) 
     filters: dict[str, Any] = {
         "definition": data.draw(st.sampled_from([None, "countWords", "count-lines", "unknown"])),
         "status": data.draw(st.none() | st.sampled_from(STATUSES) | st.sets(st.sampled_from(STATUSES))),
-        "parent": data.draw(st.sampled_from([None, "parent-0", "parent-1", "nobody"])),
+        "parent": data.draw(st.sampled_from([None, "parent-0", "parent-1", "unknown"])),
         "created_after": data.draw(moments),
         "created_before": data.draw(moments),
         "search": data.draw(st.sampled_from([None, "book 1", "COUNT", "zzz", ""])),
@@ -430,7 +430,7 @@ def _expected(
     return (found if order == "oldest" else found[::-1])[:limit]
 
 
-def test_filters_that_make_no_sense_are_refused(population: TaskService) -> None:
+def test_invalid_filters_are_refused(population: TaskService) -> None:
     for wrong in (
         {"status": "done"},
         {"order": "random"},
@@ -452,9 +452,7 @@ def test_all_namespaces(population: TaskService, quiet: TaskService) -> None:
     assert {(quiet.namespace, run.id), (population.namespace, "parent-0")} <= everywhere
 
 
-def test_a_reader_may_read_and_is_told_that_he_may_not_write(
-    kubectl: Kubectl, quiet: TaskService, tmp_path: Path
-) -> None:
+def test_a_viewer_can_read_and_is_refused_to_write(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
     kubectl.do("create", "serviceaccount", "reader")
     kubectl.do(
         "create",
@@ -499,20 +497,20 @@ def _may_list(service: TaskService) -> bool:
     return False
 
 
-def test_wrong_credentials_are_named(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
-    kubectl.do("create", "serviceaccount", "nobody")
-    kubeconfig = kubeconfig_of(kubectl, "nobody", tmp_path)
+def test_wrong_credentials_are_reported(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
+    kubectl.do("create", "serviceaccount", "visitor")
+    kubeconfig = kubeconfig_of(kubectl, "visitor", tmp_path)
     kubeconfig.write_text(kubeconfig.read_text().replace("token: e", "token: f"))
 
     with (
-        TaskService(kubectl.namespace, kubeconfig=kubeconfig) as nobody,
+        TaskService(kubectl.namespace, kubeconfig=kubeconfig) as visitor,
         pytest.raises(ForbiddenError, match="does not accept these credentials"),
     ):
-        nobody.list()
+        visitor.list()
 
 
 def kubeconfig_of(kubectl: Kubectl, account: str, folder: Path) -> Path:
-    """A kubeconfig with the token of a service account."""
+    """Return a kubeconfig with the token of a service account."""
     import yaml
 
     settings = yaml.safe_load(kubectl.kubeconfig.read_text())
@@ -524,13 +522,13 @@ def kubeconfig_of(kubectl: Kubectl, account: str, folder: Path) -> Path:
 
 
 def test_no_configuration(tmp_path: Path, cluster: Cluster) -> None:
-    with pytest.raises(ConfigurationError, match="name a kubeconfig"):
+    with pytest.raises(ConfigurationError, match="set a kubeconfig"):
         TaskService(kubeconfig=tmp_path / "none")
     with pytest.raises(ConfigurationError, match="nowhere"):
         TaskService(kubeconfig=cluster.kubeconfig, context="nowhere")
 
 
-def test_an_api_server_that_is_away_is_told_as_retryable(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
+def test_an_unavailable_api_server_is_a_retryable_error(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
     with FaultProxy(kubectl.kubeconfig, seed=0, rate=0).serving() as proxy:
         kubeconfig = proxy.kubeconfig(tmp_path)
         with TaskService(kubectl.namespace, kubeconfig=kubeconfig, retry_seconds=0.5) as service:
@@ -540,7 +538,7 @@ def test_an_api_server_that_is_away_is_told_as_retryable(kubectl: Kubectl, quiet
                     with pytest.raises(ApiUnavailableError) as caught:
                         act()
                     assert caught.value.retryable
-                with pytest.raises(WaitTimeoutError, match="cannot be seen"):
+                with pytest.raises(WaitTimeoutError, match="could not be read before the timeout expired"):
                     service.wait(run.id, timeout=1)
             assert service.get(run.id).uid == run.uid
     with (
@@ -550,7 +548,7 @@ def test_an_api_server_that_is_away_is_told_as_retryable(kubectl: Kubectl, quiet
         service.list()
 
 
-def test_a_watch_outlives_an_outage(tasks: TaskService, relay: Relay, tmp_path: Path) -> None:
+def test_a_watch_survives_an_outage(tasks: TaskService, relay: Relay, tmp_path: Path) -> None:
     with (
         FaultProxy(relay.kubectl.kubeconfig, seed=0, rate=0).serving() as proxy,
         TaskService(tasks.namespace, kubeconfig=proxy.kubeconfig(tmp_path)) as service,
@@ -593,7 +591,7 @@ async def test_the_asynchronous_service_does_the_same(tasks: TaskService, relay:
         with pytest.raises(TaskFinishedError):
             await service.abort(runs[0].id)
         with pytest.raises(TaskNotFoundError):
-            await service.wait("nobody")
+            await service.wait("missing")
         assert {run.id for run in await service.list(definition="chain")} >= {run.id for run in runs}
 
 

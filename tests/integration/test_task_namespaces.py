@@ -159,7 +159,7 @@ def test_a_namespace_that_is_being_deleted_is_not_prepared(kubectl: Kubectl) -> 
     try:
         ended = prepare(kubectl, kubectl.namespace)
         assert ended.returncode == 1
-        assert f"namespace {kubectl.namespace} is being deleted: run this again when it has gone" in ended.stderr
+        assert f"namespace {kubectl.namespace} is being deleted: run this again when it is gone" in ended.stderr
         assert ended.stdout == ""
     finally:
         assert kubectl.patch("configmap", "held", {"metadata": {"finalizers": None}})
@@ -178,15 +178,15 @@ def test_an_object_of_that_name_that_is_another_is_told_and_left(kubectl: Kubect
     kubectl.do("create", "rolebinding", RUNNER, f"--clusterrole={RUNNER}", subject)
     ended = prepare(kubectl, kubectl.namespace)
     assert ended.returncode == 1
-    assert "is another one than tasks need" in ended.stderr
+    assert "is not the one that tasks need" in ended.stderr
 
 
 def test_who_lacks_a_right_learns_which_one(kubectl: Kubectl, new_name: str, tmp_path: Path) -> None:
     user = as_user(kubectl, "nobody", tmp_path)
     ended = prepare(kubectl, kubectl.namespace, kubeconfig=user)
     assert ended.returncode == 1
-    words = f"you may not write a ServiceAccount in {kubectl.namespace}: have the ClusterRole admin bound to you there"
-    assert words in ended.stderr
+    words = f"you may not write a ServiceAccount in {kubectl.namespace}: "
+    assert f"{words}ask for a RoleBinding to the ClusterRole admin there" in ended.stderr
 
     # May look whether a namespace is there, not make one.
     cluster_role = f"--serviceaccount={kubectl.namespace}:nobody"
@@ -196,7 +196,7 @@ def test_who_lacks_a_right_learns_which_one(kubectl: Kubectl, new_name: str, tmp
     finally:
         kubectl.do("delete", "clusterrolebinding", new_name)
     assert ended.returncode == 1
-    assert f"ask an administrator for `kubectl create namespace {new_name}`" in ended.stderr
+    assert f"ask an administrator to run `kubectl create namespace {new_name}`" in ended.stderr
 
     # The role admin of a namespace has less than the runner's role, so it may not hand that on.
     kubectl.do("create", "rolebinding", "nobody", "--clusterrole=admin", cluster_role)
@@ -213,7 +213,7 @@ def test_who_lacks_a_right_learns_which_one(kubectl: Kubectl, new_name: str, tmp
     finally:
         kubectl.do("delete", "clusterrole", new_name)
     assert done(ended)[2] == f"{BINDING} created"
-    assert f"whether an operator watches {kubectl.namespace} cannot be told" in ended.stderr
+    assert f"whether an operator watches {kubectl.namespace} is unknown" in ended.stderr
 
 
 def as_user(kubectl: Kubectl, name: str, folder: Path) -> Path:
@@ -248,14 +248,14 @@ def test_it_says_what_is_left_to_do_until_an_operator_watches(kubectl: Kubectl) 
         operator("--namespace=blog", "--namespace=news")
         ended = prepare(kubectl, kubectl.namespace)
         assert ended.returncode == 0
-        assert f"operator {system.namespace}/podrelay-operator watches blog, news only" in ended.stderr
+        assert f"operator {system.namespace}/podrelay-operator watches only blog, news" in ended.stderr
         told = f"--set 'operator.namespaces={{blog,news,{kubectl.namespace}}}'"
         assert (
             f"helm upgrade relay charts/podrelay -n {system.namespace} --reset-then-reuse-values {told}" in ended.stderr
         )
 
         operator("--namespace=blog", f"--namespace={kubectl.namespace}")
-        assert "watches it among others" in prepare(kubectl, kubectl.namespace).stdout
+        assert "watches this namespace" in prepare(kubectl, kubectl.namespace).stdout
         operator()
         ended = prepare(kubectl, kubectl.namespace)
         assert f"operator {system.namespace}/podrelay-operator watches all namespaces" in ended.stdout
@@ -265,4 +265,4 @@ def test_it_says_what_is_left_to_do_until_an_operator_watches(kubectl: Kubectl) 
 def test_a_name_that_is_none_is_refused(admin: Kubectl, installed: None) -> None:
     ended = prepare(admin, "Not_A_Name")
     assert ended.returncode == 1
-    assert "'Not_A_Name' is no name of a namespace" in ended.stderr
+    assert "'Not_A_Name' is not a valid name of a namespace" in ended.stderr

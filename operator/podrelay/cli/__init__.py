@@ -1,1 +1,1 @@
-"""The `podrelay` command. Each subcommand is a module of its own, imported only when it is used."""
+"""The `podrelay` command. Each subcommand is a separate module, imported only when it is used."""

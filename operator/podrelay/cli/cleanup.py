@@ -1,4 +1,4 @@
-"""`podrelay cleanup`: lets pods go that a finalizer of Podrelay keeps although no operator is left to take it off."""
+"""`podrelay cleanup`: removes Podrelay's finalizer from pods after the operator was removed."""
 
 import argparse
 import asyncio
@@ -17,9 +17,9 @@ from podrelay.kube.paging import pages
 from podrelay.kube.resources import PODS
 
 DESCRIPTION: Final = """
-After the operator was removed: take the finalizer podrelay.dev/answer off the pods of runs, so that they, and their
-namespaces, can be deleted. Nothing is deleted, and what runs goes on. With an operator there is no need for it: what a
-pod has answered may be lost then if the pod is deleted before the operator has seen it.
+After the operator was removed: remove the finalizer podrelay.dev/answer from the pods of runs, so that they and their
+namespaces can be deleted. Nothing is deleted, and running pods continue. Do not use it while an operator is running: a
+pod that is then deleted before the operator has seen its answer may lose the answer.
 """
 _AT_ONCE: Final = 16
 
@@ -40,7 +40,7 @@ _decode = msgspec.json.Decoder(_Pod).decode
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the command's flags to `parser`."""
+    """Add the flags of this command to `parser`."""
     parser.description = DESCRIPTION
     parser.add_argument("--kubeconfig", type=Path, help="default: $KUBECONFIG, in a pod its service account")
     parser.add_argument("--context", help="context of the kubeconfig; default: its current one")
@@ -50,17 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="the pods of this namespace only; can be given several times; default: of all",
+        help="only the pods of this namespace; can be repeated; default: all namespaces",
     )
-    parser.add_argument("--dry-run", action="store_true", help="tell which pods it would let go, and do nothing")
+    parser.add_argument("--dry-run", action="store_true", help="only print the pods that would be released")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Let the pods go, and return the exit code: 0, all of them went.
+    """Release the pods, and return the exit code 0.
 
     Raises:
         KubeConfigError: no cluster is configured.
-        ApiError: the API server refused to list or to patch pods.
+        ApiError: the API server refused to list or patch pods.
     """
     try:
         asyncio.run(_run(arguments))
@@ -75,9 +75,9 @@ async def _run(arguments: argparse.Namespace) -> None:
         for namespace in arguments.namespace or [None]:
             held = await _held_pods(client, namespace)
             if not arguments.dry_run:
-                await _let_go(client, held)
+                await _release_all(client, held)
             for about in held:
-                print(f"pod/{about.name} in {about.namespace} {'would be ' if arguments.dry_run else ''}let go")
+                print(f"pod/{about.name} in {about.namespace} {'would be ' if arguments.dry_run else ''}released")
 
 
 async def _held_pods(client: Client, namespace: str | None) -> list[_Metadata]:
@@ -88,7 +88,7 @@ async def _held_pods(client: Client, namespace: str | None) -> list[_Metadata]:
     return [about for about in found if names.ANSWER_FINALIZER in about.finalizers]
 
 
-async def _let_go(client: Client, held: list[_Metadata]) -> None:
+async def _release_all(client: Client, held: list[_Metadata]) -> None:
     places = asyncio.Semaphore(_AT_ONCE)
 
     async def one(about: _Metadata) -> None:
@@ -101,7 +101,7 @@ async def _let_go(client: Client, held: list[_Metadata]) -> None:
 
 
 async def _release(client: Api, about: _Metadata) -> None:
-    """Take the finalizer off one pod, whoever changes the pod at the same time."""
+    """Remove the finalizer from one pod, even if other clients change the pod at the same time."""
     uid = about.uid
     while about.uid == uid and names.ANSWER_FINALIZER in about.finalizers:
         others = [finalizer for finalizer in about.finalizers if finalizer != names.ANSWER_FINALIZER]

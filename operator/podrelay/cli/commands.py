@@ -1,13 +1,13 @@
-"""The table of all commands: their help, and where their code is. Nothing is imported before a command is chosen."""
+"""The table of all commands: their help and their modules. Nothing is imported before a command is chosen."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 COMPLETE_VARIABLE: Final = "_PODRELAY_COMPLETE"
-"""Set by the shell when it asks for completions."""
+"""An environment variable that the shell sets when it asks for completions."""
 CLUSTER_EXTRA: Final = "cli"
-"""What pip has to install for the commands that talk to a cluster."""
+"""The extra that the commands that talk to a cluster need."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class LocalCommand:
         help: one line.
         arguments: module with add_arguments(parser).
         action: module with run(arguments) -> exit code.
-        extra: what pip has to install besides podrelay itself.
+        extra: the extra of podrelay that it needs, if any.
     """
 
     help: str
@@ -34,7 +34,7 @@ class ClusterCommand:
     Attributes:
         help: one line.
         function: `module:function`, in podrelay.cli.tasks.
-        example: shown below its help.
+        example: an example, which is shown below its help.
     """
 
     help: str
@@ -47,7 +47,7 @@ LOCAL: Final[Mapping[str, LocalCommand]] = {
     "manifests": LocalCommand(
         "print the TaskDefinitions of a module", "podrelay.cli.manifests", "podrelay.cli.manifests"
     ),
-    "run": LocalCommand("run a task here, without a cluster", "podrelay.cli.run", "podrelay.cli.run"),
+    "run": LocalCommand("run a task without a cluster", "podrelay.cli.run", "podrelay.cli.run"),
     "operator": LocalCommand("run the operator", "podrelay.operator.options", "podrelay.operator.main", "operator"),
     "cleanup": LocalCommand(
         "release pods after the operator was removed", "podrelay.cli.cleanup", "podrelay.cli.cleanup", "operator"
@@ -68,18 +68,20 @@ CLUSTER: Final[Mapping[str, ClusterCommand]] = {
     "get": ClusterCommand("show one run", "show:get", f"podrelay get {_RUN}"),
     "wait": ClusterCommand("wait until runs have finished", "wait:wait", f"podrelay wait {_RUN} --timeout 10m"),
     "logs": ClusterCommand("print the log lines of a run", "logs:logs", f"podrelay logs {_RUN} --follow"),
-    "abort": ClusterCommand("stop runs", "control:abort", f"podrelay abort {_RUN} --cascade -m 'wrong file'"),
+    "abort": ClusterCommand("abort runs", "control:abort", f"podrelay abort {_RUN} --cascade -m 'wrong file'"),
     "rerun": ClusterCommand("start a run again", "trigger:rerun", f"podrelay rerun {_RUN} --watch"),
-    "suspend": ClusterCommand("start no further pods of runs", "control:suspend", f"podrelay suspend {_RUN}"),
+    "suspend": ClusterCommand("suspend runs", "control:suspend", f"podrelay suspend {_RUN}"),
     "resume": ClusterCommand("continue suspended runs", "control:resume", f"podrelay resume {_RUN}"),
     "delete": ClusterCommand("delete runs", "control:delete", f"podrelay delete {_RUN}"),
     "children": ClusterCommand("show a run with its descendants", "show:children", f"podrelay children {_RUN}"),
-    "definitions": ClusterCommand("list what can run", "show:definitions", "podrelay definitions -o wide"),
-    "doctor": ClusterCommand("find out why runs do not run", "doctor:doctor", "podrelay doctor -n shop"),
-    "export": ClusterCommand(
-        "write a namespace into a file", "backup:export", "podrelay export -n shop --file shop.jsonl"
+    "definitions": ClusterCommand(
+        "list the definitions that can be run", "show:definitions", "podrelay definitions -o wide"
     ),
-    "import": ClusterCommand("restore what was exported", "backup:restore", "podrelay import -n shop shop.jsonl"),
+    "doctor": ClusterCommand("find out why runs do not start", "doctor:doctor", "podrelay doctor -n shop"),
+    "export": ClusterCommand(
+        "write a namespace to a file", "backup:export", "podrelay export -n shop --file shop.jsonl"
+    ),
+    "import": ClusterCommand("restore an export", "backup:restore", "podrelay import -n shop shop.jsonl"),
     "top": ClusterCommand("show unfinished runs, live", "top:top", "podrelay top --all-namespaces"),
     "namespace": ClusterCommand(
         "prepare a namespace for tasks", "namespace:namespace", "podrelay namespace prepare shop"

@@ -1,4 +1,4 @@
-"""The JSON Schema of a task's input, from what its class says about it."""
+"""The JSON Schema of a task's input, derived from its class."""
 
 import contextlib
 import sys
@@ -9,10 +9,10 @@ from podrelay.sdk.definition import TaskDefinition
 
 
 def of(definition: type[TaskDefinition]) -> dict[str, Any] | None:
-    """Return the schema of all models that an input of `definition` must fit, or None if there are none.
+    """Return the schema of all models that an input of `definition` must match, or None if there are none.
 
-    What create_input_validation needs may only be there in the cluster; if it fails here, a warning on stderr says so
-    and the schema does without it: the pod validates its input anyway.
+    create_input_validation may need something that exists only in the cluster. If it fails here, a warning on stderr
+    says so, and the schema omits its models: the pod validates the input anyway.
 
     Raises:
         DefinitionError: the type of the input of `run` cannot be resolved.
@@ -26,7 +26,7 @@ def of(definition: type[TaskDefinition]) -> dict[str, Any] | None:
     if len(models) == 1:
         schema: dict[str, Any] = models[0].model_json_schema(by_alias=True)  # type: ignore[attr-defined]
         return schema
-    from pydantic.json_schema import models_json_schema  # noqa: PLC0415 - it is loaded if there are models
+    from pydantic.json_schema import models_json_schema  # noqa: PLC0415 - only if there are models
 
     references, definitions = models_json_schema([(model, "validation") for model in models], by_alias=True)
     return {"allOf": list(references.values()), **definitions}
@@ -34,9 +34,9 @@ def of(definition: type[TaskDefinition]) -> dict[str, Any] | None:
 
 def _all_models(definition: type[TaskDefinition], fallback: tuple[type, ...]) -> tuple[type, ...]:
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # what it prints is no manifest
+        with contextlib.redirect_stdout(sys.stderr):  # its output does not belong to the manifest
             return validation.rules_of(definition()).models
-    except Exception as error:  # noqa: BLE001 - whatever an author's code raises
+    except Exception as error:  # noqa: BLE001 - an author's code may raise anything
         problem = f"create_input_validation failed ({type(error).__name__}: {error})"
-        print(f"podrelay manifests: {definition.id}: {problem}; inputSchema leaves it out", file=sys.stderr)
+        print(f"podrelay manifests: {definition.id}: {problem}; inputSchema omits it", file=sys.stderr)
         return fallback

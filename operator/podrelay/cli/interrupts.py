@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM for `podrelay run`: the first aborts, the second kills.
+"""Ctrl-C and SIGTERM for `podrelay run`: the first signal aborts the run, the second one kills it.
 
-The handlers do next to nothing; a thread does what they ask for. So it does not matter what a signal interrupts.
+The handlers only queue an action, which a thread carries out. So it does not matter which code a signal interrupts.
 """
 
 import queue
@@ -12,12 +12,12 @@ from typing import Any
 
 
 class Interrupts:
-    """A context in which the two signals mean something else.
+    """A context in which the two signals abort and kill.
 
     Args:
-        abort: called by a thread of its own after the first signal.
-        kill: called by that thread after each further one.
-        stop: called in the main thread, by the handler of each further one; may raise.
+        abort: called in a separate thread after the first signal.
+        kill: called in that thread after each further signal.
+        stop: called in the main thread, by the handler of each further signal; may raise.
     """
 
     def __init__(self, abort: Callable[[], None], kill: Callable[[], None], stop: Callable[[], None]) -> None:
@@ -25,7 +25,7 @@ class Interrupts:
         self._kill = kill
         self._stop = stop
         self._count = 0
-        self._wishes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._actions: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> None:
@@ -36,14 +36,14 @@ class Interrupts:
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
-        self._wishes.put(None)
+        self._actions.put(None)
 
     def _handle(self, _number: int, _frame: FrameType | None) -> None:
         self._count += 1
-        self._wishes.put(self._abort if self._count == 1 else self._kill)
+        self._actions.put(self._abort if self._count == 1 else self._kill)
         if self._count > 1:
             self._stop()
 
     def _work(self) -> None:
-        while (wish := self._wishes.get()) is not None:
-            wish()
+        while (action := self._actions.get()) is not None:
+            action()

@@ -17,29 +17,29 @@ EXAMPLES = """examples:
   podrelay trigger importProducts --input '{"url": "https://example.org/products"}' --watch
   podrelay operator --kubeconfig ~/.kube/config
 
-podrelay COMMAND --help tells more; podrelay --install-completion teaches your shell.
+podrelay COMMAND --help shows more; podrelay --install-completion sets up the completion of your shell.
 """
 
 
 def main() -> None:
-    """Run `podrelay`, or `kubectl podrelay`, with the arguments of this process, and end it."""
+    """Run `podrelay`, or `kubectl podrelay`, with the arguments of this process, and exit."""
     is_plugin = Path(sys.argv[0]).stem.startswith("kubectl")
     sys.exit(run(sys.argv[1:], "kubectl podrelay" if is_plugin else "podrelay"))
 
 
 def run(arguments: list[str], program: str = "podrelay") -> int:
-    """Run `podrelay` with `arguments` and return the exit code: 0 all well, 1 failed, 2 wrong usage, others by command.
+    """Run `podrelay` and return the exit code: 0 success, 1 failure, 2 wrong usage; some commands have others.
 
     Args:
-        arguments: what follows the program's name.
-        program: how the user calls it.
+        arguments: the arguments after the program's name.
+        program: the program's name, as the user calls it.
     """
-    arguments = leading.behind_the_command(arguments)
+    arguments = leading.after_the_command(arguments)
     if commands.COMPLETE_VARIABLE in os.environ:
-        leading.complete_behind_the_command(os.environ)
+        leading.complete_after_the_command(os.environ)
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
     if misplaced := _misplaced(arguments):
-        print(f"{program}: {arguments[0]} stands behind the command: {program} {misplaced}", file=sys.stderr)
+        print(f"{program}: {arguments[0]} must follow the command: {program} {misplaced}", file=sys.stderr)
         return exit_codes.WRONG_USAGE
     try:
         if _is_for_cluster(name, arguments):
@@ -58,7 +58,7 @@ def run(arguments: list[str], program: str = "podrelay") -> int:
 
 
 def _misplaced(arguments: list[str]) -> str:
-    """Return the arguments in their right order if a command's own flag stands before it, else an empty text."""
+    """Return the arguments in the right order if a command's own flag precedes it, else an empty string."""
     if not arguments or not arguments[0].startswith("-") or commands.COMPLETE_VARIABLE in os.environ:
         return ""
     place = next((at for at, word in enumerate(arguments) if word in {*commands.CLUSTER, *commands.LOCAL}), None)

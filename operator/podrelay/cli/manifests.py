@@ -35,31 +35,33 @@ _FIELDS = (
     "pod_cleanup",
     "reporting",
 )
-"""Class variables that stand in the resource under the same name in camelCase, where they are set."""
+"""Class variables that are fields of the resource, under the same name in camelCase, if they are set."""
 DEFAULT_RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "64Mi"}}
-"""Of a container whose class says nothing about them."""
+"""The resources of a container whose class does not set them."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command to `parser`."""
     parser.epilog = "example: podrelay manifests shop.tasks --image registry/shop:1 | kubectl apply -f -"
     parser.add_argument("module", metavar="MODULE", help="importable from the current folder, or a path to a .py file")
-    parser.add_argument("--image", required=True, help="the image that holds the module and podrelay")
-    parser.add_argument("--definition", metavar="ID", help="only this one; default: all of the module")
-    parser.add_argument("--module-in-image", metavar="MODULE", help="how the image imports it; default: MODULE")
+    parser.add_argument("--image", required=True, help="the image that contains the module and podrelay")
+    parser.add_argument("--definition", metavar="ID", help="only this definition; default: all of the module")
+    parser.add_argument(
+        "--module-in-image", metavar="MODULE", help="the module's name or path in the image; default: MODULE"
+    )
     parser.add_argument("--namespace", "-n", metavar="NAME", help="write this namespace into the manifests")
-    parser.add_argument("--service-account", metavar="NAME", help="default: podrelay-runner, by the operator")
+    parser.add_argument("--service-account", metavar="NAME", help="default: podrelay-runner, set by the operator")
     parser.add_argument("--output", "-o", choices=("yaml", "json"), default="yaml", help="default: %(default)s")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the manifests. A class that cannot be used is told on stderr, does not hold up the others, and gives 1.
+    """Print the manifests and return the exit code: 1 if a class cannot be used; it is reported on stderr and skipped.
 
     Raises:
-        TaskModuleError: the module cannot be imported or has no definitions, or the image would not find it.
+        TaskModuleError: the module cannot be imported or has no definitions, or its place in the image is unknown.
     """
     module_in_image = _in_image(arguments)
-    with contextlib.redirect_stdout(sys.stderr):  # what the module prints is no manifest
+    with contextlib.redirect_stdout(sys.stderr):  # the module's own output does not belong to the manifests
         module = loading.load_module(arguments.module)
     found = _chosen(loading.definitions_of(module), arguments)
     manifests = []
@@ -87,31 +89,31 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _in_image(arguments: argparse.Namespace) -> str:
-    """Return how the image is to import the module."""
+    """Return the name or path by which the image imports the module."""
     module: str = arguments.module_in_image or arguments.module
     if not loading.is_file(module) or arguments.module_in_image:
         return module
     path = os.path.normpath(module)
     if Path(path).is_absolute() or path.startswith(os.pardir):
         raise TaskModuleError(
-            f"{module} is a path on this computer, which the image does not have; say where the image has the module, "
-            f"seen from its working directory: --module-in-image {Path(path).name}, or as it is imported: "
+            f"{module} is a path on this computer, not in the image; set the path of the module in the image, relative "
+            f"to its working directory: --module-in-image {Path(path).name}, or the name to import: "
             f"--module-in-image {Path(path).stem}"
         )
     return path
 
 
-def _chosen(there: list[type[TaskDefinition]], arguments: argparse.Namespace) -> list[type[TaskDefinition]]:
-    if not there:
+def _chosen(available: list[type[TaskDefinition]], arguments: argparse.Namespace) -> list[type[TaskDefinition]]:
+    if not available:
         raise TaskModuleError(
-            f"{arguments.module} has no task definition; write a class in it: class MyTask(podrelay.TaskDefinition)"
+            f"{arguments.module} has no task definition; add a class to it: class MyTask(podrelay.TaskDefinition)"
         )
     if not arguments.definition:
-        return there
+        return available
     wanted = names.definition_name(arguments.definition)
-    found = [item for item in there if names.definition_name(str(item.id)) == wanted]
+    found = [item for item in available if names.definition_name(str(item.id)) == wanted]
     if not found:
-        ids = ", ".join(str(item.id) for item in there)
+        ids = ", ".join(str(item.id) for item in available)
         raise TaskModuleError(f"{arguments.module} has no task definition {arguments.definition}; there are: {ids}")
     return found
 
@@ -128,10 +130,10 @@ def manifest(
 
     Args:
         definition: the class.
-        module: how the image imports the class's module.
+        module: name or path by which the image imports the class's module.
         image: the image of the container.
-        namespace: written into the metadata if given.
-        service_account: of the pods; None leaves it to the operator.
+        namespace: written into the metadata, if given.
+        service_account: service account of the pods; None: the operator sets it.
 
     Raises:
         DefinitionError: the class cannot be used.
@@ -160,7 +162,7 @@ def manifest(
 def _template(
     definition: type[TaskDefinition], reference: str, image: str, service_account: str | None
 ) -> dict[str, Any]:
-    """Return a pod template that restricted Pod Security accepts, with the class's own wishes laid over it."""
+    """Return a pod template that restricted Pod Security accepts, merged with the class's own template."""
     container = {
         "name": names.TASK_CONTAINER,
         "image": image,
@@ -176,20 +178,20 @@ def _template(
     spec: dict[str, Any] = {"containers": [container]}
     if service_account:
         spec["serviceAccountName"] = service_account
-    return _laid_over({"spec": spec}, copy.deepcopy(definition.template or {}))
+    return _merged({"spec": spec}, copy.deepcopy(definition.template or {}))
 
 
-def _laid_over(base: dict[str, Any], wishes: dict[str, Any]) -> dict[str, Any]:
-    """Merge `wishes` into `base`: objects by key, containers by name, everything else is replaced."""
-    for key, value in wishes.items():
+def _merged(base: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Merge `overrides` into `base`: objects by key, containers by name; everything else is replaced."""
+    for key, value in overrides.items():
         present = base.get(key)
         if isinstance(present, dict) and isinstance(value, dict):
-            _laid_over(present, value)
+            _merged(present, value)
         elif key == "containers" and isinstance(present, list) and isinstance(value, list):
             by_name = {item.get("name"): item for item in present}
             for item in value:
                 if item.get("name") in by_name:
-                    _laid_over(by_name[item["name"]], item)
+                    _merged(by_name[item["name"]], item)
                 else:
                     present.append(item)
         else:

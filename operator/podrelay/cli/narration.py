@@ -1,4 +1,4 @@
-"""Tells people what happens to a run: changes of objects in, lines out."""
+"""Describes what happens to a run in plain text: it takes changes of objects and prints lines."""
 
 import json
 from collections.abc import Iterator
@@ -14,29 +14,29 @@ Object = dict[str, Any]
 
 
 class Narrator:
-    """Tells what happens.
+    """Prints what happens to a run and its children.
 
     Args:
-        screen: where to.
-        run: the run that it is all about; what concerns its children is marked with their names.
+        screen: where to print.
+        run: name of the run; lines about its children begin with their names.
     """
 
     def __init__(self, screen: Screen, run: str) -> None:
         self._screen = screen
         self._run = run
-        self._told: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
         self._progress: dict[str, Any] = {}
         self._answered: set[str] = set()
 
     def changed(self, event: Event) -> None:
-        """Tell what a change means, if anything."""
+        """Print what a change means, if anything."""
         if event.plural == names.TASK_RUNS and not event.is_deletion:
             self._run_changed(event.object)
         elif event.plural == names.TASK_ITERATIONS and not event.is_deletion:
             self._record_changed(event.object)
 
     def printed(self, pod: str, line: str) -> None:
-        """Tell what a container has printed."""
+        """Print a line that a container has printed."""
         self._screen.line(f"{self._mark(names.run_of(pod))}  {log_line(line) or line}")
 
     def _run_changed(self, run: Object) -> None:
@@ -54,8 +54,8 @@ class Narrator:
             text = status["message"]
         else:
             text = f"{status['reason']}: {status['message']}"
-        if self._told.get(name) != text:
-            self._told[name] = text
+        if self._shown.get(name) != text:
+            self._shown[name] = text
             self._screen.line(f"{_clock()} {self._mark(name)}{text}")
             for line in _details(status.get("error") or {}) if phase in FINISHED else ():
                 self._screen.line(f"{self._mark(name)}  {line}")
@@ -72,7 +72,7 @@ class Narrator:
         if response is not None and name not in self._answered:
             self._answered.add(name)
             self._screen.live("")
-            attempt = f" try {record['try']}" if record["try"] > 1 else ""
+            attempt = f" attempt {record['try']}" if record["try"] > 1 else ""
             words = response.get("message") or (response.get("error") or {}).get("message")
             answer = f"{response['status']}: {words}" if words else response["status"]
             self._screen.line(f"{_clock()} {self._mark(run)}iteration {record['iteration']}{attempt} answered {answer}")
@@ -82,7 +82,7 @@ class Narrator:
 
 
 def log_line(line: str) -> str | None:
-    """Return a line of `controller.logger` in a form for people, None for any other line."""
+    """Return a line of `controller.logger` as plain text, or None for any other line."""
     if not line.startswith('{"time": '):
         return None
     try:
@@ -92,13 +92,13 @@ def log_line(line: str) -> str | None:
     except (ValueError, KeyError, TypeError):
         return None
     error = (item.get("error") or {}).get("message")
-    if error and not item["message"].startswith(error):  # as that of the answer does
+    if error and not item["message"].startswith(error):  # the message about an answer does
         words += f": {error}"
     return words if item.get("data") is None else f"{words} {json.dumps(item['data'], ensure_ascii=False)}"
 
 
 def _details(error: Object) -> Iterator[str]:
-    """Tell what the words of an error leave out: its code and its data."""
+    """Yield what the message of an error omits: its code and its data."""
     if error.get("code"):
         yield f"code: {error['code']}"
     if error.get("data") is not None:

@@ -1,6 +1,6 @@
-"""`kubectl_complete-podrelay`: what kubectl calls to complete the words after `kubectl podrelay`.
+"""`kubectl_complete-podrelay`: kubectl calls it to complete the words after `kubectl podrelay`.
 
-https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/ and the completions of cobra, whose form it wants.
+See https://kubernetes.io/docs/tasks/extend-kubectl/kubectl-plugins/; the output has the format of cobra's completions.
 """
 
 import os
@@ -10,11 +10,11 @@ import sys
 from podrelay.cli import commands, main
 
 _NO_FILES = ":4"
-"""cobra's ShellCompDirectiveNoFileComp: names of files are no completions."""
+"""cobra's ShellCompDirectiveNoFileComp: the shell must not complete file names."""
 
 
 def complete() -> None:
-    """Print the completions of this process's last argument, and end it."""
+    """Print the completions of this process's last argument, and exit."""
     words = sys.argv[1:]
     os.environ[commands.COMPLETE_VARIABLE] = "complete_bash"
     os.environ["COMP_WORDS"] = shlex.join(["podrelay", *words])

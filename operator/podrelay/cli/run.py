@@ -1,4 +1,4 @@
-"""`podrelay run MODULE:CLASS`: runs a task through all of its iterations, here, without a cluster."""
+"""`podrelay run MODULE:CLASS`: runs a task with all of its iterations on this computer, without a cluster."""
 
 import argparse
 import contextlib
@@ -35,13 +35,13 @@ _EPILOG: Final = """examples:
   podrelay run shop.tasks:ImportProducts --input '{"url": "https://example.org/products"}'
   podrelay run tasks.py --input @input.json -o json
 
-exit codes: 0 Succeeded, 1 Failed, 2 wrong usage, 3 Aborted. Ctrl-C aborts the run: the task hears of it and has its
+exit codes: 0 Succeeded, 1 Failed, 2 wrong usage, 3 Aborted. Ctrl-C aborts the run: the task is notified and has its
 grace period to clean up; a second Ctrl-C kills it.
 """
 
 
 class InputError(PodrelayError):
-    """What --input says is no input for a run."""
+    """The value of --input is not valid."""
 
     reason = "InvalidInput"
 
@@ -53,19 +53,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "task", metavar="MODULE:CLASS", help="MODULE is importable from the current folder, or a path to a .py file"
     )
-    parser.add_argument("--input", metavar="JSON", default="{}", help="a JSON object; @FILE reads it, @- from stdin")
+    parser.add_argument("--input", metavar="JSON", default="{}", help="a JSON object; @FILE reads a file, @- stdin")
     parser.add_argument(
         "--secret-file",
         action="append",
         default=[],
         metavar="KEY=FILE",
-        help="what controller.secret has under KEY; can be given several times; a folder gives a key for each file",
+        help="the value of KEY in controller.secret; can be repeated; a folder provides a key for each of its files",
     )
-    parser.add_argument("--name", metavar="NAME", help="of the TaskRun; default: made from the definition's name")
+    parser.add_argument("--name", metavar="NAME", help="name of the TaskRun; default: derived from the definition")
     parser.add_argument(
-        "--in-process", action="store_true", help="no process for each iteration: for breakpoints and debuggers"
+        "--in-process", action="store_true", help="run the iterations in this process, for breakpoints and debuggers"
     )
-    parser.add_argument("--no-wait", action="store_true", help="skip the pauses between iterations, as if time flew")
+    parser.add_argument("--no-wait", action="store_true", help="skip the pauses between iterations")
     parser.add_argument(
         "--output", "-o", choices=("text", "json"), default="text", help="json: the whole TaskRun; default: its output"
     )
@@ -75,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the task and return the exit code.
 
     Raises:
-        StuckError: the run will never end.
+        StuckError: the run will never finish.
     """
     with tempfile.TemporaryDirectory(prefix="podrelay-") as folder:
         try:
@@ -96,7 +96,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 class _LocalRun:
-    """One run of a task, as the arguments want it.
+    """One run of a task, as the arguments describe it.
 
     Raises:
         PodrelayError: the arguments, or the class, cannot be used.
@@ -104,7 +104,7 @@ class _LocalRun:
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         payload, secret = _input(arguments.input), _secret(arguments.secret_file)
-        with contextlib.redirect_stdout(sys.stderr):  # what the module prints is no result
+        with contextlib.redirect_stdout(sys.stderr):  # the module's own output is not a result
             chosen = loading.load_definition(arguments.task)
         module = arguments.task.partition(":")[0]
         definition = names.definition_name(chosen.id)
@@ -137,7 +137,7 @@ class _LocalRun:
 
     @contextlib.contextmanager
     def interrupts(self) -> Iterator[None]:
-        """Let Ctrl-C abort the run, and, in this process, let what the task prints appear on stderr."""
+        """Let Ctrl-C abort the run, and print a task's stdout on stderr if it runs in this process."""
         with contextlib.ExitStack() as stack:
             stack.enter_context(Interrupts(self._abort, self.world.kill_all, self._stop))
             if self._in_process:
@@ -145,9 +145,9 @@ class _LocalRun:
             yield
 
     def _abort(self) -> None:
-        self._screen.line("aborting; the task has its grace period to clean up, Ctrl-C again kills it")
+        self._screen.line("aborting; the task has its grace period to clean up; press Ctrl-C again to kill it")
         self.world.abort_all("aborted by Ctrl-C")
-        # A call keeps the main loop from looking: it hears of the abort from here.
+        # A call blocks the main loop, so the task is notified of the abort here.
         if isinstance(self.runtime, CallRuntime) and self.runtime.current is not None:
             self.runtime.current.terminate()
 
@@ -157,7 +157,7 @@ class _LocalRun:
 
 
 class _LogWriter(io.TextIOBase):
-    """Stdout of a task in this process: log lines in a form for people, all else (a debugger's prompt) as it is."""
+    """Stdout of a task in this process: log lines as plain text, everything else (a debugger's prompt) unchanged."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -169,7 +169,7 @@ class _LogWriter(io.TextIOBase):
 
 
 def _in_order(status: dict[str, Any]) -> dict[str, Any]:
-    """Return a status with what matters first, as the resource has it."""
+    """Return a status with its fields in the order of the resource, the most important ones first."""
     fields = (field.alias or name for name, field in TaskRunStatus.model_fields.items())
     return {field: status[field] for field in fields if field in status}
 
@@ -179,10 +179,10 @@ def _in_words(error: PodrelayError) -> str:
 
 
 def _define(world: World, chosen: type[TaskDefinition], module: str) -> dict[str, type[TaskDefinition]]:
-    """Apply the chosen definition and those beside it in its module: the task may start runs of them."""
-    beside = loading.definitions_of(sys.modules[chosen.__module__])
+    """Apply the chosen definition and the others of its module: the task may start runs of them."""
+    available = loading.definitions_of(sys.modules[chosen.__module__])
     classes: dict[str, type[TaskDefinition]] = {}
-    for item in [chosen, *(item for item in beside if item != chosen)]:
+    for item in [chosen, *(item for item in available if item != chosen)]:
         try:
             world.define(manifest(item, module, _IMAGE))
         except (NotRunnableHereError, DefinitionError) as error:
@@ -196,7 +196,7 @@ def _define(world: World, chosen: type[TaskDefinition], module: str) -> dict[str
 
 
 def _secret(files: list[str]) -> dict[str, str]:
-    """Return what --secret-file says: KEY=FILE, or a folder."""
+    """Return the values of --secret-file: each is KEY=FILE or a folder."""
     values: dict[str, str] = {}
     for text in files:
         key, separator, name = text.partition("=")
@@ -216,7 +216,7 @@ def _input(text: str) -> dict[str, Any]:
         value = json.loads(text)
         limits.check_payload(value, "input")
     except json.JSONDecodeError as error:
-        raise InputError(f"--input is no JSON: {error}") from error
+        raise InputError(f"--input is not JSON: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"--input: {error}") from error
     checked: dict[str, Any] = value

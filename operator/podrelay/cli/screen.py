@@ -1,4 +1,4 @@
-"""Lines for people on stderr, and, on a terminal, one live line below them."""
+"""Prints lines on stderr and, on a terminal, one live line below them."""
 
 import shutil
 import threading
@@ -10,11 +10,11 @@ _CLEAR = "\r\x1b[2K"
 
 
 class Screen:
-    """Where lines are printed; for several threads at once.
+    """Prints lines; several threads can use it at once.
 
     Args:
         stream: usually stderr.
-        is_live: whether there is a live line; only a terminal can have one.
+        is_live: whether to show a live line; only a terminal can show one.
     """
 
     def __init__(self, stream: TextIO, *, is_live: bool) -> None:
@@ -30,13 +30,13 @@ class Screen:
             self._stream.flush()
 
     def live(self, text: str) -> None:
-        """Replace the live line, "" removes it; without a terminal it is printed as a line."""
+        """Replace the live line, or remove it if `text` is empty; without a live line, print `text` as a line."""
         if not self._is_live:
             if text:
                 self.line(text)
             return
         with self._lock:
-            # A live line that wraps could not be cleared any more.
+            # A live line that wraps could not be cleared.
             self._live = limits.cut(text, max(20, shutil.get_terminal_size().columns - 1))
             self._stream.write(f"{_CLEAR}{self._live}")
             self._stream.flush()

@@ -1,6 +1,6 @@
-"""Writes JSON values as YAML in block style. PyYAML is no base dependency, and writing needs very little of YAML.
+"""Writes JSON values as YAML in block style. PyYAML is not a base dependency, and writing needs very little of YAML.
 
-Every scalar is written as JSON, which is YAML too, but for plain words that cannot be mistaken for anything else.
+Every scalar is written as JSON, which is also YAML, except plain words that cannot be mistaken for anything else.
 """
 
 import json
@@ -8,11 +8,11 @@ import re
 from typing import Any, Final
 
 _PLAIN: Final = re.compile(r"[A-Za-z/][A-Za-z0-9_./-]*(?::[A-Za-z0-9_.-]+)*")
-_WORDS_WITH_A_MEANING: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
+_RESERVED_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"})
 
 
 def dump(value: dict[str, Any]) -> str:
-    """Return a JSON object as a YAML document with a line break at its end."""
+    """Return a JSON object as a YAML document that ends with a line break."""
     return "\n".join(_lines(value)) + "\n"
 
 
@@ -36,16 +36,16 @@ def _item(value: Any) -> list[str]:
 
 
 def _scalar(value: Any) -> str:
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS_WITH_A_MEANING:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _RESERVED_WORDS:
         return value
     text = json.dumps(value, ensure_ascii=False)
     if isinstance(value, str):
         return "".join(character if character.isprintable() else _escaped(character) for character in text)
     if isinstance(value, float) and "e" in text and "." not in text:
-        return text.replace("e", ".0e")  # YAML 1.1 takes 1e+20 for a string
+        return text.replace("e", ".0e")  # YAML 1.1 reads 1e+20 as a string
     return text
 
 
 def _escaped(character: str) -> str:
-    # What YAML cannot hold as it is, or takes for a line break. JSON's own escapes stand in the text already.
+    # A character that YAML cannot contain, or reads as a line break. JSON's own escapes are already in the text.
     return f"\\U{ord(character):08x}"

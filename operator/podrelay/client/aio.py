@@ -1,7 +1,7 @@
 """AsyncTaskService: TaskService for programs with an event loop.
 
-It runs the methods of a TaskService in threads, so that both do the same in the same way. Calls share a bounded pool;
-each open stream (wait, watch, events, logs) has a thread of its own, so that streams keep no call waiting.
+It runs the methods of a TaskService in threads, so both behave in the same way. Calls share a bounded pool; each open
+stream (wait, watch, events, logs) has its own thread, so that streams do not block calls.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _END: Final = object()
 
 
 class AsyncStream(AsyncIterator[T], Generic[T]):
-    """An asynchronous iterator over what comes. Use it in an `async with` if you do not read it to its end."""
+    """An asynchronous iterator over items as they arrive. Use it in an `async with` unless you read it to its end."""
 
     def __init__(self, stream: Stream[T]) -> None:
         self._stream = stream
@@ -34,7 +34,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
 
     async def __anext__(self) -> T:
         try:
-            # Not `next` alone: no StopIteration can leave a future.
+            # With a default, because a future cannot raise StopIteration.
             item: Any = await asyncio.get_running_loop().run_in_executor(self._thread, next, self._stream, _END)
         except BaseException:
             self._end()
@@ -46,7 +46,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
         return value
 
     async def aclose(self) -> None:
-        """End it. The connection is given up."""
+        """End the stream and close its connection."""
         self._end()
 
     def _end(self) -> None:
@@ -65,7 +65,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
 def _call(
     method: Callable[Concatenate[TaskService, P], T],
 ) -> "Callable[Concatenate[AsyncTaskService, P], Coroutine[Any, Any, T]]":
-    """Return the asynchronous form of a method, with its own signature and docstring."""
+    """Return the asynchronous form of a method, with the same signature and docstring."""
 
     async def call(self: "AsyncTaskService", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await self._run(functools.partial(method, self._service, *args, **kwargs))
@@ -87,20 +87,20 @@ def _stream(
 
 
 class AsyncTaskService:
-    """As TaskService, but its methods are coroutines, and watch, events and logs are asynchronous iterators.
+    """Like TaskService, but its methods are coroutines, and watch, events and logs return asynchronous iterators.
 
-    A call that is cancelled is not waited for any more; the API server may get it all the same. A stream that is
-    cancelled ends at once.
+    Cancelling a call only stops waiting for it: the request may still reach the API server. Cancelling a stream ends it
+    at once.
 
     Args:
-        namespace: as of TaskService; so are kubeconfig, context and retry_seconds.
-        kubeconfig: path.
-        context: of the kubeconfig.
-        retry_seconds: how long a call is repeated.
-        max_calls: so many calls are under way at once; further ones wait.
+        namespace: namespace of the tasks, as for TaskService.
+        kubeconfig: path of a kubeconfig, as for TaskService.
+        context: context of the kubeconfig, as for TaskService.
+        retry_seconds: how long a call is retried.
+        max_calls: how many calls can run at the same time; further calls wait.
 
     Raises:
-        ConfigurationError: no kubeconfig and no service account is there.
+        ConfigurationError: there is neither a kubeconfig nor a service account.
     """
 
     def __init__(
@@ -117,7 +117,7 @@ class AsyncTaskService:
 
     @property
     def namespace(self) -> str:
-        """The namespace that it works in."""
+        """The namespace of the tasks."""
         return self._service.namespace
 
     trigger = _call(TaskService.trigger)
@@ -136,15 +136,15 @@ class AsyncTaskService:
     logs = _stream(TaskService.logs)
 
     async def wait(self, id: str, timeout: float | None = None) -> Run:  # noqa: ASYNC109 - as TaskService.wait
-        """Return a run when it has finished, however it ended; its status tells.
+        """Wait until a run has finished, and return it. Its status shows how it ended.
 
         Args:
-            id: of the run.
-            timeout: seconds; None: for ever.
+            id: id of the run.
+            timeout: seconds to wait; None: without a limit.
 
         Raises:
-            TaskNotFoundError: there is no such run, or it was deleted.
-            WaitTimeoutError: it has not finished in time.
+            TaskNotFoundError: the run does not exist, or was deleted.
+            WaitTimeoutError: the run has not finished in time.
         """
         states: deque[Run] = deque(maxlen=1)
         async with self.watch(id, timeout) as stream:
@@ -153,7 +153,7 @@ class AsyncTaskService:
         return states[0]
 
     async def aclose(self) -> None:
-        """Close the connections. Calls under way end first."""
+        """Close the connections, after the calls in progress have ended."""
         await asyncio.to_thread(self._pool.shutdown)
         self._service.close()
 

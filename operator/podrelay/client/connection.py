@@ -1,4 +1,4 @@
-"""Makes a client of the `kubernetes` package: by kubeconfig or by the pod's service account, without global state."""
+"""Creates a client of the `kubernetes` package from a kubeconfig or the pod's service account, without global state."""
 
 import os
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from podrelay.client.packages import kubernetes
 
 _SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _config: Any = kubernetes.config
-"""Its functions have no type hints."""
+"""The functions of this module have no type hints."""
 _CONNECTIONS: Final = 32
-"""Kept open for reuse, for one client; more than that are closed after use."""
+"""How many connections of one client are kept open for reuse; further ones are closed after use."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Connection:
     """One API server, as one user.
 
     Attributes:
-        client: of the kubernetes package; thread-safe.
-        namespace: the one that the configuration prefers.
+        client: an ApiClient of the kubernetes package; thread-safe.
+        namespace: the default namespace of the configuration.
     """
 
     client: Any
@@ -30,13 +30,13 @@ class Connection:
 
 
 def connect(kubeconfig: str | Path | None = None, context: str | None = None) -> Connection:
-    """Return the connection that `kubeconfig` (else $KUBECONFIG, the pod's service account, ~/.kube/config) describes.
+    """Connect as `kubeconfig` says, or else $KUBECONFIG, the pod's service account, or ~/.kube/config.
 
     Raises:
-        ConfigurationError: nothing usable is there.
+        ConfigurationError: none of them can be used.
     """
     is_named = kubeconfig is not None or context is not None or os.environ.get("KUBECONFIG")
-    # Made as new_client_from_config makes it: the plain constructor copies a default that somebody else may have set.
+    # Created as in new_client_from_config: the plain constructor copies a default that other code may have set.
     configuration = type.__call__(kubernetes.client.Configuration)
     try:
         if not is_named and (_SERVICE_ACCOUNT / "token").exists():
@@ -45,8 +45,10 @@ def connect(kubeconfig: str | Path | None = None, context: str | None = None) ->
             path = str(kubeconfig or os.environ.get("KUBECONFIG") or Path.home() / ".kube" / "config")
             namespace = _from_file(configuration, os.path.expanduser(path), context)  # noqa: PTH111 - may be a list
     except (_config.ConfigException, OSError) as error:
-        raise ConfigurationError(f"no cluster to talk to: {error}; name a kubeconfig or a context of it") from error
-    configuration.retries = False  # they are ours: the package would repeat what must not be, and not what should
+        raise ConfigurationError(
+            f"no cluster to connect to: {error}; set a kubeconfig, or one of its contexts"
+        ) from error
+    configuration.retries = False  # Resources retries; the package would repeat the wrong requests
     configuration.connection_pool_maxsize = _CONNECTIONS
     client = kubernetes.client.ApiClient(configuration)
     client.user_agent = f"podrelay-client/{version('podrelay')}"

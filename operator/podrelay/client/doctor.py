@@ -1,6 +1,7 @@
-"""What keeps runs of a namespace from running, found out by looking: CRDs, operator, accounts, definitions, rights.
+"""Finds out why runs of a namespace do not start or make no progress.
 
-Only reads, with the rights of whoever asks; what these do not suffice for is told as unknown, never as well.
+It checks CRDs, operator, service account, definitions and rights. It only reads, with the rights of the caller; a check
+that these do not permit is reported as unknown, never as ok.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,9 +22,9 @@ Verdict = Literal["ok", "problem", "unknown"]
 LEASE: Final = "podrelay-operator"
 RUNNER: Final = names.RUNNER_SERVICE_ACCOUNT
 _PATIENCE: Final = timedelta(seconds=30)
-"""An operator that is there looks at what is new within a second."""
+"""How long an object may stay unseen: an operator that runs reconciles a new object within a second."""
 _CLOCKS: Final = timedelta(seconds=30)
-"""How far this computer's clock may be from that of the operator before a Lease is taken for dead."""
+"""How far this computer's clock may differ from the operator's before a Lease counts as expired."""
 _RIGHTS: Final = (
     ("create", names.TASK_RUNS, names.GROUP, "start runs"),
     ("list", names.TASK_RUNS, names.GROUP, "see runs"),
@@ -33,11 +34,11 @@ _RIGHTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        verdict: ok, problem, or unknown where the rights do not suffice to tell.
-        what: what was looked at, and how it is.
+        verdict: ok, problem, or unknown if the caller's rights do not permit the check.
+        what: what was checked, and the result.
         advice: what to do about it.
     """
 
@@ -47,13 +48,13 @@ class Finding:
 
 
 class Doctor:
-    """Looks at a namespace.
+    """Checks a namespace.
 
     Args:
         client: an ApiClient of the kubernetes package.
         resources: the custom resources of the same API server.
-        namespace: which one.
-        version: of this package.
+        namespace: the namespace to check.
+        version: the version of this package.
         clock: returns the current time, aware, UTC.
     """
 
@@ -76,7 +77,7 @@ class Doctor:
         self._versions = kubernetes.client.VersionApi(client)
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what is found, the most basic things first; ends where the rest cannot be looked at.
+        """Yield the result of each check, the most basic ones first; stop if the remaining checks are impossible.
 
         Raises:
             ApiUnavailableError: the API server cannot be reached.
@@ -110,7 +111,8 @@ class Doctor:
                 )
                 return Finding("problem", "the custom resources of Podrelay are not installed", advice)
             words = f"definitions of namespace {self._namespace} cannot be read: {refused}"
-            return Finding("problem", words, "have the ClusterRole podrelay-viewer or podrelay-user bound to you there")
+            advice = "ask for a RoleBinding to the ClusterRole podrelay-viewer or podrelay-user in that namespace"
+            return Finding("problem", words, advice)
         return Finding("ok", "the custom resources of Podrelay are installed")
 
     def _operator(self) -> Iterator[Finding]:
@@ -120,15 +122,15 @@ class Doctor:
             )["items"]
         )
         if leases is None:
-            yield Finding("unknown", "whether an operator runs: you may not read Leases", "ask an administrator")
+            yield Finding("unknown", "whether an operator is running: you may not read Leases", "ask an administrator")
             return
         if not leases:
             pods = "kubectl get pods -A -l app.kubernetes.io/name=podrelay"
-            advice = f"install the chart, or see what keeps its pods from starting: {pods}"
-            yield Finding("problem", f"no operator has ever led here: there is no Lease {LEASE}", advice)
+            advice = f"install the chart, or find out why its pods do not start: {pods}"
+            yield Finding("problem", f"no operator has ever run in this cluster: there is no Lease {LEASE}", advice)
             return
         found = [self._leader(lease) for lease in leases]
-        # Each operator that was told of namespaces of its own has a Lease; which one is for this, its runs tell below.
+        # An operator for certain namespaces has its own Lease. The runs below show whether one of them serves this one.
         leading = [finding for finding in found if finding.verdict == "ok"]
         yield from leading or found
         yield from self._deployments()
@@ -140,18 +142,18 @@ class Doctor:
             age = self._clock() - datetime.fromisoformat(renewed)
             if age < timedelta(seconds=spec.get("leaseDurationSeconds", 15)) + _CLOCKS:
                 return Finding("ok", f"operator {holder} leads (Lease {place}/{LEASE})")
-        seen = f", renewed last at {renewed}" if renewed else ""
-        advice = f"see its pods and their logs: kubectl -n {place} get pods -l app.kubernetes.io/component=operator"
-        return Finding("problem", f"no operator leads: nobody holds the Lease {place}/{LEASE}{seen}", advice)
+        seen = f", last renewed at {renewed}" if renewed else ""
+        advice = f"check its pods and their logs: kubectl -n {place} get pods -l app.kubernetes.io/component=operator"
+        return Finding("problem", f"no operator leads: no replica holds the Lease {place}/{LEASE}{seen}", advice)
 
     def _deployments(self) -> Iterator[Finding]:
         for operator in operators.deployed(self._client, self._resources) or ():
             name = f"{operator.namespace}/{operator.name}"
             if not operator.watches(self._namespace):
                 advice = f"add {self._namespace} to the chart's operator.namespaces"
-                yield Finding("problem", f"operator {name} watches {', '.join(operator.watched)} only", advice)
+                yield Finding("problem", f"operator {name} watches only {', '.join(operator.watched)}", advice)
             if operator.version and operator.version != self._version:
-                words = f"operator {name} is of version {operator.version}, this command of {self._version}"
+                words = f"operator {name} has version {operator.version}, this command has {self._version}"
                 yield Finding("ok", words, "docs/compatibility.md says which versions work together")
 
     # --- the namespace ----------------------------------------------------------------------------------------------
@@ -167,7 +169,7 @@ class Doctor:
         )
         advice = f"podrelay namespace prepare {self._namespace}"
         if account is None:
-            what = f"whether namespace {self._namespace} has the service account {RUNNER}: you may not read it"
+            what = f"whether namespace {self._namespace} has a service account {RUNNER}: you may not read it"
             yield Finding("unknown", what, advice)
         elif not account:
             yield Finding("problem", f"namespace {self._namespace} has no service account {RUNNER}", advice)
@@ -192,10 +194,10 @@ class Doctor:
             ready = next((c for c in definition.get("status", {}).get("conditions", []) if c["type"] == "Ready"), None)
             if ready is None:
                 if self._is_old(definition):
-                    yield Finding("problem", f"no operator has looked at TaskDefinition {name}", _UNSEEN)
+                    yield Finding("problem", f"no operator has seen TaskDefinition {name}", _UNSEEN)
             elif ready["status"] == "False":
                 words = f"TaskDefinition {name} is not ready, {ready['reason']}: {ready['message']}"
-                yield Finding("problem", words, "docs/troubleshooting.md has the reasons of definitions")
+                yield Finding("problem", words, "docs/troubleshooting.md explains the reasons of definitions")
             else:
                 yield Finding("ok", f"TaskDefinition {name} is ready")
 
@@ -211,10 +213,10 @@ class Doctor:
             yield Finding("problem", f"no operator has seen {_some(unseen)}", _UNSEEN)
         if stalled:
             yield Finding(
-                "problem", f"nothing can start for {_some(stalled)}", "docs/troubleshooting.md has the reasons"
+                "problem", f"no pod can start for {_some(stalled)}", "docs/troubleshooting.md explains the reasons"
             )
         if count and not unseen and not stalled:
-            yield Finding("ok", f"none of {count} runs is stalled")
+            yield Finding("ok", f"none of the {count} runs is stalled")
 
     def _rights(self) -> Iterator[Finding]:
         for verb, resource, group, what in _RIGHTS:
@@ -228,14 +230,14 @@ class Doctor:
 
     @staticmethod
     def _try(ask: Callable[[], T]) -> T | Any:
-        """Return the answer; None where it is forbidden, and something empty where there is no such object."""
+        """Return the answer, None if the request is forbidden, or an empty object if there is no such object."""
         try:
             return ask()
         except RequestRefusedError as refused:
             return {} if refused.status == 404 else None
 
 
-_UNSEEN: Final = "see above whether an operator leads and watches this namespace; its log has the rest"
+_UNSEEN: Final = "check above whether an operator leads and watches this namespace; its log has the details"
 
 
 def _binds_runner(binding: Resource) -> bool:

@@ -1,4 +1,4 @@
-"""What can go wrong between a program and its tasks. Standard library only: the command line shows these, too."""
+"""The errors of TaskService. Standard library only, because the command line shows them, too."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -22,11 +22,11 @@ __all__ = [
 
 
 class ServiceError(PodrelayError):
-    """The root of what TaskService raises, TriggerConflictError aside.
+    """The base class of the errors that TaskService raises, except TriggerConflictError.
 
     Attributes:
-        code: for programs; Webiny's code where it has one for the same thing.
-        retryable: the same call may succeed later.
+        code: machine-readable; Webiny's code if Webiny has one for the same error.
+        retryable: whether the same call may succeed later.
         data: details, as JSON.
     """
 
@@ -65,21 +65,21 @@ class TaskNotFoundError(ServiceError):
 
     @classmethod
     def of(cls, run_id: str) -> "TaskNotFoundError":
-        """Return the error for a run that is not there."""
+        """Return the error for a run that does not exist."""
         return cls(f'Task "{run_id}" was not found!', {"id": run_id})
 
 
 class TaskFinishedError(ServiceError):
-    """The run has finished already, so nothing can be asked of it any more."""
+    """The run has already finished, so it can no longer be aborted, suspended or resumed."""
 
     reason = "TaskFinished"
     code = "BackgroundTasks/Task/Abort"
 
 
 class InvalidInputError(ServiceError):
-    """What was given cannot be accepted; nothing was created or changed.
+    """The input or another argument is invalid; nothing was created or changed.
 
-    `data` is `{"invalidFields": {"<dot.path>": {"code", "message", "data": {"path"}}}}`, the shape that Webiny gives.
+    `data` is `{"invalidFields": {"<dot.path>": {"code", "message", "data": {"path"}}}}`, as in Webiny.
     """
 
     reason = "InvalidInput"
@@ -87,17 +87,17 @@ class InvalidInputError(ServiceError):
 
     @classmethod
     def of_field(cls, path: str, message: str, *, code: str = "invalid") -> "InvalidInputError":
-        """Return the error for one field: `path` is its place, `message` what is wrong with it."""
+        """Return the error for the field at `path`; `message` says what is wrong with it."""
         return cls(f"{path}: {message}", {"invalidFields": {path: invalid_field(path, message, code)}})
 
 
 def invalid_field(path: str, message: str, code: str) -> dict[str, Any]:
-    """Return what Webiny says about one invalid field."""
+    """Return the entry of one invalid field, in Webiny's format."""
     return {"code": code, "message": message, "data": {"path": path.split(".")}}
 
 
 class RequestRefusedError(ServiceError):
-    """The API server refused a request for good.
+    """The API server refused a request, and would refuse it again.
 
     Attributes:
         status: the HTTP status code.
@@ -112,17 +112,17 @@ class RequestRefusedError(ServiceError):
 
 
 class ForbiddenError(RequestRefusedError):
-    """The caller may not do this, or is not known to the API server."""
+    """The caller lacks a right, or the API server does not accept the credentials."""
 
     reason = "Forbidden"
     code = "BackgroundTasks/NotAuthorized"
 
 
 class ApiUnavailableError(ServiceError):
-    """The API server cannot be reached or is overloaded, also after some tries; a later one may succeed.
+    """The API server cannot be reached or is overloaded, even after retries; a later call may succeed.
 
     Attributes:
-        retry_after: seconds after which the API server wants to be asked again, None where it did not say.
+        retry_after: seconds to wait before the next call, as the API server says; None if it does not say.
     """
 
     reason = "ApiUnavailable"
@@ -135,7 +135,7 @@ class ApiUnavailableError(ServiceError):
 
 
 class WaitTimeoutError(ServiceError, TimeoutError):
-    """The run has not finished in the time given; it goes on."""
+    """The run has not finished within the timeout; it continues."""
 
     reason = "WaitTimeout"
     code = "BackgroundTasks/Service/Timeout"

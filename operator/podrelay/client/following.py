@@ -1,4 +1,4 @@
-"""What happens to runs, as it happens: the states of one, the events of many, the log lines of one."""
+"""Follows runs as they change: the states of one run, the events of many, the log lines of one."""
 
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -18,9 +18,9 @@ def existing(resources: Resources, namespace: str, run_id: str) -> Resource:
     """Return the TaskRun of this id.
 
     Raises:
-        TaskNotFoundError: there is none.
-        RequestRefusedError: it is forbidden.
-        ApiUnavailableError: also after some tries.
+        TaskNotFoundError: there is no such run.
+        RequestRefusedError: the request is forbidden.
+        ApiUnavailableError: the API server is unavailable, even after retries.
     """
     with about(run_id):
         return resources.get(names.TASK_RUNS, namespace, run_id)
@@ -28,10 +28,10 @@ def existing(resources: Resources, namespace: str, run_id: str) -> Resource:
 
 @contextmanager
 def about(run_id: str) -> Iterator[None]:
-    """Turn "not found" inside into TaskNotFoundError.
+    """Convert a "not found" error of the body into TaskNotFoundError.
 
     Raises:
-        TaskNotFoundError: at once where no run can have this id.
+        TaskNotFoundError: before the body runs, if no run can have this id.
     """
     if not requests.is_name(run_id):
         raise TaskNotFoundError.of(run_id)
@@ -44,10 +44,10 @@ def about(run_id: str) -> Iterator[None]:
 
 
 def whole(resources: Resources, run: Run) -> Run:
-    """Return a run with its output, wherever that is; without it where its record is gone, or not for this user.
+    """Return a run with its output, read from its record if necessary; without it if the record cannot be read.
 
     Raises:
-        ApiUnavailableError: also after some tries.
+        ApiUnavailableError: the API server is unavailable, even after retries.
     """
     if run.output is not None or run.output_from is None:
         return run
@@ -61,13 +61,13 @@ def whole(resources: Resources, run: Run) -> Run:
 def states(
     resources: Resources, namespace: str, run_id: str, deadline: Deadline, cancellation: Cancellation
 ) -> Generator[Run]:
-    """Return the state of a run, then each new one, until it has finished.
+    """Yield the state of a run, then each new one, until it has finished.
 
     Raises:
-        TaskNotFoundError: there is no such run, or it was deleted.
-        WaitTimeoutError: it has not finished by the deadline.
-        RequestRefusedError: it is forbidden.
-        ApiUnavailableError: the API server was away for 5 minutes.
+        TaskNotFoundError: the run does not exist, or was deleted.
+        WaitTimeoutError: the run has not finished by the deadline.
+        RequestRefusedError: the request is forbidden.
+        ApiUnavailableError: the API server was unavailable for 5 minutes.
     """
     last: Run | None = None
     try:
@@ -81,11 +81,13 @@ def states(
         if deadline.within(OUTAGE_SECONDS) == OUTAGE_SECONDS:
             raise
         raise WaitTimeoutError(
-            f"Task {run_id} cannot be seen, and the time is over: {error}", {"id": run_id}
+            f"Task {run_id} could not be read before the timeout expired: {error}", {"id": run_id}
         ) from error
     if not cancellation.is_set:
         state = f"is {last.status}" if last is not None else "was not seen"
-        raise WaitTimeoutError(f"Task {run_id} {state}, and the time is over; it goes on.", {"id": run_id})
+        raise WaitTimeoutError(
+            f"Task {run_id} {state}; the timeout has expired, but the run continues.", {"id": run_id}
+        )
 
 
 def _versions(
@@ -110,21 +112,21 @@ def _versions(
 def events(
     resources: Resources, query: Query, deadline: Deadline, cancellation: Cancellation, *, with_existing: bool
 ) -> Generator[RunEvent]:
-    """Return what happens to the runs of a query from now on, until the deadline; first, if wanted, what is there.
+    """Yield the events of the runs of a query until the deadline; if `with_existing`, first one for each existing run.
 
     Raises:
-        RequestRefusedError: it is forbidden.
-        ApiUnavailableError: the API server was away for 5 minutes, or until the deadline.
+        RequestRefusedError: the request is forbidden.
+        ApiUnavailableError: the API server was unavailable for 5 minutes, or until the deadline.
     """
-    is_news = False
+    is_synced = False
     finished: set[str] = set()
     for change in follow(resources, query, cancellation, deadline):
         if change.type == "SYNCED":
-            is_news = True
+            is_synced = True
             continue
         run = run_of(change.resource)
-        if is_news:
-            yield from _told(change.type, run, is_old=run.uid in finished)
+        if is_synced:
+            yield from _events_of(change.type, run, is_old=run.uid in finished)
         elif with_existing:
             yield RunEvent("existing", run)
         if change.type == "DELETED":
@@ -133,8 +135,8 @@ def events(
             finished.add(run.uid)
 
 
-def _told(change: str, run: Run, *, is_old: bool) -> Iterator[RunEvent]:
-    """Return what a change means; `is_old`: the run was known to be finished before."""
+def _events_of(change: str, run: Run, *, is_old: bool) -> Iterator[RunEvent]:
+    """Yield the events that a change means; `is_old`: the run was already known to be finished."""
     ends = run.is_finished and not is_old
     if change == "DELETED":
         yield RunEvent("deleted", run)
@@ -158,15 +160,15 @@ def lines(
     console: bool = False,
     tail: int | None = None,
 ) -> Generator[LogLine]:
-    """Return the log lines of a run; followed: also those that come, until it has finished.
+    """Yield the log lines of a run; if `is_followed`, also new ones until it has finished or was deleted.
 
-    With `console` also what its pods have printed besides. Of those that are there it returns the last `tail` only,
-    unless that is None.
+    With `console`, the lines that its pods have printed are included. With `tail`, only the last `tail` of the existing
+    lines are.
 
     Raises:
         TaskNotFoundError: there is no such run.
-        RequestRefusedError: it is forbidden.
-        ApiUnavailableError: the API server was away for 5 minutes.
+        RequestRefusedError: the request is forbidden.
+        ApiUnavailableError: the API server was unavailable for 5 minutes.
     """
     existing(resources, namespace, run_id)
     query, reader = logs.records(namespace, run_id), logs.Reader(iteration, console=console)

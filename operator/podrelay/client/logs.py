@@ -1,4 +1,4 @@
-"""The structured log lines of a run, out of its records, each of them once and in order."""
+"""The structured log lines of a run, read from its records, each exactly once and in order."""
 
 import threading
 from collections.abc import Generator, Iterator
@@ -14,7 +14,7 @@ from podrelay.client.values import LogLine, Run
 from podrelay.client.watching import follow
 
 OUTPUT: Final = "output"
-"""Type of a line that a pod has printed."""
+"""The type of a line that a pod has printed."""
 
 
 def records(namespace: str, run: str) -> Query:
@@ -23,35 +23,35 @@ def records(namespace: str, run: str) -> Query:
 
 
 def order(record: Resource) -> tuple[Any, ...]:
-    """Return the key that sorts records as they were written: by iteration and try, pods of hooks last."""
+    """Return the key that sorts records as they were written: by iteration and attempt, pods of hooks last."""
     return record.get("hook") is not None, record["iteration"], record["try"], record["metadata"]["creationTimestamp"]
 
 
 class Reader:
-    """Tells of each record what it has not told yet.
+    """Returns the lines of records that it has not returned before.
 
     Args:
-        iteration: tell of this iteration only.
-        console: tell also what pods have printed besides, once they have answered: as lines of the type `output`.
+        iteration: only the lines of this iteration.
+        console: also what pods have printed, as lines of the type `output`, once the pods have answered.
     """
 
     def __init__(self, iteration: int | None = None, *, console: bool = False) -> None:
         self._iteration = iteration
         self._console = console
-        self._told: dict[str, int] = {}
+        self._returned: dict[str, int] = {}
         self._printed: dict[str, str] = {}
 
-    def news(self, record: Resource) -> Iterator[LogLine]:
-        """Return the lines of a record that are new since the last call for it.
+    def new_lines(self, record: Resource) -> Iterator[LogLine]:
+        """Yield the lines of a record that are new since the last call for it.
 
-        A record keeps its newest lines and counts the others; what was dropped unseen is counted in the first line.
+        A record keeps only its newest lines. If others were dropped before they were read, the first line counts them.
         """
         if self._iteration not in {None, record["iteration"]}:
             return
         uid, items = record["metadata"]["uid"], record.get("logs") or []
         total = record.get("droppedLogs", 0) + len(items)
-        new = total - self._told.get(uid, 0)
-        self._told[uid] = max(total, self._told.get(uid, 0))
+        new = total - self._returned.get(uid, 0)
+        self._returned[uid] = max(total, self._returned.get(uid, 0))
         dropped = max(0, new - len(items))
         for item in items[len(items) - min(max(new, 0), len(items)) :]:
             yield LogLine(
@@ -70,7 +70,7 @@ class Reader:
             yield from self._output(record)
 
     def _output(self, record: Resource) -> Iterator[LogLine]:
-        """Return the lines that the pod has printed, when it has answered: until then there are more to come."""
+        """Yield the lines that the pod has printed, once it has answered: before that, more lines may follow."""
         console, uid = record.get("console"), record["metadata"]["uid"]
         if console is None or record.get("finishedAt") is None:
             return
@@ -97,7 +97,7 @@ class Reader:
 
 
 def _after(before: str, text: str) -> str:
-    """Return what hooks have printed since; of what was there before, first lines may have been dropped meanwhile."""
+    """Return what hooks have printed since `before`, whose first lines may have been dropped in the meantime."""
     start = 0
     while start < len(before):
         if text.startswith(before[start:]):
@@ -107,31 +107,31 @@ def _after(before: str, text: str) -> str:
 
 
 def stored(resources: Resources, query: Query, reader: Reader) -> Iterator[LogLine]:
-    """Return the lines that are there now.
+    """Yield the existing lines.
 
     Raises:
-        RequestRefusedError: it is forbidden.
-        ApiUnavailableError: also after some tries.
+        RequestRefusedError: the request is forbidden.
+        ApiUnavailableError: the API server is unavailable, even after retries.
     """
     for record in sorted(resources.items(query), key=order):
-        yield from reader.news(record)
+        yield from reader.new_lines(record)
 
 
 def followed(
     resources: Resources, query: Query, reader: Reader, states: Stream[Run], cancellation: Cancellation
 ) -> Generator[LogLine]:
-    """Return the lines that are there, and those that come, until the run has finished or is deleted.
+    """Yield the existing lines, then new ones, until the run has finished or was deleted.
 
     Args:
-        resources: of which API server.
-        query: the records of the run.
-        reader: of those records.
-        states: the run; it ends when the run does.
+        resources: the API server.
+        query: selects the records of the run.
+        reader: reads those records.
+        states: the states of the run; the stream ends when the run has finished.
         cancellation: ends it early.
 
     Raises:
-        RequestRefusedError: it is forbidden.
-        ApiUnavailableError: the API server was away for 5 minutes.
+        RequestRefusedError: the request is forbidden.
+        ApiUnavailableError: the API server was unavailable for 5 minutes.
     """
     lines_end = cancellation.dependent()
     end = _End(states, lines_end)
@@ -139,20 +139,20 @@ def followed(
     try:
         for change in follow(resources, query, lines_end, Deadline(None), order):
             if change.type in {"ADDED", "MODIFIED"}:
-                yield from reader.news(change.resource)
+                yield from reader.new_lines(change.resource)
         if cancellation.is_set:
             return
         end.join()
         if end.error is not None:
             raise end.error
-        yield from stored(resources, query, reader)  # what came with the end
+        yield from stored(resources, query, reader)  # lines that arrived with the end of the run
     finally:
         states.close()
         lines_end.cancel()
 
 
 class _End(threading.Thread):
-    """Waits for the end of a run, and ends the watch of its records then."""
+    """Waits for the end of a run, then ends the watch of its records."""
 
     def __init__(self, states: Stream[Run], lines_end: Cancellation) -> None:
         super().__init__(name="podrelay-logs", daemon=True)
@@ -165,7 +165,7 @@ class _End(threading.Thread):
             for _ in self._states:
                 pass
         except TaskNotFoundError:
-            pass  # selfCleanup, or somebody, has deleted it: there are no further lines
+            pass  # deleted by selfCleanup, a user or another client: there are no further lines
         except PodrelayError as error:
             self.error = error
         finally:

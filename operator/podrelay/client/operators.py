@@ -1,4 +1,4 @@
-"""The operators that are deployed in a cluster, and which namespaces each of them watches."""
+"""The operators that are deployed in a cluster, and the namespaces that each of them watches."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,10 +16,10 @@ class DeployedOperator:
     """The Deployment of an operator.
 
     Attributes:
-        namespace: of the Deployment, and of the release of the chart.
-        name: of the Deployment.
-        release: of the chart; empty if the Deployment does not say.
-        version: of the operator; empty if the Deployment does not say.
+        namespace: namespace of the Deployment, and of the chart's release.
+        name: name of the Deployment.
+        release: name of the chart's release; empty if the Deployment does not say.
+        version: version of the operator; empty if the Deployment does not say.
         watched: the namespaces that it watches; empty: all of them.
     """
 
@@ -30,20 +30,20 @@ class DeployedOperator:
     watched: tuple[str, ...]
 
     def watches(self, namespace: str) -> bool:
-        """Tell whether this operator watches a namespace."""
+        """Return whether this operator watches a namespace."""
         return not self.watched or namespace in self.watched
 
 
 def deployed(client: Any, resources: Resources) -> list[DeployedOperator] | None:
-    """Return the operators that are deployed in the cluster, None if the caller may not list Deployments.
+    """Return the operators that are deployed in the cluster, or None if the caller may not list Deployments.
 
     Args:
         client: an ApiClient of the kubernetes package.
-        resources: of the same API server.
+        resources: the custom resources of the same API server.
 
     Raises:
-        ApiUnavailableError: the API server cannot be reached, also after some tries.
-        RequestRefusedError: any other answer of the API server.
+        ApiUnavailableError: the API server cannot be reached, even after retries.
+        RequestRefusedError: the API server refuses the request for another reason.
     """
     apps: Any = kubernetes.client.AppsV1Api(client)
     try:

@@ -1,4 +1,4 @@
-"""The packages of the extra `client`, or a word about what to install."""
+"""The packages of the extra `client`. If they are missing, the error says what to install."""
 
 try:
     import kubernetes.client

@@ -1,7 +1,7 @@
 """Prepares a namespace for tasks: `podrelay namespace prepare`.
 
-Each object is applied on the server's side with the field manager `podrelay`, so doing it again changes nothing, and
-what others have added to an object stays.
+Each object is written by server-side apply with the field manager `podrelay`, so a repetition changes nothing, and
+fields of other managers are kept.
 """
 
 import re
@@ -34,7 +34,7 @@ class Step:
 
     Attributes:
         what: kind and name, as kubectl prints them.
-        done: what was done about it.
+        done: what was done with it.
     """
 
     what: str
@@ -43,11 +43,11 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Watching:
-    """Whether the operator will see the runs of a namespace.
+    """Whether an operator watches a namespace.
 
     Attributes:
-        is_certain: an operator watches the namespace, so nothing is left to do.
-        message: in words; what is left to do, if something is.
+        is_certain: an operator watches the namespace, so nothing remains to be done.
+        message: the result in plain text, with what remains to be done, if anything.
     """
 
     is_certain: bool
@@ -59,16 +59,19 @@ class Preparation:
 
     Args:
         client: an ApiClient of the kubernetes package.
-        resources: of the same API server.
+        resources: the custom resources of the same API server.
         namespace: its name.
 
     Raises:
-        InvalidInputError: that is no name of a namespace.
+        InvalidInputError: the name is not valid for a namespace.
     """
 
     def __init__(self, client: Any, resources: Resources, namespace: str) -> None:
         if not _NAME.fullmatch(namespace):
-            message = f"'{namespace}' is no name of a namespace: lower case letters, digits and '-', at most 63 of them"
+            message = (
+                f"'{namespace}' is not a valid name of a namespace: use lower case letters, digits and '-', at most 63 "
+                "characters"
+            )
             raise InvalidInputError.of_field("name", message)
         self._client = client
         self._resources = resources
@@ -89,13 +92,13 @@ class Preparation:
         }
 
     def steps(self) -> Iterator[Step]:
-        """Make what is missing, and yield what was done about each object as soon as it is done.
+        """Create what is missing, and yield what was done with each object as soon as it is done.
 
         Raises:
-            NamespaceError: Podrelay is not installed, the namespace is being deleted, a right is missing, or somebody
-                else has made one of the objects in another way.
-            ApiUnavailableError: the API server cannot be reached, also after some tries.
-            RequestRefusedError: any other answer of the API server.
+            NamespaceError: Podrelay is not installed, the namespace is being deleted, a right is missing, or one of the
+                objects exists and is different.
+            ApiUnavailableError: the API server cannot be reached, even after retries.
+            RequestRefusedError: the API server refuses a request for another reason.
         """
         self._find_role()
         yield self._make_namespace()
@@ -103,38 +106,38 @@ class Preparation:
             yield self._make(manifest)
 
     def watching(self) -> Watching:
-        """Look whether an operator watches the namespace.
+        """Return whether an operator watches the namespace.
 
         Raises:
-            ApiUnavailableError: the API server cannot be reached, also after some tries.
-            RequestRefusedError: any other answer of the API server.
+            ApiUnavailableError: the API server cannot be reached, even after retries.
+            RequestRefusedError: the API server refuses a request for another reason.
         """
         found = operators.deployed(self._client, self._resources)
         name = self._namespace
         if found is None:
-            words = f"whether an operator watches {name} cannot be told, as you may not list Deployments: "
-            return Watching(False, f"{words}ask whoever installed Podrelay")
+            words = f"whether an operator watches {name} is unknown, because you may not list Deployments: "
+            return Watching(False, f"{words}ask the person who installed Podrelay")
         watching = next((operator for operator in found if operator.watches(name)), None)
         if watching is not None:
-            which = "it among others" if watching.watched else "all namespaces"
+            which = "this namespace" if watching.watched else "all namespaces"
             return Watching(True, f"operator {watching.namespace}/{watching.name} watches {which}")
         if not found:
             return Watching(False, f"no operator is deployed in this cluster: start one that watches {name}")
         operator = found[0]
-        told = ",".join((*operator.watched, name))
+        wanted = ",".join((*operator.watched, name))
         upgrade = (
             f"helm upgrade {operator.release or 'podrelay'} charts/podrelay -n {operator.namespace} "
-            f"--reset-then-reuse-values --set 'operator.namespaces={{{told}}}'"
+            f"--reset-then-reuse-values --set 'operator.namespaces={{{wanted}}}'"
         )
-        words = f"operator {operator.namespace}/{operator.name} watches {', '.join(operator.watched)} only"
-        return Watching(False, f"{words}; let it watch {name}, too: {upgrade}")
+        words = f"operator {operator.namespace}/{operator.name} watches only {', '.join(operator.watched)}"
+        return Watching(False, f"{words}; to add {name}: {upgrade}")
 
     def _find_role(self) -> None:
         role = task_namespace.RUNNER_CLUSTER_ROLE
         try:
             self._resources.ask(self._rbac.read_cluster_role, name=role)
         except ForbiddenError:
-            return  # few may read it; the binding tells whether it is there
+            return  # few users may read it; applying the binding shows whether it exists
         except RequestRefusedError as refused:
             if refused.status != 404:
                 raise
@@ -147,24 +150,24 @@ class Preparation:
         try:
             found = self._resources.ask(self._core.read_namespace, name=name)
         except ForbiddenError:
-            return Step(what, "unchanged")  # if it is missing, the next request says so
+            return Step(what, "unchanged")  # if it is missing, the next request reports it
         except RequestRefusedError as refused:
             if refused.status != 404:
                 raise
         else:
             if found.get("status", {}).get("phase") == "Terminating":
-                raise NamespaceError(f"namespace {name} is being deleted: run this again when it has gone")
+                raise NamespaceError(f"namespace {name} is being deleted: run this again when it is gone")
             return Step(what, "unchanged")
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         try:
             self._resources.ask(self._core.create_namespace, body=manifest, field_manager=FIELD_MANAGER)
         except ForbiddenError as refused:
             raise NamespaceError(
-                f"there is no namespace {name}, and you may not create it: ask an administrator for "
+                f"there is no namespace {name}, and you may not create it: ask an administrator to run "
                 f"`kubectl create namespace {name}`, then run this again ({refused})"
             ) from refused
         except RequestRefusedError as refused:
-            if refused.status != 409:  # somebody else has just made it, or an earlier try has
+            if refused.status != 409:  # another client has just created it, or an earlier request of this call
                 raise
         return Step(what, "created")
 
@@ -186,23 +189,23 @@ class Preparation:
         try:
             version: str = self._resources.ask(read, **place)["metadata"]["resourceVersion"]
         except RequestRefusedError:
-            return None  # applying it says what is wrong
+            return None  # applying it reports the problem
         return version
 
     def _advice(self, manifest: Resource, refused: ServiceError) -> str:
-        """Return what keeps an object from being applied, and what to do about it."""
+        """Return why an object could not be applied, and what to do about it."""
         namespace, kind, name = self._namespace, manifest["kind"], manifest["metadata"]["name"]
         status = refused.status if isinstance(refused, RequestRefusedError) else None
         if status == 404:
             return f"there is no namespace {namespace}: kubectl create namespace {namespace}, then run this again"
-        if status in {None, 409}:  # the role of a binding never changes, and others may own the subjects
+        if status in {None, 409}:  # the role of a binding is immutable, and another manager may own the subjects
             return (
-                f"the {kind} {name} of {namespace} is another one than tasks need: if nothing else uses it, "
+                f"the {kind} {name} of {namespace} is not the one that tasks need: if nothing else uses it, "
                 f"kubectl -n {namespace} delete {self._apply[kind][0]} {name}, then run this again"
             )
         if kind == "RoleBinding":
             return (
-                f"you may not bind the ClusterRole {task_namespace.RUNNER_CLUSTER_ROLE}: that takes the right to write "
+                f"you may not bind the ClusterRole {task_namespace.RUNNER_CLUSTER_ROLE}: you need the right to write "
                 f"RoleBindings in {namespace}, and the verb bind on that ClusterRole, which cluster-admin has"
             )
-        return f"you may not write a {kind} in {namespace}: have the ClusterRole admin bound to you there"
+        return f"you may not write a {kind} in {namespace}: ask for a RoleBinding to the ClusterRole admin there"

@@ -1,4 +1,4 @@
-"""Says what it means that a request did not succeed."""
+"""Explains why a request failed."""
 
 import json
 from typing import Any, Final
@@ -16,21 +16,23 @@ from podrelay.client.errors import (
 from podrelay.client.packages import ApiException, urllib3
 
 _TRANSIENT: Final = frozenset({0, 408, 429, 500, 502, 503, 504})
-"""Statuses after which the same request may succeed; 0 is a TLS connection that broke."""
+"""Statuses after which the same request may succeed; 0 means a broken TLS connection."""
 
 
 def explain(error: Exception) -> ServiceError:
-    """Return what `error` means.
+    """Return the ServiceError that corresponds to `error`.
 
     Args:
-        error: an ApiException of the kubernetes package, or what the connection raised.
+        error: an ApiException of the kubernetes package, or an exception of the connection.
     """
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return ConfigurationError(f"the API server's certificate is not trusted: {_first_line(error)}")
     if not isinstance(error, ApiException):
         return ApiUnavailableError(f"the API server cannot be reached: {_first_line(error)}")
     body = _body(error)
-    if error.status == 404 and not body:  # a resource that is not there is told as a Status; this is a whole API
+    if (
+        error.status == 404 and not body
+    ):  # for a missing resource there is a Status in the body; here the whole API is missing
         return ConfigurationError(
             f"the API server does not know {names.API_VERSION}; is Podrelay installed in this cluster?"
         )

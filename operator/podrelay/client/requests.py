@@ -1,4 +1,4 @@
-"""Makes of what a caller gives what the API server takes, or says which of it is wrong before anything is sent."""
+"""Converts the caller's arguments for the API server, and rejects invalid ones before anything is sent."""
 
 import logging
 import re
@@ -15,7 +15,7 @@ from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.errors import InputError
 
 DefinitionRef = str | type[TaskDefinition]
-"""Id, resource name, or the class itself."""
+"""A definition's id, resource name, or class."""
 
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _PHASES: Final = {word.lower(): phase for phase, status in STATUS_WORDS.items() for word in (phase, status)}
@@ -29,7 +29,7 @@ def definition_name(definition: DefinitionRef) -> str:
 
 
 def is_name(name: str) -> bool:
-    """Tell whether a resource can have this name; a selector with another one would mean something else."""
+    """Return whether a resource can have this name; a selector with an invalid name would mean something else."""
     return len(name) <= 63 and _NAME.fullmatch(name) is not None
 
 
@@ -37,11 +37,11 @@ def checked_input(definition: DefinitionRef, input: Any) -> dict[str, Any]:
     """Return `input` as the JSON object to store.
 
     Args:
-        definition: if it is the class, the input must fit its model.
+        definition: if it is a class, the input must match its model.
         input: a mapping, a pydantic model, or None for an empty object.
 
     Raises:
-        InvalidInputError: it does not fit, or cannot be stored.
+        InvalidInputError: the input does not match, or cannot be stored.
     """
     value = input
     if hasattr(input, "model_dump"):
@@ -63,16 +63,16 @@ def checked_input(definition: DefinitionRef, input: Any) -> dict[str, Any]:
 
 
 def _rules(definition: type[TaskDefinition]) -> validation.InputRules:
-    """Return what the class says about its input; its model alone where the rest can be had in the cluster only."""
+    """Return the class's rules for its input, or only its model if the other rules work only in the cluster."""
     try:
         return validation.rules_of(definition())
-    except Exception as error:  # noqa: BLE001 - whatever an author's code raises; the pod validates anyway
+    except Exception as error:  # noqa: BLE001 - an author's code may raise anything; the pod validates anyway
         log.warning("create_input_validation of %s fails here, the pod will call it: %s", definition.id, error)
         return validation.InputRules(inputs.input_type(definition))
 
 
 def checked_run(definition: DefinitionRef, input: Any, **arguments: Any) -> WantedRun:
-    """Return the arguments of a new run, checked; the arguments are those of `api.wanted_run.wanted_run`.
+    """Return the checked arguments of a new run; they are those of `api.wanted_run.wanted_run`.
 
     Raises:
         DefinitionNotFoundError: no TaskDefinition can have this name.
@@ -88,10 +88,10 @@ def checked_run(definition: DefinitionRef, input: Any, **arguments: Any) -> Want
 
 
 def aware(moment: datetime | None, what: str) -> datetime | None:
-    """Return a moment in UTC.
+    """Return a time in UTC.
 
     Raises:
-        InvalidInputError: it has no time zone, so it is not known which moment it is.
+        InvalidInputError: the time has no time zone and is therefore ambiguous.
     """
     if moment is None:
         return None
@@ -106,23 +106,23 @@ def run_selector(
     """Return the field selector for runs.
 
     Args:
-        definition: only of this one.
-        status: only with one of these: phases, or Webiny's words for them.
+        definition: only runs of this definition.
+        status: only runs with one of these: phases, or Webiny's words for them.
         parent: only children of this run.
 
     Raises:
-        InvalidInputError: there is no such status, or what is no name.
+        InvalidInputError: a status does not exist, or a name is not valid.
     """
     fields = {"spec.definition": None if definition is None else definition_name(definition), "spec.parent": parent}
     terms = []
     for field, name in fields.items():
         if name is not None:
             if not is_name(name):
-                raise InvalidInputError.of_field(field.removeprefix("spec."), f"{name!r} is no name")
+                raise InvalidInputError.of_field(field.removeprefix("spec."), f"{name!r} is not a valid name")
             terms.append(f"{field}={name}")
     if status is not None:
         wanted = {_phase(word) for word in ([status] if isinstance(status, str) else status)}
-        # Selectors know no "one of", but "none of". The operator has not seen the youngest runs: they have no phase.
+        # Field selectors support "none of", but not "one of". The newest runs have no phase: no operator has seen them.
         unwanted = [phase for phase in STATUS_WORDS if phase not in wanted]
         terms += [f"status.phase!={phase}" for phase in (*unwanted, *([""] if "Pending" in unwanted else []))]
     return ",".join(terms) or None
@@ -133,5 +133,5 @@ def _phase(word: str) -> str:
         return _PHASES[word.lower()]
     except KeyError:
         raise InvalidInputError.of_field(
-            "status", f"there is no status {word!r}, but {', '.join(STATUS_WORDS.values())}"
+            "status", f"there is no status {word!r}; use one of {', '.join(STATUS_WORDS.values())}"
         ) from None

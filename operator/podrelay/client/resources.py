@@ -1,6 +1,6 @@
-"""The custom resources of one API server: each call with its own words for what went wrong, repeated where that helps.
+"""The custom resources of one API server: calls are retried where that helps, and raise ServiceErrors.
 
-Everything here may be repeated without doing it twice: names are chosen by the caller, patches say how it is to be.
+Every call can be repeated safely: the caller chooses the names, and a patch describes the result.
 """
 
 import contextlib
@@ -22,24 +22,24 @@ T = TypeVar("T")
 Resource = dict[str, Any]
 
 _TIMEOUT: Final = (5.0, 30.0)
-"""Of one request: until it is connected, and between two parts of its answer."""
+"""The timeouts of one request: to connect, and between two parts of the response."""
 _SILENCE_SECONDS: Final = 90.0
-"""A watch that says nothing for so long is dead: bookmarks come once a minute."""
+"""A watch that sends nothing for this long is dead: bookmarks arrive once a minute."""
 _PAGE: Final = 500
 _FIRST_SIZED_PAGE: Final = 10
 _LARGEST_SIZED_PAGE: Final = 100
 _SIZED_PAGE_BYTES: Final = 8 * 2**20
-"""What a page of a snapshot should have: records may have 700 KiB each, so pages of a number would take gigabytes."""
+"""The target size of a page of a snapshot: records can have 700 KiB, so pages of a fixed count could take gigabytes."""
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 
 
 @dataclass(frozen=True)
 class Query:
-    """Which resources.
+    """Selects resources.
 
     Attributes:
-        plural: of the kind.
+        plural: plural name of the kind.
         namespace: None for all.
         labels: label selector.
         fields: field selector.
@@ -52,11 +52,11 @@ class Query:
 
 
 class ExpiredError(Exception):
-    """The API server does not know this resourceVersion any more: list anew."""
+    """The API server no longer knows this resourceVersion: list again."""
 
 
 class _CancelledError(Exception):
-    """Nobody wants the answer any more."""
+    """The call was cancelled."""
 
 
 class Resources:
@@ -64,7 +64,7 @@ class Resources:
 
     Args:
         client: an ApiClient of the kubernetes package.
-        retry_seconds: how long a request is repeated while the API server cannot be reached or is overloaded.
+        retry_seconds: how long a request is retried while the API server cannot be reached or is overloaded.
     """
 
     def __init__(self, client: Any, retry_seconds: float) -> None:
@@ -76,20 +76,20 @@ class Resources:
         self._user: tuple[str | None] | None = None
 
     def get(self, plural: str, namespace: str, name: str) -> Resource:
-        """Return one.
+        """Return a resource.
 
         Raises:
-            RequestRefusedError: status 404 where there is none.
-            ApiUnavailableError: also after some tries.
+            RequestRefusedError: status 404 if it does not exist.
+            ApiUnavailableError: the API server is unavailable, even after retries.
         """
         return self._call(self._custom.get_namespaced_custom_object, plural, namespace=namespace, name=name)
 
     def create(self, plural: str, namespace: str, manifest: Resource) -> Resource:
-        """Create one and return it as it is stored.
+        """Create a resource, and return it as stored.
 
         Raises:
-            RequestRefusedError: status 409 where the name is taken, be it by an earlier try of this call.
-            ApiUnavailableError: also after some tries; it may have been created.
+            RequestRefusedError: status 409 if the name is taken, perhaps by an earlier request of this call.
+            ApiUnavailableError: the API server is unavailable, even after retries; the resource may have been created.
         """
         return self._call(
             self._custom.create_namespaced_custom_object,
@@ -99,11 +99,11 @@ class Resources:
         )
 
     def patch(self, plural: str, namespace: str, name: str, patch: Resource) -> Resource:
-        """Lay `patch` over one (JSON merge patch) and return what is stored then.
+        """Apply a JSON merge patch to a resource, and return the result.
 
         Raises:
-            RequestRefusedError: status 404 where there is none, 422 where its rules forbid it.
-            ApiUnavailableError: also after some tries.
+            RequestRefusedError: status 404 if it does not exist, 422 if its rules forbid the change.
+            ApiUnavailableError: the API server is unavailable, even after retries.
         """
         return self._call(
             self._custom.patch_namespaced_custom_object,
@@ -115,11 +115,11 @@ class Resources:
         )
 
     def patch_status(self, plural: str, namespace: str, name: str, status: Resource) -> Resource:
-        """Lay `status` over the status of one (JSON merge patch) and return what is stored then.
+        """Apply a JSON merge patch to the status of a resource, and return the result.
 
         Raises:
-            RequestRefusedError: status 404 where there is none, 422 where its rules forbid it.
-            ApiUnavailableError: also after some tries.
+            RequestRefusedError: status 404 if it does not exist, 422 if its rules forbid the change.
+            ApiUnavailableError: the API server is unavailable, even after retries.
         """
         return self._call(
             self._custom.patch_namespaced_custom_object_status,
@@ -131,17 +131,17 @@ class Resources:
         )
 
     def may(self, verb: str, resource: str, namespace: str, group: str = names.GROUP) -> bool:
-        """Tell whether this user may do something to all resources of a kind in a namespace.
+        """Return whether this user has a right to all resources of a kind in a namespace.
 
         Args:
             verb: such as create.
-            resource: plural of the kind, with `/` and a subresource of it.
-            namespace: where.
-            group: of the kind; empty for that of pods.
+            resource: plural name of the kind, optionally with `/` and a subresource.
+            namespace: the namespace.
+            group: API group of the kind; empty for that of pods.
 
         Raises:
-            RequestRefusedError: it cannot be asked.
-            ApiUnavailableError: also after some tries.
+            RequestRefusedError: the API server refuses the access review.
+            ApiUnavailableError: the API server is unavailable, even after retries.
         """
         plural, _, subresource = resource.partition("/")
         about = {"verb": verb, "group": group, "resource": plural, "subresource": subresource, "namespace": namespace}
@@ -157,15 +157,15 @@ class Resources:
         return bool(answer.get("status", {}).get("allowed"))
 
     def ask(self, request: Callable[..., Any], **arguments: Any) -> Resource:
-        """Return the answer to a read of the kubernetes package's other APIs.
+        """Return the response to a request to another API of the kubernetes package.
 
         Args:
-            request: one of their methods.
-            arguments: of it.
+            request: a method of that API.
+            arguments: the arguments of the method.
 
         Raises:
-            RequestRefusedError: it is forbidden, or there is no such object.
-            ApiUnavailableError: also after some tries.
+            RequestRefusedError: the request is forbidden, or there is no such object.
+            ApiUnavailableError: the API server is unavailable, even after retries.
         """
 
         def send() -> Resource:
@@ -174,39 +174,39 @@ class Resources:
         return self._repeat(send, None, None)
 
     def delete(self, plural: str, namespace: str, name: str) -> None:
-        """Delete one.
+        """Delete a resource.
 
         Raises:
-            RequestRefusedError: status 404 where there is none.
-            ApiUnavailableError: also after some tries.
+            RequestRefusedError: status 404 if it does not exist.
+            ApiUnavailableError: the API server is unavailable, even after retries.
         """
-        tries = 0
+        requests = 0
 
         def delete(**arguments: Any) -> Any:
-            nonlocal tries
-            tries += 1
+            nonlocal requests
+            requests += 1
             return self._custom.delete_namespaced_custom_object(**arguments)
 
         try:
             self._call(delete, plural, namespace=namespace, name=name)
         except RequestRefusedError as refused:
-            if refused.status != 404 or tries == 1:  # else an earlier try has done it
+            if refused.status != 404 or requests == 1:  # otherwise an earlier request has deleted it
                 raise
 
     def pages(
         self, query: Query, *, cancellation: Cancellation | None = None, patience: float | None = None
     ) -> Generator[Resource]:
-        """Return lists, page by page; all of them are of the same moment. Ends early when it is cancelled.
+        """Yield a list page by page; all pages are of the same moment. Ends early if it is cancelled.
 
         Args:
-            query: which.
+            query: what to list.
             cancellation: ends it early.
-            patience: seconds for which a page is asked for again; None: as other requests.
+            patience: seconds for which the request of a page is retried; None: as for other requests.
 
         Raises:
-            ExpiredError: it took so long that the moment is forgotten.
-            RequestRefusedError: it is forbidden.
-            ApiUnavailableError: also after some tries.
+            ExpiredError: it took so long that the API server no longer knows the moment.
+            RequestRefusedError: the request is forbidden.
+            ApiUnavailableError: the API server is unavailable, even after retries.
         """
         following: str | None = None
         while True:
@@ -233,16 +233,16 @@ class Resources:
         )
 
     def snapshot(self, query: Query, version: str | None = None) -> Generator[Resource]:
-        """Return a list page by page, as it was at one moment, in pages of some megabytes.
+        """Yield a list as of one moment, in pages of some megabytes.
 
         Args:
-            query: which.
-            version: the resourceVersion of the moment; None: now. The pages tell it.
+            query: what to list.
+            version: the resourceVersion of the moment; None: now. The pages contain it.
 
         Raises:
-            ExpiredError: the moment is forgotten.
-            RequestRefusedError: it is forbidden.
-            ApiUnavailableError: also after some tries.
+            ExpiredError: the API server no longer knows the moment.
+            RequestRefusedError: the request is forbidden.
+            ApiUnavailableError: the API server is unavailable, even after retries.
         """
         limit = _FIRST_SIZED_PAGE
         place: dict[str, str] = {"resource_version": version, "resource_version_match": "Exact"} if version else {}
@@ -266,11 +266,11 @@ class Resources:
             limit = max(1, min(_LARGEST_SIZED_PAGE, _SIZED_PAGE_BYTES // each))
 
     def items(self, query: Query) -> list[Resource]:
-        """Return all of them, ordered by namespace and name.
+        """Return all resources of a query, ordered by namespace and name.
 
         Raises:
-            RequestRefusedError: it is forbidden.
-            ApiUnavailableError: also after some tries.
+            RequestRefusedError: the request is forbidden.
+            ApiUnavailableError: the API server is unavailable, even after retries.
         """
         while True:
             with contextlib.suppress(ExpiredError):
@@ -279,12 +279,12 @@ class Resources:
     def watch(
         self, query: Query, version: str, cancellation: Cancellation, deadline: Deadline, patience: float
     ) -> Generator[Resource]:
-        """Return the events since `version`, as they come, until the connection ends for whatever reason.
+        """Yield the events since `version` as they arrive, until the connection ends for any reason.
 
         Raises:
             ExpiredError: `version` is too old.
-            RequestRefusedError: it is forbidden.
-            ApiUnavailableError: no connection in `patience` seconds.
+            RequestRefusedError: the request is forbidden.
+            ApiUnavailableError: no connection within `patience` seconds.
         """
         silence = max(0.1, deadline.within(_SILENCE_SECONDS))
         connect = functools.partial(
@@ -313,20 +313,20 @@ class Resources:
             except (urllib3.exceptions.HTTPError, OSError):
                 return  # a watch may break at any moment; it is resumed
             except (AttributeError, ValueError):
-                if not cancellation.is_set:  # a TLS socket that is shut down under a read fails in odd ways
+                if not cancellation.is_set:  # a TLS socket that is shut down during a read fails in odd ways
                     raise
 
     def user(self) -> str | None:
-        """Return the name of the user that this client is for the API server; None where it does not tell.
+        """Return the name of this client's user as the API server knows it, or None if it does not report it.
 
-        It is asked once.
+        The API server is asked only once.
         """
         with self._user_lock:
             if self._user is None:
-                self._user = (self._ask_who(),)
+                self._user = (self._request_user(),)
             return self._user[0]
 
-    def _ask_who(self) -> str | None:
+    def _request_user(self) -> str | None:
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         review: Any = self._authentication.create_self_subject_review
         try:
@@ -340,7 +340,7 @@ class Resources:
 
     def _lister(self, query: Query) -> Callable[..., Any]:
         if query.namespace is None:
-            # This one calls the plural otherwise.
+            # This method has another name for the parameter `plural`.
             whole = self._custom.list_custom_object_for_all_namespaces
             return lambda plural, **arguments: whole(resource_plural=plural, **arguments)
         return self._custom.list_namespaced_custom_object
@@ -369,7 +369,7 @@ class Resources:
         return self._repeat(send, cancellation, patience)
 
     def _repeat(self, send: Callable[[], T], cancellation: Cancellation | None, patience: float | None) -> T:
-        """Return what `send` returns, after as many tries as it takes."""
+        """Return the result of `send`; retry transient failures for `patience` seconds, by default `retry_seconds`."""
         cancellation = cancellation or Cancellation()
         deadline = Deadline(self._retry_seconds if patience is None else patience)
         pause = _FIRST_PAUSE
@@ -395,7 +395,7 @@ def _json(response: Any) -> Resource:
 
 
 def _sized_json(response: Any) -> tuple[Resource, int]:
-    """Return a body, and of how many bytes it was made."""
+    """Return the JSON value of a body, and the size of the body in bytes."""
     try:
         return json.loads(response.data), len(response.data)
     finally:
@@ -403,7 +403,7 @@ def _sized_json(response: Any) -> tuple[Resource, int]:
 
 
 def _lines(response: Any) -> Iterator[bytes]:
-    """Return the lines of a body as they come."""
+    """Yield the lines of a body as they arrive."""
     rest = b""
     for chunk in response.stream(64 * 1024):
         *lines, rest = (rest + chunk).split(b"\n")

@@ -44,27 +44,27 @@ _FORGET_THE_BACKUP: Final[Resource] = {
     "annotations": {names.ANNOTATION_BEGAN: None, names.ANNOTATION_LAST_APPLIED: None},
     "labels": {names.LABEL_VELERO_RESTORE: None},
 }
-"""What tells that a run was restored without its status, and so must not start by itself."""
+"""Removes the marks of a run that was restored without its status, which must not start by itself."""
 _ORDER: Final[dict[str, Callable[..., list[Run]]]] = {"newest": heapq.nlargest, "oldest": heapq.nsmallest}
 
 
 class TaskService:
-    """The tasks of one namespace, on one API server, as one user. Make one and keep it: connections are reused.
+    """Starts, follows and stops the tasks of one namespace. Create one and keep it, because it reuses its connections.
 
-    All methods may be called from several threads at once. While the API server cannot be reached or is overloaded, a
-    call is repeated for `retry_seconds`; repeating one never does it twice.
+    All methods can be called from several threads at once. While the API server cannot be reached or is overloaded, a
+    call is retried for `retry_seconds`; a retry never has a second effect.
 
-    Every method may raise ForbiddenError (the user may not), ApiUnavailableError (try again later) and
-    RequestRefusedError (any other answer of the API server), besides what it names itself.
+    In addition to the documented errors, every method may raise ForbiddenError (the user lacks a right),
+    ApiUnavailableError (try again later) and RequestRefusedError (the API server refuses for another reason).
 
     Args:
-        namespace: of the tasks; None: the one of the context, or of the pod.
-        kubeconfig: path; None: $KUBECONFIG, else the pod's service account, else ~/.kube/config.
-        context: of the kubeconfig; None: its current one.
-        retry_seconds: how long a call is repeated.
+        namespace: namespace of the tasks; None: that of the context, or of the pod.
+        kubeconfig: path of a kubeconfig; None: $KUBECONFIG, else the pod's service account, else ~/.kube/config.
+        context: context of the kubeconfig; None: its current one.
+        retry_seconds: how long a call is retried.
 
     Raises:
-        ConfigurationError: no kubeconfig and no service account is there.
+        ConfigurationError: there is neither a kubeconfig nor a service account.
     """
 
     def __init__(
@@ -111,44 +111,47 @@ class TaskService:
         """Start a run.
 
         Args:
-            definition: id, resource name, or the class; with the class, the input is held to its model at once. In
-                either case it is held to the `inputSchema` of the definition before anything is created.
+            definition: id, resource name or class of the definition. If it is the class, the input is checked against
+                its model first. In any case it is checked against the definition's `inputSchema` before anything is
+                created.
             input: a JSON object or a pydantic model.
-            name: its name for people.
-            delay: start so many seconds after its creation, whole seconds, fewer than 355 days.
-            start_at: or not before this time; needs a time zone.
-            parent: id of the run that it becomes a child of; it is deleted with that one.
-            idempotency_key: whoever triggers this definition with the same key gets the same run.
-            resource_name: name of the TaskRun, at most 50 characters; None: made from the key, or at random.
+            name: human-readable name of the run.
+            delay: seconds from the creation to the start; a whole number, less than 355 days.
+            start_at: earliest time of the start, instead of a delay; needs a time zone.
+            parent: id of the run whose child this one becomes; it is deleted with its parent.
+            idempotency_key: every call with the same definition and the same key returns the same run.
+            resource_name: name of the TaskRun, at most 50 characters; None: derived from the key, or random.
             secret: name of the Secret that the task gets as `controller.secret`; you need the right to get it.
 
         Returns:
-            The run as it was created, or as it is now if it exists already.
+            The run as created, or its current state if it already exists.
 
         Raises:
             DefinitionNotFoundError: there is no such definition.
-            InvalidInputError: the input, or something else that was given, is not valid.
+            InvalidInputError: the input or another argument is not valid.
             TaskNotFoundError: there is no such parent.
-            TriggerConflictError: the run of this key or name was triggered with another input, definition or parent.
+            TriggerConflictError: the run of this key or name has a different input, definition or parent.
         """
         if idempotency_key is not None and resource_name is not None:
-            raise InvalidInputError.of_field("idempotency_key", "excludes resource_name, which serves as a key, too")
+            raise InvalidInputError.of_field(
+                "idempotency_key", "cannot be combined with resource_name, which also serves as a key"
+            )
         wanted = requests.checked_run(
             definition, input, name=name, delay=delay, start_at=start_at, key=idempotency_key, secret=secret
         )
         return self._create(wanted, resource_name=resource_name, parent=None if parent is None else self._get(parent))
 
     def rerun(self, id: str, *, name: str | None = None, input: InputValue = None) -> Run:
-        """Start a new run with the definition and the input of another one. It is no child, even if that one is.
+        """Start a new run with the definition and the input of another one. The new run has no parent.
 
         Args:
-            id: of the run to repeat.
-            name: name of the new one for people; None: as before.
-            input: instead of the input of that one, all of it; None: as before.
+            id: id of the run to repeat.
+            name: human-readable name of the new run; None: the same name.
+            input: replaces the whole input; None: the same input.
 
         Raises:
             TaskNotFoundError: there is no such run.
-            DefinitionNotFoundError: its definition is gone.
+            DefinitionNotFoundError: its definition no longer exists.
             InvalidInputError: the input is not valid.
         """
         spec = self._get(id)["spec"]
@@ -171,11 +174,11 @@ class TaskService:
         except RequestRefusedError as refused:
             if refused.status != 409:
                 raise
-        # An earlier try of this call has made it, or an earlier call with the same key or name.
+        # An earlier request of this call has created it, or an earlier call with the same key or name.
         return run_of(self._same(manifest))
 
     def _check_input(self, schema: dict[str, Any] | None, input: dict[str, Any]) -> None:
-        """Say now what the operator would say of an input later; what cannot be told here is left to it."""
+        """Reject an input that the operator would reject later; what cannot be checked here is left to the operator."""
         invalid = self._checker.check(schema, input) if schema is not None else None
         if invalid:
             raise InvalidInputError(invalid_input.in_words(invalid), {"invalidFields": invalid})
@@ -185,12 +188,12 @@ class TaskService:
         try:
             stored = self._get(name)
         except TaskNotFoundError as gone:
-            raise TriggerConflictError(f"TaskRun {name} is just being deleted; trigger it again") from gone
+            raise TriggerConflictError(f"TaskRun {name} is being deleted; trigger it again") from gone
         check_same(stored, manifest)
         return stored
 
     def get(self, id: str) -> Run:
-        """Return a run, with its whole output.
+        """Return a run, with its complete output.
 
         Args:
             id: name of the TaskRun.
@@ -219,18 +222,18 @@ class TaskService:
         """Return runs.
 
         Args:
-            definition: only of this one.
-            status: only with one of these: pending, running, success, failed, aborted, or the phases.
+            definition: only runs of this definition.
+            status: only runs with one of these: pending, running, success, failed, aborted, or the phases.
             parent: only direct children of this run.
-            created_after: only those created then or later (aware).
-            created_before: only those created before (aware).
-            search: only those whose id or name for people contains this, in whatever case.
-            limit: at most so many, None for all.
+            created_after: only runs created at this time or later (aware).
+            created_before: only runs created before this time (aware).
+            search: only runs whose id or name contains this text; case is ignored.
+            limit: at most this many; None: all.
             order: by time of creation.
-            all_namespaces: of the whole cluster.
+            all_namespaces: runs of the whole cluster.
 
         Raises:
-            InvalidInputError: a filter makes no sense.
+            InvalidInputError: a filter is not valid.
         """
         if order not in _ORDER:
             raise InvalidInputError.of_field("order", f"must be {' or '.join(_ORDER)}")
@@ -251,7 +254,7 @@ class TaskService:
             )
 
         def pick() -> Runs:
-            # Page by page, so that only what is returned is held.
+            # Page by page, so that only the runs to return are kept in memory.
             runs = filter(is_wanted, (run_of(item) for page in self._resources.pages(query) for item in page["items"]))
             if limit is None:
                 return sorted(runs, key=_age, reverse=order == "newest")
@@ -265,8 +268,8 @@ class TaskService:
         """Return the direct children of a run, oldest first.
 
         Args:
-            id: of the parent.
-            definition: only of this one.
+            id: id of the parent.
+            definition: only runs of this definition.
 
         Raises:
             TaskNotFoundError: there is no such run.
@@ -275,67 +278,67 @@ class TaskService:
         return self.list(parent=id, definition=definition, limit=None, order="oldest")
 
     def definitions(self, *, all_namespaces: bool = False) -> Definitions:
-        """Return what can run, ordered by name; private ones, too.
+        """Return the definitions, including private ones, ordered by name.
 
         Args:
-            all_namespaces: of every namespace, not only of this one.
+            all_namespaces: those of the whole cluster.
         """
         query = Query(names.TASK_DEFINITIONS, None if all_namespaces else self.namespace)
         return [definition_of(item) for item in self._resources.items(query)]
 
     def abort(self, id: str, message: str | None = None, *, cascade: bool = False) -> Run:
-        """Tell a run to stop. Its pod gets SIGTERM and time to clean up; `wait` tells when it has ended.
+        """Abort a run. Its pod gets SIGTERM and time to clean up; `wait` returns when the run has finished.
 
-        Aborting a run again that is being aborted, or is Aborted, changes nothing.
+        Aborting a run that is already being aborted, or is Aborted, changes nothing.
 
         Args:
-            id: of the run.
-            message: why, for people.
-            cascade: abort every unfinished descendant first.
+            id: id of the run.
+            message: the reason, in plain text.
+            cascade: first abort every unfinished descendant.
 
         Raises:
             TaskNotFoundError: there is no such run.
-            TaskFinishedError: it has Succeeded or Failed already.
-            InvalidInputError: it is being aborted already, or Aborted, but without its descendants.
+            TaskFinishedError: it has already Succeeded or Failed.
+            InvalidInputError: with `cascade`, if it is already being aborted, or Aborted, without its descendants.
         """
         before = run_of(self._get(id))
         if not (before.is_finished or before.is_aborting):
             try:
-                told = {"message": message, "by": self._resources.user()}
-                wish = {key: value for key, value in told.items() if value}
-                return self._patch(id, {"abort": {**wish, "cascade": cascade}})
+                texts = {"message": message, "by": self._resources.user()}
+                given = {key: value for key, value in texts.items() if value}
+                return self._patch(id, {"abort": {**given, "cascade": cascade}})
             except InvalidInputError:
-                before = run_of(self._get(id))  # something has happened in between
+                before = run_of(self._get(id))  # it has changed in the meantime
                 if not (before.is_finished or before.is_aborting):
                     raise
         if before.is_finished and before.phase != phases.ABORTED:
             raise _finished("abort", before)
         if cascade and not (before.resource["spec"].get("abort") or {}).get("cascade"):
             state = "was aborted" if before.is_finished else "is being aborted"
-            raise InvalidInputError.of_field("cascade", f"Task {id} {state} without its children; abort those")
+            raise InvalidInputError.of_field("cascade", f"Task {id} {state} without its children; abort them")
         return before
 
     def suspend(self, id: str) -> Run:
-        """Start no further pod of a run; the current one runs to its end.
+        """Suspend a run: its current pod runs to its end, and no further pod starts.
 
         Args:
             id: name of the TaskRun.
 
         Raises:
             TaskNotFoundError: there is no such run.
-            TaskFinishedError: it has finished already.
+            TaskFinishedError: it has already finished.
         """
         return self._suspend(id, "suspend", value=True)
 
     def resume(self, id: str) -> Run:
-        """Let a suspended run go on, or one that was restored from a backup.
+        """Continue a suspended run, or one that was restored from a backup.
 
         Args:
             id: name of the TaskRun.
 
         Raises:
             TaskNotFoundError: there is no such run.
-            TaskFinishedError: it has finished already.
+            TaskFinishedError: it has already finished.
         """
         return self._suspend(id, "resume", value=False)
 
@@ -343,8 +346,8 @@ class TaskService:
         before = run_of(self._get(id))
         if before.is_finished:
             raise _finished(verb, before)
-        is_to_go_on = not value and before.reason == "Restored"
-        return self._patch(id, {"suspend": value}, _FORGET_THE_BACKUP if is_to_go_on else {})
+        was_restored = not value and before.reason == "Restored"
+        return self._patch(id, {"suspend": value}, _FORGET_THE_BACKUP if was_restored else {})
 
     def _patch(self, id: str, spec: Resource, metadata: Resource | None = None) -> Run:
         patch = {"spec": spec, **({"metadata": metadata} if metadata else {})}
@@ -352,7 +355,7 @@ class TaskService:
             return run_of(self._resources.patch(names.TASK_RUNS, self.namespace, id, patch))
 
     def delete(self, id: str) -> None:
-        """Delete a run in whatever state, with its pods, records and children. Returns before they are gone.
+        """Delete a run in any phase, with its pods, records and children. Returns before they are gone.
 
         Args:
             id: name of the TaskRun.
@@ -364,29 +367,29 @@ class TaskService:
             self._resources.delete(names.TASK_RUNS, self.namespace, id)
 
     def wait(self, id: str, timeout: float | None = None) -> Run:
-        """Return a run when it has finished, however it ended; its status tells.
+        """Wait until a run has finished, and return it. Its status shows how it ended.
 
         Args:
-            id: of the run.
-            timeout: seconds; None: for ever.
+            id: id of the run.
+            timeout: seconds to wait; None: without a limit.
 
         Raises:
-            TaskNotFoundError: there is no such run, or it was deleted.
-            WaitTimeoutError: it has not finished in time.
+            TaskNotFoundError: the run does not exist, or was deleted.
+            WaitTimeoutError: the run has not finished in time.
         """
         with self.watch(id, timeout) as states:
             return deque(states, maxlen=1)[0]
 
     def watch(self, id: str, timeout: float | None = None) -> Stream[Run]:
-        """Return the states of a run: the one it has, then each new one, until it has finished.
+        """Return the states of a run: the current one, then each new one, until the run has finished.
 
         Args:
-            id: of the run.
-            timeout: seconds; None: for ever.
+            id: id of the run.
+            timeout: seconds to wait; None: without a limit.
 
         Raises (while it is read):
-            TaskNotFoundError: there is no such run, or it was deleted.
-            WaitTimeoutError: it has not finished in time.
+            TaskNotFoundError: the run does not exist, or was deleted.
+            WaitTimeoutError: the run has not finished in time.
         """
         return Stream(
             lambda cancellation: following.states(self._resources, self.namespace, id, Deadline(timeout), cancellation)
@@ -401,19 +404,20 @@ class TaskService:
         existing: bool = False,
         timeout: float | None = None,
     ) -> Stream[RunEvent]:
-        """Return what happens to runs from now on: created, changed, finished, deleted.
+        """Return the events of runs from now on: created, changed, finished, deleted.
 
-        Nothing that lasts is missed while the API server is away: it is told afterwards. Passing states may be.
+        While the API server is unavailable, no lasting change is missed: its event follows later. Intermediate states
+        may be missed.
 
         Args:
-            definition: only of this one.
-            parent: only to direct children of this run.
-            all_namespaces: in the whole cluster.
-            existing: tell first of each run that is there already, as `existing`.
-            timeout: seconds after which it ends; None: never.
+            definition: only runs of this definition.
+            parent: only direct children of this run.
+            all_namespaces: runs of the whole cluster.
+            existing: begin with an event of type `existing` for each run that already exists.
+            timeout: seconds after which the stream ends; None: never.
 
         Raises:
-            InvalidInputError: a filter makes no sense.
+            InvalidInputError: a filter is not valid.
         """
         query = Query(
             names.TASK_RUNS,
@@ -438,11 +442,11 @@ class TaskService:
         """Return the structured log lines of a run, in order, across iterations.
 
         Args:
-            id: of the run.
-            follow: go on with those that come, until it has finished or is deleted.
-            iteration: only of this one; 0 for those of pods that ran lifecycle hooks only.
-            console: also what the pods have printed besides, as lines of the type output: the last 16 KiB of each.
-            tail: of those that are there already, only the last so many; None: all.
+            id: id of the run.
+            follow: continue with new lines until the run has finished or was deleted.
+            iteration: only lines of this iteration; 0: only those of pods that ran nothing but lifecycle hooks.
+            console: also what the pods have printed, as lines of the type output: the last 16 KiB of each pod.
+            tail: only this many of the last existing lines; None: all.
 
         Raises (while it is read):
             TaskNotFoundError: there is no such run.
@@ -461,9 +465,10 @@ class TaskService:
         )
 
     def doctor(self) -> Findings:
-        """Return what keeps runs of the namespace from running, and what is well, the most basic things first.
+        """Check why runs of the namespace do not start or make no progress, and return the results of all checks.
 
-        It only reads. What the caller's rights do not suffice for is told as unknown.
+        The most basic checks come first. It only reads; a check that the caller's rights do not permit is reported as
+        unknown.
         """
         return [*Doctor(self._client, self._resources, self.namespace, version("podrelay")).findings()]
 

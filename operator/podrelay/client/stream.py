@@ -1,4 +1,4 @@
-"""Iterators that wait for what comes from the network, and that another thread can end at once."""
+"""Iterators that wait for data from the network, and that another thread can end at once."""
 
 import contextlib
 import threading
@@ -15,29 +15,29 @@ class Readable(Protocol):
     """A response whose body is being read: urllib3.HTTPResponse."""
 
     def shutdown(self) -> None:
-        """End a read that another thread waits in."""
+        """End a read in which another thread waits."""
 
     def close(self) -> None:
-        """Give the connection up."""
+        """Close the connection."""
 
 
 class Cancellation:
-    """The wish that a stream ends. `cancel` may be called by any thread, the rest by the one that reads."""
+    """A request to end a stream. Any thread may call `cancel`, only the reading thread may call the other methods."""
 
     def __init__(self) -> None:
-        self._wish = threading.Event()
+        self._requested = threading.Event()
         self._lock = threading.Lock()
         self._reading: Readable | None = None
         self._dependents: list[Cancellation] = []
 
     @property
     def is_set(self) -> bool:
-        """Whether the stream is to end."""
-        return self._wish.is_set()
+        """Whether the stream must end."""
+        return self._requested.is_set()
 
     def cancel(self) -> None:
-        """End the stream: whoever reads or waits returns at once."""
-        self._wish.set()
+        """End the stream: a thread that reads or waits returns at once."""
+        self._requested.set()
         with self._lock:
             dependents = tuple(self._dependents)
             if self._reading is not None:
@@ -46,11 +46,11 @@ class Cancellation:
             dependent.cancel()
 
     def wait(self, seconds: float) -> None:
-        """Wait, not longer than until the stream is to end."""
-        self._wish.wait(max(0.0, seconds))
+        """Wait, but only until the stream must end."""
+        self._requested.wait(max(0.0, seconds))
 
     def dependent(self) -> "Cancellation":
-        """Return one that is cancelled with this one, and can be alone."""
+        """Return a Cancellation that is cancelled with this one, and can also be cancelled alone."""
         child = Cancellation()
         with self._lock:
             self._dependents.append(child)
@@ -60,7 +60,7 @@ class Cancellation:
 
     @contextmanager
     def reading(self, response: Readable) -> Iterator[None]:
-        """Read `response` inside; `cancel` interrupts that. It is closed at the end."""
+        """Read `response` in the body; `cancel` interrupts the read. The response is closed at the end."""
         with self._lock:
             self._reading = response
             if self.is_set:
@@ -74,13 +74,13 @@ class Cancellation:
 
 
 def _interrupt(response: Readable) -> None:
-    # It may have been read to its end just now; then there is nothing to interrupt.
+    # If it has just been read to its end, there is nothing to interrupt.
     with contextlib.suppress(OSError, ValueError, RuntimeError):
         response.shutdown()
 
 
 class Deadline:
-    """A moment after which nobody waits any more, by the monotonic clock.
+    """The moment until which a caller waits, by the monotonic clock.
 
     Args:
         seconds: from now; None: never.
@@ -90,22 +90,22 @@ class Deadline:
         self._at = None if seconds is None else time.monotonic() + seconds
 
     def within(self, seconds: float) -> float:
-        """Return how long may be waited: at most `seconds`, 0 when the moment is past."""
+        """Return how long the caller may still wait: at most `seconds`, 0 if the deadline is past."""
         return seconds if self._at is None else max(0.0, min(seconds, self._at - time.monotonic()))
 
     @property
     def is_past(self) -> bool:
-        """Whether the moment is past."""
+        """Whether the deadline is past."""
         return self._at is not None and time.monotonic() >= self._at
 
 
 class Stream(Iterator[T], Generic[T]):
-    """An iterator over what comes. Use it in a `with`, or close it, if you do not read it to its end.
+    """An iterator over items as they arrive. Use it in a `with`, or close it, unless you read it to its end.
 
-    One thread iterates; any thread may call `close`, which ends an iteration that waits.
+    One thread iterates; any thread may call `close`, which ends a waiting iteration.
 
     Args:
-        produce: returns the items; it ends soon after the cancellation that it gets is set.
+        produce: yields the items; it must end soon after the Cancellation that it gets is set.
     """
 
     def __init__(self, produce: Callable[[Cancellation], Generator[T]]) -> None:
@@ -116,9 +116,9 @@ class Stream(Iterator[T], Generic[T]):
         return next(self._items)
 
     def close(self) -> None:
-        """End it. The connection is given up."""
+        """End the stream and close its connection."""
         self._cancellation.cancel()
-        # Another thread is inside: it sees the wish, and ends by itself.
+        # If another thread is iterating, it sees the cancellation and ends by itself.
         with contextlib.suppress(ValueError):
             self._items.close()
 

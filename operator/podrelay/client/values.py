@@ -1,4 +1,4 @@
-"""What TaskService returns: plain immutable values, read from the custom resources. Standard library only."""
+"""The values that TaskService returns: immutable, and read from the custom resources. Standard library only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from podrelay.api import names, phases
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a task says it has come.
+    """The progress that a task reports.
 
     Attributes:
-        percent: 0 to 100, None where the task does not know its total.
-        message: the task's own words.
+        percent: 0 to 100; None if the task does not know its total.
+        message: the text that the task reports.
     """
 
     percent: float | None = None
@@ -23,36 +23,36 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One piece of work: a TaskRun as it was when it was read.
+    """One piece of work: a TaskRun as of the time when it was read.
 
     Attributes:
         id: name of the TaskRun.
-        name: its name for people; empty where it has none, then the title of its definition stands for it.
-        definition: id of its definition, in camelCase, as its class has it.
-        definition_name: name of its TaskDefinition, the resource, in kebab-case.
+        name: its human-readable name; if it is empty, the title of its definition can be shown instead.
+        definition: id of its definition, in camelCase, as in the class.
+        definition_name: name of its TaskDefinition resource, in kebab-case.
         status: pending, running, success, failed or aborted (Webiny's words).
         phase: Pending, Running, Succeeded, Failed or Aborted (the resource's words).
         reason: why it is in this phase, or what it waits for, in one CamelCase word.
-        message: the same in words.
-        input: what it was given.
-        output: its result; None also where it is large and was not asked for (see `output_from`).
-        output_from: name of the record that holds an output of more than 32 KiB. `list` and `events` leave it there.
-        error: message, code and data of what made it fail.
+        message: the same in plain text.
+        input: its input.
+        output: its result; None also if the result is large and was not read (see `output_from`).
+        output_from: name of the record that has an output of more than 32 KiB. `list` and `events` do not read it.
+        error: message, code and data of the error that made it fail.
         iterations: how many times run() has been called.
-        max_iterations: how many calls its definition allowed when its last pod was made.
-        progress: as its task told it last, or None.
+        max_iterations: how many calls its definition allowed when its last pod was created.
+        progress: the progress that its task last reported, or None.
         created_on: when it was created.
-        started_on: when its first pod was made.
+        started_on: when its first pod was created.
         finished_on: when it reached its final phase.
         next_iteration_at: when its next pod is due, while it waits.
         queue_position: its place in the queue while reason is Queued, from 1.
-        parent: id of the run that it is a child of.
-        created_by: user who made it, where known.
-        is_suspended: no further pod is started.
-        is_aborting: it has been told to stop.
-        aborted_by: user who told it so, where known.
-        namespace: where it lives.
-        uid: tells it from a later run of the same name.
+        parent: id of its parent.
+        created_by: the user who created it, if known.
+        is_suspended: no further pod starts.
+        is_aborting: its abort was requested, and it has not finished.
+        aborted_by: the user who aborted it, if known.
+        namespace: its namespace.
+        uid: distinguishes it from a later run of the same name.
         resource: the whole TaskRun, as the API server sent it.
     """
 
@@ -93,12 +93,12 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class RunEvent:
-    """Something happened to a run.
+    """A change of a run.
 
     Attributes:
-        type: what; existing, where that was asked for: it was there before. A run that was created and finished while
-            nobody could watch gives both events.
-        run: as it is now; of a deleted one, as it was last.
+        type: what happened; existing: the run already existed (only if requested). A run that was created and finished
+            while the watch was interrupted causes both events.
+        run: its current state; of a deleted run, its last state.
     """
 
     type: Literal["existing", "created", "changed", "finished", "deleted"]
@@ -110,15 +110,15 @@ class LogLine:
     """One structured log line of a task.
 
     Attributes:
-        time: when; of a line that was printed: when its pod had answered.
-        type: info or error; output of a line that was printed.
-        message: what.
-        data: more about it.
+        time: when it was logged; of a printed line: when its pod had answered.
+        type: info or error; output for a printed line.
+        message: the text.
+        data: the structured data, if any.
         error: the exception, for errors.
-        iteration: of which iteration; 0 for a pod that ran lifecycle hooks only.
-        attempt: which try of it, from 1.
+        iteration: number of the iteration; 0 for a pod that ran only lifecycle hooks.
+        attempt: number of the attempt, from 1.
         pod: name of the pod.
-        dropped: how many lines just before this one are lost, because the record keeps the newest only.
+        dropped: how many lines directly before this one are lost, because the record keeps only the newest ones.
     """
 
     time: datetime
@@ -134,21 +134,21 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """What can run: a TaskDefinition as it was when it was read.
+    """A kind of task: a TaskDefinition as of the time when it was read.
 
     Attributes:
         id: the author's name of the task, in camelCase.
         name: name of the resource, in kebab-case.
-        title: name for people.
+        title: human-readable name.
         description: what it does.
         private: hidden from GraphQL.
         max_iterations: how many times run() may be called for one run.
         input_schema: JSON Schema of its input, or None.
         active_runs: runs with a pod.
         queued_runs: runs that wait for a free slot.
-        is_ready: the operator found that pods can be made from it; None until it has looked.
-        message: why not.
-        namespace: where it lives.
+        is_ready: whether the operator can create pods from it; None until the operator has checked it.
+        message: why it is not ready.
+        namespace: its namespace.
         resource: the whole TaskDefinition, as the API server sent it.
     """
 
@@ -168,7 +168,7 @@ class Definition:
 
 
 def run_of(resource: Mapping[str, Any]) -> Run:
-    """Return a TaskRun, as the API server sends it, as a Run."""
+    """Return the Run for a TaskRun as the API server sends it."""
     metadata, spec, status = resource["metadata"], resource["spec"], resource.get("status") or {}
     phase = status.get("phase") or "Pending"
     progress = status.get("progress")
@@ -205,7 +205,7 @@ def run_of(resource: Mapping[str, Any]) -> Run:
 
 
 def definition_of(resource: Mapping[str, Any]) -> Definition:
-    """Return a TaskDefinition, as the API server sends it, as a Definition."""
+    """Return the Definition for a TaskDefinition as the API server sends it."""
     metadata, spec, status = resource["metadata"], resource["spec"], resource.get("status") or {}
     ready = next((item for item in status.get("conditions") or () if item["type"] == "Ready"), None)
     return Definition(

@@ -1,4 +1,4 @@
-"""Follows resources for as long as it is wanted: lists, watches, resumes, and lists anew when too much was missed."""
+"""Follows resources: lists and watches them, resumes broken watches, and lists again when too much was missed."""
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from podrelay.client.resources import ExpiredError, Query, Resource, Resources
 from podrelay.client.stream import Cancellation, Deadline
 
 OUTAGE_SECONDS: Final = 300.0
-"""A stream outlives an API server that is away for this long."""
+"""A stream survives an API server that is unavailable for this long."""
 _SHORTEST_WATCH: Final = 1.0
-"""Watches that break at once are resumed no faster than this."""
+"""The minimum time between two watches, in seconds, even if the first one breaks at once."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """What follow() tells.
+    """A change that follow() yields.
 
     Attributes:
-        type: SYNCED stands after the last resource of a list; from then on it is news.
-        resource: the resource, as it was last for DELETED; empty for SYNCED.
+        type: SYNCED follows the last resource of a list; what comes later has happened since.
+        resource: the resource; its last state for DELETED; empty for SYNCED.
     """
 
     type: Literal["ADDED", "MODIFIED", "DELETED", "SYNCED"]
@@ -33,21 +33,21 @@ def follow(
     deadline: Deadline,
     order: Callable[[Resource], Any] | None = None,
 ) -> Generator[Change]:
-    """Return first what is there, then every change. Ends when it is cancelled or the deadline is past.
+    """Yield the existing resources, then every change. Ends when it is cancelled or the deadline is past.
 
-    What happened while nobody could watch is found by comparing lists, so that no end and no deletion is missed; states
-    in between may be.
+    Changes during an interruption of the watch are found by comparing lists, so no final state and no deletion is
+    missed; intermediate states may be.
 
     Args:
-        resources: of which API server.
-        query: which of them.
+        resources: the API server.
+        query: selects the resources.
         cancellation: ends it.
-        deadline: ends it, too.
-        order: key by which resources of a list are sorted; None: by namespace and name.
+        deadline: also ends it.
+        order: key by which the resources of a list are sorted; None: by namespace and name.
 
     Raises:
-        RequestRefusedError: it is forbidden.
-        ApiUnavailableError: the API server was away for 5 minutes, or until the deadline.
+        RequestRefusedError: the request is forbidden.
+        ApiUnavailableError: the API server was unavailable for 5 minutes, or until the deadline.
     """
     known: dict[str, Resource] = {}
     while not (cancellation.is_set or deadline.is_past):
@@ -69,16 +69,16 @@ def _listed(
     known: dict[str, Resource],
     order: Callable[[Resource], Any] | None,
 ) -> Generator[Change, None, str]:
-    """Tell how the list differs from what is known; return its resourceVersion."""
+    """Yield the differences between the list and the known resources; return the list's resourceVersion."""
     items: list[Resource] = []
     version = ""
     for page in resources.pages(query, cancellation=cancellation, patience=deadline.within(OUTAGE_SECONDS)):
         items += page["items"]
         version = page["metadata"]["resourceVersion"]
     if cancellation.is_set:
-        return version  # the list is not whole: it must not be taken for news
-    there = {item["metadata"]["uid"] for item in items}
-    for uid in [uid for uid in known if uid not in there]:
+        return version  # the list is incomplete and must not be compared
+    listed = {item["metadata"]["uid"] for item in items}
+    for uid in [uid for uid in known if uid not in listed]:
         yield Change("DELETED", known.pop(uid))
     for item in sorted(items, key=order) if order else items:
         before = known.get(item["metadata"]["uid"])

@@ -1,4 +1,4 @@
-"""`podrelay cleanup` takes our finalizer off, and nobody else's, whoever changes the pod meanwhile."""
+"""`podrelay cleanup` removes only Podrelay's finalizer, even if the pod changes in the meantime."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ FOREIGN = "example.com/audit"
 
 
 class BusyApi(ModelApi):
-    """Somebody changes the pod right before it is patched for the first time, or deletes it."""
+    """Another client changes the pod right before its first patch, or deletes it."""
 
     def __init__(self, happens: str) -> None:
         super().__init__(NOW)
@@ -39,7 +39,7 @@ def held(api: ModelApi) -> cleanup._Metadata:
     return cleanup._decode(json.dumps(body)).metadata
 
 
-def test_a_pod_that_changes_meanwhile_is_let_go_all_the_same() -> None:
+def test_a_pod_that_changes_in_the_meantime_is_released() -> None:
     api = BusyApi("labels")
 
     run(cleanup._release(api, held(api)))
@@ -48,7 +48,7 @@ def test_a_pod_that_changes_meanwhile_is_let_go_all_the_same() -> None:
     assert api.patches == 2
 
 
-def test_a_pod_that_goes_meanwhile_is_none_of_our_business() -> None:
+def test_a_pod_that_is_deleted_in_the_meantime_is_ignored() -> None:
     api = BusyApi("removed")
 
     run(cleanup._release(api, held(api)))
@@ -63,4 +63,4 @@ def test_help_says_what_it_does(capsys: pytest.CaptureFixture[str]) -> None:
         main.run(["cleanup", "--help"])
 
     out = " ".join(capsys.readouterr().out.split())
-    assert "take the finalizer podrelay.dev/answer off the pods of runs" in out
+    assert "remove the finalizer podrelay.dev/answer from the pods of runs" in out

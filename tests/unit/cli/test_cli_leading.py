@@ -1,4 +1,4 @@
-"""Flags before the command, as kubectl takes them."""
+"""Flags before the command, as kubectl accepts them."""
 
 import pytest
 
@@ -21,22 +21,20 @@ from podrelay.cli import leading, main
         ("logs -n shop autumn", "logs -n shop autumn"),
     ],
 )
-def test_flags_that_name_a_place_go_behind_the_command(line: str, expected: str) -> None:
-    assert leading.behind_the_command(line.split()) == expected.split()
+def test_flags_that_select_a_cluster_move_after_the_command(line: str, expected: str) -> None:
+    assert leading.after_the_command(line.split()) == expected.split()
 
 
-def test_a_command_gets_the_flags_that_stand_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_gets_the_flags_before_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["--kubeconfig", "/no/such/file", "-n", "shop", "list"]) == 1
 
-    assert capsys.readouterr().err.startswith("podrelay list: no cluster to talk to: ")
+    assert capsys.readouterr().err.startswith("podrelay list: no cluster to connect to: ")
 
 
-def test_a_flag_of_the_command_itself_is_told_where_it_stands(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_flag_of_the_command_itself_must_follow_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(["-o", "json", "list"], "kubectl podrelay") == 2
 
-    assert capsys.readouterr().err == (
-        "kubectl podrelay: -o stands behind the command: kubectl podrelay list -o json\n"
-    )
+    assert capsys.readouterr().err == ("kubectl podrelay: -o must follow the command: kubectl podrelay list -o json\n")
 
 
 @pytest.mark.parametrize(
@@ -49,10 +47,10 @@ def test_a_flag_of_the_command_itself_is_told_where_it_stands(capsys: pytest.Cap
         ("podrelay -n sh", "2", "podrelay -n sh", "2"),
     ],
 )
-def test_bash_is_offered_the_same(words: str, place: str, expected: str, new_place: str) -> None:
+def test_bash_completes_in_the_same_way(words: str, place: str, expected: str, new_place: str) -> None:
     environment = {"COMP_WORDS": words, "COMP_CWORD": place}
 
-    leading.complete_behind_the_command(environment)
+    leading.complete_after_the_command(environment)
 
     assert environment == {"COMP_WORDS": expected, "COMP_CWORD": new_place}
 
@@ -67,9 +65,9 @@ def test_bash_is_offered_the_same(words: str, place: str, expected: str, new_pla
         ("podrelay get comp", "podrelay get comp"),
     ],
 )
-def test_other_shells_are_offered_the_same(words: str, expected: str) -> None:
+def test_other_shells_complete_in_the_same_way(words: str, expected: str) -> None:
     environment = {"_TYPER_COMPLETE_ARGS": words}
 
-    leading.complete_behind_the_command(environment)
+    leading.complete_after_the_command(environment)
 
     assert environment == {"_TYPER_COMPLETE_ARGS": expected}

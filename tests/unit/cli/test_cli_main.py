@@ -1,4 +1,4 @@
-"""The dispatcher: finds the subcommand, imports only that, and says what is wrong."""
+"""The dispatcher: finds the subcommand, imports only that one, and reports errors."""
 
 import ast
 import subprocess

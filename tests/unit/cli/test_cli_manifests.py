@@ -1,4 +1,4 @@
-"""What `podrelay manifests` prints for the classes of a module."""
+"""The output of `podrelay manifests` for the classes of a module."""
 
 import json
 import sys
@@ -136,7 +136,7 @@ class Rows(TaskDefinition):
         ("Order", "", [{"limit", "more"}, {"rows"}]),
     ],
 )
-def test_the_schema_tells_of_all_that_an_input_has_to_fit(
+def test_the_schema_covers_all_models_of_the_input(
     folder: Path, capsys: pytest.CaptureFixture[str], annotation: str, prefix: str, properties: list[set[str]]
 ) -> None:
     body = "return {'limit': int, 'more': (list[Row], [])}"
@@ -167,7 +167,7 @@ def resolved(schema: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("annotation", "kept"), [("dict", False), ("Order", True)])
-def test_a_validation_that_cannot_be_had_here_is_left_out_with_a_warning(
+def test_a_validation_that_fails_here_is_omitted_with_a_warning(
     folder: Path, capsys: pytest.CaptureFixture[str], annotation: str, kept: bool
 ) -> None:
     body = "raise ConnectionError('no cluster')"
@@ -177,9 +177,7 @@ def test_a_validation_that_cannot_be_had_here_is_left_out_with_a_warning(
 
     captured = capsys.readouterr()
     assert ("inputSchema" in json.loads(captured.out)["spec"]) is kept
-    assert (
-        "rows: create_input_validation failed (ConnectionError: no cluster); inputSchema leaves it out" in captured.err
-    )
+    assert "rows: create_input_validation failed (ConnectionError: no cluster); inputSchema omits it" in captured.err
 
 
 def test_the_pod_is_accepted_by_restricted_pod_security(capsys: pytest.CaptureFixture[str]) -> None:
@@ -203,7 +201,7 @@ def test_the_pod_is_accepted_by_restricted_pod_security(capsys: pytest.CaptureFi
     }
 
 
-def test_a_class_lays_its_own_template_over_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_template_of_a_class_is_merged(capsys: pytest.CaptureFixture[str]) -> None:
     template = manifests(capsys)[1]["spec"]["template"]
     task, proxy = template["spec"]["containers"]
 
@@ -214,7 +212,7 @@ def test_a_class_lays_its_own_template_over_it(capsys: pytest.CaptureFixture[str
     assert proxy == {"name": "proxy", "image": "p"}
 
 
-def test_what_the_module_prints_while_it_is_imported_does_not_get_into_the_manifests(
+def test_the_output_of_the_module_does_not_get_into_the_manifests(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "shop_loud.py").write_text(MODULE + "print('loaded: 2 tasks')")
@@ -260,7 +258,7 @@ def test_namespace_service_account_and_the_module_in_the_image_are_written(capsy
     assert definition["spec"]["template"]["spec"]["containers"][0]["command"][1] == "app.tasks:Report"
 
 
-def test_json_is_one_object_or_a_list_and_says_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_is_one_object_or_a_list_with_the_same_content(capsys: pytest.CaptureFixture[str]) -> None:
     in_yaml = manifests(capsys)
 
     main.run(["manifests", "shop_tasks", "--image", "registry/shop:1", "-o", "json"])
@@ -275,15 +273,13 @@ def test_json_is_one_object_or_a_list_and_says_the_same(capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["not_there"], "a path to a .py file"),
-        (["./not_there.py"], "a path to a .py file"),
-        (["shop_empty"], "write a class in it: class MyTask(podrelay.TaskDefinition)"),
+        (["missing_module"], "a path to a .py file"),
+        (["./missing_module.py"], "a path to a .py file"),
+        (["shop_empty"], "add a class to it: class MyTask(podrelay.TaskDefinition)"),
         (["shop_tasks", "--definition", "another"], "there are: importProducts, report"),
     ],
 )
-def test_what_is_missing_is_told_on_stderr_with_what_to_do(
-    capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
-) -> None:
+def test_errors_on_stderr_say_what_to_do(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
     code = main.run(["manifests", *arguments, "--image", "x"])
     captured = capsys.readouterr()
 
@@ -293,7 +289,7 @@ def test_what_is_missing_is_told_on_stderr_with_what_to_do(
     assert len(captured.err.splitlines()) == 1
 
 
-def test_a_class_that_cannot_be_used_is_told_and_holds_up_no_other(
+def test_an_invalid_class_is_reported_and_the_others_are_printed(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "shop_mixed.py").write_text(
@@ -316,15 +312,13 @@ def test_a_class_that_cannot_be_used_is_told_and_holds_up_no_other(
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    """What the container is started with."""
+    """Return the reference to the task in the container's command."""
     assert main.run(["manifests", *arguments, "--image", "i", "--definition", "report", "-o", "json"]) == 0
     reference: str = json.loads(capsys.readouterr().out)["spec"]["template"]["spec"]["containers"][0]["command"][1]
     return reference
 
 
-def test_a_path_below_the_current_folder_is_written_as_the_image_may_have_it(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_path_below_the_current_folder_is_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "deep").mkdir()
     (folder / "deep" / "shop_below.py").write_text(MODULE)
 
@@ -332,7 +326,7 @@ def test_a_path_below_the_current_folder_is_written_as_the_image_may_have_it(
     assert command(capsys, "./deep/../deep/shop_below.py") == "deep/shop_below.py:Report"
 
 
-def test_a_path_that_only_this_computer_has_is_not_written_into_a_pod(
+def test_a_path_that_exists_only_on_this_computer_is_refused(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "shop_outside.py").write_text(MODULE)
@@ -343,12 +337,12 @@ def test_a_path_that_only_this_computer_has_is_not_written_into_a_pod(
         assert main.run(["manifests", path, "--image", "i"]) == 1
         captured = capsys.readouterr()
         assert captured.out == ""
-        assert "which the image does not have" in captured.err
+        assert "is a path on this computer, not in the image" in captured.err
         assert "--module-in-image shop_outside.py" in captured.err
     assert command(capsys, "../shop_outside.py", "--module-in-image", "shop_outside") == "shop_outside:Report"
 
 
-def test_a_library_that_the_module_lacks_is_not_taken_for_the_module(
+def test_a_missing_library_is_not_reported_as_a_missing_module(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     (folder / "shop_broken.py").write_text("import not_installed")

@@ -1,4 +1,4 @@
-"""`podrelay run`, by real processes: what it prints where, its exit codes, and what Ctrl-C does."""
+"""`podrelay run`, in real processes: its output, its exit codes, and the effect of Ctrl-C."""
 
 import json
 import os
@@ -137,7 +137,7 @@ class Command:
         raise AssertionError("".join(lines))
 
     def end(self) -> tuple[int, str, str]:
-        """Return exit code, stdout and stderr (what of it is not read yet)."""
+        """Return the exit code, stdout, and the part of stderr that was not read yet."""
         out, err = self.process.communicate(timeout=120)
         return self.process.returncode, out, err
 
@@ -146,7 +146,7 @@ def run(folder: Path, *arguments: str) -> tuple[int, str, str]:
     return Command(folder, *arguments).end()
 
 
-def test_each_iteration_is_a_process_and_the_output_stands_alone_on_stdout(folder: Path) -> None:
+def test_each_iteration_is_a_process_and_stdout_has_only_the_output(folder: Path) -> None:
     code, out, err = run(folder, "tasks:Count", "--no-wait", "--name", "my-run", "--input", '{"a": 1}')
 
     assert code == 0, err
@@ -163,7 +163,7 @@ def test_each_iteration_is_a_process_and_the_output_stands_alone_on_stdout(folde
 
 
 @pytest.mark.parametrize("more", [[], ["--in-process"]])
-def test_a_task_gets_the_files_that_stand_for_its_secret(folder: Path, more: list[str]) -> None:
+def test_a_task_gets_its_secret_from_files(folder: Path, more: list[str]) -> None:
     (folder / "keys").mkdir()
     (folder / "keys" / "ca.crt").write_text("12345")
     (folder / "password.txt").write_text("s3cret")
@@ -175,7 +175,7 @@ def test_a_task_gets_the_files_that_stand_for_its_secret(folder: Path, more: lis
     assert "s3cret" not in err
 
 
-def test_a_file_that_is_not_there_is_wrong_usage(folder: Path) -> None:
+def test_a_missing_file_is_wrong_usage(folder: Path) -> None:
     code, _, err = run(folder, "tasks:Confidential", "--secret-file", "password=none.txt")
 
     assert code == 2
@@ -254,7 +254,7 @@ def assert_ended(pid: int) -> None:
         except ProcessLookupError:
             return
         if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-            return  # ended; whoever adopted it has not looked yet
+            return  # a zombie: its new parent has not reaped it yet
         threading.Event().wait(0.01)
     raise AssertionError(f"process {pid} still runs")
 
@@ -276,7 +276,7 @@ def read_all(descriptor: int) -> str:
     try:
         while part := os.read(descriptor, 65536):
             parts.append(part)
-    except OSError:  # how a pseudo-terminal says that nobody writes any more
+    except OSError:  # a pseudo-terminal reports in this way that its other end is closed
         pass
     finally:
         os.close(descriptor)
@@ -292,9 +292,9 @@ def read_all(descriptor: int) -> str:
             "tasks has no task definition Nope; there are: Count, Confidential, Fail, Wait, Deaf, "
             "Threads, Short, Shell",
         ),
-        (["tasks"], "specify the task definition of tasks as MODULE:CLASS"),
+        (["tasks"], "say which task definition of tasks: MODULE:CLASS"),
         (["tasks:Count", "--input", "[1]"], "--input: input must be a JSON object, not list"),
-        (["tasks:Count", "--input", "{a"], "--input is no JSON"),
+        (["tasks:Count", "--input", "{a"], "--input is not JSON"),
         (["tasks:Count", "--input", '{"x": NaN}'], "input.x: nan is not a JSON number"),
         (["tasks:Count", "--input", "@missing.json"], "No such file or directory: 'missing.json'"),
         (["tasks:Count", "--input", "@large.json"], "the limit is 262144"),
@@ -320,23 +320,23 @@ def test_wrong_usage_is_explained(
     assert out == ""
 
 
-def test_a_class_that_cannot_be_used_is_told_before_anything_runs(folder: Path) -> None:
+def test_an_invalid_class_is_reported_before_anything_runs(folder: Path) -> None:
     code, out, err = run(folder, "tasks:Short")
 
     assert (code, out) == (2, "")
     assert err == (
         "imported\n"
-        "podrelay run: Short: retries is not a class variable of a task; did you mean retry? "
-        "If it is your own, rename it, for example to _retries; "
+        "podrelay run: Short: retries is no class variable of a task; did you mean retry? "
+        "If it is your own, call it otherwise, such as _retries; "
         "run is called as run(self, input, controller), but is written run(self, input)\n"
     )
 
 
-def test_a_class_that_cannot_be_used_beside_the_chosen_one_is_told_only(folder: Path) -> None:
+def test_another_invalid_class_of_the_module_is_only_reported(folder: Path) -> None:
     code, _, err = run(folder, "tasks:Fail")
 
     assert code == 1
-    assert "podrelay run: Short: retries is not a class variable" in err
+    assert "podrelay run: Short: retries is no class variable" in err
     assert "Failed after 1 iteration" in err
 
 
@@ -358,12 +358,12 @@ class Coded(TaskDefinition):
     assert re.search(r'Failed after 1 iteration in .*: no such shop\n  code: NoShop\n  data: {"shop": "Graz"}\n$', err)
 
 
-def test_threads_that_are_ended_at_work_are_told(folder: Path) -> None:
+def test_threads_that_are_ended_while_running_are_reported(folder: Path) -> None:
     code, _, err = run(folder, "tasks:Threads")
 
     assert code == 0
     assert "run() has ended, but thread upload (at run in threading.py:" in err
-    assert "is still running and ends with this pod; wait for it in run()" in err
+    assert "still works, and is ended with this pod; let run() wait for it" in err
 
 
 def test_it_needs_no_package_of_the_operator(folder: Path) -> None:
@@ -383,14 +383,14 @@ sys.exit(main.run(["run", "tasks:Fail"]))
 
 
 @pytest.mark.parametrize("line", ["hello", '{"time": ', '{"time": "x", "type": "info", "message": "m"}', "{}"])
-def test_other_lines_are_left_as_they_are(line: str) -> None:
+def test_other_lines_are_unchanged(line: str) -> None:
     assert narration.log_line(line) is None
 
 
 def test_log_lines_are_made_readable() -> None:
     line = '{"time": "2026-01-01T10:00:00Z", "type": "error", "message": "odd", "error": {"message": "x"}, "data": [1]}'
 
-    told: Callable[[str], str | None] = narration.log_line
+    readable: Callable[[str], str | None] = narration.log_line
 
-    assert (told(line) or "").endswith("ERROR odd: x [1]")
-    assert (told(line.replace("odd", "x, and why")) or "").endswith("ERROR x, and why [1]")
+    assert (readable(line) or "").endswith("ERROR odd: x [1]")
+    assert (readable(line.replace("odd", "x, and why")) or "").endswith("ERROR x, and why [1]")

@@ -1,4 +1,4 @@
-"""The commands that talk to a cluster, as far as no cluster is needed."""
+"""The commands that talk to a cluster, as far as they can be tested without one."""
 
 import io
 import subprocess
@@ -38,7 +38,7 @@ def run(**changes: Any) -> Run:
 
 
 @pytest.mark.parametrize("command", commands.CLUSTER)
-def test_each_command_explains_itself_with_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_of_each_command_has_an_example(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run([command, "--help"], "kubectl podrelay") == 0
 
     out = capsys.readouterr().out
@@ -54,7 +54,7 @@ def test_help_lists_them_all(capsys: pytest.CaptureFixture[str]) -> None:
     assert set(commands.CLUSTER) <= set(capsys.readouterr().out.split())
 
 
-def test_a_shell_is_offered_all_commands() -> None:
+def test_a_shell_completes_all_commands() -> None:
     from podrelay.cli.tasks.app import application
 
     offered = {command.name for command in application("podrelay").registered_commands}
@@ -92,7 +92,7 @@ def test_as_a_plugin_it_calls_itself_by_that_name(monkeypatch: pytest.MonkeyPatc
         main.main()
 
     assert ended.value.code == 1
-    assert printed.getvalue().startswith("kubectl podrelay list: no cluster to talk to: ")
+    assert printed.getvalue().startswith("kubectl podrelay list: no cluster to connect to: ")
     assert printed.getvalue().count("\n") == 1
 
 
@@ -105,18 +105,18 @@ def test_durations(text: str, seconds: float) -> None:
 
 
 @given(st.text(max_size=6).filter(lambda text: not any(character.isdigit() for character in text)))
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_an_invalid_duration_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         parsing.duration(text)
 
 
 @pytest.mark.parametrize("text", ["h", "1h soon", "-5m", "1x", "99999999999999w"])
-def test_what_is_nearly_a_duration_is_refused(text: str) -> None:
+def test_an_almost_valid_duration_is_refused(text: str) -> None:
     with pytest.raises(typer.BadParameter):
         parsing.duration(text)
 
 
-def test_moments() -> None:
+def test_times() -> None:
     assert parsing.moment("2026-12-31T18:00:00Z") == datetime(2026, 12, 31, 18, tzinfo=UTC)
     assert parsing.moment("2026-12-31").tzinfo is not None
     assert abs(datetime.now(UTC) - timedelta(hours=2) - parsing.moment("2h")) < timedelta(minutes=1)
@@ -145,17 +145,17 @@ def test_inputs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ("codes", "expected"),
     [([], 0), ([0, 0], 0), ([0, 3], 3), ([3, 124, 0], 124), ([124, 1, 3], 1), ([1, 130], 130)],
 )
-def test_the_worst_exit_code_stands_for_several_runs(codes: list[int], expected: int) -> None:
+def test_the_exit_code_for_several_runs_is_the_worst_one(codes: list[int], expected: int) -> None:
     from podrelay.cli.tasks import following
 
     assert following.worst(codes) == expected
 
 
-def test_ids_may_be_given_as_they_are_printed() -> None:
+def test_ids_can_be_given_as_they_are_printed() -> None:
     assert parsing.run_id(printing.name_of(run())) == parsing.run_id("autumn") == "autumn"
 
 
-def test_tables_hold_what_people_wrote_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+def test_tables_show_the_texts_of_users_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
     printing.print_many([run()], printing.RUN_COLUMNS, printing.Format.WIDE, namespaces=True)
 
     head, row = capsys.readouterr().out.splitlines()
@@ -172,7 +172,7 @@ def test_long_rows_are_not_cut_for_programs(capsys: pytest.CaptureFixture[str]) 
     assert "x" * 250 in capsys.readouterr().out
 
 
-def test_documents_are_whole_but_for_managed_fields(capsys: pytest.CaptureFixture[str]) -> None:
+def test_documents_are_complete_except_managed_fields(capsys: pytest.CaptureFixture[str]) -> None:
     import json
 
     import yaml
@@ -200,15 +200,15 @@ def _nothing(_: Cancellation) -> Generator[RunEvent]:
     yield from ()
 
 
-def test_the_board_of_top_knows_what_is_under_way() -> None:
+def test_the_board_of_top_has_the_active_runs() -> None:
     from podrelay.cli.tasks.top import Board
 
     def named(name: str, phase: str) -> Run:
         return run(metadata=RUN["metadata"] | {"name": name, "uid": name}, status={"phase": phase})
 
     board = Board(Stream(_nothing), namespaces=False)
-    told: tuple[tuple[Kind, Run], ...]
-    told = (
+    events: tuple[tuple[Kind, Run], ...]
+    events = (
         ("existing", named("old", "Succeeded")),
         ("existing", named("waits", "Pending")),
         ("created", named("works", "Running")),
@@ -217,10 +217,10 @@ def test_the_board_of_top_knows_what_is_under_way() -> None:
         ("created", named("goes", "Pending")),
         ("deleted", named("goes", "Pending")),
     )
-    for kind, item in told:
+    for kind, item in events:
         board.take(RunEvent(kind, item))
 
     table = board.table(rows=10)
     assert [str(cell) for cell in table.columns[0].cells] == ["works", "waits"]
-    assert table.caption == "2 under way"
-    assert board.table(rows=1).caption == "2 under way, 1 are not shown"
+    assert table.caption == "2 active"
+    assert board.table(rows=1).caption == "2 active, 1 are not shown"

@@ -1,4 +1,4 @@
-"""What our writer writes, PyYAML reads back unchanged."""
+"""PyYAML reads back unchanged what podrelay.cli.yaml writes."""
 
 from typing import Any
 
@@ -82,12 +82,12 @@ VALUES = st.recursive(
 @example({"a": 1e20})
 @example({"a": 1.5e-7})
 @settings(max_examples=150, deadline=None)
-def test_every_json_object_comes_back(value: dict[str, Any]) -> None:
+def test_every_json_object_is_read_back(value: dict[str, Any]) -> None:
     assert pyyaml.safe_load(yaml.dump(value)) == value
 
 
 @pytest.mark.parametrize("text", TRICKY)
-def test_tricky_strings_come_back_as_key_value_and_item(text: str) -> None:
+def test_tricky_strings_are_read_back_as_key_value_and_item(text: str) -> None:
     value = {text: text, "list": [text, {text: [text]}]}
 
     assert pyyaml.safe_load(yaml.dump(value)) == value

@@ -1,4 +1,4 @@
-"""Backups: what is read, what is refused before anything is done, and what is created of an exported object."""
+"""Backups: reading and checking them, and the objects that an import creates."""
 
 import io
 import json
@@ -79,13 +79,13 @@ TWO = [run("one"), run("two", input={"when": "2026-03-01T10:00:00Z", "none": Non
     ],
     ids=["lines", "values", "list", "list in a line", "YAML list", "YAML", "own YAML", "times without quotes"],
 )
-def test_whatever_kubectl_writes_is_read(text: str) -> None:
+def test_the_output_of_kubectl_is_read(text: str) -> None:
     assert list(objects(io.StringIO(text))) == TWO
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", "1", "a: [", "{}\n", '{"kind": "TaskRun"}\n{', "\x00", "[" * 100_000])
-def test_what_is_no_backup_is_refused(text: str) -> None:
-    with pytest.raises(BackupError, match=r"no backup|nothing of Podrelay"):
+def test_a_file_that_is_not_a_backup_is_refused(text: str) -> None:
+    with pytest.raises(BackupError, match=r"not a backup|no objects of Podrelay"):
         Spool(io.StringIO(text))
 
 
@@ -102,22 +102,22 @@ def test_what_is_no_backup_is_refused(text: str) -> None:
         ([HEADER, end(), HEADER], "one export at a time"),
         ([run(), run()], "twice"),
         ([run(), run("other", metadata={"namespace": "other"})], "several namespaces, other and shop"),
-        ([{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {}}], "nothing of Podrelay"),
+        ([{"kind": "ConfigMap", "apiVersion": "v1", "metadata": {}}], "no objects of Podrelay"),
         ([run() | {"spec": None}], "damaged"),
-        ([], "nothing of Podrelay"),
+        ([], "no objects of Podrelay"),
     ],
 )
-def test_a_backup_that_cannot_be_trusted_is_refused_as_a_whole(items: list[Manifest], why: str) -> None:
+def test_an_incomplete_or_invalid_backup_is_refused(items: list[Manifest], why: str) -> None:
     with pytest.raises(BackupError, match=why):
         Spool(lines(*items))
 
 
-def test_an_empty_namespace_is_a_backup_too() -> None:
+def test_the_export_of_an_empty_namespace_is_valid() -> None:
     with Spool(lines(HEADER, end())) as spool:
         assert (list(spool.runs()), spool.time) == ([], HEADER["time"])
 
 
-def test_what_is_no_part_of_a_backup_is_counted() -> None:
+def test_other_objects_are_skipped_and_counted() -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "words-i1"}}
     theirs = run("theirs") | {"apiVersion": "tekton.dev/v1"}
     deleted = run("gone", metadata={"deletionTimestamp": "2026-03-01T10:00:00Z"})
@@ -127,24 +127,24 @@ def test_what_is_no_part_of_a_backup_is_counted() -> None:
 
 
 def test_parents_come_before_their_children() -> None:
-    family = [run("a", parent="b"), run("b", parent="c"), run("c"), run("d", parent="c"), run("e", parent="nobody")]
+    family = [run("a", parent="b"), run("b", parent="c"), run("c"), run("d", parent="c"), run("e", parent="unknown")]
     with Spool(lines(*family)) as spool:
         assert [entry.name for entry in spool.runs()] == ["c", "b", "a", "d", "e"]
 
 
-def test_whoever_is_its_own_ancestor_is_still_given_once() -> None:
+def test_a_run_that_is_its_own_ancestor_is_yielded_once() -> None:
     with Spool(lines(run("a", parent="b"), run("b", parent="a"), run("c", parent="c"))) as spool:
         assert sorted(entry.name for entry in spool.runs()) == ["a", "b", "c"]
 
 
-def test_objects_are_read_as_they_were() -> None:
+def test_objects_are_read_unchanged() -> None:
     strange = run("strange", input={"text": "ä\u2028\n", "number": 1.5e300, "none": None})
     with Spool(lines(run(), strange, record("words-i1", response={"status": "done"}))) as spool:
         assert spool.read(spool.entries[names.TASK_RUNS]["strange"]) == strange
         assert (spool.is_answered("words-i1"), spool.is_answered("words-i2")) == (True, False)
 
 
-# --- what is created -------------------------------------------------------------------------------------------------
+# --- the objects to create -------------------------------------------------------------------------------------------
 
 DONE = {
     "phase": "Succeeded",
@@ -165,7 +165,7 @@ HALF_WAY = {
 }
 
 
-def test_a_run_is_created_so_that_nothing_of_it_starts() -> None:
+def test_a_restored_run_does_not_start_yet() -> None:
     created = restoring.run(run(status=HALF_WAY, suspend=False), "other", None, suspend=True)
 
     assert created["metadata"] == {
@@ -181,14 +181,14 @@ def test_a_run_is_created_so_that_nothing_of_it_starts() -> None:
     assert "status" not in created
 
 
-def test_a_finished_run_is_not_suspended_and_says_that_it_has_ended() -> None:
+def test_a_finished_run_is_not_suspended_and_is_marked_as_ended() -> None:
     created = restoring.run(run(status=DONE), "other", None, suspend=True)
 
     assert "suspend" not in created["spec"]
     assert created["metadata"]["annotations"][names.ANNOTATION_ENDED] == "Succeeded"
 
 
-def test_a_child_gets_the_uid_that_its_parent_has_now() -> None:
+def test_a_child_gets_the_current_uid_of_its_parent() -> None:
     exported = run("child", parent="words", metadata={"ownerReferences": [{"name": "words", "uid": "uid-words"}]})
 
     (owner,) = restoring.run(exported, "other", "uid-new", suspend=True)["metadata"]["ownerReferences"]
@@ -203,7 +203,7 @@ def test_a_delay_counts_from_the_first_creation() -> None:
     assert spec == {"definition": "count-words", "suspend": True, "startAt": "2026-03-01T11:00:00Z"}
 
 
-def test_the_first_uid_of_all_is_kept() -> None:
+def test_the_original_uid_is_kept() -> None:
     twice = run(metadata={"annotations": {names.ANNOTATION_ORIGIN: "words/uid-first"}})
     copied = run(metadata={"annotations": {names.ANNOTATION_ORIGIN: "other/uid-first"}})
 
@@ -211,7 +211,7 @@ def test_the_first_uid_of_all_is_kept() -> None:
     assert restoring.origin(copied) == "words/uid-words"
 
 
-def test_what_kubectl_had_applied_does_not_come_along() -> None:
+def test_the_last_applied_configuration_is_not_restored() -> None:
     exported = run(metadata={"annotations": {names.ANNOTATION_LAST_APPLIED: "{}", "team": "search"}})
 
     annotations = restoring.run(exported, "other", None, suspend=True)["metadata"]["annotations"]
@@ -220,7 +220,7 @@ def test_what_kubectl_had_applied_does_not_come_along() -> None:
     assert annotations["team"] == "search"
 
 
-def test_a_record_belongs_to_the_run_as_it_is_now() -> None:
+def test_a_record_belongs_to_the_restored_run() -> None:
     created = restoring.record(record("words-i1", response={"status": "done"}), "other", "uid-new")
 
     assert created["metadata"]["ownerReferences"][0]["uid"] == "uid-new"
@@ -228,7 +228,7 @@ def test_a_record_belongs_to_the_run_as_it_is_now() -> None:
     assert (created["podUID"], created["response"]) == ("uid-pod", {"status": "done"})
 
 
-# --- its status ------------------------------------------------------------------------------------------------------
+# --- the status of a restored run ------------------------------------------------------------------------------------
 
 
 def status(exported: Manifest, *, is_answered: bool = False) -> Manifest:
@@ -242,11 +242,11 @@ def test_a_finished_run_keeps_its_status() -> None:
     assert status(DONE) == {**DONE, "observedGeneration": 7, "conditions": conditions}
 
 
-def test_what_the_operator_wrote_in_between_is_taken_away() -> None:
+def test_what_the_operator_has_written_since_is_removed() -> None:
     assert restoring.status(run(status=DONE), 1, is_answered=False)["message"] is None
 
 
-def test_hooks_that_were_to_come_are_not_called() -> None:
+def test_pending_hooks_are_not_called() -> None:
     called = {"name": "onMaxIterations", "outcome": "Succeeded"}
     patch = status({**DONE, "hooksDue": ["onMaxIterations", "onError"], "hooks": [called]})
 
@@ -254,7 +254,7 @@ def test_hooks_that_were_to_come_are_not_called() -> None:
     assert (patch["hooks"][1]["name"], patch["hooks"][1]["outcome"]) == ("onError", "Failed")
 
 
-def test_the_iteration_of_a_pod_that_is_not_here_is_done_again() -> None:
+def test_the_iteration_of_a_missing_pod_runs_again() -> None:
     patch = status(HALF_WAY)
 
     assert (patch["attempts"], patch["disruptions"], patch["lastRecord"]) == (1, 1, "words-i2")
@@ -263,18 +263,18 @@ def test_the_iteration_of_a_pod_that_is_not_here_is_done_again() -> None:
     assert patch["recentIterations"][0]["podName"] == "words-i3t2"
 
 
-def test_its_answer_counts_where_it_is_there() -> None:
+def test_an_answer_in_its_record_counts() -> None:
     patch = status(HALF_WAY, is_answered=True)
 
     assert "disruptions" not in patch
     assert "current" not in patch
 
 
-def test_a_pod_whose_answer_was_applied_is_no_disruption() -> None:
+def test_a_pod_whose_answer_was_applied_does_not_count_as_a_disruption() -> None:
     waiting = {**HALF_WAY, "attempts": 0, "current": {**HALF_WAY["current"], "iteration": 2, "try": 1}}  # type: ignore[dict-item]
 
     assert "disruptions" not in status(waiting)
 
 
-def test_a_run_that_nobody_had_looked_at_has_none() -> None:
+def test_a_run_that_no_operator_had_seen_has_no_status() -> None:
     assert restoring.status(run(status={"observedGeneration": -1}), 1, is_answered=False) == {}

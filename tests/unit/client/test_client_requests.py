@@ -1,4 +1,4 @@
-"""What callers give is checked before anything is sent."""
+"""The caller's arguments are checked before anything is sent."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -25,7 +25,7 @@ class ImportShop(TaskDefinition):
 
 class Needy(TaskDefinition):
     id = "needy"
-    title = "Needs what is in the cluster only"
+    title = "Needs the cluster"
 
     def create_input_validation(self) -> Any:
         raise OSError("no database here")
@@ -56,7 +56,7 @@ def test_a_definition_is_an_id_a_name_or_the_class(definition: Any) -> None:
         (Needy, {"url": "u"}, {"url": "u"}),
     ],
 )
-def test_an_input_is_stored_as_it_was_given(definition: Any, given: Any, stored: dict[str, Any]) -> None:
+def test_a_valid_input_is_stored_as_given(definition: Any, given: Any, stored: dict[str, Any]) -> None:
     assert requests.checked_input(definition, given) == stored
 
 
@@ -71,7 +71,7 @@ def test_an_input_is_stored_as_it_was_given(definition: Any, given: Any, stored:
         ("importShop", {"a": {1}}, {"input"}),
     ],
 )
-def test_what_cannot_be_is_named_field_by_field(definition: Any, given: Any, fields: set[str]) -> None:
+def test_each_invalid_field_is_named(definition: Any, given: Any, fields: set[str]) -> None:
     with pytest.raises(InvalidInputError) as caught:
         requests.checked_input(definition, given)
 
@@ -102,14 +102,14 @@ def test_an_invalid_argument_of_a_run_is_named(arguments: dict[str, Any], messag
     assert set(caught.value.data["invalidFields"]) == {message.partition(":")[0]}
 
 
-def test_what_cannot_be_the_name_of_a_definition_is_not_found() -> None:
+def test_an_impossible_name_of_a_definition_is_not_found() -> None:
     with pytest.raises(DefinitionNotFoundError) as caught:
         requests.checked_run("Import Shop", None)
 
     assert caught.value.data == {"id": "Import Shop"}
 
 
-def test_a_moment_needs_a_time_zone() -> None:
+def test_a_time_needs_a_time_zone() -> None:
     assert requests.aware(datetime(2026, 1, 2, tzinfo=UTC), "start_at") == datetime(2026, 1, 2, tzinfo=UTC)
     with pytest.raises(InvalidInputError, match="start_at: needs a time zone"):
         requests.aware(datetime(2026, 1, 2), "start_at")
@@ -135,7 +135,7 @@ def test_selectors(make: Callable[[], str | None], selector: str | None) -> None
 
 
 @pytest.mark.parametrize("name", ["", "a,spec.parent=b", "UPPER", "a_b", "-a", "a" * 64, "a\n"])
-def test_what_is_no_name_never_gets_into_a_selector(name: str) -> None:
+def test_an_invalid_name_never_gets_into_a_selector(name: str) -> None:
     assert not requests.is_name(name)
     with pytest.raises(InvalidInputError, match="parent"):
         requests.run_selector(parent=name)

@@ -1,4 +1,4 @@
-"""Requests: what is repeated, for how long, and what errors become of what the API server says."""
+"""Requests: which ones are retried, for how long, and which errors the responses of the API server cause."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -45,19 +45,19 @@ def serving(
     [Reply(0), failure(429), failure(500), failure(502), failure(503), failure(504), Reply(503, "no JSON")],
     ids=["dropped", "429", "500", "502", "503", "504", "503 of a proxy"],
 )
-def test_what_passes_is_tried_again(tmp_path: Path, trouble: Reply) -> None:
+def test_a_transient_failure_is_retried(tmp_path: Path, trouble: Reply) -> None:
     with serving(tmp_path, lambda _, before: trouble if before < 2 else Reply(200, RUN)) as (service, api):
         assert service.get("a-run").uid == "u1"
         assert len(api.requests) == 3
 
 
-def test_an_answer_that_is_cut_off_is_asked_for_again(tmp_path: Path) -> None:
+def test_a_truncated_response_is_requested_again(tmp_path: Path) -> None:
     cut = Reply(200, "{", {})
     with serving(tmp_path, lambda _, before: cut if before < 1 else Reply(200, RUN)) as (service, _):
         assert service.get("a-run").uid == "u1"
 
 
-def test_the_servers_wish_to_be_left_alone_is_heard(tmp_path: Path) -> None:
+def test_retry_after_is_respected(tmp_path: Path) -> None:
     throttled = failure(429, headers={"Retry-After": "1"})
     with serving(tmp_path, lambda _, before: throttled if before < 1 else Reply(200, RUN)) as (service, _):
         began = time.monotonic()
@@ -65,7 +65,7 @@ def test_the_servers_wish_to_be_left_alone_is_heard(tmp_path: Path) -> None:
         assert time.monotonic() - began >= 1
 
 
-def test_a_longer_wish_than_there_is_patience_is_told_at_once(tmp_path: Path) -> None:
+def test_a_retry_after_beyond_the_limit_fails_at_once(tmp_path: Path) -> None:
     throttled = failure(429, "too many", headers={"Retry-After": "60"})
     with serving(tmp_path, lambda *_: throttled) as (service, api):
         with pytest.raises(ApiUnavailableError, match="429: too many") as caught:
@@ -84,14 +84,16 @@ def test_a_longer_wish_than_there_is_patience_is_told_at_once(tmp_path: Path) ->
         (failure(400, "bad"), InvalidInputError, "bad"),
     ],
 )
-def test_what_does_not_pass_is_told_at_once(tmp_path: Path, reply: Reply, error: type[Exception], words: str) -> None:
+def test_a_permanent_failure_is_raised_at_once(
+    tmp_path: Path, reply: Reply, error: type[Exception], words: str
+) -> None:
     with serving(tmp_path, lambda *_: reply) as (service, api):
         with pytest.raises(error, match=words):
             service.get("a-run")
         assert len(api.requests) == 1
 
 
-def test_a_cluster_without_podrelay_is_told_from_a_run_that_is_not_there(tmp_path: Path) -> None:
+def test_a_cluster_without_podrelay_is_distinguished_from_a_missing_run(tmp_path: Path) -> None:
     with serving(tmp_path, lambda *_: Reply(404, "404 page not found\n")) as (service, _):
         for act in (lambda: service.get("a-run"), service.list, lambda: service.trigger("importProducts")):
             with pytest.raises(ConfigurationError, match="is Podrelay installed in this cluster"):
@@ -133,7 +135,7 @@ def trigger_script(first: Reply) -> Callable[[Request, int], Reply]:
 
 
 @pytest.mark.parametrize("lost", [Reply(0), failure(504)], ids=["dropped", "504"])
-def test_a_trigger_whose_answer_was_lost_makes_one_run(tmp_path: Path, lost: Reply) -> None:
+def test_a_trigger_whose_response_was_lost_creates_one_run(tmp_path: Path, lost: Reply) -> None:
     with serving(tmp_path, trigger_script(lost)) as (service, api):
         run = service.trigger("importProducts", {"a": 1})
 
@@ -145,13 +147,13 @@ def test_a_trigger_whose_answer_was_lost_makes_one_run(tmp_path: Path, lost: Rep
     assert (run.id, run.input, run.created_by) == (posts[0]["metadata"]["name"], {"a": 1}, None)
 
 
-def test_a_deletion_whose_answer_was_lost_has_happened(tmp_path: Path) -> None:
+def test_a_deletion_whose_response_was_lost_succeeds(tmp_path: Path) -> None:
     with serving(tmp_path, lambda _, before: Reply(0) if before == 0 else failure(404)) as (service, api):
         service.delete("a-run")
         assert len(api.requests) == 2
 
 
-def test_who_one_is_is_asked_once(tmp_path: Path) -> None:
+def test_the_name_of_the_user_is_requested_once(tmp_path: Path) -> None:
     def script(request: Request, _: int) -> Reply:
         if request.path.endswith("selfsubjectreviews"):
             return Reply(201, {"status": {"userInfo": {"username": "ann"}}})
@@ -162,7 +164,7 @@ def test_who_one_is_is_asked_once(tmp_path: Path) -> None:
         assert sum(request.path.endswith("selfsubjectreviews") for request in api.requests) == 1
 
 
-def test_a_list_that_takes_too_long_begins_anew(tmp_path: Path) -> None:
+def test_a_list_that_takes_too_long_starts_again(tmp_path: Path) -> None:
     def script(request: Request, before: int) -> Reply:
         if request.query.get("continue") == "old":
             return failure(410, "expired")

@@ -1,4 +1,4 @@
-"""Runs and definitions as programs see them, and what it takes to import them."""
+"""Runs and definitions as programs see them, and the packages that importing them requires."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from podrelay.client import Progress, values
 METADATA = {"name": "a-run", "namespace": "shop", "uid": "u", "creationTimestamp": "2026-01-02T03:04:05Z"}
 
 
-def test_a_run_that_nobody_has_looked_at_is_pending() -> None:
+def test_a_run_that_no_operator_has_seen_is_pending() -> None:
     run = values.run_of({"metadata": METADATA, "spec": {"definition": "import-products"}})
 
     assert (run.id, run.status, run.phase, run.is_finished) == ("a-run", "pending", "Pending", False)
@@ -19,7 +19,7 @@ def test_a_run_that_nobody_has_looked_at_is_pending() -> None:
     assert run.created_on == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
 
-def test_all_that_a_run_says() -> None:
+def test_all_fields_of_a_run() -> None:
     status = {
         "phase": "Running",
         "reason": "Waiting",
@@ -50,7 +50,7 @@ def test_all_that_a_run_says() -> None:
     assert run.started_on == datetime(2026, 1, 2, 3, 4, 6, 123456, tzinfo=UTC)
     assert run.next_iteration_at == datetime(2026, 1, 2, 23, tzinfo=UTC)
     assert (run.is_suspended, run.is_aborting, run.output_from) == (True, True, "a-run-i3")
-    assert len({run, run}) == 1  # fit for sets and caches
+    assert len({run, run}) == 1  # hashable, for sets and caches
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_whether_a_definition_can_be_run(conditions: object, is_ready: bool | No
     assert (definition.is_ready, definition.message, definition.max_iterations) == (is_ready, message, 50)
 
 
-def test_values_and_errors_need_no_package_and_the_service_says_which_it_needs() -> None:
+def test_values_and_errors_need_no_package_and_the_service_says_what_to_install() -> None:
     code = """
 import sys
 import podrelay.client

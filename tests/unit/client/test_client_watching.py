@@ -1,4 +1,4 @@
-"""Watches: resumed where they broke, begun anew where too much was missed, ended when nobody wants them any more."""
+"""Watches: resumed where they broke, restarted with a list if too much was missed, ended when they are closed."""
 
 import threading
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ EXPIRED = event("ERROR", {"code": 410, "message": "too old"})
 def script(
     folder: Path, lists: list[list[dict[str, Any]]], watches: list[Reply]
 ) -> Iterator[tuple[TaskService, ScriptedApi]]:
-    """Lists, then watches, are answered in this order; the last of each again and again."""
+    """Answer lists and watches in this order; the last answer of each kind is repeated."""
     counts = {"lists": 0, "watches": 0}
 
     def answer(request: Request, _: int) -> Reply:
@@ -57,7 +57,7 @@ def versions(api: ScriptedApi) -> list[str]:
     return [request.query["resourceVersion"] for request in api.requests if "watch" in request.query]
 
 
-def test_a_watch_that_breaks_is_resumed_where_it_was(tmp_path: Path) -> None:
+def test_a_watch_that_breaks_is_resumed_where_it_broke(tmp_path: Path) -> None:
     watches = [
         Reply(200, [event("MODIFIED", run(101, phase="Running", iterations=1)), bookmark(150)]),
         failure(503),
@@ -79,7 +79,7 @@ def test_a_version_that_is_too_old_leads_to_a_new_list(tmp_path: Path, expired: 
     assert versions(api) == ["100"]
 
 
-def test_an_event_that_changes_nothing_is_no_state(tmp_path: Path) -> None:
+def test_an_event_without_a_change_yields_no_state(tmp_path: Path) -> None:
     same = event("MODIFIED", run(102, phase="Running"))
     end = event("MODIFIED", run(103, phase="Aborted"))
     with script(tmp_path, [[run(1, phase="Running")]], [Reply(200, [same, same, end])]) as (service, _):
@@ -91,7 +91,7 @@ def test_an_event_that_changes_nothing_is_no_state(tmp_path: Path) -> None:
     [[], [run(120, uid="u2")]],
     ids=["gone", "another of the same name"],
 )
-def test_a_run_that_vanished_unseen_was_deleted(tmp_path: Path, second: list[dict[str, Any]]) -> None:
+def test_a_run_that_disappeared_between_two_lists_was_deleted(tmp_path: Path, second: list[dict[str, Any]]) -> None:
     with (
         script(tmp_path, [[run(1)], second], [Reply(200, [EXPIRED])]) as (service, _),
         pytest.raises(TaskNotFoundError, match="was deleted"),
@@ -99,7 +99,7 @@ def test_a_run_that_vanished_unseen_was_deleted(tmp_path: Path, second: list[dic
         list(service.watch("a-run", timeout=20))
 
 
-def test_events_tell_after_a_gap_what_happened_in_it(tmp_path: Path) -> None:
+def test_events_after_a_gap_show_what_happened_in_it(tmp_path: Path) -> None:
     before = [run(1, "stays", "u1", phase="Running"), run(2, "ends", "u2", phase="Running"), run(3, "goes", "u3")]
     after = [
         run(1, "stays", "u1", phase="Running"),
@@ -109,9 +109,9 @@ def test_events_tell_after_a_gap_what_happened_in_it(tmp_path: Path) -> None:
     ]
     watches = [Reply(200, [EXPIRED]), Reply(200, [], stays=True)]
     with script(tmp_path, [before, after], watches) as (service, _), service.events(timeout=20) as events:
-        told = [next(events) for _ in range(5)]
+        received = [next(events) for _ in range(5)]
 
-    assert [(item.type, item.run.id) for item in told] == [
+    assert [(item.type, item.run.id) for item in received] == [
         ("deleted", "goes"),
         ("finished", "ends"),
         ("created", "comes"),
@@ -137,7 +137,7 @@ def test_closing_interrupts_a_read_in_another_thread(tmp_path: Path) -> None:
         assert rest == []
 
 
-def test_closing_interrupts_the_pause_between_two_tries(tmp_path: Path) -> None:
+def test_closing_interrupts_the_pause_between_two_requests(tmp_path: Path) -> None:
     throttled = failure(429, headers={"Retry-After": "30"})
     with script(tmp_path, [[run(1)]], [throttled]) as (service, _):
         states = service.watch("a-run")
@@ -153,7 +153,7 @@ def test_closing_interrupts_the_pause_between_two_tries(tmp_path: Path) -> None:
         assert not reader.is_alive()
 
 
-def test_closing_before_the_first_list_has_come_ends_without_an_error(tmp_path: Path) -> None:
+def test_closing_before_the_first_list_has_arrived_ends_without_an_error(tmp_path: Path) -> None:
     api = ScriptedApi(lambda *_: failure(429, headers={"Retry-After": "30"}))
     with api.serving(tmp_path) as kubeconfig, TaskService(kubeconfig=kubeconfig) as service:
         states = service.watch("a-run")

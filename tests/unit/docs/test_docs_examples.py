@@ -1,4 +1,4 @@
-"""Code blocks of the pages that need no cluster do what the page says."""
+"""The code blocks of the pages that need no cluster do what the page says."""
 
 import re
 from pathlib import Path
@@ -47,7 +47,7 @@ def test_the_page_on_images_says_which_pydantic_podrelay_needs() -> None:
     assert f"needs {oldest} or newer, and older than {newer}" in page
 
 
-def test_every_page_of_the_readme_is_there() -> None:
+def test_the_readme_links_all_pages() -> None:
     root = docpages.DOCS.parent
     linked = re.findall(r"\]\(([^)#]+)[^)]*\)", (root / "README.md").read_text(encoding="utf-8"))
 

@@ -1,4 +1,4 @@
-"""The public API is documented: every name of it, and nothing that it does not have."""
+"""The reference documents every name of the public API, and no others."""
 
 from collections.abc import Iterator
 
@@ -23,18 +23,18 @@ def walk() -> Iterator[tuple[str, griffe.Object]]:
 DOCUMENTED = dict(walk())
 
 
-def told(item: griffe.Object, kind: type[griffe.DocstringSection]) -> set[str]:
+def listed(item: griffe.Object, kind: type[griffe.DocstringSection]) -> set[str]:
     """Return the names that a section of a docstring lists."""
     return {entry.name for section in reference.parsed(item) if isinstance(section, kind) for entry in section.value}
 
 
-def test_every_public_name_has_its_place() -> None:
+def test_every_public_name_is_on_the_page() -> None:
     public = {*podrelay.__all__, *(f"testing.{name}" for name in testing.__all__)}
 
     assert public - OBJECTS.keys() == set()
 
 
-def test_what_is_shown_can_be_imported() -> None:
+def test_every_documented_name_can_be_imported() -> None:
     exported = [path for path in OBJECTS if not path.startswith("sdk.")]
 
     assert len(exported) > 20
@@ -48,21 +48,21 @@ def test_everything_public_has_a_docstring(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", [path for path, item in DOCUMENTED.items() if isinstance(item, griffe.Function)])
-def test_a_docstring_tells_of_exactly_the_parameters_that_there_are(path: str) -> None:
+def test_a_docstring_documents_exactly_the_existing_parameters(path: str) -> None:
     item = DOCUMENTED[path]
     assert isinstance(item, griffe.Function)
 
     parameters = {parameter.name for parameter in item.parameters} - {"self"}
 
-    assert told(item, griffe.DocstringSectionParameters) == parameters
+    assert listed(item, griffe.DocstringSectionParameters) == parameters
 
 
 @pytest.mark.parametrize("path", [path for path, item in OBJECTS.items() if isinstance(item, griffe.Class)])
-def test_a_class_tells_of_exactly_the_attributes_that_it_has(path: str) -> None:
+def test_a_class_documents_exactly_its_attributes(path: str) -> None:
     item = OBJECTS[path]
     assert isinstance(item, griffe.Class)
 
-    parameters = told(item, griffe.DocstringSectionParameters)
+    parameters = listed(item, griffe.DocstringSectionParameters)
     documented = reference.field_texts(item).keys()
 
     assert reference.fields(item).keys() - parameters == documented
@@ -70,7 +70,7 @@ def test_a_class_tells_of_exactly_the_attributes_that_it_has(path: str) -> None:
         assert {parameter.name for parameter in item.parameters} - {"self"} <= documented | parameters
 
 
-def test_the_page_shows_what_is_written() -> None:
+def test_the_page_shows_the_docstrings() -> None:
     page = reference.page(PACKAGE)
 
     assert "class variable" in page
@@ -82,6 +82,6 @@ def test_the_page_shows_what_is_written() -> None:
     )
 
 
-def test_an_unknown_section_is_not_left_out() -> None:
+def test_an_unknown_section_is_an_error() -> None:
     with pytest.raises(ValueError, match="no way to show a section of kind yields"):
         list(reference.shown(griffe.DocstringSectionYields([])))

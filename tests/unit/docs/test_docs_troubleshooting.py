@@ -1,4 +1,4 @@
-"""docs/troubleshooting.md has a row for every reason that is in the code, and for none that is not."""
+"""docs/troubleshooting.md has a row for every reason in the code, and for no other."""
 
 import ast
 import re
@@ -20,7 +20,7 @@ WRITERS = (
     "api/wanted_run.py",
     "api/invalid_input.py",
 )
-"""Where a word may come from that ends up as a reason or code in a status."""
+"""The modules whose words can become a reason or code in a status."""
 
 REASON = re.compile(r"[A-Z]\w*[A-Z]\w*|[A-Z][a-z]+")
 OTHER_WORDS = {
@@ -31,7 +31,7 @@ OTHER_WORDS = {
     *("OnSuccess", "OnError", "OnAbort", "Always", "Never", "File", "FallbackToLogsOnError"),
     *("Pod", "TaskRun", "TaskIteration", "Input", "Accept", "Authorization", "ApiClient", "Children"),
     *("GET", "PUT", "POST"),
-    # Kubernetes' own, which are read and not written
+    # words of Kubernetes that are only read
     *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),
     "TerminationByKubelet",
     *("SchedulingGated", "ContainerStatusUnknown"),
@@ -39,12 +39,12 @@ OTHER_WORDS = {
     *("UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods", "AlreadyExists"),
 }
 PASSED_ON = {"ErrImagePull", "ImagePullBackOff", "NotSeen"}
-"""Reasons that kubelets write most often; the operator shows them without knowing them. And the one that the API server
-gives to new runs."""
+"""Reasons that are not in the code: the most frequent ones of kubelets, which the operator passes on, and the one that
+the API server gives to new runs."""
 
 
 def words_of_the_code() -> set[str]:
-    """Every word in CamelCase that stands in the code as a text of its own."""
+    """Return every word in CamelCase that is a whole string literal of the code."""
     files = [file for pattern in WRITERS for file in (ROOT / "operator" / "podrelay").glob(pattern)]
     nodes = (node for file in files for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
@@ -52,7 +52,7 @@ def words_of_the_code() -> set[str]:
 
 
 def rows() -> Iterator[tuple[str, list[str]]]:
-    """The reasons in the first cells, each with its row."""
+    """Yield the reasons in the first cells, each with its row."""
     for line in PAGE.read_text(encoding="utf-8").splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if line.startswith("| `"):
@@ -67,12 +67,12 @@ def test_every_reason_has_one_row_and_every_row_a_reason() -> None:
     assert len(listed) == len(set(listed))
 
 
-def test_no_word_is_left_over_in_the_list_of_other_words() -> None:
+def test_every_other_word_is_in_the_code() -> None:
     assert words_of_the_code() >= OTHER_WORDS
 
 
 @pytest.mark.parametrize("reason", sorted({reason for reason, _ in rows()}))
-def test_a_row_is_complete_and_tells_what_a_test_has_seen(reason: str) -> None:
+def test_a_row_is_complete_and_its_reason_is_tested(reason: str) -> None:
     tests = (file for file in (ROOT / "tests").rglob("test_*.py") if file != Path(__file__))
 
     assert any(re.search(rf"\b{reason}", file.read_text(encoding="utf-8")) for file in tests)

@@ -9,10 +9,10 @@ from podrelay.cli.tasks.connecting import connected
 
 
 def application(program: str) -> typer.Typer:
-    """Return the commands; those that are parsed elsewhere stand there for the completion of their names.
+    """Return the commands; those of `commands.LOCAL` are included only for the completion of their names.
 
     Args:
-        program: how the user calls it, for examples.
+        program: the program's name, as the user calls it, for the examples.
     """
     app = typer.Typer(
         name="podrelay",
@@ -32,18 +32,18 @@ def application(program: str) -> typer.Typer:
 
 
 def _elsewhere() -> None:
-    """Commands that `podrelay.cli.main` runs never come here."""
+    """Stand for a command that `podrelay.cli.main` runs itself."""
 
 
 def run(arguments: list[str], program: str) -> int:
     """Run a command and return the exit code.
 
     Args:
-        arguments: the command's name and what follows.
-        program: how the user calls it: podrelay, or kubectl podrelay.
+        arguments: the command's name and its arguments.
+        program: the program's name, as the user calls it: podrelay, or kubectl podrelay.
 
     Raises:
-        PodrelayError: it could not be done; the message says why.
+        PodrelayError: the command failed; the message says why.
     """
     try:
         application(program)(arguments, prog_name=program, complete_var=commands.COMPLETE_VARIABLE)

@@ -1,4 +1,4 @@
-"""`podrelay export` and `podrelay import`: a namespace into a file, and out of it into this or another cluster."""
+"""`podrelay export` and `podrelay import`: write a namespace to a file, and restore it in this or another cluster."""
 
 import contextlib
 import json
@@ -17,7 +17,7 @@ from podrelay.client.service import TaskService
 
 
 class Form(StrEnum):
-    """How an export is written."""
+    """The format of an export."""
 
     JSON = "json"
     YAML = "yaml"
@@ -25,48 +25,49 @@ class Form(StrEnum):
 
 def export(
     service: TaskService,
-    output: Annotated[Form, typer.Option("--output", "-o", help="One JSON object a line, or YAML documents.")] = (
+    output: Annotated[Form, typer.Option("--output", "-o", help="One JSON object per line, or YAML documents.")] = (
         Form.JSON
     ),
     file: Annotated[
-        Path | None, typer.Option("--file", "-f", metavar="FILE", help="Where to write it; default: stdout.")
+        Path | None, typer.Option("--file", "-f", metavar="FILE", help="The file to write; default: stdout.")
     ] = None,
 ) -> None:
-    """Write definitions, runs with their status, and records of a namespace, as they are at one moment.
+    """Write the definitions, runs with their status, and records of a namespace, as of one moment.
 
-    `podrelay import` restores them. Pods, Secrets and whatever else tasks use are not in it.
+    `podrelay import` restores them. Pods, Secrets and other objects that tasks use are not included.
     """
     counts: dict[str, int] = {}
     with _written(file) as out:
         for item in exporting.export(service._resources, service.namespace):
             counts[item["kind"]] = counts.get(item["kind"], 0) + 1
             out.write(_text(item, output))
-    told = ", ".join(f"{counts.get(kind, 0)} {kind}s" for kind in ("TaskDefinition", "TaskRun", "TaskIteration"))
-    print(f"exported {told} of {service.namespace}", file=sys.stderr)
+    written = ", ".join(f"{counts.get(kind, 0)} {kind}s" for kind in ("TaskDefinition", "TaskRun", "TaskIteration"))
+    print(f"exported {written} from {service.namespace}", file=sys.stderr)
 
 
 def restore(
     service: TaskService,
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="What podrelay export wrote, or kubectl get -o yaml; - for stdin.")
+        str, typer.Argument(metavar="FILE", help="Output of podrelay export, or kubectl get -o yaml; - for stdin.")
     ],
     resume: Annotated[
-        bool, typer.Option("--resume", help="Let half-way runs go on at once: no other cluster runs them any more.")
+        bool,
+        typer.Option("--resume", help="Continue unfinished runs at once; only if no other cluster still runs them."),
     ] = False,
 ) -> int:
-    """Restore an export into a namespace. What had ended stays so; half-way runs are suspended.
+    """Restore an export into a namespace. Finished runs stay finished; unfinished runs are suspended.
 
-    What is there already is left as it is, so the same import again changes nothing, or completes the one before.
+    Existing objects are not changed, so a repeated import changes nothing, or completes an interrupted one.
     """
     with _opened(file) as text:
-        report = importing.restore(service._resources, service.namespace, text, resume=resume, tell=print)
+        report = importing.restore(service._resources, service.namespace, text, resume=resume, notify=print)
     for conflict in report.conflicts:
         print(f"podrelay: {conflict}", file=sys.stderr)
     imported, unchanged = sum(report.imported.values()), sum(report.unchanged.values())
-    print(f"{imported} objects imported, {unchanged} unchanged, {len(report.conflicts)} left out", file=sys.stderr)
+    print(f"{imported} objects imported, {unchanged} unchanged, {len(report.conflicts)} not imported", file=sys.stderr)
     if report.waiting and not resume:
         print(
-            f"{len(report.waiting)} runs had not ended and are suspended: when nothing else runs them any more, "
+            f"{len(report.waiting)} runs had not finished and are suspended: once no other cluster runs them, use "
             "podrelay resume ID...",
             file=sys.stderr,
         )
@@ -81,7 +82,7 @@ def _text(item: Resource, form: Form) -> str:
 
 @contextlib.contextmanager
 def _written(file: Path | None) -> Iterator[TextIO]:
-    """Give the stream to write to. A file has its name only once it is whole."""
+    """Yield the stream to write to. The file gets its name only when it is complete."""
     if file is None:
         yield sys.stdout
         sys.stdout.flush()
@@ -104,6 +105,6 @@ def _opened(file: str) -> Iterator[TextIO]:
         with Path(file).open(encoding="utf-8") as text:
             yield text
     except UnicodeDecodeError as error:
-        raise BackupError(f"{file} is no text; if it is compressed: gzip -dc {file} | podrelay import -") from error
+        raise BackupError(f"{file} is not text; if it is compressed: gzip -dc {file} | podrelay import -") from error
     except OSError as error:
         raise BackupError(f"{file} cannot be read: {error}") from error

@@ -1,4 +1,4 @@
-"""Gives commands the task service that their flags name, and completes names from that cluster."""
+"""Creates the task service of a command from its flags, and completes names from that cluster."""
 
 import functools
 import inspect
@@ -15,12 +15,12 @@ P = ParamSpec("P")
 
 
 def complete_runs(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """Return ids of runs that begin so, newest first, with their phase."""
+    """Return the ids of runs that begin with `incomplete`, newest first, with their phase."""
     return _completed(ctx, lambda service: [(run.id, run.phase) for run in service.list(limit=500)], incomplete)
 
 
 def complete_definitions(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
-    """Return ids and names of definitions that begin so, with their title."""
+    """Return the ids and names of definitions that begin with `incomplete`, with their title."""
 
     def both(service: TaskService) -> list[tuple[str, str]]:
         found = service.definitions()
@@ -37,19 +37,23 @@ def _completed(
         with TaskService(**wanted, retry_seconds=0) as service:
             return [item for item in find(service) if item[0].startswith(incomplete)]
     except PodrelayError:
-        return []  # a shell cannot show why
+        return []  # a shell cannot show the reason
 
 
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Default: the one of the context.")
+    str | None, typer.Option("--namespace", "-n", metavar="NAME", help="Default: the namespace of the context.")
 ]
-Context = Annotated[str | None, typer.Option("--context", metavar="NAME", help="Of the kubeconfig.")]
-Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", metavar="FILE", help="Default: as for kubectl.")]
+Context = Annotated[
+    str | None, typer.Option("--context", metavar="NAME", help="Default: the current context of the kubeconfig.")
+]
+Kubeconfig = Annotated[str | None, typer.Option("--kubeconfig", metavar="FILE", help="Default: that of kubectl.")]
 RunId = Annotated[str, typer.Argument(metavar="ID", parser=parsing.run_id, autocompletion=complete_runs)]
 RunIds = Annotated[list[str], typer.Argument(metavar="ID...", parser=parsing.run_id, autocompletion=complete_runs)]
 DefinitionFilter = Annotated[
     str | None,
-    typer.Option("--definition", "-d", metavar="NAME", help="Only of this one.", autocompletion=complete_definitions),
+    typer.Option(
+        "--definition", "-d", metavar="NAME", help="Only runs of this definition.", autocompletion=complete_definitions
+    ),
 ]
 
 _FLAGS: Final = {"namespace": Namespace, "context": Context, "kubeconfig": Kubeconfig}
@@ -58,13 +62,13 @@ _FLAGS: Final = {"namespace": Namespace, "context": Context, "kubeconfig": Kubec
 def connected(
     command: Callable[Concatenate[TaskService, P], int | None], *, has_namespace: bool = True
 ) -> Callable[..., None]:
-    """Return a command with the flags that name a cluster, instead of the parameter `service`.
+    """Return a command with the flags that select a cluster, instead of the parameter `service`.
 
-    What it returns is the exit code; None means 0.
+    The command returns the exit code; None means 0.
 
     Args:
         command: the command.
-        has_namespace: it works in the namespace of the flag --namespace; a command without it takes no such flag.
+        has_namespace: whether the command has the flag --namespace.
     """
     named = {name: kind for name, kind in _FLAGS.items() if has_namespace or name != "namespace"}
     signature = inspect.signature(command)

@@ -1,4 +1,4 @@
-"""`podrelay abort`, `suspend`, `resume` and `delete`: change what becomes of runs."""
+"""`podrelay abort`, `suspend`, `resume` and `delete`: control existing runs."""
 
 import sys
 from collections.abc import Callable
@@ -13,25 +13,27 @@ from podrelay.client.errors import ServiceError
 from podrelay.client.service import TaskService
 from podrelay.client.values import Run
 
-WaitForEnd = Annotated[bool, typer.Option("--wait", help="Wait until it has ended; its task may clean up before.")]
+WaitForEnd = Annotated[
+    bool, typer.Option("--wait", help="Wait until the runs have finished; their tasks may clean up first.")
+]
 
 
 def abort(
     service: TaskService,
     run_ids: RunIds,
-    message: Annotated[str | None, typer.Option("--message", "-m", metavar="TEXT", help="Why.")] = None,
-    cascade: Annotated[bool, typer.Option("--cascade", help="All unfinished descendants, too.")] = False,
+    message: Annotated[str | None, typer.Option("--message", "-m", metavar="TEXT", help="The reason.")] = None,
+    cascade: Annotated[bool, typer.Option("--cascade", help="Also abort all unfinished descendants.")] = False,
     wait: WaitForEnd = False,
     timeout: Timeout = None,
 ) -> int:
-    """Tell runs to stop. Their pods get SIGTERM and time to clean up."""
+    """Abort runs. Their pods get SIGTERM and time to clean up."""
     aborted: list[Run] = []
 
-    def tell(run_id: str) -> str:
+    def abort_one(run_id: str) -> str:
         aborted.append(service.abort(run_id, message, cascade=cascade))
-        return "was aborted before" if aborted[-1].is_finished else "is being aborted"
+        return "was already aborted" if aborted[-1].is_finished else "is being aborted"
 
-    code = _each(run_ids, tell)
+    code = _each(run_ids, abort_one)
     if wait:
         ends = following.follow_all(service, [run.id for run in aborted if not run.is_finished], timeout)
         return following.worst([code, *ends.problems])
@@ -39,12 +41,12 @@ def abort(
 
 
 def suspend(service: TaskService, run_ids: RunIds) -> int:
-    """Start no further pods of runs. The current ones run to their end."""
+    """Suspend runs. Their current pods run to their end, and no further pods start."""
     return _each(run_ids, _then(service.suspend, "suspended"))
 
 
 def resume(service: TaskService, run_ids: RunIds) -> int:
-    """Let suspended runs go on."""
+    """Continue suspended runs."""
     return _each(run_ids, _then(service.resume, "resumed"))
 
 
@@ -62,7 +64,7 @@ def _then(act: Callable[[str], object], done: str) -> Callable[[str], str]:
 
 
 def _each(run_ids: list[str], act: Callable[[str], str]) -> int:
-    """Do it to each and print what was done, and go on after one that it cannot be done to."""
+    """Apply `act` to each run and print what was done; continue after a failure if there are several runs."""
     code = 0
     for run_id in run_ids:
         try:

@@ -1,4 +1,4 @@
-"""`podrelay doctor`: why runs of a namespace do not run."""
+"""`podrelay doctor`: finds out why runs of a namespace do not start or make no progress."""
 
 import json
 from dataclasses import asdict
@@ -16,11 +16,12 @@ _COLORS: Final = {"ok": "green", "problem": "red", "unknown": "yellow"}
 
 def doctor(
     service: TaskService,
-    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object a line.")] = LogFormat.TEXT,
+    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object per line.")] = LogFormat.TEXT,
 ) -> int:
-    """Look for what keeps runs of a namespace from running: CRDs, operator, accounts, definitions, rights.
+    """Find out why runs of a namespace do not start or make no progress.
 
-    It reads only. The exit code is 1 if something is wrong.
+    It checks CRDs, operator, service account, definitions and rights, and only reads. The exit code is 1 if there is a
+    problem.
     """
     console, problems = printing.console(), 0
     for finding in service.doctor():

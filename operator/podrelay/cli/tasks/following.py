@@ -1,4 +1,4 @@
-"""Waits for runs, and shows them on stderr meanwhile where that is wanted: a bar on a terminal, lines elsewhere."""
+"""Waits for runs, and can show their progress on stderr: as a bar on a terminal, else as lines."""
 
 import sys
 from collections.abc import Iterable
@@ -25,11 +25,11 @@ _AT_ONCE: Final = 32
 
 @dataclass(frozen=True)
 class Ends:
-    """What became of runs that were waited for.
+    """The result of waiting for several runs.
 
     Attributes:
-        runs: those that have finished, in the order of their ends.
-        problems: exit codes for those that have not.
+        runs: the runs that have finished, in this order.
+        problems: an exit code for each of the other runs.
     """
 
     runs: list[Run]
@@ -37,25 +37,25 @@ class Ends:
 
     @property
     def code(self) -> int:
-        """The exit code for all of them."""
+        """One exit code for all of them."""
         return worst([*self.problems, *(OF_PHASE[run.phase] for run in self.runs)])
 
 
 def worst(codes: Iterable[int]) -> int:
-    """Return the exit code that stands for several: interrupted, failed, timed out, aborted, 0, in this order."""
+    """Return one exit code for several, the first of these: interrupted, failed, timed out, aborted, 0."""
     return max(codes, key=_WORST_LAST.index, default=0)
 
 
 class _View(Protocol):
     def show(self, run: Run) -> None:
-        """Show how the run stands."""
+        """Show the state of the run."""
 
     def close(self) -> None:
         """Leave the screen as it is."""
 
 
 class _Lines:
-    """A line for each change that matters, but the end: that is told by whoever waits."""
+    """Prints a line for each change that matters, except the end, which the caller prints."""
 
     def __init__(self) -> None:
         self._last: tuple[object, ...] | None = None
@@ -71,7 +71,7 @@ class _Lines:
 
 
 class _Bar:
-    """One line that changes, with a bar that moves even if nobody knows how far it is."""
+    """Shows one changing line, with a bar that moves even if the total is unknown."""
 
     def __init__(self) -> None:
         self._progress = Progress(
@@ -108,17 +108,17 @@ class _Nothing:
 
 
 def follow(service: TaskService, run_id: str, timeout: timedelta | None, *, is_shown: bool) -> Run | None:
-    """Return the run when it has finished, or None if the user had enough of waiting; it goes on then.
+    """Wait until a run has finished and return it, or None if the user has interrupted the wait; the run continues.
 
     Args:
-        service: where it is.
-        run_id: which.
-        timeout: how long to wait; None: for ever.
-        is_shown: show how it stands meanwhile.
+        service: the service of its namespace.
+        run_id: id of the run.
+        timeout: how long to wait; None: without a limit.
+        is_shown: show its progress while waiting.
 
     Raises:
-        WaitTimeoutError: it has not finished in time.
-        TaskNotFoundError: it was deleted.
+        WaitTimeoutError: the run has not finished in time.
+        TaskNotFoundError: the run does not exist, or was deleted.
     """
     view: _View = _Nothing() if not is_shown else _Bar() if sys.stderr.isatty() else _Lines()
     try:
@@ -127,7 +127,7 @@ def follow(service: TaskService, run_id: str, timeout: timedelta | None, *, is_s
     except KeyboardInterrupt:
         view.close()
         place = "" if service.namespace == "default" else f" -n {service.namespace}"
-        print(f"\n{run_id} goes on. To stop it: podrelay abort {run_id}{place}", file=sys.stderr)
+        print(f"\n{run_id} continues. To abort it: podrelay abort {run_id}{place}", file=sys.stderr)
         return None
     finally:
         view.close()
@@ -139,16 +139,16 @@ def follow_all(
     timeout: timedelta | None,
     *,
     is_shown: bool = False,
-    is_told: bool = True,
+    prints_ends: bool = True,
 ) -> Ends:
-    """Wait for all of several runs. What is wrong with one of them is told on stderr.
+    """Wait until several runs have finished. Errors about single runs are printed on stderr.
 
     Args:
-        service: where they are.
-        run_ids: which.
-        timeout: how long to wait for all of them; None: for ever.
-        is_shown: show on stderr how they stand meanwhile.
-        is_told: print on stdout how each has ended.
+        service: the service of their namespace.
+        run_ids: ids of the runs.
+        timeout: how long to wait for all of them; None: without a limit.
+        is_shown: show their progress on stderr while waiting.
+        prints_ends: print on stdout how each has ended.
     """
     streams = {run_id: service.watch(run_id, _seconds(timeout)) for run_id in run_ids}
     runs: list[Run] = []
@@ -166,10 +166,10 @@ def follow_all(
                     print(f"podrelay: {waits[ended]}: {error}", file=sys.stderr)
                     problems.append(TIMED_OUT if isinstance(error, TimeoutError) else OF_PHASE[FAILED])
                     continue
-                if is_told:
+                if prints_ends:
                     print(f"{printing.name_of(runs[-1])} {runs[-1].phase}", flush=True)
         except KeyboardInterrupt:
-            print("\nthe other runs go on", file=sys.stderr)
+            print("\nthe other runs continue", file=sys.stderr)
             problems.append(INTERRUPTED)
             for wait in waits:
                 wait.cancel()
@@ -182,9 +182,9 @@ def conclude(run: Run | None, output: printing.Format, *, is_shown: bool) -> int
     """Print how a run has ended, and return the exit code: 0 Succeeded, 1 Failed, 3 Aborted.
 
     Args:
-        run: which, None if the user had enough of waiting.
+        run: the run, or None if the user has interrupted the wait.
         output: how to print it.
-        is_shown: stderr has told how it stood, so it tells the end, too.
+        is_shown: its progress was shown on stderr, so its end is, too.
     """
     if run is None:
         return INTERRUPTED
@@ -198,7 +198,7 @@ def conclude(run: Run | None, output: printing.Format, *, is_shown: bool) -> int
 
 
 def _last(states: Stream[Run], view: _View) -> Run:
-    """Return the last state of a run, its end, having shown each."""
+    """Show each state of a run, and return the last one, its end."""
     run: Run | None = None
     for run in states:
         view.show(run)

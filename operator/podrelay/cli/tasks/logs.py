@@ -1,4 +1,4 @@
-"""`podrelay logs`: what a task logs, across all of its pods."""
+"""`podrelay logs`: prints the log lines of a run from all of its pods."""
 
 import json
 from dataclasses import asdict
@@ -16,7 +16,7 @@ from podrelay.client.values import LogLine
 
 
 class LogFormat(StrEnum):
-    """How log lines are printed."""
+    """The format of log lines."""
 
     TEXT = "text"
     JSON = "json"
@@ -25,19 +25,21 @@ class LogFormat(StrEnum):
 def logs(
     service: TaskService,
     run_id: RunId,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
-    iteration: Annotated[int | None, typer.Option(min=0, metavar="NUMBER", help="Only of this one.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue until the run has finished.")] = False,
+    iteration: Annotated[
+        int | None, typer.Option(min=0, metavar="NUMBER", help="Only lines of this iteration.")
+    ] = None,
     structured: Annotated[
-        bool, typer.Option("--structured", help="Only the lines of controller.logger, not what pods have printed.")
+        bool, typer.Option("--structured", help="Only the lines of controller.logger, not the output of pods.")
     ] = False,
     tail: Annotated[
-        int, typer.Option(min=-1, metavar="NUMBER", help="Of those there are already, only the last so many; -1: all.")
+        int, typer.Option(min=-1, metavar="NUMBER", help="Only this many of the last existing lines; -1: all.")
     ] = -1,
-    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object a line.")] = LogFormat.TEXT,
+    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object per line.")] = LogFormat.TEXT,
 ) -> int:
-    """Print what a run has logged and printed, across its iterations.
+    """Print the log lines of a run and the output of its pods, across its iterations.
 
-    Of what a pod prints on stdout and stderr the last 16 KiB are kept, and told once it has answered; while it runs,
+    The last 16 KiB of a pod's stdout and stderr are kept, and shown once the pod has answered. While it runs,
     `kubectl logs` has all of it.
     """
     console = printing.console()

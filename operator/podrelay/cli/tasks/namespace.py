@@ -1,4 +1,4 @@
-"""`podrelay namespace prepare`: makes what tasks need in a namespace."""
+"""`podrelay namespace prepare`: creates what tasks need in a namespace."""
 
 import sys
 from enum import StrEnum
@@ -11,22 +11,22 @@ from podrelay.client.service import TaskService
 
 
 class Action(StrEnum):
-    """What can be done to namespaces."""
+    """An operation on namespaces."""
 
     PREPARE = "prepare"
 
 
 def namespace(
     service: TaskService,
-    action: Annotated[Action, typer.Argument(metavar="prepare", help="Make what tasks need in it.")],
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Of namespaces; made if they are not there.")],
+    action: Annotated[Action, typer.Argument(metavar="prepare", help="Create what tasks need in it.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of namespaces; created if missing.")],
 ) -> None:
-    """Make what tasks need in a namespace: it itself, the service account podrelay-runner, and its RoleBinding.
+    """Create what tasks need: the namespace itself, the service account podrelay-runner, and its RoleBinding.
 
-    The chart makes the same in its taskNamespaces. What is there already stays, so it can be run again. It takes the
-    rights to create these, and says what is left to do until an operator watches the namespace.
+    The chart creates the same in its taskNamespaces. Existing objects are kept, so it can be run again. You need the
+    rights to create these objects. If no operator watches the namespace, the command says what to do about it.
     """
-    del action  # there is only one
+    del action  # there is only one action
     for name in names:
         preparation = Preparation(service._client, service._resources, name)
         for step in preparation.steps():

@@ -1,4 +1,4 @@
-"""Reads what people type: durations, moments, inputs, ids."""
+"""Parses the arguments of commands: durations, times, inputs, ids."""
 
 import json
 import re
@@ -17,13 +17,13 @@ def duration(text: str) -> timedelta:
     """Return `90`, `90s`, `1h30m` or `2d` as a timedelta.
 
     Raises:
-        BadParameter: it is no duration.
+        BadParameter: it is not a duration.
     """
     if re.fullmatch(r"\d+(\.\d+)?", text):
         text += "s"
     parts = _DURATION.findall(text)
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise typer.BadParameter(f"{text!r} is no duration; write for example 90s, 10m, 1h30m or 2d")
+        raise typer.BadParameter(f"{text!r} is not a duration; use for example 90s, 10m, 1h30m or 2d")
     try:
         return timedelta(seconds=sum(float(number) * _UNITS[unit] for number, unit in parts))
     except OverflowError:
@@ -31,7 +31,7 @@ def duration(text: str) -> timedelta:
 
 
 def moment(text: str) -> datetime:
-    """Return an ISO 8601 time; without a time zone it is local. A duration means so long ago.
+    """Return an ISO 8601 time (local if it has no time zone), or, for a duration, the time that long ago.
 
     Raises:
         BadParameter: it is neither.
@@ -44,7 +44,7 @@ def moment(text: str) -> datetime:
         return datetime.now(UTC) - duration(text)
     except typer.BadParameter:
         raise typer.BadParameter(
-            f"{text!r} is no time; write for example 2026-12-31T18:00, 2026-12-31T18:00:00Z or 2h (ago)"
+            f"{text!r} is not a time; use for example 2026-12-31T18:00, 2026-12-31T18:00:00Z or 2h (ago)"
         ) from None
     except OverflowError:
         raise typer.BadParameter(f"{text!r} is too long ago") from None
@@ -63,10 +63,10 @@ def start(text: str) -> datetime:
 
 
 def json_input(text: str) -> dict[str, Any]:
-    """Return the JSON object that `text` is, or that stands in @FILE, or, for `-` and `@-`, on stdin.
+    """Return the JSON object in `text`, or the one in @FILE, or, for `-` and `@-`, the one on stdin.
 
     Raises:
-        BadParameter: it is none, or the file cannot be read.
+        BadParameter: it is not a JSON object, or the file cannot be read.
     """
     source = "this"
     try:
@@ -80,9 +80,9 @@ def json_input(text: str) -> dict[str, Any]:
     except OSError as error:
         raise typer.BadParameter(f"cannot read {source}: {error.strerror}") from error
     except ValueError as error:
-        raise typer.BadParameter(f"{source} is no JSON: {error}") from error
+        raise typer.BadParameter(f"{source} is not JSON: {error}") from error
     if not isinstance(value, dict):
-        raise typer.BadParameter(f"{source} is no JSON object, but {type(value).__name__}")
+        raise typer.BadParameter(f"{source} is not a JSON object, but {type(value).__name__}")
     return value
 
 

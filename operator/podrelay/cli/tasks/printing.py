@@ -1,4 +1,4 @@
-"""Prints what was asked for: as a table for people, as JSON, YAML or names for programs."""
+"""Prints runs and definitions: as a table, or, for programs, as JSON, YAML or names."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ _NO_WIDTH: Final = 100_000
 
 
 class Format(StrEnum):
-    """How results are printed."""
+    """The format of the output."""
 
     TABLE = "table"
     WIDE = "wide"
@@ -37,9 +37,9 @@ class Column(Generic[T]):
     """One column of a table.
 
     Attributes:
-        title: its head.
-        value: its text for one item; a Text has a colour.
-        wide: is shown with -o wide only.
+        title: the heading.
+        value: returns its text for an item; a Text can have a colour.
+        wide: whether it is shown only with -o wide.
     """
 
     title: str
@@ -48,12 +48,12 @@ class Column(Generic[T]):
 
 
 def iterations(run: Run) -> str:
-    """Return how many calls of how many that are allowed."""
+    """Return the number of iterations, and how many are allowed."""
     return str(run.iterations) if run.max_iterations is None else f"{run.iterations}/{run.max_iterations}"
 
 
 def progress(run: Run) -> str:
-    """Return how far the task says it has come."""
+    """Return the progress that the task has reported."""
     if run.progress is None:
         return ""
     percent = "" if run.progress.percent is None else f"{run.progress.percent:g}%"
@@ -61,12 +61,12 @@ def progress(run: Run) -> str:
 
 
 def since(moment: datetime, until: datetime | None = None) -> str:
-    """Return how long ago `moment` was, in the manner of kubectl: 45s, 3m20s, 5h, 12d."""
+    """Return how long ago `moment` was, in the format of kubectl: 45s, 3m20s, 5h, 12d."""
     return short((until or datetime.now(UTC)) - moment)
 
 
 def short(span: timedelta) -> str:
-    """Return a duration in the manner of kubectl."""
+    """Return a duration in the format of kubectl."""
     seconds = max(0, int(span.total_seconds()))
     if seconds < 120:
         return f"{seconds}s"
@@ -109,10 +109,10 @@ def print_many(items: Sequence[T], columns: Sequence[Column[T]], output: Format,
     """Print a list on stdout.
 
     Args:
-        items: what.
-        columns: of the table.
-        output: how.
-        namespaces: say in which namespace each is.
+        items: what to print.
+        columns: the columns of a table.
+        output: the format.
+        namespaces: show the namespace of each item.
     """
     match output:
         case Format.JSON | Format.YAML:
@@ -127,7 +127,7 @@ def print_many(items: Sequence[T], columns: Sequence[Column[T]], output: Format,
 
 
 def print_one(item: T, columns: Sequence[Column[T]], output: Format) -> None:
-    """Print one of them on stdout."""
+    """Print one item on stdout."""
     match output:
         case Format.JSON | Format.YAML:
             _document(_clean(item.resource), output)
@@ -143,12 +143,12 @@ def name_of(item: Run | Definition) -> str:
 
 
 def console() -> Console:
-    """Return stdout: with colours and as wide as the terminal, if it is one."""
+    """Return a console for stdout, with colours and the terminal's width if it is one."""
     return Console(soft_wrap=False, width=None if sys.stdout.isatty() else _NO_WIDTH, highlight=False)
 
 
 def table(items: Sequence[T], columns: Sequence[Column[T]], *, wide: bool = False, namespaces: bool = False) -> Table:
-    """Return a table in the manner of kubectl."""
+    """Return a table in the format of kubectl."""
     shown = [column for column in columns if wide or not column.wide]
     if namespaces:
         shown.insert(0, Column("NAMESPACE", lambda item: item.namespace))

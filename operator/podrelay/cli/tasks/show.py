@@ -1,4 +1,4 @@
-"""`podrelay list`, `get`, `children` and `definitions`: show what is there."""
+"""`podrelay list`, `get`, `children` and `definitions`: show runs and definitions."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -16,11 +16,11 @@ from podrelay.cli.tasks.trigger import Output
 from podrelay.client.service import Order, TaskService
 from podrelay.client.values import Run
 
-AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Of the whole cluster.")]
+AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Those of the whole cluster.")]
 
 
 class Sort(StrEnum):
-    """By what a list is ordered."""
+    """The order of a list."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
@@ -35,23 +35,31 @@ def list_runs(
     definition: DefinitionFilter = None,
     status: Annotated[
         list[str] | None,
-        typer.Option("--status", "-s", metavar="STATUS", help="Only with this one, such as failed; may be repeated."),
+        typer.Option(
+            "--status", "-s", metavar="STATUS", help="Only runs with this status, such as failed; can be repeated."
+        ),
     ] = None,
     parent: Annotated[
         str | None, typer.Option(parser=parsing.run_id, metavar="ID", help="Only children of this run.")
     ] = None,
     created_after: Annotated[
         datetime | None,
-        typer.Option("--after", parser=parsing.moment, metavar="TIME", help="Only created then or later; 2h: 2 h ago."),
+        typer.Option(
+            "--after",
+            parser=parsing.moment,
+            metavar="TIME",
+            help="Only runs created at this time or later; 2h: 2 h ago.",
+        ),
     ] = None,
     created_before: Annotated[
-        datetime | None, typer.Option("--before", parser=parsing.moment, metavar="TIME", help="Only created before.")
+        datetime | None,
+        typer.Option("--before", parser=parsing.moment, metavar="TIME", help="Only runs created before this."),
     ] = None,
     search: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only those whose id or name contains this.")
+        str | None, typer.Option(metavar="TEXT", help="Only runs whose id or name contains this.")
     ] = None,
-    limit: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="At most so many; 0: all.")] = 50,
-    sort: Annotated[Sort, typer.Option(help="What comes first.")] = Sort.NEWEST,
+    limit: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="At most this many; 0: all.")] = 50,
+    sort: Annotated[Sort, typer.Option(help="The order of the list.")] = Sort.NEWEST,
     all_namespaces: AllNamespaces = False,
     output: Output = printing.Format.TABLE,
 ) -> None:
@@ -78,13 +86,13 @@ def get(
     service: TaskService,
     run_id: RunId,
     output: Annotated[
-        printing.Format | None, typer.Option("--output", "-o", help="Default: all that matters, for people.")
+        printing.Format | None, typer.Option("--output", "-o", help="Default: a description in plain text.")
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show how it stands until it has ended, then this.")] = (
-        False
-    ),
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show its progress until it has finished, then the run.")
+    ] = (False),
 ) -> int:
-    """Show one run: how it stands, input, output, and its newest iterations."""
+    """Show one run: its status, input, output, and newest iterations."""
     run = following.follow(service, run_id, None, is_shown=True) if watch else service.get(run_id)
     if run is None:
         return exit_codes.INTERRUPTED
@@ -151,17 +159,17 @@ def children(service: TaskService, run_id: RunId, output: Output = printing.Form
     """Show a run with all of its descendants as a tree."""
     root = service.get(run_id)
     tree = Tree(_leaf(root))
-    everyone: list[Run] = []
+    descendants: list[Run] = []
     waiting = [(tree, root)]
     while waiting:
         branch, parent = waiting.pop()
         for child in service.list(parent=parent.id, limit=None, order="oldest"):
-            everyone.append(child)
+            descendants.append(child)
             waiting.append((branch.add(_leaf(child)), child))
     if output is printing.Format.TABLE:
         printing.console().print(tree)
     else:
-        printing.print_many(everyone, printing.RUN_COLUMNS, output)
+        printing.print_many(descendants, printing.RUN_COLUMNS, output)
 
 
 def _leaf(run: Run) -> Text:
@@ -172,6 +180,6 @@ def _leaf(run: Run) -> Text:
 def definitions(
     service: TaskService, all_namespaces: AllNamespaces = False, output: Output = printing.Format.TABLE
 ) -> None:
-    """List what can run."""
+    """List the definitions that can be run."""
     found = service.definitions(all_namespaces=all_namespaces)
     printing.print_many(found, printing.DEFINITION_COLUMNS, output, namespaces=all_namespaces)

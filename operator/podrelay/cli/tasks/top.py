@@ -1,4 +1,4 @@
-"""`podrelay top`: the runs that are under way, live."""
+"""`podrelay top`: shows the active runs, live."""
 
 import sys
 import threading
@@ -24,9 +24,9 @@ def top(
     service: TaskService,
     definition: DefinitionFilter = None,
     all_namespaces: AllNamespaces = False,
-    once: Annotated[bool, typer.Option("--once", help="Print them once, as where stdout is no terminal.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print them once.")] = False,
 ) -> int:
-    """Show the runs that are under way, live, until Ctrl-C; once, where stdout is no terminal."""
+    """Show the active runs, live, until Ctrl-C; or once, if stdout is not a terminal."""
     if once or not sys.stdout.isatty():
         runs = service.list(
             definition=definition, status=["pending", "running"], limit=None, all_namespaces=all_namespaces
@@ -50,11 +50,11 @@ def top(
 
 
 class Board(threading.Thread):
-    """Knows which runs are under way.
+    """Keeps track of the active runs.
 
     Args:
-        events: of the runs, those that exist first.
-        namespaces: say in which namespace each is.
+        events: the events of the runs, beginning with the existing ones.
+        namespaces: show the namespace of each run.
     """
 
     def __init__(self, events: Stream[RunEvent], *, namespaces: bool) -> None:
@@ -66,7 +66,7 @@ class Board(threading.Thread):
         self.error: PodrelayError | None = None
 
     def run(self) -> None:
-        """Take what happens."""
+        """Apply the events as they arrive."""
         try:
             for event in self._events:
                 self.take(event)
@@ -74,7 +74,7 @@ class Board(threading.Thread):
             self.error = error
 
     def take(self, event: RunEvent) -> None:
-        """Take one event."""
+        """Apply one event."""
         with self._lock:
             if event.type == "deleted" or event.run.is_finished:
                 self._runs.pop(event.run.uid, None)
@@ -82,12 +82,12 @@ class Board(threading.Thread):
                 self._runs[event.run.uid] = event.run
 
     def table(self, rows: int) -> Table:
-        """Return what is to be shown, in at most so many rows."""
+        """Return the table to show, with at most `rows` rows."""
         with self._lock:
             runs = sorted(self._runs.values(), key=_place)
         table = printing.table(runs[: max(1, rows)], printing.RUN_COLUMNS, namespaces=self._namespaces)
         hidden = f", {len(runs) - rows} are not shown" if len(runs) > rows else ""
-        table.caption = f"{len(runs)} under way{hidden}"
+        table.caption = f"{len(runs)} active{hidden}"
         table.caption_justify = "left"
         return table
 

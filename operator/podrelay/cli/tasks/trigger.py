@@ -1,4 +1,4 @@
-"""`podrelay trigger` and `podrelay rerun`: start runs, and wait for them where that is wanted."""
+"""`podrelay trigger` and `podrelay rerun`: start runs, and can wait for them."""
 
 from datetime import datetime, timedelta
 from typing import Annotated, Any
@@ -10,13 +10,13 @@ from podrelay.cli.tasks.connecting import RunId, complete_definitions, complete_
 from podrelay.client.service import TaskService
 from podrelay.client.values import Run
 
-Wait = Annotated[bool, typer.Option("--wait", help="Wait for its end; the exit code tells how it ended.")]
-Watch = Annotated[bool, typer.Option("--watch", "-w", help="Wait for its end and show how it stands meanwhile.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has finished; the exit code shows how it ended.")]
+Watch = Annotated[bool, typer.Option("--watch", "-w", help="Like --wait, and show its progress.")]
 Timeout = Annotated[
-    timedelta | None, typer.Option(parser=parsing.duration, metavar="DURATION", help="Wait no longer than this.")
+    timedelta | None, typer.Option(parser=parsing.duration, metavar="DURATION", help="Wait at most this long.")
 ]
 Input = Annotated[
-    Any, typer.Option(parser=parsing.json_input, metavar="JSON", help="A JSON object; @FILE, or - for stdin.")
+    Any, typer.Option(parser=parsing.json_input, metavar="JSON", help="A JSON object, @FILE, or - for stdin.")
 ]
 Output = Annotated[printing.Format, typer.Option("--output", "-o", help="How to print the run.")]
 
@@ -27,23 +27,22 @@ def trigger(
         str, typer.Argument(metavar="NAME", help="Id or name of the definition.", autocompletion=complete_definitions)
     ],
     input: Input = None,
-    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Name of the run for people.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Human-readable name of the run.")] = None,
     delay: Annotated[
-        timedelta | None, typer.Option(parser=parsing.duration, metavar="DURATION", help="Start so long after now.")
+        timedelta | None,
+        typer.Option(parser=parsing.duration, metavar="DURATION", help="Start this long after creation."),
     ] = None,
     start_at: Annotated[
-        datetime | None, typer.Option(parser=parsing.start, metavar="TIME", help="Start not before this time.")
+        datetime | None, typer.Option(parser=parsing.start, metavar="TIME", help="Do not start before this time.")
     ] = None,
     parent: Annotated[
         str | None,
-        typer.Option(
-            parser=parsing.run_id, metavar="ID", help="Run that it is a child of.", autocompletion=complete_runs
-        ),
+        typer.Option(parser=parsing.run_id, metavar="ID", help="Id of the parent.", autocompletion=complete_runs),
     ] = None,
     key: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Triggering again with the same key gives the same run.")
+        str | None, typer.Option(metavar="TEXT", help="Repeating the command with the same key returns the same run.")
     ] = None,
-    resource_name: Annotated[str | None, typer.Option(metavar="ID", help="Id of the run; default: made up.")] = None,
+    resource_name: Annotated[str | None, typer.Option(metavar="ID", help="Id of the run; default: generated.")] = None,
     secret: Annotated[str | None, typer.Option(metavar="NAME", help="Secret that its pods get.")] = None,
     wait: Wait = False,
     watch: Watch = False,
@@ -52,8 +51,8 @@ def trigger(
 ) -> int:
     """Start a run.
 
-    With --wait or --watch its output goes to stdout, all else to stderr, and the exit code is 0 if it Succeeded, 1 if
-    it Failed, 3 if it was Aborted, 124 if the time was over.
+    With --wait or --watch, the task's output goes to stdout, everything else to stderr, and the exit code is 0 if the
+    run Succeeded, 1 if it Failed, 3 if it was Aborted, 124 if the timeout expired.
     """
     run = service.trigger(
         definition,
@@ -72,14 +71,14 @@ def trigger(
 def rerun(
     service: TaskService,
     run_id: RunId,
-    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Name of the new run for people.")] = None,
+    name: Annotated[str | None, typer.Option(metavar="TEXT", help="Human-readable name of the new run.")] = None,
     input: Input = None,
     wait: Wait = False,
     watch: Watch = False,
     timeout: Timeout = None,
     output: Output = printing.Format.TABLE,
 ) -> int:
-    """Start a new run with the definition and input of another one; --input is instead of that, all of it."""
+    """Start a new run with the definition and input of another one; --input replaces the whole input."""
     run = service.rerun(run_id, name=name, input=input)
     return _started(service, run, "triggered", timeout, output, wait=wait, watch=watch)
 

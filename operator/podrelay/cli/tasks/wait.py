@@ -1,4 +1,4 @@
-"""`podrelay wait`: waits for the end of runs that are there already, and tells scripts how they ended."""
+"""`podrelay wait`: waits until existing runs have finished; the exit code shows scripts how they ended."""
 
 from podrelay.cli import exit_codes
 from podrelay.cli.tasks import following, printing
@@ -14,16 +14,16 @@ def wait(
     timeout: Timeout = None,
     output: Output = printing.Format.TABLE,
 ) -> int:
-    """Wait until runs have ended. The exit code is 0 if all Succeeded, 1 if one Failed, 3 if one was Aborted.
+    """Wait until runs have finished. The exit code is 0 if all Succeeded, 1 if one Failed, 3 if one was Aborted.
 
-    124 if the time was over; the runs go on. With one ID its output goes to stdout, all else to stderr; with several
-    there is a line for each, in the order of their ends.
+    It is 124 if the timeout expired; the runs continue. With one ID, the task's output goes to stdout, everything else
+    to stderr. With several, one line is printed for each, in the order in which they finish.
     """
     if len(run_ids) == 1:
         ended = following.follow(service, run_ids[0], timeout, is_shown=watch)
         return following.conclude(ended, output, is_shown=watch)
     ends = following.follow_all(
-        service, list(dict.fromkeys(run_ids)), timeout, is_shown=watch, is_told=output is printing.Format.TABLE
+        service, list(dict.fromkeys(run_ids)), timeout, is_shown=watch, prints_ends=output is printing.Format.TABLE
     )
     if output is not printing.Format.TABLE and ends.code != exit_codes.INTERRUPTED:
         printing.print_many(ends.runs, printing.RUN_COLUMNS, output)

@@ -1,10 +1,10 @@
-"""Backups of a namespace: what `podrelay export` writes and `podrelay import` restores.
+"""Backups of a namespace: the files that `podrelay export` writes and `podrelay import` restores.
 
-An export is a stream of JSON objects, one a line: a header, the TaskDefinitions, the TaskRuns with their status, the
-TaskIterations, all as of one moment, and an end, without which it is known to be cut off.
+An export is a stream of JSON objects, one per line: a header, the TaskDefinitions, the TaskRuns with their status, and
+the TaskIterations, all as of one moment, and an end. Without the end, the export was cut off.
 
-`exporting` writes it, `reading` and `spool` read it (and what kubectl writes, too), `restoring` says what is to be
-created of each object, and `importing` does it.
+`exporting` writes it, `reading` and `spool` read it (and the output of kubectl), `restoring` returns the object to
+create for each exported one, and `importing` creates it.
 """
 
 from typing import Final
@@ -13,7 +13,7 @@ from podrelay.api import names
 from podrelay.client.errors import ServiceError
 
 FORMAT: Final = 1
-"""Of the export. An import reads this one and those before it."""
+"""The format of the export. An import reads this format and earlier ones."""
 HEADER: Final = "Export"
 END: Final = "ExportEnd"
 KINDS: Final = {
@@ -21,11 +21,11 @@ KINDS: Final = {
     "TaskRun": names.TASK_RUNS,
     "TaskIteration": names.TASK_ITERATIONS,
 }
-"""By kind the plural, in the order in which they are created."""
+"""The plural of each kind, in the order in which an import creates the objects."""
 
 
 class BackupError(ServiceError):
-    """A backup cannot be written, or is none that can be read; nothing was changed by an import that says so."""
+    """A backup cannot be written or read. An import that raises this has changed nothing."""
 
     reason = "Backup"
     code = "BackgroundTasks/Backup"

@@ -11,17 +11,17 @@ from podrelay.client.resources import ExpiredError, Query, Resource, Resources
 
 
 def export(resources: Resources, namespace: str, now: datetime | None = None) -> Iterator[Resource]:
-    """Return the objects of an export, header and end included; no more than a page of them is held.
+    """Yield the objects of an export, including header and end; at most one page of them is in memory.
 
     Args:
         resources: the API server.
-        namespace: whose.
-        now: the time that the header tells (aware).
+        namespace: the namespace to export.
+        now: the time in the header (aware).
 
     Raises:
-        BackupError: it took longer than the API server remembers the moment; what was returned is cut off.
-        RequestRefusedError: it is forbidden.
-        ApiUnavailableError: also after some tries.
+        BackupError: it took so long that the API server no longer knows the moment; the export is cut off.
+        RequestRefusedError: the request is forbidden.
+        ApiUnavailableError: the API server is unavailable, even after retries.
     """
     moment: str | None = None
     counts: Counter[str] = Counter()
@@ -39,8 +39,8 @@ def export(resources: Resources, namespace: str, now: datetime | None = None) ->
                     yield _exported(kind, item)
     except ExpiredError as error:
         raise BackupError(
-            "the export is cut off: it took longer than the API server remembers one moment, about five minutes; "
-            "write it into a file on this machine, and compress it afterwards"
+            "the export is cut off: it took longer than the API server keeps a resourceVersion, about five minutes; "
+            "write it to a file on this computer, and compress it afterwards"
         ) from error
     yield {"apiVersion": names.API_VERSION, "kind": END, **{plural: counts[plural] for plural in KINDS.values()}} | (
         {"beingDeleted": counts["beingDeleted"]} if counts["beingDeleted"] else {}
@@ -61,5 +61,5 @@ def _header(namespace: str, moment: str, now: datetime) -> Resource:
 
 def _exported(kind: str, item: Resource) -> Resource:
     metadata = {key: value for key, value in item["metadata"].items() if key != "managedFields"}
-    # Items of a list of custom resources tell their kind, but nobody promises it.
+    # The items of a list of custom resources contain their kind, but this is not guaranteed.
     return {**item, "apiVersion": names.API_VERSION, "kind": kind, "metadata": metadata}

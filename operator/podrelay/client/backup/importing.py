@@ -1,7 +1,7 @@
-"""Restores a backup into a namespace: what had ended stays ended, what was half-way waits until it is told to go on.
+"""Restores a backup into a namespace: finished runs stay finished, unfinished ones wait until a user resumes them.
 
-Everything of a run is there before anybody works on it: it is created with a mark that keeps the operator away, which
-is taken off at the very end. So an import that was cut off starts nothing, and the same import again completes it.
+A run is complete before the operator reconciles it: it is created with an annotation that keeps the operator away, and
+the annotation changes last. So an interrupted import starts nothing, and repeating the import completes it.
 """
 
 from collections.abc import Callable
@@ -28,18 +28,18 @@ _RIGHTS: Final[dict[str, tuple[tuple[str, str, str], ...]]] = {
     ),
     names.TASK_ITERATIONS: tuple((verb, names.TASK_ITERATIONS, names.GROUP) for verb in ("create", "get", "manage")),
 }
-"""What it takes to restore objects of a kind: verb, resource, group. The chart's policies ask for the last ones."""
+"""The rights to restore objects of a kind: verb, resource, group. The chart's policies require the custom verbs."""
 
 
 @dataclass(slots=True)
 class Report:
-    """What has become of a backup.
+    """The result of an import.
 
     Attributes:
         imported: how many objects were created or completed, by plural.
-        unchanged: how many were there already, by plural.
-        waiting: ids of the runs that had not ended.
-        conflicts: what was not imported, each with the reason.
+        unchanged: how many existed already, by plural.
+        waiting: ids of the unfinished runs.
+        conflicts: the objects that were not imported, each with the reason.
     """
 
     imported: dict[str, int] = field(default_factory=dict)
@@ -50,7 +50,7 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class _Restored:
-    """A run as it is in the namespace now."""
+    """The current state of a run in the namespace."""
 
     uid: str
     generation: int
@@ -58,7 +58,7 @@ class _Restored:
 
 
 class _Stored(NamedTuple):
-    """An object that was to be created, as the API server has it."""
+    """An object to create, as the API server has stored it."""
 
     resource: Resource
     is_new: bool
@@ -71,8 +71,8 @@ class Import:
         resources: the API server.
         namespace: where the objects are created.
         spool: the backup.
-        resume: let half-way runs go on by themselves.
-        tell: called with a line for each definition and run.
+        resume: let unfinished runs continue at once.
+        notify: called with a line for each definition and run.
     """
 
     def __init__(
@@ -82,26 +82,26 @@ class Import:
         spool: Spool,
         *,
         resume: bool = False,
-        tell: Callable[[str], None] = lambda _line: None,
+        notify: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self._resources = resources
         self._namespace = namespace
         self._spool = spool
         self._suspend = not resume
-        self._tell = tell
+        self._notify = notify
         self._report = Report()
         self._restored: dict[str, _Restored] = {}
 
     def carry_out(self) -> Report:
-        """Restore what is not there yet.
+        """Restore the objects that do not exist yet.
 
         Returns:
-            What was done. What is there otherwise was left alone, and is told among the conflicts.
+            What was done. Existing objects that differ were not changed, and are among the conflicts.
 
         Raises:
             ForbiddenError: rights are missing; the message names them, and nothing was done.
-            RequestRefusedError: the API server refuses an object; the same import again goes on from there.
-            ApiUnavailableError: also after some tries; the same import again goes on from there.
+            RequestRefusedError: the API server refuses an object; the same import can be repeated and continues there.
+            ApiUnavailableError: the API server is unavailable, even after retries; the same applies.
         """
         self._check_rights()
         for entry in self._spool.entries[names.TASK_DEFINITIONS].values():
@@ -114,7 +114,7 @@ class Import:
         open_runs = [entry for entry in runs if entry.name in self._restored and not self._is_complete(entry.name)]
         for entry in open_runs:
             self._restore_status(entry)
-        # Parents last: one that is told to go on looks for its children.
+        # Parents last: a parent that continues reads its children.
         for entry in reversed(open_runs):
             self._complete(entry)
         return self._report
@@ -128,67 +128,67 @@ class Import:
         ]
         if missing:
             raise ForbiddenError(
-                f"an import takes more rights in the namespace {self._namespace}: {', '.join(missing)}. The "
+                f"an import needs more rights in the namespace {self._namespace}: {', '.join(missing)}. The "
                 f"ClusterRole {RESTORE_ROLE} has those of podrelay.dev; nothing was imported",
                 403,
             )
 
     def _restore_definition(self, entry: Entry) -> None:
         wanted = restoring.definition(self._spool.read(entry), self._namespace)
-        there, is_new = self._create(names.TASK_DEFINITIONS, wanted)
+        stored, is_new = self._create(names.TASK_DEFINITIONS, wanted)
         if is_new:
             self._done(names.TASK_DEFINITIONS, f"taskdefinition.podrelay.dev/{entry.name} imported")
-        elif _without_defaults(wanted["spec"], there["spec"]):
+        elif _without_defaults(wanted["spec"], stored["spec"]):
             self._unchanged(names.TASK_DEFINITIONS, f"taskdefinition.podrelay.dev/{entry.name} unchanged")
         else:
-            self._conflict(f"TaskDefinition {entry.name} is there already, and says otherwise; it was left as it is")
+            self._conflict(f"TaskDefinition {entry.name} already exists and is different; it was not changed")
 
     def _restore_run(self, entry: Entry) -> None:
         exported = self._spool.read(entry)
         parent = self._restored.get(entry.about) if entry.about is not None else None
         if parent is None and entry.about in self._spool.entries[names.TASK_RUNS]:
-            self._conflict(f"TaskRun {entry.name} was left out, because its parent {entry.about} was")
+            self._conflict(f"TaskRun {entry.name} was skipped, because its parent {entry.about} was")
             return
         uid = parent.uid if parent is not None else None
         wanted = restoring.run(exported, self._namespace, uid, suspend=self._suspend)
         try:
-            there, is_new = self._create(names.TASK_RUNS, wanted)
+            stored, is_new = self._create(names.TASK_RUNS, wanted)
         except InvalidInputError as error:
-            self._conflict(f"TaskRun {entry.name} is refused: {error}")
+            self._conflict(f"TaskRun {entry.name} was refused: {error}")
             return
-        if not is_new and not self._is_the_same(there, exported):
-            self._conflict(f"TaskRun {entry.name} is there already, and is another one; it was left as it is")
+        if not is_new and not self._is_the_same(stored, exported):
+            self._conflict(f"TaskRun {entry.name} already exists and is another run; it was not changed")
             return
-        metadata = there["metadata"]
+        metadata = stored["metadata"]
         is_complete = (metadata.get("annotations") or {}).get(names.ANNOTATION_IMPORTED) != names.IMPORT_INCOMPLETE
         self._restored[entry.name] = _Restored(metadata["uid"], metadata.get("generation", 1), is_complete)
         if is_complete:
             self._unchanged(names.TASK_RUNS, f"taskrun.podrelay.dev/{entry.name} unchanged")
 
     @staticmethod
-    def _is_the_same(there: Resource, exported: Resource) -> bool:
-        """Whether it is the exported run itself, or what an earlier import has made of it."""
+    def _is_the_same(stored: Resource, exported: Resource) -> bool:
+        """Whether it is the exported run itself, or was created from it by an earlier import."""
         uid = exported["metadata"].get("uid")
-        return there["metadata"]["uid"] == uid or restoring.origin(there) == restoring.origin(exported)
+        return stored["metadata"]["uid"] == uid or restoring.origin(stored) == restoring.origin(exported)
 
     def _restore_record(self, entry: Entry) -> None:
         run = self._restored.get(entry.about or "")
         if run is None:
             if entry.about not in self._spool.entries[names.TASK_RUNS]:
-                self._conflict(f"TaskIteration {entry.name} was left out: the backup has no TaskRun {entry.about}")
+                self._conflict(f"TaskIteration {entry.name} was skipped: the backup has no TaskRun {entry.about}")
             return
         if run.is_complete:
             self._unchanged(names.TASK_ITERATIONS)
             return
         wanted = restoring.record(self._spool.read(entry), self._namespace, run.uid)
-        there, is_new = self._create(names.TASK_ITERATIONS, wanted)
+        stored, is_new = self._create(names.TASK_ITERATIONS, wanted)
         if is_new:
             self._done(names.TASK_ITERATIONS)
-        elif any(owner.get("uid") == run.uid for owner in there["metadata"].get("ownerReferences", ())):
+        elif any(owner.get("uid") == run.uid for owner in stored["metadata"].get("ownerReferences", ())):
             self._unchanged(names.TASK_ITERATIONS)
         else:
             self._conflict(
-                f"TaskIteration {entry.name} is there already, and is of another run: delete it and import again; "
+                f"TaskIteration {entry.name} already exists and belongs to another run: delete it and import again; "
                 f"TaskRun {entry.about} was left incomplete"
             )
             del self._restored[entry.about or ""]
@@ -206,9 +206,9 @@ class Import:
         except RequestRefusedError as refused:
             if refused.status != 404:
                 raise
-            self._has_gone(entry)
+            self._was_deleted(entry)
         except InvalidInputError as error:
-            self._conflict(f"TaskRun {entry.name} was left incomplete, its status is refused: {error}")
+            self._conflict(f"TaskRun {entry.name} was left incomplete, because its status was refused: {error}")
             del self._restored[entry.name]
 
     def _complete(self, entry: Entry) -> None:
@@ -221,21 +221,21 @@ class Import:
         except RequestRefusedError as refused:
             if refused.status != 404:
                 raise
-            self._has_gone(entry)
+            self._was_deleted(entry)
             return
         phase = (stored.get("status") or {}).get("phase", "Pending")
         line = f"taskrun.podrelay.dev/{entry.name} imported, {phase}"
         if not restoring.is_finished(stored):
             self._report.waiting.append(entry.name)
-            line += ", suspended" if stored["spec"].get("suspend") else ", goes on"
+            line += ", suspended" if stored["spec"].get("suspend") else ", continues"
         self._done(names.TASK_RUNS, line)
 
-    def _has_gone(self, entry: Entry) -> None:
+    def _was_deleted(self, entry: Entry) -> None:
         self._conflict(f"TaskRun {entry.name} was deleted while it was imported")
         del self._restored[entry.name]
 
     def _create(self, plural: str, wanted: Resource) -> _Stored:
-        """Create an object, or return the one that has its name already."""
+        """Create an object, or return the existing one of the same name."""
         name = wanted["metadata"]["name"]
         while True:
             try:
@@ -255,12 +255,12 @@ class Import:
     def _done(self, plural: str, line: str | None = None) -> None:
         self._report.imported[plural] = self._report.imported.get(plural, 0) + 1
         if line:
-            self._tell(line)
+            self._notify(line)
 
     def _unchanged(self, plural: str, line: str | None = None) -> None:
         self._report.unchanged[plural] = self._report.unchanged.get(plural, 0) + 1
         if line:
-            self._tell(line)
+            self._notify(line)
 
     def _conflict(self, message: str) -> None:
         self._report.conflicts.append(message)
@@ -272,20 +272,20 @@ def restore(
     text: TextIO,
     *,
     resume: bool = False,
-    tell: Callable[[str], None] = lambda _line: None,
+    notify: Callable[[str], None] = lambda _line: None,
 ) -> Report:
-    """Restore a backup into a namespace; the arguments are those of Import, `text` is the backup.
+    """Restore the backup `text` into a namespace; the other arguments are those of Import.
 
     Raises:
-        BackupError: `text` is no whole backup; nothing was done.
+        BackupError: `text` is not a complete backup; nothing was done.
         ServiceError: as `Import.carry_out`.
     """
     with Spool(text) as spool:
-        return Import(resources, namespace, spool, resume=resume, tell=tell).carry_out()
+        return Import(resources, namespace, spool, resume=resume, notify=notify).carry_out()
 
 
-def _without_defaults(wanted: object, there: object) -> bool:
-    """Tell whether `there` is `wanted`, as the API server completes it."""
-    if isinstance(wanted, dict) and isinstance(there, dict):
-        return all(key in there and _without_defaults(value, there[key]) for key, value in wanted.items())
-    return wanted == there
+def _without_defaults(wanted: object, stored: object) -> bool:
+    """Return whether `stored` is `wanted` with defaults that the API server has added."""
+    if isinstance(wanted, dict) and isinstance(stored, dict):
+        return all(key in stored and _without_defaults(value, stored[key]) for key, value in wanted.items())
+    return wanted == stored

@@ -1,4 +1,4 @@
-"""Reads objects from text: JSON values one after the other, YAML documents, and the lists that kubectl prints."""
+"""Reads objects from text: a sequence of JSON values, YAML documents, and the lists that kubectl prints."""
 
 import itertools
 import json
@@ -12,7 +12,7 @@ from podrelay.client.resources import Resource
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML as Kubernetes means it: a time is a text."""
+    """Reads YAML as Kubernetes does: a time is a string."""
 
     yaml_implicit_resolvers: Final = {  # type: ignore[misc]
         first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -21,18 +21,18 @@ class _Loader(yaml.SafeLoader):
 
 
 def objects(text: TextIO) -> Iterator[Resource]:
-    """Return the objects that `text` holds, the items of lists one by one.
+    """Yield the objects in `text`, the items of lists one by one.
 
-    With one JSON value a line, or YAML documents, no more than one of them is held.
+    If `text` has one JSON value per line, or YAML documents, only one of them is in memory at a time.
 
     Raises:
-        BackupError: it is neither JSON nor YAML, or holds what is no object of Kubernetes.
+        BackupError: it is neither JSON nor YAML, or contains something that is not a Kubernetes object.
     """
     try:
         for value in _values(text):
             yield from _flat(value)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise BackupError(f"this is no backup, or a damaged one: {error}") from error
+        raise BackupError(f"this is not a backup, or it is damaged: {error}") from error
 
 
 def _values(text: TextIO) -> Iterator[Any]:
@@ -51,7 +51,7 @@ def _values(text: TextIO) -> Iterator[Any]:
 
 
 def _whole(text: str) -> Iterator[Any]:
-    """Return JSON values that span lines, as kubectl writes them: its list is one value anyway."""
+    """Yield JSON values that span several lines, as kubectl writes them: its list is a single value."""
     decoder, place = json.JSONDecoder(), 0
     while True:
         while place < len(text) and text[place].isspace():
@@ -64,7 +64,7 @@ def _whole(text: str) -> Iterator[Any]:
 
 def _flat(value: Any) -> Iterator[Resource]:
     if not isinstance(value, dict) or "kind" not in value:
-        raise ValueError("it holds something that is no object of Kubernetes")
+        raise ValueError("it contains something that is not a Kubernetes object")
     if str(value["kind"]).endswith("List") and isinstance(value.get("items"), list):
         yield from itertools.chain.from_iterable(map(_flat, value["items"]))
     else:
@@ -72,7 +72,7 @@ def _flat(value: Any) -> Iterator[Resource]:
 
 
 class _Joined:
-    """A stream whose first line was read already; what PyYAML asks of one."""
+    """A stream whose first line has already been read, with the methods that PyYAML needs."""
 
     def __init__(self, first: str, rest: TextIO) -> None:
         self._first = first

@@ -1,4 +1,4 @@
-"""What is to be created of an exported object, so that it goes on where it was, and starts nothing. Pure."""
+"""Returns the objects to create for exported ones, so that a run continues where it was and starts nothing. Pure."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -9,23 +9,23 @@ from podrelay.api.task_run import TaskRunStatus
 from podrelay.client.resources import Resource
 
 _NOT_CALLED: Final = (
-    "not called here: the run was exported before it had an outcome; the cluster it comes from may call it"
+    "not called here: the run was exported before the hook had an outcome; the original cluster may call it"
 )
-_INTERRUPTED: Final = "exported while it worked; it is done again"
+_INTERRUPTED: Final = "exported while its pod was running; the iteration runs again"
 _STATUS_FIELDS: Final = tuple(field.alias or name for name, field in TaskRunStatus.model_fields.items())
 
 
 def is_finished(run: Resource) -> bool:
-    """Tell whether a run had ended when it was exported."""
+    """Return whether a run had finished when it was exported."""
     return (run.get("status") or {}).get("phase") in FINISHED
 
 
 def origin(run: Resource) -> str:
-    """Return name and UID of the run as it was before the first of all restores."""
+    """Return the name and UID that the run had before it was first restored."""
     metadata = run["metadata"]
-    told: str | None = (metadata.get("annotations") or {}).get(names.ANNOTATION_ORIGIN)
-    if told is not None and told.startswith(f"{metadata['name']}/"):
-        return told
+    noted: str | None = (metadata.get("annotations") or {}).get(names.ANNOTATION_ORIGIN)
+    if noted is not None and noted.startswith(f"{metadata['name']}/"):
+        return noted
     return names.origin(metadata["name"], metadata.get("uid", ""))
 
 
@@ -35,13 +35,13 @@ def definition(exported: Resource, namespace: str) -> Resource:
 
 
 def run(exported: Resource, namespace: str, parent_uid: str | None, *, suspend: bool) -> Resource:
-    """Return the TaskRun to create; it does nothing until `complete` is laid over it.
+    """Return the TaskRun to create; it does nothing until the patch of `complete` is applied.
 
     Args:
-        exported: as it was.
+        exported: the exported run.
         namespace: where it is created.
-        parent_uid: of the run that spec.parent names, as it is there; None: there is none.
-        suspend: keep it from going on by itself, if it had not ended.
+        parent_uid: current UID of the run that spec.parent names; None: there is none.
+        suspend: keep it from continuing by itself, if it had not finished.
     """
     created, spec = _head(exported, namespace), dict(exported["spec"])
     created["metadata"]["annotations"] = {
@@ -57,17 +57,17 @@ def run(exported: Resource, namespace: str, parent_uid: str | None, *, suspend: 
     if not is_finished(exported):
         if suspend:
             spec["suspend"] = True
-        _keep_its_start(exported, spec)
+        _keep_start_time(exported, spec)
     return {**created, "spec": spec}
 
 
 def complete(time: str) -> Resource:
-    """Return what lets a run go its way once everything of it is there. `time` is when it was exported."""
+    """Return the patch that lets the operator reconcile a completely restored run. `time` is that of the export."""
     return {"metadata": {"annotations": {names.ANNOTATION_IMPORTED: time}}}
 
 
 def record(exported: Resource, namespace: str, run_uid: str) -> Resource:
-    """Return the TaskIteration to create, for the run that has `run_uid` now."""
+    """Return the TaskIteration to create, owned by the run with the UID `run_uid`."""
     body = {key: value for key, value in exported.items() if key not in {"apiVersion", "kind", "metadata"}}
     created = _head(exported, namespace)
     owner = {"apiVersion": names.API_VERSION, "kind": "TaskRun", "name": exported["runName"], "uid": run_uid}
@@ -76,20 +76,20 @@ def record(exported: Resource, namespace: str, run_uid: str) -> Resource:
 
 
 def status(exported: Resource, generation: int, *, is_answered: bool) -> Resource:
-    """Return the patch that makes the status of a created run what it was; empty if it had none.
+    """Return the patch that restores the status of a created run; empty if it had none.
 
     Args:
-        exported: the run as it was.
-        generation: metadata.generation of the run as it is now.
-        is_answered: whether the record of its current pod holds an answer; if so, that one is still to be applied.
+        exported: the exported run.
+        generation: current metadata.generation of the run.
+        is_answered: whether the record of its current pod has an answer, which the operator must still apply.
     """
     before: Resource = dict(exported.get("status") or {})
     if "phase" not in before:
         return {}
     if is_finished(exported):
-        _close_hooks(before)
+        _record_missed_hooks(before)
     else:
-        _take_pod_away(before, is_answered=is_answered)
+        _record_lost_pod(before, is_answered=is_answered)
     before["observedGeneration"] = generation
     if "conditions" in before:
         before["conditions"] = [{**item, "observedGeneration": generation} for item in before["conditions"]]
@@ -97,7 +97,7 @@ def status(exported: Resource, generation: int, *, is_answered: bool) -> Resourc
 
 
 def _head(exported: Resource, namespace: str) -> Resource:
-    """Return identity and marks of an object, without what belongs to the cluster that it comes from."""
+    """Return name, labels and annotations of an object, without the metadata that belongs to its original cluster."""
     before = exported["metadata"]
     metadata: Resource = {"name": before["name"], "namespace": namespace}
     for field in ("labels", "annotations"):
@@ -107,7 +107,7 @@ def _head(exported: Resource, namespace: str) -> Resource:
 
 
 def _marks(exported: Resource) -> dict[str, str]:
-    """Return the annotations that the operator would write of a run that was there for a minute."""
+    """Return the annotations that the operator writes a minute after a run has started or finished."""
     before = exported.get("status") or {}
     marks = {}
     if is_finished(exported):
@@ -117,25 +117,25 @@ def _marks(exported: Resource) -> dict[str, str]:
     return marks
 
 
-def _keep_its_start(exported: Resource, spec: dict[str, Any]) -> None:
-    """Make of a delay, which counts from the creation, the time that it led to."""
+def _keep_start_time(exported: Resource, spec: dict[str, Any]) -> None:
+    """Replace a delay, which counts from the creation, by the time of the start."""
     delay, created = spec.pop("delaySeconds", None), exported["metadata"].get("creationTimestamp")
     if delay is not None and created is not None:
         start = datetime.fromisoformat(created) + timedelta(seconds=delay)
         spec["startAt"] = f"{start.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def _close_hooks(before: Resource) -> None:
-    """Note of hooks that were still to come that they do not: where the run comes from, they may have been called."""
-    told = {outcome["name"] for outcome in before.get("hooks", ())}
-    missed = [hook for hook in before.get("hooksDue", ()) if hook not in told]
+def _record_missed_hooks(before: Resource) -> None:
+    """Record hooks without an outcome as not called: the original cluster may have called them."""
+    known = {outcome["name"] for outcome in before.get("hooks", ())}
+    missed = [hook for hook in before.get("hooksDue", ()) if hook not in known]
     if missed:
         failed = [{"name": hook, "outcome": "Failed", "message": _NOT_CALLED} for hook in missed]
         before["hooks"] = [*before.get("hooks", ()), *failed]
 
 
-def _take_pod_away(before: Resource, *, is_answered: bool) -> None:
-    """Write down that the pod of a half-way run is not here: its iteration is done again, as after a drain."""
+def _record_lost_pod(before: Resource, *, is_answered: bool) -> None:
+    """Record that the pod of an unfinished run is lost: its iteration runs again, as after a drained node."""
     current = before.pop("current", None)
     before.pop("queuePosition", None)
     if current is None or is_answered:
@@ -143,7 +143,7 @@ def _take_pod_away(before: Resource, *, is_answered: bool) -> None:
     due = names.iteration_of(before.get("lastRecord", "")) + 1
     attempt = 1 + before.get("attempts", 0) + before.get("disruptions", 0)
     if (current["iteration"], current["try"]) != (due, attempt):
-        return  # it has ended, and what it answered is applied
+        return  # it has ended, and its answer has been applied
     before["disruptions"] = before.get("disruptions", 0) + 1
     lost = {
         "iteration": due,

@@ -1,6 +1,6 @@
-"""A backup on disk, where it can be read in any order: children stand before their parents in it, and records apart.
+"""A backup on disk, where it can be read in any order: it lists children before parents, and records separately.
 
-In memory are names only.
+Only names are in memory.
 """
 
 import json
@@ -21,14 +21,14 @@ _UNKNOWN: Final = "an unknown time"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Where an object is in the spool, and what has to be known of it before it is read."""
+    """The position of an object in the spool, with the facts that are needed before it is read."""
 
     name: str
     offset: int
     about: str | None = None
-    """Of a run its parent, of a record its run."""
+    """The parent of a run, the run of a record."""
     is_answered: bool = False
-    """Of a record: whether it holds an answer."""
+    """Whether a record has an answer."""
 
 
 @dataclass(slots=True)
@@ -40,18 +40,18 @@ class _Survey:
 
 
 class Spool:
-    """The objects of a backup; use it with `with`, as it is a temporary file of the size of the backup.
+    """The objects of a backup. Use it in a `with`, because it is a temporary file of the size of the backup.
 
     Attributes:
         time: when it was exported.
         entries: by plural and name.
-        left_out: objects of kinds that are no part of a backup, or that were being deleted: how many, by kind.
+        left_out: how many objects, by kind, were skipped: of kinds that do not belong to a backup, or being deleted.
 
     Args:
         text: the backup.
 
     Raises:
-        BackupError: it is none, is cut off, is of a later format, or holds several namespaces.
+        BackupError: it is not a backup, is cut off, has a later format, or contains several namespaces.
     """
 
     def __init__(self, text: TextIO) -> None:
@@ -95,14 +95,14 @@ class Spool:
             yield from (known[each] for each in reversed(line))
 
     def is_answered(self, record: str) -> bool:
-        """Tell whether the backup has a record of this name with an answer."""
+        """Return whether the backup has a record of this name with an answer."""
         entry = self.entries[names.TASK_ITERATIONS].get(record)
         return entry is not None and entry.is_answered
 
     def _take(self, item: Resource, survey: _Survey) -> None:
         kind = item["kind"]
         if survey.end is not None:
-            raise BackupError(f"there is more after the end of the export: {kind}; import one export at a time")
+            raise BackupError(f"the file continues after the end of the export: {kind}; import one export at a time")
         if kind == HEADER:
             survey.header = _checked_header(item)
         elif kind == END:
@@ -119,13 +119,13 @@ class Spool:
             name, namespace = item["metadata"]["name"], item["metadata"].get("namespace", "")
             about = item["spec"].get("parent") if plural == names.TASK_RUNS else item.get("runName")
         except (AttributeError, KeyError, TypeError) as error:
-            raise BackupError(f"this is no backup, or a damaged one: a {item['kind']} without {error}") from error
+            raise BackupError(f"this is not a backup, or it is damaged: a {item['kind']} without {error}") from error
         survey.namespaces.add(namespace)
         if len(survey.namespaces) > 1:
             several = " and ".join(sorted(survey.namespaces))
-            raise BackupError(f"the backup holds several namespaces, {several}; import one at a time")
+            raise BackupError(f"the backup contains several namespaces, {several}; import one at a time")
         if name in self.entries[plural]:
-            raise BackupError(f"the backup holds {item['kind']} {name} twice; import one export at a time")
+            raise BackupError(f"the backup contains {item['kind']} {name} twice; import one export at a time")
         offset = self._file.seek(0, 2)
         self._file.write(json.dumps(item, ensure_ascii=True, separators=(",", ":")).encode() + b"\n")
         self.entries[plural][name] = Entry(name, offset, about, is_answered=bool(item.get("response")))
@@ -135,19 +135,21 @@ def _checked_header(header: Resource) -> Resource:
     written: Any = header.get("format")
     if not isinstance(written, int) or written > FORMAT:
         raise BackupError(
-            f"the export is of format {written}, written by Podrelay {header.get('podrelay')}; this one reads "
-            f"{FORMAT}: use a podrelay that is as new"
+            f"the export has format {written}, written by Podrelay {header.get('podrelay')}; this version reads format "
+            f"{FORMAT}: use a podrelay that is as new as that one"
         )
     return header
 
 
 def _check(survey: _Survey, counts: dict[str, int]) -> None:
     if not any(counts.values()) and survey.header is None:
-        raise BackupError("there is nothing of Podrelay in it")
+        raise BackupError("the backup contains no objects of Podrelay")
     if survey.header is None:
-        return  # kubectl's
+        return  # written by kubectl
     if survey.end is None:
         raise BackupError("the export is cut off: it has no end; nothing was imported")
-    told = {plural: survey.end.get(plural) for plural in counts}
-    if told != counts:
-        raise BackupError(f"the export is incomplete: its end tells of {told}, it has {counts}; nothing was imported")
+    declared = {plural: survey.end.get(plural) for plural in counts}
+    if declared != counts:
+        raise BackupError(
+            f"the export is incomplete: its end declares {declared}, it contains {counts}; nothing was imported"
+        )
