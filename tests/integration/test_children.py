@@ -195,7 +195,7 @@ def test_a_definition_allows_the_children_that_it_names_and_no_others(relay: Rel
     seen = {seen["status"]: seen["error"] for seen in children}
     assert set(seen) == {"success", "failed"}
     assert seen["failed"]["code"] == "NotAllowed"
-    assert "add it to spec.triggers of TaskDefinition strict" in seen["failed"]["message"]
+    assert "to spec.triggers of TaskDefinition strict" in seen["failed"]["message"]
 
 
 def test_a_definition_that_says_nothing_allows_no_children_not_even_of_its_own_kind(relay: Relay) -> None:

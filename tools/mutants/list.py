@@ -123,7 +123,7 @@ CORE: Final = (
     Mutant(
         "ReleasedBeforeStored",
         "operator/planner/garbage_collection.py",
-        "is_over = is_past or pod.metadata.name != due.name or _is_told(view, pod)",
+        "is_over = is_past or pod.metadata.name != due.name or _is_stored(view, pod)",
         "is_over = True",
     ),
     Mutant(
@@ -135,7 +135,7 @@ CORE: Final = (
     Mutant(
         "LatePodGoesOn",
         "operator/planner/garbage_collection.py",
-        "_end(view, pod, actions, requeue)  # it was not seen when the run ended",
+        "_end(view, pod, actions, requeue)  # it was not seen when the run finished",
         "pass",
     ),
     Mutant(
@@ -166,7 +166,7 @@ CORE: Final = (
     Mutant(
         "LateDoneAfterADisruption",
         "operator/planner/planner.py",
-        "return attempt.record is None and termination_message.succeeds_unless_told_to_end(pod)",
+        "return attempt.record is None and termination_message.succeeds_unless_stopped(pod)",
         "return False",
     ),
     Mutant(
@@ -263,7 +263,7 @@ CORE: Final = (
     Mutant(
         "DeletedIsDone",
         "operator/planner/termination_message.py",
-        'return None if was_told_to_end else StorableResponse("done")',
+        'return None if was_stopped else StorableResponse("done")',
         'return StorableResponse("done")',
     ),
     # --- hooks
@@ -437,7 +437,7 @@ OTHERS: Final = (
         "        return following\n    descendants",
         "    descendants",
     ),
-    Mutant("BackedUpRunsAgain", "operator/planner/restored_runs.py", "if told.ended in FINISHED:", "if False:"),
+    Mutant("BackedUpRunsAgain", "operator/planner/restored_runs.py", "if known.ended in FINISHED:", "if False:"),
     Mutant(
         "NoBackoffOfReviews",
         "operator/controllers/definition_ready.py",

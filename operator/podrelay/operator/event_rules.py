@@ -57,7 +57,7 @@ def _of_try(reason: str, status: TaskRunStatus, key: str) -> News:
         return News(reason, status.message or reason, True, f"{key}-{status.last_record or ''}")
     words = f": {last.message}" if last.message else ""
     return News(
-        reason, f"iteration {last.iteration}, try {last.try_} in pod {last.pod_name}{words}", True, last.pod_name
+        reason, f"iteration {last.iteration}, attempt {last.try_} in pod {last.pod_name}{words}", True, last.pod_name
     )
 
 

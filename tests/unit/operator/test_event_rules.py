@@ -78,8 +78,8 @@ def test_a_failed_try_and_a_disruption_are_told_with_the_pod() -> None:
     failed = retrying | {"attempts": 1, "recentIterations": [ended(1, 1, "error", "no such file")]}
     lost = retrying | {"disruptions": 1, "recentIterations": [ended(1, 1, "none", "pod was deleted")]}
 
-    assert told(RUNNING, failed) == [("TryFailed", "iteration 1, try 1 in pod words-i1: no such file", True)]
-    assert told(RUNNING, lost) == [("Disrupted", "iteration 1, try 1 in pod words-i1: pod was deleted", True)]
+    assert told(RUNNING, failed) == [("TryFailed", "iteration 1, attempt 1 in pod words-i1: no such file", True)]
+    assert told(RUNNING, lost) == [("Disrupted", "iteration 1, attempt 1 in pod words-i1: pod was deleted", True)]
 
 
 def test_what_keeps_a_run_from_going_on_is_told_once_for_each_reason() -> None:

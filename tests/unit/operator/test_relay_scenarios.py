@@ -162,7 +162,7 @@ def test_a_hook_pod_that_is_lost_is_replaced_and_its_name_never_used_again() -> 
         {
             "name": "onDone",
             "outcome": "Failed",
-            "message": "pod run-hdonet3 was deleted; 3 pods were lost, disruptionRetries allows 2",
+            "message": "pod run-hdonet3 was deleted; 3 pods were lost, and disruptionRetries allows 2",
         }
     ]
     assert not world.violations

@@ -65,16 +65,24 @@ def test_a_child_that_its_parent_may_start_is_started(triggers: tuple[str, ...],
 @pytest.mark.parametrize(
     ("parent", "reason", "words"),
     [
-        (None, "ParentNotFound", 'no TaskRun "book" in this namespace'),
+        (None, "ParentNotFound", 'spec.parent names TaskRun "book", which does not exist in this namespace'),
         (
             replace(PARENT, definition="chain", triggers=None),
             "NotAllowed",
             "spec.triggers of TaskDefinition chain",
         ),
-        (replace(PARENT, triggers=None), "NotAllowed", "add it to spec.triggers of TaskDefinition count-words"),
-        (replace(PARENT, triggers=()), "NotAllowed", "runs of count-words may not have children of count-words"),
+        (
+            replace(PARENT, triggers=None),
+            "NotAllowed",
+            "add count-words to spec.triggers of TaskDefinition count-words",
+        ),
+        (
+            replace(PARENT, triggers=()),
+            "NotAllowed",
+            "runs of count-words are not allowed to start runs of count-words",
+        ),
         (replace(PARENT, triggers=("chain",)), "NotAllowed", "spec.triggers"),
-        (replace(PARENT, is_aborted=True), "ParentAborted", "TaskRun book, its parent, was aborted"),
+        (replace(PARENT, is_aborted=True), "ParentAborted", "the parent, TaskRun book, was aborted"),
     ],
 )
 def test_a_child_that_may_not_be_one_fails_before_it_starts(parent: Parent | None, reason: str, words: str) -> None:
@@ -308,7 +316,7 @@ TWO = Children({"chain": 2}, to_abort=(RunRef("a", "uid-a"), RunRef("b", "uid-b"
 
 @pytest.mark.parametrize(
     ("message", "expected"),
-    [("wrong file", "wrong file"), (None, "TaskRun words, its parent, was aborted.")],
+    [("wrong file", "wrong file"), (None, "The parent, TaskRun words, was aborted.")],
 )
 def test_an_abort_with_cascade_ends_the_own_pod_and_then_aborts_the_children(
     message: str | None, expected: str

@@ -31,7 +31,7 @@ def limited(ended: Pod, memory: str) -> Pod:
 
 
 OUT_OF_MEMORY = (
-    "killed by SIGKILL (exit code 137), most likely out of memory; it has no limit, its node may be short of it"
+    "killed by SIGKILL (exit code 137), most likely out of memory; it has no limit, and its node may be short of memory"
 )
 
 
@@ -75,7 +75,7 @@ OUT_OF_MEMORY = (
             ),
             "Timeout",
             "HeartbeatTimeout",
-            "no sign of life for 30 s",
+            "no heartbeat for 30 s",
         ),
         (
             pod(phase="Failed", reason="DeadlineExceeded", state=waiting("ImagePullBackOff", "not found")),

@@ -40,8 +40,8 @@ def test_an_answer_of_a_pod_that_the_run_has_never_had_does_not_count(status: di
     assert following.status.reason == "ForeignRecord"
     assert following.status.phase != "Succeeded"
     assert following.status.message == (
-        f"TaskIteration words-i1 has the answer of a pod with the UID {UID}, which this run has never had; look who "
-        "has written it, and delete it"
+        f"TaskIteration words-i1 has the answer of a pod with the UID {UID}, which this run has never had; find out "
+        "which client wrote it, and delete it"
     )
 
 

@@ -135,7 +135,7 @@ def test_it_fails_in_words_and_counts_as_a_timeout(gone: bool) -> None:
     assert action.cause == "Timeout"
     assert action.response.error is not None
     assert action.response.error.code == "HeartbeatTimeout"
-    assert action.response.error.message.startswith("no sign of life for 30 s")
+    assert action.response.error.message.startswith("no heartbeat for 30 s")
 
 
 def test_what_it_answers_meanwhile_counts() -> None:

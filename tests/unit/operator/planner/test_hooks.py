@@ -145,7 +145,7 @@ def test_a_pod_whose_hook_takes_too_long_is_ended_step_by_step() -> None:
     lost = planned(SUCCEEDED, pods=(deleted,), records=(answered,))
     assert (lost.actions, lost.requeue_at) == ((), later(600))
     assert outcomes(planned(SUCCEEDED, now=later(600), pods=(deleted,), records=(answered,))) == [
-        ("onDone", "Failed", "pod words-i1 on node node-1 does not end")
+        ("onDone", "Failed", "pod words-i1 on node node-1 does not terminate")
     ]
 
 
@@ -225,7 +225,7 @@ def test_a_hook_pod_that_the_cluster_took_is_replaced_as_often_as_disruptions_ar
     gone = {f"uid-{HOOK_POD}t2": Gone(ago(1), None, is_last_state=False)}
     once = task_definition(hooks=ALL, disruptionRetries=1)
     (told,) = outcomes(planned(second, definition=once, gone=gone, settled=settled))
-    assert told[2] == f"pod {HOOK_POD}t2 was deleted; 2 pods were lost, disruptionRetries allows 1"
+    assert told[2] == f"pod {HOOK_POD}t2 was deleted; 2 pods were lost, and disruptionRetries allows 1"
 
 
 @pytest.mark.parametrize(
