@@ -84,7 +84,7 @@ def test_an_operator_that_cannot_keep_its_lease_stands_by_and_leads_again(
         with proxy.outage(silent=silent):
             relay.run("meanwhile", "chain", input={"length": 3})
             eventually("it stands by", lambda: "standing by" in operator.text, 30)
-            words = "has not answered" if silent else "nothing seen of"
+            words = "has not answered" if silent else "the watch of"
             eventually("readiness tells", lambda: words in operator.get("/readyz"), 30)
             assert operator.metric("podrelay_leading") == 0
         eventually("it leads again", lambda: operator.metric("podrelay_leading") == 1, 30)
@@ -134,13 +134,13 @@ def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
             relay.run("meanwhile", "chain", input={"length": 3})
 
             eventually(
-                "readiness tells", lambda: f"nothing seen of {resource} in namespace" in blind.get("/readyz"), 30
+                "readiness tells", lambda: f"the watch of {resource} in namespace" in blind.get("/readyz"), 30
             )
             assert "404" in blind.get("/readyz")
             assert blind.metric("podrelay_watch_broken_seconds", resource=resource) > 5
             eventually("the other one leads", lambda: " leading" in seeing.text, 30)
             assert "the Lease is given away" in blind.text
-            told = re.compile(rf"Warning +LeaseGivenAway .*nothing seen of {resource} in namespace")
+            told = re.compile(rf"Warning +LeaseGivenAway .*the watch of {resource} in namespace")
             described = partial(relay.kubectl.do, "describe", "lease", "podrelay-operator")
             eventually("an Event on the Lease tells, too", lambda: told.search(described()))
             assert seeing.get("/readyz") == "ok\n"

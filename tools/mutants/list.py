@@ -353,7 +353,7 @@ CORE: Final = (
     Mutant(
         "DeletedComesBack",
         "operator/cache/collection.py",
-        "if key is None or obj.metadata.uid in self._deleted or self._has_gone_unseen(key, obj):",
+        "if key is None or obj.metadata.uid in self._deleted or self._is_missing_in_newer_list(key, obj):",
         "if key is None:",
     ),
     Mutant(

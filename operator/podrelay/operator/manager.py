@@ -85,7 +85,7 @@ class Manager:
         retentions.changed = self.store.retention_changed
         recoveries = {
             SERVICE_ACCOUNTS: Recoveries(self._account_changed),
-            RESOURCE_QUOTAS: Recoveries(lambda namespace: self.store.may_be_taken_now(namespace, {QUOTA_EXCEEDED})),
+            RESOURCE_QUOTAS: Recoveries(lambda namespace: self.store.retry_refused(namespace, {QUOTA_EXCEEDED})),
         }
         self.watches = watches_into(client, self.store, retentions, recoveries, tuple(arguments.namespace))
         self._events = Events(client, dropped=metrics.EVENTS_DROPPED.inc)
@@ -130,11 +130,11 @@ class Manager:
             self._figures.finished(run, status)
 
     def _account_changed(self, namespace: str | None) -> None:
-        self.store.may_be_taken_now(namespace, {POD_FORBIDDEN})
+        self.store.retry_refused(namespace, {POD_FORBIDDEN})
         self._readiness.review_rejected(namespace)
 
     def _begin_term(self) -> Sequence[Part]:
-        self.runs.forgive()
+        self.runs.reset_failures()
         if self._has_led:
             self.store.begin_term()
         self._has_led = True

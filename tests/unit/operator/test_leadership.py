@@ -52,12 +52,12 @@ class FakeSight:
         return not self.blind.is_set()
 
     def problem(self) -> str | None:
-        return "nothing seen of taskruns for 31 s: 404"
+        return "the watch of taskruns has been broken for 31 s: 404"
 
     async def until_blind(self, seconds: float) -> str:
         self.asked.append(seconds)
         await self.blind.wait()
-        return "nothing seen of taskruns for 31 s: 404"
+        return "the watch of taskruns has been broken for 31 s: 404"
 
 
 class World:
@@ -153,7 +153,7 @@ def test_a_leader_that_is_blind_gives_the_lease_away_when_its_work_has_ended_and
     assert world.sight.asked[0] == 30, "two Leases"
     assert len(world.begun) == 2
     assert [released >= 13 for released in world.lease.releases] == [True]
-    assert world.told == ["nothing seen of taskruns for 31 s: 404"]
+    assert world.told == ["the watch of taskruns has been broken for 31 s: 404"]
 
 
 def test_a_standby_that_is_blind_does_not_take_the_lease_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -169,7 +169,7 @@ def test_a_standby_that_is_blind_does_not_take_the_lease_and_says_so_once(caplog
     assert run_virtually(main()).begun == []
     told = [line.getMessage() for line in caplog.records if "left to others" in line.getMessage()]
     assert len(told) == 1
-    assert "nothing seen of taskruns" in told[0]
+    assert "the watch of taskruns" in told[0]
 
 
 def test_nothing_begins_before_everything_was_listed() -> None:

@@ -87,7 +87,7 @@ def run_of(store: Store, name: str):  # type: ignore[no-untyped-def]
 
 
 def test_one_run_of_a_definition_is_tried_and_the_next_two_when_it_was_taken(store: Store, marked: list[Key]) -> None:
-    store.may_be_taken_now("shop", QUOTA)
+    store.retry_refused("shop", QUOTA)
     assert [key.name for key in marked] == ["words0"]
     refusal = store.refusal(run_of(store, "words0"))
     assert refusal is not None
@@ -103,7 +103,7 @@ def test_one_run_of_a_definition_is_tried_and_the_next_two_when_it_was_taken(sto
 def test_other_namespaces_and_reasons_are_left_alone(
     store: Store, marked: list[Key], namespace: str, reason: str
 ) -> None:
-    store.may_be_taken_now(namespace, {reason})
+    store.retry_refused(namespace, {reason})
 
     assert marked == []
 
@@ -115,7 +115,7 @@ def test_a_run_that_is_gone_or_accepted_or_has_a_new_definition_does_not_wait(st
     store.definitions.apply(replace(definition, metadata=replace(definition.metadata, generation=2)))
     marked.clear()
 
-    store.may_be_taken_now(None, QUOTA)
+    store.retry_refused(None, QUOTA)
 
     assert marked == []
 

@@ -71,7 +71,7 @@ def test_readiness_names_the_resource_and_the_reason_after_a_few_seconds(kind: s
         problem = world.watches.problem()
         assert (
             problem
-            == f"nothing seen of {kind} for 12 s: 404 NotFound: the server could not find the requested resource"
+            == f"the watch of {kind} has been broken for 12 s: 404 NotFound: the server could not find the requested resource"
         )
         world.one(kind).work()
         assert world.watches.problem() is None
@@ -87,7 +87,7 @@ def test_why_the_caches_do_not_fill_is_told_too() -> None:
         await asyncio.sleep(10)
         return world.watches.problem()
 
-    assert run_virtually(main()) == "nothing seen of pods for 10 s: 403 Forbidden: no"
+    assert run_virtually(main()) == "the watch of pods has been broken for 10 s: 403 Forbidden: no"
 
 
 def test_settings_are_not_needed_but_measured() -> None:
@@ -112,7 +112,7 @@ def test_the_metric_tells_of_the_namespace_that_is_worst_off() -> None:
         await asyncio.sleep(2)
 
         assert world.watches.broken_seconds()["pods"] == 10
-        assert "in namespace b for 10 s" in (world.watches.problem() or "")
+        assert "in namespace b has been broken for 10 s" in (world.watches.problem() or "")
 
     run_virtually(main())
 
@@ -132,7 +132,7 @@ def test_blind_is_who_has_not_seen_one_kind_for_so_long_however_often_others_com
 
     why, when = run_virtually(main())
     assert when == 40
-    assert why == "nothing seen of taskiterations for 30 s: 404 NotFound: no"
+    assert why == "the watch of taskiterations has been broken for 30 s: 404 NotFound: no"
 
 
 def test_who_sees_again_in_time_is_not_blind() -> None:

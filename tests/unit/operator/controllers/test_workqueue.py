@@ -173,7 +173,7 @@ def test_keys_of_a_standby_have_waited_since_the_beginning_of_its_term() -> None
         await asyncio.sleep(3600)
         queue.add("b")
 
-        queue.forgive()
+        queue.reset_failures()
 
         assert queue.oldest_seconds == 0
         assert [await take(queue), await take(queue)] == ["a", "b"]
@@ -189,7 +189,7 @@ def test_what_is_forgiven_comes_at_once() -> None:
         queue.add("a")
         assert len(queue) == 0
 
-        queue.forgive()
+        queue.reset_failures()
         queue.add("a")
 
         assert len(queue) == 1

@@ -25,7 +25,7 @@ def test_a_burst_in_one_group_does_not_keep_another_waiting() -> None:
 
 def test_a_group_whose_keys_take_long_leaves_half_to_the_others() -> None:
     async def main() -> None:
-        queue: WorkQueue[str] = WorkQueue(by_letter, most_at_work=4)
+        queue: WorkQueue[str] = WorkQueue(by_letter, most_in_progress=4)
         for number in range(9):
             queue.add(f"a{number}")
         assert [await queue.get(), await queue.get()] == ["a0", "a1"]
@@ -43,7 +43,7 @@ def test_a_group_whose_keys_take_long_leaves_half_to_the_others() -> None:
 
 def test_a_group_goes_on_when_one_of_its_keys_is_given_back() -> None:
     async def main() -> None:
-        queue: WorkQueue[str] = WorkQueue(by_letter, most_at_work=2)
+        queue: WorkQueue[str] = WorkQueue(by_letter, most_in_progress=2)
         queue.add("a0")
         queue.add("a1")
         await queue.get()

@@ -40,7 +40,7 @@ async def taken_at_once(queue: WorkQueue[Key]) -> Key | None:
 @given(moves)
 def test_no_key_is_lost_and_none_is_worked_on_twice_at_once(steps: list[tuple[str, Key | None]]) -> None:
     async def main() -> None:
-        queue: WorkQueue[Key] = WorkQueue(group_of, most_at_work=8)
+        queue: WorkQueue[Key] = WorkQueue(group_of, most_in_progress=8)
         wanted: set[Key] = set()
         working: list[Key] = []
         for step, key in steps:
