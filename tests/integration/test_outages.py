@@ -133,13 +133,11 @@ def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
             proxy.cut_all()
             relay.run("meanwhile", "chain", input={"length": 3})
 
-            eventually(
-                "readiness tells", lambda: f"the watch of {resource} in namespace" in blind.get("/readyz"), 30
-            )
+            eventually("readiness tells", lambda: f"the watch of {resource} in namespace" in blind.get("/readyz"), 30)
             assert "404" in blind.get("/readyz")
             assert blind.metric("podrelay_watch_broken_seconds", resource=resource) > 5
             eventually("the other one leads", lambda: " leading" in seeing.text, 30)
-            assert "the Lease is given away" in blind.text
+            assert "releasing the Lease" in blind.text
             told = re.compile(rf"Warning +LeaseGivenAway .*the watch of {resource} in namespace")
             described = partial(relay.kubectl.do, "describe", "lease", "podrelay-operator")
             eventually("an Event on the Lease tells, too", lambda: told.search(described()))
@@ -148,7 +146,7 @@ def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
             assert not blind.has_ended
 
         # Nobody leads now: who is blind does not, and says so.
-        eventually("it does not want the Lease", lambda: "the Lease is left to others" in blind.text, 30)
+        eventually("it does not want the Lease", lambda: "not requesting the Lease" in blind.text, 30)
         assert blind.metric("podrelay_leading") == 0
 
         proxy.hidden = ""

@@ -270,8 +270,8 @@ CORE: Final = (
     Mutant(
         "HooksOfALaterDefinition",
         "operator/object_rules.py",
-        "return tuple(hook for hook in status.hooks_due if hook not in told)",
-        "from podrelay.api import hooks\n    return tuple(h for h in hooks.due_after(status.phase, status.reason) if h not in told)",
+        "return tuple(hook for hook in status.hooks_due if hook not in known)",
+        "from podrelay.api import hooks\n    return tuple(h for h in hooks.due_after(status.phase, status.reason) if h not in known)",
     ),
     Mutant("HookPodWithoutALook", "operator/planner/hooks.py", "if current.pod_name not in view.settled:", "if False:"),
     Mutant(

@@ -402,7 +402,7 @@ def test_who_has_started_anew_already_is_told_of_a_restore_no_second_time() -> N
         assert leases.lease is not None
         leases.lease["metadata"]["resourceVersion"] = "499"
 
-        replica.election.start_anew()
+        replica.election.forget_version()
         await asyncio.sleep(60)
 
         assert replica.restored == 0

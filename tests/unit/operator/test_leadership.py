@@ -167,7 +167,7 @@ def test_a_standby_that_is_blind_does_not_take_the_lease_and_says_so_once(caplog
         return world
 
     assert run_virtually(main()).begun == []
-    told = [line.getMessage() for line in caplog.records if "left to others" in line.getMessage()]
+    told = [line.getMessage() for line in caplog.records if "not requesting the Lease" in line.getMessage()]
     assert len(told) == 1
     assert "the watch of taskruns" in told[0]
 

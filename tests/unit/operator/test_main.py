@@ -27,10 +27,10 @@ class FakeLease:
         self.has_started_anew = False
         self.duration_seconds = 15.0
 
-    def start_anew(self) -> None:
+    def forget_version(self) -> None:
         self.has_started_anew = True
 
-    async def tell_given_away(self, *_: Any) -> None:
+    async def report_released(self, *_: Any) -> None:
         pass
 
     async def release(self) -> None:
@@ -114,7 +114,7 @@ def test_a_part_that_ends_unasked_ends_it_with_1(
     arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert operate(arguments, monkeypatch, FakeLease(), forever(), end()) == 1
-    assert "ended unasked" in capsys.readouterr().err
+    assert "ended unexpectedly" in capsys.readouterr().err
 
 
 def test_an_address_that_is_taken_is_told_in_one_line(

@@ -41,7 +41,7 @@ def run(name: str, definition: str = "totals", **status: Any) -> TaskRun:
 
 
 async def told(figures: RunMetrics, store: Store, *, leads: bool = True) -> dict[Any, float]:
-    await figures.look(store, leads=leads)
+    await figures.update(store, leads=leads)
     registry = CollectorRegistry()
     registry.register(figures)
     return samples(generate_latest(registry).decode())

@@ -36,16 +36,16 @@ _REPLANNED_PER_SECOND = 100
 class Store:
     """Everything known, by TaskRun.
 
-        Args:
-            mark: called with the key of each run that has to be reconciled.
-            settings: settings from the operator's flags.
-            definition_changed: called with the key of each definition that has changed since it was reviewed.
-            counted: called with the key of each definition whose number of runs that have a pod, or wait for one, has
-                changed, or whose status may show outdated numbers.
-            mark_later: like `mark`, after a number of seconds; by default at once.
-            retention_days: returns the retention of a namespace, as View.retention_days.
-            clock: returns the current time, aware, UTC.
-            restored: called when the API server has gone back in time, so that the cache is useless.
+    Args:
+        mark: called with the key of each run that has to be reconciled.
+        settings: settings from the operator's flags.
+        definition_changed: called with the key of each definition that has changed since it was reviewed.
+        counted: called with the key of each definition whose number of runs that have a pod, or wait for one, has
+            changed, or whose status may show outdated numbers.
+        mark_later: like `mark`, after a number of seconds; by default at once.
+        retention_days: returns the retention of a namespace, as View.retention_days.
+        clock: returns the current time, aware, UTC.
+        restored: called when the API server has gone back in time, so that the cache is useless.
     """
 
     def __init__(

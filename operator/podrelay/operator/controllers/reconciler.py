@@ -72,9 +72,9 @@ class Reconciler:
     async def reconcile(self, key: Key) -> None:
         """Carry out everything that is due for one run now.
 
-            Raises:
-                NotSettledError: something is still due after `MAX_STEPS` plans.
-                Exception: as `Executor.carry_out`.
+        Raises:
+            NotSettledError: something is still due after `MAX_STEPS` plans.
+            Exception: as `Executor.carry_out`.
         """
         for _ in range(MAX_STEPS):
             self._refresh()

@@ -70,8 +70,8 @@ def test_readiness_names_the_resource_and_the_reason_after_a_few_seconds(kind: s
 
         problem = world.watches.problem()
         assert (
-            problem
-            == f"the watch of {kind} has been broken for 12 s: 404 NotFound: the server could not find the requested resource"
+            problem == f"the watch of {kind} has been broken for 12 s: 404 NotFound: "
+            "the server could not find the requested resource"
         )
         world.one(kind).work()
         assert world.watches.problem() is None
