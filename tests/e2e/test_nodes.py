@@ -209,7 +209,7 @@ def test_a_pod_that_is_deleted_on_a_lost_node_is_never_replaced(relay: RealRelay
     ended = relay.finished("deleted", 30)
 
     assert is_stalled(stalled)
-    assert f"pod deleted-i1 on node {lost} does not end" in stalled["message"]
+    assert f"pod deleted-i1 on node {lost} does not terminate" in stalled["message"]
     assert (ended["phase"], ended["reason"], counts(ended)) == ("Failed", "NodeLost", (1, 0, 0))
     assert relay.pods("deleted") == ["deleted-i1"]
 
@@ -219,7 +219,7 @@ def test_an_abort_on_a_lost_node_ends_as_aborted(relay: RealRelay, lost: str) ->
     ended = relay.finished("aborted", 30)
 
     assert is_stalled(stalled)
-    assert f"pod aborted-i1 on node {lost} does not end" in stalled["message"]
+    assert f"pod aborted-i1 on node {lost} does not terminate" in stalled["message"]
     assert (ended["phase"], ended["reason"]) == ("Aborted", "NodeLost")
     assert relay.pods("aborted") == ["aborted-i1"]
 

@@ -375,7 +375,7 @@ def test_timeout_while_waiting(shell: Shell) -> None:
         (["trigger", "chain", "--input", "[]"], 2, "is not a JSON object"),
         (["trigger", "chain", "--input", "@/no/such/file"], 2, "cannot read /no/such/file"),
         (["trigger", "chain", "--delay", "soon"], 2, "is not a duration"),
-        (["trigger", "chain", "--delay", "400d"], 1, "The maximum delay for a task is 355 days."),
+        (["trigger", "chain", "--delay", "400d"], 1, "delay: must be shorter than 30672000 seconds (355 days)"),
         (["trigger"], 2, "Missing argument"),
         (["abort"], 2, "Missing argument"),
     ],

@@ -87,7 +87,7 @@ def test_a_row_tells_where_a_run_stands(ended: Relay, run: str, row: list[str]) 
     ("run", "words"),
     [
         ("failed", "no such file"),
-        ("suspended", "set spec.suspend to false to go on"),
+        ("suspended", "set spec.suspend to false to continue"),
         ("lost", 'there is no TaskDefinition "there-is-none" in this namespace; create it'),
         ("delayed", "next pod at 20"),
         ("working", "iteration 1 of at most 50 in pod working-i1"),

@@ -107,7 +107,7 @@ def test_a_line_of_children_ends_at_the_depth_that_is_allowed(idle_relay: Relay,
         eventually("the last two have failed", lambda: len(ends(relay, line)) == 2)
 
         assert ends(relay, line) == dict.fromkeys(line[-2:], "TooManyAncestors")
-        assert relay.status(line[-2])["message"] == "the run would have more than 3 runs above it"
+        assert relay.status(line[-2])["message"] == "the run would have more than 3 ancestors"
         for name in line[:-2]:
             relay.until(name, "it works", reason="IterationRunning")
         relay.abort(line[0])

@@ -49,7 +49,7 @@ def test_a_healthy_chain_has_two_events_and_a_run_that_fails_tells_each_try(
     assert sorted(found) == ["Failed", "Started", "TryFailed"]
     told = {event["reason"]: event for event in events_of(relay, "broken")}
     assert (told["TryFailed"]["type"], told["Started"]["type"]) == ("Warning", "Normal")
-    assert told["TryFailed"]["message"] == "iteration 1, try 1 in pod broken-i1: no such file"
+    assert told["TryFailed"]["message"] == "iteration 1, attempt 1 in pod broken-i1: no such file"
     assert told["Failed"]["message"].startswith("TaskFailed: ")
     assert "no such file" in relay.kubectl.do("describe", "taskrun.podrelay.dev", "broken")
 

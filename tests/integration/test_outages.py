@@ -84,7 +84,7 @@ def test_an_operator_that_cannot_keep_its_lease_stands_by_and_leads_again(
         with proxy.outage(silent=silent):
             relay.run("meanwhile", "chain", input={"length": 3})
             eventually("it stands by", lambda: "standing by" in operator.text, 30)
-            words = "has not answered" if silent else "nothing seen of"
+            words = "has not answered" if silent else "the watch of"
             eventually("readiness tells", lambda: words in operator.get("/readyz"), 30)
             assert operator.metric("podrelay_leading") == 0
         eventually("it leads again", lambda: operator.metric("podrelay_leading") == 1, 30)
@@ -133,14 +133,12 @@ def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
             proxy.cut_all()
             relay.run("meanwhile", "chain", input={"length": 3})
 
-            eventually(
-                "readiness tells", lambda: f"nothing seen of {resource} in namespace" in blind.get("/readyz"), 30
-            )
+            eventually("readiness tells", lambda: f"the watch of {resource} in namespace" in blind.get("/readyz"), 30)
             assert "404" in blind.get("/readyz")
             assert blind.metric("podrelay_watch_broken_seconds", resource=resource) > 5
             eventually("the other one leads", lambda: " leading" in seeing.text, 30)
-            assert "the Lease is given away" in blind.text
-            told = re.compile(rf"Warning +LeaseGivenAway .*nothing seen of {resource} in namespace")
+            assert "releasing the Lease" in blind.text
+            told = re.compile(rf"Warning +LeaseGivenAway .*the watch of {resource} in namespace")
             described = partial(relay.kubectl.do, "describe", "lease", "podrelay-operator")
             eventually("an Event on the Lease tells, too", lambda: told.search(described()))
             assert seeing.get("/readyz") == "ok\n"
@@ -148,7 +146,7 @@ def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
             assert not blind.has_ended
 
         # Nobody leads now: who is blind does not, and says so.
-        eventually("it does not want the Lease", lambda: "the Lease is left to others" in blind.text, 30)
+        eventually("it does not want the Lease", lambda: "not requesting the Lease" in blind.text, 30)
         assert blind.metric("podrelay_leading") == 0
 
         proxy.hidden = ""

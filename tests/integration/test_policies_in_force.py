@@ -56,7 +56,7 @@ def problem(kubeconfig: Path, name: str) -> str | None:
     async def look() -> str | None:
         async with Client(config.load(kubeconfig)) as client:
             policies = PolicyCheck(client, [name])
-            await policies.look()
+            await policies.check()
             return policies.problem
 
     return asyncio.run(look())
@@ -174,7 +174,7 @@ def test_an_operator_that_may_not_look_says_so_and_is_ready(kubectl: Kubectl, tm
     few = with_token(kubectl, "developer", tmp_path)
     with OperatorProcess(few, tmp_path / "operator") as operator:
         eventually("it is ready", lambda: asks(operator, "/readyz")() == (200, "ok\n"))
-        eventually("it has said so", lambda: "cannot know whether the chart's admission policies" in operator.text)
+        eventually("it has said so", lambda: "cannot check whether the chart's admission policies" in operator.text)
 
 
 def test_the_operators_own_account_may_look(admin: Kubectl, installed: None, tmp_path: Path) -> None:

@@ -92,6 +92,6 @@ def test_a_pod_that_may_not_be_ended_is_told(idle_relay: Relay, admin: Kubectl, 
                 return [event for event in events(relay.kubectl) if " endless WriteRefused " in event]
 
             (event,) = eventually("it is told", told) or [""]
-            assert event.startswith("Warning endless WriteRefused the API server refuses what the operator has to do")
+            assert event.startswith("Warning endless WriteRefused the API server refuses a write of the operator")
             assert "nothing today" in event
         assert relay.finished("endless", 60)["phase"] == "Aborted"

@@ -87,7 +87,7 @@ def test_operators_and_gateways_start_anew_after_a_restore(database: RestorableC
 
 
 def has_started_anew(operator: OperatorProcess) -> bool:
-    return "starting anew with an empty memory" in operator.text
+    return "starting again with empty caches" in operator.text
 
 
 def make_versions(kubectl: Kubectl) -> None:

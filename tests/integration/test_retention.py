@@ -75,7 +75,7 @@ def test_finished_runs_are_kept_for_as_long_as_their_namespace_says(kubectl: Kub
         # then its default holds, and it says so
         finish(quick, "by-default", 100)
         wait_until_gone(quick, "by-default")
-        assert operator.text.count("the operator may not read them") == 1
+        assert operator.text.count("the operator is not allowed to read them") == 1
 
         # when the chart is upgraded, a longer time holds
         set_rules(kubectl, allowed)

@@ -96,7 +96,7 @@ def test_a_task_that_gives_no_sign_of_life_is_ended_and_one_that_does_goes_on(re
     stalled, beating = relay.finished("stalled", 60), relay.finished("beating", 60)
 
     assert (stalled["phase"], stalled["reason"]) == ("Failed", "HeartbeatTimeout")
-    assert stalled["message"].startswith("no sign of life for 5 s")
+    assert stalled["message"].startswith("no heartbeat for 5 s")
     assert beating["phase"] == "Succeeded"
     (record,) = relay.records("beating")
     assert record["heartbeatAt"] > record["startedAt"]

@@ -149,8 +149,10 @@ def stored_input_is(wanted: Object) -> Callable[[Evidence], None]:
 TWO = ("i1 continue", "i2 done")
 SHOP_ERROR = {"message": "the shop is closed", "code": "E_SHOP", "data": {"shop": 3}}
 MAX_ITERATIONS = "Task reached max iterations."
-SILENCE = "no sign of life for 5 s; let it call controller.heartbeat(), or raise heartbeatTimeoutSeconds"
-NOT_ALLOWED = "runs of strict may not have children of scripted; add it to spec.triggers of TaskDefinition strict"
+SILENCE = "no heartbeat for 5 s; call controller.heartbeat() more often, or raise heartbeatTimeoutSeconds"
+NOT_ALLOWED = (
+    "runs of strict are not allowed to start runs of scripted; add scripted to spec.triggers of TaskDefinition strict"
+)
 
 
 def too_large(what: str) -> str:

@@ -123,7 +123,7 @@ CORE: Final = (
     Mutant(
         "ReleasedBeforeStored",
         "operator/planner/garbage_collection.py",
-        "is_over = is_past or pod.metadata.name != due.name or _is_told(view, pod)",
+        "is_over = is_past or pod.metadata.name != due.name or _is_stored(view, pod)",
         "is_over = True",
     ),
     Mutant(
@@ -135,7 +135,7 @@ CORE: Final = (
     Mutant(
         "LatePodGoesOn",
         "operator/planner/garbage_collection.py",
-        "_end(view, pod, actions, requeue)  # it was not seen when the run ended",
+        "_end(view, pod, actions, requeue)  # it was not seen when the run finished",
         "pass",
     ),
     Mutant(
@@ -166,7 +166,7 @@ CORE: Final = (
     Mutant(
         "LateDoneAfterADisruption",
         "operator/planner/planner.py",
-        "return attempt.record is None and termination_message.succeeds_unless_told_to_end(pod)",
+        "return attempt.record is None and termination_message.succeeds_unless_stopped(pod)",
         "return False",
     ),
     Mutant(
@@ -263,15 +263,15 @@ CORE: Final = (
     Mutant(
         "DeletedIsDone",
         "operator/planner/termination_message.py",
-        'return None if was_told_to_end else StorableResponse("done")',
+        'return None if was_stopped else StorableResponse("done")',
         'return StorableResponse("done")',
     ),
     # --- hooks
     Mutant(
         "HooksOfALaterDefinition",
         "operator/object_rules.py",
-        "return tuple(hook for hook in status.hooks_due if hook not in told)",
-        "from podrelay.api import hooks\n    return tuple(h for h in hooks.due_after(status.phase, status.reason) if h not in told)",
+        "return tuple(hook for hook in status.hooks_due if hook not in known)",
+        "from podrelay.api import hooks\n    return tuple(h for h in hooks.due_after(status.phase, status.reason) if h not in known)",
     ),
     Mutant("HookPodWithoutALook", "operator/planner/hooks.py", "if current.pod_name not in view.settled:", "if False:"),
     Mutant(
@@ -353,7 +353,7 @@ CORE: Final = (
     Mutant(
         "DeletedComesBack",
         "operator/cache/collection.py",
-        "if key is None or obj.metadata.uid in self._deleted or self._has_gone_unseen(key, obj):",
+        "if key is None or obj.metadata.uid in self._deleted or self._is_missing_in_newer_list(key, obj):",
         "if key is None:",
     ),
     Mutant(
@@ -437,7 +437,7 @@ OTHERS: Final = (
         "        return following\n    descendants",
         "    descendants",
     ),
-    Mutant("BackedUpRunsAgain", "operator/planner/restored_runs.py", "if told.ended in FINISHED:", "if False:"),
+    Mutant("BackedUpRunsAgain", "operator/planner/restored_runs.py", "if known.ended in FINISHED:", "if False:"),
     Mutant(
         "NoBackoffOfReviews",
         "operator/controllers/definition_ready.py",

@@ -186,12 +186,11 @@ def check_same(stored: dict[str, Any], wanted: dict[str, Any]) -> None:
 def _whole_seconds(delay: float | timedelta) -> int:
     seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < float("inf"):
-        raise InvalidRunError("delay", f"must be a whole number of seconds, 0 or more, not {delay!r}")
+        raise InvalidRunError("delay", f"must be a whole number of seconds, 0 or more, not {seconds!r}")
     if seconds >= limits.MAX_WAIT_SECONDS:
-        problem = f"must be shorter than {limits.MAX_WAIT_SECONDS} seconds (355 days), not {delay!r}"
-        raise DelayTooLongError("delay", problem)
+        raise DelayTooLongError("delay", f"must be shorter than {limits.MAX_WAIT_SECONDS} seconds (355 days)")
     if seconds != int(seconds):
-        raise InvalidRunError("delay", f"must be a whole number of seconds, not {delay!r}")
+        raise InvalidRunError("delay", f"must be a whole number of seconds, not {seconds!r}")
     return int(seconds)
 
 

@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 def definition_name(definition: DefinitionRef) -> str:
     """Return the resource name of a definition."""
-    return names.definition_name(definition if isinstance(definition, str) else definition.id)
+    return names.definition_name(ident_of(definition))
 
 
 def is_name(name: str) -> bool:
@@ -71,6 +71,11 @@ def _rules(definition: type[TaskDefinition]) -> validation.InputRules:
         return validation.InputRules(inputs.input_type(definition))
 
 
+def ident_of(definition: DefinitionRef) -> str:
+    """Return the id or name of a definition, as the caller gave it."""
+    return definition if isinstance(definition, str) else definition.id
+
+
 def checked_run(definition: DefinitionRef, input: Any, **arguments: Any) -> WantedRun:
     """Return the checked arguments of a new run; they are those of `api.wanted_run.wanted_run`.
 
@@ -78,7 +83,7 @@ def checked_run(definition: DefinitionRef, input: Any, **arguments: Any) -> Want
         DefinitionNotFoundError: no TaskDefinition can have this name.
         InvalidInputError: another argument is invalid.
     """
-    ident = definition if isinstance(definition, str) else definition.id
+    ident = ident_of(definition)
     try:
         return wanted_run(ident, checked_input(definition, input), **arguments)
     except InvalidRunError as error:

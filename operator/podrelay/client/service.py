@@ -139,7 +139,8 @@ class TaskService:
         wanted = requests.checked_run(
             definition, input, name=name, delay=delay, start_at=start_at, key=idempotency_key, secret=secret
         )
-        return self._create(wanted, resource_name=resource_name, parent=None if parent is None else self._get(parent))
+        parent_run = None if parent is None else self._get(parent)
+        return self._create(requests.ident_of(definition), wanted, resource_name=resource_name, parent=parent_run)
 
     def rerun(self, id: str, *, name: str | None = None, input: InputValue = None) -> Run:
         """Start a new run with the definition and the input of another one. The new run has no parent.
@@ -158,15 +159,15 @@ class TaskService:
         definition = spec["definition"]
         given = spec.get("input") if input is None else requests.checked_run(definition, input).input
         wanted = WantedRun(definition, given, name or spec.get("displayName"), secret=spec.get("secret"))
-        return self._create(wanted, rerun_of=id)
+        return self._create(definition, wanted, rerun_of=id)
 
-    def _create(self, wanted: WantedRun, **more: Any) -> Run:
+    def _create(self, ident: str, wanted: WantedRun, **more: Any) -> Run:
         try:
             stored = self._resources.get(names.TASK_DEFINITIONS, self.namespace, wanted.definition)
         except RequestRefusedError as refused:
             if refused.status != 404:
                 raise
-            raise DefinitionNotFoundError.of(wanted.definition) from refused
+            raise DefinitionNotFoundError.of(ident) from refused
         self._check_input(stored["spec"].get("inputSchema"), wanted.input or {})
         manifest = wanted.manifest(namespace=self.namespace, created_by=self._resources.user(), **more)
         try:

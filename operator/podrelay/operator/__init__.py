@@ -1,11 +1,11 @@
-"""The operator: it watches TaskRuns, decides what happens next, and makes it happen.
+"""The operator: it watches TaskRuns, decides what happens next, and carries it out.
 
-The way of one TaskRun through this package:
+The packages in the order in which a TaskRun passes through them:
 
-    cache        it enters: `reflection` puts what the API server says into the `store`, which marks the run's key
-    planner      what happens next is decided: a `view.View` of the run goes in, a `view.Plan` comes out; pure
-    executor     it is done: every write to the API server on behalf of a run
-    controllers  who drives it: workers take keys off the `workqueue`, look, plan and act until nothing is left to do
+    cache        `reflection` stores objects from the API server in the `store`, which marks the key of the run
+    planner      decides what happens next: from a `view.View` of the run, it makes a `plan.Plan`; pure functions
+    executor     carries plans out: every write to the API server on behalf of a run
+    controllers  workers take keys from the `workqueue`, plan and act until nothing remains to be done
 
-`main` starts all of this, `manager` puts it together, `leadership` sees to it that one replica at a time does it.
+`main` starts all of this, `manager` connects the parts, and `leadership` ensures that one replica at a time is active.
 """

@@ -1,27 +1,27 @@
-"""Clocks that go on while the machine sleeps: the event loop's own stands still meanwhile."""
+"""Clocks that continue while the machine is suspended, unlike the clock of the event loop."""
 
 import time
 from collections.abc import Callable
 from typing import Final
 
 LONGEST_SLEEP_SECONDS: Final = 60.0
-"""Whoever waits by one of these clocks has to look at it so often: no timer of the event loop knows of them."""
+"""Code that waits by one of these clocks must read it at least this often: timers of the event loop do not use them."""
 
 
 def boot_clock() -> float:
-    """Return seconds of the clock that runs from boot on, sleep included."""
+    """Return the seconds since boot, including suspends."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class WaitClock:
-    """Seconds that never go back, for waits until a time of day.
+    """Monotonic seconds, for waits until a time of day.
 
-    They go on with the boot clock, and forward with the wall clock: a virtual machine that was paused learns only from
-    its wall clock, which is put right afterwards, that time has passed. A wall clock that is put back changes nothing.
+    The clock advances with the boot clock, and jumps forward with the wall clock: a virtual machine that was paused
+    notices the pause only when its wall clock is corrected. If the wall clock is set back, nothing changes.
 
     Args:
-        boot: seconds that go on evenly, sleep included.
-        wall: seconds of the day and year.
+        boot: returns the seconds since boot, including suspends.
+        wall: returns the seconds since the epoch.
     """
 
     def __init__(self, boot: Callable[[], float] = boot_clock, wall: Callable[[], float] = time.time) -> None:

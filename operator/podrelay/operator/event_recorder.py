@@ -1,11 +1,11 @@
-"""Kubernetes Events: `kubectl describe` shows them, exporters and alerts collect them.
+"""Creates Kubernetes Events: `kubectl describe` shows them, exporters and alerts collect them.
 
-What happens to a run (`event_rules`) is told beside the work, by at most five Events a second: in a burst those of runs
-that go well are left out first. An Event has a name that follows from what it tells, so that neither a second operator
-nor the same one after a restart makes a second.
+Events of runs (`event_rules`) are created in the background, at most five a second; in a burst, Events of healthy runs
+are dropped first. The name of an Event is derived from its content, so that neither another replica nor a restarted
+operator creates it twice.
 
-What no status can tell is told at once: that the API server refuses the status of a run. And an operator has no status
-at all: what it does with its Lease is told on that.
+Problems that no status can show are reported at once: the API server refuses the status of a run. The operator itself
+has no status, so it reports on its Lease why it has released it.
 """
 
 import asyncio
@@ -38,21 +38,21 @@ _AGAIN_AFTER: Final = timedelta(hours=1)
 """The API server forgets Events after an hour."""
 _MOST_KNOWN: Final = 1000
 _MESSAGE_LENGTH: Final = 1024
-"""Of an Event, by its schema."""
+"""The limit of the schema of Events."""
 _PER_SECOND: Final = 5.0
 _BURST: Final = 25
 _MOST_NORMAL: Final = 50
-"""Of runs that go well: news of them is worth little ten seconds later."""
+"""Waiting Events of healthy runs; these are of little use ten seconds later."""
 _MOST_WARNINGS: Final = 1000
 
 
 class Events:
-    """Creates Events, each once an hour.
+    """Creates Events, each at most once an hour.
 
     Args:
         client: the API server.
         clock: returns the current time, aware, UTC.
-        dropped: called for each Event that is left out because there are too many at once.
+        dropped: called for each Event that is dropped because there are too many at once.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class Events:
         self._client = client
         self._dropped = dropped
         self._clock = clock
-        self._told: dict[str, datetime] = {}
+        self._reported: dict[str, datetime] = {}
         self._waiting: dict[bool, deque[tuple[str, dict[str, Any]]]] = {True: deque(), False: deque()}
         """Namespace and Event, by whether it is a warning."""
         self._news = asyncio.Event()
 
     async def run(self) -> None:
-        """Make the Events that wait, until cancelled."""
+        """Create the waiting Events, until cancelled."""
         loop = asyncio.get_running_loop()
         budget, since = float(_BURST), loop.time()
         while True:
@@ -86,7 +86,7 @@ class Events:
             await self._create(namespace, event)
 
     def happened(self, run: Metadata, news: Iterable[News]) -> None:
-        """Take what has happened to a run, to be told soon. Returns at once."""
+        """Queue Events about a run, to be created soon. Returns at once."""
         about = _about(run)
         for one in news:
             waiting = self._waiting[one.is_warning]
@@ -99,43 +99,43 @@ class Events:
             self._news.set()
 
     async def status_refused(self, run: Metadata, refusal: str) -> None:
-        """Tell that the status of a run cannot be written, in the API server's words. Never raises for a failure."""
+        """Report that the API server refuses the status of a run, with its message. Never raises on failure."""
         message = (
-            "the API server refuses the status of this run, so nothing of it is shown and it may never end; "
-            f"please report it, and delete the run: {refusal}"
+            "the API server refuses the status of this run, so the status is not updated and the run may never finish; "
+            f"please report this, and delete the run: {refusal}"
         )
-        await self._tell(run, STATUS_REFUSED, message)
+        await self._report(run, STATUS_REFUSED, message)
 
     async def write_refused(self, run: Metadata, refusal: str) -> None:
-        """Tell that something cannot be done for a run, in the API server's words. Never raises for a failure."""
+        """Report that a write for a run is refused, with the message of the API server. Never raises on failure."""
         message = (
-            "the API server refuses what the operator has to do for this run, such as ending its pod; it is tried "
-            f"again, mend what refuses it: {refusal}"
+            "the API server refuses a write of the operator for this run, such as ending its pod; the operator retries "
+            f"it until the cause is fixed: {refusal}"
         )
-        await self._tell(run, WRITE_REFUSED, message)
+        await self._report(run, WRITE_REFUSED, message)
 
-    async def _tell(self, run: Metadata, reason: str, message: str) -> None:
+    async def _report(self, run: Metadata, reason: str, message: str) -> None:
         name, now = f"{run.name}.{run.uid}.{reason.lower()}", self._clock()
-        if now - self._told.get(name, now - _AGAIN_AFTER) < _AGAIN_AFTER:
+        if now - self._reported.get(name, now - _AGAIN_AFTER) < _AGAIN_AFTER:
             return
-        if len(self._told) >= _MOST_KNOWN:
-            self._told.clear()
-        self._told[name] = now
+        if len(self._reported) >= _MOST_KNOWN:
+            self._reported.clear()
+        self._reported[name] = now
         log.error("%s", message, extra={"run": f"{run.namespace}/{run.name}"})
         await self._create(run.namespace, _event(_about(run), run.namespace, name, reason, message, now))
 
     async def lease_given_away(self, lease: dict[str, str], namespace: str, identity: str, why: str) -> None:
-        """Tell on its Lease that a leader has given it away. Never raises for a failure.
+        """Create an Event on the Lease that says why a leader has released it. Never raises on failure.
 
         Args:
-            lease: apiVersion, kind, name and uid of it.
-            namespace: where it is.
-            identity: who has given it away.
-            why: what the leader could not do.
+            lease: its apiVersion, kind, name and uid.
+            namespace: the namespace of the Lease.
+            identity: the former holder.
+            why: the problem of the leader.
         """
         now = self._clock()
         name = f"{lease['name']}.{int(now.timestamp() * 1000):x}.{LEASE_GIVEN_AWAY.lower()}"
-        message = f"{identity} leaves the lead to another replica: {why}"
+        message = f"{identity} has released the Lease, so that another replica can lead: {why}"
         await self._create(namespace, _event(lease, namespace, name, LEASE_GIVEN_AWAY, message, now))
 
     async def _create(self, namespace: str, event: dict[str, Any]) -> None:
@@ -143,7 +143,7 @@ class Events:
             await self._client.create(EVENTS, namespace, event)
         except (ApiError, TransportError, TimeoutError) as error:
             if getattr(error, "api_reason", "") != "AlreadyExists":
-                log.warning("no Event could be made: %s", str(error) or type(error).__name__)
+                log.warning("could not create an Event: %s", str(error) or type(error).__name__)
 
 
 def _about(run: Metadata) -> dict[str, str]:

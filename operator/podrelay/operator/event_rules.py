@@ -1,7 +1,7 @@
-"""Which Events a change of a run's status is worth: what an administrator wants to know. Pure.
+"""Decides which Events a change of a run's status causes: what an administrator wants to know. Pure functions.
 
-None for each iteration of a healthy chain: a run that goes well has two, that it has started and that it has succeeded.
-Each has a key of its own within its run, so that whoever tells it twice tells it under the same name.
+There is no Event for each iteration: a healthy run has two, when it has started and when it has succeeded. Each Event
+has its own key within its run, so that a repetition has the same name.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ STALLED: Final = "Stalled"
 
 
 class News(NamedTuple):
-    """What is worth an Event.
+    """The content of an Event.
 
     Attributes:
-        reason: a word in CamelCase; for the end of a run its phase.
-        message: what has happened, for people.
-        is_warning: whether somebody may have to do something.
-        key: tells it from other news of the same run.
+        reason: a word in CamelCase; for a finished run, its phase.
+        message: human-readable description of what has happened.
+        is_warning: whether a user may have to act.
+        key: identifies it among all Events of the run.
     """
 
     reason: str
@@ -33,16 +33,16 @@ class News(NamedTuple):
 
 
 def of_change(before: TaskRunStatus, after: TaskRunStatus) -> Iterator[News]:
-    """Yield what has happened between two statuses of one run."""
+    """Yield the Events for the changes between two statuses of one run."""
     if before.phase in FINISHED:
         return
     if before.started_at is None and after.started_at is not None and after.current is not None:
         yield News(STARTED, f"iteration {after.current.iteration} in pod {after.current.pod_name}", False, "started")
     is_finished = after.phase in FINISHED
     if after.attempts > before.attempts and not is_finished:
-        yield _of_try(TRY_FAILED, after, f"attempt-{after.attempts}")
+        yield _of_attempt(TRY_FAILED, after, f"attempt-{after.attempts}")
     if after.disruptions > before.disruptions and not is_finished:
-        yield _of_try(DISRUPTED, after, f"disruption-{after.disruptions}")
+        yield _of_attempt(DISRUPTED, after, f"disruption-{after.disruptions}")
     if is_finished:
         phase = after.phase or ""
         message = f"{after.reason}: {after.message}" if after.message else after.reason or phase
@@ -51,13 +51,13 @@ def of_change(before: TaskRunStatus, after: TaskRunStatus) -> Iterator[News]:
         yield News(STALLED, f"{after.reason}: {after.message}", True, f"stalled-{after.reason}".lower())
 
 
-def _of_try(reason: str, status: TaskRunStatus, key: str) -> News:
+def _of_attempt(reason: str, status: TaskRunStatus, key: str) -> News:
     last = status.recent_iterations[0] if status.recent_iterations else None
     if last is None:
         return News(reason, status.message or reason, True, f"{key}-{status.last_record or ''}")
     words = f": {last.message}" if last.message else ""
     return News(
-        reason, f"iteration {last.iteration}, try {last.try_} in pod {last.pod_name}{words}", True, last.pod_name
+        reason, f"iteration {last.iteration}, attempt {last.try_} in pod {last.pod_name}{words}", True, last.pod_name
     )
 
 

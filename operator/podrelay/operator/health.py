@@ -1,4 +1,4 @@
-"""Probes and metrics over HTTP. Liveness says that the loop runs, never that the backlog is short."""
+"""Probes and metrics over HTTP. Liveness only depends on the event loop, never on the length of the queue."""
 
 from collections.abc import Awaitable, Callable
 
@@ -9,19 +9,19 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 async def serve(
     listen: str, problem: Callable[[], str | None], count: Callable[[], Awaitable[None]]
 ) -> tuple[web.AppRunner, str]:
-    """Serve /healthz, /readyz and /metrics at `listen` (host:port); return what to clean up, and the address in use.
+    """Serve /healthz, /readyz and /metrics at `listen` (host:port); return the runner to clean up, and the address.
 
     Args:
-        listen: the address; port 0: a free one.
+        listen: the address to listen on; with port 0, a free port.
         problem: returns why the process is not ready, None if it is.
-        count: brings figures up to date that are not kept so.
+        count: updates the metrics that are computed on request.
 
     Raises:
         OSError: the address cannot be used.
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        return web.Response(text="ok\n")  # that it can be answered is the whole message
+        return web.Response(text="ok\n")  # to answer at all is the check
 
     async def readyz(_: web.Request) -> web.Response:
         why = problem()

@@ -1,9 +1,9 @@
 """The kopf side of the operator: handlers and settings, nothing else.
 
-kopf is the frame: it watches TaskRuns and TaskDefinitions and calls the handlers below, each of which only marks what
-is to be looked at. It runs in a thread with an event loop of its own, because it cancels every task that was created
-after its start when it ends, and it ends on some errors of the API server; a supervisor then starts it again, while
-reflectors, queue and probes go on (docs/decisions/0001-kopf-and-reflectors.md).
+kopf is the framework: it watches TaskRuns and TaskDefinitions and calls the handlers below, each of which only marks
+the key to reconcile. It runs in a thread with its own event loop, because it cancels every task that was created after
+its start when it ends, and it ends on some errors of the API server; a supervisor then restarts it, while reflectors,
+queue and probes keep running (docs/decisions/0001-kopf-and-reflectors.md).
 """
 
 import asyncio
@@ -26,25 +26,25 @@ from podrelay.operator.rbac import Permission
 
 log = logging.getLogger(__name__)
 
-# kopf looks up which kinds of our group there are; discovery is open to everyone, and nothing else is asked for.
+# kopf looks up the kinds of Podrelay's API group; discovery is open to all clients, and it requests nothing else.
 PERMISSIONS: Final[tuple[Permission, ...]] = ()
 
-_NOBODY_HAS_LOOKED_YET: Final = "status.phase="
-"""Runs without a state are what kopf is to notice; of those that have one our reflector tells, which costs less."""
+_WITHOUT_STATUS: Final = "status.phase="
+"""kopf only reports runs without a status; the reflectors report all others, which costs less."""
 _COLLECTIONS: Final = frozenset({names.TASK_RUNS, names.TASK_DEFINITIONS})
 _LIST, _WATCH = (
     f"application/json;as={kind};g=meta.k8s.io;v=v1" for kind in ("PartialObjectMetadataList", "PartialObjectMetadata")
 )
-"""Objects without spec and status: handlers need to know which object it is, and kopf would keep hundreds of inputs."""
+"""Objects without spec and status: the handlers only need the name, and kopf would keep hundreds of inputs."""
 _CHUNK: Final = 100
-"""Objects in a page of kopf's lists: each may have an input of 256 KiB in an annotation of kubectl."""
+"""Objects per page of kopf's lists: each may have an input of 256 KiB in an annotation of kubectl."""
 _BACKOFF_SECONDS = (1.0, 60.0)
 _END_SECONDS = 2.0
-"""While the API server is away, kopf needs longer to end; it writes nothing, so it may be left behind then."""
+"""If the API server is not reachable, kopf takes longer to end; it writes nothing, so it may be abandoned then."""
 
 
 class _NoDiffBase(kopf.DiffBaseStorage):
-    """kopf's memory for handlers of changes. We have none, and it would copy each object several times."""
+    """kopf's storage for change handlers, which are not used here; it would copy each object several times."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return cast("kopf.BodyEssence", {})
@@ -57,7 +57,7 @@ class _NoDiffBase(kopf.DiffBaseStorage):
 
 
 class _NoProgress(kopf.ProgressStorage):
-    """kopf's memory of handlers that are under way; the same holds."""
+    """kopf's storage for the progress of handlers, which is not needed, either."""
 
     def fetch(self, **_: Any) -> None:
         return None
@@ -76,7 +76,7 @@ class _NoProgress(kopf.ProgressStorage):
 
 
 class _Response(aiohttp.ClientResponse):
-    """An answer in which lists are what kopf takes for lists: metadata of no objects are `null`."""
+    """A response whose lists are always JSON arrays, as kopf expects; an empty list of metadata is `null`."""
 
     async def json(self, **options: Any) -> Any:
         document = await super().json(**options)
@@ -86,11 +86,11 @@ class _Response(aiohttp.ClientResponse):
 
 
 class KopfShell:
-    """Runs kopf until told to stop.
+    """Runs kopf until stopped.
 
     Args:
         connection: the API server.
-        namespaces: which to watch; empty for all.
+        namespaces: the namespaces to watch; empty for all.
         run_seen: called, from kopf's thread, with the key of each TaskRun that kopf sees.
         definition_seen: the same for TaskDefinitions.
     """
@@ -111,7 +111,7 @@ class KopfShell:
         self._ended: asyncio.Future[str] | None = None
 
     async def run(self) -> None:
-        """Run kopf in its thread, again and again, until cancelled."""
+        """Run kopf in its thread, and restart it when it ends, until cancelled."""
         failures = 0
         try:
             while not self._stopping.is_set():
@@ -122,20 +122,20 @@ class KopfShell:
                     return
                 failures = 0 if asyncio.get_running_loop().time() - started > 300 else failures + 1
                 delay = min(_BACKOFF_SECONDS[1], _BACKOFF_SECONDS[0] * 2**failures)
-                log.warning("kopf ended, starting it again: %s", error, extra={"retry_seconds": delay})
+                log.warning("kopf ended and is restarted: %s", error, extra={"retry_seconds": delay})
                 KOPF_RESTARTS.inc()
                 await asyncio.sleep(delay)
         finally:
             self.stop()
 
     def stop(self) -> None:
-        """Tell kopf to end."""
+        """Request kopf to end."""
         self._stopping.set()
         with contextlib.suppress(RuntimeError):  # its loop is closed: it has ended
             self._raise_flag()
 
     async def close(self) -> None:
-        """Tell kopf to end, and wait for it, though not for long."""
+        """Request kopf to end, and wait for it for a short time."""
         self.stop()
         if self._ended is not None:
             await asyncio.wait({self._ended}, timeout=_END_SECONDS)
@@ -145,29 +145,29 @@ class KopfShell:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[str] = loop.create_future()
 
-        def tell(error: str) -> None:
+        def set_ended(error: str) -> None:
             if not ended.done():
                 ended.set_result(error)
 
         def run() -> None:
             error = self._run_once()
-            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                loop.call_soon_threadsafe(tell, error)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: no task waits for this
+                loop.call_soon_threadsafe(set_ended, error)
 
         threading.Thread(target=run, name="kopf", daemon=True).start()
         return ended
 
     def _run_once(self) -> str:
         try:
-            # Half of what an event costs kopf is its loop and the loop's TLS; those of asyncio are written in Python.
+            # Half of the cost of an event in kopf is the event loop and its TLS; asyncio's are written in Python.
             uvloop.run(self._operate())
-        except Exception as error:  # noqa: BLE001 - whatever ends kopf, the supervisor starts it again
+        except Exception as error:  # noqa: BLE001 - the supervisor restarts kopf after any error
             return str(error) or type(error).__name__
         return "without an error"
 
     async def _operate(self) -> None:
-        # A flag of this loop: for one of threading, kopf keeps a thread that waits for it, and without which the loop
-        # cannot be closed when kopf ends by itself.
+        # Use a flag of this loop: for a flag of threading, kopf keeps a thread that waits for it, so that the loop
+        # could not be closed when kopf ends by itself.
         stop = asyncio.Event()
         self._raise_flag = partial(asyncio.get_running_loop().call_soon_threadsafe, stop.set)
         if self._stopping.is_set():
@@ -180,7 +180,8 @@ class KopfShell:
                 registry=self._registry(session),
                 settings=_settings(),
                 standalone=True,
-                # kopf would ask the password file for a user name, which a container's number need not have.
+                # kopf would look up the user name in the password file, where the user ID of a container may be
+                # missing.
                 identity=cast("Any", "podrelay-operator"),
                 clusterwide=not self._namespaces,
                 namespaces=self._namespaces,
@@ -206,7 +207,7 @@ class KopfShell:
 
         @kopf.on.event(names.GROUP, names.VERSION, names.TASK_RUNS, registry=registry)
         async def run_seen(*, event: kopf.RawEvent, namespace: str | None, name: str, **_: Any) -> None:
-            if event["type"] != "DELETED":  # else it has a state by now: somebody has looked
+            if event["type"] != "DELETED":  # otherwise it has a status now, so it has been seen
                 self._run_seen(Key(namespace or "", name))
 
         @kopf.on.event(names.GROUP, names.VERSION, names.TASK_DEFINITIONS, registry=registry)
@@ -222,9 +223,9 @@ def _settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.persistence.diffbase_storage = _NoDiffBase()
     settings.persistence.progress_storage = _NoProgress()
-    # kopf would kill the whole process when its own end takes long; ending the process is our own affair.
+    # kopf would kill the whole process when it takes long to end; that is not its decision.
     settings.process.ultimate_exiting_timeout = None
-    settings.watching.field_selectors[names.GROUP, names.VERSION, names.TASK_RUNS] = _NOBODY_HAS_LOOKED_YET
+    settings.watching.field_selectors[names.GROUP, names.VERSION, names.TASK_RUNS] = _WITHOUT_STATUS
     settings.watching.chunk_size = _CHUNK
     settings.watching.server_timeout = 600
     settings.watching.connect_timeout = 5

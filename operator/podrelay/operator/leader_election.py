@@ -1,7 +1,8 @@
-"""Leadership by one Lease: of several replicas only the holder plans and writes.
+"""Leader election with a Lease: of several replicas, only the holder plans and writes.
 
-Expiry is judged by this machine's boot clock since the Lease was last seen to change, never by its timestamps, which
-are another machine's. The boot clock goes on while the machine sleeps, so a suspended holder knows that it is late.
+Expiry is measured with this machine's boot clock since the last seen change of the Lease, never by its timestamps,
+which come from another machine. The boot clock continues while the machine is suspended, so a suspended holder notices
+that its Lease has expired.
 """
 
 import asyncio
@@ -26,21 +27,21 @@ PERMISSIONS: Final = (Permission("coordination.k8s.io", ("leases",), ("get", "cr
 
 DEFAULT_DURATION_SECONDS: Final = 15.0
 RENEW_SHARE: Final = 1 / 3
-"""The holder renews after this share of the duration,"""
+"""The holder renews the Lease after this share of the duration."""
 GIVE_UP_SHARE: Final = 2 / 3
-"""and stops being the holder when it could not for this share."""
+"""The holder stops leading when it could not renew the Lease for this share of the duration."""
 RESERVE_SHARE: Final = 1 / 3
-"""A pod's creation is sent only while the Lease is ours for this share more: 5 s of 15, in which a connection is made.
+"""A pod is only created while the Lease stays valid for this share more: 5 s of 15, enough to open a connection.
 
-Its admission may take longer than the Lease lasts; docs/architecture.md says why that is harmless.
+Its admission may take longer than the Lease is valid; docs/architecture.md says why that is harmless.
 """
 RETRY_SECONDS: Final = 2.0
 READY_SECONDS: Final = 5.0
-"""Readiness fails when requests about the Lease have failed for longer."""
+"""Readiness fails when requests for the Lease have failed for longer."""
 
 
 class LeadershipLostError(PodrelayError):
-    """This replica is not, or not long enough, the holder of the Lease."""
+    """This replica does not hold the Lease, or not for long enough."""
 
     reason: ClassVar[str] = "LeadershipLost"
 
@@ -64,15 +65,15 @@ class _Lease(msgspec.Struct):
 
 
 class LeaderElection:
-    """Gets and keeps the Lease.
+    """Acquires and keeps the Lease.
 
     Args:
         client: the API server.
-        namespace: where the Lease is.
-        name: its name.
-        identity: who we are; unique to this process.
+        namespace: the namespace of the Lease.
+        name: the name of the Lease.
+        identity: identifies this process; unique.
         duration_seconds: a Lease that has not changed for so long may be taken over.
-        clock: seconds, never going back.
+        clock: monotonic seconds.
         restored: called when the Lease has an older version than before: the API server was restored from a backup.
     """
 
@@ -101,30 +102,31 @@ class LeaderElection:
         self._failure = ""
         self._seen: tuple[str, float] | None = None
 
-    def start_anew(self) -> None:
-        """Forget which version the Lease had: somebody else has noticed already that versions have gone back."""
+    def forget_version(self) -> None:
+        """Forget the version of the Lease, because another watch has already noticed that versions have gone back."""
         self._newest = 0
 
-    async def tell_given_away(self, events: Events, why: str) -> None:
-        """Tell by an Event on the Lease that it was given away, and why. Never raises for a failure."""
+    async def report_released(self, events: Events, why: str) -> None:
+        """Create an Event on the Lease that says why it was released. Never raises on failure."""
         about = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "name": self._name, "uid": self._uid}
         await events.lease_given_away(about, self._namespace, self._identity, why)
 
     def problem(self) -> str | None:
-        """Return that the Lease could not be asked for lately, and why, for readiness; None while it can."""
+        """Return why requests for the Lease have been failing, as a message for readiness; None if they work."""
         if self._failing_since is None or (seconds := self._clock() - self._failing_since) <= READY_SECONDS:
             return None
         return f"the API server has not answered for {seconds:.0f} s about the Lease: {self._failure}"
 
     def require(self) -> None:
-        """Return if the Lease is ours for longer than a request can take.
+        """Check that this replica holds the Lease for longer than a request can take.
 
         Raises:
-            LeadershipLostError: it is not.
+            LeadershipLostError: it does not.
         """
         left = self._renewed_at + self._duration - self._clock()
         if not self.held.is_set() or left < self._duration * RESERVE_SHARE:
-            raise LeadershipLostError(f"the Lease {self._namespace}/{self._name} is not ours, or not for long enough")
+            lease = f"{self._namespace}/{self._name}"
+            raise LeadershipLostError(f"this replica does not hold the Lease {lease}, or not for long enough")
 
     @property
     def duration_seconds(self) -> float:
@@ -132,12 +134,12 @@ class LeaderElection:
         return self._duration
 
     async def acquire(self, may_lead: Callable[[], bool] = lambda: True) -> None:
-        """Wait until the Lease is ours; it counts as held when `keep()` begins, which has to be at once.
+        """Wait until this replica has acquired the Lease; call `keep()` at once, with which it starts to be held.
 
         Args:
-            may_lead: whether this replica could work at all; as long as not, the Lease is left to others.
+            may_lead: returns whether this replica is able to lead; while it is not, the Lease is not requested.
         """
-        while not (may_lead() and await self._attempt(self._acquire)):  # noqa: ASYNC110 - the API server is asked
+        while not (may_lead() and await self._attempt(self._acquire)):  # noqa: ASYNC110 - polls the API server
             await asyncio.sleep(min(RETRY_SECONDS, self._duration / 3))
         log.info("leading", extra={"lease": f"{self._namespace}/{self._name}", "identity": self._identity})
 
@@ -152,9 +154,9 @@ class LeaderElection:
         log.error("leadership lost", extra={"lease": f"{self._namespace}/{self._name}"})
 
     async def release(self) -> None:
-        """Give the Lease back if it is ours, so that another replica need not wait for its expiry.
+        """Release the Lease if this replica holds it, so that another replica need not wait for its expiry.
 
-        Whatever may only be written by the holder must have ended.
+        All tasks that may only write as the holder must have ended.
         """
         self.held.clear()
         if self._renewed_at == float("-inf"):
@@ -199,7 +201,7 @@ class LeaderElection:
     async def _renew(self) -> bool:
         lease = await self._get()
         if lease.spec.holder_identity != self._identity:
-            self._renewed_at = float("-inf")  # somebody else has it: give up at once
+            self._renewed_at = float("-inf")  # another replica holds it: stop at once
             return False
         return await self._write(lease)
 
@@ -214,12 +216,12 @@ class LeaderElection:
         return self._read(await self._client.get(LEASES, self._namespace, self._name))
 
     def _read(self, body: bytes) -> _Lease:
-        """Decode the Lease, and see that its versions do not go back: reads are of what is stored at the moment."""
+        """Decode the Lease, and check that its version has not gone back; these reads return the latest version."""
         lease = msgspec.json.decode(body, type=_Lease)
         version = int(lease.metadata.resource_version)
         if version < self._newest:
             log.warning(
-                "the API server has gone back in time, as after a restore of its database: starting anew",
+                "the API server has gone back in time, as after a restore of its database: starting again",
                 extra={"resource": LEASES.plural, "known_version": self._newest, "version": version},
             )
             self._restored()
@@ -239,7 +241,7 @@ class LeaderElection:
             await (self._put(lease) if lease else self._create(spec))
         except (ConflictError, AlreadyExistsError):
             return False
-        self._renewed_at = started  # from before the request: it may have taken effect at once
+        self._renewed_at = started  # the time before the request, which may have taken effect at once
         return True
 
     async def _put(self, lease: _Lease) -> None:

@@ -1,9 +1,9 @@
-"""Leadership of the Lease: this replica stands by, leads, steps down and stands by again, all within one process.
+"""Leadership terms: this replica waits as a standby, leads, steps down and waits again, all within one process.
 
-A term ends when the Lease is lost, when a worker finds that it is, or when nothing was seen of some kind of object for
-so long that somebody else should try. The next one begins only when everything of the last one has ended: whatever was
-under way is cancelled, its connection closed, and waited for. What may still arrive at the API server then is what a
-process that was killed leaves behind, and as harmless.
+A term ends when the Lease is lost, when a worker notices that, or when the watches of some kind of object have been
+broken for so long that another replica should try. The next term begins only when all tasks of the last one have ended:
+they are cancelled, their connections are closed, and the operator waits for them. Requests that still reach the API
+server after that are the same, and as harmless, as those of a process that was killed.
 """
 
 import asyncio
@@ -17,54 +17,54 @@ from podrelay.operator.leader_election import LeadershipLostError
 log = logging.getLogger(__name__)
 
 BLIND_LEASES: Final = 2
-"""A leader that has not seen anything of some kind for the duration of so many Leases gives its own away."""
+"""A leader whose watches of some kind have been broken for so many Lease durations releases its Lease."""
 RELEASE_SECONDS: Final = 2.0
-"""So long is waited for the Lease to be given back; else it runs out by itself."""
+"""How long to wait for the release of the Lease; otherwise it expires."""
 
 Part = Coroutine[Any, Any, None]
 
 
 class Lease(Protocol):
-    """What is asked of the leader election."""
+    """The interface of the leader election."""
 
     @property
     def duration_seconds(self) -> float:
-        """Its duration."""
+        """The duration of the Lease."""
 
     async def acquire(self, may_lead: Callable[[], bool]) -> None:
-        """Wait until it is ours."""
+        """Wait until this replica has acquired the Lease."""
 
     async def keep(self) -> None:
-        """Keep it, and return when it is lost."""
+        """Keep the Lease, and return when it is lost."""
 
     async def release(self) -> None:
-        """Give it back."""
+        """Release the Lease."""
 
 
 class Watches(Protocol):
-    """What is asked of the watches."""
+    """The interface of the watches."""
 
     async def wait_synced(self) -> None:
-        """Wait until everything was listed once."""
+        """Wait until all objects have been listed once."""
 
     def can_see(self) -> bool:
-        """Tell whether this replica could do the work."""
+        """Return whether this replica has the working watches that a leader needs."""
 
     def problem(self) -> str | None:
-        """Return what is not seen, in words."""
+        """Return which watches are broken, as a message."""
 
     async def until_blind(self, seconds: float) -> str:
-        """Wait until nothing of some kind was seen for so long, and return why not."""
+        """Wait until all watches of some kind have been broken for so long, and return the problem."""
 
 
 class Leadership:
     """Leads whenever it can.
 
     Args:
-        lease: decides who leads.
-        watches: tell what can be seen.
-        begin: called at the beginning of each term; returns what is to run until its end.
-        given_away: called with the reason when a leader that is blind has given the Lease away.
+        lease: the leader election.
+        watches: the health of the watches.
+        begin: called at the beginning of each term; returns the coroutines to run until its end.
+        given_away: called with the reason when a leader with broken watches has released the Lease.
     """
 
     def __init__(
@@ -81,12 +81,12 @@ class Leadership:
         self._is_blind = False
 
     async def run(self) -> None:
-        """Go from term to term until cancelled.
+        """Run one term after the other until cancelled.
 
         Raises:
-            ExceptionGroup: something of a term has failed in a way that is no loss of the Lease.
+            ExceptionGroup: a term has failed with an error other than the loss of the Lease.
         """
-        # A plan on half of the facts could start a pod that is there already.
+        # A plan based on incomplete caches could start a pod that exists already.
         await self._watches.wait_synced()
         while True:
             await self._lease.acquire(self._may_lead)
@@ -94,19 +94,19 @@ class Leadership:
             log.info("standing by")
 
     def _may_lead(self) -> bool:
-        """Tell whether this replica can see; one that cannot leaves the Lease to others, and says so once."""
+        """Return whether the watches work; if not, do not request the Lease, and log that once."""
         can_see = self._watches.can_see()
         if can_see is self._is_blind:
             self._is_blind = not can_see
             if can_see:
-                log.info("everything is seen again, the Lease is asked for")
+                log.info("all watches work again; requesting the Lease")
             else:
-                log.warning("the Lease is left to others until everything is seen again: %s", self._watches.problem())
+                log.warning("not requesting the Lease until all watches work again: %s", self._watches.problem())
         return can_see
 
     async def _lead(self) -> None:
         parts = self._begin()
-        kept = asyncio.create_task(self._lease.keep())  # begins first: without it nothing may be written
+        kept = asyncio.create_task(self._lease.keep())  # starts first: without the Lease, nothing may be written
         blind = asyncio.create_task(self._watches.until_blind(BLIND_LEASES * self._lease.duration_seconds))
         work = asyncio.create_task(_together(parts))
         try:
@@ -122,7 +122,7 @@ class Leadership:
             await self._give_away(blind.result())
 
     async def _give_away(self, why: str) -> None:
-        log.error("the Lease is given away, another replica may see more: %s", why)
+        log.error("releasing the Lease, because another replica may have working watches: %s", why)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RELEASE_SECONDS):
                 await self._lease.release()
@@ -137,7 +137,7 @@ async def _together(parts: Sequence[Part]) -> None:
 
 async def _unending(part: Part) -> None:
     await part
-    raise RuntimeError("a part of the operator has ended unasked")
+    raise RuntimeError("a part of the operator has ended unexpectedly")
 
 
 async def _end(*tasks: asyncio.Task[Any]) -> None:

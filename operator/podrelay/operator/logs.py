@@ -1,4 +1,4 @@
-"""Log lines of the operator: those of everything here, and of kopf what matters."""
+"""Logging of the operator: all of its own log lines, and the warnings of kopf."""
 
 import logging
 
@@ -8,7 +8,7 @@ from podrelay import logs
 def configure(*, as_json: bool, verbose: bool) -> None:
     """Send all log lines to stderr."""
     logs.configure(as_json=as_json, verbose=verbose)
-    # kopf tells of each event and start; its warnings and errors are what matters here.
+    # kopf logs each event and start; only its warnings and errors are of interest.
     logging.getLogger("kopf").setLevel(logging.DEBUG if verbose else logging.WARNING)
-    # Signals are handled in the main thread, where the rest of the operator is; kopf warns that it does not.
+    # Signals are handled in the main thread, by the rest of the operator; kopf warns that it does not handle them.
     logging.getLogger("kopf._core.reactor.running").addFilter(lambda record: "signals" not in record.getMessage())

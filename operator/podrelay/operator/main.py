@@ -1,4 +1,4 @@
-"""Puts the operator together and runs it: `podrelay operator`."""
+"""Assembles and runs the operator: `podrelay operator`."""
 
 import argparse
 import asyncio
@@ -34,11 +34,11 @@ from podrelay.schemas.process import SchemaProcess
 log = logging.getLogger(__name__)
 
 NESTING: Final = 11_000
-"""Decoders recurse, and the API server takes JSON of 10,000 levels: one such input must not end the operator."""
+"""Decoders recurse, and the API server accepts JSON of 10,000 levels: such an input must not end the operator."""
 GARBAGE: Final = 10_000
-"""Python looks for cycles after 700 new objects, many times for each run, and finds next to none."""
+"""Python looks for reference cycles after 700 new objects, many times for each run, and finds hardly any."""
 RESTART_SECONDS: Final = 2.0
-"""Pause before a new life, should there ever be a reason for one after the other."""
+"""Pause before a restart with empty caches, in case several are needed in a row."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     gc.set_threshold(GARBAGE)
     try:
         return uvloop.run(_Operator(arguments).run())
-    except (PodrelayError, OSError) as error:  # OSError: the address of --listen is taken
+    except (PodrelayError, OSError) as error:  # OSError: the address of --listen is in use
         print(f"podrelay operator: {error}", file=sys.stderr)
         return 1
 
@@ -71,14 +71,14 @@ class _Operator:
                 task.cancel()
             results = await asyncio.gather(*tasks, stopping, return_exceptions=True)
             if stop.is_set():
-                # Everything has stopped writing: another replica may begin at once.
+                # All writers have stopped, so another replica may begin at once.
                 await _release(lease)
                 log.info("stopped")
                 return 0
             for error in results:
                 if isinstance(error, Exception):
                     log.error("ended by %s: %s", type(error).__name__, _innermost(error))
-            log.error("%d part(s) ended unasked; the process ends so that it can be started anew", len(done))
+            log.error("%d part(s) ended unexpectedly; the process exits so that it is restarted", len(done))
             return 1
 
     @contextlib.asynccontextmanager
@@ -86,7 +86,7 @@ class _Operator:
         arguments = self._arguments
         async with contextlib.AsyncExitStack() as stack:
             client = await stack.enter_async_context(Client(self._connection, "podrelay-operator"))
-            # Whatever keeps the other one's sixteen requests under way, the Lease is renewed.
+            # The Lease is renewed even if all sixteen requests of the other client are blocked.
             lease_client = await stack.enter_async_context(
                 Client(self._connection, "podrelay-operator", write_timeout_seconds=REQUEST_TIMEOUT_SECONDS)
             )
@@ -107,11 +107,11 @@ class _Operator:
             self._manager = Manager(arguments, client, lease, schemas, figures, acting)
             policies = PolicyCheck(client)
             if arguments.without_policies:
-                log.warning("started with --without-policies: nobody looks whether admission policies are in force")
+                log.warning("started with --without-policies: not checking whether the admission policies are in force")
             runner, address = await health.serve(
                 arguments.listen,
                 lambda: self._manager.watches.problem() or lease.problem() or policies.problem,
-                lambda: figures.look(self._manager.store, leads=lease.held.is_set()),
+                lambda: figures.update(self._manager.store, leads=lease.held.is_set()),
             )
             stack.push_async_callback(runner.cleanup)
             shell = self._shell()
@@ -134,8 +134,8 @@ class _Operator:
     async def _manage(self, new_manager: Callable[[], Manager], lease: LeaderElection) -> None:
         while True:
             await self._manager.run()
-            log.warning("starting anew with an empty memory")
-            lease.start_anew()
+            log.warning("starting again with empty caches")
+            lease.forget_version()
             await _release(lease)
             await asyncio.sleep(RESTART_SECONDS)
             self._manager = new_manager()
@@ -155,7 +155,7 @@ class _Operator:
 
     def _export(self, lease: LeaderElection) -> None:
         def of_leader(value: Callable[[WorkQueue[Key]], float]) -> Callable[[], float]:
-            # In a standby keys wait for nobody.
+            # A standby has no workers that the keys could wait for.
             return lambda: value(self._manager.runs) if lease.held.is_set() else 0.0
 
         metrics.QUEUE_DEPTH.set_function(of_leader(lambda queue: float(len(queue))))
@@ -174,7 +174,7 @@ class _Operator:
 
 
 async def _release(lease: LeaderElection) -> None:
-    """Give the Lease back; an API server that is away must not hold us."""
+    """Release the Lease, without waiting long for an API server that does not respond."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(RELEASE_SECONDS):
             await lease.release()
@@ -185,6 +185,6 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    """Call `function` in `loop` from another thread; while the process ends there may be no loop to call it in."""
+    """Call `function` in `loop` from another thread; the loop may be closed while the process ends."""
     with contextlib.suppress(RuntimeError):
         loop.call_soon_threadsafe(function)

@@ -1,7 +1,7 @@
-"""A life of the operator: everything that it knows, and the work that follows from it, from an empty memory on.
+"""The caches and workers of the operator, which start empty.
 
-One life is enough for most processes. When the API server was restored from a backup, though, all that is known is
-wrong, and newer than the truth; so a new life begins with nothing, as a new process would.
+Most processes need one Manager. When the API server was restored from a backup, however, all caches are wrong, and
+newer than the real objects; then a new Manager starts with empty caches, as a new process would.
 """
 
 import asyncio
@@ -40,15 +40,15 @@ log = logging.getLogger(__name__)
 
 
 class Manager:
-    """What is known, who fills it, and who works by it.
+    """The caches, the watches that fill them, and the controllers that use them.
 
     Args:
         arguments: the flags.
         client: the API server.
-        lease: decides who leads.
-        schemas: checks inputs.
-        figures: counts what has ended.
-        acting: what the writes on behalf of runs go through; default: `client`.
+        lease: the leader election.
+        schemas: validates inputs.
+        figures: counts finished runs.
+        acting: the client for writes on behalf of runs; default: `client`.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Manager:
         retentions.changed = self.store.retention_changed
         recoveries = {
             SERVICE_ACCOUNTS: Recoveries(self._account_changed),
-            RESOURCE_QUOTAS: Recoveries(lambda namespace: self.store.may_be_taken_now(namespace, {QUOTA_EXCEEDED})),
+            RESOURCE_QUOTAS: Recoveries(lambda namespace: self.store.retry_refused(namespace, {QUOTA_EXCEEDED})),
         }
         self.watches = watches_into(client, self.store, retentions, recoveries, tuple(arguments.namespace))
         self._events = Events(client, dropped=metrics.EVENTS_DROPPED.inc)
@@ -102,16 +102,16 @@ class Manager:
         self._readiness = DefinitionReadyController(client, self.store, schemas, self.reviews)
         self._counts = DefinitionCountsController(client, self.store, counts)
         self._has_led = False
-        given_away = partial(lease.tell_given_away, self._events)
+        given_away = partial(lease.report_released, self._events)
         self._leadership = Leadership(lease, self.watches, self._begin_term, given_away)
 
     async def run(self) -> None:
-        """Live until cancelled, or until the API server has gone back in time.
+        """Run until cancelled, or until the API server has gone back in time.
 
         Raises:
-            ExceptionGroup: something has failed that nothing here can mend.
+            ExceptionGroup: a part has failed with an error that cannot be handled here.
         """
-        parts = [*self.watches.parts(), self._leadership.run(), self._tell_when_synced()]
+        parts = [*self.watches.parts(), self._leadership.run(), self._log_when_synced()]
         try:
             async with asyncio.TaskGroup() as group:
                 for part in parts:
@@ -121,33 +121,33 @@ class Manager:
         except* _Restored:
             pass
 
-    async def _tell_when_synced(self) -> None:
+    async def _log_when_synced(self) -> None:
         await self.watches.wait_synced()
         log.info("caches filled", extra={"runs": len(self.store.runs), "pods": len(self.store.pods)})
 
-    def _tell_change(self, run: TaskRun, status: TaskRunStatus) -> None:
+    def _report_change(self, run: TaskRun, status: TaskRunStatus) -> None:
         self._events.happened(run.metadata, event_rules.of_change(run.status, status))
         if status.phase in FINISHED and run.status.phase not in FINISHED:
             self._figures.finished(run, status)
 
     def _account_changed(self, namespace: str | None) -> None:
-        self.store.may_be_taken_now(namespace, {POD_FORBIDDEN})
+        self.store.retry_refused(namespace, {POD_FORBIDDEN})
         self._readiness.review_rejected(namespace)
 
     def _begin_term(self) -> Sequence[Part]:
-        self.runs.forgive()
+        self.runs.reset_failures()
         if self._has_led:
             self.store.begin_term()
         self._has_led = True
         return [
-            TaskRunController(self.store, self._executor, self.runs, self._tell_change).run(),
+            TaskRunController(self.store, self._executor, self.runs, self._report_change).run(),
             self._events.run(),
             self._readiness.run(),
             self._counts.run(),
         ]
 
 
-class _Restored(Exception):  # noqa: N818 - no error: the end of a life
+class _Restored(Exception):  # noqa: N818 - not an error: ends this Manager
     pass
 
 

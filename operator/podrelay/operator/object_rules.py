@@ -1,4 +1,4 @@
-"""What follows from objects alone: rules that the cache, the planner and the executor share. Pure."""
+"""Rules about objects that the cache, the planner and the executor share. Pure functions."""
 
 import hashlib
 import json
@@ -22,11 +22,11 @@ _NOT_ADMITTED: Final = frozenset(
         "ParentDeleted",
     }
 )
-"""Whatever else a run without a pod shows it shows after its input was looked at, so it is not read again for it."""
+"""The reasons of runs whose input has not been checked yet; with any other reason, it is not read again."""
 
 
 def is_new(status: TaskRunStatus) -> bool:
-    """Tell whether nobody has looked yet at what the run is to work on."""
+    """Return whether the input of the run has not been checked yet."""
     has_begun = status.last_record or status.current or status.attempts or status.disruptions
     return not has_begun and status.reason in _NOT_ADMITTED
 
@@ -37,31 +37,31 @@ def due_pod_name(run: TaskRun) -> str:
 
 
 def due_try(status: TaskRunStatus) -> tuple[int, int]:
-    """Return the iteration that is due by the status of a run, and which try of it, both from 1."""
+    """Return the iteration and the attempt that are due by the status of a run, both from 1."""
     return names.iteration_of(status.last_record or "") + 1, 1 + status.attempts + status.disruptions
 
 
 def hooks_follow(status: TaskRunStatus | None) -> bool:
-    """Tell whether `status` is the end of a run, and hooks are still to come."""
+    """Return whether `status` is final, and hooks are still pending."""
     return status is not None and bool(pending_hooks(status))
 
 
 def pending_hooks(status: TaskRunStatus) -> tuple[str, ...]:
-    """Return the hooks that follow from the end of a run and of which no outcome is known yet."""
+    """Return the hooks of a finished run whose outcome is not known yet."""
     if status.phase not in FINISHED:
         return ()
-    told = {outcome.name for outcome in status.hooks}
-    return tuple(hook for hook in status.hooks_due if hook not in told)
+    known = {outcome.name for outcome in status.hooks}
+    return tuple(hook for hook in status.hooks_due if hook not in known)
 
 
 def own_ttl_seconds(run: TaskRun, definition: TaskDefinition | None) -> int | None:
-    """Return for how long a finished run is kept by its own word, or its definition's; None: others decide."""
+    """Return for how long a finished run is kept according to its spec or its definition; None: neither sets it."""
     if run.spec.ttl_seconds_after_finished is not None or definition is None:
         return run.spec.ttl_seconds_after_finished
     return definition.spec.ttl_seconds_after_finished
 
 
 def template_hash(definition: TaskDefinition) -> str:
-    """Return what tells the template of a definition from the ones before it: 16 hexadecimal digits."""
+    """Return a hash that identifies the template of a definition: 16 hexadecimal digits."""
     canonical = json.dumps(definition.spec.template, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode(errors="surrogatepass")).hexdigest()[:16]

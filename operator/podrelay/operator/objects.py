@@ -1,7 +1,7 @@
-"""What the operator keeps of each object: projections that skip everything nobody here reads.
+"""Projections of API objects: only the fields that the operator reads are decoded and kept.
 
-Payloads (outputs, checkpoints, inputs) are not kept, but for the small input of a run that has not finished; 10,000
-runs have to fit into memory.
+Payloads (outputs, checkpoints, inputs) are not kept, except the small inputs of unfinished runs, so that 10,000 runs
+fit into memory.
 """
 
 from datetime import datetime, timedelta
@@ -13,19 +13,19 @@ from podrelay.api import limits, names
 from podrelay.api.phases import FINISHED
 
 KEPT_INPUT_BYTES: Final = 2048
-"""An input up to this size, as JSON, is kept: most are, and to read one once more costs more than a plan."""
+"""Inputs up to this size, as JSON, are kept: most inputs are small, and reading one again costs more than a plan."""
 
 
 class Projection(msgspec.Struct, rename="camel", frozen=True, omit_defaults=True):
-    """The part of an object that the operator reads; everything else is skipped when it is decoded."""
+    """The part of an object that the operator reads; the decoder skips everything else."""
 
 
 class Present(Projection, frozen=True):
-    """Stands for an object of which only the existence matters."""
+    """A placeholder for an object of which only the existence matters."""
 
 
 class OwnerReference(Projection, frozen=True):
-    """The object that another one belongs to."""
+    """The owner of an object."""
 
     kind: str
     name: str
@@ -35,7 +35,7 @@ class OwnerReference(Projection, frozen=True):
 
     @property
     def is_run(self) -> bool:
-        """Whether it is one of our TaskRuns; Tekton has a kind of the same name."""
+        """Whether the owner is a TaskRun of Podrelay; Tekton has a kind of the same name."""
         return self.kind == "TaskRun" and self.api_version.startswith(f"{names.GROUP}/")
 
 
@@ -54,7 +54,7 @@ class Metadata(Projection, frozen=True):
 
     @property
     def deletion_requested_at(self) -> datetime | None:
-        """When somebody deleted the object; `deletion_timestamp` is when its grace period ends."""
+        """When the deletion was requested; `deletion_timestamp` is the end of the grace period."""
         if self.deletion_timestamp is None:
             return None
         return self.deletion_timestamp - timedelta(seconds=self.deletion_grace_period_seconds)
@@ -68,7 +68,7 @@ class Metadata(Projection, frozen=True):
 
 
 class Abort(Projection, frozen=True):
-    """The request that a run stops."""
+    """The request to abort a run."""
 
     message: str | None = None
     cascade: bool = False
@@ -76,7 +76,7 @@ class Abort(Projection, frozen=True):
 
 
 class TaskRunSpec(Projection, frozen=True):
-    """What a run is to do.
+    """The work of a run.
 
     Attributes:
         input: the input as JSON, `{}` where there is none; empty where it is not kept and has to be read again.
@@ -103,14 +103,14 @@ class Current(Projection, frozen=True):
 
 
 class TaskError(Projection, frozen=True):
-    """Why a task failed. `data` stays where it is."""
+    """Why a task failed. `data` is not kept here."""
 
     message: str
     code: str | None = None
 
 
 class Progress(Projection, frozen=True):
-    """How far a task says it has come."""
+    """The progress that a task reported."""
 
     percent: float | None = None
     message: str | None = None
@@ -126,7 +126,7 @@ class HookOutcome(Projection, frozen=True):
 
 
 class RecentIteration(Projection, frozen=True):
-    """One ended try, in short."""
+    """The summary of an attempt that has ended."""
 
     iteration: int
     try_: int = msgspec.field(name="try")
@@ -173,7 +173,7 @@ class StatusChanges(TypedDict, total=False):
 
 
 class TaskRunStatus(Projection, frozen=True):
-    """How far a run has come, without its output. Decides everything together with pods and records."""
+    """The progress of a run, without its output. Together with pods and records, it determines the next plan."""
 
     phase: str | None = None
     reason: str | None = None
@@ -199,7 +199,7 @@ class TaskRunStatus(Projection, frozen=True):
     conditions: tuple[Condition, ...] = ()
 
     def changed(self, **changes: Unpack[StatusChanges]) -> "TaskRunStatus":
-        """Return a copy with other values of some fields."""
+        """Return a copy with some fields changed."""
         return msgspec.structs.replace(self, **changes)
 
     def condition(self, kind: str) -> Condition | None:
@@ -220,7 +220,7 @@ class RunAnnotations(
         "last_applied": names.ANNOTATION_LAST_APPLIED,
     },
 ):
-    """What a run's annotations tell of it."""
+    """The annotations of a run that the operator reads."""
 
     began: str | None = None
     ended: str | None = None
@@ -231,13 +231,13 @@ class RunAnnotations(
     last_applied: str | None = None
 
     def __post_init__(self) -> None:
-        """Keep of what `kubectl apply` was given what it tells of the run's life before: what it was read from."""
+        """Recover what is known about the run before a restore from the object that `kubectl apply` has stored."""
         if self.last_applied is None:
             return
         before = _applied(self.last_applied)
         status, phase = before.status, before.status.phase
-        told = {"began": status.started_at, "ended": phase if phase in FINISHED else None, "origin": before.origin}
-        for field, value in told.items():
+        recovered = {"began": status.started_at, "ended": phase if phase in FINISHED else None, "origin": before.origin}
+        for field, value in recovered.items():
             if value is not None and getattr(self, field) is None:
                 msgspec.structs.force_setattr(self, field, value)
         msgspec.structs.force_setattr(self, "last_applied", None)
@@ -266,11 +266,11 @@ def _applied(text: str) -> _Applied:
     try:
         return msgspec.json.decode(text, type=_Applied) if '"status"' in text else _Applied()
     except msgspec.MsgspecError:
-        return _Applied()  # somebody has edited it; it is kubectl's, not ours
+        return _Applied()  # edited by a user; the annotation belongs to kubectl
 
 
 class RestoreLabels(msgspec.Struct, frozen=True, rename={"velero": names.LABEL_VELERO_RESTORE}):
-    """What the labels of a run or a record tell of a restore."""
+    """The label of a run or a record that marks a restored object."""
 
     velero: str | None = None
 
@@ -283,7 +283,7 @@ class RunMetadata(Metadata, frozen=True):
 
     @property
     def origin_uid(self) -> str:
-        """The UID from which names of children follow: the first one, where the run was restored from a backup."""
+        """The UID that names of children are derived from: the original one if the run was restored from a backup."""
         name, _, uid = (self.annotations.origin or "").partition("/")
         return uid if uid and name == self.name else self.uid
 
@@ -299,9 +299,9 @@ class TaskRun(Projection, frozen=True):
     status: TaskRunStatus = TaskRunStatus()
 
     def __post_init__(self) -> None:
-        """Keep the input only if it is small and still of use."""
+        """Keep the input only if it is small and still needed."""
         is_kept = len(self.spec.input) <= KEPT_INPUT_BYTES and self.status.phase not in FINISHED
-        # A copy: as it was decoded it is a view that holds everything that was read together with it.
+        # Copy it: the decoded value is a view that keeps the whole response in memory.
         kept = self.spec.input.copy() if is_kept else _NOT_KEPT
         msgspec.structs.force_setattr(self, "spec", msgspec.structs.replace(self.spec, input=kept))
 
@@ -310,7 +310,7 @@ class TaskRun(Projection, frozen=True):
 
 
 class SettingsData(Projection, frozen=True):
-    """What is set, as it was written: a ConfigMap holds nothing but text."""
+    """The settings as text, because a ConfigMap only contains text."""
 
     retention_days: str | None = None
 
@@ -323,7 +323,7 @@ class NamespaceSettings(Projection, frozen=True):
 
 
 class Named(Projection, frozen=True):
-    """An object of which nothing matters but that it is there, and has changed."""
+    """An object of which only the existence and changes matter."""
 
     metadata: Metadata
 
@@ -332,7 +332,7 @@ class Named(Projection, frozen=True):
 
 
 class RetryPolicy(Projection, frozen=True):
-    """Whether and when a failed try is repeated."""
+    """Whether and when a failed attempt is repeated."""
 
     limit: int = 0
     initial_seconds: int = 10
@@ -349,14 +349,14 @@ class Concurrency(Projection, frozen=True):
 
 
 class HistoryLimit(Projection, frozen=True):
-    """How much is kept of what has ended."""
+    """How many finished runs and records are kept."""
 
     iterations: int = 20
     runs: int = 1000
 
 
 class TaskDefinitionSpec(Projection, frozen=True):
-    """What can run and how its pods are made."""
+    """The settings of a task and the template of its pods."""
 
     id: str
     template: dict[str, Any]
@@ -384,7 +384,7 @@ class TaskDefinitionSpec(Projection, frozen=True):
 
 
 class TaskDefinitionStatus(Projection, frozen=True):
-    """What the operator found out about a definition."""
+    """The status that the operator writes to a definition."""
 
     observed_generation: int | None = None
     conditions: tuple[Condition, ...] = ()
@@ -397,7 +397,7 @@ class DefinitionAnnotations(
     frozen=True,
     rename={"created_by": names.ANNOTATION_CREATED_BY, "changed_by": names.ANNOTATION_CHANGED_BY},
 ):
-    """What a definition's annotations tell of it."""
+    """The annotations of a definition that the operator reads."""
 
     created_by: str | None = None
     changed_by: str | None = None
@@ -410,7 +410,7 @@ class DefinitionMetadata(Metadata, frozen=True):
 
 
 class TaskDefinition(Projection, frozen=True):
-    """What can run."""
+    """A kind of task."""
 
     metadata: DefinitionMetadata
     spec: TaskDefinitionSpec
@@ -421,19 +421,19 @@ class TaskDefinition(Projection, frozen=True):
 
 
 class ResponseError(TaskError, frozen=True):
-    """Why a task failed, and whether there is more to say about it."""
+    """Why a task failed, and whether the error has data."""
 
     data: Present | None = None
 
 
 class WaitForChildren(Projection, frozen=True):
-    """What a run waits for before its next iteration: its children, of one definition or all."""
+    """The children that a run waits for before its next iteration: those of one definition, or all."""
 
     definition: Annotated[str, msgspec.Meta(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None = None
 
 
 class Response(Projection, frozen=True):
-    """The head of an answer."""
+    """An answer without its payloads."""
 
     status: str
     message: str | None = None
@@ -448,7 +448,7 @@ class Response(Projection, frozen=True):
 
     @property
     def has_result(self) -> bool:
-        """Whether there is anything in it that belongs into the status of the run, but is not kept here."""
+        """Whether the answer has output or error data that belong in the status of the run, but are not kept here."""
         return self.output is not None or (self.error is not None and self.error.data is not None)
 
 
@@ -456,7 +456,7 @@ _Text = Annotated[str, msgspec.Meta(max_length=limits.MESSAGE_LENGTH)]
 
 
 class StorableError(Projection, frozen=True, forbid_unknown_fields=True):
-    """An error as the schema of records takes it."""
+    """An error as the schema of records accepts it."""
 
     message: _Text
     code: Annotated[str, msgspec.Meta(max_length=256)] | None = None
@@ -464,7 +464,7 @@ class StorableError(Projection, frozen=True, forbid_unknown_fields=True):
 
 
 class StorableResponse(Projection, frozen=True, forbid_unknown_fields=True):
-    """A whole answer as the schema of records takes it: for answers that have not been through the API server."""
+    """A whole answer as the schema of records accepts it: for answers that the API server has not validated."""
 
     status: Literal["done", "continue", "error", "aborted"]
     message: _Text | None = None
@@ -479,13 +479,13 @@ class StorableResponse(Projection, frozen=True, forbid_unknown_fields=True):
 
 
 class UndeliveredResponse(StorableResponse, frozen=True):
-    """An answer of our own runner that it could not store: also one before run() was called."""
+    """An answer that Podrelay's runner could not store, possibly from before run() was called."""
 
     refusal: Literal["InvalidInput", "Rejected"] | None = None
 
 
 class RecordAnnotations(msgspec.Struct, frozen=True, rename={"cause": names.ANNOTATION_CAUSE}):
-    """What the operator notes on a record that it writes for a pod."""
+    """The annotations that the operator sets on a record that it writes for a pod."""
 
     cause: str | None = None
 
@@ -498,7 +498,7 @@ class RecordMetadata(Metadata, frozen=True):
 
 
 class Record(Projection, frozen=True):
-    """The record of one try, without its payloads."""
+    """The record of one attempt, without its payloads."""
 
     metadata: RecordMetadata
     run_name: str

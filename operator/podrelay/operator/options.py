@@ -1,4 +1,4 @@
-"""Command-line flags of `podrelay operator`, without anything that is slow to import."""
+"""Command-line flags of `podrelay operator`, without slow imports."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ from typing import Final
 from podrelay.api.settings import DEFAULT_RETENTION_DAYS
 
 DEFAULT_RUNNING_PODS_PER_NAMESPACE: Final = 500
-"""Far more than most namespaces need, and far less than a task that starts tasks without end would make."""
+"""Far more than most namespaces need, and far less than a task that starts tasks endlessly would create."""
 DEFAULT_DEPTH: Final = 10
 
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--lease-namespace",
         default=os.environ.get("POD_NAMESPACE", ""),
         metavar="NAME",
-        help="where the Lease is; default: $POD_NAMESPACE, else the namespace of the context",
+        help="namespace of the Lease; default: $POD_NAMESPACE, otherwise the namespace of the context",
     )
     lease.add_argument("--lease-name", default="podrelay-operator", metavar="NAME", help="default: %(default)s")
     lease.add_argument(
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=15.0,
         metavar="SECONDS",
-        help="another replica takes over when the Lease has not changed for so long; below 15 for tests only; "
+        help="another replica takes over when the Lease has not changed for so long; values below 15 are for tests; "
         "default: %(default)g",
     )
     behaviour = parser.add_argument_group("behaviour")
@@ -46,14 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=DEFAULT_RETENTION_DAYS,
         metavar="DAYS",
-        help="finished runs are deleted after so many days where neither they, their definition nor the settings of "
-        "their namespace say anything, 0: never; default: %(default)g",
+        help="finished runs are deleted after so many days, unless the run, its definition or the settings of its "
+        "namespace set another time; 0: never; default: %(default)g",
     )
     behaviour.add_argument(
         "--max-running-pods",
         type=_positive,
         metavar="N",
-        help="at most N runs have a pod at the same time, the others wait in a queue, oldest first; default: no limit",
+        help="at most N runs have a pod at the same time; the others wait in a queue, oldest first; default: no limit",
     )
     behaviour.add_argument(
         "--max-running-pods-per-namespace",
@@ -67,31 +67,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=DEFAULT_DEPTH,
         metavar="N",
-        help="a run has at most N runs above it, its parent, the parent of that and so on; a further child fails as "
-        "TooManyAncestors; default: %(default)s",
+        help="a run has at most N ancestors: its parent, the parent of that and so on; a deeper child fails with the "
+        "reason TooManyAncestors; default: %(default)s",
     )
     behaviour.add_argument(
         "--without-policies",
         action="store_true",
-        help="be ready although the chart's admission policies are not in force: something else holds task pods to "
-        "their own records and runs",
+        help="be ready even if the chart's admission policies are not in force, because something else restricts task "
+        "pods to their own records and runs",
     )
     behaviour.add_argument(
         "--without-pod-logs",
         action="store_true",
-        help="do not read what a pod has printed into the record that the operator writes for it: of pods that report "
-        "by termination message, and of those that died; needs the right to get pods/log otherwise",
+        help="do not copy the log of a pod to the record that the operator writes for it: of pods that report by "
+        "termination message, and of those that died; without this flag, it needs the right to get pods/log",
     )
     behaviour.add_argument(
         "--listen",
         default="127.0.0.1:8080",
         metavar="HOST:PORT",
-        help="address of /healthz, /readyz and /metrics; port 0: a free one; default: %(default)s",
+        help="address of /healthz, /readyz and /metrics; port 0: a free port; default: %(default)s",
     )
     behaviour.add_argument(
-        "--log-format", choices=("text", "json"), default="text", help="how log lines look; default: %(default)s"
+        "--log-format", choices=("text", "json"), default="text", help="format of log lines; default: %(default)s"
     )
-    behaviour.add_argument("--verbose", action="store_true", help="debug log lines too")
+    behaviour.add_argument("--verbose", action="store_true", help="also log debug messages")
 
 
 def _positive(text: str) -> int:

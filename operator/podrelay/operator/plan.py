@@ -1,4 +1,4 @@
-"""The planner's output: frozen values only. A `Plan` is what follows from a `View`: actions, or a wanted status."""
+"""The planner's output: frozen values only. A `Plan` for a `View` contains actions, or the wanted status."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,33 +12,33 @@ from podrelay.operator.view import RunRef
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The pod that is due: one try of one iteration."""
+    """The pod that is due: one attempt of one iteration."""
 
     iteration: int
     try_: int
     name: str
     state: str | None
-    """The record whose response carries the state."""
+    """The record whose response contains the state."""
     checkpoint: str | None
-    """The record of an earlier try whose checkpoint is the better start."""
+    """The record of an earlier attempt with a newer checkpoint to start from."""
     is_final_attempt: bool
     calls_before_trigger: bool = False
-    """Whether it calls onBeforeTrigger, should the definition have it."""
+    """Whether it calls onBeforeTrigger, if the definition has it."""
     hooks: tuple[str, ...] = ()
-    """For a pod that calls lifecycle hooks and nothing else: which ones. Then `iteration` is 0."""
+    """The lifecycle hooks of a hook pod, which only calls hooks. Its `iteration` is 0."""
 
 
-# --- actions: what the executor can do ------------------------------------------------------------------------------
+# --- actions that the executor can do ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class ReadInput:
-    """Read the input of the run, check it against the definition's schema, and look up the value of its limit."""
+    """Read the input of the run, validate it against the definition's schema, and read the value for its limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class TakeSlot:
-    """Ask for a slot; the next view tells whether it was granted. `value` is that of the definition's concurrency."""
+    """Request a slot; the next view shows whether it was granted. `value` belongs to the definition's concurrency."""
 
     value: str | None
 
@@ -50,14 +50,14 @@ class ReturnSlot:
 
 @dataclass(frozen=True, slots=True)
 class CreatePod:
-    """Make the pod of `target`."""
+    """Create the pod of `target`."""
 
     target: Target
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmGone:
-    """Ask the API server itself whether a pod that the cache lacks is really no more."""
+    """Check with a live read that a pod that is not in the cache no longer exists."""
 
     name: str
     uid: str
@@ -65,28 +65,28 @@ class ConfirmGone:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmAbsent:
-    """Ask the API server itself whether a pod that is due, and not in the cache, has been made."""
+    """Check with a live read whether a pod that is due, and not in the cache, has been created."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmLost:
-    """Ask the API server itself whether a record that the cache lacks is really no more."""
+    """Check with a live read that a record that is not in the cache no longer exists."""
 
     record: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRecord:
-    """Read the record of a pod that has ended from the API server itself, before that pod's work is done by another."""
+    """Read the record of a pod that has ended from the API server, before another pod repeats its work."""
 
     record: str
 
 
 @dataclass(frozen=True, slots=True)
 class ConfirmSilent:
-    """Ask the API server itself whether the sign of life that is known of a record is really its last."""
+    """Check with a live read whether a record has a newer heartbeat than the cache."""
 
     record: str
     heartbeat_at: datetime | None
@@ -94,23 +94,23 @@ class ConfirmSilent:
 
 @dataclass(frozen=True, slots=True)
 class OpenGate:
-    """Let a pod be scheduled that the status names as the one that may run."""
+    """Remove the gate of the pod that the status names, so that it is scheduled."""
 
     pod: Pod
 
 
 @dataclass(frozen=True, slots=True)
 class EndPod:
-    """Let the kubelet end the pod: SIGTERM, grace period, SIGKILL. Pod and logs stay."""
+    """Let the kubelet end the pod: SIGTERM, grace period, SIGKILL. The pod and its logs are kept."""
 
     pod: Pod
     reason: str | None = None
-    """Noted on the pod where it is neither abort nor the iteration's timeout."""
+    """Stored in an annotation of the pod if the reason is neither an abort nor the iteration's timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeletePod:
-    """Delete the pod with this UID, in this version where one is given."""
+    """Delete the pod with this UID, and with this resourceVersion if one is given."""
 
     name: str
     uid: str
@@ -119,14 +119,14 @@ class DeletePod:
 
 @dataclass(frozen=True, slots=True)
 class ReleasePod:
-    """Take our finalizer off a pod: what became of it is stored, or nobody needs to know."""
+    """Remove Podrelay's finalizer from a pod, because its result is stored or not needed."""
 
     pod: Pod
 
 
 @dataclass(frozen=True, slots=True)
 class AnnotateRun:
-    """Write an annotation of the run: what is to be known of it where its status does not go, such as into a backup."""
+    """Write an annotation of the run, which shows its progress where the status is not kept, such as in a backup."""
 
     annotation: str
     value: str
@@ -134,7 +134,7 @@ class AnnotateRun:
 
 @dataclass(frozen=True, slots=True)
 class AdoptRecord:
-    """Give a record that is the run's, but has no owner, the run as its owner."""
+    """Set the run as the owner of a record that belongs to it, but has no owner."""
 
     record: Record
 
@@ -148,12 +148,12 @@ class WriteRecord:
     pod: Pod | None
     response: StorableResponse
     cause: str | None = None
-    """For the retry policy, where the pod failed without a word of its own: PodFailure or Timeout."""
+    """For the retry policy, if the pod failed without an error of its own: PodFailure or Timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRecord:
-    """Make the record of a pod that has ended without an answer, so that no other can be made of that name."""
+    """Create the record of a pod that has ended without an answer, so that no other request can create it."""
 
     target: Target
     pod_uid: str
@@ -162,7 +162,7 @@ class ClaimRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeleteRecord:
-    """Delete a record that nobody needs any more."""
+    """Delete a record that is no longer needed."""
 
     name: str
     uid: str
@@ -170,7 +170,7 @@ class DeleteRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeleteRun:
-    """Delete the run itself, in this version; garbage collection takes the rest."""
+    """Delete the run itself, in this version; garbage collection deletes the rest."""
 
     uid: str
     resource_version: str
@@ -178,24 +178,24 @@ class DeleteRun:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmChildren:
-    """Ask the API server itself for all children: they may be seen later than the record that waits for them."""
+    """List all children with a live read: their watch events may arrive later than the record that waits for them."""
 
     record: str
 
 
 @dataclass(frozen=True, slots=True)
 class AbortChild:
-    """Have a child aborted, with its own children."""
+    """Abort a child, including its own children."""
 
     child: RunRef
     message: str
     by: str | None = None
-    """Who has aborted the run itself, as far as is known."""
+    """Who has aborted the run itself, if known."""
 
 
 @dataclass(frozen=True, slots=True)
 class AdoptRun:
-    """Give a run its parent as an owner, so that it goes when that goes."""
+    """Set the parent of a run as its owner, so that it is deleted with the parent."""
 
     parent: RunRef
 
@@ -228,16 +228,16 @@ Action = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What follows from a view. Actions come first; the status is written when there are none left."""
+    """What to do, according to a view. Actions come first; the status is written when no actions are left."""
 
     actions: tuple[Action, ...] = ()
     status: TaskRunStatus | None = None
-    """The wanted status, or None where it does not matter any more."""
+    """The wanted status, or None if it no longer matters."""
     payload_from: str | None = None
-    """The record whose output and error data go into the status with it."""
+    """The record whose output and error data are written to the status, too."""
     requeue_at: datetime | None = None
-    """Plan again then at the latest, whatever events come."""
+    """Plan again at this time, or earlier after an event."""
     error_data: Mapping[str, Any] | None = None
-    """Data of the status's error, where no record has it."""
+    """The data of the error in the status, if no record contains it."""
     keeps_slot: bool = False
-    """Whether the run goes on waiting for its slot, or holding it, although it has no pod."""
+    """Whether the run keeps its slot, or its place in the queue, although it has no pod."""

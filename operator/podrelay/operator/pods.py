@@ -1,4 +1,4 @@
-"""What the operator keeps of each pod: the fields that decide, and what follows from them."""
+"""The projection of a pod: the fields that the operator needs, and facts derived from them."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -25,7 +25,7 @@ class PodAnnotations(
         "template_hash": names.ANNOTATION_TEMPLATE_HASH,
     },
 ):
-    """What a pod carries with it of the definition that it was made from, and since when and why it is being ended."""
+    """The annotations of a pod: settings of the definition it was made from, and since when and why it is ending."""
 
     iteration_timeout: str = "900"
     pending_timeout: str = "900"
@@ -39,7 +39,7 @@ class PodAnnotations(
     template_hash: str | None = None
 
     def __post_init__(self) -> None:
-        """Take the default for what somebody has edited to nonsense: the pod must not be out of control for it."""
+        """Use the defaults instead of invalid values that a user has set, so that the pod stays under control."""
         for field, default in _DEFAULT_SECONDS.items():
             value = getattr(self, field)
             if value != default and not _is_seconds(value):
@@ -83,7 +83,7 @@ class ContainerWaiting(Projection, frozen=True):
 
 
 class ContainerRunning(Projection, frozen=True):
-    """A container that runs."""
+    """A running container."""
 
     started_at: datetime | None = None
 
@@ -100,7 +100,7 @@ class ContainerTerminated(Projection, frozen=True):
 
 
 class ContainerState(Projection, frozen=True):
-    """Exactly one of the three, or none for a container that nobody has looked at yet."""
+    """Exactly one of the three states, or none if the kubelet has not reported the container yet."""
 
     waiting: ContainerWaiting | None = None
     running: ContainerRunning | None = None
@@ -108,7 +108,7 @@ class ContainerState(Projection, frozen=True):
 
 
 class ContainerStatus(Projection, frozen=True):
-    """What the kubelet says about a container."""
+    """The status of a container, reported by the kubelet."""
 
     name: str
     image: str = ""
@@ -125,32 +125,32 @@ class PodCondition(Projection, frozen=True):
 
 
 class SchedulingGate(Projection, frozen=True):
-    """Something that has to happen before a pod may be scheduled."""
+    """A gate that must be removed before the pod is scheduled."""
 
     name: str
 
 
 class Limits(Projection, frozen=True):
-    """How much a container may use at most."""
+    """The resource limits of a container."""
 
     memory: str | None = None
 
 
 class ContainerResources(Projection, frozen=True):
-    """What a container may use."""
+    """The resources of a container."""
 
     limits: Limits | None = None
 
 
 class Container(Projection, frozen=True):
-    """What matters of a container's spec."""
+    """The needed part of a container's spec."""
 
     name: str
     resources: ContainerResources | None = None
 
 
 class PodSpec(Projection, frozen=True):
-    """What matters of a pod's spec."""
+    """The needed part of a pod's spec."""
 
     containers: tuple[Container, ...] = ()
     node_name: str = ""
@@ -160,7 +160,7 @@ class PodSpec(Projection, frozen=True):
 
 
 class PodStatus(Projection, frozen=True):
-    """What the cluster says about a pod."""
+    """The status of a pod."""
 
     phase: str = "Pending"
     reason: str = ""
@@ -180,7 +180,7 @@ class Pod(Projection, frozen=True):
 
     @property
     def task(self) -> ContainerState:
-        """State of the container that does the work."""
+        """The state of the task's container."""
         name = self.metadata.annotations.container
         return next(
             (status.state for status in self.status.container_statuses if status.name == name), ContainerState()
@@ -188,20 +188,20 @@ class Pod(Projection, frozen=True):
 
     @property
     def image(self) -> str:
-        """Image of the container that does the work, as far as a kubelet has said."""
+        """The image of the task's container, if the kubelet has reported it."""
         name = self.metadata.annotations.container
         return next((status.image for status in self.status.container_statuses if status.name == name), "")
 
     @property
     def memory_limit(self) -> str | None:
-        """How much memory the container that does the work may use; None: nothing limits it alone."""
+        """The memory limit of the task's container; None if it has none."""
         name = self.metadata.annotations.container
         resources = next((item.resources for item in self.spec.containers if item.name == name), None)
         return resources.limits.memory if resources is not None and resources.limits is not None else None
 
     @property
     def is_unclaimed(self) -> bool:
-        """Whether the pod waits for the operator to say that it is the one that may run."""
+        """Whether the pod still has the gate that the operator removes once the pod may run."""
         return any(gate.name == names.CLAIM_GATE for gate in self.spec.scheduling_gates)
 
     @property
@@ -211,42 +211,42 @@ class Pod(Projection, frozen=True):
 
     @property
     def pending_deadline(self) -> datetime:
-        """Until when the pod has to have started."""
+        """The time by which the pod must have started."""
         seconds = int(self.metadata.annotations.pending_timeout)
         return self.metadata.creation_timestamp + timedelta(seconds=seconds)
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the pod has ended for good."""
+        """Whether the pod is in a final phase."""
         return self.status.phase in {"Succeeded", "Failed"}
 
     @property
     def has_started(self) -> bool:
-        """Whether the container that does the work has ever run, as far as anybody said."""
+        """Whether the task's container has ever run, as far as has been reported."""
         terminated = self.task.terminated
-        # A container that never was is reported as terminated too when its pod is deleted, but without a start.
+        # If a pod is deleted before it starts, its containers are reported as terminated, but without a start time.
         return self.task.running is not None or (terminated is not None and terminated.started_at is not None)
 
     @property
     def is_released(self) -> bool:
-        """Whether the container that does the work cannot run any more."""
+        """Whether the task's container can no longer run."""
         return self.is_terminal or self.task.terminated is not None or self._is_discarded
 
     @property
     def _is_discarded(self) -> bool:
-        """Whether the pod was deleted before any node had it: only finalizers keep it."""
+        """Whether the pod was deleted before it was on a node, so that only finalizers keep it."""
         return self.metadata.deletion_timestamp is not None and not self.spec.node_name
 
     @property
     def is_held(self) -> bool:
-        """Whether our finalizer keeps the pod."""
+        """Whether Podrelay's finalizer keeps the pod."""
         return names.ANSWER_FINALIZER in self.metadata.finalizers
 
     @property
     def is_force_deleted(self) -> bool:
-        """Whether the pod was deleted without a grace period while its container may run.
+        """Whether the pod was deleted without a grace period while its container may be running.
 
-        A kubelet ends a deletion in the same way, but not before it has reported the end of the container.
+        A kubelet completes each deletion in the same way, but only after it has reported the end of the container.
         """
         is_forced = self.metadata.deletion_timestamp is not None and not self.metadata.deletion_grace_period_seconds
         return is_forced and not self.is_released

@@ -1,9 +1,9 @@
-"""Looks whether the admission policies are in force that the operator relies on.
+"""Checks that the admission policies that the operator relies on are in force.
 
-A record decides what becomes of its run, and RBAC cannot say which pod may write which record: only the policies of the
-chart can. Without them any task pod forges the answer of any run of its namespace, and nothing else would show it. So
-this looks at start and once a minute; `problem` goes into readiness, the log and a metric. It never stops the operator:
-runs that go on do no harm, and the policies may be about to come.
+A record decides how its run continues, and RBAC cannot restrict which pod may write which record; only the policies of
+the chart can. Without them, any task pod could forge the answer of any run in its namespace without being noticed. So
+this check runs at the start and once a minute; `problem` goes to readiness, the log and a metric. It never stops the
+operator: runs that continue do no harm, and the policies may be about to be installed.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ NAMES: Final = (
     "podrelay-runs",
     "podrelay-secrets",
 )
-"""Each the name of a ValidatingAdmissionPolicy of the chart and of its binding."""
+"""The names of the ValidatingAdmissionPolicies of the chart, which are also the names of their bindings."""
 
 _GROUP: Final = "admissionregistration.k8s.io"
 _POLICIES: Final = Resource(_GROUP, "v1", "validatingadmissionpolicies")
@@ -47,8 +47,8 @@ _PAUSE_SECONDS: Final = 60.0
 _PAUSE_AFTER_PROBLEM_SECONDS: Final = 5.0
 _NARROWING: Final = ("namespaceSelector", "objectSelector", "excludeResourceRules")
 _ADVICE: Final = (
-    "install the chart again with the rights to make them, or start the operator with --without-policies if "
-    "something else holds task pods to their own records"
+    "install the chart again with the rights to create them, or start the operator with --without-policies if "
+    "something else restricts task pods to their own records"
 )
 
 
@@ -57,13 +57,13 @@ class PolicyCheck:
 
     Args:
         client: the API server.
-        names: of the policies, each also that of its binding.
-        pause_seconds: time between two looks while all is well.
+        names: the names of the policies and of their bindings.
+        pause_seconds: time between two checks while all is well.
         pause_after_problem_seconds: the same after a problem, or while the API server does not answer.
 
     Attributes:
-        problem: what is wrong, in words that say what to do; None where all is well, before the first look, and for an
-            operator that may not read policies.
+        problem: what is wrong and what to do; None if all is well, before the first check, and for an operator that
+            may not read policies.
     """
 
     def __init__(
@@ -82,22 +82,22 @@ class PolicyCheck:
         self.problem: str | None = None
 
     async def run(self) -> None:
-        """Look again and again until cancelled."""
+        """Check again and again until cancelled."""
         while True:
             try:
-                await self.look()
+                await self.check()
             except (ApiError, TransportError, TimeoutError) as error:
-                # What was found before still counts: the API server is away, the policies are not.
-                log.debug("admission policies not looked at: %s", str(error) or type(error).__name__)
+                # The last result stays valid: the API server is not reachable, but the policies still exist.
+                log.debug("could not check the admission policies: %s", str(error) or type(error).__name__)
                 await asyncio.sleep(self._pause_after_problem)
             else:
                 await asyncio.sleep(self._pause_after_problem if self.problem else self._pause)
 
-    async def look(self) -> None:
-        """Look once, and tell what has changed.
+    async def check(self) -> None:
+        """Check once, and log a changed result.
 
         Raises:
-            ApiError, TransportError, TimeoutError: the API server does not say; `problem` stays as it was.
+            ApiError, TransportError, TimeoutError: the API server has failed; `problem` stays as it was.
         """
         found: list[str] = []
         try:
@@ -106,7 +106,7 @@ class PolicyCheck:
         except ApiError as error:
             if error.status != 403:
                 raise
-            self._tell_unknown(error)
+            self._report_unknown(error)
             return
         self._is_unknown = False
         POLICY_PROBLEMS.set(len(found))
@@ -118,14 +118,14 @@ class PolicyCheck:
                 log.info("the admission policies are in force")
         self.problem = problem
 
-    def _tell_unknown(self, error: ApiError) -> None:
+    def _report_unknown(self, error: ApiError) -> None:
         POLICY_PROBLEMS.set(math.nan)
         self.problem = None
         if not self._is_unknown:
             self._is_unknown = True
             log.warning(
-                "cannot know whether the chart's admission policies are in force, without which any task pod can write "
-                "the record of any run: %s",
+                "cannot check whether the chart's admission policies are in force, without which any task pod can "
+                "write the record of any run: %s",
                 error.message,
             )
 
@@ -146,7 +146,7 @@ class PolicyCheck:
 
 
 def of_policy(policy: dict[str, Any] | None) -> Iterator[str]:
-    """Yield why a ValidatingAdmissionPolicy, None if it does not exist, lets through what it is to refuse."""
+    """Yield why a ValidatingAdmissionPolicy (None if it does not exist) would not refuse what it must refuse."""
     if policy is None:
         yield "the ValidatingAdmissionPolicy is missing"
         return
@@ -161,7 +161,7 @@ def of_policy(policy: dict[str, Any] | None) -> Iterator[str]:
 
 
 def of_binding(binding: dict[str, Any] | None, policy: str) -> Iterator[str]:
-    """Yield why a ValidatingAdmissionPolicyBinding, None if it does not exist, lets somebody past the policy."""
+    """Yield why a ValidatingAdmissionPolicyBinding (None if it does not exist) lets clients bypass the policy."""
     if binding is None:
         yield "the ValidatingAdmissionPolicyBinding is missing"
         return

@@ -1,4 +1,4 @@
-"""RBAC next to the code that needs it: modules declare what they ask of the API server, the chart is made from that.
+"""RBAC next to the code that needs it: modules declare their permissions, and the chart is generated from these.
 
 `tools.generate` writes the rules into the chart.
 """
@@ -26,7 +26,7 @@ MODULES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What a module asks of one kind of object."""
+    """The permission of a module for one kind of object."""
 
     group: str
     resources: tuple[str, ...]
@@ -34,7 +34,7 @@ class Permission:
     own_namespace: bool = False
     """Needed in the operator's own namespace only."""
     names: tuple[str, ...] = ()
-    """Of the only objects that it is about; lists and watches have to select one of them by metadata.name."""
+    """The names of the permitted objects, if restricted; lists and watches must select one of them by metadata.name."""
 
 
 def rules(*, own_namespace: bool) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Which collections the operator reflects, and the permissions for that."""
+"""The collections that the operator watches, and the permissions for that."""
 
 from typing import Final
 
@@ -10,9 +10,9 @@ SERVICE_ACCOUNTS: Final = Resource("", "v1", "serviceaccounts")
 RESOURCE_QUOTAS: Final = Resource("", "v1", "resourcequotas")
 
 POD_SELECTOR: Final = names.LABEL_RUN
-"""Pods of runs only: the operator never sees, and never keeps, anybody else's."""
+"""Only pods of runs: the operator never sees or stores any other pods."""
 SETTINGS_FIELDS: Final = f"metadata.name={settings.CONFIG_MAP}"
-"""These ConfigMaps only. RBAC takes the name in a selector for that of the object, so there is no right to others."""
+"""Only these ConfigMaps. RBAC matches the name in the selector, so the operator has no right to read others."""
 
 _READ = ("get", "list", "watch")
 PERMISSIONS: Final = (

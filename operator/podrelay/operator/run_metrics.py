@@ -1,7 +1,7 @@
-"""What alerts are about: by definition, how many runs there are in which state, and when one ended well or badly last.
+"""Metrics for alerts: by definition, the number of runs in each state, and when a run last succeeded or failed.
 
-Read from the cache when somebody asks, in turns that let the event loop go on. Labels are bounded: definitions beyond
-the first thousand are counted together.
+They are computed from the cache on request, in portions that do not block the event loop. Labels are bounded:
+definitions beyond the first thousand are counted together.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ MOST_DEFINITIONS: Final = 1000
 OTHERS: Final = ("", "(others)")
 STATES: Final = ("running", "waiting", "queued", "suspended", "stalled", "pending")
 _TURN: Final = 1000
-"""Runs that are looked at without a pause: some three milliseconds."""
+"""Runs that are counted without a pause: some three milliseconds."""
 _BY_REASON: Final = {
     "Queued": "queued",
     "Suspended": "suspended",
@@ -40,10 +40,10 @@ class Series(NamedTuple):
 
 
 class RunMetrics:
-    """Keeps the newest figures, for the registry of Prometheus.
+    """Keeps the latest numbers, for the registry of Prometheus.
 
     Args:
-        most: how many definitions have series of their own.
+        most: how many definitions have their own series.
     """
 
     def __init__(self, most: int = MOST_DEFINITIONS) -> None:
@@ -51,11 +51,11 @@ class RunMetrics:
         self._known: set[Series] = set()
         self._counts: Tally[tuple[Series, str]] = Tally()
         self._last: dict[str, dict[Series, float]] = {"Succeeded": {}, "Failed": {}}
-        """Seconds since 1970, by phase; they stay when the run has been deleted."""
-        self._is_told = False
+        """Seconds since 1970, by phase; they are kept after the deletion of the run."""
+        self._is_leading = False
 
     def series_of(self, namespace: str, definition: str) -> Series:
-        """Return the labels that a definition goes by."""
+        """Return the labels of a definition."""
         series = Series(namespace, definition)
         if series in self._known:
             return series
@@ -64,9 +64,9 @@ class RunMetrics:
         self._known.add(series)
         return series
 
-    async def look(self, store: Store, *, leads: bool) -> None:
-        """Count anew; who does not lead has no figures, so that none counts twice."""
-        self._is_told = leads
+    async def update(self, store: Store, *, leads: bool) -> None:
+        """Count again; a standby exports no numbers, so that no run is counted twice."""
+        self._is_leading = leads
         if not leads:
             return
         counts: Tally[tuple[Series, str]] = Tally()
@@ -89,7 +89,7 @@ class RunMetrics:
             last[series] = max(last.get(series, 0.0), at)
 
     def finished(self, run: TaskRun, status: TaskRunStatus) -> None:
-        """Take the end of a run."""
+        """Count a finished run."""
         namespace, definition = self.series_of(run.metadata.namespace, run.spec.definition)
         metrics.FINISHED.labels(namespace, definition, status.phase or "").inc()
         began = status.started_at
@@ -98,17 +98,17 @@ class RunMetrics:
             metrics.RUN_SECONDS.labels(namespace, definition).observe(max(0.0, seconds))
 
     def collect(self) -> Iterable[Metric]:
-        """Return the figures, as the registry asks for them."""
-        return [*self._families()] if self._is_told else []
+        """Return the metrics in the form that the registry needs."""
+        return [*self._families()] if self._is_leading else []
 
     def describe(self) -> Iterable[Metric]:
-        """Return nothing: so the registry does not ask when this is registered."""
+        """Return nothing, so that the registry does not collect metrics when this is registered."""
         return []
 
     def _families(self) -> Iterator[Metric]:
         labels = ["namespace", "definition"]
         runs = GaugeMetricFamily(
-            "podrelay_runs", "Runs that have not ended, by definition and state.", labels=[*labels, "state"]
+            "podrelay_runs", "Unfinished runs, by definition and state.", labels=[*labels, "state"]
         )
         for (series, state), count in sorted(self._counts.items()):
             runs.add_metric([*series, state], count)
@@ -125,7 +125,7 @@ class RunMetrics:
 
 
 def state_of(status: TaskRunStatus) -> str:
-    """Return the one of STATES that an unfinished run is in."""
+    """Return the state of an unfinished run, one of STATES."""
     stalled = status.condition("Stalled")
     if stalled is not None and stalled.status == "True":
         return "stalled"

@@ -1,9 +1,8 @@
-"""Chooses what happens next, so that histories go where it is dangerous.
+"""Chooses what happens next, so that histories reach dangerous situations.
 
-A history is a string of bytes: two choose a move among those that can happen now, a third says how. Byte 0 is the most
-harmless choice everywhere, so that hypothesis shrinks to short and quiet histories. Which troubles a history has at
-all is chosen at first, a few for each: histories in which everything goes wrong at once get nowhere.
-"""
+A history is a string of bytes: two bytes choose one of the possible moves, a third is its parameter. Byte 0 is always
+the most harmless choice, so that hypothesis shrinks to short and quiet histories. A few kinds of trouble are chosen at
+the beginning of each history, because a history in which everything fails at once makes no progress."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
@@ -29,32 +28,32 @@ ANSWERS: Final[tuple[dict[str, Any], ...]] = (
 SECONDS: Final = (1, 12, 40, 61, 150, 400)
 TROUBLES: Final = (
     "lag",  # the watch of one kind lags behind the others
-    "slow requests",  # answers come late, or never
+    "slow requests",  # responses are late, or lost
     "crashes",  # of containers
     "evictions",
     "force",  # pods deleted by force
-    "nodes",  # that are lost, found, or collected
+    "nodes",  # lost, found, or collected
     "aborts",
     "second operator",
     "restarts",
     "suspension",
-    "names again",  # runs deleted, and created again under their names
+    "names again",  # runs deleted, and created again with the same names
     "definition changes",
     "foreign finalizers",
     "refusals",  # of pods, by admission
     "lost state",
-    "slow nodes",  # that tell the end of a pod after that of its container
+    "slow nodes",  # which report the end of a pod after that of its container
 )
 """Each history has some of these."""
 HOOKS: Final = ["onDone", "onError", "onAbort", "onMaxIterations"]
 _CLOCKS: Final = (0, 0, 0, -70, -400, 70, 400)
 
 Move = tuple[int, Callable[[int], Any]]
-"""How likely it is beside the others, and what it does; the number says how."""
+"""Its weight, and what it does; the number is its parameter."""
 
 
 class Bytes:
-    """Reads a history; where it ends everything is 0."""
+    """Reads a history; after its end, all bytes are 0."""
 
     def __init__(self, history: bytes) -> None:
         self._history = history
@@ -79,16 +78,16 @@ class History:
     troubles: frozenset[str]
     lagging: str | None = None
     """The kind whose watch lags."""
-    told: list[str] = field(default_factory=list)
-    """What has happened, for a person."""
+    log: list[str] = field(default_factory=list)
+    """The moves so far, in readable form."""
 
     def play(self, choices: Bytes) -> None:
-        """Let one thing happen."""
+        """Play one move."""
         moves = list(self._moves())
         weights = list(accumulate(weight for weight, _ in moves))
         at = bisect_right(weights, (choices.next() * 256 + choices.next()) * weights[-1] // 65536)
         move, how = moves[at][1], choices.next()
-        self.told.append(f"{move.__qualname__.rpartition('.')[2]}({how})")
+        self.log.append(f"{move.__qualname__.rpartition('.')[2]}({how})")
         move(how)
         self.world.promises.look()
 
@@ -99,7 +98,7 @@ class History:
         for trouble in sorted(self.troubles):
             yield from self._of_trouble(trouble)
 
-    # --- what is no trouble ---------------------------------------------------------------------------------------
+    # --- without trouble ------------------------------------------------------------------------------------------
 
     def _quiet(self) -> Iterator[Move]:
         yield 12, self._work
@@ -206,18 +205,18 @@ class History:
             yield 4, self._take_effect
 
     def _deliver(self, how: int) -> None:
-        self._go_on(how, is_lost=False)
+        self._proceed(how, is_lost=False)
 
     def _lose(self, how: int) -> None:
-        self._go_on(how, is_lost=True)
+        self._proceed(how, is_lost=True)
 
-    def _go_on(self, how: int, *, is_lost: bool) -> None:
+    def _proceed(self, how: int, *, is_lost: bool) -> None:
         working = [operator for operator in self.world.operators if operator.held]
         operator = working[how % len(working)]
         keys = list(operator.held)
         if is_lost:
             self.world.promises.are_slots_certain = False
-        operator.go_on(keys[how // 2 % len(keys)], is_lost=is_lost)
+        operator.proceed(keys[how // 2 % len(keys)], is_lost=is_lost)
 
     def _take_effect(self, _how: int) -> None:
         for operator in self.world.operators:
@@ -270,7 +269,7 @@ class History:
             case "lost state":
                 yield 2, self._lose_state
             case "slow nodes":
-                yield 2, self._tell
+                yield 2, self._report_ends
 
     def _name(self, how: int) -> str:
         pods = sorted(self.world.pods(), key=lambda pod: pod["metadata"]["creationTimestamp"])
@@ -281,7 +280,7 @@ class History:
         return self.world.names[how % len(self.world.names)]
 
     def _lag(self, how: int) -> None:
-        """Another watch lags, or none does; those that did catch up when they are seen next."""
+        """Let another watch lag, or none; the previous one catches up with its next events."""
         self.lagging = [None, "pods", "taskiterations", "taskruns"][how % 4]
 
     def _see_again(self, how: int) -> None:
@@ -375,12 +374,12 @@ class History:
         if ("taskruns", self._run(how)) in self.world.api.objects:
             self.world.lose_state(self._run(how))
 
-    def _tell(self, _how: int) -> None:
-        self.world.nodes.tell()
+    def _report_ends(self, _how: int) -> None:
+        self.world.nodes.report_ends()
 
 
 def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> History:
-    """Make a world, and choose its troubles."""
+    """Create a world, and choose its troubles."""
     troubles = frozenset(choices.pick(TROUBLES) for _ in range(choices.next() % 6))
     by_message = choices.next() % 3 == 2
     has_limits = 1 + choices.next() % 2 if always_limited else choices.next() % 3

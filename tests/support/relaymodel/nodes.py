@@ -1,4 +1,4 @@
-"""Nodes and what runs on them: kubelets, the pod garbage collector, and the collector of what owners leave behind."""
+"""Nodes and their containers: kubelets, the pod garbage collector, and the garbage collector of owned objects."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,7 +10,7 @@ from tests.support.relaymodel.processes import Process
 
 
 class Nodes:
-    """All nodes. New pods are started on the newest one; older ones are those that were cut off, or are back.
+    """All nodes. New pods are started on the newest node; older nodes were cut off, or are back.
 
     Args:
         api: the API server.
@@ -23,14 +23,14 @@ class Nodes:
         self.processes: dict[str, Process] = {}
         self.lost: set[str] = set()
         self.forgets_orphans = False
-        """Kubelets do not end the containers of pods that were deleted by force."""
+        """Whether kubelets do not end the containers of pods that were deleted by force."""
         self.ever_lost: set[str] = set()
         self._newest = 1
-        self._untold: dict[str, dict[str, Any]] = {}
-        """By pod UID: the pod's end, which its kubelet tells a moment after that of the container."""
+        self._unreported: dict[str, dict[str, Any]] = {}
+        """By pod UID: the end of the pod, which its kubelet reports a moment after that of the container."""
 
     def clock(self) -> datetime:
-        """The time by the nodes' clocks."""
+        """The time of the nodes' clocks."""
         return self.api.now + self.skew
 
     def is_lost(self, process: Process) -> bool:
@@ -40,14 +40,14 @@ class Nodes:
         return self.api.find("pods")
 
     def pod_of(self, process: Process) -> dict[str, Any] | None:
-        """Return the pod of a container, if it is still there."""
+        """Return the pod of a container, if it still exists."""
         pod = self.api.objects.get(("pods", process.pod))
         return pod if pod is not None and pod["metadata"]["uid"] == process.uid else None
 
     # --- beginnings and ends --------------------------------------------------------------------------------------
 
     def start(self, name: str) -> Process | None:
-        """Start the container of a pod, where it may be started."""
+        """Start the container of a pod, if it may be started."""
         pod = self.api.read("pods", name)
         uid = pod["metadata"]["uid"]
         if uid in self.processes or "deletionTimestamp" in pod["metadata"] or pod["spec"].get("schedulingGates"):
@@ -61,7 +61,7 @@ class Nodes:
         return process
 
     def exit(self, process: Process, code: int, *, is_slow: bool = False, **status: Any) -> None:
-        """End a container; with `is_slow` the end of its pod is told later than that of the container."""
+        """End a container; with `is_slow`, the end of its pod is reported later than that of the container."""
         if process.has_ended or self.is_lost(process):
             return
         process.runs_user_code, process.calls, process.has_ended, process.exit_code = False, None, True, code
@@ -80,27 +80,27 @@ class Nodes:
             process.pod,
             {"status": {"containerStatuses": [{"name": "task", "state": {"terminated": terminated}}]}},
         )
-        self._untold[process.uid] = end
+        self._unreported[process.uid] = end
         if not is_slow:
-            self.tell()
+            self.report_ends()
 
-    def tell(self) -> None:
-        """Kubelets tell the ends of pods whose containers have ended."""
-        for uid, end in list(self._untold.items()):
+    def report_ends(self) -> None:
+        """Kubelets report the ends of pods whose containers have ended."""
+        for uid, end in list(self._unreported.items()):
             process = self.processes[uid]
             if self.is_lost(process):
                 continue
-            del self._untold[uid]
+            del self._unreported[uid]
             if self.pod_of(process) is not None:
                 self.api.change("pods", process.pod, {"status": end})
 
     def evict(self, process: Process) -> None:
-        """The node is short of something, and ends the pod."""
+        """The node runs short of a resource, and ends the pod."""
         condition = {"type": "DisruptionTarget", "status": "True", "reason": "TerminationByKubelet"}
         self.exit(process, 137, reason="Evicted", conditions=[condition])
 
     def force_delete(self, name: str) -> None:
-        """Somebody deletes a pod whatever its container does, which goes on for its grace period."""
+        """A user deletes a pod by force; its container keeps running for the grace period."""
         self._orphan(name)
         self.api.remove_pod(name)
 
@@ -109,10 +109,10 @@ class Nodes:
         if process is not None and not process.has_ended:
             process.is_orphan = True
 
-    # --- nodes that go, and come back -------------------------------------------------------------------------------
+    # --- nodes that are lost and found ------------------------------------------------------------------------------
 
     def lose(self) -> None:
-        """The newest node is cut off: what runs there goes on, and nobody hears of it."""
+        """The newest node is cut off: its containers keep running, but it reports nothing."""
         self.lost.add(f"node-{self._newest}")
         self.ever_lost.add(f"node-{self._newest}")
         self._newest += 1
@@ -123,7 +123,7 @@ class Nodes:
         self.run()
 
     def collect_pods(self) -> None:
-        """The pod garbage collector fails and removes the pods of lost nodes, whatever still runs there."""
+        """The pod garbage collector fails and removes the pods of lost nodes, even if they are still running."""
         condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
         for pod in list(self.pods()):
             process = self.processes.get(pod["metadata"]["uid"])
@@ -132,7 +132,7 @@ class Nodes:
                 self.force_delete(process.pod)
 
     def collect_owned(self) -> None:
-        """The garbage collector deletes what owners have left behind."""
+        """The garbage collector deletes objects whose owner was deleted."""
         self.api.server.collect_garbage()
 
     def _is_cut_off(self, process: Process) -> bool:
@@ -141,18 +141,18 @@ class Nodes:
     # --- kubelets -------------------------------------------------------------------------------------------------
 
     def notice(self) -> None:
-        """Kubelets see which containers have to end, and tell them."""
+        """Kubelets see which containers have to end, and stop them."""
         for process in self.processes.values():
             if (
                 not (process.has_ended or self.is_lost(process))
-                and process.told_at is None
+                and process.stopping_since is None
                 and self._has_to_end(process)
             ):
-                process.told_at = self.api.now
+                process.stopping_since = self.api.now
 
     def run(self) -> None:
-        """What kubelets do as time goes on: deadlines, grace periods, the end of deleted pods."""
-        self.tell()
+        """Let kubelets act on passed time: deadlines, grace periods, the end of deleted pods."""
+        self.report_ends()
         self.notice()
         for process in list(self.processes.values()):
             if self.is_lost(process):
@@ -176,7 +176,7 @@ class Nodes:
         if process.is_orphan and self.forgets_orphans:
             return
         grace = process.me.grace_period
-        if process.told_at is not None and self.api.now >= process.told_at + timedelta(seconds=grace):
+        if process.stopping_since is not None and self.api.now >= process.stopping_since + timedelta(seconds=grace):
             status: dict[str, Any] = {"reason": "DeadlineExceeded"} if is_late else {}
             self.exit(process, 137, is_slow=False, **status)
 

@@ -23,7 +23,7 @@ ERRORS = (ApiError, TransportError, TimeoutError)
 
 
 class _Lease:
-    """Always ours: what a wrongly believed Lease does is for names, versions and the runner's fence to stand."""
+    """Always held: names, versions and the runner's fence must protect against a replica with an expired Lease."""
 
     def require(self) -> None:
         pass
@@ -34,8 +34,8 @@ class Operator:
 
     Args:
         api: the API server.
-        keys: the runs that it looks at; others, such as their children, are somebody else's.
-        settings: what its flags say.
+        keys: the runs that it reconciles; it ignores others, such as their children.
+        settings: from its flags.
         skew: how wrong its clock is.
     """
 
@@ -47,9 +47,9 @@ class Operator:
         self.skew = skew
         self.connection = Connection(api)
         self.marked: dict[Key, None] = {}
-        """Keys that the store has asked to be looked at, in this order."""
+        """Keys that the store has marked, in this order."""
         self.due: dict[Key, datetime] = {}
-        """When the others are to be looked at, by this operator's clock."""
+        """When other keys are due, by this operator's clock."""
         self.store = Store(self._mark, settings or Settings(), clock=lambda: self.now)
         self.executor = Executor(
             self.connection,
@@ -59,9 +59,9 @@ class Operator:
             schemas=self.connection,
         )
         self.held: dict[Key, Held] = {}
-        """Runs that are being worked on: an answer has not come yet."""
+        """Runs in progress, whose response has not arrived yet."""
         self.late: list[Any] = []
-        """Requests that nobody waits for any more, and that may take effect yet."""
+        """Requests that have timed out, and may still take effect."""
         self.seen: dict[str, int] = {}
         self.relist()
         self.store.slots.open()
@@ -70,7 +70,7 @@ class Operator:
     def now(self) -> datetime:
         return self.api.now + self.skew
 
-    # --- what it sees -------------------------------------------------------------------------------------------------
+    # --- its watches --------------------------------------------------------------------------------------------------
 
     def relist(self) -> None:
         for plural in KINDS:
@@ -79,7 +79,7 @@ class Operator:
             self.seen[plural] = len(self.api.events)
 
     def see(self, count: int, kinds: Iterable[str] = tuple(KINDS)) -> None:
-        """Take the next `count` events of these watches; each kind has its own, and none waits for another."""
+        """Process the next `count` events of these watches; each kind has its own watch, independent of the others."""
         for plural in kinds:
             new = self.api.events[self.seen[plural] : self.seen[plural] + count]
             self.seen[plural] = min(len(self.api.events), self.seen[plural] + count)
@@ -88,11 +88,11 @@ class Operator:
                     self._take(*event)
 
     def see_all(self, but: str | None = None) -> None:
-        """Take all events, those of one kind excepted, whose watch lags."""
+        """Process all events, except those of one kind, whose watch lags."""
         self.see(len(self.api.events), [plural for plural in KINDS if plural != but])
 
     def see_again(self, back: int) -> None:
-        """Get an event a second time, long after it was new."""
+        """Process an event a second time, long after it was new."""
         for event in self.api.events[-back - 1 :][:1]:
             if self.api.events.index(event) < self.seen[event[0]]:
                 self._take(*event)
@@ -103,7 +103,7 @@ class Operator:
         (collection.remove if event == "DELETED" else collection.apply)(converted)
 
     def _decoded(self, plural: str, obj: dict[str, Any]) -> Any:
-        """Return what an operator sees of an object; each version is decoded once for all."""
+        """Return the operator's projection of an object; each version is decoded only once."""
         about = (obj["metadata"]["uid"], obj["metadata"]["resourceVersion"])
         if about not in self.api.decoded:
             self.api.decoded[about] = seen(obj, KINDS[plural])
@@ -121,12 +121,12 @@ class Operator:
         if key in self._keys:
             self.marked[key] = None
 
-    # --- what it does -------------------------------------------------------------------------------------------------
+    # --- its actions --------------------------------------------------------------------------------------------------
 
     def step(self, key: Key | None = None, holds: Iterable[str | None] = ()) -> bool:
-        """Look at one run and do one thing; return whether there was anything to do.
+        """Plan one run and carry out one action; return whether there was one.
 
-        Without a key it is the only run. `holds` says what becomes of the requests that it takes; see `Connection`.
+        Without a key, it is the only run. `holds` says where its requests are held; see `Connection`.
         """
         key = key or next(iter(self._keys))
         if key in self.held:
@@ -135,7 +135,7 @@ class Operator:
         self.due.pop(key, None)
         view = self.store.view(key)
         if view is None:
-            return self._let_go(key)
+            return self._release_pods(key)
         plan = planner.plan(view)
         if plan.actions:
             return self._do(key, self.executor.carry_out(key, view, plan.actions[0]), holds)
@@ -145,7 +145,7 @@ class Operator:
             self.due[key] = plan.requeue_at
         return False
 
-    def _let_go(self, key: Key) -> bool:
+    def _release_pods(self, key: Key) -> bool:
         actions = planner.plan_without_run(self.store.pods.of(key)).actions
         for action in actions:
             assert isinstance(action, ReleasePod)
@@ -169,8 +169,8 @@ class Operator:
             self.held[key] = held
         return True
 
-    def go_on(self, key: Key, *, is_lost: bool = False) -> None:
-        """Let the answer come that a run waits for; with `is_lost` the wait for it runs out instead."""
+    def proceed(self, key: Key, *, is_lost: bool = False) -> None:
+        """Let the response arrive that a run waits for; with `is_lost`, the request times out instead."""
         held = self.held.pop(key)
         if is_lost and held.unsent is not None:
             self.late.append(held.unsent)
@@ -184,7 +184,7 @@ class Operator:
         self._mark(key)
 
     def die(self) -> list[Any]:
-        """End as a killed process does; return the requests that may take effect yet."""
+        """End like a killed process; return the requests that may still take effect."""
         for held in self.held.values():
             unsent = held.drop()
             if unsent is not None:
@@ -193,9 +193,9 @@ class Operator:
         return self.late
 
     def work(self, most: int = 1000, but: str | None = None) -> bool:
-        """See all there is and do all there is to do, as the queue would have it; return whether that is little.
+        """See all events and carry out everything that is due, as with the queue; return whether that came to an end.
 
-        Only runs that were marked, or are due, are looked at: one that the store forgets to mark stays as it is.
+        Only runs that are marked or due are planned: a run that the store fails to mark makes no progress.
         """
         for _ in range(most):
             self.see_all(but)

@@ -1,6 +1,6 @@
-"""Containers of pods: what runs in one, by the runner's own fence, record and hooks.
+"""Containers of pods, with the real fence, record and hooks of the runner.
 
-A container of a pod that answers by termination message runs user code at once, as it asks nobody.
+The container of a pod that answers by termination message runs user code at once, without any requests.
 """
 
 import json
@@ -18,20 +18,20 @@ from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, Superseded
 from tests.support.modelapi import ModelApi
 
 TOKEN_SECONDS: Final = 10
-"""For so long the token of a pod is good after the pod has gone: the API server keeps its verdicts."""
+"""How long the token of a pod stays valid after the pod is gone: the API server caches token reviews."""
 DELETED_TOKEN_SECONDS: Final = 60 + TOKEN_SECONDS
-"""And for so long after the deletion timestamp of a pod that somebody's finalizer keeps: a minute's leeway, see
+"""How long it stays valid after the deletion timestamp of a pod that a foreign finalizer keeps: a minute's leeway, see
 pkg/serviceaccount/claims.go of Kubernetes 1.35."""
 
 
 class _PodClient:
-    """The API server as a pod reaches it; has the methods of `podrelay.runner.api_client.ApiClient`."""
+    """The connection of a pod to the API server; has the methods of `podrelay.runner.api_client.ApiClient`."""
 
     def __init__(self, api: ModelApi, is_cut_off: Callable[[], bool]) -> None:
         self._api = api
         self._is_cut_off = is_cut_off
         self.loses_next_answer = False
-        """The next write takes effect, and is sent again because its answer does not come."""
+        """The next write takes effect, and is sent again because its response is lost."""
         self.has_paused = False
 
     def read(
@@ -74,15 +74,15 @@ class Process:
     """The container of one pod.
 
     Attributes:
-        has_begun: the runner has looked whether it may run, and does.
-        runs_user_code: the task's run() is under way.
+        has_begun: the runner has checked that it may run, and does.
+        runs_user_code: the task's run() is being called.
         calls: the hook that is being called.
-        answered: what the task has answered, None before; it may never have been stored.
-        stored: the answer that the container is known to have given: in its record, or as its message.
-        is_orphan: its pod was deleted by force: the one exception of "never two at once".
-        told_at: since when it has been told to end.
-        is_stuck: the task never answers, and gives no sign of life, until its container is killed.
-        message: what it has written as its termination message.
+        answered: the answer of the task, None before; it may never have been stored.
+        stored: the answer that is known to be stored, in its record or as its message.
+        is_orphan: its pod was deleted by force: the only exception of "never two at once".
+        stopping_since: when it was asked to end.
+        is_stuck: the task never answers, and sends no heartbeat, until its container is killed.
+        message: its termination message.
     """
 
     pod: str
@@ -107,24 +107,24 @@ class Process:
     has_ended: bool = False
     exit_code: int | None = None
     is_orphan: bool = False
-    told_at: datetime | None = None
+    stopping_since: datetime | None = None
     is_stuck: bool = False
     message: str = ""
     hooks_called: list[str] = field(default_factory=list)
 
     @property
     def is_busy(self) -> bool:
-        """Whether code of the task's author runs."""
+        """Whether code of the task's author is running."""
         return self.runs_user_code or self.calls is not None
 
     @property
     def only_hooks(self) -> tuple[str, ...]:
         return self.me.only_hooks
 
-    # --- what the runner does -----------------------------------------------------------------------------------------
+    # --- the runner ---------------------------------------------------------------------------------------------------
 
     def look(self) -> bool:
-        """Look whether this pod is the one that is due, as the runner does first; return whether it is."""
+        """Check whether this pod is the one that is due, as the runner does first; return the result."""
         if self.by_message:
             self.has_looked = True
             return True
@@ -139,7 +139,7 @@ class Process:
         return self.has_looked
 
     def begin(self, input: dict[str, Any]) -> bool:
-        """Claim the record, load the state, and run user code; return whether it came to that."""
+        """Claim the record, load the state, and run user code; return whether that succeeded."""
         if not self.by_message:
             try:
                 self.record.claim(lambda: 0.0)
@@ -151,7 +151,7 @@ class Process:
         return True
 
     def load_state(self) -> dict[str, Any] | None:
-        """Return the input that the state holds; None if that is gone."""
+        """Return the input in the state; None if the state does not exist."""
         name = self.me.checkpoint or self.me.state
         if not name:
             return None
@@ -197,10 +197,10 @@ class Process:
             self.message = json.dumps({"response": response}, separators=(",", ":"))
             return
         self.stored = response
-        self.waits_for_end = hooks.may_follow(response, self.me, is_aborted=self.told_at is not None)
+        self.waits_for_end = hooks.may_follow(response, self.me, is_aborted=self.stopping_since is not None)
 
     def hook_to_call(self) -> str | None:
-        """Return the hook that is to be called next; `waits_for_end` says whether one may come later."""
+        """Return the hook to call next; `waits_for_end` says whether one may follow later."""
         if self.only_hooks:
             left = [hook for hook in self.only_hooks if hook not in self.hooks_called]
             return left[0] if left and self.has_begun else None
@@ -219,8 +219,8 @@ class Process:
         self.waits_for_end = bool(left)
         return left[0] if left else None
 
-    def tell(self, hook: str) -> bool:
-        """Store how a hook has ended; return whether that is stored."""
+    def store_outcome(self, hook: str) -> bool:
+        """Store the outcome of a hook; return whether that succeeded."""
         self.hooks_called.append(hook)
         try:
             self.record.add_hook({"name": hook, "outcome": "Succeeded"}, lambda: 0.0)
@@ -265,7 +265,7 @@ def start(
 
 
 def has_token(api: ModelApi, process: Process) -> bool:
-    """Whether the API server still takes the token of the pod."""
+    """Whether the API server still accepts the token of the pod."""
     removed_at = api.removed_at.get(process.uid)
     if removed_at is not None:
         return api.now <= removed_at + timedelta(seconds=TOKEN_SECONDS)

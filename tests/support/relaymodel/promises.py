@@ -1,4 +1,4 @@
-"""What has to hold whatever happens, looked at after every move: at what runs, not only at what starts.
+"""The promises that must always hold, checked after every move, for running code as well as for starts.
 
 Each broken promise becomes a line of `Promises.violations`.
 """
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from tests.support.relaymodel.world import World
 
 _WITHOUT_END: Final = {"NodeLost"}
-"""Reasons of an end at which the last pod may still work: nobody can tell."""
+"""Reasons of final phases in which the last pod may still be running, which is not known."""
 
 
 class Start(NamedTuple):
-    """A beginning of run()."""
+    """A call of run()."""
 
     run: str
     run_uid: str
@@ -31,42 +31,42 @@ class Start(NamedTuple):
 
 @dataclass
 class _Iteration:
-    """What is true of one iteration of one run."""
+    """The facts about one iteration of one run."""
 
     pods: dict[str, str] = field(default_factory=dict)
-    """Names of the pods that were made for it, by UID."""
+    """Names of the pods that were created for it, by UID."""
     answer: dict[str, Any] | None = None
-    """The answer that ends it: continue, done or aborted, as it is known to be stored."""
+    """The stored answer that ends it: continue, done or aborted."""
     checkpoints: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Inputs that were stored as checkpoints, by the name of their record."""
 
 
 class Promises:
-    """Looks at a world, move by move."""
+    """Checks a world, move by move."""
 
     def __init__(self, world: "World") -> None:
         self.violations: list[str] = []
         self.starts: list[Start] = []
         self.hook_calls: list[tuple[str, str]] = []
         self.taken: dict[str, str] = {}
-        """Pods that somebody other than the operator has taken away, by UID: how."""
+        """Pods that were taken away, but not by the operator, by UID: how."""
         self.lost_state: set[str] = set()
-        """Runs, by UID, of which somebody has deleted the record with the state."""
+        """Runs, by UID, whose record with the state was deleted by a user."""
         self.are_slots_certain = True
-        """Whether limits must hold to the letter: not so with two leaders, or after late requests."""
+        """Whether limits must hold exactly: false with two leaders, or after late requests."""
         self._world = world
         self._seen = 0
         self._iterations: dict[tuple[str, int], _Iteration] = defaultdict(_Iteration)
         self._ends: dict[str, dict[str, Any]] = {}
         """Final status of each finished run, by UID."""
-        self._hooks_told: dict[str, list[str]] = {}
+        self._hook_outcomes: dict[str, list[str]] = {}
         self._declared: set[str] = set()
         """All hooks that the definition has ever declared."""
         self._declared_at_end: dict[str, set[str]] = {}
         self._inputs: dict[str, dict[str, Any]] = {}
         self._names: dict[str, str] = {}
-        self._told_to_end: set[str] = set()
-        """Pods that the operator has told to end, by UID."""
+        self._stopped: set[str] = set()
+        """Pods that the operator has asked to end, by UID."""
         self._limits: dict[str, int] = {}
         self._retries: tuple[int, int] = (0, 0)
         self._max_iterations = 0
@@ -78,7 +78,7 @@ class Promises:
     # --- after every move -----------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Look at what the last move has changed."""
+        """Check what the last move has changed."""
         self._catch_up()
         self._see_what_runs()
 
@@ -120,9 +120,9 @@ class Promises:
             self._see_end(uid, name, obj)
         elif before is not None and (status.get("phase"), status.get("reason")) != (before["phase"], before["reason"]):
             self._break(f"{name} was {before['phase']} ({before['reason']}), now {status.get('phase')}")
-        told = [outcome["name"] for outcome in status.get("hooks") or ()]
-        if len(set(told)) != len(told):
-            self._break(f"{name} tells of a hook twice: {told}")
+        outcomes = [outcome["name"] for outcome in status.get("hooks") or ()]
+        if len(set(outcomes)) != len(outcomes):
+            self._break(f"{name} has two outcomes of a hook: {outcomes}")
         key = status.get("concurrencyKey")
         if key is not None and key != json.dumps(self._inputs[uid].get("customer")):
             self._break(f"{name} is limited by {key!r}, which is another run's value")
@@ -161,14 +161,14 @@ class Promises:
         if (reason == "InvalidInput") == is_valid and (reason == "InvalidInput" or status.get("iterations")):
             self._break(f"{name} ended as {reason}, its input is {'valid' if is_valid else 'invalid'}")
         if reason == "StateLost" and uid not in self.lost_state:
-            self._break(f"{name} ends as StateLost, and nobody has deleted its state")
+            self._break(f"{name} ends as StateLost, but its state was not deleted")
         made = self._pods_of_last_iteration(uid, status)
         limit, disruptions = self._retries
         if reason == "Disrupted" and len(made) < disruptions + 1:
             self._break(f"{name} ends as Disrupted after {len(made)} pods, disruptionRetries is {disruptions}")
         is_tried_again = "Error" in self._causes and not self._world.has_changed_definition
         if reason == "TaskFailed" and is_tried_again and not self._is_ruled_out(made) and len(made) < limit + 1:
-            self._break(f"{name} failed after {len(made)} tries, retry.limit is {limit}")
+            self._break(f"{name} failed after {len(made)} attempts, retry.limit is {limit}")
         if status["phase"] == "Succeeded":
             self._see_output(uid, name, status)
 
@@ -195,7 +195,7 @@ class Promises:
         if event == "ADDED":
             self._see_new_pod(obj)
         if names.ANNOTATION_ENDING_SINCE in (metadata.get("annotations") or {}):
-            self._told_to_end.add(metadata["uid"])
+            self._stopped.add(metadata["uid"])
         reason = (metadata.get("annotations") or {}).get(names.ANNOTATION_ENDING_REASON)
         process = self._world.processes.get(metadata["uid"])
         if reason == "HeartbeatTimeout" and process is not None and event == "MODIFIED":
@@ -209,7 +209,7 @@ class Promises:
         known = self._iterations[owner["uid"], iteration].pods
         earlier = {other for other in known.values() if other != name}
         if attempt > len(earlier) + 1:
-            self._break(f"{name} is made as try {attempt}, and {len(earlier)} were made before it")
+            self._break(f"{name} is created as attempt {attempt}, and {len(earlier)} were created before it")
         known[obj["metadata"]["uid"]] = name
 
     def _see_silence(self, process: Process) -> None:
@@ -237,7 +237,7 @@ class Promises:
             self._iterations[process.run_uid, process.me.iteration].answer = {**response}
 
     def _may_differ(self, process: Process, said: str) -> bool:
-        """Whether what a container said may not have been heard: it was taken by force, or came after an abort."""
+        """Whether the answer of a container may be lost: its pod was deleted by force, or it came after an abort."""
         run_object = self._world.api.objects.get(("taskruns", process.run))
         if run_object is None or run_object["metadata"]["uid"] != process.run_uid:
             return True
@@ -245,10 +245,10 @@ class Promises:
         if said == "aborted" and is_aborted:
             return True
         if process.run_uid in self.lost_state:
-            return True  # somebody has deleted the record itself, or the state that the answer builds upon
+            return True  # a user has deleted the record itself, or the state that the answer is based on
         return process.is_orphan or process.node in self._world.nodes.ever_lost
 
-    # --- what runs ------------------------------------------------------------------------------------------------
+    # --- running code ----------------------------------------------------------------------------------------------
 
     def _see_what_runs(self) -> None:
         busy: dict[str, list[Process]] = defaultdict(list)
@@ -265,7 +265,7 @@ class Promises:
             self._see_slots()
 
     def _see_slots(self) -> None:
-        """Slots are held by the pods that may work, whatever has become of their runs."""
+        """Slots are held by the pods that may be running, regardless of the state of their runs."""
         working: dict[str, str] = {}
         there = {run["metadata"]["uid"] for run in self._world.runs()}
         for pod in self._world.pods():
@@ -274,9 +274,9 @@ class Promises:
             is_over = pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
             is_discarded = process is None and "deletionTimestamp" in pod["metadata"]
             has_ended = process is not None and (process.has_ended or process.is_orphan)
-            # Made by a request that came later than the deletion of its run: it finds that out before user code.
-            is_nobodys = owner["uid"] not in there and (process is None or not process.has_begun)
-            if not (is_over or is_discarded or has_ended or is_nobodys):
+            # Created by a request that arrived after the deletion of its run: it notices that before user code.
+            has_no_run = owner["uid"] not in there and (process is None or not process.has_begun)
+            if not (is_over or is_discarded or has_ended or has_no_run):
                 working[owner["uid"]] = owner["name"]
         if len(working) > min(self._limits["definition"], self._world.settings.max_running_pods or 1_000_000):
             self._break(f"{sorted(working.values())} have pods, the limits are {self._limits}")
@@ -287,7 +287,7 @@ class Promises:
     def _of(self, uid: str) -> list[Process]:
         return [process for process in self._world.processes.values() if process.run_uid == uid]
 
-    # --- what the world tells -------------------------------------------------------------------------------------
+    # --- reported by the world ------------------------------------------------------------------------------------
 
     def see_start(self, process: Process) -> None:
         """A pod begins to run user code."""
@@ -295,7 +295,7 @@ class Promises:
         world, me = self._world, process.me
         start = Start(process.run, process.run_uid, me.iteration, me.attempt)
         if start in self.starts:
-            self._break(f"{process.pod} runs its try a second time")
+            self._break(f"{process.pod} runs its attempt a second time")
         self.starts.append(start)
         end = self._ends.get(process.run_uid)
         if end is not None and end["reason"] not in _WITHOUT_END and not process.is_orphan:
@@ -307,22 +307,22 @@ class Promises:
             if answer in {"continue", "done"} and record["iteration"] >= me.iteration:
                 self._break(f"{process.pod} runs although {record['podName']} answered {answer}")
         for other in self._of(process.run_uid):
-            self._see_beside(process, other)
+            self._see_other(process, other)
         self._see_state(process)
         for child in world.children(process.run):
             if child["metadata"]["name"] in world.awaited[process.run_uid, me.iteration - 1]:
                 self._break(f"{process.pod} runs although {child['metadata']['name']} has not ended")
         self._see_count(process)
 
-    def _see_beside(self, process: Process, other: Process) -> None:
+    def _see_other(self, process: Process, other: Process) -> None:
         me = process.me
         if other is process or other.only_hooks:
             return
         said = (other.stored or {}).get("status")
         if said in {"continue", "done", "aborted"} and other.me.iteration >= me.iteration and not other.is_orphan:
             self._break(f"{process.pod} runs although {other.pod} said {said}")
-        # The token is what it could still answer with; of a pod that was told to end none is taken any more.
-        is_over = other.uid in self._told_to_end and self._has_answer(other)
+        # With a valid token, it could still answer; after the operator has stored an answer, no other is accepted.
+        is_over = other.uid in self._stopped and self._has_answer(other)
         can_answer = other.is_orphan and other.is_busy and not other.by_message and not is_over
         if can_answer and has_token(self._world.api, other):
             self._break(f"{process.pod} runs while {other.pod}, deleted by force, still has a token")
@@ -346,15 +346,15 @@ class Promises:
             self._break(f"{process.pod} works on {process.input}, its state is {expected}")
         earlier = [name for name in known.checkpoints if name != process.pod]
         if earlier and not me.checkpoint and not self._has_lost_checkpoint(earlier):
-            self._break(f"{process.pod} begins anew although {earlier} stored a checkpoint")
+            self._break(f"{process.pod} starts from the beginning although {earlier} stored a checkpoint")
 
     def _has_lost_checkpoint(self, records: list[str]) -> bool:
-        """Whether none of these records is there with its checkpoint."""
+        """Whether none of these records exists with its checkpoint."""
         there = (self._world.api.objects.get(("taskiterations", name)) for name in records)
         return not any(record is not None and record.get("checkpoint") for record in there)
 
     def _see_count(self, process: Process) -> None:
-        """Each iteration comes after the one before it, and is tried as often as attempts and disruptions allow."""
+        """Iterations run in order, and each is repeated only as often as retries and disruptions allow."""
         me, uid = process.me, process.run_uid
         mine = [start for start in self.starts if start.run_uid == uid]
         if [start.iteration for start in mine] != sorted(start.iteration for start in mine):
@@ -368,7 +368,8 @@ class Promises:
         allowed = 1 + min(limit, len(failed)) + min(disruptions, len(taken))
         if len(made) > allowed:
             self._break(
-                f"{process.pod} is try {len(made)}; {len(failed)} failed of {limit}, {len(taken)} lost of {disruptions}"
+                f"{process.pod} is attempt {len(made)}; {len(failed)} failed of {limit}, "
+                f"{len(taken)} lost of {disruptions}"
             )
 
     def _name_of(self, pod_uid: str) -> str:
@@ -385,7 +386,7 @@ class Promises:
     def _has_failed(self, pod_uid: str) -> bool:
         """Whether the pod may have failed by itself, or may have been ended because it took too long."""
         process = self._world.processes.get(pod_uid)
-        if process is None or pod_uid in self._told_to_end:
+        if process is None or pod_uid in self._stopped:
             return True
         said = ((process.stored if process.by_message else process.answered) or {}).get("status")
         return said == "error" or (process.has_ended and said is None)
@@ -395,7 +396,7 @@ class Promises:
         self._iterations[process.run_uid, process.me.iteration].checkpoints[process.pod] = process.input
 
     def see_hook_pod(self, process: Process) -> None:
-        """A pod that is there for hooks only has claimed its record."""
+        """A hook pod has claimed its record."""
         for other in self._of(process.run_uid):
             can_call = other.waits_for_end and not (other.has_ended or other.is_orphan)
             if other is not process and can_call and not self._world.nodes.is_lost(other):
@@ -415,8 +416,8 @@ class Promises:
         for other in self._of(process.run_uid):
             if other is not process and other.is_busy and not (other.is_orphan or process.is_orphan):
                 self._break(f"{process.pod} calls {hook} while code runs in {other.pod}")
-            told = other is not process and hook in other.hooks_called and not process.is_orphan
-            if told and not other.is_orphan and other.node not in self._world.nodes.ever_lost:
+            is_known = other is not process and hook in other.hooks_called and not process.is_orphan
+            if is_known and not other.is_orphan and other.node not in self._world.nodes.ever_lost:
                 self._break(f"{process.pod} calls {hook} again, {other.pod} has called it")
         if not process.is_orphan:
             self.hook_calls.append((process.run, hook))
@@ -424,7 +425,7 @@ class Promises:
     # --- the end --------------------------------------------------------------------------------------------------
 
     def see_standstill(self) -> None:
-        """Nobody has anything to do before time goes on: who waits for a slot must have to."""
+        """Nothing can happen before more time passes: a run may only wait for a slot if none is free."""
         world = self._world
         if not self.are_slots_certain or ("taskdefinitions", "work") not in world.api.objects:
             return
@@ -444,10 +445,10 @@ class Promises:
                 self._break(f"{run['metadata']['name']} waits for a slot although {len(holders)} of {limit} are taken")
 
     def see_the_end(self, writes: int) -> None:
-        """Everything is over and some time has passed: nothing runs, nothing is left, nothing is written."""
+        """After the end, and some more time: nothing runs, no pods are left over, and nothing is written."""
         self.look()
         world = self._world
-        # A pod on a lost node never tells of its end; it is ended in steps, which may take longer than this.
+        # A pod on a lost node never reports its end; the steps to end it may take longer than this.
         nodes = world.nodes
         ends_slowly = any(nodes.is_lost(one) and nodes.pod_of(one) is not None for one in world.processes.values())
         if writes and not ends_slowly:
@@ -461,25 +462,25 @@ class Promises:
             container = world.processes.get(pod["metadata"]["uid"])
             is_lost = container is not None and world.nodes.is_lost(container)
             if pod["metadata"]["ownerReferences"][0]["uid"] not in there and not is_foreign and not is_lost:
-                self._break(f"{pod['metadata']['name']} is left although its run has gone")
+                self._break(f"{pod['metadata']['name']} is left although its run was deleted")
             is_held = names.ANSWER_FINALIZER in (pod["metadata"].get("finalizers") or ())
             if is_held and not is_lost:
-                self._break(f"{pod['metadata']['name']} still carries our finalizer")
+                self._break(f"{pod['metadata']['name']} still has Podrelay's finalizer")
         deleted = {run["metadata"]["uid"] for run in world.runs() if "deletionTimestamp" in run["metadata"]}
         for uid, status in self._ends.items():
             if uid not in there - deleted:
                 continue
             name = self._names[uid]
-            due, told = (
+            due, outcomes = (
                 status.get("hooksDue") or [],
                 [hook["name"] for hook in world.status_of(name).get("hooks") or ()],
             )
-            if [hook for hook in told if hook != hook_names.ON_BEFORE_TRIGGER] != list(due):
-                self._break(f"{name} ended with the hooks {due} due, and tells of {told}")
+            if [hook for hook in outcomes if hook != hook_names.ON_BEFORE_TRIGGER] != list(due):
+                self._break(f"{name} ended with the hooks {due} due, but has the outcomes {outcomes}")
             self._see_hooks_due(uid, status)
 
     def _see_hooks_due(self, uid: str, status: dict[str, Any]) -> None:
-        """Where the definition has always been the same, the hooks of the end are those that it declares."""
+        """If the definition has never changed, the due hooks are those that it declares."""
         if len(self._declared_at_end[uid]) and not self._world.has_changed_definition:
             due = [hook for hook in hook_names.due_after(status["phase"], status["reason"]) if hook in self._declared]
             if due != list(status.get("hooksDue") or ()):
@@ -487,7 +488,7 @@ class Promises:
 
 
 def _serial(response: dict[str, Any] | None, status: str) -> Any:
-    """Return what tells an output of this answer from others."""
+    """Return the number that identifies the output or input of this answer."""
     if response is None or response["status"] != status:
         return None
     return (response.get("output") or {}).get("serial")

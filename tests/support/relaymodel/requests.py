@@ -1,9 +1,8 @@
-"""Requests of an operator that take their time: held before they take effect, or after it, delivered late, or lost.
+"""Slow requests of an operator: held before or after they take effect, delivered late, or lost.
 
-The operator's coroutines are driven by hand. One that asks the API server while its connection is to hold requests
-stops there, and others go on: events are seen, time passes, users act. This is how a slow admission webhook, a lost
-answer, and an operator that dies between a write and its answer look from outside.
-"""
+The operator's coroutines are driven by hand. A coroutine whose request is held stops there, while everything else
+continues: events are seen, time passes, users act. This models a slow admission webhook, a lost response, and an
+operator that dies between a write and its response."""
 
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, TypeVar
@@ -19,19 +18,19 @@ T = TypeVar("T")
 
 
 class _Hold:
-    """What a held coroutine waits for; whoever drives it goes on with it."""
+    """The awaitable of a held coroutine, which its driver resumes."""
 
     def __await__(self) -> Generator["_Hold", None, None]:
         yield self
 
 
 class Connection(Api):
-    """The API server as one operator reaches it.
+    """The connection of one operator to the API server.
 
     Attributes:
-        holds: where the next requests are held: each "before" it takes effect or "after" it; None: not at all.
-        driven: the coroutine that runs now.
-        writes: how many writes the API server has been asked for.
+        holds: where the next requests are held: "before" or "after" each takes effect; None: not at all.
+        driven: the coroutine that is running now.
+        writes: how many writes have been requested.
     """
 
     def __init__(self, api: ModelApi) -> None:
@@ -45,7 +44,7 @@ class Connection(Api):
         return await self._request(lambda: self._api.request(method, path, **options))
 
     async def check(self, schema: dict[str, Any], input: dict[str, Any] | None = None) -> Verdict:
-        """Check an input as the process of `podrelay.schemas` does, with the same code."""
+        """Check an input with the code of the process of `podrelay.schemas`."""
         request = program.Request(_raw(schema), _raw(input) if input is not None else msgspec.Raw())
         verdict = program.check(request)
         await self._hold("after")
@@ -70,10 +69,10 @@ class Connection(Api):
 
 
 class Held:
-    """A coroutine that has been begun, and waits for an answer.
+    """A coroutine that was started, and waits for a response.
 
     Attributes:
-        unsent: the request that has not taken effect; it may still, if nobody waits for it any more.
+        unsent: the request that has not taken effect yet, and still may after its sender has timed out.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, None], connection: Connection) -> None:
@@ -86,24 +85,24 @@ class Held:
         """Run a coroutine until it is held; return None if it has ended.
 
         Raises:
-            whatever the coroutine raises.
+            Exception: raised by the coroutine.
         """
         held = cls(coroutine, connection)
         return held if held._send() else None
 
     def deliver(self) -> bool:
-        """Let the request take effect and its answer come; return whether it is held again.
+        """Let the request take effect and its response arrive; return whether it is held again.
 
         Raises:
-            whatever the coroutine raises.
+            Exception: raised by the coroutine.
         """
         return self._send()
 
     def lose(self) -> bool:
-        """Let the wait for the answer run out; return whether the coroutine is held again.
+        """Let the request time out; return whether the coroutine is held again.
 
         Raises:
-            whatever the coroutine raises.
+            Exception: raised by the coroutine.
         """
         self._connection.driven = self
         try:
@@ -113,7 +112,7 @@ class Held:
         return True
 
     def drop(self) -> Callable[[], Coroutine[Any, Any, bytes]] | None:
-        """End the coroutine as a process that dies does; return the request that may still take effect."""
+        """End the coroutine as if its process had died; return the request that may still take effect."""
         unsent = self.unsent
         self._coroutine.close()
         return unsent

@@ -1,8 +1,8 @@
-"""Plays histories: one by its bytes, as the property tests do, or as many random ones as one likes.
+"""Plays histories: one by its bytes, as the property tests do, or any number of random ones.
 
     python -m tests.support.relaymodel.search --histories 60000
 
-The random ones are told by seed and number, so each can be played again: `--seed 1 --only 4711`.
+A random history is identified by seed and number, so it can be played again: `--seed 1 --only 4711`.
 """
 
 import argparse
@@ -26,11 +26,11 @@ _BATCH: Final = 50
 
 @dataclass(frozen=True)
 class Played:
-    """What came of a history.
+    """The result of a history.
 
     Attributes:
-        moves: what has happened.
-        violations: which promises were broken.
+        moves: the moves that were played.
+        violations: the broken promises.
         ends: phase and reason of each run at the end.
     """
 
@@ -40,7 +40,7 @@ class Played:
 
 
 def play(data: bytes, *, is_limited: bool = False) -> Played:
-    """Play one history to its end, or until a promise is broken; `is_limited` has more runs, and always a limit."""
+    """Play one history to its end, or until a promise is broken; with `is_limited`, it has more runs, and a limit."""
     choices = moves.Bytes(data)
     runs = LIMITED_RUNS if is_limited else 2
     history = moves.begin(choices, runs=runs, always_limited=is_limited)
@@ -50,11 +50,11 @@ def play(data: bytes, *, is_limited: bool = False) -> Played:
         history.world.settle({"status": "done"})
     statuses = [run.get("status", {}) for run in history.world.runs()]
     ends = [f"{status.get('phase')} {status.get('reason')}" for status in statuses]
-    return Played(history.told, history.world.violations, ends)
+    return Played(history.log, history.world.violations, ends)
 
 
 def random_history(seed: int, number: int) -> tuple[bytes, bool]:
-    """Return the bytes of a random history, and whether it is a limited one, as each fourth is."""
+    """Return the bytes of a random history, and whether it is limited, as every fourth is."""
     source = random.Random(seed * 1_000_003 + number)
     return source.randbytes(source.randint(SHORTEST, LONGEST)), number % 4 == 3
 
@@ -67,7 +67,7 @@ def _play_batch(batch: tuple[int, int, int]) -> tuple[int, Counter[str], list[tu
         data, is_limited = random_history(seed, number)
         try:
             played = play(data, is_limited=is_limited)
-        except Exception as error:  # noqa: BLE001 - whatever the operator raises is a finding
+        except Exception as error:  # noqa: BLE001 - any error of the operator is a finding
             played = Played([], [f"{type(error).__name__}: {error}"], [])
         ends.update(played.ends)
         if played.violations:
@@ -85,9 +85,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Play random histories of the relay's model.")
     parser.add_argument("--histories", type=int, default=6000)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", type=int, metavar="NUMBER", help="play this one alone, and tell its moves")
+    parser.add_argument("--only", type=int, metavar="NUMBER", help="play only this one, and print its moves")
     parser.add_argument("--processes", type=int, default=multiprocessing.cpu_count())
-    parser.add_argument("--first", action="store_true", help="end with the first broken promise")
+    parser.add_argument("--first", action="store_true", help="stop after the first broken promise")
     arguments = parser.parse_args()
     if arguments.only is not None:
         data, is_limited = random_history(arguments.seed, arguments.only)

@@ -1,6 +1,6 @@
 """The world around some TaskRuns of one definition: users, nodes, time, and operators that may lag or die.
 
-Everything that may happen is a method, so that histories can be put together; `promises.Promises` looks after each.
+Each event that may happen is a method, so that histories can be composed; `promises.Promises` checks them after each.
 """
 
 import itertools
@@ -34,7 +34,7 @@ class World:
     Args:
         definition: fields of the definition's spec.
         run_spec: fields of the first run's spec.
-        runs: names of the runs that are created at first.
+        runs: names of the runs that exist at the beginning.
         settings: the operators' flags.
         node_skew: how wrong the nodes' clocks are.
     """
@@ -53,12 +53,12 @@ class World:
         self.nodes = Nodes(self.api, node_skew)
         self.settings = settings or Settings()
         self.late: list[Any] = []
-        """Requests of operators that are no more, or have given up, and that may take effect yet."""
+        """Requests of operators that have died or timed out; they may still take effect."""
         self.awaited: dict[tuple[str, int], list[str]] = defaultdict(list)
-        """The children that had not ended when an iteration of a run answered that it waits for them, by UID."""
+        """The children that were unfinished when an iteration of a run answered that it waits for them, by UID."""
         self.has_changed_definition = False
         self.refused: set[str] = set()
-        """Runs whose pods admission refuses."""
+        """Runs whose pods are refused by admission."""
         self._serial = itertools.count(1)
         template = {"spec": {"containers": [{"name": "task", "image": "task:1"}]}}
         spec = {"id": "work", "title": "Work", "template": template, **self.definition}
@@ -83,17 +83,17 @@ class World:
 
     @property
     def violations(self) -> list[str]:
-        """Promises that were broken."""
+        """The broken promises."""
         return self.promises.violations
 
     @property
     def user_code_starts(self) -> list[tuple[int, int]]:
-        """Iteration and try of each beginning of run() in a pod of the first run."""
+        """Iteration and attempt of each call of run() in a pod of the first run."""
         return [(start.iteration, start.attempt) for start in self.promises.starts if start.run == self.names[0]]
 
     @property
     def hook_calls(self) -> list[str]:
-        """Each call of a hook of the first run whose pod lived to tell of it."""
+        """Each hook call of the first run whose outcome its pod could store."""
         return [hook for name, hook in self.promises.hook_calls if name == self.names[0]]
 
     def status_of(self, name: str) -> dict[str, Any]:
@@ -111,29 +111,29 @@ class World:
 
     @property
     def hooks_due(self) -> list[str]:
-        """Hooks that follow from the end of the first run and whose outcome the status does not show."""
+        """Hooks that are due after the end of the first run, without an outcome in the status."""
         return self._hooks_due(self.names[0])
 
     def _hooks_due(self, name: str) -> list[str]:
         status = self.status_of(name)
-        told = {outcome["name"] for outcome in status.get("hooks") or ()}
-        return [hook for hook in status.get("hooksDue") or () if hook not in told]
+        known = {outcome["name"] for outcome in status.get("hooks") or ()}
+        return [hook for hook in status.get("hooksDue") or () if hook not in known]
 
     @property
     def spec(self) -> dict[str, Any]:
-        """The spec of the definition as it is now."""
+        """The current spec of the definition."""
         spec: dict[str, Any] = self.api.read("taskdefinitions", DEFINITION)["spec"]
         return spec
 
     def runs(self) -> list[dict[str, Any]]:
-        """Return the runs of this world that are there, children apart."""
+        """Return the existing runs of this world, without children."""
         return [obj for obj in self.api.find("taskruns") if obj["metadata"]["name"] in self.names]
 
     def pods(self) -> list[dict[str, Any]]:
         return self.api.find("pods")
 
     def children(self, parent: str | None = None) -> list[dict[str, Any]]:
-        """Return those that have not ended."""
+        """Return the unfinished children."""
         parent = parent or self.names[0]
         return [
             item
@@ -144,7 +144,7 @@ class World:
     # --- users ------------------------------------------------------------------------------------------------------
 
     def create_run(self, name: str, **spec: Any) -> None:
-        """Create a run; its input tells which one it is, and has a number that the API server stores as another."""
+        """Create a run; its input identifies it, and contains a number that the API server stores in another form."""
         number = self.names.index(name)
         given = {"customer": f"c{number % 2}", "serial": next(self._serial), "x": 1.0, **spec.pop("input", {})}
         body = {"definition": DEFINITION, "input": given, **spec}
@@ -161,13 +161,13 @@ class World:
             self.api.change("taskruns", name, {"spec": {"suspend": value}})
 
     def delete_run(self, name: str, *, is_held: bool = False) -> None:
-        """Delete a run; with `is_held` somebody's finalizer keeps it."""
+        """Delete a run; with `is_held`, a foreign finalizer keeps it."""
         if is_held:
             self.api.change("taskruns", name, {"metadata": {"finalizers": ["example.com/hold"]}})
         self.api.delete_now("taskruns", name)
 
     def hold_pod(self, name: str) -> None:
-        """Somebody puts a finalizer of their own on a pod."""
+        """A user adds a foreign finalizer to a pod."""
         finalizers = self.api.read("pods", name)["metadata"].get("finalizers", [])
         if "deletionTimestamp" not in self.api.read("pods", name)["metadata"]:
             self.api.change("pods", name, {"metadata": {"finalizers": sorted({*finalizers, "example.com/hold"})}})
@@ -181,7 +181,7 @@ class World:
         self.api.delete_now("taskdefinitions", DEFINITION)
 
     def lose_state(self, name: str | None = None) -> None:
-        """Somebody deletes the record that carries the state of a run."""
+        """A user deletes the record that contains the state of a run."""
         record: str = self.status_of(name or self.names[0]).get("lastRecord", "")
         if ("taskiterations", record) in self.api.objects:
             self.promises.lost_state.add(self.api.read("taskruns", name or self.names[0])["metadata"]["uid"])
@@ -212,18 +212,18 @@ class World:
         return Operator(self.api, [Key(NAMESPACE, name) for name in self.names], self.settings, skew)
 
     def restart_operator(self, index: int = 0, skew: timedelta = timedelta()) -> None:
-        """An operator dies, and begins anew with what the API server tells."""
+        """An operator dies, and starts again with a fresh list from the API server."""
         index %= len(self.operators)
         self.late += self.operators[index].die()
         self.operators[index] = self._operator(skew)
 
     def second_operator(self, skew: timedelta = timedelta()) -> None:
-        """Another replica believes to lead, too."""
+        """Another replica believes that it is the leader, too."""
         if len(self.operators) < 2:
             self.operators.append(self._operator(skew))
 
     def take_effect(self) -> None:
-        """A request that nobody waits for any more takes effect."""
+        """A request takes effect although its sender no longer waits for the response."""
         send = self.late.pop(0)
         try:
             run(send())
@@ -238,21 +238,21 @@ class World:
         self.nodes.run()
 
     def start(self, name: str) -> bool:
-        """A node starts a pod's container, whose runner looks around and runs user code if it may."""
+        """A node starts a pod's container, whose runner checks its turn and runs user code if it may."""
         process = self.begin(name)
         if process is not None and process.has_looked:
             self.run_user_code(process)
         return process is not None
 
     def begin(self, name: str) -> Process | None:
-        """A node starts a pod's container, whose runner looks whether it may run."""
+        """A node starts a pod's container, whose runner checks whether it may run."""
         process = self.nodes.start(name)
         if process is not None and not process.look():
             self.nodes.exit(process, names.EXIT_SUPERSEDED)
         return process
 
     def run_user_code(self, process: Process) -> None:
-        """The runner claims the record and runs user code, if nobody was faster."""
+        """The runner claims the record and runs user code, unless another pod was faster."""
         if process.has_ended or process.has_begun:
             return
         if process.by_message:
@@ -271,7 +271,7 @@ class World:
             self.promises.see_start(process)
 
     def answer(self, uid: str, response: dict[str, Any], *, loses_reply: bool = False) -> None:
-        """The task answers; the runner stores it, if it still can, and user code is over."""
+        """The task answers; the runner stores the answer if it still can, and user code ends."""
         process = self.processes[uid]
         if not process.runs_user_code or self.nodes.is_lost(process):
             return
@@ -290,7 +290,7 @@ class World:
         process.client.loses_next_answer = False
 
     def checkpoint(self, uid: str) -> None:
-        """The task stores where it is."""
+        """The task stores a checkpoint."""
         process = self.processes[uid]
         if (
             process.runs_user_code
@@ -304,14 +304,14 @@ class World:
         self.processes[uid].beat(self.api.now)
 
     def call_hook(self, uid: str, *, loses_reply: bool = False) -> bool:
-        """A pod goes on with its hooks: begins with one that is due, or tells how the one that it called ended."""
+        """A pod proceeds with its hooks: it calls the next one, or stores the outcome of the one that it called."""
         process = self.processes[uid]
         if process.has_ended or self.nodes.is_lost(process):
             return False
         if process.calls is not None:
             called, process.calls = process.calls, None
             process.client.loses_next_answer = loses_reply
-            process.tell(called)
+            process.store_outcome(called)
             process.client.loses_next_answer = False
             return True
         hook = process.hook_to_call()
@@ -326,7 +326,7 @@ class World:
         self.nodes.exit(process, code, is_slow=is_slow)
 
     def delete(self, name: str) -> None:
-        """Somebody deletes a pod, or drains its node."""
+        """A user deletes a pod, or drains its node."""
         self._taken(name, "deleted")
         self.api.delete_pod(name)
 
@@ -359,7 +359,7 @@ class World:
     # --- the end ----------------------------------------------------------------------------------------------------
 
     def settle(self, answer: dict[str, Any], rounds: int = 600) -> None:
-        """Let everybody do their work, fairly, until all runs have finished; then see that all is quiet."""
+        """Let all parts work, fairly, until all runs have finished; then check that nothing happens any longer."""
         for operator in self.operators[1:]:
             self.late += operator.die()
         del self.operators[1:]
@@ -374,23 +374,23 @@ class World:
             self.change_definition(suspend=False)
         for number in range(rounds):
             for key in list(operator.held):
-                operator.go_on(key)
+                operator.proceed(key)
             while self.late:
                 self.take_effect()
             self.late += operator.late
             operator.late.clear()
             if not operator.work():
-                self.violations.append(f"the operator finds no end: {operator.marked}")
+                self.violations.append(f"the operator never becomes idle: {operator.marked}")
                 return
             self.promises.look()
             if self._all_have_ended():
                 break
-            if self._somebody_moves(answer):
+            if self._something_happens(answer):
                 continue
             self.promises.see_standstill()
             self._wait(operator)
             if number > rounds // 2:
-                self.collect_garbage()  # somebody has looked after the nodes that were lost
+                self.collect_garbage()  # an administrator has removed the lost nodes
         else:
             self.violations.append(f"stuck: {[self.status_of(name) for name in self.names]}")
             return
@@ -401,7 +401,7 @@ class World:
             self.nodes.collect_owned()
             for _ in range(100):
                 operator.work()
-                if not self._somebody_moves(answer):
+                if not self._something_happens(answer):
                     break
             self.advance(100)
             operator.work()
@@ -416,7 +416,7 @@ class World:
     def _has_ended(self, run_object: dict[str, Any]) -> bool:
         if run_object.get("status", {}).get("phase") not in FINISHED:
             return False
-        is_deleted = "deletionTimestamp" in run_object["metadata"]  # nothing new starts for it, hooks neither
+        is_deleted = "deletionTimestamp" in run_object["metadata"]  # nothing new starts for it, not even hooks
         return is_deleted or not self._hooks_due(run_object["metadata"]["name"])
 
     def _wait(self, operator: Operator) -> None:
@@ -425,7 +425,7 @@ class World:
         wait = (due - self.api.now).total_seconds() if due is not None else 60.0
         self.advance(min(max(wait, 1.0), 600.0))
 
-    def _somebody_moves(self, answer: dict[str, Any]) -> bool:
+    def _something_happens(self, answer: dict[str, Any]) -> bool:
         before = self.api.version
         self.nodes.run()
         if self.api.version != before:
@@ -439,7 +439,7 @@ class World:
             if process.has_looked and not process.has_begun:
                 self.run_user_code(process)
             if process.is_stuck and process.runs_user_code:
-                continue  # until somebody has it killed
+                continue  # until the operator ends it
             self.answer(process.uid, answer)
             while self.call_hook(process.uid):
                 pass

@@ -535,7 +535,7 @@ def test_a_task_that_is_silent_for_too_long_is_ended() -> None:
     result = run_task(Beating, {"reports": False}, clock=Beating.clock)
 
     assert result.phase == "Failed"
-    assert "sign of life" in result.message
+    assert "no heartbeat for" in result.message
 
 
 def test_time_does_not_go_back() -> None:

@@ -1,4 +1,4 @@
-"""Objects as the operator keeps them, valid and small, with whatever a test wants to be different."""
+"""Small valid objects as the operator stores them; a test changes the fields that it needs."""
 
 import itertools
 from dataclasses import replace
@@ -152,11 +152,11 @@ def current(name: str = "words-i1", iteration: int = 1, attempt: int = 1) -> dic
 
 
 LOOKED_AT = frozenset({"words-i1", "words-i1t2", "words-i1t3"})
-"""Tries of which a live read has said that they left no answer."""
+"""Attempts that left no answer, according to a live read."""
 
 
 def plan(view: View, now: datetime) -> Plan:
-    """What is planned when a view was made at another time."""
+    """The plan for a view at another time."""
     return planner.plan(replace(view, now=now))
 
 

@@ -1,4 +1,4 @@
-"""Which changes of a status are worth an Event, and that a burst of them is bounded."""
+"""Which changes of a status cause an Event, and that bursts are limited."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ def status(**fields: Any) -> TaskRunStatus:
     return msgspec.convert(fields, TaskRunStatus)
 
 
-def told(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, bool]]:
+def events_of(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[str, str, bool]]:
     news = event_rules.of_change(status(**before), status(**after))
     return [(one.reason, one.message, one.is_warning) for one in news]
 
@@ -51,51 +51,51 @@ def stalled(reason: str, message: str) -> dict[str, Any]:
     return {"phase": "Pending", "reason": reason, "message": message, "conditions": [condition]}
 
 
-def test_a_run_has_started_once() -> None:
-    assert told({}, RUNNING) == [("Started", "iteration 1 in pod words-i1", False)]
+def test_a_run_starts_only_once() -> None:
+    assert events_of({}, RUNNING) == [("Started", "iteration 1 in pod words-i1", False)]
     second = RUNNING | {"current": {"iteration": 2, "try": 1, "podName": "words-i2", "podUID": "uid-2"}}
-    assert told(RUNNING, second) == []
+    assert events_of(RUNNING, second) == []
 
 
-def test_a_healthy_chain_tells_nothing_in_between() -> None:
+def test_a_healthy_chain_has_no_events_in_between() -> None:
     waiting = RUNNING | {"reason": "Waiting", "recentIterations": [ended(1, 1, "continue")]}
     del waiting["current"]
 
-    assert told(RUNNING, waiting) == []
-    assert told(waiting, RUNNING) == []
+    assert events_of(RUNNING, waiting) == []
+    assert events_of(waiting, RUNNING) == []
 
 
 @pytest.mark.parametrize(("phase", "is_warning"), [("Succeeded", False), ("Failed", True), ("Aborted", False)])
-def test_the_end_is_told_with_its_reason(phase: str, is_warning: bool) -> None:
+def test_the_end_is_an_event_with_its_reason(phase: str, is_warning: bool) -> None:
     final = {"phase": phase, "reason": "Because", "message": "of this", "attempts": 3}
 
-    assert told(RUNNING, final) == [(phase, "Because: of this", is_warning)]
-    assert told(final, final | {"hooks": [{"name": "onDone", "outcome": "Succeeded"}]}) == []
+    assert events_of(RUNNING, final) == [(phase, "Because: of this", is_warning)]
+    assert events_of(final, final | {"hooks": [{"name": "onDone", "outcome": "Succeeded"}]}) == []
 
 
-def test_a_failed_try_and_a_disruption_are_told_with_the_pod() -> None:
+def test_a_failed_attempt_and_a_disruption_are_events_with_the_pod() -> None:
     retrying = {"phase": "Running", "reason": "Retrying", "startedAt": "2026-01-02T03:04:05Z"}
     failed = retrying | {"attempts": 1, "recentIterations": [ended(1, 1, "error", "no such file")]}
     lost = retrying | {"disruptions": 1, "recentIterations": [ended(1, 1, "none", "pod was deleted")]}
 
-    assert told(RUNNING, failed) == [("TryFailed", "iteration 1, try 1 in pod words-i1: no such file", True)]
-    assert told(RUNNING, lost) == [("Disrupted", "iteration 1, try 1 in pod words-i1: pod was deleted", True)]
+    assert events_of(RUNNING, failed) == [("TryFailed", "iteration 1, attempt 1 in pod words-i1: no such file", True)]
+    assert events_of(RUNNING, lost) == [("Disrupted", "iteration 1, attempt 1 in pod words-i1: pod was deleted", True)]
 
 
-def test_what_keeps_a_run_from_going_on_is_told_once_for_each_reason() -> None:
+def test_a_stalled_run_has_one_event_for_each_reason() -> None:
     quota, account = stalled("QuotaExceeded", "too many"), stalled("ServiceAccountMissing", "none")
 
-    assert told({}, quota) == [("Stalled", "QuotaExceeded: too many", True)]
-    assert told(quota, quota | {"message": "still too many"}) == []
-    assert told(quota, account) == [("Stalled", "ServiceAccountMissing: none", True)]
-    assert told(quota, RUNNING) == [("Started", "iteration 1 in pod words-i1", False)]
+    assert events_of({}, quota) == [("Stalled", "QuotaExceeded: too many", True)]
+    assert events_of(quota, quota | {"message": "still too many"}) == []
+    assert events_of(quota, account) == [("Stalled", "ServiceAccountMissing: none", True)]
+    assert events_of(quota, RUNNING) == [("Started", "iteration 1 in pod words-i1", False)]
 
 
-# --- making them ------------------------------------------------------------------------------------------------------
+# --- creation ---------------------------------------------------------------------------------------------------------
 
 
 class Api:
-    """Takes Events; one of a name that is there is refused."""
+    """Accepts Events; refuses one whose name exists."""
 
     def __init__(self) -> None:
         self.made: list[dict[str, Any]] = []
@@ -125,7 +125,7 @@ async def made(api: Api, count: int) -> None:
             api.news.clear()
 
 
-async def test_they_are_made_beside_the_work_and_the_same_news_once(quick: None) -> None:
+async def test_they_are_created_in_the_background_and_only_once(quick: None) -> None:
     api = Api()
     ours, of_another = (Events(api, lambda: NOW) for _ in range(2))  # type: ignore[arg-type]
     ours.happened(RUN, [news("finished"), news("failed", is_warning=True)])
@@ -149,7 +149,7 @@ async def test_they_are_made_beside_the_work_and_the_same_news_once(quick: None)
     assert (event["namespace"], event["reason"], event["message"]) == ("shop", "Failed", "words")
 
 
-async def test_a_burst_leaves_out_runs_that_go_well_and_keeps_the_warnings(quick: None) -> None:
+async def test_a_burst_drops_events_of_healthy_runs_and_keeps_the_warnings(quick: None) -> None:
     api, dropped = Api(), list[None]()
     ours = Events(api, lambda: NOW, lambda: dropped.append(None))  # type: ignore[arg-type]
     ours.happened(RUN, [news(f"well {number}") for number in range(500)])
@@ -163,7 +163,7 @@ async def test_a_burst_leaves_out_runs_that_go_well_and_keeps_the_warnings(quick
     assert len(dropped) == 450
 
 
-async def test_they_are_no_more_than_five_a_second_after_the_first_25(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_there_are_at_most_five_a_second_after_the_first_25(monkeypatch: pytest.MonkeyPatch) -> None:
     api, waits = Api(), list[float]()
     ours = Events(api, lambda: NOW)  # type: ignore[arg-type]
     ours.happened(RUN, [news(f"badly {number}", is_warning=True) for number in range(30)])

@@ -1,4 +1,4 @@
-"""The thread that kopf runs in: started again when it ends, and no reason for the process to wait."""
+"""The thread that kopf runs in: restarted when it ends, and never waited for when the process exits."""
 
 import asyncio
 import threading
@@ -17,7 +17,7 @@ def a_shell() -> KopfShell:
     return KopfShell(Connection("http://127.0.0.1:1", None, lambda: None, "default"), (), print, print)
 
 
-async def test_kopf_is_started_again_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_kopf_is_restarted_when_it_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kopf_shell, "_BACKOFF_SECONDS", (0.0, 0.0))
     starts, enough = [], asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -73,8 +73,8 @@ async def test_a_kopf_that_does_not_end_is_left_behind(monkeypatch: pytest.Monke
     for_ever.set()
 
 
-@pytest.mark.parametrize("is_told", [False, True], ids=["by itself", "told to"])
-async def test_the_thread_ends_with_kopf(monkeypatch: pytest.MonkeyPatch, is_told: bool) -> None:
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["by itself", "stopped"])
+async def test_the_thread_ends_with_kopf(monkeypatch: pytest.MonkeyPatch, is_stopped: bool) -> None:
     # given a kopf that waits for its flag as the real one does, and ends when it is raised or when something fails
     waits = threading.Event()
 
@@ -82,7 +82,7 @@ async def test_the_thread_ends_with_kopf(monkeypatch: pytest.MonkeyPatch, is_tol
         flag = asyncio.create_task(aioadapters.wait_flag(stop_flag))
         await asyncio.sleep(0)
         waits.set()
-        if is_told:
+        if is_stopped:
             await flag
         flag.cancel()
         raise ValueError("a bad event")
@@ -93,7 +93,7 @@ async def test_the_thread_ends_with_kopf(monkeypatch: pytest.MonkeyPatch, is_tol
     # when
     ended = shell._start()
     await asyncio.to_thread(waits.wait, 5)
-    if is_told:
+    if is_stopped:
         shell.stop()
 
     # then
@@ -104,7 +104,7 @@ async def test_nothing_to_close_before_the_start() -> None:
     await a_shell().close()
 
 
-def test_kopf_asks_only_for_runs_that_nobody_has_looked_at() -> None:
+def test_kopf_only_watches_runs_without_a_status() -> None:
     resource = kopf.Resource("podrelay.dev", "v1alpha1", "taskruns", namespaced=True)
     others = kopf.Resource("podrelay.dev", "v1alpha1", "taskdefinitions", namespaced=True)
     selectors = kopf_shell._settings().watching.field_selectors

@@ -15,7 +15,7 @@ from tests.unit.operator.virtual_time import jump, now, run_virtually
 
 
 class Leases:
-    """The API server's side of one Lease."""
+    """The API server with one Lease."""
 
     def __init__(self) -> None:
         self.lease: dict[str, Any] | None = None
@@ -141,7 +141,7 @@ def test_a_replica_that_died_is_followed_after_the_lease_has_not_changed_for_its
 
 def test_the_timestamps_in_the_lease_decide_nothing() -> None:
     async def main() -> None:
-        # given a Lease of somebody whose clock is years behind
+        # given a Lease of a replica whose clock is years behind
         leases = Leases()
         spec = {"holderIdentity": "a", "leaseDurationSeconds": 15, "renewTime": "2001-01-01T00:00:00.000000Z"}
         leases._store({"metadata": {"name": "operator"}, "spec": spec})
@@ -174,7 +174,7 @@ def test_a_clean_stop_lets_the_next_replica_in_within_one_retry() -> None:
     run_virtually(main())
 
 
-def test_a_replica_that_never_led_gives_nothing_back() -> None:
+def test_a_replica_that_never_led_releases_nothing() -> None:
     async def main() -> None:
         leases = Leases()
         Replica(leases, "a")
@@ -206,7 +206,7 @@ def test_a_holder_that_cannot_renew_stops_within_two_thirds_of_the_duration(trou
     run_virtually(main())
 
 
-def test_a_renewal_under_way_is_cut_off_when_its_time_is_over() -> None:
+def test_a_renewal_in_flight_is_cancelled_when_its_time_is_over() -> None:
     async def main() -> None:
         leases = Leases()
         replica = Replica(leases, "a")
@@ -221,7 +221,7 @@ def test_a_renewal_under_way_is_cut_off_when_its_time_is_over() -> None:
     run_virtually(main())
 
 
-def test_an_interruption_that_is_short_enough_changes_nothing() -> None:
+def test_a_short_interruption_changes_nothing() -> None:
     async def main() -> None:
         leases = Leases()
         replica = Replica(leases, "a")
@@ -238,7 +238,7 @@ def test_an_interruption_that_is_short_enough_changes_nothing() -> None:
     run_virtually(main())
 
 
-def test_a_holder_that_was_stopped_for_long_creates_nothing_and_gives_up() -> None:
+def test_a_holder_that_was_stopped_for_long_creates_nothing_and_steps_down() -> None:
     async def main() -> None:
         leases = Leases()
         replica = Replica(leases, "a")
@@ -255,7 +255,7 @@ def test_a_holder_that_was_stopped_for_long_creates_nothing_and_gives_up() -> No
     run_virtually(main())
 
 
-def test_a_holder_that_is_late_creates_nothing_before_the_lease_has_run_out() -> None:
+def test_a_late_holder_creates_nothing_even_before_the_lease_has_expired() -> None:
     async def main() -> None:
         leases = Leases()
         replica = Replica(leases, "a")
@@ -271,7 +271,7 @@ def test_a_holder_that_is_late_creates_nothing_before_the_lease_has_run_out() ->
     run_virtually(main())
 
 
-def test_a_holder_whose_lease_somebody_took_gives_up_at_once() -> None:
+def test_a_holder_whose_lease_was_taken_steps_down_at_once() -> None:
     async def main() -> None:
         leases = Leases()
         replica = Replica(leases, "a")
@@ -288,7 +288,7 @@ def test_a_holder_whose_lease_somebody_took_gives_up_at_once() -> None:
     run_virtually(main())
 
 
-def test_an_idle_holder_asks_the_api_server_twice_every_five_seconds() -> None:
+def test_an_idle_holder_sends_two_requests_every_five_seconds() -> None:
     async def main() -> None:
         leases = Leases()
         Replica(leases, "a")
@@ -299,7 +299,7 @@ def test_an_idle_holder_asks_the_api_server_twice_every_five_seconds() -> None:
     run_virtually(main())
 
 
-def test_a_holder_that_could_not_renew_leads_again_at_once_when_nobody_else_has_taken_the_lease() -> None:
+def test_a_holder_that_could_not_renew_leads_again_at_once_if_the_lease_was_not_taken() -> None:
     async def main() -> None:
         leases = Leases()
         replica = Replica(leases, "a")
@@ -318,7 +318,7 @@ def test_a_holder_that_could_not_renew_leads_again_at_once_when_nobody_else_has_
     run_virtually(main())
 
 
-def test_who_has_stepped_down_waits_for_whoever_leads_now() -> None:
+def test_a_former_leader_waits_for_the_new_leader() -> None:
     async def main() -> None:
         leases = Leases()
         first = Replica(leases, "a")
@@ -332,7 +332,7 @@ def test_who_has_stepped_down_waits_for_whoever_leads_now() -> None:
         again = asyncio.create_task(first._term())
         await asyncio.sleep(100)
 
-        # whoever holds it by the API server's word may go on; nobody else may
+        # only the holder according to the API server may continue
         assert sum(replica.leads for replica in (first, second)) == 1
         assert leases.holder == ("a" if first.leads else "b")
         again.cancel()
@@ -340,7 +340,7 @@ def test_who_has_stepped_down_waits_for_whoever_leads_now() -> None:
     run_virtually(main())
 
 
-def test_a_replica_that_cannot_see_leaves_the_lease_to_others() -> None:
+def test_a_replica_with_broken_watches_does_not_request_the_lease() -> None:
     async def main() -> None:
         leases = Leases()
         blind = Replica(leases, "a")
@@ -357,7 +357,7 @@ def test_a_replica_that_cannot_see_leaves_the_lease_to_others() -> None:
     run_virtually(main())
 
 
-def test_what_is_given_back_is_not_ours_for_a_moment_longer() -> None:
+def test_a_lease_is_not_held_any_longer_once_it_is_released() -> None:
     async def main() -> None:
         leases = Leases()
         replica = Replica(leases, "a")
@@ -374,7 +374,7 @@ def test_what_is_given_back_is_not_ours_for_a_moment_longer() -> None:
 
 
 @pytest.mark.parametrize("leads", [True, False])
-def test_a_lease_whose_versions_go_back_tells_of_a_restored_api_server(leads: bool) -> None:
+def test_a_lease_whose_versions_go_back_reveals_a_restored_api_server(leads: bool) -> None:
     async def main() -> None:
         leases = Leases()
         leases.versions = itertools.count(1000)
@@ -392,7 +392,7 @@ def test_a_lease_whose_versions_go_back_tells_of_a_restored_api_server(leads: bo
     run_virtually(main())
 
 
-def test_who_has_started_anew_already_is_told_of_a_restore_no_second_time() -> None:
+def test_a_restore_that_is_already_handled_is_not_reported_again() -> None:
     async def main() -> None:
         leases = Leases()
         leases.versions = itertools.count(1000)
@@ -402,7 +402,7 @@ def test_who_has_started_anew_already_is_told_of_a_restore_no_second_time() -> N
         assert leases.lease is not None
         leases.lease["metadata"]["resourceVersion"] = "499"
 
-        replica.election.start_anew()
+        replica.election.forget_version()
         await asyncio.sleep(60)
 
         assert replica.restored == 0

@@ -1,4 +1,4 @@
-"""Leading, stepping down and standing by within one process, in virtual time."""
+"""Leading, stepping down and waiting as a standby within one process, in virtual time."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from tests.unit.operator.virtual_time import now, run_virtually
 
 
 class FakeLease:
-    """Ours whenever it is asked for, until it is taken away."""
+    """Acquired on each request, until it is taken away."""
 
     duration_seconds = 15.0
 
@@ -37,7 +37,7 @@ class FakeLease:
 
 
 class FakeSight:
-    """Sees everything until it is told otherwise."""
+    """All watches work until the test breaks them."""
 
     def __init__(self) -> None:
         self.synced = asyncio.Event()
@@ -52,12 +52,12 @@ class FakeSight:
         return not self.blind.is_set()
 
     def problem(self) -> str | None:
-        return "nothing seen of taskruns for 31 s: 404"
+        return "the watch of taskruns has been broken for 31 s: 404"
 
     async def until_blind(self, seconds: float) -> str:
         self.asked.append(seconds)
         await self.blind.wait()
-        return "nothing seen of taskruns for 31 s: 404"
+        return "the watch of taskruns has been broken for 31 s: 404"
 
 
 class World:
@@ -67,8 +67,8 @@ class World:
         self.writing = 0
         self.most_writing = 0
         self.failure: Exception | None = None
-        self.told: list[str] = []
-        leadership = Leadership(self.lease, self.sight, self.begin, self.tell)
+        self.reasons: list[str] = []
+        leadership = Leadership(self.lease, self.sight, self.begin, self.report)
         self.task = asyncio.create_task(leadership.run())
 
     def begin(self) -> Sequence[Coroutine[Any, Any, None]]:
@@ -88,11 +88,11 @@ class World:
                 await asyncio.sleep(3)  # a request under way takes a while to be ended
             self.writing -= 1
 
-    async def tell(self, why: str) -> None:
-        self.told.append(why)
+    async def report(self, why: str) -> None:
+        self.reasons.append(why)
 
 
-def test_a_lost_lease_ends_the_term_and_the_next_one_begins_when_nothing_of_it_can_write_any_more() -> None:
+def test_a_lost_lease_ends_the_term_and_the_next_one_begins_when_the_old_one_can_no_longer_write() -> None:
     async def main() -> World:
         world = World()
         await asyncio.sleep(10)
@@ -103,12 +103,12 @@ def test_a_lost_lease_ends_the_term_and_the_next_one_begins_when_nothing_of_it_c
 
     world = run_virtually(main())
     assert len(world.begun) == 2
-    assert world.begun[1] >= 13, "what was under way was waited for"
-    assert world.most_writing == 2, "never the work of two leadership"
-    assert world.lease.releases == [], "what is lost cannot be given back"
+    assert world.begun[1] >= 13, "the work in progress was waited for"
+    assert world.most_writing == 2, "never the work of two terms"
+    assert world.lease.releases == [], "a lost Lease cannot be released"
 
 
-def test_a_worker_that_finds_the_lease_lost_ends_the_term_and_not_the_process() -> None:
+def test_a_worker_that_notices_the_lost_lease_ends_the_term_but_not_the_process() -> None:
     async def main() -> World:
         world = World()
         await asyncio.sleep(10)
@@ -123,7 +123,7 @@ def test_a_worker_that_finds_the_lease_lost_ends_the_term_and_not_the_process() 
 @pytest.mark.parametrize(
     "failure",
     [ValueError("a bug"), ExceptionGroup("workers", [LeadershipLostError("not ours"), ValueError("a bug")])],
-    ids=["a bug", "a bug beside a loss"],
+    ids=["a bug", "a bug and a loss"],
 )
 def test_any_other_failure_of_the_work_ends_it(failure: Exception) -> None:
     async def main() -> None:
@@ -137,13 +137,13 @@ def test_any_other_failure_of_the_work_ends_it(failure: Exception) -> None:
     run_virtually(main())
 
 
-def test_a_leader_that_is_blind_gives_the_lease_away_when_its_work_has_ended_and_takes_it_again_when_it_sees() -> None:
+def test_a_blind_leader_releases_the_lease_after_its_work_and_takes_it_again_later() -> None:
     async def main() -> World:
         world = World()
         await asyncio.sleep(10)
         world.sight.blind.set()
         await asyncio.sleep(100)
-        assert (len(world.begun), world.writing) == (1, 0), "it stands by"
+        assert (len(world.begun), world.writing) == (1, 0), "it is a standby"
 
         world.sight.blind.clear()
         await asyncio.sleep(10)
@@ -153,10 +153,10 @@ def test_a_leader_that_is_blind_gives_the_lease_away_when_its_work_has_ended_and
     assert world.sight.asked[0] == 30, "two Leases"
     assert len(world.begun) == 2
     assert [released >= 13 for released in world.lease.releases] == [True]
-    assert world.told == ["nothing seen of taskruns for 31 s: 404"]
+    assert world.reasons == ["the watch of taskruns has been broken for 31 s: 404"]
 
 
-def test_a_standby_that_is_blind_does_not_take_the_lease_and_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_blind_standby_does_not_take_the_lease_and_logs_that_once(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> World:
         world = World()
         world.lease.is_free = False
@@ -167,9 +167,9 @@ def test_a_standby_that_is_blind_does_not_take_the_lease_and_says_so_once(caplog
         return world
 
     assert run_virtually(main()).begun == []
-    told = [line.getMessage() for line in caplog.records if "left to others" in line.getMessage()]
-    assert len(told) == 1
-    assert "nothing seen of taskruns" in told[0]
+    logged = [line.getMessage() for line in caplog.records if "not requesting the Lease" in line.getMessage()]
+    assert len(logged) == 1
+    assert "the watch of taskruns" in logged[0]
 
 
 def test_nothing_begins_before_everything_was_listed() -> None:
@@ -177,7 +177,7 @@ def test_nothing_begins_before_everything_was_listed() -> None:
         world = World()
         world.sight.synced.clear()
         await asyncio.sleep(60)
-        assert world.lease.leadership == [], "who has seen nothing yet does not ask for the Lease"
+        assert world.lease.leadership == [], "a replica without synced caches does not request the Lease"
         world.sight.synced.set()
         await asyncio.sleep(10)
         return world

@@ -55,7 +55,7 @@ def test_a_json_line_is_json_with_the_same_fields(capsys: pytest.CaptureFixture[
 
 
 @pytest.mark.usefixtures("root")
-def test_objects_never_get_into_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_objects_are_never_logged(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure(as_json=True, verbose=False)
 
     logging.getLogger("x").info("event", extra={"body": {"secret": "s"}})
@@ -65,7 +65,7 @@ def test_objects_never_get_into_a_line(capsys: pytest.CaptureFixture[str]) -> No
 
 @pytest.mark.usefixtures("root")
 @pytest.mark.parametrize("verbose", [True, False])
-def test_debug_lines_come_only_if_asked_for(capsys: pytest.CaptureFixture[str], verbose: bool) -> None:
+def test_debug_lines_are_only_logged_if_requested(capsys: pytest.CaptureFixture[str], verbose: bool) -> None:
     logs.configure(as_json=False, verbose=verbose)
 
     logging.getLogger("x").debug("details")
@@ -74,11 +74,11 @@ def test_debug_lines_come_only_if_asked_for(capsys: pytest.CaptureFixture[str], 
     assert sys.stderr is not None
 
 
-def test_labels_of_metrics_take_a_bounded_number_of_values() -> None:
+def test_labels_of_metrics_have_a_bounded_number_of_values() -> None:
     ours = [metric for metric in REGISTRY.collect() if metric.name.startswith("podrelay_")]
     own = [metric for metric in ours if not metric.name.startswith("podrelay_gateway_")]  # has its own test
     labels = {label for metric in own for sample in metric.samples for label in sample.labels}
 
     assert own
-    # Namespaces and definitions are those of `run_metrics`, which counts what is beyond a thousand together.
+    # Namespaces and definitions come from `run_metrics`, which counts those beyond a thousand together.
     assert labels <= {"kind", "outcome", "phase", "le", "resource", "state", "namespace", "definition"}

@@ -1,4 +1,4 @@
-"""The operator as a whole: how it ends. Its parts are stood in for, its signals and exit codes are real."""
+"""How the operator as a whole ends: its parts are fakes, its signals and exit codes are real."""
 
 import argparse
 import asyncio
@@ -24,13 +24,13 @@ class FakeLease:
         self.held = asyncio.Event()
         self.seconds = seconds
         self.released = False
-        self.has_started_anew = False
+        self.has_forgotten_version = False
         self.duration_seconds = 15.0
 
-    def start_anew(self) -> None:
-        self.has_started_anew = True
+    def forget_version(self) -> None:
+        self.has_forgotten_version = True
 
-    async def tell_given_away(self, *_: Any) -> None:
+    async def report_released(self, *_: Any) -> None:
         pass
 
     async def release(self) -> None:
@@ -75,7 +75,7 @@ async def interrupt(number: int) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_0_and_gives_the_lease_back(
+def test_a_signal_ends_it_with_0_and_releases_the_lease(
     arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     lease = FakeLease()
@@ -84,7 +84,7 @@ def test_a_signal_ends_it_with_0_and_gives_the_lease_back(
     assert lease.released
 
 
-def test_a_lease_that_cannot_be_given_back_does_not_hold_the_process(
+def test_a_lease_that_cannot_be_released_does_not_delay_the_exit(
     arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(main, "RELEASE_SECONDS", 0.01)
@@ -110,14 +110,14 @@ def test_an_unexpected_error_ends_it_with_1_and_says_why(
     assert "a bug" in capsys.readouterr().err
 
 
-def test_a_part_that_ends_unasked_ends_it_with_1(
+def test_a_part_that_ends_unexpectedly_ends_it_with_1(
     arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert operate(arguments, monkeypatch, FakeLease(), forever(), end()) == 1
-    assert "ended unasked" in capsys.readouterr().err
+    assert "ended unexpectedly" in capsys.readouterr().err
 
 
-def test_an_address_that_is_taken_is_told_in_one_line(
+def test_an_address_in_use_is_reported_in_one_line(
     arguments: argparse.Namespace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import socket
@@ -134,7 +134,7 @@ def test_an_address_that_is_taken_is_told_in_one_line(
     assert "Traceback" not in err
 
 
-def test_a_missing_kubeconfig_is_told_in_one_line(
+def test_a_missing_kubeconfig_is_reported_in_one_line(
     arguments: argparse.Namespace, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     arguments.kubeconfig = tmp_path / "nothing"
@@ -144,7 +144,7 @@ def test_a_missing_kubeconfig_is_told_in_one_line(
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many"])
-def test_a_limit_that_lets_nothing_run_is_refused(number: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_limit_that_allows_no_runs_is_refused(number: str, capsys: pytest.CaptureFixture[str]) -> None:
     parser = argparse.ArgumentParser()
     options.add_arguments(parser)
 
@@ -189,7 +189,7 @@ class FakeManager:
         await asyncio.sleep(self.seconds)
 
 
-async def test_an_api_server_that_has_gone_back_in_time_begins_a_new_life_and_not_a_new_process(
+async def test_an_api_server_that_has_gone_back_in_time_starts_a_new_manager_but_not_a_new_process(
     arguments: argparse.Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(main, "RESTART_SECONDS", 0)
@@ -202,9 +202,9 @@ async def test_an_api_server_that_has_gone_back_in_time_begins_a_new_life_and_no
         while not managers[1].has_run:  # noqa: ASYNC110 - it has no event
             await asyncio.sleep(0)
 
-    assert operator._manager is managers[1], "what readiness and metrics tell of"
+    assert operator._manager is managers[1], "readiness and metrics use it"
     assert lease.released, "another replica need not wait"
-    assert lease.has_started_anew
+    assert lease.has_forgotten_version
     living.cancel()
 
 
@@ -229,7 +229,7 @@ def a_manager(arguments: argparse.Namespace, *parts: Coroutine[Any, Any, None]) 
     return manager
 
 
-async def test_a_life_ends_when_the_api_server_has_gone_back_in_time_and_everything_in_it_ends_first(
+async def test_a_manager_ends_after_all_of_its_parts_when_the_api_server_has_gone_back_in_time(
     arguments: argparse.Namespace,
 ) -> None:
     began, ended = asyncio.Event(), asyncio.Event()
@@ -252,7 +252,7 @@ async def test_a_life_ends_when_the_api_server_has_gone_back_in_time_and_everyth
     assert ended.is_set()
 
 
-async def test_a_failure_within_a_life_is_one_of_the_process(arguments: argparse.Namespace) -> None:
+async def test_a_failure_in_a_manager_ends_the_process(arguments: argparse.Namespace) -> None:
     async def fail() -> None:
         raise ValueError("a bug")
 

@@ -1,4 +1,4 @@
-"""What the operator keeps of objects, and how it takes what somebody has edited by hand."""
+"""Projections of objects, and how they handle values that were edited by hand."""
 
 import pytest
 
@@ -9,7 +9,7 @@ MOMENT = "2026-03-01T12:00:00+00:00"
 
 
 @pytest.mark.parametrize("value", ["", "soon", "-5", "1e3", "1.5", "9" * 30, "٣", "NaN"])
-def test_an_annotation_that_is_no_number_of_seconds_counts_as_its_default(value: str) -> None:
+def test_an_annotation_that_is_not_a_number_of_seconds_counts_as_its_default(value: str) -> None:
     edited = pod(
         annotations={
             names.ANNOTATION_ITERATION_TIMEOUT: value,
@@ -28,5 +28,5 @@ def test_an_annotation_that_is_a_number_counts() -> None:
 
 
 @pytest.mark.parametrize(("value", "kept"), [(MOMENT, MOMENT), ("yesterday", None), ("2026-03-01T12:00:00", None)])
-def test_a_moment_that_cannot_be_read_is_none(value: str, kept: str | None) -> None:
+def test_an_invalid_time_counts_as_none(value: str, kept: str | None) -> None:
     assert pod(annotations={names.ANNOTATION_ENDING_SINCE: value}).metadata.annotations.ending_since == kept

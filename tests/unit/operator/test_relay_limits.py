@@ -1,4 +1,4 @@
-"""The order in which runs get their slots, and what waiting costs. That limits hold is in test_relay_properties.py."""
+"""The order in which runs get their slots, and the cost of waiting. test_relay_properties.py checks the limits."""
 
 from podrelay.kube.resources import Key
 from tests.support.relaymodel.world import NAMESPACE, World
@@ -15,7 +15,7 @@ def finish(world: World, name: str) -> None:
             world.exit(pod["metadata"]["name"], 0)
 
 
-def test_runs_go_in_the_order_of_their_age() -> None:
+def test_runs_start_in_the_order_of_their_age() -> None:
     world = World({"maxConcurrentRuns": 1}, runs=NAMES)
     operator = world.operators[0]
     order: list[str] = []
@@ -30,16 +30,16 @@ def test_runs_go_in_the_order_of_their_age() -> None:
         ]
         finish(world, order[-1])
 
-    # They are all of one second, so their names decide; the last one was looked at first, before any other asked.
+    # All were created in the same second, so their names decide; the last one was reconciled first, before the others.
     assert order == ["run5", "run0", "run1", "run2", "run3", "run4"]
 
 
 def test_a_pod_that_ends_before_its_status_is_written_keeps_the_slot_of_its_run() -> None:
-    """What came of it may be that the run goes on: with a slot that somebody else must not have got meanwhile."""
+    """The run may continue after that, with a slot that no other run may have got meanwhile."""
     world = World({"maxConcurrentRuns": 1}, runs=NAMES[:2])
     operator = world.operators[0]
-    operator.step(Key(NAMESPACE, "run0"))  # asks for a slot
-    operator.step(Key(NAMESPACE, "run0"))  # makes the pod
+    operator.step(Key(NAMESPACE, "run0"))  # requests a slot
+    operator.step(Key(NAMESPACE, "run0"))  # creates the pod
     process = world.begin("run0-i1")
     assert process is not None
     world.run_user_code(process)
@@ -54,7 +54,7 @@ def test_a_pod_that_ends_before_its_status_is_written_keeps_the_slot_of_its_run(
     assert made == ["run0-i1", "run0-i2"]
 
 
-def test_runs_in_the_queue_are_not_rewritten_whenever_one_ends() -> None:
+def test_queued_runs_are_not_rewritten_whenever_one_ends() -> None:
     world = World({"maxConcurrentRuns": 1}, runs=[f"run{number}" for number in range(300)])
     operator = world.operators[0]
     operator.work(most=10_000)

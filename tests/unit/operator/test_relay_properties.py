@@ -1,7 +1,7 @@
 """The promises of the relay, checked on random histories of everything that may happen to some runs.
 
 The operator is the real store, planner and executor, the runner the real fence, record and hooks; API server, nodes
-and time are models, see tests/support/relaymodel. docs/development.md tells how to search longer.
+and time are models, see tests/support/relaymodel. docs/development.md describes how to search longer.
 """
 
 import os
@@ -13,7 +13,7 @@ from tests.support.relaymodel import search
 
 HISTORIES = int(os.environ.get("PODRELAY_HISTORIES", "400"))
 PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
-"""Without explanations, which trace every line: a failure is told by its moves."""
+"""Without the phase of explanations, which traces every line: the moves explain a failure."""
 UNHEALTHY = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example]
 DATA = st.binary(min_size=search.SHORTEST, max_size=search.LONGEST)
 

@@ -1,4 +1,4 @@
-"""Histories that random search finds too seldom, played move by move: operators that act on old views, and claims."""
+"""Histories that random search finds too rarely, played move by move: operators with old views, and claims."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def catch_up(world: World) -> None:
 
 
 def take_away(world: World, name: str) -> None:
-    """Somebody deletes the pod, and its node lets it end."""
+    """A user deletes the pod, and its node ends it."""
     world.delete(name)
     world.advance(61)
 
@@ -32,17 +32,17 @@ def uid(world: World, name: str) -> str:
     return str(world.api.read("pods", name)["metadata"]["uid"])
 
 
-def test_a_pod_that_was_made_again_under_its_name_never_starts() -> None:
+def test_a_pod_that_was_created_again_under_its_name_never_starts() -> None:
     world = by_message()
     first, second = world.operators
-    first.step()  # makes the pod
-    first.step()  # says so in the status
-    first.step()  # opens its gate
+    first.step()  # creates the pod
+    first.step()  # writes the status
+    first.step()  # removes its gate
     assert world.start("run-i1")
     take_away(world, "run-i1")
 
     for _ in range(4):
-        second.step()  # knows nothing of all this, so the name looks free to it
+        second.step()  # has not seen any of this, so the name looks free to it
 
     assert not world.start("run-i1"), "the status has named another pod"
     assert world.user_code_starts == [(1, 1)]
@@ -51,7 +51,7 @@ def test_a_pod_that_was_made_again_under_its_name_never_starts() -> None:
     assert world.user_code_starts == [(1, 1), (1, 2)]
 
 
-def test_the_gate_stays_shut_while_the_status_is_not_written() -> None:
+def test_the_gate_stays_closed_while_the_status_is_not_written() -> None:
     world = by_message()
     first, second = world.operators
     first.step()
@@ -114,7 +114,7 @@ def answered(**definition: Any) -> World:
     """A world whose first pod has answered done, and whose run has Succeeded; its hook is due."""
     world = World({"hooks": HOOKS, "disruptionRetries": 2, **definition})
     operator = world.operators[0]
-    operator.step()  # makes the pod
+    operator.step()  # creates the pod
     world.start("run-i1")
     world.answer(uid(world, "run-i1"), DONE)
     catch_up(world)
@@ -125,7 +125,7 @@ def answered(**definition: Any) -> World:
     return world
 
 
-def test_a_hook_is_not_called_again_when_its_pod_is_seen_to_end_before_what_it_told() -> None:
+def test_a_hook_is_not_called_again_when_the_end_of_its_pod_is_seen_before_its_outcome() -> None:
     world = answered()
     operator = world.operators[0]
     called = uid(world, "run-i1")
@@ -162,13 +162,13 @@ def test_a_hook_pod_that_is_lost_is_replaced_and_its_name_never_used_again() -> 
         {
             "name": "onDone",
             "outcome": "Failed",
-            "message": "pod run-hdonet3 was deleted; 3 pods were lost, disruptionRetries allows 2",
+            "message": "pod run-hdonet3 was deleted; 3 pods were lost, and disruptionRetries allows 2",
         }
     ]
     assert not world.violations
 
 
-def test_an_operator_that_starts_anew_finds_the_hook_pod_that_it_had_made() -> None:
+def test_a_restarted_operator_finds_the_hook_pod_that_it_had_created() -> None:
     world = answered()
     world.exit("run-i1", 137)
     catch_up(world)
@@ -201,7 +201,7 @@ def test_an_abort_that_comes_before_the_final_status_decides_which_hook_is_calle
 
 
 def beating(**definition: Any) -> World:
-    """A run whose task has 60 s for each sign of life, at work since now."""
+    """A run with a heartbeat timeout of 60 s, whose task has just started."""
     world = World({"heartbeatTimeoutSeconds": 60, "abortGracePeriodSeconds": 20, **definition})
     work(world)
     assert world.start("run-i1")
@@ -210,20 +210,20 @@ def beating(**definition: Any) -> World:
 
 
 def work(world: World) -> None:
-    """The operator sees all there is, and does all there is to do."""
+    """The operator sees all events, and carries out everything that is due."""
     operator = world.operators[0]
     operator.see(len(world.api.events))
     while operator.step():
         operator.see(len(world.api.events))
 
 
-def test_a_task_that_is_silent_is_ended_and_tried_again() -> None:
+def test_a_silent_task_is_ended_and_retried() -> None:
     world = beating(retry={"limit": 1, "initialSeconds": 1})
     world.advance(50)
     world.beat(uid(world, "run-i1"))
     work(world)
 
-    for seconds in (59, 2, 11, 22):  # not yet; looked at; told to end; killed
+    for seconds in (59, 2, 11, 22):  # not yet; read live; stopped; killed
         world.advance(seconds)
         work(world)
 
@@ -233,8 +233,8 @@ def test_a_task_that_is_silent_is_ended_and_tried_again() -> None:
     assert (world.status["phase"], world.user_code_starts) == ("Succeeded", [(1, 1), (1, 2)])
 
 
-def test_after_an_outage_a_task_that_is_alive_has_time_to_say_so() -> None:
-    """Neither its signs nor the operator came through; whose first word comes first is chance."""
+def test_after_an_outage_a_task_has_time_to_send_a_heartbeat() -> None:
+    """During the outage, neither heartbeats nor the operator reached the API server; which comes first is chance."""
     world = beating()
     world.advance(500)
     work(world)
@@ -251,7 +251,7 @@ def test_after_an_outage_a_task_that_is_alive_has_time_to_say_so() -> None:
     assert (world.status["phase"], world.user_code_starts) == ("Succeeded", [(1, 1)])
 
 
-def test_a_sign_of_life_that_the_operator_has_not_seen_yet_counts() -> None:
+def test_a_heartbeat_that_the_operator_has_not_seen_yet_counts() -> None:
     world = beating()
     operator = world.operators[0]
     for _ in range(4):

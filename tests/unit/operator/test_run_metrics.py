@@ -1,4 +1,4 @@
-"""What alerts are about: runs by definition and state, and the last good and bad ends."""
+"""Metrics for alerts: runs by definition and state, and the last success and failure."""
 
 from typing import Any
 
@@ -40,8 +40,8 @@ def run(name: str, definition: str = "totals", **status: Any) -> TaskRun:
     return msgspec.convert({"metadata": metadata(name), "spec": {"definition": definition}, "status": status}, TaskRun)
 
 
-async def told(figures: RunMetrics, store: Store, *, leads: bool = True) -> dict[Any, float]:
-    await figures.look(store, leads=leads)
+async def exported(figures: RunMetrics, store: Store, *, leads: bool = True) -> dict[Any, float]:
+    await figures.update(store, leads=leads)
     registry = CollectorRegistry()
     registry.register(figures)
     return samples(generate_latest(registry).decode())
@@ -52,7 +52,7 @@ def labels(definition: str, **more: str) -> frozenset[tuple[str, str]]:
 
 
 async def test_runs_are_counted_by_definition_and_state() -> None:
-    seen = await told(
+    seen = await exported(
         RunMetrics(),
         store(
             definition("totals"),
@@ -67,42 +67,42 @@ async def test_runs_are_counted_by_definition_and_state() -> None:
     assert counts == {"running": 2, "waiting": 0, "queued": 1, "suspended": 0, "stalled": 0, "pending": 0}
 
 
-async def test_a_definition_without_runs_has_figures_too_so_that_alerts_need_no_absent() -> None:
-    seen = await told(RunMetrics(), store(definition("idle")))
+async def test_a_definition_without_runs_has_metrics_too_so_that_alerts_need_no_absent() -> None:
+    seen = await exported(RunMetrics(), store(definition("idle")))
 
     assert seen["podrelay_runs", labels("idle", state="running")] == 0
 
 
-async def test_the_last_ends_stay_when_their_runs_have_gone() -> None:
+async def test_the_last_ends_are_kept_after_the_deletion_of_their_runs() -> None:
     figures = RunMetrics()
     known = store(
         run("well", phase="Succeeded", reason="Done", finishedAt=ENDED),
         run("earlier", phase="Succeeded", reason="Done", finishedAt=BEGAN),
         run("badly", phase="Failed", reason="Error", finishedAt=BEGAN),
     )
-    first = await told(figures, known)
-    second = await told(figures, store())
+    first = await exported(figures, known)
+    second = await exported(figures, store())
 
     for seen in (first, second):
         assert seen["podrelay_last_success_timestamp_seconds", labels("totals")] == AT
         assert seen["podrelay_last_failure_timestamp_seconds", labels("totals")] == AT - 60
 
 
-async def test_who_does_not_lead_tells_nothing() -> None:
-    assert await told(RunMetrics(), store(run("one", phase="Pending")), leads=False) == {}
+async def test_a_standby_exports_nothing() -> None:
+    assert await exported(RunMetrics(), store(run("one", phase="Pending")), leads=False) == {}
 
 
-async def test_definitions_beyond_the_bound_are_counted_together() -> None:
+async def test_definitions_beyond_the_limit_are_counted_together() -> None:
     runs = (run(f"run{number}", f"task{number}", phase="Pending", reason="Queued") for number in range(5))
 
-    seen = await told(RunMetrics(most=2), store(*runs))
+    seen = await exported(RunMetrics(most=2), store(*runs))
 
     others = frozenset({"namespace": "", "definition": "(others)", "state": "queued"}.items())
     assert seen["podrelay_runs", others] == 3
     assert len([key for key in seen if key[0] == "podrelay_runs"]) == 3
 
 
-def test_an_end_is_counted_with_how_long_it_took() -> None:
+def test_a_finished_run_is_counted_with_its_duration() -> None:
     unfinished = run("one", "counted")
     status = msgspec.convert({"phase": "Failed", "startedAt": BEGAN, "finishedAt": ENDED}, TaskRunStatus)
 

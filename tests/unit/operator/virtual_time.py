@@ -1,4 +1,4 @@
-"""An event loop whose clock jumps to the next timer as soon as nothing else is left to do."""
+"""An event loop whose clock jumps to the next timer as soon as nothing else is ready."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -31,7 +31,7 @@ def now() -> float:
 
 
 def jump(seconds: float) -> None:
-    """Let time go on without anybody being able to run, as after SIGSTOP."""
+    """Let time pass while no task can run, as after SIGSTOP."""
     loop = asyncio.get_running_loop()
     assert isinstance(loop, VirtualLoop)
     loop.now += seconds

@@ -1,1 +1,1 @@
-"""What the operator knows: objects as the reflectors see them, and what own reads and writes have answered."""
+"""The operator's caches: objects as the reflectors see them, and the responses to its own reads and writes."""

@@ -1,6 +1,6 @@
-"""Which runs are whose children, and what of that a parent has to know: kept up to date run by run.
+"""An index of parents and children, updated with every change of a run.
 
-Counters, so that nothing that is asked or told with each event takes longer the more children there are.
+It keeps counters, so that the work per event does not grow with the number of children.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ R = TypeVar("R", bound=Hashable)
 
 
 class _Child(NamedTuple):
-    """What is remembered of a child; all of it is what ChildIndex counts."""
+    """The facts about a child that ChildIndex counts."""
 
     ref: RunRef
     definition: str
@@ -26,16 +26,16 @@ class _Child(NamedTuple):
     is_aborted: bool
     is_adopted: bool
     is_own: bool
-    """Whether the parent itself has started it: a policy has everybody else tell their name."""
+    """Whether the parent itself has started it: a policy makes every other client record its user name."""
 
 
 @dataclass(slots=True)
 class _Siblings(Generic[R]):
-    """The children of one parent, which need not be known itself."""
+    """The children of one parent; the parent itself may be unknown."""
 
     members: dict[R, _Child] = field(default_factory=dict)
     unfinished: Counter[str] = field(default_factory=Counter)
-    """Of those that the parent itself has started, by definition."""
+    """The number of unfinished children that the parent itself has started, by definition."""
     total_unfinished: int = 0
     answered: int = 0
     """The iteration of the parent whose answer was applied last."""
@@ -44,14 +44,14 @@ class _Siblings(Generic[R]):
 
 
 class Change(NamedTuple):
-    """What a parent may have waited for."""
+    """A change that a parent may be waiting for."""
 
     is_over: bool = False
-    """All of its children, or all of one definition, have ended."""
+    """All of its children, or all children of one definition, have finished."""
     is_new: bool = False
-    """There is one more to abort, should the parent be aborted."""
+    """There is a new child to abort if the parent is aborted."""
     is_adopted: bool = False
-    """All children will go with the parent."""
+    """All children are now owned by the parent, and are deleted with it."""
 
 
 _NOTHING: Final = Change()
@@ -59,14 +59,14 @@ _NO_CHILDREN: Final = Children()
 
 
 class ChildIndex(Generic[R]):
-    """Parents and children. `R` names a run."""
+    """Parents and children. `R` identifies a run."""
 
     def __init__(self) -> None:
         self._siblings: dict[R, _Siblings[R]] = {}
         self._parents: dict[R, R] = {}
 
     def note(self, child: R, parent: R, run: TaskRun) -> Change:
-        """Take a child as it is now, and return what that means to its parent."""
+        """Store the current state of a child, and return what it changes for its parent."""
         siblings = self._siblings.setdefault(parent, _Siblings())
         self._parents[child] = parent
         known = siblings.members.get(child)
@@ -85,7 +85,7 @@ class ChildIndex(Generic[R]):
         return Change(is_over, child in siblings.to_abort, had_unadopted and not siblings.unadopted)
 
     def remove(self, child: R) -> tuple[R | None, Change]:
-        """Forget a run that has gone; return its parent, if it had one, and what that means to it."""
+        """Forget a run that was deleted; return its parent, if it had one, and what that changes for the parent."""
         parent = self._parents.pop(child, None)
         if parent is None:
             return None, _NOTHING
@@ -104,9 +104,9 @@ class ChildIndex(Generic[R]):
         return tuple(siblings.members) if siblings else ()
 
     def has_answered(self, parent: R, iteration: int) -> Iterable[R]:
-        """Take the iteration of a run that was answered last; return its children that have ended, if that is news.
+        """Store the last answered iteration of a run; if it has changed, return the children that have finished.
 
-        No try of that iteration asks for them again.
+        No further attempt of that iteration will ask for them.
         """
         siblings = self._siblings.get(parent)
         if siblings is None or siblings.answered == iteration:
@@ -115,7 +115,7 @@ class ChildIndex(Generic[R]):
         return tuple(name for name, child in siblings.members.items() if child.is_finished)
 
     def summary(self, parent: R) -> Children:
-        """Return what a plan for the parent needs to know."""
+        """Return what the planner needs for a plan of the parent."""
         siblings = self._siblings.get(parent)
         if siblings is None:
             return _NO_CHILDREN
@@ -126,12 +126,12 @@ class ChildIndex(Generic[R]):
         )
 
     def unfinished(self, parent: R) -> int:
-        """Return how many children of a run have not ended, whoever has started them."""
+        """Return how many children of a run are unfinished, regardless of who started them."""
         siblings = self._siblings.get(parent)
         return siblings.total_unfinished if siblings is not None else 0
 
     def leave_alone(self, child: R) -> None:
-        """Do not have a child aborted again before it has changed."""
+        """Do not abort a child again before it has changed."""
         parent = self._parents.get(child)
         if parent is not None:
             siblings = self._siblings[parent]
@@ -147,7 +147,7 @@ class ChildIndex(Generic[R]):
             siblings.unfinished[child.definition] += by
 
     def _uncount(self, siblings: _Siblings[R], known: _Child | None) -> bool:
-        """Take what was known out of the count; return whether it was the last of its definition."""
+        """Remove the known state of a child from the counters; return whether it was the last one of its definition."""
         if known is None or known.is_finished:
             return False
         self._count(siblings, known, -1)

@@ -1,7 +1,7 @@
-"""All objects of one kind in memory: a newer state replaces an older one, and what has gone stays gone.
+"""All objects of one kind in memory: only a newer version replaces an object, and deleted objects stay deleted.
 
-So the response of an own write is visible to the next plan at once (read your writes), and a late watch event cannot
-undo it.
+So the response to a write is visible to the next plan at once (read your writes), and a late watch event cannot undo
+it.
 """
 
 from collections import OrderedDict, defaultdict
@@ -17,22 +17,22 @@ _REMEMBERED_DELETIONS = 20_000
 
 
 class _Deleted(NamedTuple):
-    """What is remembered of an object that is no more."""
+    """The facts that are kept about a deleted object."""
 
     version: int
-    """The last one that is known of it."""
+    """Its last known resourceVersion."""
     was_seen: bool
-    """Whether list or watch has told so, and not a live read, which may be newer than the list that comes next."""
+    """Whether a list or watch reported the deletion; a live read may be newer than the next list."""
 
 
 class Collection(Generic[T]):
     """All objects of one kind, grouped by a key; a `kube.reflector.Sink`.
 
     Args:
-        group_of: which key an object belongs to, None for objects that are of no interest.
+        group_of: returns the key that an object belongs to, or None for objects to ignore.
         changed: called with the key after every change.
-        removed: called when an object has gone, with its key, the object as known, and whether that is its last state.
-        restored: called when the API server has gone back in time: what is known is newer than the truth.
+        removed: called when an object is gone, with its key, its last known state, and whether that is its final state.
+        restored: called when the API server has gone back in time, so that the cache is newer than the real objects.
     """
 
     def __init__(
@@ -47,10 +47,10 @@ class Collection(Generic[T]):
         self._restored = restored
         self._removed: Callable[[Key, T, bool], None] = removed
         self._groups: defaultdict[Key, dict[str, T]] = defaultdict(dict)
-        # An answer to an own write may come after the watch event of the object's deletion.
+        # The response to a write may arrive after the watch event of the object's deletion.
         self._deleted: OrderedDict[str, _Deleted] = OrderedDict()
         self._listed: dict[str | None, int] = {}
-        """The version at which all objects were listed last, by namespace, or of all."""
+        """The version of the last list, by namespace (None: all namespaces)."""
 
     def __len__(self) -> int:
         return sum(map(len, self._groups.values()))
@@ -65,21 +65,21 @@ class Collection(Generic[T]):
         return tuple(group.values()) if group else ()
 
     def apply(self, obj: T) -> None:
-        """Take an object unless a newer state of it is known, or that it is no more."""
+        """Store the object unless a newer version, or its deletion, is already known."""
         key = self._group_of(obj)
-        if key is None or obj.metadata.uid in self._deleted or self._has_gone_unseen(key, obj):
+        if key is None or obj.metadata.uid in self._deleted or self._is_missing_in_newer_list(key, obj):
             return
-        self._take(key, obj)
+        self._store(key, obj)
 
-    def _has_gone_unseen(self, key: Key, obj: T) -> bool:
-        """Whether a list that is newer than the object has not found it: the answer of a read may come after it."""
+    def _is_missing_in_newer_list(self, key: Key, obj: T) -> bool:
+        """Whether a list newer than this version did not contain the object: the response to a read may be late."""
         listed = max(self._listed.get(None, 0), self._listed.get(key.namespace, 0))
         return _version(obj) <= listed and self._known(key, obj.metadata.name) is None
 
-    def _take(self, key: Key, obj: T) -> None:
+    def _store(self, key: Key, obj: T) -> None:
         known = self._known(key, obj.metadata.name)
         if known is not None and _version(known) >= _version(obj):
-            # With another UID it is an earlier object of that name: a name has one holder at a time.
+            # With another UID, it is an earlier object of that name: only one object has a name at a time.
             return
         if known is not None and known.metadata.uid != obj.metadata.uid:
             self._forget(key, known, was_seen=False)
@@ -87,9 +87,9 @@ class Collection(Generic[T]):
         self._changed(key)
 
     def restore(self, obj: T) -> None:
-        """Take an object that a live read has found although its deletion was reported.
+        """Store an object that a live read has found although its deletion was reported.
 
-        It may have left the watch only; but a read that is older than the deletion proves nothing.
+        It may only have left the watch, for example because a label changed. A read older than the deletion is ignored.
         """
         deleted = self._deleted.get(obj.metadata.uid)
         if deleted is not None and _version(obj) < deleted.version:
@@ -97,10 +97,10 @@ class Collection(Generic[T]):
         self._deleted.pop(obj.metadata.uid, None)
         key = self._group_of(obj)
         if key is not None:
-            self._take(key, obj)
+            self._store(key, obj)
 
     def remove(self, obj: T, *, was_seen: bool = True) -> None:
-        """Take the last state of an object that has gone; `was_seen`: a watch has told so, not an answer."""
+        """Process the deletion of an object, given its last state; `was_seen`: a watch reported it, not a response."""
         key = self._group_of(obj)
         if key is None:
             return
@@ -112,14 +112,14 @@ class Collection(Generic[T]):
         self._changed(key)
 
     def forget(self, key: Key, name: str, uid: str) -> None:
-        """Drop an object of which a live read has said that it is no more."""
+        """Remove an object that a live read did not find."""
         known = self._known(key, name)
         if known is not None and known.metadata.uid == uid:
             self._forget(key, known, was_seen=False)
             self._changed(key)
 
     def replace(self, objects: list[T], resource_version: str, namespace: str | None = None) -> None:
-        """Take all objects, those of one namespace or of all, as of `resource_version`; what is not listed has gone."""
+        """Store a list of one namespace, or of all, at `resource_version`; objects that are missing in it are gone."""
         present = {obj.metadata.uid for obj in objects}
         listed = int(resource_version)
         if any(self._is_from_the_past(obj, listed) for obj in objects):
@@ -138,7 +138,7 @@ class Collection(Generic[T]):
         self._listed[namespace] = listed
 
     def _is_from_the_past(self, obj: T, listed: int) -> bool:
-        """Whether a list, made at version `listed`, shows an object as it was before what is known of that version."""
+        """Whether a list at version `listed` contains an older state of the object than was known for that version."""
         deleted = self._deleted.get(obj.metadata.uid)
         if deleted is not None:
             return deleted.was_seen and _version(obj) <= deleted.version <= listed
@@ -164,5 +164,5 @@ class Collection(Generic[T]):
 
 
 def _version(obj: Any) -> int:
-    # Resource versions of one kind are comparable numbers (KEP-5504); every API server has served such since 1.0.
+    # Resource versions of one kind are comparable numbers (KEP-5504), in every API server since 1.0.
     return int(obj.metadata.resource_version)

@@ -1,4 +1,4 @@
-"""Which finished runs of a definition are the newest: what its historyLimit.runs is about."""
+"""Finds the newest finished runs of a definition, to apply its historyLimit.runs."""
 
 from bisect import bisect_left, insort
 from collections import defaultdict
@@ -11,14 +11,14 @@ R = TypeVar("R", bound=Hashable)
 
 
 class FinishedRuns(Generic[D, R]):
-    """Finished runs by definition, ordered by the time of their end. `R` has to have an order, for equal times."""
+    """Finished runs by definition, ordered by the time of their end. `R` must be orderable, for equal times."""
 
     def __init__(self) -> None:
         self._ordered: defaultdict[D, list[tuple[datetime, R]]] = defaultdict(list)
         self._places: dict[R, tuple[D, datetime]] = {}
 
     def add(self, definition: D, run: R, finished_at: datetime) -> bool:
-        """Note that a run has finished; return whether that is news."""
+        """Add a finished run; return whether it is a new one."""
         if run in self._places:
             return False
         self._places[run] = (definition, finished_at)
@@ -46,6 +46,6 @@ class FinishedRuns(Generic[D, R]):
         return len(ordered) - 1 - bisect_left(ordered, (finished_at, run))
 
     def first_beyond(self, definition: D, limit: int) -> R | None:
-        """Return the newest run that is not among the `limit` newest: the one that a further end pushes out."""
+        """Return the newest run beyond the `limit` newest ones, if there is one: the run that a new one pushes out."""
         ordered = self._ordered.get(definition, [])
         return ordered[-limit - 1][1] if len(ordered) > limit else None

@@ -1,4 +1,4 @@
-"""The identity of one TaskRun: a name may be used again, a UID is not."""
+"""The identity of one TaskRun: names are reused, UIDs are not."""
 
 from typing import NamedTuple
 
@@ -14,5 +14,5 @@ class RunId(NamedTuple):
 
     @property
     def key(self) -> Key:
-        """What the work queue calls it."""
+        """The key of the run in the work queue."""
         return Key(self.namespace, self.name)

@@ -1,7 +1,7 @@
-"""What live reads, refusals and observations have told about the runs that pods still come and go for.
+"""What live reads, refusals and watches have shown about active runs: those that may still have new pods.
 
-All of it belongs to the UID of a run, never to its name: a run that is deleted and created again begins with nothing,
-also where the answer of a read about its predecessor comes late.
+Observations belong to the UID of a run, never to its name: a run that was deleted and created again starts without any,
+even if the response to a read about its predecessor arrives late.
 """
 
 from dataclasses import dataclass, field
@@ -13,27 +13,27 @@ from podrelay.operator.pods import Pod
 from podrelay.operator.view import Gone, Heartbeat, InputCheck, Refusal, Sightings, Silence
 
 _REMEMBERED_PODS = 4
-"""Of the pods of a run that are no more, only the one that was due last matters."""
+"""Of the deleted pods of a run, only the one that was due last matters."""
 
 
 @dataclass(slots=True)
 class Observations:
-    """What is known of one run besides the objects themselves.
+    """What is known about one run in addition to the objects themselves.
 
     Attributes:
         uid: of the run.
-        last_seen: pods that have left the cache, by UID: their last known state, and whether that is their last state.
-        gone: pods of which a live read has said that they are no more, by UID.
-        refusal: the pod or record that was refused last, if nothing has been accepted since.
+        last_seen: pods that have left the cache, by UID: their last known state, and whether that is their final state.
+        gone: pods that a live read has not found, by UID.
+        refusal: the last refusal of a pod or record, if none has been accepted since.
         lost_records: names of records that the run needs and a live read has not found.
         settled: names of records that were read live after their pod had ended.
-        silence: what was found when a heartbeat was overdue.
-        input: what was found in the input.
+        silence: the result of the live read when a heartbeat was overdue.
+        input: the result of the input validation.
         children_known_since: the record after which all children were read live.
-        still_there: UID and version of a pod that a live read has found although it should have gone.
+        still_there: UID and version of a pod that a live read has found although it should be gone.
         absent: name of the pod that a live read has not found.
-        parent_missing_since: since when the run that spec.parent names is not known.
-        sightings: when this operator saw what of the pods that are not terminal, by UID.
+        parent_missing_since: since when the run that spec.parent names has been missing.
+        sightings: when this operator first saw each state of a pod that is not terminal, by UID.
         heartbeat: the last heartbeat of the newest record.
     """
 
@@ -53,9 +53,9 @@ class Observations:
     heartbeat: Heartbeat | None = None
 
     def begin_term(self) -> None:
-        """Forget what was true while nobody else led: another replica may have made pods and records since then.
+        """Forget everything that another replica may have changed since by creating pods and records.
 
-        A UID never comes back, so pods that are gone stay gone; and when something was first seen is no decision.
+        UIDs are never reused, so pods that are gone stay gone; and the time of a first sighting stays valid, too.
         """
         self.refusal = self.silence = self.input = None
         self.children_known_since = self.absent = self.still_there = self.parent_missing_since = None
@@ -69,13 +69,13 @@ class Observations:
         _trim(self.last_seen)
 
     def pod_gone(self, uid: str, now: datetime) -> None:
-        """Note that a live read has said that a pod is no more."""
+        """Note that a live read has not found a pod."""
         last, is_last_state = self.last_seen.get(uid, (None, False))
         self.gone[uid] = Gone(now, last, is_last_state)
         _trim(self.gone)
 
     def see_pod(self, pod: Pod, now: datetime, *, has_answered: bool) -> None:
-        """Note what is seen of a pod for the first time; once it is terminal nobody asks any more."""
+        """Note the time at which each state of a pod is seen first; a terminal pod no longer needs this."""
         uid = pod.metadata.uid
         if pod.is_terminal:
             self.sightings.pop(uid, None)

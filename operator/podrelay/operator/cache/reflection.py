@@ -1,7 +1,7 @@
-"""All reflectors of the operator, and what they can see: for readiness, for the metric, and for who may lead.
+"""All reflectors of the operator and their health, for readiness, for the metric, and for leader election.
 
-An operator that cannot see some kind of object does no harm, as whatever matters is read live before it acts; but it
-gets nowhere. Another replica may see, so it has to tell, and not to keep the Lease.
+An operator that cannot watch some kind of object does no harm, because critical facts are read live before it acts, but
+it makes no progress. Another replica may have working watches, so it must report the problem and release the Lease.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ from podrelay.operator.pods import Pod
 from podrelay.operator.resources import POD_SELECTOR, SETTINGS_FIELDS
 
 READY_SECONDS: Final = 5.0
-"""Readiness fails when a watch has been broken for longer: whatever restarts an API server takes a moment."""
+"""Readiness fails when a watch has been broken for longer: the restart of an API server takes a moment."""
 
 
 class Watch(Protocol):
-    """What is asked of a reflector."""
+    """The interface of a reflector."""
 
     synced: asyncio.Event
     broken_since: float | None
@@ -39,12 +39,12 @@ class Watch(Protocol):
 
 @dataclass(frozen=True)
 class Watches:
-    """The reflectors, by whether anything can be planned without them.
+    """The reflectors: those that planning needs, and the optional ones.
 
     Attributes:
-        needed: all of them have to have listed once before anything is planned.
-        optional: nobody waits for these: an operator of a chart that was not upgraded may not read them.
-        interrupted: is set whenever nothing is seen of something any more.
+        needed: planning starts when all of them have listed their objects once.
+        optional: not waited for: with a chart that was not upgraded, the operator is not allowed to read these.
+        interrupted: is set whenever a watch breaks.
     """
 
     needed: tuple[Watch, ...]
@@ -53,38 +53,38 @@ class Watches:
 
     @property
     def is_synced(self) -> bool:
-        """Whether all that is needed was listed once."""
+        """Whether all needed objects have been listed once."""
         return all(watch.synced.is_set() for watch in self.needed)
 
     async def wait_synced(self) -> None:
-        """Wait for that."""
+        """Wait until all needed objects have been listed once."""
         for watch in self.needed:
             await watch.synced.wait()
 
     def parts(self) -> list[Coroutine[Any, Any, None]]:
-        """Return what has to run."""
+        """Return the coroutines to run."""
         return [*(watch.run() for watch in self.needed), *(self._after_the_others(watch) for watch in self.optional)]
 
     async def _after_the_others(self, watch: Watch) -> None:
-        # While roles are being installed everything is refused; if only this is, it is for good.
+        # While roles are being installed, everything is refused; if only this watch is refused, it stays that way.
         await self.wait_synced()
         await watch.run()
 
     def problem(self) -> str | None:
-        """Return what is not seen, in words, for readiness; None while all is well."""
+        """Return which watches are broken, as a message for readiness; None if all is well."""
         broken = [watch for watch in self.needed if _broken_seconds(watch) > READY_SECONDS]
         if broken:
             return "; ".join(map(_in_words, broken))
         return None if self.is_synced else "caches are filling"
 
     def can_see(self) -> bool:
-        """Tell whether this operator could do the work at this moment."""
+        """Return whether this operator has the working watches that a leader needs."""
         return self.is_synced and all(any(watch.broken_since is None for watch in kind) for kind in self._kinds())
 
     async def until_blind(self, seconds: float) -> str:
-        """Wait until nothing of some kind was seen for so long, in any namespace, and return why not.
+        """Wait until all watches of some kind have been broken for so long, in every namespace, and return the problem.
 
-        One namespace of several may be gone, or may have taken its rights back; the others go on.
+        One of several namespaces may have been deleted, or may have removed the operator's rights; the others continue.
         """
         while True:
             self.interrupted.clear()
@@ -99,7 +99,7 @@ class Watches:
                 pass
 
     def broken_seconds(self) -> dict[str, float]:
-        """Return by resource for how long nothing was seen of it, where it was longest; 0: all is well."""
+        """Return by resource for how long a watch has been broken, the longest time of all namespaces; 0: none is."""
         found: dict[str, float] = {}
         for watch in (*self.needed, *self.optional):
             found[watch.name] = max(found.get(watch.name, 0.0), _broken_seconds(watch))
@@ -117,7 +117,7 @@ def watches_into(
     recoveries: Mapping[Resource, Recoveries],
     namespaces: tuple[str, ...],
 ) -> Watches:
-    """Return the watches that fill `store`, `retentions` and `recoveries`: of these namespaces, or of the cluster."""
+    """Return the watches that fill `store`, `retentions` and `recoveries`, for these namespaces or the cluster."""
     interrupted = asyncio.Event()
     needed: list[Watch] = []
     optional: list[Watch] = []
@@ -148,4 +148,4 @@ def _broken_seconds(watch: Watch) -> float:
 
 def _in_words(watch: Watch) -> str:
     where = f" in namespace {watch.namespace}" if watch.namespace is not None else ""
-    return f"nothing seen of {watch.name}{where} for {_broken_seconds(watch):.0f} s: {watch.problem}"
+    return f"the watch of {watch.name}{where} has been broken for {_broken_seconds(watch):.0f} s: {watch.problem}"

@@ -1,4 +1,4 @@
-"""Which runs wait because a pod or record of them was refused, by definition, the longest wait first. No I/O."""
+"""The runs that wait because one of their pods or records was refused, by definition, longest wait first. No I/O."""
 
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
@@ -8,17 +8,17 @@ R = TypeVar("R", bound=Hashable)
 
 
 class RefusedRuns(Generic[D, R]):
-    """Runs `R` of definitions `D` that were refused."""
+    """Runs `R` of definitions `D` with a refused pod or record."""
 
     def __init__(self) -> None:
         self._runs: dict[D, dict[R, None]] = {}
 
     def add(self, definition: D, run: R) -> None:
-        """Note that a run was refused; one that was before keeps its place."""
+        """Add a run; one that is already present keeps its place."""
         self._runs.setdefault(definition, {})[run] = None
 
     def remove(self, definition: D, run: R) -> None:
-        """Note that a run does not wait any more. One that did not is no error."""
+        """Remove a run that no longer waits, if it is present."""
         runs = self._runs.get(definition, {})
         runs.pop(run, None)
         if not runs:
@@ -34,10 +34,10 @@ class RefusedRuns(Generic[D, R]):
                 found.append(run)
         return found
 
-    def one_of_each(self, most: int, is_meant: Callable[[D], bool], matches: Callable[[R], bool]) -> list[R]:
-        """Return a matching run of each of at most `most` definitions; those that were looked at are last next time."""
+    def one_of_each(self, most: int, is_included: Callable[[D], bool], matches: Callable[[R], bool]) -> list[R]:
+        """Return a matching run of each of at most `most` definitions; the checked definitions come last next time."""
         found: list[R] = []
-        for definition in [known for known in self._runs if is_meant(known)]:
+        for definition in [known for known in self._runs if is_included(known)]:
             if len(found) == most:
                 break
             found += self.of(definition, 1, matches)

@@ -1,15 +1,16 @@
-"""Which runs may have a pod: limits on how many have one at the same time, and those that wait. In memory, no I/O.
+"""Slots limit how many runs have a pod at the same time; the other runs wait in a queue. In memory, no I/O.
 
-A run has a slot from the moment at which it is granted, or at which a pod of it is seen, until it is given back. Runs
-of definitions without a limit have slots, too: they are counted, and a limit that comes later knows of them.
+A run has a slot from the moment it is granted, or a pod of the run is seen, until the slot is given back. Runs of
+definitions without a limit have slots, too: they are counted, so that a limit that is added later includes them.
 
-Within a definition slots are granted by age, the oldest run first. Between definitions that share a limit the namespace
-that has the fewest slots comes first, then the definition that has the fewest: a burst in one does not stop the others.
-A run that waits for its value's limit does not hold up younger ones with other values, nor does a definition that is at
-its limit hold up others: of each value only the oldest run is looked at, and only while the value has a free slot
-(`_Line.heads`). So a grant costs little, however many runs wait.
-While the value of a run with a slot is not known, as after a crash right after its pod was made, it may be any: then no
-run gets a slot that has a limit of its value to keep.
+Within a definition, slots are granted by age, the oldest run first. Between definitions that share a limit, the
+namespace with the fewest slots comes first, then the definition with the fewest: a burst in one does not stop the
+others. A run that waits for the limit of its value does not delay younger runs with other values, and a definition that
+has reached its limit does not delay others: of each value, only the oldest run is considered, and only while the value
+has a free slot (`_Line.heads`). So a grant is cheap, regardless of how many runs wait.
+
+While the value of a run with a slot is unknown, for example after a crash right after its pod was created, it could be
+any value: then no run whose value is limited gets a slot.
 """
 
 from bisect import bisect_left, insort
@@ -28,7 +29,7 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits of one definition; None: there is none."""
+    """The limits of one definition; None: no limit."""
 
     runs: int | None = None
     per_value: int | None = None
@@ -52,7 +53,7 @@ class _Request(Generic[D]):
 
 
 class _Line(Generic[R]):
-    """The runs of one definition that wait, each as (creation, run)."""
+    """The waiting runs of one definition, each as (creation, run)."""
 
     def __init__(self) -> None:
         self.order: list[tuple[datetime, R]] = []
@@ -72,7 +73,7 @@ class _Line(Generic[R]):
             del self._by_value[value]
 
     def settle(self, value: str | None, *, is_free: bool) -> None:
-        """Bring the head of `value` up to date."""
+        """Update the head of `value`."""
         before = self._head_of.pop(value, None)
         if before is not None:
             _discard(self.heads, before)
@@ -87,18 +88,18 @@ class _Line(Generic[R]):
         return bisect_left(self.order, entry) + 1
 
     def milestones(self) -> list[R]:
-        """Return the runs at the places 1, 2, 4, 8 and so on: only these can have come half of their way."""
+        """Return the runs at the positions 1, 2, 4, 8 and so on: only the position of these can have halved."""
         return [self.order[2**power - 1][1] for power in range(len(self.order).bit_length())]
 
 
 class Slots(Generic[D, R]):
-    """Grants slots to runs `R` of definitions `D`. Both have to have an order: it decides between runs of one age.
+    """Grants slots to runs `R` of definitions `D`. Both must be orderable: the order decides between runs of one age.
 
     Args:
-        mark: called with each run for which something has changed: it has a slot now, or its place has halved.
-        counted: called with each definition of which another number of runs has a slot, or waits.
+        mark: called with each run that got a slot, or whose queue position has halved.
+        counted: called with each definition whose number of runs that have a slot, or wait for one, has changed.
         total: how many runs of all definitions may have a slot; None: no limit.
-        namespace_of: returns the namespace of a definition; by default there is but one.
+        namespace_of: returns the namespace of a definition; by default there is only one.
         per_namespace: how many runs of one namespace may have a slot; None: no limit.
     """
 
@@ -119,10 +120,10 @@ class Slots(Generic[D, R]):
         self.reset()
 
     def reset(self) -> None:
-        """Forget who has a slot, or waits for one, and grant none until `open()`. Limits stay."""
+        """Forget all slots and waiting runs, and grant no slots until `open()`. Limits are kept."""
         self._is_open = False
         self._holders: dict[R, _Holder[D]] = {}
-        self._wishes: dict[R, _Request[D]] = {}
+        self._requests: dict[R, _Request[D]] = {}
         self._lines: defaultdict[D, _Line[R]] = defaultdict(_Line)
         self._held: Counter[D] = Counter()
         self._held_in: Counter[str] = Counter()
@@ -132,10 +133,10 @@ class Slots(Generic[D, R]):
     # --- what is known ------------------------------------------------------------------------------------------------
 
     def slot(self, run: R) -> Slot | None:
-        """Return where a run stands; None if it neither has a slot nor waits for one."""
+        """Return the slot of a run, or its place in the queue; None if it neither has a slot nor waits for one."""
         if run in self._holders:
             return _GRANTED
-        request = self._wishes.get(run)
+        request = self._requests.get(run)
         if request is None:
             return None
         place = self._lines[request.definition].place((request.created, run))
@@ -145,11 +146,11 @@ class Slots(Generic[D, R]):
         return Slot(is_granted=False, place=place)
 
     def has_slot(self, run: R) -> bool:
-        """Tell whether the run has a slot."""
+        """Return whether the run has a slot."""
         return run in self._holders
 
     def has_used_slot(self, run: R) -> bool:
-        """Tell whether the run has a slot, and a pod of it has been seen since it was granted."""
+        """Return whether the run has a slot, and a pod of it has been seen since it was granted."""
         holder = self._holders.get(run)
         return holder is not None and holder.is_used
 
@@ -172,12 +173,12 @@ class Slots(Generic[D, R]):
     # --- what happens -------------------------------------------------------------------------------------------------
 
     def open(self) -> None:
-        """Begin to grant slots: everything that holds one, or waits, is known, and nobody else grants any."""
+        """Start granting slots: all holders and waiting runs are known now, and no other replica grants any."""
         self._is_open = True
         self._grant(list(self._lines))
 
     def set_limits(self, definition: D, limits: Limits | None) -> None:
-        """Take the limits of a definition. None: there is no such definition, so none of its runs gets a slot."""
+        """Store the limits of a definition. None: the definition does not exist, so none of its runs gets a slot."""
         if limits is None:
             self._limits.pop(definition, None)
         else:
@@ -186,13 +187,13 @@ class Slots(Generic[D, R]):
         self._grant([definition])
 
     def occupy(self, run: R, definition: D, value: str | None) -> None:
-        """Note that the run has a pod, whether or not it was granted a slot. A value that is None is not known."""
+        """Note that the run has a pod, whether or not it was granted a slot. None as value means that it is unknown."""
         holder = self._holders.get(run)
         if holder is None:
             request = self._forget_request(run)
             known = value if value is not None or request is None else request.value
             self._hold(run, _Holder(definition, known, is_used=True))
-            self._tell_places(definition)
+            self._mark_milestones(definition)
             return
         holder.is_used = True
         if holder.value is None and value is not None:
@@ -202,19 +203,19 @@ class Slots(Generic[D, R]):
             self._grant([definition])
 
     def want(self, run: R, definition: D, value: str | None, created: datetime) -> None:
-        """Ask for a slot, which may be granted at once. To ask again changes nothing."""
+        """Request a slot, which may be granted at once. A repeated request changes nothing."""
         request = _Request(definition, value, created)
-        if run in self._holders or self._wishes.get(run) == request:
+        if run in self._holders or self._requests.get(run) == request:
             return
         self._forget_request(run)
-        self._wishes[run] = request
+        self._requests[run] = request
         self._lines[definition].add((created, run), value)
         self._settle(definition, value)
         self._counted(definition)
         self._grant([definition])
 
     def leave(self, run: R) -> None:
-        """Give the slot back, or the place in the queue; whoever is next gets it."""
+        """Give back the slot, or the place in the queue; the next waiting run gets it."""
         holder = self._holders.pop(run, None)
         if holder is not None:
             self._count(holder, -1)
@@ -223,10 +224,10 @@ class Slots(Generic[D, R]):
         else:
             request = self._forget_request(run)
             if request is not None:
-                self._tell_places(request.definition)
+                self._mark_milestones(request.definition)
 
     def _forget_request(self, run: R) -> _Request[D] | None:
-        request = self._wishes.pop(run, None)
+        request = self._requests.pop(run, None)
         if request is None:
             return None
         line = self._lines[request.definition]
@@ -243,7 +244,7 @@ class Slots(Generic[D, R]):
         self._counted(holder.definition)
 
     def _count(self, holder: _Holder[D], change: int) -> None:
-        """Count a run in, or out, and see whose turn that makes it."""
+        """Count a run in or out, and update which waiting runs have a free slot."""
         definition, value = holder.definition, holder.value
         _add(self._held, definition, change)
         _add(self._held_in, self._namespace_of(definition), change)
@@ -272,7 +273,7 @@ class Slots(Generic[D, R]):
         return self._held_by_value[definition, value] < limit
 
     def _grant_others(self, definition: D) -> None:
-        """Grant what a run of `definition` has given back to whoever shares a limit with it."""
+        """Grant a slot that a run of `definition` gave back to a run that shares a limit with it."""
         if self._total is not None:
             self._grant(list(self._lines))
         elif self._per_namespace is not None:
@@ -282,17 +283,17 @@ class Slots(Generic[D, R]):
             self._grant([definition])
 
     def _grant(self, definitions: list[D]) -> None:
-        """Grant what is free to those runs of these definitions whose turn it is."""
+        """Grant the free slots to the runs of these definitions that are next."""
         while self._is_open and (self._total is None or len(self._holders) < self._total):
             following = min(filter(self._has_next, definitions), key=self._turn, default=None)
             if following is None:
                 return
             run = self._lines[following].heads[0][1]
             request = self._forget_request(run)
-            assert request is not None  # noqa: S101 - it was in the line
+            assert request is not None  # noqa: S101 - it was in the queue
             self._hold(run, _Holder(request.definition, request.value, is_used=False))
             self._mark(run)
-            self._tell_places(request.definition)
+            self._mark_milestones(request.definition)
 
     def _turn(self, definition: D) -> tuple[int, int, tuple[datetime, R]]:
         held_in = self._held_in[self._namespace_of(definition)]
@@ -306,7 +307,7 @@ class Slots(Generic[D, R]):
             return False
         return limits.runs is None or self._held[definition] < limits.runs
 
-    def _tell_places(self, definition: D) -> None:
+    def _mark_milestones(self, definition: D) -> None:
         if definition in self._lines:
             for run in self._lines[definition].milestones():
                 self._mark(run)

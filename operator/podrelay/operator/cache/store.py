@@ -1,7 +1,7 @@
-"""The operator's memory: what the reflectors see and what its own writes answered, indexed by TaskRun.
+"""The operator's cache: objects from the reflectors and from the responses to its writes, indexed by TaskRun.
 
-An object is only ever replaced by a newer one, whoever brings it, so the response of an own write is visible to the
-next plan at once (read your writes), and a late watch event cannot undo it.
+Only a newer version replaces an object, regardless of its source. So the response to a write is visible to the next
+plan at once (read your writes), and a late watch event cannot undo it.
 """
 
 from collections import defaultdict
@@ -26,26 +26,26 @@ from podrelay.operator.pods import Pod
 from podrelay.operator.view import InputCheck, Parent, Refusal, Settings, Silence, View
 
 _WOKEN_AT_ONCE = 20
-"""Definitions of which a refused run is tried when something has changed; if its pod is taken, more of them follow."""
+"""After a change, so many definitions have a refused run retried; if its pod is accepted, more of their runs follow."""
 _WOKEN_BY_ONE = 2
-"""Refused runs of a definition that are tried when the pod of another one was taken."""
+"""So many refused runs of a definition are retried when the pod of another one was accepted."""
 _REPLANNED_PER_SECOND = 100
-"""Finished runs of a namespace whose settings have changed; a deletion takes the API server some milliseconds."""
+"""Finished runs to replan when the retention has changed; a deletion takes the API server some milliseconds."""
 
 
 class Store:
     """Everything known, by TaskRun.
 
     Args:
-        mark: called with the key of each run that something has changed for.
-        settings: what the operator's flags decide.
+        mark: called with the key of each run that has to be reconciled.
+        settings: settings from the operator's flags.
         definition_changed: called with the key of each definition that has changed since it was reviewed.
-        counted: called with the key of each definition of which other numbers of runs have a pod, or wait for one, or
-            whose status may say other numbers.
-        mark_later: the same as `mark`, after so many seconds; by default it is at once.
-        retention_days: returns what the settings of a namespace say, as View.retention_days.
+        counted: called with the key of each definition whose number of runs that have a pod, or wait for one, has
+            changed, or whose status may show outdated numbers.
+        mark_later: like `mark`, after a number of seconds; by default at once.
+        retention_days: returns the retention of a namespace, as View.retention_days.
         clock: returns the current time, aware, UTC.
-        restored: called when the API server has gone back in time. What is known then is of no use any more.
+        restored: called when the API server has gone back in time, so that the cache is useless.
     """
 
     def __init__(
@@ -83,17 +83,18 @@ class Store:
         self._observations: dict[Key, Observations] = {}
         self._refused: RefusedRuns[Key, Key] = RefusedRuns()
         self._seated: dict[Key, set[RunId]] = {}
-        """The runs of each name that have a slot, or wait for one: more than one while pods outlive their run."""
+        """The runs of each name that have a slot, or wait for one; several while pods of a deleted run still exist."""
         self._specs: dict[Key, tuple[str, int]] = {}
         self._runs_of: defaultdict[Key, dict[Key, None]] = defaultdict(dict)
         self._finished: FinishedRuns[Key, Key] = FinishedRuns()
         self._children: ChildIndex[Key] = ChildIndex()
 
     def begin_term(self) -> None:
-        """Forget what an earlier term of the Lease has granted or read live, and have everything looked at.
+        """Forget the slots and live reads of an earlier leadership term, and mark everything for reconciliation.
 
-        Another replica may have led meanwhile. What remains is what a new process would know, too, and what no other
-        replica can have changed: pods that are gone, and what was seen when. Call `slots.open()` afterwards.
+        Another replica may have been the leader meanwhile. Only facts remain that a new process would know, too, and
+        that no other replica can have changed: deleted pods and the times of first sightings. Call `slots.open()`
+        afterwards.
         """
         for observed in self._observations.values():
             observed.begin_term()
@@ -160,24 +161,24 @@ class Store:
         return next(iter(self.definitions.of(Key(namespace, name))), None)
 
     def confirm_gone(self, run: TaskRun, name: str, uid: str) -> None:
-        """Note that a live GET has said that a pod is no more."""
+        """Note that a live GET has not found a pod."""
         self.pods.forget(_own_key(run), name, uid)
         if (observed := self._observations_of(run)) is not None:
             observed.pod_gone(uid, self._clock())
 
     def confirm_still_there(self, run: TaskRun, pod: Pod) -> None:
-        """Note that a live GET has found a pod of the run, and take what it has found."""
+        """Note that a live GET has found a pod of the run, and store it."""
         self.pods.restore(pod)
         if (observed := self._observations_of(run)) is not None:
             observed.still_there = (pod.metadata.uid, pod.metadata.resource_version)
 
     def confirm_absent(self, run: TaskRun, name: str) -> None:
-        """Note that a live GET has found no pod of this name that is the run's."""
+        """Note that a live GET has found no pod of this name that belongs to the run."""
         if (observed := self._observations_of(run)) is not None:
             observed.absent = name
 
     def confirm_lost(self, run: TaskRun, record: str) -> None:
-        """Note that a live GET has said that a record, which the run needs, is no more."""
+        """Note that a live GET has not found a record that the run needs."""
         key = _own_key(run)
         for known in self.records.of(key):
             if known.metadata.name == record:
@@ -186,7 +187,7 @@ class Store:
             observed.lost_records.add(record)
 
     def confirm_settled(self, run: TaskRun, record: str) -> None:
-        """Note that a record was read live, and is known as it was, after its pod had ended."""
+        """Note that a record was read live after its pod had ended, and the result is in the cache."""
         if (observed := self._observations_of(run)) is not None:
             observed.settled.add(record)
 
@@ -204,7 +205,7 @@ class Store:
             observed.children_known_since = record
 
     def abort_refused(self, child: Key) -> None:
-        """Note that a run cannot be aborted as it is, so that its parent's own abort goes on."""
+        """Note that a run cannot be aborted in its current state, so that the abort of its parent continues."""
         self._children.leave_alone(child)
 
     def refused(self, run: TaskRun, refusal: Refusal) -> None:
@@ -219,7 +220,7 @@ class Store:
         return observed.refusal if observed is not None and observed.uid == run.metadata.uid else None
 
     def accepted(self, run: TaskRun) -> None:
-        """Note that a pod or record was taken: earlier refusals do not matter, and others may be taken now, too."""
+        """Note that a pod or record was accepted: forget earlier refusals, and retry other refused runs."""
         observed, key = self._observations.get(_own_key(run)), _own_key(run)
         if observed is None or observed.uid != run.metadata.uid or observed.refusal is None:
             return
@@ -227,36 +228,36 @@ class Store:
         self._refused.remove(_definition_of(run), key)
         following = self._refused.of(_definition_of(run), _WOKEN_BY_ONE, lambda other: self._waits_for(other, {reason}))
         for other in following:
-            self._try_now(other)
+            self._retry_now(other)
 
-    def may_be_taken_now(self, namespace: str | None, reasons: Set[str]) -> None:
-        """Have a run of each definition tried at once that was refused for one of these reasons; None: anywhere."""
+    def retry_refused(self, namespace: str | None, reasons: Set[str]) -> None:
+        """Retry at once a run of each definition that was refused for one of these reasons; None: in all namespaces."""
 
         def is_here(definition: Key) -> bool:
             return namespace in {None, definition.namespace}
 
         for key in self._refused.one_of_each(_WOKEN_AT_ONCE, is_here, lambda run: self._waits_for(run, reasons)):
-            self._try_now(key)
+            self._retry_now(key)
 
     def _waits_for(self, key: Key, reasons: Set[str]) -> bool:
         observed = self._observations.get(key)
         return observed is not None and observed.refusal is not None and observed.refusal.reason in reasons
 
-    def _try_now(self, key: Key) -> None:
+    def _retry_now(self, key: Key) -> None:
         observed = self._observations[key]
         if observed.refusal is not None:
             observed.refusal = replace(observed.refusal, retry_at=min(observed.refusal.retry_at, self._clock()))
             self._mark(key)
 
     def input_read(self, run: TaskRun, definition: TaskDefinition, found: InputCheck) -> None:
-        """Note what was found in the input of a run, by what `definition` says."""
+        """Note the result of validating the input of a run against `definition`."""
         known = self.definition(*_own_key(definition))
         observed = self._observations_of(run)
         if observed is not None and known is not None and _spec_version(known) == _spec_version(definition):
             observed.input = found
 
     def _observations_of(self, run: TaskRun) -> Observations | None:
-        """Return what is to be extended about this very run; None if pods do not come and go for it any more."""
+        """Return the observations of this run, to be updated; None if the run is no longer active."""
         key = _own_key(run)
         if not self._is_open(key, run.metadata.uid):
             return None
@@ -266,7 +267,7 @@ class Store:
         return observed
 
     def take_slot(self, run: TaskRun, value: str | None) -> None:
-        """Ask for a slot for a run; the next view tells what came of it."""
+        """Request a slot for a run; the next view contains the result."""
         if self._is_open(_own_key(run), run.metadata.uid):
             self._seat(_own_key(run), _id_of(run))
             self.slots.want(_id_of(run), _definition_of(run), value, run.metadata.creation_timestamp)
@@ -276,9 +277,9 @@ class Store:
         self._unseat(_own_key(run), _id_of(run))
 
     def retention_changed(self, namespace: str | None) -> None:
-        """Have the finished runs looked at again that are kept for as long as a namespace says; None: all namespaces.
+        """Reconcile the finished runs whose retention their namespace sets; None: in all namespaces.
 
-        Not all at once: each costs a plan, and maybe a deletion, and whatever goes on would have to wait for them.
+        They are spread over time: each costs a plan, and maybe a deletion, and would otherwise delay active runs.
         """
         here = (key for key in self.runs.all_keys() if namespace in {None, key.namespace})
         for number, key in enumerate(filter(self._is_kept_by_its_namespace, here)):
@@ -294,16 +295,16 @@ class Store:
         run = self.run(key)
         if run is not None and (observed := self._observations_of(run)) is not None:
             observed.still_there = None  # something has changed
-        self._look(key)
+        self._observe(key)
         self._follow_slots(key)
         self._mark(key)
 
     def _record_changed(self, key: Key) -> None:
-        self._look(key)
+        self._observe(key)
         self._mark(key)
 
-    def _look(self, key: Key) -> None:
-        """Note what is seen of the pods of a run for the first time, and of their records."""
+    def _observe(self, key: Key) -> None:
+        """Note when each state of the run's pods, and each heartbeat, is seen for the first time."""
         run, pods, records = self.run(key), self.pods.of(key), self.records.of(key)
         if run is None or not (pods or records) or (observed := self._observations_of(run)) is None:
             return
@@ -316,15 +317,15 @@ class Store:
             observed.see_heartbeat(max(working, key=lambda record: (record.iteration, record.try_)), now)
 
     def _follow_slots(self, key: Key) -> None:
-        """Let slots follow what is. A slot is held by a pod that may work, whatever has become of its run.
+        """Update the slots from the pods: a pod that may still run holds a slot, regardless of the state of its run.
 
-        This is how slots are known after a restart, too.
+        This also restores the slots after a restart.
         """
         working, run = self._working_pods(key), self.run(key)
         for run_id, pod in working.items():
             self._seat(key, run_id)
             status = self._status_of(run_id)
-            # Somebody may have taken the label away; it is the word for pods that have outlived their run.
+            # A user may have removed the label; it is only needed for pods whose run no longer exists.
             labelled = Key(key.namespace, pod.metadata.labels.get(names.LABEL_DEFINITION, ""))
             definition = _definition_of(run) if run is not None and run_id == _id_of(run) else labelled
             self.slots.occupy(run_id, definition, status.concurrency_key if status is not None else None)
@@ -335,7 +336,7 @@ class Store:
             self._follow_own_slot(key, run, own)
 
     def _follow_own_slot(self, key: Key, run: TaskRun, own: RunId) -> None:
-        """Let the slot of a run without a pod that works follow its status."""
+        """Update the slot of a run without a running pod from its status."""
         status, definition = run.status, _definition_of(run)
         is_open = self._is_open(key, own.uid)
         if is_open and status.phase not in FINISHED and (status.current is not None or self._has_due_pod(key, run)):
@@ -348,13 +349,13 @@ class Store:
             self.slots.want(own, definition, status.concurrency_key, run.metadata.creation_timestamp)
 
     def _has_due_pod(self, key: Key, run: TaskRun) -> bool:
-        """Tell whether a pod is there that the status does not tell of yet, as it may have ended before that."""
+        """Return whether the due pod exists, although the status does not name it yet; it may have ended already."""
         due = object_rules.due_pod_name(run)
         named = (pod.metadata.owner_run() for pod in self.pods.of(key) if pod.metadata.name == due)
         return any(owner is not None and owner.uid == run.metadata.uid for owner in named)
 
     def _working_pods(self, key: Key) -> dict[RunId, Pod]:
-        """Return a pod whose container may run for each run of this name that has one."""
+        """Return a pod whose container may be running, for each run of this name that has one."""
         found: dict[RunId, Pod] = {}
         for pod in self.pods.of(key):
             owner = pod.metadata.owner_run()
@@ -383,7 +384,7 @@ class Store:
             observed.pod_left(pod, is_last_state=is_last_state)
 
     def _is_open(self, key: Key, uid: str | None = None) -> bool:
-        """Whether pods may still come and go for a run: until it has finished and its hooks are done."""
+        """Whether a run is active: it may have pods until it has finished and its hooks are done."""
         run = self.run(key)
         if run is None or uid not in {None, run.metadata.uid}:
             return False
@@ -395,38 +396,38 @@ class Store:
             self._runs_of[_definition_of(run)][key] = None
         if run is not None and run.spec.parent is not None:
             parent = Key(key.namespace, run.spec.parent)
-            self._tell_parent(parent, self._children.note(key, parent, run))
+            self._mark_parent(parent, self._children.note(key, parent, run))
         observed = self._observations.get(key)
         if observed is not None and not self._is_open(key, observed.uid):
             self._forget_facts(key, _definition_of(run) if run is not None else None)
         elif observed is not None and run is not None and not object_rules.is_new(run.status):
-            observed.input = None  # the status tells what followed from it
-        self._look(key)
+            observed.input = None  # the status already reflects it
+        self._observe(key)
         self._follow_slots(key)
         if run is not None and run.status.phase in FINISHED:
             self._has_finished(key, run)
         if run is not None:
             for child in self._children.has_answered(key, names.iteration_of(run.status.last_record or "")):
-                self._mark(child)  # one that cleans itself up has waited for it
+                self._mark(child)  # a child with selfCleanup may have waited for this
         self._mark(key)
 
     def _has_finished(self, key: Key, run: TaskRun) -> None:
         definition = _definition_of(run)
         if self._finished.add(definition, key, run.status.finished_at or run.metadata.creation_timestamp):
-            self._tell_children(key)
+            self._mark_children(key)
         surplus = self._finished.first_beyond(definition, _kept_runs(self.definition(*definition)))
         if surplus is not None:
             self._mark(surplus)
 
     def _run_removed(self, key: Key, run: TaskRun, _is_last_state: bool) -> None:
-        # Finished runs stay in memory for months, without what matters only while pods come and go.
+        # Finished runs stay in memory for months, without the facts that only matter for active runs.
         self._forget_facts(key, _definition_of(run))
         self._forget_in_index(key, _definition_of(run))
         self._finished.remove(key)
         parent, change = self._children.remove(key)
         if parent is not None:
-            self._tell_parent(parent, change)
-        self._tell_children(key)
+            self._mark_parent(parent, change)
+        self._mark_children(key)
 
     def _forget_facts(self, key: Key, definition: Key | None) -> None:
         self._observations.pop(key, None)
@@ -460,7 +461,7 @@ class Store:
         )
 
     def _line_of(self, run: TaskRun) -> list[TaskRun]:
-        """Return a run, its parent, the parent of that and so on, as far as it matters."""
+        """Return a run, its parent, the parent of that and so on, up to the maximum depth."""
         line = [run]
         while line[-1].spec.parent is not None and len(line) <= self._settings.max_depth:
             parent = self.run(Key(run.metadata.namespace, line[-1].spec.parent))
@@ -469,7 +470,7 @@ class Store:
             line.append(parent)
         return line
 
-    def _tell_parent(self, parent: Key, change: Change) -> None:
+    def _mark_parent(self, parent: Key, change: Change) -> None:
         known = self.run(parent)
         if known is None:
             return
@@ -477,8 +478,8 @@ class Store:
         if change.is_over or change.is_adopted or is_to_abort:
             self._mark(parent)
 
-    def _tell_children(self, key: Key) -> None:
-        """Have the children of a run that has ended, or gone, looked at: for how long they are kept depends on it."""
+    def _mark_children(self, key: Key) -> None:
+        """Reconcile the children of a run that has finished or was deleted: their retention depends on it."""
         for child in self._children.of(key):
             self._mark(child)
 
@@ -491,12 +492,12 @@ class Store:
             return  # only its status, which the operator itself writes
         for key in tuple(self._runs_of.get(definition, ())):
             if (observed := self._observations.get(key)) is not None:
-                observed.refusal = observed.input = None  # the definition may have been mended
+                observed.refusal = observed.input = None  # the definition may have been corrected
                 self._refused.remove(definition, key)
             self._mark(key)
 
     def _has_new_spec(self, definition: Key, known: TaskDefinition | None) -> bool:
-        """Take the limits of a definition that has changed; tell whether anything but its status has."""
+        """Store the limits of a changed definition; return whether anything but its status has changed."""
         if known is None:
             self._specs.pop(definition, None)
             self.slots.set_limits(definition, None)
@@ -537,5 +538,5 @@ def _owner_key(obj: Pod | Record) -> Key | None:
     owner, name = obj.metadata.owner_run(), obj.metadata.name
     if owner is None and not names.iteration_of(name):
         return None
-    # One that lost its owner, or is somebody else's, still has a name that only this run may use.
+    # An object without an owner, or with another one, still has a name that only this run may use.
     return Key(obj.metadata.namespace, owner.name if owner else names.run_of(name))

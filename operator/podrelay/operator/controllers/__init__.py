@@ -1,1 +1,1 @@
-"""Who drives it: the work queue, and what is done with a key of a TaskRun or of a TaskDefinition."""
+"""The controllers of TaskRuns and TaskDefinitions, and their work queue."""

@@ -1,7 +1,7 @@
-"""What every controller does with its work queue: take a key, reconcile it, and retry it with backoff if that fails.
+"""The loop of every controller: take a key from the work queue, reconcile it, and retry it with backoff if that fails.
 
-Several keys are reconciled at the same time. A key that takes long, because a request does, no longer counts as one of
-them; how many may take long is limited by the queue, for each group of keys and for all.
+Several keys are reconciled at the same time. A key that takes long, because of a slow request, no longer counts towards
+that number; the queue limits how many keys may take long, for each group of keys and in total.
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.errors import ApiError
 from podrelay.kube.places import Places
-from podrelay.operator.controllers.workqueue import MOST_AT_WORK, WorkQueue
+from podrelay.operator.controllers.workqueue import MOST_IN_PROGRESS, WorkQueue
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +25,13 @@ class Controller(Generic[K]):
     """Reconciles the keys of a work queue.
 
     Args:
-        queue: where keys come from, and where they return after an error.
-        reconcile: brings one key to its wanted state; called again later after an error.
-        failed: what the log says after an error.
-        kind: of the keys, as the log names them, for example `run`.
-        workers: how many keys are reconciled at the same time, those that take long not counted.
+        queue: the source of keys, to which they return after an error.
+        reconcile: reconciles one key; called again later after an error.
+        failed: the log message after an error.
+        kind: the kind of the keys, as the log names it, for example `run`.
+        workers: how many keys are reconciled at the same time, not counting those that take long.
         fatal: errors that end the controller.
-        held: errors after which no event brings a key back before its backoff is over.
+        held: errors after which events do not bring a key back before its backoff is over.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Controller(Generic[K]):
         self._reconcile = reconcile
         self._failed = failed
         self._kind = kind
-        self._places = Places(workers, slow=MOST_AT_WORK)
+        self._places = Places(workers, slow=MOST_IN_PROGRESS)
         self._fatal = fatal
         self._held = held
 

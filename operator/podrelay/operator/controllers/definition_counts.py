@@ -1,7 +1,7 @@
-"""Tells on each TaskDefinition how many of its runs have a pod, and how many wait for a slot.
+"""Shows in the status of each TaskDefinition how many of its runs have a pod, and how many wait for a slot.
 
-Level-based: whatever calls for a look, the numbers that are true now are compared with those that the status shows. The
-condition Ready in the same status is another module's; merge patches leave each other's fields alone.
+It is level-based: it compares the current numbers with those in the status, regardless of the event that triggered it.
+The condition Ready in the same status belongs to another module; the merge patches do not touch each other's fields.
 """
 
 import asyncio
@@ -25,18 +25,18 @@ INTERVAL_SECONDS: Final = 15.0
 """Each definition's numbers are written at most this often."""
 
 _SPACING_SECONDS: Final = 0.05
-"""After each write, so that all together make at most 20 a second, however many definitions have runs that change."""
+"""Pause after each write, so that there are at most 20 a second, regardless of the number of busy definitions."""
 
 _decode = msgspec.json.Decoder(TaskDefinition).decode
 
 
 class DefinitionCountsController:
-    """Writes the numbers.
+    """Writes the numbers of runs.
 
     Args:
         client: the API server.
         store: knows the numbers.
-        queue: which definitions to look at.
+        queue: the definitions to check.
     """
 
     def __init__(self, client: Client, store: Store, queue: WorkQueue[Key]) -> None:

@@ -1,4 +1,4 @@
-"""Tells on each TaskDefinition whether runs of it can start (condition Ready): in the API server's words of a pod."""
+"""Sets the condition Ready of each TaskDefinition: whether the API server would accept a pod made from its template."""
 
 import asyncio
 import logging
@@ -32,25 +32,25 @@ PERMISSIONS: Final = (
 )
 _REVIEWERS: Final = 4
 _PAUSES: Final = (1.0, 300.0)
-"""Between two reviews of one definition; doubled with each one of the same generation."""
+"""Shortest and longest pause between two reviews of a definition; doubled with each review of one generation."""
 _SPACING_SECONDS: Final = 0.2
-"""After each write, so that all together make at most 20 a second, however many definitions change at once."""
+"""Pause of each reviewer after a write, so that all make at most 20 a second, even if many definitions change."""
 
 _decode = msgspec.json.Decoder(TaskDefinition).decode
 
 
 class DefinitionReadyController:
-    """Reviews each definition that has changed, and writes its condition Ready if that has.
+    """Reviews each definition that has changed, and updates its condition Ready.
 
-    One generation of a definition is reviewed again only if its verdict may change by itself, or if somebody has
-    changed its conditions; and each time later than the last. No event of its own makes it sooner: the write of a
-    review is one, too, and words of a refusal may be new each time.
+    A generation of a definition is reviewed again only if the result may change by itself, or another client has
+    changed the conditions, after a pause that grows each time. Events of the definition do not shorten the pause,
+    because the write of a review causes an event, too, and the message of a refusal may differ each time.
 
     Args:
         client: the API server.
-        store: knows the definitions, and learns what is written.
-        schemas: checks whether input schemas are any.
-        queue: which definitions to look at.
+        store: knows the definitions, and is updated after each write.
+        schemas: checks that input schemas are valid.
+        queue: the definitions to review.
         clock: returns the current time, aware, UTC.
     """
 
@@ -76,7 +76,7 @@ class DefinitionReadyController:
         ).run()
 
     def review_rejected(self, namespace: str | None) -> None:
-        """Review what was rejected again at once, as what its pods need may be there now; None: in all namespaces."""
+        """Review rejected definitions again at once, as what their pods need may exist now; None: in all namespaces."""
         for key, review in self._reviews.items():
             if namespace in {None, key.namespace} and review.settled_with is None:
                 review.pause = 0.0
@@ -99,7 +99,7 @@ class DefinitionReadyController:
         verdict = await _verdict(self._client, definition, self._schemas)
         conditions = await self._write(definition, *verdict)
         if verdict[1] == _REJECTED:
-            # An account that is missing may come.
+            # A missing ServiceAccount may be created.
             self._queue.add_after(key, now + pause - asyncio.get_running_loop().time())
         else:
             review.settled_with = conditions
@@ -107,7 +107,7 @@ class DefinitionReadyController:
     async def _write(
         self, definition: TaskDefinition, status: str, reason: str, message: str
     ) -> tuple[Condition, ...] | None:
-        """Write the condition if it has changed; return the conditions that there are now."""
+        """Write the condition if it has changed; return the current conditions."""
         before = next((c for c in definition.status.conditions if c.type == "Ready"), None)
         generation = definition.metadata.generation
         if before is not None and (before.status, before.reason, before.message) == (status, reason, message):
@@ -134,14 +134,14 @@ class DefinitionReadyController:
 
 @dataclass
 class _Review:
-    """The last look at a definition."""
+    """The last review of a definition."""
 
     generation: Hashable
     at: float
     pause: float
-    """Seconds until the next look at the same generation."""
+    """Seconds until the next review of the same generation."""
     settled_with: tuple[Condition, ...] | None = None
-    """The conditions that are right for as long as the definition does not change; None: they may not be."""
+    """The conditions that stay valid until the definition changes; None: the result may change by itself."""
 
 
 def _generation(definition: TaskDefinition) -> Hashable:
@@ -149,7 +149,7 @@ def _generation(definition: TaskDefinition) -> Hashable:
 
 
 def _stalled(ready: Condition) -> Condition:
-    """Return what kstatus needs to tell a definition that is wrong from one that is not ready yet."""
+    """Return the condition by which kstatus distinguishes an invalid definition from one that is not ready yet."""
     is_wrong = ready.reason in {pod_builder.TemplateError.reason, object_rules.INVALID_INPUT_SCHEMA}
     return msgspec.structs.replace(
         ready, type="Stalled", status="True" if is_wrong else "False", message=ready.message if is_wrong else ""
@@ -164,18 +164,18 @@ async def _verdict(client: Client, definition: TaskDefinition, schemas: SchemaPr
     try:
         manifest = pod_builder.build(_example_run(definition), definition, _EXAMPLE_TARGET)
         del manifest["metadata"]["ownerReferences"]  # the owner of the example does not exist
-        # A name that stays: refusals tell it, and what they tell is written whenever it is new.
+        # Use a stable name: refusals contain it, and a new message would cost another status write.
         manifest["metadata"]["name"] = f"podrelay-dry-run-{definition.metadata.name}"
         await client.create(PODS, definition.metadata.namespace, manifest, dry_run=True, strict=True)
     except AlreadyExistsError:
-        return _ACCEPTED  # names are looked at when all else is well
+        return _ACCEPTED  # the API server checks the name last
     except pod_builder.TemplateError as error:
         return "False", error.reason, limits.cut(str(error), limits.MESSAGE_LENGTH)
     except ApiError as error:
         if error.is_transient:
             raise
         if error.is_quota:
-            # Quota is looked at last, and says nothing of the template: it is shown on the runs that wait for it.
+            # Quota is checked last, and does not concern the template; the runs that wait for it show it.
             return _ACCEPTED
         return "False", _REJECTED, limits.cut(error.message, limits.MESSAGE_LENGTH)
     return _ACCEPTED

@@ -1,4 +1,4 @@
-"""Reconciles one TaskRun: view, plan, act, until nothing is left to do. The operator and local runs share it."""
+"""Reconciles one TaskRun: view, plan, act, until nothing remains to be done. Also used by local runs."""
 
 import logging
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from podrelay.operator.view import View
 log = logging.getLogger(__name__)
 
 MAX_STEPS = 20
-"""Plans for one run in a row. A healthy run needs three or four; one that needs more is retried with backoff."""
+"""Consecutive plans for one run. A healthy run needs three or four; one that needs more is retried with backoff."""
 
 
 class NotSettledError(PodrelayError):
@@ -30,7 +30,7 @@ class Executor(Protocol):
     """Carries plans out; see `podrelay.operator.executor.executor.Executor`."""
 
     async def carry_out(self, key: Key, view: View, action: Action) -> None:
-        """Do one action."""
+        """Carry out one action."""
 
     async def write_status(self, key: Key, view: View, plan: Plan) -> bool:
         """Write the status of a plan; return whether it was written."""
@@ -40,16 +40,16 @@ class Executor(Protocol):
 
 
 class Reconciler:
-    """Brings runs as far as they can get now.
+    """Carries out what is due for a run now.
 
     Args:
         store: the cache.
         executor: carries out what is planned.
-        requeue: called with a key and the seconds after which it is to be reconciled again.
-        refresh: called before each look at the cache.
-        defers: called with an action that could be done; returns whether somebody else does it, who has the run
-            reconciled afterwards.
-        changed: called when a status was written, with the run as it was, and the status.
+        requeue: called with a key and the number of seconds after which it must be reconciled again.
+        refresh: called before each read of the cache.
+        defers: called with each action; returns whether the action is carried out elsewhere, after which the run is
+            reconciled again.
+        changed: called after a status was written, with the run before the write, and the status.
     """
 
     def __init__(
@@ -70,11 +70,11 @@ class Reconciler:
         self._changed = changed
 
     async def reconcile(self, key: Key) -> None:
-        """Bring one run as far as it can get now.
+        """Carry out everything that is due for one run now.
 
         Raises:
-            NotSettledError: there is still something to do.
-            as `Executor.carry_out`.
+            NotSettledError: something is still due after `MAX_STEPS` plans.
+            Exception: as `Executor.carry_out`.
         """
         for _ in range(MAX_STEPS):
             self._refresh()

@@ -1,10 +1,10 @@
 """The controller of TaskRuns.
 
-Each key is reconciled by one worker at a time, so within a process a run is never planned twice at once; between
-processes the Lease, names and resource versions ensure that.
+Each key is reconciled by one worker at a time, so a process never plans a run twice at once; between processes, the
+Lease, names and resource versions ensure that.
 
-Inputs that must be checked against a schema, which may take a second each, have a queue of their own: the worker is
-free meanwhile, so that an abort of the run is seen at once.
+Inputs that must be validated against a schema, which may take a second each, have their own queue: the worker is free
+meanwhile, so that an abort of the run is handled at once.
 """
 
 import asyncio
@@ -25,13 +25,13 @@ from podrelay.operator.view import View
 
 WORKERS = 16
 CHECKS = 2
-"""Inputs that are checked at the same time: one is read while another one is checked."""
+"""Inputs that are checked at the same time: one is read while another one is validated."""
 CHECK_SECONDS = 30.0
-"""A run whose check has not ended by then is reconciled again: the check may have ended with the Lease."""
+"""After this time, the run is reconciled again: its check may have been cancelled with the loss of the Lease."""
 
 
 def group_of(store: Store, key: Key) -> tuple[str, str | None]:
-    """Return the group of a run in the work queue: namespaces take turns, and within a namespace the definitions.
+    """Return the group of a run in the work queue: namespaces take turns, and so do the definitions of a namespace.
 
     Runs of a namespace that are being deleted or aborted form one group: hundreds of them do not delay a new run, and a
     burst of new runs does not delay them.
@@ -49,7 +49,7 @@ class TaskRunController:
         store: the cache.
         executor: carries out what is planned.
         queue: keys of runs, in turns by `group_of`.
-        changed: called when a status was written, with the run as it was, and the status.
+        changed: called after a status was written, with the run before the write, and the status.
     """
 
     def __init__(
@@ -62,14 +62,14 @@ class TaskRunController:
         self._store = store
         self._executor = executor
         self._queue = queue
-        self._checks: WorkQueue[Key] = WorkQueue(lambda key: group_of(store, key), most_at_work=CHECKS)
+        self._checks: WorkQueue[Key] = WorkQueue(lambda key: group_of(store, key), most_in_progress=CHECKS)
         self._reconciler = Reconciler(store, executor, queue.add_after, defers=self._defers_check, changed=changed)
 
     async def run(self) -> None:
         """Reconcile until cancelled, or until leadership is lost.
 
         Raises:
-            LeadershipLostError: this replica no longer holds the Lease; nothing was written since.
+            LeadershipLostError: this replica no longer holds the Lease; it has written nothing since.
         """
         self._store.slots.open()
         runs = Controller(
@@ -97,7 +97,7 @@ class TaskRunController:
             metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
 
     def _defers_check(self, key: Key, view: View, action: Action) -> bool:
-        """Leave an action to the queue of checks if a schema is involved: that may take a second."""
+        """Leave an action to the queue of checks if it involves a schema, because that may take a second."""
         has_schema = view.definition is not None and view.definition.spec.input_schema is not None
         is_check = has_schema and isinstance(action, ReadInput) and object_rules.is_new(view.run.status)
         if is_check:
@@ -106,7 +106,7 @@ class TaskRunController:
         return is_check
 
     async def _check_input(self, key: Key) -> None:
-        """Read and check the input of a run if its plan still asks for that."""
+        """Read and check the input of a run if its plan still requires that."""
         view = self._store.view(key)
         if view is None:
             return

@@ -1,11 +1,11 @@
-"""The work queue: keys that wait for a worker, each once, each worked on by one worker at a time.
+"""The work queue: each key waits at most once, and is processed by one worker at a time.
 
-A key that is added while a worker has it comes back afterwards; a key may be added for later; a key that failed comes
-back with exponential backoff. The semantics are those of client-go's work queue.
+A key that is added while it is being processed comes back afterwards; a key can be added with a delay; a key that
+failed comes back with exponential backoff. The semantics are those of client-go's work queue.
 
-Unlike there, keys belong to groups, which take turns: a burst in one keeps the others waiting for one key of it,
-however many there are. Groups may lie within groups, as definitions within namespaces. And a group has at most half of
-the workers that its parent has, so that a group whose keys take long leaves some to the others.
+Unlike in client-go, keys belong to groups, which take turns: a burst in one group delays the others by one key only,
+regardless of its size. Groups can be nested, such as definitions within namespaces. A group may use at most half of the
+workers of its parent group, so that a group with slow keys leaves some workers to the others.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from podrelay.operator.clocks import LONGEST_SLEEP_SECONDS
 
 K = TypeVar("K", bound=Hashable)
 Path = tuple[Hashable, ...]
-"""Names a group: by its outermost group first."""
+"""Identifies a group, beginning with its outermost group."""
 
 BACKOFF_SECONDS = (0.05, 60.0)
-MOST_AT_WORK = 128
-"""Keys that are worked on at once; each may have a request under way, and the API server has some hundred seats."""
+MOST_IN_PROGRESS = 128
+"""Keys in progress at the same time; each may have a request in flight, and the API server has some hundred seats."""
 
 
 def _one_group(_key: object) -> Path:
@@ -31,31 +31,31 @@ def _one_group(_key: object) -> Path:
 
 
 class WorkQueue(Generic[K]):
-    """Keys to be worked on. Not thread-safe: one event loop owns it.
+    """Keys to be processed. Not thread-safe: it belongs to one event loop.
 
     Args:
-        group_of: returns the group of a key; by default there is but one. A key that is added again while it waits goes
-            over to the group that it has then.
-        most_at_work: how many keys may be worked on at once; half as many of an outermost group, and so on.
-        clock: seconds by which keys wait, never going back; by default the event loop's. Another one is looked at once
-            a minute at least while keys wait.
+        group_of: returns the group of a key; by default there is only one. If a waiting key is added again, it moves to
+            its current group.
+        most_in_progress: how many keys may be in progress at once; half as many of an outermost group, and so on.
+        clock: monotonic seconds for delays; by default the event loop's clock. Another clock is read at least once a
+            minute while keys wait.
     """
 
     def __init__(
         self,
         group_of: Callable[[K], Path] = _one_group,
-        most_at_work: int = MOST_AT_WORK,
+        most_in_progress: int = MOST_IN_PROGRESS,
         clock: Callable[[], float] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._clock = clock or self._loop.time
         self._group_of = group_of
-        self._most_at_work = most_at_work
+        self._most_in_progress = most_in_progress
         self._ready: _Line[K] = _Line()
         self._ready_since: dict[K, float] = {}
         self._ready_in: dict[K, Path] = {}
         self._working: dict[K, Path] = {}
-        self._at_work: Counter[Path] = Counter()
+        self._in_progress: Counter[Path] = Counter()
         self._news = asyncio.Event()
         self._again: set[K] = set()
         self._failures: dict[K, int] = {}
@@ -72,12 +72,12 @@ class WorkQueue(Generic[K]):
 
     @property
     def oldest_seconds(self) -> float:
-        """For how long the key that has waited longest for a worker has done so; 0 where none waits."""
+        """For how long the oldest ready key has been waiting for a worker; 0 if no key waits."""
         since = next(iter(self._ready_since.values()), None)
         return 0.0 if since is None else self._loop.time() - since
 
     def add(self, key: K) -> None:
-        """Let a worker look at `key` when its group's turn comes."""
+        """Make `key` ready; a worker processes it when it is the turn of its group."""
         if key in self._working:
             self._again.add(key)
         elif self._not_before and (wait := self._not_before.get(key, 0.0) - self._clock()) > 0:
@@ -91,7 +91,7 @@ class WorkQueue(Generic[K]):
             self._news.set()
 
     def add_after(self, key: K, seconds: float) -> None:
-        """Add `key` later. The earliest of several requests counts; a key is looked at once for all of them."""
+        """Add `key` after a delay. If it is scheduled more than once, the earliest time wins, and it is added once."""
         due = self._clock() + max(0.0, seconds)
         if key in self._due and self._due[key][0] <= due:
             return
@@ -99,16 +99,17 @@ class WorkQueue(Generic[K]):
         self._due[key] = (due, self._sequence)
         heapq.heappush(self._heap, (due, self._sequence, key))
         if len(self._heap) > 2 * len(self._due) + 64:
-            # Wishes that were overtaken stay in the heap; a run that is planned often would fill it for months.
+            # Superseded entries stay in the heap; a run that is planned often would fill it over months.
             self._heap = [entry for entry in self._heap if self._due.get(entry[2]) == entry[:2]]
             heapq.heapify(self._heap)
         self._arm()
 
     def retry(self, key: K, at_least_seconds: float = 0.0, *, is_held: bool = False) -> float:
-        """Add `key` after a failure, later with each one; return the delay in seconds.
+        """Add `key` after a failure, with a delay that grows with each failure; return the delay in seconds.
 
-        Nothing brings the key back before `at_least_seconds`: that is what the API server has asked for. With `is_held`
-        nothing does before the delay is over: events that the failure itself has caused must not.
+        The key does not come back before `at_least_seconds`, which the API server has asked for. With `is_held`, it
+        does not come back before the whole delay is over, so that events caused by the failure itself do not shorten
+        it.
         """
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         shortest, longest = BACKOFF_SECONDS
@@ -124,14 +125,14 @@ class WorkQueue(Generic[K]):
         self._failures.pop(key, None)
         self._not_before.pop(key, None)
 
-    def forgive(self) -> None:
-        """Forget the failures of all keys, and for how long they have waited: workers begin only now."""
+    def reset_failures(self) -> None:
+        """Forget the failures and waiting times of all keys, because the workers only start now."""
         self._failures.clear()
         self._not_before.clear()
         self._ready_since = dict.fromkeys(self._ready_since, self._loop.time())
 
     async def get(self) -> K:
-        """Wait for a key and take it; `done()` gives it back."""
+        """Wait for a key and take it; call `done()` afterwards."""
         while (taken := self._ready.take((), self._may_work)) is None:
             self._news.clear()
             await self._news.wait()
@@ -139,12 +140,12 @@ class WorkQueue(Generic[K]):
         del self._ready_since[key], self._ready_in[key]
         self._working[key] = path
         self._count(path, 1)
-        # Whoever looks at the key now sees what the timer would have called for, and says anew when to come back.
+        # The worker sees the current state, so it does not need the scheduled time, and schedules the key again.
         self._due.pop(key, None)
         return key
 
     def done(self, key: K) -> None:
-        """Give `key` back; it is ready again if it was added meanwhile."""
+        """Mark `key` as processed; it is ready again if it was added meanwhile."""
         self._count(self._working.pop(key), -1)
         self._news.set()
         if key in self._again:
@@ -152,14 +153,14 @@ class WorkQueue(Generic[K]):
             self.add(key)
 
     def _may_work(self, group: Path) -> bool:
-        return self._at_work[group] < max(1, self._most_at_work >> len(group))
+        return self._in_progress[group] < max(1, self._most_in_progress >> len(group))
 
     def _count(self, path: Path, change: int) -> None:
         for length in range(len(path) + 1):
             group = path[:length]
-            self._at_work[group] += change
-            if not self._at_work[group]:
-                del self._at_work[group]
+            self._in_progress[group] += change
+            if not self._in_progress[group]:
+                del self._in_progress[group]
 
     def _arm(self) -> None:
         if self._timer is not None:
@@ -169,7 +170,7 @@ class WorkQueue(Generic[K]):
             self._timer = None
         if self._heap:
             self._armed_for = self._heap[0][0]
-            # Whatever the clock does meanwhile, as after a sleep of the machine, is seen within a minute.
+            # A jump of the clock, for example after a suspend of the machine, is noticed within a minute.
             seconds = min(self._armed_for - self._clock(), LONGEST_SLEEP_SECONDS)
             self._timer = self._loop.call_later(max(0.0, seconds), self._fire)
 
@@ -185,7 +186,7 @@ class WorkQueue(Generic[K]):
 
 
 class _Line(Generic[K]):
-    """Keys of one group in the order in which they came, and groups within it in the order of their turns."""
+    """The keys of one group in the order of their arrival, and its subgroups in the order of their turns."""
 
     def __init__(self) -> None:
         self._keys: OrderedDict[K, None] = OrderedDict()
@@ -208,12 +209,12 @@ class _Line(Generic[K]):
             del self._groups[path[0]]
 
     def take(self, here: Path, may_work: Callable[[Path], bool]) -> tuple[Path, K] | None:
-        """Take out the next key, with its group; None if there is none, or no group of those there are may work."""
+        """Remove and return the next key and its group; None if there is none, or no group may use another worker."""
         if not may_work(here):
             return None
         if self._keys:
             return here, self._keys.popitem(last=False)[0]
-        # Those that may not are few: each of them has a large share of all that are worked on.
+        # Only a few groups can be at their limit, because each of these has a large share of all keys in progress.
         for name, line in self._groups.items():
             taken = line.take((*here, name), may_work)
             if taken is not None:

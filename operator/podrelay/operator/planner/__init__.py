@@ -1,1 +1,1 @@
-"""What happens next to a TaskRun. Pure: values in, values out; `planner` is where to begin."""
+"""Decides what happens next to a TaskRun. Pure functions: values in, values out; begin with `planner`."""

@@ -1,6 +1,6 @@
-"""What a run has to pass before it gets a pod: the check of its input, once, and its turn where limits apply. Pure.
+"""The checks before a run gets a pod: its input is validated once, and it needs a slot where limits apply.
 
-The planner asks; the words that a queued run shows are made here.
+Pure functions, called by the planner. The status message of a queued run is built here, too.
 """
 
 from typing import Final
@@ -12,29 +12,29 @@ from podrelay.operator.plan import Plan
 from podrelay.operator.view import Slot, View
 
 UNKNOWN_PENDING_TIMEOUT: Final = 900
-"""Seconds that a run waits whose definition, which would say for how long, is gone."""
+"""Seconds that a run waits when the definition that would set the timeout does not exist."""
 
 
 def needs_input(definition: TaskDefinition) -> bool:
-    """Tell whether the input of a new run of this definition has to be read."""
+    """Return whether the input of a new run of this definition has to be read."""
     return definition.spec.input_schema is not None or definition.spec.concurrency is not None
 
 
 def lacks_value(view: View) -> bool:
-    """Tell whether a limit applies to the run's value of a field, and nobody has read that yet."""
+    """Return whether a limit applies to an input field of the run whose value has not been read yet."""
     has_limit = view.definition is not None and view.definition.spec.concurrency is not None
     return has_limit and value_of(view) is None
 
 
 def value_of(view: View) -> str | None:
-    """Return the value of the field that a limit is about; None if it is not known, or there is no such limit."""
+    """Return the value of the limited input field; None if it is not known, or there is no such limit."""
     if view.run.status.concurrency_key is not None:
         return view.run.status.concurrency_key
     return view.input.concurrency_key if view.input is not None else None
 
 
 def has_to_queue(view: View) -> bool:
-    """Tell whether a limit applies to the run, and it has no slot yet."""
+    """Return whether a limit applies to the run, and it has no slot yet."""
     if view.slot is not None and view.slot.is_granted:
         return False
     own = view.definition.spec if view.definition is not None else None
@@ -44,9 +44,9 @@ def has_to_queue(view: View) -> bool:
 
 
 def gives_back_slot(view: View, following: Plan) -> bool:
-    """Tell whether the run has a slot, or waits for one, and goes on without: it is suspended, stalled, or not due yet.
+    """Return whether the run has or awaits a slot that it does not need now: it is suspended, stalled, or not due yet.
 
-    A run whose status names a pod gives its slot back with the status that names none any more; the store sees to it.
+    If the status of the run names a pod, the store releases the slot when a later status no longer names one.
     """
     status = following.status
     if view.slot is None or following.actions or following.keeps_slot or status is None:
@@ -55,9 +55,9 @@ def gives_back_slot(view: View, following: Plan) -> bool:
 
 
 def place_in_words(view: View, slot: Slot) -> tuple[int, str]:
-    """Return the place to show, and the message: those that are shown already until the place has halved.
+    """Return the queue position to show, and the message; both stay as they are until the position has halved.
 
-    So a run in a queue of n is written log n times, and not whenever one before it ends.
+    So a run in a queue of n costs log n status writes, not one for each run that finishes before it.
     """
     status = view.run.status
     before = status.queue_position if status.reason == object_rules.QUEUED else None

@@ -1,4 +1,4 @@
-"""A stored answer is applied: the run ends, goes on, or tries again. Pure, as the planner."""
+"""Applies a stored answer: the run finishes, continues, or retries. Pure functions, like the planner."""
 
 from datetime import timedelta
 
@@ -11,16 +11,16 @@ from podrelay.operator.view import View
 
 
 def apply_answer(view: View, attempt: Attempt, record: Record) -> Plan:
-    """Return what follows from the answer that `record` holds; user code of its pod is over."""
+    """Return what follows from the answer in `record`; no user code runs in its pod any longer."""
     response = record.response
-    assert response is not None  # noqa: S101 - the caller has looked
+    assert response is not None  # noqa: S101 - checked by the caller
     message = response.message or ""
     target = attempt.target
     status = view.run.status.changed(
-        # A pod may answer before the status has named it; hooks depend on who may still call them.
+        # A pod may answer before the status names it; which pod may still call hooks depends on this field.
         current=Current(target.iteration, target.try_, target.name, attempt.uid),
         started_at=view.run.status.started_at or statuses.seconds(record.started_at),
-        # A pod that never started has called run() as little as one that was never made.
+        # A pod that never started has not called run(), so its iteration does not count.
         iterations=record.iteration if record.started_at else record.iteration - 1,
         progress=record.progress or view.run.status.progress,
         hooks=hooks.merged(view.run.status.hooks, [record]),
@@ -38,14 +38,14 @@ def apply_answer(view: View, attempt: Attempt, record: Record) -> Plan:
         case "continue":
             return _continue(view, status, record)
         case "error":
-            return _failed_try(view, status, record)
+            return _failed_attempt(view, status, record)
         case unknown:
             return _unknown(view, attempt, record, unknown)
 
 
 def _continue(view: View, status: TaskRunStatus, record: Record) -> Plan:
     response = record.response
-    assert response is not None  # noqa: S101 - the caller has looked
+    assert response is not None  # noqa: S101 - checked by the caller
     answered = record.finished_at or view.now
     due = response.wait_until
     if response.wait_seconds:
@@ -67,7 +67,7 @@ def _continue(view: View, status: TaskRunStatus, record: Record) -> Plan:
 
 
 def _refused(view: View, status: TaskRunStatus, record: Record, refusal: str) -> Plan:
-    """The run was turned away before its task was called; another try would be turned away, too."""
+    """The run was refused before its task was called; another attempt would be refused, too."""
     status = status.changed(iterations=record.iteration - 1)
     error = statuses.error_of(record)
     words = statuses.words_of(record) or error.message
@@ -75,7 +75,7 @@ def _refused(view: View, status: TaskRunStatus, record: Record, refusal: str) ->
 
 
 def _unknown(view: View, attempt: Attempt, record: Record, answer: str) -> Plan:
-    """Wait for an operator that knows the answer: nothing is lost, and run() has been called already."""
+    """Wait for an operator that knows this answer: run() has been called already, and nothing is lost."""
     image = attempt.pod.image if attempt.pod is not None else ""
     words = protocol.unknown_answer(answer, record.protocol, image)
     target = attempt.target
@@ -83,13 +83,13 @@ def _unknown(view: View, attempt: Attempt, record: Record, answer: str) -> Plan:
     return statuses.stall(view, view.run.status, protocol.UNSUPPORTED_RUNNER, words, current=current)
 
 
-def _failed_try(view: View, status: TaskRunStatus, record: Record) -> Plan:
+def _failed_attempt(view: View, status: TaskRunStatus, record: Record) -> Plan:
     cause = record.metadata.annotations.cause or failures.ERROR
     response, error = record.response, statuses.error_of(record)
-    assert response is not None  # noqa: S101 - the caller has looked
+    assert response is not None  # noqa: S101 - checked by the caller
     policy = view.definition.spec.retry if view.definition else RetryPolicy()
     if due_pod.is_made(view, status.changed(attempts=status.attempts + 1)):
-        pass  # it is tried again already, by what the definition was
+        pass  # the retry exists already, decided by an earlier version of the definition
     elif view.definition is None and not retry_policy.is_ruled_out(response):
         return statuses.definition_gone(view, f"iteration {record.iteration} failed: {error.message}")
     elif not retry_policy.is_allowed(policy, status.attempts, cause, response):

@@ -1,6 +1,6 @@
-"""What parents and children mean to each other: who may start whom, what is waited for, what an abort takes along.
+"""Rules for parents and children: which children may start, what a parent waits for, what an abort includes.
 
-Pure, as the planner, which asks.
+Pure functions, called by the planner.
 """
 
 from typing import Final, NamedTuple
@@ -21,39 +21,39 @@ class Obstacle(NamedTuple):
 
 
 def obstacle(view: View, status: TaskRunStatus) -> Obstacle | None:
-    """Return why a run must not be a child of the parent that it names; only before its first pod it is asked."""
+    """Return why a run must not be a child of the parent that it names; checked only before its first pod."""
     name = view.run.spec.parent
     if name is None or status.last_record or status.current or status.attempts or status.disruptions:
         return None
     if name == view.run.metadata.name:
         return Obstacle("NotAllowed", "spec.parent names the run itself; a run cannot be its own parent")
     if view.parent is None:
-        # Runs are seen in the order of their creation, so it is not that the parent has not been seen yet.
-        return Obstacle("ParentNotFound", f'there is no TaskRun "{name}" in this namespace, which spec.parent names')
+        # Runs are seen in the order of their creation, so a parent that exists has been seen.
+        return Obstacle("ParentNotFound", f'spec.parent names TaskRun "{name}", which does not exist in this namespace')
     if not _may_trigger(view.parent, view.run.spec.definition):
         return Obstacle(
             "NotAllowed",
-            f"runs of {view.parent.definition} may not have children of {view.run.spec.definition}; "
-            f"add it to spec.triggers of TaskDefinition {view.parent.definition}",
+            f"runs of {view.parent.definition} are not allowed to start runs of {view.run.spec.definition}; "
+            f"add {view.run.spec.definition} to spec.triggers of TaskDefinition {view.parent.definition}",
         )
     if view.parent.ancestors > view.settings.max_depth:
-        return Obstacle("TooManyAncestors", f"the run would have more than {view.settings.max_depth} runs above it")
+        return Obstacle("TooManyAncestors", f"the run would have more than {view.settings.max_depth} ancestors")
     allowed = view.parent.max_children
     if allowed is not None and view.parent.unfinished_children > allowed:
         return Obstacle(
             "TooManyChildren",
-            f"TaskRun {name} has {view.parent.unfinished_children} children that have not ended, spec.maxChildren of "
+            f"TaskRun {name} has {view.parent.unfinished_children} unfinished children; spec.maxChildren of "
             f"TaskDefinition {view.parent.definition} allows {allowed}",
         )
     if view.parent.is_aborted:
-        return Obstacle("ParentAborted", f"TaskRun {name}, its parent, was aborted before this run began")
+        return Obstacle("ParentAborted", f"the parent, TaskRun {name}, was aborted before this run began")
     return None
 
 
 def goes_with_its_parent(view: View) -> bool:
-    """Tell whether the parent has been deleted, and garbage collection is about to take the run, too.
+    """Return whether the parent was deleted, so that garbage collection is about to delete this run, too.
 
-    Whoever deletes the parent alone (`--cascade=orphan`) has the owner taken away, which is seen.
+    Deleting the parent alone (`--cascade=orphan`) removes the owner reference, so it is not mistaken for this case.
     """
     owner = view.run.metadata.owner_run()
     return view.parent is None and owner is not None and owner.name == view.run.spec.parent
@@ -65,13 +65,13 @@ def _may_trigger(parent: Parent, definition: str) -> bool:
 
 
 def unfinished(view: View, awaited: WaitForChildren) -> int:
-    """Return how many of the children that are waited for have not ended."""
+    """Return how many of the awaited children are unfinished."""
     counts = view.children.unfinished
     return sum(counts.values()) if awaited.definition is None else counts.get(awaited.definition, 0)
 
 
 def waiting_message(view: View, status: TaskRunStatus, awaited: WaitForChildren, count: int) -> str:
-    """Return what the run waits for, with the number at first: otherwise every child that ends would cost a write."""
+    """Return the message of a waiting run, with the initial number: otherwise each child that ends costs a write."""
     shown = view.run.status
     if shown.reason == WAITING and shown.last_record == status.last_record and shown.message:
         return shown.message
@@ -80,16 +80,16 @@ def waiting_message(view: View, status: TaskRunStatus, awaited: WaitForChildren,
 
 
 def cascade(view: View) -> tuple[AbortChild, ...]:
-    """Return the aborts that the run's own abort takes along, a part of them where they are many."""
+    """Return the aborts of children that the run's own abort includes; if there are many, only some of them."""
     abort = view.run.spec.abort
     if abort is None or not abort.cascade:
         return ()
-    message = abort.message or f"TaskRun {view.run.metadata.name}, its parent, was aborted."
+    message = abort.message or f"The parent, TaskRun {view.run.metadata.name}, was aborted."
     return tuple(AbortChild(child, message, abort.by) for child in view.children.to_abort)
 
 
 def adoption(view: View) -> AdoptRun | None:
-    """Return what makes a child that was created without its parent as owner go together with it."""
+    """Return the action that makes the parent the owner of a child that was created without an owner."""
     run, parent = view.run, view.parent
     if parent is None or run.spec.parent is None or parent.uid == run.metadata.uid:
         return None

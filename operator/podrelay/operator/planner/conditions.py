@@ -1,8 +1,9 @@
 """The conditions of a TaskRun: Succeeded, Reconciling, Stalled, Finished. Pure functions over its status.
 
-They follow kstatus (Reconciling and Stalled are true only while they matter), so that Argo CD, Flux and `kubectl wait`
-read a TaskRun without knowing it. Finished is there from the end on, and True however it ended: `kubectl wait` can wait
-for one value of one condition only. Until the end it is absent, so that no operator writes a run anew to say False.
+They follow kstatus (Reconciling and Stalled are True only while they apply), so that Argo CD, Flux and `kubectl wait`
+understand a TaskRun without special support. Finished appears when the run finishes, and is True in every final phase,
+because `kubectl wait` can only wait for one value of one condition. It is absent before that, so that a new version of
+the operator does not have to rewrite each run only to add a False.
 """
 
 from datetime import datetime
@@ -13,9 +14,9 @@ _SUCCEEDED = {"Succeeded": "True", "Failed": "False", "Aborted": "False"}
 
 
 def with_conditions(status: TaskRunStatus, now: datetime, *, stalled: bool) -> TaskRunStatus:
-    """Return `status` with the conditions that its phase, reason and message mean."""
+    """Return `status` with the conditions that follow from its phase, reason and message."""
     finished = status.phase in _SUCCEEDED
-    # What did not succeed never will by itself: kstatus calls that Failed, and reads it from Stalled.
+    # A run that did not succeed stays that way; kstatus calls that Failed, and derives it from Stalled.
     stalled = stalled or _SUCCEEDED.get(status.phase or "") == "False"
     wanted = {
         "Succeeded": _SUCCEEDED.get(status.phase or "", "Unknown"),
@@ -37,7 +38,7 @@ def stalled_since(status: TaskRunStatus, reason: str) -> datetime | None:
 def _condition(status: TaskRunStatus, kind: str, value: str, now: datetime) -> Condition:
     before = status.condition(kind)
     reason = status.reason or "Unknown"
-    # Stalled keeps the time of its reason: it tells how long the run has been waiting for this very thing.
+    # The transition time of Stalled belongs to its reason: it shows how long the run has had this problem.
     same = before is not None and before.status == value and (kind != "Stalled" or before.reason == reason)
     return Condition(
         type=kind,

@@ -1,4 +1,4 @@
-"""Whose turn it is: which pod is due by the status, and which one holds the baton. Pure, as the planner."""
+"""Which pod is due according to the status, and which attempt currently owns it. Pure functions, like the planner."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from podrelay.operator.view import Gone, View
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """The pod that holds the baton, as far as it is known: perhaps only its UID, or only its record."""
+    """The current attempt, as far as it is known: perhaps only the UID of its pod, or only its record."""
 
     target: Target
     uid: str
@@ -23,12 +23,12 @@ class Attempt:
 
     @property
     def has_ended(self) -> bool:
-        """Whether the container that does the work cannot run any more."""
+        """Whether the task's container can no longer run."""
         return self.pod.is_released if self.pod is not None else self.gone is not None
 
 
 def due_target(view: View, status: TaskRunStatus) -> Target:
-    """Return the pod that is due when a run stands where `status` says."""
+    """Return the pod that is due according to `status`."""
     iteration, try_ = object_rules.due_try(status)
     checkpoints = [
         record
@@ -48,18 +48,19 @@ def due_target(view: View, status: TaskRunStatus) -> Target:
 
 
 def attempt_of(view: View, target: Target) -> Attempt | None:
-    """Return who holds the baton, or None if the pod `target` has not been made yet."""
+    """Return the current attempt, or None if the pod `target` has not been created yet."""
     pod = next((pod for pod in view.pods if pod.metadata.name == target.name and view.owns(pod)), None)
     record = record_named(view, target.name)
     current = view.run.status.current
     if record is not None:
-        # The record is the claim: only one pod can have made it, and none runs user code without. It weighs more than
-        # the status, which an operator that lost its Lease may have written about a pod of the same name.
+        # The record is the claim: only one pod can have created it, and no pod runs user code without it. So it takes
+        # precedence over the status, which an operator that lost its Lease may have written for another pod of this
+        # name.
         uid = record.pod_uid
     elif current is not None and (current.iteration, current.try_) == (target.iteration, target.try_):
         uid = current.pod_uid
     elif pod is not None:
-        uid = pod.metadata.uid  # made, but the operator died before it could say so in the status
+        uid = pod.metadata.uid  # created, but the operator died before it wrote that to the status
     else:
         return None
     return Attempt(
@@ -68,9 +69,9 @@ def attempt_of(view: View, target: Target) -> Attempt | None:
 
 
 def is_known_to_have_been(view: View, attempt: Attempt) -> bool:
-    """Tell whether the run has had the pod that holds the baton by what its record says.
+    """Return whether the run really had the pod that the record of the attempt names.
 
-    Our finalizer keeps each pod until the status has its answer, so either the pod is there, or it was seen, or the
+    Podrelay's finalizer keeps each pod until its answer is in the status, so the pod exists, or was seen, or the
     status names it.
     """
     current = view.run.status.current
@@ -84,17 +85,17 @@ def record_named(view: View, name: str) -> Record | None:
 
 
 def has_successor(view: View, target: Target) -> bool:
-    """Tell whether the pod of the next try has been made: then it is decided that `target` was disrupted.
+    """Return whether the pod of the next attempt exists: then it is already decided that `target` was disrupted.
 
-    What failed has a record that says so before it is tried again, and the status may be later than both pods.
+    An attempt that failed has a record of its failure before it is retried, and the status may lag behind both pods.
     """
     return _is_there(view, names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1))
 
 
 def is_made(view: View, status: TaskRunStatus) -> bool:
-    """Tell whether the pod that is due by `status` has been made: then it is decided that the run goes on with it.
+    """Return whether the pod that is due by `status` exists: then it is already decided that the run continues with it.
 
-    The definition may have changed since, or gone.
+    The definition may have changed or been deleted since.
     """
     return _is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))
 
@@ -104,7 +105,7 @@ def _is_there(view: View, pod_name: str) -> bool:
 
 
 def late_answer(view: View, target: Target) -> Attempt | None:
-    """Return the try that was given up for lost but has answered before its successor was made."""
+    """Return an attempt that was considered lost but had answered before its successor was created."""
     for record in view.records:
         if record.iteration != target.iteration or record.try_ >= target.try_ or not view.owns(record):
             continue
@@ -114,12 +115,12 @@ def late_answer(view: View, target: Target) -> Attempt | None:
     return None
 
 
-def unconfirmed_try(view: View, target: Target) -> str | None:
-    """Return the try before this one where it is not certain yet that it has left no answer."""
+def unconfirmed_attempt(view: View, target: Target) -> str | None:
+    """Return the name of the previous attempt if it is not certain yet that it left no answer."""
     if target.try_ == 1:
         return None
     before = names.pod_name(view.run.metadata.name, target.iteration, target.try_ - 1)
     record = record_named(view, before)
-    # Pods and records have a watch each: the end of a pod may be seen long before its answer.
+    # Pods and records have separate watches, so the end of a pod may be seen long before its answer.
     is_open = (record is None or record.response is None) and before not in view.settled
     return before if is_open else None

@@ -1,4 +1,4 @@
-"""Why a pod ended without an answer, or does not start, in words for people. Pure functions over a pod."""
+"""Explains why a pod ended without an answer, or does not start. Pure functions over a pod."""
 
 import signal
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ TIMEOUT: Final = "Timeout"
 ERROR: Final = "Error"
 
 _WITHOUT_DELETION: Final = frozenset({"DeletionByPodGC", "TerminationByKubelet"})
-"""Reasons of DisruptionTarget that say why a container ended; the others say why a pod was deleted."""
+"""Reasons of DisruptionTarget that explain why a container ended; the others explain why a pod was deleted."""
 _KILLED: Final = frozenset({128 + signal.SIGTERM, 128 + signal.SIGKILL})
 
 _NORMAL_WAITS = frozenset({"", "ContainerCreating", "PodInitializing"})
@@ -33,18 +33,18 @@ _KUBELET_DISRUPTIONS = frozenset(
         "OutOfephemeral-storage",
     }
 )
-"""Reasons of pods that a kubelet failed for the node's sake (pkg/kubelet of Kubernetes 1.35), not for the task's."""
+"""Reasons of pods that a kubelet failed because of the node, not the task (pkg/kubelet of Kubernetes 1.35)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a try failed: `cause` decides about a retry, `code` is for programs, `message` for people."""
+    """Why an attempt failed: `cause` decides about a retry, `code` is for programs, `message` for users."""
 
     cause: str
     code: str
     message: str
     is_final: bool = False
-    """Whether another try would end in the same way."""
+    """Whether another attempt would fail in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Problem:
 
 
 def disruption_of(pod: Pod) -> str | None:
-    """Return in words why the cluster, not the task, ended this pod; None if it was not the cluster."""
+    """Return a message that says why the cluster, not the task, ended this pod; None if the cluster did not end it."""
     if _is_over_its_own_limit(pod):
         return None
     ended_by_deletion = _ended_by_deletion(pod)
@@ -76,67 +76,67 @@ def _is_disruption(condition: PodCondition) -> bool:
 
 
 def _ended_by_deletion(pod: Pod) -> bool | None:
-    """Tell whether the pod ended because somebody deleted it, not by itself before that; None: it was not deleted."""
+    """Return whether the pod ended because of its deletion, not by itself before that; None if it was not deleted."""
     deleted = pod.metadata.deletion_requested_at
     if deleted is None:
         return None
     if pod.metadata.annotations.ending_since is not None:
-        return False  # by our doing
+        return False  # ended by the operator
     if not pod.has_started:
         return True
     terminated = pod.task.terminated
     if terminated is None or terminated.finished_at is None:
         return True
-    # The node's clock may be wrong; who ended by SIGTERM or SIGKILL after a deletion ended by the deletion.
+    # The node's clock may be wrong. A container killed by SIGTERM or SIGKILL after a deletion was ended by it.
     was_killed = terminated.exit_code in _KILLED and terminated.reason != "OOMKilled"
     return terminated.finished_at >= deleted or was_killed
 
 
 def _went_down_with_its_node(pod: Pod) -> bool:
-    """Tell whether the node, back again, found no container and made its end up: nobody saw how it ended.
+    """Return whether a restarted node no longer found the container, so that its reported end is a placeholder.
 
-    The first name is containerd's, the second the kubelet's own.
+    The first of the two reasons is set by containerd, the second by the kubelet.
     """
     terminated = pod.task.terminated
-    is_ours = pod.status.reason or pod.metadata.annotations.ending_since is not None
-    return terminated is not None and not is_ours and terminated.reason in {"Unknown", "ContainerStatusUnknown"}
+    has_known_cause = pod.status.reason or pod.metadata.annotations.ending_since is not None
+    return terminated is not None and not has_known_cause and terminated.reason in {"Unknown", "ContainerStatusUnknown"}
 
 
 def _is_over_its_own_limit(pod: Pod) -> bool:
-    """Tell whether the kubelet evicted the pod for what it wrote to disk: for a node's sake it notes a disruption."""
+    """Return whether the pod was evicted for its own disk usage; an eviction for the node sets DisruptionTarget."""
     is_disrupted = any(map(_is_disruption, pod.status.conditions))
-    # A pod that the kubelet refuses at its door has no containers. One that is evicted at once after its start may have
-    # none that anybody saw running.
+    # A pod that the kubelet does not admit has no container statuses. A pod that is evicted right after its start may
+    # have some, although none of its containers was ever seen running.
     return pod.status.reason == "Evicted" and bool(pod.status.container_statuses) and not is_disrupted
 
 
 def waits_for_volumes(pod: Pod) -> bool:
-    """Tell whether a node has the pod and its container is not made yet, which comes after volumes and network."""
+    """Return whether the pod is on a node and its container is not created yet, which follows volumes and network."""
     waiting = pod.task.waiting
     return bool(pod.spec.node_name) and waiting is not None and waiting.reason == "ContainerCreating"
 
 
 def secret_missing(pod: Pod, secret: str) -> Problem:
-    """Return what most likely keeps a pod with a Secret from starting; nobody but its kubelet may look."""
+    """Return what most likely keeps a pod with a Secret from starting; only the kubelet is allowed to read it."""
     return Problem(
         "SecretMissing",
-        f"pod {pod.metadata.name} waits for its volumes: is there a Secret {secret} in this namespace, which "
-        f"spec.secret names? Create it, and the pod goes on; kubectl describe pod {pod.metadata.name} tells more",
+        f"pod {pod.metadata.name} waits for its volumes; if Secret {secret}, which spec.secret names, does not "
+        f"exist in this namespace, create it, and the pod starts; see kubectl describe pod {pod.metadata.name}",
     )
 
 
 def is_left_behind(pod: Pod) -> bool:
-    """Tell whether the pod was declared failed for its node's absence, so that its containers may still run.
+    """Return whether the pod was marked failed because its node is lost, so that its containers may still run.
 
-    A kubelet calls a pod failed after its containers have ended, Kubernetes' pod garbage collector whatever they do:
-    with a condition where the node is gone, without one where it is tainted as out of service.
+    A kubelet marks a pod failed after its containers have ended. The pod garbage collector of Kubernetes does so
+    regardless: with a condition if the node was deleted, without one if the node has the out-of-service taint.
     """
     is_gone = any(_is_disruption(item) and item.reason == "DeletionByPodGC" for item in pod.status.conditions)
     return is_gone or (pod.is_terminal and pod.task.running is not None)
 
 
 def failure_of(pod: Pod) -> Failure:
-    """Return why this ended pod counts as a failed try."""
+    """Return why this ended pod counts as a failed attempt."""
     annotations = pod.metadata.annotations
     terminated = pod.task.terminated
     if _is_over_its_own_limit(pod):
@@ -158,20 +158,20 @@ def failure_of(pod: Pod) -> Failure:
 
 
 def timeout(pod: Pod) -> Failure:
-    """Return the failure of a pod that ran for too long, or for too long without a sign of life."""
+    """Return the failure of a pod that ran for too long, or for too long without a heartbeat."""
     annotations = pod.metadata.annotations
     if annotations.ending_reason == heartbeat.ENDING_REASON:
         return Failure(
             TIMEOUT,
             heartbeat.ENDING_REASON,
-            f"no sign of life for {annotations.heartbeat_timeout} s; let it call controller.heartbeat(), or raise "
+            f"no heartbeat for {annotations.heartbeat_timeout} s; call controller.heartbeat() more often, or raise "
             "heartbeatTimeoutSeconds",
         )
     seconds = annotations.iteration_timeout
     return Failure(
         TIMEOUT,
         "IterationTimeout",
-        f"iteration timed out after {seconds} s; let it answer continue in time, or raise iterationTimeoutSeconds",
+        f"iteration timed out after {seconds} s; answer continue before that, or raise iterationTimeoutSeconds",
     )
 
 
@@ -189,9 +189,9 @@ def pending_timeout(pod: Pod, shown: Problem | None = None) -> Failure:
 
 
 def pending_problem(pod: Pod) -> Problem | None:
-    """Return what keeps the pod from starting, or None where it is just on its way."""
+    """Return what keeps the pod from starting, or None if it is starting normally."""
     for condition in pod.status.conditions:
-        if condition.type == "PodScheduled" and condition.status == "False" and not _is_held_by_us(pod, condition):
+        if condition.type == "PodScheduled" and condition.status == "False" and not _is_claim_gated(pod, condition):
             return Problem(condition.reason or "Unschedulable", condition.message)
     for status in (*pod.status.init_container_statuses, *pod.status.container_statuses):
         waiting = status.state.waiting
@@ -200,8 +200,8 @@ def pending_problem(pod: Pod) -> Problem | None:
     return None
 
 
-def _is_held_by_us(pod: Pod, condition: PodCondition) -> bool:
-    """Whether only our own gate holds the pod, or has held it until a moment ago: the condition follows later."""
+def _is_claim_gated(pod: Pod, condition: PodCondition) -> bool:
+    """Whether only Podrelay's gate holds the pod, or did until just now: the condition is updated later."""
     others = any(gate.name != names.CLAIM_GATE for gate in pod.spec.scheduling_gates)
     return condition.reason == "SchedulingGated" and not others
 
@@ -216,8 +216,8 @@ def _container_failure(pod: Pod, terminated: ContainerTerminated) -> Failure:
         return _unsupported(f"container {container} refused to run (exit code {code}): {unsupported}")
     words = _words(pod, terminated)
     if terminated.reason == "OOMKilled" or code == 128 + signal.SIGKILL:
-        # Whether the container's runtime sees the kernel's word of it is a matter of chance. Who deletes or ends a pod
-        # is dealt with before, and few programs send themselves a SIGKILL.
+        # Whether the container runtime notices that the kernel killed the process is a matter of chance. Deletions are
+        # handled before this, and few programs send themselves a SIGKILL.
         return _failed(
             "OOMKilled", f"container {container} was killed by SIGKILL (exit code {code}), {_memory(pod)}{words}"
         )
@@ -237,7 +237,8 @@ def _container_failure(pod: Pod, terminated: ContainerTerminated) -> Failure:
 
 def _memory(pod: Pod) -> str:
     limit = pod.memory_limit
-    return f"most likely out of memory; {f'limit {limit}' if limit else 'it has no limit, its node may be short of it'}"
+    advice = f"limit {limit}" if limit else "it has no limit, and its node may be short of memory"
+    return f"most likely out of memory; {advice}"
 
 
 def _unsupported(message: str) -> Failure:
@@ -249,7 +250,7 @@ def _failed(code: str, message: str) -> Failure:
 
 
 def _words(pod: Pod, terminated: ContainerTerminated) -> str:
-    """Return what the container said: all of its own message, but only the last of its log lines."""
+    """Return the end of the failure message: the container's whole own message, or the last line of its log."""
     message = terminated.message.strip()
     if not message:
         return f"; see kubectl logs {pod.metadata.name}" if pod.reports_by_message else ""

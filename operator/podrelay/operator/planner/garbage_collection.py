@@ -1,6 +1,6 @@
-"""What is tidied up beside the road and after the end: pods that had their turn, old records, finished runs.
+"""Garbage collection during and after a run: finished pods, old records, expired runs.
 
-Pure, as the planner, which asks for it when nothing more urgent is to be done.
+Pure functions, called by the planner when nothing more urgent is due.
 """
 
 from collections.abc import Iterable
@@ -18,14 +18,14 @@ from podrelay.operator.pods import Pod
 from podrelay.operator.view import View
 
 _UNKNOWN_HISTORY_LIMIT: Final = 20
-_LOST_POD_LOOK: Final = timedelta(minutes=1)
-"""How often a pod is looked at that does not end: what it waits for is an event of its own."""
+_LOST_POD_INTERVAL: Final = timedelta(minutes=1)
+"""How often a pod that does not terminate is checked; the change it waits for arrives as a watch event anyway."""
 _EVENTS: Final = {"Succeeded": "OnSuccess", "Failed": "OnError", "Aborted": "OnAbort"}
-"""What selfCleanup calls the end in each phase."""
+"""The value of selfCleanup for each final phase."""
 
 
 def after_the_end(view: View) -> Plan:
-    """Return what is left to do for a finished run."""
+    """Return what remains to be done for a finished run."""
     delete = DeleteRun(view.run.metadata.uid, view.run.metadata.resource_version)
     if _cleans_itself_up(view):
         return Plan(actions=(delete,))
@@ -53,16 +53,16 @@ def after_the_end(view: View) -> Plan:
 
 
 def _cleans_itself_up(view: View) -> bool:
-    """Tell whether selfCleanup of its definition has a finished run deleted now; its descendants go with it."""
+    """Return whether selfCleanup of its definition deletes a finished run now, together with its descendants."""
     events = view.definition.spec.self_cleanup if view.definition is not None else ()
     if _EVENTS.get(view.run.status.phase or "") not in events or _may_be_asked_for_again(view):
         return False
-    # A child that is not owned yet would stay; the run is looked at again when it is.
+    # A child without an owner would stay; the run is reconciled again when the child has been adopted.
     return not view.children.unadopted
 
 
 def _may_be_asked_for_again(view: View) -> bool:
-    """Tell whether another try of the parent's iteration would start the run again if its name was free."""
+    """Return whether another attempt of the parent's iteration would start the run again if its name were free."""
     if not _is_kept_for_its_parent(view) or view.parent is None:
         return False
     started_by = view.run.metadata.annotations.parent_iteration or ""
@@ -70,12 +70,12 @@ def _may_be_asked_for_again(view: View) -> bool:
 
 
 def _is_kept_for_its_parent(view: View) -> bool:
-    """Tell whether a parent that goes on may still want to see what has become of the run."""
+    """Return whether an unfinished parent may still read the result of the run."""
     return view.parent is not None and not view.parent.is_finished
 
 
 def _expires_at(view: View) -> datetime | None:
-    """Return until when a finished run is kept; the time of a child begins when its parent has ended, too."""
+    """Return until when a finished run is kept; for a child, the time starts when its parent has finished, too."""
     ttl, finished_at = _ttl(view), view.run.status.finished_at
     if ttl is None or finished_at is None:
         return None
@@ -91,17 +91,18 @@ def _pods_of_a_finished_run(view: View, requeue: list[datetime]) -> list[Action]
             continue
         policy = pod.metadata.annotations.pod_cleanup
         if pod.metadata.deletion_timestamp is not None:
-            actions += _let_go(pod)
+            actions += _release(pod)
         elif pod.is_unclaimed:
             actions.append(_delete_unstarted(pod))
         elif not (pod.has_started or pod.is_released):
-            # Made too late, by a request whose answer was lost. It does nothing if it starts, but it may never start.
+            # Created too late, by a request whose response was lost. It does nothing if it starts, but it may never
+            # start.
             if view.now >= pod.pending_deadline:
                 actions.append(_delete_unstarted(pod))
             else:
                 requeue.append(pod.pending_deadline)
         elif not pod.is_released and pod.metadata.uid not in answered:
-            _end(view, pod, actions, requeue)  # it was not seen when the run ended
+            _end(view, pod, actions, requeue)  # it was not seen when the run finished
         elif not pod.is_released and view.now >= (over := _time_to_end(view, pod)):
             _end(view, pod, actions, requeue)
         elif not pod.is_released:
@@ -114,13 +115,13 @@ def _pods_of_a_finished_run(view: View, requeue: list[datetime]) -> list[Action]
 
 
 def _time_to_end(view: View, pod: Pod) -> datetime:
-    """Return until when a pod that has answered may go on after the end of its run: hooks may be called in it."""
+    """Return until when a pod that has answered may keep running after its run finished: it may call hooks."""
     hooks_take = int(pod.metadata.annotations.iteration_timeout) if view.run.status.hooks_due else 0
     return (view.run.status.finished_at or view.now) + timedelta(seconds=hooks_take) + view.settings.answer_grace
 
 
 def end_all(view: View) -> tuple[tuple[Action, ...], datetime | None]:
-    """Return what ends the pods of a run that is being deleted, and when the next step is due; None: all have ended."""
+    """Return what ends the pods of a run that is being deleted, and when the next step is due, if any."""
     actions: list[Action] = []
     requeue: list[datetime] = []
     is_stored = view.run.status.phase in FINISHED
@@ -128,32 +129,32 @@ def end_all(view: View) -> tuple[tuple[Action, ...], datetime | None]:
         if pod.is_released and pod.is_held and is_stored:
             actions.append(ReleasePod(pod))
         elif pod.is_released or (pod.is_held and pod.is_force_deleted):
-            actions += _let_go(pod)
+            actions += _release(pod)
         else:
             _end(view, pod, actions, requeue)
     return tuple(actions), min(requeue, default=None)
 
 
 def of_a_former_run(pods: Iterable[Pod]) -> tuple[Action, ...]:
-    """Return what lets go of pods whose run is no more: garbage collection deletes them."""
-    return tuple(action for pod in pods for action in _let_go(pod))
+    """Return what releases the pods of a run that no longer exists; garbage collection deletes them."""
+    return tuple(action for pod in pods for action in _release(pod))
 
 
-def beside_hooks(view: View) -> tuple[Action, ...]:
-    """Return what lets go of the pods of a run that has ended, while its hooks wait for a slot, or go on elsewhere."""
+def while_hooks_are_pending(view: View) -> tuple[Action, ...]:
+    """Return what releases the pods of a finished run while its hooks wait for a slot, or run in another pod."""
     pods = (pod for pod in view.pods if view.owns(pod))
-    return tuple(action for pod in pods if pod.is_terminal or pod.task.terminated is None for action in _let_go(pod))
+    return tuple(action for pod in pods if pod.is_terminal or pod.task.terminated is None for action in _release(pod))
 
 
-def _is_told(view: View, pod: Pod) -> bool:
-    """Tell whether what became of a pod is stored, or would be taken for the same if the pod was gone."""
+def _is_stored(view: View, pod: Pod) -> bool:
+    """Return whether the result of a pod is stored, or would be the same if the pod no longer existed."""
     if any(record.pod_uid == pod.metadata.uid and record.response is not None for record in view.records):
         return True
     return pod.is_terminal and termination_message.answer_of(pod) is None and failures.disruption_of(pod) is not None
 
 
-def _let_go(pod: Pod) -> list[Action]:
-    """Take our finalizer off a deleted pod, of which nothing is to be learned any more, once it has ended."""
+def _release(pod: Pod) -> list[Action]:
+    """Remove Podrelay's finalizer from a deleted pod that is no longer needed, once it has ended."""
     is_over = pod.metadata.deletion_timestamp is not None and (pod.is_released or pod.is_force_deleted)
     return [ReleasePod(pod)] if is_over and pod.is_held else []
 
@@ -163,11 +164,11 @@ def _end(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -
     if step.action is not None:
         actions.append(step.action)
     elif step.due is not None:
-        requeue.append(max(step.due, view.now + _LOST_POD_LOOK) if step.is_lost else step.due)
+        requeue.append(max(step.due, view.now + _LOST_POD_INTERVAL) if step.is_lost else step.due)
 
 
 def _keep(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
-    """What became of the pod is stored: it stays, but must not need us to be deleted."""
+    """The result of the pod is stored: it is kept, without the finalizer, so that anyone can delete it."""
     if pod.is_held and pod.is_released:
         actions.append(ReleasePod(pod))
     else:
@@ -175,14 +176,14 @@ def _keep(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) 
 
 
 def _annotation(view: View, requeue: list[datetime]) -> AnnotateRun | None:
-    """Return what tells that a run has begun, or ended, also in a backup, which is without its status."""
+    """Return the annotation that shows, also in a backup without the status, that the run has begun or finished."""
     status, known = view.run.status, view.run.metadata.annotations
     if status.phase in FINISHED:
-        annotation, value, since, is_there = names.ANNOTATION_ENDED, status.phase or "", status.finished_at, known.ended
+        annotation, value, since, existing = names.ANNOTATION_ENDED, status.phase or "", status.finished_at, known.ended
     else:
-        since, is_there = status.started_at, known.began
+        since, existing = status.started_at, known.began
         annotation, value = names.ANNOTATION_BEGAN, since.isoformat() if since is not None else ""
-    if since is None or is_there is not None:
+    if since is None or existing is not None:
         return None
     due = since + view.settings.annotate_after
     if view.now >= due:
@@ -192,7 +193,7 @@ def _annotation(view: View, requeue: list[datetime]) -> AnnotateRun | None:
 
 
 def _observed(view: View) -> TaskRunStatus | None:
-    """Return the status of a finished run whose spec has changed: it says so, or kstatus would wait for it for ever."""
+    """Return the status of a finished run with its current generation, without which kstatus would wait forever."""
     status, generation = view.run.status, view.run.metadata.generation
     if status.observed_generation in {None, generation}:
         return None
@@ -209,8 +210,8 @@ def _ttl(view: View) -> timedelta | None:
     return view.settings.default_ttl
 
 
-def beside(view: View, following: Plan) -> Plan:
-    """Return `following` with what is to be tidied up meanwhile; it must be all that there is to do for the run."""
+def during_run(view: View, following: Plan) -> Plan:
+    """Return `following` with the due cleanup added; `following` itself must not contain any actions."""
     actions: list[Action] = []
     requeue = [following.requeue_at] if following.requeue_at else []
     current, due = view.run.status.current, due_pod.due_target(view, view.run.status)
@@ -222,8 +223,8 @@ def beside(view: View, following: Plan) -> Plan:
         is_past = current is not None and pod.metadata.uid != current.pod_uid
         ended_well = answers.get(pod.metadata.uid) == "continue"
         if pod.metadata.deletion_timestamp is not None:
-            is_over = is_past or pod.metadata.name != due.name or _is_told(view, pod)
-            actions += _let_go(pod) if is_over else []
+            is_over = is_past or pod.metadata.name != due.name or _is_stored(view, pod)
+            actions += _release(pod) if is_over else []
         elif is_past and pod.is_unclaimed:
             actions.append(_delete_unstarted(pod))
         elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
@@ -247,7 +248,7 @@ def _remove(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]
 
 
 def _end_sidecars(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
-    """A pod that goes on after its work has ended gets a deadline: sidecars must not hold it for ever."""
+    """Set a deadline for a pod whose task has ended but whose sidecars still run, so that it does not run forever."""
     terminated = pod.task.terminated
     if terminated is None or pod.is_terminal:
         return
@@ -261,14 +262,14 @@ def _end_sidecars(view: View, pod: Pod, actions: list[Action], requeue: list[dat
 
 
 def _delete_unstarted(pod: Pod) -> DeletePod:
-    """Delete a pod that nobody needs, unless it starts before that: its version is a condition."""
+    """Delete a pod that is not needed, unless it has started meanwhile: its resourceVersion is a precondition."""
     return DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version)
 
 
 def _old_records(view: View) -> list[Action]:
     limit = view.definition.spec.history_limit.iterations if view.definition else _UNKNOWN_HISTORY_LIMIT
-    tries = [record for record in view.records if record.hook is None and view.owns(record)]
-    records = sorted(tries, key=lambda record: (record.iteration, record.try_))
+    attempts = [record for record in view.records if record.hook is None and view.owns(record)]
+    records = sorted(attempts, key=lambda record: (record.iteration, record.try_))
     surplus = records[: max(0, len(records) - limit)]
     return [
         DeleteRecord(record.metadata.name, record.metadata.uid) for record in surplus if not _is_needed(view, record)
@@ -279,5 +280,5 @@ def _is_needed(view: View, record: Record) -> bool:
     status = view.run.status
     if record.metadata.name in {status.last_record, status.output_from}:
         return True
-    # Of the iteration that is not over yet, a checkpoint or a late answer may still count.
+    # In the iteration that is not over yet, a checkpoint or a late answer may still be used.
     return status.phase not in FINISHED and record.iteration > names.iteration_of(status.last_record or "")

@@ -1,7 +1,7 @@
-"""When a pod that works without a heartbeat is taken for stalled. Pure functions.
+"""Decides when a running pod without a heartbeat counts as stalled. Pure functions.
 
-The times that a node writes are by the node's clock, which may be wrong by more than the timeout. So what counts is
-when this operator saw a heartbeat change, as with a Lease: after a restart of the operator the time begins anew.
+Timestamps from a node use the node's clock, which may be wrong by more than the timeout. As with a Lease, only the
+time at which this operator saw the heartbeat change counts; after a restart of the operator, the timeout starts again.
 """
 
 from datetime import datetime, timedelta
@@ -11,14 +11,14 @@ from podrelay.operator.pods import Pod
 from podrelay.operator.view import Heartbeat
 
 ENDING_REASON: Final = "HeartbeatTimeout"
-"""What is noted on a pod that is ended because it sent no heartbeat, and the code of the error that comes of it."""
+"""Annotation value of a pod that is ended because it sent no heartbeat, and the code of the resulting error."""
 
 
 def deadline(pod: Pod, last: Heartbeat | None, start_seen: datetime) -> datetime | None:
-    """Return until when a heartbeat has to come, or None if none is asked for.
+    """Return until when the next heartbeat must arrive, or None if there is no heartbeat timeout.
 
     Args:
-        pod: the pod that works.
+        pod: the running pod.
         last: the last heartbeat that was seen, of this or another pod.
         start_seen: when its container was first seen running, by this operator's clock.
     """

@@ -1,12 +1,12 @@
-"""The lifecycle hooks after the end of a run: who calls them, and what came of it. Pure, as the planner.
+"""Lifecycle hooks after the end of a run: which pod calls them, and with which outcome. Pure functions.
 
-The final phase is written first, and with it which hooks follow: what becomes of the definition later does not matter.
-The pod whose answer ended the run waits until it reads that phase and calls the hooks that belong to it; where there is
-no such pod (it died, timed out, never was), one pod is made that does nothing else; it needs a slot like every pod.
-What a hook came to stands in the record of the pod that called it, and is copied into the status.
+The final phase is written first, together with the hooks that follow, so later changes of the definition do not matter.
+The pod whose answer finished the run waits until it reads that phase, and calls the hooks of that phase. If there is no
+such pod (it died, timed out, or was never created), a hook pod is created, which only calls hooks and needs a slot like
+any other pod. The outcome of a hook is stored in the record of the pod that called it, and copied to the status.
 
-Nothing is called twice unless the pod that called it died: a hook pod is made only when the pod before it can call
-nothing any more, and when its record, read live, tells of no outcome.
+No hook is called twice unless the pod that called it died: a hook pod is created only when the previous pod can no
+longer call hooks, and its record, read live, contains no outcome.
 """
 
 from collections.abc import Iterable
@@ -32,7 +32,7 @@ from podrelay.operator.view import View
 
 
 def declared(definition: TaskDefinition | None) -> tuple[str, ...]:
-    """Return the hooks that the task's code has, as its definition says."""
+    """Return the hooks that the task implements, according to its definition."""
     return definition.spec.hooks if definition is not None else ()
 
 
@@ -42,7 +42,7 @@ def due_at_end(phase: str, reason: str, definition: TaskDefinition | None) -> tu
 
 
 def merged(known: tuple[HookOutcome, ...], records: Iterable[Record]) -> tuple[HookOutcome, ...]:
-    """Return the outcomes that are known, and those that records tell; the first word about a hook stands."""
+    """Return the known outcomes and those in `records`; the first outcome of a hook takes precedence."""
     outcomes = {outcome.name: outcome for outcome in known}
     for record in records:
         for outcome in record.hooks:
@@ -51,11 +51,11 @@ def merged(known: tuple[HookOutcome, ...], records: Iterable[Record]) -> tuple[H
 
 
 def after_the_end(view: View) -> Plan | None:
-    """Return what the hooks of a finished run still need, or None if there is nothing."""
+    """Return what remains to be done for the hooks of a finished run, or None."""
     status = view.run.status
-    told = merged(status.hooks, filter(view.owns, view.records))
-    if told != status.hooks:
-        return Plan(status=status.changed(hooks=told))
+    outcomes = merged(status.hooks, filter(view.owns, view.records))
+    if outcomes != status.hooks:
+        return Plan(status=status.changed(hooks=outcomes))
     due = object_rules.pending_hooks(status)
     if not due:
         return None
@@ -68,7 +68,7 @@ def after_the_end(view: View) -> Plan | None:
     if pod is None and current.pod_uid not in view.gone:
         return Plan(actions=(ConfirmGone(current.pod_name, current.pod_uid),))
     if current.pod_name not in view.settled:
-        # Pods and records have a watch each: what the pod has called may be seen long after its end.
+        # Pods and records have separate watches, so the outcomes may be seen long after the end of the pod.
         return Plan(actions=(ReadRecord(current.pod_name),))
     if not hooks.is_hook_pod(current.pod_name):
         return _start(view, due, 1)
@@ -92,12 +92,12 @@ def _calling(view: View, due: tuple[str, ...], pod: Pod) -> Plan:
         return Plan(requeue_at=step.due)
     given_up = (step.due or view.now) + timedelta(seconds=int(pod.metadata.annotations.node_lost_timeout))
     if view.now >= given_up:
-        return _fail(view, due, f"pod {pod.metadata.name} on node {pod.spec.node_name} does not end")
+        return _fail(view, due, f"pod {pod.metadata.name} on node {pod.spec.node_name} does not terminate")
     return Plan(requeue_at=given_up)
 
 
 def _deadline(view: View, pod: Pod) -> datetime:
-    """Return until when a pod may call hooks: it has the time of an iteration, from the end of the run or its start."""
+    """Return until when a pod may call hooks: one iteration timeout after the run finished or the pod started."""
     annotations, created = pod.metadata.annotations, pod.metadata.creation_timestamp
     if not pod.has_started:
         return created + timedelta(seconds=int(annotations.pending_timeout))
@@ -106,16 +106,16 @@ def _deadline(view: View, pod: Pod) -> datetime:
 
 
 def _has_ended(view: View, pod: Pod) -> bool:
-    """Tell whether the pod can call nothing any more, and it is known why."""
+    """Return whether the pod can no longer call hooks, and it is known why."""
     if not pod.is_released:
         return False
-    # The kubelet tells with the pod's phase, a second or two later, whether it was the node's doing.
+    # Whether the node ended the pod is known only with the pod's phase, which follows a second or two later.
     is_known = pod.is_terminal or pod.task.terminated is None
     return is_known or view.now >= view.ended_at(pod) + view.settings.answer_grace
 
 
 def _after_hook_pod(view: View, due: tuple[str, ...], current: Current, pod: Pod | None) -> Plan:
-    """A hook pod has ended without an outcome: once more if the cluster took it away, else that was it."""
+    """A hook pod has ended without an outcome: retry if the cluster ended it, otherwise the hooks have failed."""
     loss = f"pod {current.pod_name} was deleted"
     if pod is not None:
         disruption = failures.disruption_of(pod)
@@ -130,7 +130,7 @@ def _after_hook_pod(view: View, due: tuple[str, ...], current: Current, pod: Pod
             return _fail(view, due, failures.pending_timeout(last).message)
     allowed = view.definition.spec.disruption_retries if view.definition else 0
     if current.try_ > allowed:
-        return _fail(view, due, f"{loss}; {current.try_} pods were lost, disruptionRetries allows {allowed}")
+        return _fail(view, due, f"{loss}; {current.try_} pods were lost, and disruptionRetries allows {allowed}")
     return _start(view, due, current.try_ + 1)
 
 
@@ -157,15 +157,16 @@ def _start(view: View, due: tuple[str, ...], try_: int) -> Plan:
 
 
 def _wait_for_definition(view: View, due: tuple[str, ...]) -> Plan:
-    """Without its definition no pod can be made; the run is looked at again when there is one."""
+    """Wait: without its definition, no pod can be created. The run is reconciled again when the definition exists."""
     given_up = (view.run.status.finished_at or view.now) + timedelta(seconds=admission.UNKNOWN_PENDING_TIMEOUT)
     if view.now >= given_up:
-        return _fail(view, due, f'the TaskDefinition "{view.run.spec.definition}" is gone, so no pod can call it')
+        message = f'TaskDefinition "{view.run.spec.definition}" no longer exists, so no pod can call the hook'
+        return _fail(view, due, message)
     return Plan(requeue_at=given_up)
 
 
 def _queue(view: View) -> Plan:
-    """Wait for a slot; the run is looked at again when it has one."""
+    """Wait for a slot; the run is reconciled again when it has one."""
     if admission.lacks_value(view):
         return Plan(actions=(ReadInput(),))
     return Plan(actions=(TakeSlot(admission.value_of(view)),)) if view.slot is None else Plan()
@@ -179,6 +180,6 @@ def _fail(view: View, due: tuple[str, ...], message: str) -> Plan:
 
 
 def called_before(view: View) -> bool:
-    """Tell whether an earlier pod has called onBeforeTrigger, and was not refused: it is not called again."""
-    told = merged(view.run.status.hooks, filter(view.owns, view.records))
-    return any(outcome.name == hooks.ON_BEFORE_TRIGGER for outcome in told)
+    """Return whether an earlier pod has called onBeforeTrigger without a refusal, so that it is not called again."""
+    outcomes = merged(view.run.status.hooks, filter(view.owns, view.records))
+    return any(outcome.name == hooks.ON_BEFORE_TRIGGER for outcome in outcomes)

@@ -1,13 +1,13 @@
-"""What happens next to a TaskRun. The whole state machine, and nothing else: no I/O, no clock, no randomness.
+"""Decides what happens next to a TaskRun: the whole state machine, without I/O, clock or randomness.
 
-`plan(view, now)` is called by the reconcile loop again and again, after every event and every action, and by the
-property tests with thousands of random histories. It is level-based: it looks at what is, never at what has just
-happened, so a plan that was carried out halfway, or twice, leads to the same end.
+The reconcile loop calls `plan(view, now)` after every event and every action, and the property tests call it with
+thousands of random histories. It is level-based: it considers the current state, never the last event, so a plan that
+was carried out partly, or twice, leads to the same result.
 
-Where a run stands is told by three fields of its status: `lastRecord` (the answer that was applied last), `attempts`
-and `disruptions` of the iteration after it. From them follows the name of the one pod that is due (`due_pod`). If that
-pod has been made it holds the baton, and its facts decide (`_hold`, and `answers` once it has answered); if not, it is
-made or waited for (`starting`). What the status then says is put together in `statuses`.
+Three fields of the status define the progress of a run: `lastRecord` (the answer that was applied last), and `attempts`
+and `disruptions` of the iteration after it. They determine the name of the one pod that is due (`due_pod`). If that pod
+has been created, it is the current attempt, and its state decides (`_hold`, and `answers` once it has answered).
+Otherwise it is created, or the run waits (`starting`). `statuses` builds the resulting status.
 """
 
 from collections.abc import Sequence
@@ -52,11 +52,11 @@ from podrelay.operator.pods import Pod
 from podrelay.operator.view import Sightings, View
 
 _VOLUMES_COME: Final = timedelta(seconds=30)
-"""A pod whose volumes take longer may wait for a Secret that is not there; only an Event of its kubelet says so."""
+"""A pod whose volumes take longer may wait for a missing Secret; only an Event of its kubelet says so."""
 
 
 def plan(view: View) -> Plan:
-    """Return what follows from `view` at the time `now` (aware, UTC)."""
+    """Return what to do next, according to `view`."""
     run = view.run
     left = garbage_collection.of_a_former_run([pod for pod in view.pods if _is_of_a_former_run(view, pod)])
     if left:
@@ -67,24 +67,24 @@ def plan(view: View) -> Plan:
         if restored_runs.is_incomplete(run):
             return Plan()
         of_hooks = hooks.after_the_end(view)
-        return _beside_hooks(view, of_hooks) if of_hooks else garbage_collection.after_the_end(view)
+        return _while_hooks_are_pending(view, of_hooks) if of_hooks else garbage_collection.after_the_end(view)
     following = _unfinished(view)
     if admission.gives_back_slot(view, following):
         return Plan(actions=(ReturnSlot(),))
     if following.actions or (following.status is not None and following.status != run.status):
         return following
-    return garbage_collection.beside(view, following)
+    return garbage_collection.during_run(view, following)
 
 
 def plan_without_run(pods: Sequence[Pod]) -> Plan:
-    """Return what follows for pods whose TaskRun is no more: garbage collection deletes them, we let them go."""
+    """Return the plan for pods whose TaskRun no longer exists: release them for garbage collection."""
     return Plan(actions=garbage_collection.of_a_former_run(pods))
 
 
 def _is_of_a_former_run(view: View, pod: Pod) -> bool:
     current = view.run.status.current
     if pod.metadata.owner_run() is None:
-        # It may have lost its owner on its way through a backup. The one in the status gets its owner back.
+        # It may have lost its owner in a backup. The pod that the status names gets its owner back.
         return current is None or current.pod_uid != pod.metadata.uid
     return not view.owns(pod)
 
@@ -97,7 +97,7 @@ def _unfinished(view: View) -> Plan:
     attempt = due_pod.attempt_of(view, target)
     if attempt is not None:
         if admission.lacks_value(view):
-            return Plan(actions=(ReadInput(),))  # the limit came after the pod, or the operator died in between
+            return Plan(actions=(ReadInput(),))  # the limit was added after the pod, or the operator died in between
         return _with_descendants(view, _hold(view, attempt))
     late = due_pod.late_answer(view, target) if view.run.spec.abort is None else None
     if late is not None and late.record is not None:
@@ -105,21 +105,21 @@ def _unfinished(view: View) -> Plan:
     else:
         following = starting.start(view, view.run.status)
     if following.status is not None and following.status.phase in FINISHED and view.absent != target.name:
-        # Another operator may have made the pod a moment ago; its watch event may come after what ends the run.
+        # Another operator may have just created the pod; its watch event may arrive after what finishes the run.
         return Plan(actions=(ConfirmAbsent(target.name),))
     return _with_descendants(view, following)
 
 
-def _beside_hooks(view: View, following: Plan) -> Plan:
-    """Return `following`; when there is nothing to be done for hooks, nobody else has to wait for them."""
+def _while_hooks_are_pending(view: View, following: Plan) -> Plan:
+    """Return `following`; if its hooks only wait, release the pods and abort the children meanwhile."""
     if following.actions or following.status is not None:
         return following
-    left = garbage_collection.beside_hooks(view)
+    left = garbage_collection.while_hooks_are_pending(view)
     return Plan(actions=left) if left else _with_descendants(view, following)
 
 
 def _with_descendants(view: View, following: Plan) -> Plan:
-    """Return `following`; the run's own pod and status come first, then an abort goes on to the children."""
+    """Return `following`, or, if the run's own pod and status need nothing, the aborts of its children."""
     if following.actions or (following.status is not None and following.status != view.run.status):
         return following
     descendants = children.cascade(view)
@@ -127,7 +127,7 @@ def _with_descendants(view: View, following: Plan) -> Plan:
 
 
 def _deleted(view: View) -> Plan:
-    """The run is being deleted, and somebody's finalizer keeps it: nothing new starts, and what works is ended."""
+    """The run is being deleted, but a finalizer keeps it: start nothing new, and end what is running."""
     actions, requeue = garbage_collection.end_all(view)
     if actions or view.run.status.phase in FINISHED:
         return Plan(actions, requeue_at=requeue)
@@ -137,11 +137,12 @@ def _deleted(view: View) -> Plan:
         return Plan(actions=(ConfirmGone(target.name, attempt.uid),))
     if requeue is not None or (attempt is not None and not attempt.has_ended):
         phase = view.run.status.phase or "Pending"
-        status = statuses.show(view, view.run.status, phase, "Deleting", "the TaskRun is deleted; its pod has to end")
+        message = "the TaskRun is being deleted; its pod must end first"
+        status = statuses.show(view, view.run.status, phase, "Deleting", message)
         return Plan(status=status, requeue_at=requeue)
     if attempt is None and view.absent != target.name:
         return Plan(actions=(ConfirmAbsent(target.name),))
-    return statuses.finish(view, view.run.status, "Aborted", "Deleted", "the TaskRun was deleted before its end")
+    return statuses.finish(view, view.run.status, "Aborted", "Deleted", "the TaskRun was deleted before it finished")
 
 
 def _hold(view: View, attempt: Attempt) -> Plan:
@@ -161,7 +162,7 @@ def _hold(view: View, attempt: Attempt) -> Plan:
     if pod.is_released:
         return _ended_without_answer(view, attempt, pod)
     if pod.metadata.deletion_timestamp is not None:
-        return _ending(view, attempt, pod)  # it may still answer, and it is not replaced before it has ended
+        return _ending(view, attempt, pod)  # it may still answer; it is replaced only after it has ended
     if pod.has_started:
         return _working(view, attempt, pod)
     return _pending(view, attempt, pod)
@@ -170,7 +171,7 @@ def _hold(view: View, attempt: Attempt) -> Plan:
 def _answered(view: View, attempt: Attempt, record: Record) -> Plan:
     following = answers.apply_answer(view, attempt, record)
     if attempt.has_ended or object_rules.hooks_follow(following.status):
-        return following  # a pod that is to call hooks waits for the final phase: they come after it
+        return following  # a pod that has to call hooks waits for the final phase before it does so
     assert attempt.pod is not None  # noqa: S101 - a pod that is gone has ended
     overdue = view.answered_at(attempt.pod, record) + view.settings.answer_grace
     if view.now >= overdue:
@@ -180,10 +181,10 @@ def _answered(view: View, attempt: Attempt, record: Record) -> Plan:
 
 
 def _foreign_record(view: View, attempt: Attempt) -> Plan:
-    """Admission lets a pod write its own record only. Where it does not, this is what keeps a forged answer out."""
+    """Reject a forged answer. Usually admission prevents it, because a pod may only write its own record."""
     message = (
         f"TaskIteration {attempt.target.name} has the answer of a pod with the UID {attempt.uid}, which this run has "
-        "never had; look who has written it, and delete it"
+        "never had; find out which client wrote it, and delete it"
     )
     return statuses.stall(view, view.run.status, "ForeignRecord", message)
 
@@ -210,7 +211,7 @@ def _pending(view: View, attempt: Attempt, pod: Pod) -> Plan:
 
 
 def _is_outdated(view: View, pod: Pod) -> bool:
-    """Tell whether the template has changed since the pod was made; pods of an older operator do not tell."""
+    """Return whether the template has changed since the pod was created; unknown for pods of an older operator."""
     made_from = pod.metadata.annotations.template_hash
     return (
         made_from is not None
@@ -247,7 +248,7 @@ def _working(view: View, attempt: Attempt, pod: Pod) -> Plan:
 
 
 def _silent(view: View, attempt: Attempt, pod: Pod) -> Plan:
-    """The pod has sent no heartbeat for too long, as far as is known: make sure, then end it."""
+    """The pod seems to have sent no heartbeat for too long: confirm that with a live read, then end it."""
     last, silence = attempt.record.heartbeat_at if attempt.record else None, view.silence
     if silence is None or (silence.record, silence.heartbeat_at) != (attempt.target.name, last):
         return Plan(actions=(ConfirmSilent(attempt.target.name, last),))
@@ -255,7 +256,7 @@ def _silent(view: View, attempt: Attempt, pod: Pod) -> Plan:
     if view.now < believed_at:
         return Plan(status=statuses.running(view, view.run.status, attempt.target, pod), requeue_at=believed_at)
     if view.now > silence.confirmed_at + view.settings.silence_good_for:
-        return Plan(actions=(ConfirmSilent(attempt.target.name, last),))  # it may have come in the meantime
+        return Plan(actions=(ConfirmSilent(attempt.target.name, last),))  # it may have arrived meanwhile
     return _ending(view, attempt, pod, heartbeat.ENDING_REASON)
 
 
@@ -269,7 +270,7 @@ def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
         and not pod.is_terminal
         and (answer is None or termination_message.is_silent(pod))
     ):
-        # Whether it was the node's doing, the kubelet says only with the pod's phase, a second or two later.
+        # Whether the node ended the pod is known only with the pod's phase, which follows a second or two later.
         settled = view.ended_at(pod) + view.settings.answer_grace
         if view.now < settled:
             return Plan(status=statuses.running(view, view.run.status, attempt.target, pod), requeue_at=settled)
@@ -280,7 +281,7 @@ def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
     if disruption is not None:
         may_still_run = failures.is_left_behind(pod)
         if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
-            return Plan(actions=(ReleasePod(pod),))  # its token is good for as long as the pod is there
+            return Plan(actions=(ReleasePod(pod),))  # its token stays valid for as long as the pod exists
         if _needs_claim(attempt, pod):
             return _write(view, ClaimRecord(attempt.target, attempt.uid, pod))
         return _disrupted(view, attempt, disruption, _token_dies_at(view, pod) if may_still_run else view.now)
@@ -295,18 +296,17 @@ def _disruption(view: View, pod: Pod) -> str | None:
 
 
 def _token_dies_at(view: View, pod: Pod) -> datetime:
-    """Return when a pod that is declared ended, and may still run, cannot answer any more."""
+    """Return when a pod that counts as ended, but may still run, can no longer answer."""
     deleted = pod.metadata.deletion_timestamp
     if deleted is None or not pod.metadata.finalizers:
-        return (
-            view.now + view.settings.force_gone_grace
-        )  # whoever gives the node up removes the pod, and with it the token
+        # The pod garbage collector, which gave up the node, also deletes the pod, and with it the token.
+        return view.now + view.settings.force_gone_grace
     return max(deleted + view.settings.deleted_token_grace, view.now + view.settings.force_gone_grace)
 
 
 def _lost(view: View, attempt: Attempt) -> Plan:
-    """The pod is gone and left no answer."""
-    assert attempt.gone is not None  # noqa: S101 - _hold has asked before
+    """Handle a pod that no longer exists and left no answer."""
+    assert attempt.gone is not None  # noqa: S101 - _hold has confirmed it
     if due_pod.has_successor(view, attempt.target):
         return _disrupted(view, attempt, f"pod {attempt.target.name} was deleted", view.now)
     last = attempt.gone.last
@@ -321,7 +321,7 @@ def _lost(view: View, attempt: Attempt) -> Plan:
         safe = (
             last is not None
             and not failures.is_left_behind(last)
-            # A node that had it may have started it, and told nobody before it was deleted by force.
+            # Its node may have started it without reporting that before the pod was deleted by force.
             and (last.is_released or (attempt.gone.is_last_state and not last.spec.node_name))
         )
         if last is not None and _needs_claim(attempt, last):
@@ -332,12 +332,12 @@ def _lost(view: View, attempt: Attempt) -> Plan:
 
 
 def _needs_claim(attempt: Attempt, pod: Pod) -> bool:
-    """Tell whether a pod without a record may have been seen as Succeeded before it was deleted.
+    """Return whether a pod without a record may have been seen as Succeeded before it was deleted.
 
-    The request that says so may be under way still, sent by an operator that never heard what came of it. A record
-    without an answer, as a pod with reporting API makes it for itself, is in its way.
+    The request that stores this result may still be in flight, sent by an operator that never got the response. A
+    record without an answer, such as the claim of a pod with reporting API, makes that request fail.
     """
-    return attempt.record is None and termination_message.succeeds_unless_told_to_end(pod)
+    return attempt.record is None and termination_message.succeeds_unless_stopped(pod)
 
 
 def _write_failure(view: View, attempt: Attempt, pod: Pod | None, failure: failures.Failure) -> Plan:
@@ -347,7 +347,7 @@ def _write_failure(view: View, attempt: Attempt, pod: Pod | None, failure: failu
 
 
 def _write(view: View, action: WriteRecord | ClaimRecord) -> Plan:
-    """Have the record written, unless it was refused a moment ago: then say so."""
+    """Write the record, unless that was refused recently: then show the refusal."""
     refusal, status = view.refusal, view.run.status
     if refusal is None or refusal.name != action.target.name or refusal.retry_at <= view.now:
         return Plan(actions=(action,))
@@ -364,14 +364,14 @@ def _shown_problem(status: TaskRunStatus) -> failures.Problem | None:
 
 
 def _disrupted(view: View, attempt: Attempt, message: str, not_before: datetime) -> Plan:
-    """The cluster, not the task, ended the pod: the same iteration again, not counted as an attempt."""
+    """The cluster, not the task, ended the pod: repeat the iteration, without counting a failed attempt."""
     status = view.run.status
     if view.definition is None:
         return statuses.definition_gone(view, message)
     allowed = view.definition.spec.disruption_retries
     recent = statuses.remember(status, attempt, "disrupted", message, view.now)
     if status.disruptions >= allowed:
-        failed = f"{message}; this iteration has lost {status.disruptions + 1} pods, disruptionRetries allows {allowed}"
+        failed = f"{message}; this iteration lost {status.disruptions + 1} pods, and disruptionRetries allows {allowed}"
         status = status.changed(recent_iterations=recent)
         return statuses.finish(view, status, "Failed", "Disrupted", failed, error=TaskError(failed, "Disrupted"))
     following = status.changed(
@@ -384,7 +384,7 @@ def _disrupted(view: View, attempt: Attempt, message: str, not_before: datetime)
 
 
 def _abort(view: View, attempt: Attempt, message: str | None) -> Plan:
-    """End an aborted run: it becomes Aborted whatever its pod still answers; the pod may clean up first."""
+    """Finish an aborted run: it becomes Aborted, regardless of its pod's answer; the pod may clean up first."""
     words = message or "Task aborted."
     record = attempt.record
     has_answered = record is not None and record.response is not None
@@ -401,7 +401,7 @@ def _abort(view: View, attempt: Attempt, message: str | None) -> Plan:
 
 
 def _response_of_abort(attempt: Attempt, words: str) -> StorableResponse | None:
-    """Return the response to write for a pod that has left none; None if none is missing."""
+    """Return the response to write for a pod that has left none; None if nothing has to be written."""
     pod = attempt.pod or (attempt.gone.last if attempt.gone else None)
     # A pod that reports by message has no record before this one. Pods and records have separate watches, so the end of
     # another pod may be seen before its record; the executor reads it before it writes.
@@ -425,9 +425,9 @@ def _status_of_abort(view: View, attempt: Attempt, record: Record, words: str) -
 
 
 def _ending(view: View, attempt: Attempt, pod: Pod, why: str | None = None) -> Plan:
-    """Bring the pod to its end, step by step; the view tells which step it is at. `why` is noted on the pod."""
+    """End the pod step by step; its state shows which step is next. `why` is stored in an annotation of the pod."""
     if pod.is_held and pod.is_force_deleted:
-        return Plan(actions=(ReleasePod(pod),))  # whoever does that says that it has ended
+        return Plan(actions=(ReleasePod(pod),))  # a forced deletion asserts that the pod has ended
     step = pod_shutdown.next_step(pod, view.now, view.settings.answer_grace, why)
     if step.action is not None:
         return Plan(actions=(step.action,))
@@ -435,7 +435,7 @@ def _ending(view: View, attempt: Attempt, pod: Pod, why: str | None = None) -> P
         return _node_lost(view, attempt, pod, step.due or view.now)
     deleted = pod.metadata.deletion_timestamp
     if deleted is not None and not pod.has_started:
-        return Plan(status=view.run.status, requeue_at=step.due)  # what keeps it from starting stays shown
+        return Plan(status=view.run.status, requeue_at=step.due)  # keep showing what keeps it from starting
     aborting = view.run.spec.abort is not None
     reason = "Aborting" if aborting else "PodTerminating" if deleted else "PodEnding"
     message = f"pod {pod.metadata.name} has {pod.spec.termination_grace_period_seconds} s to clean up"
@@ -445,11 +445,11 @@ def _ending(view: View, attempt: Attempt, pod: Pod, why: str | None = None) -> P
 
 
 def _node_lost(view: View, attempt: Attempt, pod: Pod, since: datetime) -> Plan:
-    """The pod does not go although its time is over. Finishing starts nothing, so it is safe even if it still runs."""
+    """The pod did not terminate in time. Finishing the run starts no pod, so it is safe even if this one still runs."""
     deadline = since + timedelta(seconds=int(pod.metadata.annotations.node_lost_timeout))
     message = (
-        f"pod {pod.metadata.name} on node {pod.spec.node_name} does not end; look after the node, or, if it is "
-        "certainly off, taint it node.kubernetes.io/out-of-service"
+        f"pod {pod.metadata.name} on node {pod.spec.node_name} does not terminate; check the node, or, if it is "
+        "certainly shut down, taint it with node.kubernetes.io/out-of-service"
     )
     status = statuses.running(view, view.run.status, attempt.target, pod)
     if view.now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):

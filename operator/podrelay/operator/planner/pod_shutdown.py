@@ -1,4 +1,4 @@
-"""How a pod is brought to its end, step by step; the pod itself tells which step it is at. Pure, as the planner."""
+"""Ends a pod step by step; the state of the pod shows which step is next. Pure functions, like the planner."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,26 +9,26 @@ from podrelay.operator.pods import Pod
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is to be done for the end of a pod now, or what is waited for."""
+    """The next action that ends a pod, or the time to wait for."""
 
     action: EndPod | DeletePod | None = None
     due: datetime | None = None
-    """Without an action: when the next step is due, or, of a pod that is lost, since when it has been."""
+    """Without an action: when the next step is due; for a lost pod, since when it is lost."""
     is_lost: bool = False
-    """Whether the pod does not go although all of its time is over."""
+    """Whether the pod still exists although all of its deadlines have passed."""
 
 
 def next_step(pod: Pod, now: datetime, patience: timedelta, why: str | None = None) -> Step:
-    """Return the next step for a pod that is to end.
+    """Return the next step for a pod that has to end.
 
     Args:
-        pod: as it is known.
+        pod: the pod as it was last seen.
         now: aware, UTC.
-        patience: what a kubelet gets beyond the grace period.
-        why: noted on the pod; None: its time is over.
+        patience: extra time for the kubelet after the grace period.
+        why: stored in an annotation of the pod; None if the pod's time is over.
     """
     grace = timedelta(seconds=pod.spec.termination_grace_period_seconds)
-    deleted = pod.metadata.deletion_timestamp  # the time at which its grace period is over
+    deleted = pod.metadata.deletion_timestamp  # the end of its grace period
     ending_since = pod.metadata.annotations.ending_since
     if deleted is not None:
         return Step(due=deleted + patience, is_lost=now >= deleted + patience)

@@ -1,10 +1,10 @@
-"""Runs that came out of a backup: what is left of their former life, and that nobody goes on with them unasked.
+"""Handles runs that were restored from a backup, so that none of them continues without a request.
 
-The cluster that a run comes from may still run it, or have run it. So nothing here starts a pod: a run that had ended
-stays ended, and one that was half-way waits until somebody says so (`podrelay resume`). Pure, as the planner.
+The original cluster of a run may still be running it, or may have finished it. So nothing here starts a pod: a run that
+had finished stays finished, and an unfinished one waits until a user resumes it (`podrelay resume`). Pure functions.
 
-Which runs these are is told by what survives: the annotations that the operator leaves on runs, those of `podrelay
-import`, what `kubectl apply` keeps of what it was given, and the label that Velero gives to what it restores.
+Such runs are recognized by what survives a backup: the operator's annotations on runs, those of `podrelay import`, the
+object that `kubectl apply` keeps in its annotation, and the label that Velero sets on restored objects.
 """
 
 from datetime import timedelta
@@ -19,28 +19,28 @@ from podrelay.operator.view import View
 
 RESTORED: Final = "Restored"
 IMPORTED: Final = "Imported"
-_MAKE_SURE: Final = "Make sure that the cluster it comes from does not run it any more"
+_MAKE_SURE: Final = "Make sure that its original cluster no longer runs it"
 _STATUS_COMES: Final = timedelta(seconds=30)
-"""Velero writes the status of what it restores, if it is told to, in a second request."""
+"""Velero restores the status, if it is configured to, with a second request."""
 
 
 def is_incomplete(run: TaskRun) -> bool:
-    """Tell whether `podrelay import` has not restored all of a run yet: then nobody touches it."""
+    """Return whether `podrelay import` has not restored all of a run yet: until then, the run is left alone."""
     return run.metadata.annotations.imported == names.IMPORT_INCOMPLETE
 
 
 def held(view: View) -> Plan | None:
-    """Return what an unfinished run shows that is not to go on by itself; None if it may."""
+    """Return the plan for an unfinished run that must not continue by itself; None if it may continue."""
     run = view.run
     imported, velero = run.metadata.annotations.imported, run.metadata.labels.velero
     if is_incomplete(run):
-        message = "podrelay import has not finished with this run; import the same file again, or delete the run"
+        message = "podrelay import has not finished importing this run; import the same file again, or delete the run"
         return _hold(view, IMPORTED, message)
     if run.spec.abort is not None:
         return None
     if imported is not None and run.spec.suspend:
         message = (
-            f"imported as it was at {imported}, {_place(run.status)}. {_MAKE_SURE}; then podrelay resume "
+            f"imported as it was at {imported}, {_place(run.status)}. {_MAKE_SURE}; then run podrelay resume "
             f"{run.metadata.name}, or set spec.suspend to false"
         )
         return _hold(view, IMPORTED, message)
@@ -48,51 +48,51 @@ def held(view: View) -> Plan | None:
         return None
     if _has_begun(run.status):
         message = (
-            f"restored by Velero, {_place(run.status)}. {_MAKE_SURE}; then podrelay resume {run.metadata.name}, or "
+            f"restored by Velero, {_place(run.status)}. {_MAKE_SURE}; then run podrelay resume {run.metadata.name}, or "
             f"remove its label {names.LABEL_VELERO_RESTORE}"
         )
         return _hold(view, RESTORED, message)
-    # Its records may be there, and would be taken for answers that nobody has applied yet, hooks and all.
+    # Its records may exist, and would be treated as answers that have not been applied yet, including hooks.
     return without_status(view, run.status)
 
 
 def without_status(view: View, status: TaskRunStatus) -> Plan | None:
-    """Return what becomes of a run that tells more than its status: it came out of a backup without it."""
-    told, velero = view.run.metadata.annotations, view.run.metadata.labels.velero
+    """Return the plan for a run that was restored from a backup without its status; None for any other run."""
+    known, velero = view.run.metadata.annotations, view.run.metadata.labels.velero
     if _has_begun(status):
         return None
     status_comes_until = view.run.metadata.creation_timestamp + _STATUS_COMES
     if velero is not None and view.now < status_comes_until:
         return Plan(requeue_at=status_comes_until)
-    if told.ended in FINISHED:
+    if known.ended in FINISHED:
         message = (
-            f"restored from a backup: the run had {told.ended} before, what it left is not in its status. To have "
-            f"its work done again, podrelay rerun {view.run.metadata.name}"
+            f"restored from a backup: the run had finished as {known.ended}, but its results are not in its status. "
+            f"To do its work again, run podrelay rerun {view.run.metadata.name}"
         )
-        error = TaskError(message, RESTORED) if told.ended == "Failed" else None
-        return statuses.finish(view, status, told.ended, RESTORED, message, error=error)
-    if told.began is None and velero is None:
+        error = TaskError(message, RESTORED) if known.ended == "Failed" else None
+        return statuses.finish(view, status, known.ended, RESTORED, message, error=error)
+    if known.began is None and velero is None:
         return None
-    what, remove = f"the run had begun at {told.began}", f"its annotation {names.ANNOTATION_BEGAN}"
+    what, remove = f"the run had begun at {known.began}", f"its annotation {names.ANNOTATION_BEGAN}"
     if velero is not None:
-        what = what if told.began is not None else "it is not known whether the run had begun"
-        remove = f"its label {names.LABEL_VELERO_RESTORE}" + (f" and {remove}" if told.began is not None else "")
+        what = what if known.began is not None else "it is not known whether the run had begun"
+        remove = f"its label {names.LABEL_VELERO_RESTORE}" + (f" and {remove}" if known.began is not None else "")
     message = (
-        f"restored from a backup without its status: {what}. To run it from its beginning, or from what its records "
-        f"tell, podrelay resume {view.run.metadata.name}, or remove {remove}; else abort it"
+        f"restored from a backup without its status: {what}. To run it from its beginning, or from the state in its "
+        f"records, run podrelay resume {view.run.metadata.name}, or remove {remove}; otherwise abort it"
     )
     return _hold(view, RESTORED, message)
 
 
 def adoptions(view: View) -> tuple[AdoptRecord, ...]:
-    """Return what gives records that lost their owner on the way through a backup back to the run."""
+    """Return the actions that restore the owner of records that lost it in a backup."""
     if view.run.metadata.labels.velero is None:
         return ()
     return tuple(AdoptRecord(item) for item in view.records if item.metadata.owner_run() is None and view.owns(item))
 
 
 def _hold(view: View, reason: str, message: str) -> Plan:
-    """Show it, and leave alone where the run stands: that decides how it goes on."""
+    """Show why the run waits, and keep its progress, which decides how it continues."""
     adopted = adoptions(view)
     if adopted:
         return Plan(actions=adopted)

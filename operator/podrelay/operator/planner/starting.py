@@ -1,4 +1,4 @@
-"""No pod holds the baton: the next one is made, or the status says what it waits for. Pure, as the planner."""
+"""No attempt is running: create the next pod, or show in the status what the run waits for. Pure functions."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,11 +21,11 @@ from podrelay.operator.planner import admission, children, due_pod, restored_run
 from podrelay.operator.view import View
 
 _GARBAGE_COLLECTION: Final = timedelta(seconds=30)
-"""Kubernetes deletes what a deleted parent owned within seconds; to say so on each child would cost a write."""
+"""Kubernetes deletes the children of a deleted parent within seconds; a message on each would cost a status write."""
 
 
 def start(view: View, status: TaskRunStatus) -> Plan:
-    """Make the next pod; `status` tells where the run stands, and is written once the pod exists."""
+    """Create the next pod; `status` holds the progress of the run, and is written once the pod exists."""
     target = due_pod.due_target(view, status)
     pod = next((pod for pod in view.pods if pod.metadata.name == target.name), None)
     if pod is not None and view.owns(pod):
@@ -44,20 +44,20 @@ def start(view: View, status: TaskRunStatus) -> Plan:
 
 
 def _wait(view: View, status: TaskRunStatus) -> Plan | None:
-    """Say what the run waits for, where it is a time or somebody's decision; None where it is due."""
+    """Show that the run waits for a point in time or is suspended; None if it is due."""
     due = _due(view, status)
     if due is not None and due > view.now:
         return statuses.wait(view, status, _reason_of_wait(status), f"next pod at {statuses.clock(due)}", due)
     if view.run.spec.suspend:
-        return statuses.wait(view, status, "Suspended", "set spec.suspend to false to go on", None)
+        return statuses.wait(view, status, "Suspended", "set spec.suspend to false to continue", None)
     if view.definition is not None and view.definition.spec.suspend:
-        words = f"set spec.suspend of TaskDefinition {view.definition.metadata.name} to false to go on"
+        words = f"set spec.suspend of TaskDefinition {view.definition.metadata.name} to false to continue"
         return statuses.wait(view, status, "DefinitionSuspended", words, None)
     return None
 
 
 def _obstructed(view: View, status: TaskRunStatus, target: Target) -> Plan | None:
-    """Say what keeps the pod from being made that is due; None where it can be tried."""
+    """Show what prevents the creation of the due pod; None if it can be attempted."""
     if view.definition is None:
         return statuses.no_definition(view, status)
     others = {obj.metadata.name for objects in (view.pods, view.records) for obj in objects if not view.owns(obj)}
@@ -71,14 +71,14 @@ def _obstructed(view: View, status: TaskRunStatus, target: Target) -> Plan | Non
         return statuses.finish(view, status, "Failed", "StateLost", lost, error=TaskError(lost, "StateLost"))
     refusal = view.refusal
     if refusal is not None and refusal.name == target.name and refusal.retry_at > view.now:
-        # It gives its slot back meanwhile: what cannot start must not keep others from starting.
+        # It gives back its slot meanwhile: a run that cannot start must not keep others from starting.
         return statuses.stall(view, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at)
     return None
 
 
 def _take_turn(view: View, status: TaskRunStatus, target: Target) -> Plan:
-    """Make the pod, when the try before it has certainly left no answer, and the limits leave a slot for it."""
-    unconfirmed = due_pod.unconfirmed_try(view, target)
+    """Create the pod if the previous attempt certainly left no answer, and the limits leave a slot for it."""
+    unconfirmed = due_pod.unconfirmed_attempt(view, target)
     if unconfirmed is not None:
         return Plan(actions=(ReadRecord(unconfirmed),))
     if admission.has_to_queue(view):
@@ -87,12 +87,12 @@ def _take_turn(view: View, status: TaskRunStatus, target: Target) -> Plan:
 
 
 def _held_by_parent_or_children(view: View, status: TaskRunStatus, target: Target) -> Plan | None:
-    """Say what keeps a child from beginning, or a parent from going on; None where nothing does."""
+    """Show what keeps a child from starting, or a parent from continuing; None if nothing does."""
     if children.goes_with_its_parent(view):
         collected = (view.parent_missing_since or view.now) + _GARBAGE_COLLECTION
         if view.now < collected:
             return Plan(requeue_at=collected)
-        message = f"TaskRun {view.run.spec.parent}, its parent, was deleted; garbage collection deletes this run"
+        message = f"the parent, TaskRun {view.run.spec.parent}, was deleted; garbage collection deletes this run"
         return statuses.stall(view, status, "ParentDeleted", message)
     obstacle = children.obstacle(view, status)
     if obstacle is not None:
@@ -108,12 +108,12 @@ def _held_by_parent_or_children(view: View, status: TaskRunStatus, target: Targe
     if not count:
         return None
     message = children.waiting_message(view, status, awaited, count)
-    # Nothing is planned for a time: the store marks the run when the last of them has ended or gone.
+    # No time is scheduled: the store marks the run when the last child has finished or was deleted.
     return Plan(status=statuses.wait(view, status, children.WAITING, message, status.next_iteration_at).status)
 
 
 def _admit(view: View, status: TaskRunStatus) -> Plan | None:
-    """Say what is wrong with a new run at once, and not when its delay is over; None if it may go on."""
+    """Show at once, not after its delay, what is wrong with a new run; None if it may continue."""
     if not object_rules.is_new(status):
         return None
     if view.definition is None:
@@ -133,7 +133,7 @@ def _admit(view: View, status: TaskRunStatus) -> Plan | None:
 
 
 def _queue(view: View, status: TaskRunStatus) -> Plan:
-    """Wait for one of the slots that the limits leave; with the slot comes the run's next look."""
+    """Wait for a slot; the run is reconciled again when it gets one."""
     if admission.lacks_value(view):
         return Plan(actions=(ReadInput(),))
     slot = view.slot

@@ -1,4 +1,4 @@
-"""The status that follows from what was decided: phase, reason, message, conditions. Pure, as the planner."""
+"""Builds the status that follows from a decision: phase, reason, message, conditions. Pure functions."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,14 +20,14 @@ _NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
 
 
 def no_definition(view: View, status: TaskRunStatus) -> Plan:
-    """Say that the run waits for its definition."""
+    """Show that the run waits for its definition."""
     name = view.run.spec.definition
     message = f'there is no TaskDefinition "{name}" in this namespace; create it'
     return stall(view, status, object_rules.DEFINITION_NOT_FOUND, message)
 
 
 def wait(view: View, status: TaskRunStatus, reason: str, message: str, until: datetime | None) -> Plan:
-    """Say that the run waits; `until` is when it goes on, None where that depends on an event."""
+    """Show that the run waits; `until` is when it continues, None if that depends on an event."""
     phase = status.phase or "Pending"
     shown = show(view, status, phase, reason, message, current=None, next_iteration_at=until)
     return Plan(status=shown, requeue_at=until)
@@ -42,9 +42,9 @@ def stall(
     retry_at: datetime | None = None,
     current: Current | None = None,
 ) -> Plan:
-    """Say that nothing can go on, and why; fail when it has lasted for pendingTimeoutSeconds.
+    """Show that the run cannot continue, and why; fail when that has lasted for pendingTimeoutSeconds.
 
-    `current` is the pod whose end is not dealt with yet, if there is one: it must not be made again.
+    `current` is the pod whose end is not processed yet, if there is one: it must not be created again.
     """
     seconds = view.definition.spec.pending_timeout_seconds if view.definition else admission.UNKNOWN_PENDING_TIMEOUT
     began = stalled_since(view.run.status, camel(reason)) or since or view.now
@@ -52,7 +52,7 @@ def stall(
     if view.now >= deadline:
         if view.run.spec.abort is not None:
             return finish(view, status, "Aborted", reason, message)
-        what = "no pod could be started within" if current is None else "it could not go on for"
+        what = "no pod could be started within" if current is None else "the run could not continue for"
         failed = f"{what} {seconds} s: {message}"
         return finish(view, status, "Failed", reason, failed, error=TaskError(failed, camel(reason)))
     phase = status.phase or "Pending"
@@ -61,9 +61,9 @@ def stall(
 
 
 def definition_gone(view: View, what: str) -> Plan:
-    """Wait for the definition, which alone says whether there is another try."""
+    """Wait for the definition, which alone decides whether there is another attempt."""
     name = view.run.spec.definition
-    message = f'{what}; the TaskDefinition "{name}" is gone, create it again so that its retry policy can be applied'
+    message = f'{what}; TaskDefinition "{name}" no longer exists; create it again so that its retry policy applies'
     status = view.run.status
     return stall(view, status, object_rules.DEFINITION_NOT_FOUND, message, current=status.current)
 
@@ -78,7 +78,7 @@ def finish(
     record: Record | None = None,
     error: TaskError | None = None,
 ) -> Plan:
-    """End the run. `record` is where its result comes from, `error` what its status says about a failure."""
+    """Finish the run. `record` holds its result; `error` is shown in the status of a failed run."""
     final = show(
         view,
         status,
@@ -96,10 +96,10 @@ def finish(
 
 
 def running(view: View, status: TaskRunStatus, target: Target, pod: Pod) -> TaskRunStatus:
-    """Return the status of a run whose pod `target` has been made."""
+    """Return the status of a run whose pod `target` has been created."""
     allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
     of = f" of at most {allowed}" if allowed else ""
-    number = f", try {target.try_}" if target.try_ > 1 else ""
+    number = f", attempt {target.try_}" if target.try_ > 1 else ""
     return show(
         view,
         status,
@@ -124,7 +124,7 @@ def show(
     stalled: bool = False,
     **changes: Unpack[StatusChanges],
 ) -> TaskRunStatus:
-    """Return `status` with phase, reason, message, `changes`, and the conditions that follow from them."""
+    """Return `status` with this phase, reason and message, `changes`, and the conditions that follow from them."""
     changed = msgspec.structs.replace(
         status,
         phase=phase,
@@ -140,7 +140,7 @@ def show(
 def remember(
     status: TaskRunStatus, attempt: Attempt, answer: str, message: str, now: datetime
 ) -> tuple[RecentIteration, ...]:
-    """Return the newest ended tries, the one of `attempt` first."""
+    """Return the newest attempts that have ended, beginning with `attempt`."""
     pod, record = attempt.pod, attempt.record
     entry = RecentIteration(
         iteration=attempt.target.iteration,
@@ -155,7 +155,7 @@ def remember(
 
 
 def words_of(record: Record) -> str:
-    """Return what the task said, or else what went wrong, or an empty text."""
+    """Return the task's message, or else its error message, or an empty text."""
     response = record.response
     if response is None:
         return ""
@@ -163,7 +163,7 @@ def words_of(record: Record) -> str:
 
 
 def error_of(record: Record) -> TaskError:
-    """Return why the try of `record` failed."""
+    """Return why the attempt of `record` failed."""
     stated = record.response.error if record.response else None
     return TaskError(stated.message, stated.code) if stated else TaskError("Task failed.")
 
@@ -179,12 +179,12 @@ def _ended_at(pod: Pod | None) -> datetime | None:
 
 
 def camel(reason: str) -> str:
-    """Return `reason` as a condition's reason may be written; other people's words may hold anything."""
+    """Return `reason` in the form that a condition allows; a reason from elsewhere may contain any characters."""
     return _NOT_CAMEL_CASE.sub("", reason).lstrip("0123456789_,:")[:127].rstrip(",:") or "Unknown"
 
 
 def clock(moment: datetime) -> str:
-    """Return a time as people and Kubernetes read it."""
+    """Return a time in the format of Kubernetes."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 

@@ -1,7 +1,7 @@
-"""What a pod says in its termination message. Pure functions over a pod.
+"""Reads answers from termination messages. Pure functions over a pod.
 
-With reporting TerminationMessage the message is the answer itself: a JSON object with the fields of a record's
-response, such as `{"status": "continue", "input": {"row": 7}}`. With reporting API it is only what the runner could not
+With reporting TerminationMessage, the message is the answer: a JSON object with the fields of a record's response, such
+as `{"status": "continue", "input": {"row": 7}}`. With reporting API, it only holds an answer that the runner could not
 deliver.
 """
 
@@ -31,29 +31,29 @@ class _OfAnyVersion(msgspec.Struct, frozen=True):
 
 
 def answer_of(pod: Pod) -> StorableResponse | None:
-    """Return what this ended pod has answered, or None if what happened to it has to speak for it."""
+    """Return the answer of this ended pod, or None if it left none, so that the way it ended decides."""
     terminated = pod.task.terminated
     if terminated is None or terminated.started_at is None:
         return None
     if not pod.reports_by_message:
         return _left_behind(terminated.message)
     text = terminated.message.strip()
-    was_told_to_end = _was_told_to_end(pod, terminated)
+    was_stopped = _may_have_been_stopped(pod, terminated)
     if terminated.exit_code == 0:
         if text:
             return _parse(text, _share(pod))
-        return None if was_told_to_end else StorableResponse("done")
-    return None if was_told_to_end else _error(text)
+        return None if was_stopped else StorableResponse("done")
+    return None if was_stopped else _error(text)
 
 
-def succeeds_unless_told_to_end(pod: Pod) -> bool:
-    """Tell whether the end of this pod means done, unless it was told to end: an exit code of 0 and no word."""
+def succeeds_unless_stopped(pod: Pod) -> bool:
+    """Return whether this pod counts as done, unless it was stopped: exit code 0 and no message."""
     terminated = pod.task.terminated
     return pod.reports_by_message and terminated is not None and terminated.exit_code == 0 and is_silent(pod)
 
 
 def is_silent(pod: Pod) -> bool:
-    """Tell whether nothing but an exit code is left of what the container may have said."""
+    """Return whether the container left only an exit code, and no message."""
     terminated = pod.task.terminated
     return terminated is None or not terminated.message.strip()
 
@@ -68,7 +68,7 @@ def _left_behind(message: str) -> StorableResponse | None:
 
 
 def _of_a_newer_runner(message: str) -> StorableResponse | None:
-    """Return that an answer is not understood because it is of a later version of the protocol, if it is."""
+    """Return the refusal of an answer of a later version of the protocol; None if it is not one."""
     try:
         found = msgspec.json.decode(message, type=_OfAnyVersion)
     except msgspec.MsgspecError:
@@ -94,8 +94,8 @@ def _parse(text: str, share: int) -> StorableResponse:
                 "AnswerCut",
             )
         return refused(
-            f"the termination message is no answer ({error}): {limits.cut(text, _QUOTED_CHARACTERS)!r}; write JSON "
-            'such as {"status":"done","output":{}}, or nothing',
+            f"the termination message is not a valid answer ({error}): {limits.cut(text, _QUOTED_CHARACTERS)!r}; write "
+            'JSON such as {"status":"done","output":{}}, or nothing',
             "InvalidAnswer",
         )
     return _with_error(response) if response.status == "error" else response
@@ -107,7 +107,7 @@ def _with_error(response: StorableResponse) -> StorableResponse:
 
 
 def _error(text: str) -> StorableResponse | None:
-    """Return the error that a failed container has described itself. A non-zero exit code never means anything else."""
+    """Return the error that a failed container reported itself; with a non-zero exit code, only errors are accepted."""
     try:
         response = msgspec.json.decode(text, type=StorableResponse)
         _check_payloads(response)
@@ -128,15 +128,15 @@ def _check_payloads(response: StorableResponse) -> None:
 
 
 def refused(message: str, code: str) -> StorableResponse:
-    """Return the error that stands in the place of an answer which cannot be taken."""
+    """Return the error that replaces an answer that cannot be accepted."""
     return StorableResponse("error", error=StorableError(limits.cut(message, limits.MESSAGE_LENGTH), code))
 
 
 def carried_on(response: StorableResponse, input: dict[str, Any], output: dict[str, Any] | None) -> StorableResponse:
-    """Return `response` with the state that the iteration began with: input merged, as with the SDK, and output kept.
+    """Return `response` with the earlier state added: input merged, as with the SDK, and output kept.
 
     Args:
-        response: what the pod has answered.
+        response: the answer of the pod.
         input: of this iteration.
         output: of the iterations before it.
     """
@@ -156,9 +156,9 @@ def _share(pod: Pod) -> int:
     return min(limits.TERMINATION_MESSAGE_BYTES, limits.POD_TERMINATION_MESSAGES_BYTES // max(containers, 1))
 
 
-def _was_told_to_end(pod: Pod, terminated: ContainerTerminated) -> bool:
-    """Whether SIGTERM may be why the container ended: then its exit code alone says nothing about the work."""
-    # A pod with a reason was ended by its kubelet: DeadlineExceeded, Evicted, NodeShutdown and the like.
+def _may_have_been_stopped(pod: Pod, terminated: ContainerTerminated) -> bool:
+    """Whether the container may have ended because of SIGTERM: then its exit code alone does not show its result."""
+    # A pod with a reason was ended by its kubelet: DeadlineExceeded, Evicted, NodeShutdown and so on.
     if pod.metadata.annotations.ending_since is not None or pod.status.reason:
         return True
     return failures.disruption_of(pod) is not None

@@ -1,4 +1,4 @@
-"""Counts of children stay right, however runs come, change and go; and parents hear of what they wait for."""
+"""Counts of children stay correct when runs are created, changed and deleted, and parents are notified."""
 
 import random
 from typing import Any
@@ -42,14 +42,14 @@ def test_a_run_without_children_has_none(family: ChildIndex[str]) -> None:
     assert family.remove("words") == (None, Change())
 
 
-def test_the_end_of_the_last_child_of_a_definition_is_told(family: ChildIndex[str]) -> None:
+def test_the_end_of_the_last_child_of_a_definition_is_reported(family: ChildIndex[str]) -> None:
     for name in ("a", "b"):
         note(family, child(name))
     note(family, child("c", definition="chain"))
 
     assert not note(family, child("a", "Succeeded")).is_over
     assert note(family, child("b", "Failed")).is_over
-    assert not note(family, child("b", "Failed")).is_over, "it is told once"
+    assert not note(family, child("b", "Failed")).is_over, "it is reported once"
     assert note(family, child("c", "Aborted", definition="chain")).is_over
 
 
@@ -73,7 +73,7 @@ def test_children_to_abort_are_neither_finished_nor_aborted(family: ChildIndex[s
     assert family.summary("words").to_abort == ()
 
 
-def test_of_many_children_to_abort_a_part_is_named(family: ChildIndex[str]) -> None:
+def test_only_some_of_many_children_to_abort_are_named(family: ChildIndex[str]) -> None:
     for number in range(ABORTS_AT_ONCE + 10):
         note(family, child(f"child-{number}"))
 
@@ -113,7 +113,7 @@ def adopted(run: TaskRun, owner: dict[str, str]) -> TaskRun:
     return msgspec.structs.replace(run, metadata=msgspec.structs.replace(run.metadata, owner_references=known))
 
 
-def test_counters_say_the_same_as_counting(family: ChildIndex[str]) -> None:
+def test_counters_agree_with_counting(family: ChildIndex[str]) -> None:
     choice = random.Random(7)
     there: dict[str, TaskRun] = {}
     for _ in range(3000):

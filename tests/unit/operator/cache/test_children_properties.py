@@ -1,4 +1,4 @@
-"""A run that waits for its children, on random histories of what becomes of them and in what order it is seen."""
+"""A run that waits for its children, in random histories of their ends and of the order of events."""
 
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
@@ -86,7 +86,7 @@ def parent(children: int, reporting: str) -> World:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 @given(st.integers(0, 3), st.sampled_from(["API", "TerminationMessage"]), st.booleans(), st.lists(MOVES, max_size=40))
-def test_a_parent_goes_on_once_when_its_children_have_ended(
+def test_a_parent_continues_once_when_its_children_have_finished(
     children: int, reporting: str, ends_at_once: bool, moves: list[tuple[str, int, int]]
 ) -> None:
     world = parent(children, reporting)
@@ -107,4 +107,4 @@ def test_a_parent_goes_on_once_when_its_children_have_ended(
     assert world.status["phase"] == ("Aborted" if aborted else "Succeeded")
     if aborted:
         assert all("abort" in child["spec"] for child in world.children())
-    event(f"{children} children, {'aborted' if aborted else 'goes on'}")
+    event(f"{children} children, {'aborted' if aborted else 'continues'}")

@@ -1,4 +1,4 @@
-"""What may have been mended is tried at once, a little at a time."""
+"""Refused runs are retried at once, a few at a time, when the cause may be fixed."""
 
 from collections.abc import Callable
 
@@ -17,8 +17,8 @@ from tests.unit.operator.builders import KEY, NOW, later, metadata, task_definit
 QUOTA = frozenset({"QuotaExceeded"})
 
 
-class Told:
-    """Collects what is told, and has time go on."""
+class Reports:
+    """Collects reported namespaces, and lets time pass."""
 
     def __init__(self) -> None:
         self.namespaces: list[str | None] = []
@@ -35,29 +35,29 @@ class Told:
             call()
 
 
-def test_a_namespace_is_told_of_at_once_and_then_once_a_second() -> None:
-    told = Told()
+def test_a_namespace_is_reported_at_once_and_then_once_a_second() -> None:
+    reports = Reports()
 
     for _ in range(5):
-        told.change("shop")
-    told.change("bakery")
-    assert told.namespaces == ["shop", "bakery"]
+        reports.change("shop")
+    reports.change("bakery")
+    assert reports.namespaces == ["shop", "bakery"]
 
-    told.a_second_passes()
-    assert told.namespaces == ["shop", "bakery", "shop"]
-    told.a_second_passes()
-    told.a_second_passes()
-    assert told.namespaces == ["shop", "bakery", "shop"]
-    assert told.due == []
+    reports.a_second_passes()
+    assert reports.namespaces == ["shop", "bakery", "shop"]
+    reports.a_second_passes()
+    reports.a_second_passes()
+    assert reports.namespaces == ["shop", "bakery", "shop"]
+    assert reports.due == []
 
 
 def test_a_quota_that_has_gone_and_a_new_list_count_as_changes() -> None:
-    told = Told()
+    reports = Reports()
 
-    told.recoveries.remove(seen({"metadata": metadata("compute")}, Named))
-    told.recoveries.replace([], "7", None)
+    reports.recoveries.remove(seen({"metadata": metadata("compute")}, Named))
+    reports.recoveries.replace([], "7", None)
 
-    assert told.namespaces == ["shop", None]
+    assert reports.namespaces == ["shop", None]
 
 
 # --- runs that were refused ------------------------------------------------------------------------------------------
@@ -86,8 +86,10 @@ def run_of(store: Store, name: str):  # type: ignore[no-untyped-def]
     return run
 
 
-def test_one_run_of_a_definition_is_tried_and_the_next_two_when_it_was_taken(store: Store, marked: list[Key]) -> None:
-    store.may_be_taken_now("shop", QUOTA)
+def test_one_run_of_a_definition_is_retried_and_the_next_two_after_its_pod_is_accepted(
+    store: Store, marked: list[Key]
+) -> None:
+    store.retry_refused("shop", QUOTA)
     assert [key.name for key in marked] == ["words0"]
     refusal = store.refusal(run_of(store, "words0"))
     assert refusal is not None
@@ -103,7 +105,7 @@ def test_one_run_of_a_definition_is_tried_and_the_next_two_when_it_was_taken(sto
 def test_other_namespaces_and_reasons_are_left_alone(
     store: Store, marked: list[Key], namespace: str, reason: str
 ) -> None:
-    store.may_be_taken_now(namespace, {reason})
+    store.retry_refused(namespace, {reason})
 
     assert marked == []
 
@@ -115,12 +117,12 @@ def test_a_run_that_is_gone_or_accepted_or_has_a_new_definition_does_not_wait(st
     store.definitions.apply(replace(definition, metadata=replace(definition.metadata, generation=2)))
     marked.clear()
 
-    store.may_be_taken_now(None, QUOTA)
+    store.retry_refused(None, QUOTA)
 
     assert marked == []
 
 
-def test_what_was_looked_at_is_last_the_next_time() -> None:
+def test_checked_definitions_come_last_the_next_time() -> None:
     refused: RefusedRuns[str, int] = RefusedRuns()
     for number in range(5):
         refused.add(f"definition{number}", number)

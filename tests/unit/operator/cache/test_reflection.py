@@ -1,4 +1,4 @@
-"""What the operator can see: readiness, the metric, and who is blind, in virtual time."""
+"""The health of the watches: readiness, the metric, and when a replica is blind, in virtual time."""
 
 import asyncio
 
@@ -64,14 +64,14 @@ def test_readiness_names_the_resource_and_the_reason_after_a_few_seconds(kind: s
         world = World()
         world.one(kind).fail("404 NotFound: the server could not find the requested resource")
         await asyncio.sleep(READY_SECONDS)
-        assert world.watches.problem() is None, "whatever restarts an API server takes a moment"
+        assert world.watches.problem() is None, "the restart of an API server takes a moment"
 
         await asyncio.sleep(7)
 
         problem = world.watches.problem()
         assert (
-            problem
-            == f"nothing seen of {kind} for 12 s: 404 NotFound: the server could not find the requested resource"
+            problem == f"the watch of {kind} has been broken for 12 s: 404 NotFound: "
+            "the server could not find the requested resource"
         )
         world.one(kind).work()
         assert world.watches.problem() is None
@@ -79,7 +79,7 @@ def test_readiness_names_the_resource_and_the_reason_after_a_few_seconds(kind: s
     run_virtually(main())
 
 
-def test_why_the_caches_do_not_fill_is_told_too() -> None:
+def test_the_reason_why_caches_do_not_fill_is_shown() -> None:
     async def main() -> str | None:
         world = World()
         world.one("pods").synced.clear()
@@ -87,10 +87,10 @@ def test_why_the_caches_do_not_fill_is_told_too() -> None:
         await asyncio.sleep(10)
         return world.watches.problem()
 
-    assert run_virtually(main()) == "nothing seen of pods for 10 s: 403 Forbidden: no"
+    assert run_virtually(main()) == "the watch of pods has been broken for 10 s: 403 Forbidden: no"
 
 
-def test_settings_are_not_needed_but_measured() -> None:
+def test_settings_are_optional_but_measured() -> None:
     async def main() -> None:
         world = World()
         world.settings.fail("403 Forbidden: no")
@@ -103,7 +103,7 @@ def test_settings_are_not_needed_but_measured() -> None:
     run_virtually(main())
 
 
-def test_the_metric_tells_of_the_namespace_that_is_worst_off() -> None:
+def test_the_metric_shows_the_longest_time_of_all_namespaces() -> None:
     async def main() -> None:
         world = World("a", "b")
         world.one("pods", 1).fail()
@@ -112,12 +112,12 @@ def test_the_metric_tells_of_the_namespace_that_is_worst_off() -> None:
         await asyncio.sleep(2)
 
         assert world.watches.broken_seconds()["pods"] == 10
-        assert "in namespace b for 10 s" in (world.watches.problem() or "")
+        assert "in namespace b has been broken for 10 s" in (world.watches.problem() or "")
 
     run_virtually(main())
 
 
-def test_blind_is_who_has_not_seen_one_kind_for_so_long_however_often_others_come_and_go() -> None:
+def test_one_kind_without_a_watch_makes_blind_even_if_other_watches_recover() -> None:
     async def main() -> tuple[str, float]:
         world = World()
         blind = asyncio.create_task(world.watches.until_blind(30))
@@ -132,10 +132,10 @@ def test_blind_is_who_has_not_seen_one_kind_for_so_long_however_often_others_com
 
     why, when = run_virtually(main())
     assert when == 40
-    assert why == "nothing seen of taskiterations for 30 s: 404 NotFound: no"
+    assert why == "the watch of taskiterations has been broken for 30 s: 404 NotFound: no"
 
 
-def test_who_sees_again_in_time_is_not_blind() -> None:
+def test_a_watch_that_recovers_in_time_does_not_make_blind() -> None:
     async def main() -> None:
         world = World()
         blind = asyncio.create_task(world.watches.until_blind(30))
@@ -152,7 +152,7 @@ def test_who_sees_again_in_time_is_not_blind() -> None:
     run_virtually(main())
 
 
-def test_one_namespace_of_several_that_is_gone_makes_nobody_blind() -> None:
+def test_a_deleted_namespace_among_several_does_not_make_blind() -> None:
     async def main() -> float:
         world = World("a", "b")
         blind = asyncio.create_task(world.watches.until_blind(30))

@@ -1,4 +1,4 @@
-"""What the settings of namespaces say, and who is told when that changes."""
+"""Reading the settings of namespaces, and reporting changes."""
 
 import logging
 
@@ -11,7 +11,7 @@ from tests.unit.operator.builders import metadata
 
 
 class Watched:
-    """Settings, and the namespaces that were told to have changed."""
+    """Settings, and the namespaces that were reported as changed."""
 
     def __init__(self) -> None:
         self.changed: list[str | None] = []
@@ -19,14 +19,14 @@ class Watched:
         self.retentions.changed = self.changed.append
 
     def changes(self) -> list[str | None]:
-        """What was told since this was asked last."""
-        told, self.changed[:] = list(self.changed), []
-        return told
+        """The reports since the last call."""
+        reported, self.changed[:] = list(self.changed), []
+        return reported
 
 
 @pytest.fixture
 def watched() -> Watched:
-    """All namespaces, in none of which there are settings."""
+    """All namespaces, none of which has settings."""
     watched = Watched()
     watched.retentions.replace([], "1")
     assert watched.changes() == [None]
@@ -39,7 +39,7 @@ def config_map(days: str | None, namespace: str = "shop") -> NamespaceSettings:
     return seen({"metadata": about, "data": data}, NamespaceSettings)
 
 
-def test_until_anything_is_known_runs_are_kept_for_ever() -> None:
+def test_runs_are_kept_forever_until_the_settings_are_known() -> None:
     watched = Watched()
     assert watched.retentions.days("shop") == 0
 
@@ -50,7 +50,7 @@ def test_until_anything_is_known_runs_are_kept_for_ever() -> None:
     assert watched.changes() == ["shop"]
 
 
-def test_a_change_is_told_and_anything_else_is_not(watched: Watched) -> None:
+def test_only_changes_are_reported(watched: Watched) -> None:
     watched.retentions.apply(config_map("7"))
     assert (watched.retentions.days("shop"), watched.changes()) == (7, ["shop"])
 
@@ -67,7 +67,7 @@ def test_a_change_is_told_and_anything_else_is_not(watched: Watched) -> None:
     assert watched.changes() == []
 
 
-def test_a_later_list_tells_what_has_changed_meanwhile(watched: Watched) -> None:
+def test_a_later_list_reports_what_has_changed_meanwhile(watched: Watched) -> None:
     for namespace in ("gone", "same", "other"):
         watched.retentions.apply(config_map("7", namespace))
     watched.changes()
@@ -88,7 +88,9 @@ def test_a_list_of_one_namespace_says_nothing_about_another() -> None:
     assert (watched.retentions.days("shop"), watched.retentions.days("other")) == (7, None)
 
 
-def test_rubbish_deletes_nothing_and_is_told_once(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_value_deletes_nothing_and_is_logged_once(
+    watched: Watched, caplog: pytest.LogCaptureFixture
+) -> None:
     watched.retentions.apply(config_map("7"))
     watched.changes()
 
@@ -105,10 +107,10 @@ def test_rubbish_deletes_nothing_and_is_told_once(watched: Watched, caplog: pyte
     assert len([line for line in caplog.records if line.levelno == logging.WARNING]) == 2
 
 
-def test_without_the_right_the_default_holds_and_the_log_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_without_the_right_the_default_applies_and_that_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     watched = Watched()
 
-    for _ in range(2):  # a role that has just been made may not have come everywhere
+    for _ in range(2):  # a new role may not have reached all API servers
         watched.retentions.denied(None, 'configmaps is forbidden: User "x" cannot list')
     assert watched.retentions.days("shop") == 0
     for _ in range(3):
@@ -118,12 +120,12 @@ def test_without_the_right_the_default_holds_and_the_log_says_so_once(caplog: py
     (warning,) = caplog.records
     assert "upgrade the chart" in warning.getMessage()
 
-    # and once it is given
+    # and once it is granted
     watched.retentions.replace([config_map("7")], "9")
     assert (watched.retentions.days("shop"), watched.changes()) == (7, ["shop"])
 
 
-def test_a_right_that_is_taken_away_takes_nothing_that_is_known(watched: Watched) -> None:
+def test_a_removed_right_keeps_the_last_known_settings(watched: Watched) -> None:
     watched.retentions.apply(config_map("0"))
     watched.changes()
 

@@ -1,4 +1,4 @@
-"""Limits and queues by themselves: never more than the limit, the oldest first, nobody forgotten."""
+"""Limits and queues by themselves: never more than the limit, the oldest first, no run forgotten."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -17,7 +17,7 @@ IMPORT = "import"
 
 
 class Book:
-    """Slots, and what they told."""
+    """Slots, and their notifications."""
 
     def __init__(self, limits: dict[str, Limits], total: int | None = None) -> None:
         self.marked: list[str] = []
@@ -28,7 +28,7 @@ class Book:
         self.slots.open()
 
     def want(self, *runs: str, definition: str = IMPORT, value: str | None = None, age: int = 0) -> None:
-        """Ask for slots; a run has the age of its place in the list, so the first one is the oldest."""
+        """Request slots; the runs are listed by age, the oldest first."""
         for number, run in enumerate(runs):
             self.slots.want(run, definition, value, NOW + timedelta(seconds=number - age))
 
@@ -42,7 +42,7 @@ class Book:
         return slot.place
 
 
-def test_as_many_runs_have_a_slot_as_the_limit_says_and_the_others_have_places_by_age() -> None:
+def test_the_limit_determines_how_many_runs_have_a_slot_and_the_others_queue_by_age() -> None:
     book = Book({IMPORT: Limits(runs=2)})
 
     book.want("a", "b", "c", "d")
@@ -51,7 +51,7 @@ def test_as_many_runs_have_a_slot_as_the_limit_says_and_the_others_have_places_b
     assert book.slots.slot("d") == Slot(is_granted=False, place=2, scope="definition", held=2, limit=2)
 
 
-def test_a_slot_that_is_given_back_goes_to_the_oldest_whatever_the_order_of_asking() -> None:
+def test_a_returned_slot_goes_to_the_oldest_run_regardless_of_the_order_of_requests() -> None:
     book = Book({IMPORT: Limits(runs=1)})
     book.want("first")
     book.want("young", age=0)
@@ -74,7 +74,7 @@ def test_runs_of_the_same_second_are_ordered_by_name() -> None:
     assert book.granted("a", "b") == ["a"]
 
 
-def test_to_ask_again_changes_nothing() -> None:
+def test_a_repeated_request_changes_nothing() -> None:
     book = Book({IMPORT: Limits(runs=1)})
     book.want("a", "b")
     book.marked.clear()
@@ -86,7 +86,7 @@ def test_to_ask_again_changes_nothing() -> None:
     assert book.place("b") == 1
 
 
-def test_a_value_at_its_limit_does_not_hold_up_other_values() -> None:
+def test_a_value_at_its_limit_does_not_delay_other_values() -> None:
     book = Book({IMPORT: Limits(per_value=1)})
     book.want("a1", "a2", value="a")
 
@@ -98,7 +98,7 @@ def test_a_value_at_its_limit_does_not_hold_up_other_values() -> None:
     assert (waiting.scope, waiting.held, waiting.limit) == ("value", 1, 1)
 
 
-def test_both_limits_of_a_definition_hold() -> None:
+def test_both_limits_of_a_definition_apply() -> None:
     book = Book({IMPORT: Limits(runs=2, per_value=1)})
 
     book.want("a1", value="a", age=9)
@@ -141,7 +141,7 @@ def test_a_pod_that_is_seen_counts_whether_or_not_a_slot_was_granted() -> None:
     assert book.granted("c") == ["c"]
 
 
-def test_a_value_that_is_not_known_may_be_any() -> None:
+def test_an_unknown_value_could_be_any_value() -> None:
     book = Book({IMPORT: Limits(per_value=1)})
     book.slots.occupy("a", IMPORT, None)
     book.want("x1", "x2", value="x")
@@ -150,12 +150,12 @@ def test_a_value_that_is_not_known_may_be_any() -> None:
 
     book.slots.occupy("a", IMPORT, "x")
     assert book.granted("x1", "x2", "y1") == ["y1"]
-    book.slots.occupy("a", IMPORT, None)  # a status that does not say it yet
+    book.slots.occupy("a", IMPORT, None)  # a status without the value
     book.slots.leave("a")
     assert book.granted("x1", "x2") == ["x1"]
 
 
-def test_without_a_limit_of_values_nobody_waits_for_a_value_to_be_known() -> None:
+def test_without_a_limit_of_values_no_run_waits_for_an_unknown_value() -> None:
     book = Book({IMPORT: Limits(runs=2)})
     book.slots.occupy("a", IMPORT, None)
 
@@ -164,7 +164,7 @@ def test_without_a_limit_of_values_nobody_waits_for_a_value_to_be_known() -> Non
     assert book.granted("b", "c") == ["b"]
 
 
-def test_a_run_whose_own_value_is_not_known_waits_until_it_asks_with_it() -> None:
+def test_a_run_with_an_unknown_value_waits_until_it_requests_a_slot_with_the_value() -> None:
     book = Book({IMPORT: Limits(runs=1)})
     book.want("a", "b")
     book.slots.set_limits(IMPORT, Limits(per_value=1))
@@ -176,7 +176,7 @@ def test_a_run_whose_own_value_is_not_known_waits_until_it_asks_with_it() -> Non
     assert book.granted("b") == ["b"]
 
 
-def test_nothing_is_granted_before_everything_is_known() -> None:
+def test_no_slot_is_granted_before_open() -> None:
     granted: list[str] = []
     slots: Slots[str, str] = Slots(granted.append, lambda _definition: None)
     slots.set_limits(IMPORT, Limits(runs=2))
@@ -191,7 +191,7 @@ def test_nothing_is_granted_before_everything_is_known() -> None:
     assert [run for run in ("old", "middle", "young") if slots.has_slot(run)] == ["old"]
 
 
-def test_a_higher_limit_lets_more_in_and_a_lower_one_throws_nobody_out() -> None:
+def test_a_higher_limit_grants_more_slots_and_a_lower_one_revokes_none() -> None:
     book = Book({IMPORT: Limits(runs=2)})
     book.want("a", "b", "c", "d")
 
@@ -205,7 +205,7 @@ def test_a_higher_limit_lets_more_in_and_a_lower_one_throws_nobody_out() -> None
     assert book.granted("d") == ["d"]
 
 
-def test_a_limit_of_values_that_changes_is_looked_at_anew() -> None:
+def test_a_changed_limit_of_values_is_applied_again() -> None:
     book = Book({IMPORT: Limits(per_value=1)})
     book.want("a", "b", "c", value="x")
 
@@ -237,7 +237,7 @@ def test_only_runs_whose_place_may_have_halved_are_marked() -> None:
     assert book.marked == [runs[1], *(runs[1 + 2**power] for power in range(10))]
 
 
-def test_the_numbers_of_a_definition_and_who_is_told_of_them() -> None:
+def test_the_numbers_of_a_definition_are_reported() -> None:
     book = Book({IMPORT: Limits(runs=1)})
     book.want("a", "b", "c")
     assert (book.slots.active(IMPORT), book.slots.queued(IMPORT)) == (1, 2)
@@ -250,7 +250,7 @@ def test_the_numbers_of_a_definition_and_who_is_told_of_them() -> None:
     assert (book.slots.active("other"), book.slots.queued("other")) == (0, 0)
 
 
-def test_nothing_is_left_of_runs_that_have_left() -> None:
+def test_runs_that_left_leave_nothing_in_memory() -> None:
     book = Book({IMPORT: Limits(runs=1, per_value=1)})
     for value in "abc":
         book.want(f"1{value}", f"2{value}", value=value)
@@ -277,7 +277,7 @@ LIMITS = st.builds(Limits, st.none() | st.integers(1, 3), st.none() | st.integer
 
 
 class Model:
-    """What has to hold, worked out anew from nothing but who has a slot and who waits."""
+    """The invariants, computed only from the runs that have a slot and those that wait."""
 
     def __init__(self, total: int | None, limits: list[Limits]) -> None:
         self.book = Book({"a": limits[0], "b": limits[1]}, total)
@@ -340,11 +340,11 @@ class Model:
         return self.about(run)[2], run
 
     def check(self, new: set[str]) -> None:
-        # Nobody waits who could go: so nobody is forgotten, and whoever waits for the operator's limit waits by age.
+        # No run waits that could start, so no run is forgotten, and runs wait for the operator's limit by age.
         assert not [run for run in self.waiting if self.has_room(run)]
         for run in new:
             definition, value, _ = self.about(run)
-            # An older run with the same definition and value waits for the same limits, so it would have been first.
+            # An older run with the same definition and value waits for the same limits, so it would have come first.
             same = [other for other in self.waiting if self.about(other)[:2] == (definition, value)]
             assert all(self.age(other) > self.age(run) for other in same)
             self._check_limits(definition, value)
@@ -356,7 +356,7 @@ class Model:
         assert [self.book.slots.active(definition) for definition in "ab"] == [counted["a"], counted["b"]]
 
     def _check_limits(self, definition: str, value: str) -> None:
-        """After a grant no limit that applies to it is exceeded."""
+        """After a grant, no limit that applies to it is exceeded."""
         abouts = [self.about(holder)[:2] for holder in self.holders()]
         limits = self.limits[definition]
         assert self.total is None or len(abouts) <= self.total
@@ -366,7 +366,7 @@ class Model:
 
 @settings(max_examples=300, deadline=None)
 @given(st.none() | st.integers(1, 5), st.lists(LIMITS, min_size=2, max_size=2), STEPS)
-def test_limits_hold_the_oldest_goes_first_and_nobody_waits_for_nothing(
+def test_limits_hold_the_oldest_goes_first_and_no_run_waits_without_need(
     total: int | None, limits: list[Limits], steps: list[tuple[str, int, int]]
 ) -> None:
     model = Model(total, limits)
@@ -383,7 +383,7 @@ def test_limits_hold_the_oldest_goes_first_and_nobody_waits_for_nothing(
     ],
     ids=["without values", "each with a value of its own"],
 )
-def test_a_grant_costs_as_little_among_ten_thousand_as_among_ten(
+def test_a_grant_is_as_cheap_among_ten_thousand_runs_as_among_ten(
     limits: Limits, value_of: Callable[[int], str | None]
 ) -> None:
     touched = 0

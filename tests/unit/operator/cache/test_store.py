@@ -1,4 +1,4 @@
-"""The operator's memory: newer wins, whoever brings it; what has gone stays gone; and it does not grow."""
+"""The store: newer versions win, regardless of their source; deleted objects stay deleted; it does not grow."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def test_a_newer_state_replaces_an_older_one_and_marks_the_run(store: Store, mar
     assert marked == [KEY, KEY]
 
 
-def test_a_late_event_does_not_undo_the_answer_of_an_own_write(store: Store, marked: list[Key]) -> None:
+def test_a_late_event_does_not_undo_the_response_to_a_write(store: Store, marked: list[Key]) -> None:
     store.pods.apply(pod(version=12))
     marked.clear()
 
@@ -52,7 +52,7 @@ def test_a_late_event_does_not_undo_the_answer_of_an_own_write(store: Store, mar
     assert marked == []
 
 
-def test_a_late_answer_of_an_own_write_does_not_bring_back_what_was_deleted(store: Store) -> None:
+def test_a_late_response_to_a_write_does_not_bring_back_a_deleted_object(store: Store) -> None:
     store.pods.apply(pod(version=10))
     store.pods.remove(pod(version=12))
 
@@ -61,7 +61,7 @@ def test_a_late_answer_of_an_own_write_does_not_bring_back_what_was_deleted(stor
     assert store.pods.of(KEY) == ()
 
 
-def test_a_relist_removes_what_has_vanished(store: Store, marked: list[Key]) -> None:
+def test_a_relist_removes_missing_objects(store: Store, marked: list[Key]) -> None:
     store.pods.apply(pod("words-i1", version=10))
     store.pods.apply(pod("words-i2", version=11))
     marked.clear()
@@ -72,7 +72,7 @@ def test_a_relist_removes_what_has_vanished(store: Store, marked: list[Key]) -> 
     assert marked == [KEY]
 
 
-def test_a_relist_keeps_what_was_made_after_it(store: Store) -> None:
+def test_a_relist_keeps_objects_that_were_created_after_it(store: Store) -> None:
     store.pods.apply(pod(version=21))
 
     store.pods.replace([], "20")
@@ -92,7 +92,7 @@ def test_a_list_of_one_namespace_says_nothing_about_another() -> None:
     assert store.run(KEY) is not None
 
 
-def test_a_new_object_of_the_same_name_replaces_the_one_whose_deletion_is_still_under_way(store: Store) -> None:
+def test_a_new_object_of_the_same_name_replaces_one_whose_deletion_is_not_seen_yet(store: Store) -> None:
     store.pods.apply(pod(uid="first", version=10))
 
     store.pods.apply(pod(uid="second", version=14))
@@ -102,8 +102,8 @@ def test_a_new_object_of_the_same_name_replaces_the_one_whose_deletion_is_still_
     assert seen_pods(store) == [("second", "14")]
 
 
-def test_an_event_of_the_past_does_not_push_out_the_object_that_has_the_name_now(store: Store) -> None:
-    # given the answer to an own create, before the watch has told of an earlier object of that name
+def test_an_old_event_does_not_replace_a_newer_object_of_the_same_name(store: Store) -> None:
+    # given the response to a create, before the watch has reported an earlier object of that name
     store.pods.apply(pod(uid="second", version=14))
 
     # when the watch catches up
@@ -115,7 +115,7 @@ def test_an_event_of_the_past_does_not_push_out_the_object_that_has_the_name_now
     assert seen_pods(store) == [("second", "14")]
 
 
-def test_a_live_read_brings_back_what_only_seemed_to_be_deleted(store: Store) -> None:
+def test_a_live_read_restores_an_object_that_only_seemed_deleted(store: Store) -> None:
     # given a pod whose label was removed: the watch says DELETED with the version of that change
     store.pods.apply(pod(version=10))
     store.pods.remove(pod(version=12))
@@ -125,7 +125,7 @@ def test_a_live_read_brings_back_what_only_seemed_to_be_deleted(store: Store) ->
     assert seen_pods(store) == [("uid-words-i1", "12")]
 
 
-def test_a_live_read_from_before_the_deletion_brings_nothing_back(store: Store) -> None:
+def test_a_live_read_from_before_the_deletion_restores_nothing(store: Store) -> None:
     store.pods.apply(pod(version=10))
     store.pods.remove(pod(version=12))
 
@@ -187,13 +187,13 @@ def test_a_pod_that_lost_its_owner_is_seen_as_what_it_is_now(store: Store) -> No
     assert [known.metadata.owner_run() for known in view_of(store).pods] == [None]
 
 
-def test_a_run_made_anew_under_its_name_inherits_nothing(store: Store) -> None:
-    # given a run with a refused pod and a pod that has gone
+def test_a_run_created_again_under_its_name_inherits_nothing(store: Store) -> None:
+    # given a run with a refused pod and a deleted pod
     store.refused(task_run(), Refusal("words-i1", "QuotaExceeded", "no", NOW, later(5)))
     store.pods.apply(pod(version=10))
     store.confirm_gone(task_run(), "words-i1", "uid-words-i1")
 
-    # when it is deleted and made anew, and only the second event has come
+    # when it is deleted and created again, and only the second event has arrived
     store.runs.apply(task_run(uid=OTHER_UID, version=30))
     store.runs.remove(task_run(version=29))
 
@@ -204,7 +204,7 @@ def test_a_run_made_anew_under_its_name_inherits_nothing(store: Store) -> None:
     assert view.refusal is None
 
 
-def test_a_definition_that_changes_marks_its_runs_and_forgives_their_refusals(store: Store, marked: list[Key]) -> None:
+def test_a_changed_definition_marks_its_runs_and_forgets_their_refusals(store: Store, marked: list[Key]) -> None:
     store.runs.apply(task_run(name="else", uid="else", definition="else"))
     store.refused(task_run(), Refusal("words-i1", "InvalidTemplate", "no container", NOW, later(60)))
     marked.clear()
@@ -216,8 +216,8 @@ def test_a_definition_that_changes_marks_its_runs_and_forgives_their_refusals(st
     assert view_of(store).definition is not None
 
 
-def test_children_that_have_ended_are_looked_at_when_their_parent_has_answered(store: Store, marked: list[Key]) -> None:
-    """Those that clean themselves up stay until no try of the iteration that started them can ask for them again."""
+def test_finished_children_are_marked_when_their_parent_has_answered(store: Store, marked: list[Key]) -> None:
+    """Children with selfCleanup stay until no attempt of the iteration that started them can start them again."""
     for name, phase in (("done", "Succeeded"), ("at-work", "Running")):
         store.runs.apply(task_run({"phase": phase}, name=name, uid=name, parent=KEY.name))
     marked.clear()
@@ -243,8 +243,8 @@ def test_a_definition_is_reported_until_its_generation_was_reviewed() -> None:
     assert changed == [Key("shop", "count-words")]
 
 
-def test_there_is_no_view_of_a_run_that_is_not_there(store: Store) -> None:
-    assert store.view(Key("shop", "nobody")) is None
+def test_there_is_no_view_of_a_missing_run(store: Store) -> None:
+    assert store.view(Key("shop", "missing")) is None
 
 
 # --- it does not grow -------------------------------------------------------------------------------------------------
@@ -292,7 +292,7 @@ def test_a_finished_run_remembers_no_pods(store: Store) -> None:
     assert view_of(store).gone == {}
 
 
-def test_what_a_worker_still_finds_out_about_a_deleted_run_is_dropped(store: Store) -> None:
+def test_late_facts_about_a_deleted_run_are_dropped(store: Store) -> None:
     store.runs.remove(task_run())
 
     store.confirm_gone(task_run(), "words-i1", "u")
@@ -346,7 +346,7 @@ def is_surplus(store: Store, name: str) -> bool:
     return view.is_surplus
 
 
-def test_a_run_that_finishes_pushes_out_the_oldest(store: Store, marked: list[Key]) -> None:
+def test_a_finished_run_pushes_out_the_oldest(store: Store, marked: list[Key]) -> None:
     store.definitions.apply(task_definition(version=5, historyLimit={"runs": 2}))
     for name, seconds in (("old", 1), ("older", 0)):
         store.runs.apply(finished_run(name, seconds))
@@ -359,7 +359,7 @@ def test_a_run_that_finishes_pushes_out_the_oldest(store: Store, marked: list[Ke
     assert Key(KEY.namespace, "older") in marked
 
 
-def test_a_run_that_is_no_more_does_not_count(store: Store) -> None:
+def test_a_deleted_run_does_not_count(store: Store) -> None:
     store.definitions.apply(task_definition(version=5, historyLimit={"runs": 1}))
     store.runs.apply(finished_run("old", 0))
     store.runs.apply(finished_run("new", 1))
@@ -388,7 +388,7 @@ def test_a_lost_record_is_forgotten_and_remembered_as_lost_until_the_end(store: 
 # --- settings of namespaces -------------------------------------------------------------------------------------------
 
 
-def test_a_changed_retention_has_those_looked_at_that_go_by_it_one_after_the_other() -> None:
+def test_a_changed_retention_marks_the_affected_runs_one_after_the_other() -> None:
     # given
     later_marks: list[tuple[str, float]] = []
     store = Store(
@@ -499,7 +499,7 @@ def test_a_parent_that_is_aborted_is_marked_for_each_new_child(store: Store, mar
     assert [child.name for child in view_of(store).children.to_abort] == ["child"]
 
 
-def test_a_new_child_alone_is_nothing_to_look_at(store: Store, marked: list[Key]) -> None:
+def test_a_new_child_alone_does_not_mark_its_parent(store: Store, marked: list[Key]) -> None:
     store.runs.apply(child_run())
 
     assert KEY not in marked
@@ -554,10 +554,10 @@ def test_a_child_knows_who_created_the_run_that_it_descends_from(store: Store) -
     assert created_by({}) is None
     assert created_by({names.ANNOTATION_CREATED_BY: "alice"}) == "alice"
     store.runs.apply(child_run(version=11, annotations={names.ANNOTATION_CREATED_BY: "bob"}))
-    assert created_by({names.ANNOTATION_CREATED_BY: "alice"}) == "bob", "who signs a child answers for it"
+    assert created_by({names.ANNOTATION_CREATED_BY: "alice"}) == "bob", "the signer of a child is responsible for it"
 
 
-def test_the_line_of_parents_is_looked_at_as_far_as_it_is_allowed(store: Store) -> None:
+def test_ancestors_are_counted_up_to_the_maximum_depth(store: Store) -> None:
     deepest = Settings().max_depth + 5
     for depth in range(deepest + 1):
         parent: dict[str, Any] = {"parent": f"deep-{depth - 1}"} if depth else {}

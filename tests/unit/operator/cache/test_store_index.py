@@ -1,4 +1,4 @@
-"""Events of a definition look at its own runs only, however many others there are."""
+"""Events of a definition only iterate over its own runs, regardless of the number of others."""
 
 from collections.abc import Iterator
 
@@ -27,7 +27,7 @@ def store(marked: list[Key]) -> Store:
     return store
 
 
-def test_definitions_that_are_listed_after_the_runs_walk_over_none_of_the_others(
+def test_definitions_that_are_listed_after_the_runs_do_not_iterate_over_other_runs(
     store: Store, marked: list[Key], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def walked() -> Iterator[Key]:
@@ -41,7 +41,7 @@ def test_definitions_that_are_listed_after_the_runs_walk_over_none_of_the_others
     assert len(marked) == RUNS, "each run is marked once, by its own definition"
 
 
-def test_a_run_that_is_gone_or_was_made_anew_is_not_marked_by_its_old_definition(
+def test_a_run_that_was_deleted_or_created_again_is_not_marked_by_its_old_definition(
     store: Store, marked: list[Key]
 ) -> None:
     store.runs.forget(Key(KEY.namespace, "run0"), "run0", "uid0")

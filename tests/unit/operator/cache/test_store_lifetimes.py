@@ -1,4 +1,4 @@
-"""What the store knows of runs belongs to their UIDs, and slots to pods that may work, whatever became of the run."""
+"""Observations of runs belong to their UIDs, and slots to pods that may run, regardless of the state of the run."""
 
 import itertools
 from datetime import datetime
@@ -63,7 +63,7 @@ def working(**about: object) -> Pod:
 # --- facts -----------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_found_out_about_a_run_is_not_taken_for_its_successor_of_the_same_name(store: Store) -> None:
+def test_observations_do_not_apply_to_a_successor_of_the_same_name(store: Store) -> None:
     store.refused(task_run(), Refusal("words-i1", "QuotaExceeded", "no", NOW, later(60)))
     store.confirm_settled(task_run(), "words-i1")
 
@@ -74,7 +74,7 @@ def test_what_was_found_out_about_a_run_is_not_taken_for_its_successor_of_the_sa
     assert (view.refusal, view.settled) == (None, frozenset())
 
 
-def test_what_is_found_out_late_about_a_run_is_not_taken_for_its_successor_of_the_same_name(store: Store) -> None:
+def test_late_observations_do_not_apply_to_a_successor_of_the_same_name(store: Store) -> None:
     before = task_run()
     store.runs.apply(again())
 
@@ -92,7 +92,7 @@ def test_what_is_found_out_late_about_a_run_is_not_taken_for_its_successor_of_th
     assert (view.children.known_since, view.refusal, view.gone) == (None, None, {})
 
 
-def test_a_heartbeat_counts_from_when_it_was_seen_whatever_the_clock_of_its_node_says() -> None:
+def test_a_heartbeat_counts_from_when_it_was_seen_regardless_of_the_clock_of_its_node() -> None:
     clock = Clock()
     store = Store(lambda _key: None, Settings(), clock=clock)
     store.runs.apply(task_run(version=2))
@@ -116,7 +116,7 @@ def test_a_heartbeat_counts_from_when_it_was_seen_whatever_the_clock_of_its_node
 # --- slots -----------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_ended_while_its_pod_works_holds_its_slot(store: Store) -> None:
+def test_a_finished_run_with_a_running_pod_holds_its_slot(store: Store) -> None:
     store.pods.apply(working())
     store.runs.apply(task_run({"phase": "Failed", "reason": "NodeLost", "finishedAt": NOW}, version=50))
     assert store.slots.has_slot(OWN)
@@ -167,7 +167,7 @@ def test_a_pod_that_has_lost_its_labels_counts_for_the_definition_of_its_run() -
     assert store.slots.active(DEFINITION) == 1
 
 
-def test_what_was_deleted_before_a_node_had_it_holds_no_slot_for_long(store: Store) -> None:
+def test_a_pod_deleted_before_it_was_on_a_node_does_not_hold_its_slot(store: Store) -> None:
     discarded = working(deletionTimestamp=NOW, deletionGracePeriodSeconds=0, finalizers=[names.ANSWER_FINALIZER])
     discarded = msgspec.structs.replace(
         discarded,
@@ -175,19 +175,19 @@ def test_what_was_deleted_before_a_node_had_it_holds_no_slot_for_long(store: Sto
         status=msgspec.structs.replace(discarded.status, container_statuses=()),
     )
     store.pods.apply(discarded)
-    assert store.slots.has_slot(OWN)  # until the status tells what came of it
+    assert store.slots.has_slot(OWN)  # until the status shows the result
 
     store.runs.apply(task_run({"phase": "Running", "disruptions": 1}, version=50))
 
     assert not store.slots.has_slot(OWN)
 
 
-# --- what was seen when ----------------------------------------------------------------------------------------------
+# --- times of sightings ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["run", "pod", "record"])))
-def test_what_was_seen_before_the_run_itself_counts_as_well(order: tuple[str, ...]) -> None:
-    """Each kind has a list of its own: after a restart of the operator they come in any order."""
+def test_observations_from_before_the_run_was_seen_count(order: tuple[str, ...]) -> None:
+    """Each kind has its own list, and after a restart of the operator they arrive in any order."""
     moments = iter([NOW, *(later(100 + number) for number in range(20))])
     store = Store(lambda _key: None, Settings(), clock=lambda: next(moments))
     objects = {
@@ -211,7 +211,7 @@ def test_what_was_seen_before_the_run_itself_counts_as_well(order: tuple[str, ..
     assert (again.sightings["uid-words-i1"].started, again.heartbeat.seen_at) == (started, heartbeat)
 
 
-def test_it_is_noted_when_a_pod_started_answered_and_ended(store: Store) -> None:
+def test_the_times_at_which_a_pod_started_answered_and_ended_are_noted(store: Store) -> None:
     clock = Clock()
     store = Store(lambda _key: None, Settings(), clock=clock)
     store.runs.apply(task_run(version=2))

@@ -1,4 +1,4 @@
-"""A new term of the Lease knows what a new process would, and not what an earlier term has read live or granted."""
+"""A new leadership term knows what a new process would know, but no live reads or slots of an earlier term."""
 
 import itertools
 from typing import Any
@@ -48,7 +48,7 @@ def working(name: str) -> Pod:
     return pod(f"{name}-i1", state=running(), phase="Running", about=about)
 
 
-def test_what_was_read_live_or_refused_in_an_earlier_term_is_read_again() -> None:
+def test_live_reads_and_refusals_of_an_earlier_term_are_forgotten() -> None:
     store = new_store()
     definition, run = task_definition(version=1), task_run(version=2, parent="missing")
     store.definitions.apply(definition)
@@ -69,7 +69,7 @@ def test_what_was_read_live_or_refused_in_an_earlier_term_is_read_again() -> Non
 
 
 def fresh_view(store: Store) -> Any:
-    """What an operator sees that has listed the same objects and knows nothing else."""
+    """The view of an operator that has only listed the same objects."""
     other = new_store()
     for kind in ("definitions", "runs", "records", "pods"):
         for key in getattr(store, kind).all_keys():
@@ -78,7 +78,7 @@ def fresh_view(store: Store) -> Any:
     return other.view(KEY)
 
 
-def test_what_no_other_replica_can_have_changed_stays_known() -> None:
+def test_facts_that_no_other_replica_can_change_are_kept() -> None:
     store = new_store()
     run = task_run({"current": current()}, version=2)
     store.runs.apply(run)
@@ -99,7 +99,7 @@ def test_what_no_other_replica_can_have_changed_stays_known() -> None:
     assert (after.gone, after.sightings, after.heartbeat) == (before.gone, before.sightings, before.heartbeat)
 
 
-def test_a_slot_that_was_granted_and_not_used_is_asked_for_again() -> None:
+def test_a_slot_that_was_granted_but_not_used_is_requested_again() -> None:
     store = new_store()
     store.definitions.apply(task_definition(version=1, maxConcurrentRuns=1))
     store.slots.open()
@@ -110,7 +110,7 @@ def test_a_slot_that_was_granted_and_not_used_is_asked_for_again() -> None:
     assert store.slots.has_slot(RunId(KEY.namespace, "granted", "uid-granted"))
 
     store.begin_term()
-    # another replica has led meanwhile, and has let the other one run
+    # another replica was the leader meanwhile, and has started the other run
     store.pods.apply(working("waits"))
     store.slots.open()
     store.take_slot(granted, None)
@@ -119,7 +119,7 @@ def test_a_slot_that_was_granted_and_not_used_is_asked_for_again() -> None:
     assert store.slots.active(DEFINITION) == 1
 
 
-def test_no_slot_is_granted_before_the_term_has_begun_to_work() -> None:
+def test_no_slot_is_granted_before_the_term_has_begun() -> None:
     store = new_store()
     store.definitions.apply(task_definition(version=1))
     store.slots.open()
@@ -134,7 +134,7 @@ def test_no_slot_is_granted_before_the_term_has_begun_to_work() -> None:
     assert store.slots.has_slot(RunId(KEY.namespace, "run", "uid-run"))
 
 
-def test_everything_is_looked_at() -> None:
+def test_everything_is_marked() -> None:
     marked: list[Key] = []
     reviewed: list[Key] = []
     counted: list[Key] = []
@@ -153,7 +153,7 @@ def test_everything_is_looked_at() -> None:
     assert DEFINITION in counted
 
 
-def test_a_child_whose_abort_was_refused_is_tried_again() -> None:
+def test_a_child_whose_abort_was_refused_is_retried() -> None:
     store = new_store()
     store.runs.apply(task_run(version=2, abort={"message": "enough", "cascade": True}))
     store.runs.apply(a_run("child", parent=KEY.name))
@@ -183,7 +183,7 @@ asked = st.lists(st.integers(0, 7), max_size=8)
 def test_slots_are_those_of_a_process_that_has_seen_nothing_but_the_objects(
     kinds: list[tuple[str, str | None]], asked: list[int]
 ) -> None:
-    """Whatever an earlier term has granted: this is what restarts have always begun with."""
+    """Regardless of slots that an earlier term has granted, as after a restart."""
     versions = itertools.count(10)
     used, fresh = new_store(), new_store()
     objects: list[TaskRun] = []
@@ -225,81 +225,79 @@ def test_slots_are_those_of_a_process_that_has_seen_nothing_but_the_objects(
 
 
 @pytest.fixture
-def told() -> list[str]:
+def restores() -> list[str]:
     return []
 
 
 @pytest.fixture
-def store(told: list[str]) -> Store:
-    store = new_store(restored=lambda: told.append("restored"))
+def store(restores: list[str]) -> Store:
+    store = new_store(restored=lambda: restores.append("restored"))
     store.runs.replace([a_run("a", version=90), a_run("b", version=95)], "100")
     return store
 
 
-def test_a_list_that_shows_an_object_as_it_was_before_tells_of_a_restore(store: Store, told: list[str]) -> None:
+def test_a_list_with_an_older_version_of_an_object_reveals_a_restore(store: Store, restores: list[str]) -> None:
     store.runs.apply(a_run("a", {"phase": "Succeeded", "finishedAt": NOW}, version=110))
 
     store.runs.replace([a_run("a", version=90), a_run("b", version=95)], "200")
 
-    assert told == ["restored"]
+    assert restores == ["restored"]
 
 
-def test_a_list_that_shows_what_is_known_to_be_deleted_tells_of_a_restore(store: Store, told: list[str]) -> None:
+def test_a_list_with_a_deleted_object_reveals_a_restore(store: Store, restores: list[str]) -> None:
     store.runs.remove(a_run("a", version=110))
 
     store.runs.replace([a_run("a", version=90), a_run("b", version=95)], "200")
 
-    assert told == ["restored"]
+    assert restores == ["restored"]
 
 
-def test_what_an_own_write_has_answered_since_the_list_tells_of_nothing(store: Store, told: list[str]) -> None:
+def test_a_response_to_a_write_newer_than_the_list_is_not_a_restore(store: Store, restores: list[str]) -> None:
     store.runs.apply(a_run("a", version=110))
 
     store.runs.replace([a_run("a", version=90), a_run("b", version=95)], "105")
 
-    assert told == []
+    assert restores == []
 
 
-def test_what_a_live_read_has_not_found_since_the_list_tells_of_nothing(store: Store, told: list[str]) -> None:
+def test_a_live_read_newer_than_the_list_is_not_a_restore(store: Store, restores: list[str]) -> None:
     store.runs.forget(Key(KEY.namespace, "a"), "a", "uid-a")
 
     store.runs.replace([a_run("a", version=90), a_run("b", version=95)], "105")
 
-    assert told == []
+    assert restores == []
 
 
-def test_a_pod_that_left_the_watch_and_came_back_tells_of_nothing(store: Store, told: list[str]) -> None:
-    """Somebody has taken its label away, and given it back."""
+def test_a_pod_that_left_the_watch_and_came_back_is_not_a_restore(store: Store, restores: list[str]) -> None:
+    """A user has removed its label, and added it again."""
     store.pods.apply(pod(version=110))
     store.pods.remove(pod(version=120))
 
     store.pods.replace([pod(version=130)], "140")
 
-    assert told == []
+    assert restores == []
 
 
-def test_a_pod_that_is_deleted_by_an_own_write_while_a_list_is_on_its_way_tells_of_nothing(
-    store: Store, told: list[str]
-) -> None:
+def test_a_pod_deleted_by_a_write_during_a_list_is_not_a_restore(store: Store, restores: list[str]) -> None:
     store.pods.apply(pod(version=110))
     store.pods.remove(pod(version=110), was_seen=False)
 
     store.pods.replace([pod(version=110)], "140")
 
-    assert told == []
+    assert restores == []
 
 
-def test_an_ordinary_relist_tells_of_nothing(store: Store, told: list[str]) -> None:
+def test_an_ordinary_relist_is_not_a_restore(store: Store, restores: list[str]) -> None:
     store.runs.apply(a_run("a", version=110))
     store.runs.remove(a_run("b", version=120))
 
     store.runs.replace([a_run("a", version=110), task_run(name="b", uid="another", version=130)], "140")
 
-    assert told == []
+    assert restores == []
     assert [run.metadata.uid for run in store.runs.of(Key(KEY.namespace, "b"))] == ["another"]
 
 
-def test_a_further_look_at_a_silent_pod_leaves_the_time_of_the_first_one() -> None:
+def test_a_further_read_of_a_silent_pod_keeps_the_time_of_the_first_one() -> None:
     store = new_store()
     store.definitions.apply(task_definition(version=1))
     run = task_run(version=2)

@@ -1,4 +1,4 @@
-"""The numbers of runs on a definition: written when they change, not too often, and nothing else with them."""
+"""The numbers of runs in the status of a definition: written when they change, not too often, and nothing else."""
 
 import asyncio
 from typing import Any
@@ -20,7 +20,7 @@ DEFINITION = Key(KEY.namespace, "count-words")
 
 
 class Api:
-    """Takes patches, and answers with the definition that has them."""
+    """Accepts patches, and responds with the patched definition."""
 
     def __init__(self) -> None:
         self.written: list[tuple[float, dict[str, Any]]] = []
@@ -38,7 +38,7 @@ class Api:
 
 
 class World:
-    """Counts at work, and the store they look at."""
+    """A running controller of counts, and its store."""
 
     def __init__(self) -> None:
         self.api = Api()
@@ -69,7 +69,7 @@ def test_numbers_are_written_at_once_and_then_every_15_seconds_while_they_change
         world = World()
         for number in range(40):
             world.start(f"run{number}")
-            await asyncio.sleep(0.8)  # never at the very moment of a write
+            await asyncio.sleep(0.8)  # never exactly at the time of a write
         await asyncio.sleep(3600)
         return world.api.written
 
@@ -82,7 +82,7 @@ def test_numbers_are_written_at_once_and_then_every_15_seconds_while_they_change
     ]
 
 
-def test_what_comes_and_goes_in_between_is_not_written() -> None:
+def test_short_changes_in_between_are_not_written() -> None:
     async def main() -> list[Any]:
         world = World()
         world.start("a")
@@ -96,7 +96,7 @@ def test_what_comes_and_goes_in_between_is_not_written() -> None:
     assert run_virtually(main()) == [(0, {"activeRuns": 1})]
 
 
-def test_runs_in_the_queue_are_counted_and_only_what_has_changed_is_written() -> None:
+def test_queued_runs_are_counted_and_only_changed_numbers_are_written() -> None:
     async def main() -> list[Any]:
         world = World()
         world.start("a")
@@ -124,7 +124,7 @@ def test_numbers_that_are_wrong_after_a_restart_are_corrected() -> None:
 
 
 @pytest.mark.parametrize(("error", "writes"), [(ApiError(503, "", "no"), 1), (NotFoundError(404, "NotFound", ""), 0)])
-def test_a_write_that_fails_is_tried_again_unless_the_definition_is_gone(error: ApiError, writes: int) -> None:
+def test_a_failed_write_is_retried_unless_the_definition_was_deleted(error: ApiError, writes: int) -> None:
     async def main() -> list[Any]:
         world = World()
         world.api.refusals.append(error)
@@ -135,7 +135,7 @@ def test_a_write_that_fails_is_tried_again_unless_the_definition_is_gone(error: 
     assert len(run_virtually(main())) == writes
 
 
-def test_a_definition_that_is_gone_is_forgotten() -> None:
+def test_a_deleted_definition_is_forgotten() -> None:
     async def main() -> list[Any]:
         world = World()
         world.start("a")

@@ -1,4 +1,4 @@
-"""The condition Ready of a definition: the API server's own verdict, written once, and never in a loop."""
+"""The condition Ready of a definition: the result of the API server, written once, and never in a loop."""
 
 import asyncio
 import itertools
@@ -26,7 +26,7 @@ DAY = 86_400
 
 
 class Api:
-    """Judges the pod of a dry run, and takes the patch."""
+    """Decides about the pod of a dry run, and accepts the patch."""
 
     def __init__(self, verdict: ApiError | Callable[[], ApiError] | None = None) -> None:
         self.verdict = verdict
@@ -60,7 +60,7 @@ class Api:
 
 
 class World:
-    """Reviews at work, and the store they look at."""
+    """A running controller of reviews, and its store."""
 
     def __init__(self, api: Api, definition: TaskDefinition) -> None:
         self.api = api
@@ -74,10 +74,10 @@ class World:
 
     def see(self, definition: TaskDefinition) -> None:
         self.store.definitions.apply(definition)
-        self.queue.add(DEFINITION)  # kopf reports it, whatever is new in it
+        self.queue.add(DEFINITION)  # kopf reports it after any change
 
     def change(self, **spec: Any) -> None:
-        """Somebody edits the definition."""
+        """A user edits the definition."""
         self.api.definition["spec"] = msgspec.to_builtins(task_definition(**spec).spec)
         self.api.definition["metadata"]["generation"] += 1
         self.touch()
@@ -111,7 +111,7 @@ def with_condition(status: str, reason: str, message: str, observed: int = 1) ->
     return TaskDefinition(definition.metadata, definition.spec, TaskDefinitionStatus(observed, (condition,)))
 
 
-def test_a_pod_that_the_api_server_would_take_is_ready() -> None:
+def test_a_definition_whose_pod_the_api_server_accepts_is_ready() -> None:
     api = Api()
 
     condition = reviewed(api, task_definition())
@@ -121,7 +121,7 @@ def test_a_pod_that_the_api_server_would_take_is_ready() -> None:
     assert api.patches[0]["status"]["observedGeneration"] == 1
 
 
-def test_the_dry_run_has_a_name_that_stays_and_no_owner() -> None:
+def test_the_dry_run_has_a_stable_name_and_no_owner() -> None:
     api = Api()
 
     reviewed(api, task_definition())
@@ -131,14 +131,14 @@ def test_the_dry_run_has_a_name_that_stays_and_no_owner() -> None:
     assert not {"generateName", "ownerReferences"} & set(metadata)
 
 
-def test_a_name_that_somebodys_pod_has_is_no_refusal() -> None:
+def test_a_name_in_use_is_not_a_refusal() -> None:
     condition = reviewed(Api(AlreadyExistsError(409, "AlreadyExists", "pod exists")), task_definition())
 
     assert condition is not None
     assert condition["status"] == "True"
 
 
-def test_a_refusal_is_shown_in_the_api_servers_words() -> None:
+def test_a_refusal_is_shown_with_the_message_of_the_api_server() -> None:
     condition = reviewed(Api(ApiError(422, "Invalid", "image: Required value " + "x" * 9999)), task_definition())
 
     assert condition is not None
@@ -147,7 +147,7 @@ def test_a_refusal_is_shown_in_the_api_servers_words() -> None:
     assert len(condition["message"]) <= 4096
 
 
-def test_a_template_that_makes_no_pod_is_shown_without_a_request() -> None:
+def test_an_invalid_template_is_shown_without_a_request() -> None:
     api = Api()
 
     condition = reviewed(api, task_definition(template={"spec": {}}))
@@ -165,7 +165,7 @@ def test_a_template_that_makes_no_pod_is_shown_without_a_request() -> None:
         (ApiError(403, "Forbidden", 'serviceaccount "x" not found'), None, "False"),
     ],
 )
-def test_a_definition_is_stalled_if_only_its_change_will_help(
+def test_a_definition_is_stalled_if_only_a_change_of_it_helps(
     verdict: ApiError | None, template: Any, is_stalled: str
 ) -> None:
     api = Api(verdict)
@@ -176,7 +176,7 @@ def test_a_definition_is_stalled_if_only_its_change_will_help(
     assert (stalled["type"], stalled["status"], stalled["reason"]) == ("Stalled", is_stalled, ready["reason"])
 
 
-def test_a_full_quota_says_nothing_of_the_template() -> None:
+def test_a_full_quota_does_not_concern_the_template() -> None:
     condition = reviewed(Api(ApiError(403, "Forbidden", "exceeded quota: pods=10")), task_definition())
 
     assert condition is not None
@@ -202,7 +202,7 @@ def test_only_a_refusal_by_the_api_server_may_change_by_itself(
     assert len(api.patches) == 1
 
 
-def test_what_has_been_mended_is_seen_without_an_event() -> None:
+def test_a_fix_is_noticed_without_an_event() -> None:
     async def main() -> list[str]:
         world = World(Api(ApiError(403, "Forbidden", 'serviceaccount "x" not found')), task_definition())
         await asyncio.sleep(3600)
@@ -213,7 +213,7 @@ def test_what_has_been_mended_is_seen_without_an_event() -> None:
     assert run_virtually(main()) == ["PodRejected", "PodAccepted"]
 
 
-def test_words_that_are_new_each_time_are_written_with_growing_pauses() -> None:
+def test_a_message_that_always_differs_is_written_with_growing_pauses() -> None:
     numbers = itertools.count()
     api = Api(lambda: ApiError(403, "Forbidden", f"denied at {next(numbers)}"))
 
@@ -237,12 +237,12 @@ def test_events_do_not_make_the_pauses_shorter() -> None:
     assert run_virtually(main()) <= 8
 
 
-def test_a_change_by_somebody_is_reviewed_within_a_second_however_long_the_pause_was() -> None:
+def test_a_change_by_a_user_is_reviewed_within_a_second_even_after_a_long_pause() -> None:
     async def main() -> list[tuple[str, int]]:
         world = World(Api(ApiError(403, "Forbidden", "denied")), task_definition())
         await asyncio.sleep(3600)
         world.api.verdict = None
-        world.change(title="mended")
+        world.change(title="fixed")
         await asyncio.sleep(1)
         return [
             (patch["status"]["conditions"][0]["reason"], patch["status"]["observedGeneration"])
@@ -252,7 +252,7 @@ def test_a_change_by_somebody_is_reviewed_within_a_second_however_long_the_pause
     assert run_virtually(main()) == [("PodRejected", 1), ("PodAccepted", 2)]
 
 
-def test_who_removes_the_condition_again_and_again_gets_it_back_with_growing_pauses() -> None:
+def test_a_condition_that_is_removed_repeatedly_is_restored_with_growing_pauses() -> None:
     async def main() -> int:
         world = World(Api(), task_definition())
         for _ in range(1000):
@@ -264,7 +264,7 @@ def test_who_removes_the_condition_again_and_again_gets_it_back_with_growing_pau
     assert 2 <= run_virtually(main()) <= 8
 
 
-def test_who_edits_a_definition_without_end_has_it_reviewed_once_a_second() -> None:
+def test_a_definition_that_is_edited_constantly_is_reviewed_once_a_second() -> None:
     async def main() -> int:
         world = World(Api(), task_definition())
         for number in range(1000):
@@ -286,13 +286,13 @@ def test_two_thousand_definitions_are_not_written_at_once() -> None:
     assert 100 <= run_virtually(main()) <= 220
 
 
-def test_what_is_known_already_is_not_written_again() -> None:
+def test_an_unchanged_result_is_not_written_again() -> None:
     known = with_condition("True", "PodAccepted", "a pod made from the template passes the API server's checks")
 
     assert reviewed(Api(), known) is None
 
 
-def test_the_same_verdict_on_a_new_generation_keeps_its_time() -> None:
+def test_the_same_result_for_a_new_generation_keeps_its_time() -> None:
     known = with_condition(
         "True", "PodAccepted", "a pod made from the template passes the API server's checks", observed=0
     )
@@ -304,14 +304,14 @@ def test_the_same_verdict_on_a_new_generation_keeps_its_time() -> None:
     assert datetime.fromisoformat(condition["lastTransitionTime"]) == ago(3600)
 
 
-def test_an_api_server_that_cannot_answer_is_no_verdict_and_is_asked_again() -> None:
+def test_an_api_server_that_fails_is_not_a_result_and_is_asked_again() -> None:
     api = Api(ApiError(503, "", "no"))
 
     assert reviewed(api, task_definition(), 3600) is None
     assert 10 <= len(api.tried) <= 30
 
 
-def test_a_definition_that_is_gone_meanwhile_is_no_error() -> None:
+def test_a_definition_that_was_deleted_meanwhile_is_not_an_error() -> None:
     api = Api()
     api.is_gone = True
 
@@ -327,7 +327,7 @@ async def until_written(definition: TaskDefinition) -> Api:
     return world.api
 
 
-async def test_an_input_schema_that_is_none_is_shown_without_a_request_for_a_pod() -> None:
+async def test_an_invalid_input_schema_is_shown_without_a_request_for_a_pod() -> None:
     api = await until_written(task_definition(inputSchema={"type": "text"}))
 
     ready, stalled = api.patches[0]["status"]["conditions"]
@@ -337,7 +337,7 @@ async def test_an_input_schema_that_is_none_is_shown_without_a_request_for_a_pod
     assert api.tried == []
 
 
-async def test_an_input_schema_that_is_one_changes_nothing() -> None:
+async def test_a_valid_input_schema_changes_nothing() -> None:
     api = await until_written(task_definition(inputSchema={"type": "object"}))
 
     assert api.patches[0]["status"]["conditions"][0]["reason"] == "PodAccepted"

@@ -1,4 +1,4 @@
-"""The reconcile loop: what goes wrong with one run is that run's affair alone, unless the Lease is lost."""
+"""The reconcile loop: an error of one run does not affect others, unless the Lease is lost."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from tests.unit.operator.virtual_time import now, run_virtually
 
 
 class FakeExecutor:
-    """Does nothing, or what a test wants it to."""
+    """Does nothing, or what a test sets."""
 
     def __init__(self, effect: Callable[[Key], None]) -> None:
         self.effect = effect
@@ -63,7 +63,7 @@ def test_an_error_with_one_run_does_not_stop_the_others(error: Exception) -> Non
 
         assert not task.done()
         assert executor.times("good") == [0]
-        assert 10 <= len(executor.times("bad")) <= 25, "it is tried again, with growing pauses"
+        assert 10 <= len(executor.times("bad")) <= 25, "it is retried, with growing pauses"
 
     run_virtually(main())
 
@@ -95,7 +95,7 @@ def test_retry_after_is_obeyed() -> None:
     run_virtually(main())
 
 
-def test_a_run_whose_state_does_not_follow_what_is_done_is_no_busy_loop() -> None:
+def test_a_run_whose_actions_have_no_effect_is_not_a_busy_loop() -> None:
     async def main() -> None:
         loop, executor, _ = a_loop(lambda _key: None, task_run())
         task = asyncio.create_task(loop.run())
@@ -121,10 +121,10 @@ def test_a_run_comes_back_when_its_plan_says_so() -> None:
     run_virtually(main())
 
 
-def test_a_run_that_is_gone_is_nothing_to_do() -> None:
+def test_a_deleted_run_needs_nothing() -> None:
     async def main() -> None:
         loop, executor, _ = a_loop(lambda _key: None)
-        await loop._reconcile(Key("shop", "nobody"))
+        await loop._reconcile(Key("shop", "missing"))
         assert executor.done == []
 
     run_virtually(main())

@@ -1,4 +1,4 @@
-"""What takes long in the loop keeps nobody else waiting: slow answers, costly checks of inputs, and runs that go."""
+"""Slow work in the loop delays no other runs: slow responses, costly input checks, and runs that are deleted."""
 
 import asyncio
 from typing import Any
@@ -17,7 +17,7 @@ from tests.unit.operator.virtual_time import now, run_virtually
 
 
 class SlowExecutor:
-    """Takes its time for runs of one definition; whatever else is done is done at once, and ends the run."""
+    """Is slow for the runs of one definition; does everything else at once, which finishes the run."""
 
     def __init__(self, store: Store, seconds: float, of: str = "slow") -> None:
         self.store = store
@@ -47,7 +47,7 @@ class SlowExecutor:
 
 
 class World:
-    """The loop at work, over definitions `slow` and `quick`."""
+    """The running loop, with the definitions `slow` and `quick`."""
 
     def __init__(self, seconds: float, **spec: Any) -> None:
         self.queue: WorkQueue[Key] = WorkQueue(lambda key: group_of(self.store, key))
@@ -74,7 +74,7 @@ def numbered(prefix: str, count: int) -> list[str]:
     return [f"{prefix}{number}" for number in range(count)]
 
 
-def test_250_runs_whose_pods_take_long_to_be_made_keep_no_other_definition_waiting() -> None:
+def test_250_runs_with_slow_pod_creation_delay_no_other_definition() -> None:
     async def main() -> World:
         world = World(30)
         world.start("slow", *numbered("slow", 250))
@@ -88,7 +88,7 @@ def test_250_runs_whose_pods_take_long_to_be_made_keep_no_other_definition_waiti
     assert len(ended) == 255, "none is forgotten"
 
 
-def test_costly_checks_of_inputs_keep_neither_other_definitions_nor_aborts_waiting() -> None:
+def test_costly_input_checks_delay_neither_other_definitions_nor_aborts() -> None:
     async def main() -> World:
         world = World(1, inputSchema={"type": "object"})
         world.start("slow", *numbered("slow", 150))
@@ -100,14 +100,14 @@ def test_costly_checks_of_inputs_keep_neither_other_definitions_nor_aborts_waiti
         return world
 
     executor = run_virtually(main()).executor
-    assert executor.ended["quick"] <= 7, "two checks of the other come first, at most"
+    assert executor.ended["quick"] <= 7, "at most two checks of the other definition come first"
     assert executor.ended["slow149"] <= 6, "it waits for no check, only for its own second"
     assert "slow149" not in executor.checked
     assert sorted(executor.checked) == sorted(["quick", *numbered("slow", 149)]), "each once"
 
 
-def test_a_run_that_has_begun_waits_for_no_check() -> None:
-    """A limit that came after its pod wants to know its value; its input is not judged any more."""
+def test_a_run_that_has_begun_needs_no_check() -> None:
+    """A limit that was added after its pod needs its value; its input is not validated again."""
 
     async def main() -> World:
         world = World(1, inputSchema={"type": "object"}, concurrency={"key": "shop"})
@@ -121,13 +121,13 @@ def test_a_run_that_has_begun_waits_for_no_check() -> None:
     assert run_virtually(main()).executor.ended["begun"] <= 8
 
 
-def test_what_is_cut_off_by_the_loss_of_the_lease_is_gone_on_with_in_the_next_term() -> None:
+def test_work_interrupted_by_the_loss_of_the_lease_continues_in_the_next_term() -> None:
     async def main() -> World:
         world = World(10, inputSchema={"type": "object"})
         world.start("slow", *numbered("slow", 5))
         await asyncio.sleep(5)
         world.task.cancel()
-        world.start("quick", "quick")  # which is marked while nobody works
+        world.start("quick", "quick")  # which is marked while no replica leads
         await asyncio.sleep(5)
         world.lead()
         await asyncio.sleep(300)
@@ -136,7 +136,7 @@ def test_what_is_cut_off_by_the_loss_of_the_lease_is_gone_on_with_in_the_next_te
     assert sorted(run_virtually(main()).executor.ended) == sorted(["quick", *numbered("slow", 5)])
 
 
-def test_an_abort_does_not_wait_for_runs_whose_pods_take_long_to_be_made() -> None:
+def test_an_abort_does_not_wait_for_runs_with_slow_pod_creation() -> None:
     async def main() -> World:
         world = World(30)
         world.start("slow", *numbered("slow", 250))
@@ -145,10 +145,10 @@ def test_an_abort_does_not_wait_for_runs_whose_pods_take_long_to_be_made() -> No
         await asyncio.sleep(600)
         return world
 
-    assert run_virtually(main()).executor.ended["slow249"] <= 36, "its own half minute, and none of the others'"
+    assert run_virtually(main()).executor.ended["slow249"] <= 36, "only its own half minute, not those of the others"
 
 
-def test_runs_that_are_being_deleted_or_aborted_have_one_turn_together() -> None:
+def test_runs_that_are_being_deleted_or_aborted_form_one_group() -> None:
     store = Store(lambda _key: None, Settings())
     store.runs.apply(a_run("stays", "quick"))
     going = a_run("goes", "quick")

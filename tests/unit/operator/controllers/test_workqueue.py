@@ -10,7 +10,7 @@ from tests.unit.operator.virtual_time import now, run_virtually
 
 
 async def take(queue: WorkQueue[str]) -> str:
-    """Take a key and give it back at once."""
+    """Take a key and mark it as done at once."""
     key = await queue.get()
     queue.done(key)
     return key
@@ -38,7 +38,7 @@ def test_a_key_that_is_added_while_a_worker_has_it_comes_back_once_afterwards() 
 
         queue.add("a")
         queue.add("a")
-        assert len(queue) == 0, "nobody else may have it meanwhile"
+        assert len(queue) == 0, "no other worker may have it meanwhile"
         queue.done(key)
 
         assert len(queue) == 1
@@ -60,7 +60,7 @@ def test_a_delayed_key_comes_at_its_time() -> None:
     run_virtually(main())
 
 
-def test_the_earliest_of_several_wishes_wins_and_the_others_are_forgotten() -> None:
+def test_the_earliest_of_several_times_wins_and_the_others_are_forgotten() -> None:
     async def main() -> None:
         queue: WorkQueue[str] = WorkQueue()
         for seconds in (30, 10, 20):
@@ -74,7 +74,7 @@ def test_the_earliest_of_several_wishes_wins_and_the_others_are_forgotten() -> N
     run_virtually(main())
 
 
-def test_a_wish_is_fulfilled_by_any_earlier_look() -> None:
+def test_an_earlier_reconciliation_replaces_a_scheduled_time() -> None:
     async def main() -> None:
         queue: WorkQueue[str] = WorkQueue()
         queue.add_after("a", 10)
@@ -88,7 +88,7 @@ def test_a_wish_is_fulfilled_by_any_earlier_look() -> None:
     run_virtually(main())
 
 
-def test_a_wish_that_comes_true_while_a_worker_has_the_key_waits_for_it() -> None:
+def test_a_time_that_comes_while_the_key_is_in_progress_waits_for_the_worker() -> None:
     async def main() -> None:
         queue: WorkQueue[str] = WorkQueue()
         queue.add("a")
@@ -114,7 +114,7 @@ def test_a_key_in_the_past_comes_at_once() -> None:
     run_virtually(main())
 
 
-def test_overtaken_wishes_do_not_fill_the_memory() -> None:
+def test_superseded_times_do_not_fill_the_memory() -> None:
     async def main() -> None:
         queue: WorkQueue[str] = WorkQueue()
         for _ in range(1000):
@@ -173,7 +173,7 @@ def test_keys_of_a_standby_have_waited_since_the_beginning_of_its_term() -> None
         await asyncio.sleep(3600)
         queue.add("b")
 
-        queue.forgive()
+        queue.reset_failures()
 
         assert queue.oldest_seconds == 0
         assert [await take(queue), await take(queue)] == ["a", "b"]
@@ -181,7 +181,7 @@ def test_keys_of_a_standby_have_waited_since_the_beginning_of_its_term() -> None
     run_virtually(main())
 
 
-def test_what_is_forgiven_comes_at_once() -> None:
+def test_keys_come_at_once_after_a_reset_of_failures() -> None:
     async def main() -> None:
         queue: WorkQueue[str] = WorkQueue()
         for _ in range(10):
@@ -189,7 +189,7 @@ def test_what_is_forgiven_comes_at_once() -> None:
         queue.add("a")
         assert len(queue) == 0
 
-        queue.forgive()
+        queue.reset_failures()
         queue.add("a")
 
         assert len(queue) == 1
@@ -200,7 +200,7 @@ def test_what_is_forgiven_comes_at_once() -> None:
 
 
 class Machine:
-    """A machine whose event loop stands still while it sleeps."""
+    """A machine whose event loop does not advance during a suspend."""
 
     def __init__(self) -> None:
         self.slept = 0.0
@@ -217,7 +217,7 @@ class Machine:
 
 
 @pytest.mark.parametrize("kind", ["slept", "put_forward"])
-def test_what_became_due_while_the_machine_slept_comes_within_a_minute(kind: str) -> None:
+def test_keys_that_became_due_during_a_suspend_come_within_a_minute(kind: str) -> None:
     async def main() -> float:
         machine = Machine()
         queue = machine.queue()
@@ -231,7 +231,7 @@ def test_what_became_due_while_the_machine_slept_comes_within_a_minute(kind: str
     assert run_virtually(main()) <= 90
 
 
-def test_what_was_held_back_before_the_machine_slept_is_not_held_back_for_longer() -> None:
+def test_a_backoff_is_not_extended_by_a_suspend() -> None:
     async def main() -> None:
         machine = Machine()
         queue = machine.queue()
@@ -245,7 +245,7 @@ def test_what_was_held_back_before_the_machine_slept_is_not_held_back_for_longer
     run_virtually(main())
 
 
-def test_a_wall_clock_that_is_put_back_keeps_nobody_waiting() -> None:
+def test_a_wall_clock_that_is_set_back_delays_no_key() -> None:
     async def main() -> float:
         machine = Machine()
         queue = machine.queue()
@@ -261,7 +261,7 @@ def test_a_wall_clock_that_is_put_back_keeps_nobody_waiting() -> None:
     assert run_virtually(main()) == pytest.approx(200)
 
 
-def test_an_idle_queue_looks_at_the_clock_once_a_minute_while_something_waits_and_else_never() -> None:
+def test_a_queue_reads_the_clock_once_a_minute_only_while_keys_wait() -> None:
     class CountedMachine(Machine):
         looks = 0
 

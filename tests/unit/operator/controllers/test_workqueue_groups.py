@@ -1,4 +1,4 @@
-"""Groups of the work queue: their turns, and how many keys of one are worked on at once."""
+"""Groups of the work queue: their turns, and how many keys of one are in progress at once."""
 
 import asyncio
 
@@ -12,7 +12,7 @@ def by_letter(key: str) -> tuple[str]:
     return (key[0],)
 
 
-def test_a_burst_in_one_group_does_not_keep_another_waiting() -> None:
+def test_a_burst_in_one_group_does_not_delay_another() -> None:
     async def main() -> list[str]:
         queue: WorkQueue[str] = WorkQueue(by_letter)
         for number in range(600):
@@ -23,15 +23,15 @@ def test_a_burst_in_one_group_does_not_keep_another_waiting() -> None:
     assert run_virtually(main()) == ["a0", "b0", "a1"]
 
 
-def test_a_group_whose_keys_take_long_leaves_half_to_the_others() -> None:
+def test_a_group_with_slow_keys_leaves_half_of_the_workers_to_the_others() -> None:
     async def main() -> None:
-        queue: WorkQueue[str] = WorkQueue(by_letter, most_at_work=4)
+        queue: WorkQueue[str] = WorkQueue(by_letter, most_in_progress=4)
         for number in range(9):
             queue.add(f"a{number}")
         assert [await queue.get(), await queue.get()] == ["a0", "a1"]
         others = asyncio.create_task(queue.get())
         await asyncio.sleep(10)
-        assert not others.done(), "two of four are at work: the rest of the group waits"
+        assert not others.done(), "two of four are in progress: the rest of the group waits"
 
         queue.add("b0")
         assert await others == "b0"
@@ -41,9 +41,9 @@ def test_a_group_whose_keys_take_long_leaves_half_to_the_others() -> None:
     run_virtually(main())
 
 
-def test_a_group_goes_on_when_one_of_its_keys_is_given_back() -> None:
+def test_a_group_continues_when_one_of_its_keys_is_done() -> None:
     async def main() -> None:
-        queue: WorkQueue[str] = WorkQueue(by_letter, most_at_work=2)
+        queue: WorkQueue[str] = WorkQueue(by_letter, most_in_progress=2)
         queue.add("a0")
         queue.add("a1")
         await queue.get()
@@ -57,7 +57,7 @@ def test_a_group_goes_on_when_one_of_its_keys_is_given_back() -> None:
     run_virtually(main())
 
 
-def test_a_key_goes_over_to_the_group_that_it_has_when_it_is_added_again() -> None:
+def test_a_key_that_is_added_again_moves_to_its_current_group() -> None:
     async def main() -> list[str]:
         groups = dict.fromkeys((f"a{number}" for number in range(9)), ("a",))
         queue: WorkQueue[str] = WorkQueue(lambda key: groups[key])
@@ -71,7 +71,7 @@ def test_a_key_goes_over_to_the_group_that_it_has_when_it_is_added_again() -> No
     assert run_virtually(main())[:3] == ["a0", "a8", "a1"]
 
 
-def test_the_age_of_the_oldest_key_is_told() -> None:
+def test_the_age_of_the_oldest_key_is_known() -> None:
     async def main() -> None:
         queue: WorkQueue[str] = WorkQueue()
         assert queue.oldest_seconds == 0

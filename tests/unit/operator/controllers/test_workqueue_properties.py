@@ -1,4 +1,4 @@
-"""Whatever is added, taken, failed and given back: no key is lost, doubled, or kept waiting by other groups."""
+"""In any sequence of adds, failures and completions, no key is lost, duplicated, or delayed by other groups."""
 
 import asyncio
 from collections import Counter
@@ -28,7 +28,7 @@ def group_of(key: Key) -> tuple[str, str]:
 
 
 async def taken_at_once(queue: WorkQueue[Key]) -> Key | None:
-    """Take a key if there is one that may be worked on."""
+    """Take a key if there is one that may be processed."""
     try:
         async with asyncio.timeout(0.001):
             return await queue.get()
@@ -38,9 +38,9 @@ async def taken_at_once(queue: WorkQueue[Key]) -> Key | None:
 
 @settings(max_examples=400, deadline=None)
 @given(moves)
-def test_no_key_is_lost_and_none_is_worked_on_twice_at_once(steps: list[tuple[str, Key | None]]) -> None:
+def test_no_key_is_lost_and_none_is_processed_twice_at_once(steps: list[tuple[str, Key | None]]) -> None:
     async def main() -> None:
-        queue: WorkQueue[Key] = WorkQueue(group_of, most_at_work=8)
+        queue: WorkQueue[Key] = WorkQueue(group_of, most_in_progress=8)
         wanted: set[Key] = set()
         working: list[Key] = []
         for step, key in steps:

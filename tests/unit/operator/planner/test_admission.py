@@ -1,4 +1,4 @@
-"""Before a run gets its pod: the check of its input, once, and its turn where limits apply."""
+"""Before a run gets its pod: its input is checked once, and it waits for its turn where limits apply."""
 
 from dataclasses import replace
 from typing import Any
@@ -77,7 +77,7 @@ def test_an_abort_comes_before_the_input() -> None:
 
 
 @pytest.mark.parametrize("waits", [{}, {"delaySeconds": 3600}, {"suspend": True}])
-def test_an_input_that_does_not_fit_ends_the_run_at_once(waits: dict[str, Any]) -> None:
+def test_an_invalid_input_fails_the_run_at_once(waits: dict[str, Any]) -> None:
     following = plan(view(task_run(**waits), task_definition(inputSchema=SCHEMA), input=WRONG), NOW)
 
     status = status_of(following)
@@ -97,13 +97,13 @@ def test_an_input_that_does_not_fit_ends_the_run_at_once(waits: dict[str, Any]) 
         {"phase": "Running", "reason": "Disrupted", "disruptions": 1},
     ],
 )
-def test_an_input_is_looked_at_once(status: dict[str, Any]) -> None:
+def test_an_input_is_checked_once(status: dict[str, Any]) -> None:
     settled = view(task_run(status), task_definition(inputSchema=SCHEMA), settled=frozenset({"words-i1"}))
 
     assert isinstance(plan(settled, NOW).actions[0], CreatePod)
 
 
-def test_what_is_no_schema_is_shown_and_waited_for() -> None:
+def test_an_invalid_schema_is_shown_and_waited_for() -> None:
     about = view(task_run(), task_definition(inputSchema={}), input=InputCheck("spec.inputSchema: no"))
 
     first = status_of(plan(about, NOW))
@@ -115,13 +115,13 @@ def test_what_is_no_schema_is_shown_and_waited_for() -> None:
     assert plan(replace(stalled, input=None), NOW).actions == (ReadInput(),)
 
 
-def test_a_new_run_without_a_definition_says_so_whatever_its_delay() -> None:
+def test_a_new_run_without_a_definition_shows_that_despite_its_delay() -> None:
     missing = View(run=task_run(delaySeconds=3600), definition=None, now=NOW)
 
     assert status_of(plan(missing, NOW)).reason == "DefinitionNotFound"
 
 
-def test_a_run_that_waits_already_does_not_fail_for_a_definition_that_is_away() -> None:
+def test_a_waiting_run_does_not_fail_because_of_a_missing_definition() -> None:
     about = {"phase": "Running", "reason": "Waiting", "lastRecord": "words-i1", "nextIterationAt": later(9999)}
 
     status = status_of(plan(View(run=task_run(about), definition=None, now=NOW), later(5000)))
@@ -148,17 +148,17 @@ def test_where_a_limit_applies_a_slot_comes_before_the_pod(definition: TaskDefin
     assert isinstance(plan(replace(asking, slot=GRANTED), NOW).actions[0], CreatePod)
 
 
-def test_without_a_limit_none_is_asked_for() -> None:
+def test_without_a_limit_no_slot_is_requested() -> None:
     assert isinstance(plan(view(), NOW).actions[0], CreatePod)
 
 
-def test_a_slot_is_asked_for_with_the_value_that_was_read() -> None:
+def test_a_slot_is_requested_with_the_value_that_was_read() -> None:
     asking = view(task_run(), task_definition(concurrency=CONCURRENCY), input=InputCheck(concurrency_key='"acme"'))
 
     assert plan(asking, NOW).actions == (TakeSlot('"acme"'),)
 
 
-def test_a_run_that_has_to_wait_shows_its_place_and_the_limit() -> None:
+def test_a_queued_run_shows_its_place_and_the_limit() -> None:
     following = plan(view(task_run(), limited(), slot=FULL), NOW)
 
     status = status_of(following)
@@ -201,7 +201,7 @@ def test_a_run_that_has_run_before_stays_running_in_the_queue() -> None:
 
 
 @pytest.mark.parametrize(("shown", "place", "expected"), [(5, 3, 5), (5, 2, 2), (2, 1, 1), (3, 3, 3), (3, 7, 3)])
-def test_a_place_is_written_anew_when_it_has_halved(shown: int, place: int, expected: int) -> None:
+def test_a_place_is_written_again_when_it_has_halved(shown: int, place: int, expected: int) -> None:
     waiting = view(queued(shown), limited(), slot=replace(FULL, place=place))
 
     status = status_of(plan(waiting, NOW))
@@ -211,7 +211,7 @@ def test_a_place_is_written_anew_when_it_has_halved(shown: int, place: int, expe
         assert status.message == "number 5 in the queue"
 
 
-def test_the_place_is_gone_once_the_pod_is_there() -> None:
+def test_the_place_disappears_once_the_pod_exists() -> None:
     started = view(queued(3, concurrencyKey="1"), limited(), slot=GRANTED, pods=(pod(state=running()),))
 
     status = status_of(plan(started, NOW))
@@ -257,7 +257,7 @@ def test_a_run_whose_pod_is_refused_gives_its_slot_back() -> None:
     assert status_of(plan(view(task_run(), limited(), refusal=refusal), NOW)).reason == "QuotaExceeded"
 
 
-def test_a_chain_that_goes_on_at_once_keeps_its_slot() -> None:
+def test_a_chain_that_continues_at_once_keeps_its_slot() -> None:
     answered = record(response={"status": "continue", "input": {}})
     ended = pod(state=terminated(), phase="Succeeded")
 
@@ -266,7 +266,7 @@ def test_a_chain_that_goes_on_at_once_keeps_its_slot() -> None:
     assert isinstance(following.actions[0], CreatePod)
 
 
-def test_a_chain_that_waits_says_so_before_its_slot_is_free() -> None:
+def test_a_chain_shows_that_it_waits_before_it_gives_its_slot_back() -> None:
     answered = record(response={"status": "continue", "input": {}, "waitSeconds": 60})
     ended = pod(state=terminated(), phase="Succeeded")
 
@@ -275,7 +275,7 @@ def test_a_chain_that_waits_says_so_before_its_slot_is_free() -> None:
     assert status_of(following).reason == "Waiting"
 
 
-def test_the_value_of_a_run_that_runs_already_is_read_for_a_limit_that_came_later() -> None:
+def test_the_value_of_a_running_run_is_read_for_a_limit_that_was_added_later() -> None:
     at_work = view(task_run(RUNNING), task_definition(concurrency=CONCURRENCY), pods=(pod(state=running()),))
 
     assert plan(at_work, NOW).actions == (ReadInput(),)
@@ -339,7 +339,7 @@ def test_a_run_that_is_removed_gives_its_slot_back(store: Store) -> None:
     assert has_slot(store, OTHER)
 
 
-def test_a_run_that_is_being_deleted_does_not_hold_up_the_others(store: Store) -> None:
+def test_a_run_that_is_being_deleted_does_not_delay_the_others(store: Store) -> None:
     add_runs(store)
     store.take_slot(task_run(), None)
     store.take_slot(task_run(name=OTHER.name, uid="uid-other"), None)
@@ -351,7 +351,7 @@ def test_a_run_that_is_being_deleted_does_not_hold_up_the_others(store: Store) -
     assert has_slot(store, OTHER)
 
 
-def test_a_granted_slot_is_kept_until_the_pod_is_there(store: Store) -> None:
+def test_a_granted_slot_is_kept_until_the_pod_exists(store: Store) -> None:
     add_runs(store)
     store.take_slot(task_run(), None)
 
@@ -360,7 +360,7 @@ def test_a_granted_slot_is_kept_until_the_pod_is_there(store: Store) -> None:
     assert has_slot(store)
 
 
-def test_a_pod_alone_counts_as_it_was_made_before_a_crash(store: Store) -> None:
+def test_a_pod_without_a_status_counts_after_a_crash(store: Store) -> None:
     store.runs.apply(task_run())
     store.pods.apply(pod())
 
@@ -382,14 +382,14 @@ def test_other_pods_do_not_count(store: Store, other: Any) -> None:
     assert not has_slot(store)
 
 
-def test_a_pod_counts_that_has_ended_before_the_status_tells_of_it(store: Store) -> None:
+def test_a_pod_counts_that_has_ended_before_the_status_names_it(store: Store) -> None:
     store.runs.apply(task_run())
     store.pods.apply(pod(state=terminated(), phase="Succeeded"))
 
     assert has_slot(store)
 
 
-def test_after_a_restart_the_queue_is_as_it_was_whoever_is_seen_first() -> None:
+def test_after_a_restart_the_queue_is_restored_regardless_of_the_order_of_events() -> None:
     # given a store that has just listed: one run with a pod, two in the queue, and none of them in order
     store = Store(lambda _key: None, Settings())
     waiting = {"phase": "Pending", "reason": "Queued"}
@@ -415,7 +415,7 @@ def test_values_are_known_after_a_restart() -> None:
     assert not has_slot(store, OTHER)
 
 
-def test_a_limit_that_is_raised_lets_the_next_run_in(store: Store, marked: list[Key]) -> None:
+def test_a_raised_limit_grants_the_next_run_a_slot(store: Store, marked: list[Key]) -> None:
     add_runs(store, RUNNING)
     store.take_slot(task_run(name=OTHER.name, uid="uid-other"), None)
     marked.clear()
@@ -437,7 +437,7 @@ def test_a_definition_whose_status_alone_has_changed_marks_no_run(store: Store, 
     assert marked == []
 
 
-def test_what_was_found_in_an_input_is_kept_until_the_status_tells_it(store: Store) -> None:
+def test_the_result_of_an_input_check_is_kept_until_the_status_shows_it(store: Store) -> None:
     definition = store.definition(KEY.namespace, "count-words")
     assert definition is not None
     store.runs.apply(task_run())
@@ -453,7 +453,7 @@ def test_what_was_found_in_an_input_is_kept_until_the_status_tells_it(store: Sto
     assert second.input is None
 
 
-def test_what_an_older_definition_said_of_an_input_does_not_count(store: Store) -> None:
+def test_an_input_check_against_an_older_definition_does_not_count(store: Store) -> None:
     definition = store.definition(KEY.namespace, "count-words")
     assert definition is not None
     store.runs.apply(task_run())
@@ -498,7 +498,7 @@ class World:
 
 
 @pytest.mark.parametrize("input", [{"cursor": 1}, {}, None])
-async def test_an_input_that_does_not_fit_ends_in_the_status_with_its_fields(input: dict[str, Any] | None) -> None:
+async def test_the_fields_of_an_invalid_input_are_in_the_status(input: dict[str, Any] | None) -> None:
     schemas = SchemaProcess()
     world = World(input, schemas, inputSchema=SCHEMA)
 
@@ -518,7 +518,7 @@ async def test_an_input_that_does_not_fit_ends_in_the_status_with_its_fields(inp
     assert world.view.input is None
 
 
-def test_without_a_schema_only_the_value_is_looked_up() -> None:
+def test_without_a_schema_only_the_value_is_read() -> None:
     schemas = SchemaProcess()
     world = World({"customer": {"id": 7}}, schemas, concurrency=CONCURRENCY)
 

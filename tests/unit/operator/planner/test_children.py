@@ -65,19 +65,27 @@ def test_a_child_that_its_parent_may_start_is_started(triggers: tuple[str, ...],
 @pytest.mark.parametrize(
     ("parent", "reason", "words"),
     [
-        (None, "ParentNotFound", 'no TaskRun "book" in this namespace'),
+        (None, "ParentNotFound", 'spec.parent names TaskRun "book", which does not exist in this namespace'),
         (
             replace(PARENT, definition="chain", triggers=None),
             "NotAllowed",
             "spec.triggers of TaskDefinition chain",
         ),
-        (replace(PARENT, triggers=None), "NotAllowed", "add it to spec.triggers of TaskDefinition count-words"),
-        (replace(PARENT, triggers=()), "NotAllowed", "runs of count-words may not have children of count-words"),
+        (
+            replace(PARENT, triggers=None),
+            "NotAllowed",
+            "add count-words to spec.triggers of TaskDefinition count-words",
+        ),
+        (
+            replace(PARENT, triggers=()),
+            "NotAllowed",
+            "runs of count-words are not allowed to start runs of count-words",
+        ),
         (replace(PARENT, triggers=("chain",)), "NotAllowed", "spec.triggers"),
-        (replace(PARENT, is_aborted=True), "ParentAborted", "TaskRun book, its parent, was aborted"),
+        (replace(PARENT, is_aborted=True), "ParentAborted", "the parent, TaskRun book, was aborted"),
     ],
 )
-def test_a_child_that_may_not_be_one_fails_before_it_starts(parent: Parent | None, reason: str, words: str) -> None:
+def test_a_child_that_is_not_allowed_fails_before_it_starts(parent: Parent | None, reason: str, words: str) -> None:
     following = plan(child_view(parent), NOW)
 
     assert following.actions == ()
@@ -88,10 +96,10 @@ def test_a_child_that_may_not_be_one_fails_before_it_starts(parent: Parent | Non
     assert following.status.error.code == reason
 
 
-def test_a_child_that_is_about_to_go_with_its_deleted_parent_is_left_alone_for_a_while() -> None:
+def test_a_child_of_a_deleted_parent_is_left_to_garbage_collection_for_a_while() -> None:
     orphan = replace(child_view(None, owned_run()), parent_missing_since=NOW)
 
-    assert plan(orphan, later(29)) == Plan(requeue_at=later(30)), "garbage collection takes it, or takes its owner away"
+    assert plan(orphan, later(29)) == Plan(requeue_at=later(30)), "garbage collection deletes it, or removes its owner"
     status = plan(orphan, later(30)).status
     assert status is not None
     assert (status.phase, status.reason) == ("Pending", "ParentDeleted")
@@ -120,7 +128,7 @@ def test_a_run_cannot_be_its_own_parent() -> None:
     assert (status.phase, status.reason) == ("Failed", "NotAllowed")
 
 
-def test_neither_delay_nor_a_missing_definition_hide_that_a_run_may_not_be_a_child() -> None:
+def test_a_child_that_is_not_allowed_fails_despite_delay_or_missing_definition() -> None:
     delayed = task_run(parent="book", delaySeconds=600)
 
     for following in (
@@ -131,7 +139,7 @@ def test_neither_delay_nor_a_missing_definition_hide_that_a_run_may_not_be_a_chi
         assert following.status.reason == "ParentNotFound"
 
 
-def test_an_aborted_child_is_aborted_whatever_its_parent_is() -> None:
+def test_an_aborted_child_becomes_aborted_regardless_of_its_parent() -> None:
     status = plan(child_view(None, task_run(parent="book", abort={})), NOW).status
 
     assert status is not None
@@ -147,7 +155,7 @@ def test_an_aborted_child_is_aborted_whatever_its_parent_is() -> None:
         {"current": current()},
     ],
 )
-def test_a_child_that_has_begun_is_not_asked_again(progress: dict[str, Any]) -> None:
+def test_a_child_that_has_begun_is_not_checked_again(progress: dict[str, Any]) -> None:
     run = task_run({"phase": "Running", **progress}, parent="book")
     records = (record("words-i1", {"status": "continue"}),) if "lastRecord" in progress else ()
 
@@ -182,7 +190,7 @@ def written(seen: View, following: Plan) -> View:
     return replace(seen, run=task_run(msgspec.to_builtins(following.status)))
 
 
-def test_all_children_are_asked_for_before_anything_is_decided() -> None:
+def test_all_children_are_listed_before_a_decision() -> None:
     assert waiting({}, known=False)[1].actions == (ConfirmChildren("words-i1"),)
     assert waiting({"chain": 1}, known=False)[1].actions == (ConfirmChildren("words-i1"),)
 
@@ -207,13 +215,13 @@ def test_a_run_waits_for_its_children(unfinished: dict[str, int], definition: st
 
 
 @pytest.mark.parametrize(("unfinished", "definition"), [({}, None), ({"count-words": 2}, "chain")])
-def test_without_children_that_go_on_the_next_pod_is_made_at_once(
+def test_without_unfinished_children_the_next_pod_is_created_at_once(
     unfinished: dict[str, int], definition: str | None
 ) -> None:
     assert starts(waiting(unfinished, definition=definition)[1])
 
 
-def test_the_end_of_each_child_is_not_a_write() -> None:
+def test_the_end_of_a_child_does_not_cost_a_write() -> None:
     seen, following = waiting({"chain": 3})
     fewer = replace(written(seen, following), children=Children({"chain": 1}, known_since="words-i1"))
 
@@ -222,7 +230,7 @@ def test_the_end_of_each_child_is_not_a_write() -> None:
     assert starts(plan(over, later(2)))
 
 
-def test_the_next_wait_tells_its_own_number() -> None:
+def test_the_next_wait_shows_its_own_number() -> None:
     first, following = waiting({"chain": 3})
     answered = record("words-i2", {"status": "continue", "waitForChildren": {}})
     second = replace(
@@ -238,7 +246,7 @@ def test_the_next_wait_tells_its_own_number() -> None:
     assert (status.reason, status.message) == ("WaitingForChildren", "waits for 1 child")
 
 
-def test_children_of_an_earlier_wait_are_asked_for_again() -> None:
+def test_children_are_listed_again_after_an_earlier_wait() -> None:
     seen, _ = waiting({})
 
     following = plan(replace(seen, children=Children(known_since="words-i0")), NOW)
@@ -272,7 +280,7 @@ def test_a_waiting_run_is_aborted_at_once() -> None:
     assert (status.phase, status.message) == ("Aborted", "enough")
 
 
-def test_a_run_that_is_suspended_meanwhile_does_not_go_on() -> None:
+def test_a_run_that_is_suspended_meanwhile_does_not_continue() -> None:
     seen, following = waiting({"chain": 1})
     suspended = task_run(msgspec.to_builtins(following.status), suspend=True)
     seen = replace(seen, run=suspended)
@@ -283,7 +291,7 @@ def test_a_run_that_is_suspended_meanwhile_does_not_go_on() -> None:
     assert over.status.reason == "Suspended"
 
 
-def test_only_the_first_try_of_the_next_iteration_waits() -> None:
+def test_only_the_first_attempt_of_the_next_iteration_waits() -> None:
     seen, following = waiting({"chain": 1})
     tried = msgspec.to_builtins(following.status) | {"disruptions": 1}
 
@@ -292,7 +300,7 @@ def test_only_the_first_try_of_the_next_iteration_waits() -> None:
     assert starts(following)
 
 
-def test_an_answer_at_max_iterations_waits_for_nobody() -> None:
+def test_an_answer_at_max_iterations_does_not_wait_for_children() -> None:
     seen, _ = waiting({"chain": 1})
 
     status = plan(replace(seen, definition=task_definition(maxIterations=1)), NOW).status
@@ -308,7 +316,7 @@ TWO = Children({"chain": 2}, to_abort=(RunRef("a", "uid-a"), RunRef("b", "uid-b"
 
 @pytest.mark.parametrize(
     ("message", "expected"),
-    [("wrong file", "wrong file"), (None, "TaskRun words, its parent, was aborted.")],
+    [("wrong file", "wrong file"), (None, "The parent, TaskRun words, was aborted.")],
 )
 def test_an_abort_with_cascade_ends_the_own_pod_and_then_aborts_the_children(
     message: str | None, expected: str
@@ -320,21 +328,23 @@ def test_an_abort_with_cascade_ends_the_own_pod_and_then_aborts_the_children(
     seen = view(run, pods=(working,), records=(record(),), children=TWO)
 
     assert plan(seen, NOW).actions == (EndPod(working),)
-    told = replace(
+    seen_by_parent = replace(
         seen,
         pods=(pod(state=running(), phase="Running", annotations={names.ANNOTATION_ENDING_SINCE: NOW.isoformat()}),),
     )
-    aborting = plan(told, NOW).status
+    aborting = plan(seen_by_parent, NOW).status
     assert aborting is not None
     assert aborting.reason == "Aborting"
-    shown = replace(told, run=task_run(msgspec.to_builtins(aborting), abort=msgspec.to_builtins(run.spec.abort)))
+    shown = replace(
+        seen_by_parent, run=task_run(msgspec.to_builtins(aborting), abort=msgspec.to_builtins(run.spec.abort))
+    )
     assert plan(shown, NOW).actions == (
         AbortChild(RunRef("a", "uid-a"), expected),
         AbortChild(RunRef("b", "uid-b"), expected),
     )
 
 
-def test_children_are_told_who_has_aborted_the_run_that_they_descend_from() -> None:
+def test_children_show_who_has_aborted_the_run_that_they_descend_from() -> None:
     ended = task_run({"phase": "Aborted", "finishedAt": ago(60)}, abort={"cascade": True, "by": "alice"})
 
     aborts = plan(view(ended, children=TWO), NOW).actions
@@ -386,9 +396,9 @@ def test_a_finished_child_is_adopted_too() -> None:
             task_run({"phase": "Failed", "finishedAt": ago(60)}, parent="words"),
         ),
     ],
-    ids=["it has an owner", "there is no parent", "it is no child", "it is its own parent"],
+    ids=["it has an owner", "there is no parent", "it is not a child", "it is its own parent"],
 )
-def test_nobody_else_is_adopted(seen: View) -> None:
+def test_no_other_run_is_adopted(seen: View) -> None:
     assert plan(seen, NOW).actions == ()
 
 
@@ -404,7 +414,7 @@ def deletes(following: Plan) -> bool:
 
 
 @pytest.mark.parametrize("is_surplus", [False, True])
-def test_a_child_is_kept_while_its_parent_goes_on(is_surplus: bool) -> None:
+def test_a_child_is_kept_while_its_parent_is_unfinished(is_surplus: bool) -> None:
     following = plan(child_view(run=ended_child(), is_surplus=is_surplus), NOW)
 
     assert not deletes(following)
@@ -415,7 +425,7 @@ def test_a_child_is_kept_while_its_parent_goes_on(is_surplus: bool) -> None:
     ("parent_ended", "deleted", "again"),
     [(ago(10), False, later(20)), (ago(40), True, None), (ago(300), True, None)],
 )
-def test_the_time_of_a_child_begins_when_both_have_ended(parent_ended: Any, deleted: bool, again: Any) -> None:
+def test_the_ttl_of_a_child_begins_when_both_have_finished(parent_ended: Any, deleted: bool, again: Any) -> None:
     parent = replace(PARENT, is_finished=True, finished_at=parent_ended)
 
     following = plan(child_view(parent, ended_child()), NOW)
@@ -423,13 +433,13 @@ def test_the_time_of_a_child_begins_when_both_have_ended(parent_ended: Any, dele
     assert (deletes(following), following.requeue_at) == (deleted, again)
 
 
-def test_a_surplus_child_goes_when_its_parent_has_ended() -> None:
+def test_a_surplus_child_is_deleted_when_its_parent_has_finished() -> None:
     parent = replace(PARENT, is_finished=True, finished_at=ago(1))
 
     assert deletes(plan(child_view(parent, ended_child(), is_surplus=True), NOW))
 
 
-def test_a_child_whose_parent_is_gone_is_kept_as_any_run() -> None:
+def test_a_child_of_a_deleted_parent_is_kept_like_any_run() -> None:
     assert deletes(plan(child_view(None, ended_child()), NOW))
 
 
@@ -445,9 +455,9 @@ def test_self_cleanup_deletes_a_run_after_the_ends_that_it_names(event: str, pha
     assert deletes(following) == is_meant
 
 
-def test_self_cleanup_waits_until_all_children_go_along() -> None:
+def test_self_cleanup_waits_until_all_children_are_owned() -> None:
     ended = task_run({"phase": "Succeeded", "finishedAt": ago(1)})
     seen = view(ended, task_definition(selfCleanup=["OnSuccess"]), children=Children(unadopted=1))
 
     assert not deletes(plan(seen, NOW))
-    assert deletes(plan(replace(seen, children=Children({"chain": 3})), NOW)), "they need not have ended"
+    assert deletes(plan(replace(seen, children=Children({"chain": 3})), NOW)), "they need not have finished"

@@ -1,4 +1,4 @@
-"""Conditions in the form of kstatus, and since when each of them holds."""
+"""Conditions in the form of kstatus, and their transition times."""
 
 import msgspec
 import pytest
@@ -68,7 +68,7 @@ def test_the_time_moves_when_the_status_of_a_condition_changes() -> None:
     assert condition(after, "Reconciling").last_transition_time == later(60)
 
 
-def test_stalled_tells_since_when_the_run_waits_for_this_very_thing() -> None:
+def test_stalled_shows_since_when_the_run_has_had_this_problem() -> None:
     first = shown("Pending", "DefinitionNotFound", stalled=True)
     same = with_conditions(msgspec.structs.replace(first, message="more"), later(10), stalled=True)
     other = with_conditions(msgspec.structs.replace(first, reason="QuotaExceeded"), later(20), stalled=True)

@@ -31,7 +31,7 @@ def limited(ended: Pod, memory: str) -> Pod:
 
 
 OUT_OF_MEMORY = (
-    "killed by SIGKILL (exit code 137), most likely out of memory; it has no limit, its node may be short of it"
+    "killed by SIGKILL (exit code 137), most likely out of memory; it has no limit, and its node may be short of memory"
 )
 
 
@@ -75,7 +75,7 @@ OUT_OF_MEMORY = (
             ),
             "Timeout",
             "HeartbeatTimeout",
-            "no sign of life for 30 s",
+            "no heartbeat for 30 s",
         ),
         (
             pod(phase="Failed", reason="DeadlineExceeded", state=waiting("ImagePullBackOff", "not found")),
@@ -93,7 +93,7 @@ OUT_OF_MEMORY = (
         (pod(phase="Failed"), "PodFailure", "PodFailed", "before its container task started"),
     ],
 )
-def test_a_failure_is_told_in_words(ended: Pod, cause: str, code: str, words: str) -> None:
+def test_a_failure_has_a_message(ended: Pod, cause: str, code: str, words: str) -> None:
     failure = failures.failure_of(ended)
 
     assert (failure.cause, failure.code) == (cause, code)
@@ -128,7 +128,7 @@ def test_no_message_is_longer_than_a_record_can_hold(ended: Pod) -> None:
         pod(phase="Failed", state=running(), **disruption("DeletionByPodGC")),
     ],
 )
-def test_what_the_cluster_did_is_a_disruption(ended: Pod) -> None:
+def test_an_end_caused_by_the_cluster_is_a_disruption(ended: Pod) -> None:
     assert failures.disruption_of(ended) is not None
 
 
@@ -150,7 +150,7 @@ def test_what_the_cluster_did_is_a_disruption(ended: Pod) -> None:
         pod(phase="Succeeded", state=terminated(0)),
     ],
 )
-def test_what_the_task_did_is_none(ended: Pod) -> None:
+def test_an_end_caused_by_the_task_is_not_a_disruption(ended: Pod) -> None:
     assert failures.disruption_of(ended) is None
 
 
@@ -162,12 +162,12 @@ def test_only_a_pod_that_the_garbage_collector_failed_may_still_run() -> None:
 
 
 @pytest.mark.parametrize("reason", ["ContainerCreating", "PodInitializing"])
-def test_a_pod_on_its_way_has_no_problem(reason: str) -> None:
+def test_a_starting_pod_has_no_problem(reason: str) -> None:
     assert failures.pending_problem(pod(state=waiting(reason))) is None
     assert failures.pending_problem(pod()) is None
 
 
-def test_a_pod_that_no_node_takes_says_so() -> None:
+def test_an_unschedulable_pod_is_a_problem() -> None:
     unschedulable = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}
 
     assert failures.pending_problem(pod(conditions=[unschedulable])) == failures.Problem("Unschedulable", "0/3 nodes")
@@ -198,9 +198,9 @@ def test_a_pod_that_vanished_before_it_started_keeps_the_problem_that_was_shown(
 @pytest.mark.parametrize(
     ("gates", "is_shown"),
     [((), False), (("podrelay.dev/claim",), False), (("podrelay.dev/claim", "quota.dev/gate"), True)],
-    ids=["opened a moment ago", "ours", "somebody else's too"],
+    ids=["just removed", "Podrelay's", "a foreign one too"],
 )
-def test_our_own_gate_is_no_problem(gates: tuple[str, ...], is_shown: bool) -> None:
+def test_the_claim_gate_is_not_a_problem(gates: tuple[str, ...], is_shown: bool) -> None:
     gated = {"type": "PodScheduled", "status": "False", "reason": "SchedulingGated", "message": "gates: ..."}
     held = msgspec.structs.replace(
         pod(conditions=[gated]), spec=PodSpec(scheduling_gates=tuple(SchedulingGate(gate) for gate in gates))

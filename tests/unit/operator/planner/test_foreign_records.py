@@ -1,4 +1,4 @@
-"""An answer counts only if the run has had the pod that it is from, whatever admission has let through."""
+"""An answer only counts if the run has had its pod, regardless of what admission has accepted."""
 
 from typing import Any
 
@@ -10,16 +10,16 @@ from podrelay.operator.view import Gone, View
 from tests.unit.operator.builders import NOW, ago, current, later, plan, pod, record, running, task_run, view
 
 FORGED: dict[str, Any] = {"status": "done", "output": {"forged": True}}
-UID = "uid-of-somebody-elses-pod"
+UID = "uid-of-a-foreign-pod"
 
 
 def seen(status: dict[str, Any] | None = None, uid: str = UID, **rest: Any) -> View:
-    """A run with an answer by a pod of this UID, of which a live read has said that there is none (any more)."""
+    """A run with an answer of a pod with this UID, which a live read has not found."""
     rest.setdefault("gone", {uid: Gone(NOW, None, is_last_state=False)})
     return view(task_run(status or {}), records=(record(response=FORGED, pod_uid=uid),), **rest)
 
 
-def test_it_is_looked_first_whether_the_pod_is_there() -> None:
+def test_a_live_read_checks_first_whether_the_pod_exists() -> None:
     assert plan(seen(gone={}), NOW).actions == (ConfirmGone("words-i1", UID),)
 
 
@@ -30,9 +30,9 @@ def test_it_is_looked_first_whether_the_pod_is_there() -> None:
         ({"phase": "Pending", "reason": "Delayed"}, ()),
         ({"phase": "Running", "startedAt": ago(60), "current": current()}, (pod(state=running(), phase="Running"),)),
     ],
-    ids=["before its pod", "while it waits", "beside its pod"],
+    ids=["before its pod", "while it waits", "next to its pod"],
 )
-def test_an_answer_of_a_pod_that_the_run_has_never_had_does_not_count(status: dict[str, Any], pods: Any) -> None:
+def test_an_answer_of_a_pod_that_the_run_never_had_does_not_count(status: dict[str, Any], pods: Any) -> None:
     following = plan(seen(status, pods=pods), NOW)
 
     assert following.actions == ()
@@ -40,12 +40,12 @@ def test_an_answer_of_a_pod_that_the_run_has_never_had_does_not_count(status: di
     assert following.status.reason == "ForeignRecord"
     assert following.status.phase != "Succeeded"
     assert following.status.message == (
-        f"TaskIteration words-i1 has the answer of a pod with the UID {UID}, which this run has never had; look who "
-        "has written it, and delete it"
+        f"TaskIteration words-i1 has the answer of a pod with the UID {UID}, which this run has never had; find out "
+        "which client wrote it, and delete it"
     )
 
 
-def test_it_is_not_waited_for_ever() -> None:
+def test_the_wait_for_it_is_limited() -> None:
     following = plan(seen(), NOW)
     assert following.status is not None
     assert following.requeue_at == later(900)
@@ -64,7 +64,7 @@ def test_it_is_not_waited_for_ever() -> None:
         {"gone": {"uid-words-i1": Gone(NOW, pod(state=running(), phase="Running"), is_last_state=False)}},
         {"pods": (pod(state={"terminated": {"exitCode": 0, "finishedAt": ago(1)}}, phase="Succeeded"),)},
     ],
-    ids=["named by the status", "seen before it went", "there"],
+    ids=["named by the status", "seen before its deletion", "existing"],
 )
 def test_the_answer_of_a_pod_of_the_run_counts(known: dict[str, Any]) -> None:
     following = plan(seen(uid="uid-words-i1", **known), NOW)

@@ -1,4 +1,4 @@
-"""What is tidied up: records beyond the history limit, finished runs that are too many."""
+"""Garbage collection: records beyond the history limit, surplus finished runs."""
 
 from dataclasses import replace
 from typing import Any
@@ -15,7 +15,7 @@ FAILED = {"status": "error", "error": {"message": "odd"}}
 
 
 def deletions(view: View) -> set[str]:
-    """Return what is deleted once the status is as it should be."""
+    """Return what is deleted once the status is up to date."""
     following = plan(view, NOW)
     if following.status is not None:
         run = task_run(msgspec.to_builtins(following.status))
@@ -35,7 +35,7 @@ def in_iteration(number: int, attempt: int = 1) -> dict[str, Any]:
     }
 
 
-def test_old_records_go_while_the_run_goes_on() -> None:
+def test_old_records_are_deleted_during_the_run() -> None:
     records = (*(record(f"words-i{number}", CONTINUE) for number in (1, 2, 3)), record("words-i4"))
     working = pod("words-i4", state=running(), phase="Running")
 
@@ -45,7 +45,7 @@ def test_old_records_go_while_the_run_goes_on() -> None:
     }
 
 
-def test_the_state_and_the_tries_of_the_open_iteration_are_never_too_old() -> None:
+def test_the_state_and_the_attempts_of_the_open_iteration_are_kept() -> None:
     records = (
         record("words-i1", CONTINUE),
         record("words-i2", CONTINUE),
@@ -71,7 +71,7 @@ def test_after_the_end_the_newest_records_stay() -> None:
     assert {action.name for action in actions if isinstance(action, DeleteRecord)} == {"words-i3"}
 
 
-def test_a_finished_run_that_is_too_much_is_deleted() -> None:
+def test_a_surplus_finished_run_is_deleted() -> None:
     run = task_run(finished())
 
     assert plan(view(run), NOW).actions == ()
@@ -79,7 +79,7 @@ def test_a_finished_run_that_is_too_much_is_deleted() -> None:
     assert actions == (DeleteRun(run.metadata.uid, run.metadata.resource_version),)
 
 
-def test_an_unfinished_run_is_never_too_much() -> None:
+def test_an_unfinished_run_is_never_surplus() -> None:
     run = task_run(in_iteration(2))
     records = (record("words-i1", CONTINUE), record("words-i2"))
     working = pod("words-i2", state=running(), phase="Running")

@@ -1,4 +1,4 @@
-"""A pod that has to give signs of life, and gives none."""
+"""A pod that must send heartbeats, and sends none."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -50,9 +50,9 @@ def action_of(following: Plan) -> Any:
 @pytest.mark.parametrize(
     ("heartbeat_at", "deadline"),
     [(None, later(10)), (ago(40), later(10)), (NOW, later(30)), (later(500), later(530))],
-    ids=["no sign", "one before the start", "a sign", "a sign by a clock that is fast"],
+    ids=["none", "one before the start", "one", "one by a fast clock"],
 )
-def test_a_sign_of_life_has_to_come_within_the_timeout_after_start_and_last_sign(
+def test_a_heartbeat_must_arrive_within_the_timeout_after_the_start_or_the_last_one(
     heartbeat_at: datetime | None, deadline: datetime
 ) -> None:
     live = working(heartbeat_at)
@@ -63,22 +63,22 @@ def test_a_sign_of_life_has_to_come_within_the_timeout_after_start_and_last_sign
     assert action_of(plan(live, deadline)) == ConfirmSilent("words-i1", heartbeat_at)
 
 
-@pytest.mark.parametrize("told", [ago(500), later(500)], ids=["slow", "fast"])
-def test_a_sign_counts_from_when_it_was_seen_whatever_the_clock_of_its_node_says(told: datetime) -> None:
-    live = working(told, heartbeat=Heartbeat("words-i1", told, NOW))
+@pytest.mark.parametrize("reported", [ago(500), later(500)], ids=["slow", "fast"])
+def test_a_heartbeat_counts_from_when_it_was_seen_regardless_of_the_clock_of_its_node(reported: datetime) -> None:
+    live = working(reported, heartbeat=Heartbeat("words-i1", reported, NOW))
 
     assert plan(live, later(29)).requeue_at == later(30)
-    assert action_of(plan(live, later(30))) == ConfirmSilent("words-i1", told)
+    assert action_of(plan(live, later(30))) == ConfirmSilent("words-i1", reported)
 
 
-def test_the_time_of_the_iteration_holds_besides() -> None:
+def test_the_iteration_timeout_also_applies() -> None:
     live = working(later(860))
 
     assert plan(live, later(869)).requeue_at == later(880)
     assert action_of(plan(live, later(880))) == EndPod(live.pods[0])
 
 
-def test_a_pod_that_was_looked_at_has_ten_more_seconds_and_is_looked_at_again() -> None:
+def test_a_silent_pod_has_ten_more_seconds_and_is_read_again() -> None:
     live = working(silence=Silence("words-i1", None, later(12), later(12)))
 
     waits = plan(live, later(12 + GRACE - 1))
@@ -94,15 +94,15 @@ def test_a_pod_that_was_looked_at_has_ten_more_seconds_and_is_looked_at_again() 
     "silence",
     [Silence("words-i1", None, ago(500), ago(500)), Silence("words-i2", ago(10), ago(500), ago(500))],
 )
-def test_an_old_look_does_not_count(silence: Silence) -> None:
+def test_an_old_read_does_not_count(silence: Silence) -> None:
     assert action_of(plan(working(ago(10), silence=silence), later(25))) == ConfirmSilent("words-i1", ago(10))
 
 
-def test_without_the_timeout_nobody_waits_for_signs() -> None:
+def test_without_the_timeout_no_heartbeats_are_expected() -> None:
     assert plan(working(annotations={}), later(500)).requeue_at == later(880)
 
 
-def test_signs_of_life_are_not_written_into_the_status() -> None:
+def test_heartbeats_are_not_written_to_the_status() -> None:
     before = working(NOW)
     shown = plan(before, NOW).status
     assert shown is not None
@@ -111,7 +111,7 @@ def test_signs_of_life_are_not_written_into_the_status() -> None:
     assert plan(replace(working(later(5)), run=written), later(5)).status == shown
 
 
-def test_a_pod_that_is_being_ended_is_ended_even_if_it_gives_a_sign_again() -> None:
+def test_a_pod_that_is_being_ended_is_ended_despite_a_new_heartbeat() -> None:
     live = working(later(60), ENDING)
 
     shown = plan(live, later(1)).status
@@ -121,7 +121,7 @@ def test_a_pod_that_is_being_ended_is_ended_even_if_it_gives_a_sign_again() -> N
 
 
 @pytest.mark.parametrize("gone", [False, True])
-def test_it_fails_in_words_and_counts_as_a_timeout(gone: bool) -> None:
+def test_it_fails_with_a_message_and_counts_as_a_timeout(gone: bool) -> None:
     ended = pod(phase="Failed", state=terminated(143), annotations=ENDING)
     if gone:
         is_gone = {ended.metadata.uid: Gone(NOW, ended, is_last_state=True)}
@@ -135,10 +135,10 @@ def test_it_fails_in_words_and_counts_as_a_timeout(gone: bool) -> None:
     assert action.cause == "Timeout"
     assert action.response.error is not None
     assert action.response.error.code == "HeartbeatTimeout"
-    assert action.response.error.message.startswith("no sign of life for 30 s")
+    assert action.response.error.message.startswith("no heartbeat for 30 s")
 
 
-def test_what_it_answers_meanwhile_counts() -> None:
+def test_its_answer_in_the_meantime_counts() -> None:
     ended = pod(phase="Failed", state=terminated(143), annotations=ENDING)
     answered = view(task_run(RUNNING), pods=(ended,), records=(record(response={"status": "done"}),))
 

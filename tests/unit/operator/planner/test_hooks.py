@@ -1,4 +1,4 @@
-"""Which hooks follow from the end of a run, and what the operator does so that each is called."""
+"""Which hooks follow the end of a run, and how the operator ensures that each is called."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -65,7 +65,7 @@ def outcomes(following: Plan) -> list[tuple[str, str, str | None]]:
         (None, None, []),
     ],
 )
-def test_what_follows_from_an_end(phase: str | None, reason: str | None, wanted: list[str]) -> None:
+def test_the_hooks_that_follow_a_final_phase(phase: str | None, reason: str | None, wanted: list[str]) -> None:
     assert list(due_after(phase, reason)) == wanted
 
 
@@ -98,7 +98,7 @@ def test_the_hooks_that_are_due_are_fixed_at_the_end() -> None:
     assert (ended.phase, ended.hooks_due) == ("Succeeded", ("onDone",))
 
 
-def test_a_hook_pod_needs_a_slot_where_a_limit_holds() -> None:
+def test_a_hook_pod_needs_a_slot_where_a_limit_applies() -> None:
     limited = task_definition(hooks=["onError"], maxConcurrentRuns=1)
     without_pod = {**FAILED, "current": None}
 
@@ -109,7 +109,7 @@ def test_a_hook_pod_needs_a_slot_where_a_limit_holds() -> None:
     assert isinstance(action(granted), CreatePod)
 
 
-def test_a_hook_waits_for_a_definition_that_is_gone_and_then_fails() -> None:
+def test_a_hook_waits_for_a_deleted_definition_and_then_fails() -> None:
     without = view(task_run({**FAILED, "current": None, "hooksDue": ["onError"], "finishedAt": NOW}), absent=None)
     without = replace(without, definition=None)
 
@@ -145,28 +145,28 @@ def test_a_pod_whose_hook_takes_too_long_is_ended_step_by_step() -> None:
     lost = planned(SUCCEEDED, pods=(deleted,), records=(answered,))
     assert (lost.actions, lost.requeue_at) == ((), later(600))
     assert outcomes(planned(SUCCEEDED, now=later(600), pods=(deleted,), records=(answered,))) == [
-        ("onDone", "Failed", "pod words-i1 on node node-1 does not end")
+        ("onDone", "Failed", "pod words-i1 on node node-1 does not terminate")
     ]
 
 
-def test_what_a_record_tells_goes_into_the_status() -> None:
-    told = record(
+def test_outcomes_in_a_record_are_copied_to_the_status() -> None:
+    answered = record(
         response={"status": "done"}, hooks=[{"name": "onDone", "outcome": "Failed", "message": "RuntimeError: no"}]
     )
 
-    following = planned(SUCCEEDED, pods=(pod(state=running()),), records=(told,))
+    following = planned(SUCCEEDED, pods=(pod(state=running()),), records=(answered,))
 
     assert outcomes(following) == [("onDone", "Failed", "RuntimeError: no")]
 
 
-def test_the_first_word_about_a_hook_stands() -> None:
+def test_the_first_outcome_of_a_hook_is_kept() -> None:
     first = (HookOutcome("onDone", "Succeeded"),)
-    told = record(hooks=[{"name": "onDone", "outcome": "Failed"}, {"name": "onError", "outcome": "Failed"}])
+    answered = record(hooks=[{"name": "onDone", "outcome": "Failed"}, {"name": "onError", "outcome": "Failed"}])
 
-    assert hooks.merged(first, [told]) == (*first, HookOutcome("onError", "Failed"))
+    assert hooks.merged(first, [answered]) == (*first, HookOutcome("onError", "Failed"))
 
 
-def test_a_pod_that_ended_is_asked_for_before_another_one_calls_its_hook() -> None:
+def test_the_record_of_an_ended_pod_is_read_before_another_pod_calls_its_hook() -> None:
     ended = pod(state=terminated(137), phase="Failed")
 
     assert action(planned(FAILED, pods=(ended,))) == ReadRecord("words-i1")
@@ -184,11 +184,11 @@ def test_a_pod_that_is_deleted_is_waited_for() -> None:
     assert (following.actions, following.requeue_at) == ((), later(50))
 
 
-def test_a_pod_that_is_not_known_is_asked_for() -> None:
+def test_an_unknown_pod_is_read_live() -> None:
     assert action(planned(FAILED)) == ConfirmGone("words-i1", "uid-words-i1")
 
 
-def test_a_hook_pod_that_was_made_is_named_in_the_status() -> None:
+def test_a_created_hook_pod_is_named_in_the_status() -> None:
     gone = {"uid-words-i1": Gone(ago(1), None, is_last_state=False)}
 
     following = planned(FAILED, pods=(pod(HOOK_POD),), gone=gone, settled=frozenset({"words-i1"}))
@@ -198,13 +198,13 @@ def test_a_hook_pod_that_was_made_is_named_in_the_status() -> None:
     assert (following.status.current.pod_name, following.status.current.try_) == (HOOK_POD, 1)
 
 
-def test_a_hook_pod_that_ended_without_a_word_has_failed() -> None:
+def test_a_hook_pod_that_ended_without_an_outcome_has_failed() -> None:
     ended = pod(HOOK_POD, state=terminated(1), phase="Failed")
 
-    (told,) = outcomes(planned(IN_HOOK_POD, pods=(ended,), settled=frozenset({HOOK_POD})))
+    (outcome,) = outcomes(planned(IN_HOOK_POD, pods=(ended,), settled=frozenset({HOOK_POD})))
 
-    assert told[:2] == ("onError", "Failed")
-    assert told[2] == "container task ended with exit code 1 without an answer"
+    assert outcome[:2] == ("onError", "Failed")
+    assert outcome[2] == "container task ended with exit code 1 without an answer"
 
 
 def test_the_kubelet_has_time_to_say_why_a_hook_pod_ended() -> None:
@@ -215,7 +215,7 @@ def test_the_kubelet_has_time_to_say_why_a_hook_pod_ended() -> None:
     assert (following.actions, following.requeue_at) == ((), later(29))
 
 
-def test_a_hook_pod_that_the_cluster_took_is_replaced_as_often_as_disruptions_are_allowed() -> None:
+def test_a_hook_pod_that_the_cluster_ended_is_replaced_as_often_as_disruptions_are_allowed() -> None:
     evicted = pod(HOOK_POD, state=terminated(137), phase="Failed", reason="NodeShutdown")
     settled = frozenset({HOOK_POD, f"{HOOK_POD}t2"})
 
@@ -224,8 +224,8 @@ def test_a_hook_pod_that_the_cluster_took_is_replaced_as_often_as_disruptions_ar
     second = {**FAILED, "current": current(f"{HOOK_POD}t2", 0, 2)}
     gone = {f"uid-{HOOK_POD}t2": Gone(ago(1), None, is_last_state=False)}
     once = task_definition(hooks=ALL, disruptionRetries=1)
-    (told,) = outcomes(planned(second, definition=once, gone=gone, settled=settled))
-    assert told[2] == f"pod {HOOK_POD}t2 was deleted; 2 pods were lost, disruptionRetries allows 1"
+    (outcome,) = outcomes(planned(second, definition=once, gone=gone, settled=settled))
+    assert outcome[2] == f"pod {HOOK_POD}t2 was deleted; 2 pods were lost, and disruptionRetries allows 1"
 
 
 @pytest.mark.parametrize(
@@ -238,27 +238,27 @@ def test_a_hook_pod_that_the_cluster_took_is_replaced_as_often_as_disruptions_ar
         (pod(HOOK_POD, annotations={"podrelay.dev/pending-timeout-seconds": "30"}), "pod did not start within 30 s"),
     ],
 )
-def test_a_hook_pod_that_we_have_ended_is_not_made_again(last: Any, words: str) -> None:
+def test_a_hook_pod_that_the_operator_ended_is_not_created_again(last: Any, words: str) -> None:
     gone = {f"uid-{HOOK_POD}": Gone(NOW, last, is_last_state=True)}
 
-    (told,) = outcomes(planned(IN_HOOK_POD, gone=gone, settled=frozenset({HOOK_POD})))
+    (outcome,) = outcomes(planned(IN_HOOK_POD, gone=gone, settled=frozenset({HOOK_POD})))
 
-    assert told[2] is not None
-    assert told[2].startswith(words)
+    assert outcome[2] is not None
+    assert outcome[2].startswith(words)
 
 
-def test_a_hook_pod_that_is_refused_is_tried_until_the_pending_timeout() -> None:
+def test_a_refused_hook_pod_is_retried_until_the_pending_timeout() -> None:
     status = {"phase": "Aborted", "reason": "Aborted", "finishedAt": ago(5)}
     refused = Refusal("words-habort", "QuotaExceeded", "no room", since=ago(10), retry_at=later(5))
 
     waiting = planned(status, refusal=refused)
     assert (waiting.actions, waiting.requeue_at) == ((), later(5))
     short = task_definition(hooks=ALL, pendingTimeoutSeconds=10)
-    (told,) = outcomes(planned(status, refusal=refused, definition=short))
-    assert told == ("onAbort", "Failed", "no pod could be started within 10 s: no room")
+    (outcome,) = outcomes(planned(status, refusal=refused, definition=short))
+    assert outcome == ("onAbort", "Failed", "no pod could be started within 10 s: no room")
 
 
-def test_the_run_goes_only_after_its_hooks() -> None:
+def test_the_run_is_deleted_only_after_its_hooks() -> None:
     old = {**FAILED, "finishedAt": ago(10**9)}
 
     assert action(planned(old)) == ConfirmGone("words-i1", "uid-words-i1")
@@ -279,7 +279,7 @@ def test_an_answer_that_ends_the_run_is_applied_while_its_pod_waits_for_it() -> 
     assert without.status.phase == "Running"
 
 
-def test_an_error_that_is_tried_again_waits_for_the_end_of_its_pod() -> None:
+def test_a_retry_waits_for_the_end_of_the_failed_pod() -> None:
     failed = record(response={"status": "error", "error": {"message": "no"}}, finishedAt=ago(1))
     again = task_definition(hooks=ALL, retry={"limit": 1})
 
@@ -295,9 +295,9 @@ def test_an_error_that_is_tried_again_waits_for_the_end_of_its_pod() -> None:
 
 
 @pytest.mark.parametrize("outcome", [None, "Succeeded"])
-def test_a_later_try_asks_on_before_trigger_only_where_none_has_answered(outcome: str | None) -> None:
-    told = [{"name": "onBeforeTrigger", "outcome": outcome}] if outcome else []
-    first = record(hooks=told, checkpoint={"input": {}})
+def test_a_later_attempt_calls_on_before_trigger_only_if_no_earlier_one_has(outcome: str | None) -> None:
+    called = [{"name": "onBeforeTrigger", "outcome": outcome}] if outcome else []
+    first = record(hooks=called, checkpoint={"input": {}})
     status = {"phase": "Running", "attempts": 1}
     tries = view(task_run(status), HOOKED, records=(first,), settled=frozenset({"words-i1"}))
 

@@ -1,4 +1,4 @@
-"""Runs that are deleted, restored, suspended by their definition, or end while a pod of theirs is not seen."""
+"""Runs that are deleted, restored, suspended by their definition, or finish while one of their pods is not seen."""
 
 from typing import Any
 
@@ -38,7 +38,7 @@ def action(following: Plan) -> Any:
     return only
 
 
-def told(following: Plan) -> tuple[str | None, str | None]:
+def phase_and_reason(following: Plan) -> tuple[str | None, str | None]:
     assert following.status is not None
     assert following.actions == ()
     return following.status.phase, following.status.reason
@@ -53,30 +53,30 @@ def test_the_pod_of_a_run_that_is_being_deleted_is_ended() -> None:
     assert action(plan(view(deleted(RUNNING), pods=(working,)), NOW)) == EndPod(working)
 
 
-def test_it_says_that_its_pod_has_to_end() -> None:
+def test_it_shows_that_its_pod_must_end() -> None:
     ending = pod(state=running(), phase="Running", annotations={names.ANNOTATION_ENDING_SINCE: NOW.isoformat()})
 
     following = plan(view(deleted(RUNNING), pods=(ending,)), NOW)
 
-    assert told(following) == ("Running", "Deleting")
+    assert phase_and_reason(following) == ("Running", "Deleting")
     assert following.requeue_at == later(90)
 
 
 @pytest.mark.parametrize("spec", [{}, {"abort": {"message": "enough"}}])
-def test_it_is_over_when_its_pod_has_ended(spec: dict[str, Any]) -> None:
+def test_it_finishes_when_its_pod_has_ended(spec: dict[str, Any]) -> None:
     ended = pod(state=terminated(143), phase="Failed")
 
-    assert told(plan(view(deleted(RUNNING, **spec), pods=(ended,)), NOW)) == ("Aborted", "Deleted")
+    assert phase_and_reason(plan(view(deleted(RUNNING, **spec), pods=(ended,)), NOW)) == ("Aborted", "Deleted")
 
 
 def test_it_starts_nothing() -> None:
-    assert told(plan(view(deleted()), NOW)) == ("Aborted", "Deleted")
+    assert phase_and_reason(plan(view(deleted()), NOW)) == ("Aborted", "Deleted")
 
 
 # --- ends without a pod ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("spec", [{"abort": {}}, {"parent": "nobody"}])
+@pytest.mark.parametrize("spec", [{"abort": {}}, {"parent": "missing"}])
 def test_a_run_does_not_end_before_it_is_certain_that_no_pod_was_made(spec: dict[str, Any]) -> None:
     unsure = view(task_run(**spec), absent=None)
 
@@ -84,7 +84,7 @@ def test_a_run_does_not_end_before_it_is_certain_that_no_pod_was_made(spec: dict
     assert plan(view(task_run(**spec), absent="words-i7"), NOW).actions == (ConfirmAbsent("words-i1"),)
 
 
-def test_a_pod_that_works_after_the_end_is_ended() -> None:
+def test_a_pod_that_runs_after_the_end_is_ended() -> None:
     unseen = pod(state=running(), phase="Running")
 
     assert action(plan(view(task_run(FINISHED), pods=(unseen,)), NOW)) == EndPod(unseen)
@@ -93,9 +93,9 @@ def test_a_pod_that_works_after_the_end_is_ended() -> None:
 @pytest.mark.parametrize(("hooks", "seconds"), [((), 30), (("onDone",), 930)])
 def test_a_pod_that_has_answered_has_its_time_to_end_by_itself(hooks: tuple[str, ...], seconds: int) -> None:
     working = pod(state=running(), phase="Running")
-    told = [{"name": hook, "outcome": "Done"} for hook in hooks]
-    answered = record(response={"status": "done"}, hooks=told)
-    done = {"phase": "Succeeded", "current": current(), "finishedAt": NOW, "hooksDue": list(hooks), "hooks": told}
+    outcomes = [{"name": hook, "outcome": "Done"} for hook in hooks]
+    answered = record(response={"status": "done"}, hooks=outcomes)
+    done = {"phase": "Succeeded", "current": current(), "finishedAt": NOW, "hooksDue": list(hooks), "hooks": outcomes}
     ended = view(task_run(done), pods=(working,), records=(answered,))
 
     waits = plan(ended, later(seconds - 1))
@@ -103,10 +103,10 @@ def test_a_pod_that_has_answered_has_its_time_to_end_by_itself(hooks: tuple[str,
     assert action(plan(ended, later(seconds))) == EndPod(working)
 
 
-# --- annotations, and what a backup leaves ---------------------------------------------------------------------------
+# --- annotations, and restored runs ----------------------------------------------------------------------------------
 
 
-def test_a_run_that_goes_on_for_a_minute_is_annotated() -> None:
+def test_a_run_that_lasts_for_a_minute_is_annotated() -> None:
     working = pod(state=running(), phase="Running")
     run = task_run({**RUNNING, "startedAt": ago(59)}, annotations={})
     shown = plan(view(run, pods=(working,)), NOW)
@@ -132,7 +132,7 @@ def test_a_restored_run_that_had_ended_does_not_run_again(phase: str) -> None:
 
     following = plan(view(restored, task_definition(hooks=["onDone", "onError", "onAbort"])), NOW)
 
-    assert told(following) == (phase, "Restored")
+    assert phase_and_reason(following) == (phase, "Restored")
     assert following.status is not None
     assert following.status.hooks_due == ()
 
@@ -140,7 +140,7 @@ def test_a_restored_run_that_had_ended_does_not_run_again(phase: str) -> None:
 def test_a_restored_run_that_had_begun_waits_for_a_decision() -> None:
     began = {names.ANNOTATION_BEGAN: "2026-03-01T11:00:00Z"}
     first = plan(view(task_run(annotations=began)), NOW)
-    assert told(first) == ("Pending", "Restored")
+    assert phase_and_reason(first) == ("Pending", "Restored")
 
     again = task_run(msgspec.to_builtins(first.status), annotations=began)
     assert plan(view(again), later(9999)).status == again.status
@@ -154,7 +154,7 @@ def test_a_restored_run_that_had_begun_waits_for_a_decision() -> None:
 def test_nothing_new_starts_while_the_definition_is_suspended() -> None:
     suspended = task_definition(suspend=True)
 
-    assert told(plan(view(definition=suspended), NOW)) == ("Pending", "DefinitionSuspended")
+    assert phase_and_reason(plan(view(definition=suspended), NOW)) == ("Pending", "DefinitionSuspended")
     unstarted = pod()
     assert plan(view(task_run(RUNNING), suspended, pods=(unstarted,)), NOW).actions == ()
 
@@ -166,7 +166,7 @@ def test_nothing_new_starts_while_the_definition_is_suspended() -> None:
     ("annotation", "answered", "is_finished", "goes"),
     [("2", 1, False, False), ("2", 2, False, True), ("2", 1, True, True), (None, 9, False, False)],
 )
-def test_a_child_stays_until_no_try_of_its_parent_can_ask_for_it_again(
+def test_a_child_is_kept_until_no_attempt_of_its_parent_can_start_it_again(
     annotation: str | None, answered: int, is_finished: bool, goes: bool
 ) -> None:
     from podrelay.operator.plan import DeleteRun
@@ -193,11 +193,11 @@ def test_an_unstarted_pod_of_a_deleted_run_is_deleted() -> None:
 
 
 @pytest.mark.parametrize("answer", [{"status": "done"}, None])
-def test_a_record_of_a_former_run_of_the_same_name_says_nothing_about_this_one(answer: dict[str, Any] | None) -> None:
+def test_a_record_of_a_former_run_of_the_same_name_does_not_count(answer: dict[str, Any] | None) -> None:
     successor = task_run(uid="uid-successor")
     former = record(response=answer)
 
-    assert told(plan(view(successor, records=(former,)), NOW)) == ("Pending", "NameTaken")
+    assert phase_and_reason(plan(view(successor, records=(former,)), NOW)) == ("Pending", "NameTaken")
     begun = task_run(RUNNING, uid="uid-successor")
     lost = Gone(ago(60), None, is_last_state=False)
     settled = frozenset({"words-i1"})
@@ -205,8 +205,8 @@ def test_a_record_of_a_former_run_of_the_same_name_says_nothing_about_this_one(a
     assert [action.target.name for action in again.actions if isinstance(action, CreatePod)] == ["words-i1t2"]
 
 
-def test_an_answer_of_continue_leaves_no_attempt_behind() -> None:
-    """What failed was a try of the iteration before: the next one has all of its tries."""
+def test_an_answer_of_continue_resets_the_attempts() -> None:
+    """The failed attempt belongs to the previous iteration: the next one has all of its attempts."""
     tried = RUNNING | {"attempts": 2, "disruptions": 1, "current": current("words-i1t4", 1, 4)}
     ended = pod("words-i1t4", state=terminated(), phase="Succeeded")
     answered = record("words-i1t4", {"status": "continue"})

@@ -1,4 +1,4 @@
-"""Nodes whose clocks are wrong: what they say about times neither shortens nor lengthens what a pod is given."""
+"""Nodes with wrong clocks: their timestamps neither shorten nor extend the time of a pod."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -42,7 +42,7 @@ def seen(**moments: datetime) -> dict[str, Sightings]:
 
 
 def working(started: datetime, **rest: Any) -> Pod:
-    """A pod that was made long ago, and whose container has started just now."""
+    """A pod that was created long ago, and whose container has just started."""
     about = {"creationTimestamp": LONG_AGO}
     return pod(state=running(started), phase="Running", annotations=SHORT, about=about, **rest)
 
@@ -59,7 +59,7 @@ def test_an_iteration_has_its_time_from_when_it_was_seen_to_start(skew: timedelt
     assert ends(plan(live, later(21)))
 
 
-def test_a_start_that_nobody_saw_is_when_the_node_says() -> None:
+def test_for_an_unseen_start_the_time_of_the_node_counts() -> None:
     live = view(task_run(RUNNING), pods=(working(ago(10)),), sightings=seen(started=NOW))
 
     assert not ends(plan(live, later(19)))
@@ -81,8 +81,8 @@ def test_a_pod_that_has_answered_has_its_time_to_end(skew: timedelta) -> None:
 
 
 @pytest.mark.parametrize("skew", SKEWS)
-def test_it_is_waited_for_why_a_container_ended(skew: timedelta) -> None:
-    """Whether it was the node's doing the kubelet says a second or two later, with the pod's phase."""
+def test_the_reason_why_a_container_ended_is_waited_for(skew: timedelta) -> None:
+    """The kubelet reports whether the node ended the pod a second or two later, with the pod's phase."""
     ended = pod(state=terminated(1, at=NOW + skew), phase="Running")
     live = view(task_run(RUNNING), pods=(ended,), records=(record(),), sightings=seen(started=ago(20), ended=NOW))
 

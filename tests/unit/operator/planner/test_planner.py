@@ -1,4 +1,4 @@
-"""The state table of docs/architecture.md, a test for each row: a view and a time go in, a plan comes out."""
+"""The state table of docs/architecture.md, with a test for each row: from a view and a time follows a plan."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -156,7 +156,7 @@ def test_a_run_without_its_definition_waits_and_then_fails() -> None:
     assert isinstance(action_of(plan(view(waiting_run.run), later(899))), CreatePod)
 
 
-def test_a_refused_pod_is_shown_with_the_words_of_the_api_server_and_tried_again() -> None:
+def test_a_refused_pod_is_shown_with_the_message_of_the_api_server_and_retried() -> None:
     failure = Refusal("words-i1", "QuotaExceeded", "exceeded quota: pods", NOW, later(5))
     refused = view(refusal=failure)
 
@@ -199,7 +199,7 @@ def test_a_long_refusal_is_cut_to_what_the_status_can_hold() -> None:
         ("x" * 200, "x" * 127),
     ],
 )
-def test_every_reason_is_one_that_the_schema_takes(reason: str, expected: str) -> None:
+def test_every_reason_fits_the_schema(reason: str, expected: str) -> None:
     failure = Refusal("words-i1", reason, "no", NOW, later(5))
 
     assert status_of(plan(view(refusal=failure), NOW)).reason == expected
@@ -211,7 +211,7 @@ def test_a_foreign_pod_of_the_name_is_not_touched() -> None:
     assert shown(plan(view(pods=(foreign,)), NOW)) == ("Pending", "NameTaken")
 
 
-def test_a_foreign_record_of_the_name_holds_the_run_too() -> None:
+def test_a_foreign_record_of_the_name_stalls_the_run_too() -> None:
     foreign = record(metadata=record().metadata.__class__("words-i1", "shop", "u", "1", NOW))
 
     assert shown(plan(view(records=(foreign,)), NOW)) == ("Pending", "NameTaken")
@@ -242,12 +242,12 @@ def test_a_pod_that_cannot_start_is_replaced_when_its_template_has_changed() -> 
     stuck = pod(**PULL_FAILS, version=77, annotations=made_from(task_definition()))
 
     assert shown(plan(view(task_run(RUNNING), pods=(stuck,)), NOW)) == ("Running", "ImagePullBackOff")
-    mended = view(task_run(RUNNING), pods=(stuck,), definition=task_definition(template=image))
-    assert action_of(plan(mended, NOW)) == DeletePod("words-i1", "uid-words-i1", "77")
+    fixed = view(task_run(RUNNING), pods=(stuck,), definition=task_definition(template=image))
+    assert action_of(plan(fixed, NOW)) == DeletePod("words-i1", "uid-words-i1", "77")
 
     about = {"deletionTimestamp": later(60), "deletionGracePeriodSeconds": 60}
     gone = pod(**PULL_FAILS, phase="Failed", about=about, annotations=made_from(task_definition()))
-    following = plan(replace(mended, pods=(gone,), settled=LOOKED_AT), NOW)
+    following = plan(replace(fixed, pods=(gone,), settled=LOOKED_AT), NOW)
     assert isinstance(action_of(following), CreatePod)
 
 
@@ -258,7 +258,7 @@ def test_a_pod_that_cannot_start_is_replaced_when_its_template_has_changed() -> 
         ({}, {"template": {"spec": {"containers": [{"name": "task", "image": "words:2"}]}}}),
         ({"state": running()}, {"template": {"spec": {"containers": [{"name": "task", "image": "words:2"}]}}}),
     ],
-    ids=["template is the same", "is on its way", "has started"],
+    ids=["template is the same", "is starting", "has started"],
 )
 def test_other_pods_stay_when_their_definition_changes(fields: dict[str, Any], changes: dict[str, Any]) -> None:
     it = pod(**fields, annotations=made_from(task_definition()))
@@ -266,7 +266,7 @@ def test_other_pods_stay_when_their_definition_changes(fields: dict[str, Any], c
     assert status_of(plan(view(task_run(RUNNING), pods=(it,), definition=task_definition(**changes)), NOW))
 
 
-def test_a_pod_of_an_operator_that_noted_no_template_stays() -> None:
+def test_a_pod_of_an_older_operator_without_a_template_hash_stays() -> None:
     image = {"spec": {"containers": [{"name": "task", "image": "words:2"}]}}
 
     following = plan(
@@ -284,7 +284,7 @@ def test_a_pod_that_does_not_start_in_time_is_deleted_in_the_version_that_was_se
     )
 
 
-def test_and_then_counts_as_a_failed_try() -> None:
+def test_and_then_counts_as_a_failed_attempt() -> None:
     gone = {"uid-words-i1": Gone(later(841), pod(), is_last_state=True)}
 
     action = action_of(plan(view(task_run(RUNNING), gone=gone), later(841)))
@@ -296,7 +296,7 @@ def test_and_then_counts_as_a_failed_try() -> None:
 # --- answers ----------------------------------------------------------------------------------------------------------
 
 
-def test_an_answer_without_a_result_needs_no_look_at_its_record() -> None:
+def test_an_answer_without_a_result_does_not_need_its_record() -> None:
     assert plan(answered({"status": "done"}), NOW).payload_from is None
     failed = {"status": "error", "error": {"message": "odd"}}
     assert plan(answered(failed), NOW).payload_from is None
@@ -304,7 +304,7 @@ def test_an_answer_without_a_result_needs_no_look_at_its_record() -> None:
     assert plan(answered(described), NOW).payload_from == "words-i1"
 
 
-def test_what_is_known_of_an_error_is_shown_while_it_is_tried_again() -> None:
+def test_an_error_is_shown_during_its_retry() -> None:
     described = {"status": "error", "error": {"message": "odd", "code": "Odd", "data": {"row": 1}}}
     retried = answered(described, definition=task_definition(retry={"limit": 1, "initialSeconds": 60}))
 
@@ -338,7 +338,7 @@ def test_continue_makes_the_next_pod_at_once() -> None:
     assert (action.target.name, action.target.state) == ("words-i2", "words-i1")
 
 
-def test_the_next_pod_and_the_new_place_are_written_together() -> None:
+def test_the_next_pod_and_the_new_progress_are_written_together() -> None:
     following = plan(answered({"status": "continue"}, pods=(pod("words-i2"),)), NOW)
 
     status = status_of(following)
@@ -356,7 +356,7 @@ def test_the_next_pod_and_the_new_place_are_written_together() -> None:
         ({"waitSeconds": 1.5}, NOW + timedelta(seconds=1.5)),
     ],
 )
-def test_continue_with_a_wait_goes_on_at_its_time(response: dict[str, Any], due: datetime) -> None:
+def test_continue_with_a_wait_continues_at_its_time(response: dict[str, Any], due: datetime) -> None:
     following = plan(answered({"status": "continue", **response}), NOW)
 
     assert shown(following) == ("Running", "Waiting")
@@ -400,7 +400,7 @@ def test_an_error_fails_the_run() -> None:
 
 
 @pytest.mark.parametrize(("attempts", "pause"), [(0, 10), (1, 30), (2, 90), (3, 100)])
-def test_a_failed_try_is_tried_again_after_a_growing_pause(attempts: int, pause: float) -> None:
+def test_a_failed_attempt_is_retried_after_a_growing_pause(attempts: int, pause: float) -> None:
     retry = task_definition(retry={"limit": 5, "initialSeconds": 10, "factor": 3, "maxSeconds": 100})
     name = "words-i1" if not attempts else f"words-i1t{attempts + 1}"
     failed = answered({"status": "error", "error": {"message": "odd"}}, {"attempts": attempts}, name, definition=retry)
@@ -413,8 +413,10 @@ def test_a_failed_try_is_tried_again_after_a_growing_pause(attempts: int, pause:
 
 
 @pytest.mark.parametrize("definition", [task_definition(retry={"limit": 0}), None], ids=["changed", "gone"])
-def test_a_try_that_was_made_goes_on_whatever_has_become_of_the_definition(definition: TaskDefinition | None) -> None:
-    """The pod comes before the status that tells of it."""
+def test_an_existing_attempt_continues_regardless_of_changes_of_the_definition(
+    definition: TaskDefinition | None,
+) -> None:
+    """The pod exists before the status that names it."""
     failed = answered({"status": "error", "error": {"message": "busy"}}, pods=(pod("words-i1t2"),))
 
     status = status_of(plan(replace(failed, definition=definition), NOW))
@@ -424,7 +426,7 @@ def test_a_try_that_was_made_goes_on_whatever_has_become_of_the_definition(defin
     assert status.current.pod_name == "words-i1t2"
 
 
-def test_an_iteration_that_was_made_goes_on_although_max_iterations_has_become_less() -> None:
+def test_an_existing_iteration_continues_although_max_iterations_was_lowered() -> None:
     made = answered({"status": "continue"}, pods=(pod("words-i2"),))
 
     status = status_of(plan(replace(made, definition=task_definition(maxIterations=1)), NOW))
@@ -434,7 +436,7 @@ def test_an_iteration_that_was_made_goes_on_although_max_iterations_has_become_l
     assert status.current.pod_name == "words-i2"
 
 
-def test_the_last_attempt_is_told_so_and_fails_the_run() -> None:
+def test_the_last_attempt_is_marked_as_final_and_fails_the_run() -> None:
     retry = task_definition(retry={"limit": 1, "initialSeconds": 0})
     error = {"status": "error", "error": {"message": "odd"}}
 
@@ -460,7 +462,7 @@ ODD = {"message": "odd", "code": "Odd"}
 
 
 @pytest.mark.parametrize("definition", [task_definition(retry={"limit": 5}), None], ids=["a policy", "no definition"])
-def test_an_error_that_would_come_again_ends_the_run_whatever_the_policy_says(
+def test_an_error_that_is_not_retryable_fails_the_run_despite_the_policy(
     definition: TaskDefinition | None,
 ) -> None:
     fatal = answered({"status": "error", "error": ODD, "retryable": False})
@@ -469,7 +471,7 @@ def test_an_error_that_would_come_again_ends_the_run_whatever_the_policy_says(
 
 
 @pytest.mark.parametrize(("says", "pause"), [({"retryAfterSeconds": 300}, 300), ({"retryable": True}, 10)])
-def test_a_try_that_the_task_asks_for_comes_when_it_wants_it(says: dict[str, Any], pause: float) -> None:
+def test_a_retry_that_the_task_requests_comes_at_the_requested_time(says: dict[str, Any], pause: float) -> None:
     kills_only = task_definition(retry={"limit": 1, "on": ["PodFailure"]})
     error = {"status": "error", "error": ODD, **says}
 
@@ -490,9 +492,7 @@ def test_an_attempt_is_final_where_errors_are_not_retried() -> None:
 
 @pytest.mark.parametrize("refusal", ["InvalidInput", "Rejected"])
 @pytest.mark.parametrize("definition", [task_definition(retry={"limit": 5}), None], ids=["a policy", "no definition"])
-def test_a_run_that_is_turned_away_has_not_been_called_and_is_not_tried_again(
-    refusal: str, definition: TaskDefinition | None
-) -> None:
+def test_a_refused_run_has_not_been_called_and_is_not_retried(refusal: str, definition: TaskDefinition | None) -> None:
     response = {"status": "error", "error": {"message": "no", "code": "E", "data": {}}, "refusal": refusal}
 
     following = plan(replace(answered(response), definition=definition), NOW)
@@ -505,8 +505,8 @@ def test_a_run_that_is_turned_away_has_not_been_called_and_is_not_tried_again(
 
 
 @pytest.mark.parametrize("refusal", [None, "InvalidInput"])
-def test_the_message_of_an_error_comes_before_its_own(refusal: str | None) -> None:
-    """It names the fields of an input that does not fit; the error has the words that Webiny has."""
+def test_the_message_of_an_answer_takes_precedence_over_that_of_its_error(refusal: str | None) -> None:
+    """It names the fields of an invalid input; the error has the same message as in Webiny."""
     error = {"message": "Validation failed.", "code": "VALIDATION_FAILED_INVALID_FIELDS"}
     response = {"status": "error", "message": "Validation failed. url: Field required", "error": error}
 
@@ -517,7 +517,7 @@ def test_the_message_of_an_error_comes_before_its_own(refusal: str | None) -> No
     assert status.error.message == "Validation failed."
 
 
-def test_a_retry_starts_from_the_checkpoint_of_the_newest_try() -> None:
+def test_a_retry_starts_from_the_checkpoint_of_the_newest_attempt() -> None:
     tries = (record("words-i1", checkpoint={}), record("words-i1t2", checkpoint={}), record("words-i2", checkpoint={}))
 
     action = action_of(plan(view(task_run({"phase": "Running", "attempts": 2}), records=tries, settled=LOOKED_AT), NOW))
@@ -535,14 +535,14 @@ def test_a_pod_that_died_without_an_answer_gets_its_record_written() -> None:
     assert (action.pod_uid, action.cause, code_of(action)) == ("uid-words-i1", "PodFailure", "OOMKilled")
 
 
-def test_why_a_container_ended_is_not_judged_before_the_kubelet_has_said_so() -> None:
+def test_the_reason_why_a_container_ended_is_not_decided_before_the_kubelet_reports_it() -> None:
     ended = view(task_run(RUNNING), pods=(pod(phase="Running", state=terminated(255)),), records=(record(),))
 
     following = plan(ended, NOW)
 
     assert shown(following) == ("Running", "IterationRunning")
     assert following.requeue_at == later(30)
-    assert isinstance(action_of(plan(ended, later(30))), WriteRecord)  # sidecars go on
+    assert isinstance(action_of(plan(ended, later(30))), WriteRecord)  # sidecars keep running
     evicted = pod(phase="Failed", reason="Evicted", state=terminated(255), conditions=[NODE_PRESSURE])
     assert isinstance(
         action_of(plan(view(ended.run, pods=(evicted,), records=(record(),), settled=LOOKED_AT), later(2))),
@@ -600,7 +600,7 @@ def without_node(made: Pod) -> Pod:
     return msgspec.structs.replace(made, spec=msgspec.structs.replace(made.spec, node_name=""))
 
 
-def test_a_pod_that_the_cache_lacks_is_asked_for() -> None:
+def test_a_pod_that_is_not_in_the_cache_is_read_live() -> None:
     assert action_of(plan(view(task_run(RUNNING)), NOW)) == ConfirmGone("words-i1", "uid-words-i1")
 
 
@@ -627,7 +627,7 @@ def test_a_pod_that_the_cache_lacks_is_asked_for() -> None:
         "never seen",
     ],
 )
-def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
+def test_a_pod_that_vanished_is_replaced_once_it_can_no_longer_run(
     last: Pod | None, is_last_state: bool, wait: int
 ) -> None:
     gone = {"uid-words-i1": Gone(NOW, last, is_last_state)}
@@ -641,8 +641,8 @@ def test_a_pod_that_vanished_is_replaced_once_it_cannot_run_any_more(
         assert isinstance(action_of(following), CreatePod)
 
 
-def test_an_answer_that_has_not_been_seen_yet_is_asked_for_before_a_try_is_repeated() -> None:
-    """The end of a pod may be seen before its record: each kind has a watch of its own."""
+def test_an_answer_that_has_not_been_seen_yet_is_read_before_an_attempt_is_repeated() -> None:
+    """The end of a pod may be seen before its record, because each kind has its own watch."""
     gone = {"uid-words-i1": Gone(NOW, pod(phase="Succeeded", state=terminated(0)), is_last_state=True)}
 
     assert action_of(plan(view(task_run(RUNNING), gone=gone), NOW)) == ReadRecord("words-i1")
@@ -655,7 +655,7 @@ def test_a_pod_that_the_garbage_collector_failed_is_replaced_15_seconds_later() 
 
 
 @pytest.mark.parametrize(("finalizers", "seconds"), [([], 15), (["example.com/hold"], 75)])
-def test_who_keeps_a_pod_that_the_garbage_collector_failed_decides_when_it_is_replaced(
+def test_a_finalizer_on_a_pod_that_the_garbage_collector_failed_decides_when_it_is_replaced(
     finalizers: list[str], seconds: int
 ) -> None:
     about = {"deletionTimestamp": later(0), "deletionGracePeriodSeconds": 0, "finalizers": finalizers}
@@ -664,7 +664,7 @@ def test_who_keeps_a_pod_that_the_garbage_collector_failed_decides_when_it_is_re
     assert plan(view(task_run(RUNNING), pods=(left,)), NOW).requeue_at == later(seconds)
 
 
-def test_an_answer_of_a_try_that_was_given_up_does_not_outweigh_an_abort() -> None:
+def test_an_answer_of_a_lost_attempt_does_not_take_precedence_over_an_abort() -> None:
     status = {**RUNNING, "current": None, "disruptions": 1, "nextIterationAt": later(10)}
     late = (record("words-i1", {"status": "done"}),)
 
@@ -689,7 +689,7 @@ def test_an_answer_that_was_given_before_the_replacement_exists_still_counts() -
     assert shown(plan(view(task_run(status), records=(record(response=DONE),)), NOW)) == ("Succeeded", "Done")
 
 
-def test_the_claim_in_the_record_outweighs_the_status() -> None:
+def test_the_claim_in_the_record_takes_precedence_over_the_status() -> None:
     # given a status that names a pod, and a record of that name by another pod
     claimed = record(pod_uid="the-other", response=DONE)
 
@@ -720,7 +720,7 @@ def test_abort_step_1_a_pod_that_never_started_is_deleted_in_the_version_that_wa
     assert action_of(plan(aborted, NOW)) == DeletePod("words-i1", "uid-words-i1", "5")
 
 
-def test_abort_step_2_a_pod_that_has_started_is_told_to_end() -> None:
+def test_abort_step_2_a_pod_that_has_started_is_stopped() -> None:
     aborted = view(task_run(RUNNING, abort={}), pods=(pod(state=running(), phase="Running"),), records=(record(),))
 
     assert action_of(plan(aborted, NOW)) == EndPod(aborted.pods[0])
@@ -736,7 +736,7 @@ def test_abort_step_3_grace_and_30_seconds_later_it_is_deleted() -> None:
     assert action_of(plan(aborted, later(50))) == DeletePod("words-i1", "uid-words-i1")
 
 
-def test_abort_step_4_a_pod_that_does_not_go_is_shown_as_node_lost() -> None:
+def test_abort_step_4_a_pod_that_does_not_terminate_is_shown_as_node_lost() -> None:
     deleted = pod(state=running(), about={"deletionTimestamp": later(20)})
     aborted = view(task_run(RUNNING, abort={}), pods=(deleted,), records=(record(),))
 
@@ -761,7 +761,7 @@ def test_abort_step_5_after_the_node_lost_timeout_the_run_ends(abort: dict[str, 
     assert shown(following) == (phase, "NodeLost")
 
 
-def test_an_aborted_run_is_aborted_whatever_its_pod_answered() -> None:
+def test_an_aborted_run_is_aborted_regardless_of_its_pods_answer() -> None:
     following = plan(answered(DONE, run=task_run(RUNNING, abort={"message": "enough"})), NOW)
 
     status = status_of(following)
@@ -769,8 +769,8 @@ def test_an_aborted_run_is_aborted_whatever_its_pod_answered() -> None:
     assert following.payload_from == "words-i1"
 
 
-def test_an_aborted_pod_whose_record_has_not_been_seen_has_it_looked_at_before_the_run_ends() -> None:
-    """Its end may be seen before its claim and its answer: pods and records have a watch each."""
+def test_the_unseen_record_of_an_aborted_pod_is_read_before_the_run_finishes() -> None:
+    """Its end may be seen before its claim and its answer, because pods and records have separate watches."""
     died = view(task_run(RUNNING, abort={"message": "enough"}), pods=(ended_pod(code=143),))
 
     action = action_of(plan(died, NOW))
@@ -795,7 +795,7 @@ def test_an_iteration_times_out_after_the_start_of_its_container() -> None:
     assert action_of(plan(working, later(870))) == EndPod(working.pods[0])
 
 
-def test_and_fails_in_words() -> None:
+def test_and_fails_with_a_message() -> None:
     ended = ended_pod(code=143, annotations={"podrelay.dev/ending-since": ago(5).isoformat()})
 
     action = action_of(plan(view(task_run(RUNNING), pods=(ended,), records=(record(),)), NOW))
@@ -821,7 +821,7 @@ def by_message(code: int = 0, message: str = "", **fields: Any) -> Pod:
     return pod(phase="Failed" if code else "Succeeded", state=state, annotations=BY_MESSAGE, **fields)
 
 
-def test_a_gated_pod_is_let_go_only_once_the_status_names_it() -> None:
+def test_the_gate_is_removed_only_once_the_status_names_the_pod() -> None:
     made = gated_pod()
     before = view(task_run(), pods=(made,))
 
@@ -834,7 +834,7 @@ def test_a_gated_pod_is_let_go_only_once_the_status_names_it() -> None:
     assert action_of(plan(after, NOW)) == OpenGate(made)
 
 
-def test_a_gated_pod_whose_uid_the_status_does_not_name_stays_where_it_is() -> None:
+def test_a_gated_pod_whose_uid_the_status_does_not_name_keeps_its_gate() -> None:
     another = gated_pod(uid="another")
 
     following = plan(view(task_run(RUNNING), pods=(another,)), NOW)
@@ -864,7 +864,7 @@ def test_a_gated_pod_that_came_too_late_is_deleted() -> None:
 
 
 def settled(status: dict[str, Any], pods: tuple[Pod, ...], records: tuple[Record, ...]) -> dict[str, Any]:
-    """Return the status that the planner wants for these facts, so that only tidying up is left."""
+    """Return the status that the planner wants for these facts, so that only garbage collection is left."""
     following = plan(view(task_run(status), pods=pods, records=records), NOW)
     return msgspec.to_builtins(following.status) or status
 
@@ -878,7 +878,7 @@ def test_the_record_of_a_pod_that_reports_by_message_is_written_from_it() -> Non
     assert (action.response.status, action.response.input, action.cause) == ("continue", {"row": 7}, None)
 
 
-def test_a_silent_end_is_not_taken_for_done_before_the_kubelet_has_said_why() -> None:
+def test_an_end_without_a_message_is_not_done_before_the_kubelet_reports_why() -> None:
     def ended(message: str, phase: str = "Running", **fields: Any) -> View:
         state = terminated(0, message=message)
         return view(
@@ -895,7 +895,7 @@ def test_a_silent_end_is_not_taken_for_done_before_the_kubelet_has_said_why() ->
     assert isinstance(action_of(plan(replace(evicted, records=(record(),)), NOW)), CreatePod)
 
 
-def test_a_non_zero_exit_code_is_a_pod_failure_in_the_words_of_the_message() -> None:
+def test_a_non_zero_exit_code_is_a_pod_failure_with_the_message_of_the_pod() -> None:
     action = action_of(plan(view(task_run(RUNNING), pods=(by_message(3, "no such file"),)), NOW))
 
     assert isinstance(action, WriteRecord)
@@ -914,7 +914,7 @@ def test_a_message_of_a_pod_that_was_taken_away_counts() -> None:
     assert action.response.status == "continue"
 
 
-def test_an_evicted_pod_without_a_word_is_a_disruption_as_any_other() -> None:
+def test_an_evicted_pod_without_a_message_is_a_disruption_like_any_other() -> None:
     evicted = by_message(143, reason="Evicted", conditions=[NODE_PRESSURE])
 
     action = action_of(plan(view(task_run(RUNNING), pods=(evicted,), settled=LOOKED_AT), NOW))
@@ -924,8 +924,8 @@ def test_an_evicted_pod_without_a_word_is_a_disruption_as_any_other() -> None:
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
-def test_no_answer_can_come_any_more_for_a_deleted_pod_that_looked_as_if_it_had_succeeded(is_gone: bool) -> None:
-    """Before its deletion it meant done, and an operator that was killed may have sent that a moment ago."""
+def test_a_deleted_pod_that_seemed_to_succeed_is_claimed_before_its_replacement(is_gone: bool) -> None:
+    """Before its deletion, it counted as done, and an operator that was killed may have just sent that."""
     deleted = by_message(about={"deletionTimestamp": later(50), "deletionGracePeriodSeconds": 60})
     gone = {"uid-words-i1": Gone(NOW, deleted, is_last_state=True)} if is_gone else {}
     facts: dict[str, Any] = {"pods": () if is_gone else (deleted,), "gone": gone, "settled": LOOKED_AT}
@@ -939,8 +939,8 @@ def test_no_answer_can_come_any_more_for_a_deleted_pod_that_looked_as_if_it_had_
 
 
 @pytest.mark.parametrize("is_gone", [False, True])
-def test_a_pod_that_has_a_successor_was_disrupted_whatever_a_later_look_would_say(is_gone: bool) -> None:
-    """It never started and was deleted, then its pending timeout passed; the status is behind both pods."""
+def test_a_pod_with_a_successor_was_disrupted_regardless_of_later_facts(is_gone: bool) -> None:
+    """It never started and was deleted, then its pending timeout passed; the status lags behind both pods."""
     about = {"deletionTimestamp": ago(5), "finalizers": ["example.com/hold"]}
     late = pod(about=about, annotations={"podrelay.dev/pending-timeout-seconds": "30"}, phase="Failed")
     gone = {"uid-words-i1": Gone(NOW, late, is_last_state=True)} if is_gone else {}
@@ -988,11 +988,11 @@ def test_a_record_that_is_refused_is_shown_and_ends_the_run_in_time(aborted: boo
 WAITED: dict[str, Any] = {"phase": "Running", "startedAt": ago(60), "iterations": 1, "lastRecord": "words-i1"}
 
 
-def test_a_state_that_is_not_in_the_cache_is_looked_for() -> None:
+def test_a_state_that_is_not_in_the_cache_is_read_live() -> None:
     assert action_of(plan(view(task_run(WAITED)), NOW)) == ConfirmLost("words-i1")
 
 
-def test_a_state_that_is_gone_ends_the_run() -> None:
+def test_a_deleted_state_fails_the_run() -> None:
     following = plan(view(task_run(WAITED), lost_records=frozenset({"words-i1"})), NOW)
 
     status = status_of(following)
@@ -1008,7 +1008,7 @@ def test_a_checkpoint_needs_no_state() -> None:
 
 
 @pytest.mark.parametrize("how", ["failed", "disrupted"])
-def test_without_its_definition_a_run_waits_to_know_whether_it_is_tried_again(how: str) -> None:
+def test_without_its_definition_a_run_waits_before_a_retry(how: str) -> None:
     records: tuple[Record, ...] = ()
     if how == "failed":
         records = (record(response={"status": "error", "error": {"message": "odd"}}),)
@@ -1047,7 +1047,7 @@ FINISHED = {"phase": "Succeeded", "reason": "Done", "finishedAt": NOW, "current"
         ("Never", "Succeeded", False),
     ],
 )
-def test_pods_of_a_finished_run_go_by_their_policy(policy: str, phase: str, removed: bool) -> None:
+def test_pods_of_a_finished_run_are_deleted_by_their_policy(policy: str, phase: str, removed: bool) -> None:
     ended = ended_pod(annotations={"podrelay.dev/pod-cleanup": policy})
 
     following = plan(view(task_run({**FINISHED, "phase": phase}), pods=(ended,)), NOW)
@@ -1055,8 +1055,8 @@ def test_pods_of_a_finished_run_go_by_their_policy(policy: str, phase: str, remo
     assert following.actions == ((DeletePod("words-i1", "uid-words-i1"),) if removed else ())
 
 
-def test_a_pod_that_was_made_too_late_for_its_run_does_not_wait_for_a_node_for_ever() -> None:
-    # given a pod whose creation got no answer, and a run that was aborted meanwhile
+def test_a_pod_created_too_late_for_its_run_does_not_wait_for_a_node_forever() -> None:
+    # given a pod whose creation got no response, and a run that was aborted meanwhile
     late = pod(version=9, annotations={"podrelay.dev/pod-cleanup": "Never"})
     aborted = view(task_run({**FINISHED, "phase": "Aborted"}), pods=(late,))
 
@@ -1110,11 +1110,11 @@ def test_a_finished_run_never_changes(phase: str, spec: dict[str, Any]) -> None:
         assert not any(isinstance(action, CreatePod | WriteRecord) for action in following.actions)
 
 
-def test_a_pod_whose_sidecars_go_on_gets_a_deadline_after_30_seconds() -> None:
+def test_a_pod_whose_sidecars_keep_running_gets_a_deadline_after_30_seconds() -> None:
     left = pod(phase="Running", state=terminated(0, NOW))
     finished = view(task_run(FINISHED), pods=(left,))
 
-    assert action_of(plan(finished, NOW)) == DeletePod("words-i1", "uid-words-i1")  # OnSuccess takes it at once
+    assert action_of(plan(finished, NOW)) == DeletePod("words-i1", "uid-words-i1")  # OnSuccess deletes it at once
     kept = pod(phase="Running", state=terminated(0, NOW), annotations={"podrelay.dev/pod-cleanup": "Never"})
     finished = view(task_run(FINISHED), pods=(kept,))
     assert plan(finished, later(29)).requeue_at == later(30)
@@ -1130,8 +1130,8 @@ def test_a_pod_whose_sidecars_go_on_gets_a_deadline_after_30_seconds() -> None:
         ("Never", "done", False),
     ],
 )
-def test_pods_that_have_had_their_turn_go_while_the_run_goes_on(policy: str, answer: str, removed: bool) -> None:
-    # given a run whose second pod works, in a state that is written already
+def test_finished_pods_are_deleted_during_the_run(policy: str, answer: str, removed: bool) -> None:
+    # given a run whose second pod is running, with a status that is written already
     past = ended_pod("words-i1", annotations={"podrelay.dev/pod-cleanup": policy})
     status = {**RUNNING, "lastRecord": "words-i1", "current": current("words-i2", 2)}
     records = (record("words-i1", {"status": answer}), record("words-i2"))

@@ -1,4 +1,4 @@
-"""Our finalizer keeps a pod until what became of it is stored; then it must not keep it any longer."""
+"""The finalizer keeps a pod until its result is stored; after that, it must be removed."""
 
 from dataclasses import replace
 from typing import Any
@@ -44,7 +44,7 @@ def seen(pod: Pod, status: dict[str, Any] | None = None, **rest: Any) -> View:
     return view(task_run(status or RUNNING), pods=(pod,), **rest)
 
 
-def test_the_crash_of_a_pod_that_was_deleted_afterwards_is_a_failed_try() -> None:
+def test_the_crash_of_a_pod_that_was_deleted_afterwards_is_a_failed_attempt() -> None:
     crashed = held(DELETED, phase="Failed", state=terminated(1, at=ago(15)))
 
     written = action(plan(seen(crashed, records=(record(),)), NOW))
@@ -84,13 +84,13 @@ def test_a_drained_pod_that_a_foreign_finalizer_keeps_is_not_waited_for() -> Non
     assert following.target.name == "words-i1t2"
 
 
-def test_a_force_deleted_pod_is_let_go_at_once_so_that_its_token_ends() -> None:
+def test_a_force_deleted_pod_is_released_at_once_so_that_its_token_becomes_invalid() -> None:
     forced = held(FORCED, phase="Running", state=running())
 
     assert action(plan(seen(forced), NOW)) == ReleasePod(forced)
 
 
-def test_a_pod_is_let_go_before_it_is_deleted() -> None:
+def test_a_pod_is_released_before_it_is_deleted() -> None:
     done = {"phase": "Succeeded", "current": current(), "finishedAt": ago(5)}
     ended = held(phase="Succeeded", state=terminated())
 
@@ -101,7 +101,7 @@ def test_a_pod_is_let_go_before_it_is_deleted() -> None:
 
 
 @pytest.mark.parametrize("about", [None, DELETED])
-def test_a_pod_that_is_kept_needs_us_no_more(about: dict[str, Any] | None) -> None:
+def test_a_pod_that_is_kept_loses_the_finalizer(about: dict[str, Any] | None) -> None:
     failed = {"phase": "Failed", "current": current(), "finishedAt": ago(5)}
     ended = held(about, phase="Failed", state=terminated(1))
 
@@ -126,7 +126,7 @@ def test_the_pod_that_is_due_is_kept_until_its_end_is_in_the_status() -> None:
         (DELETED, None, False, True),
     ],
 )
-def test_a_pod_whose_run_is_gone_goes_when_it_has_ended(
+def test_a_pod_of_a_deleted_run_is_released_when_it_has_ended(
     about: dict[str, Any] | None, state: dict[str, Any] | None, node: bool, goes: bool
 ) -> None:
     left = held(about, phase="Running" if state == running() else "Failed" if node else "Pending", state=state)
@@ -136,13 +136,13 @@ def test_a_pod_whose_run_is_gone_goes_when_it_has_ended(
     assert plan_without_run((left,)).actions == ((ReleasePod(left),) if goes else ())
 
 
-def test_the_pod_of_a_former_run_of_the_same_name_is_let_go() -> None:
+def test_the_pod_of_a_former_run_of_the_same_name_is_released() -> None:
     former = held({**DELETED, "run_uid": "uid-former"}, name="words-i3", phase="Failed", state=terminated())
 
     assert plan(view(pods=(former,)), NOW).actions == (ReleasePod(former),)
 
 
-# --- what is long in coming must not keep a deleted pod: drains and deleted namespaces wait for it -------------------
+# --- slow events must not keep a deleted pod: drains and deletions of namespaces wait for it -------------------------
 
 
 def test_a_deleted_pod_does_not_wait_for_hooks_that_wait_for_a_slot() -> None:

@@ -1,4 +1,4 @@
-"""Operators and runners of different versions: what does not fit is told in words, and costs no attempt."""
+"""Operators and runners of different versions: an incompatibility has a message, and costs no attempt."""
 
 import json
 from typing import Any
@@ -33,7 +33,7 @@ def failed(code: int, message: str) -> Pod:
     return pod(phase="Failed", state=ended(code, message=message))
 
 
-def test_a_runner_that_does_not_work_with_this_operator_is_not_tried_again() -> None:
+def test_a_runner_that_does_not_support_this_operator_is_not_retried() -> None:
     words = protocol.unsupported_operator(2, "it lacks the variable 'PODRELAY_NEW'")
 
     action = only_action(plan(view((failed(76, protocol.farewell(words)),), claimed=False), NOW))
@@ -68,7 +68,7 @@ def test_a_runner_of_the_first_version_that_lacks_a_variable_is_understood() -> 
     ("code", "message"),
     [(76, ""), (76, "core dumped"), (76, '{"unsupported":'), (1, protocol.farewell("x")), (2, "usage: ls")],
 )
-def test_other_ends_are_what_they_were(code: int, message: str) -> None:
+def test_other_ends_are_unchanged(code: int, message: str) -> None:
     failure = failures.failure_of(failed(code, message))
 
     assert (failure.code, failure.is_final) == (f"ExitCode{code}", False)
@@ -84,8 +84,8 @@ def test_a_program_of_another_language_may_use_the_exit_code() -> None:
     assert failures.failure_of(own).code == "ExitCode76"
 
 
-def test_an_answer_that_this_operator_does_not_know_waits_for_one_that_does() -> None:
-    """It is no error: the work is done, and would be done again."""
+def test_an_answer_unknown_to_this_operator_waits_for_one_that_knows_it() -> None:
+    """It is not an error: the work is done, and would be done again."""
     answered = view((pod(phase="Succeeded", state=ended()),), response={"status": "yield"}, protocol=3)
 
     following = plan(answered, NOW)
@@ -105,7 +105,7 @@ def test_an_answer_that_this_operator_does_not_know_waits_for_one_that_does() ->
     assert following.requeue_at == later(900)
 
 
-def test_an_answer_that_nobody_understands_fails_when_its_time_is_over() -> None:
+def test_an_unknown_answer_fails_after_the_timeout() -> None:
     first = plan(view((pod(phase="Succeeded", state=ended()),), response={"status": "yield"}), NOW).status
     assert first is not None
     run = msgspec.structs.replace(task_run(RUNNING), status=first)
@@ -120,9 +120,9 @@ def test_an_answer_that_nobody_understands_fails_when_its_time_is_over() -> None
     assert (following.status.phase, following.status.reason) == ("Failed", "UnsupportedRunner")
 
 
-def test_a_runner_that_is_too_old_is_ended_and_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_runner_that_is_too_old_is_ended_and_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     works = pod(phase="Running", state=running())
-    assert not plan(view((works,)), NOW).actions, "version 1 is worked with"
+    assert not plan(view((works,)), NOW).actions, "version 1 is supported"
     monkeypatch.setattr(protocol, "OLDEST_RUNNER", 2)
 
     assert not plan(view((works,), protocol=2), NOW).actions
@@ -139,7 +139,7 @@ def test_a_runner_that_is_too_old_is_ended_and_not_tried_again(monkeypatch: pyte
     assert "rebuild the image" in written.response.error.message
 
 
-# --- what is left behind ----------------------------------------------------------------------------------------------
+# --- left behind ------------------------------------------------------------------------------------------------------
 
 
 def left_behind(document: dict[str, Any]) -> Any:
@@ -149,14 +149,14 @@ def left_behind(document: dict[str, Any]) -> Any:
 
 @pytest.mark.parametrize("version", [None, 1, 2, 3])
 def test_an_answer_that_was_left_behind_is_taken_from_every_version(version: int | None) -> None:
-    told = {} if version is None else {"protocol": version}
+    stated = {} if version is None else {"protocol": version}
 
-    answer = left_behind({"response": {"status": "done", "output": {"x": 1}}, **told})
+    answer = left_behind({"response": {"status": "done", "output": {"x": 1}}, **stated})
 
     assert (answer.status, answer.output) == ("done", {"x": 1})
 
 
-def test_a_refusal_that_was_left_behind_is_one() -> None:
+def test_a_refusal_that_was_left_behind_stays_a_refusal() -> None:
     error = {"message": "no", "code": "PermissionError"}
 
     answer = left_behind({"response": {"status": "error", "error": error, "refusal": "Rejected"}, "protocol": 2})
@@ -164,7 +164,7 @@ def test_a_refusal_that_was_left_behind_is_one() -> None:
     assert msgspec.to_builtins(answer)["refusal"] == "Rejected"
 
 
-def test_an_answer_of_a_later_version_that_is_not_understood_is_told() -> None:
+def test_an_unknown_answer_of_a_later_version_is_reported() -> None:
     answer = left_behind({"response": {"status": "yield", "to": "x"}, "protocol": 3})
 
     assert (answer.status, answer.error.code, answer.retryable) == ("error", "UnsupportedRunner", False)

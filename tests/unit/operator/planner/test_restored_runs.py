@@ -1,4 +1,4 @@
-"""Runs that came out of a backup: nothing of them starts unasked, by whatever way they came."""
+"""Runs restored from a backup: none of them starts without a request, regardless of the way of restoring."""
 
 import json
 from typing import Any
@@ -48,14 +48,14 @@ def ownerless(which: Pod, **changes: Any) -> Pod:
     return msgspec.structs.replace(which, metadata=about)
 
 
-def told(following: Plan) -> tuple[str | None, str | None]:
+def phase_and_reason(following: Plan) -> tuple[str | None, str | None]:
     assert following.status is not None
     assert following.actions == ()
     return following.status.phase, following.status.reason
 
 
 def applied(name: str = "words", **status: Any) -> dict[str, str]:
-    """The annotation of `kubectl apply` for a run that was read out of a cluster."""
+    """The annotation of `kubectl apply` for a run that was exported from a cluster."""
     body = {"metadata": {"name": name, "uid": "uid-before"}, "spec": {"definition": "count-words"}, "status": status}
     return {names.ANNOTATION_LAST_APPLIED: json.dumps(body)}
 
@@ -64,30 +64,30 @@ def applied(name: str = "words", **status: Any) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("phase", ["Succeeded", "Failed", "Aborted"])
-def test_what_kubectl_apply_was_given_tells_that_a_run_had_ended_a_second_before(phase: str) -> None:
+def test_the_last_applied_object_shows_that_a_run_had_finished(phase: str) -> None:
     run = task_run(annotations=applied(phase=phase, startedAt="2026-03-01T11:00:00Z"))
 
-    assert told(plan(view(run), NOW)) == (phase, "Restored")
+    assert phase_and_reason(plan(view(run), NOW)) == (phase, "Restored")
 
 
-def test_what_kubectl_apply_was_given_tells_that_a_run_had_begun() -> None:
+def test_the_last_applied_object_shows_that_a_run_had_begun() -> None:
     run = task_run(annotations=applied(phase="Running", startedAt="2026-03-01T11:00:00Z"))
 
     following = plan(view(run), NOW)
 
-    assert told(following) == ("Pending", "Restored")
+    assert phase_and_reason(following) == ("Pending", "Restored")
     assert following.status is not None
     assert "2026-03-01T11:00:00Z" in (following.status.message or "")
 
 
 @pytest.mark.parametrize("text", ["", '{"spec": {}}', '{"status": {"phase": "Pending"}}', '{"status": 1}', '"status"'])
-def test_whatever_else_kubectl_apply_was_given_a_run_starts(text: str) -> None:
+def test_a_run_starts_with_any_other_last_applied_object(text: str) -> None:
     run = task_run(annotations={names.ANNOTATION_LAST_APPLIED: text})
 
     assert isinstance(plan(view(run), NOW).actions[0], CreatePod)
 
 
-def test_what_kubectl_apply_was_given_is_not_kept() -> None:
+def test_the_last_applied_object_is_not_kept() -> None:
     assert task_run(annotations=applied(phase="Failed")).metadata.annotations.last_applied is None
 
 
@@ -100,29 +100,32 @@ def test_velero_has_time_to_restore_the_status() -> None:
     assert plan(view(run), NOW) == Plan(requeue_at=later(1))
 
 
-def test_without_a_status_nobody_knows_whether_a_run_had_begun() -> None:
+def test_without_a_status_it_is_unknown_whether_a_run_had_begun() -> None:
     run = labelled(task_run(created=ago(30)), VELERO)
 
     following = plan(view(run), NOW)
 
-    assert told(following) == ("Pending", "Restored")
+    assert phase_and_reason(following) == ("Pending", "Restored")
     assert following.status is not None
     assert "not known" in (following.status.message or "")
 
 
-def test_its_records_are_no_answers_that_nobody_has_applied() -> None:
+def test_its_records_are_not_applied_as_answers() -> None:
     run = labelled(task_run(created=ago(30)), VELERO)
     answered = msgspec.structs.replace(record("words-i1", {"status": "done"}))
 
-    assert told(plan(view(run, task_definition(hooks=["onDone"]), records=(answered,)), NOW)) == ("Pending", "Restored")
+    assert phase_and_reason(plan(view(run, task_definition(hooks=["onDone"]), records=(answered,)), NOW)) == (
+        "Pending",
+        "Restored",
+    )
 
 
-def test_a_half_way_run_waits_for_a_decision_and_keeps_where_it_stands() -> None:
+def test_an_unfinished_run_waits_for_a_decision_and_keeps_its_progress() -> None:
     run = labelled(task_run({**HALF_WAY, "current": current("words-i3", 3)}), VELERO)
 
     following = plan(view(run, records=(restored_record("words-i2", None, {}),)), NOW)
 
-    assert told(following) == ("Running", "Restored")
+    assert phase_and_reason(following) == ("Running", "Restored")
     assert following.status is not None
     assert (following.status.last_record, following.status.current) == (run.status.last_record, run.status.current)
 
@@ -147,7 +150,7 @@ def test_records_of_another_restore_are_not_the_runs() -> None:
     assert not view(run).owns(foreign)
 
 
-def test_without_the_label_it_goes_on() -> None:
+def test_without_the_label_it_continues() -> None:
     run = task_run({**HALF_WAY, "current": current("words-i3", 3)})
 
     assert isinstance(
@@ -158,7 +161,10 @@ def test_without_the_label_it_goes_on() -> None:
 def test_it_can_be_aborted() -> None:
     run = labelled(task_run(HALF_WAY, abort={"message": "no"}), VELERO)
 
-    assert told(plan(view(run, records=(record("words-i2", {"status": "continue"}),)), NOW)) == ("Aborted", "Aborted")
+    assert phase_and_reason(plan(view(run, records=(record("words-i2", {"status": "continue"}),)), NOW)) == (
+        "Aborted",
+        "Aborted",
+    )
 
 
 # --- podrelay import -------------------------------------------------------------------------------------------------
@@ -169,7 +175,7 @@ def test_it_can_be_aborted() -> None:
 def test_nothing_is_done_before_an_import_has_finished(status: dict[str, Any], spec: dict[str, Any]) -> None:
     run = task_run(status, annotations={names.ANNOTATION_IMPORTED: names.IMPORT_INCOMPLETE}, **spec)
 
-    assert told(plan(view(run), NOW))[1] == "Imported"
+    assert phase_and_reason(plan(view(run), NOW))[1] == "Imported"
 
 
 @pytest.mark.parametrize(("status", "place"), [({}, "before it had begun"), (HALF_WAY, "in iteration 3")])
@@ -179,20 +185,20 @@ def test_an_imported_run_waits_for_a_decision(status: dict[str, Any], place: str
 
     following = plan(view(run, records=(record("words-i2", {"status": "continue"}), answered)), NOW)
 
-    assert told(following)[1] == "Imported"
+    assert phase_and_reason(following)[1] == "Imported"
     assert following.status is not None
     assert place in (following.status.message or "")
     assert EXPORTED in (following.status.message or "")
 
 
-def test_and_begins_when_told_to() -> None:
+def test_and_begins_when_it_is_resumed() -> None:
     shown = {"phase": "Pending", "reason": "Imported"}
     run = task_run(shown, annotations={names.ANNOTATION_IMPORTED: EXPORTED})
 
     assert isinstance(plan(view(run), NOW).actions[0], CreatePod)
 
 
-def test_and_goes_on_with_the_next_iteration_when_told_to() -> None:
+def test_and_continues_with_the_next_iteration_when_it_is_resumed() -> None:
     run = task_run({**HALF_WAY, "reason": "Imported"}, annotations={names.ANNOTATION_IMPORTED: EXPORTED})
 
     following = plan(view(run, records=(record("words-i2", {"status": "continue"}),)), NOW)
@@ -202,7 +208,7 @@ def test_and_goes_on_with_the_next_iteration_when_told_to() -> None:
     assert (action.target.iteration, action.target.state) == (3, "words-i2")
 
 
-def test_an_answer_that_nobody_had_applied_counts_when_told_to() -> None:
+def test_an_answer_that_was_not_applied_yet_counts_when_it_is_resumed() -> None:
     run = task_run({**HALF_WAY, "reason": "Imported"}, annotations={names.ANNOTATION_IMPORTED: EXPORTED})
     records = (record("words-i2", {"status": "continue"}), record("words-i3", {"status": "done"}))
     uid = records[1].pod_uid

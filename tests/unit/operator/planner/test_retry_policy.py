@@ -1,4 +1,4 @@
-"""Whether a failed try is repeated: policy, attempts, cause, and what the task says itself."""
+"""Whether a failed attempt is repeated: policy, attempts, cause, and the task's own settings."""
 
 from typing import Any
 
@@ -32,7 +32,7 @@ def error(**says: Any) -> Response:
         (0, ALL, 0, "Error", {"retryable": True, "retryAfterSeconds": 5}, False),
     ],
 )
-def test_there_is_another_try_within_the_limit_if_policy_or_task_want_one(
+def test_there_is_another_attempt_within_the_limit_if_policy_or_task_request_one(
     limit: int, on: tuple[str, ...], attempts: int, cause: str, says: dict[str, Any], allowed: bool
 ) -> None:
     policy = RetryPolicy(limit=limit, on=on)
@@ -50,7 +50,7 @@ def test_there_is_another_try_within_the_limit_if_policy_or_task_want_one(
         (1, ("Error",), 0, False),
     ],
 )
-def test_an_error_is_final_if_no_try_is_left_or_errors_are_not_retried(
+def test_an_error_is_final_if_no_attempt_is_left_or_errors_are_not_retried(
     limit: int, on: tuple[str, ...], attempts: int, final: bool
 ) -> None:
     assert retry_policy.is_final(RetryPolicy(limit=limit, on=on), attempts) is final
@@ -67,7 +67,5 @@ def test_an_error_is_final_if_no_try_is_left_or_errors_are_not_retried(
         (2, {"retryAfterSeconds": 0}, 0),
     ],
 )
-def test_the_pause_is_what_the_task_asks_for_or_that_of_the_policy(
-    attempts: int, says: dict[str, Any], seconds: float
-) -> None:
+def test_the_pause_is_that_of_the_task_or_of_the_policy(attempts: int, says: dict[str, Any], seconds: float) -> None:
     assert retry_policy.pause_seconds(RetryPolicy(max_seconds=60), attempts, error(**says)) == seconds

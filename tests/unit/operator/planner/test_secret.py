@@ -1,4 +1,4 @@
-"""Runs with a Secret: their pods have it, and one that is missing is told and waited for, not for ever."""
+"""Runs with a Secret: their pods have it, and a missing one is shown and waited for, for a limited time."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def built(template: dict[str, Any] | None = None, **run: Any) -> dict[str, Any]:
     return made
 
 
-def test_the_container_that_does_the_work_has_it_as_files() -> None:
+def test_the_task_container_has_it_as_files() -> None:
     spec = built({"volumes": [{"name": "data"}], "container": {"volumeMounts": [{"name": "data"}]}}, secret="shop")
 
     assert spec["volumes"][1] == {"name": names.SECRET_VOLUME, "secret": {"secretName": "shop"}}
@@ -45,12 +45,12 @@ def test_without_one_nothing_is_mounted() -> None:
         ({"container": {"volumeMounts": ["x"]}}, "no list of objects"),
     ],
 )
-def test_a_template_that_is_in_its_way_is_told(template: dict[str, Any], words: str) -> None:
+def test_a_conflicting_template_is_reported(template: dict[str, Any], words: str) -> None:
     with pytest.raises(pod_builder.TemplateError, match=words):
         built(template, secret="shop")
 
 
-def test_a_secret_that_is_missing_is_told_after_a_while_and_waited_for_until_the_timeout() -> None:
+def test_a_missing_secret_is_shown_after_a_while_and_waited_for_until_the_timeout() -> None:
     running = {"phase": "Running", "startedAt": NOW, "current": current()}
     run = task_run(running, secret="shop")
     creating = pod(state=waiting("ContainerCreating"))  # created a minute ago
@@ -66,7 +66,7 @@ def test_a_secret_that_is_missing_is_told_after_a_while_and_waited_for_until_the
     assert isinstance(plan(view(run, pods=(creating,)), later(841)).actions[0], DeletePod)
 
 
-def test_runs_without_one_are_told_as_before() -> None:
+def test_runs_without_one_are_shown_as_before() -> None:
     run = task_run({"phase": "Running", "startedAt": NOW, "current": current()})
 
     shown = plan(view(run, pods=(pod(state=waiting("ContainerCreating")),)), NOW)

@@ -1,4 +1,4 @@
-"""What a pod says in its termination message, and what its exit code means."""
+"""Answers in termination messages, and the meaning of exit codes."""
 
 import json
 from typing import Any
@@ -85,7 +85,7 @@ def test_an_error_needs_no_more_than_a_message() -> None:
         '{"status":"done"} {"status":"done"}',
     ],
 )
-def test_rubbish_is_an_error_that_shows_it(message: str) -> None:
+def test_an_invalid_message_is_an_error_that_shows_it(message: str) -> None:
     error = said(ended(message))["error"]
 
     assert error["code"] == "InvalidAnswer"
@@ -105,14 +105,14 @@ def test_a_message_that_the_kubelet_has_cut_is_an_error_that_says_so() -> None:
     assert "4096 bytes" in error["message"]
 
 
-def test_several_containers_share_what_the_kubelet_takes() -> None:
+def test_several_containers_share_the_size_that_the_kubelet_accepts() -> None:
     inits = [{"name": f"init-{number}", "state": terminated()} for number in range(5)]
     message = json.dumps({"status": "done", "output": {"text": "x" * 5000}})[:2048]
 
     assert code_of(ended(message, initContainerStatuses=inits)) == "AnswerCut"
 
 
-def test_a_non_zero_exit_code_is_a_failure_whatever_the_message_says() -> None:
+def test_a_non_zero_exit_code_is_a_failure_regardless_of_the_message() -> None:
     assert said(ended({"status": "done"}, code=3)) is None
     assert said(ended("no luck", code=3)) is None
 
@@ -131,7 +131,7 @@ def test_a_container_that_never_ran_has_said_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "stopped",
     [
         {"annotations": {**BY_MESSAGE, names.ANNOTATION_ENDING_SINCE: ago(5).isoformat()}},
         {"phase": "Failed", "reason": "DeadlineExceeded"},
@@ -140,13 +140,13 @@ def test_a_container_that_never_ran_has_said_nothing() -> None:
     ],
     ids=["ended by the operator", "deadline", "eviction", "deletion"],
 )
-def test_what_ends_on_sigterm_without_a_word_is_not_done(told: dict[str, Any]) -> None:
-    assert said(ended(**told)) is None
-    assert said(ended({"status": "continue"}, **told)) == {"status": "continue"}
-    assert said(ended({"status": "error", "error": {"message": "stopped"}}, code=1, **told)) is None
+def test_an_end_after_sigterm_without_a_message_is_not_done(stopped: dict[str, Any]) -> None:
+    assert said(ended(**stopped)) is None
+    assert said(ended({"status": "continue"}, **stopped)) == {"status": "continue"}
+    assert said(ended({"status": "error", "error": {"message": "stopped"}}, code=1, **stopped)) is None
 
 
-def test_what_had_ended_before_its_pod_was_deleted_is_done() -> None:
+def test_a_container_that_ended_before_its_pod_was_deleted_is_done() -> None:
     assert said(ended(about={"deletionTimestamp": later(61), "deletionGracePeriodSeconds": 60})) == {"status": "done"}
 
 
@@ -188,10 +188,10 @@ def test_anything_else_is_not(message: str) -> None:
     assert left_behind(message) is None
 
 
-# --- what a message need not repeat -----------------------------------------------------------------------------------
+# --- state that is kept -----------------------------------------------------------------------------------------------
 
 
-def test_a_continue_goes_on_with_input_and_output() -> None:
+def test_a_continue_keeps_input_and_output() -> None:
     answer = answer_of(ended({"status": "continue", "input": {"row": 7}}))
     assert answer is not None
 
