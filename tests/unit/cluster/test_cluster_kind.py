@@ -78,7 +78,7 @@ def test_asked_to_it_says_so_in_one_line_and_removes_the_nodes_only(
 
     assert docker.nodes == []
     assert Cluster.load(checkout, "kind") is None
-    assert capsys.readouterr().err == "  the cluster of 1 node(s) is replaced by one of 3\n"
+    assert capsys.readouterr().err == "  replacing the cluster of 1 node(s) with one of 3\n"
 
 
 def test_an_api_server_that_starts_again_is_waited_for(
