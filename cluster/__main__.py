@@ -121,7 +121,10 @@ def _parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start a cluster, unless it is up")
     up.add_argument("kind", choices=KINDS, nargs="?", default="kind", help="default: kind")
     up.add_argument(
-        "--nodes", type=int, choices=(1, 2, 3), help="kind: number of nodes (default: that of the running cluster, or 1)"
+        "--nodes",
+        type=int,
+        choices=(1, 2, 3),
+        help="kind: number of nodes (default: that of the running cluster, or 1)",
     )
     up.add_argument("--replace", action="store_true", help="kind: first remove a cluster with another number of nodes")
     up.add_argument("--node-image", metavar="IMAGE", help="kind: use this node image unchanged")

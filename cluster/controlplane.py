@@ -27,8 +27,8 @@ KIND: Final = "control-plane"
 ADDRESS = "127.0.0.1"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
-# The API server must advertise an address, and rejects a loopback address. No client uses it, because there are no pods;
-# this one is reserved for documentation.
+# The API server must advertise an address, and rejects a loopback address. No client uses it, because there are no
+# pods; this one is reserved for documentation.
 ADVERTISED = "192.0.2.1"
 SERVICES = "10.96.0.0/16"
 
@@ -150,7 +150,9 @@ def choose_ports(checkout: Checkout) -> Ports:
     numbers = (FIRST_PORT + (first + offset) % PORTS for offset in range(PORTS))
     found = list(islice(_free(numbers), 5))
     if len(found) < 5:
-        raise ClusterError(f"No five ports are free on {ADDRESS} from {FIRST_PORT} on.", "End the programs that listen there.")
+        raise ClusterError(
+            f"No five ports are free on {ADDRESS} from {FIRST_PORT} on.", "End the programs that listen there."
+        )
     return Ports(*found)
 
 

@@ -34,7 +34,9 @@ def up(checkout: Checkout, context: str | None) -> Cluster:
         version = kubectl.version(kubeconfig)
     if version is None:
         down(checkout)
-        raise ClusterError(f"The cluster of context {context} does not respond.", "Check that it is up and that you are logged in.")
+        raise ClusterError(
+            f"The cluster of context {context} does not respond.", "Check that it is up and that you are logged in."
+        )
     cluster = Cluster(
         kind=KIND,
         name=context,

@@ -296,7 +296,9 @@ def _copy(docker: Docker, nodes: Sequence[str], images: Sequence[str]) -> None:
                         process.stdin.write(piece)
     saved = saving.wait()
     said = {node: process.communicate()[0].decode(errors="replace").strip() for node, process in taking.items()}
-    failed = [f"{node} did not import the images: {said[node]}" for node, process in taking.items() if process.returncode]
+    failed = [
+        f"{node} cannot import the images: {said[node]}" for node, process in taking.items() if process.returncode
+    ]
     if failed or saved:
         raise ClusterError("\n".join(failed) or "docker save failed.")
 

@@ -1,7 +1,8 @@
 """The paths and names of this checkout, and the cache that all checkouts of this user share.
 
-Everything that runs belongs to one checkout. Names that must be unique on the machine (of a network namespace, a cgroup,
-a Docker cluster, a /30 subnet) are derived from a short hash of the checkout's path, so checkouts do not collide.
+Everything that runs belongs to one checkout. Names that must be unique on the machine (of a network namespace, a
+cgroup, a Docker cluster, a /30 subnet) are derived from a short hash of the checkout's path, so checkouts do not
+collide.
 """
 
 import hashlib
@@ -44,7 +45,8 @@ class Checkout:
     def docker(self) -> Path:
         """The folder for data and sockets of the private dockerd.
 
-        It is not below the checkout, because the path of a unix socket has at most 107 characters and dockerd extends it.
+        It is not below the checkout, because the path of a unix socket has at most 107 characters and dockerd extends
+        it.
         """
         return Path("/var/lib/podrelay") / self.ident
 

@@ -1,8 +1,8 @@
 """A network namespace for the private Docker daemon, connected to the host by a pair of virtual interfaces (veth).
 
-Everything that Docker and the nodes add to the network (bridges, addresses, packet filter rules) is inside the namespace
-and disappears with it. The host reaches the nodes' published ports at the namespace's end of the pair, and pods reach
-the host at the other end.
+Everything that Docker and the nodes add to the network (bridges, addresses, packet filter rules) is inside the
+namespace and disappears with it. The host reaches the nodes' published ports at the namespace's end of the pair, and
+pods reach the host at the other end.
 """
 
 import json

@@ -1,8 +1,8 @@
 """A private Docker daemon of this checkout, for hosts where none runs: `up` starts it, and `down` removes all of it.
 
-It has its own data, sockets, network namespace, mount namespace and control groups, so everything that belongs to it can
-be found and removed even after the daemon was killed or the machine was switched off. `up` first removes the remains of
-an incomplete one.
+It has its own data, sockets, network namespace, mount namespace and control groups, so everything that belongs to it
+can be found and removed even after the daemon was killed or the machine was switched off. `up` first removes the
+remains of an incomplete one.
 """
 
 import contextlib

@@ -168,7 +168,11 @@ def _debian(root: Path, log: Path) -> None:
         versions.DEBIAN,
         root,
     ]
-    run(command, log, hint=f"The build downloads Debian packages; check that apt can do that here. The whole log is {log}")
+    run(
+        command,
+        log,
+        hint=f"The build downloads Debian packages; check that apt can do that here. The whole log is {log}",
+    )
     for pattern in SUPERFLUOUS:
         for path in root.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -270,7 +274,7 @@ def _add_link(tar: tarfile.TarFile, name: str, target: str) -> None:
 
 
 def _preload(root: Path, images: Path, log: Path) -> None:
-    """Import the images with the containerd of the image, in separate namespaces, so that none of its processes stays."""
+    """Import the images with the image's containerd, in separate namespaces, so that none of its processes stays."""
     inside = [root / "run/preload.sh", root / "run/images.tar"]
     shutil.copy(OURS / "preload.sh", inside[0])
     images.rename(inside[1])

@@ -1,7 +1,7 @@
 """The programs that clusters consist of and are used with, each built from its Go module once and then cached.
 
-`tool("kind")` is the whole interface. A finished tool is a folder `<cache>/tools/NAME-VERSION`. The folder is renamed to
-this name after the build has succeeded, so it is always complete if it exists.
+`tool("kind")` is the whole interface. A finished tool is a folder `<cache>/tools/NAME-VERSION`. The folder is renamed
+to this name after the build has succeeded, so it is always complete if it exists.
 """
 
 import functools
@@ -100,7 +100,7 @@ def _ensure(wanted: Tool) -> Path:
         if wanted.path.exists():
             return wanted.path
         unfinished = cache() / "unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)  # left by an interrupted build; the lock is held, so no other build uses it
+        shutil.rmtree(unfinished, ignore_errors=True)  # left by an interrupted build: no other holds the lock
         folder = unfinished / f"{wanted.name}-{wanted.version}"
         folder.mkdir(parents=True)
         log = cache() / "logs" / f"{wanted.name}.log"
