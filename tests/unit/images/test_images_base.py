@@ -123,26 +123,26 @@ def test_where_that_cannot_be_done_it_is_said_and_the_old_one_serves(
 
 def test_who_asks_for_a_fresh_one_gets_it_or_an_error(archive: Path, make: list[Path]) -> None:
     aged(archive, 1)
-    base.provide(Daemon().docker, base.Wish(refresh=True))
+    base.provide(Daemon().docker, base.WantedBase(refresh=True))
     assert make == [archive]
 
     daemon = Daemon({base.STOCK: "python@sha256:old\n"}, registry=(base.STOCK,))
-    assert base.provide(daemon.docker, base.Wish(refresh=True)) == DIGEST
+    assert base.provide(daemon.docker, base.WantedBase(refresh=True)) == DIGEST
 
 
 def test_a_fresh_one_that_cannot_be_had_is_an_error(archive: Path, no_network: None) -> None:
     aged(archive, 1)
 
     with pytest.raises(ClusterError, match="no packages"):
-        base.provide(Daemon().docker, base.Wish(refresh=True))
-    with pytest.raises(ClusterError, match="cannot be pulled anew"):
-        base.provide(Daemon({base.STOCK: "\n"}).docker, base.Wish(refresh=True))
+        base.provide(Daemon().docker, base.WantedBase(refresh=True))
+    with pytest.raises(ClusterError, match="cannot be pulled again"):
+        base.provide(Daemon({base.STOCK: "\n"}).docker, base.WantedBase(refresh=True))
 
 
 def test_a_named_one_is_taken_and_nothing_else(archive: Path, make: list[Path]) -> None:
     aged(archive, 1)
 
-    assert base.provide(Daemon(registry=(DIGEST,)).docker, base.Wish(DIGEST)) == DIGEST
+    assert base.provide(Daemon(registry=(DIGEST,)).docker, base.WantedBase(DIGEST)) == DIGEST
     with pytest.raises(ClusterError, match="cannot be pulled"):
-        base.provide(Daemon().docker, base.Wish(DIGEST))
+        base.provide(Daemon().docker, base.WantedBase(DIGEST))
     assert make == []

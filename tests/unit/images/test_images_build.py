@@ -21,9 +21,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_examples_stand_on_the_image_of_tasks() -> None:
-    assert build.with_what_they_stand_on(["examples"]) == ["task", "examples"]
-    assert build.with_what_they_stand_on(["operator"]) == ["operator"]
-    assert build.with_what_they_stand_on(["examples", "operator", "task"]) == ["task", "operator", "examples"]
+    assert build.with_base_images(["examples"]) == ["task", "examples"]
+    assert build.with_base_images(["operator"]) == ["operator"]
+    assert build.with_base_images(["examples", "operator", "task"]) == ["task", "operator", "examples"]
 
 
 def test_every_target_of_the_dockerfile_is_built() -> None:
@@ -105,7 +105,7 @@ def test_the_image_has_graphiql_where_npm_is_and_goes_without_it_and_says_so_whe
     monkeypatch.setattr(page, "ensure", missing)
     without = parts.graphiql()
     assert list((folder / "graphiql").iterdir()) == []
-    assert "the image goes without GraphiQL: GraphiQL needs npm to be built." in capsys.readouterr().err
+    assert "the image is built without GraphiQL: GraphiQL needs npm to be built." in capsys.readouterr().err
 
     monkeypatch.setattr(page, "ensure", lambda: None)
     assert parts.graphiql() != without

@@ -29,8 +29,8 @@ def test_a_lock_that_fits_has_no_problem() -> None:
         (lock(), ["msgspec>=0.21,<0.23", RANGES[1]], "the ranges of pyproject.toml have changed"),
         (TEXT, RANGES, "the ranges of pyproject.toml have changed"),
         ("", RANGES[:1], "msgspec is missing"),
-        (lock(f"{TEXT}kopf==1.45.2\n"), RANGES, "'kopf==1.45.2' is no package with a version and hashes"),
-        (lock(f"{TEXT}--index-url https://example.org\n"), RANGES, "is no package with a version and hashes"),
+        (lock(f"{TEXT}kopf==1.45.2\n"), RANGES, "'kopf==1.45.2' is not a package with a version and hashes"),
+        (lock(f"{TEXT}--index-url https://example.org\n"), RANGES, "is not a package with a version and hashes"),
     ],
 )
 def test_what_does_not_fit_is_told(text: str, ranges: list[str], problem: str) -> None:
