@@ -83,5 +83,5 @@ def test_the_page_shows_what_is_written() -> None:
 
 
 def test_an_unknown_section_is_not_left_out() -> None:
-    with pytest.raises(ValueError, match="no way to show a section of kind yields"):
+    with pytest.raises(ValueError, match="cannot show a section of kind yields"):
         list(reference.shown(griffe.DocstringSectionYields([])))
