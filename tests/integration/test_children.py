@@ -358,7 +358,7 @@ def test_write_budget(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> No
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
         relay.run("parent", "parent", input={"start": [child(times=3, delay=5)]})
         assert len(told(relay.finished("parent"))) == 3
-        relay.let_go()
+        relay.until_released()
 
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
@@ -382,7 +382,7 @@ def test_two_hundred_children_are_waited_for_once(idle_relay: Relay, cluster: Cl
     with OperatorProcess(relay.kubectl, tmp_path / "operator") as operator:
         relay.run("fan", "parent", input={"start": start})
         status = relay.finished("fan", 240)
-        relay.let_go()
+        relay.until_released()
         assert "Traceback" not in operator.text
 
     assert relay.calls("fan") == [(1, 1), (2, 1)]

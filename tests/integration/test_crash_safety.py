@@ -180,7 +180,7 @@ def test_write_budget(
         assert relay.finished("run")["phase"] == "Succeeded"
         if cleanup == "OnSuccess":
             eventually("its pods are removed", lambda: relay.pods("run") == [])
-        relay.let_go()
+        relay.until_released()
 
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
@@ -195,7 +195,7 @@ def test_hooks_in_the_pod_cost_one_write(idle_relay: Relay, cluster: Cluster, tm
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
         relay.run("run", "hooked", input={"how": "done"})
         eventually("its hook is done", lambda: relay.status("run").get("hooks"))
-        relay.let_go()
+        relay.until_released()
 
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)

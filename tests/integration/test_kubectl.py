@@ -140,7 +140,9 @@ def test_explain_tells_what_abort_does(admin: Kubectl, installed: None) -> None:
     text = " ".join(admin.do("explain", "trun.spec.abort", "--recursive").split())
     assert "Set it to stop the run: its pod gets SIGTERM and time to clean up, then the run is Aborted." in text
     assert "message <string>" in text
-    assert "Why, for people; shown as the run's message." in " ".join(admin.do("explain", "trun.spec.abort").split())
+    assert "Reason in plain text; shown as the run's message." in " ".join(
+        admin.do("explain", "trun.spec.abort").split()
+    )
 
 
 def test_wait_takes_a_condition_or_a_phase(ended: Relay) -> None:

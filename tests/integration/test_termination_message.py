@@ -214,7 +214,7 @@ def test_write_budget(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> No
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
         relay.run("count", "count")
         assert relay.finished("count")["phase"] == "Succeeded"
-        relay.let_go()
+        relay.until_released()
 
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
