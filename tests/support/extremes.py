@@ -29,7 +29,7 @@ _LOOSE_TIMES = ("2026-01-01t00:00:00z", "2026-02-29T00:00:00Z", "2026-01-01T24:0
 
 
 def of_schema(schema: Schema) -> st.SearchStrategy[Any]:
-    """Draw values at the limits of a structural schema: shortest, longest, smallest, largest, with and without fields."""
+    """Draw values at the limits of a structural schema: shortest, longest, smallest, largest, optional fields."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     kind = schema["type"]

@@ -192,7 +192,7 @@ def handover(
 
 
 def tidy(name: str, task: type[TaskDefinition], end: str, *, is_deleted: bool) -> Scenario:
-    """Return a run that starts a child and ends in some way. If it is deleted, the child has not started if possible."""
+    """Return a run that starts a child and ends in some way. If it is deleted, its child has usually not started."""
     phase, reason, message, log = {
         "done": ("Succeeded", "Done", "Task done.", ()),
         "error": ("Failed", "TaskFailed", "no", ("error no",)),

@@ -40,7 +40,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     [[], ["unknown"], ["manifests"], ["manifests", "m"], ["manifests", "m", "--image", "x", "-o", "xml"]],
     ids=" ".join,
 )
-def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage_ends_in_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(*arguments) == 2
     assert "usage: podrelay" in capsys.readouterr().err
 

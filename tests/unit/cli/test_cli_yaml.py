@@ -106,5 +106,5 @@ def test_a_manifest_looks_as_a_person_would_write_it() -> None:
     )
 
 
-def test_a_tuple_becomes_a_list() -> None:
+def test_a_tuple_is_a_list() -> None:
     assert pyyaml.safe_load(yaml.dump({"a": ("b", "c")})) == {"a": ["b", "c"]}

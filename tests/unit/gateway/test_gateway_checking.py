@@ -66,7 +66,7 @@ async def test_a_definition_without_a_schema_is_not_read(gateway: Gateway) -> No
 
 
 @pytest.mark.parametrize("schema", [{"type": "text"}, {"$ref": "https://example.org/x.json"}])
-async def test_an_invalid_schema_is_left_to_the_operator(gateway: Gateway, schema: Any) -> None:
+async def test_a_schema_that_is_none_is_left_to_the_operator(gateway: Gateway, schema: Any) -> None:
     define(gateway, schema)
 
     assert (await trigger(gateway, {}))["error"] is None
