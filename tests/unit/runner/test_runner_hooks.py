@@ -110,7 +110,7 @@ def test_the_output_of_hooks_is_stored_with_their_outcome(pod: Pod) -> None:
 
     pod.run(before="print('asked')", done="print('called')")
 
-    assert pod.api.record["console"] == {"text": "asked\ntold\n"}
+    assert pod.api.record["console"] == {"text": "asked\ncalled\n"}
 
 
 def test_the_output_of_a_hook_pod_is_stored(pod: Pod) -> None:
