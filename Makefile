@@ -1,5 +1,5 @@
-# `make` without a target explains itself. Everything is installed into .venv and into the cache folder of
-# `python -m cluster`; nothing else on the machine is changed but Debian packages that kind needs (see docs/development.md).
+# `make` without a target shows the help. Everything is installed into .venv and the cache folder of `python -m cluster`;
+# nothing else on the machine is changed, except for Debian packages that kind needs (see docs/development.md).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -10,10 +10,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 GENERATED := crds charts/podrelay/files
 
-# Where the environment forbids Python to keep what it has compiled, each of some thousand processes compiles it again.
+# If the environment disables the bytecode cache of Python, each of about a thousand processes compiles all modules again.
 export PYTHONDONTWRITEBYTECODE :=
 
-# Its programs are written in Go and may take memory rather than time.
+# Its programs are written in Go; this setting trades memory for speed.
 CONTROL_PLANE := GOGC=400 $(BIN)/python -m cluster up control-plane
 KIND := $(BIN)/python -m cluster up kind --nodes 3 --replace
 
@@ -27,12 +27,12 @@ clusters: $(VENV)/ready
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/ready ## A cluster, the operator, and real task runs through to their end, live in the terminal
+demo: $(VENV)/ready ## A cluster, the operator, and real task runs from start to end, live in the terminal
 	@$(BIN)/python -m demo
 
-# The end-to-end tests wait for real nodes most of the time, so the others are played beside them.
+# The end-to-end tests wait for real nodes most of the time, so the other tests run in parallel.
 test: check clusters ## Everything: check, unit, integration and e2e tests
-	@$(BIN)/python -m tools.beside $(MAKE) --no-print-directory unit integration -- $(MAKE) --no-print-directory e2e
+	@$(BIN)/python -m tools.parallel $(MAKE) --no-print-directory unit integration -- $(MAKE) --no-print-directory e2e
 
 check: $(VENV)/ready ## Format, lint, types, import rules, generated files, words: seconds
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
@@ -44,7 +44,7 @@ check: $(VENV)/ready ## Format, lint, types, import rules, generated files, word
 	@$(BIN)/python -m tools.words
 	@echo "check: all good"
 
-unit: $(VENV)/ready ## Unit tests: no cluster, three minutes
+unit: $(VENV)/ready ## Unit tests: without a cluster, three minutes
 	@$(BIN)/pytest tests/unit -q --numprocesses=2
 
 integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
@@ -55,14 +55,14 @@ e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nod
 	@$(KIND)
 	@$(BIN)/pytest tests/e2e -q
 
-mutants: $(VENV)/ready ## Break the relay in some seventy ways, and see that the tests notice
+mutants: $(VENV)/ready ## Break the relay in many ways, and check that the tests fail
 	@$(BIN)/python -m tools.mutants
 
-bench: $(VENV)/ready ## What the relay costs: against bare pods and Jobs, and at rest (docs/performance.md)
+bench: $(VENV)/ready ## Measure the relay: compared with bare pods and Jobs, and while idle (docs/performance.md)
 	@$(BIN)/python -m benchmarks relay
 	@$(BIN)/python -m benchmarks idle
 
-format: $(VENV)/ready ## Format the code and mend what the linter can
+format: $(VENV)/ready ## Format the code and apply the automatic fixes of the linter
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
@@ -72,15 +72,15 @@ generate: $(VENV)/ready ## Write all generated files: CRDs, the operator's role,
 docs: $(VENV)/ready ## The documentation as a static site in build/site, its links checked
 	@$(BIN)/python -m tools.site
 
-lock: $(VENV)/ready ## Lock what is in the images to the newest versions that pyproject.toml allows, with hashes
+lock: $(VENV)/ready ## Lock the packages in the images to the newest versions that pyproject.toml allows, with hashes
 	@$(BIN)/python -m tools.locks
 
-venv: $(VENV)/ready ## Install Podrelay and what builds its images into .venv
+venv: $(VENV)/ready ## Install Podrelay and the tools that build its images into .venv
 
 up: $(VENV)/ready ## Start the kind cluster of this checkout
 	@$(BIN)/python -m cluster up kind
 
-down: ## Stop all clusters of this checkout; nothing of them stays
+down: ## Remove all clusters of this checkout completely
 	@$(PYTHON) -m cluster down
 
 status: ## Show which clusters of this checkout run
@@ -89,7 +89,7 @@ status: ## Show which clusters of this checkout run
 clean: down ## Also remove the virtual environment
 	rm -rf $(VENV) build dist
 
-# Debian and Ubuntu ship Python without the part that makes virtual environments.
+# Debian and Ubuntu ship Python without the module that creates virtual environments.
 .PHONY: venv-package
 venv-package:
 	@command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ] || { echo "Python cannot make a virtual environment; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }

@@ -1,1 +1,1 @@
-"""What the relay costs, measured on a real control plane whose nodes are simulated by kwok. See docs/performance.md."""
+"""Benchmarks of the relay on a real control plane whose nodes are simulated by kwok. See docs/performance.md."""

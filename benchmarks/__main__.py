@@ -22,7 +22,7 @@ from tests.support.kubectl import Kubectl
 
 
 def main() -> int:
-    """Run a benchmark; return the exit code, which does not depend on how fast anything was."""
+    """Run a benchmark; return the exit code, which does not depend on the results."""
     arguments = _parser().parse_args()
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     folder = Path(tempfile.mkdtemp(prefix="podrelay-bench-"))
@@ -37,7 +37,7 @@ def main() -> int:
         return 130
     if arguments.json:
         _write(arguments.json, results)
-    console.print(f"\nlogs: {folder}; the control plane is left running, `make down` ends it")
+    console.print(f"\nlogs: {folder}; the control plane is left running, `make down` removes it")
     return 0
 
 
@@ -46,16 +46,18 @@ def _relay(arguments: argparse.Namespace, cluster: Cluster, folder: Path, consol
 
     seen: list[Round] = []
 
-    def tell(found: Round) -> None:
+    def report_round(found: Round) -> None:
         seen.append(found)
-        if arguments.json:  # a later round may fail, or take longer than anybody waits
+        if arguments.json:  # a later round may fail, or the user may interrupt it
             _write(arguments.json, {"rounds": [one.as_dict() for one in seen]})
         console.print(
             f"round {found.number}  {found.load:6} {found.contender:10} {found.runs_per_second:7.1f} runs/s",
             style="dim",
         )
 
-    results = uvloop.run(relay.measure(cluster, folder, loads, arguments.rounds, frozenset(arguments.without), tell))
+    results = uvloop.run(
+        relay.measure(cluster, folder, loads, arguments.rounds, frozenset(arguments.without), report_round)
+    )
     console.print()
     report.relay(console, results, loads)
     return report.as_dict(results, loads)
@@ -97,27 +99,27 @@ def _parser() -> argparse.ArgumentParser:
 
     passing = commands.add_parser("relay", help="bare pods, Jobs and Podrelay side by side", epilog=titles)
     passing.add_argument("--load", choices=_NAMES, action="append", help="only this one; can be given several times")
-    passing.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: 3)")
-    passing.add_argument("--scale", type=float, default=1.0, help="so many times as many runs (default: 1)")
+    passing.add_argument("--rounds", type=int, default=3, help="how often each load is measured (default: 3)")
+    passing.add_argument("--scale", type=float, default=1.0, help="factor for the number of runs (default: 1)")
     contenders = (Floor.name, Jobs.name, Relay.name)
-    passing.add_argument("--without", choices=contenders, action="append", default=[], help="leave one out")
+    passing.add_argument("--without", choices=contenders, action="append", default=[], help="skip this one")
     passing.set_defaults(measure=_relay)
 
-    still = commands.add_parser("idle", help="start-up time and memory of the operator with runs that need nothing")
-    still.add_argument("--runs", type=int, default=10_000, help="how many, half of them finished (default: 10000)")
+    still = commands.add_parser("idle", help="start-up time and memory of the operator with inactive runs")
+    still.add_argument("--runs", type=int, default=10_000, help="number, half of them finished (default: 10000)")
     still.set_defaults(measure=_idle)
 
     door = commands.add_parser("gateway", help="memory and speed of the GraphQL gateway with many runs in its cache")
-    door.add_argument("--runs", type=int, default=10_000, help="how many, half of them finished (default: 10000)")
+    door.add_argument("--runs", type=int, default=10_000, help="number, half of them finished (default: 10000)")
     door.set_defaults(measure=_gateway)
 
-    wide = commands.add_parser("large", help="memory of operator and gateway with objects as large as they may be")
-    wide.add_argument("--records", type=int, default=500, help="how many of 490 KiB (default: 500)")
-    wide.add_argument("--runs", type=int, default=360, help="how many with an input of 250 KB (default: 360)")
+    wide = commands.add_parser("large", help="memory of operator and gateway with objects of the maximum size")
+    wide.add_argument("--records", type=int, default=500, help="number of records of 490 KiB (default: 500)")
+    wide.add_argument("--runs", type=int, default=360, help="number of runs with an input of 250 KB (default: 360)")
     wide.set_defaults(measure=_large)
 
     for command in (passing, still, wide, door):
-        command.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
+        command.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""A namespace in which one contender runs, and what it may use there."""
+"""A namespace in which one contender runs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,12 +31,12 @@ class _List(msgspec.Struct):
 
 @dataclass
 class Arena:
-    """One namespace.
+    """A namespace.
 
     Attributes:
-        client: the API server.
-        namespace: its name.
-        observer: sees its pods.
+        client: a client of the API server.
+        namespace: the name of the namespace.
+        observer: observes its pods.
     """
 
     client: Client
@@ -44,21 +44,21 @@ class Arena:
     observer: Observer
 
     def __post_init__(self) -> None:
-        # A request's time to live begins while it waits for a connection: it has to wait for its turn before that.
+        # The timeout of a request includes the wait for a connection, so requests are limited before that.
         self._turns = asyncio.Semaphore(MAX_IN_FLIGHT)
 
     async def create(self, resource: Resource, manifest: dict[str, Any]) -> bytes:
-        """Create an object as soon as fewer than 16 requests are under way."""
+        """Create an object as soon as fewer than 16 requests are in flight."""
         async with self._turns:
             return await self.client.create(resource, self.namespace, manifest)
 
     async def patch(self, resource: Resource, name: str, patch: Any, subresource: str | None = None) -> bytes:
-        """Patch an object; the same holds."""
+        """Patch an object as soon as fewer than 16 requests are in flight."""
         async with self._turns:
             return await self.client.patch(resource, self.namespace, name, patch, subresource=subresource)
 
     async def all_have_a_state(self) -> None:
-        """Wait until an operator has looked at all runs."""
+        """Wait until an operator has reconciled all runs."""
         await until("all runs have a state", self._have_a_state, _STATE_SECONDS, every=0.5)
 
     async def _have_a_state(self) -> bool:
@@ -67,7 +67,7 @@ class Arena:
         return b'"items":[]' in await self.client.request("GET", path, params=params, timeout_seconds=60)
 
     async def clear(self) -> None:
-        """Remove what a round has left behind, and wait until all is gone and quiet."""
+        """Delete all objects of a round, and wait until they are gone and there is no more activity."""
         for resource in (TASK_RUNS, JOBS, PODS, TASK_ITERATIONS, TASK_DEFINITIONS):
             await self._delete_all(resource)
         for resource in (TASK_RUNS, JOBS, PODS, TASK_ITERATIONS):
@@ -86,7 +86,7 @@ class Arena:
 
 @asynccontextmanager
 async def arena(client: Client, name: str) -> AsyncIterator[Arena]:
-    """A new namespace, its pods observed; it is deleted at the end, for which nobody waits."""
+    """Create a namespace and observe its pods; at the end it is deleted, without waiting for that."""
     namespace = f"bench-{name}-{uuid4().hex[:6]}"
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     await client.request("POST", NAMESPACES.path(), body=manifest)
@@ -94,7 +94,7 @@ async def arena(client: Client, name: str) -> AsyncIterator[Arena]:
     reflector: Reflector[Pod] = Reflector(client, PODS, Pod, observer, namespace=namespace)
     watching = asyncio.create_task(reflector.run())
     try:
-        await until("pods are let in", partial(_has_account, client, namespace), every=0.05)
+        await until("pods can be created", partial(_has_account, client, namespace), every=0.05)
         await reflector.synced.wait()
         yield Arena(client, namespace, observer)
     finally:

@@ -1,4 +1,4 @@
-"""Who wrote how much, by the API server's audit log."""
+"""The number of writes of each program, from the API server's audit log."""
 
 import json
 from collections import Counter
@@ -8,18 +8,18 @@ from typing import Final
 
 _WRITES: Final = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 _FREE: Final = frozenset({"leases", "taskdefinitions"})
-"""What no run pays for."""
+"""Writes that are not caused by runs."""
 
 
 class AuditLog:
-    """The part of an audit log that was written since it was last looked at."""
+    """The part of an audit log that was written since it was last read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = path.stat().st_size
 
     def writes(self, namespace: str) -> Counter[str]:
-        """Return how many writes there were in a namespace, by `program verb resource`."""
+        """Return the number of new writes in a namespace, by `program verb resource`."""
         with self._path.open("rb") as log:
             log.seek(self._offset)
             lines = log.read().splitlines(keepends=True)
@@ -45,7 +45,7 @@ def count(lines: Iterable[bytes], namespace: str) -> Counter[str]:
 
 
 def of(writes: Counter[str], programs: frozenset[str]) -> int:
-    """Return how many of the writes these programs made."""
+    """Return the number of writes of these programs."""
     return sum(number for what, number in writes.items() if what.split()[0] in programs)
 
 

@@ -1,6 +1,6 @@
-"""Who runs a load: bare pods, Jobs, Podrelay. All make the same pods for the same nodes, and none removes them.
+"""The contenders that run a load: bare pods, Jobs, Podrelay. All create the same pods and do not delete them.
 
-Each takes one run after the other from its beginning to its end; the load decides when each begins.
+Each one runs a run from its start to its end; the load decides when each run starts.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ class Contender(Protocol):
     """One way to run a load.
 
     Attributes:
-        name: what it is called in the results.
-        programs: whose writes it needs, by the names that they give to the API server.
-        controller: the process that does its work, as far as there is one.
+        name: its name in the results.
+        programs: the programs whose writes it causes, by their user agents.
+        controller: the process that does its work, if any.
     """
 
     name: str
@@ -40,13 +40,13 @@ class Contender(Protocol):
     controller: str | None
 
     async def prepare(self, arena: Arena, load: Load) -> None:
-        """Make what the runs of a load share."""
+        """Create the objects that the runs of a load share."""
 
     async def run(self, arena: Arena, load: Load, name: str) -> None:
-        """Take one run to its end.
+        """Run one run to its end.
 
         Raises:
-            BenchmarkError: it did not succeed.
+            BenchmarkError: the run did not succeed.
         """
 
 
@@ -63,7 +63,7 @@ def _labels(run: str, iteration: int) -> dict[str, str]:
 
 
 class Floor:
-    """Bare pods, the next one made as soon as the end of the one before is seen: it cannot be done with less."""
+    """Bare pods, each created as soon as the end of the previous one is seen: the minimum that is possible."""
 
     name = "bare pods"
     programs = frozenset({BENCH})
@@ -73,7 +73,7 @@ class Floor:
         """Nothing is shared."""
 
     async def run(self, arena: Arena, load: Load, name: str) -> None:
-        """Make its pods, one after the other."""
+        """Create the pods of a run, one after the other."""
         for iteration in range(1, load.iterations + 1):
             metadata = {"name": f"{name}-i{iteration}", "labels": _labels(name, iteration)}
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _pod_spec()}
@@ -82,7 +82,7 @@ class Floor:
 
 
 class Jobs:
-    """A Job for each iteration, the next one made as soon as the one before is complete."""
+    """A Job for each iteration, created as soon as the previous one is complete."""
 
     name = "Jobs"
     programs = frozenset({BENCH, "kube-controller-manager"})
@@ -101,7 +101,7 @@ class Jobs:
         """Nothing is shared."""
 
     async def run(self, arena: Arena, load: Load, name: str) -> None:
-        """Make its Jobs, one after the other."""
+        """Create the Jobs of a run, one after the other."""
         assert self._ends is not None  # noqa: S101 - inside of watching()
         for iteration in range(1, load.iterations + 1):
             job = f"{name}-i{iteration}"
@@ -114,7 +114,7 @@ class Jobs:
 
 
 class Relay:
-    """Podrelay, its pods reporting by termination message."""
+    """Podrelay, with pods that report by termination message."""
 
     name = "Podrelay"
     programs = frozenset({BENCH, "podrelay-operator", "kopf"})
@@ -130,12 +130,12 @@ class Relay:
             yield
 
     async def prepare(self, arena: Arena, load: Load) -> None:
-        """Make the definition, and wait until the operator has found it good."""
+        """Create the definition, and wait until it is ready."""
         await arena.create(TASK_DEFINITIONS, definition(load.iterations))
         await until("the definition is ready", partial(_is_ready, arena), every=0.05)
 
     async def run(self, arena: Arena, load: Load, name: str) -> None:
-        """Make the TaskRun; the operator does the rest."""
+        """Create the TaskRun, and wait for its end."""
         assert self._ends is not None  # noqa: S101 - inside of watching()
         await arena.create(TASK_RUNS, task_run(name))
         outcome = await self._ends.of(name)
@@ -144,7 +144,7 @@ class Relay:
 
 
 def definition(iterations: int, **others: Any) -> dict[str, Any]:
-    """A definition whose pods stay, as those of the other contenders do."""
+    """Return a definition whose pods are not deleted, like those of the other contenders."""
     spec = {
         "id": DEFINITION,
         "title": "Benchmark",
@@ -161,7 +161,7 @@ def definition(iterations: int, **others: Any) -> dict[str, Any]:
 
 
 def task_run(name: str, **spec: Any) -> dict[str, Any]:
-    """A run of that definition."""
+    """Return a run of that definition."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": "TaskRun",
@@ -195,7 +195,7 @@ class _Ended(msgspec.Struct):
 
     @property
     def outcome(self) -> str | None:
-        """How it ended, None while it has not."""
+        """Return the result, or None before the end."""
         if self.status.phase == "Succeeded":
             return self.status.phase
         if self.status.phase in {"Failed", "Aborted"}:
@@ -206,12 +206,12 @@ class _Ended(msgspec.Struct):
 
 @dataclass
 class _Ends:
-    """How the objects of a namespace end; a `podrelay.kube.reflector.Sink`."""
+    """The results of the objects in a namespace; a `podrelay.kube.reflector.Sink`."""
 
     _futures: dict[str, asyncio.Future[str]] = field(default_factory=dict)
 
     async def of(self, name: str) -> str:
-        """Wait until an object has ended, and return how; each can be asked for once."""
+        """Wait until an object has ended, and return its result, once for each object."""
         future = self._future(name)
         try:
             return await future
@@ -219,19 +219,19 @@ class _Ends:
             del self._futures[name]
 
     def apply(self, obj: _Ended) -> None:
-        """Take one object."""
+        """Store the result of one object."""
         outcome = obj.outcome
         if outcome is not None and not (future := self._future(obj.metadata.name)).done():
             future.set_result(outcome)
 
     def replace(self, objects: list[_Ended], resource_version: str, namespace: str | None = None) -> None:
-        """Take a list."""
+        """Store the results of a list."""
         del resource_version, namespace
         for obj in objects:
             self.apply(obj)
 
     def remove(self, obj: _Ended) -> None:
-        """Take a deletion: what is left over of a run that ended is forgotten."""
+        """Forget the result of a deleted object."""
         self._futures.pop(obj.metadata.name, None)
 
     def _future(self, name: str) -> asyncio.Future[str]:

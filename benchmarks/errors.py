@@ -1,4 +1,4 @@
-"""What can go wrong with a benchmark."""
+"""The exception of benchmarks."""
 
 
 class BenchmarkError(Exception):

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 
 def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Return the smallest value that at least so many percent of all values do not exceed; None if there are none."""
+    """Return the smallest value that is not exceeded by `percent` percent of all values; None without values."""
     if not values:
         return None
     rank = math.ceil(len(values) * percent / 100)
@@ -13,7 +13,7 @@ def percentile(values: Sequence[float], percent: float) -> float | None:
 
 
 def median(values: Iterable[float | None]) -> float | None:
-    """Return the median of the values that there are; None if there are none."""
+    """Return the median of the values that are not None; None if there are no such values."""
     found = sorted(value for value in values if value is not None)
     if not found:
         return None

@@ -1,4 +1,4 @@
-"""What the gateway needs with many runs in its cache: memory, time, and for how long one request blocks others."""
+"""The gateway with many runs in its cache: its memory, its speed, and how long one request blocks others."""
 
 import asyncio
 import time
@@ -46,7 +46,7 @@ Ask = Callable[..., Awaitable[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """How long requests took, one after the other, and the gateway's CPU time for each, in ms."""
+    """The durations of sequential requests and the gateway's CPU time for each, in ms."""
 
     p50: float
     p99: float
@@ -55,19 +55,19 @@ class Speed:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What was measured.
+    """The results.
 
     Attributes:
-        runs: how many there are.
-        memory: of the gateway, with them in its cache.
-        default: the newest 50, as a list without arguments shows them, and how many there are.
-        of_status: the newest 50 that have succeeded.
-        statistics: of all.
-        list_50: a page of 50, filtered and sorted by name.
-        list_100: a page of 100.
-        get: one task.
-        trigger: one task more.
-        block_ms: the longest that anything else waited while pages of 100 were made (p99 of /healthz).
+        runs: the number of runs.
+        memory: the memory of the gateway, with the runs in its cache.
+        default: listing without arguments: the newest 50, and their number.
+        of_status: listing the newest 50 that have succeeded.
+        statistics: the statistics of all runs.
+        list_50: listing a page of 50, filtered and sorted by name.
+        list_100: listing a page of 100.
+        get: reading one task.
+        trigger: triggering one task.
+        block_ms: how long other requests waited while pages of 100 were built (p99 of /healthz).
     """
 
     runs: int
@@ -87,15 +87,15 @@ class Figures:
 
     @property
     def targets(self) -> list[Target]:
-        """What is aimed at."""
+        """Return the targets."""
         return [
             Target("CPU for a default page", self.default.cpu, PAGE_MS, "ms"),
-            Target("one request keeps others waiting", self.block_ms, BLOCK_MS, "ms"),
+            Target("wait caused by another request", self.block_ms, BLOCK_MS, "ms"),
         ]
 
 
 def text(found: Figures) -> str:
-    """Return the figures for people."""
+    """Return the figures as human-readable text."""
     speeds = {
         "the newest 50": found.default,
         "the newest 50 that have succeeded": found.of_status,
@@ -118,10 +118,10 @@ def text(found: Figures) -> str:
 
 
 async def measure(cluster: Cluster, folder: Path, runs: int) -> Figures:
-    """Make the runs, start a gateway, and ask it.
+    """Create the runs, start a gateway, and measure its requests.
 
     Raises:
-        BenchmarkError: something did not go as it should.
+        BenchmarkError: the measurement failed.
     """
     async with Client(config.load(cluster.kubeconfig), BENCH) as client, arena(client, "gateway") as place:
         task = definition(1)
@@ -137,7 +137,7 @@ async def measure(cluster: Cluster, folder: Path, runs: int) -> Figures:
                     async with session.post("/graphql", json=body, headers=headers) as response:
                         answer = await response.json()
                     if answer.get("errors") or "data" not in answer:
-                        raise BenchmarkError(f"the gateway has answered {answer}")
+                        raise BenchmarkError(f"the gateway responded with {answer}")
                     return answer["data"]["backgroundTasks"]
 
                 (found,) = (await ask(_LIST, limit=1)).values()
@@ -166,7 +166,7 @@ async def measure(cluster: Cluster, folder: Path, runs: int) -> Figures:
 
 
 async def _speed(pid: int, request: Callable[[], Awaitable[Any]]) -> Speed:
-    await request()  # a document is read once
+    await request()  # the gateway parses a document once
     taken, used = [], processes.cpu_seconds(pid)
     for _ in range(REQUESTS):
         started = time.perf_counter()
@@ -177,7 +177,7 @@ async def _speed(pid: int, request: Callable[[], Awaitable[Any]]) -> Speed:
 
 
 async def _block(pid: int, session: aiohttp.ClientSession, request: Callable[[], Awaitable[Any]]) -> float:
-    """Ask for /healthz while lists are made one after the other."""
+    """Request /healthz while lists are built one after the other; return the p99 of its duration."""
     working = asyncio.create_task(_speed(pid, request))
     taken = []
     while not working.done():

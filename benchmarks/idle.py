@@ -1,4 +1,4 @@
-"""What the operator needs while nothing happens: start-up time and memory with many runs, finished or delayed."""
+"""The idle operator: start-up time and memory with many finished or delayed runs."""
 
 import asyncio
 import time
@@ -26,17 +26,17 @@ _LOOK_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """What was measured.
+    """The results.
 
     Attributes:
-        runs: how many there are.
-        created_per_second: how fast they could be created, their states included.
-        first_seconds: until an operator that had never seen them had written the states of those that wait.
-        ready_seconds: until a second operator led and had its caches filled.
-        memory: of the second operator, after 20 s.
-        cpu_percent: of the second operator, in the second half of these 20 s.
-        start_cpu_seconds: CPU time of the second operator in the first half.
-        empty_memory: of an operator without any run.
+        runs: the number of runs.
+        created_per_second: the rate of their creation, including their status.
+        first_seconds: time until a first operator had written the status of all delayed runs.
+        ready_seconds: time until a second operator was the leader and had filled its caches.
+        memory: the memory of the second operator after 20 s.
+        cpu_percent: the CPU usage of the second operator in the second half of these 20 s.
+        start_cpu_seconds: the CPU time of the second operator in the first half.
+        empty_memory: the memory of an operator without any run.
     """
 
     runs: int
@@ -49,18 +49,18 @@ class Idle:
     empty_memory: Memory
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the figures as JSON has them."""
+        """Return the figures for a JSON file."""
         return asdict(self)
 
     @property
     def target(self) -> Target:
-        """What is aimed at."""
+        """Return the target."""
         peak = self.memory.peak if self.runs >= _TARGET_RUNS else None
         return Target(f"memory with {_TARGET_RUNS} runs, at its peak", peak, MEMORY_MIB, "MiB")
 
 
 def text(found: Idle) -> str:
-    """Return the figures for people."""
+    """Return the figures as human-readable text."""
     kib = (found.memory.now - found.empty_memory.now) * 1024 / found.runs
     return "\n".join(
         (
@@ -80,10 +80,10 @@ def text(found: Idle) -> str:
 
 
 async def measure(cluster: Cluster, folder: Path, runs: int) -> Idle:
-    """Make the runs and watch an operator that has nothing to do with them.
+    """Create the runs and measure an operator that has nothing to do.
 
     Raises:
-        BenchmarkError: something did not go as it should.
+        BenchmarkError: the measurement failed.
     """
     async with Client(config.load(cluster.kubeconfig), BENCH) as client, arena(client, "idle") as place:
         async with operator(cluster.kubeconfig, folder / "operator-empty.log") as empty:
@@ -116,7 +116,7 @@ async def measure(cluster: Cluster, folder: Path, runs: int) -> Idle:
 
 
 async def make_runs(place: Arena, runs: int) -> None:
-    """Make runs, half of them finished after three iterations, half delayed for a month."""
+    """Create runs, half of them finished after three iterations, half delayed for a month."""
     async with asyncio.TaskGroup() as group:
         for number in range(runs):
             group.create_task(_finished(place, number) if number % 2 else _delayed(place, number))
@@ -133,7 +133,7 @@ async def _finished(place: Arena, number: int) -> None:
 
 
 def _status(name: str) -> dict[str, Any]:
-    """What a run of three iterations looks like afterwards."""
+    """Return the status of a run that finished after three iterations."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     iterations = [
         {

@@ -1,4 +1,4 @@
-"""What operator and gateway need at their start with objects as large as they may be: records, and inputs of runs."""
+"""Operator and gateway at their start with objects of the maximum size: records, and inputs of runs."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -26,16 +26,16 @@ RECORD_BYTES: Final = 490 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Large:
-    """What was measured.
+    """The results.
 
     Attributes:
-        records: how many of 490 KiB there are.
-        runs: how many with an input of 250 KB there are.
-        first: memory of an operator that has to write the states of all runs.
-        second: memory of the next one, which only has to see everything.
+        records: the number of records of 490 KiB.
+        runs: the number of runs with an input of 250 KB.
+        first: memory of an operator that has to write the status of all runs.
+        second: memory of the next operator, which only has to fill its caches.
         gateway: memory of a gateway.
-        api_server: memory of the API server, from its own start on.
-        ready_seconds: until the second operator had its caches filled.
+        api_server: memory of the API server since its start.
+        ready_seconds: time until the second operator had filled its caches.
     """
 
     records: int
@@ -47,18 +47,18 @@ class Large:
     ready_seconds: float
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the figures as JSON has them."""
+        """Return the figures for a JSON file."""
         return asdict(self)
 
     @property
     def targets(self) -> Iterator[Target]:
-        """What is aimed at."""
+        """Yield the targets."""
         yield Target("operator at its peak", max(self.first.peak, self.second.peak), MEMORY_MIB, "MiB")
         yield Target("gateway at its peak", self.gateway.peak, MEMORY_MIB, "MiB")
 
 
 def text(found: Large) -> str:
-    """Return the figures for people."""
+    """Return the figures as human-readable text."""
     memories = {
         "operator that writes the states": found.first,
         "operator that has nothing to do": found.second,
@@ -79,10 +79,10 @@ def text(found: Large) -> str:
 
 
 async def measure(cluster: Cluster, folder: Path, records: int, runs: int) -> Large:
-    """Make the objects, and start operators and a gateway over them.
+    """Create the objects, then start operators and a gateway.
 
     Raises:
-        BenchmarkError: something did not go as it should.
+        BenchmarkError: the measurement failed.
     """
     async with Client(config.load(cluster.kubeconfig), BENCH) as client, arena(client, "large") as place:
         await place.create(TASK_DEFINITIONS, definition(1))

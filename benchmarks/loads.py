@@ -1,4 +1,4 @@
-"""What is asked for: so many runs of so many iterations, all at once or one after the other."""
+"""The loads: a number of runs with a number of iterations, started at once or at a rate."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -9,10 +9,10 @@ class Load:
     """One load.
 
     Attributes:
-        name: what it is called on the command line.
-        runs: how many runs there are.
-        iterations: how many pods each needs, one after the other.
-        per_second: how many runs are begun in a second; None: all of them at once.
+        name: its name on the command line.
+        runs: the number of runs.
+        iterations: the number of pods of each run, one after the other.
+        per_second: the number of runs that start per second; None: all of them at once.
     """
 
     name: str
@@ -22,8 +22,8 @@ class Load:
 
     @property
     def title(self) -> str:
-        """The load in words."""
-        rate = f", {self.per_second:g} begun a second" if self.per_second else " at once"
+        """The load as text."""
+        rate = f", {self.per_second:g} started per second" if self.per_second else " at once"
         return f"{self.runs} runs of {self.iterations} iteration{'s' if self.iterations > 1 else ''}{rate}"
 
 

@@ -1,4 +1,4 @@
-"""Nodes that kwok plays."""
+"""Nodes that kwok simulates."""
 
 import asyncio
 import os
@@ -24,10 +24,10 @@ _SETTINGS: Final = Path(__file__).with_name("kwok.yaml")
 
 @asynccontextmanager
 async def kwok(client: Client, kubeconfig: Path, folder: Path) -> AsyncIterator[int]:
-    """Run kwok with its nodes; yields its process id.
+    """Run kwok with its nodes; yield its process id.
 
     Raises:
-        BenchmarkError: the nodes do not become ready.
+        BenchmarkError: the nodes did not become ready.
     """
     program = await asyncio.to_thread(tool, "kwok")
     names = [f"kwok-{number}" for number in range(NUMBER)]
@@ -37,7 +37,7 @@ async def kwok(client: Client, kubeconfig: Path, folder: Path) -> AsyncIterator[
             program,
             f"--config={_SETTINGS}",
             f"--kubeconfig={kubeconfig}",
-            env=os.environ | {"KWOK_WORKDIR": str(folder)},  # the user's own settings of kwok are not ours
+            env=os.environ | {"KWOK_WORKDIR": str(folder)},  # ignore the user's own configuration of kwok
             stdout=output,
             stderr=output,
         )
@@ -49,7 +49,7 @@ async def kwok(client: Client, kubeconfig: Path, folder: Path) -> AsyncIterator[
             await until(f"{name} is ready; see {log}", partial(_is_schedulable, client, name, process))
         yield process.pid
     finally:
-        if process.returncode is None:  # first, or it goes on for ever where the API server cannot be asked
+        if process.returncode is None:  # before the requests below: it must end even if the API server is unreachable
             process.terminate()
             await process.wait()
         for name in names:

@@ -1,7 +1,7 @@
-"""What an onlooker sees of the pods: when each was made and when it had ended, by the clock of this process.
+"""Observes pods: when each one was created and when it had ended, by the clock of this process.
 
-Timestamps in objects have seconds only, so the time at which the event of a watch came is what counts. All contenders
-are seen through the same watch, so its delay is the same for all.
+Timestamps in objects have a resolution of seconds, so the arrival times of watch events are used. All contenders are
+observed with the same kind of watch, so its delay is the same for all.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ class _Status(msgspec.Struct, frozen=True):
 
 
 class Pod(msgspec.Struct, frozen=True):
-    """As little of a pod as is needed."""
+    """The required fields of a pod."""
 
     metadata: _Metadata
     status: _Status = _Status()
@@ -36,7 +36,7 @@ class Pod(msgspec.Struct, frozen=True):
 
 @dataclass(slots=True)
 class Seen:
-    """When a pod was seen first, and when it was seen to have ended."""
+    """The times when a pod was first seen and when it was first seen as ended."""
 
     made: float
     ended: float | None = None
@@ -44,23 +44,23 @@ class Seen:
 
 @dataclass
 class Observer:
-    """Notes the pods of one namespace; a `podrelay.kube.reflector.Sink`."""
+    """Observes the pods of one namespace; a `podrelay.kube.reflector.Sink`."""
 
     seen: dict[tuple[str, int], Seen] = field(default_factory=dict)
     """By run and iteration."""
     _waiting: dict[tuple[str, int], asyncio.Event] = field(default_factory=dict)
 
     def forget(self) -> None:
-        """Begin anew."""
+        """Forget all pods."""
         self.seen.clear()
         self._waiting.clear()
 
     async def ended(self, run: str, iteration: int) -> None:
-        """Wait until a pod is seen to have ended."""
+        """Wait until a pod is seen as ended."""
         await self._waiting.setdefault((run, iteration), asyncio.Event()).wait()
 
     def handovers(self) -> list[float]:
-        """Return the seconds from the end of each pod to the making of the next one of its run."""
+        """Return the seconds from the end of each pod to the creation of the next one of its run."""
         found = []
         for (run, iteration), seen in self.seen.items():
             following = self.seen.get((run, iteration + 1))
@@ -69,7 +69,7 @@ class Observer:
         return found
 
     def apply(self, pod: Pod) -> None:
-        """Note one pod."""
+        """Store the times of one pod."""
         now = time.perf_counter()
         labels = pod.metadata.labels
         run = labels.get(LABEL_RUN) or labels.get(names.LABEL_RUN)
@@ -82,10 +82,10 @@ class Observer:
             self._waiting.setdefault(key, asyncio.Event()).set()
 
     def replace(self, objects: list[Pod], resource_version: str, namespace: str | None = None) -> None:
-        """Take a list; before the first pod it is empty."""
+        """Apply a list; it is empty before the first pod."""
         del resource_version, namespace
         for pod in objects:
             self.apply(pod)
 
     def remove(self, pod: Pod) -> None:
-        """Take a deletion, which nobody here asks about."""
+        """Ignore a deletion."""

@@ -1,4 +1,4 @@
-"""The operator as a process of its own, as the chart starts it: all namespaces, log lines at INFO."""
+"""The operator as a separate process, as the chart starts it: all namespaces, log level INFO."""
 
 import asyncio
 import sys
@@ -20,12 +20,12 @@ _PATIENCE_SECONDS: Final = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """An operator that leads and has its caches filled.
+    """An operator that is the leader and has filled its caches.
 
     Attributes:
         pid: its process id.
-        log: what it prints.
-        ready_seconds: how long that took from the start of the process.
+        log: the file with its output.
+        ready_seconds: the time from the start of the process until it was ready.
     """
 
     pid: int
@@ -38,7 +38,7 @@ async def operator(kubeconfig: Path, log: Path) -> AsyncIterator[Operator]:
     """Run the operator.
 
     Raises:
-        BenchmarkError: it does not get ready, or it ended before it was told to.
+        BenchmarkError: it did not become ready, or it ended by itself.
     """
     flags = (f"--kubeconfig={kubeconfig}", f"--lease-namespace={RELEASE_NAMESPACE}", "--listen=127.0.0.1:0")
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Waiting for what can only be asked for."""
+"""Waiting for conditions that can only be polled."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,10 +7,10 @@ from benchmarks.errors import BenchmarkError
 
 
 async def until(what: str, check: Callable[[], Awaitable[bool]], seconds: float = 60.0, every: float = 0.1) -> None:
-    """Ask again and again until the answer is yes.
+    """Call `check` repeatedly until it returns true.
 
     Raises:
-        BenchmarkError: it was no for too long.
+        BenchmarkError: it was false for too long.
     """
     try:
         async with asyncio.timeout(seconds):

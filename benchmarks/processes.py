@@ -1,4 +1,4 @@
-"""CPU and memory of other processes, as the kernel counts them."""
+"""CPU time and memory of other processes, as the kernel counts them."""
 
 import os
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Memory:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has used, in user and kernel mode, by all of its threads."""
+    """Return the CPU time of all threads of a process, in user and kernel mode."""
     return parse_cpu(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8"))
 
 
@@ -31,13 +31,13 @@ def memory(pid: int) -> Memory:
 
 
 def parse_cpu(stat: str) -> float:
-    """Read `/proc/PID/stat`; the program's name in it may hold blanks and brackets."""
+    """Parse `/proc/PID/stat`; the program's name in it may contain spaces and parentheses."""
     fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
 
 
 def parse_memory(status: str) -> Memory:
-    """Read `/proc/PID/status`."""
+    """Parse `/proc/PID/status`."""
     fields = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)
     return Memory(now=_mib(fields["VmRSS"]), peak=_mib(fields["VmHWM"]))
 

@@ -1,4 +1,4 @@
-"""How fast runs are passed on: bare pods, Jobs and Podrelay, side by side on one control plane."""
+"""The speed of runs with bare pods, Jobs and Podrelay, side by side on one control plane."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,7 +21,7 @@ from podrelay.kube.client import Client
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """All rounds, and the memory of the operator in the end."""
+    """All rounds, and the memory of the operator at the end."""
 
     rounds: list[Round]
     memory: Memory
@@ -33,12 +33,12 @@ async def measure(
     loads: tuple[Load, ...],
     repeats: int,
     without: frozenset[str],
-    tell: Callable[[Round], None],
+    report: Callable[[Round], None],
 ) -> Results:
-    """Measure every load `repeats` times. The contenders take turns, so that what disturbs one disturbs all.
+    """Measure every load `repeats` times. The contenders alternate, so that disturbances affect all of them.
 
     Raises:
-        BenchmarkError: something did not go as it should.
+        BenchmarkError: the measurement failed.
     """
     assert cluster.audit_log is not None  # noqa: S101 - a control plane has one
     found: list[Round] = []
@@ -53,13 +53,13 @@ async def measure(
             for number in range(1, repeats + 1):
                 for contender, place in _turn(arenas, number):
                     found.append(await rounds.measure(contender, place, load, number, log, pids))
-                    tell(found[-1])
+                    report(found[-1])
         return Results(found, processes.memory(ours.pid))
 
 
 @asynccontextmanager
 async def _arenas(client: Client) -> AsyncIterator[list[tuple[Contender, Arena]]]:
-    """A namespace for each contender, all there from the beginning, so that the last finds no other cluster."""
+    """Create the namespaces of all contenders at the start, so that the conditions are the same for each of them."""
     async with AsyncExitStack() as stack:
         floor, jobs, relay = [await stack.enter_async_context(arena(client, name)) for name in ("pods", "jobs", "runs")]
         ours, theirs = Relay(), Jobs()
@@ -69,6 +69,6 @@ async def _arenas(client: Client) -> AsyncIterator[list[tuple[Contender, Arena]]
 
 
 def _turn(arenas: list[tuple[Contender, Arena]], number: int) -> list[tuple[Contender, Arena]]:
-    """Another contender begins in each round."""
+    """Return the contenders in the order of a round: each round starts with a different one."""
     first = number % len(arenas)
     return arenas[first:] + arenas[:first]

@@ -1,4 +1,4 @@
-"""What a person sees of the results."""
+"""The human-readable results."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -29,14 +29,14 @@ def relay(console: Console, results: Results, loads: Sequence[Load]) -> None:
 
 
 def ratio(found: Sequence[Round], load: str, contender: str) -> float | None:
-    """Return the median of a contender's speed in parts of that of bare pods in the same round."""
+    """Return the median of a contender's speed relative to bare pods in the same round."""
     floor = {r.number: r.runs_per_second for r in found if r.load == load and r.contender == Floor.name}
     mine = [r for r in found if r.load == load and r.contender == contender]
     return median(r.runs_per_second / floor[r.number] for r in mine if r.number in floor)
 
 
 def targets(found: Sequence[Round]) -> list[Target]:
-    """Return what is aimed at, as far as its load was measured."""
+    """Return the targets of the measured loads."""
     measured = {r.load for r in found}
     ours = [r for r in found if r.contender == Relay.name]
 
@@ -47,11 +47,11 @@ def targets(found: Sequence[Round]) -> list[Target]:
     cpu = median(r.cpu_ms["operator"] for r in of("burst"))
     aims = {
         "burst": [
-            Target("burst, in parts of bare pods", ratio(found, "burst", Relay.name), BURST_SHARE, "", at_least=True),
+            Target("burst, relative to bare pods", ratio(found, "burst", Relay.name), BURST_SHARE, "", at_least=True),
             Target("CPU of the operator for a run of one iteration", cpu, CPU_MS, "ms"),
         ],
         "chain": [
-            Target("chains, in parts of bare pods", ratio(found, "chain", Relay.name), CHAIN_SHARE, "", at_least=True)
+            Target("chains, relative to bare pods", ratio(found, "chain", Relay.name), CHAIN_SHARE, "", at_least=True)
         ],
         "open": [
             Target(
@@ -63,7 +63,7 @@ def targets(found: Sequence[Round]) -> list[Target]:
 
 
 def as_dict(results: Results, loads: Sequence[Load]) -> dict[str, Any]:
-    """Return all results as JSON has them."""
+    """Return all results for a JSON file."""
     return {
         "loads": {load.name: load.title for load in loads},
         "rounds": [r.as_dict() for r in results.rounds],

@@ -16,25 +16,25 @@ from benchmarks.loads import Load
 
 _PATIENCE_SECONDS: Final = 300.0
 _SETTLING_SECONDS: Final = 0.5
-"""What belongs to the last runs may come a little after their ends are seen."""
+"""Events and writes of the last runs may arrive a little after their ends are seen."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What was measured.
+    """The results.
 
     Attributes:
-        contender: who ran.
-        load: what was run.
-        number: which round it was.
-        runs_per_second: from the first request to the last end that was seen.
-        handover_p50: seconds from the end of a pod to the making of the next.
-        handover_p99: the same.
-        run_p50: seconds from asking for a run to its end.
-        run_p99: the same.
-        own_writes: requests that changed something, for each run, by the contender.
-        all_writes: the same by anybody: scheduler, kwok, event recorders.
-        cpu_ms: CPU time of each process for each run, in ms.
+        contender: the name of the contender.
+        load: the name of the load.
+        number: the number of the round.
+        runs_per_second: the rate from the first request to the last end that was seen.
+        handover_p50: median of the seconds from the end of a pod to the creation of the next.
+        handover_p99: their 99th percentile.
+        run_p50: median of the seconds from the request for a run to its end.
+        run_p99: their 99th percentile.
+        own_writes: writes per run by the contender.
+        all_writes: writes per run by all programs, including the scheduler, kwok and event recorders.
+        cpu_ms: CPU time per run of each process, in ms.
         writes: all writes of the round by program, verb and resource.
     """
 
@@ -52,7 +52,7 @@ class Round:
     writes: dict[str, int]
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the round as JSON has it."""
+        """Return the round for a JSON file."""
         return asdict(self)
 
 

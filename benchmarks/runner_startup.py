@@ -1,4 +1,4 @@
-"""How long a pod's process takes until it could call run(), without the network: the fastest of 20 fresh processes.
+"""The time that a pod's process needs until it could call run(), without the network: the fastest of 20 new processes.
 
 .venv/bin/python benchmarks/runner_startup.py
 """
@@ -25,7 +25,7 @@ LOAD = "import podrelay.runner.main; from podrelay.sdk.loading import load_defin
 
 
 def fastest(code: str) -> float:
-    """Return the milliseconds of the fastest process."""
+    """Return the duration of the fastest process, in ms."""
     times = []
     for _ in range(RUNS):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What is aimed at, and whether it was reached."""
+"""The targets of the benchmarks."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,11 @@ class Target:
     """One figure and its limit.
 
     Attributes:
-        what: what the figure is.
-        value: as it was measured; None if it was not.
-        limit: the last value that is good enough.
-        unit: put behind both.
-        at_least: whether more is better.
+        what: the name of the figure.
+        value: the measured value; None if it was not measured.
+        limit: the worst acceptable value.
+        unit: the unit of both.
+        at_least: whether higher values are better.
     """
 
     what: str
@@ -23,7 +23,7 @@ class Target:
 
     @property
     def is_met(self) -> bool:
-        """Whether the figure is good enough."""
+        """Whether the figure is within its limit."""
         if self.value is None:
             return False
         return self.value >= self.limit if self.at_least else self.value <= self.limit

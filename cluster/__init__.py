@@ -9,7 +9,7 @@ From Python:
     down("control-plane")
 
 There are three kinds. `control-plane` is the Kubernetes API without nodes, as ordinary processes. `kind` has real nodes
-and pods. `current` is a cluster that is there already, by the context that the caller names. See README.md.
+and pods. `current` is an existing cluster, selected by the kubeconfig context that the caller names. See README.md.
 
 Standard library only: this package runs before the project's own environment exists.
 """

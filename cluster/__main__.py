@@ -15,16 +15,16 @@ EPILOG = """
 examples:
   python -m cluster up kind --nodes 3          real nodes and pods, for the demo and the end-to-end tests
   python -m cluster up control-plane           only the Kubernetes API, for integration tests and benchmarks
-  python -m cluster up current --context NAME  a cluster that you have already
-  eval "$(python -m cluster env kind)"         let this shell's kubectl use it
+  python -m cluster up current --context NAME  a cluster that you already have
+  eval "$(python -m cluster env kind)"         configure kubectl of this shell for it
   python -m cluster load kind IMAGE...         copy images into the nodes
-  python -m cluster tools helm kubectl         build tools, print their paths
-  python -m cluster down                       take down all that this checkout has up
+  python -m cluster tools helm kubectl         build tools and print their paths
+  python -m cluster down                       remove all clusters of this checkout
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code is 0, 1 for a failure and 2 for a wrong command line."""
+    """Run one command. Return 0 for success, 1 for a failure and 2 for an invalid command line."""
     options = _parser().parse_args(arguments)
     try:
         match options.command:
@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(error.hint, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. Running the same command again goes on.", file=sys.stderr)
+        print("\nInterrupted. Run the same command again to continue.", file=sys.stderr)
         return 130
     return 0
 
@@ -87,7 +87,7 @@ def _status(kind: Kind | None) -> int:
 def _env(kind: Kind | None) -> int:
     cluster = clusters.find(kind) if kind else clusters.current()
     if cluster is None:
-        raise ClusterError(f"The cluster {kind} is not up.", f"Bring it up: python -m cluster up {kind}")
+        raise ClusterError(f"The cluster {kind} is not up.", f"Start it: python -m cluster up {kind}")
     print("\n".join(export_lines(cluster)))
     return 0
 
@@ -112,39 +112,42 @@ def _describe(cluster: Cluster) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m cluster",
-        description="Clusters for the demo and the tests, made of the unchanged Kubernetes programs.",
+        description="Clusters for the demo and the tests, made of the unmodified Kubernetes programs.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    up = commands.add_parser("up", help="bring a cluster up; does nothing if it is up")
+    up = commands.add_parser("up", help="start a cluster, unless it is up")
     up.add_argument("kind", choices=KINDS, nargs="?", default="kind", help="default: kind")
     up.add_argument(
-        "--nodes", type=int, choices=(1, 2, 3), help="kind: how many nodes (default: as many as are up, else 1)"
+        "--nodes",
+        type=int,
+        choices=(1, 2, 3),
+        help="kind: number of nodes (default: that of the running cluster, or 1)",
     )
-    up.add_argument("--replace", action="store_true", help="kind: take a cluster of another number of nodes down first")
-    up.add_argument("--node-image", metavar="IMAGE", help="kind: use this node image as it is")
+    up.add_argument("--replace", action="store_true", help="kind: first remove a cluster with another number of nodes")
+    up.add_argument("--node-image", metavar="IMAGE", help="kind: use this node image unchanged")
     up.add_argument("--context", metavar="NAME", help="current: the kubeconfig context to use")
 
     for name, help_text in (
-        ("down", "take a cluster down, with all that belongs to it (default: all of them)"),
-        ("status", "say what is up and where its kubeconfig is (default: all of them)"),
-        ("env", "print shell lines that make a cluster the one in use (default: the one that is up)"),
+        ("down", "remove a cluster and everything that belongs to it (default: all clusters)"),
+        ("status", "show which clusters are up and where their kubeconfigs are (default: all clusters)"),
+        ("env", "print shell commands that select a cluster (default: the one that is up)"),
     ):
         command = commands.add_parser(name, help=help_text)
         command.add_argument("kind", choices=KINDS, nargs="?")
 
     load = commands.add_parser("load", help="copy images from Docker into the nodes of the kind cluster")
-    load.add_argument("images", metavar="[kind] IMAGE", nargs="+", action=_Images, help="images that Docker has")
+    load.add_argument("images", metavar="[kind] IMAGE", nargs="+", action=_Images, help="images in Docker")
 
-    tools = commands.add_parser("tools", help="build tools if need be, and print their paths")
+    tools = commands.add_parser("tools", help="build tools that are missing, and print the paths")
     tools.add_argument("names", choices=NAMES, nargs="+", metavar="NAME", help=", ".join(NAMES))
     return parser
 
 
 class _Images(argparse.Action):
-    """Images, after an optional `kind`, which is the only kind of cluster that images can be loaded into."""
+    """Image names after an optional `kind`: images can only be loaded into a cluster of that kind."""
 
     def __call__(
         self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: object, _: object = None
@@ -152,7 +155,7 @@ class _Images(argparse.Action):
         images = list(values) if isinstance(values, list) else []
         named = images.pop(0) if images and images[0] in KINDS else "kind"
         if named != "kind":
-            _usage(parser, "images can be loaded into a kind cluster only")
+            _usage(parser, "images can only be loaded into a kind cluster")
         if not images:
             _usage(parser, "name at least one image")
         setattr(namespace, self.dest, images)

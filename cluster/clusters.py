@@ -1,4 +1,4 @@
-"""The verbs of this package, for all kinds of cluster: what the command line and the tests call."""
+"""The functions that the command line and the tests call, for all kinds of cluster."""
 
 import sys
 from collections.abc import Sequence
@@ -19,17 +19,17 @@ def up(
     node_image: str | None = None,
     context: str | None = None,
 ) -> Cluster:
-    """Bring a cluster up, or find that it is up already.
+    """Start a cluster unless it is already up, and return it.
 
     Args:
         which: The kind of cluster.
-        nodes: How many nodes, one to three (default: as many as are up, else one); only for `kind`.
-        replace: Whether a cluster of another number of nodes may be taken down first; only for `kind`.
-        node_image: A node image to use as it is, instead of one pulled or built; only for `kind`.
-        context: The kubeconfig context to use; only for `current`, and needed there.
+        nodes: The number of nodes, one to three (default: that of the running cluster, or one); only for `kind`.
+        replace: Whether a cluster with another number of nodes may be removed first; only for `kind`.
+        node_image: A node image to use unchanged, instead of one pulled or built; only for `kind`.
+        context: The kubeconfig context to use; only for `current`, where it is required.
 
     Raises:
-        ClusterError: It cannot be had; the message says why, the hint what to do.
+        ClusterError: The cluster cannot be started; the message says why, the hint says what to do.
     """
     checkout = _checkout()
     with _alone(checkout, which):
@@ -43,9 +43,9 @@ def up(
 
 
 def down(which: Kind) -> bool:
-    """Take a cluster down, with everything that belongs to it; says whether there was anything.
+    """Remove a cluster and everything that belongs to it. Return whether there was anything to remove.
 
-    A cluster of the kind `current` is only forgotten: it is not ours to end.
+    A cluster of the kind `current` is only forgotten, because this package did not create it.
     """
     checkout = _checkout()
     with _alone(checkout, which):
@@ -59,7 +59,7 @@ def down(which: Kind) -> bool:
 
 
 def find(which: Kind) -> Cluster | None:
-    """The cluster of this kind, if it is up and answers."""
+    """Return the cluster of this kind if it is up and responds."""
     checkout = _checkout()
     match which:
         case "control-plane":
@@ -71,14 +71,14 @@ def find(which: Kind) -> Cluster | None:
 
 
 def current() -> Cluster:
-    """The one cluster of this checkout that is up."""
+    """Return the cluster of this checkout that is up, if exactly one is."""
     found = [cluster for cluster in map(find, KINDS) if cluster]
     if len(found) == 1:
         return found[0]
     if not found:
-        raise ClusterError("No cluster is up.", "Bring one up: python -m cluster up kind")
+        raise ClusterError("No cluster is up.", "Start one: python -m cluster up kind")
     names = ", ".join(cluster.kind for cluster in found)
-    raise ClusterError(f"Several clusters are up: {names}.", "Say which one you mean.")
+    raise ClusterError(f"Several clusters are up: {names}.", "Name one of them.")
 
 
 def load(images: Sequence[str]) -> None:
@@ -95,5 +95,5 @@ def _checkout() -> Checkout:
 
 
 def _alone(checkout: Checkout, which: Kind) -> AbstractContextManager[None]:
-    """Two commands about the same cluster run one after the other."""
-    return lock(make_private(checkout.state) / f"{which}.lock", f"another command about the cluster {which} to end")
+    """Return a lock that makes commands for the same cluster run one after the other."""
+    return lock(make_private(checkout.state) / f"{which}.lock", f"another command for the cluster {which} to end")

@@ -1,8 +1,8 @@
-"""The `control-plane` cluster: the real Kubernetes API with no node, as four ordinary processes of this user.
+"""The `control-plane` cluster: the real Kubernetes API without nodes, as four ordinary processes of this user.
 
-For tests and benchmarks of whatever talks to the API: ready in a few seconds, without root or Docker. Nothing runs
-pods; a test registers nodes and plays the kubelet itself. Its data is worth nothing: etcd does not wait for the disk,
-and a cluster that is not whole is thrown away and made anew.
+For tests and benchmarks of clients of the API: ready in a few seconds, without root or Docker. Nothing runs pods; a
+test registers nodes and acts as the kubelet itself. Its data is disposable: etcd does not wait for the disk, and an
+incomplete cluster is removed and created again.
 """
 
 import json
@@ -27,8 +27,8 @@ KIND: Final = "control-plane"
 ADDRESS = "127.0.0.1"
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler")
 
-# The API server has to say which address it is found at and refuses a loopback one. Nobody looks, as there are no pods:
-# this one is reserved for documentation.
+# The API server must advertise an address, and rejects a loopback address. No client uses it, because there are no
+# pods; this one is reserved for documentation.
 ADVERTISED = "192.0.2.1"
 SERVICES = "10.96.0.0/16"
 
@@ -40,7 +40,7 @@ GIB = 1024**3
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """The TCP ports of one control plane, all on loopback."""
+    """The TCP ports of one control plane, all on the loopback interface."""
 
     apiserver: int
     etcd: int
@@ -57,44 +57,44 @@ class Files:
 
     @property
     def pki(self) -> Path:
-        """Certificates and keys, laid out as kubeadm does."""
+        """The folder of certificates and keys, with the layout of kubeadm."""
         return self.root / "pki"
 
     @property
     def logs(self) -> Path:
-        """One log for each program, and the audit log."""
+        """The folder with one log for each program, and the audit log."""
         return self.root / "logs"
 
     @property
     def audit_log(self) -> Path:
-        """What was asked of the API server, one JSON object a line."""
+        """The requests to the API server, one JSON object per line."""
         return self.logs / "audit.log"
 
     @property
     def kubeconfig(self) -> Path:
-        """The administrator's."""
+        """The administrator's kubeconfig."""
         return self.root / "kubeconfig"
 
     @property
     def tokens(self) -> Path:
-        """The administrator's token, as the API server takes it."""
+        """The administrator's token, in the format of the API server's token file."""
         return self.root / "tokens.csv"
 
     def client(self, program: str) -> Path:
-        """The kubeconfig of one of the programs."""
+        """Return the kubeconfig of one of the programs."""
         return self.root / "clients" / f"{program}.conf"
 
     def log(self, program: str) -> Path:
-        """The log of one of the programs."""
+        """Return the log of one of the programs."""
         return self.logs / f"{program}.log"
 
     def record(self, program: str) -> Path:
-        """The record of a program's process."""
+        """Return the file that records a program's process."""
         return self.root / "processes" / f"{program}.json"
 
 
 def up(checkout: Checkout) -> Cluster:
-    """Bring the control plane up, or find that it is."""
+    """Start the control plane unless it is already up, and return it."""
     if running := find(checkout):
         return running
     binaries = tool("kubernetes").parent
@@ -111,7 +111,7 @@ def up(checkout: Checkout) -> Cluster:
         with step("etcd, API server, controllers and scheduler", expected=4):
             _start_all(files, ports, binaries)
     except BaseException:
-        _stop_all(files)  # the logs stay, to be read
+        _stop_all(files)  # the logs are kept for inspection
         raise
     return Cluster(
         kind=KIND,
@@ -126,7 +126,7 @@ def up(checkout: Checkout) -> Cluster:
 
 
 def find(checkout: Checkout) -> Cluster | None:
-    """The control plane, if all of its programs run and it answers."""
+    """Return the control plane if all of its programs run and it responds."""
     cluster = Cluster.load(checkout, KIND)
     if cluster is None or cluster.version != versions.KUBERNETES:
         return None
@@ -135,7 +135,7 @@ def find(checkout: Checkout) -> Cluster | None:
 
 
 def down(checkout: Checkout) -> bool:
-    """End every process and remove every file; says whether there was anything."""
+    """End every process and remove every file. Return whether there was anything to remove."""
     folder = checkout.of(KIND)
     if not folder.exists():
         return False
@@ -145,12 +145,14 @@ def down(checkout: Checkout) -> bool:
 
 
 def choose_ports(checkout: Checkout) -> Ports:
-    """Free ports, the same ones each time if they can be had: a kubeconfig that a person copied stays right."""
+    """Return free ports, if possible the same ones each time, so that a copied kubeconfig stays valid."""
     first = int(checkout.ident, 16) % PORTS
     numbers = (FIRST_PORT + (first + offset) % PORTS for offset in range(PORTS))
     found = list(islice(_free(numbers), 5))
     if len(found) < 5:
-        raise ClusterError(f"No five ports are free on {ADDRESS} from {FIRST_PORT} on.", "End what listens there.")
+        raise ClusterError(
+            f"No five ports are free on {ADDRESS} from {FIRST_PORT} on.", "End the programs that listen there."
+        )
     return Ports(*found)
 
 
@@ -166,7 +168,7 @@ def _free(ports: Iterator[int]) -> Iterator[int]:
 
 
 def _make_certificates(files: Files, ports: Ports, binaries: Path, name: str) -> None:
-    """Let kubeadm make them, as it does for real clusters; it needs no root for this."""
+    """Let kubeadm create them, as it does for real clusters; it does not need root for this."""
     settings = files.root / "kubeadm.json"
     api_version = "kubeadm.k8s.io/v1beta4"
     init = {
@@ -192,16 +194,16 @@ def _make_certificates(files: Files, ports: Ports, binaries: Path, name: str) ->
     run([*kubeadm, "certs", "all", "--config", settings], log)
     for phase in ("super-admin", "controller-manager", "scheduler"):
         run([*kubeadm, "kubeconfig", phase, "--config", settings, "--kubeconfig-dir", clients], log)
-        # For programs beside the API server kubeadm writes the advertised address, which here leads nowhere.
+        # kubeadm writes the advertised address for programs next to the API server; here it leads nowhere.
         conf = clients / f"{phase}.conf"
         write_atomic(conf, conf.read_text().replace(f"https://{ADVERTISED}:", f"https://{ADDRESS}:"))
-    # "super-admin" is of the group system:masters; the plain "admin" waits for a role binding that kubeadm makes later.
+    # "super-admin" is in the group system:masters; "admin" needs a role binding that kubeadm would create later.
     (clients / "super-admin.conf").rename(files.kubeconfig)
     _make_token(files)
 
 
 def _make_token(files: Files) -> None:
-    """Give the administrator a token: a certificate is verified with each request, which takes long."""
+    """Give the administrator a token: verifying a certificate with each request takes much longer."""
     user, token = "kubernetes-super-admin", secrets.token_hex(24)
     write_atomic(files.tokens, f'{token},{user},{user},"system:masters"\n')
     config: list[str | Path] = [tool("kubectl"), "config", "--kubeconfig", files.kubeconfig]
@@ -212,7 +214,7 @@ def _make_token(files: Files) -> None:
 
 
 def _make_settings(files: Files) -> None:
-    """The two files that take the place of flags."""
+    """Write the two configuration files that replace flags."""
     policy = {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
@@ -262,7 +264,7 @@ def _start_all(files: Files, ports: Ports, binaries: Path) -> None:
         for program, process in _processes(files).items():
             if process is not None and not process.alive():
                 log = files.log(program)
-                raise ClusterError(f"{program} ended. Its last words:\n{tail(log)}", f"The whole log is {log}")
+                raise ClusterError(f"{program} ended. The end of its log:\n{tail(log)}", f"The whole log is {log}")
 
     def account() -> bool:
         return kubectl.kubectl(files.kubeconfig, "get", "serviceaccount", "default", "--namespace=default") is not None
@@ -273,13 +275,13 @@ def _start_all(files: Files, ports: Ports, binaries: Path) -> None:
     launch("kube-controller-manager")
     launch("kube-scheduler")
     kubectl.wait_for("ready API server", lambda: kubectl.answers(files.kubeconfig), 60, still_possible=all_alive)
-    # The last thing that a test needs in order to create pods, and it comes from the controller manager.
+    # The controller manager creates it, and it is the last thing that a test needs to create pods.
     kubectl.wait_for("service account in the namespace default", account, 60, still_possible=all_alive)
     all_alive()
 
 
 def etcd_flags(files: Files, ports: Ports) -> list[str]:
-    """Etcd with TLS, as in real clusters; but it never waits for the disk."""
+    """Return the flags of etcd: TLS, as in real clusters, but without waiting for the disk."""
     pki = files.pki / "etcd"
     client, peer = f"https://{ADDRESS}:{ports.etcd}", f"https://{ADDRESS}:{ports.etcd_peer}"
     return [
@@ -305,7 +307,7 @@ def etcd_flags(files: Files, ports: Ports) -> list[str]:
 
 
 def apiserver_flags(files: Files, ports: Ports) -> list[str]:
-    """The API server as kubeadm sets it up, plus an audit log."""
+    """Return the flags of the API server: those of kubeadm, and an audit log."""
     pki = files.pki
     return [
         f"--bind-address={ADDRESS}",
@@ -340,13 +342,13 @@ def apiserver_flags(files: Files, ports: Ports) -> list[str]:
         f"--token-auth-file={files.tokens}",
         f"--audit-policy-file={files.root / 'audit-policy.json'}",
         f"--audit-log-path={files.audit_log}",
-        "--audit-log-maxsize=2000",  # MB: a test reads one file, so it is not rotated away below it
+        "--audit-log-maxsize=2000",  # MB: a test reads one file, so it must not be rotated during the test
         "--audit-log-maxbackup=1",
     ]
 
 
 def controller_manager_flags(files: Files, ports: Ports) -> list[str]:
-    """All default controllers, on a larger budget of requests, as tests delete many namespaces."""
+    """Return the flags for all default controllers, with a higher request rate: tests delete many namespaces."""
     pki, client = files.pki, files.client("controller-manager")
     return [
         f"--bind-address={ADDRESS}",
@@ -368,7 +370,7 @@ def controller_manager_flags(files: Files, ports: Ports) -> list[str]:
 
 
 def scheduler_flags(files: Files, ports: Ports) -> list[str]:
-    """The default scheduler; its file of settings holds the rest."""
+    """Return the flags of the default scheduler; its configuration file has the other settings."""
     client = files.client("scheduler")
     return [
         f"--config={files.root / 'scheduler.json'}",
@@ -380,12 +382,12 @@ def scheduler_flags(files: Files, ports: Ports) -> list[str]:
 
 
 def _processes(files: Files) -> dict[str, Process | None]:
-    """The recorded processes, by program; None for one without a record."""
+    """Return the recorded processes by program; None for a program without a record."""
     return {program: Process.load(files.record(program)) for program in PROGRAMS}
 
 
 def _stop_all(files: Files) -> None:
     found = _processes(files)
-    # Clients before servers, so that their logs do not end in complaints; etcd last, alone.
+    # Clients before servers, so that their logs do not end with connection errors; etcd last.
     stop([process for program, process in found.items() if process is not None and program != "etcd"], patience=5)
     stop([process for program, process in found.items() if process is not None and program == "etcd"])

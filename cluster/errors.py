@@ -1,11 +1,11 @@
-"""The one exception of this package."""
+"""The exception of this package."""
 
 
 class ClusterError(Exception):
-    """Something that a person has to know and can do something about.
+    """A failure that the user must know about and can act on.
 
     Attributes:
-        message: What went wrong, in one sentence; the end of a log may follow it.
+        message: What went wrong, in one sentence, possibly followed by the end of a log.
         hint: What to do about it.
     """
 

@@ -1,7 +1,7 @@
-"""The `current` cluster: one that exists already, used by the kubeconfig context that the person names.
+"""The `current` cluster: an existing cluster, selected by the kubeconfig context that the user names.
 
-It is never picked up by accident: there is no default context. The named context is copied, alone, into a kubeconfig of
-this checkout, so that switching contexts elsewhere later does not change which cluster tests run against.
+There is no default context, so it is never used by accident. Only the named context is copied into a kubeconfig of this
+checkout, so switching contexts elsewhere later does not change the cluster that tests use.
 """
 
 import shutil
@@ -18,9 +18,9 @@ KIND: Final = "current"
 
 
 def up(checkout: Checkout, context: str | None) -> Cluster:
-    """Check that the named context answers, and remember it."""
+    """Check that the cluster of the named context responds, and remember it."""
     if not context:
-        raise ClusterError("Which cluster?", "Name the kubeconfig context: up current --context NAME")
+        raise ClusterError("No context was given.", "Name the kubeconfig context: up current --context NAME")
     program = which("kubectl") or str(tool("kubectl"))
     selected = ["config", "view", "--minify", "--flatten", "--raw", f"--context={context}"]
     copied = ask([program, *selected])
@@ -34,7 +34,9 @@ def up(checkout: Checkout, context: str | None) -> Cluster:
         version = kubectl.version(kubeconfig)
     if version is None:
         down(checkout)
-        raise ClusterError(f"The cluster of context {context} does not answer.", "Is it up, and are you logged in?")
+        raise ClusterError(
+            f"The cluster of context {context} does not respond.", "Check that it is up and that you are logged in."
+        )
     cluster = Cluster(
         kind=KIND,
         name=context,
@@ -47,13 +49,13 @@ def up(checkout: Checkout, context: str | None) -> Cluster:
 
 
 def find(checkout: Checkout) -> Cluster | None:
-    """The remembered cluster, if it still answers."""
+    """Return the remembered cluster if it still responds."""
     cluster = Cluster.load(checkout, KIND)
     return cluster if cluster and kubectl.answers(cluster.kubeconfig, "/version") else None
 
 
 def down(checkout: Checkout) -> bool:
-    """Forget it; the cluster itself is left alone."""
+    """Forget the cluster, which itself is left alone."""
     folder = checkout.of(KIND)
     if not folder.exists():
         return False

@@ -1,6 +1,6 @@
-"""The `kind` cluster: one to three nodes as Docker containers, made by the stock kind program.
+"""The `kind` cluster: one to three nodes as Docker containers, created by the standard kind program.
 
-The node image is kindest/node where that can be pulled. Elsewhere it is built on this host (see nodeimage).
+The node image is kindest/node if it can be pulled. Otherwise one is built on this host (see nodeimage).
 """
 
 import contextlib
@@ -31,21 +31,21 @@ PIECE: Final = 1024 * 1024
 
 
 def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None, replace: bool = False) -> Cluster:
-    """Bring the cluster up, or find that it is; nodes that were stopped are started again."""
+    """Start the cluster unless it is already up, and return it; nodes that were stopped are started again."""
     if running := _revive(checkout):
         if nodes in {None, len(running.nodes)}:
             return running
         if not replace:
             raise ClusterError(
                 f"The cluster is up with {len(running.nodes)} node(s), not {nodes}.",
-                "Take it down first: python -m cluster down kind; or let `up` do so: --replace",
+                "Remove it first: python -m cluster down kind; or let `up` do so: --replace",
             )
-        say(f"the cluster of {len(running.nodes)} node(s) is replaced by one of {nodes}")
+        say(f"replacing the cluster of {len(running.nodes)} node(s) with one of {nodes}")
         _remove_nodes(checkout)  # the daemon stays, with the images that were built
     else:
         down(checkout)
     folder = make_private(checkout.of(KIND))
-    # First of all, as it is what may be missing; the builds of tools after it take minutes.
+    # Docker first: it may be missing, and the builds of tools that follow take minutes.
     docker = daemons.up(checkout)
     program = tool("kind")
     tool("kubectl")
@@ -74,7 +74,7 @@ def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None
         _export_logs(checkout, docker)
         raise ClusterError(
             error.message,
-            f"The nodes' logs are in {folder / 'logs'}. To start anew: python -m cluster down kind",
+            f"The nodes' logs are in {folder / 'logs'}. To start from scratch: python -m cluster down kind",
         ) from error
     return Cluster(
         kind=KIND,
@@ -92,7 +92,7 @@ def up(checkout: Checkout, *, nodes: int | None = None, image: str | None = None
 
 
 def find(checkout: Checkout) -> Cluster | None:
-    """The cluster, if its daemon, all its nodes and its API server answer; one that is about to start is waited for."""
+    """Return the cluster if its daemon, all nodes and the API server respond; waits for one that is starting."""
     cluster = Cluster.load(checkout, KIND)
     docker = daemons.find(checkout) if cluster else None
     if cluster is None or docker is None:
@@ -103,7 +103,7 @@ def find(checkout: Checkout) -> Cluster | None:
 
 
 def down(checkout: Checkout) -> bool:
-    """Remove the nodes, the private daemon if there is one, and every file; says whether there was anything."""
+    """Remove the nodes, the private daemon if any, and every file. Return whether there was anything to remove."""
     containers = _remove_nodes(checkout)
     private = checkout.docker.exists()
     daemons.down(checkout)
@@ -118,7 +118,7 @@ def load(checkout: Checkout, images: Sequence[str]) -> None:
     """Copy images from Docker into the image store of every node."""
     cluster, docker = find(checkout), daemons.find(checkout)
     if cluster is None or docker is None:
-        raise ClusterError("The kind cluster is not up.", "Bring it up: python -m cluster up kind")
+        raise ClusterError("The kind cluster is not up.", "Start it: python -m cluster up kind")
     idents: dict[str, str] = {}
     for image in images:
         ident = docker.ask("image", "inspect", "--format={{.Id}}", image)
@@ -142,11 +142,11 @@ def load(checkout: Checkout, images: Sequence[str]) -> None:
 
 
 def kind_config(nodes: int, address: str | None) -> dict[str, object]:
-    """The settings for kind: one control plane and workers.
+    """Return the settings for kind: one control plane and workers.
 
     Args:
-        nodes: How many nodes in all.
-        address: Where the API server is to be found; None leaves it to kind: a free port on loopback.
+        nodes: The total number of nodes.
+        address: The address of the API server; with None kind chooses a free port on the loopback interface.
     """
     config: dict[str, object] = {
         "kind": "Cluster",
@@ -154,13 +154,13 @@ def kind_config(nodes: int, address: str | None) -> dict[str, object]:
         "nodes": [{"role": "control-plane"}, *({"role": "worker"} for _ in range(nodes - 1))],
     }
     if address:
-        # kind would look for a free port itself, but it looks in the host's network; in ours every port is free.
+        # kind would search for a free port in the host's network; in the private network every port is free.
         config["networking"] = {"apiServerAddress": address, "apiServerPort": API_PORT}
     return config
 
 
 def _revive(checkout: Checkout) -> Cluster | None:
-    """The cluster if it is up, or can be by starting its nodes again."""
+    """Return the cluster if it is up, or after starting its stopped nodes again."""
     cluster = Cluster.load(checkout, KIND)
     docker = daemons.find(checkout) if cluster else None
     if cluster is None or docker is None:
@@ -177,13 +177,13 @@ def _revive(checkout: Checkout) -> Cluster | None:
                 docker.ask("unpause" if states[node] == "paused" else "start", node)
             _wait_ready(cluster.kubeconfig, len(cluster.nodes))
     except ClusterError as error:
-        say(f"{error.message} It is made anew.")
+        say(f"{error.message} The cluster is created again.")
         return None
     return cluster
 
 
 def _remove_nodes(checkout: Checkout) -> bool:
-    """Remove the nodes' containers and the memory of them; says whether there was any."""
+    """Remove the nodes' containers and the record of them. Return whether there was any."""
     record(checkout, KIND).unlink(missing_ok=True)
     docker = daemons.find(checkout)
     containers = _states(checkout, docker) if docker else {}
@@ -193,7 +193,7 @@ def _remove_nodes(checkout: Checkout) -> bool:
 
 
 def _node_image(docker: Docker) -> str:
-    """The node image to use, in the daemon: what is there already, else from the cache, by pulling, or by building."""
+    """Return a node image in the daemon: an existing one, or else one from the cache, pulled, or built."""
     ours = nodeimage.tag()
     for image in (STOCK_IMAGE, ours):
         if docker.ask("image", "inspect", image) is not None:
@@ -209,8 +209,8 @@ def _node_image(docker: Docker) -> str:
 
 
 def _pull(docker: Docker) -> bool:
-    """Pull the stock node image. Whether a registry answers at all is asked first, as that is quick."""
-    with step("look for a registry that has the stock node image"):
+    """Pull the standard node image. Checks first whether a registry responds at all, which is quick."""
+    with step("look for a registry that has the standard node image"):
         if docker.ask("manifest", "inspect", STOCK_IMAGE, timeout=10) is None:
             return False
     with step(f"pull {STOCK_IMAGE}", 60):
@@ -220,10 +220,10 @@ def _pull(docker: Docker) -> bool:
 def _prepare_build() -> None:
     hint = f"Pull or load {STOCK_IMAGE} into Docker yourself, or name another image: up kind --node-image IMAGE"
     if os.geteuid() != 0:
-        raise ClusterError("Building a node image takes root.", hint)
+        raise ClusterError("Building a node image needs root.", hint)
     missing = set(nodeimage.missing_packages())
     if missing and which("apt-get") is None:
-        raise ClusterError(f"Building a node image takes {', '.join(sorted(missing))}.", hint)
+        raise ClusterError(f"Building a node image needs {', '.join(sorted(missing))}.", hint)
     apt_install(missing)
 
 
@@ -244,38 +244,38 @@ def _wait_ready(kubeconfig: Path, nodes: int) -> None:
 
 
 def _states(checkout: Checkout, docker: Docker) -> dict[str, str]:
-    """The state of each node's container, by name."""
+    """Return the state of each node's container, by name."""
     label = f"label=io.x-k8s.kind.cluster={checkout.name}"
     listed = docker.ask("ps", "--all", "--filter", label, "--format={{.Names}} {{.State}}") or ""
     return dict(line.split(maxsplit=1) for line in listed.splitlines())
 
 
 def _gateway(docker: Docker) -> str | None:
-    """The host's address in the network that kind made."""
+    """Return the host's address in the network that kind created."""
     listed = docker.ask("network", "inspect", "kind", "--format={{range .IPAM.Config}}{{.Gateway}} {{end}}") or ""
     return next((word for word in listed.split() if ":" not in word), None)
 
 
 def _has(docker: Docker, node: str, image: str, ident: str) -> bool:
-    """Whether a node has exactly this image under this name, by the mark that an earlier load left on it."""
+    """Return whether a node has exactly this image under this name, by the label that an earlier load has set."""
     return bool(_named(docker, node, image, f'labels."{MARK}"=={ident}'))
 
 
 def _mark(docker: Docker, node: str, image: str, ident: str) -> None:
-    """Note on an image which one it is to Docker: a node knows it by another digest."""
+    """Label an image with its id in Docker: on a node it has another digest."""
     for name in _named(docker, node, image):
         docker.ask("exec", node, "ctr", "--namespace=k8s.io", "images", "label", name, f"{MARK}={ident}")
 
 
 def _named(docker: Docker, node: str, image: str, *filters: str) -> list[str]:
-    """The full names that an image has on a node: app is docker.io/library/app:latest there."""
+    """Return the full names of an image on a node: app is docker.io/library/app:latest there."""
     tagged = image if ":" in image.rpartition("/")[2] else f"{image}:latest"
     listed = docker.ask("exec", node, "ctr", "--namespace=k8s.io", "images", "ls", "--quiet", *filters) or ""
     return [name for name in listed.split() if name == tagged or name.endswith(f"/{tagged}")]
 
 
 def _copy(docker: Docker, nodes: Sequence[str], images: Sequence[str]) -> None:
-    """Save the images once and hand each piece to all nodes, without a file between."""
+    """Save the images once and stream each chunk to all nodes, without a temporary file."""
     take = ["exec", "--interactive"], ["ctr", "--namespace=k8s.io", "images", "import", "-"]
     saving = subprocess.Popen([docker.program, "save", *images], env=docker.env, stdout=subprocess.PIPE)
     taking = {
@@ -292,11 +292,13 @@ def _copy(docker: Docker, nodes: Sequence[str], images: Sequence[str]) -> None:
         while piece := saving.stdout.read(PIECE):
             for process in taking.values():
                 if process.stdin:
-                    with contextlib.suppress(BrokenPipeError):  # its exit code says why
+                    with contextlib.suppress(BrokenPipeError):  # the exit code shows the failure
                         process.stdin.write(piece)
     saved = saving.wait()
     said = {node: process.communicate()[0].decode(errors="replace").strip() for node, process in taking.items()}
-    failed = [f"{node} did not take the images: {said[node]}" for node, process in taking.items() if process.returncode]
+    failed = [
+        f"{node} cannot import the images: {said[node]}" for node, process in taking.items() if process.returncode
+    ]
     if failed or saved:
         raise ClusterError("\n".join(failed) or "docker save failed.")
 

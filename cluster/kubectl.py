@@ -1,4 +1,4 @@
-"""Ask an API server things, by kubectl and an explicit kubeconfig: never the person's own."""
+"""Query an API server by kubectl, with an explicit kubeconfig: never the user's own."""
 
 import json
 import time
@@ -15,17 +15,17 @@ RESTART_SECONDS: Final = 30.0
 
 
 def kubectl(kubeconfig: Path, *arguments: str, timeout: float = 15) -> str | None:
-    """What kubectl prints, or None if it fails."""
+    """Return the output of kubectl, or None if it fails."""
     return ask([tool("kubectl"), "--kubeconfig", kubeconfig, *arguments], timeout=timeout)
 
 
 def answers(kubeconfig: Path, path: str = "/readyz", timeout: float = 3) -> bool:
-    """Whether the API server is there and says that it is ready."""
+    """Return whether the API server responds and is ready."""
     return kubectl(kubeconfig, "get", "--raw", path, f"--request-timeout={timeout}s", timeout=timeout + 2) is not None
 
 
 def answers_soon(kubeconfig: Path, seconds: float = RESTART_SECONDS) -> bool:
-    """Whether the API server is there, or comes back in time: its nodes run, so it may be about to start again."""
+    """Return whether the API server responds in time: its nodes run, so it may be starting again."""
     try:
         wait_for("API server", lambda: answers(kubeconfig), seconds)
     except ClusterError:
@@ -34,7 +34,7 @@ def answers_soon(kubeconfig: Path, seconds: float = RESTART_SECONDS) -> bool:
 
 
 def version(kubeconfig: Path) -> str | None:
-    """The version of the API server."""
+    """Return the version of the API server."""
     answer = kubectl(kubeconfig, "get", "--raw", "/version", "--request-timeout=10s")
     return str(json.loads(answer)["gitVersion"]) if answer else None
 
@@ -42,7 +42,7 @@ def version(kubeconfig: Path) -> str | None:
 def wait_for(
     what: str, ready: Callable[[], bool], seconds: float, *, still_possible: Callable[[], object] = bool
 ) -> None:
-    """Wait until something is so; `still_possible` raises as soon as it can no longer become so."""
+    """Wait until `ready` returns true; `still_possible` raises as soon as that can no longer happen."""
     deadline = time.monotonic() + seconds
     while not ready():
         still_possible()

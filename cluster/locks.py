@@ -1,6 +1,6 @@
-"""Locks between processes: two builds, or two `up` of one checkout, wait for each other instead of colliding.
+"""Locks between processes: two builds, or two `up` commands of one checkout, run one after the other.
 
-They are flock(2) locks: whoever holds one and dies gives it back, so no lock is ever stale.
+They are flock(2) locks: the kernel releases a lock when its holder ends, so no lock is ever stale.
 """
 
 import fcntl
@@ -14,7 +14,7 @@ from cluster.steps import step
 
 @contextmanager
 def lock(path: Path, what: str) -> Iterator[None]:
-    """Hold the lock for the block; if somebody else holds it, say that we wait for `what`."""
+    """Hold the lock during the block; while another process holds it, report a wait for `what`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

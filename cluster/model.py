@@ -1,4 +1,4 @@
-"""What a caller gets: a running cluster, as a value."""
+"""The description of a running cluster that callers get."""
 
 import json
 import os
@@ -14,17 +14,17 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster that answers.
+    """A cluster that responds.
 
     Attributes:
-        kind: Which of the three it is.
-        name: Its name; for `current`, the context's.
-        kubeconfig: A file whose only context is this cluster.
-        server: The address of the API server, as this host reaches it.
-        version: The API server's version, such as v1.35.4.
-        nodes: The names of its nodes at the time when it was made; none for `control-plane`.
-        audit_log: The API server's audit log, where there is one.
-        logs: The folder of the logs of programs that run on this host, where there is one.
+        kind: One of the three kinds.
+        name: Its name; for `current`, the name of the context.
+        kubeconfig: A file with this cluster as its only context.
+        server: The address of the API server for programs on this host.
+        version: The version of the API server, such as v1.35.4.
+        nodes: The names of its nodes when it was created; none for `control-plane`.
+        audit_log: The audit log of the API server, if any.
+        logs: The folder with the logs of programs that run on this host, if any.
         docker_host: The Docker daemon that runs the nodes, if it is not the host's default one.
         host_address: An address at which pods reach services of this host that listen on all addresses.
         node_address: An address at which this host reaches ports that kind publishes from its nodes.
@@ -45,20 +45,20 @@ class Cluster:
 
     @property
     def env(self) -> dict[str, str]:
-        """What to add to the environment of a program that is to use this cluster."""
+        """The environment variables for a program that uses this cluster."""
         added = {"KUBECONFIG": str(self.kubeconfig), "PATH": f"{self.bin}{os.pathsep}{os.environ.get('PATH', '')}"}
         if self.docker_host:
             added["DOCKER_HOST"] = self.docker_host
         return added
 
     def save(self, checkout: Checkout) -> Self:
-        """Remember it as running."""
+        """Record the cluster as running, and return it."""
         write_atomic(record(checkout, self.kind), json.dumps(asdict(self), default=str, indent=2) + "\n")
         return self
 
     @classmethod
     def load(cls, checkout: Checkout, kind: Kind) -> Self | None:
-        """The cluster that was last said to run; whether it still does is for its own module to say."""
+        """Return the cluster that was recorded last; the module of its kind checks whether it still runs."""
         try:
             values: dict[str, Any] = json.loads(record(checkout, kind).read_text())
             for key in ("kubeconfig", "audit_log", "logs", "bin"):
@@ -70,12 +70,12 @@ class Cluster:
 
 
 def record(checkout: Checkout, kind: Kind) -> Path:
-    """The file that says that a cluster of this kind runs."""
+    """Return the file that records a running cluster of this kind."""
     return checkout.of(kind) / "cluster.json"
 
 
 def export_lines(cluster: Cluster) -> list[str]:
-    """Shell lines that make the cluster the one in use; PATH is written so that `eval` twice does no harm."""
+    """Return shell commands that select the cluster; evaluating them twice does not extend PATH twice."""
     lines = [f"export KUBECONFIG={_quote(str(cluster.kubeconfig))}"]
     if cluster.docker_host:
         lines.append(f"export DOCKER_HOST={_quote(cluster.docker_host)}")

@@ -1,8 +1,8 @@
-"""Start programs that outlive us, and find and end exactly those again.
+"""Start programs that outlive this process, and find and end exactly those later.
 
-A process id alone names nothing: ids are reused, and after a reboot they all are. So a record holds the id together
-with the process's start time and the machine's boot id, and a record whose three parts do not all match is stale: its
-process is gone, and whoever has its id now is a stranger that must not be killed.
+A process id alone does not identify a process, because ids are reused, in particular after a reboot. A record therefore
+also has the start time of the process and the boot id of the machine. If one of the three differs, the record is stale:
+its process has ended, and another process with the same id must not be killed.
 """
 
 import contextlib
@@ -21,14 +21,14 @@ from cluster.paths import write_atomic
 
 PROC = Path("/proc")
 
-# Children of this very Python process. Somebody has to reap them when they end, and a Popen object that goes away while
-# its process lives on is taken for a mistake and warned about.
+# Children of this Python process. They have to be reaped when they end, and Python warns about a Popen object that is
+# deleted while its process still runs.
 _children: list[subprocess.Popen[bytes]] = []
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process that we started, told apart from a later one of the same id."""
+    """A process that was started here, distinguishable from a later one with the same id."""
 
     pid: int
     started: int
@@ -36,9 +36,9 @@ class Process:
 
     @classmethod
     def of(cls, pid: int, proc: Path = PROC) -> Self | None:
-        """The process that has this id now; None if nobody has it, or only a zombie."""
+        """Return the process that has this id now; None if there is none or it is a zombie."""
         try:
-            # Field 2, the program's name, may hold blanks and brackets: count from its closing bracket on.
+            # Field 2, the program's name, may contain spaces and parentheses: count from its closing parenthesis.
             fields = (proc / str(pid) / "stat").read_text().rpartition(")")[2].split()
             boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
         except OSError:
@@ -49,7 +49,7 @@ class Process:
 
     @classmethod
     def load(cls, record: Path) -> Self | None:
-        """Read a record; None if there is none or it is damaged."""
+        """Return the process of a record; None if the record does not exist or is damaged."""
         try:
             return cls(**json.loads(record.read_text()))
         except (OSError, ValueError, TypeError):
@@ -60,11 +60,11 @@ class Process:
         write_atomic(record, json.dumps(asdict(self)))
 
     def alive(self, proc: Path = PROC) -> bool:
-        """Whether this very process still runs."""
+        """Return whether this process still runs."""
         return Process.of(self.pid, proc) == self
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if the process is still the one that we mean."""
+        """Send a signal, unless the process has ended."""
         if self.alive():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
@@ -78,7 +78,7 @@ def start(
     cwd: Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Process:
-    """Start a program in a session of its own, so that neither Ctrl-C nor our own end reaches it."""
+    """Start a program in its own session, so that neither Ctrl-C nor the end of this process affects it."""
     log.parent.mkdir(parents=True, exist_ok=True)
     words = [str(word) for word in command]
     with log.open("a") as output:
@@ -98,13 +98,13 @@ def start(
     _children.append(child)
     process = Process.of(child.pid)
     if process is None:
-        raise ClusterError(f"{Path(words[0]).name} ended at once.", f"See {log}")
+        raise ClusterError(f"{Path(words[0]).name} ended immediately.", f"See {log}")
     process.save(record)
     return process
 
 
 def stop(processes: Iterable[Process], patience: float = 10) -> None:
-    """End processes: ask all of them, wait, then insist."""
+    """End processes: send SIGTERM to all of them, wait, then send SIGKILL."""
     waiting = [process for process in processes if process.alive()]
     for process in waiting:
         process.signal(signal.SIGTERM)

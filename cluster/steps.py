@@ -1,7 +1,7 @@
-"""Tell the person what happens, and how long it took.
+"""Report progress to the user: what is being done, and how long it took.
 
-A step that is over is one line. A step that takes long says so while it runs: on a terminal by rewriting its line every
-second, in a log by a line every fifteen seconds. All of it goes to standard error, as standard output is for results.
+Each finished step is one line. A long step also reports its progress: on a terminal by rewriting its line every second,
+in a log by a line every fifteen seconds. All of it goes to standard error, because standard output is for results.
 """
 
 import subprocess
@@ -26,7 +26,7 @@ def say(text: str) -> None:
 
 
 def duration(seconds: float) -> str:
-    """Render a duration for people: 0.4 s, 12 s, 5 min 03 s."""
+    """Return a human-readable duration: 0.4 s, 12 s, 5 min 03 s."""
     if seconds < 10:
         return f"{seconds:.1f} s"
     if seconds < 60:
@@ -37,7 +37,7 @@ def duration(seconds: float) -> str:
 
 @contextmanager
 def step(title: str, expected: float = 0) -> Iterator[None]:
-    """Time the block and print its title; `expected` is the usual number of seconds of a long step."""
+    """Print the title of the block and its duration; `expected` is the usual duration of a long step, in seconds."""
     started = time.monotonic()
     over = threading.Event()
     terminal = sys.stderr.isatty()
@@ -72,7 +72,7 @@ def step(title: str, expected: float = 0) -> Iterator[None]:
 
 
 def tail(log: Path, lines: int = 20) -> str:
-    """The last lines of a log, indented, to be shown below an error."""
+    """Return the last lines of a log, indented, to be shown below an error."""
     try:
         with log.open(errors="replace") as text:
             last = deque(text, maxlen=lines)
@@ -90,7 +90,7 @@ def run(
     env: Mapping[str, str] | None = None,
     timeout: float | None = None,
 ) -> None:
-    """Run a program whose output matters only if it fails: it is appended to `log`."""
+    """Run a program whose output matters only if it fails; the output is appended to `log`."""
     log.parent.mkdir(parents=True, exist_ok=True)
     words = [str(word) for word in command]
     with log.open("a") as output:
@@ -111,7 +111,7 @@ def run(
         except OSError as error:
             raise ClusterError(f"{words[0]} could not be started: {error}", hint) from None
     if done.returncode != 0:
-        message = f"{Path(words[0]).name} {' '.join(words[1:3])} failed (exit {done.returncode}). Its last words:"
+        message = f"{Path(words[0]).name} {' '.join(words[1:3])} failed (exit {done.returncode}). The end of its log:"
         raise ClusterError(f"{message}\n{tail(log)}", hint or f"The whole log is {log}")
 
 
@@ -122,7 +122,7 @@ def ask(
     env: Mapping[str, str] | None = None,
     timeout: float = 30,
 ) -> str | None:
-    """What a program prints, or None if it fails, is missing or takes too long."""
+    """Return the output of a program, or None if it fails, is missing or takes too long."""
     words = [str(word) for word in command]
     try:
         done = subprocess.run(

@@ -1,6 +1,6 @@
-"""`make demo`: a cluster, the operator, real runs live in the terminal, and the way on by hand.
+"""`make demo`: a cluster, the operator, real runs live in the terminal, and commands to continue by hand.
 
-`__main__` is the order of things, `story` the two runs that are applied, `doors` those that come by GraphQL and by the
-command line, with `frontend` as the one that speaks GraphQL; `board` shows them, `words` says what comes before and
-after, `programs` calls kubectl and helm as anybody could, `diagnosis` gathers what helps where something went wrong.
+`__main__` runs the steps in order. `story` has the two runs that are applied, `doors` those that are started through
+GraphQL and the command line; `frontend` is the GraphQL client. `board` shows the runs, `words` has the texts before and
+after them, `programs` calls kubectl and helm as a user would, and `diagnosis` collects information about a failure.
 """

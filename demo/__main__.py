@@ -1,4 +1,4 @@
-"""`make demo`: says what it is about to do, does it, and ends with 0 only if all went as told."""
+"""`make demo`: shows the steps, runs them, and exits with 0 only if all of them succeeded."""
 
 import sys
 import time
@@ -18,7 +18,7 @@ from images.build import EXAMPLES, OPERATOR, build
 def main() -> int:
     """Run the demo; return its exit code."""
     started = time.monotonic()
-    # Where nobody looks on, as in a log, lines may be long.
+    # Lines may be long if the output is not a terminal, for example in a log.
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
     console.print(words.plan())
     programs: Programs | None = None
@@ -36,8 +36,8 @@ def main() -> int:
         console.print()
         with Board(console) as board:
             runs = story.follow(programs, board)
-        last_words = story.check(programs, runs)
-        console.print(words.results(runs, story.relay(programs), last_words), soft_wrap=True)
+        last_line = story.check(programs, runs)
+        console.print(words.results(runs, story.relay(programs), last_line), soft_wrap=True)
         task = doors.by_graphql(programs, console)
         console.print(words.counted(task), soft_wrap=True)
         doors.by_command_line(programs, console)
@@ -47,9 +47,9 @@ def main() -> int:
             print(diagnosis(programs), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nStopped. What was started is left running; `make down` ends it.", file=sys.stderr)
+        print("\nStopped. The cluster is left running; `make down` removes it.", file=sys.stderr)
         return 130
-    console.print(words.how_to_go_on(time.monotonic() - started), soft_wrap=True)
+    console.print(words.next_steps(time.monotonic() - started), soft_wrap=True)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The table of runs: one that updates on a terminal, a line for each change elsewhere."""
+"""The table of runs: updated in place on a terminal, otherwise one line for each change."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -13,14 +13,14 @@ from demo.programs import Object
 COLUMNS = ("RUN", "PHASE", "REASON", "ITERATION", "", "PROGRESS", "POD")
 _WIDTHS = (9, 9, 16, 11, 12, 13, 12)
 _NARROW = 100
-"""A terminal with fewer columns gets no bar."""
+"""On a terminal with fewer columns, the progress bar is left out."""
 _COLOURS = {"Succeeded": "green", "Failed": "red", "Aborted": "yellow", "Running": "cyan"}
-_COLOURS |= {"success": "green", "failed": "red", "aborted": "yellow", "running": "cyan"}  # as GraphQL calls them
+_COLOURS |= {"success": "green", "failed": "red", "aborted": "yellow", "running": "cyan"}  # as in GraphQL
 _BAR = 12
 
 
 class Row(NamedTuple):
-    """One run, as it is shown."""
+    """A row of the table: one run."""
 
     run: str
     phase: str
@@ -32,10 +32,10 @@ class Row(NamedTuple):
 
 
 class Picture:
-    """What is known of the runs.
+    """The latest state of the runs.
 
-    A run's own status shows progress that is up to 15 seconds old, as it is written rarely. The record of the pod that
-    works has it within two, so records are looked at as well.
+    The progress in a run's status is up to 15 seconds old, because it is written rarely. In the record of the running
+    pod it is at most two seconds old, so records are read as well.
     """
 
     def __init__(self, names: tuple[str, ...]) -> None:
@@ -44,7 +44,7 @@ class Picture:
         self._progress: dict[str, Object] = {}
 
     def take(self, found: Object) -> None:
-        """Take an object as a watch reports it: a run, or the record of one of its iterations."""
+        """Apply an object that a watch has reported: a run, or the record of one of its iterations."""
         if found["kind"] == "TaskRun":
             if found["metadata"]["name"] in self._names:
                 self.runs[found["metadata"]["name"]] = found
@@ -59,21 +59,21 @@ class Picture:
             self._progress[uid] = progress
 
     def progress(self, name: str) -> Object:
-        """Return the newest progress of a run: percent and message, as far as its task says them."""
+        """Return the newest progress of a run: percent and message, if its task reports them."""
         run = self.runs.get(name)
         return self._progress.get(run["metadata"]["uid"], {}) if run else {}
 
     def phase(self, name: str) -> str:
-        """Return a run's phase; Pending if nothing is known of it."""
+        """Return the phase of a run; Pending if the run is not known yet."""
         return str((self.runs.get(name, {}).get("status") or {}).get("phase", "Pending"))
 
     def rows(self) -> list[Row]:
-        """Return what is to be shown, one row for each run."""
+        """Return the rows to show, one for each run."""
         return [row(self.runs[name], self.progress(name)) for name in self._names if name in self.runs]
 
 
 def row(run: Object, progress: Mapping[str, Any]) -> Row:
-    """Return a run as it is shown."""
+    """Return the row of a run."""
     status = run.get("status") or {}
     most = status.get("maxIterations")
     return Row(
@@ -88,7 +88,7 @@ def row(run: Object, progress: Mapping[str, Any]) -> Row:
 
 
 def bar(percent: float) -> str:
-    """Return a bar of fixed width.
+    """Return a progress bar of fixed width.
 
     >>> bar(50)
     '######------'
@@ -112,9 +112,9 @@ class Board:
     """Shows the runs as they change.
 
     Args:
-        console: where to.
-        clock: seconds of a clock that never jumps.
-        longest: letters of the longest name of a run, where lines are printed.
+        console: where the output is written.
+        clock: returns the seconds of a monotonic clock.
+        longest: the length of the longest name of a run, for output line by line.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic, longest: int = 0) -> None:
@@ -137,12 +137,12 @@ class Board:
             self._live.__exit__(*error)
 
     def show(self, rows: list[Row]) -> None:
-        """Show the runs as they are now."""
+        """Show the current state of the runs."""
         if self._live is not None:
             self._live.update(table(rows, self._console.width))
             return
         for cells in rows:
-            # Without the numbers beside the bar, which change all the time.
+            # Without the numbers next to the bar, which change all the time.
             news = cells._replace(progress="")
             if self._shown.get(cells.run) != news:
                 self._shown[cells.run] = news

@@ -1,4 +1,4 @@
-"""What helps to find out why the demo failed: objects, pods, and the last words of operator and gateway."""
+"""Information about a failed demo: objects, pods, and the ends of the logs of operator and gateway."""
 
 from cluster import ClusterError
 from demo.programs import NAMESPACE, RECORDS, RUNS, SYSTEM, Programs
@@ -15,11 +15,11 @@ COMMANDS = (
     (f"--namespace={SYSTEM}", "logs", "deployment/podrelay-gateway", "--tail=40"),
 )
 LINES = 150
-"""Of each command at most so many, the last ones."""
+"""The number of last lines to show of each command."""
 
 
 def diagnosis(programs: Programs) -> str:
-    """Return what kubectl has to say; a command that fails is shown with its error."""
+    """Return the output of several kubectl commands; a command that fails is shown with its error."""
     return "\n".join(_section(programs, command) for command in COMMANDS)
 
 
@@ -35,7 +35,7 @@ def _section(programs: Programs, command: tuple[str, ...]) -> str:
 
 
 def last_lines(text: str, number: int = LINES) -> str:
-    """Return the last lines of a text, and how many are left out."""
+    """Return the last lines of a text, after a line with the number of omitted lines."""
     lines = text.rstrip().splitlines()
     left_out = [f"... {len(lines) - number} lines before"] if len(lines) > number else []
     return "\n".join(left_out + lines[-number:])

@@ -1,4 +1,4 @@
-"""Two more ways to the same runs: GraphQL, as a front end would, and the command line."""
+"""Two more ways to start the same runs: GraphQL, as in a front end, and the command line."""
 
 import json
 import shlex
@@ -20,15 +20,15 @@ TIDY_INPUT: Final = {"items": 30, "seconds_per_item": 0.1}
 BY_HAND: Final = "by-hand"
 CREATED_BY: Final = "podrelay.dev/created-by"
 SECONDS: Final = 120
-"""Usual are 10."""
+"""The usual duration is 10."""
 PODRELAY: Final = Path(sys.executable).parent / "podrelay"
 
 
 def by_graphql(programs: Programs, console: Console) -> Task:
-    """Trigger the word count through the gateway, follow it by a subscription, and return it as it has ended.
+    """Trigger the word count through the gateway, follow it with a subscription, and return the finished task.
 
     Raises:
-        ClusterError: it did not go as told.
+        ClusterError: the run did not finish as expected.
     """
     token = programs.kubectl("create", "token", USER).strip()
     with programs.forward(*GATEWAY) as port:
@@ -41,26 +41,26 @@ def by_graphql(programs: Programs, console: Console) -> Task:
             task = user.follow(ident, lambda task: board.show([frontend.row(task)]), SECONDS)
     counted = (task["output"] or {}).get("words", 0)
     _expect(task["taskStatus"] == "success" and counted > 10_000, f"{ident} should have counted words", task)
-    _expect(task["createdBy"]["id"].endswith(f":{USER}"), f"{ident} should be known as made by {USER}", task)
+    _expect(task["createdBy"]["id"].endswith(f":{USER}"), f"{ident} should have been created by {USER}", task)
     return task
 
 
 def by_command_line(programs: Programs, console: Console) -> None:
-    """Start the tidy task by `podrelay trigger`, which shows it until it has ended.
+    """Start the tidy task with `podrelay trigger`, which shows the run until it is finished.
 
     Raises:
-        ClusterError: it did not succeed.
+        ClusterError: the run did not succeed.
     """
     arguments = ["trigger", "tidy", "--resource-name", BY_HAND, "--input", json.dumps(TIDY_INPUT), "--watch"]
     arguments += ["--namespace", NAMESPACE]
     console.print(words.by_command_line(shlex.join([".venv/bin/podrelay", *arguments])), soft_wrap=True)
     code = programs.show(str(PODRELAY), *arguments)
     if code != 0:
-        raise ClusterError(f"`podrelay {shlex.join(arguments)}` has ended with {code}.")
+        raise ClusterError(f"`podrelay {shlex.join(arguments)}` exited with {code}.")
 
 
 def former_runs(programs: Programs) -> list[str]:
-    """Return the names of the runs that an earlier demo has started here."""
+    """Return the names of the runs that an earlier demo has started in this namespace."""
     found = json.loads(programs.kubectl("get", RUNS, "--output=json"))["items"]
     return [
         run["metadata"]["name"]
@@ -72,4 +72,4 @@ def former_runs(programs: Programs) -> list[str]:
 
 def _expect(holds: bool, what: str, task: Task) -> None:
     if not holds:
-        raise ClusterError(f"{what}. It is:\n{json.dumps(task, indent=2)}")
+        raise ClusterError(f"{what}. The task is:\n{json.dumps(task, indent=2)}")

@@ -1,4 +1,4 @@
-"""A front end as it could be anybody's: it speaks GraphQL with the gateway, and knows nothing else of the cluster."""
+"""A GraphQL client of the gateway, as in the front end of an application; it uses no other part of the cluster."""
 
 import asyncio
 import json
@@ -29,21 +29,21 @@ Task = dict[str, Any]
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """One user of the gateway.
+    """A client of the gateway, for one user.
 
     Attributes:
-        url: of the gateway, with the namespace in its path.
-        token: of the user.
+        url: the URL of the gateway, with the namespace in its path.
+        token: the token of the user.
     """
 
     url: str
     token: str
 
     def trigger(self, input_: dict[str, Any]) -> str:
-        """Start a run of the word count and return its id.
+        """Start a run of the word count, and return its id.
 
         Raises:
-            ClusterError: the gateway refuses, or does not answer.
+            ClusterError: the gateway rejects the request or does not respond.
         """
         answer = asyncio.run(self._ask(TRIGGER, {"input": input_}))["triggerTask"]
         if answer["error"]:
@@ -51,10 +51,10 @@ class FrontEnd:
         return str(answer["data"]["id"])
 
     def follow(self, ident: str, show: Callable[[Task], None], seconds: float) -> Task:
-        """Call `show` with each state of a task until it has ended; return the last one, with its output.
+        """Call `show` with each state of a task until it is finished; return the last state, with the output.
 
         Raises:
-            ClusterError: the subscription ends before, or it takes longer than so many seconds.
+            ClusterError: the subscription ends too early, or the task takes longer than `seconds`.
         """
         return asyncio.run(self._follow(ident, show, seconds))
 
@@ -65,13 +65,13 @@ class FrontEnd:
                 aiohttp.ClientSession() as session,
                 session.ws_connect(self.url, protocols=[PROTOCOL]) as socket,
             ):
-                # Browsers cannot set headers here, so the first message carries them.
+                # Browsers cannot set headers of WebSockets, so they are in the first message.
                 await socket.send_json({"type": "connection_init", "payload": self._headers})
                 subscription = {"query": UPDATES, "variables": {"id": ident}}
                 await socket.send_json({"id": "1", "type": "subscribe", "payload": subscription})
                 task = await _last(socket, show)
         except TimeoutError:
-            raise ClusterError(f"{ident} should have ended within {seconds:.0f} s.") from None
+            raise ClusterError(f"{ident} should have finished within {seconds:.0f} s.") from None
         except aiohttp.ClientError as error:
             raise ClusterError(f"The gateway cannot be reached: {error}") from None
         answer: Task = (await self._ask(OUTPUT, {"id": ident}))["getTask"]["data"]
@@ -89,7 +89,7 @@ class FrontEnd:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ClusterError(f"The gateway cannot be reached: {error or 'no answer within 30 s'}") from None
         if answer.get("errors") or not answer.get("data"):
-            raise ClusterError(f"The gateway has answered {response.status}: {text}")
+            raise ClusterError(f"The gateway responded with {response.status}: {text}")
         return answer["data"]["backgroundTasks"]
 
     @property
@@ -98,14 +98,14 @@ class FrontEnd:
 
 
 async def _last(socket: aiohttp.ClientWebSocketResponse, show: Callable[[Task], None]) -> Task:
-    """Read a subscription until the task has ended."""
+    """Read a subscription until the task is finished, and return the last state."""
     async for message in socket:
         received = json.loads(message.data)
         if received["type"] in {"connection_ack", "ping"}:
             continue
         updated = (received.get("payload") or {}).get("data") if received["type"] == "next" else None
         if not updated:
-            raise ClusterError(f"The subscription was ended: {message.data}")
+            raise ClusterError(f"The subscription has ended: {message.data}")
         task: Task = updated["taskUpdated"]["task"]
         show(task)
         if task["taskStatus"] in ENDED:
@@ -114,7 +114,7 @@ async def _last(socket: aiohttp.ClientWebSocketResponse, show: Callable[[Task], 
 
 
 def row(task: Task) -> Row:
-    """Return a task as the table of runs shows it."""
+    """Return the row of a task in the table of runs."""
     progress = task["progress"] or {}
     percent = progress.get("percent")
     return Row(

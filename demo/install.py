@@ -1,4 +1,4 @@
-"""Puts operator and gateway into the cluster: a namespace for tasks, the chart, and a user of the gateway."""
+"""Installs operator and gateway: a namespace for tasks, the chart, and a user of the gateway."""
 
 import json
 
@@ -9,9 +9,9 @@ from images.build import OPERATOR
 
 
 def install(programs: Programs) -> None:
-    """Install or upgrade; return when the operator is ready."""
+    """Install or upgrade, and wait until the operator is ready."""
     tool("helm")
-    # Tasks run under the strictest of Kubernetes' Pod Security Standards here.
+    # In this namespace, tasks run under the strictest of the Pod Security Standards of Kubernetes.
     namespace = {
         "apiVersion": "v1",
         "kind": "Namespace",
@@ -35,10 +35,10 @@ def install(programs: Programs) -> None:
             f"--set=taskNamespaces={{{NAMESPACE}}}",
             "--set=gateway.deploy=true",
             "--set=gateway.replicas=1",
-            # `kubectl port-forward` speaks TLS with the cluster, and ends on this machine.
+            # `kubectl port-forward` uses TLS to the cluster, and plain HTTP is used only on this machine.
             "--set=gateway.behindTLSProxy=true",
             f"--set=gateway.defaultNamespace={NAMESPACE}",
-            # A new image under the same tag takes a new pod.
+            # A new image with the same tag needs a new pod.
             f"--set-string=operator.podAnnotations.image={image}",
             f"--set-string=gateway.podAnnotations.image={image}",
             "--wait",
@@ -47,7 +47,7 @@ def install(programs: Programs) -> None:
 
 
 def _user() -> Object:
-    """A service account that may start, follow and end runs in the demo's namespace, and nothing else."""
+    """Return a service account that may only start, follow and abort runs in the demo's namespace."""
     about = {"name": USER, "namespace": NAMESPACE}
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "podrelay-user"}
     binding = {

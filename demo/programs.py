@@ -18,57 +18,57 @@ from cluster import Cluster, ClusterError
 NAMESPACE = "podrelay-demo"
 SYSTEM = "podrelay-system"
 USER = "front-end"
-"""The service account that the demo speaks GraphQL as."""
+"""The service account of the demo's GraphQL client."""
 RUNS = "taskruns.podrelay.dev"
 RECORDS = "taskiterations.podrelay.dev"
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 180
-"""No single command takes longer."""
+"""The time limit of a single command."""
 
 Object = dict[str, Any]
 
 
 class Changes:
-    """What several watches of kubectl report, in the order in which it comes."""
+    """The objects that several watches of kubectl report, in the order of their arrival."""
 
     def __init__(self) -> None:
         self._queue: queue.Queue[Object | ClusterError] = queue.Queue()
 
     def next(self, deadline: float) -> Object:
-        """Wait for the next object.
+        """Wait for the next object, and return it.
 
         Args:
-            deadline: a time of time.monotonic().
+            deadline: in terms of time.monotonic().
 
         Raises:
-            ClusterError: a watch has ended, or nothing came until the deadline.
+            ClusterError: a watch has ended, or no object arrived before the deadline.
         """
         try:
             change = self._queue.get(timeout=max(0.0, deadline - time.monotonic()))
         except queue.Empty:
-            raise ClusterError("It takes too long: the runs should have finished by now.") from None
+            raise ClusterError("Timed out: the runs should have finished by now.") from None
         if isinstance(change, ClusterError):
             raise change
         return change
 
     def read(self, process: subprocess.Popen[str], command: str) -> None:
-        """Take all that a program writes, until it ends."""
+        """Read the output of a program until it ends."""
         for found in objects(process.stdout or ()):
             self._queue.put(found)
-        self._queue.put(ClusterError(f"`{command}` has ended, although it should have watched."))
+        self._queue.put(ClusterError(f"`{command}` has ended, although it should have continued to watch."))
 
 
 class Programs:
-    """The programs of one cluster."""
+    """The programs for one cluster."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._env = os.environ | cluster.env
 
     def call(self, *command: str, stdin: str | None = None) -> str:
-        """Run a program to its end and return what it prints.
+        """Run a program to its end, and return its output.
 
         Raises:
-            ClusterError: it failed; the message holds its words.
+            ClusterError: the program failed; the message contains its output.
         """
         try:
             ended = subprocess.run(
@@ -88,26 +88,26 @@ class Programs:
         return ended.stdout
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run kubectl in the demo's namespace."""
+        """Run kubectl in the demo's namespace, and return its output."""
         return self.call("kubectl", "--namespace", NAMESPACE, *arguments, stdin=stdin)
 
     def show(self, *command: str) -> int:
-        """Run a program that the user is to see at work; return its exit code."""
+        """Run a program with its output shown to the user; return its exit code."""
         return subprocess.run(command, env=self._env, cwd=ROOT, check=False, timeout=SECONDS).returncode
 
     @contextmanager
     def forward(self, service: str, port: int) -> Iterator[int]:
-        """Make a port of a service in the operator's namespace reachable; yield the port on this machine.
+        """Forward a local port to a service in the operator's namespace; yield the local port.
 
         Raises:
-            ClusterError: kubectl cannot do it; the message holds its words.
+            ClusterError: kubectl failed; the message contains its output.
         """
         command = ["kubectl", "--namespace", SYSTEM, "port-forward", f"service/{service}", f":{port}"]
         with subprocess.Popen(
             command, env=self._env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
             try:
-                # "Forwarding from 127.0.0.1:40213 -> 8090" is its first line, or else an error.
+                # The first line is "Forwarding from 127.0.0.1:40213 -> 8090", or an error.
                 said = process.stdout.readline() if process.stdout else ""
                 found = re.search(r"127\.0\.0\.1:(\d+)", said)
                 if found is None:
@@ -118,7 +118,7 @@ class Programs:
 
     @contextmanager
     def watch(self, *resources: str) -> Iterator[Changes]:
-        """Report the objects of these resources in the demo's namespace as they change, and first as they are."""
+        """Report the objects of these resources in the demo's namespace: first the existing ones, then each change."""
         changes = Changes()
         with ExitStack() as stack:
             for resource in resources:
@@ -134,7 +134,7 @@ class Programs:
 
 
 def objects(lines: Iterable[str]) -> Iterator[Object]:
-    """Cut the stream of indented JSON objects that kubectl writes into objects."""
+    """Parse the stream of indented JSON objects that kubectl writes."""
     gathered: list[str] = []
     for line in lines:
         gathered.append(line)

@@ -1,4 +1,4 @@
-"""The demo's two runs: what is done with them, and whether all went as told."""
+"""The demo's two runs: the actions on them, and the checks of their results."""
 
 import json
 import time
@@ -17,13 +17,13 @@ FINISHED = frozenset({"Succeeded", "Failed", "Aborted"})
 HALF_WAY_PERCENT = 50
 ABORT = {"spec": {"abort": {"message": "the demo has seen enough"}}}
 CLEAN = "nothing is left behind"
-"""What the aborted task says in its logs once it has cleaned up."""
+"""Part of the line that the aborted task logs after its clean-up."""
 SECONDS = 240
-"""Usual are 30."""
+"""The usual duration is 30."""
 
 
 def forget_former_runs(programs: Programs) -> None:
-    """Remove what an earlier demo left, pods and records included."""
+    """Delete the runs of an earlier demo, and wait until their pods and records are gone."""
     former = [*NAMES, *doors.former_runs(programs)]
     programs.kubectl("delete", RUNS, *former, "--ignore-not-found", "--wait")
     of_them = f"podrelay.dev/run in ({','.join(former)})"
@@ -31,14 +31,14 @@ def forget_former_runs(programs: Programs) -> None:
 
 
 def apply(programs: Programs) -> Iterator[str]:
-    """Apply both examples, as the reader could; yield the commands."""
+    """Apply both examples; yield the commands that a user would run."""
     for folder in FOLDERS:
         programs.kubectl("apply", "--kustomize", folder)
         yield f"kubectl apply -k {folder}"
 
 
 def follow(programs: Programs, board: Board) -> dict[str, Object]:
-    """Show both runs until they have ended, and abort the one that is there to be aborted; return them."""
+    """Show both runs until they are finished, and abort `tidy` half-way; return them."""
     picture = Picture(NAMES)
     deadline = time.monotonic() + SECONDS
     is_aborted = False
@@ -54,26 +54,30 @@ def follow(programs: Programs, board: Board) -> dict[str, Object]:
 
 
 def check(programs: Programs, runs: dict[str, Object]) -> str:
-    """Return the aborted task's last words, from the logs of its pod, if both runs ended as they should.
+    """Return the line that the aborted task logged after its clean-up, if both runs finished as they should.
 
     Raises:
-        ClusterError: one did not.
+        ClusterError: a run did not.
     """
     count, tidy = runs[COUNT]["status"], runs[TIDY]["status"]
     output = count.get("output", {})
-    _expect(count["phase"] == "Succeeded", "wordcount should have Succeeded", count)
-    _expect(count["iterations"] >= 3, "wordcount should have gone through several pods", count)
-    _expect(output.get("files", 0) > 100 and output.get("words", 0) > 10_000, "wordcount counted too little", count)
-    _expect(len(output.get("top", ())) == 10, "wordcount should tell the ten most frequent words", count)
-    _expect(tidy["phase"] == "Aborted", "tidy should be Aborted", tidy)
+    _expect(count["phase"] == "Succeeded", "the phase of wordcount should be Succeeded", count)
+    _expect(count["iterations"] >= 3, "wordcount should have used several pods", count)
+    _expect(
+        output.get("files", 0) > 100 and output.get("words", 0) > 10_000,
+        "wordcount counted too few files or words",
+        count,
+    )
+    _expect(len(output.get("top", ())) == 10, "wordcount should report the ten most frequent words", count)
+    _expect(tidy["phase"] == "Aborted", "the phase of tidy should be Aborted", tidy)
     logs = programs.kubectl("logs", tidy["current"]["podName"])
-    last_words = [line for line in logs.splitlines() if CLEAN in line]
-    _expect(bool(last_words), f"the logs of tidy should tell of its clean-up, but are:\n{logs}", tidy)
-    return last_words[-1]
+    found = [line for line in logs.splitlines() if CLEAN in line]
+    _expect(bool(found), f"the logs of tidy should mention its clean-up, but are:\n{logs}", tidy)
+    return found[-1]
 
 
 def relay(programs: Programs) -> str:
-    """Return the records of wordcount's pods, as kubectl shows them."""
+    """Return the records of wordcount's pods in the format of kubectl."""
     return programs.kubectl("get", RECORDS, f"--selector=podrelay.dev/run={COUNT}", "--sort-by=.startedAt")
 
 

@@ -2,11 +2,11 @@
 
 | name | image | what it is |
 |---|---|---|
-| operator | podrelay:dev | the operator, and every other part of the `podrelay` command |
-| task | podrelay-task:dev | what images of tasks are built on: SDK, runner, pydantic |
-| task-build | podrelay-task-build:dev | the same with pip: what adds packages to images of tasks |
+| operator | podrelay:dev | the operator, and all other commands of `podrelay` |
+| task | podrelay-task:dev | the base of task images: SDK, runner, pydantic |
+| task-build | podrelay-task-build:dev | the same with pip, to add packages to task images |
 | examples | podrelay-examples:dev | the tasks of `examples/`, on top of podrelay-task |
 
-`base` finds or makes the image below them, `parts` puts the folders together that the Dockerfile copies, `build` has
-Docker build whatever has changed since, and `push` brings it to a registry: `python -m images push`.
+`base` finds or creates their base image, `parts` prepares the folders that the Dockerfile copies, `build` lets Docker
+build the images that have changed, and `push` pushes them to a registry: `python -m images push`.
 """

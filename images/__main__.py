@@ -1,4 +1,4 @@
-"""`python -m images build` and `push`: build what has changed, load it into kind, or push it to a registry."""
+"""`python -m images build` and `push`: build changed images, and load them into kind or push them to a registry."""
 
 import argparse
 import sys
@@ -7,73 +7,73 @@ from collections.abc import Callable, Sequence
 from cluster import ClusterError, find, load
 from cluster.steps import say
 from images import push
-from images.base import Wish
+from images.base import WantedBase
 from images.build import IMAGES, LOADED, build
 
 EPILOG = """
 examples:
-  python -m images build              all of them, and load them into the kind cluster, if that is up
-  python -m images build operator     only the operator's, for example after a change of its code
+  python -m images build              build all images, and load them into the kind cluster if it is up
+  python -m images build operator     only the operator's image, for example after a change of its code
   python -m images push --registry registry.example/team --tag 1.0
-                                      those that a cluster needs, to a registry
+                                      push the images that a cluster needs to a registry
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; the exit code is 0, 1 for a failure and 2 for a wrong command line."""
+    """Run the command. Return 0 for success, 1 for a failure and 2 for an invalid command line."""
     parser = argparse.ArgumentParser(
         prog="python -m images",
-        description="Builds the container images with Docker, and brings them to where they are needed.",
+        description="Build the container images with Docker, and load them into kind or push them to a registry.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    builds = commands.add_parser("build", help="build what has changed, load it into the kind cluster if that is up")
-    pushes = commands.add_parser("push", help="build what has changed, push it to a registry")
+    builds = commands.add_parser("build", help="build changed images, and load them into the kind cluster if it is up")
+    pushes = commands.add_parser("push", help="build changed images, and push them to a registry")
     for command, names in ((builds, tuple(IMAGES)), (pushes, push.PUBLISHED)):
         words = f"one of {', '.join(IMAGES)}; default: {' '.join(names)}"
         command.add_argument("images", nargs="*", type=_name, metavar="IMAGE", help=words)
         command.add_argument(
             "--base",
             metavar="IMAGE",
-            help="stand on this one, such as python:3.13-slim@sha256:...; default: what is there, else the newest",
+            help="base image, such as python:3.13-slim@sha256:...; default: the one in Docker, else the newest",
         )
         command.add_argument(
-            "--refresh", action="store_true", help="get the base image anew, with the security fixes of today"
+            "--refresh", action="store_true", help="renew the base image, to get the latest security fixes"
         )
     pushes.add_argument(
         "--registry",
         required=True,
         type=_checked(push.checked_registry),
         metavar="HOST[:PORT][/PATH]",
-        help="the images become HOST:PORT/PATH/podrelay and so on; credentials are those of docker login",
+        help="the images are named HOST:PORT/PATH/podrelay and so on; uses the credentials of docker login",
     )
-    pushes.add_argument("--tag", required=True, type=_checked(push.checked_tag), help="of all of them, such as 1.0")
+    pushes.add_argument("--tag", required=True, type=_checked(push.checked_tag), help="tag of all images, such as 1.0")
     options = parser.parse_args(arguments)
     try:
         if options.command == "build":
-            _build(tuple(options.images) or tuple(IMAGES), Wish(options.base, options.refresh))
+            _build(tuple(options.images) or tuple(IMAGES), WantedBase(options.base, options.refresh))
         else:
             names = tuple(options.images) or push.PUBLISHED
-            build(names, Wish(options.base, options.refresh))
+            build(names, WantedBase(options.base, options.refresh))
             _push(names, options.registry, options.tag)
     except ClusterError as error:
         print(f"\nError: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted. Running the same command again goes on.", file=sys.stderr)
+        print("\nInterrupted. Run the same command again to continue.", file=sys.stderr)
         return 130
     return 0
 
 
 def _name(text: str) -> str:
     if text not in IMAGES:
-        raise argparse.ArgumentTypeError(f"there is no image {text}; there are: {', '.join(IMAGES)}")
+        raise argparse.ArgumentTypeError(f"there is no image {text}; choose from: {', '.join(IMAGES)}")
     return text
 
 
 def _checked(check: Callable[[str], str]) -> Callable[[str], str]:
-    """Return a check of an argument whose words argparse prints."""
+    """Return a check of an argument whose error message argparse prints."""
 
     def checked(text: str) -> str:
         try:
@@ -84,8 +84,8 @@ def _checked(check: Callable[[str], str]) -> Callable[[str], str]:
     return checked
 
 
-def _build(names: Sequence[str], wish: Wish) -> None:
-    build(names, wish)
+def _build(names: Sequence[str], wanted: WantedBase) -> None:
+    build(names, wanted)
     _load([IMAGES[name] for name in names if name in LOADED])
 
 

@@ -1,7 +1,7 @@
-"""The image below all others: Python on Debian, pulled where a registry answers, else made from Debian's packages.
+"""The base of all images: Python on Debian, pulled from a registry if possible, otherwise built from Debian packages.
 
-It is where security fixes of Debian come from, so it grows old: after OLD it is renewed by itself where that can be
-done, and said where not. A pulled one is named by its digest, so that all images of a build stand on the same.
+It contains the security fixes of Debian, so it is renewed automatically when it is older than OLD; if that fails, a
+message says so. A pulled image is referenced by its digest, so that all images of a build have the same base.
 """
 
 import os
@@ -25,8 +25,8 @@ COMMAND = (
     "--quiet",
     "--variant=minbase",
     "--mode=root",
-    # python3-minimal would lack http.client, which the runner needs. usr-is-merged stands in for usrmerge, whose perl
-    # is as large as all of Python; the hook merges /usr beforehand, as that package demands.
+    # python3-minimal lacks http.client, which the runner needs. usr-is-merged replaces usrmerge, whose dependency perl
+    # is as large as all of Python; the hook merges /usr beforehand, as usr-is-merged requires.
     "--include=python3,ca-certificates,usr-is-merged",
     "--hook-dir=/usr/share/mmdebstrap/hooks/merged-usr",
     "--dpkgopt=path-exclude=/usr/share/doc/*",
@@ -41,39 +41,41 @@ OLD = timedelta(days=30)
 
 
 @dataclass(frozen=True)
-class Wish:
-    """Which base image is wanted.
+class WantedBase:
+    """The base image to use.
 
     Attributes:
-        image: its name, best with a digest; None: the stock one, or our own.
-        refresh: get it anew, whatever is there.
+        image: its name, preferably with a digest; None for the standard one, or one that is built here.
+        refresh: renew it even if the daemon has one.
     """
 
     image: str | None = None
     refresh: bool = False
 
 
-def provide(docker: Docker, wish: Wish | None = None) -> str:
-    """Return the name of a base image that the daemon has: with its digest, if it comes from a registry.
+def provide(docker: Docker, wanted: WantedBase | None = None) -> str:
+    """Provide a base image in the daemon, and return its name: with the digest, if it comes from a registry.
 
     Raises:
-        ClusterError: there is none, and none can be had.
+        ClusterError: no base image can be pulled or built.
     """
-    wish = wish or Wish()
-    wanted = wish.image or STOCK
-    there = _named_by_digest(docker, wanted)
-    if there is not None and not wish.refresh:
-        return there
+    wanted = wanted or WantedBase()
+    name = wanted.image or STOCK
+    local = _named_by_digest(docker, name)
+    if local is not None and not wanted.refresh:
+        return local
     archive = cache() / "images" / f"{OURS.replace(':', '-')}.tar"
     age = _age(archive)
-    is_fresh = age is not None and age < OLD and not wish.refresh and wish.image is None
-    if not is_fresh and _pull(docker, wanted):
-        return _named_by_digest(docker, wanted) or wanted
-    if wish.image is not None:
-        raise ClusterError(f"{wish.image} cannot be pulled.", "Name one that a registry has, or load it into Docker.")
-    if there is not None:
-        raise ClusterError(f"{STOCK} cannot be pulled anew.", "Build without --refresh, or remove it from Docker.")
-    return _ours(docker, archive, is_fresh=is_fresh, is_needed=wish.refresh or age is None)
+    is_fresh = age is not None and age < OLD and not wanted.refresh and wanted.image is None
+    if not is_fresh and _pull(docker, name):
+        return _named_by_digest(docker, name) or name
+    if wanted.image is not None:
+        raise ClusterError(
+            f"{wanted.image} cannot be pulled.", "Name an image that a registry has, or load it into Docker."
+        )
+    if local is not None:
+        raise ClusterError(f"{STOCK} cannot be pulled again.", "Build without --refresh, or remove it from Docker.")
+    return _ours(docker, archive, is_fresh=is_fresh, is_needed=wanted.refresh or age is None)
 
 
 def _ours(docker: Docker, archive: Path, *, is_fresh: bool, is_needed: bool) -> str:
@@ -92,7 +94,7 @@ def _ours(docker: Docker, archive: Path, *, is_fresh: bool, is_needed: bool) -> 
         label = f"--change=LABEL {MADE_LABEL}={made}"
         if docker.ask("import", label, archive, OURS, timeout=120) is None:
             archive.unlink()
-            raise ClusterError("Docker does not take the Python base image.", "Run the command again.")
+            raise ClusterError("Docker cannot import the Python base image.", "Run the command again.")
     return OURS
 
 
@@ -101,7 +103,7 @@ def _age(archive: Path) -> timedelta | None:
 
 
 def _named_by_digest(docker: Docker, image: str) -> str | None:
-    """Return the name of an image that the daemon has, None if it has not."""
+    """Return the name of an image with its digest, None if the daemon does not have it."""
     found = docker.ask("image", "inspect", "--format={{range .RepoDigests}}{{println .}}{{end}}", image)
     if found is None:
         return None
@@ -109,7 +111,7 @@ def _named_by_digest(docker: Docker, image: str) -> str | None:
 
 
 def _pull(docker: Docker, image: str) -> bool:
-    """Pull an image. Whether a registry answers at all is asked first, as that is quick."""
+    """Pull an image. Checks first whether a registry responds at all, which is quick."""
     with step(f"look for a registry that has {image}"):
         if docker.ask("manifest", "inspect", image, timeout=10) is None:
             return False
@@ -120,7 +122,7 @@ def _pull(docker: Docker, image: str) -> bool:
 def _make(archive: Path) -> None:
     if os.geteuid() != 0 or which("apt-get") is None:
         raise ClusterError(
-            f"{STOCK} cannot be pulled, and making a base image takes root on Debian or Ubuntu.",
+            f"{STOCK} cannot be pulled, and building a base image needs root on Debian or Ubuntu.",
             f"Pull or load {STOCK} into Docker yourself.",
         )
     apt_install(set(nodeimage.missing_packages()))
@@ -128,14 +130,14 @@ def _make(archive: Path) -> None:
     with lock(cache() / "locks" / "base-image", "another build of the Python base image to end"):
         now = _age(archive)
         if now is not None and (before is None or now < before):
-            return  # somebody else has just made it
+            return  # another process has just built it
         temporary = archive.with_suffix(".unfinished.tar")
         archive.parent.mkdir(parents=True, exist_ok=True)
         log = cache() / "logs" / "base-image.log"
         log.unlink(missing_ok=True)
-        hint = f"It downloads Debian packages: can apt do that here? The whole log is {log}"
+        hint = f"The build downloads Debian packages; check that apt can do that here. The whole log is {log}"
         try:
-            with step(f"make a Python base image from packages of Debian {versions.DEBIAN}", 25):
+            with step(f"build a Python base image from packages of Debian {versions.DEBIAN}", 25):
                 run([*COMMAND, temporary], log, hint=hint)
             temporary.replace(archive)
         finally:

@@ -1,4 +1,4 @@
-"""Which images there are, and building them with the Docker daemon of this checkout's kind cluster."""
+"""The list of images, and their builds with the Docker daemon of this checkout's kind cluster."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,22 +16,22 @@ from images.parts import BUILD, ROOT
 OPERATOR, TASK, TASK_BUILD = "podrelay:dev", "podrelay-task:dev", "podrelay-task-build:dev"
 EXAMPLES, PRIMES = "podrelay-examples:dev", "podrelay-primes:dev"
 IMAGES = {"task": TASK, "operator": OPERATOR, "task-build": TASK_BUILD, "examples": EXAMPLES, "primes": PRIMES}
-"""Name on the command line -> tag, in the order in which they are built."""
+"""The tags by name on the command line, in the order of the builds."""
 LOADED = ("operator", "examples", "primes")
-"""The images that pods run; the others are only built upon."""
+"""The images that pods run; the others are only base images."""
 INPUTS_LABEL = "dev.podrelay.inputs"
 _LOG = BUILD / "docker.log"
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How Docker makes an image.
+    """How Docker builds an image.
 
     Attributes:
-        tag: its name.
-        folder: what is sent to Docker.
-        options: of `docker build`.
-        inputs: hash of everything that goes into it; an image that carries it is not built again.
+        tag: the name of the image.
+        folder: the build context.
+        options: options of `docker build`.
+        inputs: hash of everything that goes into the image; an image with this label is not built again.
     """
 
     tag: str
@@ -40,28 +40,26 @@ class Recipe:
     inputs: str
 
 
-def build(names: Sequence[str] = tuple(IMAGES), wish: base.Wish | None = None) -> None:
-    """Build the images whose inputs have changed; the name of an image stays the same. `wish`: what they stand on.
+def build(names: Sequence[str] = tuple(IMAGES), wanted: base.WantedBase | None = None) -> None:
+    """Build the images whose inputs have changed; the names of images stay the same. `wanted` is their base image.
 
     Raises:
-        ClusterError: no daemon answers, or a build fails; the message holds the end of its log.
+        ClusterError: no daemon responds, or a build fails; the message contains the end of its log.
     """
     docker = find(here())
     if docker is None:
-        raise ClusterError("No Docker daemon answers.", "Bring up the cluster first: python -m cluster up kind")
+        raise ClusterError("No Docker daemon responds.", "Start the cluster first: python -m cluster up kind")
     with _alone():
-        changed = [
-            recipe for recipe in _recipes(docker, with_what_they_stand_on(names), wish) if _build(docker, recipe)
-        ]
+        changed = [recipe for recipe in _recipes(docker, with_base_images(names), wanted) if _build(docker, recipe)]
         if changed:
-            # The images that had these names before.
+            # Remove the images that had these names before.
             docker.ask("image", "prune", "--force", f"--filter=label={INPUTS_LABEL}", timeout=60)
         else:
             say("the images are up to date")
 
 
-def with_what_they_stand_on(names: Iterable[str]) -> list[str]:
-    """Return the images to look after, in the order in which they are built."""
+def with_base_images(names: Iterable[str]) -> list[str]:
+    """Return the images to build, including the base images of this project, in the order of the builds."""
     wanted = set(names) | ({"task"} if "examples" in names else set())
     return [name for name in IMAGES if name in wanted]
 
@@ -71,11 +69,11 @@ def _alone() -> AbstractContextManager[None]:
     return lock(BUILD / "lock", "another build of images to end")
 
 
-def _recipes(docker: Docker, names: Iterable[str], wish: base.Wish | None) -> Iterator[Recipe]:
-    """Yield what is to be built, each when those before it are there."""
-    below = base.provide(docker, wish)
+def _recipes(docker: Docker, names: Iterable[str], wanted: base.WantedBase | None) -> Iterator[Recipe]:
+    """Yield the recipes of images, each after the images before it are built."""
+    below = base.provide(docker, wanted)
     python = _python_of(docker, below)
-    # All of them, whatever is asked for: the classic builder goes through every target before the wanted one.
+    # All parts, regardless of `names`: the classic builder also builds every target before the requested one.
     stamps = {
         "task": parts.task(python),
         "operator": fingerprint.of(parts.operator(python), parts.graphiql()),
@@ -93,11 +91,11 @@ def _recipes(docker: Docker, names: Iterable[str], wish: base.Wish | None) -> It
 
 
 def _build(docker: Docker, recipe: Recipe) -> bool:
-    """Build an image if its inputs have changed; tell whether they have."""
+    """Build an image if its inputs have changed; return whether they have."""
     label = docker.ask("image", "inspect", f'--format={{{{index .Config.Labels "{INPUTS_LABEL}"}}}}', recipe.tag)
     if label is not None and label.strip() == recipe.inputs:
         return False
-    # The classic builder is there in every Docker; BuildKit would have to be installed beside Debian's.
+    # Every Docker has the classic builder; with Debian's package, BuildKit would have to be installed in addition.
     env = docker.env | {"DOCKER_BUILDKIT": "0"}
     command = [docker.program, "build", "--quiet", f"--tag={recipe.tag}", f"--label={INPUTS_LABEL}={recipe.inputs}"]
     with step(f"build image {recipe.tag}", 10):
@@ -106,7 +104,7 @@ def _build(docker: Docker, recipe: Recipe) -> bool:
 
 
 def _podrelay(docker: Docker, name: str, below: str, stamps: Mapping[str, str]) -> Recipe:
-    """The operator's image, or one of those for tasks: targets of one Dockerfile."""
+    """Return the recipe of the operator's image or of a task image: targets of one Dockerfile."""
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     return Recipe(
         tag=IMAGES[name],
@@ -141,6 +139,6 @@ def _python_of(docker: Docker, image: str) -> str:
         code = "import sys; print('%d.%d' % sys.version_info[:2])"
         version = docker.ask("run", "--rm", "--entrypoint=python3", image, "-c", code, timeout=60)
         if version is None:
-            raise ClusterError(f"The image {image} has no python3 that runs.", "Remove it, then try again.")
+            raise ClusterError(f"The image {image} has no working python3.", "Remove it, then try again.")
         known.write_text(version.strip(), encoding="utf-8")
     return known.read_text(encoding="utf-8")

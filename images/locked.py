@@ -1,8 +1,8 @@
-"""The locks of the images: exactly which packages go into each, with the hashes of all files that the index has.
+"""The locks of the images: the exact packages in each, with the hashes of all files that the index has.
 
-`make lock` writes them anew from the ranges of pyproject.toml; `make check` tells, without a network, when the two do
-not fit any more; `images.parts` installs nothing else. They are resolved for Linux and the Python of the base images;
-the hashes are those of the files for every architecture.
+`make lock` writes them from the ranges of pyproject.toml; `make check` reports, without a network, if the two no longer
+match; `images.parts` installs only these packages. They are resolved for Linux and the Python of the base images; the
+hashes are those of the files for every architecture.
 """
 
 import hashlib
@@ -18,13 +18,13 @@ from packaging.utils import canonicalize_name
 ROOT: Final = Path(__file__).resolve().parent.parent
 FOLDER: Final = Path(__file__).resolve().parent / "locks"
 EXTRAS: Final[dict[str, tuple[str, ...]]] = {"task": (), "operator": ("operator", "gateway", "cli")}
-"""By image the extras of podrelay whose dependencies it has."""
+"""The extras of podrelay whose dependencies are in each image."""
 TOOLS: Final[dict[str, tuple[str, ...]]] = {"task-build": ("pip>=25.3,<27",)}
-"""By image what it has besides, as it is built with: no dependency of podrelay."""
+"""Other packages in each image, which are needed for builds and not by podrelay."""
 LOCKS: Final = (*EXTRAS, *TOOLS)
 """The images that have a lock."""
 PYTHON: Final = "3.13"
-"""That of python:3.13-slim and of Debian trixie."""
+"""The Python of python:3.13-slim and of Debian trixie."""
 _RANGES: Final = "# For the ranges of pyproject.toml with the hash "
 _PINNED: Final = re.compile(
     r"^([A-Za-z0-9._-]+)==(\S+) \\\n((?:    --hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE
@@ -38,18 +38,18 @@ def project() -> dict[str, Any]:
 
 
 def wanted(about: dict[str, Any], image: str) -> list[str]:
-    """Return what the lock of an image is made for, from the table of the project in pyproject.toml."""
+    """Return the requirements for the lock of an image, from the table `project` of pyproject.toml."""
     return [*TOOLS[image]] if image in TOOLS else requirements(about, EXTRAS[image])
 
 
 def requirements(about: dict[str, Any], extras: tuple[str, ...]) -> list[str]:
-    """Return what a project needs with these extras, from its table in pyproject.toml."""
+    """Return the requirements of a project with these extras, from its table in pyproject.toml."""
     wanted = [*about["dependencies"], *(one for extra in extras for one in _of_extra(about, extra))]
     return [*dict.fromkeys(wanted)]
 
 
 def _of_extra(about: dict[str, Any], extra: str) -> Iterator[str]:
-    """Return what one extra needs, with what the extras need that it has in it, such as podrelay[client]."""
+    """Yield the requirements of an extra, including those of extras in it such as podrelay[client]."""
     for one in about["optional-dependencies"][extra]:
         requirement = Requirement(one)
         if canonicalize_name(requirement.name) == canonicalize_name(about["name"]):
@@ -60,27 +60,27 @@ def _of_extra(about: dict[str, Any], extra: str) -> Iterator[str]:
 
 
 def file(image: str) -> Path:
-    """Return where the lock of an image is."""
+    """Return the path of the lock of an image."""
     return FOLDER / f"{image}.txt"
 
 
 def head(wanted: list[str]) -> str:
-    """Return the first lines of a lock, which tell for which ranges it was made."""
+    """Return the first lines of a lock, which identify the ranges it was made for."""
     return f"# Written by `make lock`; do not edit.\n{_RANGES}{_hash(wanted)}.\n"
 
 
 def pinned(text: str) -> dict[str, str]:
-    """Return name and version of what a lock holds with hashes."""
+    """Return the versions of the packages that a lock has with hashes, by name."""
     return {canonicalize_name(name): version for name, version, _ in _PINNED.findall(text)}
 
 
 def problems(text: str, wanted: list[str]) -> list[str]:
-    """Return in words what keeps a lock from being the one of these ranges."""
+    """Return the reasons why a lock does not match these ranges, in plain text."""
     versions = pinned(text)
     found = []
     unread = [line for line in _PINNED.sub("", text).splitlines() if line and not line.startswith("#")]
     if unread:
-        found.append(f"{unread[0].strip()!r} is no package with a version and hashes")
+        found.append(f"{unread[0].strip()!r} is not a package with a version and hashes")
     for requirement in map(Requirement, wanted):
         version = versions.get(canonicalize_name(requirement.name))
         if version is None:

@@ -1,15 +1,15 @@
-"""The folders that the Dockerfile copies, put together on the host by pip, so that Docker needs no network.
+"""The folders that the Dockerfile copies, prepared on the host by pip, so that Docker does not need a network.
 
-    build/images/task       what a task needs: the dependencies of podrelay
-    build/images/operator   what every part of podrelay needs: the dependencies of podrelay[operator,gateway,cli]
+    build/images/task       packages for tasks: the dependencies of podrelay
+    build/images/operator   packages for all of podrelay: the dependencies of podrelay[operator,gateway,cli]
     build/images/task-build pip, for the images that tasks are built with
-    build/images/podrelay   podrelay itself and its commands, as it lies over the root of the image
-    build/images/graphiql   GraphiQL for the gateway, likewise; empty where npm is missing
+    build/images/podrelay   podrelay itself and its commands, with paths relative to the root of the image
+    build/images/graphiql   GraphiQL for the gateway, likewise; empty if npm is missing
     build/images/primes     the program of examples/go, and its Dockerfile
 
-The dependencies are wheels for the Python of the image, which may be another than the host's: those of the image's lock
-(`images.locked`), each held to its hash. Beside each folder a stamp says what it was made of; a folder whose stamp is
-still right is left alone, so a new lock makes a new folder.
+The dependencies are wheels for the Python of the image, which may differ from the host's: those in the image's lock
+(`images.locked`), verified by their hashes. A stamp next to each folder identifies its contents; a folder with a
+current stamp is left alone, and a new lock leads to a new folder.
 """
 
 import platform
@@ -26,35 +26,35 @@ from tools.graphiql import build as page
 
 ROOT = locked.ROOT
 BUILD = ROOT / "build" / "images"
-"""Below the root of the repository, because that is what Docker copies from."""
+"""Below the root of the repository, because Docker copies from there."""
 LIBRARY = "opt/podrelay/lib"
 COMMANDS = "usr/local/bin"
 SOURCE = ROOT / "operator" / "podrelay"
 STATIC = "podrelay/gateway/static"
-"""What the gateway serves, below the library and below operator/: tasks need none of it."""
+"""The files that the gateway serves, below the library and below operator/; tasks do not need them."""
 _UNUSED = ("bin", "kubernetes/aio")
-"""What packages bring and nobody uses: commands that name the host's Python; a second client, as large as the first."""
+"""Unused files of packages: commands that name the host's Python, and a second client as large as the first."""
 _SETTINGS = ROOT / "pyproject.toml"
 _LOG = BUILD / "pip.log"
 
 
 def task(python: str) -> str:
-    """Bring the dependencies of tasks up to date, for Python `python` (such as 3.13); return their stamp."""
+    """Update the dependencies of tasks, for Python `python` (such as 3.13); return their stamp."""
     return _dependencies("task", python)
 
 
 def operator(python: str) -> str:
-    """Bring the dependencies of operator, gateway and commands up to date, for Python `python`; return their stamp."""
+    """Update the dependencies of operator, gateway and commands, for Python `python`; return their stamp."""
     return _dependencies("operator", python)
 
 
 def task_build(python: str) -> str:
-    """Bring pip up to date, for Python `python`; return its stamp."""
+    """Update pip, for Python `python`; return its stamp."""
     return _dependencies("task-build", python)
 
 
 def podrelay() -> str:
-    """Bring the copy of podrelay itself up to date; return its stamp."""
+    """Update the copy of podrelay itself; return its stamp."""
     sources = [file for file in fingerprint.files_below(SOURCE) if not file.is_relative_to(SOURCE.parent / STATIC)]
     stamp = fingerprint.of_files(ROOT, [*sources, _SETTINGS])
 
@@ -65,27 +65,27 @@ def podrelay() -> str:
         for name, target in locked.project()["scripts"].items():
             write_command(folder / COMMANDS / name, target)
 
-    return _ensure("podrelay", stamp, "put podrelay itself together", make)
+    return _ensure("podrelay", stamp, "prepare podrelay itself", make)
 
 
 def graphiql() -> str:
-    """Bring GraphiQL up to date if npm can be used, else say that the image goes without it; return its stamp."""
+    """Update GraphiQL if npm can be used, otherwise report that the image is built without it; return its stamp."""
     source = SOURCE.parent / STATIC
     try:
         page.ensure()
     except ClusterError as error:
-        say(f"the image goes without GraphiQL: {error.message.partition('. ')[0]}")
+        say(f"the image is built without GraphiQL: {error.message.partition('. ')[0]}")
         return _ensure("graphiql", "none", "leave GraphiQL out", Path.mkdir)
 
     def make(folder: Path) -> None:
         shutil.copytree(source, folder / LIBRARY / STATIC)
 
     stamp = fingerprint.of_files(source, fingerprint.files_below(source))
-    return _ensure("graphiql", stamp, "put GraphiQL beside podrelay", make)
+    return _ensure("graphiql", stamp, "add GraphiQL to podrelay", make)
 
 
 def primes() -> str:
-    """Compile the example in Go, and put its Dockerfile beside it; return their stamp."""
+    """Compile the example in Go, and copy its Dockerfile next to it; return their stamp."""
     source = ROOT / "examples" / "go"
     files = [source / name for name in ("go.mod", "primes.go", "Dockerfile")]
     stamp = fingerprint.of_files(ROOT, files)
@@ -100,7 +100,7 @@ def primes() -> str:
 
 
 def write_command(file: Path, target: str) -> None:
-    """Write the script of a command whose function is `target`, such as podrelay.cli.main:main."""
+    """Write the script of a command that calls the function `target`, such as podrelay.cli.main:main."""
     module, _, function = target.partition(":")
     file.parent.mkdir(parents=True, exist_ok=True)
     text = f"#!/usr/bin/env python3\nimport sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n"
@@ -125,11 +125,11 @@ def _dependencies(name: str, python: str) -> str:
             shutil.rmtree(folder / unused, ignore_errors=True)
 
     stamp = fingerprint.of(*wheels, *_UNUSED, lock.read_text(encoding="utf-8"))
-    return _ensure(name, stamp, f"fetch what the image {name} needs for Python {python}", make)
+    return _ensure(name, stamp, f"download packages of the image {name} for Python {python}", make)
 
 
 def _ensure(name: str, stamp: str, title: str, make: Callable[[Path], None]) -> str:
-    """Make a folder anew unless its stamp is the wanted one. It is never there half full under its own name."""
+    """Create a folder again unless its stamp is current. A folder never has its final name before it is complete."""
     folder, note = BUILD / name, BUILD / f"{name}.stamp"
     if folder.exists() and note.exists() and note.read_text(encoding="utf-8") == stamp:
         return stamp
@@ -146,5 +146,5 @@ def _ensure(name: str, stamp: str, title: str, make: Callable[[Path], None]) -> 
 
 def _pip(*arguments: str | Path) -> None:
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "install", "--no-compile", "--quiet")
-    hint = f"pip downloads from the package index that it is set up for. The whole log is {_LOG}"
+    hint = f"pip downloads from the package index in its configuration. The whole log is {_LOG}"
     run([*pip, *arguments], _LOG, cwd=ROOT, hint=hint)

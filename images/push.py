@@ -1,6 +1,6 @@
 """Push images to a registry: `python -m images push --registry HOST[:PORT][/PATH] --tag TAG`.
 
-Docker itself pushes, so its credentials count: those of `docker login` in ~/.docker/config.json, or credential helpers.
+Docker itself pushes, with its own credentials: those of `docker login` in ~/.docker/config.json, or credential helpers.
 """
 
 import re
@@ -16,7 +16,7 @@ from images.build import IMAGES
 from images.parts import BUILD
 
 PUBLISHED: Final = ("operator", "task", "task-build")
-"""The images that a cluster and the authors of tasks need; the others are for this repository's tests and demo."""
+"""The images that clusters and authors of tasks need; the others are for this repository's tests and demo."""
 _PART: Final = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REGISTRY: Final = re.compile(rf"(?P<host>[A-Za-z0-9.-]+|\[[0-9a-fA-F:]+\])(?P<port>:\d+)?(?P<path>(?:/{_PART})*)")
 _TAG: Final = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
@@ -27,12 +27,12 @@ _PLAIN_HTTP: Final = "server gave HTTP response to HTTPS client"
 
 @dataclass(frozen=True)
 class Pushed:
-    """An image that a registry has now.
+    """An image that has been pushed to a registry.
 
     Attributes:
         repository: its name there, without a tag.
         tag: its tag there.
-        digest: sha256:... of its manifest; empty if Docker does not tell.
+        digest: sha256:... of its manifest; empty if Docker does not report it.
     """
 
     repository: str
@@ -41,20 +41,20 @@ class Pushed:
 
 
 def checked_registry(text: str) -> str:
-    """Return the place of a registry, HOST[:PORT][/PATH].
+    """Return the address of a registry, HOST[:PORT][/PATH].
 
     Raises:
-        ValueError: it is none; the message says what is wrong.
+        ValueError: it is invalid; the message says why.
     """
     if "://" in text:
-        raise ValueError(f"leave {text.partition('://')[0]}:// out: registry.example/team")
+        raise ValueError(f"must not start with {text.partition('://')[0]}://; use for example registry.example/team")
     place = text.rstrip("/")
     found = _REGISTRY.fullmatch(place)
     if found is None:
         raise ValueError(f"{text} is not HOST[:PORT][/PATH], such as registry.example/team, with PATH in lower case")
     host = found["host"]
     if not (found["port"] or "." in host or host == "localhost" or host.startswith("[")):
-        raise ValueError(f"{host} is no host, so Docker would push to Docker Hub; for that write docker.io/{place}")
+        raise ValueError(f"{host} is not a host, so Docker would push to Docker Hub; to do that, use docker.io/{place}")
     return place
 
 
@@ -62,10 +62,10 @@ def checked_tag(text: str) -> str:
     """Return a tag.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is invalid.
     """
     if not _TAG.fullmatch(text):
-        raise ValueError(f"{text} is no tag: letters, digits, '_', '.' and '-', at most 128 of them, such as 1.0")
+        raise ValueError(f"{text} is not a tag; use at most 128 letters, digits, '_', '.' and '-', such as 1.0")
     return text
 
 
@@ -73,21 +73,21 @@ def push(names: Sequence[str], registry: str, tag: str) -> list[Pushed]:
     """Push images that have been built.
 
     Args:
-        names: of the images, as in images.build.IMAGES.
+        names: names of images, as in images.build.IMAGES.
         registry: HOST[:PORT][/PATH].
-        tag: of all of them there.
+        tag: the tag of all of them in the registry.
 
     Raises:
-        ClusterError: no Docker daemon answers, or the registry did not take one; the message says why.
+        ClusterError: no Docker daemon responds, or the registry did not accept an image; the message says why.
     """
     docker = find(here())
     if docker is None:
-        raise ClusterError("No Docker daemon answers.", "Start Docker, or: python -m cluster up kind")
+        raise ClusterError("No Docker daemon responds.", "Start Docker, or run: python -m cluster up kind")
     return [_push(docker, IMAGES[name], registry, tag) for name in names]
 
 
 def helm_flags(pushed: Sequence[Pushed]) -> str:
-    """Return the flags that make helm install the operator's image, empty if that is not among those pushed."""
+    """Return the flags for helm to install the operator's image; empty if that was not pushed."""
     name = IMAGES["operator"].partition(":")[0]
     image = next((one for one in pushed if one.repository.rpartition("/")[2] == name), None)
     return "" if image is None else f"--set image.repository={image.repository} --set image.tag={image.tag}"
@@ -113,8 +113,8 @@ def _push(docker: Docker, image: str, registry: str, tag: str) -> Pushed:
 def _name(docker: Docker, image: str, name: str, tag: str) -> None:
     """Give an image its name in the registry, and a label with its version.
 
-    With the label it is another image than the one it is made of. A kubelet that has pulled an image under one name
-    asks the registry whether it may use the same image under another one, which for podrelay:dev nobody can answer.
+    The label makes it a different image than the original. A kubelet that has pulled an image under one name asks the
+    registry whether it may use the same image under another name, and no registry has podrelay:dev.
     """
     BUILD.mkdir(parents=True, exist_ok=True)
     folder = BUILD / "push"
@@ -126,13 +126,13 @@ def _name(docker: Docker, image: str, name: str, tag: str) -> None:
 
 
 def _hint(registry: str) -> str:
-    """Return what to do about a push that failed, by what Docker said."""
+    """Return what to do about a failed push, depending on the error of Docker."""
     said, host = _LOG.read_text(encoding="utf-8", errors="replace"), registry.partition("/")[0]
     if _PLAIN_HTTP in said:
         return (
-            f"{host} does not speak TLS. Docker pushes to such a registry if it is on localhost, or listed in "
+            f"{host} does not support TLS. Docker pushes to such a registry only if it is on localhost, or listed in "
             "insecure-registries of /etc/docker/daemon.json."
         )
     if _REFUSED.search(said):
-        return f"Log in with a user who may push to {registry}, then run the command again: docker login {host}"
+        return f"Log in as a user who may push to {registry}, then run the command again: docker login {host}"
     return f"The whole log is {_LOG}"

@@ -1,1 +1,1 @@
-"""What the Makefile runs besides programs that everybody knows."""
+"""Programs of this repository that the Makefile runs."""

@@ -1,4 +1,4 @@
-"""Fails when a generated file is not what the code would write today."""
+"""Fails if a generated file differs from what the current code generates."""
 
 import sys
 import tempfile
@@ -23,7 +23,7 @@ def _differences(output: str, fresh: Path) -> list[str]:
 
 
 def main() -> int:
-    """Return 0 if all is current, else 1 after naming what is not."""
+    """Return 0 if all files are current, otherwise print those that are not and return 1."""
     with tempfile.TemporaryDirectory() as folder:
         generate.main(Path(folder))
         stale = sorted(name for output in generate.OUTPUTS for name in _differences(output, Path(folder, output)))

@@ -1,4 +1,4 @@
-"""The TaskDefinitions of the examples, made from their classes."""
+"""Writes the TaskDefinitions of the examples, generated from their classes."""
 
 from pathlib import Path
 

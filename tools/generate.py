@@ -1,4 +1,4 @@
-"""Writes every generated file of the repository below a folder, the repository itself by default."""
+"""Writes all generated files below a folder, by default the repository itself."""
 
 import sys
 from pathlib import Path
@@ -19,7 +19,7 @@ OUTPUTS = (
     "examples/abort/definition.yaml",
     "operator/podrelay/gateway/schema.graphql",
 )
-"""Generated files, and folders that hold nothing else; `tools.drift` compares them."""
+"""Generated files, and folders that contain only generated files; `tools.drift` compares them."""
 
 _PERMISSIONS: Final = (
     "# Generated from the PERMISSIONS of operator/podrelay/operator by `make generate`; do not edit.\n"

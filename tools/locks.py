@@ -1,7 +1,7 @@
-"""The locks of the images: `python -m tools.locks` writes them anew, `--check` looks, offline, whether they still fit.
+"""Writes the locks of the images: `python -m tools.locks`. With `--check` it checks offline whether they still match.
 
-uv resolves them, as whoever installs podrelay from the index would get it today; from which mirror of the index is a
-matter of the machine's settings and is not written down.
+uv resolves them to the versions that an installation of podrelay from the index would get today. The mirror of the
+index is a setting of the machine and is not part of the locks.
 """
 
 import subprocess
@@ -37,7 +37,7 @@ def _resolve(wanted: list[str]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the locks, or with --check tell what is wrong with them; return the exit code."""
+    """Write the locks, or with --check print their problems; return the exit code."""
     project, code = locked.project(), 0
     for image in locked.LOCKS:
         wanted, file = locked.wanted(project, image), locked.file(image)

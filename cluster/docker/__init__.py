@@ -1,4 +1,4 @@
-"""A Docker daemon for the nodes: the host's own where one answers, else a private one of this checkout."""
+"""A Docker daemon for the nodes: the host's if it responds, otherwise a private one of this checkout."""
 
 import os
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from cluster.steps import ask
 
 @dataclass(frozen=True, slots=True)
 class Docker:
-    """A daemon that answers.
+    """A daemon that responds.
 
     Attributes:
         program: The docker client.
-        host: DOCKER_HOST for it; None means that whatever is in force already is right.
-        network: The network that the private daemon lives in; None for the host's own daemon.
+        host: Its DOCKER_HOST; None if the current environment already selects it.
+        network: The network of the private daemon; None for the host's daemon.
     """
 
     program: str
@@ -29,23 +29,23 @@ class Docker:
     def env(self) -> dict[str, str]:
         """The environment for docker and kind."""
         added = {"DOCKER_HOST": self.host} if self.host else {}
-        # Contexts of the docker client would win over DOCKER_HOST.
+        # A context of the docker client would override DOCKER_HOST.
         return {key: value for key, value in os.environ.items() if key != "DOCKER_CONTEXT"} | added
 
     def ask(self, *arguments: str | Path, timeout: float = 30) -> str | None:
-        """What a docker command prints, or None if it fails."""
+        """Return the output of a docker command, or None if it fails."""
         return ask([self.program, *arguments], env=self.env, timeout=timeout)
 
 
 def find(checkout: Checkout) -> Docker | None:
-    """The daemon that would be used, if it answers already: the private one comes first."""
+    """Return the daemon that `up` would use if it already responds; the private one is preferred."""
     program = which("docker")
     if program is None:
         return None
     if network := private.find(checkout):
         return Docker(program, private.host(checkout), network)
     if os.environ.get("DOCKER_HOST") == private.host(checkout):
-        return None  # the person evaluated `env` earlier, and our daemon is gone since
+        return None  # DOCKER_HOST is from an earlier `env`, and that daemon has ended since
     docker = Docker(program)
     return docker if docker.ask("version", "--format={{.Server.Version}}", timeout=5) else None
 
@@ -57,12 +57,12 @@ def up(checkout: Checkout) -> Docker:
     obstacle = private.obstacle()
     if obstacle:
         raise ClusterError(
-            f"No Docker daemon answers, and a private one cannot be started: {obstacle}.",
-            "Install and start Docker, with leave to use it; or use another cluster: up control-plane needs neither.",
+            f"No Docker daemon responds, and a private one cannot be started: {obstacle}.",
+            "Install and start Docker, with permission to use it; or use `up control-plane`, which does not need it.",
         )
     private.install()
     if docker := find(checkout):
-        return docker  # where the host has an init system, the package starts its service
+        return docker  # with an init system on the host, the package starts its service
     network = private.up(checkout)
     program = which("docker")
     if program is None:
@@ -71,5 +71,5 @@ def up(checkout: Checkout) -> Docker:
 
 
 def down(checkout: Checkout) -> None:
-    """End the private daemon with all that it runs; the host's own is left alone."""
+    """End the private daemon and everything that it runs; the host's daemon is left alone."""
     private.down(checkout)

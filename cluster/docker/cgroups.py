@@ -1,7 +1,7 @@
-"""The control groups below which everything runs that the private Docker daemon starts.
+"""The control groups of everything that the private Docker daemon starts.
 
-They say, even when the daemon is long dead, which processes belong to a checkout. There are one or several trees of
-them: cgroup v1 has one for each controller.
+They show which processes belong to a checkout, even long after the daemon has ended. cgroup v2 has one tree of groups;
+cgroup v1 has one for each controller.
 """
 
 import contextlib
@@ -15,13 +15,13 @@ MOUNTS = Path("/proc/self/mounts")
 
 
 def trees(mounts: str) -> list[Path]:
-    """Where the trees are mounted, from the text of /proc/self/mounts."""
+    """Return the mount points of the trees, from the text of /proc/self/mounts."""
     rows = [line.split() for line in mounts.splitlines()]
     return [Path(row[1]) for row in rows if row[2] in {"cgroup", "cgroup2"}]
 
 
 def remove(name: str, patience: float = 10) -> None:
-    """Kill every process in the groups of this name, then remove the groups."""
+    """Kill every process in the groups with this name, then remove the groups."""
     deadline = time.monotonic() + patience
     while left := [tree / name for tree in trees(MOUNTS.read_text()) if (tree / name).exists()]:
         for group in left:
@@ -30,7 +30,7 @@ def remove(name: str, patience: float = 10) -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             for folder in _bottom_up(group):
-                with contextlib.suppress(OSError):  # busy until its processes are really gone
+                with contextlib.suppress(OSError):  # busy until all of its processes have ended
                     folder.rmdir()
         if time.monotonic() > deadline:
             return
@@ -51,7 +51,7 @@ def _members(group: Path) -> set[int]:
 
 
 def _thaw(group: Path) -> None:
-    """A frozen process (`docker pause`) does not even die."""
+    """Thaw a group: a frozen process (`docker pause`) cannot be killed."""
     for folder in _bottom_up(group):
         for file, value in (("freezer.state", "THAWED"), ("cgroup.freeze", "0")):
             with contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
-"""Every program of every node watches files. Linux lets a user have 128 watchers, too few for two clusters of 3 nodes.
+"""Raise the limit of inotify instances: Linux allows 128 per user, too few for two clusters of three nodes.
 
-The kubelet and kube-proxy then end with "too many open files", which looks like anything but that.
+All programs on the nodes watch files. At the limit, the kubelet and kube-proxy end with "too many open files", which
+does not point to the cause.
 """
 
 from pathlib import Path
@@ -13,12 +14,12 @@ ENOUGH: Final = 1024
 
 
 def allow_enough(limit: Path = LIMIT) -> None:
-    """Raise the limit where we may, and say so. It is the machine's, and lasts until that starts anew."""
+    """Raise the limit if permitted, and report it. It applies to the whole machine until the next reboot."""
     try:
         before = int(limit.read_text())
         if before >= ENOUGH:
             return
         limit.write_text(str(ENOUGH))
     except OSError:
-        return  # not ours to raise; it may do
-    say(f"raise fs.inotify.max_user_instances from {before} to {ENOUGH}, until the machine starts anew")
+        return  # no permission; the limit may still suffice
+    say(f"raise fs.inotify.max_user_instances from {before} to {ENOUGH}, until the next reboot")

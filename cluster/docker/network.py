@@ -1,8 +1,8 @@
-"""A network namespace for the private Docker daemon, joined to the host by one pair of virtual cables (veth).
+"""A network namespace for the private Docker daemon, connected to the host by a pair of virtual interfaces (veth).
 
-Whatever Docker and the nodes add to the network (bridges, addresses, packet filter rules) is added inside and vanishes
-with the namespace. The host reaches the nodes' published ports at the namespace's end of the cable, and pods reach the
-host at the other end.
+Everything that Docker and the nodes add to the network (bridges, addresses, packet filter rules) is inside the
+namespace and disappears with it. The host reaches the nodes' published ports at the namespace's end of the pair, and
+pods reach the host at the other end.
 """
 
 import json
@@ -17,19 +17,19 @@ from cluster.errors import ClusterError
 from cluster.paths import Checkout, which
 from cluster.steps import ask, run, say
 
-# Cut into /30s, one for each checkout. Far from the networks of Docker (172.16/12), of pods (10.244/16) and of services
-# (10.96/16).
+# Divided into /30 subnets, one for each checkout. Does not overlap with the networks of Docker (172.16/12), pods
+# (10.244/16) and services (10.96/16).
 POOL = IPv4Network("10.212.0.0/14")
 
 NAMESPACES = Path("/run/netns")
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-# Says that we switched forwarding on; all checkouts share it, and the last one that goes switches it off again.
+# Exists if this package enabled forwarding. All checkouts share it, and the last one to be removed disables forwarding.
 FORWARDING_SET = Path("/run/podrelay-ip-forward")
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """The namespace and the two ends of the cable."""
+    """The namespace and the two ends of the veth pair."""
 
     namespace: str
     link: str
@@ -38,17 +38,17 @@ class Network:
 
     @property
     def host_address(self) -> IPv4Address:
-        """The host's end."""
+        """The address of the host's end."""
         return self.subnet[1]
 
     @property
     def node_address(self) -> IPv4Address:
-        """The namespace's end."""
+        """The address of the namespace's end."""
         return self.subnet[2]
 
 
 def choose_subnet(ident: str, taken: Iterable[IPv4Network]) -> IPv4Network:
-    """The checkout's own /30 of the pool, or the next one that overlaps with nothing that the host has a route to."""
+    """Return the checkout's /30 of the pool, or the next one that does not overlap with any route of the host."""
     busy = list(taken)
     count = 2 ** (30 - POOL.prefixlen)
     first = int(ident, 16) % count
@@ -60,7 +60,7 @@ def choose_subnet(ident: str, taken: Iterable[IPv4Network]) -> IPv4Network:
 
 
 def routes() -> list[IPv4Network]:
-    """What the host has routes to, other than everything."""
+    """Return the networks that the host has routes to, without the default route."""
     listed = ask([_ip(), "-json", "-4", "route", "show", "table", "all"]) or "[]"
     found = []
     for route in json.loads(listed):
@@ -71,12 +71,12 @@ def routes() -> list[IPv4Network]:
 
 
 def plan(checkout: Checkout, subnet: IPv4Network) -> Network:
-    """The names of a checkout's network. A link's name has 15 characters at most."""
+    """Return a checkout's network and its names. The name of a link has at most 15 characters."""
     return Network(checkout.name, f"pr{checkout.ident}", f"podrelay_{checkout.ident}", subnet)
 
 
 def up(checkout: Checkout, log: Path) -> Network:
-    """Make the namespace and join it to the host."""
+    """Create the namespace and connect it to the host."""
     network = plan(checkout, choose_subnet(checkout.ident, routes()))
     ip, name, link = _ip(), network.namespace, network.link
     run([ip, "netns", "add", name], log)
@@ -93,7 +93,7 @@ def up(checkout: Checkout, log: Path) -> Network:
 
 
 def _let_out(network: Network) -> None:
-    """Let the namespace reach what the host reaches, under the host's address, so that images can be pulled."""
+    """Let the namespace reach the same networks as the host, under the host's address, so that images can be pulled."""
     nft = which("nft")
     postrouting = "{ type nat hook postrouting priority 100 ; }"
     masquerade = f"ip saddr {network.subnet} oifname != {network.link} masquerade"
@@ -111,7 +111,7 @@ def _let_out(network: Network) -> None:
 
 
 def down(checkout: Checkout) -> None:
-    """Remove the namespace and all that was added to the host for it, however much of it there is."""
+    """Remove the namespace and everything that was added to the host for it, even if only parts of it exist."""
     network = plan(checkout, POOL)
     ip = which("ip")
     if ip is None:
@@ -120,7 +120,7 @@ def down(checkout: Checkout) -> None:
         ask([ip, "link", "delete", network.link])
     place = NAMESPACES / network.namespace
     if place.exists() and ask([ip, "netns", "delete", network.namespace]) is None:
-        place.unlink(missing_ok=True)  # a file without a namespace, as a reboot leaves it
+        place.unlink(missing_ok=True)  # after a reboot the file exists without a namespace
     nft = which("nft")
     if nft and network.table in (ask([nft, "list", "tables", "ip"]) or ""):
         ask([nft, "delete", "table", "ip", network.table])
@@ -130,13 +130,13 @@ def down(checkout: Checkout) -> None:
 
 
 def processes(checkout: Checkout) -> list[int]:
-    """The ids of the processes whose network is the checkout's namespace."""
+    """Return the ids of the processes in the checkout's network namespace."""
     listed = ask([_ip(), "netns", "pids", checkout.name]) if (NAMESPACES / checkout.name).exists() else None
     return [int(word) for word in (listed or "").split()]
 
 
 def wait_until_gone(checkout: Checkout, seconds: float = 5) -> None:
-    """Wait for the cable to be gone: the kernel removes it some time after the namespace's last process."""
+    """Wait until the veth pair is gone: the kernel removes it some time after the last process of the namespace."""
     deadline = time.monotonic() + seconds
     link = Path("/sys/class/net") / plan(checkout, POOL).link
     while link.exists() and time.monotonic() < deadline:
@@ -144,7 +144,7 @@ def wait_until_gone(checkout: Checkout, seconds: float = 5) -> None:
 
 
 def _others() -> bool:
-    """Whether other checkouts still need forwarding."""
+    """Return whether other checkouts still need forwarding."""
     nft = which("nft")
     return bool(nft and re.search(r"\bpodrelay_[0-9a-f]{8}\b", ask([nft, "list", "tables", "ip"]) or ""))
 

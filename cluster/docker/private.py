@@ -1,8 +1,8 @@
-"""A Docker daemon of this checkout's own, for hosts where none runs: started by `up`, ended by `down` without a trace.
+"""A private Docker daemon of this checkout, for hosts where none runs: `up` starts it, and `down` removes all of it.
 
-It has its own data, sockets, network namespace, mount namespace and control groups. So what belongs to it can be found
-and removed even after the daemon itself was killed, or the machine was switched off: every `up` that does not find it
-whole begins by removing what is left.
+It has its own data, sockets, network namespace, mount namespace and control groups, so everything that belongs to it
+can be found and removed even after the daemon was killed or the machine was switched off. `up` first removes the
+remains of an incomplete one.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from cluster.steps import ask, run, step, tail
 CAP_SYS_RESOURCE = 24
 HERE = Path(__file__).resolve().parent
 
-# Program -> the Debian package that brings it.
+# Program -> the Debian package that contains it.
 PACKAGES = {
     "dockerd": "docker.io",
     "docker": "docker.io",
@@ -38,32 +38,32 @@ PACKAGES = {
 
 
 def host(checkout: Checkout) -> str:
-    """DOCKER_HOST of the private daemon."""
+    """Return DOCKER_HOST of the private daemon."""
     return f"unix://{checkout.docker / 'docker.sock'}"
 
 
 def obstacle() -> str | None:
-    """Why a private daemon cannot be started here, if so."""
+    """Return why a private daemon cannot be started here, or None if it can."""
     if os.geteuid() != 0:
-        return "that takes root"
+        return "it needs root"
     missing = missing_programs()
     if missing and which("apt-get") is None:
-        return f"{', '.join(missing)} missing, and this is not Debian or Ubuntu, where they could be installed"
+        return f"{', '.join(missing)} missing, and they can be installed only on Debian or Ubuntu"
     return None
 
 
 def missing_programs() -> list[str]:
-    """Programs that a private daemon needs and that are not installed."""
+    """Return the programs that a private daemon needs and that are not installed."""
     return [program for program in PACKAGES if which(program) is None]
 
 
 def install() -> None:
-    """Install what is missing."""
+    """Install the missing programs."""
     apt_install({PACKAGES[program] for program in missing_programs()})
 
 
 def apt_install(packages: set[str]) -> None:
-    """Install Debian packages; lists of packages are fetched only if those at hand do not do."""
+    """Install Debian packages; the package lists are updated only if that fails without it."""
     if not packages:
         return
     log = cache() / "logs" / "apt.log"
@@ -75,12 +75,12 @@ def apt_install(packages: set[str]) -> None:
         try:
             run(command, log, env=env)
         except ClusterError:
-            run([*apt, "update"], log, env=env, hint="Packages cannot be fetched: is there a network?")
+            run([*apt, "update"], log, env=env, hint="Packages cannot be downloaded; check the network.")
             run(command, log, env=env, hint=f"Install them yourself, then try again. The whole log is {log}")
 
 
 def find(checkout: Checkout) -> Network | None:
-    """The network of the private daemon, if that is alive and answers."""
+    """Return the network of the private daemon if that runs and responds."""
     process = Process.load(_record(checkout))
     if process is None or not process.alive():
         return None
@@ -93,11 +93,11 @@ def find(checkout: Checkout) -> Network | None:
 
 
 def up(checkout: Checkout) -> Network:
-    """Start the daemon; what is left of an earlier one goes first."""
+    """Start the daemon, after removing the remains of an earlier one."""
     down(checkout)
     folder = make_private(checkout.docker)
     log = checkout.of("kind") / "logs" / "dockerd.log"
-    with step("start a Docker daemon of this checkout's own"):
+    with step("start a private Docker daemon for this checkout"):
         try:
             joined = network.up(checkout, log)
             (folder / "subnet").write_text(str(joined.subnet))
@@ -124,7 +124,7 @@ def up(checkout: Checkout) -> Network:
 
 
 def daemon_settings(checkout: Checkout, wrapper: Path | None) -> dict[str, object]:
-    """The daemon's settings file; it takes the place of the host's /etc/docker/daemon.json."""
+    """Return the daemon's settings; they replace the host's /etc/docker/daemon.json."""
     folder = checkout.docker
     settings: dict[str, object] = {
         "hosts": [host(checkout)],
@@ -132,7 +132,7 @@ def daemon_settings(checkout: Checkout, wrapper: Path | None) -> dict[str, objec
         "exec-root": str(folder / "run"),
         "pidfile": str(folder / "docker.pid"),
         "cgroup-parent": f"/{checkout.name}",
-        # Without systemd there is nobody else to ask for control groups.
+        # Without systemd, Docker itself must manage the control groups.
         "exec-opts": ["native.cgroupdriver=cgroupfs"],
         "log-level": "warn",
     }
@@ -142,7 +142,7 @@ def daemon_settings(checkout: Checkout, wrapper: Path | None) -> dict[str, objec
 
 
 def lacks_sys_resource(status: str) -> bool:
-    """Whether CAP_SYS_RESOURCE is beyond reach, from the text of /proc/self/status."""
+    """Return whether CAP_SYS_RESOURCE is unavailable, from the text of /proc/self/status."""
     for line in status.splitlines():
         if line.startswith("CapBnd:"):
             return not int(line.split()[1], 16) >> CAP_SYS_RESOURCE & 1
@@ -150,9 +150,9 @@ def lacks_sys_resource(status: str) -> bool:
 
 
 def down(checkout: Checkout) -> None:
-    """End the daemon and remove all that is, or was, its own."""
+    """End the daemon and remove everything that belongs or belonged to it."""
     if os.geteuid() != 0:
-        return  # then there never was one
+        return  # without root, no private daemon was ever started
     if checkout.docker.exists() or (network.NAMESPACES / checkout.name).exists():
         _end(checkout)
 
@@ -161,7 +161,7 @@ def _end(checkout: Checkout) -> None:
     process = Process.load(_record(checkout))
     if process:
         stop([process], patience=15)
-    # Whatever it did not take with it: its own helpers are in its network, and containers are in its control groups.
+    # Processes that outlived the daemon: its helpers are in its network, and containers are in its control groups.
     for pid in network.processes(checkout):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -170,7 +170,7 @@ def _end(checkout: Checkout) -> None:
     network.wait_until_gone(checkout)
     shutil.rmtree(checkout.docker, ignore_errors=True)
     with contextlib.suppress(OSError):
-        checkout.docker.parent.rmdir()  # the last checkout takes the common folder with it
+        checkout.docker.parent.rmdir()  # the last checkout removes the shared folder
 
 
 def _record(checkout: Checkout) -> Path:
@@ -182,24 +182,24 @@ def _wait(checkout: Checkout, log: Path, seconds: float = 30) -> None:
     while find(checkout) is None:
         process = Process.load(_record(checkout))
         if process is None or not process.alive() or time.monotonic() > deadline:
-            raise ClusterError(f"dockerd did not start. Its last words:\n{tail(log)}", f"The whole log is {log}")
+            raise ClusterError(f"dockerd did not start. The end of its log:\n{tail(log)}", f"The whole log is {log}")
         time.sleep(0.1)
 
 
 def _wrapper(folder: Path) -> Path | None:
-    """The stand-in for runc, where the sandbox makes it necessary."""
+    """Write and return the wrapper of runc, if the sandbox requires one."""
     if not lacks_sys_resource(Path("/proc/self/status").read_text()):
         return None
     wrapper = folder / "runc-wrapper"
     interpreter = Path(sys.executable).resolve()
-    # -I and -S: nothing of the environment or of site-packages, which also makes it start in a few milliseconds.
+    # -I and -S: ignore the environment and site-packages, so that it starts in a few milliseconds.
     wrapper.write_text(f"#!{interpreter} -IS\n{(HERE / 'runc_wrapper.py').read_text()}")
     wrapper.chmod(0o755)
     return wrapper
 
 
 def _resolv_conf(folder: Path) -> str:
-    """A list of name servers to use instead of the host's, where the host's are all on its loopback."""
+    """Return a resolv.conf to use if all name servers of the host are on its loopback interface, otherwise ""."""
     try:
         servers = [
             line.split()[1] for line in Path("/etc/resolv.conf").read_text().splitlines() if "nameserver" in line

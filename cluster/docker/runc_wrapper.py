@@ -1,11 +1,11 @@
-"""Run runc, asking for one capability less than Docker wants.
+"""Run runc with one capability less than Docker requests.
 
-Some sandboxes take CAP_SYS_RESOURCE away from everybody, root included. Then `docker run --privileged`, which grants
-all capabilities, cannot succeed: nobody can grant what nobody has. This program stands in for runc as Docker's runtime
-and takes that one capability out of what runc is about to read.
+Some sandboxes remove CAP_SYS_RESOURCE from all users, including root. `docker run --privileged`, which grants all
+capabilities, then fails, because a process cannot grant a capability that it does not have. Docker runs this program as
+its runtime instead of runc; it removes that capability from the settings that runc is about to read.
 
-It is copied to where the private daemon finds it and run by a bare Python interpreter for each container and each
-`docker exec`, so it imports little and nothing of this package.
+The private daemon runs a copy of this file with a bare Python interpreter for each container and each `docker exec`, so
+it imports little, and nothing of this package.
 """
 
 import json
@@ -18,7 +18,7 @@ CAPABILITY = "CAP_SYS_RESOURCE"
 
 
 def settings_file(arguments: list[str]) -> Path | None:
-    """The file that holds the capabilities of the process that runc is asked to start, if it is asked to."""
+    """Return the file with the capabilities of the process that runc must start, or None if it starts none."""
     bundle, process, command = ".", None, None
     previous = ""
     for argument in arguments:
@@ -40,7 +40,7 @@ def settings_file(arguments: list[str]) -> Path | None:
 
 
 def without_capability(settings: dict[str, Any]) -> dict[str, Any]:
-    """The same settings without the capability: a container's, which hold a process, or just a process's."""
+    """Return settings without the capability: those of a container, which include a process, or of a process."""
     process = settings.get("process", settings)
     capabilities = process.get("capabilities")
     if capabilities:
@@ -51,7 +51,7 @@ def without_capability(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def main(arguments: list[str]) -> None:
-    """Change the settings in place, then become runc."""
+    """Change the settings in place, then run runc in this process."""
     path = settings_file(arguments)
     if path and path.exists():
         path.write_text(json.dumps(without_capability(json.loads(path.read_text()))))

@@ -1,11 +1,11 @@
-"""A node image for kind, built from Debian packages and our own build of Kubernetes.
+"""A node image for kind, built from Debian packages and this project's build of Kubernetes.
 
 For hosts that cannot pull kindest/node. A node is a small Debian with systemd, containerd and the kubelet; the programs
-of the control plane, CoreDNS and `pause` wait inside it as images in containerd's store, under the names that kubeadm
-asks for. `rootfs/` holds every file that is not from a package, at its place.
+of the control plane, CoreDNS and `pause` are images in containerd's store, under the names that kubeadm expects.
+`rootfs/` has every file that is not from a package, at its path.
 
-The result is a folder in the cache that `docker load` reads as a stream. It takes root: a root file system with foreign
-owners is made, and entered.
+The result is a folder in the cache that `docker load` reads as a stream. The build needs root: it creates a root file
+system with files of other owners, and changes into it.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from cluster.tools import kubernetes, tool
 OURS = Path(__file__).resolve().parent
 ROOTFS = OURS / "rootfs"
 REGISTRY = "registry.k8s.io"
-_RECIPE = "1"  # raise it when this file changes what comes out
+_RECIPE = "1"  # increase it when a change of this file changes the result
 
 PACKAGES = (
     "systemd",
@@ -48,7 +48,7 @@ PACKAGES = (
 DEBIAN_KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 CNI_PLUGINS = {"bridge", "host-local", "loopback", "portmap"}
 
-# Packages bring what a node never uses. It matters, as the image is read anew by each new dockerd.
+# Files of packages that a node never uses. Their size matters, because each new dockerd loads the image again.
 SUPERFLUOUS = (
     "usr/bin/containerd-shim",
     "usr/bin/containerd-shim-runc-v1",
@@ -65,7 +65,7 @@ SUPERFLUOUS = (
 )
 
 ENABLED = ("containerd", "kubelet", "podnet")
-# What makes no sense in a container, or costs time at its start.
+# Units that do not make sense in a container, or delay its start.
 MASKED = (
     "systemd-binfmt.service",
     "systemd-logind.service",
@@ -82,7 +82,7 @@ MASKED = (
 
 
 def tag() -> str:
-    """The image's name. It changes with all that the image is made of, so an old one is never taken for a new one."""
+    """Return the image's name. It changes with everything that goes into the image, so an old image is never reused."""
     facts = [_RECIPE, versions.DEBIAN, versions.COREDNS, versions.PAUSE_TAG, versions.ETCD_TAG, kubernetes.version()]
     content = hashlib.sha256("\n".join([*facts, *PACKAGES, *MASKED, *SUPERFLUOUS]).encode())
     for path in sorted(OURS.rglob("*")):
@@ -92,17 +92,17 @@ def tag() -> str:
 
 
 def folder() -> Path:
-    """Where the finished image is, or will be."""
+    """Return the folder of the finished image, which need not exist yet."""
     return cache() / "nodeimage" / tag().partition(":")[2]
 
 
 def built() -> bool:
-    """Whether the image is in the cache."""
+    """Return whether the image is in the cache."""
     return folder().exists()
 
 
 def load(docker: str, env: dict[str, str]) -> str:
-    """Load the image from the cache into a Docker daemon; gives its name."""
+    """Load the image from the cache into a Docker daemon, and return its name."""
     contents = sorted(path.name for path in folder().iterdir())
     reader = subprocess.Popen(["tar", "-C", str(folder()), "-c", *contents], stdout=subprocess.PIPE)
     loader = subprocess.run(
@@ -119,7 +119,7 @@ def load(docker: str, env: dict[str, str]) -> str:
 
 
 def build() -> None:
-    """Build the image into the cache, unless it is there."""
+    """Build the image into the cache, unless it exists."""
     if built():
         return
     programs = {name: tool(name) for name in ("kubernetes", "coredns", "pause")}
@@ -146,13 +146,13 @@ def build() -> None:
         folder().parent.mkdir(parents=True, exist_ok=True)
         result.rename(folder())
         shutil.rmtree(work)
-        say(f"kept in {folder()}")
+        say(f"stored in {folder()}")
 
 
 def missing_packages() -> list[str]:
-    """The Debian packages that the build needs and the host lacks."""
+    """Return the Debian packages that the build needs and that are not installed on the host."""
     needed = {"mmdebstrap": which("mmdebstrap"), "debian-archive-keyring": DEBIAN_KEYS.exists()}
-    return [package for package, there in needed.items() if not there]
+    return [package for package, found in needed.items() if not found]
 
 
 def _debian(root: Path, log: Path) -> None:
@@ -168,7 +168,11 @@ def _debian(root: Path, log: Path) -> None:
         versions.DEBIAN,
         root,
     ]
-    run(command, log, hint=f"It downloads Debian packages: can apt do that here? The whole log is {log}")
+    run(
+        command,
+        log,
+        hint=f"The build downloads Debian packages; check that apt can do that here. The whole log is {log}",
+    )
     for pattern in SUPERFLUOUS:
         for path in root.glob(pattern):
             shutil.rmtree(path) if path.is_dir() else path.unlink()
@@ -178,7 +182,7 @@ def _debian(root: Path, log: Path) -> None:
 
 
 def _lay_over(root: Path, log: Path, kubernetes_binary: Path) -> None:
-    """Put our files and Kubernetes in."""
+    """Add the files of `rootfs/` and Kubernetes."""
     shutil.copytree(ROOTFS, root, dirs_exist_ok=True)
     containerd = root / "etc/containerd/config.toml"
     containerd.write_text(containerd.read_text().replace("@PAUSE@", versions.PAUSE_TAG))
@@ -202,7 +206,7 @@ def _symlink(place: Path, target: str) -> None:
 
 
 def _images(root: Path, work: Path, programs: dict[str, Path]) -> list[Image]:
-    """The images that kubeadm asks for. All programs of Kubernetes are one image with five names."""
+    """Return the images that kubeadm expects. All programs of Kubernetes are one image with five names."""
     release = versions.KUBERNETES
     kube, coredns, pause = (work / f"{name}.layer.tar" for name in ("kube", "coredns", "pause"))
     components = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler")
@@ -225,7 +229,7 @@ def _images(root: Path, work: Path, programs: dict[str, Path]) -> list[Image]:
 
 
 def _add_packet_filters(tar: tarfile.TarFile, root: Path) -> None:
-    """The programs that kube-proxy calls, with the libraries that they load: taken from the node's own Debian."""
+    """Add the programs that kube-proxy calls and the libraries that they load, from the Debian of the node."""
     for name in ("bin", "sbin", "lib", "lib64"):
         if (root / name).is_symlink():
             _add_link(tar, name, f"usr/{name}")
@@ -245,9 +249,9 @@ def _add_packet_filters(tar: tarfile.TarFile, root: Path) -> None:
 
 
 def _inside(root: Path, name: str) -> str:
-    """Where /lib/x really is below the root, seen from there: usr/lib/x.
+    """Return the path of a file relative to the root, with links of folders resolved: usr/lib/x for /lib/x.
 
-    Only the folders are followed, and one that links absolutely would lead out of the root: Debian's do not.
+    Only links of folders are followed. An absolute link would lead out of the root, but Debian has none there.
     """
     path = Path(name.lstrip("/"))
     return str((root / path.parent).resolve().relative_to(root.resolve()) / path.name)
@@ -259,7 +263,7 @@ def _add(tar: tarfile.TarFile, source: Path, name: str) -> None:
         entry.uname = entry.gname = ""
         return entry
 
-    # A library is often a link to its versioned file: store the file itself under the name that is asked for.
+    # A library is often a link to its versioned file: store the file itself under the requested name.
     tar.add(source.resolve(), name, filter=owned_by_root)
 
 
@@ -270,7 +274,7 @@ def _add_link(tar: tarfile.TarFile, name: str, target: str) -> None:
 
 
 def _preload(root: Path, images: Path, log: Path) -> None:
-    """Let the image's own containerd take the images in, in namespaces of its own, so that nothing of it stays."""
+    """Import the images with the image's containerd, in separate namespaces, so that none of its processes stays."""
     inside = [root / "run/preload.sh", root / "run/images.tar"]
     shutil.copy(OURS / "preload.sh", inside[0])
     images.rename(inside[1])

@@ -1,7 +1,7 @@
-"""Write container images as archives that `docker load` and `ctr images import` take, without a daemon.
+"""Write container images as archives for `docker load` and `ctr images import`, without a daemon.
 
-The format is that of `docker save`: manifest.json names, for each image, a file of settings and its layers; the
-settings name the layers again, by their digests.
+The format is that of `docker save`: manifest.json names the settings file and the layers of each image; the settings
+list the layers again, by their digests.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image of a single layer.
+    """An image with a single layer.
 
     Attributes:
-        tags: All the names that it goes by.
+        tags: All names of the image.
         layer: The layer's tar file.
-        settings: What a Dockerfile would say, in the words of the image format: Entrypoint, Env, StopSignal.
+        settings: The settings of a Dockerfile, as the image format names them: Entrypoint, Env, StopSignal.
     """
 
     tags: Sequence[str]
@@ -31,7 +31,7 @@ class Image:
     settings: Mapping[str, object]
 
     def config(self) -> bytes:
-        """The file of settings."""
+        """Return the content of the settings file."""
         return json.dumps(
             {
                 "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
@@ -45,13 +45,13 @@ class Image:
 
 
 def digest(path: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 digest of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def describe(images: Sequence[Image]) -> dict[str, bytes]:
-    """The small files of an archive, by name: manifest.json and each image's settings."""
+    """Return the small files of an archive by name: manifest.json and the settings of each image."""
     files: dict[str, bytes] = {}
     manifest = []
     for image in images:

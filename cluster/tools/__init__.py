@@ -1,7 +1,7 @@
-"""The programs that clusters are made of and worked with, each built from its Go module once and then cached.
+"""The programs that clusters consist of and are used with, each built from its Go module once and then cached.
 
-`tool("kind")` is the whole interface. A finished tool is a folder `<cache>/tools/NAME-VERSION`; it comes into being by
-a rename after its build succeeded, so a folder that exists is complete, whatever was interrupted before.
+`tool("kind")` is the whole interface. A finished tool is a folder `<cache>/tools/NAME-VERSION`. The folder is renamed
+to this name after the build has succeeded, so it is always complete if it exists.
 """
 
 import functools
@@ -23,11 +23,11 @@ class Tool:
     """One program.
 
     Attributes:
-        name: What it is called on the command line.
-        version: What it is cached by; anything that changes the result belongs here.
+        name: Its name on the command line.
+        version: Its version in the cache; it must include everything that changes the result.
         binary: The file inside its folder.
-        seconds: How long a build takes on two cores when nothing is cached.
-        build: Builds it into a folder, given a log.
+        seconds: The duration of a build on two cores without a cache.
+        build: Builds the tool into a folder; the second argument is a log.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Tool:
 
     @property
     def path(self) -> Path:
-        """Where the finished program is, or will be."""
+        """The path of the finished program, which need not exist yet."""
         return cache() / "tools" / f"{self.name}-{self.version}" / self.binary
 
 
 def _module(name: str, package: str, version: str, seconds: float, ldflags: str = "") -> Tool:
-    """A tool that `go install` can build as it is."""
+    """Return a tool that `go install` can build unchanged."""
 
     def build(folder: Path, log: Path) -> None:
         env = golang.environment() | {"GOBIN": str(folder)}
@@ -60,7 +60,7 @@ def _module(name: str, package: str, version: str, seconds: float, ldflags: str 
 
 
 def _kubernetes(name: str, binary: str) -> Tool:
-    """A program of the multi-call binary: all of them are one tool."""
+    """Return a program of the multi-call binary: all of them are one tool."""
     return Tool(name, kubernetes.version(), binary, 330, kubernetes.build)
 
 
@@ -78,7 +78,7 @@ NAMES = ("kubectl", "kubeadm", *TOOLS)
 
 
 def tool(name: str) -> Path:
-    """The path of a tool, built first if it is not in the cache, and linked into this checkout's folder of tools."""
+    """Return the path of a tool, after building it if necessary and linking it into this checkout's folder of tools."""
     if name in kubernetes.PROGRAMS:
         path = _ensure(TOOLS["kubernetes"]).with_name(name)
     elif name in TOOLS:
@@ -94,13 +94,13 @@ def _ensure(wanted: Tool) -> Path:
     if wanted.path.exists():
         return wanted.path
     golang.go()  # before the lock: installing a toolchain takes the same lock
-    # One lock for all tools: two Go builds at once on a small machine take longer than one after the other, and need
+    # One lock for all tools: on a small machine, two Go builds at once take longer than one after the other and need
     # twice the memory.
     with lock(cache() / "locks" / "build", "another build of tools to end"):
         if wanted.path.exists():
             return wanted.path
         unfinished = cache() / "unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)  # ours, as we hold the lock: an interrupted build left it
+        shutil.rmtree(unfinished, ignore_errors=True)  # left by an interrupted build: no other holds the lock
         folder = unfinished / f"{wanted.name}-{wanted.version}"
         folder.mkdir(parents=True)
         log = cache() / "logs" / f"{wanted.name}.log"
@@ -111,5 +111,5 @@ def _ensure(wanted: Tool) -> Path:
         final.parent.mkdir(parents=True, exist_ok=True)
         folder.rename(final)
         shutil.rmtree(unfinished, ignore_errors=True)
-        say(f"kept in {final}")
+        say(f"stored in {final}")
     return wanted.path

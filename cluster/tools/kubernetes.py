@@ -1,8 +1,8 @@
-"""Build the Kubernetes programs, unchanged, as one multi-call binary (k8s/main.go), and `pause`.
+"""Build the unmodified Kubernetes programs as one multi-call binary (k8s/main.go), and `pause`.
 
-The module k8s.io/kubernetes cannot be had by `go install`: its go.mod asks for version v0.0.0 of the modules that live
-in its own staging folder. They are published too, as v0.X.Y for Kubernetes v1.X.Y, so a go.mod of our own that replaces
-each by its published version builds the same code.
+`go install` cannot build the module k8s.io/kubernetes: its go.mod requires version v0.0.0 of the modules in its own
+staging folder. They are also published, as v0.X.Y for Kubernetes v1.X.Y, so a generated go.mod that replaces each with
+its published version builds the same code.
 """
 
 import hashlib
@@ -28,11 +28,11 @@ PROGRAMS = (
 )
 
 _SOURCES = Path(__file__).resolve().parent
-_RECIPE = "1"  # raise it when this file changes what comes out
+_RECIPE = "1"  # increase it when a change of this file changes the result
 
 
 def version() -> str:
-    """The release, and a hash of all that is ours: an edited main.go is built anew."""
+    """Return the release and a hash of this project's part: an edited main.go is built again."""
     ours = (_SOURCES / "k8s" / "main.go").read_bytes() + _RECIPE.encode()
     return f"{versions.KUBERNETES}-{hashlib.sha256(ours).hexdigest()[:6]}"
 
@@ -48,7 +48,7 @@ def build(folder: Path, log: Path) -> None:
         run([golang.go(), *arguments], log, cwd=module, env=golang.environment(), hint=golang.HINT)
 
     go("mod", "init", "podrelay.dev/cluster/k8s")
-    # Downloaded as a step of its own, as a failure here is a matter of network and settings, not of code.
+    # A separate step, because a failed download is caused by the network or settings, not by the code.
     go("mod", "download", f"k8s.io/kubernetes@{release}")
     replaced = [f"-replace={name}={name}@{_staging(release)}" for name in _staging_modules(module, release)]
     go("mod", "edit", f"-require=k8s.io/kubernetes@{release}", *replaced)
@@ -60,7 +60,7 @@ def build(folder: Path, log: Path) -> None:
 
 
 def build_pause(folder: Path, log: Path) -> None:
-    """Build `pause`, which needs no module but the standard library."""
+    """Build `pause`, which needs only the standard library."""
     source = str(_SOURCES / "pause" / "main.go")
     run(
         [golang.go(), "build", "-trimpath", "-ldflags", "-s -w", "-o", str(folder / "pause"), source],
@@ -71,12 +71,12 @@ def build_pause(folder: Path, log: Path) -> None:
 
 
 def _staging(release: str) -> str:
-    """The version of the staging modules that belongs to a release: v1.35.4 -> v0.35.4."""
+    """Return the version of the staging modules of a release: v0.35.4 for v1.35.4."""
     return re.sub(r"^v1\.", "v0.", release)
 
 
 def _staging_modules(module: Path, release: str) -> list[str]:
-    """The names of the staging modules: those that the release's own go.mod requires as v0.0.0."""
+    """Return the names of the staging modules: those that the release's own go.mod requires as v0.0.0."""
     command = [golang.go(), "mod", "download", "-json", f"k8s.io/kubernetes@{release}"]
     answer = ask(command, cwd=module, env=golang.environment(), timeout=300)
     if answer is None:
@@ -86,7 +86,7 @@ def _staging_modules(module: Path, release: str) -> list[str]:
 
 
 def _version_flags(release: str) -> str:
-    """Linker flags that tell the programs their version, as the release's own build does."""
+    """Return linker flags that set the version of the programs, as the build of the release does."""
     major, minor, _ = release.removeprefix("v").split(".")
     values = {"gitVersion": release, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")

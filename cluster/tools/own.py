@@ -1,4 +1,4 @@
-"""Programs of our own, each a folder here with its main.go, go.mod and go.sum, which holds every module to its hash."""
+"""Programs of this project: each is a folder with main.go, go.mod and go.sum, which has the hash of every module."""
 
 import hashlib
 import shutil
@@ -11,10 +11,10 @@ _SOURCES = Path(__file__).resolve().parent
 
 
 def version(name: str) -> str:
-    """A hash of the program's sources: what is edited is built anew.
+    """Return a hash of the program's sources, so that an edited program is built again.
 
     Args:
-        name: The program, and the folder of its sources.
+        name: The name of the program and of its source folder.
     """
     content = hashlib.sha256()
     for path in sorted((_SOURCES / name).iterdir()):
@@ -26,12 +26,12 @@ def build(name: str, folder: Path, log: Path) -> None:
     """Build a program into a folder.
 
     Args:
-        name: The program.
-        folder: Where it is put.
-        log: What the build prints.
+        name: The name of the program.
+        folder: Where the program is written.
+        log: Receives the output of the build.
 
     Raises:
-        ClusterError: The build failed; the message holds the end of the log.
+        ClusterError: The build failed; the message contains the end of the log.
     """
     module = folder / "module"
     shutil.copytree(_SOURCES / name, module)

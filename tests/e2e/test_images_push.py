@@ -64,5 +64,5 @@ def test_a_registry_without_tls_is_reported(docker: Docker, tmp_path: Path) -> N
     with registry(docker, tmp_path / "registry") as found:
         refused = push(found.address, tmp_path, SMALL)
     assert refused.returncode == 1
-    assert f"{found.address} does not speak TLS" in refused.stderr
+    assert f"{found.address} does not support TLS" in refused.stderr
     assert "insecure-registries" in refused.stderr

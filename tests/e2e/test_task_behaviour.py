@@ -8,7 +8,7 @@ import pytest
 from tests.support.manifests import TASK_RUNS, Manifest
 from tests.support.realpods import RealRelay
 from tests.support.waiting import eventually
-from tests.support.watching import OURS, Watch, watching
+from tests.support.watching import PODRELAY, Watch, watching
 
 pytestmark = pytest.mark.e2e
 
@@ -32,7 +32,7 @@ def seen(relay: RealRelay) -> Iterator[Watch]:
     relay.define("Chain", **keep)
     relay.define("Chain", "two-at-once", maxConcurrentRuns=2, **keep)
     relay.define("Chain", "each-customer", concurrency={"key": "customer"}, **keep)
-    with watching(relay.kubectl, "pods", *OURS) as watch:
+    with watching(relay.kubectl, "pods", *PODRELAY) as watch:
         relay.run("well", "hooked", input={"how": "done"})
         relay.run("late", "hooked", input={"how": "done"}, delaySeconds=LATER)
         relay.run("stop", "hooked", input={"how": "sleep"})

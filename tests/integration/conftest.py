@@ -1,4 +1,4 @@
-"""Fixtures of tests that need a real API server: the control plane, the chart's rules on it, namespaces, identities."""
+"""Fixtures for tests with a real API server: the control plane, the chart's objects, namespaces, identities."""
 
 import fcntl
 import os
@@ -51,7 +51,7 @@ FOREIGN_CRD: Manifest = {
 
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # So a shell starts what runs in the background; the commands that are tested have to hear Ctrl-C all the same.
+    # Shells start background processes with SIGINT ignored; the commands under test must still handle Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -79,7 +79,7 @@ LONGEST_FIRST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files are played beside each other, so the longest ones begin; the order within a file stays."""
+    """Start with the longest files, because files run in parallel; keep the order within a file."""
     places = {name: place for place, name in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
@@ -90,7 +90,7 @@ def cluster() -> Cluster:
     try:
         return up("control-plane")
     except ClusterError as error:
-        pytest.fail(f"the control plane cannot be had: {error}", pytrace=False)
+        pytest.fail(f"the control plane is not available: {error}", pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -107,36 +107,36 @@ def installed(admin: Kubectl) -> None:
 
 @pytest.fixture(scope="session")
 def node(admin: Kubectl) -> Iterator[str]:
-    """The name of a node, for pods that have to be bound to one."""
+    """The name of a node, for pods that must be bound to one."""
     with registered_node(admin) as name:
         yield name
 
 
 @pytest.fixture
 def kubectl(admin: Kubectl, installed: None) -> Iterator[Kubectl]:
-    """kubectl as administrator in a namespace of this test's own."""
+    """kubectl as administrator in a separate namespace for this test."""
     with temporary_namespace(admin) as inside:
         yield inside
 
 
 @pytest.fixture
 def namespace(kubectl: Kubectl) -> str:
-    """The name of this test's own namespace, the one that `kubectl` is in."""
+    """The name of this test's namespace, in which `kubectl` works."""
     return kubectl.namespace
 
 
 @pytest.fixture(scope="module")
 def shared(admin: Kubectl, installed: None) -> Iterator[Kubectl]:
-    """kubectl as administrator in a namespace that the tests of one file share: each uses names of its own."""
+    """kubectl as administrator in a namespace that the tests of one file share; each test uses separate names."""
     with temporary_namespace(admin) as inside:
         yield inside
 
 
 @pytest.fixture(scope="module")
 def foreign_crd(admin: Kubectl) -> Iterator[str]:
-    """Another project's resource of the same plural and kind as ours, as Tekton has it; returns its full name."""
+    """Create another project's resource with the same plural and kind, like Tekton's; yield its full name."""
     name = FOREIGN_CRD["metadata"]["name"]
-    # Files of tests run beside each other, and the cluster has it but once.
+    # Test files run in parallel, and the cluster has it only once.
     with admin.kubeconfig.open("rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         applied = admin.apply(FOREIGN_CRD, flags=("--server-side",))
@@ -148,9 +148,9 @@ def foreign_crd(admin: Kubectl) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def pod_logs(admin: Kubectl, installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A node whose pods are processes of this host; yields a folder that has their logs.
+    """Run a node whose pods are processes of this host; yield the folder of their logs.
 
-    Other test processes have nodes, too, and pods go to any of them.
+    Other test processes also have nodes, and pods are scheduled to any of them.
     """
     with kubelet(admin, tmp_path_factory.mktemp("kubelet")) as folder:
         yield tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folder
@@ -165,7 +165,7 @@ def idle_relay(kubectl: Kubectl, pod_logs: Path, tmp_path: Path) -> Relay:
 
 @pytest.fixture(scope="module")
 def relay(shared: Kubectl, pod_logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
-    """A namespace with an operator, for the tests of one file; each uses names of its own."""
+    """A namespace with an operator, for the tests of one file; each test uses separate names."""
     add_runner(shared)
     folder = tmp_path_factory.mktemp("relay")
     with OperatorProcess(shared, folder / "operator") as operator:

@@ -1,9 +1,9 @@
-"""Everybody tries everything: actor by verb and resource or subresource, in their own and in a foreign namespace.
+"""All actors attempt all attacks: each verb and resource or subresource, in their own and in a foreign namespace.
 
-Two tables. What the authorizer grants is compared whole (SelfSubjectRulesReview), so no verb and no subresource is left
-out. What it grants is then tried with bodies that attack, as a dry run through real admission: each attempt that is not
-listed for its actor is refused. The administrator tries all of it first, and succeeds: nothing is refused because it is
-misspelt.
+There are two tables. The first one has all permissions that the authorizer grants (SelfSubjectRulesReview), so no verb
+or subresource is missing. The second one has the permitted requests with malicious bodies, as dry runs through real
+admission: each attempt that is not listed for its actor must be rejected. The administrator makes all attempts first,
+and succeeds, so none is rejected because it is misspelt.
 """
 
 import json
@@ -39,12 +39,12 @@ MERGE, JSON_PATCH, APPLY = "merge-patch+json", "json-patch+json", "apply-patch+y
 CREATED_BY, CHANGED_BY = "podrelay.dev/created-by", "podrelay.dev/changed-by"
 HERE, ELSEWHERE, KUBE, HOME = "here", "elsewhere", "kube-system", RELEASE_NAMESPACE
 
-# --- the stage --------------------------------------------------------------------------------------------------------
+# --- namespaces and actors --------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Place:
-    """A namespace with a run at work (`victim`: run, pod, record), another run without a record, and a foreign pod."""
+    """A namespace with a running run (`victim`: run, pod, record), another run without a record, and a foreign pod."""
 
     admin: QuickKubectl
     victim: Manifest
@@ -61,7 +61,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Stage:
-    """Both namespaces and everybody who tries."""
+    """Both namespaces and all actors."""
 
     here: Place
     elsewhere: Place
@@ -76,7 +76,7 @@ def done(result: Result) -> None:
 
 
 def account(admin: Kubectl, name: str, *roles: str) -> QuickKubectl:
-    """A service account with ClusterRoles, by a token that is bound to no pod."""
+    """Return a service account with ClusterRoles, with a token that is not bound to a pod."""
     admin.do("create", "serviceaccount", name)
     for role in roles:
         user = f"--serviceaccount={admin.namespace}:{name}"
@@ -85,7 +85,7 @@ def account(admin: Kubectl, name: str, *roles: str) -> QuickKubectl:
 
 
 def pod_of(run: Manifest, name: str, **spec: Any) -> Manifest:
-    """A pod as the operator makes it, which no node takes."""
+    """Return a pod as the operator creates it, which fits no node."""
     labels = {"podrelay.dev/run": run["metadata"]["name"]}
     metadata = {"name": name, "labels": labels, "ownerReferences": [owner_reference(run, controller=True)]}
     container = {"name": "task", "image": "registry.example/words:1"}
@@ -94,7 +94,7 @@ def pod_of(run: Manifest, name: str, **spec: Any) -> Manifest:
 
 
 def foreign_pod(name: str, **spec: Any) -> Manifest:
-    """A pod that has nothing to do with tasks."""
+    """Return a pod that does not belong to a task."""
     pod = pod_of({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x", "uid": "x"}}, name, **spec)
     return pod | {"metadata": {"name": name}}
 
@@ -118,10 +118,10 @@ def stage(shared: Kubectl, admin: Kubectl, node: str) -> Iterator[Stage]:
             definition = kubectl.get(TASK_DEFINITIONS, "count-words")
             places[kubectl.namespace] = Place(kubectl, victim, mine, victim_pod, pod.uid, definition, stored)
         here, elsewhere = places[shared.namespace], places[other.namespace]
-        # The neighbour's account of task pods is bound here as well: a careless administrator.
+        # The neighbour's service account of task pods is bound here as well, by a careless administrator.
         neighbour = f"--serviceaccount={elsewhere.name}:{RUNNER}"
         here.admin.do("create", "rolebinding", "neighbour", f"--clusterrole={RUNNER}", neighbour)
-        # As the chart has it.
+        # As in the chart.
         accounts = [m for m in render(GATEWAY) if m["metadata"]["name"] == "podrelay-gateway" and is_right(m)]
         done(admin.apply(*accounts, flags=("--server-side", "--force-conflicts")))
         home = admin.in_namespace(RELEASE_NAMESPACE)
@@ -147,11 +147,11 @@ def stage(shared: Kubectl, admin: Kubectl, node: str) -> Iterator[Stage]:
 
 
 def is_right(manifest: Manifest) -> bool:
-    """Whether it is an account or gives rights to one."""
+    """Return whether it is a service account or grants permissions to one."""
     return manifest["kind"] in {"ServiceAccount", "ClusterRole", "ClusterRoleBinding"}
 
 
-# --- the first table: what the authorizer grants ----------------------------------------------------------------------
+# --- the first table: permissions that the authorizer grants ----------------------------------------------------------
 
 READ, WATCHED = "get list watch", "get list watch"
 WRITE = "create update patch delete deletecollection"
@@ -204,11 +204,11 @@ GRANTED: dict[str, dict[str, Rights]] = {
     "the gateway": dict.fromkeys((HERE, ELSEWHERE, KUBE, HOME), _GATEWAY),
 }
 EVERYBODY = {"selfsubjectreviews", "selfsubjectaccessreviews", "selfsubjectrulesreviews"}
-"""What Kubernetes lets everybody ask about themselves."""
+"""Requests about themselves that Kubernetes permits to all users."""
 
 
 def granted(actor: QuickKubectl, namespace: str) -> dict[str, set[str]]:
-    """All that the authorizer grants in a namespace, subresources, names and verbs of our own included."""
+    """Return all permissions in a namespace, including subresources, names and Podrelay's own verbs."""
     review = {
         "apiVersion": "authorization.k8s.io/v1",
         "kind": "SelfSubjectRulesReview",
@@ -234,21 +234,21 @@ def _has(actor: QuickKubectl, namespace: str, expected: dict[str, set[str]]) -> 
 
 
 @pytest.mark.parametrize("actor", GRANTED)
-def test_the_authorizer_grants_exactly_this(stage: Stage, actor: str) -> None:
+def test_the_authorizer_grants_exactly_these_permissions(stage: Stage, actor: str) -> None:
     for place in (HERE, ELSEWHERE, KUBE, HOME):
         expected = {resource: set(verbs.split()) for resource, verbs in GRANTED[actor].get(place, {}).items()}
         namespace = stage.namespace(place)
-        # A role that has just been bound takes a moment to count.
+        # A new role binding takes a moment to become effective.
         eventually(f"rights of {actor} in {place}", partial(_has, stage.actors[actor], namespace, expected), 10)
         assert granted(stage.actors[actor], namespace) == expected, f"{actor} in {place}"
 
 
-# --- the second table: what admission lets through --------------------------------------------------------------------
+# --- the second table: attempts that admission allows -----------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request that would do harm in the wrong hands."""
+    """A request that would be harmful by the wrong actor."""
 
     method: str
     path: str
@@ -257,7 +257,7 @@ class Attempt:
 
 
 def attempts(place: Place) -> dict[str, Attempt]:
-    """All attempts in one namespace, by what they are."""
+    """Return all attempts in one namespace, by description."""
     return (
         _attempts_on_runs(place)
         | _attempts_on_records(place)
@@ -392,7 +392,7 @@ def _attempts_on_pods(place: Place) -> dict[str, Attempt]:
     return {
         "create pods": Attempt("POST", path, foreign_pod("root", **root)),
         "create pods of a run": Attempt("POST", path, pod_of(place.victim, "victim-i2")),
-        "create pods of a run that is none": Attempt("POST", path, pod_of(made_up, "ghost-i1")),
+        "create pods of a made-up run": Attempt("POST", path, pod_of(made_up, "ghost-i1")),
         "patch pods": Attempt("PATCH", f"{path}/foreign", deadline, MERGE),
         "patch pods into pods of a run": Attempt(
             "PATCH", f"{path}/foreign", {"metadata": {"labels": {"podrelay.dev/run": "victim"}}}, MERGE
@@ -455,8 +455,8 @@ _OF_THE_OPERATOR = {
     "delete taskiterations",
     "patch taskdefinitions/status",
     "create pods of a run",
-    # RBAC and admission cannot look whether the owner exists; garbage collection removes the pod.
-    "create pods of a run that is none",
+    # RBAC and admission cannot check whether the owner exists; garbage collection removes the pod.
+    "create pods of a made-up run",
     "patch pods of a run",
     "delete pods of a run",
 }
@@ -488,7 +488,7 @@ _OF_WHO_RESTORES = {
     "create taskiterations of the own pod for another run",
     "create taskiterations of the own pod by another's UID",
 }
-"""Who restores a backup writes what others have written; definitions take the right to create pods, which he lacks."""
+"""A restore of a backup writes objects of others; definitions need permission to create pods, which is missing here."""
 
 LET_THROUGH: dict[str, dict[str, set[str]]] = {
     "a pod": {HERE: _OF_ANY_POD},
@@ -506,7 +506,7 @@ LET_THROUGH: dict[str, dict[str, set[str]]] = {
             "patch taskdefinitions by steps",
             "create pods",
             "create pods of a run",
-            "create pods of a run that is none",
+            "create pods of a made-up run",
         }
     },
     "a viewer": {},
@@ -519,19 +519,19 @@ LET_THROUGH: dict[str, dict[str, set[str]]] = {
 
 
 def send(actor: QuickKubectl, attempt: Attempt) -> Result:
-    """Try it, without consequences."""
+    """Send the request as a dry run."""
     path = f"{attempt.path}{'&' if '?' in attempt.path else '?'}dryRun=All"
     return actor.ask(attempt.method, path, attempt.body, attempt.kind)
 
 
-def test_the_administrator_may_do_all_of_it(stage: Stage) -> None:
+def test_the_administrator_may_do_everything(stage: Stage) -> None:
     for place in (stage.here, stage.elsewhere):
         results = {what: send(place.admin, attempt) for what, attempt in attempts(place).items()}
         wrong = {what: result.stderr for what, result in results.items() if not result}
         assert wrong == {}, "the attempts themselves are wrong"
 
 
-def test_the_table_names_attempts_that_there_are(stage: Stage) -> None:
+def test_the_table_names_existing_attempts(stage: Stage) -> None:
     known = set(attempts(stage.here))
     assert LET_THROUGH.keys() == GRANTED.keys() == stage.actors.keys()
     for places in LET_THROUGH.values():
@@ -541,19 +541,21 @@ def test_the_table_names_attempts_that_there_are(stage: Stage) -> None:
 
 @pytest.mark.parametrize("actor", LET_THROUGH)
 @pytest.mark.parametrize("place", [HERE, ELSEWHERE])
-def test_admission_lets_exactly_this_through(stage: Stage, place: str, actor: str) -> None:
+def test_admission_allows_exactly_these_attempts(stage: Stage, place: str, actor: str) -> None:
     target = stage.here if place == HERE else stage.elsewhere
     results = {what: send(stage.actors[actor], attempt) for what, attempt in attempts(target).items()}
 
     assert {what for what, result in results.items() if result} == LET_THROUGH[actor].get(place, set())
     for what, result in results.items():
-        # Refused for who asks, not for what is asked: in the words of RBAC or of a policy of ours.
-        told = result.stderr
-        is_forbidden = "(Forbidden)" in told and (" cannot " in told or re.search(r"Policy 'podrelay-[a-z-]+'", told))
+        # Rejected because of the actor, not the content: with a message of RBAC or of one of Podrelay's policies.
+        message = result.stderr
+        is_forbidden = "(Forbidden)" in message and (
+            " cannot " in message or re.search(r"Policy 'podrelay-[a-z-]+'", message)
+        )
         assert result or is_forbidden, f"{what}: {result}"
 
 
-def test_the_operator_makes_no_pod_in_the_namespaces_of_kubernetes_or_its_own(stage: Stage) -> None:
+def test_the_operator_creates_no_pod_in_namespaces_of_kubernetes_or_its_own(stage: Stage) -> None:
     operator, victim = stage.actors["the operator"], stage.here.victim
     for namespace in (KUBE, "kube-public", "kube-node-lease", RELEASE_NAMESPACE):
         for pod in (foreign_pod("root"), pod_of(victim, "victim-i2"), pod_of(victim, "x", hostPID=True)):
@@ -562,7 +564,7 @@ def test_the_operator_makes_no_pod_in_the_namespaces_of_kubernetes_or_its_own(st
             assert "ValidatingAdmissionPolicy 'podrelay-operator'" in attempt.stderr, str(attempt)
 
 
-def test_nobody_speaks_for_others(stage: Stage) -> None:
+def test_no_actor_may_impersonate_others(stage: Stage) -> None:
     for name, actor in stage.actors.items():
         for kind, value in (
             ("users", "system:admin"),

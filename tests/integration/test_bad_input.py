@@ -1,6 +1,6 @@
-"""Bad input of every kind at every door: each is answered with words that tell what to do, and nothing hangs on it.
+"""Invalid input of every kind at every interface: each gets a message that says what to do, and no run hangs.
 
-Fields of manifests that the API server itself refuses are in test_crd_rules.py, sizes in test_policies.py.
+Fields of manifests that the API server itself rejects are in test_crd_rules.py, sizes in test_policies.py.
 """
 
 from collections.abc import Iterator
@@ -25,26 +25,26 @@ DRY = "--dry-run=server"
 
 
 def template_of(reference: str, container: Manifest | None = None, **pod: Any) -> Manifest:
-    """A pod whose container runs a task."""
+    """Return a pod template whose container runs a task."""
     command = ["podrelay-runner", reference]
     return {"spec": {"containers": [{"name": "task", "image": "local", "command": command} | (container or {})]} | pod}
 
 
 def module(relay: Relay, name: str, code: str) -> str:
-    """A file with a task's code; returns how the runner finds it."""
+    """Write a file with a task's code; return its reference for the runner."""
     path = relay.folder / f"{name}.py"
     path.write_text(code, encoding="utf-8")
     return str(path)
 
 
 def condition(kubectl: Kubectl, resource: str, name: str, kind: str) -> Manifest:
-    """A condition of an object; empty while it has none of this type."""
+    """Return a condition of an object; empty if it has none of this type."""
     conditions: list[Manifest] = kubectl.get(resource, name).get("status", {}).get("conditions", [])
     return next((item for item in conditions if item["type"] == kind), {})
 
 
 def not_ready(relay: Relay, definition: str) -> Manifest:
-    """The condition Ready of a definition, once the operator has refused it."""
+    """Wait until the operator has rejected a definition, and return its condition Ready."""
 
     def verdict() -> Manifest | None:
         ready = condition(relay.kubectl, TASK_DEFINITIONS, definition, "Ready")
@@ -57,7 +57,7 @@ def not_ready(relay: Relay, definition: str) -> Manifest:
 
 
 @pytest.mark.parametrize("flags", [(), ("--server-side",)], ids=["client-side", "server-side"])
-def test_a_field_that_does_not_exist_is_refused_by_apply(shared: Kubectl, flags: tuple[str, ...]) -> None:
+def test_an_unknown_field_is_rejected_by_apply(shared: Kubectl, flags: tuple[str, ...]) -> None:
     for manifest in (task_run(delay=5), task_definition(retries=3)):
         applied = shared.apply(manifest, flags=(*flags, DRY))
         assert not applied
@@ -76,26 +76,26 @@ def test_a_field_that_does_not_exist_is_refused_by_apply(shared: Kubectl, flags:
         "9999-12-31T23:59:59-23:59",
     ],
 )
-def test_a_time_that_programs_cannot_read_is_refused(shared: Kubectl, time: str) -> None:
+def test_a_time_that_programs_cannot_read_is_rejected(shared: Kubectl, time: str) -> None:
     refused = shared.create(task_run(startAt=time), flags=(DRY,))
     assert not refused
     assert "spec.startAt in body should" in refused.stderr or "must be of type date-time" in refused.stderr
 
 
-def test_numbers_that_are_no_json_do_not_get_into_an_input(shared: Kubectl) -> None:
+def test_numbers_that_are_not_json_are_rejected_in_an_input(shared: Kubectl) -> None:
     for number in (".nan", ".inf"):
         yaml = "apiVersion: podrelay.dev/v1alpha1\nkind: TaskRun\nmetadata: {name: words}\nspec: {definition: words, "
         assert "unsupported value" in shared("create", DRY, "-f", "-", stdin=f"{yaml}input: {{x: {number}}}}}").stderr
 
 
-def test_a_time_of_another_zone_is_shown_as_what_it_is(relay: Relay) -> None:
+def test_a_time_in_another_zone_is_shown_in_utc(relay: Relay) -> None:
     relay.define("Answer")
     relay.run("zoned", "answer", startAt="2126-01-01T10:00:00+02:00")
 
     assert relay.until("zoned", "it waits", reason="Delayed")["message"] == "next pod at 2126-01-01T08:00:00Z"
 
 
-# --- what a task answers ----------------------------------------------------------------------------------------------
+# --- answers of tasks -------------------------------------------------------------------------------------------------
 
 ANSWERS = """
 from typing import Any
@@ -146,7 +146,7 @@ OTHER_ANSWERS = ("data", "list", "wait", "log", "progress", "unknown")
 
 @pytest.fixture(scope="module")
 def answers(relay: Relay) -> Relay:
-    """A run for each bad answer, all at once."""
+    """A run for each invalid answer, all started together."""
     reference = module(relay, "answers", ANSWERS) + ":Answers"
     runs = [task_run(f"answer-{how}", "answers", input={"how": how}) for how in (*REFUSED_ANSWERS, *OTHER_ANSWERS)]
     created = relay.kubectl.create(task_definition("answers", template=template_of(reference)), *runs)
@@ -155,7 +155,7 @@ def answers(relay: Relay) -> Relay:
 
 
 @pytest.mark.parametrize("how", REFUSED_ANSWERS)
-def test_an_answer_that_cannot_be_stored_fails_the_run_and_says_what_is_wrong(answers: Relay, how: str) -> None:
+def test_an_answer_that_cannot_be_stored_fails_the_run_with_an_explanation(answers: Relay, how: str) -> None:
     status = answers.finished(f"answer-{how}", 60)
 
     assert (status["phase"], status["reason"], status["error"]["code"]) == ("Failed", "TaskFailed", "PayloadRefused")
@@ -170,14 +170,14 @@ def test_error_data_that_cannot_be_stored_does_not_hide_the_error(answers: Relay
     assert "error.data has 263179 bytes as JSON, the limit is 262144" in error["data"]["refused"]
 
 
-def test_a_value_that_is_no_answer_fails_the_run(answers: Relay) -> None:
+def test_a_value_that_is_not_an_answer_fails_the_run(answers: Relay) -> None:
     status = answers.finished("answer-list", 60)
 
     assert status["error"]["code"] == "InvalidAnswer"
     assert "run() returned list; return controller.response.done(...)" in status["message"]
 
 
-def test_a_wait_beyond_the_limit_is_cut_to_355_days(answers: Relay) -> None:
+def test_a_wait_beyond_the_limit_is_reduced_to_355_days(answers: Relay) -> None:
     status = answers.until("answer-wait", "it waits", reason="Waiting")
 
     assert status["nextIterationAt"] < "2100"
@@ -219,7 +219,7 @@ MODULES: dict[str, tuple[str, str, str]] = {
 
 @pytest.fixture(scope="module")
 def modules(relay: Relay) -> Relay:
-    """A definition and a run for each bad module, all at once."""
+    """A definition and a run for each invalid module, all started together."""
     references = {name: module(relay, f"bad_{name}", code) for name, (code, _, _) in MODULES.items()}
     references["no-module"] = "there.is.no.such.module"
     for name, reference in references.items():
@@ -234,17 +234,17 @@ def modules(relay: Relay) -> Relay:
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_a_module_that_cannot_be_used_fails_the_run_and_says_why(modules: Relay, name: str) -> None:
+def test_an_invalid_module_fails_the_run_with_an_explanation(modules: Relay, name: str) -> None:
     _, code, words = MODULES[name]
 
     status = modules.finished(f"module-{name}", 60)
 
     assert (status["phase"], status["error"]["code"]) == ("Failed", code)
     assert words in status["message"]
-    assert modules.pods(f"module-{name}") == [f"module-{name}-i1"], "another try would find the same module"
+    assert modules.pods(f"module-{name}") == [f"module-{name}-i1"], "another attempt would find the same module"
 
 
-def test_a_module_that_does_not_exist_fails_the_run_and_says_where_it_is_looked_for(modules: Relay) -> None:
+def test_a_missing_module_fails_the_run_and_names_the_searched_places(modules: Relay) -> None:
     status = modules.finished("module-no-module", 60)
 
     assert status["error"]["code"] == "TaskImportError"
@@ -293,10 +293,10 @@ TEMPLATES: dict[str, tuple[Manifest, str, str, str]] = {
     ),
     "deep": (DEEP | SMALL, "InvalidTemplate", "InvalidTemplate", "nested more than 200 levels deep"),
     "account": (
-        template_of("x", serviceAccountName="nobody"),
+        template_of("x", serviceAccountName="missing"),
         "PodRejected",
         "PodForbidden",
-        'serviceaccount "nobody" not found',
+        'serviceaccount "missing" not found',
     ),
     "priority": (
         template_of("x", priorityClassName="nothing"),
@@ -314,7 +314,7 @@ TEMPLATES: dict[str, tuple[Manifest, str, str, str]] = {
         template_of("x", nodeName="forbidden-node"),
         "PodRejected",
         "PodInvalid",
-        "denied request: nobody runs on forbidden-node; leave out nodeName",
+        "denied request: no pod may run on forbidden-node; leave out nodeName",
     ),
 }
 
@@ -327,7 +327,7 @@ LIMIT_RANGE = {
 
 
 def policy(namespace: str, name: str, resource: str, group: str, expression: str, message: str) -> list[Manifest]:
-    """A foreign admission policy that refuses what does not fit, in one namespace."""
+    """Return an admission policy of another project that rejects some objects in one namespace."""
     full = f"{namespace}-{name}"
     rule = {"apiGroups": [group], "apiVersions": ["*"], "resources": [resource], "operations": ["CREATE", "UPDATE"]}
     here = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
@@ -351,7 +351,7 @@ def policy(namespace: str, name: str, resource: str, group: str, expression: str
 
 @pytest.fixture(scope="module")
 def policies(relay: Relay) -> Iterator[None]:
-    """Foreign policies: one about pods, one about the records of one run."""
+    """Policies of another project: one for pods, one for the records of one run."""
     namespace = relay.kubectl.namespace
     about_pods = policy(
         namespace,
@@ -359,7 +359,7 @@ def policies(relay: Relay) -> Iterator[None]:
         "pods",
         "",
         "object.spec.?nodeName.orValue('') != 'forbidden-node'",
-        "nobody runs on forbidden-node; leave out nodeName",
+        "no pod may run on forbidden-node; leave out nodeName",
     )
     about_records = policy(
         namespace,
@@ -381,7 +381,7 @@ def policies(relay: Relay) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def templates(relay: Relay, policies: None) -> Relay:
-    """A definition and a run for each bad template, all at once."""
+    """A definition and a run for each invalid template, all started together."""
     created = relay.kubectl.create(LIMIT_RANGE)
     assert created, str(created)
     for name, (template, _, _, _) in TEMPLATES.items():
@@ -392,7 +392,7 @@ def templates(relay: Relay, policies: None) -> Relay:
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_a_template_that_makes_no_pod_is_not_ready_and_fails_its_runs(templates: Relay, name: str) -> None:
+def test_an_invalid_template_is_not_ready_and_fails_its_runs(templates: Relay, name: str) -> None:
     _, verdict, reason, words = TEMPLATES[name]
 
     ready = not_ready(templates, f"template-{name}")
@@ -406,7 +406,7 @@ def test_a_template_that_makes_no_pod_is_not_ready_and_fails_its_runs(templates:
     assert templates.pods(f"template-{name}") == []
 
 
-def test_a_definition_is_looked_at_again_until_pods_can_be_made_from_it(relay: Relay) -> None:
+def test_a_definition_is_reviewed_until_pods_can_be_created_from_it(relay: Relay) -> None:
     template = template_of("x", serviceAccountName="comes-later")
     assert relay.kubectl.create(task_definition("patient", template=template))
     not_ready(relay, "patient")
@@ -421,7 +421,7 @@ def test_a_full_quota_is_waited_for(relay: Relay) -> None:
     spec = {"hard": {"pods": "0"}, "scopeSelector": {"matchExpressions": [scope]}}
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "full"}, "spec": spec}
     assert relay.kubectl.create(quota)
-    eventually("the quota counts", lambda: relay.kubectl.get("resourcequota", "full").get("status", {}).get("hard"))
+    eventually("the quota is active", lambda: relay.kubectl.get("resourcequota", "full").get("status", {}).get("hard"))
     relay.define("Answer")
     reference = relay.kubectl.get(TASK_DEFINITIONS, "answer")["spec"]["template"]["spec"]["containers"][0]["command"][1]
     template = template_of(reference, priorityClassName="system-cluster-critical")
@@ -436,7 +436,7 @@ def test_a_full_quota_is_waited_for(relay: Relay) -> None:
     assert relay.finished("critical", 60)["phase"] == "Succeeded"
 
 
-def test_pod_security_says_what_to_change(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_pod_security_explains_what_to_change(kubectl: Kubectl, tmp_path: Path) -> None:
     kubectl.do("label", "namespace", kubectl.namespace, "pod-security.kubernetes.io/enforce=restricted")
     relay = Relay(kubectl, tmp_path)
     add_runner(kubectl)
@@ -450,19 +450,19 @@ def test_pod_security_says_what_to_change(kubectl: Kubectl, tmp_path: Path) -> N
     assert "set securityContext.allowPrivilegeEscalation=false" in status["message"]
 
 
-def test_an_account_without_the_role_of_the_runner_is_told_apart(relay: Relay) -> None:
+def test_an_account_without_the_role_of_the_runner_is_named(relay: Relay) -> None:
     relay.kubectl.do("create", "serviceaccount", "without-rights")
     template = template_of("x", serviceAccountName="without-rights")
     assert relay.kubectl.create(task_definition("rightless", template=template))
     relay.run("rightless", "rightless")
 
-    status = relay.finished("rightless", 100)  # a right that is missing may come for a minute
+    status = relay.finished("rightless", 100)  # the runner waits a minute for a missing permission
 
     assert (status["phase"], status["reason"]) == ("Failed", "ExitCode1")
     assert "The service account of this pod needs the ClusterRole podrelay-runner" in status["message"]
 
 
-def test_a_run_in_a_namespace_that_is_deleted_goes_with_it(admin: Kubectl, pod_logs: Path, tmp_path: Path) -> None:
+def test_a_run_is_deleted_with_its_namespace(admin: Kubectl, pod_logs: Path, tmp_path: Path) -> None:
     with temporary_namespace(admin) as kubectl:
         add_runner(kubectl)
         relay = Relay(kubectl, tmp_path)
@@ -479,27 +479,27 @@ def test_a_run_in_a_namespace_that_is_deleted_goes_with_it(admin: Kubectl, pod_l
             assert "reconcile failed" not in operator.text
 
 
-# --- definitions that come, go and change -----------------------------------------------------------------------------
+# --- definitions that are created, deleted and changed ----------------------------------------------------------------
 
 
 def held_after_its_first_iteration(relay: Relay, name: str) -> None:
-    """Start a chain of two, and suspend it before its second pod is made."""
+    """Start a chain of two, and suspend it before its second pod is created."""
     relay.run(name, "chain", input={"length": 2, "seconds": 3})
     eventually("it has begun", lambda: relay.calls(name))
     assert relay.kubectl.patch(TASK_RUNS, name, {"spec": {"suspend": True}})
     relay.until(name, "it is suspended", reason="Suspended")
 
 
-def let_go(relay: Relay, name: str) -> None:
+def resume(relay: Relay, name: str) -> None:
     assert relay.kubectl.patch(TASK_RUNS, name, {"spec": {"suspend": False}})
 
 
-def test_a_definition_that_goes_in_mid_run_is_asked_for(relay: Relay) -> None:
+def test_a_run_waits_for_a_definition_that_was_deleted_meanwhile(relay: Relay) -> None:
     relay.define("Chain")
     held_after_its_first_iteration(relay, "orphan")
 
     relay.kubectl.do("delete", TASK_DEFINITIONS, "chain")
-    let_go(relay, "orphan")
+    resume(relay, "orphan")
     stalled = relay.until("orphan", "it says what is missing", reason="DefinitionNotFound")
     relay.define("Chain")
 
@@ -508,26 +508,26 @@ def test_a_definition_that_goes_in_mid_run_is_asked_for(relay: Relay) -> None:
     assert relay.finished("orphan")["output"]["done"] == 2
 
 
-def test_the_next_iteration_uses_the_definition_as_it_is_then(relay: Relay) -> None:
+def test_the_next_iteration_uses_the_current_definition(relay: Relay) -> None:
     relay.define("Chain", podCleanup="Never")
     held_after_its_first_iteration(relay, "changing")
 
     template = relay.kubectl.get(TASK_DEFINITIONS, "chain")["spec"]["template"]
     relay.define("Chain", podCleanup="Never", template=template | {"metadata": {"labels": {"version": "2"}}})
-    let_go(relay, "changing")
+    resume(relay, "changing")
 
     assert relay.finished("changing")["output"]["done"] == 2
     assert relay.kubectl.names("pods", "--selector=podrelay.dev/run=changing,version=2") == ["changing-i2"]
     relay.define("Chain")
 
 
-# --- what hands do to pods and records --------------------------------------------------------------------------------
+# --- manual changes of pods and records -------------------------------------------------------------------------------
 
 NUMBERS = ("iteration-timeout-seconds", "pending-timeout-seconds", "node-lost-timeout-seconds", "ending-since")
 
 
 @pytest.mark.parametrize("value", ["soon", "-5", "9" * 30, "NaN", ""])
-def test_annotations_of_a_pod_that_were_edited_to_nonsense_do_not_stop_the_run(relay: Relay, value: str) -> None:
+def test_invalid_annotations_of_a_pod_do_not_stop_the_run(relay: Relay, value: str) -> None:
     name = f"edited-{len(value)}{value[:1].strip('-9N').lower()}"
     relay.define("Sleep", abortGracePeriodSeconds=1)
     relay.run(name, "sleep")
@@ -541,7 +541,7 @@ def test_annotations_of_a_pod_that_were_edited_to_nonsense_do_not_stop_the_run(r
     assert (status["phase"], status["message"]) == ("Aborted", "wrong file")
 
 
-def test_a_pod_that_loses_its_owner_is_given_back_to_its_run(relay: Relay) -> None:
+def test_a_pod_without_its_owner_is_adopted_by_its_run(relay: Relay) -> None:
     relay.define("Sleep", abortGracePeriodSeconds=1)
     relay.run("robbed", "sleep")
     eventually("it works", lambda: relay.calls("robbed"))
@@ -558,7 +558,7 @@ def test_a_pod_that_loses_its_owner_is_given_back_to_its_run(relay: Relay) -> No
     assert (status["phase"], status["output"]) == ("Aborted", {"cleaned": True})
 
 
-def test_a_record_that_loses_its_owner_still_counts(relay: Relay) -> None:
+def test_a_record_without_its_owner_still_counts(relay: Relay) -> None:
     relay.define("Sleep", abortGracePeriodSeconds=5)
     relay.run("disowned", "sleep")
     eventually("it works", lambda: relay.calls("disowned"))
@@ -570,14 +570,14 @@ def test_a_record_that_loses_its_owner_still_counts(relay: Relay) -> None:
     assert relay.record("disowned-i1")["metadata"]["ownerReferences"][0]["name"] == "disowned"
 
 
-def test_a_foreign_pod_of_that_name_is_shown_and_its_end_waited_for(relay: Relay) -> None:
+def test_a_run_reports_a_foreign_pod_with_its_name_and_waits_for_its_end(relay: Relay) -> None:
     pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "taken-i1", "labels": {"podrelay.dev/run": "taken"}}}
     pod |= {"spec": {"nodeName": "nowhere", "containers": [SMALL]}}
     assert relay.kubectl.create(pod)
     relay.define("Answer")
     relay.run("taken", "answer", input={"how": "done"})
 
-    stalled = relay.until("taken", "it says who is in the way", reason="NameTaken")
+    stalled = relay.until("taken", "it names the pod in the way", reason="NameTaken")
     relay.kubectl.do("delete", "pod", "taken-i1", "--force")
 
     assert stalled["phase"] == "Pending"
@@ -586,10 +586,10 @@ def test_a_foreign_pod_of_that_name_is_shown_and_its_end_waited_for(relay: Relay
     assert relay.finished("taken", 60)["phase"] == "Succeeded"
 
 
-# --- answers that the API server refuses ------------------------------------------------------------------------------
+# --- answers that the API server rejects ------------------------------------------------------------------------------
 
 
-def test_an_answer_that_a_foreign_policy_refuses_becomes_an_error_in_its_words(relay: Relay, policies: None) -> None:
+def test_an_answer_that_another_policy_rejects_becomes_an_error_with_its_message(relay: Relay, policies: None) -> None:
     relay.define("Checkpoint", retry={"limit": 1, "initialSeconds": 0})
     relay.run("guarded", "checkpoint")
 
@@ -605,7 +605,7 @@ def test_an_answer_that_a_foreign_policy_refuses_becomes_an_error_in_its_words(r
 
 
 @pytest.mark.parametrize("levels", [1100, 9000])
-def test_an_input_that_is_nested_too_deep_fails_its_own_run_and_harms_no_other(relay: Relay, levels: int) -> None:
+def test_an_input_that_is_nested_too_deep_fails_only_its_own_run(relay: Relay, levels: int) -> None:
     relay.define("Answer")
     text = '{"apiVersion": "podrelay.dev/v1alpha1", "kind": "TaskRun", "metadata": {"name": "NAME"}, "spec": SPEC}'
     spec = '{"definition": "answer", "input": ' + '{"a": ' * levels + "1" + "}" * levels + "}"
@@ -620,7 +620,7 @@ def test_an_input_that_is_nested_too_deep_fails_its_own_run_and_harms_no_other(r
     assert "nested too deep" in relay.kubectl.do("get", TASK_RUNS, f"deep-{levels}", *status)
 
 
-def test_an_integer_beyond_64_bits_in_an_input_arrives_as_the_api_server_keeps_it(relay: Relay) -> None:
+def test_an_integer_beyond_64_bits_in_an_input_arrives_as_the_api_server_stores_it(relay: Relay) -> None:
     relay.define("Chain")
     relay.run("rounded", "chain", input={"length": 1, "number": 2**70})
 

@@ -1,4 +1,4 @@
-"""The Helm chart by itself: lint, values, what it renders, and that an API server takes all of it."""
+"""The Helm chart by itself: lint, values, the rendered objects, and that an API server accepts all of them."""
 
 import argparse
 from pathlib import Path
@@ -17,11 +17,11 @@ pytestmark = pytest.mark.integration
 
 
 def of_kind(manifests: list[dict[str, Any]], kind: str) -> dict[str, dict[str, Any]]:
-    """The objects of one kind, by name."""
+    """Return the objects of one kind, by name."""
     return {manifest["metadata"]["name"]: manifest for manifest in manifests if manifest["kind"] == kind}
 
 
-def test_lint_has_no_complaint() -> None:
+def test_lint_reports_nothing() -> None:
     linted = helm("lint", "--strict", str(CHART))
     assert linted.returncode == 0, linted.stdout
     assert "[WARNING]" not in linted.stdout
@@ -46,7 +46,7 @@ def test_lint_has_no_complaint() -> None:
     ],
     ids=["defaults", "namespaced", "gateway", "audience"],
 )
-def test_an_api_server_takes_everything_without_a_warning(admin: Kubectl, installed: None, values: Any) -> None:
+def test_an_api_server_accepts_everything_without_a_warning(admin: Kubectl, installed: None, values: Any) -> None:
     applied = admin.apply(*render(values), flags=("--server-side", "--force-conflicts", "--dry-run=server"))
     assert applied, str(applied)
     assert "Warning" not in applied.stderr
@@ -60,7 +60,7 @@ def test_an_api_server_takes_everything_without_a_warning(admin: Kubectl, instal
         ({"rbac.aggregate": False}, set()),
     ],
 )
-def test_view_includes_payloads_unless_it_is_not_to(values: Any, expected: set[str]) -> None:
+def test_view_includes_payloads_unless_disabled(values: Any, expected: set[str]) -> None:
     roles = of_kind(render(values), "ClusterRole")
     label = "rbac.authorization.k8s.io/aggregate-to-view"
 
@@ -80,7 +80,7 @@ def test_the_crds_are_those_of_the_models_and_are_kept_and_upgraded() -> None:
     assert of_kind(render({"crds.install": False}), "CustomResourceDefinition") == {}
 
 
-def test_an_audience_needs_to_know_in_whose_name() -> None:
+def test_an_audience_requires_users_or_groups_to_impersonate() -> None:
     values = ("--set=gateway.deploy=true", "--set=gateway.behindTLSProxy=true", "--set=gateway.audience=podrelay")
     rendered = helm("template", str(CHART), *values)
     assert rendered.returncode != 0
@@ -107,7 +107,7 @@ def test_the_files_of_the_crds_are_current(tmp_path: Path) -> None:
         ("taskNamespaces={Not_A_Name}", "does not match pattern"),
     ],
 )
-def test_a_wrong_value_is_refused(flag: str, words: str) -> None:
+def test_an_invalid_value_is_rejected(flag: str, words: str) -> None:
     rendered = helm("template", str(CHART), "--set", flag)
     assert rendered.returncode != 0
     assert words in rendered.stderr
@@ -128,7 +128,7 @@ def test_the_gateway_is_deployed_only_with_tls_somewhere() -> None:
     assert container["livenessProbe"]["httpGet"]["scheme"] == "HTTPS"
 
 
-def test_the_gateway_itself_may_only_read_what_fills_its_caches() -> None:
+def test_the_gateway_itself_may_only_read_the_objects_in_its_caches() -> None:
     manifests = render(GATEWAY)
     (rule,) = of_kind(manifests, "ClusterRole")["podrelay-gateway"]["rules"]
     assert rule["apiGroups"] == ["podrelay.dev"]
@@ -163,20 +163,20 @@ def test_the_flags_of_the_chart_are_flags_of_the_gateway() -> None:
 
     arguments = parser.parse_args(container["args"])
     assert (arguments.namespace, arguments.allow_origin, arguments.graphiql) == (["shop"], ["https://a.example"], True)
-    assert arguments.default_ttl_days == 30, "the gateway tells what the operator does"
+    assert arguments.default_ttl_days == 30, "the gateway shows the operator's value"
     assert int(arguments.metrics_listen.removeprefix(":")) in [port["containerPort"] for port in container["ports"]]
     assert paths(values) == ["/graphql", "/graphiql"]
     assert paths(values | {"gateway.graphiql": False}) == ["/graphql"]
 
 
 def paths(values: Any) -> list[str]:
-    """What the Ingress lets through."""
+    """Return the paths of the Ingress."""
     (rule,) = of_kind(render(values), "Ingress")["podrelay-gateway"]["spec"]["rules"]
     return [path["path"] for path in rule["http"]["paths"]]
 
 
 def pod_of(deployment: str, values: Any) -> dict[str, Any]:
-    """The pod of a Deployment."""
+    """Return the pod of a Deployment."""
     pod: dict[str, Any] = of_kind(render(values), "Deployment")[deployment]["spec"]["template"]["spec"]
     return pod
 
@@ -252,14 +252,14 @@ def test_a_budget_protects_standbys_and_does_not_block_a_single_operator() -> No
     assert list(of_kind(render({"operator.replicas": 2}), "PodDisruptionBudget")) == ["podrelay-operator"]
 
 
-def test_an_operator_leaves_a_lost_node_soon_whatever_else_it_tolerates() -> None:
+def test_an_operator_leaves_a_lost_node_soon_regardless_of_other_tolerations() -> None:
     for values in ({}, {"operator.tolerations": [{"key": "infra"}]}):
         pod = of_kind(render(values), "Deployment")["podrelay-operator"]["spec"]["template"]["spec"]
         seconds = {item["key"]: item.get("tolerationSeconds") for item in pod["tolerations"]}
         assert seconds["node.kubernetes.io/not-ready"] == seconds["node.kubernetes.io/unreachable"] == 30
 
 
-def test_standbys_are_spread_over_nodes_during_upgrades_too() -> None:
+def test_standbys_are_spread_across_nodes_during_upgrades_too() -> None:
     deployment = of_kind(render({"operator.replicas": 2}), "Deployment")["podrelay-operator"]["spec"]
     (spread,) = deployment["template"]["spec"]["topologySpreadConstraints"]
     assert spread["topologyKey"] == "kubernetes.io/hostname"
@@ -267,7 +267,7 @@ def test_standbys_are_spread_over_nodes_during_upgrades_too() -> None:
     assert spread["matchLabelKeys"] == ["pod-template-hash"]
 
 
-def test_an_operator_of_few_namespaces_has_rights_in_these_only() -> None:
+def test_an_operator_of_some_namespaces_has_permissions_only_in_these() -> None:
     manifests = render({"operator.namespaces": ["shop", "blog"]})
     assert "podrelay-operator" not in of_kind(manifests, "ClusterRoleBinding")
     bindings = [m for m in manifests if m["kind"] == "RoleBinding" and m["metadata"]["name"] == "podrelay-operator"]
@@ -275,7 +275,7 @@ def test_an_operator_of_few_namespaces_has_rights_in_these_only() -> None:
     assert {binding["subjects"][0]["namespace"] for binding in bindings} == {RELEASE_NAMESPACE}
 
 
-def test_an_operator_of_few_namespaces_sees_whether_the_policies_are_there() -> None:
+def test_an_operator_of_some_namespaces_may_check_the_policies() -> None:
     manifests = render({"operator.namespaces": ["shop"]})
     binding = of_kind(manifests, "ClusterRoleBinding")["podrelay-operator-cluster"]
     (rule, *others) = of_kind(manifests, "ClusterRole")[binding["roleRef"]["name"]]["rules"]
@@ -293,7 +293,7 @@ def test_an_image_may_be_named_by_its_digest() -> None:
         assert container["image"] == f"registry.example/podrelay@{digest}"
 
 
-def test_task_pods_list_runs_unless_the_site_takes_that_away() -> None:
+def test_task_pods_may_list_runs_unless_disabled() -> None:
     def verbs(values: Any) -> list[str]:
         runs, _ = of_kind(render(values), "ClusterRole")["podrelay-runner"]["rules"]
         assert runs["resources"] == ["taskruns"]
@@ -316,7 +316,7 @@ def test_every_task_namespace_gets_a_runner() -> None:
     assert [runner["subjects"][0]["namespace"] for runner in runners] == ["shop", "blog"]
 
 
-def test_the_flags_that_a_push_prints_install_what_was_pushed() -> None:
+def test_the_flags_printed_by_a_push_install_the_pushed_image() -> None:
     operator = push.Pushed("registry.example:5000/team/podrelay", "1.0", "")
     task = push.Pushed("registry.example:5000/team/podrelay-task", "1.0", "")
 

@@ -21,7 +21,7 @@ ANY: dict[str, Any] = {"triggers": ["*"]}
 
 
 def child(definition: str = "answer", how: str = "done", **fields: Any) -> dict[str, Any]:
-    """What a parent is to start."""
+    """Return the input of a parent for one child."""
     return {"definition": definition, "input": {"how": how}, **fields}
 
 
@@ -32,8 +32,8 @@ def children_of(relay: Relay, name: str) -> list[Manifest]:
     return items
 
 
-def told(status: Manifest) -> list[Manifest]:
-    """What a parent has seen of its children, once it has succeeded."""
+def seen_by_parent(status: Manifest) -> list[Manifest]:
+    """Return the children as a parent that has succeeded has seen them."""
     assert status["phase"] == "Succeeded", status
     children: list[Manifest] = status["output"]["children"]
     return children
@@ -57,7 +57,7 @@ def test_a_parent_waits_for_its_children_and_gets_their_results(relay: Relay) ->
     relay.run("results", "parent", input={"start": start})
 
     waiting = relay.until("results", "it waits for its children", reason="WaitingForChildren")
-    children = told(relay.finished("results"))
+    children = seen_by_parent(relay.finished("results"))
 
     assert (waiting["phase"], waiting["lastRecord"]) == ("Running", "results-i1")
     assert waiting["message"].startswith("waits for ")
@@ -81,48 +81,48 @@ def test_a_parent_may_wait_for_the_children_of_one_definition(relay: Relay) -> N
     start = [child(), {"definition": "chain", "delay": LATER}]
     relay.run("picky", "parent", input={"start": start, "wait": "answer", "list": "answer"})
 
-    assert [seen["status"] for seen in told(relay.finished("picky"))] == ["success"]
+    assert [seen["status"] for seen in seen_by_parent(relay.finished("picky"))] == ["success"]
     assert len(children_of(relay, "picky")) == 2
 
 
-def test_a_parent_without_children_goes_on_at_once(relay: Relay) -> None:
+def test_a_parent_without_children_continues_immediately(relay: Relay) -> None:
     relay.define("Parent", **ANY)
     relay.run("childless", "parent", input={"start": []})
 
-    assert told(relay.finished("childless")) == []
+    assert seen_by_parent(relay.finished("childless")) == []
 
 
-def test_a_retried_try_finds_its_children(relay: Relay) -> None:
+def test_a_retry_finds_its_children(relay: Relay) -> None:
     relay.define("Parent", "retried", retry={"limit": 1, "initialSeconds": 0}, **ANY)
     relay.define("Answer")
     start = [child(times=3), child(how="nothing"), child(key="once")]
     relay.run("retried", "retried", input={"start": start, "dies": True})
 
-    children = told(relay.finished("retried"))
+    children = seen_by_parent(relay.finished("retried"))
 
     assert relay.calls("retried") == [(1, 1), (1, 2), (2, 1)]
     assert len(children) == 5
     assert len(children_of(relay, "retried")) == 5
 
 
-def test_a_child_that_cleans_itself_up_is_not_run_again_by_a_repeated_try(relay: Relay) -> None:
+def test_a_child_that_cleans_itself_up_is_not_run_again_by_a_retry(relay: Relay) -> None:
     relay.define("Parent", "repeats", retry={"limit": 1, "initialSeconds": 4}, **ANY)
     relay.define("Answer")
     relay.define("Answer", "tidy-leaf", selfCleanup=["OnSuccess"])
     charge = {"definition": "tidy-leaf", "input": {"how": "done", "trace": str(relay.trace("charge"))}}
     relay.run("repeats", "repeats", input={"start": [charge, child(delay=LATER)], "dies": True})
 
-    waiting = relay.until("repeats", "it has answered in its second try", reason="WaitingForChildren")
+    waiting = relay.until("repeats", "it has answered in its second attempt", reason="WaitingForChildren")
 
     assert waiting["lastRecord"] == "repeats-i1t2"
     assert relay.calls("repeats") == [(1, 1), (1, 2)]
     assert relay.calls("charge") == [(1, 1)]
-    # Its parent goes on, for an hour; nothing else happens to the child.
+    # Its parent waits for an hour; nothing else happens to the child.
     eventually("the child is cleaned up", lambda: len(children_of(relay, "repeats")) == 1)
     relay.kubectl.do("delete", TASK_RUNS, "repeats")
 
 
-def test_a_key_that_is_used_for_two_things_fails_the_run(relay: Relay) -> None:
+def test_a_key_that_is_used_twice_with_different_inputs_fails_the_run(relay: Relay) -> None:
     relay.define("Parent", **ANY)
     relay.define("Answer")
     relay.run("conflict", "parent", input={"start": [child(key="once"), child(how="nothing", key="once")]})
@@ -133,14 +133,14 @@ def test_a_key_that_is_used_for_two_things_fails_the_run(relay: Relay) -> None:
     assert "a different input" in status["message"]
 
 
-def test_what_the_api_server_refuses_comes_in_its_words(relay: Relay) -> None:
+def test_an_invalid_argument_of_a_child_fails_the_run(relay: Relay) -> None:
     relay.define("Parent", **ANY)
-    relay.run("refused", "parent", input={"start": [child("x" * 60)]})
+    relay.run("refused", "parent", input={"start": [child(name="x" * 257)]})
 
     status = relay.finished("refused")
 
-    assert (status["phase"], status["error"]["code"]) == ("Failed", "ApiRefused")
-    assert "spec.displayName" in status["message"]
+    assert (status["phase"], status["error"]["code"]) == ("Failed", "InvalidRun")
+    assert "name must have at most 256 characters" in status["message"]
 
 
 def test_a_child_of_a_definition_that_does_not_exist_shows_it(relay: Relay) -> None:
@@ -161,10 +161,10 @@ def test_a_child_that_is_deleted_is_not_waited_for(relay: Relay) -> None:
 
     relay.kubectl.do("delete", TASK_RUNS, children_of(relay, "bereft")[0]["metadata"]["name"])
 
-    assert told(relay.finished("bereft")) == []
+    assert seen_by_parent(relay.finished("bereft")) == []
 
 
-def test_a_child_that_somebody_else_adds_is_waited_for_too(relay: Relay) -> None:
+def test_a_child_added_by_another_client_is_waited_for_too(relay: Relay) -> None:
     relay.define("Parent", **ANY)
     relay.define("Answer")
     relay.run("extended", "parent", input={"start": [child(delay=LATER)]})
@@ -179,10 +179,10 @@ def test_a_child_that_somebody_else_adds_is_waited_for_too(relay: Relay) -> None
     assert relay.status("extended")["reason"] == "WaitingForChildren"
     relay.kubectl.patch(TASK_RUNS, "added", {"spec": {"suspend": False}})
 
-    assert [seen["id"] for seen in told(relay.finished("extended"))] == ["added"]
+    assert [seen["id"] for seen in seen_by_parent(relay.finished("extended"))] == ["added"]
 
 
-# --- who may be a child -----------------------------------------------------------------------------------------------
+# --- allowed children -------------------------------------------------------------------------------------------------
 
 
 def test_a_definition_allows_the_children_that_it_names_and_no_others(relay: Relay) -> None:
@@ -190,7 +190,7 @@ def test_a_definition_allows_the_children_that_it_names_and_no_others(relay: Rel
     relay.define("Answer")
     relay.run("strict", "strict", input={"start": [child(), {"definition": "strict", "input": {"start": []}}]})
 
-    children = told(relay.finished("strict"))
+    children = seen_by_parent(relay.finished("strict"))
 
     seen = {seen["status"]: seen["error"] for seen in children}
     assert set(seen) == {"success", "failed"}
@@ -198,18 +198,18 @@ def test_a_definition_allows_the_children_that_it_names_and_no_others(relay: Rel
     assert "to spec.triggers of TaskDefinition strict" in seen["failed"]["message"]
 
 
-def test_a_definition_that_says_nothing_allows_no_children_not_even_of_its_own_kind(relay: Relay) -> None:
+def test_a_definition_without_triggers_allows_no_children_not_even_of_itself(relay: Relay) -> None:
     relay.define("Parent", "childless")
     relay.run("forks", "childless", input={"start": [{"definition": "childless", "input": {"start": []}}]})
 
-    (seen,) = told(relay.finished("forks"))
+    (seen,) = seen_by_parent(relay.finished("forks"))
 
     assert (seen["status"], seen["error"]["code"]) == ("failed", "NotAllowed")
 
 
-def test_a_child_of_nobody_fails(relay: Relay) -> None:
+def test_a_child_of_a_missing_parent_fails(relay: Relay) -> None:
     relay.define("Answer")
-    relay.run("orphaned", "answer", parent="nobody", input={"how": "done"})
+    relay.run("orphaned", "answer", parent="missing", input={"how": "done"})
 
     status = relay.finished("orphaned")
 
@@ -230,7 +230,7 @@ def test_a_child_of_an_aborted_parent_fails(relay: Relay) -> None:
     assert relay.calls("too-late") == []
 
 
-# --- what goes together -----------------------------------------------------------------------------------------------
+# --- aborts and deletions ---------------------------------------------------------------------------------------------
 
 
 def test_an_abort_with_cascade_reaches_children_and_grandchildren(relay: Relay) -> None:
@@ -275,12 +275,12 @@ def test_children_are_deleted_with_their_parent(relay: Relay) -> None:
     relay.until("family", "it waits for its child", reason="WaitingForChildren")
     relay.run("by-hand", "answer", parent="family", delaySeconds=LATER)
     eventually("it is adopted", lambda: relay.get("by-hand")["metadata"].get("ownerReferences"))
-    everybody = {"family", *(item["metadata"]["name"] for item in children_of(relay, "family"))}
-    assert len(everybody) == 3
+    family = {"family", *(item["metadata"]["name"] for item in children_of(relay, "family"))}
+    assert len(family) == 3
 
     relay.kubectl.do("delete", TASK_RUNS, "family")
 
-    eventually("all have gone", lambda: not everybody & set(relay.kubectl.names(TASK_RUNS)), 60)
+    eventually("all have gone", lambda: not family & set(relay.kubectl.names(TASK_RUNS)), 60)
 
 
 def test_an_adopted_child_keeps_its_owners(relay: Relay) -> None:
@@ -305,7 +305,7 @@ def test_an_adopted_child_keeps_its_owners(relay: Relay) -> None:
     eventually("it is adopted", lambda: owners() == ["batch", "stepparent"])
 
 
-def test_self_cleanup_takes_the_whole_family(relay: Relay) -> None:
+def test_self_cleanup_deletes_all_descendants(relay: Relay) -> None:
     relay.define("Parent", "tidy", selfCleanup=["OnSuccess"], **ANY)
     relay.define("Answer")
     inner = {"start": [child(delay=LATER)], "wait": False}
@@ -326,10 +326,10 @@ def test_self_cleanup_takes_the_whole_family(relay: Relay) -> None:
         return sorted(names & {item["metadata"]["name"] for item in listed})
 
     eventually("it has started its children", lambda: len(relay.calls("tidy")) == 2)
-    eventually("nobody is left", lambda: left() == [], 60)
+    eventually("all of them are deleted", lambda: left() == [], 60)
 
 
-def test_a_child_outlives_its_time_while_its_parent_goes_on(relay: Relay) -> None:
+def test_a_child_is_kept_beyond_its_ttl_while_its_parent_continues(relay: Relay) -> None:
     relay.define("Answer", historyLimit={"runs": 1}, triggers=["answer"])
     relay.run("slow", "answer", input={"how": "done"}, suspend=True)
     relay.until("slow", "it is suspended", reason="Suspended")
@@ -347,18 +347,18 @@ def test_a_child_outlives_its_time_while_its_parent_goes_on(relay: Relay) -> Non
     eventually("the children have gone", lambda: not is_there(relay, "kept-1") and not is_there(relay, "kept-2"))
 
 
-# --- what it costs ----------------------------------------------------------------------------------------------------
+# --- writes -----------------------------------------------------------------------------------------------------------
 
 
 def test_write_budget(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> None:
-    """To wait for children costs one write, whatever their number is; a child costs what any run costs."""
+    """Waiting for any number of children takes one write; a child takes the writes of any run."""
     relay = idle_relay
     relay.define("Parent", podCleanup="Never", **ANY)
     relay.define("Answer", podCleanup="Never")
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
         relay.run("parent", "parent", input={"start": [child(times=3, delay=5)]})
-        assert len(told(relay.finished("parent"))) == 3
-        relay.let_go()
+        assert len(seen_by_parent(relay.finished("parent"))) == 3
+        relay.until_released()
 
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
@@ -382,7 +382,7 @@ def test_two_hundred_children_are_waited_for_once(idle_relay: Relay, cluster: Cl
     with OperatorProcess(relay.kubectl, tmp_path / "operator") as operator:
         relay.run("fan", "parent", input={"start": start})
         status = relay.finished("fan", 240)
-        relay.let_go()
+        relay.until_released()
         assert "Traceback" not in operator.text
 
     assert relay.calls("fan") == [(1, 1), (2, 1)]
@@ -395,7 +395,7 @@ def test_two_hundred_children_are_waited_for_once(idle_relay: Relay, cluster: Cl
     # Each pod: its finalizer. After a minute: an annotation of the parent, and of each child that has ended.
     counted = Counter(" ".join(write.split()[:2]) for write in writes)
     assert counted.pop("patch taskruns", 0) <= 1 + count
-    # A pod of the parent may have answered before anybody has seen it run; then there is no status between.
+    # A pod of the parent may have answered before the operator has seen it run; then there is no status between.
     budget = 4 + 2 * count
     assert counted.pop("patch taskruns/status") in range(budget - 2, budget + 1)
     assert counted == {"create pods": 2 + count, "patch pods": 2 + 2 * count, "create taskiterations": count}

@@ -1,4 +1,4 @@
-"""Runners and operators of the version before the protocol had one, with those of today: docs/compatibility.md."""
+"""Runners and operators from before protocol versions, together with current ones: docs/compatibility.md."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -26,12 +26,12 @@ WHERE = Path(where_tasks.__file__)
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The old package, as PYTHONPATH takes it."""
+    """The old package, as a folder for PYTHONPATH."""
     return old_package(tmp_path_factory.mktemp("old"))
 
 
 def old_template(package: Path, task: str, module: Path = TASKS_FILE) -> Manifest:
-    """A pod whose image has the old package."""
+    """Return a pod template whose image has the old package."""
     template = Relay.template(task, module)
     (container,) = template["spec"]["containers"]
     variables = environment(package) | {"PYTHONPATH": f"{package}:{Path(__file__).parents[2]}"}
@@ -62,21 +62,21 @@ def played_by_old_pods(shape: Shape, package: Path) -> Shape:
 
 
 def as_ended_by_the_old_operator(shape: Shape) -> Shape:
-    """It had two reasons for a container that is killed: OOMKilled where the runtime says so, else Killed."""
+    """The old operator had two reasons for a killed container: OOMKilled from the runtime, otherwise Killed."""
     if shape.expected.reason != "OOMKilled":
         return shape
     return replace(shape, expected=replace(shape.expected, reason="Killed"))
 
 
 def found(relay: Relay, **definition: Any) -> dict[str, Any]:
-    """Where the package of a pod is, and what its operator told it."""
+    """Return the package of a pod and the protocol version of its operator."""
     relay.define("Where", module=WHERE, **definition)
     relay.run("where", "where")
     output: dict[str, Any] = relay.finished("where")["output"]
     return output
 
 
-def test_runs_of_all_shapes_end_right_with_old_runners_under_the_new_operator(
+def test_runs_of_all_shapes_end_correctly_with_old_runners_and_the_new_operator(
     idle_relay: Relay, package: Path, tmp_path: Path
 ) -> None:
     relay = idle_relay
@@ -89,7 +89,7 @@ def test_runs_of_all_shapes_end_right_with_old_runners_under_the_new_operator(
         play_all(relay, [played_by_old_pods(shape, package) for shape in SHAPES if shape.script is None])
 
 
-def test_runs_of_all_shapes_end_right_with_new_runners_under_the_old_operator(
+def test_runs_of_all_shapes_end_correctly_with_new_runners_and_the_old_operator(
     idle_relay: Relay, package: Path, tmp_path: Path
 ) -> None:
     relay = idle_relay
@@ -101,7 +101,7 @@ def test_runs_of_all_shapes_end_right_with_new_runners_under_the_old_operator(
         play_all(relay, [as_ended_by_the_old_operator(shape) for shape in SHAPES])
 
 
-def test_the_old_operator_finds_what_a_new_runner_left_in_the_termination_message(
+def test_the_old_operator_reads_the_termination_message_of_a_new_runner(
     idle_relay: Relay, package: Path, tmp_path: Path
 ) -> None:
     relay = idle_relay
@@ -110,7 +110,7 @@ def test_the_old_operator_finds_what_a_new_runner_left_in_the_termination_messag
     with old_operator(relay, package, tmp_path):
         relay.run("left", "gated", input={"stops": ["answer"]})
         reached, gate = gates(relay.trace("left"), "answer")
-        eventually("it has come to its answer", reached.exists)
+        eventually("it has reached its answer", reached.exists)
         relay.kubectl.do("delete", "rolebinding", RUNNER)
         gate.touch()
 
@@ -121,10 +121,10 @@ def test_the_old_operator_finds_what_a_new_runner_left_in_the_termination_messag
 
 
 @pytest.mark.parametrize("direction", ["upgraded", "rolled back"])
-def test_runs_go_on_when_their_operator_is_another_one(
+def test_runs_continue_when_their_operator_is_replaced(
     idle_relay: Relay, package: Path, tmp_path: Path, direction: str
 ) -> None:
-    """Upgraded with pods of old images, rolled back with pods of new ones."""
+    """An upgrade with pods of old images, and a rollback with pods of new images."""
     relay = idle_relay
     operators = [old_operator(relay, package, tmp_path), OperatorProcess(relay.kubectl, tmp_path / "operator")]
     is_upgrade = direction == "upgraded"
@@ -159,7 +159,7 @@ def test_runs_go_on_when_their_operator_is_another_one(
         ),
     ],
 )
-def test_a_runner_that_does_not_fit_fails_its_run_at_once(relay: Relay, name: str, command: str, words: str) -> None:
+def test_an_unsupported_runner_fails_its_run_immediately(relay: Relay, name: str, command: str, words: str) -> None:
     container = {"name": "task", "image": "local", "command": ["sh", "-c", command]}
     retry = {"limit": 5, "initialSeconds": 0}
     relay.define("Where", name, template={"spec": {"containers": [container]}}, retry=retry, podCleanup="Never")

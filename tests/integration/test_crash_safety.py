@@ -1,4 +1,4 @@
-"""What must hold when the operator dies, lags, or works twice: each iteration once, no second pod."""
+"""Guarantees when the operator dies, lags, or runs twice: each iteration once, no second pod."""
 
 import json
 import signal
@@ -28,7 +28,7 @@ def check_ended_as_if_nothing_had_happened(relay: Relay) -> None:
     eventually("its pods are removed", lambda: relay.pods("run") == [], 30)
 
 
-def test_a_pod_whose_name_is_made_again_runs_no_user_code(idle_relay: Relay, tmp_path: Path) -> None:
+def test_a_pod_that_was_created_again_runs_no_user_code(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define("Chain", podCleanup="Never")
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
@@ -36,7 +36,7 @@ def test_a_pod_whose_name_is_made_again_runs_no_user_code(idle_relay: Relay, tmp
         relay.finished("run")
         old = relay.kubectl.get("pods", "run-i1")
 
-    # The operator would remove such a pod before it starts; here nobody but the runner itself is there to notice.
+    # The operator would remove such a pod before it starts; here only the runner itself can detect it.
     relay.kubectl.do("delete", "pod", "run-i1")
     relay.kubectl.do("create", "-f", "-", stdin=json.dumps(remade(old)))
     eventually(
@@ -58,7 +58,7 @@ def remade(pod: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
-def test_a_foreign_resource_of_the_same_plural_changes_nothing(
+def test_a_foreign_resource_with_the_same_plural_changes_nothing(
     idle_relay: Relay, foreign_crd: str, tmp_path: Path
 ) -> None:
     relay = idle_relay
@@ -87,7 +87,7 @@ def test_a_standby_takes_over_when_the_leader_dies(idle_relay: Relay, tmp_path: 
         assert "leading" in standby.text
 
 
-def test_a_leader_that_was_stopped_for_a_while_does_no_harm_when_it_returns(idle_relay: Relay, tmp_path: Path) -> None:
+def test_a_leader_that_was_stopped_for_a_while_is_harmless_when_it_returns(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define("Chain", podCleanup="Never")
     leader = OperatorProcess(relay.kubectl, tmp_path / "leader", flags=(SHORT_LEASE,))
@@ -102,7 +102,7 @@ def test_a_leader_that_was_stopped_for_a_while_does_no_harm_when_it_returns(idle
         leader.process.send_signal(signal.SIGCONT)
         status = relay.finished("run", 60)
 
-        eventually("it stands by", lambda: "standing by" in leader.text, 30)
+        eventually("it is standing by", lambda: "standing by" in leader.text, 30)
         assert not leader.has_ended
         assert (status["phase"], status["iterations"]) == ("Succeeded", 5)
         assert relay.calls("run") == [(number, 1) for number in range(1, 6)]
@@ -110,7 +110,7 @@ def test_a_leader_that_was_stopped_for_a_while_does_no_harm_when_it_returns(idle
     leader.stop()
 
 
-def test_a_clean_stop_gives_the_lease_back(idle_relay: Relay, tmp_path: Path) -> None:
+def test_a_clean_stop_releases_the_lease(idle_relay: Relay, tmp_path: Path) -> None:
     leader = OperatorProcess(idle_relay.kubectl, tmp_path / "leader")
     leader.start()
     eventually("the first one leads", lambda: "leading" in leader.text)
@@ -122,8 +122,8 @@ def test_a_clean_stop_gives_the_lease_back(idle_relay: Relay, tmp_path: Path) ->
     assert leader.process.poll() == 0
 
 
-def test_two_operators_at_once_make_no_second_pod(idle_relay: Relay, tmp_path: Path) -> None:
-    """Both believe that they lead: each has a Lease of its own, so names, versions and the runner's fence must do."""
+def test_two_operators_at_once_create_no_second_pod(idle_relay: Relay, tmp_path: Path) -> None:
+    """Both are leaders, with separate Leases, so only names, versions and the runner's fence protect the run."""
     relay = idle_relay
     relay.define("Chain", podCleanup="Never")
     first = OperatorProcess(relay.kubectl, tmp_path / "first")
@@ -143,7 +143,7 @@ def test_two_operators_at_once_make_no_second_pod(idle_relay: Relay, tmp_path: P
 
 
 FINALIZER = "patch pods"
-"""What it costs to let go of a pod."""
+"""The writes that release a pod."""
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ FINALIZER = "patch pods"
 def test_write_budget(
     idle_relay: Relay, cluster: Cluster, tmp_path: Path, spec: dict[str, Any], cleanup: str, budget: list[str]
 ) -> None:
-    """Counted by the API server itself, in its audit log."""
+    """The API server counts the writes, in its audit log."""
     relay = idle_relay
     relay.define("Chain", podCleanup=cleanup)
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
@@ -180,7 +180,7 @@ def test_write_budget(
         assert relay.finished("run")["phase"] == "Succeeded"
         if cleanup == "OnSuccess":
             eventually("its pods are removed", lambda: relay.pods("run") == [])
-        relay.let_go()
+        relay.until_released()
 
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
@@ -195,11 +195,11 @@ def test_hooks_in_the_pod_cost_one_write(idle_relay: Relay, cluster: Cluster, tm
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
         relay.run("run", "hooked", input={"how": "done"})
         eventually("its hook is done", lambda: relay.status("run").get("hooks"))
-        relay.let_go()
+        relay.until_released()
 
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
-    # The pod may answer before anybody has seen it run; then there is no status between.
+    # The pod may answer before the operator has seen it run; then there is no status between.
     assert [" ".join(write.split()[:2]) for write in writes] in (
         ["create pods", *["patch taskruns/status"] * 3, FINALIZER],
         ["create pods", *["patch taskruns/status"] * 2, FINALIZER],

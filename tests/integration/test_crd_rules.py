@@ -1,4 +1,4 @@
-"""The CRDs: what the API server accepts, what it refuses, and the words that a user of kubectl reads then.
+"""The CRDs: objects that the API server accepts or rejects, and the messages that users of kubectl read.
 
 The rules are CEL and OpenAPI in the CRDs, generated from the models in `podrelay.api`; no operator runs here.
 """
@@ -33,18 +33,18 @@ LATER = "2026-02-03T04:05:06Z"
 
 @pytest.fixture(scope="module")
 def itself(shared: Kubectl) -> Kubectl:
-    """kubectl itself, where it is about what that prints."""
+    """The real kubectl, for tests of its output."""
     return Kubectl(shared.kubeconfig, shared.env, shared.namespace)
 
 
 @pytest.fixture(scope="module")
 def shared(shared: Kubectl) -> Kubectl:
-    """The same over an open connection: what is refused, and in which words, is for the API server to say."""
+    """The same over an open connection: rejections and their messages come from the API server."""
     return QuickKubectl.instead_of(shared)
 
 
 def refused(result: Any, *words: str) -> None:
-    """The command failed, and stderr holds each of `words`."""
+    """Check that the command failed, and that stderr contains each of `words`."""
     assert not result, f"it was accepted: {result}"
     for expected in words:
         assert expected in result.stderr, result.stderr
@@ -55,18 +55,18 @@ def accepted(result: Any) -> None:
 
 
 def each(table: list[tuple[Manifest, str]]) -> pytest.MarkDecorator:
-    """One test for each row of a table, named after the words that are expected."""
+    """Return a parametrization with one test for each row of a table, named after the expected message."""
     return pytest.mark.parametrize("case", range(len(table)), ids=[words[:60] for _, words in table])
 
 
 def a_run(kubectl: Kubectl, name: str, phase: str | None = None, **spec: Any) -> None:
-    """Make a TaskRun, with a phase in its status if one is given."""
+    """Create a TaskRun, with a phase in its status if one is given."""
     accepted(kubectl.create(task_run(name, **spec)))
     if phase:
         accepted(kubectl.set_status(TASK_RUNS, name, {"phase": phase}))
 
 
-# --- TaskRun: what a manifest may say -------------------------------------------------------------------------------
+# --- TaskRun: valid and invalid manifests ---------------------------------------------------------------------------
 
 
 def test_runs_are_accepted(shared: Kubectl) -> None:
@@ -144,7 +144,7 @@ def test_a_run_is_refused(refused_runs: list[str], case: int) -> None:
     assert REFUSED_RUNS[case][1] in refused_runs[case]
 
 
-# --- TaskRun: what may change ---------------------------------------------------------------------------------------
+# --- TaskRun: changes -----------------------------------------------------------------------------------------------
 
 IMMUTABLE: dict[str, tuple[Any, Any]] = {
     "displayName": ("Words", "Letters"),
@@ -160,7 +160,7 @@ def immutable_message(field: str) -> str:
 
 
 @pytest.mark.parametrize("field", IMMUTABLE)
-def test_a_field_of_the_work_never_changes(shared: Kubectl, field: str) -> None:
+def test_the_fields_of_the_work_are_immutable(shared: Kubectl, field: str) -> None:
     before, after = IMMUTABLE[field]
     name = f"immutable-{field.lower()}"
     accepted(shared.apply(task_run(name, **{field: before})))
@@ -173,13 +173,13 @@ def test_a_field_of_the_work_never_changes(shared: Kubectl, field: str) -> None:
 
 
 @pytest.mark.parametrize("field", IMMUTABLE)
-def test_a_field_of_the_work_is_never_added_later(shared: Kubectl, field: str) -> None:
+def test_the_fields_of_the_work_cannot_be_added_later(shared: Kubectl, field: str) -> None:
     name = f"added-{field.lower()}"
     accepted(shared.apply(task_run(name)))
     refused(shared.apply(task_run(name, **{field: IMMUTABLE[field][0]})), immutable_message(field))
 
 
-def test_the_definition_never_changes(shared: Kubectl) -> None:
+def test_the_definition_is_immutable(shared: Kubectl) -> None:
     accepted(shared.apply(task_run("defined", "count-words")))
     refused(shared.apply(task_run("defined", "count-letters")), immutable_message("definition"))
     refused(shared.patch(TASK_RUNS, "defined", {"spec": {"definition": None}}), "spec.definition: Required value")
@@ -197,8 +197,8 @@ def test_the_definition_never_changes(shared: Kubectl) -> None:
     ],
     ids=["nested-value", "nested-key", "number-as-string", "shorter-list", "removed-key", "added-key"],
 )
-def test_the_input_never_changes_however_deep(shared: Kubectl, patch: dict[str, Any]) -> None:
-    shared.create(task_run("deep", input={"deep": {"list": [1, {"key": "value"}]}}))  # by whichever case comes first
+def test_the_input_is_immutable_at_any_depth(shared: Kubectl, patch: dict[str, Any]) -> None:
+    shared.create(task_run("deep", input={"deep": {"list": [1, {"key": "value"}]}}))  # by the first case that runs
     refused(shared.patch(TASK_RUNS, "deep", {"spec": {"input": patch}}), immutable_message("input"))
 
 
@@ -231,7 +231,7 @@ def test_a_finished_run_cannot_be_aborted(shared: Kubectl, phase: str) -> None:
     accepted(shared.patch(TASK_RUNS, name, {"spec": {"suspend": True}}))
 
 
-def test_an_abort_stands(shared: Kubectl) -> None:
+def test_an_abort_cannot_be_changed_or_removed(shared: Kubectl) -> None:
     a_run(shared, "aborted", "Running", abort={"message": "wrong file"})
     refused(shared.patch(TASK_RUNS, "aborted", {"spec": {"abort": {"message": "never mind"}}}), ABORT_STAYS)
     refused(shared.patch(TASK_RUNS, "aborted", {"spec": {"abort": {"message": None}}}), ABORT_STAYS)
@@ -244,7 +244,7 @@ def test_an_abort_stands(shared: Kubectl) -> None:
     accepted(shared("label", TASK_RUNS, "aborted", "seen=true"))
 
 
-def test_applying_the_manifest_again_does_not_take_an_abort_back(itself: Kubectl) -> None:
+def test_applying_the_manifest_again_does_not_revoke_an_abort(itself: Kubectl) -> None:
     accepted(itself.apply(task_run("applied-again")))
     accepted(itself.patch(TASK_RUNS, "applied-again", {"spec": {"abort": {}}}))
     assert itself.apply(task_run("applied-again")).stdout.endswith("applied-again unchanged\n")
@@ -366,8 +366,8 @@ IDENTITY_STAYS = "runName, iteration, try, hook and podName cannot be changed"
     ],
     ids=str,
 )
-def test_whose_record_it_is_never_changes(shared: Kubectl, change: dict[str, Any], words: str) -> None:
-    shared.create(record("own-run-habort", hook="onAbort"))  # by whichever case comes first
+def test_the_identity_of_a_record_is_immutable(shared: Kubectl, change: dict[str, Any], words: str) -> None:
+    shared.create(record("own-run-habort", hook="onAbort"))  # by the first case that runs
     refused(shared.patch(TASK_ITERATIONS, "own-run-habort", change), words)
 
 
@@ -380,7 +380,7 @@ CHECKPOINT_RULE = "checkpoint must be dropped once there is a response that is n
 
 
 @pytest.mark.parametrize("status", ["done", "continue", "aborted"])
-def test_a_checkpoint_does_not_outlive_its_purpose(shared: Kubectl, status: str) -> None:
+def test_a_checkpoint_must_be_dropped_with_the_answer(shared: Kubectl, status: str) -> None:
     checkpoint = {"input": {"cursor": 5}}
     name = f"checkpoint-{status}-i1"
     accepted(shared.create(record(name, checkpoint=checkpoint)))
@@ -390,7 +390,7 @@ def test_a_checkpoint_does_not_outlive_its_purpose(shared: Kubectl, status: str)
     refused(shared.replace(record(name, checkpoint=checkpoint, response={"status": status})), CHECKPOINT_RULE)
 
 
-def test_a_checkpoint_stays_with_an_error_because_a_retry_starts_from_it(shared: Kubectl) -> None:
+def test_a_checkpoint_is_kept_with_an_error_because_a_retry_starts_from_it(shared: Kubectl) -> None:
     accepted(shared.create(record("retried-i1", checkpoint={"input": {"cursor": 5}}, response={"status": "error"})))
 
 
@@ -493,7 +493,7 @@ def test_any_other_name_of_a_definition_is_refused(shared: Kubectl) -> None:
         assert KEBAB_RULE in text
 
 
-def test_a_name_that_runs_and_labels_cannot_hold_is_refused(shared: Kubectl) -> None:
+def test_a_name_that_is_too_long_for_runs_and_labels_is_rejected(shared: Kubectl) -> None:
     longest, too_long = "a" * 10 + "Bc" * 17 + "D", "a" * 11 + "Bc" * 17 + "D"
     accepted(shared.create(task_definition(names.definition_name(longest), id=longest), flags=DRY))
     refused(
@@ -502,7 +502,7 @@ def test_a_name_that_runs_and_labels_cannot_hold_is_refused(shared: Kubectl) -> 
     )
 
 
-def test_the_id_never_changes(shared: Kubectl) -> None:
+def test_the_id_is_immutable(shared: Kubectl) -> None:
     accepted(shared.apply(task_definition("count-vowels")))
     refused(
         shared.apply(task_definition("count-vowels", id="countSyllables")),
@@ -563,7 +563,7 @@ def test_a_definition_is_refused(refused_definitions: list[str], case: int) -> N
     assert REFUSED_DEFINITIONS[case][1] in refused_definitions[case]
 
 
-def test_a_definition_shows_what_it_does_not_say(shared: Kubectl) -> None:
+def test_a_definition_shows_its_defaults(shared: Kubectl) -> None:
     spec: dict[str, Any] = {"retry": {"limit": 2}, "historyLimit": {"runs": 5}, "triggers": ["*"]}
     accepted(shared.apply(task_definition("with-defaults", **spec)))
     assert shared.get(TASK_DEFINITIONS, "with-defaults")["spec"] == {
@@ -595,7 +595,7 @@ def test_a_definition_shows_what_it_does_not_say(shared: Kubectl) -> None:
     }
 
 
-def test_everything_but_the_id_of_a_definition_may_change(shared: Kubectl) -> None:
+def test_everything_except_the_id_of_a_definition_may_change(shared: Kubectl) -> None:
     accepted(shared.apply(task_definition("changing")))
     schema = {"type": "object", "properties": {"text": {"$ref": "#/$defs/text"}}, "$defs": {"text": {"type": "string"}}}
     changed = task_definition("changing", title="New", inputSchema=schema, reporting="TerminationMessage")
@@ -606,7 +606,7 @@ def test_everything_but_the_id_of_a_definition_may_change(shared: Kubectl) -> No
 # --- payloads -------------------------------------------------------------------------------------------------------
 
 
-def test_a_payload_is_stored_as_it_was_given(shared: Kubectl) -> None:
+def test_a_payload_is_stored_unchanged(shared: Kubectl) -> None:
     payload = {
         "null": None,
         "nested": {"null": None, "list": [None, {"null": None}]},
@@ -619,14 +619,14 @@ def test_a_payload_is_stored_as_it_was_given(shared: Kubectl) -> None:
     assert shared.get(TASK_RUNS, "stored")["spec"]["input"] == payload
 
 
-def test_a_large_payload_makes_no_large_bookkeeping(shared: Kubectl) -> None:
+def test_a_large_payload_does_not_enlarge_managed_fields(shared: Kubectl) -> None:
     payload = {f"key{number}": number for number in range(5000)}
     accepted(shared.create(task_run("bookkept", input=payload)))
     managed = shared.get(TASK_RUNS, "bookkept", "--show-managed-fields")["metadata"]["managedFields"]
     assert len(str(managed)) < 1000
 
 
-# --- what a user of kubectl sees ------------------------------------------------------------------------------------
+# --- output of kubectl ----------------------------------------------------------------------------------------------
 
 
 def test_applying_an_unchanged_manifest_changes_nothing(itself: Kubectl) -> None:
@@ -653,17 +653,17 @@ def test_a_null_in_the_input_survives_create_and_server_side_apply(shared: Kubec
     assert stored["metadata"]["generation"] == 1
 
 
-def test_client_side_apply_drops_a_null_from_the_start_and_so_stays_unchanged(itself: Kubectl) -> None:
+def test_client_side_apply_drops_a_null_initially_and_stays_unchanged(itself: Kubectl) -> None:
     manifest = task_run("without-null", input={"since": None, "text": "a b"})
     accepted(itself.apply(manifest))
     assert itself.get(TASK_RUNS, "without-null")["spec"]["input"] == {"text": "a b"}
     assert itself.apply(manifest).stdout.endswith("without-null unchanged\n")
 
 
-def test_explain_tells_how_to_abort(admin: Kubectl, installed: None) -> None:
-    # The API server publishes the descriptions a moment after it serves the resource.
+def test_explain_shows_how_to_abort(admin: Kubectl, installed: None) -> None:
+    # The API server publishes the descriptions some time after it serves the resource.
     text = eventually("kubectl explain", lambda: admin("explain", f"{TASK_RUNS}.spec.abort").stdout)
-    assert "Set it to stop the run: its pod gets SIGTERM" in text
+    assert "Set this to stop the run: its pod gets SIGTERM" in text
     assert "kubectl patch trun NAME --type merge" in text
     for path in ("taskruns.podrelay.dev", "trun.status.conditions", "tdef.spec.retry", "titer.response.waitSeconds"):
         assert "DESCRIPTION:" in admin.do("explain", path)
@@ -677,14 +677,14 @@ def test_explain_tells_how_to_abort(admin: Kubectl, installed: None) -> None:
         ("titer", "NAME RUN ITERATION TRY ANSWER PROGRESS AGE", "MESSAGE ERROR NODE FINISHED"),
     ],
 )
-def test_a_table_shows_what_matters(shared: Kubectl, resource: str, narrow: str, wide: str) -> None:
-    shared.create(task_run("shown"), task_definition("shown"), record("shown-i1"))  # by whichever case comes first
+def test_a_table_shows_the_important_columns(shared: Kubectl, resource: str, narrow: str, wide: str) -> None:
+    shared.create(task_run("shown"), task_definition("shown"), record("shown-i1"))  # by the first case that runs
     assert shared.do("get", resource).splitlines()[0].split() == narrow.split()
     header = shared.do("get", resource, "--output", "wide").splitlines()[0]
     assert set(header.split()) == set(narrow.split()) | set(wide.split())
 
 
-def test_a_row_tells_how_far_a_run_is(shared: Kubectl) -> None:
+def test_a_row_shows_the_progress_of_a_run(shared: Kubectl) -> None:
     a_run(shared, "row")
     progress = {"percent": 40, "message": "40 of 100 rows"}
     status = {"phase": "Running", "reason": "Waiting", "iterations": 2, "progress": progress}
@@ -700,7 +700,7 @@ def test_a_row_tells_how_far_a_run_is(shared: Kubectl) -> None:
     ]
 
 
-def test_the_category_podrelay_lists_everything_and_the_category_all_nothing(shared: Kubectl) -> None:
+def test_the_category_podrelay_lists_everything_and_all_lists_nothing(shared: Kubectl) -> None:
     accepted(shared.create(task_run("listed"), task_definition("listed"), record("listed-i1")))
     listed = shared.do("get", "podrelay", "--output", "name").split()
     assert {f"{TASK_RUNS.replace('s.', '.')}/listed", "taskdefinition.podrelay.dev/listed"} <= set(listed)

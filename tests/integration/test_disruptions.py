@@ -1,4 +1,4 @@
-"""Pods that are taken from a run from outside: the same iteration again, never two at once, no attempt lost."""
+"""Pods that are removed from outside: the same iteration runs again, never two at once, and no attempt is counted."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.integration
 
 
-def test_a_task_that_hears_of_its_pods_deletion_continues_in_the_next_pod(relay: Relay) -> None:
+def test_a_task_that_handles_the_deletion_of_its_pod_continues_in_the_next_pod(relay: Relay) -> None:
     relay.define("Sleep", abortGracePeriodSeconds=10)
     relay.run("heard", "sleep", input={"kept": 1})
     eventually("it works", lambda: relay.calls("heard"))
@@ -25,7 +25,7 @@ def test_a_task_that_hears_of_its_pods_deletion_continues_in_the_next_pod(relay:
 
 
 @pytest.mark.parametrize("way", ["delete", "evict"])
-def test_a_pod_that_is_taken_away_is_replaced_when_it_is_gone(relay: Relay, way: str) -> None:
+def test_an_evicted_or_deleted_pod_is_replaced_when_it_is_gone(relay: Relay, way: str) -> None:
     relay.define("Stubborn", abortGracePeriodSeconds=1)
     relay.run(way, "stubborn")
     eventually("it works", lambda: relay.calls(way))
@@ -44,13 +44,13 @@ def test_a_pod_that_is_taken_away_is_replaced_when_it_is_gone(relay: Relay, way:
     relay.finished(way)
 
 
-def test_a_pod_that_is_deleted_by_force_is_replaced_after_its_token_is_dead(relay: Relay) -> None:
+def test_a_pod_that_is_deleted_by_force_is_replaced_after_its_token_has_expired(relay: Relay) -> None:
     relay.define("Stubborn", abortGracePeriodSeconds=1)
     relay.run("force", "stubborn")
     eventually("it works", lambda: relay.calls("force"))
 
     relay.kubectl.do("delete", "pod", "force-i1", "--force", "--grace-period=0", "--wait=false")
-    waiting = relay.until("force", "it waits for the token to die", reason="Disrupted")
+    waiting = relay.until("force", "it waits until the token has expired", reason="Disrupted")
     eventually("the same iteration works again", lambda: relay.calls("force") == [(1, 1), (1, 2)], 40)
     relay.abort("force")
 
@@ -72,7 +72,7 @@ def test_a_run_that_loses_too_many_pods_fails(relay: Relay) -> None:
     relay.define("Stubborn")
 
 
-def test_a_pod_that_loses_its_label_is_not_taken_for_gone(relay: Relay) -> None:
+def test_a_pod_that_loses_its_label_is_not_considered_gone(relay: Relay) -> None:
     relay.define("Sleep")
     relay.run("label", "sleep")
     eventually("it works", lambda: relay.calls("label"))
@@ -85,7 +85,7 @@ def test_a_pod_that_loses_its_label_is_not_taken_for_gone(relay: Relay) -> None:
     assert relay.calls("label") == [(1, 1)]
 
 
-def test_a_suspended_run_goes_on_where_it_was(relay: Relay) -> None:
+def test_a_suspended_run_resumes_where_it_was(relay: Relay) -> None:
     relay.define("Chain")
     relay.run("pause", "chain", input={"length": 2}, suspend=True)
 

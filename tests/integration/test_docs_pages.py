@@ -1,4 +1,4 @@
-"""Code blocks of the pages that need a cluster do what the page says, in the order in which they stand there."""
+"""Code blocks of pages that need a cluster have the documented output, in the order of the page."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.mark.parametrize("page", ["code.md", "cli.md"])
-def test_a_page_does_what_it_says(idle_relay: Relay, tmp_path: Path, page: str) -> None:
+def test_the_commands_of_a_page_have_the_documented_output(idle_relay: Relay, tmp_path: Path, page: str) -> None:
     relay, folder = idle_relay, tmp_path / "page"
     folder.mkdir()
     docpages.write_files("code.md", folder)
@@ -27,7 +27,7 @@ def test_a_page_does_what_it_says(idle_relay: Relay, tmp_path: Path, page: str) 
             docpages.check(command, folder, {"KUBECONFIG": str(folder / "kubeconfig")})
 
 
-def test_every_program_of_the_page_is_run() -> None:
+def test_every_program_on_the_page_is_run() -> None:
     run = " ".join(command.line for command in docpages.commands("code.md"))
 
     assert [name for name, _ in docpages.files("code.md") if name not in run] == ["shop.py"]

@@ -1,4 +1,4 @@
-"""`podrelay doctor`: a namespace in which nothing is right, put right step by step."""
+"""`podrelay doctor`: a namespace with many problems, which are fixed step by step."""
 
 import json
 from pathlib import Path
@@ -29,17 +29,17 @@ def problems(found: list[dict[str, Any]]) -> str:
     return "\n".join(f"{item['what']} -> {item['advice']}" for item in found if item["verdict"] == "problem")
 
 
-def test_an_empty_namespace_lacks_everything_and_says_what_to_do(kubectl: Kubectl) -> None:
+def test_in_an_empty_namespace_everything_is_missing_with_advice(kubectl: Kubectl) -> None:
     code, found = doctor(kubectl)
 
     assert code == 1
-    told = problems(found)
-    assert "has no service account podrelay-runner" in told
-    assert "no RoleBinding gives podrelay-runner" in told
-    assert "has no TaskDefinition -> podrelay manifests" in told
+    found_problems = problems(found)
+    assert "has no service account podrelay-runner" in found_problems
+    assert "no RoleBinding gives podrelay-runner" in found_problems
+    assert "has no TaskDefinition -> podrelay manifests" in found_problems
 
 
-def test_a_run_that_nobody_has_seen_is_told_by_kubectl_and_the_doctor(kubectl: Kubectl) -> None:
+def test_a_run_without_an_operator_is_reported_by_kubectl_and_the_doctor(kubectl: Kubectl) -> None:
     api = QuickKubectl.instead_of(kubectl)
     assert api.create(task_definition("count-words"))
     assert api.create(task_run("unseen"))
@@ -51,7 +51,7 @@ def test_a_run_that_nobody_has_seen_is_told_by_kubectl_and_the_doctor(kubectl: K
     assert "no operator has seen TaskDefinition count-words" in problems(doctor(kubectl)[1])
 
 
-def test_where_all_is_well_it_says_so_and_what_is_stalled_is_told(idle_relay: Relay, tmp_path: Path) -> None:
+def test_the_doctor_reports_a_healthy_namespace_and_stalled_runs(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
         relay.define("Answer")
@@ -70,7 +70,7 @@ def test_where_all_is_well_it_says_so_and_what_is_stalled_is_told(idle_relay: Re
         assert "no pod can start for nowhere (DefinitionNotFound" in problems(found)
 
 
-def test_who_may_read_little_learns_what_is_unknown_and_which_rights_are_missing(
+def test_a_user_with_few_permissions_is_shown_unknowns_and_missing_permissions(
     kubectl: Kubectl, tmp_path: Path
 ) -> None:
     add_runner(kubectl)

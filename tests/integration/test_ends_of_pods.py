@@ -1,4 +1,4 @@
-"""Pods, and what became of them: nothing that a pod has done is lost or done again, nobody's pod outlives its slot."""
+"""Ends of pods: the work of a pod is neither lost nor repeated, and no pod outlives its slot."""
 
 import json
 import os
@@ -25,7 +25,7 @@ echo "$PODRELAY_ITERATION $PODRELAY_TRY" >> "$trace"
 
 
 def has_ended(relay: Relay, pod: str) -> bool:
-    """Whether a pod ended at least a second ago: times are told in whole seconds."""
+    """Return whether a pod ended at least a second ago: times have a resolution of seconds."""
     status = relay.kubectl.get("pods", pod).get("status", {})
     if status.get("phase") not in {"Succeeded", "Failed"}:
         return False
@@ -35,7 +35,7 @@ def has_ended(relay: Relay, pod: str) -> bool:
 
 
 def process_of(relay: Relay, name: str) -> int:
-    """The process of a deaf task."""
+    """Return the process id of a task that ignores signals."""
     lines = relay.trace(name).read_text(encoding="utf-8").splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith("process")))
 
@@ -44,7 +44,7 @@ def is_there(relay: Relay, kind: str, name: str) -> bool:
     return name in relay.kubectl.names(kind)
 
 
-# --- what a pod has said counts, whoever deletes it ------------------------------------------------------------------
+# --- the answer of a pod counts, regardless of who deletes it --------------------------------------------------------
 
 
 def test_an_answered_pod_that_is_deleted_unseen_does_not_run_again(idle_relay: Relay, tmp_path: Path) -> None:
@@ -63,7 +63,7 @@ def test_an_answered_pod_that_is_deleted_unseen_does_not_run_again(idle_relay: R
     assert (status["phase"], relay.calls("order")) == ("Succeeded", [(1, 1)])
 
 
-def test_a_crash_is_no_disruption_although_its_pod_is_deleted_unseen(idle_relay: Relay, tmp_path: Path) -> None:
+def test_a_crash_is_not_a_disruption_although_its_pod_is_deleted_unseen(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define("Stubborn")
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
@@ -112,7 +112,7 @@ def test_a_deleted_run_keeps_its_slot_while_its_code_runs(relay: Relay) -> None:
     was_alive = is_alive(process)
     eventually("the other one works", lambda: relay.calls("waits"), 40)
 
-    assert was_alive, "it is deaf"
+    assert was_alive, "it ignores signals"
     assert not is_alive(process)
     relay.abort("waits")
     relay.finished("waits")
@@ -126,7 +126,7 @@ def is_alive(process: int) -> bool:
     return True
 
 
-def test_the_same_name_again_waits_for_the_pod_of_the_run_before_it(relay: Relay) -> None:
+def test_a_run_with_a_reused_name_waits_for_the_pod_of_the_previous_run(relay: Relay) -> None:
     relay.define("Stubborn", "deafer", abortGracePeriodSeconds=5, maxConcurrentRuns=1, id="deafer")
     relay.run("again", "deafer")
     eventually("it works", lambda: relay.trace("again").exists() and "process" in relay.trace("again").read_text())
@@ -178,7 +178,7 @@ def test_nothing_is_left_of_a_deleted_run(relay: Relay, cascade: str) -> None:
     eventually("its pods are gone", lambda: relay.pods(cascade) == [])
 
 
-def test_a_namespace_with_runs_that_work_can_be_deleted(relay: Relay, admin: Kubectl, tmp_path: Path) -> None:
+def test_a_namespace_with_running_runs_can_be_deleted(relay: Relay, admin: Kubectl, tmp_path: Path) -> None:
     from tests.support.namespaces import temporary_namespace
     from tests.support.pods import add_runner
 
@@ -196,7 +196,7 @@ def test_a_namespace_with_runs_that_work_can_be_deleted(relay: Relay, admin: Kub
 # --- definitions, hooks, backups -------------------------------------------------------------------------------------
 
 
-def test_a_hook_that_a_definition_gets_later_is_not_called_for_runs_that_have_ended(relay: Relay) -> None:
+def test_a_hook_that_is_added_later_is_not_called_for_finished_runs(relay: Relay) -> None:
     relay.define("Hooked", "later", id="later")
     for number in range(3):
         relay.run(f"later-{number}", "later", input={"how": "done"})
@@ -230,7 +230,7 @@ def test_a_restored_run_does_not_run_again(relay: Relay, annotation: str) -> Non
     applied = relay.kubectl.create(task_run(name, "backed-up", metadata={"annotations": {annotation: value}}, **spec))
     assert applied, str(applied)
 
-    status = relay.until(name, "it tells so", reason="Restored")
+    status = relay.until(name, "it shows that", reason="Restored")
 
     assert status["phase"] == ("Succeeded" if annotation == names.ANNOTATION_ENDED else "Pending")
     assert relay.pods(name) == []

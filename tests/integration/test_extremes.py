@@ -1,6 +1,6 @@
-"""Whatever the CRDs let in stays manageable: its status is written, it is aborted, changed and deleted.
+"""All objects that the CRDs accept stay manageable: their status can be written, and they can be changed and deleted.
 
-The objects come from the generated schemas, so a field or pattern that is added later is tried as well.
+The objects are drawn from the generated schemas, so fields and patterns that are added later are tested as well.
 """
 
 import itertools
@@ -43,10 +43,10 @@ def schema_of(plural: str) -> extremes.Schema:
 
 
 def parts_of(plural: str) -> st.SearchStrategy[Manifest]:
-    """The whole object without identity: all top-level fields but the status."""
+    """Draw an object without identity: all top-level fields except the status."""
     schema = extremes.without(schema_of(plural), "apiVersion", "kind", "metadata", "status")
     if plural == "taskruns":
-        # A rule holds it to this, whose words say more than those of a pattern; of a rule nothing can be drawn.
+        # A rule enforces this, with a better message than a pattern; hypothesis cannot draw values from a rule.
         schema["properties"]["spec"]["properties"]["definition"]["pattern"] = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
     return extremes.of_schema(schema)
 
@@ -57,7 +57,7 @@ def statuses_of(plural: str) -> st.SearchStrategy[Manifest]:
 
 
 def stored(kubectl: QuickKubectl, kind: str, name: str, parts: Manifest) -> bool:
-    """Create an object; False where the CRD refuses it, which is its good right."""
+    """Create an object; return False if the CRD rejects it, which is allowed."""
     manifest = {"apiVersion": "podrelay.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, **parts}
     created = kubectl.create(manifest)
     assert created or "(Invalid)" in created.stderr or "is too large" in created.stderr, str(created)
@@ -69,7 +69,7 @@ def must(result: Any, about: Any) -> None:
 
 
 def ends(kubectl: QuickKubectl, resource: str, name: str, about: Any) -> None:
-    """A foreground deletion with a finalizer gets stuck at nothing but that finalizer."""
+    """Check that a foreground deletion with a finalizer waits only for that finalizer."""
     must(kubectl.patch(resource, name, {"metadata": {"finalizers": [FINALIZER]}}), about)
     path = f"{collection(resource, kubectl.namespace)}/{name}"
     must(kubectl.ask("DELETE", f"{path}?propagationPolicy=Foreground"), about)
@@ -79,7 +79,7 @@ def ends(kubectl: QuickKubectl, resource: str, name: str, about: Any) -> None:
     assert "(NotFound)" in left.stderr, f"{left}\n{about}"
 
 
-def test_a_run_that_was_let_in_takes_status_and_abort_and_goes(shared: QuickKubectl) -> None:
+def test_an_accepted_run_gets_status_and_abort_and_can_be_deleted(shared: QuickKubectl) -> None:
     numbers, let_in = itertools.count(), 0
 
     @BOUNDED
@@ -92,7 +92,7 @@ def test_a_run_that_was_let_in_takes_status_and_abort_and_goes(shared: QuickKube
         let_in += 1
         about = (parts, status)
         must(shared.set_status(TASK_RUNS, name, {"observedGeneration": 1, "phase": "Running"}), about)
-        shared.set_status(TASK_RUNS, name, status)  # whether it is taken or not, the run must not be stuck
+        shared.set_status(TASK_RUNS, name, status)  # accepted or not, the run must not be stuck
         finished = shared.get(TASK_RUNS, name)["status"].get("phase") in {"Succeeded", "Failed", "Aborted"}
         if "abort" not in parts["spec"] and not finished:
             must(shared.patch(TASK_RUNS, name, {"spec": {"abort": {"message": "enough"}}}), about)
@@ -100,10 +100,10 @@ def test_a_run_that_was_let_in_takes_status_and_abort_and_goes(shared: QuickKube
         ends(shared, TASK_RUNS, name, about)
 
     each()
-    assert let_in > 25, "the schema's own values are refused: nothing was tried"
+    assert let_in > 25, "the values of the schema are rejected: nothing was tested"
 
 
-def test_a_definition_that_was_let_in_takes_its_status_and_goes(shared: QuickKubectl) -> None:
+def test_an_accepted_definition_gets_its_status_and_can_be_deleted(shared: QuickKubectl) -> None:
     numbers, let_in = itertools.count(), 0
 
     @BOUNDED
@@ -122,10 +122,10 @@ def test_a_definition_that_was_let_in_takes_its_status_and_goes(shared: QuickKub
         ends(shared, TASK_DEFINITIONS, name, (parts, status))
 
     each()
-    assert let_in > 25, "the schema's own values are refused: nothing was tried"
+    assert let_in > 25, "the values of the schema are rejected: nothing was tested"
 
 
-def test_a_record_that_was_let_in_can_be_changed_and_goes(shared: QuickKubectl) -> None:
+def test_an_accepted_record_can_be_changed_and_deleted(shared: QuickKubectl) -> None:
     numbers, let_in = itertools.count(), 0
 
     @BOUNDED
@@ -142,4 +142,4 @@ def test_a_record_that_was_let_in_can_be_changed_and_goes(shared: QuickKubectl) 
         ends(shared, TASK_ITERATIONS, name, parts)
 
     each()
-    assert let_in > 25, "the schema's own values are refused: nothing was tried"
+    assert let_in > 25, "the values of the schema are rejected: nothing was tested"

@@ -1,4 +1,4 @@
-"""Whatever the CRDs let in, the operator can write a status for it: no run is stuck for what its spec says."""
+"""The operator can write a status for all objects that the CRDs accept: no run is stuck because of its spec."""
 
 import json
 from collections import Counter
@@ -23,14 +23,14 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.integration
 
 REVIEWS = 5
-"""So many looks at a definition whose service account is missing take 15 s: 1 s, 2 s, 4 s and 8 s after each other."""
+"""This number of reviews of a definition without service account takes 15 s, with pauses of 1 s, 2 s, 4 s and 8 s."""
 FINISHED = {"Succeeded", "Failed", "Aborted"}
 MANY = 60
 NOWHERE: Manifest = {"nodeSelector": {"example.com/node": "none"}}
 
 
 def some_of(strategy: st.SearchStrategy[Manifest]) -> list[Manifest]:
-    """What hypothesis draws, always the same."""
+    """Return values drawn by hypothesis, always the same ones."""
     found: list[Manifest] = []
 
     @settings(
@@ -56,18 +56,18 @@ def items(kubectl: QuickKubectl, resource: str) -> dict[str, Manifest]:
 
 
 def define(kubectl: Kubectl, name: str, **spec: Any) -> None:
-    """A definition whose pods no node takes."""
+    """Create a definition whose pods fit no node."""
     pod = task_definition()["spec"]["template"]["spec"] | NOWHERE
     assert kubectl.create(task_definition(name, template={"spec": pod}, **spec))
 
 
 def create(kubectl: QuickKubectl, manifests: list[Manifest]) -> set[str]:
-    """Create what the API server takes; return the names."""
+    """Create the objects that the API server accepts; return their names."""
     return {manifest["metadata"]["name"] for manifest in manifests if kubectl.create(manifest)}
 
 
 def records() -> st.SearchStrategy[Manifest]:
-    """Records but for what the pod is, and for what must not stand beside an answer."""
+    """Draw records without the identity of the pod, and without fields that exclude an answer."""
     schema = extremes.without(schema_of("taskiterations"), "hook", "checkpoint", "response")
     return extremes.of_schema(extremes.without(schema, "apiVersion", "kind", "metadata"))
 
@@ -93,18 +93,18 @@ def test_every_spec_gets_a_status_and_an_end(kubectl: Kubectl, tmp_path: Path) -
         for name in names:
             quick.patch(TASK_RUNS, name, {"spec": {"abort": {"message": "enough"}}})  # some have ended already
 
-        def going_on() -> list[str]:
+        def unfinished() -> list[str]:
             runs = items(quick, TASK_RUNS)
             return [n for n in names & runs.keys() if runs[n]["status"].get("phase") not in FINISHED]
 
-        eventually("all have ended", lambda: not going_on(), 60)
+        eventually("all have ended", lambda: not unfinished(), 60)
         assert "reconcile failed" not in operator.text
         assert "StatusRefused" not in kubectl.do("get", "events")
         quick.delete_all(TASK_RUNS)
         eventually("all have gone", lambda: not items(quick, TASK_RUNS), 60)
 
 
-def test_every_record_of_a_pod_gets_its_run_on(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_a_run_continues_after_any_record_of_its_pod(kubectl: Kubectl, tmp_path: Path) -> None:
     quick = QuickKubectl.instead_of(kubectl)
     add_runner(quick)
     define(kubectl, "extreme", triggers=["*"], podCleanup="Never")
@@ -114,7 +114,7 @@ def test_every_record_of_a_pod_gets_its_run_on(kubectl: Kubectl, tmp_path: Path)
         names = [f"e{number}" for number in range(len(drawn))]
         create(quick, [run(name, {"definition": "extreme"}) for name in names])
         eventually("all have a pod", lambda: len(items(quick, "pods")) >= len(names), 60)
-        runs, pods, told = items(quick, TASK_RUNS), items(quick, "pods"), set()
+        runs, pods, answered = items(quick, TASK_RUNS), items(quick, "pods"), set()
         for name, parts in zip(names, drawn, strict=True):
             pod = pods[f"{name}-i1"]
             own = {"runName": name, "podName": f"{name}-i1", "podUID": pod["metadata"]["uid"], "iteration": 1, "try": 1}
@@ -125,15 +125,15 @@ def test_every_record_of_a_pod_gets_its_run_on(kubectl: Kubectl, tmp_path: Path)
             }
             kind = {"apiVersion": "podrelay.dev/v1alpha1", "kind": "TaskIteration"}
             if quick.create(kind | {"metadata": metadata} | parts | own):
-                told.add(name)
+                answered.add(name)
                 has_ended(quick, pod)
-        assert len(told) > MANY / 3
+        assert len(answered) > MANY / 3
 
         def stuck() -> list[str]:
             found = items(quick, TASK_RUNS)
             return [
                 name
-                for name in told & found.keys()
+                for name in answered & found.keys()
                 if not found[name]["status"].get("recentIterations") and found[name]["status"]["phase"] not in FINISHED
             ]
 
@@ -144,7 +144,7 @@ def test_every_record_of_a_pod_gets_its_run_on(kubectl: Kubectl, tmp_path: Path)
 
 
 def has_ended(kubectl: QuickKubectl, pod: Manifest) -> None:
-    """What a kubelet says of a pod whose container has ended well."""
+    """Report a pod whose container has succeeded, like a kubelet."""
     terminated = {"exitCode": 0, "reason": "Completed", "startedAt": NOW, "finishedAt": NOW}
     status = {"name": "task", "ready": False, "restartCount": 0, "image": "i", "imageID": "", "state": {}}
     status["state"] = {"terminated": terminated}
@@ -157,7 +157,7 @@ def has_ended(kubectl: QuickKubectl, pod: Manifest) -> None:
 NOW = "2026-01-02T03:04:05Z"
 
 
-# --- templates: what somebody else's schema lets in -------------------------------------------------------------------
+# --- templates: objects that the schema of pods accepts ---------------------------------------------------------------
 
 CONTAINER_FIELDS: dict[str, list[Any]] = {
     "image": ["local", "", "UPPER:case", "x" * 300],
@@ -206,13 +206,13 @@ METADATA_FIELDS: dict[str, list[Any]] = {
 
 
 def some_fields(fields: dict[str, list[Any]], most: int) -> st.SearchStrategy[Manifest]:
-    """A few of these fields, each with one of its values."""
+    """Draw a few of these fields, each with one of its values."""
     names = st.lists(st.sampled_from(sorted(fields)), max_size=most, unique=True)
     return names.flatmap(lambda chosen: st.fixed_dictionaries({name: st.sampled_from(fields[name]) for name in chosen}))
 
 
 def templates() -> st.SearchStrategy[Manifest]:
-    """Templates as people get them wrong and right; the CRD takes whatever an object is."""
+    """Draw valid and invalid templates, as users write them; the CRD accepts any object."""
     return st.builds(
         lambda container, pod, metadata: {
             "metadata": metadata,
@@ -225,7 +225,7 @@ def templates() -> st.SearchStrategy[Manifest]:
 
 
 @pytest.mark.parametrize("security", ["privileged", "restricted"])
-def test_no_template_makes_the_operator_write_without_end(
+def test_no_template_causes_endless_writes_of_the_operator(
     kubectl: Kubectl, cluster: Cluster, tmp_path: Path, security: str
 ) -> None:
     quick, log = QuickKubectl.instead_of(kubectl), cluster.audit_log
@@ -250,14 +250,14 @@ def test_no_template_makes_the_operator_write_without_end(
         verdicts = Counter(item["status"]["conditions"][0]["reason"] for item in ready.values())
         assert verdicts.keys() >= {"PodRejected", "InvalidTemplate"}, verdicts
         asked = sum(verdicts[reason] for reason in ("PodRejected", "PodAccepted"))
-        # Each that is rejected is looked at again; what is settled is not.
+        # Each rejected definition is reviewed again; the others are not.
         wanted = asked + (REVIEWS - 1) * verdicts["PodRejected"]
-        eventually("they were looked at again", lambda: dry_runs_of_the_operator(log, kubectl.namespace) >= wanted, 120)
+        eventually("they were reviewed again", lambda: dry_runs_of_the_operator(log, kubectl.namespace) >= wanted, 120)
 
         of_definitions = Counter(writes_of_definitions(log, kubectl.namespace))
         of_runs = Counter(write for write in writes_of_the_operator(log, kubectl.namespace) if "status" in write)
-        # Of a definition the verdict and numbers of runs. Of a run four pods at most, as the cluster takes those of a
-        # node that is none; of each that it was made and what becomes of it.
+        # For a definition: the condition and the numbers of runs. For a run: at most four pods, because the cluster
+        # accepts pods for a node that does not exist; for each pod its creation and its end.
         assert max(of_definitions.values()) <= 4, of_definitions.most_common(5)
         often = {write.split()[-1]: count for write, count in of_runs.items() if count > 9}
         assert often == {}, [(kubectl.get(TASK_RUNS, name)["status"], ready[name]["spec"]) for name in often]

@@ -1,4 +1,4 @@
-"""Runs of all shapes end right, and nothing doubles, while the way to the API server misbehaves."""
+"""Runs of all shapes end correctly, and nothing is duplicated, with a faulty connection to the API server."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.support.shapes import SHAPES, Shape, check_ending
 pytestmark = pytest.mark.integration
 
 PATIENCE = 3.0
-"""Seconds without a sign of life after which the operator takes a watch for dead; the proxy gives one each second."""
+"""Seconds without data after which the operator treats a watch as broken; the proxy sends a bookmark each second."""
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def quick_relay(idle_relay: Relay) -> Relay:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_runs_end_right_behind_a_faulty_connection(
+def test_runs_end_correctly_behind_a_faulty_connection(
     quick_relay: Relay, cluster: Cluster, tmp_path: Path, seed: int
 ) -> None:
     relay = quick_relay

@@ -1,4 +1,4 @@
-"""Beside another project's resource `taskruns` of kind TaskRun, as Tekton has it, ours works by its full name."""
+"""With another project's resource `taskruns` of kind TaskRun, like Tekton's, Podrelay's works by its full name."""
 
 import pytest
 
@@ -12,23 +12,23 @@ FOREIGN_RUN = {"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": {"n
 
 @pytest.fixture
 def both(kubectl: Kubectl, foreign_crd: str) -> Kubectl:
-    """A namespace that holds a run of ours and a foreign one of the same name."""
+    """A namespace with a run of Podrelay and a foreign one with the same name."""
     created = kubectl.create(task_run("words"), FOREIGN_RUN)
     assert created, str(created)
     return kubectl
 
 
-def test_our_run_is_found_by_full_and_short_name(both: Kubectl) -> None:
+def test_podrelays_run_is_found_by_full_and_short_name(both: Kubectl) -> None:
     for resource in (TASK_RUNS, "taskruns.v1alpha1.podrelay.dev", "taskrun.podrelay.dev", "trun"):
         assert both.get(resource, "words")["apiVersion"] == "podrelay.dev/v1alpha1"
 
 
-def test_the_short_names_of_the_other_project_stay_its_own(both: Kubectl, foreign_crd: str) -> None:
+def test_the_short_names_of_the_other_project_are_unchanged(both: Kubectl, foreign_crd: str) -> None:
     for resource in (foreign_crd, "tr", "trs"):
         assert both.get(resource, "words")["apiVersion"] == "tekton.dev/v1"
 
 
-def test_rules_and_policies_are_ours_alone(both: Kubectl) -> None:
+def test_rules_and_policies_apply_only_to_podrelays_resources(both: Kubectl) -> None:
     assert both.set_status(TASK_RUNS, "words", {"phase": "Succeeded"})
     late = both.patch(TASK_RUNS, "words", {"spec": {"abort": {}}})
     assert "spec.abort cannot be set: the run is already finished" in late.stderr
@@ -37,13 +37,13 @@ def test_rules_and_policies_are_ours_alone(both: Kubectl) -> None:
     assert foreign, str(foreign)
 
 
-def test_the_category_podrelay_holds_ours_only(both: Kubectl) -> None:
+def test_the_category_podrelay_has_only_podrelays_resources(both: Kubectl) -> None:
     assert both.create(task_definition("count-words"))
     listed = both.do("get", "podrelay", "--output", "name").split()
     assert sorted(listed) == ["taskdefinition.podrelay.dev/count-words", "taskrun.podrelay.dev/words"]
 
 
-def test_waiting_explaining_and_deleting_address_ours(both: Kubectl, foreign_crd: str) -> None:
+def test_wait_explain_and_delete_address_podrelays_resource(both: Kubectl, foreign_crd: str) -> None:
     assert "TaskRun is one piece of background work" in both.do(
         "explain", "--api-version=podrelay.dev/v1alpha1", "trun"
     )

@@ -1,4 +1,4 @@
-"""GraphiQL as it is built from npm packages, served by a real gateway."""
+"""GraphiQL, built from npm packages and served by a real gateway."""
 
 import re
 import urllib.request
@@ -13,7 +13,7 @@ from tools.graphiql import build
 
 pytestmark = [
     pytest.mark.integration,
-    pytest.mark.skipif(not which("npm"), reason="npm is not installed; GraphiQL is left out without it"),
+    pytest.mark.skipif(not which("npm"), reason="npm is not installed, which GraphiQL needs"),
 ]
 
 

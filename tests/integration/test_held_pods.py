@@ -1,4 +1,4 @@
-"""Pods that our finalizer keeps go in time, whoever deletes them, with an operator and after the last one."""
+"""Pods with the finalizer are removed in time, regardless of who deletes them, with and without an operator."""
 
 import json
 import os
@@ -31,7 +31,7 @@ while true; do sleep 0.1; done
 
 
 def works(relay: Relay, name: str) -> int:
-    """Wait until a stubborn task works; return its process."""
+    """Wait until a task that ignores signals runs; return its process id."""
 
     def process() -> int | None:
         text = relay.trace(name).read_text(encoding="utf-8") if relay.trace(name).exists() else ""
@@ -49,7 +49,7 @@ def finalizers(relay: Relay, pod: str) -> list[str]:
 
 @pytest.fixture
 def doomed(admin: Kubectl, installed: None, pod_logs: Path, tmp_path: Path) -> Iterator[Relay]:
-    """A namespace that the test deletes; the operator that works in it has its Lease elsewhere."""
+    """A namespace that the test deletes; its operator has the Lease elsewhere."""
     with temporary_namespace(admin) as elsewhere, temporary_namespace(admin) as inside:
         add_runner(inside)
         flags = (f"--lease-namespace={elsewhere.namespace}",)
@@ -60,8 +60,8 @@ def doomed(admin: Kubectl, installed: None, pod_logs: Path, tmp_path: Path) -> I
 # --- with an operator ------------------------------------------------------------------------------------------------
 
 
-def test_a_namespace_can_be_deleted_whose_pods_answer_while_it_goes(doomed: Relay, admin: Kubectl) -> None:
-    """Their answers cannot be stored any more, and the runs are deleted after the pods only."""
+def test_a_namespace_can_be_deleted_whose_pods_answer_meanwhile(doomed: Relay, admin: Kubectl) -> None:
+    """Their answers can no longer be stored, and the runs are deleted only after the pods."""
     doomed.define_script("polite", POLITE, abortGracePeriodSeconds=5)
     doomed.run("polite", "polite")
     eventually("it works", lambda: doomed.calls("polite"))
@@ -69,7 +69,7 @@ def test_a_namespace_can_be_deleted_whose_pods_answer_while_it_goes(doomed: Rela
     admin.do("delete", "namespace", doomed.kubectl.namespace, "--timeout=40s")
 
 
-def test_a_namespace_can_be_deleted_that_has_pods_at_every_stage(doomed: Relay, admin: Kubectl) -> None:
+def test_a_namespace_with_pods_at_every_stage_can_be_deleted(doomed: Relay, admin: Kubectl) -> None:
     doomed.define("Stubborn", abortGracePeriodSeconds=1, hooks=["onError"])
     doomed.define("Answer", podCleanup="Never")
     doomed.define("Chain", maxConcurrentRuns=1)
@@ -107,7 +107,7 @@ def test_a_pod_can_be_deleted_while_the_hooks_of_its_run_wait_for_a_slot(idle_re
         relay.run("next", "sleep")
         relay.until("next", "it is queued", reason="Queued")
         os.kill(process, signal.SIGKILL)
-        relay.until("crashes", "its end is told", phase="Failed", hooksDue=["onError"])
+        relay.until("crashes", "its end is shown", phase="Failed", hooksDue=["onError"])
         eventually("the other one works", lambda: relay.calls("next"))
 
         relay.kubectl.do("delete", "pod", "crashes-i1", "--timeout=20s")
@@ -133,7 +133,7 @@ def test_a_pod_can_be_drained_whose_definition_is_gone(relay: Relay) -> None:
     relay.finished("withdrawn")
 
 
-def test_many_runs_that_are_deleted_at_once_have_no_more_pods_than_the_limit(relay: Relay) -> None:
+def test_many_runs_that_are_deleted_together_do_not_exceed_the_limit_of_pods(relay: Relay) -> None:
     relay.define("Stubborn", "many", abortGracePeriodSeconds=1, maxConcurrentRuns=2)
     for number in range(12):
         relay.run(f"many{number}", "many")
@@ -146,8 +146,8 @@ def test_many_runs_that_are_deleted_at_once_have_no_more_pods_than_the_limit(rel
     def all_gone() -> bool:
         nonlocal most
         pods = json.loads(relay.kubectl.do("get", "pods", "-l", "podrelay.dev/definition=many", "-o", "json"))["items"]
-        at_work = [pod for pod in pods if pod["status"].get("phase") not in {"Succeeded", "Failed"}]
-        most = max(most, len(at_work))
+        running = [pod for pod in pods if pod["status"].get("phase") not in {"Succeeded", "Failed"}]
+        most = max(most, len(running))
         return not pods
 
     eventually("all pods are gone", all_gone, 60)
@@ -158,7 +158,7 @@ def test_many_runs_that_are_deleted_at_once_have_no_more_pods_than_the_limit(rel
 
 
 @pytest.mark.parametrize("flags", [(), ("--force", "--grace-period=0")], ids=["deleted", "by force"])
-def test_the_next_operator_goes_on_where_pods_were_deleted_meanwhile(
+def test_the_next_operator_continues_where_pods_were_deleted_meanwhile(
     idle_relay: Relay, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
     relay = idle_relay
@@ -171,16 +171,14 @@ def test_the_next_operator_goes_on_where_pods_were_deleted_meanwhile(
     relay.kubectl.do("delete", TASK_RUNS, "gone", "--wait=false")
 
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
-        eventually("the run goes on", lambda: relay.calls("kept") == [(1, 1), (1, 2)])
+        eventually("the run continues", lambda: relay.calls("kept") == [(1, 1), (1, 2)])
         eventually("its former pod is gone", lambda: relay.pods("kept") == ["kept-i1t2"])
         eventually("nothing is left of the other", lambda: relay.pods("gone") == [])
         relay.abort("kept")
         relay.finished("kept")
 
 
-def test_cleanup_lets_pods_go_when_there_is_no_operator_any_more(
-    idle_relay: Relay, admin: Kubectl, tmp_path: Path
-) -> None:
+def test_cleanup_releases_pods_without_an_operator(idle_relay: Relay, admin: Kubectl, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define("Stubborn", abortGracePeriodSeconds=1)
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
@@ -192,12 +190,12 @@ def test_cleanup_lets_pods_go_when_there_is_no_operator_any_more(
     relay.kubectl.do("delete", TASK_RUNS, "works", "--wait=false")
     eventually("garbage collection deletes its pod", lambda: _is_deleted(relay, "works-i1"))
 
-    told = cleanup(relay, "--dry-run")
-    assert told == [f"pod/{name}-i1 in {relay.kubectl.namespace} would be released" for name in ("audited", "works")]
+    lines = cleanup(relay, "--dry-run")
+    assert lines == [f"pod/{name}-i1 in {relay.kubectl.namespace} would be released" for name in ("audited", "works")]
     assert finalizers(relay, "works-i1") == [names.ANSWER_FINALIZER]
-    told = cleanup(relay)
+    lines = cleanup(relay)
 
-    assert told == [f"pod/{name}-i1 in {relay.kubectl.namespace} released" for name in ("audited", "works")]
+    assert lines == [f"pod/{name}-i1 in {relay.kubectl.namespace} released" for name in ("audited", "works")]
     assert finalizers(relay, "audited-i1") == [FOREIGN]
     relay.kubectl.do("wait", "--for=delete", "pod/works-i1", "--timeout=20s")
     assert cleanup(relay) == []

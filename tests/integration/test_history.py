@@ -1,4 +1,4 @@
-"""What is kept of a run, for how long, and what becomes of runs whose state or definition goes."""
+"""Which objects of a run are kept and for how long, and runs whose state or definition is deleted."""
 
 from pathlib import Path
 
@@ -37,19 +37,19 @@ def test_only_the_newest_finished_runs_of_a_definition_are_kept(relay: Relay) ->
 
     eventually("two runs are left", lambda: left() == ["kept-2", "kept-3"])
     relay.define("Answer", historyLimit={"runs": 1})
-    eventually("a lower limit holds for those that are there", lambda: left() == ["kept-3"])
+    eventually("a lower limit applies to existing runs", lambda: left() == ["kept-3"])
     relay.define("Answer")
 
 
-def test_a_finished_run_goes_with_its_records_when_its_time_is_over(relay: Relay) -> None:
+def test_a_finished_run_is_deleted_with_its_records_after_its_ttl(relay: Relay) -> None:
     relay.define("Answer")
     relay.run("short", "answer", input={"how": "done"}, ttlSecondsAfterFinished=1)
 
-    eventually("the run has gone", lambda: "short" not in relay.kubectl.names(TASK_RUNS))
+    eventually("the run is deleted", lambda: "short" not in relay.kubectl.names(TASK_RUNS))
     eventually("its record too", lambda: "short-i1" not in relay.kubectl.names(TASK_ITERATIONS))
 
 
-def test_a_state_that_is_deleted_while_the_run_waits_ends_it(relay: Relay) -> None:
+def test_deleting_the_state_of_a_waiting_run_fails_it(relay: Relay) -> None:
     relay.define("Chain")
     relay.run("lost", "chain", input={"seconds": 4})
     relay.until("lost", "it waits", reason="Waiting")
@@ -62,7 +62,7 @@ def test_a_state_that_is_deleted_while_the_run_waits_ends_it(relay: Relay) -> No
     assert relay.calls("lost") == [(1, 1)]
 
 
-def test_a_definition_that_changes_counts_from_the_next_iteration_on(relay: Relay) -> None:
+def test_a_changed_definition_applies_from_the_next_iteration(relay: Relay) -> None:
     relay.define("Chain", maxIterations=2)
     relay.run("changing", "chain", input={"length": 3, "seconds": 2})
     relay.until("changing", "it waits", reason="Waiting")
@@ -73,7 +73,7 @@ def test_a_definition_that_changes_counts_from_the_next_iteration_on(relay: Rela
     assert (status["phase"], status["iterations"], status["maxIterations"]) == ("Succeeded", 3, 3)
 
 
-def test_a_definition_that_goes_and_comes_back_takes_no_retry_with_it(relay: Relay, tmp_path: Path) -> None:
+def test_deleting_and_recreating_a_definition_costs_no_retry(relay: Relay, tmp_path: Path) -> None:
     retry = {"limit": 1, "initialSeconds": 0}
     relay.define("Stubborn", retry=retry, iterationTimeoutSeconds=2, abortGracePeriodSeconds=1)
     relay.run("orphan", "stubborn")

@@ -1,4 +1,4 @@
-"""Lifecycle hooks on a real API server: after the final phase, in the pod that answered, else in one of their own."""
+"""Lifecycle hooks on a real API server: after the final phase, in the pod that answered, or in a separate one."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def lines(relay: Relay, name: str) -> list[str]:
 
 
 def hooks_done(relay: Relay, name: str, *wanted: str) -> dict[str, str]:
-    """Wait until these hooks have an outcome, and return how each ended."""
+    """Wait until these hooks have an outcome, and return the outcomes."""
 
     def outcomes() -> dict[str, str] | None:
         found = {hook["name"]: hook["outcome"] for hook in relay.status(name).get("hooks", [])}
@@ -48,7 +48,7 @@ def test_hooks_of_a_run_that_succeeds_run_in_its_pod(relay: Relay) -> None:
     assert [hook["name"] for hook in relay.record("well-i1")["hooks"]] == ["onBeforeTrigger", "onDone"]
 
 
-def test_a_run_that_is_refused_before_it_begins(relay: Relay) -> None:
+def test_a_run_that_is_rejected_before_it_starts(relay: Relay) -> None:
     start(relay, "no", "done", {"retry": {"limit": 3}}, input={"throws": ["onBeforeTrigger"]})
 
     status = relay.finished("no")
@@ -59,7 +59,7 @@ def test_a_run_that_is_refused_before_it_begins(relay: Relay) -> None:
     assert hooks_done(relay, "no", "onBeforeTrigger") == {"onBeforeTrigger": "Failed"}
 
 
-def test_a_hook_that_throws_is_shown_and_changes_nothing(relay: Relay) -> None:
+def test_a_hook_that_raises_is_shown_and_changes_nothing(relay: Relay) -> None:
     start(relay, "throws", "done", input={"throws": ["onDone"]})
 
     assert hooks_done(relay, "throws", "onDone")["onDone"] == "Failed"
@@ -68,7 +68,7 @@ def test_a_hook_that_throws_is_shown_and_changes_nothing(relay: Relay) -> None:
     assert [hook.get("message") for hook in status["hooks"]] == [None, "RuntimeError: onDone does not work"]
 
 
-def test_an_error_calls_on_error_only_after_the_last_try(relay: Relay) -> None:
+def test_an_error_calls_on_error_only_after_the_last_attempt(relay: Relay) -> None:
     start(relay, "odd", "raise", {"retry": {"limit": 1, "initialSeconds": 0}})
 
     hooks_done(relay, "odd", "onError")
@@ -77,7 +77,7 @@ def test_an_error_calls_on_error_only_after_the_last_try(relay: Relay) -> None:
     assert relay.pods("odd") == ["odd-i1", "odd-i1t2"]
 
 
-def test_after_a_crash_the_hook_has_a_pod_of_its_own(relay: Relay) -> None:
+def test_after_a_crash_the_hook_has_a_separate_pod(relay: Relay) -> None:
     start(relay, "crash", "kill")
 
     assert hooks_done(relay, "crash", "onError")["onError"] == "Succeeded"
@@ -88,7 +88,7 @@ def test_after_a_crash_the_hook_has_a_pod_of_its_own(relay: Relay) -> None:
     assert relay.status("crash")["phase"] == "Failed"
 
 
-def test_a_hook_whose_pod_dies_is_called_again_in_a_pod_of_its_own(relay: Relay) -> None:
+def test_a_hook_whose_pod_dies_is_called_again_in_a_separate_pod(relay: Relay) -> None:
     start(relay, "dies", "done", input={"dies": ["onDone"]})
 
     assert hooks_done(relay, "dies", "onDone")["onDone"] == "Succeeded"
@@ -96,7 +96,7 @@ def test_a_hook_whose_pod_dies_is_called_again_in_a_pod_of_its_own(relay: Relay)
     assert relay.pods("dies") == ["dies-hdone", "dies-i1"]
 
 
-def test_a_pod_that_dies_in_on_before_trigger_is_not_asked_as_if_it_had_agreed(relay: Relay) -> None:
+def test_on_before_trigger_is_called_again_after_its_pod_died(relay: Relay) -> None:
     start(relay, "again", "raise", {"retry": {"limit": 2, "initialSeconds": 0}}, input={"dies": ["onBeforeTrigger"]})
 
     hooks_done(relay, "again", "onError")
@@ -105,7 +105,7 @@ def test_a_pod_that_dies_in_on_before_trigger_is_not_asked_as_if_it_had_agreed(r
     assert lines(relay, "again") == [asked, asked, "1 2", "1 3", "onError failed the number is odd"]
 
 
-def test_too_many_iterations_call_both_hooks_in_their_order(relay: Relay) -> None:
+def test_too_many_iterations_call_both_hooks_in_order(relay: Relay) -> None:
     start(relay, "long", "continue", {"maxIterations": 2})
 
     hooks_done(relay, "long", "onMaxIterations", "onError")
@@ -118,7 +118,7 @@ def test_too_many_iterations_call_both_hooks_in_their_order(relay: Relay) -> Non
     assert relay.pods("long") == ["long-i1", "long-i2"]
 
 
-def test_an_abort_calls_its_hook_in_the_pod_that_it_ends(relay: Relay) -> None:
+def test_an_abort_calls_its_hook_in_the_aborted_pod(relay: Relay) -> None:
     start(relay, "stop", "sleep")
     eventually("it works", lambda: "1 1" in lines(relay, "stop"))
     relay.abort("stop")
@@ -135,7 +135,7 @@ def test_an_abort_calls_its_hook_in_the_pod_that_it_ends(relay: Relay) -> None:
         ("late", "done", {"delaySeconds": 3600}, {"reason": "Delayed"}),
     ],
 )
-def test_a_run_without_a_pod_that_is_aborted_calls_its_hook_in_one(
+def test_aborting_a_run_without_a_pod_calls_its_hook_in_one(
     relay: Relay, name: str, how: str, spec: Manifest, wanted: Manifest
 ) -> None:
     start(relay, name, how, **spec)
@@ -147,7 +147,7 @@ def test_a_run_without_a_pod_that_is_aborted_calls_its_hook_in_one(
     assert f"{name}-habort" in relay.pods(name)
 
 
-def test_a_hook_pod_that_the_cluster_takes_away_is_replaced(relay: Relay) -> None:
+def test_an_evicted_hook_pod_is_replaced(relay: Relay) -> None:
     relay.define("Hooked", "evicted", hooks=["onAbort"], podCleanup="Never", template=relay.template("SlowHook"))
     relay.run("evicted", "evicted", delaySeconds=3600)
     relay.until("evicted", "it waits", reason="Delayed")

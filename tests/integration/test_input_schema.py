@@ -1,4 +1,4 @@
-"""Inputs that do not fit the definition's schema: refused before any pod, on a real API server."""
+"""Inputs that do not match the definition's schema: rejected before any pod, on a real API server."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def ready(relay: Relay, definition: str) -> Manifest:
     return next((item for item in conditions if item["type"] == "Ready"), {})
 
 
-def test_an_input_that_does_not_fit_fails_the_run_without_a_pod(relay: Relay) -> None:
+def test_an_invalid_input_fails_the_run_without_a_pod(relay: Relay) -> None:
     relay.define("Answer", "checked", inputSchema=SCHEMA)
     relay.run("misfit", "checked", input={"how": "done", "rows": [{"number": 1}, {"number": "x"}]}, delaySeconds=3600)
 
@@ -50,7 +50,7 @@ def test_an_input_that_does_not_fit_fails_the_run_without_a_pod(relay: Relay) ->
 
 
 @pytest.mark.parametrize("reporting", ["API", "TerminationMessage"])
-def test_an_input_that_fits_goes_its_way(relay: Relay, reporting: str) -> None:
+def test_a_valid_input_reaches_the_task(relay: Relay, reporting: str) -> None:
     name = f"fits-{reporting.lower()}"
     if reporting == "API":
         relay.define("Answer", name, inputSchema=SCHEMA)
@@ -61,23 +61,23 @@ def test_an_input_that_fits_goes_its_way(relay: Relay, reporting: str) -> None:
     assert relay.finished(name)["phase"] == "Succeeded"
 
 
-def test_what_is_no_schema_is_said_on_definition_and_run_and_the_run_goes_on_when_it_is_mended(relay: Relay) -> None:
-    relay.define("Answer", "mended", inputSchema={"type": "text"})
-    relay.run("patient", "mended", input={"how": "done", "url": "x"})
+def test_an_invalid_schema_is_reported_and_the_run_continues_when_it_is_fixed(relay: Relay) -> None:
+    relay.define("Answer", "fixed", inputSchema={"type": "text"})
+    relay.run("patient", "fixed", input={"how": "done", "url": "x"})
 
     stalled = relay.until("patient", "it says what is wrong", reason="InvalidInputSchema")
-    verdict = eventually("the definition is not ready", lambda: ready(relay, "mended")) or {}
+    verdict = eventually("the definition is not ready", lambda: ready(relay, "fixed")) or {}
 
     assert stalled["phase"] == "Pending"
     assert (verdict["status"], verdict["reason"]) == ("False", "InvalidInputSchema")
     assert stalled["message"] == verdict["message"]
     assert verdict["message"].startswith('spec.inputSchema.type: "text" is not valid')
-    relay.define("Answer", "mended", inputSchema=SCHEMA)
+    relay.define("Answer", "fixed", inputSchema=SCHEMA)
     assert relay.finished("patient")["phase"] == "Succeeded"
-    eventually("the definition is ready", lambda: ready(relay, "mended").get("status") == "True")
+    eventually("the definition is ready", lambda: ready(relay, "fixed").get("status") == "True")
 
 
-def test_a_schema_that_stays_wrong_fails_the_run_in_the_end(relay: Relay) -> None:
+def test_a_schema_that_stays_invalid_fails_the_run(relay: Relay) -> None:
     remote = {"$ref": "http://127.0.0.1:1/schema.json"}
     relay.define("Answer", "remote", inputSchema=remote, pendingTimeoutSeconds=2)
     relay.run("impatient", "remote", input={"how": "done"})
@@ -88,7 +88,7 @@ def test_a_schema_that_stays_wrong_fails_the_run_in_the_end(relay: Relay) -> Non
     assert "Retrieval is disabled" in status["message"]
 
 
-def test_an_input_that_cannot_be_checked_in_time_is_refused_and_the_others_go_on(relay: Relay) -> None:
+def test_an_input_that_cannot_be_checked_in_time_is_rejected_without_affecting_others(relay: Relay) -> None:
     branch: dict[str, Any] = {"type": "object", "properties": {"k": {"$ref": "#/$defs/node"}}, "required": ["k"]}
     tree = {"anyOf": [branch | {"title": "a"}, branch | {"title": "b"}, {"type": "null"}]}
     relay.define(

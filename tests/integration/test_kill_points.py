@@ -1,9 +1,9 @@
-"""The operator is killed between each two of its writes, and the next one brings the run to the same end.
+"""The operator is killed between any two of its writes, and the next one brings the run to the same end.
 
-Before a write: nothing of it has happened. After a write: the API server has done it, and nobody has seen the answer.
-What is stored after a write is what is stored before the next one; but the next operator begins at another time, while
-the pod still works and not when it has ended. So the sides take turns from gap to gap, and begin with another one from
-shape to shape.
+Before a write, nothing of it has happened. After a write, the API server has stored it, but the operator has not seen
+the answer. The stored objects after a write and before the next one are the same, but the next operator starts at
+another time: while the pod still runs, or when it has ended. So the two sides alternate from gap to gap, and the first
+side alternates from shape to shape.
 """
 
 import queue
@@ -33,12 +33,12 @@ AT_ONCE = 4
 
 @dataclass
 class Points:
-    """Plays shapes, several at a time, each in a namespace that nobody else uses meanwhile."""
+    """Plays several shapes at a time, each in a namespace that no other one uses meanwhile."""
 
     pool: ThreadPoolExecutor
     free: "queue.SimpleQueue[Relay]"
     defined: dict[str, str] = field(default_factory=dict)
-    """The only shape that a namespace has a definition of: an operator tries each one out when it starts."""
+    """The only shape with a definition in a namespace: an operator reviews each definition when it starts."""
 
     @contextmanager
     def relay(self, shape: Shape) -> Iterator[Relay]:
@@ -54,7 +54,7 @@ class Points:
             self.free.put(relay)
 
     def play(self, shape: Shape) -> dict[str, Future[None]]:
-        """Play it without a death, and then with a death at each of the writes that this took."""
+        """Play it without a kill, and then with a kill at each of its writes."""
         with self.relay(shape) as relay, operator(relay, shape.name) as undisturbed:
             shape.start(relay, shape.task.lower(), shape.name)
             shape.act(relay, shape.name)
@@ -66,13 +66,13 @@ class Points:
         }
 
     def survive(self, shape: Shape, side: str, number: int) -> None:
-        """Play it with a death."""
+        """Play it with a kill."""
         name = f"{shape.name}-{side}-{number}"
-        with self.relay(shape) as relay, ThreadPoolExecutor(1) as somebody:
+        with self.relay(shape) as relay, ThreadPoolExecutor(1) as executor:
             with operator(relay, f"{name}-killed", {DIE[side]: str(number)}) as victim:
                 shape.start(relay, shape.task.lower(), name)
-                acting = somebody.submit(shape.act, relay, name)
-                # A slow play may have taken a write more, to show what it waited for: then this one ends undisturbed.
+                acting = executor.submit(shape.act, relay, name)
+                # The first play may have had an additional write to show a wait: then this one ends without a kill.
                 eventually("it dies", lambda: victim.has_ended or has_ended(relay, shape, name), 90)
             with operator(relay, name):
                 acting.result()
@@ -80,7 +80,7 @@ class Points:
 
 
 def points_between(writes: int, turn: int) -> Iterator[tuple[str, int]]:
-    """One point in each gap: before the first write, between each two, after the last one."""
+    """Yield one point in each gap: before the first write, between any two, after the last one."""
     yield "before", 1
     for number in range(1, writes):
         yield ("after", number) if (number + turn) % 2 else ("before", number + 1)
@@ -88,7 +88,7 @@ def points_between(writes: int, turn: int) -> Iterator[tuple[str, int]]:
 
 
 def operator(relay: Relay, name: str, environment: dict[str, str] | None = None) -> OperatorProcess:
-    # Each has a Lease of its own, so that nobody has to wait until that of a dead one is over.
+    # Each operator has a separate Lease, so that none has to wait until that of a killed one expires.
     return OperatorProcess(relay.kubectl, relay.folder / name, environment or {}, (f"--lease-name={name}",))
 
 
@@ -100,7 +100,7 @@ def played(
     installed: None,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, Future[dict[str, Future[None]]]]]:
-    """What becomes of each kill point of the shapes that are to be tested."""
+    """The result of each kill point of the selected shapes."""
     asked = {item.callspec.params.get("shape") for item in request.session.items if hasattr(item, "callspec")}
     with ExitStack() as namespaces, ThreadPoolExecutor(AT_ONCE) as pool:
         points = Points(pool, queue.SimpleQueue())
@@ -113,7 +113,7 @@ def played(
 
 
 @pytest.mark.parametrize("shape", [shape.name for shape in SHAPES])
-def test_a_run_ends_the_same_wherever_the_operator_dies(
+def test_a_run_has_the_same_end_wherever_the_operator_dies(
     shape: str, played: dict[str, Future[dict[str, Future[None]]]]
 ) -> None:
     points = played[shape].result()

@@ -1,4 +1,4 @@
-"""kopf on a real API server: it is told of names only, by lists and watches, also where there is nothing to list."""
+"""kopf on a real API server: it gets only names, by lists and watches, also for empty collections."""
 
 import asyncio
 from typing import Any
@@ -16,7 +16,7 @@ from tests.support.manifests import task_definition, task_run
 pytestmark = pytest.mark.integration
 
 
-async def test_kopf_sees_objects_without_what_is_in_them(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_kopf_sees_objects_without_their_contents(kubectl: Kubectl, monkeypatch: pytest.MonkeyPatch) -> None:
     # given one definition and no run
     assert kubectl.create(task_definition("count-words"))
     seen: asyncio.Queue[Key] = asyncio.Queue()

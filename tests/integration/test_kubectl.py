@@ -1,6 +1,6 @@
-"""What users of kubectl, and of tools that read what kubectl reads, see of runs that really run.
+"""The view of kubectl, and of tools that read the same data, on runs with real pods.
 
-Tables, selectors and `explain` of objects at rest are in test_crd_rules.py; who may do what is in test_roles.py.
+Tables, selectors and `explain` of static objects are in test_crd_rules.py; permissions are in test_roles.py.
 """
 
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ WAYS = pytest.mark.parametrize("flags", [(), SERVER_SIDE], ids=["client-side", "
 
 
 def definition(name: str, task: str, **spec: Any) -> Manifest:
-    """The manifest of a definition, as a user has it in a file."""
+    """Return the manifest of a definition, as in a user's file."""
     container = {"name": "task", "image": "local", "command": ["podrelay-runner", f"{TASKS_FILE}:{task}"]}
     return task_definition(name, id=task.lower(), **{"template": {"spec": {"containers": [container]}}, **spec})
 
@@ -34,7 +34,7 @@ def cells(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def ended(relay: Relay) -> Iterator[Relay]:
-    """Runs in every state that lasts; here it is kubectl itself that is looked at."""
+    """Runs in every lasting state, for tests of kubectl itself."""
     quick = relay.kubectl
     relay = replace(relay, kubectl=Kubectl(quick.kubeconfig, quick.env, quick.namespace, quick.identity))
     relay.define("Answer")
@@ -79,7 +79,7 @@ def ended(relay: Relay) -> Iterator[Relay]:
         ("delayed", ["answer", "Pending", "Delayed"]),
     ],
 )
-def test_a_row_tells_where_a_run_stands(ended: Relay, run: str, row: list[str]) -> None:
+def test_a_row_shows_the_phase_of_a_run(ended: Relay, run: str, row: list[str]) -> None:
     assert cells(ended.kubectl.do("get", "trun", run, "--no-headers"))[:-1] == [run, *row]
 
 
@@ -93,7 +93,7 @@ def test_a_row_tells_where_a_run_stands(ended: Relay, run: str, row: list[str]) 
         ("working", "iteration 1 of at most 50 in pod working-i1"),
     ],
 )
-def test_a_wide_row_and_describe_tell_why_and_what_to_do(ended: Relay, run: str, words: str) -> None:
+def test_a_wide_row_and_describe_show_the_reason_and_the_action(ended: Relay, run: str, words: str) -> None:
     assert words in ended.kubectl.do("get", "trun", run, "--output", "wide")
     described = ended.kubectl.do("describe", "trun", run)
     assert words in described
@@ -111,7 +111,7 @@ def test_definitions_and_records_have_their_rows(ended: Relay) -> None:
     assert cells(kubectl.do("get", "titer", "failed-i1", "--no-headers"))[4] == "error"
 
 
-def test_a_wide_row_of_a_record_tells_why_its_try_failed(ended: Relay) -> None:
+def test_a_wide_row_of_a_record_shows_why_its_attempt_failed(ended: Relay) -> None:
     header, row = ended.kubectl.do("get", "titer", "failed-i1", "--output", "wide").splitlines()
 
     place = header.index("ERROR")
@@ -119,7 +119,7 @@ def test_a_wide_row_of_a_record_tells_why_its_try_failed(ended: Relay) -> None:
 
 
 def properties(schema: Manifest, path: str) -> Iterator[tuple[str, Manifest]]:
-    """Every field below a schema, by its path."""
+    """Yield every field below a schema, by its path."""
     for name, child in schema.get("properties", {}).items():
         yield f"{path}.{name}", child
         yield from properties(child, f"{path}.{name}")
@@ -136,14 +136,16 @@ def test_every_field_has_a_description_for_explain(admin: Kubectl, installed: No
     assert silent == served_by_kubernetes
 
 
-def test_explain_tells_what_abort_does(admin: Kubectl, installed: None) -> None:
+def test_explain_shows_what_abort_does(admin: Kubectl, installed: None) -> None:
     text = " ".join(admin.do("explain", "trun.spec.abort", "--recursive").split())
-    assert "Set it to stop the run: its pod gets SIGTERM and time to clean up, then the run is Aborted." in text
+    assert "Set this to stop the run: its pod gets SIGTERM and time to clean up, then the run is Aborted." in text
     assert "message <string>" in text
-    assert "Why, for people; shown as the run's message." in " ".join(admin.do("explain", "trun.spec.abort").split())
+    assert "Reason in plain text; shown as the run's message." in " ".join(
+        admin.do("explain", "trun.spec.abort").split()
+    )
 
 
-def test_wait_takes_a_condition_or_a_phase(ended: Relay) -> None:
+def test_wait_accepts_a_condition_or_a_phase(ended: Relay) -> None:
     waits = {
         "awaited-done": ("done", "condition=Succeeded"),
         "awaited-failed": ("error", "jsonpath={.status.phase}=Failed"),
@@ -163,7 +165,7 @@ def test_field_selectors_find_real_runs(ended: Relay) -> None:
 
 
 def versions(relay: Relay, *objects: tuple[str, str]) -> list[Manifest]:
-    """What somebody would have changed; of a definition without its status, which counts its runs meanwhile."""
+    """Return the fields that a client may have changed; for a definition without its status, which counts its runs."""
     found = [relay.kubectl.get(resource, name) for resource, name in objects]
     return [
         {key: value for key, value in obj["metadata"].items() if key != "managedFields" and not counts(obj, key)}
@@ -176,7 +178,9 @@ def counts(obj: Manifest, key: str) -> bool:
 
 
 @WAYS
-def test_applying_the_same_again_changes_nothing_while_and_after_it_runs(ended: Relay, flags: tuple[str, ...]) -> None:
+def test_applying_the_same_manifest_again_changes_nothing_during_and_after_the_run(
+    ended: Relay, flags: tuple[str, ...]
+) -> None:
     name = f"again{len(flags)}"
     manifests = [
         definition("sleep", "Sleep", abortGracePeriodSeconds=1, retry={"limit": 1}),
@@ -193,7 +197,7 @@ def test_applying_the_same_again_changes_nothing_while_and_after_it_runs(ended: 
         assert versions(ended, (TASK_DEFINITIONS, "sleep"), (TASK_RUNS, name)) == before
         assert ended.kubectl("diff", *flags, "-f", "-", stdin=manifests).stdout == ""
 
-    # The definition is there already, by client-side apply.
+    # The definition exists already, by client-side apply.
     assert ended.kubectl.apply(*manifests, flags=(*flags, "--force-conflicts") if flags else ())
     eventually("it works", lambda: ended.calls(name))
     ended.until(name, "it is shown", reason="IterationRunning")
@@ -222,7 +226,7 @@ def test_the_operator_owns_the_status_and_nothing_else(ended: Relay) -> None:
 
 
 @pytest.mark.parametrize("cascade", ["foreground", "background"])
-def test_delete_takes_pods_and_records_with_it(ended: Relay, cascade: str) -> None:
+def test_delete_also_deletes_pods_and_records(ended: Relay, cascade: str) -> None:
     name = f"deleted-{cascade}"
     ended.run(name, "answer", input={"how": "error"})
     ended.finished(name)
@@ -233,7 +237,7 @@ def test_delete_takes_pods_and_records_with_it(ended: Relay, cascade: str) -> No
     eventually("pods and records are gone", lambda: not ended.pods(name) and not ended.records(name))
 
 
-# --- tools that read states -------------------------------------------------------------------------------------------
+# --- tools that read the status ---------------------------------------------------------------------------------------
 
 STATES = [
     ("done", "Current", "Healthy"),
@@ -269,7 +273,7 @@ def test_a_definition_has_the_state_that_kstatus_and_argo_cd_expect(
     assert health(obj) == (argocd, obj["status"]["conditions"][0]["message"])
 
 
-def test_what_no_operator_has_seen_yet_is_in_progress(kubectl: Kubectl) -> None:
+def test_objects_that_no_operator_has_seen_are_in_progress(kubectl: Kubectl) -> None:
     assert kubectl.create(task_run("new"), task_definition("new"))
     for resource in (TASK_RUNS, TASK_DEFINITIONS):
         obj = kubectl.get(resource, "new")
@@ -286,7 +290,7 @@ def test_a_change_of_a_finished_run_is_observed(ended: Relay) -> None:
     eventually("the operator has seen it", lambda: kstatus(ended.get("kept")) == "Current")
 
 
-def test_a_pod_that_cannot_be_made_is_degraded(ended: Relay) -> None:
+def test_a_run_whose_pod_cannot_be_created_is_degraded(ended: Relay) -> None:
     ended.run("unmakeable", "broken")
     ended.until("unmakeable", "it says why", reason="InvalidTemplate")
 

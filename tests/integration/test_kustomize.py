@@ -1,4 +1,4 @@
-"""examples/kustomizeconfig.yaml: kustomize, as kubectl has it built in, finds every name in our resources."""
+"""examples/kustomizeconfig.yaml: the kustomize in kubectl finds every name in Podrelay's resources."""
 
 import shutil
 import subprocess
@@ -47,7 +47,7 @@ POD = {
 
 @pytest.fixture
 def built(tmp_path: Path, shared: Kubectl) -> dict[str, Any]:
-    """What kustomize makes of a definition, a run of it, and its child, by kind and name."""
+    """The output of kustomize for a definition, a run of it, and its child, by kind and name."""
     triggers = ["nightly-totals", "*"]
     resources = [
         task_definition("nightly-totals", id="nightlyTotals", triggers=triggers, template={"spec": POD}),
@@ -86,7 +86,7 @@ def test_every_name_follows_its_object(built: dict[str, Any]) -> None:
     assert pod["serviceAccountName"] == "dev-shop"
 
 
-def test_the_api_server_takes_it(built: dict[str, Any], shared: Kubectl) -> None:
+def test_the_api_server_accepts_the_result(built: dict[str, Any], shared: Kubectl) -> None:
     ours = [item for name, item in built.items() if name.startswith("Task")]
 
     assert len(ours) == 3

@@ -1,6 +1,6 @@
-"""Operator and gateway over objects as large as they may be: what they take is bounded by pages, not by what there is.
+"""Operator and gateway with objects of the maximum size: their memory is bounded by pages, not by all objects.
 
-The chart gives each 512 MiB. Whoever may trigger a run may leave inputs, and any task records.
+The chart gives each of them 512 MiB. Any user who may trigger runs can create inputs, and any task can create records.
 """
 
 import re
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 RECORDS = 90
 RUNS = 60
 MOST_MIB = 115
-"""Without any object they take 70 and 80 MiB; all of these objects together have 58 MiB."""
+"""Without objects they use 70 and 80 MiB; all of these objects together have 58 MiB."""
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def crowded(kubectl: Kubectl) -> Kubectl:
     return kubectl
 
 
-def test_large_records_and_inputs_take_memory_by_pages(crowded: Kubectl, tmp_path: Path) -> None:
+def test_memory_for_large_records_and_inputs_is_bounded_by_pages(crowded: Kubectl, tmp_path: Path) -> None:
     api = QuickKubectl.instead_of(crowded)
 
     with SpawnedOperator(crowded, tmp_path / "first") as first:

@@ -1,4 +1,4 @@
-"""Limits of runs at the same time, and the queue, on a real API server."""
+"""Limits of concurrent runs, and the queue, on a real API server."""
 
 import json
 import time
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 
 def live_pods(relay: Relay, definition: str) -> list[str]:
-    """The runs of a definition that have a pod which has not ended."""
+    """Return the runs of a definition that have a pod which has not ended."""
     pods = relay.kubectl.do("get", "pods", f"--selector=podrelay.dev/definition={definition}", "--output=json")
     return [
         pod["metadata"]["labels"]["podrelay.dev/run"]
@@ -32,7 +32,7 @@ def _items(text: str) -> list[dict[str, Any]]:
 
 
 def watch_until_all_have_ended(relay: Relay, definition: str, names: list[str], seconds: float = 60) -> int:
-    """Look at the pods again and again until all runs have succeeded; return the most that were there at once."""
+    """Poll the pods until all runs have succeeded; return the maximum number that existed at once."""
     most = 0
     deadline = time.monotonic() + seconds
     while any(relay.status(name).get("phase") not in FINISHED for name in names):
@@ -43,7 +43,7 @@ def watch_until_all_have_ended(relay: Relay, definition: str, names: list[str], 
 
 
 def started(relay: Relay, name: str) -> str:
-    """When the first pod of a run told that it works."""
+    """Return the time when the first pod of a run reported its start."""
     moment: str = relay.records(name)[0]["startedAt"]
     return moment
 
@@ -62,7 +62,7 @@ def test_two_of_six_runs_have_a_pod_at_a_time(relay: Relay) -> None:
     assert all("queuePosition" not in relay.status(name) for name in names)
 
 
-def test_the_oldest_goes_first_whatever_its_name(relay: Relay) -> None:
+def test_the_oldest_run_goes_first_regardless_of_its_name(relay: Relay) -> None:
     relay.define("Sleep", "by-age", maxConcurrentRuns=1)
     relay.run("before", "by-age")
     relay.until("before", "it works", reason="IterationRunning")
@@ -71,15 +71,15 @@ def test_the_oldest_goes_first_whatever_its_name(relay: Relay) -> None:
         relay.run(name, "by-age")
         relay.until(name, "it waits", reason="Queued")
 
-    at_work = "before"
+    running = "before"
     for name in by_age(relay, names):
-        relay.abort(at_work)
+        relay.abort(running)
         relay.until(name, "it works", reason="IterationRunning")
-        at_work = name
-    relay.abort(at_work)
+        running = name
+    relay.abort(running)
 
 
-def test_a_run_in_the_queue_shows_its_place_and_the_definition_how_many_wait(relay: Relay) -> None:
+def test_a_queued_run_shows_its_place_and_the_definition_the_length_of_the_queue(relay: Relay) -> None:
     relay.define("Sleep", "one-sleeper", maxConcurrentRuns=1)
     relay.run("awake", "one-sleeper")
     relay.until("awake", "it works", reason="IterationRunning")
@@ -112,7 +112,7 @@ def test_a_run_in_the_queue_shows_its_place_and_the_definition_how_many_wait(rel
     relay.finished("place2")
 
 
-def test_runs_about_the_same_thing_go_one_after_the_other_and_others_pass_them(relay: Relay) -> None:
+def test_runs_with_the_same_value_go_one_after_the_other_and_others_pass_them(relay: Relay) -> None:
     relay.define("Sleep", "each-customer", concurrency={"key": "customer.id"})
     relay.run("acme1", "each-customer", input={"customer": {"id": "acme"}})
     relay.until("acme1", "it works", reason="IterationRunning")
@@ -131,7 +131,7 @@ def test_runs_about_the_same_thing_go_one_after_the_other_and_others_pass_them(r
         relay.finished(name)
 
 
-def test_a_run_that_waits_or_is_suspended_gives_its_slot_back(relay: Relay) -> None:
+def test_a_waiting_or_suspended_run_releases_its_slot(relay: Relay) -> None:
     relay.define("Chain", "waits-between", maxConcurrentRuns=1)
     relay.define("Sleep", "sleeps-between", maxConcurrentRuns=1)
     relay.run("waits", "waits-between", input={"length": 2, "seconds": 3})
@@ -156,7 +156,7 @@ def test_a_run_that_waits_or_is_suspended_gives_its_slot_back(relay: Relay) -> N
         relay.finished(name)
 
 
-def test_a_limit_that_is_raised_counts_at_once(relay: Relay) -> None:
+def test_a_raised_limit_applies_immediately(relay: Relay) -> None:
     relay.define("Sleep", "raised", maxConcurrentRuns=1)
     relay.run("raised1", "raised")
     relay.until("raised1", "it works", reason="IterationRunning")
@@ -172,7 +172,7 @@ def test_a_limit_that_is_raised_counts_at_once(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize("limit", [{"maxConcurrentRuns": 1}, {"concurrency": {"key": "customer"}}, {}])
-def test_a_new_operator_counts_who_works_and_keeps_the_queue(
+def test_a_new_operator_counts_running_runs_and_keeps_the_queue(
     idle_relay: Relay, tmp_path: Path, limit: dict[str, Any]
 ) -> None:
     relay = idle_relay
@@ -182,10 +182,11 @@ def test_a_new_operator_counts_who_works_and_keeps_the_queue(
         for name in ("b-works", "c-waits"):
             relay.run(name, "survivors", input={"customer": 1})
             reason = "IterationRunning" if name == "b-works" else "Queued"
-            relay.until(name, "it is as far as it gets", reason=reason)
+            relay.until(name, "it cannot continue", reason=reason)
         operator.kill()
-    relay.kubectl.do("delete", "lease", "podrelay-operator")  # nobody has to wait until it is over
-    # While nobody works one more comes, whose name is the first of all; but it is not older than the one that waits.
+    relay.kubectl.do("delete", "lease", "podrelay-operator")  # so that no operator has to wait until it expires
+    # Without an operator, another run is created. Its name is the first of all, but it is not older than the waiting
+    # one.
     eventually("a second is over", lambda: _is_a_second_old(relay, "c-waits"))
     relay.run("a-young", "survivors", input={"customer": 1})
 

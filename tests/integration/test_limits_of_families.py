@@ -1,4 +1,4 @@
-"""Limits that hold a cluster against tasks without end, and against whoever deletes or aborts everything at once."""
+"""Limits that protect a cluster from endless tasks, and from deletions or aborts of all runs at once."""
 
 import json
 from pathlib import Path
@@ -17,12 +17,12 @@ pytestmark = pytest.mark.integration
 
 RUNS, LIMIT = 60, 5
 DEAF = "trap '' TERM; sleep 60"
-"""Hears nothing: its pod is there until its grace period is over."""
+"""Ignores signals: its pod exists until its grace period is over."""
 PER_NAMESPACE = f"--max-running-pods-per-namespace={LIMIT}"
 
 
 def works(pod: Manifest) -> bool:
-    """Whether a pod's program runs, or may run yet. One that is deleted before a node has it never will."""
+    """Return whether a pod's program runs or may still run. A pod that is deleted before it has a node never will."""
     has_ended = pod.get("status", {}).get("phase") in {"Succeeded", "Failed"}
     is_dropped = "deletionTimestamp" in pod["metadata"] and "nodeName" not in pod["spec"]
     return not (has_ended or is_dropped)
@@ -36,8 +36,8 @@ def create_all(relay: Relay, definition: str, count: int = RUNS) -> list[str]:
     return names
 
 
-def at_work(relay: Relay, watch: Watch) -> bool:
-    """Whether as many pods as may are running."""
+def all_running(relay: Relay, watch: Watch) -> bool:
+    """Return whether the maximum number of pods is running."""
     phases = [pod.get("status", {}).get("phase") for pod in watch.newest("pods")]
     return phases.count("Running") >= LIMIT
 
@@ -47,11 +47,11 @@ def test_a_limit_holds_while_all_runs_are_deleted(idle_relay: Relay, tmp_path: P
     relay = idle_relay
     own: dict[str, Any] = {"maxConcurrentRuns": LIMIT} if limit == "definition" else {}
     flags = (PER_NAMESPACE,) if limit == "namespace" else ()
-    # Longer than the API server takes to delete all of them, one after the other.
+    # Longer than the API server needs to delete all of them, one after the other.
     relay.define_script("deaf", DEAF, abortGracePeriodSeconds=15, **own)
     with watching(relay.kubectl, "pods") as watch, OperatorProcess(relay.kubectl, tmp_path / "operator", flags=flags):
         create_all(relay, "deaf")
-        eventually("as many run as may", lambda: at_work(relay, watch), 60)
+        eventually("the maximum number runs", lambda: all_running(relay, watch), 60)
 
         relay.kubectl.delete_all(TASK_RUNS)
 
@@ -61,7 +61,7 @@ def test_a_limit_holds_while_all_runs_are_deleted(idle_relay: Relay, tmp_path: P
         assert len(watch.newest("pods")) == LIMIT, "no pod was made for a run that had been deleted"
 
 
-def test_a_limit_holds_while_all_runs_are_aborted_and_further_ones_come(idle_relay: Relay, tmp_path: Path) -> None:
+def test_a_limit_holds_while_all_runs_are_aborted_and_others_are_created(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define_script("deaf", DEAF, abortGracePeriodSeconds=15)
     relay.define_script("quick", "true")
@@ -70,7 +70,7 @@ def test_a_limit_holds_while_all_runs_are_aborted_and_further_ones_come(idle_rel
         OperatorProcess(relay.kubectl, tmp_path / "operator", flags=(PER_NAMESPACE,)),
     ):
         names = create_all(relay, "deaf")
-        eventually("as many run as may", lambda: at_work(relay, watch), 60)
+        eventually("the maximum number runs", lambda: all_running(relay, watch), 60)
         later = create_all(relay, "quick", 10)
         waits = relay.until(later[0], "it waits", reason="Queued")
         assert (
@@ -85,19 +85,19 @@ def test_a_limit_holds_while_all_runs_are_aborted_and_further_ones_come(idle_rel
             assert relay.finished(name, 90)["phase"] == ("Aborted" if name in names else "Succeeded")
         assert watch.most_at_once("pods", works) <= LIMIT
         ended = [pod for pod in watch.newest("pods") if pod["metadata"]["labels"]["podrelay.dev/definition"] == "deaf"]
-        assert len(ended) == LIMIT, "nothing was started to be ended"
+        assert len(ended) == LIMIT, "nothing was started only to be ended"
 
 
-# --- tasks without end ------------------------------------------------------------------------------------------------
+# --- endless tasks ----------------------------------------------------------------------------------------------------
 
 
 def ends(relay: Relay, names: list[str]) -> dict[str, str]:
-    """Why each of the runs has failed that has."""
+    """Return the reasons of the runs that have failed."""
     found = {name: relay.status(name) for name in names}
     return {name: status["reason"] for name, status in found.items() if status.get("phase") == "Failed"}
 
 
-def test_a_line_of_children_ends_at_the_depth_that_is_allowed(idle_relay: Relay, tmp_path: Path) -> None:
+def test_a_chain_of_children_ends_at_the_allowed_depth(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define("Sleep", "bomb", triggers=["bomb"])
     line = [f"bomb-{number}" for number in range(6)]
@@ -113,7 +113,7 @@ def test_a_line_of_children_ends_at_the_depth_that_is_allowed(idle_relay: Relay,
         relay.abort(line[0])
 
 
-def test_a_run_has_so_many_unfinished_children_and_no_more(idle_relay: Relay, tmp_path: Path) -> None:
+def test_the_number_of_unfinished_children_of_a_run_is_limited(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define("Sleep", "parent", triggers=["child"], maxChildren=3)
     relay.define("Sleep", "child")
@@ -139,12 +139,12 @@ def test_a_run_has_so_many_unfinished_children_and_no_more(idle_relay: Relay, tm
         relay.until("one-more", "there is room again", reason="IterationRunning")
 
 
-def test_a_quota_of_task_runs_is_told_to_whoever_creates_one_too_many(idle_relay: Relay) -> None:
+def test_a_quota_of_task_runs_rejects_a_run_beyond_it(idle_relay: Relay) -> None:
     relay = idle_relay
     relay.kubectl.do("create", "quota", "tasks", "--hard=count/taskruns.podrelay.dev=2")
-    # The control plane has to find our resources before it counts them.
+    # The control plane has to discover Podrelay's resources before it counts them.
     eventually(
-        "the quota counts",
+        "the quota is active",
         lambda: "used" in json.loads(relay.kubectl.do("get", "quota", "tasks", "-o", "json")).get("status", {}),
         60,
     )
@@ -162,15 +162,15 @@ def test_a_quota_of_task_runs_is_told_to_whoever_creates_one_too_many(idle_relay
 
 def test_the_limits_are_explained_by_kubectl(idle_relay: Relay) -> None:
     for field, words in {
-        "taskdefinition.spec.maxChildren": "How many children of one run may be unfinished at the same time",
-        "taskdefinition.spec.suspend": "Start no further pods of its runs while this is true",
-        "taskrun.spec.abort.by": "Who aborts: your own user name, or absent",
+        "taskdefinition.spec.maxChildren": "Maximum number of unfinished children of a run at the same time",
+        "taskdefinition.spec.suspend": "While this is true, no further pods of its runs are started",
+        "taskrun.spec.abort.by": "It must be your own user name, or absent",
     }.items():
         explained = " ".join(idle_relay.kubectl.do("explain", field, "--api-version=podrelay.dev/v1alpha1").split())
         assert words in explained
 
 
-def test_a_suspended_definition_starts_nothing_and_goes_on_by_age(idle_relay: Relay, tmp_path: Path) -> None:
+def test_a_suspended_definition_starts_nothing_and_resumes_by_age(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define("Sleep", "paused", maxConcurrentRuns=1)
     with watching(relay.kubectl, "pods") as watch, OperatorProcess(relay.kubectl, tmp_path / "operator"):
@@ -181,7 +181,7 @@ def test_a_suspended_definition_starts_nothing_and_goes_on_by_age(idle_relay: Re
         relay.until("meanwhile", "it waits", reason="DefinitionSuspended")
 
         relay.abort("before")
-        assert relay.finished("before")["phase"] == "Aborted", "what runs goes on, and hears of aborts"
+        assert relay.finished("before")["phase"] == "Aborted", "running runs continue, and can be aborted"
         assert {pod["metadata"]["name"] for pod in watch.newest("pods")} == {"before-i1"}
 
         assert relay.kubectl.patch(TASK_DEFINITIONS, "paused", {"spec": {"suspend": False}})

@@ -1,4 +1,4 @@
-"""A right of the task's pod that is missing for a moment costs nothing: real tokens, RoleBindings and helm."""
+"""A briefly missing permission of a task's pod has no effect: with real tokens, RoleBindings and helm."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ HOOK = f"onDone {OUTPUT}"
 
 @pytest.fixture
 def own_relay(idle_relay: Relay, tmp_path: Path) -> Iterator[Relay]:
-    """A namespace of the test's own, whose RoleBinding no other test needs, with an operator."""
+    """A separate namespace with an operator, whose RoleBinding no other test needs."""
     with OperatorProcess(idle_relay.kubectl, tmp_path / "operator"):
         yield idle_relay
 
@@ -38,7 +38,7 @@ def start(relay: Relay, name: str, *stops: str, **spec: object) -> None:
 
 
 def reached(relay: Relay, name: str, step: str) -> None:
-    eventually(f"{name} has come to its {step}", gates(relay.trace(name), step)[0].exists)
+    eventually(f"{name} has reached its {step}", gates(relay.trace(name), step)[0].exists)
 
 
 def go_on(relay: Relay, name: str, step: str) -> None:
@@ -56,7 +56,7 @@ def log_of(pod_logs: Path, relay: Relay, pod: str) -> Callable[[], str]:
 
 
 def take_away(kubectl: Kubectl) -> Manifest:
-    """Delete the RoleBinding, and return what it takes to make it again."""
+    """Delete the RoleBinding, and return a manifest to create it again."""
     binding = kubectl.get("rolebinding", RUNNER)
     kubectl.do("delete", "rolebinding", RUNNER)
     eventually("the right is gone", lambda: not may_write(kubectl))
@@ -73,7 +73,7 @@ def check_end(relay: Relay, name: str) -> None:
 
 
 @pytest.mark.parametrize("step", ["checkpoint", "answer", "hook"])
-def test_what_is_stored_while_the_role_binding_is_replaced_arrives(own_relay: Relay, pod_logs: Path, step: str) -> None:
+def test_writes_during_a_replacement_of_the_role_binding_arrive(own_relay: Relay, pod_logs: Path, step: str) -> None:
     relay = own_relay
     start(relay, step, step)
     reached(relay, step, step)
@@ -90,7 +90,7 @@ def test_what_is_stored_while_the_role_binding_is_replaced_arrives(own_relay: Re
     assert relay.pods(step) == [f"{step}-i1"]
 
 
-def test_an_answer_whose_right_never_comes_back_is_found_in_the_termination_message(own_relay: Relay) -> None:
+def test_an_answer_without_permission_is_read_from_the_termination_message(own_relay: Relay) -> None:
     relay = own_relay
     start(relay, "left", "answer", iterationTimeoutSeconds=4, abortGracePeriodSeconds=6)
     reached(relay, "left", "answer")
@@ -104,8 +104,8 @@ def test_an_answer_whose_right_never_comes_back_is_found_in_the_termination_mess
     assert container["state"]["terminated"]["message"].startswith('{"response":{"status":"done"')
 
 
-def test_so_is_one_whose_token_is_not_taken_any_more_when_its_pod_is_deleted(own_relay: Relay, pod_logs: Path) -> None:
-    """A token goes with its service account; the API server may remember it for ten seconds more."""
+def test_an_answer_with_a_rejected_token_is_read_when_its_pod_is_deleted(own_relay: Relay, pod_logs: Path) -> None:
+    """A token ends with its service account; the API server may cache it for ten more seconds."""
     relay = own_relay
     start(relay, "token", "answer", abortGracePeriodSeconds=6)
     reached(relay, "token", "answer")
@@ -125,7 +125,7 @@ def test_so_is_one_whose_token_is_not_taken_any_more_when_its_pod_is_deleted(own
     assert relay.record("token-i1")["response"] == {"status": "done", "output": OUTPUT}
 
 
-def test_a_pod_that_finds_no_right_at_its_start_waits_for_it(own_relay: Relay, pod_logs: Path) -> None:
+def test_a_pod_without_permission_at_its_start_waits_for_it(own_relay: Relay, pod_logs: Path) -> None:
     relay = own_relay
     binding = take_away(relay.kubectl)
     start(relay, "early")
@@ -142,7 +142,7 @@ def test_a_pod_that_finds_no_right_at_its_start_waits_for_it(own_relay: Relay, p
 
 @pytest.fixture
 def chart(tmp_path: Path) -> Path:
-    """The part of the chart that is about the namespaces of tasks, as tests share what else it installs."""
+    """The part of the chart for the namespaces of tasks, because tests share the other objects."""
     small = tmp_path / "chart"
     shutil.copytree(CHART, small, ignore=shutil.ignore_patterns("files", "*.yaml", "NOTES.txt"))
     (small / "files").mkdir()
@@ -151,7 +151,7 @@ def chart(tmp_path: Path) -> Path:
     return small
 
 
-def test_a_namespace_that_leaves_task_namespaces_keeps_what_its_pods_need_and_may_come_back(
+def test_a_namespace_removed_from_task_namespaces_keeps_its_objects_and_may_be_added_again(
     admin: Kubectl, idle_relay: Relay, chart: Path, tmp_path: Path
 ) -> None:
     relay, namespace = idle_relay, idle_relay.kubectl.namespace
@@ -190,4 +190,4 @@ def test_a_namespace_that_leaves_task_namespaces_keeps_what_its_pods_need_and_ma
         do("uninstall", "podrelay")
         relay.kubectl.do("delete", f"rolebinding/{RUNNER}", f"serviceaccount/{RUNNER}")
         deploy(other, namespace)
-        assert may_write(relay.kubectl), "what was deleted by hand is made again"
+        assert may_write(relay.kubectl), "an object that was deleted by hand is created again"

@@ -1,4 +1,4 @@
-"""What administrators and alerts see of runs: Events, and figures by definition."""
+"""The view of administrators and alerts on runs: Events, and metrics by definition."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def reasons_of(relay: Relay, run: str, count: int) -> list[str]:
     return [event["reason"] for event in events_of(relay, run)]
 
 
-def test_a_healthy_chain_has_two_events_and_a_run_that_fails_tells_each_try(
+def test_a_healthy_chain_has_two_events_and_a_failed_run_one_for_each_attempt(
     idle_relay: Relay, operator: OperatorProcess
 ) -> None:
     relay = idle_relay
@@ -44,17 +44,17 @@ def test_a_healthy_chain_has_two_events_and_a_run_that_fails_tells_each_try(
     relay.finished("broken")
 
     assert reasons_of(relay, "healthy", 2) == ["Started", "Succeeded"]
-    # On a busy machine a node may be late with its sign of life, and a pod stall for a moment.
+    # On a busy machine, the heartbeat of a node may be late, and a pod may stall for a moment.
     found = [reason for reason in reasons_of(relay, "broken", 3) if reason != "Stalled"]
     assert sorted(found) == ["Failed", "Started", "TryFailed"]
-    told = {event["reason"]: event for event in events_of(relay, "broken")}
-    assert (told["TryFailed"]["type"], told["Started"]["type"]) == ("Warning", "Normal")
-    assert told["TryFailed"]["message"] == "iteration 1, attempt 1 in pod broken-i1: no such file"
-    assert told["Failed"]["message"].startswith("TaskFailed: ")
+    events = {event["reason"]: event for event in events_of(relay, "broken")}
+    assert (events["TryFailed"]["type"], events["Started"]["type"]) == ("Warning", "Normal")
+    assert events["TryFailed"]["message"] == "iteration 1, attempt 1 in pod broken-i1: no such file"
+    assert events["Failed"]["message"].startswith("TaskFailed: ")
     assert "no such file" in relay.kubectl.do("describe", "taskrun.podrelay.dev", "broken")
 
 
-def test_what_is_stalled_says_so_once_and_what_is_disrupted_too(idle_relay: Relay, operator: OperatorProcess) -> None:
+def test_stalled_and_disrupted_runs_have_one_event_each(idle_relay: Relay, operator: OperatorProcess) -> None:
     relay = idle_relay
     relay.define("Stubborn", abortGracePeriodSeconds=1)
     relay.run("lost", "stubborn")
@@ -71,7 +71,7 @@ def test_what_is_stalled_says_so_once_and_what_is_disrupted_too(idle_relay: Rela
     relay.finished("lost")
 
 
-def test_alerts_find_figures_of_each_definition(idle_relay: Relay, operator: OperatorProcess) -> None:
+def test_alerts_find_metrics_of_each_definition(idle_relay: Relay, operator: OperatorProcess) -> None:
     relay, namespace = idle_relay, idle_relay.kubectl.namespace
     relay.define("Answer", "nightly-totals")
     relay.define("Answer", "idle")

@@ -1,4 +1,4 @@
-"""Numbers as a real API server keeps them, and answers that are sent to it again."""
+"""Numbers as a real API server stores them, and answers that are sent to it again."""
 
 import http.client
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def proxy(cluster: Cluster) -> Iterator[FaultProxy]:
         yield serving
 
 
-def test_the_table_is_what_the_api_server_does(api: QuickKubectl) -> None:
+def test_the_table_matches_the_api_server(api: QuickKubectl) -> None:
     sent, kept = zip(*KEPT, strict=True)
 
     created = api.create(task_run("table", input={"x": sent}, suspend=True))
@@ -50,8 +50,8 @@ def test_the_table_is_what_the_api_server_does(api: QuickKubectl) -> None:
     assert repr(numbers.loads(text)["spec"]["input"]["x"]) == repr(list(kept))
 
 
-def test_a_response_with_another_kind_of_number_is_another_response(api: QuickKubectl) -> None:
-    """The API server in memory holds the same rule; for each float alone."""
+def test_a_response_with_another_type_of_number_is_a_different_response(api: QuickKubectl) -> None:
+    """The API server in memory has the same rule, for each float separately."""
     response = {"status": "done", "output": {"x": [sent for sent, _ in FLOATS]}}
     assert api.create(manifest_of_record("kinds-i1", response=response))
     stored = api.get(TASK_ITERATIONS, "kinds-i1")
@@ -67,14 +67,14 @@ def test_a_response_with_another_kind_of_number_is_another_response(api: QuickKu
 
 
 def record_behind(proxy: FaultProxy, api: QuickKubectl, tmp_path: Path, run: str) -> Record:
-    """The runner's record, over a connection that loses answers when it is told to."""
+    """Return the runner's record, with a connection that can lose answers."""
     (tmp_path / "token").write_text("none is needed: the proxy is the administrator")
     address = urlsplit(proxy.address).netloc
     client = ApiClient("unused", 0, tmp_path, connect=lambda: http.client.HTTPConnection(address))
     assert api.create(task_run(run, suspend=True))
-    owner = api.get(TASK_RUNS, run)["metadata"]["uid"]  # of one that is not there garbage collection would take it
-    told = {"PODRELAY_NAMESPACE": api.namespace, "PODRELAY_RUN": run, "PODRELAY_RUN_UID": owner}
-    me = environment.read(variables(PODRELAY_POD_NAME=f"{run}-i2", **told))
+    owner = api.get(TASK_RUNS, run)["metadata"]["uid"]  # garbage collection deletes a record of a missing run
+    about = {"PODRELAY_NAMESPACE": api.namespace, "PODRELAY_RUN": run, "PODRELAY_RUN_UID": owner}
+    me = environment.read(variables(PODRELAY_POD_NAME=f"{run}-i2", **about))
     return Record(client, me)
 
 
@@ -82,7 +82,7 @@ def deadline() -> float:
     return float("inf")
 
 
-def test_an_answer_that_is_sent_again_after_a_lost_reply_is_taken(
+def test_an_answer_that_is_sent_again_after_a_lost_reply_is_accepted(
     proxy: FaultProxy, api: QuickKubectl, tmp_path: Path
 ) -> None:
     record = record_behind(proxy, api, tmp_path, "again")
@@ -110,7 +110,7 @@ def test_a_hook_whose_reply_is_lost_is_stored_once(proxy: FaultProxy, api: Quick
     assert [hook["name"] for hook in api.get(TASK_ITERATIONS, "hook-i2")["hooks"]] == ["onError"]
 
 
-def test_another_answer_is_still_another_one(proxy: FaultProxy, api: QuickKubectl, tmp_path: Path) -> None:
+def test_a_different_answer_is_still_rejected(proxy: FaultProxy, api: QuickKubectl, tmp_path: Path) -> None:
     record = record_behind(proxy, api, tmp_path, "other")
     record.claim(deadline)
     stored = api.get(TASK_ITERATIONS, "other-i2")

@@ -1,4 +1,4 @@
-"""The API server is away for a while, or says what kopf does not survive: everything goes on afterwards."""
+"""The API server is down for a while, or sends events that kopf does not survive: everything continues afterwards."""
 
 import re
 from collections.abc import Iterator
@@ -22,19 +22,19 @@ CHAINED = [(1, 1), (2, 1), (3, 1)]
 
 @pytest.fixture
 def proxy(cluster: Cluster) -> Iterator[FaultProxy]:
-    """A way to the API server that is good until it is told not to be."""
+    """A proxy to the API server without random faults."""
     with FaultProxy(cluster.kubeconfig, seed=0, rate=0).serving() as serving:
         yield serving
 
 
 @pytest.fixture
 def behind(proxy: FaultProxy, idle_relay: Relay, tmp_path: Path) -> Kubectl:
-    """kubectl for operators that have no other way than the proxy."""
+    """kubectl for operators that can use only the proxy."""
     return Kubectl(proxy.kubeconfig(tmp_path), idle_relay.kubectl.env, idle_relay.kubectl.namespace)
 
 
 def start_some(relay: Relay) -> None:
-    """Runs that are at different places when something happens."""
+    """Start runs that are in different states when the outage happens."""
     relay.define("Chain", podCleanup="Never")
     relay.run("works", "chain", input={"length": 3, "works": 2})
     relay.run("waits", "chain", input={"length": 3, "seconds": 2})
@@ -52,13 +52,14 @@ def check_all(relay: Relay, *names: str) -> None:
         assert [record["response"]["status"] for record in relay.records(name)] == ["continue", "continue", "done"]
 
 
-# Writes wait for longer than an outage that the Lease survives; it is renewed by requests that do not.
+# The timeout of writes is longer than an outage that the Lease survives; requests that renew the Lease have a shorter
+# one.
 @pytest.mark.parametrize(
     ("silent", "words", "times"),
     [(False, "reconcile failed", 5), (True, "lease request failed", 1)],
     ids=["refuses", "hangs"],
 )
-def test_runs_go_on_after_an_outage_that_is_shorter_than_the_lease(
+def test_runs_continue_after_an_outage_that_is_shorter_than_the_lease(
     idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path, silent: bool, words: str, times: int
 ) -> None:
     relay = idle_relay
@@ -67,14 +68,14 @@ def test_runs_go_on_after_an_outage_that_is_shorter_than_the_lease(
 
         with proxy.outage(silent=silent):
             relay.run("meanwhile", "chain", input={"length": 3})
-            eventually("it works in vain", lambda: operator.text.count(words) >= times, 30)
+            eventually("its requests fail", lambda: operator.text.count(words) >= times, 30)
         check_all(relay, "works", "waits", "meanwhile")
 
         assert not operator.has_ended
 
 
 @pytest.mark.parametrize("silent", [False, True], ids=["refuses", "hangs"])
-def test_an_operator_that_cannot_keep_its_lease_stands_by_and_leads_again(
+def test_an_operator_that_cannot_renew_its_lease_becomes_a_standby_and_leads_again(
     idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path, silent: bool
 ) -> None:
     relay = idle_relay
@@ -83,9 +84,9 @@ def test_an_operator_that_cannot_keep_its_lease_stands_by_and_leads_again(
 
         with proxy.outage(silent=silent):
             relay.run("meanwhile", "chain", input={"length": 3})
-            eventually("it stands by", lambda: "standing by" in operator.text, 30)
+            eventually("it is standing by", lambda: "standing by" in operator.text, 30)
             words = "has not answered" if silent else "the watch of"
-            eventually("readiness tells", lambda: words in operator.get("/readyz"), 30)
+            eventually("readiness shows it", lambda: words in operator.get("/readyz"), 30)
             assert operator.metric("podrelay_leading") == 0
         eventually("it leads again", lambda: operator.metric("podrelay_leading") == 1, 30)
         check_all(relay, "works", "waits", "meanwhile")
@@ -94,7 +95,7 @@ def test_an_operator_that_cannot_keep_its_lease_stands_by_and_leads_again(
         eventually("it is ready again", lambda: operator.get("/readyz") == "ok\n")
 
 
-def test_another_replica_takes_over_from_one_that_is_cut_off_and_neither_does_anything_twice(
+def test_another_replica_takes_over_from_a_disconnected_one_and_neither_repeats_anything(
     idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path
 ) -> None:
     relay = idle_relay
@@ -114,11 +115,11 @@ def test_another_replica_takes_over_from_one_that_is_cut_off_and_neither_does_an
         relay.run("afterwards", "chain", input={"length": 3})
         check_all(relay, "afterwards")
 
-        assert cut_off.text.count(" leading") >= 2, "in the same process, when the other one had gone"
+        assert cut_off.text.count(" leading") >= 2, "in the same process, after the end of the other one"
 
 
 @pytest.mark.parametrize("hidden", ["/taskruns", "/taskiterations", "/pods"])
-def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
+def test_a_leader_without_watches_reports_it_and_releases_its_lease(
     idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path, hidden: str
 ) -> None:
     relay, resource = idle_relay, hidden.removeprefix("/")
@@ -133,19 +134,21 @@ def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
             proxy.cut_all()
             relay.run("meanwhile", "chain", input={"length": 3})
 
-            eventually("readiness tells", lambda: f"the watch of {resource} in namespace" in blind.get("/readyz"), 30)
+            eventually(
+                "readiness shows it", lambda: f"the watch of {resource} in namespace" in blind.get("/readyz"), 30
+            )
             assert "404" in blind.get("/readyz")
             assert blind.metric("podrelay_watch_broken_seconds", resource=resource) > 5
             eventually("the other one leads", lambda: " leading" in seeing.text, 30)
             assert "releasing the Lease" in blind.text
-            told = re.compile(rf"Warning +LeaseGivenAway .*the watch of {resource} in namespace")
+            event = re.compile(rf"Warning +LeaseGivenAway .*the watch of {resource} in namespace")
             described = partial(relay.kubectl.do, "describe", "lease", "podrelay-operator")
-            eventually("an Event on the Lease tells, too", lambda: told.search(described()))
+            eventually("an Event on the Lease shows it, too", lambda: event.search(described()))
             assert seeing.get("/readyz") == "ok\n"
             check_all(relay, "works", "waits", "meanwhile")
             assert not blind.has_ended
 
-        # Nobody leads now: who is blind does not, and says so.
+        # There is no leader now: an operator without watches does not lead, and reports that.
         eventually("it does not want the Lease", lambda: "not requesting the Lease" in blind.text, 30)
         assert blind.metric("podrelay_leading") == 0
 
@@ -156,7 +159,7 @@ def test_a_leader_that_is_blind_says_so_and_gives_its_lease_to_one_that_sees(
         check_all(relay, "afterwards")
 
 
-def test_a_watch_that_was_broken_for_long_is_back_soon_after_it_works_again(
+def test_a_watch_that_was_broken_for_long_recovers_soon(
     idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path
 ) -> None:
     relay = idle_relay
@@ -175,7 +178,7 @@ def test_a_watch_that_was_broken_for_long_is_back_soon_after_it_works_again(
         assert operator.text.count(" leading") == 1
 
 
-def test_runs_go_on_while_kopf_ends_again_and_again(
+def test_runs_continue_while_kopf_ends_repeatedly(
     idle_relay: Relay, proxy: FaultProxy, behind: Kubectl, tmp_path: Path
 ) -> None:
     relay = idle_relay
@@ -188,7 +191,7 @@ def test_runs_go_on_while_kopf_ends_again_and_again(
         check_all(relay, "works", "waits", "meanwhile")
         assert (operator.get("/healthz"), operator.get("/readyz")) == ("ok\n", "ok\n")
 
-        # and when there is nothing wrong any more, kopf stays
+        # and without further errors, kopf continues to run
         proxy.ends_kopf = False
         ended = proxy.kopf_watches
         eventually("kopf watches again", lambda: proxy.kopf_watches > ended, 60)

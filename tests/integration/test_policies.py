@@ -1,7 +1,7 @@
-"""The admission policies of the chart, line by line, with the identities that they are about.
+"""The admission policies of the chart, line by line, with the identities that they apply to.
 
 Pods are real objects, bound to a node, and their tokens are real tokens bound to them, from the same API that the
-kubelet asks. Only what happens inside a container is missing.
+kubelet uses. Only the containers are missing.
 """
 
 from collections.abc import Callable
@@ -56,16 +56,16 @@ class World:
     other_pod: TaskPod
 
     def own_record(self, **fields: Any) -> Manifest:
-        """The record that `pod` is to write."""
+        """Return the record of `pod`."""
         return record(self.pod.name, pod_uid=self.pod.uid, owner=self.run, **fields)
 
     def child(self, name: str = "child", **spec: Any) -> Manifest:
-        """A run that `pod` may start."""
+        """Return a run that `pod` may start."""
         owners = [owner_reference(self.run)]
         return task_run(name, metadata={"ownerReferences": owners}, parent=self.run["metadata"]["name"], **spec)
 
     def service_account(self, name: str, role: str = "", **rules: str) -> Kubectl:
-        """A service account with a ClusterRole, or with verbs on resources, as it works outside of any pod."""
+        """Return a service account outside of any pod, with a ClusterRole, or with verbs on resources."""
         self.admin.do("create", "serviceaccount", name)
         account = f"--serviceaccount={self.admin.namespace}:{name}"
         if role:
@@ -79,14 +79,14 @@ class World:
 
 @pytest.fixture(scope="module")
 def shared(shared: Kubectl) -> Kubectl:
-    """The same over an open connection: who is refused, and in which words, is for the API server to say."""
+    """The same over an open connection: rejections and their messages come from the API server."""
     return QuickKubectl.instead_of(shared)
 
 
 @pytest.fixture(scope="module")
 def world(shared: Kubectl, node: str) -> World:
     add_runner(shared)
-    # The name of the other run is the beginning of the first one's: it fits the record's name, but is another run.
+    # The name of the other run is a prefix of the first one's: it matches the record's name, but is another run.
     accepted(shared.create(task_run("count-words"), task_run("count")))
     return World(
         shared,
@@ -127,7 +127,7 @@ def test_a_pod_of_any_kind_writes_its_record(world: World, node: str, pod_name: 
     accepted(pod.kubectl.create(record(pod_name, pod_uid=pod.uid, owner=world.run), flags=DRY))
 
 
-def test_a_pod_does_not_write_the_record_of_another_pod(world: World) -> None:
+def test_a_pod_cannot_write_the_record_of_another_pod(world: World) -> None:
     words = "a pod can write only its own record: metadata.name must be count-words-i1"
     foreign = record("count-words-i2", pod_uid=world.pod.uid, owner=world.run)
     refused(world.pod.kubectl.create(foreign, flags=DRY), "records", words)
@@ -166,7 +166,7 @@ OWNERS: list[tuple[str, Callable[[World], list[Manifest] | None]]] = [
 
 
 def changed(manifest: Manifest, change: Manifest) -> Manifest:
-    """The manifest with some top-level or metadata fields changed."""
+    """Return the manifest with some top-level or metadata fields changed."""
     metadata = {key: value for key, value in change.items() if key in {"labels", "ownerReferences", "finalizers"}}
     rest = {key: value for key, value in change.items() if key not in metadata}
     return manifest | {"metadata": manifest["metadata"] | metadata} | rest
@@ -178,7 +178,7 @@ def refused_each(texts: list[str], policy: str, words: list[str]) -> None:
         assert expected in text
 
 
-def test_a_record_says_truly_whose_it_is(world: World) -> None:
+def test_a_record_has_the_true_identity_of_its_pod(world: World) -> None:
     manifests = [changed(world.own_record(), change(world)) for _, change, _ in METADATA_RULES]
     refused_each(world.pod.kubectl.refusals(manifests), "records", [words for _, _, words in METADATA_RULES])
 
@@ -214,7 +214,7 @@ def test_a_second_pod_of_the_same_name_cannot_touch_the_record_of_the_first(kube
     assert "podUID cannot be changed: a record belongs to one pod" in stolen.stderr
 
 
-def test_a_record_with_a_made_up_owner_goes_at_once(world: World, node: str) -> None:
+def test_a_record_with_a_made_up_owner_is_deleted_immediately(world: World, node: str) -> None:
     pod = task_pod(world.admin, "count-words-i7", node)
     made_up = [owner_reference(world.run, uid=MADE_UP_UID)]
     manifest = changed(record(pod.name, pod_uid=pod.uid, owner=world.run), {"ownerReferences": made_up})
@@ -222,13 +222,13 @@ def test_a_record_with_a_made_up_owner_goes_at_once(world: World, node: str) -> 
     eventually("garbage collection", lambda: "NotFound" in world.admin("get", TASK_ITERATIONS, pod.name).stderr)
 
 
-def test_a_token_that_belongs_to_no_pod_writes_no_record(world: World) -> None:
+def test_a_token_without_a_pod_cannot_write_records(world: World) -> None:
     runner = world.admin.as_service_account(RUNNER)
     words = "a TaskIteration can be written by its own pod only, and this token does not belong to a pod"
     refused(runner.create(world.own_record(), flags=DRY), "records", words)
 
 
-def test_a_pod_whose_name_holds_no_run_writes_no_record(world: World, node: str) -> None:
+def test_a_pod_whose_name_has_no_run_cannot_write_records(world: World, node: str) -> None:
     pod = task_pod(world.admin, "lonely", node)
     manifest = record("lonely", pod_uid=pod.uid, owner=world.run)
     manifest |= {"runName": "x"}
@@ -250,15 +250,15 @@ def test_an_administrator_may_write_records(world: World) -> None:
     accepted(world.admin.create(record("count-words-i4"), flags=DRY))
 
 
-# --- the garbage collector is never in the policies' way, nor they in its way ----------------------------------------
+# --- garbage collection and the policies do not interfere ------------------------------------------------------------
 
 
-def test_foreground_deletion_and_orphaning_get_past_the_policies(kubectl: Kubectl) -> None:
+def test_foreground_deletion_and_orphaning_are_not_blocked_by_the_policies(kubectl: Kubectl) -> None:
     accepted(kubectl.create(task_run("whole"), task_run("half"), task_definition("count-words")))
     accepted(kubectl.create(record("whole-i1", owner=kubectl.get(TASK_RUNS, "whole"))))
     accepted(kubectl.create(record("half-i1", owner=kubectl.get(TASK_RUNS, "half"))))
     for kind, name in (
-        (TASK_ITERATIONS, "whole-i1"),  # the garbage collector takes its finalizer off the record itself
+        (TASK_ITERATIONS, "whole-i1"),  # the garbage collector removes its finalizer from the record itself
         (TASK_RUNS, "whole"),
         (TASK_DEFINITIONS, "count-words"),
     ):
@@ -284,7 +284,7 @@ def test_a_task_starts_a_child_of_its_own_run(world: World) -> None:
 PARENT_WORDS = "a task can start children of its own run only: spec.parent must be count-words"
 
 
-def test_a_task_starts_no_run_of_another_parent_and_none_without(world: World) -> None:
+def test_a_task_cannot_start_runs_of_another_parent_or_without_a_parent(world: World) -> None:
     foreign = world.child()
     foreign["spec"]["parent"] = "count"
     refused(world.pod.kubectl.create(foreign, flags=DRY), "children", PARENT_WORDS)
@@ -294,7 +294,7 @@ def test_a_task_starts_no_run_of_another_parent_and_none_without(world: World) -
     refused(world.pod.kubectl.create(task_run("plain"), flags=DRY), "children", PARENT_WORDS)
 
 
-def test_a_child_is_not_born_aborted(world: World) -> None:
+def test_a_child_cannot_be_created_aborted(world: World) -> None:
     refused(
         world.pod.kubectl.create(world.child(abort={}), flags=DRY),
         "children",
@@ -319,14 +319,14 @@ def test_a_workload_with_the_verb_trigger_starts_any_run(world: World, node: str
     accepted(web.kubectl.create(task_run("from-the-web"), flags=DRY))
 
 
-def test_a_workload_without_the_verb_trigger_starts_none(world: World, node: str) -> None:
+def test_a_workload_without_the_verb_trigger_cannot_start_runs(world: World, node: str) -> None:
     world.service_account("bot", taskruns="create")
     bot = task_pod(world.admin, "bot-7d4b9c-x2x4z", node, "bot")
     words = "spec.parent must be bot-7d4b9c; starting other runs requires the verb trigger on taskruns.podrelay.dev"
     refused(bot.kubectl.create(task_run("from-the-bot"), flags=DRY), "children", words)
 
 
-def test_who_is_no_pod_needs_no_parent_but_the_verb_trigger(world: World) -> None:
+def test_a_client_that_is_not_a_pod_needs_no_parent_but_the_verb_trigger(world: World) -> None:
     person = world.service_account("person", taskruns="create,trigger", taskdefinitions="run")
     accepted(person.create(task_run("from-a-person"), flags=DRY))
     other = world.service_account("other-person", taskruns="create", taskdefinitions="run")
@@ -337,7 +337,7 @@ def test_who_is_no_pod_needs_no_parent_but_the_verb_trigger(world: World) -> Non
 # --- definitions ----------------------------------------------------------------------------------------------------
 
 
-def test_who_cannot_make_pods_cannot_make_them_by_a_definition(world: World) -> None:
+def test_a_user_who_cannot_create_pods_cannot_write_definitions(world: World) -> None:
     author = world.service_account("author", taskdefinitions="get,create,update,patch")
     words = "a TaskDefinition makes pods, so system:serviceaccount:"
     refused(author.create(task_definition("sneaky"), flags=DRY), "definitions", words)
@@ -350,13 +350,13 @@ def test_who_cannot_make_pods_cannot_make_them_by_a_definition(world: World) -> 
     accepted(author("label", TASK_DEFINITIONS, "existing", "team=words", *DRY))
 
 
-def test_who_can_make_pods_can_write_definitions(world: World) -> None:
+def test_a_user_who_can_create_pods_can_write_definitions(world: World) -> None:
     author = world.service_account("full-author", taskdefinitions="get,create,update,patch", pods="create")
     accepted(author.create(task_definition("honest")))
     accepted(author.patch(TASK_DEFINITIONS, "honest", {"spec": {"title": "New"}}))
 
 
-def test_the_right_to_make_pods_elsewhere_does_not_count(world: World, admin: Kubectl) -> None:
+def test_permission_to_create_pods_elsewhere_does_not_count(world: World, admin: Kubectl) -> None:
     author = world.service_account("foreign-author", taskdefinitions="create")
     with temporary_namespace(admin) as elsewhere:
         account = f"--serviceaccount={world.admin.namespace}:foreign-author"
@@ -404,7 +404,7 @@ def test_an_administrator_can_restore_runs_of_others(world: World) -> None:
     accepted(world.admin.create(restored, flags=DRY))
 
 
-def test_a_task_signs_its_children_with_its_own_name_only(world: World) -> None:
+def test_a_task_signs_its_children_only_with_its_own_name(world: World) -> None:
     manifest = world.child()
     own_name = f"system:serviceaccount:{world.admin.namespace}:{RUNNER}"
     manifest["metadata"]["annotations"] = {"podrelay.dev/created-by": own_name}
@@ -438,19 +438,19 @@ def too_large(path: str, size: int) -> str:
     return f"{path} has {size} bytes as JSON, the limit is 262144 (256 KiB)"
 
 
-def test_an_input_of_256_kib_is_accepted_whatever_is_in_it(world: World) -> None:
+def test_an_input_of_256_kib_is_accepted_with_any_content(world: World) -> None:
     runs = [task_run(name, input=payload_of(LIMIT, **content)) for name, content in CONTENTS.items()]
     accepted(world.admin.create(*runs, flags=DRY))
 
 
-def test_a_byte_more_is_refused(world: World) -> None:
+def test_an_input_with_one_more_byte_is_rejected(world: World) -> None:
     runs = [task_run(name, input=payload_of(LIMIT + 1, **content)) for name, content in CONTENTS.items()]
     words = too_large("spec.input", LIMIT + 1) + "; keep large data in a store of its own and pass a reference"
     refused_each(world.admin.refusals(runs), "payloads-of-runs", [words] * len(runs))
 
 
 @pytest.mark.parametrize("size", [2 * LIMIT, 4 * LIMIT + 200 * KIB])
-def test_an_input_far_beyond_the_limit_is_refused_in_the_same_words(world: World, size: int) -> None:
+def test_an_input_far_beyond_the_limit_is_rejected_with_the_same_message(world: World, size: int) -> None:
     larger = world.admin.create(task_run(input=payload_of(size)), flags=DRY)
     refused(larger, "payloads-of-runs", "bytes as JSON, the limit is 262144 (256 KiB); keep large data in a store")
 

@@ -1,4 +1,4 @@
-"""The operator sees for itself whether the admission policies that it relies on are in force."""
+"""The operator checks whether the admission policies that it relies on are in force."""
 
 import asyncio
 import json
@@ -33,12 +33,12 @@ def test_the_names_are_those_of_the_chart() -> None:
         assert sorted(NAMES) == sorted(item["metadata"]["name"] for item in render() if item["kind"] == kind)
 
 
-# --- one policy of the test's own, which the API server stores as it stores those of the chart ------------------------
+# --- a policy of the test, which the API server stores like those of the chart ----------------------------------------
 
 
 @pytest.fixture
 def own(admin: Kubectl) -> Iterator[str]:
-    """A policy that refuses nothing, with its binding, as the chart has them otherwise."""
+    """A policy that rejects nothing, with its binding, otherwise like those of the chart."""
     name = f"in-force-{uuid4().hex[:8]}"
     (policy,) = (m for m in render() if m["kind"] == "ValidatingAdmissionPolicy" and m["metadata"]["name"] == NAMES[0])
     policy["metadata"] = {"name": name}
@@ -51,7 +51,7 @@ def own(admin: Kubectl) -> Iterator[str]:
 
 
 def problem(kubeconfig: Path, name: str) -> str | None:
-    """What one look at a policy finds."""
+    """Return the problem of a policy, if any."""
 
     async def look() -> str | None:
         async with Client(config.load(kubeconfig)) as client:
@@ -62,7 +62,7 @@ def problem(kubeconfig: Path, name: str) -> str | None:
     return asyncio.run(look())
 
 
-def test_a_policy_as_the_chart_makes_it_is_no_problem(admin: Kubectl, own: str) -> None:
+def test_a_policy_of_the_chart_is_not_a_problem(admin: Kubectl, own: str) -> None:
     assert problem(admin.kubeconfig, own) is None
 
 
@@ -88,7 +88,7 @@ RULE: Manifest = {"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"],
         (POLICY, {"matchConstraints": {"excludeResourceRules": [RULE]}}, "policy has excludeResourceRules"),
     ],
 )
-def test_what_does_not_hold_against_everybody_is_a_problem(
+def test_a_policy_that_does_not_apply_to_all_clients_is_a_problem(
     admin: Kubectl, own: str, kind: str, spec: Manifest, words: str
 ) -> None:
     patched = admin.patch(kind, own, {"spec": spec})
@@ -102,7 +102,7 @@ def test_what_does_not_hold_against_everybody_is_a_problem(
 
 
 @pytest.mark.parametrize("kind", [POLICY, BINDING])
-def test_what_is_not_there_is_a_problem(admin: Kubectl, own: str, kind: str) -> None:
+def test_a_missing_policy_is_a_problem(admin: Kubectl, own: str, kind: str) -> None:
     admin.do("delete", kind, own)
     assert "is missing" in (problem(admin.kubeconfig, own) or "")
 
@@ -118,12 +118,12 @@ def proxy(cluster: Cluster) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def behind(proxy: FaultProxy, kubectl: Kubectl, tmp_path: Path) -> Kubectl:
-    """kubectl for operators that have no other way than the proxy."""
+    """kubectl for operators that can use only the proxy."""
     return Kubectl(proxy.kubeconfig(tmp_path), kubectl.env, kubectl.namespace)
 
 
 def asks(operator: OperatorProcess, path: str) -> Callable[[], tuple[int, str]]:
-    """A question to one of the operator's own addresses."""
+    """Return a function that sends a request to one of the operator's own addresses."""
 
     def ask() -> tuple[int, str]:
         address = re.search(r"listen=(\S+)", operator.text)
@@ -137,9 +137,7 @@ def asks(operator: OperatorProcess, path: str) -> Callable[[], tuple[int, str]]:
     return ask
 
 
-def test_an_operator_is_not_ready_until_the_policies_are_there(
-    proxy: FaultProxy, behind: Kubectl, tmp_path: Path
-) -> None:
+def test_an_operator_is_not_ready_until_the_policies_exist(proxy: FaultProxy, behind: Kubectl, tmp_path: Path) -> None:
     proxy.hidden = f"{BINDINGS}podrelay-records"
     with OperatorProcess(behind, tmp_path / "operator") as operator:
         ready, metrics = asks(operator, "/readyz"), asks(operator, "/metrics")
@@ -155,17 +153,17 @@ def test_an_operator_is_not_ready_until_the_policies_are_there(
         eventually("it is ready", lambda: ready() == (200, "ok\n"))
         assert "the admission policies are in force" in operator.text
         assert samples(metrics()[1])["podrelay_policy_problems", frozenset()] == 0
-        assert operator.text.count(words) == 1, "told once"
+        assert operator.text.count(words) == 1, "logged once"
 
 
-def test_who_says_that_the_policies_are_not_needed_is_ready(proxy: FaultProxy, behind: Kubectl, tmp_path: Path) -> None:
+def test_an_operator_without_policies_by_its_flag_is_ready(proxy: FaultProxy, behind: Kubectl, tmp_path: Path) -> None:
     proxy.hidden = "/admissionregistration.k8s.io/"
     with OperatorProcess(behind, tmp_path / "operator", flags=("--without-policies",)) as operator:
         eventually("it is ready", lambda: asks(operator, "/readyz")() == (200, "ok\n"))
         assert "started with --without-policies" in operator.text
 
 
-def test_an_operator_that_may_not_look_says_so_and_is_ready(kubectl: Kubectl, tmp_path: Path) -> None:
+def test_an_operator_that_may_not_read_policies_reports_it_and_is_ready(kubectl: Kubectl, tmp_path: Path) -> None:
     account = f"--serviceaccount={kubectl.namespace}:developer"
     kubectl.do("create", "serviceaccount", "developer")
     kubectl.do("create", "rolebinding", "developer", "--clusterrole=podrelay-operator", account)
@@ -174,17 +172,17 @@ def test_an_operator_that_may_not_look_says_so_and_is_ready(kubectl: Kubectl, tm
     few = with_token(kubectl, "developer", tmp_path)
     with OperatorProcess(few, tmp_path / "operator") as operator:
         eventually("it is ready", lambda: asks(operator, "/readyz")() == (200, "ok\n"))
-        eventually("it has said so", lambda: "cannot check whether the chart's admission policies" in operator.text)
+        eventually("it has logged that", lambda: "cannot check whether the chart's admission policies" in operator.text)
 
 
-def test_the_operators_own_account_may_look(admin: Kubectl, installed: None, tmp_path: Path) -> None:
+def test_the_operators_own_account_may_read_policies(admin: Kubectl, installed: None, tmp_path: Path) -> None:
     account = with_token(admin.in_namespace(RELEASE_NAMESPACE), "podrelay-operator", tmp_path)
     for name in NAMES:
         assert problem(account.kubeconfig, name) is None
 
 
 def with_token(kubectl: Kubectl, account: str, folder: Path) -> Kubectl:
-    """kubectl with a kubeconfig that holds a service account's token, and no other credentials."""
+    """Return kubectl with a kubeconfig that has a service account's token and no other credentials."""
     document = json.loads(kubectl.do("config", "view", "--raw", "--output=json"))
     document["users"] = [{"name": "account", "user": {"token": kubectl.do("create", "token", account).strip()}}]
     (context,) = document["contexts"]

@@ -1,4 +1,4 @@
-"""What once broke a promise of the relay, played again: late watches, lost nodes, wrong clocks, names used again."""
+"""Situations that once broke a promise of the relay: late watches, lost nodes, wrong clocks, reused names."""
 
 import json
 import os
@@ -30,7 +30,7 @@ FORCE = ("--force", "--grace-period=0", "--wait=false")
 
 
 def works(relay: Relay, name: str) -> int:
-    """Wait until a stubborn task works; return its process."""
+    """Wait until a task that ignores signals runs; return its process id."""
 
     def process() -> int | None:
         text = relay.trace(name).read_text(encoding="utf-8") if relay.trace(name).exists() else ""
@@ -50,14 +50,14 @@ def is_alive(process: int) -> bool:
 
 
 def on_node(relay: Relay, node: str) -> dict[str, Any]:
-    """A template whose pods are bound to a node that no kubelet stands behind: the test says what they do."""
+    """Return a template whose pods are bound to a node without a kubelet: the test reports their status."""
     template = relay.template("Stubborn")
     template["spec"]["nodeName"] = node
     return template
 
 
 def says_running(relay: Relay, pod: str, since: datetime) -> None:
-    """Report what a kubelet reports when a container has started."""
+    """Report the start of a container like a kubelet."""
     eventually("it has a pod", lambda: pod in relay.kubectl.names("pods"))
     state = {"running": {"startedAt": text_of(since)}}
     status = {
@@ -77,13 +77,13 @@ def text_of(moment: datetime) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
 
 
-# --- code that runs --------------------------------------------------------------------------------------------------
+# --- running code ----------------------------------------------------------------------------------------------------
 
 
-def test_a_pod_that_no_watch_has_shown_is_ended_by_an_abort(idle_relay: Relay, tmp_path: Path) -> None:
-    """One operator makes the pod and dies before anything tells so; the next one's watch of pods lags behind.
+def test_an_abort_ends_a_pod_that_no_watch_has_shown(idle_relay: Relay, tmp_path: Path) -> None:
+    """One operator creates the pod and dies before any status shows it; the next one's watch of pods lags.
 
-    Its Lease is long, so that the run is aborted before the next one looks at it for the first time.
+    Its Lease is long, so that the run is aborted before the next one reconciles it for the first time.
     """
     relay = idle_relay
     relay.define("Stubborn", abortGracePeriodSeconds=1)
@@ -130,13 +130,15 @@ def test_a_pod_on_a_lost_node_holds_its_slot_after_its_run_has_ended(relay: Rela
 
     assert (relay.status("next")["reason"], relay.pods("next")) == ("Queued", [])
     relay.kubectl.do("delete", "pod", "lost-i1", *FORCE)
-    eventually("somebody has said that the node is off", lambda: relay.pods("next"))
+    eventually("an administrator has marked the node as shut down", lambda: relay.pods("next"))
     relay.kubectl.do("delete", TASK_RUNS, "lost", "next", "other", "--wait=false")
     relay.kubectl.do("delete", "pod", "next-i1", "other-i1", *FORCE)
 
 
 @pytest.mark.parametrize("skew", [-60, 60], ids=["behind", "ahead"])
-def test_a_node_whose_clock_is_wrong_by_a_minute_has_no_healthy_task_ended(relay: Relay, node: str, skew: int) -> None:
+def test_no_healthy_task_is_ended_on_a_node_whose_clock_is_wrong_by_a_minute(
+    relay: Relay, node: str, skew: int
+) -> None:
     name = "behind" if skew < 0 else "ahead"
     relay.define("Stubborn", name, template=on_node(relay, node), heartbeatTimeoutSeconds=15, abortGracePeriodSeconds=1)
 
@@ -151,7 +153,7 @@ def test_a_node_whose_clock_is_wrong_by_a_minute_has_no_healthy_task_ended(relay
     began = beaten_at = time.monotonic()
 
     def beats() -> bool:
-        """Give a sign of life every eleven seconds: nothing may end a task that is not silent for fifteen."""
+        """Send a heartbeat every eleven seconds: a task that is not silent for fifteen seconds must not be ended."""
         nonlocal beaten_at
         if time.monotonic() - beaten_at > 11:
             beaten_at = time.monotonic()
@@ -163,7 +165,7 @@ def test_a_node_whose_clock_is_wrong_by_a_minute_has_no_healthy_task_ended(relay
         annotations: dict[str, str] = relay.kubectl.get("pods", f"{name}-i1")["metadata"]["annotations"]
         return annotations.get(names.ANNOTATION_ENDING_REASON) or annotations.get(names.ANNOTATION_ENDING_SINCE)
 
-    eventually("it has given signs of life for longer than it may be silent", beats, 60)
+    eventually("it has sent heartbeats for longer than its heartbeat timeout", beats, 60)
     assert ending() is None
     assert relay.status(name)["reason"] == "IterationRunning"
     eventually("it is silent for too long", lambda: ending() == "HeartbeatTimeout", 50)
@@ -171,11 +173,11 @@ def test_a_node_whose_clock_is_wrong_by_a_minute_has_no_healthy_task_ended(relay
     relay.kubectl.do("delete", "pod", f"{name}-i1", *FORCE)
 
 
-# --- names that are used again ---------------------------------------------------------------------------------------
+# --- reused names ----------------------------------------------------------------------------------------------------
 
 
-def test_a_run_is_not_judged_by_the_input_of_the_one_before_it(relay: Relay) -> None:
-    """Its predecessor's input is still being checked, which takes a while, when it is created."""
+def test_a_run_is_not_judged_by_the_input_of_its_predecessor(relay: Relay) -> None:
+    """When it is created, the input of its predecessor is still being checked, which takes a while."""
     branch: dict[str, Any] = {"type": "object", "properties": {"k": {"$ref": "#/$defs/node"}}, "required": ["k"]}
     tree = {"anyOf": [branch | {"title": "a"}, branch | {"title": "b"}, {"type": "null"}]}
     schema = {"properties": {"tree": {"$ref": "#/$defs/node"}}, "$defs": {"node": tree}}
@@ -199,7 +201,7 @@ def test_a_run_is_not_judged_by_the_input_of_the_one_before_it(relay: Relay) -> 
 
 @pytest.fixture
 def two_teams(admin: Kubectl, installed: None, pod_logs: Path, tmp_path: Path) -> Any:
-    """Two namespaces, of which one operator takes care as soon as it is started with these flags."""
+    """Two namespaces with one operator, which the test starts with these flags."""
     with temporary_namespace(admin) as one, temporary_namespace(admin) as other:
         for team in (one, other):
             add_runner(team)
@@ -211,12 +213,12 @@ def two_teams(admin: Kubectl, installed: None, pod_logs: Path, tmp_path: Path) -
         )
 
 
-def test_runs_that_a_quota_refuses_keep_nobody_elses_from_starting(
-    two_teams: tuple[Relay, Relay], tmp_path: Path
-) -> None:
+def test_runs_that_a_quota_rejects_do_not_delay_other_runs(two_teams: tuple[Relay, Relay], tmp_path: Path) -> None:
     refused, other = two_teams
     refused.kubectl.do("create", "quota", "none", "--hard=pods=0")
-    eventually("the quota counts", lambda: refused.kubectl.get("resourcequota", "none").get("status", {}).get("hard"))
+    eventually(
+        "the quota is active", lambda: refused.kubectl.get("resourcequota", "none").get("status", {}).get("hard")
+    )
     flags = ("--max-running-pods=2", f"--namespace={other.kubectl.namespace}")
     with OperatorProcess(refused.kubectl, tmp_path / "operator", flags=flags):
         for team in two_teams:
@@ -233,7 +235,7 @@ def test_runs_that_a_quota_refuses_keep_nobody_elses_from_starting(
             assert refused.finished(f"refused{number}", 120)["phase"] == "Succeeded"
 
 
-def test_a_burst_in_one_namespace_does_not_keep_another_waiting(two_teams: tuple[Relay, Relay], tmp_path: Path) -> None:
+def test_a_burst_in_one_namespace_does_not_delay_another(two_teams: tuple[Relay, Relay], tmp_path: Path) -> None:
     busy, other = two_teams
     with OperatorProcess(busy.kubectl, tmp_path / "operator", flags=(f"--namespace={other.kubectl.namespace}",)):
         other.define_script("script", "true")
@@ -248,10 +250,10 @@ def test_a_burst_in_one_namespace_does_not_keep_another_waiting(two_teams: tuple
         assert other.finished("other")["phase"] == "Succeeded"
         listed = json.loads(busy.kubectl.do("get", TASK_RUNS, "-o", "json"))["items"]
         unfinished = [item for item in listed if item.get("status", {}).get("phase") not in FINISHED]
-        assert len(unfinished) > 20, "it has passed most of them"
+        assert len(unfinished) > 20, "it has overtaken most of them"
 
 
-# --- families --------------------------------------------------------------------------------------------------------
+# --- parents and children --------------------------------------------------------------------------------------------
 
 
 def test_an_abort_with_cascade_reaches_the_parents_pod_before_its_children(
@@ -272,7 +274,7 @@ def test_an_abort_with_cascade_reaches_the_parents_pod_before_its_children(
         relay.until(children[-1], "it waits", reason="Delayed")
         abort = {"spec": {"abort": {"message": "enough", "cascade": True}}}
         assert relay.kubectl.patch(TASK_RUNS, "parent", abort)
-        # Who comes while the others are being aborted goes with them.
+        # A child that is created while the others are being aborted is aborted with them.
         relay.run("newborn", "answer", parent="parent", input={"how": "done"})
         for name in ("parent", "newborn", *children):
             assert relay.finished(name, 60)["phase"] in {"Aborted", "Failed"}

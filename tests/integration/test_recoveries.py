@@ -1,4 +1,4 @@
-"""What kept pods from being made or started is mended: the runs go on at once, not when their pause is over."""
+"""When the obstacle to pods is fixed, the runs continue immediately, not after their pause."""
 
 from pathlib import Path
 
@@ -14,18 +14,18 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.integration
 
 ATTEMPTS = 5
-"""After 0, 1, 2, 4 and 8 seconds; the next one would come 8 seconds later."""
+"""After 0, 1, 2, 4 and 8 seconds; the next one would be 8 seconds later."""
 AT_ONCE = 6
-"""Seconds, and less than those."""
+"""In seconds; shorter than that pause."""
 
 
 def pod_of(node: str | None = None, account: str | None = None) -> dict[str, object]:
     container = {"name": "task", "image": "local", "command": ["true"]}
-    wishes = {"nodeSelector": {"disk": node}} if node else {}
-    return {"spec": {"containers": [container], **wishes, **({"serviceAccountName": account} if account else {})}}
+    placement = {"nodeSelector": {"disk": node}} if node else {}
+    return {"spec": {"containers": [container], **placement, **({"serviceAccountName": account} if account else {})}}
 
 
-def test_runs_go_on_when_account_quota_or_template_has_been_mended(
+def test_runs_continue_when_account_quota_or_template_is_fixed(
     idle_relay: Relay, cluster: Cluster, tmp_path: Path
 ) -> None:
     relay, kubectl = idle_relay, idle_relay.kubectl
@@ -37,7 +37,7 @@ def test_runs_go_on_when_account_quota_or_template_has_been_mended(
         relay.run("selective", "template")
         relay.until("selective", "its pod fits no node", reason="Unschedulable")
         kubectl.do("create", "quota", "full", "--hard=count/pods=0")
-        # The quota is looked at last, so who lacks an account is told so.
+        # The quota is checked last, so a missing service account is reported first.
         accounts, others = [f"account{number}" for number in range(3)], [f"quota{number}" for number in range(3)]
         for name in accounts:
             relay.run(name, "account")
@@ -45,7 +45,7 @@ def test_runs_go_on_when_account_quota_or_template_has_been_mended(
             relay.run(name, "quota")
         for name in (*accounts, *others):
             reason = "PodForbidden" if name in accounts else "QuotaExceeded"
-            relay.until(name, "its pod is refused", reason=reason)
+            relay.until(name, "its pod is rejected", reason=reason)
         log = cluster.audit_log
         eventually(
             "the pauses have grown",
@@ -57,9 +57,9 @@ def test_runs_go_on_when_account_quota_or_template_has_been_mended(
         assert kubectl.get(TASK_DEFINITIONS, "account")["status"]["conditions"][0]["reason"] == "PodRejected"
 
         kubectl.do("patch", "quota", "full", "--patch", '{"spec":{"hard":{"count/pods":"100"}}}')
-        eventually("the quota lets them go on", lambda: all(map(relay.pods, others)), AT_ONCE)
+        eventually("they continue with the new quota", lambda: all(map(relay.pods, others)), AT_ONCE)
         kubectl.do("create", "serviceaccount", "importer")
-        eventually("the account lets them go on", lambda: all(map(relay.pods, accounts)), AT_ONCE)
+        eventually("they continue with the service account", lambda: all(map(relay.pods, accounts)), AT_ONCE)
         eventually("its definition is ready", lambda: is_ready(relay, "account"), AT_ONCE)
         kubectl.do("patch", TASK_DEFINITIONS, "template", "--type=json", f"--patch={WITHOUT_SELECTOR}")
 

@@ -1,4 +1,4 @@
-"""A status that the API server refuses: the run cannot say so itself, so an Event and the log do."""
+"""A status that the API server rejects: the run itself cannot show it, so an Event and the log do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 @contextmanager
 def refusal(kubectl: Kubectl, admin: Kubectl, group: str, resource: str) -> Iterator[str]:
-    """A policy that lets nobody change such objects in this namespace, as a rule that nobody thought of would."""
+    """Create a policy that rejects all changes of such objects in this namespace, like an unexpected rule."""
     name = f"refusing-{kubectl.namespace}"
     api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
     rule = {"apiGroups": [group], "apiVersions": ["*"], "operations": ["UPDATE"], "resources": [resource]}
@@ -41,7 +41,7 @@ def refusal(kubectl: Kubectl, admin: Kubectl, group: str, resource: str) -> Iter
 
 @pytest.fixture
 def refusing(kubectl: Kubectl, admin: Kubectl) -> Iterator[str]:
-    """The name of a policy that refuses every status of a run."""
+    """The name of a policy that rejects every status of a run."""
     with refusal(kubectl, admin, "podrelay.dev", "taskruns/status") as name:
         assert kubectl.create(task_run("probe"))
         eventually("the policy in force", lambda: not kubectl.set_status(TASK_RUNS, "probe", {"message": "m"}))
@@ -58,13 +58,13 @@ def events(kubectl: Kubectl) -> list[str]:
     return kubectl.do("get", "events", "--output", path).splitlines()
 
 
-def test_a_status_that_is_refused_is_one_event_whoever_leads(
+def test_a_rejected_status_is_one_event_regardless_of_the_leader(
     kubectl: Kubectl, admin: Kubectl, refusing: str, tmp_path: Path
 ) -> None:
     assert kubectl.create(task_run("mute"))
     for replica in ("first", "second"):
         with OperatorProcess(kubectl, tmp_path / replica) as operator:
-            eventually("it was refused several times", partial(is_refused_often, operator))
+            eventually("it was rejected several times", partial(is_refused_often, operator))
             assert "the API server refuses the status of this run" in operator.text
             (event,) = events(kubectl)
             assert event.startswith("Warning mute StatusRefused the API server refuses the status of this run")
@@ -74,10 +74,12 @@ def test_a_status_that_is_refused_is_one_event_whoever_leads(
 
     admin.do("delete", f"validatingadmissionpolicybinding/{refusing}")
     with OperatorProcess(kubectl, tmp_path / "third"):
-        eventually("it goes on", lambda: kubectl.get(TASK_RUNS, "mute")["status"].get("reason") == "DefinitionNotFound")
+        eventually(
+            "it continues", lambda: kubectl.get(TASK_RUNS, "mute")["status"].get("reason") == "DefinitionNotFound"
+        )
 
 
-def test_a_pod_that_may_not_be_ended_is_told(idle_relay: Relay, admin: Kubectl, tmp_path: Path) -> None:
+def test_a_pod_that_may_not_be_ended_is_reported(idle_relay: Relay, admin: Kubectl, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define("Sleep")
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
@@ -88,10 +90,10 @@ def test_a_pod_that_may_not_be_ended_is_told(idle_relay: Relay, admin: Kubectl, 
             eventually("the policy in force", lambda: not relay.kubectl.patch("pods", "endless-i1", labels))
             relay.abort("endless")
 
-            def told() -> list[str]:
+            def reported() -> list[str]:
                 return [event for event in events(relay.kubectl) if " endless WriteRefused " in event]
 
-            (event,) = eventually("it is told", told) or [""]
+            (event,) = eventually("it is reported", reported) or [""]
             assert event.startswith("Warning endless WriteRefused the API server refuses a write of the operator")
             assert "nothing today" in event
         assert relay.finished("endless", 60)["phase"] == "Aborted"

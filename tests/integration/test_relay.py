@@ -1,4 +1,4 @@
-"""The rows of the state table, on a real API server, with the real operator, runner and pod-bound tokens."""
+"""The rows of the state table on a real API server, with the real operator, runner and pod-bound tokens."""
 
 import re
 from datetime import datetime
@@ -31,7 +31,7 @@ def test_done_ends_in_succeeded_with_the_output(relay: Relay) -> None:
     relay.kubectl.do("wait", "--for=condition=Succeeded", f"{TASK_RUNS}/done", "--timeout=5s")
 
 
-def test_kubectl_wait_hears_of_the_end_of_a_run_that_failed(relay: Relay) -> None:
+def test_kubectl_wait_returns_when_a_run_has_failed(relay: Relay) -> None:
     relay.define("Answer")
     relay.run("bad", "answer", input={"how": "error"})
 
@@ -40,7 +40,7 @@ def test_kubectl_wait_hears_of_the_end_of_a_run_that_failed(relay: Relay) -> Non
     assert relay.status("bad")["phase"] == "Failed"
 
 
-def test_whatever_run_returns_that_is_no_answer_means_done(relay: Relay) -> None:
+def test_any_other_return_value_of_run_means_done(relay: Relay) -> None:
     relay.define("Answer")
     relay.run("nothing", "answer", input={"how": "nothing"})
 
@@ -67,7 +67,7 @@ def test_continue_hands_the_merged_state_to_the_next_pod(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize("wait", ["seconds", "date_in"])
-def test_continue_with_a_wait_shows_when_it_goes_on(relay: Relay, wait: str) -> None:
+def test_continue_with_a_wait_shows_when_it_continues(relay: Relay, wait: str) -> None:
     name = f"wait-{wait.replace('_', '-')}"
     relay.define("Chain")
     relay.run(name, "chain", input={"length": 2, wait: 3})
@@ -97,7 +97,7 @@ def test_a_delayed_run_is_pending_and_counts_no_iteration(relay: Relay) -> None:
     assert (datetime.fromisoformat(ended["startedAt"]) - created).total_seconds() >= 3
 
 
-def test_max_iterations_allows_exactly_so_many_calls(relay: Relay) -> None:
+def test_max_iterations_is_the_exact_limit_of_calls(relay: Relay) -> None:
     relay.define("Chain", maxIterations=2)
     relay.run("endless", "chain", input={"length": 100})
 
@@ -109,7 +109,7 @@ def test_max_iterations_allows_exactly_so_many_calls(relay: Relay) -> None:
     relay.define("Chain")
 
 
-def test_an_error_answer_fails_the_run_with_all_that_it_says(relay: Relay) -> None:
+def test_an_error_answer_fails_the_run_with_all_its_details(relay: Relay) -> None:
     relay.define("Answer")
     relay.run("error", "answer", input={"how": "error"})
 
@@ -137,7 +137,7 @@ def test_an_exception_fails_the_run(relay: Relay) -> None:
         ("kill", "OOMKilled", r"container task was killed by SIGKILL \(exit code 137\), most likely out of memory"),
     ],
 )
-def test_a_container_that_dies_fails_the_run_with_the_cause_in_words(
+def test_a_container_that_dies_fails_the_run_with_the_cause_in_plain_text(
     relay: Relay, how: str, reason: str, words: str
 ) -> None:
     relay.define("Answer")
@@ -150,7 +150,7 @@ def test_a_container_that_dies_fails_the_run_with_the_cause_in_words(
     record = relay.record(f"{how}-i1")
     assert record["metadata"]["annotations"]["podrelay.dev/cause"] == "PodFailure"
     assert record["response"]["error"]["code"] == reason
-    assert relay.pods(how) == [f"{how}-i1"], "the pod stays, for its logs"
+    assert relay.pods(how) == [f"{how}-i1"], "the pod is kept for its logs"
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_an_iteration_that_takes_too_long_is_ended(relay: Relay) -> None:
     assert relay.record("slow-i1")["metadata"]["annotations"]["podrelay.dev/cause"] == "Timeout"
 
 
-def test_a_task_that_hears_of_its_timeout_can_still_continue(relay: Relay) -> None:
+def test_a_task_that_handles_its_timeout_can_still_continue(relay: Relay) -> None:
     relay.define("Sleep", iterationTimeoutSeconds=2, abortGracePeriodSeconds=10, maxIterations=2)
     relay.run("in-time", "sleep")
 
@@ -215,10 +215,10 @@ def test_abort_lets_the_task_clean_up(relay: Relay) -> None:
 
     assert (status["phase"], status["reason"], status["message"]) == ("Aborted", "Aborted", "wrong file")
     assert status["output"] == {"cleaned": True}
-    assert relay.pods("stop") == ["stop-i1"], "the pod stays, for its logs"
+    assert relay.pods("stop") == ["stop-i1"], "the pod is kept for its logs"
 
 
-def test_abort_ends_a_task_that_does_not_listen(relay: Relay) -> None:
+def test_abort_ends_a_task_that_ignores_signals(relay: Relay) -> None:
     relay.define("Stubborn", abortGracePeriodSeconds=1)
     relay.run("deaf", "stubborn")
     eventually("it works", lambda: relay.calls("deaf"))
@@ -230,7 +230,7 @@ def test_abort_ends_a_task_that_does_not_listen(relay: Relay) -> None:
     assert relay.record("deaf-i1")["response"]["status"] == "aborted"
 
 
-def test_abort_of_a_run_that_waits_takes_effect_at_once(relay: Relay) -> None:
+def test_abort_of_a_waiting_run_takes_effect_immediately(relay: Relay) -> None:
     relay.define("Chain")
     relay.run("waits", "chain", input={"length": 2, "seconds": 600})
     relay.until("waits", "it waits", reason="Waiting")
@@ -253,7 +253,7 @@ def test_abort_of_a_run_that_never_started(relay: Relay) -> None:
     assert relay.records("never") == []
 
 
-def test_deleting_a_run_takes_pods_and_records_with_it(relay: Relay) -> None:
+def test_deleting_a_run_deletes_pods_and_records(relay: Relay) -> None:
     relay.define("Sleep", abortGracePeriodSeconds=1)
     relay.run("gone", "sleep", input={"stubborn": True})
     eventually("it works", lambda: relay.calls("gone"))
@@ -272,7 +272,7 @@ def test_pod_cleanup(relay: Relay, policy: str, how: str, left: int) -> None:
 
     relay.finished(name)
 
-    eventually("the pods that are to stay", lambda: len(relay.pods(name)) == left)
+    eventually("the expected pods are left", lambda: len(relay.pods(name)) == left)
     relay.define("Answer")
 
 
@@ -299,7 +299,7 @@ def test_a_run_waits_for_its_definition(relay: Relay) -> None:
     assert relay.finished("early")["phase"] == "Succeeded"
 
 
-def test_a_retry_starts_from_the_checkpoint_of_the_try_before(relay: Relay) -> None:
+def test_a_retry_starts_from_the_checkpoint_of_the_previous_attempt(relay: Relay) -> None:
     relay.define("Checkpoint", retry={"limit": 1, "initialSeconds": 1})
     relay.run("saved", "checkpoint")
 
@@ -322,7 +322,7 @@ def test_progress_reaches_the_status(relay: Relay) -> None:
     relay.finished("bar")
 
 
-def test_a_definition_says_whether_pods_can_be_made_from_it(relay: Relay) -> None:
+def test_a_definition_shows_whether_pods_can_be_created_from_it(relay: Relay) -> None:
     relay.define("Answer")
     ready = "--for=condition=Ready=True"
     relay.kubectl.do("wait", ready, f"{TASK_DEFINITIONS}/answer", "--timeout=15s")
@@ -340,7 +340,7 @@ def test_a_definition_says_whether_pods_can_be_made_from_it(relay: Relay) -> Non
     assert relay.finished("refused")["phase"] == "Aborted"
 
 
-def test_a_definition_that_is_mended_is_reviewed_again(relay: Relay) -> None:
+def test_a_fixed_definition_is_reviewed_again(relay: Relay) -> None:
     broken = {"spec": {"containers": [{"name": "task", "image": "x", "env": [{"name": "1=", "value": "x"}]}]}}
     relay.define("Hungry", template={"spec": {"containers": []}})
     relay.kubectl.do("wait", "--for=condition=Ready=False", f"{TASK_DEFINITIONS}/hungry", "--timeout=15s")

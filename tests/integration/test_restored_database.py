@@ -1,6 +1,6 @@
-"""Etcd is put back to a snapshot: everything that was seen since is newer than the truth, and must not be believed.
+"""Etcd is restored from a snapshot: everything that was seen since then is invalid and must be discarded.
 
-Nobody restarts anything of ours.
+No process of Podrelay is restarted from outside.
 """
 
 import re
@@ -23,7 +23,7 @@ from tests.support.waiting import eventually
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 WRITES_SINCE = 600
-"""So many versions go back: more than a control plane makes while everything starts again."""
+"""The number of versions that are lost: more than a control plane creates while everything starts again."""
 
 
 @pytest.fixture
@@ -43,8 +43,8 @@ def seen_by(gateway: GatewayProcess, namespace: str) -> dict[str, str]:
     return {task["id"]: task["reason"] for task in data["listTasks"]["data"]}
 
 
-def test_operators_and_gateways_start_anew_after_a_restore(database: RestorableCluster, tmp_path: Path) -> None:
-    # given a snapshot in which `old` is suspended, and `later` does not exist
+def test_operators_and_gateways_restart_after_a_restore(database: RestorableCluster, tmp_path: Path) -> None:
+    # given a snapshot in which `old` is suspended and `later` does not exist
     admin = Kubectl.of(database.cluster, tmp_path)
     chart.install(admin)
     kubectl = admin.in_namespace("default")
@@ -58,7 +58,7 @@ def test_operators_and_gateways_start_anew_after_a_restore(database: RestorableC
     first, second = (OperatorProcess(kubectl, folder) for folder in folders)
     flags = ("--auth=none", f"--namespace={kubectl.namespace}")
     with first, second, GatewayProcess(kubectl.kubeconfig, tmp_path / "gateway", flags) as gateway:
-        # when much happens, and is forgotten
+        # when many changes happen and are lost
         eventually("one leads", lambda: " leading" in first.text + second.text)
         assert kubectl.patch(TASK_RUNS, "old", {"spec": {"abort": {"message": "enough"}}})
         eventually("it is aborted", lambda: status(kubectl, "old").get("phase") == "Aborted")
@@ -69,10 +69,10 @@ def test_operators_and_gateways_start_anew_after_a_restore(database: RestorableC
         eventually("the gateway sees it", lambda: "later" in seen_by(gateway, kubectl.namespace))
         database.restore()
 
-        # then everybody goes by what there is now
+        # then all programs use the restored objects
         assert status(kubectl, "old").get("reason") == "Suspended"
         for operator in (first, second):
-            eventually("it starts anew", partial(has_started_anew, operator), 120)
+            eventually("it restarts", partial(has_restarted, operator), 120)
         eventually("the gateway sees it", lambda: seen_by(gateway, kubectl.namespace) == {"old": "Suspended"}, 60)
         assert kubectl.patch(TASK_RUNS, "old", {"spec": {"suspend": False}})
         eventually("it has its pod", lambda: kubectl("get", "pod", "old-i1"), 60)
@@ -83,15 +83,15 @@ def test_operators_and_gateways_start_anew_after_a_restore(database: RestorableC
         assert not first.has_ended
         assert not second.has_ended
         for operator in (first, second):
-            assert len(re.findall("caches filled", operator.text)) == 2, "once for each life"
+            assert len(re.findall("caches filled", operator.text)) == 2, "once for each start"
 
 
-def has_started_anew(operator: OperatorProcess) -> bool:
+def has_restarted(operator: OperatorProcess) -> bool:
     return "starting again with empty caches" in operator.text
 
 
 def make_versions(kubectl: Kubectl) -> None:
-    """Let the API server's version go on."""
+    """Increase the resource version of the API server."""
     api = QuickKubectl.instead_of(kubectl)
     path = f"/api/v1/namespaces/{kubectl.namespace}/configmaps"
     for _ in range(WRITES_SINCE // 2):

@@ -1,4 +1,4 @@
-"""Who may do what: the roles of the chart as the API server's authorizer sees them, and a few attempts."""
+"""Permissions: the roles of the chart as the API server's authorizer evaluates them, and a few attempts."""
 
 import json
 import re
@@ -27,9 +27,9 @@ def forbidden(result: Any) -> bool:
 
 
 def rights(kubectl: Kubectl, everything: bool = False) -> Rights:
-    """What an identity may do in its namespace, by resource; only Podrelay's own unless `everything` is asked for.
+    """Return the permissions of an identity in its namespace, by resource; with `everything` for all resources.
 
-    What it may do with certain objects only is under the resource with their names: configmaps[podrelay-settings].
+    Permissions for certain objects are under the resource with their names: configmaps[podrelay-settings].
     """
     review = kubectl.do("auth", "can-i", "--list", "--no-headers")
     found: Rights = {}
@@ -44,12 +44,12 @@ def rights(kubectl: Kubectl, everything: bool = False) -> Rights:
 
 
 def may(kubectl: Kubectl, verb: str, resource: str, subresource: str = "") -> bool:
-    """Whether the authorizer lets an identity do something."""
+    """Return whether the authorizer permits an action."""
     return bool(kubectl("auth", "can-i", verb, resource, f"--subresource={subresource}"))
 
 
 def operator_in(admin: Kubectl, namespace: str) -> Kubectl:
-    """The operator's identity, looking at some namespace."""
+    """Return the operator's identity, in some namespace."""
     return admin.in_namespace(RELEASE_NAMESPACE).as_service_account("podrelay-operator").in_namespace(namespace)
 
 
@@ -102,16 +102,16 @@ RUNNER_RIGHTS: Rights = {"taskruns": {"get", "list", "create"}, "taskiterations"
         ("admin", EDITOR),
     ],
 )
-def test_a_role_gives_exactly_this(people: People, role: str, expected: Rights) -> None:
-    # Kubernetes' own roles take ours up a moment after these are installed.
+def test_a_role_grants_exactly_these_permissions(people: People, role: str, expected: Rights) -> None:
+    # The default roles of Kubernetes aggregate Podrelay's roles some time after their installation.
     eventually(f"rights of {role}", lambda: rights(people.by_role[role]) == expected)
 
 
-def test_the_runner_has_nothing_else(people: People) -> None:
+def test_the_runner_has_no_other_permissions(people: People) -> None:
     assert rights(people.by_role[RUNNER], everything=True) == RUNNER_RIGHTS
 
 
-def test_only_the_operator_writes_the_status_of_a_run_and_who_restores_backups(people: People, admin: Kubectl) -> None:
+def test_only_the_operator_and_restorers_of_backups_write_the_status_of_a_run(people: People, admin: Kubectl) -> None:
     assert people.admin.create(task_run("statusless"))
     for role, kubectl in people.by_role.items():
         if role == "podrelay-restore":
@@ -123,7 +123,7 @@ def test_only_the_operator_writes_the_status_of_a_run_and_who_restores_backups(p
     assert may(operator_in(admin, people.admin.namespace), "patch", TASK_RUNS, "status")
 
 
-def test_no_person_writes_records_or_the_status_of_definitions(people: People) -> None:
+def test_no_user_writes_records_or_the_status_of_definitions(people: People) -> None:
     assert people.admin.create(task_definition("statusless"))
     for role in ("edit", "admin"):
         kubectl = people.by_role[role]
@@ -131,9 +131,9 @@ def test_no_person_writes_records_or_the_status_of_definitions(people: People) -
         assert forbidden(kubectl.set_status(TASK_DEFINITIONS, "statusless", {"activeRuns": 0}))
 
 
-def test_the_work_of_a_day_as_editor(people: People) -> None:
+def test_daily_work_as_editor(people: People) -> None:
     editor = people.by_role["edit"]
-    eventually("edit includes ours", lambda: may(editor, "trigger", TASK_RUNS))
+    eventually("edit includes Podrelay's role", lambda: may(editor, "trigger", TASK_RUNS))
     assert editor.apply(task_definition("count-words"))
     assert editor.apply(task_run("by-edit"))
     assert editor.patch(TASK_RUNS, "by-edit", {"spec": {"abort": {"message": "wrong file"}}})
@@ -141,7 +141,7 @@ def test_the_work_of_a_day_as_editor(people: People) -> None:
     assert editor("delete", TASK_RUNS, "by-edit")
 
 
-def test_the_runner_deletes_and_changes_no_run(people: People) -> None:
+def test_the_runner_cannot_delete_or_change_runs(people: People) -> None:
     runner = people.by_role[RUNNER]
     assert people.admin.create(task_run("running"))
     assert runner("get", TASK_RUNS, "running")
@@ -153,27 +153,27 @@ def test_the_runner_deletes_and_changes_no_run(people: People) -> None:
 
 
 def rights_of_file(name: str) -> Rights:
-    """The rules of a generated file of the chart, by resource."""
+    """Return the rules of a generated file of the chart, by resource."""
     found: Rights = {}
     for rule in yaml.safe_load((CHART / "files" / name).read_text(encoding="utf-8")):
         for group in rule["apiGroups"]:
             for resource in rule["resources"]:
                 base, _, subresource = resource.partition("/")
                 suffix = f".{group}" if group and group != "podrelay.dev" else ""
-                # kubectl has a line for each name.
+                # kubectl prints a line for each name.
                 for only in rule.get("resourceNames", [""]):
                     full = base + suffix + (f"[{only}]" if only else "")
                     found.setdefault(f"{full}/{subresource}".rstrip("/"), set()).update(rule["verbs"])
     return found
 
 
-def test_the_operator_may_do_what_its_file_says_and_nothing_else(people: People, admin: Kubectl) -> None:
+def test_the_operator_has_exactly_the_permissions_in_its_file(people: People, admin: Kubectl) -> None:
     expected = rights_of_file("operator-role.yaml")
     assert "manage" in expected["taskiterations"]
     assert rights(operator_in(admin, people.admin.namespace), everything=True) == expected
 
 
-def test_the_operator_has_its_lease_in_its_own_namespace_only(people: People, admin: Kubectl) -> None:
+def test_the_operator_has_its_lease_only_in_its_own_namespace(people: People, admin: Kubectl) -> None:
     lease = rights_of_file("operator-lease-role.yaml")
     home, elsewhere = operator_in(admin, RELEASE_NAMESPACE), operator_in(admin, people.admin.namespace)
     assert rights(home, everything=True) == rights_of_file("operator-role.yaml") | lease
@@ -198,7 +198,7 @@ def test_the_operator_reads_the_settings_of_all_namespaces_and_no_other_config_m
     assert forbidden(operator("get", "--raw", f"/api/v1/namespaces/{people.admin.namespace}/configmaps"))
 
 
-def test_the_operator_writes_no_work_and_enters_no_pod(people: People, admin: Kubectl) -> None:
+def test_the_operator_cannot_create_runs_or_enter_pods(people: People, admin: Kubectl) -> None:
     operator = operator_in(admin, people.admin.namespace)
     assert forbidden(operator.create(task_run("by-operator"), flags=("--dry-run=server",)))
     assert forbidden(operator.create(task_definition("by-operator"), flags=("--dry-run=server",)))

@@ -1,4 +1,4 @@
-"""The scenarios of tests/support/scenarios.py with pods and a real API server: all of them at once."""
+"""The scenarios of tests/support/scenarios.py with pods and a real API server, all of them at the same time."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,18 +20,18 @@ from tests.support.watching import Watch, watching
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 PATIENCE = 240
-"""Seconds. A hundred pods begin at once, each a process that imports pydantic."""
+"""In seconds. A hundred pods start at once, each a process that imports pydantic."""
 TASKS_FILE = str(Path(scenario_tasks.__file__))
 
 
 @pytest.fixture(scope="module")
 def watch(relay: Relay) -> Iterator[Watch]:
-    """Everything is under way, and what happens meanwhile has happened."""
+    """Start all scenarios, and carry out the actions of users."""
     classes = {item for scenario in SCENARIOS for item in (scenario.task, *scenario.children)}
     applied = relay.kubectl.apply(*map(definition, sorted(classes, key=lambda item: item.id)))
     assert applied, str(applied)
     with watching(relay.kubectl) as watch:
-        # Whoever waits for somebody comes first, so that nothing that is aborted has to wait for the rest.
+        # Runs with an action come first, so that aborts do not have to wait for the others.
         ordered = sorted(SCENARIOS, key=lambda scenario: scenario.meanwhile is None)
         created = relay.kubectl.create(*map(run, ordered))
         assert created, str(created)
@@ -42,7 +42,7 @@ def watch(relay: Relay) -> Iterator[Watch]:
 
 
 def definition(item: type[TaskDefinition]) -> Manifest:
-    """What an author would apply, but for the place of the module."""
+    """Return the definition that an author would apply, except for the path of the module."""
     return manifest(item, TASKS_FILE, "local")
 
 
@@ -53,8 +53,8 @@ def run(scenario: Scenario) -> Manifest:
 
 def interfere(relay: Relay, watch: Watch, name: str, abort: Abort) -> None:
     def is_time() -> bool:
-        is_at_work = abort.waits or any(record["runName"] == name for record in watch.newest("taskiterations"))
-        return is_at_work and status_of(watch, name).get("reason") == abort.reason
+        is_running = abort.waits or any(record["runName"] == name for record in watch.newest("taskiterations"))
+        return is_running and status_of(watch, name).get("reason") == abort.reason
 
     wait(watch, name, f"it shows {abort.reason}", is_time)
     patched = relay.kubectl.patch(TASK_RUNS, name, {"spec": {"abort": {"message": abort.message}}})
@@ -88,7 +88,7 @@ def evidence_of(watch: Watch, name: str) -> Evidence:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_it_ends_as_told(watch: Watch, scenario: Scenario) -> None:
+def test_a_scenario_has_the_expected_outcome(watch: Watch, scenario: Scenario) -> None:
     name, expected = scenario.name, scenario.expected
     wait(watch, name, "it is finished", lambda: status_of(watch, name).get("phase") in FINISHED)
     called = len(expected.hooks)
@@ -97,7 +97,7 @@ def test_it_ends_as_told(watch: Watch, scenario: Scenario) -> None:
         wait(
             watch,
             name,
-            "it has gone with its descendants",
+            "it is deleted with its descendants",
             lambda: all(member.is_deleted for member in evidence_of(watch, name).family()),
         )
 

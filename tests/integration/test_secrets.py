@@ -1,4 +1,4 @@
-"""Inputs by reference to a Secret: who may hand it over, how it arrives, and what happens where it is missing."""
+"""Inputs by reference to a Secret: who may pass it on, how it arrives, and runs with a missing Secret."""
 
 import json
 
@@ -22,7 +22,7 @@ def add_secret(kubectl: Kubectl, name: str, value: str = "s3cret") -> None:
 
 
 def account(kubectl: Kubectl, name: str, secret: str | None = None) -> Kubectl:
-    """Somebody who may start runs, and perhaps read one Secret."""
+    """Return a service account that may start runs, and possibly read one Secret."""
     kubectl.do("create", "serviceaccount", name)
     user = f"--serviceaccount={kubectl.namespace}:{name}"
     kubectl.do("create", "rolebinding", name, "--clusterrole=podrelay-user", user)
@@ -32,7 +32,7 @@ def account(kubectl: Kubectl, name: str, secret: str | None = None) -> Kubectl:
     return kubectl.as_service_account(name)
 
 
-def test_its_keys_are_files_in_the_pod(relay: Relay) -> None:
+def test_the_keys_of_a_secret_are_files_in_the_pod(relay: Relay) -> None:
     add_secret(relay.kubectl, "handed-over")
     relay.define_script("reads-it", WRITE, podCleanup="Never")
     relay.run("reader", "reads-it", secret="handed-over")
@@ -42,7 +42,7 @@ def test_its_keys_are_files_in_the_pod(relay: Relay) -> None:
     assert "s3cret" not in stored
 
 
-def test_the_sdk_reads_it_and_a_run_without_one_says_so(relay: Relay) -> None:
+def test_the_sdk_reads_a_secret_and_a_run_without_one_gets_a_clear_error(relay: Relay) -> None:
     add_secret(relay.kubectl, "for-the-sdk")
     relay.define("Confidential")
     relay.run("with-it", "confidential", secret="for-the-sdk")
@@ -54,29 +54,29 @@ def test_the_sdk_reads_it_and_a_run_without_one_says_so(relay: Relay) -> None:
     assert "s3cret" not in json.dumps(record)
 
 
-def test_who_may_not_read_a_secret_cannot_hand_it_over(relay: Relay) -> None:
+def test_a_user_who_may_not_read_a_secret_cannot_pass_it_on(relay: Relay) -> None:
     add_secret(relay.kubectl, "guarded")
     add_secret(relay.kubectl, "free")
     relay.define_script("guarded", WRITE)
-    stranger = account(relay.kubectl, "stranger")
+    outsider = account(relay.kubectl, "outsider")
     friend = account(relay.kubectl, "friend", "free")
 
     def refused(who: Kubectl, secret: str) -> bool:
         result = who.create(task_run(f"by-{secret}", "guarded", secret=secret), flags=("--dry-run=server",))
         return not result and f"may not pass the Secret {secret} to a task" in result.stderr
 
-    eventually("the stranger is refused by the policy", lambda: refused(stranger, "guarded"))
+    eventually("the policy rejects the outsider", lambda: refused(outsider, "guarded"))
     assert refused(friend, "guarded")
-    assert refused(stranger, "no-such-secret")
+    assert refused(outsider, "no-such-secret")
 
     def is_taken() -> bool:
         return bool(friend.create(task_run("by-friend", "guarded", secret="free"), flags=("--dry-run=server",)))
 
-    eventually("the friend hands over what he may read", is_taken)
-    assert stranger.create(task_run("without", "guarded"), flags=("--dry-run=server",))
+    eventually("the friend passes on a Secret that it may read", is_taken)
+    assert outsider.create(task_run("without", "guarded"), flags=("--dry-run=server",))
 
 
-def test_it_cannot_be_named_later_or_changed(relay: Relay) -> None:
+def test_a_secret_cannot_be_added_later_or_changed(relay: Relay) -> None:
     add_secret(relay.kubectl, "first")
     relay.define_script("unchanged", WRITE, suspend=True)
     relay.run("has-one", "unchanged", secret="first")
@@ -87,18 +87,18 @@ def test_it_cannot_be_named_later_or_changed(relay: Relay) -> None:
         assert "spec.secret cannot be changed" in patched.stderr, str(patched)
 
 
-def test_a_missing_one_is_told_and_the_run_goes_on_when_it_comes(relay: Relay) -> None:
+def test_a_missing_secret_is_reported_and_the_run_continues_when_it_exists(relay: Relay) -> None:
     relay.define_script("patient", WRITE)
     relay.run("patient", "patient", secret="late")
 
-    shown = relay.until("patient", "it is told", 60, reason="SecretMissing")
+    shown = relay.until("patient", "it is reported", 60, reason="SecretMissing")
     assert "Secret late" in shown["message"]
     add_secret(relay.kubectl, "late")
 
     assert relay.finished("patient", 60)["output"] == {"password": "s3cret"}
 
 
-def test_a_missing_one_fails_the_run_when_its_time_is_over(relay: Relay) -> None:
+def test_a_missing_secret_fails_the_run_after_a_timeout(relay: Relay) -> None:
     relay.define_script("impatient", WRITE, pendingTimeoutSeconds=35)
     relay.run("impatient", "impatient", secret="never")
 

@@ -1,4 +1,4 @@
-"""What the admission policies hold against those who share a cluster: other namespaces, unbound tokens, authors, users.
+"""Protection by the admission policies in a shared cluster: other namespaces, unbound tokens, authors, users.
 
 Pods are real objects, and their tokens are real tokens bound to them, as in test_policies.py.
 """
@@ -46,14 +46,14 @@ def accepted(result: Any) -> None:
 
 @dataclass(frozen=True)
 class Site:
-    """A namespace with a run, its pod, and people."""
+    """A namespace with a run, its pod, and users."""
 
     admin: Kubectl
     run: Manifest
     pod: TaskPod
 
     def account(self, name: str, role: str = "", rules: tuple[tuple[str, ...], ...] = ()) -> Kubectl:
-        """A service account outside of any pod, with a ClusterRole, or with (verbs, resource, name) each."""
+        """Return a service account outside of any pod, with a ClusterRole, or with rules of (verbs, resource, name)."""
         self.admin.do("create", "serviceaccount", name)
         account = f"--serviceaccount={self.admin.namespace}:{name}"
         if role:
@@ -83,7 +83,7 @@ class Site:
         return f"system:serviceaccount:{self.admin.namespace}:{account}"
 
     def child(self, name: str, created_by: str | None = None) -> Manifest:
-        """A run that names the run of the site as its parent."""
+        """Return a run that names the run of the site as its parent."""
         annotations = {CREATED_BY: created_by} if created_by else {}
         metadata = {"ownerReferences": [owner_reference(self.run)], "annotations": annotations}
         return task_run(name, metadata=metadata, parent="count-words")
@@ -100,10 +100,12 @@ def site(shared: Kubectl, node: str) -> Site:
 # --- another namespace ----------------------------------------------------------------------------------------------
 
 
-def test_a_pod_of_another_namespace_writes_no_record_and_no_child_here(site: Site, admin: Kubectl, node: str) -> None:
+def test_a_pod_of_another_namespace_cannot_write_records_or_children_here(
+    site: Site, admin: Kubectl, node: str
+) -> None:
     with temporary_namespace(admin) as elsewhere:
         add_runner(elsewhere)
-        # The attacker's own pod has the name of the victim's, and somebody bound the account here.
+        # The attacker's own pod has the name of the victim's, and its service account is bound here.
         attacker = task_pod(elsewhere, "count-words-i1", node)
         account = f"--serviceaccount={elsewhere.namespace}:{RUNNER}"
         site.admin.do("create", "rolebinding", "of-a-neighbour", f"--clusterrole={RUNNER}", account)
@@ -124,10 +126,10 @@ def test_a_pod_of_another_namespace_writes_no_record_and_no_child_here(site: Sit
         site.admin.do("delete", "rolebinding", "of-a-neighbour")
 
 
-# --- tokens that belong to no pod -------------------------------------------------------------------------------------
+# --- tokens without a pod ---------------------------------------------------------------------------------------------
 
 
-def test_an_unbound_token_of_the_runner_starts_nothing_and_writes_nothing(site: Site) -> None:
+def test_an_unbound_token_of_the_runner_cannot_start_or_write_anything(site: Site) -> None:
     unbound = QuickKubectl.instead_of(site.admin.as_service_account(RUNNER))
     words = "this token does not belong to a pod of the namespace"
     for manifest in (
@@ -144,7 +146,7 @@ def test_an_unbound_token_of_the_runner_starts_nothing_and_writes_nothing(site: 
     refused(unbound.create(own, flags=DRY), "podrelay-records", "this token does not belong to a pod")
 
 
-def test_a_token_of_a_secret_or_a_node_bound_one_is_no_pod(site: Site) -> None:
+def test_a_token_of_a_secret_or_of_a_node_is_not_a_pod(site: Site) -> None:
     secret = {
         "apiVersion": "v1",
         "kind": "Secret",
@@ -173,7 +175,7 @@ def test_a_token_of_a_secret_or_a_node_bound_one_is_no_pod(site: Site) -> None:
 def test_a_task_pod_has_no_other_verb(site: Site, resource: str, verb: str, path: str) -> None:
     quick = QuickKubectl.instead_of(site.pod.kubectl)
     if (resource, verb, path) == (TASK_ITERATIONS, "PUT", "/count-words"):
-        return  # what a pod puts is for the policy, above
+        return  # the policy checks PUT requests of pods, see above
     plural = resource.partition(".")[0]
     where = f"/apis/podrelay.dev/v1alpha1/namespaces/{site.admin.namespace}/{plural}{path}"
     attempt = quick.ask(verb, where, task_run("count-words"))
@@ -183,7 +185,7 @@ def test_a_task_pod_has_no_other_verb(site: Site, resource: str, verb: str, path
 # --- children of others -----------------------------------------------------------------------------------------------
 
 
-def test_a_child_that_no_pod_of_its_parent_starts_is_signed(site: Site) -> None:
+def test_a_child_that_is_not_started_by_a_pod_of_its_parent_must_be_signed(site: Site) -> None:
     user = site.account("user", role="podrelay-user")
     words = (
         "a child that is not created by a pod of its parent must be signed: set the annotation podrelay.dev/created-by"
@@ -198,22 +200,22 @@ def test_a_child_that_no_pod_of_its_parent_starts_is_signed(site: Site) -> None:
         refused(user.patch(TASK_RUNS, "signed", patch), "podrelay-created-by", "cannot be changed")
 
 
-def test_a_pod_of_the_parent_need_not_sign_and_an_administrator_need_not(site: Site) -> None:
+def test_pods_of_the_parent_and_administrators_need_not_sign(site: Site) -> None:
     accepted(site.pod.kubectl.create(site.child("own"), flags=DRY))
     accepted(site.admin.create(site.child("restored"), flags=DRY))
 
 
-def test_a_pod_of_another_run_signs_even_if_it_may_start_any(site: Site, node: str) -> None:
+def test_a_pod_of_another_run_must_sign_even_if_it_may_start_any_run(site: Site, node: str) -> None:
     site.account("web", role="podrelay-user")
     web = task_pod(site.admin, "web-7d4b9c-x2x4z", node, "web")
     refused(web.kubectl.create(site.child("of-the-web"), flags=DRY), "podrelay-parents", site.name_of("web"))
     accepted(web.kubectl.create(site.child("of-the-web", created_by=site.name_of("web")), flags=DRY))
 
 
-# --- what the operator answered --------------------------------------------------------------------------------------
+# --- answers of the operator -----------------------------------------------------------------------------------------
 
 
-def test_only_who_manages_records_marks_an_answer_as_the_operators(site: Site, node: str) -> None:
+def test_only_managers_of_records_can_mark_an_answer_as_the_operators(site: Site, node: str) -> None:
     accepted(site.admin.create(task_run("marked")))
     pod = task_pod(site.admin, "marked-i1", node)
     own = record("marked-i1", pod_uid=pod.uid, owner=site.admin.get(TASK_RUNS, "marked"))
@@ -227,10 +229,10 @@ def test_only_who_manages_records_marks_an_answer_as_the_operators(site: Site, n
     assert site.admin.get(TASK_ITERATIONS, "marked-i1")["metadata"]["annotations"] == {"podrelay.dev/cause": "Timeout"}
 
 
-# --- who may start what -----------------------------------------------------------------------------------------------
+# --- permission to start runs -----------------------------------------------------------------------------------------
 
 
-def test_who_may_run_one_definition_starts_no_other(site: Site) -> None:
+def test_a_user_who_may_run_one_definition_cannot_start_another(site: Site) -> None:
     rules = (("create,trigger,patch", "taskruns.podrelay.dev"), ("run", "taskdefinitions.podrelay.dev", "count-words"))
     runner = site.account("reporter", rules=rules)
     accepted(runner.create(task_run("allowed", "count-words"), flags=DRY))
@@ -244,7 +246,7 @@ def test_who_may_run_one_definition_starts_no_other(site: Site) -> None:
     refused(runner.create(signed, flags=DRY), "podrelay-runs", words)
 
 
-def test_the_right_to_run_elsewhere_does_not_count(site: Site, admin: Kubectl) -> None:
+def test_permission_to_run_elsewhere_does_not_count(site: Site, admin: Kubectl) -> None:
     with temporary_namespace(admin) as elsewhere:
         site.admin.do("create", "serviceaccount", "traveller")
         account = f"--serviceaccount={site.admin.namespace}:traveller"
@@ -258,9 +260,9 @@ def test_the_right_to_run_elsewhere_does_not_count(site: Site, admin: Kubectl) -
 # --- authors ----------------------------------------------------------------------------------------------------------
 
 
-def test_created_by_of_a_definition_tells_the_truth(site: Site) -> None:
+def test_created_by_of_a_definition_must_be_correct(site: Site) -> None:
     author = site.account("author", role="edit")
-    eventually("edit includes ours", lambda: author.create(task_definition("mine"), flags=DRY))
+    eventually("edit includes Podrelay's role", lambda: author.create(task_definition("mine"), flags=DRY))
 
     def signed(name: str, by: str) -> Manifest:
         definition = task_definition(name)
@@ -275,7 +277,7 @@ def test_created_by_of_a_definition_tells_the_truth(site: Site) -> None:
 
 @pytest.fixture(scope="module")
 def strict_accounts(admin: Kubectl, installed: None) -> Any:
-    """The policy that asks for `use`, under another name: other tests go on with the chart's defaults."""
+    """The policy that requires `use`, under another name, because other tests use the chart's defaults."""
     rendered = render({"policies.useOfServiceAccounts": True})
     objects = [item for item in rendered if item["metadata"]["name"] == "podrelay-definitions"]
     policy, binding = sorted(objects, key=lambda item: len(item["kind"]))
@@ -285,7 +287,9 @@ def strict_accounts(admin: Kubectl, installed: None) -> Any:
     return policy, binding
 
 
-def test_an_author_lends_himself_no_service_account(site: Site, admin: Kubectl, strict_accounts: Any) -> None:
+def test_an_author_cannot_use_a_service_account_without_permission(
+    site: Site, admin: Kubectl, strict_accounts: Any
+) -> None:
     policy, binding = strict_accounts
     only_here = {"matchLabels": {"kubernetes.io/metadata.name": site.admin.namespace}}
     binding["spec"]["matchResources"] = {"namespaceSelector": only_here}
@@ -324,14 +328,14 @@ def test_an_author_lends_himself_no_service_account(site: Site, admin: Kubectl, 
 
 
 def pod_of(run: Manifest, name: str, **metadata: Any) -> Manifest:
-    """A pod as the operator makes it, with other metadata if wanted."""
+    """Return a pod as the operator creates it, optionally with other metadata."""
     own = {
         "name": name,
         "labels": {"podrelay.dev/run": run["metadata"]["name"]},
         "ownerReferences": [owner_reference(run, controller=True)],
     }
     container = {"name": "task", "image": "registry.example/words:1"}
-    # No node is to take it: nobody would end it there.
+    # It must not fit any node, because nothing would end it there.
     spec = {"containers": [container], "schedulingGates": [{"name": "example.com/never"}]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": own | metadata, "spec": spec}
 
@@ -342,7 +346,7 @@ def operator(site: Site, admin: Kubectl) -> Kubectl:
     return QuickKubectl.instead_of(account.in_namespace(site.admin.namespace))
 
 
-def test_the_operator_makes_pods_of_task_runs_only(site: Site, operator: Kubectl) -> None:
+def test_the_operator_creates_only_pods_of_task_runs(site: Site, operator: Kubectl) -> None:
     accepted(operator.create(pod_of(site.run, "count-words-i2"), flags=DRY))
     words = (
         "the operator may create a pod only for the TaskRun that controls it and that its label podrelay.dev/run names"
@@ -359,7 +363,7 @@ def test_the_operator_makes_pods_of_task_runs_only(site: Site, operator: Kubectl
         refused(operator.create(manifest), "podrelay-operator", words)
 
 
-def test_the_operator_makes_no_pod_in_an_unprepared_namespace(site: Site, operator: Kubectl, admin: Kubectl) -> None:
+def test_the_operator_creates_no_pod_in_an_unprepared_namespace(site: Site, operator: Kubectl, admin: Kubectl) -> None:
     words = "the operator may not create pods in the namespaces of Kubernetes itself"
     privileged = pod_of(site.run, "root")
     privileged["spec"]["containers"][0]["securityContext"] = {"privileged": True}
@@ -370,7 +374,7 @@ def test_the_operator_makes_no_pod_in_an_unprepared_namespace(site: Site, operat
         refused(uninvited, "podrelay-operator", words + elsewhere.namespace)
 
 
-def test_the_operator_changes_and_deletes_pods_of_task_runs_only(site: Site, operator: Kubectl) -> None:
+def test_the_operator_changes_and_deletes_only_pods_of_task_runs(site: Site, operator: Kubectl) -> None:
     accepted(site.admin.create(pod_of(site.run, "foreign", labels={}, ownerReferences=[])))
     words = "the operator may change and delete pods of TaskRuns only, and nothing marks this pod as one"
     for patch in (
@@ -393,12 +397,10 @@ def test_the_operator_changes_and_deletes_pods_of_task_runs_only(site: Site, ope
         assert "(Forbidden)" in attempt.stderr or "(MethodNotAllowed)" in attempt.stderr, str(attempt)
 
 
-# --- without the policies, or for who gets past them ------------------------------------------------------------------
+# --- without the policies, or with permission to bypass them ----------------------------------------------------------
 
 
-def test_the_operator_itself_takes_no_answer_of_a_pod_that_the_run_has_never_had(
-    kubectl: Kubectl, tmp_path: Path
-) -> None:
+def test_the_operator_ignores_an_answer_of_a_pod_that_the_run_never_had(kubectl: Kubectl, tmp_path: Path) -> None:
     quick = QuickKubectl.instead_of(kubectl)
     add_runner(quick)
     nowhere = task_definition()["spec"]["template"]["spec"] | {"nodeSelector": {"example.com/node": "none"}}
@@ -409,20 +411,20 @@ def test_the_operator_itself_takes_no_answer_of_a_pod_that_the_run_has_never_had
         eventually("the pod is made", lambda: quick.names("pods") == ["works-i1"])
 
         def forge(name: str) -> None:
-            # Whoever has the verb `manage` gets past the policies, as everybody does where they are missing.
+            # A client with the verb `manage` bypasses the policies, like all clients in a cluster without them.
             owner, answer = quick.get(TASK_RUNS, name), {"status": "done", "output": {"forged": True}}
             accepted(quick.create(record(f"{name}-i1", pod_uid="of-a-neighbour", owner=owner, response=answer)))
 
         def status(name: str) -> Manifest:
-            told: Manifest = quick.get(TASK_RUNS, name)["status"]
-            return told
+            found: Manifest = quick.get(TASK_RUNS, name)["status"]
+            return found
 
-        def is_told(name: str) -> bool:
+        def is_reported(name: str) -> bool:
             return bool(status(name).get("reason") == "ForeignRecord")
 
         for name in ("waits", "works"):
             forge(name)
-            eventually("it is told", partial(is_told, name))
+            eventually("it is reported", partial(is_reported, name))
             assert "the UID of-a-neighbour, which this run has never had" in status(name)["message"]
             assert "output" not in status(name)
             accepted(quick.ask("DELETE", f"{collection(TASK_ITERATIONS, quick.namespace)}/{name}-i1"))

@@ -1,4 +1,4 @@
-"""Admission that takes long, or never ends: runs wait for it, say so, and keep no others waiting."""
+"""Slow or endless admission: runs wait for it, show that, and do not delay others."""
 
 import threading
 from pathlib import Path
@@ -19,7 +19,7 @@ def never_answers(webhook: Webhook, _number: int) -> None:
     webhook.wait(600)
 
 
-def test_slow_admission_is_waited_for_and_keeps_no_other_definition_waiting(idle_relay: Relay, tmp_path: Path) -> None:
+def test_slow_admission_is_waited_for_without_delaying_other_definitions(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define_script("slow", "true")
     relay.define_script("quick", "true")
@@ -37,7 +37,7 @@ def test_slow_admission_is_waited_for_and_keeps_no_other_definition_waiting(idle
     ):
         for number in range(RUNS):
             relay.run(f"slow{number}", "slow")
-        # One call more is the review of the definition.
+        # The additional call is the review of the definition.
         eventually("as many pods as may wait for their admission do", lambda: webhook.calls > 16)
 
         relay.run("other", "quick")
@@ -47,10 +47,10 @@ def test_slow_admission_is_waited_for_and_keeps_no_other_definition_waiting(idle
 
         for number in range(RUNS):
             assert relay.finished(f"slow{number}", 120)["phase"] == "Succeeded"
-        assert webhook.calls <= RUNS + 2, "no pod was asked for twice"
+        assert webhook.calls <= RUNS + 2, "no pod was requested twice"
 
 
-def test_a_webhook_that_never_answers_is_told_and_ends_the_run_in_time(idle_relay: Relay, tmp_path: Path) -> None:
+def test_a_webhook_that_never_answers_is_reported_and_ends_the_run_in_time(idle_relay: Relay, tmp_path: Path) -> None:
     relay = idle_relay
     relay.define_script("stuck", "true", pendingTimeoutSeconds=20)
     with (

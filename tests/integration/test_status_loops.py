@@ -1,4 +1,4 @@
-"""No refusal that admission knows makes the operator write the status of a definition, or of a run, again and again."""
+"""No rejection by admission makes the operator write the status of a definition or a run repeatedly."""
 
 import json
 import time
@@ -27,7 +27,7 @@ def refuses_in_new_words(_webhook: Webhook, number: int) -> str:
 
 
 def policy(namespace: str) -> list[Manifest]:
-    """A policy whose words hold the name, the UID and the time of creation of what it refuses."""
+    """Return a policy whose messages contain the name, the UID and the creation time of the rejected object."""
     fields = ("name", "uid", "creationTimestamp")
     words = " + ' ' + ".join(f"string(object.metadata.{field})" for field in fields)
     group = "admissionregistration.k8s.io/v1"
@@ -62,7 +62,7 @@ def policy(namespace: str) -> list[Manifest]:
 
 
 def pod_of(definition: str, security: Manifest) -> Manifest:
-    """Return a pod of that definition that Pod Security would admit."""
+    """Return a pod of a definition that Pod Security would admit."""
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -72,11 +72,11 @@ def pod_of(definition: str, security: Manifest) -> Manifest:
 
 
 def refusal(kubectl: Kubectl, pod: Manifest) -> str:
-    """Return what is printed when `pod` is created, which nothing keeps."""
+    """Return the error of a dry run that creates `pod`."""
     return str(kubectl.create(pod, flags=("--dry-run=server",)))
 
 
-def test_refusals_of_every_kind_are_written_a_few_times_only(
+def test_rejections_of_every_kind_are_written_only_a_few_times(
     idle_relay: Relay, cluster: Cluster, tmp_path: Path
 ) -> None:
     relay, namespace = idle_relay, idle_relay.kubectl.namespace
@@ -98,17 +98,17 @@ def test_refusals_of_every_kind_are_written_a_few_times_only(
     relay.kubectl.do("create", "-f", "-", stdin=policy(namespace))
     try:
         with pod_webhook(relay.kubectl, tmp_path, "webhook", refuses_in_new_words) as webhook, ExitStack() as stack:
-            # The API server enforces a policy or webhook a moment after it was made, and lets pods through until then.
+            # The API server enforces a policy or webhook some time after its creation, and admits pods until then.
             kubectl, of_policy, of_webhook = relay.kubectl, pod_of("policy", allowed), pod_of("webhook", allowed)
-            eventually("the policy refuses", lambda: "AdmissionPolicy" in refusal(kubectl, of_policy), 60)
-            eventually("the webhook refuses", lambda: "admission webhook" in refusal(kubectl, of_webhook), 60)
+            eventually("the policy rejects", lambda: "AdmissionPolicy" in refusal(kubectl, of_policy), 60)
+            eventually("the webhook rejects", lambda: "admission webhook" in refusal(kubectl, of_webhook), 60)
             stack.enter_context(OperatorProcess(relay.kubectl, tmp_path / "operator"))
             for kind in KINDS:
                 relay.run(kind, kind)
 
-            # Reviews of the definition and pods of the run, each with pauses that grow.
+            # Reviews of the definition and pods of the run, with growing pauses.
             began = time.monotonic()
-            eventually("the webhook was asked again and again", lambda: webhook.calls >= 8, 60)
+            eventually("the webhook was called repeatedly", lambda: webhook.calls >= 8, 60)
             assert time.monotonic() - began > 3, "the calls have pauses"
 
             assert cluster.audit_log is not None

@@ -1,4 +1,4 @@
-"""Objects that an older CRD let through: a newer one must leave everybody able to change, abort and delete them."""
+"""Objects that an older CRD accepted: with a newer one they can still be changed, aborted and deleted."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,12 +15,12 @@ from tests.support.waiting import eventually
 pytestmark = pytest.mark.integration
 
 LOWER_CASE = "2026-01-01t00:00:00z"
-"""CEL cannot read it; patterns took it once."""
+"""CEL cannot read it; older patterns accepted it."""
 
 
 @pytest.fixture(scope="module")
 def group(admin: Kubectl) -> Iterator[str]:
-    """A group of this test's own with our resources as they were, under the old rules for times."""
+    """A separate API group with Podrelay's resources under the old rules for times."""
     name = f"{uuid4().hex[:8]}.before.example"
     definitions = [of_group(name, definition) for definition in crd.custom_resource_definitions().values()]
     old = [with_old_times(definition) for definition in definitions]
@@ -32,14 +32,14 @@ def group(admin: Kubectl) -> Iterator[str]:
 
 
 def of_group(group: str, definition: Manifest) -> Manifest:
-    """The CRD under another group."""
+    """Return the CRD under another group."""
     spec = definition["spec"] | {"group": group}
     spec["names"] = {key: value for key, value in spec["names"].items() if key not in {"shortNames", "categories"}}
     return definition | {"metadata": {"name": f"{spec['names']['plural']}.{group}"}, "spec": spec}
 
 
 def with_old_times(node: Any) -> Any:
-    """The schema with times that have the format date-time and a pattern which ignores case."""
+    """Return the schema with times that have the format date-time and a case-insensitive pattern."""
     if isinstance(node, list):
         return [with_old_times(item) for item in node]
     if not isinstance(node, dict):
@@ -61,7 +61,7 @@ def test_objects_with_times_that_cel_cannot_read_can_be_changed_and_deleted(admi
         old_record = record("old-i1", startedAt=LOWER_CASE, response=answer) | version
         old_record["metadata"] |= finalizers
         assert kubectl.create(run, old_record)
-        assert not kubectl.patch(runs, "old", {"spec": {"abort": {}}}), "the old CRD was no trap"
+        assert not kubectl.patch(runs, "old", {"spec": {"abort": {}}}), "with the old CRD the abort must fail"
 
         assert admin.apply(
             *(of_group(group, definition) for definition in crd.custom_resource_definitions().values()),

@@ -1,4 +1,4 @@
-"""What a task's author can say: what the input must be, whether another try is of use, that the task is alive."""
+"""Features for authors of tasks: rules for the input, decisions about other attempts, heartbeats."""
 
 from datetime import datetime
 from pathlib import Path
@@ -51,7 +51,7 @@ def test_an_invalid_input_is_refused_in_the_pod_before_the_task_is_called(relay:
 # --- retries ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_task_asks_for_another_try_and_says_when(relay: Relay) -> None:
+def test_a_task_requests_another_attempt_with_a_delay(relay: Relay) -> None:
     relay.define("Moody", module=MODULE, retry={"limit": 1, "on": ["PodFailure"], "initialSeconds": 600})
     relay.run("busy", "moody", input={"how": "retry", "after": 2})
 
@@ -64,7 +64,7 @@ def test_a_task_asks_for_another_try_and_says_when(relay: Relay) -> None:
     assert pause.total_seconds() >= 2
 
 
-def test_a_task_rules_another_try_out(relay: Relay) -> None:
+def test_a_task_rules_out_another_attempt(relay: Relay) -> None:
     relay.define("Moody", "hopeful", module=MODULE, retry={"limit": 5, "initialSeconds": 0})
     relay.run("fatal", "hopeful", input={"how": "fatal"})
 
@@ -74,7 +74,7 @@ def test_a_task_rules_another_try_out(relay: Relay) -> None:
     assert status["error"] == {"message": "no such shop", "code": "Fatal", "data": {"shop": 3}}
 
 
-def test_without_a_limit_nobody_gets_another_try(relay: Relay) -> None:
+def test_without_a_limit_there_is_no_other_attempt(relay: Relay) -> None:
     relay.define("Moody", "once", module=MODULE)
     relay.run("once", "once", input={"how": "answer"})
 
@@ -83,10 +83,10 @@ def test_without_a_limit_nobody_gets_another_try(relay: Relay) -> None:
     assert (status["phase"], status["error"]["code"], relay.calls("once")) == ("Failed", "Retry", [(1, 1)])
 
 
-# --- signs of life ----------------------------------------------------------------------------------------------------
+# --- heartbeats -------------------------------------------------------------------------------------------------------
 
 
-def test_a_task_that_gives_no_sign_of_life_is_ended_and_one_that_does_goes_on(relay: Relay) -> None:
+def test_a_task_without_heartbeats_is_ended_and_one_with_heartbeats_continues(relay: Relay) -> None:
     timeouts: dict[str, Any] = {"heartbeatTimeoutSeconds": 5, "abortGracePeriodSeconds": 1}
     relay.define("Stubborn", "stalled", **timeouts)
     relay.define("Beating", "beating", module=MODULE, **timeouts)
@@ -105,7 +105,7 @@ def test_a_task_that_gives_no_sign_of_life_is_ended_and_one_that_does_goes_on(re
 # --- SIGKILL in the middle of a write ---------------------------------------------------------------------------------
 
 STEPS: list[dict[str, int]] = [{"row": 1}, {"row": 1, "rows": 1}, {"row": 2, "rows": 1}]
-"""What each write of the task Mortal leaves; the fourth one is its answer."""
+"""The stored state after each write of the task Mortal; the fourth write is its answer."""
 KILLS = [(write, after) for write in range(1, 5) for after in (False, True)]
 
 
@@ -115,7 +115,7 @@ def name_of(write: int, after: bool) -> str:
 
 @pytest.fixture(scope="module")
 def mortals(relay: Relay) -> Relay:
-    """A run for each write, all of them at once."""
+    """A run for each write, all started together."""
     relay.define("Mortal", module=MODULE, retry={"limit": 1, "initialSeconds": 0})
     for write, after in KILLS:
         relay.run(name_of(write, after), "mortal", input={"write": write, "after": after})
@@ -123,7 +123,7 @@ def mortals(relay: Relay) -> Relay:
 
 
 @pytest.mark.parametrize(("write", "after"), KILLS)
-def test_what_a_killed_task_has_stored_is_the_input_of_its_next_attempt(
+def test_the_state_stored_by_a_killed_task_is_the_input_of_its_next_attempt(
     mortals: Relay, write: int, after: bool
 ) -> None:
     name = name_of(write, after)

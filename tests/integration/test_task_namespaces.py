@@ -1,4 +1,4 @@
-"""Namespaces that tasks run in: `podrelay namespace prepare`, and the chart's taskNamespaces, which do the same."""
+"""Namespaces for tasks: `podrelay namespace prepare`, and the chart's taskNamespaces, which do the same."""
 
 import json
 import shutil
@@ -30,14 +30,14 @@ def prepare(kubectl: Kubectl, *names: str, kubeconfig: Path | None = None) -> su
 
 
 def done(ended: subprocess.CompletedProcess[str]) -> list[str]:
-    """What was done about the objects."""
+    """Return the lines about the objects."""
     assert ended.returncode == 0, ended
     return [line for line in ended.stdout.splitlines() if "/" in line.partition(" ")[0]]
 
 
 @pytest.fixture
 def new_name(admin: Kubectl, installed: None) -> Iterator[str]:
-    """The name of a namespace that is not there; if it is there at the end, it is deleted."""
+    """The name of a namespace that does not exist; if it exists at the end, it is deleted."""
     name = f"test-{uuid4().hex[:8]}"
     yield name
     admin("delete", "namespace", name, "--ignore-not-found", "--wait=false")
@@ -45,7 +45,7 @@ def new_name(admin: Kubectl, installed: None) -> Iterator[str]:
 
 @pytest.fixture
 def chart(tmp_path: Path) -> Path:
-    """The part of the chart that is about namespaces of tasks: what else it installs, all tests share."""
+    """The part of the chart for namespaces of tasks, because tests share the other objects."""
     small = tmp_path / "chart"
     shutil.copytree(CHART, small, ignore=shutil.ignore_patterns("crds", "templates", "README.md"))
     (small / "templates").mkdir()
@@ -55,7 +55,7 @@ def chart(tmp_path: Path) -> Path:
 
 
 def owned(kubectl: Kubectl) -> list[Manifest]:
-    """What a namespace has of what tasks need, without what the API server and Helm add, and without its name."""
+    """Return the objects for tasks in a namespace, without its name and fields set by the API server and Helm."""
     found = []
     for kind in ("serviceaccount", "rolebinding"):
         stored = kubectl.get(kind, RUNNER)
@@ -67,7 +67,7 @@ def owned(kubectl: Kubectl) -> list[Manifest]:
     return result
 
 
-def test_what_is_missing_is_made_and_made_once(admin: Kubectl, new_name: str) -> None:
+def test_missing_objects_are_created_once(admin: Kubectl, new_name: str) -> None:
     assert done(prepare(admin, new_name)) == [
         f"namespace/{new_name} created",
         f"{ACCOUNT} created",
@@ -93,7 +93,7 @@ def test_what_is_missing_is_made_and_made_once(admin: Kubectl, new_name: str) ->
     assert inside.get("serviceaccount", RUNNER)["metadata"]["labels"]["team"] == "words"
 
 
-def test_the_command_makes_what_the_chart_makes(admin: Kubectl, kubectl: Kubectl, new_name: str) -> None:
+def test_the_command_creates_the_same_objects_as_the_chart(admin: Kubectl, kubectl: Kubectl, new_name: str) -> None:
     prepare(admin, new_name)
     rendered = render({"taskNamespaces": [kubectl.namespace]})
     in_namespace = [item for item in rendered if item["metadata"].get("namespace") == kubectl.namespace]
@@ -104,7 +104,7 @@ def test_the_command_makes_what_the_chart_makes(admin: Kubectl, kubectl: Kubectl
     assert sorted(item["kind"] for item in in_namespace) == ["RoleBinding", "ServiceAccount"]
 
 
-def test_helm_and_the_command_take_each_others_namespaces(kubectl: Kubectl, chart: Path, new_name: str) -> None:
+def test_helm_and_the_command_accept_each_others_namespaces(kubectl: Kubectl, chart: Path, new_name: str) -> None:
     def upgrade(*flags: str) -> subprocess.CompletedProcess[str]:
         place = (f"--kubeconfig={kubectl.kubeconfig}", f"--namespace={kubectl.namespace}")
         names = f"--set=taskNamespaces={{{kubectl.namespace},{new_name}}}"
@@ -126,7 +126,7 @@ def test_helm_and_the_command_take_each_others_namespaces(kubectl: Kubectl, char
 
 
 @pytest.mark.parametrize("template", ["runner.yaml", "operator-rbac.yaml"])
-def test_helm_says_which_namespace_is_missing_and_leaves_no_failed_release(
+def test_helm_names_a_missing_namespace_and_leaves_no_failed_release(
     kubectl: Kubectl, chart: Path, new_name: str, template: str
 ) -> None:
     (chart / "templates" / "runner.yaml").unlink()
@@ -144,7 +144,7 @@ def test_helm_says_which_namespace_is_missing_and_leaves_no_failed_release(
 
     (command,) = (line.split() for line in refused.stderr.splitlines() if line.startswith("  kubectl "))
     kubectl.do(*command[1:])
-    if template == "runner.yaml":  # the other one would give the operator of this cluster another role
+    if template == "runner.yaml":  # the other one would change the role of this cluster's operator
         installed = helm("install", "podrelay", str(chart), names, *place)
         assert installed.returncode == 0, installed.stderr
     else:
@@ -165,14 +165,14 @@ def test_a_namespace_that_is_being_deleted_is_not_prepared(kubectl: Kubectl) -> 
         assert kubectl.patch("configmap", "held", {"metadata": {"finalizers": None}})
 
 
-def test_an_object_of_that_name_that_is_another_is_told_and_left(kubectl: Kubectl) -> None:
-    subject = f"--serviceaccount={kubectl.namespace}:somebody"
+def test_a_different_object_with_that_name_is_reported_and_kept(kubectl: Kubectl) -> None:
+    subject = f"--serviceaccount={kubectl.namespace}:another"
     kubectl.do("create", "rolebinding", RUNNER, "--clusterrole=view", subject)
 
     ended = prepare(kubectl, kubectl.namespace)
     assert ended.returncode == 1
     assert f"kubectl -n {kubectl.namespace} delete {BINDING.replace('/', ' ')}, then run this again" in ended.stderr
-    assert kubectl.get("rolebinding", RUNNER)["subjects"][0]["name"] == "somebody"
+    assert kubectl.get("rolebinding", RUNNER)["subjects"][0]["name"] == "another"
 
     kubectl.do("delete", BINDING)
     kubectl.do("create", "rolebinding", RUNNER, f"--clusterrole={RUNNER}", subject)
@@ -181,15 +181,15 @@ def test_an_object_of_that_name_that_is_another_is_told_and_left(kubectl: Kubect
     assert "is not the one that tasks need" in ended.stderr
 
 
-def test_who_lacks_a_right_learns_which_one(kubectl: Kubectl, new_name: str, tmp_path: Path) -> None:
-    user = as_user(kubectl, "nobody", tmp_path)
+def test_a_missing_permission_is_named(kubectl: Kubectl, new_name: str, tmp_path: Path) -> None:
+    user = as_user(kubectl, "limited", tmp_path)
     ended = prepare(kubectl, kubectl.namespace, kubeconfig=user)
     assert ended.returncode == 1
     words = f"you may not write a ServiceAccount in {kubectl.namespace}: "
     assert f"{words}ask for a RoleBinding to the ClusterRole admin there" in ended.stderr
 
-    # May look whether a namespace is there, not make one.
-    cluster_role = f"--serviceaccount={kubectl.namespace}:nobody"
+    # May check whether a namespace exists, not create one.
+    cluster_role = f"--serviceaccount={kubectl.namespace}:limited"
     kubectl.do("create", "clusterrolebinding", new_name, "--clusterrole=view", cluster_role)
     try:
         ended = prepare(kubectl, new_name, kubeconfig=user)
@@ -198,14 +198,14 @@ def test_who_lacks_a_right_learns_which_one(kubectl: Kubectl, new_name: str, tmp
     assert ended.returncode == 1
     assert f"ask an administrator to run `kubectl create namespace {new_name}`" in ended.stderr
 
-    # The role admin of a namespace has less than the runner's role, so it may not hand that on.
-    kubectl.do("create", "rolebinding", "nobody", "--clusterrole=admin", cluster_role)
+    # The role admin of a namespace has fewer permissions than the runner's role, so it cannot grant that.
+    kubectl.do("create", "rolebinding", "limited", "--clusterrole=admin", cluster_role)
     ended = prepare(kubectl, kubectl.namespace, kubeconfig=user)
     assert ended.returncode == 1
     assert ended.stdout.splitlines() == [f"namespace/{kubectl.namespace} unchanged", f"{ACCOUNT} created"]
     assert "you may not bind the ClusterRole podrelay-runner" in ended.stderr
 
-    # What is enough. Few may list Deployments everywhere.
+    # Sufficient permissions. Few users may list Deployments in all namespaces.
     kubectl.do("create", "clusterrole", new_name, "--verb=bind", "--resource=clusterroles", f"--resource-name={RUNNER}")
     kubectl.do("create", "rolebinding", "binder", f"--clusterrole={new_name}", cluster_role)
     try:
@@ -217,7 +217,7 @@ def test_who_lacks_a_right_learns_which_one(kubectl: Kubectl, new_name: str, tmp
 
 
 def as_user(kubectl: Kubectl, name: str, folder: Path) -> Path:
-    """The kubeconfig of a new service account."""
+    """Return the kubeconfig of a new service account."""
     kubectl.do("create", "serviceaccount", name)
     settings = json.loads(kubectl.do("config", "view", "--raw", "--output=json"))
     settings["users"] = [{"name": name, "user": {"token": kubectl.do("create", "token", name).strip()}}]
@@ -227,12 +227,12 @@ def as_user(kubectl: Kubectl, name: str, folder: Path) -> Path:
     return file
 
 
-def test_it_says_what_is_left_to_do_until_an_operator_watches(kubectl: Kubectl) -> None:
+def test_the_command_prints_the_next_step_until_an_operator_watches(kubectl: Kubectl) -> None:
     labels = {"app.kubernetes.io/name": "podrelay", "app.kubernetes.io/component": "operator"}
     with temporary_namespace(kubectl) as system:
 
         def operator(*arguments: str) -> None:
-            """The Deployment of an operator; the cluster has nobody who would start its pods."""
+            """Apply the Deployment of an operator; no controller in this cluster starts its pods."""
             container = {"name": "operator", "image": "podrelay", "args": [*arguments]}
             pod = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
             spec = {"replicas": 0, "selector": {"matchLabels": labels}, "template": pod}
@@ -249,9 +249,10 @@ def test_it_says_what_is_left_to_do_until_an_operator_watches(kubectl: Kubectl) 
         ended = prepare(kubectl, kubectl.namespace)
         assert ended.returncode == 0
         assert f"operator {system.namespace}/podrelay-operator watches only blog, news" in ended.stderr
-        told = f"--set 'operator.namespaces={{blog,news,{kubectl.namespace}}}'"
+        setting = f"--set 'operator.namespaces={{blog,news,{kubectl.namespace}}}'"
         assert (
-            f"helm upgrade relay charts/podrelay -n {system.namespace} --reset-then-reuse-values {told}" in ended.stderr
+            f"helm upgrade relay charts/podrelay -n {system.namespace} --reset-then-reuse-values {setting}"
+            in ended.stderr
         )
 
         operator("--namespace=blog", f"--namespace={kubectl.namespace}")
@@ -262,7 +263,7 @@ def test_it_says_what_is_left_to_do_until_an_operator_watches(kubectl: Kubectl) 
         assert ended.stderr == ""
 
 
-def test_a_name_that_is_none_is_refused(admin: Kubectl, installed: None) -> None:
+def test_an_invalid_name_is_rejected(admin: Kubectl, installed: None) -> None:
     ended = prepare(admin, "Not_A_Name")
     assert ended.returncode == 1
     assert "'Not_A_Name' is not a valid name of a namespace" in ended.stderr

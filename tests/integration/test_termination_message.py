@@ -69,7 +69,7 @@ def test_the_example_of_the_documentation(relay: Relay) -> None:
     assert (status["phase"], status["iterations"], status["output"]) == ("Succeeded", 3, {"rows": 20})
 
 
-def test_the_input_comes_as_it_is(relay: Relay) -> None:
+def test_the_input_is_passed_unchanged(relay: Relay) -> None:
     define(relay, "echo", """printf '{"status":"done","output":{"got":%s}}' "$PODRELAY_INPUT" > /dev/termination-log""")
     value = {"text": '"quoted" $(HOME) $$ ä\n', "number": 1e-7, "none": None}
     relay.run("echo", "echo", input=value)
@@ -90,7 +90,7 @@ def test_a_pod_has_no_token(relay: Relay) -> None:
     assert spec["serviceAccountName"] == "default"
 
 
-def test_exit_code_0_without_a_word_is_done(relay: Relay) -> None:
+def test_exit_code_0_without_a_message_is_done(relay: Relay) -> None:
     define(relay, "quiet", TRACE)
     relay.run("quiet", "quiet")
 
@@ -125,14 +125,14 @@ def test_exit_code_0_without_a_word_is_done(relay: Relay) -> None:
         ("missing", "exec /no/such/program", "ExitCode127", "exit code 127"),
     ],
 )
-def test_every_bad_end_is_an_error_in_words(relay: Relay, name: str, script: str, code: str, words: str) -> None:
+def test_every_failure_is_an_error_in_plain_text(relay: Relay, name: str, script: str, code: str, words: str) -> None:
     error = error_of(relay, name, script)
 
     assert error["code"] == code
     assert words in error["message"]
 
 
-def test_a_failed_try_is_tried_again_and_the_last_one_knows(relay: Relay) -> None:
+def test_a_failed_attempt_is_retried_and_the_last_one_knows_it(relay: Relay) -> None:
     define(
         relay,
         "again",
@@ -147,7 +147,7 @@ def test_a_failed_try_is_tried_again_and_the_last_one_knows(relay: Relay) -> Non
     assert relay.calls("again") == [(1, 1), (1, 2), (1, 3)]
 
 
-def test_a_script_that_hears_of_an_abort_cleans_up(relay: Relay) -> None:
+def test_a_script_that_handles_an_abort_cleans_up(relay: Relay) -> None:
     define(
         relay,
         "tidy",
@@ -168,7 +168,7 @@ while :; do sleep 0.05; done
     assert status["output"] == {"cleaned": True}
 
 
-def test_a_script_that_hears_of_its_pods_deletion_continues_in_the_next_pod(relay: Relay) -> None:
+def test_a_script_that_handles_the_deletion_of_its_pod_continues_in_the_next_pod(relay: Relay) -> None:
     define(
         relay,
         "heard",
@@ -196,7 +196,7 @@ def test_a_script_that_takes_too_long_times_out(relay: Relay) -> None:
     assert error["code"] == "IterationTimeout"
 
 
-def test_an_input_that_no_variable_can_hold_is_shown(relay: Relay) -> None:
+def test_an_input_that_is_too_large_for_a_variable_is_reported(relay: Relay) -> None:
     define(relay, "large", "exit 0", pendingTimeoutSeconds=3)
     relay.run("large", "large", input={"text": "x" * 102_400})
 
@@ -208,13 +208,13 @@ def test_an_input_that_no_variable_can_hold_is_shown(relay: Relay) -> None:
 
 
 def test_write_budget(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> None:
-    """Three more for each iteration: the gate is opened, the record is written, the finalizer is taken off."""
+    """Three more for each iteration: the gate is opened, the record is written, the finalizer is removed."""
     relay = idle_relay
     define(relay, "count", COUNT, podCleanup="Never")
     with OperatorProcess(relay.kubectl, tmp_path / "operator"):
         relay.run("count", "count")
         assert relay.finished("count")["phase"] == "Succeeded"
-        relay.let_go()
+        relay.until_released()
 
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)

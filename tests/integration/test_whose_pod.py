@@ -1,6 +1,6 @@
-"""Who asked for it: signatures of runs, definitions and aborts, and the pods that the operator makes of them.
+"""Signatures of runs, definitions and aborts, and the pods that the operator creates for them.
 
-The operator has its own account here, with what the chart gives it and nothing else.
+The operator has its own service account here, with only the permissions of the chart.
 """
 
 import json
@@ -41,12 +41,12 @@ def accepted(result: Result) -> None:
 
 @dataclass(frozen=True)
 class Site:
-    """A namespace with people in it."""
+    """A namespace with users."""
 
     admin: QuickKubectl
 
     def person(self, name: str, *roles: str) -> QuickKubectl:
-        """Somebody with these ClusterRoles."""
+        """Return a user with these ClusterRoles."""
         self.admin.do("create", "serviceaccount", name)
         for role in roles:
             user = f"--serviceaccount={self.admin.namespace}:{name}"
@@ -68,7 +68,7 @@ def site(kubectl: Kubectl) -> Site:
 
 @contextmanager
 def operator(site: Site, folder: Path) -> Iterator[OperatorProcess]:
-    """An operator as the chart deploys it: its account, its rights. Its Lease is in the namespace of the test."""
+    """Run an operator with the service account and permissions of the chart. Its Lease is in the test's namespace."""
     admin = site.admin
     user = f"--serviceaccount={RELEASE_NAMESPACE}:podrelay-operator"
     admin.do("create", "role", "lease", "--verb=get,create,update,delete", "--resource=leases.coordination.k8s.io")
@@ -90,19 +90,19 @@ def signed(manifest: Manifest, by: str, annotation: str = CREATED_BY) -> Manifes
 
 
 def definition(name: str, **pod: Any) -> Manifest:
-    """A definition whose pods no node takes."""
+    """Return a definition whose pods fit no node."""
     spec = task_definition()["spec"]["template"]["spec"] | NOWHERE
     return task_definition(name, template={"spec": spec | pod}, triggers=["*"])
 
 
 def people(site: Site, pod: str) -> dict[str, str]:
-    """Whose a pod says that it is."""
+    """Return the users in the annotations of a pod."""
     eventually(f"pod {pod}", lambda: pod in site.admin.names("pods"))
     annotations = site.admin.get("pods", pod)["metadata"]["annotations"]
     return {key: value for key, value in annotations.items() if key.endswith("-by")}
 
 
-def test_a_pod_tells_who_created_its_run_and_who_wrote_its_definition(site: Site, tmp_path: Path) -> None:
+def test_a_pod_shows_who_created_its_run_and_who_wrote_its_definition(site: Site, tmp_path: Path) -> None:
     author, user = site.person("author", "edit"), site.person("user", "podrelay-user")
     forged = definition("forged")
     forged["spec"]["template"]["metadata"] = {"annotations": {CREATED_BY: "alice", WRITTEN_BY: "alice"}}
@@ -112,11 +112,11 @@ def test_a_pod_tells_who_created_its_run_and_who_wrote_its_definition(site: Site
         accepted(user.create(task_run("nameless", "forged")))
         accepted(user.create(signed(task_run("named", "honest"), site.name_of("user"))))
 
-        assert people(site, "nameless-i1") == {}, "a template signs for nobody"
+        assert people(site, "nameless-i1") == {}, "a template cannot sign"
         own = {CREATED_BY: site.name_of("user"), WRITTEN_BY: site.name_of("author")}
         assert people(site, "named-i1") == own
 
-        # What a task of it starts is signed by nobody, and belongs to whoever created the run at the top.
+        # A run that a task starts is not signed, and belongs to the creator of the run at the top.
         parent = site.admin.get(TASK_RUNS, "named")
         owned = {"ownerReferences": [owner_reference(parent)]}
         accepted(site.admin.create(task_run("child", "forged", metadata=owned, parent="named")))
@@ -137,7 +137,7 @@ def policy_of_the_site(site: Site) -> Iterator[None]:
     site.admin.do("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", site.admin.namespace)
 
 
-def test_a_policy_of_the_site_knows_whose_pod_the_operator_makes(
+def test_a_policy_of_the_site_knows_for_whom_the_operator_creates_a_pod(
     site: Site, policy_of_the_site: None, tmp_path: Path
 ) -> None:
     site.admin.do("create", "serviceaccount", "deployer")
@@ -151,30 +151,30 @@ def test_a_policy_of_the_site_knows_whose_pod_the_operator_makes(
     own = definition("of-alice", serviceAccountName="deployer")
     accepted(alice.create(signed(own, site.name_of("alice"))))
     accepted(tenant.create(signed(definition("of-tenant", serviceAccountName="deployer"), site.name_of("tenant"))))
-    accepted(tenant.create(definition("of-nobody", serviceAccountName="deployer")))
+    accepted(tenant.create(definition("of-unsigned", serviceAccountName="deployer")))
     with operator(site, tmp_path):
-        for name in ("of-alice", "of-tenant", "of-nobody"):
+        for name in ("of-alice", "of-tenant", "of-unsigned"):
             accepted(tenant.create(task_run(name, name)))
 
-        def told(name: str) -> str:
+        def message_of(name: str) -> str:
             message: str = site.admin.get(TASK_RUNS, name)["status"].get("message", "")
             return message
 
         assert people(site, "of-alice-i1") == {WRITTEN_BY: site.name_of("alice")}
-        eventually("the tenant's run shows why", lambda: words in told("of-tenant"))
-        eventually("the unsigned one as well", lambda: "is not for unsigned definitions" in told("of-nobody"))
+        eventually("the tenant's run shows why", lambda: words in message_of("of-tenant"))
+        eventually("the unsigned one as well", lambda: "is not for unsigned definitions" in message_of("of-unsigned"))
         assert set(site.admin.names("pods")) == {"of-alice-i1"}
 
-        # Who changes the definition of somebody else is its author from then on.
+        # A user who changes a definition of another user becomes its author.
         changed = {"spec": {"template": {"spec": {"hostname": "mine"}}}}
         refused(tenant.patch(TASK_DEFINITIONS, "of-alice", changed), "this TaskDefinition says that")
         by_tenant = changed | {"metadata": {"annotations": {CHANGED_BY: site.name_of("tenant")}}}
         accepted(tenant.patch(TASK_DEFINITIONS, "of-alice", by_tenant))
         accepted(tenant.create(task_run("stolen", "of-alice")))
-        eventually("it shows why", lambda: words in told("stolen"))
+        eventually("it shows why", lambda: words in message_of("stolen"))
 
 
-def test_who_changes_a_signed_definition_signs_it(site: Site) -> None:
+def test_a_change_of_a_signed_definition_must_be_signed(site: Site) -> None:
     author, other = site.person("author", "edit"), site.person("other", "edit")
     accepted(author.create(signed(definition("signed"), site.name_of("author"))))
     accepted(author.create(definition("unsigned")))
@@ -209,27 +209,27 @@ def test_who_changes_a_signed_definition_signs_it(site: Site) -> None:
 # --- aborts -----------------------------------------------------------------------------------------------------------
 
 
-def test_the_name_of_who_aborts_is_correct(site: Site) -> None:
+def test_abort_by_must_be_the_users_own_name(site: Site) -> None:
     user = site.person("user", "podrelay-user")
-    for name in ("told", "untold", "put"):
+    for name in ("signed", "unsigned", "put"):
         accepted(user.create(task_run(name)))
     words = f"spec.abort.by must be your own name, {site.name_of('user')}, or absent"
 
     def abort(name: str, **more: str) -> Result:
         return user.patch(TASK_RUNS, name, {"spec": {"abort": {"message": "wrong file", **more}}})
 
-    refused(abort("told", by="alice"), words)
+    refused(abort("signed", by="alice"), words)
     refused(user.create(task_run("born", abort={"by": "alice"})), words)
     refused(user.replace(task_run("put", abort={"by": OPERATOR})), words)
-    refused(user.apply(task_run("told", abort={"by": "alice"})), words)
-    accepted(abort("told", by=site.name_of("user")))
-    accepted(abort("untold"))
-    for name, by in (("told", "alice"), ("untold", site.name_of("user"))):
+    refused(user.apply(task_run("signed", abort={"by": "alice"})), words)
+    accepted(abort("signed", by=site.name_of("user")))
+    accepted(abort("unsigned"))
+    for name, by in (("signed", "alice"), ("unsigned", site.name_of("user"))):
         refused(user.patch(TASK_RUNS, name, {"spec": {"abort": {"by": by}}}), "spec.abort cannot be changed")
-    assert f"By: {site.name_of('user')}" in " ".join(user.do("describe", TASK_RUNS, "told").split())
+    assert f"By: {site.name_of('user')}" in " ".join(user.do("describe", TASK_RUNS, "signed").split())
 
 
-def test_a_cascade_tells_the_children_who_has_aborted_their_parent(site: Site, tmp_path: Path) -> None:
+def test_a_cascade_passes_on_who_aborted_the_parent(site: Site, tmp_path: Path) -> None:
     user = site.person("user", "podrelay-user")
     accepted(site.admin.create(definition("family")))
     name = site.name_of("user")
@@ -251,12 +251,12 @@ def is_aborted(site: Site, run: str) -> bool:
     return bool(phase == "Aborted")
 
 
-# --- on request everybody signs ---------------------------------------------------------------------------------------
+# --- required signatures ----------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def everybody_signs(site: Site) -> Iterator[None]:
-    """The policies of requireCreatedBy under names of their own: other tests go on with the chart's defaults."""
+def required_signatures(site: Site) -> Iterator[None]:
+    """The policies of requireCreatedBy under other names, because other tests use the chart's defaults."""
     wanted = {"podrelay-signed": "signed", "podrelay-aborts": "aborts"}
     objects = [m for m in render({"policies.requireCreatedBy": True}) if m["metadata"]["name"] in wanted]
     assert len(objects) == 4
@@ -272,7 +272,9 @@ def everybody_signs(site: Site) -> Iterator[None]:
     site.admin.do("delete", "validatingadmissionpolicybinding,validatingadmissionpolicy", *names)
 
 
-def test_on_request_everybody_signs_but_tasks_and_administrators(site: Site, everybody_signs: None, node: str) -> None:
+def test_with_required_signatures_only_tasks_and_administrators_need_not_sign(
+    site: Site, required_signatures: None, node: str
+) -> None:
     dry = ("--dry-run=server",)
     site.admin.do("create", "serviceaccount", "author")
     site.admin.do(
@@ -295,14 +297,14 @@ def test_on_request_everybody_signs_but_tasks_and_administrators(site: Site, eve
     accepted(author.patch(TASK_RUNS, "mine", {"spec": {"abort": {"by": own}}}, *dry))
     accepted(author.patch(TASK_RUNS, "mine", {"spec": {"suspend": True}}))
 
-    # From before the value was set.
+    # Created before the value was set.
     accepted(site.admin.create(definition("old")))
     accepted(author.patch(TASK_DEFINITIONS, "old", {"metadata": {"labels": {"team": "words"}}}))
     title = {"spec": {"title": "New"}}
     refused(author.patch(TASK_DEFINITIONS, "old", title), "set the annotation podrelay.dev/changed-by to your own")
     accepted(author.patch(TASK_DEFINITIONS, "old", title | {"metadata": {"annotations": {CHANGED_BY: own}}}))
 
-    # A task signs nothing.
+    # Tasks do not sign.
     pod = task_pod(site.admin, "mine-i1", node)
     owned = {"ownerReferences": [owner_reference(site.admin.get(TASK_RUNS, "mine"))]}
     accepted(pod.kubectl.create(task_run("child", metadata=owned, parent="mine"), flags=dry))

@@ -1,1 +1,1 @@
-"""What tests share; each module says what it is for."""
+"""Modules that tests share."""

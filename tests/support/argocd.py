@@ -1,4 +1,4 @@
-"""Argo CD's health checks as docs/argocd.md has them, run by a real Lua of Argo CD's version (5.1)."""
+"""Argo CD's health checks of docs/argocd.md, run by a real Lua of the version in Argo CD (5.1)."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ LIBRARIES_THAT_ARGO_CD_LEAVES_OUT = ("string", "math", "io", "debug", "coroutine
 
 
 def health(obj: Manifest) -> tuple[str, str]:
-    """Status and message that Argo CD shows for an object."""
+    """Return status and message that Argo CD shows for an object."""
     lua = LuaRuntime()
     for library in LIBRARIES_THAT_ARGO_CD_LEAVES_OUT:
         lua.globals()[library] = None
@@ -25,7 +25,7 @@ def health(obj: Manifest) -> tuple[str, str]:
 
 
 def scripts() -> dict[str, str]:
-    """The scripts by kind, from the ConfigMap that the page shows."""
+    """Return the scripts by kind, from the ConfigMap on the page."""
     _, block = PAGE.read_text(encoding="utf-8").split("```yaml\n", 1)
     data = yaml.safe_load(block.split("```", 1)[0])["data"]
     prefix = "resource.customizations.health.podrelay.dev_"

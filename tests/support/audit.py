@@ -1,4 +1,4 @@
-"""Reads the API server's audit log: who wrote what."""
+"""Reads writes of the operator from the API server's audit log."""
 
 import json
 import mmap
@@ -10,22 +10,22 @@ WRITES = {"create", "update", "patch", "delete", "deletecollection"}
 
 
 def writes_of_the_operator(log: Path, namespace: str) -> list[str]:
-    """Return the operator's writes in a namespace in their order, as "verb resource/subresource name".
+    """Return the operator's writes in a namespace in order, as "verb resource/subresource name".
 
-    Left out are its Lease and what it finds out about definitions, which no run pays for, and Events, which are bounded
-    in time. kopf's own client counts too.
+    Writes of its Lease and of the status of definitions are omitted because runs do not cause them, and Events because
+    their rate is limited. Writes of kopf's own client are included.
     """
     others = {"leases", "taskdefinitions", "events"}
     return [write for resource, write in _writes(log, namespace) if resource not in others]
 
 
 def writes_of_definitions(log: Path, namespace: str) -> list[str]:
-    """Return what the operator wrote to definitions in a namespace, in the same form."""
+    """Return the operator's writes to definitions in a namespace, in the same form."""
     return [write for resource, write in _writes(log, namespace) if resource == "taskdefinitions"]
 
 
 def dry_runs_of_the_operator(log: Path, namespace: str) -> int:
-    """Return how many times the operator has asked what the API server says to a pod of some definition."""
+    """Return the number of the operator's dry runs that check the pods of definitions."""
     return sum(
         entry["verb"] == "create"
         and "dryRun" in entry["requestURI"]
@@ -45,13 +45,13 @@ def _writes(log: Path, namespace: str) -> Iterator[tuple[str, str]]:
 
 
 def _entries(log: Path, namespace: str) -> Iterator[dict[str, Any]]:
-    """Yield what was asked about objects of a namespace; the log holds that of a thousand tests."""
+    """Yield the entries about objects of a namespace; the log has the requests of all tests."""
     with log.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         place = text.find(namespace.encode())
         while place >= 0:
             end = text.find(b"\n", place)
             if end < 0:
-                return  # it is being written
+                return  # the line is still being written
             entry = json.loads(text[text.rfind(b"\n", 0, place) + 1 : end])
             if entry.get("objectRef", {}).get("namespace") == namespace:
                 yield entry

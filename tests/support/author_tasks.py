@@ -1,4 +1,4 @@
-"""Tasks that use what the SDK gives their authors: rules for the input, verdicts about retries, signs of life."""
+"""Tasks that use features of the SDK: rules for the input, decisions about retries, heartbeats."""
 
 import os
 import signal
@@ -16,14 +16,14 @@ from tests.support.tasks import leave_trace
 
 
 class OrderInput(BaseModel):
-    """What the task Order works on."""
+    """The input of the task Order."""
 
     cursor: int
     size: int = Field(default=10, gt=0)
 
 
 class Order(TaskDefinition):
-    """Is called twice; tells what it was given each time, and what is stored."""
+    """Is called twice; returns its inputs and the stored state."""
 
     id = "order"
     title = "Order"
@@ -40,7 +40,7 @@ class Order(TaskDefinition):
 
 
 class Moody(TaskDefinition):
-    """Fails with a word about another try, until its last one."""
+    """Fails with a decision about another attempt, until its last attempt."""
 
     id = "moody"
     title = "Moody"
@@ -58,7 +58,7 @@ class Moody(TaskDefinition):
 
 
 class Beating(TaskDefinition):
-    """Gives signs of life for some seconds."""
+    """Sends heartbeats for some seconds."""
 
     id = "beating"
     title = "Beating"
@@ -72,7 +72,7 @@ class Beating(TaskDefinition):
 
 
 class Mortal(TaskDefinition):
-    """Saves its state step by step, notes what was acknowledged, and is killed at the write that the input names."""
+    """Saves its state step by step, records acknowledged writes, and is killed at the write that the input names."""
 
     id = "mortal"
     title = "Mortal"
@@ -95,7 +95,7 @@ class Mortal(TaskDefinition):
 
 
 def die_at_write(number: int, *, after: bool) -> None:
-    """Kill this process right before its n-th write from now on is sent, or when it has been answered."""
+    """Kill this process right before its n-th write from now on is sent, or after it has been answered."""
     request: Callable[..., Any] = ApiClient.request
     writes = 0
 
@@ -114,7 +114,7 @@ def die_at_write(number: int, *, after: bool) -> None:
 
 
 class Talker(TaskDefinition):
-    """Logs `lines` lines in each of `length` iterations; stays then until it is aborted, if it is to."""
+    """Logs `lines` lines in each of `length` iterations; then waits for an abort, if the input says so."""
 
     id = "talker"
     title = "Talker"

@@ -22,14 +22,14 @@ Manifest = dict[str, Any]
 
 
 def helm(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run helm; the caller looks at the exit code. It ends before the time that it is given here and tells why."""
+    """Run helm; the caller checks the exit code. Its own timeout is shorter than the one here, and has a message."""
     return subprocess.run(
         [str(tool("helm")), *arguments], capture_output=True, text=True, check=False, env=os.environ, timeout=180
     )
 
 
 def render(values: Manifest | None = None) -> list[Manifest]:
-    """What the chart installs with these values."""
+    """Return the objects that the chart installs with these values."""
     sets = [f"--set-json={key}={json.dumps(value)}" for key, value in (values or {}).items()]
     rendered = helm("template", "podrelay", str(CHART), "--namespace", RELEASE_NAMESPACE, *sets)
     assert rendered.returncode == 0, rendered.stderr
@@ -37,9 +37,9 @@ def render(values: Manifest | None = None) -> list[Manifest]:
 
 
 def deploy(kubectl: Kubectl, values: Manifest) -> None:
-    """Install or upgrade the release, and return when its operators are ready.
+    """Install or upgrade the release, and wait until its operators are ready.
 
-    With helm and not with kubectl: who patches a field by hand owns it, and helm's next upgrade is refused.
+    This uses helm and not kubectl: a client that patches a field owns it, and helm's next upgrade would be rejected.
     """
     done = helm(
         "upgrade",
@@ -58,7 +58,7 @@ def deploy(kubectl: Kubectl, values: Manifest) -> None:
 
 
 def install(kubectl: Kubectl) -> None:
-    """Apply everything but the Deployment and return once the API server goes by it."""
+    """Apply everything except the Deployment, and wait until the API server enforces the policies."""
     if not kubectl("get", "namespace", RELEASE_NAMESPACE):
         kubectl("create", "namespace", RELEASE_NAMESPACE)
     manifests = render({"operator.deploy": False})
@@ -72,7 +72,7 @@ def install(kubectl: Kubectl) -> None:
 
 @contextmanager
 def _sentinel(kubectl: Kubectl) -> Iterator[Any]:
-    """A policy made after all others. The API server loads policies together: once it holds, all others do."""
+    """A policy created after all others. The API server loads policies together: if it is enforced, all others are."""
     name = f"podrelay-sentinel-{uuid4().hex[:8]}"
     policy = {
         "apiVersion": "admissionregistration.k8s.io/v1",

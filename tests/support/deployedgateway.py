@@ -1,4 +1,4 @@
-"""The gateway in a real cluster, as the chart deploys it, behind TLS, and ways to it."""
+"""The gateway in a real cluster, as the chart deploys it, with TLS, and ways to reach it."""
 
 import base64
 import contextlib
@@ -25,26 +25,26 @@ class DeployedGateway:
 
     Attributes:
         system: kubectl in their namespace.
-        authority: who signed their certificate.
+        authority: the CA of their certificate.
     """
 
     system: Kubectl
     authority: trustme.CA
 
     def pods(self) -> list[Manifest]:
-        """The replicas that are there to stay."""
+        """Return the replicas that are not being deleted."""
         names = self.system.names("pods", "--selector=app.kubernetes.io/component=gateway")
         pods = [self.system.get("pod", name) for name in names]
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
 
     @contextlib.contextmanager
     def reached(self, target: str, port: int | str) -> Iterator[str]:
-        """Yield an address that leads to `pod/NAME`, or to one of the replicas by `service/podrelay-gateway`."""
+        """Yield an address of `pod/NAME`, or of one of the replicas by `service/podrelay-gateway`."""
         with port_forward(self.system, target, port) as address:
             yield address
 
     def client(self, address: str, token: str | None, namespace: str) -> GraphQL:
-        """Return a client of a user that trusts the gateway's authority only."""
+        """Return a client of a user that trusts only the gateway's CA."""
         trusting = ssl.create_default_context()
         self.authority.configure_trust(trusting)
         return GraphQL(address, token, namespace, trusting)
@@ -52,14 +52,14 @@ class DeployedGateway:
 
 @contextlib.contextmanager
 def deployed_gateway(admin: Kubectl) -> Iterator[DeployedGateway]:
-    """Upgrade the release to one with a gateway of two replicas, off the nodes that tests take away, and back."""
+    """Upgrade the release to two replicas of a gateway, on nodes that tests do not remove, and back at the end."""
     system, authority = admin.in_namespace(RELEASE_NAMESPACE), trustme.CA()
     applied = system.apply(_tls_secret(authority.issue_cert(HOST, "127.0.0.1")))
     assert applied, str(applied)
     values = {
         "gateway.deploy": True,
         "gateway.tls.secretName": SECRET,
-        # The image may be new under the same tag, and the Secret has changed.
+        # The image may have changed under the same tag, and the Secret has changed.
         "gateway.podAnnotations": {"podrelay.dev/test": uuid4().hex},
         **placed("gateway", "control plane"),
     }

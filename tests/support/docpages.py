@@ -1,8 +1,8 @@
 """Code blocks of the documentation.
 
 A Python block that begins with `# NAME.py` is a file, and so is any block that begins with `# FOLDER/NAME`. A console
-block is a list of commands (`$ ...`), each followed by what it prints on stdout and stderr, with `...` for whatever
-differs. Where `...` stands alone the command has to succeed, and may print nothing.
+block is a list of commands (`$ ...`), each followed by its output on stdout and stderr, with `...` for text that may
+differ. If the output is only `...`, the command must succeed, and may print nothing.
 """
 
 import doctest
@@ -19,22 +19,22 @@ _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 class Command(NamedTuple):
-    """A command, and what the page says that it prints."""
+    """A command, and its output on the page."""
 
     line: str
     output: str
 
 
 def files(page: str) -> Iterator[tuple[str, str]]:
-    """The files of a page: name and text."""
+    """Yield the files of a page: name and text."""
     for body in blocks(page, "python"):
         head, _, _ = body.partition("\n")
-        assert re.fullmatch(r"# \w+\.py", head), f"{page}: a Python block has to begin with '# NAME.py', not {head}"
+        assert re.fullmatch(r"# \w+\.py", head), f"{page}: a Python block must begin with '# NAME.py', not {head}"
         yield head.removeprefix("# "), body
 
 
 def commands(page: str) -> Iterator[Command]:
-    """The commands of a page, in order."""
+    """Yield the commands of a page, in order."""
     for body in blocks(page, "console"):
         for part in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
             line, _, output = part.partition("\n")
@@ -48,7 +48,7 @@ def write_files(page: str, folder: Path) -> None:
 
 
 def check(command: Command, folder: Path, environment: Mapping[str, str] | None = None) -> None:
-    """Run a command in a folder; it has to print what the page says."""
+    """Run a command in a folder; its output must match the page."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     ended = subprocess.run(
         ["bash", "-c", command.line],
@@ -68,7 +68,7 @@ def check(command: Command, folder: Path, environment: Mapping[str, str] | None 
 
 
 def all_files(page: str) -> dict[str, str]:
-    """The files of a page in all languages: path and text. A Dockerfile and the like keep their first line, too."""
+    """Return the files of a page in all languages: path and text. Files such as a Dockerfile keep the first line."""
     found = {}
     for body in _BLOCK.finditer((DOCS / page).read_text(encoding="utf-8")):
         if head := re.match(r"# ([\w.-]+/[\w.-]+)\n", body[2]):
@@ -77,5 +77,5 @@ def all_files(page: str) -> dict[str, str]:
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The code blocks of a page in one language."""
+    """Return the code blocks of a page in one language."""
     return [body for kind, body in _BLOCK.findall((DOCS / page).read_text(encoding="utf-8")) if kind == language]

@@ -1,4 +1,4 @@
-"""Objects at the edges of a CRD's schema, drawn by hypothesis from the schema, so that a new field is in at once."""
+"""Objects at the limits of a CRD's schema, drawn by hypothesis from the schema, so that new fields are included."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ _LOOSE_TIMES = ("2026-01-01t00:00:00z", "2026-02-29T00:00:00Z", "2026-01-01T24:0
 
 
 def of_schema(schema: Schema) -> st.SearchStrategy[Any]:
-    """Draw values at the edges of a structural schema: shortest and longest, least and most, each field or none."""
+    """Draw values at the limits of a structural schema: shortest, longest, smallest, largest, optional fields."""
     if "enum" in schema:
         return st.sampled_from(schema["enum"])
     kind = schema["type"]
@@ -47,7 +47,7 @@ def of_schema(schema: Schema) -> st.SearchStrategy[Any]:
 
 
 def without(schema: Schema, *fields: str) -> Schema:
-    """The schema of an object without some of its fields."""
+    """Return the schema of an object without some of its fields."""
     kept = {name: value for name, value in schema["properties"].items() if name not in fields}
     required = [name for name in schema.get("required", ()) if name not in fields]
     return schema | {"properties": kept, "required": required}
@@ -57,7 +57,7 @@ def _objects(schema: Schema) -> st.SearchStrategy[dict[str, Any]]:
     required = set(schema.get("required", ()))
     fields = {name: of_schema(child) for name, child in schema.get("properties", {}).items()}
     always = {name: strategy for name, strategy in fields.items() if name in required}
-    # One or two more at a time: with many, some value is refused, and all the others are not tried.
+    # One or two fields at a time: with many, one rejected value would hide the others.
     optional = sorted(fields.keys() - required)
     if not optional:
         return st.fixed_dictionaries(always)

@@ -1,10 +1,9 @@
-"""A proxy between the operator and the API server that misbehaves, by a seed.
+"""A proxy between the operator and the API server that injects faults, determined by a seed.
 
-It answers in the API server's place (409, 429 with Retry-After, 500, 503), delays, drops connections before a request
-and after it (the write has happened, the answer is lost) or lets the operator wait for that answer for a while,
-cuts watches, lets them hang, sends 410, repeats events, and holds them back to deliver many at once. It can be down for
-all requests, and can end kopf. It speaks plain HTTP to the operator, so that nothing has to be decrypted, and has the
-administrator's credentials.
+It answers instead of the API server (409, 429 with Retry-After, 500, 503), delays requests, drops connections before or
+after a request (the write has happened, the answer is lost) or delays that answer, cuts watches, lets them hang, sends
+410, repeats events, and holds them back to deliver many at once. It can be down for all requests, and can end kopf. It
+uses plain HTTP to the operator, so nothing has to be decrypted, and has the administrator's credentials.
 """
 
 import asyncio
@@ -26,19 +25,19 @@ from podrelay.kube import config
 FAULTS = ("delay", "drop_before", "drop_after", "hang_after", "conflict", "throttle", "error", "unavailable")
 WATCH_FAULTS = ("cut", "gone", "repeat", "hold", "hang")
 HANG_SECONDS = 6.0
-"""A read is given up before, a write is not: it may be waiting for its admission."""
+"""Longer than the timeout of a read, and shorter than that of a write, which includes admission."""
 BOOKMARK_SECONDS = 1.0
-"""A calm watch gets a bookmark so often, sixty times as often as from the API server: operators that are told to take
-silence for death soon must be able to tell it from calm."""
+"""The interval of bookmarks in a quiet watch, a sixtieth of the API server's: operators with a short watch timeout must
+be able to distinguish a broken watch from a quiet one."""
 
 
 class FaultProxy:
-    """One proxy.
+    """A proxy.
 
     Args:
-        kubeconfig: of the real API server.
-        seed: decides which requests fail how.
-        rate: share of the requests that fail.
+        kubeconfig: the kubeconfig of the real API server.
+        seed: determines which requests fail and how.
+        rate: the share of requests that fail.
     """
 
     def __init__(self, kubeconfig: Path, seed: int, rate: float) -> None:
@@ -51,17 +50,17 @@ class FaultProxy:
         self.is_silent = False
         self.is_refusing = False
         self.hidden = ""
-        """What has this in its path does not exist."""
+        """Requests whose path contains this get 404."""
         self.lagging = ""
-        """Watches that have this in their path get nothing, as if they lagged behind; later it comes all at once."""
+        """Watches whose path contains this get no events, as if they lagged; later all events arrive at once."""
         self.loses = ""
-        """The answer to the next request with this method is lost, after the request was carried out."""
+        """The answer to the next request with this method is lost, after the API server has processed it."""
         self.ends_kopf = False
         self.kopf_watches = 0
 
     @contextmanager
     def serving(self) -> Iterator["FaultProxy"]:
-        """Serve in a thread of its own."""
+        """Serve in a separate thread."""
         ready = threading.Event()
 
         async def serve() -> None:
@@ -95,8 +94,8 @@ class FaultProxy:
             "apiVersion": "v1",
             "kind": "Config",
             "clusters": [{"name": "proxy", "cluster": {"server": self.address}}],
-            "users": [{"name": "nobody", "user": {}}],
-            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody"}}],
+            "users": [{"name": "anonymous", "user": {}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "anonymous"}}],
             "current-context": "proxy",
         }
         path.write_text(json.dumps(document), encoding="utf-8")
@@ -104,7 +103,7 @@ class FaultProxy:
 
     @contextmanager
     def outage(self, *, silent: bool) -> Iterator[None]:
-        """Be down: refuse all, or, like a machine that hangs, say nothing any more."""
+        """Be down: refuse all connections, or stop responding like a machine that hangs."""
         self.is_silent, self.is_refusing = silent, not silent
         if not silent:
             self.cut_all()
@@ -114,7 +113,7 @@ class FaultProxy:
             self.is_silent = self.is_refusing = False
 
     def end_kopf(self) -> None:
-        """Send kopf an event that ends it, as long as `ends_kopf` stays set."""
+        """Send kopf an event that ends it, as long as `ends_kopf` is set."""
         self.ends_kopf = True
         self.cut_all()
 
@@ -146,7 +145,7 @@ class FaultProxy:
             return web.json_response({"kind": "Status", "status": "Failure", "reason": "NotFound"}, status=404)
         if request.query.get("watch") == "true":
             return await self._watch(request)
-        # Leases are left alone: losing one ends the process, as it should, and other tests do that.
+        # Requests for Leases do not fail: losing a Lease ends the process, as it should, and other tests cover that.
         fault = None if "/leases" in request.path else self._fault(FAULTS)
         match fault:
             case "drop_before":
@@ -232,13 +231,15 @@ class FaultProxy:
                         case "hang":
                             await self._hang(request)
                         case "hold":
-                            await asyncio.sleep(self._random.uniform(0.3, 3))  # what comes meanwhile goes with it
+                            await asyncio.sleep(
+                                self._random.uniform(0.3, 3)
+                            )  # later events are delivered together with it
                     await response.write(line * (2 if fault == "repeat" else 1))
         return response
 
 
 async def _with_bookmarks(content: aiohttp.StreamReader, version: str) -> AsyncIterator[bytes]:
-    """Yield the lines of a watch, and after each calm second a bookmark."""
+    """Yield the lines of a watch, and a bookmark after each second without events."""
     pending = b""
     while not content.at_eof():
         try:

@@ -1,6 +1,6 @@
-"""`podrelay` in processes that are forked from one that has imported it already: a start takes a tenth of the time.
+"""`podrelay` in processes that are forked from one that has already imported it: a start takes a tenth of the time.
 
-The commands of images and shells are tried where images and the command line are tested.
+The tests of images and of the command line run the commands of images and shells.
 """
 
 import contextlib
@@ -33,7 +33,7 @@ _FORK_SERVER.set_forkserver_preload(
 
 @dataclass(frozen=True)
 class Forked:
-    """Looks like a subprocess.Popen."""
+    """Has the interface of a subprocess.Popen."""
 
     process: ForkServerProcess
 
@@ -52,7 +52,7 @@ class Forked:
         return self.process.exitcode
 
     def send_signal(self, sig: int) -> None:
-        with contextlib.suppress(ProcessLookupError):  # it has just ended, and was waited for, as with Popen
+        with contextlib.suppress(ProcessLookupError):  # it has just ended and was reaped, as with Popen
             os.kill(self.pid, sig)
 
 
@@ -62,9 +62,9 @@ def podrelay(
     log: Path,
     silence_seconds: float = reflector.SILENCE_SECONDS,
 ) -> Forked:
-    """Run the command `podrelay` with these arguments and this environment, its output added to a file.
+    """Run the command `podrelay` with these arguments and this environment, appending its output to a file.
 
-    It takes a watch for dead when nothing came for `silence_seconds`.
+    It treats a watch as broken when nothing has arrived for `silence_seconds`.
     """
     log.touch()
     return _start(arguments, environment, (Path(os.devnull), log, log), silence_seconds)
@@ -73,7 +73,7 @@ def podrelay(
 def command(
     arguments: list[str], environment: dict[str, str], stdin: str = "", timeout: float = 120
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command `podrelay` to its end, as subprocess.run does."""
+    """Run the command `podrelay` to its end, like subprocess.run."""
     with tempfile.TemporaryDirectory() as folder:
         files = tuple(Path(folder) / name for name in ("stdin", "stdout", "stderr"))
         for file in files:

@@ -1,4 +1,4 @@
-"""A task that stops before what it stores until its test lets it go on."""
+"""A task that stops before each write until its test lets it continue."""
 
 import time
 from pathlib import Path
@@ -35,5 +35,5 @@ def stop_at(step: str, input: dict[str, Any]) -> None:
 
 
 def gates(trace: Path, step: str) -> tuple[Path, Path]:
-    """The file that tells that a step is reached, and the one that lets it be done."""
+    """Return the file that shows that a step is reached, and the one that allows it to continue."""
     return trace.with_suffix(f".{step}.reached"), trace.with_suffix(f".{step}.go")

@@ -1,4 +1,4 @@
-"""The gateway as a process of its own, as `podrelay gateway` starts it, and clients that speak to it."""
+"""The gateway as a separate process, as `podrelay gateway` starts it, and its clients."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ PROTOCOL = "graphql-transport-ws"
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back over HTTP."""
+    """An answer over HTTP."""
 
     status: int
     headers: dict[str, str]
@@ -35,13 +35,13 @@ class Answer:
 
     @property
     def data(self) -> Any:
-        """What `backgroundTasks` has answered; fails where there are GraphQL errors."""
+        """Return the answer of `backgroundTasks`; fails if there are GraphQL errors."""
         assert "errors" not in self.body, self.body
         return self.body["data"]["backgroundTasks"]
 
     @property
     def refusals(self) -> list[str]:
-        """Codes of what was refused inside `backgroundTasks`."""
+        """Return the codes of errors inside `backgroundTasks`."""
         return [answer["error"]["code"] for answer in self.data.values() if answer["error"] is not None]
 
     @property
@@ -51,13 +51,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class GraphQL:
-    """One user in one namespace.
+    """A client of a user in a namespace.
 
     Attributes:
         address: host:port.
-        token: of the user; None: none is sent.
-        namespace: in the header; None: none is named.
-        tls: whom to trust; None: no TLS.
+        token: the token of the user; None: no token is sent.
+        namespace: the namespace in the header; None: no header is sent.
+        tls: the context with the trusted CA; None: no TLS.
     """
 
     address: str
@@ -103,7 +103,7 @@ class GraphQL:
 
     @contextlib.asynccontextmanager
     async def subscribe(self, document: str, **variables: Any) -> AsyncIterator["Subscription"]:
-        """Open a WebSocket with one subscription; the token goes with the first message, as browsers send it."""
+        """Open a WebSocket with one subscription; the token is in the first message, as in browsers."""
         async with (
             aiohttp.ClientSession() as session,
             session.ws_connect(f"{self.base}/graphql", protocols=[PROTOCOL], ssl=self.tls or True) as socket,
@@ -123,7 +123,7 @@ class GraphQL:
 
 @dataclass
 class Subscription:
-    """One subscription on a WebSocket of its own."""
+    """A subscription on a separate WebSocket."""
 
     socket: aiohttp.ClientWebSocketResponse
     received: list[dict[str, Any]] = field(default_factory=list)
@@ -133,7 +133,7 @@ class Subscription:
         async with asyncio.timeout(seconds):
             message = await self.socket.receive()
         if message.type is aiohttp.WSMsgType.CLOSE:
-            # Not the socket's close_code: that tells as well of how our own answer to this message fared.
+            # Not the socket's close_code: that also depends on the delivery of the client's answer to this message.
             return {"type": "closed", "code": message.data}
         if message.type is not aiohttp.WSMsgType.TEXT:
             return {"type": "closed", "code": self.socket.close_code}
@@ -142,7 +142,7 @@ class Subscription:
         return found
 
     async def next(self, seconds: float = 30) -> Any:
-        """Return what the next event holds."""
+        """Return the data of the next event."""
         message = await self.receive(seconds)
         assert message["type"] == "next", message
         assert "errors" not in message["payload"], message
@@ -159,16 +159,16 @@ class Subscription:
                     if check(seen[-1]):
                         return seen[-1]
             except TimeoutError:
-                raise AssertionError(f"{what} did not come: {seen}") from None
+                raise AssertionError(f"{what} did not arrive: {seen}") from None
 
 
 @dataclass
 class GatewayProcess:
-    """One gateway.
+    """A gateway in a separate process.
 
     Attributes:
-        kubeconfig: its own credentials, and where the API server is.
-        folder: takes the log.
+        kubeconfig: its own credentials and the address of the API server.
+        folder: the folder for the log.
         flags: further flags.
     """
 
@@ -218,7 +218,7 @@ class GatewayProcess:
         return GraphQL(self.address, token, namespace)
 
     def scrape(self) -> Samples:
-        """What Prometheus would see; needs the flag --metrics-listen."""
+        """Return the metrics; needs the flag --metrics-listen."""
         found = re.search(r"metrics=(\S+)", self.text)
         assert found is not None, self.text
         with urllib.request.urlopen(f"http://{found[1]}/metrics") as answer:
@@ -226,7 +226,7 @@ class GatewayProcess:
 
 
 class SpawnedGateway(GatewayProcess):
-    """One that a shell would start, with memory of its own only."""
+    """A gateway that is started like from a shell, without sharing memory with this process."""
 
     def launch(self, arguments: list[str]) -> Process:
         with self.log.open("wb") as log:

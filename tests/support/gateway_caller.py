@@ -1,6 +1,7 @@
-"""A program of a pod that asks the gateway again and again, as code of a backend does; prints each answer in a line.
+"""A program of a pod that queries the gateway repeatedly, like the code of a backend, and prints each answer as a line.
 
-Takes the address, and trusts the certificate in /config/ca.crt; its token is that of its pod's service account.
+Its argument is the address. It trusts the certificate in /config/ca.crt; its token is that of its pod's service
+account.
 """
 
 import json
@@ -21,7 +22,7 @@ def ask(url: str, trusting: ssl.SSLContext) -> str:
         "X-Podrelay-Namespace": (ACCOUNT / "namespace").read_text(encoding="utf-8"),
     }
     body = json.dumps({"query": DOCUMENT}).encode()
-    # A connection of its own each time: whichever replica the Service chooses.
+    # A new connection each time, to any replica that the Service chooses.
     with urllib.request.urlopen(urllib.request.Request(url, body, headers), timeout=10, context=trusting) as answer:
         definitions = json.load(answer)["data"]["backgroundTasks"]["listDefinitions"]
     return f"answer {definitions['data']} {definitions['error']}"

@@ -1,4 +1,4 @@
-"""What is around a gateway that runs in the process of a test: an API server that knows users and a few objects."""
+"""The environment of a gateway in the process of a test: an API server that knows users and a few objects."""
 
 import asyncio
 import itertools
@@ -11,25 +11,25 @@ from aiohttp import web
 
 @dataclass
 class Watch:
-    """Tells the cache whether it is current."""
+    """Reports to the cache whether it is current."""
 
     broken_since: float | None = None
 
 
 @dataclass
 class ApiServer:
-    """What the gateway asks: who somebody is, what they may do, and the objects themselves.
+    """The API server for the gateway: it authenticates users, checks their permissions, and has the objects.
 
     Attributes:
-        rights: user -> verb and resource that they have, everywhere.
+        rights: user -> permitted verbs and resources, in all namespaces.
         objects: path -> object.
         seen: method, path and user of each request.
-        deletions: path -> what is left of an object that somebody's finalizer keeps.
+        deletions: path -> the rest of an object that a finalizer keeps.
         is_down: answer 503 to everything.
-        let_writes: writes wait for it.
-        has_write: set when a write has come.
-        has_written: set when one was answered.
-        most_writing: how many have waited at most at the same time.
+        let_writes: an event that writes wait for.
+        has_write: set when a write has arrived.
+        has_written: set when a write was answered.
+        most_writing: the maximum number of writes that waited at the same time.
     """
 
     rights: dict[str, set[str]] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class ApiServer:
         return web.json_response(self.objects[path])
 
     def asked(self, part: str) -> int:
-        """How often a path with this in it was asked for."""
+        """Return the number of requests whose path contains this."""
         return sum(part in path for _, path, _ in self.seen)
 
 
@@ -109,7 +109,7 @@ def _not_found() -> web.Response:
 
 @dataclass
 class Clock:
-    """Time as the gateway sees it, in seconds."""
+    """The clock of the gateway, in seconds."""
 
     time: float = 0.0
 

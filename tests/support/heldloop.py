@@ -1,7 +1,7 @@
-"""A gateway with an event loop of its own, in a thread that measures for how long each round of the loop is held.
+"""A gateway with its own event loop, in a thread that measures how long each iteration of the loop takes.
 
-Measured in CPU time of that thread, so that a busy machine does not count: it is the pause that everybody else would
-have on an idle one.
+The measure is the CPU time of that thread, which does not depend on other load of the machine: it is the delay that
+other requests would have on an idle machine.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ from tests.unit.gateway.builders import NOW, definition, record, run
 
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Aborted")
 SECONDS = 60.0
-"""No request takes longer, however slow the machine is."""
+"""The timeout of a request, even on a slow machine."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of one request.
+    """The answer to one request.
 
     Attributes:
-        status: of HTTP.
-        held: seconds of CPU in the longest round of the loop meanwhile.
-        body: as it came.
+        status: the HTTP status.
+        held: the CPU time of the longest iteration of the loop meanwhile, in seconds.
+        body: the raw body.
     """
 
     status: int
@@ -55,8 +55,8 @@ class HeldLoop:
     """The gateway, its API server, and a client.
 
     Args:
-        runs: how many there are.
-        seed: of what they are like.
+        runs: the number of runs.
+        seed: determines the fields of the runs.
     """
 
     def __init__(self, runs: int, seed: int = 0) -> None:
@@ -70,7 +70,7 @@ class HeldLoop:
 
     def __enter__(self) -> Self:
         self._settings = gc.get_threshold(), sys.getswitchinterval()
-        gc.set_threshold(*THRESHOLDS)  # as the gateway itself does
+        gc.set_threshold(*THRESHOLDS)  # like the gateway itself
         sys.setswitchinterval(TURN_SECONDS)
         self._start("api", self._serve_api)
         self._start("gateway", self._serve_gateway)
@@ -87,10 +87,10 @@ class HeldLoop:
         sys.setswitchinterval(self._settings[1])
 
     def post(self, body: bytes) -> Answer:
-        """Send a body, and measure."""
+        """Send a body, and measure the loop."""
         self._longest = 0.0
         headers = {"Content-Type": "application/json", "Authorization": "Bearer alice"}
-        for _ in range(2):  # the gateway ends a connection of which it has not read a body to its end
+        for _ in range(2):  # the gateway closes a connection if it has not read the whole body
             try:
                 self._client.request("POST", "/graphql", body, headers)
                 with self._client.getresponse() as response:
@@ -100,7 +100,7 @@ class HeldLoop:
         return Answer(0, self._longest, b"")
 
     def ask(self, query: str, variables: dict[str, Any] | None = None) -> Answer:
-        """Send a document, and measure."""
+        """Send a document, and measure the loop."""
         return self.post(json.dumps({"query": query, "variables": variables or {}}).encode())
 
     def _start(self, name: str, serve: Any) -> None:
@@ -145,7 +145,7 @@ class HeldLoop:
         await runner.cleanup()
 
     async def _watch(self) -> None:
-        """Look at the clock in every round of the loop."""
+        """Read the clock in every iteration of the loop."""
         last = time.thread_time()
         while True:
             await asyncio.sleep(0)

@@ -1,13 +1,13 @@
-"""What kstatus makes of an object: the rules of sigs.k8s.io/cli-utils for kinds that it does not know.
+"""The status that kstatus computes for an object: the rules of sigs.k8s.io/cli-utils for kinds that it does not know.
 
-Flux, kpt and `helm --wait` go by them: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus
+Flux, kpt and `helm --wait` use them: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus
 """
 
 from tests.support.kubectl import Manifest
 
 
 def kstatus(obj: Manifest) -> str:
-    """InProgress, Failed, Current or Terminating."""
+    """Return InProgress, Failed, Current or Terminating."""
     if "deletionTimestamp" in obj["metadata"]:
         return "Terminating"
     status = obj.get("status", {})

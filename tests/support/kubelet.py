@@ -1,8 +1,8 @@
 """A kubelet for tests: registers a node and runs each pod's container as a process of this host.
 
 The API server, the scheduler, garbage collection and the tokens are real, and so is the program in the container; only
-the container around it is missing. It follows the parts of the kubelet's behaviour that the relay relies on: status
-updates, pod-bound tokens, activeDeadlineSeconds, grace periods, termination messages, deletion.
+the container itself is missing. It implements the behaviour of a kubelet that the relay relies on: status updates,
+pod-bound tokens, activeDeadlineSeconds, grace periods, termination messages, deletion.
 
     python -m tests.support.kubelet --kubeconfig FILE --node NAME --root FOLDER
 """
@@ -40,7 +40,7 @@ def now() -> str:
 
 
 class PodProcess:
-    """One pod, from its binding to its end."""
+    """A pod, from its binding to its end."""
 
     def __init__(self, kubelet: "Kubelet", pod: dict[str, Any]) -> None:
         self.kubelet = kubelet
@@ -80,7 +80,7 @@ class PodProcess:
         await self._remove_when_deleted()
 
     async def _mounts_secrets(self) -> bool:
-        """Write the Secrets that the container mounts into the pod's folder; say whether all are there."""
+        """Write the Secrets that the container mounts into the pod's folder; return whether all of them exist."""
         mounts = {mount["name"]: mount["mountPath"] for mount in self.container.get("volumeMounts", ())}
         for volume in self.pod["spec"].get("volumes", ()):
             if "secret" not in volume or volume["name"] not in mounts:
@@ -97,7 +97,7 @@ class PodProcess:
         return True
 
     def _below(self, path: str) -> Path:
-        """Where a path of the container is: it has no file system of its own."""
+        """Return the path on the host of a path of the container, which has no separate file system."""
         return self.folder / "root" / path.lstrip("/")
 
     async def _start(self) -> asyncio.subprocess.Process:
@@ -117,7 +117,7 @@ class PodProcess:
         }
         if names.ENV_SECRET_PATH in environment:
             environment[names.ENV_SECRET_PATH] = str(self._below(environment[names.ENV_SECRET_PATH]))
-        # Without a file system of its own the container's file has to be elsewhere.
+        # Without a separate file system, the container's file must have another path.
         command = [
             part.replace(names.TERMINATION_MESSAGE_PATH, environment["PODRELAY_TERMINATION_MESSAGE_PATH"])
             for part in (*self.container.get("command", ()), *self.container.get("args", ()))
@@ -164,7 +164,7 @@ class PodProcess:
             changed.cancel()
 
     def _must_end(self) -> float | None:
-        """Return the grace period in seconds if the pod is to end now."""
+        """Return the grace period in seconds if the pod must end now."""
         metadata, spec = self.pod["metadata"], self.pod["spec"]
         if "deletionTimestamp" in metadata:
             self.ended_by = "deletion"
@@ -228,9 +228,9 @@ class PodProcess:
             try:
                 await self.kubelet.client.patch(PODS, self.namespace, self.name, body, subresource="status")
             except (NotFoundError, ConflictError, InvalidError):
-                return  # it is gone, or another pod has its name
+                return  # the pod is gone, or another pod has its name
             except (ApiError, TransportError, TimeoutError):
-                await asyncio.sleep(0.2)  # a kubelet reports until it is heard
+                await asyncio.sleep(0.2)  # a kubelet retries until the report succeeds
             else:
                 return
 
@@ -245,7 +245,7 @@ class PodProcess:
 
 
 class Kubelet:
-    """One node and its pods."""
+    """A node and its pods."""
 
     def __init__(self, client: Client, node: str, root: Path, ca_file: Path) -> None:
         self.client = client
@@ -309,7 +309,7 @@ class Kubelet:
         if kind == "DELETED":
             known = self.pods.pop(uid, None)
             if known is not None and not known[1].done():
-                # Deleted by force, or without a grace period: the process ends like an orphaned container.
+                # Deleted by force or without a grace period: the process is killed like an orphaned container.
                 pod["metadata"].setdefault("deletionTimestamp", now())
                 pod["metadata"]["deletionGracePeriodSeconds"] = 0
                 known[0].update(pod)
@@ -332,7 +332,7 @@ class Kubelet:
         task.add_done_callback(self._tasks.discard)
 
     async def _finalize_unstarted(self, pod: dict[str, Any]) -> None:
-        """Report a pod that was deleted before it ran as failed, for whoever keeps it with a finalizer."""
+        """Report a pod that was deleted before it ran as failed, as a finalizer may keep it."""
         metadata = pod["metadata"]
         if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:
             body = {"metadata": {"uid": metadata["uid"]}, "status": {"phase": "Failed"}}
@@ -341,7 +341,7 @@ class Kubelet:
         await self.finalize(pod)
 
     async def finalize(self, pod: dict[str, Any]) -> None:
-        """Tell the API server that nothing of a deleted pod runs any more."""
+        """Report to the API server that nothing of a deleted pod runs any longer."""
         metadata = pod["metadata"]
         body = {
             "kind": "DeleteOptions",

@@ -1,4 +1,4 @@
-"""Starts the kubelet for tests beside the control plane, and stops it with everything that it runs."""
+"""Starts the kubelet for tests in addition to the control plane, and stops it and its processes."""
 
 import subprocess
 import sys
@@ -13,7 +13,7 @@ from tests.support.waiting import eventually
 
 @contextmanager
 def kubelet(kubectl: Kubectl, folder: Path) -> Iterator[Path]:
-    """A node that runs pods as processes of this host; yields the folder of their logs."""
+    """Run a node whose pods are processes of this host; yield the folder of their logs."""
     _forget_dead_nodes(kubectl)
     node = f"kubelet-{uuid4().hex[:8]}"
     log = folder / "kubelet.log"
@@ -32,7 +32,7 @@ def kubelet(kubectl: Kubectl, folder: Path) -> Iterator[Path]:
         eventually("the node is ready", is_ready, 30)
         yield folder
     finally:
-        # Other test processes may have pods here, too.
+        # Other test processes may have pods on this node, too.
         kubectl("cordon", node)
         eventually("no pod runs on the node", lambda: process.poll() is not None or not _running(kubectl, node), 120)
         process.terminate()
@@ -46,7 +46,7 @@ def _running(kubectl: Kubectl, node: str) -> str:
 
 
 def _forget_dead_nodes(kubectl: Kubectl) -> None:
-    """Remove the nodes of test runs that were killed."""
+    """Delete the nodes of test sessions that were killed."""
     status = "{.metadata.name} {.status.conditions[?(@.type=='Ready')].status}"
     listed = kubectl("get", "nodes", "--output", f"jsonpath={{range .items[*]}}{status}{{'\\n'}}{{end}}").stdout
     for name, ready in (line.split() for line in listed.splitlines() if len(line.split()) == 2):

@@ -1,11 +1,11 @@
-"""Manifests as users and pods write them: small, valid, with whatever a test wants to be different."""
+"""Manifests as users and pods write them: small and valid, with the changes that a test needs."""
 
 import re
 from typing import Any
 
 API_VERSION = "podrelay.dev/v1alpha1"
 
-# By full name: other projects have resources of the same plural.
+# Full names, because other projects have resources with the same plural.
 TASK_DEFINITIONS = "taskdefinitions.podrelay.dev"
 TASK_RUNS = "taskruns.podrelay.dev"
 TASK_ITERATIONS = "taskiterations.podrelay.dev"
@@ -14,7 +14,7 @@ Manifest = dict[str, Any]
 
 
 def task_definition(name: str = "count-words", *, metadata: Manifest | None = None, **spec: Any) -> Manifest:
-    """A TaskDefinition; its id is made from its name."""
+    """Return a TaskDefinition; its id is derived from its name."""
     template = {"spec": {"containers": [{"name": "task", "image": "registry.example/words:1"}]}}
     return {
         "apiVersion": API_VERSION,
@@ -27,7 +27,7 @@ def task_definition(name: str = "count-words", *, metadata: Manifest | None = No
 def task_run(
     name: str = "words", definition: str = "count-words", *, metadata: Manifest | None = None, **spec: Any
 ) -> Manifest:
-    """A TaskRun."""
+    """Return a TaskRun."""
     return {
         "apiVersion": API_VERSION,
         "kind": "TaskRun",
@@ -39,7 +39,7 @@ def task_run(
 def record(
     pod: str = "words-i1", *, pod_uid: str = "uid-of-the-pod", owner: Manifest | None = None, **fields: Any
 ) -> Manifest:
-    """A TaskIteration as the pod of this name writes it; `owner` is the TaskRun, as the API server returned it."""
+    """Return a TaskIteration as the pod with this name writes it; `owner` is the TaskRun from the API server."""
     run = pod.rpartition("-")[0]
     metadata: Manifest = {"name": pod, "labels": {"podrelay.dev/run": run}}
     if owner is not None:
@@ -58,7 +58,7 @@ def record(
 
 
 def owner_reference(owner: Manifest, **fields: Any) -> Manifest:
-    """A reference to an object that the API server returned."""
+    """Return a reference to an object that the API server returned."""
     return {
         "apiVersion": owner["apiVersion"],
         "kind": owner["kind"],
@@ -68,6 +68,6 @@ def owner_reference(owner: Manifest, **fields: Any) -> Manifest:
 
 
 def camel_case(name: str) -> str:
-    """The id of a definition: count-words becomes countWords."""
+    """Return the id of a definition: count-words becomes countWords."""
     first, *others = name.split("-")
     return first + "".join(word.capitalize() for word in others)

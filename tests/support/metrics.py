@@ -1,4 +1,4 @@
-"""What a scrape tells."""
+"""Parses metrics."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def samples(text: str) -> Samples:
-    """Each value by its name and labels."""
+    """Return each value by its name and labels."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
         for family in text_string_to_metric_families(text)
@@ -17,7 +17,7 @@ def samples(text: str) -> Samples:
 
 
 def growth(before: Samples, after: Samples) -> Callable[..., float]:
-    """Return what tells by how much the values of a name with these labels, all together, have grown."""
+    """Return a function that returns by how much the sum of the values with a name and labels has grown."""
 
     def grown(name: str, **labels: str) -> float:
         def total(scraped: Samples) -> float:

@@ -1,6 +1,6 @@
-"""The API server in memory for tests in virtual time: of one namespace, with what the rest of the world does to it.
+"""The API server in memory for tests in virtual time, with one namespace and methods for changes by other clients.
 
-It is the one that `podrelay run` has. The integration tests hold the same promises against the real API server.
+It is the server of `podrelay run`. The integration tests check the same promises with the real API server.
 """
 
 import itertools
@@ -18,42 +18,42 @@ FINISHED = {"Succeeded", "Failed", "Aborted"}
 
 
 class Server(MemoryApi):
-    """As the product's, with powers that no request has."""
+    """The server of the product, with changes that no request can make."""
 
     def change(self, name: ObjectName, patch: Manifest) -> None:
-        """Apply a merge patch to an object, its status included."""
+        """Apply a merge patch to an object, including its status."""
         before = self.get(*name)
         self._change(name, before, patches.merged(before, patch))
 
     def remove(self, name: ObjectName) -> None:
-        """Let an object go, whatever finalizers it has."""
+        """Remove an object regardless of its finalizers."""
         self._remove(name)
 
 
 class ModelApi(MemoryClient):
-    """A client, and everything that has happened to the objects behind it.
+    """A client, with the history of all objects.
 
     Args:
-        now: the time; tests move it.
-        rules: of what is stored; by default those of what may change, so that objects may be as short as a test likes.
+        now: the time; tests change it.
+        rules: the validation of stored objects; by default only of changes, so that tests may create minimal objects.
     """
 
     def __init__(self, now: datetime, rules: Admission = schema.changed) -> None:
         self.now = now
         self._rules = rules
         self.objects: dict[tuple[str, str], Manifest] = {}
-        """By kind and name; nobody may change them."""
+        """By kind and name; read-only."""
         self.events: list[Event] = []
         self.decoded: dict[tuple[str, str], Any] = {}
         """Versions of objects as operators see them, by UID and resource version."""
         self.log_error: ApiError | None = None
-        """Why no log can be read."""
+        """The error of requests for logs, if any."""
         self.removed_at: dict[str, datetime] = {}
-        """When an object went, by UID."""
+        """The time of removal of each object, by UID."""
         self.admit: Callable[[str, Manifest], None] = lambda _plural, _body: None
-        """Admission of what is created; it refuses by an error."""
+        """Admission of created objects; it rejects an object by raising an error."""
         uids = itertools.count(1)
-        self._server = Server(lambda: self.now, self._tell, admit=self._admitted, new_uid=lambda: f"uid-{next(uids)}")
+        self._server = Server(lambda: self.now, self._report, admit=self._admitted, new_uid=lambda: f"uid-{next(uids)}")
         super().__init__(self._server)
 
     async def request(self, method: str, path: str, **options: Any) -> bytes:
@@ -61,7 +61,7 @@ class ModelApi(MemoryClient):
             raise self.log_error
         return await super().request(method, path, **options)
 
-    def _tell(self, event: Event) -> None:
+    def _report(self, event: Event) -> None:
         self.events.append(event)
         metadata = event.object["metadata"]
         if event.is_deletion:
@@ -75,7 +75,7 @@ class ModelApi(MemoryClient):
             self.admit(plural, after)
         return self._rules(plural, before, after)
 
-    # --- what the rest of the world sees and does ---------------------------------------------------------------------
+    # --- reads and writes of other clients ----------------------------------------------------------------------------
 
     @property
     def version(self) -> int:
@@ -86,7 +86,7 @@ class ModelApi(MemoryClient):
         """Return an object.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: it does not exist.
         """
         return self.objects.get((plural, name)) or self.server.get(plural, "", name)
 
@@ -95,23 +95,23 @@ class ModelApi(MemoryClient):
         return [obj for (kind, _), obj in self.objects.items() if kind == plural]
 
     def change(self, plural: str, name: str, patch: Manifest) -> None:
-        """Apply a merge patch to an object, its status included."""
+        """Apply a merge patch to an object, including its status."""
         self._server.change(self._name(plural, name), patch)
 
     def remove(self, plural: str, name: str) -> None:
-        """Let an object go, whatever finalizers it has."""
+        """Remove an object regardless of its finalizers."""
         self._server.remove(self._name(plural, name))
 
     def delete_now(self, plural: str, name: str, grace_seconds: int | None = None) -> None:
-        """Delete an object as the API server does that is asked to."""
+        """Delete an object as by a request to the API server."""
         self.server.delete(*self._name(plural, name), grace_seconds=grace_seconds)
 
     def delete_pod(self, name: str) -> None:
-        """Delete a pod: at once if no kubelet has it, else with its grace period."""
+        """Delete a pod: immediately if no kubelet has it, otherwise with its grace period."""
         self.delete_now(PODS, name)
 
     def remove_pod(self, name: str) -> None:
-        """Delete a pod without a grace period: it goes at once, or when its finalizers are gone."""
+        """Delete a pod without a grace period: it is removed immediately, or when its finalizers are gone."""
         self.delete_now(PODS, name, 0)
 
     def prints(self, pod: str, text: bytes) -> None:

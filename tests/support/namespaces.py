@@ -1,4 +1,4 @@
-"""Namespaces of a test's own."""
+"""Temporary namespaces for tests."""
 
 import json
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from tests.support.waiting import eventually
 
 @contextmanager
 def temporary_namespace(kubectl: Kubectl) -> Iterator[Kubectl]:
-    """kubectl in a new namespace, which is deleted at the end; nobody waits until it is gone.
+    """kubectl in a new namespace, which is deleted at the end, without waiting until it is gone.
 
-    Its pods are let go of, as there may be no operator left that would do so.
+    The finalizers of its pods are removed, because there may be no operator left to do that.
     """
     name = f"test-{uuid4().hex[:8]}"
     api = QuickKubectl.instead_of(kubectl)
     created = api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     assert created, str(created)
-    # Pods are refused until the control plane has made this account.
+    # Pods are rejected until the control plane has created this account.
     account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
     eventually("service account default", lambda: api.ask("GET", account))
     try:

@@ -1,4 +1,4 @@
-"""The nodes of a kind cluster: where pods are wanted, and what may happen to a node."""
+"""The nodes of a kind cluster: placement of pods, and failures of nodes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ OUT_OF_SERVICE = "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute"
 
 
 def placed(part: Literal["operator", "gateway"], place: Literal["control plane", "workers"]) -> Manifest:
-    """Values of the chart that put the pods of one part of it there."""
+    """Return values of the chart that place the pods of one part."""
     expression = {"key": CONTROL_PLANE, "operator": "Exists" if place == "control plane" else "DoesNotExist"}
     terms = {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}
     return {
@@ -25,20 +25,20 @@ def placed(part: Literal["operator", "gateway"], place: Literal["control plane",
 
 
 def preferring(node: str) -> Manifest:
-    """Fields of a pod that goes to a node as long as that takes pods."""
+    """Return fields of a pod that runs on a node as long as that accepts pods."""
     expression = {"key": HOSTNAME, "operator": "In", "values": [node]}
     term = {"weight": 100, "preference": {"matchExpressions": [expression]}}
     return {"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}}
 
 
 def tolerating(key: str, seconds: int) -> Manifest:
-    """A toleration of nodes that have this taint, for so long."""
+    """Return a toleration of a taint, for a number of seconds."""
     return {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": seconds}
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes, by the hand of an administrator who can also pull their plugs."""
+    """Operations of an administrator on the nodes, who can also cut their power."""
 
     kubectl: Kubectl
     docker: Docker
@@ -48,7 +48,7 @@ class Nodes:
         return sorted(self.kubectl.names("nodes", "--selector", f"!{CONTROL_PLANE}"))
 
     def condition(self, node: str) -> str:
-        """Whether it is ready: True, False or Unknown."""
+        """Return the status of the condition Ready: True, False or Unknown."""
         path = '--output=jsonpath={.status.conditions[?(@.type=="Ready")].status}'
         return self.kubectl("get", "node", node, path).stdout
 
@@ -66,7 +66,7 @@ class Nodes:
 
     @contextmanager
     def frozen(self, node: str) -> Iterator[None]:
-        """Let a node and all that runs on it stand still, and go on as if nothing had been."""
+        """Pause a node and everything that runs on it, and resume it at the end."""
         self._docker("pause", node)
         try:
             yield
@@ -75,12 +75,12 @@ class Nodes:
             self.until_ready(node)
 
     def remove(self, node: str) -> None:
-        """Delete the Node, as a cloud does with a machine that it took away; the machine itself goes on."""
+        """Delete the Node object, as a cloud does for a removed machine; the machine itself continues to run."""
         self.removed.append(self.kubectl.get("node", node))
         self.kubectl.do("delete", "node", node)
 
     def put_back(self) -> None:
-        """Make what was removed again, with the addresses for pods that the node's network is configured for."""
+        """Create removed Node objects again, with the pod addresses that the node's network is configured for."""
         while self.removed:
             manifest = self.removed.pop()
             about = {key: manifest["metadata"][key] for key in ("name", "labels", "annotations")}

@@ -1,4 +1,4 @@
-"""Numbers as they are sent to the API server, and as they come back from it."""
+"""Numbers as they are sent to the API server, and as it returns them."""
 
 KEPT: list[tuple[float, float]] = [
     (1.0, 1),

@@ -1,4 +1,4 @@
-"""The package as it was before versions of the protocol were told: its runner and operator are of version 1."""
+"""The package before protocol versions were introduced: its runner and operator have version 1."""
 
 import io
 import os
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def old_package(folder: Path) -> Path:
-    """Return a folder for PYTHONPATH, in which the package is as it was; the test is skipped in a shallow clone."""
+    """Return a folder for PYTHONPATH with the old package; the test is skipped in a shallow clone."""
     archived = subprocess.run(["git", "archive", COMMIT, "operator"], cwd=ROOT, capture_output=True, check=False)
     if archived.returncode != 0:
         pytest.skip(f"this clone lacks the commit {COMMIT}: git fetch --unshallow")
@@ -23,5 +23,5 @@ def old_package(folder: Path) -> Path:
 
 
 def environment(package: Path) -> dict[str, str]:
-    """What has a process of this environment import the old package instead of the one that is installed."""
+    """Return environment variables that let a process import the old package instead of the installed one."""
     return {"PYTHONPATH": str(package), "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}

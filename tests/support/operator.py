@@ -1,4 +1,4 @@
-"""The operator as a process of its own, as `podrelay operator` starts it, watching one namespace."""
+"""The operator as a separate process, as `podrelay operator` starts it, for one namespace."""
 
 import contextlib
 import os
@@ -20,13 +20,13 @@ from tests.support.waiting import eventually
 
 PODRELAY = Path(sys.executable).parent / "podrelay"
 LEASE_SECONDS = 15
-"""A machine that is busy with tests does not lose it."""
+"""Long enough that an operator keeps its Lease on a machine that is busy with tests."""
 SHORT_LEASE = "--lease-duration=5"
-"""For who is to lose it in tests of take-over, which have to wait until it is over."""
+"""For operators that lose the Lease in tests of a take-over, which have to wait until it expires."""
 
 
 class Process(Protocol):
-    """What is asked of a process: a part of subprocess.Popen."""
+    """The interface of a process: a part of subprocess.Popen."""
 
     @property
     def pid(self) -> int: ...
@@ -40,14 +40,14 @@ class Process(Protocol):
 
 @dataclass
 class OperatorProcess:
-    """One replica. Several may be started for the same namespace; the Lease decides which of them works.
+    """A replica. Several may be started for the same namespace; the Lease determines the leader.
 
     Attributes:
-        kubectl: which cluster and namespace.
-        folder: takes the log.
-        environment: added to the process's environment, such as the switch for crashes.
+        kubectl: the cluster and namespace.
+        folder: the folder for the log.
+        environment: additional environment variables, such as the setting for crashes.
         flags: further flags.
-        silence_seconds: it takes a watch for dead when nothing came for so long.
+        silence_seconds: it treats a watch as broken when nothing has arrived for so long.
     """
 
     kubectl: Kubectl
@@ -64,7 +64,7 @@ class OperatorProcess:
         self.stop()
 
     def start(self) -> None:
-        """Start it, and wait until it watches."""
+        """Start it, and wait until its caches are filled."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self.log = self.folder / f"operator-{len(list(self.folder.iterdir()))}.log"
         namespace = self.kubectl.namespace
@@ -87,7 +87,7 @@ class OperatorProcess:
 
     @property
     def text(self) -> str:
-        """What it has printed."""
+        """Its output."""
         return self.log.read_text(encoding="utf-8")
 
     @property
@@ -95,12 +95,12 @@ class OperatorProcess:
         return self.process.poll() is not None
 
     def writes(self) -> int:
-        """How many writes on behalf of runs it has made, by its own count."""
+        """Return the number of its writes for runs, from its own metrics."""
         lines = self.get("/metrics").splitlines()
         return int(sum(float(line.split()[-1]) for line in lines if line.startswith("podrelay_api_writes_total")))
 
     def get(self, path: str) -> str:
-        """Ask its own address, as probes and Prometheus do; return the text of the answer, whatever its status."""
+        """Send a request to its address, like probes and Prometheus; return the body, regardless of the status."""
         address = re.search(r"listen=(\S+)", self.text)
         assert address is not None
         try:
@@ -110,16 +110,16 @@ class OperatorProcess:
             return error.read().decode()
 
     def metric(self, name: str, **labels: str) -> float:
-        """One value that Prometheus would see."""
+        """Return a value of its metrics."""
         return samples(self.get("/metrics"))[name, frozenset(labels.items())]
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill it with SIGKILL."""
         self.process.send_signal(signal.SIGKILL)
         self.process.wait(timeout=10)
 
     def stop(self) -> None:
-        """SIGTERM, and wait for its end."""
+        """Send SIGTERM, and wait for its end."""
         if self.has_ended:
             return
         self.process.send_signal(signal.SIGTERM)
@@ -131,7 +131,7 @@ class OperatorProcess:
 
 
 class SpawnedOperator(OperatorProcess):
-    """One that a shell would start: with the package that its environment names, and memory of its own only."""
+    """A replica that is started like from a shell, with the package in its environment and no shared memory."""
 
     def launch(self, arguments: list[str]) -> Process:
         with self.log.open("wb") as log:

@@ -1,4 +1,4 @@
-"""What became of a run, told from its objects as kubectl shows them, in a cluster and in a unit test alike."""
+"""The outcome of a run, from its objects as kubectl shows them; the same in a cluster and in a unit test."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -8,16 +8,16 @@ Object = dict[str, Any]
 
 
 class Evidence(NamedTuple):
-    """The objects that a run leaves, as they were last."""
+    """The last state of the objects of a run."""
 
     run: Object
     records: tuple[Object, ...]
-    """Of its tries, in their order; without those of hook pods."""
+    """The records of its attempts, in order; without those of hook pods."""
     children: "tuple[Evidence, ...]"
     is_deleted: bool
 
     def family(self) -> "Iterator[Evidence]":
-        """Itself and all of its descendants."""
+        """Yield the run and all of its descendants."""
         yield self
         for child in self.children:
             yield from child.family()
@@ -25,14 +25,14 @@ class Evidence(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended.
+    """The outcome of a run.
 
     Attributes:
-        tries: `i1t2 error` is the second try of the first iteration, which answered error.
+        tries: `i1t2 error` is the second attempt of the first iteration, which answered error.
         logs: `info begun`.
         hooks: `onDone Succeeded`, or `onDone Failed ShopError: the shop is closed`.
         children: `scripted Succeeded`, in alphabetical order.
-        is_deleted: whether nothing of it and its descendants is left.
+        is_deleted: whether the run and all of its descendants are deleted.
     """
 
     phase: str
@@ -50,10 +50,10 @@ class Outcome:
 
 
 def outcome_of(evidence: Evidence) -> Outcome:
-    """Return what the objects tell."""
+    """Return the outcome that the objects show."""
     status = evidence.run["status"]
     deleted = {member.is_deleted for member in evidence.family()}
-    assert len(deleted) == 1, "a part of the family is there, another part is not"
+    assert len(deleted) == 1, "only a part of the run and its descendants is deleted"
     return Outcome(
         phase=status["phase"],
         reason=status["reason"],

@@ -1,4 +1,4 @@
-"""A package index of a test's own, over plain HTTP, for containers that reach this host but not the real index."""
+"""A package index for tests, over plain HTTP, for containers that reach this host but not the real index."""
 
 import functools
 import subprocess
@@ -14,19 +14,19 @@ from packaging.utils import canonicalize_name
 
 
 class _Files(SimpleHTTPRequestHandler):
-    """Serves folders as lists of links, which is what pip reads."""
+    """Serves folders as lists of links, the format that pip reads."""
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @contextmanager
 def package_index(folder: Path, requirements: Path) -> Iterator[int]:
-    """Serve the packages of a file with hashes, as pip of this host gets them; yield the port, on all addresses.
+    """Serve the packages of a file with hashes, downloaded by pip of this host; yield the port, on all addresses.
 
     Args:
-        folder: Where the packages are put.
-        requirements: Which ones.
+        folder: The folder for the packages.
+        requirements: The file with the requirements.
     """
     simple = folder / "simple"
     simple.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Payloads of an exact size, measured as everywhere in Podrelay: the bytes of the compact JSON in UTF-8."""
+"""Payloads of an exact size, measured like everywhere in Podrelay: the bytes of the compact JSON in UTF-8."""
 
 import json
 from typing import Any
@@ -8,12 +8,12 @@ LIMIT = 256 * KIB
 
 
 def json_size(value: Any) -> int:
-    """The size of a payload."""
+    """Return the size of a payload."""
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode())
 
 
 def payload_of(size: int, **content: Any) -> dict[str, Any]:
-    """`content` and as much padding as makes it exactly `size` bytes."""
+    """Return `content` with padding to a total of exactly `size` bytes."""
     padded = content | {"padding": ""}
     missing = size - json_size(padded)
     assert missing >= 0, f"the content alone is {-missing} bytes too large"

@@ -1,4 +1,4 @@
-"""Task pods where no kubelet runs: real pod objects, bound to a node, with real tokens that are bound to them."""
+"""Task pods without a kubelet: real pod objects, bound to a node, with real tokens that are bound to them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ RUNNER = "podrelay-runner"
 
 @dataclass(frozen=True)
 class TaskPod:
-    """A pod and what a program in it could do.
+    """A pod, with the permissions of a program in it.
 
     Attributes:
         name: its name.
@@ -28,7 +28,7 @@ class TaskPod:
 
 
 def add_runner(kubectl: Kubectl) -> None:
-    """Let tasks run in a namespace, as `podrelay namespace prepare` does."""
+    """Prepare a namespace for tasks, like `podrelay namespace prepare`."""
     api, namespace = QuickKubectl.instead_of(kubectl), f"namespaces/{kubectl.namespace}"
     account, binding = task_namespace.objects(kubectl.namespace)
     for path, manifest in (
@@ -40,7 +40,7 @@ def add_runner(kubectl: Kubectl) -> None:
 
 
 def task_pod(kubectl: Kubectl, name: str, node: str, service_account: str = RUNNER) -> TaskPod:
-    """Make a pod on `node` and get its token from the TokenRequest API, as the kubelet does."""
+    """Create a pod on `node` and get its token from the TokenRequest API, like the kubelet."""
     container = {"name": "task", "image": "registry.example/words:1"}
     manifest = {
         "apiVersion": "v1",
@@ -61,7 +61,7 @@ def task_pod(kubectl: Kubectl, name: str, node: str, service_account: str = RUNN
 
 @contextmanager
 def registered_node(kubectl: Kubectl) -> Iterator[str]:
-    """A node that no kubelet stands behind. When it goes, the control plane lets go of the pods on it."""
+    """Create a node without a kubelet. When it is deleted, the control plane removes the pods on it."""
     name = f"node-{uuid4().hex[:8]}"
     taint = {"key": "podrelay.dev/test", "value": name, "effect": "NoSchedule"}
     kubectl.do(

@@ -1,4 +1,4 @@
-"""A way into the cluster, as kubectl port-forward makes it: to a pod, or to some pod of a Service."""
+"""Port forwarding with kubectl into the cluster: to a pod, or to one of the pods of a Service."""
 
 import re
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from tests.support.kubectl import Kubectl
 
 @contextmanager
 def port_forward(kubectl: Kubectl, target: str, port: int | str) -> Iterator[str]:
-    """Yield an address of this host, as host:port, that leads to a port of `pod/NAME` or `service/NAME`."""
+    """Yield an address of this host, as host:port, that is forwarded to a port of `pod/NAME` or `service/NAME`."""
     process = kubectl.start("port-forward", "--address=127.0.0.1", target, f":{port}")
     assert process.stdout is not None
     try:

@@ -1,4 +1,4 @@
-"""Objects as the operator sees them."""
+"""Objects in the form that the operator decodes."""
 
 from typing import Any, TypeVar
 
@@ -8,5 +8,5 @@ T = TypeVar("T")
 
 
 def seen(obj: dict[str, Any], kind: type[T]) -> T:
-    """Return what the operator keeps of `obj`, which comes to it as JSON."""
+    """Return the fields of `obj` that the operator decodes from JSON."""
     return msgspec.json.decode(msgspec.json.encode(obj), type=kind)

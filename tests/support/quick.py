@@ -1,4 +1,4 @@
-"""kubectl, but what tests do again and again goes over a connection that stays open, without a process of its own."""
+"""kubectl, with frequent operations of tests over a persistent connection instead of a separate process."""
 
 import functools
 import http.client
@@ -20,14 +20,14 @@ _IDLE_SECONDS = 5.0
 
 
 class QuickKubectl(Kubectl):
-    """As Kubectl; what it cannot do over its own connection (further flags, resources, many objects) kubectl does.
+    """Like Kubectl; operations that its own connection does not support (more flags, resources, objects) use kubectl.
 
-    Refusals are in the words of the API server, which kubectl repeats.
+    Errors are the messages of the API server, which kubectl repeats.
     """
 
     @classmethod
     def instead_of(cls, kubectl: Kubectl) -> Self:
-        """The same cluster, namespace and identity."""
+        """Return an instance with the same cluster, namespace and identity."""
         return cls(kubectl.kubeconfig, kubectl.env, kubectl.namespace, kubectl.identity)
 
     def get(self, resource: str, name: str, *flags: str) -> Manifest:
@@ -88,7 +88,7 @@ class QuickKubectl(Kubectl):
         return self._send(method, path, body, kind)
 
     def _is_for_kubectl(self, resource: str) -> bool:
-        """Whether only kubectl knows who asks, where, and what the path of the resource is."""
+        """Return whether only kubectl knows the identity, the namespace or the path of the resource."""
         is_known = resource in {"pods", "configmaps"} or resource.endswith(".podrelay.dev")
         return self.identity[:1] not in {(), ("--token",)} or not self.namespace or not is_known
 
@@ -109,8 +109,8 @@ class QuickKubectl(Kubectl):
             return self._once(method, path, text, kind)
         except (http.client.HTTPException, OSError):
             if method == "POST":
-                raise  # it may have happened
-            return self._once(method, path, text, kind)  # the API server closes connections that were idle
+                raise  # the write may have happened
+            return self._once(method, path, text, kind)  # the API server closes idle connections
 
     def _once(self, method: str, path: str, text: str | None, kind: str) -> Result:
         connection = _connection_of_this_thread(self.kubeconfig, has_credentials=not self.identity)
@@ -125,12 +125,12 @@ class QuickKubectl(Kubectl):
                 code = 0 if response.status < 400 else response.status
                 return Result(f"{method} {path}", code, answer, _words(answer) if code else "")
         except (http.client.HTTPException, OSError):
-            connection.close()  # it opens again with the next request
+            connection.close()  # the next request opens it again
             raise
 
 
 def collection(resource: str, namespace: str) -> str:
-    """The path of all objects of a resource: pods, or one of ours by its full name."""
+    """Return the path of a collection: pods, or a resource of Podrelay by its full name."""
     plural, _, group = resource.partition(".")
     root = f"/apis/{group}/v1alpha1" if group else "/api/v1"
     return f"{root}/namespaces/{namespace}/{plural}"
@@ -139,13 +139,13 @@ def collection(resource: str, namespace: str) -> str:
 def connect(
     kubeconfig: Path, timeout: float | None = 30, *, has_credentials: bool = True
 ) -> http.client.HTTPSConnection:
-    """A connection to the API server, with the credentials of the kubeconfig unless it is to go without."""
+    """Return a connection to the API server, with the credentials of the kubeconfig if `has_credentials` is true."""
     to = _load(kubeconfig, has_credentials)
     return http.client.HTTPSConnection(urlsplit(to.server).netloc, context=to.ssl_context, timeout=timeout)
 
 
 def token_of(kubeconfig: Path) -> str | None:
-    """The token that the kubeconfig has, where it has one and no certificate."""
+    """Return the token in the kubeconfig, if it has one and no certificate."""
     return _load(kubeconfig, True).token()
 
 
@@ -155,12 +155,12 @@ def _resource_of(manifest: Manifest) -> str:
 
 
 def _query(*flags: str) -> str:
-    """What kubectl adds to a write: misspelt fields are refused."""
+    """Return the query that kubectl adds to a write, so that unknown fields are rejected."""
     return "fieldValidation=Strict" + ("&dryRun=All" if DRY_RUN in flags else "")
 
 
 def _words(answer: str) -> str:
-    """What a refusal says, with the reason in front, as kubectl has it."""
+    """Return the message of an error after its reason, in the format of kubectl."""
     try:
         status = json.loads(answer)
     except ValueError:
@@ -175,7 +175,7 @@ def _connection_of_this_thread(kubeconfig: Path, *, has_credentials: bool) -> ht
         connections[to] = connect(kubeconfig, has_credentials=has_credentials)
     used_at = _open.__dict__.setdefault("used_at", {})
     if time.monotonic() - used_at.get(to, 0.0) > _IDLE_SECONDS:
-        connections[to].close()  # the API server may have closed it; a POST cannot be tried again
+        connections[to].close()  # the API server may have closed it; a POST cannot be retried
     used_at[to] = time.monotonic()
     return connections[to]
 

@@ -1,4 +1,4 @@
-"""A namespace of a real cluster in which the tasks of tests/support/tasks.py run in real pods."""
+"""A namespace of a real cluster, in which the tasks of tests/support/tasks.py run in real pods."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ MOUNT = {"name": "tasks", "mountPath": "/tasks", "readOnly": True}
 
 @dataclass(frozen=True)
 class RealRelay(Relay):
-    """Like Relay, with pods of kubelets; tasks leave no trace on this host."""
+    """Like Relay, with pods on real nodes; tasks write no trace on this host."""
 
     folder: Path = Path("/unused")
 
@@ -28,8 +28,9 @@ class RealRelay(Relay):
 
         Args:
             task: the class.
-            name: of the definition, where it is not that of the class.
-            spec: fields of the definition; image and resources are the container's, and `pod` holds fields of the pod.
+            name: the name of the definition, if it differs from that of the class.
+            spec: fields of the definition; image and resources are those of the container, and `pod` has fields of the
+                pod.
         """
         definition = manifest(getattr(tasks, task), "/tasks/tasks.py", spec.pop("image", EXAMPLES))
         pod = definition["spec"]["template"]["spec"]
@@ -71,7 +72,7 @@ class RealRelay(Relay):
 
     @contextmanager
     def important_pod(self, node: str, cpu: str) -> Iterator[None]:
-        """A pod that other pods of a node have to make room for."""
+        """Run a pod that preempts other pods on a node."""
         name = f"important-{self.kubectl.namespace}"
         priority = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "metadata": {"name": name}}
         container = {"name": "one", "image": EXAMPLES, "command": ["sleep", "600"]}

@@ -1,7 +1,7 @@
-"""A container registry of a test's own, at localhost for the Docker daemon and for the nodes of the kind cluster.
+"""A container registry for tests, at localhost for the Docker daemon and for the nodes of the kind cluster.
 
-Docker speaks plain HTTP to localhost. The registry is a process in the network of the daemon, and containerd of each
-node is told at which address localhost:PORT really is.
+Docker uses plain HTTP for localhost. The registry is a process in the network of the daemon, and containerd of each
+node is configured with the real address of localhost:PORT.
 """
 
 import re
@@ -18,16 +18,16 @@ from cluster.tools import tool
 from tests.support.waiting import eventually
 
 _CERTS: Final = "/etc/containerd/certs.d"
-"""Where containerd looks at each pull how a registry is reached."""
+"""The folder with the settings of registries, which containerd reads at each pull."""
 
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry that answers.
+    """A registry that responds.
 
     Attributes:
         place: localhost:PORT, for the daemon and for pods.
-        address: ADDRESS:PORT at which nodes reach it.
+        address: ADDRESS:PORT, for nodes.
     """
 
     place: str
@@ -42,16 +42,16 @@ def registry(
 
     Args:
         docker: The daemon that pushes to it.
-        folder: What it stores is put here, and its log.
+        folder: The folder for its data and its log.
         nodes: Names of the containers of nodes that pull from it.
-        credentials: Name and password that it asks for; None: it asks for none.
+        credentials: Name and password that it requires; None: it requires none.
     """
     folder.mkdir(parents=True)
     with _process(docker, folder, credentials) as port:
         found = Registry(f"localhost:{port}", f"{_address(docker)}:{port}")
         try:
             for node in nodes:
-                _tell(docker, node, found)
+                _configure(docker, node, found)
             yield found
         finally:
             for node in nodes:
@@ -82,7 +82,7 @@ def _process(docker: Docker, folder: Path, credentials: tuple[str, str] | None) 
 
 
 def _port(log: str) -> str:
-    """Return the port that a registry says it listens on, an empty text if it has not said so yet."""
+    """Return the port that a registry listens on, from its log; empty if the log does not have it yet."""
     said = re.search(r"listening on \S+:(\d+)$", log, re.MULTILINE)
     return said[1] if said else ""
 
@@ -95,8 +95,8 @@ def _address(docker: Docker) -> str:
     return next(word for word in (gateways or "").split() if ":" not in word)
 
 
-def _tell(docker: Docker, node: str, found: Registry) -> None:
-    """Let containerd of a node go to the registry's address for its name."""
+def _configure(docker: Docker, node: str, found: Registry) -> None:
+    """Configure containerd of a node to use the registry's address for its name."""
     folder = f"{_CERTS}/{found.place}"
     hosts = f'[host."http://{found.address}"]\n  capabilities = ["pull", "resolve"]\n'
     script = f"mkdir -p '{folder}' && printf '%s' '{hosts}' >'{folder}/hosts.toml'"
@@ -104,7 +104,7 @@ def _tell(docker: Docker, node: str, found: Registry) -> None:
 
 
 def _forget(docker: Docker, node: str, found: Registry) -> None:
-    """Remove what a node knows of the registry, and what it has pulled from there."""
+    """Remove the settings of the registry from a node, and the images that it has pulled from there."""
     ctr = "ctr --namespace=k8s.io images"
     script = (
         f"{ctr} ls --quiet 'name~=^{found.place}/' | xargs --no-run-if-empty {ctr} rm && rm -r '{_CERTS}/{found.place}'"

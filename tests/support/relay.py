@@ -1,4 +1,4 @@
-"""A namespace in which the relay runs: operator, kubelet, definitions, and words for what tests do with them."""
+"""A namespace in which the relay runs: operator, kubelet, definitions, and methods for tests."""
 
 import json
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ FINISHED = {"Succeeded", "Failed", "Aborted"}
 
 @dataclass(frozen=True)
 class Relay:
-    """One namespace with an operator.
+    """A namespace with an operator.
 
     Attributes:
-        kubectl: in this namespace.
-        folder: for files that tasks leave.
+        kubectl: kubectl in this namespace.
+        folder: the folder for files of tasks.
     """
 
     kubectl: Kubectl
@@ -48,7 +48,7 @@ class Relay:
         assert applied, str(applied)
 
     def run(self, name: str, definition: str, **spec: Any) -> None:
-        """Create a TaskRun whose task leaves a trace."""
+        """Create a TaskRun whose task writes a trace."""
         spec.setdefault("input", {})
         spec["input"] = {"trace": str(self.trace(name)), **spec["input"]}
         applied = self.kubectl.create(task_run(name, definition, **spec))  # apply would drop nulls
@@ -58,18 +58,18 @@ class Relay:
         return self.folder / f"{name}.trace"
 
     def calls(self, name: str) -> list[tuple[int, int]]:
-        """Which iteration and try run() was called for, in order."""
+        """Return the iteration and attempt of each call of run(), in order."""
         if not self.trace(name).exists():
             return []
         lines = map(str.split, self.trace(name).read_text().splitlines())
         return [(int(line[0]), int(line[1])) for line in lines if line[0].isdigit()]
 
     def hook_calls(self, name: str) -> list[str]:
-        """Which hooks were called, in order."""
+        """Return the hooks that were called, in order."""
         if not self.trace(name).exists():
             return []
         words = (line.split()[0] for line in self.trace(name).read_text().splitlines())
-        return [word for word in words if word in METHODS]  # tasks leave other lines, too
+        return [word for word in words if word in METHODS]  # tasks write other lines, too
 
     def get(self, name: str) -> Manifest:
         return self.kubectl.get(TASK_RUNS, name)
@@ -91,7 +91,7 @@ class Relay:
             raise AssertionError(f"{error}\nthe status is {self.status(name)}") from error
 
     def finished(self, name: str, seconds: float = 90) -> Manifest:
-        """Wait until the run has ended, and return its status."""
+        """Wait until the run is finished, and return its status."""
 
         def ended() -> Manifest | None:
             status = self.status(name)
@@ -107,7 +107,7 @@ class Relay:
         assert patched, str(patched)
 
     def evict(self, pod: str) -> None:
-        """Take a pod away as `kubectl drain` does."""
+        """Evict a pod like `kubectl drain`."""
         body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
         path = f"/api/v1/namespaces/{self.kubectl.namespace}/pods/{pod}/eviction"
         self.kubectl.do("create", "--raw", path, "-f", "-", stdin=json.dumps(body))
@@ -115,14 +115,14 @@ class Relay:
     def pods(self, name: str) -> list[str]:
         return sorted(self.kubectl.names("pods", "--selector", f"podrelay.dev/run={name}"))
 
-    def let_go(self) -> None:
-        """Wait until no pod has our finalizer any more."""
+    def until_released(self) -> None:
+        """Wait until no pod has the finalizer any longer."""
 
         def is_over() -> bool:
             pods = json.loads(self.kubectl.do("get", "pods", "-o", "json"))["items"]
             return not any(pod["metadata"].get("finalizers") for pod in pods)
 
-        eventually("the pods are let go", is_over)
+        eventually("the pods are released", is_over)
 
     def records(self, name: str) -> list[Manifest]:
         return [

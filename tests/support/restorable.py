@@ -1,4 +1,4 @@
-"""A control plane of a test's own, whose etcd can be put back to an earlier state, as after a disaster."""
+"""A control plane for one test, whose etcd can be restored to an earlier state, as after a disaster."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from cluster.processes import PROC, Process, start, stop
 
 
 class RestorableCluster:
-    """A control plane in a folder of its own.
+    """A control plane in a separate folder.
 
     Args:
-        folder: takes its files.
+        folder: the folder for its files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -27,7 +27,7 @@ class RestorableCluster:
 
     @contextmanager
     def running(self) -> Iterator["RestorableCluster"]:
-        """Bring it up; it is taken down at the end."""
+        """Start it; it is stopped at the end."""
         try:
             self.cluster = replace(controlplane.up(self._checkout), bin=here().bin)
             yield self
@@ -35,12 +35,12 @@ class RestorableCluster:
             controlplane.down(self._checkout)
 
     def snapshot(self) -> None:
-        """Keep the state of etcd. It is stopped meanwhile, so that a copy of its files is whole."""
+        """Save the state of etcd, which is stopped meanwhile so that the copy of its files is consistent."""
         with self._stopped():
             shutil.copytree(self._etcd, self._copy)
 
     def restore(self) -> None:
-        """Put etcd back to the snapshot, with the versions that it had then; all programs are started anew."""
+        """Restore etcd from the snapshot, including its resource versions; all programs are started again."""
         with self._stopped():
             shutil.rmtree(self._etcd)
             shutil.copytree(self._copy, self._etcd)
@@ -64,5 +64,5 @@ class RestorableCluster:
         files = self._files
         for program in controlplane.PROGRAMS:
             start(self._commands[program], record=files.record(program), log=files.log(program), cwd=files.root)
-            if program == "kube-apiserver":  # the others end when they find none
+            if program == "kube-apiserver":  # the others end without an API server
                 kubectl.wait_for("API server", lambda: kubectl.answers(files.kubeconfig), 120)

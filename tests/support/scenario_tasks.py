@@ -1,6 +1,6 @@
-"""The tasks of tests/support/scenarios.py. They run in pods and, as calls, in the process of a unit test.
+"""The tasks of tests/support/scenarios.py. They run in pods, and as calls in the process of a unit test.
 
-What they find out they say in their answers, because a test has nothing else of a pod.
+They report their findings in their answers, because tests have no other access to a pod.
 """
 
 import time
@@ -16,7 +16,7 @@ LONG = 3600
 
 
 def pause(seconds: float) -> None:
-    """Let time pass; replaced where time is virtual."""
+    """Sleep; replaced in tests with virtual time."""
     time.sleep(seconds)
 
 
@@ -35,7 +35,7 @@ class Scripted(TaskDefinition):
 
 
 class Handover(TaskDefinition):
-    """Continues with what its input says under `next`, and answers with all that its second iteration got."""
+    """Continues with the arguments in its input under `next`, and returns everything that its second iteration got."""
 
     id = "handover"
     title = "Hand over"
@@ -53,7 +53,7 @@ class Handover(TaskDefinition):
 
 
 class Returning(TaskDefinition):
-    """Returns something else than an answer."""
+    """Returns other values than an answer."""
 
     id = "returning"
     title = "Return"
@@ -63,7 +63,7 @@ class Returning(TaskDefinition):
 
 
 class ShopError(Exception):
-    """An error with a code and something to tell."""
+    """An error with a code and data."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
@@ -91,7 +91,7 @@ class Failing(TaskDefinition):
 
 
 class Endless(TaskDefinition):
-    """Always wants to go on."""
+    """Always continues."""
 
     id = "endless"
     title = "Endless"
@@ -105,7 +105,7 @@ class Endless(TaskDefinition):
 
 
 class Stateful(TaskDefinition):
-    """Changes its state and tells what it is, in two iterations."""
+    """Changes its state and returns it, in two iterations."""
 
     id = "stateful"
     title = "State"
@@ -118,13 +118,13 @@ class Stateful(TaskDefinition):
             state.update_input({"y": {"new": 2}, "z": 3})
             return controller.response.continue_()
         task = state.get_task()
-        told = {
+        report = {
             "task": [task.definition, task.name, task.iterations, task.parent, task.status],
             "status": state.get_status(),
             "input": state.get_input(),
             "output": state.get_output(),
         }
-        return controller.response.done(told)
+        return controller.response.done(report)
 
 
 class Keeping(TaskDefinition):
@@ -159,7 +159,7 @@ class Quiet(Loud):
 
 
 class Timed(TaskDefinition):
-    """Tells about its time: whether the default, an argument and the variable say that it is nearly over."""
+    """Reports its time: whether it is close to its timeout by default, with an argument and with the variable."""
 
     id = "timed"
     title = "Time"
@@ -181,7 +181,7 @@ class Timed(TaskDefinition):
 
 
 class TimedByVariable(Timed):
-    """The same, where the variable says that 1000 seconds are few."""
+    """The same, with the variable set to 1000 seconds."""
 
     id = "timedByVariable"
     template = {  # noqa: RUF012 - never changed
@@ -192,7 +192,7 @@ class TimedByVariable(Timed):
 
 
 class Sliced(TaskDefinition):
-    """Works until its time is nearly over, which is a matter of seconds."""
+    """Works until it is close to its timeout of a few seconds."""
 
     id = "sliced"
     title = "Slices"
@@ -207,7 +207,7 @@ class Sliced(TaskDefinition):
 
 
 class Overtime(TaskDefinition):
-    """Takes too long in its first try, and neither looks nor listens."""
+    """Takes too long in its first attempt, and ignores its timeout."""
 
     id = "overtime"
     title = "Overtime"
@@ -224,7 +224,7 @@ class Overtime(TaskDefinition):
 
 
 class Silent(TaskDefinition):
-    """Gives no sign of life."""
+    """Sends no heartbeat."""
 
     id = "silent"
     title = "Silence"
@@ -237,7 +237,7 @@ class Silent(TaskDefinition):
 
 
 class Beating(Silent):
-    """Gives one each second."""
+    """Sends a heartbeat each second."""
 
     id = "beating"
 
@@ -260,7 +260,7 @@ class OrderInput(BaseModel):
 
 
 class Typed(TaskDefinition):
-    """Has a type for its input, and continues with what the input says under `next`."""
+    """Has a type for its input, and continues with the value of the input under `next`."""
 
     id = "typed"
     title = "Typed"
@@ -276,7 +276,7 @@ class Typed(TaskDefinition):
 
 
 class Picky(TaskDefinition):
-    """Has more rules than a schema can say, which its pod alone can check."""
+    """Has rules that only its pod can check, not a schema."""
 
     id = "picky"
     title = "Picky"
@@ -291,11 +291,11 @@ class Picky(TaskDefinition):
         raise PermissionError(f"not today: {data.definition} {data.input}")
 
     def on_error(self, task: TaskRun) -> None:
-        raise AssertionError("a run that was refused has no such hook")
+        raise AssertionError("a rejected run has no such hook")
 
 
 class Even(BaseModel):
-    """A number with a rule of its own."""
+    """A number with a validation rule."""
 
     number: int
 
@@ -305,7 +305,7 @@ class Even(BaseModel):
 
 
 class Ruled(Picky):
-    """Its rule is one that no JSON Schema can hold."""
+    """Has a rule that a JSON Schema cannot express."""
 
     id = "ruled"
 
@@ -317,11 +317,11 @@ class Ruled(Picky):
 
 
 class HookSaidError(Exception):
-    """What a hook was called with: an exception, because its words come back."""
+    """The arguments of a hook, as an exception, because its message is stored."""
 
 
 class Hooked(TaskDefinition):
-    """Answers as its input says. Each hook but the first throws what it was called with."""
+    """Answers as its input says. Each hook except the first one raises its arguments."""
 
     id = "hooked"
     title = "Hooked"
@@ -358,7 +358,7 @@ class Hooked(TaskDefinition):
 
 
 class Obliging(TaskDefinition):
-    """Its hooks do nothing, and some are left out."""
+    """Has hooks that do nothing, and not all hooks."""
 
     id = "obliging"
     title = "Obliging"
@@ -385,7 +385,7 @@ def until_aborted(controller: Controller) -> Any:
 
 
 class Working(TaskDefinition):
-    """Works until it is aborted, or does not care about that."""
+    """Works until it is aborted, or ignores the abort."""
 
     id = "working"
     title = "Work"
@@ -396,11 +396,11 @@ class Working(TaskDefinition):
         return stopped if input["how"] == "listen" else getattr(controller.response, input["how"])({"more": 1})
 
 
-# --- another try ------------------------------------------------------------------------------------------------------
+# --- retries ----------------------------------------------------------------------------------------------------------
 
 
 class Moody(TaskDefinition):
-    """Fails in its first tries, and says what it thinks of another one."""
+    """Fails in its first attempts, with a decision about another one."""
 
     id = "moody"
     title = "Moody"
@@ -420,17 +420,17 @@ class Moody(TaskDefinition):
 
 
 class Persistent(Moody):
-    """The same, with other tries after errors, too."""
+    """The same, with retries after errors, too."""
 
     id = "persistent"
     retry = {"limit": 2, "initialSeconds": 1, "factor": 1}  # noqa: RUF012 - never changed
 
 
-# --- families ---------------------------------------------------------------------------------------------------------
+# --- parents and children ---------------------------------------------------------------------------------------------
 
 
 class Parent(TaskDefinition):
-    """Starts the children that its input describes, and tells in its second iteration what became of them."""
+    """Starts the children that its input describes, and returns their results in its second iteration."""
 
     id = "parent"
     title = "Parent"
@@ -440,8 +440,8 @@ class Parent(TaskDefinition):
         if controller.task.iteration == 1:
             children = [controller.task.trigger(**child) for child in input["start"]]
             return controller.response.wait_for_children({"same": all(map(self._is_mine(controller), children))})
-        found = [self.told(child) for child in controller.task.list_children()]
-        only = [self.told(child) for child in controller.task.list_children("scripted")]
+        found = [self.summary(child) for child in controller.task.list_children()]
+        only = [self.summary(child) for child in controller.task.list_children("scripted")]
         return controller.response.done({"mine": input["same"], "all": sorted(found), "scripted": sorted(only)})
 
     @staticmethod
@@ -449,13 +449,13 @@ class Parent(TaskDefinition):
         return lambda child: (child.parent, child.status) == (controller.task.name, "pending")
 
     @staticmethod
-    def told(child: TaskRun) -> str:
+    def summary(child: TaskRun) -> str:
         error = (child.error or {}).get("message")
         return f"{child.definition} {child.name or '-'} {child.status} {child.output or error or ''}".strip()
 
 
 class Strict(Parent):
-    """The same, but it allows no children."""
+    """The same, without allowed children."""
 
     id = "strict"
     triggers = None
@@ -480,11 +480,11 @@ class SoloForCustomer(Solo):
     concurrency = {"key": "customer.id"}  # noqa: RUF012 - never changed
 
 
-# --- what is removed --------------------------------------------------------------------------------------------------
+# --- self-cleanup -----------------------------------------------------------------------------------------------------
 
 
 class Untidy(Parent):
-    """Has children, which stay with it, and ends as its input says."""
+    """Has children, is not deleted, and ends as its input says."""
 
     id = "untidy"
     self_cleanup: ClassVar[str | list[str] | None] = "never"
@@ -501,46 +501,46 @@ class Untidy(Parent):
         return controller.response.done()
 
     def on_done(self, task: TaskRun) -> None:
-        """Be called before the run is removed."""
+        """Is called before the run is deleted."""
 
 
 class Tidy(Untidy):
-    """Is removed with its descendants whatever its end."""
+    """Is deleted with its descendants after any end."""
 
     id = "tidy"
     self_cleanup = "always"
 
 
 class TidyOnSuccess(Untidy):
-    """Is removed after success."""
+    """Is deleted after success."""
 
     id = "tidyOnSuccess"
     self_cleanup = "onSuccess"
 
 
 class TidyOnError(Untidy):
-    """Is removed after an error."""
+    """Is deleted after an error."""
 
     id = "tidyOnError"
     self_cleanup = "onError"
 
 
 class TidyOnAbort(Untidy):
-    """Is removed after an abort."""
+    """Is deleted after an abort."""
 
     id = "tidyOnAbort"
     self_cleanup = "onAbort"
 
 
 class TidyOnTwo(Untidy):
-    """Is removed after one of two ends."""
+    """Is deleted after either of two ends."""
 
     id = "tidyOnTwo"
     self_cleanup = ["onSuccess", "onError"]  # noqa: RUF012 - never changed
 
 
 class ShortLived(TaskDefinition):
-    """Is removed when its time is over."""
+    """Is deleted when its retention is over."""
 
     id = "shortLived"
     title = "Short-lived"

@@ -1,8 +1,8 @@
-"""What a task and the people around it do, and what becomes of it: told once, and tried in two worlds.
+"""Scenarios: the behaviour of a task, actions of users, and the outcome. Each is written once and run in two worlds.
 
-`tests/unit/local/test_scenarios.py` tries each scenario by `podrelay.testing.run_task`, in virtual time;
-`tests/integration/test_scenarios.py` on a real API server, with pods. So neither can drift from the other, nor from
-docs/parity.md, which names the scenarios.
+`tests/unit/local/test_scenarios.py` runs each scenario with `podrelay.testing.run_task`, in virtual time;
+`tests/integration/test_scenarios.py` runs it on a real API server, with pods. This keeps the two, and docs/parity.md,
+which names the scenarios, consistent.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from tests.support.outcomes import Evidence, Object, Outcome
 
 @dataclass(frozen=True)
 class Abort:
-    """Somebody aborts the run while its status shows `reason`; `waits` tells whether it has no pod then."""
+    """A user aborts the run while its status shows `reason`; `waits` is true if it has no pod then."""
 
     reason: str
     message: str = ""
@@ -28,19 +28,19 @@ class Abort:
 
 @dataclass(frozen=True)
 class Scenario:
-    """One run.
+    """A run.
 
     Attributes:
-        name: of the TaskRun.
+        name: the name of the TaskRun.
         task: its class.
         input: its input.
-        expected: how it ends.
+        expected: its outcome.
         spec: further fields of its spec.
-        children: classes of which it starts runs.
-        meanwhile: what somebody does to it.
-        shows: the phase and reason that can be seen on its way, where pods take their time.
-        check: looks for what an Outcome does not tell.
-        unlike: fields of the outcome in which the two worlds differ; they are those of a cluster.
+        children: classes of its children.
+        meanwhile: an action of a user.
+        shows: the phase and reason that can be observed meanwhile, if pods take real time.
+        check: checks what is not in an Outcome.
+        unlike: fields of the outcome in which the two worlds differ, with the values in a cluster.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Scenario:
     unlike: frozenset[str] = frozenset()
 
 
-# --- what is looked at besides ----------------------------------------------------------------------------------------
+# --- further checks ---------------------------------------------------------------------------------------------------
 
 
 def moment(text: str) -> datetime:
@@ -63,7 +63,7 @@ def moment(text: str) -> datetime:
 
 
 def pauses(evidence: Evidence) -> list[float]:
-    """How many seconds passed between the tries."""
+    """Return the seconds between the attempts."""
     return [
         (moment(after["startedAt"]) - moment(before["finishedAt"])).total_seconds()
         for before, after in pairwise(evidence.records)
@@ -71,7 +71,7 @@ def pauses(evidence: Evidence) -> list[float]:
 
 
 def waits(seconds: float, *, at_least: float | None = None) -> Callable[[Evidence], None]:
-    """The first answer asks for a wait of so many seconds (more or less, where it gave a date), and gets it."""
+    """Return a check that the first answer requests a wait (approximate, if it has a date), and that the run waits."""
 
     def check(evidence: Evidence) -> None:
         asked = evidence.records[0]["response"]["waitSeconds"]
@@ -94,7 +94,7 @@ def is_retried_after(seconds: float) -> Callable[[Evidence], None]:
 
 
 def ends_soon(evidence: Evidence) -> None:
-    """The run has ended when its last answer was there: nobody has waited for anything else."""
+    """Check that the run has finished with its last answer, without waiting for anything else."""
     answered = moment(evidence.records[-1]["finishedAt"])
     assert (moment(evidence.run["status"]["finishedAt"]) - answered).total_seconds() < 15
 
@@ -144,7 +144,7 @@ def stored_input_is(wanted: Object) -> Callable[[Evidence], None]:
     return check
 
 
-# --- shapes that come back --------------------------------------------------------------------------------------------
+# --- common parts -----------------------------------------------------------------------------------------------------
 
 TWO = ("i1 continue", "i2 done")
 SHOP_ERROR = {"message": "the shop is closed", "code": "E_SHOP", "data": {"shop": 3}}
@@ -163,7 +163,7 @@ def too_large(what: str) -> str:
 
 
 def invalid(**fields: tuple[str, str]) -> Object:
-    """The error of an input that does not fit; of each field its code and message."""
+    """Return the error of an invalid input, from the code and message of each field."""
     return {
         "message": "Validation failed.",
         "code": "VALIDATION_FAILED_INVALID_FIELDS",
@@ -177,14 +177,14 @@ def invalid(**fields: tuple[str, str]) -> Object:
 
 
 def scripted(name: str, *answers: list[Any], **more: Any) -> Scenario:
-    """A run of a task that answers as it is told to."""
+    """Return a run of a task with scripted answers."""
     return Scenario(name, tasks.Scripted, {"answers": list(answers)}, **more)
 
 
 def handover(
     name: str, following: Object, when: Object, check: Callable[[Evidence], None], input: Object | None = None
 ) -> Scenario:
-    """A run of two iterations; `following` is what the first one continues with."""
+    """Return a run of two iterations; `following` is the argument of the first one's continue."""
     given = {"next": following, "when": when, **(input or {})}
     left = following if when.get("replace") else {**given, **following}
     output = {"input": left, "task": "running"}
@@ -194,14 +194,14 @@ def handover(
 
 
 def tidy(name: str, task: type[TaskDefinition], end: str, *, is_deleted: bool) -> Scenario:
-    """A run that starts a child and ends in some way. Where it is removed the child has not even begun, if it may."""
+    """Return a run that starts a child and ends in some way. If it is deleted, its child has usually not started."""
     phase, reason, message, log = {
         "done": ("Succeeded", "Done", "Task done.", ()),
         "error": ("Failed", "TaskFailed", "no", ("error no",)),
         "aborted": ("Aborted", "AbortedByTask", "Task aborted.", ("info Task aborted.",)),
     }[end]
     start: Object = {"definition": "untidy", "input": {"start": [child("scripted")], "end": "done"}}
-    leaves = is_deleted and end != "aborted"  # a child of an aborted parent that has not begun fails
+    leaves = is_deleted and end != "aborted"  # a child of an aborted parent fails if it has not started
     if leaves:
         start["delay"] = tasks.LONG
     outcome = Outcome(
@@ -227,7 +227,7 @@ def tidy(name: str, task: type[TaskDefinition], end: str, *, is_deleted: bool) -
 
 
 def child(definition: str, *answer: Any, **more: Any) -> Object:
-    """What a parent is to start: a child that answers at once."""
+    """Return the input of a parent for a child that answers immediately."""
     return {"definition": definition, "input": {"answers": [list(answer) or ["done", []]]}, **more}
 
 
@@ -394,14 +394,14 @@ CONTROLLER = (
             "Task done.",
             2,
             {
-                "task": ["stateful", "For people", 2, None, "running"],
+                "task": ["stateful", "Display name", 2, None, "running"],
                 "status": "running",
                 "input": {"x": 1, "y": {"new": 2}, "z": 3},
                 "output": {"b": 2},
             },
             tries=TWO,
         ),
-        spec={"displayName": "For people"},
+        spec={"displayName": "Display name"},
     ),
     Scenario(
         "logs",
@@ -474,7 +474,8 @@ INPUTS = (
             ),
             tries=(),
         ),
-        # Without a cluster there is no check before the pod; its own one has other words for the same.
+        # Without a cluster there is no check before the pod; the pod's own check has other messages for the same
+        # errors.
         unlike=frozenset({"message", "error", "tries", "logs"}),
         check=names_invalid_fields("cursor", "size"),
     ),
@@ -534,14 +535,14 @@ HOOKS = (
         Outcome(
             "Failed",
             "Rejected",
-            "refused: hooked, For people, {'refuse': True}, None",
+            "refused: hooked, Display name, {'refuse': True}, None",
             0,
-            error={"message": "refused: hooked, For people, {'refuse': True}, None", "code": "PermissionError"},
+            error={"message": "refused: hooked, Display name, {'refuse': True}, None", "code": "PermissionError"},
             tries=("i1 error",),
-            logs=("error refused: hooked, For people, {'refuse': True}, None",),
-            hooks=("onBeforeTrigger Failed refused: hooked, For people, {'refuse': True}, None",),
+            logs=("error refused: hooked, Display name, {'refuse': True}, None",),
+            hooks=("onBeforeTrigger Failed refused: hooked, Display name, {'refuse': True}, None",),
         ),
-        spec={"displayName": "For people"},
+        spec={"displayName": "Display name"},
     ),
     Scenario(
         "hook-after-validation",

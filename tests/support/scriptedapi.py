@@ -1,4 +1,4 @@
-"""An HTTP server that answers as a script says, in the place of an API server: for what a real one does once a year."""
+"""A scripted HTTP server in the place of an API server, for rare behaviour of real ones."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ import yaml
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked."""
+    """A request."""
 
     method: str
     path: str
@@ -25,13 +25,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """What is answered.
+    """An answer.
 
     Attributes:
         status: 0: the connection is dropped.
         body: JSON; a list is sent as the lines of a watch, a str as it is.
-        headers: further ones.
-        stays: a watch stays open after its last line, until the server ends.
+        headers: further headers.
+        stays: whether a watch stays open after its last line, until the server ends.
     """
 
     status: int = 200
@@ -44,7 +44,7 @@ class ScriptedApi:
     """The server.
 
     Args:
-        script: what to answer; the number of requests of this method and path before this one is given, too.
+        script: returns the answer; gets the request and the number of earlier requests with its method and path.
     """
 
     def __init__(self, script: Callable[[Request, int], Reply]) -> None:
@@ -54,7 +54,7 @@ class ScriptedApi:
 
     @contextmanager
     def serving(self, folder: Path) -> Iterator[Path]:
-        """Serve; yields a kubeconfig for it."""
+        """Serve; yield a kubeconfig for the server."""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -123,6 +123,6 @@ class ScriptedApi:
 
 
 def failure(status: int, message: str = "no", **more: Any) -> Reply:
-    """An error as the API server words it."""
+    """Return an error in the format of the API server."""
     headers = more.pop("headers", {})
     return Reply(status, {"kind": "Status", "status": "Failure", "message": message, "code": status, **more}, headers)

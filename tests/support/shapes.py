@@ -1,4 +1,4 @@
-"""The shapes that runs have: what is defined, what is done to them from outside, and how they end."""
+"""The shapes of runs: their definitions, actions of other clients, and their endings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,18 +14,18 @@ trace=$(echo "$PODRELAY_INPUT" | sed 's/.*"trace":"\([^"]*\)".*/\1/')
 echo "$PODRELAY_ITERATION $PODRELAY_TRY" >> "$trace"
 answer() { echo "$1" > /dev/termination-log; exit 0; }
 """
-"""How a script notes that it was called, as tests/support/tasks.py does."""
+"""Records the call of a script, like tests/support/tasks.py."""
 
 
 @dataclass(frozen=True)
 class Ending:
-    """What is left of a run, and what has been. Records and pods by the last part of their names.
+    """The objects and calls of a run. Records and pods are identified by the last part of their names.
 
     Attributes:
-        calls: which iteration and try user code was called for, in order.
-        records: what each pod answered.
-        pods: those that stay.
-        hooks: which hooks were called, in order; all of them must have succeeded.
+        calls: iteration and attempt of each call of user code, in order.
+        records: the answer of each pod.
+        pods: the pods that are kept.
+        hooks: the hooks that were called, in order; all of them must have succeeded.
     """
 
     phase: str | None = None
@@ -45,17 +45,17 @@ def nothing(_relay: Relay, _name: str) -> None:
 
 @dataclass(frozen=True)
 class Shape:
-    """One kind of history.
+    """A kind of history.
 
     Attributes:
-        task: a class of tests/support/tasks.py, or what the definition is called.
-        expected: how the run ends, whatever happens to the operator.
+        task: a class of tests/support/tasks.py, or the name of the definition.
+        expected: the ending of the run, regardless of what happens to the operator.
         definition: fields of the TaskDefinition's spec.
-        input: of the run.
+        input: the input of the run.
         spec: further fields of the run's spec.
-        act: what somebody does to the run meanwhile; waits for the right moment itself.
-        script: what its pods run in place of a task; they report by termination message.
-        late: how else it may end, where the operator comes later than the pod waits for it.
+        act: an action of a user meanwhile; waits for the right moment itself.
+        script: run by its pods instead of a task; reports by termination message.
+        late: another possible ending, if the operator is later than the pod waits for it.
     """
 
     name: str
@@ -80,7 +80,7 @@ class Shape:
 
 
 def ending(relay: Relay, name: str) -> Ending:
-    """How a run stands now; of a run that is gone, what it has left."""
+    """Return the current state of a run; for a deleted run, its remaining objects."""
     status = relay.status(name) if name in relay.kubectl.names(TASK_RUNS) else {}
     called = relay.hook_calls(name)
     hooks = [hook["name"] for hook in status.get("hooks", []) if hook["outcome"] == "Succeeded"]
@@ -96,27 +96,27 @@ def ending(relay: Relay, name: str) -> Ending:
         pods=tuple(pod.removeprefix(f"{name}-") for pod in relay.pods(name)),
         attempts=status.get("attempts", 0),
         disruptions=status.get("disruptions", 0),
-        hooks=tuple(called if hooks == called else ["called", *called, "told", *hooks]),
+        hooks=tuple(called if hooks == called else ["called", *called, "stored", *hooks]),
     )
 
 
 def has_ended(relay: Relay, shape: Shape, name: str, *, may_be_late: bool = False) -> bool:
-    """Whether the run has ended, and as it must."""
+    """Return whether the run has finished as it must."""
     expected = shape.expected.phase
     try:
         if expected is not None and not may_be_late and relay.status(name).get("phase") != expected:
-            return False  # to look at all that it has left costs three lists
+            return False  # reading all of its objects takes three lists
         return ending(relay, name) in {shape.expected, shape.late if may_be_late else shape.expected}
     except AssertionError:
-        return False  # what was listed was gone when it was read
+        return False  # a listed object was deleted before it was read
 
 
 def check_ending(relay: Relay, shape: Shape, name: str, seconds: float = 60, *, may_be_late: bool = False) -> None:
-    """Wait until the run has ended as it must."""
+    """Wait until the run has finished as it must."""
     if shape.expected.phase is not None:
         relay.finished(name, seconds)
 
-    patience = 30 if shape.expected.phase is not None else seconds + 30  # nothing was waited for yet
+    patience = 30 if shape.expected.phase is not None else seconds + 30  # there was no other wait before
     try:
         eventually(
             f"{name} has ended as expected", lambda: has_ended(relay, shape, name, may_be_late=may_be_late), patience

@@ -1,4 +1,4 @@
-"""Tasks for tests, run by the real runner. Each call of run() leaves a line in the file that the input names."""
+"""Tasks for tests, run by the real runner. Each call of run() writes a line to the file that the input names."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ from podrelay import Controller, TaskDefinition, TaskRun, TriggerData
 
 
 def note(input: dict[str, Any], line: str) -> None:
-    """Leave a line in the pod's log, and in the trace where there is one: a pod of a real node has none."""
+    """Write a line to the pod's log, and to the trace if there is one: a pod on a real node has none."""
     print(line, flush=True)
     if "trace" in input:
         with Path(input["trace"]).open("a", encoding="utf-8") as file:
@@ -29,7 +29,7 @@ def eat_memory() -> None:
         eaten.append(bytearray(16 * 1024 * 1024))
 
 
-def hear_nothing() -> None:
+def ignore_signals() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("deaf", flush=True)
     time.sleep(600)
@@ -59,7 +59,7 @@ class Chain(TaskDefinition):
 
 
 class Answer(TaskDefinition):
-    """Answers at once, in the way that the input says, or in its first, second, ... try in that of a list."""
+    """Answers immediately in the way that the input says, which may be a list with one way for each attempt."""
 
     id = "answer"
     title = "Answer"
@@ -90,12 +90,12 @@ class Answer(TaskDefinition):
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
             case "hear nothing":
-                hear_nothing()
+                ignore_signals()
         return None
 
 
 class Hooked(TaskDefinition):
-    """Answers as the input says. Each hook leaves a line in the trace, and may throw, or die once."""
+    """Answers as the input says. Each hook writes a line to the trace, and may raise an exception, or die once."""
 
     id = "hooked"
     title = "Hooked"
@@ -142,7 +142,7 @@ class Hooked(TaskDefinition):
 
 
 class SlowHook(TaskDefinition):
-    """Has a hook that hears nothing and never ends, in its first pod; in a later one too if it is to be `slow`."""
+    """Has a hook that ignores signals and never ends, in its first pod, and with `slow` also in later ones."""
 
     id = "slowHook"
     title = "Slow hook"
@@ -156,11 +156,11 @@ class SlowHook(TaskDefinition):
         with trace.open("a", encoding="utf-8") as file:
             file.write(f"onAbort {calls}\n")
         if calls == 1 or task.input.get("slow"):
-            hear_nothing()
+            ignore_signals()
 
 
 class Sleep(TaskDefinition):
-    """Works until it is told to stop; says how, and cleans up."""
+    """Works until it is aborted or stopped, and then cleans up."""
 
     id = "sleep"
     title = "Sleep"
@@ -179,7 +179,7 @@ class Sleep(TaskDefinition):
 
 
 class Stubborn(TaskDefinition):
-    """Hears nothing."""
+    """Ignores signals."""
 
     id = "stubborn"
     title = "Stubborn"
@@ -187,11 +187,11 @@ class Stubborn(TaskDefinition):
     def run(self, input: dict[str, Any], controller: Controller) -> Any:
         leave_trace(input, controller)
         note(input, f"process {os.getpid()}")
-        hear_nothing()
+        ignore_signals()
 
 
 class Held(TaskDefinition):
-    """Has three iterations; the first try of the second one works until it is told to stop."""
+    """Has three iterations; the first attempt of the second one works until it is stopped."""
 
     id = "held"
     title = "Held"
@@ -208,7 +208,7 @@ class Held(TaskDefinition):
 
 
 class Confidential(TaskDefinition):
-    """Tells which keys its Secret has, and how long the password is."""
+    """Returns the keys of its Secret and the length of the password."""
 
     id = "confidential"
     title = "Confidential"
@@ -220,7 +220,7 @@ class Confidential(TaskDefinition):
 
 
 class Checkpoint(TaskDefinition):
-    """Saves how far it is, dies, and goes on from there in its next try."""
+    """Saves its progress, dies, and continues from there in its next attempt."""
 
     id = "checkpoint"
     title = "Checkpoint"
@@ -235,7 +235,7 @@ class Checkpoint(TaskDefinition):
 
 
 class Progress(TaskDefinition):
-    """Tells how far it is."""
+    """Reports progress."""
 
     id = "progress"
     title = "Progress"
@@ -248,7 +248,7 @@ class Progress(TaskDefinition):
 
 
 class Hungry(TaskDefinition):
-    """Wants more memory than it gets."""
+    """Needs more memory than its limit."""
 
     id = "hungry"
     title = "Hungry"
@@ -273,7 +273,7 @@ class Talk(TaskDefinition):
 
 
 class Scribble(TaskDefinition):
-    """Writes more than it may."""
+    """Writes more than its limit."""
 
     id = "scribble"
     title = "Scribble"
@@ -286,10 +286,10 @@ class Scribble(TaskDefinition):
 
 
 class Parent(TaskDefinition):
-    """Starts the children that the input describes, and tells in its second iteration what has become of them.
+    """Starts the children that the input describes, and returns their results in its second iteration.
 
-    `start` is a list of arguments of trigger; `dies` in its first try when it has started them; `wait` as given to
-    wait_for_children, or false for a run that does not wait.
+    `start` is a list of arguments of trigger; with `dies` its first attempt dies after starting them; `wait` is the
+    argument of wait_for_children, or false for a run that does not wait.
     """
 
     id = "parent"
@@ -299,7 +299,7 @@ class Parent(TaskDefinition):
         leave_trace(input, controller)
         if controller.task.iteration == 2:
             children = controller.task.list_children(input.get("list"))
-            return controller.response.done({"children": [self.told(child) for child in children]})
+            return controller.response.done({"children": [self.summary(child) for child in children]})
         started = [
             controller.task.trigger(**child).id for child in input["start"] for _ in range(child.pop("times", 1))
         ]
@@ -310,7 +310,7 @@ class Parent(TaskDefinition):
         return controller.response.wait_for_children({"started": started}, input.get("wait"))
 
     @staticmethod
-    def told(child: TaskRun) -> dict[str, Any]:
+    def summary(child: TaskRun) -> dict[str, Any]:
         size = len(str((child.output or {}).get("text", "")))
         output = {"text": size} if size else child.output
         return {"id": child.id, "status": child.status, "output": output, "error": child.error}

@@ -1,4 +1,4 @@
-"""A way to the API server that can be closed: bytes go through as they are, so that TLS and tokens stay untouched."""
+"""A tunnel to the API server that can be closed: it forwards bytes unchanged, including TLS and tokens."""
 
 import asyncio
 import contextlib
@@ -12,10 +12,10 @@ import yaml
 
 
 class Tunnel:
-    """One tunnel, in a thread of its own.
+    """A tunnel, in a separate thread.
 
     Args:
-        kubeconfig: of the API server that it leads to.
+        kubeconfig: the kubeconfig of the API server.
     """
 
     def __init__(self, kubeconfig: Path) -> None:
@@ -28,7 +28,7 @@ class Tunnel:
 
     @contextmanager
     def open(self) -> Iterator["Tunnel"]:
-        """Let connections through."""
+        """Forward connections."""
         ready = threading.Event()
 
         async def serve() -> None:
@@ -51,7 +51,7 @@ class Tunnel:
             thread.join(15)
 
     def kubeconfig(self, folder: Path) -> Path:
-        """Write a kubeconfig that leads through the tunnel."""
+        """Write a kubeconfig that uses the tunnel."""
         self._settings["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self._port}"
         path = folder / "tunnel.kubeconfig"
         path.write_text(yaml.safe_dump(self._settings), encoding="utf-8")
@@ -59,7 +59,7 @@ class Tunnel:
 
     @contextmanager
     def outage(self) -> Iterator[None]:
-        """Cut all connections and refuse new ones, as an API server that is being restarted."""
+        """Close all connections and refuse new ones, like an API server that is restarting."""
         self._is_closed = True
         self._loop.call_soon_threadsafe(self._abort_all)
         try:

@@ -1,4 +1,4 @@
-"""Waiting for what another program does: until it is so, with a deadline, never for a fixed time."""
+"""Waiting for conditions in other programs: with a deadline, never for a fixed time."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _PAUSES = (0.05, 0.5)
-"""Seconds between two looks, at first and at most: a quarter of the time that has passed, as each look costs."""
+"""First and longest pause between two checks, in seconds. A pause is a quarter of the time that has passed."""
 
 
 def eventually(what: str, check: Callable[[], T], seconds: float = 60) -> T:

@@ -1,4 +1,4 @@
-"""Every state of some objects, from watches that run beside a test: also of those that are deleted soon after."""
+"""Every state of some objects, from watches during a test: also of objects that are deleted soon after."""
 
 import http.client
 import json
@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from tests.support.kubectl import Kubectl, Manifest
 from tests.support.quick import collection, connect, token_of
 
-OURS = ("taskruns", "taskiterations")
+PODRELAY = ("taskruns", "taskiterations")
 
 
 class Watch:
-    """What has been seen of some kinds of objects of a namespace."""
+    """The observed states of some kinds of objects in a namespace."""
 
     def __init__(self) -> None:
         self._states: dict[tuple[str, str], list[Manifest]] = defaultdict(list)
@@ -24,12 +24,12 @@ class Watch:
         self._lock = threading.Lock()
 
     def states(self, plural: str, name: str) -> list[Manifest]:
-        """All states of an object, the newest last."""
+        """Return all states of an object, the newest last."""
         with self._lock:
             return list(self._states[plural, name])
 
     def newest(self, plural: str) -> list[Manifest]:
-        """The last state of each object, in the order of their creation; also of those that have been deleted."""
+        """Return the last state of each object, in the order of their creation, including deleted ones."""
         with self._lock:
             return [states[-1] for (kind, _), states in self._states.items() if kind == plural and states]
 
@@ -38,7 +38,7 @@ class Watch:
             return (plural, name) in self._deleted
 
     def together(self, plural: str, counts: Callable[[Manifest], bool]) -> Iterator[tuple[str, set[str]]]:
-        """Go through all events in their order: whom each is about, and who existed after it in a state that counts."""
+        """Yield for each event in order its object, and the objects that existed after it in a state that counts."""
         with self._lock:
             events = list(self._events[plural])
         names: set[str] = set()
@@ -47,16 +47,16 @@ class Watch:
             yield name, names
 
     def most_at_once(self, plural: str, counts: Callable[[Manifest], bool]) -> int:
-        """How many objects there have been at the same time in a state that counts."""
+        """Return the maximum number of objects that existed at the same time in a state that counts."""
         return max((len(names) for _, names in self.together(plural, counts)), default=0)
 
     def read(self, plural: str, response: http.client.HTTPResponse) -> None:
-        """Take all events of a watch, one in each line, until it is closed."""
+        """Read all events of a watch, one per line, until it is closed."""
         try:
             for line in response:
                 self._take(plural, json.loads(line))
         except (http.client.HTTPException, OSError, ValueError):
-            pass  # closed in mid-line
+            pass  # closed in the middle of a line
 
     def _take(self, plural: str, event: Manifest) -> None:
         seen, is_gone = event["object"], event["type"] == "DELETED"
@@ -70,16 +70,16 @@ class Watch:
 
 @contextmanager
 def watching(kubectl: Kubectl, *plurals: str) -> Iterator[Watch]:
-    """Watch what is there and what is created from now on; TaskRuns and TaskIterations if nothing else is named."""
+    """Watch existing objects and those created from now on; by default TaskRuns and TaskIterations."""
     watch = Watch()
     connections = []
-    for plural in plurals or OURS:
+    for plural in plurals or PODRELAY:
         resource = plural if plural == "pods" else f"{plural}.podrelay.dev"
         connection = connect(kubectl.kubeconfig, timeout=None)
         connections.append(connection)
         headers = {"Authorization": f"Bearer {token_of(kubectl.kubeconfig)}"}
         connection.request("GET", f"{collection(resource, kubectl.namespace)}?watch=true", headers=headers)
-        response = connection.getresponse()  # from here on nothing is missed
+        response = connection.getresponse()  # from here on no event is missed
         assert response.status == 200, response.read()
         threading.Thread(target=watch.read, args=(plural, response), daemon=True).start()
     try:

@@ -1,4 +1,4 @@
-"""An admission webhook that a test answers itself: slowly, never, or in words that are new each time."""
+"""An admission webhook that a test answers itself: slowly, never, or with a new message each time."""
 
 import base64
 import json
@@ -15,14 +15,14 @@ import trustme
 from tests.support.kubectl import Kubectl, Manifest
 
 Answer = Callable[[int], str | None]
-"""Takes the number of the call, from 1, and returns why the pod is refused, or None; it may take its time."""
+"""Gets the number of the call, from 1, and returns the reason to reject the pod, or None; it may be slow."""
 
 
 class Webhook:
-    """What has been asked so far.
+    """The requests so far.
 
     Attributes:
-        closing: set at the end; an answer that takes its time waits for it.
+        closing: set at the end; slow answers wait for it.
     """
 
     def __init__(self, answer: Answer) -> None:
@@ -45,7 +45,7 @@ class Webhook:
         return json.dumps(review).encode()
 
     def wait(self, seconds: float) -> None:
-        """Take so long, unless the test is over."""
+        """Wait for some seconds, unless the test is over."""
         self.closing.wait(seconds)
 
 
@@ -53,7 +53,7 @@ class Webhook:
 def pod_webhook(
     kubectl: Kubectl, folder: Path, definition: str, answer: Callable[["Webhook", int], str | None]
 ) -> Iterator[Webhook]:
-    """Have the pods of one definition in the namespace of `kubectl` admitted by `answer`."""
+    """Let `answer` decide about the admission of the pods of one definition in the namespace of `kubectl`."""
     webhook = Webhook(lambda number: answer(webhook, number))
     authority = trustme.CA()
     certificate = folder / f"webhook-{definition}.pem"

@@ -1,4 +1,4 @@
-"""A task that tells which package runs it, and which version of the protocol its operator speaks."""
+"""A task that returns the package that runs it, and the protocol version of its operator."""
 
 import os
 from typing import Any
@@ -8,7 +8,7 @@ from podrelay import Answer, Controller, TaskDefinition
 
 
 class Where(TaskDefinition):
-    """Answers where its package is."""
+    """Returns the path of its package."""
 
     id = "where"
     title = "Where"

@@ -1,5 +1,5 @@
-"""GraphiQL for the gateway, made from npm packages: `python -m tools.graphiql`.
+"""GraphiQL for the gateway, built from npm packages: `python -m tools.graphiql`.
 
-`page/` is the page, with the versions and hashes of the packages in it. `build` bundles them into the folder that the
-gateway serves; that is not in Git.
+`page/` is the page, with the versions and hashes of its packages. `build` bundles them into the folder that the gateway
+serves, which is not in Git.
 """

@@ -1,4 +1,4 @@
-"""`python -m tools.graphiql`: make the files for `podrelay gateway --graphiql`, unless they are up to date."""
+"""`python -m tools.graphiql`: build the files for `podrelay gateway --graphiql`, unless they are up to date."""
 
 import sys
 
@@ -7,7 +7,7 @@ from tools.graphiql import build
 
 
 def main() -> int:
-    """Return 0, or 1 after saying what is missing."""
+    """Return 0, or 1 after an error message."""
     try:
         build.ensure()
     except ClusterError as error:

@@ -35,10 +35,10 @@ _OPTIONS: Final = (
 
 
 def ensure() -> None:
-    """Make the files unless they are there and were made of what the checkout holds now.
+    """Build the files unless they exist and match the sources in the checkout.
 
-    They are built once for all checkouts of a user. Their folder is named by a hash of what they are made of, so that
-    browsers may keep them for ever.
+    They are built once for all checkouts of a user. The name of their folder is a hash of their sources, so that
+    browsers may cache them forever.
 
     Raises:
         ClusterError: npm is missing, or fails.
@@ -60,12 +60,12 @@ def ensure() -> None:
 
 
 def _bundle(npm: str, built: Path) -> None:
-    """Make a folder with the bundle; it is never there half full under its own name."""
+    """Build a folder with the bundle; the folder never has its final name before it is complete."""
     log, work = cache() / "logs" / "graphiql.log", built.with_name("work")
     log.unlink(missing_ok=True)
     shutil.rmtree(work, ignore_errors=True)
     shutil.copytree(PAGE, work, ignore=shutil.ignore_patterns("node_modules"))
-    hint = f"npm downloads from the registry that it is set up for. The whole log is {log}"
+    hint = f"npm downloads from the registry in its configuration. The whole log is {log}"
     run([npm, "ci", "--prefer-offline", "--no-progress"], log, cwd=work, hint=hint)
     entries = ["main=main.jsx", *(f"{name}={path}" for name, path in WORKERS.items())]
     run([work / "node_modules/.bin/esbuild", *entries, "--outdir=output", *_OPTIONS], log, cwd=work)
@@ -76,7 +76,7 @@ def _bundle(npm: str, built: Path) -> None:
 
 
 def _replace(place: Path, built: Path) -> None:
-    """Put a bundle in place of the one before."""
+    """Replace the previous bundle."""
     unfinished = place.with_name(f"{place.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     shutil.copytree(built, unfinished / built.name)
@@ -85,7 +85,7 @@ def _replace(place: Path, built: Path) -> None:
 
 
 def _licences(source: Path, inputs: Iterable[str]) -> str:
-    """Return the licences of all packages that something was taken from."""
+    """Return the licences of all packages in the bundle."""
     texts = []
     for folder in sorted({_package(path) for path in inputs} - {""}):
         about = json.loads((source / folder / "package.json").read_text(encoding="utf-8"))
@@ -96,7 +96,7 @@ def _licences(source: Path, inputs: Iterable[str]) -> str:
 
 
 def _package(path: str) -> str:
-    """Return the folder of the package that a file belongs to, or "" for one of ours."""
+    """Return the folder of the package that a file belongs to, or "" for a file of this repository."""
     head, mark, rest = path.rpartition("node_modules/")
     return f"{head}{mark}{'/'.join(rest.split('/')[: 2 if rest.startswith('@') else 1])}" if mark else ""
 

@@ -1,1 +1,1 @@
-"""Changes that break the relay, one at a time, to see that the tests notice: `make mutants`."""
+"""Changes that break the relay, one at a time, to check that the tests fail: `make mutants`."""

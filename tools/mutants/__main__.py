@@ -1,4 +1,4 @@
-"""`python -m tools.mutants`: plays all mutants, and tells which tests have noticed them."""
+"""`python -m tools.mutants`: tests all mutants, and shows which tests have detected them."""
 
 import argparse
 import sys
@@ -10,13 +10,15 @@ from tools.mutants.list import CORE, OTHERS, Mutant
 from tools.mutants.play import Outcome, play
 
 SHARE: Final = 0.8
-"""Of the relay's core that the property tests alone have to notice."""
+"""The share of the mutants of the relay's core that the property tests alone must detect."""
 
 
 def main() -> int:
-    """Play; return 1 if a mutant survives, or too many survive the property tests."""
-    parser = argparse.ArgumentParser(description="Change the relay, and see that the tests notice.")
-    parser.add_argument("--histories", type=int, default=3000, help="random histories for each; default: %(default)s")
+    """Test all mutants; return 1 if a mutant survives, or too many survive the property tests."""
+    parser = argparse.ArgumentParser(description="Change the relay, and check that the tests fail.")
+    parser.add_argument(
+        "--histories", type=int, default=3000, help="random histories for each mutant; default: %(default)s"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", action="append", default=[], metavar="NAME")
     parser.add_argument("--properties-only", action="store_true", help="run no other tests")
@@ -42,7 +44,7 @@ def _conclude(outcomes: Iterable[Outcome], *, is_whole: bool, properties_only: b
     core = [outcome for outcome in outcomes if outcome.mutant in CORE]
     by_properties = sum(outcome.by == "properties" for outcome in core)
     survivors = [outcome.mutant.name for outcome in outcomes if outcome.by is None]
-    print(f"{len(outcomes)} mutants; of {len(core)} of the core the property tests noticed {by_properties}")
+    print(f"{len(outcomes)} mutants; the property tests detected {by_properties} of {len(core)} in the core")
     if survivors and not properties_only:
         print(f"survivors: {', '.join(survivors)}")
     too_few = is_whole and by_properties < SHARE * len(core)

@@ -1,25 +1,25 @@
-"""The mutants: small changes that break a promise, each to be noticed by a test.
+"""The mutants: small changes that break a promise, each of which a test must detect.
 
-`old` stands exactly once in its file; a unit test sees to that, so whoever changes such a line changes the mutant too.
-Those of CORE are the relay's own rules, which the property tests alone should notice; the others stand where the model
-does not reach: what is asked of the API server, the gateway's rights, the queue's pace.
+`old` occurs exactly once in its file. A unit test checks that, so a change of such a line must also change the mutant.
+The mutants in CORE change the relay's own rules, which the property tests alone should detect. The others are in parts
+that the model does not cover: requests to the API server, the permissions of the gateway, the pace of the queue.
 """
 
 from typing import Final, NamedTuple
 
 
 class Mutant(NamedTuple):
-    """One change."""
+    """A change of one file."""
 
     name: str
     file: str
-    """Below operator/podrelay."""
+    """Path below operator/podrelay."""
     old: str
     new: str
 
 
 CORE: Final = (
-    # --- which pod is due, and who has the turn
+    # --- which pod is due next
     Mutant(
         "ForceDeletedReplacedAtOnce",
         "operator/planner/planner.py",
@@ -33,12 +33,14 @@ CORE: Final = (
         "return view.now + view.settings.force_gone_grace",
     ),
     Mutant(
-        "LostAfterHisNodeReplacedAtOnce",
+        "LostAfterItsNodeReplacedAtOnce",
         "operator/planner/planner.py",
         "_token_dies_at(view, pod) if may_still_run else view.now)",
         "view.now)",
     ),
-    Mutant("TryWithoutLiveRead", "operator/planner/due_pod.py", "return before if is_open else None", "return None"),
+    Mutant(
+        "AttemptWithoutLiveRead", "operator/planner/due_pod.py", "return before if is_open else None", "return None"
+    ),
     Mutant(
         "StatusOutweighsRecord",
         "operator/planner/due_pod.py",
@@ -69,7 +71,7 @@ CORE: Final = (
         "return owner is not None and owner.uid == self.run.metadata.uid",
         "return owner is not None",
     ),
-    # --- ends of pods
+    # --- the ends of pods
     Mutant(
         "NextBeforeTheEnd",
         "operator/planner/planner.py",
@@ -91,7 +93,7 @@ CORE: Final = (
         "if False:",
     ),
     Mutant(
-        "EndWithoutALook",
+        "EndWithoutRead",
         "operator/planner/planner.py",
         "following.status.phase in FINISHED and view.absent != target.name:",
         "following.status.phase in FINISHED and False:",
@@ -133,13 +135,13 @@ CORE: Final = (
         "return []",
     ),
     Mutant(
-        "LatePodGoesOn",
+        "LatePodContinues",
         "operator/planner/garbage_collection.py",
         "_end(view, pod, actions, requeue)  # it was not seen when the run finished",
         "pass",
     ),
     Mutant(
-        "PodsOfFormerRunsKeptFromGoing",
+        "PodsOfFormerRunsNotReleased",
         "operator/planner/planner.py",
         "return Plan(actions=garbage_collection.of_a_former_run(pods))",
         "return Plan()",
@@ -152,13 +154,13 @@ CORE: Final = (
         "self.metadata.deletion_timestamp is None or not self.is_held)",
     ),
     Mutant(
-        "VerdictByALaterLook",
+        "VerdictFromLaterRead",
         "operator/planner/due_pod.py",
         "return _is_there(view, names.pod_name(view.run.metadata.name, target.iteration, target.try_ + 1))",
         "return False",
     ),
     Mutant(
-        "TriedAgainUntilTheDefinitionChanges",
+        "RetriedUntilTheDefinitionChanges",
         "operator/planner/due_pod.py",
         "return _is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))",
         "return False",
@@ -176,7 +178,7 @@ CORE: Final = (
         "status.current is not None",
     ),
     Mutant(
-        "CauseThatIsGoneIsNotNoticed",
+        "RemovedCauseNotNoticed",
         "operator/cache/store.py",
         "            observed.refusal = replace(observed.refusal, retry_at=min(observed.refusal.retry_at, self._clock()))\n",
         "",
@@ -188,7 +190,7 @@ CORE: Final = (
         "seen_at = last.heartbeat_at if is_own and last is not None else start_seen",
     ),
     Mutant(
-        "SilentWithoutALook",
+        "SilentWithoutRead",
         "operator/planner/planner.py",
         "    if silence is None or (silence.record, silence.heartbeat_at) != (attempt.target.name, last):\n"
         "        return Plan(actions=(ConfirmSilent(attempt.target.name, last),))\n"
@@ -196,7 +198,7 @@ CORE: Final = (
         "    believed_at = view.now\n",
     ),
     Mutant(
-        "SilentByAnOldLook",
+        "SilentByOldRead",
         "operator/planner/planner.py",
         "    if view.now > silence.confirmed_at + view.settings.silence_good_for:\n",
         "    if view.now < silence.confirmed_at:\n",
@@ -232,9 +234,7 @@ CORE: Final = (
         "or attempts >= policy.limit:",
         "or attempts + 1 >= policy.limit:",
     ),
-    Mutant(
-        "FatalIsTriedAgain", "operator/planner/retry_policy.py", "return response.retryable is False", "return False"
-    ),
+    Mutant("FatalIsRetried", "operator/planner/retry_policy.py", "return response.retryable is False", "return False"),
     Mutant(
         "OneDisruptionTooMany",
         "operator/planner/planner.py",
@@ -247,7 +247,7 @@ CORE: Final = (
         "if status.disruptions >= allowed:",
         "if status.disruptions + 1 >= allowed + 1 or allowed == 1:",
     ),
-    Mutant("StateOfNobody", "operator/planner/due_pod.py", "state=status.last_record,", "state=None,"),
+    Mutant("StateDropped", "operator/planner/due_pod.py", "state=status.last_record,", "state=None,"),
     Mutant(
         "NeededStateDeleted",
         "operator/planner/garbage_collection.py",
@@ -273,9 +273,9 @@ CORE: Final = (
         "return tuple(hook for hook in status.hooks_due if hook not in known)",
         "from podrelay.api import hooks\n    return tuple(h for h in hooks.due_after(status.phase, status.reason) if h not in known)",
     ),
-    Mutant("HookPodWithoutALook", "operator/planner/hooks.py", "if current.pod_name not in view.settled:", "if False:"),
+    Mutant("HookPodWithoutRead", "operator/planner/hooks.py", "if current.pod_name not in view.settled:", "if False:"),
     Mutant(
-        "HookPodBesideThePod",
+        "HookPodDuringThePod",
         "operator/planner/hooks.py",
         "if pod is not None and not _has_ended(view, pod):",
         "if False:",
@@ -287,12 +287,12 @@ CORE: Final = (
         "    if False:\n        return _queue(view)",
     ),
     Mutant(
-        "HooksAreForgotten",
+        "HooksNotDue",
         "operator/planner/statuses.py",
         "hooks_due=hooks.due_at_end(phase, camel(reason), view.definition),",
         "hooks_due=(),",
     ),
-    # --- what keeps a run from beginning
+    # --- reasons not to start a run
     Mutant("InvalidInputRuns", "operator/planner/starting.py", "if not view.input.invalid_fields:", "if True:"),
     Mutant(
         "InputOfAFormerRun",
@@ -332,13 +332,13 @@ CORE: Final = (
         "if value is None:",
     ),
     Mutant(
-        "SlotGoesToNobody",
+        "FreeSlotNotGranted",
         "operator/cache/slots.py",
         "            self._grant_others(holder.definition)\n",
         "            pass\n",
     ),
     Mutant(
-        "TotalIsForgotten",
+        "TotalIgnored",
         "operator/cache/slots.py",
         "while self._is_open and (self._total is None or len(self._holders) < self._total):",
         "while self._is_open:",
@@ -364,13 +364,13 @@ CORE: Final = (
     ),
     # --- the executor
     Mutant(
-        "DeleteWhateverVersion",
+        "DeleteAnyVersion",
         "operator/executor/pods.py",
         "PODS, key.namespace, action.name, uid=action.uid, resource_version=action.resource_version",
         "PODS, key.namespace, action.name, uid=action.uid, resource_version=None",
     ),
     Mutant(
-        "StatusOnWhateverVersion",
+        "StatusOnAnyVersion",
         "operator/executor/status_patch.py",
         '{"op": "replace", "path": "/metadata/resourceVersion", "value": run.metadata.resource_version}',
         '{"op": "test", "path": "/kind", "value": "TaskRun"}',
@@ -445,7 +445,7 @@ OTHERS: Final = (
         "if last is not None and now < (due := last.at):",
     ),
     Mutant(
-        "NamespacesInOneLine",
+        "NamespacesShareAQueue",
         "operator/controllers/task_runs.py",
         "return key.namespace, run.spec.definition",
         'return "", ""',
@@ -456,21 +456,21 @@ OTHERS: Final = (
         "call_later(self._patience, self._is_long, stay)",
         "call_later(1e9, self._is_long, stay)",
     ),
-    Mutant("YesForAnHour", "gateway/access.py", "YES_SECONDS: Final = 10.0", "YES_SECONDS: Final = 3600.0"),
+    Mutant("GrantsCachedForAnHour", "gateway/access.py", "YES_SECONDS: Final = 10.0", "YES_SECONDS: Final = 3600.0"),
     Mutant(
-        "NoIsForgotten",
+        "DenialIgnored",
         "gateway/access.py",
         "if not msgspec.json.decode(answer, type=_Review).status.allowed:",
         "if False:",
     ),
     Mutant(
-        "AnswersOfOthers",
+        "AnswersOfOtherUsers",
         "gateway/access.py",
         "await self._answer((caller.ident, action), ask, str(action), fresh=fresh)",
         "await self._answer((action,), ask, str(action), fresh=fresh)",
     ),
     Mutant(
-        "FreshIsOld",
+        "FreshAnswerFromCache",
         "gateway/access.py",
         "if known is None or fresh or not known.is_good(self._clock()):",
         "if known is None or not known.is_good(self._clock()):",
@@ -481,7 +481,9 @@ OTHERS: Final = (
         "return last.error is None and self._is_stale()",
         "return self._is_stale()",
     ),
-    Mutant("OldTokensGoOn", "gateway/schema/guarding.py", "        await call.services.access.user(call.caller)\n", ""),
+    Mutant(
+        "OldTokensAccepted", "gateway/schema/guarding.py", "        await call.services.access.user(call.caller)\n", ""
+    ),
     Mutant(
         "NoTimeLimit",
         "gateway/schema/guarding.py",
@@ -501,7 +503,7 @@ OTHERS: Final = (
         "",
     ),
     Mutant(
-        "CrowdWithoutLimit",
+        "ConnectionsWithoutLimit",
         "gateway/connections.py",
         "if len(self._open) > self._most:",
         "if False:",

@@ -1,4 +1,4 @@
-"""Plays one mutant: the package is copied, changed, and the tests are run on the copy."""
+"""Tests one mutant: copies the package, changes the copy, and runs the tests on it."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ PROPERTIES: Final = (
     "tests/unit/operator/cache/test_children_properties.py",
     "tests/unit/operator/controllers/test_workqueue_properties.py",
 )
-"""Property tests besides those that play histories."""
+"""Property tests in addition to those that play histories."""
 _EXAMPLES: Final = {
     "operator": ("tests/unit/operator",),
     "runner": ("tests/unit/runner",),
@@ -29,17 +29,17 @@ _ON_A_CLUSTER: Final = {
     "gateway": ("tests/integration/test_gateway_access.py", "tests/integration/test_gateway_connections.py"),
 }
 _THE_CLUSTER: Final = threading.Lock()
-"""Two sessions of tests on one cluster would be in each other's way, and what fails for that proves nothing."""
+"""Two test sessions on one cluster would disturb each other, and such failures would prove nothing."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a mutant ended.
+    """The result of a mutant.
 
     Attributes:
-        mutant: which one.
-        by: what has noticed it: "properties", "examples", or None.
-        words: the first broken promise, or the test that failed.
+        mutant: the mutant.
+        by: the tests that have detected it: "properties", "examples", or None.
+        words: the first broken promise, or the failed test.
     """
 
     mutant: Mutant
@@ -48,29 +48,29 @@ class Outcome:
 
 
 def play(mutant: Mutant, *, histories: int, seed: int, with_examples: bool = True) -> Outcome:
-    """Run the tests on a mutant until one notices.
+    """Run the tests on a mutant until one detects it.
 
     Args:
-        mutant: the change.
-        histories: how many random histories are played, 0: none.
-        seed: of these.
-        with_examples: go on with all other tests of its part where the property tests have not noticed.
+        mutant: the mutant.
+        histories: the number of random histories; may be 0.
+        seed: the seed of the histories.
+        with_examples: continue with all other tests of its part if the property tests have not detected it.
     """
     with tempfile.TemporaryDirectory(prefix="podrelay-mutant-") as folder:
         _change(Path(folder), mutant)
-        noticed = _search(Path(folder), histories, seed) if histories else None
-        if noticed is not None:
-            return Outcome(mutant, "properties", noticed)
-        if histories and (noticed := _test(Path(folder), PROPERTIES)) is not None:
-            return Outcome(mutant, "properties", noticed)
+        detected = _search(Path(folder), histories, seed) if histories else None
+        if detected is not None:
+            return Outcome(mutant, "properties", detected)
+        if histories and (detected := _test(Path(folder), PROPERTIES)) is not None:
+            return Outcome(mutant, "properties", detected)
         part = mutant.file.partition("/")[0]
-        if with_examples and (noticed := _test(Path(folder), _EXAMPLES[part])) is not None:
-            return Outcome(mutant, "examples", noticed)
+        if with_examples and (detected := _test(Path(folder), _EXAMPLES[part])) is not None:
+            return Outcome(mutant, "examples", detected)
         if with_examples and part in _ON_A_CLUSTER:
             with _THE_CLUSTER:
-                noticed = _test(Path(folder), _ON_A_CLUSTER[part])
-            if noticed is not None:
-                return Outcome(mutant, "examples", noticed)
+                detected = _test(Path(folder), _ON_A_CLUSTER[part])
+            if detected is not None:
+                return Outcome(mutant, "examples", detected)
     return Outcome(mutant, None)
 
 
@@ -79,7 +79,7 @@ def _change(folder: Path, mutant: Mutant) -> None:
     file = folder / "podrelay" / mutant.file
     text = file.read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: its text stands {text.count(mutant.old)} times in {mutant.file}")
+        raise ValueError(f"{mutant.name}: its text occurs {text.count(mutant.old)} times in {mutant.file}")
     file.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
 
 
@@ -100,7 +100,7 @@ def _test(folder: Path, tests: tuple[str, ...]) -> str | None:
 
 
 def _run(folder: Path, arguments: list[str]) -> "subprocess.CompletedProcess[str]":
-    # The installed package is the checkout's; whatever stands in PYTHONPATH comes before it.
+    # The package of the checkout is installed; PYTHONPATH takes precedence over it.
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(
         [sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False

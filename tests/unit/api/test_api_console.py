@@ -1,4 +1,4 @@
-"""What records keep of printed bytes: plain text, the end of it, bounded."""
+"""Console output in records: plain text, only the end of it, limited in size."""
 
 import pytest
 from hypothesis import given
@@ -19,25 +19,25 @@ from podrelay.api.console import tail
         (b"\xff\xfe", "\ufffd\ufffd"),
     ],
 )
-def test_it_is_plain_text_as_a_terminal_would_show_it(printed: bytes, text: str) -> None:
+def test_printed_bytes_become_the_text_that_a_terminal_shows(printed: bytes, text: str) -> None:
     assert tail(printed) == {"text": text}
 
 
-def test_nothing_printed_is_nothing() -> None:
+def test_no_output_is_empty_text() -> None:
     assert tail(b"") is None
 
 
-def test_the_end_is_kept_from_the_beginning_of_a_line_and_the_rest_counted() -> None:
+def test_the_last_whole_lines_are_kept_and_the_dropped_bytes_counted() -> None:
     assert tail(b"first line\nsecond\nthird\n", limit=15) == {"text": "second\nthird\n", "droppedBytes": 11}
     assert tail(b"third\n", dropped=7, limit=15) == {"text": "third\n", "droppedBytes": 7}
 
 
-def test_a_line_that_is_too_long_is_cut_at_its_beginning() -> None:
+def test_the_start_of_a_line_that_is_too_long_is_cut() -> None:
     assert tail(b"x" * 20, limit=8) == {"text": "x" * 8, "droppedBytes": 12}
 
 
 @given(st.binary(max_size=300), st.integers(0, 10), st.integers(1, 64))
-def test_whatever_is_printed_fits_and_can_be_stored(printed: bytes, dropped: int, limit: int) -> None:
+def test_any_output_fits_and_can_be_stored(printed: bytes, dropped: int, limit: int) -> None:
     kept = tail(printed, dropped, limit)
 
     assert (kept is None) == (not printed)

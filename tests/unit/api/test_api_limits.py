@@ -1,4 +1,4 @@
-"""What can be stored and what is refused, with the path, the problem and the limit named."""
+"""Limits of payloads: which values can be stored, and errors with the path, the problem and the limit."""
 
 import json
 import math
@@ -43,7 +43,7 @@ def nested(depth: int) -> dict[str, Any]:
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_cannot_be_stored_is_refused_with_its_path(value: Any, words: str) -> None:
+def test_values_that_cannot_be_stored_are_rejected_with_their_path(value: Any, words: str) -> None:
     with pytest.raises(PayloadError) as caught:
         check_payload(value, "output")
 
@@ -51,7 +51,7 @@ def test_what_cannot_be_stored_is_refused_with_its_path(value: Any, words: str) 
     str(caught.value).encode()
 
 
-def test_a_payload_that_contains_itself_is_refused() -> None:
+def test_a_payload_that_contains_itself_is_rejected() -> None:
     value: dict[str, Any] = {}
     value["a"] = value
 
@@ -60,11 +60,11 @@ def test_a_payload_that_contains_itself_is_refused() -> None:
 
 
 @pytest.mark.parametrize("value", [2**63 - 1, -(2**63), True, None, 0.1, "", [], {}, (1, 2)])
-def test_what_json_can_hold_is_taken(value: Any) -> None:
+def test_json_values_are_accepted(value: Any) -> None:
     assert json.loads(check_payload({"a": value}, "input")) == {"a": list(value) if isinstance(value, tuple) else value}
 
 
-def test_200_levels_are_taken() -> None:
+def test_200_levels_are_accepted() -> None:
     assert json.loads(check_payload(nested(200), "input")) == nested(200)
 
 
@@ -88,11 +88,11 @@ anything = st.recursive(
 
 @settings(max_examples=40)
 @given(st.dictionaries(st.text(), anything, max_size=3))
-def test_whatever_is_taken_comes_back_the_same(value: dict[str, Any]) -> None:
+def test_accepted_values_are_unchanged_by_a_round_trip(value: dict[str, Any]) -> None:
     try:
         data = check_payload(value, "input")
     except PayloadError as error:
-        str(error).encode()  # and whatever is refused can be told
+        str(error).encode()  # an error message can always be encoded
         return
 
     assert json.loads(data) == value

@@ -1,4 +1,4 @@
-"""The resources as models, and the CRDs that are made from them."""
+"""The resources as models, and the CRDs that are generated from them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +32,7 @@ def without_header(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("manifest", example_manifests())
-def test_the_examples_fit_the_models(manifest: dict[str, Any]) -> None:
+def test_the_examples_match_the_models(manifest: dict[str, Any]) -> None:
     assert manifest["apiVersion"] == "podrelay.dev/v1alpha1"
     KINDS[manifest["kind"]].model_validate(without_header(manifest))
 
@@ -51,19 +51,19 @@ def test_there_are_examples() -> None:
         ({}, "definition"),
     ],
 )
-def test_what_the_schema_refuses_the_model_refuses_too(spec: dict[str, Any], field: str) -> None:
+def test_the_model_rejects_what_the_schema_rejects(spec: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError, match=field):
         TaskRun.model_validate({"spec": spec})
 
 
-def test_models_do_not_change() -> None:
+def test_models_are_immutable() -> None:
     run = TaskRun.model_validate({"spec": {"definition": "x"}})
 
     with pytest.raises(ValidationError):
         run.spec.suspend = True  # type: ignore[misc]
 
 
-def test_names_outside_are_in_camel_case() -> None:
+def test_external_names_are_in_camel_case() -> None:
     run = TaskRun.model_validate({"spec": {"definition": "x", "delaySeconds": 5}})
 
     assert run.spec.delay_seconds == 5
@@ -97,7 +97,7 @@ def test_every_field_has_a_type_and_a_limit(crd: dict[str, Any]) -> None:
     for path, node in nodes(schema_of(crd)):
         assert node["type"] in {"string", "integer", "number", "boolean", "array", "object"}, path
         if path in {".apiVersion", ".kind", ".metadata"}:
-            continue  # the API server's own
+            continue  # defined by the API server
         limited = {
             "string": "maxLength" in node or "enum" in node,
             "integer": "minimum" in node,
@@ -111,7 +111,7 @@ def test_every_field_has_a_type_and_a_limit(crd: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("crd", crds())
-def test_no_schema_uses_what_the_api_server_refuses(crd: dict[str, Any]) -> None:
+def test_no_schema_uses_keywords_that_the_api_server_rejects(crd: dict[str, Any]) -> None:
     for path, node in nodes(schema_of(crd)):
         assert not {"$ref", "anyOf", "allOf", "oneOf", "const", "title"} & set(node), path
 
@@ -130,7 +130,7 @@ def test_every_field_is_described(crd: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("crd", crds())
-def test_names_are_our_own(crd: dict[str, Any]) -> None:
+def test_names_and_scope_of_a_crd(crd: dict[str, Any]) -> None:
     spec = crd["spec"]
 
     assert crd["metadata"]["name"] == f"{spec['names']['plural']}.podrelay.dev"
@@ -140,7 +140,7 @@ def test_names_are_our_own(crd: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("crd", crds())
-def test_a_rendered_crd_says_that_it_is_generated_and_reads_back_the_same(crd: dict[str, Any]) -> None:
+def test_a_rendered_crd_is_marked_as_generated_and_parses_to_the_same(crd: dict[str, Any]) -> None:
     text = render(crd)
 
     assert text.startswith(HEADER)

@@ -1,4 +1,4 @@
-"""Names that two parts agree on: each can be taken apart again, none collides."""
+"""Names that several programs use: each can be parsed again, and none collide."""
 
 import re
 
@@ -13,7 +13,7 @@ tries = st.tuples(runs, st.integers(1, 10_000), st.integers(1, 201))
 
 
 @given(tries)
-def test_run_and_iteration_come_back_from_the_name_of_a_pod(attempt: tuple[str, int, int]) -> None:
+def test_run_and_iteration_are_parsed_from_the_name_of_a_pod(attempt: tuple[str, int, int]) -> None:
     name = names.pod_name(*attempt)
 
     assert names.run_of(name) == attempt[0]
@@ -63,7 +63,7 @@ def test_the_name_of_a_definition_is_its_id_in_kebab_case(definition_id: str, na
 
 
 @pytest.mark.parametrize("definition_id", ["import", "importProducts", "step2", "step2Import", "importA", "a", "aB2"])
-def test_ids_in_camel_case_are_taken(definition_id: str) -> None:
+def test_ids_in_camel_case_are_accepted(definition_id: str) -> None:
     assert names.is_camel_case(definition_id)
 
 
@@ -83,7 +83,7 @@ def test_ids_in_camel_case_are_taken(definition_id: str) -> None:
         "größe",  # grosse
     ],
 )
-def test_ids_that_camel_case_would_change_are_not(definition_id: str) -> None:
+def test_ids_that_camel_case_would_change_are_rejected(definition_id: str) -> None:
     assert not names.is_camel_case(definition_id)
 
 

@@ -1,4 +1,4 @@
-"""Runs are deleted by what stands in a ConfigMap, so nothing in it is guessed."""
+"""A value in a ConfigMap causes runs to be deleted, so an ambiguous value is rejected."""
 
 import pytest
 
@@ -33,7 +33,7 @@ def test_whole_numbers_are_read(text: str, days: int) -> None:
     ],
     ids=lambda text: text[:8],
 )
-def test_nothing_else_is_guessed(text: str) -> None:
+def test_other_texts_are_rejected(text: str) -> None:
     with pytest.raises(RetentionError) as caught:
         parse_retention_days(text)
 

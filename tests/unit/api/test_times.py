@@ -1,4 +1,4 @@
-"""Which texts the CRDs take for a time: those that Python, Go and CEL read alike."""
+"""The texts that the CRDs accept as a time: those that Python, Go and CEL read in the same way."""
 
 import calendar
 from datetime import datetime
@@ -23,7 +23,7 @@ def takes(adapter: TypeAdapter[Any], text: str) -> bool:
 
 
 @pytest.mark.parametrize("year", [1000, 1600, 1900, 1999, 2000, 2024, 2026, 2028, 2100, 2400, 2999])
-def test_a_day_is_one_of_the_calendar(year: int) -> None:
+def test_only_days_of_the_calendar_are_accepted(year: int) -> None:
     for month in range(14):
         for day in range(33):
             exists = 1 <= month <= 12 and 1 <= day <= calendar.monthrange(year, month)[1]
@@ -49,12 +49,12 @@ def test_a_day_is_one_of_the_calendar(year: int) -> None:
         "٢٠٢٦-01-01T00:00:00Z",
     ],
 )
-def test_what_only_some_programs_read_is_no_time(text: str) -> None:
+def test_times_that_only_some_programs_read_are_rejected(text: str) -> None:
     assert not takes(THEIRS, text)
 
 
 @pytest.mark.parametrize("text", ["1000-01-01T00:00:00+23:59", "2999-12-31T23:59:59.999999999-23:59"])
-def test_what_the_operator_makes_of_the_extremes_fits_into_a_status(text: str) -> None:
+def test_extreme_times_fit_into_a_status(text: str) -> None:
     assert takes(THEIRS, text)
     read = msgspec.convert(text, datetime)
     assert takes(OURS, msgspec.to_builtins(read))

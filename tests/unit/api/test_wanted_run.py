@@ -19,7 +19,7 @@ from podrelay.api.wanted_run import (
 from tests.support.numbers import KEPT
 
 
-def test_a_whole_manifest() -> None:
+def test_a_complete_manifest() -> None:
     parent = {"metadata": {"name": "nightly", "uid": "uid-1"}}
     start = datetime(2026, 3, 1, 13, 0, tzinfo=timezone(timedelta(hours=1)))
 
@@ -50,7 +50,7 @@ def test_a_whole_manifest() -> None:
     }
 
 
-def test_the_smallest_manifest_has_a_name_of_its_own_each_time() -> None:
+def test_the_smallest_manifest_gets_a_new_name_each_time() -> None:
     first, second = wanted_run("import-products").manifest(), wanted_run("import-products").manifest()
 
     assert first["spec"] == {"definition": "import-products"}
@@ -78,7 +78,7 @@ def test_a_delay_is_whole_seconds(delay: Any, seconds: int | None) -> None:
 
 
 @pytest.mark.parametrize("delay", [-1, 1.5, timedelta(seconds=0.5), math.inf, math.nan, True, "5", timedelta(days=-1)])
-def test_another_delay_is_refused(delay: Any) -> None:
+def test_an_invalid_delay_is_rejected(delay: Any) -> None:
     with pytest.raises(InvalidRunError, match=r"^delay must be a whole number of seconds"):
         wanted_run("work", delay=delay)
 
@@ -89,7 +89,7 @@ def test_a_delay_of_355_days_is_too_long(delay: Any) -> None:
         wanted_run("work", delay=delay)
 
 
-def test_a_start_is_one_moment() -> None:
+def test_a_start_is_one_point_in_time() -> None:
     two_hours_east = timezone(timedelta(hours=2))
 
     assert str(wanted_run("work", start_at=datetime(2026, 3, 1, 14, tzinfo=two_hours_east)).start_at) == (
@@ -102,7 +102,7 @@ def test_a_start_is_one_moment() -> None:
 
 
 @pytest.mark.parametrize("definition", ["", "Import Products", "ImportProducts", "-a", "a-", "a" * 64, "a,b=c", "a\n"])
-def test_what_cannot_name_a_definition_is_refused(definition: str) -> None:
+def test_an_invalid_name_of_a_definition_is_rejected(definition: str) -> None:
     with pytest.raises(InvalidRunError, match="is not an id such as importProducts, nor a name such as") as caught:
         wanted_run(definition)
 
@@ -113,7 +113,7 @@ def test_a_definition_has_an_id_and_a_name() -> None:
     assert definition_name("importProducts") == definition_name("import-products") == "import-products"
 
 
-def test_a_display_name_has_256_characters() -> None:
+def test_a_display_name_has_at_most_256_characters() -> None:
     assert wanted_run("work", name="x" * 256).name == "x" * 256
     assert wanted_run("work", name="").name is None
     with pytest.raises(InvalidRunError, match="name must have at most 256 characters"):
@@ -121,13 +121,13 @@ def test_a_display_name_has_256_characters() -> None:
 
 
 @pytest.mark.parametrize("input", [[1], {"x": math.nan}, {"x": {1}}, {"x": "y" * limits.PAYLOAD_BYTES}])
-def test_an_input_that_cannot_be_stored_is_refused(input: Any) -> None:
+def test_an_input_that_cannot_be_stored_is_rejected(input: Any) -> None:
     with pytest.raises(limits.PayloadError, match="input"):
         wanted_run("work", input)
 
 
 @pytest.mark.parametrize("field", ["definition", "input", "parent", "secret"])
-def test_a_run_that_was_made_from_other_arguments_is_a_conflict(field: str) -> None:
+def test_a_run_with_other_arguments_is_a_conflict(field: str) -> None:
     wanted = WantedRun("work", {"a": 1}).manifest(resource_name="run")
     stored = WantedRun("work", {"a": 1}, name="another name does not matter").manifest(resource_name="run")
     check_same(stored, wanted)

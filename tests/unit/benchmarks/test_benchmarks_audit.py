@@ -32,7 +32,7 @@ def test_only_accepted_writes_of_runs_count() -> None:
     assert audit.of(found, frozenset({"podrelay-operator"})) == 3
 
 
-def test_each_look_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
+def test_each_read_continues_where_the_previous_one_ended(tmp_path: Path) -> None:
     path = tmp_path / "audit.log"
     path.write_bytes(entry("create", "pods"))
     log = audit.AuditLog(path)
@@ -41,7 +41,7 @@ def test_each_look_goes_on_where_the_last_one_ended(tmp_path: Path) -> None:
     with path.open("ab") as file:
         file.write(line[:20])
         file.flush()
-        assert not log.writes("here"), "half a line"
+        assert not log.writes("here"), "an incomplete line"
         file.write(line[20:])
     assert log.writes("here") == {"podrelay-operator delete pods": 1}
     assert not log.writes("here")

@@ -15,11 +15,11 @@ def test_percentiles(values: list[float], percent: float, wanted: float | None) 
 @pytest.mark.parametrize(
     ("values", "wanted"), [([], None), ([None], None), ([3.0, None, 1.0], 2.0), ([5.0, 1.0, 2.0], 2.0)]
 )
-def test_the_median_leaves_out_what_was_not_measured(values: list[float | None], wanted: float | None) -> None:
+def test_the_median_ignores_values_that_were_not_measured(values: list[float | None], wanted: float | None) -> None:
     assert median(values) == wanted
 
 
-def test_a_target_says_what_it_wants() -> None:
+def test_a_target_shows_its_limit() -> None:
     assert str(Target("memory", 300, 256, "MiB")) == "MISSED  memory: 300 MiB (at most 256 MiB)"
     assert str(Target("speed", 0.7, 0.65, "", at_least=True)) == "met     speed: 0.7 (at least 0.65)"
     assert str(Target("speed", None, 1, "ms")) == "MISSED  speed: not measured (at most 1 ms)"

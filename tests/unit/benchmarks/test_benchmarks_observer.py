@@ -17,7 +17,7 @@ def pod(iteration: int, phase: str, **labels: str) -> Pod:
     return msgspec.convert(found, Pod)
 
 
-def test_a_handover_lasts_from_the_end_of_a_pod_to_the_making_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_handover_lasts_from_the_end_of_a_pod_to_the_creation_of_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(time, "perf_counter", lambda: now)
     observer = Observer()

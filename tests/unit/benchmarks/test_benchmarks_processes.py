@@ -3,7 +3,7 @@ import os
 from benchmarks import processes
 
 
-def test_cpu_time_is_read_from_behind_the_programs_name() -> None:
+def test_cpu_time_is_read_after_the_programs_name() -> None:
     ticks = os.sysconf("SC_CLK_TCK")
     stat = f"17 (a (b) c) S 1 17 17 0 -1 4194560 1 2 3 4 {2 * ticks} {ticks} 0 0 20 0 1 0 5 6 7"
     assert processes.parse_cpu(stat) == 3

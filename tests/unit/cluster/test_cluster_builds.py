@@ -1,4 +1,4 @@
-"""What is built: versions that belong together, archives that fit their digests, a cache that is never half full."""
+"""Builds: matching versions, archives that match their digests, a cache that never has incomplete entries."""
 
 import hashlib
 import io
@@ -40,7 +40,7 @@ def test_a_tool_is_built_once(cache: Path) -> None:
     assert len(built) == 1
 
 
-def test_an_interrupted_build_is_not_taken_for_a_finished_one(cache: Path) -> None:
+def test_an_interrupted_build_does_not_count_as_finished(cache: Path) -> None:
     def interrupted(folder: Path, _: Path) -> None:
         (folder / "thing").touch()
         raise KeyboardInterrupt
@@ -52,7 +52,7 @@ def test_an_interrupted_build_is_not_taken_for_a_finished_one(cache: Path) -> No
     assert not (cache / "tools").exists()
 
 
-def test_an_unknown_tool_is_an_error_that_names_the_known_ones() -> None:
+def test_an_unknown_tool_is_an_error_that_lists_the_known_ones() -> None:
     with pytest.raises(ClusterError) as error:
         tools.tool("nonsense")
 
@@ -63,14 +63,14 @@ def test_staging_modules_have_the_version_of_their_release() -> None:
     assert kubernetes._staging("v1.35.4") == "v0.35.4"
 
 
-def test_the_programs_are_told_their_version() -> None:
+def test_the_programs_get_their_version() -> None:
     flags = kubernetes._version_flags("v1.35.4")
 
     assert "-X k8s.io/client-go/pkg/version.gitVersion=v1.35.4" in flags
     assert "-X k8s.io/component-base/version.gitMinor=35" in flags
 
 
-def test_an_archive_names_each_image_and_fits_its_digests(tmp_path: Path) -> None:
+def test_an_archive_lists_each_image_and_matches_its_digests(tmp_path: Path) -> None:
     layer = tmp_path / "app.layer.tar"
     with tarfile.open(layer, "w") as tar:
         tar.addfile(tarfile.TarInfo("app"), io.BytesIO())
@@ -88,7 +88,7 @@ def test_an_archive_names_each_image_and_fits_its_digests(tmp_path: Path) -> Non
     assert files[entry["Layers"][0]] == layer.read_bytes()
 
 
-def test_a_node_image_is_named_after_all_that_it_is_made_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_node_image_depends_on_all_its_inputs(monkeypatch: pytest.MonkeyPatch) -> None:
     before = nodeimage.tag()
     monkeypatch.setattr(nodeimage, "PACKAGES", (*nodeimage.PACKAGES, "vim"))
 
@@ -96,7 +96,7 @@ def test_a_node_image_is_named_after_all_that_it_is_made_of(monkeypatch: pytest.
     assert nodeimage.tag() != before
 
 
-def test_every_service_that_is_enabled_is_there_and_every_script_is_executable() -> None:
+def test_every_enabled_service_exists_and_every_script_is_executable() -> None:
     units = nodeimage.ROOTFS / "etc/systemd/system"
     scripts = list((nodeimage.ROOTFS / "usr/local/bin").iterdir())
 
@@ -104,7 +104,7 @@ def test_every_service_that_is_enabled_is_there_and_every_script_is_executable()
     assert all(path.stat().st_mode & 0o111 for path in scripts)
 
 
-def test_a_tool_is_linked_anew_when_its_version_changes(tmp_path: Path) -> None:
+def test_a_tool_is_linked_again_when_its_version_changes(tmp_path: Path) -> None:
     checkout = paths.Checkout(tmp_path)
     for version in ("v1", "v2"):
         (tmp_path / version).mkdir()
@@ -114,7 +114,7 @@ def test_a_tool_is_linked_anew_when_its_version_changes(tmp_path: Path) -> None:
     assert (checkout.bin / "kind").readlink() == tmp_path / "v2/kind"
 
 
-def test_the_modules_of_our_own_programs_are_held_to_their_hashes() -> None:
+def test_the_modules_of_the_projects_programs_have_hashes() -> None:
     for module in sorted((Path(tools.__file__).parent).glob("*/go.mod")):
         sums = module.with_name("go.sum").read_text(encoding="utf-8")
         required = [line.split()[-2:] for line in module.read_text(encoding="utf-8").splitlines() if " v" in line]

@@ -1,4 +1,4 @@
-"""A kind cluster of another size: never replaced unasked, and the daemon with its images outlives it."""
+"""A kind cluster of another size: never replaced without a request, and the daemon with its images is kept."""
 
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,14 @@ def checkout(tmp_path: Path) -> Checkout:
 
 @pytest.mark.parametrize("nodes", [None, 1])
 @pytest.mark.parametrize("replace", [False, True])
-def test_a_cluster_of_the_wanted_size_is_taken_as_it_is(
+def test_a_cluster_of_the_requested_size_is_reused(
     docker: FakeDocker, checkout: Checkout, nodes: int | None, replace: bool
 ) -> None:
     assert kind.up(checkout, nodes=nodes, replace=replace).nodes == ("words-control-plane",)
     assert docker.nodes == ["words-control-plane"]
 
 
-def test_a_cluster_of_another_size_is_not_replaced_unasked(docker: FakeDocker, checkout: Checkout) -> None:
+def test_a_cluster_of_another_size_is_not_replaced_without_a_request(docker: FakeDocker, checkout: Checkout) -> None:
     with pytest.raises(ClusterError, match=r"up with 1 node\(s\), not 3") as refused:
         kind.up(checkout, nodes=3)
 
@@ -64,24 +64,24 @@ def test_a_cluster_of_another_size_is_not_replaced_unasked(docker: FakeDocker, c
     assert docker.nodes == ["words-control-plane"]
 
 
-def test_asked_to_it_says_so_in_one_line_and_removes_the_nodes_only(
+def test_replace_prints_one_line_and_removes_only_the_nodes(
     docker: FakeDocker, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def no_further(_: Checkout) -> None:
-        raise ClusterError("as far as this test goes")
+        raise ClusterError("the end of this test")
 
     monkeypatch.setattr(daemons, "up", no_further)
     monkeypatch.setattr(daemons, "down", lambda _: pytest.fail("the daemon was ended"))
 
-    with pytest.raises(ClusterError, match="as far as this test goes"):
+    with pytest.raises(ClusterError, match="the end of this test"):
         kind.up(checkout, nodes=3, replace=True)
 
     assert docker.nodes == []
     assert Cluster.load(checkout, "kind") is None
-    assert capsys.readouterr().err == "  the cluster of 1 node(s) is replaced by one of 3\n"
+    assert capsys.readouterr().err == "  replacing the cluster of 1 node(s) with one of 3\n"
 
 
-def test_an_api_server_that_starts_again_is_waited_for(
+def test_up_waits_for_an_api_server_that_restarts(
     docker: FakeDocker, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     looks = iter([False, False, True])
@@ -94,7 +94,7 @@ def test_an_api_server_that_starts_again_is_waited_for(
     assert not list(looks)
 
 
-def test_one_that_does_not_come_back_is_not_up(
+def test_a_cluster_whose_api_server_does_not_return_is_not_up(
     docker: FakeDocker, checkout: Checkout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter(range(0, 1000, 10))
@@ -108,17 +108,17 @@ def test_one_that_does_not_come_back_is_not_up(
     assert next(clock) < 100
 
 
-def test_nodes_that_do_not_run_are_not_waited_for(
+def test_stopped_nodes_are_not_waited_for(
     docker: FakeDocker, checkout: Checkout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kubectl, "answers", lambda _: pytest.fail("nobody could answer"))
+    monkeypatch.setattr(kubectl, "answers", lambda _: pytest.fail("there is no server"))
     docker.nodes = []
 
     assert kind.find(checkout) is None
 
 
 @pytest.mark.parametrize(("before", "after", "words"), [(128, 1024, "from 128 to 1024"), (8192, 8192, "")])
-def test_a_limit_that_is_too_low_for_two_clusters_is_raised_and_told(
+def test_a_limit_that_is_too_low_for_two_clusters_is_raised_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], before: int, after: int, words: str
 ) -> None:
     limit = tmp_path / "max_user_instances"
@@ -130,5 +130,5 @@ def test_a_limit_that_is_too_low_for_two_clusters_is_raised_and_told(
     assert words in capsys.readouterr().err
 
 
-def test_a_limit_that_is_not_ours_to_raise_stays(tmp_path: Path) -> None:
+def test_a_limit_is_kept_without_permission_to_raise_it(tmp_path: Path) -> None:
     allow_enough(tmp_path / "nothing-here")

@@ -1,4 +1,4 @@
-"""A record of a process names that process only, and never a stranger that has its id now."""
+"""A record of a process identifies only that process, and never another one that reuses its id."""
 
 import dataclasses
 import json
@@ -40,14 +40,12 @@ def test_a_process_is_known_by_id_start_and_boot(tmp_path: Path) -> None:
     assert Process.of(42, proc(tmp_path)) == Process(pid=42, started=4711, boot=BOOT)
 
 
-def test_a_name_with_blanks_and_brackets_does_not_confuse(tmp_path: Path) -> None:
+def test_a_name_may_contain_spaces_and_parentheses(tmp_path: Path) -> None:
     assert Process.of(42, proc(tmp_path, name="a) R (b")) == Process(pid=42, started=4711, boot=BOOT)
 
 
 @pytest.mark.parametrize("change", [{"started": 4712}, {"boot": "another"}, {"state": "Z"}])
-def test_a_record_is_stale_once_the_id_is_anothers_or_the_process_is_dead(
-    tmp_path: Path, change: dict[str, Any]
-) -> None:
+def test_a_record_is_stale_after_the_process_ended_or_its_id_was_reused(tmp_path: Path, change: dict[str, Any]) -> None:
     recorded = Process.of(42, proc(tmp_path))
     assert recorded is not None
 
@@ -62,7 +60,7 @@ def test_a_record_survives_being_written_and_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "42", "{", '{"pid": 42}', "[]"])
-def test_a_damaged_record_is_no_record(tmp_path: Path, text: str) -> None:
+def test_a_damaged_record_is_ignored(tmp_path: Path, text: str) -> None:
     (tmp_path / "etcd.json").write_text(text)
 
     assert Process.load(tmp_path / "etcd.json") is None
@@ -78,17 +76,17 @@ def test_a_started_program_is_recorded_logged_and_ended(tmp_path: Path) -> None:
     assert not process.alive()
 
 
-def test_a_program_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
+def test_a_program_that_ignores_sigterm_is_killed(tmp_path: Path) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); time.sleep(60)"
     process = start([sys.executable, "-c", deaf], record=tmp_path / "deaf.json", log=tmp_path / "deaf.log")
-    eventually("it hears nothing", lambda: (tmp_path / "deaf.log").read_text().count("\n") >= 2)
+    eventually("it ignores the signal", lambda: (tmp_path / "deaf.log").read_text().count("\n") >= 2)
 
     stop([process], patience=0.1)
 
     assert not process.alive()
 
 
-def test_a_stranger_with_a_recorded_id_is_left_alone(child: subprocess.Popen[bytes]) -> None:
+def test_another_process_with_a_recorded_id_is_left_alone(child: subprocess.Popen[bytes]) -> None:
     real = Process.of(child.pid)
     assert real is not None
     stale = dataclasses.replace(real, started=real.started - 1)

@@ -1,4 +1,4 @@
-"""What a caller gets to see: the cluster as a value, shell lines, settings for kind, exit codes."""
+"""Results of the package: descriptions of clusters, shell commands, settings for kind, exit codes."""
 
 import json
 import subprocess
@@ -28,14 +28,14 @@ def cluster(folder: Path, *, docker_host: str | None = None) -> Cluster:
     )
 
 
-def test_a_cluster_survives_being_remembered(tmp_path: Path) -> None:
+def test_a_recorded_cluster_is_loaded_unchanged(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     saved = cluster(tmp_path, docker_host="unix:///d.sock").save(checkout)
 
     assert Cluster.load(checkout, "kind") == saved
 
 
-def test_a_damaged_memory_is_no_cluster(tmp_path: Path) -> None:
+def test_a_damaged_record_is_not_a_cluster(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
     cluster(tmp_path).save(checkout)
     model.record(checkout, "kind").write_text('{"kind": "kind"}')
@@ -60,7 +60,7 @@ def test_export_lines_can_be_evaluated_twice_and_with_any_path(tmp_path: Path) -
     assert done.stdout == f"{folder}/kubeconfig|unix:///d.sock|{folder}/bin:/usr/bin:/bin\n"
 
 
-def test_kind_is_told_the_address_of_a_private_network_only() -> None:
+def test_only_a_private_network_sets_the_address_for_kind() -> None:
     assert "networking" not in kind_config(1, None)
     assert kind_config(1, "10.212.0.2")["networking"] == {"apiServerAddress": "10.212.0.2", "apiServerPort": 6443}
 
@@ -75,26 +75,26 @@ def test_kind_gets_one_control_plane_and_the_rest_as_workers(nodes: int, workers
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (42, "42 s"), (303, "5 min 03 s"), (3599.9, "60 min 00 s")]
 )
-def test_durations_read_well(seconds: float, text: str) -> None:
+def test_durations_are_human_readable(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_a_failure_is_told_without_a_traceback(
+def test_a_failure_is_reported_without_a_traceback(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*_: object, **__: object) -> Cluster:
-        raise ClusterError("It is broken.", "Mend it.")
+        raise ClusterError("It is broken.", "Repair it.")
 
     monkeypatch.setattr(clusters, "up", fail)
 
     assert main(["up", "kind"]) == 1
-    assert capsys.readouterr().err == "\nError: It is broken.\nMend it.\n"
+    assert capsys.readouterr().err == "\nError: It is broken.\nRepair it.\n"
 
 
 @pytest.mark.parametrize(
     "line", ["up nonsense", "up kind --nodes 4", "load", "load kind", "load control-plane app:1", "tools nonsense", ""]
 )
-def test_a_wrong_command_line_ends_with_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_command_line_exits_with_2(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(line.split())
 
@@ -111,7 +111,7 @@ def test_images_may_be_named_with_or_without_the_kind(line: str, monkeypatch: py
     assert loaded == ["app:1", "web:2"]
 
 
-def test_the_current_context_is_never_picked_up_by_accident(
+def test_the_current_context_is_never_used_by_default(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(clusters, "here", lambda: Checkout(tmp_path))

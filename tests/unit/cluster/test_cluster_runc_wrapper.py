@@ -1,4 +1,4 @@
-"""The stand-in for runc takes one capability away, and changes nothing else."""
+"""The wrapper of runc removes one capability, and changes nothing else."""
 
 import json
 import os
@@ -44,18 +44,18 @@ def test_a_container_loses_the_capability_from_every_set() -> None:
     }
 
 
-def test_a_process_of_an_exec_loses_it_too() -> None:
+def test_a_process_of_an_exec_loses_the_capability_too() -> None:
     assert without_capability({"args": ["ls"], "capabilities": {"bounding": BOTH}}) == {
         "args": ["ls"],
         "capabilities": {"bounding": ["CAP_CHOWN"]},
     }
 
 
-def test_settings_without_capabilities_stay_as_they_are() -> None:
+def test_settings_without_capabilities_are_unchanged() -> None:
     assert without_capability({"process": {"args": ["sh"]}}) == {"process": {"args": ["sh"]}}
 
 
-def test_as_a_program_it_changes_the_file_and_becomes_runc(tmp_path: Path) -> None:
+def test_the_program_changes_the_file_and_runs_runc(tmp_path: Path) -> None:
     runc = tmp_path / "runc"
     runc.write_text('#!/bin/sh\necho "runc $*"\n')
     runc.chmod(0o755)
@@ -78,11 +78,11 @@ def test_as_a_program_it_changes_the_file_and_becomes_runc(tmp_path: Path) -> No
     ("bounding", "lacks"),
     [("000001fffeffffff", True), ("000001ffffffffff", False), ("0000000001000000", False), ("0", True)],
 )
-def test_the_need_for_it_is_read_from_the_bounding_set(bounding: str, lacks: bool) -> None:
+def test_the_bounding_set_shows_whether_the_wrapper_is_needed(bounding: str, lacks: bool) -> None:
     assert private.lacks_sys_resource(f"CapEff:\t0000000000000000\nCapBnd:\t{bounding}\n") is lacks
 
 
-def test_the_daemon_uses_it_only_where_it_is_needed(tmp_path: Path) -> None:
+def test_the_daemon_uses_the_wrapper_only_if_needed(tmp_path: Path) -> None:
     checkout = Checkout(tmp_path)
 
     assert "default-runtime" not in private.daemon_settings(checkout, wrapper=None)

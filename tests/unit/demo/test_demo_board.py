@@ -1,4 +1,4 @@
-"""What the demo shows of the runs."""
+"""The demo's table of runs."""
 
 import io
 from typing import Any
@@ -39,7 +39,7 @@ def test_a_run_that_the_operator_has_not_seen_yet_is_pending() -> None:
     assert row(new, {}) == ("count", "Pending", "", "", "", "", "")
 
 
-def test_a_run_that_works_shows_iteration_progress_and_pod() -> None:
+def test_a_running_run_shows_iteration_progress_and_pod() -> None:
     run = a_run(
         phase="Running",
         reason="IterationRunning",
@@ -54,11 +54,11 @@ def test_a_run_that_works_shows_iteration_progress_and_pod() -> None:
     assert (cells.bar, cells.progress, cells.pod) == ("######------", "50/100 files", "count-i3")
 
 
-def test_a_bar_stays_in_its_frame() -> None:
+def test_a_bar_is_limited_to_its_width() -> None:
     assert [bar(percent).count("#") for percent in (-1, 0, 50, 99.9, 100, 101)] == [0, 0, 6, 11, 12, 12]
 
 
-def test_the_newest_progress_counts_whether_run_or_record_tells_it() -> None:
+def test_the_newest_progress_counts_from_either_run_or_record() -> None:
     picture = Picture(("count",))
 
     picture.take(a_run(progress=progress("01", 10)))
@@ -80,12 +80,12 @@ def test_a_record_of_a_former_run_of_the_same_name_does_not_count() -> None:
 def test_runs_of_others_are_not_shown() -> None:
     picture = Picture(("count",))
 
-    picture.take(a_run("stranger"))
+    picture.take(a_run("other"))
 
     assert picture.rows() == []
 
 
-def test_the_table_fits_a_narrow_terminal_by_going_without_bars() -> None:
+def test_the_table_omits_bars_on_a_narrow_terminal() -> None:
     run = a_run(
         "wordcount",
         phase="Succeeded",
@@ -94,11 +94,11 @@ def test_the_table_fits_a_narrow_terminal_by_going_without_bars() -> None:
         maxIterations=50,
         current={"podName": "wordcount-i6"},
     )
-    told = {"percent": 100.0, "message": "544/544 files"}
+    complete = {"percent": 100.0, "message": "544/544 files"}
     narrow, wide = a_console(80), a_console(120)
 
-    narrow.print(table([row(run, told)], narrow.width))
-    wide.print(table([row(run, told)], wide.width))
+    narrow.print(table([row(run, complete)], narrow.width))
+    wide.print(table([row(run, complete)], wide.width))
 
     assert "wordcount-i6" in printed(narrow)
     assert "#" not in printed(narrow)

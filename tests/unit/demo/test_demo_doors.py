@@ -1,4 +1,4 @@
-"""The demo's runs by GraphQL and by the command line."""
+"""The demo's runs through GraphQL and from the command line."""
 
 import json
 import socket
@@ -25,7 +25,7 @@ RUNS = [
 
 
 def programs(folder: Path, kubectl: str) -> Programs:
-    """A kubectl that is a shell script."""
+    """Programs with a shell script as kubectl."""
     program = folder / "kubectl"
     program.write_text(f"#!/bin/sh\n{kubectl}\n", encoding="utf-8")
     program.chmod(0o755)
@@ -40,19 +40,19 @@ def test_only_runs_that_the_demo_has_started_are_removed_by_the_next_one(tmp_pat
     assert found == ["word-count-1", "by-hand"]
 
 
-def test_the_port_of_a_service_is_read_from_what_kubectl_says(tmp_path: Path) -> None:
+def test_the_port_of_a_service_is_read_from_the_output_of_kubectl(tmp_path: Path) -> None:
     with programs(tmp_path, "echo 'Forwarding from 127.0.0.1:40213 -> 8090'; exec sleep 60").forward("it", 80) as port:
         assert port == 40213
 
 
-def test_a_service_that_cannot_be_reached_is_an_error_with_the_words_of_kubectl(tmp_path: Path) -> None:
+def test_a_service_that_cannot_be_reached_is_an_error_with_kubectls_message(tmp_path: Path) -> None:
     failing = programs(tmp_path, "echo 'error: no such service' >&2; exit 1")
 
     with pytest.raises(ClusterError, match="port-forward service/it :80` failed: error: no such service"):
         failing.forward("it", 80).__enter__()
 
 
-def test_a_gateway_that_does_not_answer_is_an_error() -> None:
+def test_a_gateway_that_does_not_respond_is_an_error() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         user = FrontEnd(f"http://127.0.0.1:{free.getsockname()[1]}/graphql", "token")
@@ -62,7 +62,7 @@ def test_a_gateway_that_does_not_answer_is_an_error() -> None:
             user.follow("word-count-1", lambda _: None, 10)
 
 
-def test_a_task_is_shown_as_a_run_is() -> None:
+def test_a_task_is_shown_like_a_run() -> None:
     task = {
         "id": "word-count-1",
         "taskStatus": "running",

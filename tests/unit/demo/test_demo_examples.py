@@ -1,4 +1,4 @@
-"""The examples: what they compute, what they hand over, and that their manifests are those of their classes."""
+"""The examples: their results, the states between iterations, and manifests that match their classes."""
 
 import json
 from collections import Counter
@@ -36,7 +36,7 @@ def library(wordcount: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     return files
 
 
-def test_words_are_counted_in_lower_case_from_three_letters_on(wordcount: ModuleType) -> None:
+def test_words_of_three_or_more_letters_are_counted_in_lower_case(wordcount: ModuleType) -> None:
     assert wordcount.words_of("The the_end of def X9yz THE") == Counter({"the": 3, "end": 1, "def": 1})
 
 
@@ -53,7 +53,9 @@ def test_the_files_are_those_of_the_standard_library_in_a_fixed_order(wordcount:
     assert not any("site-packages" in file.parts for file in files)
 
 
-def test_a_count_in_slices_finds_what_a_count_in_one_go_finds(wordcount: ModuleType, library: list[Path]) -> None:
+def test_counting_in_slices_gives_the_same_result_as_counting_at_once(
+    wordcount: ModuleType, library: list[Path]
+) -> None:
     sliced = run_task(wordcount.WordCount, {"slice_seconds": 1e-9})
     whole = run_task(wordcount.WordCount)
 
@@ -68,7 +70,7 @@ def test_a_count_in_slices_finds_what_a_count_in_one_go_finds(wordcount: ModuleT
     assert (sliced.records[-1].progress, sliced.records[-1].progress_message) == (100.0, "3/3 files")
 
 
-def test_the_state_that_is_handed_over_stays_small(wordcount: ModuleType) -> None:
+def test_the_state_between_iterations_stays_small(wordcount: ModuleType) -> None:
     everything = Counter[str]()
     for file in wordcount.source_files()[:100]:
         everything.update(wordcount.words_of(file.read_text(encoding="utf-8", errors="replace")))
@@ -79,7 +81,7 @@ def test_the_state_that_is_handed_over_stays_small(wordcount: ModuleType) -> Non
     assert len(json.dumps(result.records[0].input)) < 10 * 1024
 
 
-def test_an_aborted_count_says_how_far_it_came(wordcount: ModuleType, library: list[Path]) -> None:
+def test_an_aborted_count_reports_its_progress(wordcount: ModuleType, library: list[Path]) -> None:
     result = run_task(wordcount.WordCount, abort_when=lambda moment: moment.message == "2/3 files")
 
     assert result.phase == "Aborted"
@@ -104,7 +106,7 @@ def test_an_aborted_tidy_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_tidy_that_is_left_alone_is_done(tidy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tidy_that_is_not_aborted_is_done(tidy: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tidy.tempfile, "tempdir", str(tmp_path))
 
     result = run_task(tidy.Tidy, {"items": 2, "seconds_per_item": 0})
@@ -122,7 +124,7 @@ def test_the_definition_is_the_one_that_podrelay_manifests_prints(folder: str, t
 
 
 @pytest.mark.parametrize("folder", examples.SOURCES)
-def test_the_run_is_of_the_definition_beside_it_with_input_that_it_takes(folder: str) -> None:
+def test_the_run_names_its_definition_and_has_valid_input(folder: str) -> None:
     place = ROOT / "examples" / folder
     definition, run, kustomization = (
         yaml.safe_load((place / f"{name}.yaml").read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The example in shell: its script as it stands in the manifest, pod after pod, without a cluster."""
+"""The example in shell: the script of the manifest, pod after pod, without a cluster."""
 
 import hashlib
 import json
@@ -51,7 +51,7 @@ def digest_of(files: Path) -> str:
 
 
 @pytest.mark.parametrize("size", [3, 7, 100])
-def test_the_slices_make_the_same_whole(files: Path, size: int) -> None:
+def test_the_slices_give_the_same_result(files: Path, size: int) -> None:
     said, pods = through_all_pods(files, {"slice": size})
 
     assert said == {"status": "done", "output": {"files": 7, "digest": digest_of(files)}}
@@ -66,7 +66,7 @@ def through_all_pods(files: Path, state: dict[str, Any]) -> tuple[dict[str, Any]
     return said, pods
 
 
-def test_a_stop_hands_on_what_is_done_so_far(files: Path, tmp_path: Path) -> None:
+def test_a_stop_hands_over_the_progress_so_far(files: Path, tmp_path: Path) -> None:
     # given a script that is in the middle of a file
     slow = tmp_path / "slow"
     slow.mkdir()
@@ -82,7 +82,7 @@ def test_a_stop_hands_on_what_is_done_so_far(files: Path, tmp_path: Path) -> Non
     process.send_signal(signal.SIGTERM)
     (tmp_path / "go").touch()
 
-    # then it answers, and nothing is counted twice or left out
+    # then it answers, and nothing is counted twice or missing
     assert process.wait(30) == 0
     said = json.loads(answer.read_text(encoding="utf-8"))
     assert said["status"] == "continue"

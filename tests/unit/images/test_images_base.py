@@ -1,4 +1,4 @@
-"""The base image: which one is taken, and that it grows old."""
+"""The base image: which one is used, and when it is renewed."""
 
 import os
 import time
@@ -16,7 +16,7 @@ DIGEST = "python@sha256:" + "0" * 64
 
 
 class Daemon:
-    """A Docker daemon with some images, and a registry that may answer."""
+    """A Docker daemon with some images, and a registry that may respond."""
 
     def __init__(self, images: dict[str, str] | None = None, registry: tuple[str, ...] = ()) -> None:
         self.images = images or {}
@@ -52,7 +52,7 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
-    """What was made of Debian's packages."""
+    """The images that were built from Debian packages."""
     made: list[Path] = []
 
     def note(file: Path) -> None:
@@ -87,11 +87,11 @@ def test_a_pulled_image_is_named_by_its_digest(archive: Path) -> None:
     assert base.provide(Daemon(registry=(base.STOCK,)).docker) == DIGEST
 
 
-def test_a_built_one_has_none(archive: Path) -> None:
+def test_a_built_image_has_no_digest(archive: Path) -> None:
     assert base.provide(Daemon({base.STOCK: "\n"}).docker) == base.STOCK
 
 
-def test_without_a_registry_it_is_made_once_and_kept(archive: Path, make: list[Path]) -> None:
+def test_without_a_registry_it_is_built_once_and_kept(archive: Path, make: list[Path]) -> None:
     daemon = Daemon()
 
     assert [base.provide(daemon.docker), base.provide(daemon.docker)] == [base.OURS, base.OURS]
@@ -99,7 +99,7 @@ def test_without_a_registry_it_is_made_once_and_kept(archive: Path, make: list[P
     assert sum(command.startswith("import") for command in daemon.asked) == 1
 
 
-def test_an_old_one_is_made_anew(archive: Path, make: list[Path]) -> None:
+def test_an_old_image_is_built_again(archive: Path, make: list[Path]) -> None:
     aged(archive, 29)
     base.provide(Daemon().docker)
     assert make == []
@@ -112,7 +112,7 @@ def test_an_old_one_is_made_anew(archive: Path, make: list[Path]) -> None:
     assert daemon.images[base.OURS] == str(int(archive.stat().st_mtime))
 
 
-def test_where_that_cannot_be_done_it_is_said_and_the_old_one_serves(
+def test_a_failed_renewal_is_reported_and_the_old_image_is_used(
     archive: Path, no_network: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     aged(archive, 31)
@@ -121,28 +121,28 @@ def test_where_that_cannot_be_done_it_is_said_and_the_old_one_serves(
     assert "older than 30 days and cannot be renewed: no packages" in capsys.readouterr().err
 
 
-def test_who_asks_for_a_fresh_one_gets_it_or_an_error(archive: Path, make: list[Path]) -> None:
+def test_refresh_gives_a_fresh_image_or_an_error(archive: Path, make: list[Path]) -> None:
     aged(archive, 1)
-    base.provide(Daemon().docker, base.Wish(refresh=True))
+    base.provide(Daemon().docker, base.WantedBase(refresh=True))
     assert make == [archive]
 
     daemon = Daemon({base.STOCK: "python@sha256:old\n"}, registry=(base.STOCK,))
-    assert base.provide(daemon.docker, base.Wish(refresh=True)) == DIGEST
+    assert base.provide(daemon.docker, base.WantedBase(refresh=True)) == DIGEST
 
 
-def test_a_fresh_one_that_cannot_be_had_is_an_error(archive: Path, no_network: None) -> None:
+def test_a_failed_refresh_is_an_error(archive: Path, no_network: None) -> None:
     aged(archive, 1)
 
     with pytest.raises(ClusterError, match="no packages"):
-        base.provide(Daemon().docker, base.Wish(refresh=True))
-    with pytest.raises(ClusterError, match="cannot be pulled anew"):
-        base.provide(Daemon({base.STOCK: "\n"}).docker, base.Wish(refresh=True))
+        base.provide(Daemon().docker, base.WantedBase(refresh=True))
+    with pytest.raises(ClusterError, match="cannot be pulled again"):
+        base.provide(Daemon({base.STOCK: "\n"}).docker, base.WantedBase(refresh=True))
 
 
-def test_a_named_one_is_taken_and_nothing_else(archive: Path, make: list[Path]) -> None:
+def test_only_the_named_image_is_used(archive: Path, make: list[Path]) -> None:
     aged(archive, 1)
 
-    assert base.provide(Daemon(registry=(DIGEST,)).docker, base.Wish(DIGEST)) == DIGEST
+    assert base.provide(Daemon(registry=(DIGEST,)).docker, base.WantedBase(DIGEST)) == DIGEST
     with pytest.raises(ClusterError, match="cannot be pulled"):
-        base.provide(Daemon().docker, base.Wish(DIGEST))
+        base.provide(Daemon().docker, base.WantedBase(DIGEST))
     assert make == []

@@ -1,4 +1,4 @@
-"""What is built in which order, from what; and folders that are put together only when they have to be."""
+"""The order and inputs of builds, and folders that are prepared only if necessary."""
 
 import subprocess
 import sys
@@ -20,10 +20,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_examples_stand_on_the_image_of_tasks() -> None:
-    assert build.with_what_they_stand_on(["examples"]) == ["task", "examples"]
-    assert build.with_what_they_stand_on(["operator"]) == ["operator"]
-    assert build.with_what_they_stand_on(["examples", "operator", "task"]) == ["task", "operator", "examples"]
+def test_the_examples_are_based_on_the_image_of_tasks() -> None:
+    assert build.with_base_images(["examples"]) == ["task", "examples"]
+    assert build.with_base_images(["operator"]) == ["operator"]
+    assert build.with_base_images(["examples", "operator", "task"]) == ["task", "operator", "examples"]
 
 
 def test_every_target_of_the_dockerfile_is_built() -> None:
@@ -33,7 +33,7 @@ def test_every_target_of_the_dockerfile_is_built() -> None:
     assert targets == [name for name in build.IMAGES if name not in {"examples", "primes"}]
 
 
-def test_the_operators_image_has_what_a_task_has_and_more() -> None:
+def test_the_operators_image_includes_the_packages_of_tasks() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     task, operator = locked.requirements(project, ()), locked.requirements(project, ("operator",))
@@ -43,7 +43,7 @@ def test_the_operators_image_has_what_a_task_has_and_more() -> None:
     assert any(one.startswith("kopf") for one in operator)
 
 
-def test_a_folder_is_made_when_it_is_missing_and_when_its_stamp_is_another(folder: Path) -> None:
+def test_a_folder_is_created_if_it_is_missing_or_its_stamp_differs(folder: Path) -> None:
     made: list[str] = []
 
     def ensure(stamp: str) -> None:
@@ -62,7 +62,7 @@ def test_a_folder_is_made_when_it_is_missing_and_when_its_stamp_is_another(folde
     assert (folder / "thing" / "file").read_text(encoding="utf-8") == "2"
 
 
-def test_a_folder_that_could_not_be_made_leaves_the_one_before_and_is_tried_again(folder: Path) -> None:
+def test_a_failed_build_keeps_the_old_folder_and_is_retried(folder: Path) -> None:
     def make(place: Path) -> None:
         place.mkdir()
         (place / "file").touch()
@@ -80,7 +80,7 @@ def test_a_folder_that_could_not_be_made_leaves_the_one_before_and_is_tried_agai
     assert (folder / "thing.stamp").read_text(encoding="utf-8") == "2"
 
 
-def test_a_command_calls_its_function_and_ends_with_what_it_returns(tmp_path: Path) -> None:
+def test_a_command_calls_its_function_and_exits_with_its_result(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("def main():\n    return 3\n", encoding="utf-8")
     command = tmp_path / "bin" / "shop"
 
@@ -91,7 +91,7 @@ def test_a_command_calls_its_function_and_ends_with_what_it_returns(tmp_path: Pa
     assert command.stat().st_mode & 0o777 == 0o755
 
 
-def test_the_image_has_graphiql_where_npm_is_and_goes_without_it_and_says_so_where_it_is_not(
+def test_without_npm_the_image_has_no_graphiql_and_a_message_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     served = folder / "source" / parts.STATIC / "graphiql" / "0123" / "main.js"
@@ -105,7 +105,7 @@ def test_the_image_has_graphiql_where_npm_is_and_goes_without_it_and_says_so_whe
     monkeypatch.setattr(page, "ensure", missing)
     without = parts.graphiql()
     assert list((folder / "graphiql").iterdir()) == []
-    assert "the image goes without GraphiQL: GraphiQL needs npm to be built." in capsys.readouterr().err
+    assert "the image is built without GraphiQL: GraphiQL needs npm to be built." in capsys.readouterr().err
 
     monkeypatch.setattr(page, "ensure", lambda: None)
     assert parts.graphiql() != without

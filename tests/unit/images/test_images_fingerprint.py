@@ -29,12 +29,12 @@ def test_a_changed_a_renamed_and_a_new_file_change_the_hash(tmp_path: Path) -> N
     assert len({fingerprint.of_files(folder, folder.iterdir()) for folder in folders}) == len(folders)
 
 
-def test_texts_are_not_run_together() -> None:
+def test_texts_are_not_concatenated() -> None:
     assert fingerprint.of("ab", "c") != fingerprint.of("a", "bc")
     assert fingerprint.of("a", "b") != fingerprint.of("b", "a")
 
 
-def test_what_python_compiled_does_not_count(tmp_path: Path) -> None:
+def test_compiled_python_files_are_ignored(tmp_path: Path) -> None:
     folder = a_folder(tmp_path / "a", one="1")
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__" / "one.pyc").touch()

@@ -1,4 +1,4 @@
-"""Locks: what they hold, and when they do not fit the ranges any more."""
+"""Locks: their contents, and when they no longer match the ranges."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def lock(text: str = TEXT) -> str:
     return locked.head(RANGES) + text
 
 
-def test_a_lock_that_fits_has_no_problem() -> None:
+def test_a_matching_lock_has_no_problem() -> None:
     assert locked.problems(lock(), RANGES) == []
     assert locked.pinned(lock()) == {"msgspec": "0.22.0", "pyyaml": "6.0.4"}
 
@@ -29,19 +29,19 @@ def test_a_lock_that_fits_has_no_problem() -> None:
         (lock(), ["msgspec>=0.21,<0.23", RANGES[1]], "the ranges of pyproject.toml have changed"),
         (TEXT, RANGES, "the ranges of pyproject.toml have changed"),
         ("", RANGES[:1], "msgspec is missing"),
-        (lock(f"{TEXT}kopf==1.45.2\n"), RANGES, "'kopf==1.45.2' is no package with a version and hashes"),
-        (lock(f"{TEXT}--index-url https://example.org\n"), RANGES, "is no package with a version and hashes"),
+        (lock(f"{TEXT}kopf==1.45.2\n"), RANGES, "'kopf==1.45.2' is not a package with a version and hashes"),
+        (lock(f"{TEXT}--index-url https://example.org\n"), RANGES, "is not a package with a version and hashes"),
     ],
 )
-def test_what_does_not_fit_is_told(text: str, ranges: list[str], problem: str) -> None:
+def test_mismatches_are_reported(text: str, ranges: list[str], problem: str) -> None:
     assert problem in locked.problems(text, ranges)[0]
 
 
-def test_the_locks_of_this_checkout_fit() -> None:
+def test_the_locks_of_this_checkout_match() -> None:
     assert locks.main(["--check"]) == 0
 
 
-def test_the_operators_image_has_what_every_command_needs() -> None:
+def test_the_operators_image_has_the_packages_of_every_command() -> None:
     extras = {command.extra for command in commands.LOCAL.values()} | {commands.CLUSTER_EXTRA}
     pinned = locked.pinned(locked.file("operator").read_text(encoding="utf-8"))
 
@@ -49,7 +49,7 @@ def test_the_operators_image_has_what_every_command_needs() -> None:
     assert {"kubernetes", "typer", "rich", "jsonschema-rs", "kopf", "strawberry-graphql"} <= set(pinned)
 
 
-def test_an_extra_has_in_it_what_another_one_needs() -> None:
+def test_an_extra_includes_the_requirements_of_another_one() -> None:
     about = {
         "name": "podrelay",
         "dependencies": ["msgspec>=1"],

@@ -1,4 +1,4 @@
-"""Where images are pushed to: what is taken for a registry and a tag, and what is said of all else."""
+"""Addresses of registries and tags: which are valid, and the messages about others."""
 
 import pytest
 
@@ -18,7 +18,7 @@ from images import push
         "docker.io/some_team",
     ],
 )
-def test_a_place_in_a_registry(place: str) -> None:
+def test_a_valid_registry_address(place: str) -> None:
     assert push.checked_registry(place) == place
     assert push.checked_registry(f"{place}/") == place
 
@@ -26,8 +26,8 @@ def test_a_place_in_a_registry(place: str) -> None:
 @pytest.mark.parametrize(
     ("place", "words"),
     [
-        ("https://registry.example/team", "leave https:// out"),
-        ("team", "for that write docker.io/team"),
+        ("https://registry.example/team", "must not start with https://"),
+        ("team", "to do that, use docker.io/team"),
         ("registry.example/Team", "in lower case"),
         ("registry.example/team:1", "is not HOST"),
         ("registry.example:port", "is not HOST"),
@@ -36,7 +36,7 @@ def test_a_place_in_a_registry(place: str) -> None:
         ("registry.example/team --all", "is not HOST"),
     ],
 )
-def test_what_is_no_place_in_a_registry(place: str, words: str) -> None:
+def test_an_invalid_registry_address(place: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         push.checked_registry(place)
 
@@ -44,5 +44,5 @@ def test_what_is_no_place_in_a_registry(place: str, words: str) -> None:
 def test_tags() -> None:
     assert push.checked_tag("1.0-rc_2") == "1.0-rc_2"
     for text in ("", "-1", ".1", "a/b", "a:b", "x" * 129, "ö"):
-        with pytest.raises(ValueError, match="is no tag"):
+        with pytest.raises(ValueError, match="is not a tag"):
             push.checked_tag(text)

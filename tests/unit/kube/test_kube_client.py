@@ -1,4 +1,4 @@
-"""Requests as the API server gets them, against a real server on this machine."""
+"""Requests as the API server receives them, with a real server on this machine."""
 
 import asyncio
 import json
@@ -29,13 +29,13 @@ class Seen:
 
 @dataclass
 class Server:
-    """Notes each request, and answers as `answer` says."""
+    """Records each request, and responds with the result of `answer`."""
 
     seen: list[Seen] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0
     busy: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once it has had as many requests as a client has in flight at most."""
+    """Set when it has received as many requests as a client has in flight at most."""
     url: str = ""
     answer: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
 
@@ -97,7 +97,7 @@ async def test_an_object_is_read(client: Client, server: Server) -> None:
     assert server.seen == [Seen("GET", "/api/v1/namespaces/shop/pods/a", None, None, "Bearer t0ken")]
 
 
-async def test_an_object_is_created_and_a_dry_run_says_so(client: Client, server: Server) -> None:
+async def test_an_object_is_created_also_as_a_dry_run(client: Client, server: Server) -> None:
     await client.create(PODS, "shop", {"a": None})
     await client.create(PODS, "shop", {}, dry_run=True)
 
@@ -109,7 +109,7 @@ async def test_an_object_is_created_and_a_dry_run_says_so(client: Client, server
     assert server.seen[1].path.endswith("/pods?dryRun=All")
 
 
-async def test_patches_say_of_what_kind_they_are(client: Client, server: Server) -> None:
+async def test_patches_have_their_content_type(client: Client, server: Server) -> None:
     await client.patch(PODS, "shop", "a", {})
     await client.patch(RUNS, "shop", "a", [], subresource="status", content_type=JSON_PATCH)
 
@@ -121,7 +121,7 @@ async def test_patches_say_of_what_kind_they_are(client: Client, server: Server)
 
 
 @pytest.mark.parametrize("version", [None, "7"])
-async def test_deletions_carry_their_preconditions(client: Client, server: Server, version: str | None) -> None:
+async def test_deletions_have_their_preconditions(client: Client, server: Server, version: str | None) -> None:
     await client.delete(PODS, "shop", "a", uid="u", resource_version=version)
 
     body = server.seen[0].body
@@ -129,7 +129,7 @@ async def test_deletions_carry_their_preconditions(client: Client, server: Serve
     assert "gracePeriodSeconds" not in body
 
 
-async def test_refusals_are_raised_with_their_class_and_their_wait(client: Client, server: Server) -> None:
+async def test_rejections_are_raised_with_their_class_and_retry_after(client: Client, server: Server) -> None:
     async def refuse(_: web.Request) -> web.Response:
         return web.json_response({"reason": "TooManyRequests"}, status=429, headers={"Retry-After": "3"})
 
@@ -138,13 +138,13 @@ async def test_refusals_are_raised_with_their_class_and_their_wait(client: Clien
     with pytest.raises(ApiError) as caught:
         await client.get(PODS, "shop", "a")
     assert (caught.value.status, caught.value.retry_after) == (429, 3)
-    assert len(server.seen) == 1, "nothing is tried again here"
+    assert len(server.seen) == 1, "the client does not retry"
 
 
 @pytest.mark.parametrize(
     ("status", "reason", "kind"), [(404, "NotFound", NotFoundError), (409, "AlreadyExists", AlreadyExistsError)]
 )
-async def test_refusals_have_their_class(
+async def test_rejections_have_their_class(
     client: Client, server: Server, status: int, reason: str, kind: type[ApiError]
 ) -> None:
     async def refuse(_: web.Request) -> web.Response:
@@ -156,7 +156,7 @@ async def test_refusals_have_their_class(
         await client.create(PODS, "shop", {})
 
 
-async def test_no_answer_in_time_is_an_error(client: Client, server: Server) -> None:
+async def test_a_timeout_is_an_error(client: Client, server: Server) -> None:
     async def silent(_: web.Request) -> web.Response:
         await asyncio.Event().wait()
         raise AssertionError
@@ -167,7 +167,7 @@ async def test_no_answer_in_time_is_an_error(client: Client, server: Server) -> 
         await client.request("GET", "/x", timeout_seconds=0.05)
 
 
-async def test_a_server_that_is_not_there_is_an_error() -> None:
+async def test_an_unreachable_server_is_an_error() -> None:
     async with Client(Connection("http://127.0.0.1:1", None, lambda: None, "default")) as client:
         with pytest.raises(TransportError):
             await client.get(PODS, "shop", "a")
@@ -176,7 +176,7 @@ async def test_a_server_that_is_not_there_is_an_error() -> None:
 
 
 async def test_at_most_16_requests_are_in_flight(client: Client, server: Server) -> None:
-    # given a server that answers nobody before 16 have come
+    # given a server that does not respond before 16 requests have arrived
     full, go_on = asyncio.Event(), asyncio.Event()
 
     async def wait(_: web.Request) -> web.Response:
@@ -198,8 +198,8 @@ async def test_at_most_16_requests_are_in_flight(client: Client, server: Server)
     assert len(server.seen) == 40
 
 
-async def test_nobody_who_waits_is_overtaken_for_ever(client: Client, server: Server) -> None:
-    # given 16 workers that come back at once, again and again
+async def test_no_waiting_request_starves(client: Client, server: Server) -> None:
+    # given 16 workers that repeat their requests immediately
     async def work() -> None:
         while True:
             await client.get(PODS, "shop", "a")
@@ -211,13 +211,13 @@ async def test_nobody_who_waits_is_overtaken_for_ever(client: Client, server: Se
     async with asyncio.timeout(2):
         await client.get(LEASES, "shop", "leader")
 
-    # then it was served
+    # then it got a response
     for worker in workers:
         worker.cancel()
     await asyncio.gather(*workers, return_exceptions=True)
 
 
-async def test_waiting_for_a_turn_is_a_part_of_the_time_that_a_request_has(client: Client, server: Server) -> None:
+async def test_the_timeout_of_a_request_includes_the_wait_for_a_connection(client: Client, server: Server) -> None:
     never = asyncio.Event()
 
     async def wait(_: web.Request) -> web.Response:
@@ -235,7 +235,7 @@ async def test_waiting_for_a_turn_is_a_part_of_the_time_that_a_request_has(clien
     await asyncio.gather(*others, return_exceptions=True)
 
 
-async def test_the_lines_of_a_watch_may_be_longer_than_any_buffer(client: Client, server: Server) -> None:
+async def test_lines_of_a_watch_may_be_longer_than_any_buffer(client: Client, server: Server) -> None:
     lines = [b"x" * 900_000, b"short", b"y" * 70_000]
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -250,7 +250,7 @@ async def test_the_lines_of_a_watch_may_be_longer_than_any_buffer(client: Client
     assert [line async for line in client.stream("/watch", {"watch": "true"}, 5)] == lines
 
 
-async def test_a_watch_that_is_cut_off_is_an_error(client: Client, server: Server) -> None:
+async def test_an_interrupted_watch_is_an_error(client: Client, server: Server) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -267,7 +267,7 @@ async def test_a_watch_that_is_cut_off_is_an_error(client: Client, server: Serve
         await anext(lines)
 
 
-async def test_a_silent_watch_is_given_up(client: Client, server: Server) -> None:
+async def test_a_silent_watch_times_out(client: Client, server: Server) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -283,7 +283,7 @@ async def test_a_silent_watch_is_given_up(client: Client, server: Server) -> Non
         await anext(lines)
 
 
-async def test_a_refused_watch_is_an_error(client: Client, server: Server) -> None:
+async def test_a_rejected_watch_is_an_error(client: Client, server: Server) -> None:
     async def refuse(_: web.Request) -> web.Response:
         return web.json_response({"reason": "Expired"}, status=410)
 
@@ -294,7 +294,7 @@ async def test_a_refused_watch_is_an_error(client: Client, server: Server) -> No
     assert caught.value.status == 410
 
 
-async def test_a_credential_plugin_is_asked_in_a_thread(server: Server) -> None:
+async def test_a_credential_plugin_runs_in_a_thread(server: Server) -> None:
     threads = []
 
     def token() -> str:
@@ -311,13 +311,13 @@ async def test_a_credential_plugin_is_asked_in_a_thread(server: Server) -> None:
     assert threads == [False]
 
 
-async def test_a_strict_create_asks_for_refusal_of_fields_that_do_not_exist(client: Client, server: Server) -> None:
+async def test_a_strict_create_requests_the_rejection_of_unknown_fields(client: Client, server: Server) -> None:
     await client.create(PODS, "shop", {}, dry_run=True, strict=True)
 
     assert server.seen[0].path.endswith("/pods?dryRun=All&fieldValidation=Strict")
 
 
-async def test_a_line_without_an_end_comes_in_pieces_where_a_limit_is_set(client: Client, server: Server) -> None:
+async def test_with_a_limit_a_line_without_an_end_is_yielded_in_pieces(client: Client, server: Server) -> None:
     async def answer(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         await response.prepare(request)
@@ -331,7 +331,7 @@ async def test_a_line_without_an_end_comes_in_pieces_where_a_limit_is_set(client
     assert b"".join(pieces) == b"x" * 300_000 + b"end"
 
 
-async def test_it_is_told_when_a_watch_is_open_although_nothing_comes(client: Client, server: Server) -> None:
+async def test_the_caller_is_notified_when_a_watch_opens_without_events(client: Client, server: Server) -> None:
     opened = asyncio.Event()
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -347,7 +347,7 @@ async def test_it_is_told_when_a_watch_is_open_although_nothing_comes(client: Cl
     watching.cancel()
 
 
-async def test_requests_on_behalf_of_somebody_carry_that_token_only(client: Client, server: Server) -> None:
+async def test_requests_on_behalf_of_a_user_have_only_that_token(client: Client, server: Server) -> None:
     await client.on_behalf_of("of-alice").get(PODS, "shop", "a")
     await client.get(PODS, "shop", "b")
 

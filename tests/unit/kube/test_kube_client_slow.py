@@ -1,4 +1,4 @@
-"""Requests that take long: how long they may, and that they keep nobody else from being answered."""
+"""Slow requests: their timeouts, and that they do not delay other requests."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ __all__ = ["client", "server"]
 
 
 class SlowPods:
-    """An API server that answers no POST until it is told to."""
+    """An API server that does not respond to a POST until the test allows it."""
 
     def __init__(self, server: Server) -> None:
         self.go_on = asyncio.Event()
@@ -27,14 +27,14 @@ class SlowPods:
         return web.json_response({})
 
 
-async def test_forty_requests_whose_admission_is_slow_keep_no_read_waiting(client: Client, server: Server) -> None:
+async def test_forty_requests_with_slow_admission_delay_no_read(client: Client, server: Server) -> None:
     pods = SlowPods(server)
     creates = [asyncio.create_task(client.create(PODS, "shop", {"name": str(n)})) for n in range(40)]
 
     async with asyncio.timeout(10):
         while pods.waiting < 16:  # noqa: ASYNC110 - the server counts in a task of its own
             await asyncio.sleep(0.01)
-        # Four seconds at most: a read that has to wait has five, its answer included.
+        # At most four seconds: the timeout of a read, including its wait and its answer, is five.
         await client.get(PODS, "shop", "other")
 
     pods.go_on.set()
@@ -42,7 +42,7 @@ async def test_forty_requests_whose_admission_is_slow_keep_no_read_waiting(clien
     assert pods.waiting == 40
 
 
-async def test_a_write_has_the_time_that_admission_may_take(client: Client, server: Server) -> None:
+async def test_the_timeout_of_a_write_allows_for_slow_admission(client: Client, server: Server) -> None:
     asked: list[float | None] = []
     timeout = asyncio.timeout
 
@@ -62,15 +62,15 @@ async def test_a_write_has_the_time_that_admission_may_take(client: Client, serv
     assert 35 not in asked
 
 
-async def test_a_client_of_its_own_may_have_less_time(server: Server, client: Client) -> None:
+async def test_a_separate_client_may_have_a_shorter_timeout(server: Server, client: Client) -> None:
     SlowPods(server)
     async with Client(client.connection, write_timeout_seconds=0.1) as impatient:
         with pytest.raises(TimeoutError):
             await impatient.create(PODS, "shop", {})
 
 
-async def test_what_is_asked_before_a_request_is_asked_when_its_turn_has_come(server: Server, client: Client) -> None:
-    # given a client with one place, which is taken
+async def test_the_check_before_a_request_runs_when_a_place_is_free(server: Server, client: Client) -> None:
+    # given a client with one place, which is in use
     pods = SlowPods(server)
     async with Client(client.connection, max_in_flight=1) as narrow:
         first = asyncio.create_task(narrow.create(PODS, "shop", {"name": "first"}))
@@ -85,7 +85,7 @@ async def test_what_is_asked_before_a_request_is_asked_when_its_turn_has_come(se
             while not pods.waiting:  # noqa: ASYNC110 - the server counts in a task of its own
                 await asyncio.sleep(0.01)
 
-        # when it is refused before the place is free
+        # when the request is rejected before the place is free
         is_ours = False
         pods.go_on.set()
         await first

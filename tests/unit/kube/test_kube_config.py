@@ -1,4 +1,4 @@
-"""Where the API server is and who we are: kubeconfig files, service accounts, credential plugins."""
+"""The address of the API server and credentials: kubeconfig files, service accounts, credential plugins."""
 
 import base64
 import ssl
@@ -51,7 +51,7 @@ def kubeconfig(folder: Path, user: dict[str, Any] | None = None, name: str = "co
     return path
 
 
-def test_the_current_context_is_taken(tmp_path: Path) -> None:
+def test_the_current_context_is_used(tmp_path: Path) -> None:
     connection = config.load(kubeconfig(tmp_path, {"token": "t0"}))
 
     assert (connection.server, connection.namespace) == ("http://127.0.0.1:8001", "shop")
@@ -67,7 +67,9 @@ def test_another_context_can_be_named(tmp_path: Path) -> None:
     assert connection.token() is None
 
 
-def test_kubeconfig_in_the_environment_is_taken_before_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kubeconfig_in_the_environment_takes_precedence_over_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = kubeconfig(tmp_path)
     monkeypatch.setenv("KUBECONFIG", f"{tmp_path / 'missing'}:{path}")
 
@@ -84,12 +86,12 @@ def test_kubeconfig_in_the_home_folder_is_the_default(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("context", "words"),
     [
-        ("nobody", "no context named 'nobody'"),
+        ("missing", "no context named 'missing'"),
         ("lost", "no cluster named 'nowhere'"),
         ("empty", "has no server"),
     ],
 )
-def test_what_is_missing_is_named(tmp_path: Path, context: str, words: str) -> None:
+def test_missing_entries_are_named(tmp_path: Path, context: str, words: str) -> None:
     with pytest.raises(KubeConfigError, match=words):
         config.load(kubeconfig(tmp_path), context)
 
@@ -98,7 +100,7 @@ def test_what_is_missing_is_named(tmp_path: Path, context: str, words: str) -> N
     ("text", "words"),
     [("{", "is not YAML"), ("", "has no current-context"), ("- a", "is not a kubeconfig"), ("x", "is not a")],
 )
-def test_a_file_that_is_no_kubeconfig_is_refused(tmp_path: Path, text: str, words: str) -> None:
+def test_a_file_that_is_not_a_kubeconfig_is_rejected(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "config"
     path.write_text(text)
 
@@ -111,10 +113,10 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         config.load(tmp_path / "nothing")
 
 
-# --- who we are -------------------------------------------------------------------------------------------------------
+# --- credentials ------------------------------------------------------------------------------------------------------
 
 
-def test_a_token_file_is_read_anew_but_not_for_each_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_token_file_is_read_again_but_not_for_each_request(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # given
     now = 1000.0
     monkeypatch.setattr("podrelay.kube.config.time.monotonic", lambda: now)
@@ -132,9 +134,7 @@ def test_a_token_file_is_read_anew_but_not_for_each_request(tmp_path: Path, monk
     assert token() == "second"
 
 
-def test_a_token_file_that_cannot_be_read_for_a_moment_leaves_the_last_token(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_last_token_is_kept_while_its_file_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr("podrelay.kube.config.time.monotonic", lambda: now)
     (tmp_path / "token").write_text("first\n")
@@ -147,14 +147,14 @@ def test_a_token_file_that_cannot_be_read_for_a_moment_leaves_the_last_token(
     assert token() == "first"
 
 
-def test_a_token_file_that_was_never_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_token_file_is_named(tmp_path: Path) -> None:
     token = config.load(kubeconfig(tmp_path, {"tokenFile": "token"})).token
 
     with pytest.raises(KubeConfigError, match="token"):
         token()
 
 
-def test_a_client_certificate_is_taken_from_data(tmp_path: Path, certificate: tuple[bytes, bytes]) -> None:
+def test_a_client_certificate_is_read_from_data(tmp_path: Path, certificate: tuple[bytes, bytes]) -> None:
     crt, key = (base64.b64encode(part).decode() for part in certificate)
     user = {"client-certificate-data": crt, "client-key-data": key}
 
@@ -167,7 +167,7 @@ def test_a_client_certificate_is_taken_from_data(tmp_path: Path, certificate: tu
     assert len(context.get_ca_certs()) == 1
 
 
-def test_a_client_certificate_is_taken_from_files_beside_the_kubeconfig(
+def test_a_client_certificate_is_read_from_files_next_to_the_kubeconfig(
     tmp_path: Path, certificate: tuple[bytes, bytes]
 ) -> None:
     (tmp_path / "crt").write_bytes(certificate[0])
@@ -186,12 +186,12 @@ def test_a_client_certificate_is_taken_from_files_beside_the_kubeconfig(
         {"certificate-authority-data": base64.b64encode(b"no certificate").decode()},
     ],
 )
-def test_certificates_that_are_none_are_refused(tmp_path: Path, cluster: dict[str, Any]) -> None:
+def test_invalid_certificates_are_rejected(tmp_path: Path, cluster: dict[str, Any]) -> None:
     with pytest.raises(KubeConfigError, match="certificate"):
         config.load(kubeconfig(tmp_path, server="https://x", **cluster))
 
 
-def test_verification_can_be_switched_off(tmp_path: Path) -> None:
+def test_verification_can_be_disabled(tmp_path: Path) -> None:
     cluster: dict[str, Any] = {"server": "https://x", "insecure-skip-tls-verify": True}
     path = kubeconfig(tmp_path, **cluster)
 
@@ -205,7 +205,7 @@ def test_verification_can_be_switched_off(tmp_path: Path) -> None:
 
 
 def plugin(folder: Path, answer: str, *arguments: str, **fields: Any) -> dict[str, Any]:
-    """A plugin that notes each of its calls in the file `calls`."""
+    """A plugin that records each of its calls in the file `calls`."""
     script = folder / "plugin.py"
     script.write_text(
         "import json, os, sys\n"
@@ -221,7 +221,7 @@ def calls(folder: Path) -> int:
     return len((folder / "calls").read_text())
 
 
-def test_a_plugin_is_asked_once_while_its_token_is_good(tmp_path: Path) -> None:
+def test_a_plugin_runs_once_while_its_token_is_valid(tmp_path: Path) -> None:
     answer = '{"status": {"token": "%(kind)s-%(arg)s-%(env)s", "expirationTimestamp": "2999-01-01T00:00:00Z"}}'
     user = plugin(tmp_path, answer, env=[{"name": "COLOUR", "value": "red"}])
 
@@ -232,7 +232,7 @@ def test_a_plugin_is_asked_once_while_its_token_is_good(tmp_path: Path) -> None:
     assert calls(tmp_path) == 1
 
 
-def test_a_plugin_is_asked_again_when_its_token_has_expired(tmp_path: Path) -> None:
+def test_a_plugin_runs_again_when_its_token_has_expired(tmp_path: Path) -> None:
     answer = '{"status": {"token": "t", "expirationTimestamp": "2001-01-01T00:00:00Z"}}'
     token = config.load(kubeconfig(tmp_path, plugin(tmp_path, answer))).token
 
@@ -253,7 +253,7 @@ def test_a_plugin_is_asked_again_when_its_token_has_expired(tmp_path: Path) -> N
         '{"status": {"token": "t", "expirationTimestamp": "x"}}',
     ],
 )
-def test_a_plugin_that_gives_no_token_is_named(tmp_path: Path, answer: str) -> None:
+def test_a_plugin_that_returns_no_token_is_named(tmp_path: Path, answer: str) -> None:
     token = config.load(kubeconfig(tmp_path, plugin(tmp_path, answer))).token
 
     with pytest.raises(KubeConfigError, match=r"plugin.py"):
@@ -283,7 +283,7 @@ def service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, certificate
 
 
 @pytest.mark.usefixtures("service_account")
-def test_in_a_pod_its_service_account_is_taken() -> None:
+def test_in_a_pod_its_service_account_is_used() -> None:
     connection = config.load()
 
     assert (connection.server, connection.namespace, connection.token()) == (
@@ -294,14 +294,14 @@ def test_in_a_pod_its_service_account_is_taken() -> None:
 
 
 @pytest.mark.usefixtures("service_account")
-def test_an_ipv6_address_gets_its_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ipv6_address_gets_brackets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
 
     assert config.load().server == "https://[fd00::1]:443"
 
 
 @pytest.mark.usefixtures("service_account")
-def test_a_pod_without_the_address_of_the_api_server_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pod_without_the_address_of_the_api_server_gets_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST")
 
     with pytest.raises(KubeConfigError, match="KUBERNETES_SERVICE_HOST"):
@@ -309,7 +309,9 @@ def test_a_pod_without_the_address_of_the_api_server_is_told_so(monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("service_account")
-def test_what_the_user_names_comes_before_the_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_users_choice_takes_precedence_over_the_service_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = kubeconfig(tmp_path)
     assert config.load(path).server == "http://127.0.0.1:8001"
 
@@ -332,5 +334,5 @@ def test_a_connection_without_credentials_has_neither_token_nor_certificate(
 
 
 @pytest.mark.usefixtures("service_account")
-def test_a_pod_can_be_without_credentials_too() -> None:
+def test_in_a_pod_credentials_are_optional_too() -> None:
     assert config.load_without_credentials().token() is None

@@ -1,4 +1,4 @@
-"""HTTP as servers send it, in pieces and broken: what is read, when a connection is used again, and when never."""
+"""HTTP as servers send it, in pieces and broken: which answers are read, and when a connection is reused."""
 
 import asyncio
 import ssl
@@ -18,7 +18,7 @@ Reply = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Server:
-    """Answers each request as `reply` says, and counts connections."""
+    """Responds to each request with `reply`, and counts connections."""
 
     def __init__(self) -> None:
         self.connections = 0
@@ -40,7 +40,7 @@ class Server:
 
 
 def says(*parts: bytes, close: bool = False) -> Reply:
-    """A reply that comes in these parts."""
+    """A reply that is sent in these parts."""
 
     async def reply(_head: bytes, writer: asyncio.StreamWriter) -> None:
         for part in parts:
@@ -85,7 +85,7 @@ CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6
     ],
     ids=["one piece", "two pieces", "chunked", "byte by byte", "retry-after", "no body", "early hints"],
 )
-async def test_an_answer_is_read_however_it_comes(
+async def test_an_answer_is_read_in_any_form(
     client: Connections, server: Server, reply: tuple[bytes, ...], answer: Answer
 ) -> None:
     server.reply = says(*reply)
@@ -94,7 +94,7 @@ async def test_an_answer_is_read_however_it_comes(
     assert server.connections == 1
 
 
-async def test_a_request_has_all_that_it_needs(server: Server) -> None:
+async def test_a_request_is_complete(server: Server) -> None:
     client = Connections(f"http://user@127.0.0.1:{server.port}/prefix/", tls=True)
 
     await client.send("PATCH", "/a?b=c", {"Accept": "application/json"}, '{"ü": 1}'.encode())
@@ -111,9 +111,9 @@ async def test_a_request_has_all_that_it_needs(server: Server) -> None:
         says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", close=True),
         says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"),
     ],
-    ids=["says close", "closes", "says more than was asked"],
+    ids=["says close", "closes", "sends more than was requested"],
 )
-async def test_a_connection_that_may_be_out_of_step_is_not_used_again(
+async def test_a_connection_that_may_be_out_of_sync_is_not_reused(
     client: Connections, server: Server, reply: Reply
 ) -> None:
     server.reply = reply
@@ -127,7 +127,7 @@ async def test_a_connection_that_may_be_out_of_step_is_not_used_again(
     assert server.connections == 2
 
 
-async def test_a_connection_that_was_idle_for_long_is_not_used_again(
+async def test_a_connection_that_was_idle_for_long_is_not_reused(
     client: Connections, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await client.send("GET", "/a", {})
@@ -137,16 +137,14 @@ async def test_a_connection_that_was_idle_for_long_is_not_used_again(
     assert server.connections == 2
 
 
-async def test_requests_at_once_have_connections_of_their_own(client: Connections, server: Server) -> None:
+async def test_concurrent_requests_have_separate_connections(client: Connections, server: Server) -> None:
     for _ in range(2):
         await asyncio.gather(*(client.send("GET", "/a", {}) for _ in range(5)))
 
     assert server.connections == 5
 
 
-async def test_an_answer_that_nobody_waits_for_any_more_is_not_taken_for_the_next(
-    client: Connections, server: Server
-) -> None:
+async def test_a_late_answer_is_not_used_for_the_next_request(client: Connections, server: Server) -> None:
     go_on = asyncio.Event()
 
     async def late(_head: bytes, writer: asyncio.StreamWriter) -> None:
@@ -173,9 +171,9 @@ async def test_an_answer_that_nobody_waits_for_any_more_is_not_taken_for_the_nex
         says(b"SSH-2.0-OpenSSH\r\n"),
         says(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nhello\r\n"),
     ],
-    ids=["nothing", "half a body", "half of the chunks", "another protocol", "no chunks"],
+    ids=["nothing", "an incomplete body", "incomplete chunks", "another protocol", "no chunks"],
 )
-async def test_what_is_no_whole_answer_is_an_error(client: Connections, server: Server, reply: Reply) -> None:
+async def test_an_incomplete_answer_is_an_error(client: Connections, server: Server, reply: Reply) -> None:
     server.reply = reply
 
     with pytest.raises(TransportError):
@@ -185,7 +183,7 @@ async def test_what_is_no_whole_answer_is_an_error(client: Connections, server: 
     assert (await client.send("GET", "/a", {})).body == b"{}"
 
 
-async def test_a_server_that_is_not_there_is_an_error() -> None:
+async def test_an_unreachable_server_is_an_error() -> None:
     with pytest.raises(TransportError, match=r"cannot connect to 127\.0\.0\.1:1"):
         await Connections("http://127.0.0.1:1", tls=True).send("GET", "/a", {})
 
@@ -201,7 +199,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("run", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-def test_the_server_is_verified_by_its_certificate_and_its_name(certificate: Path, run: Callable[..., Any]) -> None:
+def test_the_certificate_and_name_of_the_server_are_verified(certificate: Path, run: Callable[..., Any]) -> None:
     own = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     own.load_cert_chain(certificate / "crt", certificate / "key")
     trusting = ssl.create_default_context(cafile=str(certificate / "crt"))
@@ -223,7 +221,7 @@ def test_the_server_is_verified_by_its_certificate_and_its_name(certificate: Pat
 
 
 @pytest.mark.parametrize(("target", "headers"), [("/a\r\nX: y", {}), ("/a", {"Authorization": "Bearer a\nX: y"})])
-async def test_no_line_of_a_request_becomes_two(
+async def test_lines_cannot_be_injected_into_a_request(
     client: Connections, server: Server, target: str, headers: dict[str, str]
 ) -> None:
     with pytest.raises(ValueError, match="control characters"):
@@ -232,7 +230,7 @@ async def test_no_line_of_a_request_becomes_two(
 
 
 @pytest.mark.parametrize("kind", ["chunked", "with a length"])
-async def test_an_answer_without_an_end_takes_no_memory(
+async def test_an_endless_answer_does_not_exhaust_memory(
     server: Server, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr(connections, "LARGEST_ANSWER", 100_000)
@@ -256,5 +254,5 @@ async def test_an_answer_without_an_end_takes_no_memory(
 
     server.reply = says(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
     assert (await asking.send("GET", "/next", {})).body == b"{}"
-    assert server.connections == 2, "the rest of the answer is not taken for the next one"
+    assert server.connections == 2, "the rest of the answer is not read as the next one"
     asking.close()

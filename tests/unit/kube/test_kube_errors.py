@@ -1,4 +1,4 @@
-"""What the API server's refusals become: a table."""
+"""Rejections by the API server and their exceptions: a table."""
 
 import json
 
@@ -28,7 +28,9 @@ def body(reason: str, message: str = "words") -> bytes:
         (503, "ServiceUnavailable", errors.ApiError, True),
     ],
 )
-def test_each_refusal_has_its_class(status: int, reason: str, kind: type[errors.ApiError], is_transient: bool) -> None:
+def test_each_rejection_has_its_class(
+    status: int, reason: str, kind: type[errors.ApiError], is_transient: bool
+) -> None:
     error = errors.from_response(status, body(reason), None)
 
     assert type(error) is kind
@@ -41,7 +43,7 @@ def test_each_refusal_has_its_class(status: int, reason: str, kind: type[errors.
     assert str(error) == f"{status} {reason}: words"
 
 
-def test_the_end_of_a_namespace_is_told_from_other_refusals() -> None:
+def test_a_terminating_namespace_is_distinguished_from_other_rejections() -> None:
     words = 'pods "x" is forbidden: unable to create new content in namespace shop because it is being terminated'
 
     assert errors.from_response(403, body("Forbidden", words), None).is_end_of_namespace
@@ -60,23 +62,23 @@ def test_the_end_of_a_namespace_is_told_from_other_refusals() -> None:
         ("-1", None),
     ],
 )
-def test_retry_after_is_taken_where_it_is_a_number(header: str | None, seconds: float | None) -> None:
+def test_retry_after_is_used_if_it_is_a_number(header: str | None, seconds: float | None) -> None:
     assert errors.from_response(429, b"", header).retry_after == seconds
 
 
 @pytest.mark.parametrize("content", [b"<html>502 Bad Gateway</html>", b"", b"[1]", b"\xff\xfe", b"[" * 100_000])
-def test_an_answer_that_is_no_status_is_still_an_error(content: bytes) -> None:
+def test_an_answer_without_a_status_object_is_still_an_error(content: bytes) -> None:
     error = errors.from_response(502, content, None)
 
     assert error.is_transient
     assert len(error.message) <= 500
 
 
-def test_a_message_stays_as_it_is() -> None:
+def test_a_message_is_unchanged() -> None:
     assert str(errors.from_response(403, body("Forbidden", "a : b"), None)) == "403 Forbidden: a : b"
     assert str(errors.from_response(502, b"oops", None)) == "502: oops"
 
 
 @given(st.integers(400, 599), st.binary(max_size=200), st.none() | st.text(max_size=10))
-def test_whatever_comes_becomes_an_error(status: int, content: bytes, header: str | None) -> None:
+def test_any_answer_becomes_an_error(status: int, content: bytes, header: str | None) -> None:
     assert errors.from_response(status, content, header).status == status

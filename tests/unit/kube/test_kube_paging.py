@@ -1,4 +1,4 @@
-"""Lists in pages of bytes: whatever the sizes of objects are, and in whatever order they come."""
+"""Lists in pages that are limited by bytes, for objects of any size in any order."""
 
 import json
 from typing import Any
@@ -17,7 +17,7 @@ LARGEST_OBJECT = 1024 * KIB
 
 
 class Server:
-    """A collection of objects of these sizes, whose numbers come in the order of their names."""
+    """A collection of objects of these sizes, numbered in the order of their names."""
 
     def __init__(self, sizes: list[int]) -> None:
         self.sizes = sizes
@@ -54,7 +54,7 @@ async def read(server: Server) -> list[int]:
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Objects are so much smaller than what they stand for."""
+    """Scale down the sizes of objects and pages."""
     monkeypatch.setattr("podrelay.kube.paging.PAGE_BYTES", PAGE_BYTES // SCALE)
 
 
@@ -65,7 +65,7 @@ sizes = st.lists(
 
 @settings(deadline=None)
 @given(sizes)
-async def test_every_object_comes_once_in_order_and_no_answer_is_larger_than_there_is_memory_for(
+async def test_every_object_is_listed_once_in_order_within_the_memory_limit(
     sizes: list[int],
 ) -> None:
     server = Server(sizes)
@@ -74,7 +74,7 @@ async def test_every_object_comes_once_in_order_and_no_answer_is_larger_than_the
     assert max(server.answers, default=0) <= LARGEST_ANSWER
 
 
-async def test_the_first_page_is_small_however_large_objects_are() -> None:
+async def test_the_first_page_is_small_for_any_object_size() -> None:
     server = Server([LARGEST_OBJECT] * 100)
 
     await read(server)
@@ -84,7 +84,7 @@ async def test_the_first_page_is_small_however_large_objects_are() -> None:
     assert max(server.answers[1:]) <= PAGE_BYTES * 1.1
 
 
-async def test_records_of_490_kib_come_in_pages_of_8_mib() -> None:
+async def test_records_of_490_kib_are_listed_in_pages_of_8_mib() -> None:
     server = Server([490 * KIB] * 700)
 
     await read(server)
@@ -93,7 +93,7 @@ async def test_records_of_490_kib_come_in_pages_of_8_mib() -> None:
     assert len(server.answers) <= 700 * 490 * KIB / PAGE_BYTES * 1.1 + 1
 
 
-async def test_small_objects_come_500_at_a_time_soon() -> None:
+async def test_small_objects_are_soon_listed_500_at_a_time() -> None:
     server = Server([2 * KIB] * 10_000)
 
     await read(server)
@@ -102,12 +102,12 @@ async def test_small_objects_come_500_at_a_time_soon() -> None:
     assert len(server.limits) <= 10_000 / LARGEST_PAGE + 4
 
 
-async def test_large_objects_after_many_small_ones_are_asked_for_in_parts() -> None:
+async def test_large_objects_after_many_small_ones_are_listed_in_parts() -> None:
     server = Server([KIB] * 2000 + [490 * KIB] * 500)
 
     assert len(await read(server)) == 2500
 
-    assert len(server.given_up) <= 3, "the API server has made these in vain"
+    assert len(server.given_up) <= 3, "the API server has built these without use"
 
 
 async def test_one_large_object_does_not_make_all_pages_small() -> None:

@@ -1,4 +1,4 @@
-"""Places for work that waits: who takes long gives his up, and goes on."""
+"""Places for work that waits: slow work gives up its place and continues."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ async def work(places: Places, seconds: float, begun: list[float]) -> None:
 
 
 def begins(places: Places, *seconds: float) -> list[float]:
-    """When each of these began to work."""
+    """Return the start time of each of these jobs."""
 
     async def main() -> list[float]:
         begun: list[float] = []
@@ -26,19 +26,19 @@ def begins(places: Places, *seconds: float) -> list[float]:
     return run_virtually(main())
 
 
-def test_who_is_quick_keeps_the_place_to_the_end() -> None:
+def test_quick_work_keeps_its_place_to_the_end() -> None:
     assert begins(Places(2, slow=10), 0.9, 0.9, 0.1, 0.1) == [0, 0, 0.9, 0.9]
 
 
-def test_who_takes_long_keeps_others_waiting_for_a_second() -> None:
+def test_slow_work_delays_other_work_for_one_second() -> None:
     assert begins(Places(2, slow=10), 30, 30, 0.1) == [0, 0, 1]
 
 
-def test_only_so_many_go_on_without_a_place() -> None:
+def test_the_number_of_slow_jobs_without_a_place_is_limited() -> None:
     assert begins(Places(1, slow=2), 30, 30, 30, 0.1) == [0, 1, 2, 30]
 
 
-def test_places_do_not_grow_by_those_who_gave_theirs_up() -> None:
+def test_slow_work_does_not_add_places_when_it_ends() -> None:
     async def main() -> list[float]:
         places, begun = Places(1, slow=2), list[float]()
         await asyncio.gather(*(work(places, 5, begun) for _ in range(2)))
@@ -49,7 +49,7 @@ def test_places_do_not_grow_by_those_who_gave_theirs_up() -> None:
     assert run_virtually(main()) == [0, 0.5, 1]
 
 
-def test_a_place_comes_free_when_its_work_is_cancelled() -> None:
+def test_a_place_becomes_free_when_its_work_is_cancelled() -> None:
     async def main() -> list[float]:
         places, begun = Places(1, slow=0), list[float]()
         first = asyncio.create_task(work(places, 30, begun))

@@ -1,4 +1,4 @@
-"""A cache stays equal to its collection, whatever list and watch do. The client is a script."""
+"""A cache stays equal to its collection, regardless of failures of list and watch. The client is scripted."""
 
 import asyncio
 import itertools
@@ -66,7 +66,7 @@ class Sink:
 
 
 class Script:
-    """A client that answers from two scripts, of lists and of watches; it stays silent at their ends."""
+    """A client that answers from two scripts, of lists and of watches; at their ends it does not respond."""
 
     def __init__(
         self, lists: list[bytes | Exception], watches: list[list[bytes | Exception]], newest: int = 1000
@@ -77,7 +77,7 @@ class Script:
         self.watched: list[dict[str, str]] = []
         self.over = asyncio.Event()
         self.newest = newest
-        """The version of the collection, for whoever wants to know no more than that."""
+        """The version of the collection, for requests that only read the version."""
 
     async def request(self, _method: str, _path: str, *, params: dict[str, str], timeout_seconds: float) -> bytes:
         if params["limit"] == "1":
@@ -113,7 +113,7 @@ Play = Callable[..., Awaitable[tuple[Sink, Script]]]
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Nobody waits; how long somebody would have waited is noted."""
+    """Replace sleeping: the pauses are only recorded."""
     noted: list[float] = []
 
     async def sleep(seconds: float) -> None:
@@ -135,14 +135,14 @@ def play(pauses: list[float]) -> Play:
         over = asyncio.create_task(script.over.wait())
         await asyncio.wait({task, over}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
         assert not task.done(), "a reflector never ends"
-        assert script.over.is_set(), "the script was not played to its end"
+        assert script.over.is_set(), "the script did not reach its end"
         task.cancel()
         return sink, script
 
     return play
 
 
-async def test_a_list_comes_in_pages_and_then_a_watch_from_its_version(play: Play) -> None:
+async def test_a_list_in_pages_is_followed_by_a_watch_from_its_version(play: Play) -> None:
     sink, script = await play([page(10, thing("a", 1), more="next"), page(10, thing("b", 2))], [])
 
     assert sink.things == {"a": 1, "b": 1}
@@ -163,7 +163,7 @@ async def test_events_change_the_cache(play: Play) -> None:
     assert sink.things == {"a": 5}
 
 
-async def test_a_watch_goes_on_from_the_last_version_that_was_seen(play: Play, pauses: list[float]) -> None:
+async def test_a_watch_resumes_from_the_last_version_seen(play: Play, pauses: list[float]) -> None:
     _, script = await play([page(10)], [[event("ADDED", thing("a", 12))], [bookmark(30)]])
 
     assert [params["resourceVersion"] for params in script.watched] == ["10", "12", "30"]
@@ -172,7 +172,7 @@ async def test_a_watch_goes_on_from_the_last_version_that_was_seen(play: Play, p
 
 
 @pytest.mark.parametrize("expired", [GoneError(410, "Expired", "too old"), status(410, "Expired")])
-async def test_a_version_that_is_too_old_leads_to_a_new_list_at_once(
+async def test_an_expired_version_leads_to_a_new_list_immediately(
     play: Play, pauses: list[float], expired: bytes | Exception
 ) -> None:
     # given
@@ -181,14 +181,14 @@ async def test_a_version_that_is_too_old_leads_to_a_new_list_at_once(
     # when
     sink, script = await play(lists, [[expired]])
 
-    # then what vanished meanwhile is reported
+    # then the objects that were deleted meanwhile are reported
     assert sink.vanished == ["a"]
     assert sink.things == {"b": 1}
     assert script.watched[-1]["resourceVersion"] == "50"
     assert pauses == []
 
 
-async def test_versions_that_are_always_too_old_are_not_listed_without_a_pause(play: Play, pauses: list[float]) -> None:
+async def test_repeatedly_expired_versions_are_listed_with_pauses(play: Play, pauses: list[float]) -> None:
     gone = GoneError(410, "Expired", "too old")
 
     await play([page(10), page(10), page(10), gone, page(10)], [[gone], [gone], [gone]])
@@ -196,7 +196,7 @@ async def test_versions_that_are_always_too_old_are_not_listed_without_a_pause(p
     assert len(pauses) == 3
 
 
-async def test_another_error_in_a_watch_is_waited_out_without_a_new_list(play: Play, pauses: list[float]) -> None:
+async def test_another_error_in_a_watch_is_retried_without_a_new_list(play: Play, pauses: list[float]) -> None:
     _, script = await play([page(10)], [[status(500, "InternalError")], [status(500, "InternalError")]])
 
     assert len(script.listed) == 1
@@ -216,20 +216,20 @@ async def test_another_error_in_a_watch_is_waited_out_without_a_new_list(play: P
     ],
     ids=lambda trouble: str(trouble)[:20],
 )
-async def test_whatever_happens_to_a_watch_it_goes_on(play: Play, trouble: bytes | Exception) -> None:
+async def test_a_watch_continues_after_any_failure(play: Play, trouble: bytes | Exception) -> None:
     sink, _ = await play([page(10)], [[trouble], [event("ADDED", thing("a", 12))]])
 
     assert sink.things == {"a": 1}
 
 
-async def test_a_list_that_fails_is_tried_again(play: Play) -> None:
+async def test_a_failed_list_is_retried(play: Play) -> None:
     sink, _ = await play([ApiError(503, "", "no"), TimeoutError(), page(10, thing("a", 1))], [])
 
     assert sink.things == {"a": 1}
 
 
-async def test_a_list_that_hangs_does_not_make_it_blind_for_long(play: Play) -> None:
-    """A large one may take longer; but most that do not answer at once never will."""
+async def test_a_list_that_hangs_does_not_block_the_reflector_for_long(play: Play) -> None:
+    """A large list may take longer, but most lists that do not respond quickly never will."""
     _, script = await play([*[TimeoutError() for _ in range(5)], page(10)], [])
 
     assert script.patience[:3] == [5, 10, 20]
@@ -253,13 +253,13 @@ async def test_retry_after_is_obeyed(play: Play, pauses: list[float]) -> None:
     assert pauses == [17]
 
 
-async def test_watches_that_are_ended_at_once_are_not_opened_without_a_pause(play: Play, pauses: list[float]) -> None:
+async def test_watches_that_end_immediately_are_reopened_with_pauses(play: Play, pauses: list[float]) -> None:
     await play([page(10)], [[], [], []])
 
     assert len(pauses) == 3
 
 
-async def test_an_object_that_cannot_be_read_does_not_hide_the_others(
+async def test_an_object_that_cannot_be_decoded_does_not_hide_the_others(
     play: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
     # given one broken object in the list, and one in the watch
@@ -278,14 +278,14 @@ async def test_an_object_that_cannot_be_read_does_not_hide_the_others(
     ]
 
 
-async def test_selectors_go_with_every_request(play: Play) -> None:
+async def test_selectors_are_sent_with_every_request(play: Play) -> None:
     _, script = await play([page(10)], [], namespace="shop", selector="podrelay.dev/run", fields="metadata.name=a")
 
     assert script.listed[0]["labelSelector"] == script.watched[0]["labelSelector"] == "podrelay.dev/run"
     assert script.listed[0]["fieldSelector"] == script.watched[0]["fieldSelector"] == "metadata.name=a"
 
 
-async def test_who_waits_for_a_right_is_told_and_the_log_is_not_filled(
+async def test_a_missing_permission_is_reported_without_flooding_the_log(
     play: Play, caplog: pytest.LogCaptureFixture
 ) -> None:
     denials: list[str] = []
@@ -299,7 +299,7 @@ async def test_who_waits_for_a_right_is_told_and_the_log_is_not_filled(
 
 
 class CalmServer:
-    """A collection in which nothing happens, not even a bookmark, for a while; then there is an object."""
+    """A collection without events or bookmarks for a while; then there is an object."""
 
     def __init__(self, silent_watches: int) -> None:
         self.silent_watches = silent_watches
@@ -319,7 +319,7 @@ class CalmServer:
         await asyncio.Event().wait()
 
 
-def test_a_calm_collection_is_watched_again_at_once_however_long_it_is_calm() -> None:
+def test_a_quiet_collection_is_watched_again_immediately() -> None:
     async def gaps() -> list[float]:
         server, sink = CalmServer(silent_watches=10), Sink()
         task = asyncio.create_task(Reflector(server, THINGS, Thing, sink).run())  # type: ignore[arg-type]
@@ -331,7 +331,7 @@ def test_a_calm_collection_is_watched_again_at_once_however_long_it_is_calm() ->
     assert max(run_virtually(gaps())) < 0.5
 
 
-async def test_it_is_synced_only_after_the_whole_list() -> None:
+async def test_the_reflector_is_synced_only_after_the_whole_list() -> None:
     script = Script([page(10, thing("a", 1), more="next")], [])
     reflector = Reflector(script, THINGS, Thing, Sink())  # type: ignore[arg-type]
 
@@ -342,7 +342,7 @@ async def test_it_is_synced_only_after_the_whole_list() -> None:
     task.cancel()
 
 
-async def test_it_is_broken_from_the_first_failure_until_a_watch_is_open_again(pauses: list[float]) -> None:
+async def test_the_reflector_is_broken_from_the_first_failure_until_a_watch_is_open(pauses: list[float]) -> None:
     script = Script([page(10)], [[TransportError("connection refused")]])
     reflector = Reflector(script, THINGS, Thing, Sink())  # type: ignore[arg-type]
     seen: list[str | None] = []
@@ -364,8 +364,8 @@ async def test_it_is_broken_from_the_first_failure_until_a_watch_is_open_again(p
     task.cancel()
 
 
-async def test_the_backoff_starts_anew_after_a_list_that_worked(play: Play, pauses: list[float]) -> None:
-    """A watch that comes back has not to wait for what the list has failed before."""
+async def test_the_backoff_is_reset_after_a_successful_list(play: Play, pauses: list[float]) -> None:
+    """Earlier failures of the list do not delay a reopened watch."""
     lists: list[Any] = [*[TimeoutError() for _ in range(10)], page(10)]
 
     await play(lists, [[TransportError("connection refused")]])
@@ -374,42 +374,42 @@ async def test_the_backoff_starts_anew_after_a_list_that_worked(play: Play, paus
     assert pauses[10] <= 0.4
 
 
-async def test_a_collection_that_has_gone_back_in_time_is_listed_anew_after_an_interruption(play: Play) -> None:
-    """The API server does not refuse a watch from a version to come; it shows nothing until then."""
-    # given a watch that has seen version 500, and is cut off by what restores version 100
-    told: list[str] = []
+async def test_a_restored_collection_is_listed_again_after_an_interruption(play: Play) -> None:
+    """The API server accepts a watch from a future version, but sends no events until that version is reached."""
+    # given a watch that has seen version 500, and is interrupted by a restore of version 100
+    reported: list[str] = []
     script_lists: list[Any] = [page(490, thing("a", 480)), page(100, thing("a", 50, 7), thing("b", 60))]
     events: list[Any] = [event("ADDED", thing("new", 500)), TransportError("connection refused")]
 
-    sink, script = await play(script_lists, [events], restored=lambda: told.append("restored"), newest=100)
+    sink, script = await play(script_lists, [events], restored=lambda: reported.append("restored"), newest=100)
 
-    assert told == ["restored"]
+    assert reported == ["restored"]
     assert sink.things == {"a": 7, "b": 1}
     assert [params["resourceVersion"] for params in script.watched] == ["490", "100"]
 
 
-async def test_a_list_that_is_older_than_what_was_seen_tells_so(play: Play) -> None:
-    told: list[str] = []
+async def test_a_list_with_an_older_version_than_seen_is_reported(play: Play) -> None:
+    reported: list[str] = []
     lists: list[Any] = [page(490), page(100, thing("a", 50))]
     watch: list[Any] = [event("ADDED", thing("new", 500)), status(410, "Expired")]
 
-    sink, _ = await play(lists, [watch], restored=lambda: told.append("restored"))
+    sink, _ = await play(lists, [watch], restored=lambda: reported.append("restored"))
 
-    assert told == ["restored"]
+    assert reported == ["restored"]
     assert sink.things == {"a": 1}
 
 
-async def test_interruptions_that_restore_nothing_are_no_news(play: Play) -> None:
-    told: list[str] = []
+async def test_interruptions_without_a_restore_are_not_reported(play: Play) -> None:
+    reported: list[str] = []
     trouble: list[list[Any]] = [[TransportError("connection refused")] for _ in range(3)]
 
-    await play([page(10)], trouble, restored=lambda: told.append("restored"), newest=10)
+    await play([page(10)], trouble, restored=lambda: reported.append("restored"), newest=10)
 
-    assert told == []
+    assert reported == []
 
 
 class BrokenServer:
-    """A collection whose watches the server agrees to, and ends with an error at once."""
+    """A collection whose watches are accepted and then end immediately with an error."""
 
     def __init__(self) -> None:
         self.heals_at = 60.0
@@ -424,7 +424,7 @@ class BrokenServer:
         await asyncio.Event().wait()
 
 
-def test_a_watch_that_is_agreed_to_and_fails_at_once_is_broken_all_the_time() -> None:
+def test_a_watch_that_opens_and_fails_immediately_stays_broken() -> None:
     async def main() -> tuple[float, str | None, list[float]]:
         interrupted: list[float] = []
         reflector = Reflector(BrokenServer(), THINGS, Thing, Sink(), interrupted=lambda: interrupted.append(now()))  # type: ignore[arg-type]
@@ -444,7 +444,7 @@ def test_a_watch_that_is_agreed_to_and_fails_at_once_is_broken_all_the_time() ->
 
 
 class SlowServer:
-    """A list that takes long, page by page, after a watch that has ended as too old."""
+    """A slow list, page by page, after a watch whose version has expired."""
 
     def __init__(self, pages: int) -> None:
         self.pages = pages
@@ -465,7 +465,7 @@ class SlowServer:
         await asyncio.Event().wait()
 
 
-def test_a_list_that_goes_on_page_by_page_is_no_blindness() -> None:
+def test_a_slow_list_that_progresses_page_by_page_is_not_broken() -> None:
     async def main() -> list[float]:
         reflector = Reflector(SlowServer(pages=20), THINGS, Thing, Sink())  # type: ignore[arg-type]
         task = asyncio.create_task(reflector.run())

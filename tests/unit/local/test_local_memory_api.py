@@ -1,4 +1,4 @@
-"""The API server in memory refuses what the real one refuses, and cleans up as it does."""
+"""The API server in memory rejects the same requests as the real one, and collects garbage in the same way."""
 
 import asyncio
 import json
@@ -31,14 +31,14 @@ class Server:
         self.api = MemoryApi(lambda: NOW, self.events.append)
 
     def send(self, method: str, url: str, body: Any = None) -> dict[str, Any]:
-        """Send a request that has to be taken."""
+        """Send a request that must be accepted, and return the answer."""
         status, answer = rest.answer(self.api, method, url, body)
         assert status < 300, answer
         taken: dict[str, Any] = answer
         return taken
 
     def refused(self, method: str, url: str, body: Any = None) -> tuple[int, str]:
-        """Send a request that has to be refused; return status and message."""
+        """Send a request that must be rejected; return status and message."""
         status, answer = rest.answer(self.api, method, url, body)
         assert status >= 400, answer
         return status, answer["message"]
@@ -58,7 +58,7 @@ def server() -> Server:
     return Server()
 
 
-def test_a_new_object_gets_what_the_api_server_gives(server: Server) -> None:
+def test_a_new_object_gets_the_fields_that_the_api_server_sets(server: Server) -> None:
     run = server.run(input={"a": 1})
 
     assert list(run)[:3] == ["apiVersion", "kind", "metadata"]
@@ -98,7 +98,9 @@ def test_defaults_of_a_definition_are_those_of_the_resource(server: Server) -> N
         ),
     ],
 )
-def test_what_breaks_the_schema_is_refused_in_words(server: Server, body: dict[str, Any], message: str) -> None:
+def test_violations_of_the_schema_are_rejected_with_a_message(
+    server: Server, body: dict[str, Any], message: str
+) -> None:
     status, words = server.refused("POST", RUNS, body)
 
     assert status == 422
@@ -106,7 +108,7 @@ def test_what_breaks_the_schema_is_refused_in_words(server: Server, body: dict[s
     assert server.events == []
 
 
-def test_a_name_is_taken_once(server: Server) -> None:
+def test_a_name_can_be_used_once(server: Server) -> None:
     server.run()
 
     status, answer = rest.answer(
@@ -125,7 +127,7 @@ def test_generate_name_makes_a_new_name_each_time(server: Server) -> None:
     assert all(name.startswith("shop-") for name in names)
 
 
-def test_an_old_version_is_a_conflict_and_the_status_is_not_written_with_the_object(server: Server) -> None:
+def test_an_old_version_is_a_conflict_and_an_update_does_not_write_the_status(server: Server) -> None:
     run = server.run()
     newer = server.send("PUT", f"{RUNS}/shop", {**run, "spec": {**run["spec"], "suspend": True}, "status": {"x": 1}})
 
@@ -134,7 +136,7 @@ def test_an_old_version_is_a_conflict_and_the_status_is_not_written_with_the_obj
     assert server.refused("PUT", f"{RUNS}/shop", run)[0] == 409
 
 
-def test_the_status_is_patched_alone(server: Server) -> None:
+def test_the_status_is_patched_separately(server: Server) -> None:
     server.run()
 
     patched = server.send("PATCH", f"{RUNS}/shop/status", {"status": {"phase": "Running"}, "spec": {"suspend": True}})
@@ -159,14 +161,14 @@ def test_a_finished_run_keeps_its_spec(server: Server, patch: dict[str, Any], me
     assert message in server.refused("PATCH", f"{RUNS}/shop", patch)[1]
 
 
-def test_a_finished_phase_stays(server: Server) -> None:
+def test_a_finished_phase_cannot_change(server: Server) -> None:
     server.run()
     server.send("PATCH", f"{RUNS}/shop/status", {"status": {"phase": "Succeeded"}})
 
     assert "the run is finished" in server.refused("PATCH", f"{RUNS}/shop/status", {"status": {"phase": "Failed"}})[1]
 
 
-def test_an_abort_is_not_taken_back(server: Server) -> None:
+def test_an_abort_cannot_be_revoked(server: Server) -> None:
     server.run()
     server.send("PATCH", f"{RUNS}/shop", {"spec": {"abort": {"message": "stop"}}})
 
@@ -183,8 +185,8 @@ def test_the_first_stored_response_wins(server: Server) -> None:
 
 
 @pytest.mark.parametrize(("sent", "kept"), [case for case in KEPT if type(case[0]) is float], ids=repr)
-def test_numbers_are_kept_as_the_real_one_keeps_them(server: Server, sent: float, kept: float) -> None:
-    """The same table is played on the real API server."""
+def test_numbers_are_stored_like_in_the_real_api_server(server: Server, sent: float, kept: float) -> None:
+    """The same table is tested with the real API server."""
     record = server.record(server.run(input={"x": sent}))
     answer = {"status": "done", "output": {"x": [sent]}}
 
@@ -208,13 +210,13 @@ def test_numbers_are_kept_as_the_real_one_keeps_them(server: Server, sent: float
         ({"response": {"status": "finished"}}, "response.status"),
     ],
 )
-def test_a_record_that_breaks_a_rule_is_refused(server: Server, change: dict[str, Any], message: str) -> None:
+def test_a_record_that_breaks_a_rule_is_rejected(server: Server, change: dict[str, Any], message: str) -> None:
     record = server.record(server.run())
 
     assert message in server.refused("PUT", f"{RECORDS}/shop-i1", {**record, **change})[1]
 
 
-def test_json_patches_change_members_and_refuse_what_does_not_fit(server: Server) -> None:
+def test_json_patches_change_members_and_are_checked(server: Server) -> None:
     server.run()
     patch = [{"op": "add", "path": "/status/phase", "value": "Running"}]
 
@@ -222,7 +224,7 @@ def test_json_patches_change_members_and_refuse_what_does_not_fit(server: Server
     assert server.refused("PATCH", f"{RUNS}/shop/status", [{"op": "remove", "path": "/status/output"}])[0] == 422
 
 
-def test_lists_are_selected_by_equalities_and_come_in_pages(server: Server) -> None:
+def test_lists_support_equality_selectors_and_pages(server: Server) -> None:
     for name, definition in (("c", "import"), ("a", "import"), ("b", "export"), ("d", "import")):
         server.run(name, definition=definition, parent="shop")
     server.run("other")
@@ -237,7 +239,7 @@ def test_lists_are_selected_by_equalities_and_come_in_pages(server: Server) -> N
     assert server.refused("GET", f"{RUNS}?fieldSelector=spec.parent!%3Dshop")[0] == 400
 
 
-def test_deletion_has_preconditions_and_takes_what_belongs_to_the_object(server: Server) -> None:
+def test_deletion_has_preconditions_and_deletes_dependents(server: Server) -> None:
     run = server.run()
     server.record(run)
     child = {"kind": "TaskRun", "name": "shop", "uid": run["metadata"]["uid"]}
@@ -270,11 +272,11 @@ def test_deletion_has_preconditions_and_takes_what_belongs_to_the_object(server:
         ("DELETE", f"{RUNS}/shop", 404),
     ],
 )
-def test_what_is_not_there_is_refused(server: Server, method: str, url: str, status: int) -> None:
+def test_requests_for_missing_objects_are_rejected(server: Server, method: str, url: str, status: int) -> None:
     assert server.refused(method, url)[0] == status
 
 
-def test_what_was_sent_may_be_changed_afterwards(server: Server) -> None:
+def test_a_sent_object_may_be_modified_afterwards(server: Server) -> None:
     given = {"a": [1]}
     server.run(input=given)
 
@@ -289,7 +291,7 @@ def test_what_was_sent_may_be_changed_afterwards(server: Server) -> None:
 
 
 def pod(server: Server, **metadata: Any) -> dict[str, Any]:
-    """Create a pod that has 20 s to end."""
+    """Create a pod with a grace period of 20 s."""
     body = {"metadata": {"name": "shop-i1", **metadata}, "spec": {"terminationGracePeriodSeconds": 20}}
     return server.send("POST", PODS, body)
 
@@ -298,7 +300,7 @@ def on_node(server: Server) -> None:
     server.api.patch("pods", "default", "shop-i1", {"spec": {"nodeName": "node-1"}})
 
 
-def test_a_pod_without_a_node_is_deleted_at_once(server: Server) -> None:
+def test_a_pod_without_a_node_is_deleted_immediately(server: Server) -> None:
     pod(server)
 
     server.send("DELETE", f"{PODS}/shop-i1")
@@ -306,7 +308,7 @@ def test_a_pod_without_a_node_is_deleted_at_once(server: Server) -> None:
     assert server.refused("GET", f"{PODS}/shop-i1")[0] == 404
 
 
-def test_a_pod_on_a_node_has_its_grace_period_and_goes_with_its_container(server: Server) -> None:
+def test_a_pod_on_a_node_has_its_grace_period_and_is_deleted_with_its_container(server: Server) -> None:
     pod(server)
     on_node(server)
 
@@ -320,7 +322,7 @@ def test_a_pod_on_a_node_has_its_grace_period_and_goes_with_its_container(server
     assert [event.type for event in server.events] == ["ADDED", "MODIFIED", "MODIFIED", "DELETED"]
 
 
-def test_a_pod_that_has_ended_is_deleted_at_once(server: Server) -> None:
+def test_a_pod_that_has_ended_is_deleted_immediately(server: Server) -> None:
     pod(server)
     on_node(server)
     server.send("PATCH", f"{PODS}/shop-i1/status", {"status": {"phase": "Failed"}})
@@ -330,7 +332,7 @@ def test_a_pod_that_has_ended_is_deleted_at_once(server: Server) -> None:
     assert server.refused("GET", f"{PODS}/shop-i1")[0] == 404
 
 
-def test_a_finalizer_keeps_an_object_until_it_is_taken_off(server: Server) -> None:
+def test_a_finalizer_keeps_an_object_until_it_is_removed(server: Server) -> None:
     pod(server, finalizers=["example.com/hold"])
 
     server.send("DELETE", f"{PODS}/shop-i1")
@@ -341,7 +343,7 @@ def test_a_finalizer_keeps_an_object_until_it_is_taken_off(server: Server) -> No
     assert server.refused("GET", f"{PODS}/shop-i1")[0] == 404
 
 
-def test_a_deletion_cannot_be_taken_back(server: Server) -> None:
+def test_a_deletion_cannot_be_revoked(server: Server) -> None:
     pod(server, finalizers=["example.com/hold"])
     server.send("DELETE", f"{PODS}/shop-i1")
 
@@ -350,10 +352,10 @@ def test_a_deletion_cannot_be_taken_back(server: Server) -> None:
     assert "deletionTimestamp" in patched["metadata"]
 
 
-def test_what_has_another_owner_or_one_of_an_unknown_kind_is_no_garbage(server: Server) -> None:
+def test_objects_with_another_owner_or_one_of_an_unknown_kind_are_not_garbage(server: Server) -> None:
     runs = [server.run(name)["metadata"] for name in ("a", "b")]
     owners = [{"kind": "TaskRun", "name": about["name"], "uid": about["uid"]} for about in runs]
-    for name, of in {"both": owners, "stranger": [owners[0], {"kind": "Job", "name": "j", "uid": "u"}]}.items():
+    for name, of in {"both": owners, "other": [owners[0], {"kind": "Job", "name": "j", "uid": "u"}]}.items():
         spec = {"definition": "import"}
         server.send("POST", RUNS, {"metadata": {"name": name, "ownerReferences": of}, "spec": spec})
 
@@ -362,7 +364,7 @@ def test_what_has_another_owner_or_one_of_an_unknown_kind_is_no_garbage(server: 
     assert not server.api.collect_garbage()
 
 
-def test_what_is_made_for_an_owner_that_is_no_more_is_garbage(server: Server) -> None:
+def test_an_object_created_for_a_deleted_owner_is_garbage(server: Server) -> None:
     run = server.run()
     server.send("DELETE", f"{RUNS}/shop")
     server.record(run)
@@ -371,7 +373,7 @@ def test_what_is_made_for_an_owner_that_is_no_more_is_garbage(server: Server) ->
     assert server.send("GET", RECORDS)["items"] == []
 
 
-def test_an_object_that_etcd_would_not_take_is_refused(server: Server) -> None:
+def test_an_object_that_is_too_large_for_etcd_is_rejected(server: Server) -> None:
     annotations = {"large": "x" * MAX_OBJECT_BYTES}
 
     status, message = server.refused("POST", PODS, {"metadata": {"name": "p", "annotations": annotations}, "spec": {}})
@@ -380,7 +382,7 @@ def test_an_object_that_etcd_would_not_take_is_refused(server: Server) -> None:
     assert "request is too large" in message
 
 
-# --- as the operator asks it ------------------------------------------------------------------------------------------
+# --- requests of the operator -----------------------------------------------------------------------------------------
 
 
 def test_the_client_reads_lists_page_by_page_and_creates_nothing_in_a_dry_run(server: Server) -> None:
@@ -415,13 +417,13 @@ def test_a_strategic_merge_patch_merges_owners_by_their_uid(server: Server) -> N
     assert patched["metadata"]["labels"] == {"a": "b", "c": "d"}
 
 
-def test_a_list_that_no_strategic_patch_knows_is_refused(server: Server) -> None:
+def test_a_list_without_a_strategic_merge_rule_is_rejected(server: Server) -> None:
     pod(server)
 
     with pytest.raises(ApiError, match="a strategic merge patch of containers"):
         server.api.patch("pods", "default", "shop-i1", {"spec": {"containers": []}}, content_type=STRATEGIC_MERGE_PATCH)
 
 
-def test_what_would_have_to_be_waited_for_is_an_error() -> None:
+def test_an_operation_that_would_have_to_wait_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="there is no event loop"):
         run(asyncio.sleep(0))

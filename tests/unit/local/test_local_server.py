@@ -1,4 +1,4 @@
-"""The API server on its socket, asked by the runner's own client."""
+"""The API server on its socket, with the client of the runner."""
 
 import stat
 import time
@@ -48,11 +48,11 @@ def test_the_runners_client_reads_and_writes(served: Served) -> None:
     assert len(served.events) == 1
 
 
-def test_whoever_has_not_the_token_is_refused(served: Served) -> None:
+def test_a_request_without_the_token_is_rejected(served: Served) -> None:
     (served.folder / TOKEN_FILE).write_text("guessed")
 
     assert served.request("GET", "shop")[0] == 401
 
 
-def test_it_is_a_socket_and_no_port(served: Served) -> None:
+def test_the_server_listens_on_a_socket_and_not_on_a_port(served: Served) -> None:
     assert stat.S_ISSOCK((served.folder / SOCKET_FILE).stat().st_mode)

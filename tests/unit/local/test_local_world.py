@@ -1,4 +1,4 @@
-"""Runs in a world without a cluster: with children, with what a template does wrong, without a way out."""
+"""Runs in a world without a cluster: with children, with invalid templates, and runs that can never continue."""
 
 import contextlib
 import threading
@@ -20,7 +20,7 @@ from podrelay.local.world import NAMESPACE, World
 
 
 class Plain(TaskDefinition):
-    """Continues as often as it is asked to."""
+    """Continues as often as its input says."""
 
     id = "plain"
     title = "Plain"
@@ -59,7 +59,7 @@ class Printing(TaskDefinition):
 
 
 class Lonely(World):
-    """A world that runs the task above in this thread."""
+    """A world that runs the task above in the current thread."""
 
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.seen: list[Event] = []
@@ -81,7 +81,7 @@ def test_children_run_too_and_belong_to_their_parent(tmp_path: Path) -> None:
     world.run("parent", input={"more": 1})
     world.run("child", parent="parent", input={"more": 2})
     world.run("grandchild", parent="child")
-    world.run("stranger")
+    world.run("other")
     world.run_to_the_end()
 
     result = result_of("parent", world.runs, world.records)
@@ -93,7 +93,7 @@ def test_children_run_too_and_belong_to_their_parent(tmp_path: Path) -> None:
     assert "  <TaskRun child Succeeded" in repr(result)
 
 
-def test_pods_are_made_and_removed_as_in_a_cluster(tmp_path: Path) -> None:
+def test_pods_are_created_and_deleted_as_in_a_cluster(tmp_path: Path) -> None:
     world = Lonely(tmp_path, podCleanup="Always")
     world.run("shop", input={"more": 1})
     world.run_to_the_end()
@@ -104,7 +104,7 @@ def test_pods_are_made_and_removed_as_in_a_cluster(tmp_path: Path) -> None:
     assert world.api.find(PODS, NAMESPACE) == ([], "")
 
 
-def test_a_run_without_a_definition_fails_when_its_patience_is_over(tmp_path: Path) -> None:
+def test_a_run_without_a_definition_fails_after_a_timeout(tmp_path: Path) -> None:
     world = Lonely(tmp_path)
     world.create_run({"metadata": {"name": "shop"}, "spec": {"definition": "unknown"}})
     world.run_to_the_end()
@@ -112,7 +112,7 @@ def test_a_run_without_a_definition_fails_when_its_patience_is_over(tmp_path: Pa
     assert world.runs["shop"]["status"]["reason"] == "DefinitionNotFound"
 
 
-def test_a_template_that_no_pod_can_be_made_of_is_told(tmp_path: Path) -> None:
+def test_an_invalid_template_is_reported(tmp_path: Path) -> None:
     world = Lonely(tmp_path, template={"spec": {"containers": []}})
     world.run("shop")
     world.run_to_the_end()
@@ -122,7 +122,7 @@ def test_a_template_that_no_pod_can_be_made_of_is_told(tmp_path: Path) -> None:
     assert "add the container that does the work" in status["message"]
 
 
-def test_a_pod_that_cannot_be_made_is_told_with_the_words_of_the_api_server(tmp_path: Path) -> None:
+def test_a_rejected_pod_is_reported_with_the_message_of_the_api_server(tmp_path: Path) -> None:
     annotations = {"large": "x" * MAX_OBJECT_BYTES}
     world = Lonely(tmp_path)
     refused = world.api.create
@@ -141,7 +141,7 @@ def test_a_pod_that_cannot_be_made_is_told_with_the_words_of_the_api_server(tmp_
     assert "request is too large" in status["message"]
 
 
-def test_a_foreign_pod_of_the_name_is_not_taken_for_the_runs(tmp_path: Path) -> None:
+def test_a_foreign_pod_with_the_same_name_is_not_used(tmp_path: Path) -> None:
     world = Lonely(tmp_path)
     world.api.create(PODS, NAMESPACE, {"metadata": {"name": "shop-i1"}, "spec": {"schedulingGates": [{"name": "x"}]}})
     world.run("shop")
@@ -152,7 +152,7 @@ def test_a_foreign_pod_of_the_name_is_not_taken_for_the_runs(tmp_path: Path) -> 
     assert world.api.get(PODS, NAMESPACE, "shop-i1")
 
 
-def test_what_a_process_printed_before_it_died_is_in_its_record(tmp_path: Path) -> None:
+def test_the_output_of_a_process_that_died_is_in_its_record(tmp_path: Path) -> None:
     world = World(tmp_path, Clock(), skips_waits=True)
     (tmp_path / "dying.py").write_text(DYING)
     runtime = ProcessRuntime(
@@ -212,7 +212,7 @@ def test_what_a_process_prints_is_shown_before_its_answer(tmp_path: Path, monkey
     assert shown.index("line 199") < shown.index("answer")
 
 
-def test_a_run_that_will_never_go_on_is_an_error_that_says_why(tmp_path: Path) -> None:
+def test_a_run_that_can_never_continue_is_an_error_with_the_reason(tmp_path: Path) -> None:
     world = Lonely(tmp_path)
     world.run("shop", suspend=True)
 
@@ -220,7 +220,7 @@ def test_a_run_that_will_never_go_on_is_an_error_that_says_why(tmp_path: Path) -
         world.run_to_the_end()
 
 
-def test_a_deleted_run_takes_everything_with_it(tmp_path: Path) -> None:
+def test_deleting_a_run_deletes_everything_of_it(tmp_path: Path) -> None:
     world = Lonely(tmp_path)
     world.run("shop", input={"more": 5})
     world.call_after(90, lambda: world.api.delete(names.TASK_RUNS, NAMESPACE, "shop"))
@@ -231,7 +231,7 @@ def test_a_deleted_run_takes_everything_with_it(tmp_path: Path) -> None:
     assert sorted(world.records) == ["shop-i1", "shop-i2"]
 
 
-def test_a_state_that_is_lost_fails_the_run(tmp_path: Path) -> None:
+def test_a_lost_state_fails_the_run(tmp_path: Path) -> None:
     world = Lonely(tmp_path)
     world.run("shop", input={"more": 5})
     world.call_after(30, lambda: world.api.delete(names.TASK_ITERATIONS, NAMESPACE, "shop-i1"))
@@ -240,7 +240,7 @@ def test_a_state_that_is_lost_fails_the_run(tmp_path: Path) -> None:
     assert world.runs["shop"]["status"]["reason"] == "StateLost"
 
 
-def test_a_pod_that_somebody_deletes_is_replaced(tmp_path: Path) -> None:
+def test_a_deleted_pod_is_replaced(tmp_path: Path) -> None:
     world = Lonely(tmp_path)
     world.run("shop", delaySeconds=60)
     world.settle()
@@ -253,7 +253,7 @@ def test_a_pod_that_somebody_deletes_is_replaced(tmp_path: Path) -> None:
     assert (status["phase"], status["disruptions"]) == ("Succeeded", 1)
 
 
-def test_real_time_is_waited_for_until_somebody_aborts(tmp_path: Path) -> None:
+def test_with_real_time_a_run_waits_until_it_is_aborted(tmp_path: Path) -> None:
     began = threading.Event()
 
     def changed(event: Event) -> None:

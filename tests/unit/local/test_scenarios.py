@@ -1,4 +1,4 @@
-"""The scenarios of tests/support/scenarios.py by `run_task`: without pods, in virtual time."""
+"""The scenarios of tests/support/scenarios.py with `run_task`: without pods, in virtual time."""
 
 from collections import Counter
 from dataclasses import replace
@@ -12,7 +12,7 @@ from tests.support.outcomes import Evidence, outcome_of
 from tests.support.scenarios import SCENARIOS, Scenario
 
 ABORT_AFTER = 60
-"""Seconds. Those that wait when they are aborted wait for an hour."""
+"""In seconds. Runs that wait when they are aborted wait for an hour."""
 
 
 def evidence_of(result: TaskResult) -> Evidence:
@@ -29,7 +29,7 @@ def what_happens_meanwhile(scenario: Scenario) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_it_ends_as_in_a_cluster(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_scenario_ends_as_in_a_cluster(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(scenario_tasks, "pause", clock.advance)
     for container in (scenario.task.template or {}).get("spec", {}).get("containers", ()):
@@ -53,5 +53,5 @@ def test_it_ends_as_in_a_cluster(scenario: Scenario, monkeypatch: pytest.MonkeyP
     scenario.check(evidence)
 
 
-def test_every_scenario_has_a_name_of_its_own() -> None:
+def test_every_scenario_has_a_unique_name() -> None:
     assert not [name for name, count in Counter(scenario.name for scenario in SCENARIOS).items() if count > 1]

@@ -1,4 +1,4 @@
-"""What `podrelay.testing.run_task` promises to the tests of task authors."""
+"""The guarantees of `podrelay.testing.run_task` for the tests of task authors."""
 
 import asyncio
 import threading
@@ -35,7 +35,7 @@ class Counting(TaskDefinition):
 # --- the relay --------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_goes_through_its_iterations_and_nobody_waits_for_its_pauses() -> None:
+def test_a_run_goes_through_its_iterations_without_real_pauses() -> None:
     began = time.monotonic()
     result = run_task(Counting, {"to": 3})
 
@@ -50,7 +50,7 @@ def test_a_run_goes_through_its_iterations_and_nobody_waits_for_its_pauses() -> 
     assert time.monotonic() - began < 60
 
 
-def test_progress_and_logs_are_told_for_each_try() -> None:
+def test_progress_and_logs_are_reported_for_each_attempt() -> None:
     result = run_task(Counting, {"to": 2})
 
     assert [(record.progress, record.progress_message) for record in result.records] == [
@@ -63,7 +63,7 @@ def test_progress_and_logs_are_told_for_each_try() -> None:
     ]
 
 
-def test_the_whole_objects_are_there_as_kubectl_shows_them() -> None:
+def test_the_result_has_the_complete_objects() -> None:
     result = run_task(Counting, {"to": 1}, name="my-run")
 
     assert result.name == "my-run"
@@ -73,7 +73,7 @@ def test_the_whole_objects_are_there_as_kubectl_shows_them() -> None:
     assert result.run["status"]["observedGeneration"] == 1
 
 
-def test_the_repr_tells_the_story() -> None:
+def test_the_repr_summarizes_the_run() -> None:
     assert repr(run_task(Counting, {"to": 2})).splitlines() == [
         "<TaskRun counting Succeeded (Done): counted",
         "  iteration 1: continue, next pod after 3600 s",
@@ -95,13 +95,13 @@ def test_max_iterations_come_from_the_class() -> None:
     assert result.error.message == "Task reached max iterations."
 
 
-def test_more_iterations_than_a_cluster_keeps_records_of_are_told_all_the_same() -> None:
+def test_the_result_includes_iterations_whose_records_were_deleted() -> None:
     result = run_task(Counting, {"to": 25})
 
     assert [record.iteration for record in result.records] == list(range(1, 26))
 
 
-def test_a_run_that_cleans_itself_up_is_told_all_the_same() -> None:
+def test_the_result_includes_a_run_that_cleaned_itself_up() -> None:
     class Gone(Counting):
         id = "gone"
         ttl_seconds_after_finished = 0
@@ -115,7 +115,7 @@ def test_a_run_that_cleans_itself_up_is_told_all_the_same() -> None:
 
 
 class Flaky(TaskDefinition):
-    """Fails once, after it has saved how far it came."""
+    """Fails once, after saving its progress."""
 
     id = "flaky"
     title = "Fail"
@@ -156,7 +156,7 @@ def test_an_error_without_a_retry_fails_the_run() -> None:
     assert "error data: {'row': 3}" in repr(result)
 
 
-def test_an_output_that_is_too_large_for_the_status_is_found() -> None:
+def test_an_output_that_is_too_large_for_the_status_is_in_the_result() -> None:
     class Large(TaskDefinition):
         id = "large"
         title = "Large"
@@ -186,7 +186,7 @@ def test_input_may_be_a_model() -> None:
     assert run_task(Ordering, OrderInput(amount=2)).output == {"double": 4}
 
 
-def test_input_that_does_not_fit_is_an_error_with_its_fields() -> None:
+def test_invalid_input_is_an_error_with_its_fields() -> None:
     result = run_task(Ordering, {"amount": "many"})
 
     assert result.phase == "Failed"
@@ -196,12 +196,12 @@ def test_input_that_does_not_fit_is_an_error_with_its_fields() -> None:
 
 
 @pytest.mark.parametrize("payload", [{"x": float("nan")}, {"x": {1, 2}}, {"x": "y" * limits.PAYLOAD_BYTES}])
-def test_input_that_cannot_be_stored_is_refused(payload: dict[str, Any]) -> None:
+def test_input_that_cannot_be_stored_is_rejected(payload: dict[str, Any]) -> None:
     with pytest.raises(limits.PayloadError, match="input"):
         run_task(Counting, payload)
 
 
-def test_a_definition_that_the_api_server_would_refuse_is_refused() -> None:
+def test_a_definition_that_the_api_server_would_reject_is_rejected() -> None:
     class Never(Counting):
         id = "never"
         max_iterations = 0
@@ -210,7 +210,7 @@ def test_a_definition_that_the_api_server_would_refuse_is_refused() -> None:
         run_task(Never)
 
 
-def test_a_definition_of_another_language_is_refused() -> None:
+def test_a_definition_of_another_language_is_rejected() -> None:
     class Shell(Counting):
         id = "shell"
         reporting = "TerminationMessage"
@@ -223,7 +223,7 @@ def test_a_definition_of_another_language_is_refused() -> None:
 
 
 class Hooked(TaskDefinition):
-    """Tells which of its hooks were called, and with what."""
+    """Records which of its hooks were called, and with which arguments."""
 
     id = "hooked"
     title = "Hooked"
@@ -291,7 +291,7 @@ def test_hooks_are_called_in_the_pod_that_answered(hooked: type[Hooked]) -> None
         ({"answer": "price"}, {"onBeforeTrigger": "Succeeded", "onError": "Failed"}),
     ],
 )
-def test_whole_numbers_that_are_floats_do_not_have_a_hook_called_twice(
+def test_whole_numbers_as_floats_do_not_cause_a_second_hook_call(
     hooked: type[Hooked], input: dict[str, Any], outcomes: dict[str, str]
 ) -> None:
     result = run_task(hooked, input)
@@ -301,7 +301,7 @@ def test_whole_numbers_that_are_floats_do_not_have_a_hook_called_twice(
     assert len(result.records) == 1
 
 
-def test_numbers_are_kept_as_in_a_cluster() -> None:
+def test_numbers_are_stored_as_in_a_cluster() -> None:
     class Price(TaskDefinition):
         id = "price"
         title = "Price"
@@ -321,27 +321,27 @@ def test_numbers_are_kept_as_in_a_cluster() -> None:
     assert repr(result.output) == "{'price': 199}"
 
 
-def test_a_hook_that_fails_is_told_and_changes_nothing(hooked: type[Hooked]) -> None:
+def test_a_failed_hook_is_reported_and_changes_nothing(hooked: type[Hooked]) -> None:
     result = run_task(hooked, {"answer": "error"})
 
     assert (result.phase, result.message) == ("Failed", "no")
     assert result.hooks == {"onBeforeTrigger": "Succeeded", "onError": "Failed"}
 
 
-def test_a_run_that_is_refused_beforehand_is_never_begun(hooked: type[Hooked]) -> None:
+def test_a_run_that_is_rejected_beforehand_never_starts(hooked: type[Hooked]) -> None:
     result = run_task(hooked, {"refuse": True})
 
     assert (result.phase, result.reason, result.iterations) == ("Failed", "Rejected", 0)
     assert hooked.called == [("before", "hooked")]
 
 
-def test_max_iterations_have_a_hook_of_their_own(hooked: type[Hooked]) -> None:
+def test_max_iterations_have_their_own_hook(hooked: type[Hooked]) -> None:
     run_task(hooked, {"answer": "continue"})
 
     assert hooked.called[-2:] == [("max", 2), ("error", "failed")]
 
 
-def test_a_run_whose_end_has_no_hook_is_not_held_up_by_another_hook() -> None:
+def test_a_run_without_a_hook_for_its_end_is_not_delayed_by_another_hook() -> None:
     class Careful(TaskDefinition):
         id = "careful"
         title = "Careful"
@@ -364,7 +364,7 @@ def test_the_hook_of_an_abort_is_called_in_any_case(hooked: type[Hooked], when: 
     assert hooked.called[-1] == ("abort", "aborted")
 
 
-def test_where_a_pod_died_another_one_calls_the_hooks(hooked: type[Hooked]) -> None:
+def test_if_the_pod_died_another_one_calls_the_hooks(hooked: type[Hooked]) -> None:
     result = run_task(hooked, {"answer": "killed"}, clock=hooked.clock)
 
     assert hooked.called[-1] == ("error", "failed")
@@ -383,14 +383,14 @@ def test_an_abort_at_an_iteration_is_seen_by_the_task() -> None:
     assert result.records[-1].message == "stopped at 2"
 
 
-def test_an_abort_while_the_run_waits_ends_it_at_once() -> None:
+def test_an_abort_ends_a_waiting_run_immediately() -> None:
     result = run_task(Counting, {"to": 5}, abort_after=1800)
 
     assert (result.phase, result.iterations) == ("Aborted", 1)
     assert result.duration < timedelta(seconds=1900)
 
 
-def test_an_abort_comes_as_soon_as_its_condition_is_true() -> None:
+def test_an_abort_happens_as_soon_as_its_condition_is_true() -> None:
     moments: list[Moment] = []
 
     def half_done(moment: Moment) -> bool:
@@ -421,7 +421,7 @@ def test_a_task_that_ignores_its_abort_is_aborted_nevertheless() -> None:
 
 
 class Slicing(TaskDefinition):
-    """Works until its time is nearly over, then hands over."""
+    """Works until it is close to its timeout, then continues in the next iteration."""
 
     id = "slicing"
     title = "Slices"
@@ -437,19 +437,19 @@ class Slicing(TaskDefinition):
         return controller.response.done(output={"done": done})
 
 
-def test_a_tick_for_each_question_brings_a_task_close_to_its_timeout() -> None:
+def test_a_tick_for_each_query_brings_a_task_close_to_its_timeout() -> None:
     result = run_task(Slicing, {"rows": 5}, tick=300)
 
     assert [(record.input or {}).get("done") for record in result.records] == [2, 4, None]
     assert result.output == {"done": 5}
 
 
-def test_without_a_tick_there_is_time_enough() -> None:
+def test_without_a_tick_there_is_enough_time() -> None:
     assert run_task(Slicing, {"rows": 5}).iterations == 1
 
 
 class Sleeping(TaskDefinition):
-    """Takes longer than it may in its first try."""
+    """Exceeds its timeout in its first attempt."""
 
     id = "sleeping"
     title = "Sleep"
@@ -476,7 +476,7 @@ def sleeping() -> type[Sleeping]:
     return Fresh
 
 
-def test_a_task_hears_of_its_timeout_and_answers_within_its_grace_period(sleeping: type[Sleeping]) -> None:
+def test_a_task_is_notified_of_its_timeout_and_answers_within_its_grace_period(sleeping: type[Sleeping]) -> None:
     result = run_task(sleeping, {"seconds": 901, "more": 30}, clock=sleeping.clock)
 
     assert sleeping.seen == [(True, 59), "still there"]
@@ -491,7 +491,7 @@ def test_a_task_whose_grace_period_is_over_is_killed(sleeping: type[Sleeping]) -
     assert "iteration timed out after 900 s" in result.message
 
 
-def test_a_task_that_swallows_its_end_answers_in_vain() -> None:
+def test_the_answer_of_a_task_that_ignores_its_timeout_is_not_used() -> None:
     clock = Clock()
 
     class Stubborn(TaskDefinition):
@@ -512,7 +512,7 @@ def test_a_task_that_swallows_its_end_answers_in_vain() -> None:
 
 
 class Beating(TaskDefinition):
-    """Takes a minute for each step, and says so or not."""
+    """Takes a minute for each step, with or without a heartbeat."""
 
     id = "beating"
     title = "Beats"
@@ -527,7 +527,7 @@ class Beating(TaskDefinition):
         return controller.response.done()
 
 
-def test_signs_of_life_count_in_skipped_time_too() -> None:
+def test_heartbeats_count_in_skipped_time_too() -> None:
     assert run_task(Beating, {"reports": True}, clock=Beating.clock).phase == "Succeeded"
 
 
@@ -538,7 +538,7 @@ def test_a_task_that_is_silent_for_too_long_is_ended() -> None:
     assert "no heartbeat for" in result.message
 
 
-def test_time_does_not_go_back() -> None:
+def test_time_cannot_go_back() -> None:
     with pytest.raises(ValueError, match="cannot be advanced by -1"):
         Clock().advance(-1)
 
@@ -564,7 +564,7 @@ def test_a_task_runs_in_the_thread_of_its_test() -> None:
     assert Where.threads == [threading.get_ident()]
 
 
-async def test_a_coroutine_runs_even_where_an_event_loop_runs() -> None:
+async def test_a_coroutine_runs_even_if_an_event_loop_is_running() -> None:
     Where.threads.clear()
 
     assert run_task(Where, {"a": 1}).output == {"input": {"a": 1}}
@@ -576,7 +576,7 @@ def test_no_thread_is_left_behind() -> None:
     run_task(Counting, {"to": 3})
 
     for thread in set(threading.enumerate()) - before:
-        thread.join(timeout=30)  # the writer of progress sees the end of its iteration in its own time
+        thread.join(timeout=30)  # the thread that writes progress ends some time after its iteration
         assert not thread.is_alive()
 
 
@@ -597,7 +597,7 @@ def test_a_task_gets_the_secret_that_its_test_names() -> None:
     assert result.output == {"keys": ["ca.crt", "password"], "length": 6}
 
 
-def test_without_one_it_is_told_so() -> None:
+def test_without_a_secret_the_error_says_so() -> None:
     result = run_task(Confidential)
 
     assert result.error is not None
@@ -605,6 +605,6 @@ def test_without_one_it_is_told_so() -> None:
 
 
 @pytest.mark.parametrize("key", ["../escape", "a/b", "", ".."])
-def test_a_key_that_no_secret_can_have_is_refused(key: str) -> None:
+def test_an_invalid_key_of_a_secret_is_rejected(key: str) -> None:
     with pytest.raises(SecretError):
         run_task(Confidential, secret={key: "x"})

@@ -1,4 +1,4 @@
-"""What the runner's tests stand on: a clock that moves by itself, an API server in memory, a pod's environment."""
+"""Fakes for the runner's tests: a virtual clock, an API server in memory, a pod's environment."""
 
 import copy
 import json
@@ -20,13 +20,13 @@ LACKS_RIGHT = (
     'taskiterations.podrelay.dev "shop-i2" is forbidden: User "system:serviceaccount:default:podrelay-runner" cannot '
     'update resource "taskiterations" in API group "podrelay.dev" in the namespace "default"'
 )
-"""What the API server says where no RoleBinding gives a right."""
+"""The message of the API server if no RoleBinding grants a permission."""
 RUN_UID = "uid-of-run"
 POD_UID = "uid-of-pod"
 
 
 class Clock:
-    """Seconds that pass only when somebody sleeps."""
+    """A clock whose time passes only in sleep()."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -41,7 +41,7 @@ class Clock:
 
 
 def variables(**changes: str) -> dict[str, str]:
-    """The environment of iteration 2, try 1 of the run `shop`."""
+    """The environment of iteration 2, attempt 1 of the run `shop`."""
     return {
         names.ENV_NAMESPACE: "default",
         names.ENV_RUN: "shop",
@@ -83,9 +83,9 @@ def task_run(**changes: Any) -> dict[str, Any]:
 
 
 class FakeApi(ApiClient):
-    """The API server, as far as the runner uses it: objects by name, resource versions, refusals that a test asks for.
+    """The parts of the API server that the runner uses: objects by name, resource versions, rejections set by a test.
 
-    `before` is called with method and object name before each request; what it returns, if anything, is the answer.
+    `before` is called with method and object name before each request; its result is the answer, unless it is None.
     """
 
     def __init__(self, clock: Clock | None = None) -> None:
@@ -113,7 +113,7 @@ class FakeApi(ApiClient):
         return self.after(method, name) or answer
 
     def put(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
-        """Store an object as somebody else does."""
+        """Store an object as another client."""
         self._version += 1
         stored: dict[str, Any] = numbers.as_stored(value)
         stored.setdefault("metadata", {})["resourceVersion"] = str(self._version)
@@ -140,7 +140,7 @@ class FakeApi(ApiClient):
         return 200, copy.deepcopy(self.put(name, body))
 
     def _list(self, query: dict[str, str]) -> tuple[int, dict[str, Any]]:
-        """TaskRuns by their spec, page by page; `continue` is where the next page begins."""
+        """Return TaskRuns by their spec, page by page; `continue` is the start of the next page."""
         wanted = {term.removeprefix("spec.") for term in query["fieldSelector"].split(",")}
         found = [
             stored
@@ -154,11 +154,11 @@ class FakeApi(ApiClient):
 
 
 def unreachable(_method: str, _name: str) -> Any:
-    raise ApiUnreachableError("nobody answers")
+    raise ApiUnreachableError("no server responds")
 
 
 class LocalServer:
-    """A real HTTP server. `answers` are given one after the other; the last one again and again.
+    """A real HTTP server. It sends `answers` one after the other, and repeats the last one.
 
     An answer is (status, headers, body); the word "drop" closes the connection without an answer.
     """
@@ -171,7 +171,7 @@ class LocalServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True  # else the body waits 40 ms until the headers are acknowledged
+            disable_nagle_algorithm = True  # otherwise the body waits 40 ms until the headers are acknowledged
 
             def setup(self) -> None:
                 outer.connections += 1
@@ -193,7 +193,7 @@ class LocalServer:
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
-                if headers.get("X-Then") == "close":  # without having said so: the connection goes stale
+                if headers.get("X-Then") == "close":  # without a header that announces it: the connection becomes stale
                     self.close_connection = True
 
             do_GET = do_POST = do_PUT = _answer  # noqa: N815 - names of http.server

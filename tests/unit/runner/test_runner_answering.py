@@ -1,4 +1,4 @@
-"""What is stored for what run() returned or raised."""
+"""The answers that are stored for results and exceptions of run()."""
 
 from typing import Any
 
@@ -38,14 +38,14 @@ class MuteError(Exception):
         (Aborted(), Aborted()),
     ],
 )
-def test_what_run_may_return(value: Any, answer: Answer) -> None:
+def test_run_may_return_answers_dicts_models_or_none(value: Any, answer: Answer) -> None:
     found = answer_of(value)
 
     assert (type(found), found) == (type(answer), answer)
 
 
 @pytest.mark.parametrize("value", [5, "done", [1], (None, None), object(), Rows])
-def test_anything_else_is_an_error_that_says_what_may_be_returned(value: Any) -> None:
+def test_any_other_return_value_is_an_error_that_explains_what_is_allowed(value: Any) -> None:
     answer = answer_of(value)
 
     assert isinstance(answer, Failed)
@@ -100,7 +100,7 @@ def test_anything_else_is_an_error_that_says_what_may_be_returned(value: Any) ->
         (Aborted("tidy"), None, {"status": "aborted", "message": "tidy"}),
     ],
 )
-def test_answers_are_stored_with_the_state_they_leave(
+def test_answers_are_stored_with_the_resulting_state(
     answer: Answer, output: dict[str, Any] | None, response: dict[str, Any]
 ) -> None:
     assert response_of(answer, {"a": 1, "b": {"x": 1}}, output) == response
@@ -116,7 +116,7 @@ def test_answers_are_stored_with_the_state_they_leave(
         (Done(output=[1]), "must be a dict"),
     ],
 )
-def test_a_payload_that_cannot_be_stored_makes_an_error_of_the_answer(answer: Answer, words: str) -> None:
+def test_an_answer_with_an_invalid_payload_becomes_an_error(answer: Answer, words: str) -> None:
     response = response_of(answer, {}, {"kept": 1})
 
     assert response["status"] == "error"
@@ -125,7 +125,7 @@ def test_a_payload_that_cannot_be_stored_makes_an_error_of_the_answer(answer: An
     assert response["output"] == {"kept": 1}
 
 
-def test_what_the_task_continues_with_is_held_to_its_rules_as_a_whole() -> None:
+def test_the_whole_state_of_a_continue_is_validated() -> None:
     class Order(BaseModel):
         cursor: int
         size: int = 10
@@ -142,18 +142,18 @@ def test_what_the_task_continues_with_is_held_to_its_rules_as_a_whole() -> None:
     assert refused["error"]["message"] == "Validation failed."
     assert set(refused["error"]["data"]["invalidFields"]) == {"cursor"}
     assert refused["output"] == {"kept": 1}
-    assert "retryable" not in refused, "another try may continue with something else"
+    assert "retryable" not in refused, "another attempt may continue with another state"
 
 
 @pytest.mark.parametrize("data", [HUGE, {"x": object()}, [1]])
-def test_of_an_error_its_data_may_be_refused_but_never_the_error(data: Any) -> None:
+def test_invalid_error_data_is_dropped_but_never_the_error(data: Any) -> None:
     error = response_of(Failed("no such file", "E", data), {}, None)["error"]
 
     assert (error["message"], error["code"]) == ("no such file", "E")
     assert "error.data" in error["data"]["refused"]
 
 
-def test_messages_are_cut_and_what_utf8_cannot_hold_is_replaced() -> None:
+def test_messages_are_truncated_and_invalid_characters_replaced() -> None:
     response = response_of(Failed("x" * 9000 + "\udcff", "c" * 300), {}, None)
 
     assert len(response["error"]["message"]) == limits.MESSAGE_LENGTH
@@ -174,7 +174,7 @@ def test_messages_are_cut_and_what_utf8_cannot_hold_is_replaced() -> None:
         (MuteError(), "MuteError", "MuteError"),
     ],
 )
-def test_an_exception_is_an_error_and_its_traceback_goes_to_stderr(
+def test_an_exception_becomes_an_error_with_its_traceback_on_stderr(
     error: BaseException, message: str, code: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     answer = answer_of_exception(error)
@@ -183,8 +183,8 @@ def test_an_exception_is_an_error_and_its_traceback_goes_to_stderr(
     assert type(error).__name__ in capsys.readouterr().err
 
 
-def test_a_response_looks_as_it_comes_back_from_the_api_server() -> None:
-    """A tuple is stored as a list; a response that differs from the stored one is taken for another pod's."""
+def test_a_response_has_the_form_that_the_api_server_returns() -> None:
+    """A tuple is stored as a list; a response that differs from the stored one is treated as another pod's."""
     assert response_of(Done(output={"rows": (1, (2,))}), {}, None)["output"] == {"rows": [1, [2]]}
     assert response_of(Continue({"rows": (1,)}), {}, None)["input"] == {"rows": [1]}
     assert response_of(Failed("no", "E", {"rows": (1,)}), {}, None)["error"]["data"] == {"rows": [1]}

@@ -1,4 +1,4 @@
-"""Requests are tried again until their deadline; what cannot change is answered at once. With a real HTTP server."""
+"""Requests are retried until their deadline; permanent errors are raised immediately. With a real HTTP server."""
 
 import math
 import subprocess
@@ -37,7 +37,7 @@ def test_an_object_is_read_with_the_token_of_the_service_account(tmp_path: Path,
     assert headers["Authorization"] == "Bearer token-1"
 
 
-def test_the_token_is_read_for_every_request_and_the_connection_kept(tmp_path: Path, clock: Clock) -> None:
+def test_the_token_is_read_for_every_request_and_the_connection_reused(tmp_path: Path, clock: Clock) -> None:
     with LocalServer(OK) as server:
         client = server.client(tmp_path, clock)
         client.read("default", "taskruns", "shop", lambda: 2000)
@@ -48,7 +48,7 @@ def test_the_token_is_read_for_every_request_and_the_connection_kept(tmp_path: P
     assert server.connections == 1
 
 
-def test_nothing_is_none_and_a_refusal_an_error(tmp_path: Path, clock: Clock) -> None:
+def test_a_missing_object_is_none_and_a_rejection_is_an_error(tmp_path: Path, clock: Clock) -> None:
     gone = {**STATUS, "reason": "NotFound", "details": {"name": "shop", "kind": "taskruns"}}
     with LocalServer((404, {}, gone), (403, {}, STATUS)) as server:
         assert read(server, tmp_path, clock) is None
@@ -59,7 +59,7 @@ def test_nothing_is_none_and_a_refusal_an_error(tmp_path: Path, clock: Clock) ->
 
 
 @pytest.mark.parametrize("trouble", [(500, {}, STATUS), (503, {}, b"upstream"), (429, {}, STATUS), "drop"], ids=str)
-def test_trouble_that_passes_is_waited_out(tmp_path: Path, clock: Clock, trouble: Any) -> None:
+def test_transient_failures_are_retried(tmp_path: Path, clock: Clock, trouble: Any) -> None:
     with LocalServer(trouble, trouble, trouble, OK) as server:
         assert read(server, tmp_path, clock) == OK[2]
 
@@ -74,7 +74,7 @@ MISSING = pytest.mark.parametrize("refusal", [NO_RIGHT, NO_RESOURCE, NO_TOKEN], 
 
 
 @MISSING
-def test_a_right_that_is_missing_for_a_moment_is_waited_for(tmp_path: Path, clock: Clock, refusal: Any) -> None:
+def test_a_briefly_missing_permission_is_waited_for(tmp_path: Path, clock: Clock, refusal: Any) -> None:
     with LocalServer(refusal, refusal, refusal, OK) as server:
         assert read(server, tmp_path, clock) == OK[2]
 
@@ -82,7 +82,7 @@ def test_a_right_that_is_missing_for_a_moment_is_waited_for(tmp_path: Path, cloc
 
 
 @MISSING
-def test_a_right_that_is_missing_for_a_minute_is_missing(tmp_path: Path, clock: Clock, refusal: Any) -> None:
+def test_a_permission_that_is_missing_for_a_minute_is_an_error(tmp_path: Path, clock: Clock, refusal: Any) -> None:
     with LocalServer(refusal) as server, pytest.raises(ApiRefusedError, match=f"answered {refusal[0]}"):
         read(server, tmp_path, clock, seconds=900)
 
@@ -90,7 +90,7 @@ def test_a_right_that_is_missing_for_a_minute_is_missing(tmp_path: Path, clock: 
 
 
 @MISSING
-def test_where_work_would_be_lost_it_is_waited_for_until_the_deadline(
+def test_if_work_would_be_lost_a_permission_is_waited_for_until_the_deadline(
     tmp_path: Path, clock: Clock, refusal: Any
 ) -> None:
     with LocalServer(refusal) as server, pytest.raises(ApiUnreachableError, match=f"last response: {refusal[0]}"):
@@ -99,12 +99,12 @@ def test_where_work_would_be_lost_it_is_waited_for_until_the_deadline(
     assert 1890 < clock() <= 1900
 
 
-def test_a_namespace_that_is_not_there_is_waited_for_by_who_creates(tmp_path: Path, clock: Clock) -> None:
+def test_a_create_request_waits_for_a_missing_namespace(tmp_path: Path, clock: Clock) -> None:
     with LocalServer(NO_NAMESPACE, OK) as server:
         assert server.client(tmp_path, clock).request("POST", "/x/taskiterations", {}, lambda: 1900) == (200, OK[2])
 
 
-def test_a_new_token_is_taken_while_the_old_one_is_refused(tmp_path: Path, clock: Clock) -> None:
+def test_a_new_token_is_used_while_the_old_one_is_rejected(tmp_path: Path, clock: Clock) -> None:
     with LocalServer(NO_TOKEN, NO_TOKEN, OK) as server:
         client = server.client(tmp_path, clock)
         renew = clock.sleep
@@ -120,7 +120,7 @@ def test_a_new_token_is_taken_while_the_old_one_is_refused(tmp_path: Path, clock
     assert tokens == ["Bearer token-1", "Bearer token-2", "Bearer token-2"]
 
 
-def test_an_object_that_is_nested_too_deep_is_told(tmp_path: Path, clock: Clock) -> None:
+def test_an_object_that_is_nested_too_deep_is_an_error(tmp_path: Path, clock: Clock) -> None:
     deep = b'{"a": ' * 20_000 + b"1" + b"}" * 20_000
     with (
         LocalServer((200, {}, deep)) as server,
@@ -144,14 +144,14 @@ def test_retry_after_is_obeyed(tmp_path: Path, clock: Clock) -> None:
     assert clock() == pytest.approx(1007)
 
 
-def test_after_the_deadline_the_last_problem_is_told(tmp_path: Path, clock: Clock) -> None:
+def test_after_the_deadline_the_last_problem_is_reported(tmp_path: Path, clock: Clock) -> None:
     with LocalServer((503, {}, STATUS)) as server, pytest.raises(ApiUnreachableError, match="503 not now"):
         read(server, tmp_path, clock, seconds=5)
 
     assert clock() <= 1005
 
 
-def test_a_request_is_tried_once_even_if_the_deadline_is_over(tmp_path: Path, clock: Clock) -> None:
+def test_a_request_is_sent_once_even_after_the_deadline(tmp_path: Path, clock: Clock) -> None:
     with LocalServer(OK) as server:
         assert read(server, tmp_path, clock, seconds=-100) == OK[2]
 
@@ -160,7 +160,7 @@ def test_a_request_is_tried_once_even_if_the_deadline_is_over(tmp_path: Path, cl
 def test_a_request_does_not_outlast_its_deadline_by_more_than_half_a_second(
     tmp_path: Path, clock: Clock, left: float, timeout: float
 ) -> None:
-    """Else the container would be killed while it waits, before the answer is in the termination message."""
+    """Otherwise the container would be killed while it waits, before the answer is in the termination message."""
     with LocalServer(OK) as server:
         client = server.client(tmp_path, clock)
         client.read("default", "taskruns", "shop", lambda: 9999)
@@ -170,15 +170,15 @@ def test_a_request_does_not_outlast_its_deadline_by_more_than_half_a_second(
         assert (connection.timeout, connection.sock.gettimeout()) == (timeout, timeout)
 
 
-def test_a_deadline_that_comes_closer_ends_the_waiting(tmp_path: Path, clock: Clock) -> None:
-    """As SIGTERM does, in the middle of a pause of an hour."""
+def test_an_earlier_deadline_ends_a_pause(tmp_path: Path, clock: Clock) -> None:
+    """SIGTERM does this, here during a pause of an hour."""
     with LocalServer((429, {"Retry-After": "3600"}, STATUS)) as server, pytest.raises(ApiUnreachableError):
         server.client(tmp_path, clock).read("default", "taskruns", "shop", lambda: 1010 if clock() > 1003 else 9999)
 
     assert clock() < 1005
 
 
-def test_a_connection_that_went_stale_is_opened_again_without_a_pause(tmp_path: Path, clock: Clock) -> None:
+def test_a_stale_connection_is_reopened_without_a_pause(tmp_path: Path, clock: Clock) -> None:
     with LocalServer((200, {"X-Then": "close"}, {}), OK) as server:
         client = server.client(tmp_path, clock)
         client.read("default", "taskruns", "shop", lambda: 2000)
@@ -188,7 +188,7 @@ def test_a_connection_that_went_stale_is_opened_again_without_a_pause(tmp_path: 
     assert server.connections == 2
 
 
-def test_nobody_listening_is_told_when_the_deadline_is_over(tmp_path: Path, clock: Clock) -> None:
+def test_an_unreachable_server_is_reported_after_the_deadline(tmp_path: Path, clock: Clock) -> None:
     server = LocalServer(OK)
     server._server.server_close()
 
@@ -196,7 +196,7 @@ def test_nobody_listening_is_told_when_the_deadline_is_over(tmp_path: Path, cloc
         read(server, tmp_path, clock, seconds=3)
 
 
-def test_a_pod_without_service_account_is_told_what_to_change_at_once(tmp_path: Path, clock: Clock) -> None:
+def test_a_pod_without_service_account_gets_immediate_advice(tmp_path: Path, clock: Clock) -> None:
     client = ApiClient("127.0.0.1", 1, tmp_path, clock, clock.sleep)
 
     with pytest.raises(ApiUnreachableError, match="automountServiceAccountToken must not be false"):
@@ -207,7 +207,7 @@ def test_a_pod_without_service_account_is_told_what_to_change_at_once(tmp_path: 
 
 @pytest.fixture
 def tls_port(tmp_path: Path) -> Iterator[int]:
-    """A server with a certificate for 127.0.0.1, whose CA stands in the account folder."""
+    """A server with a certificate for 127.0.0.1, whose CA is in the account folder."""
     import ssl
 
     command = "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=x -addext subjectAltName=IP:127.0.0.1"
@@ -232,7 +232,7 @@ def tls_port(tmp_path: Path) -> Iterator[int]:
     server.server_close()
 
 
-def test_the_api_server_is_verified_by_the_ca_beside_the_token(tmp_path: Path, clock: Clock, tls_port: int) -> None:
+def test_the_api_server_is_verified_by_the_ca_next_to_the_token(tmp_path: Path, clock: Clock, tls_port: int) -> None:
     (tmp_path / "token").write_text("x")
     variables = {
         "KUBERNETES_SERVICE_HOST": "127.0.0.1",

@@ -1,4 +1,4 @@
-"""Children are found again by what they are to do, whatever becomes of the try that started them."""
+"""Children are found again by their definition and input, regardless of the attempt that started them."""
 
 import re
 import threading
@@ -18,7 +18,7 @@ RESIZE = WantedRun("resize-image", {"url": "a", "sizes": [1, 2.5, None]})
 
 
 def children(api: FakeApi, **variables: str) -> Children:
-    """What one try has in its hand."""
+    """The children of one attempt."""
     return Children(api, me(**variables), lambda: api.clock.now + 60)
 
 
@@ -32,7 +32,7 @@ def api() -> FakeApi:
     return FakeApi()
 
 
-def test_a_child_is_what_the_policy_demands(api: FakeApi) -> None:
+def test_a_child_satisfies_the_admission_policy(api: FakeApi) -> None:
     child = children(api).trigger(RESIZE)
 
     stored = api.objects[child.id]
@@ -44,8 +44,8 @@ def test_a_child_is_what_the_policy_demands(api: FakeApi) -> None:
     assert (child.status, child.parent, child.input) == ("pending", "shop", RESIZE.input)
 
 
-def test_it_is_noted_which_iteration_alone_may_ask_for_a_child_again(api: FakeApi) -> None:
-    """A child that cleans itself up stays for so long: with a key for all iterations, else for this one."""
+def test_a_child_names_the_iteration_that_may_request_it_again(api: FakeApi) -> None:
+    """A child that cleans itself up is kept as long: with a key for all iterations, otherwise for this one."""
     plain = children(api).trigger(RESIZE)
     keyed = children(api).trigger(RESIZE._replace(key="once"))
 
@@ -53,7 +53,7 @@ def test_it_is_noted_which_iteration_alone_may_ask_for_a_child_again(api: FakeAp
     assert names.ANNOTATION_PARENT_ITERATION not in api.objects[keyed.id]["metadata"].get("annotations", {})
 
 
-def test_name_delay_and_start_go_along(api: FakeApi) -> None:
+def test_name_delay_and_start_are_passed_on(api: FakeApi) -> None:
     at = datetime(2026, 3, 1, 12, 30, tzinfo=UTC)
     delayed = children(api).trigger(RESIZE._replace(name="Resize", delay_seconds=60))
     timed = children(api).trigger(RESIZE._replace(key="timed", start_at=at))
@@ -72,7 +72,7 @@ def test_name_delay_and_start_go_along(api: FakeApi) -> None:
     ("definition", "begins"),
     [("a" * 60, "a" * 35 + "-"), ("a" * 34 + "-and-more", "a" * 34 + "-"), ("chain", "chain-")],
 )
-def test_a_long_definition_is_cut(api: FakeApi, definition: str, begins: str) -> None:
+def test_the_name_of_a_long_definition_is_truncated(api: FakeApi, definition: str, begins: str) -> None:
     name = children(api).trigger(WantedRun(definition, {})).id
 
     assert name.startswith(begins)
@@ -80,7 +80,7 @@ def test_a_long_definition_is_cut(api: FakeApi, definition: str, begins: str) ->
     assert "--" not in name
 
 
-def test_a_retried_try_finds_the_children_of_the_one_before_it(api: FakeApi) -> None:
+def test_a_retry_finds_the_children_of_the_previous_attempt(api: FakeApi) -> None:
     first = children(api)
     asked = [RESIZE, RESIZE, RESIZE._replace(input={"url": "b"})]
     before = [first.trigger(child).id for child in asked]
@@ -93,7 +93,7 @@ def test_a_retried_try_finds_the_children_of_the_one_before_it(api: FakeApi) -> 
     assert len(api.objects) == count
 
 
-def test_the_next_iteration_and_another_run_start_children_of_their_own(api: FakeApi) -> None:
+def test_the_next_iteration_and_another_run_start_separate_children(api: FakeApi) -> None:
     found = {
         children(api, **variables).trigger(RESIZE).id
         for variables in ({}, {names.ENV_ITERATION: "3"}, {names.ENV_RUN_UID: "uid-of-the-next-run"})
@@ -108,8 +108,8 @@ def test_the_order_of_the_fields_of_an_input_does_not_matter(api: FakeApi) -> No
     assert one == other
 
 
-def test_a_number_means_the_same_child_before_and_after_it_was_stored(api: FakeApi) -> None:
-    """A retried try has from its checkpoint 1 what the one before it had as 1.0."""
+def test_a_stored_number_identifies_the_same_child(api: FakeApi) -> None:
+    """A retry reads 1 from the checkpoint where the previous attempt had 1.0."""
     one, other = (
         children(api).trigger(wanted_child("chain", {"x": [value], "y": big})).id
         for value, big in ((1.0, 2.0**62), (1, 4611686018427388000))
@@ -119,7 +119,7 @@ def test_a_number_means_the_same_child_before_and_after_it_was_stored(api: FakeA
     assert repr(api.objects[one]["spec"]["input"]) == "{'x': [1], 'y': 4611686018427388000}"
 
 
-def test_calls_with_one_key_are_one_child_in_every_iteration(api: FakeApi) -> None:
+def test_calls_with_one_key_give_one_child_in_every_iteration(api: FakeApi) -> None:
     keyed = RESIZE._replace(key="once")
     found = {
         children(api, **{names.ENV_ITERATION: number}).trigger(keyed).id for number in ("2", "3") for _ in range(2)
@@ -138,7 +138,7 @@ def test_a_key_with_another_input_is_a_conflict(api: FakeApi) -> None:
     assert caught.value.reason == "TriggerConflict"
 
 
-def test_a_foreign_run_of_that_name_is_a_conflict(api: FakeApi) -> None:
+def test_a_foreign_run_with_that_name_is_a_conflict(api: FakeApi) -> None:
     name = children(api).trigger(RESIZE).id
     del api.objects[name]["spec"]["parent"]
 
@@ -146,7 +146,7 @@ def test_a_foreign_run_of_that_name_is_a_conflict(api: FakeApi) -> None:
         children(api).trigger(RESIZE)
 
 
-def test_a_child_that_was_found_shows_how_it_stands(api: FakeApi) -> None:
+def test_an_existing_child_is_returned_with_its_status(api: FakeApi) -> None:
     name = children(api).trigger(RESIZE).id
     api.objects[name]["status"] = {"phase": "Succeeded", "output": {"rows": 3}}
 
@@ -155,7 +155,7 @@ def test_a_child_that_was_found_shows_how_it_stands(api: FakeApi) -> None:
     assert (found.status, found.output) == ("success", {"rows": 3})
 
 
-def test_a_child_that_is_deleted_between_two_looks_is_created(api: FakeApi) -> None:
+def test_a_child_that_is_deleted_between_two_requests_is_created(api: FakeApi) -> None:
     name = children(api).trigger(RESIZE).id
     pending = [name]
 
@@ -169,7 +169,7 @@ def test_a_child_that_is_deleted_between_two_looks_is_created(api: FakeApi) -> N
     assert name in api.objects
 
 
-def test_a_conflict_about_something_else_is_waited_out(api: FakeApi) -> None:
+def test_a_conflict_about_another_object_is_retried(api: FakeApi) -> None:
     conflicts = [(409, {"reason": "Conflict", "message": "resource quotas are busy"})]
     api.before = lambda method, _name: conflicts.pop() if method == "POST" and conflicts else None
 
@@ -177,14 +177,14 @@ def test_a_conflict_about_something_else_is_waited_out(api: FakeApi) -> None:
     assert sum(api.clock.naps) == pytest.approx(0.1)
 
 
-def test_conflicts_without_end_end_with_the_time(api: FakeApi) -> None:
+def test_endless_conflicts_end_at_the_deadline(api: FakeApi) -> None:
     api.before = lambda _method, _name: (409, {"reason": "Conflict", "message": "resource quotas are busy"})
 
     with pytest.raises(ApiUnreachableError, match="resource quotas are busy"):
         Children(api, me(), lambda: 1001.0).trigger(RESIZE)
 
 
-def test_a_refusal_comes_with_its_words_and_the_same_call_means_the_same_child_again(api: FakeApi) -> None:
+def test_a_rejection_has_its_message_and_a_repeated_call_gives_the_same_child(api: FakeApi) -> None:
     names_asked_for = []
     refusals = [(403, {"message": "exceeded quota: runs=5"})]
 
@@ -200,7 +200,7 @@ def test_a_refusal_comes_with_its_words_and_the_same_call_means_the_same_child_a
     assert mine.trigger(RESIZE).id == names_asked_for[0]
 
 
-def test_no_answer_until_the_deadline_is_told(api: FakeApi) -> None:
+def test_a_timeout_at_the_deadline_is_reported(api: FakeApi) -> None:
     api.before = unreachable
 
     with pytest.raises(ApiUnreachableError):
@@ -233,7 +233,7 @@ def mine(api: FakeApi) -> Children:
     return children(api)
 
 
-def test_children_are_listed_by_their_age(mine: Children) -> None:
+def test_children_are_listed_by_age(mine: Children) -> None:
     found = mine.find(None)
 
     assert [child.id for child in found] == ["older", "a", "b"]
@@ -241,7 +241,7 @@ def test_children_are_listed_by_their_age(mine: Children) -> None:
     assert [child.id for child in mine.find("chain")] == ["older"]
 
 
-def test_long_lists_come_in_pages(api: FakeApi) -> None:
+def test_long_lists_are_read_in_pages(api: FakeApi) -> None:
     for number in range(1203):
         api.put(f"child-{number:04}", stored_child(f"child-{number:04}"))
 
@@ -249,7 +249,7 @@ def test_long_lists_come_in_pages(api: FakeApi) -> None:
     assert len(api.calls) == 3
 
 
-def test_a_list_whose_rest_is_too_old_is_read_again(api: FakeApi) -> None:
+def test_a_list_with_an_expired_continue_token_is_read_again(api: FakeApi) -> None:
     for number in range(600):
         api.put(f"child-{number}", stored_child(f"child-{number}"))
     gone = [(410, {"reason": "Expired"})]
@@ -258,21 +258,21 @@ def test_a_list_whose_rest_is_too_old_is_read_again(api: FakeApi) -> None:
     assert len(children(api).find(None)) == 600
 
 
-def test_a_list_that_is_refused_is_told(api: FakeApi) -> None:
+def test_a_rejected_list_is_an_error(api: FakeApi) -> None:
     api.before = lambda _method, _name: (403, {"message": "cannot list taskruns"})
 
     with pytest.raises(ApiRefusedError, match="cannot list taskruns"):
         children(api).find(None)
 
 
-def test_children_of_an_earlier_run_of_the_name_are_left_out(api: FakeApi, mine: Children) -> None:
+def test_children_of_an_earlier_run_with_the_name_are_omitted(api: FakeApi, mine: Children) -> None:
     for name, uid in (("a", RUN_UID), ("b", "uid-of-an-earlier-run")):
         api.objects[name]["metadata"]["ownerReferences"] = [{"kind": "TaskRun", "name": "shop", "uid": uid}]
 
     assert [child.id for child in mine.find(None)] == ["older", "a"]
 
 
-def test_a_child_tells_what_its_parent_needs(api: FakeApi) -> None:
+def test_a_child_has_the_fields_that_its_parent_needs(api: FakeApi) -> None:
     api.put(
         "child",
         stored_child(

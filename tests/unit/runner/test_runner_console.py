@@ -1,4 +1,4 @@
-"""What a task prints goes where it went before, and its end goes into the record, with no write more."""
+"""Output of a task is still printed, and its end is stored in the record without an additional write."""
 
 import sys
 import threading
@@ -17,7 +17,7 @@ def text_of(pod: Pod) -> str:
     return text
 
 
-def test_what_is_printed_by_any_way_of_python_is_kept(pod: Pod, capfd: pytest.CaptureFixture[str]) -> None:
+def test_output_of_all_kinds_in_python_is_kept(pod: Pod, capfd: pytest.CaptureFixture[str]) -> None:
     pod.run(
         "import logging, sys, threading\n"
         "print('printed')\n"
@@ -27,14 +27,14 @@ def test_what_is_printed_by_any_way_of_python_is_kept(pod: Pod, capfd: pytest.Ca
         "logger.propagate = False\n"
         "logger.addHandler(logging.StreamHandler())\n"
         "logger.warning('logged')\n"
-        "thread = threading.Thread(target=print, args=['beside'])\n"
+        "thread = threading.Thread(target=print, args=['threaded'])\n"
         "thread.start(); thread.join()\n"
         "print('without an end', end='')"
     )
 
-    assert text_of(pod) == "printed\nwarned\nbytes\nlogged\nbeside\nwithout an end"
+    assert text_of(pod) == "printed\nwarned\nbytes\nlogged\nthreaded\nwithout an end"
     out, err = capfd.readouterr()
-    assert out == "printed\nbytes\nbeside\nwithout an end"
+    assert out == "printed\nbytes\nthreaded\nwithout an end"
     assert err == "warned\nlogged\n"
 
 
@@ -45,14 +45,14 @@ def test_a_traceback_is_kept(pod: Pod) -> None:
     assert text_of(pod).endswith("ValueError: odd\n")
 
 
-def test_so_is_that_of_a_module_that_cannot_be_imported(pod: Pod) -> None:
+def test_the_traceback_of_a_failed_import_is_kept(pod: Pod) -> None:
     pod.run("raw:print('importing')\nimport no_such_module\n", head="")
 
     assert text_of(pod).startswith("importing\n")
     assert "no_such_module" in text_of(pod)
 
 
-def test_log_lines_are_not_kept_twice(pod: Pod, capfd: pytest.CaptureFixture[str]) -> None:
+def test_log_lines_are_not_stored_twice(pod: Pod, capfd: pytest.CaptureFixture[str]) -> None:
     pod.run("print('before')\ncontroller.logger.info('a line')\nprint('after')")
 
     assert text_of(pod) == "before\nafter\n"
@@ -61,7 +61,7 @@ def test_log_lines_are_not_kept_twice(pod: Pod, capfd: pytest.CaptureFixture[str
     assert (before, '"a line"' in line, after) == ("before", True, "after")
 
 
-def test_a_flood_is_bounded_and_counted(pod: Pod) -> None:
+def test_a_large_output_is_truncated_and_counted(pod: Pod) -> None:
     pod.run("for n in range(20_000): print('row', n)")
 
     assert len(text_of(pod)) <= 16 * 1024
@@ -70,8 +70,8 @@ def test_a_flood_is_bounded_and_counted(pod: Pod) -> None:
     assert pod.api.record["console"]["droppedBytes"] > 100_000
 
 
-def test_a_signal_handler_that_prints_while_a_line_is_taken_does_not_wait_for_itself() -> None:
-    """Python runs handlers in the main thread, between any two steps of what it does there."""
+def test_a_signal_handler_that_prints_does_not_deadlock() -> None:
+    """Python runs handlers in the main thread, between any two of its bytecode instructions."""
     console = Console()
 
     def interrupted() -> None:
@@ -86,12 +86,12 @@ def test_a_signal_handler_that_prints_while_a_line_is_taken_does_not_wait_for_it
     assert console.tail() == {"text": "heard\n"}
 
 
-def test_nothing_printed_leaves_nothing_and_who_does_not_record_logs_keeps_nothing(pod: Pod) -> None:
+def test_without_output_no_console_is_stored(pod: Pod) -> None:
     pod.run("pass")
     assert "console" not in pod.api.record
 
 
-def test_without_record_logs_nothing_is_kept(pod: Pod) -> None:
+def test_without_record_logs_no_console_is_stored(pod: Pod) -> None:
     pod.run("print('secret')", PODRELAY_RECORD_LOGS="false")
 
     assert "console" not in pod.api.record
@@ -109,7 +109,7 @@ def test_a_task_that_damages_its_stdout_still_answers(
     assert text_of(pod) == "before\n"
 
 
-def test_the_streams_are_what_they_were_afterwards(pod: Pod) -> None:
+def test_the_streams_are_restored_afterwards(pod: Pod) -> None:
     before = sys.stdout, sys.stderr
 
     pod.run("print('x')")
@@ -117,7 +117,7 @@ def test_the_streams_are_what_they_were_afterwards(pod: Pod) -> None:
     assert (sys.stdout, sys.stderr) == before
 
 
-def test_it_costs_no_write(pod: Pod) -> None:
+def test_printing_causes_no_extra_write(pod: Pod) -> None:
     pod.run("pass")
     silent = len(pod.api.calls)
     loud = Pod(pod.folder)

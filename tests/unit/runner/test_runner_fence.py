@@ -1,4 +1,4 @@
-"""Who may run user code: the table of reasons to leave."""
+"""Which pods may run user code: the table of reasons to exit."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def run_with(status: dict[str, Any] | None = None, **changes: Any) -> dict[str, 
         (run_with({"current": {**CURRENT, "podUID": "another"}}), "another pod of this name has taken its place"),
     ],
 )
-def test_a_pod_that_is_not_due_leaves(run: dict[str, Any] | None, words: str) -> None:
+def test_a_pod_that_is_not_due_exits(run: dict[str, Any] | None, words: str) -> None:
     assert words in (superseded(run, None, me()) or "")
 
 
@@ -43,7 +43,7 @@ def test_a_pod_that_is_not_due_leaves(run: dict[str, Any] | None, words: str) ->
     ("uid", "words"),
     [("another", "another pod of this name has run before"), (POD_UID, "a container of this pod has run before")],
 )
-def test_a_record_of_its_name_makes_it_leave(uid: str, words: str) -> None:
+def test_a_pod_exits_if_its_record_exists(uid: str, words: str) -> None:
     assert superseded(task_run(), {"podUID": uid}, me()) == words
 
 
@@ -60,8 +60,8 @@ def test_a_record_of_its_name_makes_it_leave(uid: str, words: str) -> None:
     ],
     ids=[
         "current",
-        "made, not in the status yet",
-        "the one before",
+        "created, not in the status yet",
+        "the previous one",
         "retry, not in the status yet",
         "retry",
         "no status at all",

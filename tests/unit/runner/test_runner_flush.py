@@ -1,4 +1,4 @@
-"""Progress and logs are written soon, but never too often."""
+"""Progress and logs are written soon, but not too often."""
 
 import threading
 from typing import Any
@@ -32,28 +32,30 @@ def flusher(record: FakeRecord, clock: Clock | None = None, heartbeat_timeout: f
 @pytest.mark.parametrize(
     ("size", "seconds"), [(0, 2.0), (16 * limits.KIB, 2.0), (80 * limits.KIB, 10.0), (700 * limits.KIB, 87.5)]
 )
-def test_the_pause_is_two_seconds_or_as_long_as_the_record_takes_at_8_kib_per_second(size: int, seconds: float) -> None:
+def test_the_pause_is_two_seconds_or_the_record_size_at_8_kib_per_second(size: int, seconds: float) -> None:
     assert flusher(FakeRecord(size)).step() == seconds
 
 
-def test_a_flush_is_given_up_after_two_seconds_because_the_next_one_takes_it_along() -> None:
+def test_a_flush_times_out_after_two_seconds_because_the_next_one_includes_it() -> None:
     record = FakeRecord(error=ApiUnreachableError("x"))
 
     assert flusher(record, Clock()).step() == 2.0
     assert record.deadlines == [1002.0]
 
 
-def test_a_large_record_that_could_not_be_written_is_tried_again_soon() -> None:
+def test_a_failed_write_of_a_large_record_is_retried_soon() -> None:
     assert flusher(FakeRecord(700 * limits.KIB, ApiUnreachableError("x"))).step() == 2.0
 
 
 @pytest.mark.parametrize("error", [ApiRefusedError(403, "no"), SupersededError("gone")])
-def test_a_refusal_for_good_ends_it_with_a_word(error: Exception, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_permanent_rejection_ends_the_flusher_with_a_message(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert flusher(FakeRecord(error=error)).step() is None
     assert "progress and logs are no longer stored" in capsys.readouterr().err
 
 
-def test_the_first_news_is_written_at_once_and_more_only_after_the_pause() -> None:
+def test_the_first_update_is_written_immediately_and_more_after_the_pause() -> None:
     record = FakeRecord()
     worker = flusher(record)
 
@@ -69,7 +71,7 @@ def test_the_first_news_is_written_at_once_and_more_only_after_the_pause() -> No
     assert len(record.deadlines) == 1
 
 
-def test_without_news_there_is_no_thread() -> None:
+def test_without_updates_there_is_no_thread() -> None:
     worker = flusher(FakeRecord())
     worker.stop()
 
@@ -77,18 +79,16 @@ def test_without_news_there_is_no_thread() -> None:
 
 
 @pytest.mark.parametrize(("timeout", "seconds"), [(5.0, 2.0), (60.0, 20.0), (3600.0, 87.5)])
-def test_a_large_record_is_written_often_enough_for_its_task_not_to_be_taken_for_stalled(
-    timeout: float, seconds: float
-) -> None:
+def test_a_large_record_is_written_often_enough_for_the_heartbeat_timeout(timeout: float, seconds: float) -> None:
     assert flusher(FakeRecord(700 * limits.KIB), heartbeat_timeout=timeout).step() == seconds
 
 
 @pytest.mark.parametrize(("timeout", "seconds"), [(5.0, 2.0), (60.0, 20.0)])
-def test_a_sign_of_life_alone_is_written_three_times_in_its_timeout(timeout: float, seconds: float) -> None:
+def test_a_heartbeat_alone_is_written_three_times_per_timeout(timeout: float, seconds: float) -> None:
     clock = Clock()
     worker = flusher(FakeRecord(), clock, timeout)
 
-    assert worker.patience() == 0.0, "the first one at once"
+    assert worker.patience() == 0.0, "the first one is written immediately"
     worker.step()
     assert worker.patience() == seconds
     clock.now += 1.5
@@ -97,7 +97,7 @@ def test_a_sign_of_life_alone_is_written_three_times_in_its_timeout(timeout: flo
     assert worker.patience() == 0.0
 
 
-def test_a_sign_of_life_that_waits_goes_along_with_other_news() -> None:
+def test_a_waiting_heartbeat_is_written_with_other_updates() -> None:
     record = FakeRecord()
     worker = flusher(record, heartbeat_timeout=3600.0)
     worker.step()
@@ -111,7 +111,7 @@ def test_a_sign_of_life_that_waits_goes_along_with_other_news() -> None:
     worker.stop()
 
 
-def test_after_its_end_it_starts_no_thread() -> None:
+def test_a_stopped_flusher_starts_no_thread() -> None:
     worker = flusher(FakeRecord(), heartbeat_timeout=5.0)
     worker.stop()
     worker.wake()

@@ -1,4 +1,4 @@
-"""Hooks in the pod: which are called when, with what, and what is stored of them."""
+"""Hooks in the pod: when they are called, with which arguments, and which results are stored."""
 
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ class Pod:
         return code, loaded[-1].notes if loaded else []
 
     def ends(self, **status: Any) -> None:
-        """The operator writes this status once the answer is stored, and somebody has asked for it."""
+        """Let the operator write this status when the answer is stored and the run is read."""
         asked: list[str] = []
 
         def before(method: str, name: str) -> None:
@@ -105,23 +105,23 @@ def test_a_hook_is_called_when_the_final_phase_can_be_read(pod: Pod) -> None:
     ]
 
 
-def test_what_hooks_print_goes_into_the_record_with_their_outcome(pod: Pod) -> None:
+def test_the_output_of_hooks_is_stored_with_their_outcome(pod: Pod) -> None:
     pod.ends(phase="Succeeded", reason="Done", message="Task done.")
 
-    pod.run(before="print('asked')", done="print('told')")
+    pod.run(before="print('asked')", done="print('called')")
 
-    assert pod.api.record["console"] == {"text": "asked\ntold\n"}
+    assert pod.api.record["console"] == {"text": "asked\ncalled\n"}
 
 
-def test_what_a_hook_pod_prints_does_too(pod: Pod) -> None:
+def test_the_output_of_a_hook_pod_is_stored(pod: Pod) -> None:
     pod.api.put("shop", task_run(status={"phase": "Succeeded", "reason": "Done", "message": "Task done."}))
 
-    pod.run(done="print('told')", **hook_pod(**{names.ENV_HOOK: "onDone"}))
+    pod.run(done="print('called')", **hook_pod(**{names.ENV_HOOK: "onDone"}))
 
-    assert pod.api.objects["shop-herror"]["console"] == {"text": "told\n"}
+    assert pod.api.objects["shop-herror"]["console"] == {"text": "called\n"}
 
 
-def test_it_is_the_end_of_the_run_that_decides_which_hook_is_called(pod: Pod) -> None:
+def test_the_final_status_of_the_run_determines_the_hook(pod: Pod) -> None:
     pod.ends(**{**FAILED, "reason": "MaxIterations"})
 
     _, notes = pod.run()
@@ -129,12 +129,12 @@ def test_it_is_the_end_of_the_run_that_decides_which_hook_is_called(pod: Pod) ->
     assert notes[-2:] == [("onMaxIterations", "failed"), ("onError", "failed", {"message": "out of memory"})]
 
 
-def test_hooks_that_the_definition_has_dropped_since_the_pod_was_made_are_not_called(pod: Pod) -> None:
+def test_hooks_removed_from_the_definition_after_the_pod_was_created_are_not_called(pod: Pod) -> None:
     pod.ends(phase="Succeeded", reason="Done", message="Task done.")
 
     _, notes = pod.run(**{names.ENV_PROTOCOL: "2"})
 
-    assert notes[-1] == "run", "an operator that says which hooks are due has said none"
+    assert notes[-1] == "run", "the operator lists the due hooks, and has listed none"
 
 
 def test_hooks_that_the_definition_does_not_declare_are_not_called(pod: Pod) -> None:
@@ -143,7 +143,7 @@ def test_hooks_that_the_definition_does_not_declare_are_not_called(pod: Pod) -> 
     assert "hooks" not in pod.api.record
 
 
-def test_hooks_that_are_written_but_not_declared_are_told_of() -> None:
+def test_undeclared_hooks_are_reported() -> None:
     first = me(**{names.ENV_HOOKS: "onError", names.ENV_ITERATION: "1"})
 
     assert hooks.undeclared(Hooked(), first) == ["on_done"]
@@ -151,7 +151,7 @@ def test_hooks_that_are_written_but_not_declared_are_told_of() -> None:
     assert hooks.undeclared(Hooked(), me()) == []
 
 
-def test_what_a_hook_raises_is_stored_and_changes_nothing_else(pod: Pod) -> None:
+def test_an_exception_of_a_hook_is_stored_and_changes_nothing_else(pod: Pod) -> None:
     pod.ends(phase="Succeeded", reason="Done")
 
     code, _ = pod.run(done="raise KeyError('x')")
@@ -161,7 +161,7 @@ def test_what_a_hook_raises_is_stored_and_changes_nothing_else(pod: Pod) -> None
     assert pod.api.record["hooks"][-1] == {"name": "onDone", "outcome": "Failed", "message": "KeyError: 'x'"}
 
 
-def test_a_refusal_is_stored_before_run_could_be_called(pod: Pod) -> None:
+def test_a_rejection_is_stored_before_run_is_called(pod: Pod) -> None:
     code, notes = pod.run(before="raise ValueError('not on Sundays')")
 
     assert code == 1
@@ -176,20 +176,20 @@ def test_a_refusal_is_stored_before_run_could_be_called(pod: Pod) -> None:
     ]
 
 
-def test_a_run_that_goes_on_is_not_waited_for(pod: Pod) -> None:
-    def goes_on(method: str, name: str) -> None:
+def test_a_pod_does_not_wait_if_the_run_continues(pod: Pod) -> None:
+    def continues(method: str, name: str) -> None:
         if (method, name) == ("GET", "shop") and "response" in pod.api.objects.get("shop-i2", {}):
             pod.api.put("shop", task_run(status={"phase": "Running", "lastRecord": "shop-i2"}))
 
-    pod.api.before = goes_on
+    pod.api.before = continues
 
     _, notes = pod.run(**{names.ENV_MAX_ITERATIONS: "2"}, answer="controller.response.continue_({})")
 
     assert notes[-1] == "run"
 
 
-def test_an_end_that_waits_for_this_pod_is_not_waited_for(pod: Pod) -> None:
-    """Without on_abort the operator writes Aborted only when the container has ended."""
+def test_a_pod_does_not_wait_for_an_end_that_depends_on_it(pod: Pod) -> None:
+    """Without on_abort the operator writes Aborted only after the container has ended."""
 
     def is_aborted(method: str, name: str) -> None:
         if (method, name) == ("GET", "shop") and "response" in pod.api.objects.get("shop-i2", {}):
@@ -205,7 +205,7 @@ def test_an_end_that_waits_for_this_pod_is_not_waited_for(pod: Pod) -> None:
     assert pod.api.clock() - began < 1
 
 
-def test_it_waits_for_the_end_no_longer_than_an_iteration_may_take(pod: Pod) -> None:
+def test_a_pod_waits_for_the_end_at_most_as_long_as_an_iteration_may_take(pod: Pod) -> None:
     began = pod.api.clock()
 
     _, notes = pod.run()
@@ -214,25 +214,25 @@ def test_it_waits_for_the_end_no_longer_than_an_iteration_may_take(pod: Pod) -> 
     assert 900 <= pod.api.clock() - began <= 1000
 
 
-def test_a_conflict_about_something_else_does_not_lose_an_outcome(pod: Pod) -> None:
+def test_a_conflict_with_another_write_does_not_lose_an_outcome(pod: Pod) -> None:
     pod.ends(phase="Succeeded", reason="Done")
     ends = pod.api.before
     seen: list[str] = []
 
-    def somebody_labels_it(method: str, name: str) -> None:
+    def another_client_updates_it(method: str, name: str) -> None:
         ends(method, name)
         if (method, name) == ("PUT", "shop-i2") and "response" in pod.api.record and not seen:
             seen.append(name)
             pod.api.put("shop-i2", pod.api.record)
 
-    pod.api.before = somebody_labels_it
+    pod.api.before = another_client_updates_it
     pod.run()
 
     assert seen
     assert pod.api.record["hooks"][-1] == {"name": "onDone", "outcome": "Succeeded"}
 
 
-# --- pods that are there for hooks only -------------------------------------------------------------------------------
+# --- pods that only call hooks ----------------------------------------------------------------------------------------
 
 
 def hook_pod(**changes: str) -> dict[str, str]:
@@ -244,7 +244,7 @@ def hook_pod(**changes: str) -> dict[str, str]:
     }
 
 
-def test_a_hook_pod_claims_its_record_and_calls_nothing_but_its_hooks(pod: Pod) -> None:
+def test_a_hook_pod_claims_its_record_and_calls_only_its_hooks(pod: Pod) -> None:
     pod.api.put("shop-i1", {"response": {"status": "continue", "input": {"cursor": 7}}})
     pod.api.put("shop", task_run(status={**FAILED, "reason": "MaxIterations", "output": {"rows": 1}}))
 
@@ -258,15 +258,15 @@ def test_a_hook_pod_claims_its_record_and_calls_nothing_but_its_hooks(pod: Pod) 
     assert record["finishedAt"]
 
 
-def test_a_hook_pod_that_cannot_import_the_task_says_so_for_each_hook(pod: Pod) -> None:
+def test_a_hook_pod_that_cannot_import_the_task_fails_each_hook(pod: Pod) -> None:
     pod.api.put("shop", task_run(status={**FAILED, "reason": "MaxIterations"}))
 
     code, _ = pod.run(answer="None\n  (", **hook_pod())
 
     assert code == 0
-    told = pod.api.objects["shop-herror"]["hooks"]
-    assert [hook["name"] for hook in told] == ["onMaxIterations", "onError"]
-    assert "IndentationError" in told[0]["message"]
+    stored = pod.api.objects["shop-herror"]["hooks"]
+    assert [hook["name"] for hook in stored] == ["onMaxIterations", "onError"]
+    assert "IndentationError" in stored[0]["message"]
 
 
 @pytest.mark.parametrize(
@@ -299,14 +299,14 @@ def test_the_fence_of_hook_pods(status: dict[str, Any], why: str | None) -> None
         assert hooks.superseded(task_run(status=status), {}, mine) == "a pod of this name has run before"
 
 
-def test_a_hook_pod_that_is_not_wanted_leaves(pod: Pod) -> None:
+def test_a_hook_pod_that_is_not_due_exits(pod: Pod) -> None:
     code, notes = pod.run(**hook_pod())
 
     assert (code, notes) == (names.EXIT_SUPERSEDED, [])
     assert "shop-herror" not in pod.api.objects
 
 
-# --- one by one -------------------------------------------------------------------------------------------------------
+# --- single functions -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_a_hook_pod_that_is_not_wanted_leaves(pod: Pod) -> None:
         ({"status": "error", "retryable": False}, {names.ENV_FINAL_ATTEMPT: "false"}, False, True),
         ({"status": "error", "refusal": "Rejected"}, {}, False, False),
         ({"status": "done"}, {names.ENV_HOOKS: "onBeforeTrigger"}, False, False),
-        # What calls no hook does not wait: the operator waits for the end of its container.
+        # A pod that calls no hook does not wait: the operator waits for the end of its container.
         ({"status": "done"}, {names.ENV_HOOKS: "onError,onAbort"}, False, False),
         ({"status": "aborted"}, {names.ENV_HOOKS: "onDone,onError"}, False, False),
         ({"status": "error"}, {names.ENV_HOOKS: "onDone,onMaxIterations"}, False, False),
@@ -333,7 +333,7 @@ def test_a_hook_pod_that_is_not_wanted_leaves(pod: Pod) -> None:
         ({"status": "done"}, {names.ENV_HOOKS: ""}, False, False),
     ],
 )
-def test_after_which_answers_a_pod_waits_for_the_end(
+def test_the_answers_after_which_a_pod_waits_for_the_end(
     response: dict[str, Any], changes: dict[str, str], is_aborted: bool, wanted: bool
 ) -> None:
     assert hooks.may_follow(response, me(**{names.ENV_HOOKS: ALL, **changes}), is_aborted=is_aborted) is wanted

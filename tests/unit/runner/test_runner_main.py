@@ -1,4 +1,4 @@
-"""One iteration from its beginning to its exit code, over an API server in memory."""
+"""One iteration from its start to its exit code, with an API server in memory."""
 
 import io
 import json
@@ -32,7 +32,7 @@ class Example(TaskDefinition):
 
 
 class Pod:
-    """A pod of iteration 2 of the run `shop`, whose task's body the test writes."""
+    """A pod of iteration 2 of the run `shop`, with a task that the test writes."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -100,7 +100,7 @@ def pod(tmp_path: Path) -> Iterator[Pod]:
         ("open(b'/not/there/\\xff')", 1, {"status": "error", "error": {"code": "FileNotFoundError"}}),
     ],
 )
-def test_the_exit_code_follows_the_answer_which_is_stored(
+def test_the_answer_is_stored_and_determines_the_exit_code(
     pod: Pod, body: str, code: int, response: dict[str, Any]
 ) -> None:
     assert pod.run(body) == code
@@ -109,9 +109,7 @@ def test_the_exit_code_follows_the_answer_which_is_stored(
     assert error.items() <= pod.response.get("error", {}).items()
 
 
-def test_an_answer_that_was_not_returned_beside_another_one_is_told(
-    pod: Pod, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_answer_that_was_not_returned_is_reported(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
     body = "controller.response.aborted()\nreturn controller.response.done('all of it')"
 
     assert pod.run(body) == 0
@@ -122,7 +120,7 @@ def test_an_answer_that_was_not_returned_beside_another_one_is_told(
     )
 
 
-def test_an_answer_that_is_kept_and_returned_later_is_not_told(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_that_is_returned_later_is_not_reported(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
     body = "for row in range(3):\n    answer = controller.response.done({'row': row})\nreturn answer"
 
     assert pod.run(body) == 0
@@ -130,7 +128,7 @@ def test_an_answer_that_is_kept_and_returned_later_is_not_told(pod: Pod, capsys:
     assert capsys.readouterr().err == ""
 
 
-def test_a_class_that_cannot_be_used_is_an_error_that_no_try_repeats(pod: Pod) -> None:
+def test_an_invalid_class_is_an_error_without_retries(pod: Pod) -> None:
     assert pod.run("raw:    max_iteration = 5\n    def run(self, input): ...\n") == 1
 
     error = pod.response["error"]
@@ -156,7 +154,7 @@ def test_the_claim_comes_before_the_task_is_imported(pod: Pod) -> None:
     assert "ImportError: no such library" in pod.response["error"]["message"]
 
 
-def test_input_that_does_not_fit_is_an_error_that_names_the_fields(pod: Pod) -> None:
+def test_invalid_input_is_an_error_that_names_the_fields(pod: Pod) -> None:
     head = "from __future__ import annotations\nfrom pydantic import BaseModel\n" + HEAD.replace(
         "class Example", "class Order(BaseModel):\n    url: str\n\nclass Example"
     )
@@ -188,11 +186,11 @@ FIRST = {names.ENV_ITERATION: "1", names.ENV_POD_NAME: "shop-i1"}
 
 
 def first_of(pod: Pod, **spec: Any) -> None:
-    """Let the run be at its first iteration."""
+    """Put the run into its first iteration."""
     pod.api.objects["shop"] = task_run(spec={"definition": "import-products", **spec}, status={})
 
 
-def test_the_state_is_the_input_with_its_defaults_from_the_first_call_on(pod: Pod) -> None:
+def test_from_the_first_call_the_state_is_the_input_with_defaults(pod: Pod) -> None:
     first_of(pod, input={"cursor": "7", "more": 1})
 
     body = "        return {'stored': controller.state.get_input(), 'read': [input.cursor, input.size]}\n"
@@ -211,7 +209,7 @@ def test_the_state_is_the_input_with_its_defaults_from_the_first_call_on(pod: Po
     ],
     ids=["first call", "from a checkpoint", "later iteration"],
 )
-def test_an_invalid_input_is_final_and_a_refusal_of_the_run_if_it_is_its_own(
+def test_an_invalid_input_is_final_and_rejects_the_run_if_it_is_its_own(
     pod: Pod, changes: dict[str, str], refusal: str | None
 ) -> None:
     broken = {"input": {"size": 0, "url": 5}}
@@ -227,7 +225,7 @@ def test_an_invalid_input_is_final_and_a_refusal_of_the_run_if_it_is_its_own(
     assert set(response["error"]["data"]["invalidFields"]) == {"cursor", "size", "url"}
 
 
-def test_continue_stores_what_was_read_from_the_merged_input(pod: Pod) -> None:
+def test_continue_stores_the_parsed_merged_input(pod: Pod) -> None:
     first_of(pod, input={"cursor": 1})
 
     pod.run("raw:        return controller.response.continue_({'cursor': '2'})\n", TYPED, **FIRST)
@@ -244,13 +242,13 @@ def test_continue_stores_what_was_read_from_the_merged_input(pod: Pod) -> None:
         ("return controller.response.error(podrelay.Retry('busy'))", {"retryable": True}),
     ],
 )
-def test_what_the_task_says_about_another_try_is_stored(pod: Pod, body: str, expected: dict[str, Any]) -> None:
+def test_the_retry_decision_of_the_task_is_stored(pod: Pod, body: str, expected: dict[str, Any]) -> None:
     assert pod.run(f"import podrelay\n{body}") == 1
     assert expected.items() <= pod.response.items()
     assert len(pod.response) == 2 + len(expected)
 
 
-def test_what_the_task_does_to_its_input_is_not_the_state(pod: Pod) -> None:
+def test_changes_of_the_input_object_do_not_change_the_state(pod: Pod) -> None:
     pod.run("input['cursor'] = 7\nreturn controller.response.continue_({'page': 1})")
 
     assert pod.response["input"] == {"cursor": 0, "page": 1}
@@ -267,7 +265,7 @@ def test_logs_and_progress_go_into_the_record_and_logs_to_stdout(pod: Pod, capsy
     assert json.loads(capsys.readouterr().out) == item
 
 
-def test_without_record_logs_they_only_go_to_stdout(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_record_logs_they_are_only_printed(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
     pod.run("controller.logger.info('hello', [1, {2}])", **{names.ENV_RECORD_LOGS: "false"})
 
     assert "logs" not in pod.api.record
@@ -289,10 +287,10 @@ def test_an_error_is_logged_without_its_payload(pod: Pod, capsys: pytest.Capture
     (item,) = pod.api.record["logs"]
     assert (item["type"], item["message"], item["error"]) == ("error", "odd", {"message": "odd", "code": "Odd"})
     assert json.loads(capsys.readouterr().out) == item
-    assert pod.api.calls.count("PUT shop-i2") == 1, "it goes along with the answer"
+    assert pod.api.calls.count("PUT shop-i2") == 1, "it is written together with the answer"
 
 
-def test_without_record_logs_an_error_costs_no_more_than_the_answer(pod: Pod) -> None:
+def test_without_record_logs_an_error_causes_only_the_write_of_the_answer(pod: Pod) -> None:
     before = set(threading.enumerate())
     pod.run("controller.logger.info('a')\nraise ValueError('odd')", **{names.ENV_RECORD_LOGS: "false"})
 
@@ -309,7 +307,7 @@ def test_an_abort_is_logged_with_its_message(pod: Pod, message: str, logged: str
     assert [(item["type"], item["message"]) for item in pod.api.record["logs"]] == [("info", logged)]
 
 
-def test_logging_an_exception_that_cannot_say_what_it_is_does_not_break_the_task(pod: Pod) -> None:
+def test_logging_an_exception_without_a_message_does_not_break_the_task(pod: Pod) -> None:
     body = (
         "class Mute(Exception):\n    def __str__(self): raise ValueError\n"
         "controller.logger.error('odd', Mute())\nreturn {'ended': True}"
@@ -319,14 +317,14 @@ def test_logging_an_exception_that_cannot_say_what_it_is_does_not_break_the_task
     assert pod.api.record["logs"][0]["error"] == {"message": "Mute", "code": "Mute"}
 
 
-def test_a_task_that_closes_its_stdout_answers_nevertheless(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_task_that_closes_its_stdout_still_answers(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", io.StringIO())
 
     assert pod.run("import sys\nsys.stdout.close()\ncontroller.logger.info('hello')\nraise ValueError('odd')") == 1
     assert [item["message"] for item in pod.api.record["logs"]] == ["hello", "odd"]
 
 
-def test_a_burst_of_100_000_lines_leaves_the_newest_and_a_count(
+def test_a_burst_of_100_000_lines_keeps_the_newest_and_a_count(
     pod: Pod, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     with (tmp_path / "stdout").open("w") as out:
@@ -338,18 +336,18 @@ def test_a_burst_of_100_000_lines_leaves_the_newest_and_a_count(
     kept = pod.api.record["logs"]
     assert [item["data"]["n"] for item in kept] == list(range(99_800, 100_000))
     assert pod.api.record["droppedLogs"] == 99_800
-    assert took < 60, "a line costs some 20 microseconds; this is for machines that do much else"
+    assert took < 60, "a line takes about 20 microseconds; the limit allows for busy machines"
     assert len((tmp_path / "stdout").read_text().splitlines()) == 100_000
 
 
 def test_logs_are_stored_while_the_task_runs(pod: Pod, monkeypatch: pytest.MonkeyPatch) -> None:
     stored = threading.Event()
 
-    def tell(method: str, _name: str) -> None:
+    def note(method: str, _name: str) -> None:
         if method == "PUT":
             stored.set()
 
-    pod.api.after = tell
+    pod.api.after = note
     monkeypatch.setitem(sys.modules, "shared_event", types.SimpleNamespace(event=stored))
 
     pod.run("import shared_event\ncontroller.logger.info('half')\nreturn {'seen': shared_event.event.wait(30)}")
@@ -359,7 +357,7 @@ def test_logs_are_stored_while_the_task_runs(pod: Pod, monkeypatch: pytest.Monke
 
 # --- state ------------------------------------------------------------------------------------------------------------
 
-TELL = "return {'input': controller.state.get_input(), 'before': controller.state.get_output()}"
+STATE = "return {'input': controller.state.get_input(), 'before': controller.state.get_output()}"
 
 
 @pytest.mark.parametrize(
@@ -372,19 +370,19 @@ TELL = "return {'input': controller.state.get_input(), 'before': controller.stat
             {"input": {"cursor": 8}, "before": {"rows": 8}},
         ),
     ],
-    ids=["the run's input", "the record before", "the checkpoint of a try before"],
+    ids=["the run's input", "the record before", "the checkpoint of an earlier attempt"],
 )
-def test_where_the_state_comes_from(pod: Pod, changes: dict[str, str], expected: dict[str, Any]) -> None:
+def test_the_source_of_the_state(pod: Pod, changes: dict[str, str], expected: dict[str, Any]) -> None:
     pod.api.put("shop-i1", {"response": {"status": "continue", "input": {"cursor": 5}, "output": {"rows": 5}}})
     pod.api.put("shop-i2t1", {"checkpoint": {"input": {"cursor": 8}, "output": {"rows": 8}}})
 
-    pod.run(TELL, **changes)
+    pod.run(STATE, **changes)
 
     assert pod.response["output"] == expected
 
 
 @pytest.mark.parametrize("state", [None, {}, {"response": {"status": "error", "error": {"message": "x"}}}])
-def test_a_lost_state_is_an_error_and_never_a_start_from_the_beginning(pod: Pod, state: dict[str, Any] | None) -> None:
+def test_a_lost_state_is_an_error_and_never_a_restart(pod: Pod, state: dict[str, Any] | None) -> None:
     if state is not None:
         pod.api.put("shop-i1", state)
 
@@ -401,7 +399,7 @@ def test_a_checkpoint_is_stored_when_update_returns(pod: Pod) -> None:
 # --- not running ------------------------------------------------------------------------------------------------------
 
 
-def test_a_pod_that_is_superseded_says_why_and_writes_nothing(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_superseded_pod_prints_the_reason_and_writes_nothing(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
     pod.api.objects["shop"] = task_run(status={"phase": "Aborted"})
 
     assert pod.run("raise AssertionError") == 75
@@ -423,7 +421,7 @@ def test_a_pod_that_loses_the_race_for_the_claim_does_not_run(pod: Pod) -> None:
 @pytest.mark.parametrize(
     ("status", "words"), [(403, "needs the ClusterRole podrelay-runner in namespace default"), (401, "token")]
 )
-def test_missing_permissions_are_told_in_the_termination_message(pod: Pod, status: int, words: str) -> None:
+def test_missing_permissions_are_reported_in_the_termination_message(pod: Pod, status: int, words: str) -> None:
     refusal = {"message": 'User "system:serviceaccount:default:shop" cannot get resource'}
     pod.api.before = lambda _method, _name: (status, refusal)
 
@@ -432,21 +430,21 @@ def test_missing_permissions_are_told_in_the_termination_message(pod: Pod, statu
     assert words in pod.message
 
 
-def test_outside_of_a_pod_it_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_outside_of_a_pod_the_runner_explains_its_use(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run("tasks", {}, 0.0) == 2
     assert "this is not a pod of a TaskRun" in capsys.readouterr().err
 
 
-def test_a_pod_of_an_operator_that_this_runner_does_not_work_with_says_so_and_runs_nothing(
+def test_a_pod_of_an_unsupported_operator_reports_it_and_runs_nothing(
     pod: Pod, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(protocol, "OLDEST_OPERATOR", 3)
 
     assert pod.run("raise AssertionError", **{names.ENV_PROTOCOL: "2"}) == protocol.EXIT_UNSUPPORTED
     assert pod.api.calls == []
-    told = protocol.words_of_farewell(pod.message, protocol.EXIT_UNSUPPORTED)
-    assert told is not None
-    assert "does not work with its operator (version 2)" in told
+    words = protocol.words_of_farewell(pod.message, protocol.EXIT_UNSUPPORTED)
+    assert words is not None
+    assert "does not work with its operator (version 2)" in words
 
 
 # --- answers that cannot be delivered ---------------------------------------------------------------------------------
@@ -463,7 +461,7 @@ def test_an_answer_that_cannot_be_delivered_goes_into_the_termination_message(po
     assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}, "protocol": 2}
 
 
-def test_an_answer_whose_right_is_missing_goes_there_too(pod: Pod) -> None:
+def test_an_answer_without_permission_goes_into_the_termination_message(pod: Pod) -> None:
     fail_put(pod, lambda _method, _name: (403, {"message": LACKS_RIGHT}))
 
     assert pod.run("return {'rows': 3}") == 1
@@ -471,7 +469,7 @@ def test_an_answer_whose_right_is_missing_goes_there_too(pod: Pod) -> None:
     assert 1950 < pod.api.clock() <= 1960, "the iteration's time and the grace period"
 
 
-def test_the_state_waits_for_a_missing_right_as_the_answer_does(pod: Pod) -> None:
+def test_reading_the_state_waits_for_a_missing_permission_like_the_answer(pod: Pod) -> None:
     pod.api.put("shop-i1", {"response": {"status": "continue", "input": {"cursor": 7}}})
 
     def refuse(_method: str, name: str) -> tuple[int, dict[str, Any]] | None:
@@ -483,21 +481,21 @@ def test_the_state_waits_for_a_missing_right_as_the_answer_does(pod: Pod) -> Non
     assert pod.response["output"] == {"cursor": 7}
 
 
-def test_an_answer_whose_right_comes_back_is_stored(pod: Pod) -> None:
+def test_an_answer_is_stored_when_the_permission_is_restored(pod: Pod) -> None:
     fail_put(pod, lambda _method, _name: (403, {"message": LACKS_RIGHT}) if pod.api.clock() < 1500 else None)
 
     assert pod.run("return {'rows': 3}") == 0
     assert pod.response == {"status": "done", "output": {"rows": 3}}
 
 
-def test_an_answer_that_is_too_large_for_it_is_explained_there(pod: Pod) -> None:
+def test_an_answer_that_is_too_large_for_the_termination_message_is_explained_in_it(pod: Pod) -> None:
     fail_put(pod, unreachable)
 
     assert pod.run("return {'text': 'x' * 5000}") == 1
-    assert pod.message == "the answer done could not be stored: nobody answers"
+    assert pod.message == "the answer done could not be stored: no server responds"
 
 
-def test_another_response_that_came_first_is_told_and_ends_in_1(pod: Pod) -> None:
+def test_an_earlier_stored_response_is_reported_with_exit_code_1(pod: Pod) -> None:
     def overtake(_method: str, _name: str) -> None:
         pod.api.put("shop-i2", {**pod.api.record, "response": {"status": "aborted"}})
 
@@ -550,14 +548,14 @@ def test_sigterm_of_an_abort_is_aborted_with_its_message(pod: Pod) -> None:
     assert pod.response["output"] == {"aborted": True, "why": "wrong file", "status": "aborted"}
 
 
-def test_sigterm_while_the_answer_is_tried_again_brings_the_deadline_closer(pod: Pod) -> None:
+def test_sigterm_during_retries_of_the_answer_shortens_the_deadline(pod: Pod) -> None:
     def fail(method: str, url: str, body: Any, deadline: Any) -> Any:
         if method != "PUT":
             return type(pod.api)._answer(pod.api, method, url, body, deadline)
         assert deadline() == 1960.0
         os.kill(os.getpid(), signal.SIGTERM)
         assert deadline() == 1000.0 + 60 - 2
-        raise ApiUnreachableError("nobody answers")
+        raise ApiUnreachableError("no server responds")
 
     pod.api._answer = fail  # type: ignore[method-assign]
 
@@ -610,7 +608,7 @@ print([name for name in {UNWANTED!r} if name in sys.modules])
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["a", "b"]])
-def test_wrong_usage_ends_in_2(arguments: list[str]) -> None:
+def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     ended = python("from podrelay.runner.main import main; main()", *arguments)
 
     assert (ended.returncode, ended.stderr) == (
@@ -619,7 +617,7 @@ def test_wrong_usage_ends_in_2(arguments: list[str]) -> None:
     )
 
 
-def test_a_thread_of_the_task_does_not_hold_the_process() -> None:
+def test_a_thread_of_the_task_does_not_keep_the_process_alive() -> None:
     code = """
 import threading, time
 from podrelay.runner import main
@@ -635,7 +633,7 @@ main.main()
     assert (ended.returncode, ended.stdout) == (0, "answered\n")
 
 
-def test_a_fault_of_the_runner_itself_ends_the_pod_with_a_word(tmp_path: Path) -> None:
+def test_an_internal_error_of_the_runner_ends_the_pod_with_a_message(tmp_path: Path) -> None:
     code = """
 from podrelay.runner import main
 def run(*_, **__):
@@ -650,11 +648,11 @@ main.main()
     assert (tmp_path / "message").read_text() == "internal error: oh no"
 
 
-# --- answers that are refused -----------------------------------------------------------------------------------------
+# --- rejected answers -------------------------------------------------------------------------------------------------
 
 
 def refuse_put(pod: Pod, *statuses: str) -> None:
-    """Answer 422 to records whose response has one of these statuses, as a foreign policy does."""
+    """Answer 422 to records whose response has one of these statuses, like an admission policy of the cluster."""
     request = pod.api._answer
 
     def refuse(method: str, url: str, body: Any, deadline: Any) -> Any:
@@ -665,7 +663,7 @@ def refuse_put(pod: Pod, *statuses: str) -> None:
     pod.api._answer = refuse  # type: ignore[method-assign]
 
 
-def test_an_answer_that_is_refused_becomes_an_error_that_names_the_refusal(pod: Pod) -> None:
+def test_a_rejected_answer_becomes_an_error_that_names_the_rejection(pod: Pod) -> None:
     refuse_put(pod, "done")
 
     assert pod.run("return {'rows': 3}") == 1
@@ -674,7 +672,7 @@ def test_an_answer_that_is_refused_becomes_an_error_that_names_the_refusal(pod: 
     assert pod.response == {"status": "error", "error": {"message": words, "code": "AnswerRefused"}}
 
 
-def test_a_checkpoint_survives_an_answer_that_is_refused(pod: Pod) -> None:
+def test_a_checkpoint_survives_a_rejected_answer(pod: Pod) -> None:
     refuse_put(pod, "done")
 
     pod.run("controller.state.update_input({'cursor': 7})")
@@ -682,7 +680,7 @@ def test_a_checkpoint_survives_an_answer_that_is_refused(pod: Pod) -> None:
     assert pod.api.record["checkpoint"]["input"]["cursor"] == 7
 
 
-def test_an_error_that_is_refused_too_goes_into_the_termination_message(pod: Pod) -> None:
+def test_a_rejected_error_goes_into_the_termination_message(pod: Pod) -> None:
     refuse_put(pod, "done", "error")
 
     assert pod.run("return {'rows': 3}") == 1

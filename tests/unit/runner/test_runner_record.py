@@ -1,4 +1,4 @@
-"""The record: claimed once, written with resource versions, answered once. Over an API server in memory."""
+"""The record: claimed once, written with resource versions, answered once. With an API server in memory."""
 
 import threading
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def claimed(api: FakeApi, **variables: str) -> Record:
 
 
 def lose_answer_of(api: FakeApi, method: str) -> None:
-    """The next write of this kind happens, but looks as if it had met what it has made itself: as after a retry."""
+    """Let the next write of this kind succeed but return the conflict that a retry would cause."""
 
     def after(called: str, _name: str) -> tuple[int, dict[str, Any]] | None:
         if called != method:
@@ -49,7 +49,7 @@ def lose_answer_of(api: FakeApi, method: str) -> None:
 # --- the claim --------------------------------------------------------------------------------------------------------
 
 
-def test_the_claim_says_all_about_the_pod(api: FakeApi) -> None:
+def test_the_claim_has_all_fields_of_the_pod(api: FakeApi) -> None:
     claimed(api)
 
     stored = api.record
@@ -100,7 +100,7 @@ def test_a_claimed_name_cannot_be_claimed_again(api: FakeApi, uid: str) -> None:
         Record(api, me()).claim(deadline)
 
 
-def test_a_conflict_about_something_else_is_tried_again(api: FakeApi) -> None:
+def test_a_conflict_without_a_record_is_retried(api: FakeApi) -> None:
     conflicts = [(409, {"reason": "Conflict", "message": "resourcequotas"})] * 2
     api.before = lambda method, _name: conflicts.pop() if method == "POST" and conflicts else None
 
@@ -116,7 +116,7 @@ def test_endless_conflicts_end_at_the_deadline(api: FakeApi) -> None:
         Record(api, me()).claim(deadline)
 
 
-def test_a_refused_claim_is_told(api: FakeApi) -> None:
+def test_a_rejected_claim_is_an_error(api: FakeApi) -> None:
     api.before = lambda method, _name: (403, {"message": "forbidden"}) if method == "POST" else None
 
     with pytest.raises(ApiRefusedError, match="403: forbidden"):
@@ -124,7 +124,7 @@ def test_a_refused_claim_is_told(api: FakeApi) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_claim_waits_for_a_missing_right_as_long_as_it_takes_to_give_it_back(api: FakeApi, status: int) -> None:
+def test_a_claim_waits_until_a_missing_permission_is_restored(api: FakeApi, status: int) -> None:
     refusals = [(status, {"message": LACKS_RIGHT})] * 3
     api.before = lambda method, _name: refusals.pop() if method == "POST" and refusals else None
 
@@ -151,7 +151,7 @@ def test_progress_and_logs_are_stored_together_and_only_once(api: FakeApi) -> No
     assert "droppedLogs" not in api.record
 
 
-def test_what_could_not_be_flushed_goes_along_with_the_next_write(api: FakeApi) -> None:
+def test_updates_of_a_failed_flush_are_in_the_next_write(api: FakeApi) -> None:
     record = claimed(api)
     record.add_log({"message": "a"})
     api.before = unreachable
@@ -164,7 +164,7 @@ def test_what_could_not_be_flushed_goes_along_with_the_next_write(api: FakeApi) 
     assert [item["message"] for item in api.record["logs"]] == ["a"]
 
 
-def test_a_task_that_reports_does_not_wait_for_a_flush_under_way(api: FakeApi) -> None:
+def test_a_reporting_task_does_not_wait_for_a_flush_in_progress(api: FakeApi) -> None:
     record = claimed(api)
     record.set_progress(None, "1")
     is_writing, may_end = threading.Event(), threading.Event()
@@ -180,7 +180,7 @@ def test_a_task_that_reports_does_not_wait_for_a_flush_under_way(api: FakeApi) -
 
     record.set_progress(None, "2")
     record.add_log({"message": "meanwhile"})
-    assert "progress" not in api.record, "the write is still under way"
+    assert "progress" not in api.record, "the write is still in progress"
     may_end.set()
     flusher.join(10)
     record.flush(deadline)
@@ -223,7 +223,7 @@ def test_a_log_line_that_is_too_large_alone_does_not_push_out_the_others(api: Fa
     assert "droppedLogs" not in api.record
 
 
-def test_a_checkpoint_is_stored_at_once(api: FakeApi) -> None:
+def test_a_checkpoint_is_stored_immediately(api: FakeApi) -> None:
     record = claimed(api)
 
     record.checkpoint({"input": {"cursor": 1}}, deadline)
@@ -231,7 +231,7 @@ def test_a_checkpoint_is_stored_at_once(api: FakeApi) -> None:
     assert api.record["checkpoint"] == {"input": {"cursor": 1}}
 
 
-def test_a_checkpoint_that_is_refused_does_not_spoil_what_is_written_later(api: FakeApi) -> None:
+def test_a_rejected_checkpoint_does_not_affect_later_writes(api: FakeApi) -> None:
     record = claimed(api)
     record.checkpoint({"input": {"cursor": 1}}, deadline)
     api.before = lambda _method, _name: (413, {"message": "too large"})
@@ -244,7 +244,7 @@ def test_a_checkpoint_that_is_refused_does_not_spoil_what_is_written_later(api: 
     assert api.record["checkpoint"] == {"input": {"cursor": 1}}
 
 
-def test_a_change_by_somebody_else_is_taken_along(api: FakeApi) -> None:
+def test_a_change_by_another_client_is_kept(api: FakeApi) -> None:
     record = claimed(api)
     api.put("shop-i2", {**api.record, "metadata": {**api.record["metadata"], "annotations": {"a": "b"}}})
 
@@ -262,7 +262,7 @@ NEWS: list[Callable[[Record], None]] = [
 
 
 @pytest.mark.parametrize("give", NEWS, ids=["heartbeat", "progress", "log"])
-def test_every_sign_of_life_is_stored_with_the_next_write(api: FakeApi, give: Callable[[Record], None]) -> None:
+def test_every_heartbeat_is_stored_with_the_next_write(api: FakeApi, give: Callable[[Record], None]) -> None:
     record = claimed(api)
     give(record)
 
@@ -273,7 +273,7 @@ def test_every_sign_of_life_is_stored_with_the_next_write(api: FakeApi, give: Ca
     assert api.calls == ["PUT shop-i2"]
 
 
-def test_a_saved_state_is_a_sign_of_life(api: FakeApi) -> None:
+def test_a_saved_state_is_a_heartbeat(api: FakeApi) -> None:
     record = claimed(api)
     record.checkpoint({"input": {}}, deadline)
 
@@ -284,7 +284,7 @@ def test_a_saved_state_is_a_sign_of_life(api: FakeApi) -> None:
 
 
 @pytest.mark.parametrize("status", ["done", "continue", "aborted"])
-def test_an_answer_drops_the_checkpoint_and_takes_the_news_along(api: FakeApi, status: str) -> None:
+def test_an_answer_drops_the_checkpoint_and_includes_pending_updates(api: FakeApi, status: str) -> None:
     record = claimed(api)
     record.checkpoint({"input": {}}, deadline)
     record.set_progress(100.0, "all")
@@ -316,7 +316,9 @@ def test_an_answer_whose_acknowledgement_was_lost_is_recognized(api: FakeApi) ->
 
 
 @pytest.mark.parametrize(("sent", "kept"), [case for case in KEPT if type(case[0]) is float], ids=repr)
-def test_an_answer_is_sent_as_it_is_kept_so_that_it_may_be_sent_again(api: FakeApi, sent: float, kept: float) -> None:
+def test_an_answer_is_sent_in_its_stored_form_so_that_it_may_be_sent_again(
+    api: FakeApi, sent: float, kept: float
+) -> None:
     record = claimed(api)
     lose_answer_of(api, "PUT")
 
@@ -348,7 +350,7 @@ WRITES: list[Callable[[Record], None]] = [
 
 @pytest.mark.parametrize("refusal", [(401, {}), (403, {"message": LACKS_RIGHT}), (404, {})], ids=["401", "403", "404"])
 @pytest.mark.parametrize("write", WRITES, ids=["checkpoint", "answer", "hook"])
-def test_work_waits_for_a_missing_right_until_the_deadline(
+def test_writes_wait_for_a_missing_permission_until_the_deadline(
     api: FakeApi, write: Callable[[Record], None], refusal: tuple[int, dict[str, Any]]
 ) -> None:
     record = claimed(api)
@@ -363,7 +365,7 @@ def test_work_waits_for_a_missing_right_until_the_deadline(
         record.checkpoint({"input": {}}, deadline)
 
 
-def test_the_read_after_a_conflict_waits_for_a_missing_right(api: FakeApi) -> None:
+def test_the_read_after_a_conflict_waits_for_a_missing_permission(api: FakeApi) -> None:
     record = claimed(api)
     lose_answer_of(api, "PUT")
     refusals = [(403, {"message": LACKS_RIGHT})] * 3
@@ -374,7 +376,7 @@ def test_the_read_after_a_conflict_waits_for_a_missing_right(api: FakeApi) -> No
     assert not refusals
 
 
-def test_a_refusal_by_a_policy_is_told_at_once(api: FakeApi) -> None:
+def test_a_rejection_by_a_policy_is_reported_immediately(api: FakeApi) -> None:
     record = claimed(api)
     words = 'taskiterations "shop-i2" is forbidden: admission webhook "x.dev" denied the request: no'
     api.before = lambda method, _name: (403, {"message": words}) if method == "PUT" else None
@@ -385,12 +387,12 @@ def test_a_refusal_by_a_policy_is_told_at_once(api: FakeApi) -> None:
     assert api.clock.naps == []
 
 
-def test_a_flush_that_lacks_a_right_is_made_up_for_by_the_next(api: FakeApi) -> None:
+def test_a_flush_without_permission_is_made_up_for_by_the_next(api: FakeApi) -> None:
     record = claimed(api)
     record.add_log({"message": "a"})
     api.before = lambda _method, _name: (403, {"message": LACKS_RIGHT})
     flusher = Flusher(record, api.clock)
-    assert flusher.step() is not None, "it goes on"
+    assert flusher.step() is not None, "it continues"
     api.before = lambda _method, _name: None
 
     flusher.step()
@@ -412,7 +414,7 @@ def test_the_first_stored_response_wins(api: FakeApi, version: str) -> None:
     assert api.record["response"] == {"status": "aborted"}
 
 
-def test_a_record_that_another_pod_has_made_is_left_alone(api: FakeApi) -> None:
+def test_a_record_of_another_pod_is_left_alone(api: FakeApi) -> None:
     record = claimed(api)
     api.put("shop-i2", {"podUID": "another"})
 
@@ -422,7 +424,7 @@ def test_a_record_that_another_pod_has_made_is_left_alone(api: FakeApi) -> None:
     assert "response" not in api.record
 
 
-def test_a_record_that_was_deleted_is_not_made_again(api: FakeApi) -> None:
+def test_a_deleted_record_is_not_created_again(api: FakeApi) -> None:
     record = claimed(api)
     del api.objects["shop-i2"]
     api.before = lambda method, _name: (409, {}) if method == "PUT" else None
@@ -431,7 +433,7 @@ def test_a_record_that_was_deleted_is_not_made_again(api: FakeApi) -> None:
         record.answer(dict(DONE), deadline)
 
 
-def test_an_answer_that_the_schema_refuses_is_told(api: FakeApi) -> None:
+def test_an_answer_that_the_schema_rejects_is_an_error(api: FakeApi) -> None:
     record = claimed(api)
     api.before = lambda method, _name: (422, {"message": "invalid"}) if method == "PUT" else None
 
@@ -447,9 +449,7 @@ LARGE = {"text": "x" * (limits.PAYLOAD_BYTES - 100)}
 @pytest.mark.parametrize(
     ("final", "kept"), [("true", {"response"}), ("false", {"response", "checkpoint"})], ids=["final", "to be retried"]
 )
-def test_an_error_that_leaves_more_than_a_record_holds_keeps_what_is_still_needed(
-    api: FakeApi, final: str, kept: set[str]
-) -> None:
+def test_an_error_in_a_full_record_keeps_what_is_still_needed(api: FakeApi, final: str, kept: set[str]) -> None:
     record = claimed(api, **{names.ENV_FINAL_ATTEMPT: final})
     for number in range(64):
         record.add_log({"message": f"{number} " + "x" * 900})
@@ -464,8 +464,8 @@ def test_an_error_that_leaves_more_than_a_record_holds_keeps_what_is_still_neede
     assert ("output" in stored["response"]) is (final == "true")
 
 
-def test_a_checkpoint_is_kept_for_a_try_that_the_task_asks_for_itself(api: FakeApi) -> None:
-    """Where retry.on lacks Error an error is final, but not one that is answered with Retry."""
+def test_a_checkpoint_is_kept_for_a_retry_that_the_task_requests(api: FakeApi) -> None:
+    """If retry.on lacks Error, errors are final, except for answers with Retry."""
     record = claimed(api, **{names.ENV_FINAL_ATTEMPT: "true"})
     record.checkpoint({"input": LARGE, "output": LARGE}, deadline)
     error = {"message": "busy", "data": LARGE}

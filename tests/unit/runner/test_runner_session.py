@@ -1,4 +1,4 @@
-"""Time, as a task in a pod sees it, and the environment it comes from."""
+"""The time of a task in a pod, and the environment that it is read from."""
 
 import threading
 
@@ -33,7 +33,7 @@ def test_time_runs_from_the_start_of_the_process(clock: Clock) -> None:
     assert (mine.remaining_seconds(), mine.is_stopping(), mine.is_aborted()) == (800.0, False, False)
 
 
-def test_after_sigterm_what_is_left_of_the_grace_period_is_what_remains(clock: Clock) -> None:
+def test_after_sigterm_the_remaining_time_is_the_rest_of_the_grace_period(clock: Clock) -> None:
     mine, interruption = session(clock)
     interruption.begin()
     clock.now += 10
@@ -41,7 +41,7 @@ def test_after_sigterm_what_is_left_of_the_grace_period_is_what_remains(clock: C
     assert mine.remaining_seconds() == 50.0
 
 
-def test_sigterm_shortly_before_the_end_does_not_make_the_iteration_longer(clock: Clock) -> None:
+def test_sigterm_shortly_before_the_end_does_not_extend_the_iteration(clock: Clock) -> None:
     mine, interruption = session(clock)
     clock.now += 890
     interruption.begin()
@@ -49,7 +49,7 @@ def test_sigterm_shortly_before_the_end_does_not_make_the_iteration_longer(clock
     assert mine.remaining_seconds() == 10.0
 
 
-def test_sigterm_because_the_time_is_over_leaves_the_grace_period(clock: Clock) -> None:
+def test_sigterm_after_a_timeout_leaves_the_grace_period(clock: Clock) -> None:
     mine, interruption = session(clock)
     clock.now += 901
     interruption.begin()
@@ -58,7 +58,7 @@ def test_sigterm_because_the_time_is_over_leaves_the_grace_period(clock: Clock) 
 
 
 @pytest.mark.parametrize(("grace", "expected"), [("60", 58.0), ("3", 1.5), ("0", 0.0)])
-def test_the_last_try_to_deliver_the_answer_leaves_time_for_the_container_to_end(
+def test_the_last_delivery_of_the_answer_leaves_time_for_the_container_to_end(
     clock: Clock, grace: str, expected: float
 ) -> None:
     mine, interruption = session(clock, grace)
@@ -68,7 +68,7 @@ def test_the_last_try_to_deliver_the_answer_leaves_time_for_the_container_to_end
     assert mine.deadline() == 1000.0 + expected
 
 
-def test_the_task_is_told_about_its_run(clock: Clock) -> None:
+def test_the_task_has_the_fields_of_its_run(clock: Clock) -> None:
     task = session(clock)[0].task
 
     assert (task.id, task.definition, task.iterations, task.input) == ("shop", "import-products", 2, {"cursor": 0})
@@ -84,19 +84,17 @@ def test_the_task_knows_who_created_its_run() -> None:
 
 @pytest.mark.parametrize(("timeout", "stored"), [("", False), ("60", True)])
 @pytest.mark.parametrize("sign", ["heartbeat", "log line"])
-def test_a_sign_of_life_is_stored_only_if_somebody_waits_for_it(
-    clock: Clock, timeout: str, stored: bool, sign: str
-) -> None:
+def test_a_heartbeat_is_stored_only_if_there_is_a_timeout(clock: Clock, timeout: str, stored: bool, sign: str) -> None:
     mine = me(**{names.ENV_HEARTBEAT_TIMEOUT: timeout, names.ENV_RECORD_LOGS: "false"})
     api, written = FakeApi(clock), threading.Event()
     record = Record(api, mine)
     record.claim(lambda: clock() + 5)
     before = set(threading.enumerate())
 
-    def tell(_method: str, _name: str) -> None:
+    def note(_method: str, _name: str) -> None:
         written.set()
 
-    api.after = tell
+    api.after = note
     live = PodSession(mine, task_run(), record, api, Interruption(task_run, RUN_UID, 60.0, clock), clock(), clock)
     if sign == "heartbeat":
         live.heartbeat()
@@ -108,13 +106,11 @@ def test_a_sign_of_life_is_stored_only_if_somebody_waits_for_it(
         assert "heartbeatAt" in api.record
         assert "logs" not in api.record
     else:
-        assert set(threading.enumerate()) <= before, "nobody is there to write anything"
+        assert set(threading.enumerate()) <= before, "there is no thread that could write"
 
 
 @pytest.mark.parametrize(("seconds", "writes"), [(1.0, 1), (300.0, 2)])
-def test_a_save_that_had_to_wait_long_is_followed_by_a_new_sign_of_life(
-    clock: Clock, seconds: float, writes: int
-) -> None:
+def test_a_save_after_a_long_wait_is_followed_by_a_new_heartbeat(clock: Clock, seconds: float, writes: int) -> None:
     mine = me(**{names.ENV_HEARTBEAT_TIMEOUT: "60"})
     api, written = FakeApi(clock), threading.Semaphore(0)
     record = Record(api, mine)
@@ -147,18 +143,18 @@ def test_a_missing_variable_is_named(variable: str) -> None:
         environment.read(incomplete)
 
 
-def test_without_any_variable_it_is_no_pod() -> None:
+def test_without_any_variable_it_is_not_a_pod() -> None:
     with pytest.raises(NotInAPodError, match="this is not a pod of a TaskRun"):
         environment.read({"HOME": "/"})
 
 
 @pytest.mark.parametrize("version", ["1", "2", "999999999", "", "two", "-1"])
-def test_operators_of_all_versions_so_far_are_worked_with(version: str) -> None:
-    """Who tells none is of the first; what is newer knows itself what it works with."""
+def test_all_versions_of_operators_so_far_are_supported(version: str) -> None:
+    """An operator without a version is of the first; a newer one decides itself which runners it supports."""
     assert environment.read(variables(**{names.ENV_PROTOCOL: version})).run == "shop"
 
 
-def test_an_operator_that_is_too_old_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_operator_that_is_too_old_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "OLDEST_OPERATOR", 3)
 
     environment.read(variables(**{names.ENV_PROTOCOL: "3"}))

@@ -1,4 +1,4 @@
-"""What SIGTERM means: abort, or only the end of this pod."""
+"""The meaning of SIGTERM: an abort, or only the end of this pod."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from tests.unit.runner.runner_fakes import RUN_UID, Clock, task_run
 
 
 def begun(run: Any, clock: Clock | None = None) -> Interruption:
-    """An interruption after SIGTERM; `run` is what the API server says, an exception is raised."""
+    """An interruption after SIGTERM; `run` is the answer of the API server, or an exception to raise."""
 
     def ask() -> Any:
         if isinstance(run, Exception):
@@ -27,7 +27,7 @@ def begun(run: Any, clock: Clock | None = None) -> Interruption:
     return interruption
 
 
-def test_before_a_signal_nothing_is_asked() -> None:
+def test_before_a_signal_nothing_is_requested() -> None:
     interruption = Interruption(lambda: pytest.fail("asked"), RUN_UID, 60.0)
     interruption.watch()
 
@@ -47,14 +47,14 @@ def test_before_a_signal_nothing_is_asked() -> None:
     ],
     ids=["abort", "abort without message", "aborted", "failed", "gone", "another run"],
 )
-def test_the_run_is_to_stop(run: Any, message: str | None) -> None:
+def test_the_run_must_stop(run: Any, message: str | None) -> None:
     interruption = begun(run)
 
     assert (interruption.is_abort, interruption.is_stop) == (True, False)
     assert interruption.abort_message == message
 
 
-@pytest.mark.parametrize("run", [task_run(), OSError("nobody answers"), {"nonsense": 1}], ids=str)
+@pytest.mark.parametrize("run", [task_run(), OSError("no server responds"), {"nonsense": 1}], ids=str)
 def test_only_the_pod_ends(run: Any) -> None:
     interruption = begun(run)
 
@@ -62,7 +62,7 @@ def test_only_the_pod_ends(run: Any) -> None:
     assert interruption.abort_message is None
 
 
-def test_whoever_asks_waits_for_the_answer_so_that_the_right_one_shows_first() -> None:
+def test_callers_wait_for_the_request_so_that_the_correct_reason_shows_first() -> None:
     may_answer = threading.Event()
 
     def ask() -> Any:
@@ -77,7 +77,7 @@ def test_whoever_asks_waits_for_the_answer_so_that_the_right_one_shows_first() -
     assert interruption.is_stop is False
 
 
-def test_the_waiting_ends_after_three_seconds_in_all() -> None:
+def test_the_wait_ends_after_three_seconds_in_total() -> None:
     clock = Clock()
     may_answer = threading.Event()
 
@@ -117,7 +117,7 @@ def handlers() -> Iterator[None]:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.usefixtures("handlers")
-def test_both_signals_are_understood_and_none_interrupts_the_task(number: int) -> None:
+def test_both_signals_are_handled_and_neither_interrupts_the_task(number: int) -> None:
     interruption = Interruption(task_run, RUN_UID, 60.0)
     interruption.install()
 

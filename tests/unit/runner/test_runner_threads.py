@@ -1,4 +1,4 @@
-"""Threads that outlive run() are told before their process ends."""
+"""Threads that outlive run() are reported before their process ends."""
 
 import threading
 from collections.abc import Iterator
@@ -12,29 +12,29 @@ from tests.support.waiting import eventually
 
 @pytest.fixture
 def end() -> Iterator[threading.Event]:
-    """What the threads of a test wait for; set at its end."""
+    """The event that the threads of a test wait for; set at its end."""
     event = threading.Event()
     yield event
     event.set()
 
 
-def told(name: str) -> list[str]:
+def reported(name: str) -> list[str]:
     return [words for words in threads.still_running() if words.startswith(name)]
 
 
-def test_a_thread_at_work_is_told_with_its_place(end: threading.Event) -> None:
+def test_a_running_thread_is_reported_with_its_position(end: threading.Event) -> None:
     thread = threading.Thread(target=end.wait, name="upload-7")
     thread.start()
 
-    (words,) = told("upload-7")
+    (words,) = reported("upload-7")
     assert words.startswith("upload-7 (at wait in threading.py:")
 
     end.set()
     thread.join()
-    assert told("upload-7") == []
+    assert reported("upload-7") == []
 
 
-def test_daemons_and_our_own_are_not_told(end: threading.Event) -> None:
+def test_daemons_and_threads_of_the_runner_are_not_reported(end: threading.Event) -> None:
     made = [
         threading.Thread(target=end.wait, name="metrics", daemon=True),
         threading.Thread(target=end.wait, name="podrelay-x"),
@@ -42,13 +42,13 @@ def test_daemons_and_our_own_are_not_told(end: threading.Event) -> None:
     for thread in made:
         thread.start()
 
-    assert (told("metrics"), told("podrelay-x")) == ([], [])
+    assert (reported("metrics"), reported("podrelay-x")) == ([], [])
 
 
-def test_of_an_executor_only_the_workers_that_have_work_are_told(end: threading.Event) -> None:
+def test_only_busy_workers_of_an_executor_are_reported(end: threading.Event) -> None:
     with ThreadPoolExecutor(2, thread_name_prefix="pool") as pool:
         pool.submit(int).result()
-        eventually("the worker waits for more", lambda: told("pool") == [])
+        eventually("the worker waits for more", lambda: reported("pool") == [])
         pool.submit(end.wait)
-        eventually("it works", lambda: len(told("pool")) == 1)
+        eventually("it works", lambda: len(reported("pool")) == 1)
         end.set()

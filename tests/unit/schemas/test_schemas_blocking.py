@@ -1,4 +1,4 @@
-"""The process that checks inputs, as a program without an event loop asks it."""
+"""The process that checks inputs, used by a program without an event loop."""
 
 import signal
 import sys
@@ -23,12 +23,12 @@ def checker() -> Iterator[BlockingChecker]:
     made.close()
 
 
-def test_it_tells_which_fields_do_not_fit(checker: BlockingChecker) -> None:
+def test_invalid_fields_are_reported(checker: BlockingChecker) -> None:
     assert checker.check(SCHEMA, {"url": "x"}) == {}
     assert checker.check(SCHEMA, {"text": "x" * 300_000, "lines": "\n"}) == MISSING
 
 
-def test_one_process_is_asked_by_several_threads(checker: BlockingChecker) -> None:
+def test_several_threads_use_one_process(checker: BlockingChecker) -> None:
     found: list[Any] = []
 
     def ask(input: dict[str, Any]) -> None:
@@ -43,17 +43,17 @@ def test_one_process_is_asked_by_several_threads(checker: BlockingChecker) -> No
     assert sorted(fields == (MISSING if not given else {}) for given, fields in found) == [True] * 8
 
 
-def test_an_input_that_takes_too_long_is_told_as_the_operator_tells_it(checker: BlockingChecker) -> None:
+def test_an_input_that_takes_too_long_is_reported_as_by_the_operator(checker: BlockingChecker) -> None:
     assert checker.check(TREE, nested(30, "wrong")) == TOO_COMPLEX
     assert checker.check(TREE, nested(3, None)) == {}
 
 
 @pytest.mark.parametrize("schema", [{"type": "text"}, {"$ref": "https://example.org/x.json"}])
-def test_a_schema_that_is_none_is_left_to_the_operator(checker: BlockingChecker, schema: dict[str, Any]) -> None:
+def test_an_invalid_schema_is_left_to_the_operator(checker: BlockingChecker, schema: dict[str, Any]) -> None:
     assert checker.check(schema, {}) is None
 
 
-def test_a_process_that_was_killed_meanwhile_is_started_anew(checker: BlockingChecker) -> None:
+def test_a_killed_process_is_started_again(checker: BlockingChecker) -> None:
     checker.check(SCHEMA, {})
     assert checker._process is not None
     checker._process.send_signal(signal.SIGKILL)
@@ -61,7 +61,7 @@ def test_a_process_that_was_killed_meanwhile_is_started_anew(checker: BlockingCh
     assert checker.check(SCHEMA, {}) == MISSING
 
 
-def test_a_process_that_is_not_needed_ends_by_itself() -> None:
+def test_an_idle_process_ends_by_itself() -> None:
     checker = BlockingChecker(idle_seconds=0.01)
     checker.check(SCHEMA, {})
     process = checker._process
@@ -73,14 +73,14 @@ def test_a_process_that_is_not_needed_ends_by_itself() -> None:
 
 
 @pytest.mark.parametrize("program", [("false",), ("/no/such/program",), (sys.executable, "-c", "print('ready')")])
-def test_without_a_process_nothing_is_told(program: tuple[str, ...]) -> None:
+def test_without_a_process_nothing_is_reported(program: tuple[str, ...]) -> None:
     checker = BlockingChecker(program)
 
     assert checker.check(SCHEMA, {}) is None
     checker.close()
 
 
-def test_within_another_program_than_python_nothing_is_started(
+def test_in_a_program_other_than_python_nothing_is_started(
     checker: BlockingChecker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "executable", "/usr/bin/uwsgi")

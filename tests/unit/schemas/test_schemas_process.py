@@ -1,4 +1,4 @@
-"""Inputs against JSON Schemas: every field that does not fit is named, and no schema or input takes for ever."""
+"""Validation of inputs by JSON Schemas: every invalid field is named, and every check ends in limited time."""
 
 import json
 from collections.abc import AsyncIterator
@@ -38,7 +38,7 @@ TREE = {
     },
     "$ref": "#/$defs/node",
 }
-"""Two alternatives that refer to themselves: each further level takes twice as long to explain."""
+"""Two alternatives that refer to themselves: each further level doubles the time of the explanation."""
 
 
 def nested(levels: int, innermost: Any) -> Any:
@@ -53,13 +53,13 @@ def checked(schema: Any, input: Any = None) -> Verdict:
     return check(Request(*(msgspec.Raw(msgspec.json.encode(value)) for value in values)))
 
 
-def test_an_input_that_fits_has_no_invalid_fields() -> None:
+def test_a_valid_input_has_no_invalid_fields() -> None:
     schema = Import.model_json_schema()
 
     assert checked(schema, {"url": "x", "rows": [{"number": 1}], "more": True}) == Verdict()
 
 
-def test_the_paths_are_those_that_the_sdk_gives_for_the_same_model() -> None:
+def test_the_paths_are_those_of_the_sdk_for_the_same_model() -> None:
     wrong = {"cursor": "far", "rows": [{"number": 1}, {"number": "x"}, {}]}
     with pytest.raises(InputError) as caught:
         inputs.parse(Import, wrong)
@@ -83,7 +83,7 @@ def test_the_paths_are_those_that_the_sdk_gives_for_the_same_model() -> None:
     }
 
 
-def test_fields_that_nobody_asked_for_are_named_each_by_itself() -> None:
+def test_each_unexpected_field_is_named_separately() -> None:
     class Closed(BaseModel, extra="forbid"):
         url: str
 
@@ -92,7 +92,7 @@ def test_fields_that_nobody_asked_for_are_named_each_by_itself() -> None:
     assert {name: field["code"] for name, field in fields.items()} == {"a": "extra_forbidden", "b": "extra_forbidden"}
 
 
-def test_what_is_wrong_with_the_whole_has_an_empty_path() -> None:
+def test_errors_of_the_whole_input_have_an_empty_path() -> None:
     fields = checked({"minProperties": 1}).fields
 
     assert fields[""]["code"] == "minProperties"
@@ -105,7 +105,7 @@ def test_a_value_is_not_repeated_in_the_message() -> None:
     assert "swordfish" not in json.dumps(fields)
 
 
-def test_invalid_fields_are_bounded_in_number_and_size() -> None:
+def test_invalid_fields_are_limited_in_number_and_size() -> None:
     schema = {"additionalProperties": {"type": "integer"}}
     many = checked(schema, {f"f{number}": "x" for number in range(1000)}).fields
     long = checked(schema, {f"{number}" + "k" * 1000: "x" for number in range(1000)}).fields
@@ -129,7 +129,7 @@ def test_invalid_fields_are_bounded_in_number_and_size() -> None:
     ],
     ids=["type", "inside", "pattern", "no such $ref", "http", "file", "meta-schema"],
 )
-def test_a_schema_that_is_none_is_told_in_words_and_nothing_is_fetched(schema: Any, words: str) -> None:
+def test_an_invalid_schema_is_reported_and_nothing_is_fetched(schema: Any, words: str) -> None:
     problem = checked(schema).problem
 
     assert problem is not None
@@ -137,7 +137,7 @@ def test_a_schema_that_is_none_is_told_in_words_and_nothing_is_fetched(schema: A
     assert len(problem) < 1024
 
 
-def test_an_older_draft_is_read_as_it_says() -> None:
+def test_a_schema_of_an_older_draft_is_read_accordingly() -> None:
     properties = {"a": {"items": [{"type": "integer"}]}}
     schema = {"$schema": "http://json-schema.org/draft-07/schema#", "properties": properties}
 
@@ -145,7 +145,7 @@ def test_an_older_draft_is_read_as_it_says() -> None:
     assert checked({"properties": properties}, {"a": ["x"]}).problem is not None
 
 
-def test_a_schema_that_is_nested_too_deep_is_none() -> None:
+def test_a_schema_that_is_nested_too_deep_is_invalid() -> None:
     deep = b'{"not":' * 9000 + b"{}" + b"}" * 9000
 
     problem = check(Request(msgspec.Raw(deep))).problem
@@ -154,17 +154,17 @@ def test_a_schema_that_is_nested_too_deep_is_none() -> None:
     assert problem.startswith("spec.inputSchema: ")
 
 
-def test_formats_are_notes() -> None:
+def test_formats_are_not_enforced() -> None:
     assert checked({"properties": {"url": {"format": "uri"}}}, {"url": "no url"}) == Verdict()
 
 
-def test_a_pattern_that_would_be_searched_for_ever_ends() -> None:
+def test_a_pattern_with_catastrophic_backtracking_ends() -> None:
     schema = {"properties": {"name": {"pattern": r"^(?=a)(a|aa)+\1$"}}}
 
     assert set(checked(schema, {"name": "a" * 5000 + "b"}).fields) == {"name"}
 
 
-def test_that_a_deep_input_fits_is_told_at_once_where_alternatives_refer_to_themselves() -> None:
+def test_a_valid_deep_input_is_checked_quickly_with_recursive_alternatives() -> None:
     assert checked(TREE, nested(150, None)) == Verdict()
 
 
@@ -175,7 +175,7 @@ async def schemas() -> AsyncIterator[SchemaProcess]:
     await process.close()
 
 
-async def test_the_process_answers_what_the_check_says(schemas: SchemaProcess) -> None:
+async def test_the_process_returns_the_result_of_the_check(schemas: SchemaProcess) -> None:
     schema = Import.model_json_schema()
 
     assert await schemas.check(schema, {"url": "x"}) == Verdict()
@@ -191,7 +191,7 @@ async def test_an_input_that_takes_too_long_ends_the_process_and_not_the_operato
     assert await schemas.check(TREE, nested(3, None)) == Verdict()
 
 
-async def test_a_schema_that_takes_too_long_is_the_schemas_fault(schemas: SchemaProcess) -> None:
+async def test_a_schema_that_takes_too_long_is_an_error_of_the_schema(schemas: SchemaProcess) -> None:
     patterns = {f"f{number}": {"pattern": f"({number}a{{1000}}){{100}}"} for number in range(1000)}
 
     verdict = await schemas.check({"properties": patterns}, {})
@@ -201,7 +201,7 @@ async def test_a_schema_that_takes_too_long_is_the_schemas_fault(schemas: Schema
     assert verdict.fields == {}
 
 
-async def test_a_process_that_was_killed_meanwhile_is_not_the_inputs_fault(schemas: SchemaProcess) -> None:
+async def test_a_killed_process_is_not_an_error_of_the_input(schemas: SchemaProcess) -> None:
     await schemas.check({})
     assert schemas._process is not None
     schemas._process.kill()
@@ -210,7 +210,7 @@ async def test_a_process_that_was_killed_meanwhile_is_not_the_inputs_fault(schem
     assert await schemas.check({}) == Verdict()
 
 
-async def test_a_process_that_is_not_needed_ends(schemas: SchemaProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_process_ends(schemas: SchemaProcess, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schemaprocess, "_IDLE_SECONDS", 0.01)
     await schemas.check({})
     process = schemas._process
@@ -220,13 +220,13 @@ async def test_a_process_that_is_not_needed_ends(schemas: SchemaProcess, monkeyp
     assert await schemas.check({}) == Verdict()
 
 
-async def test_an_error_of_the_process_itself_is_not_the_inputs_fault(schemas: SchemaProcess) -> None:
+async def test_an_error_of_the_process_itself_is_not_an_error_of_the_input(schemas: SchemaProcess) -> None:
     with pytest.raises(SchemaProcessError):
         await schemas._ask({"scheme": {}})
     assert await schemas.check({}) == Verdict()
 
 
-async def test_a_process_that_cannot_be_started_is_told(
+async def test_a_process_that_cannot_be_started_is_reported(
     schemas: SchemaProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schemaprocess, "_PROGRAM", ("false",))

@@ -1,4 +1,4 @@
-"""What `controller.response` makes, as the contract has it."""
+"""The answers that `controller.response` creates, as specified in the contract."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -34,7 +34,7 @@ def response() -> Response:
         ((Rows(),), Done(output={"rowCount": 3, "at": "2026-01-02T00:00:00Z"})),
     ],
 )
-def test_done_takes_nothing_an_output_a_message_or_both(
+def test_done_accepts_nothing_an_output_a_message_or_both(
     response: Response, arguments: tuple[Any, ...], expected: Done
 ) -> None:
     answer = response.done(*arguments)
@@ -43,13 +43,13 @@ def test_done_takes_nothing_an_output_a_message_or_both(
 
 
 @pytest.mark.parametrize("arguments", [(5,), ([1],), ("imported", [1])])
-def test_done_says_at_once_that_an_output_must_be_an_object(response: Response, arguments: tuple[Any, ...]) -> None:
+def test_done_raises_immediately_if_an_output_is_not_an_object(response: Response, arguments: tuple[Any, ...]) -> None:
     with pytest.raises(TypeError, match="output must be a dict or a pydantic model"):
         response.done(*arguments)
 
 
 @pytest.mark.parametrize("seconds", [None, 0, 0.999, -5, float("nan")])
-def test_continue_without_a_second_to_wait_does_not_wait(response: Response, seconds: float | None) -> None:
+def test_continue_with_less_than_a_second_does_not_wait(response: Response, seconds: float | None) -> None:
     assert response.continue_({"cursor": 1}, seconds=seconds) == Continue({"cursor": 1})
 
 
@@ -66,7 +66,7 @@ def test_continue_waits_seconds_but_never_longer_than_355_days(
 
 
 @pytest.mark.parametrize("zone", [UTC, None])
-def test_continue_waits_until_a_date_which_is_utc_where_it_names_no_zone(response: Response, zone: Any) -> None:
+def test_continue_waits_until_a_date_in_utc_by_default(response: Response, zone: Any) -> None:
     date = (datetime.now(UTC) + timedelta(seconds=100)).replace(tzinfo=zone)
 
     assert response.continue_(date=date).wait_seconds == pytest.approx(100, abs=5)
@@ -80,11 +80,11 @@ def test_continue_with_a_date_beyond_355_days_waits_355_days(response: Response)
     assert response.continue_(date=datetime(9999, 1, 1, tzinfo=UTC)).wait_seconds == 30_672_000.0
 
 
-def test_continue_takes_the_seconds_where_both_are_given(response: Response) -> None:
+def test_continue_prefers_seconds_to_a_date(response: Response) -> None:
     assert response.continue_(seconds=7, date=datetime(9999, 1, 1, tzinfo=UTC)).wait_seconds == 7.0
 
 
-def test_continue_takes_a_model_by_its_aliases(response: Response) -> None:
+def test_continue_serializes_a_model_by_alias(response: Response) -> None:
     assert response.continue_(Rows()).input == {"rowCount": 3, "at": "2026-01-02T00:00:00Z"}
 
 
@@ -127,7 +127,7 @@ class DataError(Exception):
     ],
     ids=lambda value: "" if isinstance(value, Failed) else repr(value),
 )
-def test_error_takes_a_message_a_dict_or_an_exception_with_its_json_attributes(
+def test_error_accepts_a_message_a_dict_or_an_exception_with_json_attributes(
     response: Response, error: Any, expected: Failed
 ) -> None:
     answer = response.error(error)
@@ -135,7 +135,7 @@ def test_error_takes_a_message_a_dict_or_an_exception_with_its_json_attributes(
     assert (type(answer), answer) == (Failed, expected)
 
 
-def test_of_a_missing_environment_variable_it_is_said_what_is_missing(response: Response) -> None:
+def test_a_missing_environment_variable_is_explained(response: Response) -> None:
     try:
         os.environ["NO_SUCH_URL"]
     except KeyError as error:
@@ -156,7 +156,7 @@ def test_the_stack_of_an_exception_is_never_in_the_answer(response: Response) ->
 
 
 @pytest.mark.parametrize("message", [None, "cleaned up"])
-def test_aborted_takes_a_message_or_nothing(response: Response, message: str | None) -> None:
+def test_aborted_accepts_a_message_or_nothing(response: Response, message: str | None) -> None:
     answer = response.aborted(message)
 
     assert (type(answer), answer) == (Aborted, Aborted(message))

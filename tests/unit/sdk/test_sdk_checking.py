@@ -1,4 +1,4 @@
-"""What is wrong with the class of a task is told before anything runs, with what to write instead."""
+"""Errors in the class of a task are reported before anything runs, with a suggestion."""
 
 import functools
 import warnings
@@ -29,7 +29,7 @@ class Form(TypedDict):
 
 
 def work(self: Any, input: Any, controller: Any) -> Any:
-    """A run method that nothing is wrong with."""
+    """A valid run method."""
 
 
 def defined(**body: Any) -> type[TaskDefinition]:
@@ -39,7 +39,7 @@ def defined(**body: Any) -> type[TaskDefinition]:
 
 
 def refusal(**body: Any) -> str:
-    """What is said about a class, "" if it can be used."""
+    """Return the problems of a class, "" if it is valid."""
     try:
         checking.check(defined(**body))
     except DefinitionError as error:
@@ -63,7 +63,7 @@ def refusal(**body: Any) -> str:
         ("descripton", "description"),
     ],
 )
-def test_a_class_variable_that_nothing_reads_is_refused_with_the_one_that_is_meant(name: str, meant: str) -> None:
+def test_an_unknown_class_variable_is_rejected_with_a_suggestion(name: str, meant: str) -> None:
     assert refusal(**{name: 5}) == (
         f"{name} is not a class variable of a task; did you mean {meant}? "
         f"If it is your own, rename it, for example to _{name}"
@@ -81,7 +81,7 @@ def test_a_class_variable_that_nothing_reads_is_refused_with_the_one_that_is_mea
         ("validate_input", "create_input_validation"),
     ],
 )
-def test_a_method_that_nobody_calls_is_refused_with_the_one_that_is_meant(name: str, meant: str) -> None:
+def test_an_unknown_method_is_rejected_with_a_suggestion(name: str, meant: str) -> None:
     assert f"did you mean {meant}?" in refusal(**{name: lambda self, task: None})
 
 
@@ -89,20 +89,20 @@ def test_a_method_that_nobody_calls_is_refused_with_the_one_that_is_meant(name: 
     "name",
     ["_max_iteration", "BATCH", "url", "page_size", "private_key", "pod", "record", "node", "limit", "ids", "name"],
 )
-def test_variables_of_ones_own_are_fine(name: str) -> None:
+def test_other_variables_are_allowed(name: str) -> None:
     assert refusal(**{name: 5}) == ""
 
 
 @pytest.mark.parametrize("name", ["fetch", "retry_page", "on_page", "timeout", "trigger", "abort"])
-def test_methods_of_ones_own_are_fine(name: str) -> None:
+def test_other_methods_are_allowed(name: str) -> None:
     assert refusal(**{name: lambda self, page: None}) == ""
 
 
-def test_classes_and_properties_of_ones_own_are_fine() -> None:
+def test_other_classes_and_properties_are_allowed() -> None:
     assert refusal(Retries=Row, retries=property(lambda self: 5)) == ""
 
 
-def test_a_base_class_of_the_authors_own_is_looked_at_and_a_mixin_is_not() -> None:
+def test_a_base_class_of_the_author_is_checked_and_a_mixin_is_not() -> None:
     class Mixin:
         retries = 3
 
@@ -111,13 +111,13 @@ def test_a_base_class_of_the_authors_own_is_looked_at_and_a_mixin_is_not() -> No
         max_iteration = 5
         run = work
 
-    with pytest.warns(DefinitionWarning, match="max_iteration") as told:
+    with pytest.warns(DefinitionWarning, match="max_iteration") as warned:
 
         class Derived(Mixin, Base):
             id = "derived"
 
-    assert len(told) == 1
-    assert told[0].filename == __file__, "it is told where the class stands"
+    assert len(warned) == 1
+    assert warned[0].filename == __file__, "the warning shows where the class is defined"
     with pytest.raises(DefinitionError, match=r"Derived: max_iteration is not a class variable"):
         checking.check(Derived)
 
@@ -141,7 +141,7 @@ def decorated(function: Callable[..., Any]) -> Callable[..., Any]:
         (classmethod(lambda cls, input: None), "(cls, input)"),
     ],
 )
-def test_a_run_that_cannot_be_called_as_it_is_called_is_refused(run: Any, written: str) -> None:
+def test_a_run_method_with_a_wrong_signature_is_rejected(run: Any, written: str) -> None:
     assert refusal(run=run) == f"run is called as run(self, input, controller), but is written <lambda>{written}"
 
 
@@ -158,22 +158,22 @@ def test_a_run_that_cannot_be_called_as_it_is_called_is_refused(run: Any, writte
         functools.partial(work, None),
     ],
 )
-def test_whatever_takes_input_and_controller_is_fine(run: Any) -> None:
+def test_any_callable_with_input_and_controller_is_allowed(run: Any) -> None:
     assert refusal(run=run) == ""
 
 
-def test_parameters_that_are_the_wrong_way_round_are_refused() -> None:
+def test_parameters_in_the_wrong_order_are_rejected() -> None:
     assert "in the wrong order" in refusal(run=lambda self, controller, input: None)
 
 
-def test_a_generator_is_refused() -> None:
+def test_a_generator_is_rejected() -> None:
     def run(self: Any, input: Any, controller: Any) -> Any:
         yield 1
 
     assert "it contains a yield" in refusal(run=run)
 
 
-def test_a_task_without_run_is_refused_but_need_not_have_one_in_another_language() -> None:
+def test_run_is_required_except_for_another_language() -> None:
     body = {"id": "example", "title": "Example"}
     assert type("Shell", (TaskDefinition,), {**body, "reporting": "TerminationMessage"})
     checking.check(type("Shell", (TaskDefinition,), {**body, "reporting": "TerminationMessage"}))
@@ -189,7 +189,7 @@ def test_a_task_without_run_is_refused_but_need_not_have_one_in_another_language
         ("create_input_validation", lambda self, input: {}, "called as create_input_validation(self)"),
     ],
 )
-def test_hooks_that_cannot_be_called_are_refused(name: str, wrong: Any, words: str) -> None:
+def test_hooks_with_a_wrong_signature_are_rejected(name: str, wrong: Any, words: str) -> None:
     assert words in refusal(**{name: wrong})
 
 
@@ -204,7 +204,7 @@ def annotated(annotation: Any) -> str:
     ("annotation", "name"),
     [(str, "str"), ("str", "str"), (int, "int"), (Point, "Point"), (list[dict[str, Any]], "list")],
 )
-def test_an_input_that_is_no_json_object_is_refused(annotation: Any, name: str) -> None:
+def test_an_input_that_is_not_a_json_object_is_rejected(annotation: Any, name: str) -> None:
     assert annotated(annotation) == (
         f"the input of run is annotated with {name}, but it is a JSON object: "
         "annotate it with dict, or with a pydantic.BaseModel that has its fields"
@@ -212,7 +212,7 @@ def test_an_input_that_is_no_json_object_is_refused(annotation: Any, name: str) 
 
 
 @pytest.mark.parametrize("annotation", [Row | None, dict | Row, "Row | None"], ids=str)
-def test_a_model_among_other_types_is_refused_because_it_would_not_be_made(annotation: Any) -> None:
+def test_a_model_in_a_union_is_rejected_because_it_would_not_be_created(annotation: Any) -> None:
     assert "annotate it with one pydantic model" in annotated(annotation)
 
 
@@ -221,15 +221,15 @@ def test_a_model_among_other_types_is_refused_because_it_would_not_be_made(annot
     [dict, dict[str, Any], dict[str, Row], Mapping[str, Any], Any, object, Row, "Row", Form, dict | None, None],
     ids=str,
 )
-def test_models_and_whatever_a_dict_is_are_fine(annotation: Any) -> None:
+def test_models_and_types_of_dicts_are_allowed(annotation: Any) -> None:
     assert annotated(annotation) == ""
 
 
-def test_a_type_that_cannot_be_resolved_is_refused() -> None:
+def test_a_type_that_cannot_be_resolved_is_rejected() -> None:
     assert "must be importable at run time" in annotated("Elsewhere")
 
 
-def test_a_type_may_be_written_further_below() -> None:
+def test_a_type_may_be_defined_later_in_the_file() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
 
@@ -242,14 +242,14 @@ def test_a_type_may_be_written_further_below() -> None:
     assert Early.id == "early"
 
 
-def test_all_is_told_at_once() -> None:
-    told = refusal(id="No", retries=1, run=lambda self: None)
+def test_all_problems_are_reported_together() -> None:
+    message = refusal(id="No", retries=1, run=lambda self: None)
 
-    assert [word in told for word in ("Task ID", "retries", "called as run")] == [True] * 3
+    assert [word in message for word in ("Task ID", "retries", "called as run")] == [True] * 3
 
 
 @pytest.mark.parametrize("module", [tasks, author_tasks, gated_tasks, scenario_tasks])
-def test_tasks_of_the_other_tests_are_fine(module: Any) -> None:
+def test_tasks_of_the_other_tests_are_valid(module: Any) -> None:
     from podrelay.sdk import loading
 
     for item in loading.definitions_of(module):

@@ -1,4 +1,4 @@
-"""What a task may say when it starts children or waits for them."""
+"""The arguments of a task that starts children or waits for them."""
 
 import math
 from datetime import UTC, datetime, timedelta, timezone
@@ -37,7 +37,7 @@ def controller(session: FakeSession) -> Controller:
 
 
 @pytest.mark.parametrize("definition", ["resizeImage", "resize-image", ResizeImage])
-def test_a_definition_has_an_id_a_name_and_a_class(
+def test_a_definition_is_given_by_id_name_or_class(
     session: FakeSession, controller: Controller, definition: Any
 ) -> None:
     session.children["resize-image"] = [TaskRun("a", "", "resize-image", "success", {}, None, 1)]
@@ -57,7 +57,7 @@ def test_a_definition_has_an_id_a_name_and_a_class(
     ("definition", "error"),
     [("Resize Image", ValueError), ("", ValueError), ("-a", ValueError), (None, TypeError), (object, TypeError)],
 )
-def test_what_can_be_no_definition_is_refused(controller: Controller, definition: Any, error: type[Exception]) -> None:
+def test_an_invalid_definition_is_rejected(controller: Controller, definition: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         controller.task.trigger(definition)
 
@@ -75,7 +75,7 @@ def test_the_input_is_a_dict_or_a_model(
 
 
 @pytest.mark.parametrize("value", [{"x": math.nan}, {"x": {1}}, {"x": "y" * limits.PAYLOAD_BYTES}])
-def test_an_input_that_cannot_be_stored_is_refused_before_anything_is_sent(
+def test_an_input_that_cannot_be_stored_is_rejected_before_anything_is_sent(
     session: FakeSession, controller: Controller, value: dict[str, Any]
 ) -> None:
     with pytest.raises(limits.PayloadError, match="input"):
@@ -83,7 +83,7 @@ def test_an_input_that_cannot_be_stored_is_refused_before_anything_is_sent(
     assert session.triggered == []
 
 
-def test_a_child_has_what_any_run_may_have(session: FakeSession, controller: Controller) -> None:
+def test_a_child_has_all_options_of_a_run(session: FakeSession, controller: Controller) -> None:
     start = datetime(2026, 3, 1, 14, tzinfo=timezone(timedelta(hours=2)))
 
     controller.task.trigger("chain", {"a": 1}, name="Later", start_at=start, key="once")
@@ -103,7 +103,7 @@ def test_a_child_has_what_any_run_may_have(session: FakeSession, controller: Con
         ({"start_at": "tomorrow"}, TypeError, "start_at must be a datetime, not str"),
     ],
 )
-def test_an_invalid_argument_is_refused_before_anything_is_sent(
+def test_an_invalid_argument_is_rejected_before_anything_is_sent(
     session: FakeSession, controller: Controller, arguments: dict[str, Any], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
@@ -111,7 +111,7 @@ def test_an_invalid_argument_is_refused_before_anything_is_sent(
     assert session.triggered == []
 
 
-def test_waiting_for_all_children_keeps_the_state_as_a_continue_does(controller: Controller) -> None:
+def test_waiting_for_all_children_stores_the_state_like_a_continue(controller: Controller) -> None:
     answer = controller.response.wait_for_children({"cursor": 2})
 
     assert response_of(answer, {"cursor": 1, "kept": True}, {"rows": 1}) == {

@@ -1,4 +1,4 @@
-"""All forms of self_cleanup, and what they mean."""
+"""All forms of self_cleanup, and their meanings."""
 
 from typing import Any
 
@@ -28,7 +28,7 @@ def test_every_form_has_one_meaning(value: Any, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize("value", ["sometimes", ["onSuccess", "onDone"], [1]])
-def test_a_form_that_is_none_is_refused_as_soon_as_the_class_is_written(value: Any) -> None:
+def test_an_invalid_form_is_rejected_when_the_class_is_defined(value: Any) -> None:
     with pytest.warns(DefinitionWarning, match=r"Task tidy: self_cleanup has .*there are: always, never, OnSuccess"):
 
         class Tidy(TaskDefinition):

@@ -1,4 +1,4 @@
-"""What a task can do by its controller, over a session that only remembers."""
+"""The methods of the controller, with a session that only records calls."""
 
 import logging
 from typing import Any
@@ -15,7 +15,7 @@ from podrelay.sdk.validation import NO_RULES, InputRules
 
 
 class FakeSession:
-    """A session in memory; it counts saves and keeps what it was told."""
+    """A session in memory; it counts saves and records calls."""
 
     def __init__(self) -> None:
         self.input: dict[str, Any] = {"cursor": 1, "deep": {"a": 1}}
@@ -116,7 +116,7 @@ def test_update_input_takes_a_model(controller: Controller) -> None:
     ids=["object", "NaN", "65 bits", "key", "surrogate", "size"],
 )
 @pytest.mark.parametrize("what", ["update_input", "update_output"])
-def test_what_cannot_be_stored_is_refused_and_changes_nothing(
+def test_a_value_that_cannot_be_stored_is_rejected_and_changes_nothing(
     session: FakeSession, controller: Controller, what: str, value: dict[Any, Any]
 ) -> None:
     controller.state.update_output({"kept": True})
@@ -129,16 +129,14 @@ def test_what_cannot_be_stored_is_refused_and_changes_nothing(
     assert len(session.saved) == 1
 
 
-def test_a_list_as_output_is_refused(session: FakeSession, controller: Controller) -> None:
+def test_a_list_as_output_is_rejected(session: FakeSession, controller: Controller) -> None:
     with pytest.raises(TypeError, match="output must be a dict"):
         controller.state.update_output([1])
 
     assert session.saved == []
 
 
-def test_what_is_changed_after_an_update_is_not_stored_by_accident(
-    session: FakeSession, controller: Controller
-) -> None:
+def test_changes_after_an_update_are_not_stored_by_accident(session: FakeSession, controller: Controller) -> None:
     output: dict[str, Any] = {"rows": [1]}
     changes: dict[str, Any] = {"seen": {}}
     controller.state.update_output(output)
@@ -151,7 +149,7 @@ def test_what_is_changed_after_an_update_is_not_stored_by_accident(
     assert session.input["seen"] == {}
 
 
-def test_what_is_read_can_be_changed_without_changing_the_state(session: FakeSession, controller: Controller) -> None:
+def test_a_read_value_can_be_modified_without_changing_the_state(session: FakeSession, controller: Controller) -> None:
     controller.state.update_output({"rows": [1]})
 
     controller.state.get_input()["deep"]["a"] = 2
@@ -165,7 +163,7 @@ def test_there_is_no_output_before_the_first_update(controller: Controller) -> N
     assert controller.state.get_output() is None
 
 
-def test_the_task_is_told_which_call_this_is(controller: Controller) -> None:
+def test_the_task_knows_its_iteration_and_attempt(controller: Controller) -> None:
     task = controller.task
 
     assert (task.name, task.iteration, task.attempt, task.is_final_attempt) == ("shop", 3, 2, True)
@@ -180,7 +178,7 @@ class Order(BaseModel):
     page_size: int = Field(default=10, alias="pageSize", gt=0)
 
 
-def test_an_update_is_held_to_the_rules_and_stored_as_it_was_read(session: FakeSession, controller: Controller) -> None:
+def test_an_update_is_validated_and_stored_in_its_parsed_form(session: FakeSession, controller: Controller) -> None:
     session.rules = InputRules(Order)
 
     controller.state.update_input({"cursor": "5"})
@@ -190,9 +188,7 @@ def test_an_update_is_held_to_the_rules_and_stored_as_it_was_read(session: FakeS
     assert session.saved[1][0] == {"cursor": 5, "deep": {"a": 1}, "pageSize": 20}
 
 
-def test_an_update_that_breaks_the_rules_is_refused_and_changes_nothing(
-    session: FakeSession, controller: Controller
-) -> None:
+def test_an_invalid_update_is_rejected_and_changes_nothing(session: FakeSession, controller: Controller) -> None:
     session.rules = InputRules(Order)
 
     with pytest.raises(InputError) as caught:
@@ -204,7 +200,7 @@ def test_an_update_that_breaks_the_rules_is_refused_and_changes_nothing(
 
 
 @pytest.mark.parametrize("what", ["update_input", "update_output"])
-def test_an_update_that_the_api_server_refuses_changes_nothing(
+def test_an_update_that_the_api_server_rejects_changes_nothing(
     session: FakeSession, controller: Controller, what: str
 ) -> None:
     session.refusal = ApiRefusedError(422, "ask the committee")
@@ -222,7 +218,7 @@ def test_an_update_that_the_api_server_refuses_changes_nothing(
     ("timeout", "left", "expected"),
     [(3600.0, 180.0, False), (3600.0, 179.9, True), (900.0, 179.9, True), (100.0, 20.0, False), (100.0, 19.9, True)],
 )
-def test_close_to_timeout_are_180_seconds_but_at_most_a_fifth_of_the_iteration(
+def test_close_to_timeout_is_180_seconds_but_at_most_a_fifth_of_the_iteration(
     session: FakeSession, controller: Controller, timeout: float, left: float, expected: bool
 ) -> None:
     session.timeout_seconds, session.left = timeout, left
@@ -231,7 +227,7 @@ def test_close_to_timeout_are_180_seconds_but_at_most_a_fifth_of_the_iteration(
 
 
 @pytest.mark.parametrize(("left", "expected"), [(30.0, False), (29.9, True)])
-def test_close_to_timeout_takes_an_argument(
+def test_close_to_timeout_accepts_an_argument(
     session: FakeSession, controller: Controller, left: float, expected: bool
 ) -> None:
     session.left = left
@@ -243,7 +239,7 @@ def test_close_to_timeout_takes_an_argument(
     ("configured", "left", "expected"),
     [("60", 60.0, False), ("60", 59.0, True), ("0.5", 1.0, False), ("-1", 179.0, True), ("soon", 181.0, False)],
 )
-def test_close_to_timeout_takes_its_default_from_the_environment_where_that_is_a_positive_number(
+def test_the_default_of_close_to_timeout_is_a_positive_number_in_the_environment(
     session: FakeSession,
     controller: Controller,
     monkeypatch: pytest.MonkeyPatch,
@@ -257,7 +253,7 @@ def test_close_to_timeout_takes_its_default_from_the_environment_where_that_is_a
     assert controller.runtime.is_close_to_timeout() is expected
 
 
-def test_a_pod_that_is_being_ended_is_close_to_timeout_however_much_time_is_left(
+def test_a_stopping_pod_is_close_to_timeout_regardless_of_the_remaining_time(
     session: FakeSession, controller: Controller
 ) -> None:
     session.stopping = True
@@ -265,7 +261,7 @@ def test_a_pod_that_is_being_ended_is_close_to_timeout_however_much_time_is_left
     assert controller.runtime.is_close_to_timeout(0)
 
 
-def test_an_abort_is_told_with_its_message(session: FakeSession, controller: Controller) -> None:
+def test_an_abort_is_reported_with_its_message(session: FakeSession, controller: Controller) -> None:
     session.aborted, session.abort_message = True, "wrong file"
 
     assert controller.runtime.is_aborted()
@@ -299,7 +295,7 @@ def test_remaining_time_is_rounded_down(session: FakeSession, controller: Contro
         ((-1, 5), (0.0, "-1/5")),
     ],
 )
-def test_progress_is_told_as_a_count_and_percent(
+def test_progress_is_reported_as_a_count_and_percent(
     session: FakeSession, controller: Controller, arguments: tuple[Any, ...], expected: tuple[Any, str]
 ) -> None:
     controller.progress(*arguments)
@@ -316,7 +312,7 @@ def test_logs_go_to_the_session(session: FakeSession, controller: Controller) ->
     assert session.logs == [("info", "read", {"rows": 3}, None), ("error", "broken", {"row": 4}, problem)]
 
 
-def test_a_sign_of_life_goes_to_the_session(session: FakeSession, controller: Controller) -> None:
+def test_a_heartbeat_goes_to_the_session(session: FakeSession, controller: Controller) -> None:
     controller.heartbeat()
 
     assert (session.beats, session.reports) == (1, [])

@@ -1,4 +1,4 @@
-"""What a definition class may look like, found out as soon as it is written."""
+"""The rules for definition classes, checked when the class is defined."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def define(**variables: Any) -> type[TaskDefinition]:
 
 
 def refused(words: str, **variables: Any) -> None:
-    """Define a class that cannot be used: that is told at once, and whoever wants to use it gets an error."""
+    """Define an invalid class: there is an immediate warning, and using the class is an error."""
     with pytest.warns(DefinitionWarning, match=words):
         cls = define(run=lambda self, input, controller: None, **variables)
     with pytest.raises(DefinitionError, match=f"^Example: .*{words}"):
@@ -28,7 +28,7 @@ def test_an_id_in_camel_case_is_accepted(definition_id: str) -> None:
 
 
 @pytest.mark.parametrize("definition_id", ["", "ImportProducts", "import-products", "import_products", "1st", "ä", 5])
-def test_another_id_is_refused_with_an_example_of_a_good_one(definition_id: Any) -> None:
+def test_an_invalid_id_is_rejected_with_an_example_of_a_valid_one(definition_id: Any) -> None:
     refused("must be in camelCase format, for example", id=definition_id, title="Example")
 
 
@@ -37,7 +37,7 @@ def test_a_definition_needs_a_title(variables: dict[str, Any]) -> None:
     refused("has no title", id="example", **variables)
 
 
-def test_a_base_class_without_id_needs_nothing_and_may_give_the_title() -> None:
+def test_a_base_class_without_id_is_allowed_and_may_set_the_title() -> None:
     class Base(TaskDefinition):
         title = "Shared"
 
@@ -47,6 +47,6 @@ def test_a_base_class_without_id_needs_nothing_and_may_give_the_title() -> None:
     assert (Example.id, Example.title) == ("example", "Shared")
 
 
-def test_a_definition_without_run_says_what_is_missing() -> None:
+def test_a_definition_without_run_raises_a_clear_error() -> None:
     with pytest.raises(NotImplementedError, match=r"Example has no method run\(self, input, controller\)"):
         define(id="example", title="Example")().run({}, Controller(None))  # type: ignore[arg-type]

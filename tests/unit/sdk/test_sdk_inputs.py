@@ -1,4 +1,4 @@
-"""The input's type is the annotation of run()'s first parameter."""
+"""The type of the input is the annotation of the first parameter of run()."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ run_real.__annotations__["input"] = Import
     ],
     ids=["a string", "the class", "async", "other names", "decorated", "dict", "not annotated", "no parameter"],
 )
-def test_the_input_type_is_the_model_that_run_is_annotated_with(run: Any, expected: type | None) -> None:
+def test_the_input_type_is_the_model_in_the_annotation_of_run(run: Any, expected: type | None) -> None:
     assert inputs.input_type(with_run(run)) is expected
 
 
@@ -95,7 +95,7 @@ def test_a_definition_that_inherits_run_inherits_its_input_type() -> None:
     assert inputs.input_type(type("Child", (base,), {"id": "child", "title": "Child"})) is Import
 
 
-def test_without_pydantic_loaded_no_annotation_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_pydantic_no_annotation_is_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "pydantic")
 
     assert inputs.input_type(with_run(run_string)) is None
@@ -108,7 +108,7 @@ def test_an_annotation_that_cannot_be_resolved_is_named() -> None:
         inputs.input_type(with_run(run))
 
 
-def test_without_a_type_the_input_stays_as_it_is() -> None:
+def test_without_a_type_the_input_is_unchanged() -> None:
     assert inputs.parse(None, {"a": 1}) == {"a": 1}
 
 
@@ -118,7 +118,7 @@ def test_unknown_fields_are_allowed_and_defaults_filled_in() -> None:
     assert parsed == Import(url="x", pageSize=5)
 
 
-def test_every_invalid_field_is_named_in_the_shape_of_webiny() -> None:
+def test_every_invalid_field_is_named_in_the_format_of_webiny() -> None:
     with pytest.raises(InputError) as caught:
         inputs.parse(Import, {"cursor": "far", "rows": [{"number": 1}, {"number": "x"}]})
 
@@ -130,7 +130,7 @@ def test_every_invalid_field_is_named_in_the_shape_of_webiny() -> None:
     assert fields["rows.1.number"]["data"] == {"path": ["rows", "1", "number"]}
 
 
-def test_a_strict_model_reads_what_it_has_written_itself() -> None:
+def test_a_strict_model_reads_its_own_output() -> None:
     model = Strict(at=datetime(2026, 1, 2, tzinfo=UTC), seen={"a"})
 
     assert inputs.parse(Strict, model.model_dump(mode="json")) == model

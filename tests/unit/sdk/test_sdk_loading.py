@@ -1,4 +1,4 @@
-"""Finding definitions by MODULE:CLASS, in real files."""
+"""Loading definitions by MODULE:CLASS, from real files."""
 
 import sys
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ NUMBER = 5
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder to stand in; modules and paths are as before afterwards."""
+    """The current folder of a test; modules and paths are restored afterwards."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     before = set(sys.modules)
@@ -53,7 +53,7 @@ def test_a_dotted_name_is_imported_from_the_current_folder(folder: Path) -> None
     assert loading.load_definition("shop_a.tasks:ImportProducts").id == "importProducts"
 
 
-def test_a_path_to_a_file_is_loaded_wherever_it_is(folder: Path) -> None:
+def test_a_path_to_a_file_is_loaded_from_any_folder(folder: Path) -> None:
     (folder / "deep").mkdir()
     (folder / "deep" / "shop_b.py").write_text(ONE)
 
@@ -61,20 +61,20 @@ def test_a_path_to_a_file_is_loaded_wherever_it_is(folder: Path) -> None:
     assert loading.load_definition(str(folder / "deep" / "shop_b.py")).id == "importProducts"
 
 
-def test_a_module_with_one_definition_need_not_say_which(folder: Path) -> None:
+def test_with_one_definition_in_a_module_the_class_is_optional(folder: Path) -> None:
     (folder / "shop_c.py").write_text(ONE)
 
     assert loading.load_definition("shop_c").id == "importProducts"
 
 
-def test_of_several_definitions_the_one_of_the_wanted_name_is_taken(folder: Path) -> None:
+def test_one_of_several_definitions_is_selected_by_name(folder: Path) -> None:
     (folder / "shop_d.py").write_text(TWO)
 
     assert loading.load_definition("shop_d", "report").id == "report"
 
 
 @pytest.mark.parametrize("wanted", ["", "another"])
-def test_of_several_definitions_one_must_be_named(folder: Path, wanted: str) -> None:
+def test_with_several_definitions_one_must_be_named(folder: Path, wanted: str) -> None:
     (folder / "shop_e.py").write_text(TWO)
 
     with pytest.raises(TaskModuleError, match=r"MODULE:CLASS; there are: ImportProducts, Report$"):
@@ -82,7 +82,7 @@ def test_of_several_definitions_one_must_be_named(folder: Path, wanted: str) -> 
 
 
 @pytest.mark.parametrize("name", ["Missing", "NUMBER", "SimpleNamespace"])
-def test_a_class_that_is_not_there_or_no_definition_is_an_error_that_lists_what_is(folder: Path, name: str) -> None:
+def test_a_missing_or_invalid_class_is_an_error_that_lists_the_definitions(folder: Path, name: str) -> None:
     (folder / "shop_f.py").write_text(TWO)
 
     with pytest.raises(TaskModuleError, match=f"no task definition {name}; there are: ImportProducts, Report$"):
@@ -113,7 +113,7 @@ def test_a_module_that_cannot_be_imported_is_an_error_with_the_cause(
 
 
 @pytest.mark.parametrize("reference", ["not_there", "not/there.py", "not_there.py"])
-def test_a_module_that_is_not_there_is_an_error(reference: str) -> None:
+def test_a_missing_module_is_an_error(reference: str) -> None:
     with pytest.raises(TaskModuleError, match=f"cannot import {reference}"):
         loading.load_module(reference)
 
@@ -145,24 +145,22 @@ class Good(Base):
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize(("reference", "wanted"), [("shop_j:Good", ""), ("shop_j", "good")])
-def test_a_class_that_cannot_be_used_leaves_the_others_of_its_module_alone(
-    folder: Path, reference: str, wanted: str
-) -> None:
+def test_an_invalid_class_does_not_affect_the_others_in_its_module(folder: Path, reference: str, wanted: str) -> None:
     (folder / "shop_j.py").write_text(BAD)
 
     assert loading.load_definition(reference, wanted).id == "good"
 
 
 @pytest.mark.parametrize(("reference", "wanted"), [("shop_k:Bad", ""), ("shop_k", "not-camel-case")])
-def test_the_class_that_cannot_be_used_is_named(folder: Path, reference: str, wanted: str) -> None:
+def test_an_invalid_class_is_named(folder: Path, reference: str, wanted: str) -> None:
     (folder / "shop_k.py").write_text(BAD)
 
     with pytest.raises(DefinitionError, match=r'^Bad: Task ID "not-camel-case" is invalid'):
         loading.load_definition(reference, wanted)
 
 
-def test_a_file_finds_itself_under_its_name_while_it_is_loaded(folder: Path) -> None:
-    """Annotations that are strings are resolved in sys.modules, by pydantic and dataclasses alike."""
+def test_a_file_is_in_sys_modules_while_it_is_loaded(folder: Path) -> None:
+    """pydantic and dataclasses resolve annotations that are strings in sys.modules."""
     (folder / "shop_i.py").write_text("import sys\nseen = sys.modules[__name__].__file__")
     sys.modules["shop_i"] = SimpleNamespace(__file__="another")  # type: ignore[assignment]
 

@@ -1,4 +1,4 @@
-"""controller.secret: read from files when asked for, and never printed."""
+"""controller.secret: read from files on access, and never printed."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from podrelay.sdk.secret import Secret
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder as a kubelet fills it: keys are links into the present state."""
+    """A folder as a kubelet writes it: keys are links into the current version."""
     state = tmp_path / "..2026_03_01"
     state.mkdir()
     (tmp_path / "..data").symlink_to(state.name)
@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_keys_are_files_and_values_what_is_in_them(folder: Path) -> None:
+def test_keys_are_files_and_values_are_their_contents(folder: Path) -> None:
     secret = Secret(str(folder))
 
     assert list(secret) == ["binary", "ca.crt", "password"]
@@ -27,7 +27,7 @@ def test_keys_are_files_and_values_what_is_in_them(folder: Path) -> None:
     assert secret.get("user") is None
 
 
-def test_a_value_is_as_new_as_its_file(folder: Path) -> None:
+def test_a_value_is_read_again_from_its_file(folder: Path) -> None:
     secret = Secret(str(folder))
     (folder / "..2026_03_01" / "password").write_text("other")
 
@@ -35,17 +35,17 @@ def test_a_value_is_as_new_as_its_file(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["user", "..data", "../secret", "", "..data/password", "/etc/passwd"])
-def test_what_is_no_key_is_told_with_those_that_are(folder: Path, key: str) -> None:
+def test_an_unknown_key_is_an_error_that_lists_the_keys(folder: Path, key: str) -> None:
     with pytest.raises(KeyError, match=r"binary, ca\.crt, password"):
         Secret(str(folder))[key]
 
 
-def test_what_is_no_text_is_an_error(folder: Path) -> None:
+def test_a_value_that_is_not_text_is_an_error(folder: Path) -> None:
     with pytest.raises(UnicodeDecodeError):
         Secret(str(folder))["binary"]
 
 
-def test_a_run_without_one_says_so() -> None:
+def test_a_run_without_a_secret_gets_a_clear_error() -> None:
     with pytest.raises(KeyError, match=r"names no Secret in spec\.secret"):
         Secret("")["password"]
     assert dict(Secret("")) == {}

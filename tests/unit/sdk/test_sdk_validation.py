@@ -1,4 +1,4 @@
-"""What a task says about its input holds, and what it leaves out is filled in."""
+"""The rules of a task for its input are enforced, and defaults are filled in."""
 
 from typing import Annotated, Any
 
@@ -90,12 +90,12 @@ def invalid_fields(rules: InputRules, value: dict[str, Any]) -> dict[str, Any]:
     ],
     ids=["defaults", "unknown keys", "computed", "by name", "by both"],
 )
-def test_the_input_is_stored_as_it_was_read(model: type, given: dict[str, Any], stored: dict[str, Any]) -> None:
+def test_the_input_is_stored_in_its_parsed_form(model: type, given: dict[str, Any], stored: dict[str, Any]) -> None:
     assert InputRules(model).check(given) == stored
     assert InputRules(model).check(stored) == stored
 
 
-def test_unknown_keys_stay_in_what_is_nested_too() -> None:
+def test_unknown_keys_are_kept_in_nested_models_too() -> None:
     given = {"url": "x", "customer": {"number": 1, "note": "a"}, "others": [{"number": "2", "note": "b"}]}
 
     stored = InputRules(Order).check(given)
@@ -104,11 +104,11 @@ def test_unknown_keys_stay_in_what_is_nested_too() -> None:
     assert stored["others"] == [{"number": 2, "kind": "shop", "note": "b"}]
 
 
-def test_a_secret_stays_what_it_is() -> None:
+def test_a_secret_value_is_unchanged() -> None:
     assert InputRules(Secret).check({"token": "abc"}) == {"token": "abc", "count": 3}
 
 
-def test_what_a_validator_changes_again_and_again_stays_as_it_was_given() -> None:
+def test_a_value_that_a_validator_changes_repeatedly_is_stored_as_given() -> None:
     rules = InputRules(Growing)
 
     stored = rules.check(rules.check({"name": "a"}))
@@ -117,7 +117,7 @@ def test_what_a_validator_changes_again_and_again_stays_as_it_was_given() -> Non
     assert rules.typed(stored).name == "x-a"
 
 
-def test_without_rules_everything_stays_as_it_is() -> None:
+def test_without_rules_everything_is_unchanged() -> None:
     given = {"a": 1}
 
     assert NO_RULES.check(given) is given
@@ -125,7 +125,7 @@ def test_without_rules_everything_stays_as_it_is() -> None:
     assert rules_of(task()).models == ()
 
 
-def test_changes_are_merged_and_checked_with_the_whole() -> None:
+def test_changes_are_merged_and_the_whole_is_checked() -> None:
     rules = InputRules(ByBothNames)
 
     assert rules.merge({"pageSize": 10, "kept": 1}, {"page_size": 20}) == {"pageSize": 20, "kept": 1}
@@ -144,7 +144,7 @@ FIELDS = {"cursor": int, "limit": (Annotated[int, Field(gt=0)], 5), "copy": (str
 
 
 @pytest.mark.parametrize("returned", [FIELDS, later(FIELDS)], ids=["a method", "a coroutine function"])
-def test_a_dict_of_fields_is_loose(returned: Any) -> None:
+def test_a_dict_of_fields_allows_other_fields(returned: Any) -> None:
     rules = rules_of(task(returned))
 
     assert rules.check({"cursor": 1, "other": "x"}) == {
@@ -155,10 +155,10 @@ def test_a_dict_of_fields_is_loose(returned: Any) -> None:
         "page-size": 3,
     }
     assert set(invalid_fields(rules, {"limit": 0})) == {"cursor", "limit"}
-    assert rules.typed({"cursor": 1}) == {"cursor": 1}, "run asks for a dict"
+    assert rules.typed({"cursor": 1}) == {"cursor": 1}, "the input of run is a dict"
 
 
-def test_a_model_holds_for_the_whole_input() -> None:
+def test_a_model_applies_to_the_whole_input() -> None:
     fields = invalid_fields(rules_of(task(Closed)), {"url": "https://a/b", "more": 1})
 
     assert fields["more"] == {
@@ -168,7 +168,7 @@ def test_a_model_holds_for_the_whole_input() -> None:
     }
 
 
-def test_both_hold_and_all_fields_are_told_at_once() -> None:
+def test_both_apply_and_all_fields_are_reported_together() -> None:
     rules = rules_of(task({"limit": int}, annotated=Order))
 
     assert set(invalid_fields(rules, {"cursor": "far"})) == {"url", "cursor", "limit"}
@@ -176,7 +176,7 @@ def test_both_hold_and_all_fields_are_told_at_once() -> None:
     assert rules.typed({"url": "x", "limit": 7}) == Order(url="x")
 
 
-def test_a_field_of_both_is_told_once() -> None:
+def test_a_field_of_both_is_reported_once() -> None:
     rules = rules_of(task(Whole, annotated=Order))
 
     assert set(invalid_fields(rules, {"url": "x", "cursor": "far"})) == {"cursor"}
@@ -191,6 +191,6 @@ def test_a_field_of_both_is_told_once() -> None:
         ({"_cursor": int}, "begins with _"),
     ],
 )
-def test_what_cannot_be_understood_is_told(returned: Any, words: str) -> None:
+def test_an_invalid_return_value_is_reported(returned: Any, words: str) -> None:
     with pytest.raises(DefinitionError, match=words):
         rules_of(task(returned))

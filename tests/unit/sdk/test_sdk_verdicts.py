@@ -1,4 +1,4 @@
-"""Retry and Fatal: what a task says itself about another try."""
+"""Retry and Fatal: the decision of the task itself about another attempt."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -32,7 +32,7 @@ class RateLimited(Retry):
     ],
     ids=repr,
 )
-def test_they_can_be_answered_with_message_code_and_data(error: Exception, expected: Failed) -> None:
+def test_they_become_answers_with_message_code_and_data(error: Exception, expected: Failed) -> None:
     assert Response().error(error) == expected
 
 
@@ -47,21 +47,21 @@ def test_they_can_be_answered_with_message_code_and_data(error: Exception, expec
         (datetime(9999, 1, 1, tzinfo=UTC), 30_672_000.0),
     ],
 )
-def test_the_pause_is_between_nothing_and_355_days(after: Any, seconds: float) -> None:
+def test_the_pause_is_between_zero_and_355_days(after: Any, seconds: float) -> None:
     assert Retry("busy", after=after).after_seconds == seconds
 
 
 @pytest.mark.parametrize("zone", [UTC, None])
-def test_the_pause_may_end_at_a_time_which_is_utc_where_it_names_no_zone(zone: Any) -> None:
+def test_the_pause_may_end_at_a_time_in_utc_by_default(zone: Any) -> None:
     date = (datetime.now(UTC) + timedelta(seconds=100)).replace(tzinfo=zone)
 
     assert Retry("busy", after=date).after_seconds == pytest.approx(100, abs=5)
 
 
-def test_anything_else_is_no_pause() -> None:
+def test_other_values_are_not_a_pause() -> None:
     with pytest.raises(TypeError, match="seconds, a timedelta or a datetime, not str"):
         Retry("busy", after="30 s")  # type: ignore[arg-type]
 
 
-def test_authors_import_them_from_the_package() -> None:
+def test_the_package_exports_them() -> None:
     assert (podrelay.Retry, podrelay.Fatal) == (Retry, Fatal)

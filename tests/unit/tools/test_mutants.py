@@ -1,4 +1,4 @@
-"""The list of mutants fits the code, and a sample of it is noticed by the property tests alone."""
+"""The list of mutants matches the code, and the property tests alone detect a sample of them."""
 
 import pytest
 
@@ -6,15 +6,15 @@ from tools.mutants.list import CORE, OTHERS, Mutant
 from tools.mutants.play import PACKAGE, play
 
 SAMPLE = ("ContinueKeepsAttempts", "SlotFreeWithTheStatus", "HooksOfALaterDefinition")
-"""Of different parts; all of them take minutes."""
+"""A sample of different parts, because testing all mutants takes too long."""
 
 
 @pytest.mark.parametrize("mutant", [*CORE, *OTHERS], ids=lambda mutant: mutant.name)
-def test_what_a_mutant_changes_stands_once_in_its_file(mutant: Mutant) -> None:
+def test_the_text_that_a_mutant_changes_occurs_once_in_its_file(mutant: Mutant) -> None:
     assert (PACKAGE / mutant.file).read_text(encoding="utf-8").count(mutant.old) == 1
 
 
-def test_names_are_unique_and_there_are_enough() -> None:
+def test_there_are_enough_mutants_with_unique_names() -> None:
     names = [mutant.name for mutant in (*CORE, *OTHERS)]
 
     assert len(set(names)) == len(names)

@@ -1,4 +1,4 @@
-"""What GraphiQL is made of."""
+"""The build of GraphiQL."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def test_a_file_belongs_to_the_innermost_package(path: str, folder: str) -> None
     assert build._package(path) == folder
 
 
-def test_a_bundle_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
+def test_a_bundle_replaces_the_previous_one(tmp_path: Path) -> None:
     place = tmp_path / "static" / "graphiql"
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -44,7 +44,7 @@ def test_a_bundle_takes_the_place_of_the_one_before(tmp_path: Path) -> None:
     assert list(place.parent.iterdir()) == [place]
 
 
-def test_what_is_there_already_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_existing_bundle_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(build, "PLACE", tmp_path / "static" / "graphiql")
     monkeypatch.setattr(build, "which", lambda _: None)
