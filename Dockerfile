@@ -3,11 +3,11 @@
 #   task       `podrelay-task`: what images of tasks are built on, with the SDK, the runner and pydantic
 #   task-build `podrelay-task-build`: the same with pip, for a stage that adds packages to an image of tasks
 #
-# `python -m images build` builds them. It first puts the folders below build/images/ together, so that the build needs
+# `python -m dev.images build` builds them. It first puts the folders below build/images/ together, so that the build needs
 # neither a network nor pip. By hand, after it: docker build --target task --build-arg BASE=python:3.13-slim .
 #
 # BASE is any image with Debian's or Docker's python3, best by digest (python:3.13-slim@sha256:...): a tag moves. The
-# folders hold wheels for its version of Python: those of images/locks, each held to its hash.
+# folders hold wheels for its version of Python: those of dev/images/locks, each held to its hash.
 
 ARG BASE=python:3.13-slim
 

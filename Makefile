@@ -1,4 +1,4 @@
-# `make` without a target shows the help. Everything is installed into .venv and the cache folder of `python -m cluster`;
+# `make` without a target shows the help. Everything is installed into .venv and the cache folder of `python -m dev.cluster`;
 # nothing else on the machine is changed, except for Debian packages that kind needs (see docs/development.md).
 
 SHELL := /bin/bash
@@ -14,8 +14,8 @@ GENERATED := crds charts/podrelay/files
 export PYTHONDONTWRITEBYTECODE :=
 
 # Its programs are written in Go; this setting trades memory for speed.
-CONTROL_PLANE := GOGC=400 $(BIN)/python -m cluster up control-plane
-KIND := $(BIN)/python -m cluster up kind --nodes 3 --replace
+CONTROL_PLANE := GOGC=400 $(BIN)/python -m dev.cluster up control-plane
+KIND := $(BIN)/python -m dev.cluster up kind --nodes 3 --replace
 
 .PHONY: clusters
 clusters: $(VENV)/ready
@@ -28,20 +28,20 @@ help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/ready ## A cluster, the operator, and real task runs from start to end, live in the terminal
-	@$(BIN)/python -m demo
+	@$(BIN)/python -m dev.demo
 
 # The end-to-end tests wait for real nodes most of the time, so the other tests run in parallel.
 test: check clusters ## Everything: check, unit, integration and e2e tests
-	@$(BIN)/python -m tools.parallel $(MAKE) --no-print-directory unit integration -- $(MAKE) --no-print-directory e2e
+	@$(BIN)/python -m dev.tools.parallel $(MAKE) --no-print-directory unit integration -- $(MAKE) --no-print-directory e2e
 
 check: $(VENV)/ready ## Format, lint, types, import rules, generated files, words: seconds
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-cache >/tmp/podrelay-imports.$$$$ || { cat /tmp/podrelay-imports.$$$$; rm /tmp/podrelay-imports.$$$$; exit 1; }; rm -f /tmp/podrelay-imports.*
-	@$(BIN)/python -m tools.drift
-	@$(BIN)/python -m tools.locks --check
-	@$(BIN)/python -m tools.words
+	@$(BIN)/python -m dev.tools.drift
+	@$(BIN)/python -m dev.tools.locks --check
+	@$(BIN)/python -m dev.tools.words
 	@echo "check: all good"
 
 unit: $(VENV)/ready ## Unit tests: without a cluster, three minutes
@@ -56,35 +56,35 @@ e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nod
 	@$(BIN)/pytest tests/e2e -q
 
 mutants: $(VENV)/ready ## Break the relay in many ways, and check that the tests fail
-	@$(BIN)/python -m tools.mutants
+	@$(BIN)/python -m dev.tools.mutants
 
 bench: $(VENV)/ready ## Measure the relay: compared with bare pods and Jobs, and while idle (docs/performance.md)
-	@$(BIN)/python -m benchmarks relay
-	@$(BIN)/python -m benchmarks idle
+	@$(BIN)/python -m dev.benchmarks relay
+	@$(BIN)/python -m dev.benchmarks idle
 
 format: $(VENV)/ready ## Format the code and apply the automatic fixes of the linter
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format --quiet .
 
 generate: $(VENV)/ready ## Write all generated files: CRDs, the operator's role, the API reference
-	@$(BIN)/python -m tools.generate
+	@$(BIN)/python -m dev.tools.generate
 
 docs: $(VENV)/ready ## The documentation as a static site in build/site, its links checked
-	@$(BIN)/python -m tools.site
+	@$(BIN)/python -m dev.tools.site
 
 lock: $(VENV)/ready ## Lock the packages in the images to the newest versions that pyproject.toml allows, with hashes
-	@$(BIN)/python -m tools.locks
+	@$(BIN)/python -m dev.tools.locks
 
 venv: $(VENV)/ready ## Install Podrelay and the tools that build its images into .venv
 
 up: $(VENV)/ready ## Start the kind cluster of this checkout
-	@$(BIN)/python -m cluster up kind
+	@$(BIN)/python -m dev.cluster up kind
 
 down: ## Remove all clusters of this checkout completely
-	@$(PYTHON) -m cluster down
+	@$(PYTHON) -m dev.cluster down
 
 status: ## Show which clusters of this checkout run
-	@$(PYTHON) -m cluster status
+	@$(PYTHON) -m dev.cluster status
 
 clean: down ## Also remove the virtual environment
 	rm -rf $(VENV) build dist

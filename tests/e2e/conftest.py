@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, ClusterError, load, up
-from cluster.docker import find
-from cluster.paths import here
-from images.build import IMAGES, LOADED, build
-from tests.support.chart import RELEASE_NAMESPACE, deploy
-from tests.support.kubectl import Kubectl
+from dev.cluster import Cluster, ClusterError, load, up
+from dev.cluster.docker import find
+from dev.cluster.paths import here
+from dev.harness.chart import RELEASE_NAMESPACE, deploy
+from dev.harness.kubectl import Kubectl
+from dev.images.build import IMAGES, LOADED, build
 from tests.support.namespaces import temporary_namespace
 from tests.support.nodes import Nodes, placed
 from tests.support.pods import add_runner

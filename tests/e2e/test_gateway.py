@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from images.build import EXAMPLES
-from tests.support.chart import RELEASE_NAMESPACE, helm
+from dev.harness.chart import RELEASE_NAMESPACE, helm
+from dev.harness.gateway import GraphQL
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.manifests import TASK_RUNS, task_run
+from dev.harness.waiting import eventually
+from dev.images.build import EXAMPLES
 from tests.support.deployedgateway import HOST, DeployedGateway, deployed_gateway
-from tests.support.gateway import GraphQL
-from tests.support.kubectl import Kubectl, Manifest
-from tests.support.manifests import TASK_RUNS, task_run
 from tests.support.realpods import RealRelay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

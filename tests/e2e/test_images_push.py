@@ -1,4 +1,4 @@
-"""`python -m images push`, with the real Docker and a real registry."""
+"""`python -m dev.images push`, with the real Docker and a real registry."""
 
 import os
 import subprocess
@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster
-from cluster.docker import Docker, find
-from cluster.paths import here
+from dev.cluster import Cluster
+from dev.cluster.docker import Docker, find
+from dev.cluster.paths import here
 from tests.support.registry import registry
 
 SMALL = "primes"
@@ -27,7 +27,7 @@ def docker(cluster: Cluster) -> Docker:
 def push(place: str, config: Path, *images: str) -> subprocess.CompletedProcess[str]:
     """Push images with the credentials in a configuration folder of Docker."""
     return subprocess.run(
-        [sys.executable, "-m", "images", "push", f"--registry={place}", "--tag=1.0", *images],
+        [sys.executable, "-m", "dev.images", "push", f"--registry={place}", "--tag=1.0", *images],
         env=os.environ | {"DOCKER_CONFIG": str(config)},
         capture_output=True,
         text=True,

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.manifests import Manifest
+from dev.harness.manifests import Manifest
+from dev.harness.waiting import eventually
 from tests.support.nodes import CONTROL_PLANE, OUT_OF_SERVICE, Nodes, preferring, tolerating
 from tests.support.realpods import RealRelay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.chart import RELEASE_NAMESPACE, deploy
-from tests.support.kubectl import Kubectl
+from dev.harness.chart import RELEASE_NAMESPACE, deploy
+from dev.harness.kubectl import Kubectl
+from dev.harness.waiting import eventually
 from tests.support.nodes import Nodes, placed, preferring
 from tests.support.realpods import RealRelay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

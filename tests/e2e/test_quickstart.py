@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster
-from cluster.docker import find
-from cluster.paths import here
-from tests.support import docpages, forked
-from tests.support.chart import helm
-from tests.support.kubectl import Kubectl
+from dev.cluster import Cluster
+from dev.cluster.docker import find
+from dev.cluster.paths import here
+from dev.harness import forked
+from dev.harness.chart import helm
+from dev.harness.kubectl import Kubectl
+from tests.support import docpages
 from tests.support.packageindex import package_index
 from tests.support.registry import registry
 

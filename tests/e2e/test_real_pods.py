@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tests.support.chart import RELEASE_NAMESPACE
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_RUNS
+from dev.harness.chart import RELEASE_NAMESPACE
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_RUNS
+from dev.harness.waiting import eventually
 from tests.support.nodes import Nodes
 from tests.support.realpods import RealRelay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

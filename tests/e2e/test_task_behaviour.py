@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.manifests import TASK_RUNS, Manifest
+from dev.harness.manifests import TASK_RUNS, Manifest
+from dev.harness.waiting import eventually
 from tests.support.realpods import RealRelay
-from tests.support.waiting import eventually
 from tests.support.watching import PODRELAY, Watch, watching
 
 pytestmark = pytest.mark.e2e

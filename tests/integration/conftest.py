@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster, ClusterError, up
-from tests.support import chart
-from tests.support.kubectl import Kubectl, Manifest
+from dev.cluster import Cluster, ClusterError, up
+from dev.harness import chart
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.operator import OperatorProcess
 from tests.support.kubeletprocess import kubelet
 from tests.support.namespaces import temporary_namespace
-from tests.support.operator import OperatorProcess
 from tests.support.pods import add_runner, registered_node
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay

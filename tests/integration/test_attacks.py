@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.chart import RELEASE_NAMESPACE, render
-from tests.support.kubectl import Kubectl, Result
-from tests.support.manifests import (
+from dev.harness.chart import RELEASE_NAMESPACE, render
+from dev.harness.kubectl import Kubectl, Result
+from dev.harness.manifests import (
     TASK_DEFINITIONS,
     TASK_ITERATIONS,
     TASK_RUNS,
@@ -27,10 +27,10 @@ from tests.support.manifests import (
     task_definition,
     task_run,
 )
+from dev.harness.waiting import eventually
 from tests.support.namespaces import temporary_namespace
 from tests.support.pods import RUNNER, add_runner, task_pod
 from tests.support.quick import QuickKubectl, collection
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

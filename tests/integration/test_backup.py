@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
+from dev.harness import forked
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, task_run
+from dev.harness.operator import PODRELAY, OperatorProcess
+from dev.harness.waiting import eventually
 from podrelay.api import names
-from tests.support import forked
-from tests.support.kubectl import Kubectl, Manifest
-from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, task_run
 from tests.support.namespaces import temporary_namespace
-from tests.support.operator import PODRELAY, OperatorProcess
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Manifest, task_definition, task_run
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Manifest, task_definition, task_run
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.namespaces import temporary_namespace
-from tests.support.operator import OperatorProcess
 from tests.support.payloads import payload_of
 from tests.support.pods import add_runner
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from images import push
+from dev.harness.chart import CHART, RELEASE_NAMESPACE, helm, render
+from dev.harness.kubectl import Kubectl
+from dev.images import push
 from podrelay.api import crd
 from podrelay.gateway import options
 from podrelay.operator.policy_check import NAMES
-from tests.support.chart import CHART, RELEASE_NAMESPACE, helm, render
-from tests.support.kubectl import Kubectl
 
 pytestmark = pytest.mark.integration
 

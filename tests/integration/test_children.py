@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from cluster import Cluster
+from dev.cluster import Cluster
+from dev.harness.manifests import TASK_RUNS, Manifest
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.audit import writes_of_the_operator
-from tests.support.manifests import TASK_RUNS, Manifest
-from tests.support.operator import OperatorProcess
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

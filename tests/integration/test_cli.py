@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dev.harness import forked
+from dev.harness.operator import PODRELAY
+from dev.harness.waiting import eventually
 from podrelay import TaskService
-from tests.support import author_tasks, forked
-from tests.support.operator import PODRELAY
+from tests.support import author_tasks
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

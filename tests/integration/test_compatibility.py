@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 import podrelay
+from dev.harness.manifests import Manifest
+from dev.harness.operator import OperatorProcess, SpawnedOperator
+from dev.harness.waiting import eventually
 from podrelay.api import protocol
 from tests.support import gated_tasks, where_tasks
 from tests.support.gated_tasks import gates
-from tests.support.manifests import Manifest
 from tests.support.oldpackage import environment, old_package
-from tests.support.operator import OperatorProcess, SpawnedOperator
 from tests.support.pods import RUNNER
 from tests.support.relay import TASKS_FILE, Relay
 from tests.support.shapes import SHAPES, Shape, check_ending
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

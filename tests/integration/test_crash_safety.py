@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from cluster import Cluster
+from dev.cluster import Cluster
+from dev.harness.operator import SHORT_LEASE, OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.audit import writes_of_the_operator
-from tests.support.operator import SHORT_LEASE, OperatorProcess
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

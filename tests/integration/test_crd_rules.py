@@ -7,10 +7,8 @@ from typing import Any
 
 import pytest
 
-from podrelay.api import limits, names
-from podrelay.api.task_run import TaskRun
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import (
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import (
     TASK_DEFINITIONS,
     TASK_ITERATIONS,
     TASK_RUNS,
@@ -20,8 +18,10 @@ from tests.support.manifests import (
     task_definition,
     task_run,
 )
+from dev.harness.waiting import eventually
+from podrelay.api import limits, names
+from podrelay.api.task_run import TaskRun
 from tests.support.quick import QuickKubectl
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

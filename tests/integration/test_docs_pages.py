@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dev.harness.operator import OperatorProcess
 from tests.support import docpages
-from tests.support.operator import OperatorProcess
 from tests.support.relay import Relay
 
 pytestmark = pytest.mark.integration

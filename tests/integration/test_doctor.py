@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from tests.support import forked
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_RUNS, task_definition, task_run
-from tests.support.operator import OperatorProcess
+from dev.harness import forked
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_RUNS, task_definition, task_run
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS, task_run
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from podrelay.api import names
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS, task_run
-from tests.support.operator import OperatorProcess
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -9,16 +9,16 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from cluster import Cluster
+from dev.cluster import Cluster
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS, Manifest, owner_reference, task_definition
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.integration.test_extremes import parts_of, schema_of
 from tests.support import extremes
 from tests.support.audit import dry_runs_of_the_operator, writes_of_definitions, writes_of_the_operator
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS, Manifest, owner_reference, task_definition
-from tests.support.operator import OperatorProcess
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl, collection
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

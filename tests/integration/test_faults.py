@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster
+from dev.cluster import Cluster
+from dev.harness.kubectl import Kubectl
+from dev.harness.operator import OperatorProcess
 from tests.support.faultproxy import FaultProxy
-from tests.support.kubectl import Kubectl
-from tests.support.operator import OperatorProcess
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
 from tests.support.shapes import SHAPES, Shape, check_ending

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS, task_definition, task_run
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS, task_definition, task_run
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("foreign_crd")]
 

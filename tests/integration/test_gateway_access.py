@@ -10,12 +10,12 @@ from uuid import uuid4
 import aiohttp
 import pytest
 
-from tests.support.gateway import GatewayProcess, GraphQL, Subscription
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_RUNS, record, task_definition, task_run
-from tests.support.metrics import growth
+from dev.harness.gateway import GatewayProcess, GraphQL, Subscription
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_RUNS, record, task_definition, task_run
+from dev.harness.metrics import growth
+from dev.harness.waiting import eventually
 from tests.support.namespaces import temporary_namespace
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -8,13 +8,13 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from dev.harness import chart
+from dev.harness.gateway import GatewayProcess, GraphQL
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.manifests import TASK_RUNS, task_definition, task_run
+from dev.harness.waiting import eventually
 from podrelay.api import names
 from tests.integration.test_gateway_access import NOT_AUTHORIZED, READS, WRITES, mutate, tasks
-from tests.support import chart
-from tests.support.gateway import GatewayProcess, GraphQL
-from tests.support.kubectl import Kubectl, Manifest
-from tests.support.manifests import TASK_RUNS, task_definition, task_run
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

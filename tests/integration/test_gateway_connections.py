@@ -17,10 +17,10 @@ import aiohttp
 import pytest
 import trustme
 
-from tests.support.gateway import PROTOCOL, GraphQL, SpawnedGateway
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import task_definition, task_run
-from tests.support.waiting import eventually
+from dev.harness.gateway import PROTOCOL, GraphQL, SpawnedGateway
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import task_definition, task_run
+from dev.harness.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import Answer, GatewayProcess, GraphQL
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_RUNS, record, task_definition, task_run
+from dev.harness.gateway import Answer, GatewayProcess, GraphQL
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_RUNS, record, task_definition, task_run
+from dev.harness.waiting import eventually
 from tests.support.tunnel import Tunnel
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

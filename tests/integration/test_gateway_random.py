@@ -13,13 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis_graphql import mutations, nodes
 
+from dev.harness.gateway import Answer, GatewayProcess, GraphQL
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_RUNS, task_definition, task_run
+from dev.harness.waiting import eventually
 from podrelay.gateway import errors
 from podrelay.gateway.errors import GatewayError, InternalError
 from podrelay.gateway.schema.build import build
-from tests.support.gateway import Answer, GatewayProcess, GraphQL
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_RUNS, task_definition, task_run
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import Answer, GatewayProcess, GraphQL
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import task_definition
-from tests.support.waiting import eventually
+from dev.harness.gateway import Answer, GatewayProcess, GraphQL
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import task_definition
+from dev.harness.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import GatewayProcess, GraphQL
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_RUNS, owner_reference, record, task_definition, task_run
-from tests.support.waiting import eventually
+from dev.harness.gateway import GatewayProcess, GraphQL
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_RUNS, owner_reference, record, task_definition, task_run
+from dev.harness.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

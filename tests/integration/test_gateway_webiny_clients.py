@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from dev.harness.gateway import GatewayProcess
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_RUNS, record, task_definition, task_run
+from dev.harness.waiting import eventually
 from tests.support import webiny
-from tests.support.gateway import GatewayProcess
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_RUNS, record, task_definition, task_run
 from tests.support.namespaces import temporary_namespace
-from tests.support.waiting import eventually
 from tests.support.webiny import Admin5, Admin6, Sdk
 
 pytestmark = pytest.mark.integration

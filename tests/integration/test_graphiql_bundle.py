@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from cluster.paths import which
-from tests.support.gateway import GatewayProcess
-from tests.support.kubectl import Kubectl
-from tools.graphiql import build
+from dev.cluster.paths import which
+from dev.harness.gateway import GatewayProcess
+from dev.harness.kubectl import Kubectl
+from dev.tools.graphiql import build
 
 pytestmark = [
     pytest.mark.integration,

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from dev.harness import forked
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from podrelay.api import names
-from tests.support import forked
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS
 from tests.support.namespaces import temporary_namespace
-from tests.support.operator import OperatorProcess
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

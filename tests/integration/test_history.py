@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+from dev.harness.waiting import eventually
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

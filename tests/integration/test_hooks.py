@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from dev.harness.manifests import Manifest
+from dev.harness.waiting import eventually
 from podrelay.api.hooks import METHODS
-from tests.support.manifests import Manifest
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

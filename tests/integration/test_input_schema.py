@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.manifests import TASK_DEFINITIONS, Manifest
+from dev.harness.manifests import TASK_DEFINITIONS, Manifest
+from dev.harness.waiting import eventually
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

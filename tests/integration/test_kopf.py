@@ -6,12 +6,12 @@ from typing import Any
 import kopf
 import pytest
 
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import task_definition, task_run
 from podrelay.kube import config
 from podrelay.kube.resources import Key
 from podrelay.operator.kopf_shell import KopfShell
 from podrelay.operator.metrics import KOPF_RESTARTS
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import task_definition, task_run
 
 pytestmark = pytest.mark.integration
 

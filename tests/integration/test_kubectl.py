@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Manifest, task_definition, task_run
+from dev.harness.waiting import eventually
 from tests.support.argocd import health
 from tests.support.kstatus import kstatus
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Manifest, task_definition, task_run
 from tests.support.relay import TASKS_FILE, Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import task_definition, task_run
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import task_definition, task_run
 
 pytestmark = pytest.mark.integration
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.gateway import SpawnedGateway
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_RUNS, record, task_definition, task_run
-from tests.support.operator import SpawnedOperator
+from dev.harness.gateway import SpawnedGateway
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_RUNS, record, task_definition, task_run
+from dev.harness.operator import SpawnedOperator
+from dev.harness.waiting import eventually
 from tests.support.quick import QuickKubectl
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

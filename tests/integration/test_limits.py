@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS
-from tests.support.operator import OperatorProcess
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.relay import FINISHED, Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

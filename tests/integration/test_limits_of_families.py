@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.kubectl import Manifest
-from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS, task_run
-from tests.support.operator import OperatorProcess
+from dev.harness.kubectl import Manifest
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS, task_run
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.relay import FINISHED, Relay
-from tests.support.waiting import eventually
 from tests.support.watching import Watch, watching
 
 pytestmark = pytest.mark.integration

@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from dev.harness.chart import CHART, helm
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.manifests import TASK_RUNS
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support import gated_tasks
-from tests.support.chart import CHART, helm
 from tests.support.gated_tasks import gates
-from tests.support.kubectl import Kubectl, Manifest
-from tests.support.manifests import TASK_RUNS
 from tests.support.namespaces import temporary_namespace
-from tests.support.operator import OperatorProcess
 from tests.support.pods import RUNNER
 from tests.support.quick import QuickKubectl, collection
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kubectl import Manifest
-from tests.support.operator import OperatorProcess
+from dev.harness.kubectl import Manifest
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

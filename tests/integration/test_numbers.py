@@ -7,7 +7,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cluster import Cluster
+from dev.cluster import Cluster
+from dev.harness.kubectl import Manifest
+from dev.harness.manifests import TASK_ITERATIONS, TASK_RUNS, task_run
+from dev.harness.manifests import record as manifest_of_record
 from podrelay.api import numbers
 from podrelay.local import schema
 from podrelay.runner import environment
@@ -15,9 +18,6 @@ from podrelay.runner.api_client import ApiClient
 from podrelay.runner.record import Record, ResponseLostError
 from tests.support import gated_tasks
 from tests.support.faultproxy import FaultProxy
-from tests.support.kubectl import Manifest
-from tests.support.manifests import TASK_ITERATIONS, TASK_RUNS, task_run
-from tests.support.manifests import record as manifest_of_record
 from tests.support.numbers import KEPT
 from tests.support.quick import QuickKubectl
 from tests.support.relay import Relay

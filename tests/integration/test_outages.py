@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster
+from dev.cluster import Cluster
+from dev.harness.kubectl import Kubectl
+from dev.harness.operator import SHORT_LEASE, OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.faultproxy import FaultProxy
-from tests.support.kubectl import Kubectl
-from tests.support.operator import SHORT_LEASE, OperatorProcess
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

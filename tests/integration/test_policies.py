@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from podrelay.operator.policy_check import NAMES
-from tests.support.kubectl import Kubectl, Result
-from tests.support.manifests import (
+from dev.harness.kubectl import Kubectl, Result
+from dev.harness.manifests import (
     TASK_DEFINITIONS,
     TASK_ITERATIONS,
     TASK_RUNS,
@@ -22,11 +21,12 @@ from tests.support.manifests import (
     task_definition,
     task_run,
 )
+from dev.harness.waiting import eventually
+from podrelay.operator.policy_check import NAMES
 from tests.support.namespaces import temporary_namespace
 from tests.support.payloads import KIB, LIMIT, payload_of
 from tests.support.pods import RUNNER, TaskPod, add_runner, task_pod
 from tests.support.quick import QuickKubectl
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

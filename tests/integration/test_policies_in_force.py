@@ -11,16 +11,16 @@ from uuid import uuid4
 
 import pytest
 
-from cluster import Cluster
+from dev.cluster import Cluster
+from dev.harness.chart import RELEASE_NAMESPACE, render
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.metrics import samples
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from podrelay.kube import config
 from podrelay.kube.client import Client
 from podrelay.operator.policy_check import NAMES, PolicyCheck
-from tests.support.chart import RELEASE_NAMESPACE, render
 from tests.support.faultproxy import FaultProxy
-from tests.support.kubectl import Kubectl, Manifest
-from tests.support.metrics import samples
-from tests.support.operator import OperatorProcess
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

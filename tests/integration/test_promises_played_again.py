@@ -10,19 +10,19 @@ from typing import Any
 
 import pytest
 
-from cluster import Cluster
+from dev.cluster import Cluster
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, owner_reference, record, task_run
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from podrelay.api import names
 from podrelay.kube.kill_points import ENV_DIE_AFTER_WRITE
 from tests.support.audit import writes_of_the_operator
 from tests.support.faultproxy import FaultProxy
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, owner_reference, record, task_run
 from tests.support.namespaces import temporary_namespace
-from tests.support.operator import OperatorProcess
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
 from tests.support.relay import FINISHED, Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.kubectl import Kubectl, Manifest
-from tests.support.manifests import TASK_RUNS, task_run
-from tests.support.operator import OperatorProcess
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.manifests import TASK_RUNS, task_run
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

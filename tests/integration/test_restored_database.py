@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from tests.support import chart
-from tests.support.gateway import GatewayProcess
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS, task_definition, task_run
-from tests.support.operator import OperatorProcess
+from dev.harness import chart
+from dev.harness.gateway import GatewayProcess
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS, task_definition, task_run
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.quick import QuickKubectl
 from tests.support.restorable import RestorableCluster
-from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 

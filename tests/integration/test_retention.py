@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
+from dev.harness.chart import CHART
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.manifests import TASK_RUNS, task_run
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from podrelay.api.settings import CONFIG_MAP
-from tests.support.chart import CHART
-from tests.support.kubectl import Kubectl, Manifest
-from tests.support.manifests import TASK_RUNS, task_run
-from tests.support.operator import OperatorProcess
 from tests.support.quick import QuickKubectl
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.chart import CHART, RELEASE_NAMESPACE
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, record, task_definition, task_run
+from dev.harness.chart import CHART, RELEASE_NAMESPACE
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, record, task_definition, task_run
+from dev.harness.waiting import eventually
 from tests.support.pods import RUNNER, add_runner
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

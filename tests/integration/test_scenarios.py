@@ -6,15 +6,15 @@ from typing import Any
 
 import pytest
 
+from dev.harness.manifests import TASK_RUNS, Manifest, task_run
+from dev.harness.waiting import eventually
 from podrelay import TaskDefinition
 from podrelay.api import names
 from podrelay.cli.manifests import manifest
 from tests.support import scenario_tasks
-from tests.support.manifests import TASK_RUNS, Manifest, task_run
 from tests.support.outcomes import Evidence, outcome_of
 from tests.support.relay import FINISHED, Relay
 from tests.support.scenarios import SCENARIOS, Abort, Scenario
-from tests.support.waiting import eventually
 from tests.support.watching import Watch, watching
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]

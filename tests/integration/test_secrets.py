@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_RUNS, task_run
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_RUNS, task_run
+from dev.harness.waiting import eventually
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

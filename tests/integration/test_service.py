@@ -15,7 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cluster import Cluster
+from dev.cluster import Cluster
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import task_definition
+from dev.harness.waiting import eventually
 from podrelay import AsyncTaskService, TaskDefinition, TaskService
 from podrelay.client import (
     ApiUnavailableError,
@@ -32,10 +35,7 @@ from podrelay.client import (
 )
 from tests.support import author_tasks
 from tests.support.faultproxy import FaultProxy
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import task_definition
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.support.chart import RELEASE_NAMESPACE, render
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import (
+from dev.harness.chart import RELEASE_NAMESPACE, render
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import (
     TASK_DEFINITIONS,
     TASK_ITERATIONS,
     TASK_RUNS,
@@ -22,11 +22,11 @@ from tests.support.manifests import (
     task_definition,
     task_run,
 )
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.namespaces import temporary_namespace
-from tests.support.operator import OperatorProcess
 from tests.support.pods import RUNNER, TaskPod, add_runner, task_pod
 from tests.support.quick import QuickKubectl, collection
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

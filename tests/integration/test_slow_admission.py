@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.operator import OperatorProcess
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 from tests.support.webhook import Webhook, pod_webhook
 
 pytestmark = pytest.mark.integration

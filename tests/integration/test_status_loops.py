@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster import Cluster
+from dev.cluster import Cluster
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.manifests import TASK_DEFINITIONS
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support.audit import writes_of_definitions, writes_of_the_operator
-from tests.support.kubectl import Kubectl, Manifest
-from tests.support.manifests import TASK_DEFINITIONS
-from tests.support.operator import OperatorProcess
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 from tests.support.webhook import Webhook, pod_webhook
 
 pytestmark = pytest.mark.integration

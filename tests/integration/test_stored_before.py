@@ -6,11 +6,11 @@ from uuid import uuid4
 
 import pytest
 
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import Manifest, record, task_run
+from dev.harness.waiting import eventually
 from podrelay.api import crd
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import Manifest, record, task_run
 from tests.support.namespaces import temporary_namespace
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -9,10 +9,10 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support import forked
-from tests.support.chart import CHART, helm, render
-from tests.support.kubectl import Kubectl, Manifest
-from tests.support.manifests import TASK_ITERATIONS
+from dev.harness import forked
+from dev.harness.chart import CHART, helm, render
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.manifests import TASK_ITERATIONS
 from tests.support.namespaces import temporary_namespace
 from tests.support.pods import RUNNER
 

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
+from dev.harness.chart import RELEASE_NAMESPACE, render
+from dev.harness.kubectl import Kubectl, Result
+from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS, Manifest, owner_reference, task_definition, task_run
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
 from tests.support import docpages
-from tests.support.chart import RELEASE_NAMESPACE, render
-from tests.support.kubectl import Kubectl, Result
-from tests.support.manifests import TASK_DEFINITIONS, TASK_RUNS, Manifest, owner_reference, task_definition, task_run
-from tests.support.operator import OperatorProcess
 from tests.support.pods import add_runner, task_pod
 from tests.support.quick import QuickKubectl
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 from lupa.lua51 import LuaRuntime
 
-from tests.support.kubectl import Manifest
+from dev.harness.kubectl import Manifest
 
 PAGE = Path(__file__).parents[2] / "docs" / "argocd.md"
 STATES = {"Healthy", "Progressing", "Degraded", "Suspended", "Missing", "Unknown"}

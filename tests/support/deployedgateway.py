@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import trustme
 
-from tests.support.chart import RELEASE_NAMESPACE, deploy
-from tests.support.gateway import GraphQL
-from tests.support.kubectl import Kubectl, Manifest
+from dev.harness.chart import RELEASE_NAMESPACE, deploy
+from dev.harness.gateway import GraphQL
+from dev.harness.kubectl import Kubectl, Manifest
 from tests.support.nodes import placed
 from tests.support.portforward import port_forward
 

@@ -3,7 +3,7 @@
 Flux, kpt and `helm --wait` use them: https://github.com/kubernetes-sigs/cli-utils/tree/master/pkg/kstatus
 """
 
-from tests.support.kubectl import Manifest
+from dev.harness.kubectl import Manifest
 
 
 def kstatus(obj: Manifest) -> str:

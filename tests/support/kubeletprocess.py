@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from tests.support.kubectl import Kubectl
-from tests.support.waiting import eventually
+from dev.harness.kubectl import Kubectl
+from dev.harness.waiting import eventually
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
+from dev.harness.kubectl import Kubectl
+from dev.harness.waiting import eventually
 from podrelay.api import names
-from tests.support.kubectl import Kubectl
 from tests.support.quick import QuickKubectl
-from tests.support.waiting import eventually
 
 
 @contextmanager

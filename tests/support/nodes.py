@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cluster.docker import Docker
-from tests.support.kubectl import Kubectl, Manifest
-from tests.support.waiting import eventually
+from dev.cluster.docker import Docker
+from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.waiting import eventually
 
 HOSTNAME = "kubernetes.io/hostname"
 CONTROL_PLANE = "node-role.kubernetes.io/control-plane"

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
+from dev.harness.kubectl import Kubectl
 from podrelay.api import task_namespace
-from tests.support.kubectl import Kubectl
 from tests.support.quick import QuickKubectl
 
 RUNNER = "podrelay-runner"

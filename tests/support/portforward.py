@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tests.support.kubectl import Kubectl
+from dev.harness.kubectl import Kubectl
 
 
 @contextmanager

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlencode, urlsplit
 
+from dev.harness.kubectl import Kubectl, Manifest, Result
 from podrelay.kube import config
 from podrelay.kube.config import Connection
-from tests.support.kubectl import Kubectl, Manifest, Result
 
 DRY_RUN = "--dry-run=server"
 

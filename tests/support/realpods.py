@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from images.build import EXAMPLES
+from dev.harness.kubectl import Manifest
+from dev.harness.manifests import camel_case, task_definition, task_run
+from dev.images.build import EXAMPLES
 from podrelay.cli.manifests import manifest
 from tests.support import tasks
-from tests.support.kubectl import Manifest
-from tests.support.manifests import camel_case, task_definition, task_run
 from tests.support.nodes import HOSTNAME
 from tests.support.relay import Relay
 

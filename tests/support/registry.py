@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cluster.docker import Docker
-from cluster.docker.network import NAMESPACES
-from cluster.tools import tool
-from tests.support.waiting import eventually
+from dev.cluster.docker import Docker
+from dev.cluster.docker.network import NAMESPACES
+from dev.cluster.tools import tool
+from dev.harness.waiting import eventually
 
 _CERTS: Final = "/etc/containerd/certs.d"
 """The folder with the settings of registries, which containerd reads at each pull."""

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dev.harness.kubectl import Kubectl
+from dev.harness.manifests import TASK_ITERATIONS, TASK_RUNS, Manifest, task_definition, task_run
+from dev.harness.waiting import eventually
 from podrelay.api.hooks import METHODS
 from tests.support import tasks
-from tests.support.kubectl import Kubectl
-from tests.support.manifests import TASK_ITERATIONS, TASK_RUNS, Manifest, task_definition, task_run
-from tests.support.waiting import eventually
 
 TASKS_FILE = Path(tasks.__file__)
 FINISHED = {"Succeeded", "Failed", "Aborted"}

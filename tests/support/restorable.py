@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from cluster import Cluster, controlplane, kubectl
-from cluster.paths import Checkout, here
-from cluster.processes import PROC, Process, start, stop
+from dev.cluster import Cluster, controlplane, kubectl
+from dev.cluster.paths import Checkout, here
+from dev.cluster.processes import PROC, Process, start, stop
 
 
 class RestorableCluster:

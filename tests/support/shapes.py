@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.manifests import TASK_RUNS
+from dev.harness.manifests import TASK_RUNS
+from dev.harness.waiting import eventually
 from tests.support.relay import Relay
-from tests.support.waiting import eventually
 
 LONG = 600
 TRACE = r"""

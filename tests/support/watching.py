@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from tests.support.kubectl import Kubectl, Manifest
+from dev.harness.kubectl import Kubectl, Manifest
 from tests.support.quick import collection, connect, token_of
 
 PODRELAY = ("taskruns", "taskiterations")

@@ -12,7 +12,7 @@ from typing import Any
 
 import trustme
 
-from tests.support.kubectl import Kubectl, Manifest
+from dev.harness.kubectl import Kubectl, Manifest
 
 Answer = Callable[[int], str | None]
 """Gets the number of the call, from 1, and returns the reason to reject the pod, or None; it may be slow."""

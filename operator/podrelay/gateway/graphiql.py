@@ -1,7 +1,7 @@
 """GraphiQL at /graphiql: a page for writing and sending documents, enabled by --graphiql.
 
-Its files are built from npm packages when Podrelay is built (tools/graphiql). The page may load and call nothing but
-this server. A token that is entered stays in the memory of the page.
+Its files are built from npm packages when Podrelay is built (dev/tools/graphiql). The page may load and call only this
+server. A token that is entered stays in the memory of the page.
 """
 
 from collections.abc import Awaitable, Callable
@@ -76,7 +76,7 @@ def pages(namespace: str, *, asks_for_token: bool, folder: Path = FILES) -> list
     if main is None:
         raise MissingFilesError(
             "--graphiql: this installation of Podrelay does not contain GraphiQL. In a checkout, with npm installed, "
-            "run `python -m tools.graphiql`; images and wheels that are built afterwards contain it."
+            "run `python -m dev.tools.graphiql`; images and wheels that are built afterwards contain it."
         )
     build = main.parent.name
     page = _PAGE.format(build=build, namespace=escape(namespace), asks_for_token="true" if asks_for_token else "false")

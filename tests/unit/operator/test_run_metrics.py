@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
+from dev.harness.metrics import samples
 from podrelay.operator.cache.store import Store
 from podrelay.operator.metrics import FINISHED, RUN_SECONDS
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.operator.run_metrics import STATES, RunMetrics, state_of
 from podrelay.operator.view import Settings
-from tests.support.metrics import samples
 
 BEGAN = "2026-01-02T03:04:05Z"
 ENDED = "2026-01-02T03:05:05Z"
