@@ -292,7 +292,7 @@ def read_all(descriptor: int) -> str:
             "tasks has no task definition Nope; there are: Count, Confidential, Fail, Wait, Deaf, "
             "Threads, Short, Shell",
         ),
-        (["tasks"], "say which task definition of tasks: MODULE:CLASS"),
+        (["tasks"], "specify the task definition of tasks as MODULE:CLASS"),
         (["tasks:Count", "--input", "[1]"], "--input: input must be a JSON object, not list"),
         (["tasks:Count", "--input", "{a"], "--input is not JSON"),
         (["tasks:Count", "--input", '{"x": NaN}'], "input.x: nan is not a JSON number"),
@@ -327,7 +327,7 @@ def test_an_invalid_class_is_reported_before_anything_runs(folder: Path) -> None
     assert err == (
         "imported\n"
         "podrelay run: Short: retries is not a class variable of a task; did you mean retry? "
-        "If it is your own, call it otherwise, such as _retries; "
+        "If it is your own, rename it, for example to _retries; "
         "run is called as run(self, input, controller), but is written run(self, input)\n"
     )
 
@@ -363,7 +363,7 @@ def test_threads_that_are_ended_while_running_are_reported(folder: Path) -> None
 
     assert code == 0
     assert "run() has ended, but thread upload (at run in threading.py:" in err
-    assert "still works, and is ended with this pod; let run() wait for it" in err
+    assert "is still running and ends with this pod" in err
 
 
 def test_it_needs_no_package_of_the_operator(folder: Path) -> None:
