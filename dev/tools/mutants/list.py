@@ -180,7 +180,7 @@ CORE: Final = (
     Mutant(
         "RemovedCauseNotNoticed",
         "operator/cache/store.py",
-        "            observed.refusal = replace(observed.refusal, retry_at=min(observed.refusal.retry_at, self._clock()))\n",
+        "            observed.refusal = msgspec.structs.replace(observed.refusal, retry_at=retry_at)\n",
         "",
     ),
     Mutant(

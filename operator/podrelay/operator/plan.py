@@ -1,17 +1,17 @@
 """The planner's output: frozen values only. A `Plan` for a `View` contains actions, or the wanted status."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import msgspec
 
 from podrelay.operator.objects import Record, StorableResponse, TaskRunStatus
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import RunRef
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """The pod that is due: one attempt of one iteration."""
 
     iteration: int
@@ -31,76 +31,69 @@ class Target:
 # --- actions that the executor can do ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class ReadInput:
+class Action(msgspec.Struct, frozen=True):
+    """One thing that the executor can do."""
+
+
+class ReadInput(Action, frozen=True):
     """Read the input of the run, validate it against the definition's schema, and read the value for its limit."""
 
 
-@dataclass(frozen=True, slots=True)
-class TakeSlot:
+class TakeSlot(Action, frozen=True):
     """Request a slot; the next view shows whether it was granted. `value` belongs to the definition's concurrency."""
 
     value: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnSlot:
+class ReturnSlot(Action, frozen=True):
     """Give the slot back, or the place in the queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class CreatePod:
+class CreatePod(Action, frozen=True):
     """Create the pod of `target`."""
 
     target: Target
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmGone:
+class ConfirmGone(Action, frozen=True):
     """Check with a live read that a pod that is not in the cache no longer exists."""
 
     name: str
     uid: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmAbsent:
+class ConfirmAbsent(Action, frozen=True):
     """Check with a live read whether a pod that is due, and not in the cache, has been created."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmLost:
+class ConfirmLost(Action, frozen=True):
     """Check with a live read that a record that is not in the cache no longer exists."""
 
     record: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRecord:
+class ReadRecord(Action, frozen=True):
     """Read the record of a pod that has ended from the API server, before another pod repeats its work."""
 
     record: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmSilent:
+class ConfirmSilent(Action, frozen=True):
     """Check with a live read whether a record has a newer heartbeat than the cache."""
 
     record: str
     heartbeat_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class OpenGate:
+class OpenGate(Action, frozen=True):
     """Remove the gate of the pod that the status names, so that it is scheduled."""
 
     pod: Pod
 
 
-@dataclass(frozen=True, slots=True)
-class EndPod:
+class EndPod(Action, frozen=True):
     """Let the kubelet end the pod: SIGTERM, grace period, SIGKILL. The pod and its logs are kept."""
 
     pod: Pod
@@ -108,8 +101,7 @@ class EndPod:
     """Stored in an annotation of the pod if the reason is neither an abort nor the iteration's timeout."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeletePod:
+class DeletePod(Action, frozen=True):
     """Delete the pod with this UID, and with this resourceVersion if one is given."""
 
     name: str
@@ -117,30 +109,26 @@ class DeletePod:
     resource_version: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReleasePod:
+class ReleasePod(Action, frozen=True):
     """Remove Podrelay's finalizer from a pod, because its result is stored or not needed."""
 
     pod: Pod
 
 
-@dataclass(frozen=True, slots=True)
-class AnnotateRun:
+class AnnotateRun(Action, frozen=True):
     """Write an annotation of the run, which shows its progress where the status is not kept, such as in a backup."""
 
     annotation: str
     value: str
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptRecord:
+class AdoptRecord(Action, frozen=True):
     """Set the run as the owner of a record that belongs to it, but has no owner."""
 
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
-class WriteRecord:
+class WriteRecord(Action, frozen=True):
     """Write the response of a pod that has ended without writing one itself."""
 
     target: Target
@@ -151,8 +139,7 @@ class WriteRecord:
     """For the retry policy, if the pod failed without an error of its own: PodFailure or Timeout."""
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimRecord:
+class ClaimRecord(Action, frozen=True):
     """Create the record of a pod that has ended without an answer, so that no other request can create it."""
 
     target: Target
@@ -160,31 +147,27 @@ class ClaimRecord:
     pod: Pod
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteRecord:
+class DeleteRecord(Action, frozen=True):
     """Delete a record that is no longer needed."""
 
     name: str
     uid: str
 
 
-@dataclass(frozen=True, slots=True)
-class DeleteRun:
+class DeleteRun(Action, frozen=True):
     """Delete the run itself, in this version; garbage collection deletes the rest."""
 
     uid: str
     resource_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmChildren:
+class ConfirmChildren(Action, frozen=True):
     """List all children with a live read: their watch events may arrive later than the record that waits for them."""
 
     record: str
 
 
-@dataclass(frozen=True, slots=True)
-class AbortChild:
+class AbortChild(Action, frozen=True):
     """Abort a child, including its own children."""
 
     child: RunRef
@@ -193,41 +176,13 @@ class AbortChild:
     """Who has aborted the run itself, if known."""
 
 
-@dataclass(frozen=True, slots=True)
-class AdoptRun:
+class AdoptRun(Action, frozen=True):
     """Set the parent of a run as its owner, so that it is deleted with the parent."""
 
     parent: RunRef
 
 
-Action = (
-    ReadInput
-    | TakeSlot
-    | ReturnSlot
-    | CreatePod
-    | ConfirmGone
-    | ConfirmAbsent
-    | ConfirmLost
-    | ReadRecord
-    | ConfirmSilent
-    | OpenGate
-    | EndPod
-    | DeletePod
-    | ReleasePod
-    | AnnotateRun
-    | AdoptRecord
-    | WriteRecord
-    | ClaimRecord
-    | DeleteRecord
-    | DeleteRun
-    | ConfirmChildren
-    | AbortChild
-    | AdoptRun
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(msgspec.Struct, frozen=True):
     """What to do, according to a view. Actions come first; the status is written when no actions are left."""
 
     actions: tuple[Action, ...] = ()

@@ -5,17 +5,17 @@ test can construct any situation by hand.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
+
+import msgspec
 
 from podrelay.operator.objects import Record, TaskDefinition, TaskRun
 from podrelay.operator.pods import Pod
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(msgspec.Struct, frozen=True):
     """Settings for all runs, from the operator's flags."""
 
     default_ttl: timedelta | None = timedelta(days=90)
@@ -44,8 +44,7 @@ class Settings:
     """How many ancestors a run may have."""
 
 
-@dataclass(frozen=True, slots=True)
-class Gone:
+class Gone(msgspec.Struct, frozen=True):
     """A live GET has confirmed that a pod no longer exists."""
 
     at: datetime
@@ -55,8 +54,7 @@ class Gone:
     """Whether `last` is the final state of the pod; false if its deletion event was missed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """The API server, or the template itself, refused a pod or a record of the run."""
 
     name: str
@@ -70,19 +68,17 @@ ABORTS_AT_ONCE: Final = 50
 """At most so many children to abort are part of a view."""
 
 
-@dataclass(frozen=True, slots=True)
-class RunRef:
+class RunRef(msgspec.Struct, frozen=True):
     """One run."""
 
     name: str
     uid: str
 
 
-@dataclass(frozen=True, slots=True)
-class Children:
+class Children(msgspec.Struct, frozen=True):
     """The facts about its children that a run needs."""
 
-    unfinished: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    unfinished: Mapping[str, int] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     """How many of the children that the run itself has started are unfinished, by definition."""
     to_abort: tuple[RunRef, ...] = ()
     """The first children that are neither finished nor aborted."""
@@ -92,8 +88,7 @@ class Children:
     """The record after which all children were listed with a live read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parent:
+class Parent(msgspec.Struct, frozen=True):
     """The facts about its parent that a run needs."""
 
     uid: str
@@ -116,8 +111,7 @@ class Parent:
     """Who created the parent, or, if a task did, the run that it descends from; None if unknown."""
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(msgspec.Struct, frozen=True):
     """The last heartbeat of a record, and when this operator first saw it: the node's clock may be wrong."""
 
     record: str
@@ -125,8 +119,7 @@ class Heartbeat:
     seen_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Sightings:
+class Sightings(msgspec.Struct, frozen=True):
     """When this operator saw each state of a pod, by its own clock, because the clock of the node may be wrong."""
 
     unstarted: datetime | None = None
@@ -139,8 +132,7 @@ class Sightings:
     """When its answer was first seen."""
 
 
-@dataclass(frozen=True, slots=True)
-class Silence:
+class Silence(msgspec.Struct, frozen=True):
     """Live GETs after the timeout have found no newer heartbeat in a record."""
 
     record: str
@@ -152,13 +144,12 @@ class Silence:
     """When the last of these GETs was answered."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputCheck:
+class InputCheck(msgspec.Struct, frozen=True):
     """The result of checking the input of a run; the input itself is not kept."""
 
     schema_problem: str | None = None
     """Why the definition's inputSchema is not a valid JSON Schema."""
-    invalid_fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    invalid_fields: Mapping[str, Any] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     """By dot path, each as {"code", "message", "data": {"path"}}; empty if the input fits the schema."""
     concurrency_key: str | None = None
     """The value of the field that spec.concurrency.key of the definition names; None if there is no such limit."""
@@ -168,8 +159,7 @@ Scope = Literal["value", "definition", "namespace", "operator"]
 """The scope of a limit: runs with one value, of one definition, of one namespace, or all runs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True):
     """The slot of a run, or its place in the queue and the limit that it waits for."""
 
     is_granted: bool
@@ -182,8 +172,7 @@ class Slot:
     limit: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(msgspec.Struct, frozen=True):
     """All that is known about one TaskRun."""
 
     run: TaskRun
@@ -192,7 +181,7 @@ class View:
     """When the view was made, by this operator's clock."""
     pods: tuple[Pod, ...] = ()
     records: tuple[Record, ...] = ()
-    gone: Mapping[str, Gone] = field(default_factory=lambda: MappingProxyType({}))
+    gone: Mapping[str, Gone] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     """By UID."""
     lost_records: frozenset[str] = frozenset()
     """Names of records that the run needs, but a live GET has not found."""
@@ -203,7 +192,7 @@ class View:
     """UID and resource version of a pod that a live GET has found although it should be gone."""
     absent: str | None = None
     """Name of a pod for which a live GET has confirmed that the run has no pod of that name."""
-    sightings: Mapping[str, Sightings] = field(default_factory=lambda: MappingProxyType({}))
+    sightings: Mapping[str, Sightings] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     """By UID of the pod."""
     heartbeat: Heartbeat | None = None
     refusal: Refusal | None = None

@@ -1,11 +1,11 @@
 """Small valid objects as the operator stores them; a test changes the fields that it needs."""
 
 import itertools
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from podrelay.api import names
 from podrelay.api.phases import FINISHED

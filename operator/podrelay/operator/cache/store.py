@@ -6,9 +6,10 @@ plan at once (read your writes), and a late watch event cannot undo it.
 
 from collections import defaultdict
 from collections.abc import Callable, Set
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
+
+import msgspec
 
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
@@ -144,7 +145,7 @@ class Store:
             refusal=observed.refusal,
             parent=parent,
             parent_missing_since=observed.parent_missing_since,
-            children=replace(self._children.summary(key), known_since=observed.children_known_since),
+            children=msgspec.structs.replace(self._children.summary(key), known_since=observed.children_known_since),
             input=observed.input,
             slot=self.slots.slot(_id_of(run)),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
@@ -196,7 +197,7 @@ class Store:
         if (observed := self._observations_of(run)) is not None:
             known = observed.silence
             if known is not None and (known.record, known.heartbeat_at) == (silence.record, silence.heartbeat_at):
-                silence = replace(silence, since=known.since)
+                silence = msgspec.structs.replace(silence, since=known.since)
             observed.silence = silence
 
     def confirm_children(self, run: TaskRun, record: str) -> None:
@@ -246,7 +247,8 @@ class Store:
     def _retry_now(self, key: Key) -> None:
         observed = self._observations[key]
         if observed.refusal is not None:
-            observed.refusal = replace(observed.refusal, retry_at=min(observed.refusal.retry_at, self._clock()))
+            retry_at = min(observed.refusal.retry_at, self._clock())
+            observed.refusal = msgspec.structs.replace(observed.refusal, retry_at=retry_at)
             self._mark(key)
 
     def input_read(self, run: TaskRun, definition: TaskDefinition, found: InputCheck) -> None:

@@ -1,6 +1,8 @@
 """Which pod is due according to the status, and which attempt currently owns it. Pure functions, like the planner."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import msgspec
 
 from podrelay.api import names
 from podrelay.operator import object_rules
@@ -110,7 +112,7 @@ def late_answer(view: View, target: Target) -> Attempt | None:
         if record.iteration != target.iteration or record.try_ >= target.try_ or not view.owns(record):
             continue
         if record.response is not None and record.response.status != "error":
-            earlier = replace(target, try_=record.try_, name=record.metadata.name)
+            earlier = msgspec.structs.replace(target, try_=record.try_, name=record.metadata.name)
             return Attempt(earlier, record.pod_uid, None, record, view.gone.get(record.pod_uid))
     return None
 

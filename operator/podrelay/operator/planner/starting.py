@@ -1,8 +1,9 @@
 """No attempt is running: create the next pod, or show in the status what the run waits for. Pure functions."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
+
+import msgspec
 
 from podrelay.api import invalid_input
 from podrelay.operator import object_rules
@@ -129,7 +130,7 @@ def _admit(view: View, status: TaskRunStatus) -> Plan | None:
     error = TaskError(invalid_input.VALIDATION_FAILED, invalid_input.INVALID_FIELDS)
     message = invalid_input.in_words(view.input.invalid_fields)
     failed = statuses.finish(view, status, "Failed", "InvalidInput", message, error=error)
-    return replace(failed, error_data={"invalidFields": dict(view.input.invalid_fields)})
+    return msgspec.structs.replace(failed, error_data={"invalidFields": dict(view.input.invalid_fields)})
 
 
 def _queue(view: View, status: TaskRunStatus) -> Plan:

@@ -1,10 +1,10 @@
 """Before a run gets its pod: its input is checked once, and it waits for its turn where limits apply."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from podrelay.kube.errors import NotFoundError
 from podrelay.kube.resources import TASK_RUNS, Key

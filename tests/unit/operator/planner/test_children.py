@@ -1,10 +1,10 @@
 """Parents and children, as the planner sees them."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from podrelay.api import names
 from podrelay.operator.objects import OwnerReference, TaskRun

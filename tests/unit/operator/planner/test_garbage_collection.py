@@ -1,9 +1,9 @@
 """Garbage collection: records beyond the history limit, surplus finished runs."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from podrelay.operator.plan import Action, DeleteRecord, DeleteRun
 from podrelay.operator.view import View

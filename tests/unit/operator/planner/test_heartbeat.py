@@ -1,11 +1,11 @@
 """A pod that must send heartbeats, and sends none."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from podrelay.api import names
 from podrelay.operator.plan import ConfirmSilent, DeletePod, EndPod, Plan, WriteRecord

@@ -1,10 +1,10 @@
 """Which hooks follow the end of a run, and how the operator ensures that each is called."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from podrelay.api.hooks import due_after, is_hook_pod, pod_name
 from podrelay.operator.objects import HookOutcome

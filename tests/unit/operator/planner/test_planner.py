@@ -1,11 +1,11 @@
 """The state table of docs/architecture.md, with a test for each row: from a view and a time follows a plan."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from podrelay.operator.object_rules import template_hash
 from podrelay.operator.objects import Record, TaskDefinition, TaskRunStatus
@@ -1028,7 +1028,7 @@ def test_without_its_definition_a_run_waits_before_a_retry(how: str) -> None:
     definition = task_definition(retry={"limit": 1, "initialSeconds": 0})
     run = task_run(msgspec.to_builtins(status))
     found = View(run, definition, NOW, pods=pods, records=records, settled=LOOKED_AT)
-    assert action_of(plan(found, later(10))).target.name == "words-i1t2"  # type: ignore[union-attr]
+    assert action_of(plan(found, later(10))).target.name == "words-i1t2"  # type: ignore[attr-defined]
 
 
 # --- after the end ----------------------------------------------------------------------------------------------------

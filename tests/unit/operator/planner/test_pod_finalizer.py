@@ -1,10 +1,10 @@
 """The finalizer keeps a pod until its result is stored; after that, it must be removed."""
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from podrelay.api import names
 from podrelay.operator.plan import CreatePod, DeletePod, Plan, ReadRecord, ReleasePod, WriteRecord
