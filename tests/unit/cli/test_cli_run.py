@@ -326,7 +326,7 @@ def test_an_invalid_class_is_reported_before_anything_runs(folder: Path) -> None
     assert (code, out) == (2, "")
     assert err == (
         "imported\n"
-        "podrelay run: Short: retries is no class variable of a task; did you mean retry? "
+        "podrelay run: Short: retries is not a class variable of a task; did you mean retry? "
         "If it is your own, call it otherwise, such as _retries; "
         "run is called as run(self, input, controller), but is written run(self, input)\n"
     )
@@ -336,7 +336,7 @@ def test_another_invalid_class_of_the_module_is_only_reported(folder: Path) -> N
     code, _, err = run(folder, "tasks:Fail")
 
     assert code == 1
-    assert "podrelay run: Short: retries is no class variable" in err
+    assert "podrelay run: Short: retries is not a class variable" in err
     assert "Failed after 1 iteration" in err
 
 
