@@ -277,7 +277,7 @@ TEMPLATES: dict[str, tuple[Manifest, str, str, str]] = {
         template_of("x", {"env": "A=1"}),
         "InvalidTemplate",
         "InvalidTemplate",
-        "env of container task is no list of name and value",
+        "env of container task is not a list of objects with name and value",
     ),
     "env-number": (
         template_of("x", {"env": [{"name": "A", "value": 1}]}),

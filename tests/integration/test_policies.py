@@ -452,7 +452,9 @@ def test_an_input_with_one_more_byte_is_rejected(world: World) -> None:
 @pytest.mark.parametrize("size", [2 * LIMIT, 4 * LIMIT + 200 * KIB])
 def test_an_input_far_beyond_the_limit_is_rejected_with_the_same_message(world: World, size: int) -> None:
     larger = world.admin.create(task_run(input=payload_of(size)), flags=DRY)
-    refused(larger, "payloads-of-runs", "bytes as JSON, the limit is 262144 (256 KiB); keep large data in separate storage")
+    refused(
+        larger, "payloads-of-runs", "bytes as JSON, the limit is 262144 (256 KiB); keep large data in separate storage"
+    )
 
 
 RECORD_PAYLOADS: dict[str, Callable[[Manifest], Manifest]] = {
@@ -497,7 +499,9 @@ def test_a_record_is_limited_as_a_whole(world: World) -> None:
         return record("count-words-i6", response=response, logs=logs)
 
     accepted(world.admin.create(with_logs(180 * KIB), flags=DRY))
-    words = "payloads and logs have more than 716800 bytes (700 KiB) together as JSON; keep large data in separate storage"
+    words = (
+        "payloads and logs have more than 716800 bytes (700 KiB) together as JSON; keep large data in separate storage"
+    )
     refused(world.admin.create(with_logs(190 * KIB), flags=DRY), "payloads-of-records", words)
 
 
