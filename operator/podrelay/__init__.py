@@ -1,8 +1,8 @@
 """Podrelay: long background work on Kubernetes as a relay of pods.
 
-What task authors import stands here: `from podrelay import Controller, TaskDefinition`, and what programs that start
-tasks do: `from podrelay import TaskService` (extra `client`). Names are loaded when they are first
-used, so that a task's pod imports nothing that its task does not need.
+Task authors import from this package: `from podrelay import Controller, TaskDefinition`. So do programs that start
+tasks: `from podrelay import TaskService` (extra `client`). Names are loaded on first use, so that a task's pod imports
+only what its task needs.
 """
 
 from typing import TYPE_CHECKING, Any

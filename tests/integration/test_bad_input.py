@@ -137,9 +137,9 @@ REFUSED_ANSWERS = {
     "surrogate": "output.bad: a string with a lone surrogate, which UTF-8 cannot hold",
     "surrogate-key": "output.bad: a key with a lone surrogate, which UTF-8 cannot hold",
     "key": "output.bad: the key 1 is int, JSON keys are strings",
-    "continue": "the limit is 262144; keep large data in a store of its own and pass a reference",
-    "checkpoint": "the limit is 262144; keep large data in a store of its own and pass a reference",
-    "output": "the limit is 262144; keep large data in a store of its own and pass a reference",
+    "continue": "the limit is 262144; keep large data in separate storage and pass a reference",
+    "checkpoint": "the limit is 262144; keep large data in separate storage and pass a reference",
+    "output": "the limit is 262144; keep large data in separate storage and pass a reference",
 }
 OTHER_ANSWERS = ("data", "list", "wait", "log", "progress", "unknown")
 
@@ -277,7 +277,7 @@ TEMPLATES: dict[str, tuple[Manifest, str, str, str]] = {
         template_of("x", {"env": "A=1"}),
         "InvalidTemplate",
         "InvalidTemplate",
-        "env of container task is no list of name and value",
+        "env of container task is not a list of objects with name and value",
     ),
     "env-number": (
         template_of("x", {"env": [{"name": "A", "value": 1}]}),
@@ -632,6 +632,6 @@ def test_an_input_that_is_too_large_never_becomes_a_run(shared: Kubectl) -> None
 
     assert not refused
     assert (
-        "spec.input has 263168 bytes as JSON, the limit is 262144 (256 KiB); keep large data in a store"
+        "spec.input has 263168 bytes as JSON, the limit is 262144 (256 KiB); keep large data in separate storage"
         in refused.stderr
     )

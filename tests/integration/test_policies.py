@@ -445,14 +445,16 @@ def test_an_input_of_256_kib_is_accepted_with_any_content(world: World) -> None:
 
 def test_an_input_with_one_more_byte_is_rejected(world: World) -> None:
     runs = [task_run(name, input=payload_of(LIMIT + 1, **content)) for name, content in CONTENTS.items()]
-    words = too_large("spec.input", LIMIT + 1) + "; keep large data in a store of its own and pass a reference"
+    words = too_large("spec.input", LIMIT + 1) + "; keep large data in separate storage and pass a reference"
     refused_each(world.admin.refusals(runs), "payloads-of-runs", [words] * len(runs))
 
 
 @pytest.mark.parametrize("size", [2 * LIMIT, 4 * LIMIT + 200 * KIB])
 def test_an_input_far_beyond_the_limit_is_rejected_with_the_same_message(world: World, size: int) -> None:
     larger = world.admin.create(task_run(input=payload_of(size)), flags=DRY)
-    refused(larger, "payloads-of-runs", "bytes as JSON, the limit is 262144 (256 KiB); keep large data in a store")
+    refused(
+        larger, "payloads-of-runs", "bytes as JSON, the limit is 262144 (256 KiB); keep large data in separate storage"
+    )
 
 
 RECORD_PAYLOADS: dict[str, Callable[[Manifest], Manifest]] = {
@@ -497,7 +499,9 @@ def test_a_record_is_limited_as_a_whole(world: World) -> None:
         return record("count-words-i6", response=response, logs=logs)
 
     accepted(world.admin.create(with_logs(180 * KIB), flags=DRY))
-    words = "payloads and logs have more than 716800 bytes (700 KiB) together as JSON; keep large data in a store"
+    words = (
+        "payloads and logs have more than 716800 bytes (700 KiB) together as JSON; keep large data in separate storage"
+    )
     refused(world.admin.create(with_logs(190 * KIB), flags=DRY), "payloads-of-records", words)
 
 

@@ -157,7 +157,7 @@ NOT_ALLOWED = (
 
 def too_large(what: str) -> str:
     return (
-        f"{what} has 300011 bytes as JSON, the limit is 262144; keep large data in a store of its own and pass a "
+        f"{what} has 300011 bytes as JSON, the limit is 262144; keep large data in separate storage and pass a "
         "reference"
     )
 

@@ -65,7 +65,7 @@ def check_payload(value: Any, what: str) -> bytes:
     if len(data) > PAYLOAD_BYTES:
         raise PayloadError(
             f"{what} has {len(data)} bytes as JSON, the limit is {PAYLOAD_BYTES}; "
-            "keep large data in a store of its own and pass a reference"
+            "keep large data in separate storage and pass a reference"
         )
     return data
 
@@ -130,7 +130,7 @@ def too_large_for_environment(size: int) -> str:
     """Return the message for an input that is too large for a pod that reports by termination message."""
     return (
         f"the input has {size} bytes as JSON, with reporting TerminationMessage the limit is "
-        f"{ENVIRONMENT_INPUT_BYTES}; keep large data in a store of its own and pass a reference, or set "
+        f"{ENVIRONMENT_INPUT_BYTES}; keep large data in separate storage and pass a reference, or set "
         "spec.reporting to API"
     )
 

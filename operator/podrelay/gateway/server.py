@@ -134,7 +134,7 @@ class View(GraphQLView[Call, None]):
             if bodies.has_too_many_nests(await _body(request)):
                 raise LimitError(
                     f"The body has more than the {bodies.MAX_NESTS} lists and objects that are allowed (brackets in "
-                    "texts count): keep large data in a separate store and pass a reference."
+                    "texts count): keep large data in separate storage and pass a reference."
                 )
             await self._catch_up(request, call)
             response: web.StreamResponse = await self.run(request, context=call)

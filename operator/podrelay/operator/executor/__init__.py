@@ -1,1 +1,1 @@
-"""Carries plans out: builds what is written, writes it, and tells the cache what the API server has answered."""
+"""Carries out plans: builds objects and patches, writes them, and stores the API server's answers in the cache."""

@@ -1,4 +1,4 @@
-"""The part of the executor that is about parents and children: it reads and writes other runs than the planned one."""
+"""The actions on parents and children: they read and write runs other than the planned one, too."""
 
 import contextlib
 import logging
@@ -28,10 +28,10 @@ _decode_run = msgspec.json.Decoder(TaskRun).decode
 
 
 class ChildActions:
-    """Carries out what concerns parents and children.
+    """Carries out the actions on parents and children.
 
     Args:
-        requests: to the API server.
+        requests: sends requests to the API server.
     """
 
     def __init__(self, requests: Requests) -> None:
@@ -40,15 +40,15 @@ class ChildActions:
 
     @property
     def handlers(self) -> dict[type[Action], Callable[[Key, View, Any], Awaitable[None]]]:
-        """What carries out each kind of action, as `Executor.carry_out` does."""
+        """The handler of each kind of action, called by `Executor.carry_out`."""
         return {ConfirmChildren: self._confirm_children, AbortChild: self._abort_child, AdoptRun: self._adopt}
 
     async def _confirm_children(self, key: Key, view: View, action: ConfirmChildren) -> None:
-        # Without a resource version the API server answers with what is stored at this moment, as for a GET.
+        # Without a resource version the API server returns the current state, as for a GET.
         params = {"fieldSelector": f"spec.parent={key.name}"}
         async for page in pages(self._requests.client, TASK_RUNS.path(key.namespace), params, LIST_TIMEOUT_SECONDS):
             for item in page.items:
-                with contextlib.suppress(msgspec.ValidationError):  # the reflector has left it out, too, and said so
+                with contextlib.suppress(msgspec.ValidationError):  # the reflector skips and reports it, too
                     self._store.runs.apply(_decode_run(item))
         self._store.confirm_children(view.run, action.record)
 
@@ -66,7 +66,7 @@ class ChildActions:
         except ApiError as error:
             if error.is_transient and error.status != 500:
                 raise
-            # Somebody's policy or webhook: it must not keep the run itself from being aborted.
+            # A policy or webhook refuses it; that must not prevent the abort of the run itself.
             self._leave_alone(child, error.message)
 
     def _leave_alone(self, child: Key, problem: str) -> None:

@@ -1,7 +1,7 @@
-"""Carries plans out: every write to the API server on behalf of a run is made here, one at a time for each run.
+"""Carries out plans: every write to the API server on behalf of a run is made here, one at a time for each run.
 
-An answer that shows that the plan was made on an old view (a conflict, an object that is no more) is not an error: the
-store learns the truth and the run is planned again. Whatever is written comes back into the store at once.
+It is not an error if an answer shows that the plan was based on an old view (a conflict, or a deleted object): the
+store gets the current state and the run is planned again. The result of each write goes into the store immediately.
 """
 
 import contextlib
@@ -52,7 +52,7 @@ PERMISSIONS: Final = (
 )
 
 _REFUSALS: Final = frozenset({400, 403, 405, 413, 422, 500})
-"""Of these somebody has to hear: time alone does not change a rule, a role, or a webhook that does not work."""
+"""Status codes that are reported as an event: time alone does not fix a rule, a role, or a broken webhook."""
 
 _decode_run = msgspec.json.Decoder(TaskRun).decode
 
@@ -61,21 +61,21 @@ class Schemas(Protocol):
     """Checks inputs against schemas."""
 
     async def check(self, schema: dict[str, Any], input: dict[str, Any] | None = None) -> Verdict:
-        """Return what is wrong with `input` by `schema`, or with `schema` alone."""
+        """Return what is wrong with `input` according to `schema`; without an input, what is wrong with `schema`."""
 
 
 class Executor:
-    """Writes to the API server what the planner wants.
+    """Carries out the actions of plans, and writes the status of runs.
 
     Args:
         client: the API server.
-        store: learns every answer.
-        lease: must be ours while pods are created.
+        store: is updated with every answer.
+        lease: must be held while pods are created.
         clock: returns the current time, aware, UTC.
-        schemas: checks inputs; by default a process of this executor's own.
-        events: tells what the API server refuses; default: one of its own.
-        count: called before each write with what it does, for metrics.
-        reads_logs: whether a record that is written for a pod takes along what the pod has printed.
+        schemas: checks inputs; by default, a separate process of this executor.
+        events: reports what the API server refuses; by default, an event recorder of this executor.
+        count: called before each write with the name of the write, for metrics.
+        reads_logs: whether a record that the operator writes for a pod includes the log of the pod.
     """
 
     def __init__(
@@ -109,11 +109,11 @@ class Executor:
         }
 
     async def carry_out(self, key: Key, view: View, action: Action) -> None:
-        """Do one thing. Plan again afterwards, whatever came of it.
+        """Carry out one action. The run must be planned again afterwards, regardless of the result.
 
         Raises:
-            ApiError: the API server refused for a reason that has nothing to do with an old view.
-            LeadershipLostError: the Lease is not ours any more.
+            ApiError: the API server refused the request for a reason other than an old view.
+            LeadershipLostError: this process no longer holds the Lease.
             TimeoutError, TransportError: no answer; the write may or may not have happened.
         """
         try:
@@ -127,19 +127,19 @@ class Executor:
         """Remove the operator's finalizer from a pod.
 
         Raises:
-            as `carry_out`.
+            the same errors as `carry_out`.
         """
         await self._pods.release_pod(key, pod)
 
     async def write_status(self, key: Key, view: View, plan: Plan) -> bool:
-        """Write the status that `plan` wants, on the version of the run that it was planned on.
+        """Write the status of `plan` if the run still has the version for which the plan was made.
 
-        Return whether it is written; if not, the run has changed meanwhile.
+        Return whether the status was written; if not, the run has changed since then.
 
         Raises:
-            as `carry_out`.
+            the same errors as `carry_out`.
         """
-        assert plan.status is not None  # noqa: S101 - the loop has looked
+        assert plan.status is not None  # noqa: S101 - the loop has checked it
         wanted = msgspec.to_builtins(plan.status)
         if plan.payload_from:
             add_result(wanted, plan.payload_from, await self._payloads.result_of(key, view, plan.payload_from))
@@ -155,7 +155,7 @@ class Executor:
             )
         except (ConflictError, InvalidError, NotFoundError) as error:
             run = await self._requests.refresh_run(key, view.run.metadata.uid)
-            # A patch made on an old status may not even fit the new one; on the newest it must.
+            # A patch for an old status may be invalid for a newer one; for the newest one it must be valid.
             if isinstance(error, InvalidError) and run is not None and not _has_changed(run, view.run):
                 await self._events.status_refused(run.metadata, error.message)
                 raise
@@ -172,8 +172,9 @@ class Executor:
         self._store.return_slot(view.run)
 
     async def _read_input(self, key: Key, view: View, _action: ReadInput) -> None:
-        assert view.definition is not None  # noqa: S101 - the planner has looked
-        # Only a new run's input is judged; of one that has begun, a limit that came later wants to know the value.
+        assert view.definition is not None  # noqa: S101 - the planner has checked it
+        # Only the input of a new run is validated. For a run that has already begun, only the value of the concurrency
+        # key is needed, because of a limit that was added later.
         schema = view.definition.spec.input_schema if object_rules.is_new(view.run.status) else None
         concurrency = view.definition.spec.concurrency
         try:
@@ -185,7 +186,7 @@ class Executor:
         value = input_values.concurrency_key(given, concurrency.key) if concurrency is not None else None
         self._store.input_read(view.run, view.definition, InputCheck(verdict.problem, verdict.fields, value))
 
-    # --- records and runs ---------------------------------------------------------------------------------------------
+    # --- runs ---------------------------------------------------------------------------------------------------------
 
     async def _delete_run(self, key: Key, _view: View, action: DeleteRun) -> None:
         with contextlib.suppress(ConflictError, NotFoundError):
@@ -207,7 +208,7 @@ class Executor:
                     action.annotation: action.value,
                     names.ANNOTATION_ORIGIN: names.origin(about.name, about.origin_uid),
                 },
-                # Runs that kubectl has made lack it; for that alone nothing would be written.
+                # Runs that were created with kubectl lack this label; it is not worth a write of its own.
                 "labels": {names.LABEL_DEFINITION: view.run.spec.definition},
             }
         }

@@ -1,6 +1,6 @@
-"""What the operator has to know of a run's input before its first pod starts. Pure.
+"""Finds the concurrency key in the input of a run, before its first pod starts. Pure.
 
-A value that a limit is about is compared as JSON, so that the number 1 and the text "1" are different customers.
+Values are compared as JSON, so that the number 1 and the text "1" are different customers.
 """
 
 import hashlib
@@ -12,9 +12,9 @@ _MISSING: Final = object()
 
 
 def concurrency_key(input: dict[str, Any], path: str) -> str:
-    """Return the value that `path` (such as customer.id) leads to in `input`, as text of at most 64 characters.
+    """Return the value at `path` (such as customer.id) in `input`, as text of at most 64 characters.
 
-    A field that does not exist gives the empty text; a value with more than 64 characters of JSON gives its SHA-256.
+    The text is the JSON of the value, or its SHA-256 if the JSON is longer. It is empty if the field does not exist.
     """
     value: Any = input
     for part in path.split("."):

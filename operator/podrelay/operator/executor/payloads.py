@@ -1,8 +1,8 @@
-"""Fetches the payloads that the operator's memory leaves out, at the moment at which they are needed.
+"""Fetches payloads that the operator does not keep in memory, when they are needed.
 
-They stand in the run itself, whose input is kept if it is small, or in its records. A response never changes once it is
-stored, so those that the operator has written itself, for pods that report by message, are kept for a while: they are
-needed again at once, for the next pod or for the final status.
+They are in the run itself (only a small input is kept in memory) or in its records. A stored response never changes.
+Responses that the operator has written itself, for pods that report by message, are therefore cached for a while: they
+are needed again immediately, for the next pod or for the final status.
 """
 
 from collections import OrderedDict
@@ -21,11 +21,11 @@ from podrelay.operator.plan import Target
 from podrelay.operator.view import View
 
 _KEPT_RESPONSES: Final = 64
-"""At most 256 KiB each, a few hundred bytes as a rule: those of the runs that are being worked on at this moment."""
+"""Enough for the runs that are currently reconciled; a response has at most 256 KiB, usually a few hundred bytes."""
 
 
 class StateGoneError(PodrelayError):
-    """The record that holds the state of a run is no more; the planner finds out what follows."""
+    """The record that contains the state of a run does not exist; the planner decides what to do."""
 
     reason = "StateLost"
 
@@ -36,7 +36,7 @@ class StateGoneError(PodrelayError):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What an iteration starts from."""
+    """The state that an iteration starts from."""
 
     input: dict[str, Any]
     output: dict[str, Any] | None = None
@@ -60,10 +60,10 @@ class Payloads:
             self._responses.popitem(last=False)
 
     async def state_for(self, key: Key, view: View, target: Target) -> State:
-        """Return what the iteration of `target` starts from: a checkpoint, the last answer, or the input of the run.
+        """Return the state that `target` starts from: a checkpoint, the last answer, or the input of the run.
 
         Raises:
-            StateGoneError: the record that holds it is no more.
+            StateGoneError: the record that contains it does not exist.
             ApiError, TransportError, TimeoutError: it could not be read.
         """
         if target.checkpoint is not None:
@@ -78,13 +78,13 @@ class Payloads:
         """Return the input that the run was created with.
 
         Raises:
-            NotFoundError: the run is no more.
+            NotFoundError: the run does not exist.
             ApiError, TransportError, TimeoutError: it could not be read.
         """
         return await self._own_input(key, view)
 
     async def result_of(self, key: Key, view: View, record: str) -> Result:
-        """Return the result that a record holds; an empty one if the record is no more.
+        """Return the result in a record; an empty one if the record does not exist.
 
         Raises:
             ApiError, TransportError, TimeoutError: it could not be read.

@@ -1,6 +1,7 @@
 """Builds the pod of an iteration from the definition's template. Pure: values in, a manifest out.
 
-What the relay relies on is forced (restart policy, deadline, names, environment); everything else is the template's.
+Settings that the relay depends on are forced (restart policy, deadline, names, environment); the template sets the
+others.
 """
 
 import copy
@@ -14,21 +15,21 @@ from podrelay.operator.objects import TaskDefinition, TaskDefinitionSpec, TaskRu
 from podrelay.operator.plan import Target
 
 DEADLINE_RESERVE_SECONDS: Final = 120
-"""The kubelet ends a pod this long after both of its timeouts, if no operator is alive to do so before."""
+"""The kubelet ends a pod this long after both of its timeouts, if no operator is running that ends it earlier."""
 
 _OWN_PREFIX: Final = "PODRELAY_"
 _SDK_SETTINGS: Final = frozenset({"PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"})
-"""Variables with our prefix that a template may set."""
+"""Variables with Podrelay's prefix that a template may set."""
 
 
 class TemplateError(PodrelayError):
-    """No pod can be made from the definition's template; the message says what to change."""
+    """No pod can be built from the definition's template; the message says what to change."""
 
     reason = "InvalidTemplate"
 
 
 class InputTooLargeError(PodrelayError):
-    """The input cannot be handed over in an environment variable: it is too large, or nested too deep."""
+    """The input does not fit into an environment variable: it is too large, or nested too deeply."""
 
     reason = "InputTooLarge"
 
@@ -43,15 +44,15 @@ def build(
     """Return the manifest of the pod for `target`.
 
     Args:
-        run: who the pod belongs to.
-        definition: what it is made from.
-        target: which try of which iteration it is.
-        input: what the iteration works on; only pods that report by message get it from here.
-        created_by: who created the run, or the one that it descends from; None where nobody tells.
+        run: the run that the pod belongs to.
+        definition: the definition with the template.
+        target: the iteration and attempt.
+        input: the input of the iteration; it is used only for pods that report by message.
+        created_by: the user who created the run, or the run that it descends from; None if unknown.
 
     Raises:
-        TemplateError: the template has no container that could do the work, or asks for what the relay cannot allow.
-        InputTooLargeError: for a pod that reports by message, more than 100 KiB of input or 200 levels of it.
+        TemplateError: the template has no container that does the work, or has settings that the relay cannot allow.
+        InputTooLargeError: the pod reports by message, and the input has more than 100 KiB or 200 levels.
     """
     template = definition.spec.template
     by_message = definition.spec.reporting == names.REPORTING_TERMINATION_MESSAGE
@@ -69,7 +70,7 @@ def build(
         _mount_secret(spec, container, run.spec.secret)
     own = definition.spec
     spec["restartPolicy"] = "Never"
-    # Hooks have the time of an iteration, after the answer.
+    # After the answer, hooks have as much time as an iteration.
     running_seconds = own.iteration_timeout_seconds * (2 if own.hooks else 1)
     spec["activeDeadlineSeconds"] = own.pending_timeout_seconds + running_seconds + DEADLINE_RESERVE_SECONDS
     spec["terminationGracePeriodSeconds"] = own.abort_grace_period_seconds
@@ -84,11 +85,11 @@ def build(
         "metadata": {
             "name": target.name,
             "namespace": run.metadata.namespace,
-            # A pod without its run is of no use, and one that answers by message would do its work again.
-            "labels": {names.LABEL_VELERO_EXCLUDE: "true"} | _theirs(template, "labels") | labels(run, target),
-            "annotations": _theirs(template, "annotations")
+            # A restored pod is useless without its run, and one that reports by message would do its work again.
+            "labels": {names.LABEL_VELERO_EXCLUDE: "true"} | _of_template(template, "labels") | labels(run, target),
+            "annotations": _of_template(template, "annotations")
             | _annotations(definition, str(container["name"]))
-            | _people(definition, created_by),
+            | _users(definition, created_by),
             "ownerReferences": [owner_reference(run, controller=True)],
             "finalizers": [names.ANSWER_FINALIZER],
         },
@@ -100,7 +101,7 @@ def task_container(spec: dict[str, Any]) -> dict[str, Any]:
     """Return the container of a pod's spec that does the work: the one named `task`, or the only one.
 
     Raises:
-        TemplateError: there is none, or it could be restarted.
+        TemplateError: there is no such container, or it could be restarted.
     """
     containers = spec.get("containers")
     if not isinstance(containers, list) or not all(isinstance(item, dict) for item in containers) or not containers:
@@ -115,7 +116,7 @@ def task_container(spec: dict[str, Any]) -> dict[str, Any]:
         container["name"] = names.TASK_CONTAINER
     if container.get("restartPolicy", "Never") != "Never" or container.get("restartPolicyRules"):
         raise TemplateError(
-            f"container {container['name']} has a restartPolicy; the relay itself decides about retries, see spec.retry"
+            f"container {container['name']} has a restartPolicy; remove it, and configure retries in spec.retry"
         )
     return container
 
@@ -123,27 +124,27 @@ def task_container(spec: dict[str, Any]) -> dict[str, Any]:
 def _complete_container(container: dict[str, Any], variables: list[dict[str, Any]]) -> None:
     env = container.get("env") or []
     if not isinstance(env, list) or not all(isinstance(item, dict) for item in env):
-        raise TemplateError(f"env of container {container['name']} is no list of name and value")
-    theirs = [
+        raise TemplateError(f"env of container {container['name']} is not a list of objects with name and value")
+    from_template = [
         item
         for item in env
         if not str(item.get("name", "")).startswith(_OWN_PREFIX) or item.get("name") in _SDK_SETTINGS
     ]
-    container["env"] = theirs + variables
+    container["env"] = from_template + variables
     container["terminationMessagePath"] = names.TERMINATION_MESSAGE_PATH
-    # The last lines of a container that died without a word say more than its exit code.
+    # If a container fails without a message, the last lines of its log say more than its exit code.
     container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
 
 
 def _mount_secret(spec: dict[str, Any], container: dict[str, Any], secret: str) -> None:
-    """Give the container that does the work the keys of a Secret as files."""
+    """Mount a Secret into the container that does the work, with one file for each key."""
     volumes, mounts = spec.get("volumes") or [], container.get("volumeMounts") or []
     if not _is_list_of_objects(volumes) or not _is_list_of_objects(mounts):
-        raise TemplateError("volumes of spec.template, or volumeMounts of its container, are no list of objects")
+        raise TemplateError("volumes of spec.template, or volumeMounts of its container, are not a list of objects")
     taken = [f"a volume {names.SECRET_VOLUME}" for item in volumes if item.get("name") == names.SECRET_VOLUME]
     taken += [f"a mount at {names.SECRET_PATH}" for item in mounts if item.get("mountPath") == names.SECRET_PATH]
     if taken:
-        raise TemplateError(f"spec.template has {taken[0]}, where the Secret of a run belongs; give it another name")
+        raise TemplateError(f"spec.template has {taken[0]}, which is reserved for the Secret of a run; use another one")
     spec["volumes"] = [*volumes, {"name": names.SECRET_VOLUME, "secret": {"secretName": secret}}]
     mount = {"name": names.SECRET_VOLUME, "mountPath": names.SECRET_PATH, "readOnly": True}
     container["volumeMounts"] = [*mounts, mount]
@@ -154,10 +155,10 @@ def _is_list_of_objects(value: Any) -> bool:
 
 
 def _use_termination_message(spec: dict[str, Any], container: dict[str, Any]) -> None:
-    """Make the pod wait for its claim, and its message the answer: it cannot ask the API server whether it may run."""
+    """Make the pod report by message, and wait until the operator claims it: it cannot claim its record itself."""
     gates = spec.get("schedulingGates") or []
     if not isinstance(gates, list):
-        raise TemplateError("spec.template.spec.schedulingGates is no list")
+        raise TemplateError("spec.template.spec.schedulingGates is not a list")
     spec["schedulingGates"] = [*gates, {"name": names.CLAIM_GATE}]
     spec["automountServiceAccountToken"] = False
     container["terminationMessagePolicy"] = "File"
@@ -170,16 +171,16 @@ def _input_variable(input: dict[str, Any]) -> dict[str, str]:
         raise InputTooLargeError(str(error)) from error
     if len(data) > limits.ENVIRONMENT_INPUT_BYTES:
         raise InputTooLargeError(limits.too_large_for_environment(len(data)))
-    # Kubernetes expands $(NAME) in values of variables, and takes $$ for a dollar sign.
+    # In the values of variables, Kubernetes expands $(NAME), and replaces $$ by a dollar sign.
     return {"name": names.ENV_INPUT, "value": data.decode().replace("$", "$$")}
 
 
 def _as_stored(input: dict[str, Any]) -> Any:
     try:
-        # An integer of more than 64 bits is a float to the API server, though it is written like an integer.
+        # The API server stores an integer of more than 64 bits as a float, but writes it like an integer.
         return numbers.as_stored(input)
     except RecursionError:
-        return input  # which is what the check is about to say in words
+        return input  # the check that follows reports it
 
 
 def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image: str) -> list[dict[str, Any]]:
@@ -220,7 +221,7 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
 
 
 def _hooks_of(spec: TaskDefinitionSpec, target: Target) -> list[str]:
-    """Return the hooks that the pod calls if it comes to that."""
+    """Return the hooks that the pod may call."""
     return [hook for hook in spec.hooks if hook != ON_BEFORE_TRIGGER or target.calls_before_trigger]
 
 
@@ -244,18 +245,18 @@ def _annotations(definition: TaskDefinition, container: str) -> dict[str, str]:
     }
 
 
-def _people(definition: TaskDefinition, created_by: str | None) -> dict[str, str]:
-    """Tell admission whose pod it is: the operator's name, under which it is made, says nothing."""
-    told = definition.metadata.annotations
-    people = {
+def _users(definition: TaskDefinition, created_by: str | None) -> dict[str, str]:
+    """Return annotations that name the users behind a pod, for admission: the pod's creator is always the operator."""
+    about = definition.metadata.annotations
+    users = {
         names.ANNOTATION_CREATED_BY: created_by,
-        names.ANNOTATION_WRITTEN_BY: told.changed_by or told.created_by,
+        names.ANNOTATION_WRITTEN_BY: about.changed_by or about.created_by,
     }
-    return {annotation: person for annotation, person in people.items() if person}
+    return {annotation: user for annotation, user in users.items() if user}
 
 
-def _theirs(template: dict[str, Any], field: str) -> dict[str, Any]:
-    """Return labels or annotations of the template without those that are ours: nobody else says who made a pod."""
+def _of_template(template: dict[str, Any], field: str) -> dict[str, Any]:
+    """Return labels or annotations of the template, without Podrelay's: a template cannot state who created a pod."""
     given = _mapping(_mapping(template, "metadata"), field, "metadata.")
     return {name: value for name, value in given.items() if not str(name).startswith(f"{names.GROUP}/")}
 
@@ -268,7 +269,7 @@ def _mapping(parent: dict[str, Any], field: str, path: str = "") -> dict[str, An
 
 
 def labels(run: TaskRun, target: Target) -> dict[str, str]:
-    """Return the labels that pods and records of a run carry."""
+    """Return the labels of the pod and the record of `target`."""
     return {
         names.LABEL_RUN: run.metadata.name,
         names.LABEL_DEFINITION: run.spec.definition,
@@ -278,14 +279,14 @@ def labels(run: TaskRun, target: Target) -> dict[str, str]:
 
 
 def owner_reference(run: TaskRun, *, controller: bool) -> dict[str, Any]:
-    """Return the reference that lets garbage collection remove an object with its run.
+    """Return the owner reference with which an object is garbage-collected when its run is deleted.
 
-    Never blockOwnerDeletion: a foreground deletion must not hang on a pod of a lost node.
+    It never has blockOwnerDeletion: a foreground deletion must not wait for a pod on a lost node.
     """
     reference = owner_reference_to(run.metadata.name, run.metadata.uid)
     return {**reference, "controller": True} if controller else reference
 
 
 def owner_reference_to(name: str, uid: str) -> dict[str, Any]:
-    """Return the reference to the TaskRun of this name and UID, without controller."""
+    """Return an owner reference to the TaskRun of this name and UID, without `controller`."""
     return {"apiVersion": names.API_VERSION, "kind": "TaskRun", "name": name, "uid": uid}

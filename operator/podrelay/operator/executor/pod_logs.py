@@ -1,7 +1,7 @@
-"""What a pod has printed, asked of its node before the pod is cleaned up: of pods whose record the operator writes.
+"""Reads the log of a pod before the pod is deleted, if the operator writes the record of the pod.
 
-Pods that report by themselves tell in their record. The log is read once, for at most three seconds; that a node
-cannot tell keeps no run waiting.
+Pods that write their own record store their log there. The log is read once, for at most three seconds, so that a node
+that does not answer cannot block the run.
 """
 
 from typing import Any, Final
@@ -18,11 +18,11 @@ PERMISSIONS: Final = (Permission("", ("pods/log",), ("get",)),)
 _SECONDS: Final = 3.0
 _LINES: Final = 400
 _MOST_BYTES: Final = 1024 * limits.KIB
-"""Of those lines, from the first one on: few are so long."""
+"""Of those lines, from the first one on; logs are rarely that long."""
 
 
 async def of(client: Api, namespace: str, pod: Pod | None) -> dict[str, Any] | None:
-    """Return what a pod has printed, as its record holds it; None if there is nothing, or no such pod any more."""
+    """Return the log of a pod, in the format of its record; None if it is empty or the pod does not exist."""
     if pod is None or not pod.has_started:
         return None
     params = {

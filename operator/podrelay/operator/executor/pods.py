@@ -1,4 +1,4 @@
-"""The actions on pods: they are created, confirmed by live reads, let into scheduling, ended, deleted and released."""
+"""The actions on pods: create, confirm by a live read, open the gate, end, delete and release."""
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -40,27 +40,27 @@ PERMISSIONS: Final = (Permission("", ("pods",), ("get", "create", "patch", "dele
 
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
 POD_FORBIDDEN: Final = "PodForbidden"
-"""Also for a service account that is not there."""
+"""Also for a service account that does not exist."""
 
 _decode_pod = msgspec.json.Decoder(Pod).decode
 
 
 class Lease(Protocol):
-    """What says whether this process leads."""
+    """Shows whether this process is the leader."""
 
     def require(self) -> None:
-        """Return if the Lease is ours for longer than a request can take.
+        """Return if this process holds the Lease for longer than a request can take.
 
         Raises:
-            PodrelayError: it is not.
+            PodrelayError: it does not.
         """
 
 
 class PodActions:
-    """Carries out what concerns pods.
+    """Carries out the actions on pods.
 
     Args:
-        requests: to the API server.
+        requests: sends requests to the API server.
         payloads: reads the state that a pod starts from.
         lease: must be held while pods are created.
     """
@@ -73,7 +73,7 @@ class PodActions:
 
     @property
     def handlers(self) -> Mapping[type[Action], Callable[[Key, View, Any], Awaitable[None]]]:
-        """What carries out each kind of action, as `Executor.carry_out` does."""
+        """The handler of each kind of action, called by `Executor.carry_out`."""
         return {
             CreatePod: self._create_pod,
             ConfirmGone: self._confirm_gone,
@@ -85,7 +85,7 @@ class PodActions:
         }
 
     async def _create_pod(self, key: Key, view: View, action: CreatePod) -> None:
-        assert view.definition is not None  # noqa: S101 - the planner has looked
+        assert view.definition is not None  # noqa: S101 - the planner has checked it
         name = action.target.name
         try:
             manifest = pod_builder.build(
@@ -110,22 +110,22 @@ class PodActions:
             await self._adopt_pod(key, view, name)
         except (ApiError, TransportError, TimeoutError) as error:
             if isinstance(error, ApiError) and (not error.is_transient or error.status == 500):
-                # 500 too: an admission webhook that does not work is something that a user has to see.
+                # This includes 500: a user must see that an admission webhook is broken.
                 self._requests.refused(view.run, name, _refusal(error), error.message)
             else:
-                await self._pod_not_made(key, view, name, error)
+                await self._creation_failed(key, view, name, error)
         else:
             self._store.pods.apply(_decode_pod(body))
             self._store.accepted(view.run)
 
     async def _input_for_message(self, key: Key, view: View, target: Target) -> dict[str, Any] | None:
-        """Return what a pod that cannot read its state itself is to work on."""
+        """Return the input of a pod that cannot read its state itself; None for other pods."""
         if view.definition is None or view.definition.spec.reporting != names.REPORTING_TERMINATION_MESSAGE:
             return None
         return (await self._payloads.state_for(key, view, target)).input
 
     async def _adopt_pod(self, key: Key, view: View, name: str) -> None:
-        """A pod of that name exists: ours, made before a crash or a lost answer, or somebody else's."""
+        """Adopt the run's pod, which was created before a crash or a lost answer, or report that the name is taken."""
         pod = await self._get_pod(key, name)
         if pod is None:
             return
@@ -138,13 +138,13 @@ class PodActions:
                 view.run, name, "NameTaken", f"pod {name} exists and does not belong to this run; delete it"
             )
 
-    async def _pod_not_made(self, key: Key, view: View, name: str, error: Exception) -> None:
-        """Tell an API server that is away from one that fails at this pod only: the latter is shown, the second time.
+    async def _creation_failed(self, key: Key, view: View, name: str, error: Exception) -> None:
+        """Report a failure if the API server fails for this pod only, and not for the first time.
 
         Raises:
-            the error: it is the first one, or the API server answers nothing else either.
+            the error: it is the first one. If the API server does not answer other requests either, their error.
         """
-        pod = await self._get_pod(key, name)  # it may have been made all the same
+        pod = await self._get_pod(key, name)  # it may have been created nevertheless
         if pod is not None:
             await self._adopt_pod(key, view, name)
             return
@@ -173,7 +173,7 @@ class PodActions:
             self._store.confirm_absent(view.run, action.name)
 
     async def _reclaim(self, key: Key, view: View, pod: Pod) -> Pod:
-        """Give a pod that is the run's by its UID back what shows it: its label, for our watch, and its owner."""
+        """Restore the label (for the watch) and the owner of a pod whose UID shows that it is the run's."""
         patch: dict[str, Any] = {}
         if names.LABEL_RUN not in pod.metadata.labels:
             patch["labels"] = {names.LABEL_RUN: key.name}
@@ -207,7 +207,7 @@ class PodActions:
         except (ConflictError, InvalidError, NotFoundError) as error:
             await self._refresh_pod(key, view.run, name, uid)
             if isinstance(error, InvalidError) and pod in self._store.pods.of(key):
-                raise  # it is not for another UID that the patch was refused
+                raise  # the patch was refused, and not because of another UID
         else:
             self._store.pods.apply(_decode_pod(body))
 
@@ -239,10 +239,10 @@ class PodActions:
         await self._refresh_pod(key, view.run, action.name, action.uid)
 
     async def release_pod(self, key: Key, pod: Pod) -> None:
-        """Take our finalizer off a pod.
+        """Remove the operator's finalizer from a pod.
 
         Raises:
-            as `carry_out`.
+            the same errors as `Executor.carry_out`.
         """
         about = pod.metadata
         others = [finalizer for finalizer in about.finalizers if finalizer != names.ANSWER_FINALIZER]
@@ -266,7 +266,7 @@ class PodActions:
             if others or about.deletion_timestamp is None:
                 self._store.pods.apply(released)
             else:
-                self._store.pods.remove(released, was_seen=False)  # that was all that kept it
+                self._store.pods.remove(released, was_seen=False)  # only the finalizer has kept it
 
     async def _release_pod(self, key: Key, _view: View, action: ReleasePod) -> None:
         await self.release_pod(key, action.pod)
@@ -292,15 +292,15 @@ def _refusal(error: ApiError) -> str:
 
 
 def _failure_in_words(error: Exception) -> tuple[str, str]:
-    """Return the reason and the message for an API server that does not say whether it makes a pod."""
-    advice = "it answers other requests, so look after the admission webhooks that see pods"
+    """Return the reason and the message if the API server did not say whether it has created a pod."""
+    advice = "it answers other requests, so check the admission webhooks for pods"
     match error:
         case ApiError(status=429):
-            return "TooManyRequests", f"the API server puts the pod off: {error.message}; it is tried again"
+            return "TooManyRequests", f"the API server postpones the pod: {error.message}; the operator tries again"
         case ApiError(status=504) | TimeoutError():
-            words = f"the API server has not answered within {WRITE_TIMEOUT_SECONDS:g} s whether it makes the pod"
+            words = f"the API server did not answer the request to create the pod within {WRITE_TIMEOUT_SECONDS:g} s"
             return "AdmissionTimeout", f"{words}; {advice}"
         case ApiError():
-            return "ServiceUnavailable", f"the API server cannot make the pod: {error}; {advice}"
+            return "ServiceUnavailable", f"the API server cannot create the pod: {error}; {advice}"
         case _:
-            return "ServiceUnavailable", f"the API server ends the connection when it is to make the pod; {advice}"
+            return "ServiceUnavailable", f"the API server closed the connection instead of creating the pod; {advice}"

@@ -1,4 +1,4 @@
-"""Builds what the operator writes into the record of a pod that could not write it itself. Pure, as `pod_builder`."""
+"""Builds what the operator writes into the record of a pod that could not write it itself. Pure, like `pod_builder`."""
 
 from datetime import datetime
 from typing import Any
@@ -14,9 +14,9 @@ from podrelay.operator.plan import ClaimRecord, WriteRecord
 def patch(
     record: dict[str, Any], action: WriteRecord, now: datetime, printed: dict[str, Any] | None = None
 ) -> list[dict[str, Any]]:
-    """Return the JSON patch that puts the response of `action` into a record, refused with 409 if it has changed.
+    """Return the JSON patch that adds the response of `action` to a record; refused with 409 if it has changed.
 
-    What the pod has `printed` by its log is more than what it could store itself.
+    `printed`, the log of the pod, replaces the log that the pod has stored itself, because it is more complete.
     """
     metadata, response = record["metadata"], msgspec.to_builtins(action.response)
     output = (record.get("checkpoint") or {}).get("output")
@@ -33,7 +33,7 @@ def patch(
         annotations = {**(metadata.get("annotations") or {}), names.ANNOTATION_CAUSE: action.cause}
         steps.append({"op": "add", "path": "/metadata/annotations", "value": annotations})
     if response["status"] != "error" and record.get("checkpoint") is not None:
-        # Only what failed is tried again from its checkpoint.
+        # Only a failed attempt is repeated from its checkpoint.
         steps.append({"op": "remove", "path": "/checkpoint"})
     return steps
 
@@ -45,7 +45,7 @@ def new(
     now: datetime,
     printed: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the whole record of a pod that has none."""
+    """Return the complete record of a pod that has none."""
     record = claim(run, action, now)
     record["response"] = msgspec.to_builtins(response)
     if action.cause is not None:
@@ -56,7 +56,7 @@ def new(
 
 
 def claim(run: TaskRun, action: WriteRecord | ClaimRecord, now: datetime) -> dict[str, Any]:
-    """Return the record of a pod that has none, without a response: it has given no answer."""
+    """Return the record of a pod that has none, without a response."""
     target, pod = action.target, action.pod
     record: dict[str, Any] = {
         "apiVersion": names.API_VERSION,

@@ -1,4 +1,4 @@
-"""The actions on records: responses of pods that wrote none, claims, live reads, adoption and deletion."""
+"""The actions on records: write responses for pods, claim, confirm by a live read, adopt and delete."""
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
@@ -38,13 +38,13 @@ _decode_record = msgspec.json.Decoder(Record).decode
 
 
 class RecordActions:
-    """Carries out what concerns records.
+    """Carries out the actions on records.
 
     Args:
-        requests: to the API server.
+        requests: sends requests to the API server.
         payloads: reads and keeps states and outputs.
         release_pod: removes the finalizer of a pod.
-        reads_logs: whether a record that is written for a pod includes what the pod has printed.
+        reads_logs: whether a record that the operator writes for a pod includes the log of the pod.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class RecordActions:
 
     @property
     def handlers(self) -> Mapping[type[Action], Callable[[Key, View, Any], Awaitable[None]]]:
-        """What carries out each kind of action, as `Executor.carry_out` does."""
+        """The handler of each kind of action, called by `Executor.carry_out`."""
         return {
             WriteRecord: self._write_record,
             ClaimRecord: self._claim_record,
@@ -75,9 +75,9 @@ class RecordActions:
         }
 
     async def _write_record(self, key: Key, view: View, action: WriteRecord) -> None:
-        """Write what a pod could not write itself. Its own response, should there be one after all, comes first."""
-        makes_none = action.pod is not None and action.pod.reports_by_message
-        if makes_none and due_pod.record_named(view, action.target.name) is None:
+        """Write the response of a pod that could not write it itself, unless the pod has stored one after all."""
+        has_no_token = action.pod is not None and action.pod.reports_by_message
+        if has_no_token and due_pod.record_named(view, action.target.name) is None:
             await self._unless_refused(key, view, action, self._create_record(key, view, action))
         else:
             await self._unless_refused(key, view, action, self._respond_in_record(key, view, action))
@@ -92,7 +92,7 @@ class RecordActions:
         try:
             await written
         except (ConflictError, AlreadyExistsError, InvalidError) as error:
-            # The pod's own response came first, or the record is not what it was.
+            # The pod's own response came first, or the record has changed.
             record = await self._refresh_record(key, view, action.target.name)
             if isinstance(error, InvalidError) and (record is None or record.response is None):
                 self._requests.refused(view.run, action.target.name, "RecordRefused", error.message)
@@ -100,7 +100,7 @@ class RecordActions:
             if error.is_transient or isinstance(error, NotFoundError):
                 raise
             if error.is_end_of_namespace and action.pod is not None and action.pod.is_held:
-                await self._release_pod(key, action.pod)  # the run goes when its pods have gone
+                await self._release_pod(key, action.pod)  # the run is deleted after its pods
             self._requests.refused(view.run, action.target.name, "RecordRefused", error.message)
         else:
             self._store.accepted(view.run)
@@ -147,14 +147,14 @@ class RecordActions:
         if record is None:
             return None
         if not view.owns(record):
-            message = f"TaskIteration {name} exists already and does not belong to this run; delete it"
+            message = f"TaskIteration {name} already exists and does not belong to this run; delete it"
             self._requests.refused(view.run, name, "NameTaken", message)
             return None
         self._store.records.restore(record)
         return record
 
     async def _complete(self, key: Key, view: View, action: WriteRecord) -> StorableResponse:
-        """Return the response with what a pod that reports by message need not repeat: input and output so far."""
+        """Return the response with the input and output so far, which a pod that reports by message need not repeat."""
         response = action.response
         if action.pod is None or not action.pod.reports_by_message:
             return response
@@ -166,7 +166,9 @@ class RecordActions:
         except StateGoneError as error:
             if response.status != "continue":
                 return response
-            return termination_message.refused(f"{error}; it held the state that this answer builds upon", error.reason)
+            return termination_message.refused(
+                f"{error}; it contained the state that this answer is based on", error.reason
+            )
         return termination_message.carried_on(response, state.input, state.output)
 
     async def _confirm_lost(self, key: Key, view: View, action: ConfirmLost) -> None:

@@ -1,4 +1,4 @@
-"""Requests of the executor to the API server: answers go into the cache, what is refused is retried with backoff."""
+"""Requests of the executor to the API server: answers go into the cache, refused requests are retried with backoff."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ _decode_run = msgspec.json.Decoder(TaskRun).decode
 
 
 class Requests:
-    """What all actions have in common.
+    """Sends requests, and keeps track of those that are refused.
 
     Attributes:
         client: the API server.
@@ -27,7 +27,7 @@ class Requests:
         clock: returns the current time, aware, UTC.
 
     Args:
-        count: called before each write with what it does, for metrics.
+        count: called before each write with the name of the write, for metrics.
     """
 
     def __init__(self, client: Api, store: Store, clock: Callable[[], datetime], count: Callable[[str], None]) -> None:
@@ -37,7 +37,7 @@ class Requests:
         self._count = count
 
     async def write(self, kind: str, request: Awaitable[bytes]) -> bytes:
-        """Send a write; `kind` is the name that it is counted under."""
+        """Send a write, and count it under the name `kind`."""
         self._count(kind)
         return await request
 
@@ -52,7 +52,7 @@ class Requests:
         return run
 
     def refused(self, run: TaskRun, name: str, reason: str, message: str, at_least_seconds: float = 0.0) -> None:
-        """Note that a pod or record of a run was refused; it is tried again after a pause that grows."""
+        """Store the refusal of a pod or record of a run; the operator tries again after a growing pause."""
         now = self.clock()
         before = self.refusal_so_far(run, name)
         shortest, longest = _START_RETRY_SECONDS
@@ -61,8 +61,8 @@ class Requests:
         self.store.refused(run, Refusal(name, reason, message, since, now + timedelta(seconds=pause)))
 
     def refusal_so_far(self, run: TaskRun, name: str) -> Refusal | None:
-        """Return the last refusal of this name; a run that was suspended since then has its whole time again."""
+        """Return the last refusal of this name, unless it is old: after a suspension, a run starts without one."""
         before = self.store.refusal(run)
         longest = timedelta(seconds=_START_RETRY_SECONDS[1] + WRITE_TIMEOUT_SECONDS)
-        goes_on = before is not None and before.name == name and self.clock() < before.retry_at + longest
-        return before if goes_on else None
+        continues = before is not None and before.name == name and self.clock() < before.retry_at + longest
+        return before if continues else None

@@ -1,4 +1,4 @@
-"""What of an answer goes into the status of its run, and how that status is written. Pure."""
+"""Selects the parts of a response for the status of its run, and builds the patch of the status. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,16 +11,16 @@ from podrelay.operator.objects import TaskRun
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What of a response belongs into the status of its run."""
+    """The parts of a response that belong in the status of its run."""
 
     output: dict[str, Any] | None = None
     is_large: bool = False
-    """The output is too large to be copied; the status names its record instead."""
+    """The output is too large to copy; the status names its record instead."""
     error_data: dict[str, Any] | None = None
 
 
 def result_in(response: dict[str, Any]) -> Result:
-    """Return what of a stored response belongs into the status."""
+    """Return the parts of a stored response that belong in the status."""
     output, data = response.get("output"), (response.get("error") or {}).get("data")
     return Result(
         output,
@@ -30,7 +30,7 @@ def result_in(response: dict[str, Any]) -> Result:
 
 
 def add_result(wanted: dict[str, Any], record: str, result: Result) -> None:
-    """Add to a status what only the record knows: output and the error's data."""
+    """Add the output and the data of the error, which only the record contains, to a status."""
     if result.output is not None:
         wanted |= {"outputFrom": record} if result.is_large else {"output": result.output}
     if result.error_data is not None and "error" in wanted:
@@ -40,7 +40,7 @@ def add_result(wanted: dict[str, Any], record: str, result: Result) -> None:
 def status_patch(run: TaskRun, before: dict[str, Any], wanted: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the JSON patch that turns one status into the other, refused with 409 unless `run` is the newest version.
 
-    A JSON patch, because a merge patch would drop nulls inside of payloads.
+    It is a JSON patch because a merge patch would drop nulls in payloads.
     """
     patch: list[dict[str, Any]] = [
         {"op": "replace", "path": "/metadata/resourceVersion", "value": run.metadata.resource_version}

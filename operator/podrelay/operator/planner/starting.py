@@ -63,7 +63,7 @@ def _obstructed(view: View, status: TaskRunStatus, target: Target) -> Plan | Non
         return statuses.no_definition(view, status)
     others = {obj.metadata.name for objects in (view.pods, view.records) for obj in objects if not view.owns(obj)}
     if target.name in others:
-        message = f"{target.name} exists already and does not belong to this run; delete it"
+        message = f"{target.name} already exists and does not belong to this run; delete it"
         return statuses.stall(view, status, "NameTaken", message)
     if target.state is not None and target.checkpoint is None and due_pod.record_named(view, target.state) is None:
         if target.state not in view.lost_records:

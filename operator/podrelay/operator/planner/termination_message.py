@@ -89,7 +89,7 @@ def _parse(text: str, share: int) -> StorableResponse:
         size = len(text.encode())
         if size >= share:
             return refused(
-                f"the termination message was cut at {share} bytes; keep large state in a store of its own and pass a "
+                f"the termination message was cut at {share} bytes; keep large state in separate storage and pass a "
                 "reference, or set spec.reporting to API",
                 "AnswerCut",
             )

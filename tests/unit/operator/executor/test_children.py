@@ -1,4 +1,4 @@
-"""What the executor does to other runs than the planned one, against the model of the API server."""
+"""Actions of the executor on runs other than the planned one, against the model of the API server."""
 
 from typing import Any
 
@@ -53,10 +53,10 @@ def world() -> ChildIndex:
     return ChildIndex()
 
 
-# --- all children are asked for ---------------------------------------------------------------------------------------
+# --- all children are listed ------------------------------------------------------------------------------------------
 
 
-def test_children_that_were_not_seen_yet_are_learned(world: ChildIndex) -> None:
+def test_children_that_were_not_known_are_added(world: ChildIndex) -> None:
     for number in range(1201):
         world.add_child(f"child-{number}", definition="chain" if number else "count-words")
     world.put("taskruns", {"name": "foreign"}, spec={"definition": "chain", "parent": "another"})
@@ -68,7 +68,7 @@ def test_children_that_were_not_seen_yet_are_learned(world: ChildIndex) -> None:
     assert world.view.children.known_since == "words-i1"
 
 
-def test_a_child_that_cannot_be_read_does_not_hold_the_run(world: ChildIndex) -> None:
+def test_a_child_that_cannot_be_decoded_does_not_block_the_run(world: ChildIndex) -> None:
     world.add_child("good")
     world.api.change("taskruns", world.add_child("bad").name, {"spec": {"suspend": "perhaps"}})
 
@@ -77,7 +77,7 @@ def test_a_child_that_cannot_be_read_does_not_hold_the_run(world: ChildIndex) ->
     assert world.view.children.unfinished == {"count-words": 1}
 
 
-def test_a_list_that_fails_is_no_answer(world: ChildIndex) -> None:
+def test_a_list_that_fails_confirms_nothing(world: ChildIndex) -> None:
     async def fail(*_: Any, **__: Any) -> bytes:
         raise TransportError("connection refused")
 
@@ -102,7 +102,7 @@ def test_a_child_is_aborted_with_its_own_children(world: ChildIndex) -> None:
     assert world.view.children.unfinished == {"count-words": 1}
 
 
-def test_a_child_that_has_ended_meanwhile_is_seen_as_it_is(world: ChildIndex) -> None:
+def test_a_child_that_has_finished_meanwhile_is_not_aborted(world: ChildIndex) -> None:
     child = world.add_child("child")
     world.see()
     world.finish("child")
@@ -113,7 +113,7 @@ def test_a_child_that_has_ended_meanwhile_is_seen_as_it_is(world: ChildIndex) ->
     assert world.view.children.unfinished == {}
 
 
-def test_a_child_that_has_gone_meanwhile_is_forgotten(world: ChildIndex) -> None:
+def test_a_child_that_was_deleted_meanwhile_is_forgotten(world: ChildIndex) -> None:
     child = world.add_child("child")
     world.see()
     world.api.remove("taskruns", "child")
@@ -123,7 +123,7 @@ def test_a_child_that_has_gone_meanwhile_is_forgotten(world: ChildIndex) -> None
     assert world.to_abort() == []
 
 
-def test_a_child_is_told_who_aborts_it(world: ChildIndex) -> None:
+def test_the_abort_of_a_child_names_the_user(world: ChildIndex) -> None:
     child = world.add_child("child")
     world.see()
 
@@ -132,7 +132,7 @@ def test_a_child_is_told_who_aborts_it(world: ChildIndex) -> None:
     assert world.spec("child")["abort"] == {"message": "enough", "cascade": True, "by": "alice"}
 
 
-def test_another_run_of_the_childs_name_is_not_aborted_for_it(world: ChildIndex) -> None:
+def test_another_run_with_the_name_of_the_child_is_not_aborted_instead(world: ChildIndex) -> None:
     child = world.add_child("child")
     world.see()
     world.api.remove("taskruns", "child")
@@ -141,18 +141,18 @@ def test_another_run_of_the_childs_name_is_not_aborted_for_it(world: ChildIndex)
     world.abort_child(child)
 
     assert "abort" not in world.spec("child")
-    assert world.to_abort() == [successor], "it is the next to be aborted"
+    assert world.to_abort() == [successor], "it is aborted next"
 
 
 @pytest.mark.parametrize(
     "refusal",
     [
-        InvalidError(422, "Invalid", "a policy does not like it"),
-        ApiError(403, "Forbidden", "a policy does not like it"),
-        ApiError(500, "InternalError", "a webhook does not answer"),
+        InvalidError(422, "Invalid", "a policy refuses it"),
+        ApiError(403, "Forbidden", "a policy refuses it"),
+        ApiError(500, "InternalError", "a webhook does not respond"),
     ],
 )
-def test_a_child_that_cannot_be_aborted_does_not_keep_the_run_from_it(
+def test_a_child_that_cannot_be_aborted_does_not_prevent_the_abort_of_the_run(
     world: ChildIndex, refusal: ApiError, caplog: pytest.LogCaptureFixture
 ) -> None:
     child = world.add_child("child")
@@ -163,25 +163,25 @@ def test_a_child_that_cannot_be_aborted_does_not_keep_the_run_from_it(
 
     assert world.to_abort() == []
     assert refusal.message in caplog.text
-    world.api.change("taskruns", "child", {"metadata": {"labels": {"mended": "yes"}}})
+    world.api.change("taskruns", "child", {"metadata": {"labels": {"fixed": "yes"}}})
     world.see()
     assert world.to_abort() == [child]
 
 
 @pytest.mark.parametrize(
-    "trouble", [ApiError(429, "TooManyRequests", "busy"), TimeoutError(), TransportError("connection refused")]
+    "error", [ApiError(429, "TooManyRequests", "busy"), TimeoutError(), TransportError("connection refused")]
 )
-def test_trouble_that_passes_is_waited_for(world: ChildIndex, trouble: Exception) -> None:
+def test_a_transient_error_is_retried(world: ChildIndex, error: Exception) -> None:
     child = world.add_child("child")
     world.see()
-    world.patch_refusals = [trouble]
+    world.patch_refusals = [error]
 
-    with pytest.raises(type(trouble)):
+    with pytest.raises(type(error)):
         world.abort_child(child)
     assert world.to_abort() == [child]
 
 
-def test_an_abort_with_cascade_ends_the_run_itself_and_goes_through_all_children(world: ChildIndex) -> None:
+def test_an_abort_with_cascade_ends_the_run_and_all_its_children(world: ChildIndex) -> None:
     for number in range(120):
         world.add_child(f"child-{number}")
     world.api.change("taskruns", KEY.name, {"spec": {"abort": {"cascade": True}}})
@@ -209,7 +209,7 @@ def adopt(world: ChildIndex, name: str) -> None:
 
 
 @pytest.mark.parametrize("others", [[], [{"kind": "ConfigMap", "name": "batch", "uid": "uid-batch"}]])
-def test_a_child_gets_its_parent_besides_its_owners(world: ChildIndex, others: list[dict[str, str]]) -> None:
+def test_a_child_gets_its_parent_in_addition_to_its_owners(world: ChildIndex, others: list[dict[str, str]]) -> None:
     world.add_child("child", owned=False)
     if others:
         world.api.change("taskruns", "child", {"metadata": {"ownerReferences": others}})
@@ -225,7 +225,7 @@ def test_a_child_gets_its_parent_besides_its_owners(world: ChildIndex, others: l
     assert world.view.children.unadopted == 0
 
 
-def test_a_child_that_has_changed_meanwhile_is_seen_as_it_is(world: ChildIndex) -> None:
+def test_a_child_that_has_changed_meanwhile_is_not_adopted(world: ChildIndex) -> None:
     world.add_child("child", owned=False)
     world.see()
     world.finish("child")
@@ -236,10 +236,10 @@ def test_a_child_that_has_changed_meanwhile_is_seen_as_it_is(world: ChildIndex) 
     assert world.view.children.unadopted == 1, "it is planned again"
 
 
-def test_an_adoption_that_is_refused_for_good_is_told(world: ChildIndex) -> None:
+def test_an_adoption_that_is_refused_permanently_is_reported(world: ChildIndex) -> None:
     world.add_child("child", owned=False)
     world.see()
-    world.patch_refusals = [InvalidError(422, "Invalid", "a policy does not like it")]
+    world.patch_refusals = [InvalidError(422, "Invalid", "a policy refuses it")]
 
-    with pytest.raises(InvalidError, match="a policy does not like it"):
+    with pytest.raises(InvalidError, match="a policy refuses it"):
         adopt(world, "child")

@@ -1,4 +1,4 @@
-"""Plans are carried out against the model of the API server; what is in the way is learned, not fought."""
+"""Plans are carried out against the model of the API server; conflicts update the store."""
 
 import json
 from typing import Any
@@ -44,7 +44,7 @@ TARGET = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
 
 
 class Api(ModelApi):
-    """Counts requests, and refuses what a test wants to be refused."""
+    """Counts reads, and refuses creations with the errors that a test has set."""
 
     def __init__(self) -> None:
         super().__init__(NOW)
@@ -107,7 +107,7 @@ class World:
         return {"kind": "TaskRun", "name": "words", "uid": self.api.read("taskruns", "words")["metadata"]["uid"]}
 
     def see(self) -> None:
-        """Let the store see everything as it is now."""
+        """Update the store with the current state of all objects."""
         kinds: tuple[tuple[str, Any, Any], ...] = (
             ("taskruns", TaskRun, self.store.runs),
             ("taskdefinitions", TaskDefinition, self.store.definitions),
@@ -150,7 +150,7 @@ def world() -> World:
 # --- runs are annotated -----------------------------------------------------------------------------------------------
 
 
-def test_a_run_that_is_annotated_gets_the_label_of_its_definition_in_the_same_write(world: World) -> None:
+def test_annotating_a_run_adds_the_label_of_its_definition_in_the_same_write(world: World) -> None:
     before = world.api.version
 
     world.do(AnnotateRun(names.ANNOTATION_BEGAN, "2026-03-01T11:59:00Z"))
@@ -161,17 +161,17 @@ def test_a_run_that_is_annotated_gets_the_label_of_its_definition_in_the_same_wr
     assert world.api.version == before + 1
 
 
-# --- pods are made ----------------------------------------------------------------------------------------------------
+# --- pods are created -------------------------------------------------------------------------------------------------
 
 
-def test_a_pod_that_was_made_is_in_the_next_view_before_any_event(world: World) -> None:
+def test_a_created_pod_is_in_the_next_view_before_any_watch_event(world: World) -> None:
     world.do(CreatePod(TARGET))
 
     assert [pod.metadata.name for pod in world.view.pods] == ["words-i1"]
     assert world.api.gets == 0
 
 
-def test_a_pod_of_ours_that_exists_already_is_adopted(world: World) -> None:
+def test_a_pod_of_the_run_that_already_exists_is_adopted(world: World) -> None:
     world.put_pod()
 
     world.do(CreatePod(TARGET))
@@ -180,7 +180,7 @@ def test_a_pod_of_ours_that_exists_already_is_adopted(world: World) -> None:
     assert world.view.refusal is None
 
 
-def test_a_foreign_pod_of_the_name_is_told_of_and_waited_for(world: World) -> None:
+def test_a_foreign_pod_with_the_name_is_reported(world: World) -> None:
     world.put_pod(owned=False)
 
     world.do(CreatePod(TARGET))
@@ -201,7 +201,7 @@ def test_a_pod_of_an_earlier_run_of_the_same_name_is_foreign(world: World) -> No
     assert failure.reason == "NameTaken"
 
 
-def test_a_refused_pod_is_tried_again_with_growing_pauses(world: World) -> None:
+def test_a_refused_pod_is_retried_with_growing_pauses(world: World) -> None:
     pauses = []
     for _ in range(8):
         world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota: pods"))
@@ -216,7 +216,7 @@ def test_a_refused_pod_is_tried_again_with_growing_pauses(world: World) -> None:
     assert pauses == [1, 1, 2, 4, 8, 16, 32, 60]
 
 
-def test_a_refusal_long_after_the_last_one_begins_anew(world: World) -> None:
+def test_a_refusal_long_after_the_last_one_starts_the_time_again(world: World) -> None:
     # given a run that was refused, then suspended for an hour
     world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota"))
     world.do(CreatePod(TARGET))
@@ -226,7 +226,7 @@ def test_a_refusal_long_after_the_last_one_begins_anew(world: World) -> None:
     world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota"))
     world.do(CreatePod(TARGET))
 
-    # then it has its whole pendingTimeoutSeconds again
+    # then pendingTimeoutSeconds starts again
     failure = world.view.refusal
     assert failure is not None
     assert failure.since == later(3600)
@@ -242,7 +242,7 @@ def test_a_refusal_long_after_the_last_one_begins_anew(world: World) -> None:
         (ApiError(500, "InternalError", "failed calling webhook"), "InternalError"),
     ],
 )
-def test_a_refusal_is_shown_with_its_reason_and_the_api_servers_words(
+def test_a_refusal_is_shown_with_its_reason_and_the_message_of_the_api_server(
     world: World, error: ApiError, reason: str
 ) -> None:
     world.api.refusals.append(error)
@@ -254,7 +254,7 @@ def test_a_refusal_is_shown_with_its_reason_and_the_api_servers_words(
     assert (failure.reason, failure.message) == (reason, error.message)
 
 
-def test_a_template_that_makes_no_pod_is_no_request(world: World) -> None:
+def test_an_invalid_template_is_reported_without_a_request(world: World) -> None:
     world.api.change("taskdefinitions", "count-words", {"spec": {"template": {"spec": {"containers": []}}}})
     world.see()
 
@@ -267,7 +267,7 @@ def test_a_template_that_makes_no_pod_is_no_request(world: World) -> None:
     assert world.api.find("pods") == []
 
 
-def test_no_pod_is_made_without_the_lease(world: World) -> None:
+def test_no_pod_is_created_without_the_lease(world: World) -> None:
     world.lease.is_ours = False
 
     with pytest.raises(LeadershipLostError):
@@ -279,13 +279,13 @@ def test_no_pod_is_made_without_the_lease(world: World) -> None:
 # --- pods end ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_pod_that_does_not_exist_any_more_is_confirmed_gone(world: World) -> None:
+def test_a_pod_that_no_longer_exists_is_confirmed_gone(world: World) -> None:
     world.do(ConfirmGone("words-i1", "uid-x"))
 
     assert "uid-x" in world.view.gone
 
 
-def test_another_pod_of_the_name_means_that_the_first_is_gone(world: World) -> None:
+def test_another_pod_with_the_name_means_that_the_first_is_gone(world: World) -> None:
     world.put_pod()
 
     world.do(ConfirmGone("words-i1", "uid-x"))
@@ -324,7 +324,7 @@ def test_a_pod_that_lost_its_owner_gets_it_back(world: World, others: list[dict[
     assert [pod.metadata.owner_run() is not None for pod in world.view.pods] == [True]
 
 
-def test_ending_a_pod_lowers_its_deadline_and_notes_since_when(world: World) -> None:
+def test_ending_a_pod_lowers_its_deadline_and_stores_the_time(world: World) -> None:
     world.put_pod()
     world.see()
 
@@ -336,7 +336,7 @@ def test_ending_a_pod_lowers_its_deadline_and_notes_since_when(world: World) -> 
     assert world.view.pods[0].metadata.annotations.ending_since == NOW.isoformat()
 
 
-def test_why_a_pod_is_ended_is_noted_in_the_same_write(world: World) -> None:
+def test_the_reason_for_ending_a_pod_is_stored_in_the_same_write(world: World) -> None:
     world.put_pod()
     world.see()
 
@@ -346,7 +346,7 @@ def test_why_a_pod_is_ended_is_noted_in_the_same_write(world: World) -> None:
     assert world.view.pods[0].metadata.annotations.ending_since == NOW.isoformat()
 
 
-def test_ending_a_pod_that_has_changed_looks_again_first(world: World) -> None:
+def test_ending_a_pod_that_has_changed_only_reads_it_again(world: World) -> None:
     world.put_pod()
     world.see()
     old = world.view.pods[0]
@@ -379,14 +379,14 @@ def test_deleting_a_pod_shows_in_the_next_view(world: World) -> None:
     assert world.view.pods[0].metadata.deletion_timestamp is not None
 
 
-# --- records are written for pods that died ---------------------------------------------------------------------------
+# --- records are written for failed pods ------------------------------------------------------------------------------
 
 
 KILLED = {"status": "error", "error": {"message": "killed", "code": "Killed"}}
 
 
 def died(response: dict[str, Any] | None = None, cause: str | None = None, **about: Any) -> WriteRecord:
-    """What is to be written for a pod that was killed, or that has left this response behind."""
+    """Return the action for a pod that was killed, or that left this response in its termination message."""
     ended = pod("words-i1", "uid-pod", state=terminated(1), phase="Failed", **about)
     return written_for(ended, response or KILLED, cause if response else "PodFailure")
 
@@ -399,7 +399,7 @@ def stored(world: World) -> dict[str, Any]:
     return world.api.read("taskiterations", "words-i1")
 
 
-def test_a_pod_that_left_no_record_gets_a_whole_one(world: World) -> None:
+def test_a_pod_without_a_record_gets_a_complete_one(world: World) -> None:
     world.do(died())
 
     record = stored(world)
@@ -409,7 +409,7 @@ def test_a_pod_that_left_no_record_gets_a_whole_one(world: World) -> None:
     assert [record.response is not None for record in world.view.records] == [True]
 
 
-def test_a_record_without_a_response_keeps_any_other_from_being_made(world: World) -> None:
+def test_a_record_without_a_response_prevents_another_one(world: World) -> None:
     ended = pod("words-i1", "uid-pod", state=terminated(0), annotations=BY_MESSAGE)
 
     world.do(ClaimRecord(TARGET, "uid-pod", ended))
@@ -420,7 +420,7 @@ def test_a_record_without_a_response_keeps_any_other_from_being_made(world: Worl
     assert [record.pod_uid for record in world.view.records] == ["uid-pod"]
 
 
-def test_an_answer_that_came_before_it_counts(world: World) -> None:
+def test_an_answer_that_was_stored_before_the_claim_counts(world: World) -> None:
     ended = pod("words-i1", "uid-pod", state=terminated(0), annotations=BY_MESSAGE)
     world.put_record(response={"status": "done"})
 
@@ -438,10 +438,10 @@ def test_an_abort_is_written_into_a_record_without_a_response(world: World) -> N
     assert stored(world)["response"] == {"status": "aborted"}
 
 
-# --- what the pod has printed ---------------------------------------------------------------------------------------
+# --- logs of pods -----------------------------------------------------------------------------------------------------
 
 
-def test_what_a_pod_printed_that_could_not_say_so_itself_goes_into_its_record(world: World) -> None:
+def test_the_log_of_a_pod_that_could_not_store_it_goes_into_its_record(world: World) -> None:
     world.put_pod()
     world.api.prints("words-i1", b"working\nSegmentation fault\n")
 
@@ -450,7 +450,7 @@ def test_what_a_pod_printed_that_could_not_say_so_itself_goes_into_its_record(wo
     assert stored(world)["console"] == {"text": "working\nSegmentation fault\n"}
 
 
-def test_its_log_says_more_than_what_it_had_stored_before_it_died(world: World) -> None:
+def test_the_log_replaces_the_part_that_the_pod_had_stored(world: World) -> None:
     world.put_pod()
     world.put_record(console={"text": "working\n"})
     world.api.prints("words-i1", b"working\nSegmentation fault\n")
@@ -460,7 +460,7 @@ def test_its_log_says_more_than_what_it_had_stored_before_it_died(world: World) 
     assert stored(world)["console"] == {"text": "working\nSegmentation fault\n"}
 
 
-def test_what_it_had_stored_stays_where_its_log_cannot_be_read(world: World) -> None:
+def test_the_stored_log_is_kept_if_the_log_cannot_be_read(world: World) -> None:
     world.put_pod()
     world.put_record(console={"text": "working\n"})
     world.api.log_error = ApiError(500, "InternalError", "no preferred addresses found")
@@ -471,7 +471,7 @@ def test_what_it_had_stored_stays_where_its_log_cannot_be_read(world: World) -> 
     assert stored(world)["response"]["status"] == "error"
 
 
-def test_that_a_log_cannot_be_read_is_said_where_nothing_else_is_known(world: World) -> None:
+def test_an_unreadable_log_is_reported_if_the_pod_has_stored_none(world: World) -> None:
     world.put_pod()
     world.api.log_error = ApiError(403, "Forbidden", "pods/log is forbidden")
 
@@ -481,13 +481,13 @@ def test_that_a_log_cannot_be_read_is_said_where_nothing_else_is_known(world: Wo
     assert stored(world)["response"]["status"] == "error"
 
 
-def test_a_pod_that_has_gone_has_no_log(world: World) -> None:
+def test_a_deleted_pod_has_no_log(world: World) -> None:
     world.do(died())
 
     assert "console" not in stored(world)
 
 
-def test_a_definition_that_records_no_logs_has_none_read(world: World) -> None:
+def test_no_log_is_read_if_the_definition_does_not_record_logs(world: World) -> None:
     world.put_pod()
     world.api.prints("words-i1", b"secret\n")
     world.api.change("taskdefinitions", "count-words", {"spec": {"recordLogs": False}})
@@ -498,10 +498,10 @@ def test_a_definition_that_records_no_logs_has_none_read(world: World) -> None:
     assert "console" not in stored(world)
 
 
-# --- records of the dead --------------------------------------------------------------------------------------------
+# --- existing records -------------------------------------------------------------------------------------------------
 
 
-def test_a_record_keeps_its_checkpoint_for_the_retry_and_its_output_for_the_end(world: World) -> None:
+def test_a_record_keeps_its_checkpoint_for_the_retry_and_its_output_for_the_result(world: World) -> None:
     world.put_record(checkpoint={"input": {"cursor": 3, "none": None}, "output": {"rows": 3}})
 
     world.do(died())
@@ -520,7 +520,7 @@ def test_the_record_of_an_aborted_pod_says_aborted_and_has_no_checkpoint(world: 
     assert "checkpoint" not in stored(world)
 
 
-def test_the_response_of_the_pod_itself_comes_first(world: World) -> None:
+def test_the_response_of_the_pod_itself_takes_precedence(world: World) -> None:
     world.put_record()
     world.see()
     world.api.change("taskiterations", "words-i1", {"response": {"status": "done"}})
@@ -533,7 +533,9 @@ def test_the_response_of_the_pod_itself_comes_first(world: World) -> None:
     assert response.status == "done"
 
 
-def test_a_race_for_the_record_that_is_lost_shows_the_winner(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_after_a_lost_race_for_the_record_the_response_of_the_winner_is_known(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # given a pod that stores its response between the operator's read and write
     world.put_record()
     world.see()
@@ -554,7 +556,7 @@ def test_a_race_for_the_record_that_is_lost_shows_the_winner(world: World, monke
     assert response.status == "done"
 
 
-def test_the_record_of_another_pod_of_the_name_is_not_touched(world: World) -> None:
+def test_the_record_of_another_pod_with_the_name_is_not_changed(world: World) -> None:
     world.put_record(podUID="another")
 
     world.do(died())
@@ -562,17 +564,17 @@ def test_the_record_of_another_pod_of_the_name_is_not_touched(world: World) -> N
     assert "response" not in stored(world)
 
 
-LEFT_BEHIND = {"status": "done", "message": "counted", "output": {"rows": 3, "none": None}}
+ANSWER_IN_MESSAGE = {"status": "done", "message": "counted", "output": {"rows": 3, "none": None}}
 
 
-def test_what_the_pod_has_left_behind_is_written_as_it_is(world: World) -> None:
-    world.do(died(LEFT_BEHIND))
+def test_the_response_in_a_termination_message_is_written_unchanged(world: World) -> None:
+    world.do(died(ANSWER_IN_MESSAGE))
 
-    assert stored(world)["response"] == LEFT_BEHIND
+    assert stored(world)["response"] == ANSWER_IN_MESSAGE
     assert "annotations" not in stored(world)["metadata"]
 
 
-def test_an_error_that_was_left_behind_keeps_the_checkpoint(world: World) -> None:
+def test_an_error_in_a_termination_message_keeps_the_checkpoint(world: World) -> None:
     world.put_record(checkpoint={"input": {"cursor": 3}})
     answer = {"status": "error", "error": {"message": "odd", "data": {"row": None}}}
 
@@ -582,15 +584,15 @@ def test_an_error_that_was_left_behind_keeps_the_checkpoint(world: World) -> Non
     assert stored(world)["checkpoint"] == {"input": {"cursor": 3}}
 
 
-def test_any_other_answer_that_was_left_behind_drops_the_checkpoint(world: World) -> None:
+def test_any_other_answer_in_a_termination_message_removes_the_checkpoint(world: World) -> None:
     world.put_record(checkpoint={"input": {"cursor": 3}})
 
-    world.do(died(LEFT_BEHIND))
+    world.do(died(ANSWER_IN_MESSAGE))
 
     assert "checkpoint" not in stored(world)
 
 
-def test_a_record_that_is_refused_for_good_is_said(world: World) -> None:
+def test_a_record_that_is_refused_permanently_is_reported(world: World) -> None:
     world.api.refusals.append(ApiError(403, "Forbidden", "no records on Sundays"))
 
     world.do(died())
@@ -603,8 +605,8 @@ def test_a_record_that_is_refused_for_good_is_said(world: World) -> None:
     assert world.view.refusal is None
 
 
-def test_a_pod_is_let_go_whose_answer_cannot_be_stored_because_its_namespace_is_deleted(world: World) -> None:
-    """Otherwise both would wait for each other: runs are deleted after the pods."""
+def test_a_pod_is_released_if_its_answer_cannot_be_stored_because_its_namespace_is_being_deleted(world: World) -> None:
+    """Otherwise the pod and the namespace would wait for each other: runs are deleted after the pods."""
     world.put_pod(finalizers=[names.ANSWER_FINALIZER])
     world.see()
     (ended,) = world.view.pods
@@ -617,7 +619,7 @@ def test_a_pod_is_let_go_whose_answer_cannot_be_stored_because_its_namespace_is_
     assert world.view.refusal is not None
 
 
-def test_a_record_of_somebody_else_that_has_the_name_is_said(world: World) -> None:
+def test_a_foreign_record_with_the_name_is_reported(world: World) -> None:
     about = {"runName": "words", "iteration": 1, "podName": "a", "podUID": "b", "try": 1}
     world.put("taskiterations", {"name": "words-i1"}, **about)
 
@@ -663,7 +665,7 @@ def test_the_first_pod_gets_the_input_of_the_run(world: World) -> None:
     assert input_of(world, "words-i1") == {"url": "a", "none": None}
 
 
-def test_a_run_without_input_needs_no_look_at_it(world: World) -> None:
+def test_a_run_without_input_needs_no_read(world: World) -> None:
     by_message(world)
 
     world.do(CreatePod(TARGET))
@@ -690,7 +692,7 @@ def test_a_retry_starts_from_the_checkpoint(world: World) -> None:
     assert input_of(world, "words-i1t2") == {"row": 3}
 
 
-def test_a_state_that_is_gone_makes_no_pod(world: World) -> None:
+def test_no_pod_is_created_if_the_state_is_lost(world: World) -> None:
     by_message(world)
 
     world.do(CreatePod(SECOND))
@@ -699,7 +701,7 @@ def test_a_state_that_is_gone_makes_no_pod(world: World) -> None:
     assert world.view.lost_records == {"words-i1"}
 
 
-def test_an_input_that_no_variable_can_hold_is_said(world: World) -> None:
+def test_an_input_that_is_too_large_for_a_variable_is_reported(world: World) -> None:
     by_message(world, input={"text": "x" * 102_400})
 
     world.do(CreatePod(TARGET))
@@ -710,7 +712,7 @@ def test_an_input_that_no_variable_can_hold_is_said(world: World) -> None:
     assert "102411 bytes" in failure.message
 
 
-def test_the_gate_is_opened_and_others_stay(world: World) -> None:
+def test_the_gate_is_removed_and_other_gates_stay(world: World) -> None:
     by_message(world)
     world.do(CreatePod(TARGET))
     gates = [{"name": "other.dev/gate"}, {"name": names.CLAIM_GATE}]
@@ -723,7 +725,7 @@ def test_the_gate_is_opened_and_others_stay(world: World) -> None:
     assert not world.view.pods[0].is_unclaimed
 
 
-def test_the_gate_of_another_pod_of_that_name_stays_shut(world: World) -> None:
+def test_the_gate_of_another_pod_with_that_name_stays(world: World) -> None:
     by_message(world)
     world.do(CreatePod(TARGET))
     old = world.view.pods[0]
@@ -738,7 +740,7 @@ def test_the_gate_of_another_pod_of_that_name_stays_shut(world: World) -> None:
     assert old.metadata.uid in world.view.gone
 
 
-def test_what_a_message_continues_with_is_merged_over_the_input(world: World) -> None:
+def test_the_input_in_a_continue_message_is_merged_into_the_input(world: World) -> None:
     by_message(world, input={"url": "a", "row": 0})
 
     first = answered(world, "words-i1", {"status": "continue", "input": {"row": 7}, "output": {"rows": 7}}, TARGET)
@@ -748,14 +750,14 @@ def test_what_a_message_continues_with_is_merged_over_the_input(world: World) ->
     assert second == first
 
 
-def test_the_output_so_far_stays_if_the_last_message_has_none(world: World) -> None:
+def test_the_output_so_far_is_kept_if_the_last_message_has_none(world: World) -> None:
     by_message(world)
     answered(world, "words-i1", {"status": "continue", "output": {"rows": 7}}, TARGET)
 
     assert answered(world, "words-i2", {"status": "done"}, SECOND)["output"] == {"rows": 7}
 
 
-def test_a_message_cannot_build_upon_a_state_that_is_gone(world: World) -> None:
+def test_a_message_cannot_continue_a_state_that_is_lost(world: World) -> None:
     by_message(world)
 
     response = answered(world, "words-i2", {"status": "continue", "input": {"row": 7}}, SECOND)
@@ -763,7 +765,7 @@ def test_a_message_cannot_build_upon_a_state_that_is_gone(world: World) -> None:
     assert response["error"]["code"] == "StateLost"
 
 
-def test_a_state_that_grows_beyond_what_a_variable_can_hold_is_an_error(world: World) -> None:
+def test_a_state_that_becomes_too_large_for_a_variable_is_an_error(world: World) -> None:
     by_message(world, input={"text": "x" * 102_000})
 
     response = answered(world, "words-i1", {"status": "continue", "input": {"more": "y" * 1000}}, TARGET)
@@ -790,7 +792,7 @@ def test_a_record_that_a_live_read_finds_is_not_lost(world: World) -> None:
     assert [record.metadata.name for record in world.view.records] == ["words-i1"]
 
 
-def test_a_record_of_somebody_else_does_not_hold_the_state(world: World) -> None:
+def test_a_foreign_record_does_not_contain_the_state(world: World) -> None:
     world.put(
         "taskiterations", {"name": "words-i1"}, runName="words", iteration=1, podName="a", podUID="b", **{"try": 1}
     )
@@ -801,7 +803,7 @@ def test_a_record_of_somebody_else_does_not_hold_the_state(world: World) -> None
 
 
 @pytest.mark.parametrize("record", [None, {}, {"response": {"status": "done"}}], ids=["none", "no answer", "answer"])
-def test_a_try_that_is_to_be_repeated_is_looked_at(world: World, record: dict[str, Any] | None) -> None:
+def test_the_record_of_an_attempt_is_read_before_a_retry(world: World, record: dict[str, Any] | None) -> None:
     if record is not None:
         world.put_record(**record)
 
@@ -812,8 +814,10 @@ def test_a_try_that_is_to_be_repeated_is_looked_at(world: World, record: dict[st
     assert [record.response is not None for record in world.view.records] == ([] if record is None else [has_answered])
 
 
-@pytest.mark.parametrize("live", [None, {}, {"heartbeatAt": NOW.isoformat()}], ids=["none", "silent", "a newer sign"])
-def test_a_pod_that_seems_silent_is_looked_at(world: World, live: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize(
+    "live", [None, {}, {"heartbeatAt": NOW.isoformat()}], ids=["none", "silent", "newer heartbeat"]
+)
+def test_the_record_of_a_pod_without_a_heartbeat_is_read(world: World, live: dict[str, Any] | None) -> None:
     if live is not None:
         world.put_record(**live)
 
@@ -836,7 +840,7 @@ def test_an_old_record_is_deleted(world: World) -> None:
 # --- status and runs --------------------------------------------------------------------------------------------------
 
 
-def test_status_is_written_once_the_pod_exists(world: World) -> None:
+def test_the_status_is_written_after_the_pod_exists(world: World) -> None:
     world.step()
     world.step()
 
@@ -846,7 +850,7 @@ def test_status_is_written_once_the_pod_exists(world: World) -> None:
 
 
 def finish(world: World, response: dict[str, Any]) -> None:
-    """Let the run get to its end by this response."""
+    """Finish the run with this response."""
     world.step()
     world.step()
     pod = world.api.read("pods", "words-i1")
@@ -877,14 +881,14 @@ def test_an_output_of_exactly_32_kib_is_copied(world: World) -> None:
     assert "output" in world.status
 
 
-def test_the_data_of_an_error_is_shown(world: World) -> None:
+def test_the_data_of_an_error_is_copied_into_the_status(world: World) -> None:
     finish(world, {"status": "error", "error": {"message": "odd", "code": "Odd", "data": {"row": None}}})
 
     assert world.status["error"] == {"message": "odd", "code": "Odd", "data": {"row": None}}
 
 
 def test_an_abort_that_came_first_wins_over_the_final_status(world: World) -> None:
-    # given a plan for Running, made before the user aborted
+    # given a plan for Running that was made before the user aborted the run
     world.step()
     old = world.view
     following = plan(old, NOW)
@@ -893,12 +897,12 @@ def test_an_abort_that_came_first_wins_over_the_final_status(world: World) -> No
     # when
     run(world.executor.write_status(KEY, old, following))
 
-    # then nothing was written, and the next view knows better
+    # then nothing is written, and the next view contains the abort
     assert world.status == task_run.TaskRun.born
     assert world.view.run.spec.abort is not None
 
 
-def test_a_run_that_was_deleted_meanwhile_leaves_the_store(world: World) -> None:
+def test_a_run_that_was_deleted_meanwhile_is_removed_from_the_store(world: World) -> None:
     world.step()
     old = world.view
     world.api.remove("taskruns", "words")
@@ -908,7 +912,7 @@ def test_a_run_that_was_deleted_meanwhile_leaves_the_store(world: World) -> None
     assert world.store.view(KEY) is None
 
 
-def test_a_run_that_was_made_anew_under_its_name_is_not_written_to(world: World) -> None:
+def test_the_status_of_a_new_run_with_the_same_name_is_not_written(world: World) -> None:
     world.step()
     old = world.view
     world.api.remove("taskruns", "words")
@@ -938,7 +942,7 @@ def test_an_expired_run_that_has_changed_is_not_deleted(world: World) -> None:
     assert world.view.run.spec.ttl_seconds_after_finished == 10_000
 
 
-def test_a_status_patch_touches_only_what_differs(world: World) -> None:
+def test_a_status_patch_contains_only_differences(world: World) -> None:
     before = {"phase": "Running", "attempts": 1, "message": "a"}
     wanted = {"phase": "Running", "message": "b"}
 

@@ -1,4 +1,4 @@
-"""What is looked up in an input: the value that a limit is about, and the words for fields that do not fit."""
+"""The concurrency key of an input, and the message for invalid fields."""
 
 import hashlib
 from typing import Any
@@ -25,7 +25,9 @@ from podrelay.operator.executor.input_values import concurrency_key
         ({"a": "x" * 63}, "a", hashlib.sha256(f'"{"x" * 63}"'.encode()).hexdigest()),
     ],
 )
-def test_the_value_of_a_limit_is_its_json_or_the_hash_of_it(input: dict[str, Any], path: str, expected: str) -> None:
+def test_a_concurrency_key_is_the_json_of_the_value_or_its_hash(
+    input: dict[str, Any], path: str, expected: str
+) -> None:
     assert concurrency_key(input, path) == expected
     assert len(expected) <= 64
 

@@ -1,4 +1,4 @@
-"""Where the input of a run's first pod comes from: memory as long as it is small, else the API server."""
+"""The input of a run's first pod comes from memory if it is small, otherwise from the API server."""
 
 import sys
 from typing import Any
@@ -20,7 +20,7 @@ FIRST = Target(1, 1, "words-i1", None, None, is_final_attempt=True)
 
 
 class Api(ModelApi):
-    """Counts what is read."""
+    """Counts the reads."""
 
     gets = 0
 
@@ -57,15 +57,15 @@ def of_size(size: int) -> dict[str, str]:
         {"text": 'Füße 🙂 \u2028 </script> & "quoted" \\ $(NAME) $$', "schlüssel": "\x00\n"},
         of_size(KEPT_INPUT_BYTES),
     ],
-    ids=["empty", "kinds", "numbers", "text", "largest that is kept"],
+    ids=["empty", "kinds", "numbers", "text", "largest kept input"],
 )
-def test_a_small_input_is_not_read_again_and_arrives_as_it_is(api: Api, input: dict[str, Any]) -> None:
+def test_a_small_input_is_not_read_again_and_stays_unchanged(api: Api, input: dict[str, Any]) -> None:
     made = make(api, input=input)
 
     state = state_for(api, made)
 
     assert state == State(input)
-    assert msgspec.json.encode(state.input) == msgspec.json.encode(input)  # 1 and 1.0 and True are equal, but not this
+    assert msgspec.json.encode(state.input) == msgspec.json.encode(input)  # 1, 1.0 and True are equal, but not as JSON
     assert api.gets == 0
 
 
@@ -81,7 +81,7 @@ def test_a_large_input_is_read_again(api: Api) -> None:
     assert api.gets == 1
 
 
-def test_neither_a_large_input_nor_that_of_a_finished_run_takes_memory(api: Api) -> None:
+def test_neither_a_large_input_nor_the_input_of_a_finished_run_is_kept_in_memory(api: Api) -> None:
     small = make(api, input={"n": 1})
     finished = msgspec.structs.replace(small, status=TaskRunStatus(phase="Succeeded"))
     large = seen({"metadata": small.metadata, "spec": {"definition": "w", "input": of_size(4096)}}, TaskRun)
@@ -89,7 +89,7 @@ def test_neither_a_large_input_nor_that_of_a_finished_run_takes_memory(api: Api)
     assert [len(known.spec.input) for known in (small, finished, large)] == [len('{"n":1}'), 0, 0]
 
 
-def test_a_kept_input_does_not_keep_what_it_was_read_from(api: Api) -> None:
+def test_a_kept_input_does_not_keep_the_response_that_it_was_read_from(api: Api) -> None:
     make(api, input={"n": 1})
     read = msgspec.json.encode(api.read("taskruns", KEY.name))
     holders = sys.getrefcount(read)

@@ -1,4 +1,4 @@
-"""The pod of an iteration: what is forced, what is the template's, and which templates are refused."""
+"""The pod of an iteration: forced settings, settings of the template, and refused templates."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def env_of(pod: dict[str, Any]) -> dict[str, str]:
     return {item["name"]: item.get("value", "") for item in container_of(pod)["env"]}
 
 
-def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
+def test_a_complete_pod_is_built_from_template_run_and_target() -> None:
     definition = task_definition(
         template={
             "metadata": {"labels": {"team": "search"}, "annotations": {"note": "1"}},
@@ -120,15 +120,15 @@ def test_a_whole_pod_is_made_from_template_run_and_target() -> None:
     }
 
 
-@pytest.mark.parametrize(("timeout", "told"), [(None, None), (30, "30")])
-def test_a_pod_is_told_within_which_time_a_sign_of_life_is_wanted(timeout: int | None, told: str | None) -> None:
+@pytest.mark.parametrize(("timeout", "expected"), [(None, None), (30, "30")])
+def test_a_pod_gets_the_heartbeat_timeout(timeout: int | None, expected: str | None) -> None:
     made = pod_builder.build(task_run(), task_definition(heartbeatTimeoutSeconds=timeout), FIRST)
 
-    assert made["metadata"]["annotations"].get(names.ANNOTATION_HEARTBEAT_TIMEOUT) == told
-    assert env_of(made).get(names.ENV_HEARTBEAT_TIMEOUT) == told
+    assert made["metadata"]["annotations"].get(names.ANNOTATION_HEARTBEAT_TIMEOUT) == expected
+    assert env_of(made).get(names.ENV_HEARTBEAT_TIMEOUT) == expected
 
 
-def test_the_template_of_the_definition_is_left_as_it_is() -> None:
+def test_the_template_of_the_definition_is_not_changed() -> None:
     definition = task_definition()
 
     pod_builder.build(task_run(), definition, FIRST)
@@ -136,7 +136,7 @@ def test_the_template_of_the_definition_is_left_as_it_is() -> None:
     assert definition.spec.template == {"spec": {"containers": [{"name": "task", "image": "words:1"}]}}
 
 
-def test_a_service_account_of_the_template_stays() -> None:
+def test_the_service_account_of_the_template_is_kept() -> None:
     pod = pod_builder.build(
         task_run(), with_template({"containers": [{"image": "x"}], "serviceAccountName": "own"}), FIRST
     )
@@ -144,7 +144,7 @@ def test_a_service_account_of_the_template_stays() -> None:
     assert pod["spec"]["serviceAccountName"] == "own"
 
 
-def test_what_the_relay_relies_on_cannot_be_overruled() -> None:
+def test_settings_that_the_relay_depends_on_cannot_be_overridden() -> None:
     definition = with_template(
         {
             "containers": [{"image": "x", "terminationMessagePath": "/tmp/other"}],
@@ -173,33 +173,33 @@ def test_what_the_relay_relies_on_cannot_be_overruled() -> None:
     assert container_of(pod)["terminationMessagePath"] == "/dev/termination-log"
 
 
-def test_a_pod_tells_who_created_its_run_and_who_wrote_its_definition() -> None:
-    def people(created_by: str | None = None, **annotations: str) -> dict[str, str]:
+def test_a_pod_shows_who_created_its_run_and_who_wrote_its_definition() -> None:
+    def users(created_by: str | None = None, **annotations: str) -> dict[str, str]:
         definition = seen_definition(annotations)
-        told: dict[str, str] = pod_builder.build(task_run(), definition, FIRST, created_by=created_by)["metadata"][
+        built: dict[str, str] = pod_builder.build(task_run(), definition, FIRST, created_by=created_by)["metadata"][
             "annotations"
         ]
-        return {key: told[key] for key in (names.ANNOTATION_CREATED_BY, names.ANNOTATION_WRITTEN_BY) if key in told}
+        return {key: built[key] for key in (names.ANNOTATION_CREATED_BY, names.ANNOTATION_WRITTEN_BY) if key in built}
 
     def seen_definition(annotations: dict[str, str]) -> TaskDefinition:
         definition = task_definition()
-        told = msgspec.convert(
+        decoded = msgspec.convert(
             {f"podrelay.dev/{key}-by": value for key, value in annotations.items()}, DefinitionAnnotations
         )
         return msgspec.structs.replace(
-            definition, metadata=msgspec.structs.replace(definition.metadata, annotations=told)
+            definition, metadata=msgspec.structs.replace(definition.metadata, annotations=decoded)
         )
 
-    assert people() == {}
-    assert people("alice") == {names.ANNOTATION_CREATED_BY: "alice"}
-    assert people(created="bob") == {names.ANNOTATION_WRITTEN_BY: "bob"}
-    assert people("alice", created="bob", changed="carol") == {
+    assert users() == {}
+    assert users("alice") == {names.ANNOTATION_CREATED_BY: "alice"}
+    assert users(created="bob") == {names.ANNOTATION_WRITTEN_BY: "bob"}
+    assert users("alice", created="bob", changed="carol") == {
         names.ANNOTATION_CREATED_BY: "alice",
         names.ANNOTATION_WRITTEN_BY: "carol",
     }
 
 
-def test_a_template_tells_nothing_in_our_name() -> None:
+def test_a_template_cannot_set_labels_or_annotations_of_podrelay() -> None:
     definition = with_template(
         {"containers": [{"image": "x"}]},
         labels={"podrelay.dev/definition": "harmless", "podrelay.dev/more": "1", "team": "search"},
@@ -226,7 +226,7 @@ def test_a_template_tells_nothing_in_our_name() -> None:
     assert metadata["annotations"]["note"] == "1"
 
 
-def test_variables_with_our_prefix_are_dropped_unless_they_are_settings_of_the_sdk() -> None:
+def test_variables_with_the_prefix_of_podrelay_are_removed_unless_they_are_settings_of_the_sdk() -> None:
     env = [
         {"name": "PODRELAY_TRY", "value": "99"},
         {"name": "PODRELAY_ANYTHING", "value": "x"},
@@ -243,12 +243,12 @@ def test_variables_with_our_prefix_are_dropped_unless_they_are_settings_of_the_s
     assert len({item["name"] for item in container_of(pod)["env"]}) == len(container_of(pod)["env"])
 
 
-def test_the_only_container_does_the_work_whatever_its_name() -> None:
+def test_the_only_container_does_the_work_regardless_of_its_name() -> None:
     assert pod_builder.task_container({"containers": [{"name": "main"}]})["name"] == "main"
     assert pod_builder.task_container({"containers": [{"image": "x"}]})["name"] == "task"
 
 
-def test_among_several_the_one_named_task_does_the_work_and_sidecars_stay_as_they_are() -> None:
+def test_of_several_containers_the_one_named_task_does_the_work_and_sidecars_are_not_changed() -> None:
     sidecar = {"name": "sidecar", "image": "proxy", "restartPolicy": "Always"}
     definition = with_template({"containers": [sidecar, {"name": "task", "image": "x"}], "initContainers": [sidecar]})
 
@@ -259,13 +259,13 @@ def test_among_several_the_one_named_task_does_the_work_and_sidecars_stay_as_the
     assert "PODRELAY_RUN" in {item["name"] for item in pod["spec"]["containers"][1]["env"]}
 
 
-@pytest.mark.parametrize("attempt", [True, False])
-def test_the_pod_is_told_whether_it_is_the_last_attempt(attempt: bool) -> None:
-    target = Target(1, 1, "words-i1", None, None, is_final_attempt=attempt)
+@pytest.mark.parametrize("is_final", [True, False])
+def test_a_variable_shows_whether_the_pod_is_the_last_attempt(is_final: bool) -> None:
+    target = Target(1, 1, "words-i1", None, None, is_final_attempt=is_final)
 
     assert (
         env_of(pod_builder.build(task_run(), task_definition(), target))["PODRELAY_FINAL_ATTEMPT"]
-        == str(attempt).lower()
+        == str(is_final).lower()
     )
 
 
@@ -289,7 +289,7 @@ def test_the_pod_is_told_whether_it_is_the_last_attempt(attempt: bool) -> None:
         ({"metadata": {"annotations": "x"}, "spec": {"containers": [{"name": "a"}]}}, "annotations"),
     ],
 )
-def test_a_template_that_makes_no_pod_is_refused_in_words(template: dict[str, Any], words: str) -> None:
+def test_an_invalid_template_is_refused_with_a_message(template: dict[str, Any], words: str) -> None:
     with pytest.raises(pod_builder.TemplateError, match=words):
         pod_builder.build(task_run(), task_definition(template=template), FIRST)
 
@@ -310,7 +310,7 @@ def test_a_pod_that_reports_by_message_waits_for_its_claim_and_has_no_token() ->
     assert env_of(pod)["PODRELAY_INPUT"] == '{"url":"a"}'
 
 
-def test_the_gates_and_the_policy_of_a_template_do_not_get_in_the_way() -> None:
+def test_the_gates_of_a_template_are_kept_and_its_message_policy_is_replaced() -> None:
     container = {"name": "a", "image": "words:1", "terminationMessagePolicy": "FallbackToLogsOnError"}
 
     pod = pod_builder.build(
@@ -327,8 +327,8 @@ def test_dollar_signs_of_the_input_are_not_expanded() -> None:
     assert env_of(pod)["PODRELAY_INPUT"] == '{"price":"$$(HOME) $$5 $$$$"}'
 
 
-def test_a_number_that_the_api_server_keeps_as_a_float_is_one() -> None:
-    """It writes 2.0**64 like an integer, which would have more than 64 bits."""
+def test_a_number_that_the_api_server_stores_as_a_float_is_passed_as_a_float() -> None:
+    """The API server writes 2.0**64 like an integer, which would have more than 64 bits."""
     pod = pod_builder.build(task_run(), by_message(), FIRST, {"a": 18446744073709552000, "b": 1})
 
     assert env_of(pod)["PODRELAY_INPUT"] == '{"a":1.8446744073709552e+19,"b":1}'
@@ -340,7 +340,7 @@ def test_an_input_that_is_too_large_for_a_variable_is_refused() -> None:
         pod_builder.build(task_run(), by_message(), FIRST, {"t": "x" * (100 * 1024 - len('{"t":""}') + 1)})
 
 
-def test_a_template_that_is_nested_too_deep_is_refused() -> None:
+def test_a_template_that_is_nested_too_deeply_is_refused() -> None:
     deep: dict[str, Any] = {}
     for _ in range(300):
         deep = {"a-rather-long-name-of-a-field": deep}
@@ -351,7 +351,7 @@ def test_a_template_that_is_nested_too_deep_is_refused() -> None:
         pod_builder.build(task_run(), task_definition(template=deep), FIRST)
 
 
-def test_an_input_that_is_nested_too_deep_for_a_pod_that_reports_by_message_is_refused() -> None:
+def test_an_input_that_is_nested_too_deeply_for_a_pod_that_reports_by_message_is_refused() -> None:
     deep: dict[str, Any] = {}
     for _ in range(300):
         deep = {"a": deep}

@@ -1,4 +1,4 @@
-"""A pod that the API server does not say it has made: shown if it goes on, unless nothing else is answered either."""
+"""Requests to create a pod that get no answer: reported if it happens repeatedly, unless the API server is down."""
 
 from typing import Any
 
@@ -21,23 +21,23 @@ FAILURES = [
 
 
 class FailingApi(Api):
-    """Does not answer for pods that are to be made; `is_away`: nor for anything else. It may make them all the same."""
+    """Does not answer requests to create pods, but may create them; if it is down, it answers no read either."""
 
     def __init__(self) -> None:
         super().__init__()
         self.failure: Exception | None = None
-        self.is_away = False
-        self.makes_it = False
+        self.is_down = False
+        self.creates_pods = False
 
     async def get(self, resource: Resource, namespace: str, name: str) -> bytes:
-        if self.is_away:
+        if self.is_down:
             raise TimeoutError
         return await super().get(resource, namespace, name)
 
     async def create(self, resource: Resource, namespace: str, body: dict[str, Any], **options: Any) -> bytes:
         if self.failure is None or resource.plural != "pods":
             return await super().create(resource, namespace, body, **options)
-        if self.makes_it:
+        if self.creates_pods:
             await super().create(resource, namespace, body, **options)
         raise self.failure
 
@@ -58,7 +58,7 @@ def fail(world: FailingWorld) -> None:
 
 
 @pytest.mark.parametrize(("error", "reason"), FAILURES)
-def test_the_first_failure_is_left_to_the_queue_and_the_second_is_shown(
+def test_the_first_failure_is_retried_by_the_queue_and_the_second_is_shown(
     world: FailingWorld, error: Exception, reason: str
 ) -> None:
     world.api.failure = error
@@ -74,7 +74,9 @@ def test_the_first_failure_is_left_to_the_queue_and_the_second_is_shown(
 
 
 @pytest.mark.parametrize(("error", "reason"), FAILURES)
-def test_a_run_whose_pod_is_never_made_fails_in_time(world: FailingWorld, error: Exception, reason: str) -> None:
+def test_a_run_whose_pod_is_never_created_fails_after_the_timeout(
+    world: FailingWorld, error: Exception, reason: str
+) -> None:
     world.api.failure = error
     fail(world)
 
@@ -88,26 +90,26 @@ def test_a_run_whose_pod_is_never_made_fails_in_time(world: FailingWorld, error:
     assert 900 <= (world.api.now - NOW).total_seconds() <= 1000
 
 
-def test_an_outage_of_the_api_server_is_no_failure_of_the_pod(world: FailingWorld) -> None:
-    # given an API server that answers nothing for an hour
-    world.api.failure, world.api.is_away = TimeoutError(), True
+def test_an_outage_of_the_api_server_is_not_a_failure_of_the_pod(world: FailingWorld) -> None:
+    # given an API server that is down for an hour
+    world.api.failure, world.api.is_down = TimeoutError(), True
     for minute in range(60):
         world.api.now = later(60 * minute)
         fail(world)
     assert world.view.refusal is None
 
-    # when it is back, and fails at the pod only
-    world.api.is_away = False
+    # when it is up again, and fails for the pod only
+    world.api.is_down = False
     fail(world)
 
-    # then the time begins now
+    # then the time starts now
     refusal = world.view.refusal
     assert refusal is not None
     assert refusal.since == world.api.now
 
 
-def test_a_pod_that_was_made_without_an_answer_is_found(world: FailingWorld) -> None:
-    world.api.failure, world.api.makes_it = TimeoutError(), True
+def test_a_pod_that_was_created_without_an_answer_is_found(world: FailingWorld) -> None:
+    world.api.failure, world.api.creates_pods = TimeoutError(), True
 
     world.do(CreatePod(TARGET))
 
@@ -115,7 +117,7 @@ def test_a_pod_that_was_made_without_an_answer_is_found(world: FailingWorld) -> 
     assert world.view.refusal is None
 
 
-def test_a_pod_that_appears_after_its_last_failure_is_taken(world: FailingWorld) -> None:
+def test_a_pod_that_is_created_after_a_failure_is_used(world: FailingWorld) -> None:
     world.api.failure = TimeoutError()
     fail(world)
     world.api.failure = None
@@ -126,7 +128,7 @@ def test_a_pod_that_appears_after_its_last_failure_is_taken(world: FailingWorld)
     assert world.view.refusal is None
 
 
-def test_a_wait_that_the_api_server_asks_for_is_kept(world: FailingWorld) -> None:
+def test_a_wait_that_the_api_server_requests_is_respected(world: FailingWorld) -> None:
     world.api.failure = ApiError(429, "TooManyRequests", "later", 17)
     fail(world)
 

@@ -41,8 +41,8 @@ def test_without_one_nothing_is_mounted() -> None:
     [
         ({"volumes": [{"name": names.SECRET_VOLUME}]}, "a volume podrelay-secret"),
         ({"container": {"volumeMounts": [{"name": "x", "mountPath": names.SECRET_PATH}]}}, "a mount at"),
-        ({"volumes": "none"}, "no list of objects"),
-        ({"container": {"volumeMounts": ["x"]}}, "no list of objects"),
+        ({"volumes": "none"}, "not a list of objects"),
+        ({"container": {"volumeMounts": ["x"]}}, "not a list of objects"),
     ],
 )
 def test_a_conflicting_template_is_reported(template: dict[str, Any], words: str) -> None:
