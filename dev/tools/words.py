@@ -5,6 +5,7 @@ on the next line.
 """
 
 import argparse
+import functools
 import re
 import subprocess
 import sys
@@ -14,20 +15,19 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 LIST: Final = "docs/writing.md"
-CHECKED: Final = ("docs/README.md",)
-"""Files that are checked without an argument."""
 _SUFFIXES: Final = frozenset({".md", ".py", ".yaml", ".tpl", ".txt", ".json", ".toml", ".sh", ".tsx", ".ts"})
 _EXCLUDED: Final = ("static/", "package-lock.json", "dev/images/locks/", LIST, "tests/unit/dev/tools/test_words.py")
 _FINE: Final = re.compile(
-    r"\b((?i:there\s+(is|are)\s+(no|none)|(is|are)\s+no\s+longer|no\s+more\s+than|stand[s]\s+for)|None)\b"
+    r"\b((?i:there\s+(is|are)\s+(no|none)|(is|are)\s+no\s+longer|no\s+more\s+than|stand[s]\s+for)"
+    r"|None|this\s+is\s+no\s+pod\s+of\s+a\s+TaskRun)\b"
 )
-"""Plain English that contains such a word, and Python's None."""
+"""Plain English that contains such a word, Python's None, and what the first runners printed."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print each occurrence; return 1 if there is one."""
     parser = argparse.ArgumentParser(description="Look for words that docs/writing.md replaces.")
-    parser.add_argument("paths", nargs="*", default=CHECKED, metavar="PATH")
+    parser.add_argument("paths", nargs="*", default=["."], metavar="PATH")
     paths = _files(parser.parse_args(arguments).paths)
     found = [f"{path}:{hit}" for path in paths for hit in search((ROOT / path).read_text(encoding="utf-8"))]
     print(*found, sep="\n", end="\n" if found else "")
@@ -38,22 +38,29 @@ def main(arguments: list[str] | None = None) -> int:
 
 def search(text: str, words: Iterable[str] | None = None) -> Iterator[str]:
     """Yield each use of a word of the list in a text, as `line: word`."""
+    lowered = text.lower()
+    found = [word for word in words or word_list() if word.partition(" ")[0] in lowered]
+    if not found:
+        return
     text = _FINE.sub(lambda match: re.sub(r"\S", " ", match[0]), text)
-    for match in sorted(_pattern(tuple(words or word_list())).finditer(text), key=lambda match: match.start()):
+    matches = (match for word in found for match in _pattern(word).finditer(text))
+    for match in sorted(matches, key=lambda match: match.start()):
         yield f"{text.count(chr(10), 0, match.start()) + 1}: {' '.join(match[0].split())}"
 
 
+@functools.cache
 def word_list() -> list[str]:
     """Return the words to avoid: the texts in backquotes in the first column of the page's table."""
     rows = re.findall(r"^\| (`.*?) \|", (ROOT / LIST).read_text(encoding="utf-8"), re.MULTILINE)
     return [word for row in rows for word in re.findall(r"`([^`]+)`", row)]
 
 
-def _pattern(words: tuple[str, ...]) -> re.Pattern[str]:
-    phrases = (r"\s+(?:[#*>]\s*)?".join(map(re.escape, word.split())) for word in words)
+@functools.cache
+def _pattern(word: str) -> re.Pattern[str]:
+    phrase = r"\s+(?:[#*>]\s*)?".join(map(re.escape, word.split()))
     # In snake_case no letter is next to a word of a name, in CamelCase no lower-case letter follows it.
-    parts = (rf"(?<![A-Z]){re.escape(word.capitalize())}(?![a-z])" for word in words if " " not in word)
-    return re.compile("|".join((rf"(?<![A-Za-z])(?i:{'|'.join(phrases)})(?![A-Za-z])", *parts)))
+    in_name = rf"|(?<![A-Z]){re.escape(word.capitalize())}(?![a-z])" if " " not in word else ""
+    return re.compile(rf"(?<![A-Za-z])(?i:{phrase})(?![A-Za-z]){in_name}")
 
 
 def _files(paths: Iterable[str]) -> list[str]:
