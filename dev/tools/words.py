@@ -39,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 def search(text: str, words: Iterable[str] | None = None) -> Iterator[str]:
     """Yield each use of a word of the list in a text, as `line: word`."""
     lowered = text.lower()
-    found = [word for word in words or word_list() if word.partition(" ")[0] in lowered]
+    found = [word for word in words or word_list() if word.partition(" ")[0].lower() in lowered]
     if not found:
         return
     text = _FINE.sub(lambda match: re.sub(r"\S", " ", match[0]), text)
