@@ -22,11 +22,11 @@ from podrelay.gateway.access import Access
 from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Services
-from podrelay.gateway.garbage import THRESHOLDS
+from podrelay.gateway.documents.garbage import THRESHOLDS
+from podrelay.gateway.http.server import ServerOptions, application
 from podrelay.gateway.main import TURN_SECONDS
 from podrelay.gateway.objects import Run
 from podrelay.gateway.schema.build import build
-from podrelay.gateway.server import ServerOptions, application
 from podrelay.kube.config import Connection
 from tests.support.gatewayapi import EVERYTHING, ApiServer
 from tests.unit.gateway.builders import NOW, definition, record, run

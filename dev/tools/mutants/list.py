@@ -504,7 +504,7 @@ OTHERS: Final = (
     ),
     Mutant(
         "ConnectionsWithoutLimit",
-        "gateway/connections.py",
+        "gateway/http/connections.py",
         "if len(self._open) > self._most:",
         "if False:",
     ),

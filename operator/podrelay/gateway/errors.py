@@ -4,6 +4,8 @@ Queries and mutations return an error in the field `error` of their answer; subs
 with a GraphQL error.
 """
 
+import logging
+import secrets
 from typing import Any, ClassVar
 
 from podrelay.api.errors import PodrelayError
@@ -11,6 +13,8 @@ from podrelay.api.invalid_input import INVALID_FIELDS, VALIDATION_FAILED
 from podrelay.kube.errors import ApiError, TransportError
 
 RETRY_SECONDS = 2
+
+log = logging.getLogger(__name__)
 
 
 class GatewayError(PodrelayError):
@@ -165,3 +169,10 @@ def from_api(error: Exception, what: str) -> GatewayError:
 
 API_FAILURES = (ApiError, TimeoutError, TransportError)
 """The exceptions that a request to the API server raises."""
+
+
+def masked(error: BaseException) -> InternalError:
+    """Log a bug, and return the error that the caller sees instead."""
+    ident = secrets.token_hex(4)
+    log.error("internal error %s", ident, exc_info=error)
+    return InternalError(f"Internal error {ident}. See the gateway's log for details.", {"id": ident})

@@ -19,18 +19,20 @@ from strawberry.http.exceptions import WebSocketDisconnected
 
 from podrelay import logs
 from podrelay.api.errors import PodrelayError
-from podrelay.gateway import connections, garbage, graphiql, metrics
+from podrelay.gateway import metrics
 from podrelay.gateway.access import Access
 from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
-from podrelay.gateway.certificates import Certificate
-from podrelay.gateway.connections import Connections
+from podrelay.gateway.documents import garbage
+from podrelay.gateway.documents.shapes import DocumentLimits
+from podrelay.gateway.http import connections, graphiql
+from podrelay.gateway.http.certificates import Certificate
+from podrelay.gateway.http.connections import Connections
+from podrelay.gateway.http.server import LOOPBACK, ServerOptions, application
 from podrelay.gateway.impersonating import Impersonation
 from podrelay.gateway.objects import Definition, Record, Run
 from podrelay.gateway.schema.build import Schema, build
-from podrelay.gateway.server import LOOPBACK, ServerOptions, application
-from podrelay.gateway.shapes import DocumentLimits
 from podrelay.kube import config
 from podrelay.kube.client import Client
 from podrelay.kube.reflector import Reflector

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import Final, TypeVar
 
 from podrelay.api import names
+from podrelay.api.phases import STATUS_WORDS
 from podrelay.gateway.cache import Change, Collection
-from podrelay.gateway.fields import status_word
 from podrelay.gateway.objects import Run
 from podrelay.gateway.ordered import Ordered
 
@@ -168,7 +168,7 @@ class _Counts:
 
     def count(self, run: Run, by: int) -> None:
         """Add a run (`by` is 1) or subtract it (-1)."""
-        status, word = run.status, status_word(run.phase)
+        status, word = run.status, STATUS_WORDS[run.phase]
         _count(self.by_status, word, by)
         _count(self._created, _hour(run.metadata.creation_timestamp), by)
         if status.finished_at is None:

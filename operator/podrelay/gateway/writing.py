@@ -34,9 +34,9 @@ from podrelay.gateway.errors import (
     ValidationError,
     from_api,
 )
-from podrelay.gateway.fields import status_word
 from podrelay.gateway.objects import Definition, Run
 from podrelay.gateway.payloads import Object, fetch
+from podrelay.gateway.query.fields import status_word
 from podrelay.gateway.written import Write
 from podrelay.kube.errors import AlreadyExistsError, NotFoundError
 from podrelay.kube.resources import TASK_DEFINITIONS, TASK_RUNS, Key

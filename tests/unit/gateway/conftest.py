@@ -14,9 +14,9 @@ from podrelay.gateway.access import Access
 from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
+from podrelay.gateway.documents.shapes import DocumentLimits
+from podrelay.gateway.http.server import ServerOptions, application
 from podrelay.gateway.schema.build import build
-from podrelay.gateway.server import ServerOptions, application
-from podrelay.gateway.shapes import DocumentLimits
 from podrelay.kube.config import Connection
 from tests.support.gatewayapi import EVERYTHING, ApiServer, Clock, Watch
 

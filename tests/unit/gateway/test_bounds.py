@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from graphql import OperationDefinitionNode, get_introspection_query, parse
 
-from podrelay.gateway import filters, introspection, sorting, variables
 from podrelay.gateway.call import Budget, Call, Limits
+from podrelay.gateway.documents import introspection, variables
+from podrelay.gateway.documents.turns import Paced, Turns
 from podrelay.gateway.errors import LimitError, ValidationError
 from podrelay.gateway.payloads import Payloads
+from podrelay.gateway.query import filters, sorting
 from podrelay.gateway.schema.build import build
-from podrelay.gateway.turns import Paced, Turns
 from tests.unit.gateway.builders import definition, record, run
 from tests.unit.gateway.conftest import Gateway, Start
 

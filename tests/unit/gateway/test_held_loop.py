@@ -75,7 +75,7 @@ def test_a_search_for_requests_that_block_the_loop_finds_none(gateway: HeldLoop)
 
 
 def test_the_measurement_detects_a_blocked_loop(gateway: HeldLoop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from podrelay.gateway import listing
+    from podrelay.gateway.query import listing
 
     monkeypatch.setattr(listing, "_PART", 10_000)
     query = '{ backgroundTasks { listTasks(sort: [name_ASC], search: "import many") { data { id } } } }'

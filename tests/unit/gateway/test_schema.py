@@ -3,9 +3,9 @@
 import pytest
 from graphql import GraphQLEnumType, is_object_type
 
+from podrelay.gateway.http.server import HSTS, ServerOptions
 from podrelay.gateway.schema.build import build
 from podrelay.gateway.schema.words import OTHER, REASONS
-from podrelay.gateway.server import HSTS, ServerOptions
 from tests.unit.docs.test_troubleshooting import rows
 from tests.unit.gateway.builders import run
 from tests.unit.gateway.conftest import Gateway, Start

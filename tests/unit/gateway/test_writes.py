@@ -10,8 +10,8 @@ import pytest
 from podrelay.gateway import written
 from podrelay.gateway.call import Limits
 from podrelay.gateway.errors import ValidationError
+from podrelay.gateway.http.server import ServerOptions
 from podrelay.gateway.objects import Run
-from podrelay.gateway.server import ServerOptions
 from podrelay.gateway.written import READ_AFTER_HEADER, Write
 from podrelay.kube.resources import Key
 from tests.unit.gateway.builders import definition, run

@@ -10,17 +10,16 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
 from podrelay.gateway import written
-from podrelay.gateway.bodies import MAX_NESTS
-from podrelay.gateway.measuring import RefusedDocuments
-from podrelay.gateway.reading import Reader
+from podrelay.gateway.documents.reading import Reader
+from podrelay.gateway.documents.shapes import MAX_NESTS, DocumentLimits
 from podrelay.gateway.schema.guarding import Guarded
 from podrelay.gateway.schema.masking import Masked, is_bug
+from podrelay.gateway.schema.measuring import RefusedDocuments
 from podrelay.gateway.schema.mutations import Mutation
 from podrelay.gateway.schema.queries import Query
 from podrelay.gateway.schema.reading import Reading
 from podrelay.gateway.schema.scalars import SCALARS
 from podrelay.gateway.schema.subscriptions import Subscription
-from podrelay.gateway.shapes import DocumentLimits
 
 HEADER = "# Generated from operator/podrelay/gateway/schema by `make generate`; do not edit.\n\n"
 

@@ -1,16 +1,13 @@
 """`{data, error}`: the answer of every query and mutation."""
 
-import logging
-import secrets
 from collections.abc import Awaitable
 from typing import TypeVar
 
 import strawberry
 
-from podrelay.gateway.errors import GatewayError, InternalError
+from podrelay.gateway.errors import GatewayError, masked
 from podrelay.gateway.schema.scalars import Json
 
-log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -37,10 +34,3 @@ async def envelope(work: Awaitable[T]) -> tuple[T | None, Error | None]:
         return None, Error.of(error)
     except Exception as error:  # noqa: BLE001 - the caller must not see its message
         return None, Error.of(masked(error))
-
-
-def masked(error: BaseException) -> InternalError:
-    """Log a bug, and return the error that the caller sees instead."""
-    ident = secrets.token_hex(4)
-    log.error("internal error %s", ident, exc_info=error)
-    return InternalError(f"Internal error {ident}. See the gateway's log for details.", {"id": ident})

@@ -4,9 +4,9 @@ import strawberry
 
 from podrelay.gateway import statistics
 from podrelay.gateway.call import Call
+from podrelay.gateway.documents.turns import paced
 from podrelay.gateway.schema.envelope import Error
 from podrelay.gateway.schema.scalars import DateTime, Number
-from podrelay.gateway.turns import paced
 
 
 @strawberry.type(name="WebinyBackgroundTaskStatusCount", description="The number of tasks with a status.")

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 import strawberry
 
 from podrelay.gateway.cache import Collection
-from podrelay.gateway.fields import LOG_SORTERS, TASK_SORTERS, Field, Kind, log_fields, task_fields
-from podrelay.gateway.filters import LISTS, OPERATORS, Condition
-from podrelay.gateway.listing import ITEM_FIELDS
 from podrelay.gateway.objects import Definition, Run
+from podrelay.gateway.query.fields import LOG_SORTERS, TASK_SORTERS, Field, Kind, log_fields, task_fields
+from podrelay.gateway.query.filters import LISTS, OPERATORS, Condition
+from podrelay.gateway.query.listing import ITEM_FIELDS
+from podrelay.gateway.query.sorting import sorter_names
 from podrelay.gateway.schema.scalars import DateTime, Number
-from podrelay.gateway.sorting import sorter_names
 
 _TASK_FIELDS: Final = task_fields(Collection[Definition]())
 _LOG_FIELDS: Final = log_fields(Collection[Run]())

@@ -7,8 +7,7 @@ from strawberry.exceptions import MissingQueryError
 from strawberry.extensions import MaskErrors
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
 
-from podrelay.gateway.errors import GatewayError
-from podrelay.gateway.schema.envelope import masked
+from podrelay.gateway.errors import GatewayError, masked
 
 _FOR_THE_CALLER: Final = (
     GatewayError,

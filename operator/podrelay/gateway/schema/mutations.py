@@ -15,11 +15,11 @@ from podrelay.api import names
 from podrelay.gateway import settings, writing
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import UnavailableError
-from podrelay.gateway.measuring import measured
 from podrelay.gateway.objects import Run
 from podrelay.gateway.payloads import Payloads
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
+from podrelay.gateway.schema.measuring import measured
 from podrelay.gateway.schema.scalars import DateTime, Json, Number
 from podrelay.gateway.schema.types import (
     DeleteResponse,

@@ -5,13 +5,14 @@ from datetime import datetime
 import strawberry
 
 from podrelay.api import names
-from podrelay.gateway import counting, listing, podlogs, settings
+from podrelay.gateway import podlogs, settings
 from podrelay.gateway.call import Call
+from podrelay.gateway.documents.turns import paced
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
-from podrelay.gateway.fields import in_utc
-from podrelay.gateway.listing import Listing
-from podrelay.gateway.measuring import measured
 from podrelay.gateway.payloads import Payloads, fetch
+from podrelay.gateway.query import counting, listing
+from podrelay.gateway.query.fields import in_utc
+from podrelay.gateway.query.listing import Listing
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.figures import Statistics, StatisticsResponse
@@ -25,6 +26,7 @@ from podrelay.gateway.schema.inputs import (
     sorters,
     task_conditions,
 )
+from podrelay.gateway.schema.measuring import measured
 from podrelay.gateway.schema.scalars import DateTime
 from podrelay.gateway.schema.types import (
     DefinitionsResponse,
@@ -41,7 +43,6 @@ from podrelay.gateway.schema.types import (
     TaskResponse,
     shown_definitions,
 )
-from podrelay.gateway.turns import paced
 from podrelay.kube.resources import TASK_ITERATIONS, Key
 
 MAX_POD_LINES = 2000

@@ -14,10 +14,10 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 
-from podrelay.gateway import introspection, variables
 from podrelay.gateway.call import Call
+from podrelay.gateway.documents import introspection, variables
+from podrelay.gateway.documents.reading import InvalidError, Reader
 from podrelay.gateway.errors import GatewayError, ValidationError
-from podrelay.gateway.reading import InvalidError, Reader
 
 _SHOWN: Final = 60
 

@@ -7,15 +7,15 @@ from enum import Enum
 import strawberry
 
 from podrelay.api import names
-from podrelay.gateway import filters, following
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
-from podrelay.gateway.fields import task_fields
-from podrelay.gateway.following import Line, Update
-from podrelay.gateway.measuring import subscribed
 from podrelay.gateway.payloads import Payloads
+from podrelay.gateway.query import filters, following
+from podrelay.gateway.query.fields import task_fields
+from podrelay.gateway.query.following import Line, Update
 from podrelay.gateway.schema.describing import subscription
 from podrelay.gateway.schema.inputs import TaskWhere, task_conditions
+from podrelay.gateway.schema.measuring import subscribed
 from podrelay.gateway.schema.scalars import DateTime, Json
 from podrelay.gateway.schema.types import AnyIdent, Ident, Info, LogItem, Task
 

@@ -6,13 +6,15 @@ from typing import Annotated, TypeAlias
 import strawberry
 
 from podrelay.api import names
-from podrelay.gateway import listing
 from podrelay.gateway.call import Call
+from podrelay.gateway.documents.turns import paced
 from podrelay.gateway.errors import TaskNotFoundError
-from podrelay.gateway.fields import UNKNOWN_USER, execution_name, saved_on, status_word, task_name
-from podrelay.gateway.listing import Listing
 from podrelay.gateway.objects import Definition, Record, Run
 from podrelay.gateway.payloads import Object, Payloads
+from podrelay.gateway.query import listing
+from podrelay.gateway.query.fields import UNKNOWN_USER, execution_name, saved_on, status_word, task_name
+from podrelay.gateway.query.listing import Listing
+from podrelay.gateway.query.sorting import Page
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error
 from podrelay.gateway.schema.inputs import (
@@ -27,8 +29,6 @@ from podrelay.gateway.schema.inputs import (
 )
 from podrelay.gateway.schema.scalars import DateTime, Json, Number
 from podrelay.gateway.schema.words import Phase, Reason, reason_of
-from podrelay.gateway.sorting import Page
-from podrelay.gateway.turns import paced
 from podrelay.kube.resources import Key
 
 Info: TypeAlias = strawberry.Info[Call, None]

@@ -10,12 +10,12 @@ from collections.abc import Callable
 import pytest
 from graphql import GraphQLError, get_introspection_query, parse
 
-from podrelay.gateway import offloop, shapes
+from podrelay.gateway.documents import offloop, shapes
+from podrelay.gateway.documents.offloop import OffLoop
+from podrelay.gateway.documents.reading import TOKEN_BYTES, InvalidError, Reader
+from podrelay.gateway.documents.shapes import DocumentLimits
 from podrelay.gateway.errors import LimitError
-from podrelay.gateway.offloop import OffLoop
-from podrelay.gateway.reading import TOKEN_BYTES, InvalidError, Reader
 from podrelay.gateway.schema.build import build
-from podrelay.gateway.shapes import DocumentLimits
 from tests.unit.gateway.conftest import Gateway
 
 SCHEMA = build().core

@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from podrelay.api import names
-from podrelay.gateway import filters
 from podrelay.gateway.cache import Age, Collection
 from podrelay.gateway.errors import ValidationError
-from podrelay.gateway.fields import TASK_SORTERS, Kind, task_fields
-from podrelay.gateway.filters import OPERATORS, Condition
 from podrelay.gateway.objects import Definition, Run
-from podrelay.gateway.sorting import Order, Page, Pager, sorter_names
+from podrelay.gateway.query import filters
+from podrelay.gateway.query.fields import TASK_SORTERS, Kind, task_fields
+from podrelay.gateway.query.filters import OPERATORS, Condition
+from podrelay.gateway.query.sorting import Order, Page, Pager, sorter_names
 from podrelay.kube.resources import Key
 from tests.unit.gateway.builders import NOW, definition, run
 

@@ -6,7 +6,7 @@ import aiohttp
 import pytest
 
 from podrelay.gateway.errors import ValidationError
-from podrelay.gateway.tenants import PATH, TENANT_HEADER, scope_of
+from podrelay.gateway.http.tenants import PATH, TENANT_HEADER, scope_of
 from tests.unit.gateway.builders import definition, run
 from tests.unit.gateway.conftest import Gateway
 

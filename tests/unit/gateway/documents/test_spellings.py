@@ -3,7 +3,7 @@
 import pytest
 from graphql import parse, print_ast
 
-from podrelay.gateway import documents
+from podrelay.gateway.documents import spellings
 from podrelay.gateway.schema.build import build
 
 SELECTION = "{ data { id } }"
@@ -43,7 +43,7 @@ SELECTION = "{ data { id } }"
     ],
 )
 def test_names_of_clients_become_those_of_the_schema(written: str, expected: str) -> None:
-    assert print_ast(documents.normalise(parse(written))) == print_ast(parse(expected))
+    assert print_ast(spellings.normalise(parse(written))) == print_ast(parse(expected))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_names_of_clients_become_those_of_the_schema(written: str, expected: str
     ],
 )
 def test_everything_else_is_left_alone(document: str) -> None:
-    assert print_ast(documents.normalise(parse(document))) == print_ast(parse(document))
+    assert print_ast(spellings.normalise(parse(document))) == print_ast(parse(document))
 
 
 def test_webinys_names_are_in_the_schema() -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from podrelay.gateway.errors import ValidationError
-from podrelay.gateway.fields import CREATED, SEARCHED, Field, Kind
+from podrelay.gateway.query.fields import CREATED, SEARCHED, Field, Kind
 
 T = TypeVar("T")
 Predicate = Callable[[T], bool]

@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from podrelay.api import names
-from podrelay.gateway import filters
 from podrelay.gateway.cache import Age, Cached, Candidates
 from podrelay.gateway.call import MAX_PAYLOAD_BYTES, Call
-from podrelay.gateway.fields import Field, Kind, log_fields, phase_of, task_fields
-from podrelay.gateway.filters import Condition, Predicate
 from podrelay.gateway.objects import Record, Run
 from podrelay.gateway.payloads import Object, Payloads
-from podrelay.gateway.sorting import Order, Page, Pager
+from podrelay.gateway.query import filters
+from podrelay.gateway.query.fields import Field, Kind, log_fields, phase_of, task_fields
+from podrelay.gateway.query.filters import Condition, Predicate
+from podrelay.gateway.query.sorting import Order, Page, Pager
 from podrelay.kube.resources import Key
 
 DEFAULT_LIMIT: Final = 50

@@ -6,7 +6,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from podrelay.gateway.call import NAMESPACE_HEADER
-from podrelay.gateway.tenants import TENANT_HEADER
+from podrelay.gateway.http.tenants import TENANT_HEADER
 from podrelay.gateway.written import READ_AFTER_HEADER
 
 STALE_HEADER: Final = "X-Podrelay-Stale"

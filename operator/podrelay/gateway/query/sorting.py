@@ -18,7 +18,7 @@ import msgspec
 
 from podrelay.gateway.cache import Age, Cached
 from podrelay.gateway.errors import ValidationError
-from podrelay.gateway.fields import CREATED, Field, Kind
+from podrelay.gateway.query.fields import CREATED, Field, Kind
 from podrelay.kube.resources import Key
 
 T = TypeVar("T", bound=Cached)

@@ -1,19 +1,18 @@
-"""Count and time requests, by extensions of strawberry and a middleware of aiohttp."""
+"""Count and time fields and subscriptions, by extensions of strawberry."""
 
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Literal, TypeVar, cast
 
 import strawberry
-from aiohttp import web
 from strawberry.extensions import FieldExtension, SchemaExtension
 from strawberry.extensions.field_extension import AsyncExtensionResolver
 from strawberry.types import Info
 
 from podrelay.gateway.errors import GatewayError, InternalError
-from podrelay.gateway.metrics import FIELD_SECONDS, FIELDS, HTTP_REQUESTS, REFUSED_DOCUMENTS
+from podrelay.gateway.metrics import FIELD_SECONDS, FIELDS, REFUSED_DOCUMENTS
 from podrelay.gateway.schema.describing import words_of
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -81,17 +80,6 @@ class RefusedDocuments(SchemaExtension):
             raise
         if self.execution_context.pre_execution_errors:
             REFUSED_DOCUMENTS.inc()
-
-
-@web.middleware
-async def requests(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Count requests to /graphql by the status of the response."""
-    response = await handler(request)
-    if request.path.startswith("/graphql"):
-        HTTP_REQUESTS.labels(str(response.status)).inc()
-    return response
 
 
 def _code(error: Exception) -> str:

@@ -11,14 +11,14 @@ from typing import Final, TypeVar
 
 from podrelay.api import hooks, names
 from podrelay.gateway import podlogs
-from podrelay.gateway.buffers import Closed, Newest, NewestByKey
 from podrelay.gateway.cache import Change
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import LimitError, UnavailableError
-from podrelay.gateway.filters import Predicate
 from podrelay.gateway.metrics import SKIPPED
 from podrelay.gateway.objects import Record, Run
 from podrelay.gateway.payloads import Object, fetch
+from podrelay.gateway.query.buffers import Closed, Newest, NewestByKey
+from podrelay.gateway.query.filters import Predicate
 from podrelay.gateway.users import TooManyError
 from podrelay.kube.resources import TASK_ITERATIONS, Key
 

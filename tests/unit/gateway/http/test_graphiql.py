@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from podrelay.gateway import graphiql, main, options
-from podrelay.gateway.server import ServerOptions
+from podrelay.gateway import main, options
+from podrelay.gateway.http import graphiql
+from podrelay.gateway.http.server import ServerOptions
 from tests.unit.gateway.conftest import Gateway, Start
 
 BUILD = "0123456789abcdef"

@@ -6,13 +6,8 @@ from typing import Any, Final, NoReturn
 
 import orjson
 
+from podrelay.gateway.documents.shapes import MAX_NESTS
 from podrelay.gateway.errors import LimitError, ValidationError
-
-MAX_NESTS: Final = 50_000
-"""Lists and objects in a body. Brackets in texts count, too, because distinguishing them takes too long.
-
-1 MiB has room for 500,000, which take 50 MB of memory, and a fifth of a second of each garbage collection.
-"""
 
 _ALL: Final = bytes(range(256))
 _DIGITS: Final = _ALL.replace(b"123456789", b"0" * 9)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podrelay.gateway import bodies
+from podrelay.gateway.http import bodies
 from tests.unit.gateway.conftest import Gateway
 
 VALUES = st.recursive(
@@ -77,6 +77,6 @@ async def test_many_lists_are_refused_with_what_to_do(gateway: Gateway) -> None:
 
 
 def test_a_text_with_a_lone_surrogate_can_be_encoded() -> None:
-    from podrelay.gateway.server import _json
+    from podrelay.gateway.http.server import _json
 
     assert json.loads(_json({"a": "\ud800"})) == {"a": "\ud800"}

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from podrelay.api.errors import PodrelayError
 
-FILES: Final = Path(__file__).parent / "static" / "graphiql"
+FILES: Final = Path(__file__).parents[1] / "static" / "graphiql"
 """Contains one folder with the files, named by a hash of their sources."""
 MAIN: Final = "main.js"
 

@@ -12,8 +12,7 @@ from strawberry.http import GraphQLRequestData
 from strawberry.types import ExecutionResult
 
 from podrelay.gateway.call import Call
-from podrelay.gateway.errors import GatewayError, UnavailableError, ValidationError
-from podrelay.gateway.schema.envelope import masked
+from podrelay.gateway.errors import GatewayError, UnavailableError, ValidationError, masked
 
 
 async def answer(

@@ -31,6 +31,12 @@ MAX_SAME_FIELDS: Final = 100
 """Fields of the same name. Validation compares each pair of them, to check whether they can be merged."""
 _HIDDEN: Final = "__"
 
+MAX_NESTS: Final = 50_000
+"""Lists and objects in a body. Brackets in texts count, too, because distinguishing them takes too long.
+
+1 MiB has room for 500,000, which take 50 MB of memory, and a fifth of a second of each garbage collection.
+"""
+
 
 @dataclass(frozen=True)
 class DocumentLimits:

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis_graphql import queries as random_queries
 
-from podrelay.gateway import listing
 from podrelay.gateway.access import YES_SECONDS
 from podrelay.gateway.call import MAX_FETCHES, Limits
+from podrelay.gateway.documents.shapes import DocumentLimits
+from podrelay.gateway.http.server import ServerOptions
 from podrelay.gateway.metrics import SKIPPED
+from podrelay.gateway.query import listing
 from podrelay.gateway.schema.build import build
-from podrelay.gateway.server import ServerOptions
-from podrelay.gateway.shapes import DocumentLimits
 from tests.unit.gateway.builders import definition, record, run
 from tests.unit.gateway.conftest import Gateway, Start
 
@@ -277,7 +277,7 @@ async def test_a_body_beyond_a_mebibyte_is_refused(gateway: Gateway) -> None:
 async def test_a_body_that_does_not_arrive_is_refused_after_a_time(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("podrelay.gateway.connections.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("podrelay.gateway.http.connections.BODY_SECONDS", 0.05)
     never = asyncio.Event()
 
     async def half() -> AsyncIterator[bytes]:

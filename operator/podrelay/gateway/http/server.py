@@ -22,10 +22,9 @@ from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 from strawberry.types.graphql import OperationType
 
 from podrelay.api import names
-from podrelay.gateway import batches, bodies, connections, written
+from podrelay.gateway import written
 from podrelay.gateway.call import NAMESPACE_HEADER, Call, Scope, Services
-from podrelay.gateway.connections import Connections
-from podrelay.gateway.cors import STALE_HEADER, Handler, cors
+from podrelay.gateway.documents.shapes import MAX_NESTS
 from podrelay.gateway.errors import (
     GatewayError,
     LimitError,
@@ -33,11 +32,14 @@ from podrelay.gateway.errors import (
     NotAuthorizedError,
     UnavailableError,
     ValidationError,
+    masked,
 )
-from podrelay.gateway.measuring import requests
-from podrelay.gateway.messages import CheckedSocket
-from podrelay.gateway.schema.envelope import masked
-from podrelay.gateway.tenants import ASSUME_HEADER, PATH, TENANT_HEADER, scope_of
+from podrelay.gateway.http import batches, bodies, connections
+from podrelay.gateway.http.connections import Connections
+from podrelay.gateway.http.cors import STALE_HEADER, Handler, cors
+from podrelay.gateway.http.counting import requests
+from podrelay.gateway.http.messages import CheckedSocket
+from podrelay.gateway.http.tenants import ASSUME_HEADER, PATH, TENANT_HEADER, scope_of
 from podrelay.gateway.users import TooManyError
 from podrelay.gateway.written import READ_AFTER_HEADER
 from podrelay.kube.resources import Key
@@ -133,7 +135,7 @@ class View(GraphQLView[Call, None]):
             self._check_is_served(call.scope)
             if bodies.has_too_many_nests(await _body(request)):
                 raise LimitError(
-                    f"The body has more than the {bodies.MAX_NESTS} lists and objects that are allowed (brackets in "
+                    f"The body has more than the {MAX_NESTS} lists and objects that are allowed (brackets in "
                     "texts count): keep large data in separate storage and pass a reference."
                 )
             await self._catch_up(request, call)

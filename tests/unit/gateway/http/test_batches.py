@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
-from podrelay.gateway import bodies, listing, writing
+from podrelay.gateway import writing
 from podrelay.gateway.call import Budget, Limits
 from podrelay.gateway.errors import LimitError, ValidationError
+from podrelay.gateway.http import bodies
+from podrelay.gateway.query import listing
 from tests.unit.gateway.builders import definition, run
 from tests.unit.gateway.conftest import Gateway, Start
 
@@ -81,7 +83,7 @@ async def test_an_internal_error_leaves_the_others_alone(
     def fail(*_: Any) -> None:
         raise RuntimeError("the secret is swordfish")
 
-    monkeypatch.setattr("podrelay.gateway.server.View.execute_single", fail)
+    monkeypatch.setattr("podrelay.gateway.http.server.View.execute_single", fail)
     found = await answers(gateway, HELLO, HELLO)
 
     assert [one["errors"][0]["extensions"]["code"] for one in found] == ["BackgroundTasks/InternalError"] * 2

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from podrelay.gateway.buffers import Closed, Newest, NewestByKey
+from podrelay.gateway.query.buffers import Closed, Newest, NewestByKey
 
 
 async def test_the_newest_state_of_each_key_waits() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from podrelay.gateway.server import ServerOptions
+from podrelay.gateway.http.server import ServerOptions
 from tests.unit.gateway.conftest import Gateway, Start
 
 ALLOWED = "https://console.example"

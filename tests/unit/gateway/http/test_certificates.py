@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from podrelay.gateway.certificates import Certificate
+from podrelay.gateway.http.certificates import Certificate
 
 NAME = "gateway.test"
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from podrelay.gateway import listing
 from podrelay.gateway.call import FETCHES_AT_ONCE, Budget, Call
 from podrelay.gateway.objects import Present
+from podrelay.gateway.query import listing
 from tests.support.gatewayapi import ApiServer
 from tests.unit.gateway.builders import record, run
 from tests.unit.gateway.conftest import Gateway, Start

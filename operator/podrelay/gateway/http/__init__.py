@@ -1,0 +1,1 @@
+"""HTTP and WebSockets: connections, the checks of a request, headers and status codes."""

@@ -1,0 +1,18 @@
+"""Count requests, by a middleware of aiohttp."""
+
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+
+from podrelay.gateway.metrics import HTTP_REQUESTS
+
+
+@web.middleware
+async def requests(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Count requests to /graphql by the status of the response."""
+    response = await handler(request)
+    if request.path.startswith("/graphql"):
+        HTTP_REQUESTS.labels(str(response.status)).inc()
+    return response

@@ -1,0 +1,1 @@
+"""Lists, filters, sorting, statistics and changes of the cached objects, independent of GraphQL."""
