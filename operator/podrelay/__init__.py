@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from podrelay.sdk.controller import Controller
     from podrelay.sdk.definition import TaskDefinition
     from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, DefinitionError, InputError
+    from podrelay.sdk.retry_exceptions import Fatal, Retry
     from podrelay.sdk.task import TaskRun, TriggerData
-    from podrelay.sdk.verdicts import Fatal, Retry
 
 __all__ = [
     "Aborted",
@@ -54,11 +54,11 @@ _HOMES = {
     "DefinitionError": "podrelay.sdk.errors",
     "Done": "podrelay.sdk.answers",
     "Failed": "podrelay.sdk.answers",
-    "Fatal": "podrelay.sdk.verdicts",
+    "Fatal": "podrelay.sdk.retry_exceptions",
     "InputError": "podrelay.sdk.errors",
     "PayloadError": "podrelay.api.limits",
     "PodrelayError": "podrelay.api.errors",
-    "Retry": "podrelay.sdk.verdicts",
+    "Retry": "podrelay.sdk.retry_exceptions",
     "TaskDefinition": "podrelay.sdk.definition",
     "TaskRun": "podrelay.sdk.task",
     "TaskService": "podrelay.client.service",

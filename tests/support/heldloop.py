@@ -22,7 +22,7 @@ from podrelay.gateway.access import Access
 from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Services
-from podrelay.gateway.documents.garbage import THRESHOLDS
+from podrelay.gateway.event_loop.garbage import THRESHOLDS
 from podrelay.gateway.http.server import ServerOptions, application
 from podrelay.gateway.main import TURN_SECONDS
 from podrelay.gateway.objects import Run

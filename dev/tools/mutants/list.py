@@ -88,7 +88,7 @@ CORE: Final = (
     ),
     Mutant(
         "NodeLostOnAnOldView",
-        "operator/planner/planner.py",
+        "operator/planner/ending.py",
         "if view.now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):",
         "if False:",
     ),
@@ -99,15 +99,15 @@ CORE: Final = (
         "following.status.phase in FINISHED and False:",
     ),
     Mutant(
-        "AbortedWhileItRuns", "operator/planner/planner.py", "if not attempt.has_ended and not calls_hook:", "if False:"
+        "AbortedWhileItRuns", "operator/planner/aborts.py", "if not attempt.has_ended and not calls_hook:", "if False:"
     ),
     Mutant(
         "AbortLosesToDone",
         "operator/planner/planner.py",
-        "    if view.run.spec.abort is not None:\n        return _abort(view, attempt, view.run.spec.abort.message)\n"
+        "    if view.run.spec.abort is not None:\n        return aborts.abort(view, attempt, view.run.spec.abort.message)\n"
         "    if record is not None and record.response is not None:\n",
         "    if view.run.spec.abort is not None and (record is None or record.response is None):\n"
-        "        return _abort(view, attempt, view.run.spec.abort.message)\n"
+        "        return aborts.abort(view, attempt, view.run.spec.abort.message)\n"
         "    if record is not None and record.response is not None:\n",
     ),
     Mutant(
@@ -452,7 +452,7 @@ OTHERS: Final = (
     ),
     Mutant(
         "SlowWorkCounts",
-        "kube/places.py",
+        "kube/request_semaphore.py",
         "call_later(self._patience, self._is_long, stay)",
         "call_later(1e9, self._is_long, stay)",
     ),

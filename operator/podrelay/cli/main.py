@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from podrelay.api.errors import PodrelayError
-from podrelay.cli import commands, exit_codes, leading
+from podrelay.cli import commands, exit_codes, leading_flags
 
 EXAMPLES = """examples:
   podrelay manifests shop.tasks --image registry/shop:1 | kubectl apply -f -
@@ -34,9 +34,9 @@ def run(arguments: list[str], program: str = "podrelay") -> int:
         arguments: the arguments after the program's name.
         program: the program's name, as the user calls it.
     """
-    arguments = leading.after_the_command(arguments)
+    arguments = leading_flags.after_the_command(arguments)
     if commands.COMPLETE_VARIABLE in os.environ:
-        leading.complete_after_the_command(os.environ)
+        leading_flags.complete_after_the_command(os.environ)
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
     if misplaced := _misplaced(arguments):
         print(f"{program}: {arguments[0]} must follow the command: {program} {misplaced}", file=sys.stderr)

@@ -16,7 +16,7 @@ from podrelay.client.errors import (
     TriggerConflictError,
     WaitTimeoutError,
 )
-from podrelay.client.values import Definition, LogLine, Progress, Run, RunEvent
+from podrelay.client.results import Definition, LogLine, Progress, Run, RunEvent
 
 __all__ = [
     "ApiUnavailableError",

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
 
+from podrelay.client.results import Run
 from podrelay.client.service import TaskService
 from podrelay.client.stream import Stream
-from podrelay.client.values import Run
 
 __all__ = ["AsyncStream", "AsyncTaskService"]
 

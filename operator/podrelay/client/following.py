@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from podrelay.api import names
-from podrelay.client import logs, requests
+from podrelay.client import arguments, logs
 from podrelay.client.errors import ApiUnavailableError, RequestRefusedError, TaskNotFoundError, WaitTimeoutError
 from podrelay.client.resources import Query, Resource, Resources
+from podrelay.client.results import LogLine, Run, RunEvent, run_of
 from podrelay.client.stream import Cancellation, Deadline, Stream
-from podrelay.client.values import LogLine, Run, RunEvent, run_of
 from podrelay.client.watching import OUTAGE_SECONDS, follow
 
 
@@ -33,7 +33,7 @@ def about(run_id: str) -> Iterator[None]:
     Raises:
         TaskNotFoundError: before the body runs, if no run can have this id.
     """
-    if not requests.is_name(run_id):
+    if not arguments.is_name(run_id):
         raise TaskNotFoundError.of(run_id)
     try:
         yield
@@ -93,7 +93,7 @@ def states(
 def _versions(
     resources: Resources, namespace: str, run_id: str, deadline: Deadline, cancellation: Cancellation
 ) -> Iterator[Run]:
-    if not requests.is_name(run_id):
+    if not arguments.is_name(run_id):
         raise TaskNotFoundError.of(run_id)
     uid = None
     query = Query(names.TASK_RUNS, namespace, fields=f"metadata.name={run_id}")

@@ -9,8 +9,8 @@ from podrelay.api import names
 from podrelay.api.errors import PodrelayError
 from podrelay.client.errors import TaskNotFoundError
 from podrelay.client.resources import Query, Resource, Resources
+from podrelay.client.results import LogLine, Run
 from podrelay.client.stream import Cancellation, Deadline, Stream
-from podrelay.client.values import LogLine, Run
 from podrelay.client.watching import follow
 
 OUTPUT: Final = "output"

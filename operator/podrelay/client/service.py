@@ -14,7 +14,8 @@ from pydantic import BaseModel
 
 from podrelay.api import invalid_input, names, phases
 from podrelay.api.wanted_run import WantedRun, check_same
-from podrelay.client import following, requests
+from podrelay.client import arguments, following
+from podrelay.client.arguments import DefinitionRef
 from podrelay.client.connection import connect
 from podrelay.client.doctor import Doctor, Finding
 from podrelay.client.errors import (
@@ -26,10 +27,9 @@ from podrelay.client.errors import (
     TaskNotFoundError,
     TriggerConflictError,
 )
-from podrelay.client.requests import DefinitionRef
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
+from podrelay.client.results import Definition, LogLine, Run, RunEvent, definition_of, run_of
 from podrelay.client.stream import Deadline, Stream
-from podrelay.client.values import Definition, LogLine, Run, RunEvent, definition_of, run_of
 from podrelay.schemas.blocking import BlockingChecker
 
 __all__ = ["TaskService"]
@@ -136,11 +136,11 @@ class TaskService:
             raise InvalidInputError.of_field(
                 "idempotency_key", "cannot be combined with resource_name, which also serves as a key"
             )
-        wanted = requests.checked_run(
+        wanted = arguments.checked_run(
             definition, input, name=name, delay=delay, start_at=start_at, key=idempotency_key, secret=secret
         )
         parent_run = None if parent is None else self._get(parent)
-        return self._create(requests.ident_of(definition), wanted, resource_name=resource_name, parent=parent_run)
+        return self._create(arguments.ident_of(definition), wanted, resource_name=resource_name, parent=parent_run)
 
     def rerun(self, id: str, *, name: str | None = None, input: InputValue = None) -> Run:
         """Start a new run with the definition and the input of another one. The new run has no parent.
@@ -157,7 +157,7 @@ class TaskService:
         """
         spec = self._get(id)["spec"]
         definition = spec["definition"]
-        given = spec.get("input") if input is None else requests.checked_run(definition, input).input
+        given = spec.get("input") if input is None else arguments.checked_run(definition, input).input
         wanted = WantedRun(definition, given, name or spec.get("displayName"), secret=spec.get("secret"))
         return self._create(definition, wanted, rerun_of=id)
 
@@ -243,9 +243,12 @@ class TaskService:
         query = Query(
             names.TASK_RUNS,
             None if all_namespaces else self.namespace,
-            fields=requests.run_selector(definition, status, parent),
+            fields=arguments.run_selector(definition, status, parent),
         )
-        after, before = requests.aware(created_after, "created_after"), requests.aware(created_before, "created_before")
+        after, before = (
+            arguments.aware(created_after, "created_after"),
+            arguments.aware(created_before, "created_before"),
+        )
 
         def is_wanted(run: Run) -> bool:
             return (
@@ -423,7 +426,7 @@ class TaskService:
         query = Query(
             names.TASK_RUNS,
             None if all_namespaces else self.namespace,
-            fields=requests.run_selector(definition, None, parent),
+            fields=arguments.run_selector(definition, None, parent),
         )
         return Stream(
             lambda cancellation: following.events(

@@ -11,13 +11,13 @@ from podrelay.api import names
 from podrelay.api.settings import DEFAULT_RETENTION_DAYS
 from podrelay.gateway.access import Access, Action, Caller
 from podrelay.gateway.cache import Cache
-from podrelay.gateway.documents.garbage import Garbage
-from podrelay.gateway.documents.offloop import OffLoop
-from podrelay.gateway.documents.turns import Turns
 from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFoundError, ValidationError
+from podrelay.gateway.event_loop.garbage import Garbage
+from podrelay.gateway.event_loop.offloop import OffLoop
+from podrelay.gateway.event_loop.turns import Turns
+from podrelay.gateway.per_user_limits import ByUser
+from podrelay.gateway.read_your_writes import Write
 from podrelay.gateway.statistics import Tallies
-from podrelay.gateway.users import ByUser
-from podrelay.gateway.written import Write
 from podrelay.kube.resources import Key
 from podrelay.schemas.process import SchemaProcess
 

@@ -24,8 +24,8 @@ from podrelay.gateway.access import Access
 from podrelay.gateway.apiclient import CountingClient
 from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
-from podrelay.gateway.documents import garbage
 from podrelay.gateway.documents.shapes import DocumentLimits
+from podrelay.gateway.event_loop import garbage
 from podrelay.gateway.http import connections, graphiql
 from podrelay.gateway.http.certificates import Certificate
 from podrelay.gateway.http.connections import Connections

@@ -21,7 +21,6 @@ from podrelay.api.wanted_run import (
     wanted_run,
 )
 from podrelay.gateway.call import Call
-from podrelay.gateway.checking import check_input
 from podrelay.gateway.errors import (
     API_FAILURES,
     ConflictError,
@@ -34,10 +33,11 @@ from podrelay.gateway.errors import (
     ValidationError,
     from_api,
 )
+from podrelay.gateway.input_check import check_input
 from podrelay.gateway.objects import Definition, Run
 from podrelay.gateway.payloads import Object, fetch
 from podrelay.gateway.query.fields import status_word
-from podrelay.gateway.written import Write
+from podrelay.gateway.read_your_writes import Write
 from podrelay.kube.errors import AlreadyExistsError, NotFoundError
 from podrelay.kube.resources import TASK_DEFINITIONS, TASK_RUNS, Key
 

@@ -20,7 +20,7 @@ from podrelay.kube import errors
 from podrelay.kube.api import REQUEST_TIMEOUT_SECONDS, WRITE_TIMEOUT_SECONDS, Api
 from podrelay.kube.config import Connection
 from podrelay.kube.connections import Connections
-from podrelay.kube.places import Places
+from podrelay.kube.request_semaphore import Places
 
 MAX_IN_FLIGHT = 16
 MAX_SLOW = 128

@@ -25,10 +25,10 @@ from podrelay.operator import health, logs, metrics
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.kopf_shell import KopfShell
 from podrelay.operator.leader_election import LeaderElection
-from podrelay.operator.leadership import RELEASE_SECONDS
 from podrelay.operator.manager import Manager
 from podrelay.operator.policy_check import PolicyCheck
 from podrelay.operator.run_metrics import RunMetrics
+from podrelay.operator.terms import RELEASE_SECONDS
 from podrelay.schemas.process import SchemaProcess
 
 log = logging.getLogger(__name__)

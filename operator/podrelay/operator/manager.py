@@ -17,9 +17,9 @@ from podrelay.kube.client import Client
 from podrelay.kube.resources import Key
 from podrelay.operator import event_rules, metrics
 from podrelay.operator.cache.recoveries import Recoveries
-from podrelay.operator.cache.reflection import watches_into
 from podrelay.operator.cache.retention import Retentions
 from podrelay.operator.cache.store import Store
+from podrelay.operator.cache.watches import watches_into
 from podrelay.operator.clocks import WaitClock
 from podrelay.operator.controllers.definition_counts import DefinitionCountsController
 from podrelay.operator.controllers.definition_ready import DefinitionReadyController
@@ -29,10 +29,10 @@ from podrelay.operator.event_recorder import Events
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.executor.pods import POD_FORBIDDEN, QUOTA_EXCEEDED
 from podrelay.operator.leader_election import LeaderElection
-from podrelay.operator.leadership import Leadership, Part
 from podrelay.operator.objects import TaskRun, TaskRunStatus
 from podrelay.operator.resources import RESOURCE_QUOTAS, SERVICE_ACCOUNTS
 from podrelay.operator.run_metrics import RunMetrics
+from podrelay.operator.terms import Leadership, Part
 from podrelay.operator.view import Settings
 from podrelay.schemas.process import SchemaProcess
 

@@ -7,7 +7,7 @@ import os
 from typing import Any, NamedTuple
 
 from podrelay.api import limits
-from podrelay.sdk.verdicts import Fatal, Retry
+from podrelay.sdk.retry_exceptions import Fatal, Retry
 
 
 class Done(NamedTuple):

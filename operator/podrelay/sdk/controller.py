@@ -12,10 +12,10 @@ from podrelay.api.wanted_run import WantedRun
 from podrelay.sdk.answers import Aborted, Answer, Built, Continue, Done, Failed, WaitForChildren, failed
 from podrelay.sdk.children import definition_name, wanted_child
 from podrelay.sdk.errors import ApiRefusedError
+from podrelay.sdk.retry_exceptions import seconds_until
 from podrelay.sdk.secret import Secret
 from podrelay.sdk.task import TaskRun
 from podrelay.sdk.validation import InputRules
-from podrelay.sdk.verdicts import seconds_until
 
 if TYPE_CHECKING:
     import logging

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from podrelay.cli import commands, main
 from podrelay.cli.tasks import parsing, printing
-from podrelay.client import Run, RunEvent, values
+from podrelay.client import Run, RunEvent, results
 from podrelay.client.stream import Cancellation, Stream
 
 RUN: dict[str, Any] = {
@@ -34,7 +34,7 @@ RUN: dict[str, Any] = {
 
 
 def run(**changes: Any) -> Run:
-    return values.run_of({**RUN, **changes})
+    return results.run_of({**RUN, **changes})
 
 
 @pytest.mark.parametrize("command", commands.CLUSTER)

@@ -12,8 +12,8 @@ from graphql import OperationDefinitionNode, get_introspection_query, parse
 
 from podrelay.gateway.call import Budget, Call, Limits
 from podrelay.gateway.documents import introspection, variables
-from podrelay.gateway.documents.turns import Paced, Turns
 from podrelay.gateway.errors import LimitError, ValidationError
+from podrelay.gateway.event_loop.turns import Paced, Turns
 from podrelay.gateway.payloads import Payloads
 from podrelay.gateway.query import filters, sorting
 from podrelay.gateway.schema.build import build

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.gateway import written
+from podrelay.gateway import read_your_writes
 from podrelay.gateway.call import Limits
 from podrelay.gateway.errors import ValidationError
 from podrelay.gateway.http.server import ServerOptions
 from podrelay.gateway.objects import Run
-from podrelay.gateway.written import READ_AFTER_HEADER, Write
+from podrelay.gateway.read_your_writes import READ_AFTER_HEADER, Write
 from podrelay.kube.resources import Key
 from tests.unit.gateway.builders import definition, run
 from tests.unit.gateway.conftest import Gateway, Start
@@ -203,9 +203,9 @@ def test_read_after_has_the_last_write_of_each_task() -> None:
     words, other = Key("shop", "words"), Key("shop", "other")
     writes = [Write(words, "u", 1), Write(other, "o", 2), Write(words, "u", 3), Write(other, "o", None)]
 
-    assert written.token(writes) == "shop/words/u/3,shop/other/o/gone"
-    assert written.parse(written.token(writes)) == writes[2:]
+    assert read_your_writes.token(writes) == "shop/words/u/3,shop/other/o/gone"
+    assert read_your_writes.parse(read_your_writes.token(writes)) == writes[2:]
     many = [Write(Key("shop", f"r{number}"), "u", number) for number in range(50)]
-    assert written.parse(written.token(many)) == many[-written.MOST :]
+    assert read_your_writes.parse(read_your_writes.token(many)) == many[-read_your_writes.MOST :]
     with pytest.raises(ValidationError):
-        written.parse("shop/words/u")
+        read_your_writes.parse("shop/words/u")

@@ -10,8 +10,8 @@ from podrelay.cli.tasks import following
 from podrelay.cli.tasks.connecting import RunIds
 from podrelay.cli.tasks.trigger import Timeout
 from podrelay.client.errors import ServiceError
+from podrelay.client.results import Run
 from podrelay.client.service import TaskService
-from podrelay.client.values import Run
 
 WaitForEnd = Annotated[
     bool, typer.Option("--wait", help="Wait until the runs have finished; their tasks may clean up first.")

@@ -14,9 +14,9 @@ from podrelay.api.phases import ABORTED, FAILED
 from podrelay.cli.exit_codes import INTERRUPTED, OF_PHASE, TIMED_OUT
 from podrelay.cli.tasks import printing
 from podrelay.client.errors import ServiceError
+from podrelay.client.results import Run
 from podrelay.client.service import TaskService
 from podrelay.client.stream import Stream
-from podrelay.client.values import Run
 
 _WORST_LAST: Final = (0, OF_PHASE[ABORTED], TIMED_OUT, OF_PHASE[FAILED], INTERRUPTED)
 _AT_ONCE: Final = 32

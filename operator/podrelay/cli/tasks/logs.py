@@ -11,8 +11,8 @@ from rich.text import Text
 from podrelay.cli.tasks import printing
 from podrelay.cli.tasks.connecting import RunId
 from podrelay.client.logs import OUTPUT
+from podrelay.client.results import LogLine
 from podrelay.client.service import TaskService
-from podrelay.client.values import LogLine
 
 
 class LogFormat(StrEnum):

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from podrelay.cli import yaml
-from podrelay.client.values import Definition, Run
+from podrelay.client.results import Definition, Run
 
 T = TypeVar("T", Run, Definition)
 

@@ -13,8 +13,8 @@ from podrelay.cli import exit_codes
 from podrelay.cli.tasks import following, parsing, printing
 from podrelay.cli.tasks.connecting import DefinitionFilter, RunId
 from podrelay.cli.tasks.trigger import Output
+from podrelay.client.results import Run
 from podrelay.client.service import Order, TaskService
-from podrelay.client.values import Run
 
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Those of the whole cluster.")]
 

@@ -13,9 +13,9 @@ from podrelay.api.errors import PodrelayError
 from podrelay.cli.tasks import printing
 from podrelay.cli.tasks.connecting import DefinitionFilter
 from podrelay.cli.tasks.show import AllNamespaces
+from podrelay.client.results import Run, RunEvent
 from podrelay.client.service import TaskService
 from podrelay.client.stream import Stream
-from podrelay.client.values import Run, RunEvent
 
 _ORDER = {"Running": 0, "Pending": 1}
 

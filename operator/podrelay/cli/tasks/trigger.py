@@ -7,8 +7,8 @@ import typer
 
 from podrelay.cli.tasks import following, parsing, printing
 from podrelay.cli.tasks.connecting import RunId, complete_definitions, complete_runs
+from podrelay.client.results import Run
 from podrelay.client.service import TaskService
-from podrelay.client.values import Run
 
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has finished; the exit code shows how it ended.")]
 Watch = Annotated[bool, typer.Option("--watch", "-w", help="Like --wait, and show its progress.")]

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from podrelay.gateway.call import NAMESPACE_HEADER
 from podrelay.gateway.http.tenants import TENANT_HEADER
-from podrelay.gateway.written import READ_AFTER_HEADER
+from podrelay.gateway.read_your_writes import READ_AFTER_HEADER
 
 STALE_HEADER: Final = "X-Podrelay-Stale"
 _SENT: Final = (

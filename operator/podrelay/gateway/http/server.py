@@ -22,7 +22,7 @@ from strawberry.types import ExecutionResult, SubscriptionExecutionResult
 from strawberry.types.graphql import OperationType
 
 from podrelay.api import names
-from podrelay.gateway import written
+from podrelay.gateway import read_your_writes
 from podrelay.gateway.call import NAMESPACE_HEADER, Call, Scope, Services
 from podrelay.gateway.documents.shapes import MAX_NESTS
 from podrelay.gateway.errors import (
@@ -40,8 +40,8 @@ from podrelay.gateway.http.cors import STALE_HEADER, Handler, cors
 from podrelay.gateway.http.counting import requests
 from podrelay.gateway.http.messages import CheckedSocket
 from podrelay.gateway.http.tenants import ASSUME_HEADER, PATH, TENANT_HEADER, scope_of
-from podrelay.gateway.users import TooManyError
-from podrelay.gateway.written import READ_AFTER_HEADER
+from podrelay.gateway.per_user_limits import TooManyError
+from podrelay.gateway.read_your_writes import READ_AFTER_HEADER
 from podrelay.kube.resources import Key
 
 MAX_BODY: Final = 1024 * 1024
@@ -297,10 +297,10 @@ class View(GraphQLView[Call, None]):
         if not text:
             return
         served = self._options.served
-        writes = [write for write in written.parse(text) if not served or write.key.namespace in served]
+        writes = [write for write in read_your_writes.parse(text) if not served or write.key.namespace in served]
         # The gateway reads with its own rights, so only tasks that the caller may read.
         readable = [write for write in writes if await _may_read(call, write.key)]
-        await written.catch_up(self._services.cache, self._services.access.own, readable)
+        await read_your_writes.catch_up(self._services.cache, self._services.access.own, readable)
 
     def _call(self, request: web.Request) -> Call:
         return Call(self._services, self._scope(request, {}), request)

@@ -17,9 +17,9 @@ from podrelay.gateway.errors import LimitError, UnavailableError
 from podrelay.gateway.metrics import SKIPPED
 from podrelay.gateway.objects import Record, Run
 from podrelay.gateway.payloads import Object, fetch
+from podrelay.gateway.per_user_limits import TooManyError
 from podrelay.gateway.query.buffers import Closed, Newest, NewestByKey
 from podrelay.gateway.query.filters import Predicate
-from podrelay.gateway.users import TooManyError
 from podrelay.kube.resources import TASK_ITERATIONS, Key
 
 T = TypeVar("T")

@@ -9,15 +9,15 @@ from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
-from podrelay.gateway import written
-from podrelay.gateway.documents.reading import Reader
+from podrelay.gateway import read_your_writes
+from podrelay.gateway.documents.reader import Reader
 from podrelay.gateway.documents.shapes import MAX_NESTS, DocumentLimits
+from podrelay.gateway.schema.document_extension import Reading
 from podrelay.gateway.schema.guarding import Guarded
 from podrelay.gateway.schema.masking import Masked, is_bug
 from podrelay.gateway.schema.measuring import RefusedDocuments
 from podrelay.gateway.schema.mutations import Mutation
 from podrelay.gateway.schema.queries import Query
-from podrelay.gateway.schema.reading import Reading
 from podrelay.gateway.schema.scalars import SCALARS
 from podrelay.gateway.schema.subscriptions import Subscription
 
@@ -65,7 +65,7 @@ class Written(SchemaExtension):
     def get_results(self) -> dict[str, Any]:
         """Return the entries for `extensions`."""
         writes = self.execution_context.context.writes
-        return {"readAfter": written.token(writes)} if writes else {}
+        return {"readAfter": read_your_writes.token(writes)} if writes else {}
 
 
 def build(limits: DocumentLimits | None = None) -> Schema:

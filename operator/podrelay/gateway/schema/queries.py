@@ -7,15 +7,14 @@ import strawberry
 from podrelay.api import names
 from podrelay.gateway import podlogs, settings
 from podrelay.gateway.call import Call
-from podrelay.gateway.documents.turns import paced
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
+from podrelay.gateway.event_loop.turns import paced
 from podrelay.gateway.payloads import Payloads, fetch
-from podrelay.gateway.query import counting, listing
+from podrelay.gateway.query import count_runs, listing
 from podrelay.gateway.query.fields import in_utc
 from podrelay.gateway.query.listing import Listing
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
-from podrelay.gateway.schema.figures import Statistics, StatisticsResponse
 from podrelay.gateway.schema.inputs import (
     LogSorter,
     LogWhere,
@@ -28,6 +27,7 @@ from podrelay.gateway.schema.inputs import (
 )
 from podrelay.gateway.schema.measuring import measured
 from podrelay.gateway.schema.scalars import DateTime
+from podrelay.gateway.schema.statistics_types import Statistics, StatisticsResponse
 from podrelay.gateway.schema.types import (
     DefinitionsResponse,
     Ident,
@@ -164,7 +164,7 @@ async def _list_logs(payloads: Payloads, asked: Listing) -> LogListResponse:
 
 async def _statistics(call: Call, since: datetime | None, definition: str | None) -> Statistics:
     await call.may("list", names.TASK_RUNS)
-    return Statistics.of(call, await counting.statistics(call, None if since is None else in_utc(since), definition))
+    return Statistics.of(call, await count_runs.statistics(call, None if since is None else in_utc(since), definition))
 
 
 async def _pod_logs(call: Call, ident: str, pod: str | None, tail: int) -> PodLogsResponse:

@@ -7,8 +7,8 @@ import strawberry
 
 from podrelay.api import names
 from podrelay.gateway.call import Call
-from podrelay.gateway.documents.turns import paced
 from podrelay.gateway.errors import TaskNotFoundError
+from podrelay.gateway.event_loop.turns import paced
 from podrelay.gateway.objects import Definition, Record, Run
 from podrelay.gateway.payloads import Object, Payloads
 from podrelay.gateway.query import listing

@@ -18,9 +18,9 @@ from podrelay.operator import object_rules
 from podrelay.operator.cache.children import Change, ChildIndex
 from podrelay.operator.cache.collection import Collection
 from podrelay.operator.cache.finished_runs import FinishedRuns
-from podrelay.operator.cache.keys import RunId
 from podrelay.operator.cache.observations import Observations
 from podrelay.operator.cache.refused_runs import RefusedRuns
+from podrelay.operator.cache.run_id import RunId
 from podrelay.operator.cache.slots import Limits, Slots
 from podrelay.operator.objects import HistoryLimit, Record, TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.operator.pods import Pod

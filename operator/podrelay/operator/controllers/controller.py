@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from podrelay.api.errors import PodrelayError
 from podrelay.kube.errors import ApiError
-from podrelay.kube.places import Places
+from podrelay.kube.request_semaphore import Places
 from podrelay.operator.controllers.workqueue import MOST_IN_PROGRESS, WorkQueue
 
 log = logging.getLogger(__name__)

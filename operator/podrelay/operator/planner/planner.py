@@ -1,13 +1,13 @@
 """Decides what happens next to a TaskRun: the whole state machine, without I/O, clock or randomness.
 
-The reconcile loop calls `plan(view, now)` after every event and every action, and the property tests call it with
-thousands of random histories. It is level-based: it considers the current state, never the last event, so a plan that
+The reconciler calls `plan(view)` after every event and every action, and the property tests call it with thousands of
+random histories. It is level-based: it considers the current state, never the last event, so a plan that
 was carried out partly, or twice, leads to the same result.
 
 Three fields of the status define the progress of a run: `lastRecord` (the answer that was applied last), and `attempts`
 and `disruptions` of the iteration after it. They determine the name of the one pod that is due (`due_pod`). If that pod
-has been created, it is the current attempt, and its state decides (`_hold`, and `answers` once it has answered).
-Otherwise it is created, or the run waits (`starting`). `statuses` builds the resulting status.
+has been created, it is the current attempt, and its state decides (`_hold`; `answers` once it has answered, `aborts`
+if the run is aborted). Otherwise it is created, or the run waits (`starting`). `statuses` builds the resulting status.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from podrelay.api import protocol
-from podrelay.api.hooks import ON_ABORT
 from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
-from podrelay.operator.objects import Current, Record, StorableError, StorableResponse, TaskError, TaskRunStatus
+from podrelay.operator.objects import Record, TaskError, TaskRunStatus
 from podrelay.operator.plan import (
     ClaimRecord,
     ConfirmAbsent,
@@ -33,15 +32,17 @@ from podrelay.operator.plan import (
     WriteRecord,
 )
 from podrelay.operator.planner import (
+    aborts,
     admission,
     answers,
     children,
     due_pod,
+    ending,
     failures,
     garbage_collection,
     heartbeat,
     hooks,
-    pod_shutdown,
+    responses,
     restored_runs,
     starting,
     statuses,
@@ -150,7 +151,7 @@ def _hold(view: View, attempt: Attempt) -> Plan:
     if pod is None and attempt.gone is None:
         return Plan(actions=(ConfirmGone(attempt.target.name, attempt.uid),))
     if view.run.spec.abort is not None:
-        return _abort(view, attempt, view.run.spec.abort.message)
+        return aborts.abort(view, attempt, view.run.spec.abort.message)
     if record is not None and record.response is not None:
         if not due_pod.is_known_to_have_been(view, attempt):
             return _foreign_record(view, attempt)
@@ -158,11 +159,11 @@ def _hold(view: View, attempt: Attempt) -> Plan:
     if pod is None:
         return _lost(view, attempt)
     if record is not None and protocol.is_too_old(record.protocol) and not pod.is_released:
-        return _ending(view, attempt, pod, protocol.UNSUPPORTED_RUNNER)
+        return ending.end(view, attempt, pod, protocol.UNSUPPORTED_RUNNER)
     if pod.is_released:
         return _ended_without_answer(view, attempt, pod)
     if pod.metadata.deletion_timestamp is not None:
-        return _ending(view, attempt, pod)  # it may still answer; it is replaced only after it has ended
+        return ending.end(view, attempt, pod)  # it may still answer; it is replaced only after it has ended
     if pod.has_started:
         return _working(view, attempt, pod)
     return _pending(view, attempt, pod)
@@ -175,7 +176,7 @@ def _answered(view: View, attempt: Attempt, record: Record) -> Plan:
     assert attempt.pod is not None  # noqa: S101 - a pod that is gone has ended
     overdue = view.answered_at(attempt.pod, record) + view.settings.answer_grace
     if view.now >= overdue:
-        return _ending(view, attempt, attempt.pod)
+        return ending.end(view, attempt, attempt.pod)
     status = statuses.running(view, view.run.status, attempt.target, attempt.pod)
     return Plan(status=status, requeue_at=overdue)
 
@@ -192,7 +193,7 @@ def _foreign_record(view: View, attempt: Attempt) -> Plan:
 def _pending(view: View, attempt: Attempt, pod: Pod) -> Plan:
     deadline = pod.pending_deadline
     if view.now >= deadline:
-        return _ending(view, attempt, pod)
+        return ending.end(view, attempt, pod)
     if pod.is_unclaimed and _is_current(view, pod):
         return Plan(actions=(OpenGate(pod),))
     problem = failures.pending_problem(pod)
@@ -228,7 +229,7 @@ def _is_current(view: View, pod: Pod) -> bool:
 def _working(view: View, attempt: Attempt, pod: Pod) -> Plan:
     deadline = view.started_at(pod) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
     if view.now >= deadline or pod.metadata.annotations.ending_since is not None:
-        return _ending(view, attempt, pod)
+        return ending.end(view, attempt, pod)
     silent_at = heartbeat.deadline(
         pod, view.heartbeat, view.sightings.get(pod.metadata.uid, Sightings()).started or view.now
     )
@@ -257,7 +258,7 @@ def _silent(view: View, attempt: Attempt, pod: Pod) -> Plan:
         return Plan(status=statuses.running(view, view.run.status, attempt.target, pod), requeue_at=believed_at)
     if view.now > silence.confirmed_at + view.settings.silence_good_for:
         return Plan(actions=(ConfirmSilent(attempt.target.name, last),))  # it may have arrived meanwhile
-    return _ending(view, attempt, pod, heartbeat.ENDING_REASON)
+    return ending.end(view, attempt, pod, heartbeat.ENDING_REASON)
 
 
 def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
@@ -275,17 +276,19 @@ def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
         if view.now < settled:
             return Plan(status=statuses.running(view, view.run.status, attempt.target, pod), requeue_at=settled)
     if answer is not None:
-        return _write(view, WriteRecord(attempt.target, attempt.uid, pod, answer))
+        return responses.write(view, WriteRecord(attempt.target, attempt.uid, pod, answer))
     if pod.metadata.deletion_timestamp is not None and not pod.has_started and pod.pending_deadline <= view.now:
-        return _write_failure(view, attempt, pod, failures.pending_timeout(pod, _shown_problem(view.run.status)))
+        return responses.write_failure(
+            view, attempt, pod, failures.pending_timeout(pod, _shown_problem(view.run.status))
+        )
     if disruption is not None:
         may_still_run = failures.is_left_behind(pod)
         if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
             return Plan(actions=(ReleasePod(pod),))  # its token stays valid for as long as the pod exists
         if _needs_claim(attempt, pod):
-            return _write(view, ClaimRecord(attempt.target, attempt.uid, pod))
+            return responses.write(view, ClaimRecord(attempt.target, attempt.uid, pod))
         return _disrupted(view, attempt, disruption, _token_dies_at(view, pod) if may_still_run else view.now)
-    return _write_failure(view, attempt, pod, failures.failure_of(pod))
+    return responses.write_failure(view, attempt, pod, failures.failure_of(pod))
 
 
 def _disruption(view: View, pod: Pod) -> str | None:
@@ -312,7 +315,7 @@ def _lost(view: View, attempt: Attempt) -> Plan:
     last = attempt.gone.last
     answer = termination_message.answer_of(last) if last is not None else None
     if answer is not None:
-        return _write(view, WriteRecord(attempt.target, attempt.uid, last, answer))
+        return responses.write(view, WriteRecord(attempt.target, attempt.uid, last, answer))
     if last is not None and last.metadata.annotations.ending_since is not None:
         failure = failures.timeout(last)
     elif last is not None and not last.has_started and last.pending_deadline <= view.now:
@@ -325,10 +328,10 @@ def _lost(view: View, attempt: Attempt) -> Plan:
             and (last.is_released or (attempt.gone.is_last_state and not last.spec.node_name))
         )
         if last is not None and _needs_claim(attempt, last):
-            return _write(view, ClaimRecord(attempt.target, attempt.uid, last))
+            return responses.write(view, ClaimRecord(attempt.target, attempt.uid, last))
         not_before = attempt.gone.at if safe else attempt.gone.at + view.settings.force_gone_grace
         return _disrupted(view, attempt, f"pod {attempt.target.name} was deleted", not_before)
-    return _write_failure(view, attempt, last, failure)
+    return responses.write_failure(view, attempt, last, failure)
 
 
 def _needs_claim(attempt: Attempt, pod: Pod) -> bool:
@@ -338,22 +341,6 @@ def _needs_claim(attempt: Attempt, pod: Pod) -> bool:
     record without an answer, such as the claim of a pod with reporting API, makes that request fail.
     """
     return attempt.record is None and termination_message.succeeds_unless_stopped(pod)
-
-
-def _write_failure(view: View, attempt: Attempt, pod: Pod | None, failure: failures.Failure) -> Plan:
-    error = StorableError(failure.message, failure.code)
-    response = StorableResponse("error", error=error, retryable=False if failure.is_final else None)
-    return _write(view, WriteRecord(attempt.target, attempt.uid, pod, response, failure.cause))
-
-
-def _write(view: View, action: WriteRecord | ClaimRecord) -> Plan:
-    """Write the record, unless that was refused recently: then show the refusal."""
-    refusal, status = view.refusal, view.run.status
-    if refusal is None or refusal.name != action.target.name or refusal.retry_at <= view.now:
-        return Plan(actions=(action,))
-    return statuses.stall(
-        view, status, refusal.reason, refusal.message, refusal.since, refusal.retry_at, current=status.current
-    )
 
 
 def _shown_problem(status: TaskRunStatus) -> failures.Problem | None:
@@ -381,82 +368,3 @@ def _disrupted(view: View, attempt: Attempt, message: str, not_before: datetime)
         recent_iterations=recent,
     )
     return starting.start(view, following)
-
-
-def _abort(view: View, attempt: Attempt, message: str | None) -> Plan:
-    """Finish an aborted run: it becomes Aborted, regardless of its pod's answer; the pod may clean up first."""
-    words = message or "Task aborted."
-    record = attempt.record
-    has_answered = record is not None and record.response is not None
-    calls_hook = has_answered and ON_ABORT in hooks.declared(view.definition)  # as soon as it reads Aborted
-    if not attempt.has_ended and not calls_hook:
-        assert attempt.pod is not None  # noqa: S101 - a pod that is gone has ended
-        return _ending(view, attempt, attempt.pod)
-    response = _response_of_abort(attempt, words)
-    if response is not None:
-        pod = attempt.pod or (attempt.gone.last if attempt.gone else None)
-        return _write(view, WriteRecord(attempt.target, attempt.uid, pod, response))
-    status = view.run.status if record is None else _status_of_abort(view, attempt, record, words)
-    return statuses.finish(view, status, "Aborted", "Aborted", words, record=record)
-
-
-def _response_of_abort(attempt: Attempt, words: str) -> StorableResponse | None:
-    """Return the response to write for a pod that has left none; None if nothing has to be written."""
-    pod = attempt.pod or (attempt.gone.last if attempt.gone else None)
-    # A pod that reports by message has no record before this one. Pods and records have separate watches, so the end of
-    # another pod may be seen before its record; the executor reads it before it writes.
-    is_unseen = attempt.record is None and pod is not None and pod.has_started
-    if not is_unseen and (attempt.record is None or attempt.record.response is not None):
-        return None
-    answer = termination_message.answer_of(pod) if pod is not None else None
-    return StorableResponse("aborted", message=words, output=answer.output if answer else None)
-
-
-def _status_of_abort(view: View, attempt: Attempt, record: Record, words: str) -> TaskRunStatus:
-    status, target = view.run.status, attempt.target
-    return status.changed(
-        current=Current(target.iteration, target.try_, target.name, attempt.uid),
-        started_at=status.started_at or statuses.seconds(record.started_at),
-        iterations=record.iteration,
-        progress=record.progress or status.progress,
-        hooks=hooks.merged(status.hooks, [record]),
-        recent_iterations=statuses.remember(status, attempt, "aborted", words, view.now),
-    )
-
-
-def _ending(view: View, attempt: Attempt, pod: Pod, why: str | None = None) -> Plan:
-    """End the pod step by step; its state shows which step is next. `why` is stored in an annotation of the pod."""
-    if pod.is_held and pod.is_force_deleted:
-        return Plan(actions=(ReleasePod(pod),))  # a forced deletion asserts that the pod has ended
-    step = pod_shutdown.next_step(pod, view.now, view.settings.answer_grace, why)
-    if step.action is not None:
-        return Plan(actions=(step.action,))
-    if step.is_lost:
-        return _node_lost(view, attempt, pod, step.due or view.now)
-    deleted = pod.metadata.deletion_timestamp
-    if deleted is not None and not pod.has_started:
-        return Plan(status=view.run.status, requeue_at=step.due)  # keep showing what keeps it from starting
-    aborting = view.run.spec.abort is not None
-    reason = "Aborting" if aborting else "PodTerminating" if deleted else "PodEnding"
-    message = f"pod {pod.metadata.name} has {pod.spec.termination_grace_period_seconds} s to clean up"
-    status = statuses.running(view, view.run.status, attempt.target, pod)
-    status = statuses.show(view, status, "Running", reason, message)
-    return Plan(status=status, requeue_at=step.due)
-
-
-def _node_lost(view: View, attempt: Attempt, pod: Pod, since: datetime) -> Plan:
-    """The pod did not terminate in time. Finishing the run starts no pod, so it is safe even if this one still runs."""
-    deadline = since + timedelta(seconds=int(pod.metadata.annotations.node_lost_timeout))
-    message = (
-        f"pod {pod.metadata.name} on node {pod.spec.node_name} does not terminate; check the node, or, if it is "
-        "certainly shut down, taint it with node.kubernetes.io/out-of-service"
-    )
-    status = statuses.running(view, view.run.status, attempt.target, pod)
-    if view.now >= deadline and view.still_there != (pod.metadata.uid, pod.metadata.resource_version):
-        return Plan(actions=(ConfirmGone(attempt.target.name, attempt.uid),))  # its watch may lag
-    if view.now >= deadline:
-        if view.run.spec.abort is not None:
-            return statuses.finish(view, status, "Aborted", "NodeLost", message)
-        return statuses.finish(view, status, "Failed", "NodeLost", message, error=TaskError(message, "NodeLost"))
-    status = statuses.show(view, status, "Running", "NodeLost", message, stalled=True)
-    return Plan(status=status, requeue_at=deadline)

@@ -8,7 +8,7 @@ import pytest
 
 from podrelay.api import names
 from podrelay.kube.resources import Key
-from podrelay.operator.cache.keys import RunId
+from podrelay.operator.cache.run_id import RunId
 from podrelay.operator.cache.slots import Limits
 from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import TaskRun

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from podrelay.api import names
 from podrelay.kube.resources import Key
-from podrelay.operator.cache.keys import RunId
+from podrelay.operator.cache.run_id import RunId
 from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import TaskRun
 from podrelay.operator.pods import Pod

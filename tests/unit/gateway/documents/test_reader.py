@@ -10,11 +10,12 @@ from collections.abc import Callable
 import pytest
 from graphql import GraphQLError, get_introspection_query, parse
 
-from podrelay.gateway.documents import offloop, shapes
-from podrelay.gateway.documents.offloop import OffLoop
-from podrelay.gateway.documents.reading import TOKEN_BYTES, InvalidError, Reader
+from podrelay.gateway.documents import shapes
+from podrelay.gateway.documents.reader import TOKEN_BYTES, InvalidError, Reader
 from podrelay.gateway.documents.shapes import DocumentLimits
 from podrelay.gateway.errors import LimitError
+from podrelay.gateway.event_loop import offloop
+from podrelay.gateway.event_loop.offloop import OffLoop
 from podrelay.gateway.schema.build import build
 from tests.unit.gateway.conftest import Gateway
 

@@ -16,7 +16,7 @@ from strawberry.extensions import SchemaExtension
 
 from podrelay.gateway.call import Call
 from podrelay.gateway.documents import introspection, variables
-from podrelay.gateway.documents.reading import InvalidError, Reader
+from podrelay.gateway.documents.reader import InvalidError, Reader
 from podrelay.gateway.errors import GatewayError, ValidationError
 
 _SHOWN: Final = 60

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from podrelay.kube.places import Places
+from podrelay.kube.request_semaphore import Places
 from tests.unit.operator.virtual_time import now, run_virtually
 
 

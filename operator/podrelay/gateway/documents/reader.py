@@ -20,11 +20,11 @@ from graphql import (
 )
 
 from podrelay.gateway.documents import shapes
-from podrelay.gateway.documents.offloop import OffLoop
 from podrelay.gateway.documents.shapes import DocumentLimits
 from podrelay.gateway.documents.spellings import normalise
 from podrelay.gateway.documents.validating import validate
 from podrelay.gateway.errors import LimitError
+from podrelay.gateway.event_loop.offloop import OffLoop
 
 KEPT_BYTES: Final = 4 * 1024 * 1024
 """Estimated memory for valid documents: 100 of the usual size. Garbage collections traverse them now and then."""

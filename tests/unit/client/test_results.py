@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from podrelay.client import Progress, values
+from podrelay.client import Progress, results
 
 METADATA = {"name": "a-run", "namespace": "shop", "uid": "u", "creationTimestamp": "2026-01-02T03:04:05Z"}
 
 
 def test_a_run_that_no_operator_has_seen_is_pending() -> None:
-    run = values.run_of({"metadata": METADATA, "spec": {"definition": "import-products"}})
+    run = results.run_of({"metadata": METADATA, "spec": {"definition": "import-products"}})
 
     assert (run.id, run.status, run.phase, run.is_finished) == ("a-run", "pending", "Pending", False)
     assert (run.input, run.output, run.progress, run.name, run.iterations) == ({}, None, None, "", 0)
@@ -41,7 +41,7 @@ def test_all_fields_of_a_run() -> None:
         "abort": {},
     }
     metadata = METADATA | {"annotations": {"podrelay.dev/created-by": "ann"}}
-    run = values.run_of({"metadata": metadata, "spec": spec, "status": status})
+    run = results.run_of({"metadata": metadata, "spec": spec, "status": status})
 
     assert (run.name, run.parent, run.created_by, run.input) == ("Autumn", "p", "ann", {"a": None})
     assert (run.definition, run.definition_name) == ("importProducts", "import-products")
@@ -67,7 +67,7 @@ def test_all_fields_of_a_run() -> None:
 )
 def test_whether_a_definition_can_be_run(conditions: object, is_ready: bool | None, message: str) -> None:
     spec = {"id": "importProducts", "title": "Import", "maxIterations": 50}
-    definition = values.definition_of({"metadata": METADATA, "spec": spec, "status": {"conditions": conditions}})
+    definition = results.definition_of({"metadata": METADATA, "spec": spec, "status": {"conditions": conditions}})
 
     assert (definition.is_ready, definition.message, definition.max_iterations) == (is_ready, message, 50)
 

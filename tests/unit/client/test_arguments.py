@@ -8,7 +8,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from podrelay import Controller, TaskDefinition
-from podrelay.client import DefinitionNotFoundError, InvalidInputError, requests
+from podrelay.client import DefinitionNotFoundError, InvalidInputError, arguments
 
 
 class ShopInput(BaseModel):
@@ -42,7 +42,7 @@ class Plain(TaskDefinition):
 
 @pytest.mark.parametrize("definition", ["importShop", "import-shop", ImportShop])
 def test_a_definition_is_an_id_a_name_or_the_class(definition: Any) -> None:
-    assert requests.definition_name(definition) == "import-shop"
+    assert arguments.definition_name(definition) == "import-shop"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_definition_is_an_id_a_name_or_the_class(definition: Any) -> None:
     ],
 )
 def test_a_valid_input_is_stored_as_given(definition: Any, given: Any, stored: dict[str, Any]) -> None:
-    assert requests.checked_input(definition, given) == stored
+    assert arguments.checked_input(definition, given) == stored
 
 
 @pytest.mark.parametrize(
@@ -73,20 +73,20 @@ def test_a_valid_input_is_stored_as_given(definition: Any, given: Any, stored: d
 )
 def test_each_invalid_field_is_named(definition: Any, given: Any, fields: set[str]) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        requests.checked_input(definition, given)
+        arguments.checked_input(definition, given)
 
     assert set(caught.value.data["invalidFields"]) == fields
     assert all(set(field) == {"code", "message", "data"} for field in caught.value.data["invalidFields"].values())
 
 
 def test_the_arguments_of_a_run_are_checked() -> None:
-    wanted = requests.checked_run(ImportShop, {"url": "a"}, delay=timedelta(hours=1), name="Later")
+    wanted = arguments.checked_run(ImportShop, {"url": "a"}, delay=timedelta(hours=1), name="Later")
 
     assert (wanted.definition, wanted.delay_seconds, wanted.name) == ("import-shop", 3600, "Later")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("given", "message"),
     [
         ({"delay": 1.5}, "delay: must be a whole number of seconds, not 1.5"),
         ({"delay": timedelta(days=355)}, "delay: must be shorter than 30672000 seconds"),
@@ -95,37 +95,37 @@ def test_the_arguments_of_a_run_are_checked() -> None:
         ({"name": "x" * 257}, "name: must have at most 256 characters"),
     ],
 )
-def test_an_invalid_argument_of_a_run_is_named(arguments: dict[str, Any], message: str) -> None:
+def test_an_invalid_argument_of_a_run_is_named(given: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInputError, match=message) as caught:
-        requests.checked_run("importShop", None, **arguments)
+        arguments.checked_run("importShop", None, **given)
 
     assert set(caught.value.data["invalidFields"]) == {message.partition(":")[0]}
 
 
 def test_an_impossible_name_of_a_definition_is_not_found() -> None:
     with pytest.raises(DefinitionNotFoundError) as caught:
-        requests.checked_run("Import Shop", None)
+        arguments.checked_run("Import Shop", None)
 
     assert caught.value.data == {"id": "Import Shop"}
 
 
 def test_a_time_needs_a_time_zone() -> None:
-    assert requests.aware(datetime(2026, 1, 2, tzinfo=UTC), "start_at") == datetime(2026, 1, 2, tzinfo=UTC)
+    assert arguments.aware(datetime(2026, 1, 2, tzinfo=UTC), "start_at") == datetime(2026, 1, 2, tzinfo=UTC)
     with pytest.raises(InvalidInputError, match="start_at: needs a time zone"):
-        requests.aware(datetime(2026, 1, 2), "start_at")
+        arguments.aware(datetime(2026, 1, 2), "start_at")
 
 
 @pytest.mark.parametrize(
     ("make", "selector"),
     [
-        (requests.run_selector, None),
-        (lambda: requests.run_selector(ImportShop, None, "a-run"), "spec.definition=import-shop,spec.parent=a-run"),
+        (arguments.run_selector, None),
+        (lambda: arguments.run_selector(ImportShop, None, "a-run"), "spec.definition=import-shop,spec.parent=a-run"),
         (
-            lambda: requests.run_selector(None, ["failed", "Aborted"]),
+            lambda: arguments.run_selector(None, ["failed", "Aborted"]),
             "status.phase!=Pending,status.phase!=Running,status.phase!=Succeeded,status.phase!=",
         ),
         (
-            lambda: requests.run_selector(None, "pending"),
+            lambda: arguments.run_selector(None, "pending"),
             "status.phase!=Running,status.phase!=Succeeded,status.phase!=Failed,status.phase!=Aborted",
         ),
     ],
@@ -136,6 +136,6 @@ def test_selectors(make: Callable[[], str | None], selector: str | None) -> None
 
 @pytest.mark.parametrize("name", ["", "a,spec.parent=b", "UPPER", "a_b", "-a", "a" * 64, "a\n"])
 def test_an_invalid_name_never_gets_into_a_selector(name: str) -> None:
-    assert not requests.is_name(name)
+    assert not arguments.is_name(name)
     with pytest.raises(InvalidInputError, match="parent"):
-        requests.run_selector(parent=name)
+        arguments.run_selector(parent=name)

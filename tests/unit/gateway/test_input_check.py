@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from podrelay.gateway import checking
+from podrelay.gateway import input_check
 from podrelay.gateway.objects import Definition, Present
 from tests.unit.gateway.builders import definition
 from tests.unit.gateway.conftest import Gateway
@@ -82,7 +82,7 @@ async def test_a_definition_that_cannot_be_read_is_left_to_the_operator(gateway:
 async def test_a_check_that_has_to_wait_for_others_is_left_to_the_operator(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checking, "_SECONDS", 0)
+    monkeypatch.setattr(input_check, "_SECONDS", 0)
     define(gateway)
 
     assert (await trigger(gateway, {}))["error"] is None

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from podrelay.operator.cache.reflection import READY_SECONDS, Watches
+from podrelay.operator.cache.watches import READY_SECONDS, Watches
 from tests.unit.operator.virtual_time import now, run_virtually
 
 KINDS = ("taskdefinitions", "taskruns", "taskiterations", "pods")

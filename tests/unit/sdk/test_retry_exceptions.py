@@ -8,7 +8,7 @@ import pytest
 import podrelay
 from podrelay.sdk.answers import Failed
 from podrelay.sdk.controller import Response
-from podrelay.sdk.verdicts import Fatal, Retry
+from podrelay.sdk.retry_exceptions import Fatal, Retry
 
 
 class RateLimited(Retry):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from podrelay.cli import leading, main
+from podrelay.cli import leading_flags, main
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from podrelay.cli import leading, main
     ],
 )
 def test_flags_that_select_a_cluster_move_after_the_command(line: str, expected: str) -> None:
-    assert leading.after_the_command(line.split()) == expected.split()
+    assert leading_flags.after_the_command(line.split()) == expected.split()
 
 
 def test_a_command_gets_the_flags_before_it(capsys: pytest.CaptureFixture[str]) -> None:
@@ -50,7 +50,7 @@ def test_a_flag_of_the_command_itself_must_follow_it(capsys: pytest.CaptureFixtu
 def test_bash_completes_in_the_same_way(words: str, place: str, expected: str, new_place: str) -> None:
     environment = {"COMP_WORDS": words, "COMP_CWORD": place}
 
-    leading.complete_after_the_command(environment)
+    leading_flags.complete_after_the_command(environment)
 
     assert environment == {"COMP_WORDS": expected, "COMP_CWORD": new_place}
 
@@ -68,6 +68,6 @@ def test_bash_completes_in_the_same_way(words: str, place: str, expected: str, n
 def test_other_shells_complete_in_the_same_way(words: str, expected: str) -> None:
     environment = {"_TYPER_COMPLETE_ARGS": words}
 
-    leading.complete_after_the_command(environment)
+    leading_flags.complete_after_the_command(environment)
 
     assert environment == {"_TYPER_COMPLETE_ARGS": expected}

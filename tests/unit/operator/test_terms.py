@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from podrelay.operator.leader_election import LeadershipLostError
-from podrelay.operator.leadership import Leadership
+from podrelay.operator.terms import Leadership
 from tests.unit.operator.virtual_time import now, run_virtually
 
 

@@ -4,7 +4,7 @@ import strawberry
 
 from podrelay.gateway import statistics
 from podrelay.gateway.call import Call
-from podrelay.gateway.documents.turns import paced
+from podrelay.gateway.event_loop.turns import paced
 from podrelay.gateway.schema.envelope import Error
 from podrelay.gateway.schema.scalars import DateTime, Number
 
