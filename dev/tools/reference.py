@@ -68,7 +68,7 @@ GROUPS: Final = (
     Group(
         "The task service",
         "For programs that start tasks: extra `client`. [code.md](code.md) is the guide.",
-        ("TaskService", "AsyncTaskService", "client.values.Run", "client.values.RunEvent", "client.values.LogLine"),
+        ("TaskService", "AsyncTaskService", "client.results.Run", "client.results.RunEvent", "client.results.LogLine"),
     ),
     Group(
         "podrelay.testing",
