@@ -77,7 +77,7 @@ print([name for name in sys.modules if name.startswith(("podrelay.operator", "po
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
 
     assert ast.literal_eval(ended.stdout.splitlines()[-1]) == [
-        f"podrelay.cli.{module}" for module in ("commands", "exit_codes", "leading", "main")
+        f"podrelay.cli.{module}" for module in ("commands", "exit_codes", "leading_flags", "main")
     ]
 
 
