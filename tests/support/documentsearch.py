@@ -5,6 +5,8 @@ found so far. For a longer search run `python -m tests.support.documentsearch --
 """
 
 import argparse
+import heapq
+import itertools
 import json
 import random
 import re
@@ -367,11 +369,16 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(10**6))
     arguments = parser.parse_args()
     until = time.monotonic() + arguments.seconds
+    number = itertools.count()
     with HeldLoop(arguments.runs) as gateway:
-        found = [*search(gateway, arguments.seed, lambda _: time.monotonic() >= until)]
-    found.sort(key=lambda one: -one.held)
-    print(f"{len(found)} requests, seed {arguments.seed}; the slowest ones blocked the event loop for")
-    for one in found[:10]:
+        # Only the slowest are kept: what this process holds, the garbage collector of the gateway has to visit.
+        found = heapq.nlargest(
+            10,
+            search(gateway, arguments.seed, lambda _: time.monotonic() >= until),
+            key=lambda one: (one.held, next(number)),
+        )
+    print(f"{next(number)} requests, seed {arguments.seed}; the slowest ones blocked the event loop for")
+    for one in found:
         print(one)
     return int(found[0].held > PROMISED)
 

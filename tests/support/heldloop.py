@@ -75,9 +75,12 @@ class HeldLoop:
         self._start("api", self._serve_api)
         self._start("gateway", self._serve_gateway)
         self._client = http.client.HTTPConnection("127.0.0.1", self._ports["gateway"], timeout=SECONDS)
+        gc.collect()
+        gc.freeze()  # like the gateway itself
         return self
 
     def __exit__(self, *_: object) -> None:
+        gc.unfreeze()
         self._client.close()
         for loop, stop, thread in reversed(self._loops):
             loop.call_soon_threadsafe(stop.set)
