@@ -197,7 +197,10 @@ def _whole_seconds(delay: float | timedelta) -> int:
 def _in_utc(moment: datetime) -> datetime:
     if moment.tzinfo is None:
         raise InvalidRunError("start_at", f"needs a time zone: {moment.isoformat()}Z is UTC")
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidRunError("start_at", "must be between the years 1 and 9999 in UTC") from None
 
 
 def _owner(parent: dict[str, Any]) -> dict[str, Any]:

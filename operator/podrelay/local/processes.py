@@ -21,7 +21,8 @@ from podrelay.local.memory_api import MemoryApi, Object
 from podrelay.local.server import Server
 
 _LAST_LINES: Final = 80
-_CHUNK: Final = 65_536
+_PIPE: Final = 65_536
+"""The capacity of a pipe on Linux (pipe(7)): one read of this size returns everything that has been printed."""
 _LAST_OUTPUT: Final = 2048
 """How much of the log a kubelet uses as the message of a container that wrote none (FallbackToLogsOnError)."""
 
@@ -128,10 +129,15 @@ class ProcessContainer:
         return "".join(self._last)[-_LAST_OUTPUT:]
 
     def read_output(self) -> None:
-        """Show everything that is in the pipe. May be called by any thread."""
+        """Show everything that has been printed so far, however much follows. May be called by any thread."""
         with self._reading:
-            while not self._is_at_end and select.select([self._output], [], [], 0)[0]:
-                self._take(os.read(self._output.fileno(), _CHUNK))
+            if not self._is_at_end and self._is_readable(0):
+                self._take(os.read(self._output.fileno(), _PIPE))
+
+    def _is_readable(self, milliseconds: int | None) -> bool:
+        poll = select.poll()
+        poll.register(self._output, select.POLLIN)
+        return bool(poll.poll(milliseconds))
 
     def _take(self, data: bytes) -> None:
         self._is_at_end = not data
@@ -144,7 +150,7 @@ class ProcessContainer:
 
     def _attend(self) -> None:
         while not self._is_at_end:
-            select.select([self._output], [], [])
+            self._is_readable(None)
             self.read_output()
         code = self._process.wait()
         self._code = 128 - code if code < 0 else code

@@ -101,6 +101,11 @@ def test_a_start_is_one_point_in_time() -> None:
         wanted_run("work", start_at=datetime(2026, 3, 1, 14, tzinfo=UTC), delay=0)
 
 
+def test_a_start_outside_of_the_calendar_is_refused() -> None:
+    with pytest.raises(InvalidRunError, match="start_at must be between the years 1 and 9999 in UTC"):
+        wanted_run("work", start_at=datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))))
+
+
 @pytest.mark.parametrize("definition", ["", "Import Products", "ImportProducts", "-a", "a-", "a" * 64, "a,b=c", "a\n"])
 def test_an_invalid_name_of_a_definition_is_rejected(definition: str) -> None:
     with pytest.raises(InvalidRunError, match="is not an id such as importProducts, nor a name such as") as caught:
