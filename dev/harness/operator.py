@@ -60,8 +60,10 @@ class OperatorProcess:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *_: object) -> None:
         self.stop()
+        if error is not None:
+            print(self.text)  # pytest shows it with the failure
 
     def start(self) -> None:
         """Start it, and wait until its caches are filled."""

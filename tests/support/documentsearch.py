@@ -8,6 +8,7 @@ import argparse
 import heapq
 import itertools
 import json
+import pickle
 import random
 import re
 import sys
@@ -70,15 +71,14 @@ class Case:
 
 @dataclass(frozen=True)
 class Found:
-    """A request, and for how many seconds of CPU time it blocked the event loop."""
+    """The body of a request, and for how many seconds of CPU time it blocked the event loop."""
 
-    case: Case
+    sent: bytes
     held: float
     status: int
 
     def __str__(self) -> str:
-        sent = self.case.sent
-        return f"{self.held * 1000:6.1f} ms, {self.status}, {len(sent)} bytes: {sent[:300]!r}"
+        return f"{self.held * 1000:6.1f} ms, {self.status}, {len(self.sent)} bytes: {self.sent[:300]!r}"
 
 
 Make = Callable[[random.Random], Case]
@@ -347,18 +347,20 @@ def search(gateway: HeldLoop, seed: int, is_over: Callable[[int], bool]) -> Iter
         is_over: called with the number of requests; returns whether the search ends.
     """
     chance, tried = random.Random(seed), 0
-    worst: list[Found] = []
+    # As bytes: the lists in the variables would be visited by each garbage collection of the gateway.
+    worst: list[tuple[float, bytes]] = []
     while not is_over(tried):
         is_new = tried < len(KINDS) or not worst or chance.random() < 0.5
         make = KINDS[tried] if tried < len(KINDS) else chance.choice(KINDS)
-        case = make(chance) if is_new else changed(chance.choice(worst).case, chance)
+        case = make(chance) if is_new else changed(pickle.loads(chance.choice(worst)[1]), chance)
         tried += 1
-        if len(case.sent) > MAX_BODY:
+        sent, kept = case.sent, pickle.dumps(case)
+        del case
+        if len(sent) > MAX_BODY:
             continue
-        answer = gateway.post(case.sent)
-        found = Found(case, answer.held, answer.status)
-        worst = sorted([*worst, found], key=lambda one: -one.held)[:_WORST]
-        yield found
+        answer = gateway.post(sent)
+        worst = sorted([*worst, (answer.held, kept)], reverse=True)[:_WORST]
+        yield Found(sent, answer.held, answer.status)
 
 
 def main() -> int:

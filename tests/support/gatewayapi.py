@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+from collections.abc import MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +34,7 @@ class ApiServer:
     """
 
     rights: dict[str, set[str]] = field(default_factory=dict)
-    objects: dict[str, Any] = field(default_factory=dict)
+    objects: MutableMapping[str, Any] = field(default_factory=dict)
     seen: list[tuple[str, str, str]] = field(default_factory=list)
     deletions: dict[str, Any] = field(default_factory=dict)
     is_down: bool = False

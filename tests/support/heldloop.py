@@ -12,6 +12,7 @@ import random
 import sys
 import threading
 import time
+from collections import UserDict
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
@@ -49,6 +50,16 @@ class Answer:
     status: int
     held: float
     body: bytes
+
+
+class _Encoded(UserDict[str, Any]):
+    """Objects in JSON, so that the garbage collector of the gateway does not visit those of the API server."""
+
+    def __setitem__(self, path: str, manifest: Any) -> None:
+        self.data[path] = json.dumps(manifest)
+
+    def __getitem__(self, path: str) -> Any:
+        return json.loads(self.data[path])
 
 
 class HeldLoop:
@@ -118,7 +129,7 @@ class HeldLoop:
         assert started.wait(SECONDS), name
 
     async def _serve_api(self, name: str, started: threading.Event, stop: asyncio.Event) -> None:
-        api = ApiServer(rights={"alice": set(EVERYTHING)})
+        api = ApiServer(rights={"alice": set(EVERYTHING)}, objects=_Encoded())
         backend = web.Application()
         backend.router.add_route("*", "/{path:.*}", api.handle)
         await self._serve(name, backend, started, stop)

@@ -1,30 +1,51 @@
 """Batches: several operations in one request, as the admin app of Webiny sends them.
 
 Each operation has its own answer. An error in one of them is reported in its place and does not affect the others,
-because the results of earlier mutations must still be returned.
+because the results of earlier mutations must still be returned. Each answer is encoded before the next operation
+starts: ten lists of a thousand tasks are 168,000 objects, and a garbage collection of those takes a fifth of a second.
 """
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 from cross_web import HTTPException
 from graphql import GraphQLError
-from strawberry.http import GraphQLRequestData
+from strawberry.http import GraphQLRequestData, process_result
 from strawberry.types import ExecutionResult
 
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import GatewayError, UnavailableError, ValidationError, masked
+from podrelay.gateway.http import bodies
+
+
+@dataclass
+class EncodedResult(ExecutionResult):
+    """The result of an operation without its objects.
+
+    Attributes:
+        encoded: the answer in JSON.
+    """
+
+    encoded: bytes = b""
 
 
 async def answer(
     call: Call, operation: GraphQLRequestData, execute: Callable[[GraphQLRequestData], Awaitable[ExecutionResult]]
-) -> ExecutionResult:
-    """Return what `execute` returns, or the error of this operation of a batch.
+) -> EncodedResult:
+    """Return the encoded result of `execute`, or the error of this operation of a batch.
 
     Args:
         call: the call of the whole batch.
         operation: one operation, not checked yet.
         execute: executes one operation.
     """
+    result = await _result(call, operation, execute)
+    return EncodedResult(data=None, errors=None, encoded=bodies.encode(process_result(result)))
+
+
+async def _result(
+    call: Call, operation: GraphQLRequestData, execute: Callable[[GraphQLRequestData], Awaitable[ExecutionResult]]
+) -> ExecutionResult:
     try:
         _check(operation)
         if call.seconds_left() <= 0:

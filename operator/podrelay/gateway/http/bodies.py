@@ -1,4 +1,4 @@
-"""Decode the bodies of requests, within limits."""
+"""Decode the bodies of requests, within limits, and encode those of answers."""
 
 import gc
 import json
@@ -54,6 +54,14 @@ def decode_request(data: str | bytes, max_batch: int) -> dict[str, Any] | list[d
     if not all(isinstance(one, dict) for one in found):
         raise json.JSONDecodeError("a batch must be a list of JSON objects", "", 0)
     return found
+
+
+def encode(data: object) -> bytes:
+    """Return JSON; the rare payload that is nested too deep for orjson is encoded by the slower json module."""
+    try:
+        return orjson.dumps(data)
+    except orjson.JSONEncodeError:
+        return json.dumps(data).encode()  # in ASCII, because texts may contain lone surrogates
 
 
 def _read(data: str | bytes) -> Any:

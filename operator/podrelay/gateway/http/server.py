@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -139,7 +139,9 @@ class View(GraphQLView[Call, None]):
                     "texts count): keep large data in separate storage and pass a reference."
                 )
             await self._catch_up(request, call)
-            response: web.StreamResponse = await self.run(request, context=call)
+            # Until the objects of the answer are freed, no garbage collection has to visit them.
+            with self._services.garbage.operation():
+                response: web.StreamResponse = await self.run(request, context=call)
         except GatewayError as error:
             headers = {"WWW-Authenticate": "Bearer"} if isinstance(error, NotAuthenticatedError) else {}
             return _refuse(_STATUS.get(type(error), 400), error.message, headers, error.extensions)
@@ -248,6 +250,12 @@ class View(GraphQLView[Call, None]):
 
         return [await batches.answer(call, one, execute) for one in request_data]
 
+    async def process_result(self, request: web.Request, result: ExecutionResult) -> GraphQLHTTPResponse:
+        """Return what is encoded as the answer; those of a batch are encoded already."""
+        if isinstance(result, batches.EncodedResult):
+            return cast("GraphQLHTTPResponse", orjson.Fragment(result.encoded))
+        return await super().process_result(request, result)
+
     def parse_json(self, data: str | bytes) -> Any:
         """Decode the body of a request: an operation, or a batch of operations."""
         try:
@@ -263,13 +271,13 @@ class View(GraphQLView[Call, None]):
 
     def encode_json(self, data: object) -> str:
         """Encode a message for a WebSocket."""
-        return _json(data).decode()
+        return bodies.encode(data).decode()
 
     def create_response(
         self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: web.Response
     ) -> web.Response:
         """Return the answer."""
-        sub_response.body = _json(response_data)
+        sub_response.body = bodies.encode(response_data)
         sub_response.content_type = "application/json"
         return sub_response
 
@@ -438,14 +446,6 @@ async def _body(request: web.Request) -> bytes:
     except TimeoutError as error:
         words = f"The body did not arrive within {connections.BODY_SECONDS:g} s."
         raise web.HTTPRequestTimeout(text=words) from error
-
-
-def _json(data: object) -> bytes:
-    """Return JSON; the rare payload that is nested too deep for orjson is encoded by the slower json module."""
-    try:
-        return orjson.dumps(data)
-    except orjson.JSONEncodeError:
-        return json.dumps(data).encode()  # in ASCII, because texts may contain lone surrogates
 
 
 def _loopback(options: ServerOptions) -> Any:

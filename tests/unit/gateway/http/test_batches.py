@@ -2,14 +2,20 @@
 
 import asyncio
 import json
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from graphql import GraphQLError
+from strawberry.http import GraphQLRequestData
+from strawberry.types import ExecutionResult
 
 from podrelay.gateway import writing
 from podrelay.gateway.call import Budget, Limits
 from podrelay.gateway.errors import LimitError, ValidationError
-from podrelay.gateway.http import bodies
+from podrelay.gateway.event_loop.garbage import Garbage
+from podrelay.gateway.event_loop.turns import Turns
+from podrelay.gateway.http import batches, bodies
 from podrelay.gateway.query import listing
 from tests.unit.gateway.builders import definition, run
 from tests.unit.gateway.conftest import Gateway, Start
@@ -37,6 +43,15 @@ async def answers(gateway: Gateway, *operations: Any, token: str = "alice") -> l
     return found
 
 
+class _Unlimited:
+    """A call that has time left."""
+
+    services = SimpleNamespace(turns=Turns())
+
+    def seconds_left(self) -> float:
+        return 1
+
+
 def listed(answer: dict[str, Any]) -> Any:
     return answer["data"]["backgroundTasks"]["listTasks"]
 
@@ -48,6 +63,31 @@ async def test_a_batch_is_answered_in_its_order(gateway: Gateway) -> None:
 
     found = [answer["data"]["backgroundTasks"]["getTask"]["data"] for answer in await answers(gateway, *asked)]
     assert found == [None, {"id": "words"}, None]
+
+
+async def test_an_answer_of_a_batch_keeps_no_objects() -> None:
+    """Ten lists of a thousand tasks would make each garbage collection take a fifth of a second."""
+
+    async def execute(_: GraphQLRequestData) -> ExecutionResult:
+        return ExecutionResult(data={"a": [1, "\ud800"]}, errors=[GraphQLError("no \ud800")])
+
+    operation = GraphQLRequestData(query="{ a }", variables=None, operation_name=None, extensions=None)
+    found = await batches.answer(cast("Any", _Unlimited()), operation, execute)
+
+    assert (found.data, found.errors) == (None, None)
+    assert json.loads(found.encoded) == {"data": {"a": [1, "\ud800"]}, "errors": [{"message": "no \ud800"}]}
+
+
+async def test_garbage_is_collected_when_a_batch_was_answered(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full collection between two operations would have to visit what all of them have created."""
+    moments: list[int] = []
+    monkeypatch.setattr(Garbage, "_is_due", lambda self: moments.append(self._under_way))
+
+    await answers(gateway, HELLO, LIST, HELLO)
+
+    assert moments == [1, 1, 1, 0]
 
 
 async def test_a_batch_may_have_one_operation(gateway: Gateway) -> None:

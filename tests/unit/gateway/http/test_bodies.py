@@ -77,6 +77,6 @@ async def test_many_lists_are_refused_with_what_to_do(gateway: Gateway) -> None:
 
 
 def test_a_text_with_a_lone_surrogate_can_be_encoded() -> None:
-    from podrelay.gateway.http.server import _json
+    from podrelay.gateway.http.bodies import encode
 
-    assert json.loads(_json({"a": "\ud800"})) == {"a": "\ud800"}
+    assert json.loads(encode({"a": "\ud800"})) == {"a": "\ud800"}
