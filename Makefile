@@ -58,8 +58,8 @@ e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nod
 mutants: $(VENV)/ready ## Break the relay in many ways, and check that the tests fail
 	@$(BIN)/python -m dev.tools.mutants
 
-bench: $(VENV)/ready ## Measure the relay: compared with bare pods and Jobs, and while idle (docs/performance.md)
-	@$(BIN)/python -m dev.benchmarks relay
+bench: $(VENV)/ready ## Measure the relay: compared with others, and while idle (docs/performance.md; JSON=FILE)
+	@$(BIN)/python -m dev.benchmarks relay $(if $(JSON),--json $(JSON))
 	@$(BIN)/python -m dev.benchmarks idle
 
 format: $(VENV)/ready ## Format the code and apply the automatic fixes of the linter

@@ -12,7 +12,7 @@ import uvloop
 from rich.console import Console
 
 from dev.benchmarks import gateway, idle, large, relay, report
-from dev.benchmarks.contenders import Floor, Jobs, Relay
+from dev.benchmarks.contenders import Floor, Jobs, LeastWrites, Relay
 from dev.benchmarks.errors import BenchmarkError
 from dev.benchmarks.loads import LOADS, Load
 from dev.benchmarks.rounds import Round
@@ -51,7 +51,7 @@ def _relay(arguments: argparse.Namespace, cluster: Cluster, folder: Path, consol
         if arguments.json:  # a later round may fail, or the user may interrupt it
             _write(arguments.json, {"rounds": [one.as_dict() for one in seen]})
         console.print(
-            f"round {found.number}  {found.load:6} {found.contender:10} {found.runs_per_second:7.1f} runs/s",
+            f"round {found.number}  {found.load:6} {found.contender:12} {found.runs_per_second:7.1f} runs/s",
             style="dim",
         )
 
@@ -97,11 +97,13 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     titles = "; ".join(f"{load.name}: {load.title}" for load in LOADS)
 
-    passing = commands.add_parser("relay", help="bare pods, Jobs and Podrelay side by side", epilog=titles)
+    passing = commands.add_parser(
+        "relay", help="bare pods, least writes, Jobs, Podrelay side by side", epilog=titles
+    )
     passing.add_argument("--load", choices=_NAMES, action="append", help="only this one; can be given several times")
     passing.add_argument("--rounds", type=int, default=3, help="how often each load is measured (default: 3)")
     passing.add_argument("--scale", type=float, default=1.0, help="factor for the number of runs (default: 1)")
-    contenders = (Floor.name, Jobs.name, Relay.name)
+    contenders = (Floor.name, LeastWrites.name, Jobs.name, Relay.name)
     passing.add_argument("--without", choices=contenders, action="append", default=[], help="skip this one")
     passing.set_defaults(measure=_relay)
 

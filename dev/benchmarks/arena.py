@@ -1,6 +1,7 @@
 """A namespace in which one contender runs."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -27,6 +28,19 @@ _QUIET_SECONDS: Final = 1.0
 
 class _List(msgspec.Struct):
     items: list[msgspec.Raw] = []
+
+
+class _Metadata(msgspec.Struct):
+    name: str
+    finalizers: list[str] = []
+
+
+class _Pod(msgspec.Struct):
+    metadata: _Metadata
+
+
+class _Pods(msgspec.Struct):
+    items: list[_Pod] = []
 
 
 @dataclass
@@ -57,6 +71,13 @@ class Arena:
         async with self._turns:
             return await self.client.patch(resource, self.namespace, name, patch, subresource=subresource)
 
+    async def replace(
+        self, resource: Resource, name: str, manifest: dict[str, Any], subresource: str | None = None
+    ) -> bytes:
+        """Replace an object as soon as fewer than 16 requests are in flight."""
+        async with self._turns:
+            return await self.client.replace(resource, self.namespace, name, manifest, subresource=subresource)
+
     async def all_have_a_state(self) -> None:
         """Wait until an operator has reconciled all runs."""
         await until("all runs have a state", self._have_a_state, _STATE_SECONDS, every=0.5)
@@ -70,10 +91,21 @@ class Arena:
         """Delete all objects of a round, and wait until they are gone and there is no more activity."""
         for resource in (TASK_RUNS, JOBS, PODS, TASK_ITERATIONS, TASK_DEFINITIONS):
             await self._delete_all(resource)
+        await self._release_pods()
         for resource in (TASK_RUNS, JOBS, PODS, TASK_ITERATIONS):
             await until(f"all {resource.plural} are gone", partial(self._has_none, resource), _PATIENCE_SECONDS)
         await asyncio.sleep(_QUIET_SECONDS)
         self.observer.forget()
+
+    async def _release_pods(self) -> None:
+        """Remove the finalizer of the pods that no operator knows."""
+        body = await self.client.request("GET", PODS.path(self.namespace), timeout_seconds=_PATIENCE_SECONDS)
+        held = [pod.metadata.name for pod in msgspec.json.decode(body, type=_Pods).items if pod.metadata.finalizers]
+        await asyncio.gather(*(self._release(name) for name in held))
+
+    async def _release(self, name: str) -> None:
+        with contextlib.suppress(NotFoundError):  # an operator was faster
+            await self.patch(PODS, name, {"metadata": {"finalizers": None}})
 
     async def _has_none(self, resource: Resource) -> bool:
         body = await self.client.request("GET", resource.path(self.namespace), params={"limit": "1"})

@@ -1,4 +1,4 @@
-"""The contenders that run a load: bare pods, Jobs, Podrelay. All create the same pods and do not delete them.
+"""The contenders that run a load: bare pods, least writes, Jobs, Podrelay. All create the same pods, and keep them.
 
 Each one runs a run from its start to its end; the load decides when each run starts.
 """
@@ -79,6 +79,49 @@ class Floor:
             pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _pod_spec()}
             await arena.create(PODS, pod)
             await arena.observer.ended(name, iteration)
+
+
+class LeastWrites:
+    """A TaskRun, its pods, and a status for each pod: the writes without which no operator can run a TaskRun.
+
+    The benchmark's client makes them, without any operator. Each pod has Podrelay's finalizer, which is not removed.
+    """
+
+    name = "least writes"
+    programs = frozenset({BENCH})
+    controller: str | None = None
+
+    async def prepare(self, arena: Arena, load: Load) -> None:
+        """Nothing is shared."""
+
+    async def run(self, arena: Arena, load: Load, name: str) -> None:
+        """Create the TaskRun and its pods, one after the other, and write the status after each."""
+        version = _version(await arena.create(TASK_RUNS, task_run(name)))
+        for iteration in range(1, load.iterations + 1):
+            labels = _labels(name, iteration) | {names.LABEL_RUN: name}
+            metadata = {"name": f"{name}-i{iteration}", "labels": labels, "finalizers": [names.ANSWER_FINALIZER]}
+            await arena.create(PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": _pod_spec()})
+            await arena.observer.ended(name, iteration)
+            written = {
+                "apiVersion": names.API_VERSION,
+                "kind": "TaskRun",
+                "metadata": {"name": name, "resourceVersion": version},
+                "status": _status(name, iteration, load.iterations),
+            }
+            version = _version(await arena.replace(TASK_RUNS, name, written, subresource="status"))
+
+
+def _status(run: str, iteration: int, iterations: int) -> dict[str, Any]:
+    """Return a status with the fields that an operator has to store."""
+    is_over = iteration == iterations
+    return {
+        "phase": "Succeeded" if is_over else "Running",
+        "reason": "Done" if is_over else "IterationRunning",
+        "message": "Task done." if is_over else f"iteration {iteration + 1}",
+        "iterations": iteration,
+        "lastRecord": f"{run}-i{iteration}",
+        "output": {"n": iteration},
+    }
 
 
 class Jobs:
@@ -170,6 +213,10 @@ def task_run(name: str, **spec: Any) -> dict[str, Any]:
     }
 
 
+def _version(body: bytes) -> str:
+    return msgspec.json.decode(body, type=_Versioned).metadata.resource_version
+
+
 # --- how runs and Jobs end -------------------------------------------------------------------------------------------
 
 
@@ -181,6 +228,10 @@ class _Condition(msgspec.Struct):
 class _Metadata(msgspec.Struct, rename="camel"):
     name: str
     resource_version: str
+
+
+class _Versioned(msgspec.Struct):
+    metadata: _Metadata
 
 
 class _Status(msgspec.Struct):

@@ -1,4 +1,4 @@
-"""The operator as a separate process, as the chart starts it: all namespaces, log level INFO."""
+"""The operator as a separate process, as the chart starts it: with log level INFO."""
 
 import asyncio
 import sys
@@ -34,13 +34,14 @@ class Operator:
 
 
 @asynccontextmanager
-async def operator(kubeconfig: Path, log: Path) -> AsyncIterator[Operator]:
-    """Run the operator.
+async def operator(kubeconfig: Path, log: Path, namespaces: tuple[str, ...] = ()) -> AsyncIterator[Operator]:
+    """Run the operator for these namespaces; empty: for all.
 
     Raises:
         BenchmarkError: it did not become ready, or it ended by itself.
     """
-    flags = (f"--kubeconfig={kubeconfig}", f"--lease-namespace={RELEASE_NAMESPACE}", "--listen=127.0.0.1:0")
+    flags = [f"--kubeconfig={kubeconfig}", f"--lease-namespace={RELEASE_NAMESPACE}", "--listen=127.0.0.1:0"]
+    flags += [f"--namespace={namespace}" for namespace in namespaces]
     started = time.perf_counter()
     with log.open("wb") as output:
         process = await asyncio.create_subprocess_exec(_PODRELAY, "operator", *flags, stdout=output, stderr=output)

@@ -1,4 +1,4 @@
-"""The speed of runs with bare pods, Jobs and Podrelay, side by side on one control plane."""
+"""The speed of runs with bare pods, least writes, Jobs and Podrelay, side by side on one control plane."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -8,7 +8,7 @@ from pathlib import Path
 from dev.benchmarks import processes, rounds
 from dev.benchmarks.arena import Arena, arena
 from dev.benchmarks.audit import AuditLog
-from dev.benchmarks.contenders import BENCH, Contender, Floor, Jobs, Relay
+from dev.benchmarks.contenders import BENCH, Contender, Floor, Jobs, LeastWrites, Relay
 from dev.benchmarks.loads import Load
 from dev.benchmarks.nodes import kwok
 from dev.benchmarks.operators import operator
@@ -45,8 +45,11 @@ async def measure(
     async with AsyncExitStack() as stack:
         client = await stack.enter_async_context(Client(config.load(cluster.kubeconfig), BENCH))
         player = await stack.enter_async_context(kwok(client, cluster.kubeconfig, folder))
-        ours = await stack.enter_async_context(operator(cluster.kubeconfig, folder / "operator.log"))
-        arenas = [pair for pair in await stack.enter_async_context(_arenas(client)) if pair[0].name not in without]
+        arenas = await stack.enter_async_context(_arenas(client))
+        # Another operator would disturb the runs of "least writes".
+        served = tuple(place.namespace for contender, place in arenas if contender.name == Relay.name)
+        ours = await stack.enter_async_context(operator(cluster.kubeconfig, folder / "operator.log", served))
+        arenas = [pair for pair in arenas if pair[0].name not in without]
         pids = {**processes.control_plane(), "kwok": player, "operator": ours.pid}
         log = AuditLog(cluster.audit_log)
         for load in loads:
@@ -61,11 +64,13 @@ async def measure(
 async def _arenas(client: Client) -> AsyncIterator[list[tuple[Contender, Arena]]]:
     """Create the namespaces of all contenders at the start, so that the conditions are the same for each of them."""
     async with AsyncExitStack() as stack:
-        floor, jobs, relay = [await stack.enter_async_context(arena(client, name)) for name in ("pods", "jobs", "runs")]
+        floor, least, jobs, relay = [
+            await stack.enter_async_context(arena(client, name)) for name in ("pods", "least", "jobs", "runs")
+        ]
         ours, theirs = Relay(), Jobs()
         await stack.enter_async_context(ours.watching(relay))
         await stack.enter_async_context(theirs.watching(jobs))
-        yield [(Floor(), floor), (theirs, jobs), (ours, relay)]
+        yield [(Floor(), floor), (LeastWrites(), least), (theirs, jobs), (ours, relay)]
 
 
 def _turn(arenas: list[tuple[Contender, Arena]], number: int) -> list[tuple[Contender, Arena]]:

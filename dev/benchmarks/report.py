@@ -6,17 +6,18 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from dev.benchmarks.contenders import Floor, Relay
+from dev.benchmarks.contenders import Floor, Jobs, LeastWrites, Relay
 from dev.benchmarks.figures import median
 from dev.benchmarks.loads import Load
 from dev.benchmarks.relay import Results
 from dev.benchmarks.rounds import Round
 from dev.benchmarks.targets import Target
 
-BURST_SHARE: Final = 0.65
-CHAIN_SHARE: Final = 0.6
-HANDOVER_MS: Final = 15
-CPU_MS: Final = 5
+SHARES: Final = {"burst": {Jobs.name: 1.25, LeastWrites.name: 0.8}, "chain": {Jobs.name: 1.6, LeastWrites.name: 0.8}}
+"""By load: how fast Podrelay must be, relative to another contender."""
+HANDOVER_MS: Final = 6
+CPU_MS: Final = 3.5
+WRITES: Final = 4
 
 
 def relay(console: Console, results: Results, loads: Sequence[Load]) -> None:
@@ -28,11 +29,11 @@ def relay(console: Console, results: Results, loads: Sequence[Load]) -> None:
         console.print(str(target))
 
 
-def ratio(found: Sequence[Round], load: str, contender: str) -> float | None:
-    """Return the median of a contender's speed relative to bare pods in the same round."""
-    floor = {r.number: r.runs_per_second for r in found if r.load == load and r.contender == Floor.name}
+def ratio(found: Sequence[Round], load: str, contender: str, other: str = Floor.name) -> float | None:
+    """Return the median of a contender's speed relative to another one in the same round."""
+    base = {r.number: r.runs_per_second for r in found if r.load == load and r.contender == other}
     mine = [r for r in found if r.load == load and r.contender == contender]
-    return median(r.runs_per_second / floor[r.number] for r in mine if r.number in floor)
+    return median(r.runs_per_second / base[r.number] for r in mine if r.number in base)
 
 
 def targets(found: Sequence[Round]) -> list[Target]:
@@ -43,22 +44,22 @@ def targets(found: Sequence[Round]) -> list[Target]:
     def of(load: str) -> list[Round]:
         return [r for r in ours if r.load == load]
 
-    handover = median(r.handover_p50 for r in of("open"))
-    cpu = median(r.cpu_ms["operator"] for r in of("burst"))
     aims = {
-        "burst": [
-            Target("burst, relative to bare pods", ratio(found, "burst", Relay.name), BURST_SHARE, "", at_least=True),
-            Target("CPU of the operator for a run of one iteration", cpu, CPU_MS, "ms"),
-        ],
-        "chain": [
-            Target("chains, relative to bare pods", ratio(found, "chain", Relay.name), CHAIN_SHARE, "", at_least=True)
-        ],
-        "open": [
-            Target(
-                "hand-over while not busy, p50", handover * 1000 if handover is not None else None, HANDOVER_MS, "ms"
-            )
-        ],
+        load: [
+            Target(f"{load}, relative to {other}", ratio(found, load, Relay.name, other), share, "", at_least=True)
+            for other, share in shares.items()
+        ]
+        for load, shares in SHARES.items()
     }
+    cpu = median(r.cpu_ms["operator"] for r in of("burst"))
+    writes = median(r.own_writes for r in of("burst"))
+    aims["burst"] += [
+        Target("CPU of the operator for a run of one iteration", cpu, CPU_MS, "ms"),
+        Target("own writes for a run of one iteration", writes, WRITES, ""),
+    ]
+    handover = median(r.handover_p50 for r in of("open"))
+    milliseconds = handover * 1000 if handover is not None else None
+    aims["open"] = [Target("hand-over while not busy, p50", milliseconds, HANDOVER_MS, "ms")]
     return [target for load, those in aims.items() if load in measured for target in those]
 
 

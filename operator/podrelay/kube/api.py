@@ -89,9 +89,11 @@ class Api(ABC):
             params["fieldValidation"] = "Strict"
         return await self.request("POST", resource.path(namespace), body=body, params=params or None, before=before)
 
-    async def replace(self, resource: Resource, namespace: str, name: str, body: dict[str, Any]) -> bytes:
+    async def replace(
+        self, resource: Resource, namespace: str, name: str, body: dict[str, Any], *, subresource: str | None = None
+    ) -> bytes:
         """Replace an object, on condition that its resourceVersion is unchanged, and return it."""
-        return await self.request("PUT", resource.path(namespace, name), body=body)
+        return await self.request("PUT", resource.path(namespace, name, subresource), body=body)
 
     async def patch(
         self,
