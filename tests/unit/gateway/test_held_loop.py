@@ -49,6 +49,9 @@ HOSTILE = {
         body=json.dumps([{"query": f"{{ {'nope ' * 95}{'backgroundTask ' * n} }}"} for n in range(1, 11)]).encode()
     ),
     "floats": Case(body=b'{"query":"{__typename}","variables":{"a":[' + b"1e300," * 150_000 + b"0]}}"),
+    "floats and a long integer": Case(
+        body=b'{"query":"{__typename}","variables":{"a":[' + b"1e300," * 150_000 + b"1234567890123456789]}}"
+    ),
     "lists": Case(body=b'{"query":"{__typename}","variables":{"a":[' + b"[]," * 340_000 + b"0]}}"),
 }
 

@@ -24,7 +24,6 @@ from strawberry.types.graphql import OperationType
 from podrelay.api import names
 from podrelay.gateway import read_your_writes
 from podrelay.gateway.call import NAMESPACE_HEADER, Call, Scope, Services
-from podrelay.gateway.documents.shapes import MAX_NESTS
 from podrelay.gateway.errors import (
     GatewayError,
     LimitError,
@@ -133,11 +132,8 @@ class View(GraphQLView[Call, None]):
             await self._services.access.user(call.identity)
             self._connections.is_needed(request.transport)
             self._check_is_served(call.scope)
-            if bodies.has_too_many_nests(await _body(request)):
-                raise LimitError(
-                    f"The body has more than the {MAX_NESTS} lists and objects that are allowed (brackets in "
-                    "texts count): keep large data in separate storage and pass a reference."
-                )
+            if (problem := bodies.excess(await _body(request))) is not None:
+                raise LimitError(problem)
             await self._catch_up(request, call)
             # Until the objects of the answer are freed, no garbage collection has to visit them.
             with self._services.garbage.operation():
