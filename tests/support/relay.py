@@ -115,15 +115,6 @@ class Relay:
     def pods(self, name: str) -> list[str]:
         return sorted(self.kubectl.names("pods", "--selector", f"podrelay.dev/run={name}"))
 
-    def until_released(self) -> None:
-        """Wait until no pod has the finalizer any longer."""
-
-        def is_over() -> bool:
-            pods = json.loads(self.kubectl.do("get", "pods", "-o", "json"))["items"]
-            return not any(pod["metadata"].get("finalizers") for pod in pods)
-
-        eventually("the pods are released", is_over)
-
     def records(self, name: str) -> list[Manifest]:
         return [
             self.kubectl.get(TASK_ITERATIONS, record)

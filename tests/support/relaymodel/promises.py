@@ -463,9 +463,6 @@ class Promises:
             is_lost = container is not None and world.nodes.is_lost(container)
             if pod["metadata"]["ownerReferences"][0]["uid"] not in there and not is_foreign and not is_lost:
                 self._break(f"{pod['metadata']['name']} is left although its run was deleted")
-            is_held = names.ANSWER_FINALIZER in (pod["metadata"].get("finalizers") or ())
-            if is_held and not is_lost:
-                self._break(f"{pod['metadata']['name']} still has Podrelay's finalizer")
         deleted = {run["metadata"]["uid"] for run in world.runs() if "deletionTimestamp" in run["metadata"]}
         for uid, status in self._ends.items():
             if uid not in there - deleted:
@@ -478,6 +475,14 @@ class Promises:
             if [hook for hook in outcomes if hook != hook_names.ON_BEFORE_TRIGGER] != list(due):
                 self._break(f"{name} ended with the hooks {due} due, but has the outcomes {outcomes}")
             self._see_hooks_due(uid, status)
+
+    def see_all_pods_deleted(self) -> None:
+        """After the end, all pods were deleted: the operator lets them go."""
+        for pod in self._world.pods():
+            container = self._world.processes.get(pod["metadata"]["uid"])
+            is_lost = container is not None and self._world.nodes.is_lost(container)
+            if names.ANSWER_FINALIZER in (pod["metadata"].get("finalizers") or ()) and not is_lost:
+                self._break(f"{pod['metadata']['name']} was deleted, but Podrelay's finalizer keeps it")
 
     def _see_hooks_due(self, uid: str, status: dict[str, Any]) -> None:
         """If the definition has never changed, the due hooks are those that it declares."""

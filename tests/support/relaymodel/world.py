@@ -409,6 +409,12 @@ class World:
         self.advance(400)
         operator.work()
         self.promises.see_the_end(operator.connection.writes - before)
+        for pod in self.pods():
+            self.api.delete_pod(pod["metadata"]["name"])
+        for _ in range(QUIET_ROUNDS):
+            operator.work()
+            self._something_happens(answer)
+        self.promises.see_all_pods_deleted()
 
     def _all_have_ended(self) -> bool:
         return all(map(self._has_ended, self.runs()))

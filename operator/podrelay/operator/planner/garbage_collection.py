@@ -110,7 +110,7 @@ def _pods_of_a_finished_run(view: View, requeue: list[datetime]) -> list[Action]
         elif policy == "Always" or (policy == "OnSuccess" and view.run.status.phase == "Succeeded"):
             _remove(view, pod, actions, requeue)
         else:
-            _keep(view, pod, actions, requeue)
+            _end_sidecars(view, pod, actions, requeue)
     return actions
 
 
@@ -167,14 +167,6 @@ def _end(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -
         requeue.append(max(step.due, view.now + _LOST_POD_INTERVAL) if step.is_lost else step.due)
 
 
-def _keep(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
-    """The result of the pod is stored: it is kept, without the finalizer, so that anyone can delete it."""
-    if pod.is_held and pod.is_released:
-        actions.append(ReleasePod(pod))
-    else:
-        _end_sidecars(view, pod, actions, requeue)
-
-
 def _annotation(view: View, requeue: list[datetime]) -> AnnotateRun | None:
     """Return the annotation that shows, also in a backup without the status, that the run has begun or finished."""
     status, known = view.run.status, view.run.metadata.annotations
@@ -229,8 +221,6 @@ def during_run(view: View, following: Plan) -> Plan:
             actions.append(_delete_unstarted(pod))
         elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
             _remove(view, pod, actions, requeue)
-        elif is_past:
-            _keep(view, pod, actions, requeue)
         else:
             _end_sidecars(view, pod, actions, requeue)
     actions += _old_records(view)
@@ -239,9 +229,8 @@ def during_run(view: View, following: Plan) -> Plan:
 
 
 def _remove(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
-    if pod.is_released and pod.is_held:
-        actions.append(ReleasePod(pod))
-    elif pod.is_released:
+    """Delete a pod whose result is stored; its finalizer, which stays until then, is removed after that."""
+    if pod.is_released:
         actions.append(DeletePod(pod.metadata.name, pod.metadata.uid))
     else:
         _end_sidecars(view, pod, actions, requeue)
