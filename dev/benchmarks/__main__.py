@@ -97,9 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     titles = "; ".join(f"{load.name}: {load.title}" for load in LOADS)
 
-    passing = commands.add_parser(
-        "relay", help="bare pods, least writes, Jobs, Podrelay side by side", epilog=titles
-    )
+    passing = commands.add_parser("relay", help="bare pods, least writes, Jobs, Podrelay side by side", epilog=titles)
     passing.add_argument("--load", choices=_NAMES, action="append", help="only this one; can be given several times")
     passing.add_argument("--rounds", type=int, default=3, help="how often each load is measured (default: 3)")
     passing.add_argument("--scale", type=float, default=1.0, help="factor for the number of runs (default: 1)")

@@ -6,51 +6,37 @@ on its way is refused. A validating webhook runs after the policy: what it delay
 """
 
 import json
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+import signal
+from dataclasses import replace
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dev.cluster import Cluster
 from dev.harness.kubectl import Kubectl, Manifest
+from dev.harness.operator import SHORT_LEASE, OperatorProcess
 from dev.harness.waiting import eventually
+from podrelay.api import names
+from podrelay.kube.kill_points import ENV_STOP_BEFORE_WRITE
+from tests.support.audit import refused_pods
+from tests.support.faultproxy import FaultProxy
 from tests.support.quick import QuickKubectl, collection, connect, token_of
+from tests.support.relay import Relay
 from tests.support.webhook import Webhook, pod_webhook
 
 pytestmark = pytest.mark.integration
 
-GOOD_UNTIL = "podrelay.dev/good-until"
-EXPRESSION = f"timestamp(object.metadata.creationTimestamp) <= timestamp(object.metadata.annotations['{GOOD_UNTIL}'])"
+GOOD_UNTIL = names.ANNOTATION_GOOD_UNTIL
+REFUSED = "the request to create this pod took longer than the Lease of its operator allows"
 
 
 @pytest.fixture
-def fenced(kubectl: Kubectl, admin: Kubectl) -> Iterator[QuickKubectl]:
-    """A namespace whose pods with the annotation must be created in time."""
-    name = f"fence-{kubectl.namespace}"
-    api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    policy: Manifest = api | {"kind": "ValidatingAdmissionPolicy"}
-    has_annotation = f"has(object.metadata.annotations) && '{GOOD_UNTIL}' in object.metadata.annotations"
-    policy["spec"] = {
-        "matchConstraints": {"resourceRules": [rule]},
-        "matchConditions": [{"name": "fenced", "expression": has_annotation}],
-        "validations": [{"expression": EXPRESSION, "message": "too late"}],
-    }
-    binding: Manifest = api | {"kind": "ValidatingAdmissionPolicyBinding"}
-    here = {"matchLabels": {"kubernetes.io/metadata.name": kubectl.namespace}}
-    binding["spec"] = {
-        "policyName": name,
-        "validationActions": ["Deny"],
-        "matchResources": {"namespaceSelector": here},
-    }
-    assert admin.create(policy, binding)
-    quick = QuickKubectl.instead_of(kubectl)
-    late = pod("probe", datetime(2020, 1, 1, tzinfo=UTC))
-    eventually("the policy is in force", lambda: not quick.create(late, flags=("--dry-run=server",)))
-    yield quick
-    admin("delete", f"validatingadmissionpolicybinding/{name}", f"validatingadmissionpolicy/{name}")
+def fenced(kubectl: Kubectl, installed: None) -> QuickKubectl:
+    """A namespace, with the chart's policies."""
+    return QuickKubectl.instead_of(kubectl)
 
 
 def pod(name: str, good_until: datetime, **metadata: Any) -> Manifest:
@@ -77,7 +63,7 @@ def test_a_create_in_time_is_accepted_and_a_late_one_is_refused(fenced: QuickKub
     assert fenced.create(pod("early", now + timedelta(seconds=60)))
     refused = fenced.create(pod("late", now - timedelta(seconds=2)))
 
-    assert "too late" in refused.stderr
+    assert REFUSED in refused.stderr
     assert fenced.names("pods") == ["early"]
 
 
@@ -85,7 +71,7 @@ def test_a_timestamp_of_the_client_is_overwritten_before_the_check(fenced: Quick
     now = server_time(fenced)
     refused = fenced.create(pod("late", now - timedelta(seconds=2), creationTimestamp="2020-01-01T00:00:00Z"))
 
-    assert "too late" in refused.stderr
+    assert REFUSED in refused.stderr
 
 
 def test_a_create_that_is_delayed_on_its_way_is_refused(fenced: QuickKubectl) -> None:
@@ -108,7 +94,7 @@ def test_a_create_that_is_delayed_on_its_way_is_refused(fenced: QuickKubectl) ->
     connection.close()
 
     assert (response.status, answer["reason"]) == (422, "Invalid")
-    assert "too late" in answer["message"]
+    assert REFUSED in answer["message"]
     assert fenced.names("pods") == []
 
 
@@ -127,3 +113,86 @@ def test_what_a_validating_webhook_delays_is_created_late_with_an_early_stamp(
     assert server_time(fenced) > deadline
     created = datetime.fromisoformat(fenced.get("pods", "slow")["metadata"]["creationTimestamp"])
     assert created <= deadline
+
+
+# --- the operator ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[names.REPORTING_API, names.REPORTING_TERMINATION_MESSAGE])
+def defined(request: pytest.FixtureRequest, idle_relay: Relay) -> Relay:
+    """A namespace with a definition whose pods are deleted after their end, without an operator."""
+    if request.param == names.REPORTING_API:
+        idle_relay.define("Chain", "once")
+    else:
+        calls = f'echo "$PODRELAY_ITERATION $PODRELAY_TRY" >> {idle_relay.trace("run")}'
+        idle_relay.define_script("once", f"""{calls}; printf '{{"status":"done"}}' > /dev/termination-log""")
+    return idle_relay
+
+
+def refused(cluster: Cluster, relay: Relay) -> int:
+    assert cluster.audit_log is not None
+    return refused_pods(cluster.audit_log, relay.kubectl.namespace)
+
+
+def comes_and_goes(relay: Relay, operator: OperatorProcess) -> None:
+    """Wait until another operator has completed the run and deleted its pod, so that the name is free again."""
+    eventually("it leads", lambda: " leading" in operator.text)
+    assert relay.finished("run")["phase"] == "Succeeded"
+    eventually("its pod is deleted", lambda: relay.pods("run") == [])
+
+
+def test_a_frozen_operator_creates_nothing_after_another_has_taken_over(
+    defined: Relay, cluster: Cluster, tmp_path: Path
+) -> None:
+    """It is stopped between the check of its Lease and its request, which is sent after the pod has come and gone."""
+    relay = defined
+    frozen = OperatorProcess(
+        relay.kubectl, tmp_path / "frozen", environment={ENV_STOP_BEFORE_WRITE: "1"}, flags=(SHORT_LEASE,)
+    )
+    with frozen:
+        eventually("it leads", lambda: " leading" in frozen.text)
+        with OperatorProcess(relay.kubectl, tmp_path / "next", flags=(SHORT_LEASE,)) as following:
+            relay.run("run", "once", input={"length": 1})
+            comes_and_goes(relay, following)
+            frozen.process.send_signal(signal.SIGCONT)
+
+            eventually("its request is refused", lambda: refused(cluster, relay))
+            eventually("it notices that it no longer leads", lambda: "leadership lost" in frozen.text)
+            assert relay.pods("run") == []
+            assert relay.calls("run") == [(1, 1)]
+
+
+def test_a_request_that_was_delayed_on_its_way_creates_nothing(
+    defined: Relay, cluster: Cluster, tmp_path: Path
+) -> None:
+    relay = defined
+    with FaultProxy(relay.kubectl.kubeconfig, 0, 0.0).serving() as proxy:
+        behind = replace(relay.kubectl, kubeconfig=proxy.kubeconfig(tmp_path))
+        with OperatorProcess(behind, tmp_path / "behind", flags=(SHORT_LEASE,)) as first:
+            eventually("it leads", lambda: " leading" in first.text)
+            proxy.delayed = "pods"
+            relay.run("run", "once", input={"length": 1})
+            eventually("it sends its request", lambda: first.metric("podrelay_api_writes_total", kind="create_pod"))
+            first.kill()
+        with OperatorProcess(relay.kubectl, tmp_path / "next", flags=(SHORT_LEASE,)) as following:
+            comes_and_goes(relay, following)
+            proxy.delayed = ""
+            eventually("the request was refused", lambda: refused(cluster, relay))
+
+            assert relay.pods("run") == []
+            assert relay.calls("run") == [(1, 1)]
+
+
+def test_a_pod_whose_admission_takes_longer_than_the_lease_is_created(idle_relay: Relay, tmp_path: Path) -> None:
+    """A mutating webhook is called before the pod gets its creation time, and may take 30 seconds."""
+    relay = idle_relay
+    relay.define("Chain", "slow")
+    with (
+        pod_webhook(relay.kubectl, tmp_path, "slow", lambda webhook, _: webhook.wait(5), mutates=True) as webhook,
+        OperatorProcess(relay.kubectl, tmp_path / "operator", flags=(SHORT_LEASE,)),
+    ):
+        relay.run("run", "slow", input={"length": 1})
+        assert relay.finished("run")["phase"] == "Succeeded"
+
+    assert webhook.calls >= 2
+    assert relay.calls("run") == [(1, 1)]

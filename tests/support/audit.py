@@ -34,6 +34,18 @@ def dry_runs_of_the_operator(log: Path, namespace: str) -> int:
     )
 
 
+def refused_pods(log: Path, namespace: str) -> int:
+    """Return how many of the operator's requests to create a pod were refused."""
+    return sum(
+        entry["verb"] == "create"
+        and entry["objectRef"]["resource"] == "pods"
+        and entry.get("userAgent", "").startswith("podrelay-operator")
+        and "dryRun" not in entry["requestURI"]
+        and entry["responseStatus"]["code"] >= 400
+        for entry in _entries(log, namespace)
+    )
+
+
 def _writes(log: Path, namespace: str) -> Iterator[tuple[str, str]]:
     for entry in _entries(log, namespace):
         target, agent = entry["objectRef"], entry.get("userAgent", "")

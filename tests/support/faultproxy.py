@@ -55,6 +55,8 @@ class FaultProxy:
         """Watches whose path contains this get no events, as if they lagged; later all events arrive at once."""
         self.loses = ""
         """The answer to the next request with this method is lost, after the API server has processed it."""
+        self.delayed = ""
+        """Creations of this resource are not passed on yet, even if their client does not wait for the answer."""
         self.ends_kopf = False
         self.kopf_watches = 0
 
@@ -160,7 +162,10 @@ class FaultProxy:
                 return _status(503, "ServiceUnavailable", "apiserver is shutting down")
             case "delay":
                 await asyncio.sleep(self._random.uniform(0.1, 0.8))
-        async with self._forward(request) as answer:
+        received = await request.read()
+        while self.delayed and request.method == "POST" and request.path.endswith(f"/{self.delayed}"):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        async with self._forward(request, received) as answer:
             body = await answer.read()
         await self._while_silent(request)
         if request.method == self.loses:
@@ -194,16 +199,15 @@ class FaultProxy:
             request.transport.abort()
         raise web.HTTPBadGateway
 
-    def _forward(self, request: web.Request) -> "aiohttp.client._RequestContextManager":
+    def _forward(self, request: web.Request, body: bytes = b"") -> "aiohttp.client._RequestContextManager":
         headers = {
             name: value
             for name, value in request.headers.items()
             if name.lower() in {"accept", "content-type", "user-agent"}
         } | {"Accept-Encoding": "identity", "Authorization": f"Bearer {self._connection.token()}"}
         url = self._connection.server + request.path_qs
-        body = request.content if request.can_read_body else None
         return self._session.request(
-            request.method, url, data=body, headers=headers, skip_auto_headers=("Content-Type",)
+            request.method, url, data=body or None, headers=headers, skip_auto_headers=("Content-Type",)
         )
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:

@@ -51,9 +51,17 @@ class Webhook:
 
 @contextmanager
 def pod_webhook(
-    kubectl: Kubectl, folder: Path, definition: str, answer: Callable[["Webhook", int], str | None]
+    kubectl: Kubectl,
+    folder: Path,
+    definition: str,
+    answer: Callable[["Webhook", int], str | None],
+    *,
+    mutates: bool = False,
 ) -> Iterator[Webhook]:
-    """Let `answer` decide about the admission of the pods of one definition in the namespace of `kubectl`."""
+    """Let `answer` decide about the admission of the pods of one definition in the namespace of `kubectl`.
+
+    With `mutates`, it is called before the pods are stamped and validated.
+    """
     webhook = Webhook(lambda number: answer(webhook, number))
     authority = trustme.CA()
     certificate = folder / f"webhook-{definition}.pem"
@@ -84,21 +92,22 @@ def pod_webhook(
         context.load_cert_chain(certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        configuration = _configuration(kubectl.namespace, definition, server.server_port, authority)
+        kind = "MutatingWebhookConfiguration" if mutates else "ValidatingWebhookConfiguration"
+        configuration = _configuration(kind, kubectl.namespace, definition, server.server_port, authority)
         kubectl.do("create", "-f", "-", stdin=configuration)
         try:
             yield webhook
         finally:
             webhook.closing.set()
-            kubectl.do("delete", "validatingwebhookconfiguration", configuration["metadata"]["name"])
+            kubectl.do("delete", kind, configuration["metadata"]["name"])
             server.shutdown()
 
 
-def _configuration(namespace: str, definition: str, port: int, authority: trustme.CA) -> Manifest:
+def _configuration(kind: str, namespace: str, definition: str, port: int, authority: trustme.CA) -> Manifest:
     name = f"{namespace}-{definition}"
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
+        "kind": kind,
         "metadata": {"name": name},
         "webhooks": [
             {

@@ -1,6 +1,7 @@
 """`python -m dev.tools.site [FOLDER]`: builds the site; a link that leads nowhere is an error. Default: build/site."""
 
 import argparse
+import logging
 import shutil
 import sys
 import tempfile
@@ -57,4 +58,5 @@ def _build(pages: Path, folder: Path) -> bool:
 
 
 if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")  # which link leads nowhere
     sys.exit(main())

@@ -7,6 +7,7 @@ returned as bytes, so that each caller decodes only what it needs.
 import asyncio
 import copy
 import ssl
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -38,6 +39,7 @@ class Client(Api):
         user_agent: the User-Agent header.
         max_in_flight: maximum number of concurrent requests.
         write_timeout_seconds: timeout of writes, including admission.
+        dated: called with the Date header of each response, and the seconds since its request was sent.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Client(Api):
         *,
         max_in_flight: int = MAX_IN_FLIGHT,
         write_timeout_seconds: float = WRITE_TIMEOUT_SECONDS,
+        dated: Callable[[str, float], None] = lambda _date, _seconds: None,
     ) -> None:
         self.connection = connection
         self._ssl: ssl.SSLContext | bool = connection.ssl_context or True
@@ -55,6 +58,7 @@ class Client(Api):
         # busy workers once prevented the renewal of the Lease.
         self._places = Places(max_in_flight, slow=MAX_SLOW)
         self._write_timeout = write_timeout_seconds
+        self._dated = dated
         self._name: Callable[[], Awaitable[Sequence[tuple[str, str]]]] | None = None
 
     async def __aenter__(self) -> Self:
@@ -112,7 +116,10 @@ class Client(Api):
             await self._places.acquire()
             with self._places.occupied():
                 before()
+                sent = time.monotonic()
                 answer = await self._requests.send(method, target, headers, data, further)
+        if answer.date is not None:
+            self._dated(answer.date, time.monotonic() - sent)
         if answer.status >= 400:
             raise errors.from_response(answer.status, answer.body, answer.retry_after)
         return answer.body

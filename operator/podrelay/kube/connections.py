@@ -36,6 +36,7 @@ class Answer:
     status: int
     body: bytes
     retry_after: str | None
+    date: str | None = None
 
 
 class Connections:
@@ -150,6 +151,7 @@ class _Exchange(asyncio.Protocol):
         self._body: list[bytes] = []
         self._received = 0
         self._retry_after: str | None = None
+        self._date: str | None = None
         if self._transport is None:
             raise TransportError(_DISCONNECTED)
         self._transport.write(request)
@@ -187,8 +189,11 @@ class _Exchange(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Process one header."""
-        if name.lower() == b"retry-after":
-            self._retry_after = value.decode("latin-1")
+        match name.lower():
+            case b"retry-after":
+                self._retry_after = value.decode("latin-1")
+            case b"date":
+                self._date = value.decode("latin-1")
 
     def on_body(self, part: bytes) -> None:
         """Process a part of the body."""
@@ -209,4 +214,4 @@ class _Exchange(asyncio.Protocol):
         if not self._parser.should_keep_alive() and self._transport is not None:
             self._transport.close()
         self.idle_since = self._loop.time()
-        self._answer.set_result(Answer(status, b"".join(self._body), self._retry_after))
+        self._answer.set_result(Answer(status, b"".join(self._body), self._retry_after, self._date))

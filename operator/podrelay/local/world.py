@@ -43,6 +43,9 @@ class _AlwaysLeads:
     def require(self) -> None:
         """Do nothing: there is no other operator."""
 
+    def good_until(self) -> None:
+        """Return no time limit."""
+
 
 class _LeftToThePod:
     async def check(self, schema: object, input: object = None) -> Verdict:

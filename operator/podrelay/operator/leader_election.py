@@ -20,6 +20,7 @@ from podrelay.kube.resources import LEASES
 from podrelay.operator.clocks import boot_clock
 from podrelay.operator.event_recorder import Events
 from podrelay.operator.rbac import Permission
+from podrelay.operator.server_clock import ServerClock
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +34,11 @@ GIVE_UP_SHARE: Final = 2 / 3
 RESERVE_SHARE: Final = 1 / 3
 """A pod is only created while the Lease stays valid for this share more: 5 s of 15, enough to open a connection.
 
-Its admission may take longer than the Lease is valid; docs/architecture.md says why that is harmless.
+Its admission may take longer than the Lease is valid: see `LeaderElection.good_until`.
 """
+MARGIN_SHARE: Final = 1 / 5
+"""Pods may be created until this share before the Lease expires: 3 s of 15. Creation times are cut to whole seconds, so
+the clocks of several API servers may differ by 2 s."""
 RETRY_SECONDS: Final = 2.0
 READY_SECONDS: Final = 5.0
 """Readiness fails when requests for the Lease have failed for longer."""
@@ -75,6 +79,7 @@ class LeaderElection:
         duration_seconds: a Lease that has not changed for so long may be taken over.
         clock: monotonic seconds.
         restored: called when the Lease has an older version than before: the API server was restored from a backup.
+        server_clock: the API server's clock, from the responses to `client`.
     """
 
     def __init__(
@@ -86,6 +91,7 @@ class LeaderElection:
         duration_seconds: float = DEFAULT_DURATION_SECONDS,
         clock: Callable[[], float] = boot_clock,
         restored: Callable[[], None] = lambda: None,
+        server_clock: ServerClock | None = None,
     ) -> None:
         self.held = asyncio.Event()
         self._client = client
@@ -95,6 +101,7 @@ class LeaderElection:
         self._duration = duration_seconds
         self._clock = clock
         self._restored = restored
+        self._server_clock = server_clock or ServerClock(clock)
         self._newest = 0
         self._uid = ""
         self._renewed_at = float("-inf")
@@ -127,6 +134,10 @@ class LeaderElection:
         if not self.held.is_set() or left < self._duration * RESERVE_SHARE:
             lease = f"{self._namespace}/{self._name}"
             raise LeadershipLostError(f"this replica does not hold the Lease {lease}, or not for long enough")
+
+    def good_until(self) -> datetime | None:
+        """Return until when no other replica can hold the Lease, by the API server's clock; None if it is unknown."""
+        return self._server_clock.earliest(self._renewed_at + self._duration * (1 - MARGIN_SHARE))
 
     @property
     def duration_seconds(self) -> float:

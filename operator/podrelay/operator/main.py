@@ -28,6 +28,7 @@ from podrelay.operator.leader_election import LeaderElection
 from podrelay.operator.manager import Manager
 from podrelay.operator.policy_check import PolicyCheck
 from podrelay.operator.run_metrics import RunMetrics
+from podrelay.operator.server_clock import ServerClock
 from podrelay.operator.terms import RELEASE_SECONDS
 from podrelay.schemas.process import SchemaProcess
 
@@ -87,8 +88,15 @@ class _Operator:
         async with contextlib.AsyncExitStack() as stack:
             client = await stack.enter_async_context(Client(self._connection, "podrelay-operator"))
             # The Lease is renewed even if all sixteen requests of the other client are blocked.
+            server_clock = ServerClock()
+            metrics.SERVER_CLOCK_AHEAD_SECONDS.set_function(server_clock.seconds_ahead)
             lease_client = await stack.enter_async_context(
-                Client(self._connection, "podrelay-operator", write_timeout_seconds=REQUEST_TIMEOUT_SECONDS)
+                Client(
+                    self._connection,
+                    "podrelay-operator",
+                    write_timeout_seconds=REQUEST_TIMEOUT_SECONDS,
+                    dated=server_clock.observe,
+                )
             )
             schemas = SchemaProcess()
             stack.push_async_callback(schemas.close)
@@ -99,6 +107,7 @@ class _Operator:
                 f"{socket.gethostname()}_{secrets.token_hex(4)}",
                 arguments.lease_duration,
                 restored=self._is_restored,
+                server_clock=server_clock,
             )
             figures = RunMetrics()
             REGISTRY.register(figures)

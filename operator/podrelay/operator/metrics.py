@@ -33,6 +33,10 @@ QUEUE_OLDEST_SECONDS: Final = Gauge(
 )
 CACHED: Final = Gauge("podrelay_cached_objects", "Objects in memory, by kind.", ["kind"])
 LEADING: Final = Gauge("podrelay_leading", "1 while this replica holds the Lease.")
+SERVER_CLOCK_AHEAD_SECONDS: Final = Gauge(
+    "podrelay_server_clock_ahead_seconds",
+    "How far the API server's clock is ahead of this machine's, to about a second; NaN if it is not trusted.",
+)
 WATCH_BROKEN_SECONDS: Final = Gauge(
     "podrelay_watch_broken_seconds",
     "For how long the watch of a kind of object has been broken, the longest time of all namespaces; 0 if it works.",

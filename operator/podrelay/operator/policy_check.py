@@ -27,6 +27,7 @@ NAMES: Final = (
     "podrelay-children",
     "podrelay-created-by",
     "podrelay-definitions",
+    "podrelay-fence",
     "podrelay-operator",
     "podrelay-parents",
     "podrelay-payloads-of-definitions",

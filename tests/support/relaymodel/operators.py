@@ -28,6 +28,9 @@ class _Lease:
     def require(self) -> None:
         pass
 
+    def good_until(self) -> None:
+        pass
+
 
 class Operator:
     """One replica.

@@ -36,6 +36,7 @@ OTHER_WORDS = {
     "TerminationByKubelet",
     *("SchedulingGated", "ContainerStatusUnknown"),
     *("DeadlineExceeded", "Evicted", "Preempting", "NodeShutdown", "Terminated", "Shutdown", "NodeAffinity"),
+    "TooLate",  # never in a status, because the pod is created again at once
     *("UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods", "AlreadyExists"),
 }
 PASSED_ON = {"ErrImagePull", "ImagePullBackOff", "NotSeen"}

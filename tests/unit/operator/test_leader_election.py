@@ -4,6 +4,8 @@ import asyncio
 import itertools
 import json
 import re
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ import pytest
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
 from podrelay.kube.resources import Resource
 from podrelay.operator.leader_election import LeaderElection, LeadershipLostError
+from podrelay.operator.server_clock import ServerClock
 from tests.unit.operator.virtual_time import jump, now, run_virtually
 
 
@@ -24,6 +27,17 @@ class Leases:
         self.is_silent = False
         self.is_slow = False
         self.requests = 0
+        self.ahead = 0.0
+        self.clocks: list[ServerClock] = []
+
+    @property
+    def server_time(self) -> datetime:
+        return datetime(2026, 11, 29, tzinfo=UTC) + timedelta(seconds=now() + self.ahead)
+
+    def server_clock(self) -> ServerClock:
+        """Return a clock that receives the Date headers of all responses."""
+        self.clocks.append(ServerClock(now))
+        return self.clocks[-1]
 
     @property
     def holder(self) -> str:
@@ -32,6 +46,8 @@ class Leases:
     async def _arrive(self) -> None:
         self.requests += 1
         await asyncio.sleep(0.01)
+        for clock in self.clocks:
+            clock.observe(format_datetime(self.server_time, usegmt=True), 0.01)
         if self.is_silent:
             await asyncio.sleep(5)
             raise TimeoutError
@@ -77,6 +93,7 @@ class Replica:
             identity,
             clock=now,
             restored=self._is_restored,
+            server_clock=leases.server_clock(),
         )
         self.task = asyncio.create_task(self._term())
 
@@ -116,6 +133,31 @@ def test_of_two_replicas_only_one_leads() -> None:
             await asyncio.sleep(1)
             assert sum(replica.leads for replica in replicas) == 1
             assert sum(replica.may_create for replica in replicas) == 1
+
+    run_virtually(main())
+
+
+@pytest.mark.parametrize("seconds", [20.0, 21.7, 23.3, 24.9])
+@pytest.mark.parametrize("ahead", [-7200.4, 0.0, 0.7, 3600.9])
+def test_no_pod_can_be_created_after_another_replica_leads(seconds: float, ahead: float) -> None:
+    """The deadline of a pod is before the expiry of the Lease, by the clock that sets creation times."""
+
+    async def main() -> None:
+        leases = Leases()
+        leases.ahead = ahead
+        first = Replica(leases, "a")
+        await asyncio.sleep(2)
+        second = Replica(leases, "b")
+        await asyncio.sleep(seconds)
+        deadline = first.election.good_until()
+        assert deadline is not None
+        assert deadline > leases.server_time + timedelta(seconds=5), "there is time to create a pod"
+
+        first.die()
+        await second.election.held.wait()
+
+        created_last = deadline.replace(microsecond=0) + timedelta(seconds=1)  # creation times are cut to seconds
+        assert created_last < leases.server_time - timedelta(seconds=1)
 
     run_virtually(main())
 

@@ -49,7 +49,8 @@ def decode_request(data: str | bytes, max_batch: int) -> dict[str, Any] | list[d
     """Decode an operation, or a batch of operations.
 
     Raises:
-        json.JSONDecodeError: it is not a JSON object or a list of objects, is nested too deep, or has too much (`excess`).
+        json.JSONDecodeError: it is neither a JSON object nor a list of them, is nested too deep, or has too much
+            (`excess`).
         LimitError: the batch has more operations than are allowed.
         ValidationError: the batch is empty.
     """

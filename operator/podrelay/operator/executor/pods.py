@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -38,6 +39,7 @@ from podrelay.operator.view import Refusal, View
 
 PERMISSIONS: Final = (Permission("", ("pods",), ("get", "create", "patch", "delete")),)
 
+TOO_LATE: Final = "TooLate"
 QUOTA_EXCEEDED: Final = "QuotaExceeded"
 POD_FORBIDDEN: Final = "PodForbidden"
 """Also for a service account that does not exist."""
@@ -54,6 +56,9 @@ class Lease(Protocol):
         Raises:
             PodrelayError: it does not.
         """
+
+    def good_until(self) -> datetime | None:
+        """Return until when, by the API server's clock, this process surely is the leader; None if that is unknown."""
 
 
 class PodActions:
@@ -101,6 +106,7 @@ class PodActions:
         except StateGoneError as error:
             self._store.confirm_lost(view.run, error.record)
             return
+        self._set_deadline(view, manifest)
         lease = self._lease.require
         try:
             body = await self._requests.write(
@@ -109,7 +115,10 @@ class PodActions:
         except AlreadyExistsError:
             await self._adopt_pod(key, view, name)
         except (ApiError, TransportError, TimeoutError) as error:
-            if isinstance(error, ApiError) and (not error.is_transient or error.status == 500):
+            if isinstance(error, InvalidError) and names.FENCE_POLICY in error.message:
+                now = self._requests.clock()
+                self._store.refused(view.run, Refusal(name, TOO_LATE, error.message, now, now))
+            elif isinstance(error, ApiError) and (not error.is_transient or error.status == 500):
                 # This includes 500: a user must see that an admission webhook is broken.
                 self._requests.refused(view.run, name, _refusal(error), error.message)
             else:
@@ -117,6 +126,17 @@ class PodActions:
         else:
             self._store.pods.apply(_decode_pod(body))
             self._store.accepted(view.run)
+
+    def _set_deadline(self, view: View, manifest: dict[str, Any]) -> None:
+        """Set the time until which the API server may create the pod, so that a delayed request creates nothing.
+
+        Mutating admission may take longer than the Lease is valid. A pod that was refused for that reason is created
+        without a deadline.
+        """
+        name = manifest["metadata"]["name"]
+        refusal, deadline = self._requests.refusal_so_far(view.run, name), self._lease.good_until()
+        if deadline is not None and (refusal is None or refusal.reason != TOO_LATE):
+            manifest["metadata"]["annotations"][names.ANNOTATION_GOOD_UNTIL] = f"{deadline:%Y-%m-%dT%H:%M:%SZ}"
 
     async def _input_for_message(self, key: Key, view: View, target: Target) -> dict[str, Any] | None:
         """Return the input of a pod that cannot read its state itself; None for other pods."""

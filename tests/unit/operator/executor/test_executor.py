@@ -1,13 +1,14 @@
 """Plans are carried out against the model of the API server; conflicts update the store."""
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 import pytest
 
 from podrelay.api import names, task_run
-from podrelay.kube.errors import ApiError
+from podrelay.kube.errors import ApiError, InvalidError
 from podrelay.kube.resources import PODS, TASK_ITERATIONS, Resource
 from podrelay.local.memory_client import run
 from podrelay.operator.cache.store import Store
@@ -63,6 +64,10 @@ class Api(ModelApi):
 
 class FakeLease:
     is_ours = True
+    deadline: datetime | None = None
+
+    def good_until(self) -> datetime | None:
+        return self.deadline
 
     def require(self) -> None:
         if not self.is_ours:
@@ -252,6 +257,40 @@ def test_a_refusal_is_shown_with_its_reason_and_the_message_of_the_api_server(
     failure = world.view.refusal
     assert failure is not None
     assert (failure.reason, failure.message) == (reason, error.message)
+
+
+def good_until(world: World) -> str | None:
+    """Return the deadline of the pod that was created."""
+    found: str | None = world.api.read("pods", "words-i1")["metadata"]["annotations"].get(names.ANNOTATION_GOOD_UNTIL)
+    return found
+
+
+def test_a_pod_may_be_created_while_the_lease_is_valid_by_the_clock_of_the_api_server(world: World) -> None:
+    world.lease.deadline = NOW + timedelta(seconds=7.9)
+
+    world.do(CreatePod(TARGET))
+
+    assert good_until(world) == f"{NOW + timedelta(seconds=7):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_without_a_trusted_clock_a_pod_has_no_deadline(world: World) -> None:
+    world.do(CreatePod(TARGET))
+
+    assert good_until(world) is None
+
+
+def test_a_pod_that_was_created_too_late_is_created_again_without_a_deadline(world: World) -> None:
+    """Mutating admission may take longer than the Lease is valid."""
+    world.lease.deadline = NOW + timedelta(seconds=7)
+    refused = "ValidatingAdmissionPolicy 'podrelay-fence' with binding 'podrelay-fence' denied request: too long"
+    world.api.refusals.append(InvalidError(422, "Invalid", refused))
+
+    world.do(CreatePod(TARGET))
+    (action,) = plan(world.view, world.api.now).actions
+    assert isinstance(action, CreatePod), "at once, and without a message in the status"
+    world.do(action)
+
+    assert good_until(world) is None
 
 
 def test_an_invalid_template_is_reported_without_a_request(world: World) -> None:

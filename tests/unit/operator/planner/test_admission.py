@@ -472,6 +472,9 @@ def test_an_input_check_against_an_older_definition_does_not_count(store: Store)
 
 
 class FakeLease:
+    def good_until(self) -> None:
+        pass
+
     def require(self) -> None:
         pass
 
