@@ -1,4 +1,4 @@
-"""What the API server's clock shows, as far as the Date headers of its responses tell.
+"""What the API server's clock shows, according to the Date headers of its responses.
 
 A Date header has a resolution of one second (RFC 9110, section 6.6.1), and is written between the request and the
 receipt of the response. So each response limits the offset between that clock and the boot clock of this machine to an

@@ -1,4 +1,4 @@
-"""What the Date headers of responses tell about the API server's clock."""
+"""What the Date headers of responses say about the API server's clock."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
