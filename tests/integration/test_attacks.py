@@ -165,7 +165,7 @@ _VIEW: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SETTINGS: READ}
 _RUNNER: Rights = {RUNS: "get list create", RECORDS: "get create update"}
 _OPERATOR: Rights = {
     RUNS: "get list watch patch delete",
-    f"{RUNS}/status": "patch",
+    f"{RUNS}/status": "update patch",
     DEFINITIONS: READ,
     f"{DEFINITIONS}/status": "patch",
     RECORDS: "get list watch create patch delete manage",
@@ -444,6 +444,7 @@ _OF_THE_OPERATOR = {
     "patch taskruns/status",
     "patch taskruns/status by steps",
     "apply taskruns/status",
+    "update taskruns/status",
     "create taskiterations",
     "create taskiterations of the own pod",
     "create taskiterations of the own pod for another run",

@@ -361,7 +361,7 @@ def test_write_budget(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> No
 
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
-    counts = Counter(write.split()[2] for write in writes if write.startswith("patch taskruns/status"))
+    counts = Counter(write.split()[2] for write in writes if write.startswith("update taskruns/status"))
     made = Counter(write.split()[0] for write in writes if write.split()[1] == "pods")
     # i1: Running; the wait; i2: Running; the end.
     assert counts.pop("parent") == 4, json.dumps(writes, indent=1)
@@ -395,5 +395,5 @@ def test_two_hundred_children_are_waited_for_once(idle_relay: Relay, cluster: Cl
     assert counted.pop("patch taskruns", 0) <= 1 + count
     # A pod of the parent may have answered before the operator has seen it run; then there is no status between.
     budget = 4 + 2 * count
-    assert counted.pop("patch taskruns/status") in range(budget - 2, budget + 1)
+    assert counted.pop("update taskruns/status") in range(budget - 2, budget + 1)
     assert counted == {"create pods": 2 + count, "patch pods": count, "create taskiterations": count}

@@ -217,6 +217,6 @@ def test_write_budget(idle_relay: Relay, cluster: Cluster, tmp_path: Path) -> No
 
     assert cluster.audit_log is not None
     writes = writes_of_the_operator(cluster.audit_log, relay.kubectl.namespace)
-    iteration = ["create pods", "patch taskruns/status", "patch pods", "create taskiterations"]
+    iteration = ["create pods", "update taskruns/status", "patch pods", "create taskiterations"]
     kinds = Counter(" ".join(write.split()[:2]) for write in writes)
-    assert kinds == Counter(iteration * 3 + ["patch taskruns/status"]), json.dumps(writes)
+    assert kinds == Counter(iteration * 3 + ["update taskruns/status"]), json.dumps(writes)

@@ -371,9 +371,9 @@ CORE: Final = (
     ),
     Mutant(
         "StatusOnAnyVersion",
-        "operator/executor/status_patch.py",
-        '{"op": "replace", "path": "/metadata/resourceVersion", "value": run.metadata.resource_version}',
-        '{"op": "test", "path": "/kind", "value": "TaskRun"}',
+        "operator/executor/status_body.py",
+        'about = {"name": run.metadata.name, "uid": run.metadata.uid, "resourceVersion": run.metadata.resource_version}',
+        'about = {"name": run.metadata.name, "uid": run.metadata.uid}',
     ),
     Mutant(
         "GateOfAForeignPod",

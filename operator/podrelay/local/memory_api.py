@@ -199,8 +199,8 @@ class MemoryApi:
             stored = _as_stored(None, admitted)
             return stored if dry_run else self._store(key, "ADDED", stored)
 
-    def replace(self, plural: str, namespace: str, name: str, body: Object) -> Object:
-        """Replace an object, except for its status, and return the stored object.
+    def replace(self, plural: str, namespace: str, name: str, body: Object, *, subresource: str = "") -> Object:
+        """Replace an object, except for its status, or only its status, and return the stored object.
 
         Raises:
             NotFoundError: the object does not exist.
@@ -209,7 +209,7 @@ class MemoryApi:
         """
         with self._lock:
             key, before = ObjectName(plural, namespace, name), self.get(plural, namespace, name)
-            return self._change(key, before, _keep_status(plural, before, _as_json(body)))
+            return self._change(key, before, _merge(plural, before, _as_json(body), subresource))
 
     def patch(
         self,
@@ -240,12 +240,7 @@ class MemoryApi:
         with self._lock:
             key, before = ObjectName(plural, namespace, name), self.get(plural, namespace, name)
             after: Object = _PATCHES[content_type](before, _as_json(patch))
-            if subresource == "status":
-                version = {field: after["metadata"].get(field) for field in ("uid", "resourceVersion")}
-                after = before | {"metadata": before["metadata"] | version, "status": after.get("status", {})}
-            else:
-                after = _keep_status(plural, before, after)
-            return self._change(key, before, after)
+            return self._change(key, before, _merge(plural, before, after, subresource))
 
     def delete(
         self,
@@ -383,7 +378,11 @@ def _as_stored(before: Any, after: Any) -> Any:
     return numbers.as_stored(after)
 
 
-def _keep_status(plural: str, before: Object, after: Object) -> Object:
+def _merge(plural: str, before: Object, after: Object, subresource: str) -> Object:
+    """Return `before` with what a request for `subresource` may change: the status only, or everything except it."""
+    if subresource == "status":
+        version = {name: value for name, value in after["metadata"].items() if name in {"uid", "resourceVersion"}}
+        return before | {"metadata": before["metadata"] | version, "status": after.get("status", {})}
     return after | {"status": before["status"]} if plural in _FIRST_STATUS else after
 
 

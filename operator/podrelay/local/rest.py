@@ -92,7 +92,7 @@ def _create(api: MemoryApi, place: _Place, query: dict[str, str], body: Any, _ty
 
 
 def _replace(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any, _type: str) -> Answer:
-    return Answer(200, api.replace(place.plural, place.namespace, place.name, body))
+    return Answer(200, api.replace(place.plural, place.namespace, place.name, body, subresource=place.subresource))
 
 
 def _patch(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any, content_type: str) -> Answer:

@@ -9,11 +9,11 @@ import pytest
 
 from podrelay.api import names, task_run
 from podrelay.kube.errors import ApiError, InvalidError
-from podrelay.kube.resources import PODS, TASK_ITERATIONS, Resource
+from podrelay.kube.resources import PODS, TASK_ITERATIONS, TASK_RUNS, Resource
 from podrelay.local.memory_client import run
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
-from podrelay.operator.executor.status_patch import status_patch
+from podrelay.operator.executor.status_body import later_patch
 from podrelay.operator.leader_election import LeadershipLostError
 from podrelay.operator.objects import Record, StorableResponse, TaskDefinition, TaskRun
 from podrelay.operator.plan import (
@@ -106,6 +106,12 @@ class World:
             {"name": "words-i1", "ownerReferences": [self.owner]},
             **{"runName": "words", "iteration": 1, "try": 1, "podName": "words-i1", "podUID": "uid-pod", **fields},
         )
+
+    def put_status(self, status: dict[str, Any]) -> None:
+        """Replace the status of the run, and see it."""
+        body = {"metadata": {}, "status": status}
+        run(self.api.replace(TASK_RUNS, KEY.namespace, KEY.name, body, subresource="status"))
+        self.see()
 
     @property
     def owner(self) -> dict[str, Any]:
@@ -981,11 +987,36 @@ def test_an_expired_run_that_has_changed_is_not_deleted(world: World) -> None:
     assert world.view.run.spec.ttl_seconds_after_finished == 10_000
 
 
-def test_a_status_patch_contains_only_differences(world: World) -> None:
-    before = {"phase": "Running", "attempts": 1, "message": "a"}
-    wanted = {"phase": "Running", "message": "b"}
+def test_the_status_of_a_run_that_has_not_finished_is_replaced(world: World) -> None:
+    world.put_status({"phase": "Pending", "attempts": 1, "unknown": "x"})
 
-    patch = status_patch(world.view.run, before, wanted)
+    status = world.view.run.status.changed(attempts=2, last_record="words-i1")
+    assert run(world.executor.write_status(KEY, world.view, Plan(status=status)))
+
+    assert world.api.read("taskruns", "words")["status"] == {
+        "phase": "Pending",
+        "attempts": 2,
+        "lastRecord": "words-i1",
+    }
+
+
+def test_the_result_of_a_finished_run_stays_when_its_status_changes(world: World) -> None:
+    world.put_status({"phase": "Succeeded", "output": {"words": 3, "none": None}})
+
+    status = world.view.run.status.changed(observed_generation=2)
+    assert run(world.executor.write_status(KEY, world.view, Plan(status=status)))
+
+    assert world.api.read("taskruns", "words")["status"] == {
+        "phase": "Succeeded",
+        "output": {"words": 3, "none": None},
+        "observedGeneration": 2,
+    }
+
+
+def test_a_later_patch_contains_only_differences(world: World) -> None:
+    world.put_status({"phase": "Failed", "attempts": 1, "message": "a"})
+
+    patch = later_patch(world.view.run, {"phase": "Failed", "message": "b"})
 
     version = world.view.run.metadata.resource_version
     assert patch == [
