@@ -431,6 +431,30 @@ CORE: Final = (
 
 OTHERS: Final = (
     Mutant(
+        "DeadlineAfterTheLease",
+        "operator/leader_election.py",
+        "self._duration * (1 - MARGIN_SHARE))",
+        "self._duration * (2 - MARGIN_SHARE))",
+    ),
+    Mutant(
+        "NoDeadline",
+        "operator/executor/pods.py",
+        "        self._set_deadline(view, manifest)\n",
+        "",
+    ),
+    Mutant(
+        "JumpsOfTheClockTrusted",
+        "operator/server_clock.py",
+        "            self._offsets.clear()\n",
+        "",
+    ),
+    Mutant(
+        "FinalizersAreLeft",
+        "operator/planner/garbage_collection.py",
+        "        if pod.metadata.deletion_timestamp is not None:\n            actions += _release(pod)\n        elif pod.is_unclaimed",
+        "        if pod.metadata.deletion_timestamp is not None:\n            pass\n        elif pod.is_unclaimed",
+    ),
+    Mutant(
         "ParentAbortedLast",
         "operator/planner/planner.py",
         "    if following.actions or (following.status is not None and following.status != view.run.status):\n"
