@@ -4,21 +4,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from podrelay.api.errors import PodrelayError
-from podrelay.api.wanted_run import TriggerConflictError
-
-__all__ = [
-    "ApiUnavailableError",
-    "ConfigurationError",
-    "DefinitionNotFoundError",
-    "ForbiddenError",
-    "InvalidInputError",
-    "RequestRefusedError",
-    "ServiceError",
-    "TaskFinishedError",
-    "TaskNotFoundError",
-    "TriggerConflictError",
-    "WaitTimeoutError",
-]
 
 
 class ServiceError(PodrelayError):

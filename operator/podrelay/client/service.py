@@ -12,7 +12,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel
 
 from podrelay.api import invalid_input, names, phases
-from podrelay.api.wanted_run import WantedRun, check_same
+from podrelay.api.wanted_run import TriggerConflictError, WantedRun, check_same
 from podrelay.client import arguments, following
 from podrelay.client.arguments import DefinitionRef
 from podrelay.client.connection import connect
@@ -24,7 +24,6 @@ from podrelay.client.errors import (
     ServiceError,
     TaskFinishedError,
     TaskNotFoundError,
-    TriggerConflictError,
 )
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
 from podrelay.client.results import Definition, LogLine, Run, RunEvent, definition_of, run_of
