@@ -103,6 +103,14 @@ class ForbiddenError(RequestRefusedError):
     code = "BackgroundTasks/NotAuthorized"
 
 
+class NotFoundError(RequestRefusedError):
+    """404: there is no such object."""
+
+
+class ConflictError(RequestRefusedError):
+    """409: the name is taken, or another client has changed the object."""
+
+
 class ApiUnavailableError(ServiceError):
     """The API server cannot be reached or is overloaded, even after retries; a later call may succeed.
 

@@ -7,7 +7,13 @@ from dataclasses import replace
 
 from podrelay.api import names
 from podrelay.client import arguments, logs
-from podrelay.client.errors import ApiUnavailableError, RequestRefusedError, TaskNotFoundError, WaitTimeoutError
+from podrelay.client.errors import (
+    ApiUnavailableError,
+    NotFoundError,
+    RequestRefusedError,
+    TaskNotFoundError,
+    WaitTimeoutError,
+)
 from podrelay.client.resources import Query, Resource, Resources
 from podrelay.client.results import LogLine, Run, RunEvent, run_of
 from podrelay.client.stream import Cancellation, Deadline, Stream
@@ -37,10 +43,8 @@ def about(run_id: str) -> Iterator[None]:
         raise TaskNotFoundError.of(run_id)
     try:
         yield
-    except RequestRefusedError as refused:
-        if refused.status != 404:
-            raise
-        raise TaskNotFoundError.of(run_id) from refused
+    except NotFoundError as missing:
+        raise TaskNotFoundError.of(run_id) from missing
 
 
 def whole(resources: Resources, run: Run) -> Run:

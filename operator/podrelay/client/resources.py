@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from podrelay.api import names
 from podrelay.client import refusals
-from podrelay.client.errors import ApiUnavailableError, RequestRefusedError
+from podrelay.client.errors import ApiUnavailableError, NotFoundError, RequestRefusedError
 from podrelay.client.packages import ApiException, kubernetes, urllib3
 from podrelay.client.stream import Cancellation, Deadline
 
@@ -81,7 +81,7 @@ class Resources:
         """Return a resource.
 
         Raises:
-            RequestRefusedError: status 404 if it does not exist.
+            NotFoundError: it does not exist.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
         return self._call(self._custom.get_namespaced_custom_object, plural, namespace, name=name)
@@ -90,7 +90,7 @@ class Resources:
         """Create a resource, and return it as stored.
 
         Raises:
-            RequestRefusedError: status 409 if the name is taken, perhaps by an earlier request of this call.
+            ConflictError: the name is taken, perhaps by an earlier request of this call.
             ApiUnavailableError: the API server is unavailable, even after retries; the resource may have been created.
         """
         return self._call(self._custom.create_namespaced_custom_object, plural, namespace, body=manifest)
@@ -99,7 +99,8 @@ class Resources:
         """Apply a JSON merge patch to a resource, and return the result.
 
         Raises:
-            RequestRefusedError: status 404 if it does not exist, 422 if its rules forbid the change.
+            NotFoundError: it does not exist.
+            InvalidInputError: its rules forbid the change.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
         request = self._custom.patch_namespaced_custom_object
@@ -109,7 +110,8 @@ class Resources:
         """Apply a JSON merge patch to the status of a resource, and return the result.
 
         Raises:
-            RequestRefusedError: status 404 if it does not exist, 422 if its rules forbid the change.
+            NotFoundError: it does not exist.
+            InvalidInputError: its rules forbid the change.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
         request, patch = self._custom.patch_namespaced_custom_object_status, {"status": status}
@@ -155,7 +157,7 @@ class Resources:
         """Delete a resource.
 
         Raises:
-            RequestRefusedError: status 404 if it does not exist.
+            NotFoundError: it does not exist.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
         requests = 0
@@ -167,8 +169,8 @@ class Resources:
 
         try:
             self._call(delete, plural, namespace, name=name)
-        except RequestRefusedError as refused:
-            if refused.status != 404 or requests == 1:  # otherwise an earlier request has deleted it
+        except NotFoundError:
+            if requests == 1:  # otherwise an earlier request has deleted it
                 raise
 
     def pages(

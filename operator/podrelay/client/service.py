@@ -18,9 +18,10 @@ from podrelay.client.arguments import DefinitionRef
 from podrelay.client.connection import connect
 from podrelay.client.doctor import Doctor, Finding
 from podrelay.client.errors import (
+    ConflictError,
     DefinitionNotFoundError,
     InvalidInputError,
-    RequestRefusedError,
+    NotFoundError,
     ServiceError,
     TaskFinishedError,
     TaskNotFoundError,
@@ -160,17 +161,12 @@ class TaskService:
     def _create(self, ident: str, wanted: WantedRun, **more: Any) -> Run:
         try:
             stored = self._resources.get(names.TASK_DEFINITIONS, self.namespace, wanted.definition)
-        except RequestRefusedError as refused:
-            if refused.status != 404:
-                raise
-            raise DefinitionNotFoundError.of(ident) from refused
+        except NotFoundError as missing:
+            raise DefinitionNotFoundError.of(ident) from missing
         self._check_input(stored["spec"].get("inputSchema"), wanted.input or {})
         manifest = wanted.manifest(namespace=self.namespace, created_by=self._resources.user(), **more)
-        try:
+        with contextlib.suppress(ConflictError):
             return run_of(self._resources.create(names.TASK_RUNS, self.namespace, manifest))
-        except RequestRefusedError as refused:
-            if refused.status != 409:
-                raise
         # An earlier request of this call has created it, or an earlier call with the same key or name.
         return run_of(self._same(manifest))
 
