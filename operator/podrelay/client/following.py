@@ -17,7 +17,7 @@ from podrelay.client.errors import (
 from podrelay.client.resources import Query, Resource, Resources
 from podrelay.client.results import LogLine, Run, RunEvent, run_of
 from podrelay.client.stream import Cancellation, Deadline, Stream
-from podrelay.client.watching import OUTAGE_SECONDS, follow
+from podrelay.client.watching import OUTAGE_SECONDS, Follower
 
 
 def existing(resources: Resources, namespace: str, run_id: str) -> Resource:
@@ -101,7 +101,7 @@ def _versions(
         raise TaskNotFoundError.of(run_id)
     uid = None
     query = Query(names.TASK_RUNS, namespace, fields=f"metadata.name={run_id}")
-    for change in follow(resources, query, cancellation, deadline):
+    for change in Follower(resources, query, cancellation, deadline).changes():
         if change.type == "SYNCED":
             if uid is None:
                 raise TaskNotFoundError.of(run_id)
@@ -124,7 +124,7 @@ def events(
     """
     is_synced = False
     finished: set[str] = set()
-    for change in follow(resources, query, cancellation, deadline):
+    for change in Follower(resources, query, cancellation, deadline).changes():
         if change.type == "SYNCED":
             is_synced = True
             continue

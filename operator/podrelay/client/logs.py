@@ -11,7 +11,7 @@ from podrelay.client.errors import TaskNotFoundError
 from podrelay.client.resources import Query, Resource, Resources
 from podrelay.client.results import LogLine, Run
 from podrelay.client.stream import Cancellation, Deadline, Stream
-from podrelay.client.watching import follow
+from podrelay.client.watching import Follower
 
 OUTPUT: Final = "output"
 """The type of a line that a pod has printed."""
@@ -137,7 +137,7 @@ def followed(
     end = _End(states, lines_end)
     end.start()
     try:
-        for change in follow(resources, query, lines_end, Deadline(None), order):
+        for change in Follower(resources, query, lines_end, Deadline(None), order).changes():
             if change.type in {"ADDED", "MODIFIED"}:
                 yield from reader.new_lines(change.resource)
         if cancellation.is_set:
