@@ -60,10 +60,8 @@ class Reader:
                 message=item["message"],
                 data=item.get("data"),
                 error=item.get("error"),
-                iteration=record["iteration"],
-                attempt=record["try"],
-                pod=record["podName"],
                 dropped=dropped,
+                **_about(record),
             )
             dropped = 0
         if self._console:
@@ -83,17 +81,13 @@ class Reader:
             lines.insert(0, f"({console['droppedBytes']} bytes before this are not kept)")
         if before is None and console.get("problem"):
             lines.append(f"({console['problem']})")
+        time = datetime.fromisoformat(record["finishedAt"])
         for line in lines:
-            yield LogLine(
-                time=datetime.fromisoformat(record["finishedAt"]),
-                type=OUTPUT,
-                message=line,
-                data=None,
-                error=None,
-                iteration=record["iteration"],
-                attempt=record["try"],
-                pod=record["podName"],
-            )
+            yield LogLine(time, OUTPUT, line, data=None, error=None, **_about(record))
+
+
+def _about(record: Resource) -> dict[str, Any]:
+    return {"iteration": record["iteration"], "attempt": record["try"], "pod": record["podName"]}
 
 
 def _after(before: str, text: str) -> str:

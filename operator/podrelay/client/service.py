@@ -232,15 +232,10 @@ class TaskService:
             raise InvalidInputError.of_field("order", f"must be {' or '.join(_ORDER)}")
         if limit is not None and limit < 0:
             raise InvalidInputError.of_field("limit", "must be 0 or more")
-        query = Query(
-            names.TASK_RUNS,
-            None if all_namespaces else self.namespace,
-            fields=arguments.run_selector(definition, status, parent),
-        )
-        after, before = (
-            arguments.aware(created_after, "created_after"),
-            arguments.aware(created_before, "created_before"),
-        )
+        fields = arguments.run_selector(definition, status, parent)
+        query = Query(names.TASK_RUNS, None if all_namespaces else self.namespace, fields=fields)
+        after = arguments.aware(created_after, "created_after")
+        before = arguments.aware(created_before, "created_before")
 
         def is_wanted(run: Run) -> bool:
             return (
@@ -415,11 +410,8 @@ class TaskService:
         Raises:
             InvalidInputError: a filter is not valid.
         """
-        query = Query(
-            names.TASK_RUNS,
-            None if all_namespaces else self.namespace,
-            fields=arguments.run_selector(definition, None, parent),
-        )
+        fields = arguments.run_selector(definition, None, parent)
+        query = Query(names.TASK_RUNS, None if all_namespaces else self.namespace, fields=fields)
         return Stream(
             lambda cancellation: following.events(
                 self._resources, query, Deadline(timeout), cancellation, with_existing=existing
