@@ -4,9 +4,8 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Literal, TextIO
 
 import typer
 
@@ -15,19 +14,15 @@ from podrelay.client.backup import BackupError, exporting, importing
 from podrelay.client.resources import Resource
 from podrelay.client.service import TaskService
 
-
-class Form(StrEnum):
-    """The format of an export."""
-
-    JSON = "json"
-    YAML = "yaml"
+Form = Literal["json", "yaml"]
+"""The format of an export."""
 
 
 def export(
     service: TaskService,
-    output: Annotated[Form, typer.Option("--output", "-o", help="One JSON object per line, or YAML documents.")] = (
-        Form.JSON
-    ),
+    output: Annotated[
+        Form, typer.Option("--output", "-o", help="One JSON object per line, or YAML documents.")
+    ] = "json",
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="The file to write; default: stdout.")
     ] = None,
@@ -75,7 +70,7 @@ def restore(
 
 
 def _text(item: Resource, form: Form) -> str:
-    if form is Form.YAML:
+    if form == "yaml":
         return f"---\n{yaml.dump(item)}"
     return json.dumps(item, ensure_ascii=False, separators=(",", ":")) + "\n"
 

@@ -173,9 +173,9 @@ def conclude(run: Run | None, output: printing.Format, *, is_shown: bool) -> int
     """
     if run is None:
         return INTERRUPTED
-    if is_shown or output is printing.Format.TABLE:
+    if is_shown or output == "table":
         print(f"{run.id} {_words(run)}", file=sys.stderr)
-    if output is not printing.Format.TABLE:
+    if output != "table":
         printing.print_one(run, printing.RUN_COLUMNS, output)
     elif run.output is not None:
         printing.print_json(run.output)
