@@ -84,13 +84,7 @@ def rerun(
 
 
 def _started(
-    service: TaskService,
-    run: Run,
-    timeout: timedelta | None,
-    output: printing.Format,
-    *,
-    wait: bool,
-    watch: bool,
+    service: TaskService, run: Run, timeout: timedelta | None, output: printing.Format, *, wait: bool, watch: bool
 ) -> int:
     if wait or watch:
         return following.conclude(following.follow(service, run.id, timeout, is_shown=watch), output, is_shown=watch)
