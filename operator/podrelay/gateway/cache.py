@@ -6,25 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-from podrelay.gateway.objects import Definition, Metadata, Record, Run
+from podrelay.gateway.objects import Cached, Definition, Record, Run
 from podrelay.gateway.ordered import Ordered
 from podrelay.kube.resources import Key
 
 _REMEMBERED_DELETIONS: Final = 10_000
 _MOST_GROUPS: Final = 16
 """Values of an index that are looked up; if a filter names more, all objects of the namespace are searched."""
-
-
-class Cached(Protocol):
-    """An object with an identity."""
-
-    @property
-    def metadata(self) -> Metadata:
-        """Its identity."""
-
-    @property
-    def key(self) -> Key:
-        """Namespace and name."""
 
 
 T = TypeVar("T", bound=Cached)

@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from podrelay.api import names
-from podrelay.gateway.cache import Age, Cached, Candidates
+from podrelay.gateway.cache import Age, Candidates
 from podrelay.gateway.call import MAX_PAYLOAD_BYTES, Call
-from podrelay.gateway.objects import Record, Run
+from podrelay.gateway.objects import Cached, Record, Run
 from podrelay.gateway.payloads import Object, Payloads
 from podrelay.gateway.query import filters
 from podrelay.gateway.query.fields import Field, Kind, log_fields, phase_of, task_fields
