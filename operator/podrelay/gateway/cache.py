@@ -1,6 +1,7 @@
 """The objects that the watches have reported: in memory by kind, in order of creation, with indexes for filters."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -85,7 +86,7 @@ class Collection(Generic[T]):
         self._objects: dict[Key, T] = {}
         self._ages: dict[Key, Age] = {}
         self._values = indexes
-        self._groups: dict[_Group, Ordered[Age]] = {}
+        self._groups: defaultdict[_Group, Ordered[Age]] = defaultdict(Ordered)
         self._listeners: set[Listener[T]] = set()
         self._written: set[Key] = set()
         """Objects stored from the answer to a write, whose older events may still arrive."""
@@ -193,10 +194,7 @@ class Collection(Generic[T]):
         if were != groups:
             self._leave(key, were - groups)
             for group in groups - were:
-                members = self._groups.get(group)
-                if members is None:
-                    members = self._groups[group] = Ordered()
-                members.add(age)
+                self._groups[group].add(age)
         self._notify(Change(obj, before))
 
     def remove(self, obj: T) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from podrelay.api import limits, names
-from podrelay.api.phases import FINISHED
+from podrelay.api.phases import FINISHED, STATUS_WORDS
 from podrelay.api.wanted_run import (
     DelayTooLongError,
     InvalidRunError,
@@ -36,7 +36,6 @@ from podrelay.gateway.errors import (
 from podrelay.gateway.input_check import check_input
 from podrelay.gateway.objects import Definition, Run
 from podrelay.gateway.payloads import Object, fetch
-from podrelay.gateway.query.fields import status_word
 from podrelay.gateway.read_your_writes import Write
 from podrelay.kube.errors import AlreadyExistsError, NotFoundError
 from podrelay.kube.resources import TASK_DEFINITIONS, TASK_RUNS, Key
@@ -116,7 +115,7 @@ async def abort(call: Call, key: Key, ident: str, message: str | None, *, cascad
         if not stored:
             raise TaskNotFoundError(ident) from None
         phase, earlier = stored.get("status", {}).get("phase") or "Pending", stored["spec"].get("abort")
-        about = {"id": ident, "status": status_word(phase)}
+        about = {"id": ident, "status": STATUS_WORDS[phase]}
         if phase in FINISHED:
             raise TaskAbortError("Cannot abort a task that is not pending or running!", about) from None
         if earlier is None:
