@@ -252,8 +252,6 @@ class Access:
 def _failure(error: Exception, what: str) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
-    return from_api(error, what) if isinstance(error, API_FAILURES) else _unreadable(what)
-
-
-def _unreadable(what: str) -> UnavailableError:
+    if isinstance(error, API_FAILURES):
+        return from_api(error, what)
     return UnavailableError(f"Could not {what}: the API server's answer is invalid.")
