@@ -43,8 +43,6 @@ grace period to clean up; a second Ctrl-C kills it.
 class InputError(PodrelayError):
     """The value of --input is not valid."""
 
-    reason = "InvalidInput"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command to `parser`."""

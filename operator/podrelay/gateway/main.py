@@ -57,8 +57,6 @@ _SERVER_LOG: Final = logging.getLogger(f"{__name__}.http")
 class OptionsError(PodrelayError):
     """Flags that contradict each other or would make the gateway unsafe; the message says what to set."""
 
-    reason = "OptionsError"
-
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the gateway until SIGTERM or SIGINT; return the exit code: 0 after a signal, 1 otherwise."""
