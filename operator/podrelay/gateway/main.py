@@ -126,7 +126,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
         OSError: the address or the certificate cannot be used.
     """
     connection = config.load(arguments.kubeconfig, arguments.context)
-    bare = config.load_without_credentials(arguments.kubeconfig, arguments.context)
+    bare = config.load(arguments.kubeconfig, arguments.context, with_credentials=False)
     certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     namespace = arguments.default_namespace or connection.namespace
     pages = graphiql.pages(namespace, asks_for_token=arguments.auth == "token") if arguments.graphiql else []
