@@ -58,6 +58,11 @@ class PodSession:
         self.input: dict[str, Any] = run["spec"].get("input") or {}
         self.output: dict[str, Any] | None = None
         self.rules: InputRules = NO_RULES
+        self.iteration = me.iteration
+        self.attempt = me.attempt
+        self.is_final_attempt = me.is_final_attempt
+        self.secret_folder = me.secret_path
+        self.timeout_seconds = me.iteration_timeout
         self._me = me
         self._run = run
         self._record = record
@@ -79,31 +84,6 @@ class PodSession:
             status = "aborted" if self._interruption.is_abort else "running"
             return seen._replace(status=status, iterations=self._me.iteration)
         return seen
-
-    @property
-    def iteration(self) -> int:
-        """Number of the iteration."""
-        return self._me.iteration
-
-    @property
-    def attempt(self) -> int:
-        """Number of the attempt within this iteration."""
-        return self._me.attempt
-
-    @property
-    def is_final_attempt(self) -> bool:
-        """Whether an error is final."""
-        return self._me.is_final_attempt
-
-    @property
-    def secret_folder(self) -> str:
-        """Directory with a file for each key of the run's Secret."""
-        return self._me.secret_path
-
-    @property
-    def timeout_seconds(self) -> float:
-        """Maximum duration of the iteration."""
-        return self._me.iteration_timeout
 
     def save(self) -> None:
         """Store input and output."""
