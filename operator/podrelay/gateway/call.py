@@ -259,13 +259,8 @@ class Call:
 
     def for_operation(self) -> "Call":
         """Return this call with a new budget; a WebSocket or a batch has many operations."""
-        return replace(
-            self,
-            budget=Budget(batch=self.batch),
-            mutating=asyncio.Lock(),
-            writes=[],
-            ends_at=asyncio.get_running_loop().time() + self.seconds_left(),
-        )
+        ends_at = asyncio.get_running_loop().time() + self.seconds_left()
+        return replace(self, budget=Budget(batch=self.batch), mutating=asyncio.Lock(), writes=[], ends_at=ends_at)
 
     def for_batch(self) -> "Call":
         """Return this call with a budget and a deadline for all its operations together."""

@@ -135,13 +135,7 @@ class Tallies:
 
 def _counted(run: Run) -> tuple[object, ...]:
     status = run.status
-    return (
-        run.spec.definition,
-        run.phase,
-        run.metadata.creation_timestamp,
-        status.started_at,
-        status.finished_at,
-    )
+    return run.spec.definition, run.phase, run.metadata.creation_timestamp, status.started_at, status.finished_at
 
 
 class _Counts:

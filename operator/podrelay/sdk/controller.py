@@ -142,9 +142,9 @@ class Response:
         changes = {} if input is None else as_dict(input, "input")
         if seconds is None and date is not None:
             seconds = seconds_until(date)
-        if seconds is None or not seconds >= 1:  # also true for NaN
-            return self._made(Continue(changes, is_whole=replace), "continue_")
-        wait = min(float(seconds), float(limits.MAX_WAIT_SECONDS))
+        wait = None
+        if seconds is not None and seconds >= 1:  # not true for NaN
+            wait = min(float(seconds), float(limits.MAX_WAIT_SECONDS))
         return self._made(Continue(changes, wait, is_whole=replace), "continue_")
 
     def wait_for_children(self, input: Any = None, definition: "str | type[TaskDefinition] | None" = None) -> Continue:
