@@ -10,7 +10,9 @@ from typing import Annotated, Literal, TextIO
 import typer
 
 from podrelay.cli import yaml
-from podrelay.client.backup import BackupError, exporting, importing
+from podrelay.client.backup import BackupError, exporting
+from podrelay.client.backup.importing import Import
+from podrelay.client.backup.spool import Spool
 from podrelay.client.resources import Resource
 from podrelay.client.service import TaskService
 
@@ -54,8 +56,8 @@ def restore(
 
     Existing objects are not changed, so a repeated import changes nothing, or completes an interrupted one.
     """
-    with _opened(file) as text:
-        report = importing.restore(service._resources, service.namespace, text, resume=resume, notify=print)
+    with _opened(file) as text, Spool(text) as spool:
+        report = Import(service._resources, service.namespace, spool, resume=resume, notify=print).carry_out()
     for conflict in report.conflicts:
         print(f"podrelay: {conflict}", file=sys.stderr)
     imported, unchanged = sum(report.imported.values()), sum(report.unchanged.values())

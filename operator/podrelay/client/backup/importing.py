@@ -8,7 +8,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TextIO
+from typing import Final, NamedTuple
 
 from podrelay.api import names
 from podrelay.client.backup import restoring
@@ -83,8 +83,8 @@ class Import:
         namespace: str,
         spool: Spool,
         *,
-        resume: bool = False,
-        notify: Callable[[str], None] = lambda _line: None,
+        resume: bool,
+        notify: Callable[[str], None],
     ) -> None:
         self._resources = resources
         self._namespace = namespace
@@ -253,24 +253,6 @@ class Import:
 
     def _conflict(self, message: str) -> None:
         self._report.conflicts.append(message)
-
-
-def restore(
-    resources: Resources,
-    namespace: str,
-    text: TextIO,
-    *,
-    resume: bool = False,
-    notify: Callable[[str], None] = lambda _line: None,
-) -> Report:
-    """Restore the backup `text` into a namespace; the other arguments are those of Import.
-
-    Raises:
-        BackupError: `text` is not a complete backup; nothing was done.
-        ServiceError: as `Import.carry_out`.
-    """
-    with Spool(text) as spool:
-        return Import(resources, namespace, spool, resume=resume, notify=notify).carry_out()
 
 
 def _without_defaults(wanted: object, stored: object) -> bool:
