@@ -78,13 +78,7 @@ class Import:
     """
 
     def __init__(
-        self,
-        resources: Resources,
-        namespace: str,
-        spool: Spool,
-        *,
-        resume: bool,
-        notify: Callable[[str], None],
+        self, resources: Resources, namespace: str, spool: Spool, *, resume: bool, notify: Callable[[str], None]
     ) -> None:
         self._resources = resources
         self._namespace = namespace
