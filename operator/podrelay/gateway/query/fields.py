@@ -82,10 +82,6 @@ def _modified_on(run: Run) -> datetime | None:
     return saved if saved != run.metadata.creation_timestamp else None
 
 
-def _spell_status(word: Any) -> Any:
-    return _DOCUMENTED_WORDS.get(word, word)
-
-
 def _nothing(_: Any) -> None:
     return None
 
@@ -114,12 +110,8 @@ def _meta(
     for kind, found in ((Kind.META_DATE, dates), (Kind.ID, users)):
         for name, read in found.items():
             fields[name] = Field(kind, read)
-            fields[_of_revision(name)] = Field(kind, read)
+            fields[f"revision{name[0].upper()}{name[1:]}"] = Field(kind, read)
     return fields | {"status": Field(Kind.WORD, lambda _: "draft")}
-
-
-def _of_revision(name: str) -> str:
-    return f"revision{name[0].upper()}{name[1:]}"
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -136,7 +128,7 @@ def task_fields(definitions: Collection[Definition]) -> Mapping[str, Field[Run]]
         "definitionId": Field(Kind.TEXT, lambda run: names.definition_id(run.spec.definition), names.definition_id),
         "parentId": Field(Kind.TEXT, lambda run: run.spec.parent),
         "executionName": Field(Kind.TEXT, execution_name),
-        "taskStatus": Field(Kind.TEXT, lambda run: STATUS_WORDS[run.phase], _spell_status),
+        "taskStatus": Field(Kind.TEXT, lambda run: STATUS_WORDS[run.phase], lambda word: _DOCUMENTED_WORDS.get(word, word)),
         "iterations": Field(Kind.NUMBER, lambda run: run.status.iterations or 0),
         "startedOn": Field(Kind.DATE, lambda run: run.status.started_at),
         "finishedOn": Field(Kind.DATE, lambda run: run.status.finished_at),
