@@ -82,6 +82,10 @@ def _modified_on(run: Run) -> datetime | None:
     return saved if saved != run.metadata.creation_timestamp else None
 
 
+def _spell_status(word: Any) -> Any:
+    return _DOCUMENTED_WORDS.get(word, word)
+
+
 def _nothing(_: Any) -> None:
     return None
 
@@ -128,7 +132,7 @@ def task_fields(definitions: Collection[Definition]) -> Mapping[str, Field[Run]]
         "definitionId": Field(Kind.TEXT, lambda run: names.definition_id(run.spec.definition), names.definition_id),
         "parentId": Field(Kind.TEXT, lambda run: run.spec.parent),
         "executionName": Field(Kind.TEXT, execution_name),
-        "taskStatus": Field(Kind.TEXT, lambda run: STATUS_WORDS[run.phase], lambda word: _DOCUMENTED_WORDS.get(word, word)),
+        "taskStatus": Field(Kind.TEXT, lambda run: STATUS_WORDS[run.phase], _spell_status),
         "iterations": Field(Kind.NUMBER, lambda run: run.status.iterations or 0),
         "startedOn": Field(Kind.DATE, lambda run: run.status.started_at),
         "finishedOn": Field(Kind.DATE, lambda run: run.status.finished_at),
