@@ -165,9 +165,7 @@ def test_tables_show_the_texts_of_users_unchanged(capsys: pytest.CaptureFixture[
 
 
 def test_long_rows_are_not_cut_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    printing.print_one(
-        run(spec={"definition": "d", "displayName": "x" * 250}), printing.RUN_COLUMNS, "table"
-    )
+    printing.print_one(run(spec={"definition": "d", "displayName": "x" * 250}), printing.RUN_COLUMNS, "table")
 
     assert "x" * 250 in capsys.readouterr().out
 

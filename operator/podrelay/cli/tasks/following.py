@@ -140,8 +140,7 @@ def follow_all(
     problems: list[int] = []
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="podrelay-wait") as pool:
         waits = {
-            pool.submit(_last, stream, _lines() if is_shown else _nothing): run_id
-            for run_id, stream in streams.items()
+            pool.submit(_last, stream, _lines() if is_shown else _nothing): run_id for run_id, stream in streams.items()
         }
         try:
             for ended in as_completed(waits):

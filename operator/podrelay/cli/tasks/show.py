@@ -167,9 +167,7 @@ def _leaf(run: Run) -> Text:
     return Text("  ").join([Text(run.id), Text.assemble(phase), Text(run.name), Text(printing.progress(run), "dim")])
 
 
-def definitions(
-    service: TaskService, all_namespaces: AllNamespaces = False, output: Output = "table"
-) -> None:
+def definitions(service: TaskService, all_namespaces: AllNamespaces = False, output: Output = "table") -> None:
     """List the definitions that can be run."""
     found = service.definitions(all_namespaces=all_namespaces)
     printing.print_many(found, printing.DEFINITION_COLUMNS, output, namespaces=all_namespaces)

@@ -1,26 +1,17 @@
 """Counts and durations."""
 
-from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from podrelay.gateway.objects import Run
-from podrelay.gateway.statistics import Statistics, Tally
-from tests.unit.gateway.builders import NOW, run
+from tests.unit.gateway.builders import NOW, run, statistics_of
 
 
 def finished(name: str, seconds: float, phase: str = "Succeeded", definition: str = "count-words") -> Run:
     return run(name, definition, phase=phase, started_at=NOW, finished_at=NOW + timedelta(seconds=seconds))
-
-
-def statistics_of(runs: Iterable[Run], now: datetime) -> Statistics:
-    tally = Tally()
-    for one in runs:
-        tally.add(one)
-    return tally.statistics(now)
 
 
 def test_runs_are_counted_by_status_definition_and_hour() -> None:
