@@ -150,7 +150,6 @@ class PodStatus(Projection, frozen=True):
     phase: str = "Pending"
     reason: str = ""
     message: str = ""
-    start_time: datetime | None = None
     conditions: tuple[PodCondition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()
