@@ -145,7 +145,7 @@ class Resources:
 
         Args:
             request: a method of any API of the kubernetes package.
-            arguments: the arguments of the method.
+            arguments: the arguments of the method, and optionally `cancellation` and `patience`, as in `pages`.
 
         Raises:
             RequestRefusedError: the request is forbidden, or there is no such object.
@@ -298,7 +298,7 @@ class Resources:
         selectors = {"namespace": query.namespace, "label_selector": query.labels, "field_selector": query.fields}
         arguments = {"plural": query.plural, **{key: value for key, value in selectors.items() if value}}
         request: Callable[..., Any] = self._custom.list_namespaced_custom_object
-        if query.namespace is None:
+        if query.namespace is None:  # this method has another name for the parameter `plural`
             request = self._custom.list_custom_object_for_all_namespaces
             arguments["resource_plural"] = arguments.pop("plural")
         return functools.partial(request, **_API, **arguments)
