@@ -43,28 +43,20 @@ __all__ = [
     "TriggerData",
 ]
 
-_HOMES = {
-    "Aborted": "podrelay.sdk.answers",
-    "Answer": "podrelay.sdk.answers",
-    "ApiRefusedError": "podrelay.sdk.errors",
-    "ApiUnreachableError": "podrelay.sdk.errors",
-    "AsyncTaskService": "podrelay.client.aio",
-    "Continue": "podrelay.sdk.answers",
-    "Controller": "podrelay.sdk.controller",
-    "DefinitionError": "podrelay.sdk.errors",
-    "Done": "podrelay.sdk.answers",
-    "Failed": "podrelay.sdk.answers",
-    "Fatal": "podrelay.sdk.retry_exceptions",
-    "InputError": "podrelay.sdk.errors",
-    "PayloadError": "podrelay.api.limits",
-    "PodrelayError": "podrelay.api.errors",
-    "Retry": "podrelay.sdk.retry_exceptions",
-    "TaskDefinition": "podrelay.sdk.definition",
-    "TaskRun": "podrelay.sdk.task",
-    "TaskService": "podrelay.client.service",
-    "TriggerConflictError": "podrelay.api.wanted_run",
-    "TriggerData": "podrelay.sdk.task",
+_MODULES = {
+    "podrelay.api.errors": ("PodrelayError",),
+    "podrelay.api.limits": ("PayloadError",),
+    "podrelay.api.wanted_run": ("TriggerConflictError",),
+    "podrelay.client.aio": ("AsyncTaskService",),
+    "podrelay.client.service": ("TaskService",),
+    "podrelay.sdk.answers": ("Aborted", "Answer", "Continue", "Done", "Failed"),
+    "podrelay.sdk.controller": ("Controller",),
+    "podrelay.sdk.definition": ("TaskDefinition",),
+    "podrelay.sdk.errors": ("ApiRefusedError", "ApiUnreachableError", "DefinitionError", "InputError"),
+    "podrelay.sdk.retry_exceptions": ("Fatal", "Retry"),
+    "podrelay.sdk.task": ("TaskRun", "TriggerData"),
 }
+_HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

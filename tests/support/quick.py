@@ -182,4 +182,4 @@ def _connection_of_this_thread(kubeconfig: Path, *, has_credentials: bool) -> ht
 
 @functools.cache
 def _load(kubeconfig: Path, has_credentials: bool) -> Connection:
-    return config.load(kubeconfig) if has_credentials else config.load_without_credentials(kubeconfig)
+    return config.load(kubeconfig, with_credentials=has_credentials)

@@ -36,7 +36,6 @@ ANNOTATION_GOOD_UNTIL: Final = f"{GROUP}/good-until"
 """Until when a pod may be created, by the API server's clock; the policy of this name refuses it later."""
 FENCE_POLICY: Final = "podrelay-fence"
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
-ANNOTATION_HOOKS: Final = f"{GROUP}/hooks"
 # Annotation of a record whose response the operator wrote because the pod died: PodFailure or Timeout.
 ANNOTATION_CAUSE: Final = f"{GROUP}/cause"
 REASON_NOT_SEEN: Final = "NotSeen"

@@ -48,7 +48,8 @@ def words_of_farewell(message: str, exit_code: int) -> str | None:
             return None
         return str(content.get("unsupported")) if isinstance(content, dict) else None
     if exit_code == 2 and _WORDS_OF_VERSION_1 in message:
-        return f"its runner of protocol version 1 lacks the variable {_quoted(message)}"
+        variable = message.partition(_WORDS_OF_VERSION_1)[2].partition(")")[0]
+        return f"its runner of protocol version 1 lacks the variable {variable}"
     return None
 
 
@@ -90,7 +91,3 @@ def unknown_answer(status: str, version: int, image: str) -> str:
 
 def _in(image: str) -> str:
     return f" in image {image}" if image else ""
-
-
-def _quoted(message: str) -> str:
-    return message.partition(_WORDS_OF_VERSION_1)[2].partition(")")[0]

@@ -19,8 +19,6 @@ _SHOWN: Final = 40
 class RetentionError(PodrelayError):
     """The retention setting is invalid; the message shows the value and says what is allowed."""
 
-    reason = "InvalidRetention"
-
 
 def parse_retention_days(text: str) -> int:
     """Return how many days the finished runs of a namespace are kept; 0 means forever.

@@ -5,17 +5,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from podrelay.api import limits, names
-from podrelay.api.common import (
-    Conditions,
-    Count,
-    HookName,
-    Model,
-    OpenObject,
-    Payload,
-    Seconds,
-    cel,
-    extension,
-)
+from podrelay.api.common import Conditions, Count, HookName, Model, OpenObject, Payload, Seconds, cel, extension
 
 
 class RetryPolicy(Model):

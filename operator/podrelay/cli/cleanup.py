@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Final
 
@@ -103,17 +104,13 @@ async def _release_all(client: Client, held: list[_Metadata]) -> None:
 async def _release(client: Api, about: _Metadata) -> None:
     """Remove the finalizer from one pod, even if other clients change the pod at the same time."""
     uid = about.uid
-    while about.uid == uid and names.ANSWER_FINALIZER in about.finalizers:
-        others = [finalizer for finalizer in about.finalizers if finalizer != names.ANSWER_FINALIZER]
-        patch = {"uid": uid, "resourceVersion": about.resource_version, "finalizers": others or None}
-        try:
-            await client.patch(PODS, about.namespace, about.name, {"metadata": patch})
-        except NotFoundError:
-            return
-        except ConflictError:
+    with contextlib.suppress(NotFoundError):  # it is gone
+        while about.uid == uid and names.ANSWER_FINALIZER in about.finalizers:
+            others = [finalizer for finalizer in about.finalizers if finalizer != names.ANSWER_FINALIZER]
+            patch = {"uid": uid, "resourceVersion": about.resource_version, "finalizers": others or None}
             try:
+                await client.patch(PODS, about.namespace, about.name, {"metadata": patch})
+            except ConflictError:
                 about = _decode(await client.get(PODS, about.namespace, about.name)).metadata
-            except NotFoundError:
+            else:
                 return
-        else:
-            return

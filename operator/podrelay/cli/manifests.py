@@ -15,26 +15,8 @@ from podrelay.sdk import checking, cleanup, loading
 from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.errors import DefinitionError, TaskModuleError
 
-_FIELDS = (
-    "description",
-    "private",
-    "max_iterations",
-    "record_logs",
-    "iteration_timeout_seconds",
-    "pending_timeout_seconds",
-    "abort_grace_period_seconds",
-    "heartbeat_timeout_seconds",
-    "node_lost_timeout_seconds",
-    "retry",
-    "disruption_retries",
-    "max_concurrent_runs",
-    "concurrency",
-    "triggers",
-    "ttl_seconds_after_finished",
-    "history_limit",
-    "pod_cleanup",
-    "reporting",
-)
+_WRITTEN_OTHERWISE: Final = frozenset({"id", "title", "self_cleanup", "template", "resources"})
+_FIELDS: Final = tuple(name for name in TaskDefinition.__annotations__ if name not in _WRITTEN_OTHERWISE)
 """Class variables that are fields of the resource, under the same name in camelCase, if they are set."""
 DEFAULT_RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "64Mi"}}
 """The resources of a container whose class does not set them."""

@@ -43,8 +43,6 @@ grace period to clean up; a second Ctrl-C kills it.
 class InputError(PodrelayError):
     """The value of --input is not valid."""
 
-    reason = "InvalidInput"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of this command to `parser`."""
@@ -138,10 +136,10 @@ class _LocalRun:
     @contextlib.contextmanager
     def interrupts(self) -> Iterator[None]:
         """Let Ctrl-C abort the run, and print a task's stdout on stderr if it runs in this process."""
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(Interrupts(self._abort, self.world.kill_all, self._stop))
-            if self._in_process:
-                stack.enter_context(contextlib.redirect_stdout(_LogWriter(sys.stderr)))
+        with (
+            Interrupts(self._abort, self.world.kill_all, self._stop),
+            contextlib.redirect_stdout(_LogWriter(sys.stderr)) if self._in_process else contextlib.nullcontext(),
+        ):
             yield
 
     def _abort(self) -> None:

@@ -3,6 +3,7 @@
 What it returns and raises can be imported from here, without the `kubernetes` package.
 """
 
+from podrelay.api.wanted_run import TriggerConflictError
 from podrelay.client.errors import (
     ApiUnavailableError,
     ConfigurationError,
@@ -13,7 +14,6 @@ from podrelay.client.errors import (
     ServiceError,
     TaskFinishedError,
     TaskNotFoundError,
-    TriggerConflictError,
     WaitTimeoutError,
 )
 from podrelay.client.results import Definition, LogLine, Progress, Run, RunEvent

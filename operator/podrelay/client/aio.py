@@ -10,8 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar
+from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar, cast
 
 from podrelay.client.results import Run
 from podrelay.client.service import TaskService
@@ -35,15 +34,14 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
     async def __anext__(self) -> T:
         try:
             # With a default, because a future cannot raise StopIteration.
-            item: Any = await asyncio.get_running_loop().run_in_executor(self._thread, next, self._stream, _END)
+            item = await asyncio.get_running_loop().run_in_executor(self._thread, next, self._stream, _END)
         except BaseException:
             self._end()
             raise
         if item is _END:
             self._end()
             raise StopAsyncIteration
-        value: T = item
-        return value
+        return cast("T", item)
 
     async def aclose(self) -> None:
         """End the stream and close its connection."""
@@ -56,9 +54,7 @@ class AsyncStream(AsyncIterator[T], Generic[T]):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._end()
 
 
@@ -160,9 +156,7 @@ class AsyncTaskService:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
     async def _run(self, call: Callable[[], T]) -> T:

@@ -7,16 +7,15 @@ that these do not permit is reported as unknown, never as ok.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal
 
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.client import operators
-from podrelay.client.errors import RequestRefusedError
+from podrelay.client.errors import NotFoundError, RequestRefusedError
 from podrelay.client.packages import kubernetes
 from podrelay.client.resources import Query, Resource, Resources
 
-T = TypeVar("T")
 Verdict = Literal["ok", "problem", "unknown"]
 
 LEASE: Final = "podrelay-operator"
@@ -104,35 +103,29 @@ class Doctor:
         try:
             for _ in self._resources.pages(Query(names.TASK_DEFINITIONS, self._namespace)):
                 break
+        except NotFoundError:
+            advice = "install the chart: helm install podrelay charts/podrelay -n podrelay-system --create-namespace"
+            return Finding("problem", "the custom resources of Podrelay are not installed", advice)
         except RequestRefusedError as refused:
-            if refused.status == 404:
-                advice = (
-                    "install the chart: helm install podrelay charts/podrelay -n podrelay-system --create-namespace"
-                )
-                return Finding("problem", "the custom resources of Podrelay are not installed", advice)
             words = f"definitions of namespace {self._namespace} cannot be read: {refused}"
             advice = "ask for a RoleBinding to the ClusterRole podrelay-viewer or podrelay-user in that namespace"
             return Finding("problem", words, advice)
         return Finding("ok", "the custom resources of Podrelay are installed")
 
     def _operator(self) -> Iterator[Finding]:
-        leases = self._try(
-            lambda: self._resources.ask(
-                self._leases.list_lease_for_all_namespaces, field_selector=f"metadata.name={LEASE}"
-            )["items"]
-        )
-        if leases is None:
+        found = self._ask(self._leases.list_lease_for_all_namespaces, field_selector=f"metadata.name={LEASE}")
+        if found is None:
             yield Finding("unknown", "whether an operator is running: you may not read Leases", "ask an administrator")
             return
-        if not leases:
+        leaders = [self._leader(lease) for lease in found.get("items", ())]
+        if not leaders:
             pods = "kubectl get pods -A -l app.kubernetes.io/name=podrelay"
             advice = f"install the chart, or find out why its pods do not start: {pods}"
             yield Finding("problem", f"no operator has ever run in this cluster: there is no Lease {LEASE}", advice)
             return
-        found = [self._leader(lease) for lease in leases]
         # An operator for certain namespaces has its own Lease. The runs below show whether one of them serves this one.
-        leading = [finding for finding in found if finding.verdict == "ok"]
-        yield from leading or found
+        leading = [finding for finding in leaders if finding.verdict == "ok"]
+        yield from leading or leaders
         yield from self._deployments()
 
     def _leader(self, lease: Resource) -> Finding:
@@ -159,14 +152,8 @@ class Doctor:
     # --- the namespace ----------------------------------------------------------------------------------------------
 
     def _runner(self) -> Iterator[Finding]:
-        account = self._try(
-            lambda: self._resources.ask(
-                self._core.read_namespaced_service_account, name=RUNNER, namespace=self._namespace
-            )
-        )
-        bindings = self._try(
-            lambda: self._resources.ask(self._roles.list_namespaced_role_binding, namespace=self._namespace)["items"]
-        )
+        account = self._ask(self._core.read_namespaced_service_account, name=RUNNER, namespace=self._namespace)
+        bindings = self._ask(self._roles.list_namespaced_role_binding, namespace=self._namespace)
         advice = f"podrelay namespace prepare {self._namespace}"
         if account is None:
             what = f"whether namespace {self._namespace} has a service account {RUNNER}: you may not read it"
@@ -177,7 +164,7 @@ class Doctor:
             yield Finding("ok", f"namespace {self._namespace} has the service account {RUNNER}")
         if bindings is None:
             yield Finding("unknown", f"whether {RUNNER} has its rights: you may not read RoleBindings", advice)
-        elif not any(_binds_runner(binding) for binding in bindings):
+        elif not any(map(_binds_runner, bindings.get("items", ()))):
             yield Finding(
                 "problem", f"no RoleBinding gives {RUNNER} the ClusterRole {RUNNER} in {self._namespace}", advice
             )
@@ -228,13 +215,12 @@ class Doctor:
     def _is_old(self, resource: Resource) -> bool:
         return self._clock() - datetime.fromisoformat(resource["metadata"]["creationTimestamp"]) > _PATIENCE
 
-    @staticmethod
-    def _try(ask: Callable[[], T]) -> T | Any:
+    def _ask(self, request: Callable[..., Any], **arguments: Any) -> Resource | None:
         """Return the answer, None if the request is forbidden, or an empty object if there is no such object."""
         try:
-            return ask()
+            return self._resources.ask(request, **arguments)
         except RequestRefusedError as refused:
-            return {} if refused.status == 404 else None
+            return {} if isinstance(refused, NotFoundError) else None
 
 
 _UNSEEN: Final = "check above whether an operator leads and watches this namespace; its log has the details"

@@ -4,21 +4,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from podrelay.api.errors import PodrelayError
-from podrelay.api.wanted_run import TriggerConflictError
-
-__all__ = [
-    "ApiUnavailableError",
-    "ConfigurationError",
-    "DefinitionNotFoundError",
-    "ForbiddenError",
-    "InvalidInputError",
-    "RequestRefusedError",
-    "ServiceError",
-    "TaskFinishedError",
-    "TaskNotFoundError",
-    "TriggerConflictError",
-    "WaitTimeoutError",
-]
 
 
 class ServiceError(PodrelayError):
@@ -116,6 +101,14 @@ class ForbiddenError(RequestRefusedError):
 
     reason = "Forbidden"
     code = "BackgroundTasks/NotAuthorized"
+
+
+class NotFoundError(RequestRefusedError):
+    """404: there is no such object."""
+
+
+class ConflictError(RequestRefusedError):
+    """409: the name is taken, or another client has changed the object."""
 
 
 class ApiUnavailableError(ServiceError):

@@ -7,11 +7,17 @@ from dataclasses import replace
 
 from podrelay.api import names
 from podrelay.client import arguments, logs
-from podrelay.client.errors import ApiUnavailableError, RequestRefusedError, TaskNotFoundError, WaitTimeoutError
+from podrelay.client.errors import (
+    ApiUnavailableError,
+    NotFoundError,
+    RequestRefusedError,
+    TaskNotFoundError,
+    WaitTimeoutError,
+)
 from podrelay.client.resources import Query, Resource, Resources
 from podrelay.client.results import LogLine, Run, RunEvent, run_of
 from podrelay.client.stream import Cancellation, Deadline, Stream
-from podrelay.client.watching import OUTAGE_SECONDS, follow
+from podrelay.client.watching import OUTAGE_SECONDS, Follower
 
 
 def existing(resources: Resources, namespace: str, run_id: str) -> Resource:
@@ -37,10 +43,8 @@ def about(run_id: str) -> Iterator[None]:
         raise TaskNotFoundError.of(run_id)
     try:
         yield
-    except RequestRefusedError as refused:
-        if refused.status != 404:
-            raise
-        raise TaskNotFoundError.of(run_id) from refused
+    except NotFoundError as missing:
+        raise TaskNotFoundError.of(run_id) from missing
 
 
 def whole(resources: Resources, run: Run) -> Run:
@@ -97,7 +101,7 @@ def _versions(
         raise TaskNotFoundError.of(run_id)
     uid = None
     query = Query(names.TASK_RUNS, namespace, fields=f"metadata.name={run_id}")
-    for change in follow(resources, query, cancellation, deadline):
+    for change in Follower(resources, query, cancellation, deadline).changes():
         if change.type == "SYNCED":
             if uid is None:
                 raise TaskNotFoundError.of(run_id)
@@ -120,7 +124,7 @@ def events(
     """
     is_synced = False
     finished: set[str] = set()
-    for change in follow(resources, query, cancellation, deadline):
+    for change in Follower(resources, query, cancellation, deadline).changes():
         if change.type == "SYNCED":
             is_synced = True
             continue

@@ -11,7 +11,7 @@ from podrelay.client.errors import TaskNotFoundError
 from podrelay.client.resources import Query, Resource, Resources
 from podrelay.client.results import LogLine, Run
 from podrelay.client.stream import Cancellation, Deadline, Stream
-from podrelay.client.watching import follow
+from podrelay.client.watching import Follower
 
 OUTPUT: Final = "output"
 """The type of a line that a pod has printed."""
@@ -60,10 +60,8 @@ class Reader:
                 message=item["message"],
                 data=item.get("data"),
                 error=item.get("error"),
-                iteration=record["iteration"],
-                attempt=record["try"],
-                pod=record["podName"],
                 dropped=dropped,
+                **_about(record),
             )
             dropped = 0
         if self._console:
@@ -83,17 +81,13 @@ class Reader:
             lines.insert(0, f"({console['droppedBytes']} bytes before this are not kept)")
         if before is None and console.get("problem"):
             lines.append(f"({console['problem']})")
+        time = datetime.fromisoformat(record["finishedAt"])
         for line in lines:
-            yield LogLine(
-                time=datetime.fromisoformat(record["finishedAt"]),
-                type=OUTPUT,
-                message=line,
-                data=None,
-                error=None,
-                iteration=record["iteration"],
-                attempt=record["try"],
-                pod=record["podName"],
-            )
+            yield LogLine(time, OUTPUT, line, data=None, error=None, **_about(record))
+
+
+def _about(record: Resource) -> dict[str, Any]:
+    return {"iteration": record["iteration"], "attempt": record["try"], "pod": record["podName"]}
 
 
 def _after(before: str, text: str) -> str:
@@ -137,7 +131,7 @@ def followed(
     end = _End(states, lines_end)
     end.start()
     try:
-        for change in follow(resources, query, lines_end, Deadline(None), order):
+        for change in Follower(resources, query, lines_end, Deadline(None), order).changes():
             if change.type in {"ADDED", "MODIFIED"}:
                 yield from reader.new_lines(change.resource)
         if cancellation.is_set:

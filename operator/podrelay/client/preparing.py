@@ -4,20 +4,26 @@ Each object is written by server-side apply with the field manager `podrelay`, s
 fields of other managers are kept.
 """
 
-import re
+import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from podrelay.api import task_namespace
-from podrelay.client import operators
-from podrelay.client.errors import ForbiddenError, InvalidInputError, RequestRefusedError, ServiceError
+from podrelay.client import arguments, operators
+from podrelay.client.errors import (
+    ConflictError,
+    ForbiddenError,
+    InvalidInputError,
+    NotFoundError,
+    RequestRefusedError,
+    ServiceError,
+)
 from podrelay.client.packages import kubernetes
 from podrelay.client.resources import Resource, Resources
 
 FIELD_MANAGER: Final = "podrelay"
 _APPLY: Final = "application/apply-patch+yaml"
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _INSTALL: Final = "helm install podrelay charts/podrelay -n podrelay-system --create-namespace"
 
 
@@ -67,7 +73,7 @@ class Preparation:
     """
 
     def __init__(self, client: Any, resources: Resources, namespace: str) -> None:
-        if not _NAME.fullmatch(namespace):
+        if not arguments.is_name(namespace):
             message = (
                 f"'{namespace}' is not a valid name of a namespace: use lower case letters, digits and '-', at most 63 "
                 "characters"
@@ -138,12 +144,10 @@ class Preparation:
             self._resources.ask(self._rbac.read_cluster_role, name=role)
         except ForbiddenError:
             return  # few users may read it; applying the binding shows whether it exists
-        except RequestRefusedError as refused:
-            if refused.status != 404:
-                raise
+        except NotFoundError as missing:
             raise NamespaceError(
                 f"this cluster has no ClusterRole {role}, so Podrelay is not installed: {_INSTALL}"
-            ) from refused
+            ) from missing
 
     def _make_namespace(self) -> Step:
         name, what = self._namespace, f"namespace/{self._namespace}"
@@ -151,24 +155,22 @@ class Preparation:
             found = self._resources.ask(self._core.read_namespace, name=name)
         except ForbiddenError:
             return Step(what, "unchanged")  # if it is missing, the next request reports it
-        except RequestRefusedError as refused:
-            if refused.status != 404:
-                raise
+        except NotFoundError:
+            pass
         else:
             if found.get("status", {}).get("phase") == "Terminating":
                 raise NamespaceError(f"namespace {name} is being deleted: run this again when it is gone")
             return Step(what, "unchanged")
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
         try:
-            self._resources.ask(self._core.create_namespace, body=manifest, field_manager=FIELD_MANAGER)
+            # If it exists now, another client has just created it, or an earlier request of this call.
+            with contextlib.suppress(ConflictError):
+                self._resources.ask(self._core.create_namespace, body=manifest, field_manager=FIELD_MANAGER)
         except ForbiddenError as refused:
             raise NamespaceError(
                 f"there is no namespace {name}, and you may not create it: ask an administrator to run "
                 f"`kubectl create namespace {name}`, then run this again ({refused})"
             ) from refused
-        except RequestRefusedError as refused:
-            if refused.status != 409:  # another client has just created it, or an earlier request of this call
-                raise
         return Step(what, "created")
 
     def _make(self, manifest: Resource) -> Step:
@@ -195,10 +197,10 @@ class Preparation:
     def _advice(self, manifest: Resource, refused: ServiceError) -> str:
         """Return why an object could not be applied, and what to do about it."""
         namespace, kind, name = self._namespace, manifest["kind"], manifest["metadata"]["name"]
-        status = refused.status if isinstance(refused, RequestRefusedError) else None
-        if status == 404:
+        if isinstance(refused, NotFoundError):
             return f"there is no namespace {namespace}: kubectl create namespace {namespace}, then run this again"
-        if status in {None, 409}:  # the role of a binding is immutable, and another manager may own the subjects
+        # The role of a binding is immutable, and another manager may own the subjects.
+        if isinstance(refused, InvalidInputError | ConflictError):
             return (
                 f"the {kind} {name} of {namespace} is not the one that tasks need: if nothing else uses it, "
                 f"kubectl -n {namespace} delete {self._apply[kind][0]} {name}, then run this again"

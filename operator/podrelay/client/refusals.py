@@ -7,8 +7,10 @@ from podrelay.api import names
 from podrelay.client.errors import (
     ApiUnavailableError,
     ConfigurationError,
+    ConflictError,
     ForbiddenError,
     InvalidInputError,
+    NotFoundError,
     RequestRefusedError,
     ServiceError,
     invalid_field,
@@ -47,7 +49,8 @@ def explain(error: Exception) -> ServiceError:
         causes = body.get("details", {}).get("causes") or []
         fields = {_path(cause): invalid_field(_path(cause), *_cause(cause)) for cause in causes}
         return InvalidInputError(words, {"invalidFields": fields})
-    return RequestRefusedError(words, error.status, {"details": body.get("details")})
+    kind = {404: NotFoundError, 409: ConflictError}.get(error.status, RequestRefusedError)
+    return kind(words, error.status, {"details": body.get("details")})
 
 
 def _body(error: ApiException) -> dict[str, Any]:

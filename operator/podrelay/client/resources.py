@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from podrelay.api import names
 from podrelay.client import refusals
-from podrelay.client.errors import ApiUnavailableError, RequestRefusedError
+from podrelay.client.errors import ApiUnavailableError, NotFoundError, RequestRefusedError
 from podrelay.client.packages import ApiException, kubernetes, urllib3
 from podrelay.client.stream import Cancellation, Deadline
 
@@ -30,6 +30,8 @@ _FIRST_SIZED_PAGE: Final = 10
 _LARGEST_SIZED_PAGE: Final = 100
 _SIZED_PAGE_BYTES: Final = 8 * 2**20
 """The target size of a page of a snapshot: records can have 700 KiB, so pages of a fixed count could take gigabytes."""
+_API: Final[dict[str, Any]] = {"group": names.GROUP, "version": names.VERSION}
+_MERGE_PATCH: Final = "application/merge-patch+json"
 _FIRST_PAUSE: Final = 0.2
 _LONGEST_PAUSE: Final = 5.0
 
@@ -79,56 +81,41 @@ class Resources:
         """Return a resource.
 
         Raises:
-            RequestRefusedError: status 404 if it does not exist.
+            NotFoundError: it does not exist.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
-        return self._call(self._custom.get_namespaced_custom_object, plural, namespace=namespace, name=name)
+        return self._call(self._custom.get_namespaced_custom_object, plural, namespace, name=name)
 
     def create(self, plural: str, namespace: str, manifest: Resource) -> Resource:
         """Create a resource, and return it as stored.
 
         Raises:
-            RequestRefusedError: status 409 if the name is taken, perhaps by an earlier request of this call.
+            ConflictError: the name is taken, perhaps by an earlier request of this call.
             ApiUnavailableError: the API server is unavailable, even after retries; the resource may have been created.
         """
-        return self._call(
-            self._custom.create_namespaced_custom_object,
-            plural,
-            namespace=namespace,
-            body=manifest,
-        )
+        return self._call(self._custom.create_namespaced_custom_object, plural, namespace, body=manifest)
 
     def patch(self, plural: str, namespace: str, name: str, patch: Resource) -> Resource:
         """Apply a JSON merge patch to a resource, and return the result.
 
         Raises:
-            RequestRefusedError: status 404 if it does not exist, 422 if its rules forbid the change.
+            NotFoundError: it does not exist.
+            InvalidInputError: its rules forbid the change.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
-        return self._call(
-            self._custom.patch_namespaced_custom_object,
-            plural,
-            namespace=namespace,
-            name=name,
-            body=patch,
-            _content_type="application/merge-patch+json",
-        )
+        request = self._custom.patch_namespaced_custom_object
+        return self._call(request, plural, namespace, name=name, body=patch, _content_type=_MERGE_PATCH)
 
     def patch_status(self, plural: str, namespace: str, name: str, status: Resource) -> Resource:
         """Apply a JSON merge patch to the status of a resource, and return the result.
 
         Raises:
-            RequestRefusedError: status 404 if it does not exist, 422 if its rules forbid the change.
+            NotFoundError: it does not exist.
+            InvalidInputError: its rules forbid the change.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
-        return self._call(
-            self._custom.patch_namespaced_custom_object_status,
-            plural,
-            namespace=namespace,
-            name=name,
-            body={"status": status},
-            _content_type="application/merge-patch+json",
-        )
+        request, patch = self._custom.patch_namespaced_custom_object_status, {"status": status}
+        return self._call(request, plural, namespace, name=name, body=patch, _content_type=_MERGE_PATCH)
 
     def may(self, verb: str, resource: str, namespace: str, group: str = names.GROUP) -> bool:
         """Return whether this user has a right to all resources of a kind in a namespace.
@@ -150,34 +137,27 @@ class Resources:
             "kind": "SelfSubjectAccessReview",
             "spec": {"resourceAttributes": about},
         }
-        review: Any = self._authorization.create_self_subject_access_review
-        answer = self._repeat(
-            lambda: _json(review(body=body, _preload_content=False, _request_timeout=_TIMEOUT)), None, None
-        )
+        answer = self.ask(self._authorization.create_self_subject_access_review, body=body)
         return bool(answer.get("status", {}).get("allowed"))
 
     def ask(self, request: Callable[..., Any], **arguments: Any) -> Resource:
-        """Return the response to a request to another API of the kubernetes package.
+        """Return the response to a request.
 
         Args:
-            request: a method of that API.
-            arguments: the arguments of the method.
+            request: a method of any API of the kubernetes package.
+            arguments: the arguments of the method, and optionally `cancellation` and `patience`, as in `pages`.
 
         Raises:
             RequestRefusedError: the request is forbidden, or there is no such object.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
-
-        def send() -> Resource:
-            return _json(request(**arguments, _preload_content=False, _request_timeout=_TIMEOUT))
-
-        return self._repeat(send, None, None)
+        return self._sized(request, **arguments)[0]
 
     def delete(self, plural: str, namespace: str, name: str) -> None:
         """Delete a resource.
 
         Raises:
-            RequestRefusedError: status 404 if it does not exist.
+            NotFoundError: it does not exist.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
         requests = 0
@@ -188,9 +168,9 @@ class Resources:
             return self._custom.delete_namespaced_custom_object(**arguments)
 
         try:
-            self._call(delete, plural, namespace=namespace, name=name)
-        except RequestRefusedError as refused:
-            if refused.status != 404 or requests == 1:  # otherwise an earlier request has deleted it
+            self._call(delete, plural, namespace, name=name)
+        except NotFoundError:
+            if requests == 1:  # otherwise an earlier request has deleted it
                 raise
 
     def pages(
@@ -208,29 +188,18 @@ class Resources:
             RequestRefusedError: the request is forbidden.
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
-        following: str | None = None
+        request = self._lister(query)
+        place: dict[str, str] = {}
         while True:
             try:
-                page = self._page(query, following, cancellation, patience)
+                page = self.ask(request, cancellation=cancellation, patience=patience, limit=_PAGE, **place)
             except _CancelledError:
                 return
             yield page
             following = page["metadata"].get("continue")
             if not following:
                 return
-
-    def _page(
-        self, query: Query, following: str | None, cancellation: Cancellation | None, patience: float | None
-    ) -> Resource:
-        return self._call(
-            self._lister(query),
-            query.plural,
-            cancellation=cancellation,
-            patience=patience,
-            limit=_PAGE,
-            **({"_continue": following} if following else {}),
-            **self._selectors(query),
-        )
+            place = {"_continue": following}
 
     def snapshot(self, query: Query, version: str | None = None) -> Generator[Resource]:
         """Yield a list as of one moment, in pages of some megabytes.
@@ -245,18 +214,9 @@ class Resources:
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
         limit = _FIRST_SIZED_PAGE
-        place: dict[str, str] = {"resource_version": version, "resource_version_match": "Exact"} if version else {}
+        place: dict[str, Any] = {"resource_version": version, "resource_version_match": "Exact"} if version else {}
         while True:
-            request = functools.partial(
-                self._lister(query),
-                **self._place(query.plural),
-                **self._selectors(query),
-                **place,
-                limit=limit,
-                _preload_content=False,
-                _request_timeout=_TIMEOUT,
-            )
-            page, size = self._repeat(lambda request=request: _sized_json(request()), None, None)  # type: ignore[misc]
+            page, size = self._sized(self._lister(query), limit=limit, **place)
             yield page
             following = page["metadata"].get("continue")
             if not following:
@@ -289,8 +249,6 @@ class Resources:
         silence = max(0.1, deadline.within(_SILENCE_SECONDS))
         connect = functools.partial(
             self._lister(query),
-            **self._place(query.plural),
-            **self._selectors(query),
             watch=True,
             allow_watch_bookmarks=True,
             resource_version=version,
@@ -328,43 +286,38 @@ class Resources:
 
     def _request_user(self) -> str | None:
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
-        review: Any = self._authentication.create_self_subject_review
         try:
-            answer = self._repeat(
-                lambda: _json(review(body=body, _preload_content=False, _request_timeout=_TIMEOUT)), None, None
-            )
+            answer = self.ask(self._authentication.create_self_subject_review, body=body)
         except RequestRefusedError:
             return None
         name: str | None = answer.get("status", {}).get("userInfo", {}).get("username")
         return name
 
     def _lister(self, query: Query) -> Callable[..., Any]:
-        if query.namespace is None:
-            # This method has another name for the parameter `plural`.
-            whole = self._custom.list_custom_object_for_all_namespaces
-            return lambda plural, **arguments: whole(resource_plural=plural, **arguments)
-        return self._custom.list_namespaced_custom_object
-
-    @staticmethod
-    def _selectors(query: Query) -> dict[str, Any]:
+        """Return the request for the resources of a query, as a list or a watch."""
         selectors = {"namespace": query.namespace, "label_selector": query.labels, "field_selector": query.fields}
-        return {key: value for key, value in selectors.items() if value}
+        arguments = {"plural": query.plural, **{key: value for key, value in selectors.items() if value}}
+        request: Callable[..., Any] = self._custom.list_namespaced_custom_object
+        if query.namespace is None:  # this method has another name for the parameter `plural`
+            request = self._custom.list_custom_object_for_all_namespaces
+            arguments["resource_plural"] = arguments.pop("plural")
+        return functools.partial(request, **_API, **arguments)
 
-    @staticmethod
-    def _place(plural: str) -> dict[str, str]:
-        return {"group": names.GROUP, "version": names.VERSION, "plural": plural}
+    def _call(self, request: Callable[..., Any], plural: str, namespace: str, **arguments: Any) -> Resource:
+        return self.ask(request, **_API, plural=plural, namespace=namespace, **arguments)
 
-    def _call(
+    def _sized(
         self,
         request: Callable[..., Any],
-        plural: str,
         *,
         cancellation: Cancellation | None = None,
         patience: float | None = None,
         **arguments: Any,
-    ) -> Resource:
-        def send() -> Resource:
-            return _json(request(**self._place(plural), **arguments, _preload_content=False, _request_timeout=_TIMEOUT))
+    ) -> tuple[Resource, int]:
+        """Return the response to a request, and its size in bytes."""
+
+        def send() -> tuple[Resource, int]:
+            return _sized_json(request(**arguments, _preload_content=False, _request_timeout=_TIMEOUT))
 
         return self._repeat(send, cancellation, patience)
 
@@ -388,10 +341,6 @@ class Resources:
                 cancellation.wait(wait)
                 pause = min(2 * pause, _LONGEST_PAUSE)
         raise _CancelledError
-
-
-def _json(response: Any) -> Resource:
-    return _sized_json(response)[0]
 
 
 def _sized_json(response: Any) -> tuple[Resource, int]:

@@ -7,25 +7,24 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel
 
 from podrelay.api import invalid_input, names, phases
-from podrelay.api.wanted_run import WantedRun, check_same
+from podrelay.api.wanted_run import TriggerConflictError, WantedRun, check_same
 from podrelay.client import arguments, following
 from podrelay.client.arguments import DefinitionRef
 from podrelay.client.connection import connect
 from podrelay.client.doctor import Doctor, Finding
 from podrelay.client.errors import (
+    ConflictError,
     DefinitionNotFoundError,
     InvalidInputError,
-    RequestRefusedError,
+    NotFoundError,
     ServiceError,
     TaskFinishedError,
     TaskNotFoundError,
-    TriggerConflictError,
 )
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
 from podrelay.client.results import Definition, LogLine, Run, RunEvent, definition_of, run_of
@@ -90,9 +89,7 @@ class TaskService:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def trigger(
@@ -164,17 +161,12 @@ class TaskService:
     def _create(self, ident: str, wanted: WantedRun, **more: Any) -> Run:
         try:
             stored = self._resources.get(names.TASK_DEFINITIONS, self.namespace, wanted.definition)
-        except RequestRefusedError as refused:
-            if refused.status != 404:
-                raise
-            raise DefinitionNotFoundError.of(ident) from refused
+        except NotFoundError as missing:
+            raise DefinitionNotFoundError.of(ident) from missing
         self._check_input(stored["spec"].get("inputSchema"), wanted.input or {})
         manifest = wanted.manifest(namespace=self.namespace, created_by=self._resources.user(), **more)
-        try:
+        with contextlib.suppress(ConflictError):
             return run_of(self._resources.create(names.TASK_RUNS, self.namespace, manifest))
-        except RequestRefusedError as refused:
-            if refused.status != 409:
-                raise
         # An earlier request of this call has created it, or an earlier call with the same key or name.
         return run_of(self._same(manifest))
 
@@ -240,15 +232,10 @@ class TaskService:
             raise InvalidInputError.of_field("order", f"must be {' or '.join(_ORDER)}")
         if limit is not None and limit < 0:
             raise InvalidInputError.of_field("limit", "must be 0 or more")
-        query = Query(
-            names.TASK_RUNS,
-            None if all_namespaces else self.namespace,
-            fields=arguments.run_selector(definition, status, parent),
-        )
-        after, before = (
-            arguments.aware(created_after, "created_after"),
-            arguments.aware(created_before, "created_before"),
-        )
+        fields = arguments.run_selector(definition, status, parent)
+        query = Query(names.TASK_RUNS, None if all_namespaces else self.namespace, fields=fields)
+        after = arguments.aware(created_after, "created_after")
+        before = arguments.aware(created_before, "created_before")
 
         def is_wanted(run: Run) -> bool:
             return (
@@ -423,11 +410,8 @@ class TaskService:
         Raises:
             InvalidInputError: a filter is not valid.
         """
-        query = Query(
-            names.TASK_RUNS,
-            None if all_namespaces else self.namespace,
-            fields=arguments.run_selector(definition, None, parent),
-        )
+        fields = arguments.run_selector(definition, None, parent)
+        query = Query(names.TASK_RUNS, None if all_namespaces else self.namespace, fields=fields)
         return Stream(
             lambda cancellation: following.events(
                 self._resources, query, Deadline(timeout), cancellation, with_existing=existing

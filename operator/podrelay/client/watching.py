@@ -1,7 +1,8 @@
 """Follows resources: lists and watches them, resumes broken watches, and lists again when too much was missed."""
 
+import contextlib
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
@@ -15,7 +16,7 @@ _SHORTEST_WATCH: Final = 1.0
 
 @dataclass(frozen=True)
 class Change:
-    """A change that follow() yields.
+    """A change of a followed resource.
 
     Attributes:
         type: SYNCED follows the last resource of a list; what comes later has happened since.
@@ -26,96 +27,85 @@ class Change:
     resource: Resource
 
 
-def follow(
-    resources: Resources,
-    query: Query,
-    cancellation: Cancellation,
-    deadline: Deadline,
-    order: Callable[[Resource], Any] | None = None,
-) -> Generator[Change]:
-    """Yield the existing resources, then every change. Ends when it is cancelled or the deadline is past.
+@dataclass(frozen=True)
+class Follower:
+    """Follows the resources of a query until it is cancelled or the deadline is past.
 
-    Changes during an interruption of the watch are found by comparing lists, so no final state and no deletion is
-    missed; intermediate states may be.
-
-    Args:
+    Attributes:
         resources: the API server.
         query: selects the resources.
         cancellation: ends it.
         deadline: also ends it.
         order: key by which the resources of a list are sorted; None: by namespace and name.
-
-    Raises:
-        RequestRefusedError: the request is forbidden.
-        ApiUnavailableError: the API server was unavailable for 5 minutes, or until the deadline.
     """
-    known: dict[str, Resource] = {}
-    while not (cancellation.is_set or deadline.is_past):
-        try:
-            version = yield from _listed(resources, query, cancellation, deadline, known, order)
-            if cancellation.is_set:
-                return
-            yield Change("SYNCED", {})
-            yield from _watched(resources, query, version, cancellation, deadline, known)
-        except ExpiredError:
-            continue
 
+    resources: Resources
+    query: Query
+    cancellation: Cancellation
+    deadline: Deadline
+    order: Callable[[Resource], Any] | None = None
+    _known: dict[str, Resource] = field(default_factory=dict, init=False)
 
-def _listed(
-    resources: Resources,
-    query: Query,
-    cancellation: Cancellation,
-    deadline: Deadline,
-    known: dict[str, Resource],
-    order: Callable[[Resource], Any] | None,
-) -> Generator[Change, None, str]:
-    """Yield the differences between the list and the known resources; return the list's resourceVersion."""
-    items: list[Resource] = []
-    version = ""
-    for page in resources.pages(query, cancellation=cancellation, patience=deadline.within(OUTAGE_SECONDS)):
-        items += page["items"]
-        version = page["metadata"]["resourceVersion"]
-    if cancellation.is_set:
-        return version  # the list is incomplete and must not be compared
-    listed = {item["metadata"]["uid"] for item in items}
-    for uid in [uid for uid in known if uid not in listed]:
-        yield Change("DELETED", known.pop(uid))
-    for item in sorted(items, key=order) if order else items:
-        before = known.get(item["metadata"]["uid"])
-        if before is None or _version(before) != _version(item):
-            known[item["metadata"]["uid"]] = item
-            yield Change("ADDED" if before is None else "MODIFIED", item)
-    return version
+    def changes(self) -> Generator[Change]:
+        """Yield the existing resources, then every change.
 
+        Changes during an interruption of the watch are found by comparing lists, so no final state and no deletion is
+        missed; intermediate states may be.
 
-def _watched(
-    resources: Resources,
-    query: Query,
-    version: str,
-    cancellation: Cancellation,
-    deadline: Deadline,
-    known: dict[str, Resource],
-) -> Generator[Change]:
-    while not (cancellation.is_set or deadline.is_past):
-        pause = Deadline(_SHORTEST_WATCH)
-        patience = deadline.within(OUTAGE_SECONDS)
-        for event in resources.watch(query, version, cancellation, deadline, patience):
-            version = _version(event["object"])
-            if event["type"] == "BOOKMARK":
-                continue
-            _remember(known, event)
-            yield Change(event["type"], event["object"])
-            if cancellation.is_set or deadline.is_past:
-                return
-        cancellation.wait(deadline.within(pause.within(_SHORTEST_WATCH)))
+        Raises:
+            RequestRefusedError: the request is forbidden.
+            ApiUnavailableError: the API server was unavailable for 5 minutes, or until the deadline.
+        """
+        while not self._is_over():
+            with contextlib.suppress(ExpiredError):
+                version = yield from self._listed()
+                if self.cancellation.is_set:
+                    return
+                yield Change("SYNCED", {})
+                yield from self._watched(version)
 
+    def _listed(self) -> Generator[Change, None, str]:
+        """Yield the differences between the list and the known resources; return the list's resourceVersion."""
+        items: list[Resource] = []
+        version, patience = "", self.deadline.within(OUTAGE_SECONDS)
+        for page in self.resources.pages(self.query, cancellation=self.cancellation, patience=patience):
+            items += page["items"]
+            version = page["metadata"]["resourceVersion"]
+        if self.cancellation.is_set:
+            return version  # the list is incomplete and must not be compared
+        listed = {item["metadata"]["uid"] for item in items}
+        for uid in [uid for uid in self._known if uid not in listed]:
+            yield Change("DELETED", self._known.pop(uid))
+        for item in sorted(items, key=self.order) if self.order else items:
+            before = self._known.get(item["metadata"]["uid"])
+            if before is None or _version(before) != _version(item):
+                self._known[item["metadata"]["uid"]] = item
+                yield Change("ADDED" if before is None else "MODIFIED", item)
+        return version
 
-def _remember(known: dict[str, Resource], event: Resource) -> None:
-    uid = event["object"]["metadata"]["uid"]
-    if event["type"] == "DELETED":
-        known.pop(uid, None)
-    else:
-        known[uid] = event["object"]
+    def _watched(self, version: str) -> Generator[Change]:
+        while not self._is_over():
+            pause = Deadline(_SHORTEST_WATCH)
+            patience = self.deadline.within(OUTAGE_SECONDS)
+            for event in self.resources.watch(self.query, version, self.cancellation, self.deadline, patience):
+                version = _version(event["object"])
+                if event["type"] == "BOOKMARK":
+                    continue
+                self._remember(event)
+                yield Change(event["type"], event["object"])
+                if self._is_over():
+                    return
+            self.cancellation.wait(self.deadline.within(pause.within(_SHORTEST_WATCH)))
+
+    def _remember(self, event: Resource) -> None:
+        uid = event["object"]["metadata"]["uid"]
+        if event["type"] == "DELETED":
+            self._known.pop(uid, None)
+        else:
+            self._known[uid] = event["object"]
+
+    def _is_over(self) -> bool:
+        return self.cancellation.is_set or self.deadline.is_past
 
 
 def _version(resource: Resource) -> str:

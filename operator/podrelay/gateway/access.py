@@ -14,6 +14,7 @@ import re
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final, Generic, TypeVar, cast
 
 import msgspec
@@ -149,12 +150,8 @@ class Access:
         return Caller(ident, self.own.in_the_name_of(self._naming(ident, token, self._impersonation)))
 
     def _naming(self, ident: str, token: str, impersonation: Impersonation) -> Callable[[], Awaitable[Headers]]:
-        async def name() -> Headers:
-            return await self._answer(
-                (ident, "token"), lambda: headers_for(self.own, token, impersonation), "authenticate", fresh=False
-            )
-
-        return name
+        ask = partial(headers_for, self.own, token, impersonation)
+        return partial(self._answer, (ident, "token"), ask, "authenticate", fresh=False)
 
     async def user(self, caller: Caller, *, fresh: bool = False) -> str:
         """Return the caller's user name, as the API server knows it.
@@ -252,8 +249,6 @@ class Access:
 def _failure(error: Exception, what: str) -> GatewayError:
     if isinstance(error, GatewayError):
         return error
-    return from_api(error, what) if isinstance(error, API_FAILURES) else _unreadable(what)
-
-
-def _unreadable(what: str) -> UnavailableError:
+    if isinstance(error, API_FAILURES):
+        return from_api(error, what)
     return UnavailableError(f"Could not {what}: the API server's answer is invalid.")

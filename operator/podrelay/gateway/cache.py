@@ -1,30 +1,19 @@
 """The objects that the watches have reported: in memory by kind, in order of creation, with indexes for filters."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-from podrelay.gateway.objects import Definition, Metadata, Record, Run
+from podrelay.gateway.objects import Cached, Definition, Record, Run
 from podrelay.gateway.ordered import Ordered
 from podrelay.kube.resources import Key
 
 _REMEMBERED_DELETIONS: Final = 10_000
 _MOST_GROUPS: Final = 16
 """Values of an index that are looked up; if a filter names more, all objects of the namespace are searched."""
-
-
-class Cached(Protocol):
-    """An object with an identity."""
-
-    @property
-    def metadata(self) -> Metadata:
-        """Its identity."""
-
-    @property
-    def key(self) -> Key:
-        """Namespace and name."""
 
 
 T = TypeVar("T", bound=Cached)
@@ -97,7 +86,7 @@ class Collection(Generic[T]):
         self._objects: dict[Key, T] = {}
         self._ages: dict[Key, Age] = {}
         self._values = indexes
-        self._groups: dict[_Group, Ordered[Age]] = {}
+        self._groups: defaultdict[_Group, Ordered[Age]] = defaultdict(Ordered)
         self._listeners: set[Listener[T]] = set()
         self._written: set[Key] = set()
         """Objects stored from the answer to a write, whose older events may still arrive."""
@@ -205,10 +194,7 @@ class Collection(Generic[T]):
         if were != groups:
             self._leave(key, were - groups)
             for group in groups - were:
-                members = self._groups.get(group)
-                if members is None:
-                    members = self._groups[group] = Ordered()
-                members.add(age)
+                self._groups[group].add(age)
         self._notify(Change(obj, before))
 
     def remove(self, obj: T) -> None:

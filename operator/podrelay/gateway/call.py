@@ -259,22 +259,13 @@ class Call:
 
     def for_operation(self) -> "Call":
         """Return this call with a new budget; a WebSocket or a batch has many operations."""
-        return replace(
-            self,
-            budget=Budget(batch=self.batch),
-            mutating=asyncio.Lock(),
-            writes=[],
-            ends_at=self._end_of_operation(),
-        )
+        ends_at = asyncio.get_running_loop().time() + self.seconds_left()
+        return replace(self, budget=Budget(batch=self.batch), mutating=asyncio.Lock(), writes=[], ends_at=ends_at)
 
     def for_batch(self) -> "Call":
         """Return this call with a budget and a deadline for all its operations together."""
         until = asyncio.get_running_loop().time() + self.services.limits.seconds
         return replace(self, batch=Budget.of_batch(), until=until)
-
-    def _end_of_operation(self) -> float:
-        end = asyncio.get_running_loop().time() + self.services.limits.seconds
-        return end if self.until is None else min(end, self.until)
 
     def seconds_left(self) -> float:
         """Return how long a query or mutation that begins now may take; 0 or less if the time of its batch is over."""

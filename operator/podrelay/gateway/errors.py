@@ -25,7 +25,6 @@ class GatewayError(PodrelayError):
         data: machine-readable details, or None.
     """
 
-    reason = "GatewayError"
     code: ClassVar[str] = "BackgroundTasks/Error"
 
     def __init__(self, message: str, data: dict[str, Any] | None = None) -> None:
@@ -42,21 +41,18 @@ class GatewayError(PodrelayError):
 class NotAuthenticatedError(GatewayError):
     """The caller is not authenticated: 401."""
 
-    reason = "NotAuthenticated"
     code = "BackgroundTasks/NotAuthenticated"
 
 
 class NotAuthorizedError(GatewayError):
     """The caller may not do this: 403. It does not reveal whether the object exists."""
 
-    reason = "NotAuthorized"
     code = "BackgroundTasks/NotAuthorized"
 
 
 class UnavailableError(GatewayError):
     """The API server does not respond; the same request may succeed later."""
 
-    reason = "Unavailable"
     code = "BackgroundTasks/Unavailable"
 
     def __init__(self, message: str, data: dict[str, Any] | None = None) -> None:
@@ -66,7 +62,6 @@ class UnavailableError(GatewayError):
 class ValidationError(GatewayError):
     """An argument is invalid."""
 
-    reason = "ValidationError"
     code = "BackgroundTasks/ValidationError"
 
     def __init__(self, message: str, path: str) -> None:
@@ -76,7 +71,6 @@ class ValidationError(GatewayError):
 class InvalidInputError(GatewayError):
     """An input does not match the inputSchema of its definition; `data.invalidFields` names every field."""
 
-    reason = "InvalidInput"
     code = INVALID_FIELDS
 
     def __init__(self, invalid_fields: dict[str, Any]) -> None:
@@ -86,14 +80,12 @@ class InvalidInputError(GatewayError):
 class DelayError(GatewayError):
     """A delay is too long: it must be below 355 days."""
 
-    reason = "MaxDelay"
     code = "MAX_DELAY_ERROR"
 
 
 class UnknownDefinitionError(GatewayError):
     """There is no such definition, or it is private; the error does not reveal which."""
 
-    reason = "DefinitionNotFound"
     code = "TASK_DEFINITION_ERROR"
 
     def __init__(self, definition: str) -> None:
@@ -103,7 +95,6 @@ class UnknownDefinitionError(GatewayError):
 class TaskNotFoundError(GatewayError):
     """There is no run with this id."""
 
-    reason = "TaskNotFound"
     code = "BackgroundTasks/Task/NotFoundError"
 
     def __init__(self, ident: str) -> None:
@@ -113,35 +104,30 @@ class TaskNotFoundError(GatewayError):
 class TaskAbortError(GatewayError):
     """An abort came too late, or contradicts an earlier one."""
 
-    reason = "TaskAbort"
     code = "BackgroundTasks/Task/Abort"
 
 
 class ConflictError(GatewayError):
     """Another run with the same name or idempotency key already exists."""
 
-    reason = "TriggerConflict"
     code = "BackgroundTasks/Task/Conflict"
 
 
 class RefusedError(GatewayError):
     """The API server, or a policy in it, refused a write; the message is its own."""
 
-    reason = "Refused"
     code = "BackgroundTasks/PersistenceError"
 
 
 class LimitError(GatewayError):
     """A request exceeds a limit."""
 
-    reason = "LimitExceeded"
     code = "BackgroundTasks/LimitExceeded"
 
 
 class InternalError(GatewayError):
     """A bug in the gateway. The details are in its log, under the id in the message."""
 
-    reason = "InternalError"
     code = "BackgroundTasks/InternalError"
 
 

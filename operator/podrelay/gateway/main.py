@@ -57,8 +57,6 @@ _SERVER_LOG: Final = logging.getLogger(f"{__name__}.http")
 class OptionsError(PodrelayError):
     """Flags that contradict each other or would make the gateway unsafe; the message says what to set."""
 
-    reason = "OptionsError"
-
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the gateway until SIGTERM or SIGINT; return the exit code: 0 after a signal, 1 otherwise."""
@@ -128,7 +126,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
         OSError: the address or the certificate cannot be used.
     """
     connection = config.load(arguments.kubeconfig, arguments.context)
-    bare = config.load_without_credentials(arguments.kubeconfig, arguments.context)
+    bare = config.load(arguments.kubeconfig, arguments.context, with_credentials=False)
     certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     namespace = arguments.default_namespace or connection.namespace
     pages = graphiql.pages(namespace, asks_for_token=arguments.auth == "token") if arguments.graphiql else []

@@ -56,7 +56,7 @@ def observe(collections: Mapping[str, Sized], stale_seconds: Callable[[], float]
         open_now: returns how many subscriptions are open.
     """
     for kind, collection in collections.items():
-        CACHED.labels(kind).set_function(partial(_size, collection))
+        CACHED.labels(kind).set_function(partial(len, collection))
     STALE_SECONDS.set_function(stale_seconds)
     SUBSCRIPTIONS.set_function(open_now)
 
@@ -70,7 +70,3 @@ def application() -> web.Application:
     app = web.Application()
     app.add_routes([web.get("/metrics", scrape)])
     return app
-
-
-def _size(collection: Sized) -> float:
-    return float(len(collection))

@@ -45,6 +45,17 @@ class Metadata(_Struct, frozen=True):
         return int(self.resource_version) if self.resource_version.isdecimal() else 0
 
 
+class Cached(_Struct, frozen=True):
+    """An object with its identity."""
+
+    metadata: Metadata
+
+    @property
+    def key(self) -> Key:
+        """Namespace and name."""
+        return self.metadata.key
+
+
 class Abort(_Struct, frozen=True):
     """Who has aborted a run."""
 
@@ -118,17 +129,11 @@ class RunStatus(_Struct, frozen=True):
     conditions: tuple[Condition, ...] = ()
 
 
-class Run(_Struct, frozen=True):
+class Run(Cached, frozen=True):
     """A TaskRun."""
 
-    metadata: Metadata
     spec: RunSpec
     status: RunStatus = RunStatus()
-
-    @property
-    def key(self) -> Key:
-        """Namespace and name."""
-        return self.metadata.key
 
     @property
     def phase(self) -> str:
@@ -165,17 +170,11 @@ class DefinitionStatus(_Struct, frozen=True):
     queued_runs: int | None = None
 
 
-class Definition(_Struct, frozen=True):
+class Definition(Cached, frozen=True):
     """A TaskDefinition."""
 
-    metadata: Metadata
     spec: DefinitionSpec
     status: DefinitionStatus = DefinitionStatus()
-
-    @property
-    def key(self) -> Key:
-        """Namespace and name."""
-        return self.metadata.key
 
 
 class Response(_Struct, frozen=True):
@@ -188,14 +187,13 @@ class Response(_Struct, frozen=True):
 _SOME: Final = (Present(),)
 
 
-class Record(_Struct, frozen=True):
+class Record(Cached, frozen=True):
     """A TaskIteration, the record of one attempt, without payloads and log lines.
 
     Attributes:
         logs: one element if there are log lines; empty if there are none, so that the record need not be read.
     """
 
-    metadata: Metadata
     run_name: str
     iteration: int
     try_: int = msgspec.field(name="try")
@@ -208,11 +206,6 @@ class Record(_Struct, frozen=True):
     def __post_init__(self) -> None:
         """Keep only whether there are lines: 200 of them take as much memory as the rest of the record."""
         msgspec.structs.force_setattr(self, "logs", _SOME if self.logs else ())
-
-    @property
-    def key(self) -> Key:
-        """Namespace and name."""
-        return self.metadata.key
 
     @property
     def run_key(self) -> Key:

@@ -2,8 +2,27 @@
 
 import argparse
 from pathlib import Path
+from typing import Final
 
 from podrelay.api.settings import DEFAULT_RETENTION_DAYS
+
+_LIMITS: Final = (
+    ("--max-page", 100, "N", "items on a page"),
+    ("--max-depth", 15, "N", "nested fields of a document"),
+    ("--max-aliases", 30, "N", "aliases in a document"),
+    ("--max-tokens", 2000, "N", "names, values and punctuation of a document"),
+    ("--max-document", 16384, "BYTES", "size of a document"),
+    ("--max-batch", 10, "N", "operations in one request"),
+    ("--max-seconds", 30.0, "S", "time for a query or mutation, and for a batch"),
+    ("--max-subscriptions", 100, "N", "subscriptions of one user, and also WebSockets"),
+    (
+        "--max-connections",
+        1000,
+        "N",
+        "connections at the same time; beyond that, those without a valid token are closed",
+    ),
+)
+"""Flag, default, unit and meaning of each limit."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,47 +96,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "free port; default: not served",
     )
     limits = parser.add_argument_group("limits")
-    limits.add_argument("--max-page", type=int, default=100, metavar="N", help="items on a page; default: %(default)s")
-    limits.add_argument(
-        "--max-depth", type=int, default=15, metavar="N", help="nested fields of a document; default: %(default)s"
-    )
-    limits.add_argument(
-        "--max-aliases", type=int, default=30, metavar="N", help="aliases in a document; default: %(default)s"
-    )
-    limits.add_argument(
-        "--max-tokens",
-        type=int,
-        default=2000,
-        metavar="N",
-        help="names, values and punctuation of a document; default: %(default)s",
-    )
-    limits.add_argument(
-        "--max-document", type=int, default=16384, metavar="BYTES", help="size of a document; default: %(default)s"
-    )
-    limits.add_argument(
-        "--max-batch", type=int, default=10, metavar="N", help="operations in one request; default: %(default)s"
-    )
-    limits.add_argument(
-        "--max-seconds",
-        type=float,
-        default=30.0,
-        metavar="S",
-        help="time for a query or mutation, and for a batch; default: %(default)g",
-    )
-    limits.add_argument(
-        "--max-subscriptions",
-        type=int,
-        default=100,
-        metavar="N",
-        help="subscriptions of one user, and also WebSockets; default: %(default)s",
-    )
-    limits.add_argument(
-        "--max-connections",
-        type=int,
-        default=1000,
-        metavar="N",
-        help="connections at the same time; beyond that, those without a valid token are closed; default: %(default)s",
-    )
+    for flag, default, unit, what in _LIMITS:
+        limits.add_argument(
+            flag, type=type(default), default=default, metavar=unit, help=f"{what}; default: %(default)g"
+        )
     limits.add_argument("--no-introspection", action="store_true", help="hide the schema from clients")
     settings = parser.add_argument_group("settings")
     settings.add_argument(

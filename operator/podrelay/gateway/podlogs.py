@@ -38,11 +38,7 @@ async def tail(call: Call, pod: Key, lines: int) -> str | None:
         GatewayError: the lines cannot be read.
     """
     try:
-        params = {
-            "container": await _container(call, pod),
-            "tailLines": str(lines),
-            "limitBytes": str(MAX_BYTES),
-        }
+        params = {"container": await _container(call, pod), "tailLines": str(lines), "limitBytes": str(MAX_BYTES)}
         path = PODS.path(pod.namespace, pod.name, "log")
         return (await call.caller.client.request("GET", path, params=params)).decode(errors="replace")
     except NotFoundError:

@@ -4,13 +4,7 @@ from typing import Any, Final
 
 import msgspec
 
-from podrelay.api.settings import (
-    CONFIG_MAP,
-    MAX_RETENTION_DAYS,
-    RETENTION_DAYS,
-    RetentionError,
-    parse_retention_days,
-)
+from podrelay.api.settings import CONFIG_MAP, MAX_RETENTION_DAYS, RETENTION_DAYS, RetentionError, parse_retention_days
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import API_FAILURES, ValidationError, from_api
 from podrelay.kube.api import APPLY_PATCH

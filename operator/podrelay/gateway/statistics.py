@@ -1,7 +1,7 @@
 """Counts and durations for a dashboard. Pure."""
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TypeVar
@@ -62,14 +62,11 @@ class Tally:
 
     def __init__(self) -> None:
         self._all = _Counts()
-        self._by_definition: dict[str, _Counts] = {}
+        self._by_definition: defaultdict[str, _Counts] = defaultdict(_Counts)
 
     def add(self, run: Run) -> None:
         """Count a run."""
-        of_definition = self._by_definition.get(run.spec.definition)
-        if of_definition is None:
-            of_definition = self._by_definition[run.spec.definition] = _Counts()
-        for counts in (self._all, of_definition):
+        for counts in (self._all, self._by_definition[run.spec.definition]):
             counts.count(run, 1)
 
     def remove(self, run: Run) -> None:
@@ -92,7 +89,7 @@ class Tally:
             now: the end of the week.
             definition: include only the definition of this name.
         """
-        shown = self._by_definition
+        shown: Mapping[str, _Counts] = self._by_definition
         if definition is not None:
             shown = {definition: shown[definition]} if definition in shown else {}
         counts = self._all if definition is None else shown.get(definition, _Counts())
@@ -116,7 +113,7 @@ class Tallies:
     """
 
     def __init__(self, runs: Collection[Run]) -> None:
-        self._tallies: dict[str | None, Tally] = {}
+        self._tallies: defaultdict[str | None, Tally] = defaultdict(Tally)
         runs.listen(self._hear)
 
     def of(self, namespace: str | None) -> Tally:
@@ -127,9 +124,7 @@ class Tallies:
         if change.before is not None and not change.gone and _counted(change.before) == _counted(change.obj):
             return
         for namespace in (None, change.obj.key.namespace):
-            tally = self._tallies.get(namespace)
-            if tally is None:
-                tally = self._tallies[namespace] = Tally()
+            tally = self._tallies[namespace]
             if change.before is not None:
                 tally.remove(change.before)
             if not change.gone:
@@ -140,21 +135,7 @@ class Tallies:
 
 def _counted(run: Run) -> tuple[object, ...]:
     status = run.status
-    return (
-        run.spec.definition,
-        run.phase,
-        run.metadata.creation_timestamp,
-        status.started_at,
-        status.finished_at,
-    )
-
-
-def of(runs: Iterable[Run], now: datetime) -> Statistics:
-    """Return the statistics of these runs, see Tally.statistics."""
-    tally = Tally()
-    for run in runs:
-        tally.add(run)
-    return tally.statistics(now)
+    return run.spec.definition, run.phase, run.metadata.creation_timestamp, status.started_at, status.finished_at
 
 
 class _Counts:
@@ -163,7 +144,7 @@ class _Counts:
     def __init__(self) -> None:
         self.by_status: Counter[str] = Counter()
         self._created: Counter[int] = Counter()
-        self._finished: dict[int, Counter[str]] = {}
+        self._finished: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self._durations: Ordered[float] = Ordered()
 
     def count(self, run: Run, by: int) -> None:
@@ -174,11 +155,8 @@ class _Counts:
         if status.finished_at is None:
             return
         hour = _hour(status.finished_at)
-        finished = self._finished.get(hour)
-        if finished is None:
-            finished = self._finished[hour] = Counter()
-        _count(finished, word, by)
-        if not finished:
+        _count(self._finished[hour], word, by)
+        if not self._finished[hour]:
             del self._finished[hour]
         if status.started_at is not None:
             seconds = (status.finished_at - status.started_at).total_seconds()

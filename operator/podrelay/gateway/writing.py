@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from podrelay.api import limits, names
-from podrelay.api.phases import FINISHED
+from podrelay.api.phases import FINISHED, STATUS_WORDS
 from podrelay.api.wanted_run import (
     DelayTooLongError,
     InvalidRunError,
@@ -36,7 +36,6 @@ from podrelay.gateway.errors import (
 from podrelay.gateway.input_check import check_input
 from podrelay.gateway.objects import Definition, Run
 from podrelay.gateway.payloads import Object, fetch
-from podrelay.gateway.query.fields import status_word
 from podrelay.gateway.read_your_writes import Write
 from podrelay.kube.errors import AlreadyExistsError, NotFoundError
 from podrelay.kube.resources import TASK_DEFINITIONS, TASK_RUNS, Key
@@ -72,7 +71,8 @@ async def trigger(call: Call, definition: str, parent: str | None, **arguments: 
     known = await _definition(call, Key(namespace, names.definition_name(definition)), definition)
     wanted = await _off(call, lambda: _wanted(definition, **arguments))
     await check_input(call, known, wanted.input)
-    return await _create(call, namespace, wanted, parent=await _parent(call, parent) if parent else None)
+    parent_run = await _stored(call, await call.task_key("get", parent), parent) if parent else None
+    return await _create(call, namespace, wanted, parent=parent_run)
 
 
 async def rerun(call: Call, ident: str, input: Any = None, name: str | None = None) -> Run:
@@ -82,10 +82,7 @@ async def rerun(call: Call, ident: str, input: Any = None, name: str | None = No
         GatewayError: the run cannot be started; the subclass says why.
     """
     key = await call.task_key("get", ident)
-    stored = await fetch(call, TASK_RUNS, key)
-    if not stored:
-        raise TaskNotFoundError(ident)
-    spec = stored["spec"]
+    spec = (await _stored(call, key, ident))["spec"]
     definition = await _definition(call, Key(key.namespace, spec["definition"]), spec["definition"])
     new = await _off(call, lambda: _wanted(spec["definition"], input, name=name))
     wanted = new._replace(
@@ -112,11 +109,9 @@ async def abort(call: Call, key: Key, ident: str, message: str | None, *, cascad
     try:
         return await _patch(call, key, ident, {"abort": abort_spec}, "abort")
     except RefusedError:
-        stored = await fetch(call, TASK_RUNS, key)
-        if not stored:
-            raise TaskNotFoundError(ident) from None
+        stored = await _stored(call, key, ident)
         phase, earlier = stored.get("status", {}).get("phase") or "Pending", stored["spec"].get("abort")
-        about = {"id": ident, "status": status_word(phase)}
+        about = {"id": ident, "status": STATUS_WORDS[phase]}
         if phase in FINISHED:
             raise TaskAbortError("Cannot abort a task that is not pending or running!", about) from None
         if earlier is None:
@@ -174,8 +169,12 @@ async def _definition(call: Call, key: Key, spelled: str) -> Definition:
     return known
 
 
-async def _parent(call: Call, ident: str) -> Object:
-    key = await call.task_key("get", ident)
+async def _stored(call: Call, key: Key, ident: str) -> Object:
+    """Return the current TaskRun.
+
+    Raises:
+        TaskNotFoundError: it does not exist.
+    """
     stored = await fetch(call, TASK_RUNS, key)
     if not stored:
         raise TaskNotFoundError(ident)

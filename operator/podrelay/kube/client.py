@@ -10,7 +10,6 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlencode
 
@@ -69,9 +68,7 @@ class Client(Api):
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self._requests.close()
         await self._watches.close()
 
@@ -130,7 +127,7 @@ class Client(Api):
         params: dict[str, str],
         silence_seconds: float,
         *,
-        opened: Callable[[], None] | None = None,
+        opened: Callable[[], None] = lambda: None,
         max_line: int | None = None,
     ) -> AsyncIterator[bytes]:
         """Yield the lines of a watch, or of a log, until the server ends it.
@@ -155,15 +152,13 @@ class Client(Api):
                 if response.status >= 400:
                     retry_after = response.headers.get("Retry-After")
                     raise errors.from_response(response.status, await response.read(), retry_after)
-                if opened is not None:
-                    opened()
+                opened()
                 # StreamReader.readline() rejects lines longer than its buffer, and a record has up to 700 KiB.
                 pending = b""
                 async for chunk in response.content.iter_any():
                     *lines, pending = (pending + chunk).split(b"\n")
-                    for line in lines:
-                        if line:
-                            yield line
+                    for line in filter(None, lines):
+                        yield line
                     if max_line is not None and len(pending) > max_line:
                         yield pending
                         pending = b""

@@ -42,26 +42,20 @@ class Connection:
     token_blocks: bool = False
 
 
-def load(kubeconfig: Path | None = None, context: str | None = None) -> Connection:
+def load(kubeconfig: Path | None = None, context: str | None = None, *, with_credentials: bool = True) -> Connection:
     """Load the connection from `kubeconfig`, or else $KUBECONFIG, the pod's service account or ~/.kube/config.
 
-    Raises:
-        KubeConfigError: there is no usable configuration.
-    """
-    if _is_in_cluster(kubeconfig, context):
-        return _in_cluster()
-    return _from_file(kubeconfig or _default_path(), context)
-
-
-def load_without_credentials(kubeconfig: Path | None = None, context: str | None = None) -> Connection:
-    """Load the same connection without token and client certificate, for requests with their own credentials.
+    Args:
+        kubeconfig: the file.
+        context: context of the file; None: its current one.
+        with_credentials: load the token and the client certificate, too; not for requests with their own credentials.
 
     Raises:
         KubeConfigError: there is no usable configuration.
     """
-    if _is_in_cluster(kubeconfig, context):
-        return replace(_in_cluster(), token=lambda: None)
-    return _from_file(kubeconfig or _default_path(), context, with_credentials=False)
+    if not _is_in_cluster(kubeconfig, context):
+        return _from_file(kubeconfig or _default_path(), context, with_credentials=with_credentials)
+    return _in_cluster() if with_credentials else replace(_in_cluster(), token=lambda: None)
 
 
 def _is_in_cluster(kubeconfig: Path | None, context: str | None) -> bool:
@@ -88,7 +82,7 @@ def _in_cluster() -> Connection:
     )
 
 
-def _from_file(path: Path, context: str | None, *, with_credentials: bool = True) -> Connection:
+def _from_file(path: Path, context: str | None, *, with_credentials: bool) -> Connection:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:

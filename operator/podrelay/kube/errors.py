@@ -8,19 +8,13 @@ from podrelay.api.errors import PodrelayError
 class KubeConfigError(PodrelayError):
     """No usable connection to a cluster is configured; the message says what to set."""
 
-    reason = "KubeConfigError"
-
 
 class TransportError(PodrelayError):
     """There is no response: no connection, a lost one, or invalid HTTP. A write may or may not have happened."""
 
-    reason = "TransportError"
-
 
 class AnswerTooLargeError(PodrelayError):
     """A response is too large for the available memory. It was not read to the end."""
-
-    reason = "AnswerTooLarge"
 
 
 class ApiError(PodrelayError):
@@ -32,8 +26,6 @@ class ApiError(PodrelayError):
         message: the message of the API server.
         retry_after: seconds to wait as requested by the API server, or None.
     """
-
-    reason = "ApiError"
 
     def __init__(self, status: int, api_reason: str, message: str, retry_after: float | None = None) -> None:
         super().__init__(f"{status} {api_reason}".rstrip() + f": {message}")

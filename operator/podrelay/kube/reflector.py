@@ -245,12 +245,8 @@ class Reflector(Generic[T]):
         if self._denied is not None and isinstance(error, ApiError) and error.status == 403:
             self._denied(error.message)
             level = logging.DEBUG
-        log.log(
-            level,
-            "watch interrupted: %s",
-            self.problem,
-            extra={"resource": self.name, "retry_seconds": round(delay, 1)},
-        )
+        extra = {"resource": self.name, "retry_seconds": round(delay, 1)}
+        log.log(level, "watch interrupted: %s", self.problem, extra=extra)
         await asyncio.sleep(delay)
 
     async def _list(self, timeout_seconds: float) -> str:
@@ -278,19 +274,16 @@ class Reflector(Generic[T]):
         }
         async for line in self._client.stream(self._path, params, SILENCE_SECONDS, opened=opened):
             event = self._decode_event(line)
-            if event.type == "BOOKMARK":
-                yield msgspec.json.decode(event.object, type=_Identity).metadata.resource_version
-            elif event.type == "ERROR":
+            if event.type == "ERROR":
                 status = msgspec.json.decode(event.object, type=_Status)
                 kind = GoneError if status.code == 410 else ApiError
                 raise kind(status.code, status.reason, status.message)
+            obj = None if event.type == "BOOKMARK" else self._read(event.object)
+            if obj is None:
+                yield msgspec.json.decode(event.object, type=_Identity).metadata.resource_version
             else:
-                obj = self._read(event.object)
-                if obj is not None:
-                    (self._sink.remove if event.type == "DELETED" else self._sink.apply)(obj)
-                    yield obj.metadata.resource_version
-                else:
-                    yield msgspec.json.decode(event.object, type=_Identity).metadata.resource_version
+                (self._sink.remove if event.type == "DELETED" else self._sink.apply)(obj)
+                yield obj.metadata.resource_version
 
     def _read(self, raw: msgspec.Raw) -> T | None:
         """Decode one object; return None for an invalid one, so that it does not affect the others."""

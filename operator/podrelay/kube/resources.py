@@ -17,15 +17,8 @@ class Resource:
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
         """Return the URL path of a collection or, with `name`, of an object."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
-        parts = [root]
-        if namespace:
-            parts.append(f"namespaces/{namespace}")
-        parts.append(self.plural)
-        if name:
-            parts.append(name)
-        if subresource:
-            parts.append(subresource)
-        return "/".join(parts)
+        place = f"namespaces/{namespace}" if namespace else None
+        return "/".join(filter(None, (root, place, self.plural, name, subresource)))
 
 
 class Key(NamedTuple):

@@ -201,9 +201,7 @@ class Kubelet:
         status = {
             "phase": phase,
             "startTime": watched.started_at.isoformat(),
-            "containerStatuses": [
-                {"name": container["name"], "image": container.get("image", ""), "state": state},
-            ],
+            "containerStatuses": [{"name": container["name"], "image": container.get("image", ""), "state": state}],
         }
         if watched.is_overdue and phase == "Failed":
             status |= {"reason": "DeadlineExceeded", "message": "Pod was active longer than the specified deadline"}

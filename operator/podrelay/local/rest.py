@@ -1,6 +1,5 @@
 """Maps HTTP requests to the API server in memory: method, URL and body in, status and body out, without a network."""
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -18,13 +17,6 @@ class Answer(NamedTuple):
 
     status: int
     body: Any
-
-
-class _Place(NamedTuple):
-    plural: str
-    namespace: str
-    name: str
-    subresource: str
 
 
 def answer(api: MemoryApi, method: str, url: str, body: Any) -> Answer:
@@ -50,14 +42,31 @@ def handle(api: MemoryApi, method: str, url: str, body: Any, content_type: str =
     Raises:
         ApiError: the request was rejected.
     """
-    place, query = _place(url), {key: values[-1] for key, values in parse_qs(urlsplit(url).query).items()}
-    act = _METHODS.get((method, bool(place.name)))
-    if act is None:
-        raise ApiError(405, "MethodNotAllowed", f"{method} {url} is not possible here")
-    return act(api, place, query, body, content_type)
+    plural, namespace, name, subresource = _place(url)
+    query = {key: values[-1] for key, values in parse_qs(urlsplit(url).query).items()}
+    match method, bool(name):
+        case "GET", False:
+            return Answer(200, _list(api, plural, namespace, query))
+        case "GET", True if (plural, subresource) == (PODS, "log"):
+            return Answer(200, api.log(namespace, name))
+        case "GET", True:
+            return Answer(200, api.get(plural, namespace, name))
+        case "POST", False:
+            return Answer(201, api.create(plural, namespace, body, dry_run="dryRun" in query))
+        case "PUT", True:
+            return Answer(200, api.replace(plural, namespace, name, body, subresource=subresource))
+        case "PATCH", True:
+            options = {"subresource": subresource, "content_type": content_type}
+            return Answer(200, api.patch(plural, namespace, name, body, **options))
+        case "DELETE", True:
+            conditions = (body or {}).get("preconditions") or {}
+            api.delete(plural, namespace, name, uid=conditions.get("uid"), version=conditions.get("resourceVersion"))
+            return Answer(200, {"apiVersion": "v1", "kind": "Status", "status": "Success"})
+    raise ApiError(405, "MethodNotAllowed", f"{method} {url} is not possible here")
 
 
-def _place(url: str) -> _Place:
+def _place(url: str) -> tuple[str, str, str, str]:
+    """Return the plural, the namespace, the name and the subresource that a URL names; the last two may be empty."""
     parts = [unquote(part) for part in urlsplit(url).path.split("/") if part]
     if "namespaces" not in parts:
         raise NotFoundError(404, "NotFound", f"there is nothing at {url}")
@@ -65,53 +74,20 @@ def _place(url: str) -> _Place:
     if not 2 <= len(rest) <= 4:
         raise NotFoundError(404, "NotFound", f"there is nothing at {url}")
     namespace, plural, name, subresource = (*rest, "", "")[:4]
-    return _Place(plural, namespace, name, subresource)
+    return plural, namespace, name, subresource
 
 
-def _list(api: MemoryApi, place: _Place, query: dict[str, str], _body: Any, _type: str) -> Answer:
+def _list(api: MemoryApi, plural: str, namespace: str, query: dict[str, str]) -> dict[str, Any]:
     items, following = api.find(
-        place.plural,
-        place.namespace,
+        plural,
+        namespace,
         fields=query.get("fieldSelector", ""),
         labels=query.get("labelSelector", ""),
         limit=int(query.get("limit", "0")),
         after=query.get("continue", ""),
     )
     metadata = {"resourceVersion": str(api.version)} | ({"continue": following} if following else {})
-    return Answer(200, {"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items})
-
-
-def _get(api: MemoryApi, place: _Place, _query: dict[str, str], _body: Any, _type: str) -> Answer:
-    if (place.plural, place.subresource) == (PODS, "log"):
-        return Answer(200, api.log(place.namespace, place.name))
-    return Answer(200, api.get(place.plural, place.namespace, place.name))
-
-
-def _create(api: MemoryApi, place: _Place, query: dict[str, str], body: Any, _type: str) -> Answer:
-    return Answer(201, api.create(place.plural, place.namespace, body, dry_run="dryRun" in query))
-
-
-def _replace(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any, _type: str) -> Answer:
-    return Answer(200, api.replace(place.plural, place.namespace, place.name, body, subresource=place.subresource))
-
-
-def _patch(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any, content_type: str) -> Answer:
-    changed = api.patch(
-        place.plural, place.namespace, place.name, body, subresource=place.subresource, content_type=content_type
-    )
-    return Answer(200, changed)
-
-
-def _delete(api: MemoryApi, place: _Place, _query: dict[str, str], body: Any, _type: str) -> Answer:
-    conditions = (body or {}).get("preconditions") or {}
-    api.delete(
-        place.plural,
-        place.namespace,
-        place.name,
-        uid=conditions.get("uid"),
-        version=conditions.get("resourceVersion"),
-    )
-    return Answer(200, {"apiVersion": "v1", "kind": "Status", "status": "Success"})
+    return {"apiVersion": "v1", "kind": "List", "metadata": metadata, "items": items}
 
 
 def _status(error: ApiError, url: str) -> dict[str, Any]:
@@ -123,14 +99,3 @@ def _status(error: ApiError, url: str) -> dict[str, Any]:
         "message": error.message,
         "details": {"name": unquote(urlsplit(url).path.rsplit("/", 1)[1])},
     }
-
-
-_METHODS: dict[tuple[str, bool], Callable[[MemoryApi, _Place, dict[str, str], Any, str], Answer]] = {
-    ("GET", False): _list,
-    ("GET", True): _get,
-    ("POST", False): _create,
-    ("PUT", True): _replace,
-    ("PATCH", True): _patch,
-    ("DELETE", True): _delete,
-}
-"""By method and whether the URL names an object."""

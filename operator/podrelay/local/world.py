@@ -177,7 +177,7 @@ class World:
             self.settle()
             if self._kubelet.start_next():
                 continue
-            if not self._kubelet.is_busy and self._is_over():
+            if not self._kubelet.is_busy and not self._unfinished():
                 return
             self._wait(self._kubelet)
 
@@ -220,15 +220,9 @@ class World:
     def _requeue(self, key: Key, seconds: float) -> None:
         self._due[key] = self.clock.now() + timedelta(seconds=seconds)
 
-    def _is_over(self) -> bool:
-        return not self._unfinished()
-
     def _unfinished(self) -> dict[Key, TaskRun]:
         runs = ((key, self._store.run(key)) for key in self._store.runs.all_keys())
-        return {key: run for key, run in runs if run is not None and self._is_open(run)}
-
-    def _is_open(self, run: TaskRun) -> bool:
-        return run.status.phase not in FINISHED or object_rules.hooks_follow(run.status)
+        return {key: run for key, run in runs if run is not None and _is_open(run)}
 
     def _wait(self, kubelet: Kubelet) -> None:
         unfinished = self._unfinished()
@@ -290,3 +284,7 @@ class World:
         elif event.plural == PODS and self._kubelet is not None:
             self._kubelet.see(event.object, is_deletion=event.is_deletion)
         self._changed(event)
+
+
+def _is_open(run: TaskRun) -> bool:
+    return run.status.phase not in FINISHED or object_rules.hooks_follow(run.status)

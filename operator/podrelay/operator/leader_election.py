@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 import msgspec
 
@@ -46,8 +46,6 @@ READY_SECONDS: Final = 5.0
 
 class LeadershipLostError(PodrelayError):
     """This replica does not hold the Lease, or not for long enough."""
-
-    reason: ClassVar[str] = "LeadershipLost"
 
 
 class _Spec(msgspec.Struct, rename="camel"):

@@ -112,8 +112,8 @@ class _Operator:
             figures = RunMetrics()
             REGISTRY.register(figures)
             stack.callback(REGISTRY.unregister, figures)
-            acting = kill_points.put_in(client)
-            self._manager = Manager(arguments, client, lease, schemas, figures, acting)
+            new_manager = partial(Manager, arguments, client, lease, schemas, figures, kill_points.put_in(client))
+            self._manager = new_manager()
             policies = PolicyCheck(client)
             if arguments.without_policies:
                 log.warning("started with --without-policies: not checking whether the admission policies are in force")
@@ -134,11 +134,8 @@ class _Operator:
                     "listen": address,
                 },
             )
-            parts = [
-                self._manage(lambda: Manager(arguments, client, lease, schemas, figures, acting), lease),
-                shell.run(),
-            ]
-            yield lease, [*parts, *([] if arguments.without_policies else [policies.run()])]
+            parts = [self._manage(new_manager, lease), shell.run()]
+            yield lease, parts if arguments.without_policies else [*parts, policies.run()]
 
     async def _manage(self, new_manager: Callable[[], Manager], lease: LeaderElection) -> None:
         while True:

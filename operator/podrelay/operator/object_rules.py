@@ -12,15 +12,7 @@ QUEUED: Final = "Queued"
 DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
 INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
 _NOT_ADMITTED: Final = frozenset(
-    {
-        None,
-        names.REASON_NOT_SEEN,
-        DEFINITION_NOT_FOUND,
-        INVALID_INPUT_SCHEMA,
-        "Restored",
-        "Imported",
-        "ParentDeleted",
-    }
+    {None, names.REASON_NOT_SEEN, DEFINITION_NOT_FOUND, INVALID_INPUT_SCHEMA, "Restored", "Imported", "ParentDeleted"}
 )
 """The reasons of runs whose input has not been checked yet; with any other reason, it is not read again."""
 

@@ -207,28 +207,16 @@ class TaskRunStatus(Projection, frozen=True):
         return next((condition for condition in self.conditions if condition.type == kind), None)
 
 
-class RunAnnotations(
-    msgspec.Struct,
-    frozen=True,
-    rename={
-        "began": names.ANNOTATION_BEGAN,
-        "ended": names.ANNOTATION_ENDED,
-        "created_by": names.ANNOTATION_CREATED_BY,
-        "parent_iteration": names.ANNOTATION_PARENT_ITERATION,
-        "imported": names.ANNOTATION_IMPORTED,
-        "origin": names.ANNOTATION_ORIGIN,
-        "last_applied": names.ANNOTATION_LAST_APPLIED,
-    },
-):
+class RunAnnotations(msgspec.Struct, frozen=True):
     """The annotations of a run that the operator reads."""
 
-    began: str | None = None
-    ended: str | None = None
-    created_by: str | None = None
-    parent_iteration: str | None = None
-    imported: str | None = None
-    origin: str | None = None
-    last_applied: str | None = None
+    began: str | None = msgspec.field(default=None, name=names.ANNOTATION_BEGAN)
+    ended: str | None = msgspec.field(default=None, name=names.ANNOTATION_ENDED)
+    created_by: str | None = msgspec.field(default=None, name=names.ANNOTATION_CREATED_BY)
+    parent_iteration: str | None = msgspec.field(default=None, name=names.ANNOTATION_PARENT_ITERATION)
+    imported: str | None = msgspec.field(default=None, name=names.ANNOTATION_IMPORTED)
+    origin: str | None = msgspec.field(default=None, name=names.ANNOTATION_ORIGIN)
+    last_applied: str | None = msgspec.field(default=None, name=names.ANNOTATION_LAST_APPLIED)
 
     def __post_init__(self) -> None:
         """Recover what is known about the run before a restore from the object that `kubectl apply` has stored."""
@@ -392,15 +380,11 @@ class TaskDefinitionStatus(Projection, frozen=True):
     queued_runs: int | None = None
 
 
-class DefinitionAnnotations(
-    msgspec.Struct,
-    frozen=True,
-    rename={"created_by": names.ANNOTATION_CREATED_BY, "changed_by": names.ANNOTATION_CHANGED_BY},
-):
+class DefinitionAnnotations(msgspec.Struct, frozen=True):
     """The annotations of a definition that the operator reads."""
 
-    created_by: str | None = None
-    changed_by: str | None = None
+    created_by: str | None = msgspec.field(default=None, name=names.ANNOTATION_CREATED_BY)
+    changed_by: str | None = msgspec.field(default=None, name=names.ANNOTATION_CHANGED_BY)
 
 
 class DefinitionMetadata(Metadata, frozen=True):

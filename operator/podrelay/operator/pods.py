@@ -9,34 +9,19 @@ from podrelay.api import names
 from podrelay.operator.objects import Metadata, Projection
 
 
-class PodAnnotations(
-    msgspec.Struct,
-    frozen=True,
-    rename={
-        "iteration_timeout": names.ANNOTATION_ITERATION_TIMEOUT,
-        "pending_timeout": names.ANNOTATION_PENDING_TIMEOUT,
-        "node_lost_timeout": names.ANNOTATION_NODE_LOST_TIMEOUT,
-        "heartbeat_timeout": names.ANNOTATION_HEARTBEAT_TIMEOUT,
-        "pod_cleanup": names.ANNOTATION_POD_CLEANUP,
-        "container": names.ANNOTATION_CONTAINER,
-        "ending_since": names.ANNOTATION_ENDING_SINCE,
-        "ending_reason": names.ANNOTATION_ENDING_REASON,
-        "reporting": names.ANNOTATION_REPORTING,
-        "template_hash": names.ANNOTATION_TEMPLATE_HASH,
-    },
-):
+class PodAnnotations(msgspec.Struct, frozen=True):
     """The annotations of a pod: settings of the definition it was made from, and since when and why it is ending."""
 
-    iteration_timeout: str = "900"
-    pending_timeout: str = "900"
-    node_lost_timeout: str = "600"
-    heartbeat_timeout: str | None = None
-    pod_cleanup: str = "OnSuccess"
-    container: str = names.TASK_CONTAINER
-    ending_since: str | None = None
-    ending_reason: str | None = None
-    reporting: str = names.REPORTING_API
-    template_hash: str | None = None
+    iteration_timeout: str = msgspec.field(default="900", name=names.ANNOTATION_ITERATION_TIMEOUT)
+    pending_timeout: str = msgspec.field(default="900", name=names.ANNOTATION_PENDING_TIMEOUT)
+    node_lost_timeout: str = msgspec.field(default="600", name=names.ANNOTATION_NODE_LOST_TIMEOUT)
+    heartbeat_timeout: str | None = msgspec.field(default=None, name=names.ANNOTATION_HEARTBEAT_TIMEOUT)
+    pod_cleanup: str = msgspec.field(default="OnSuccess", name=names.ANNOTATION_POD_CLEANUP)
+    container: str = msgspec.field(default=names.TASK_CONTAINER, name=names.ANNOTATION_CONTAINER)
+    ending_since: str | None = msgspec.field(default=None, name=names.ANNOTATION_ENDING_SINCE)
+    ending_reason: str | None = msgspec.field(default=None, name=names.ANNOTATION_ENDING_REASON)
+    reporting: str = msgspec.field(default=names.REPORTING_API, name=names.ANNOTATION_REPORTING)
+    template_hash: str | None = msgspec.field(default=None, name=names.ANNOTATION_TEMPLATE_HASH)
 
     def __post_init__(self) -> None:
         """Use the defaults instead of invalid values that a user has set, so that the pod stays under control."""
@@ -165,7 +150,6 @@ class PodStatus(Projection, frozen=True):
     phase: str = "Pending"
     reason: str = ""
     message: str = ""
-    start_time: datetime | None = None
     conditions: tuple[PodCondition, ...] = ()
     container_statuses: tuple[ContainerStatus, ...] = ()
     init_container_statuses: tuple[ContainerStatus, ...] = ()

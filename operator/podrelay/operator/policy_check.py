@@ -9,7 +9,7 @@ operator: runs that continue do no harm, and the policies may be about to be ins
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -103,7 +103,8 @@ class PolicyCheck:
         found: list[str] = []
         try:
             for name in self._names:
-                found += [f"{name}: {defect}" async for defect in self._defects(name)]
+                policy, binding = await self._get(_POLICIES, name), await self._get(_BINDINGS, name)
+                found += [f"{name}: {defect}" for defect in (*of_policy(policy), *of_binding(binding, name))]
         except ApiError as error:
             if error.status != 403:
                 raise
@@ -129,13 +130,6 @@ class PolicyCheck:
                 "write the record of any run: %s",
                 error.message,
             )
-
-    async def _defects(self, name: str) -> AsyncIterator[str]:
-        policy, binding = await self._get(_POLICIES, name), await self._get(_BINDINGS, name)
-        for defect in of_policy(policy):
-            yield defect
-        for defect in of_binding(binding, name):
-            yield defect
 
     async def _get(self, resource: Resource, name: str) -> dict[str, Any] | None:
         try:

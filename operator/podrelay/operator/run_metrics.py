@@ -129,6 +129,4 @@ def state_of(status: TaskRunStatus) -> str:
     stalled = status.condition("Stalled")
     if stalled is not None and stalled.status == "True":
         return "stalled"
-    if (status.reason or "") in _BY_REASON:
-        return _BY_REASON[status.reason or ""]
-    return "running" if status.current is not None else "pending"
+    return _BY_REASON.get(status.reason or "", "running" if status.current is not None else "pending")

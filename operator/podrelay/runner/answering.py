@@ -134,11 +134,7 @@ def _response(
 
 
 def _about_retries(answer: Failed) -> dict[str, Any]:
-    fields = {
-        "retryable": answer.retryable,
-        "retryAfterSeconds": answer.retry_after_seconds,
-        "refusal": answer.refusal,
-    }
+    fields = {"retryable": answer.retryable, "retryAfterSeconds": answer.retry_after_seconds, "refusal": answer.refusal}
     return {field: value for field, value in fields.items() if value is not None}
 
 

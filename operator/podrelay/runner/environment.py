@@ -18,6 +18,9 @@ class UnsupportedOperatorError(PodrelayError):
 
     reason = protocol.UNSUPPORTED_RUNNER
 
+    def __init__(self, version: int, problem: str) -> None:
+        super().__init__(protocol.unsupported_operator(version, problem))
+
 
 class Environment(NamedTuple):
     """The variables of api.names, typed. Durations are in seconds."""
@@ -59,7 +62,9 @@ def read(variables: Mapping[str, str]) -> Environment:
         NotInAPodError: this is not a pod that an operator created.
         UnsupportedOperatorError: a variable is missing or not a number, or the operator is too old.
     """
-    _check_version(variables)
+    version = _version(variables)
+    if version < protocol.OLDEST_OPERATOR:
+        raise UnsupportedOperatorError(version, f"it needs {protocol.OLDEST_OPERATOR} at least")
     try:
         return Environment(
             namespace=variables[names.ENV_NAMESPACE],
@@ -84,24 +89,14 @@ def read(variables: Mapping[str, str]) -> Environment:
             secret_path=variables.get(names.ENV_SECRET_PATH, ""),
             hooks=_names(variables.get(names.ENV_HOOKS, "")),
             only_hooks=_names(variables.get(names.ENV_HOOK, "")),
-            operator_protocol=_version(variables),
+            operator_protocol=version,
         )
     except (KeyError, ValueError) as error:
         if names.ENV_RUN_UID in variables or names.ENV_POD_UID in variables:
-            raise UnsupportedOperatorError(
-                protocol.unsupported_operator(_version(variables), f"it lacks the variable {error}")
-            ) from error
+            raise UnsupportedOperatorError(version, f"it lacks the variable {error}") from error
         raise NotInAPodError(
             f"this is not a pod of a TaskRun (variable {error}); to run a task manually, create a TaskRun for it"
         ) from error
-
-
-def _check_version(variables: Mapping[str, str]) -> None:
-    version = _version(variables)
-    if version < protocol.OLDEST_OPERATOR:
-        raise UnsupportedOperatorError(
-            protocol.unsupported_operator(version, f"it needs {protocol.OLDEST_OPERATOR} at least")
-        )
 
 
 def _version(variables: Mapping[str, str]) -> int:

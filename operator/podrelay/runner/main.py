@@ -128,7 +128,8 @@ def run(
     listen(interruption)
     try:
         # Everything before user code counts towards the iteration timeout: the pending timeout no longer applies.
-        session = _begin(client, record, me, interruption, started_at, clock, session_type)
+        run_object = _claim(client, record, me, started_at)
+        session = session_type(me, run_object, record, client, interruption, started_at, clock)
     except SupersededError as error:
         print(f"podrelay-runner: not running: {error}", file=sys.stderr)
         return names.EXIT_SUPERSEDED
@@ -137,25 +138,20 @@ def run(
         return 1
     with console.listening() if console is not None else contextlib.nullcontext():
         if me.only_hooks:
-            return _call_only_hooks(reference, client, me, session)
-        return _run_task(reference, variables, client, me, session, after_task)
+            return _call_only_hooks(reference, session)
+        return _run_task(reference, variables, session, after_task)
 
 
 def _run_task(
-    reference: Reference,
-    variables: Mapping[str, str],
-    client: ApiClient,
-    me: Environment,
-    session: PodSession,
-    after_task: Callable[[], None],
+    reference: Reference, variables: Mapping[str, str], session: PodSession, after_task: Callable[[], None]
 ) -> int:
-    definition, answer = _work(reference, client, me, session)
+    definition, answer = _work(reference, session)
     after_task()
     response = response_of(answer, session.input, session.output, session.rules)
     code, is_stored = _deliver(session, response, variables)
-    if is_stored and definition is not None and hooks.may_follow(response, me, is_aborted=session.is_aborted()):
+    if is_stored and definition is not None and hooks.may_follow(response, session.me, is_aborted=session.is_aborted()):
         session.output = response.get("output")
-        _call_hooks_of_the_end(definition, client, me, session, response)
+        _call_hooks_of_the_end(definition, session, response)
     return code
 
 
@@ -167,15 +163,16 @@ def _interruption(client: ApiClient, me: Environment, clock: Callable[[], float]
     return Interruption(ask, me.run_uid, me.grace_period, clock)
 
 
-def _begin(
-    client: ApiClient,
-    record: Record,
-    me: Environment,
-    interruption: Interruption,
-    started_at: float,
-    clock: Callable[[], float],
-    session_type: Callable[..., PodSession],
-) -> PodSession:
+def _claim(client: ApiClient, record: Record, me: Environment, started_at: float) -> dict[str, Any]:
+    """Claim the record, if this pod is the one that is due, and return the run.
+
+    The state is loaded after that, so that a problem with it becomes an answer instead of a crash.
+
+    Raises:
+        SupersededError: this pod must not run user code.
+        ApiRefusedError, ApiUnreachableError: the run cannot be read, or the record cannot be claimed.
+    """
+
     def deadline() -> float:
         return started_at + me.iteration_timeout
 
@@ -186,16 +183,14 @@ def _begin(
     if reason is not None or run_object is None:
         raise SupersededError(reason or "")
     record.claim(deadline)
-    # The state is loaded after the claim, so that a problem with it becomes an answer instead of a crash.
-    return session_type(me, run_object, record, client, interruption, started_at, clock)
+    return run_object
 
 
-def _work(
-    reference: Reference, client: ApiClient, me: Environment, session: PodSession
-) -> tuple[TaskDefinition | None, Answer]:
+def _work(reference: Reference, session: PodSession) -> tuple[TaskDefinition | None, Answer]:
+    me = session.me
     definition: TaskDefinition | None = None
     try:
-        _load_state(client, me, session)
+        _load_state(session)
         definition = _task(reference, me)
         for method in hooks.undeclared(definition, me):
             print(
@@ -209,7 +204,7 @@ def _work(
         except InputError as error:
             return definition, _invalid(error, me)
         # Copies, so that the task changes the state only by explicit calls.
-        refused = _refused(definition, session.rules.typed(copy.deepcopy(session.input)), me, session)
+        refused = _refused(definition, session.rules.typed(copy.deepcopy(session.input)), session)
         if refused is not None:
             return definition, refused
         task_input = session.rules.typed(copy.deepcopy(session.input))
@@ -222,9 +217,9 @@ def _work(
         return definition, answer_of_exception(error)
 
 
-def _refused(definition: TaskDefinition, task_input: Any, me: Environment, session: PodSession) -> Answer | None:
+def _refused(definition: TaskDefinition, task_input: Any, session: PodSession) -> Answer | None:
     """Call on_before_trigger if it was not called before; return the answer if it rejects the run."""
-    if ON_BEFORE_TRIGGER not in me.hooks:
+    if ON_BEFORE_TRIGGER not in session.me.hooks:
         return None
     task = session.task
     data = TriggerData(task.definition, task.name, task_input, task.parent, task.id)
@@ -244,12 +239,13 @@ def _task(reference: Reference, me: Environment) -> TaskDefinition:
     return (loading.load_definition(reference, me.definition) if isinstance(reference, str) else reference)()
 
 
-def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None:
+def _load_state(session: PodSession) -> None:
+    me = session.me
     name = me.checkpoint or me.state
     if not name:
         return
     # Wait for a missing permission until the deadline: without it, no answer could be stored either.
-    stored = client.read(me.namespace, names.TASK_ITERATIONS, name, session.deadline, math.inf)
+    stored = session.client.read(me.namespace, names.TASK_ITERATIONS, name, session.deadline, math.inf)
     state = (stored or {}).get("checkpoint" if me.checkpoint else "response")
     if stored is None or state is None or state.get("input") is None:
         problem = "was deleted" if stored is None else "no longer contains it"
@@ -257,13 +253,12 @@ def _load_state(client: ApiClient, me: Environment, session: PodSession) -> None
     session.input, session.output = state["input"], state.get("output")
 
 
-def _call_hooks_of_the_end(
-    definition: TaskDefinition, client: ApiClient, me: Environment, session: PodSession, response: dict[str, Any]
-) -> None:
+def _call_hooks_of_the_end(definition: TaskDefinition, session: PodSession, response: dict[str, Any]) -> None:
     """Call the hooks that are due if the run finishes now; if this fails, the operator creates a pod for them."""
+    me = session.me
     session.begin_hooks()
     try:
-        run_object = hooks.ended(client, me, session.wait_for_end(response))
+        run_object = hooks.ended(session.client, me, session.wait_for_end(response))
         if run_object is not None:
             session.has_ended(run_object)
             for hook in hooks.due(run_object, me.hooks, me.operator_protocol):
@@ -272,32 +267,33 @@ def _call_hooks_of_the_end(
         print(f"podrelay-runner: cannot call the hooks after the end of the run: {error}", file=sys.stderr)
 
 
-def _call_only_hooks(reference: Reference, client: ApiClient, me: Environment, session: PodSession) -> int:
+def _call_only_hooks(reference: Reference, session: PodSession) -> int:
     try:
-        _load_end(client, me, session)
-        definition = _load_for_hooks(reference, me, session)
+        _load_end(session)
+        definition = _load_for_hooks(reference, session)
         if definition is not None:
-            for hook in me.only_hooks:
+            for hook in session.me.only_hooks:
                 session.store_hook(hooks.call(definition, hook, session.task))
     except PodrelayError as error:
-        print(f"podrelay-runner: {_advice(error, me)}", file=sys.stderr)
+        print(f"podrelay-runner: {_advice(error, session.me)}", file=sys.stderr)
         return 1
     return 0
 
 
-def _load_for_hooks(reference: Reference, me: Environment, session: PodSession) -> TaskDefinition | None:
+def _load_for_hooks(reference: Reference, session: PodSession) -> TaskDefinition | None:
     """Return the task; if it cannot be loaded, store that as the outcome of its hooks."""
     try:
-        return _task(reference, me)
+        return _task(reference, session.me)
     except Exception as error:  # noqa: BLE001 - module and class are user code
         words = limits.cut(answer_of_exception(error).message, limits.HOOK_MESSAGE_LENGTH)
-        for hook in me.only_hooks:
+        for hook in session.me.only_hooks:
             session.store_hook({"name": hook, "outcome": "Failed", "message": words})
         return None
 
 
-def _load_end(client: ApiClient, me: Environment, session: PodSession) -> None:
+def _load_end(session: PodSession) -> None:
     """Load the final input and output of a run, as far as they still exist."""
+    client, me = session.client, session.me
     stored = client.read(me.namespace, names.TASK_ITERATIONS, me.state, session.deadline) if me.state else None
     session.input = ((stored or {}).get("response") or {}).get("input") or session.input
     session.output = session.status.get("output")

@@ -39,7 +39,7 @@ class PodSession:
         me: the environment of this pod.
         run: the TaskRun as read at the start.
         record: the record in which everything is stored.
-        client: client for the API server; only used to create further clients, because the record uses this one.
+        client: client for the API server, in the thread that runs the task; other threads need another one.
         interruption: distinguishes an abort from other reasons for SIGTERM.
         started_at: when the process started, as a time of the clock.
         clock: seconds.
@@ -58,10 +58,15 @@ class PodSession:
         self.input: dict[str, Any] = run["spec"].get("input") or {}
         self.output: dict[str, Any] | None = None
         self.rules: InputRules = NO_RULES
-        self._me = me
+        self.iteration = me.iteration
+        self.attempt = me.attempt
+        self.is_final_attempt = me.is_final_attempt
+        self.secret_folder = me.secret_path
+        self.timeout_seconds = me.iteration_timeout
+        self.me = me
         self._run = run
         self._record = record
-        self._client = client
+        self.client = client
         self._children: Children | None = None
         self._children_lock = threading.Lock()
         self._interruption = interruption
@@ -77,33 +82,8 @@ class PodSession:
         seen = task_run(self._run)._replace(input=self.input, output=self.output)
         if seen.status in {"pending", "running"}:
             status = "aborted" if self._interruption.is_abort else "running"
-            return seen._replace(status=status, iterations=self._me.iteration)
+            return seen._replace(status=status, iterations=self.me.iteration)
         return seen
-
-    @property
-    def iteration(self) -> int:
-        """Number of the iteration."""
-        return self._me.iteration
-
-    @property
-    def attempt(self) -> int:
-        """Number of the attempt within this iteration."""
-        return self._me.attempt
-
-    @property
-    def is_final_attempt(self) -> bool:
-        """Whether an error is final."""
-        return self._me.is_final_attempt
-
-    @property
-    def secret_folder(self) -> str:
-        """Directory with a file for each key of the run's Secret."""
-        return self._me.secret_path
-
-    @property
-    def timeout_seconds(self) -> float:
-        """Maximum duration of the iteration."""
-        return self._me.iteration_timeout
 
     def save(self) -> None:
         """Store input and output."""
@@ -122,7 +102,7 @@ class PodSession:
 
     def heartbeat(self) -> None:
         """Accept a heartbeat; the flusher stores it if the definition requires heartbeats."""
-        if self._me.heartbeat_timeout is not None:
+        if self.me.heartbeat_timeout is not None:
             self._record.heartbeat()
             self._flusher.beat()
 
@@ -138,7 +118,7 @@ class PodSession:
         if error is not None:
             item["error"] = error_of(described(error))
         _print(json.dumps(item, ensure_ascii=False))
-        if self._me.record_logs:
+        if self.me.record_logs:
             self._record.add_log(item)
             self._flusher.wake()
         else:
@@ -179,14 +159,14 @@ class PodSession:
             if self._children is None:
                 from podrelay.runner.children import Children  # noqa: PLC0415 - most tasks have no children
 
-                self._children = Children(self._client.another(), self._me, self.deadline)
+                self._children = Children(self.client.another(), self.me, self.deadline)
             return self._children
 
     # --- the runner -------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float:
         """Return the time of the clock until which requests are retried; SIGTERM makes it earlier."""
-        grace = self._me.grace_period
+        grace = self.me.grace_period
         if self._interruption.asked_at is None:
             return self._ends_at + grace
         return self._interruption.asked_at + grace - min(ANSWER_RESERVE_SECONDS, grace / 2)
@@ -211,7 +191,7 @@ class PodSession:
 
     def begin_hooks(self) -> None:
         """Start the timeout of the hooks, which is as long as that of the iteration."""
-        self._ends_at = self._clock() + self._me.iteration_timeout
+        self._ends_at = self._clock() + self.me.iteration_timeout
 
     def wait_for_end(self, response: dict[str, Any]) -> Callable[[], float]:
         """Return the deadline for waiting until the run is finished after `response`.

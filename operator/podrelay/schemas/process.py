@@ -22,8 +22,6 @@ _LINE_BYTES: Final = 1024 * 1024
 class SchemaProcessError(PodrelayError):
     """The process cannot be started, or has ended unexpectedly; its output is in the operator's log."""
 
-    reason = "SchemaProcessError"
-
 
 class SchemaProcess:
     """Sends requests to the process, one after the other."""

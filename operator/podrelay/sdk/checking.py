@@ -17,37 +17,20 @@ _METHODS: Final = {
     **{method: f"{method}(self, task)" for method in hooks.METHODS.values() if method != "on_before_trigger"},
 }
 """Methods that an author may override in addition to run, with their parameters."""
-_MEANT: Final = {
-    "retries": "retry",
-    "maxretries": "retry",
-    "retrylimit": "retry",
-    "retrypolicy": "retry",
-    "timeout": "iteration_timeout_seconds",
-    "timeoutseconds": "iteration_timeout_seconds",
-    "graceperiod": "abort_grace_period_seconds",
-    "graceperiodseconds": "abort_grace_period_seconds",
-    "concurrencylimit": "max_concurrent_runs",
-    "maxconcurrency": "max_concurrent_runs",
-    "maxparallel": "max_concurrent_runs",
-    "ttl": "ttl_seconds_after_finished",
-    "inputschema": "create_input_validation",
-    "onsuccess": "on_done",
-    "oncomplete": "on_done",
-    "oncompleted": "on_done",
-    "onfinish": "on_done",
-    "onfinished": "on_done",
-    "onfail": "on_error",
-    "onfailed": "on_error",
-    "onfailure": "on_error",
-    "onexception": "on_error",
-    "onaborted": "on_abort",
-    "oncancel": "on_abort",
-    "onstart": "on_before_trigger",
-    "beforetrigger": "on_before_trigger",
-    "validateinput": "create_input_validation",
-    "inputvalidation": "create_input_validation",
+_FAMILIAR: Final = {
+    "retry": ("retries", "maxretries", "retrylimit", "retrypolicy"),
+    "iteration_timeout_seconds": ("timeout", "timeoutseconds"),
+    "abort_grace_period_seconds": ("graceperiod", "graceperiodseconds"),
+    "max_concurrent_runs": ("concurrencylimit", "maxconcurrency", "maxparallel"),
+    "ttl_seconds_after_finished": ("ttl",),
+    "create_input_validation": ("inputschema", "inputvalidation", "validateinput"),
+    "on_done": ("onsuccess", "oncomplete", "oncompleted", "onfinish", "onfinished"),
+    "on_error": ("onfail", "onfailed", "onfailure", "onexception"),
+    "on_abort": ("onaborted", "oncancel"),
+    "on_before_trigger": ("onstart", "beforetrigger"),
 }
-"""Names that are familiar from other systems, in lower case and without underscores."""
+"""By the name in Podrelay, names that are familiar from other systems, in lower case and without underscores."""
+_MEANT: Final = {familiar: name for name, known in _FAMILIAR.items() for familiar in known}
 _OF_PYTHON: Final = (types.FunctionType, classmethod, staticmethod)
 
 

@@ -36,30 +36,20 @@ class Session(Protocol):
     output: dict[str, Any] | None
     rules: InputRules
     """The rules for every input."""
+    iteration: int
+    """Number of the iteration, from 1."""
+    attempt: int
+    """Number of the attempt within this iteration, from 1."""
+    is_final_attempt: bool
+    """Whether an error now is final."""
+    secret_folder: str
+    """Directory with a file for each key of the run's Secret; empty if the run names none."""
+    timeout_seconds: float
+    """Maximum duration of the iteration."""
 
     @property
     def task(self) -> TaskRun:
         """The current state of the run."""
-
-    @property
-    def iteration(self) -> int:
-        """Number of the iteration, from 1."""
-
-    @property
-    def attempt(self) -> int:
-        """Number of the attempt within this iteration, from 1."""
-
-    @property
-    def is_final_attempt(self) -> bool:
-        """Whether an error now is final."""
-
-    @property
-    def secret_folder(self) -> str:
-        """Directory with a file for each key of the run's Secret; empty if the run names none."""
-
-    @property
-    def timeout_seconds(self) -> float:
-        """Maximum duration of the iteration."""
 
     def save(self) -> None:
         """Store input and output; return when they are stored."""
@@ -152,9 +142,9 @@ class Response:
         changes = {} if input is None else as_dict(input, "input")
         if seconds is None and date is not None:
             seconds = seconds_until(date)
-        if seconds is None or not seconds >= 1:  # also true for NaN
-            return self._made(Continue(changes, is_whole=replace), "continue_")
-        wait = min(float(seconds), float(limits.MAX_WAIT_SECONDS))
+        wait = None
+        if seconds is not None and seconds >= 1:  # not true for NaN
+            wait = min(float(seconds), float(limits.MAX_WAIT_SECONDS))
         return self._made(Continue(changes, wait, is_whole=replace), "continue_")
 
     def wait_for_children(self, input: Any = None, definition: "str | type[TaskDefinition] | None" = None) -> Continue:

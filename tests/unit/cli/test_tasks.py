@@ -156,7 +156,7 @@ def test_ids_can_be_given_as_they_are_printed() -> None:
 
 
 def test_tables_show_the_texts_of_users_unchanged(capsys: pytest.CaptureFixture[str]) -> None:
-    printing.print_many([run()], printing.RUN_COLUMNS, printing.Format.WIDE, namespaces=True)
+    printing.print_many([run()], printing.RUN_COLUMNS, "wide", namespaces=True)
 
     head, row = capsys.readouterr().out.splitlines()
     assert head.split()[0] == "NAMESPACE"
@@ -165,9 +165,7 @@ def test_tables_show_the_texts_of_users_unchanged(capsys: pytest.CaptureFixture[
 
 
 def test_long_rows_are_not_cut_for_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    printing.print_one(
-        run(spec={"definition": "d", "displayName": "x" * 250}), printing.RUN_COLUMNS, printing.Format.TABLE
-    )
+    printing.print_one(run(spec={"definition": "d", "displayName": "x" * 250}), printing.RUN_COLUMNS, "table")
 
     assert "x" * 250 in capsys.readouterr().out
 
@@ -178,9 +176,9 @@ def test_documents_are_complete_except_managed_fields(capsys: pytest.CaptureFixt
     import yaml
 
     metadata = {key: value for key, value in RUN["metadata"].items() if key != "managedFields"}
-    printing.print_one(run(), printing.RUN_COLUMNS, printing.Format.JSON)
+    printing.print_one(run(), printing.RUN_COLUMNS, "json")
     assert json.loads(capsys.readouterr().out) == {**RUN, "metadata": metadata}
-    printing.print_many([run()], printing.RUN_COLUMNS, printing.Format.YAML)
+    printing.print_many([run()], printing.RUN_COLUMNS, "yaml")
     listed = yaml.safe_load(capsys.readouterr().out)
     assert (listed["kind"], listed["items"][0]["spec"]) == ("List", RUN["spec"])
 

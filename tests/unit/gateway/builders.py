@@ -1,5 +1,6 @@
 """Build objects of the gateway, with defaults for what a test does not set."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,6 +15,7 @@ from podrelay.gateway.objects import (
     RunSpec,
     RunStatus,
 )
+from podrelay.gateway.statistics import Statistics, Tally
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 
@@ -45,3 +47,11 @@ def record(run_name: str = "words", iteration: int = 1, *, about: Any = None, **
     """A TaskIteration."""
     name = f"{run_name}-i{iteration}"
     return Record(metadata(name, **(about or {})), run_name, iteration, 1, name, **fields)
+
+
+def statistics_of(runs: Iterable[Run], now: datetime) -> Statistics:
+    """Count runs one by one, without a cache."""
+    tally = Tally()
+    for one in runs:
+        tally.add(one)
+    return tally.statistics(now)

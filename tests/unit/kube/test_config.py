@@ -326,7 +326,7 @@ def test_a_connection_without_credentials_has_neither_token_nor_certificate(
     crt, key = (base64.b64encode(part).decode() for part in certificate)
     user = {"client-certificate-data": crt, "client-key-data": key, "exec": {"command": "no-such-program"}}
     path = kubeconfig(tmp_path, user)
-    bare = config.load_without_credentials(path)
+    bare = config.load(path, with_credentials=False)
 
     assert bare.server == config.load(path).server
     assert bare.token() is None
@@ -335,4 +335,4 @@ def test_a_connection_without_credentials_has_neither_token_nor_certificate(
 
 @pytest.mark.usefixtures("service_account")
 def test_in_a_pod_credentials_are_optional_too() -> None:
-    assert config.load_without_credentials().token() is None
+    assert config.load(with_credentials=False).token() is None

@@ -4,30 +4,27 @@ import contextlib
 import json
 import sys
 from collections.abc import Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated, Literal, TextIO
 
 import typer
 
 from podrelay.cli import yaml
-from podrelay.client.backup import BackupError, exporting, importing
+from podrelay.client.backup import BackupError, exporting
+from podrelay.client.backup.importing import Import
+from podrelay.client.backup.spool import Spool
 from podrelay.client.resources import Resource
 from podrelay.client.service import TaskService
 
-
-class Form(StrEnum):
-    """The format of an export."""
-
-    JSON = "json"
-    YAML = "yaml"
+Form = Literal["json", "yaml"]
+"""The format of an export."""
 
 
 def export(
     service: TaskService,
-    output: Annotated[Form, typer.Option("--output", "-o", help="One JSON object per line, or YAML documents.")] = (
-        Form.JSON
-    ),
+    output: Annotated[
+        Form, typer.Option("--output", "-o", help="One JSON object per line, or YAML documents.")
+    ] = "json",
     file: Annotated[
         Path | None, typer.Option("--file", "-f", metavar="FILE", help="The file to write; default: stdout.")
     ] = None,
@@ -59,8 +56,8 @@ def restore(
 
     Existing objects are not changed, so a repeated import changes nothing, or completes an interrupted one.
     """
-    with _opened(file) as text:
-        report = importing.restore(service._resources, service.namespace, text, resume=resume, notify=print)
+    with _opened(file) as text, Spool(text) as spool:
+        report = Import(service._resources, service.namespace, spool, resume=resume, notify=print).carry_out()
     for conflict in report.conflicts:
         print(f"podrelay: {conflict}", file=sys.stderr)
     imported, unchanged = sum(report.imported.values()), sum(report.unchanged.values())
@@ -75,7 +72,7 @@ def restore(
 
 
 def _text(item: Resource, form: Form) -> str:
-    if form is Form.YAML:
+    if form == "yaml":
         return f"---\n{yaml.dump(item)}"
     return json.dumps(item, ensure_ascii=False, separators=(",", ":")) + "\n"
 

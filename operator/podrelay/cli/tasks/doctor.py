@@ -16,7 +16,7 @@ _COLORS: Final = {"ok": "green", "problem": "red", "unknown": "yellow"}
 
 def doctor(
     service: TaskService,
-    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object per line.")] = LogFormat.TEXT,
+    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object per line.")] = "text",
 ) -> int:
     """Find out why runs of a namespace do not start or make no progress.
 
@@ -26,7 +26,7 @@ def doctor(
     console, problems = printing.console(), 0
     for finding in service.doctor():
         problems += finding.verdict == "problem"
-        if output is LogFormat.JSON:
+        if output == "json":
             print(json.dumps(asdict(finding), ensure_ascii=False), flush=True)
             continue
         text = Text(f"{finding.verdict:<8} ", _COLORS[finding.verdict])

@@ -1,11 +1,12 @@
 """Waits for runs, and can show their progress on stderr: as a bar on a terminal, else as lines."""
 
+import contextlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final, Protocol
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -17,6 +18,9 @@ from podrelay.client.errors import ServiceError
 from podrelay.client.results import Run
 from podrelay.client.service import TaskService
 from podrelay.client.stream import Stream
+
+Show = Callable[[Run], None]
+"""Shows the current state of a run."""
 
 _WORST_LAST: Final = (0, OF_PHASE[ABORTED], TIMED_OUT, OF_PHASE[FAILED], INTERRUPTED)
 _AT_ONCE: Final = 32
@@ -46,65 +50,50 @@ def worst(codes: Iterable[int]) -> int:
     return max(codes, key=_WORST_LAST.index, default=0)
 
 
-class _View(Protocol):
-    def show(self, run: Run) -> None:
-        """Show the state of the run."""
-
-    def close(self) -> None:
-        """Leave the screen as it is."""
+def _nothing(run: Run) -> None:
+    """Show nothing."""
 
 
-class _Lines:
-    """Prints a line for each change that matters, except the end, which the caller prints."""
+def _lines() -> Show:
+    """Return a function that prints a line for each change that matters, except the end, which the caller prints."""
+    last: tuple[object, ...] | None = None
 
-    def __init__(self) -> None:
-        self._last: tuple[object, ...] | None = None
-
-    def show(self, run: Run) -> None:
+    def show(run: Run) -> None:
+        nonlocal last
         now = (run.phase, run.reason, run.iterations, run.progress)
-        if now != self._last and not run.is_finished:
-            self._last = now
+        if now != last and not run.is_finished:
+            last = now
             print(f"{run.id}: {_words(run)}\n", end="", file=sys.stderr, flush=True)
 
-    def close(self) -> None:
-        pass
+    return show
 
 
-class _Bar:
-    """Shows one changing line, with a bar that moves even if the total is unknown."""
+@contextlib.contextmanager
+def _bar() -> Iterator[Show]:
+    """Show one changing line, with a bar that moves even if the total is unknown."""
+    progress = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[words]}", markup=False),
+        TimeElapsedColumn(),
+        console=Console(stderr=True, highlight=False),
+        transient=True,
+    )
+    task = progress.add_task("", total=None, words="")
 
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=30),
-            TextColumn("{task.fields[words]}", markup=False),
-            TimeElapsedColumn(),
-            console=Console(stderr=True, highlight=False),
-            transient=True,
-        )
-        self._task = self._progress.add_task("", total=None, words="")
-        self._progress.start()
-
-    def show(self, run: Run) -> None:
+    def show(run: Run) -> None:
         percent = run.progress.percent if run.progress is not None else None
-        self._progress.update(
-            self._task,
-            description=run.id,
-            words=_words(run),
-            total=None if percent is None else 100,
-            completed=percent or 0,
-        )
+        total = None if percent is None else 100
+        progress.update(task, description=run.id, words=_words(run), total=total, completed=percent or 0)
 
-    def close(self) -> None:
-        self._progress.stop()
+    with progress:
+        yield show
 
 
-class _Nothing:
-    def show(self, run: Run) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
+def _view(*, is_shown: bool) -> contextlib.AbstractContextManager[Show]:
+    if is_shown and sys.stderr.isatty():
+        return _bar()
+    return contextlib.nullcontext(_lines() if is_shown else _nothing)
 
 
 def follow(service: TaskService, run_id: str, timeout: timedelta | None, *, is_shown: bool) -> Run | None:
@@ -120,17 +109,13 @@ def follow(service: TaskService, run_id: str, timeout: timedelta | None, *, is_s
         WaitTimeoutError: the run has not finished in time.
         TaskNotFoundError: the run does not exist, or was deleted.
     """
-    view: _View = _Nothing() if not is_shown else _Bar() if sys.stderr.isatty() else _Lines()
     try:
-        with service.watch(run_id, _seconds(timeout)) as states:
-            return _last(states, view)
+        with _view(is_shown=is_shown) as show, service.watch(run_id, _seconds(timeout)) as states:
+            return _last(states, show)
     except KeyboardInterrupt:
-        view.close()
         place = "" if service.namespace == "default" else f" -n {service.namespace}"
         print(f"\n{run_id} continues. To abort it: podrelay abort {run_id}{place}", file=sys.stderr)
         return None
-    finally:
-        view.close()
 
 
 def follow_all(
@@ -155,8 +140,7 @@ def follow_all(
     problems: list[int] = []
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="podrelay-wait") as pool:
         waits = {
-            pool.submit(_last, stream, _Lines() if is_shown else _Nothing()): run_id
-            for run_id, stream in streams.items()
+            pool.submit(_last, stream, _lines() if is_shown else _nothing): run_id for run_id, stream in streams.items()
         }
         try:
             for ended in as_completed(waits):
@@ -188,20 +172,20 @@ def conclude(run: Run | None, output: printing.Format, *, is_shown: bool) -> int
     """
     if run is None:
         return INTERRUPTED
-    if is_shown or output is printing.Format.TABLE:
+    if is_shown or output == "table":
         print(f"{run.id} {_words(run)}", file=sys.stderr)
-    if output is not printing.Format.TABLE:
+    if output != "table":
         printing.print_one(run, printing.RUN_COLUMNS, output)
     elif run.output is not None:
         printing.print_json(run.output)
     return OF_PHASE[run.phase]
 
 
-def _last(states: Stream[Run], view: _View) -> Run:
+def _last(states: Stream[Run], show: Show) -> Run:
     """Show each state of a run, and return the last one, its end."""
     run: Run | None = None
     for run in states:
-        view.show(run)
+        show(run)
     assert run is not None  # noqa: S101 - a stream without a state raises, unless it is closed
     return run
 

@@ -2,8 +2,7 @@
 
 import json
 from dataclasses import asdict
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.text import Text
@@ -14,12 +13,8 @@ from podrelay.client.logs import OUTPUT
 from podrelay.client.results import LogLine
 from podrelay.client.service import TaskService
 
-
-class LogFormat(StrEnum):
-    """The format of log lines."""
-
-    TEXT = "text"
-    JSON = "json"
+LogFormat = Literal["text", "json"]
+"""The format of log lines."""
 
 
 def logs(
@@ -35,7 +30,7 @@ def logs(
     tail: Annotated[
         int, typer.Option(min=-1, metavar="NUMBER", help="Only this many of the last existing lines; -1: all.")
     ] = -1,
-    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object per line.")] = LogFormat.TEXT,
+    output: Annotated[LogFormat, typer.Option("--output", "-o", help="json: one object per line.")] = "text",
 ) -> int:
     """Print the log lines of a run and the output of its pods, across its iterations.
 
@@ -47,7 +42,7 @@ def logs(
         last = None if tail < 0 else tail
         with service.logs(run_id, follow=follow, iteration=iteration, console=not structured, tail=last) as lines:
             for line in lines:
-                if output is LogFormat.JSON:
+                if output == "json":
                     print(json.dumps({**asdict(line), "time": line.time.isoformat()}, ensure_ascii=False), flush=True)
                 else:
                     console.print(_text(line), soft_wrap=True)

@@ -1,8 +1,7 @@
 """`podrelay namespace prepare`: creates what tasks need in a namespace."""
 
 import sys
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -10,15 +9,9 @@ from podrelay.client.preparing import Preparation
 from podrelay.client.service import TaskService
 
 
-class Action(StrEnum):
-    """An operation on namespaces."""
-
-    PREPARE = "prepare"
-
-
 def namespace(
     service: TaskService,
-    action: Annotated[Action, typer.Argument(metavar="prepare", help="Create what tasks need in it.")],
+    action: Annotated[Literal["prepare"], typer.Argument(metavar="prepare", help="Create what tasks need in it.")],
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of namespaces; created if missing.")],
 ) -> None:
     """Create what tasks need: the namespace itself, the service account podrelay-runner, and its RoleBinding.

@@ -5,8 +5,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from rich.console import Console
 from rich.table import Table
@@ -16,20 +15,12 @@ from podrelay.cli import yaml
 from podrelay.client.results import Definition, Run
 
 T = TypeVar("T", Run, Definition)
+Format = Literal["table", "wide", "name", "json", "yaml"]
+"""The format of the output."""
 
 _COLORS: Final = {"Succeeded": "green", "Failed": "red", "Aborted": "yellow", "Running": "cyan", "Pending": "dim"}
 _NO_WIDTH: Final = 100_000
 """Programs read whole lines."""
-
-
-class Format(StrEnum):
-    """The format of the output."""
-
-    TABLE = "table"
-    WIDE = "wide"
-    NAME = "name"
-    JSON = "json"
-    YAML = "yaml"
 
 
 @dataclass(frozen=True)
@@ -115,26 +106,26 @@ def print_many(items: Sequence[T], columns: Sequence[Column[T]], output: Format,
         namespaces: show the namespace of each item.
     """
     match output:
-        case Format.JSON | Format.YAML:
+        case "json" | "yaml":
             _document({"apiVersion": "v1", "kind": "List", "items": [_clean(item.resource) for item in items]}, output)
-        case Format.NAME:
+        case "name":
             for item in items:
                 print(name_of(item))
         case _ if not items:
             print("nothing found", file=sys.stderr)
         case _:
-            console().print(table(items, columns, wide=output is Format.WIDE, namespaces=namespaces))
+            console().print(table(items, columns, wide=output == "wide", namespaces=namespaces))
 
 
 def print_one(item: T, columns: Sequence[Column[T]], output: Format) -> None:
     """Print one item on stdout."""
     match output:
-        case Format.JSON | Format.YAML:
+        case "json" | "yaml":
             _document(_clean(item.resource), output)
-        case Format.NAME:
+        case "name":
             print(name_of(item))
         case _:
-            console().print(table([item], columns, wide=output is Format.WIDE))
+            console().print(table([item], columns, wide=output == "wide"))
 
 
 def name_of(item: Run | Definition) -> str:
@@ -170,7 +161,7 @@ def print_json(value: Any) -> None:
 
 
 def _document(value: dict[str, Any], output: Format) -> None:
-    if output is Format.JSON:
+    if output == "json":
         print(json.dumps(value, indent=4, ensure_ascii=False))
     else:
         print(yaml.dump(value), end="")

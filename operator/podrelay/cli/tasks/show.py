@@ -1,8 +1,7 @@
 """`podrelay list`, `get`, `children` and `definitions`: show runs and definitions."""
 
 from datetime import datetime
-from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -17,17 +16,8 @@ from podrelay.client.results import Run
 from podrelay.client.service import Order, TaskService
 
 AllNamespaces = Annotated[bool, typer.Option("--all-namespaces", "-A", help="Those of the whole cluster.")]
-
-
-class Sort(StrEnum):
-    """The order of a list."""
-
-    NEWEST = "newest"
-    OLDEST = "oldest"
-    ID = "id"
-    NAME = "name"
-    DEFINITION = "definition"
-    STATUS = "status"
+Sort = Literal["newest", "oldest", "id", "name", "definition", "status"]
+"""The order of a list."""
 
 
 def list_runs(
@@ -59,13 +49,13 @@ def list_runs(
         str | None, typer.Option(metavar="TEXT", help="Only runs whose id or name contains this.")
     ] = None,
     limit: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="At most this many; 0: all.")] = 50,
-    sort: Annotated[Sort, typer.Option(help="The order of the list.")] = Sort.NEWEST,
+    sort: Annotated[Sort, typer.Option(help="The order of the list.")] = "newest",
     all_namespaces: AllNamespaces = False,
-    output: Output = printing.Format.TABLE,
+    output: Output = "table",
 ) -> None:
     """List runs, the newest first."""
-    by_time = sort in {Sort.NEWEST, Sort.OLDEST}
-    order: Order = "oldest" if sort is Sort.OLDEST else "newest"
+    by_time = sort in {"newest", "oldest"}
+    order: Order = "oldest" if sort == "oldest" else "newest"
     runs = service.list(
         definition=definition,
         status=status or None,
@@ -78,7 +68,7 @@ def list_runs(
         all_namespaces=all_namespaces,
     )
     if not by_time:
-        runs = sorted(runs, key=lambda run: str(getattr(run, sort.value)))[: limit or None]
+        runs = sorted(runs, key=lambda run: str(getattr(run, sort)))[: limit or None]
     printing.print_many(runs, printing.RUN_COLUMNS, output, namespaces=all_namespaces)
 
 
@@ -155,7 +145,7 @@ def _recent(iterations: list[dict[str, str]]) -> Table:
     return table
 
 
-def children(service: TaskService, run_id: RunId, output: Output = printing.Format.TABLE) -> None:
+def children(service: TaskService, run_id: RunId, output: Output = "table") -> None:
     """Show a run with all of its descendants as a tree."""
     root = service.get(run_id)
     tree = Tree(_leaf(root))
@@ -166,7 +156,7 @@ def children(service: TaskService, run_id: RunId, output: Output = printing.Form
         for child in service.list(parent=parent.id, limit=None, order="oldest"):
             descendants.append(child)
             waiting.append((branch.add(_leaf(child)), child))
-    if output is printing.Format.TABLE:
+    if output == "table":
         printing.console().print(tree)
     else:
         printing.print_many(descendants, printing.RUN_COLUMNS, output)
@@ -177,9 +167,7 @@ def _leaf(run: Run) -> Text:
     return Text("  ").join([Text(run.id), Text.assemble(phase), Text(run.name), Text(printing.progress(run), "dim")])
 
 
-def definitions(
-    service: TaskService, all_namespaces: AllNamespaces = False, output: Output = printing.Format.TABLE
-) -> None:
+def definitions(service: TaskService, all_namespaces: AllNamespaces = False, output: Output = "table") -> None:
     """List the definitions that can be run."""
     found = service.definitions(all_namespaces=all_namespaces)
     printing.print_many(found, printing.DEFINITION_COLUMNS, output, namespaces=all_namespaces)

@@ -31,9 +31,7 @@ def top(
         runs = service.list(
             definition=definition, status=["pending", "running"], limit=None, all_namespaces=all_namespaces
         )
-        printing.print_many(
-            sorted(runs, key=_place), printing.RUN_COLUMNS, printing.Format.TABLE, namespaces=all_namespaces
-        )
+        printing.print_many(sorted(runs, key=_place), printing.RUN_COLUMNS, "table", namespaces=all_namespaces)
         return 0
     console = Console(highlight=False)
     with service.events(definition=definition, all_namespaces=all_namespaces, existing=True) as events:

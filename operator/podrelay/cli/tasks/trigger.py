@@ -47,7 +47,7 @@ def trigger(
     wait: Wait = False,
     watch: Watch = False,
     timeout: Timeout = None,
-    output: Output = printing.Format.TABLE,
+    output: Output = "table",
 ) -> int:
     """Start a run.
 
@@ -65,7 +65,7 @@ def trigger(
         resource_name=resource_name,
         secret=secret,
     )
-    return _started(service, run, "triggered", timeout, output, wait=wait, watch=watch)
+    return _started(service, run, timeout, output, wait=wait, watch=watch)
 
 
 def rerun(
@@ -76,27 +76,20 @@ def rerun(
     wait: Wait = False,
     watch: Watch = False,
     timeout: Timeout = None,
-    output: Output = printing.Format.TABLE,
+    output: Output = "table",
 ) -> int:
     """Start a new run with the definition and input of another one; --input replaces the whole input."""
     run = service.rerun(run_id, name=name, input=input)
-    return _started(service, run, "triggered", timeout, output, wait=wait, watch=watch)
+    return _started(service, run, timeout, output, wait=wait, watch=watch)
 
 
 def _started(
-    service: TaskService,
-    run: Run,
-    done: str,
-    timeout: timedelta | None,
-    output: printing.Format,
-    *,
-    wait: bool,
-    watch: bool,
+    service: TaskService, run: Run, timeout: timedelta | None, output: printing.Format, *, wait: bool, watch: bool
 ) -> int:
     if wait or watch:
         return following.conclude(following.follow(service, run.id, timeout, is_shown=watch), output, is_shown=watch)
-    if output is printing.Format.TABLE:
-        print(f"{printing.name_of(run)} {done}")
+    if output == "table":
+        print(f"{printing.name_of(run)} triggered")
     else:
         printing.print_one(run, printing.RUN_COLUMNS, output)
     return 0

@@ -12,7 +12,7 @@ def wait(
     run_ids: RunIds,
     watch: Watch = False,
     timeout: Timeout = None,
-    output: Output = printing.Format.TABLE,
+    output: Output = "table",
 ) -> int:
     """Wait until runs have finished. The exit code is 0 if all Succeeded, 1 if one Failed, 3 if one was Aborted.
 
@@ -23,8 +23,8 @@ def wait(
         ended = following.follow(service, run_ids[0], timeout, is_shown=watch)
         return following.conclude(ended, output, is_shown=watch)
     ends = following.follow_all(
-        service, list(dict.fromkeys(run_ids)), timeout, is_shown=watch, prints_ends=output is printing.Format.TABLE
+        service, list(dict.fromkeys(run_ids)), timeout, is_shown=watch, prints_ends=output == "table"
     )
-    if output is not printing.Format.TABLE and ends.code != exit_codes.INTERRUPTED:
+    if output != "table" and ends.code != exit_codes.INTERRUPTED:
         printing.print_many(ends.runs, printing.RUN_COLUMNS, output)
     return ends.code

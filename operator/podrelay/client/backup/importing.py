@@ -4,14 +4,16 @@ A run is complete before the operator reconciles it: it is created with an annot
 the annotation changes last. So an interrupted import starts nothing, and repeating the import completes it.
 """
 
+import contextlib
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, TextIO
+from typing import Final, NamedTuple
 
 from podrelay.api import names
 from podrelay.client.backup import restoring
 from podrelay.client.backup.spool import Entry, Spool
-from podrelay.client.errors import ForbiddenError, InvalidInputError, RequestRefusedError
+from podrelay.client.errors import ConflictError, ForbiddenError, InvalidInputError, NotFoundError
 from podrelay.client.resources import Resource, Resources
 
 RESTORE_ROLE: Final = "podrelay-restore"
@@ -42,8 +44,8 @@ class Report:
         conflicts: the objects that were not imported, each with the reason.
     """
 
-    imported: dict[str, int] = field(default_factory=dict)
-    unchanged: dict[str, int] = field(default_factory=dict)
+    imported: Counter[str] = field(default_factory=Counter)
+    unchanged: Counter[str] = field(default_factory=Counter)
     waiting: list[str] = field(default_factory=list)
     conflicts: list[str] = field(default_factory=list)
 
@@ -76,13 +78,7 @@ class Import:
     """
 
     def __init__(
-        self,
-        resources: Resources,
-        namespace: str,
-        spool: Spool,
-        *,
-        resume: bool = False,
-        notify: Callable[[str], None] = lambda _line: None,
+        self, resources: Resources, namespace: str, spool: Spool, *, resume: bool, notify: Callable[[str], None]
     ) -> None:
         self._resources = resources
         self._namespace = namespace
@@ -111,7 +107,7 @@ class Import:
             self._restore_run(entry)
         for entry in self._spool.entries[names.TASK_ITERATIONS].values():
             self._restore_record(entry)
-        open_runs = [entry for entry in runs if entry.name in self._restored and not self._is_complete(entry.name)]
+        open_runs = [run for run in runs if run.name in self._restored and not self._restored[run.name].is_complete]
         for entry in open_runs:
             self._restore_status(entry)
         # Parents last: a parent that continues reads its children.
@@ -203,9 +199,7 @@ class Import:
             return
         try:
             self._resources.patch_status(names.TASK_RUNS, self._namespace, entry.name, status)
-        except RequestRefusedError as refused:
-            if refused.status != 404:
-                raise
+        except NotFoundError:
             self._was_deleted(entry)
         except InvalidInputError as error:
             self._conflict(f"TaskRun {entry.name} was left incomplete, because its status was refused: {error}")
@@ -218,9 +212,7 @@ class Import:
             stored = self._resources.patch(
                 names.TASK_RUNS, self._namespace, entry.name, restoring.complete(self._spool.time)
             )
-        except RequestRefusedError as refused:
-            if refused.status != 404:
-                raise
+        except NotFoundError:
             self._was_deleted(entry)
             return
         phase = (stored.get("status") or {}).get("phase", "Pending")
@@ -238,50 +230,23 @@ class Import:
         """Create an object, or return the existing one of the same name."""
         name = wanted["metadata"]["name"]
         while True:
-            try:
+            with contextlib.suppress(ConflictError):
                 return _Stored(self._resources.create(plural, self._namespace, wanted), is_new=True)
-            except RequestRefusedError as refused:
-                if refused.status != 409:
-                    raise
-            try:
+            with contextlib.suppress(NotFoundError):
                 return _Stored(self._resources.get(plural, self._namespace, name), is_new=False)
-            except RequestRefusedError as refused:
-                if refused.status != 404:
-                    raise
-
-    def _is_complete(self, run: str) -> bool:
-        return self._restored[run].is_complete
 
     def _done(self, plural: str, line: str | None = None) -> None:
-        self._report.imported[plural] = self._report.imported.get(plural, 0) + 1
+        self._report.imported[plural] += 1
         if line:
             self._notify(line)
 
     def _unchanged(self, plural: str, line: str | None = None) -> None:
-        self._report.unchanged[plural] = self._report.unchanged.get(plural, 0) + 1
+        self._report.unchanged[plural] += 1
         if line:
             self._notify(line)
 
     def _conflict(self, message: str) -> None:
         self._report.conflicts.append(message)
-
-
-def restore(
-    resources: Resources,
-    namespace: str,
-    text: TextIO,
-    *,
-    resume: bool = False,
-    notify: Callable[[str], None] = lambda _line: None,
-) -> Report:
-    """Restore the backup `text` into a namespace; the other arguments are those of Import.
-
-    Raises:
-        BackupError: `text` is not a complete backup; nothing was done.
-        ServiceError: as `Import.carry_out`.
-    """
-    with Spool(text) as spool:
-        return Import(resources, namespace, spool, resume=resume, notify=notify).carry_out()
 
 
 def _without_defaults(wanted: object, stored: object) -> bool:

@@ -6,7 +6,7 @@ cached, up to a limit of bytes: an invalid one is processed again each time it i
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from graphql import (
@@ -101,26 +101,23 @@ class Reader:
 
     async def _read(self, text: str, offloop: OffLoop, who: str) -> DocumentNode:
         try:
-            document, weight = await offloop.run(who, self._work(text))
+            document, weight = await offloop.run(who, partial(self._work, text))
         except InvalidError as error:
             raise error.with_traceback(None) from None  # because the traceback refers to the document
         self._keep(text, document, weight)
         return document
 
-    def _work(self, text: str) -> Callable[[], tuple[DocumentNode, int]]:
-        def work() -> tuple[DocumentNode, int]:
-            document, tokens = self._parsed(text)
-            try:
-                shapes.check(document, self._limits)
-                normal = normalise(document)
-                if errors := self._mistakes(normal):
-                    raise InvalidError(errors)
-            finally:
-                _unchain(document)
-            _forget_places(normal)
-            return normal, tokens * TOKEN_BYTES
-
-        return work
+    def _work(self, text: str) -> tuple[DocumentNode, int]:
+        document, tokens = self._parsed(text)
+        try:
+            shapes.check(document, self._limits)
+            normal = normalise(document)
+            if errors := self._mistakes(normal):
+                raise InvalidError(errors)
+        finally:
+            _unchain(document)
+        _forget_places(normal)
+        return normal, tokens * TOKEN_BYTES
 
     def _parsed(self, text: str) -> tuple[DocumentNode, int]:
         try:

@@ -28,7 +28,7 @@ _TYPES: Final[Mapping[str, str]] = {
     "BackgroundTaskLogListWhereInput": "WebinyBackgroundTaskLogListWhereInput",
 }
 """Type of a variable in a client's document -> its name in the schema."""
-_FIELDS: Final = frozenset({"triggerTask"})
+_FIELD: Final = "triggerTask"
 _ARGUMENT: Final = "definition"
 
 N = TypeVar("N", bound=Node)
@@ -36,10 +36,9 @@ N = TypeVar("N", bound=Node)
 
 class _Enums(Visitor):
     def enter_field(self, node: FieldNode, *_: Any) -> FieldNode | None:
-        arguments = node.arguments or ()
-        if node.name.value not in _FIELDS or not any(map(_is_enum, arguments)):
+        if node.name.value != _FIELD:
             return None
-        return _with(node, arguments=tuple(map(_as_string, arguments)))
+        return _with(node, arguments=tuple(map(_as_string, node.arguments or ())))
 
     def enter_variable_definition(self, node: VariableDefinitionNode, *_: Any) -> VariableDefinitionNode | None:
         if isinstance(node.default_value, EnumValueNode) and _names_the_enum(node.type):
@@ -56,10 +55,6 @@ def normalise(document: DocumentNode) -> DocumentNode:
     """Return `document` with strings instead of enum values of definitions, and with the type names of the schema."""
     changed: DocumentNode = visit(document, _Enums())
     return changed
-
-
-def _is_enum(argument: ArgumentNode) -> bool:
-    return argument.name.value == _ARGUMENT and isinstance(argument.value, EnumValueNode)
 
 
 def _as_string(argument: ArgumentNode) -> ArgumentNode:

@@ -58,8 +58,6 @@ _PAGE: Final = """<!doctype html>
 class MissingFilesError(PodrelayError):
     """This installation of Podrelay was built without GraphiQL."""
 
-    reason = "MissingFilesError"
-
 
 def pages(namespace: str, *, asks_for_token: bool, folder: Path = FILES) -> list[web.RouteDef]:
     """Return the routes of the page and its files.

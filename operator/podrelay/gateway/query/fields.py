@@ -18,7 +18,8 @@ UNKNOWN_USER: Final = "unknown"
 _KEPT: Final = 4
 """Cached results; a gateway has one collection of each kind. A document may have 1,000 lists that need the fields."""
 
-_PHASES: Final = {word: phase for phase, word in STATUS_WORDS.items()}
+PHASES: Final = {word: phase for phase, word in STATUS_WORDS.items()}
+"""The phase for each of Webiny's words."""
 _DOCUMENTED_WORDS: Final = {"completed": "success", "stopped": "aborted"}
 """Statuses in Webiny's documentation and SDK that its backend never stores."""
 
@@ -54,16 +55,6 @@ def in_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def status_word(phase: str) -> str:
-    """Return Webiny's word for a phase."""
-    return STATUS_WORDS[phase]
-
-
-def phase_of(word: str) -> str | None:
-    """Return the phase for one of Webiny's words, or None."""
-    return _PHASES.get(word)
-
-
 def saved_on(run: Run) -> datetime:
     """Return when a run changed last, according to its fields."""
     status = run.status
@@ -95,10 +86,6 @@ def _spell_status(word: Any) -> Any:
     return _DOCUMENTED_WORDS.get(word, word)
 
 
-def _spell_definition(value: Any) -> Any:
-    return names.definition_id(value)
-
-
 def _nothing(_: Any) -> None:
     return None
 
@@ -127,12 +114,8 @@ def _meta(
     for kind, found in ((Kind.META_DATE, dates), (Kind.ID, users)):
         for name, read in found.items():
             fields[name] = Field(kind, read)
-            fields[_of_revision(name)] = Field(kind, read)
+            fields[f"revision{name[0].upper()}{name[1:]}"] = Field(kind, read)
     return fields | {"status": Field(Kind.WORD, lambda _: "draft")}
-
-
-def _of_revision(name: str) -> str:
-    return f"revision{name[0].upper()}{name[1:]}"
 
 
 @functools.lru_cache(maxsize=_KEPT)
@@ -146,10 +129,10 @@ def task_fields(definitions: Collection[Definition]) -> Mapping[str, Field[Run]]
         modified_on=_modified_on,
     ) | {
         "name": Field(Kind.TEXT, lambda run: task_name(run, definitions)),
-        "definitionId": Field(Kind.TEXT, lambda run: names.definition_id(run.spec.definition), _spell_definition),
+        "definitionId": Field(Kind.TEXT, lambda run: names.definition_id(run.spec.definition), names.definition_id),
         "parentId": Field(Kind.TEXT, lambda run: run.spec.parent),
         "executionName": Field(Kind.TEXT, execution_name),
-        "taskStatus": Field(Kind.TEXT, lambda run: status_word(run.phase), _spell_status),
+        "taskStatus": Field(Kind.TEXT, lambda run: STATUS_WORDS[run.phase], _spell_status),
         "iterations": Field(Kind.NUMBER, lambda run: run.status.iterations or 0),
         "startedOn": Field(Kind.DATE, lambda run: run.status.started_at),
         "finishedOn": Field(Kind.DATE, lambda run: run.status.finished_at),
@@ -198,8 +181,3 @@ TASK_SORTERS: Final = (
 LOG_SORTERS: Final = ("executionName", "task", "iteration")
 SEARCHED: Final = ("id", "name", "definitionId", "parentId", "executionName", "taskStatus", "task")
 """The fields that `search` considers, if an object has them."""
-
-
-def kinds(fields: Mapping[str, Field[Any]]) -> dict[str, Kind]:
-    """Return the kind of each field."""
-    return {name: field.kind for name, field in fields.items()}

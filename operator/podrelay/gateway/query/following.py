@@ -105,7 +105,8 @@ async def updates(call: Call, matches: Predicate[Run], only: Key | None) -> Asyn
         if any(state is not None and matches(state) for state in (change.before, change.obj)):
             waiting.put(key, change)
 
-    with contextlib.closing(_Listening(call.cache.runs.listen(hear))):
+    with contextlib.ExitStack() as stack:
+        stack.callback(call.cache.runs.listen(hear))
         if only is not None and (now := call.cache.runs.get(only)) is not None:
             waiting.put(only, Change(now, now))
         async for change, skipped in _while_allowed(waiting.get, check):
@@ -142,13 +143,6 @@ async def lines(call: Call, key: Key, *, pod_output: bool) -> AsyncGenerator[Lin
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-
-class _Listening:
-    """Adapts a function to contextlib.closing."""
-
-    def __init__(self, close: Callable[[], None]) -> None:
-        self.close = close
 
 
 async def _while_allowed(get: Callable[[], Awaitable[T]], check: Callable[[], Awaitable[None]]) -> AsyncIterator[T]:

@@ -10,12 +10,12 @@ from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from podrelay.api import names
-from podrelay.gateway.cache import Age, Cached, Candidates
+from podrelay.gateway.cache import Age, Candidates
 from podrelay.gateway.call import MAX_PAYLOAD_BYTES, Call
-from podrelay.gateway.objects import Record, Run
+from podrelay.gateway.objects import Cached, Record, Run
 from podrelay.gateway.payloads import Object, Payloads
 from podrelay.gateway.query import filters
-from podrelay.gateway.query.fields import Field, Kind, log_fields, phase_of, task_fields
+from podrelay.gateway.query.fields import PHASES, Field, Kind, log_fields, task_fields
 from podrelay.gateway.query.filters import Condition, Predicate
 from podrelay.gateway.query.sorting import Order, Page, Pager
 from podrelay.kube.resources import Key
@@ -187,7 +187,7 @@ def _spelled_as_stored(index: str, values: list[str]) -> list[str]:
     if index == "definition":
         return [names.definition_name(value) for value in values]
     if index == "phase":
-        return [phase for value in values if (phase := phase_of(value)) is not None]
+        return [PHASES[value] for value in values if value in PHASES]
     return values
 
 

@@ -16,8 +16,9 @@ from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
-from podrelay.gateway.cache import Age, Cached
+from podrelay.gateway.cache import Age
 from podrelay.gateway.errors import ValidationError
+from podrelay.gateway.objects import Cached
 from podrelay.gateway.query.fields import CREATED, Field, Kind
 from podrelay.kube.resources import Key
 
@@ -69,9 +70,6 @@ class _Descending:
 
     def __gt__(self, other: "_Descending") -> bool:
         return bool(self.value < other.value)
-
-    def __ge__(self, other: "_Descending") -> bool:
-        return bool(self.value <= other.value)
 
 
 class Order(Generic[T]):

@@ -10,6 +10,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.execution import ExecutionContext
 
 from podrelay.gateway import read_your_writes
+from podrelay.gateway.call import Call
 from podrelay.gateway.documents.reader import Reader
 from podrelay.gateway.documents.shapes import MAX_NESTS, DocumentLimits
 from podrelay.gateway.schema.document_extension import Reading
@@ -50,22 +51,19 @@ def _clear_tracebacks(error: BaseException | None) -> None:
         error = error.original_error if isinstance(error, GraphQLError) else None
 
 
-class Staleness(SchemaExtension):
-    """Adds to `extensions` for how many seconds the cache may have missed changes."""
+class Currency(SchemaExtension):
+    """Adds to `extensions` how current the cache is, here and at other replicas.
+
+    `stale` says for how many seconds the cache may have missed changes. By `readAfter`, another replica can show what
+    was written here.
+    """
 
     def get_results(self) -> dict[str, Any]:
         """Return the entries for `extensions`."""
-        seconds = self.execution_context.context.cache.stale_seconds()
-        return {"stale": {"seconds": round(seconds, 1)}} if seconds else {}
-
-
-class Written(SchemaExtension):
-    """Adds `readAfter` to `extensions`, by which another replica can show what was written here."""
-
-    def get_results(self) -> dict[str, Any]:
-        """Return the entries for `extensions`."""
-        writes = self.execution_context.context.writes
-        return {"readAfter": read_your_writes.token(writes)} if writes else {}
+        call: Call = self.execution_context.context
+        seconds = call.cache.stale_seconds()
+        stale = {"stale": {"seconds": round(seconds, 1)}} if seconds else {}
+        return stale | ({"readAfter": read_your_writes.token(call.writes)} if call.writes else {})
 
 
 def build(limits: DocumentLimits | None = None) -> Schema:
@@ -77,7 +75,7 @@ def build(limits: DocumentLimits | None = None) -> Schema:
         Mutation,
         Subscription,
         # Classes and functions, because strawberry creates new extensions for each request.
-        extensions=[Masked, Guarded, Staleness, Written, RefusedDocuments, lambda: Reading(readers[0])],
+        extensions=[Masked, Guarded, Currency, RefusedDocuments, lambda: Reading(readers[0])],
         # Not sort_schema: it replaces all enums, without strawberry's own handling of them.
         config=StrawberryConfig(
             scalar_map=SCALARS,

@@ -122,9 +122,6 @@ class Subscription:
             await call.may("watch", names.TASK_ITERATIONS)
             if call.cache.runs.get(key) is None:
                 raise TaskNotFoundError(id_)
-            async with (
-                following.counted(call),
-                aclosing(following.lines(call, key, pod_output=pod_output)) as lines,
-            ):
+            async with following.counted(call), aclosing(following.lines(call, key, pod_output=pod_output)) as lines:
                 async for line in lines:
                     yield LogLine.of(line)

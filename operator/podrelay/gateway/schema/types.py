@@ -6,13 +6,14 @@ from typing import Annotated, TypeAlias
 import strawberry
 
 from podrelay.api import names
+from podrelay.api.phases import STATUS_WORDS
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError
 from podrelay.gateway.event_loop.turns import paced
 from podrelay.gateway.objects import Definition, Record, Run
 from podrelay.gateway.payloads import Object, Payloads
 from podrelay.gateway.query import listing
-from podrelay.gateway.query.fields import UNKNOWN_USER, execution_name, saved_on, status_word, task_name
+from podrelay.gateway.query.fields import UNKNOWN_USER, execution_name, saved_on, task_name
 from podrelay.gateway.query.listing import Listing
 from podrelay.gateway.query.sorting import Page
 from podrelay.gateway.schema.describing import described
@@ -262,7 +263,7 @@ class Task:
             parent_id=_related(call, run, run.spec.parent),
             execution_name=execution_name(run),
             iterations=Number(status.iterations or 0),
-            task_status=status_word(run.phase),
+            task_status=STATUS_WORDS[run.phase],
             started_on=DateTime(status.started_at) if status.started_at else None,
             finished_on=DateTime(status.finished_at) if status.finished_at else None,
             event_response=Json({"kind": "TaskRun", "name": metadata.name, "uid": metadata.uid}),
@@ -305,8 +306,8 @@ class Task:
         """
         call = self.payloads.call
         await call.may("list", names.TASK_ITERATIONS)
-        asked = Listing(log_conditions(where), sorters(sort), limit or self.max_logs or call.services.limits.max_page)
-        asked = Listing(asked.where, asked.sort, asked.limit, items=item_conditions(where))
+        most = limit or self.max_logs or call.services.limits.max_page
+        asked = Listing(log_conditions(where), sorters(sort), most, items=item_conditions(where))
         page = await listing.logs(call, self.payloads, asked, self.run.key)
         self.payloads.budget.take_rows(len(page.items))
         return paced(call.services.turns, page.items, lambda record: Log.of(record, self.payloads))

@@ -13,8 +13,8 @@ from podrelay.gateway.cache import Change, Collection
 from podrelay.gateway.call import Budget
 from podrelay.gateway.objects import Run
 from podrelay.gateway.ordered import Ordered
-from podrelay.gateway.statistics import Tallies, of
-from tests.unit.gateway.builders import NOW, run
+from podrelay.gateway.statistics import Tallies
+from tests.unit.gateway.builders import NOW, run, statistics_of
 from tests.unit.gateway.conftest import Gateway
 
 PHASES = ("Pending", "Running", "Succeeded", "Failed", "Aborted")
@@ -247,10 +247,10 @@ def test_counters_equal_the_counts_of_all_runs(history: list[tuple[bool, Run]]) 
         (cache.apply if exists else cache.remove)(one)
 
     for namespace in (None, "shop", "bank"):
-        assert tallies.of(namespace).statistics(NOW) == of(cache.all(namespace), NOW)
+        assert tallies.of(namespace).statistics(NOW) == statistics_of(cache.all(namespace), NOW)
         for kind in ("x", "y", "z"):
             only = [one for one in cache.all(namespace) if one.spec.definition == kind]
-            assert tallies.of(namespace).statistics(NOW, kind) == of(only, NOW)
+            assert tallies.of(namespace).statistics(NOW, kind) == statistics_of(only, NOW)
 
 
 def test_an_empty_tally_is_not_kept() -> None:

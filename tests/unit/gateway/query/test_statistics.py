@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from podrelay.gateway import statistics
 from podrelay.gateway.objects import Run
-from tests.unit.gateway.builders import NOW, run
+from tests.unit.gateway.builders import NOW, run, statistics_of
 
 
 def finished(name: str, seconds: float, phase: str = "Succeeded", definition: str = "count-words") -> Run:
@@ -22,7 +21,7 @@ def test_runs_are_counted_by_status_definition_and_hour() -> None:
         run("c", "import-products", phase="Failed", about={"age": 3700}, finished_at=NOW - timedelta(hours=1)),
         run("old", about={"age": 3600 * 24 * 30}),
     ]
-    found = statistics.of(runs, NOW)
+    found = statistics_of(runs, NOW)
 
     assert found.total == 4
     assert found.by_status == {"failed": 1, "pending": 2, "running": 1}
@@ -40,7 +39,7 @@ def test_runs_are_counted_by_status_definition_and_hour() -> None:
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=50))
 def test_quantiles_are_not_exceeded_by_their_share_of_values(seconds: list[int]) -> None:
-    found = statistics.of([finished(f"r{n}", value) for n, value in enumerate(seconds)], NOW).durations
+    found = statistics_of([finished(f"r{n}", value) for n, value in enumerate(seconds)], NOW).durations
     assert found is not None
 
     for share, value in ((0.5, found.median), (0.95, found.p95)):
@@ -51,7 +50,7 @@ def test_quantiles_are_not_exceeded_by_their_share_of_values(seconds: list[int])
 
 
 def test_without_runs_the_statistics_are_empty() -> None:
-    found = statistics.of([], NOW)
+    found = statistics_of([], NOW)
 
     assert (found.total, found.by_status, found.by_definition, found.by_hour) == (0, {}, [], [])
     assert found.durations is None
@@ -59,7 +58,7 @@ def test_without_runs_the_statistics_are_empty() -> None:
 
 @pytest.mark.parametrize("phase", ["Failed", "Aborted"])
 def test_runs_that_failed_or_were_aborted_have_durations(phase: str) -> None:
-    found = statistics.of([finished("a", 7, phase)], NOW).durations
+    found = statistics_of([finished("a", 7, phase)], NOW).durations
 
     assert found is not None
     assert found.median == 7
