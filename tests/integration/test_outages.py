@@ -186,7 +186,7 @@ def test_runs_continue_while_kopf_ends_repeatedly(
         start_some(relay)
 
         proxy.end_kopf()
-        eventually("kopf was started again twice", lambda: restarts(operator) >= 2, 60)
+        eventually("kopf was started again twice", lambda: restarts(operator) >= 2, 150)
         relay.run("meanwhile", "chain", input={"length": 3})
         check_all(relay, "works", "waits", "meanwhile")
         assert (operator.get("/healthz"), operator.get("/readyz")) == ("ok\n", "ok\n")
