@@ -7,6 +7,7 @@ that its Lease has expired.
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -134,7 +135,7 @@ class LeaderElection:
             raise LeadershipLostError(f"this replica does not hold the Lease {lease}, or not for long enough")
 
     def good_until(self) -> datetime | None:
-        """Return until when no other replica can hold the Lease, by the API server's clock; None if it is unknown."""
+        """Return until when no other replica can take over the Lease, by the API server's clock; None if unknown."""
         return self._server_clock.earliest(self._renewed_at + self._duration * (1 - MARGIN_SHARE))
 
     @property
@@ -244,7 +245,7 @@ class LeaderElection:
             spec.acquire_time = now
             spec.lease_transitions = (spec.lease_transitions or 0) + (1 if lease else 0)
         spec.holder_identity = self._identity
-        spec.lease_duration_seconds = max(1, round(self._duration))
+        spec.lease_duration_seconds = math.ceil(self._duration)  # other replicas must not take it over earlier
         spec.renew_time = now
         try:
             await (self._put(lease) if lease else self._create(spec))

@@ -162,6 +162,18 @@ def test_no_pod_can_be_created_after_another_replica_leads(seconds: float, ahead
     run_virtually(main())
 
 
+def test_others_wait_at_least_as_long_as_the_holder_relies_on() -> None:
+    async def main() -> None:
+        leases = Leases()
+        election = LeaderElection(leases, "system", "operator", "a", 1.4, now)  # type: ignore[arg-type]
+        await election.acquire()
+
+        assert leases.lease is not None
+        assert leases.lease["spec"]["leaseDurationSeconds"] == 2
+
+    run_virtually(main())
+
+
 def test_a_replica_that_died_is_followed_after_the_lease_has_not_changed_for_its_duration() -> None:
     async def main() -> None:
         leases = Leases()
