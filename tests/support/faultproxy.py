@@ -57,6 +57,7 @@ class FaultProxy:
         """The answer to the next request with this method is lost, after the API server has processed it."""
         self.delayed = ""
         """Creations of this resource are not passed on yet, even if their client does not wait for the answer."""
+        self.has_delayed = False
         self.ends_kopf = False
         self.kopf_watches = 0
 
@@ -163,7 +164,8 @@ class FaultProxy:
             case "delay":
                 await asyncio.sleep(self._random.uniform(0.1, 0.8))
         received = await request.read()
-        while self.delayed and request.method == "POST" and request.path.endswith(f"/{self.delayed}"):  # noqa: ASYNC110
+        while self.delayed and request.method == "POST" and request.path.endswith(f"/{self.delayed}"):
+            self.has_delayed = True
             await asyncio.sleep(0.02)
         async with self._forward(request, received) as answer:
             body = await answer.read()
