@@ -49,7 +49,7 @@ unit: $(VENV)/ready ## Unit tests: without a cluster, three minutes
 
 integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
 	@$(CONTROL_PLANE)
-	@$(BIN)/pytest tests/integration -q --numprocesses=4 --dist=loadfile --no-loadscope-reorder
+	@$(BIN)/pytest tests/integration -q --numprocesses=3 --dist=loadfile --no-loadscope-reorder
 
 e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nodes
 	@$(KIND)
