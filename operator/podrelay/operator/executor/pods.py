@@ -115,9 +115,10 @@ class PodActions:
         except AlreadyExistsError:
             await self._adopt_pod(key, view, name)
         except (ApiError, TransportError, TimeoutError) as error:
-            if isinstance(error, InvalidError) and names.FENCE_POLICY in error.message:
-                now = self._requests.clock()
-                self._store.refused(view.run, Refusal(name, TOO_LATE, error.message, now, now))
+            if _came_too_late(manifest, error):
+                now, before = self._requests.clock(), self._requests.refusal_so_far(view.run, name)
+                since = before.since if before is not None else now
+                self._store.refused(view.run, Refusal(name, TOO_LATE, str(error), since, now))
             elif isinstance(error, ApiError) and (not error.is_transient or error.status == 500):
                 # This includes 500: a user must see that an admission webhook is broken.
                 self._requests.refused(view.run, name, _refusal(error), error.message)
@@ -303,6 +304,12 @@ class PodActions:
             return _decode_pod(await self._requests.client.get(PODS, key.namespace, name))
         except NotFoundError:
             return None
+
+
+def _came_too_late(manifest: dict[str, Any], error: Exception) -> bool:
+    """Return whether the API server refused a pod because of its deadline."""
+    has_deadline = names.ANNOTATION_GOOD_UNTIL in manifest["metadata"]["annotations"]
+    return has_deadline and isinstance(error, InvalidError) and names.FENCE_POLICY in error.message
 
 
 def _refusal(error: ApiError) -> str:

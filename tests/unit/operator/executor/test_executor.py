@@ -299,6 +299,34 @@ def test_a_pod_that_was_created_too_late_is_created_again_without_a_deadline(wor
     assert good_until(world) is None
 
 
+def test_a_refusal_of_a_pod_without_a_deadline_has_another_reason(world: World) -> None:
+    """The message of the API server names the pod, and a run may have the name of the policy."""
+    world.lease.deadline = NOW + timedelta(seconds=7)
+    refused = 'Pod "podrelay-fence-i1" is invalid: image: Required value'
+    world.api.refusals += [InvalidError(422, "Invalid", refused)] * 2
+
+    world.do(CreatePod(TARGET))
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.refusal
+    assert failure is not None
+    assert failure.reason == "PodInvalid", "it is shown, and not tried again at once"
+
+
+def test_a_pod_that_was_created_too_late_does_not_restart_the_pending_timeout(world: World) -> None:
+    world.api.refusals.append(ApiError(403, "Forbidden", "exceeded quota"))
+    world.do(CreatePod(TARGET))
+    world.api.now = later(30)
+    world.lease.deadline = later(37)
+    world.api.refusals.append(InvalidError(422, "Invalid", "ValidatingAdmissionPolicy 'podrelay-fence' denied request"))
+
+    world.do(CreatePod(TARGET))
+
+    failure = world.view.refusal
+    assert failure is not None
+    assert (failure.reason, failure.since) == ("TooLate", NOW)
+
+
 def test_an_invalid_template_is_reported_without_a_request(world: World) -> None:
     world.api.change("taskdefinitions", "count-words", {"spec": {"template": {"spec": {"containers": []}}}})
     world.see()
