@@ -135,7 +135,12 @@ class LeaderElection:
             raise LeadershipLostError(f"this replica does not hold the Lease {lease}, or not for long enough")
 
     def good_until(self) -> datetime | None:
-        """Return until when no other replica can take over the Lease, by the API server's clock; None if unknown."""
+        """Return until when no other replica can take over the Lease, by the API server's clock.
+
+        None if that clock is not trusted, or this replica does not hold the Lease.
+        """
+        if self._renewed_at == float("-inf"):
+            return None
         return self._server_clock.earliest(self._renewed_at + self._duration * (1 - MARGIN_SHARE))
 
     @property

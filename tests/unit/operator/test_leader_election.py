@@ -162,6 +162,26 @@ def test_no_pod_can_be_created_after_another_replica_leads(seconds: float, ahead
     run_virtually(main())
 
 
+def test_a_replica_without_the_lease_knows_no_deadline() -> None:
+    """A worker may still ask for it between the loss of the Lease and its own end."""
+
+    async def main() -> None:
+        leases = Leases()
+        replica = Replica(leases, "a")
+        assert replica.election.good_until() is None
+        await asyncio.sleep(30)
+        assert replica.election.good_until() is not None
+
+        assert leases.lease is not None
+        leases.lease["spec"]["holderIdentity"] = "b"
+        await asyncio.sleep(30)
+
+        assert not replica.leads
+        assert replica.election.good_until() is None
+
+    run_virtually(main())
+
+
 def test_others_wait_at_least_as_long_as_the_holder_relies_on() -> None:
     async def main() -> None:
         leases = Leases()
