@@ -49,12 +49,17 @@ class ServerClock:
             return
         offset = (shown, shown + RESOLUTION_SECONDS + seconds)
         if self._offsets and not _agree(self._offsets[-1], offset):
-            log.warning(
-                "the API server's clock has jumped, or several API servers disagree about the time",
-                extra={"seconds": round(offset[0] - self._offsets[-1][0], 1)},
-            )
+            if self._is_trusted:
+                log.warning(
+                    "the API server's clock has jumped, or several API servers disagree about the time",
+                    extra={"seconds": round(offset[0] - self._offsets[-1][0], 1)},
+                )
             self._offsets.clear()
         self._offsets.append(offset)
+
+    @property
+    def _is_trusted(self) -> bool:
+        return len(self._offsets) >= _NEEDED
 
     def seconds_ahead(self) -> float:
         """Return how far it is at least ahead of this machine's wall clock; NaN if it is not trusted."""
@@ -66,7 +71,7 @@ class ServerClock:
 
         None if the clock is not trusted: there were too few responses, or its time has just jumped.
         """
-        if len(self._offsets) < _NEEDED:
+        if not self._is_trusted:
             return None
         return datetime.fromtimestamp(at + min(lowest for lowest, _ in self._offsets), UTC)
 

@@ -90,6 +90,18 @@ def test_a_clock_that_jumps_is_trusted_again_after_two_responses(jump: float, ca
     assert abs(earliest - world.server_time) < timedelta(seconds=2)
 
 
+def test_api_servers_that_disagree_all_the_time_are_reported_once(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    for _ in range(2):
+        world.respond()
+    for number in range(10):
+        world.ahead = 60.0 * (number % 2)
+        world.respond()
+
+    assert world.clock.earliest(world.boot) is None
+    assert caplog.text.count("disagree") == 1
+
+
 @pytest.mark.parametrize("date", ["", "yesterday", "Sun, 99 Nov 2026 10:00:00 GMT"])
 def test_a_header_that_is_no_date_is_ignored(date: str) -> None:
     world = World()
