@@ -164,7 +164,7 @@ class FaultProxy:
             case "delay":
                 await asyncio.sleep(self._random.uniform(0.1, 0.8))
         received = await request.read()
-        while self.delayed and request.method == "POST" and request.path.endswith(f"/{self.delayed}"):
+        while self._is_delayed(request):
             self.has_delayed = True
             await asyncio.sleep(0.02)
         async with self._forward(request, received) as answer:
@@ -180,6 +180,11 @@ class FaultProxy:
         if fault == "drop_after":
             self._drop(request)
         return web.Response(status=answer.status, body=body, content_type=answer.content_type)
+
+    def _is_delayed(self, request: web.Request) -> bool:
+        # Not a dry run: that is how the operator reviews a definition, and it creates nothing.
+        creates = request.method == "POST" and "dryRun" not in request.query
+        return creates and self.delayed != "" and request.path.endswith(f"/{self.delayed}")
 
     async def _while_silent(self, request: web.Request) -> None:
         while self.is_silent and request.transport is not None:  # noqa: ASYNC110 - set by another thread
