@@ -504,6 +504,7 @@ class Record(Projection, frozen=True):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     response: Response | None = None
+    quiet: bool = False
     checkpoint: Present | None = None
     progress: Progress | None = None
     hook: str | None = None

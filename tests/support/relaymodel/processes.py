@@ -81,6 +81,7 @@ class Process:
         stored: the answer that is known to be stored, in its record or as its message.
         is_orphan: its pod was deleted by force: the only exception of "never two at once".
         stopping_since: when it was asked to end.
+        leaves_threads: code of the task continues to run after its answer, until the container ends.
         is_stuck: the task never answers, and sends no heartbeat, until its container is killed.
         message: its termination message.
     """
@@ -110,6 +111,7 @@ class Process:
     is_orphan: bool = False
     stopping_since: datetime | None = None
     is_stuck: bool = False
+    leaves_threads: bool = False
     message: str = ""
     hooks_called: list[str] = field(default_factory=list)
 
@@ -117,6 +119,12 @@ class Process:
     def is_busy(self) -> bool:
         """Whether code of the task's author is running."""
         return self.runs_user_code or self.calls is not None
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether code of the task's author is running, or threads of it after its answer."""
+        is_left = self.answered is not None and self.leaves_threads and not self.has_ended
+        return self.is_busy or is_left
 
     @property
     def waits_for_release(self) -> bool:
@@ -202,6 +210,7 @@ class Process:
         if self.by_message:
             self.message = json.dumps(response)
             return
+        self.record.is_quiet = not self.leaves_threads
         try:
             self.record.answer(dict(response), lambda: 0.0)
         except (SupersededError, ApiRefusedError):

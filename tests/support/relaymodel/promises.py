@@ -254,7 +254,7 @@ class Promises:
     def _see_what_runs(self) -> None:
         busy: dict[str, list[Process]] = defaultdict(list)
         for process in self._world.processes.values():
-            if process.is_busy and not process.is_orphan:
+            if process.runs_code and not process.is_orphan:
                 busy[process.run_uid].append(process)
         for uid, running in busy.items():
             if len(running) > 1:
@@ -324,7 +324,7 @@ class Promises:
         if said in {"continue", "done", "aborted"} and other.me.iteration >= me.iteration and not other.is_orphan:
             self._break(f"{process.pod} runs although {other.pod} said {said}")
         is_certain = not other.is_orphan and other.node not in self._world.nodes.ever_lost
-        if is_certain and other.has_begun and not other.has_ended:
+        if is_certain and other.has_begun and other.leaves_threads and not other.has_ended:
             self._break(f"{process.pod} runs although the container of {other.pod} has not ended")
         # With a valid token, it could still answer; after the operator has stored an answer, no other is accepted.
         is_over = other.uid in self._stopped and self._has_answer(other)

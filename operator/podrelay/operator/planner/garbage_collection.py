@@ -235,6 +235,8 @@ def during_run(view: View, following: Plan) -> Plan:
             actions.append(_delete_unstarted(pod))
         elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
             _remove(view, pod, actions, requeue)
+        elif is_past and not pod.is_released:
+            _end_after_its_answer(view, pod, actions, requeue)
         else:
             _end_sidecars(view, pod, actions, requeue)
     actions += _old_records(view)
@@ -260,6 +262,18 @@ def _end_sidecars(view: View, pod: Pod, actions: list[Action], requeue: list[dat
     due = (terminated.finished_at or view.now) + view.settings.answer_grace
     if view.now >= due:
         actions.append(EndPod(pod))
+    else:
+        requeue.append(due)
+
+
+def _end_after_its_answer(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    """End a pod that has answered, and whose successor works already, if its container keeps running."""
+    record = next((record for record in view.records if record.pod_uid == pod.metadata.uid), None)
+    if record is None or record.response is None:
+        return
+    due = view.answered_at(pod, record) + view.settings.answer_grace
+    if view.now >= due:
+        _end(view, pod, actions, requeue)
     else:
         requeue.append(due)
 
