@@ -1,7 +1,7 @@
 """Finds out whether anything of the task still runs in this container after run() has returned.
 
 Only what the kernel reports counts: a library may start threads that Python does not know, and a process that the task
-started may outlive its parent. The answer is No whenever that cannot be known.
+started may outlive its parent. The answer is negative whenever that cannot be known.
 """
 
 import os
