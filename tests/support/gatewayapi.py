@@ -73,7 +73,9 @@ class ApiServer:
         return self._write(request, body)
 
     def _read(self, request: web.Request) -> web.Response:
-        if selector := request.query.get("fieldSelector"):
+        if (selector := request.query.get("fieldSelector")) and "involvedObject" in selector:
+            return web.json_response({"items": self.objects.get(f"{request.path}?{selector}", [])})
+        if selector:
             stored = self.objects.get(f"{request.path}/{selector.removeprefix('metadata.name=')}")
             return web.json_response({"items": [stored] if stored else []})
         if request.path not in self.objects:

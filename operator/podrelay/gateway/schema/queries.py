@@ -13,6 +13,12 @@ from podrelay.gateway.payloads import Payloads, fetch
 from podrelay.gateway.query import count_runs, listing
 from podrelay.gateway.query.fields import in_utc
 from podrelay.gateway.query.listing import Listing
+from podrelay.gateway.schema.definition_types import (
+    DefinitionResponse,
+    DefinitionsResponse,
+    TaskDefinition,
+    shown_definitions,
+)
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.inputs import (
@@ -29,7 +35,6 @@ from podrelay.gateway.schema.measuring import measured
 from podrelay.gateway.schema.scalars import DateTime
 from podrelay.gateway.schema.statistics_types import Statistics, StatisticsResponse
 from podrelay.gateway.schema.types import (
-    DefinitionsResponse,
     Ident,
     Info,
     Log,
@@ -38,10 +43,8 @@ from podrelay.gateway.schema.types import (
     Settings,
     SettingsResponse,
     Task,
-    TaskDefinition,
     TaskListResponse,
     TaskResponse,
-    shown_definitions,
 )
 from podrelay.kube.resources import TASK_ITERATIONS, Key
 
@@ -88,6 +91,12 @@ class BackgroundTaskQuery:
         """All definitions that can be triggered."""
         data, error = await envelope(_list_definitions(self.payloads))
         return DefinitionsResponse(data=data, error=error)
+
+    @measured("query")
+    async def get_definition(self, id_: Ident) -> DefinitionResponse:
+        """One definition, by its id or its name; data and error are null if it does not exist, or is private."""
+        data, error = await envelope(_get_definition(self.payloads, id_))
+        return DefinitionResponse(data=data, error=error)
 
     @measured("query")
     async def list_logs(
@@ -152,6 +161,19 @@ async def _list_definitions(payloads: Payloads) -> list[TaskDefinition]:
     call = payloads.call
     await call.may("list", names.TASK_DEFINITIONS)
     return shown_definitions(payloads, call.cache.definitions.all(call.scope.namespace))
+
+
+async def _get_definition(payloads: Payloads, ident: str) -> TaskDefinition | None:
+    call = payloads.call
+    namespace, slash, name = ident.rpartition("/")
+    try:
+        key = call.scope.key(f"{namespace}{slash}{names.definition_name(name)}")
+    except TaskNotFoundError:
+        await call.may("get", names.TASK_DEFINITIONS)
+        return None
+    await call.may("get", names.TASK_DEFINITIONS, key)
+    found = call.cache.definitions.get(key)
+    return None if found is None or found.spec.private else TaskDefinition.of(found, payloads)
 
 
 async def _list_logs(payloads: Payloads, asked: Listing) -> LogListResponse:
