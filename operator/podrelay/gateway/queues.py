@@ -17,7 +17,7 @@ from podrelay.kube.resources import Key
 
 QUEUED: Final = "Queued"
 
-_Place: TypeAlias = tuple[datetime, Key]
+Place: TypeAlias = tuple[datetime, Key]
 """The operator's order within a definition: creation, then the name."""
 
 
@@ -25,14 +25,14 @@ class Line:
     """The runs of one definition that have a slot, or wait for one."""
 
     def __init__(self) -> None:
-        self.waiting: Ordered[_Place] = Ordered()
-        self.holding: Ordered[_Place] = Ordered()
+        self.waiting: Ordered[Place] = Ordered()
+        self.holding: Ordered[Place] = Ordered()
 
     def position(self, run: Run) -> int:
         """Return the position of a waiting run, from 1."""
         return bisect_left(self.waiting.values(), _place(run)) + 1
 
-    def keys(self, runs: Ordered[_Place], first: int, count: int) -> Sequence[Key]:
+    def keys(self, runs: Ordered[Place], first: int, count: int) -> Sequence[Key]:
         """Return the keys of up to `count` runs, from number `first`, which begins at 0."""
         return [key for _, key in runs.values()[first : first + count]]
 
@@ -98,5 +98,5 @@ def _definition(run: Run) -> Key:
     return Key(run.metadata.namespace, run.spec.definition)
 
 
-def _place(run: Run) -> _Place:
+def _place(run: Run) -> Place:
     return run.metadata.creation_timestamp, run.key

@@ -138,6 +138,10 @@ class Tallies:
         """Return the tally of a namespace, or of all namespaces."""
         return self._tallies.get(namespace, Tally())
 
+    def namespaces(self) -> list[str]:
+        """Return the namespaces that have runs, sorted."""
+        return sorted(namespace for namespace in self._tallies if namespace is not None)
+
     def _hear(self, change: Change[Run]) -> None:
         if change.before is not None and not change.gone and _counted(change.before) == _counted(change.obj):
             return
