@@ -61,8 +61,8 @@ def attempts_of(run: Run, records: Iterable[Record], recent: Iterable[Mapping[st
         found[entry["podName"]] = _of_entry(entry, found.get(entry["podName"]))
     current = run.status.current
     if current is not None and current.pod_name not in found:
-        iteration = names.iteration_of(current.pod_name)
-        found[current.pod_name] = Attempt(current.pod_name, iteration, _try_of(current.pod_name))
+        _, iteration, number = place_of(current.pod_name)
+        found[current.pod_name] = Attempt(current.pod_name, iteration, number)
     return sorted(found.values(), key=lambda attempt: attempt.order, reverse=True)
 
 
@@ -137,6 +137,11 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _try_of(pod: str) -> int:
-    found = _TRY.search(pod) if names.iteration_of(pod) else None
-    return int(found[1]) if found else 1
+def place_of(pod: str) -> tuple[bool, int, int]:
+    """Return the place of a pod among those of its run, by its name: as `Attempt.order`.
+
+    >>> place_of("words-i12t3")
+    (False, 12, 3)
+    """
+    iteration, found = names.iteration_of(pod), _TRY.search(pod.rpartition("-")[2])
+    return iteration == 0, iteration, int(found[1]) if found else 1
