@@ -5,6 +5,7 @@ that has just started has not written its own yet. The status remembers the last
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,12 +67,20 @@ def attempts_of(run: Run, records: Iterable[Record], recent: Iterable[Mapping[st
     return sorted(found.values(), key=lambda attempt: attempt.order, reverse=True)
 
 
-def start_of(attempt: Attempt, records: Iterable[Record]) -> tuple[str, Record] | None:
+def by_iteration(records: Iterable[Record]) -> dict[int, list[Record]]:
+    """Return the records of a run by the number of their iteration."""
+    found: defaultdict[int, list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.iteration].append(record)
+    return dict(found)
+
+
+def start_of(attempt: Attempt, records: Mapping[int, Iterable[Record]]) -> tuple[str, Record] | None:
     """Return where the state is that an attempt began with, as the operator decides it.
 
     Args:
         attempt: the attempt.
-        records: all records of its run.
+        records: all records of its run, by iteration.
 
     Returns:
         ("checkpoint", record) or ("response", record); None if it began with the input of the run, or if the record no
@@ -79,15 +88,15 @@ def start_of(attempt: Attempt, records: Iterable[Record]) -> tuple[str, Record] 
     """
     earlier = [
         record
-        for record in records
-        if record.iteration == attempt.iteration and record.try_ < attempt.attempt and record.checkpoint is not None
+        for record in records.get(attempt.iteration, ())
+        if record.try_ < attempt.attempt and record.checkpoint is not None
     ]
     if earlier:
         return "checkpoint", max(earlier, key=lambda record: record.try_)
     before = [
         record
-        for record in records
-        if record.iteration == attempt.iteration - 1 and record.response and record.response.status == "continue"
+        for record in records.get(attempt.iteration - 1, ())
+        if record.response and record.response.status == "continue"
     ]
     return ("response", max(before, key=lambda record: record.try_)) if before else None
 
