@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from podrelay.gateway.objects import Annotations, Condition, HookOutcome, Present, Record, Response, TaskError
 from podrelay.gateway.objects import ResponseError as Failed
 from tests.unit.gateway.builders import NOW, definition, metadata, record, run
@@ -177,6 +179,29 @@ async def test_a_diagnosis_quotes_the_documentation(gateway: Gateway) -> None:
     assert dead["diagnosis"]["reason"] == "ExitCode3"
     assert dead["failure"] == {"code": "ExitCode3", "message": "ended with exit code 3"}
     assert (await task(gateway, fields, "other"))["diagnosis"] is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("InvalidImageName", "correct `image`"),
+        ("ErrImageNeverPull", "`imagePullPolicy`"),
+        ("CreateContainerConfigError", "names what is missing"),
+        ("CreateContainerError", "names what is missing"),
+        ("Evicted", "write less to the disk"),
+        ("PodForbidden", "create the missing object"),
+        ("Unschedulable", "add nodes"),
+    ],
+)
+async def test_the_diagnosis_of_a_pod_that_cannot_run_says_what_to_do(
+    gateway: Gateway, reason: str, words: str
+) -> None:
+    gateway.cache.runs.apply(run("words", phase="Running", reason=reason))
+
+    found = await task(gateway, "reasonCode diagnosis { advice needsAction }")
+    assert found["reasonCode"] == reason
+    assert words in found["diagnosis"]["advice"]
+    assert found["diagnosis"]["needsAction"] is True
 
 
 async def test_hooks_and_the_version_are_shown(gateway: Gateway) -> None:

@@ -291,6 +291,12 @@ class _LogFollower:
                 if printed.at == start.at and repeated < start.same:
                     repeated += 1
                     continue
+                if repeated < start.same:
+                    repeated = start.same
+                    why = (
+                        "lines may be missing: the last line before the interruption is no longer in the log of the pod"
+                    )
+                    self._buffer.put(Line(pod, text=why, dropped=1))
             self._heard += 1
             self._positions.has_printed(pod, printed.at)
             self._buffer.put(Line(pod, text=printed.text, at=printed.at))
