@@ -141,14 +141,14 @@ class TaskDefinition:
         return json_or_null(without_managed_fields(await self.payloads.definition(self.definition.key)))
 
     @described
-    async def statistics(self) -> DefinitionStatistics:
+    async def statistics(self) -> DefinitionStatistics | None:
         """Counts and durations of its tasks that still exist; for a part of them see `overview`."""
         call, key = self.payloads.call, self.definition.key
         await call.may("list", names.TASK_RUNS)
         return DefinitionStatistics.of(call.services.tallies.of(key.namespace).of_definition(key.name))
 
     @described
-    async def last_tasks(self, limit: int = 5) -> list[Task]:
+    async def last_tasks(self, limit: int = 5) -> list[Task] | None:
         """Its newest tasks."""
         call = self.payloads.call
         await call.may("list", names.TASK_RUNS)
