@@ -305,6 +305,32 @@ async def test_events_of_a_task_and_its_pods_come_newest_first(gateway: Gateway)
     assert {user for _, path, user in gateway.api.seen if path.endswith("/events")} == {"alice"}
 
 
+async def test_events_of_the_newer_api_have_a_series_and_microseconds(gateway: Gateway) -> None:
+    gateway.cache.runs.apply(run("words"))
+    gateway.api.objects[f"{CORE}/events?involvedObject.uid=uid-words"] = [
+        {
+            "metadata": {"name": "e1", "uid": "e1", "creationTimestamp": "2026-11-24T12:00:01Z"},
+            "involvedObject": {"kind": "TaskRun", "name": "words"},
+            "eventTime": "2026-11-24T12:00:01.123456Z",
+            "series": {"count": 7, "lastObservedTime": "2026-11-24T12:05:00.000001Z"},
+            "firstTimestamp": None,
+            "lastTimestamp": None,
+            "source": {},
+            "reportingComponent": "default-scheduler",
+        }
+    ]
+
+    (found,) = (await task(gateway, "events { type source count firstOn lastOn message }"))["events"]
+    assert found == {
+        "type": "Normal",
+        "source": "default-scheduler",
+        "count": 7,
+        "firstOn": "2026-11-24T12:00:01.123Z",
+        "lastOn": "2026-11-24T12:05:00.000Z",
+        "message": None,
+    }
+
+
 async def test_the_manifest_has_no_managed_fields(gateway: Gateway) -> None:
     gateway.cache.runs.apply(run("words"))
     stored = {"kind": "TaskRun", "metadata": {"name": "words", "managedFields": [{}]}, "spec": {}}
