@@ -23,10 +23,12 @@ class ApiServer:
 
     Attributes:
         rights: user -> permitted verbs and resources, in all namespaces.
-        objects: path -> object.
+        rights_in: user and namespace -> further verbs and resources, in that namespace.
+        objects: path -> object, or the text of a log.
         seen: method, path and user of each request.
         deletions: path -> the rest of an object that a finalizer keeps.
         is_down: answer 503 to everything.
+        holds: path -> an event that reads of it wait for.
         let_writes: an event that writes wait for.
         has_write: set when a write has arrived.
         has_written: set when a write was answered.
@@ -34,10 +36,12 @@ class ApiServer:
     """
 
     rights: dict[str, set[str]] = field(default_factory=dict)
+    rights_in: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     objects: MutableMapping[str, Any] = field(default_factory=dict)
     seen: list[tuple[str, str, str]] = field(default_factory=list)
     deletions: dict[str, Any] = field(default_factory=dict)
     is_down: bool = False
+    holds: dict[str, asyncio.Event] = field(default_factory=dict)
     let_writes: asyncio.Event = field(default_factory=asyncio.Event)
     has_write: asyncio.Event = field(default_factory=asyncio.Event)
     has_written: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,9 +64,13 @@ class ApiServer:
         body = json.loads(await request.text() or "{}")
         if request.path.endswith("/selfsubjectaccessreviews"):
             wanted = body["spec"]["resourceAttributes"]
-            allowed = f"{wanted['verb']} {wanted['resource']}" in self.rights[user]
+            resource = "/".join(filter(None, (wanted["resource"], wanted.get("subresource"))))
+            granted = self.rights[user] | self.rights_in.get((user, wanted["namespace"]), set())
+            allowed = f"{wanted['verb']} {resource}" in granted
             return web.json_response({"status": {"allowed": allowed}})
         if request.method == "GET":
+            if request.path in self.holds:
+                await self.holds[request.path].wait()
             return self._read(request)
         self._writing += 1
         self.most_writing = max(self.most_writing, self._writing)
@@ -73,11 +81,15 @@ class ApiServer:
         return self._write(request, body)
 
     def _read(self, request: web.Request) -> web.Response:
-        if selector := request.query.get("fieldSelector"):
+        if (selector := request.query.get("fieldSelector")) and "involvedObject" in selector:
+            return web.json_response({"items": self.objects.get(f"{request.path}?{selector}", [])})
+        if selector:
             stored = self.objects.get(f"{request.path}/{selector.removeprefix('metadata.name=')}")
             return web.json_response({"items": [stored] if stored else []})
         if request.path not in self.objects:
             return _not_found()
+        if request.path.endswith("/log"):
+            return web.Response(text=self.objects[request.path])
         return web.json_response(self.objects[request.path])
 
     def _write(self, request: web.Request, body: Any) -> web.Response:
