@@ -162,7 +162,7 @@ RUNS, DEFINITIONS, RECORDS = "taskruns", "taskdefinitions", "taskiterations"
 Rights = dict[str, str]
 
 _VIEW: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SETTINGS: READ}
-_RUNNER: Rights = {RUNS: "get list create", RECORDS: "get create update"}
+_RUNNER: Rights = {RUNS: "get list watch create", RECORDS: "get create update"}
 _OPERATOR: Rights = {
     RUNS: "get list watch patch delete",
     f"{RUNS}/status": "update patch",

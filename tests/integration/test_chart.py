@@ -299,7 +299,7 @@ def test_task_pods_may_list_runs_unless_disabled() -> None:
         assert runs["resources"] == ["taskruns"]
         return list(runs["verbs"])
 
-    assert verbs({}) == ["get", "list", "create"]
+    assert verbs({}) == ["get", "list", "watch", "create"]
     assert verbs({"runner.listRuns": False}) == ["get", "create"]
 
 

@@ -591,6 +591,7 @@ def test_a_definition_shows_its_defaults(shared: Kubectl) -> None:
         "suspend": False,
         "historyLimit": {"iterations": 20, "runs": 5},
         "podCleanup": "OnSuccess",
+        "handover": "Ahead",
         "reporting": "API",
     }
 

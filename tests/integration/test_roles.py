@@ -85,7 +85,7 @@ RESTORE: Rights = {
     "taskruns/status": {"patch"},
     "taskiterations": {"get", "list", "create", "manage"},
 }
-RUNNER_RIGHTS: Rights = {"taskruns": {"get", "list", "create"}, "taskiterations": {"get", "create", "update"}}
+RUNNER_RIGHTS: Rights = {"taskruns": {"get", "list", "watch", "create"}, "taskiterations": {"get", "create", "update"}}
 
 
 @pytest.mark.parametrize(
