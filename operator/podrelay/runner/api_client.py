@@ -31,6 +31,8 @@ CONFLICT_PAUSE_SECONDS: Final = 0.1
 _FAILURES_TO_REPORT: Final = 3
 _WATCH_SECONDS: Final = 60
 """After this time at the latest, a watch whose API server has vanished without a word is replaced."""
+_SHORTEST_WATCH_SECONDS: Final = 1.0
+"""A watch that ends earlier is not repeated without a pause."""
 _CHANGES: Final = frozenset({"ADDED", "MODIFIED"})
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 RIGHTS_SECONDS: Final = 60.0
@@ -100,13 +102,17 @@ class ApiClient:
         return body
 
     def wait_for_change(self, namespace: str, plural: str, name: str, version: str) -> dict[str, Any] | None:
-        """Watch an object until it changes, and return it; None if the watch is refused, fails, or reports an error.
+        """Watch an object until it changes, and return it; None if it has not changed for a minute, or was deleted.
 
         Args:
             namespace: its namespace.
             plural: its kind.
             name: its name.
             version: its known resourceVersion.
+
+        Raises:
+            ApiRefusedError: this pod may not watch, or the API server ends the watch with an error.
+            ApiUnreachableError: the API server does not respond, or ends the watch at once.
         """
         query = {
             "watch": "true",
@@ -117,16 +123,22 @@ class ApiClient:
         connection = (self._connect or self._connect_tls)()
         connection.timeout = _WATCH_SECONDS + REQUEST_TIMEOUT_SECONDS
         headers = {"Authorization": f"Bearer {self._token()}", "User-Agent": "podrelay-runner"}
+        began = self._clock()
         try:
             connection.request("GET", f"{path(namespace, plural)}?{urlencode(query)}", headers=headers)
             with connection.getresponse() as answer:
-                event = numbers.loads(answer.readline() or b"{}") if answer.status == 200 else {}
-        except (OSError, http.client.HTTPException, ValueError, RecursionError):
-            return None
+                status, line = answer.status, answer.readline()
+            event = numbers.loads(line) if line else {}
+        except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
+            raise ApiUnreachableError(f"the watch of {name} failed: {type(error).__name__}: {error}") from error
         finally:
             connection.close()
-        changed = event.get("object") if isinstance(event, dict) and event.get("type") in _CHANGES else None
-        return changed if isinstance(changed, dict) else None
+        if status != 200 or event.get("type") == "ERROR":
+            raise ApiRefusedError(status, f"the watch of {name} is refused")
+        if not event and self._clock() - began < _SHORTEST_WATCH_SECONDS:
+            raise ApiUnreachableError(f"the watch of {name} ended at once")
+        changed: dict[str, Any] | None = event.get("object") if event.get("type") in _CHANGES else None
+        return changed
 
     def request(
         self,

@@ -1,7 +1,7 @@
 """The wait of a pod that was created ahead: it may run the task when the status of its run names it.
 
-The operator writes that after the end of the pod before it. Until then this pod runs no user code, except that a
-standby pod imports the task's module while it waits.
+The operator writes that when nothing of the pod before it can run any longer. Until then this pod runs no user code,
+except that a standby pod imports the task's module while it waits.
 """
 
 import contextlib
@@ -15,10 +15,10 @@ from podrelay.api import names
 from podrelay.runner import fence
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.environment import Environment
-from podrelay.sdk.errors import SupersededError
+from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError, SupersededError
 
 _PAUSE_SECONDS: Final = 1.0
-"""Between two reads while the API server refuses the watch, such as with the role of an older chart."""
+"""Between two reads while the watch is refused, such as with `runner.listRuns: false` or the role of an older chart."""
 
 
 def until_released(client: ApiClient, me: Environment, prepare: Callable[[], None]) -> dict[str, Any]:
@@ -40,11 +40,12 @@ def until_released(client: ApiClient, me: Environment, prepare: Callable[[], Non
             if fence.is_released(run, me):
                 return run
             version = str(run["metadata"]["resourceVersion"])
-            changed = client.wait_for_change(me.namespace, names.TASK_RUNS, me.run, version)
-            if changed is None:
+            try:
+                changed = client.wait_for_change(me.namespace, names.TASK_RUNS, me.run, version)
+            except (ApiRefusedError, ApiUnreachableError):
                 client.pause(_PAUSE_SECONDS, _never)
-                changed = client.read(me.namespace, names.TASK_RUNS, me.run, _never)
-            run = changed
+                changed = None
+            run = changed or client.read(me.namespace, names.TASK_RUNS, me.run, _never)
 
 
 def _never() -> float:

@@ -7,23 +7,30 @@ started may outlive its parent. The answer is negative whenever that cannot be k
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
+from podrelay.runner import threads
+
+_OUR_MODULES: Final = "podrelay.runner."
 _PROC: Final = Path("/proc")
-_OUR_PREFIX: Final = "podrelay-"
 _ENDED: Final = frozenset({"Z", "X"})
+_LOOKS: Final = 5
+_PAUSE_SECONDS: Final = 0.002
+"""A thread that was joined may take a moment until the kernel has removed it."""
 _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
 def nothing_else_runs(proc: Path = _PROC) -> bool:
-    """Return whether, apart from the runner, no thread and no process of this container runs, and no timer is set.
+    """Return whether, apart from the runner, nothing runs in this container: no thread, no process, and no function that
+    a signal would call.
 
     Processes can be known only if this one is the first of its own PID namespace, as in a container: otherwise, others
     could be hidden, or belong to the node.
     """
     try:
-        return os.getpid() == 1 and _is_alone(proc) and _has_own_threads_only(proc) and not _has_timer()
+        return os.getpid() == 1 and _is_alone(proc) and _has_own_threads_only(proc) and not _reacts_to_signals()
     except OSError:
         return False
 
@@ -44,9 +51,24 @@ def _has_ended(process: Path) -> bool:
 
 def _has_own_threads_only(proc: Path) -> bool:
     known = threading.enumerate()
-    is_own = all(thread is threading.main_thread() or thread.name.startswith(_OUR_PREFIX) for thread in known)
-    return is_own and len(list((proc / "1" / "task").iterdir())) == len(known)
+    is_own = all(thread is threading.main_thread() or thread.name.startswith(threads.OUR_PREFIX) for thread in known)
+    if not is_own:
+        return False
+    for _ in range(_LOOKS):
+        if len(list((proc / "1" / "task").iterdir())) == len(known):
+            return True
+        time.sleep(_PAUSE_SECONDS)
+    return False
 
 
-def _has_timer() -> bool:
-    return any(any(signal.getitimer(which)) for which in _TIMERS)
+def _reacts_to_signals() -> bool:
+    """Return whether the task has set a timer, or a function of its own is called at a signal, such as SIGTERM."""
+    handlers = (signal.getsignal(number) for number in signal.valid_signals())
+    has_handler = any(callable(handler) and not _is_own(handler) for handler in handlers)
+    return has_handler or any(any(signal.getitimer(which)) for which in _TIMERS)
+
+
+def _is_own(handler: object) -> bool:
+    if isinstance(handler, signal.Handlers) or handler is signal.default_int_handler:
+        return True
+    return str(getattr(handler, "__module__", "")).startswith(_OUR_MODULES)

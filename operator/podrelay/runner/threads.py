@@ -6,7 +6,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-_OUR_PREFIX: Final = "podrelay-"
+OUR_PREFIX: Final = "podrelay-"
+"""The names of the threads of the runner begin with this."""
 
 
 def still_running() -> list[str]:
@@ -18,7 +19,7 @@ def still_running() -> list[str]:
     found = []
     for thread in threading.enumerate():
         frame = frames.get(thread.ident or 0)
-        if frame is None or thread is threading.main_thread() or thread.daemon or thread.name.startswith(_OUR_PREFIX):
+        if frame is None or thread is threading.main_thread() or thread.daemon or thread.name.startswith(OUR_PREFIX):
             continue
         if not _is_idle(frame):
             code = frame.f_code

@@ -10,6 +10,7 @@ import pytest
 from podrelay.api import names
 from podrelay.runner import main
 from podrelay.runner.environment import UnsupportedOperatorError, read
+from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError
 from tests.unit.runner.runner_fakes import POD_UID, RUN_UID, Clock, FakeApi, LocalServer, task_run, variables
 from tests.unit.runner.test_main import HEAD
 
@@ -112,6 +113,7 @@ def test_without_the_right_to_watch_it_reads_its_run_again(pod: Ahead) -> None:
     def refused() -> None:
         if len(pod.api.calls) > 6:
             pod.api.put("shop", run_object(ME, "shop-i1"))
+        raise ApiRefusedError(403, "no")
 
     pod.api.changes = [refused]
 
@@ -133,6 +135,13 @@ def test_a_standby_imports_its_task_while_it_waits_and_another_pod_does_not(pod:
         body = f"return {{}}\n\nopen({str(mark)!r}, 'w').close()"
         assert pod.run(body, **{names.ENV_STANDBY: flag}) == 0
         assert mark.exists()
+
+
+def test_a_watch_without_a_change_is_repeated_without_a_pause(pod: Ahead) -> None:
+    pod.api.changes = [lambda: None, lambda: run_object(ME, "shop-i1")]
+
+    assert pod.run() == 0
+    assert pod.api.clock.naps == []
 
 
 def test_an_import_that_fails_in_a_standby_is_its_answer_later(pod: Ahead) -> None:
@@ -165,14 +174,20 @@ def test_a_watch_returns_the_first_change(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    ("answer", "error"),
     [
-        (403, {}, {"message": "no"}),
-        (200, {}, {"type": "ERROR", "object": {"code": 410}}),
-        (200, {}, {"type": "DELETED", "object": {"metadata": {"name": "shop"}}}),
-        "drop",
+        ((403, {}, {"message": "no"}), ApiRefusedError),
+        ((200, {}, {"type": "ERROR", "object": {"code": 410}}), ApiRefusedError),
+        ("drop", ApiUnreachableError),
+        ((200, {}, {}), ApiUnreachableError),
     ],
 )
-def test_a_watch_that_fails_returns_nothing(tmp_path: Path, answer: Any) -> None:
-    with LocalServer(answer) as server:
+def test_a_watch_that_fails_is_an_error(tmp_path: Path, answer: Any, error: type[Exception]) -> None:
+    with LocalServer(answer) as server, pytest.raises(error):
+        server.client(tmp_path, Clock()).wait_for_change("default", "taskruns", "shop", "7")
+
+
+def test_a_watch_of_a_deleted_object_returns_nothing(tmp_path: Path) -> None:
+    event = {"type": "DELETED", "object": {"metadata": {"name": "shop"}}}
+    with LocalServer((200, {}, event)) as server:
         assert server.client(tmp_path, Clock()).wait_for_change("default", "taskruns", "shop", "7") is None

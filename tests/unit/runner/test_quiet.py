@@ -51,7 +51,8 @@ def test_a_container_with_nothing_but_the_runner_is_quiet(body: str) -> None:
         "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
         "subprocess.Popen(['sleep', '60'])",
         "subprocess.run(['sh', '-c', 'sleep 60 >/dev/null 2>&1 &'])",  # its parent has ended
-        "signal.signal(signal.SIGALRM, print); signal.setitimer(signal.ITIMER_REAL, 60)",
+        "signal.signal(signal.SIGTERM, print)",
+        "signal.signal(signal.SIGALRM, signal.SIG_DFL); signal.setitimer(signal.ITIMER_REAL, 60)",
         # A thread of which Python knows nothing, as libraries in C start them.
         "import ctypes; libc = ctypes.CDLL(None); libc.pthread_create(ctypes.byref(ctypes.c_ulong()), None, "
         "ctypes.cast(libc.pause, ctypes.c_void_p), None)",
