@@ -303,7 +303,7 @@ CORE: Final = (
     Mutant(
         "RefusedKeepsItsSlot",
         "operator/planner/admission.py",
-        "return status.current is None and view.run.status.current is None and status.phase not in FINISHED",
+        "return not any(view.owns(pod) and not pod.is_released for pod in view.pods)",
         "return False",
     ),
     # --- slots
@@ -455,8 +455,8 @@ CORE: Final = (
     Mutant(
         "SlotGivenBackWithAStandby",
         "operator/planner/admission.py",
-        "    if any(view.owns(pod) and not pod.is_released for pod in view.pods):\n        return False\n",
-        "",
+        "return not any(view.owns(pod) and not pod.is_released for pod in view.pods)",
+        "return True",
     ),
     Mutant(
         "DeletedStandbyKept",

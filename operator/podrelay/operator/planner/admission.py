@@ -50,11 +50,11 @@ def gives_back_slot(view: View, following: Plan) -> bool:
     applies to a pod that was created ahead, and is being deleted because the run waits.
     """
     status = following.status
-    if any(view.owns(pod) and not pod.is_released for pod in view.pods):
-        return False
     if view.slot is None or following.actions or following.keeps_slot or status is None:
         return False
-    return status.current is None and view.run.status.current is None and status.phase not in FINISHED
+    if status.current is not None or view.run.status.current is not None or status.phase in FINISHED:
+        return False
+    return not any(view.owns(pod) and not pod.is_released for pod in view.pods)
 
 
 def place_in_words(view: View, slot: Slot) -> tuple[int, str]:
