@@ -150,8 +150,8 @@ class TaskDefinitionSpec(Model):
     the SDK."""
     handover: Literal["Ahead", "AfterEnd"] = "Ahead"
     """When the pod of the next iteration is created. Ahead: as soon as the answer continue is stored; it runs the task
-    when the container of the pod before it has ended. AfterEnd: only then, so that a run never has two pods. With
-    reporting TerminationMessage always AfterEnd."""
+    when nothing of the iteration before it can run any longer. AfterEnd: when the container of the pod before it has
+    ended, so that a run never has two running pods. With reporting TerminationMessage always AfterEnd."""
     standby: Standby | None = None
     """Create the pod of the next iteration while the current one still runs. It uses its resources while it waits."""
     template: OpenObject

@@ -23,8 +23,7 @@ _TIMERS: Final = (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF)
 
 
 def nothing_else_runs(proc: Path = _PROC) -> bool:
-    """Return whether, apart from the runner, nothing runs in this container: no thread, no process, and no function that
-    a signal would call.
+    """Return whether, apart from the runner, nothing runs in this container, and no signal would start anything.
 
     Processes can be known only if this one is the first of its own PID namespace, as in a container: otherwise, others
     could be hidden, or belong to the node.

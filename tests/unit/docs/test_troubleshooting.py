@@ -30,7 +30,7 @@ OTHER_WORDS = {
     *("Error", "PodFailure", "Timeout"),
     *("OnSuccess", "OnError", "OnAbort", "Always", "Never", "File", "FallbackToLogsOnError"),
     *("Pod", "TaskRun", "TaskIteration", "Input", "Accept", "Authorization", "ApiClient", "Children"),
-    *("GET", "PUT", "POST", "ADDED", "MODIFIED", "Ahead", "In"),
+    *("GET", "PUT", "POST", "ADDED", "MODIFIED", "ERROR", "Ahead", "In"),
     # words of Kubernetes that are only read
     *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),
     "TerminationByKubelet",
