@@ -61,6 +61,7 @@ mutants: $(VENV)/ready ## Break the relay in many ways, and check that the tests
 bench: $(VENV)/ready ## Measure the relay: compared with others, and while idle (docs/performance.md; JSON=FILE)
 	@$(BIN)/python -m dev.benchmarks relay $(if $(JSON),--json $(JSON))
 	@$(BIN)/python -m dev.benchmarks idle
+	@$(BIN)/python -m dev.benchmarks handover
 
 format: $(VENV)/ready ## Format the code and apply the automatic fixes of the linter
 	@$(BIN)/ruff check --fix --quiet . || true

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from dev.benchmarks.errors import BenchmarkError
 from dev.benchmarks.figures import percentile
+from dev.benchmarks.hops import Hops
 from dev.cluster import Cluster, load, up
 from dev.harness.chart import deploy
 from dev.harness.kubectl import Kubectl
@@ -118,7 +119,10 @@ def text(results: list[Result]) -> str:
 def _relay(kubectl: Kubectl, variant: Variant, length: int) -> tuple[float, ...]:
     name = variant.name.lower()
     definition = _definition(name, variant.spec, length)
-    for created in (kubectl.apply(definition), kubectl.create(task_run(name, name, input=_input(variant, length)))):
+    for created in (
+        kubectl.apply(definition),
+        kubectl.create(task_run(name, name, input={"length": length, "works": variant.works})),
+    ):
         if not created:
             raise BenchmarkError(str(created))
     eventually(f"{name} is finished", lambda: kubectl.get(TASK_RUNS, name)["status"]["phase"] in FINISHED, _SECONDS)
@@ -134,13 +138,7 @@ def _relay(kubectl: Kubectl, variant: Variant, length: int) -> tuple[float, ...]
     )
 
 
-def _input(variant: Variant, length: int) -> dict[str, Any]:
-    return {"length": length, "works": variant.works}
-
-
 def _definition(name: str, spec: dict[str, Any], length: int) -> dict[str, Any]:
-    from dev.benchmarks.hops import Hops  # noqa: PLC0415 - only this benchmark needs it
-
     definition = manifest(Hops, "/tasks/hops.py", EXAMPLES)
     pod = definition["spec"]["template"]["spec"]
     pod["containers"][0]["volumeMounts"] = [{"name": "tasks", "mountPath": "/tasks", "readOnly": True}]
@@ -153,14 +151,14 @@ def _definition(name: str, spec: dict[str, Any], length: int) -> dict[str, Any]:
 def _jobs(kubeconfig: Path, length: int) -> tuple[float, ...]:
     connection = _kubernetes.config.new_client_from_config(str(kubeconfig))
     jobs, pods = _kubernetes.client.BatchV1Api(connection), _kubernetes.client.CoreV1Api(connection)
-    printed = []
+    created = []
     for step in range(1, length + 1):
         name = f"step-{step}"
         jobs.create_namespaced_job(NAMESPACE, _job(name))
         _complete(jobs, name)
         pod = pods.list_namespaced_pod(NAMESPACE, label_selector=f"job-name={name}").items[0]
-        printed.append((name, pod.metadata.name))
-    times = [float(pods.read_namespaced_pod_log(pod, NAMESPACE).strip()) for _, pod in printed]
+        created.append(pod.metadata.name)
+    times = [float(pods.read_namespaced_pod_log(pod, NAMESPACE).strip()) for pod in created]
     return tuple(after - before for before, after in pairwise(times))
 
 
