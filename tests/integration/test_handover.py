@@ -102,8 +102,12 @@ def test_after_the_end_means_never_two_pods(lingering: Lingering) -> None:
     relay.run("after", "after")
 
     lingering.answered("after-i1")
-    relay.until("after", "its answer is processed", phase="Running")
-    lingering.let_end("after-i1", "after-i2")
+    # The operator has seen that answer when it has processed a later one.
+    lingering.define("later")
+    relay.run("later", "later")
+    lingering.pod("later-i2")
+    assert relay.pods("after") == ["after-i1"]
+    lingering.let_end("after-i1", "after-i2", "later-i1", "later-i2")
     relay.finished("after")
 
     pods = [relay.kubectl.get("pods", name) for name in relay.pods("after")]
