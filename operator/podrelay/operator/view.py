@@ -240,7 +240,7 @@ class View(msgspec.Struct, frozen=True):
         created = pod.metadata.creation_timestamp
         return pod.pending_deadline + max(timedelta(), (self._released_at(pod) or created) - created)
 
-    def heard_of(self, pod: Pod) -> datetime:
+    def heartbeats_since(self, pod: Pod) -> datetime:
         """Return since when a running pod may be expected to send heartbeats."""
         seen = self._seen(pod).started or self.now
         return max(seen, self._released_at(pod) or seen)

@@ -216,7 +216,7 @@ class Store:
             observed.refusal = refusal
             self._refused.add(_definition_of(run), _own_key(run))
 
-    def not_ahead(self, run: TaskRun, name: str) -> None:
+    def note_not_ahead(self, run: TaskRun, name: str) -> None:
         """Note that a pod could not be created ahead."""
         if (observed := self._observations_of(run)) is not None:
             observed.not_ahead = name

@@ -102,7 +102,7 @@ class PodActions:
             )
         except (pod_builder.TemplateError, pod_builder.InputTooLargeError) as error:
             if action.target.after:
-                self._store.not_ahead(view.run, name)
+                self._store.note_not_ahead(view.run, name)
                 return
             self._requests.refused(view.run, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
             return
@@ -120,7 +120,7 @@ class PodActions:
         except (ApiError, TransportError, TimeoutError) as error:
             if action.target.after:
                 # Such as a quota that has room for one pod only. It is created when the pod before it has ended.
-                self._store.not_ahead(view.run, name)
+                self._store.note_not_ahead(view.run, name)
             elif _came_too_late(manifest, error):
                 now, before = self._requests.clock(), self._requests.refusal_so_far(view.run, name)
                 since = before.since if before is not None else now
@@ -162,7 +162,7 @@ class PodActions:
             self._store.pods.restore(pod)
             self._store.accepted(view.run)
         elif target.after:
-            self._store.not_ahead(view.run, name)
+            self._store.note_not_ahead(view.run, name)
         else:
             self._requests.refused(
                 view.run, name, "NameTaken", f"pod {name} exists and does not belong to this run; delete it"

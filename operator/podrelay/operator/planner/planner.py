@@ -246,7 +246,7 @@ def _working(view: View, attempt: Attempt, pod: Pod) -> Plan:
     deadline = view.started_at(pod) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
     if view.now >= deadline or pod.metadata.annotations.ending_since is not None:
         return ending.end(view, attempt, pod)
-    silent_at = heartbeat.deadline(pod, view.heartbeat, view.heard_of(pod))
+    silent_at = heartbeat.deadline(pod, view.heartbeat, view.heartbeats_since(pod))
     if silent_at is not None and view.now >= silent_at:
         return _silent(view, attempt, pod)
     create, standby_at = ahead.standby(view, attempt, attempt.target)
