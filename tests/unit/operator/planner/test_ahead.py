@@ -11,7 +11,7 @@ from podrelay.operator import object_rules
 from podrelay.operator.objects import TaskDefinition
 from podrelay.operator.plan import ConfirmAbsent, CreatePod, DeletePod, EndPod, Plan, ReleasePod
 from podrelay.operator.planner import planner
-from podrelay.operator.pods import Pod
+from podrelay.operator.pods import Pod, PodSpec
 from podrelay.operator.view import Settings, View
 from tests.unit.operator.builders import (
     NOW,
@@ -211,9 +211,12 @@ def test_a_standby_is_given_back_when_the_run_waits() -> None:
     assert planner.plan(known).actions == (DeletePod("words-i2", "uid-words-i2"),)
 
 
-def test_a_deleted_standby_is_released_as_soon_as_it_has_ended() -> None:
+@pytest.mark.parametrize("was_on_a_node", [True, False])
+def test_a_deleted_standby_is_released_as_soon_as_it_has_ended(was_on_a_node: bool) -> None:
     deleted = {"deletionTimestamp": NOW, "finalizers": [names.ANSWER_FINALIZER]}
     ended = next_pod(about=deleted, state=terminated(75), phase="Failed")
+    if not was_on_a_node:
+        ended = replace(next_pod(about=deleted), spec=PodSpec())
     status = {**WORKING, "reason": "Waiting", "lastRecord": "words-i1", "nextIterationAt": later(90)}
     known = view(task_run(status), task_definition(**STANDBY), pods=(ended,), records=answered())
     shown = planner.plan(known).status
