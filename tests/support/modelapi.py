@@ -10,7 +10,8 @@ from typing import Any
 
 from podrelay.kube.errors import ApiError
 from podrelay.local import patches, schema
-from podrelay.local.memory_api import PODS, Admission, Event, MemoryApi, ObjectName
+from podrelay.local.history import Event
+from podrelay.local.memory_api import PODS, Admission, MemoryApi, ObjectName
 from podrelay.local.memory_client import MemoryClient
 
 Manifest = dict[str, Any]
@@ -116,7 +117,7 @@ class ModelApi(MemoryClient):
 
     def prints(self, pod: str, text: bytes) -> None:
         """Let the container of a pod print."""
-        self.server.logs[self.read(PODS, pod)["metadata"]["uid"]] = text
+        self.server.logs.append(self.read(PODS, pod)["metadata"]["uid"], text)
 
     def _name(self, plural: str, name: str) -> ObjectName:
         return ObjectName(plural, self.read(plural, name)["metadata"]["namespace"], name)

@@ -47,6 +47,12 @@ LOCAL: Final[Mapping[str, LocalCommand]] = {
     "manifests": LocalCommand(
         "print the TaskDefinitions of a module", "podrelay.cli.manifests", "podrelay.cli.manifests"
     ),
+    "dev": LocalCommand(
+        "run the whole relay on this computer, without a cluster",
+        "podrelay.devserver.options",
+        "podrelay.devserver.main",
+        "dev-server",
+    ),
     "run": LocalCommand("run a task without a cluster", "podrelay.cli.run", "podrelay.cli.run"),
     "operator": LocalCommand("run the operator", "podrelay.operator.options", "podrelay.operator.main", "operator"),
     "cleanup": LocalCommand(

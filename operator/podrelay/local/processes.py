@@ -9,17 +9,18 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from podrelay.api import names
+from podrelay.local import kubelet
 from podrelay.local.container import ENV_AHEAD, ENV_FOLDER, ENV_LIFELINE
 from podrelay.local.kubelet import Container
 from podrelay.local.memory_api import MemoryApi, Object
 from podrelay.local.server import Server
 
+_RUNNER: Final = "podrelay-runner"
 _LAST_LINES: Final = 80
 _PIPE: Final = 65_536
 """The capacity of a pipe on Linux (pipe(7)): one read of this size returns everything that has been printed."""
@@ -36,27 +37,28 @@ class ProcessRuntime:
     Args:
         api: the API server; the processes access it over a socket.
         folder: directory for socket and token; only this user may have access to it.
-        references: MODULE:CLASS, by name of the definition.
         ahead: returns how many seconds of waiting were skipped so far.
         show: called for every line of output, in a separate thread for each container.
         ended: called in that thread when a container has ended.
+        obstacle: returns why a MODULE:CLASS cannot be run now; None if it can.
     """
 
     def __init__(
         self,
         api: MemoryApi,
         folder: Path,
-        references: Mapping[str, str],
         ahead: Callable[[], float],
         show: Print,
         ended: Callable[[], None],
+        obstacle: Callable[[str], str | None] = lambda _reference: None,
     ) -> None:
+        self._api = api
         self._server = Server(api, folder)
         self._folder = folder
-        self._references = references
         self._ahead = ahead
         self._show = show
         self._ended = ended
+        self._obstacle = obstacle
         # Its writing end closes when this process ends, in any way.
         self._lifeline, self._hold = os.pipe()
 
@@ -65,6 +67,11 @@ class ProcessRuntime:
         os.close(self._hold)
         os.close(self._lifeline)
         self._server.close()
+
+    def obstacle(self, pod: Object) -> str | None:
+        """Return why the container of a pod cannot be started now; None if it can."""
+        reference = _reference(pod)
+        return self._obstacle(reference) if reference is not None else None
 
     def start(self, pod: Object, variables: dict[str, str], started: Callable[[Container], None]) -> None:
         """Start the container of a pod and return.
@@ -80,7 +87,12 @@ class ProcessRuntime:
             ENV_AHEAD: str(self._ahead()),
             ENV_LIFELINE: str(self._lifeline),
         }
-        reference = self._references[pod["metadata"]["labels"][names.LABEL_DEFINITION]]
+        reference = _reference(pod)
+        if reference is None:
+            raise OSError(
+                f"{_RUNNER} MODULE:CLASS is not its command; other programs are in a container image, which needs a "
+                "cluster"
+            )
         process = subprocess.Popen(
             [sys.executable, "-m", "podrelay.local.container", reference],
             env=environment,
@@ -90,7 +102,21 @@ class ProcessRuntime:
             pass_fds=(self._lifeline,),
             start_new_session=True,  # Ctrl-C must reach only this process; containers get SIGTERM
         )
-        started(ProcessContainer(process, pod["metadata"]["name"], self._show, self._ended))
+        uid = pod["metadata"]["uid"]
+
+        def show(name: str, line: str) -> None:
+            self._api.logs.append(uid, f"{line}\n".encode())
+            self._show(name, line)
+
+        started(ProcessContainer(process, pod["metadata"]["name"], show, self._ended))
+
+
+def _reference(pod: Object) -> str | None:
+    """Return the MODULE:CLASS that the container of a pod runs; None if it runs something else."""
+    container = kubelet.container_of(pod)
+    words = [*(container.get("command") or ()), *(container.get("args") or ())]
+    at = next((place for place, word in enumerate(words) if Path(word).name == _RUNNER), None)
+    return words[at + 1] if at is not None and at + 1 < len(words) else None
 
 
 class ProcessContainer:
@@ -124,6 +150,10 @@ class ProcessContainer:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
 
+    def memory(self) -> int:
+        """Return how many bytes of memory the process and its children use; 0 if this computer does not tell."""
+        return sum(map(_resident, _with_children(self._process.pid)))
+
     def last_output(self) -> str:
         """Return the end of its output."""
         return "".join(self._last)[-_LAST_OUTPUT:]
@@ -155,3 +185,18 @@ class ProcessContainer:
         code = self._process.wait()
         self._code = 128 - code if code < 0 else code
         self._ended()
+
+
+def _with_children(pid: int) -> Iterator[int]:
+    yield pid
+    with suppress(OSError):
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                yield from _with_children(int(child))
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        return 0

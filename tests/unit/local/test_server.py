@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from podrelay.local.memory_api import Event, MemoryApi
+from podrelay.local.history import Event
+from podrelay.local.memory_api import MemoryApi
 from podrelay.local.server import Server
 from podrelay.local.unix import SOCKET_FILE, TOKEN_FILE, UnixConnection
 from podrelay.runner.api_client import ApiClient, path
