@@ -37,7 +37,7 @@ from tests.support import author_tasks
 from tests.support.faultproxy import FaultProxy
 from tests.support.relay import Relay
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.also_on_dev]
 
 AUTHOR_TASKS = Path(author_tasks.__file__)
 
@@ -59,7 +59,7 @@ def quiet(kubectl: Kubectl) -> Iterator[TaskService]:
         yield service
 
 
-def test_a_task_is_triggered_and_waited_for(tasks: TaskService) -> None:
+def test_a_task_is_triggered_and_waited_for(tasks: TaskService, user: str) -> None:
     triggered = tasks.trigger("answer", {"how": "done", "output": {"rows": 3}}, name="Three rows")
     ended = tasks.wait(triggered.id, timeout=30)
 
@@ -67,7 +67,7 @@ def test_a_task_is_triggered_and_waited_for(tasks: TaskService) -> None:
     assert (ended.id, ended.uid, ended.name, ended.definition) == (triggered.id, triggered.uid, "Three rows", "answer")
     assert (ended.status, ended.phase, ended.reason, ended.iterations) == ("success", "Succeeded", "Done", 1)
     assert (ended.input, ended.output, ended.error) == ({"how": "done", "output": {"rows": 3}}, {"rows": 3}, None)
-    assert ended.created_by == "kubernetes-super-admin"
+    assert ended.created_by == user
     assert ended.finished_on is not None
     assert ended.started_on is not None
     assert ended.created_on <= ended.started_on <= ended.finished_on

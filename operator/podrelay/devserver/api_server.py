@@ -6,6 +6,7 @@ know it, such as a web page that sends requests to this computer, gets 401.
 
 import asyncio
 import json
+import logging
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Final
@@ -14,18 +15,23 @@ import msgspec
 import yaml
 from aiohttp import web
 
-from podrelay.devserver import discovery, fields, not_here, tables, watching
+from podrelay.devserver import discovery, fields, not_here, protobuf, tables, watching
 from podrelay.devserver.watching import News, Watch
 from podrelay.kube.api import APPLY_PATCH, MERGE_PATCH
 from podrelay.kube.errors import ApiError
 from podrelay.local import rest
 from podrelay.local.memory_api import MAX_OBJECT_BYTES, PODS, MemoryApi
 
+log = logging.getLogger(__name__)
+
 USER: Final = "podrelay-dev"
 
 _MAX_BODY: Final = 2 * MAX_OBJECT_BYTES
 _LONGEST_SILENCE: Final = 60.0
 _HEALTH: Final = frozenset({"/healthz", "/livez", "/readyz"})
+_OPENAPI_2: Final = "/openapi/v2"
+"""The older form of the schemas, which kubectl accepts only as a Protobuf message; an empty one has no schemas."""
+_PROTOBUF: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
 _WITH_UNKNOWN_FIELDS: Final = frozenset({"POST", "PUT", "PATCH"})
 _ALL_RIGHTS: Final = {
     "incomplete": False,
@@ -68,15 +74,22 @@ class ApiServer:
         if not secrets.compare_digest(secret.encode(), self.secret.encode()):
             return _refused(ApiError(401, "Unauthorized", "use the kubeconfig that podrelay dev has written"), "/")
         try:
-            return await self._answer(request, f"/{path}")
+            return await self._answer(request, f"/{path.rstrip('/')}")
         except ApiError as error:
             return _refused(error, f"/{path}")
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
+            # Whatever clients send, the others must not notice it.
+            log.debug("request not processed: %s %s", request.method, path, exc_info=error)
+            message = f"the request cannot be processed: {type(error).__name__}: {error}"
+            return _refused(ApiError(400, "BadRequest", message), f"/{path}")
 
     async def _answer(self, request: web.Request, path: str) -> web.StreamResponse:
         if request.method == "GET" and path in self._documents:
             return _json(200, self._documents[path])
         if path in _HEALTH:
             return web.Response(text="ok")
+        if path == _OPENAPI_2:
+            return web.Response(content_type=_PROTOBUF)
         body = await _body(request)
         if request.method == "POST" and path in _REVIEWS and isinstance(body, dict):
             return _json(201, body | {"metadata": {}, "status": _REVIEWS[path]})
@@ -132,6 +145,8 @@ async def _body(request: web.Request) -> Any:
     if not content:
         return None
     try:
+        if content.startswith(protobuf.MAGIC):
+            return protobuf.decode(content)
         return yaml.safe_load(content) if request.content_type == APPLY_PATCH else json.loads(content)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise ApiError(400, "BadRequest", f"the body cannot be decoded: {error}") from error

@@ -85,7 +85,7 @@ def check(path: str) -> None:
         ApiError: 405, it does; the message says why.
     """
     root, *parts = path.strip("/").split("/")
-    group, version = ("", parts[0] if parts else "") if root == "api" else (parts[0], "".join(parts[1:2]))
+    group, version = ("", *parts, "")[:2] if root == "api" else (*parts, "", "")[:2]
     known = MISSING.get((group, version), {})
     for part in parts:
         if part in known:

@@ -57,6 +57,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="at most N pods run at the same time; the others wait in a queue; default: %(default)s here",
     )
+    parser.add_argument(
+        "--without-operator",
+        action="store_true",
+        help="run no operator, so that you can run `podrelay operator` yourself, for example in a debugger",
+    )
     parser.add_argument("--quiet", "-q", action="store_true", help="print only the addresses and errors")
     parser.add_argument(
         "--output", "-o", choices=("text", "json"), default="text", help="json: one JSON object a line, on stdout"

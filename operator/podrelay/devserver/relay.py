@@ -214,6 +214,8 @@ class Relay:
         stack.callback(file.unlink, missing_ok=True)
 
     async def _operate(self, client: Client) -> None:
+        if self._arguments.without_operator:
+            await asyncio.Event().wait()
         parser = argparse.ArgumentParser()
         operator_options.add_arguments(parser)
         options = parser.parse_args([f"--max-running-pods={self._arguments.max_pods}"])

@@ -1,5 +1,7 @@
 """Maps HTTP requests to the API server in memory: method, URL and body in, status and body out, without a network."""
 
+import re
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -8,6 +10,8 @@ from podrelay.local.kinds import KINDS
 from podrelay.local.memory_api import PODS, MemoryApi
 
 _SUCCESS: Final = {"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Success"}
+_FIELD: Final = re.compile(r"[a-z]\w*([.\[][\w.\[\]-]+:?|:)")
+"""The first word of a message that is about a field."""
 _OF_NAMESPACES: Final = frozenset({"status", "finalize"})
 """Subresources of namespaces; other words after the name of a namespace are kinds of objects in it."""
 
@@ -149,6 +153,13 @@ def selected(text: bytes, query: dict[str, str]) -> bytes:
 
 def status(error: ApiError, url: str) -> dict[str, Any]:
     """Return the body of the response for an error."""
+    details: dict[str, Any] = {"name": unquote(urlsplit(url).path.rsplit("/", 1)[1])}
+    if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
+        field, _, words = error.message.partition(" ")
+        is_about_field = bool(_FIELD.fullmatch(field))
+        cause = (field.rstrip(":"), words) if is_about_field else ("<root>", error.message)
+        details["causes"] = [{"reason": "FieldValueInvalid", "message": cause[1], "field": cause[0]}]
+        details["kind"] = next((kind.name for plural, kind in KINDS.items() if f"/{plural}" in url), "")
     return {
         "apiVersion": "v1",
         "kind": "Status",
@@ -157,5 +168,5 @@ def status(error: ApiError, url: str) -> dict[str, Any]:
         "code": error.status,
         "reason": error.api_reason,
         "message": error.message,
-        "details": {"name": unquote(urlsplit(url).path.rsplit("/", 1)[1])},
+        "details": details,
     }
