@@ -25,7 +25,8 @@ class DevServer:
     """The relay on this computer.
 
     Attributes:
-        folder: the folder for its kubeconfig and its output, and its current folder.
+        folder: the folder for its kubeconfig and its output.
+        place: its current folder; default: the same.
         modules: the modules with tasks.
         flags: further flags.
         environment: additional environment variables.
@@ -35,6 +36,7 @@ class DevServer:
     modules: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
     environment: dict[str, str] = field(default_factory=dict)
+    place: Path | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -57,7 +59,7 @@ class DevServer:
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [PODRELAY, "dev", *self.modules, *flags],
-                cwd=self.folder,
+                cwd=self.place or self.folder,
                 env=os.environ | self.environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

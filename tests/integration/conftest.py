@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dev.cluster import Cluster, ClusterError, up
+from dev.cluster.paths import CHECKOUT
 from dev.harness import chart, devserver
 from dev.harness.devserver import DevServer
 from dev.harness.kubectl import Kubectl, Manifest
@@ -125,7 +126,7 @@ def admin(place: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.T
     if place == CLUSTER:
         yield Kubectl.of(request.getfixturevalue("cluster"), folder)
         return
-    with DevServer(folder) as server:
+    with DevServer(folder, place=CHECKOUT) as server:
         yield server.kubectl()
 
 

@@ -1,5 +1,6 @@
 """Maps HTTP requests to the API server in memory: method, URL and body in, status and body out, without a network."""
 
+import contextlib
 import re
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
@@ -153,13 +154,16 @@ def selected(text: bytes, query: dict[str, str]) -> bytes:
 
 def status(error: ApiError, url: str) -> dict[str, Any]:
     """Return the body of the response for an error."""
-    details: dict[str, Any] = {"name": unquote(urlsplit(url).path.rsplit("/", 1)[1])}
+    details: dict[str, Any] = {}
+    with contextlib.suppress(NotFoundError):
+        about = place(url)
+        kind = KINDS[about.plural]
+        is_invalid = error.status == HTTPStatus.UNPROCESSABLE_ENTITY
+        details = {"name": about.name, "group": kind.resource.group, "kind": kind.name if is_invalid else about.plural}
     if error.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         field, _, words = error.message.partition(" ")
-        is_about_field = bool(_FIELD.fullmatch(field))
-        cause = (field.rstrip(":"), words) if is_about_field else ("<root>", error.message)
+        cause = (field.rstrip(":"), words) if _FIELD.fullmatch(field) else ("<root>", error.message)
         details["causes"] = [{"reason": "FieldValueInvalid", "message": cause[1], "field": cause[0]}]
-        details["kind"] = next((kind.name for plural, kind in KINDS.items() if f"/{plural}" in url), "")
     return {
         "apiVersion": "v1",
         "kind": "Status",
