@@ -9,12 +9,12 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TextIO
 
 from podrelay.local.container import ENV_FOLDER
+from podrelay.local.processes import processes_with
 
 _PREFIX: Final = "podrelay-dev-"
 _LOCK: Final = "lock"
@@ -54,17 +54,9 @@ def _is_left(path: Path) -> bool:
 
 
 def _remove(path: Path) -> int:
-    processes = list(_processes_of(path))
+    processes = list(processes_with(f"{ENV_FOLDER}={path}"))
     for pid in processes:
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
     shutil.rmtree(path, ignore_errors=True)
     return len(processes)
-
-
-def _processes_of(path: Path) -> Iterator[int]:
-    wanted = f"{ENV_FOLDER}={path}".encode()
-    for entry in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if int(entry.name) != os.getpid() and wanted in (entry / "environ").read_bytes().split(b"\0"):
-                yield int(entry.name)

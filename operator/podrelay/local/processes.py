@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from podrelay.api import names
 from podrelay.local import kubelet
 from podrelay.local.container import ENV_AHEAD, ENV_FOLDER, ENV_LIFELINE
 from podrelay.local.kubelet import Container
@@ -22,6 +23,8 @@ from podrelay.local.server import Server
 
 _RUNNER: Final = "podrelay-runner"
 _LAST_LINES: Final = 80
+_LAST_READS: Final = 16
+"""How often the output is read after the end of the process: a process that has survived may print endlessly."""
 _PIPE: Final = 65_536
 """The capacity of a pipe on Linux (pipe(7)): one read of this size returns everything that has been printed."""
 _LAST_OUTPUT: Final = 2048
@@ -108,7 +111,7 @@ class ProcessRuntime:
             self._api.logs.append(uid, f"{line}\n".encode())
             self._show(name, line)
 
-        started(ProcessContainer(process, pod["metadata"]["name"], show, self._ended))
+        started(ProcessContainer(process, pod["metadata"]["name"], show, self._ended, uid))
 
 
 def _reference(pod: Object) -> str | None:
@@ -120,13 +123,24 @@ def _reference(pod: Object) -> str | None:
 
 
 class ProcessContainer:
-    """One process and its output."""
+    """One process and its output.
 
-    def __init__(self, process: subprocess.Popen[bytes], name: str, show: Print, ended: Callable[[], None]) -> None:
+    Args:
+        process: the process, which leads a group; its stdout is a pipe.
+        name: the name of the pod.
+        show: called for every line of output.
+        ended: called when the process has ended.
+        uid: the UID of the pod, by which processes that the task has started are found.
+    """
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], name: str, show: Print, ended: Callable[[], None], uid: str = ""
+    ) -> None:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         self._process = process
         self._output = process.stdout
         self._name = name
+        self._uid = uid
         self._show = show
         self._ended = ended
         self._last: deque[str] = deque(maxlen=_LAST_LINES)
@@ -135,7 +149,8 @@ class ProcessContainer:
         self._decoder = io.IncrementalNewlineDecoder(codecs.getincrementaldecoder("utf-8")("replace"), translate=True)
         self._unfinished = ""
         self._is_at_end = False
-        threading.Thread(target=self._attend, name=f"podrelay-{name}", daemon=True).start()
+        for work in (self._read, self._attend):
+            threading.Thread(target=work, name=f"podrelay-{name}", daemon=True).start()
 
     def exit_code(self) -> int | None:
         """Return the exit code; None while the process runs or its output is not read to the end."""
@@ -178,13 +193,33 @@ class ProcessContainer:
             self._last.append(f"{line}\n")
             self._show(self._name, line)
 
-    def _attend(self) -> None:
+    def _read(self) -> None:
         while not self._is_at_end:
             self._is_readable(None)
             self.read_output()
+
+    def _attend(self) -> None:
         code = self._process.wait()
-        self._code = 128 - code if code < 0 else code
+        # As in a container, no process outlives the first one. One that survives could keep the output open.
+        self.kill()
+        for pid in processes_with(f"{names.ENV_POD_UID}={self._uid}"):
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        for _ in range(_LAST_READS):
+            if not self._is_at_end and self._is_readable(0):
+                self.read_output()
+        with self._reading:  # what another thread has read is shown before the end
+            self._code = 128 - code if code < 0 else code
         self._ended()
+
+
+def processes_with(variable: str) -> Iterator[int]:
+    """Yield the processes with a variable, given as NAME=VALUE, in their environment; none if there is no /proc."""
+    wanted = variable.encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if int(entry.name) != os.getpid() and wanted in (entry / "environ").read_bytes().split(b"\0"):
+                yield int(entry.name)
 
 
 def _with_children(pid: int) -> Iterator[int]:

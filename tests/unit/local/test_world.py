@@ -180,13 +180,13 @@ def test_the_output_of_a_process_that_died_is_in_its_record(tmp_path: Path) -> N
 
 def test_what_a_process_prints_is_shown_before_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the thread that reads its output is late."""
-    attend = ProcessContainer._attend
+    read = ProcessContainer._read
 
     def late(container: ProcessContainer) -> None:
         container._process.wait()
-        attend(container)
+        read(container)
 
-    monkeypatch.setattr(ProcessContainer, "_attend", late)
+    monkeypatch.setattr(ProcessContainer, "_read", late)
     shown: list[str] = []
     world = World(
         tmp_path,
