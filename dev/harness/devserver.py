@@ -73,7 +73,7 @@ class DevServer:
         return self.log.read_text(encoding="utf-8")
 
     def events(self, kind: str, **wanted: Any) -> list[dict[str, Any]]:
-        """Return what it has told, with these values."""
+        """Return the events that it has printed, with these values."""
         found = []
         for line in self.text.splitlines():
             with contextlib.suppress(ValueError):

@@ -188,12 +188,13 @@ def test_a_changed_file_is_taken_up_by_the_next_iteration(home: Home) -> None:
 
 
 def test_an_error_in_a_file_is_shown_at_once_and_fails_no_run(home: Home) -> None:
-    home.module.write_text(TASKS + "\nthis is no Python\n")
-    event = eventually("it is told", lambda: [e for e in home.server.events("module") if e["problems"]])[0]
+    home.module.write_text(TASKS + "\nthis is not Python\n")
+    event = eventually("it is reported", lambda: [e for e in home.server.events("module") if e["problems"]])[0]
     home.start("patient", "speaking")
     waiting = eventually("it is shown", lambda: home.status("patient") if home.server.events("run") else None)
 
     assert "invalid syntax (tasks.py, line" in event["problems"][0]
+    assert waiting is not None
     assert waiting["phase"] != "Failed"
     shown = eventually("why", lambda: re.search("invalid syntax", home.kubectl.do("get", "pods", "-o", "yaml")))
     assert shown
@@ -205,7 +206,7 @@ def test_an_error_in_a_file_is_shown_at_once_and_fails_no_run(home: Home) -> Non
 
 def test_a_definition_that_becomes_invalid_stays_as_it_was(home: Home) -> None:
     home.module.write_text(TASKS.replace('title = "Say a word"', 'title = "Say a word"\n    max_iterations = 0'))
-    event = eventually("it is told", lambda: [e for e in home.server.events("module") if e["problems"]])[0]
+    event = eventually("it is reported", lambda: [e for e in home.server.events("module") if e["problems"]])[0]
 
     assert "spec.maxIterations" in event["problems"][0]
     home.start("same", "speaking")
@@ -342,7 +343,7 @@ def test_the_api_server_needs_the_secret_of_the_kubeconfig(home: Home) -> None:
         (("exec", "x", "--", "sh"), "pods are processes"),
     ],
 )
-def test_whoever_asks_for_what_only_a_cluster_has_gets_an_error_that_says_so(
+def test_a_request_for_what_only_a_cluster_has_gets_an_error_that_says_so(
     home: Home, arguments: tuple[str, ...], why: str
 ) -> None:
     result = home.kubectl(*arguments)
@@ -364,9 +365,8 @@ def test_a_task_that_needs_an_image_is_refused(home: Home) -> None:
         ("program", "the command must be podrelay-runner"),
         ("pair", "without init containers and sidecars"),
     ):
-        conditions = eventually(
-            "it is reviewed", lambda name=name: home.kubectl.get(TASK_DEFINITIONS, name)["status"].get("conditions")
-        )
+        home.kubectl.do("wait", "--for=condition=Ready=false", f"{TASK_DEFINITIONS}/{name}", "--timeout=30s")
+        conditions = home.kubectl.get(TASK_DEFINITIONS, name)["status"]["conditions"]
         ready = next(condition for condition in conditions if condition["type"] == "Ready")
         assert (ready["status"], ready["reason"]) == ("False", "PodRejected")
         assert why in ready["message"]

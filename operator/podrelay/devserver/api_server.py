@@ -1,7 +1,7 @@
 """Serves the API server in memory over HTTP, for the operator, the gateway, `podrelay` and kubectl.
 
-kubectl sends no token over plain HTTP, so the path of the URL in the kubeconfig contains a secret. Whoever does not
-know it, such as a web page that sends requests to this computer, gets 401.
+kubectl sends no token over plain HTTP, so the path of the URL in the kubeconfig contains a secret. Requests without
+it, such as those of a web page that calls this computer, get 401.
 """
 
 import asyncio
@@ -78,7 +78,7 @@ class ApiServer:
         except ApiError as error:
             return _refused(error, f"/{path}")
         except (ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-            # Whatever clients send, the others must not notice it.
+            # An invalid request of one client must not affect the others.
             log.debug("request not processed: %s %s", request.method, path, exc_info=error)
             message = f"the request cannot be processed: {type(error).__name__}: {error}"
             return _refused(ApiError(400, "BadRequest", message), f"/{path}")

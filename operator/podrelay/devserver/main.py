@@ -161,14 +161,14 @@ class JsonDisplay:
             return
         about, status = event.object["metadata"], event.object.get("status") or {}
         key = f"{about['namespace']}/{about['name']}"
-        shown = (status.get("phase"), status.get("reason"), event.is_deletion)
-        if self._shown.get(key) == shown or (shown[0] is None and not event.is_deletion):
+        state = (status.get("phase"), status.get("reason"), event.is_deletion)
+        if self._shown.get(key) == state or (state[0] is None and not event.is_deletion):
             return
-        self._shown[key] = shown
+        self._shown[key] = state
         if event.is_deletion:
             self._shown.pop(key)
-        told = {name: status[name] for name in ("phase", "reason", "message") if name in status}
-        self._line("deleted" if event.is_deletion else "run", namespace=about["namespace"], name=about["name"], **told)
+        shown = {name: status[name] for name in ("phase", "reason", "message") if name in status}
+        self._line("deleted" if event.is_deletion else "run", namespace=about["namespace"], name=about["name"], **shown)
 
     def printed(self, pod: str, line: str) -> None:
         """Show a line that a pod has printed."""

@@ -1,7 +1,7 @@
 """Makes TaskDefinitions of modules, and makes them again whenever a file changes.
 
-While a file of a module has an error, or a change is being looked at, its pods wait, as with an image that cannot be
-pulled. So an error in a file fails no run.
+While a file of a module has an error, or a changed module is being loaded, its pods wait, as with an image that cannot
+be pulled. So an error in a file fails no run.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _CHECKING: Final = "the changed module is being loaded"
 
 
 class Listener(Protocol):
-    """Is told about modules."""
+    """Receives news about modules."""
 
     def defined(self, module: str, definitions: list[str], problems: list[str]) -> None:
         """A module was loaded: the names of its definitions, and what is wrong with it."""
@@ -37,7 +37,7 @@ class Modules:
         references: the modules, as the user names them.
         api: where the definitions are stored.
         namespace: their namespace.
-        listener: is told about each module that was loaded.
+        listener: is notified of each module that was loaded.
         ready: called when pods that have waited may start.
     """
 
@@ -118,7 +118,7 @@ class Modules:
         self._api.replace(names.TASK_DEFINITIONS, self._namespace, name, manifest | {"metadata": metadata})
 
     def _forget_others(self) -> None:
-        """Delete definitions of modules that are no longer named, unless a run of theirs is unfinished."""
+        """Delete definitions of modules that are no longer named, unless one of their runs is unfinished."""
         busy = {
             run["spec"]["definition"]
             for run in self._api.find(names.TASK_RUNS, self._namespace).items

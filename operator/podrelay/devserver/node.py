@@ -51,7 +51,7 @@ class Node:
         self._bell.put(None)
 
     def wake(self) -> None:
-        """Look at all containers again. May be called by any thread."""
+        """Check all containers again. May be called by any thread."""
         self._bell.put(None)
 
     def stop(self) -> None:

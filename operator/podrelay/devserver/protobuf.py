@@ -1,4 +1,4 @@
-"""Decodes the few Protobuf messages that kubectl sends: `kubectl create secret` and the like offer no JSON.
+"""Decodes the few Protobuf messages that kubectl sends: commands such as `kubectl create secret` use no JSON.
 
 A message of Kubernetes is an envelope with apiVersion, kind and the message of that kind. Of that, the fields that
 kubectl sets are decoded; their numbers are those of generated.proto in k8s.io/api.
@@ -30,7 +30,7 @@ def decode(content: bytes) -> dict[str, Any]:
     kind = _text(about, 2)
     message = _fields(_first(envelope, 2))
     metadata = _fields(_first(message, 1))
-    named = {"name": _text(metadata, 1), "generateName": _text(metadata, 2)}
+    named: dict[str, Any] = {"name": _text(metadata, 1), "generateName": _text(metadata, 2)}
     named |= {name: _map(metadata, number) for name, number in _LABELS}
     found: dict[str, Any] = {"apiVersion": _text(about, 1), "kind": kind}
     found["metadata"] = {name: value for name, value in named.items() if value}

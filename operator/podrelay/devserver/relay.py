@@ -46,7 +46,7 @@ class AddressError(PodrelayError):
 
 
 class Listener(ModuleListener, Protocol):
-    """Is told what happens."""
+    """Receives what happens."""
 
     def changed(self, event: Event) -> None:
         """An object has changed; called by one thread."""
@@ -77,7 +77,7 @@ class Relay:
 
     Args:
         arguments: the flags.
-        listener: is told what happens.
+        listener: is notified of what happens.
 
     Attributes:
         addresses: where it can be reached, while it runs.

@@ -166,7 +166,7 @@ class ProcessContainer:
             os.killpg(self._process.pid, signal.SIGKILL)
 
     def memory(self) -> int:
-        """Return how many bytes of memory the process and its children use; 0 if this computer does not tell."""
+        """Return how many bytes of memory the process and its children use; 0 if that is unknown."""
         return sum(map(_resident, _with_children(self._process.pid)))
 
     def last_output(self) -> str:

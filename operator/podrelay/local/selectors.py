@@ -16,7 +16,7 @@ _EXISTENCE: Final = re.compile(rf"\s*(!?){_KEY}(,|$)")
 
 
 def of(fields: str = "", labels: str = "") -> Check:
-    """Return a function that tells whether an object matches both selectors.
+    """Return a function that returns whether an object matches both selectors.
 
     Args:
         fields: a field selector, for example `spec.parent=shop,status.phase!=Failed`.

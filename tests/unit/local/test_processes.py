@@ -45,7 +45,7 @@ def test_output_is_split_into_lines_even_if_a_character_is_read_in_two_parts() -
 
 
 def test_what_a_task_has_started_ends_with_its_container() -> None:
-    """In whatever session it is: it may have the output open, and nothing else ends it."""
+    """Also in another session: it may have the output open, and nothing else ends it."""
     script = "setsid sleep 600 & echo $!; sleep 600 & echo $!"
     process = subprocess.Popen(
         ["sh", "-c", script],
