@@ -78,23 +78,28 @@ class Watch(NamedTuple):
     is_table: bool
 
 
-async def lines(api: MemoryApi, news: News, watch: Watch) -> AsyncIterator[bytes]:
-    """Yield the lines of a watch until its time is over.
+def lines(api: MemoryApi, news: News, watch: Watch) -> AsyncIterator[bytes]:
+    """Return the lines of a watch, which ends when its time is over.
 
     Raises:
-        ApiError: a selector is invalid.
+        ApiError, ValueError: the query is invalid.
     """
+    seconds = min(float(watch.query.get("timeoutSeconds") or _LONGEST_SECONDS), _LONGEST_SECONDS)
+    matches = selectors.of(watch.query.get("fieldSelector", ""), watch.query.get("labelSelector", ""))
+    version = int(watch.query.get("resourceVersion") or "0")
+    return _lines(api, news, watch, matches, version, asyncio.get_running_loop().time() + seconds)
+
+
+async def _lines(
+    api: MemoryApi, news: News, watch: Watch, matches: Callable[[Object], bool], version: int, end: float
+) -> AsyncIterator[bytes]:
     loop, query = asyncio.get_running_loop(), watch.query
-    end = loop.time() + min(float(query.get("timeoutSeconds") or _LONGEST_SECONDS), _LONGEST_SECONDS)
-    fields, labels = query.get("fieldSelector", ""), query.get("labelSelector", "")
-    matches = selectors.of(fields, labels)
     encoder = _Encoder(watch)
-    version = int(query.get("resourceVersion") or "0")
     starts_with_all = query.get("sendInitialEvents") == "true"
     if not version or starts_with_all:
-        page = api.find(watch.plural, watch.namespace, fields=fields, labels=labels)
+        page = api.find(watch.plural, watch.namespace)
         version = page.version
-        for item in page.items:
+        for item in filter(matches, page.items):
             yield encoder.line("ADDED", item)
         if starts_with_all:
             yield encoder.bookmark(version, {"k8s.io/initial-events-end": "true"})
