@@ -1,12 +1,16 @@
 """`podrelay dev` as a process: what only it does. That tasks end as in a cluster is tested by the other files."""
 
 import json
+import os
 import re
 import subprocess
+import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -17,10 +21,13 @@ from dev.harness.kubectl import Kubectl
 from dev.harness.manifests import TASK_DEFINITIONS, TASK_RUNS, Manifest, task_definition, task_run
 from dev.harness.operator import PODRELAY
 from dev.harness.waiting import eventually
+from podrelay import TaskService
 from podrelay.local.container import ENV_FOLDER
 from tests.support.relay import FINISHED
 
 pytestmark = pytest.mark.integration
+
+KILLS = int(os.environ.get("PODRELAY_TEST_KILLS", "3"))
 
 TASKS = """
 import os, subprocess, sys, time
@@ -43,13 +50,14 @@ class Waiting(TaskDefinition):
     title = "Wait until a file exists"
     max_iterations = 50
     abort_grace_period_seconds = 1
+    retry = {"limit": 0}
 
     def run(self, input: dict, controller: Controller) -> Answer:
         print("waiting", flush=True)
         subprocess.Popen(["sleep", "600"], start_new_session=True)
         while not os.path.exists(input["file"]):
             time.sleep(0.02)
-        return controller.response.done("found", {"word": WORD, "attempt": controller.task.attempt})
+        return controller.response.done("found", {"word": WORD})
 
 
 class Stubborn(Waiting):
@@ -73,6 +81,19 @@ class Greedy(TaskDefinition):
         kept = bytearray(400_000_000)
         time.sleep(60)
         return controller.response.done(str(len(kept)))
+
+
+class Counting(TaskDefinition):
+    id = "counting"
+    title = "Count the iterations"
+    retry = {"limit": 0}
+
+    def run(self, input: dict, controller: Controller) -> Answer:
+        seen = [*input.get("seen", []), controller.task.iteration]
+        time.sleep(0.1)
+        if len(seen) < 3:
+            return controller.response.continue_({"seen": seen})
+        return controller.response.done("counted", {"seen": seen})
 
 
 class Reading(TaskDefinition):
@@ -184,7 +205,7 @@ def test_a_changed_file_is_taken_up_by_the_next_iteration(home: Home) -> None:
     assert home.finished("after")["output"] == {"word": "second"}
     assert home.kubectl.get(TASK_DEFINITIONS, "renamed")
     (home.folder / "go").touch()
-    assert home.finished("before")["output"] == {"word": "first", "attempt": 1}  # it runs since before the change
+    assert home.finished("before")["output"] == {"word": "first"}  # it runs since before the change
 
 
 def test_an_error_in_a_file_is_shown_at_once_and_fails_no_run(home: Home) -> None:
@@ -271,7 +292,7 @@ def test_a_restart_goes_on_where_it_was(kept: Home) -> None:
     (kept.folder / "go").touch()
     with kept.server:
         assert kept.status("done") == done
-        assert kept.finished("working")["output"] == {"word": "first", "attempt": 1}
+        assert kept.finished("working")["output"] == {"word": "first"}
         assert kept.status("later")["reason"] == "Delayed"
         assert kept.server.events("ready")[0]["api"].rpartition("/")[2] == address.rpartition("/")[2]
 
@@ -286,7 +307,35 @@ def test_a_killed_process_loses_nothing(kept: Home) -> None:
 
         status = kept.finished("working")
 
-    assert (status["phase"], status["output"]) == ("Succeeded", {"word": "first", "attempt": 1})  # no attempt is lost
+    assert (status["phase"], status["output"]) == ("Succeeded", {"word": "first"})
+
+
+@pytest.mark.timeout(200 + 60 * KILLS)
+def test_kills_at_any_moment_lose_nothing_and_repeat_no_answer(kept: Home) -> None:
+    """PODRELAY_TEST_KILLS sets the number of kills."""
+    random = Random(KILLS)
+    created: list[str] = []
+    with kept.server:
+        for kill in range(KILLS):
+            with TaskService(kubeconfig=kept.server.kubeconfig, retry_seconds=0) as service:
+                names = [f"run-{kill}-{number}" for number in range(4)]
+                created += [service.trigger("counting", resource_name=name).id for name in names]
+            eventually("something happens", lambda: kept.server.events("run", phase="Running"))
+            time.sleep(random.uniform(0.0, 2.0))  # the moment is random, and nothing is waited for
+            kept.server.kill()
+            kept.server.start()
+        for name in created:
+            status = kept.finished(name)
+            assert (status["phase"], status["output"]) == ("Succeeded", {"seen": [1, 2, 3]})
+        records = json.loads(kept.kubectl.do("get", "titer", "-o", "json"))["items"]
+    answers = Counter((record["runName"], record["iteration"]) for record in records if "response" in record)
+    answered = {
+        (record["runName"], record["iteration"], record["response"]["status"])
+        for record in records
+        if record.get("response", {}).get("status") in {"continue", "done"}
+    }
+    assert len(answered) == 3 * len(created)
+    assert set(answers) == {(name, iteration) for name in created for iteration in (1, 2, 3)}
 
 
 def test_only_one_process_may_use_a_state(kept: Home) -> None:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -266,4 +267,5 @@ def _explained(flag: str, port: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise AddressError(f"port {port} cannot be used ({error.strerror}); choose another one with {flag}") from error
+        words = os.strerror(error.errno) if error.errno else str(error)
+        raise AddressError(f"port {port} cannot be used ({words}); choose another one with {flag}") from error
