@@ -9,8 +9,7 @@ import msgspec
 
 from podrelay.devserver import tables
 from podrelay.kube.errors import ApiError
-from podrelay.local import rest, selectors
-from podrelay.local.history import Event
+from podrelay.local import history, rest, selectors
 from podrelay.local.kinds import KINDS
 from podrelay.local.memory_api import MemoryApi
 
@@ -113,27 +112,15 @@ async def _lines(
                 return
             for event in events:
                 version = int(event.object["metadata"]["resourceVersion"])
-                shown = _shown(event, watch, matches)
-                if shown is not None:
-                    yield encoder.line(shown, event.object)
+                kind = history.shown(event, watch.plural, watch.namespace, matches)
+                if kind is not None:
+                    yield encoder.line(kind, event.object)
             if loop.time() >= end:
                 return
             if query.get("allowWatchBookmarks") == "true" and loop.time() >= bookmark_at:
                 yield encoder.bookmark(version, {})
                 bookmark_at = loop.time() + _BOOKMARK_SECONDS
             await wait(rung, min(end, bookmark_at) - loop.time())
-
-
-def _shown(event: Event, watch: Watch, matches: Callable[[Object], bool]) -> str | None:
-    """Return the type of event that a watch shows for a change; None: nothing."""
-    if event.plural != watch.plural:
-        return None
-    if watch.namespace not in {"", event.object["metadata"].get("namespace", "")}:
-        return None
-    was = event.before is not None and matches(event.before)
-    if event.is_deletion or not matches(event.object):
-        return "DELETED" if was else None
-    return "MODIFIED" if was else "ADDED"
 
 
 class _Encoder:

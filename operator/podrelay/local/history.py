@@ -1,5 +1,6 @@
 """The latest changes of an API server in memory, from which watches and lists of an earlier moment are served."""
 
+from collections.abc import Callable
 from typing import Any, Final, Literal, NamedTuple
 
 from podrelay.kube.errors import GoneError
@@ -31,6 +32,23 @@ class Event(NamedTuple):
     def is_deletion(self) -> bool:
         """Whether the object was deleted."""
         return self.type == "DELETED"
+
+
+def shown(event: Event, plural: str, namespace: str, matches: Callable[[Object], bool]) -> str | None:
+    """Return the type of event that a watch shows for a change; None: nothing.
+
+    Args:
+        event: the change.
+        plural: the kind of objects that the watch is about.
+        namespace: their namespace; "" means all.
+        matches: the selector of the watch.
+    """
+    if event.plural != plural or namespace not in {"", event.object["metadata"].get("namespace", "")}:
+        return None
+    was = event.before is not None and matches(event.before)
+    if event.is_deletion or not matches(event.object):
+        return "DELETED" if was else None
+    return "MODIFIED" if was else "ADDED"
 
 
 class History:

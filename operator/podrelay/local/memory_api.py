@@ -101,6 +101,7 @@ class MemoryApi:
         self._admit = admit
         self._new_uid = new_uid
         self._lock = threading.RLock()
+        self._has_changed = threading.Condition(self._lock)
         self._objects: dict[str, dict[ObjectName, Object]] = {plural: {} for plural in KINDS}
         self._uids: set[str] = set()
         self._dependents: defaultdict[str, dict[ObjectName, None]] = defaultdict(dict)
@@ -185,6 +186,16 @@ class MemoryApi:
             GoneError: the version is too old.
         """
         with self._lock:
+            return self._history.since(version)
+
+    def wait_for_changes(self, version: int, seconds: float) -> list[Event]:
+        """Wait until there are changes after a version, but not longer than some seconds, and return them.
+
+        Raises:
+            GoneError: the version is too old.
+        """
+        with self._has_changed:
+            self._has_changed.wait_for(lambda: self._version > version, max(0.0, seconds))
             return self._history.since(version)
 
     def log(self, namespace: str, name: str) -> bytes:
@@ -445,6 +456,7 @@ class MemoryApi:
 
     def _report(self, event: Event, size: int) -> None:
         self._history.add(event, size)
+        self._has_changed.notify_all()
         self._notify(event)
 
     def _next(self) -> str:
