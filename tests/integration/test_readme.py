@@ -1,4 +1,4 @@
-"""The first steps of a newcomer, as the README describes them: install, write a task, run it. Only its own text is used."""
+"""The first steps of a newcomer, as the README describes them: install, write a task, run it. Only its text is used."""
 
 import os
 import re

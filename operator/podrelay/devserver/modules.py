@@ -20,6 +20,7 @@ from podrelay.kube.errors import ApiError, NotFoundError
 from podrelay.local.memory_api import MemoryApi
 
 ANNOTATION_MODULE: Final = f"{names.GROUP}/dev-module"
+_RETRY_SECONDS: Final = 1.0
 _CHECKING: Final = "the changed module is being loaded"
 
 
@@ -70,20 +71,29 @@ class Modules:
     async def follow(self) -> None:
         """Load modules again when their files change, until cancelled."""
         while self._references:
-            folders = {file.parent for files in self._files.values() for file in files}
-            watch = awatch(*folders, watch_filter=PythonFilter(), recursive=False, step=20, debounce=200)
-            async for changes in watch:
-                changed = {Path(path) for _, path in changes}
-                # A new file next to a module may be the one whose import has failed.
-                of_folders = {path.parent for path in changed}
-                concerned = [
-                    name for name in self._references if of_folders & {file.parent for file in self._files[name]}
-                ]
-                for name in concerned:
-                    self._problems[name] = _CHECKING
-                await asyncio.gather(*map(self._load, concerned))
-                if {file.parent for files in self._files.values() for file in files} != folders:
-                    break
+            try:
+                await self._follow()
+            except OSError as error:  # a folder has vanished
+                self._listener.defined("", [], [f"changes of files are not seen: {error}"])
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _follow(self) -> None:
+        """Load modules again when their files change, until other folders have to be watched."""
+        folders = self._folders()
+        existing = [folder for folder in folders if folder.is_dir()] or [Path.cwd()]
+        watch = awatch(*existing, watch_filter=PythonFilter(), recursive=False, step=20, debounce=200)
+        async for changes in watch:
+            # A new file next to a module may be the one whose import has failed.
+            changed = {Path(path).parent for _, path in changes}
+            concerned = [name for name, files in self._files.items() if changed & {file.parent for file in files}]
+            for name in concerned:
+                self._problems[name] = _CHECKING
+            await asyncio.gather(*map(self._load, concerned))
+            if self._folders() != folders:
+                return
+
+    def _folders(self) -> set[Path]:
+        return {file.parent for files in self._files.values() for file in files}
 
     async def _load(self, reference: str) -> None:
         described = await _described(reference)
