@@ -209,7 +209,7 @@ def test_a_changed_file_is_taken_up_by_the_next_iteration(home: Home) -> None:
 
 
 def test_an_error_in_a_file_is_shown_at_once_and_fails_no_run(home: Home) -> None:
-    home.module.write_text(TASKS + "\nthis is not Python\n")
+    home.module.write_text(TASKS + "\ndef broken(:\n")
     event = eventually("it is reported", lambda: [e for e in home.server.events("module") if e["problems"]])[0]
     home.start("patient", "speaking")
     waiting = eventually("it is shown", lambda: home.status("patient") if home.server.events("run") else None)
