@@ -38,11 +38,11 @@ class ScheduledRun(Projection, frozen=True):
     """The runs to start.
 
     Attributes:
-        input: the input as JSON; empty if it is not kept and has to be read again.
+        input: the input as JSON, `null` without one; empty if it is not kept and has to be read again.
     """
 
     definition: str
-    input: msgspec.Raw | None = None
+    input: msgspec.Raw = msgspec.Raw(b"null")
     display_name: str | None = None
     ttl_seconds_after_finished: int | None = None
 
@@ -206,8 +206,6 @@ class TaskSchedule(Projection, frozen=True):
     def __post_init__(self) -> None:
         """Keep the input of the runs only if it is small."""
         given = self.spec.run.input
-        if given is None:
-            return
         kept = given.copy() if len(given) <= KEPT_INPUT_BYTES else _NOT_KEPT
         run = msgspec.structs.replace(self.spec.run, input=kept)
         msgspec.structs.force_setattr(self, "spec", msgspec.structs.replace(self.spec, run=run))

@@ -109,8 +109,9 @@ class Cron:
     def _local_times(self, at: datetime) -> Iterator[datetime]:
         """Yield the matching times of the calendar, from early enough for all instants later than `at`."""
         begin = at.astimezone(self._zone)
-        is_near_change = begin.utcoffset() != (at - _LONGEST_CHANGE).astimezone(self._zone).utcoffset()
-        is_near_change |= begin.utcoffset() != (at - _LONGEST_CHANGE / 2).astimezone(self._zone).utcoffset()
+        # Around a change, an earlier time of the calendar may be a later instant.
+        around = (at + part * _LONGEST_CHANGE for part in (-1, -0.5, 0.5, 1))
+        is_near_change = any(other.astimezone(self._zone).utcoffset() != begin.utcoffset() for other in around)
         early = begin.replace(tzinfo=None, fold=0) - (_LONGEST_CHANGE if is_near_change else timedelta(seconds=1))
         for local in CronSim(self._expression, early):
             if local.year > LAST_YEAR:

@@ -3,16 +3,17 @@
 import hashlib
 import heapq
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from podrelay.api import limits
 from podrelay.api.errors import PodrelayError
 from podrelay.schedules import durations, zones
-from podrelay.schedules.cron import LAST_YEAR, Cron, CronError
+from podrelay.schedules.cron import LAST_YEAR, Cron
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST: Final = datetime(1000, 1, 1, tzinfo=UTC)
@@ -24,6 +25,8 @@ _LOOK_BACK: Final = tuple(
 _MOST_EXCLUDED: Final = 100_000
 """So many excluded times in a row end the search, so that a schedule that excludes all of its times costs little."""
 _SECONDS: Final = timedelta(seconds=1)
+
+T = TypeVar("T")
 
 
 class TimetableError(PodrelayError, ValueError):
@@ -78,18 +81,18 @@ class Timetable:
     """
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
-        self._zone = _checked("timeZone", lambda: zones.zone(str(spec.get("timeZone") or "UTC")))
+        self._zone = _checked("timeZone", partial(zones.zone, str(spec.get("timeZone") or "UTC")))
         follows_clock = spec.get("daylightSaving") == "Literal"
         self._rules = [
-            _checked(f"schedules[{number}]", lambda item=item: _rule(item, self._zone, follows_clock=follows_clock))
+            _checked(f"schedules[{number}]", partial(_rule, item, self._zone, follows_clock=follows_clock))
             for number, item in enumerate(spec.get("schedules") or ())
         ]
         self._exclusions = [
-            _checked(f"exclude[{number}]", lambda item=item: _Exclusion(item, self._zone))
+            _checked(f"exclude[{number}]", partial(_Exclusion, item, self._zone))
             for number, item in enumerate(spec.get("exclude") or ())
         ]
-        self._begin = _time(spec.get("startAt"), _FIRST)
-        self._end = _time(spec.get("endAt"), _LAST)
+        self._begin = _checked("startAt", partial(_time, spec.get("startAt"), _FIRST))
+        self._end = _checked("endAt", partial(_time, spec.get("endAt"), _LAST))
         relevant = ("schedules", "exclude", "timeZone", "daylightSaving", "startAt", "endAt")
         self.identity = _hash({name: spec.get(name) for name in relevant})
         """Differs from that of timetables with other rules."""
@@ -155,10 +158,10 @@ def _rule(item: Mapping[str, Any], zone: ZoneInfo, *, follows_clock: bool) -> Ru
     return Every(durations.parse(item.get("every") or ""), durations.parse(item.get("offset") or "0s"))
 
 
-def _checked(where: str, make: Any) -> Any:
+def _checked(where: str, make: Callable[[], T]) -> T:
     try:
         return make()
-    except (CronError, durations.DurationError, TimetableError, ValueError) as error:
+    except (PodrelayError, ValueError, OverflowError) as error:
         raise TimetableError(f"{where}: {error}") from error
 
 

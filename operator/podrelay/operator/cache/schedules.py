@@ -13,7 +13,7 @@ from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
 from podrelay.operator.cache.collection import Collection
 from podrelay.operator.objects import TaskRun
-from podrelay.operator.schedule_objects import TaskSchedule, TaskScheduleStatus
+from podrelay.operator.schedule_objects import TaskSchedule
 from podrelay.operator.schedule_planner.view import ScheduleView
 from podrelay.schedules.timetable import Timetable, TimetableError
 
@@ -142,7 +142,7 @@ class ScheduleCache:
             return False
         key = Key(run.metadata.namespace, run.spec.scheduled.schedule)
         schedule = self.schedule(key)
-        is_kept = not self.is_synced() if schedule is None else not _is_noted(schedule.status, run)
+        is_kept = not self.is_synced() if schedule is None else not _is_noted(schedule, run)
         if is_kept:
             self._kept[key].add(Key(run.metadata.namespace, run.metadata.name))
         return is_kept
@@ -176,19 +176,26 @@ class ScheduleCache:
         return rules
 
 
-def _is_noted(status: TaskScheduleStatus, run: TaskRun) -> bool:
-    scheduled, name = run.spec.scheduled, run.metadata.name
+def _is_noted(schedule: TaskSchedule, run: TaskRun) -> bool:
+    status, scheduled, name = schedule.status, run.spec.scheduled, run.metadata.name
     assert scheduled is not None  # noqa: S101 - the caller has checked it
     if any(active.name == name for active in status.active):
         return False
     if scheduled.manual:
         return True
     if scheduled.backfill is not None:
-        backfill = next((item for item in status.backfills if item.name == scheduled.backfill), None)
-        done = backfill.processed_until if backfill is not None else None
-        return backfill is None or backfill.finished_at is not None or (done is not None and scheduled.time <= done)
+        return _is_noted_by_backfill(schedule, scheduled.backfill, scheduled.time)
     is_decided = status.processed_until is not None and scheduled.time <= status.processed_until
     return is_decided and scheduled.time not in status.buffered
+
+
+def _is_noted_by_backfill(schedule: TaskSchedule, name: str, time: datetime) -> bool:
+    if not any(backfill.name == name for backfill in schedule.spec.backfills):
+        return True
+    status = next((item for item in schedule.status.backfills if item.name == name), None)
+    if status is None or status.processed_until is None:
+        return False
+    return status.finished_at is not None or time <= status.processed_until
 
 
 def _own_key(schedule: TaskSchedule) -> Key:

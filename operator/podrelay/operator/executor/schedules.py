@@ -105,13 +105,13 @@ class ScheduleExecutor:
     async def _start(self, key: Key, view: ScheduleView, action: StartRun) -> bool:
         seen = self._schedules.observations(key)
         own = view.schedule
-        given: bytes | None = bytes(own.spec.run.input) if own.spec.run.input is not None else None
-        if not seen.is_current or given == b"":
+        given = bytes(own.spec.run.input)
+        if not seen.is_current or not given:
             current = await self._read_schedule(key, own.metadata.uid)
             if current is None or not _is_same_version(current, own):
                 return False
             seen.is_current = True
-            given = await self._input(key) if given == b"" else given
+            given = given or await self._input(key)
         manifest = _manifest(own, action, given, self._deadline())
         self._count("create_run")
         try:
@@ -194,7 +194,7 @@ class ScheduleExecutor:
 
 
 class _RunInput(msgspec.Struct):
-    input: msgspec.Raw = msgspec.Raw(b"{}")
+    input: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class _SpecInput(msgspec.Struct):
@@ -209,12 +209,12 @@ def _is_same_version(one: TaskSchedule, other: TaskSchedule) -> bool:
     return one.metadata.resource_version == other.metadata.resource_version
 
 
-def _manifest(schedule: TaskSchedule, action: StartRun, given: bytes | None, more: dict[str, str]) -> dict[str, Any]:
+def _manifest(schedule: TaskSchedule, action: StartRun, given: bytes, more: dict[str, str]) -> dict[str, Any]:
     run, about = schedule.spec.run, schedule.metadata.annotations
     author = about.changed_by or about.created_by
     spec = {
         "definition": run.definition,
-        "input": msgspec.json.decode(given) if given else None,
+        "input": msgspec.json.decode(given),
         "displayName": run.display_name,
         "ttlSecondsAfterFinished": run.ttl_seconds_after_finished,
         "scheduled": _given(

@@ -1,7 +1,6 @@
 """The backfills of a schedule: runs for times in the past, at a limited rate. Pure functions."""
 
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Final, NamedTuple
 
 import msgspec
@@ -63,18 +62,17 @@ class _Work:
         """Take note of existing runs until one must be created, or nothing remains."""
         last = min(self._backfill.until - _SECOND, self._draft.processed_until or self._view.now)
         since = self.status.processed_until or self._backfill.from_ - _SECOND
-        times = list(islice(self._timetable.after(since), due_times.MOST_AT_ONCE + 1))
-        for time in times[: due_times.MOST_AT_ONCE]:
+        # One by one: to find the next times costs more than to decide about one.
+        for number, time in enumerate(self._timetable.after(since)):
             if time > last:
-                self._finish()
+                break
+            if number == due_times.MOST_AT_ONCE:
+                self.is_partial = True
                 return
             if not self._take_note(time):
                 self._start(time)
                 return
-        if len(times) > due_times.MOST_AT_ONCE:
-            self.is_partial = True
-        else:
-            self._finish()
+        self._finish()
 
     def _finish(self) -> None:
         self.status = msgspec.structs.replace(self.status, finished_at=self._view.now.replace(microsecond=0))
