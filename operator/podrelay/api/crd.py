@@ -31,6 +31,7 @@ _KEPT_KEYS = (
     "pattern",
     "minimum",
     "maximum",
+    "minItems",
     "maxItems",
     "maxProperties",
     "required",

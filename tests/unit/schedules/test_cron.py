@@ -62,7 +62,7 @@ def numbers(low: int, high: int) -> st.SearchStrategy[Field]:
 def walk(
     begin: datetime, minutes: int, place: ZoneInfo, matches: Callable[[datetime], bool], *, follows_clock: bool
 ) -> Iterator[datetime]:
-    """Yield the times by looking at every minute, and at every minute that clocks leave out."""
+    """Check every minute, and every minute that clocks leave out."""
     before = (begin - MINUTE).astimezone(place).replace(tzinfo=None)
     for number in range(minutes):
         instant = begin + number * MINUTE

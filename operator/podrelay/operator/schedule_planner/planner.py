@@ -145,7 +145,7 @@ def _verdict(view: ScheduleView, following: tuple[datetime, ...]) -> Verdict:
     if view.refusal is not None:
         return Verdict(False, conditions.REFUSED, f"the API server refuses the run: {view.refusal}")
     if not following:
-        return Verdict(True, conditions.ENDED, "the schedule has no more times")
+        return Verdict(True, conditions.ENDED, "no time of the schedule is left")
     return Verdict(True, conditions.SCHEDULING, "runs start at the times of the schedule")
 
 

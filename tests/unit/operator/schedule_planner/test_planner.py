@@ -163,7 +163,7 @@ def test_a_run_of_that_name_from_elsewhere_is_left_alone() -> None:
     assert (world.status.started, world.status.skipped.name_taken) == (1, 1)
 
 
-def test_runs_that_are_replaced_are_told_by_which_one() -> None:
+def test_an_abort_names_the_run_that_replaces_the_aborted_one() -> None:
     world = World(schedules=[{"every": "1m"}], overlap="AbortOther")
     world.play(world.operator(), until=2 * MINUTE)
 
