@@ -118,7 +118,7 @@ def test_a_schedule_cannot_be_pointed_to_another_definition(limited: QuickKubect
 
 
 @pytest.mark.parametrize("field", ["suspendedBy", "created-by", "changed-by"])
-def test_nobody_signs_for_others(user: QuickKubectl, field: str) -> None:
+def test_a_user_cannot_sign_with_another_name(user: QuickKubectl, field: str) -> None:
     if field == "suspendedBy":
         refused = user.create(task_schedule(suspend=True, suspendedBy="alice"), flags=(DRY_RUN,))
     else:

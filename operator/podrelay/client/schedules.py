@@ -162,6 +162,9 @@ class Schedules:
     def get(self, name: str) -> Schedule:
         """Return a schedule.
 
+        Args:
+            name: name of the schedule.
+
         Raises:
             ScheduleNotFoundError: there is none of this name.
         """
@@ -243,6 +246,10 @@ class Schedules:
     def stop_backfill(self, name: str, backfill_name: str) -> Schedule:
         """Stop a backfill; runs that it has started continue.
 
+        Args:
+            name: name of the schedule.
+            backfill_name: name of the backfill.
+
         Raises:
             ScheduleNotFoundError: there is no such schedule.
         """
@@ -268,6 +275,9 @@ class Schedules:
     def resume(self, name: str) -> Schedule:
         """Continue a suspended schedule, from the next time on.
 
+        Args:
+            name: name of the schedule.
+
         Raises:
             ScheduleNotFoundError: there is no such schedule.
         """
@@ -275,6 +285,9 @@ class Schedules:
 
     def delete(self, name: str) -> None:
         """Delete a schedule. Its runs stay.
+
+        Args:
+            name: name of the schedule.
 
         Raises:
             ScheduleNotFoundError: there is no such schedule.

@@ -347,3 +347,12 @@ def test_an_input_that_is_not_kept_in_memory_is_read_again() -> None:
     world.play(world.operator(), until=HOUR)
 
     assert world.runs()[0]["spec"]["input"] == {"text": "x" * 10_000}
+
+
+def test_a_schedule_without_further_times_says_so() -> None:
+    world = World(schedules=[{"every": "1h"}], endAt=in_text(BEGIN + 90 * MINUTE))
+    world.play(world.operator(), until=3 * HOUR)
+
+    assert len(world.created) == 1
+    assert world.status.next_times == ()
+    assert ready(world) == ("True", "NoMoreTimes")
