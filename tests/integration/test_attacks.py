@@ -162,7 +162,7 @@ RUNS, DEFINITIONS, RECORDS, SCHEDULES = "taskruns", "taskdefinitions", "taskiter
 Rights = dict[str, str]
 
 _VIEW: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SCHEDULES: READ, SETTINGS: READ}
-_RUNNER: Rights = {RUNS: "get list create", RECORDS: "get create update"}
+_RUNNER: Rights = {RUNS: "get list watch create", RECORDS: "get create update"}
 _OPERATOR: Rights = {
     RUNS: "get list watch create patch delete trigger",
     f"{RUNS}/status": "update patch",

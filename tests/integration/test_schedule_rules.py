@@ -1,11 +1,15 @@
 """What the API server refuses of a TaskSchedule by itself, before any operator sees it, and what the policies add."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from dev.harness.chart import RELEASE_NAMESPACE
 from dev.harness.kubectl import Kubectl
-from tests.support.quick import DRY_RUN, QuickKubectl
+from dev.harness.manifests import task_run
+from podrelay.schedules.timetable import in_text
+from tests.support.quick import DRY_RUN, QuickKubectl, collection
 from tests.support.schedules import TASK_SCHEDULES, task_schedule
 
 pytestmark = pytest.mark.integration
@@ -142,3 +146,53 @@ def test_only_the_status_subresource_changes_the_status(quick: QuickKubectl) -> 
     assert quick.create(task_schedule("status"))
     assert quick.patch(TASK_SCHEDULES, "status", {"status": {"started": 5}})
     assert "started" not in quick.get(TASK_SCHEDULES, "status").get("status", {})
+
+
+# --- the operator, with the rights of the chart -----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def operator(admin: Kubectl, shared: Kubectl) -> QuickKubectl:
+    """The operator's service account, in the namespace of the tests."""
+    account = admin.in_namespace(RELEASE_NAMESPACE).as_service_account("podrelay-operator")
+    return QuickKubectl.instead_of(account.in_namespace(shared.namespace))
+
+
+def run_of(schedule: str | None) -> dict[str, Any]:
+    scheduled = {"schedule": schedule, "time": "2026-03-28T01:30:00Z"}
+    spec: dict[str, Any] = {"scheduled": scheduled} if schedule else {}
+    return task_run("nightly-20260328t013000z", metadata={"annotations": {"podrelay.dev/created-by": "alice"}}, **spec)
+
+
+def test_the_operator_names_the_author_of_a_schedule_as_the_creator_of_its_runs(operator: QuickKubectl) -> None:
+    created = operator.create(run_of("nightly"), flags=(DRY_RUN,))
+    assert created, str(created)
+
+
+def test_the_operator_cannot_name_others_as_the_creator_of_any_other_run(operator: QuickKubectl) -> None:
+    refused = operator.create(run_of(None), flags=(DRY_RUN,))
+    assert "must be your own name" in str(refused)
+
+
+def test_a_user_cannot_name_others_as_the_creator_of_a_run_of_a_schedule(user: QuickKubectl) -> None:
+    refused = user.create(run_of("nightly"), flags=(DRY_RUN,))
+    assert "must be your own name" in str(refused)
+
+
+def test_the_operator_suspends_a_schedule_and_writes_its_status(operator: QuickKubectl, quick: QuickKubectl) -> None:
+    assert quick.create(task_schedule("failing"))
+    suspended = operator.patch(TASK_SCHEDULES, "failing", {"spec": {"suspend": True, "suspendedBy": "podrelay"}})
+    assert suspended, str(suspended)
+    stored = quick.get(TASK_SCHEDULES, "failing") | {"status": {"started": 3}}
+    path = f"{collection(TASK_SCHEDULES, quick.namespace)}/failing/status"
+    assert operator.ask("PUT", path, stored)
+    assert quick.get(TASK_SCHEDULES, "failing")["status"]["started"] == 3
+
+
+@pytest.mark.parametrize(("seconds", "is_late"), [(60, False), (-60, True)])
+def test_the_fence_refuses_a_run_that_is_created_too_late(quick: QuickKubectl, seconds: int, is_late: bool) -> None:
+    good_until = in_text(datetime.now(UTC) + timedelta(seconds=seconds))
+    late = task_run("late", metadata={"annotations": {"podrelay.dev/good-until": good_until}})
+    created = quick.create(late, flags=(DRY_RUN,))
+    assert bool(created) is not is_late
+    assert not is_late or "the request to create this run took longer" in str(created)

@@ -69,16 +69,25 @@ class Cron:
         self._zone = zone
         self._follows_clock = follows_clock or fields[0].startswith("*") or fields[1].startswith("*")
 
-    def matches(self, at: datetime) -> bool:
-        """Return whether the local time of an instant matches the expression, in whole minutes."""
-        local = at.astimezone(self._zone)
-        cron = self._matcher
-        return (
+    def end_of_match(self, at: datetime) -> datetime | None:
+        """Return until when all minutes match, as far as that is easily known; None if that of `at` does not match.
+
+        That is the end of the day if every minute of a day matches, or else of the hour, or else of the minute.
+        """
+        local, cron = at.astimezone(self._zone), self._matcher
+        is_match = (
             local.minute in cron.minutes
             and local.hour in cron.hours
             and local.month in cron.months
             and cron.match_day(local.date())
         )
+        if not is_match:
+            return None
+        minutes = 60 if len(cron.minutes) == 60 else 1
+        if minutes == 60 and len(cron.hours) == 24:
+            return next_day(local)
+        begin = local.replace(minute=local.minute // minutes * minutes, second=0, microsecond=0)
+        return max(begin.astimezone(UTC) + minutes * _MINUTE, at + timedelta(seconds=1))
 
     def after(self, at: datetime) -> Iterator[datetime]:
         """Yield all times later than `at`, in order, each once."""
@@ -109,14 +118,21 @@ class Cron:
     def _local_times(self, at: datetime) -> Iterator[datetime]:
         """Yield the matching times of the calendar, from early enough for all instants later than `at`."""
         begin = at.astimezone(self._zone)
-        # Around a change, an earlier time of the calendar may be a later instant.
-        around = (at + part * _LONGEST_CHANGE for part in (-1, -0.5, 0.5, 1))
-        is_near_change = any(other.astimezone(self._zone).utcoffset() != begin.utcoffset() for other in around)
-        early = begin.replace(tzinfo=None, fold=0) - (_LONGEST_CHANGE if is_near_change else timedelta(seconds=1))
+        # Around a change, an earlier time of the calendar may be a later instant, by no more than the change.
+        around = [(at + part * _LONGEST_CHANGE).astimezone(self._zone) for part in (-1, -0.5, 0, 0.5, 1)]
+        offsets = [other.utcoffset() or timedelta() for other in around]
+        early = begin.replace(tzinfo=None, fold=0) - (max(offsets) - min(offsets)) - timedelta(seconds=1)
         for local in CronSim(self._expression, early):
             if local.year > LAST_YEAR:
                 return
             yield local
+
+
+def next_day(local: datetime) -> datetime:
+    """Return the instant at which the next day begins in the time zone of `local`."""
+    day = local.replace(hour=0, minute=0, second=0, microsecond=0, tzinfo=None, fold=0) + timedelta(days=1)
+    assert isinstance(local.tzinfo, ZoneInfo)  # noqa: S101 - the caller has converted it
+    return _instant(day, local.tzinfo) or _end_of_gap(day, local.tzinfo)
 
 
 def _exists(local: datetime, zone: ZoneInfo) -> bool:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from podrelay.api import limits
 from podrelay.api.errors import PodrelayError
 from podrelay.schedules import durations, zones
-from podrelay.schedules.cron import LAST_YEAR, Cron
+from podrelay.schedules.cron import LAST_YEAR, Cron, next_day
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST: Final = datetime(1000, 1, 1, tzinfo=UTC)
@@ -22,8 +22,8 @@ _LOOK_BACK: Final = tuple(
     timedelta(minutes=minutes) for minutes in (2, 61, 1500, 45_000, 540_000, 4_300_000, 22_000_000)
 )
 """How far to look for the time before another one: up to 42 years, in growing steps."""
-_MOST_EXCLUDED: Final = 100_000
-"""So many excluded times in a row end the search, so that a schedule that excludes all of its times costs little."""
+_MOST_EXCLUDED: Final = 5000
+"""So many excluded periods in a row end the search, so that a schedule that excludes all of its times costs little."""
 _SECONDS: Final = timedelta(seconds=1)
 
 T = TypeVar("T")
@@ -99,19 +99,31 @@ class Timetable:
 
     def after(self, at: datetime) -> Iterator[datetime]:
         """Yield all times later than `at`, in order, each once."""
-        last = at = max(at, self._begin - _SECONDS)
-        excluded = 0
-        for time in heapq.merge(*(rule.after(at) for rule in self._rules)):
-            if time >= self._end or excluded > _MOST_EXCLUDED:
+        at = max(at, self._begin - _SECONDS)
+        for _ in range(_MOST_EXCLUDED):
+            until = None
+            for time in self._with_excluded(at):
+                until = self._excluded_until(time)
+                if until is not None:
+                    break
+                yield time
+            if until is None:
                 return
-            if time == last or time < self._begin:
-                continue
-            last = time
-            if any(exclusion.covers(time) for exclusion in self._exclusions):
-                excluded += 1
-                continue
-            excluded = 0
-            yield time
+            at = max(until, time) - _SECONDS  # a time at its end is not excluded
+
+    def _with_excluded(self, at: datetime) -> Iterator[datetime]:
+        last = at
+        for time in heapq.merge(*(rule.after(at) for rule in self._rules)):
+            if time >= self._end:
+                return
+            if time != last:
+                last = time
+                yield time
+
+    def _excluded_until(self, time: datetime) -> datetime | None:
+        """Return until when a time and those that follow are excluded; None if it is not excluded."""
+        ends = (exclusion.end_of(time) for exclusion in self._exclusions)
+        return max((end for end in ends if end is not None), default=None)
 
     def next(self, at: datetime, count: int) -> list[datetime]:
         """Return the first `count` times later than `at`, or fewer if there are no more."""
@@ -139,12 +151,14 @@ class _Exclusion:
         self._from = _time(item.get("from"), _FIRST)
         self._until = _time(item.get("until"), _LAST)
 
-    def covers(self, time: datetime) -> bool:
+    def end_of(self, time: datetime) -> datetime | None:
+        """Return until when a time and those that follow are excluded; None if it is not excluded."""
         if self._cron is not None:
-            return self._cron.matches(time)
+            return self._cron.end_of_match(time)
         if self._date is not None:
-            return time.astimezone(self._zone).date() == self._date
-        return self._from <= time < self._until
+            local = time.astimezone(self._zone)
+            return next_day(local) if local.date() == self._date else None
+        return self._until if self._from <= time < self._until else None
 
 
 def in_text(time: datetime) -> str:

@@ -78,7 +78,7 @@ def walk(
         before = local
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), name=st.sampled_from(ZONES), literal=st.booleans())
 def test_the_times_are_those_of_a_walk_through_all_minutes(data: st.DataObject, name: str, literal: bool) -> None:
     place = zone(name)

@@ -1,13 +1,16 @@
 """Timetables: several rules, exclusions, begin and end, and the time before another one."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from cronsim import CronSim
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from podrelay.schedules.timetable import Timetable, TimetableError, in_text
+from podrelay.schedules.zones import zone
 
 BEGIN = datetime(2026, 3, 28, tzinfo=UTC)
 
@@ -109,3 +112,52 @@ def test_only_rules_about_times_make_another_timetable() -> None:
     one = Timetable({"schedules": [{"every": "1h"}], "suspend": True})
     assert one.identity == Timetable({"schedules": [{"every": "1h"}], "suspend": False}).identity
     assert one.identity != Timetable({"schedules": [{"every": "2h"}]}).identity
+
+
+RULES = ({"every": "10s"}, {"every": "17m"}, {"cron": "*/5 * * * *"}, {"cron": "30 2 * * *"})
+EXCLUSIONS = (
+    {"cron": "* * * * *"},
+    {"cron": "* * * * MON-FRI"},
+    {"cron": "* 1-22 * * *"},
+    {"cron": "*/10 * * * *"},
+    {"cron": "0-58 2 * * *"},
+    {"date": "2026-03-29"},
+    {"date": "2026-10-25"},
+    {"from": "2026-03-28T00:30:00Z", "until": "2026-03-30T23:00:05Z"},
+    {"until": "2026-03-29T00:30:00Z"},
+)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    rules=st.lists(st.sampled_from(RULES), min_size=1, max_size=2, unique_by=str),
+    exclude=st.lists(st.sampled_from(EXCLUSIONS), max_size=3, unique_by=str),
+    begin=st.sampled_from([datetime(2026, 3, 28, 20, tzinfo=UTC), datetime(2026, 10, 24, 20, 3, 7, tzinfo=UTC)]),
+)
+def test_excluded_times_are_those_that_an_exclusion_covers(
+    rules: list[dict[str, str]], exclude: list[dict[str, str]], begin: datetime
+) -> None:
+    zone_name, end = "Europe/Vienna", begin + timedelta(hours=6)
+    place = zone(zone_name)
+
+    def is_excluded(time: datetime, item: dict[str, str]) -> bool:
+        if "cron" in item:
+            local = time.astimezone(place).replace(tzinfo=None, second=0, fold=0)
+            return next(CronSim(item["cron"], local - timedelta(seconds=1))) == local
+        if "date" in item:
+            return time.astimezone(place).date().isoformat() == item["date"]
+        first, last = item.get("from", "1000-01-01T00:00:00Z"), item["until"]
+        return datetime.fromisoformat(first) <= time < datetime.fromisoformat(last)
+
+    def until_end(timetable: Timetable) -> list[datetime]:
+        return list(itertools.takewhile(lambda time: time <= end, timetable.after(begin)))
+
+    everything = until_end(Timetable({"schedules": rules, "timeZone": zone_name}))
+    expected = [time for time in everything if not any(is_excluded(time, item) for item in exclude)]
+    assert until_end(Timetable({"schedules": rules, "exclude": exclude, "timeZone": zone_name})) == expected
+
+
+def test_a_year_without_times_does_not_end_a_schedule() -> None:
+    year = {"from": "2026-01-01T00:00:00Z", "until": "2027-01-01T00:00:00Z"}
+    found = times(1, {"every": "10s"}, exclude=[year, {"cron": "* * * * MON-FRI"}])
+    assert found == ["2027-01-02T00:00:00Z"]

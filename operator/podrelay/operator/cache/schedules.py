@@ -95,7 +95,9 @@ class ScheduleCache:
         uid = schedule.metadata.uid if schedule is not None else ""
         known = self._observations.get(key)
         if known is None or known.uid != uid:
-            known = self._observations[key] = Observations(uid)
+            known = Observations(uid)
+            if schedule is not None:
+                self._observations[key] = known
         return known
 
     def view(self, key: Key, excused: timedelta = timedelta()) -> ScheduleView | None:
