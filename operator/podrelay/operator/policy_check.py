@@ -36,6 +36,7 @@ NAMES: Final = (
     "podrelay-payloads-of-schedules",
     "podrelay-records",
     "podrelay-runs",
+    "podrelay-scheduled-runs",
     "podrelay-schedules",
     "podrelay-secrets",
 )
