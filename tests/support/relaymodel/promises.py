@@ -192,7 +192,9 @@ class Promises:
     def _has_ended_as_done(self, process: Process) -> bool:
         """Whether the exit code of a program without the SDK means done: it was not asked to end."""
         is_silent = process.exit_code == 0 and process.answered is None
-        return process.by_message and is_silent and not process.was_asked_to_end
+        # Only the clock of the node shows which came first, the deletion or the end.
+        is_clock_late = self._world.nodes.skew < timedelta()
+        return process.by_message and is_silent and (is_clock_late or not process.was_asked_to_end)
 
     # --- pods and records -----------------------------------------------------------------------------------------
 
