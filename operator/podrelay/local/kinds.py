@@ -5,6 +5,7 @@ from typing import Any, Final, NamedTuple
 from podrelay.api import names
 from podrelay.api.task_definition import TaskDefinition
 from podrelay.api.task_run import TaskRun
+from podrelay.api.task_schedule import TaskSchedule
 from podrelay.kube.resources import (
     CONFIG_MAPS,
     EVENTS,
@@ -13,6 +14,7 @@ from podrelay.kube.resources import (
     TASK_DEFINITIONS,
     TASK_ITERATIONS,
     TASK_RUNS,
+    TASK_SCHEDULES,
     Resource,
 )
 
@@ -56,7 +58,8 @@ _ALL: Final = (
     Kind(TASK_DEFINITIONS, "TaskDefinition", ("tdef",), first_status=dict(TaskDefinition.born)),
     Kind(TASK_RUNS, "TaskRun", ("trun",), first_status=dict(TaskRun.born)),
     Kind(TASK_ITERATIONS, "TaskIteration", ("titer",)),
+    Kind(TASK_SCHEDULES, "TaskSchedule", ("tsched",), first_status=dict(TaskSchedule.born)),
 )
 KINDS: Final[dict[str, Kind]] = {kind.resource.plural: kind for kind in _ALL}
 """All kinds, by plural."""
-OF_PODRELAY: Final = frozenset({names.TASK_DEFINITIONS, names.TASK_RUNS, names.TASK_ITERATIONS})
+OF_PODRELAY: Final = frozenset({names.TASK_DEFINITIONS, names.TASK_RUNS, names.TASK_ITERATIONS, names.TASK_SCHEDULES})

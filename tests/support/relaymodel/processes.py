@@ -79,6 +79,7 @@ class Process:
         calls: the hook that is being called.
         answered: the answer of the task, None before; it may never have been stored.
         stored: the answer that is known to be stored, in its record or as its message.
+        was_asked_to_end: its pod had been deleted, or had got a deadline, before the container ended.
         is_orphan: its pod was deleted by force: the only exception of "never two at once".
         stopping_since: when it was asked to end.
         leaves_threads: code of the task continues to run after its answer, until the container ends.
@@ -108,6 +109,7 @@ class Process:
     waits_for_end: bool = False
     has_ended: bool = False
     exit_code: int | None = None
+    was_asked_to_end: bool = False
     is_orphan: bool = False
     stopping_since: datetime | None = None
     is_stuck: bool = False
