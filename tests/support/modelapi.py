@@ -23,12 +23,14 @@ class Server(MemoryApi):
 
     def change(self, name: ObjectName, patch: Manifest) -> None:
         """Apply a merge patch to an object, including its status."""
-        before = self.get(*name)
-        self._change(name, before, patches.merged(before, patch))
+        with self._lock:
+            before = self.get(*name)
+            self._change(name, before, patches.merged(before, patch))
 
     def remove(self, name: ObjectName) -> None:
         """Remove an object regardless of its finalizers."""
-        self._remove(name)
+        with self._lock:
+            self._remove(name)
 
 
 class ModelApi(MemoryClient):
