@@ -1,0 +1,105 @@
+import { type ReactNode, Suspense, useEffect, useState } from 'react';
+import { begin } from './api/http';
+import { forgetSockets } from './api/live';
+import { isExpired, session } from './api/session';
+import { useStore } from './api/store';
+import { ErrorBoundary } from './components/ErrorBoundary';
+import { Empty, Notice } from './components/Notice';
+import { Link, useAddress } from './routing/location';
+import { namespacePath, segments } from './routing/paths';
+import { RunPage } from './run/RunPage';
+import { RunsPage } from './runs/RunsPage';
+import { fallbackNamespace, remember } from './shell/namespace';
+import { Shell } from './shell/Shell';
+import { SignInAgain, SignInPage } from './shell/SignIn';
+
+export type View = 'overview' | 'runs' | 'definitions' | 'queue' | 'settings' | 'missing';
+
+export function App() {
+  const user = useStore(session);
+  const expired = useStore(isExpired);
+  const [isAsking, setIsAsking] = useState(false);
+  const unreachable = useBegin(user.kind);
+  // Another token means another user: no socket may outlive that.
+  useEffect(() => {
+    if (user.kind !== 'checking') forgetSockets();
+  }, [user]);
+  useEffect(() => setIsAsking(expired), [expired]);
+
+  if (user.kind === 'checking') {
+    return unreachable ? (
+      <main className="sign-in-page">
+        <Notice tone="warn" title="The gateway does not answer">
+          It is tried again by itself.
+        </Notice>
+      </main>
+    ) : null;
+  }
+  if (user.kind === 'signed-out') return <SignInPage wasRefused={user.wasRefused} />;
+  return (
+    <>
+      <Views onSignIn={() => setIsAsking(true)} />
+      {expired && isAsking ? <SignInAgain onClose={() => setIsAsking(false)} /> : null}
+    </>
+  );
+}
+
+/** Finds out once how to sign in; returns whether the gateway does not answer. */
+function useBegin(kind: string): boolean {
+  const [unreachable, setUnreachable] = useState(false);
+  useEffect(() => {
+    if (kind !== 'checking') return;
+    let timer: ReturnType<typeof setTimeout>;
+    function ask(): void {
+      begin().catch(() => {
+        setUnreachable(true);
+        timer = setTimeout(ask, 2000);
+      });
+    }
+    ask();
+    return () => clearTimeout(timer);
+  }, [kind]);
+  return unreachable;
+}
+
+function Views({ onSignIn }: { onSignIn: () => void }) {
+  const address = useAddress();
+  const [first = '', second, third] = segments(address.path);
+  const namespace = second ?? address.search.get('namespace') ?? fallbackNamespace();
+  useEffect(() => remember(namespace), [namespace]);
+  const { view, page } = viewOf(first, namespace, third, address.search);
+  return (
+    <Shell view={view} namespace={namespace} onSignIn={onSignIn}>
+      <ErrorBoundary key={address.path}>
+        <Suspense fallback={null}>{page}</Suspense>
+      </ErrorBoundary>
+    </Shell>
+  );
+}
+
+function viewOf(
+  first: string,
+  namespace: string,
+  name: string | undefined,
+  _search: URLSearchParams,
+): { view: View; page: ReactNode } {
+  switch (first) {
+    case '':
+    case 'runs':
+      if (name !== undefined) {
+        return { view: 'runs', page: <RunPage key={`${namespace}/${name}`} namespace={namespace} name={name} /> };
+      }
+      return { view: 'runs', page: <RunsPage key={namespace} namespace={namespace} /> };
+    default:
+      return {
+        view: 'missing',
+        page: (
+          <Empty title="There is no such page">
+            <Link to={namespacePath('/runs', namespace)}>All runs</Link>
+          </Empty>
+        ),
+      };
+  }
+}
+
+

@@ -1,0 +1,3 @@
+export function RunPage({ namespace, name }: { namespace: string; name: string }) {
+  return <div>{namespace}/{name}</div>;
+}

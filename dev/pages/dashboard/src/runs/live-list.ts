@@ -1,0 +1,121 @@
+import type { Run } from './documents';
+
+/**
+ * The rows of a list that changes while it is read.
+ *
+ * A row never moves: changes appear in place, new runs wait until the reader asks for them (or come at once while the
+ * reader is at the top), and runs that were deleted or no longer match stay, marked, until then.
+ */
+export interface LiveList {
+  rows: Row[];
+  /** New runs that are not shown yet, newest first. */
+  waiting: Run[];
+  cursor: string | null;
+  hasMore: boolean;
+  isLoaded: boolean;
+  /** States that arrived by subscription since the list began: a slow page must not undo them. */
+  seen: ReadonlyMap<string, Run | null>;
+}
+
+export interface Row {
+  run: Run;
+  mark: 'deleted' | 'unmatched' | undefined;
+}
+
+export interface Update {
+  type: 'ADDED' | 'UPDATED' | 'DELETED';
+  id: string;
+  run: Run | null;
+}
+
+export type Action =
+  | { type: 'begin' }
+  | { type: 'page'; runs: Run[]; cursor: string | null; hasMore: boolean; isFirst: boolean }
+  | { type: 'updates'; updates: Update[]; takesNew: boolean; showsNew: boolean; matches: (run: Run) => boolean }
+  | { type: 'show' };
+
+export const EMPTY: LiveList = {
+  rows: [],
+  waiting: [],
+  cursor: null,
+  hasMore: false,
+  isLoaded: false,
+  seen: new Map(),
+};
+
+export function reduce(list: LiveList, action: Action): LiveList {
+  switch (action.type) {
+    case 'begin':
+      return EMPTY;
+    case 'page':
+      return withPage(list, action.runs, action.cursor, action.hasMore, action.isFirst);
+    case 'updates':
+      return withUpdates(list, action);
+    case 'show': {
+      const kept = list.rows.filter((row) => row.mark === undefined);
+      return { ...list, rows: [...list.waiting.map(unmarked), ...kept], waiting: [] };
+    }
+  }
+}
+
+/** Returns how many rows are marked, and would go with the next `show`. */
+export function marked(list: LiveList): number {
+  return list.rows.reduce((sum, row) => sum + (row.mark ? 1 : 0), 0);
+}
+
+function withPage(
+  list: LiveList,
+  runs: Run[],
+  cursor: string | null,
+  hasMore: boolean,
+  isFirst: boolean,
+): LiveList {
+  const before = isFirst ? [] : list.rows;
+  const known = new Set([...before.map((row) => row.run.id), ...list.waiting.map((run) => run.id)]);
+  const added = runs
+    .filter((run) => !known.has(run.id))
+    .map((run): Row => {
+      const seen = list.seen.get(run.id);
+      return seen === null ? { run, mark: 'deleted' } : unmarked(isNewer(seen, run) ? seen : run);
+    });
+  return { ...list, rows: [...before, ...added], cursor, hasMore, isLoaded: true };
+}
+
+/** A page is read after the subscription began, but its answer may be older than what that has said since. */
+function isNewer(seen: Run | undefined, run: Run): seen is Run {
+  if (!seen) return false;
+  return (seen.iterations ?? 0) > (run.iterations ?? 0) || (seen.finishedOn !== null && run.finishedOn === null);
+}
+
+function withUpdates(
+  list: LiveList,
+  { updates, takesNew, showsNew, matches }: Extract<Action, { type: 'updates' }>,
+): LiveList {
+  const places = new Map(list.rows.map((row, place) => [row.run.id, place]));
+  const rows = [...list.rows];
+  const seen = new Map(list.seen);
+  let waiting = list.waiting;
+  for (const { type, id, run } of updates) {
+    seen.set(id, type === 'DELETED' ? null : run);
+    const place = places.get(id);
+    const row = place === undefined ? undefined : rows[place];
+    if (row && place !== undefined) {
+      rows[place] =
+        type === 'DELETED' || !run
+          ? { run: run ?? row.run, mark: 'deleted' }
+          : { run, mark: matches(run) ? undefined : 'unmatched' };
+      continue;
+    }
+    waiting = waiting.filter((other) => other.id !== id);
+    if (type === 'DELETED' || !run || !matches(run)) continue;
+    // A run that is not in the rows may be older than the last row that was read: then its page will have it.
+    if (takesNew && (type === 'ADDED' || list.waiting.some((other) => other.id === id))) waiting = [run, ...waiting];
+  }
+  if (!list.isLoaded) return { ...list, seen };
+  if (showsNew) return { ...list, rows: [...waiting.map(unmarked), ...rows], waiting: [], seen };
+  return { ...list, rows, waiting, seen };
+}
+
+function unmarked(run: Run): Row {
+  return { run, mark: undefined };
+}

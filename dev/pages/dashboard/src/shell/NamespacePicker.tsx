@@ -1,0 +1,44 @@
+import { type FormEvent, useEffect, useId, useState } from 'react';
+import { useStore } from '../api/store';
+import { ALL_NAMESPACES } from '../routing/paths';
+import { recentNamespaces } from './namespace';
+
+/** Chooses the namespace: by its name, or one of those that were shown before. */
+export function NamespacePicker({ namespace, onPick }: { namespace: string; onPick: (name: string) => void }) {
+  const [text, setText] = useState(shown(namespace));
+  const recent = useStore(recentNamespaces);
+  const id = useId();
+  useEffect(() => setText(shown(namespace)), [namespace]);
+
+  function pick(event: FormEvent): void {
+    event.preventDefault();
+    const name = text.trim();
+    onPick(name === '' || name === shown(ALL_NAMESPACES) ? ALL_NAMESPACES : name);
+  }
+
+  return (
+    <form className="namespace" onSubmit={pick}>
+      <label htmlFor={id}>Namespace</label>
+      <input
+        id={id}
+        list={`${id}-names`}
+        value={text}
+        spellCheck={false}
+        autoComplete="off"
+        onChange={(event) => setText(event.target.value)}
+        onFocus={(event) => event.target.select()}
+        onBlur={() => setText(shown(namespace))}
+      />
+      <datalist id={`${id}-names`}>
+        {recent.map((name) => (
+          <option key={name} value={shown(name)} />
+        ))}
+        <option value={shown(ALL_NAMESPACES)} />
+      </datalist>
+    </form>
+  );
+}
+
+function shown(name: string): string {
+  return name === ALL_NAMESPACES ? 'all namespaces' : name;
+}
