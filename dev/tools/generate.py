@@ -6,7 +6,7 @@ from typing import Final
 
 import yaml
 
-from dev.tools import examples, reference
+from dev.tools import advice, examples, reference
 from podrelay.api import crd, task_namespace
 from podrelay.gateway.schema import build
 from podrelay.operator import rbac
@@ -18,6 +18,7 @@ OUTPUTS = (
     "examples/wordcount/definition.yaml",
     "examples/abort/definition.yaml",
     "operator/podrelay/gateway/schema.graphql",
+    "operator/podrelay/gateway/advice.json",
 )
 """Generated files, and folders that contain only generated files; `tools.drift` compares them."""
 
@@ -41,6 +42,7 @@ def main(root: Path) -> None:
     examples.write(root)
     reference.write(root)
     build.write(root / "operator/podrelay/gateway/schema.graphql")
+    advice.write(root / "operator/podrelay/gateway/advice.json")
 
 
 if __name__ == "__main__":

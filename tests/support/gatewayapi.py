@@ -23,6 +23,7 @@ class ApiServer:
 
     Attributes:
         rights: user -> permitted verbs and resources, in all namespaces.
+        rights_in: user and namespace -> further verbs and resources, in that namespace.
         objects: path -> object.
         seen: method, path and user of each request.
         deletions: path -> the rest of an object that a finalizer keeps.
@@ -34,6 +35,7 @@ class ApiServer:
     """
 
     rights: dict[str, set[str]] = field(default_factory=dict)
+    rights_in: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     objects: MutableMapping[str, Any] = field(default_factory=dict)
     seen: list[tuple[str, str, str]] = field(default_factory=list)
     deletions: dict[str, Any] = field(default_factory=dict)
@@ -60,7 +62,9 @@ class ApiServer:
         body = json.loads(await request.text() or "{}")
         if request.path.endswith("/selfsubjectaccessreviews"):
             wanted = body["spec"]["resourceAttributes"]
-            allowed = f"{wanted['verb']} {wanted['resource']}" in self.rights[user]
+            resource = "/".join(filter(None, (wanted["resource"], wanted.get("subresource"))))
+            granted = self.rights[user] | self.rights_in.get((user, wanted["namespace"]), set())
+            allowed = f"{wanted['verb']} {resource}" in granted
             return web.json_response({"status": {"allowed": allowed}})
         if request.method == "GET":
             return self._read(request)
@@ -73,7 +77,9 @@ class ApiServer:
         return self._write(request, body)
 
     def _read(self, request: web.Request) -> web.Response:
-        if selector := request.query.get("fieldSelector"):
+        if (selector := request.query.get("fieldSelector")) and "involvedObject" in selector:
+            return web.json_response({"items": self.objects.get(f"{request.path}?{selector}", [])})
+        if selector:
             stored = self.objects.get(f"{request.path}/{selector.removeprefix('metadata.name=')}")
             return web.json_response({"items": [stored] if stored else []})
         if request.path not in self.objects:

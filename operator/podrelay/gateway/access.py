@@ -68,10 +68,18 @@ class Action:
     resource: str
     namespace: str
     name: str = ""
+    group: str = names.GROUP
+    subresource: str = ""
 
     def __str__(self) -> str:
         where = f"in namespace {self.namespace}" if self.namespace else "in all namespaces"
-        return f"{self.verb} {self.resource}.{names.GROUP} {where}"
+        return f"{self.words} {where}"
+
+    @property
+    def words(self) -> str:
+        """Verb and resource, as `kubectl auth can-i` takes them."""
+        resource = "/".join(filter(None, (self.resource, self.subresource)))
+        return f"{self.verb} {resource}.{self.group}" if self.group else f"{self.verb} {resource}"
 
 
 @dataclass(frozen=True)
@@ -188,9 +196,10 @@ class Access:
                 "kind": "SelfSubjectAccessReview",
                 "spec": {
                     "resourceAttributes": {
-                        "group": names.GROUP,
-                        "version": names.VERSION,
+                        "group": action.group,
+                        "version": names.VERSION if action.group == names.GROUP else "*",
                         "resource": action.resource,
+                        "subresource": action.subresource,
                         "verb": action.verb,
                         "namespace": action.namespace,
                         "name": action.name,
@@ -203,6 +212,19 @@ class Access:
             return True
 
         await self._answer((caller.ident, action), ask, str(action), fresh=fresh)
+
+    async def allows(self, caller: Caller, action: Action) -> bool:
+        """Return whether the caller may do this.
+
+        Raises:
+            NotAuthenticatedError: the token is invalid.
+            UnavailableError: the API server does not respond.
+        """
+        try:
+            await self.check(caller, action)
+        except NotAuthorizedError:
+            return False
+        return True
 
     async def _answer(self, key: tuple[Any, ...], ask: Callable[[], Awaitable[A]], what: str, *, fresh: bool) -> A:
         known = self._answers.get(key)

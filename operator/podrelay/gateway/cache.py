@@ -112,6 +112,17 @@ class Collection(Generic[T]):
         """Return the objects of a namespace that have a value in an index, oldest first."""
         return self._members((name, namespace, value))
 
+    def count(self, name: str, namespace: str, value: str) -> int:
+        """Return how many objects of a namespace have a value in an index."""
+        members = self._groups.get((name, namespace, value))
+        return len(members) if members is not None else 0
+
+    def oldest(self, name: str, namespace: str, value: str) -> T | None:
+        """Return the oldest object of a namespace that has a value in an index; None if there is none."""
+        members = self._groups.get((name, namespace, value))
+        first = members.above(None, 1) if members is not None else []
+        return self._objects[first[0][2]] if first else None
+
     def candidates(self, namespace: str | None, wanted: Mapping[str, Iterable[str]]) -> Candidates[T]:
         """Return the candidates for a filter: those that have a wanted value in the index with the fewest of them.
 
@@ -261,8 +272,16 @@ class Watch(Protocol):
 
 def _runs() -> Collection[Run]:
     return Collection(
-        definition=lambda run: run.spec.definition, phase=lambda run: run.phase, parent=lambda run: run.spec.parent
+        definition=lambda run: run.spec.definition,
+        phase=lambda run: run.phase,
+        parent=lambda run: run.spec.parent,
+        family=lambda run: family(run.spec.parent, run.phase) if run.spec.parent else None,
     )
+
+
+def family(parent: str, phase: str) -> str:
+    """Return the value of the index `family`: the children of a run that are in one phase."""
+    return f"{parent}/{phase}"
 
 
 def _records() -> Collection[Record]:

@@ -15,7 +15,9 @@ from podrelay.gateway.errors import LimitError, NotAuthenticatedError, TaskNotFo
 from podrelay.gateway.event_loop.garbage import Garbage
 from podrelay.gateway.event_loop.offloop import OffLoop
 from podrelay.gateway.event_loop.turns import Turns
+from podrelay.gateway.finished_runs import FinishedRuns
 from podrelay.gateway.per_user_limits import ByUser
+from podrelay.gateway.queues import Queues
 from podrelay.gateway.read_your_writes import Write
 from podrelay.gateway.statistics import Tallies
 from podrelay.kube.resources import Key
@@ -75,9 +77,13 @@ class Services:
     """Writes in progress."""
     garbage: Garbage = field(default_factory=Garbage)
     tallies: Tallies = field(init=False)
+    queues: Queues = field(init=False)
+    finished: FinishedRuns = field(init=False)
 
     def __post_init__(self) -> None:
         self.tallies = Tallies(self.cache.runs)
+        self.queues = Queues(self.cache.runs)
+        self.finished = FinishedRuns(self.cache.runs)
 
 
 @dataclass(frozen=True)

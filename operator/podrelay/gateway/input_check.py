@@ -11,9 +11,10 @@ from typing import Any, Final
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import GatewayError, InvalidInputError
 from podrelay.gateway.objects import Definition
-from podrelay.gateway.payloads import fetch
+from podrelay.gateway.payloads import Object, fetch
 from podrelay.kube.resources import TASK_DEFINITIONS
 from podrelay.schemas.process import SchemaProcessError
+from podrelay.schemas.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +34,38 @@ async def check_input(call: Call, definition: Definition, input: dict[str, Any] 
         stored = await fetch(call, TASK_DEFINITIONS, definition.key)
     except GatewayError:
         return  # the caller may start the task without the right to read its definition
+    verdict = await _verdict(call, stored, input)
+    if verdict is not None and verdict.problem is None and verdict.fields:
+        raise InvalidInputError(verdict.fields)
+
+
+async def invalid_fields(
+    call: Call, definition: Definition, input: dict[str, Any] | None
+) -> tuple[dict[str, Any], str | None]:
+    """Return the invalid fields of an input, and why it could not be checked; None: it was checked.
+
+    Raises:
+        GatewayError: the caller may not read the definition, or it cannot be read.
+    """
+    stored = await fetch(call, TASK_DEFINITIONS, definition.key)
+    if stored.get("spec", {}).get("inputSchema") is None:
+        return {}, None
+    verdict = await _verdict(call, stored, input)
+    if verdict is None:
+        return {}, "The check takes too long at the moment; the operator checks the input of each task, too."
+    return (verdict.fields, None) if verdict.problem is None else ({}, verdict.problem)
+
+
+async def _verdict(call: Call, stored: Object, input: dict[str, Any] | None) -> Verdict | None:
+    """Return the result of the check; None if it failed or took too long, or if there is no schema."""
     schema = stored.get("spec", {}).get("inputSchema")
     if schema is None:
-        return
+        return None
     try:
         async with asyncio.timeout(_SECONDS):
-            verdict = await call.services.checker.check(schema, input or {})
+            return await call.services.checker.check(schema, input or {})
     except TimeoutError:
-        return
+        return None
     except (SchemaProcessError, OSError) as error:
         log.warning("cannot validate inputs: %s", error)
-        return
-    if verdict.problem is None and verdict.fields:
-        raise InvalidInputError(verdict.fields)
+        return None

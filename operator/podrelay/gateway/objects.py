@@ -1,5 +1,6 @@
 """The parts of each object that the gateway caches, for lists and filters: never payloads or log lines."""
 
+import sys
 from datetime import datetime
 from typing import Final
 
@@ -21,6 +22,8 @@ class Annotations(_Struct, frozen=True):
 
     created_by: str | None = msgspec.field(default=None, name=names.ANNOTATION_CREATED_BY)
     rerun_of: str | None = msgspec.field(default=None, name=names.ANNOTATION_RERUN_OF)
+    cause: str | None = msgspec.field(default=None, name=names.ANNOTATION_CAUSE)
+    """Of records: PodFailure or Timeout, if the operator wrote the answer because the pod died."""
 
 
 class Metadata(_Struct, frozen=True):
@@ -62,6 +65,10 @@ class Abort(_Struct, frozen=True):
     by: str | None = None
 
 
+class Present(_Struct, frozen=True):
+    """A value that is present; its contents are not kept."""
+
+
 class RunSpec(_Struct, frozen=True):
     """The spec of a run, without its input."""
 
@@ -100,12 +107,21 @@ class HookOutcome(_Struct, frozen=True):
     """A hook that has been called."""
 
     name: str
+    outcome: str | None = None
+    message: str | None = None
 
 
 class Condition(_Struct, frozen=True):
-    """When a condition of a run changed last."""
+    """One aspect of the state of a run, and since when; its reason and message are those of the status."""
 
     last_transition_time: datetime
+    type: str = ""
+    status: str = "Unknown"
+
+    def __post_init__(self) -> None:
+        """Share the texts, which are the same for thousands of runs."""
+        for field in ("type", "status"):
+            msgspec.structs.force_setattr(self, field, sys.intern(getattr(self, field)))
 
 
 class RunStatus(_Struct, frozen=True):
@@ -127,6 +143,12 @@ class RunStatus(_Struct, frozen=True):
     queue_position: int | None = None
     hooks: tuple[HookOutcome, ...] = ()
     conditions: tuple[Condition, ...] = ()
+    last_record: str | None = None
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether nothing can start until a problem is solved, or the run has ended without success."""
+        return any(condition.type == "Stalled" and condition.status == "True" for condition in self.conditions)
 
 
 class Run(Cached, frozen=True):
@@ -146,8 +168,28 @@ class Run(Cached, frozen=True):
         return self.status.phase in FINISHED
 
 
-class Present(_Struct, frozen=True):
-    """A value that is present; its contents are not kept."""
+class Retry(_Struct, frozen=True):
+    """Whether and when a failed iteration is retried."""
+
+    limit: int = 0
+    initial_seconds: int = 10
+    factor: float = 2
+    max_seconds: int = 600
+    on: tuple[str, ...] = ("Error", "PodFailure", "Timeout")
+
+
+class Concurrency(_Struct, frozen=True):
+    """The limit for runs with the same value of an input field."""
+
+    key: str
+    limit: int = 1
+
+
+class HistoryLimit(_Struct, frozen=True):
+    """How many records and finished runs are kept."""
+
+    iterations: int = 20
+    runs: int = 1000
 
 
 class DefinitionSpec(_Struct, frozen=True):
@@ -157,10 +199,32 @@ class DefinitionSpec(_Struct, frozen=True):
     title: str
     description: str | None = None
     private: bool = False
+    suspend: bool = False
     max_iterations: int = 50
     max_concurrent_runs: int | None = None
+    concurrency: Concurrency | None = None
+    max_children: int = 1000
+    triggers: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
     input_schema: Present | None = None
+    iteration_timeout_seconds: int = 900
+    pending_timeout_seconds: int = 900
+    abort_grace_period_seconds: int = 60
+    heartbeat_timeout_seconds: int | None = None
+    retry: Retry = Retry()
+    disruption_retries: int = 3
+    ttl_seconds_after_finished: int | None = None
+    history_limit: HistoryLimit = HistoryLimit()
+    reporting: str = names.REPORTING_API
+
+
+class DefinitionCondition(_Struct, frozen=True):
+    """One aspect of the state of a definition."""
+
+    type: str
+    status: str
+    reason: str
+    message: str = ""
 
 
 class DefinitionStatus(_Struct, frozen=True):
@@ -168,6 +232,12 @@ class DefinitionStatus(_Struct, frozen=True):
 
     active_runs: int | None = None
     queued_runs: int | None = None
+    conditions: tuple[DefinitionCondition, ...] = ()
+
+    @property
+    def ready(self) -> DefinitionCondition | None:
+        """Whether pods can be created from the template; None until the operator has tried."""
+        return next((condition for condition in self.conditions if condition.type == "Ready"), None)
 
 
 class Definition(Cached, frozen=True):
@@ -177,11 +247,21 @@ class Definition(Cached, frozen=True):
     status: DefinitionStatus = DefinitionStatus()
 
 
+class ResponseError(_Struct, frozen=True):
+    """Why an attempt failed, in one word; the message is kept once, in the run or the record."""
+
+    code: str | None = None
+
+
 class Response(_Struct, frozen=True):
     """The answer of one attempt, without payloads."""
 
     status: str
     message: str | None = None
+    error: ResponseError | None = None
+    wait_seconds: float | None = None
+    wait_until: datetime | None = None
+    wait_for_children: Present | None = None
 
 
 _SOME: Final = (Present(),)
@@ -198,14 +278,21 @@ class Record(Cached, frozen=True):
     iteration: int
     try_: int = msgspec.field(name="try")
     pod_name: str
+    hook: str | None = None
+    node_name: str | None = None
+    image: str | None = None
     started_at: datetime | None = None
     finished_at: datetime | None = None
     response: Response | None = None
+    checkpoint: Present | None = None
     logs: tuple[Present, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Keep only whether there are lines: 200 of them take as much memory as the rest of the record."""
+        """Keep only whether there are lines, and share texts: 200 lines take as much memory as the rest."""
         msgspec.structs.force_setattr(self, "logs", _SOME if self.logs else ())
+        for field in ("node_name", "image"):
+            if (text := getattr(self, field)) is not None:
+                msgspec.structs.force_setattr(self, field, sys.intern(text))
 
     @property
     def run_key(self) -> Key:

@@ -97,3 +97,11 @@ async def fetch(call: Call, resource: Resource, key: Key, budget: Budget | None 
     except orjson.JSONDecodeError as error:
         raise RefusedError(f"{resource.plural} {key.name} cannot be shown: it is nested too deeply.") from error
     return found
+
+
+def without_managed_fields(stored: Object) -> Object | None:
+    """Return an object without the fields that only the API server needs; None if it does not exist."""
+    if not stored:
+        return None
+    metadata = {name: value for name, value in stored.get("metadata", {}).items() if name != "managedFields"}
+    return stored | {"metadata": metadata}

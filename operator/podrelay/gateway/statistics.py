@@ -3,11 +3,11 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final, TypeVar
 
 from podrelay.api import names
-from podrelay.api.phases import STATUS_WORDS
+from podrelay.api.phases import FAILED, STATUS_WORDS, SUCCEEDED
 from podrelay.gateway.cache import Change, Collection
 from podrelay.gateway.objects import Run
 from podrelay.gateway.ordered import Ordered
@@ -20,21 +20,38 @@ _HOUR_SECONDS: Final = 3600
 
 
 @dataclass(frozen=True)
-class Durations:
-    """Seconds from the creation of the first pod to the end, of finished runs."""
+class Spread:
+    """The spread of some values: the median, the value that 95% of them do not exceed, and the greatest one."""
 
     median: float
     p95: float
     longest: float
 
+    @classmethod
+    def of(cls, ordered: Sequence[float]) -> "Spread | None":
+        """Return the spread of sorted values, or None if there are none."""
+        return cls(_quantile(ordered, 0.5), _quantile(ordered, 0.95), ordered[-1]) if ordered else None
+
 
 @dataclass(frozen=True)
 class OfDefinition:
-    """The runs of one definition."""
+    """The runs of one definition.
+
+    Attributes:
+        definition_id: id of the definition.
+        by_status: how many runs have which status.
+        durations: seconds from the creation of the first pod to the end, of finished runs.
+        queue_seconds: seconds from when a run could have started to its first pod.
+        iterations: of finished runs.
+        success_rate: the share of succeeded runs among those that have succeeded or failed; None without such runs.
+    """
 
     definition_id: str
     by_status: dict[str, int]
-    durations: Durations | None
+    durations: Spread | None
+    queue_seconds: Spread | None = None
+    iterations: Spread | None = None
+    success_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +71,7 @@ class Statistics:
     by_status: dict[str, int]
     by_definition: list[OfDefinition]
     by_hour: list[OfHour]
-    durations: Durations | None
+    durations: Spread | None
 
 
 class Tally:
@@ -96,13 +113,14 @@ class Tally:
         return Statistics(
             total=counts.by_status.total(),
             by_status=_sorted(counts.by_status),
-            by_definition=[
-                OfDefinition(names.definition_id(name), _sorted(some.by_status), some.durations())
-                for name, some in sorted(shown.items())
-            ],
+            by_definition=[some.of_definition(name) for name, some in sorted(shown.items())],
             by_hour=counts.hours(now),
             durations=counts.durations(),
         )
+
+    def of_definition(self, name: str) -> OfDefinition:
+        """Return the statistics of one definition, given its resource name."""
+        return self._by_definition.get(name, _Counts()).of_definition(name)
 
 
 class Tallies:
@@ -120,6 +138,10 @@ class Tallies:
         """Return the tally of a namespace, or of all namespaces."""
         return self._tallies.get(namespace, Tally())
 
+    def namespaces(self) -> list[str]:
+        """Return the namespaces that have runs, sorted."""
+        return sorted(namespace for namespace in self._tallies if namespace is not None)
+
     def _hear(self, change: Change[Run]) -> None:
         if change.before is not None and not change.gone and _counted(change.before) == _counted(change.obj):
             return
@@ -135,7 +157,8 @@ class Tallies:
 
 def _counted(run: Run) -> tuple[object, ...]:
     status = run.status
-    return run.spec.definition, run.phase, run.metadata.creation_timestamp, status.started_at, status.finished_at
+    times = run.metadata.creation_timestamp, status.started_at, status.finished_at
+    return run.spec.definition, run.phase, times, status.iterations if run.is_finished else None
 
 
 class _Counts:
@@ -146,26 +169,38 @@ class _Counts:
         self._created: Counter[int] = Counter()
         self._finished: defaultdict[int, Counter[str]] = defaultdict(Counter)
         self._durations: Ordered[float] = Ordered()
+        self._queue_seconds: Ordered[float] = Ordered()
+        self._iterations: Ordered[float] = Ordered()
 
     def count(self, run: Run, by: int) -> None:
         """Add a run (`by` is 1) or subtract it (-1)."""
         status, word = run.status, STATUS_WORDS[run.phase]
         _count(self.by_status, word, by)
         _count(self._created, _hour(run.metadata.creation_timestamp), by)
+        _put(self._queue_seconds, queue_seconds(run), by)
         if status.finished_at is None:
             return
         hour = _hour(status.finished_at)
         _count(self._finished[hour], word, by)
         if not self._finished[hour]:
             del self._finished[hour]
-        if status.started_at is not None:
-            seconds = (status.finished_at - status.started_at).total_seconds()
-            (self._durations.add if by > 0 else self._durations.discard)(seconds)
+        _put(self._durations, duration(run), by)
+        _put(self._iterations, status.iterations, by)
 
-    def durations(self) -> Durations | None:
+    def durations(self) -> Spread | None:
         """Return the durations, or None if no run has finished."""
-        seconds = self._durations.values()
-        return Durations(_quantile(seconds, 0.5), _quantile(seconds, 0.95), seconds[-1]) if seconds else None
+        return Spread.of(self._durations.values())
+
+    def of_definition(self, name: str) -> OfDefinition:
+        """Return the statistics of the definition of this name, which all counted runs have."""
+        return OfDefinition(
+            definition_id=names.definition_id(name),
+            by_status=_sorted(self.by_status),
+            durations=self.durations(),
+            queue_seconds=Spread.of(self._queue_seconds.values()),
+            iterations=Spread.of(self._iterations.values()),
+            success_rate=success_rate(self.by_status),
+        )
 
     def hours(self, now: datetime) -> list[OfHour]:
         """Return the counts of each hour of the week before `now`, without hours in which nothing has happened."""
@@ -179,6 +214,32 @@ class _Counts:
             )
             for hour in hours
         ]
+
+
+def duration(run: Run) -> float | None:
+    """Return the seconds from the creation of the first pod of a run to its end; None without a pod, or an end."""
+    started, finished = run.status.started_at, run.status.finished_at
+    return None if started is None or finished is None else (finished - started).total_seconds()
+
+
+def queue_seconds(run: Run) -> float | None:
+    """Return the seconds from when a run could have started, after its delay, to its first pod; None without a pod."""
+    created, started = run.metadata.creation_timestamp, run.status.started_at
+    if started is None:
+        return None
+    due = max(created + timedelta(seconds=run.spec.delay_seconds or 0), run.spec.start_at or created)
+    return max(0.0, (started - due).total_seconds())
+
+
+def success_rate(by_status: Mapping[str, int]) -> float | None:
+    """Return the share of succeeded runs among those that have succeeded or failed; None without such runs."""
+    succeeded, failed = by_status.get(STATUS_WORDS[SUCCEEDED], 0), by_status.get(STATUS_WORDS[FAILED], 0)
+    return succeeded / (succeeded + failed) if succeeded or failed else None
+
+
+def _put(ordered: Ordered[float], value: float | None, by: int) -> None:
+    if value is not None:
+        (ordered.add if by > 0 else ordered.discard)(value)
 
 
 def _count(counter: Counter[V], value: V, by: int) -> None:

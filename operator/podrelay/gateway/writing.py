@@ -33,7 +33,7 @@ from podrelay.gateway.errors import (
     ValidationError,
     from_api,
 )
-from podrelay.gateway.input_check import check_input
+from podrelay.gateway.input_check import check_input, invalid_fields
 from podrelay.gateway.objects import Definition, Run
 from podrelay.gateway.payloads import Object, fetch
 from podrelay.gateway.read_your_writes import Write
@@ -73,6 +73,19 @@ async def trigger(call: Call, definition: str, parent: str | None, **arguments: 
     await check_input(call, known, wanted.input)
     parent_run = await _stored(call, await call.task_key("get", parent), parent) if parent else None
     return await _create(call, namespace, wanted, parent=parent_run)
+
+
+async def validate(call: Call, definition: str, input: Any) -> tuple[dict[str, Any], str | None]:
+    """Return the invalid fields of an input, by path, and why it could not be checked (None: it was checked).
+
+    Raises:
+        GatewayError: the definition does not exist, or the caller may not read it; or no task can have such an input.
+    """
+    key = Key(call.scope.one(), names.definition_name(definition))
+    await call.may("get", names.TASK_DEFINITIONS, key)
+    known = await _definition(call, key, definition)
+    wanted = await _off(call, lambda: _wanted(definition, input))
+    return await invalid_fields(call, known, wanted.input)
 
 
 async def rerun(call: Call, ident: str, input: Any = None, name: str | None = None) -> Run:

@@ -1,18 +1,26 @@
 """Queries: answered from the cache, after the API server has confirmed that the caller may read."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import strawberry
 
 from podrelay.api import names
-from podrelay.gateway import podlogs, settings
-from podrelay.gateway.call import Call
+from podrelay.gateway import podlogs, settings, writing
+from podrelay.gateway.call import ALL_NAMESPACES, Call
 from podrelay.gateway.errors import TaskNotFoundError, ValidationError
 from podrelay.gateway.event_loop.turns import paced
 from podrelay.gateway.payloads import Payloads, fetch
-from podrelay.gateway.query import count_runs, listing
+from podrelay.gateway.query import count_runs, listing, overview
 from podrelay.gateway.query.fields import in_utc
 from podrelay.gateway.query.listing import Listing
+from podrelay.gateway.query.overview import Asked
+from podrelay.gateway.schema.caller_types import CallerInfo, CallerResponse
+from podrelay.gateway.schema.definition_types import (
+    DefinitionResponse,
+    DefinitionsResponse,
+    TaskDefinition,
+    shown_definitions,
+)
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.inputs import (
@@ -26,11 +34,13 @@ from podrelay.gateway.schema.inputs import (
     task_conditions,
 )
 from podrelay.gateway.schema.measuring import measured
-from podrelay.gateway.schema.scalars import DateTime
+from podrelay.gateway.schema.overview_types import Overview, OverviewResponse
+from podrelay.gateway.schema.queue_types import Queue, QueueResponse
+from podrelay.gateway.schema.scalars import DateTime, Json
 from podrelay.gateway.schema.statistics_types import Statistics, StatisticsResponse
 from podrelay.gateway.schema.types import (
-    DefinitionsResponse,
     Ident,
+    Identity,
     Info,
     Log,
     LogListResponse,
@@ -38,11 +48,10 @@ from podrelay.gateway.schema.types import (
     Settings,
     SettingsResponse,
     Task,
-    TaskDefinition,
     TaskListResponse,
     TaskResponse,
-    shown_definitions,
 )
+from podrelay.gateway.schema.validation_types import InputCheck, InputCheckResponse
 from podrelay.kube.resources import TASK_ITERATIONS, Key
 
 MAX_POD_LINES = 2000
@@ -90,6 +99,12 @@ class BackgroundTaskQuery:
         return DefinitionsResponse(data=data, error=error)
 
     @measured("query")
+    async def get_definition(self, id_: Ident) -> DefinitionResponse:
+        """One definition, by its id or its name; data and error are null if it does not exist, or is private."""
+        data, error = await envelope(_get_definition(self.payloads, id_))
+        return DefinitionResponse(data=data, error=error)
+
+    @measured("query")
     async def list_logs(
         self,
         where: LogWhere | None = None,
@@ -114,6 +129,37 @@ class BackgroundTaskQuery:
         """Counts and durations of the tasks created since a time, of all definitions or of one."""
         data, error = await envelope(_statistics(self.payloads.call, since, definition))
         return StatisticsResponse(data=data, error=error)
+
+    @measured("query")
+    async def overview(
+        self,
+        since: DateTime | None = None,
+        until: DateTime | None = None,
+        interval_seconds: int | None = None,
+        definition: str | None = None,
+    ) -> OverviewResponse:
+        """What has happened in a time range, by default the last day, of all definitions or of one."""
+        asked = Asked(_in_utc(since), _in_utc(until), interval_seconds, definition)
+        data, error = await envelope(_overview(self.payloads.call, asked))
+        return OverviewResponse(data=data, error=error)
+
+    @measured("query")
+    async def get_queue(self, definition: str) -> QueueResponse:
+        """The tasks of a definition that have a pod, and those that wait for a slot, in their order."""
+        data, error = await envelope(_get_queue(self.payloads, definition))
+        return QueueResponse(data=data, error=error)
+
+    @measured("query")
+    async def who_am_i(self) -> CallerResponse:
+        """The caller, what they may do, and in which namespaces they may list tasks."""
+        data, error = await envelope(_who_am_i(self.payloads))
+        return CallerResponse(data=data, error=error)
+
+    @measured("query")
+    async def validate_input(self, definition: str, input: Json | None = None) -> InputCheckResponse:
+        """Check an input against the `inputSchema` of a definition, as `triggerTask` does, without starting a task."""
+        data, error = await envelope(_validate(self.payloads.call, definition, input))
+        return InputCheckResponse(data=data, error=error)
 
     @measured("query")
     async def pod_logs(self, id_: Ident, pod: str | None = None, tail: int = 200) -> PodLogsResponse:
@@ -154,6 +200,19 @@ async def _list_definitions(payloads: Payloads) -> list[TaskDefinition]:
     return shown_definitions(payloads, call.cache.definitions.all(call.scope.namespace))
 
 
+async def _get_definition(payloads: Payloads, ident: str) -> TaskDefinition | None:
+    call = payloads.call
+    namespace, slash, name = ident.rpartition("/")
+    try:
+        key = call.scope.key(f"{namespace}{slash}{names.definition_name(name)}")
+    except TaskNotFoundError:
+        await call.may("get", names.TASK_DEFINITIONS)
+        return None
+    await call.may("get", names.TASK_DEFINITIONS, key)
+    found = call.cache.definitions.get(key)
+    return None if found is None or found.spec.private else TaskDefinition.of(found, payloads)
+
+
 async def _list_logs(payloads: Payloads, asked: Listing) -> LogListResponse:
     await payloads.call.may("list", names.TASK_ITERATIONS)
     page = await listing.logs(payloads.call, payloads, asked)
@@ -164,7 +223,38 @@ async def _list_logs(payloads: Payloads, asked: Listing) -> LogListResponse:
 
 async def _statistics(call: Call, since: datetime | None, definition: str | None) -> Statistics:
     await call.may("list", names.TASK_RUNS)
-    return Statistics.of(call, await count_runs.statistics(call, None if since is None else in_utc(since), definition))
+    return Statistics.of(call, await count_runs.statistics(call, _in_utc(since), definition))
+
+
+async def _overview(call: Call, asked: Asked) -> Overview:
+    await call.may("list", names.TASK_RUNS)
+    return Overview.of(await overview.overview(call, asked, datetime.now(UTC)))
+
+
+async def _get_queue(payloads: Payloads, definition: str) -> Queue:
+    call = payloads.call
+    await call.may("list", names.TASK_RUNS)
+    key = Key(call.scope.one(), names.definition_name(definition))
+    known = call.cache.definitions.get(key)
+    shown = None if known is None or known.spec.private else known
+    return Queue.of(names.definition_id(key.name), shown, call.services.queues.of(key), payloads)
+
+
+async def _who_am_i(payloads: Payloads) -> CallerInfo:
+    call = payloads.call
+    user = await call.services.access.user(call.caller)
+    return CallerInfo(payloads=payloads, identity=Identity.of(user), namespace=call.scope.namespace or ALL_NAMESPACES)
+
+
+async def _validate(call: Call, definition: str, input: object) -> InputCheck:
+    call.budget.take_fetch()
+    async with call.mutating:  # one check of an operation at a time: all callers share one process
+        fields, problem = await writing.validate(call, definition, input)
+    return InputCheck(is_valid=not fields, invalid_fields=Json(fields), problem=problem)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return None if moment is None else in_utc(moment)
 
 
 async def _pod_logs(call: Call, ident: str, pod: str | None, tail: int) -> PodLogsResponse:

@@ -16,6 +16,16 @@ DateTime = NewType("DateTime", datetime)
 """A time in RFC 3339; without a time zone it is in UTC."""
 
 
+def json_or_null(value: object) -> Json | None:
+    """Return a value as JSON; None stays null."""
+    return None if value is None else Json(value)
+
+
+def time_or_null(moment: datetime | None) -> DateTime | None:
+    """Return a time; None stays null."""
+    return None if moment is None else DateTime(moment)
+
+
 def _number(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not _is_finite(value):
         raise GraphQLError(f"Number cannot represent {_shown(value)}; send a finite number that fits into 64 bits")

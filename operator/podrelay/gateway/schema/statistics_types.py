@@ -1,5 +1,7 @@
 """The types of statistics."""
 
+from collections.abc import Mapping
+
 import strawberry
 
 from podrelay.gateway import statistics
@@ -28,6 +30,25 @@ class Durations:
     longest: Number
 
 
+@strawberry.type(
+    name="WebinyBackgroundTaskSpread",
+    description="The spread of values: the median, the value that 95% do not exceed, and the greatest one.",
+)
+class Spread:
+    """The spread of some values."""
+
+    median: Number
+    p95: Number
+    longest: Number
+
+    @classmethod
+    def of(cls, found: statistics.Spread | None) -> "Spread | None":
+        """Convert a spread."""
+        if found is None:
+            return None
+        return cls(median=Number(found.median), p95=Number(found.p95), longest=Number(found.longest))
+
+
 @strawberry.type(name="WebinyBackgroundTaskDefinitionStatistics")
 class DefinitionStatistics:
     """The tasks of one definition."""
@@ -35,6 +56,25 @@ class DefinitionStatistics:
     definition_id: str
     by_status: list[StatusCount]
     durations: Durations | None
+    queue_seconds: Spread | None = strawberry.field(
+        description="From when a task could have started, after its delay, to its first pod."
+    )
+    iterations: Spread | None = strawberry.field(description="Iterations of finished tasks.")
+    success_rate: Number | None = strawberry.field(
+        description="From 0 to 1, of the tasks that have succeeded or failed; null if there are none."
+    )
+
+    @classmethod
+    def of(cls, one: statistics.OfDefinition) -> "DefinitionStatistics":
+        """Convert the statistics of a definition."""
+        return cls(
+            definition_id=one.definition_id,
+            by_status=counts(one.by_status),
+            durations=_durations(one.durations),
+            queue_seconds=Spread.of(one.queue_seconds),
+            iterations=Spread.of(one.iterations),
+            success_rate=None if one.success_rate is None else Number(one.success_rate),
+        )
 
 
 @strawberry.type(name="WebinyBackgroundTaskHourStatistics")
@@ -62,8 +102,8 @@ class Statistics:
         turns = call.services.turns
         return cls(
             total=found.total,
-            by_status=_counts(found.by_status),
-            by_definition=paced(turns, found.by_definition, _of_definition),
+            by_status=counts(found.by_status),
+            by_definition=paced(turns, found.by_definition, DefinitionStatistics.of),
             by_hour=paced(turns, found.by_hour, _of_hour),
             durations=_durations(found.durations),
         )
@@ -77,21 +117,16 @@ class StatisticsResponse:
     error: Error | None = None
 
 
-def _of_definition(one: statistics.OfDefinition) -> DefinitionStatistics:
-    return DefinitionStatistics(
-        definition_id=one.definition_id, by_status=_counts(one.by_status), durations=_durations(one.durations)
-    )
-
-
 def _of_hour(one: statistics.OfHour) -> HourStatistics:
-    return HourStatistics(hour=DateTime(one.hour), created=one.created, finished=_counts(one.finished))
+    return HourStatistics(hour=DateTime(one.hour), created=one.created, finished=counts(one.finished))
 
 
-def _counts(by_status: dict[str, int]) -> list[StatusCount]:
+def counts(by_status: Mapping[str, int]) -> list[StatusCount]:
+    """Convert counts by status."""
     return [StatusCount(status=status, count=count) for status, count in by_status.items()]
 
 
-def _durations(found: statistics.Durations | None) -> Durations | None:
+def _durations(found: statistics.Spread | None) -> Durations | None:
     if found is None:
         return None
     return Durations(median=Number(found.median), p95=Number(found.p95), longest=Number(found.longest))

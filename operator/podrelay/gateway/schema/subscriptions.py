@@ -15,9 +15,10 @@ from podrelay.gateway.query.fields import task_fields
 from podrelay.gateway.query.following import Line, Update
 from podrelay.gateway.schema.describing import subscription
 from podrelay.gateway.schema.inputs import TaskWhere, task_conditions
+from podrelay.gateway.schema.line_types import LogItem
 from podrelay.gateway.schema.measuring import subscribed
 from podrelay.gateway.schema.scalars import DateTime, Json
-from podrelay.gateway.schema.types import AnyIdent, Ident, Info, LogItem, Task
+from podrelay.gateway.schema.types import AnyIdent, Ident, Info, Task
 
 
 @strawberry.enum(name="WebinyBackgroundTaskUpdateType")

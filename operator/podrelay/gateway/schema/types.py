@@ -1,21 +1,28 @@
 """The types of answers. Plain fields are set at once, which is cheap; payloads are read only if they are queried."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeAlias
 
 import strawberry
 
 from podrelay.api import names
-from podrelay.api.phases import STATUS_WORDS
+from podrelay.api.phases import FAILED, STATUS_WORDS
+from podrelay.gateway import queues
+from podrelay.gateway.cache import family
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import TaskNotFoundError
 from podrelay.gateway.event_loop.turns import paced
-from podrelay.gateway.objects import Definition, Record, Run
-from podrelay.gateway.payloads import Object, Payloads
+from podrelay.gateway.events import Event as StoredEvent
+from podrelay.gateway.events import events_of
+from podrelay.gateway.objects import Record, Run
+from podrelay.gateway.payloads import Payloads, without_managed_fields
 from podrelay.gateway.query import listing
+from podrelay.gateway.query.attempts import Attempt as KnownAttempt
+from podrelay.gateway.query.attempts import attempts_of
 from podrelay.gateway.query.fields import UNKNOWN_USER, execution_name, saved_on, task_name
-from podrelay.gateway.query.listing import Listing
+from podrelay.gateway.query.listing import Listing, page_size
 from podrelay.gateway.query.sorting import Page
+from podrelay.gateway.schema.attempt_types import Attempt
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error
 from podrelay.gateway.schema.inputs import (
@@ -28,7 +35,10 @@ from podrelay.gateway.schema.inputs import (
     sorters,
     task_conditions,
 )
-from podrelay.gateway.schema.scalars import DateTime, Json, Number
+from podrelay.gateway.schema.line_types import Console, LogItem
+from podrelay.gateway.schema.run_types import Diagnosis, Event, Failure, HookOutcome, QueuePlace
+from podrelay.gateway.schema.scalars import DateTime, Json, Number, json_or_null, time_or_null
+from podrelay.gateway.schema.statistics_types import StatusCount
 from podrelay.gateway.schema.words import Phase, Reason, reason_of
 from podrelay.kube.resources import Key
 
@@ -36,6 +46,8 @@ Info: TypeAlias = strawberry.Info[Call, None]
 Ident: TypeAlias = Annotated[strawberry.ID, strawberry.argument(name="id")]
 AnyIdent: TypeAlias = Annotated[strawberry.ID | None, strawberry.argument(name="id")]
 _SERVICE_ACCOUNT = "system:serviceaccount:"
+MAX_ANCESTORS = 11
+"""A run has at most 10 levels of runs above it; the operator refuses others, which may exist until it has seen them."""
 
 
 @strawberry.type(name="WebinyBackgroundTaskIdentity", description="The user who started a task.")
@@ -82,45 +94,6 @@ class Progress:
     percent: Number | None
     message: str | None
     at: DateTime | None
-
-
-@strawberry.type(name="WebinyBackgroundTaskLogItem", description="One line of a log.")
-class LogItem:
-    """A line as the task has logged it."""
-
-    ident: strawberry.ID = strawberry.field(name="_id", description="Id of the log and number of the line, from 1.")
-    message: str
-    created_on: DateTime
-    type: str
-    data: Json | None
-    error: Json | None
-
-    @classmethod
-    def of(cls, item: Object, ident: str = "") -> "LogItem":
-        """Return a line of a record."""
-        return cls(
-            ident=strawberry.ID(ident),
-            message=item["message"],
-            created_on=DateTime(listing.ITEM_FIELDS["createdOn"].read(item)),
-            type=item["type"],
-            data=_json(item.get("data")),
-            error=_json(item.get("error")),
-        )
-
-
-@strawberry.type(name="WebinyBackgroundTaskConsole", description="The end of the output of a pod.")
-class Console:
-    """The console output in a record."""
-
-    text: str = strawberry.field(description="The last 16 KiB of stdout and stderr, as plain text.")
-    dropped_bytes: Number = strawberry.field(description="How many bytes were printed before.")
-    problem: str | None = strawberry.field(description="Why there is no text, if it could not be read.")
-
-    @classmethod
-    def of(cls, stored: Object) -> "Console":
-        """Return the console output of a record."""
-        dropped = Number(stored.get("droppedBytes") or 0)
-        return cls(text=stored.get("text") or "", dropped_bytes=dropped, problem=stored.get("problem"))
 
 
 @strawberry.type(name="WebinyBackgroundTaskLog", description="The log of one attempt of an iteration.")
@@ -238,6 +211,14 @@ class Task:
     start_at: DateTime | None
     rerun_of: str | None = strawberry.field(description="Id of the task that it repeats.")
     aborted_by: Identity | None = strawberry.field(description="The user who aborted it, if known.")
+    uid: str = strawberry.field(description="UID of the TaskRun; a task that is created again has another one.")
+    version: str = strawberry.field(
+        description="Grows with each change of the task: of two states, that with the greater number is newer."
+    )
+    deleted_on: DateTime | None = strawberry.field(description="When its deletion was requested, if it still exists.")
+    is_stalled: bool = strawberry.field(description="Nothing can start until a problem is solved, or it has failed.")
+    failure: Failure | None
+    hooks: list[HookOutcome] = strawberry.field(description="The lifecycle hooks that were called.")
 
     @classmethod
     def of(cls, run: Run, payloads: Payloads, max_logs: int | None = None) -> "Task":
@@ -283,7 +264,23 @@ class Task:
             start_at=DateTime(run.spec.start_at) if run.spec.start_at else None,
             rerun_of=_related(call, run, metadata.annotations.rerun_of),
             aborted_by=Identity.of(run.spec.abort.by) if run.spec.abort and run.spec.abort.by else None,
+            uid=metadata.uid,
+            version=metadata.resource_version,
+            deleted_on=time_or_null(metadata.deletion_timestamp),
+            is_stalled=status.is_stalled,
+            failure=Failure(message=status.error.message, code=status.error.code) if status.error else None,
+            hooks=[HookOutcome.of(outcome) for outcome in status.hooks],
         )
+
+    @described
+    def diagnosis(self) -> Diagnosis | None:
+        """What the documentation says about `reason`: what it means, and what to do."""
+        return Diagnosis.of(self.reason)
+
+    @described
+    async def manifest(self) -> Json | None:
+        """The TaskRun as kubectl shows it, without managedFields."""
+        return json_or_null(without_managed_fields(await self.payloads.run(self.run.key)))
 
     @described
     async def input(self) -> Json | None:
@@ -294,7 +291,7 @@ class Task:
     @described
     async def output(self) -> Json | None:
         """Its result; {"error": ...} if it failed."""
-        return _json(await self.payloads.output(self.run.key))
+        return json_or_null(await self.payloads.output(self.run.key))
 
     @described
     async def logs(
@@ -311,6 +308,90 @@ class Task:
         page = await listing.logs(call, self.payloads, asked, self.run.key)
         self.payloads.budget.take_rows(len(page.items))
         return paced(call.services.turns, page.items, lambda record: Log.of(record, self.payloads))
+
+    @described
+    async def history(self, limit: int = 50) -> list[Attempt]:
+        """Its attempts, newest first: one for each pod, also for pods that were lost or have not answered yet."""
+        known, records = await self._attempts()
+        shown = known[: page_size(self.payloads.call, limit)]
+        self.payloads.budget.take_rows(len(shown))
+        return paced(
+            self.payloads.call.services.turns,
+            shown,
+            lambda attempt: Attempt.of(attempt, self.run.key, records, self.payloads),
+        )
+
+    @described
+    async def events(self) -> list[Event]:
+        """Kubernetes Events of the task and of its newest 20 pods, newest first. Needs the right to list events."""
+        known, _ = await self._attempts()
+        pods = [attempt.pod_name for attempt in known]
+        found = await events_of(self.payloads.call, self.run, pods, self.payloads.budget)
+        self.payloads.budget.take_lines(len(found))
+        return paced(self.payloads.call.services.turns, found, _event)
+
+    @described
+    async def queue(self) -> QueuePlace | None:
+        """Its place in the queue of its definition; null unless it waits for a slot (`reason` is Queued)."""
+        if not queues.is_queued(self.run):
+            return None
+        call = self.payloads.call
+        await call.may("list", names.TASK_RUNS)
+        key = Key(self.run.metadata.namespace, self.run.spec.definition)
+        definition = call.cache.definitions.get(key)
+        limit = definition.spec.max_concurrent_runs if definition else None
+        return QueuePlace.of(self.run, call.services.queues.of(key), limit)
+
+    @described
+    async def child_counts(self) -> list[StatusCount]:
+        """How many of the tasks that it has started have which status; without statuses that none has."""
+        call, name, namespace = self.payloads.call, self.run.metadata.name, self.run.metadata.namespace
+        await call.may("list", names.TASK_RUNS)
+        self.payloads.budget.take_looks(len(STATUS_WORDS))
+        counts = {
+            word: call.cache.runs.count("family", namespace, family(name, phase))
+            for phase, word in STATUS_WORDS.items()
+        }
+        return [StatusCount(status=word, count=count) for word, count in counts.items() if count]
+
+    @described
+    async def ancestors(self) -> list[Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")]]:
+        """The tasks above it, its parent last; without those that were deleted, and what is above them."""
+        call, found = self.payloads.call, [self.run]
+        while (above := found[-1].spec.parent) is not None and len(found) <= MAX_ANCESTORS:
+            key = Key(self.run.metadata.namespace, above)
+            await call.may("get", names.TASK_RUNS, key)
+            if (run := call.cache.runs.get(key)) is None:
+                break
+            found.append(run)
+        self.payloads.budget.take_rows(len(found) - 1)
+        return [Task.of(run, self.payloads) for run in reversed(found[1:])]
+
+    @described
+    async def failed_leaf(self) -> Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")] | None:
+        """Where a failure began: the oldest failed child, of that one the oldest failed child, and so on; or null."""
+        call, found = self.payloads.call, self.run
+        await call.may("list", names.TASK_RUNS)
+        for _ in range(MAX_ANCESTORS):
+            index = family(found.metadata.name, FAILED)
+            child = call.cache.runs.oldest("family", found.metadata.namespace, index)
+            if child is None:
+                break
+            found = child
+        if found is self.run:
+            return None
+        self.payloads.budget.take_rows(1)
+        return Task.of(found, self.payloads)
+
+    async def _attempts(self) -> tuple[list[KnownAttempt], list[Record]]:
+        """Return the attempts, newest first, and the records of the run; the caller may get the run and list logs."""
+        call = self.payloads.call
+        await call.may("list", names.TASK_ITERATIONS)
+        key = self.run.key
+        records = call.cache.records.indexed("run", key.namespace, key.name)
+        self.payloads.budget.take_looks(len(records))
+        recent = (await self.payloads.run(key)).get("status", {}).get("recentIterations") or ()
+        return attempts_of(self.run, records, recent), records
 
     @described
     async def parent(self) -> Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")] | None:
@@ -383,61 +464,6 @@ class TaskListResponse:
         return cls(data=tasks, meta=Meta.of(page))
 
 
-@strawberry.type(
-    name="WebinyBackgroundTaskDefinition", description="A kind of task that can be triggered: a TaskDefinition."
-)
-class TaskDefinition:
-    """A definition; private ones are never shown."""
-
-    id: str
-    title: str
-    description: str | None
-    fields: Json | None = strawberry.field(
-        description="A field of Webiny 5; always empty. `inputSchema` describes the input."
-    )
-    max_iterations: int
-    max_concurrent_runs: int | None
-    active_runs: int | None = strawberry.field(description="Tasks with a pod.")
-    queued_runs: int | None = strawberry.field(description="Tasks that wait for a free slot.")
-    namespace: str
-    definition: strawberry.Private[Definition]
-    payloads: strawberry.Private[Payloads]
-
-    @described
-    async def input_schema(self) -> Json | None:
-        """JSON Schema of its input; null if any JSON object is valid."""
-        if self.definition.spec.input_schema is None:
-            return None
-        stored = await self.payloads.definition(self.definition.key)
-        return _json(stored.get("spec", {}).get("inputSchema"))
-
-    @classmethod
-    def of(cls, definition: Definition, payloads: Payloads) -> "TaskDefinition":
-        """Return a definition."""
-        spec, status = definition.spec, definition.status
-        return cls(
-            id=spec.id,
-            title=spec.title,
-            description=spec.description,
-            fields=Json([]),
-            max_iterations=spec.max_iterations,
-            max_concurrent_runs=spec.max_concurrent_runs,
-            active_runs=status.active_runs,
-            queued_runs=status.queued_runs,
-            namespace=definition.metadata.namespace,
-            definition=definition,
-            payloads=payloads,
-        )
-
-
-@strawberry.type(name="WebinyBackgroundTaskListDefinitionsResponse")
-class DefinitionsResponse:
-    """All definitions that can be triggered."""
-
-    data: list[TaskDefinition] | None = None
-    error: Error | None = None
-
-
 @strawberry.type(name="WebinyBackgroundTaskSettings")
 class Settings:
     """The settings of a namespace."""
@@ -455,11 +481,19 @@ class SettingsResponse:
     error: Error | None = None
 
 
-def shown_definitions(payloads: Payloads, definitions: Iterable[Definition]) -> list[TaskDefinition]:
-    """Return the definitions that can be triggered, sorted by id."""
-    shown = [definition for definition in definitions if not definition.spec.private]
-    shown.sort(key=lambda definition: (definition.spec.id, definition.metadata.namespace))
-    return paced(payloads.call.services.turns, shown, lambda definition: TaskDefinition.of(definition, payloads))
+def _event(event: StoredEvent) -> Event:
+    return Event(
+        id=event.id,
+        type=event.type,
+        reason=event.reason,
+        message=event.message,
+        kind=event.kind,
+        name=event.name,
+        source=event.source,
+        count=Number(event.count),
+        first_on=time_or_null(event.first_at),
+        last_on=time_or_null(event.last_at),
+    )
 
 
 def _related(call: Call, run: Run, name: str | None) -> str | None:
@@ -475,7 +509,3 @@ def _progress(run: Run) -> Progress | None:
         message=progress.message,
         at=DateTime(progress.at) if progress.at else None,
     )
-
-
-def _json(value: object) -> Json | None:
-    return None if value is None else Json(value)
