@@ -26,11 +26,14 @@ const QUIET_MS = 5_000;
  *
  * Data stays while it is read again; it never stays for other variables. While the gateway cannot be reached, a query
  * is repeated.
+ *
+ * @param version what the data depends on in addition; it is read again when this changes.
  */
 export function useQuery<Data, Variables>(
   document: TadaDocumentNode<Data, Variables>,
   variables: Variables | null,
   namespace: string,
+  version?: unknown,
 ): Query<Data> {
   const key = variables === null ? null : `${namespace} ${JSON.stringify(variables)}`;
   const { epoch } = useStore(connection);
@@ -41,7 +44,7 @@ export function useQuery<Data, Variables>(
   const latest = useRef(variables);
   latest.current = variables;
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: round and epoch ask for the same data again.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: round, epoch and version ask for the same data again.
   useEffect(() => {
     const asked = latest.current;
     if (key === null || asked === null || (user.kind !== 'token' && user.kind !== 'none')) return;
@@ -65,7 +68,7 @@ export function useQuery<Data, Variables>(
       controller.abort();
       clearTimeout(retry);
     };
-  }, [document, key, namespace, user, epoch, round]);
+  }, [document, key, namespace, user, epoch, round, version]);
 
   const refetch = useCallback(() => setRound((number) => number + 1), []);
   const own = kept.key === key ? kept : undefined;

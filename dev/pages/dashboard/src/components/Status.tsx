@@ -39,13 +39,20 @@ export function lookOf({ phase, reason, suspended }: Pick<Run, 'phase' | 'reason
   }
 }
 
+interface Props {
+  run: Pick<Run, 'phase' | 'reason' | 'suspended'>;
+  isTag?: boolean;
+  /** Only the sign; the word is read out and in the tooltip. */
+  isShort?: boolean;
+}
+
 /** The state of a run, as a sign with its word. */
-export function Status({ run, isTag = false }: { run: Pick<Run, 'phase' | 'reason' | 'suspended'>; isTag?: boolean }) {
+export function Status({ run, isTag = false, isShort = false }: Props) {
   const { word, tone, Sign } = lookOf(run);
   return (
-    <span className={`status tone-${tone}${isTag ? ' tag' : ''}`}>
-      <Sign />
-      {word}
+    <span className={`status tone-${tone}${isTag ? ' tag' : ''}`} title={isShort ? word : undefined}>
+      <Sign size={isShort ? 14 : 16} />
+      <span className={isShort ? 'hidden' : undefined}>{word}</span>
     </span>
   );
 }

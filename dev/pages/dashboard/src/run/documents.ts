@@ -6,11 +6,21 @@ export const RunDetail = graphql(
   `
   fragment RunDetail on WebinyBackgroundTask {
     ...RunRow
-    executionName
+    uid
+    podName
     disruptions
     startAt
     rerunOf
+    deletedOn
+    isStalled
     abortedBy { id displayName }
+    failure { message code }
+    diagnosis { meaning advice needsAction }
+    hooks { name outcome message }
+    queue { position waiting active maxConcurrentRuns }
+    childCounts { status count }
+    ancestors { id name namespace definitionId phase reason suspended }
+    failedLeaf { id name namespace message }
   }
 `,
   [RunRow],
@@ -41,6 +51,85 @@ export const RunUpdated = graphql(
   [RunDetail],
 );
 
+export const Attempt = graphql(`
+  fragment Attempt on WebinyBackgroundTaskAttempt {
+    id
+    iteration
+    attempt
+    podName
+    hook
+    answer
+    message
+    errorCode
+    cause
+    exitCode
+    createdOn
+    startedOn
+    finishedOn
+    nodeName
+    waitSeconds
+    waitUntil
+    waitsForChildren
+    pod { phase reason message createdOn scheduledOn startedOn finishedOn restarts }
+  }
+`);
+
+export type Attempt = ResultOf<typeof Attempt>;
+
+/** The attempts of a run, and the runs that it has started, for the timeline. */
+export const GetHistory = graphql(
+  `
+  query GetHistory($id: ID!, $limit: Int!) {
+    backgroundTasks {
+      getTask(id: $id) {
+        data {
+          id
+          history(limit: $limit) { ...Attempt }
+          children(limit: 30, sort: [createdOn_ASC]) {
+            data { id name namespace phase reason suspended createdOn startedOn finishedOn }
+            meta { hasMoreItems }
+            error { message code data }
+          }
+        }
+        error { message code data }
+      }
+    }
+  }
+`,
+  [Attempt],
+);
+
+type History = NonNullable<NonNullable<NonNullable<ResultOf<typeof GetHistory>['backgroundTasks']>['getTask']>['data']>;
+export type TimelineChild = NonNullable<History['children']['data']>[number];
+
+/** What the attempts of a run worked on, and what they printed. Each of these is read from the API server. */
+export const GetAttemptData = graphql(`
+  query GetAttemptData($id: ID!, $limit: Int!) {
+    backgroundTasks {
+      getTask(id: $id) {
+        data {
+          id
+          history(limit: $limit) {
+            id
+            iteration
+            attempt
+            input
+            checkpoint
+            nextInput
+            output
+            error
+            console { text droppedBytes problem }
+          }
+        }
+        error { message code data }
+      }
+    }
+  }
+`);
+
+type AttemptAnswer = NonNullable<ResultOf<typeof GetAttemptData>['backgroundTasks']>['getTask'];
+export type AttemptData = NonNullable<AttemptAnswer['data']>['history'][number];
+
 export const GetPayloads = graphql(`
   query GetPayloads($id: ID!) {
     backgroundTasks {
@@ -52,11 +141,22 @@ export const GetPayloads = graphql(`
   }
 `);
 
-export const ListAttempts = graphql(`
-  query ListAttempts($run: String!) {
+export const GetManifest = graphql(`
+  query GetManifest($id: ID!) {
     backgroundTasks {
-      listLogs(where: { task: $run }, sort: [createdOn_ASC], limit: 100) {
-        data { id iteration attempt executionName createdOn finishedOn answer message }
+      getTask(id: $id) {
+        data { id manifest }
+        error { message code data }
+      }
+    }
+  }
+`);
+
+export const GetEvents = graphql(`
+  query GetEvents($id: ID!) {
+    backgroundTasks {
+      getTask(id: $id) {
+        data { id events { id type reason message kind name source count firstOn lastOn } }
         error { message code data }
       }
     }
@@ -70,10 +170,9 @@ export const ListChildren = graphql(
       getTask(id: $id) {
         data {
           id
-          parent { ...RunRow }
           children(limit: 50, after: $after, sort: [createdOn_ASC]) {
-            data { ...RunRow children(limit: 1) { meta { totalCount } } }
-            meta { cursor hasMoreItems totalCount }
+            data { ...RunRow childCounts { status count } }
+            meta { cursor hasMoreItems }
             error { message code data }
           }
         }
@@ -84,6 +183,17 @@ export const ListChildren = graphql(
 `,
   [RunRow],
 );
+
+export const GraceOfDefinition = graphql(`
+  query GraceOfDefinition($id: ID!) {
+    backgroundTasks {
+      getDefinition(id: $id) {
+        data { id limits { abortGracePeriodSeconds } }
+        error { message code data }
+      }
+    }
+  }
+`);
 
 export const AbortRun = graphql(`
   mutation AbortRun($id: ID!, $message: String, $cascade: Boolean!) {

@@ -4,6 +4,7 @@ import { graphql, type ResultOf } from '../api/graphql';
 export const RunRow = graphql(`
   fragment RunRow on WebinyBackgroundTask {
     id
+    version
     namespace
     name
     definitionId

@@ -76,15 +76,14 @@ function withPage(
     .filter((run) => !known.has(run.id))
     .map((run): Row => {
       const seen = list.seen.get(run.id);
-      return seen === null ? { run, mark: 'deleted' } : unmarked(isNewer(seen, run) ? seen : run);
+      return seen === null ? { run, mark: 'deleted' } : unmarked(seen && isNewer(seen, run) ? seen : run);
     });
   return { ...list, rows: [...before, ...added], cursor, hasMore, isLoaded: true };
 }
 
-/** A page is read after the subscription began, but its answer may be older than what that has said since. */
-function isNewer(seen: Run | undefined, run: Run): seen is Run {
-  if (!seen) return false;
-  return (seen.iterations ?? 0) > (run.iterations ?? 0) || (seen.finishedOn !== null && run.finishedOn === null);
+/** The answer to a page may be older than what the subscription has said since it was asked for. */
+export function isNewer(seen: Pick<Run, 'version'> | undefined, run: Pick<Run, 'version'>): boolean {
+  return seen !== undefined && BigInt(seen.version) > BigInt(run.version);
 }
 
 function withUpdates(

@@ -15,6 +15,7 @@ import {
 import { Link, navigate, useAddress } from '../routing/location';
 import { namespacePath } from '../routing/paths';
 import { setZone, type Zone, zone } from '../time/Time';
+import { Toasts } from '../components/toasts';
 import { ConnectionBanner } from './ConnectionBanner';
 import { hasGraphiql } from './environment';
 import { HelpDialog } from './HelpDialog';
@@ -103,6 +104,7 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
         <ConnectionBanner onSignIn={onSignIn} />
         {children}
       </main>
+      <Toasts />
       {isHelp ? <HelpDialog onClose={() => setIsHelp(false)} /> : null}
     </div>
   );
