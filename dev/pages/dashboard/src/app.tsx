@@ -1,4 +1,4 @@
-import { type ReactNode, Suspense, useEffect, useState } from 'react';
+import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react';
 import { begin } from './api/http';
 import { forgetSockets } from './api/live';
 import { isExpired, session } from './api/session';
@@ -9,9 +9,17 @@ import { Link, useAddress } from './routing/location';
 import { namespacePath, segments } from './routing/paths';
 import { RunPage } from './run/RunPage';
 import { RunsPage } from './runs/RunsPage';
+import { RightsProvider } from './shell/rights';
 import { fallbackNamespace, remember } from './shell/namespace';
 import { Shell } from './shell/Shell';
 import { SignInAgain, SignInPage } from './shell/SignIn';
+
+const OverviewPage = lazy(() => import('./overview/OverviewPage'));
+const DefinitionsPage = lazy(() => import('./definitions/DefinitionsPage'));
+const DefinitionPage = lazy(() => import('./definitions/DefinitionPage'));
+const TriggerPage = lazy(() => import('./trigger/TriggerPage'));
+const QueuePage = lazy(() => import('./queue/QueuePage'));
+const SettingsPage = lazy(() => import('./settings/SettingsPage'));
 
 export type View = 'overview' | 'runs' | 'definitions' | 'queue' | 'settings' | 'missing';
 
@@ -69,11 +77,13 @@ function Views({ onSignIn }: { onSignIn: () => void }) {
   useEffect(() => remember(namespace), [namespace]);
   const { view, page } = viewOf(first, namespace, third, address.search);
   return (
-    <Shell view={view} namespace={namespace} onSignIn={onSignIn}>
-      <ErrorBoundary key={address.path}>
-        <Suspense fallback={null}>{page}</Suspense>
-      </ErrorBoundary>
-    </Shell>
+    <RightsProvider namespace={namespace}>
+      <Shell view={view} namespace={namespace} onSignIn={onSignIn}>
+        <ErrorBoundary key={address.path}>
+          <Suspense fallback={null}>{page}</Suspense>
+        </ErrorBoundary>
+      </Shell>
+    </RightsProvider>
   );
 }
 
@@ -81,15 +91,33 @@ function viewOf(
   first: string,
   namespace: string,
   name: string | undefined,
-  _search: URLSearchParams,
+  search: URLSearchParams,
 ): { view: View; page: ReactNode } {
   switch (first) {
     case '':
+      return { view: 'overview', page: <OverviewPage key={namespace} namespace={namespace} /> };
     case 'runs':
       if (name !== undefined) {
         return { view: 'runs', page: <RunPage key={`${namespace}/${name}`} namespace={namespace} name={name} /> };
       }
       return { view: 'runs', page: <RunsPage key={namespace} namespace={namespace} /> };
+    case 'definitions':
+      if (name !== undefined) {
+        const key = `${namespace}/${name}`;
+        return { view: 'definitions', page: <DefinitionPage key={key} namespace={namespace} id={name} /> };
+      }
+      return { view: 'definitions', page: <DefinitionsPage key={namespace} namespace={namespace} /> };
+    case 'trigger':
+      if (name !== undefined) {
+        const from = search.get('from') ?? undefined;
+        const page = <TriggerPage key={`${namespace}/${name}/${from}`} namespace={namespace} id={name} from={from} />;
+        return { view: 'definitions', page };
+      }
+      return { view: 'definitions', page: <DefinitionsPage key={namespace} namespace={namespace} /> };
+    case 'queue':
+      return { view: 'queue', page: <QueuePage key={namespace} namespace={namespace} /> };
+    case 'settings':
+      return { view: 'settings', page: <SettingsPage key={namespace} namespace={namespace} /> };
     default:
       return {
         view: 'missing',
@@ -101,5 +129,3 @@ function viewOf(
       };
   }
 }
-
-

@@ -65,9 +65,9 @@ export function FailureCard({ run, history }: { run: RunDetail; history: readonl
           <Ansi text={lastLines(details.console.text, LINES)} />
         </pre>
       ) : null}
-      {run.diagnosis?.advice ? (
+      {run.diagnosis?.advice && run.reason !== 'TaskFailed' ? (
         <p className="failure-advice">
-          <Markdown text={`${run.diagnosis.meaning}. ${capital(run.diagnosis.advice)}.`} />
+          <Markdown text={`${capital(run.diagnosis.meaning)}. ${capital(run.diagnosis.advice)}.`} />
         </p>
       ) : null}
     </section>

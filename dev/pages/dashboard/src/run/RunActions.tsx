@@ -1,12 +1,14 @@
 import { type ReactNode, useState } from 'react';
 import { send } from '../api/http';
 import { dataOf } from '../api/problems';
+import { useQuery } from '../api/use-query';
 import { Button } from '../components/Button';
 import { ConfirmDialog } from '../components/ConfirmDialog';
 import { say } from '../components/toasts';
 import { Link, navigate } from '../routing/location';
 import { nameOf, runPath, triggerPath } from '../routing/paths';
-import { AbortRun, DeleteRun, RerunRun, type RunDetail, SuspendRun } from './documents';
+import { useRights } from '../shell/rights';
+import { AbortRun, DeleteRun, GraceOfDefinition, RerunRun, type RunDetail, SuspendRun } from './documents';
 import { isFinished } from './use-run';
 
 type Act = 'abort' | 'rerun' | 'suspend' | 'resume' | 'delete';
@@ -19,34 +21,35 @@ interface Props {
 /** What can be done with a run. What cannot be done is there, too, and says why not. */
 export function RunActions({ run, isDeleted }: Props) {
   const [asked, setAsked] = useState<Act>();
+  const { missing } = useRights();
   const gone = isDeleted ? 'This run was deleted.' : undefined;
   const ended = gone ?? (isFinished(run) ? 'This run has finished.' : undefined);
   const isAborting = run.reason === 'Aborting' || run.reason === 'PodEnding';
   return (
     <>
-      <Button onClick={() => setAsked('rerun')} disabledBecause={run.definitionId ? undefined : 'It has no definition.'}>
+      <Button onClick={() => setAsked('rerun')} disabledBecause={missing('trigger') ?? (run.definitionId ? undefined : 'It has no definition.')}>
         Rerun
       </Button>
       {run.suspended ? (
-        <Button onClick={() => setAsked('resume')} disabledBecause={ended}>
+        <Button onClick={() => setAsked('resume')} disabledBecause={missing('change') ?? ended}>
           Resume
         </Button>
       ) : (
-        <Button onClick={() => setAsked('suspend')} disabledBecause={ended}>
+        <Button onClick={() => setAsked('suspend')} disabledBecause={missing('change') ?? ended}>
           Suspend
         </Button>
       )}
       <Button
         look="danger"
         onClick={() => setAsked('abort')}
-        disabledBecause={ended ?? (isAborting ? 'This run is being aborted.' : undefined)}
+        disabledBecause={missing('change') ?? ended ?? (isAborting ? 'This run is being aborted.' : undefined)}
       >
         Abort
       </Button>
       <Button
         look="danger"
         onClick={() => setAsked('delete')}
-        disabledBecause={gone ?? (isFinished(run) ? undefined : 'It has not finished: abort it first.')}
+        disabledBecause={missing('delete') ?? gone ?? (isFinished(run) ? undefined : 'It has not finished: abort it first.')}
       >
         Delete
       </Button>
@@ -76,6 +79,9 @@ interface DialogProps {
 function Abort({ run, onClose }: DialogProps) {
   const [message, setMessage] = useState('');
   const [cascade, setCascade] = useState(true);
+  const { data } = useQuery(GraceOfDefinition, run.definitionId ? { id: run.definitionId } : null, run.namespace);
+  const grace = data?.backgroundTasks?.getDefinition.data?.limits.abortGracePeriodSeconds;
+  const children = numberOf(run, ['pending', 'running']);
   return (
     <ConfirmDialog
       title="Abort this run?"
@@ -90,22 +96,25 @@ function Abort({ run, onClose }: DialogProps) {
     >
       <p>
         {run.phase === 'Running' && run.podName
-          ? 'Its pod gets SIGTERM and its grace period to clean up; after that it is killed. No further pod is created.'
+          ? `Its pod gets SIGTERM and ${grace === undefined ? 'its grace period' : `${grace} s`} to clean up; after that it is killed. No further pod is created.`
           : 'It has no pod at the moment, so it ends at once.'}{' '}
         An abort cannot be undone; a rerun starts from the beginning.
       </p>
       <Field title="Message" help="Shown with the run, to say why.">
         <input value={message} maxLength={1000} onChange={(event) => setMessage(event.target.value)} />
       </Field>
-      <Check isOn={cascade} onChange={setCascade}>
-        Also abort the runs that it has started
-      </Check>
+      {children ? (
+        <Check isOn={cascade} onChange={setCascade}>
+          Also abort the {children === 1 ? 'unfinished run' : `${children} unfinished runs`} that it has started
+        </Check>
+      ) : null}
     </ConfirmDialog>
   );
 }
 
 function Delete({ run, onClose }: DialogProps) {
   const [cascade, setCascade] = useState(true);
+  const children = numberOf(run);
   return (
     <ConfirmDialog
       title="Delete this run?"
@@ -119,11 +128,19 @@ function Delete({ run, onClose }: DialogProps) {
       }}
     >
       <p>Its pods, records and logs are deleted with it. This cannot be undone.</p>
-      <Check isOn={cascade} onChange={setCascade}>
-        Also delete the runs that it has started
-      </Check>
+      {children ? (
+        <Check isOn={cascade} onChange={setCascade}>
+          Also delete the {children === 1 ? 'run' : `${children} runs`} that it has started
+        </Check>
+      ) : null}
     </ConfirmDialog>
   );
+}
+
+/** Returns how many runs it has started, of all or of some statuses. */
+function numberOf(run: RunDetail, statuses?: string[]): number {
+  const counted = run.childCounts.filter(({ status }) => statuses?.includes(status) ?? true);
+  return counted.reduce((sum, { count }) => sum + count, 0);
 }
 
 function Suspend({ run, suspend, onClose }: DialogProps & { suspend: boolean }) {

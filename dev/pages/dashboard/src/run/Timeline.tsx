@@ -1,5 +1,5 @@
 import { type KeyboardEvent, useMemo, useRef } from 'react';
-import { Status } from '../components/Status';
+import { lookOf, Status } from '../components/Status';
 import { plain } from '../components/text';
 import { Link } from '../routing/location';
 import { nameOf, runPath } from '../routing/paths';
@@ -59,7 +59,7 @@ function Chart({ run, history, childRuns, selected, onSelect, now }: Props & { n
       <div className="timeline-axis" aria-hidden="true">
         {scale.ticks.map((tick) => (
           <span key={tick.at} style={{ left: `${tick.place * 100}%` }}>
-            {tick.at === 0 ? '0' : duration(tick.at)}
+            {tick.at === 0 ? '0' : duration(tick.at).replace('.0 s', ' s')}
           </span>
         ))}
       </div>
@@ -122,7 +122,7 @@ function Row({ row, place, isSelected, onSelect }: RowProps) {
           <Status run={child} isShort />
           <bdi>{plain(row.title, 60)}</bdi>
         </span>
-        <Link to={to} className={`bar tone-${child.phase === 'Failed' ? 'bad' : 'quiet'}`} title={title} aria-label={`Child ${plain(row.title, 100)}: ${title}`}>
+        <Link to={to} className={`bar tone-${lookOf(child).tone}`} title={title} aria-label={`Child ${plain(row.title, 100)}: ${title}`}>
           {bars}
         </Link>
       </li>

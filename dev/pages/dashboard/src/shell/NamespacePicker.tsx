@@ -1,12 +1,15 @@
 import { type FormEvent, useEffect, useId, useState } from 'react';
 import { useStore } from '../api/store';
+import { useRights } from './rights';
 import { ALL_NAMESPACES } from '../routing/paths';
 import { recentNamespaces } from './namespace';
 
-/** Chooses the namespace: by its name, or one of those that were shown before. */
+/** Chooses the namespace: one of those in which the user may list runs, or another one by its name. */
 export function NamespacePicker({ namespace, onPick }: { namespace: string; onPick: (name: string) => void }) {
   const [text, setText] = useState(shown(namespace));
   const recent = useStore(recentNamespaces);
+  const { namespaces } = useRights();
+  const names = [...new Set([...namespaces, ...recent.filter((name) => name !== ALL_NAMESPACES)])].sort();
   const id = useId();
   useEffect(() => setText(shown(namespace)), [namespace]);
 
@@ -30,8 +33,8 @@ export function NamespacePicker({ namespace, onPick }: { namespace: string; onPi
         onBlur={() => setText(shown(namespace))}
       />
       <datalist id={`${id}-names`}>
-        {recent.map((name) => (
-          <option key={name} value={shown(name)} />
+        {names.map((name) => (
+          <option key={name} value={name} />
         ))}
         <option value={shown(ALL_NAMESPACES)} />
       </datalist>

@@ -12,6 +12,8 @@ import {
   RunsSign,
   SettingsSign,
 } from '../components/icons';
+import { plain } from '../components/text';
+import { shortUser } from '../runs/RunTable';
 import { Link, navigate, useAddress } from '../routing/location';
 import { namespacePath } from '../routing/paths';
 import { setZone, type Zone, zone } from '../time/Time';
@@ -22,6 +24,7 @@ import { HelpDialog } from './HelpDialog';
 import { useKeys } from './keys';
 import { NamespacePicker } from './NamespacePicker';
 import { Mark } from './SignIn';
+import { useRights } from './rights';
 import { setTheme, type Theme, theme } from './theme';
 
 const VIEWS = [
@@ -45,6 +48,7 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
   const [isOpen, setIsOpen] = useState(false);
   const [isHelp, setIsHelp] = useState(false);
   const main = useRef<HTMLElement>(null);
+  const { user, isReadOnly } = useRights();
   // biome-ignore lint/correctness/useExhaustiveDependencies: another page closes the menu.
   useEffect(() => setIsOpen(false), [path]);
   useKeys({ '?': () => setIsHelp(true) });
@@ -89,6 +93,11 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
             ))}
           </nav>
           <div className="side-foot">
+            {user ? (
+              <p className="side-user" title={plain(user)}>
+                <bdi>{plain(shortUser(user), 80)}</bdi>
+              </p>
+            ) : null}
             <Preferences />
             <div className="side-actions">
               <button type="button" className="link" onClick={() => setIsHelp(true)}>
@@ -102,6 +111,7 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
       </div>
       <main className="main" id="content" ref={main} tabIndex={-1}>
         <ConnectionBanner onSignIn={onSignIn} />
+        {isReadOnly ? <p className="read-only">You may look, but not change anything in this namespace.</p> : null}
         {children}
       </main>
       <Toasts />
