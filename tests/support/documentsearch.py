@@ -39,7 +39,17 @@ _FIELDS: Final = (
     "logs(limit: 2) { items { message } }",
     "input",
     "output",
+    "history { id iteration answer message errorCode nodeName waitSeconds }",
+    "history(limit: 3) { input output exitCode console { text } pod { phase reason exitCode } }",
+    "diagnosis { meaning advice link } isStalled version hooks { name } failure { message }",
+    "queue { position waiting active }",
+    "childCounts { status count } failedLeaf { id } ancestors { id name }",
+    "failedLeaf { failedLeaf { id } ancestors { ancestors { id } } }",
+    "events { reason message lastOn }",
+    "manifest",
 )
+_OVERVIEW: Final = """created finished { status count } failures { reason count } durations { median p95 }
+    queueSeconds { p95 } iterations { longest } intervals { start created finished { status count } }"""
 _PIECES: Final = (
     *(b"[],", b"{},", b"0,", b"1e300,", b"1.5,", b"1e300,1234567890123456789,"),
     *(b'"",', b'{"a":[]},', b"[[[[]]]],", b'"\\u0041",', b'"["'),
@@ -142,6 +152,15 @@ def _aliases(chance: random.Random) -> Case:
             "statistics { data { total byStatus { status count } byDefinition { definitionId } byHour { created } } }",
             f'statistics(since: "2026-11-1{chance.randint(0, 9)}T00:00:00Z") {{ data {{ byHour {{ created }} }} }}',
             "listDefinitions { data { id title description maxIterations namespace } }",
+            "listDefinitions { data { limits { retry { on } } statistics { successRate durations { p95 } } } }",
+            "listDefinitions { data { id lastTasks(limit: 20) { id name ancestors { id } } readiness { message } } }",
+            f'getDefinition(id: "d{chance.randint(0, 120)}") {{ data {{ manifest statistics {{ successRate }} }} }}',
+            f'overview(since: "2026-11-{chance.randint(10, 24)}T00:00:00Z") {{ data {{ {_OVERVIEW} }} }}',
+            f"overview(intervalSeconds: {chance.choice([60, 3600])}, "
+            f'since: "20{chance.randint(10, 26)}-11-01T00:00:00Z") {{ data {{ {_OVERVIEW} }} error {{ code }} }}',
+            f'getQueue(definition: "d{chance.randint(0, 120)}") {{ data {{ waitingTasks {{ {_TASK} }} active }} }}',
+            "whoAmI { data { permissions { name allowed } namespaces } }",
+            'validateInput(definition: "d1", input: {x: [1, 2, 3]}) { data { isValid } error { code } }',
             _list("limit: 100", "id items { message } task { " + _TASK + " }", "listLogs"),
         ]
     )
@@ -250,6 +269,16 @@ def _inputs(chance: random.Random) -> Case:
     return Case(query, {"i": {"x": payload}})
 
 
+def _bulk(chance: random.Random) -> Case:
+    field = chance.choice(["abortTasks", "suspendTasks", "rerunTasks", "deleteTasks"])
+    shown = f"{{ data {{ id ok data {{ {_TASK} }} error {{ code }} }} meta {{ cursor totalCount }} error {{ code }} }}"
+    if chance.random() < 0.5:
+        ids = [chance.choice(["run-1", "missing", "x" * 300, "a/b"]) + str(n) for n in range(min(_many(chance), 300))]
+        return Case(f"mutation($ids: [ID!]) {{ backgroundTasks {{ {field}(ids: $ids) {shown} }} }}", {"ids": ids})
+    limit = chance.choice([1, 100, 1000])
+    return Case(f"mutation {{ backgroundTasks {{ {field}(limit: {limit}, {_where(chance)}) {shown} }} }}")
+
+
 def _body(chance: random.Random) -> Case:
     one = chance.choice(
         [
@@ -296,6 +325,7 @@ _SINGLE: Final[tuple[Make, ...]] = (
     _schema,
     _operations,
     _inputs,
+    _bulk,
     _body,
 )
 

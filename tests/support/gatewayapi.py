@@ -24,7 +24,7 @@ class ApiServer:
     Attributes:
         rights: user -> permitted verbs and resources, in all namespaces.
         rights_in: user and namespace -> further verbs and resources, in that namespace.
-        objects: path -> object.
+        objects: path -> object, or the text of a log.
         seen: method, path and user of each request.
         deletions: path -> the rest of an object that a finalizer keeps.
         is_down: answer 503 to everything.
@@ -84,6 +84,8 @@ class ApiServer:
             return web.json_response({"items": [stored] if stored else []})
         if request.path not in self.objects:
             return _not_found()
+        if request.path.endswith("/log"):
+            return web.Response(text=self.objects[request.path])
         return web.json_response(self.objects[request.path])
 
     def _write(self, request: web.Request, body: Any) -> web.Response:

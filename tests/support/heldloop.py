@@ -177,6 +177,7 @@ def _run(number: int, chance: random.Random) -> Run:
         spec={"display_name": f"Import {number} of many", "parent": f"run-{number // 50}" if number % 3 else None},
         about={"age": chance.randrange(10**6), "version": str(number + 1), "by": "alice"},
         phase=phase,
+        reason="Queued" if phase == "Pending" else "OOMKilled",
         iterations=number % 10,
         started_at=ended and ended - timedelta(seconds=chance.randrange(1000)),
         finished_at=ended,

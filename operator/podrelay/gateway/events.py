@@ -111,8 +111,11 @@ async def events_of(call: Call, run: Run, pods: Sequence[str], budget: Budget) -
         budget.take_fetch()
     namespace = run.metadata.namespace
     found = await asyncio.gather(*(_list(call, namespace, selector, budget) for selector in selectors))
-    every = [_of(event) for part in found for event in part]
-    recent = [event for event in every if (event.last_at or _BEFORE_ALL) >= run.metadata.creation_timestamp]
+    recent: list[Event] = []
+    for part in found:
+        await call.services.turns.give()
+        every = map(_of, part)
+        recent += [event for event in every if (event.last_at or _BEFORE_ALL) >= run.metadata.creation_timestamp]
     return sorted(recent, key=lambda event: event.last_at or _BEFORE_ALL, reverse=True)
 
 

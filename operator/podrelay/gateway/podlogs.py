@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
@@ -17,6 +19,11 @@ MAX_LINE: Final = 16 * 1024
 _CALM_SECONDS: Final = 24 * 3600.0
 """How long a pod may print nothing; the access of the subscriber is checked every few seconds anyway."""
 _NOT_STARTED_SECONDS: Final = 1.0
+_SHORTEST_STAMP: Final = len("2026-11-24T10:00:00Z")
+
+
+class PodNotFoundError(Exception):
+    """A pod no longer exists."""
 
 
 class _Annotations(msgspec.Struct, frozen=True):
@@ -47,20 +54,39 @@ async def tail(call: Call, pod: Key, lines: int) -> str | None:
         raise _failure(error, pod) from error
 
 
-async def follow(call: Call, pod: Key) -> AsyncIterator[str]:
-    """Yield each line that a pod prints, from the first one until the pod ends; nothing if the pod no longer exists.
+@dataclass(frozen=True)
+class Printed:
+    """A line that a pod has printed, and when by the clock of its node."""
+
+    at: datetime | None
+    text: str
+
+
+async def follow(call: Call, pod: Key, since: datetime | None = None) -> AsyncIterator[Printed]:
+    """Yield each line that a pod prints, from the first one until the pod ends.
+
+    Args:
+        call: the call, with the caller's token.
+        pod: the pod.
+        since: skip what was printed before the second of this time; None: skip nothing.
 
     Raises:
+        PodNotFoundError: the pod no longer exists.
         GatewayError: the lines cannot be read.
     """
     try:
         container = await _container(call, pod)
         path = PODS.path(pod.namespace, pod.name, "log")
         while True:
-            params = {"container": container, "follow": "true"}
+            params = {"container": container, "follow": "true", "timestamps": "true"}
+            if since is not None:
+                params["sinceTime"] = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             try:
+                last: datetime | None = None
                 async for line in call.caller.client.stream(path, params, _CALM_SECONDS, max_line=MAX_LINE):
-                    yield line.decode(errors="replace")
+                    printed = _printed(line.decode(errors="replace"), last)
+                    last = printed.at
+                    yield printed
             except ApiError as error:
                 if error.status != 400:
                     raise
@@ -68,10 +94,22 @@ async def follow(call: Call, pod: Key) -> AsyncIterator[str]:
                 await asyncio.sleep(_NOT_STARTED_SECONDS)
             else:
                 return
-    except NotFoundError:
-        return
+    except NotFoundError as error:
+        raise PodNotFoundError(pod.name) from error
     except API_FAILURES as error:
         raise _failure(error, pod) from error
+
+
+def _printed(line: str, before: datetime | None) -> Printed:
+    """Separate a line from its time; the second part of a long line has none, and gets that of the first part."""
+    stamp, space, text = line.partition(" ")
+    if len(stamp) < _SHORTEST_STAMP or not space:
+        return Printed(before, line)
+    try:
+        at = datetime.fromisoformat(stamp)
+    except ValueError:
+        return Printed(before, line)
+    return Printed(at, text) if at.tzinfo is not None else Printed(before, line)
 
 
 async def _container(call: Call, pod: Key) -> str:

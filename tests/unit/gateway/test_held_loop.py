@@ -15,7 +15,34 @@ request may be collected during a later one. The requests below once took second
 LISTS = " ".join(
     f"a{n}: listTasks(limit: 100, sort: [name_ASC]) {{ data {{ id name createdBy {{ id }} }} }}" for n in range(20)
 )
+OVERVIEW = """data { created finished { status count } failures { reason count } durations { p95 } queueSeconds { p95 }
+    intervals { start created finished { status count } } }"""
+DETAILS = """id history { id answer input pod { phase } } events { id } queue { position } childCounts { status count }
+    failedLeaf { id } ancestors { id } diagnosis { meaning } manifest"""
+BULK = "data { id ok data { id name createdBy { id } } error { code message } } succeeded error { code }"
 HOSTILE = {
+    "overviews": Case(
+        "{ backgroundTasks { "
+        + " ".join(
+            f'o{n}: overview(since: "2026-11-10T{n % 24:02}:00:00Z", intervalSeconds: 3600) {{ {OVERVIEW} }}'
+            for n in range(12)
+        )
+        + " } }"
+    ),
+    "details": Case(f"{{ backgroundTasks {{ listTasks(limit: 100) {{ data {{ {DETAILS} }} }} }} }}"),
+    "definitions": Case(
+        "{ backgroundTasks { "
+        + " ".join(
+            f"d{n}: listDefinitions {{ data {{ limits {{ retry {{ on }} }} statistics {{ successRate }} }} }}"
+            for n in range(30)
+        )
+        + " } }"
+    ),
+    "many changes": Case(
+        "mutation { backgroundTasks { "
+        + " ".join(f"m{n}: suspendTasks(where: {{}}, limit: 100) {{ {BULK} }}" for n in range(10))
+        + " } }"
+    ),
     "doubling": Case(
         "{ ...F0 } "
         + " ".join(f"fragment F{n} on Query {{ ...F{n + 1} ...F{n + 1} }}" for n in range(40))

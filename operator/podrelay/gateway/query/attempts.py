@@ -5,6 +5,7 @@ that has just started has not written its own yet. The status remembers the last
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -61,17 +62,25 @@ def attempts_of(run: Run, records: Iterable[Record], recent: Iterable[Mapping[st
         found[entry["podName"]] = _of_entry(entry, found.get(entry["podName"]))
     current = run.status.current
     if current is not None and current.pod_name not in found:
-        iteration = names.iteration_of(current.pod_name)
-        found[current.pod_name] = Attempt(current.pod_name, iteration, _try_of(current.pod_name))
+        _, iteration, number = place_of(current.pod_name)
+        found[current.pod_name] = Attempt(current.pod_name, iteration, number)
     return sorted(found.values(), key=lambda attempt: attempt.order, reverse=True)
 
 
-def start_of(attempt: Attempt, records: Iterable[Record]) -> tuple[str, Record] | None:
+def by_iteration(records: Iterable[Record]) -> dict[int, list[Record]]:
+    """Return the records of a run by the number of their iteration."""
+    found: defaultdict[int, list[Record]] = defaultdict(list)
+    for record in records:
+        found[record.iteration].append(record)
+    return dict(found)
+
+
+def start_of(attempt: Attempt, records: Mapping[int, Iterable[Record]]) -> tuple[str, Record] | None:
     """Return where the state is that an attempt began with, as the operator decides it.
 
     Args:
         attempt: the attempt.
-        records: all records of its run.
+        records: all records of its run, by iteration.
 
     Returns:
         ("checkpoint", record) or ("response", record); None if it began with the input of the run, or if the record no
@@ -79,15 +88,15 @@ def start_of(attempt: Attempt, records: Iterable[Record]) -> tuple[str, Record] 
     """
     earlier = [
         record
-        for record in records
-        if record.iteration == attempt.iteration and record.try_ < attempt.attempt and record.checkpoint is not None
+        for record in records.get(attempt.iteration, ())
+        if record.try_ < attempt.attempt and record.checkpoint is not None
     ]
     if earlier:
         return "checkpoint", max(earlier, key=lambda record: record.try_)
     before = [
         record
-        for record in records
-        if record.iteration == attempt.iteration - 1 and record.response and record.response.status == "continue"
+        for record in records.get(attempt.iteration - 1, ())
+        if record.response and record.response.status == "continue"
     ]
     return ("response", max(before, key=lambda record: record.try_)) if before else None
 
@@ -137,6 +146,11 @@ def _time(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def _try_of(pod: str) -> int:
-    found = _TRY.search(pod) if names.iteration_of(pod) else None
-    return int(found[1]) if found else 1
+def place_of(pod: str) -> tuple[bool, int, int]:
+    """Return the place of a pod among those of its run, by its name: as `Attempt.order`.
+
+    >>> place_of("words-i12t3")
+    (False, 12, 3)
+    """
+    iteration, found = names.iteration_of(pod), _TRY.search(pod.rpartition("-")[2])
+    return iteration == 0, iteration, int(found[1]) if found else 1

@@ -1,5 +1,7 @@
 """The types of an attempt, and of its pod as the API server shows it."""
 
+from collections.abc import Mapping
+
 import strawberry
 
 from podrelay.gateway.objects import Record
@@ -59,7 +61,7 @@ class Attempt:
     run: strawberry.Private[Key]
     payloads: strawberry.Private[Payloads]
     known: strawberry.Private[attempts.Attempt]
-    records: strawberry.Private[list[Record]]
+    records: strawberry.Private[Mapping[int, list[Record]]]
     id: str
     iteration: Number = strawberry.field(description="From 1; 0 for a pod that only calls hooks.")
     attempt: int = strawberry.field(description="The attempt of the iteration, from 1.")
@@ -83,13 +85,15 @@ class Attempt:
     waits_for_children: bool = strawberry.field(description="For continue: wait until its children have finished.")
 
     @classmethod
-    def of(cls, known: attempts.Attempt, run: Key, records: list[Record], payloads: Payloads) -> "Attempt":
+    def of(
+        cls, known: attempts.Attempt, run: Key, records: Mapping[int, list[Record]], payloads: Payloads
+    ) -> "Attempt":
         """Return an attempt of a run.
 
         Args:
             known: the attempt.
             run: the run.
-            records: all records of the run.
+            records: all records of the run, by iteration.
             payloads: reads what is not in the cache.
         """
         record = known.record

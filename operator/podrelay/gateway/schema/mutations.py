@@ -7,18 +7,23 @@ after the other.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import strawberry
 
 from podrelay.api import names
-from podrelay.gateway import settings, writing
+from podrelay.gateway import bulk, settings, writing
+from podrelay.gateway.bulk import Selection
 from podrelay.gateway.call import Call
 from podrelay.gateway.errors import UnavailableError
 from podrelay.gateway.objects import Run
 from podrelay.gateway.payloads import Payloads
+from podrelay.gateway.query.listing import Listing
+from podrelay.gateway.schema.bulk_types import BulkResponse
 from podrelay.gateway.schema.describing import described
 from podrelay.gateway.schema.envelope import Error, envelope
+from podrelay.gateway.schema.inputs import TaskWhere, task_conditions
 from podrelay.gateway.schema.measuring import measured
 from podrelay.gateway.schema.scalars import DateTime, Json, Number
 from podrelay.gateway.schema.types import (
@@ -100,10 +105,87 @@ class BackgroundTaskMutation:
         return DeleteResponse(data=None if error else True, error=error)
 
     @measured("mutation")
+    async def abort_tasks(
+        self,
+        ids: list[strawberry.ID] | None = None,
+        where: TaskWhere | None = None,
+        search: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        message: str | None = None,
+        cascade: bool = False,
+    ) -> BulkResponse:
+        """Abort up to 100 tasks: those with these ids, or a page of those that a filter finds, newest first."""
+        return await self._each(
+            selection(ids, where, search, limit, after),
+            "patch",
+            lambda call, key, ident: writing.abort(call, key, ident, message, cascade=cascade),
+        )
+
+    @measured("mutation")
+    async def suspend_tasks(
+        self,
+        ids: list[strawberry.ID] | None = None,
+        where: TaskWhere | None = None,
+        search: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        suspend: bool = True,
+    ) -> BulkResponse:
+        """Suspend up to 100 tasks, or with `suspend: false` resume them; selected as by `abortTasks`."""
+        return await self._each(
+            selection(ids, where, search, limit, after),
+            "patch",
+            lambda call, key, ident: writing.suspend(call, key, ident, suspended=suspend),
+        )
+
+    @measured("mutation")
+    async def rerun_tasks(
+        self,
+        ids: list[strawberry.ID] | None = None,
+        where: TaskWhere | None = None,
+        search: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> BulkResponse:
+        """Start up to 100 tasks with the definitions and inputs of others; selected as by `abortTasks`."""
+        return await self._each(
+            selection(ids, where, search, limit, after),
+            "create",
+            lambda call, _key, ident: writing.rerun(call, ident),
+        )
+
+    @measured("mutation")
+    async def delete_tasks(
+        self,
+        ids: list[strawberry.ID] | None = None,
+        where: TaskWhere | None = None,
+        search: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+        cascade: bool = True,
+    ) -> BulkResponse:
+        """Delete up to 100 tasks, and unless `cascade` is false their children; selected as by `abortTasks`."""
+        return await self._each(
+            selection(ids, where, search, limit, after),
+            "delete",
+            lambda call, key, ident: writing.delete(call, key, ident, cascade=cascade),
+        )
+
+    @measured("mutation")
     async def update_settings(self, input: SettingsInput) -> SettingsResponse | None:
         """Change the settings of the namespace."""
         data, error = await self._in_turn(lambda: settings.set_retention_days(self.payloads.call, input.retention_days))
         return SettingsResponse(data=None if data is None else Settings(retention_days=data), error=error)
+
+    async def _each(
+        self, selected: Selection, verb: str, work: Callable[[Call, Key, str], Awaitable[Run | None]]
+    ) -> BulkResponse:
+        """Change each selected task, after the mutations that precede this one in the document."""
+        call = self.payloads.call
+        async with call.mutating:
+            found, error = await envelope(bulk.change(call, selected, verb, partial(work, call)))
+        return BulkResponse.of(found, self.payloads) if found is not None else BulkResponse(error=error)
 
     async def _create(self, work: Callable[[Call], Awaitable[T]]) -> T:
         call = self.payloads.call
@@ -145,3 +227,11 @@ class Mutation:
     def background_tasks(self, info: Info) -> BackgroundTaskMutation | None:
         """Background tasks of the namespace."""
         return BackgroundTaskMutation(payloads=Payloads(info.context))
+
+
+def selection(
+    ids: list[strawberry.ID] | None, where: Any, search: str | None, limit: int | None, after: str | None
+) -> Selection:
+    """Return which tasks a mutation changes: those that are named, or those that a filter finds."""
+    is_filtered = where is not None or search is not None
+    return Selection(ids, Listing(task_conditions(where), (), limit, after, search) if is_filtered else None)

@@ -2,6 +2,8 @@
 
 import strawberry
 
+from podrelay.gateway.call import Call
+from podrelay.gateway.event_loop.turns import paced
 from podrelay.gateway.query import overview
 from podrelay.gateway.schema.envelope import Error
 from podrelay.gateway.schema.scalars import DateTime, Number
@@ -55,7 +57,7 @@ class Overview:
     intervals: list[Interval] = strawberry.field(description="All intervals of the range, the oldest first.")
 
     @classmethod
-    def of(cls, found: overview.Overview) -> "Overview":
+    def of(cls, call: Call, found: overview.Overview) -> "Overview":
         """Convert an overview."""
         return cls(
             since=DateTime(found.since),
@@ -71,10 +73,7 @@ class Overview:
             durations=Spread.of(found.durations),
             queue_seconds=Spread.of(found.queue_seconds),
             iterations=Spread.of(found.iterations),
-            intervals=[
-                Interval(start=DateTime(one.start), created=one.created, finished=counts(one.finished))
-                for one in found.intervals
-            ],
+            intervals=paced(call.services.turns, found.intervals, _interval),
         )
 
 
@@ -84,3 +83,7 @@ class OverviewResponse:
 
     data: Overview | None = None
     error: Error | None = None
+
+
+def _interval(one: overview.Interval) -> Interval:
+    return Interval(start=DateTime(one.start), created=one.created, finished=counts(one.finished))

@@ -228,7 +228,7 @@ async def _statistics(call: Call, since: datetime | None, definition: str | None
 
 async def _overview(call: Call, asked: Asked) -> Overview:
     await call.may("list", names.TASK_RUNS)
-    return Overview.of(await overview.overview(call, asked, datetime.now(UTC)))
+    return Overview.of(call, await overview.overview(call, asked, datetime.now(UTC)))
 
 
 async def _get_queue(payloads: Payloads, definition: str) -> Queue:

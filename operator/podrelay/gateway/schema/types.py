@@ -18,7 +18,7 @@ from podrelay.gateway.objects import Record, Run
 from podrelay.gateway.payloads import Payloads, without_managed_fields
 from podrelay.gateway.query import listing
 from podrelay.gateway.query.attempts import Attempt as KnownAttempt
-from podrelay.gateway.query.attempts import attempts_of
+from podrelay.gateway.query.attempts import attempts_of, by_iteration
 from podrelay.gateway.query.fields import UNKNOWN_USER, execution_name, saved_on, task_name
 from podrelay.gateway.query.listing import Listing, page_size
 from podrelay.gateway.query.sorting import Page
@@ -383,7 +383,7 @@ class Task:
         self.payloads.budget.take_rows(1)
         return Task.of(found, self.payloads)
 
-    async def _attempts(self) -> tuple[list[KnownAttempt], list[Record]]:
+    async def _attempts(self) -> tuple[list[KnownAttempt], dict[int, list[Record]]]:
         """Return the attempts, newest first, and the records of the run; the caller may get the run and list logs."""
         call = self.payloads.call
         await call.may("list", names.TASK_ITERATIONS)
@@ -391,7 +391,7 @@ class Task:
         records = call.cache.records.indexed("run", key.namespace, key.name)
         self.payloads.budget.take_looks(len(records))
         recent = (await self.payloads.run(key)).get("status", {}).get("recentIterations") or ()
-        return attempts_of(self.run, records, recent), records
+        return attempts_of(self.run, records, recent), by_iteration(records)
 
     @described
     async def parent(self) -> Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")] | None:
