@@ -9,8 +9,8 @@ import { Link, useAddress } from './routing/location';
 import { namespacePath, segments } from './routing/paths';
 import { RunPage } from './run/RunPage';
 import { RunsPage } from './runs/RunsPage';
-import { RightsProvider } from './shell/rights';
 import { fallbackNamespace, remember } from './shell/namespace';
+import { RightsProvider } from './shell/rights';
 import { Shell } from './shell/Shell';
 import { SignInAgain, SignInPage } from './shell/SignIn';
 

@@ -1,7 +1,8 @@
 // Writes src/api/schema.d.ts: the gateway's schema as a type, from which gql.tada infers the types of all documents.
+
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { minifyIntrospection, outputIntrospectionFile } from '@gql.tada/internal';
 import { buildSchema, introspectionFromSchema } from 'graphql';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 
 const schema = new URL('../../../../operator/podrelay/gateway/schema.graphql', import.meta.url);
 const output = new URL('../src/api/schema.d.ts', import.meta.url);

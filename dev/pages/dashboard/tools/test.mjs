@@ -1,10 +1,11 @@
 // Runs the unit tests with Node's own test runner; esbuild compiles them first.
-import { build } from 'esbuild';
+
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { build } from 'esbuild';
 
 const source = join(dirname(fileURLToPath(import.meta.url)), '..', 'src');
 const tests = readdirSync(source, { recursive: true }).filter((name) => /\.test\.tsx?$/.test(name));

@@ -43,5 +43,9 @@ export function authorization(): Record<string, string> {
 
 /** Removes what a clipboard adds to a token: spaces, line breaks, and the word Bearer. */
 export function cleanToken(text: string): string {
-  return text.replace(/\s+/g, ' ').trim().replace(/^bearer /i, '').replaceAll(' ', '');
+  return text
+    .replace(/\s+/g, ' ')
+    .trim()
+    .replace(/^bearer /i, '')
+    .replaceAll(' ', '');
 }

@@ -4,7 +4,15 @@ import { Button } from './Button';
 import { InfoSign, WarnSign } from './icons';
 
 /** A box with something that the reader should know. */
-export function Notice({ tone, title, children }: { tone: 'bad' | 'warn' | 'info'; title: string; children?: ReactNode }) {
+export function Notice({
+  tone,
+  title,
+  children,
+}: {
+  tone: 'bad' | 'warn' | 'info';
+  title: string;
+  children?: ReactNode;
+}) {
   return (
     <div className={`notice notice-${tone}`} role={tone === 'bad' ? 'alert' : 'status'}>
       {tone === 'info' ? <InfoSign /> : <WarnSign />}

@@ -1,6 +1,6 @@
+import type { Phase } from '../runs/documents';
 import { count } from '../time/format';
 import { lookOf } from './Status';
-import type { Phase } from '../runs/documents';
 
 const PHASE_OF: Record<string, Phase> = {
   pending: 'Pending',

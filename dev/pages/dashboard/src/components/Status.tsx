@@ -1,13 +1,5 @@
 import type { Run } from '../runs/documents';
-import {
-  AbortedSign,
-  FailedSign,
-  PendingSign,
-  QueuedSign,
-  RunningSign,
-  SucceededSign,
-  SuspendedSign,
-} from './icons';
+import { AbortedSign, FailedSign, PendingSign, QueuedSign, RunningSign, SucceededSign, SuspendedSign } from './icons';
 
 type Tone = 'good' | 'bad' | 'warn' | 'busy' | 'quiet';
 

@@ -109,16 +109,32 @@ function Statistics({ definition: { statistics, activeRuns, queuedRuns, namespac
   const { durations, queueSeconds, iterations } = statistics;
   return (
     <ul className="tiles" aria-label="Statistics">
-      <Tile title="Active" value={count(activeRuns ?? 0)} note={limits.maxConcurrentRuns ? `of ${limits.maxConcurrentRuns}` : ''} />
+      <Tile
+        title="Active"
+        value={count(activeRuns ?? 0)}
+        note={limits.maxConcurrentRuns ? `of ${limits.maxConcurrentRuns}` : ''}
+      />
       <Tile
         title="Queued"
         value={count(queuedRuns ?? 0)}
         to={namespacePath('/queue', namespace, { definition: nameOf(id) })}
       />
       <Tile title="Success" value={percent(statistics.successRate)} />
-      <Tile title="Duration, p50" value={durations ? seconds(durations.median) : '–'} note={durations ? `p95 ${seconds(durations.p95)}` : ''} />
-      <Tile title="In the queue, p50" value={queueSeconds ? seconds(queueSeconds.median) : '–'} note={queueSeconds ? `p95 ${seconds(queueSeconds.p95)}` : ''} />
-      <Tile title="Iterations, p50" value={iterations ? String(iterations.median) : '–'} note={iterations ? `p95 ${iterations.p95}` : ''} />
+      <Tile
+        title="Duration, p50"
+        value={durations ? seconds(durations.median) : '–'}
+        note={durations ? `p95 ${seconds(durations.p95)}` : ''}
+      />
+      <Tile
+        title="In the queue, p50"
+        value={queueSeconds ? seconds(queueSeconds.median) : '–'}
+        note={queueSeconds ? `p95 ${seconds(queueSeconds.p95)}` : ''}
+      />
+      <Tile
+        title="Iterations, p50"
+        value={iterations ? String(iterations.median) : '–'}
+        note={iterations ? `p95 ${iterations.p95}` : ''}
+      />
     </ul>
   );
 }
@@ -179,39 +195,36 @@ function Limits({ definition: { limits, triggers, hooks, reporting, namespace } 
     <section className="panel value">
       <h2>Limits</h2>
       <Facts
-        facts={[
-          ['Iterations', String(limits.maxIterations)],
-          ['Runs at a time', limits.maxConcurrentRuns ? String(limits.maxConcurrentRuns) : 'no limit'],
-          ['Runs at a time with the same', limits.concurrency ? `${limits.concurrency.key}: ${limits.concurrency.limit}` : null],
-          ['Time of an iteration', seconds(limits.iterationTimeoutSeconds)],
-          ['Start of a pod', seconds(limits.pendingTimeoutSeconds)],
-          ['Clean-up after an abort', seconds(limits.abortGracePeriodSeconds)],
-          ['Heartbeat', limits.heartbeatTimeoutSeconds ? seconds(limits.heartbeatTimeoutSeconds) : null],
-          [
-            'Retries',
-            retry.limit
-              ? `${retry.limit}, after ${seconds(retry.initialSeconds)}, × ${retry.factor}, at most ${seconds(retry.maxSeconds)}; on ${retry.on.join(', ')}`
-              : 'none',
-          ],
-          ['Disruptions', String(limits.disruptionRetries)],
-          ['Children at a time', String(limits.maxChildren)],
-          ['Kept after the end', limits.ttlSecondsAfterFinished === null ? 'as the namespace says' : seconds(limits.ttlSecondsAfterFinished)],
-          ['Answers by', reporting],
-          ['Hooks', hooks.join(', ')],
-          [
-            'May start',
-            triggers.length ? (
-              <span key="triggers">
-                {triggers.map((one, place) => (
-                  <span key={one}>
-                    {place ? ', ' : ''}
-                    {one === '*' ? 'all' : <Link to={definitionPath(namespace, one)}>{plain(one, 100)}</Link>}
-                  </span>
-                ))}
-              </span>
-            ) : null,
-          ],
-        ]}
+        facts={{
+          Iterations: String(limits.maxIterations),
+          'Runs at a time': limits.maxConcurrentRuns ? String(limits.maxConcurrentRuns) : 'no limit',
+          'Runs at a time with the same': limits.concurrency
+            ? `${limits.concurrency.key}: ${limits.concurrency.limit}`
+            : null,
+          'Time of an iteration': seconds(limits.iterationTimeoutSeconds),
+          'Start of a pod': seconds(limits.pendingTimeoutSeconds),
+          'Clean-up after an abort': seconds(limits.abortGracePeriodSeconds),
+          Heartbeat: limits.heartbeatTimeoutSeconds ? seconds(limits.heartbeatTimeoutSeconds) : null,
+          Retries: retry.limit
+            ? `${retry.limit}, after ${seconds(retry.initialSeconds)}, × ${retry.factor}, at most ${seconds(retry.maxSeconds)}; on ${retry.on.join(', ')}`
+            : 'none',
+          Disruptions: String(limits.disruptionRetries),
+          'Children at a time': String(limits.maxChildren),
+          'Kept after the end':
+            limits.ttlSecondsAfterFinished === null ? 'as the namespace says' : seconds(limits.ttlSecondsAfterFinished),
+          'Answers by': reporting,
+          Hooks: hooks.join(', '),
+          'May start': triggers.length ? (
+            <span>
+              {triggers.map((one, place) => (
+                <span key={one}>
+                  {place ? ', ' : ''}
+                  {one === '*' ? 'all' : <Link to={definitionPath(namespace, one)}>{plain(one, 100)}</Link>}
+                </span>
+              ))}
+            </span>
+          ) : null,
+        }}
       />
     </section>
   );

@@ -9,7 +9,7 @@ import { ALL_NAMESPACES, definitionPath, nameOf, namespacePath, triggerPath } fr
 import { useChanges } from '../runs/use-changes';
 import { useRights } from '../shell/rights';
 import { count, duration } from '../time/format';
-import { type ListedDefinition, ListDefinitions } from './documents';
+import { ListDefinitions, type ListedDefinition } from './documents';
 import { percent } from './percent';
 
 /** The kinds of runs that can be started. */
@@ -29,7 +29,8 @@ export default function DefinitionsPage({ namespace }: { namespace: string }) {
       {query.problem ? <ProblemNotice problem={query.problem} what="the definitions" onRetry={query.refetch} /> : null}
       {definitions?.length === 0 ? (
         <Empty title="No definitions">
-          Apply a TaskDefinition to this namespace: <code>podrelay manifests tasks.py --image … | kubectl apply -f -</code>
+          Apply a TaskDefinition to this namespace:{' '}
+          <code>podrelay manifests tasks.py --image … | kubectl apply -f -</code>
         </Empty>
       ) : null}
       {definitions?.length ? (

@@ -26,13 +26,14 @@ export default function DiffView({ before, after }: { before: Json; after: Json 
     <section className="diff mono" tabIndex={0} aria-label="Difference">
       {shown.slice(0, most).map((line, place) =>
         typeof line === 'number' ? (
-          // biome-ignore lint/suspicious/noArrayIndexKey: lines have no other identity.
           <div key={place} className="diff-fold">
             {line} equal {line === 1 ? 'line' : 'lines'}
           </div>
         ) : (
-          // biome-ignore lint/suspicious/noArrayIndexKey: lines have no other identity.
-          <div key={place} className={`diff-line diff-${line.sign === '+' ? 'added' : line.sign === '-' ? 'removed' : 'same'}`}>
+          <div
+            key={place}
+            className={`diff-line diff-${line.sign === '+' ? 'added' : line.sign === '-' ? 'removed' : 'same'}`}
+          >
             <span aria-hidden="true">{line.sign}</span>
             <span className="hidden">{line.sign === '+' ? 'added' : line.sign === '-' ? 'removed' : ''}</span>
             <bdi>{plain(line.text, 1000)}</bdi>

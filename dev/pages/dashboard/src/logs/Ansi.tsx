@@ -10,8 +10,13 @@ export const Ansi = memo(function Ansi({ text }: { text: string }) {
       {spans.map((span, place) => {
         const classes = classesOf(span);
         const shown = plain(span.text, Number.POSITIVE_INFINITY);
-        // biome-ignore lint/suspicious/noArrayIndexKey: parts of a text have no other identity.
-        return classes ? <span key={place} className={classes}>{shown}</span> : shown;
+        return classes ? (
+          <span key={place} className={classes}>
+            {shown}
+          </span>
+        ) : (
+          shown
+        );
       })}
     </>
   );

@@ -74,7 +74,8 @@ export default function LogsTab({ namespace, name, isDeleted }: Props) {
           </select>
         </label>
         <span className="logs-count number">
-          {shown.length === lines.length ? count(lines.length) : `${count(shown.length)} of ${count(lines.length)}`} lines
+          {shown.length === lines.length ? count(lines.length) : `${count(shown.length)} of ${count(lines.length)}`}{' '}
+          lines
         </span>
         <Button look="bare" aria-pressed={isWrapped} onClick={() => setIsWrapped(!isWrapped)}>
           <WrapSign />
@@ -91,7 +92,11 @@ export default function LogsTab({ namespace, name, isDeleted }: Props) {
       </div>
       {problem ? <ProblemNotice problem={problem} what="the logs" /> : null}
       {shown.length === 0 ? (
-        <Empty title={lines.length ? 'No line matches the filters' : hasEnded ? 'It has logged nothing' : 'Nothing is logged yet'} />
+        <Empty
+          title={
+            lines.length ? 'No line matches the filters' : hasEnded ? 'It has logged nothing' : 'Nothing is logged yet'
+          }
+        />
       ) : (
         <div
           className={isWrapped ? 'log-lines log-wrapped' : 'log-lines'}
@@ -141,7 +146,9 @@ function Find({ value, onChange }: { value: string; onChange: (value: string) =>
           if (event.key === 'Escape') field.current?.blur();
         }}
       />
-      <kbd aria-hidden="true">/</kbd>
+      <span className="key-hint" aria-hidden="true">
+        /
+      </span>
     </label>
   );
 }

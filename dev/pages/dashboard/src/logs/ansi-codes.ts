@@ -11,8 +11,8 @@ type Look = Omit<Span, 'text'>;
 
 const USUAL: Look = { colour: undefined, isBold: false, isDim: false, isUnderlined: false };
 /** Codes that set a look, and all other control sequences: those only move the cursor or name a window. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: this is what it looks for.
-const SEQUENCE = /\u001b\[([0-9;]*)m|\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b[@-Z\\-_]/g;
+const SEQUENCE =
+  /\u001b\[([0-9;]*)m|\u001b\[[0-?]*[ -/]*[@-~]|\u001b\][^\u0007\u001b]*(?:\u0007|\u001b\\)|\u001b[@-Z\\-_]/g;
 
 /** Splits a text with the colours of terminals into parts. */
 export function parseAnsi(text: string): Span[] {

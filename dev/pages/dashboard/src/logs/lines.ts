@@ -16,21 +16,24 @@ export interface Line {
   details: LogLine['data'];
 }
 
-const POD = /-i(\d+)(?:t(\d+))?$/;
-
 /** Puts what arrives into one order: by time, and where times are equal, by arrival. */
 export class LogLines {
   readonly lines: Line[] = [];
   readonly #lastOfPod = new Map<string, number>();
+  readonly #known = new Set<string>();
   #next = 0;
 
+  /** Adds lines; those that it has already, after a lost connection, make no difference. */
   add(incoming: readonly LogLine[]): void {
-    for (const one of incoming) this.#insert(this.#lineOf(one));
+    for (const one of incoming) {
+      if (this.#known.has(one.cursor)) continue;
+      this.#known.add(one.cursor);
+      this.#insert(this.#lineOf(one));
+    }
   }
 
   #lineOf(one: LogLine): Line {
     const pod = one.podName ?? '';
-    const [, iteration, attempt] = POD.exec(pod) ?? [];
     const at = parsed(one.createdOn) ?? this.#lastOfPod.get(pod);
     if (at !== undefined) this.#lastOfPod.set(pod, at);
     this.#next += 1;
@@ -40,8 +43,8 @@ export class LogLines {
       at,
       text: one.message,
       pod,
-      iteration: one.iteration ?? (iteration ? Number(iteration) : undefined),
-      attempt: iteration ? Number(attempt ?? 1) : undefined,
+      iteration: one.iteration ?? undefined,
+      attempt: one.attempt ?? undefined,
       dropped: one.dropped,
       details: one.error ?? one.data,
     };

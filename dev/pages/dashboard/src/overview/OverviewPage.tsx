@@ -34,8 +34,7 @@ export default function OverviewPage({ namespace }: { namespace: string }) {
   const query = useQuery(GetOverview, variables, namespace, version);
   const answer = query.data?.backgroundTasks;
   const overview = answer?.overview.data;
-  const problem =
-    query.problem ?? (answer?.overview.error ? problemOf(answer.overview.error) : undefined);
+  const problem = query.problem ?? (answer?.overview.error ? problemOf(answer.overview.error) : undefined);
   useEffect(() => {
     document.title = 'Overview · Podrelay';
   }, []);
@@ -114,7 +113,11 @@ function InRange({ overview, namespace, range }: InRangeProps) {
   const title = RANGES[range]?.title ?? range;
   const rows: [string, string, string][] = [
     ['Duration', durations ? seconds(durations.median) : '–', durations ? seconds(durations.p95) : '–'],
-    ['Time in the queue', queueSeconds ? seconds(queueSeconds.median) : '–', queueSeconds ? seconds(queueSeconds.p95) : '–'],
+    [
+      'Time in the queue',
+      queueSeconds ? seconds(queueSeconds.median) : '–',
+      queueSeconds ? seconds(queueSeconds.p95) : '–',
+    ],
     ['Iterations', iterations ? String(iterations.median) : '–', iterations ? String(iterations.p95) : '–'],
   ];
   return (

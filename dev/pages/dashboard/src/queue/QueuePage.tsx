@@ -2,8 +2,8 @@ import { useEffect } from 'react';
 import { problemOf } from '../api/problems';
 import { useQuery } from '../api/use-query';
 import { Empty, Notice, ProblemNotice } from '../components/Notice';
-import { plain } from '../components/text';
 import { Status } from '../components/Status';
+import { plain } from '../components/text';
 import { ListDefinitions, type ListedDefinition } from '../definitions/documents';
 import { Link, navigate, useAddress, withSearch } from '../routing/location';
 import { ALL_NAMESPACES, nameOf, namespacePath, runPath } from '../routing/paths';
@@ -61,7 +61,9 @@ export default function QueuePage({ namespace }: { namespace: string }) {
       </header>
       {query.problem ? <ProblemNotice problem={query.problem} what="the queue" onRetry={query.refetch} /> : null}
       {chosen === undefined && definitions ? (
-        <Empty title="Nothing runs, and nothing waits">Runs that wait for a slot are shown here, with their place.</Empty>
+        <Empty title="Nothing runs, and nothing waits">
+          Runs that wait for a slot are shown here, with their place.
+        </Empty>
       ) : null}
       {chosen === undefined ? null : (
         <Queue namespace={namespace} definition={chosen} version={version} known={definitions ?? []} />

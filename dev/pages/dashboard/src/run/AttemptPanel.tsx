@@ -2,8 +2,8 @@ import { lazy, Suspense } from 'react';
 import { useQuery } from '../api/use-query';
 import { Facts } from '../components/Facts';
 import { plain } from '../components/text';
-import type { Json } from '../json/json';
 import { JsonView } from '../json/JsonView';
+import type { Json } from '../json/json';
 import { Ansi } from '../logs/Ansi';
 import { Link } from '../routing/location';
 import { nameOf, runPath } from '../routing/paths';
@@ -15,7 +15,15 @@ const DiffView = lazy(() => import('../json/DiffView'));
 const LINES = 40;
 
 /** Everything about one attempt: what it began with, what it did, and how it ended. */
-export function AttemptPanel({ run, attempt, history }: { run: RunDetail; attempt: Attempt; history: readonly Attempt[] }) {
+export function AttemptPanel({
+  run,
+  attempt,
+  history,
+}: {
+  run: RunDetail;
+  attempt: Attempt;
+  history: readonly Attempt[];
+}) {
   const name = nameOf(run.id);
   const variables = { id: name, limit: history.length };
   const { data } = useQuery(GetAttemptData, variables, run.namespace, attempt.finishedOn);
@@ -35,7 +43,9 @@ export function AttemptPanel({ run, attempt, history }: { run: RunDetail; attemp
     <section className="panel attempt" aria-label="Selected attempt">
       <div className="attempt-head">
         <h2>
-          {attempt.iteration ? `Iteration ${attempt.iteration}, attempt ${attempt.attempt}` : `Hook ${attempt.hook ?? ''}`}
+          {attempt.iteration
+            ? `Iteration ${attempt.iteration}, attempt ${attempt.attempt}`
+            : `Hook ${attempt.hook ?? ''}`}
         </h2>
         <span className={`status tone-${tone}`}>
           <Sign />
@@ -45,15 +55,15 @@ export function AttemptPanel({ run, attempt, history }: { run: RunDetail; attemp
       </div>
       {attempt.message ? <p className="why-text">{plain(attempt.message)}</p> : null}
       <Facts
-        facts={[
-          ['Cause', cause ? <code>{plain(cause, 200)}</code> : null],
-          ['Pod', <span key="pod" className="mono">{attempt.podName}</span>],
-          ['Node', attempt.nodeName ? plain(attempt.nodeName, 100) : null],
-          ['Started', attempt.startedOn ? <Time at={attempt.startedOn} /> : null],
-          ['Took', attempt.startedOn ? <Elapsed from={attempt.startedOn} to={attempt.finishedOn} /> : null],
-          ['Pod is', attempt.pod ? [attempt.pod.phase, attempt.pod.reason].filter(Boolean).join(', ') : 'deleted'],
-          ['Restarts', attempt.pod?.restarts ? String(attempt.pod.restarts) : null],
-        ]}
+        facts={{
+          Cause: cause ? <code>{plain(cause, 200)}</code> : null,
+          Pod: <span className="mono">{attempt.podName}</span>,
+          Node: attempt.nodeName ? plain(attempt.nodeName, 100) : null,
+          Started: attempt.startedOn ? <Time at={attempt.startedOn} /> : null,
+          Took: attempt.startedOn ? <Elapsed from={attempt.startedOn} to={attempt.finishedOn} /> : null,
+          'Pod is': attempt.pod ? [attempt.pod.phase, attempt.pod.reason].filter(Boolean).join(', ') : 'deleted',
+          Restarts: attempt.pod?.restarts ? String(attempt.pod.restarts) : null,
+        }}
       />
       <div className="attempt-values">
         {values.map(([title, value]) =>

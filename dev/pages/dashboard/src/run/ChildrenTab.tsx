@@ -80,7 +80,13 @@ function Leaf({ child }: { child: Child }) {
     <li>
       <div className="tree-row">
         {hasChildren ? (
-          <button type="button" className="json-fold" aria-expanded={isOpen} aria-label={`Children of ${title}`} onClick={() => setIsOpen(!isOpen)}>
+          <button
+            type="button"
+            className="json-fold"
+            aria-expanded={isOpen}
+            aria-label={`Children of ${title}`}
+            onClick={() => setIsOpen(!isOpen)}
+          >
             {isOpen ? '▾' : '▸'}
           </button>
         ) : (

@@ -10,7 +10,8 @@ import { GetEvents, type RunDetail } from './documents';
 export function EventsTab({ run }: { run: RunDetail }) {
   const query = useQuery(GetEvents, { id: nameOf(run.id) }, run.namespace, run.version);
   const events = query.data?.backgroundTasks?.getTask?.data?.events;
-  if (query.problem && !events) return <ProblemNotice problem={query.problem} what="its Events" onRetry={query.refetch} />;
+  if (query.problem && !events)
+    return <ProblemNotice problem={query.problem} what="its Events" onRetry={query.refetch} />;
   if (!query.data) return null;
   if (!events) return <Notice tone="info" title="You may not see its Events" />;
   if (events.length === 0) return <Empty title="No Events">Kubernetes keeps Events for an hour.</Empty>;

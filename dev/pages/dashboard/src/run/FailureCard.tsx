@@ -1,8 +1,8 @@
 import { useQuery } from '../api/use-query';
-import { Ansi } from '../logs/Ansi';
-import { Markdown } from '../components/Markdown';
 import { FailedSign } from '../components/icons';
+import { Markdown } from '../components/Markdown';
 import { plain } from '../components/text';
+import { Ansi } from '../logs/Ansi';
 import { Link } from '../routing/location';
 import { nameOf, runPath } from '../routing/paths';
 import { causeOf, failedAttempt, lastLines } from './attempts';
@@ -61,7 +61,7 @@ export function FailureCard({ run, history }: { run: RunDetail; history: readonl
         </p>
       ) : null}
       {details?.console?.text ? (
-        <pre className="failure-lines" aria-label="The last lines that its pod printed">
+        <pre className="failure-lines">
           <Ansi text={lastLines(details.console.text, LINES)} />
         </pre>
       ) : null}

@@ -10,7 +10,8 @@ export function ManifestTab({ run }: { run: RunDetail }) {
   const name = nameOf(run.id);
   const query = useQuery(GetManifest, { id: name }, run.namespace, run.version);
   const manifest = query.data?.backgroundTasks?.getTask?.data?.manifest;
-  if (query.problem && !manifest) return <ProblemNotice problem={query.problem} what="its manifest" onRetry={query.refetch} />;
+  if (query.problem && !manifest)
+    return <ProblemNotice problem={query.problem} what="its manifest" onRetry={query.refetch} />;
   const place = `-n ${run.namespace}`;
   const commands = [
     `kubectl get taskruns.podrelay.dev ${name} ${place} -o yaml`,

@@ -27,7 +27,10 @@ export function RunActions({ run, isDeleted }: Props) {
   const isAborting = run.reason === 'Aborting' || run.reason === 'PodEnding';
   return (
     <>
-      <Button onClick={() => setAsked('rerun')} disabledBecause={missing('trigger') ?? (run.definitionId ? undefined : 'It has no definition.')}>
+      <Button
+        onClick={() => setAsked('rerun')}
+        disabledBecause={missing('trigger') ?? (run.definitionId ? undefined : 'It has no definition.')}
+      >
         Rerun
       </Button>
       {run.suspended ? (
@@ -49,7 +52,9 @@ export function RunActions({ run, isDeleted }: Props) {
       <Button
         look="danger"
         onClick={() => setAsked('delete')}
-        disabledBecause={missing('delete') ?? gone ?? (isFinished(run) ? undefined : 'It has not finished: abort it first.')}
+        disabledBecause={
+          missing('delete') ?? gone ?? (isFinished(run) ? undefined : 'It has not finished: abort it first.')
+        }
       >
         Delete
       </Button>
@@ -207,7 +212,15 @@ function Field({ title, help, children }: { title: string; help: string; childre
   );
 }
 
-function Check({ isOn, onChange, children }: { isOn: boolean; onChange: (isOn: boolean) => void; children: ReactNode }) {
+function Check({
+  isOn,
+  onChange,
+  children,
+}: {
+  isOn: boolean;
+  onChange: (isOn: boolean) => void;
+  children: ReactNode;
+}) {
   return (
     <label className="check">
       <input type="checkbox" checked={isOn} onChange={(event) => onChange(event.target.checked)} />

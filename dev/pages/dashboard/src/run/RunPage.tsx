@@ -51,7 +51,9 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
   }
   if (!run) {
     return (
-      <div className="page">{problem ? <ProblemNotice problem={problem} what="this run" onRetry={refetch} /> : null}</div>
+      <div className="page">
+        {problem ? <ProblemNotice problem={problem} what="this run" onRetry={refetch} /> : null}
+      </div>
     );
   }
   const children = run.childCounts.reduce((sum, { count }) => sum + count, 0);
@@ -141,40 +143,39 @@ function RunFacts({ run }: { run: RunDetail }) {
   const name = nameOf(run.id);
   return (
     <Facts
-      facts={[
-        [
-          'Name',
-          <span key="name" className="fact-copy">
+      facts={{
+        Name: (
+          <span className="fact-copy">
             <span className="mono">{name}</span>
             <Copy text={() => name} what="the name" />
-          </span>,
-        ],
-        [
-          'Definition',
-          run.definitionId ? (
-            <Link to={definitionPath(run.namespace, run.definitionId)}>
-              <bdi>{plain(run.definitionId, 100)}</bdi>
-            </Link>
-          ) : null,
-        ],
-        [
-          'Iterations',
-          <span key="iterations" className="number">
+          </span>
+        ),
+        Definition: run.definitionId ? (
+          <Link to={definitionPath(run.namespace, run.definitionId)}>
+            <bdi>{plain(run.definitionId, 100)}</bdi>
+          </Link>
+        ) : null,
+        Iterations: (
+          <span className="number">
             {run.iterations ?? 0}
             {run.maxIterations ? <span className="second"> of at most {run.maxIterations}</span> : null}
-          </span>,
-        ],
-        ['Progress', run.progress ? <Progress progress={run.progress} isDone={run.phase === 'Succeeded'} withText /> : null],
-        ['Created', <Time key="created" at={run.createdOn} />],
-        ['Started', run.startedOn ? <Time at={run.startedOn} /> : null],
-        ['Finished', run.finishedOn ? <Time at={run.finishedOn} /> : null],
-        ['Duration', run.startedOn ? <Elapsed from={run.startedOn} to={run.finishedOn} /> : null],
-        ['Failed attempts', run.attempts > 0 ? <span className="number">{run.attempts}</span> : null],
-        ['Disruptions', run.disruptions > 0 ? <span className="number">{run.disruptions}</span> : null],
-        ['Created by', <bdi key="by">{plain(shortUser(run.createdBy.displayName), 100)}</bdi>],
-        ['Aborted by', run.abortedBy ? <bdi>{plain(shortUser(run.abortedBy.displayName), 100)}</bdi> : null],
-        ['Rerun of', run.rerunOf ? <Link to={runPath(run.namespace, nameOf(run.rerunOf))}>{plain(nameOf(run.rerunOf))}</Link> : null],
-      ]}
+          </span>
+        ),
+        Progress: run.progress ? (
+          <Progress progress={run.progress} isDone={run.phase === 'Succeeded'} withText />
+        ) : null,
+        Created: <Time at={run.createdOn} />,
+        Started: run.startedOn ? <Time at={run.startedOn} /> : null,
+        Finished: run.finishedOn ? <Time at={run.finishedOn} /> : null,
+        Duration: run.startedOn ? <Elapsed from={run.startedOn} to={run.finishedOn} /> : null,
+        'Failed attempts': run.attempts > 0 ? <span className="number">{run.attempts}</span> : null,
+        Disruptions: run.disruptions > 0 ? <span className="number">{run.disruptions}</span> : null,
+        'Created by': <bdi>{plain(shortUser(run.createdBy.displayName), 100)}</bdi>,
+        'Aborted by': run.abortedBy ? <bdi>{plain(shortUser(run.abortedBy.displayName), 100)}</bdi> : null,
+        'Rerun of': run.rerunOf ? (
+          <Link to={runPath(run.namespace, nameOf(run.rerunOf))}>{plain(nameOf(run.rerunOf))}</Link>
+        ) : null,
+      }}
     />
   );
 }

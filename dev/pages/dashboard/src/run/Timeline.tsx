@@ -63,7 +63,6 @@ function Chart({ run, history, childRuns, selected, onSelect, now }: Props & { n
           </span>
         ))}
       </div>
-      {/* biome-ignore lint/a11y/noNoninteractiveElementInteractions: arrows move between the buttons in it. */}
       <ol className="timeline-rows" ref={list} onKeyDown={move} aria-label="Timeline">
         {rows.map((row) => (
           <Row key={row.id} row={row} place={scale.place} isSelected={row.id === selected} onSelect={onSelect} />
@@ -74,7 +73,11 @@ function Chart({ run, history, childRuns, selected, onSelect, now }: Props & { n
           <i key={tick.at} style={{ left: `${tick.place * 100}%` }} />
         ))}
         {scale.idle.map((gap) => (
-          <span key={gap.from} className="timeline-idle" style={{ left: `${gap.place * 100}%`, width: `${gap.width * 100}%` }}>
+          <span
+            key={gap.from}
+            className="timeline-idle"
+            style={{ left: `${gap.place * 100}%`, width: `${gap.width * 100}%` }}
+          >
             <b>{duration(gap.to - gap.from)}</b>
           </span>
         ))}
@@ -122,7 +125,12 @@ function Row({ row, place, isSelected, onSelect }: RowProps) {
           <Status run={child} isShort />
           <bdi>{plain(row.title, 60)}</bdi>
         </span>
-        <Link to={to} className={`bar tone-${lookOf(child).tone}`} title={title} aria-label={`Child ${plain(row.title, 100)}: ${title}`}>
+        <Link
+          to={to}
+          className={`bar tone-${lookOf(child).tone}`}
+          title={title}
+          aria-label={`Child ${plain(row.title, 100)}: ${title}`}
+        >
           {bars}
         </Link>
       </li>

@@ -229,7 +229,9 @@ export const RerunRun = graphql(`
 
 export const FollowLogs = graphql(`
   subscription FollowLogs($id: ID!) {
-    taskLogs(id: $id, podOutput: true) { source createdOn type message data error podName iteration dropped }
+    taskLogs(id: $id, podOutput: true) {
+      cursor source createdOn type message data error podName iteration attempt dropped
+    }
   }
 `);
 

@@ -173,7 +173,9 @@ const TICKS = 6;
 export function scaleOf(rows: readonly TimelineRow[], from: number, to: number): Scale {
   const busy = merged(
     rows.flatMap((row) =>
-      row.segments.filter((one) => one.kind === 'work' || one.kind === 'start').map((one) => [one.from, one.to] as const),
+      row.segments
+        .filter((one) => one.kind === 'work' || one.kind === 'start')
+        .map((one) => [one.from, one.to] as const),
     ),
   );
   const total = busy.reduce((sum, [begin, end]) => sum + end - begin, 0);

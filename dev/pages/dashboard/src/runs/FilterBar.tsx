@@ -77,9 +77,7 @@ export function FilterBar({ filters, namespace, onChange }: Props) {
           <Moment title="to" value={filters.to} onChange={(to) => onChange({ to })} />
         </>
       ) : null}
-      {filters.reason ? (
-        <Chip title="Reason" value={filters.reason} onRemove={() => onChange({ reason: '' })} />
-      ) : null}
+      {filters.reason ? <Chip title="Reason" value={filters.reason} onRemove={() => onChange({ reason: '' })} /> : null}
       {filters.createdBy ? (
         <Chip title="Created by" value={filters.createdBy} onRemove={() => onChange({ createdBy: '' })} />
       ) : null}
@@ -129,7 +127,9 @@ function Search({ value, onChange }: { value: string; onChange: (value: string) 
           if (event.key === 'Escape') field.current?.blur();
         }}
       />
-      <kbd aria-hidden="true">/</kbd>
+      <span className="key-hint" aria-hidden="true">
+        /
+      </span>
     </label>
   );
 }

@@ -37,6 +37,7 @@ const TIMES: readonly Column[] = ['created', 'started', 'finished'];
 /** A time that is not relative is longer. */
 const LONG_TIME = 156;
 const GAP = 12;
+const CHECK = 16;
 const MARGIN = 16;
 
 interface Grid {
@@ -53,12 +54,15 @@ interface Props {
   onNearEnd: () => void;
   onPoint: (isPointing: boolean) => void;
   onSort: (sort: Sort) => void;
+  selected: ReadonlySet<string>;
+  onSelect: (id: string) => void;
   empty: ReactNode;
 }
 
 /** The rows of the list. Only those that can be seen are in the document, however many there are. */
 export function RunTable(props: Props) {
-  const { list, filters, namespace, scroller, isLoading, onNearEnd, onPoint, onSort, empty } = props;
+  const { list, filters, namespace, scroller, isLoading, onNearEnd, onPoint, onSort, selected, onSelect, empty } =
+    props;
   const isNarrow = useIsNarrow();
   const columns: Column[] =
     namespace === ALL_NAMESPACES && !filters.columns.includes('namespace')
@@ -90,15 +94,24 @@ export function RunTable(props: Props) {
     virtual.scrollToIndex(next, { align: 'auto' });
     requestAnimationFrame(() => body.current?.querySelector<HTMLElement>(`[data-place="${next}"] a`)?.focus());
   }
-  useKeys({ j: () => move(1), k: () => move(-1) });
+  useKeys({
+    j: () => move(1),
+    k: () => move(-1),
+    x: () => {
+      if (active !== undefined) onSelect(active);
+    },
+  });
 
   const isLong = useStore(zone) !== 'relative';
   const widths = columns.map((column): readonly [number, number] =>
     isLong && TIMES.includes(column) ? [LONG_TIME, 0] : WIDTHS[column],
   );
   const grid: Grid = {
-    gridTemplateColumns: widths.map(([least, share]) => (share ? `minmax(${least}px, ${share}fr)` : `${least}px`)).join(' '),
-    minWidth: widths.reduce((sum, [least]) => sum + least + GAP, 2 * MARGIN - GAP),
+    gridTemplateColumns: [
+      `${CHECK}px`,
+      ...widths.map(([least, share]) => (share ? `minmax(${least}px, ${share}fr)` : `${least}px`)),
+    ].join(' '),
+    minWidth: widths.reduce((sum, [least]) => sum + least + GAP, CHECK + 2 * MARGIN),
   };
   return (
     <div
@@ -112,6 +125,9 @@ export function RunTable(props: Props) {
       <div className="table-scroll" ref={scroller} tabIndex={0} role="presentation">
         <div className="table-head" role="rowgroup">
           <div className="row" role="row" aria-rowindex={1} style={grid}>
+            <div className="cell cell-check" role="columnheader">
+              <span className="hidden">Selected</span>
+            </div>
             {columns.map((column) => (
               <Head key={column} column={column} sort={filters.sort} onSort={onSort} />
             ))}
@@ -141,6 +157,8 @@ export function RunTable(props: Props) {
                   isNarrow={isNarrow}
                   isActive={row.run.id === active}
                   onFocus={() => setActive(row.run.id)}
+                  isSelected={selected.has(row.run.id)}
+                  onSelect={onSelect}
                 />
               ) : null;
             })}
@@ -154,7 +172,8 @@ export function RunTable(props: Props) {
 function Head({ column, sort, onSort }: { column: Column; sort: Sort; onSort: (sort: Sort) => void }) {
   const { title, sort: field } = COLUMNS[column];
   const next = nextSort(sort, column);
-  const direction = field && sort === `${field}_ASC` ? 'ascending' : field && sort === `${field}_DESC` ? 'descending' : undefined;
+  const direction =
+    field && sort === `${field}_ASC` ? 'ascending' : field && sort === `${field}_DESC` ? 'descending' : undefined;
   return (
     <div className={`cell cell-${column}`} role="columnheader" aria-sort={direction}>
       {next ? (
@@ -179,17 +198,25 @@ interface RowProps {
   isNarrow: boolean;
   isActive: boolean;
   onFocus: () => void;
+  isSelected: boolean;
+  onSelect: (id: string) => void;
 }
 
-function RunRow({ row: { run, mark }, place, top, columns, grid, isNarrow, isActive, onFocus }: RowProps) {
+function RunRow(props: RowProps) {
+  const { place, top, columns, grid, isNarrow, isActive, onFocus, isSelected, onSelect } = props;
+  const { run, mark } = props.row;
   const to = runPath(run.namespace, nameOf(run.id));
-  const classes = ['row', isNarrow ? 'row-card' : '', isActive ? 'row-active' : '', mark ? `row-${mark}` : ''];
+  const classes = [
+    'row',
+    isNarrow ? 'row-card' : '',
+    isActive ? 'row-active' : '',
+    isSelected ? 'row-selected' : '',
+    mark ? `row-${mark}` : '',
+  ];
   const style = { transform: `translateY(${top}px)`, ...grid };
   const note =
     mark === 'deleted' ? 'This run was deleted' : mark === 'unmatched' ? 'No longer matches the filters' : undefined;
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the name in the row is a link, which the keyboard uses.
-    // biome-ignore lint/a11y/useFocusableInteractive: likewise.
     <div
       className={classes.filter(Boolean).join(' ')}
       role="row"
@@ -206,6 +233,14 @@ function RunRow({ row: { run, mark }, place, top, columns, grid, isNarrow, isAct
         if (event.key === 'Enter' && event.target === event.currentTarget) navigate(to);
       }}
     >
+      <div className="cell cell-check" role="cell">
+        <input
+          type="checkbox"
+          checked={isSelected}
+          aria-label={`Select ${plain(nameOf(run.id), 100)}`}
+          onChange={() => onSelect(run.id)}
+        />
+      </div>
       {columns.map((column) => (
         <div key={column} className={`cell cell-${column}`} role="cell">
           <Cell column={column} run={run} to={to} isDeleted={mark === 'deleted'} />
@@ -254,8 +289,7 @@ function Cell({ column, run, to, isDeleted }: { column: Column; run: Run; to: st
 /** The reason of a run: what it waits for, or why it failed; nothing where the status says all. */
 function Why({ run }: { run: Run }) {
   if (run.phase === 'Succeeded' || !run.reason || run.reason === 'IterationRunning') return <Absent />;
-  const text =
-    run.reason === 'Queued' && run.queuePosition ? `Queued, place ${run.queuePosition}` : spaced(run.reason);
+  const text = run.reason === 'Queued' && run.queuePosition ? `Queued, place ${run.queuePosition}` : spaced(run.reason);
   return (
     <span title={plain(run.message ?? '')}>
       {plain(text, 80)}

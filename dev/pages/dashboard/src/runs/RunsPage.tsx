@@ -1,14 +1,19 @@
-import { useEffect, useMemo, useRef, useState } from 'react';
+import { useCallback, useEffect, useMemo, useRef, useState } from 'react';
 import { Button } from '../components/Button';
-import { Empty, ProblemNotice } from '../components/Notice';
+import { Empty, Notice, ProblemNotice } from '../components/Notice';
 import { join, navigate, useAddress } from '../routing/location';
+import { ALL_NAMESPACES, namespacePath, triggerPath } from '../routing/paths';
+import { useRights } from '../shell/rights';
 import { count } from '../time/format';
+import { BulkBar } from './BulkBar';
 import { ColumnPicker } from './ColumnPicker';
 import { FilterBar } from './FilterBar';
 import { type Filters, fromSearch, NO_FILTERS, numberOfFilters, toSearch } from './filters';
 import { marked } from './live-list';
 import { RunTable } from './RunTable';
 import { useRunList } from './use-run-list';
+
+const NONE: ReadonlySet<string> = new Set();
 
 /** The list of runs. */
 export function RunsPage({ namespace }: { namespace: string }) {
@@ -17,9 +22,14 @@ export function RunsPage({ namespace }: { namespace: string }) {
   const scroller = useRef<HTMLDivElement>(null);
   const [isPointing, setIsPointing] = useState(false);
   const isAtTop = () => (scroller.current?.scrollTop ?? 0) < 4 && !isPointing;
-  const { list, problem, isLoading, loadMore, showWaiting, reload } = useRunList(filters, namespace, isAtTop);
+  const { list, problem, isLoading, isStale, loadMore, showWaiting, reload } = useRunList(filters, namespace, isAtTop);
+  const [selected, setSelected] = useState<ReadonlySet<string>>(NONE);
+  const { missing } = useRights();
   useEffect(() => {
     document.title = 'Runs · Podrelay';
+  }, []);
+  const select = useCallback((id: string) => {
+    setSelected((before) => new Set(before.has(id) ? [...before].filter((other) => other !== id) : [...before, id]));
   }, []);
 
   function change(values: Partial<Filters>, how: 'push' | 'replace' = 'push'): void {
@@ -36,10 +46,28 @@ export function RunsPage({ namespace }: { namespace: string }) {
         <h1>Runs</h1>
         <div className="page-actions">
           <ColumnPicker columns={filters.columns} onChange={(columns) => change({ columns })} />
+          <Button
+            look="main"
+            disabledBecause={missing('trigger')}
+            onClick={() =>
+              navigate(
+                filters.definition && namespace !== ALL_NAMESPACES
+                  ? triggerPath(namespace, filters.definition)
+                  : namespacePath('/definitions', namespace),
+              )
+            }
+          >
+            Start a run
+          </Button>
         </div>
       </header>
       <FilterBar filters={filters} namespace={namespace} onChange={change} />
       {problem ? <ProblemNotice problem={problem} what="the list of runs" onRetry={reload} /> : null}
+      {isStale ? (
+        <Notice tone="warn" title="The gateway receives no changes at the moment">
+          The list is right again by itself as soon as it does.
+        </Notice>
+      ) : null}
       <div className="list">
         {list.waiting.length || gone ? (
           <div className="list-news" role="status">
@@ -65,6 +93,8 @@ export function RunsPage({ namespace }: { namespace: string }) {
           onNearEnd={loadMore}
           onPoint={setIsPointing}
           onSort={(sort) => change({ sort })}
+          selected={selected}
+          onSelect={select}
           empty={
             numberOfFilters(filters) ? (
               <Empty title="No run matches the filters">
@@ -73,11 +103,22 @@ export function RunsPage({ namespace }: { namespace: string }) {
                 </Button>
               </Empty>
             ) : (
-              <Empty title="No runs yet">Start one from its definition, or with kubectl; it appears here at once.</Empty>
+              <Empty title="No runs yet">
+                Start one from its definition, or with kubectl; it appears here at once.
+              </Empty>
             )
           }
         />
       </div>
+      {selected.size ? (
+        <BulkBar
+          key={JSON.stringify(toSearch(filters, new URLSearchParams()).toString())}
+          selected={selected}
+          filters={filters}
+          namespace={namespace}
+          onClear={() => setSelected(NONE)}
+        />
+      ) : null}
     </div>
   );
 }

@@ -61,10 +61,11 @@ export const CountRuns = graphql(`
   }
 `);
 
+/** Changes of the runs of a list. READY says that none is missed from then on, STALE that there are none at the moment. */
 export const RunsUpdated = graphql(
   `
-  subscription RunsUpdated($where: WebinyBackgroundTaskListWhereInput) {
-    taskUpdated(where: $where) { type id skipped task { ...RunRow } }
+  subscription RunsUpdated($where: WebinyBackgroundTaskListWhereInput, $search: String) {
+    taskUpdated(where: $where, search: $search, announce: true) { type id matches skipped task { ...RunRow } }
   }
 `,
   [RunRow],

@@ -1,6 +1,6 @@
 import type { VariablesOf } from '../api/graphql';
 import { parsed } from '../time/format';
-import type { ListRuns, Phase, Run } from './documents';
+import type { ListRuns, Phase } from './documents';
 
 /** Which runs a list shows, and how. The address of the page has exactly this. */
 export interface Filters {
@@ -145,20 +145,6 @@ export function toVariables(filters: Filters, now: number): Variables {
     sort: [filters.sort],
     search: filters.search || null,
   };
-}
-
-/** Whether a run belongs to the list. Of a search, only the gateway knows: it is taken to match. */
-export function matches(filters: Filters, run: Run, now: number): boolean {
-  const created = parsed(run.createdOn) ?? 0;
-  return (
-    (filters.phases.length === 0 || filters.phases.includes(run.phase)) &&
-    (!filters.definition || filters.definition === run.definitionId) &&
-    (!filters.reason || filters.reason === run.reason) &&
-    (!filters.createdBy || filters.createdBy === run.createdBy.id) &&
-    (!filters.rootsOnly || run.parentId === null) &&
-    created >= (timeOf(filters.from, now) ?? Number.NEGATIVE_INFINITY) &&
-    created <= (timeOf(filters.to, now) ?? Number.POSITIVE_INFINITY)
-  );
 }
 
 /** Returns the time that the text of a range or a time means, or undefined. */

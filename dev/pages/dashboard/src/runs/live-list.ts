@@ -26,12 +26,14 @@ export interface Update {
   type: 'ADDED' | 'UPDATED' | 'DELETED';
   id: string;
   run: Run | null;
+  /** Whether it belongs to the list now. */
+  matches: boolean;
 }
 
 export type Action =
   | { type: 'begin' }
   | { type: 'page'; runs: Run[]; cursor: string | null; hasMore: boolean; isFirst: boolean }
-  | { type: 'updates'; updates: Update[]; takesNew: boolean; showsNew: boolean; matches: (run: Run) => boolean }
+  | { type: 'updates'; updates: Update[]; showsNew: boolean }
   | { type: 'show' };
 
 export const EMPTY: LiveList = {
@@ -63,13 +65,7 @@ export function marked(list: LiveList): number {
   return list.rows.reduce((sum, row) => sum + (row.mark ? 1 : 0), 0);
 }
 
-function withPage(
-  list: LiveList,
-  runs: Run[],
-  cursor: string | null,
-  hasMore: boolean,
-  isFirst: boolean,
-): LiveList {
+function withPage(list: LiveList, runs: Run[], cursor: string | null, hasMore: boolean, isFirst: boolean): LiveList {
   const before = isFirst ? [] : list.rows;
   const known = new Set([...before.map((row) => row.run.id), ...list.waiting.map((run) => run.id)]);
   const added = runs
@@ -86,15 +82,12 @@ export function isNewer(seen: Pick<Run, 'version'> | undefined, run: Pick<Run, '
   return seen !== undefined && BigInt(seen.version) > BigInt(run.version);
 }
 
-function withUpdates(
-  list: LiveList,
-  { updates, takesNew, showsNew, matches }: Extract<Action, { type: 'updates' }>,
-): LiveList {
+function withUpdates(list: LiveList, { updates, showsNew }: Extract<Action, { type: 'updates' }>): LiveList {
   const places = new Map(list.rows.map((row, place) => [row.run.id, place]));
   const rows = [...list.rows];
   const seen = new Map(list.seen);
   let waiting = list.waiting;
-  for (const { type, id, run } of updates) {
+  for (const { type, id, run, matches } of updates) {
     seen.set(id, type === 'DELETED' ? null : run);
     const place = places.get(id);
     const row = place === undefined ? undefined : rows[place];
@@ -102,13 +95,13 @@ function withUpdates(
       rows[place] =
         type === 'DELETED' || !run
           ? { run: run ?? row.run, mark: 'deleted' }
-          : { run, mark: matches(run) ? undefined : 'unmatched' };
+          : { run, mark: matches ? undefined : 'unmatched' };
       continue;
     }
     waiting = waiting.filter((other) => other.id !== id);
-    if (type === 'DELETED' || !run || !matches(run)) continue;
+    if (type === 'DELETED' || !run || !matches) continue;
     // A run that is not in the rows may be older than the last row that was read: then its page will have it.
-    if (takesNew && (type === 'ADDED' || list.waiting.some((other) => other.id === id))) waiting = [run, ...waiting];
+    if (type === 'ADDED' || list.waiting.some((other) => other.id === id)) waiting = [run, ...waiting];
   }
   if (!list.isLoaded) return { ...list, seen };
   if (showsNew) return { ...list, rows: [...waiting.map(unmarked), ...rows], waiting: [], seen };

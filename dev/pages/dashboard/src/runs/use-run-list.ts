@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useReducer, useRef, useState } from 'react';
+import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from 'react';
 import { connection } from '../api/connection';
 import { send } from '../api/http';
 import { useSubscription } from '../api/live';
@@ -6,7 +6,7 @@ import { dataOf, type Problem, problemOfThrown, RequestError } from '../api/prob
 import { session } from '../api/session';
 import { useStore } from '../api/store';
 import { ListRuns, type Run, RunsUpdated } from './documents';
-import { type Filters, matches, toVariables } from './filters';
+import { type Filters, toVariables } from './filters';
 import { EMPTY, type LiveList, reduce, type Update } from './live-list';
 
 const PAGE = 100;
@@ -21,6 +21,8 @@ export interface RunList {
   list: LiveList;
   problem: Problem | undefined;
   isLoading: boolean;
+  /** The gateway receives no changes at the moment. */
+  isStale: boolean;
   loadMore: () => void;
   showWaiting: () => void;
   reload: () => void;
@@ -42,6 +44,7 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
   const [problem, setProblem] = useState<Problem>();
   const [isLoading, setIsLoading] = useState(false);
   const [round, setRound] = useState(0);
+  const [isStale, setIsStale] = useState(false);
   const { epoch } = useStore(connection);
   const user = useStore(session);
   const latest = useRef({ filters, list, isAtTop, isLoading });
@@ -88,24 +91,27 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
   const queue = useRef<Update[]>([]);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
   useEffect(() => () => clearTimeout(timer.current), []);
-  const { where } = toVariables({ ...filters, from: '', to: '' }, 0);
-  useSubscription(RunsUpdated, { where: where ?? null }, namespace, {
-    onData: ({ taskUpdated }) => {
-      // Changes that the gateway had to leave out: the list is read again.
-      if (taskUpdated.skipped > 0) setRound((number) => number + 1);
-      queue.current.push({ type: taskUpdated.type, id: taskUpdated.id, run: taskUpdated.task });
+  // Where a range such as the last hour begins is fixed when the list is first read.
+  // biome-ignore lint/correctness/useExhaustiveDependencies: the key has all that is read of the filters.
+  const followed = useMemo(() => {
+    const { where, search } = toVariables(filters, Date.now());
+    return { where: where ?? null, search: search ?? null };
+  }, [key]);
+  useSubscription(RunsUpdated, followed, namespace, {
+    onData: ({ taskUpdated: { type, id, matches, skipped, task } }) => {
+      // From READY on, no change is missed. If the gateway had to leave changes out, the list is read again, too.
+      if (type === 'READY' || skipped > 0) setRound((number) => number + 1);
+      if (type === 'READY' || type === 'STALE') {
+        setIsStale(type === 'STALE');
+        return;
+      }
+      queue.current.push({ type, id, run: task, matches });
       timer.current ??= setTimeout(() => {
         timer.current = undefined;
         const updates = queue.current;
         queue.current = [];
-        const now = latest.current;
-        dispatch({
-          type: 'updates',
-          updates,
-          takesNew: !now.filters.search,
-          showsNew: now.filters.sort === 'createdOn_DESC' && now.isAtTop(),
-          matches: (run) => matches(now.filters, run, Date.now()),
-        });
+        const { filters: sorted, isAtTop: canShow } = latest.current;
+        dispatch({ type: 'updates', updates, showsNew: sorted.sort === 'createdOn_DESC' && canShow() });
       }, FLUSH_MS);
     },
     onProblem: setProblem,
@@ -129,7 +135,7 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
 
   const showWaiting = useCallback(() => dispatch({ type: 'show' }), []);
   const reload = useCallback(() => setRound((number) => number + 1), []);
-  return { list, problem, isLoading, loadMore, showWaiting, reload };
+  return { list, problem, isLoading, isStale, loadMore, showWaiting, reload };
 }
 
 async function load(filters: Filters, namespace: string, wanted: number, signal: AbortSignal): Promise<Loaded> {

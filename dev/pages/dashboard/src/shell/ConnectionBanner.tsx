@@ -37,7 +37,8 @@ export function ConnectionBanner({ onSignIn }: { onSignIn: () => void }) {
       <div className="banner" role="alert">
         <WarnSign />
         <span>
-          The API server does not answer the gateway: changes of the last {duration(staleSeconds * 1000)} may be missing.
+          The API server does not answer the gateway: changes of the last {duration(staleSeconds * 1000)} may be
+          missing.
         </span>
       </div>
     );

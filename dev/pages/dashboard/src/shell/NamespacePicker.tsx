@@ -1,8 +1,8 @@
 import { type FormEvent, useEffect, useId, useState } from 'react';
 import { useStore } from '../api/store';
-import { useRights } from './rights';
 import { ALL_NAMESPACES } from '../routing/paths';
 import { recentNamespaces } from './namespace';
+import { useRights } from './rights';
 
 /** Chooses the namespace: one of those in which the user may list runs, or another one by its name. */
 export function NamespacePicker({ namespace, onPick }: { namespace: string; onPick: (name: string) => void }) {

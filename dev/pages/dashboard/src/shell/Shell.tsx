@@ -1,4 +1,4 @@
-import { type ReactNode, useEffect, useRef, useState } from 'react';
+import { type ReactNode, useEffect, useState } from 'react';
 import { session, signOut } from '../api/session';
 import { useStore } from '../api/store';
 import type { View } from '../app';
@@ -13,18 +13,18 @@ import {
   SettingsSign,
 } from '../components/icons';
 import { plain } from '../components/text';
-import { shortUser } from '../runs/RunTable';
+import { Toasts } from '../components/toasts';
 import { Link, navigate, useAddress } from '../routing/location';
 import { namespacePath } from '../routing/paths';
+import { shortUser } from '../runs/RunTable';
 import { setZone, type Zone, zone } from '../time/Time';
-import { Toasts } from '../components/toasts';
 import { ConnectionBanner } from './ConnectionBanner';
 import { hasGraphiql } from './environment';
 import { HelpDialog } from './HelpDialog';
 import { useKeys } from './keys';
 import { NamespacePicker } from './NamespacePicker';
-import { Mark } from './SignIn';
 import { useRights } from './rights';
+import { Mark } from './SignIn';
 import { setTheme, type Theme, theme } from './theme';
 
 const VIEWS = [
@@ -47,14 +47,13 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
   const { path } = useAddress();
   const [isOpen, setIsOpen] = useState(false);
   const [isHelp, setIsHelp] = useState(false);
-  const main = useRef<HTMLElement>(null);
   const { user, isReadOnly } = useRights();
   // biome-ignore lint/correctness/useExhaustiveDependencies: another page closes the menu.
   useEffect(() => setIsOpen(false), [path]);
   useKeys({ '?': () => setIsHelp(true) });
   return (
     <div className="shell" data-menu={isOpen ? 'open' : 'closed'}>
-      <a className="skip" href="#content" onClick={() => main.current?.focus()}>
+      <a className="skip" href="#content">
         Skip to the content
       </a>
       <div className="side">
@@ -109,7 +108,7 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
           </div>
         </div>
       </div>
-      <main className="main" id="content" ref={main} tabIndex={-1}>
+      <main className="main" id="content" tabIndex={-1}>
         <ConnectionBanner onSignIn={onSignIn} />
         {isReadOnly ? <p className="read-only">You may look, but not change anything in this namespace.</p> : null}
         {children}

@@ -42,7 +42,8 @@ export function SignInForm({ wasRefused, onDone }: { wasRefused: boolean; onDone
         aria-invalid={said ? true : undefined}
       />
       <p className="help" id={`${field}-help`}>
-        <code>kubectl create token NAME</code> prints one. It stays in this tab, and is forgotten when the tab is closed.
+        <code>kubectl create token NAME</code> prints one. It stays in this tab, and is forgotten when the tab is
+        closed.
       </p>
       <p className="field-problem" role="alert">
         {said}
@@ -63,7 +64,9 @@ export function SignInPage({ wasRefused }: { wasRefused: boolean }) {
       <div className="sign-in-card">
         <Mark />
         <h1>Podrelay</h1>
-        <p className="help">Sign in with a token of the cluster. You see and may do what RBAC lets its user see and do.</p>
+        <p className="help">
+          Sign in with a token of the cluster. You see and may do what RBAC lets its user see and do.
+        </p>
         <SignInForm wasRefused={wasRefused} />
       </div>
     </main>

@@ -80,4 +80,3 @@ export default function JsonEditor({ text, onChange }: Props) {
   }, [text]);
   return <div className="json-editor" ref={place} />;
 }
-

@@ -73,7 +73,9 @@ function Entry({ field, value, message, onChange }: EntryProps) {
       )}
       <p className="help" id={`${id}-help`}>
         {plain(field.help, 500)}
-        {usual && usual.length < 60 && field.kind !== 'boolean' ? <span className="second"> Default: {usual}</span> : null}
+        {usual && usual.length < 60 && field.kind !== 'boolean' && field.kind !== 'choice' ? (
+          <span className="second"> Default: {usual}</span>
+        ) : null}
       </p>
       <p className="field-problem" role="alert">
         {message}
@@ -106,7 +108,9 @@ function Control({ field, value, usual, control, onChange }: ControlProps) {
         <select
           {...control}
           value={value === undefined ? '' : JSON.stringify(value)}
-          onChange={(event) => onChange(event.target.value === '' ? undefined : (JSON.parse(event.target.value) as Json))}
+          onChange={(event) =>
+            onChange(event.target.value === '' ? undefined : (JSON.parse(event.target.value) as Json))
+          }
         >
           <option value="">{usual ? `default: ${usual.replaceAll('"', '')}` : 'choose …'}</option>
           {field.options.map((option) => (

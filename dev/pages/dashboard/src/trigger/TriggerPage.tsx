@@ -19,7 +19,15 @@ const JsonEditor = lazy(() => import('./JsonEditor'));
 const TYPING_MS = 350;
 
 /** Starts a run of a definition, with a form or with JSON; filled from an earlier run if `from` names one. */
-export default function TriggerPage({ namespace, id, from }: { namespace: string; id: string; from: string | undefined }) {
+export default function TriggerPage({
+  namespace,
+  id,
+  from,
+}: {
+  namespace: string;
+  id: string;
+  from: string | undefined;
+}) {
   const query = useQuery(GetInputSchema, { id }, namespace);
   const earlier = useQuery(GetPayloads, from ? { id: from } : null, namespace);
   const answer = query.data?.backgroundTasks?.getDefinition;
@@ -88,7 +96,9 @@ function TriggerForm({ namespace, definition, description, isSuspended, schema, 
   const { missing } = useRights();
   const check = useCheck(namespace, definition, input);
   const messages = isTouched ? check.messages : {};
-  const others = Object.entries(messages).filter(([path]) => isRaw || !fields?.some((one) => path.split('.')[0] === one.name));
+  const others = Object.entries(messages).filter(
+    ([path]) => isRaw || !fields?.some((one) => path.split('.')[0] === one.name),
+  );
 
   function change(value: JsonObject): void {
     setIsTouched(true);
@@ -141,10 +151,18 @@ function TriggerForm({ namespace, definition, description, isSuspended, schema, 
           <h2>Input</h2>
           {fields ? (
             <div className="segments">
-              <button type="button" aria-pressed={!isRaw} onClick={() => navigate(withSearch(address, { as: null }), 'replace')}>
+              <button
+                type="button"
+                aria-pressed={!isRaw}
+                onClick={() => navigate(withSearch(address, { as: null }), 'replace')}
+              >
                 Form
               </button>
-              <button type="button" aria-pressed={isRaw} onClick={() => navigate(withSearch(address, { as: 'json' }), 'replace')}>
+              <button
+                type="button"
+                aria-pressed={isRaw}
+                onClick={() => navigate(withSearch(address, { as: 'json' }), 'replace')}
+              >
                 JSON
               </button>
             </div>
@@ -179,19 +197,35 @@ function TriggerForm({ namespace, definition, description, isSuspended, schema, 
       </section>
       <section className="panel value trigger-side">
         {description ? <p className="lead">{plain(description)}</p> : null}
-        {isSuspended ? <Notice tone="warn" title="The definition is suspended">The run waits until it is resumed.</Notice> : null}
+        {isSuspended ? (
+          <Notice tone="warn" title="The definition is suspended">
+            The run waits until it is resumed.
+          </Notice>
+        ) : null}
         <label className="field" htmlFor="run-name">
           <span>Name</span>
-          <input id="run-name" value={name} maxLength={200} autoComplete="off" onChange={(event) => setName(event.target.value)} />
+          <input
+            id="run-name"
+            value={name}
+            maxLength={200}
+            autoComplete="off"
+            onChange={(event) => setName(event.target.value)}
+          />
           <span className="help">Shown in lists. Without one, it is the title of the definition.</span>
         </label>
         <label className="field" htmlFor="run-start">
           <span>Start</span>
-          <input id="run-start" type="datetime-local" value={startAt} onChange={(event) => setStartAt(event.target.value)} />
+          <input
+            id="run-start"
+            type="datetime-local"
+            value={startAt}
+            onChange={(event) => setStartAt(event.target.value)}
+          />
           <span className="help">Not before this time, in the time zone of this browser. Empty: at once.</span>
         </label>
         <p className="help" role="status">
-          {check.problem || (isTouched && check.isKnown && Object.keys(check.messages).length === 0 ? 'The input is valid.' : '')}
+          {check.problem ||
+            (isTouched && check.isKnown && Object.keys(check.messages).length === 0 ? 'The input is valid.' : '')}
         </p>
         <p className="field-problem" role="alert">
           {failure}

@@ -34,9 +34,11 @@ function fieldsIn(schema: JsonObject, root: JsonObject, depth: number): Field[] 
   const properties = schema['properties'];
   if (!isObject(properties) || depth > DEEPEST) return undefined;
   const required = Array.isArray(schema['required']) ? schema['required'] : [];
-  return Object.entries(properties).map(([name, property]) =>
+  const fields = Object.entries(properties).map(([name, property]) =>
     fieldOf(name, isObject(property) ? property : {}, root, required.includes(name), depth),
   );
+  // The API server has sorted them by name; what is required comes first.
+  return [...fields.filter((field) => field.isRequired), ...fields.filter((field) => !field.isRequired)];
 }
 
 function fieldOf(name: string, given: JsonObject, root: JsonObject, isRequired: boolean, depth: number): Field {
@@ -132,7 +134,10 @@ export function withValue(object: JsonObject, path: readonly string[], value: Js
 }
 
 export function valueAt(object: JsonObject, path: readonly string[]): Json | undefined {
-  return at(object, path.map((name) => name.replaceAll('~', '~0').replaceAll('/', '~1')));
+  return at(
+    object,
+    path.map((name) => name.replaceAll('~', '~0').replaceAll('/', '~1')),
+  );
 }
 
 /** Returns the messages of invalid fields by their path, as the gateway sends them. */
