@@ -97,6 +97,9 @@ JSONS = st.recursive(
 ARGUMENTS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "definition": ("String!", DEFINITIONS),
     "id": ("ID!", IDS),
+    "ids": ("[ID!]", st.none() | st.lists(IDS, max_size=5)),
+    "search": ("String", st.none() | TEXTS),
+    "limit": ("Int", st.none() | st.integers(-1, 3)),
     "input": ("JSON", JSONS | st.dictionaries(TEXTS, JSONS, max_size=3)),
     "name": ("String", st.none() | TEXTS | st.just("x" * 300)),
     "delay": ("Number", st.none() | NUMBERS.filter(lambda number: abs(number) != float("inf"))),
@@ -110,6 +113,7 @@ ARGUMENTS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
 }
 ERROR = f"{PROBLEM}: error {{ code message data }}"
 TASK = f"{{ data {{ id taskStatus name input parent {{ id }} }} {ERROR} }}"
+MANY = f"{{ data {{ id ok data {{ id }} error {{ code }} }} succeeded failed {ERROR} }}"
 FIELDS = {
     "triggerTask": f"(definition: $definition, input: $input, name: $name, delay: $delay, startAt: $startAt,"
     f" parent: $parent, idempotencyKey: $idempotencyKey) {TASK}",
@@ -117,6 +121,10 @@ FIELDS = {
     "abortTask": f"(id: $id, message: $message, cascade: $cascade) {TASK}",
     "suspendTask": f"(id: $id, suspend: $suspend) {TASK}",
     "deleteTask": f"(id: $id, cascade: $cascade) {{ data {ERROR} }}",
+    "abortTasks": f"(ids: $ids, search: $search, limit: $limit, message: $message, cascade: $cascade) {MANY}",
+    "suspendTasks": f"(ids: $ids, search: $search, limit: $limit, suspend: $suspend) {MANY}",
+    "rerunTasks": f"(ids: $ids, search: $search, limit: $limit) {MANY}",
+    "deleteTasks": f"(ids: $ids, cascade: $cascade) {MANY}",
     "updateSettings": f"(input: {{retentionDays: $retentionDays}}) {{ data {{ retentionDays }} {ERROR} }}",
 }
 

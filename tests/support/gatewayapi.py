@@ -28,6 +28,7 @@ class ApiServer:
         seen: method, path and user of each request.
         deletions: path -> the rest of an object that a finalizer keeps.
         is_down: answer 503 to everything.
+        holds: path -> an event that reads of it wait for.
         let_writes: an event that writes wait for.
         has_write: set when a write has arrived.
         has_written: set when a write was answered.
@@ -40,6 +41,7 @@ class ApiServer:
     seen: list[tuple[str, str, str]] = field(default_factory=list)
     deletions: dict[str, Any] = field(default_factory=dict)
     is_down: bool = False
+    holds: dict[str, asyncio.Event] = field(default_factory=dict)
     let_writes: asyncio.Event = field(default_factory=asyncio.Event)
     has_write: asyncio.Event = field(default_factory=asyncio.Event)
     has_written: asyncio.Event = field(default_factory=asyncio.Event)
@@ -67,6 +69,8 @@ class ApiServer:
             allowed = f"{wanted['verb']} {resource}" in granted
             return web.json_response({"status": {"allowed": allowed}})
         if request.method == "GET":
+            if request.path in self.holds:
+                await self.holds[request.path].wait()
             return self._read(request)
         self._writing += 1
         self.most_writing = max(self.most_writing, self._writing)

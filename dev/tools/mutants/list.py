@@ -95,7 +95,7 @@ CORE: Final = (
     Mutant(
         "EndWithoutRead",
         "operator/planner/planner.py",
-        "following.status.phase in FINISHED and view.absent != target.name:",
+        "following.status.phase in FINISHED and _may_exist(view, target):",
         "following.status.phase in FINISHED and False:",
     ),
     Mutant(
@@ -125,7 +125,7 @@ CORE: Final = (
     Mutant(
         "ReleasedBeforeStored",
         "operator/planner/garbage_collection.py",
-        "is_over = is_past or pod.metadata.name != due.name or _is_stored(view, pod)",
+        "is_over = is_past or is_held_back or pod.metadata.name != due.name or _is_stored(view, pod)",
         "is_over = True",
     ),
     Mutant(
@@ -426,6 +426,55 @@ CORE: Final = (
         "runner/record.py",
         'if stored is not None or answer.get("reason") == "AlreadyExists":',
         "if stored is None:",
+    ),
+    # --- pods that are created ahead
+    Mutant(
+        "AheadWithoutWaiting",
+        "runner/fence.py",
+        'return not me.after or current.get("podUID") == me.pod_uid',
+        "return True",
+    ),
+    Mutant(
+        "HeldBackIsAnAttempt",
+        "operator/planner/due_pod.py",
+        "elif pod is not None and pod.metadata.annotations.after is None:",
+        "elif pod is not None:",
+    ),
+    Mutant(
+        "ReleasedBeforeTheEnd",
+        "operator/planner/planner.py",
+        "    if attempt.has_ended or object_rules.hooks_follow(following.status):\n",
+        "    if True:\n",
+    ),
+    Mutant(
+        "SlotGivenBackWithAStandby",
+        "operator/planner/admission.py",
+        "    if any(view.owns(pod) and not pod.is_released for pod in view.pods):\n        return False\n",
+        "",
+    ),
+    Mutant(
+        "DeletedStandbyKept",
+        "operator/planner/garbage_collection.py",
+        "is_over = is_past or is_held_back or pod.metadata.name",
+        "is_over = is_past or pod.metadata.name",
+    ),
+    Mutant(
+        "StandbyBeyondMaxIterations",
+        "operator/planner/ahead.py",
+        "        and iteration <= definition.spec.max_iterations\n",
+        "",
+    ),
+    Mutant(
+        "TimeoutsFromTheStart",
+        "operator/view.py",
+        "return max(started, self._released_at(pod) or started)",
+        "return started",
+    ),
+    Mutant(
+        "StandbyKeptAfterTheEnd",
+        "operator/planner/garbage_collection.py",
+        "    if spare:\n",
+        "    if False:\n",
     ),
 )
 

@@ -15,8 +15,11 @@ docs/compatibility.md):
 import json
 from typing import Any, Final
 
-VERSION: Final = 2
-"""The version that this code implements. Since 2, both sides state their version; all else is as in 1."""
+VERSION: Final = 3
+"""The version that this code implements. Since 2, both sides state their version; since 3, a runner whose pod was
+created ahead waits until the status of its run names that pod."""
+AHEAD_SINCE: Final = 3
+"""The oldest runner whose next pod may be created ahead."""
 OLDEST_RUNNER: Final = 1
 """The oldest runner that this operator works with."""
 OLDEST_OPERATOR: Final = 1

@@ -38,6 +38,13 @@ class Concurrency(Model):
     """Maximum number of runs with the same value that may have a pod; further runs wait in a queue, oldest first."""
 
 
+class Standby(Model):
+    """The pod of the next iteration waits while the current one runs, so that a hand-over takes milliseconds."""
+
+    after_seconds: Annotated[int, Field(ge=0, le=limits.MAX_WAIT_SECONDS)]
+    """How long an iteration must have run before the pod of the next one is created."""
+
+
 class HistoryLimit(Model):
     """How many records and finished runs are kept."""
 
@@ -59,6 +66,14 @@ class TaskDefinitionSpec(Model):
             (
                 "!has(self.heartbeatTimeoutSeconds) || !has(self.reporting) || self.reporting == 'API'",
                 "heartbeats are stored by the SDK, so spec.heartbeatTimeoutSeconds needs spec.reporting: API",
+            ),
+            (
+                "!has(self.standby) || !has(self.reporting) || self.reporting == 'API'",
+                "a standby pod reads its state from the API server, so spec.standby needs spec.reporting: API",
+            ),
+            (
+                "!has(self.standby) || !has(self.handover) || self.handover == 'Ahead'",
+                "spec.standby creates the next pod ahead, so it needs spec.handover: Ahead",
             ),
         )
     )
@@ -133,6 +148,12 @@ class TaskDefinitionSpec(Model):
     """How a pod reports its answer. API: it writes a record with the token of its service account. TerminationMessage:
     it reads its input from PODRELAY_INPUT and writes its answer as JSON to /dev/termination-log, without API access or
     the SDK."""
+    handover: Literal["Ahead", "AfterEnd"] = "Ahead"
+    """When the pod of the next iteration is created. Ahead: as soon as the answer continue is stored; it runs the task
+    when the container of the pod before it has ended. AfterEnd: only then, so that a run never has two pods. With
+    reporting TerminationMessage always AfterEnd."""
+    standby: Standby | None = None
+    """Create the pod of the next iteration while the current one still runs. It uses its resources while it waits."""
     template: OpenObject
     """Template of the pods, a PodTemplateSpec. The container named task, or the only container, does the work."""
 

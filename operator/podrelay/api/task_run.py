@@ -139,6 +139,8 @@ class CurrentPod(Model):
     """Name of the pod, and of its record."""
     pod_uid: Annotated[UID, Field(alias="podUID")]
     """UID of the pod; a record with a different UID is ignored."""
+    released_at: OwnTimestamp | None = None
+    """When a pod that was created ahead was allowed to run the task; its timeouts count from then."""
 
 
 class RecentIteration(Model):

@@ -5,7 +5,7 @@ The API server authorizes each write, as for a single task. A failure of one tas
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Generic, TypeAlias, TypeVar
 
 from podrelay.api import names
@@ -97,7 +97,8 @@ async def _page(call: Call, selection: Selection) -> Page[Run] | None:
     if selection.found is None:
         return None
     await call.may("list", names.TASK_RUNS)
-    return await listing.tasks(call, selection.found)
+    limit = min(listing.page_size(call, selection.found.limit), MAX_TASKS)
+    return await listing.tasks(call, replace(selection.found, limit=limit))
 
 
 async def _may_all(call: Call, verb: str) -> bool:

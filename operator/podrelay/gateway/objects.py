@@ -192,6 +192,12 @@ class HistoryLimit(_Struct, frozen=True):
     runs: int = 1000
 
 
+class Standby(_Struct, frozen=True):
+    """When the pod of the next iteration is created while the current one runs."""
+
+    after_seconds: int
+
+
 class DefinitionSpec(_Struct, frozen=True):
     """The spec of a definition, without its template and schema."""
 
@@ -216,6 +222,8 @@ class DefinitionSpec(_Struct, frozen=True):
     ttl_seconds_after_finished: int | None = None
     history_limit: HistoryLimit = HistoryLimit()
     reporting: str = names.REPORTING_API
+    handover: str = "Ahead"
+    standby: Standby | None = None
 
 
 class DefinitionCondition(_Struct, frozen=True):

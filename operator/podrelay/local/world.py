@@ -86,7 +86,7 @@ class World:
         self._dirty: dict[Key, None] = {}
         self._due: dict[Key, datetime] = {}
         self.api = MemoryApi(clock.now, self._take)
-        self._store = Store(self._mark, Settings(default_ttl=None), clock=clock.now)
+        self._store = Store(self._mark, Settings(default_ttl=None, creates_ahead=False), clock=clock.now)
         self._store.slots.open()
         client = MemoryClient(self.api)
         executor = Executor(client, self._store, _AlwaysLeads(), clock.now, _LeftToThePod())

@@ -100,6 +100,8 @@ class Current(Projection, frozen=True):
     try_: int = msgspec.field(name="try")
     pod_name: str
     pod_uid: str = msgspec.field(name="podUID")
+    released_at: datetime | None = None
+    """When a pod that was created ahead was allowed to run the task."""
 
 
 class TaskError(Projection, frozen=True):
@@ -343,6 +345,12 @@ class HistoryLimit(Projection, frozen=True):
     runs: int = 1000
 
 
+class Standby(Projection, frozen=True):
+    """When the pod of the next iteration is created while the current one runs."""
+
+    after_seconds: int = 0
+
+
 class TaskDefinitionSpec(Projection, frozen=True):
     """The settings of a task and the template of its pods."""
 
@@ -368,6 +376,8 @@ class TaskDefinitionSpec(Projection, frozen=True):
     history_limit: HistoryLimit = HistoryLimit()
     pod_cleanup: str = "OnSuccess"
     reporting: str = names.REPORTING_API
+    handover: str = "Ahead"
+    standby: Standby | None = None
     input_schema: dict[str, Any] | None = None
 
 

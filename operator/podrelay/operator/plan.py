@@ -26,6 +26,12 @@ class Target(msgspec.Struct, frozen=True):
     """Whether it calls onBeforeTrigger, if the definition has it."""
     hooks: tuple[str, ...] = ()
     """The lifecycle hooks of a hook pod, which only calls hooks. Its `iteration` is 0."""
+    after: str = ""
+    """The pod that must end before this one, which is created ahead, runs the task."""
+    is_standby: bool = False
+    """Whether the pod that must end has not answered yet."""
+    near: str = ""
+    """The node to prefer, which has the image already; empty if there is none."""
 
 
 # --- actions that the executor can do ------------------------------------------------------------------------------

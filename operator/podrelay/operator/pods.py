@@ -22,6 +22,7 @@ class PodAnnotations(msgspec.Struct, frozen=True):
     ending_reason: str | None = msgspec.field(default=None, name=names.ANNOTATION_ENDING_REASON)
     reporting: str = msgspec.field(default=names.REPORTING_API, name=names.ANNOTATION_REPORTING)
     template_hash: str | None = msgspec.field(default=None, name=names.ANNOTATION_TEMPLATE_HASH)
+    after: str | None = msgspec.field(default=None, name=names.ANNOTATION_AFTER)
 
     def __post_init__(self) -> None:
         """Use the defaults instead of invalid values that a user has set, so that the pod stays under control."""

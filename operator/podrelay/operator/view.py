@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True):
     """The same for each namespace."""
     max_depth: int = 10
     """How many ancestors a run may have."""
+    creates_ahead: bool = True
+    """Whether the pod of the next iteration may be created before the container of the current one has ended."""
 
 
 class Gone(msgspec.Struct, frozen=True):
@@ -192,6 +194,8 @@ class View(msgspec.Struct, frozen=True):
     """UID and resource version of a pod that a live GET has found although it should be gone."""
     absent: str | None = None
     """Name of a pod for which a live GET has confirmed that the run has no pod of that name."""
+    not_ahead: str | None = None
+    """Name of a pod that could not be created ahead, so it is created after the end of the pod before it."""
     sightings: Mapping[str, Sightings] = msgspec.field(default_factory=lambda: MappingProxyType({}))
     """By UID of the pod."""
     heartbeat: Heartbeat | None = None
@@ -228,7 +232,18 @@ class View(msgspec.Struct, frozen=True):
         seen = self._seen(pod)
         reported = pod.task.running.started_at if pod.task.running else None
         earliest = max(pod.metadata.creation_timestamp, seen.unstarted or pod.metadata.creation_timestamp)
-        return max(earliest, min(reported or earliest, seen.started or self.now))
+        started = max(earliest, min(reported or earliest, seen.started or self.now))
+        return max(started, self._released_at(pod) or started)
+
+    def must_start_by(self, pod: Pod) -> datetime:
+        """Return until when the container of a pod must have started."""
+        created = pod.metadata.creation_timestamp
+        return pod.pending_deadline + max(timedelta(), (self._released_at(pod) or created) - created)
+
+    def heard_of(self, pod: Pod) -> datetime:
+        """Return since when a running pod may be expected to send heartbeats."""
+        seen = self._seen(pod).started or self.now
+        return max(seen, self._released_at(pod) or seen)
 
     def ended_at(self, pod: Pod) -> datetime:
         """Return when this operator saw the end of a pod's container; if it did not, the time that the node reports."""
@@ -238,6 +253,10 @@ class View(msgspec.Struct, frozen=True):
     def answered_at(self, pod: Pod, record: Record) -> datetime:
         """Return when this operator saw the answer of a pod; if it did not, the time in its record."""
         return self._seen(pod).answered or record.finished_at or self.now
+
+    def _released_at(self, pod: Pod) -> datetime | None:
+        current = self.run.status.current
+        return current.released_at if current is not None and current.pod_uid == pod.metadata.uid else None
 
     def _seen(self, pod: Pod) -> Sightings:
         return self.sightings.get(pod.metadata.uid, _NOTHING_SEEN)

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from podrelay.api import names, numbers
 from podrelay.sdk.errors import ApiRefusedError, ApiUnreachableError
@@ -29,6 +29,9 @@ _LONGEST_PAUSE_SECONDS: Final = 5.0
 _NAP_SECONDS: Final = 0.5
 CONFLICT_PAUSE_SECONDS: Final = 0.1
 _FAILURES_TO_REPORT: Final = 3
+_WATCH_SECONDS: Final = 60
+"""After this time at the latest, a watch whose API server has vanished without a word is replaced."""
+_CHANGES: Final = frozenset({"ADDED", "MODIFIED"})
 _TRANSIENT: Final = frozenset({429, 500, 502, 503, 504})
 RIGHTS_SECONDS: Final = 60.0
 """How long to wait for a missing permission if no work would be lost: replacing a RoleBinding takes a moment."""
@@ -95,6 +98,35 @@ class ApiClient:
         if status != 200:
             raise ApiRefusedError(status, str(body.get("message", "")))
         return body
+
+    def wait_for_change(self, namespace: str, plural: str, name: str, version: str) -> dict[str, Any] | None:
+        """Watch an object until it changes, and return it; None if the watch is refused, fails, or reports an error.
+
+        Args:
+            namespace: its namespace.
+            plural: its kind.
+            name: its name.
+            version: its known resourceVersion.
+        """
+        query = {
+            "watch": "true",
+            "fieldSelector": f"metadata.name={name}",
+            "resourceVersion": version,
+            "timeoutSeconds": str(_WATCH_SECONDS),
+        }
+        connection = (self._connect or self._connect_tls)()
+        connection.timeout = _WATCH_SECONDS + REQUEST_TIMEOUT_SECONDS
+        headers = {"Authorization": f"Bearer {self._token()}", "User-Agent": "podrelay-runner"}
+        try:
+            connection.request("GET", f"{path(namespace, plural)}?{urlencode(query)}", headers=headers)
+            with connection.getresponse() as answer:
+                event = numbers.loads(answer.readline() or b"{}") if answer.status == 200 else {}
+        except (OSError, http.client.HTTPException, ValueError, RecursionError):
+            return None
+        finally:
+            connection.close()
+        changed = event.get("object") if isinstance(event, dict) and event.get("type") in _CHANGES else None
+        return changed if isinstance(changed, dict) else None
 
     def request(
         self,

@@ -51,6 +51,10 @@ class Environment(NamedTuple):
     """Hooks that this pod calls if they are due, by their names in the resource."""
     only_hooks: tuple[str, ...] = ()
     """Hooks of a pod that only calls hooks; empty for all other pods."""
+    after: str = ""
+    """The pod that must end before this one runs the task; empty unless this pod was created ahead."""
+    is_standby: bool = False
+    """Whether this pod imports the task while it waits."""
     operator_protocol: int = 1
     """The protocol version of the operator."""
 
@@ -65,6 +69,7 @@ def read(variables: Mapping[str, str]) -> Environment:
     version = _version(variables)
     if version < protocol.OLDEST_OPERATOR:
         raise UnsupportedOperatorError(version, f"it needs {protocol.OLDEST_OPERATOR} at least")
+    after = variables.get(names.ENV_AFTER, "")
     try:
         return Environment(
             namespace=variables[names.ENV_NAMESPACE],
@@ -79,7 +84,7 @@ def read(variables: Mapping[str, str]) -> Environment:
             node_name=variables.get(names.ENV_NODE_NAME, ""),
             image=variables.get(names.ENV_IMAGE, ""),
             iteration_timeout=float(variables[names.ENV_ITERATION_TIMEOUT]),
-            grace_period=float(variables[names.ENV_GRACE_PERIOD]),
+            grace_period=float(variables[names.ENV_AHEAD_GRACE_PERIOD if after else names.ENV_GRACE_PERIOD]),
             heartbeat_timeout=float(variables.get(names.ENV_HEARTBEAT_TIMEOUT) or 0) or None,
             state=variables.get(names.ENV_STATE, ""),
             checkpoint=variables.get(names.ENV_CHECKPOINT, ""),
@@ -89,6 +94,8 @@ def read(variables: Mapping[str, str]) -> Environment:
             secret_path=variables.get(names.ENV_SECRET_PATH, ""),
             hooks=_names(variables.get(names.ENV_HOOKS, "")),
             only_hooks=_names(variables.get(names.ENV_HOOK, "")),
+            after=after,
+            is_standby=variables.get(names.ENV_STANDBY) == "true",
             operator_protocol=version,
         )
     except (KeyError, ValueError) as error:

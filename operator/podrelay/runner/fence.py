@@ -16,6 +16,12 @@ def due_try(status: dict[str, Any]) -> tuple[int, int]:
     return names.iteration_of(status.get("lastRecord") or "") + 1, attempt
 
 
+def is_released(run: dict[str, Any], me: Environment) -> bool:
+    """Return whether this pod may run the task: one that was created ahead, when the status of its run names it."""
+    current = (run.get("status") or {}).get("current") or {}
+    return not me.after or current.get("podUID") == me.pod_uid
+
+
 def superseded(run: dict[str, Any] | None, record: dict[str, Any] | None, me: Environment) -> str | None:
     """Return why this pod must not run user code, or None if it may.
 

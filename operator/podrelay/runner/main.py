@@ -18,7 +18,7 @@ from typing import Any, Final
 from podrelay.api import limits, names, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
-from podrelay.runner import environment, fence, hooks, threads
+from podrelay.runner import environment, fence, handover, hooks, threads
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.console import Console
@@ -123,12 +123,18 @@ def run(
         return protocol.EXIT_UNSUPPORTED
     client = client or ApiClient.from_environment(variables)
     console = Console() if me.record_logs else None
-    record = Record(client, me, now, console)
     interruption = _interruption(client.another(), me, clock)
     listen(interruption)
     try:
+        run_object = None
+        if me.after:
+            run_object = handover.until_released(client, me, lambda: _import_early(reference, me))
+            started_at = clock()
+            # Which record has the state was not known yet when a standby pod was created.
+            me = me._replace(state=run_object["status"].get("lastRecord") or "")
+        record = Record(client, me, now, console)
         # Everything before user code counts towards the iteration timeout: the pending timeout no longer applies.
-        run_object = _claim(client, record, me, started_at)
+        run_object = _claim(client, record, me, started_at, run_object)
         session = session_type(me, run_object, record, client, interruption, started_at, clock)
     except SupersededError as error:
         print(f"podrelay-runner: not running: {error}", file=sys.stderr)
@@ -163,8 +169,17 @@ def _interruption(client: ApiClient, me: Environment, clock: Callable[[], float]
     return Interruption(ask, me.run_uid, me.grace_period, clock)
 
 
-def _claim(client: ApiClient, record: Record, me: Environment, started_at: float) -> dict[str, Any]:
-    """Claim the record, if this pod is the one that is due, and return the run.
+def _import_early(reference: Reference, me: Environment) -> None:
+    if me.is_standby:
+        # If that fails, the same error is the answer of this pod later.
+        with contextlib.suppress(Exception):
+            _task(reference, me)
+
+
+def _claim(
+    client: ApiClient, record: Record, me: Environment, started_at: float, known: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Claim the record, if this pod is the one that is due, and return the run; `known` if it was just read.
 
     The state is loaded after that, so that a problem with it becomes an answer instead of a crash.
 
@@ -176,7 +191,7 @@ def _claim(client: ApiClient, record: Record, me: Environment, started_at: float
     def deadline() -> float:
         return started_at + me.iteration_timeout
 
-    run_object = client.read(me.namespace, names.TASK_RUNS, me.run, deadline)
+    run_object = known or client.read(me.namespace, names.TASK_RUNS, me.run, deadline)
     own_record = client.read(me.namespace, names.TASK_ITERATIONS, me.pod_name, deadline)
     look = hooks.superseded if me.only_hooks else fence.superseded
     reason = look(run_object, own_record, me)

@@ -58,6 +58,11 @@ class TaskDefinition:
     """How much history is kept: iterations (records of each run), runs (finished runs of this definition)."""
     pod_cleanup: ClassVar[str | None] = None
     """Which finished pods are deleted: "OnSuccess", "Always" or "Never"."""
+    handover: ClassVar[str | None] = None
+    """When the pod of the next iteration is created: "Ahead", the default, when the answer continue is stored, or
+    "AfterEnd", when the container of the pod before it has ended."""
+    standby: ClassVar[dict[str, Any] | None] = None
+    """Create the pod of the next iteration while the current one still works: afterSeconds. None: no standby."""
     reporting: ClassVar[str | None] = None
     """How the pod reports its answer. Tasks of this class need "API", the default."""
     template: ClassVar[dict[str, Any] | None] = None

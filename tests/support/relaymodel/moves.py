@@ -46,6 +46,11 @@ TROUBLES: Final = (
 )
 """Each history has some of these."""
 HOOKS: Final = ["onDone", "onError", "onAbort", "onMaxIterations"]
+_HANDOVERS: Final[list[dict[str, Any]]] = [
+    {},
+    {"handover": "AfterEnd"},
+    *({"standby": {"afterSeconds": s}} for s in (0, 20)),
+]
 _CLOCKS: Final = (0, 0, 0, -70, -400, 70, 400)
 
 Move = tuple[int, Callable[[int], Any]]
@@ -141,6 +146,8 @@ class History:
             yield 2, self._beat
             yield 3, self._checkpoint
             yield 1, self._get_stuck
+        if any(p.waits_for_release for p in processes):
+            yield 8, self._look_again
         if any(p.has_looked and not p.has_begun for p in processes):
             yield 10, self._claim
         if any(p.waits_for_end or p.only_hooks or p.calls for p in processes):
@@ -159,6 +166,11 @@ class History:
             self.world.begin(names[how // 4 % len(names)])
         else:
             self.world.start(names[how // 4 % len(names)])
+
+    def _look_again(self, how: int) -> None:
+        process = self._one(how, lambda p: p.waits_for_release)
+        if process is not None:
+            self.world.look_again(process)
 
     def _claim(self, how: int) -> None:
         process = self._one(how, lambda p: p.has_looked and not p.has_begun)
@@ -398,6 +410,8 @@ def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> His
         definition["hooks"] = HOOKS
     if not by_message and choices.next() % 4 == 3:
         definition["heartbeatTimeoutSeconds"] = 60
+    if not by_message:
+        definition |= choices.pick(_HANDOVERS)
     if has_limits == 1:
         definition["maxConcurrentRuns"] = 1 + choices.next() % 2
     if has_limits == 2:

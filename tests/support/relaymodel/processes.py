@@ -102,6 +102,7 @@ class Process:
     runs_user_code: bool = False
     calls: str | None = None
     answered: dict[str, Any] | None = None
+    answered_at: datetime | None = None
     stored: dict[str, Any] | None = None
     waits_for_end: bool = False
     has_ended: bool = False
@@ -118,13 +119,21 @@ class Process:
         return self.runs_user_code or self.calls is not None
 
     @property
+    def waits_for_release(self) -> bool:
+        """Whether it was created ahead, and does not know that it may run the task."""
+        return bool(self.me.after) and not self.has_looked and not self.has_ended
+
+    @property
     def only_hooks(self) -> tuple[str, ...]:
         return self.me.only_hooks
 
     # --- the runner ---------------------------------------------------------------------------------------------------
 
     def look(self) -> bool:
-        """Check whether this pod is the one that is due, as the runner does first; return the result."""
+        """Check whether this pod is the one that is due, as the runner does first; return whether it may still be.
+
+        A pod that was created ahead looks again, until it is released.
+        """
         if self.by_message:
             self.has_looked = True
             return True
@@ -135,8 +144,12 @@ class Process:
         except ApiUnreachableError:
             return False
         decide = hooks.superseded if self.only_hooks else fence.superseded
-        self.has_looked = decide(run_object, record, self.me) is None
-        return self.has_looked
+        if decide(run_object, record, self.me) is not None or run_object is None:
+            return False
+        self.has_looked = fence.is_released(run_object, self.me)
+        if self.me.after and self.has_looked:
+            self.me = self.me._replace(state=run_object["status"].get("lastRecord") or "")
+        return True
 
     def begin(self, input: dict[str, Any]) -> bool:
         """Claim the record, load the state, and run user code; return whether that succeeded."""

@@ -6,6 +6,7 @@ Each broken promise becomes a line of `Promises.violations`.
 import json
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from podrelay.api import hooks as hook_names
@@ -319,13 +320,27 @@ class Promises:
         if other is process or other.only_hooks:
             return
         said = (other.stored or {}).get("status")
+        self._see_wait(process, other)
         if said in {"continue", "done", "aborted"} and other.me.iteration >= me.iteration and not other.is_orphan:
             self._break(f"{process.pod} runs although {other.pod} said {said}")
+        is_certain = not other.is_orphan and other.node not in self._world.nodes.ever_lost
+        if is_certain and other.has_begun and not other.has_ended:
+            self._break(f"{process.pod} runs although the container of {other.pod} has not ended")
         # With a valid token, it could still answer; after the operator has stored an answer, no other is accepted.
         is_over = other.uid in self._stopped and self._has_answer(other)
         can_answer = other.is_orphan and other.is_busy and not other.by_message and not is_over
         if can_answer and has_token(self._world.api, other):
             self._break(f"{process.pod} runs while {other.pod}, deleted by force, still has a token")
+
+    def _see_wait(self, process: Process, other: Process) -> None:
+        """The next iteration starts when the wait is over; the time in the record is that of the node's clock."""
+        wait = (other.stored or {}).get("waitSeconds")
+        if wait is None or other.me.iteration != process.me.iteration - 1 or self._world.nodes.skew:
+            return
+        assert other.answered_at is not None
+        due = other.answered_at + timedelta(seconds=wait)
+        if self._world.api.now < due:
+            self._break(f"{process.pod} runs {(due - self._world.api.now).total_seconds():g} s too early")
 
     def _has_answer(self, process: Process) -> bool:
         record = self._world.api.objects.get(("taskiterations", process.pod))
@@ -380,8 +395,11 @@ class Promises:
 
     def _was_taken(self, pod_uid: str) -> bool:
         process = self._world.processes.get(pod_uid)
-        on_lost_node = process is not None and process.node in self._world.nodes.ever_lost
-        return pod_uid in self.taken or on_lost_node
+        if process is None:
+            return pod_uid in self.taken
+        # Its task cannot have ended a pod that was never released.
+        was_held_back = bool(process.me.after) and process.has_ended and not process.has_begun
+        return pod_uid in self.taken or was_held_back or process.node in self._world.nodes.ever_lost
 
     def _has_failed(self, pod_uid: str) -> bool:
         """Whether the pod may have failed by itself, or may have been ended because it took too long."""

@@ -251,6 +251,11 @@ class World:
             self.nodes.exit(process, names.EXIT_SUPERSEDED)
         return process
 
+    def look_again(self, process: Process) -> None:
+        """The runner of a pod that was created ahead sees the current state of its run."""
+        if not process.look():
+            self.nodes.exit(process, names.EXIT_SUPERSEDED)
+
     def run_user_code(self, process: Process) -> None:
         """The runner claims the record and runs user code, unless another pod was faster."""
         if process.has_ended or process.has_begun:
@@ -286,6 +291,7 @@ class World:
             children = [child["metadata"]["name"] for child in self.children(process.run)]
             self.awaited[process.run_uid, process.me.iteration] = children
         process.client.loses_next_answer = loses_reply
+        process.answered_at = self.api.now
         process.answer(response)
         process.client.loses_next_answer = False
 
@@ -442,6 +448,8 @@ class World:
                 return True
             if process is None or process.has_ended or self.nodes.is_lost(process):
                 continue
+            if process.waits_for_release:
+                self.look_again(process)
             if process.has_looked and not process.has_begun:
                 self.run_user_code(process)
             if process.is_stuck and process.runs_user_code:

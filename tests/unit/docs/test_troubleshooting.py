@@ -30,16 +30,19 @@ OTHER_WORDS = {
     *("Error", "PodFailure", "Timeout"),
     *("OnSuccess", "OnError", "OnAbort", "Always", "Never", "File", "FallbackToLogsOnError"),
     *("Pod", "TaskRun", "TaskIteration", "Input", "Accept", "Authorization", "ApiClient", "Children"),
-    *("GET", "PUT", "POST"),
+    *("GET", "PUT", "POST", "ADDED", "MODIFIED", "Ahead", "In"),
     # words of Kubernetes that are only read
     *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),
     "TerminationByKubelet",
     *("SchedulingGated", "ContainerStatusUnknown"),
-    *("DeadlineExceeded", "Evicted", "Preempting", "NodeShutdown", "Terminated", "Shutdown", "NodeAffinity"),
+    *("DeadlineExceeded", "Preempting", "NodeShutdown", "Terminated", "Shutdown", "NodeAffinity"),
     "TooLate",  # never in a status, because the pod is created again at once
     *("UnexpectedAdmissionError", "OutOfcpu", "OutOfmemory", "OutOfpods", "AlreadyExists"),
 }
-PASSED_ON = {"ErrImagePull", "ImagePullBackOff", "NotSeen"}
+PASSED_ON = {
+    *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"),
+    *("CreateContainerConfigError", "CreateContainerError", "NotSeen"),
+}
 """Reasons that are not in the code: the most frequent ones of kubelets, which the operator passes on, and the one that
 the API server gives to new runs."""
 

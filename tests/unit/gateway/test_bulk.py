@@ -100,6 +100,7 @@ async def test_tasks_are_aborted_and_started_again(gateway: Gateway) -> None:
     ("arguments", "words"),
     [
         ("", "where: {} selects all"),
+        ('search: " "', "where: {} selects all"),
         ('ids: ["a"], where: {}', "where: {} selects all"),
         ("ids: [" + '"a" ' * 101 + "]", "more than 100 ids"),
         ('where: {}, after: "nonsense"', "not a cursor"),
@@ -164,3 +165,12 @@ async def test_outcomes_count_as_tasks_of_the_operation(gateway: Gateway, monkey
 
     assert found["error"]["code"] == "BackgroundTasks/LimitExceeded"
     assert gateway.api.asked("/taskruns/") == 0
+
+
+async def test_a_page_has_at_most_a_hundred_tasks(start: Start) -> None:
+    gateway: Gateway = await start(limits=Limits(max_page=500))
+    for number in range(120):
+        stored(gateway, f"r{number}")
+    found = await mutate(gateway, "suspendTasks", "where: {}, limit: 500")
+
+    assert (len(found["data"]), found["meta"]["totalCount"]) == (100, 120)

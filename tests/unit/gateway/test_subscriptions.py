@@ -5,8 +5,10 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import pytest
+
 from podrelay.gateway.objects import Present, Response
-from podrelay.gateway.query import following
+from podrelay.gateway.query import following, log_lines
 from tests.unit.gateway.builders import record, run
 from tests.unit.gateway.conftest import Gateway
 
@@ -211,6 +213,21 @@ async def test_what_a_deleted_pod_has_printed_comes_from_its_record(gateway: Gat
     assert [line["message"] for line in rest] == ["b"]
 
 
+async def test_a_log_that_was_rotated_during_an_interruption_leaves_a_gap(gateway: Gateway) -> None:
+    pod = answered(gateway, 1)
+    printed(gateway, pod, "a", "b", "c", "d")
+    finish(gateway, pod)
+    everything = await all_lines(gateway)
+    path = f"{PODS}/{pod}/log"
+    gateway.api.objects[path] = gateway.api.objects[path].split("\n", 2)[2]  # the oldest two lines are gone
+
+    after_the_first = await all_lines(gateway, after=everything[0]["cursor"])
+    assert [(line["source"], line["message"]) for line in after_the_first[1:]] == [("POD", "c"), ("POD", "d")]
+    assert (after_the_first[0]["source"], after_the_first[0]["dropped"]) == ("GAP", 1)
+    after_the_third = await all_lines(gateway, after=everything[2]["cursor"])
+    assert [line["message"] for line in after_the_third] == ["d"]
+
+
 async def test_a_pod_that_was_deleted_during_an_interruption_leaves_a_gap(gateway: Gateway) -> None:
     pod = answered(gateway, 1, console={"text": "b\nc\n"})
     printed(gateway, pod, "a", "b")
@@ -231,6 +248,26 @@ async def test_output_that_cannot_be_read_or_is_not_kept_is_a_gap(gateway: Gatew
 
     assert [(line["source"], line["message"]) for line in found] == [
         ("GAP", "what the pod has printed is not kept: the node did not respond")
+    ]
+
+
+async def test_a_log_that_never_ends_does_not_delay_the_other_pods_forever(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_lines, "_SILENT_SECONDS", 0.1)
+    monkeypatch.setattr(log_lines, "_LAST_SECONDS", 0.5)
+    answered(gateway, 1)
+    pod = answered(gateway, 2)
+    printed(gateway, "words-i1", "a")
+    printed(gateway, pod, "b")
+    finish(gateway, pod)
+    hold = gateway.api.holds[f"{PODS}/words-i1/log"] = asyncio.Event()
+    found = await all_lines(gateway)
+    hold.set()
+
+    assert [(line["source"], line["message"]) for line in found] == [
+        ("POD", "b"),
+        ("GAP", "the output of a pod does not end"),
     ]
 
 

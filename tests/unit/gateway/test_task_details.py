@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+import pytest
+
 from podrelay.gateway.objects import Annotations, Condition, HookOutcome, Present, Record, Response, TaskError
 from podrelay.gateway.objects import ResponseError as Failed
 from tests.unit.gateway.builders import NOW, definition, metadata, record, run
@@ -179,6 +181,29 @@ async def test_a_diagnosis_quotes_the_documentation(gateway: Gateway) -> None:
     assert (await task(gateway, fields, "other"))["diagnosis"] is None
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("InvalidImageName", "correct `image`"),
+        ("ErrImageNeverPull", "`imagePullPolicy`"),
+        ("CreateContainerConfigError", "names what is missing"),
+        ("CreateContainerError", "names what is missing"),
+        ("Evicted", "write less to the disk"),
+        ("PodForbidden", "create the missing object"),
+        ("Unschedulable", "add nodes"),
+    ],
+)
+async def test_the_diagnosis_of_a_pod_that_cannot_run_says_what_to_do(
+    gateway: Gateway, reason: str, words: str
+) -> None:
+    gateway.cache.runs.apply(run("words", phase="Running", reason=reason))
+
+    found = await task(gateway, "reasonCode diagnosis { advice needsAction }")
+    assert found["reasonCode"] == reason
+    assert words in found["diagnosis"]["advice"]
+    assert found["diagnosis"]["needsAction"] is True
+
+
 async def test_hooks_and_the_version_are_shown(gateway: Gateway) -> None:
     outcome = HookOutcome("onError", "Failed", "no mail server")
     gateway.cache.runs.apply(run("words", about={"version": "17"}, phase="Failed", hooks=(outcome,)))
@@ -292,19 +317,14 @@ async def test_the_manifest_has_no_managed_fields(gateway: Gateway) -> None:
     }
 
 
-async def test_each_field_needs_its_own_right(gateway: Gateway) -> None:
+async def test_each_field_needs_its_own_right_and_leaves_the_others(gateway: Gateway) -> None:
     gateway.api.rights["carol"] = {"get taskruns"}
     gateway.cache.runs.apply(run("words", reason="Queued"))
-    for field in (
-        "history { id }",
-        "events { id }",
-        "queue { position }",
-        "childCounts { count }",
-        "failedLeaf { id }",
-    ):
-        document = f'{{ backgroundTasks {{ getTask(id: "words") {{ data {{ {field} }} }} }} }}'
-        (error,) = (await gateway.ask(document, "carol"))["errors"]
-        assert error["extensions"]["code"] == "BackgroundTasks/NotAuthorized", field
+    for field in ("history", "events", "queue", "childCounts", "failedLeaf"):
+        document = f'{{ backgroundTasks {{ getTask(id: "words") {{ data {{ id {field} {{ __typename }} }} }} }} }}'
+        answer = await gateway.ask(document, "carol")
+        assert [error["extensions"]["code"] for error in answer["errors"]] == ["BackgroundTasks/NotAuthorized"], field
+        assert answer["data"]["backgroundTasks"]["getTask"]["data"] == {"id": "words", field: None}
 
 
 # --- definitions ------------------------------------------------------------------------------------------------------

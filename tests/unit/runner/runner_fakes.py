@@ -95,6 +95,8 @@ class FakeApi(ApiClient):
         self.calls: list[str] = []
         self.before: Callable[[str, str], tuple[int, dict[str, Any]] | None] = lambda _method, _name: None
         self.after: Callable[[str, str], tuple[int, dict[str, Any]] | None] = lambda _method, _name: None
+        self.changes: list[Callable[[], dict[str, Any] | None]] = []
+        """What each watch returns; the last one is repeated."""
         self._version = 0
 
     @property
@@ -111,6 +113,10 @@ class FakeApi(ApiClient):
         self.calls.append(f"{method} {name}")
         answer = self.before(method, name) or self._do(method, name, json.loads(json.dumps(body)))
         return self.after(method, name) or answer
+
+    def wait_for_change(self, namespace: str, plural: str, name: str, version: str) -> dict[str, Any] | None:
+        self.calls.append(f"WATCH {name}")
+        return (self.changes.pop(0) if len(self.changes) > 1 else self.changes[0])()
 
     def put(self, name: str, value: dict[str, Any]) -> dict[str, Any]:
         """Store an object as another client."""

@@ -109,6 +109,9 @@ def test_the_answer_is_stored_and_determines_the_exit_code(
     assert error.items() <= pod.response.get("error", {}).items()
 
 
+LEFT_BEHIND = {"response": {"status": "done", "output": {"rows": 3}}, "protocol": protocol.VERSION}
+
+
 def test_an_answer_that_was_not_returned_is_reported(pod: Pod, capsys: pytest.CaptureFixture[str]) -> None:
     body = "controller.response.aborted()\nreturn controller.response.done('all of it')"
 
@@ -458,14 +461,20 @@ def test_an_answer_that_cannot_be_delivered_goes_into_the_termination_message(po
     fail_put(pod, unreachable)
 
     assert pod.run("return {'rows': 3}") == 1
-    assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}, "protocol": 2}
+    assert json.loads(pod.message) == {
+        "response": {"status": "done", "output": {"rows": 3}},
+        "protocol": protocol.VERSION,
+    }
 
 
 def test_an_answer_without_permission_goes_into_the_termination_message(pod: Pod) -> None:
     fail_put(pod, lambda _method, _name: (403, {"message": LACKS_RIGHT}))
 
     assert pod.run("return {'rows': 3}") == 1
-    assert json.loads(pod.message) == {"response": {"status": "done", "output": {"rows": 3}}, "protocol": 2}
+    assert json.loads(pod.message) == {
+        "response": {"status": "done", "output": {"rows": 3}},
+        "protocol": protocol.VERSION,
+    }
     assert 1950 < pod.api.clock() <= 1960, "the iteration's time and the grace period"
 
 

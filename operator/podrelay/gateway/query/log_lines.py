@@ -212,7 +212,7 @@ class _LogFollower:
     async def _read_changed(self) -> None:
         while self._changed:
             key = next(iter(self._changed))
-            if not self._wanted.is_of(key.name) or (not self._wanted.pod_output and self._has_all(key.name)):
+            if not self._wanted.is_of(key.name) or self._has_all(key.name):
                 self._changed.pop(key, None)
                 continue
             try:
@@ -225,7 +225,8 @@ class _LogFollower:
                 self._put_new(key.name, stored)
 
     def _has_all(self, pod: str) -> bool:
-        return self._positions.logged(pod) is None
+        has_printed_all = not self._wanted.pod_output or self._positions.printed(pod) is None
+        return has_printed_all and self._positions.logged(pod) is None
 
     def _put_new(self, pod: str, stored: Object) -> None:
         """Put the new lines. Lines are numbered, including those that the record has dropped."""
@@ -291,6 +292,12 @@ class _LogFollower:
                 if printed.at == start.at and repeated < start.same:
                     repeated += 1
                     continue
+                if repeated < start.same:
+                    repeated = start.same
+                    why = (
+                        "lines may be missing: the last line before the interruption is no longer in the log of the pod"
+                    )
+                    self._buffer.put(Line(pod, text=why, dropped=1))
             self._heard += 1
             self._positions.has_printed(pod, printed.at)
             self._buffer.put(Line(pod, text=printed.text, at=printed.at))

@@ -35,7 +35,7 @@ class CallerInfo:
     namespace: str = strawberry.field(description="The namespace of the request; * means all.")
 
     @described
-    async def permissions(self, namespace: str | None = None) -> list[Permission]:
+    async def permissions(self, namespace: str | None = None) -> list[Permission] | None:
         """What the caller may do in a namespace, * for all, or by default that of the request.
 
         An admission policy may still refuse what is allowed here, such as a task of a definition that the caller may
@@ -47,7 +47,7 @@ class CallerInfo:
         return [Permission(name=one.permission, allowed=one.allowed, needs=one.needs) for one in found]
 
     @described
-    async def namespaces(self) -> list[str]:
+    async def namespaces(self) -> list[str] | None:
         """The namespaces with definitions or tasks in which the caller may list tasks; at most 200 are checked."""
         return await permissions.namespaces(self.payloads.call)
 

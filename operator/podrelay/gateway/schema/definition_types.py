@@ -120,6 +120,10 @@ class TaskDefinition:
     hooks: list[str] = strawberry.field(description="Lifecycle hooks that the code of the task has.")
     triggers: list[str] = strawberry.field(description="Ids of the definitions whose tasks it may start; * means all.")
     reporting: str = strawberry.field(description="API or TerminationMessage: how a pod reports its answer.")
+    handover: str = strawberry.field(description="Ahead or AfterEnd: when the pod of the next iteration is created.")
+    standby_after_seconds: int | None = strawberry.field(
+        description="How long an iteration runs before the pod of the next one is created; null: never."
+    )
     definition: strawberry.Private[Definition]
     payloads: strawberry.Private[Payloads]
 
@@ -137,14 +141,14 @@ class TaskDefinition:
         return json_or_null(without_managed_fields(await self.payloads.definition(self.definition.key)))
 
     @described
-    async def statistics(self) -> DefinitionStatistics:
+    async def statistics(self) -> DefinitionStatistics | None:
         """Counts and durations of its tasks that still exist; for a part of them see `overview`."""
         call, key = self.payloads.call, self.definition.key
         await call.may("list", names.TASK_RUNS)
         return DefinitionStatistics.of(call.services.tallies.of(key.namespace).of_definition(key.name))
 
     @described
-    async def last_tasks(self, limit: int = 5) -> list[Task]:
+    async def last_tasks(self, limit: int = 5) -> list[Task] | None:
         """Its newest tasks."""
         call = self.payloads.call
         await call.may("list", names.TASK_RUNS)
@@ -174,6 +178,8 @@ class TaskDefinition:
             hooks=list(spec.hooks),
             triggers=[name if name == "*" else names.definition_id(name) for name in spec.triggers],
             reporting=spec.reporting,
+            handover=spec.handover,
+            standby_after_seconds=spec.standby.after_seconds if spec.standby else None,
             definition=definition,
             payloads=payloads,
         )

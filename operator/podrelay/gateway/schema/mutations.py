@@ -233,5 +233,5 @@ def selection(
     ids: list[strawberry.ID] | None, where: Any, search: str | None, limit: int | None, after: str | None
 ) -> Selection:
     """Return which tasks a mutation changes: those that are named, or those that a filter finds."""
-    is_filtered = where is not None or search is not None
+    is_filtered = where is not None or bool(search and search.split())  # an empty search must not select all
     return Selection(ids, Listing(task_conditions(where), (), limit, after, search) if is_filtered else None)

@@ -40,12 +40,12 @@ class Queue:
         )
 
     @described
-    def active_tasks(self, limit: int = 50, offset: int = 0) -> list[Task]:
+    def active_tasks(self, limit: int = 50, offset: int = 0) -> list[Task] | None:
         """The tasks that have a slot, oldest first."""
         return self._tasks(self.line.holding, limit, offset)
 
     @described
-    def waiting_tasks(self, limit: int = 50, offset: int = 0) -> list[Task]:
+    def waiting_tasks(self, limit: int = 50, offset: int = 0) -> list[Task] | None:
         """The tasks that wait, in the order in which they get a slot; the first one has position `offset` + 1."""
         return self._tasks(self.line.waiting, limit, offset)
 

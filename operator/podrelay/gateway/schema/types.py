@@ -310,7 +310,7 @@ class Task:
         return paced(call.services.turns, page.items, lambda record: Log.of(record, self.payloads))
 
     @described
-    async def history(self, limit: int = 50) -> list[Attempt]:
+    async def history(self, limit: int = 50) -> list[Attempt] | None:
         """Its attempts, newest first: one for each pod, also for pods that were lost or have not answered yet."""
         known, records = await self._attempts()
         shown = known[: page_size(self.payloads.call, limit)]
@@ -322,7 +322,7 @@ class Task:
         )
 
     @described
-    async def events(self) -> list[Event]:
+    async def events(self) -> list[Event] | None:
         """Kubernetes Events of the task and of its newest 20 pods, newest first. Needs the right to list events."""
         known, _ = await self._attempts()
         pods = [attempt.pod_name for attempt in known]
@@ -343,7 +343,7 @@ class Task:
         return QueuePlace.of(self.run, call.services.queues.of(key), limit)
 
     @described
-    async def child_counts(self) -> list[StatusCount]:
+    async def child_counts(self) -> list[StatusCount] | None:
         """How many of the tasks that it has started have which status; without statuses that none has."""
         call, name, namespace = self.payloads.call, self.run.metadata.name, self.run.metadata.namespace
         await call.may("list", names.TASK_RUNS)
@@ -355,7 +355,7 @@ class Task:
         return [StatusCount(status=word, count=count) for word, count in counts.items() if count]
 
     @described
-    async def ancestors(self) -> list[Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")]]:
+    async def ancestors(self) -> list[Annotated["Task", strawberry.lazy("podrelay.gateway.schema.types")]] | None:
         """The tasks above it, its parent last; without those that were deleted, and what is above them."""
         call, found = self.payloads.call, [self.run]
         while (above := found[-1].spec.parent) is not None and len(found) <= MAX_ANCESTORS:

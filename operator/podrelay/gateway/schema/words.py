@@ -14,11 +14,12 @@ REASONS: Final = (
     *("DefinitionNotFound", "Queued", "InvalidInputSchema", "NameTaken", "InvalidTemplate", "InputTooLarge"),
     *("PodInvalid", "PodForbidden", "ForeignRecord", "RecordRefused", "QuotaExceeded", "InternalError"),
     *("AdmissionTimeout", "TooManyRequests", "ServiceUnavailable", "NamespaceNotFound", "Unschedulable"),
-    *("ErrImagePull", "ImagePullBackOff", "NodeLost", "Unknown"),
+    *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"),
+    *("CreateContainerConfigError", "CreateContainerError", "NodeLost", "Unknown"),
     # of finished runs
     *("Done", "InvalidInput", "Deleted", "TooManyChildren", "TooManyAncestors", "AbortedByTask", "Aborted"),
     *("TaskFailed", "Rejected", "MaxIterations", "IterationTimeout", "HeartbeatTimeout", "OOMKilled", "Killed"),
-    *("ExitCode", "UnsupportedRunner", "ContainerCannotRun", "StartError", "PodFailed", "PendingTimeout"),
+    *("ExitCode", "UnsupportedRunner", "ContainerCannotRun", "StartError", "Evicted", "PodFailed", "PendingTimeout"),
     *("ParentNotFound", "ParentAborted", "NotAllowed"),
     # codes of status.error
     *("TaskImportError", "DefinitionError", "VALIDATION_FAILED_INVALID_FIELDS", "InvalidAnswer", "AnswerCut"),

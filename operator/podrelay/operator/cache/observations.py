@@ -25,6 +25,7 @@ class Observations:
         last_seen: pods that have left the cache, by UID: their last known state, and whether that is their final state.
         gone: pods that a live read has not found, by UID.
         refusal: the last refusal of a pod or record, if none has been accepted since.
+        not_ahead: name of the last pod that could not be created ahead.
         lost_records: names of records that the run needs and a live read has not found.
         settled: names of records that were read live after their pod had ended.
         silence: the result of the live read when a heartbeat was overdue.
@@ -41,6 +42,7 @@ class Observations:
     last_seen: dict[str, tuple[Pod, bool]] = field(default_factory=dict)
     gone: dict[str, Gone] = field(default_factory=dict)
     refusal: Refusal | None = None
+    not_ahead: str | None = None
     lost_records: set[str] = field(default_factory=set)
     settled: set[str] = field(default_factory=set)
     silence: Silence | None = None
@@ -58,6 +60,7 @@ class Observations:
         UIDs are never reused, so pods that are gone stay gone; and the time of a first sighting stays valid, too.
         """
         self.refusal = self.silence = self.input = None
+        self.not_ahead = None
         self.children_known_since = self.absent = self.still_there = self.parent_missing_since = None
         self.lost_records.clear()
         self.settled.clear()

@@ -143,6 +143,7 @@ class Store:
             sightings=dict(observed.sightings),
             heartbeat=observed.heartbeat,
             refusal=observed.refusal,
+            not_ahead=observed.not_ahead,
             parent=parent,
             parent_missing_since=observed.parent_missing_since,
             children=msgspec.structs.replace(self._children.summary(key), known_since=observed.children_known_since),
@@ -214,6 +215,11 @@ class Store:
         if (observed := self._observations_of(run)) is not None:
             observed.refusal = refusal
             self._refused.add(_definition_of(run), _own_key(run))
+
+    def not_ahead(self, run: TaskRun, name: str) -> None:
+        """Note that a pod could not be created ahead."""
+        if (observed := self._observations_of(run)) is not None:
+            observed.not_ahead = name
 
     def refusal(self, run: TaskRun) -> Refusal | None:
         """Return what was refused last, if nothing has been accepted since."""

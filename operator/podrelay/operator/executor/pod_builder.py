@@ -17,6 +17,8 @@ from podrelay.operator.plan import Target
 DEADLINE_RESERVE_SECONDS: Final = 120
 """The kubelet ends a pod this long after both of its timeouts, if no operator is running that ends it earlier."""
 
+_NEAR_WEIGHT: Final = 10
+"""Of at most 100: a small preference, which does not outweigh a node with much more room."""
 _OWN_PREFIX: Final = "PODRELAY_"
 _SDK_SETTINGS: Final = frozenset({"PODRELAY_CLOSE_TO_TIMEOUT_SECONDS"})
 """Variables with Podrelay's prefix that a template may set."""
@@ -68,10 +70,12 @@ def build(
     _complete_container(container, [*variables, _input_variable(input or {})] if by_message else variables)
     if run.spec.secret is not None:
         _mount_secret(spec, container, run.spec.secret)
+    if target.near:
+        _prefer_node(spec, target.near)
     own = definition.spec
     spec["restartPolicy"] = "Never"
     # After the answer, hooks have as much time as an iteration.
-    running_seconds = own.iteration_timeout_seconds * (2 if own.hooks else 1)
+    running_seconds = own.iteration_timeout_seconds * ((2 if own.hooks else 1) + (1 if target.after else 0))
     spec["activeDeadlineSeconds"] = own.pending_timeout_seconds + running_seconds + DEADLINE_RESERVE_SECONDS
     spec["terminationGracePeriodSeconds"] = own.abort_grace_period_seconds
     if by_message:
@@ -88,7 +92,7 @@ def build(
             # A restored pod is useless without its run, and one that reports by message would do its work again.
             "labels": {names.LABEL_VELERO_EXCLUDE: "true"} | _of_template(template, "labels") | labels(run, target),
             "annotations": _of_template(template, "annotations")
-            | _annotations(definition, str(container["name"]))
+            | _annotations(definition, str(container["name"]), target)
             | _users(definition, created_by),
             "ownerReferences": [owner_reference(run, controller=True)],
             "finalizers": [names.ANSWER_FINALIZER],
@@ -134,6 +138,15 @@ def _complete_container(container: dict[str, Any], variables: list[dict[str, Any
     container["terminationMessagePath"] = names.TERMINATION_MESSAGE_PATH
     # If a container fails without a message, the last lines of its log say more than its exit code.
     container.setdefault("terminationMessagePolicy", "FallbackToLogsOnError")
+
+
+def _prefer_node(spec: dict[str, Any], node: str) -> None:
+    """Prefer a node, which has the image and its files in memory, unless the template says where pods run."""
+    if spec.get("affinity") or spec.get("nodeName") or spec.get("topologySpreadConstraints"):
+        return
+    term = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [node]}]}
+    preferred = {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": _NEAR_WEIGHT, "preference": term}]}
+    spec["affinity"] = {"nodeAffinity": preferred}
 
 
 def _mount_secret(spec: dict[str, Any], container: dict[str, Any], secret: str) -> None:
@@ -196,13 +209,15 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         names.ENV_POD_NAME: target.name,
         names.ENV_IMAGE: image,
         names.ENV_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
-        names.ENV_GRACE_PERIOD: str(spec.abort_grace_period_seconds),
+        names.ENV_AHEAD_GRACE_PERIOD if target.after else names.ENV_GRACE_PERIOD: str(spec.abort_grace_period_seconds),
         names.ENV_STATE: target.state or "",
         names.ENV_CHECKPOINT: target.checkpoint or "",
         names.ENV_FINAL_ATTEMPT: _flag(value=target.is_final_attempt),
         names.ENV_RECORD_LOGS: _flag(value=spec.record_logs),
         names.ENV_PROTOCOL: str(protocol.VERSION),
     }
+    if target.after:
+        values |= {names.ENV_AFTER: target.after, names.ENV_STANDBY: _flag(value=target.is_standby)}
     if callable_hooks := _hooks_of(spec, target):
         values[names.ENV_HOOKS] = ",".join(callable_hooks)
     if target.hooks:
@@ -229,10 +244,12 @@ def _flag(*, value: bool) -> str:
     return "true" if value else "false"
 
 
-def _annotations(definition: TaskDefinition, container: str) -> dict[str, str]:
+def _annotations(definition: TaskDefinition, container: str, target: Target) -> dict[str, str]:
     spec = definition.spec
     heartbeat = spec.heartbeat_timeout_seconds
     optional = {names.ANNOTATION_HEARTBEAT_TIMEOUT: str(heartbeat)} if heartbeat is not None else {}
+    if target.after:
+        optional[names.ANNOTATION_AFTER] = target.after
     return {
         names.ANNOTATION_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
         names.ANNOTATION_PENDING_TIMEOUT: str(spec.pending_timeout_seconds),

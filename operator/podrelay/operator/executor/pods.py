@@ -101,6 +101,9 @@ class PodActions:
                 view.run.metadata.annotations.created_by or (view.parent.created_by if view.parent else None),
             )
         except (pod_builder.TemplateError, pod_builder.InputTooLargeError) as error:
+            if action.target.after:
+                self._store.not_ahead(view.run, name)
+                return
             self._requests.refused(view.run, name, error.reason, f"TaskDefinition {view.run.spec.definition}: {error}")
             return
         except StateGoneError as error:
@@ -113,9 +116,12 @@ class PodActions:
                 "create_pod", self._requests.client.create(PODS, key.namespace, manifest, strict=True, before=lease)
             )
         except AlreadyExistsError:
-            await self._adopt_pod(key, view, name)
+            await self._adopt_pod(key, view, action.target)
         except (ApiError, TransportError, TimeoutError) as error:
-            if _came_too_late(manifest, error):
+            if action.target.after:
+                # Such as a quota that has room for one pod only. It is created when the pod before it has ended.
+                self._store.not_ahead(view.run, name)
+            elif _came_too_late(manifest, error):
                 now, before = self._requests.clock(), self._requests.refusal_so_far(view.run, name)
                 since = before.since if before is not None else now
                 self._store.refused(view.run, Refusal(name, TOO_LATE, str(error), since, now))
@@ -123,7 +129,7 @@ class PodActions:
                 # This includes 500: a user must see that an admission webhook is broken.
                 self._requests.refused(view.run, name, _refusal(error), error.message)
             else:
-                await self._creation_failed(key, view, name, error)
+                await self._creation_failed(key, view, action.target, error)
         else:
             self._store.pods.apply(_decode_pod(body))
             self._store.accepted(view.run)
@@ -145,8 +151,9 @@ class PodActions:
             return None
         return (await self._payloads.state_for(key, view, target)).input
 
-    async def _adopt_pod(self, key: Key, view: View, name: str) -> None:
+    async def _adopt_pod(self, key: Key, view: View, target: Target) -> None:
         """Adopt the run's pod, which was created before a crash or a lost answer, or report that the name is taken."""
+        name = target.name
         pod = await self._get_pod(key, name)
         if pod is None:
             return
@@ -154,20 +161,23 @@ class PodActions:
         if owner is not None and owner.uid == view.run.metadata.uid:
             self._store.pods.restore(pod)
             self._store.accepted(view.run)
+        elif target.after:
+            self._store.not_ahead(view.run, name)
         else:
             self._requests.refused(
                 view.run, name, "NameTaken", f"pod {name} exists and does not belong to this run; delete it"
             )
 
-    async def _creation_failed(self, key: Key, view: View, name: str, error: Exception) -> None:
+    async def _creation_failed(self, key: Key, view: View, target: Target, error: Exception) -> None:
         """Report a failure if the API server fails for this pod only, and not for the first time.
 
         Raises:
             the error: it is the first one. If the API server does not answer other requests either, their error.
         """
+        name = target.name
         pod = await self._get_pod(key, name)  # it may have been created nevertheless
         if pod is not None:
-            await self._adopt_pod(key, view, name)
+            await self._adopt_pod(key, view, target)
             return
         reason, message = _failure_in_words(error)
         before = self._requests.refusal_so_far(view.run, name)

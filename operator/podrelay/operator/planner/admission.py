@@ -46,9 +46,12 @@ def has_to_queue(view: View) -> bool:
 def gives_back_slot(view: View, following: Plan) -> bool:
     """Return whether the run has or awaits a slot that it does not need now: it is suspended, stalled, or not due yet.
 
-    If the status of the run names a pod, the store releases the slot when a later status no longer names one.
+    If the status of the run names a pod, the store releases the slot when a later status no longer names one; the same
+    applies to a pod that was created ahead, and is being deleted because the run waits.
     """
     status = following.status
+    if any(view.owns(pod) and not pod.is_released for pod in view.pods):
+        return False
     if view.slot is None or following.actions or following.keeps_slot or status is None:
         return False
     return status.current is None and view.run.status.current is None and status.phase not in FINISHED

@@ -61,7 +61,7 @@ def attempt_of(view: View, target: Target) -> Attempt | None:
         uid = record.pod_uid
     elif current is not None and (current.iteration, current.try_) == (target.iteration, target.try_):
         uid = current.pod_uid
-    elif pod is not None:
+    elif pod is not None and pod.metadata.annotations.after is None:
         uid = pod.metadata.uid  # created, but the operator died before it wrote that to the status
     else:
         return None
@@ -100,6 +100,16 @@ def is_made(view: View, status: TaskRunStatus) -> bool:
     The definition may have changed or been deleted since.
     """
     return _is_there(view, names.pod_name(view.run.metadata.name, *object_rules.due_try(status)))
+
+
+def node_of(view: View, pod_name: str) -> str:
+    """Return the node of a pod of the run; empty if the pod no longer exists, or is on no node."""
+    return next((pod.spec.node_name for pod in view.pods if pod.metadata.name == pod_name and view.owns(pod)), "")
+
+
+def is_taken(view: View, target: Target) -> bool:
+    """Return whether a pod of the run has the name of `target`, so that no other operator can create another one."""
+    return _is_there(view, target.name)
 
 
 def _is_there(view: View, pod_name: str) -> bool:

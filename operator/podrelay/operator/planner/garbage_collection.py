@@ -12,7 +12,15 @@ from podrelay.api.phases import FINISHED
 from podrelay.operator import object_rules
 from podrelay.operator.objects import Record, TaskRunStatus
 from podrelay.operator.plan import Action, AnnotateRun, DeletePod, DeleteRecord, DeleteRun, EndPod, Plan, ReleasePod
-from podrelay.operator.planner import children, due_pod, failures, pod_shutdown, restored_runs, termination_message
+from podrelay.operator.planner import (
+    ahead,
+    children,
+    due_pod,
+    failures,
+    pod_shutdown,
+    restored_runs,
+    termination_message,
+)
 from podrelay.operator.planner.conditions import with_conditions
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import View
@@ -29,6 +37,9 @@ def after_the_end(view: View) -> Plan:
     delete = DeleteRun(view.run.metadata.uid, view.run.metadata.resource_version)
     if _cleans_itself_up(view):
         return Plan(actions=(delete,))
+    spare = ahead.given_back(view, view.run.status)
+    if spare:
+        return Plan(actions=spare)
     requeue: list[datetime] = []
     actions: list[Action] = [
         *children.cascade(view),
@@ -142,8 +153,9 @@ def of_a_former_run(pods: Iterable[Pod]) -> tuple[Action, ...]:
 
 def while_hooks_are_pending(view: View) -> tuple[Action, ...]:
     """Return what releases the pods of a finished run while its hooks wait for a slot, or run in another pod."""
-    pods = (pod for pod in view.pods if view.owns(pod))
-    return tuple(action for pod in pods if pod.is_terminal or pod.task.terminated is None for action in _release(pod))
+    pods = [pod for pod in view.pods if view.owns(pod)]
+    released = [action for pod in pods if pod.is_terminal or pod.task.terminated is None for action in _release(pod)]
+    return (*ahead.given_back(view, view.run.status), *released)
 
 
 def _is_stored(view: View, pod: Pod) -> bool:
@@ -206,16 +218,18 @@ def during_run(view: View, following: Plan) -> Plan:
     """Return `following` with the due cleanup added; `following` itself must not contain any actions."""
     actions: list[Action] = []
     requeue = [following.requeue_at] if following.requeue_at else []
-    current, due = view.run.status.current, due_pod.due_target(view, view.run.status)
+    status, due = view.run.status, due_pod.due_target(view, view.run.status)
+    current = status.current
     answers = {record.pod_uid: record.response.status for record in view.records if record.response is not None}
     for pod in view.pods:
         if not view.owns(pod):
             continue
         policy = pod.metadata.annotations.pod_cleanup
-        is_past = current is not None and pod.metadata.uid != current.pod_uid
+        is_held_back = ahead.is_held_back(view, status, pod)
+        is_past = current is not None and pod.metadata.uid != current.pod_uid and not is_held_back
         ended_well = answers.get(pod.metadata.uid) == "continue"
         if pod.metadata.deletion_timestamp is not None:
-            is_over = is_past or pod.metadata.name != due.name or _is_stored(view, pod)
+            is_over = is_past or is_held_back or pod.metadata.name != due.name or _is_stored(view, pod)
             actions += _release(pod) if is_over else []
         elif is_past and pod.is_unclaimed:
             actions.append(_delete_unstarted(pod))

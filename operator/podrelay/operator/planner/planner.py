@@ -29,11 +29,13 @@ from podrelay.operator.plan import (
     ReadInput,
     ReleasePod,
     ReturnSlot,
+    Target,
     WriteRecord,
 )
 from podrelay.operator.planner import (
     aborts,
     admission,
+    ahead,
     answers,
     children,
     due_pod,
@@ -50,7 +52,7 @@ from podrelay.operator.planner import (
 )
 from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.pods import Pod
-from podrelay.operator.view import Sightings, View
+from podrelay.operator.view import View
 
 _VOLUMES_COME: Final = timedelta(seconds=30)
 """A pod whose volumes take longer may wait for a missing Secret; only an Event of its kubelet says so."""
@@ -105,10 +107,19 @@ def _unfinished(view: View) -> Plan:
         following = answers.apply_answer(view, late, late.record)
     else:
         following = starting.start(view, view.run.status)
-    if following.status is not None and following.status.phase in FINISHED and view.absent != target.name:
+    if following.status is not None and following.status.current is None and not following.actions:
+        spare = ahead.given_back(view, following.status)
+        if spare:
+            return Plan(actions=spare)
+    if following.status is not None and following.status.phase in FINISHED and _may_exist(view, target):
         # Another operator may have just created the pod; its watch event may arrive after what finishes the run.
         return Plan(actions=(ConfirmAbsent(target.name),))
     return _with_descendants(view, following)
+
+
+def _may_exist(view: View, target: Target) -> bool:
+    """Return whether another operator may have created the pod `target`, which is not in the cache."""
+    return view.absent != target.name and not due_pod.is_taken(view, target)
 
 
 def _while_hooks_are_pending(view: View, following: Plan) -> Plan:
@@ -141,7 +152,7 @@ def _deleted(view: View) -> Plan:
         message = "the TaskRun is being deleted; its pod must end first"
         status = statuses.show(view, view.run.status, phase, "Deleting", message)
         return Plan(status=status, requeue_at=requeue)
-    if attempt is None and view.absent != target.name:
+    if attempt is None and _may_exist(view, target):
         return Plan(actions=(ConfirmAbsent(target.name),))
     return statuses.finish(view, view.run.status, "Aborted", "Deleted", "the TaskRun was deleted before it finished")
 
@@ -174,6 +185,9 @@ def _answered(view: View, attempt: Attempt, record: Record) -> Plan:
     if attempt.has_ended or object_rules.hooks_follow(following.status):
         return following  # a pod that has to call hooks waits for the final phase before it does so
     assert attempt.pod is not None  # noqa: S101 - a pod that is gone has ended
+    create = ahead.next_after_answer(view, attempt, record, following)
+    if create is not None:
+        return Plan(actions=(create,))
     overdue = view.answered_at(attempt.pod, record) + view.settings.answer_grace
     if view.now >= overdue:
         return ending.end(view, attempt, attempt.pod)
@@ -191,7 +205,7 @@ def _foreign_record(view: View, attempt: Attempt) -> Plan:
 
 
 def _pending(view: View, attempt: Attempt, pod: Pod) -> Plan:
-    deadline = pod.pending_deadline
+    deadline = view.must_start_by(pod)
     if view.now >= deadline:
         return ending.end(view, attempt, pod)
     if pod.is_unclaimed and _is_current(view, pod):
@@ -230,13 +244,14 @@ def _working(view: View, attempt: Attempt, pod: Pod) -> Plan:
     deadline = view.started_at(pod) + timedelta(seconds=int(pod.metadata.annotations.iteration_timeout))
     if view.now >= deadline or pod.metadata.annotations.ending_since is not None:
         return ending.end(view, attempt, pod)
-    silent_at = heartbeat.deadline(
-        pod, view.heartbeat, view.sightings.get(pod.metadata.uid, Sightings()).started or view.now
-    )
+    silent_at = heartbeat.deadline(pod, view.heartbeat, view.heard_of(pod))
     if silent_at is not None and view.now >= silent_at:
         return _silent(view, attempt, pod)
+    create, standby_at = ahead.standby(view, attempt, attempt.target)
+    if create is not None:
+        return Plan(actions=(create,))
     status = statuses.running(view, view.run.status, attempt.target, pod)
-    requeue = min(deadline, silent_at) if silent_at is not None else deadline
+    requeue = min(moment for moment in (deadline, silent_at, standby_at) if moment is not None)
     progress = attempt.record.progress if attempt.record else None
     if progress is not None and progress != status.progress:
         shown_at = status.progress.at if status.progress else None
@@ -262,7 +277,7 @@ def _silent(view: View, attempt: Attempt, pod: Pod) -> Plan:
 
 
 def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
-    disruption = _disruption(view, pod)
+    disruption = _disruption(view, attempt, pod)
     if due_pod.has_successor(view, attempt.target):
         return _disrupted(view, attempt, disruption or f"pod {pod.metadata.name} was disrupted", view.now)
     answer = termination_message.answer_of(pod)
@@ -277,7 +292,7 @@ def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
             return Plan(status=statuses.running(view, view.run.status, attempt.target, pod), requeue_at=settled)
     if answer is not None:
         return responses.write(view, WriteRecord(attempt.target, attempt.uid, pod, answer))
-    if pod.metadata.deletion_timestamp is not None and not pod.has_started and pod.pending_deadline <= view.now:
+    if pod.metadata.deletion_timestamp is not None and not pod.has_started and view.must_start_by(pod) <= view.now:
         return responses.write_failure(
             view, attempt, pod, failures.pending_timeout(pod, _shown_problem(view.run.status))
         )
@@ -291,8 +306,11 @@ def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
     return responses.write_failure(view, attempt, pod, failures.failure_of(pod))
 
 
-def _disruption(view: View, pod: Pod) -> str | None:
+def _disruption(view: View, attempt: Attempt, pod: Pod) -> str | None:
     words = failures.disruption_of(pod)
+    if words is None and pod.metadata.annotations.after is not None and attempt.record is None:
+        # It has run no user code. The next one is not created ahead, so a problem of the pod itself shows again.
+        return f"pod {pod.metadata.name} ended before its iteration began: {failures.failure_of(pod).message}"
     if words is not None and not pod.has_started and _is_outdated(view, pod):
         return f"pod {pod.metadata.name} had not started when spec.template of its TaskDefinition changed"
     return words
@@ -318,7 +336,7 @@ def _lost(view: View, attempt: Attempt) -> Plan:
         return responses.write(view, WriteRecord(attempt.target, attempt.uid, last, answer))
     if last is not None and last.metadata.annotations.ending_since is not None:
         failure = failures.timeout(last)
-    elif last is not None and not last.has_started and last.pending_deadline <= view.now:
+    elif last is not None and not last.has_started and view.must_start_by(last) <= view.now:
         failure = failures.pending_timeout(last, _shown_problem(view.run.status))
     else:
         safe = (

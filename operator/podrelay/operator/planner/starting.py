@@ -18,7 +18,8 @@ from podrelay.operator.plan import (
     TakeSlot,
     Target,
 )
-from podrelay.operator.planner import admission, children, due_pod, restored_runs, statuses
+from podrelay.operator.planner import admission, ahead, children, due_pod, restored_runs, statuses
+from podrelay.operator.pods import Pod
 from podrelay.operator.view import View
 
 _GARBAGE_COLLECTION: Final = timedelta(seconds=30)
@@ -29,7 +30,8 @@ def start(view: View, status: TaskRunStatus) -> Plan:
     """Create the next pod; `status` holds the progress of the run, and is written once the pod exists."""
     target = due_pod.due_target(view, status)
     pod = next((pod for pod in view.pods if pod.metadata.name == target.name), None)
-    if pod is not None and view.owns(pod):
+    pod = pod if pod is not None and view.owns(pod) else None
+    if pod is not None and not ahead.is_held_back(view, status, pod):
         return Plan(status=statuses.running(view, status, target, pod))
     abort = view.run.spec.abort
     if abort is not None:
@@ -40,7 +42,7 @@ def start(view: View, status: TaskRunStatus) -> Plan:
         or _admit(view, status)
         or _wait(view, status)
         or _obstructed(view, status, target)
-        or _take_turn(view, status, target)
+        or _take_turn(view, status, target, pod)
     )
 
 
@@ -77,14 +79,17 @@ def _obstructed(view: View, status: TaskRunStatus, target: Target) -> Plan | Non
     return None
 
 
-def _take_turn(view: View, status: TaskRunStatus, target: Target) -> Plan:
-    """Create the pod if the previous attempt certainly left no answer, and the limits leave a slot for it."""
+def _take_turn(view: View, status: TaskRunStatus, target: Target, pod: Pod | None) -> Plan:
+    """Create the pod, or release the one that was created ahead, if no answer is missing and the limits allow it."""
+    if pod is not None:
+        return Plan(status=statuses.running(view, status, target, pod))
     unconfirmed = due_pod.unconfirmed_attempt(view, target)
     if unconfirmed is not None:
         return Plan(actions=(ReadRecord(unconfirmed),))
     if admission.has_to_queue(view):
         return _queue(view, status)
-    return Plan(actions=(CreatePod(target),))
+    near = due_pod.node_of(view, target.state) if target.try_ == 1 and target.state is not None else ""
+    return Plan(actions=(CreatePod(msgspec.structs.replace(target, near=near)),))
 
 
 def _held_by_parent_or_children(view: View, status: TaskRunStatus, target: Target) -> Plan | None:

@@ -110,8 +110,17 @@ def running(view: View, status: TaskRunStatus, target: Target, pod: Pod) -> Task
         max_iterations=allowed,
         started_at=status.started_at or seconds(view.now),
         next_iteration_at=None,
-        current=Current(target.iteration, target.try_, target.name, pod.metadata.uid),
+        current=_holder(view, target, pod),
     )
+
+
+def _holder(view: View, target: Target, pod: Pod) -> Current:
+    """Return the pod that may run user code, and, if it was created ahead, since when."""
+    known = view.run.status.current
+    if known is not None and known.pod_uid == pod.metadata.uid:
+        return known
+    released_at = seconds(view.now) if pod.metadata.annotations.after is not None else None
+    return Current(target.iteration, target.try_, target.name, pod.metadata.uid, released_at)
 
 
 def show(

@@ -86,7 +86,9 @@ def test_a_program_of_another_language_may_use_the_exit_code() -> None:
 
 def test_an_answer_unknown_to_this_operator_waits_for_one_that_knows_it() -> None:
     """It is not an error: the work is done, and would be done again."""
-    answered = view((pod(phase="Succeeded", state=ended()),), response={"status": "yield"}, protocol=3)
+    answered = view(
+        (pod(phase="Succeeded", state=ended()),), response={"status": "yield"}, protocol=protocol.VERSION + 1
+    )
 
     following = plan(answered, NOW)
 
@@ -165,7 +167,7 @@ def test_a_refusal_that_was_left_behind_stays_a_refusal() -> None:
 
 
 def test_an_unknown_answer_of_a_later_version_is_reported() -> None:
-    answer = left_behind({"response": {"status": "yield", "to": "x"}, "protocol": 3})
+    answer = left_behind({"response": {"status": "yield", "to": "x"}, "protocol": protocol.VERSION + 1})
 
     assert (answer.status, answer.error.code, answer.retryable) == ("error", "UnsupportedRunner", False)
     assert left_behind({"response": {"status": "yield"}, "protocol": 2}) is None
