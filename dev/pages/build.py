@@ -24,7 +24,7 @@ LICENCES: Final = "LICENSES.txt"
 _IGNORED: Final = ("node_modules", "schema.d.ts")
 """What npm and the type check of the dashboard write between the sources."""
 _NPM_FILES: Final = ("package.json", "package-lock.json", ".npmrc")
-_OPTIONS: Final = (
+OPTIONS: Final = (
     "--bundle",
     "--preserve-symlinks",  # so that the names of packages are relative to the sources
     "--minify",
@@ -146,7 +146,7 @@ def _bundle(page: Page, modules: Path, built: Path) -> None:
     shutil.copytree(page.source, work, ignore=shutil.ignore_patterns(*_IGNORED))
     (work / "node_modules").symlink_to(modules)
     entries = [f"{name}={path}" for name, path in page.entries.items()]
-    run([modules / ".bin" / "esbuild", *entries, "--outdir=output", *_OPTIONS, *page.options], log, cwd=work)
+    run([modules / ".bin" / "esbuild", *entries, "--outdir=output", *OPTIONS, *page.options], log, cwd=work)
     inputs = json.loads((work / "meta.json").read_text(encoding="utf-8"))["inputs"]
     (work / "output" / LICENCES).write_text(_licences(work, inputs), encoding="utf-8")
     for file in (work / "output").iterdir():
@@ -188,6 +188,11 @@ def stamp(page: Page) -> str:
         name = file.relative_to(page.source) if file.is_relative_to(page.source) else file.name
         total.update(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return total.hexdigest()[:16]
+
+
+def fingerprint(file: Path) -> str:
+    """Return a short hash of the content of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def _sources(folder: Path) -> Iterator[Path]:

@@ -5,6 +5,7 @@ needs no token, and builds the page again when its sources change.
 """
 
 import contextlib
+import json
 import subprocess
 import tempfile
 import time
@@ -19,7 +20,7 @@ from dev.cluster import up
 from dev.harness import chart
 from dev.harness.gateway import GatewayProcess
 from dev.harness.kubectl import Kubectl, Manifest
-from dev.harness.manifests import task_run
+from dev.harness.manifests import TASK_RUNS, task_run
 from dev.harness.operator import PODRELAY, OperatorProcess
 from dev.pages import build
 from tests.support import shop_tasks
@@ -27,7 +28,7 @@ from tests.support.kubeletprocess import kubelet
 from tests.support.namespaces import temporary_namespace
 from tests.support.pods import add_runner
 from tests.support.quick import QuickKubectl
-from tests.support.relay import Relay
+from tests.support.relay import FINISHED, Relay
 
 MODULE = Path(shop_tasks.__file__)
 
@@ -61,6 +62,24 @@ class Shop:
             applied = self.kubectl.apply(manifest)
             assert applied, str(applied)
 
+    def add_user(self, name: str, role: str) -> str:
+        """Create a service account with a role in this namespace; return its token."""
+        self.kubectl.do("create", "serviceaccount", name)
+        account = f"--serviceaccount={self.namespace}:{name}"
+        self.kubectl.do("create", "rolebinding", name, f"--clusterrole={role}", account)
+        return self.kubectl.do("create", "token", name).strip()
+
+    def free_slots(self) -> None:
+        """Abort all runs that resize images, and wait for their ends: only two of them may have a pod."""
+        runs = json.loads(self.kubectl.do("get", TASK_RUNS, "--output=json"))["items"]
+        for run in runs:
+            if run["spec"]["definition"] == "resize-images" and run.get("status", {}).get("phase") not in FINISHED:
+                # Refused if it has finished in the meantime.
+                self.kubectl.patch(TASK_RUNS, run["metadata"]["name"], {"spec": {"abort": {"message": "make room"}}})
+        for run in runs:
+            if run["spec"]["definition"] == "resize-images":
+                self.relay.finished(run["metadata"]["name"])
+
     def a_day(self) -> None:
         """Create a run of each kind that the dashboard can show."""
         self.run("spring-catalogue", "import-products", {"url": "https://example.org/spring.csv"}, displayName="Spring")
@@ -85,9 +104,9 @@ def definitions() -> list[Manifest]:
 
 
 @contextlib.contextmanager
-def opened(admin: Kubectl, folder: Path) -> Iterator[Shop]:
-    """Yield a shop with an operator, in a namespace of its own; nodes must exist."""
-    with temporary_namespace(admin) as inside:
+def opened(admin: Kubectl, folder: Path, name: str | None = None) -> Iterator[Shop]:
+    """Yield a shop with an operator, in a namespace of its own, by default with a new name; nodes must exist."""
+    with temporary_namespace(admin, name) as inside:
         add_runner(inside)
         with OperatorProcess(inside, folder / "operator") as operator:
             shop = Shop(Relay(QuickKubectl.instead_of(inside), folder))

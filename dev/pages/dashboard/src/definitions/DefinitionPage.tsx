@@ -106,7 +106,7 @@ export default function DefinitionPage({ namespace, id }: { namespace: string; i
 
 function Statistics({ definition: { statistics, activeRuns, queuedRuns, namespace, id, limits } }: Props) {
   const seconds = (value: number) => duration(value * 1000);
-  const { durations, queueSeconds, iterations } = statistics;
+  const { durations = null, queueSeconds = null, iterations = null, successRate = null } = statistics ?? {};
   return (
     <ul className="tiles" aria-label="Statistics">
       <Tile
@@ -119,7 +119,7 @@ function Statistics({ definition: { statistics, activeRuns, queuedRuns, namespac
         value={count(queuedRuns ?? 0)}
         to={namespacePath('/queue', namespace, { definition: nameOf(id) })}
       />
-      <Tile title="Success" value={percent(statistics.successRate)} />
+      <Tile title="Success" value={percent(successRate)} />
       <Tile
         title="Duration, p50"
         value={durations ? seconds(durations.median) : '–'}
@@ -161,15 +161,17 @@ interface Props {
 }
 
 function LastRuns({ definition }: Props) {
+  const runs = definition.lastTasks ?? [];
+  const counts = definition.statistics?.byStatus ?? [];
   return (
     <section className="panel value">
       <div className="panel-title">
         <h2>Last runs</h2>
-        {definition.statistics.byStatus.length ? <PhaseCounts counts={definition.statistics.byStatus} /> : null}
+        {counts.length ? <PhaseCounts counts={counts} /> : null}
       </div>
-      {definition.lastTasks.length === 0 ? <p className="help">It has no runs yet.</p> : null}
+      {runs.length === 0 ? <p className="help">It has no runs yet.</p> : null}
       <ul className="rows">
-        {definition.lastTasks.map((run) => (
+        {runs.map((run) => (
           <li key={run.id}>
             <Status run={run} />
             <Link to={runPath(run.namespace, nameOf(run.id))} className="row-link">

@@ -77,7 +77,7 @@ interface RowProps {
 function Row({ definition, hasNamespace, mayTrigger }: RowProps) {
   const { namespace, readiness, statistics } = definition;
   const id = nameOf(definition.id);
-  const { durations } = statistics;
+  const durations = statistics?.durations;
   return (
     <tr>
       <td className="wide">
@@ -112,10 +112,10 @@ function Row({ definition, hasNamespace, mayTrigger }: RowProps) {
       </td>
       <td>
         <Link to={namespacePath('/runs', namespace, { definition: id })} className="counts-link">
-          {statistics.byStatus.length ? <PhaseCounts counts={statistics.byStatus} /> : 'none yet'}
+          {statistics?.byStatus.length ? <PhaseCounts counts={statistics.byStatus} /> : 'none yet'}
         </Link>
       </td>
-      <td className="number">{percent(statistics.successRate)}</td>
+      <td className="number">{percent(statistics?.successRate)}</td>
       <td className="number">
         {durations ? `${duration(durations.median * 1000)}, ${duration(durations.p95 * 1000)}` : '–'}
       </td>

@@ -37,7 +37,7 @@ interface NodeProps {
 }
 
 function Node({ value, name, depth, isOpen: isOpenFirst = false }: NodeProps) {
-  const [isOpen, setIsOpen] = useState(isOpenFirst);
+  const [isOpen, setIsOpen] = useState(() => isOpenFirst && (depth === 0 || sizeIn(value) <= MOST_LINES_OPEN));
   const [shown, setShown] = useState(MOST_ENTRIES);
   if (!Array.isArray(value) && !isObject(value)) {
     return (
@@ -132,6 +132,11 @@ function Leaf({ value }: { value: null | boolean | number | string }) {
       ) : null}
     </span>
   );
+}
+
+/** Returns how many entries a value has. */
+function sizeIn(value: Json): number {
+  return isObject(value) || Array.isArray(value) ? Object.keys(value).length : 0;
 }
 
 function sizeOf(value: Json): string {

@@ -12,7 +12,11 @@ export function toYaml(value: Json, indent = ''): string {
   if (isObject(value)) {
     const keys = Object.keys(value);
     if (keys.length === 0) return ' {}\n';
-    const lines = keys.map((key) => `${indent}${scalar(key)}:${toYaml(value[key] ?? null, `${indent}  `)}`);
+    const lines = keys.map((key) => {
+      const inner = value[key] ?? null;
+      // Lists are not indented below their key.
+      return `${indent}${scalar(key)}:${toYaml(inner, Array.isArray(inner) ? indent : `${indent}  `)}`;
+    });
     return `\n${lines.join('')}`;
   }
   if (typeof value === 'string' && value.includes('\n') && !/[^\n\t\x20-\x7e\u00a0-\uffff]/.test(value)) {

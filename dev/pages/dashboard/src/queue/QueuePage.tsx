@@ -99,14 +99,14 @@ function Queue({ namespace, definition, version }: QueueProps) {
       <div className="halves">
         <Runs
           title="They have a slot"
-          runs={queue.activeTasks}
+          runs={queue.activeTasks ?? []}
           total={queue.active}
           all={namespacePath('/runs', namespace, { definition, status: 'Running' })}
           empty="No run has a pod."
         />
         <Runs
           title="They wait, in this order"
-          runs={queue.waitingTasks}
+          runs={queue.waitingTasks ?? []}
           total={queue.waiting}
           all={namespacePath('/runs', namespace, { definition, reason: 'Queued' })}
           empty="No run waits for a slot."

@@ -15,11 +15,12 @@ import { ListChildren, type RunDetail } from './documents';
 
 /** The runs that a run has started, as a tree that is unfolded where one looks. */
 export function ChildrenTab({ run }: { run: RunDetail }) {
-  if (run.childCounts.length === 0) return <Empty title="It has started no other runs" />;
+  const counts = run.childCounts ?? [];
+  if (counts.length === 0) return <Empty title="It has started no other runs" />;
   return (
     <div className="panel">
       <div className="tree-head">
-        <PhaseCounts counts={run.childCounts} />
+        <PhaseCounts counts={counts} />
         {run.failedLeaf ? (
           <Link to={runPath(run.failedLeaf.namespace, nameOf(run.failedLeaf.id))}>Go to where the failure began</Link>
         ) : null}
@@ -74,7 +75,8 @@ function Branch({ namespace, name, version }: { namespace: string; name: string;
 
 function Leaf({ child }: { child: Child }) {
   const [isOpen, setIsOpen] = useState(false);
-  const hasChildren = child.childCounts.length > 0;
+  const counts = child.childCounts ?? [];
+  const hasChildren = counts.length > 0;
   const title = plain(child.name ?? nameOf(child.id), 120);
   return (
     <li>
@@ -96,7 +98,7 @@ function Leaf({ child }: { child: Child }) {
         <Link to={runPath(child.namespace, nameOf(child.id))} className="row-link">
           <bdi>{title}</bdi>
         </Link>
-        {hasChildren ? <PhaseCounts counts={child.childCounts} /> : null}
+        {hasChildren ? <PhaseCounts counts={counts} /> : null}
         <span className="tree-message">{child.phase === 'Failed' ? plain(child.message ?? '', 160) : ''}</span>
         <span className="tree-time">
           <Elapsed from={child.startedOn} to={child.finishedOn} />

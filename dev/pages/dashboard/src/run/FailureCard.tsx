@@ -15,7 +15,7 @@ const NEWEST = 3;
 export function FailureCard({ run, history }: { run: RunDetail; history: readonly Attempt[] | undefined }) {
   const attempt = failedAttempt(history ?? []);
   const data = useQuery(GetAttemptData, { id: nameOf(run.id), limit: NEWEST }, run.namespace, run.version);
-  const details = data.data?.backgroundTasks?.getTask?.data?.history.find((one) => one.id === attempt?.id);
+  const details = data.data?.backgroundTasks?.getTask?.data?.history?.find((one) => one.id === attempt?.id);
   const cause = attempt ? causeOf(attempt) : (run.failure?.code ?? '');
   const leaf = run.failedLeaf;
   return (

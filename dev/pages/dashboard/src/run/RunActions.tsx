@@ -105,9 +105,19 @@ function Abort({ run, onClose }: DialogProps) {
           : 'It has no pod at the moment, so it ends at once.'}{' '}
         An abort cannot be undone; a rerun starts from the beginning.
       </p>
-      <Field title="Message" help="Shown with the run, to say why.">
-        <input value={message} maxLength={1000} onChange={(event) => setMessage(event.target.value)} />
-      </Field>
+      <div className="field">
+        <label htmlFor="abort-message">Message</label>
+        <input
+          id="abort-message"
+          aria-describedby="abort-message-help"
+          value={message}
+          maxLength={1000}
+          onChange={(event) => setMessage(event.target.value)}
+        />
+        <span className="help" id="abort-message-help">
+          Shown with the run, to say why.
+        </span>
+      </div>
       {children ? (
         <Check isOn={cascade} onChange={setCascade}>
           Also abort the {children === 1 ? 'unfinished run' : `${children} unfinished runs`} that it has started
@@ -144,7 +154,7 @@ function Delete({ run, onClose }: DialogProps) {
 
 /** Returns how many runs it has started, of all or of some statuses. */
 function numberOf(run: RunDetail, statuses?: string[]): number {
-  const counted = run.childCounts.filter(({ status }) => statuses?.includes(status) ?? true);
+  const counted = (run.childCounts ?? []).filter(({ status }) => statuses?.includes(status) ?? true);
   return counted.reduce((sum, { count }) => sum + count, 0);
 }
 
@@ -198,17 +208,6 @@ function Rerun({ run, onClose }: DialogProps) {
         </p>
       ) : null}
     </ConfirmDialog>
-  );
-}
-
-function Field({ title, help, children }: { title: string; help: string; children: ReactNode }) {
-  return (
-    // biome-ignore lint/a11y/noLabelWithoutControl: the control is its child.
-    <label className="field">
-      <span>{title}</span>
-      {children}
-      <span className="help">{help}</span>
-    </label>
   );
 }
 

@@ -38,6 +38,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
   const version = useThrottled(run?.version, 700);
   const history = useQuery(GetHistory, run && !isDeleted ? { id: name, limit: HISTORY } : null, namespace, version);
   const answered = history.data?.backgroundTasks?.getTask?.data;
+  const attempts = answered?.history ?? undefined;
 
   if (isMissing) {
     return (
@@ -56,7 +57,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
       </div>
     );
   }
-  const children = run.childCounts.reduce((sum, { count }) => sum + count, 0);
+  const children = (run.childCounts ?? []).reduce((sum, { count }) => sum + count, 0);
   return (
     <div className="page">
       <Head run={run} isDeleted={isDeleted} />
@@ -67,7 +68,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
       ) : null}
       <RunFacts run={run} />
       <Why run={run} />
-      {run.phase === 'Failed' ? <FailureCard run={run} history={answered?.history} /> : null}
+      {run.phase === 'Failed' ? <FailureCard run={run} history={attempts} /> : null}
       <Tabs
         current={tab}
         tabs={[
@@ -93,7 +94,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
           ) : (
             <TimelineTab
               run={run}
-              history={answered?.history}
+              history={attempts}
               childRuns={answered?.children.data ?? []}
               problem={history.problem}
             />
@@ -117,7 +118,7 @@ function Head({ run, isDeleted }: { run: RunDetail; isDeleted: boolean }) {
     <header className="run-head">
       <nav className="crumbs" aria-label="Where this is">
         <Link to={namespacePath('/runs', run.namespace)}>Runs</Link>
-        {run.ancestors.map((one) => (
+        {(run.ancestors ?? []).map((one) => (
           <Link key={one.id} to={runPath(one.namespace, nameOf(one.id))} title={plain(nameOf(one.id))}>
             <Status run={one} isShort />
             <bdi>{plain(one.name ?? nameOf(one.id), 40)}</bdi>

@@ -127,9 +127,6 @@ export const GetAttemptData = graphql(`
   }
 `);
 
-type AttemptAnswer = NonNullable<ResultOf<typeof GetAttemptData>['backgroundTasks']>['getTask'];
-export type AttemptData = NonNullable<AttemptAnswer['data']>['history'][number];
-
 export const GetPayloads = graphql(`
   query GetPayloads($id: ID!) {
     backgroundTasks {

@@ -14,7 +14,7 @@ const WhoAmI = graphql(`
 `);
 
 type Answer = NonNullable<NonNullable<ResultOf<typeof WhoAmI>['backgroundTasks']>['whoAmI']['data']>;
-type Permission = Answer['permissions'][number]['name'];
+type Permission = NonNullable<Answer['permissions']>[number]['name'];
 
 /** What needs which permissions. */
 const NEEDED = {
@@ -45,7 +45,7 @@ export function RightsProvider({ namespace, children }: { namespace: string; chi
     function missing(right: Right): string | undefined {
       if (!answer) return undefined;
       const lacking = NEEDED[right]
-        .map((name) => answer.permissions.find((permission) => permission.name === name))
+        .map((name) => answer.permissions?.find((permission) => permission.name === name))
         .find((permission) => permission && !permission.allowed);
       return lacking ? `You may not do this here: it needs the right to ${lacking.needs}.` : undefined;
     }

@@ -62,5 +62,5 @@ export function parsed(text: string | null | undefined): number | undefined {
 
 /** Returns a count with thin spaces between thousands: 12 345. */
 export function count(value: number): string {
-  return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, ' ');
+  return String(value).replace(/\B(?=(\d{3})+(?!\d))/g, '\u2009');
 }

@@ -202,27 +202,33 @@ function TriggerForm({ namespace, definition, description, isSuspended, schema, 
             The run waits until it is resumed.
           </Notice>
         ) : null}
-        <label className="field" htmlFor="run-name">
-          <span>Name</span>
+        <div className="field">
+          <label htmlFor="run-name">Name</label>
           <input
             id="run-name"
+            aria-describedby="run-name-help"
             value={name}
             maxLength={200}
             autoComplete="off"
             onChange={(event) => setName(event.target.value)}
           />
-          <span className="help">Shown in lists. Without one, it is the title of the definition.</span>
-        </label>
-        <label className="field" htmlFor="run-start">
-          <span>Start</span>
+          <span className="help" id="run-name-help">
+            Shown in lists. Without one, it is the title of the definition.
+          </span>
+        </div>
+        <div className="field">
+          <label htmlFor="run-start">Start</label>
           <input
             id="run-start"
+            aria-describedby="run-start-help"
             type="datetime-local"
             value={startAt}
             onChange={(event) => setStartAt(event.target.value)}
           />
-          <span className="help">Not before this time, in the time zone of this browser. Empty: at once.</span>
-        </label>
+          <span className="help" id="run-start-help">
+            Not before this time, in the time zone of this browser. Empty: at once.
+          </span>
+        </div>
         <p className="help" role="status">
           {check.problem ||
             (isTouched && check.isKnown && Object.keys(check.messages).length === 0 ? 'The input is valid.' : '')}
