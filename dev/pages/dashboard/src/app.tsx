@@ -1,6 +1,5 @@
 import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react';
 import { begin } from './api/http';
-import { forgetSockets } from './api/live';
 import { isExpired, session } from './api/session';
 import { useStore } from './api/store';
 import { ErrorBoundary } from './components/ErrorBoundary';
@@ -28,10 +27,6 @@ export function App() {
   const expired = useStore(isExpired);
   const [isAsking, setIsAsking] = useState(false);
   const unreachable = useBegin(user.kind);
-  // Another token means another user: no socket may outlive that.
-  useEffect(() => {
-    if (user.kind !== 'checking') forgetSockets();
-  }, [user]);
   useEffect(() => setIsAsking(expired), [expired]);
 
   if (user.kind === 'checking') {

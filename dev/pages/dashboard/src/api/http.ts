@@ -1,5 +1,5 @@
 import { print } from '@0no-co/graphql.web';
-import { connection, cut, heard } from './connection';
+import { cut, heard } from './connection';
 import type { TadaDocumentNode } from './graphql';
 import { NOT_AUTHENTICATED, problemOf, RequestError } from './problems';
 import { authorization, isExpired, open, session, signOut, storedToken } from './session';
@@ -133,9 +133,4 @@ function namespaceHeader(namespace: string): Record<string, string> {
 function readAfter(): Record<string, string> {
   written = written.filter(({ at }) => Date.now() - at < READ_AFTER_MS).slice(-MOST_READ_AFTER);
   return written.length ? { [READ_AFTER]: written.map(({ value }) => value).join(',') } : {};
-}
-
-/** Whether the page currently hears from the gateway. */
-export function isCut(): boolean {
-  return connection.get().state === 'cut';
 }

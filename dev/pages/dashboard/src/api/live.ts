@@ -1,6 +1,6 @@
 import { type Client, createClient } from 'graphql-ws';
 import { useEffect, useRef } from 'react';
-import { connected, connection, cut, heard } from './connection';
+import { connected, cut, heard } from './connection';
 import type { TadaDocumentNode } from './graphql';
 import { textOf } from './http';
 import { NOT_AUTHENTICATED, type Problem, problemOf } from './problems';
@@ -49,11 +49,11 @@ function clientOf(namespace: string): Client {
   return client;
 }
 
-/** Closes all sockets. The next subscription opens one with the token of that time. */
-export function forgetSockets(): void {
+// Another token means another user: no socket may outlive that. Components subscribe again after this.
+session.subscribe(() => {
   for (const client of clients.values()) void client.dispose();
   clients.clear();
-}
+});
 
 // A browser that has lost its network says so at once, long before a ping is missed.
 addEventListener('offline', () => {
@@ -121,5 +121,3 @@ function waited(ms: number): Promise<void> {
   const jitter = ms * 0.3 * Math.random();
   return new Promise((resolve) => setTimeout(resolve, ms + jitter));
 }
-
-export { connection };

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useState } from 'react';
-import { connection } from './connection';
+import { epoch as connections } from './connection';
 import type { TadaDocumentNode } from './graphql';
 import { send } from './http';
 import { type Problem, problemOfThrown } from './problems';
@@ -36,7 +36,7 @@ export function useQuery<Data, Variables>(
   version?: unknown,
 ): Query<Data> {
   const key = variables === null ? null : `${namespace} ${JSON.stringify(variables)}`;
-  const { epoch } = useStore(connection);
+  const epoch = useStore(connections);
   const user = useStore(session);
   const [kept, setKept] = useState<Kept<Data>>({ key: '' });
   const [loading, setLoading] = useState('');

@@ -215,7 +215,7 @@ const LogRow = memo(function LogRow({ line }: { line: Line }) {
         ) : null}
         {line.details == null ? null : (
           <button type="button" className="log-more" aria-expanded={isOpen} onClick={() => setIsOpen(!isOpen)}>
-            {line.kind === 'error' ? 'error' : 'data'} {isOpen ? '▾' : '▸'}
+            data {isOpen ? '▾' : '▸'}
           </button>
         )}
         {isOpen && line.details != null ? <JsonView value={line.details} name={`line-${line.id}`} /> : null}

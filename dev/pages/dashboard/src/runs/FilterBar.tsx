@@ -6,6 +6,7 @@ import { lookOf } from '../components/Status';
 import { plain } from '../components/text';
 import { ListDefinitionNames } from '../definitions/documents';
 import { useKeys } from '../shell/keys';
+import { absolute, parsed } from '../time/format';
 import { type Filters, NO_FILTERS, numberOfFilters, PHASES, RANGES } from './filters';
 
 const TYPING_MS = 250;
@@ -58,7 +59,7 @@ export function FilterBar({ filters, namespace, onChange }: Props) {
           value={Object.hasOwn(RANGES, filters.from) || !filters.from ? filters.from : 'between'}
           onChange={(event) => {
             const value = event.target.value;
-            if (value === 'between') onChange({ from: new Date(Date.now() - 3_600_000).toISOString().slice(0, 16) });
+            if (value === 'between') onChange({ from: new Date(Date.now() - 3_600_000).toISOString() });
             else onChange({ from: value, to: '' });
           }}
         >
@@ -77,12 +78,17 @@ export function FilterBar({ filters, namespace, onChange }: Props) {
           <Moment title="to" value={filters.to} onChange={(to) => onChange({ to })} />
         </>
       ) : null}
+      <label className="check filter-check">
+        <input
+          type="checkbox"
+          checked={filters.rootsOnly}
+          onChange={(event) => onChange({ rootsOnly: event.target.checked })}
+        />
+        <span>Without children</span>
+      </label>
       {filters.reason ? <Chip title="Reason" value={filters.reason} onRemove={() => onChange({ reason: '' })} /> : null}
       {filters.createdBy ? (
         <Chip title="Created by" value={filters.createdBy} onRemove={() => onChange({ createdBy: '' })} />
-      ) : null}
-      {filters.rootsOnly ? (
-        <Chip title="Only" value="without a parent" onRemove={() => onChange({ rootsOnly: false })} />
       ) : null}
       {numberOfFilters(filters) ? (
         <Button look="bare" onClick={() => onChange({ ...NO_FILTERS, sort: filters.sort, columns: filters.columns })}>
@@ -161,16 +167,18 @@ function DefinitionFilter({ id, value, namespace, onChange }: DefinitionProps) {
   );
 }
 
+/** A moment: entered in the zone of the browser, in UTC in the address, so that a link means the same everywhere. */
 function Moment({ title, value, onChange }: { title: string; value: string; onChange: (value: string) => void }) {
   const id = useId();
+  const ms = parsed(value);
   return (
     <label className="filter" htmlFor={id}>
       <span>{title}</span>
       <input
         id={id}
         type="datetime-local"
-        value={value.slice(0, 16)}
-        onChange={(event) => onChange(event.target.value)}
+        value={ms === undefined ? '' : absolute(ms, 'local').slice(0, 16).replace(' ', 'T')}
+        onChange={(event) => onChange(event.target.value ? new Date(event.target.value).toISOString() : '')}
       />
     </label>
   );

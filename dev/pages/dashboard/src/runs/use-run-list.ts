@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useMemo, useReducer, useRef, useState } from 'react';
-import { connection } from '../api/connection';
+import { epoch as connections } from '../api/connection';
 import { send } from '../api/http';
 import { useSubscription } from '../api/live';
 import { dataOf, type Problem, problemOfThrown, RequestError } from '../api/problems';
@@ -45,7 +45,7 @@ export function useRunList(filters: Filters, namespace: string, isAtTop: () => b
   const [isLoading, setIsLoading] = useState(false);
   const [round, setRound] = useState(0);
   const [isStale, setIsStale] = useState(false);
-  const { epoch } = useStore(connection);
+  const epoch = useStore(connections);
   const user = useStore(session);
   const latest = useRef({ filters, list, isAtTop, isLoading });
   latest.current = { filters, list, isAtTop, isLoading };
