@@ -117,7 +117,7 @@ function viewOf(
       return {
         view: 'missing',
         page: (
-          <Empty title="There is no such page">
+          <Empty title="There is no such page" isPage>
             <Link to={namespacePath('/runs', namespace)}>All runs</Link>
           </Empty>
         ),

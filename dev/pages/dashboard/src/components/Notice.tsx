@@ -61,11 +61,18 @@ function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+interface EmptyProps {
+  title: string;
+  children?: ReactNode;
+  /** It is all that the page has. */
+  isPage?: boolean;
+}
+
 /** Says that there is nothing, and what would be here. */
-export function Empty({ title, children }: { title: string; children?: ReactNode }) {
+export function Empty({ title, children, isPage = false }: EmptyProps) {
   return (
     <div className="empty">
-      <strong>{title}</strong>
+      {isPage ? <h1>{title}</h1> : <strong>{title}</strong>}
       {children ? <div>{children}</div> : null}
     </div>
   );

@@ -34,7 +34,7 @@ export default function DefinitionPage({ namespace, id }: { namespace: string; i
       <div className="page">
         {problem ? <ProblemNotice problem={problem} what="this definition" onRetry={query.refetch} /> : null}
         {answer && !answer.error ? (
-          <Empty title="There is no such definition">
+          <Empty title="There is no such definition" isPage>
             <Link to={namespacePath('/definitions', namespace)}>All definitions</Link>
           </Empty>
         ) : null}

@@ -25,7 +25,8 @@ export function AttemptPanel({
   history: readonly Attempt[];
 }) {
   const name = nameOf(run.id);
-  const variables = { id: name, limit: history.length };
+  // The newest come first: up to this one, and the one before it to compare with.
+  const variables = { id: name, limit: history.findIndex((one) => one.id === attempt.id) + 2 };
   const { data } = useQuery(GetAttemptData, variables, run.namespace, attempt.finishedOn);
   const all = data?.backgroundTasks?.getTask?.data?.history;
   const details = all?.find((one) => one.id === attempt.id);

@@ -61,7 +61,8 @@ export function FailureCard({ run, history }: { run: RunDetail; history: readonl
         </p>
       ) : null}
       {details?.console?.text ? (
-        <pre className="failure-lines">
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard.
+        <pre className="failure-lines" tabIndex={0}>
           <Ansi text={lastLines(details.console.text, LINES)} />
         </pre>
       ) : null}

@@ -43,7 +43,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
   if (isMissing) {
     return (
       <div className="page">
-        <Empty title="There is no such run">
+        <Empty title="There is no such run" isPage>
           It was deleted, or never existed in the namespace {plain(namespace, 100)}.{' '}
           <Link to={namespacePath('/runs', namespace)}>All runs</Link>
         </Empty>

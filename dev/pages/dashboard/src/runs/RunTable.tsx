@@ -114,57 +114,57 @@ export function RunTable(props: Props) {
     minWidth: widths.reduce((sum, [least]) => sum + least + GAP, CHECK + 2 * MARGIN),
   };
   return (
-    <div
-      className="table"
-      role="table"
-      aria-label="Runs"
-      aria-rowcount={list.hasMore ? -1 : list.rows.length + 1}
-      aria-busy={isLoading}
-    >
+    <div className="table">
       {/* biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard. */}
-      <div className="table-scroll" ref={scroller} tabIndex={0} role="presentation">
-        <div className="table-head" role="rowgroup">
-          <div className="row" role="row" aria-rowindex={1} style={grid}>
-            <div className="cell cell-check" role="columnheader">
-              <span className="hidden">Selected</span>
+      <section className="table-scroll" ref={scroller} tabIndex={0} aria-label="List of runs">
+        <div
+          role="table"
+          aria-label="Runs"
+          aria-rowcount={list.hasMore ? -1 : list.rows.length + 1}
+          aria-busy={isLoading}
+        >
+          <div className="table-head" role="rowgroup">
+            <div className="row" role="row" aria-rowindex={1} style={grid}>
+              <div className="cell cell-check" role="columnheader">
+                <span className="hidden">Selected</span>
+              </div>
+              {columns.map((column) => (
+                <Head key={column} column={column} sort={filters.sort} onSort={onSort} />
+              ))}
             </div>
-            {columns.map((column) => (
-              <Head key={column} column={column} sort={filters.sort} onSort={onSort} />
-            ))}
           </div>
+          {list.isLoaded && list.rows.length === 0 ? null : (
+            <div
+              className="table-body"
+              role="rowgroup"
+              ref={body}
+              style={{ height: virtual.getTotalSize(), ...(isNarrow ? {} : { minWidth: grid.minWidth }) }}
+              onPointerEnter={() => onPoint(true)}
+              onPointerLeave={() => onPoint(false)}
+            >
+              {items.map((item) => {
+                const row = list.rows[item.index];
+                return row ? (
+                  <RunRow
+                    key={item.key}
+                    row={row}
+                    place={item.index}
+                    top={item.start}
+                    columns={columns}
+                    grid={isNarrow ? undefined : grid}
+                    isNarrow={isNarrow}
+                    isActive={row.run.id === active}
+                    onFocus={() => setActive(row.run.id)}
+                    isSelected={selected.has(row.run.id)}
+                    onSelect={onSelect}
+                  />
+                ) : null;
+              })}
+            </div>
+          )}
         </div>
-        {list.isLoaded && list.rows.length === 0 ? (
-          empty
-        ) : (
-          <div
-            className="table-body"
-            role="rowgroup"
-            ref={body}
-            style={{ height: virtual.getTotalSize(), ...(isNarrow ? {} : { minWidth: grid.minWidth }) }}
-            onPointerEnter={() => onPoint(true)}
-            onPointerLeave={() => onPoint(false)}
-          >
-            {items.map((item) => {
-              const row = list.rows[item.index];
-              return row ? (
-                <RunRow
-                  key={item.key}
-                  row={row}
-                  place={item.index}
-                  top={item.start}
-                  columns={columns}
-                  grid={isNarrow ? undefined : grid}
-                  isNarrow={isNarrow}
-                  isActive={row.run.id === active}
-                  onFocus={() => setActive(row.run.id)}
-                  isSelected={selected.has(row.run.id)}
-                  onSelect={onSelect}
-                />
-              ) : null;
-            })}
-          </div>
-        )}
-      </div>
+        {list.isLoaded && list.rows.length === 0 ? empty : null}
+      </section>
     </div>
   );
 }

@@ -56,7 +56,7 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
       <a className="skip" href="#content">
         Skip to the content
       </a>
-      <div className="side">
+      <header className="side">
         <div className="side-head">
           <Link to={namespacePath('/', namespace)} className="brand">
             <Mark />
@@ -107,7 +107,7 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
             </div>
           </div>
         </div>
-      </div>
+      </header>
       <main className="main" id="content" tabIndex={-1}>
         <ConnectionBanner onSignIn={onSignIn} />
         {isReadOnly ? <p className="read-only">You may look, but not change anything in this namespace.</p> : null}
