@@ -51,7 +51,7 @@ def main() -> None:
 
 def picture(launched: Browser, base: str, shop: Shop, theme: str) -> None:
     """Picture each view in one theme."""
-    context = launched.new_context(viewport={"width": 1280, "height": 760}, color_scheme=theme)  # type: ignore[arg-type]
+    context = launched.new_context(viewport={"width": 1440, "height": 800}, color_scheme=theme)  # type: ignore[arg-type]
     view = View(context.new_page(), base, shop.namespace)
     for name, (path, shown) in PICTURES.items():
         view.go(path)

@@ -1,7 +1,8 @@
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { useSubscription } from '../api/live';
 import { type Problem, problemOf } from '../api/problems';
 import { useQuery } from '../api/use-query';
+import { isNewer } from '../runs/live-list';
 import { GetRun, type RunDetail, RunUpdated } from './documents';
 
 export interface FollowedRun {
@@ -18,17 +19,20 @@ export function useRun(namespace: string, name: string): FollowedRun {
   const query = useQuery(GetRun, { id: name }, namespace);
   const [run, setRun] = useState<RunDetail>();
   const [isDeleted, setIsDeleted] = useState(false);
+  const isKnown = useRef(false);
+  isKnown.current = run !== undefined;
   const answer = query.data?.backgroundTasks?.getTask;
   useEffect(() => {
-    if (!answer) return;
-    if (answer.data) {
-      setRun(answer.data);
+    const { data, error } = answer ?? {};
+    if (data) {
+      // The subscription may have said more since this was asked for; a run that was created again is another one.
+      setRun((before) => (before?.uid === data.uid && isNewer(before, data) ? before : data));
       setIsDeleted(false);
-    } else if (!answer.error) {
-      // It was there before, and is not any more: it was deleted while the page heard nothing.
-      setIsDeleted((before) => before || run !== undefined);
+    } else if (answer && !error && isKnown.current) {
+      // It does not exist any longer: it was deleted while the page heard nothing.
+      setIsDeleted(true);
     }
-  }, [answer, run]);
+  }, [answer]);
   const isMissing = answer?.data === null && !answer.error && run === undefined;
   useSubscription(RunUpdated, isMissing ? null : { id: name }, namespace, {
     onData: ({ taskUpdated: { type, task } }) => {

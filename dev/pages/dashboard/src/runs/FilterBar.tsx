@@ -84,7 +84,7 @@ export function FilterBar({ filters, namespace, onChange }: Props) {
           checked={filters.rootsOnly}
           onChange={(event) => onChange({ rootsOnly: event.target.checked })}
         />
-        <span>Without children</span>
+        <span>Top level only</span>
       </label>
       {filters.reason ? <Chip title="Reason" value={filters.reason} onRemove={() => onChange({ reason: '' })} /> : null}
       {filters.createdBy ? (

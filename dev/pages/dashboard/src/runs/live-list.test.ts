@@ -30,6 +30,15 @@ test('new runs wait until they are asked for, newest first', () => {
   assert.deepEqual(ids(reduce(list, { type: 'show' })), ['y', 'x', 'a']);
 });
 
+test('a new run that changes at once still waits', () => {
+  const updates = [update('ADDED', 'x', '1'), update('UPDATED', 'x', '2')];
+  const list = reduce(page(EMPTY, ['a']), { type: 'updates', updates, showsNew: false });
+  assert.deepEqual(
+    list.waiting.map((one) => [one.id, one.version]),
+    [['x', '2']],
+  );
+});
+
 test('at the top, new runs come at once', () => {
   const list = reduce(page(EMPTY, ['a']), { type: 'updates', updates: [update('ADDED', 'x')], showsNew: true });
   assert.deepEqual(ids(list), ['x', 'a']);

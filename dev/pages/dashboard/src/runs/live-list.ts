@@ -98,10 +98,11 @@ function withUpdates(list: LiveList, { updates, showsNew }: Extract<Action, { ty
           : { run, mark: matches ? undefined : 'unmatched' };
       continue;
     }
+    const waits = waiting.some((other) => other.id === id);
     waiting = waiting.filter((other) => other.id !== id);
     if (type === 'DELETED' || !run || !matches) continue;
     // A run that is not in the rows may be older than the last row that was read: then its page will have it.
-    if (type === 'ADDED' || list.waiting.some((other) => other.id === id)) waiting = [run, ...waiting];
+    if (type === 'ADDED' || waits) waiting = [run, ...waiting];
   }
   if (!list.isLoaded) return { ...list, seen };
   if (showsNew) return { ...list, rows: [...waiting.map(unmarked), ...rows], waiting: [], seen };
