@@ -1,4 +1,4 @@
-"""The command line: `python -m dev.benchmarks relay`, `idle`, `large` and `gateway`."""
+"""The command line: `python -m dev.benchmarks relay`, `handover`, `idle`, `large`, `gateway` and `schedules`."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from dev.benchmarks import gateway, idle, large, relay, report
+from dev.benchmarks import gateway, handover, idle, large, relay, report, schedules
 from dev.benchmarks.contenders import Floor, Jobs, LeastWrites, Relay
 from dev.benchmarks.errors import BenchmarkError
 from dev.benchmarks.loads import LOADS, Load
@@ -27,9 +27,7 @@ def main() -> int:
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     folder = Path(tempfile.mkdtemp(prefix="podrelay-bench-"))
     try:
-        cluster = up("control-plane")
-        chart.install(Kubectl.of(cluster, folder))
-        results = arguments.measure(arguments, cluster, folder, console)
+        results = arguments.measure(arguments, arguments.start(folder), folder, console)
     except (BenchmarkError, ClusterError) as error:
         print(f"\nNothing measured: {error}", file=sys.stderr)
         return 1
@@ -37,8 +35,14 @@ def main() -> int:
         return 130
     if arguments.json:
         _write(arguments.json, results)
-    console.print(f"\nlogs: {folder}; the control plane is left running, `make down` removes it")
+    console.print(f"\nlogs: {folder}; the cluster is left running, `make down` removes it")
     return 0
+
+
+def _control_plane(folder: Path) -> Cluster:
+    cluster = up("control-plane")
+    chart.install(Kubectl.of(cluster, folder))
+    return cluster
 
 
 def _relay(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
@@ -63,6 +67,15 @@ def _relay(arguments: argparse.Namespace, cluster: Cluster, folder: Path, consol
     return report.as_dict(results, loads)
 
 
+def _handover(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
+    def report_one(result: handover.Result) -> None:
+        console.print(f"{result.name}: {len(result.seconds)} hand-overs", style="dim")
+
+    results = handover.measure(cluster, folder, arguments.length, report_one)
+    console.print(handover.text(results))
+    return {"handover": [result.as_dict() for result in results]}
+
+
 def _idle(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
     found = uvloop.run(idle.measure(cluster, folder, arguments.runs))
     console.print(idle.text(found))
@@ -78,6 +91,12 @@ def _large(arguments: argparse.Namespace, cluster: Cluster, folder: Path, consol
 def _gateway(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
     found = uvloop.run(gateway.measure(cluster, folder, arguments.runs))
     console.print(gateway.text(found))
+    return found.as_dict()
+
+
+def _schedules(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
+    found = uvloop.run(schedules.measure(cluster, folder, arguments.schedules, arguments.per_second))
+    console.print(schedules.text(found))
     return found.as_dict()
 
 
@@ -103,22 +122,31 @@ def _parser() -> argparse.ArgumentParser:
     passing.add_argument("--scale", type=float, default=1.0, help="factor for the number of runs (default: 1)")
     contenders = (Floor.name, LeastWrites.name, Jobs.name, Relay.name)
     passing.add_argument("--without", choices=contenders, action="append", default=[], help="skip this one")
-    passing.set_defaults(measure=_relay)
+    passing.set_defaults(measure=_relay, start=_control_plane)
+
+    passed_on = commands.add_parser("handover", help="from an answer to the next call of run(), with real pods on kind")
+    passed_on.add_argument("--length", type=int, default=15, help="iterations of each run (default: 15)")
+    passed_on.set_defaults(measure=_handover, start=handover.start)
 
     still = commands.add_parser("idle", help="start-up time and memory of the operator with inactive runs")
     still.add_argument("--runs", type=int, default=10_000, help="number, half of them finished (default: 10000)")
-    still.set_defaults(measure=_idle)
+    still.set_defaults(measure=_idle, start=_control_plane)
 
     door = commands.add_parser("gateway", help="memory and speed of the GraphQL gateway with many runs in its cache")
     door.add_argument("--runs", type=int, default=10_000, help="number, half of them finished (default: 10000)")
-    door.set_defaults(measure=_gateway)
+    door.set_defaults(measure=_gateway, start=_control_plane)
 
     wide = commands.add_parser("large", help="memory of operator and gateway with objects of the maximum size")
     wide.add_argument("--records", type=int, default=500, help="number of records of 490 KiB (default: 500)")
     wide.add_argument("--runs", type=int, default=360, help="number of runs with an input of 250 KB (default: 360)")
-    wide.set_defaults(measure=_large)
+    wide.set_defaults(measure=_large, start=_control_plane)
 
-    for command in (passing, still, wide, door):
+    hour = commands.add_parser("schedules", help="how late runs are when many schedules have the same time")
+    hour.add_argument("--schedules", type=int, default=1000, help="number (default: 1000)")
+    hour.add_argument("--per-second", type=int, default=20, help="limit of the operator (default: 20)")
+    hour.set_defaults(measure=_schedules)
+
+    for command in (passing, passed_on, still, wide, door, hour):
         command.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
     return parser
 

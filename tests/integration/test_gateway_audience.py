@@ -182,3 +182,20 @@ async def test_a_websocket_accepts_the_same_tokens(door: Door) -> None:
     async with plain.subscribe(document) as subscription:
         assert subscription.received == []
         assert subscription.socket.close_code == 4403
+
+
+def test_rights_events_and_changes_are_those_of_the_user(door: Door) -> None:
+    reader, operator = door.user("reader"), door.user("operator")
+    answer = reader.inside("whoAmI { data { identity { id } permissions { name allowed } } }")["whoAmI"]["data"]
+    allowed = {one["name"] for one in answer["permissions"] if one["allowed"]}
+    events = '{ backgroundTasks { getTask(id: "theirs") { data { events { id } } } } }'
+
+    assert answer["identity"]["id"] == f"system:serviceaccount:{door.kubectl.namespace}:reader"
+    assert {"LIST_TASKS", "PATCH_TASKS", "LIST_EVENTS"} & allowed == {"LIST_TASKS"}
+    assert reader.ask(events).error_codes == [NOT_AUTHORIZED]
+    account = f"--serviceaccount={door.kubectl.namespace}:reader"
+    door.kubectl.do("create", "rolebinding", "reader-view", "--clusterrole=view", account)
+    assert reader.ask(events).data["getTask"]["data"]["events"] is not None
+    for user, is_ok in ((reader, False), (operator, True)):
+        found = mutate(user, 'suspendTasks(ids: ["theirs"]) { data { ok } error { code } }').data["suspendTasks"]
+        assert found == {"data": [{"ok": is_ok}], "error": None}

@@ -78,6 +78,24 @@ def test_the_next_pod_is_created_at_the_answer_and_works_after_the_end(lingering
     assert relay.pods("ahead") == ["ahead-i1", "ahead-i2", "ahead-i3"]
 
 
+def test_a_container_in_which_nothing_else_runs_need_not_have_ended(relay: Relay) -> None:
+    """In a PID namespace of its own, as in a container, the runner knows that it is alone; then it lingers."""
+    linger = "import os; exit_ = os._exit; os._exit = lambda code: (__import__('time').sleep(8), exit_(code))"
+    runner = f"{linger}; from podrelay.runner.main import main; main()"
+    unshared = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+    command = [*unshared, "python3", "-c", runner, f"{TASKS_FILE}:Chain"]
+    template = {"spec": {"containers": [{"name": "task", "image": "local", "command": command}]}}
+    relay.define("Chain", "quiet", template=template, podCleanup="Never")
+    relay.run("quiet", "quiet")
+
+    status = relay.finished("quiet")
+
+    assert (status["phase"], status["iterations"]) == ("Succeeded", 2)
+    assert relay.record("quiet-i1")["quiet"] is True
+    terminated = relay.kubectl.get("pods", "quiet-i1")["status"]["containerStatuses"][0]["state"]["terminated"]
+    assert relay.record("quiet-i2")["startedAt"] < terminated["finishedAt"]
+
+
 def test_after_the_end_means_never_two_pods(lingering: Lingering) -> None:
     relay = lingering.relay
     lingering.define("after", handover="AfterEnd", podCleanup="Never")

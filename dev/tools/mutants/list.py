@@ -447,6 +447,12 @@ CORE: Final = (
         "    if True:\n",
     ),
     Mutant(
+        "ReleasedWhileThreadsRun",
+        "operator/planner/ahead.py",
+        "if not record.quiet or status is None",
+        "if status is None",
+    ),
+    Mutant(
         "SlotGivenBackWithAStandby",
         "operator/planner/admission.py",
         "    if any(view.owns(pod) and not pod.is_released for pod in view.pods):\n        return False\n",

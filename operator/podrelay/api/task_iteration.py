@@ -151,6 +151,9 @@ class TaskIteration(Model):
     """When the response was written."""
     response: IterationResponse | None = None
     """The answer of run(). Cannot be changed."""
+    quiet: bool | None = None
+    """Whether nothing of the task, neither a thread nor a process, was running any longer when the answer continue was
+    stored. The next iteration may then begin before the end of the container is reported."""
     checkpoint: Checkpoint | None = None
     """State that the task saved during the iteration."""
     progress: Progress | None = None

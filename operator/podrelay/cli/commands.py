@@ -77,6 +77,11 @@ CLUSTER: Final[Mapping[str, ClusterCommand]] = {
     "definitions": ClusterCommand(
         "list the definitions that can be run", "show:definitions", "podrelay definitions -o wide"
     ),
+    "schedule": ClusterCommand(
+        "show, preview and control schedules",
+        "schedules:application",
+        'podrelay schedule preview --cron "30 2 * * *" --time-zone Europe/Vienna',
+    ),
     "doctor": ClusterCommand("find out why runs do not start", "doctor:doctor", "podrelay doctor -n shop"),
     "export": ClusterCommand(
         "write a namespace to a file", "backup:export", "podrelay export -n shop --file shop.jsonl"

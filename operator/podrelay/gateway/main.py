@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import uvloop
@@ -31,12 +32,12 @@ from podrelay.gateway.http.certificates import Certificate
 from podrelay.gateway.http.connections import Connections
 from podrelay.gateway.http.server import LOOPBACK, ServerOptions, application
 from podrelay.gateway.impersonating import Impersonation
-from podrelay.gateway.objects import Definition, Record, Run
+from podrelay.gateway.objects import Definition, Record, Run, ScheduleIdentity
 from podrelay.gateway.schema.build import Schema, build
 from podrelay.kube import config
 from podrelay.kube.client import Client
 from podrelay.kube.reflector import Reflector
-from podrelay.kube.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+from podrelay.kube.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, TASK_SCHEDULES
 
 log = logging.getLogger(__name__)
 
@@ -164,7 +165,8 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
             pages,
             guarded,
         )
-        tasks = [asyncio.create_task(reflector.run()) for reflector in reflectors]
+        everything = [*reflectors, *_of_schedules(own, cache, arguments.namespace)]
+        tasks = [asyncio.create_task(reflector.run()) for reflector in everything]
         tasks.append(asyncio.create_task(_report_when_synced(reflectors, cache)))
         if certificate is not None:
             tasks.append(asyncio.create_task(certificate.keep_current()))
@@ -219,6 +221,16 @@ def _reflectors(client: Client, cache: Cache, namespaces: list[str]) -> list[Ref
             Reflector(client, TASK_ITERATIONS, Record, cache.records, namespace=namespace),
         )
     return reflectors
+
+
+def _of_schedules(client: Client, cache: Cache, namespaces: list[str]) -> list[Reflector[Any]]:
+    """Return the reflectors for subscriptions to schedules; the gateway is ready without them."""
+
+    def denied(message: str) -> None:
+        log.info("subscriptions to schedules show no changes: %s", message)
+
+    reflect = partial(Reflector, client, TASK_SCHEDULES, ScheduleIdentity, cache.schedules, denied=denied)
+    return [reflect(namespace=namespace) for namespace in namespaces or (None,)]
 
 
 def _is_not_disconnect(record: logging.LogRecord) -> bool:

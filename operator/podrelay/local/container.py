@@ -34,9 +34,7 @@ def run(reference: str, started_at: float) -> int:
         return UnixConnection(folder / SOCKET_FILE, REQUEST_TIMEOUT_SECONDS)
 
     client = ApiClient("localhost", 0, folder, connect=connect)
-    return runner.run(
-        reference, os.environ, started_at, time.monotonic, client, now=now, after_task=runner.report_threads
-    )
+    return runner.run(reference, os.environ, started_at, time.monotonic, client, now=now, after_task=runner.look_around)
 
 
 def _end_with_the_world(lifeline: int) -> None:

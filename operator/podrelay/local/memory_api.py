@@ -18,6 +18,7 @@ import msgspec
 
 from podrelay.api import names, numbers
 from podrelay.api.task_run import TaskRun
+from podrelay.api.task_schedule import TaskSchedule
 from podrelay.kube.api import JSON_PATCH, MERGE_PATCH, STRATEGIC_MERGE_PATCH
 from podrelay.kube.errors import AlreadyExistsError, ApiError, ConflictError, NotFoundError
 from podrelay.local import patches, schema
@@ -31,10 +32,15 @@ _KINDS: Final = {
     names.TASK_DEFINITIONS: (names.API_VERSION, "TaskDefinition"),
     names.TASK_RUNS: (names.API_VERSION, "TaskRun"),
     names.TASK_ITERATIONS: (names.API_VERSION, "TaskIteration"),
+    names.TASK_SCHEDULES: (names.API_VERSION, "TaskSchedule"),
 }
 _KNOWN_OWNERS: Final = frozenset(kind for _, kind in _KINDS.values())
 _FIRST: Final = ("apiVersion", "kind", "metadata")
-_FIRST_STATUS: Final[dict[str, dict[str, Any]]] = {PODS: {"phase": "Pending"}, names.TASK_RUNS: dict(TaskRun.born)}
+_FIRST_STATUS: Final[dict[str, dict[str, Any]]] = {
+    PODS: {"phase": "Pending"},
+    names.TASK_RUNS: dict(TaskRun.born),
+    names.TASK_SCHEDULES: dict(TaskSchedule.born),
+}
 """The initial status, for kinds with a status subresource."""
 _FIXED: Final = (
     "name",

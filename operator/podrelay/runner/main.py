@@ -18,7 +18,7 @@ from typing import Any, Final
 from podrelay.api import limits, names, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
-from podrelay.runner import environment, fence, handover, hooks, threads
+from podrelay.runner import environment, fence, handover, hooks, quiet, threads
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.console import Console
@@ -63,7 +63,7 @@ def main(run_in_pod: Callable[[str, float], int] | None = None) -> None:
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print("usage: podrelay-runner MODULE:CLASS   (inside a pod of a TaskRun)", file=sys.stderr)
         sys.exit(2)
-    run_in_pod = run_in_pod or (lambda reference, began: run(reference, os.environ, began, after_task=report_threads))
+    run_in_pod = run_in_pod or (lambda reference, began: run(reference, os.environ, began, after_task=look_around))
     code = 1
     try:
         code = run_in_pod(sys.argv[1], started_at)
@@ -75,6 +75,12 @@ def main(run_in_pod: Callable[[str, float], int] | None = None) -> None:
             sys.stderr.flush()
         # Threads of the task and exit handlers of libraries must not keep a pod running whose answer is stored.
         os._exit(code)
+
+
+def look_around() -> bool:
+    """Report threads of the task that still run, and return whether nothing of the task does."""
+    report_threads()
+    return quiet.nothing_else_runs()
 
 
 def report_threads() -> None:
@@ -98,7 +104,7 @@ def run(
     now: Callable[[], str] = now,
     listen: Callable[[Interruption], None] = Interruption.install,
     session_type: Callable[..., PodSession] = PodSession,
-    after_task: Callable[[], None] = lambda: None,
+    after_task: Callable[[], bool] = lambda: False,
 ) -> int:
     """Run one iteration of a task and return the exit code.
 
@@ -111,7 +117,8 @@ def run(
         now: the time that is written into the record.
         listen: connects the interruption to SIGTERM; default: with a signal handler of this process.
         session_type: creates the session behind the controller; takes the arguments of PodSession.
-        after_task: called when run() has returned, before its answer is stored.
+        after_task: called when run() has returned, before its answer is stored; returns whether nothing of the task
+            runs any longer.
     """
     try:
         me = environment.read(variables)
@@ -145,14 +152,18 @@ def run(
     with console.listening() if console is not None else contextlib.nullcontext():
         if me.only_hooks:
             return _call_only_hooks(reference, session)
-        return _run_task(reference, variables, session, after_task)
+        return _run_task(reference, variables, session, record, after_task)
 
 
 def _run_task(
-    reference: Reference, variables: Mapping[str, str], session: PodSession, after_task: Callable[[], None]
+    reference: Reference,
+    variables: Mapping[str, str],
+    session: PodSession,
+    record: Record,
+    after_task: Callable[[], bool],
 ) -> int:
     definition, answer = _work(reference, session)
-    after_task()
+    record.is_quiet = after_task()
     response = response_of(answer, session.input, session.output, session.rules)
     code, is_stored = _deliver(session, response, variables)
     if is_stored and definition is not None and hooks.may_follow(response, session.me, is_aborted=session.is_aborted()):

@@ -66,6 +66,8 @@ class Record:
         self._dropped_logs = 0
         self._heartbeat_at: str | None = None
         self._is_dirty = False
+        self.is_quiet = False
+        """Whether nothing of the task runs any longer."""
         self.size = 1024
         """Size in bytes of the last written version of the record."""
 
@@ -206,6 +208,8 @@ class Record:
             checkpoint = self._body.get("checkpoint")
             self._body["response"] = response
             self._body["finishedAt"] = self.now()
+            if self.is_quiet and response["status"] == "continue":
+                self._body["quiet"] = True
             if response["status"] != "error":
                 self._body.pop("checkpoint", None)
             elif _bytes(self._body) > RECORD_BYTES:

@@ -143,7 +143,7 @@ class History:
         processes = [p for p in self.world.processes.values() if not p.has_ended and not self.world.nodes.is_lost(p)]
         if any(p.runs_user_code for p in processes):
             yield 16, self._answer
-            yield 2, self._beat
+            yield 3, self._beat
             yield 3, self._checkpoint
             yield 1, self._get_stuck
         if any(p.waits_for_release for p in processes):
@@ -180,6 +180,7 @@ class History:
     def _answer(self, how: int) -> None:
         process = self._one(how // 32, lambda p: p.runs_user_code and not p.is_stuck)
         if process is not None:
+            process.leaves_threads = how % 64 >= 32
             self.world.answer(process.uid, ANSWERS[how % 16 % len(ANSWERS)], loses_reply=how % 32 >= 24)
 
     def _beat(self, how: int) -> None:
@@ -303,9 +304,11 @@ class History:
         self._operator(how // 4).step(self._key(how // 8), holds)
 
     def _crash(self, how: int) -> None:
-        process = self._one(how // 2, lambda _: True)
+        process = self._one(how // 8, lambda _: True)
         if process is not None:
-            self.world.nodes.exit(process, 137 if how % 2 else 1, is_slow="slow nodes" in self.troubles and how % 4 > 1)
+            # A program without the SDK may end like this, too, without an answer.
+            code = 0 if process.by_message and how % 8 > 4 else 137 if how % 2 else 1
+            self.world.nodes.exit(process, code, is_slow="slow nodes" in self.troubles and how % 4 > 1)
 
     def _delete_pod(self, how: int) -> None:
         self.world.delete(self._name(how))
@@ -408,7 +411,7 @@ def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> His
     }
     if not by_message and choices.next() % 2:
         definition["hooks"] = HOOKS
-    if not by_message and choices.next() % 4 == 3:
+    if not by_message and choices.next() % 4 > 1:
         definition["heartbeatTimeoutSeconds"] = 60
     if not by_message:
         definition |= choices.pick(_HANDOVERS)

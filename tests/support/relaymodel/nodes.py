@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+from podrelay.api import names
 from podrelay.kube.errors import NotFoundError
 from tests.support.modelapi import ModelApi
 from tests.support.relaymodel import processes
@@ -69,6 +70,7 @@ class Nodes:
         if process.by_message and process.answered is not None and code == 0:
             process.stored = process.answered
         pod = self.pod_of(process)
+        process.was_asked_to_end = pod is None or self._is_asked_to_end(pod)
         if pod is None:
             return
         now = self.clock().isoformat()
@@ -169,6 +171,11 @@ class Nodes:
     def _has_to_end(self, process: Process) -> bool:
         pod = self.pod_of(process)
         return pod is None or "deletionTimestamp" in pod["metadata"] or self._has_deadline_passed(pod)
+
+    @staticmethod
+    def _is_asked_to_end(pod: dict[str, Any]) -> bool:
+        metadata = pod["metadata"]
+        return "deletionTimestamp" in metadata or names.ANNOTATION_ENDING_SINCE in metadata.get("annotations", {})
 
     def _kill(self, process: Process, pod: dict[str, Any] | None) -> None:
         """End a container whose grace period is over."""

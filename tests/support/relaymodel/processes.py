@@ -79,8 +79,10 @@ class Process:
         calls: the hook that is being called.
         answered: the answer of the task, None before; it may never have been stored.
         stored: the answer that is known to be stored, in its record or as its message.
+        was_asked_to_end: its pod had been deleted, or had got a deadline, before the container ended.
         is_orphan: its pod was deleted by force: the only exception of "never two at once".
         stopping_since: when it was asked to end.
+        leaves_threads: code of the task continues to run after its answer, until the container ends.
         is_stuck: the task never answers, and sends no heartbeat, until its container is killed.
         message: its termination message.
     """
@@ -107,9 +109,11 @@ class Process:
     waits_for_end: bool = False
     has_ended: bool = False
     exit_code: int | None = None
+    was_asked_to_end: bool = False
     is_orphan: bool = False
     stopping_since: datetime | None = None
     is_stuck: bool = False
+    leaves_threads: bool = False
     message: str = ""
     hooks_called: list[str] = field(default_factory=list)
 
@@ -117,6 +121,12 @@ class Process:
     def is_busy(self) -> bool:
         """Whether code of the task's author is running."""
         return self.runs_user_code or self.calls is not None
+
+    @property
+    def runs_code(self) -> bool:
+        """Whether code of the task's author is running, or threads of it after its answer."""
+        is_left = self.answered is not None and self.leaves_threads and not self.has_ended
+        return self.is_busy or is_left
 
     @property
     def waits_for_release(self) -> bool:
@@ -202,6 +212,7 @@ class Process:
         if self.by_message:
             self.message = json.dumps(response)
             return
+        self.record.is_quiet = not self.leaves_threads
         try:
             self.record.answer(dict(response), lambda: 0.0)
         except (SupersededError, ApiRefusedError):

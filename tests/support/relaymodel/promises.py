@@ -186,8 +186,15 @@ class Promises:
         given = (status.get("output") or {}).get("serial")
         if given is not None and given not in outputs:
             self._break(f"{name} succeeded with the output {given}, its pods answered {outputs}")
-        if not outputs and not any(process.by_message for process in self._of(uid)):
+        if not outputs and not any(map(self._has_ended_as_done, self._of(uid))):
             self._break(f"{name} succeeded, and no pod has answered done")
+
+    def _has_ended_as_done(self, process: Process) -> bool:
+        """Whether the exit code of a program without the SDK means done: it was not asked to end."""
+        is_silent = process.exit_code == 0 and process.answered is None
+        # Only the clock of the node shows which came first, the deletion or the end.
+        is_clock_late = self._world.nodes.skew < timedelta()
+        return process.by_message and is_silent and (is_clock_late or not process.was_asked_to_end)
 
     # --- pods and records -----------------------------------------------------------------------------------------
 
@@ -228,6 +235,8 @@ class Promises:
             return
         answered = process.stored
         said = response["status"]
+        if process.by_message and process.exit_code not in {0, None} and said in {"done", "continue"}:
+            self._break(f"{process.pod} ended with code {process.exit_code}, its record says {said}")
         if answered is None:
             return
         if said != answered["status"] and not self._may_differ(process, said):
@@ -254,7 +263,7 @@ class Promises:
     def _see_what_runs(self) -> None:
         busy: dict[str, list[Process]] = defaultdict(list)
         for process in self._world.processes.values():
-            if process.is_busy and not process.is_orphan:
+            if process.runs_code and not process.is_orphan:
                 busy[process.run_uid].append(process)
         for uid, running in busy.items():
             if len(running) > 1:
@@ -324,8 +333,12 @@ class Promises:
         if said in {"continue", "done", "aborted"} and other.me.iteration >= me.iteration and not other.is_orphan:
             self._break(f"{process.pod} runs although {other.pod} said {said}")
         is_certain = not other.is_orphan and other.node not in self._world.nodes.ever_lost
-        if is_certain and other.has_begun and not other.has_ended:
+        if is_certain and other.has_begun and other.leaves_threads and not other.has_ended:
             self._break(f"{process.pod} runs although the container of {other.pod} has not ended")
+        is_earlier = (other.me.iteration, other.me.attempt) < (me.iteration, me.attempt)
+        is_fatal = said == "error" and (other.stored or {}).get("retryable") is False
+        if is_certain and is_fatal and is_earlier:
+            self._break(f"{process.pod} runs although {other.pod} answered that there must be no other attempt")
         # With a valid token, it could still answer; after the operator has stored an answer, no other is accepted.
         is_over = other.uid in self._stopped and self._has_answer(other)
         can_answer = other.is_orphan and other.is_busy and not other.by_message and not is_over
@@ -359,9 +372,20 @@ class Promises:
             expected = (self._iterations[uid, me.iteration - 1].answer or {}).get("input")
         if expected is not None and process.input.get("serial") != expected.get("serial"):
             self._break(f"{process.pod} works on {process.input}, its state is {expected}")
+        newer = [name for name in known.checkpoints if _attempt_of(me.checkpoint) < _attempt_of(name) < me.attempt]
+        if me.checkpoint and newer and not self._has_lost_checkpoint(newer) and self._are_certain(uid, newer):
+            self._break(f"{process.pod} starts from {me.checkpoint} although {newer} stored a checkpoint later")
         earlier = [name for name in known.checkpoints if name != process.pod]
         if earlier and not me.checkpoint and not self._has_lost_checkpoint(earlier):
             self._break(f"{process.pod} starts from the beginning although {earlier} stored a checkpoint")
+
+    def _are_certain(self, run_uid: str, pods: list[str]) -> bool:
+        """Whether none of these pods can have written after the operator believed it to be gone."""
+        return not any(
+            process.is_orphan or process.node in self._world.nodes.ever_lost
+            for process in self._of(run_uid)
+            if process.pod in pods
+        )
 
     def _has_lost_checkpoint(self, records: list[str]) -> bool:
         """Whether none of these records exists with its checkpoint."""

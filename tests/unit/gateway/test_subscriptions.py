@@ -251,6 +251,22 @@ async def test_output_that_cannot_be_read_or_is_not_kept_is_a_gap(gateway: Gatew
     ]
 
 
+async def test_a_slow_reader_misses_no_line(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_lines, "PENDING_LINES", 10)
+    answered(gateway, 1, *[("info", f"logged {number}") for number in range(200)])
+    pod = answered(gateway, 2, console={"text": "".join(f"kept {number}\n" for number in range(300))})
+    stamped = [f"2026-11-24T10:00:00.{number:06}Z printed {number}\n" for number in range(3000)]
+    printed(gateway, "words-i1")
+    gateway.api.objects[f"{PODS}/words-i1/log"] = "".join(stamped)
+    finish(gateway, pod)
+    found = await all_lines(gateway)
+
+    assert of_source(found, "LOG") == [f"logged {number}" for number in range(200)]
+    output = [f"printed {number}" for number in range(3000)] + [f"kept {number}" for number in range(300)]
+    assert of_source(found, "POD") == output
+    assert of_source(found, "GAP") == []
+
+
 async def test_a_log_that_never_ends_does_not_delay_the_other_pods_forever(
     gateway: Gateway, monkeypatch: pytest.MonkeyPatch
 ) -> None:

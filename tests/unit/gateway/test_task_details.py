@@ -65,6 +65,20 @@ async def test_the_history_has_every_attempt_newest_first(gateway: Gateway) -> N
     assert (found[3]["nodeName"], found[3]["image"]) == ("node-1", "words:1")
 
 
+async def test_a_long_history_is_read_in_parts(gateway: Gateway) -> None:
+    gateway.cache.runs.apply(run("words"))
+    for iteration in range(1, 121):
+        gateway.cache.records.apply(record("words", iteration))
+
+    found = await task(
+        gateway,
+        "all: history(limit: 500) { id } next: history(limit: 500, offset: 100) { id }"
+        " none: history(offset: 900) { id } first: history(limit: 1, offset: -3) { id }",
+    )
+    assert [len(found[part]) for part in ("all", "next", "none", "first")] == [100, 20, 0, 1]
+    assert (found["next"][0]["id"], found["first"][0]["id"]) == ("words-i20", "words-i120")
+
+
 async def test_each_attempt_shows_the_state_that_it_began_with_and_the_one_that_it_hands_on(gateway: Gateway) -> None:
     gateway.cache.runs.apply(run("words"))
     gateway.api.objects[f"{ROOT}/taskruns/words"] = {"spec": {"input": {"page": 0}}}
@@ -303,6 +317,32 @@ async def test_events_of_a_task_and_its_pods_come_newest_first(gateway: Gateway)
         "lastOn": "2026-11-24T11:53:20.000Z",
     }
     assert {user for _, path, user in gateway.api.seen if path.endswith("/events")} == {"alice"}
+
+
+async def test_events_of_the_newer_api_have_a_series_and_microseconds(gateway: Gateway) -> None:
+    gateway.cache.runs.apply(run("words"))
+    gateway.api.objects[f"{CORE}/events?involvedObject.uid=uid-words"] = [
+        {
+            "metadata": {"name": "e1", "uid": "e1", "creationTimestamp": "2026-11-24T12:00:01Z"},
+            "involvedObject": {"kind": "TaskRun", "name": "words"},
+            "eventTime": "2026-11-24T12:00:01.123456Z",
+            "series": {"count": 7, "lastObservedTime": "2026-11-24T12:05:00.000001Z"},
+            "firstTimestamp": None,
+            "lastTimestamp": None,
+            "source": {},
+            "reportingComponent": "default-scheduler",
+        }
+    ]
+
+    (found,) = (await task(gateway, "events { type source count firstOn lastOn message }"))["events"]
+    assert found == {
+        "type": "Normal",
+        "source": "default-scheduler",
+        "count": 7,
+        "firstOn": "2026-11-24T12:00:01.123Z",
+        "lastOn": "2026-11-24T12:05:00.000Z",
+        "message": None,
+    }
 
 
 async def test_the_manifest_has_no_managed_fields(gateway: Gateway) -> None:

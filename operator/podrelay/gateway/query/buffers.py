@@ -56,6 +56,18 @@ class Newest(Generic[T]):
         self._dropped = 0
         self._closed: BaseException | None = None
         self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next item that is added drops the oldest one."""
+        return len(self._items) >= self._limit
+
+    async def room(self) -> None:
+        """Wait until an item can be added without dropping one; for items that can wait where they are."""
+        while self.is_full:
+            self._emptied.clear()
+            await self._emptied.wait()
 
     def put(self, item: T) -> None:
         """Add an item."""
@@ -84,6 +96,7 @@ class Newest(Generic[T]):
         if not self._items and self._closed is not None:
             raise self._closed
         item = self._items.popleft()
+        self._emptied.set()
         if not self._items and self._closed is None:
             self._filled.clear()
         return item, 0

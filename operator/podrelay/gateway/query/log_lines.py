@@ -1,5 +1,7 @@
 """The lines of a run as one stream, independent of GraphQL: what its task has logged, and what its pods print.
 
+Lines wait in records and logs of pods until the subscriber has room for them, so a slow one misses only what a record
+drops meanwhile.
 Logs are read with the caller's token. Access to the records is checked again every ten seconds.
 """
 
@@ -222,13 +224,13 @@ class _LogFollower:
                 continue
             self._changed.pop(key, None)
             if stored:
-                self._put_new(key.name, stored)
+                await self._put_new(key.name, stored)
 
     def _has_all(self, pod: str) -> bool:
         has_printed_all = not self._wanted.pod_output or self._positions.printed(pod) is None
         return has_printed_all and self._positions.logged(pod) is None
 
-    def _put_new(self, pod: str, stored: Object) -> None:
+    async def _put_new(self, pod: str, stored: Object) -> None:
         """Put the new lines. Lines are numbered, including those that the record has dropped."""
         items: list[Object] = stored.get("logs") or []
         first, seen = stored.get("droppedLogs") or 0, self._positions.logged(pod)
@@ -236,10 +238,11 @@ class _LogFollower:
             if first > seen:
                 self._buffer.put(Line(pod, dropped=first - seen, number=first))
             for number, item in enumerate(items[max(0, seen - first) :], max(seen, first) + 1):
+                await self._buffer.room()
                 self._buffer.put(Line(pod, item, number=number))
             self._positions.has_logged(pod, max(seen, first + len(items)))
         if pod in self._deleted:
-            self._put_kept(pod, stored)
+            await self._put_kept(pod, stored)
         self._follow_pod(pod)
 
     def _follow_pod(self, pod: str) -> None:
@@ -258,14 +261,17 @@ class _LogFollower:
             while not task.done():
                 heard = self._heard
                 await asyncio.wait({task}, timeout=_SILENT_SECONDS)
-                if heard == self._heard and not self._to_print.empty():
+                if self._is_silent_since(heard) and not self._to_print.empty():
                     break
         while self._printing:
             heard = self._heard
             done, _ = await asyncio.wait(self._printing, timeout=_LAST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-            if not done and heard == self._heard:
+            if not done and self._is_silent_since(heard):
                 self._buffer.put(Line(None, text="the output of a pod does not end", dropped=1))
                 return
+
+    def _is_silent_since(self, heard: int) -> bool:
+        return heard == self._heard and not self._buffer.is_full
 
     async def _print(self, pod: str) -> None:
         try:
@@ -300,17 +306,18 @@ class _LogFollower:
                     self._buffer.put(Line(pod, text=why, dropped=1))
             self._heard += 1
             self._positions.has_printed(pod, printed.at)
+            await self._buffer.room()
             self._buffer.put(Line(pod, text=printed.text, at=printed.at))
 
     async def _print_kept(self, pod: str) -> None:
         """Put the output in the record of a pod that was deleted."""
         stored = await fetch(self._call, TASK_ITERATIONS, Key(self._key.namespace, pod))
         if stored.get("console") is not None:
-            self._put_kept(pod, stored)
+            await self._put_kept(pod, stored)
         else:
             self._deleted.add(pod)
 
-    def _put_kept(self, pod: str, stored: Object) -> None:
+    async def _put_kept(self, pod: str, stored: Object) -> None:
         console, start = stored.get("console"), self._positions.printed(pod)
         if console is None or start is None:
             return
@@ -318,6 +325,7 @@ class _LogFollower:
         for line in _kept_lines(pod, console, has_seen_some=start.at is not None):
             if line.number > start.kept:
                 self._positions.has_kept(pod, line.number)
+                await self._buffer.room()
                 self._buffer.put(line)
 
     def _hear_record(self, change: Change[Record]) -> None:

@@ -310,10 +310,11 @@ class Task:
         return paced(call.services.turns, page.items, lambda record: Log.of(record, self.payloads))
 
     @described
-    async def history(self, limit: int = 50) -> list[Attempt] | None:
+    async def history(self, limit: int = 50, offset: int = 0) -> list[Attempt] | None:
         """Its attempts, newest first: one for each pod, also for pods that were lost or have not answered yet."""
         known, records = await self._attempts()
-        shown = known[: page_size(self.payloads.call, limit)]
+        first = max(0, offset)
+        shown = known[first : first + page_size(self.payloads.call, limit)]
         self.payloads.budget.take_rows(len(shown))
         return paced(
             self.payloads.call.services.turns,

@@ -35,6 +35,17 @@ def next_after_answer(view: View, attempt: Attempt, record: Record, following: P
     return CreatePod(msgspec.structs.replace(create.target, after=attempt.target.name))
 
 
+def may_release(view: View, attempt: Attempt, record: Record, following: Plan) -> bool:
+    """Return whether the next pod, which exists, may work although the container of `attempt` has not ended.
+
+    That is the case if its runner has found that nothing of the task runs in the container any longer.
+    """
+    status = following.status
+    if not record.quiet or status is None or status.current is None or not _may_be_ahead(view, attempt, record):
+        return False
+    return status.current.iteration > attempt.target.iteration
+
+
 def standby(view: View, attempt: Attempt, target: Target) -> tuple[CreatePod | None, datetime | None]:
     """Return the creation of the pod after `target`, whose pod is working, or the time when that is due, or neither."""
     definition, record, run = view.definition, attempt.record, view.run

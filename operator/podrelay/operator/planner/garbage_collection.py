@@ -53,7 +53,7 @@ def after_the_end(view: View) -> Plan:
     if annotation is not None:
         return Plan(actions=(annotation,))
     expires = _expires_at(view)
-    if not _is_kept_for_its_parent(view):
+    if not (_is_kept_for_its_parent(view) or view.is_kept_for_its_schedule):
         if view.is_surplus or (expires is not None and view.now >= expires):
             return Plan(actions=(delete,))
         if expires is not None:
@@ -67,6 +67,8 @@ def _cleans_itself_up(view: View) -> bool:
     """Return whether selfCleanup of its definition deletes a finished run now, together with its descendants."""
     events = view.definition.spec.self_cleanup if view.definition is not None else ()
     if _EVENTS.get(view.run.status.phase or "") not in events or _may_be_asked_for_again(view):
+        return False
+    if view.is_kept_for_its_schedule:
         return False
     # A child without an owner would stay; the run is reconciled again when the child has been adopted.
     return not view.children.unadopted
@@ -235,6 +237,8 @@ def during_run(view: View, following: Plan) -> Plan:
             actions.append(_delete_unstarted(pod))
         elif is_past and pod.is_released and (policy == "Always" or (policy == "OnSuccess" and ended_well)):
             _remove(view, pod, actions, requeue)
+        elif is_past and not pod.is_released:
+            _end_after_its_answer(view, pod, actions, requeue)
         else:
             _end_sidecars(view, pod, actions, requeue)
     actions += _old_records(view)
@@ -260,6 +264,18 @@ def _end_sidecars(view: View, pod: Pod, actions: list[Action], requeue: list[dat
     due = (terminated.finished_at or view.now) + view.settings.answer_grace
     if view.now >= due:
         actions.append(EndPod(pod))
+    else:
+        requeue.append(due)
+
+
+def _end_after_its_answer(view: View, pod: Pod, actions: list[Action], requeue: list[datetime]) -> None:
+    """End a pod that has answered, and whose successor works already, if its container keeps running."""
+    record = next((record for record in view.records if record.pod_uid == pod.metadata.uid), None)
+    if record is None or record.response is None:
+        return
+    due = view.answered_at(pod, record) + view.settings.answer_grace
+    if view.now >= due:
+        _end(view, pod, actions, requeue)
     else:
         requeue.append(due)
 

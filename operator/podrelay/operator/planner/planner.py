@@ -182,6 +182,8 @@ def _hold(view: View, attempt: Attempt) -> Plan:
 
 def _answered(view: View, attempt: Attempt, record: Record) -> Plan:
     following = answers.apply_answer(view, attempt, record)
+    if ahead.may_release(view, attempt, record, following):
+        return following
     if attempt.has_ended or object_rules.hooks_follow(following.status):
         return following  # a pod that has to call hooks waits for the final phase before it does so
     assert attempt.pod is not None  # noqa: S101 - a pod that is gone has ended

@@ -1,6 +1,7 @@
 """Counts and durations."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -62,3 +63,30 @@ def test_runs_that_failed_or_were_aborted_have_durations(phase: str) -> None:
 
     assert found is not None
     assert found.median == 7
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [
+        ({}, 100),
+        ({"delay_seconds": 60}, 40),
+        ({"start_at": NOW - timedelta(seconds=30)}, 30),
+        ({"start_at": NOW - timedelta(seconds=300)}, 100),
+        ({"delay_seconds": 600}, 0),
+    ],
+)
+def test_the_time_in_the_queue_begins_after_the_delay(spec: dict[str, Any], seconds: float) -> None:
+    one = run("a", spec=spec, about={"age": 100}, phase="Running", started_at=NOW)
+    (found,) = statistics_of([one], NOW).by_definition
+
+    assert found.queue_seconds is not None
+    assert found.queue_seconds.longest == seconds
+
+
+def test_aborted_and_unfinished_runs_do_not_count_for_the_success_rate() -> None:
+    phases = ("Succeeded", "Succeeded", "Failed", "Aborted", "Running")
+    (found,) = statistics_of([finished(f"r{n}", 1, phase) for n, phase in enumerate(phases)], NOW).by_definition
+    (other,) = statistics_of([finished("a", 1, "Aborted")], NOW).by_definition
+
+    assert found.success_rate == 2 / 3
+    assert other.success_rate is None

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from podrelay.api import names, protocol
 from podrelay.operator import object_rules
 from podrelay.operator.objects import TaskDefinition
-from podrelay.operator.plan import ConfirmAbsent, CreatePod, DeletePod, Plan, ReleasePod
+from podrelay.operator.plan import ConfirmAbsent, CreatePod, DeletePod, EndPod, Plan, ReleasePod
 from podrelay.operator.planner import planner
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import Settings, View
@@ -50,13 +50,14 @@ def planned(
     spec: dict[str, Any] | None = None,
     run: dict[str, Any] | None = None,
     runner: int = protocol.VERSION,
+    quiet: bool = False,
     **known: Any,
 ) -> Plan:
     """The plan for a run whose first pod works, or has answered."""
     definition = task_definition(**(spec or {}))
     first = pod_of(definition, state=state or running(), phase="Running")
     run_object = task_run({**WORKING, "current": current()}, **(run or {}))
-    records = (record(response=response, protocol=runner),)
+    records = (record(response=response, protocol=runner, quiet=quiet),)
     return planner.plan(view(run_object, definition, pods=(first, *others), records=records, **known))
 
 
@@ -87,6 +88,45 @@ def test_it_is_released_when_the_container_has_ended() -> None:
     assert after.status.current is not None
     assert (after.status.current.pod_name, after.status.current.released_at) == ("words-i2", NOW)
     assert after.status.last_record == "words-i1"
+
+
+def test_a_quiet_container_need_not_have_ended() -> None:
+    ready = planned(next_pod(), quiet=True)
+    assert ready.status is not None
+    assert ready.status.current is not None
+    assert (ready.status.current.pod_name, ready.status.last_record) == ("words-i2", "words-i1")
+    assert isinstance(created(planned(quiet=True)), CreatePod)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        {"response": {"status": "continue", "waitSeconds": 5}},
+        {"spec": {"handover": "AfterEnd"}},
+        {"not_ahead": "words-i2", "without_next": True},
+    ],
+)
+def test_otherwise_a_quiet_container_has_to_end_too(case: dict[str, Any]) -> None:
+    others = () if case.pop("without_next", False) else (next_pod(),)
+    following = planned(*others, quiet=True, **case)
+    assert following.status is not None
+    assert following.status.current is not None
+    assert following.status.current.pod_name == "words-i1"
+
+
+def test_a_container_that_does_not_end_after_its_answer_is_ended_when_its_successor_works() -> None:
+    status = {**WORKING, "iterations": 2, "lastRecord": "words-i1", "current": current("words-i2", 2)}
+    pods = (pod(state=running(), phase="Running"), next_pod(state=running(), phase="Running"))
+    records = (record(response=CONTINUE, quiet=True), record("words-i2"))
+    known = view(task_run(status), task_definition(), pods=pods, records=records)
+    shown = planner.plan(known).status
+    assert shown is not None
+    known = replace(known, run=task_run(as_status(shown)))
+
+    assert plan(known, later(29)).actions == ()
+    (action,) = plan(known, later(31)).actions
+    assert isinstance(action, EndPod)
+    assert action.pod.metadata.name == "words-i1"
 
 
 @pytest.mark.parametrize(
