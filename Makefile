@@ -42,6 +42,7 @@ check: $(VENV)/ready ## Format, lint, types, import rules, generated files, word
 	@$(BIN)/python -m dev.tools.drift
 	@$(BIN)/python -m dev.tools.locks --check
 	@$(BIN)/python -m dev.tools.words
+	@$(BIN)/python -m dev.pages.check
 	@echo "check: all good"
 
 unit: $(VENV)/ready ## Unit tests: without a cluster, three minutes

@@ -165,8 +165,11 @@ def test_the_flags_of_the_chart_are_flags_of_the_gateway() -> None:
     assert (arguments.namespace, arguments.allow_origin, arguments.graphiql) == (["shop"], ["https://a.example"], True)
     assert arguments.default_ttl_days == 30, "the gateway shows the operator's value"
     assert int(arguments.metrics_listen.removeprefix(":")) in [port["containerPort"] for port in container["ports"]]
-    assert paths(values) == ["/graphql", "/graphiql"]
-    assert paths(values | {"gateway.graphiql": False}) == ["/graphql"]
+    assert arguments.dashboard, "it is on by default"
+    assert paths(values) == ["/"]
+    without = values | {"gateway.dashboard": False}
+    assert paths(without) == ["/graphql", "/graphiql"]
+    assert paths(without | {"gateway.graphiql": False}) == ["/graphql"]
 
 
 def paths(values: Any) -> list[str]:

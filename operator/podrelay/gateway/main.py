@@ -27,7 +27,7 @@ from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
 from podrelay.gateway.documents.shapes import DocumentLimits
 from podrelay.gateway.event_loop import garbage
-from podrelay.gateway.http import connections, graphiql
+from podrelay.gateway.http import connections, dashboard, graphiql
 from podrelay.gateway.http.certificates import Certificate
 from podrelay.gateway.http.connections import Connections
 from podrelay.gateway.http.server import LOOPBACK, ServerOptions, application
@@ -130,7 +130,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
     bare = config.load(arguments.kubeconfig, arguments.context, with_credentials=False)
     certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     namespace = arguments.default_namespace or connection.namespace
-    pages = graphiql.pages(namespace, asks_for_token=arguments.auth == "token") if arguments.graphiql else []
+    pages = _pages(arguments, namespace)
     async with contextlib.AsyncExitStack() as stack:
         own = await stack.enter_async_context(_client(connection))
         callers = await stack.enter_async_context(_client(bare))
@@ -179,6 +179,15 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
             address = await _serve(stack, metrics.application(), arguments.metrics_listen, of_metrics)
             log.info("metrics served", extra={"metrics": address})
         yield await _serve(stack, app, arguments.listen, guarded, certificate)
+
+
+def _pages(arguments: argparse.Namespace, namespace: str) -> list[web.RouteDef]:
+    pages: list[web.RouteDef] = []
+    if arguments.graphiql:
+        pages += graphiql.pages(namespace, asks_for_token=arguments.auth == "token")
+    if arguments.dashboard:
+        pages += dashboard.pages(namespace, has_graphiql=arguments.graphiql)
+    return pages
 
 
 def _client(connection: config.Connection) -> CountingClient:
