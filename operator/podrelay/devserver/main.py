@@ -97,7 +97,8 @@ class TextDisplay:
 
     def ready(self, addresses: Addresses) -> None:
         """Show the addresses."""
-        lines = [f"GraphQL      {addresses.gateway}/graphql"]
+        lines = [f"dashboard    {addresses.gateway}/"] if addresses.has_dashboard else []
+        lines.append(f"GraphQL      {addresses.gateway}/graphql")
         if addresses.has_graphiql:
             lines.append(f"GraphiQL     {addresses.gateway}/graphiql")
         lines += [f"kubeconfig   export KUBECONFIG={addresses.kubeconfig}", "Ctrl-C ends everything."]

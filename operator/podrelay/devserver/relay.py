@@ -24,7 +24,7 @@ from podrelay.devserver.node import NAMESPACE, Node
 from podrelay.devserver.state import State
 from podrelay.gateway import main as gateway
 from podrelay.gateway import options as gateway_options
-from podrelay.gateway.http import graphiql
+from podrelay.gateway.http import dashboard, graphiql
 from podrelay.kube import config
 from podrelay.kube.client import Client
 from podrelay.kube.errors import ApiError
@@ -65,12 +65,14 @@ class Addresses:
         api: URL of the API server, which contains a secret.
         kubeconfig: a file for clients of the API server.
         has_graphiql: whether the gateway serves GraphiQL.
+        has_dashboard: whether the gateway serves the dashboard.
     """
 
     gateway: str
     api: str
     kubeconfig: Path
     has_graphiql: bool
+    has_dashboard: bool
 
 
 class Relay:
@@ -127,7 +129,7 @@ class Relay:
             stack.push_async_callback(_end, self._parts)
             with _explained("--port", self._arguments.port):
                 address = await stack.enter_async_context(gateway.running(self._gateway_options()))
-            self.addresses = Addresses(f"http://{address}", url, self._arguments.kubeconfig, _has_graphiql())
+            self.addresses = Addresses(f"http://{address}", url, self._arguments.kubeconfig, *_pages())
             await loading
             yield
 
@@ -235,15 +237,17 @@ class Relay:
             f"--kubeconfig={self._arguments.kubeconfig}",
             f"--listen={_HOST}:{self._arguments.port}",
         ]
-        return parser.parse_args([*flags, "--graphiql"] if _has_graphiql() else flags)
+        pages = zip(("--graphiql", "--dashboard"), _pages(), strict=True)
+        return parser.parse_args([*flags, *(flag for flag, is_built in pages if is_built)])
 
     async def _stop_node(self, node: "asyncio.Future[None]") -> None:
         self._node.stop()
         await asyncio.wait({node})
 
 
-def _has_graphiql() -> bool:
-    return graphiql.FILES.exists()
+def _pages() -> tuple[bool, bool]:
+    """Return whether GraphiQL, and whether the dashboard, are part of this installation."""
+    return graphiql.FILES.exists(), dashboard.FILES.exists()
 
 
 async def _following(loading: "asyncio.Task[None]", modules: Modules) -> None:
