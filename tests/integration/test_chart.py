@@ -204,6 +204,7 @@ def test_the_operator_runs_with_no_privileges() -> None:
         "--lease-namespace=$(POD_NAMESPACE)",
         "--default-ttl-days=90",
         "--max-running-pods-per-namespace=500",
+        "--max-schedule-starts-per-second=20",
         "--max-depth=10",
     ]
     assert container["image"] == "podrelay:0.1.0"
@@ -216,6 +217,7 @@ def test_values_reach_the_operator() -> None:
         "operator.namespaces": ["shop", "blog"],
         "operator.defaultTTLDays": 0,
         "operator.maxRunningPodsPerNamespace": 0,
+        "operator.maxScheduleStartsPerSecond": 5,
         "operator.maxDepth": 3,
         "operator.extraArgs": ["--log-level=debug"],
         "operator.extraEnv": [{"name": "A", "value": "b"}],
@@ -236,6 +238,7 @@ def test_values_reach_the_operator() -> None:
         "--namespace=shop",
         "--namespace=blog",
         "--max-running-pods-per-namespace=0",
+        "--max-schedule-starts-per-second=5",
         "--max-depth=3",
         "--log-level=debug",
     ]
@@ -302,7 +305,7 @@ def test_task_pods_may_list_runs_unless_disabled() -> None:
         assert runs["resources"] == ["taskruns"]
         return list(runs["verbs"])
 
-    assert verbs({}) == ["get", "list", "create"]
+    assert verbs({}) == ["get", "list", "watch", "create"]
     assert verbs({"runner.listRuns": False}) == ["get", "create"]
 
 
