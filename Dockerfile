@@ -40,7 +40,7 @@ COPY build/images/operator/ /opt/podrelay/lib/
 RUN ["python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "/opt/podrelay/lib"]
 COPY build/images/podrelay/ /
 RUN ["python3", "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", "/opt/podrelay/lib/podrelay"]
-COPY build/images/graphiql/ /
+COPY build/images/pages/ /
 LABEL org.opencontainers.image.title="podrelay" org.opencontainers.image.licenses="Apache-2.0"
 USER 65532:65532
 ENTRYPOINT ["podrelay"]

@@ -15,6 +15,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 # Its programs are written in Go; this setting trades memory for speed.
 CONTROL_PLANE := GOGC=400 $(BIN)/python -m dev.cluster up control-plane
+DASHBOARD := tests/integration/dashboard
 KIND := $(BIN)/python -m dev.cluster up kind --nodes 3 --replace
 
 .PHONY: clusters
@@ -22,7 +23,7 @@ clusters: $(VENV)/ready
 	@$(CONTROL_PLANE)
 	@$(KIND)
 
-.PHONY: help demo test check unit integration e2e mutants bench format generate docs lock venv up down status clean
+.PHONY: help demo test check unit integration browser e2e mutants bench format generate docs lock venv up down status clean
 
 help: ## Show this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[1mmake %-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,8 +32,8 @@ demo: $(VENV)/ready ## A cluster, the operator, and real task runs from start to
 	@$(BIN)/python -m dev.demo
 
 # The end-to-end tests wait for real nodes most of the time, so the other tests run in parallel.
-test: check clusters ## Everything: check, unit, integration and e2e tests
-	@$(BIN)/python -m dev.tools.parallel $(MAKE) --no-print-directory unit integration -- $(MAKE) --no-print-directory e2e
+test: check clusters ## Everything: check, unit, integration, browser and e2e tests
+	@$(BIN)/python -m dev.tools.parallel $(MAKE) --no-print-directory unit integration -- $(MAKE) --no-print-directory e2e browser
 
 check: $(VENV)/ready ## Format, lint, types, import rules, generated files, words: seconds
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }
@@ -42,6 +43,7 @@ check: $(VENV)/ready ## Format, lint, types, import rules, generated files, word
 	@$(BIN)/python -m dev.tools.drift
 	@$(BIN)/python -m dev.tools.locks --check
 	@$(BIN)/python -m dev.tools.words
+	@$(BIN)/python -m dev.pages.check
 	@echo "check: all good"
 
 unit: $(VENV)/ready ## Unit tests: without a cluster, three minutes
@@ -49,7 +51,12 @@ unit: $(VENV)/ready ## Unit tests: without a cluster, three minutes
 
 integration: $(VENV)/ready ## Integration tests: a real API server (built on first use: some minutes)
 	@$(CONTROL_PLANE)
-	@$(BIN)/pytest tests/integration -q --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+	@$(BIN)/pytest tests/integration -q --ignore=$(DASHBOARD) --numprocesses=3 --dist=loadfile --no-loadscope-reorder
+
+# In a process of its own: while a browser is open, no other event loop can run in its process.
+browser: $(VENV)/ready ## Tests of the dashboard in a real browser, with a real API server
+	@$(CONTROL_PLANE)
+	@$(BIN)/pytest $(DASHBOARD) -q
 
 e2e: $(VENV)/ready ## End-to-end tests: real pods on a kind cluster of three nodes
 	@$(KIND)

@@ -1,4 +1,4 @@
-"""The command line: `python -m dev.benchmarks relay`, `handover`, `idle`, `large` and `gateway`."""
+"""The command line: `python -m dev.benchmarks relay`, `handover`, `idle`, `large`, `gateway` and `schedules`."""
 
 import argparse
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from dev.benchmarks import gateway, handover, idle, large, relay, report
+from dev.benchmarks import gateway, handover, idle, large, relay, report, schedules
 from dev.benchmarks.contenders import Floor, Jobs, LeastWrites, Relay
 from dev.benchmarks.errors import BenchmarkError
 from dev.benchmarks.loads import LOADS, Load
@@ -94,6 +94,12 @@ def _gateway(arguments: argparse.Namespace, cluster: Cluster, folder: Path, cons
     return found.as_dict()
 
 
+def _schedules(arguments: argparse.Namespace, cluster: Cluster, folder: Path, console: Console) -> dict[str, Any]:
+    found = uvloop.run(schedules.measure(cluster, folder, arguments.schedules, arguments.per_second))
+    console.print(schedules.text(found))
+    return found.as_dict()
+
+
 def _write(path: Path, results: dict[str, Any]) -> None:
     path.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
 
@@ -135,7 +141,12 @@ def _parser() -> argparse.ArgumentParser:
     wide.add_argument("--runs", type=int, default=360, help="number of runs with an input of 250 KB (default: 360)")
     wide.set_defaults(measure=_large, start=_control_plane)
 
-    for command in (passing, passed_on, still, wide, door):
+    hour = commands.add_parser("schedules", help="how late runs are when many schedules have the same time")
+    hour.add_argument("--schedules", type=int, default=1000, help="number (default: 1000)")
+    hour.add_argument("--per-second", type=int, default=20, help="limit of the operator (default: 20)")
+    hour.set_defaults(measure=_schedules)
+
+    for command in (passing, passed_on, still, wide, door, hour):
         command.add_argument("--json", type=Path, metavar="FILE", help="also write all figures to this file")
     return parser
 

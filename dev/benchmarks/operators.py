@@ -34,13 +34,15 @@ class Operator:
 
 
 @asynccontextmanager
-async def operator(kubeconfig: Path, log: Path, namespaces: tuple[str, ...] = ()) -> AsyncIterator[Operator]:
-    """Run the operator for these namespaces; empty: for all.
+async def operator(
+    kubeconfig: Path, log: Path, namespaces: tuple[str, ...] = (), more: tuple[str, ...] = ()
+) -> AsyncIterator[Operator]:
+    """Run the operator for these namespaces, with `more` flags; without namespaces, for all.
 
     Raises:
         BenchmarkError: it did not become ready, or it ended by itself.
     """
-    flags = [f"--kubeconfig={kubeconfig}", f"--lease-namespace={RELEASE_NAMESPACE}", "--listen=127.0.0.1:0"]
+    flags = [f"--kubeconfig={kubeconfig}", f"--lease-namespace={RELEASE_NAMESPACE}", "--listen=127.0.0.1:0", *more]
     flags += [f"--namespace={namespace}" for namespace in namespaces]
     started = time.perf_counter()
     with log.open("wb") as output:

@@ -11,7 +11,7 @@ from dev.demo import doors, story, words
 from dev.demo.board import Board
 from dev.demo.diagnosis import diagnosis
 from dev.demo.install import install
-from dev.demo.programs import Programs
+from dev.demo.programs import USER, Programs
 from dev.images.build import EXAMPLES, OPERATOR, build
 
 
@@ -41,6 +41,7 @@ def main() -> int:
         task = doors.by_graphql(programs, console)
         console.print(words.counted(task), soft_wrap=True)
         doors.by_command_line(programs, console)
+        token = programs.kubectl("create", "token", USER, "--duration=8h").strip()
     except ClusterError as error:
         print(f"\nThe demo failed: {error}", file=sys.stderr)
         if programs is not None:
@@ -49,7 +50,7 @@ def main() -> int:
     except KeyboardInterrupt:
         print("\nStopped. The cluster is left running; `make down` removes it.", file=sys.stderr)
         return 130
-    console.print(words.next_steps(time.monotonic() - started), soft_wrap=True)
+    console.print(words.next_steps(time.monotonic() - started, token), soft_wrap=True)
     return 0
 
 

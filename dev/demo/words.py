@@ -101,10 +101,23 @@ def top(counts: list[tuple[str, int]]) -> Table:
     return result
 
 
-def next_steps(seconds: float) -> str:
-    """Return commands for the user to try next, in rich's markup."""
+def next_steps(seconds: float, token: str) -> str:
+    """Return commands for the user to try next, in rich's markup; `token` is for the dashboard."""
     return f"""
-[bold]The demo succeeded, in {duration(seconds)}.[/] The cluster is left running. To continue by hand:
+[bold]The demo succeeded, in {duration(seconds)}.[/] The cluster is left running.
+
+[bold]The dashboard[/] shows its runs in a browser:
+
+  kubectl -n {SYSTEM} port-forward service/podrelay-gateway 8090:80 &
+  [bold]http://127.0.0.1:8090/runs?namespace={NAMESPACE}[/]
+  sign in with this token, which is valid for some hours:
+
+{escape(token)}
+
+  Open wordcount: its timeline has a bar for each pod, and "Logs" shows all of them as one stream. Open tidy: why it
+  was aborted, and what it has cleaned up. Then press Rerun, and watch the list. [dim]docs/dashboard.md[/]
+
+To continue by hand:
 
   eval "$(python3 -m dev.cluster env kind)"   [dim]# export KUBECONFIG; kubectl, helm in PATH[/]
   kubectl config set-context --current --namespace={NAMESPACE}

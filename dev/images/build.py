@@ -76,7 +76,7 @@ def _recipes(docker: Docker, names: Iterable[str], wanted: base.WantedBase | Non
     # All parts, regardless of `names`: the classic builder also builds every target before the requested one.
     stamps = {
         "task": parts.task(python),
-        "operator": fingerprint.of(parts.operator(python), parts.graphiql()),
+        "operator": fingerprint.of(parts.operator(python), parts.pages()),
         "podrelay": parts.podrelay(),
     }
     stamps["task-build"] = fingerprint.of(stamps["task"], parts.task_build(python))

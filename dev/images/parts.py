@@ -4,7 +4,7 @@
     build/images/operator   packages for all of podrelay: the dependencies of podrelay[operator,gateway,cli]
     build/images/task-build pip, for the images that tasks are built with
     build/images/podrelay   podrelay itself and its commands, with paths relative to the root of the image
-    build/images/graphiql   GraphiQL for the gateway, likewise; empty if npm is missing
+    build/images/pages      the web pages of the gateway, likewise; empty if npm is missing
     build/images/primes     the program of examples/go, and its Dockerfile
 
 The dependencies are wheels for the Python of the image, which may differ from the host's: those in the image's lock
@@ -22,7 +22,8 @@ from dev.cluster import ClusterError
 from dev.cluster.steps import run, say, step
 from dev.cluster.tools import golang
 from dev.images import fingerprint, locked
-from dev.tools.graphiql import build as page
+from dev.pages.build import PAGES
+from dev.pages.build import ensure as build_page
 
 ROOT = locked.ROOT
 BUILD = ROOT / "build" / "images"
@@ -68,20 +69,22 @@ def podrelay() -> str:
     return _ensure("podrelay", stamp, "prepare podrelay itself", make)
 
 
-def graphiql() -> str:
-    """Update GraphiQL if npm can be used, otherwise report that the image is built without it; return its stamp."""
-    source = SOURCE.parent / STATIC
-    try:
-        page.ensure()
-    except ClusterError as error:
-        say(f"the image is built without GraphiQL: {error.message.partition('. ')[0]}")
-        return _ensure("graphiql", "none", "leave GraphiQL out", Path.mkdir)
+def pages() -> str:
+    """Update the web pages if npm can be used, otherwise report that the image is built without; return their stamp."""
+    built: dict[str, Path] = {}
+    for name, page in PAGES.items():
+        try:
+            built[name] = build_page(page)
+        except ClusterError as error:
+            say(f"the image is built without {page.title}: {error.message.partition('. ')[0]}")
 
     def make(folder: Path) -> None:
-        shutil.copytree(source, folder / LIBRARY / STATIC)
+        folder.mkdir()
+        for name, place in built.items():
+            shutil.copytree(place, folder / LIBRARY / STATIC / name)
 
-    stamp = fingerprint.of_files(source, fingerprint.files_below(source))
-    return _ensure("graphiql", stamp, "add GraphiQL to podrelay", make)
+    stamps = [fingerprint.of_files(place, fingerprint.files_below(place)) for place in built.values()]
+    return _ensure("pages", fingerprint.of(*built, *stamps), "add the web pages to podrelay", make)
 
 
 def primes() -> str:

@@ -43,6 +43,7 @@ GROUPS: Final = (
             "sdk.controller.Logger",
             "sdk.controller.Task",
             "sdk.secret.Secret",
+            "sdk.scheduled.Scheduled",
         ),
     ),
     Group(
@@ -68,7 +69,15 @@ GROUPS: Final = (
     Group(
         "The task service",
         "For programs that start tasks: extra `client`. [code.md](code.md) is the guide.",
-        ("TaskService", "AsyncTaskService", "client.results.Run", "client.results.RunEvent", "client.results.LogLine"),
+        (
+            "TaskService",
+            "AsyncTaskService",
+            "client.schedules.Schedules",
+            "client.schedules.Schedule",
+            "client.results.Run",
+            "client.results.RunEvent",
+            "client.results.LogLine",
+        ),
     ),
     Group(
         "podrelay.testing",

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from dev.cluster import Cluster, ClusterError, up
-from dev.harness import chart
+from dev.cluster.paths import CHECKOUT
+from dev.harness import chart, devserver
+from dev.harness.devserver import DevServer
 from dev.harness.kubectl import Kubectl, Manifest
 from dev.harness.operator import OperatorProcess
 from tests.support.kubeletprocess import kubelet
@@ -84,6 +86,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
+CLUSTER, DEV = "cluster", "dev"
+"""Where tests run: with a real API server, or with `podrelay dev`."""
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run tests with the marker `also_on_dev` in both places; `only_in_cluster` says what `podrelay dev` lacks."""
+    markers = {marker.name for marker in metafunc.definition.iter_markers()}
+    if "place" in metafunc.fixturenames and "also_on_dev" in markers and "only_in_cluster" not in markers:
+        metafunc.parametrize("place", [CLUSTER, DEV], indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def place(request: pytest.FixtureRequest) -> str:
+    """Where a test runs."""
+    found: str = getattr(request, "param", CLUSTER)
+    return found
+
+
+@pytest.fixture(scope="session")
+def user(place: str) -> str:
+    """The name of the user whose rights tests have by default."""
+    return devserver.USER if place == DEV else "kubernetes-super-admin"
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Cluster:
     """The control plane; it is left running."""
@@ -94,15 +120,33 @@ def cluster() -> Cluster:
 
 
 @pytest.fixture(scope="session")
-def admin(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Kubectl:
+def admin(place: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kubectl]:
     """kubectl as the cluster's administrator, in the namespace default."""
-    return Kubectl.of(cluster, tmp_path_factory.mktemp("kubectl"))
+    folder = tmp_path_factory.mktemp("kubectl")
+    if place == CLUSTER:
+        yield Kubectl.of(request.getfixturevalue("cluster"), folder)
+        return
+    with DevServer(folder, place=CHECKOUT) as server:
+        yield server.kubectl()
 
 
 @pytest.fixture(scope="session")
-def installed(admin: Kubectl) -> None:
+def quiet_admin(
+    place: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Kubectl]:
+    """The same, where no operator works in new namespaces."""
+    if place == CLUSTER:
+        yield request.getfixturevalue("admin")
+        return
+    with DevServer(tmp_path_factory.mktemp("quiet"), flags=("--without-operator",)) as server:
+        yield server.kubectl()
+
+
+@pytest.fixture(scope="session")
+def installed(place: str, request: pytest.FixtureRequest) -> None:
     """The chart's CRDs, roles and policies, in force. The operator itself is not deployed."""
-    chart.install(admin)
+    if place == CLUSTER:
+        chart.install(request.getfixturevalue("admin"))
 
 
 @pytest.fixture(scope="session")
@@ -113,9 +157,9 @@ def node(admin: Kubectl) -> Iterator[str]:
 
 
 @pytest.fixture
-def kubectl(admin: Kubectl, installed: None) -> Iterator[Kubectl]:
+def kubectl(quiet_admin: Kubectl, installed: None) -> Iterator[Kubectl]:
     """kubectl as administrator in a separate namespace for this test."""
-    with temporary_namespace(admin) as inside:
+    with temporary_namespace(quiet_admin) as inside:
         yield inside
 
 
@@ -129,6 +173,13 @@ def namespace(kubectl: Kubectl) -> str:
 def shared(admin: Kubectl, installed: None) -> Iterator[Kubectl]:
     """kubectl as administrator in a namespace that the tests of one file share; each test uses separate names."""
     with temporary_namespace(admin) as inside:
+        yield inside
+
+
+@pytest.fixture(scope="module")
+def quiet_shared(quiet_admin: Kubectl, installed: None) -> Iterator[Kubectl]:
+    """The same, where no operator works."""
+    with temporary_namespace(quiet_admin) as inside:
         yield inside
 
 
@@ -147,11 +198,14 @@ def foreign_crd(admin: Kubectl) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def pod_logs(admin: Kubectl, installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def pod_logs(place: str, admin: Kubectl, installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Run a node whose pods are processes of this host; yield the folder of their logs.
 
     Other test processes also have nodes, and pods are scheduled to any of them.
     """
+    if place == DEV:  # has a node of its own
+        yield tmp_path_factory.mktemp("kubelet")
+        return
     with kubelet(admin, tmp_path_factory.mktemp("kubelet")) as folder:
         yield tmp_path_factory.getbasetemp().parent if "PYTEST_XDIST_WORKER" in os.environ else folder
 
@@ -164,10 +218,13 @@ def idle_relay(kubectl: Kubectl, pod_logs: Path, tmp_path: Path) -> Relay:
 
 
 @pytest.fixture(scope="module")
-def relay(shared: Kubectl, pod_logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
+def relay(place: str, shared: Kubectl, pod_logs: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
     """A namespace with an operator, for the tests of one file; each test uses separate names."""
-    add_runner(shared)
     folder = tmp_path_factory.mktemp("relay")
+    if place == DEV:
+        yield Relay(QuickKubectl.instead_of(shared), folder)
+        return
+    add_runner(shared)
     with OperatorProcess(shared, folder / "operator") as operator:
         yield Relay(QuickKubectl.instead_of(shared), folder)
         assert not operator.has_ended, operator.text

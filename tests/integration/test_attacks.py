@@ -157,16 +157,18 @@ READ, WATCHED = "get list watch", "get list watch"
 WRITE = "create update patch delete deletecollection"
 SETTINGS = "configmaps[podrelay-settings]"
 POLICIES = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
-RUNS, DEFINITIONS, RECORDS = "taskruns", "taskdefinitions", "taskiterations"
+RUNS, DEFINITIONS, RECORDS, SCHEDULES = "taskruns", "taskdefinitions", "taskiterations", "taskschedules"
 
 Rights = dict[str, str]
 
-_VIEW: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SETTINGS: READ}
+_VIEW: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SCHEDULES: READ, SETTINGS: READ}
 _RUNNER: Rights = {RUNS: "get list watch create", RECORDS: "get create update"}
 _OPERATOR: Rights = {
-    RUNS: "get list watch patch delete",
+    RUNS: "get list watch create patch delete trigger",
     f"{RUNS}/status": "update patch",
-    DEFINITIONS: READ,
+    DEFINITIONS: f"{READ} run",
+    SCHEDULES: "get list watch patch",
+    f"{SCHEDULES}/status": "update",
     f"{DEFINITIONS}/status": "patch",
     RECORDS: "get list watch create patch delete manage",
     "pods": "get list watch create patch delete",
@@ -177,13 +179,15 @@ _OPERATOR: Rights = {
     "resourcequotas": "list watch",
     **dict.fromkeys(POLICIES, "get"),
 }
-_GATEWAY: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ}
+_GATEWAY: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SCHEDULES: READ}
 
 GRANTED: dict[str, dict[str, Rights]] = {
     "a pod": {HERE: _RUNNER},
     "a pod of the neighbour": {HERE: _RUNNER, ELSEWHERE: _RUNNER},
     "an unbound token of task pods": {HERE: _RUNNER},
-    "a user": {HERE: {**_VIEW, RUNS: f"{READ} {WRITE} trigger", DEFINITIONS: f"{READ} run"}},
+    "a user": {
+        HERE: {**_VIEW, RUNS: f"{READ} {WRITE} trigger", DEFINITIONS: f"{READ} run", SCHEDULES: f"{READ} {WRITE}"}
+    },
     "an author": {HERE: {DEFINITIONS: f"{READ} {WRITE}"}},
     "an author of pods": {HERE: {DEFINITIONS: f"{READ} {WRITE}", "pods": "create"}},
     "a viewer": {HERE: _VIEW},

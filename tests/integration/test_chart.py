@@ -165,8 +165,11 @@ def test_the_flags_of_the_chart_are_flags_of_the_gateway() -> None:
     assert (arguments.namespace, arguments.allow_origin, arguments.graphiql) == (["shop"], ["https://a.example"], True)
     assert arguments.default_ttl_days == 30, "the gateway shows the operator's value"
     assert int(arguments.metrics_listen.removeprefix(":")) in [port["containerPort"] for port in container["ports"]]
-    assert paths(values) == ["/graphql", "/graphiql"]
-    assert paths(values | {"gateway.graphiql": False}) == ["/graphql"]
+    assert arguments.dashboard, "it is on by default"
+    assert paths(values) == ["/"]
+    without = values | {"gateway.dashboard": False}
+    assert paths(without) == ["/graphql", "/graphiql"]
+    assert paths(without | {"gateway.graphiql": False}) == ["/graphql"]
 
 
 def paths(values: Any) -> list[str]:
@@ -201,6 +204,7 @@ def test_the_operator_runs_with_no_privileges() -> None:
         "--lease-namespace=$(POD_NAMESPACE)",
         "--default-ttl-days=90",
         "--max-running-pods-per-namespace=500",
+        "--max-schedule-starts-per-second=20",
         "--max-depth=10",
     ]
     assert container["image"] == "podrelay:0.1.0"
@@ -213,6 +217,7 @@ def test_values_reach_the_operator() -> None:
         "operator.namespaces": ["shop", "blog"],
         "operator.defaultTTLDays": 0,
         "operator.maxRunningPodsPerNamespace": 0,
+        "operator.maxScheduleStartsPerSecond": 5,
         "operator.maxDepth": 3,
         "operator.extraArgs": ["--log-level=debug"],
         "operator.extraEnv": [{"name": "A", "value": "b"}],
@@ -233,6 +238,7 @@ def test_values_reach_the_operator() -> None:
         "--namespace=shop",
         "--namespace=blog",
         "--max-running-pods-per-namespace=0",
+        "--max-schedule-starts-per-second=5",
         "--max-depth=3",
         "--log-level=debug",
     ]

@@ -23,7 +23,7 @@ from podrelay import TaskService
 from tests.support import author_tasks
 from tests.support.relay import Relay
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.also_on_dev]
 
 PLUGIN = PODRELAY.with_name("kubectl-podrelay")
 
@@ -140,7 +140,7 @@ def test_the_same_key_gives_the_same_run(shell: Shell) -> None:
     assert "already exists with a different input" in conflict.stderr
 
 
-def test_list_filters_and_formats(shell: Shell) -> None:
+def test_list_filters_and_formats(shell: Shell, user: str) -> None:
     oldest = shell.trigger("chain", "--delay", "1h", "--name", "Listed one")
     newest = shell.trigger("chain", "--delay", "1h", "--name", "Listed two", "--parent", oldest)
 
@@ -155,7 +155,7 @@ def test_list_filters_and_formats(shell: Shell) -> None:
     assert len(shell.do(*listing, "--limit", "1", "-o", "name").splitlines()) == 1
     assert [item["kind"] for item in json.loads(shell.do(*listing, "-o", "json"))["items"]] == ["TaskRun"] * 2
     assert shell.do("list", "--parent", oldest, "-o", "name") == f"taskrun.podrelay.dev/{newest}"
-    assert "kubernetes-super-admin" in shell.do(*listing, "-o", "wide")
+    assert user in shell.do(*listing, "-o", "wide")
     assert shell.relay.kubectl.namespace in shell.do(*listing, "-A")
     assert shell.do("list", "--search", "listed", "--before", "1h") == ""
     tree = shell.do("children", oldest).splitlines()
@@ -173,7 +173,7 @@ def test_an_input_that_violates_the_schema_is_reported_by_field_and_starts_nothi
     assert shell.do("list", "-d", "strict", "-o", "name") == ""
 
 
-def test_get_shows_all_that_matters(shell: Shell) -> None:
+def test_get_shows_all_that_matters(shell: Shell, user: str) -> None:
     run = shell.trigger("chain", "--input", '{"length": 2}', "--name", "All of it")
     shell.relay.finished(run)
 
@@ -182,7 +182,7 @@ def test_get_shows_all_that_matters(shell: Shell) -> None:
     for part in (
         "All of it",
         "Succeeded",
-        "kubernetes-super-admin",
+        user,
         '"length": 2',
         '"done": 2',
         f"{run}-i2",

@@ -20,6 +20,7 @@ from dev.harness.waiting import eventually
 from podrelay.gateway import errors
 from podrelay.gateway.errors import GatewayError, InternalError
 from podrelay.gateway.schema.build import build
+from tests.support.schedules import task_schedule
 
 pytestmark = pytest.mark.integration
 
@@ -50,8 +51,9 @@ def shop(shared: Kubectl, admin: Kubectl, tmp_path_factory: pytest.TempPathFacto
     for role in ("podrelay-user", "podrelay-settings"):
         account = f"--serviceaccount={shared.namespace}:clerk"
         shared.do("create", "rolebinding", role, f"--clusterrole={role}", account)
+    schedules = [task_schedule(name) for name in ("nightly", "weekly")]
     made = [task_run(name, input={"n": None}, suspend=number % 3 == 0) for number, name in enumerate(RUNS)]
-    assert shared.create(task_definition("count-words"), task_definition("hidden", private=True), *made)
+    assert shared.create(task_definition("count-words"), task_definition("hidden", private=True), *schedules, *made)
     for name in RUNS[::2]:
         assert shared.set_status(TASK_RUNS, name, {"phase": "Succeeded", "finishedAt": "2026-11-24T10:00:00Z"})
     token = shared.do("create", "token", "clerk").strip()
@@ -84,7 +86,7 @@ def assert_clean(answer: Answer, asked: object) -> None:
 # --- random arguments -------------------------------------------------------------------------------------------------
 
 TEXTS = st.text(max_size=40)
-IDS = st.sampled_from([*RUNS, "missing", "", "../x", "a/b", "*"]) | TEXTS
+IDS = st.sampled_from([*RUNS, "nightly", "weekly", "missing", "", "../x", "a/b", "*"]) | TEXTS
 DEFINITIONS = st.sampled_from(["countWords", "count-words", "hidden", "missing"]) | TEXTS
 NUMBERS = st.sampled_from([0, 1, -1, 0.5, 30_672_000, 1e308]) | st.integers() | st.floats(allow_nan=False)
 DATES = st.datetimes().map(lambda moment: moment.isoformat()) | st.just("2026-11-24T10:00:00Z")
@@ -109,11 +111,16 @@ ARGUMENTS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "message": ("String", st.none() | TEXTS | st.just("x" * 5000)),
     "cascade": ("Boolean!", st.booleans()),
     "suspend": ("Boolean!", st.booleans()),
+    "note": ("String", st.none() | TEXTS | st.just("x" * 5000)),
+    "start": ("DateTime!", DATES),
+    "until": ("DateTime!", DATES),
+    "startsPerMinute": ("Int!", st.integers(-1, 100_000)),
     "retentionDays": ("Int", st.none() | st.integers(-(2**31), 2**31 - 1) | st.integers(-1, 3651)),
 }
 ERROR = f"{PROBLEM}: error {{ code message data }}"
 TASK = f"{{ data {{ id taskStatus name input parent {{ id }} }} {ERROR} }}"
 MANY = f"{{ data {{ id ok data {{ id }} error {{ code }} }} succeeded failed {ERROR} }}"
+SCHEDULE = f"{{ data {{ id suspended nextTimes }} {ERROR} }}"
 FIELDS = {
     "triggerTask": f"(definition: $definition, input: $input, name: $name, delay: $delay, startAt: $startAt,"
     f" parent: $parent, idempotencyKey: $idempotencyKey) {TASK}",
@@ -125,6 +132,12 @@ FIELDS = {
     "suspendTasks": f"(ids: $ids, search: $search, limit: $limit, suspend: $suspend) {MANY}",
     "rerunTasks": f"(ids: $ids, search: $search, limit: $limit) {MANY}",
     "deleteTasks": f"(ids: $ids, cascade: $cascade) {MANY}",
+    "triggerSchedule": f"(id: $id, input: $input, idempotencyKey: $idempotencyKey) {TASK}",
+    "backfillSchedule": f"(id: $id, start: $start, until: $until, startsPerMinute: $startsPerMinute, name: $name)"
+    f" {SCHEDULE}",
+    "stopBackfill": f'(id: $id, name: "week") {SCHEDULE}',
+    "suspendSchedule": f"(id: $id, suspend: $suspend, note: $note) {SCHEDULE}",
+    "deleteSchedule": f"(id: $id) {{ data {ERROR} }}",
     "updateSettings": f"(input: {{retentionDays: $retentionDays}}) {{ data {{ retentionDays }} {ERROR} }}",
 }
 

@@ -10,8 +10,9 @@ from dev.harness.gateway import Answer, GatewayProcess, GraphQL
 from dev.harness.kubectl import Kubectl
 from dev.harness.manifests import task_definition
 from dev.harness.waiting import eventually
+from tests.support.gatewayuser import gateway_user
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.also_on_dev]
 
 ROUNDS = 50
 """Without this guarantee, 3 to 7 of 100 reads missed the write."""
@@ -21,19 +22,15 @@ LIST = "listTasks { data { id } error { code } }"
 
 
 @pytest.fixture
-def replicas(kubectl: Kubectl, admin: Kubectl, tmp_path: Path) -> Iterator[tuple[GraphQL, GraphQL]]:
+def replicas(place: str, kubectl: Kubectl, tmp_path: Path) -> Iterator[tuple[GraphQL, GraphQL]]:
     """Run two gateways of the same cluster; yield the same caller at each of them."""
     assert kubectl.apply(task_definition("count-words"))
-    kubectl.do("create", "serviceaccount", "caller")
-    kubectl.do(
-        "create", "rolebinding", "caller", "--clusterrole=podrelay-user", f"--serviceaccount={kubectl.namespace}:caller"
-    )
-    token = kubectl.do("create", "token", "caller")
+    user = gateway_user(place, kubectl)
     with (
-        GatewayProcess(admin.kubeconfig, tmp_path / "one") as one,
-        GatewayProcess(admin.kubeconfig, tmp_path / "other") as other,
+        GatewayProcess(kubectl.kubeconfig, tmp_path / "one", user.flags) as one,
+        GatewayProcess(kubectl.kubeconfig, tmp_path / "other", user.flags) as other,
     ):
-        callers = tuple(gateway.as_token(token, kubectl.namespace) for gateway in (one, other))
+        callers = tuple(gateway.as_token(user.token, kubectl.namespace) for gateway in (one, other))
         for caller in callers:
             eventually("it knows the definition", lambda: caller.inside("listDefinitions { data { id } }"), 30)  # noqa: B023
         yield callers  # type: ignore[misc]

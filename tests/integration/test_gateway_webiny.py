@@ -10,8 +10,9 @@ from dev.harness.gateway import GatewayProcess, GraphQL
 from dev.harness.kubectl import Kubectl
 from dev.harness.manifests import TASK_RUNS, owner_reference, record, task_definition, task_run
 from dev.harness.waiting import eventually
+from tests.support.gatewayuser import gateway_user
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.also_on_dev]
 
 TASK = """
     id createdOn savedOn createdBy { id displayName type } name definitionId parentId executionName iterations
@@ -73,6 +74,7 @@ class Shop:
 
     kubectl: Kubectl
     user: GraphQL
+    name: str
 
     def finish(self, name: str, **status: Any) -> None:
         """Set the status in place of the operator. The gateway's cache may not contain it yet."""
@@ -91,18 +93,16 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(shared: Kubectl, admin: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    shared.do("create", "serviceaccount", "clerk")
-    account = f"--serviceaccount={shared.namespace}:clerk"
-    shared.do("create", "rolebinding", "clerk", "--clusterrole=podrelay-user", account)
+def shop(place: str, quiet_shared: Kubectl, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    shared = quiet_shared
+    clerk = gateway_user(place, shared, roles=("podrelay-user", "edit"))
     assert shared.apply(
         task_definition("count-words", description="Counts."),
         task_definition("hidden", private=True),
         task_definition("import-products", title="Import products"),
     )
-    token = shared.do("create", "token", "clerk").strip()
-    with GatewayProcess(admin.kubeconfig, tmp_path_factory.mktemp("gateway")) as gateway:
-        shop = Shop(shared, gateway.as_token(token, shared.namespace))
+    with GatewayProcess(shared.kubeconfig, tmp_path_factory.mktemp("gateway"), clerk.flags) as gateway:
+        shop = Shop(shared, gateway.as_token(clerk.token, shared.namespace), clerk.name)
         eventually("definitions are seen", lambda: len(definitions(shop)) == 2)
         yield shop
         assert "Traceback" not in gateway.text, gateway.text
@@ -130,9 +130,7 @@ def test_a_triggered_run_equals_one_that_kubectl_applies(shop: Shop) -> None:
 
     assert ours["spec"] == theirs["spec"]
     assert ours["metadata"].get("labels") == {"podrelay.dev/definition": "count-words"}
-    assert ours["metadata"]["annotations"] == {
-        "podrelay.dev/created-by": f"system:serviceaccount:{shop.kubectl.namespace}:clerk"
-    }
+    assert ours["metadata"]["annotations"] == {"podrelay.dev/created-by": shop.name}
 
 
 @pytest.mark.parametrize(
@@ -251,7 +249,7 @@ def test_abort_notifies_the_operator_and_reports_what_cannot_be_aborted(shop: Sh
     eventually("it is shown by whom", lambda: shop.user.inside(who)["getTask"]["data"]["abortedBy"])
     named = shop.user.inside(who)["getTask"]["data"]["abortedBy"]["id"]
     assert named == shop.kubectl.get(TASK_RUNS, "unwanted")["spec"]["abort"]["by"]
-    assert named.startswith("system:serviceaccount:")
+    assert named == shop.name
     assert late["error"]["code"] == "BackgroundTasks/Task/Abort"
     assert late["error"]["message"] == "Cannot abort a task that is not pending or running!"
     assert late["error"]["data"] == {"id": "over", "status": "success"}
@@ -272,9 +270,6 @@ def test_settings_are_kept_for_the_namespace(shop: Shop) -> None:
     document = f"""mutation($input: UpdateBackgroundTaskSettingsInput!) {{ backgroundTasks {{
         updateSettings(input: $input) {{ data {{ retentionDays }} {ERROR} }} }} }}"""
     get = "getSettings { data { retentionDays } error { code } }"
-    shop.kubectl.do(
-        "create", "rolebinding", "clerk-edits", "--clusterrole=edit", f"--serviceaccount={shop.kubectl.namespace}:clerk"
-    )
     assert eventually("default", lambda: shop.user.inside(get)["getSettings"]["data"]) == {"retentionDays": 90}
 
     assert shop.user.ask(document, input={"retentionDays": 7}).data["updateSettings"]["data"] == {"retentionDays": 7}

@@ -16,7 +16,7 @@ from tests.support.argocd import health
 from tests.support.kstatus import kstatus
 from tests.support.relay import TASKS_FILE, Relay
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.also_on_dev]
 
 SERVER_SIDE = ("--server-side",)
 WAYS = pytest.mark.parametrize("flags", [(), SERVER_SIDE], ids=["client-side", "server-side"])
@@ -126,6 +126,7 @@ def properties(schema: Manifest, path: str) -> Iterator[tuple[str, Manifest]]:
         yield from properties(child.get("items", {}), f"{path}.{name}[]")
 
 
+@pytest.mark.only_in_cluster("CRDs as objects")
 @pytest.mark.parametrize("resource", [TASK_DEFINITIONS, TASK_RUNS, TASK_ITERATIONS])
 def test_every_field_has_a_description_for_explain(admin: Kubectl, installed: None, resource: str) -> None:
     (version,) = admin.get("crd", resource)["spec"]["versions"]
@@ -213,6 +214,7 @@ def managers(obj: Manifest) -> set[tuple[str, str]]:
     return {(entry["manager"], entry.get("subresource", "")) for entry in obj["metadata"]["managedFields"]}
 
 
+@pytest.mark.only_in_cluster("managedFields")
 def test_the_operator_owns_the_status_and_nothing_else(ended: Relay) -> None:
     for resource, name in ((TASK_RUNS, "done"), (TASK_DEFINITIONS, "answer")):
         kubectl, status = {"kubectl-create", "kubectl-client-side-apply", "kubectl"}, ("podrelay-operator", "status")

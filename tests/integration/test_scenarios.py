@@ -17,7 +17,7 @@ from tests.support.relay import FINISHED, Relay
 from tests.support.scenarios import SCENARIOS, Abort, Scenario
 from tests.support.watching import Watch, watching
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.also_on_dev, pytest.mark.timeout(600)]
 
 PATIENCE = 240
 """In seconds. A hundred pods start at once, each a process that imports pydantic."""

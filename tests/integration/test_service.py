@@ -37,7 +37,7 @@ from tests.support import author_tasks
 from tests.support.faultproxy import FaultProxy
 from tests.support.relay import Relay
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.also_on_dev]
 
 AUTHOR_TASKS = Path(author_tasks.__file__)
 
@@ -59,7 +59,7 @@ def quiet(kubectl: Kubectl) -> Iterator[TaskService]:
         yield service
 
 
-def test_a_task_is_triggered_and_waited_for(tasks: TaskService) -> None:
+def test_a_task_is_triggered_and_waited_for(tasks: TaskService, user: str) -> None:
     triggered = tasks.trigger("answer", {"how": "done", "output": {"rows": 3}}, name="Three rows")
     ended = tasks.wait(triggered.id, timeout=30)
 
@@ -67,7 +67,7 @@ def test_a_task_is_triggered_and_waited_for(tasks: TaskService) -> None:
     assert (ended.id, ended.uid, ended.name, ended.definition) == (triggered.id, triggered.uid, "Three rows", "answer")
     assert (ended.status, ended.phase, ended.reason, ended.iterations) == ("success", "Succeeded", "Done", 1)
     assert (ended.input, ended.output, ended.error) == ({"how": "done", "output": {"rows": 3}}, {"rows": 3}, None)
-    assert ended.created_by == "kubernetes-super-admin"
+    assert ended.created_by == user
     assert ended.finished_on is not None
     assert ended.started_on is not None
     assert ended.created_on <= ended.started_on <= ended.finished_on
@@ -353,11 +353,11 @@ def test_definitions_are_listed(tasks: TaskService) -> None:
 
 
 @pytest.fixture(scope="module")
-def population(admin: Kubectl, installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TaskService]:
+def population(quiet_admin: Kubectl, installed: None) -> Iterator[TaskService]:
     """Runs in all phases, in a namespace without an operator."""
     from tests.support.namespaces import temporary_namespace
 
-    with temporary_namespace(admin) as inside:
+    with temporary_namespace(quiet_admin) as inside:
         for definition in ("count-words", "count-lines"):
             assert inside.apply(task_definition(definition))
         with TaskService(inside.namespace, kubeconfig=inside.kubeconfig) as service:
@@ -452,6 +452,7 @@ def test_all_namespaces(population: TaskService, quiet: TaskService) -> None:
     assert {(quiet.namespace, run.id), (population.namespace, "parent-0")} <= everywhere
 
 
+@pytest.mark.only_in_cluster("RBAC")
 def test_a_viewer_can_read_and_is_refused_to_write(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
     kubectl.do("create", "serviceaccount", "reader")
     kubectl.do(
@@ -479,6 +480,7 @@ def _may_read(reader: TaskService, run: str) -> bool:
     return False
 
 
+@pytest.mark.only_in_cluster("RBAC")
 def test_created_by_is_the_user(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
     account = f"{kubectl.namespace}:worker"
     kubectl.do("create", "serviceaccount", "worker")
@@ -497,6 +499,7 @@ def _may_list(service: TaskService) -> bool:
     return False
 
 
+@pytest.mark.only_in_cluster("RBAC")
 def test_wrong_credentials_are_reported(kubectl: Kubectl, quiet: TaskService, tmp_path: Path) -> None:
     kubectl.do("create", "serviceaccount", "visitor")
     kubeconfig = kubeconfig_of(kubectl, "visitor", tmp_path)

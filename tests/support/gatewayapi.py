@@ -130,5 +130,5 @@ class Clock:
 EVERYTHING = {
     f"{verb} {kind}"
     for verb in ("get", "list", "watch", "create", "patch", "delete")
-    for kind in ("taskruns", "taskdefinitions", "taskiterations")
+    for kind in ("taskruns", "taskdefinitions", "taskiterations", "taskschedules")
 }

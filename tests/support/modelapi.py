@@ -10,7 +10,8 @@ from typing import Any
 
 from podrelay.kube.errors import ApiError
 from podrelay.local import patches, schema
-from podrelay.local.memory_api import PODS, Admission, Event, MemoryApi, ObjectName
+from podrelay.local.history import Event
+from podrelay.local.memory_api import PODS, Admission, MemoryApi, ObjectName
 from podrelay.local.memory_client import MemoryClient
 
 Manifest = dict[str, Any]
@@ -22,12 +23,14 @@ class Server(MemoryApi):
 
     def change(self, name: ObjectName, patch: Manifest) -> None:
         """Apply a merge patch to an object, including its status."""
-        before = self.get(*name)
-        self._change(name, before, patches.merged(before, patch))
+        with self._lock:
+            before = self.get(*name)
+            self._change(name, before, patches.merged(before, patch))
 
     def remove(self, name: ObjectName) -> None:
         """Remove an object regardless of its finalizers."""
-        self._remove(name)
+        with self._lock:
+            self._remove(name)
 
 
 class ModelApi(MemoryClient):
@@ -116,7 +119,7 @@ class ModelApi(MemoryClient):
 
     def prints(self, pod: str, text: bytes) -> None:
         """Let the container of a pod print."""
-        self.server.logs[self.read(PODS, pod)["metadata"]["uid"]] = text
+        self.server.logs.append(self.read(PODS, pod)["metadata"]["uid"], text)
 
     def _name(self, plural: str, name: str) -> ObjectName:
         return ObjectName(plural, self.read(plural, name)["metadata"]["namespace"], name)

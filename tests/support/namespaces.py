@@ -12,12 +12,12 @@ from tests.support.quick import QuickKubectl
 
 
 @contextmanager
-def temporary_namespace(kubectl: Kubectl) -> Iterator[Kubectl]:
+def temporary_namespace(kubectl: Kubectl, name: str | None = None) -> Iterator[Kubectl]:
     """kubectl in a new namespace, which is deleted at the end, without waiting until it is gone.
 
     The finalizers of its pods are removed, because there may be no operator left to do that.
     """
-    name = f"test-{uuid4().hex[:8]}"
+    name = name or f"test-{uuid4().hex[:8]}"
     api = QuickKubectl.instead_of(kubectl)
     created = api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
     assert created, str(created)

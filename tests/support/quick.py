@@ -119,7 +119,7 @@ class QuickKubectl(Kubectl):
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
         try:
-            connection.request(method, path, text, headers)
+            connection.request(method, prefix_of(self.kubeconfig) + path, text, headers)
             with connection.getresponse() as response:
                 answer = response.read().decode()
                 code = 0 if response.status < 400 else response.status
@@ -138,10 +138,17 @@ def collection(resource: str, namespace: str) -> str:
 
 def connect(
     kubeconfig: Path, timeout: float | None = 30, *, has_credentials: bool = True
-) -> http.client.HTTPSConnection:
+) -> http.client.HTTPConnection:
     """Return a connection to the API server, with the credentials of the kubeconfig if `has_credentials` is true."""
     to = _load(kubeconfig, has_credentials)
+    if to.ssl_context is None:  # podrelay dev
+        return http.client.HTTPConnection(urlsplit(to.server).netloc, timeout=timeout)
     return http.client.HTTPSConnection(urlsplit(to.server).netloc, context=to.ssl_context, timeout=timeout)
+
+
+def prefix_of(kubeconfig: Path) -> str:
+    """Return what precedes each path in URLs of the API server."""
+    return urlsplit(_load(kubeconfig, True).server).path
 
 
 def token_of(kubeconfig: Path) -> str | None:
@@ -168,8 +175,8 @@ def _words(answer: str) -> str:
     return f"Error from server ({status.get('reason')}): {status.get('message')}"
 
 
-def _connection_of_this_thread(kubeconfig: Path, *, has_credentials: bool) -> http.client.HTTPSConnection:
-    connections: dict[tuple[Path, bool], http.client.HTTPSConnection] = _open.__dict__.setdefault("connections", {})
+def _connection_of_this_thread(kubeconfig: Path, *, has_credentials: bool) -> http.client.HTTPConnection:
+    connections: dict[tuple[Path, bool], http.client.HTTPConnection] = _open.__dict__.setdefault("connections", {})
     to = (kubeconfig, has_credentials)
     if to not in connections:
         connections[to] = connect(kubeconfig, has_credentials=has_credentials)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from dev.harness.kubectl import Kubectl, Manifest
-from tests.support.quick import collection, connect, token_of
+from tests.support.quick import collection, connect, prefix_of, token_of
 
 PODRELAY = ("taskruns", "taskiterations")
 
@@ -78,7 +78,8 @@ def watching(kubectl: Kubectl, *plurals: str) -> Iterator[Watch]:
         connection = connect(kubectl.kubeconfig, timeout=None)
         connections.append(connection)
         headers = {"Authorization": f"Bearer {token_of(kubectl.kubeconfig)}"}
-        connection.request("GET", f"{collection(resource, kubectl.namespace)}?watch=true", headers=headers)
+        path = f"{prefix_of(kubectl.kubeconfig)}{collection(resource, kubectl.namespace)}"
+        connection.request("GET", f"{path}?watch=true", headers=headers)
         response = connection.getresponse()  # from here on no event is missed
         assert response.status == 200, response.read()
         threading.Thread(target=watch.read, args=(plural, response), daemon=True).start()

@@ -17,6 +17,7 @@ from podrelay.api.common import Model
 from podrelay.api.task_definition import TaskDefinition
 from podrelay.api.task_iteration import TaskIteration
 from podrelay.api.task_run import TaskRun
+from podrelay.api.task_schedule import TaskSchedule
 
 HEADER = "# Generated from operator/podrelay/api by `make generate`; do not edit.\n"
 _KEPT_KEYS = (
@@ -30,6 +31,7 @@ _KEPT_KEYS = (
     "pattern",
     "minimum",
     "maximum",
+    "minItems",
     "maxItems",
     "maxProperties",
     "required",
@@ -110,6 +112,26 @@ KINDS = (
         ),
         selectable=(".runName",),
         has_status=False,
+    ),
+    Kind(
+        TaskSchedule,
+        names.TASK_SCHEDULES,
+        "tsched",
+        (
+            Column("Definition", ".spec.run.definition"),
+            Column("Ready", '.status.conditions[?(@.type=="Ready")].status'),
+            Column("Reason", '.status.conditions[?(@.type=="Ready")].reason'),
+            Column("Last", ".status.lastRun.scheduledFor"),
+            Column("Next", ".status.nextTimes[0]"),
+            Column("Active", ".status.activeRuns", "integer"),
+            Column("Age", ".metadata.creationTimestamp", "date"),
+            Column("Time zone", ".spec.timeZone", priority=1),
+            Column("Overlap", ".spec.overlap", priority=1),
+            Column("Started", ".status.started", "integer", priority=1),
+            Column("Missed", ".status.missed", "integer", priority=1),
+            Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
+        ),
+        selectable=(".spec.run.definition",),
     ),
 )
 

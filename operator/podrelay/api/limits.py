@@ -25,6 +25,13 @@ CONSOLE_BYTES: Final = 16 * KIB
 MAX_WAIT_SECONDS: Final = 30_672_000
 """355 days, the longest delay and the longest wait between two iterations (as in Webiny)."""
 RUN_NAME_LENGTH: Final = 50
+SCHEDULE_NAME_LENGTH: Final = 33
+"""The names of its runs have 17 more characters: `-20260328t013000z`."""
+SHORTEST_EVERY_SECONDS: Final = 10
+"""The shortest interval of a schedule. A run takes a pod, so shorter ones would overlap."""
+SCHEDULE_ACTIVE_RUNS: Final = 1000
+"""A schedule starts no further run while so many of its runs are unfinished."""
+SCHEDULE_BUFFER: Final = 1000
 MESSAGE_LENGTH: Final = 4096
 """Maximum length of the messages of answers, errors and aborts."""
 RECENT_MESSAGE_LENGTH: Final = 256

@@ -14,6 +14,7 @@ API_VERSION: Final = f"{GROUP}/{VERSION}"
 TASK_DEFINITIONS: Final = "taskdefinitions"
 TASK_RUNS: Final = "taskruns"
 TASK_ITERATIONS: Final = "taskiterations"
+TASK_SCHEDULES: Final = "taskschedules"
 
 # Labels of pods and records. Runs that are created by commands, the task service, the gateway or tasks have
 # LABEL_DEFINITION.
@@ -21,6 +22,8 @@ LABEL_RUN: Final = f"{GROUP}/run"
 LABEL_DEFINITION: Final = f"{GROUP}/definition"
 LABEL_ITERATION: Final = f"{GROUP}/iteration"
 LABEL_TRY: Final = f"{GROUP}/try"
+LABEL_SCHEDULE: Final = f"{GROUP}/schedule"
+"""On a run: the TaskSchedule that started it."""
 
 # Annotations of pods, for the planner: the pod's definition may have been changed or deleted since.
 ANNOTATION_ITERATION_TIMEOUT: Final = f"{GROUP}/iteration-timeout-seconds"
@@ -129,6 +132,14 @@ ENV_HOOK: Final = "PODRELAY_HOOK"
 ENV_RECORD_LOGS: Final = "PODRELAY_RECORD_LOGS"
 ENV_SECRET_PATH: Final = "PODRELAY_SECRET_PATH"  # noqa: S105 - a name
 """Directory with a file for each key of the Secret that spec.secret names; absent without spec.secret."""
+ENV_SCHEDULE: Final = "PODRELAY_SCHEDULE"
+"""Name of the TaskSchedule that started the run; this and the next three are absent without one."""
+ENV_SCHEDULED_FOR: Final = "PODRELAY_SCHEDULED_FOR"
+"""The time of the schedule that the run is for, RFC 3339, UTC."""
+ENV_SCHEDULED_PREVIOUS: Final = "PODRELAY_SCHEDULED_PREVIOUS"
+"""The time of the schedule before it; absent if there is none."""
+ENV_SCHEDULED_NEXT: Final = "PODRELAY_SCHEDULED_NEXT"
+"""The time of the schedule after it; absent if there is none."""
 ENV_INPUT: Final = "PODRELAY_INPUT"
 """The input as JSON; only with reporting TerminationMessage."""
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import secrets
+from datetime import UTC, datetime
 from typing import Any, Final
 
 _DEFINITION_LENGTH: Final = 35
@@ -20,6 +21,19 @@ def name_for(definition: str, *identity: Any) -> str:
     """
     digest = base64.b32encode(hashlib.sha256(canonical(list(identity)).encode()).digest()).decode().lower()
     return f"{_head(definition)}-{digest[:_HASH_LENGTH]}"
+
+
+def scheduled_name(schedule: str, scheduled_for: datetime) -> str:
+    """Return the name of the run that a schedule starts for a time: the same time always gives the same name.
+
+    >>> scheduled_name("nightly", datetime(2026, 3, 28, 1, 30, tzinfo=UTC))
+    'nightly-20260328t013000z'
+
+    Args:
+        schedule: name of the TaskSchedule.
+        scheduled_for: a time of the schedule, aware.
+    """
+    return f"{schedule}-{scheduled_for.astimezone(UTC):%Y%m%dt%H%M%Sz}"
 
 
 def random_name(definition: str) -> str:

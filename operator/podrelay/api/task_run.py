@@ -84,13 +84,30 @@ class Abort(Model):
     set it. In a cascade, descendants get the name of the user who aborted the first run."""
 
 
+class Scheduled(Model):
+    """The schedule that started a run, and the time that the run is for."""
+
+    schedule: ResourceName
+    """Name of the TaskSchedule."""
+    time: Timestamp
+    """The time that the run is for, by the schedule. The run may have started later."""
+    previous: Timestamp | None = None
+    """The time before it, by the schedule."""
+    next: Timestamp | None = None
+    """The time after it, by the schedule."""
+    backfill: Annotated[str, Field(min_length=1, max_length=63)] | None = None
+    """Name of the backfill that started the run."""
+    manual: bool = False
+    """Whether a user started the run, outside the times of the schedule."""
+
+
 class TaskRunSpec(Model):
     """The work to do. Only abort, suspend and ttlSecondsAfterFinished can be changed after creation."""
 
     model_config = ConfigDict(
         json_schema_extra=cel(
             ("self.definition == oldSelf.definition", "spec.definition cannot be changed; create a new TaskRun"),
-            *map(_immutable, ("displayName", "input", "delaySeconds", "startAt", "parent", "secret")),
+            *map(_immutable, ("displayName", "input", "delaySeconds", "startAt", "parent", "secret", "scheduled")),
             (
                 "!has(oldSelf.abort) || (has(self.abort) && self.abort == oldSelf.abort)",
                 "spec.abort cannot be changed or taken back once it is set",
@@ -118,6 +135,8 @@ class TaskRunSpec(Model):
     """Name of a Secret in the same namespace, for values that must not be in the input. Each pod of the run has its
     keys as files in the directory $PODRELAY_SECRET_PATH. The user who creates the run needs permission to get the
     Secret."""
+    scheduled: Scheduled | None = None
+    """The schedule that started the run. Set by the operator, and for runs that are triggered through a schedule."""
     abort: Abort | None = None
     """Set this to stop the run: its pod gets SIGTERM and time to clean up, then the run is Aborted. It can be set until
     the run is finished, and it cannot be revoked. For example:

@@ -47,6 +47,12 @@ LOCAL: Final[Mapping[str, LocalCommand]] = {
     "manifests": LocalCommand(
         "print the TaskDefinitions of a module", "podrelay.cli.manifests", "podrelay.cli.manifests"
     ),
+    "dev": LocalCommand(
+        "run the whole relay on this computer, without a cluster",
+        "podrelay.devserver.options",
+        "podrelay.devserver.main",
+        "dev-server",
+    ),
     "run": LocalCommand("run a task without a cluster", "podrelay.cli.run", "podrelay.cli.run"),
     "operator": LocalCommand("run the operator", "podrelay.operator.options", "podrelay.operator.main", "operator"),
     "cleanup": LocalCommand(
@@ -76,6 +82,11 @@ CLUSTER: Final[Mapping[str, ClusterCommand]] = {
     "children": ClusterCommand("show a run with its descendants", "show:children", f"podrelay children {_RUN}"),
     "definitions": ClusterCommand(
         "list the definitions that can be run", "show:definitions", "podrelay definitions -o wide"
+    ),
+    "schedule": ClusterCommand(
+        "show, preview and control schedules",
+        "schedules:application",
+        'podrelay schedule preview --cron "30 2 * * *" --time-zone Europe/Vienna',
     ),
     "doctor": ClusterCommand("find out why runs do not start", "doctor:doctor", "podrelay doctor -n shop"),
     "export": ClusterCommand(

@@ -8,7 +8,7 @@ from typing import Any
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.cli.screen import Screen
-from podrelay.local.memory_api import Event
+from podrelay.local.history import Event
 
 Object = dict[str, Any]
 

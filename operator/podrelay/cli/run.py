@@ -112,7 +112,7 @@ class _LocalRun:
         narrator = Narrator(self._screen, self.name)
         self.world = World(folder, Clock(), skips_waits=arguments.no_wait, changed=narrator.changed)
         classes = _define(self.world, chosen, module)
-        self.runtime = self._runtime(folder, classes, module, narrator)
+        self.runtime = self._runtime(folder, classes, narrator)
         self.world.use(self.runtime)
         spec = {"definition": definition, "input": payload}
         try:
@@ -125,13 +125,12 @@ class _LocalRun:
             raise
 
     def _runtime(
-        self, folder: Path, classes: dict[str, type[TaskDefinition]], module: str, narrator: Narrator
+        self, folder: Path, classes: dict[str, type[TaskDefinition]], narrator: Narrator
     ) -> CallRuntime | ProcessRuntime:
         world = self.world
         if self._in_process:
             return CallRuntime(world.api, classes, world.clock, world.settle)
-        references = {name: f"{module}:{item.__name__}" for name, item in classes.items()}
-        return ProcessRuntime(world.api, folder, references, lambda: world.clock.ahead, narrator.printed, world.wake)
+        return ProcessRuntime(world.api, folder, lambda: world.clock.ahead, narrator.printed, world.wake)
 
     @contextlib.contextmanager
     def interrupts(self) -> Iterator[None]:

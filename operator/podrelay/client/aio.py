@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Concatenate, Final, Generic, ParamSpec, Self, TypeVar, cast
 
 from podrelay.client.results import Run
+from podrelay.client.schedules import AsyncSchedules
 from podrelay.client.service import TaskService
 from podrelay.client.stream import Stream
 
@@ -115,6 +116,11 @@ class AsyncTaskService:
     def namespace(self) -> str:
         """The namespace of the tasks."""
         return self._service.namespace
+
+    @property
+    def schedules(self) -> AsyncSchedules:
+        """The schedules of the namespace."""
+        return AsyncSchedules(self._service.schedules, self._run)
 
     trigger = _call(TaskService.trigger)
     rerun = _call(TaskService.rerun)

@@ -54,6 +54,18 @@ class TaskNotFoundError(ServiceError):
         return cls(f'Task "{run_id}" was not found!', {"id": run_id})
 
 
+class ScheduleNotFoundError(ServiceError):
+    """There is no TaskSchedule of this name."""
+
+    reason = "ScheduleNotFound"
+    code = "BackgroundTasks/Schedule/NotFoundError"
+
+    @classmethod
+    def of(cls, name: str) -> "ScheduleNotFoundError":
+        """Return the error for a name."""
+        return cls(f"There is no TaskSchedule {name}; podrelay schedule list shows those that exist", {"name": name})
+
+
 class TaskFinishedError(ServiceError):
     """The run has already finished, so it can no longer be aborted, suspended or resumed."""
 

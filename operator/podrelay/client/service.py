@@ -28,6 +28,7 @@ from podrelay.client.errors import (
 )
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
 from podrelay.client.results import Definition, LogLine, Run, RunEvent, definition_of, run_of
+from podrelay.client.schedules import Schedules
 from podrelay.client.stream import Deadline, Stream
 from podrelay.schemas.blocking import BlockingChecker
 
@@ -79,6 +80,8 @@ class TaskService:
         self._resources = Resources(connection.client, retry_seconds)
         self._checker = BlockingChecker()
         self.namespace: str = namespace or connection.namespace
+        self.schedules = Schedules(self._resources, self.namespace)
+        """The schedules of the namespace."""
 
     def close(self) -> None:
         """Close the connections."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Generic, Protocol, TypeAlias, TypeVar
 
-from podrelay.gateway.objects import Cached, Definition, Record, Run
+from podrelay.gateway.objects import Cached, Definition, Record, Run, ScheduleIdentity
 from podrelay.gateway.ordered import Ordered
 from podrelay.kube.resources import Key
 
@@ -295,6 +295,7 @@ class Cache:
     runs: Collection[Run] = field(default_factory=_runs)
     definitions: Collection[Definition] = field(default_factory=Collection)
     records: Collection[Record] = field(default_factory=_records)
+    schedules: Collection[ScheduleIdentity] = field(default_factory=Collection)
     watches: list[Watch] = field(default_factory=list)
 
     def collections(self) -> dict[str, Sized]:

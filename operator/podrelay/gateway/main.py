@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import uvloop
@@ -26,17 +27,17 @@ from podrelay.gateway.cache import Cache
 from podrelay.gateway.call import Limits, Services
 from podrelay.gateway.documents.shapes import DocumentLimits
 from podrelay.gateway.event_loop import garbage
-from podrelay.gateway.http import connections, graphiql
+from podrelay.gateway.http import connections, dashboard, graphiql
 from podrelay.gateway.http.certificates import Certificate
 from podrelay.gateway.http.connections import Connections
 from podrelay.gateway.http.server import LOOPBACK, ServerOptions, application
 from podrelay.gateway.impersonating import Impersonation
-from podrelay.gateway.objects import Definition, Record, Run
+from podrelay.gateway.objects import Definition, Record, Run, ScheduleIdentity
 from podrelay.gateway.schema.build import Schema, build
 from podrelay.kube import config
 from podrelay.kube.client import Client
 from podrelay.kube.reflector import Reflector
-from podrelay.kube.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS
+from podrelay.kube.resources import TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, TASK_SCHEDULES
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +130,7 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
     bare = config.load(arguments.kubeconfig, arguments.context, with_credentials=False)
     certificate = Certificate(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
     namespace = arguments.default_namespace or connection.namespace
-    pages = graphiql.pages(namespace, asks_for_token=arguments.auth == "token") if arguments.graphiql else []
+    pages = _pages(arguments, namespace)
     async with contextlib.AsyncExitStack() as stack:
         own = await stack.enter_async_context(_client(connection))
         callers = await stack.enter_async_context(_client(bare))
@@ -164,7 +165,8 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
             pages,
             guarded,
         )
-        tasks = [asyncio.create_task(reflector.run()) for reflector in reflectors]
+        everything = [*reflectors, *_of_schedules(own, cache, arguments.namespace)]
+        tasks = [asyncio.create_task(reflector.run()) for reflector in everything]
         tasks.append(asyncio.create_task(_report_when_synced(reflectors, cache)))
         if certificate is not None:
             tasks.append(asyncio.create_task(certificate.keep_current()))
@@ -177,6 +179,15 @@ async def running(arguments: argparse.Namespace) -> AsyncIterator[str]:
             address = await _serve(stack, metrics.application(), arguments.metrics_listen, of_metrics)
             log.info("metrics served", extra={"metrics": address})
         yield await _serve(stack, app, arguments.listen, guarded, certificate)
+
+
+def _pages(arguments: argparse.Namespace, namespace: str) -> list[web.RouteDef]:
+    pages: list[web.RouteDef] = []
+    if arguments.graphiql:
+        pages += graphiql.pages(namespace, asks_for_token=arguments.auth == "token")
+    if arguments.dashboard:
+        pages += dashboard.pages(namespace, has_graphiql=arguments.graphiql)
+    return pages
 
 
 def _client(connection: config.Connection) -> CountingClient:
@@ -210,6 +221,16 @@ def _reflectors(client: Client, cache: Cache, namespaces: list[str]) -> list[Ref
             Reflector(client, TASK_ITERATIONS, Record, cache.records, namespace=namespace),
         )
     return reflectors
+
+
+def _of_schedules(client: Client, cache: Cache, namespaces: list[str]) -> list[Reflector[Any]]:
+    """Return the reflectors for subscriptions to schedules; the gateway is ready without them."""
+
+    def denied(message: str) -> None:
+        log.info("subscriptions to schedules show no changes: %s", message)
+
+    reflect = partial(Reflector, client, TASK_SCHEDULES, ScheduleIdentity, cache.schedules, denied=denied)
+    return [reflect(namespace=namespace) for namespace in namespaces or (None,)]
 
 
 def _is_not_disconnect(record: logging.LogRecord) -> bool:

@@ -306,3 +306,7 @@ class Record(Cached, frozen=True):
     def run_key(self) -> Key:
         """Namespace and name of its run."""
         return Key(self.metadata.namespace, self.run_name)
+
+
+class ScheduleIdentity(Cached, frozen=True):
+    """A TaskSchedule, of which only the identity is kept: its subscribers get the current object."""

@@ -87,6 +87,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="allow calls from web pages of this origin, such as https://console.example.com; can be repeated",
     )
     serving.add_argument(
+        "--dashboard", action="store_true", help="serve the dashboard, a page for following and starting tasks, at /"
+    )
+    serving.add_argument(
         "--graphiql", action="store_true", help="serve GraphiQL, a page for writing and sending documents, at /graphiql"
     )
     serving.add_argument(

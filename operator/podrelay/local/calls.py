@@ -80,6 +80,10 @@ class CallContainer:
     def read_output(self) -> None:
         """Do nothing: what the call prints appears at once."""
 
+    def memory(self) -> int:
+        """Return 0: the memory of a call is that of this process."""
+        return 0
+
     def run(self, call: Callable[[], int]) -> None:
         """Make the call and keep its exit code."""
         code = 1
@@ -182,6 +186,10 @@ class CallRuntime:
 
     def close(self) -> None:
         """Do nothing: there is nothing to close."""
+
+    def obstacle(self, _pod: Object) -> str | None:
+        """Return None: the classes are in this process."""
+        return None
 
     def start(self, pod: Object, variables: dict[str, str], started: Callable[[Container], None]) -> None:
         """Run the container of a pod until it has ended."""

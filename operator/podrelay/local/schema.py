@@ -17,6 +17,7 @@ from podrelay.api.phases import FINISHED
 from podrelay.api.task_definition import TaskDefinitionSpec
 from podrelay.api.task_iteration import TaskIteration
 from podrelay.api.task_run import TaskRunSpec, TaskRunStatus
+from podrelay.api.task_schedule import TaskScheduleSpec, TaskScheduleStatus
 from podrelay.kube.errors import InvalidError
 from podrelay.runner.record import RECORD_BYTES
 
@@ -83,6 +84,16 @@ def _run(after: Object) -> Object:
     _valid(TaskRunSpec, spec, "spec")
     _valid(TaskRunStatus, status, "status")
     return {**after, "status": status}
+
+
+def _schedule(after: Object) -> Object:
+    name = after["metadata"]["name"]
+    if len(name) > limits.SCHEDULE_NAME_LENGTH or not _DNS_LABEL.fullmatch(name):
+        raise _invalid(f"metadata.name must be a DNS label of at most {limits.SCHEDULE_NAME_LENGTH} characters")
+    spec = _valid(TaskScheduleSpec, after.get("spec"), "spec", complete=True)
+    _check_payload(spec["run"].get("input"), "spec.run.input")
+    _valid(TaskScheduleStatus, after.get("status") or {}, "status")
+    return {**after, "spec": spec}
 
 
 def _run_changed(before: Object, after: Object) -> None:
@@ -160,6 +171,7 @@ _SHAPES: Final[dict[str, Callable[[Object], Object]]] = {
     names.TASK_DEFINITIONS: _definition,
     names.TASK_RUNS: _run,
     names.TASK_ITERATIONS: _iteration,
+    names.TASK_SCHEDULES: _schedule,
 }
 _CHANGES: Final[dict[str, Callable[[Object, Object], None]]] = {
     names.TASK_RUNS: _run_changed,

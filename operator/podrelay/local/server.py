@@ -8,11 +8,14 @@ import json
 import secrets
 import socketserver
 import threading
+import time
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
-from podrelay.local import rest
+from podrelay.kube.errors import ApiError
+from podrelay.local import history, rest, selectors
 from podrelay.local.memory_api import MemoryApi
 from podrelay.local.unix import SOCKET_FILE, TOKEN_FILE
 
@@ -50,8 +53,31 @@ def _handler(api: MemoryApi, token: str) -> type[BaseHTTPRequestHandler]:
             if not secrets.compare_digest(self.headers.get("Authorization", ""), f"Bearer {token}"):
                 self._send(401, {"kind": "Status", "code": 401, "message": "wrong token"})
                 return
+            query = dict(parse_qsl(urlsplit(self.path).query))
+            if self.command == "GET" and query.get("watch") == "true":
+                self._watch(query)
+                return
             answer = rest.answer(api, self.command, self.path, json.loads(content) if content else None)
             self._send(answer.status, answer.body)
+
+        def _watch(self, query: dict[str, str]) -> None:
+            """Send the changes after a version, as the runner watches its own run."""
+            self.close_connection = True
+            try:
+                place = rest.place(self.path)
+                matches = selectors.of(query.get("fieldSelector", ""), query.get("labelSelector", ""))
+                version, end = int(query["resourceVersion"]), time.monotonic() + float(query["timeoutSeconds"])
+                self.send_response(200)
+                self.end_headers()
+                while (left := end - time.monotonic()) > 0:
+                    for event in api.wait_for_changes(version, left):
+                        version = int(event.object["metadata"]["resourceVersion"])
+                        kind = history.shown(event, place.plural, place.namespace, matches)
+                        if kind is not None:
+                            line = json.dumps({"type": kind, "object": event.object}, ensure_ascii=False)
+                            self.wfile.write(f"{line}\n".encode())
+            except (ApiError, KeyError, ValueError, OSError):
+                return  # the client lists again
 
         do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815 - names of http.server
 

@@ -4,6 +4,7 @@
 are processes) only put changes into the inbox and wake the main loop.
 """
 
+import base64
 import queue
 import re
 from collections.abc import Callable, Mapping
@@ -20,8 +21,10 @@ from podrelay.kube.resources import Key
 from podrelay.local import memory_client
 from podrelay.local.clock import Clock
 from podrelay.local.errors import NotRunnableHereError, SecretError, StuckError
-from podrelay.local.kubelet import SECRET_FOLDER, Kubelet, Runtime
-from podrelay.local.memory_api import PODS, Event, MemoryApi, Object
+from podrelay.local.history import Event
+from podrelay.local.kinds import SECRETS
+from podrelay.local.kubelet import Kubelet, Runtime
+from podrelay.local.memory_api import PODS, MemoryApi, Object
 from podrelay.local.memory_client import MemoryClient
 from podrelay.operator import object_rules
 from podrelay.operator.cache.store import Store
@@ -91,7 +94,7 @@ class World:
         client = MemoryClient(self.api)
         executor = Executor(client, self._store, _AlwaysLeads(), clock.now, _LeftToThePod())
         self._reconciler = Reconciler(self._store, executor, self._requeue, refresh=self._drain)
-        self._appointments: list[tuple[datetime, Callable[[], None]]] = []
+        self._appointments: list[tuple[datetime, Callable[[], object]]] = []
         self._kubelet: Kubelet | None = None
         self._is_settling = False
 
@@ -121,13 +124,11 @@ class World:
         Raises:
             SecretError: a key is not valid in a Secret.
         """
-        folder = self._folder / SECRET_FOLDER
-        folder.mkdir(mode=0o700)
-        for key, value in values.items():
+        for key in values:
             if not _SECRET_KEY.fullmatch(key) or key.startswith(".."):
                 raise SecretError(f"{key!r} cannot be the key of a Secret: letters, digits, '-', '_' and '.'")
-            with (folder / key).open("w", encoding="utf-8", newline="") as file:
-                file.write(value)
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        self.api.create(SECRETS, NAMESPACE, {"metadata": {"name": _SECRET}, "data": data})
         return _SECRET
 
     def create_run(self, manifest: Object) -> str:
@@ -148,10 +149,10 @@ class World:
 
     def abort_all(self, message: str) -> None:
         """Abort all unfinished runs. May be called by any thread."""
-        for run in self.api.find(names.TASK_RUNS, NAMESPACE)[0]:
+        for run in self.api.find(names.TASK_RUNS, NAMESPACE).items:
             self.abort(run["metadata"]["name"], message)
 
-    def call_after(self, seconds: float, action: Callable[[], None]) -> None:
+    def call_after(self, seconds: float, action: Callable[[], object]) -> None:
         """Call `action` in the main loop after this many seconds."""
         self._appointments.append((self.clock.now() + timedelta(seconds=seconds), action))
 
@@ -280,7 +281,7 @@ class World:
         elif event.plural == names.TASK_ITERATIONS:
             self.records[name] = event.object
             if self._kubelet is not None:
-                self._kubelet.read_output(name)  # a pod prints before it answers, so that is shown first
+                self._kubelet.read_output(event.object)  # a pod prints before it answers, so that is shown first
         elif event.plural == PODS and self._kubelet is not None:
             self._kubelet.see(event.object, is_deletion=event.is_deletion)
         self._changed(event)

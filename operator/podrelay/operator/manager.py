@@ -18,16 +18,20 @@ from podrelay.kube.resources import Key
 from podrelay.operator import event_rules, metrics
 from podrelay.operator.cache.recoveries import Recoveries
 from podrelay.operator.cache.retention import Retentions
+from podrelay.operator.cache.schedules import ScheduleCache
 from podrelay.operator.cache.store import Store
 from podrelay.operator.cache.watches import watches_into
 from podrelay.operator.clocks import WaitClock
 from podrelay.operator.controllers.definition_counts import DefinitionCountsController
 from podrelay.operator.controllers.definition_ready import DefinitionReadyController
+from podrelay.operator.controllers.start_rate import StartRate
 from podrelay.operator.controllers.task_runs import TaskRunController, group_of
+from podrelay.operator.controllers.task_schedules import TaskScheduleController
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.event_recorder import Events
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.executor.pods import POD_FORBIDDEN, QUOTA_EXCEEDED
+from podrelay.operator.executor.schedules import ScheduleExecutor
 from podrelay.operator.leader_election import LeaderElection
 from podrelay.operator.objects import TaskRun, TaskRunStatus
 from podrelay.operator.resources import RESOURCE_QUOTAS, SERVICE_ACCOUNTS
@@ -67,6 +71,14 @@ class Manager:
         self.runs: WorkQueue[Key] = WorkQueue(lambda key: group_of(self.store, key), clock=clock)
         self.reviews: WorkQueue[Key] = WorkQueue(_namespace_of, clock=clock)
         counts: WorkQueue[Key] = WorkQueue(_namespace_of, clock=clock)
+        self._schedule_queue: WorkQueue[Key] = WorkQueue(_namespace_of, clock=clock)
+        self._start_rate = StartRate(arguments.max_schedule_starts_per_second)
+        self.schedules = ScheduleCache(
+            self._schedule_queue.add,
+            self.runs.add,
+            lambda key: self.store.run(key),  # noqa: PLW0108 - the store is made later
+            restored=self.restored.set,
+        )
         retentions = Retentions()
         ttl = timedelta(days=arguments.default_ttl_days) if arguments.default_ttl_days else None
         self.store = Store(
@@ -82,13 +94,17 @@ class Manager:
             mark_later=self.runs.add_after,
             retention_days=retentions.days,
             restored=self.restored.set,
+            scheduled_run_changed=self.schedules.run_changed,
+            is_kept_for_its_schedule=self.schedules.keeps,
         )
         retentions.changed = self.store.retention_changed
         recoveries = {
             SERVICE_ACCOUNTS: Recoveries(self._account_changed),
             RESOURCE_QUOTAS: Recoveries(lambda namespace: self.store.retry_refused(namespace, {QUOTA_EXCEEDED})),
         }
-        self.watches = watches_into(client, self.store, retentions, recoveries, tuple(arguments.namespace))
+        namespaces = tuple(arguments.namespace)
+        self.watches = watches_into(client, self.store, retentions, recoveries, self.schedules, namespaces)
+        self.schedules.is_synced = self.watches.has_schedules
         self._events = Events(client, dropped=metrics.EVENTS_DROPPED.inc)
         self._executor = Executor(
             acting or client,
@@ -98,6 +114,9 @@ class Manager:
             events=self._events,
             count=_count_write,
             reads_logs=not arguments.without_pod_logs,
+        )
+        self._schedule_executor = ScheduleExecutor(
+            acting or client, self.schedules, self.store, lease, count=_count_write
         )
         self._readiness = DefinitionReadyController(client, self.store, schemas, self.reviews)
         self._counts = DefinitionCountsController(client, self.store, counts)
@@ -138,12 +157,20 @@ class Manager:
         self.runs.reset_failures()
         if self._has_led:
             self.store.begin_term()
+            self.schedules.begin_term()
         self._has_led = True
         return [
             TaskRunController(self.store, self._executor, self.runs, self._report_change).run(),
             self._events.run(),
             self._readiness.run(),
             self._counts.run(),
+            TaskScheduleController(
+                self.schedules,
+                self._schedule_executor,
+                self._schedule_queue,
+                self._start_rate,
+                self.watches.wait_synced_schedules,
+            ).run(),
         ]
 
 

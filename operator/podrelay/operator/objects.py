@@ -75,6 +75,17 @@ class Abort(Projection, frozen=True):
     by: str | None = None
 
 
+class Scheduled(Projection, frozen=True):
+    """The schedule that started a run, and the time that the run is for."""
+
+    schedule: str
+    time: datetime
+    previous: datetime | None = None
+    next: datetime | None = None
+    backfill: str | None = None
+    manual: bool = False
+
+
 class TaskRunSpec(Projection, frozen=True):
     """The work of a run.
 
@@ -88,6 +99,7 @@ class TaskRunSpec(Projection, frozen=True):
     start_at: datetime | None = None
     parent: str | None = None
     secret: str | None = None
+    scheduled: Scheduled | None = None
     abort: Abort | None = None
     suspend: bool = False
     ttl_seconds_after_finished: int | None = None

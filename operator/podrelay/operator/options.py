@@ -10,6 +10,8 @@ from podrelay.api.settings import DEFAULT_RETENTION_DAYS
 DEFAULT_RUNNING_PODS_PER_NAMESPACE: Final = 500
 """Far more than most namespaces need, and far less than a task that starts tasks endlessly would create."""
 DEFAULT_DEPTH: Final = 10
+DEFAULT_SCHEDULE_STARTS: Final = 20
+"""A run takes the API server some 30 ms of a CPU until its pod exists."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +71,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="a run has at most N ancestors: its parent, the parent of that and so on; a deeper child fails with the "
         "reason TooManyAncestors; default: %(default)s",
+    )
+    behaviour.add_argument(
+        "--max-schedule-starts-per-second",
+        type=_positive,
+        default=DEFAULT_SCHEDULE_STARTS,
+        metavar="N",
+        help="schedules start at most N runs a second, so that those of a full hour do not overload the API server; "
+        "default: %(default)s",
     )
     behaviour.add_argument(
         "--without-policies",

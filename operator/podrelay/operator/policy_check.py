@@ -33,8 +33,11 @@ NAMES: Final = (
     "podrelay-payloads-of-definitions",
     "podrelay-payloads-of-records",
     "podrelay-payloads-of-runs",
+    "podrelay-payloads-of-schedules",
     "podrelay-records",
     "podrelay-runs",
+    "podrelay-scheduled-runs",
+    "podrelay-schedules",
     "podrelay-secrets",
 )
 """The names of the ValidatingAdmissionPolicies of the chart, which are also the names of their bindings."""

@@ -17,6 +17,7 @@ MODULES: Final = (
     "leader_election",
     "controllers.definition_ready",
     "executor.children",
+    "executor.schedules",
     "controllers.definition_counts",
     "resources",
     "policy_check",

@@ -214,6 +214,8 @@ class View(msgspec.Struct, frozen=True):
     retention_days: int | None = None
     """For how many days the namespace keeps finished runs. 0: forever, also while its settings are not known yet; None:
     the namespace does not set it."""
+    is_kept_for_its_schedule: bool = False
+    """Whether its schedule has yet to take note of the run: until then, a deleted run might be started again."""
     settings: Settings = Settings()
 
     def owns(self, obj: Pod | Record) -> bool:

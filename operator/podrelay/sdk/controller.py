@@ -13,6 +13,7 @@ from podrelay.sdk.answers import Aborted, Answer, Built, Continue, Done, Failed,
 from podrelay.sdk.children import definition_name, wanted_child
 from podrelay.sdk.errors import ApiRefusedError
 from podrelay.sdk.retry_exceptions import seconds_until
+from podrelay.sdk.scheduled import Scheduled, scheduled_in
 from podrelay.sdk.secret import Secret
 from podrelay.sdk.task import TaskRun
 from podrelay.sdk.validation import InputRules
@@ -445,6 +446,11 @@ class Controller:
     def secret(self) -> Secret:
         """The keys of the Secret that spec.secret names, as strings; read on access."""
         return Secret(self._session.secret_folder)
+
+    @property
+    def scheduled(self) -> Scheduled | None:
+        """The time of the schedule that the run is for, with the times before and after it; None without a schedule."""
+        return scheduled_in(os.environ)
 
     def progress(self, done: float, total: float | None = None, message: str | None = None) -> None:
         """Report progress: `progress(30, 100, "rows")` shows 30/100 rows and 30 percent.

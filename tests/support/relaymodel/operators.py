@@ -88,7 +88,7 @@ class Operator:
             self.seen[plural] = min(len(self.api.events), self.seen[plural] + count)
             for event in new:
                 if event[0] == plural:
-                    self._take(*event)
+                    self._take(*event[:3])
 
     def see_all(self, but: str | None = None) -> None:
         """Process all events, except those of one kind, whose watch lags."""
@@ -98,7 +98,7 @@ class Operator:
         """Process an event a second time, long after it was new."""
         for event in self.api.events[-back - 1 :][:1]:
             if self.api.events.index(event) < self.seen[event[0]]:
-                self._take(*event)
+                self._take(*event[:3])
 
     def _take(self, plural: str, event: str, obj: dict[str, Any]) -> None:
         converted = self._decoded(plural, obj)

@@ -85,7 +85,7 @@ class Promises:
 
     def _catch_up(self) -> None:
         events = self._world.api.events
-        for plural, event, obj in events[self._seen :]:
+        for plural, event, obj, _ in events[self._seen :]:
             match plural:
                 case "taskruns" if obj["metadata"]["name"] in self._world.names:
                     self._see_run(event, obj)

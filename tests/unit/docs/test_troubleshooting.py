@@ -14,6 +14,7 @@ WRITERS = (
     "operator/executor/*.py",
     "operator/controllers/definition_ready.py",
     "operator/object_rules.py",
+    "operator/schedule_planner/*.py",
     "runner/*.py",
     "sdk/*.py",
     "api/protocol.py",
@@ -31,6 +32,8 @@ OTHER_WORDS = {
     *("OnSuccess", "OnError", "OnAbort", "Always", "Never", "File", "FallbackToLogsOnError"),
     *("Pod", "TaskRun", "TaskIteration", "Input", "Accept", "Authorization", "ApiClient", "Children"),
     *("GET", "PUT", "POST", "ADDED", "MODIFIED", "ERROR", "Ahead", "In"),
+    # settings of schedules
+    *("TaskSchedule", "Allow", "AbortOther", "BufferOne", "BufferAll", "OneByOne", "All", "Latest"),
     # words of Kubernetes that are only read
     *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),
     "TerminationByKubelet",

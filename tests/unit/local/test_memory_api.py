@@ -4,18 +4,20 @@ import asyncio
 import json
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from podrelay.api import limits
 from podrelay.api.task_run import TaskRun
 from podrelay.kube import resources
-from podrelay.kube.api import STRATEGIC_MERGE_PATCH
-from podrelay.kube.errors import ApiError, NotFoundError
+from podrelay.kube.api import APPLY_PATCH, STRATEGIC_MERGE_PATCH
+from podrelay.kube.errors import ApiError, GoneError, NotFoundError
 from podrelay.kube.paging import pages
 from podrelay.kube.resources import TASK_RUNS
 from podrelay.local import rest
-from podrelay.local.memory_api import MAX_OBJECT_BYTES, Event, MemoryApi
+from podrelay.local.history import Event
+from podrelay.local.memory_api import MAX_OBJECT_BYTES, MemoryApi
 from podrelay.local.memory_client import MemoryClient, run
 from tests.support.numbers import KEPT
 
@@ -236,7 +238,154 @@ def test_lists_support_equality_selectors_and_pages(server: Server) -> None:
     assert [item["metadata"]["name"] for item in first["items"]] == ["a", "c"]
     assert [item["metadata"]["name"] for item in second["items"]] == ["d"]
     assert "continue" not in second["metadata"]
-    assert server.refused("GET", f"{RUNS}?fieldSelector=spec.parent!%3Dshop")[0] == 400
+
+
+def test_the_pages_of_a_list_are_of_the_same_moment(server: Server) -> None:
+    for name in ("a", "b", "c", "d"):
+        server.run(name)
+    first = server.send("GET", f"{RUNS}?limit=2")
+    before = server.send("GET", f"{RUNS}/c")
+    server.send("DELETE", f"{RUNS}/d")
+    server.send("PATCH", f"{RUNS}/c", {"spec": {"suspend": True}})
+    server.run("e")
+
+    second = server.send("GET", f"{RUNS}?limit=9&continue={first['metadata']['continue']}")
+
+    assert [item["metadata"]["name"] for item in second["items"]] == ["c", "d"]
+    assert second["items"][0] == before
+    assert second["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+def test_lists_of_all_namespaces_are_ordered_by_namespace_and_name(server: Server) -> None:
+    for namespace, name in (("b", "x"), ("a", "y"), ("a", "x")):
+        server.api.create("taskruns", namespace, {"metadata": {"name": name}, "spec": {"definition": "import"}})
+
+    listed = server.send("GET", "/apis/podrelay.dev/v1alpha1/taskruns")
+
+    found = [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in listed["items"]]
+    assert found == [("a", "x"), ("a", "y"), ("b", "x")]
+
+
+@pytest.mark.parametrize(
+    ("selector", "found"),
+    [
+        ("app=shop", ["a"]),
+        ("app==shop", ["a"]),
+        ("app!=shop", ["b", "c"]),
+        ("app", ["a", "b"]),
+        ("!app", ["c"]),
+        ("app in (shop, web)", ["a", "b"]),
+        ("app notin (shop),podrelay.dev/tier", ["b"]),
+        ("", ["a", "b", "c"]),
+    ],
+)
+def test_label_selectors_have_all_operators(server: Server, selector: str, found: list[str]) -> None:
+    labels = {"a": {"app": "shop"}, "b": {"app": "web", "podrelay.dev/tier": "1"}, "c": {}}
+    for name, own in labels.items():
+        body = {"metadata": {"name": name, "labels": own}, "spec": {"definition": "import"}}
+        server.send("POST", RUNS, body)
+
+    listed = server.send("GET", f"{RUNS}?{urlencode({'labelSelector': selector})}")
+
+    assert [item["metadata"]["name"] for item in listed["items"]] == found
+
+
+def test_field_selectors_may_be_inequalities(server: Server) -> None:
+    server.run("a", definition="import")
+    server.run("b", definition="export")
+
+    listed = server.send("GET", f"{RUNS}?fieldSelector=spec.definition!%3Dimport")
+
+    assert [item["metadata"]["name"] for item in listed["items"]] == ["b"]
+
+
+@pytest.mark.parametrize("selector", ["labelSelector=a+%3D%3D%3D", "fieldSelector=spec.parent", "labelSelector=a+in+b"])
+def test_an_invalid_selector_is_refused(server: Server, selector: str) -> None:
+    assert server.refused("GET", f"{RUNS}?{selector}")[0] == 400
+
+
+def test_a_dry_run_changes_nothing(server: Server) -> None:
+    run = server.run()
+    number = len(server.events)
+
+    patched = server.send("PATCH", f"{RUNS}/shop?dryRun=All", {"spec": {"suspend": True}})
+    server.send("DELETE", f"{RUNS}/shop?dryRun=All")
+
+    assert patched["spec"]["suspend"] is True
+    assert server.send("GET", f"{RUNS}/shop") == run
+    assert len(server.events) == number
+
+
+def test_orphans_lose_their_owner(server: Server) -> None:
+    server.record(server.run())
+
+    server.send("DELETE", f"{RUNS}/shop?propagationPolicy=Orphan")
+    while server.api.collect_garbage():
+        pass
+
+    assert server.send("GET", f"{RECORDS}/shop-i1")["metadata"]["ownerReferences"] == []
+
+
+def test_all_objects_of_a_query_can_be_deleted(server: Server) -> None:
+    for name in ("a", "b"):
+        server.run(name, definition=name)
+
+    server.send("DELETE", f"{RUNS}?fieldSelector=spec.definition%3Da")
+
+    assert [item["metadata"]["name"] for item in server.send("GET", RUNS)["items"]] == ["b"]
+
+
+def test_objects_of_a_former_server_continue_with_their_versions(server: Server) -> None:
+    run = server.run()
+    server.record(run)
+    stored = [(event.plural, event.object) for event in server.events]
+
+    server.api = MemoryApi(lambda: NOW, server.events.append, stored=stored, version=server.api.version)
+
+    assert server.send("GET", f"{RUNS}/shop") == run
+    assert int(server.run("next")["metadata"]["resourceVersion"]) == int(run["metadata"]["resourceVersion"]) + 2
+    server.send("DELETE", f"{RUNS}/shop")
+    assert server.api.collect_garbage()
+    assert server.refused("GET", f"{RECORDS}/shop-i1")[0] == 404
+
+
+def test_changes_are_known_until_there_are_too_many(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podrelay.local.history.LENGTH", 3)
+    versions = [int(server.run(name)["metadata"]["resourceVersion"]) for name in "abcdefgh"]
+
+    assert [event.object["metadata"]["name"] for event in server.api.changes(versions[4])] == ["f", "g", "h"]
+    with pytest.raises(GoneError):
+        server.api.changes(versions[3])
+    assert server.api.changes(versions[-1]) == []
+
+
+def test_large_changes_are_forgotten_earlier(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("podrelay.local.history.MOST_BYTES", 30_000)
+    versions = [int(server.run(name, input={"a": "x" * 10_000})["metadata"]["resourceVersion"]) for name in "abcd"]
+
+    assert len(server.api.changes(versions[1])) == 2
+    with pytest.raises(GoneError):
+        server.api.changes(versions[0])
+
+
+def test_a_change_that_only_sets_defaults_is_none(server: Server) -> None:
+    spec = {"id": "import", "title": "I", "template": {}}
+    before = server.api.create("taskdefinitions", "default", {"metadata": {"name": "import"}, "spec": spec})
+
+    after = server.api.replace("taskdefinitions", "default", "import", {"metadata": {"name": "import"}, "spec": spec})
+
+    assert after == before
+    assert len(server.events) == 1
+
+
+def test_server_side_apply_creates_or_merges(server: Server) -> None:
+    created = server.api.patch(
+        "taskruns", "default", "shop", {"spec": {"definition": "import"}}, content_type=APPLY_PATCH
+    )
+    merged = server.api.patch("taskruns", "default", "shop", {"spec": {"suspend": True}}, content_type=APPLY_PATCH)
+
+    assert created["metadata"]["name"] == "shop"
+    assert merged["spec"] == {"definition": "import", "suspend": True}
 
 
 def test_deletion_has_preconditions_and_deletes_dependents(server: Server) -> None:
@@ -267,7 +416,9 @@ def test_deletion_has_preconditions_and_deletes_dependents(server: Server) -> No
     [
         ("GET", f"{RUNS}/shop", 404),
         ("GET", "/healthz", 404),
-        ("POST", "/api/v1/namespaces/default/configmaps", 404),
+        ("POST", "/api/v1/namespaces/default/services", 404),
+        ("GET", "/apis/podrelay.dev/v2/namespaces/default/taskruns", 404),
+        ("GET", "/api/v1/namespaces/default/pods/shop/log/more", 404),
         ("PUT", RUNS, 405),
         ("DELETE", f"{RUNS}/shop", 404),
     ],

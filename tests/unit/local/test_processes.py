@@ -1,5 +1,6 @@
 """Containers as processes: their output."""
 
+import os
 import subprocess
 import threading
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from podrelay.local.processes import ProcessContainer
+from dev.harness.waiting import eventually
+from podrelay.api import names
+from podrelay.local.processes import ProcessContainer, processes_with
 
 
 def started(*command: str) -> tuple[ProcessContainer, list[str], threading.Event]:
@@ -21,7 +24,8 @@ def started(*command: str) -> tuple[ProcessContainer, list[str], threading.Event
 
 def test_one_call_reads_what_is_there_and_does_not_wait_for_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise a process that prints without end would block the main loop of a local run."""
-    monkeypatch.setattr(ProcessContainer, "_attend", lambda _self: None)
+    for work in ("_attend", "_read"):
+        monkeypatch.setattr(ProcessContainer, work, lambda _self: None)
     chunks = iter([b"one\n", b"two\n", b""])
     monkeypatch.setattr("podrelay.local.processes.os.read", lambda _descriptor, _size: next(chunks))
     lines: list[str] = []
@@ -38,3 +42,21 @@ def test_output_is_split_into_lines_even_if_a_character_is_read_in_two_parts() -
 
     assert ended.wait(20)
     assert lines == ["a", "b", "cä", "\ufffd last"]
+
+
+def test_what_a_task_has_started_ends_with_its_container() -> None:
+    """Also in another session: it may have the output open, and nothing else ends it."""
+    script = "setsid sleep 600 & echo $!; sleep 600 & echo $!"
+    process = subprocess.Popen(
+        ["sh", "-c", script],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, names.ENV_POD_UID: "uid-of-this-test"},
+    )
+    lines: list[str] = []
+    ended = threading.Event()
+    ProcessContainer(process, "words-i1", lambda _name, line: lines.append(line), ended.set, "uid-of-this-test")
+
+    assert ended.wait(20)
+    assert len(lines) == 2
+    eventually("they have ended", lambda: not list(processes_with(f"{names.ENV_POD_UID}=uid-of-this-test")))

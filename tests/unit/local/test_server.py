@@ -3,13 +3,15 @@
 import stat
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from podrelay.local.memory_api import Event, MemoryApi
+from podrelay.local.history import Event
+from podrelay.local.memory_api import MemoryApi
 from podrelay.local.server import Server
 from podrelay.local.unix import SOCKET_FILE, TOKEN_FILE, UnixConnection
 from podrelay.runner.api_client import ApiClient, path
@@ -56,3 +58,20 @@ def test_a_request_without_the_token_is_rejected(served: Served) -> None:
 
 def test_the_server_listens_on_a_socket_and_not_on_a_port(served: Served) -> None:
     assert stat.S_ISSOCK((served.folder / SOCKET_FILE).stat().st_mode)
+
+
+def test_the_runner_waits_for_a_change_of_its_run(served: Served) -> None:
+    runs = [served.request("POST", body={"metadata": {"name": n}, "spec": {"definition": "x"}})[1] for n in ("a", "b")]
+    version = runs[1]["metadata"]["resourceVersion"]
+    with ThreadPoolExecutor(1) as pool:
+        changed = pool.submit(served.client.another().wait_for_change, "default", "taskruns", "a", version)
+        served.request("PATCH", "b", {"spec": {"suspend": True}})
+        served.request("PATCH", "a", {"spec": {"suspend": True}})
+        found = changed.result(timeout=20)
+
+    assert found is not None
+    assert (found["metadata"]["name"], found["spec"]["suspend"]) == ("a", True)
+
+
+def test_a_watch_from_an_unknown_version_ends_at_once(served: Served) -> None:
+    assert served.client.another().wait_for_change("default", "taskruns", "a", "1") is None

@@ -13,7 +13,8 @@ from podrelay.cli.manifests import manifest
 from podrelay.local.calls import CallRuntime
 from podrelay.local.clock import Clock
 from podrelay.local.errors import StuckError
-from podrelay.local.memory_api import MAX_OBJECT_BYTES, PODS, Event
+from podrelay.local.history import Event
+from podrelay.local.memory_api import MAX_OBJECT_BYTES, PODS
 from podrelay.local.outcome import result_of
 from podrelay.local.processes import ProcessContainer, ProcessRuntime
 from podrelay.local.world import NAMESPACE, World
@@ -101,7 +102,7 @@ def test_pods_are_created_and_deleted_as_in_a_cluster(tmp_path: Path) -> None:
     pods = [event for event in world.seen if event.plural == PODS]
     assert {event.object["metadata"]["name"] for event in pods} == {"shop-i1", "shop-i2"}
     assert len([event for event in pods if event.is_deletion]) == 2
-    assert world.api.find(PODS, NAMESPACE) == ([], "")
+    assert world.api.find(PODS, NAMESPACE).items == []
 
 
 def test_a_run_without_a_definition_fails_after_a_timeout(tmp_path: Path) -> None:
@@ -158,7 +159,6 @@ def test_the_output_of_a_process_that_died_is_in_its_record(tmp_path: Path) -> N
     runtime = ProcessRuntime(
         world.api,
         tmp_path,
-        {"dying": f"{tmp_path / 'dying.py'}:Dying"},
         lambda: world.clock.ahead,
         lambda _pod, _line: None,
         world.wake,
@@ -166,6 +166,8 @@ def test_the_output_of_a_process_that_died_is_in_its_record(tmp_path: Path) -> N
     with contextlib.closing(runtime):
         world.use(runtime)
         definition = manifest(Plain, "plain", "image") | {"metadata": {"name": "dying"}}
+        container = definition["spec"]["template"]["spec"]["containers"][0]
+        container["command"] = ["podrelay-runner", f"{tmp_path / 'dying.py'}:Dying"]
         definition["spec"] |= {"id": "dying", "retry": {"limit": 0}}
         world.define(definition)
         world.create_run({"metadata": {"name": "shop"}, "spec": {"definition": "dying"}})
@@ -178,13 +180,13 @@ def test_the_output_of_a_process_that_died_is_in_its_record(tmp_path: Path) -> N
 
 def test_what_a_process_prints_is_shown_before_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when the thread that reads its output is late."""
-    attend = ProcessContainer._attend
+    read = ProcessContainer._read
 
     def late(container: ProcessContainer) -> None:
         container._process.wait()
-        attend(container)
+        read(container)
 
-    monkeypatch.setattr(ProcessContainer, "_attend", late)
+    monkeypatch.setattr(ProcessContainer, "_read", late)
     shown: list[str] = []
     world = World(
         tmp_path,
@@ -196,7 +198,6 @@ def test_what_a_process_prints_is_shown_before_its_answer(tmp_path: Path, monkey
     runtime = ProcessRuntime(
         world.api,
         tmp_path,
-        {"printing": f"{tmp_path / 'printing.py'}:Printing"},
         lambda: world.clock.ahead,
         lambda _pod, line: shown.append(line),
         world.wake,
@@ -204,6 +205,8 @@ def test_what_a_process_prints_is_shown_before_its_answer(tmp_path: Path, monkey
     with contextlib.closing(runtime):
         world.use(runtime)
         definition = manifest(Plain, "plain", "image") | {"metadata": {"name": "printing"}}
+        container = definition["spec"]["template"]["spec"]["containers"][0]
+        container["command"] = ["podrelay-runner", f"{tmp_path / 'printing.py'}:Printing"]
         definition["spec"] |= {"id": "printing"}
         world.define(definition)
         world.create_run({"metadata": {"name": "shop"}, "spec": {"definition": "printing"}})
@@ -226,8 +229,8 @@ def test_deleting_a_run_deletes_everything_of_it(tmp_path: Path) -> None:
     world.call_after(90, lambda: world.api.delete(names.TASK_RUNS, NAMESPACE, "shop"))
     world.run_to_the_end()
 
-    assert world.api.find(names.TASK_ITERATIONS, NAMESPACE) == ([], "")
-    assert world.api.find(PODS, NAMESPACE) == ([], "")
+    assert world.api.find(names.TASK_ITERATIONS, NAMESPACE).items == []
+    assert world.api.find(PODS, NAMESPACE).items == []
     assert sorted(world.records) == ["shop-i1", "shop-i2"]
 
 

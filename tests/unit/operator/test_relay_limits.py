@@ -50,7 +50,8 @@ def test_a_pod_that_ends_before_its_status_is_written_keeps_the_slot_of_its_run(
     operator.step(Key(NAMESPACE, "run1"))
     operator.work()
 
-    made = [obj["metadata"]["name"] for plural, event, obj in world.api.events if (plural, event) == ("pods", "ADDED")]
+    events = [event for event in world.api.events if (event.plural, event.type) == ("pods", "ADDED")]
+    made = [event.object["metadata"]["name"] for event in events]
     assert made == ["run0-i1", "run0-i2"]
 
 
@@ -63,6 +64,7 @@ def test_queued_runs_are_not_rewritten_whenever_one_ends() -> None:
     finish(world, "run0")
     operator.work(most=10_000)
 
-    changed = [obj["metadata"]["name"] for plural, _, obj in world.api.events[before:] if plural == "taskruns"]
+    events = [event for event in world.api.events[before:] if event.plural == "taskruns"]
+    changed = [event.object["metadata"]["name"] for event in events]
     assert {"run0", "run1"} <= set(changed)
     assert len(changed) <= 2 + 9  # the end, the next pod, and the places 1, 2, 4 ... 256

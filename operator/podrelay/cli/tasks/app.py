@@ -5,6 +5,7 @@ import pkgutil
 import typer
 
 from podrelay.cli import commands
+from podrelay.cli.tasks import schedules
 from podrelay.cli.tasks.connecting import connected
 
 
@@ -23,6 +24,9 @@ def application(program: str) -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     for name, command in commands.CLUSTER.items():
+        if name == schedules.GROUP:
+            app.add_typer(schedules.application(program), name=name)
+            continue
         function = pkgutil.resolve_name(f"podrelay.cli.tasks.{command.function}")
         epilog = f"\b\nExample:\n  {command.example.replace('podrelay', program, 1)}"
         app.command(name, help=function.__doc__, epilog=epilog)(connected(function, has_namespace=name != "namespace"))

@@ -13,8 +13,9 @@ from rich.text import Text
 
 from podrelay.cli import yaml
 from podrelay.client.results import Definition, Run
+from podrelay.client.schedules import Schedule
 
-T = TypeVar("T", Run, Definition)
+T = TypeVar("T", Run, Definition, Schedule)
 Format = Literal["table", "wide", "name", "json", "yaml"]
 """The format of the output."""
 
@@ -128,8 +129,10 @@ def print_one(item: T, columns: Sequence[Column[T]], output: Format) -> None:
             console().print(table([item], columns, wide=output == "wide"))
 
 
-def name_of(item: Run | Definition) -> str:
+def name_of(item: Run | Definition | Schedule) -> str:
     """Return the name as `kubectl -o name` prints it."""
+    if isinstance(item, Schedule):
+        return f"taskschedule.podrelay.dev/{item.name}"
     return f"taskrun.podrelay.dev/{item.id}" if isinstance(item, Run) else f"taskdefinition.podrelay.dev/{item.name}"
 
 

@@ -1,10 +1,8 @@
 """GraphiQL at /graphiql: a page for writing and sending documents, enabled by --graphiql.
 
-Its files are built from npm packages when Podrelay is built (dev/tools/graphiql). The page may load and call only this
-server. A token that is entered stays in the memory of the page.
+A token that is entered stays in the memory of the page.
 """
 
-from collections.abc import Awaitable, Callable
 from html import escape
 from pathlib import Path
 from typing import Final
@@ -12,32 +10,16 @@ from typing import Final
 from aiohttp import web
 
 from podrelay.api.errors import PodrelayError
+from podrelay.gateway.http import static_files
 
-FILES: Final = Path(__file__).parents[1] / "static" / "graphiql"
-"""Contains one folder with the files, named by a hash of their sources."""
-MAIN: Final = "main.js"
+FILES: Final = static_files.STATIC / "graphiql"
 
-_POLICY: Final = {
-    "default-src": "'none'",
-    "script-src": "'self'",
-    "worker-src": "'self'",
-    "connect-src": "'self'",
-    "font-src": "'self' data:",
-    "img-src": "'self' data:",
+_HEADERS: Final = static_files.headers(
+    worker_src="'self'",
+    font_src="'self' data:",
     # GraphiQL's editor creates style elements at runtime.
-    "style-src": "'self' 'unsafe-inline'",
-    "base-uri": "'none'",
-    "form-action": "'none'",
-    "frame-ancestors": "'none'",
-}
-_HEADERS: Final = {
-    "Content-Security-Policy": "; ".join(f"{name} {values}" for name, values in _POLICY.items()),
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-_TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".ttf": "font/ttf", ".txt": "text/plain"}
+    style_src="'self' 'unsafe-inline'",
+)
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
@@ -70,32 +52,12 @@ def pages(namespace: str, *, asks_for_token: bool, folder: Path = FILES) -> list
     Raises:
         MissingFilesError: the files are missing.
     """
-    main = next(iter(sorted(folder.glob(f"*/{MAIN}"))), None)
-    if main is None:
+    built = static_files.newest(folder)
+    if built is None:
         raise MissingFilesError(
             "--graphiql: this installation of Podrelay does not contain GraphiQL. In a checkout, with npm installed, "
-            "run `python -m dev.tools.graphiql`; images and wheels that are built afterwards contain it."
+            "run `python -m dev.pages graphiql`; images and wheels that are built afterwards contain it."
         )
-    build = main.parent.name
-    page = _PAGE.format(build=build, namespace=escape(namespace), asks_for_token="true" if asks_for_token else "false")
-
-    async def show(_: web.Request) -> web.Response:
-        headers = _HEADERS | {"Cache-Control": "no-store"}
-        return web.Response(text=page, content_type="text/html", headers=headers)
-
-    return [web.get("/graphiql", show), *(_file(build, file) for file in main.parent.iterdir())]
-
-
-def _file(build: str, file: Path) -> web.RouteDef:
-    """Return the route of one file; only files that exist when the gateway starts are served."""
-    # The path contains a hash that changes with the content.
-    headers = _HEADERS | {
-        "Cache-Control": "public, max-age=31536000, immutable",
-        "Content-Type": _TYPES.get(file.suffix, "application/octet-stream"),
-    }
-
-    async def send(_: web.Request) -> web.FileResponse:
-        return web.FileResponse(file, headers=headers)
-
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]] = send
-    return web.get(f"/graphiql/{build}/{file.name}", handler)
+    asks = "true" if asks_for_token else "false"
+    text = _PAGE.format(build=built.name, namespace=escape(namespace), asks_for_token=asks)
+    return [static_files.page("/graphiql", text, _HEADERS), *static_files.files("/graphiql", built, _HEADERS)]

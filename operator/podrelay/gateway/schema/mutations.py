@@ -26,6 +26,7 @@ from podrelay.gateway.schema.envelope import Error, envelope
 from podrelay.gateway.schema.inputs import TaskWhere, task_conditions
 from podrelay.gateway.schema.measuring import measured
 from podrelay.gateway.schema.scalars import DateTime, Json, Number
+from podrelay.gateway.schema.schedules import ScheduleMutations
 from podrelay.gateway.schema.types import (
     DeleteResponse,
     Ident,
@@ -49,7 +50,7 @@ class SettingsInput:
 
 
 @strawberry.type(name="WebinyBackgroundTaskMutation")
-class BackgroundTaskMutation:
+class BackgroundTaskMutation(ScheduleMutations):
     """Mutations of background tasks."""
 
     payloads: strawberry.Private[Payloads]

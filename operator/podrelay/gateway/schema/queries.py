@@ -37,6 +37,7 @@ from podrelay.gateway.schema.measuring import measured
 from podrelay.gateway.schema.overview_types import Overview, OverviewResponse
 from podrelay.gateway.schema.queue_types import Queue, QueueResponse
 from podrelay.gateway.schema.scalars import DateTime, Json
+from podrelay.gateway.schema.schedules import ScheduleQueries
 from podrelay.gateway.schema.statistics_types import Statistics, StatisticsResponse
 from podrelay.gateway.schema.types import (
     Ident,
@@ -67,7 +68,7 @@ class PodLogsResponse:
 
 
 @strawberry.type(name="WebinyBackgroundTaskQuery")
-class BackgroundTaskQuery:
+class BackgroundTaskQuery(ScheduleQueries):
     """Queries of background tasks."""
 
     payloads: strawberry.Private[Payloads]

@@ -22,6 +22,7 @@ from podrelay.gateway.schema.inputs import TaskWhere, task_conditions
 from podrelay.gateway.schema.line_types import LogItem
 from podrelay.gateway.schema.measuring import subscribed
 from podrelay.gateway.schema.scalars import DateTime, Json, time_or_null
+from podrelay.gateway.schema.schedules import ScheduleSubscriptions
 from podrelay.gateway.schema.types import AnyIdent, Ident, Info, Task
 
 
@@ -125,7 +126,7 @@ class LogLine:
 
 
 @strawberry.type
-class Subscription:
+class Subscription(ScheduleSubscriptions):
     """The root of subscriptions."""
 
     @subscription

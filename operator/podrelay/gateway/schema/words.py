@@ -27,6 +27,8 @@ REASONS: Final = (
     *("StateLost", "SystemExit"),
     # of definitions, and of pods whose log says why they did not run
     *("PodAccepted", "PodRejected", "Superseded", "NotInAPod"),
+    # of schedules
+    *("Scheduling", "NoMoreTimes", "InvalidSchedule", "RunRefused"),
 )
 """In the sections of the page; a test compares them with it."""
 OTHER: Final = "Other"

@@ -11,8 +11,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from podrelay.kube.resources import Key
 from podrelay.operator.objects import Record, TaskDefinition, TaskRun
 from podrelay.operator.pods import Pod
+from podrelay.operator.schedule_objects import TaskSchedule
 
-T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record)
+T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record, TaskSchedule)
 _REMEMBERED_DELETIONS = 20_000
 
 

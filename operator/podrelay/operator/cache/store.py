@@ -47,6 +47,8 @@ class Store:
         retention_days: returns the retention of a namespace, as View.retention_days.
         clock: returns the current time, aware, UTC.
         restored: called when the API server has gone back in time, so that the cache is useless.
+        scheduled_run_changed: called with each run of a schedule that has changed, and whether it is gone.
+        is_kept_for_its_schedule: returns whether the schedule of a run has yet to take note of the run.
     """
 
     def __init__(
@@ -59,8 +61,12 @@ class Store:
         retention_days: Callable[[str], int | None] = lambda _namespace: None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         restored: Callable[[], None] = lambda: None,
+        scheduled_run_changed: Callable[[TaskRun, bool], None] = lambda _run, _is_gone: None,
+        is_kept_for_its_schedule: Callable[[TaskRun], bool] = lambda _run: False,
     ) -> None:
         self.restored = restored
+        self._scheduled_run_changed = scheduled_run_changed
+        self._is_kept_for_its_schedule = is_kept_for_its_schedule
         self._mark = mark
         self._clock = clock
         self._mark_later = mark_later or (lambda key, _seconds: mark(key))
@@ -151,6 +157,7 @@ class Store:
             slot=self.slots.slot(_id_of(run)),
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             retention_days=self._retention_days(key.namespace),
+            is_kept_for_its_schedule=run.spec.scheduled is not None and self._is_kept_for_its_schedule(run),
             settings=self._settings,
         )
 
@@ -402,6 +409,8 @@ class Store:
         run = self.run(key)
         if run is not None:
             self._runs_of[_definition_of(run)][key] = None
+            if run.spec.scheduled is not None:
+                self._scheduled_run_changed(run, False)
         if run is not None and run.spec.parent is not None:
             parent = Key(key.namespace, run.spec.parent)
             self._mark_parent(parent, self._children.note(key, parent, run))
@@ -429,6 +438,8 @@ class Store:
 
     def _run_removed(self, key: Key, run: TaskRun, _is_last_state: bool) -> None:
         # Finished runs stay in memory for months, without the facts that only matter for active runs.
+        if run.spec.scheduled is not None:
+            self._scheduled_run_changed(run, True)
         self._forget_facts(key, _definition_of(run))
         self._forget_in_index(key, _definition_of(run))
         self._finished.remove(key)

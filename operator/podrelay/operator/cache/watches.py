@@ -12,13 +12,23 @@ from typing import Any, Final, Protocol
 
 from podrelay.kube.client import Client
 from podrelay.kube.reflector import Reflector
-from podrelay.kube.resources import CONFIG_MAPS, PODS, TASK_DEFINITIONS, TASK_ITERATIONS, TASK_RUNS, Resource
+from podrelay.kube.resources import (
+    CONFIG_MAPS,
+    PODS,
+    TASK_DEFINITIONS,
+    TASK_ITERATIONS,
+    TASK_RUNS,
+    TASK_SCHEDULES,
+    Resource,
+)
 from podrelay.operator.cache.recoveries import Recoveries
 from podrelay.operator.cache.retention import Retentions
+from podrelay.operator.cache.schedules import ScheduleCache
 from podrelay.operator.cache.store import Store
 from podrelay.operator.objects import Named, NamespaceSettings, Record, TaskDefinition, TaskRun
 from podrelay.operator.pods import Pod
 from podrelay.operator.resources import POD_SELECTOR, SETTINGS_FIELDS
+from podrelay.operator.schedule_objects import TaskSchedule
 
 READY_SECONDS: Final = 5.0
 """Readiness fails when a watch has been broken for longer: the restart of an API server takes a moment."""
@@ -55,6 +65,19 @@ class Watches:
     def is_synced(self) -> bool:
         """Whether all needed objects have been listed once."""
         return all(watch.synced.is_set() for watch in self.needed)
+
+    async def wait_synced_schedules(self) -> None:
+        """Wait until all schedules have been listed once."""
+        for watch in self._of_schedules:
+            await watch.synced.wait()
+
+    def has_schedules(self) -> bool:
+        """Return whether all schedules have been listed once."""
+        return all(watch.synced.is_set() for watch in self._of_schedules)
+
+    @property
+    def _of_schedules(self) -> tuple[Watch, ...]:
+        return tuple(watch for watch in self.optional if watch.name == TASK_SCHEDULES.plural)
 
     async def wait_synced(self) -> None:
         """Wait until all needed objects have been listed once."""
@@ -115,9 +138,10 @@ def watches_into(
     store: Store,
     retentions: Retentions,
     recoveries: Mapping[Resource, Recoveries],
+    schedules: ScheduleCache,
     namespaces: tuple[str, ...],
 ) -> Watches:
-    """Return the watches that fill `store`, `retentions` and `recoveries`, for these namespaces or the cluster."""
+    """Return the watches that fill these caches, for these namespaces or the cluster."""
     interrupted = asyncio.Event()
     needed: list[Watch] = []
     optional: list[Watch] = []
@@ -129,6 +153,7 @@ def watches_into(
             reflect(TASK_ITERATIONS, Record, store.records),
             reflect(PODS, Pod, store.pods, selector=POD_SELECTOR),
         )
+        optional.append(reflect(TASK_SCHEDULES, TaskSchedule, schedules.schedules))
         denied = partial(retentions.denied, namespace)
         optional.append(reflect(CONFIG_MAPS, NamespaceSettings, retentions, fields=SETTINGS_FIELDS, denied=denied))
         for resource, sink in recoveries.items():

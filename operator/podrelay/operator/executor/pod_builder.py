@@ -11,7 +11,7 @@ from podrelay.api import limits, names, numbers, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
 from podrelay.operator import object_rules
-from podrelay.operator.objects import TaskDefinition, TaskDefinitionSpec, TaskRun
+from podrelay.operator.objects import Scheduled, TaskDefinition, TaskDefinitionSpec, TaskRun
 from podrelay.operator.plan import Target
 
 DEADLINE_RESERVE_SECONDS: Final = 120
@@ -224,6 +224,8 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         values[names.ENV_HOOK] = ",".join(target.hooks)
     if run.metadata.origin_uid != run.metadata.uid:
         values[names.ENV_ORIGIN_UID] = run.metadata.origin_uid
+    if run.spec.scheduled is not None:
+        values |= _times_of(run.spec.scheduled)
     if run.spec.secret is not None:
         values[names.ENV_SECRET_PATH] = names.SECRET_PATH
     if spec.heartbeat_timeout_seconds is not None:
@@ -233,6 +235,17 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
         *({"name": name, "value": value} for name, value in values.items()),
         *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
     ]
+
+
+def _times_of(scheduled: Scheduled) -> dict[str, str]:
+    """Return the variables that name the schedule of a run, and its times."""
+    times = {
+        names.ENV_SCHEDULED_FOR: scheduled.time,
+        names.ENV_SCHEDULED_PREVIOUS: scheduled.previous,
+        names.ENV_SCHEDULED_NEXT: scheduled.next,
+    }
+    given = {name: f"{time:%Y-%m-%dT%H:%M:%SZ}" for name, time in times.items() if time is not None}
+    return {names.ENV_SCHEDULE: scheduled.schedule, **given}
 
 
 def _hooks_of(spec: TaskDefinitionSpec, target: Target) -> list[str]:

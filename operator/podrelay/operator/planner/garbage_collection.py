@@ -53,7 +53,7 @@ def after_the_end(view: View) -> Plan:
     if annotation is not None:
         return Plan(actions=(annotation,))
     expires = _expires_at(view)
-    if not _is_kept_for_its_parent(view):
+    if not (_is_kept_for_its_parent(view) or view.is_kept_for_its_schedule):
         if view.is_surplus or (expires is not None and view.now >= expires):
             return Plan(actions=(delete,))
         if expires is not None:
@@ -67,6 +67,8 @@ def _cleans_itself_up(view: View) -> bool:
     """Return whether selfCleanup of its definition deletes a finished run now, together with its descendants."""
     events = view.definition.spec.self_cleanup if view.definition is not None else ()
     if _EVENTS.get(view.run.status.phase or "") not in events or _may_be_asked_for_again(view):
+        return False
+    if view.is_kept_for_its_schedule:
         return False
     # A child without an owner would stay; the run is reconciled again when the child has been adopted.
     return not view.children.unadopted

@@ -9,7 +9,7 @@ import pytest
 
 from dev.cluster import ClusterError
 from dev.images import build, locked, parts
-from dev.tools.graphiql import build as page
+from dev.pages.build import Page
 
 ROOT = Path(__file__).parents[4]
 
@@ -91,22 +91,26 @@ def test_a_command_calls_its_function_and_exits_with_its_result(tmp_path: Path) 
     assert command.stat().st_mode & 0o777 == 0o755
 
 
-def test_without_npm_the_image_has_no_graphiql_and_a_message_says_so(
+def test_without_npm_the_image_has_no_pages_and_a_message_says_so(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    served = folder / "source" / parts.STATIC / "graphiql" / "0123" / "main.js"
-    served.parent.mkdir(parents=True)
-    served.touch()
+    static = folder / "source" / parts.STATIC
+    for name in ("dashboard", "graphiql"):
+        (static / name / "0123").mkdir(parents=True)
+        (static / name / "0123" / "main.js").touch()
     monkeypatch.setattr(parts, "SOURCE", folder / "source" / "podrelay")
 
-    def missing() -> None:
-        raise ClusterError("GraphiQL needs npm to be built.", "Install it.")
+    def missing(_: Page) -> Path:
+        raise ClusterError("The page needs npm to be built.", "Install it.")
 
-    monkeypatch.setattr(page, "ensure", missing)
-    without = parts.graphiql()
-    assert list((folder / "graphiql").iterdir()) == []
-    assert "the image is built without GraphiQL: GraphiQL needs npm to be built." in capsys.readouterr().err
+    monkeypatch.setattr(parts, "build_page", missing)
+    without = parts.pages()
+    assert list((folder / "pages").iterdir()) == []
+    said = capsys.readouterr().err
+    assert "the image is built without the dashboard: The page needs npm to be built." in said
+    assert "the image is built without GraphiQL: The page needs npm to be built." in said
 
-    monkeypatch.setattr(page, "ensure", lambda: None)
-    assert parts.graphiql() != without
-    assert (folder / "graphiql" / parts.LIBRARY / parts.STATIC / "graphiql" / "0123" / "main.js").exists()
+    monkeypatch.setattr(parts, "build_page", lambda page: static / page.name)
+    assert parts.pages() != without
+    for name in ("dashboard", "graphiql"):
+        assert (folder / "pages" / parts.LIBRARY / parts.STATIC / name / "0123" / "main.js").exists()

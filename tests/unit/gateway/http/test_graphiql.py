@@ -17,7 +17,7 @@ FILES = {"main.js": "text/javascript", "main.css": "text/css", "json.worker.js":
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
-    """Files as written by tools.graphiql."""
+    """Files as written by dev.pages."""
     place = tmp_path / "graphiql"
     (place / BUILD).mkdir(parents=True)
     for name in FILES:
@@ -104,7 +104,7 @@ async def test_the_page_knows_whether_to_ask_for_a_token(start: Start, files: Pa
 
 
 def test_without_its_files_the_gateway_does_not_start_and_says_how_to_build_them(tmp_path: Path) -> None:
-    with pytest.raises(graphiql.MissingFilesError, match=r"python -m dev.tools\.graphiql"):
+    with pytest.raises(graphiql.MissingFilesError, match=r"python -m dev.pages graphiql"):
         graphiql.pages("shop", asks_for_token=True, folder=tmp_path / "graphiql")
 
 

@@ -10,6 +10,7 @@ import pytest
 from podrelay.api import names, task_run
 from podrelay.kube.errors import ApiError, InvalidError
 from podrelay.kube.resources import PODS, TASK_ITERATIONS, TASK_RUNS, Resource
+from podrelay.local.kinds import KINDS
 from podrelay.local.memory_client import run
 from podrelay.operator.cache.store import Store
 from podrelay.operator.executor.executor import Executor
@@ -88,7 +89,7 @@ class World:
         self.see()
 
     def put(self, plural: str, metadata: dict[str, Any], **body: Any) -> dict[str, Any]:
-        resource = Resource("", "", plural)
+        resource = KINDS[plural].resource
         refusals, self.api.refusals = self.api.refusals, []
         obj: dict[str, Any] = json.loads(run(self.api.create(resource, KEY.namespace, {"metadata": metadata, **body})))
         self.api.refusals = refusals

@@ -1,0 +1,123 @@
+import { type Client, createClient } from 'graphql-ws';
+import { useEffect, useRef } from 'react';
+import { connected, cut, heard } from './connection';
+import type { TadaDocumentNode } from './graphql';
+import { textOf } from './http';
+import { NOT_AUTHENTICATED, type Problem, problemOf } from './problems';
+import { authorization, isExpired, session } from './session';
+import { useStore } from './store';
+
+const FORBIDDEN = 4403;
+const TOO_MANY = 4429;
+const PING_MS = 5_000;
+const PONG_MS = 5_000;
+const RETRY_MS = [250, 500, 1000, 2000, 4000];
+
+/** One WebSocket for each namespace that is followed: the namespace is part of its first message. */
+const clients = new Map<string, Client>();
+
+function clientOf(namespace: string): Client {
+  const known = clients.get(namespace);
+  if (known) return known;
+  const url = new URL('/graphql', location.href);
+  url.protocol = url.protocol.replace('http', 'ws');
+  let unanswered: ReturnType<typeof setTimeout> | undefined;
+  const client = createClient({
+    url: url.href,
+    connectionParams: () => ({ ...authorization(), ...(namespace ? { 'X-Podrelay-Namespace': namespace } : {}) }),
+    keepAlive: PING_MS,
+    retryAttempts: Number.POSITIVE_INFINITY,
+    // A socket that was refused for its token is not tried again before there is another one.
+    shouldRetry: (thrown) => !isRefused(thrown),
+    retryWait: (retries) => waited(RETRY_MS[Math.min(retries, RETRY_MS.length - 1)] ?? 4000),
+    on: {
+      connected: () => connected(),
+      message: () => heard(),
+      ping: (received) => {
+        if (!received) unanswered = setTimeout(() => client.terminate(), PONG_MS);
+      },
+      pong: () => clearTimeout(unanswered),
+      closed: (event) => {
+        clearTimeout(unanswered);
+        if (isRefused(event)) isExpired.set(true);
+        // 1000 is the page itself: nothing on it follows this namespace any more.
+        else if (!(event instanceof CloseEvent && event.code === 1000)) cut();
+      },
+    },
+  });
+  clients.set(namespace, client);
+  return client;
+}
+
+// Another token means another user: no socket may outlive that. Components subscribe again after this.
+session.subscribe(() => {
+  for (const client of clients.values()) void client.dispose();
+  clients.clear();
+});
+
+// A browser that has lost its network says so at once, long before a ping is missed.
+addEventListener('offline', () => {
+  for (const client of clients.values()) client.terminate();
+});
+
+interface Handlers<Data> {
+  onData: (data: Data) => void;
+  onProblem?: (problem: Problem) => void;
+  onEnd?: () => void;
+}
+
+/** Follows a subscription while the component is shown and `variables` is not null. */
+export function useSubscription<Data, Variables>(
+  document: TadaDocumentNode<Data, Variables>,
+  variables: Variables | null,
+  namespace: string,
+  handlers: Handlers<Data>,
+): void {
+  const latest = useRef(handlers);
+  useEffect(() => {
+    latest.current = handlers;
+  });
+  const user = useStore(session);
+  const key = variables === null ? null : JSON.stringify(variables);
+  useEffect(() => {
+    if (key === null || (user.kind !== 'token' && user.kind !== 'none')) return;
+    let isCurrent = true;
+    const stop = clientOf(namespace).subscribe<Data>(
+      { query: textOf(document as TadaDocumentNode<unknown, never>), variables: JSON.parse(key) },
+      {
+        next: ({ data, errors }) => {
+          if (!isCurrent) return;
+          const [error] = errors ?? [];
+          if (error) refuse(error.message, error.extensions?.['code']);
+          else if (data) latest.current.onData(data);
+        },
+        error: (thrown) => {
+          if (!isCurrent || isRefused(thrown)) return;
+          const [error] = Array.isArray(thrown) ? thrown : [];
+          if (error) refuse(error.message, error.extensions?.code);
+          else cut();
+        },
+        complete: () => {
+          if (isCurrent) latest.current.onEnd?.();
+        },
+      },
+    );
+    function refuse(message: string, code: unknown): void {
+      if (code === NOT_AUTHENTICATED) isExpired.set(true);
+      else latest.current.onProblem?.(problemOf({ message, code: typeof code === 'string' ? code : 'GraphQL' }));
+    }
+    return () => {
+      isCurrent = false;
+      stop();
+    };
+  }, [document, key, namespace, user]);
+}
+
+function isRefused(thrown: unknown): boolean {
+  return thrown instanceof CloseEvent && (thrown.code === FORBIDDEN || thrown.code === TOO_MANY);
+}
+
+function waited(ms: number): Promise<void> {
+  const jitter = ms * 0.3 * Math.random();
+  return new Promise((resolve) => setTimeout(resolve, ms + jitter));
+}

@@ -1,0 +1,126 @@
+import { useEffect } from 'react';
+import { useQuery } from '../api/use-query';
+import { SuspendedSign, WarnSign } from '../components/icons';
+import { Empty, ProblemNotice } from '../components/Notice';
+import { PhaseCounts } from '../components/PhaseCounts';
+import { plain } from '../components/text';
+import { Link } from '../routing/location';
+import { ALL_NAMESPACES, definitionPath, nameOf, namespacePath, triggerPath } from '../routing/paths';
+import { useChanges } from '../runs/use-changes';
+import { useRights } from '../shell/rights';
+import { count, duration } from '../time/format';
+import { ListDefinitions, type ListedDefinition } from './documents';
+import { percent } from './percent';
+
+/** The kinds of runs that can be started. */
+export default function DefinitionsPage({ namespace }: { namespace: string }) {
+  const version = useChanges(namespace);
+  const query = useQuery(ListDefinitions, {}, namespace, version);
+  const definitions = query.data?.backgroundTasks?.listDefinitions?.data;
+  const { missing } = useRights();
+  useEffect(() => {
+    document.title = 'Definitions · Podrelay';
+  }, []);
+  return (
+    <div className="page">
+      <header className="page-head">
+        <h1>Definitions</h1>
+      </header>
+      {query.problem ? <ProblemNotice problem={query.problem} what="the definitions" onRetry={query.refetch} /> : null}
+      {definitions?.length === 0 ? (
+        <Empty title="No definitions">
+          Apply a TaskDefinition to this namespace:{' '}
+          <code>podrelay manifests tasks.py --image … | kubectl apply -f -</code>
+        </Empty>
+      ) : null}
+      {definitions?.length ? (
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: an area that scrolls must be reachable by keyboard.
+        <section className="panel plain-table-scroll" tabIndex={0} aria-label="Definitions">
+          <table className="plain-table">
+            <thead>
+              <tr>
+                <th>Title</th>
+                <th>Active</th>
+                <th>Queued</th>
+                <th>Runs</th>
+                <th>Success</th>
+                <th>Duration, p50 and p95</th>
+                {namespace === ALL_NAMESPACES ? <th>Namespace</th> : null}
+                <th>
+                  <span className="hidden">Actions</span>
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {definitions.map((definition) => (
+                <Row
+                  key={`${definition.namespace}/${definition.id}`}
+                  definition={definition}
+                  hasNamespace={namespace === ALL_NAMESPACES}
+                  mayTrigger={missing('trigger') === undefined}
+                />
+              ))}
+            </tbody>
+          </table>
+        </section>
+      ) : null}
+    </div>
+  );
+}
+
+interface RowProps {
+  definition: ListedDefinition;
+  hasNamespace: boolean;
+  mayTrigger: boolean;
+}
+
+function Row({ definition, hasNamespace, mayTrigger }: RowProps) {
+  const { namespace, readiness, statistics } = definition;
+  const id = nameOf(definition.id);
+  const durations = statistics?.durations;
+  return (
+    <tr>
+      <td className="wide">
+        <Link to={definitionPath(namespace, id)} className="row-link">
+          <bdi>{plain(definition.title, 120)}</bdi>
+        </Link>
+        <span className="row-name mono">{plain(id, 100)}</span>
+        {definition.suspended ? (
+          <span className="status tone-warn definition-mark">
+            <SuspendedSign size={14} />
+            Suspended
+          </span>
+        ) : null}
+        {readiness && !readiness.isReady ? (
+          <span className="status tone-warn definition-mark" title={plain(readiness.message)}>
+            <WarnSign size={14} />
+            {readiness.reason}
+          </span>
+        ) : null}
+        {definition.description ? <p className="second">{plain(definition.description, 200)}</p> : null}
+      </td>
+      <td className="number">
+        {count(definition.activeRuns ?? 0)}
+        {definition.maxConcurrentRuns ? <span className="second"> of {definition.maxConcurrentRuns}</span> : null}
+      </td>
+      <td className="number">
+        {definition.queuedRuns ? (
+          <Link to={namespacePath('/queue', namespace, { definition: id })}>{count(definition.queuedRuns)}</Link>
+        ) : (
+          '0'
+        )}
+      </td>
+      <td>
+        <Link to={namespacePath('/runs', namespace, { definition: id })} className="counts-link">
+          {statistics?.byStatus.length ? <PhaseCounts counts={statistics.byStatus} /> : 'none yet'}
+        </Link>
+      </td>
+      <td className="number">{percent(statistics?.successRate)}</td>
+      <td className="number">
+        {durations ? `${duration(durations.median * 1000)}, ${duration(durations.p95 * 1000)}` : '–'}
+      </td>
+      {hasNamespace ? <td>{namespace}</td> : null}
+      <td>{mayTrigger ? <Link to={triggerPath(namespace, id)}>Start a run</Link> : null}</td>
+    </tr>
+  );
+}

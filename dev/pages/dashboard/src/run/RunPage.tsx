@@ -1,0 +1,182 @@
+import { lazy, Suspense, useEffect } from 'react';
+import { useQuery } from '../api/use-query';
+import { Copy } from '../components/Copy';
+import { Facts } from '../components/Facts';
+import { Empty, Notice, ProblemNotice } from '../components/Notice';
+import { Progress } from '../components/Progress';
+import { Status } from '../components/Status';
+import { Tabs } from '../components/Tabs';
+import { plain } from '../components/text';
+import { Link, useAddress } from '../routing/location';
+import { definitionPath, nameOf, namespacePath, runPath } from '../routing/paths';
+import { shortUser } from '../runs/RunTable';
+import { Elapsed, Time } from '../time/Time';
+import { ChildrenTab } from './ChildrenTab';
+import { GetHistory, type RunDetail } from './documents';
+import { EventsTab } from './EventsTab';
+import { FailureCard } from './FailureCard';
+import { ManifestTab } from './ManifestTab';
+import { RunActions } from './RunActions';
+import { TimelineTab } from './TimelineTab';
+import { useRun } from './use-run';
+import { useThrottled } from './use-throttled';
+import { Why } from './Why';
+
+const LogsTab = lazy(() => import('../logs/LogsTab'));
+const DataTab = lazy(() => import('./DataTab'));
+const HISTORY = 100;
+
+/** One run: what happens, why, and what can be done. */
+export function RunPage({ namespace, name }: { namespace: string; name: string }) {
+  const { run, isDeleted, isMissing, problem, refetch } = useRun(namespace, name);
+  const { search } = useAddress();
+  const tab = search.get('tab') ?? 'timeline';
+  useEffect(() => {
+    document.title = run ? `${SIGNS[run.phase]} ${run.name ?? name} · Podrelay` : `${name} · Podrelay`;
+  }, [run, name]);
+  // Each change of the run may be a change of its attempts.
+  const version = useThrottled(run?.version, 700);
+  const history = useQuery(GetHistory, run && !isDeleted ? { id: name, limit: HISTORY } : null, namespace, version);
+  const answered = history.data?.backgroundTasks?.getTask?.data;
+  const attempts = answered?.history ?? undefined;
+
+  if (isMissing) {
+    return (
+      <div className="page">
+        <Empty title="There is no such run" isPage>
+          It was deleted, or never existed in the namespace {plain(namespace, 100)}.{' '}
+          <Link to={namespacePath('/runs', namespace)}>All runs</Link>
+        </Empty>
+      </div>
+    );
+  }
+  if (!run) {
+    return (
+      <div className="page">
+        {problem ? <ProblemNotice problem={problem} what="this run" onRetry={refetch} /> : null}
+      </div>
+    );
+  }
+  const children = (run.childCounts ?? []).reduce((sum, { count }) => sum + count, 0);
+  return (
+    <div className="page">
+      <Head run={run} isDeleted={isDeleted} />
+      {isDeleted ? (
+        <Notice tone="warn" title="This run was deleted">
+          What you see is its last state. Its logs and data are deleted with it.
+        </Notice>
+      ) : null}
+      <RunFacts run={run} />
+      <Why run={run} />
+      {run.phase === 'Failed' ? <FailureCard run={run} history={attempts} /> : null}
+      <Tabs
+        current={tab}
+        tabs={[
+          { id: 'timeline', title: 'Timeline' },
+          { id: 'logs', title: 'Logs' },
+          { id: 'data', title: 'Data' },
+          { id: 'children', title: 'Children', count: children },
+          { id: 'events', title: 'Events' },
+          { id: 'yaml', title: 'Manifest' },
+        ]}
+      >
+        <Suspense fallback={null}>
+          {tab === 'logs' ? (
+            <LogsTab key={run.uid} namespace={namespace} name={name} isDeleted={isDeleted} />
+          ) : tab === 'data' ? (
+            <DataTab run={run} />
+          ) : tab === 'children' ? (
+            <ChildrenTab run={run} />
+          ) : tab === 'events' ? (
+            <EventsTab run={run} />
+          ) : tab === 'yaml' ? (
+            <ManifestTab run={run} />
+          ) : (
+            <TimelineTab
+              run={run}
+              history={attempts}
+              childRuns={answered?.children.data ?? []}
+              problem={history.problem}
+            />
+          )}
+        </Suspense>
+      </Tabs>
+    </div>
+  );
+}
+
+const SIGNS: Record<RunDetail['phase'], string> = {
+  Pending: '○',
+  Running: '◐',
+  Succeeded: '✓',
+  Failed: '✗',
+  Aborted: '■',
+};
+
+function Head({ run, isDeleted }: { run: RunDetail; isDeleted: boolean }) {
+  return (
+    <header className="run-head">
+      <nav className="crumbs" aria-label="Where this is">
+        <Link to={namespacePath('/runs', run.namespace)}>Runs</Link>
+        {(run.ancestors ?? []).map((one) => (
+          <Link key={one.id} to={runPath(one.namespace, nameOf(one.id))} title={plain(nameOf(one.id))}>
+            <Status run={one} isShort />
+            <bdi>{plain(one.name ?? nameOf(one.id), 40)}</bdi>
+          </Link>
+        ))}
+      </nav>
+      <div className="page-head">
+        <div className="run-title">
+          <h1>
+            <bdi>{plain(run.name ?? nameOf(run.id), 200)}</bdi>
+          </h1>
+          {isDeleted ? <span className="status tag tone-quiet">Deleted</span> : <Status run={run} isTag />}
+        </div>
+        <div className="page-actions">
+          <RunActions run={run} isDeleted={isDeleted} />
+        </div>
+      </div>
+    </header>
+  );
+}
+
+function RunFacts({ run }: { run: RunDetail }) {
+  const name = nameOf(run.id);
+  return (
+    <Facts
+      facts={{
+        Name: (
+          <span className="fact-copy">
+            <span className="mono">{name}</span>
+            <Copy text={() => name} what="the name" />
+          </span>
+        ),
+        Definition: run.definitionId ? (
+          <Link to={definitionPath(run.namespace, run.definitionId)}>
+            <bdi>{plain(run.definitionId, 100)}</bdi>
+          </Link>
+        ) : null,
+        Iterations: (
+          <span className="number">
+            {run.iterations ?? 0}
+            {run.maxIterations ? <span className="second"> of at most {run.maxIterations}</span> : null}
+          </span>
+        ),
+        Progress: run.progress ? (
+          <Progress progress={run.progress} isDone={run.phase === 'Succeeded'} withText />
+        ) : null,
+        Created: <Time at={run.createdOn} />,
+        Started: run.startedOn ? <Time at={run.startedOn} /> : null,
+        Finished: run.finishedOn ? <Time at={run.finishedOn} /> : null,
+        Duration: run.startedOn ? <Elapsed from={run.startedOn} to={run.finishedOn} /> : null,
+        'Failed attempts': run.attempts > 0 ? <span className="number">{run.attempts}</span> : null,
+        Disruptions: run.disruptions > 0 ? <span className="number">{run.disruptions}</span> : null,
+        'Created by': <bdi>{plain(shortUser(run.createdBy.displayName), 100)}</bdi>,
+        'Aborted by': run.abortedBy ? <bdi>{plain(shortUser(run.abortedBy.displayName), 100)}</bdi> : null,
+        'Rerun of': run.rerunOf ? (
+          <Link to={runPath(run.namespace, nameOf(run.rerunOf))}>{plain(nameOf(run.rerunOf))}</Link>
+        ) : null,
+      }}
+    />
+  );
+}

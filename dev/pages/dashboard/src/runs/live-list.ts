@@ -1,0 +1,114 @@
+import type { Run } from './documents';
+
+/**
+ * The rows of a list that changes while it is read.
+ *
+ * A row never moves: changes appear in place, new runs wait until the reader asks for them (or come at once while the
+ * reader is at the top), and runs that were deleted or no longer match stay, marked, until then.
+ */
+export interface LiveList {
+  rows: Row[];
+  /** New runs that are not shown yet, newest first. */
+  waiting: Run[];
+  cursor: string | null;
+  hasMore: boolean;
+  isLoaded: boolean;
+  /** States that arrived by subscription since the list began: a slow page must not undo them. */
+  seen: ReadonlyMap<string, Run | null>;
+}
+
+export interface Row {
+  run: Run;
+  mark: 'deleted' | 'unmatched' | undefined;
+}
+
+export interface Update {
+  type: 'ADDED' | 'UPDATED' | 'DELETED';
+  id: string;
+  run: Run | null;
+  /** Whether it belongs to the list now. */
+  matches: boolean;
+}
+
+export type Action =
+  | { type: 'begin' }
+  | { type: 'page'; runs: Run[]; cursor: string | null; hasMore: boolean; isFirst: boolean }
+  | { type: 'updates'; updates: Update[]; showsNew: boolean }
+  | { type: 'show' };
+
+export const EMPTY: LiveList = {
+  rows: [],
+  waiting: [],
+  cursor: null,
+  hasMore: false,
+  isLoaded: false,
+  seen: new Map(),
+};
+
+export function reduce(list: LiveList, action: Action): LiveList {
+  switch (action.type) {
+    case 'begin':
+      return EMPTY;
+    case 'page':
+      return withPage(list, action.runs, action.cursor, action.hasMore, action.isFirst);
+    case 'updates':
+      return withUpdates(list, action);
+    case 'show': {
+      const kept = list.rows.filter((row) => row.mark === undefined);
+      return { ...list, rows: [...list.waiting.map(unmarked), ...kept], waiting: [] };
+    }
+  }
+}
+
+/** Returns how many rows are marked, and would go with the next `show`. */
+export function marked(list: LiveList): number {
+  return list.rows.reduce((sum, row) => sum + (row.mark ? 1 : 0), 0);
+}
+
+function withPage(list: LiveList, runs: Run[], cursor: string | null, hasMore: boolean, isFirst: boolean): LiveList {
+  const before = isFirst ? [] : list.rows;
+  const known = new Set([...before.map((row) => row.run.id), ...list.waiting.map((run) => run.id)]);
+  const added = runs
+    .filter((run) => !known.has(run.id))
+    .map((run): Row => {
+      const seen = list.seen.get(run.id);
+      return seen === null ? { run, mark: 'deleted' } : unmarked(seen && isNewer(seen, run) ? seen : run);
+    });
+  return { ...list, rows: [...before, ...added], cursor, hasMore, isLoaded: true };
+}
+
+/** The answer to a page may be older than what the subscription has said since it was asked for. */
+export function isNewer(seen: Pick<Run, 'version'> | undefined, run: Pick<Run, 'version'>): boolean {
+  return seen !== undefined && BigInt(seen.version) > BigInt(run.version);
+}
+
+function withUpdates(list: LiveList, { updates, showsNew }: Extract<Action, { type: 'updates' }>): LiveList {
+  const places = new Map(list.rows.map((row, place) => [row.run.id, place]));
+  const rows = [...list.rows];
+  const seen = new Map(list.seen);
+  let waiting = list.waiting;
+  for (const { type, id, run, matches } of updates) {
+    seen.set(id, type === 'DELETED' ? null : run);
+    const place = places.get(id);
+    const row = place === undefined ? undefined : rows[place];
+    if (row && place !== undefined) {
+      rows[place] =
+        type === 'DELETED' || !run
+          ? { run: run ?? row.run, mark: 'deleted' }
+          : { run, mark: matches ? undefined : 'unmatched' };
+      continue;
+    }
+    const waits = waiting.some((other) => other.id === id);
+    waiting = waiting.filter((other) => other.id !== id);
+    if (type === 'DELETED' || !run || !matches) continue;
+    // A run that is not in the rows may be older than the last row that was read: then its page will have it.
+    if (type === 'ADDED' || waits) waiting = [run, ...waiting];
+  }
+  if (!list.isLoaded) return { ...list, seen };
+  if (showsNew) return { ...list, rows: [...waiting.map(unmarked), ...rows], waiting: [], seen };
+  return { ...list, rows, waiting, seen };
+}
+
+function unmarked(run: Run): Row {
+  return { run, mark: undefined };
+}

@@ -1,0 +1,100 @@
+"""WCAG 2.2 AA: axe on every page in both themes, and everything by keyboard."""
+
+import json
+
+import pytest
+from playwright.sync_api import expect
+
+from dev.cluster import ClusterError
+from dev.pages import build
+from tests.integration.dashboard.conftest import Open
+from tests.support.dashboard import View
+
+pytestmark = pytest.mark.integration
+
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PAGES = {
+    "overview": ("", "How long they took"),
+    "runs": ("runs", "feed-search"),
+    "no runs": ("runs?search=nothing-has-this-name", "No run matches the filters"),
+    "failed run": ("runs/feed-news", "newsletter.example refused the connection"),
+    "waiting run": ("runs/no-such-definition", "What to do"),
+    "timeline": ("runs/totals-tuesday?attempt=totals-tuesday-i2", "Iteration 2, attempt 1"),
+    "table of attempts": ("runs/totals-tuesday?as=table", "totals-tuesday-i1"),
+    "logs": ("runs/spring-catalogue?tab=logs", "End of the logs"),
+    "data": ("runs/spring-catalogue?tab=data", "Compare with another run"),
+    "children": ("runs/totals-tuesday?tab=children", "Totals of linz"),
+    "events": ("runs/totals-tuesday?tab=events", "podrelay-operator"),
+    "manifest": ("runs/spring-catalogue?tab=yaml", "In a terminal"),
+    "definitions": ("definitions", "Import products"),
+    "definition": ("definitions/importProducts", "Time of an iteration"),
+    "form": ("trigger/importProducts", "How many rows the file has."),
+    "JSON form": ("trigger/importProducts?as=json", "Start the run"),
+    "queue": ("queue?definition=resizeImages", "They wait, in this order"),
+    "settings": ("settings", "Finished runs are kept"),
+    "missing run": ("runs/there-is-no-such-run", "There is no such run"),
+}
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The script of axe-core."""
+    try:
+        modules = build.packages(build.DASHBOARD, with_tools=True)
+    except ClusterError as error:
+        pytest.skip(str(error))
+    return (modules / "axe-core" / "axe.min.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1440), ("dark", 390)])
+@pytest.mark.timeout(600)
+def test_12_axe_finds_nothing_on_any_page(open_page: Open, axe: str, theme: str, width: int) -> None:
+    view = open_page("settings", color_scheme=theme, viewport={"width": width, "height": 900})
+    found: dict[str, list[str]] = {}
+    for name, (path, shown) in PAGES.items():
+        view.go(path)
+        view.page.get_by_text(shown).or_(view.page.locator(f'[href$="/{shown}"]')).first.wait_for(state="attached")
+        found |= {f"{name}: {rule}": nodes for rule, nodes in violations(view, axe).items()}
+        overflow = view.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if overflow > 0:
+            found[f"{name}: wider than the window"] = [str(overflow)]
+    assert not found, json.dumps(found, indent=1)
+
+
+def test_12_axe_finds_nothing_in_dialogs(open_page: Open, axe: str) -> None:
+    view = open_page("runs/spring-catalogue")
+    for name in ("Rerun", "Delete"):
+        view.button(name).click()
+        expect(view.dialog).to_be_visible()
+        assert not violations(view, axe)
+        view.page.keyboard.press("Escape")
+        expect(view.dialog).to_have_count(0)
+        expect(view.button(name)).to_be_focused()  # the focus returns
+    view.page.keyboard.press("?")
+    assert not violations(view, axe)
+
+
+def test_12_everything_is_reached_by_keyboard(open_page: Open) -> None:
+    view = open_page("runs")
+    view.row("feed-search").wait_for()
+    view.page.keyboard.press("Tab")
+    expect(view.page.get_by_text("Skip to the content")).to_be_focused()
+    view.page.keyboard.press("Enter")
+    reached = set()
+    for _ in range(40):
+        view.page.keyboard.press("Tab")
+        reached.add(view.evaluate("document.activeElement.innerText || document.activeElement.ariaLabel || ''").strip())
+    assert {"Columns", "Start a run", "Failed"} <= reached
+    assert any(text.startswith("Publish the feed") for text in reached)
+
+
+def violations(view: View, axe: str) -> dict[str, list[str]]:
+    """Return what axe finds: for each rule the elements."""
+    view.evaluate(f"{axe}; undefined")
+    result = view.evaluate("tags => axe.run({runOnly: tags})", TAGS)
+    return {
+        f"{one['id']}: {one['help']}": [
+            node["html"][:200] + " | " + node["failureSummary"][:300] for node in one["nodes"]
+        ]
+        for one in result["violations"]
+    }

@@ -1,0 +1,175 @@
+"""TaskSchedules on a real API server: their runs start at their times, each once."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from dev.harness.manifests import TASK_RUNS, Manifest
+from dev.harness.operator import OperatorProcess
+from dev.harness.waiting import eventually
+from podrelay import AsyncTaskService, TaskService
+from podrelay.cli.main import run
+from podrelay.client import ScheduleNotFoundError
+from podrelay.schedules.timetable import in_text
+from tests.support.relay import Relay
+from tests.support.schedules import TASK_SCHEDULES, task_schedule
+from tests.support.schedulescenarios import first_time
+from tests.support.watching import watching
+
+pytestmark = pytest.mark.integration
+
+
+def status(relay: Relay, name: str) -> Manifest:
+    found: Manifest = relay.kubectl.get(TASK_SCHEDULES, name).get("status", {})
+    return found
+
+
+def runs_of(relay: Relay, schedule: str) -> list[Manifest]:
+    names = relay.kubectl.names(TASK_RUNS, "--selector", f"podrelay.dev/schedule={schedule}")
+    return [relay.get(name) for name in sorted(names)]
+
+
+def apply(relay: Relay, name: str, definition: str, **spec: Any) -> None:
+    applied = relay.kubectl.create(task_schedule(name, definition, **spec))
+    assert applied, str(applied)
+
+
+def test_a_run_starts_every_ten_seconds_and_knows_its_times(relay: Relay) -> None:
+    relay.define_script(
+        "echo-times",
+        'printf \'{"status":"done","output":{"for":"%s","before":"%s","after":"%s"}}\' "$PODRELAY_SCHEDULED_FOR" '
+        '"$PODRELAY_SCHEDULED_PREVIOUS" "$PODRELAY_SCHEDULED_NEXT" >/dev/termination-log',
+    )
+
+    apply(relay, "often", "echo-times", schedules=[{"every": "10s"}])
+
+    def finished() -> list[Manifest]:
+        return [run for run in runs_of(relay, "often") if run.get("status", {}).get("phase") == "Succeeded"]
+
+    eventually("two of its runs have succeeded", lambda: len(finished()) >= 2, 60)
+    run = finished()[0]
+    time = datetime.fromisoformat(run["spec"]["scheduled"]["time"])
+    assert run["metadata"]["name"] == f"often-{time:%Y%m%dt%H%M%Sz}"
+    assert run["status"]["output"] == {
+        "for": f"{time:%Y-%m-%dT%H:%M:%SZ}",
+        "before": f"{time - timedelta(seconds=10):%Y-%m-%dT%H:%M:%SZ}",
+        "after": f"{time + timedelta(seconds=10):%Y-%m-%dT%H:%M:%SZ}",
+    }
+    assert datetime.fromisoformat(run["metadata"]["creationTimestamp"]) - time < timedelta(seconds=5)
+    eventually("the status counts them", lambda: status(relay, "often").get("succeeded", 0) >= 2)
+    assert len(status(relay, "often")["nextTimes"]) == 5
+
+
+# --- two operators, killed at any write -------------------------------------------------------------------------------
+
+WRITES = 4
+"""The first status, the run, the status that names it, the status after its end."""
+
+
+@pytest.mark.parametrize("side", ["BEFORE", "AFTER"])
+@pytest.mark.parametrize("number", range(1, WRITES + 1))
+def test_wherever_an_operator_dies_each_time_has_one_run(idle_relay: Relay, side: str, number: int) -> None:
+    relay = idle_relay
+    begin = first_time(datetime.now(UTC))
+    until = begin + timedelta(seconds=20)
+    rules = {"schedules": [{"every": "10s"}], "startAt": in_text(begin), "endAt": in_text(until)}
+    names = [f"twice-{time:%Y%m%dt%H%M%Sz}" for time in (begin, begin + timedelta(seconds=10))]
+    apply(relay, "twice", "missing", overlap="Allow", run={"ttlSecondsAfterFinished": 0}, **rules)
+    kill = {f"PODRELAY_TEST_DIE_{side}_WRITE": str(number)}
+
+    with watching(relay.kubectl) as watch, operator(relay, "killed", kill) as victim:
+
+        def end_all() -> bool:
+            """Abort each run as soon as it exists; its TTL removes it."""
+            for run in watch.newest("taskruns"):
+                if "abort" not in run["spec"]:
+                    relay.kubectl.patch(TASK_RUNS, run["metadata"]["name"], {"spec": {"abort": {}}})
+            return victim.has_ended or datetime.now(UTC) >= until
+
+        eventually("it dies", end_all, 60)
+        with operator(relay, "successor"):
+            eventually("the second time has come", lambda: end_all() and datetime.now(UTC) >= until, 60)
+            eventually("all are counted", lambda: end_all() and status(relay, "twice").get("aborted") == 2, 60)
+            eventually("all are deleted", lambda: not runs_of(relay, "twice"))
+        created = {state["metadata"]["uid"] for name in names for state in watch.states("taskruns", name)}
+    assert len(created) == 2
+    assert status(relay, "twice")["started"] == 2
+
+
+def operator(relay: Relay, name: str, environment: dict[str, str] | None = None) -> OperatorProcess:
+    # Each operator has a separate Lease, so that none has to wait until that of a killed one expires.
+    return OperatorProcess(relay.kubectl, relay.folder / name, environment or {}, (f"--lease-name={name}",))
+
+
+# --- the task service and the commands --------------------------------------------------------------------------------
+
+
+def test_a_schedule_is_controlled_by_the_task_service(relay: Relay) -> None:
+    relay.define("Steps")
+    apply(relay, "controlled", "steps", schedules=[{"cron": "0 3 1 1 *"}], run={"input": {"iterations": 1}})
+    with TaskService(relay.kubectl.namespace, kubeconfig=relay.kubectl.kubeconfig) as service:
+        schedules = service.schedules
+        eventually("an operator has seen it", lambda: schedules.get("controlled").is_ready)
+        assert [time.month for time in schedules.preview("controlled", 2)] == [1, 1]
+
+        run = schedules.trigger("controlled", idempotency_key="once")
+        assert schedules.trigger("controlled", idempotency_key="once").id == run.id
+        eventually("its status shows the run", lambda: run.id in schedules.get("controlled").active_runs)
+        service.abort(run.id)
+        eventually("its status shows the end", lambda: not schedules.get("controlled").active_runs)
+
+        assert schedules.pause("controlled", "moving").suspend_note == "moving"
+        eventually("it shows nothing next", lambda: not schedules.get("controlled").next_times)
+        assert not schedules.resume("controlled").is_suspended
+
+        begin = datetime(2020, 1, 1, tzinfo=UTC)
+        for _ in range(2):
+            schedules.backfill("controlled", begin, begin + timedelta(days=3 * 366), overlap="Allow")
+        eventually("three years are filled", lambda: len(runs_of(relay, "controlled")) == 4, 30)
+        with pytest.raises(ScheduleNotFoundError, match="podrelay schedule list"):
+            schedules.get("missing")
+        schedules.delete("controlled")
+        assert len(runs_of(relay, "controlled")) == 4
+
+
+async def test_the_asynchronous_task_service_has_the_same_methods(relay: Relay) -> None:
+    apply(relay, "awaited", "missing")
+    async with AsyncTaskService(relay.kubectl.namespace, kubeconfig=relay.kubectl.kubeconfig) as service:
+        assert "awaited" in [schedule.name for schedule in await service.schedules.list()]
+        assert (await service.schedules.pause("awaited", "later")).is_suspended
+        assert not (await service.schedules.resume("awaited")).is_suspended
+        assert len(await service.schedules.preview("awaited", 3)) == 3
+        await service.schedules.delete("awaited")
+
+
+def test_the_commands_show_and_control_a_schedule(relay: Relay, capsys: pytest.CaptureFixture[str]) -> None:
+    apply(relay, "commanded", "missing", timeZone="Europe/Vienna")
+    cluster = [f"--kubeconfig={relay.kubectl.kubeconfig}", f"--namespace={relay.kubectl.namespace}"]
+
+    def podrelay(*arguments: str) -> str:
+        assert run(["schedule", *arguments, *cluster]) == 0
+        return capsys.readouterr().out
+
+    eventually("an operator has seen it", lambda: status(relay, "commanded").get("nextTimes"))
+    assert "30 2 * * *" in podrelay("list")
+    assert "T01:30:00Z" in podrelay("preview", "commanded", "--from", "2026-01-01T00:00:00Z", "--count", "1")
+    assert podrelay("pause", "commanded", "-m", "moving") == "taskschedule.podrelay.dev/commanded suspended\n"
+    assert "moving" in podrelay("show", "commanded")
+    assert podrelay("resume", "commanded") == "taskschedule.podrelay.dev/commanded resumed\n"
+    assert podrelay("trigger", "commanded", "-o", "name").startswith("taskrun.podrelay.dev/commanded-")
+    out = podrelay("backfill", "commanded", "--from", "2026-01-01T00:00:00Z", "--until", "2026-01-03T00:00:00Z")
+    assert "20260101t000000z-20260103t000000z" in out
+    eventually("its first run is there", lambda: "1 started" in podrelay("show", "commanded"), 30)
+
+
+def test_a_rule_that_only_the_operator_can_refuse_is_shown(relay: Relay) -> None:
+    apply(relay, "impossible", "missing", schedules=[{"cron": "0 0 31 2 *"}])
+
+    def ready() -> Manifest | None:
+        conditions = status(relay, "impossible").get("conditions", [])
+        return next((item for item in conditions if item["type"] == "Ready"), None)
+
+    condition = eventually("it is not ready", ready) or {}
+    assert (condition["status"], condition["reason"]) == ("False", "InvalidSchedule")
+    assert "Bad day-of-month" in condition["message"]

@@ -1,0 +1,154 @@
+"""Schedules in GraphQL: what is shown, and what is sent to the API server in the caller's name."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.schedules import task_schedule
+from tests.unit.gateway.conftest import Gateway
+
+PATH = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskschedules"
+FIELDS = """id definition rules timeZone overlap suspended suspendNote suspendedBy ready reason nextTimes
+  lastRun { id scheduledFor phase } activeRuns started missed skipped backfills { name from started finishedOn }"""
+LIST = f"{{ backgroundTasks {{ listSchedules {{ data {{ {FIELDS} }} error {{ code }} }} }} }}"
+GET = f"query($id: ID!) {{ backgroundTasks {{ getSchedule(id: $id) {{ data {{ {FIELDS} }} error {{ code }} }} }} }}"
+PREVIEW = """query($cron: [String!], $zone: String! = "UTC", $id: ID) { backgroundTasks {
+  previewSchedule(id: $id, cron: $cron, timeZone: $zone, start: "2026-03-28T00:00:00Z", count: 2) {
+    data error { code message } } } }"""
+TRIGGER = """mutation($id: ID!, $key: String) { backgroundTasks {
+  triggerSchedule(id: $id, input: {shop: "linz"}, idempotencyKey: $key) { data { id } error { code } } } }"""
+SUSPEND = """mutation($id: ID!, $on: Boolean!) { backgroundTasks {
+  suspendSchedule(id: $id, suspend: $on, note: "moving") {
+    data { suspended suspendNote suspendedBy } error { code } } } }"""
+BACKFILL = """mutation($until: DateTime!) { backgroundTasks { backfillSchedule(
+  id: "nightly", start: "2026-01-01T00:00:00Z", until: $until, overlap: ALLOW) {
+    data { backfills { name from until started } } error { code message } } } }"""
+DELETE = "mutation($id: ID!) { backgroundTasks { deleteSchedule(id: $id) { data error { code } } } }"
+
+STATUS = {
+    "conditions": [{"type": "Ready", "status": "True", "reason": "Scheduling", "message": "runs start"}],
+    "nextTimes": ["2026-03-29T01:00:00Z"],
+    "lastRun": {"name": "nightly-20260328t013000z", "scheduledFor": "2026-03-28T01:30:00Z", "phase": "Succeeded"},
+    "active": [{"name": "nightly-20260328t013000z", "scheduledFor": "2026-03-28T01:30:00Z"}],
+    "started": 7,
+    "skipped": {"overlap": 2},
+}
+
+
+@pytest.fixture(autouse=True)
+def _nightly(gateway: Gateway) -> None:
+    metadata = {"namespace": "shop", "uid": "u1", "resourceVersion": "5", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    stored = task_schedule(metadata=metadata, timeZone="Europe/Vienna", run={"input": {"shop": "graz"}})
+    stored["status"] = STATUS
+    gateway.api.objects[f"{PATH}/nightly"] = stored
+    gateway.api.objects[PATH] = {"metadata": {}, "items": [stored]}
+
+
+async def ask(gateway: Gateway, document: str, token: str = "alice", **variables: Any) -> Any:
+    answer = await gateway.ask(document, token, **variables)
+    assert "errors" not in answer, answer
+    (field,) = answer["data"]["backgroundTasks"].values()
+    return field
+
+
+async def test_a_schedule_is_shown(gateway: Gateway) -> None:
+    shown = await ask(gateway, GET, id="nightly")
+    assert shown["data"] == {
+        "id": "nightly",
+        "definition": "countWords",
+        "rules": ["30 2 * * *"],
+        "timeZone": "Europe/Vienna",
+        "overlap": "Skip",
+        "suspended": False,
+        "suspendNote": None,
+        "suspendedBy": None,
+        "ready": True,
+        "reason": "Scheduling",
+        "nextTimes": ["2026-03-29T01:00:00.000Z"],
+        "lastRun": {
+            "id": "nightly-20260328t013000z",
+            "scheduledFor": "2026-03-28T01:30:00.000Z",
+            "phase": "Succeeded",
+        },
+        "activeRuns": ["nightly-20260328t013000z"],
+        "started": 7,
+        "missed": 0,
+        "skipped": {"overlap": 2},
+        "backfills": [],
+    }
+    assert (await ask(gateway, LIST))["data"] == [shown["data"]]
+
+
+@pytest.mark.parametrize(
+    ("document", "variables"),
+    [
+        (LIST, {}),
+        (GET, {"id": "nightly"}),
+        (PREVIEW, {"id": "nightly"}),
+        (TRIGGER, {"id": "nightly"}),
+        (SUSPEND, {"id": "nightly", "on": True}),
+        (DELETE, {"id": "nightly"}),
+    ],
+)
+async def test_without_rights_nothing_is_shown_or_changed(
+    gateway: Gateway, document: str, variables: dict[str, Any]
+) -> None:
+    answer = await ask(gateway, document, "bob", **variables)
+    assert answer["error"]["code"] == "BackgroundTasks/NotAuthorized"
+    assert not answer["data"]
+    assert {method for method, _, user in gateway.api.seen if user == "bob"} == {"POST"}  # reviews only
+
+
+@pytest.mark.parametrize("ident", ["missing", "../nightly", "a/b/c"])
+async def test_an_unknown_schedule_is_an_error(gateway: Gateway, ident: str) -> None:
+    for document in (GET, TRIGGER, DELETE):
+        answer = await ask(gateway, document, id=ident)
+        assert answer["error"]["code"] == "BackgroundTasks/Schedule/NotFoundError"
+
+
+async def test_a_preview_of_expressions_or_of_a_schedule(gateway: Gateway) -> None:
+    times = ["2026-03-28T01:30:00.000Z", "2026-03-29T01:00:00.000Z"]
+    assert (await ask(gateway, PREVIEW, cron=["30 2 * * *"], zone="Europe/Vienna"))["data"] == times
+    assert (await ask(gateway, PREVIEW, id="nightly"))["data"] == times
+
+
+async def test_a_preview_of_a_wrong_expression_says_what_is_wrong(gateway: Gateway) -> None:
+    answer = await ask(gateway, PREVIEW, cron=["61 * * * *"])
+    assert answer["error"]["code"] == "BackgroundTasks/ValidationError"
+    assert "Bad minute" in answer["error"]["message"]
+
+
+async def test_a_trigger_creates_a_run_of_the_schedule(gateway: Gateway) -> None:
+    first = await ask(gateway, TRIGGER, id="nightly", key="1")
+    name = first["data"]["id"]
+    stored = gateway.api.objects[f"/apis/podrelay.dev/v1alpha1/namespaces/shop/taskruns/{name}"]
+    assert stored["spec"]["input"] == {"shop": "linz"}
+    assert stored["spec"]["scheduled"] | {"time": ""} == {"schedule": "nightly", "time": "", "manual": True}
+    assert stored["metadata"]["annotations"] == {"podrelay.dev/created-by": "alice"}
+
+
+async def test_a_suspension_names_the_caller(gateway: Gateway) -> None:
+    assert (await ask(gateway, SUSPEND, id="nightly", on=True))["data"] == {
+        "suspended": True,
+        "suspendNote": "moving",
+        "suspendedBy": "alice",
+    }
+    assert not (await ask(gateway, SUSPEND, id="nightly", on=False))["data"]["suspended"]
+
+
+async def test_a_backfill_is_added_once(gateway: Gateway) -> None:
+    wanted = {
+        "name": "20260101t000000z-20260201t000000z",
+        "from": "2026-01-01T00:00:00.000Z",
+        "until": "2026-02-01T00:00:00.000Z",
+        "started": 0,
+    }
+    for _ in range(2):
+        assert (await ask(gateway, BACKFILL, until="2026-02-01T00:00:00Z"))["data"] == {"backfills": [wanted]}
+    refused = await ask(gateway, BACKFILL, until="2025-02-01T00:00:00Z")
+    assert refused["error"]["message"] == "until must be later than from."
+
+
+async def test_a_deleted_schedule_is_gone(gateway: Gateway) -> None:
+    assert (await ask(gateway, DELETE, id="nightly"))["data"] is True
+    assert (await ask(gateway, GET, id="nightly"))["error"]["code"] == "BackgroundTasks/Schedule/NotFoundError"
