@@ -33,7 +33,7 @@ demo: $(VENV)/ready ## A cluster, the operator, and real task runs from start to
 
 # The end-to-end tests wait for real nodes most of the time, so the other tests run in parallel.
 test: check clusters ## Everything: check, unit, integration, browser and e2e tests
-	@$(BIN)/python -m dev.tools.parallel $(MAKE) --no-print-directory unit integration -- $(MAKE) --no-print-directory e2e browser
+	@$(BIN)/python -m dev.tools.parallel $(MAKE) --no-print-directory --keep-going unit integration -- $(MAKE) --no-print-directory --keep-going e2e browser
 
 check: $(VENV)/ready ## Format, lint, types, import rules, generated files, words: seconds
 	@$(BIN)/ruff format --check --quiet . || { echo "run 'make format'"; exit 1; }

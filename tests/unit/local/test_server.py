@@ -74,4 +74,5 @@ def test_the_runner_waits_for_a_change_of_its_run(served: Served) -> None:
 
 
 def test_a_watch_from_an_unknown_version_ends_at_once(served: Served) -> None:
-    assert served.client.another().wait_for_change("default", "taskruns", "a", "1") is None
+    with pytest.raises(ApiUnreachableError, match="ended at once"):
+        served.client.another().wait_for_change("default", "taskruns", "a", "1")
