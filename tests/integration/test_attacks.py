@@ -545,12 +545,12 @@ def test_the_table_names_existing_attempts(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("actor", LET_THROUGH)
-@pytest.mark.parametrize("place", [HERE, ELSEWHERE])
-def test_admission_allows_exactly_these_attempts(stage: Stage, place: str, actor: str) -> None:
-    target = stage.here if place == HERE else stage.elsewhere
+@pytest.mark.parametrize("where", [HERE, ELSEWHERE])
+def test_admission_allows_exactly_these_attempts(stage: Stage, where: str, actor: str) -> None:
+    target = stage.here if where == HERE else stage.elsewhere
     results = {what: send(stage.actors[actor], attempt) for what, attempt in attempts(target).items()}
 
-    assert {what for what, result in results.items() if result} == LET_THROUGH[actor].get(place, set())
+    assert {what for what, result in results.items() if result} == LET_THROUGH[actor].get(where, set())
     for what, result in results.items():
         # Rejected because of the actor, not the content: with a message of RBAC or of one of Podrelay's policies.
         message = result.stderr

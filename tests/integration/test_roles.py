@@ -75,8 +75,13 @@ def people(shared: Kubectl) -> People:
 
 
 SETTINGS = "configmaps[podrelay-settings]"
-VIEWER: Rights = {"taskdefinitions": READ, "taskruns": READ, "taskiterations": READ, SETTINGS: READ}
-USER: Rights = VIEWER | {"taskruns": READ | WRITE | {"trigger"}, "taskdefinitions": READ | {"run"}}
+SEEN = ("taskdefinitions", "taskruns", "taskiterations", "taskschedules", SETTINGS)
+VIEWER: Rights = dict.fromkeys(SEEN, READ)
+USER: Rights = VIEWER | {
+    "taskruns": READ | WRITE | {"trigger"},
+    "taskdefinitions": READ | {"run"},
+    "taskschedules": READ | WRITE,
+}
 AUTHOR: Rights = {"taskdefinitions": READ | WRITE}
 EDITOR: Rights = USER | {"taskdefinitions": READ | WRITE | {"run"}}
 RESTORE: Rights = {

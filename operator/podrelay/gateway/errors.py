@@ -77,6 +77,15 @@ class InvalidInputError(GatewayError):
         super().__init__(VALIDATION_FAILED, {"invalidFields": invalid_fields})
 
 
+class ScheduleNotFoundError(GatewayError):
+    """There is no schedule with this id."""
+
+    code = "BackgroundTasks/Schedule/NotFoundError"
+
+    def __init__(self, ident: str) -> None:
+        super().__init__(f'Schedule "{ident}" was not found!', {"id": ident})
+
+
 class DelayError(GatewayError):
     """A delay is too long: it must be below 355 days."""
 

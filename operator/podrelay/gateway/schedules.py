@@ -13,7 +13,14 @@ import orjson
 from podrelay.api import limits, names, schedule_requests
 from podrelay.api.schedule_requests import InvalidScheduleRequestError
 from podrelay.gateway.call import Call
-from podrelay.gateway.errors import API_FAILURES, ConflictError, GatewayError, ValidationError, from_api
+from podrelay.gateway.errors import (
+    API_FAILURES,
+    ConflictError,
+    GatewayError,
+    ScheduleNotFoundError,
+    ValidationError,
+    from_api,
+)
 from podrelay.gateway.objects import Run
 from podrelay.gateway.payloads import Object, fetch
 from podrelay.gateway.read_your_writes import Write
@@ -25,15 +32,6 @@ PAGE: Final = 250
 MOST_TIMES: Final = 1000
 _ATTEMPTS: Final = 5
 """How often a change is made again because the schedule has changed meanwhile."""
-
-
-class ScheduleNotFoundError(GatewayError):
-    """There is no schedule with this id."""
-
-    code = "BackgroundTasks/Schedule/NotFoundError"
-
-    def __init__(self, ident: str) -> None:
-        super().__init__(f'Schedule "{ident}" was not found!', {"id": ident})
 
 
 async def find(call: Call) -> list[Object]:

@@ -15,6 +15,7 @@ from podrelay.local.memory_api import MemoryApi
 from podrelay.local.server import Server
 from podrelay.local.unix import SOCKET_FILE, TOKEN_FILE, UnixConnection
 from podrelay.runner.api_client import ApiClient, path
+from podrelay.sdk.errors import ApiUnreachableError
 
 
 class Served:
