@@ -14,6 +14,7 @@ from typing import Any, Final
 from podrelay.operator.view import Settings
 from tests.support.relaymodel.operators import KINDS, Operator
 from tests.support.relaymodel.processes import Process
+from tests.support.relaymodel.themes import FAVOUR, HOOKS, THEMES, Theme
 from tests.support.relaymodel.world import KEY, World
 
 ANSWERS: Final[tuple[dict[str, Any], ...]] = (
@@ -44,8 +45,7 @@ TROUBLES: Final = (
     "lost state",
     "slow nodes",  # which report the end of a pod after that of its container
 )
-"""Each history has some of these."""
-HOOKS: Final = ["onDone", "onError", "onAbort", "onMaxIterations"]
+"""Each history has some of these; half of the histories are about a theme, which adds what it needs."""
 _HANDOVERS: Final[list[dict[str, Any]]] = [
     {},
     {"handover": "AfterEnd"},
@@ -81,6 +81,7 @@ class History:
 
     world: World
     troubles: frozenset[str]
+    theme: Theme = THEMES[0]
     lagging: str | None = None
     """The kind whose watch lags."""
     log: list[str] = field(default_factory=list)
@@ -89,12 +90,16 @@ class History:
     def play(self, choices: Bytes) -> None:
         """Play one move."""
         moves = list(self._moves())
-        weights = list(accumulate(weight for weight, _ in moves))
+        weights = list(accumulate(self._weight(move) for move in moves))
         at = bisect_right(weights, (choices.next() * 256 + choices.next()) * weights[-1] // 65536)
         move, how = moves[at][1], choices.next()
         self.log.append(f"{move.__qualname__.rpartition('.')[2]}({how})")
         move(how)
         self.world.promises.look()
+
+    def _weight(self, move: Move) -> int:
+        weight, how = move
+        return weight * (FAVOUR if how.__name__ in self.theme.favours else 1)
 
     def _moves(self) -> Iterator[Move]:
         yield from self._quiet()
@@ -395,8 +400,11 @@ class History:
 
 def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> History:
     """Create a world, and choose its troubles."""
-    troubles = frozenset(choices.pick(TROUBLES) for _ in range(choices.next() % 6))
-    by_message = choices.next() % 3 == 2
+    chosen = choices.next() % (2 * len(THEMES))
+    theme = THEMES[max(0, chosen - len(THEMES))]
+    most = 5 if theme is THEMES[0] else 2
+    troubles = theme.troubles | {choices.pick(TROUBLES) for _ in range(choices.next() % (most + 1))}
+    by_message = choices.next() % 3 == 2 and "reporting" not in theme.definition
     has_limits = 1 + choices.next() % 2 if always_limited else choices.next() % 3
     definition: dict[str, Any] = {
         "maxIterations": 1 + choices.next() % 4,
@@ -415,6 +423,7 @@ def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> His
         definition["heartbeatTimeoutSeconds"] = 60
     if not by_message:
         definition |= choices.pick(_HANDOVERS)
+    definition |= theme.definition
     if has_limits == 1:
         definition["maxConcurrentRuns"] = 1 + choices.next() % 2
     if has_limits == 2:
@@ -422,9 +431,9 @@ def begin(choices: Bytes, runs: int = 2, *, always_limited: bool = False) -> His
     if choices.next() % 3 == 2:
         definition["inputSchema"] = {"type": "object", "properties": {"valid": {"const": True}}}
     settings = Settings(max_running_pods=1) if choices.next() % 8 == 7 else Settings()
-    skew = timedelta(seconds=choices.pick(_CLOCKS))
+    skew = timedelta(seconds=choices.pick(_CLOCKS if theme.skew is None else [theme.skew]))
     names = [KEY.name, *(f"run{number}" for number in range(1, runs))]
     spec = {"delaySeconds": 30} if choices.next() % 4 == 3 else {}
     world = World(definition, spec, runs=names, settings=settings, node_skew=skew)
     world.nodes.forgets_orphans = "slow nodes" in troubles
-    return History(world, troubles)
+    return History(world, troubles, theme)

@@ -478,6 +478,8 @@ class Promises:
             if pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}
         }
         limit = min(self._limits["definition"], world.settings.max_running_pods or 1_000_000)
+        if self._limits["value"] < 1_000_000 and not holders <= {run["metadata"]["uid"] for run in world.runs()}:
+            return  # an operator that has restarted since does not know the value of a deleted run: it may be any
         values = Counter(self._inputs.get(uid, {}).get("customer") for uid in holders)
         for run in queued:
             if run["metadata"].get("deletionTimestamp") or run["spec"].get("abort"):
