@@ -333,8 +333,8 @@ class History:
     def _find_nodes(self, _how: int) -> None:
         self.world.find_nodes()
 
-    def _collect_pods(self, _how: int) -> None:
-        self.world.collect_garbage()
+    def _collect_pods(self, how: int) -> None:
+        self.world.collect_garbage(is_slow=how % 2 == 1)
 
     def _abort(self, how: int) -> None:
         self.world.abort(self._run(how))

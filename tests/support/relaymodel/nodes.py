@@ -124,13 +124,21 @@ class Nodes:
         self.lost.clear()
         self.run()
 
-    def collect_pods(self) -> None:
-        """The pod garbage collector fails and removes the pods of lost nodes, even if they are still running."""
+    def collect_pods(self, *, is_slow: bool = False) -> None:
+        """The pod garbage collector fails and removes the pods of lost nodes, even if they are still running.
+
+        These are two requests; with `is_slow`, a pod is removed by the next call.
+        """
         condition = {"type": "DisruptionTarget", "status": "True", "reason": "DeletionByPodGC"}
         for pod in list(self.pods()):
             process = self.processes.get(pod["metadata"]["uid"])
-            if process is not None and self.is_lost(process):
+            if process is None or not self.is_lost(process):
+                continue
+            is_marked = condition in (pod["status"].get("conditions") or ())
+            if not is_marked:
+                self._orphan(process.pod)
                 self.api.change("pods", process.pod, {"status": {"phase": "Failed", "conditions": [condition]}})
+            if is_marked or not is_slow:
                 self.force_delete(process.pod)
 
     def collect_owned(self) -> None:

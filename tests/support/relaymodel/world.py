@@ -356,11 +356,12 @@ class World:
     def find_nodes(self) -> None:
         self.nodes.find()
 
-    def collect_garbage(self) -> None:
+    def collect_garbage(self, *, is_slow: bool = False) -> None:
+        """The pod garbage collector removes the pods of lost nodes."""
         for process in self.processes.values():
             if self.nodes.is_lost(process):
                 self.promises.taken.setdefault(process.uid, "lost with its node")
-        self.nodes.collect_pods()
+        self.nodes.collect_pods(is_slow=is_slow)
 
     # --- the end ----------------------------------------------------------------------------------------------------
 

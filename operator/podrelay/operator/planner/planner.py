@@ -300,7 +300,10 @@ def _ended_without_answer(view: View, attempt: Attempt, pod: Pod) -> Plan:
         )
     if disruption is not None:
         may_still_run = failures.is_left_behind(pod)
-        if may_still_run and pod.is_held and pod.metadata.deletion_timestamp is not None:
+        if may_still_run and pod.metadata.deletion_timestamp is None:
+            # The pod garbage collector deletes it, too, but in a request of its own. Its token is valid until then.
+            return Plan(actions=(DeletePod(pod.metadata.name, pod.metadata.uid, pod.metadata.resource_version),))
+        if may_still_run and pod.is_held:
             return Plan(actions=(ReleasePod(pod),))  # its token stays valid for as long as the pod exists
         if _needs_claim(attempt, pod):
             return responses.write(view, ClaimRecord(attempt.target, attempt.uid, pod))
@@ -322,7 +325,6 @@ def _token_dies_at(view: View, pod: Pod) -> datetime:
     """Return when a pod that counts as ended, but may still run, can no longer answer."""
     deleted = pod.metadata.deletion_timestamp
     if deleted is None or not pod.metadata.finalizers:
-        # The pod garbage collector, which gave up the node, also deletes the pod, and with it the token.
         return view.now + view.settings.force_gone_grace
     return max(deleted + view.settings.deleted_token_grace, view.now + view.settings.force_gone_grace)
 
