@@ -57,6 +57,8 @@ def triggered_run(
         "input": run.get("input") if input is None else input,
         "displayName": run.get("displayName"),
         "ttlSecondsAfterFinished": run.get("ttlSecondsAfterFinished"),
+        "secret": run.get("secret"),
+        "overrides": run.get("overrides"),
         "scheduled": {"schedule": name, "time": _text(now), "manual": True},
     }
     return {

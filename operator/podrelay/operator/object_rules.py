@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from datetime import datetime, timedelta
 from typing import Final
 
-from podrelay.api import names
+from podrelay.api import names, override_rules
 from podrelay.api.phases import FINISHED
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
 
@@ -12,7 +13,16 @@ QUEUED: Final = "Queued"
 DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
 INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
 _NOT_ADMITTED: Final = frozenset(
-    {None, names.REASON_NOT_SEEN, DEFINITION_NOT_FOUND, INVALID_INPUT_SCHEMA, "Restored", "Imported", "ParentDeleted"}
+    {
+        None,
+        names.REASON_NOT_SEEN,
+        DEFINITION_NOT_FOUND,
+        INVALID_INPUT_SCHEMA,
+        override_rules.NOT_ALLOWED,
+        "Restored",
+        "Imported",
+        "ParentDeleted",
+    }
 )
 """The reasons of runs whose input has not been checked yet; with any other reason, it is not read again."""
 
@@ -44,6 +54,13 @@ def pending_hooks(status: TaskRunStatus) -> tuple[str, ...]:
         return ()
     known = {outcome.name for outcome in status.hooks}
     return tuple(hook for hook in status.hooks_due if hook not in known)
+
+
+def start_of(run: TaskRun) -> datetime | None:
+    """Return the earliest start of a run by its spec; None if that is its creation."""
+    if run.spec.delay_seconds:
+        return run.metadata.creation_timestamp + timedelta(seconds=run.spec.delay_seconds)
+    return run.spec.start_at
 
 
 def own_ttl_seconds(run: TaskRun, definition: TaskDefinition | None) -> int | None:
