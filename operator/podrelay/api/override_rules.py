@@ -13,10 +13,8 @@ NAME_LENGTH: Final = 253
 VARIABLE: Final = r"^[A-Za-z_][-A-Za-z0-9_.]*$"
 QUANTITY: Final = r"^[0-9]+(\.[0-9]+)?(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"
 RESERVED: Final = ("PODRELAY_", "KUBERNETES_")
-"""Prefixes of variables that tell the runner where and what it is."""
+"""Prefixes of variables that say where and what the runner is."""
 RESERVED_MESSAGE: Final = "names that begin with PODRELAY_ or KUBERNETES_ are reserved"
-NOT_ALLOWED: Final = "OverridesNotAllowed"
-"""The reason of a run whose definition does not allow its overrides."""
 
 _TIMEOUTS: Final = (
     "iterationTimeoutSeconds",

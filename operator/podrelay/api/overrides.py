@@ -14,7 +14,7 @@ AllowedOverride = Annotated[
 
 Quantity = Annotated[
     int | Annotated[str, Field(max_length=64, pattern=override_rules.QUANTITY)],
-    # The API server limits the length of the whole object only; a pattern has to exclude what is no quantity.
+    # As in the spec of a pod: 2 and "2" are the same amount.
     WithJsonSchema({"pattern": override_rules.QUANTITY, "maxLength": 64, "x-kubernetes-int-or-string": True}),
 ]
 """An amount of a resource, for example 500m, 2 or 4Gi."""

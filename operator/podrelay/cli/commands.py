@@ -87,7 +87,7 @@ CLUSTER: Final[Mapping[str, ClusterCommand]] = {
         "list the definitions that can be run", "show:definitions", "podrelay definitions -o wide"
     ),
     "schedule": ClusterCommand(
-        "show, preview and control schedules",
+        "create, show, preview and control schedules",
         "schedules:application",
         'podrelay schedule preview --cron "30 2 * * *" --time-zone Europe/Vienna',
     ),

@@ -26,7 +26,9 @@ async def check_overrides(call: Call, definition: Definition, overrides: dict[st
         stored = await fetch(call, TASK_DEFINITIONS, definition.key)  # it may be newer than the cache
     except GatewayError:
         return  # the caller may start the task without the right to read its definition
-    refusal = _refusal(definition, overrides, stored.get("spec", {}).get("allowOverrides") or ())
+    if not stored:
+        return
+    refusal = _refusal(definition, overrides, stored["spec"].get("allowOverrides") or ())
     if refusal is not None:
         raise ValidationError(f"{refusal}.", "overrides")
 

@@ -5,20 +5,21 @@ import json
 from datetime import datetime, timedelta
 from typing import Final
 
-from podrelay.api import names, override_rules
+from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
 
 QUEUED: Final = "Queued"
 DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
 INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
+OVERRIDES_NOT_ALLOWED: Final = "OverridesNotAllowed"
 _NOT_ADMITTED: Final = frozenset(
     {
         None,
         names.REASON_NOT_SEEN,
         DEFINITION_NOT_FOUND,
         INVALID_INPUT_SCHEMA,
-        override_rules.NOT_ALLOWED,
+        OVERRIDES_NOT_ALLOWED,
         "Restored",
         "Imported",
         "ParentDeleted",

@@ -178,4 +178,4 @@ def test_another_start() -> None:
     assert new_start(now, delay=0) == new_start(now) == {"startAt": None, "delaySeconds": None}
     for wrong in ({"delay": 1, "start_at": vienna}, {"delay": -1}, {"start_at": vienna.replace(tzinfo=None)}):
         with pytest.raises(InvalidRunError):
-            new_start(now, **wrong)  # type: ignore[arg-type]
+            new_start(now, **wrong)

@@ -7,7 +7,7 @@ others.
 import copy
 from typing import Any, Final
 
-from podrelay.api import limits, names, numbers, override_rules, protocol
+from podrelay.api import limits, names, numbers, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
 from podrelay.operator import object_rules, overrides
@@ -33,7 +33,7 @@ class TemplateError(PodrelayError):
 class OverridesNotAllowedError(PodrelayError):
     """The definition does not allow the overrides of the run, or no longer does."""
 
-    reason = override_rules.NOT_ALLOWED
+    reason = object_rules.OVERRIDES_NOT_ALLOWED
 
 
 class InputTooLargeError(PodrelayError):

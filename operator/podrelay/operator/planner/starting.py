@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from podrelay.api import invalid_input, override_rules
+from podrelay.api import invalid_input
 from podrelay.operator import object_rules, overrides
 from podrelay.operator.objects import TaskError, TaskRunStatus
 from podrelay.operator.plan import (
@@ -65,7 +65,7 @@ def _obstructed(view: View, status: TaskRunStatus, target: Target) -> Plan | Non
         return statuses.no_definition(view, status)
     not_allowed = overrides.refusal(view.run, view.definition)
     if not_allowed is not None:
-        return statuses.stall(view, status, override_rules.NOT_ALLOWED, not_allowed)
+        return statuses.stall(view, status, object_rules.OVERRIDES_NOT_ALLOWED, not_allowed)
     others = {obj.metadata.name for objects in (view.pods, view.records) for obj in objects if not view.owns(obj)}
     if target.name in others:
         message = f"{target.name} already exists and does not belong to this run; delete it"
@@ -129,7 +129,7 @@ def _admit(view: View, status: TaskRunStatus) -> Plan | None:
         return statuses.no_definition(view, status)
     not_allowed = overrides.refusal(view.run, view.definition)
     if not_allowed is not None:
-        return statuses.stall(view, status, override_rules.NOT_ALLOWED, not_allowed)
+        return statuses.stall(view, status, object_rules.OVERRIDES_NOT_ALLOWED, not_allowed)
     if not admission.needs_input(view.definition):
         return None
     if view.input is None:
