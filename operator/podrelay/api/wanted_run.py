@@ -176,7 +176,7 @@ def new_start(
         raise InvalidRunError("start_at", "cannot be combined with delay")
     start = None if start_at is None else _in_utc(start_at)
     if delay is not None and (seconds := _whole_seconds(delay)):
-        start = now + timedelta(seconds=seconds)
+        start = (now + timedelta(seconds=seconds, microseconds=999_999)).replace(microsecond=0)  # in whole seconds
     # A delay in the spec counts from the creation of the run.
     return {"delaySeconds": None, "startAt": None if start is None else time_text(start)}
 

@@ -175,6 +175,7 @@ def test_another_start() -> None:
 
     assert new_start(now, start_at=vienna) == {"startAt": "2026-03-02T00:00:00Z", "delaySeconds": None}
     assert new_start(now, delay=90) == {"startAt": "2026-03-01T12:01:30Z", "delaySeconds": None}
+    assert new_start(now + timedelta(milliseconds=1), delay=90)["startAt"] == "2026-03-01T12:01:31Z"
     assert new_start(now, delay=0) == new_start(now) == {"startAt": None, "delaySeconds": None}
     for wrong in ({"delay": 1, "start_at": vienna}, {"delay": -1}, {"start_at": vienna.replace(tzinfo=None)}):
         with pytest.raises(InvalidRunError):
