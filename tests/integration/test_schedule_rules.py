@@ -181,7 +181,7 @@ def test_the_operator_names_the_author_of_a_schedule_as_the_creator_of_its_runs(
 
 
 def test_the_operator_passes_the_secret_of_a_schedule_but_no_other(operator: QuickKubectl) -> None:
-    secret = {"secret": "shop-credentials"}
+    secret: dict[str, Any] = {"secret": "shop-credentials"}
     scheduled = run_of("nightly")
     created = operator.create(scheduled | {"spec": scheduled["spec"] | secret}, flags=(DRY_RUN,))
     assert created, str(created)

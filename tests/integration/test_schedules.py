@@ -231,10 +231,11 @@ def test_schedules_are_created_and_changed_by_code_and_by_the_command_line(
         changed = service.schedules.update("by-code", {"timeZone": "Europe/Vienna", "run": {"displayName": "Yearly"}})
         assert (changed.time_zone, changed.definition) == ("Europe/Vienna", "missing")
         with pytest.raises(ScheduleNotFoundError):
-            service.schedules.update("by-nobody", {"timeZone": "UTC"})
-        for wrong in ({"timezone": "UTC"}, {"schedules": []}):
-            with pytest.raises(InvalidInputError):
-                service.schedules.update("by-code", wrong)
+            service.schedules.update("missing", {"timeZone": "UTC"})
+        with pytest.raises(InvalidInputError):
+            service.schedules.update("by-code", {"timezone": "UTC"})
+        with pytest.raises(InvalidInputError):
+            service.schedules.update("by-code", {"schedules": []})
         with pytest.raises(InvalidInputError):
             service.schedules.create("wrong", spec | {"overlaps": "Skip"})
 

@@ -64,5 +64,5 @@ def test_a_run_is_refused_as_in_a_cluster(refusal: Refusal) -> None:
 
 
 def test_every_scenario_has_a_unique_name() -> None:
-    names = [scenario.name for scenario in (*SCENARIOS, *REFUSALS)]
+    names = [*(scenario.name for scenario in SCENARIOS), *(refusal.name for refusal in REFUSALS)]
     assert not [name for name, count in Counter(names).items() if count > 1]
