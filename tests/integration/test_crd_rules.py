@@ -149,8 +149,7 @@ def test_a_run_is_refused(refused_runs: list[str], case: int) -> None:
 IMMUTABLE: dict[str, tuple[Any, Any]] = {
     "displayName": ("Words", "Letters"),
     "input": ({"text": "a b"}, {"text": "a b c"}),
-    "delaySeconds": (5, 6),
-    "startAt": (NOW, LATER),
+    "overrides": ({"retry": {"limit": 1}}, {"retry": {"limit": 2}}),
     "parent": ("mother", "father"),
 }
 
@@ -177,6 +176,33 @@ def test_the_fields_of_the_work_cannot_be_added_later(shared: Kubectl, field: st
     name = f"added-{field.lower()}"
     accepted(shared.apply(task_run(name)))
     refused(shared.apply(task_run(name, **{field: IMMUTABLE[field][0]})), immutable_message(field))
+
+
+def test_the_start_can_be_changed_until_the_run_has_started(shared: Kubectl) -> None:
+    accepted(shared.apply(task_run("rescheduled", delaySeconds=5)))
+    for spec in (
+        {"delaySeconds": 6},
+        {"delaySeconds": None, "startAt": NOW},
+        {"startAt": LATER},
+        {"startAt": None},
+        {"delaySeconds": 5},
+    ):
+        accepted(shared.patch(TASK_RUNS, "rescheduled", {"spec": spec}))
+    refused(shared.patch(TASK_RUNS, "rescheduled", {"spec": {"startAt": NOW}}), "mutually exclusive")
+
+
+@pytest.mark.parametrize("status", [{"phase": "Running", "startedAt": NOW}, {"phase": "Aborted"}], ids=str)
+def test_the_start_cannot_be_changed_afterwards(shared: Kubectl, status: dict[str, Any]) -> None:
+    name = f"start-{status['phase'].lower()}"
+    accepted(shared.apply(task_run(name, delaySeconds=5)))
+    accepted(shared.set_status(TASK_RUNS, name, status))
+    for spec in ({"delaySeconds": 6}, {"delaySeconds": None}, {"delaySeconds": None, "startAt": NOW}):
+        refused(
+            shared.patch(TASK_RUNS, name, {"spec": spec}),
+            "spec.startAt and spec.delaySeconds cannot be changed: the run has already started or is finished",
+        )
+    accepted(shared.patch(TASK_RUNS, name, {"spec": {"suspend": True}}))
+    accepted(shared.set_status(TASK_RUNS, name, {"message": "still"}))
 
 
 def test_the_definition_is_immutable(shared: Kubectl) -> None:

@@ -14,7 +14,7 @@ from podrelay.cli.manifests import manifest
 from tests.support import scenario_tasks
 from tests.support.outcomes import Evidence, outcome_of
 from tests.support.relay import FINISHED, Relay
-from tests.support.scenarios import SCENARIOS, Abort, Scenario
+from tests.support.scenarios import REFUSALS, SCENARIOS, Abort, Refusal, Scenario
 from tests.support.watching import Watch, watching
 
 pytestmark = [pytest.mark.integration, pytest.mark.also_on_dev, pytest.mark.timeout(600)]
@@ -107,6 +107,19 @@ def test_a_scenario_has_the_expected_outcome(watch: Watch, scenario: Scenario) -
     if scenario.shows is not None:
         shown = [state.get("status", {}) for state in watch.states("taskruns", name)]
         assert scenario.shows in {(status.get("phase"), status.get("reason")) for status in shown}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.name)
+@pytest.mark.usefixtures("watch")
+def test_a_run_is_refused_with_words(relay: Relay, refusal: Refusal) -> None:
+    name = names.definition_name(refusal.task.id)
+
+    # The policy reads definitions from a cache of the API server, which may not have the definition yet.
+    def refused() -> str:
+        created = relay.kubectl.create(task_run(refusal.name, name, **refusal.spec), flags=("--dry-run=server",))
+        return "" if created else str(created)
+
+    assert refusal.words in eventually("it is refused", refused)
 
 
 @pytest.mark.parametrize("name", ["done-output", "error-text", "aborted-by-itself", "abort-while-it-works"])

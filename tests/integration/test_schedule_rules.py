@@ -141,6 +141,18 @@ def test_a_signed_schedule_can_be_paused_by_others_but_not_changed_without_a_sig
     assert user.patch(TASK_SCHEDULES, "signed", {"spec": {"run": {"input": {"shop": "linz"}}}})
 
 
+def test_a_schedule_passes_only_secrets_that_its_author_may_read(user: QuickKubectl, quick: QuickKubectl) -> None:
+    secret: dict[str, Any] = {"run": {"secret": "shop-credentials"}}
+    assert quick.create(task_schedule("confidential", **secret))
+
+    refused = user.create(task_schedule("other", **secret), flags=(DRY_RUN,))
+    assert "may not pass the Secret shop-credentials to a task" in str(refused)
+    refused = user.patch(TASK_SCHEDULES, "confidential", {"spec": {"run": {"input": {"print": True}}}})
+    assert "may not pass the Secret shop-credentials to a task" in str(refused)
+    assert user.patch(TASK_SCHEDULES, "confidential", {"spec": {"suspend": True}})
+    assert user.patch(TASK_SCHEDULES, "confidential", {"spec": {"run": {"secret": None}}})
+
+
 def test_only_the_status_subresource_changes_the_status(quick: QuickKubectl) -> None:
     assert quick.create(task_schedule("status"))
     assert quick.patch(TASK_SCHEDULES, "status", {"status": {"started": 5}})
@@ -166,6 +178,21 @@ def run_of(schedule: str | None) -> dict[str, Any]:
 def test_the_operator_names_the_author_of_a_schedule_as_the_creator_of_its_runs(operator: QuickKubectl) -> None:
     created = operator.create(run_of("nightly"), flags=(DRY_RUN,))
     assert created, str(created)
+
+
+def test_the_operator_passes_the_secret_of_a_schedule_but_no_other(operator: QuickKubectl) -> None:
+    secret: dict[str, Any] = {"secret": "shop-credentials"}
+    scheduled = run_of("nightly")
+    created = operator.create(scheduled | {"spec": scheduled["spec"] | secret}, flags=(DRY_RUN,))
+    assert created, str(created)
+    assert not operator.create(task_run("free", **secret), flags=(DRY_RUN,))
+
+
+def test_a_user_cannot_pass_a_secret_as_the_operator_does(user: QuickKubectl) -> None:
+    scheduled = run_of("nightly")
+    scheduled["metadata"]["annotations"] = {}
+    refused = user.create(scheduled | {"spec": scheduled["spec"] | {"secret": "shop"}}, flags=(DRY_RUN,))
+    assert "may not pass the Secret shop to a task" in str(refused)
 
 
 def test_the_operator_cannot_name_others_as_the_creator_of_any_other_run(operator: QuickKubectl) -> None:

@@ -10,7 +10,8 @@ from dev.harness.operator import OperatorProcess
 from dev.harness.waiting import eventually
 from podrelay import AsyncTaskService, TaskService
 from podrelay.cli.main import run
-from podrelay.client import ScheduleNotFoundError
+from podrelay.client import InvalidInputError, ScheduleNotFoundError
+from podrelay.client.errors import ConflictError
 from podrelay.schedules.timetable import in_text
 from tests.support.relay import Relay
 from tests.support.schedules import TASK_SCHEDULES, task_schedule
@@ -173,3 +174,76 @@ def test_a_rule_that_only_the_operator_can_refuse_is_shown(relay: Relay) -> None
     condition = eventually("it is not ready", ready) or {}
     assert (condition["status"], condition["reason"]) == ("False", "InvalidSchedule")
     assert "Bad day-of-month" in condition["message"]
+
+
+def test_runs_of_a_schedule_have_its_secret_and_overrides(relay: Relay) -> None:
+    relay.kubectl.do("create", "secret", "generic", "of-the-schedule", "--from-literal=password=s3cret")
+    relay.define_script(
+        "confidential",
+        'printf \'{"status":"done","output":{"password":"%s","level":"%s"}}\' '
+        '"$(cat "$PODRELAY_SECRET_PATH/password")" "$LOG_LEVEL" >/dev/termination-log',
+        allowOverrides=["env.LOG_LEVEL", "maxIterations"],
+    )
+    overrides = {"env": [{"name": "LOG_LEVEL", "value": "debug"}], "maxIterations": 7}
+    run = {"secret": "of-the-schedule", "overrides": overrides}
+    apply(relay, "confidential", "confidential", schedules=[{"every": "10s"}], run=run)
+
+    def finished() -> list[Manifest]:
+        return [run for run in runs_of(relay, "confidential") if run.get("status", {}).get("phase") == "Succeeded"]
+
+    eventually("a run has succeeded", finished, 60)
+    started = finished()[0]
+    assert started["status"]["output"] == {"password": "s3cret", "level": "debug"}
+    assert started["spec"]["overrides"] == overrides
+    assert relay.kubectl.patch(TASK_SCHEDULES, "confidential", {"spec": {"suspend": True}})
+
+    with TaskService(relay.kubectl.namespace, kubeconfig=relay.kubectl.kubeconfig) as service:
+        manual = service.schedules.trigger("confidential")
+        assert service.wait(manual.id, 60).output == {"password": "s3cret", "level": "debug"}
+
+
+def test_a_schedule_whose_overrides_are_no_longer_allowed_says_so(relay: Relay) -> None:
+    relay.define_script("revoking", "exit 1", allowOverrides=["maxIterations"])
+    rules = {"schedules": [{"every": "10s"}], "startAt": in_text(datetime.now(UTC) + timedelta(seconds=15))}
+    apply(relay, "revoking", "revoking", run={"overrides": {"maxIterations": 7}}, **rules)
+    relay.define_script("revoking", "exit 1")
+
+    def message() -> str:
+        conditions = status(relay, "revoking").get("conditions", ())
+        return next(
+            (item["message"] for item in conditions if item["type"] == "Ready" and item["status"] == "False"), ""
+        )
+
+    said = eventually("it says so", message, 60)
+    assert "spec.overrides has maxIterations, but TaskDefinition revoking allows none" in said
+    assert runs_of(relay, "revoking") == []
+    relay.kubectl.do("delete", TASK_SCHEDULES, "revoking")
+
+
+def test_schedules_are_created_and_changed_by_code_and_by_the_command_line(
+    relay: Relay, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spec = {"schedules": [{"cron": "@yearly"}], "run": {"definition": "missing"}}
+    with TaskService(relay.kubectl.namespace, kubeconfig=relay.kubectl.kubeconfig) as service:
+        assert service.schedules.create("by-code", spec).rules == ("@yearly",)
+        with pytest.raises(ConflictError):
+            service.schedules.create("by-code", spec)
+        changed = service.schedules.update("by-code", {"timeZone": "Europe/Vienna", "run": {"displayName": "Yearly"}})
+        assert (changed.time_zone, changed.definition) == ("Europe/Vienna", "missing")
+        with pytest.raises(ScheduleNotFoundError):
+            service.schedules.update("missing", {"timeZone": "UTC"})
+        with pytest.raises(InvalidInputError):
+            service.schedules.update("by-code", {"timezone": "UTC"})
+        with pytest.raises(InvalidInputError):
+            service.schedules.update("by-code", {"schedules": []})
+        with pytest.raises(InvalidInputError):
+            service.schedules.create("wrong", spec | {"overlaps": "Skip"})
+
+    place = ("--namespace", relay.kubectl.namespace, "--kubeconfig", str(relay.kubectl.kubeconfig))
+    command = ("schedule", "create", "by-command", "--definition", "missingOne", *place)
+    assert run([*command, "--cron", "@yearly", "--input", '{"shop": "graz"}', "--secret", "shop", "--suspend"]) == 0
+    assert capfd.readouterr().out == "taskschedule.podrelay.dev/by-command created\n"
+    stored = relay.kubectl.get(TASK_SCHEDULES, "by-command")["spec"]
+    assert stored["run"] == {"definition": "missing-one", "input": {"shop": "graz"}, "secret": "shop"}
+    assert stored["suspend"]
+    assert run([*command]) == 2

@@ -26,6 +26,7 @@ class ApiServer:
         rights_in: user and namespace -> further verbs and resources, in that namespace.
         objects: path -> object, or the text of a log.
         seen: method, path and user of each request.
+        refusals: path -> why a patch of it is refused, as a rule of a custom resource would.
         deletions: path -> the rest of an object that a finalizer keeps.
         is_down: answer 503 to everything.
         holds: path -> an event that reads of it wait for.
@@ -39,6 +40,7 @@ class ApiServer:
     rights_in: dict[tuple[str, str], set[str]] = field(default_factory=dict)
     objects: MutableMapping[str, Any] = field(default_factory=dict)
     seen: list[tuple[str, str, str]] = field(default_factory=list)
+    refusals: dict[str, str] = field(default_factory=dict)
     deletions: dict[str, Any] = field(default_factory=dict)
     is_down: bool = False
     holds: dict[str, asyncio.Event] = field(default_factory=dict)
@@ -106,8 +108,15 @@ class ApiServer:
         if request.method == "DELETE":
             del self.objects[path]
             return web.json_response({"kind": "Status", "status": "Success"})
+        if path in self.refusals:
+            return web.json_response({"reason": "Invalid", "message": self.refusals[path]}, status=422)
         stored = self.objects[path]
-        changed = {"spec": stored["spec"] | body.get("spec", {}), "metadata": stored["metadata"] | version}
+        spec = stored["spec"] | body.get("spec", {})
+        annotations = stored["metadata"].get("annotations", {}) | body.get("metadata", {}).get("annotations", {})
+        changed = {
+            "spec": {field: value for field, value in spec.items() if value is not None},
+            "metadata": stored["metadata"] | version | ({"annotations": annotations} if annotations else {}),
+        }
         self.objects[path] = stored | changed
         return web.json_response(self.objects[path])
 

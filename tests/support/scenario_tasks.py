@@ -3,6 +3,7 @@
 They report their findings in their answers, because tests have no other access to a pod.
 """
 
+import os
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar
@@ -32,6 +33,22 @@ class Scripted(TaskDefinition):
     def run(self, input: dict[str, Any], controller: Controller) -> Any:
         method, arguments, *keywords = input["answers"][controller.task.iteration - 1]
         return getattr(controller.response, method)(*arguments, **(keywords[0] if keywords else {}))
+
+
+class Overridable(TaskDefinition):
+    """Allows some overrides; needs two iterations, and fails in the first attempt."""
+
+    id = "overridable"
+    title = "Overridable"
+    max_iterations = 1
+    allow_overrides: ClassVar = ["maxIterations", "retry", "timeouts", "env.SHOP_COLOUR"]
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        if controller.task.iteration == 1 and controller.task.attempt == 1:
+            return controller.response.error("not yet")
+        if controller.task.iteration == 1:
+            return controller.response.continue_()
+        return controller.response.done({"colour": os.environ.get("SHOP_COLOUR")})
 
 
 class Handover(TaskDefinition):

@@ -55,6 +55,23 @@ class Scenario:
     unlike: frozenset[str] = frozenset()
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """A run that is not even created.
+
+    Attributes:
+        name: the name of the TaskRun.
+        task: its class.
+        spec: further fields of its spec.
+        words: a part of the message.
+    """
+
+    name: str
+    task: type[TaskDefinition]
+    spec: Object
+    words: str
+
+
 # --- further checks ---------------------------------------------------------------------------------------------------
 
 
@@ -89,6 +106,13 @@ def is_retried_after(seconds: float) -> Callable[[Evidence], None]:
     def check(evidence: Evidence) -> None:
         assert pauses(evidence)
         assert all(pause >= seconds for pause in pauses(evidence))
+
+    return check
+
+
+def first_pause_is(seconds: float) -> Callable[[Evidence], None]:
+    def check(evidence: Evidence) -> None:
+        assert seconds <= pauses(evidence)[0] < seconds + 8  # by default it would be 10
 
     return check
 
@@ -922,4 +946,66 @@ CLEANUPS = (
     Scenario("short-lived", tasks.ShortLived, {}, Outcome("Succeeded", "Done", "Task done.", is_deleted=True)),
 )
 
-SCENARIOS = (*ANSWERS, *HANDOVERS, *CONTROLLER, *INPUTS, *HOOKS, *ABORTS, *TRIES, *FAMILIES, *CLEANUPS)
+OVERRIDES = (
+    Scenario(
+        "overrides",
+        tasks.Overridable,
+        {},
+        Outcome(
+            "Succeeded",
+            "Done",
+            "Task done.",
+            2,
+            {"colour": "$(HOME) red"},
+            tries=("i1 error", "i1t2 continue", "i2 done"),
+            logs=("error not yet",),
+        ),
+        spec={
+            "overrides": {
+                "maxIterations": 2,
+                "retry": {"limit": 1, "initialSeconds": 1},
+                "timeouts": {"iterationTimeoutSeconds": 600},
+                "env": [{"name": "SHOP_COLOUR", "value": "$(HOME) red"}],
+            }
+        },
+        check=first_pause_is(1),
+    ),
+    Scenario(
+        "no-overrides",
+        tasks.Overridable,
+        {},
+        Outcome(
+            "Failed",
+            "TaskFailed",
+            "not yet",
+            error={"message": "not yet"},
+            tries=("i1 error",),
+            logs=("error not yet",),
+        ),
+    ),
+)
+
+REFUSALS = (
+    Refusal(
+        "overrides-refused",
+        tasks.Overridable,
+        {"overrides": {"maxIterations": 2, "nodeSelector": {"disk": "ssd"}, "env": [{"name": "PATH", "value": "/"}]}},
+        "spec.overrides has nodeSelector, env.PATH, but TaskDefinition overridable allows maxIterations, retry, "
+        "timeouts, env.SHOP_COLOUR; its author can add them to spec.allowOverrides",
+    ),
+    Refusal(
+        "overrides-of-none",
+        tasks.Scripted,
+        {"overrides": {"retry": {"limit": 1}}},
+        "spec.overrides has retry, but TaskDefinition scripted allows none; its author can add them to "
+        "spec.allowOverrides",
+    ),
+    Refusal(
+        "overrides-of-the-runner",
+        tasks.Overridable,
+        {"overrides": {"env": [{"name": "PODRELAY_RUN", "value": "other"}]}},
+        "names that begin with PODRELAY_ or KUBERNETES_ are reserved",
+    ),
+)
+
+SCENARIOS = (*OVERRIDES, *ANSWERS, *HANDOVERS, *CONTROLLER, *INPUTS, *HOOKS, *ABORTS, *TRIES, *FAMILIES, *CLEANUPS)

@@ -94,6 +94,17 @@ class Answer(TaskDefinition):
         return None
 
 
+class Overriding(TaskDefinition):
+    """Starts a child with the overrides in its input."""
+
+    id = "overriding"
+    title = "Overriding"
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        child = controller.task.trigger("answer", {"how": "done"}, overrides=input["overrides"])
+        return controller.response.done({"child": child.id})
+
+
 class Hooked(TaskDefinition):
     """Answers as the input says. Each hook writes a line to the trace, and may raise an exception, or die once."""
 

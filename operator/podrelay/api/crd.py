@@ -219,6 +219,8 @@ def _structural(node: dict[str, Any], definitions: dict[str, Any]) -> dict[str, 
         result |= {"type": "string", "enum": [node["const"]]}
     if "properties" in node:
         result["properties"] = {name: _structural(child, definitions) for name, child in node["properties"].items()}
+    if isinstance(node.get("additionalProperties"), dict):
+        result["additionalProperties"] = _structural(node["additionalProperties"], definitions)
     if "items" in node:
         result["items"] = _structural(node["items"], definitions)
     result |= {key: value for key, value in node.items() if key.startswith("x-kubernetes-")}

@@ -57,6 +57,8 @@ def triggered_run(
         "input": run.get("input") if input is None else input,
         "displayName": run.get("displayName"),
         "ttlSecondsAfterFinished": run.get("ttlSecondsAfterFinished"),
+        "secret": run.get("secret"),
+        "overrides": run.get("overrides"),
         "scheduled": {"schedule": name, "time": _text(now), "manual": True},
     }
     return {
@@ -70,6 +72,58 @@ def triggered_run(
         },
         "spec": {field: value for field, value in spec.items() if value is not None},
     }
+
+
+def new_schedule(
+    name: str, spec: Mapping[str, Any], *, namespace: str, created_by: str | None = None
+) -> dict[str, Any]:
+    """Return the TaskSchedule to create; the API server checks it.
+
+    Args:
+        name: its name.
+        spec: its spec, as JSON.
+        namespace: its namespace.
+        created_by: the user.
+
+    Raises:
+        InvalidScheduleRequestError: the spec is not an object.
+    """
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": "TaskSchedule",
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "annotations": {names.ANNOTATION_CREATED_BY: created_by} if created_by else {},
+        },
+        "spec": checked_spec(spec),
+    }
+
+
+def changed_schedule(spec: Mapping[str, Any], user: str | None) -> dict[str, Any]:
+    """Return the merge patch that changes the spec of a schedule; a null in `spec` removes a field.
+
+    Args:
+        spec: the fields to change, as JSON.
+        user: the user, who becomes the author if the runs change.
+
+    Raises:
+        InvalidScheduleRequestError: the spec is not an object.
+    """
+    changes = checked_spec(spec)
+    signed = {"metadata": {"annotations": {names.ANNOTATION_CHANGED_BY: user}}} if user and "run" in changes else {}
+    return {**signed, "spec": changes}
+
+
+def checked_spec(spec: Any) -> dict[str, Any]:
+    """Return the spec of a schedule as a dict.
+
+    Raises:
+        InvalidScheduleRequestError: it is not an object.
+    """
+    if not isinstance(spec, Mapping):
+        raise InvalidScheduleRequestError("spec", "must be a JSON object with the fields of the spec of a TaskSchedule")
+    return dict(spec)
 
 
 def with_backfill(

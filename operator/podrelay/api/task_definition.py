@@ -6,6 +6,7 @@ from pydantic import ConfigDict, Field
 
 from podrelay.api import limits, names
 from podrelay.api.common import Conditions, Count, HookName, Model, OpenObject, Payload, Seconds, cel, extension
+from podrelay.api.overrides import AllowedOverride
 
 
 class RetryPolicy(Model):
@@ -132,6 +133,10 @@ class TaskDefinitionSpec(Model):
     ) = None
     """Names of the definitions of which this task may start runs as children; include its own name for children of the
     same definition. "*" allows all. If absent, the task may not start children."""
+    allow_overrides: Annotated[list[AllowedOverride], Field(max_length=64), extension(list_type="set")] | None = None
+    """Which settings a run may change with spec.overrides: resources, env, nodeSelector, tolerations,
+    priorityClassName, timeouts, retry, maxIterations. env allows every environment variable, which can change what the
+    program does; env.NAME allows one. If absent, none."""
     max_children: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Maximum number of unfinished children of a run at the same time; a further child fails as TooManyChildren."""
     suspend: bool = False

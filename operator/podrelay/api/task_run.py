@@ -26,6 +26,7 @@ from podrelay.api.common import (
     cel,
     extension,
 )
+from podrelay.api.overrides import Overrides
 
 _WORDS = "self.findAll('[A-Z]?[a-z]+|[A-Z]|[0-9]+')"
 _MOST_WORDS = 12
@@ -62,6 +63,12 @@ Phase = Literal["Pending", "Running", "Succeeded", "Failed", "Aborted"]
 
 _FINISHED = (
     "has(oldSelf.status) && has(oldSelf.status.phase) && oldSelf.status.phase in ['Succeeded', 'Failed', 'Aborted']"
+)
+_STARTED = f"(has(oldSelf.status) && has(oldSelf.status.startedAt)) || ({_FINISHED})"
+_IS_SAME_START = " && ".join(
+    f"has(self.spec.{field}) == has(oldSelf.spec.{field}) && "
+    f"(!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})"
+    for field in ("startAt", "delaySeconds")
 )
 
 
@@ -102,12 +109,14 @@ class Scheduled(Model):
 
 
 class TaskRunSpec(Model):
-    """The work to do. Only abort, suspend and ttlSecondsAfterFinished can be changed after creation."""
+    """The work to do. After creation, only abort, suspend and ttlSecondsAfterFinished can be changed, and delaySeconds
+    and startAt until the run has started.
+    """
 
     model_config = ConfigDict(
         json_schema_extra=cel(
             ("self.definition == oldSelf.definition", "spec.definition cannot be changed; create a new TaskRun"),
-            *map(_immutable, ("displayName", "input", "delaySeconds", "startAt", "parent", "secret", "scheduled")),
+            *map(_immutable, ("displayName", "input", "parent", "secret", "overrides", "scheduled")),
             (
                 "!has(oldSelf.abort) || (has(self.abort) && self.abort == oldSelf.abort)",
                 "spec.abort cannot be changed or taken back once it is set",
@@ -126,15 +135,18 @@ class TaskRunSpec(Model):
     input: Payload | None = None
     """Input of the task: a JSON object of at most 256 KiB; less than 10 KiB is recommended."""
     delay_seconds: Annotated[int, Field(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
-    """Start the run this long after its creation, at most 355 days."""
+    """Start the run this long after its creation, at most 355 days. Can be changed until the run has started."""
     start_at: Timestamp | None = None
-    """Do not start the run before this time."""
+    """Do not start the run before this time. Can be changed until the run has started."""
     parent: ResourceName | None = None
     """Name of the TaskRun that this run is a child of."""
     secret: SecretName | None = None
     """Name of a Secret in the same namespace, for values that must not be in the input. Each pod of the run has its
     keys as files in the directory $PODRELAY_SECRET_PATH. The user who creates the run needs permission to get the
     Secret."""
+    overrides: Overrides | None = None
+    """Settings of the definition that are different for this run. Each must be allowed by spec.allowOverrides of the
+    definition."""
     scheduled: Scheduled | None = None
     """The schedule that started the run. Set by the operator, and for runs that are triggered through a schedule."""
     abort: Abort | None = None
@@ -262,6 +274,10 @@ class TaskRun(Model):
             (
                 f"!has(self.spec.abort) || has(oldSelf.spec.abort) || !({_FINISHED})",
                 "spec.abort cannot be set: the run is already finished",
+            ),
+            (
+                f"!({_STARTED}) || ({_IS_SAME_START})",
+                "spec.startAt and spec.delaySeconds cannot be changed: the run has already started or is finished",
             ),
         )
     )

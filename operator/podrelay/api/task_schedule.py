@@ -16,7 +16,8 @@ from podrelay.api.common import (
     cel,
     extension,
 )
-from podrelay.api.task_run import DefinitionName
+from podrelay.api.overrides import Overrides
+from podrelay.api.task_run import DefinitionName, SecretName
 
 _UNIT = r"(\*|[0-9]{1,2}(-[0-9]{1,2})?)(/[0-9]{1,4})?"
 _DAY = r"(\*|LW?|[0-9]{1,2}(-[0-9]{1,2})?)(/[0-9]{1,4})?"
@@ -122,6 +123,12 @@ class ScheduledRun(Model):
     """Input of each run: a JSON object of at most 256 KiB."""
     display_name: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     """Human-readable name of each run. If absent, the title of the definition is shown."""
+    secret: SecretName | None = None
+    """Name of a Secret in the same namespace that the pods of each run get. The user who writes the schedule needs
+    permission to get the Secret."""
+    overrides: Overrides | None = None
+    """Settings of the definition that are different for these runs. Each must be allowed by spec.allowOverrides of the
+    definition."""
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=315_360_000)] | None = None
     """Time after which a finished run is deleted. If absent, the setting of its definition applies."""
 

@@ -4,6 +4,7 @@ Standard library only: the runner uses it, too.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -51,6 +52,7 @@ class WantedRun(NamedTuple):
         start_at: earliest start, in UTC, or None.
         key: idempotency key: the same key gives the same run. Or None.
         secret: name of the Secret that its pods get, or None.
+        overrides: settings of the definition that are different for this run, as JSON, or None.
     """
 
     definition: str
@@ -60,6 +62,7 @@ class WantedRun(NamedTuple):
     start_at: datetime | None = None
     key: str | None = None
     secret: str | None = None
+    overrides: dict[str, Any] | None = None
 
     def manifest(
         self,
@@ -84,8 +87,9 @@ class WantedRun(NamedTuple):
             "displayName": self.name,
             "input": self.input,
             "delaySeconds": self.delay_seconds,
-            "startAt": None if self.start_at is None else self.start_at.isoformat().replace("+00:00", "Z"),
+            "startAt": None if self.start_at is None else time_text(self.start_at),
             "secret": self.secret,
+            "overrides": self.overrides,
             "parent": None if parent is None else parent["metadata"]["name"],
         }
         metadata = {
@@ -120,6 +124,7 @@ def wanted_run(
     start_at: datetime | None = None,
     key: str | None = None,
     secret: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> WantedRun:
     """Check the arguments of a new run.
 
@@ -131,6 +136,7 @@ def wanted_run(
         start_at: earliest start instead of a delay; needs a time zone.
         key: the same key gives the same run.
         secret: name of the Secret that its pods get.
+        overrides: settings of the definition that are different for this run, named as in spec.overrides.
 
     Raises:
         InvalidRunError: an argument is invalid.
@@ -149,7 +155,35 @@ def wanted_run(
         start_at=None if start_at is None else _in_utc(start_at),
         key=key,
         secret=secret,
+        overrides=_checked_overrides(overrides) if overrides else None,
     )
+
+
+def new_start(
+    now: datetime, *, delay: float | timedelta | None = None, start_at: datetime | None = None
+) -> dict[str, Any]:
+    """Return the fields of the spec that let a run start at another time, for a merge patch.
+
+    Args:
+        now: the current time, aware.
+        delay: whole seconds from now, fewer than 30,672,000 (355 days); 0 is at once.
+        start_at: earliest start instead of a delay; needs a time zone. None, without a delay: at once.
+
+    Raises:
+        InvalidRunError: an argument is invalid.
+    """
+    if delay is not None and start_at is not None:
+        raise InvalidRunError("start_at", "cannot be combined with delay")
+    start = None if start_at is None else _in_utc(start_at)
+    if delay is not None and (seconds := _whole_seconds(delay)):
+        start = (now + timedelta(seconds=seconds, microseconds=999_999)).replace(microsecond=0)  # in whole seconds
+    # A delay in the spec counts from the creation of the run.
+    return {"delaySeconds": None, "startAt": None if start is None else time_text(start)}
+
+
+def time_text(moment: datetime) -> str:
+    """Return a time in UTC in the format of Kubernetes."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def definition_name(definition: str) -> str:
@@ -173,9 +207,9 @@ def check_same(stored: dict[str, Any], wanted: dict[str, Any]) -> None:
         wanted: the manifest that was to be created.
 
     Raises:
-        TriggerConflictError: definition, input, parent or Secret differ.
+        TriggerConflictError: definition, input, parent, Secret or overrides differ.
     """
-    for field in ("definition", "input", "parent", "secret"):
+    for field in ("definition", "input", "parent", "secret", "overrides"):
         if numbers.as_stored(stored["spec"].get(field)) != numbers.as_stored(wanted["spec"].get(field)):
             raise TriggerConflictError(
                 f"TaskRun {stored['metadata']['name']} already exists with a different {field}; "
@@ -192,6 +226,20 @@ def _whole_seconds(delay: float | timedelta) -> int:
     if seconds != int(seconds):
         raise InvalidRunError("delay", f"must be a whole number of seconds, not {seconds!r}")
     return int(seconds)
+
+
+def _checked_overrides(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    # Not at the top of the module: every pod loads this module, and few start runs with overrides.
+    from podrelay.api import override_rules  # noqa: PLC0415
+
+    problem = override_rules.problem_of(overrides)
+    if problem is not None:
+        raise InvalidRunError("overrides", problem)
+    try:
+        checked: dict[str, Any] = numbers.loads(limits.check_payload(dict(overrides), "overrides"))
+    except limits.PayloadError as error:
+        raise InvalidRunError("overrides", f"cannot be stored: {error}") from error
+    return checked
 
 
 def _in_utc(moment: datetime) -> datetime:

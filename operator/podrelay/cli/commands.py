@@ -78,13 +78,16 @@ CLUSTER: Final[Mapping[str, ClusterCommand]] = {
     "rerun": ClusterCommand("start a run again", "trigger:rerun", f"podrelay rerun {_RUN} --watch"),
     "suspend": ClusterCommand("suspend runs", "control:suspend", f"podrelay suspend {_RUN}"),
     "resume": ClusterCommand("continue suspended runs", "control:resume", f"podrelay resume {_RUN}"),
+    "reschedule": ClusterCommand(
+        "change when runs start", "control:reschedule", f"podrelay reschedule {_RUN} --delay 2h"
+    ),
     "delete": ClusterCommand("delete runs", "control:delete", f"podrelay delete {_RUN}"),
     "children": ClusterCommand("show a run with its descendants", "show:children", f"podrelay children {_RUN}"),
     "definitions": ClusterCommand(
         "list the definitions that can be run", "show:definitions", "podrelay definitions -o wide"
     ),
     "schedule": ClusterCommand(
-        "show, preview and control schedules",
+        "create, show, preview and control schedules",
         "schedules:application",
         'podrelay schedule preview --cron "30 2 * * *" --time-zone Europe/Vienna',
     ),

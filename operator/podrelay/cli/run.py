@@ -41,7 +41,7 @@ grace period to clean up; a second Ctrl-C kills it.
 
 
 class InputError(PodrelayError):
-    """The value of --input is not valid."""
+    """The value of --input, --overrides or --secret-file is not valid."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY=FILE",
         help="the value of KEY in controller.secret; can be repeated; a folder provides a key for each of its files",
+    )
+    parser.add_argument(
+        "--overrides", metavar="JSON", default="{}", help="settings of the definition that are different for this run"
     )
     parser.add_argument("--name", metavar="NAME", help="name of the TaskRun; default: derived from the definition")
     parser.add_argument(
@@ -102,6 +105,7 @@ class _LocalRun:
 
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         payload, secret = _input(arguments.input), _secret(arguments.secret_file)
+        overrides = _input(arguments.overrides, "overrides")
         with contextlib.redirect_stdout(sys.stderr):  # the module's own output is not a result
             chosen = loading.load_definition(arguments.task)
         module = arguments.task.partition(":")[0]
@@ -114,7 +118,7 @@ class _LocalRun:
         classes = _define(self.world, chosen, module)
         self.runtime = self._runtime(folder, classes, narrator)
         self.world.use(self.runtime)
-        spec = {"definition": definition, "input": payload}
+        spec = {"definition": definition, "input": payload, **({"overrides": overrides} if overrides else {})}
         try:
             if secret:
                 spec["secret"] = self.world.add_secret(secret)
@@ -206,15 +210,16 @@ def _secret(files: list[str]) -> dict[str, str]:
     return values
 
 
-def _input(text: str) -> dict[str, Any]:
+def _input(text: str, name: str = "input") -> dict[str, Any]:
+    """Return the JSON object that the flag of this name has, or the file that it names."""
     try:
         if text.startswith("@"):
             text = sys.stdin.read() if text == "@-" else Path(text[1:]).read_text(encoding="utf-8")
         value = json.loads(text)
-        limits.check_payload(value, "input")
+        limits.check_payload(value, name)
     except json.JSONDecodeError as error:
-        raise InputError(f"--input is not JSON: {error}") from error
+        raise InputError(f"--{name} is not JSON: {error}") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"--input: {error}") from error
+        raise InputError(f"--{name}: {error}") from error
     checked: dict[str, Any] = value
     return checked

@@ -15,6 +15,7 @@ from podrelay.client.errors import (
     ServiceError,
     TaskFinishedError,
     TaskNotFoundError,
+    TaskStartedError,
     WaitTimeoutError,
 )
 from podrelay.client.results import Definition, LogLine, Progress, Run, RunEvent
@@ -35,6 +36,7 @@ __all__ = [
     "ServiceError",
     "TaskFinishedError",
     "TaskNotFoundError",
+    "TaskStartedError",
     "TriggerConflictError",
     "WaitTimeoutError",
 ]

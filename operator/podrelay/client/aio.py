@@ -131,6 +131,7 @@ class AsyncTaskService:
     abort = _call(TaskService.abort)
     suspend = _call(TaskService.suspend)
     resume = _call(TaskService.resume)
+    reschedule = _call(TaskService.reschedule)
     delete = _call(TaskService.delete)
     doctor = _call(TaskService.doctor)
     watch = _stream(TaskService.watch)

@@ -3,12 +3,12 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from podrelay.api import limits, names
+from podrelay.api import limits, names, override_rules, wanted_run
 from podrelay.api.phases import STATUS_WORDS
-from podrelay.api.wanted_run import InvalidRunError, WantedRun, wanted_run
+from podrelay.api.wanted_run import InvalidRunError, WantedRun
 from podrelay.client.errors import DefinitionNotFoundError, InvalidInputError
 from podrelay.sdk import inputs, validation
 from podrelay.sdk.definition import TaskDefinition
@@ -85,10 +85,34 @@ def checked_run(definition: DefinitionRef, input: Any, **arguments: Any) -> Want
     """
     ident = ident_of(definition)
     try:
-        return wanted_run(ident, checked_input(definition, input), **arguments)
+        return wanted_run.wanted_run(ident, checked_input(definition, input), **arguments)
     except InvalidRunError as error:
         if error.argument == "definition":
             raise DefinitionNotFoundError.of(ident) from error
+        raise InvalidInputError.of_field(error.argument, error.problem) from error
+
+
+def check_overrides(definition: Mapping[str, Any], wanted: WantedRun) -> None:
+    """Reject overrides that a TaskDefinition, as the API server sent it, does not allow.
+
+    Raises:
+        InvalidInputError: it does not allow one of them.
+    """
+    allowed = definition["spec"].get("allowOverrides") or ()
+    refusal = override_rules.refusal(wanted.definition, wanted.overrides or {}, allowed)
+    if refusal is not None:
+        raise InvalidInputError.of_field("overrides", refusal)
+
+
+def new_start(*, delay: float | timedelta | None, start_at: datetime | None) -> dict[str, Any]:
+    """Return the merge patch of the spec for another start; the arguments are those of `api.wanted_run.new_start`.
+
+    Raises:
+        InvalidInputError: an argument is invalid.
+    """
+    try:
+        return wanted_run.new_start(datetime.now(UTC), delay=delay, start_at=start_at)
+    except InvalidRunError as error:
         raise InvalidInputError.of_field(error.argument, error.problem) from error
 
 

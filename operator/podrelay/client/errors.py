@@ -73,6 +73,13 @@ class TaskFinishedError(ServiceError):
     code = "BackgroundTasks/Task/Abort"
 
 
+class TaskStartedError(ServiceError):
+    """The run has already started, so its start can no longer be changed."""
+
+    reason = "TaskStarted"
+    code = "BackgroundTasks/Task/Started"
+
+
 class InvalidInputError(ServiceError):
     """The input or another argument is invalid; nothing was created or changed.
 

@@ -86,17 +86,18 @@ class Resources:
         """
         return self._call(self._custom.get_namespaced_custom_object, plural, namespace, name=name)
 
-    def create(self, plural: str, namespace: str, manifest: Resource) -> Resource:
-        """Create a resource, and return it as stored.
+    def create(self, plural: str, namespace: str, manifest: Resource, *, strict: bool = False) -> Resource:
+        """Create a resource, and return it as stored. With `strict`, unknown fields are refused instead of dropped.
 
         Raises:
             ConflictError: the name is taken, perhaps by an earlier request of this call.
             ApiUnavailableError: the API server is unavailable, even after retries; the resource may have been created.
         """
-        return self._call(self._custom.create_namespaced_custom_object, plural, namespace, body=manifest)
+        more = {"field_validation": "Strict"} if strict else {}
+        return self._call(self._custom.create_namespaced_custom_object, plural, namespace, body=manifest, **more)
 
-    def patch(self, plural: str, namespace: str, name: str, patch: Resource) -> Resource:
-        """Apply a JSON merge patch to a resource, and return the result.
+    def patch(self, plural: str, namespace: str, name: str, patch: Resource, *, strict: bool = False) -> Resource:
+        """Apply a JSON merge patch to a resource, and return the result; `strict` as for `create`.
 
         Raises:
             NotFoundError: it does not exist.
@@ -104,7 +105,8 @@ class Resources:
             ApiUnavailableError: the API server is unavailable, even after retries.
         """
         request = self._custom.patch_namespaced_custom_object
-        return self._call(request, plural, namespace, name=name, body=patch, _content_type=_MERGE_PATCH)
+        more = {"field_validation": "Strict"} if strict else {}
+        return self._call(request, plural, namespace, name=name, body=patch, _content_type=_MERGE_PATCH, **more)
 
     def patch_status(self, plural: str, namespace: str, name: str, status: Resource) -> Resource:
         """Apply a JSON merge patch to the status of a resource, and return the result.

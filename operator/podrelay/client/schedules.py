@@ -184,6 +184,39 @@ class Schedules:
         """
         return next_times(self._get(name)["spec"], count, start)
 
+    def create(self, name: str, spec: Mapping[str, Any]) -> Schedule:
+        """Create a schedule.
+
+        Args:
+            name: its name, at most 33 characters.
+            spec: its spec, as in YAML: `{"schedules": [{"cron": "@daily"}], "run": {"definition": "nightly-totals"}}`.
+
+        Raises:
+            ConflictError: there is a schedule of this name.
+            InvalidInputError: the spec is not valid.
+        """
+        manifest = schedule_requests.new_schedule(
+            name, _checked(spec), namespace=self._namespace, created_by=self._resources.user()
+        )
+        return schedule_of(self._resources.create(names.TASK_SCHEDULES, self._namespace, manifest, strict=True))
+
+    def update(self, name: str, spec: Mapping[str, Any]) -> Schedule:
+        """Change fields of the spec of a schedule, as a JSON merge patch: lists are replaced, None removes a field.
+
+        Args:
+            name: its name.
+            spec: the fields to change, as in YAML: `{"timeZone": "Europe/Vienna"}`.
+
+        Raises:
+            ScheduleNotFoundError: there is none of this name.
+            InvalidInputError: the new spec is not valid.
+        """
+        patch = schedule_requests.changed_schedule(_checked(spec), self._resources.user())
+        try:
+            return schedule_of(self._resources.patch(names.TASK_SCHEDULES, self._namespace, name, patch, strict=True))
+        except NotFoundError as missing:
+            raise ScheduleNotFoundError.of(name) from missing
+
     def trigger(self, name: str, *, input: Any = None, idempotency_key: str | None = None) -> Run:
         """Start a run of a schedule now. It counts as unfinished for the overlap of later times.
 
@@ -322,6 +355,13 @@ class Schedules:
         raise AssertionError
 
 
+def _checked(spec: Any) -> dict[str, Any]:
+    try:
+        return schedule_requests.checked_spec(spec)
+    except InvalidScheduleRequestError as error:
+        raise InvalidInputError.of_field(error.argument, error.problem) from error
+
+
 class AsyncSchedules:
     """Like Schedules, but its methods are coroutines.
 
@@ -345,6 +385,14 @@ class AsyncSchedules:
     async def preview(self, name: str, count: int = 5, start: datetime | None = None) -> builtins.list[datetime]:
         """Return the next times of a schedule, as `Schedules.preview`."""
         return await self._call(lambda: self._schedules.preview(name, count, start))
+
+    async def create(self, name: str, spec: Mapping[str, Any]) -> Schedule:
+        """Create a schedule, as `Schedules.create`."""
+        return await self._call(lambda: self._schedules.create(name, spec))
+
+    async def update(self, name: str, spec: Mapping[str, Any]) -> Schedule:
+        """Change a schedule, as `Schedules.update`."""
+        return await self._call(lambda: self._schedules.update(name, spec))
 
     async def trigger(self, name: str, *, input: Any = None, idempotency_key: str | None = None) -> Run:
         """Start a run of a schedule now, as `Schedules.trigger`."""

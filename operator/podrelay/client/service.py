@@ -25,6 +25,8 @@ from podrelay.client.errors import (
     ServiceError,
     TaskFinishedError,
     TaskNotFoundError,
+    TaskStartedError,
+    WaitTimeoutError,
 )
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
 from podrelay.client.results import Definition, LogLine, Run, RunEvent, definition_of, run_of
@@ -45,6 +47,10 @@ _FORGET_THE_BACKUP: Final[Resource] = {
     "labels": {names.LABEL_VELERO_RESTORE: None},
 }
 """Removes the marks of a run that was restored without its status, which must not start by itself."""
+_ACKNOWLEDGED_WITHIN_SECONDS: Final = 5.0
+"""How long to wait for an operator after a change that may come too late."""
+_PRECISION: Final = timedelta(seconds=1)
+"""Times in the status have whole seconds."""
 _ORDER: Final[dict[str, Callable[..., list[Run]]]] = {"newest": heapq.nlargest, "oldest": heapq.nsmallest}
 
 
@@ -107,6 +113,7 @@ class TaskService:
         idempotency_key: str | None = None,
         resource_name: str | None = None,
         secret: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
     ) -> Run:
         """Start a run.
 
@@ -122,43 +129,66 @@ class TaskService:
             idempotency_key: every call with the same definition and the same key returns the same run.
             resource_name: name of the TaskRun, at most 50 characters; None: derived from the key, or random.
             secret: name of the Secret that the task gets as `controller.secret`; you need the right to get it.
+            overrides: settings of the definition that are different for this run, named as in
+                `kubectl explain trun.spec.overrides`; the definition must allow each in `allowOverrides`.
 
         Returns:
             The run as created, or its current state if it already exists.
 
         Raises:
             DefinitionNotFoundError: there is no such definition.
-            InvalidInputError: the input or another argument is not valid.
+            InvalidInputError: the input or another argument is not valid, or the definition does not allow an override.
             TaskNotFoundError: there is no such parent.
-            TriggerConflictError: the run of this key or name has a different input, definition or parent.
+            TriggerConflictError: the run of this key or name has a different input, definition, parent or override.
         """
         if idempotency_key is not None and resource_name is not None:
             raise InvalidInputError.of_field(
                 "idempotency_key", "cannot be combined with resource_name, which also serves as a key"
             )
         wanted = arguments.checked_run(
-            definition, input, name=name, delay=delay, start_at=start_at, key=idempotency_key, secret=secret
+            definition,
+            input,
+            name=name,
+            delay=delay,
+            start_at=start_at,
+            key=idempotency_key,
+            secret=secret,
+            overrides=overrides,
         )
         parent_run = None if parent is None else self._get(parent)
         return self._create(arguments.ident_of(definition), wanted, resource_name=resource_name, parent=parent_run)
 
-    def rerun(self, id: str, *, name: str | None = None, input: InputValue = None) -> Run:
+    def rerun(
+        self,
+        id: str,
+        *,
+        name: str | None = None,
+        input: InputValue = None,
+        overrides: Mapping[str, Any] | None = None,
+    ) -> Run:
         """Start a new run with the definition and the input of another one. The new run has no parent.
 
         Args:
             id: id of the run to repeat.
             name: human-readable name of the new run; None: the same name.
             input: replaces the whole input; None: the same input.
+            overrides: replaces all overrides, `{}` removes them; None: the same overrides.
 
         Raises:
             TaskNotFoundError: there is no such run.
             DefinitionNotFoundError: its definition no longer exists.
-            InvalidInputError: the input is not valid.
+            InvalidInputError: the input is not valid, or the definition does not allow an override.
         """
         spec = self._get(id)["spec"]
         definition = spec["definition"]
-        given = spec.get("input") if input is None else arguments.checked_run(definition, input).input
-        wanted = WantedRun(definition, given, name or spec.get("displayName"), secret=spec.get("secret"))
+        new = arguments.checked_run(definition, input, overrides=overrides)
+        wanted = WantedRun(
+            definition,
+            spec.get("input") if input is None else new.input,
+            name or spec.get("displayName"),
+            secret=spec.get("secret"),
+            overrides=spec.get("overrides") if overrides is None else new.overrides,
+        )
         return self._create(definition, wanted, rerun_of=id)
 
     def _create(self, ident: str, wanted: WantedRun, **more: Any) -> Run:
@@ -167,6 +197,7 @@ class TaskService:
         except NotFoundError as missing:
             raise DefinitionNotFoundError.of(ident) from missing
         self._check_input(stored["spec"].get("inputSchema"), wanted.input or {})
+        arguments.check_overrides(stored, wanted)
         manifest = wanted.manifest(namespace=self.namespace, created_by=self._resources.user(), **more)
         with contextlib.suppress(ConflictError):
             return run_of(self._resources.create(names.TASK_RUNS, self.namespace, manifest))
@@ -336,6 +367,49 @@ class TaskService:
         """
         return self._suspend(id, "resume", value=False)
 
+    def reschedule(self, id: str, *, start_at: datetime | None = None, delay: float | timedelta | None = None) -> Run:
+        """Let a run that has not started yet start at another time; without `start_at` and `delay`, at once.
+
+        Waits up to 5 s for an operator to take note of it, because the run may be starting at the same moment.
+
+        Args:
+            id: name of the TaskRun.
+            start_at: earliest time of the start; needs a time zone.
+            delay: seconds from now, instead of a time; a whole number, less than 355 days.
+
+        Raises:
+            TaskNotFoundError: there is no such run.
+            TaskStartedError: it has already started.
+            TaskFinishedError: it has already finished.
+            InvalidInputError: an argument is not valid.
+        """
+        wanted = arguments.new_start(delay=delay, start_at=start_at)
+        before = run_of(self._get(id))
+        try:
+            if not _has_started(before):
+                before = self._acknowledged(self._patch(id, wanted))
+                if wanted["startAt"] is None or not _started_before(before, wanted["startAt"]):
+                    return before
+        except InvalidInputError:
+            before = run_of(self._get(id))  # it may have started in the meantime
+            if not _has_started(before):
+                raise
+        if before.is_finished:
+            raise _finished("reschedule", before)
+        raise TaskStartedError(
+            "Cannot reschedule a task that has already started!", {"id": before.id, "status": before.status}
+        )
+
+    def _acknowledged(self, changed: Run) -> Run:
+        """Return the run when an operator has seen its change; as it is then if none does so in time."""
+        newest, generation = changed, changed.resource["metadata"]["generation"]
+        with contextlib.suppress(WaitTimeoutError), self.watch(changed.id, _ACKNOWLEDGED_WITHIN_SECONDS) as states:
+            for state in states:
+                newest = state
+                if (state.resource.get("status") or {}).get("observedGeneration", -1) >= generation:
+                    break
+        return newest
+
     def _suspend(self, id: str, verb: str, *, value: bool) -> Run:
         before = run_of(self._get(id))
         if before.is_finished:
@@ -466,6 +540,14 @@ class TaskService:
 
 def _age(run: Run) -> tuple[datetime, str, str]:
     return run.created_on, run.namespace, run.id
+
+
+def _has_started(run: Run) -> bool:
+    return run.is_finished or run.started_on is not None
+
+
+def _started_before(run: Run, start: str) -> bool:
+    return run.started_on is not None and run.started_on + _PRECISION < datetime.fromisoformat(start)
 
 
 def _finished(verb: str, run: Run) -> ServiceError:

@@ -8,7 +8,7 @@ from podrelay.api import names
 from podrelay.devserver import not_here
 from podrelay.kube.errors import InvalidError, NotFoundError
 from podrelay.kube.resources import PODS, TASK_DEFINITIONS
-from podrelay.local import schema
+from podrelay.local import allowed_overrides, schema
 from podrelay.local.kinds import KINDS, NAMESPACES, SECRETS
 from podrelay.operator.executor import pod_builder
 
@@ -20,10 +20,12 @@ class Admission:
 
     Args:
         has_namespace: returns whether a namespace exists.
+        read_definition: returns the TaskDefinition in a namespace with a name, or raises an ApiError.
     """
 
-    def __init__(self, has_namespace: Callable[[str], bool]) -> None:
+    def __init__(self, has_namespace: Callable[[str], bool], read_definition: Callable[[str, str], Object]) -> None:
         self._has_namespace = has_namespace
+        self._read_definition = read_definition
 
     def __call__(self, plural: str, before: Object | None, after: Object) -> Object:
         """Return the object to store.
@@ -36,7 +38,9 @@ class Admission:
             raise NotFoundError(404, "NotFound", f'namespaces "{namespace}" not found')
         if plural in _RULES:
             after = _RULES[plural](before, after)
-        return schema.admitted(plural, before, after)
+        admitted = schema.admitted(plural, before, after)
+        allowed_overrides.check(plural, before, admitted, self._read_definition)
+        return admitted
 
 
 def _pod(before: Object | None, after: Object) -> Object:

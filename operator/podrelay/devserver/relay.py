@@ -14,6 +14,7 @@ from typing import Final, Protocol
 
 from aiohttp import web
 
+from podrelay.api import names
 from podrelay.api.errors import PodrelayError
 from podrelay.devserver import leftovers
 from podrelay.devserver.admission import Admission
@@ -30,7 +31,7 @@ from podrelay.kube.client import Client
 from podrelay.kube.errors import ApiError
 from podrelay.local.history import Event
 from podrelay.local.kinds import NAMESPACES
-from podrelay.local.memory_api import MemoryApi
+from podrelay.local.memory_api import MemoryApi, Object
 from podrelay.local.processes import ProcessRuntime
 from podrelay.operator import options as operator_options
 from podrelay.operator.leader_election import LeaderElection
@@ -167,10 +168,13 @@ class Relay:
                 return bool(api.get(NAMESPACES, "", name))
             return False
 
+        def read_definition(namespace: str, name: str) -> Object:
+            return api.get(names.TASK_DEFINITIONS, namespace, name)
+
         api = MemoryApi(
             lambda: datetime.now(UTC),
             notify,
-            admit=Admission(has_namespace),
+            admit=Admission(has_namespace, read_definition),
             stored=state.load() if state else (),
             version=state.version if state else 100,
         )

@@ -116,6 +116,12 @@ class TaskAbortError(GatewayError):
     code = "BackgroundTasks/Task/Abort"
 
 
+class TaskStartedError(GatewayError):
+    """A task cannot be rescheduled any more."""
+
+    code = "BackgroundTasks/Task/Started"
+
+
 class ConflictError(GatewayError):
     """Another run with the same name or idempotency key already exists."""
 

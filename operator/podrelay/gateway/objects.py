@@ -69,6 +69,17 @@ class Present(_Struct, frozen=True):
     """A value that is present; its contents are not kept."""
 
 
+class Scheduled(_Struct, frozen=True):
+    """The schedule that has started a run, and the time that the run is for."""
+
+    schedule: str
+    time: datetime
+
+    def __post_init__(self) -> None:
+        """Share the name, which is the same for all runs of a schedule."""
+        msgspec.structs.force_setattr(self, "schedule", sys.intern(self.schedule))
+
+
 class RunSpec(_Struct, frozen=True):
     """The spec of a run, without its input."""
 
@@ -78,6 +89,7 @@ class RunSpec(_Struct, frozen=True):
     suspend: bool = False
     start_at: datetime | None = None
     delay_seconds: int | None = None
+    scheduled: Scheduled | None = None
     abort: Abort | None = None
 
 
@@ -211,6 +223,7 @@ class DefinitionSpec(_Struct, frozen=True):
     concurrency: Concurrency | None = None
     max_children: int = 1000
     triggers: tuple[str, ...] = ()
+    allow_overrides: tuple[str, ...] = ()
     hooks: tuple[str, ...] = ()
     input_schema: Present | None = None
     iteration_timeout_seconds: int = 900

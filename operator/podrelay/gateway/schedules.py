@@ -140,6 +140,53 @@ async def trigger(call: Call, ident: str, input: Any, idempotency_key: str | Non
     return run
 
 
+async def create(call: Call, ident: str, spec: Any) -> Object:
+    """Create a schedule and return it.
+
+    Raises:
+        ConflictError: there is a schedule with this id.
+        GatewayError: it cannot be created; the subclass says why.
+    """
+    await call.may("create", names.TASK_SCHEDULES)
+    key = call.scope.key(ident)
+    user = await call.services.access.user(call.caller)
+    try:
+        manifest = schedule_requests.new_schedule(key.name, spec, namespace=key.namespace, created_by=user)
+    except InvalidScheduleRequestError as error:
+        raise ValidationError(f"{error.argument} {error.problem}.", error.argument) from error
+    try:
+        body = await call.caller.client.create(TASK_SCHEDULES, key.namespace, manifest, strict=True)
+    except kube_errors.AlreadyExistsError as error:
+        raise ConflictError(f"Schedule {ident} already exists.", {"id": ident}) from error
+    except API_FAILURES as error:
+        raise from_api(error, f'create schedule "{ident}"') from error
+    created: Object = orjson.loads(body)
+    return created
+
+
+async def update(call: Call, ident: str, spec: Any) -> Object:
+    """Change fields of the spec of a schedule, as a merge patch, and return it.
+
+    Raises:
+        ScheduleNotFoundError: there is none with this id.
+        GatewayError: it cannot be changed; the subclass says why.
+    """
+    key = await key_of(call, "patch", ident)
+    user = await call.services.access.user(call.caller)
+    try:
+        patch = schedule_requests.changed_schedule(spec, user)
+    except InvalidScheduleRequestError as error:
+        raise ValidationError(f"{error.argument} {error.problem}.", error.argument) from error
+    try:
+        body = await call.caller.client.patch(TASK_SCHEDULES, key.namespace, key.name, patch, strict=True)
+    except kube_errors.NotFoundError as error:
+        raise ScheduleNotFoundError(ident) from error
+    except API_FAILURES as error:
+        raise from_api(error, f'change schedule "{ident}"') from error
+    changed: Object = orjson.loads(body)
+    return changed
+
+
 async def change(call: Call, ident: str, make: Callable[[Object], Object]) -> Object:
     """Patch the spec of a schedule, on condition that it has not changed since it was read, and return it.
 

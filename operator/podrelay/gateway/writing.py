@@ -6,6 +6,7 @@ manifest.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from podrelay.api.wanted_run import (
     TriggerConflictError,
     WantedRun,
     check_same,
+    new_start,
     wanted_run,
 )
 from podrelay.gateway.call import Call
@@ -25,16 +27,19 @@ from podrelay.gateway.errors import (
     API_FAILURES,
     ConflictError,
     DelayError,
+    GatewayError,
     NotAuthorizedError,
     RefusedError,
     TaskAbortError,
     TaskNotFoundError,
+    TaskStartedError,
     UnknownDefinitionError,
     ValidationError,
     from_api,
 )
 from podrelay.gateway.input_check import check_input, invalid_fields
 from podrelay.gateway.objects import Definition, Run
+from podrelay.gateway.override_check import check_overrides
 from podrelay.gateway.payloads import Object, fetch
 from podrelay.gateway.read_your_writes import Write
 from podrelay.kube.errors import AlreadyExistsError, NotFoundError
@@ -71,6 +76,7 @@ async def trigger(call: Call, definition: str, parent: str | None, **arguments: 
     known = await _definition(call, Key(namespace, names.definition_name(definition)), definition)
     wanted = await _off(call, lambda: _wanted(definition, **arguments))
     await check_input(call, known, wanted.input)
+    await check_overrides(call, known, wanted.overrides)
     parent_run = await _stored(call, await call.task_key("get", parent), parent) if parent else None
     return await _create(call, namespace, wanted, parent=parent_run)
 
@@ -88,8 +94,8 @@ async def validate(call: Call, definition: str, input: Any) -> tuple[dict[str, A
     return await invalid_fields(call, known, wanted.input)
 
 
-async def rerun(call: Call, ident: str, input: Any = None, name: str | None = None) -> Run:
-    """Start a run with the definition and input of another run, and return it.
+async def rerun(call: Call, ident: str, input: Any = None, name: str | None = None, overrides: Any = None) -> Run:
+    """Start a run with the definition, input and overrides of another run, and return it.
 
     Raises:
         GatewayError: the run cannot be started; the subclass says why.
@@ -97,13 +103,15 @@ async def rerun(call: Call, ident: str, input: Any = None, name: str | None = No
     key = await call.task_key("get", ident)
     spec = (await _stored(call, key, ident))["spec"]
     definition = await _definition(call, Key(key.namespace, spec["definition"]), spec["definition"])
-    new = await _off(call, lambda: _wanted(spec["definition"], input, name=name))
+    new = await _off(call, lambda: _wanted(spec["definition"], input, name=name, overrides=overrides))
     wanted = new._replace(
         input=spec.get("input") if input is None else new.input,
         name=new.name or spec.get("displayName"),
         secret=spec.get("secret"),
+        overrides=spec.get("overrides") if overrides is None else new.overrides,
     )
     await check_input(call, definition, wanted.input)
+    await check_overrides(call, definition, wanted.overrides)
     return await _create(call, key.namespace, wanted, rerun_of=key.name)
 
 
@@ -132,6 +140,28 @@ async def abort(call: Call, key: Key, ident: str, message: str | None, *, cascad
         if cascade and not earlier.get("cascade"):
             raise TaskAbortError("The task is already being aborted, without its children.", about) from None
         return msgspec.convert(stored, Run)
+
+
+async def reschedule(call: Call, key: Key, ident: str, *, start_at: datetime | None, delay: float | None) -> Run:
+    """Change when a run starts that has not started yet, and return it.
+
+    Raises:
+        TaskStartedError: the run has started.
+        GatewayError: the run cannot be changed; the subclass says why.
+    """
+    try:
+        wanted = new_start(datetime.now(UTC), start_at=start_at, delay=delay)
+    except InvalidRunError as error:
+        raise _invalid(error, delay) from error
+    try:
+        return await _patch(call, key, ident, wanted, "reschedule")
+    except RefusedError:
+        status = (await _stored(call, key, ident)).get("status", {})
+        phase = status.get("phase") or "Pending"
+        if status.get("startedAt") is None and phase not in FINISHED:
+            raise
+        about = {"id": ident, "status": STATUS_WORDS[phase]}
+        raise TaskStartedError("Cannot reschedule a task that has already started!", about) from None
 
 
 async def suspend(call: Call, key: Key, ident: str, *, suspended: bool) -> Run:
@@ -264,10 +294,14 @@ def _wanted(definition: str, input: Any = None, *, delay: float | None = None, *
         return wanted_run(definition, input, delay=delay or None, **arguments)
     except limits.PayloadError as error:
         raise ValidationError(str(error), "input") from error
-    except DelayTooLongError as error:
-        raise DelayError("The maximum delay for a task is 355 days.", {"delay": delay}) from error
     except InvalidRunError as error:
         if error.argument == "definition":
             raise UnknownDefinitionError(definition) from error
-        argument = "startAt" if error.argument == "start_at" else error.argument
-        raise ValidationError(f"{argument} {error.problem}.", argument) from error
+        raise _invalid(error, delay) from error
+
+
+def _invalid(error: InvalidRunError, delay: float | None) -> GatewayError:
+    if isinstance(error, DelayTooLongError):
+        return DelayError("The maximum delay for a task is 355 days.", {"delay": delay})
+    argument = "startAt" if error.argument == "start_at" else error.argument
+    return ValidationError(f"{argument} {error.problem}.", argument)

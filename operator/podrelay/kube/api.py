@@ -104,10 +104,15 @@ class Api(ABC):
         *,
         subresource: str | None = None,
         content_type: str = MERGE_PATCH,
+        strict: bool = False,
     ) -> bytes:
-        """Patch an object and return it. A metadata.resourceVersion in the patch makes it conditional."""
+        """Patch an object and return it. A metadata.resourceVersion in the patch makes it conditional.
+
+        With `strict`, unknown fields are rejected instead of dropped.
+        """
         path = resource.path(namespace, name, subresource)
-        return await self.request("PATCH", path, body=body, content_type=content_type)
+        params = {"fieldValidation": "Strict"} if strict else None
+        return await self.request("PATCH", path, body=body, content_type=content_type, params=params)
 
     async def delete(
         self, resource: Resource, namespace: str, name: str, *, uid: str, resource_version: str | None = None

@@ -25,6 +25,7 @@ Object = dict[str, Any]
 
 _DNS_LABEL: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _CHANGEABLE: Final = frozenset({"abort", "suspend", "ttlSecondsAfterFinished"})
+_START: Final = ("startAt", "delaySeconds")
 _OF_EVERY_OBJECT: Final = frozenset({"apiVersion", "kind", "metadata"})
 
 
@@ -82,6 +83,8 @@ def _run(after: Object) -> Object:
     spec, status = after.get("spec"), after.get("status") or {"observedGeneration": -1}
     _check_payload((spec or {}).get("input"), "spec.input")
     _valid(TaskRunSpec, spec, "spec")
+    if all((spec or {}).get(field) is not None for field in _START):
+        raise _invalid("spec.delaySeconds and spec.startAt are mutually exclusive")
     _valid(TaskRunStatus, status, "status")
     return {**after, "status": status}
 
@@ -98,10 +101,17 @@ def _schedule(after: Object) -> Object:
 
 def _run_changed(before: Object, after: Object) -> None:
     old, spec, status = before["spec"], after.get("spec") or {}, after.get("status") or {}
-    for field in (old.keys() | spec.keys()) - _CHANGEABLE:
-        if not is_same(old.get(field), spec.get(field)):
-            raise _invalid(f"spec.{field} cannot be changed; create a new TaskRun")
     phase = before["status"].get("phase")
+    has_started = before["status"].get("startedAt") is not None or phase in FINISHED
+    for field in (old.keys() | spec.keys()) - _CHANGEABLE:
+        if is_same(old.get(field), spec.get(field)):
+            continue
+        if field not in _START:
+            raise _invalid(f"spec.{field} cannot be changed; create a new TaskRun")
+        if has_started:
+            raise _invalid(
+                "spec.startAt and spec.delaySeconds cannot be changed: the run has already started or is finished"
+            )
     if old.get("abort") is not None and spec.get("abort") != old["abort"]:
         raise _invalid("spec.abort cannot be changed or taken back once it is set")
     if phase in FINISHED and status.get("phase") != phase:

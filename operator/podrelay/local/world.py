@@ -18,7 +18,7 @@ from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.kube.errors import InvalidError, NotFoundError
 from podrelay.kube.resources import Key
-from podrelay.local import memory_client
+from podrelay.local import allowed_overrides, memory_client, schema
 from podrelay.local.clock import Clock
 from podrelay.local.errors import NotRunnableHereError, SecretError, StuckError
 from podrelay.local.history import Event
@@ -88,7 +88,7 @@ class World:
         self._bell: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._dirty: dict[Key, None] = {}
         self._due: dict[Key, datetime] = {}
-        self.api = MemoryApi(clock.now, self._take)
+        self.api = MemoryApi(clock.now, self._take, admit=self._admit)
         self._store = Store(self._mark, Settings(default_ttl=None, creates_ahead=False), clock=clock.now)
         self._store.slots.open()
         client = MemoryClient(self.api)
@@ -244,6 +244,14 @@ class World:
                 self._bell.get_nowait()
         except queue.Empty:
             return
+
+    def _admit(self, plural: str, before: Object | None, after: Object) -> Object:
+        admitted = schema.admitted(plural, before, after)
+        allowed_overrides.check(plural, before, admitted, self._definition)
+        return admitted
+
+    def _definition(self, namespace: str, name: str) -> Object:
+        return self.api.get(names.TASK_DEFINITIONS, namespace, name)
 
     # --- changes ----------------------------------------------------------------------------------------------------
 

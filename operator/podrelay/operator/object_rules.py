@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from datetime import datetime, timedelta
 from typing import Final
 
 from podrelay.api import names
@@ -11,8 +12,18 @@ from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
 QUEUED: Final = "Queued"
 DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
 INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
+OVERRIDES_NOT_ALLOWED: Final = "OverridesNotAllowed"
 _NOT_ADMITTED: Final = frozenset(
-    {None, names.REASON_NOT_SEEN, DEFINITION_NOT_FOUND, INVALID_INPUT_SCHEMA, "Restored", "Imported", "ParentDeleted"}
+    {
+        None,
+        names.REASON_NOT_SEEN,
+        DEFINITION_NOT_FOUND,
+        INVALID_INPUT_SCHEMA,
+        OVERRIDES_NOT_ALLOWED,
+        "Restored",
+        "Imported",
+        "ParentDeleted",
+    }
 )
 """The reasons of runs whose input has not been checked yet; with any other reason, it is not read again."""
 
@@ -44,6 +55,13 @@ def pending_hooks(status: TaskRunStatus) -> tuple[str, ...]:
         return ()
     known = {outcome.name for outcome in status.hooks}
     return tuple(hook for hook in status.hooks_due if hook not in known)
+
+
+def start_of(run: TaskRun) -> datetime | None:
+    """Return the earliest start of a run by its spec; None if that is its creation."""
+    if run.spec.delay_seconds:
+        return run.metadata.creation_timestamp + timedelta(seconds=run.spec.delay_seconds)
+    return run.spec.start_at
 
 
 def own_ttl_seconds(run: TaskRun, definition: TaskDefinition | None) -> int | None:

@@ -29,6 +29,8 @@ NAMES: Final = (
     "podrelay-definitions",
     "podrelay-fence",
     "podrelay-operator",
+    "podrelay-overrides",
+    "podrelay-overrides-of-schedules",
     "podrelay-parents",
     "podrelay-payloads-of-definitions",
     "podrelay-payloads-of-records",
@@ -39,9 +41,12 @@ NAMES: Final = (
     "podrelay-scheduled-runs",
     "podrelay-schedules",
     "podrelay-secrets",
+    "podrelay-secrets-of-schedules",
 )
 """The names of the ValidatingAdmissionPolicies of the chart, which are also the names of their bindings."""
 
+_WITH_PARAMETERS: Final = frozenset({"podrelay-overrides", "podrelay-overrides-of-schedules"})
+"""They apply once for each TaskDefinition of the namespace; the operator checks the same before each pod."""
 _GROUP: Final = "admissionregistration.k8s.io"
 _POLICIES: Final = Resource(_GROUP, "v1", "validatingadmissionpolicies")
 _BINDINGS: Final = Resource(_GROUP, "v1", "validatingadmissionpolicybindings")
@@ -107,7 +112,7 @@ class PolicyCheck:
         try:
             for name in self._names:
                 policy, binding = await self._get(_POLICIES, name), await self._get(_BINDINGS, name)
-                found += [f"{name}: {defect}" for defect in (*of_policy(policy), *of_binding(binding, name))]
+                found += [f"{name}: {defect}" for defect in (*of_policy(policy, name), *of_binding(binding, name))]
         except ApiError as error:
             if error.status != 403:
                 raise
@@ -143,7 +148,7 @@ class PolicyCheck:
         return decoded
 
 
-def of_policy(policy: dict[str, Any] | None) -> Iterator[str]:
+def of_policy(policy: dict[str, Any] | None, name: str) -> Iterator[str]:
     """Yield why a ValidatingAdmissionPolicy (None if it does not exist) would not refuse what it must refuse."""
     if policy is None:
         yield "the ValidatingAdmissionPolicy is missing"
@@ -153,7 +158,7 @@ def of_policy(policy: dict[str, Any] | None) -> Iterator[str]:
         yield f"failurePolicy is {spec['failurePolicy']}, not Fail"
     if not spec.get("validations"):
         yield "the policy has no validations"
-    if spec.get("paramKind"):
+    if spec.get("paramKind") and name not in _WITH_PARAMETERS:
         yield "the policy takes parameters"
     yield from _narrowed(spec.get("matchConstraints"), "matchConstraints of the policy")
 
@@ -168,7 +173,7 @@ def of_binding(binding: dict[str, Any] | None, policy: str) -> Iterator[str]:
         yield f"the binding is to {spec.get('policyName')}"
     if "Deny" not in (spec.get("validationActions") or ()):
         yield f"the binding has validationActions {spec.get('validationActions')}, without Deny"
-    if spec.get("paramRef"):
+    if spec.get("paramRef") and policy not in _WITH_PARAMETERS:
         yield "the binding has a paramRef"
     match = spec.get("matchResources")
     yield from _narrowed(match, "matchResources of the binding")

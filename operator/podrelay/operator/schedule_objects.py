@@ -7,7 +7,7 @@ from typing import Any, Final, TypedDict, Unpack
 import msgspec
 
 from podrelay.api import names
-from podrelay.operator.objects import KEPT_INPUT_BYTES, Condition, Metadata, Projection
+from podrelay.operator.objects import KEPT_INPUT_BYTES, Condition, Metadata, Overrides, Projection
 
 
 class Times(Projection, frozen=True):
@@ -45,6 +45,8 @@ class ScheduledRun(Projection, frozen=True):
     input: msgspec.Raw = msgspec.Raw(b"null")
     display_name: str | None = None
     ttl_seconds_after_finished: int | None = None
+    secret: str | None = None
+    overrides: Overrides | None = None
 
 
 class Backfill(Projection, frozen=True):

@@ -1,5 +1,6 @@
 """The request to start a child; it is validated before anything is sent."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ def wanted_child(
     delay: float | timedelta | None = None,
     start_at: datetime | None = None,
     key: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> WantedRun:
     """Return the child that `controller.task.trigger` was asked for with these arguments.
 
@@ -28,7 +30,9 @@ def wanted_child(
     """
     if start_at is not None and not isinstance(start_at, datetime):
         raise TypeError(f"start_at must be a datetime, not {type(start_at).__name__}")
-    return wanted_run.wanted_run(_ident(definition), input, name=name, delay=delay, start_at=start_at, key=key)
+    return wanted_run.wanted_run(
+        _ident(definition), input, name=name, delay=delay, start_at=start_at, key=key, overrides=overrides
+    )
 
 
 def definition_name(definition: "str | type[TaskDefinition]") -> str:

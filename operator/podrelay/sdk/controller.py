@@ -3,7 +3,7 @@
 import copy
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -378,6 +378,7 @@ class Task:
         delay: float | timedelta | None = None,
         start_at: datetime | None = None,
         key: str | None = None,
+        overrides: Mapping[str, Any] | None = None,
     ) -> TaskRun:
         """Start a child of this run and return it.
 
@@ -393,11 +394,13 @@ class Task:
             delay: whole seconds to wait before the child starts, fewer than 355 days.
             start_at: alternatively, when the child starts; needs a time zone.
             key: identifies the child among the children of this run.
+            overrides: settings of the definition that are different for the child, named as in
+                `kubectl explain trun.spec.overrides`; its definition must allow each in `allow_overrides`.
 
         Raises:
             TypeError: `definition`, `input` or `start_at` is of another type; nothing has been sent.
-            ValueError: `definition` is not a valid id or name, `delay` is invalid, `start_at` has no time zone, or both
-                `delay` and `start_at` are given; nothing has been sent.
+            ValueError: `definition` is not a valid id or name, `delay` or `overrides` is invalid, `start_at` has no
+                time zone, or both `delay` and `start_at` are given; nothing has been sent.
             PayloadError: the input cannot be stored; nothing has been sent.
             TriggerConflictError: the child already exists with a different input.
             ApiRefusedError: the API server rejected the request; the exception has its message.
@@ -405,7 +408,7 @@ class Task:
         """
         values = {} if input is None else as_dict(input, "input")
         return self._session.trigger(
-            wanted_child(definition, values, name=name, delay=delay, start_at=start_at, key=key)
+            wanted_child(definition, values, name=name, delay=delay, start_at=start_at, key=key, overrides=overrides)
         )
 
     def list_children(self, definition: "str | type[TaskDefinition] | None" = None) -> list[TaskRun]:

@@ -52,6 +52,9 @@ class TaskDefinition:
     triggers: ClassVar[list[str] | None] = None
     """Names (in kebab-case) of the definitions of which this task may start runs as children; "*" allows all. None: it
     may not start any children, not even of its own definition."""
+    allow_overrides: ClassVar[list[str] | None] = None
+    """Settings that a run may change with `spec.overrides`: resources, env or env.NAME, nodeSelector, tolerations,
+    priorityClassName, timeouts, retry, maxIterations. None: none."""
     ttl_seconds_after_finished: ClassVar[int | None] = None
     """Seconds until a finished run is deleted. None: the operator's setting, 90 days by default."""
     history_limit: ClassVar[dict[str, Any] | None] = None

@@ -89,12 +89,17 @@ def nodes(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[st
         yield from nodes(child, f"{path}.{name}")
     if "items" in schema:
         yield from nodes(schema["items"], f"{path}[]")
+    if "additionalProperties" in schema:
+        yield from nodes(schema["additionalProperties"], f"{path}.*")
 
 
 @pytest.mark.parametrize("crd", crds())
 def test_every_field_has_a_type_and_a_limit(crd: dict[str, Any]) -> None:
     unlimited = []
     for path, node in nodes(schema_of(crd)):
+        if node.get("x-kubernetes-int-or-string"):
+            assert node["maxLength"], path
+            continue
         assert node["type"] in {"string", "integer", "number", "boolean", "array", "object"}, path
         if path in {".apiVersion", ".kind", ".metadata"}:
             continue  # defined by the API server
@@ -103,7 +108,10 @@ def test_every_field_has_a_type_and_a_limit(crd: dict[str, Any]) -> None:
             "integer": "minimum" in node,
             "array": "maxItems" in node and "items" in node,
             "object": "properties" in node
-            or ("maxProperties" in node and "x-kubernetes-preserve-unknown-fields" in node),
+            or (
+                "maxProperties" in node
+                and node.keys() & {"x-kubernetes-preserve-unknown-fields", "additionalProperties"}
+            ),
         }
         if not limited.get(node["type"], True):
             unlimited.append(path)
@@ -122,7 +130,7 @@ def test_every_field_is_described(crd: dict[str, Any]) -> None:
         path
         for path, node in nodes(schema_of(crd))
         if path.count(".")
-        and not path.endswith("[]")
+        and not path.endswith(("[]", ".*"))
         and path not in {".apiVersion", ".kind", ".metadata"}
         and "description" not in node
     ]

@@ -14,6 +14,7 @@ from podrelay.api.wanted_run import (
     WantedRun,
     check_same,
     definition_name,
+    new_start,
     wanted_run,
 )
 from tests.support.numbers import KEPT
@@ -148,3 +149,34 @@ def test_a_number_is_the_same_after_it_was_stored(wanted: float, kept: float) ->
     asked = WantedRun("work", {"a": [wanted]}).manifest(resource_name="run")
 
     check_same(WantedRun("work", {"a": [kept]}).manifest(resource_name="run"), asked)
+
+
+def test_overrides_are_part_of_the_manifest_and_of_what_a_run_is() -> None:
+    given = {"retry": {"limit": 2, "factor": 3.0}, "env": [{"name": "LOG_LEVEL", "value": "debug"}]}
+    manifest = wanted_run("importProducts", overrides=given, key="1").manifest()
+
+    assert manifest["spec"]["overrides"] == {"retry": {"limit": 2, "factor": 3}, "env": given["env"]}
+    check_same(manifest, wanted_run("importProducts", overrides=given, key="1").manifest())
+    with pytest.raises(TriggerConflictError, match="different overrides"):
+        check_same(manifest, wanted_run("importProducts", key="1").manifest())
+    assert "overrides" not in wanted_run("importProducts", overrides={}).manifest()["spec"]
+
+
+@pytest.mark.parametrize("given", [{"image": "other"}, {"env": [{"name": "A", "value": object()}]}, ["env"]])
+def test_invalid_overrides(given: Any) -> None:
+    with pytest.raises(InvalidRunError) as caught:
+        wanted_run("importProducts", overrides=given)
+    assert caught.value.argument == "overrides"
+
+
+def test_another_start() -> None:
+    now = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+    vienna = datetime(2026, 3, 2, 1, 0, tzinfo=timezone(timedelta(hours=1)))
+
+    assert new_start(now, start_at=vienna) == {"startAt": "2026-03-02T00:00:00Z", "delaySeconds": None}
+    assert new_start(now, delay=90) == {"startAt": "2026-03-01T12:01:30Z", "delaySeconds": None}
+    assert new_start(now + timedelta(milliseconds=1), delay=90)["startAt"] == "2026-03-01T12:01:31Z"
+    assert new_start(now, delay=0) == new_start(now) == {"startAt": None, "delaySeconds": None}
+    for wrong in ({"delay": 1, "start_at": vienna}, {"delay": -1}, {"start_at": vienna.replace(tzinfo=None)}):
+        with pytest.raises(InvalidRunError):
+            new_start(now, **wrong)

@@ -162,6 +162,13 @@ def test_each_iteration_is_a_process_and_stdout_has_only_the_output(folder: Path
     assert "Succeeded after 2 iterations in 1:10:0" in err  # an hour's pause, and ten minutes before the retry
 
 
+def test_overrides_that_the_task_does_not_allow_are_refused_with_words(folder: Path) -> None:
+    code, _, err = run(folder, "tasks:Count", "--no-wait", "--overrides", '{"maxIterations": 5}')
+
+    assert code == 2
+    assert "spec.overrides has maxIterations, but TaskDefinition count allows none" in err
+
+
 @pytest.mark.parametrize("more", [[], ["--in-process"]])
 def test_a_task_gets_its_secret_from_files(folder: Path, more: list[str]) -> None:
     (folder / "keys").mkdir()

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestClient, TestServer
 
+from podrelay.api.names import TASK_DEFINITIONS
 from podrelay.devserver.admission import Admission
 from podrelay.devserver.api_server import ApiServer
 from podrelay.kube.client import Client
@@ -32,7 +33,11 @@ class Api:
         def notify(_event: Event) -> None:
             self.server.news.ring()
 
-        self.memory = MemoryApi(lambda: datetime.now(UTC), notify, admit=Admission(lambda name: name == "default"))
+        def read_definition(namespace: str, name: str) -> dict[str, Any]:
+            return self.memory.get(TASK_DEFINITIONS, namespace, name)
+
+        admission = Admission(lambda name: name == "default", read_definition)
+        self.memory = MemoryApi(lambda: datetime.now(UTC), notify, admit=admission)
         self.server = ApiServer(self.memory, asyncio.get_running_loop(), "secret")
         self.http: TestClient[Any, Any] = TestClient(TestServer(self.server.application()))
 

@@ -1,11 +1,15 @@
 """Schedules in GraphQL: what is shown, and what is sent to the API server in the caller's name."""
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from podrelay.gateway.objects import ScheduleIdentity
 from tests.support.schedules import task_schedule
+from tests.unit.gateway.builders import metadata
 from tests.unit.gateway.conftest import Gateway
+from tests.unit.gateway.test_subscriptions import subscribe
 
 PATH = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskschedules"
 FIELDS = """id definition rules timeZone overlap suspended suspendNote suspendedBy ready reason nextTimes
@@ -23,6 +27,11 @@ SUSPEND = """mutation($id: ID!, $on: Boolean!) { backgroundTasks {
 BACKFILL = """mutation($until: DateTime!) { backgroundTasks { backfillSchedule(
   id: "nightly", start: "2026-01-01T00:00:00Z", until: $until, overlap: ALLOW) {
     data { backfills { name from until started } } error { code message } } } }"""
+CREATE = """mutation($id: ID!, $spec: JSON!) { backgroundTasks { createSchedule(id: $id, spec: $spec) {
+  data { id definition rules createdBy spec } error { code message } } } }"""
+UPDATE = """mutation($id: ID!, $spec: JSON!) { backgroundTasks { updateSchedule(id: $id, spec: $spec) {
+  data { id timeZone spec } error { code message } } } }"""
+UPDATED = "subscription($id: ID) { scheduleUpdated(id: $id) { id deleted schedule { id suspended } } }"
 DELETE = "mutation($id: ID!) { backgroundTasks { deleteSchedule(id: $id) { data error { code } } } }"
 
 STATUS = {
@@ -87,6 +96,8 @@ async def test_a_schedule_is_shown(gateway: Gateway) -> None:
         (PREVIEW, {"id": "nightly"}),
         (TRIGGER, {"id": "nightly"}),
         (SUSPEND, {"id": "nightly", "on": True}),
+        (CREATE, {"id": "weekly", "spec": {}}),
+        (UPDATE, {"id": "nightly", "spec": {}}),
         (DELETE, {"id": "nightly"}),
     ],
 )
@@ -152,3 +163,104 @@ async def test_a_backfill_is_added_once(gateway: Gateway) -> None:
 async def test_a_deleted_schedule_is_gone(gateway: Gateway) -> None:
     assert (await ask(gateway, DELETE, id="nightly"))["data"] is True
     assert (await ask(gateway, GET, id="nightly"))["error"]["code"] == "BackgroundTasks/Schedule/NotFoundError"
+
+
+async def test_a_schedule_is_created_in_the_name_of_the_caller(gateway: Gateway) -> None:
+    spec = {"schedules": [{"cron": "@weekly"}], "run": {"definition": "count-words", "secret": "shop"}}
+
+    answer = await ask(gateway, CREATE, id="weekly", spec=spec)
+
+    assert answer["data"] == {
+        "id": "weekly",
+        "definition": "countWords",
+        "rules": ["@weekly"],
+        "createdBy": "alice",
+        "spec": spec,
+    }
+    assert gateway.api.objects[f"{PATH}/weekly"]["kind"] == "TaskSchedule"
+
+
+async def test_fields_of_a_schedule_are_changed(gateway: Gateway) -> None:
+    answer = await ask(gateway, UPDATE, id="nightly", spec={"timeZone": "UTC"})
+
+    assert answer["data"]["timeZone"] == "UTC"
+    assert answer["data"]["spec"]["run"] == {"definition": "count-words", "input": {"shop": "graz"}}
+    assert "annotations" not in gateway.api.objects[f"{PATH}/nightly"]["metadata"]
+
+
+async def test_the_caller_signs_a_change_of_what_is_run(gateway: Gateway) -> None:
+    await ask(gateway, UPDATE, id="nightly", spec={"run": {"definition": "count-lines"}})
+
+    changed = gateway.api.objects[f"{PATH}/nightly"]
+    assert changed["spec"]["run"]["definition"] == "count-lines"
+    assert changed["metadata"]["annotations"] == {"podrelay.dev/changed-by": "alice"}
+
+
+@pytest.mark.parametrize("document", [CREATE, UPDATE])
+async def test_a_spec_that_is_no_object_is_refused(gateway: Gateway, document: str) -> None:
+    answer = await ask(gateway, document, id="nightly", spec=["@weekly"])
+    assert answer["error"]["code"] == "BackgroundTasks/ValidationError"
+    assert answer["error"]["message"].startswith("spec must be a JSON object")
+
+
+async def test_an_unknown_schedule_cannot_be_changed(gateway: Gateway) -> None:
+    answer = await ask(gateway, UPDATE, id="missing", spec={"timeZone": "UTC"})
+    assert answer["error"]["code"] == "BackgroundTasks/Schedule/NotFoundError"
+
+
+# --- the subscription -------------------------------------------------------------------------------------------------
+
+
+async def test_subscribers_get_the_current_state_then_each_change_then_the_deletion(gateway: Gateway) -> None:
+    async with subscribe(gateway, UPDATED, id="nightly") as subscription:
+        first = await subscription.next()
+        await ask(gateway, SUSPEND, id="nightly", on=True)
+        changes(gateway, "nightly", "6")
+        second = await subscription.next()
+        del gateway.api.objects[f"{PATH}/nightly"]
+        gateway.cache.schedules.remove(identity("nightly", "7"))
+        rest = await subscription.rest()
+
+    assert first == {"id": "nightly", "deleted": False, "schedule": {"id": "nightly", "suspended": False}}
+    assert second == {"id": "nightly", "deleted": False, "schedule": {"id": "nightly", "suspended": True}}
+    assert rest == [{"id": "nightly", "deleted": True, "schedule": None}]
+
+
+async def test_subscribers_to_all_schedules_get_those_that_change(
+    gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache, is_listening = gateway.cache.schedules, asyncio.Event()
+    listen = cache.listen
+
+    def heard(listener: Any) -> Any:
+        is_listening.set()
+        return listen(listener)
+
+    monkeypatch.setattr(cache, "listen", heard)
+    gateway.api.objects[f"{PATH}/weekly"] = gateway.api.objects[f"{PATH}/nightly"]
+    async with subscribe(gateway, UPDATED) as subscription:
+        await is_listening.wait()
+        changes(gateway, "weekly", "8")
+        assert (await subscription.next())["id"] == "weekly"
+
+
+async def test_subscribers_to_one_schedule_hear_nothing_of_another(gateway: Gateway) -> None:
+    async with subscribe(gateway, UPDATED, id="nightly") as subscription:
+        await subscription.next()
+        changes(gateway, "weekly", "8")
+        changes(gateway, "nightly", "9")
+        assert (await subscription.next())["id"] == "nightly"
+
+
+async def test_a_caller_without_the_right_to_watch_hears_nothing(gateway: Gateway) -> None:
+    gateway.api.rights["alice"] -= {"watch taskschedules"}
+    async with subscribe(gateway, UPDATED, id="nightly") as subscription:
+        assert await subscription.error() == "BackgroundTasks/NotAuthorized"
+
+
+def identity(name: str, version: str) -> ScheduleIdentity:
+    return ScheduleIdentity(metadata(name, version=version))
+
+
+def changes(gateway: Gateway, name: str, version: str) -> None:
+    gateway.cache.schedules.apply(identity(name, version))

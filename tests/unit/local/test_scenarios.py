@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from podrelay.kube.errors import InvalidError
 from podrelay.testing import Clock, TaskResult, run_task
 from tests.support import scenario_tasks
 from tests.support.outcomes import Evidence, outcome_of
-from tests.support.scenarios import SCENARIOS, Scenario
+from tests.support.scenarios import REFUSALS, SCENARIOS, Refusal, Scenario
 
 ABORT_AFTER = 60
 """In seconds. Runs that wait when they are aborted wait for an hour."""
@@ -35,6 +36,8 @@ def test_a_scenario_ends_as_in_a_cluster(scenario: Scenario, monkeypatch: pytest
     for container in (scenario.task.template or {}).get("spec", {}).get("containers", ()):
         for variable in container["env"]:
             monkeypatch.setenv(variable["name"], variable["value"])
+    for variable in scenario.spec.get("overrides", {}).get("env", ()):
+        monkeypatch.setenv(variable["name"], variable["value"])
 
     result = run_task(
         scenario.task,
@@ -53,5 +56,13 @@ def test_a_scenario_ends_as_in_a_cluster(scenario: Scenario, monkeypatch: pytest
     scenario.check(evidence)
 
 
+@pytest.mark.parametrize("refusal", REFUSALS, ids=lambda refusal: refusal.name)
+def test_a_run_is_refused_as_in_a_cluster(refusal: Refusal) -> None:
+    with pytest.raises(InvalidError) as caught:
+        run_task(refusal.task, {}, name=refusal.name, spec=refusal.spec)
+    assert refusal.words in caught.value.message
+
+
 def test_every_scenario_has_a_unique_name() -> None:
-    assert not [name for name, count in Counter(scenario.name for scenario in SCENARIOS).items() if count > 1]
+    names = [*(scenario.name for scenario in SCENARIOS), *(refusal.name for refusal in REFUSALS)]
+    assert not [name for name, count in Counter(names).items() if count > 1]

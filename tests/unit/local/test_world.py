@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from podrelay import Controller, TaskDefinition
 from podrelay.api import names
 from podrelay.cli.manifests import manifest
+from podrelay.kube.errors import InvalidError
 from podrelay.local.calls import CallRuntime
 from podrelay.local.clock import Clock
 from podrelay.local.errors import StuckError
@@ -254,6 +256,27 @@ def test_a_deleted_pod_is_replaced(tmp_path: Path) -> None:
 
     status = world.runs["shop"]["status"]
     assert (status["phase"], status["disruptions"]) == ("Succeeded", 1)
+
+
+@pytest.mark.parametrize(
+    ("spec", "seconds"),
+    [({"delaySeconds": None}, 60), ({"delaySeconds": 120}, 120), ({"delaySeconds": 7200}, 7200)],
+)
+def test_a_run_that_has_not_started_gets_another_start(tmp_path: Path, spec: dict[str, Any], seconds: int) -> None:
+    world = Lonely(tmp_path)
+    world.run("shop", delaySeconds=3600)
+    world.call_after(60, lambda: world.api.patch(names.TASK_RUNS, NAMESPACE, "shop", {"spec": spec}))
+    world.run_to_the_end()
+
+    run = world.runs["shop"]
+    waited = moment(run["status"]["startedAt"]) - moment(run["metadata"]["creationTimestamp"])
+    assert seconds <= waited.total_seconds() < seconds + 5
+    with pytest.raises(InvalidError, match="the run has already started or is finished"):
+        world.api.patch(names.TASK_RUNS, NAMESPACE, "shop", {"spec": {"delaySeconds": 5}})
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def test_with_real_time_a_run_waits_until_it_is_aborted(tmp_path: Path) -> None:

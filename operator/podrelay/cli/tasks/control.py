@@ -1,12 +1,13 @@
-"""`podrelay abort`, `suspend`, `resume` and `delete`: control existing runs."""
+"""`podrelay abort`, `suspend`, `resume`, `reschedule` and `delete`: control existing runs."""
 
 import sys
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 
-from podrelay.cli.tasks import following
+from podrelay.cli.tasks import following, parsing
 from podrelay.cli.tasks.connecting import RunIds
 from podrelay.cli.tasks.trigger import Timeout
 from podrelay.client.errors import ServiceError
@@ -48,6 +49,29 @@ def suspend(service: TaskService, run_ids: RunIds) -> int:
 def resume(service: TaskService, run_ids: RunIds) -> int:
     """Continue suspended runs."""
     return _each(run_ids, _then(service.resume, "resumed"))
+
+
+def reschedule(
+    service: TaskService,
+    run_ids: RunIds,
+    start_at: Annotated[
+        datetime | None, typer.Option(parser=parsing.start, metavar="TIME", help="Do not start before this time.")
+    ] = None,
+    delay: Annotated[
+        timedelta | None, typer.Option(parser=parsing.duration, metavar="DURATION", help="Start this long from now.")
+    ] = None,
+    now: Annotated[bool, typer.Option("--now", help="Start at once.")] = False,
+) -> int:
+    """Change when runs start. A run can be rescheduled until it has started."""
+    if sum((start_at is not None, delay is not None, now)) != 1:
+        raise typer.BadParameter("give one of --start-at, --delay and --now")
+
+    def reschedule_one(run_id: str) -> str:
+        run = service.reschedule(run_id, start_at=start_at, delay=delay)
+        start = run.resource["spec"].get("startAt")
+        return f"starts at {start}" if start else "starts now"
+
+    return _each(run_ids, reschedule_one)
 
 
 def delete(service: TaskService, run_ids: RunIds) -> int:

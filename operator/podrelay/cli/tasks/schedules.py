@@ -1,4 +1,4 @@
-"""`podrelay schedule`: show, preview and control schedules. `preview` with a rule needs no cluster."""
+"""`podrelay schedule`: create, show, preview and control schedules. `preview` with a rule needs no cluster."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +11,8 @@ from podrelay.cli import commands
 from podrelay.cli.tasks import parsing, printing
 from podrelay.cli.tasks.connecting import Context, Kubeconfig, Namespace, connected
 from podrelay.cli.tasks.printing import Column
-from podrelay.cli.tasks.trigger import Input
+from podrelay.cli.tasks.trigger import Input, Overrides
+from podrelay.client import arguments
 from podrelay.client.schedules import Schedule, next_times
 from podrelay.client.service import TaskService
 from podrelay.schedules.timetable import in_text
@@ -20,6 +21,7 @@ GROUP: Final = "schedule"
 Name = Annotated[str, typer.Argument(metavar="NAME", parser=parsing.run_id, help="Name of the schedule.")]
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", parser=parsing.run_id, help="Names of schedules.")]
 Output = Annotated[printing.Format, typer.Option("--output", "-o", help="How to print it.")]
+Overlap = Literal["Skip", "BufferOne", "BufferAll", "AbortOther", "Allow"]
 TimesOutput = Annotated[Literal["table", "json"], typer.Option("--output", "-o", help="How to print the times.")]
 
 
@@ -30,7 +32,7 @@ def application(program: str) -> typer.Typer:
         program: the program's name, as the user calls it, for the examples.
     """
     group = typer.Typer(
-        help="Show, preview and control schedules.",
+        help="Create, show, preview and control schedules.",
         epilog=f"\b\nExample:\n  {commands.CLUSTER[GROUP].example.replace('podrelay', program, 1)}",
         no_args_is_help=True,
         rich_markup_mode=None,
@@ -107,6 +109,44 @@ def preview(
         printing.print_json(times)
     else:
         print("\n".join(times))
+
+
+def create(
+    service: TaskService,
+    name: Name,
+    definition: Annotated[
+        str, typer.Option("--definition", "-d", metavar="NAME", help="Id or name of the definition of its runs.")
+    ],
+    cron: Annotated[list[str] | None, typer.Option(metavar="EXPR", help="A cron expression; repeatable.")] = None,
+    every: Annotated[
+        list[str] | None, typer.Option(metavar="DURATION", help="An interval, such as 15m; repeatable.")
+    ] = None,
+    offset: Annotated[str | None, typer.Option(metavar="DURATION", help="Moves the times of --every.")] = None,
+    time_zone: Annotated[str, typer.Option(metavar="ZONE", help="Time zone of the cron expressions.")] = "UTC",
+    overlap: Annotated[Overlap, typer.Option(help="What happens while a run is unfinished.")] = "Skip",
+    input: Input = None,
+    secret: Annotated[str | None, typer.Option(metavar="NAME", help="Secret that its pods get.")] = None,
+    overrides: Overrides = None,
+    suspend: Annotated[bool, typer.Option("--suspend", help="Start no runs until it is resumed.")] = False,
+) -> None:
+    """Create a schedule. kubectl apply can set what has no flag here, and change it."""
+    if not cron and not every:
+        raise typer.BadParameter("give --cron or --every")
+    run = {
+        "definition": arguments.definition_name(definition),
+        "input": input,
+        "secret": secret,
+        "overrides": overrides or None,
+    }
+    spec = {
+        "schedules": [*({"cron": text} for text in cron or ()), *_intervals(every or (), offset)],
+        "timeZone": time_zone,
+        "overlap": overlap,
+        "suspend": suspend,
+        "run": {field: value for field, value in run.items() if value is not None},
+    }
+    service.schedules.create(name, spec)
+    print(f"taskschedule.podrelay.dev/{name} created")
 
 
 def trigger(
@@ -242,6 +282,7 @@ _COMMANDS: Final[tuple[tuple[str, Callable[..., Any], str], ...]] = (
     ("list", list_schedules, "list --all-namespaces"),
     ("show", show, "show nightly"),
     ("preview", preview, 'preview --cron "30 2 * * *" --time-zone Europe/Vienna --count 3 -o json'),
+    ("create", create, 'create nightly --definition nightlyTotals --cron "30 2 * * *" --time-zone Europe/Vienna'),
     ("trigger", trigger, "trigger nightly"),
     ("backfill", backfill, "backfill nightly --from 2026-01-01T00:00:00Z --until 2026-02-01T00:00:00Z"),
     ("pause", pause, "pause nightly --note 'the warehouse moves'"),

@@ -18,6 +18,14 @@ Timeout = Annotated[
 Input = Annotated[
     Any, typer.Option(parser=parsing.json_input, metavar="JSON", help="A JSON object, @FILE, or - for stdin.")
 ]
+Overrides = Annotated[
+    Any,
+    typer.Option(
+        parser=parsing.json_input,
+        metavar="JSON",
+        help="Settings of the definition that are different for this run: a JSON object, @FILE, or - for stdin.",
+    ),
+]
 Output = Annotated[printing.Format, typer.Option("--output", "-o", help="How to print the run.")]
 
 
@@ -44,6 +52,7 @@ def trigger(
     ] = None,
     resource_name: Annotated[str | None, typer.Option(metavar="ID", help="Id of the run; default: generated.")] = None,
     secret: Annotated[str | None, typer.Option(metavar="NAME", help="Secret that its pods get.")] = None,
+    overrides: Overrides = None,
     wait: Wait = False,
     watch: Watch = False,
     timeout: Timeout = None,
@@ -64,6 +73,7 @@ def trigger(
         idempotency_key=key,
         resource_name=resource_name,
         secret=secret,
+        overrides=overrides,
     )
     return _started(service, run, timeout, output, wait=wait, watch=watch)
 
@@ -73,13 +83,17 @@ def rerun(
     run_id: RunId,
     name: Annotated[str | None, typer.Option(metavar="TEXT", help="Human-readable name of the new run.")] = None,
     input: Input = None,
+    overrides: Overrides = None,
     wait: Wait = False,
     watch: Watch = False,
     timeout: Timeout = None,
     output: Output = "table",
 ) -> int:
-    """Start a new run with the definition and input of another one; --input replaces the whole input."""
-    run = service.rerun(run_id, name=name, input=input)
+    """Start a new run with the definition and input of another one; --input replaces the whole input.
+
+    Its overrides are those of the other run; --overrides replaces them all, and '{}' removes them.
+    """
+    run = service.rerun(run_id, name=name, input=input, overrides=overrides)
     return _started(service, run, timeout, output, wait=wait, watch=watch)
 
 

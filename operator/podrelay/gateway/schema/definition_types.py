@@ -119,6 +119,9 @@ class TaskDefinition:
     limits: DefinitionLimits
     hooks: list[str] = strawberry.field(description="Lifecycle hooks that the code of the task has.")
     triggers: list[str] = strawberry.field(description="Ids of the definitions whose tasks it may start; * means all.")
+    allow_overrides: list[str] = strawberry.field(
+        description="The settings that a task may change with `overrides`: resources, env, env.NAME, ..."
+    )
     reporting: str = strawberry.field(description="API or TerminationMessage: how a pod reports its answer.")
     handover: str = strawberry.field(description="Ahead or AfterEnd: when the pod of the next iteration is created.")
     standby_after_seconds: int | None = strawberry.field(
@@ -177,6 +180,7 @@ class TaskDefinition:
             limits=DefinitionLimits.of(definition),
             hooks=list(spec.hooks),
             triggers=[name if name == "*" else names.definition_id(name) for name in spec.triggers],
+            allow_overrides=list(spec.allow_overrides),
             reporting=spec.reporting,
             handover=spec.handover,
             standby_after_seconds=spec.standby.after_seconds if spec.standby else None,

@@ -65,19 +65,51 @@ class BackgroundTaskMutation(ScheduleMutations):
         start_at: DateTime | None = None,
         parent: strawberry.ID | None = None,
         idempotency_key: str | None = None,
+        overrides: Json | None = None,
     ) -> TriggerResponse:
-        """Start a task: at once, after `delay` seconds, or at `startAt`. Calls with the same key start one task."""
-        wanted = {"input": input, "name": name, "delay": delay, "start_at": start_at, "key": idempotency_key}
+        """Start a task: at once, after `delay` seconds, or at `startAt`. Calls with the same key start one task.
+
+        `overrides` are settings of the definition that are different for this task, as spec.overrides of a TaskRun; the
+        definition has to allow each of them, see its `allowOverrides`.
+        """
+        wanted = {
+            "input": input,
+            "name": name,
+            "delay": delay,
+            "start_at": start_at,
+            "key": idempotency_key,
+            "overrides": overrides,
+        }
         data, error = await self._task(
             lambda: self._create(lambda call: writing.trigger(call, definition, parent, **wanted))
         )
         return TriggerResponse(data=data, error=error)
 
     @measured("mutation")
-    async def rerun_task(self, id_: Ident, input: Json | None = None, name: str | None = None) -> TriggerResponse:
-        """Start a task with the definition of another task, and with its input or a new one."""
-        data, error = await self._task(lambda: self._create(lambda call: writing.rerun(call, id_, input, name)))
+    async def rerun_task(
+        self, id_: Ident, input: Json | None = None, name: str | None = None, overrides: Json | None = None
+    ) -> TriggerResponse:
+        """Start a task with the definition of another task, and with its input and overrides or new ones."""
+        data, error = await self._task(
+            lambda: self._create(lambda call: writing.rerun(call, id_, input, name, overrides))
+        )
         return TriggerResponse(data=data, error=error)
+
+    @measured("mutation")
+    async def reschedule_task(
+        self, id_: Ident, start_at: DateTime | None = None, delay: Number | None = None
+    ) -> TaskResponse:
+        """Let a task start at another time, or `delay` seconds from now; without both, at once.
+
+        Possible until it has started. If its pod is created at the same moment, it starts nevertheless; its `message`
+        says so.
+        """
+        data, error = await self._task(
+            lambda: self._change(
+                "patch", id_, lambda call, key: writing.reschedule(call, key, id_, start_at=start_at, delay=delay)
+            )
+        )
+        return TaskResponse(data=data, error=error)
 
     @measured("mutation")
     async def abort_task(self, id_: Ident, message: str | None = None, cascade: bool = False) -> TaskResponse:

@@ -77,6 +77,7 @@ class Schedule:
     missed: int
     skipped: Json = strawberry.field(description="Number of skipped times by reason.")
     backfills: list[Backfill]
+    spec: Json = strawberry.field(description="The spec of the TaskSchedule.")
     created_on: DateTime
     created_by: str | None
 
@@ -112,6 +113,7 @@ class Schedule:
             missed=status.get("missed", 0),
             skipped=Json(status.get("skipped") or {}),
             backfills=_backfills(spec, status),
+            spec=Json(spec),
             created_on=_time(about["creationTimestamp"]),
             created_by=(about.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
         )
@@ -201,6 +203,20 @@ class ScheduleMutations:
     """Mutations of schedules."""
 
     payloads: strawberry.Private[Payloads]
+
+    @measured("mutation")
+    async def create_schedule(self, id_: Ident, spec: Json) -> ScheduleResponse:
+        """Create a schedule; `spec` is that of a TaskSchedule."""
+        call = self.payloads.call
+        stored, error = await _in_turn(call, lambda: schedules.create(call, id_, spec))
+        return ScheduleResponse(data=None if stored is None else Schedule.of(call, stored), error=error)
+
+    @measured("mutation")
+    async def update_schedule(self, id_: Ident, spec: Json) -> ScheduleResponse:
+        """Change fields of the spec of a schedule, as a JSON merge patch: lists are replaced, null removes a field."""
+        call = self.payloads.call
+        stored, error = await _in_turn(call, lambda: schedules.update(call, id_, spec))
+        return ScheduleResponse(data=None if stored is None else Schedule.of(call, stored), error=error)
 
     @measured("mutation")
     async def trigger_schedule(

@@ -209,6 +209,8 @@ class Task:
     disruptions: int = strawberry.field(description="Pods of the current iteration that were lost by disruptions.")
     suspended: bool
     start_at: DateTime | None
+    schedule_id: str | None = strawberry.field(description="Id of the schedule that started it.")
+    scheduled_for: DateTime | None = strawberry.field(description="The time of that schedule that it is for.")
     rerun_of: str | None = strawberry.field(description="Id of the task that it repeats.")
     aborted_by: Identity | None = strawberry.field(description="The user who aborted it, if known.")
     uid: str = strawberry.field(description="UID of the TaskRun; a task that is created again has another one.")
@@ -262,6 +264,8 @@ class Task:
             disruptions=status.disruptions,
             suspended=run.spec.suspend,
             start_at=DateTime(run.spec.start_at) if run.spec.start_at else None,
+            schedule_id=_related(call, run, run.spec.scheduled.schedule) if run.spec.scheduled else None,
+            scheduled_for=DateTime(run.spec.scheduled.time) if run.spec.scheduled else None,
             rerun_of=_related(call, run, metadata.annotations.rerun_of),
             aborted_by=Identity.of(run.spec.abort.by) if run.spec.abort and run.spec.abort.by else None,
             uid=metadata.uid,
@@ -287,6 +291,11 @@ class Task:
         """Its input; {} if it was started without one."""
         spec = (await self.payloads.run(self.run.key)).get("spec")
         return None if spec is None else Json(spec.get("input") or {})
+
+    @described
+    async def overrides(self) -> Json | None:
+        """The settings of its definition that are different for it; null if it was started without overrides."""
+        return json_or_null((await self.payloads.run(self.run.key)).get("spec", {}).get("overrides"))
 
     @described
     async def output(self) -> Json | None:

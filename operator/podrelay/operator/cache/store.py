@@ -14,7 +14,7 @@ import msgspec
 from podrelay.api import names
 from podrelay.api.phases import FINISHED
 from podrelay.kube.resources import Key
-from podrelay.operator import object_rules
+from podrelay.operator import object_rules, overrides
 from podrelay.operator.cache.children import Change, ChildIndex
 from podrelay.operator.cache.collection import Collection
 from podrelay.operator.cache.finished_runs import FinishedRuns
@@ -136,7 +136,7 @@ class Store:
             observed = _NOTHING_OBSERVED
         return View(
             run=run,
-            definition=definition,
+            definition=overrides.applied(run, definition) if definition is not None else None,
             now=self._clock(),
             pods=self.pods.of(key),
             records=self.records.of(key),

@@ -89,7 +89,7 @@ class ChildActions:
                 raise
 
     async def _patch(self, kind: str, key: Key, patch: Any, content_type: str | None = None) -> None:
-        options = {"content_type": content_type} if content_type else {}
+        options: dict[str, Any] = {"content_type": content_type} if content_type else {}
         body = await self._requests.write(
             kind, self._requests.client.patch(TASK_RUNS, key.namespace, key.name, patch, **options)
         )

@@ -10,7 +10,7 @@ from typing import Any, Final
 from podrelay.api import limits, names, numbers, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
-from podrelay.operator import object_rules
+from podrelay.operator import object_rules, overrides
 from podrelay.operator.objects import Scheduled, TaskDefinition, TaskDefinitionSpec, TaskRun
 from podrelay.operator.plan import Target
 
@@ -28,6 +28,12 @@ class TemplateError(PodrelayError):
     """No pod can be built from the definition's template; the message says what to change."""
 
     reason = "InvalidTemplate"
+
+
+class OverridesNotAllowedError(PodrelayError):
+    """The definition does not allow the overrides of the run, or no longer does."""
+
+    reason = object_rules.OVERRIDES_NOT_ALLOWED
 
 
 class InputTooLargeError(PodrelayError):
@@ -55,7 +61,11 @@ def build(
     Raises:
         TemplateError: the template has no container that does the work, or has settings that the relay cannot allow.
         InputTooLargeError: the pod reports by message, and the input has more than 100 KiB or 200 levels.
+        OverridesNotAllowedError: the definition does not allow the overrides of the run.
     """
+    refusal = overrides.refusal(run, definition)
+    if refusal is not None and not target.hooks:
+        raise OverridesNotAllowedError(refusal)
     template = definition.spec.template
     by_message = definition.spec.reporting == names.REPORTING_TERMINATION_MESSAGE
     try:
@@ -110,12 +120,12 @@ def task_container(spec: dict[str, Any]) -> dict[str, Any]:
     containers = spec.get("containers")
     if not isinstance(containers, list) or not all(isinstance(item, dict) for item in containers) or not containers:
         raise TemplateError("spec.template.spec.containers is empty; add the container that does the work")
-    named = [item for item in containers if item.get("name") == names.TASK_CONTAINER]
-    if not named and len(containers) > 1:
+    at = overrides.task_container_index(containers)
+    if at is None:
         raise TemplateError(
             f"none of the {len(containers)} containers of spec.template is named {names.TASK_CONTAINER}"
         )
-    container: dict[str, Any] = named[0] if named else containers[0]
+    container: dict[str, Any] = containers[at]
     if not container.get("name"):
         container["name"] = names.TASK_CONTAINER
     if container.get("restartPolicy", "Never") != "Never" or container.get("restartPolicyRules"):

@@ -100,7 +100,11 @@ class PodActions:
                 await self._input_for_message(key, view, action.target),
                 view.run.metadata.annotations.created_by or (view.parent.created_by if view.parent else None),
             )
-        except (pod_builder.TemplateError, pod_builder.InputTooLargeError) as error:
+        except (
+            pod_builder.TemplateError,
+            pod_builder.InputTooLargeError,
+            pod_builder.OverridesNotAllowedError,
+        ) as error:
             if action.target.after:
                 self._store.note_not_ahead(view.run, name)
                 return

@@ -217,6 +217,8 @@ def _manifest(schedule: TaskSchedule, action: StartRun, given: bytes, more: dict
         "input": msgspec.json.decode(given),
         "displayName": run.display_name,
         "ttlSecondsAfterFinished": run.ttl_seconds_after_finished,
+        "secret": run.secret,
+        "overrides": run.overrides,
         "scheduled": _given(
             {
                 "schedule": schedule.metadata.name,

@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from podrelay.api import invalid_input
-from podrelay.operator import object_rules
+from podrelay.operator import object_rules, overrides
 from podrelay.operator.objects import TaskError, TaskRunStatus
 from podrelay.operator.plan import (
     ConfirmChildren,
@@ -63,6 +63,9 @@ def _obstructed(view: View, status: TaskRunStatus, target: Target) -> Plan | Non
     """Show what prevents the creation of the due pod; None if it can be attempted."""
     if view.definition is None:
         return statuses.no_definition(view, status)
+    not_allowed = overrides.refusal(view.run, view.definition)
+    if not_allowed is not None:
+        return statuses.stall(view, status, object_rules.OVERRIDES_NOT_ALLOWED, not_allowed)
     others = {obj.metadata.name for objects in (view.pods, view.records) for obj in objects if not view.owns(obj)}
     if target.name in others:
         message = f"{target.name} already exists and does not belong to this run; delete it"
@@ -124,6 +127,9 @@ def _admit(view: View, status: TaskRunStatus) -> Plan | None:
         return None
     if view.definition is None:
         return statuses.no_definition(view, status)
+    not_allowed = overrides.refusal(view.run, view.definition)
+    if not_allowed is not None:
+        return statuses.stall(view, status, object_rules.OVERRIDES_NOT_ALLOWED, not_allowed)
     if not admission.needs_input(view.definition):
         return None
     if view.input is None:
@@ -160,12 +166,11 @@ def _queue(view: View, status: TaskRunStatus) -> Plan:
 
 
 def _due(view: View, status: TaskRunStatus) -> datetime | None:
-    if status.next_iteration_at is not None or status.current is not None or status.last_record is not None:
+    """Return when the next pod is due; until the run has started, its spec decides that, which may have changed."""
+    if status.current is not None or status.last_record is not None or status.started_at is not None:
         return status.next_iteration_at
-    spec = view.run.spec
-    if spec.delay_seconds:
-        return view.run.metadata.creation_timestamp + timedelta(seconds=spec.delay_seconds)
-    return spec.start_at
+    retried = status.next_iteration_at if status.attempts or status.disruptions else None
+    return max((due for due in (object_rules.start_of(view.run), retried) if due is not None), default=None)
 
 
 def _reason_of_wait(status: TaskRunStatus) -> str:

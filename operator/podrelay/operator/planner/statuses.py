@@ -16,6 +16,8 @@ from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import View
 
+_CLOCKS_DIFFER: Final = timedelta(seconds=10)
+"""By which the clocks of API server and operators may differ, including after a fail-over."""
 _NOT_CAMEL_CASE: Final = re.compile(r"[^A-Za-z0-9_,:]")
 
 
@@ -100,18 +102,28 @@ def running(view: View, status: TaskRunStatus, target: Target, pod: Pod) -> Task
     allowed = view.definition.spec.max_iterations if view.definition else status.max_iterations
     of = f" of at most {allowed}" if allowed else ""
     number = f", attempt {target.try_}" if target.try_ > 1 else ""
+    started_at = status.started_at or seconds(view.now)
+    late = _late_reschedule(view, target, started_at)
     return show(
         view,
         status,
         "Running",
         "IterationRunning",
-        f"iteration {target.iteration}{of}{number} in pod {target.name}",
+        f"iteration {target.iteration}{of}{number} in pod {target.name}{late}",
         iterations=target.iteration,
         max_iterations=allowed,
-        started_at=status.started_at or seconds(view.now),
+        started_at=started_at,
         next_iteration_at=None,
         current=_holder(view, target, pod),
     )
+
+
+def _late_reschedule(view: View, target: Target, started_at: datetime) -> str:
+    """Say that the start was changed too late: the API server accepts that while the status does not name a pod yet."""
+    start = object_rules.start_of(view.run)
+    if target.iteration > 1 or start is None or start <= started_at + _CLOCKS_DIFFER:
+        return ""
+    return f"; it was rescheduled to {clock(start)} too late, when the pod had already been created"
 
 
 def _holder(view: View, target: Target, pod: Pod) -> Current:
