@@ -9,6 +9,7 @@ from podrelay.api.phases import FINISHED
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
 
 QUEUED: Final = "Queued"
+WAITING_FOR_SIGNAL: Final = "WaitingForSignal"
 DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
 INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
 _NOT_ADMITTED: Final = frozenset(

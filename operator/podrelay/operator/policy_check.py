@@ -39,6 +39,7 @@ NAMES: Final = (
     "podrelay-scheduled-runs",
     "podrelay-schedules",
     "podrelay-secrets",
+    "podrelay-signals",
 )
 """The names of the ValidatingAdmissionPolicies of the chart, which are also the names of their bindings."""
 

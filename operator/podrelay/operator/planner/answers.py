@@ -52,6 +52,8 @@ def _continue(view: View, status: TaskRunStatus, record: Record) -> Plan:
         due = answered + timedelta(seconds=response.wait_seconds)
     if due is not None:
         due = min(due, answered + timedelta(seconds=limits.MAX_WAIT_SECONDS))
+    if response.wait_for_signal is not None:
+        due = None  # `signals` says when the wait is over
     following = status.changed(
         last_record=record.metadata.name,
         attempts=0,

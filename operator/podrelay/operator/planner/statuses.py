@@ -141,6 +141,7 @@ def show(
         message=limits.cut(message, limits.MESSAGE_LENGTH),
         observed_generation=view.run.metadata.generation,
         queue_position=None,
+        waiting_for=None,
         concurrency_key=admission.value_of(view),
     ).changed(**changes)
     return with_conditions(changed, seconds(view.now), stalled=stalled)
