@@ -63,8 +63,8 @@ class IterationResponse(Model):
     wait_for_children: WaitForChildren | None = None
     """For continue: wait until all children have finished."""
     wait_for_signal: WaitForSignal | None = None
-    """For continue: wait for signals. If the answer also waits for a time or for children, that ends the wait, too: whichever comes
-    first. Without a time, the wait ends after 355 days."""
+    """For continue: wait for signals. If the answer also waits for a time or for children, whichever comes first ends the
+    wait. Without a time, it ends after 355 days."""
     signals: (
         Annotated[list[ObjectName], Field(max_length=limits.SIGNALS_AT_ONCE), extension(list_type="set")] | None
     ) = None

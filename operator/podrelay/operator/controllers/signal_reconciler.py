@@ -38,8 +38,10 @@ class SignalReconciler:
         problem: str | None = None
         for _ in range(_STEPS):
             signal = self._store.inboxes.signal(key)
-            if signal is None or self._store.inboxes.is_accepted(signal):
+            if signal is None:
                 return
+            if self._store.inboxes.is_accepted(signal):
+                problem = ""  # it is judged again because its run has finished, or the definition has changed
             view = self._view(key, signal, problem)
             plan = planner.plan(view)
             match plan.action:
