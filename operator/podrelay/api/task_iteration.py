@@ -63,7 +63,7 @@ class IterationResponse(Model):
     wait_for_children: WaitForChildren | None = None
     """For continue: wait until all children have finished."""
     wait_for_signal: WaitForSignal | None = None
-    """For continue: wait for signals. If the answer also waits for a time or for children, whichever comes first ends the
+    """For continue: wait for signals. If the answer also waits for a time or for children, the first of them ends the
     wait. Without a time, it ends after 355 days."""
     signals: (
         Annotated[list[ObjectName], Field(max_length=limits.SIGNALS_AT_ONCE), extension(list_type="set")] | None

@@ -13,11 +13,13 @@ from podrelay.client.errors import (
     RequestRefusedError,
     ScheduleNotFoundError,
     ServiceError,
+    SignalConflictError,
     TaskFinishedError,
     TaskNotFoundError,
     WaitTimeoutError,
 )
 from podrelay.client.results import Definition, LogLine, Progress, Run, RunEvent
+from podrelay.client.signals import Signal
 
 __all__ = [
     "ApiUnavailableError",
@@ -33,6 +35,8 @@ __all__ = [
     "RunEvent",
     "ScheduleNotFoundError",
     "ServiceError",
+    "Signal",
+    "SignalConflictError",
     "TaskFinishedError",
     "TaskNotFoundError",
     "TriggerConflictError",

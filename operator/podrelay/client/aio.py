@@ -131,6 +131,8 @@ class AsyncTaskService:
     abort = _call(TaskService.abort)
     suspend = _call(TaskService.suspend)
     resume = _call(TaskService.resume)
+    signal = _call(TaskService.signal)
+    signals = _call(TaskService.signals)
     delete = _call(TaskService.delete)
     doctor = _call(TaskService.doctor)
     watch = _stream(TaskService.watch)

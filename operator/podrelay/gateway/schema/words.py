@@ -7,7 +7,16 @@ import strawberry
 
 REASONS: Final = (
     # of runs that have not finished
-    *("NotSeen", "IterationRunning", "Delayed", "Waiting", "WaitingForChildren", "Retrying", "Disrupted"),
+    *(
+        "NotSeen",
+        "IterationRunning",
+        "Delayed",
+        "Waiting",
+        "WaitingForChildren",
+        "WaitingForSignal",
+        "Retrying",
+        "Disrupted",
+    ),
     *("Suspended", "DefinitionSuspended", "ParentDeleted", "SecretMissing", "Restored", "Imported"),
     *("Deleting", "Aborting", "PodEnding", "PodTerminating"),
     # of runs that have not finished, and whose pod cannot be created or started
