@@ -219,9 +219,9 @@ class Response:
         changes = {} if input is None else as_dict(input, "input")
         if seconds is None and date is not None:
             seconds = seconds_until(date)
-        wait = None
-        if seconds is not None:
-            wait = min(max(1.0, float(seconds)), float(limits.MAX_WAIT_SECONDS))
+        longest = float(limits.MAX_WAIT_SECONDS)
+        # Always a time: an operator without signals, after a rollback, waits for that at least.
+        wait = longest if seconds is None else min(max(1.0, float(seconds)), longest)
         children = WaitForChildren() if or_children else None
         return self._made(
             Continue(changes, wait, children, wait_for_signal=WaitForSignal(names, count)), "wait_for_signal"

@@ -36,6 +36,9 @@ REASONS: Final = (
     *("StateLost", "SystemExit"),
     # of definitions, and of pods whose log says why they did not run
     *("PodAccepted", "PodRejected", "Superseded", "NotInAPod"),
+    # of signals
+    *("RunNotFound", "RunFinished", "UnknownSignal", "InvalidPayload", "DecisionMissing", "NotAnApproval"),
+    *("SenderNotAllowed", "AlreadyDecided"),
     # of schedules
     *("Scheduling", "NoMoreTimes", "InvalidSchedule", "RunRefused"),
 )
