@@ -192,6 +192,8 @@ class Inbox(msgspec.Struct, frozen=True):
 
     of: Callable[[str], tuple[WaitingSignal, ...]] = lambda _signal: ()
     """Returns the accepted signals of this name, the oldest first, at most SIGNALS_AT_ONCE."""
+    find: Callable[[str], WaitingSignal | None] = lambda _name: None
+    """Returns the signal of the TaskSignal of this name, whether it waits or not; None if it is not known."""
     is_consumed: Callable[[str], bool] = lambda _name: False
     """Returns whether the TaskSignal of this name is known to be marked as consumed."""
 

@@ -97,7 +97,7 @@ class SignalCache:
 
     def inbox(self, run: TaskRun) -> Inbox:
         """Return the signals of a run."""
-        return Inbox(partial(self._oldest, run), partial(self._is_consumed, run))
+        return Inbox(partial(self._oldest, run), partial(self._find, run), partial(self._is_consumed, run))
 
     def _oldest(self, run: TaskRun, name: str) -> tuple[WaitingSignal, ...]:
         namespace = run.metadata.namespace
@@ -113,6 +113,10 @@ class SignalCache:
     def _places(self, run: Key, name: str) -> list[_Place]:
         by_name = self._accepted.get(run)
         return by_name.get(name, []) if by_name is not None else []
+
+    def _find(self, run: TaskRun, name: str) -> WaitingSignal | None:
+        signal = self.signal(Key(run.metadata.namespace, name))
+        return _waiting(signal) if signal is not None and _belongs_to(signal, run) else None
 
     def _is_consumed(self, run: TaskRun, name: str) -> bool:
         signal = self.signal(Key(run.metadata.namespace, name))

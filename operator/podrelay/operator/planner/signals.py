@@ -23,7 +23,7 @@ from podrelay.operator.objects import (
     WaitForSignal,
 )
 from podrelay.operator.plan import ConfirmChildren, ConsumeSignals, Plan, Target
-from podrelay.operator.planner import children, due_pod, statuses
+from podrelay.operator.planner import approvals, children, due_pod, statuses
 from podrelay.operator.signal_objects import APPROVE, REJECT
 from podrelay.operator.view import View, WaitingSignal
 
@@ -97,21 +97,14 @@ def hold(view: View, status: TaskRunStatus, wait: Wait) -> Plan | None:
         current=None,
         next_iteration_at=statuses.seconds(wait.until),
         waiting_for=AwaitedSignals(wait.awaited.names, _needed(view, wait.awaited), statuses.seconds(wait.until)),
-        approvals=approvals(view, status, wait),
+        approvals=decisions(view, status, wait),
     )
     return Plan(status=shown, requeue_at=wait.until)
 
 
-def approvals(view: View, status: TaskRunStatus, wait: Wait) -> tuple[ApprovalDecision, ...]:
-    """Return the decisions about the run: those that were made before this wait, and those that were made for it."""
-    iteration = wait.record.iteration
-    before = [decision for decision in status.approvals if decision.iteration != iteration]
-    new = [
-        ApprovalDecision(signal.signal, signal.decision, signal.sender, signal.created, signal.name, iteration)
-        for signal in wait.signals
-        if signal.decision is not None
-    ]
-    return tuple([*before, *new][-limits.SIGNALS_AT_ONCE :])
+def decisions(view: View, status: TaskRunStatus, wait: Wait) -> tuple[ApprovalDecision, ...]:
+    """Return the decisions about the run, with those that this wait has got so far."""
+    return approvals.including(view, status, [signal.name for signal in wait.signals], wait.record.iteration)
 
 
 def _until(record: Record, response: Response) -> datetime:

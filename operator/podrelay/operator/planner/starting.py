@@ -43,7 +43,7 @@ def start(view: View, status: TaskRunStatus) -> Plan:
         held = _held_by_signals(view, status, wait, target, pod)
         if held is not None:
             return held
-        status, target = status.changed(approvals=signals.approvals(view, status, wait)), signals.given(target, wait)
+        status, target = status.changed(approvals=signals.decisions(view, status, wait)), signals.given(target, wait)
     return (
         restored_runs.without_status(view, status)
         or _held_by_parent_or_children(view, status, target)
