@@ -34,6 +34,11 @@ def due_try(status: TaskRunStatus) -> tuple[int, int]:
     return names.iteration_of(status.last_record or "") + 1, 1 + status.attempts + status.disruptions
 
 
+def waits_for_signal(status: TaskRunStatus, signal: str) -> bool:
+    """Return whether a run waits for the signal of this name, as its status shows."""
+    return status.waiting_for is not None and signal in status.waiting_for.signals
+
+
 def hooks_follow(status: TaskRunStatus | None) -> bool:
     """Return whether `status` is final, and hooks are still pending."""
     return status is not None and bool(pending_hooks(status))

@@ -72,7 +72,7 @@ class SignalCache:
         return signal.metadata.uid in self._accepted_uids
 
     def accept(self, signal: TaskSignal) -> None:
-        """Note that a signal that is pending was accepted, and mark its run if it waits for signals."""
+        """Note that a signal that is pending was accepted, and mark its run if it waits for this signal."""
         uid = signal.metadata.uid
         if uid in self._accepted_uids or self.signal(_own_key(signal)) != signal:
             return
@@ -80,7 +80,7 @@ class SignalCache:
         self._accepted_uids.add(uid)
         insort(self._accepted[run][signal.spec.signal], _place(signal))
         known = self._find_run(run)
-        if known is not None and known.status.reason == object_rules.WAITING_FOR_SIGNAL:
+        if known is not None and object_rules.waits_for_signal(known.status, signal.spec.signal):
             self._mark_run(run)
 
     def has_decided(self, signal: TaskSignal) -> bool:
