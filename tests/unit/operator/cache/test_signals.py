@@ -55,7 +55,8 @@ def task_signal(
     run_uid: str | None = None,
     **spec: Any,
 ) -> TaskSignal:
-    about = owned(name, **({"run_uid": run_uid} if run_uid else {})) | {"creationTimestamp": created or ago(5)}
+    owner: dict[str, Any] = {"run_uid": run_uid} if run_uid else {}
+    about = owned(name, **owner) | {"creationTimestamp": created or ago(5)}
     if sender is not None:
         about["annotations"] = {names.ANNOTATION_CREATED_BY: sender}
     body = {
