@@ -202,3 +202,51 @@ def test_an_iteration_is_given_100_signals_at_most_and_the_next_one_the_rest(wor
     assert len(first.signals) == (98 if by_message else 100), "what fits into an environment variable"
     assert {*first.signals, *second.signals} == {f"s{number:03}" for number in range(130)}
     assert not world.violations
+
+
+@pytest.mark.parametrize("is_started", [False, True])
+@pytest.mark.parametrize("is_early", [False, True])
+def test_a_standby_pod_is_replaced_because_it_has_no_signals(is_started: bool, is_early: bool) -> None:
+    world = World({"maxIterations": 9, "standby": {"afterSeconds": 0}})
+    world.promises = SignalPromises(world)
+    if is_early:
+        send(world, "run", "s1")
+    world.operators[0].work()
+    world.start("run-i1")
+    world.operators[0].work()
+    standby = world.api.read("pods", "run-i2")["metadata"]["uid"]
+    if is_started:
+        world.start("run-i2")
+    process = world.processes[world.api.read("pods", "run-i1")["metadata"]["uid"]]
+    world.answer(process.uid, WAIT)
+    world.exit("run-i1", 0)
+    if not is_early:
+        send(world, "run", "s1")
+
+    world.settle({"status": "done"})
+
+    assert not world.violations
+    (second,) = (one for one in world.processes.values() if one.pod == "run-i2" and one.has_begun)
+    assert (second.uid != standby, second.signals) == (True, ("s1",))
+    assert phase(world, "s1") == "Consumed"
+
+
+def test_a_standby_pod_that_a_foreign_finalizer_keeps_counts_as_disrupted() -> None:
+    world = World({"maxIterations": 9, "standby": {"afterSeconds": 0}, "disruptionRetries": 1})
+    world.promises = SignalPromises(world)
+    send(world, "run", "s1")
+    world.operators[0].work()
+    world.start("run-i1")
+    world.operators[0].work()
+    world.hold_pod("run-i2")
+    process = world.processes[world.api.read("pods", "run-i1")["metadata"]["uid"]]
+    world.answer(process.uid, WAIT)
+    world.exit("run-i1", 0)
+    world.operators[0].work()
+    assert world.status["reason"] == "WaitingForSignal"
+    world.advance(61)
+
+    second = iterate(world, "run-i2t2", {"status": "done"})
+
+    assert second.signals == ("s1",)
+    assert world.status["phase"] == "Succeeded"

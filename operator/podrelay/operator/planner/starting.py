@@ -25,6 +25,9 @@ from podrelay.operator.view import View
 _GARBAGE_COLLECTION: Final = timedelta(seconds=30)
 """Kubernetes deletes the children of a deleted parent within seconds; a message on each would cost a status write."""
 
+_POD_ENDS: Final = timedelta(minutes=1)
+"""A standby pod ends within seconds, unless its node is lost or a foreign finalizer keeps it."""
+
 
 def start(view: View, status: TaskRunStatus) -> Plan:
     """Create the next pod; `status` holds the progress of the run, and is written once the pod exists."""
@@ -61,12 +64,25 @@ def _held_by_signals(
     if target.try_ > 1:
         return None
     held = signals.hold(view, status, wait)
-    if held is None and pod is not None and pod.metadata.annotations.signals is None:
-        # A standby pod was created before the answer, without signals. While the run waits, such pods are deleted.
-        return statuses.wait(
-            view, status, object_rules.WAITING_FOR_SIGNAL, f"pod {target.name}, which has no signals, is ending", None
-        )
-    return held
+    if held is not None or pod is None or pod.metadata.annotations.signals is not None:
+        return held
+    return _without_signals(view, status, target, pod)
+
+
+def _without_signals(view: View, status: TaskRunStatus, target: Target, pod: Pod) -> Plan:
+    """Wait for the end of a standby pod, which was created before the answer, without signals; it must not be released.
+
+    Pods that are held back are deleted while the run waits.
+    """
+    message = f"pod {target.name}, which was created before the signals arrived, must end first"
+    overdue = (pod.metadata.deletion_timestamp or view.now) + _POD_ENDS
+    if view.now < overdue:
+        waiting = statuses.wait(view, status, object_rules.WAITING_FOR_SIGNAL, message, None)
+        return Plan(status=waiting.status, requeue_at=overdue)
+    if not pod.is_held and (pod.task.terminated is not None or not pod.spec.node_name):
+        # A foreign finalizer keeps it. It can no longer run, so it counts as an attempt that was disrupted.
+        return Plan(status=statuses.running(view, status, target, pod))
+    return statuses.stall(view, status, "NameTaken", f"{message}; delete it")
 
 
 def _wait(view: View, status: TaskRunStatus) -> Plan | None:
