@@ -77,7 +77,11 @@ class Signals(Sequence[Signal]):
         return {"Approved": True, "Rejected": False}.get(self._woken_by)
 
     def of(self, name: str) -> list[Signal]:
-        """Return those of the given signals that have this name, the oldest first."""
+        """Return those of the given signals that have this name, the oldest first.
+
+        Args:
+            name: name of the signal.
+        """
         return [signal for signal in self._given if signal.name == name]
 
     def peek(self, name: str | None = None) -> list[Signal]:
