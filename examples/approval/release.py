@@ -1,7 +1,8 @@
 """A deployment that two people must approve."""
 
-from podrelay import Answer, Controller, TaskDefinition
 from pydantic import BaseModel
+
+from podrelay import Answer, Controller, TaskDefinition
 
 
 class Version(BaseModel):
@@ -11,7 +12,7 @@ class Version(BaseModel):
 
 
 class Deploy(TaskDefinition):
-    """Builds a version, asks two people, who did not start it, and deploys it."""
+    """Builds a version, asks two people, and deploys it."""
 
     id = "deploy"
     title = "Deploy a version after its approval"
@@ -19,7 +20,7 @@ class Deploy(TaskDefinition):
         {
             "name": "release",
             "description": "May this version be deployed?",
-            "approval": {"required": 2, "excludeCreator": True},
+            "approval": {"required": 2},
         }
     ]
 

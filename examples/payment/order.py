@@ -1,7 +1,8 @@
 """An order that waits for its payment. While it waits, it has no pod and costs nothing."""
 
-from podrelay import Answer, Controller, TaskDefinition
 from pydantic import BaseModel, Field
+
+from podrelay import Answer, Controller, TaskDefinition
 
 
 class Order(BaseModel):

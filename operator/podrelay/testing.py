@@ -79,6 +79,7 @@ def run_task(
     spec: Mapping[str, Any] | None = None,
     secret: Mapping[str, str] | None = None,
     signals: Sequence[SentSignal] = (),
+    created_by: str | None = None,
 ) -> TaskResult:
     """Run a task through all of its iterations in this process, and return the result.
 
@@ -100,6 +101,7 @@ def run_task(
         spec: further fields of the TaskRun, named as in `kubectl explain trun.spec`: `{"delaySeconds": 3600}`.
         secret: the values of `controller.secret`, by key; None: the run names no Secret.
         signals: signals that are sent to the run, each at its time.
+        created_by: name of the user who creates the run, for approvals with `excludeCreator`.
 
     Raises:
         DefinitionError: a class is not valid as a TaskDefinition, for example because max_iterations is 0.
@@ -125,7 +127,8 @@ def run_task(
                 world.call_after(abort_after, test.abort)
             secrets = {} if secret is None else {"secret": world.add_secret(secret)}
             own = secrets | {"definition": names.definition_name(task.id), "input": payload}
-            world.create_run({"metadata": {"name": run_name}, "spec": {**(spec or {}), **own}})
+            signed = {} if created_by is None else {"annotations": {names.ANNOTATION_CREATED_BY: created_by}}
+            world.create_run({"metadata": {"name": run_name, **signed}, "spec": {**(spec or {}), **own}})
             send(world, run_name, signals)
             world.run_to_the_end()
             return result_of(run_name, world.runs, world.records, world.deleted_runs)

@@ -69,7 +69,8 @@ class Approval(Model):
     ) = None
     """Only users of one of these groups may decide. If absent, everybody who may create TaskSignals."""
     exclude_creator: bool = False
-    """The user who created the run may not decide."""
+    """The user who created the run may not decide. If it is not known who that is, because the run was not signed with
+    podrelay.dev/created-by, all decisions are Rejected."""
 
 
 class SignalType(Model):

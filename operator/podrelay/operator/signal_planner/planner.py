@@ -9,7 +9,7 @@ from typing import Final
 from podrelay.api import limits, names
 from podrelay.api.phases import FINISHED
 from podrelay.operator.objects import Approval, TaskDefinition
-from podrelay.operator.signal_objects import REJECTED, TaskSignal
+from podrelay.operator.signal_objects import REJECTED
 from podrelay.operator.signal_planner.plan import Accept, Adopt, CheckPayload, Delete, Plan, Reject
 from podrelay.operator.signal_planner.view import SignalView
 
@@ -104,13 +104,15 @@ def _problem_of_decision(view: SignalView, approval: Approval) -> Reject | None:
         allowed = ", ".join(approval.groups)
         message = f"{sender} may not decide: spec.groups of the signal must have one of these groups: {allowed}"
         return Reject(SENDER_NOT_ALLOWED, message)
-    if approval.exclude_creator and _is_creator(view, signal):
+    if approval.exclude_creator and view.created_by is None:
+        message = (
+            "excludeCreator applies, and it is not known who has created the run; start runs that need this approval "
+            f"with podrelay trigger, the task service or GraphQL, or set the annotation {names.ANNOTATION_CREATED_BY}"
+        )
+        return Reject(SENDER_NOT_ALLOWED, message)
+    if approval.exclude_creator and view.created_by == sender:
         return Reject(SENDER_NOT_ALLOWED, f"{sender} has created the run, and so may not decide about it")
     if view.has_decided:
         message = f"{sender} has decided already; to change that, delete the earlier TaskSignal before it is consumed"
         return Reject(ALREADY_DECIDED, message)
     return None
-
-
-def _is_creator(view: SignalView, signal: TaskSignal) -> bool:
-    return view.created_by is not None and view.created_by == signal.metadata.annotations.created_by

@@ -37,7 +37,13 @@ def signal(
 
 def view(sent: TaskSignal, signals: list[dict[str, Any]] | None = None, **changes: Any) -> SignalView:
     spec: dict[str, Any] = {"signals": signals} if signals is not None else {}
-    known: dict[str, Any] = {"run": task_run(), "definition": task_definition(**spec), "now": NOW, **changes}
+    known: dict[str, Any] = {
+        "run": task_run(),
+        "definition": task_definition(**spec),
+        "now": NOW,
+        "created_by": "bob",
+        **changes,
+    }
     return SignalView(signal=sent, **known)
 
 
@@ -140,5 +146,7 @@ def test_a_decision_that_does_not_count_is_rejected(sent: TaskSignal, changes: d
     assert reason_of(view(sent, APPROVAL, **changes)) == reason
 
 
-def test_a_run_whose_creator_is_unknown_can_be_approved_by_anybody_in_the_group() -> None:
-    assert plan(view(decision(), APPROVAL, created_by=None)).action == Accept()
+def test_a_run_whose_creator_is_unknown_cannot_be_approved_if_the_creator_must_not() -> None:
+    assert reason_of(view(decision(), APPROVAL, created_by=None)) == "SenderNotAllowed"
+    others = [{"name": "release", "approval": {"required": 1}}]
+    assert plan(view(decision(groups=[]), others, created_by=None)).action == Accept()
