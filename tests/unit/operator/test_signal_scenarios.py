@@ -250,3 +250,21 @@ def test_a_standby_pod_that_a_foreign_finalizer_keeps_counts_as_disrupted() -> N
 
     assert second.signals == ("s1",)
     assert world.status["phase"] == "Succeeded"
+
+
+def test_a_record_cannot_consume_the_signals_of_another_run(world: World) -> None:
+    world.names.append("other")
+    world.create_run("other")
+    world.restart_operator()
+    send(world, "other", "theirs")
+    world.operators[0].work()
+    assert world.start("run-i1")
+    process = world.processes[world.api.read("pods", "run-i1")["metadata"]["uid"]]
+    process.signals = ("theirs", "no-such-signal")  # a program that forges its answer
+    world.answer(process.uid, {"status": "continue"})
+    world.exit("run-i1", 0)
+
+    world.operators[0].work()
+
+    assert phase(world, "theirs") == "Pending"
+    assert [pod for pod in world.pods() if pod["metadata"]["name"] == "run-i2"], "the run continues"
