@@ -182,7 +182,7 @@ def begin(choices: Bytes) -> SignalHistory:
     world.has_changed_definition = False
     world.promises = SignalPromises(world)
     troubles = history.troubles | ({"withdrawals"} if withdraws else set())
-    return SignalHistory(world, troubles)
+    return SignalHistory(world, troubles, history.theme)
 
 
 def play(data: bytes) -> tuple[Played, int]:
