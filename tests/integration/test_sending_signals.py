@@ -50,7 +50,7 @@ def test_a_signal_reaches_the_run_and_shows_what_became_of_it(tasks: TaskService
     (known,) = tasks.signals(run)
     assert (known.key, known.phase, known.iteration) == (sent.key, "Consumed", 2)
     again = tasks.signal(run, "payment", {"amount": 3}, key="payment-1")
-    assert (again.key, again.phase) == (sent.key, "Consumed"), "sent before, so a repeated call is no error"
+    assert (again.key, again.phase) == (sent.key, "Consumed"), "sent before, so a repeated call is not an error"
 
 
 def test_a_signal_that_would_be_rejected_is_not_sent(tasks: TaskService) -> None:

@@ -63,7 +63,7 @@ def test_who_may_send_signals_can_send_them(actor: str, request: pytest.FixtureR
 
 
 @pytest.mark.parametrize("actor", ["user", "admin_here"])
-def test_nobody_can_send_a_signal_in_the_name_of_another_user(actor: str, request: pytest.FixtureRequest) -> None:
+def test_a_user_cannot_send_a_signal_in_the_name_of_another_user(actor: str, request: pytest.FixtureRequest) -> None:
     forged = task_signal("s", "order", "payment", sender="alice")
     refused = request.getfixturevalue(actor).create(forged, flags=(DRY_RUN,))
     assert not refused

@@ -118,18 +118,18 @@ def test_a_signal_may_come_before_its_run(relay: Relay) -> None:
 
 def test_a_pod_without_api_access_gets_its_signals_in_the_environment(relay: Relay) -> None:
     relay.define_script("by-message", SCRIPT, maxIterations=5)
-    relay.run("told", "by-message")
-    relay.until("told", "it waits for a signal", reason="WaitingForSignal")
+    relay.run("reported", "by-message")
+    relay.until("reported", "it waits for a signal", reason="WaitingForSignal")
     for number in (1, 2):
-        send(relay.kubectl, f"told-{number}", "told", "payment", payload={"amount": number, "text": "$(PATH) $$ ü"})
+        send(relay.kubectl, f"reported-{number}", "reported", "payment", payload={"amount": number, "text": "$(PATH) $$ ü"})
 
-    output = relay.finished("told")["output"]
+    output = relay.finished("reported")["output"]
 
     assert output["woken"] == "Signals"
     assert [signal["payload"]["amount"] for signal in output["signals"]] == [1, 2]
     assert output["signals"][0]["payload"]["text"] == "$(PATH) $$ ü"
-    assert relay.record("told-i2")["response"]["signals"] == ["told-1", "told-2"]
-    assert status_of(relay, "told-2")["phase"] == "Consumed"
+    assert relay.record("reported-i2")["response"]["signals"] == ["reported-1", "reported-2"]
+    assert status_of(relay, "reported-2")["phase"] == "Consumed"
 
 
 # --- approvals --------------------------------------------------------------------------------------------------------

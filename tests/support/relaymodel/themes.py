@@ -33,7 +33,7 @@ _RETRIES: Final = {"limit": 2, "on": ["Error", "PodFailure", "Timeout"]}
 
 THEMES: Final = (
     Theme(),
-    # a pod that was deleted by force is kept by somebody's finalizer, and its container continues to run
+    # a pod that was deleted by force is kept by a foreign finalizer, and its container continues to run
     _theme("force, foreign finalizers, slow nodes", "_force_delete", **_API, disruptionRetries=3),
     # the garbage collector removes the pods of a lost node, which comes back
     _theme("nodes", "_lose_node _collect_pods _find_nodes", **_API, disruptionRetries=3),

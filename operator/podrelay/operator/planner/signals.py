@@ -6,7 +6,7 @@ Pure functions, called by the planner. Each signal is consumed by exactly one re
   executor reads them live before it creates the pod, and the pod's list never changes.
 - The answer of the pod names the signals that it has consumed; an error names none, so the next attempt gets them.
 - Before anything follows from an answer, its signals are marked as consumed in the API server (`to_consume`). So they
-  are marked before the pod of the next iteration exists, whatever the age of the view of the operator that creates it.
+  are marked before the pod of the next iteration exists, regardless of how old the view of its operator is.
 """
 
 from datetime import datetime, timedelta
