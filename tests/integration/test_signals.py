@@ -121,7 +121,13 @@ def test_a_pod_without_api_access_gets_its_signals_in_the_environment(relay: Rel
     relay.run("reported", "by-message")
     relay.until("reported", "it waits for a signal", reason="WaitingForSignal")
     for number in (1, 2):
-        send(relay.kubectl, f"reported-{number}", "reported", "payment", payload={"amount": number, "text": "$(PATH) $$ ü"})
+        send(
+            relay.kubectl,
+            f"reported-{number}",
+            "reported",
+            "payment",
+            payload={"amount": number, "text": "$(PATH) $$ ü"},
+        )
 
     output = relay.finished("reported")["output"]
 
