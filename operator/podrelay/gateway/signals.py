@@ -13,6 +13,8 @@ from podrelay.gateway.errors import (
     API_FAILURES,
     GatewayError,
     InvalidInputError,
+    SignalConflictError,
+    TaskFinishedError,
     TaskNotFoundError,
     ValidationError,
     from_api,
@@ -20,18 +22,6 @@ from podrelay.gateway.errors import (
 from podrelay.gateway.payloads import Object, fetch
 from podrelay.kube import errors as kube_errors
 from podrelay.kube.resources import TASK_DEFINITIONS, TASK_RUNS, TASK_SIGNALS, Key
-
-
-class TaskFinishedError(GatewayError):
-    """A signal for a task that has finished."""
-
-    code = "BackgroundTasks/Signal/TaskFinished"
-
-
-class SignalConflictError(GatewayError):
-    """The task has another signal with this idempotency key."""
-
-    code = "BackgroundTasks/Signal/Conflict"
 
 
 async def send(
