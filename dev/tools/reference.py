@@ -76,7 +76,7 @@ GROUPS: Final = (
             "AsyncTaskService",
             "client.schedules.Schedules",
             "client.schedules.Schedule",
-            "client.signals.Signal",
+            "client.results.Signal",
             "client.results.Run",
             "client.results.RunEvent",
             "client.results.LogLine",

@@ -18,8 +18,7 @@ from podrelay.client.errors import (
     TaskNotFoundError,
     WaitTimeoutError,
 )
-from podrelay.client.results import Definition, LogLine, Progress, Run, RunEvent
-from podrelay.client.signals import Signal
+from podrelay.client.results import Definition, LogLine, Progress, Run, RunEvent, Signal
 
 __all__ = [
     "ApiUnavailableError",

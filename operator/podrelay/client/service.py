@@ -27,9 +27,8 @@ from podrelay.client.errors import (
     TaskNotFoundError,
 )
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
-from podrelay.client.results import Definition, LogLine, Run, RunEvent, definition_of, run_of
+from podrelay.client.results import Definition, LogLine, Run, RunEvent, Signal, definition_of, run_of
 from podrelay.client.schedules import Schedules
-from podrelay.client.signals import Signal
 from podrelay.client.stream import Deadline, Stream
 from podrelay.schemas.blocking import BlockingChecker
 

@@ -6,8 +6,8 @@ import typer
 
 from podrelay.cli.tasks import parsing
 from podrelay.cli.tasks.connecting import RunId
+from podrelay.client.results import Signal
 from podrelay.client.service import TaskService
-from podrelay.client.signals import Signal
 
 
 def signal(
