@@ -22,6 +22,7 @@ from podrelay.local.calls import CallContainer, CallRuntime, CallSession, Contai
 from podrelay.local.clock import Clock
 from podrelay.local.errors import NotRunnableHereError, SecretError, StuckError
 from podrelay.local.outcome import IterationResult, LogLine, TaskFailure, TaskResult, result_of
+from podrelay.local.signals import SentSignal, check_by_models, send
 from podrelay.local.world import World
 from podrelay.sdk.controller import as_dict
 from podrelay.sdk.definition import TaskDefinition
@@ -35,6 +36,7 @@ __all__ = [
     "Moment",
     "NotRunnableHereError",
     "SecretError",
+    "SentSignal",
     "StuckError",
     "TaskFailure",
     "TaskResult",
@@ -76,6 +78,8 @@ def run_task(
     name: str | None = None,
     spec: Mapping[str, Any] | None = None,
     secret: Mapping[str, str] | None = None,
+    signals: Sequence[SentSignal] = (),
+    created_by: str | None = None,
 ) -> TaskResult:
     """Run a task through all of its iterations in this process, and return the result.
 
@@ -96,6 +100,8 @@ def run_task(
         name: name of the TaskRun; default: the name of its definition.
         spec: further fields of the TaskRun, named as in `kubectl explain trun.spec`: `{"delaySeconds": 3600}`.
         secret: the values of `controller.secret`, by key; None: the run names no Secret.
+        signals: signals that are sent to the run, each at its time.
+        created_by: name of the user who creates the run, for approvals with `excludeCreator`.
 
     Raises:
         DefinitionError: a class is not valid as a TaskDefinition, for example because max_iterations is 0.
@@ -121,7 +127,9 @@ def run_task(
                 world.call_after(abort_after, test.abort)
             secrets = {} if secret is None else {"secret": world.add_secret(secret)}
             own = secrets | {"definition": names.definition_name(task.id), "input": payload}
-            world.create_run({"metadata": {"name": run_name}, "spec": {**(spec or {}), **own}})
+            signed = {} if created_by is None else {"annotations": {names.ANNOTATION_CREATED_BY: created_by}}
+            world.create_run({"metadata": {"name": run_name, **signed}, "spec": {**(spec or {}), **own}})
+            send(world, run_name, signals)
             world.run_to_the_end()
             return result_of(run_name, world.runs, world.records, world.deleted_runs)
 
@@ -131,6 +139,7 @@ def run_task(
 def _define(world: World, classes: Sequence[type[TaskDefinition]]) -> dict[str, type[TaskDefinition]]:
     found = {names.definition_name(item.id): item for item in classes}
     for item in found.values():
+        check_by_models(world, item)
         try:
             world.define(manifest(item, item.__module__, _IMAGE))
         except ApiError as error:

@@ -158,17 +158,20 @@ WRITE = "create update patch delete deletecollection"
 SETTINGS = "configmaps[podrelay-settings]"
 POLICIES = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
 RUNS, DEFINITIONS, RECORDS, SCHEDULES = "taskruns", "taskdefinitions", "taskiterations", "taskschedules"
+SIGNALS = "tasksignals"
 
 Rights = dict[str, str]
 
-_VIEW: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SCHEDULES: READ, SETTINGS: READ}
-_RUNNER: Rights = {RUNS: "get list watch create", RECORDS: "get create update"}
+_VIEW: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SCHEDULES: READ, SIGNALS: READ, SETTINGS: READ}
+_RUNNER: Rights = {RUNS: "get list watch create", RECORDS: "get create update", SIGNALS: "get list"}
 _OPERATOR: Rights = {
     RUNS: "get list watch create patch delete trigger",
     f"{RUNS}/status": "update patch",
     DEFINITIONS: f"{READ} run",
     SCHEDULES: "get list watch patch",
     f"{SCHEDULES}/status": "update",
+    SIGNALS: "get list watch patch delete",
+    f"{SIGNALS}/status": "patch",
     f"{DEFINITIONS}/status": "patch",
     RECORDS: "get list watch create patch delete manage",
     "pods": "get list watch create patch delete",
@@ -179,14 +182,20 @@ _OPERATOR: Rights = {
     "resourcequotas": "list watch",
     **dict.fromkeys(POLICIES, "get"),
 }
-_GATEWAY: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SCHEDULES: READ}
+_GATEWAY: Rights = {RUNS: READ, DEFINITIONS: READ, RECORDS: READ, SCHEDULES: READ, SIGNALS: READ}
 
 GRANTED: dict[str, dict[str, Rights]] = {
     "a pod": {HERE: _RUNNER},
     "a pod of the neighbour": {HERE: _RUNNER, ELSEWHERE: _RUNNER},
     "an unbound token of task pods": {HERE: _RUNNER},
     "a user": {
-        HERE: {**_VIEW, RUNS: f"{READ} {WRITE} trigger", DEFINITIONS: f"{READ} run", SCHEDULES: f"{READ} {WRITE}"}
+        HERE: {
+            **_VIEW,
+            RUNS: f"{READ} {WRITE} trigger",
+            DEFINITIONS: f"{READ} run",
+            SCHEDULES: f"{READ} {WRITE}",
+            SIGNALS: f"{READ} create delete deletecollection",
+        }
     },
     "an author": {HERE: {DEFINITIONS: f"{READ} {WRITE}"}},
     "an author of pods": {HERE: {DEFINITIONS: f"{READ} {WRITE}", "pods": "create"}},

@@ -300,13 +300,13 @@ def test_an_image_may_be_named_by_its_digest() -> None:
 
 
 def test_task_pods_may_list_runs_unless_disabled() -> None:
-    def verbs(values: Any) -> list[str]:
-        runs, _ = of_kind(render(values), "ClusterRole")["podrelay-runner"]["rules"]
-        assert runs["resources"] == ["taskruns"]
-        return list(runs["verbs"])
+    def verbs(values: Any) -> tuple[list[str], list[str]]:
+        runs, _, signals = of_kind(render(values), "ClusterRole")["podrelay-runner"]["rules"]
+        assert (runs["resources"], signals["resources"]) == (["taskruns"], ["tasksignals"])
+        return list(runs["verbs"]), list(signals["verbs"])
 
-    assert verbs({}) == ["get", "list", "watch", "create"]
-    assert verbs({"runner.listRuns": False}) == ["get", "create"]
+    assert verbs({}) == (["get", "list", "watch", "create"], ["get", "list"])
+    assert verbs({"runner.listRuns": False}) == (["get", "create"], ["get"])
 
 
 def test_an_operator_elsewhere_gets_its_identity_but_no_deployment() -> None:

@@ -115,6 +115,9 @@ ARGUMENTS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "start": ("DateTime!", DATES),
     "until": ("DateTime!", DATES),
     "startsPerMinute": ("Int!", st.integers(-1, 100_000)),
+    "signal": ("String!", st.sampled_from(["payment", "go"]) | TEXTS | st.just("x" * 64)),
+    "payload": ("JSON", JSONS | st.dictionaries(TEXTS, JSONS, max_size=3)),
+    "decision": ("BackgroundTaskDecision", st.sampled_from([None, "APPROVE", "REJECT"])),
     "retentionDays": ("Int", st.none() | st.integers(-(2**31), 2**31 - 1) | st.integers(-1, 3651)),
 }
 ERROR = f"{PROBLEM}: error {{ code message data }}"
@@ -128,6 +131,8 @@ FIELDS = {
     "abortTask": f"(id: $id, message: $message, cascade: $cascade) {TASK}",
     "suspendTask": f"(id: $id, suspend: $suspend) {TASK}",
     "deleteTask": f"(id: $id, cascade: $cascade) {{ data {ERROR} }}",
+    "signalTask": f"(id: $id, signal: $signal, payload: $payload, decision: $decision, idempotencyKey: $idempotencyKey)"
+    f" {{ data {{ id task signal payload decision sender phase }} {ERROR} }}",
     "abortTasks": f"(ids: $ids, search: $search, limit: $limit, message: $message, cascade: $cascade) {MANY}",
     "suspendTasks": f"(ids: $ids, search: $search, limit: $limit, suspend: $suspend) {MANY}",
     "rerunTasks": f"(ids: $ids, search: $search, limit: $limit) {MANY}",

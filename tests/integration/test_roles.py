@@ -63,8 +63,8 @@ class People:
 
 @pytest.fixture(scope="module")
 def people(shared: Kubectl) -> People:
-    ours = ("podrelay-viewer", "podrelay-user", "podrelay-author", "podrelay-settings", "podrelay-restore")
-    roles = ("view", "edit", "admin", *ours)
+    ours = ("viewer", "user", "approver", "author", "settings", "restore")
+    roles = ("view", "edit", "admin", *(f"podrelay-{name}" for name in ours))
     for role in roles:
         shared.do("create", "serviceaccount", role)
         account = f"--serviceaccount={shared.namespace}:{role}"
@@ -75,12 +75,13 @@ def people(shared: Kubectl) -> People:
 
 
 SETTINGS = "configmaps[podrelay-settings]"
-SEEN = ("taskdefinitions", "taskruns", "taskiterations", "taskschedules", SETTINGS)
+SEEN = ("taskdefinitions", "taskruns", "taskiterations", "taskschedules", "tasksignals", SETTINGS)
 VIEWER: Rights = dict.fromkeys(SEEN, READ)
 USER: Rights = VIEWER | {
     "taskruns": READ | WRITE | {"trigger"},
     "taskdefinitions": READ | {"run"},
     "taskschedules": READ | WRITE,
+    "tasksignals": READ | {"create", "delete", "deletecollection"},
 }
 AUTHOR: Rights = {"taskdefinitions": READ | WRITE}
 EDITOR: Rights = USER | {"taskdefinitions": READ | WRITE | {"run"}}
@@ -90,7 +91,12 @@ RESTORE: Rights = {
     "taskruns/status": {"patch"},
     "taskiterations": {"get", "list", "create", "manage"},
 }
-RUNNER_RIGHTS: Rights = {"taskruns": {"get", "list", "watch", "create"}, "taskiterations": {"get", "create", "update"}}
+RUNNER_RIGHTS: Rights = {
+    "taskruns": {"get", "list", "watch", "create"},
+    "taskiterations": {"get", "create", "update"},
+    "tasksignals": {"get", "list"},
+}
+APPROVER: Rights = {"taskruns": READ, "taskdefinitions": READ, "tasksignals": READ | {"create"}}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +104,7 @@ RUNNER_RIGHTS: Rights = {"taskruns": {"get", "list", "watch", "create"}, "taskit
     [
         ("podrelay-viewer", VIEWER),
         ("podrelay-user", USER),
+        ("podrelay-approver", APPROVER),
         ("podrelay-author", AUTHOR),
         ("podrelay-settings", {SETTINGS: READ | WRITE - {"deletecollection"}}),
         ("podrelay-restore", RESTORE),

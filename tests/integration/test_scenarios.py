@@ -25,7 +25,7 @@ TASKS_FILE = str(Path(scenario_tasks.__file__))
 
 
 @pytest.fixture(scope="module")
-def watch(relay: Relay) -> Iterator[Watch]:
+def watch(relay: Relay, user: str) -> Iterator[Watch]:
     """Start all scenarios, and carry out the actions of users."""
     classes = {item for scenario in SCENARIOS for item in (scenario.task, *scenario.children)}
     applied = relay.kubectl.apply(*map(definition, sorted(classes, key=lambda item: item.id)))
@@ -35,6 +35,13 @@ def watch(relay: Relay) -> Iterator[Watch]:
         ordered = sorted(SCENARIOS, key=lambda scenario: scenario.meanwhile is None)
         created = relay.kubectl.create(*map(run, ordered))
         assert created, str(created)
+        signals = [signal(scenario, number, user) for scenario in ordered for number in range(len(scenario.signals))]
+        send(relay, [item for item, is_early in signals if is_early])
+        for scenario in ordered:
+            for number, sent in enumerate(scenario.signals):
+                if not sent.early:
+                    wait_for_reason(watch, scenario.name, "WaitingForSignal")
+                    send(relay, [signal(scenario, number, user)[0]])
         for scenario in ordered:
             if scenario.meanwhile is not None:
                 interfere(relay, watch, scenario.name, scenario.meanwhile)
@@ -49,6 +56,32 @@ def definition(item: type[TaskDefinition]) -> Manifest:
 def run(scenario: Scenario) -> Manifest:
     name = names.definition_name(scenario.task.id)
     return task_run(scenario.name, name, input=scenario.input, **scenario.spec)
+
+
+def signal(scenario: Scenario, number: int, user: str) -> tuple[Manifest, bool]:
+    """Return a signal of a scenario, and whether it is sent before the run waits for it."""
+    sent = scenario.signals[number]
+    spec = {"taskRun": scenario.name, "signal": sent.name, "payload": sent.payload, "decision": sent.decision}
+    manifest = {
+        "apiVersion": names.API_VERSION,
+        "kind": "TaskSignal",
+        "metadata": {
+            "name": sent.key or f"{scenario.name}-{number}",
+            "annotations": {names.ANNOTATION_CREATED_BY: user},
+        },
+        "spec": {field: value for field, value in spec.items() if value is not None},
+    }
+    return manifest, sent.early
+
+
+def send(relay: Relay, signals: list[Manifest]) -> None:
+    for item in signals:
+        created = relay.kubectl.create(item)
+        assert created or "already exists" in str(created), str(created)
+
+
+def wait_for_reason(watch: Watch, name: str, reason: str) -> None:
+    wait(watch, name, f"it shows {reason}", lambda: status_of(watch, name).get("reason") == reason)
 
 
 def interfere(relay: Relay, watch: Watch, name: str, abort: Abort) -> None:

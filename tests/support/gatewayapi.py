@@ -62,7 +62,8 @@ class ApiServer:
         if user not in self.rights:
             return web.json_response({"reason": "Unauthorized"}, status=401)
         if request.path.endswith("/selfsubjectreviews"):
-            return web.json_response({"status": {"userInfo": {"username": user}}})
+            groups = ["system:authenticated", f"{user}s-team"]
+            return web.json_response({"status": {"userInfo": {"username": user, "groups": groups}}})
         body = json.loads(await request.text() or "{}")
         if request.path.endswith("/selfsubjectaccessreviews"):
             wanted = body["spec"]["resourceAttributes"]
@@ -98,6 +99,8 @@ class ApiServer:
         path, version = request.path, {"resourceVersion": str(next(self._version))}
         if request.method == "POST":
             name = body["metadata"]["name"]
+            if f"{path}/{name}" in self.objects:
+                return web.json_response({"reason": "AlreadyExists", "message": "exists"}, status=409)
             about = {"uid": f"uid-{name}", "creationTimestamp": "2026-11-24T12:00:00Z"} | version
             stored = self.objects[f"{path}/{name}"] = body | {"metadata": body["metadata"] | about}
             return web.json_response(stored, status=201)
@@ -139,5 +142,5 @@ class Clock:
 EVERYTHING = {
     f"{verb} {kind}"
     for verb in ("get", "list", "watch", "create", "patch", "delete")
-    for kind in ("taskruns", "taskdefinitions", "taskiterations", "taskschedules")
+    for kind in ("taskruns", "taskdefinitions", "taskiterations", "taskschedules", "tasksignals")
 }

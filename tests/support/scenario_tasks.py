@@ -118,6 +118,47 @@ class Endless(TaskDefinition):
         return controller.response.continue_({"calls": input.get("calls", 0) + 1})
 
 
+# --- signals ----------------------------------------------------------------------------------------------------------
+
+
+class Payment(BaseModel):
+    """The payload of a signal."""
+
+    amount: int
+
+
+class Waiter(TaskDefinition):
+    """Waits as its input says, one wait for each iteration, and returns what ended them."""
+
+    id = "waiter"
+    title = "Wait for signals"
+    retry = {"limit": 1, "initialSeconds": 0}  # noqa: RUF012 - never changed
+    triggers = ["scripted"]  # noqa: RUF012 - never changed
+    signals = [  # noqa: RUF012 - never changed
+        {"name": "payment", "payload": Payment},
+        {"name": "note"},
+        {"name": "release", "approval": {"required": 1}},
+    ]
+
+    def run(self, input: dict[str, Any], controller: Controller) -> Any:
+        iteration, signals = controller.task.iteration, controller.signals
+        got = [f"{signal.name} {signal.payload.get('amount', '')}".strip() for signal in signals]
+        found: dict[str, Any] = {"got": got, "waiting": [signal.name for signal in signals.peek()]}
+        if signals.timed_out:
+            found["timedOut"] = True
+        if signals.approved is not None:
+            found["approved"] = signals.approved
+        if iteration == 2 and input.get("fails") and controller.task.attempt == 1:
+            raise ShopError(f"has {', '.join(got)}")
+        if iteration == 1 and "child" in input:
+            controller.task.trigger("scripted", {"answers": [["done", []]]})
+        if iteration > 1:
+            controller.state.update_output({**(controller.state.get_output() or {}), str(iteration): found})
+        if iteration > len(input["waits"]):
+            return controller.response.done()
+        return controller.response.wait_for_signal(**input["waits"][iteration - 1])
+
+
 # --- state, log, time -------------------------------------------------------------------------------------------------
 
 

@@ -27,6 +27,25 @@ class Abort:
 
 
 @dataclass(frozen=True)
+class Sent:
+    """A signal.
+
+    Attributes:
+        name: name of the signal.
+        payload: its data.
+        early: whether it is sent right after the run was created, not while the run waits for signals.
+        key: name of the TaskSignal; default: different for each.
+        decision: Approve or Reject.
+    """
+
+    name: str
+    payload: Object | None = None
+    early: bool = False
+    key: str | None = None
+    decision: str | None = None
+
+
+@dataclass(frozen=True)
 class Scenario:
     """A run.
 
@@ -38,6 +57,7 @@ class Scenario:
         spec: further fields of its spec.
         children: classes of its children.
         meanwhile: an action of a user.
+        signals: signals that users send.
         shows: the phase and reason that can be observed meanwhile, if pods take real time.
         check: checks what is not in an Outcome.
         unlike: fields of the outcome in which the two worlds differ, with the values in a cluster.
@@ -50,6 +70,7 @@ class Scenario:
     spec: Object = field(default_factory=dict)
     children: tuple[type[TaskDefinition], ...] = ()
     meanwhile: Abort | None = None
+    signals: tuple[Sent, ...] = ()
     shows: tuple[str, str] | None = None
     check: Callable[[Evidence], None] = lambda _evidence: None
     unlike: frozenset[str] = frozenset()
@@ -248,6 +269,12 @@ def tidy(name: str, task: type[TaskDefinition], end: str, *, is_deleted: bool) -
         children=(tasks.Untidy, tasks.Scripted),
         check=ends_soon,
     )
+
+
+def waiter(name: str, wait: Object, *signals: Sent, found: Object, **more: Any) -> Scenario:
+    """Return a run that waits once; its second iteration returns what it found."""
+    expected = Outcome("Succeeded", "Done", "Task done.", 2, {"2": found}, tries=TWO)
+    return Scenario(name, tasks.Waiter, {"waits": [wait]}, expected, signals=signals, **more)
 
 
 def child(definition: str, *answer: Any, **more: Any) -> Object:
@@ -1008,4 +1035,124 @@ REFUSALS = (
     ),
 )
 
-SCENARIOS = (*OVERRIDES, *ANSWERS, *HANDOVERS, *CONTROLLER, *INPUTS, *HOOKS, *ABORTS, *TRIES, *FAMILIES, *CLEANUPS)
+SIGNALS = (
+    waiter(
+        "signal-before-the-wait",
+        {"signal": "payment"},
+        Sent("payment", {"amount": 3}, early=True),
+        found={"got": ["payment 3"], "waiting": []},
+    ),
+    waiter(
+        "signal-ends-the-wait",
+        {"signal": "payment", "seconds": tasks.LONG},
+        Sent("payment", {"amount": 3}),
+        found={"got": ["payment 3"], "waiting": []},
+        shows=("Running", "WaitingForSignal"),
+    ),
+    waiter("signal-timeout", {"signal": "payment", "seconds": 2}, found={"got": [], "waiting": [], "timedOut": True}),
+    waiter(
+        "signal-count",
+        {"signal": ["payment", "note"], "count": 2},
+        Sent("payment", {"amount": 3}),
+        Sent("note"),
+        found={"got": ["payment 3", "note"], "waiting": []},
+    ),
+    waiter(
+        "signal-of-another-name",
+        {"signal": "payment", "seconds": 5},
+        Sent("note", early=True),
+        found={"got": [], "waiting": ["note"], "timedOut": True},
+    ),
+    waiter(
+        "signal-sent-twice",
+        {"signal": "note", "count": 2, "seconds": 5},
+        Sent("note", key="note-twice", early=True),
+        Sent("note", key="note-twice", early=True),
+        found={"got": ["note"], "waiting": [], "timedOut": True},
+    ),
+    waiter(
+        "signal-with-an-invalid-payload",
+        {"signal": "payment", "seconds": tasks.LONG},
+        Sent("payment", {"amount": "much"}, early=True),
+        Sent("payment", {"amount": 4}),
+        found={"got": ["payment 4"], "waiting": []},
+    ),
+    Scenario(
+        "signal-again-after-an-error",
+        tasks.Waiter,
+        {"waits": [{"signal": "payment"}], "fails": True},
+        Outcome(
+            "Succeeded",
+            "Done",
+            "Task done.",
+            2,
+            {"2": {"got": ["payment 3"], "waiting": []}},
+            tries=("i1 continue", "i2 error", "i2t2 done"),
+            attempts=1,
+            logs=("error has payment 3",),
+        ),
+        signals=(Sent("payment", {"amount": 3}),),
+    ),
+    Scenario(
+        "signals-for-two-waits",
+        tasks.Waiter,
+        {"waits": [{"signal": "payment"}, {"signal": "note"}]},
+        Outcome(
+            "Succeeded",
+            "Done",
+            "Task done.",
+            3,
+            {"2": {"got": ["payment 3"], "waiting": ["note"]}, "3": {"got": ["note"], "waiting": []}},
+            tries=("i1 continue", "i2 continue", "i3 done"),
+        ),
+        signals=(Sent("note", early=True), Sent("payment", {"amount": 3})),
+    ),
+    waiter(
+        "signal-approval",
+        {"signal": "release"},
+        Sent("release", decision="Approve"),
+        found={"got": ["release"], "waiting": [], "approved": True},
+    ),
+    waiter(
+        "signal-rejection",
+        {"signal": "release"},
+        Sent("release", decision="Reject"),
+        found={"got": ["release"], "waiting": [], "approved": False},
+    ),
+    Scenario(
+        "signal-or-children",
+        tasks.Waiter,
+        {"waits": [{"signal": "payment", "or_children": True}], "child": True},
+        Outcome(
+            "Succeeded",
+            "Done",
+            "Task done.",
+            2,
+            {"2": {"got": [], "waiting": []}},
+            tries=TWO,
+            children=("scripted Succeeded",),
+        ),
+        children=(tasks.Scripted,),
+    ),
+    Scenario(
+        "abort-while-it-waits-for-a-signal",
+        tasks.Waiter,
+        {"waits": [{"signal": "payment"}]},
+        Outcome("Aborted", "Aborted", "not paid", tries=("i1 continue",)),
+        meanwhile=Abort("WaitingForSignal", "not paid"),
+    ),
+)
+
+SCENARIOS = (
+    *OVERRIDES,
+    *ANSWERS,
+    *HANDOVERS,
+    *CONTROLLER,
+    *INPUTS,
+    *HOOKS,
+    *ABORTS,
+    *TRIES,
+    *FAMILIES,
+    *CLEANUPS,
+    *SIGNALS,
+)

@@ -82,9 +82,9 @@ CORE: Final = (
         "VanishedTakenForGone",
         "operator/planner/planner.py",
         "    if pod is None and attempt.gone is None:\n        return Plan(actions=(ConfirmGone(attempt.target.name, attempt.uid),))\n"
-        "    if view.run.spec.abort is not None:",
+        "    consume = _signals_of(view, attempt)",
         "    if pod is None and attempt.gone is None:\n        return _disrupted(view, attempt, 'gone', view.now)\n"
-        "    if view.run.spec.abort is not None:",
+        "    consume = _signals_of(view, attempt)",
     ),
     Mutant(
         "NodeLostOnAnOldView",

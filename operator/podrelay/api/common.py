@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from podrelay.api import limits
+from podrelay.api import limits, names
 
 
 class Model(BaseModel):
@@ -63,6 +63,8 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1)]
 Seconds = Annotated[int, Field(ge=1, le=limits.MAX_WAIT_SECONDS)]
 
 HookName = Literal["onBeforeTrigger", "onDone", "onError", "onAbort", "onMaxIterations"]
+
+SignalName = Annotated[str, Field(min_length=1, max_length=63, pattern=names.SIGNAL_NAME)]
 
 
 class Condition(Model):

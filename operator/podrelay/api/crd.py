@@ -18,6 +18,7 @@ from podrelay.api.task_definition import TaskDefinition
 from podrelay.api.task_iteration import TaskIteration
 from podrelay.api.task_run import TaskRun
 from podrelay.api.task_schedule import TaskSchedule
+from podrelay.api.task_signal import TaskSignal
 
 HEADER = "# Generated from operator/podrelay/api by `make generate`; do not edit.\n"
 _KEPT_KEYS = (
@@ -132,6 +133,23 @@ KINDS = (
             Column("Message", '.status.conditions[?(@.type=="Ready")].message', priority=1),
         ),
         selectable=(".spec.run.definition",),
+    ),
+    Kind(
+        TaskSignal,
+        names.TASK_SIGNALS,
+        "tsig",
+        (
+            Column("Run", ".spec.taskRun"),
+            Column("Signal", ".spec.signal"),
+            Column("Decision", ".spec.decision"),
+            Column("Phase", ".status.phase"),
+            Column("Reason", ".status.reason"),
+            Column("From", r".metadata.annotations.podrelay\.dev/created-by"),
+            Column("Age", ".metadata.creationTimestamp", "date"),
+            Column("Iteration", ".status.iteration", "integer", priority=1),
+            Column("Message", ".status.message", priority=1),
+        ),
+        selectable=(".spec.taskRun", ".spec.signal", ".status.phase"),
     ),
 )
 

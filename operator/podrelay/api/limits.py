@@ -32,6 +32,18 @@ SHORTEST_EVERY_SECONDS: Final = 10
 SCHEDULE_ACTIVE_RUNS: Final = 1000
 """A schedule starts no further run while so many of its runs are unfinished."""
 SCHEDULE_BUFFER: Final = 1000
+SIGNAL_BYTES: Final = 64 * KIB
+"""Maximum size of the payload of a signal."""
+SIGNALS_AT_ONCE: Final = 100
+"""An iteration is given so many signals at most; the rest waits for the next iteration that asks for them."""
+SIGNALS_BYTES: Final = 256 * KIB
+"""Maximum size of the payloads that an iteration is given, together."""
+SIGNAL_NAMES: Final = 20
+"""A wait names so many signals at most."""
+SIGNAL_GROUPS: Final = 100
+"""A signal names so many groups of its sender at most."""
+APPROVERS: Final = 20
+"""Most decisions that an approval can require."""
 MESSAGE_LENGTH: Final = 4096
 """Maximum length of the messages of answers, errors and aborts."""
 RECENT_MESSAGE_LENGTH: Final = 256

@@ -15,6 +15,7 @@ TASK_DEFINITIONS: Final = "taskdefinitions"
 TASK_RUNS: Final = "taskruns"
 TASK_ITERATIONS: Final = "taskiterations"
 TASK_SCHEDULES: Final = "taskschedules"
+TASK_SIGNALS: Final = "tasksignals"
 
 # Labels of pods and records. Runs that are created by commands, the task service, the gateway or tasks have
 # LABEL_DEFINITION.
@@ -41,6 +42,9 @@ FENCE_POLICY: Final = "podrelay-fence"
 ANNOTATION_TEMPLATE_HASH: Final = f"{GROUP}/template-hash"
 ANNOTATION_AFTER: Final = f"{GROUP}/after"
 """On a pod that was created ahead: the pod that must end before this one runs user code."""
+ANNOTATION_SIGNALS: Final = f"{GROUP}/signals"
+"""On a pod whose iteration was preceded by a wait for signals: the names of the TaskSignals that it is given, separated
+by commas; empty if there are none. They never change."""
 # Annotation of a record whose response the operator wrote because the pod died: PodFailure or Timeout.
 ANNOTATION_CAUSE: Final = f"{GROUP}/cause"
 REASON_NOT_SEEN: Final = "NotSeen"
@@ -143,8 +147,17 @@ ENV_SCHEDULED_NEXT: Final = "PODRELAY_SCHEDULED_NEXT"
 ENV_INPUT: Final = "PODRELAY_INPUT"
 """The input as JSON; only with reporting TerminationMessage."""
 
+ENV_SIGNALS: Final = "PODRELAY_SIGNALS"
+"""The signals that the iteration is given: with reporting API the names of the TaskSignals, separated by commas, with
+TerminationMessage a list of objects as JSON. Absent unless the iteration before it waited for signals."""
+ENV_WOKEN_BY: Final = "PODRELAY_WOKEN_BY"
+"""What ended the wait for signals: Signals, Approved, Rejected, Timeout or Children; absent like ENV_SIGNALS."""
+
 CAMEL_CASE_ID: Final = r"^[a-z]+([A-Z][a-z]+|[A-Z]?[0-9]+)*[A-Z]?$"
 """Ids that lodash.camelCase() does not change, which is what Webiny requires of a definition's id."""
+
+SIGNAL_NAME: Final = r"^[A-Za-z]([A-Za-z0-9_.-]*[A-Za-z0-9])?$"
+_SIGNAL_NAME_LENGTH: Final = 63
 
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]|[0-9]+")
 
@@ -152,6 +165,11 @@ _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]|[0-9]+")
 def is_camel_case(definition_id: str) -> bool:
     """Return whether `definition_id` is valid as the id of a TaskDefinition, for example `importProducts`."""
     return re.fullmatch(CAMEL_CASE_ID, definition_id) is not None
+
+
+def is_signal(name: str) -> bool:
+    """Return whether a signal can have this name, for example `payment`."""
+    return len(name) <= _SIGNAL_NAME_LENGTH and re.fullmatch(SIGNAL_NAME, name) is not None
 
 
 def definition_name(definition_id: str) -> str:

@@ -15,11 +15,14 @@ docs/compatibility.md):
 import json
 from typing import Any, Final
 
-VERSION: Final = 3
+VERSION: Final = 4
 """The version that this code implements. Since 2, both sides state their version; since 3, a runner whose pod was
-created ahead waits until the status of its run names that pod."""
+created ahead waits until the status of its run names that pod; since 4, an answer can wait for signals, and names
+those that it has consumed."""
 AHEAD_SINCE: Final = 3
 """The oldest runner whose next pod may be created ahead."""
+SIGNALS_SINCE: Final = 4
+"""The oldest operator that a runner may ask to wait for signals; older ones would start the next iteration at once."""
 OLDEST_RUNNER: Final = 1
 """The oldest runner that this operator works with."""
 OLDEST_OPERATOR: Final = 1

@@ -5,7 +5,18 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from podrelay.api import limits, names
-from podrelay.api.common import Conditions, Count, HookName, Model, OpenObject, Payload, Seconds, cel, extension
+from podrelay.api.common import (
+    Conditions,
+    Count,
+    HookName,
+    Model,
+    OpenObject,
+    Payload,
+    Seconds,
+    SignalName,
+    cel,
+    extension,
+)
 from podrelay.api.overrides import AllowedOverride
 
 
@@ -44,6 +55,36 @@ class Standby(Model):
 
     after_seconds: Annotated[int, Field(ge=0, le=limits.MAX_WAIT_SECONDS)]
     """How long an iteration must have run before the pod of the next one is created."""
+
+
+class Approval(Model):
+    """A signal with this policy is a decision: Approve or Reject."""
+
+    required: Annotated[int, Field(ge=1, le=limits.APPROVERS)] = 1
+    """How many different users must approve. One rejection ends the wait at once."""
+    groups: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=256)]], Field(max_length=20), extension(list_type="set")
+        ]
+        | None
+    ) = None
+    """Only users of one of these groups may decide. If absent, everybody who may create TaskSignals."""
+    exclude_creator: bool = False
+    """The user who created the run may not decide. If it is not known who that is, because the run was not signed with
+    podrelay.dev/created-by, all decisions are Rejected."""
+
+
+class SignalType(Model):
+    """A signal that runs of the task understand."""
+
+    name: SignalName
+    """Name of the signal."""
+    description: Annotated[str, Field(max_length=1024)] | None = None
+    """What the signal means, and who sends it."""
+    payload_schema: Payload | None = None
+    """JSON Schema that the payload must satisfy. A signal that does not is Rejected, and the wait continues."""
+    approval: Approval | None = None
+    """Makes the signal a decision, and says who may decide."""
 
 
 class HistoryLimit(Model):
@@ -159,6 +200,16 @@ class TaskDefinitionSpec(Model):
     ended, so that a run never has two running pods. With reporting TerminationMessage always AfterEnd."""
     standby: Standby | None = None
     """Create the pod of the next iteration while the current one still runs. It uses its resources while it waits."""
+    signals: (
+        Annotated[
+            list[SignalType],
+            Field(max_length=limits.SIGNAL_NAMES),
+            extension(list_type="map", list_map_keys=["name"]),
+        ]
+        | None
+    ) = None
+    """The signals that its runs understand; others are Rejected. If absent, all signals without a decision are
+    accepted."""
     template: OpenObject
     """Template of the pods, a PodTemplateSpec. The container named task, or the only container, does the work."""
 

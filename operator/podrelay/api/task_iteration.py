@@ -19,6 +19,7 @@ from podrelay.api.common import (
     Payload,
     Progress,
     ResourceName,
+    SignalName,
     TaskError,
     Timestamp,
     cel,
@@ -33,6 +34,15 @@ class WaitForChildren(Model):
 
     definition: ResourceName | None = None
     """Wait only for children of this definition. If absent, wait for all children."""
+
+
+class WaitForSignal(Model):
+    """Signals to wait for before the next iteration."""
+
+    names: Annotated[list[SignalName], Field(min_length=1, max_length=limits.SIGNAL_NAMES), extension(list_type="set")]
+    """Names of the signals."""
+    count: Annotated[int, Field(ge=1, le=limits.SIGNALS_AT_ONCE)] = 1
+    """How many signals with these names end the wait. For an approval, its definition says how many are required."""
 
 
 class IterationResponse(Model):
@@ -52,6 +62,13 @@ class IterationResponse(Model):
     """For continue: wait until this time."""
     wait_for_children: WaitForChildren | None = None
     """For continue: wait until all children have finished."""
+    wait_for_signal: WaitForSignal | None = None
+    """For continue: wait for signals. If the answer also waits for a time or for children, the first of them ends the
+    wait. Without a time, it ends after 355 days."""
+    signals: (
+        Annotated[list[ObjectName], Field(max_length=limits.SIGNALS_AT_ONCE), extension(list_type="set")] | None
+    ) = None
+    """Names of the TaskSignals that this answer has consumed. An error consumes none."""
     error: TaskError | None = None
     """For error: why the iteration failed."""
     retryable: bool | None = None

@@ -21,6 +21,7 @@ from podrelay.api.common import (
     Progress,
     Reason,
     ResourceName,
+    SignalName,
     TaskError,
     Timestamp,
     cel,
@@ -174,6 +175,34 @@ class CurrentPod(Model):
     """When a pod that was created ahead was allowed to run the task; its timeouts count from then."""
 
 
+class AwaitedSignals(Model):
+    """The signals that the run waits for."""
+
+    signals: Annotated[list[SignalName], Field(max_length=limits.SIGNAL_NAMES), extension(list_type="atomic")]
+    """Names of the signals."""
+    count: Count
+    """How many signals, or approvals, end the wait."""
+    until: OwnTimestamp
+    """When the wait ends without them."""
+
+
+class ApprovalDecision(Model):
+    """A decision about the run."""
+
+    signal: SignalName
+    """Name of the signal."""
+    decision: Literal["Approve", "Reject"]
+    """The decision."""
+    by: Annotated[str, Field(max_length=1024)]
+    """Name of the user."""
+    at: OwnTimestamp
+    """When the signal was created."""
+    name: ObjectName
+    """Name of the TaskSignal."""
+    iteration: Count
+    """The iteration that waited for it."""
+
+
 class RecentIteration(Model):
     """Summary of one finished attempt."""
 
@@ -216,6 +245,13 @@ class TaskRunStatus(Model):
     """When the run reached its final phase."""
     next_iteration_at: OwnTimestamp | None = None
     """When the next pod is due, while the run waits."""
+    waiting_for: AwaitedSignals | None = None
+    """The signals that the run waits for, while its reason is WaitingForSignal."""
+    approvals: (
+        Annotated[list[ApprovalDecision], Field(max_length=limits.SIGNALS_AT_ONCE), extension(list_type="atomic")]
+        | None
+    ) = None
+    """The decisions about the run, oldest first: who has approved or rejected, and when."""
     current: CurrentPod | None = None
     """The current pod, or the last one."""
     last_record: ObjectName | None = None

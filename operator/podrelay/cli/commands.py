@@ -75,6 +75,11 @@ CLUSTER: Final[Mapping[str, ClusterCommand]] = {
     "wait": ClusterCommand("wait until runs have finished", "wait:wait", f"podrelay wait {_RUN} --timeout 10m"),
     "logs": ClusterCommand("print the log lines of a run", "logs:logs", f"podrelay logs {_RUN} --follow"),
     "abort": ClusterCommand("abort runs", "control:abort", f"podrelay abort {_RUN} --cascade -m 'wrong file'"),
+    "signal": ClusterCommand(
+        "send a signal to a run, or approve it",
+        "signals:signal",
+        f"""podrelay signal {_RUN} payment --payload '{{"amount": 40}}'""",
+    ),
     "rerun": ClusterCommand("start a run again", "trigger:rerun", f"podrelay rerun {_RUN} --watch"),
     "suspend": ClusterCommand("suspend runs", "control:suspend", f"podrelay suspend {_RUN}"),
     "resume": ClusterCommand("continue suspended runs", "control:resume", f"podrelay resume {_RUN}"),

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from podrelay.api import hooks, names
 from podrelay.cli import input_schema, yaml
-from podrelay.sdk import checking, cleanup, loading
+from podrelay.sdk import checking, cleanup, loading, signals
 from podrelay.sdk.definition import TaskDefinition
 from podrelay.sdk.errors import DefinitionError, TaskModuleError
 
-_WRITTEN_OTHERWISE: Final = frozenset({"id", "title", "self_cleanup", "template", "resources"})
+_WRITTEN_OTHERWISE: Final = frozenset({"id", "title", "self_cleanup", "signals", "template", "resources"})
 _FIELDS: Final = tuple(name for name in TaskDefinition.__annotations__ if name not in _WRITTEN_OTHERWISE)
 """Class variables that are fields of the resource, under the same name in camelCase, if they are set."""
 DEFAULT_RESOURCES: Final = {"requests": {"cpu": "100m", "memory": "64Mi"}}
@@ -131,6 +131,8 @@ def manifest(
             spec[_camel(field)] = copy.deepcopy(value)
     if definition.self_cleanup is not None:
         spec["selfCleanup"] = cleanup.outcomes(definition.self_cleanup, definition.id)
+    if definition.signals is not None:
+        spec["signals"] = [signals.in_resource(signal) for signal in definition.signals]
     schema = input_schema.of(definition)
     if schema is not None:
         spec["inputSchema"] = schema

@@ -25,6 +25,7 @@ from podrelay.local.clock import Clock
 from podrelay.local.errors import NotRunnableHereError
 from podrelay.local.outcome import result_of
 from podrelay.local.processes import ProcessRuntime
+from podrelay.local.signals import SentSignal, check_by_models, send
 from podrelay.local.world import World
 from podrelay.sdk import loading
 from podrelay.sdk.definition import TaskDefinition
@@ -61,6 +62,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--overrides", metavar="JSON", default="{}", help="settings of the definition that are different for this run"
+    )
+    parser.add_argument(
+        "--signal",
+        metavar="NAME[=JSON]",
+        action="append",
+        default=[],
+        help="a signal for the run, sent at its start and kept until the task waits for it; can be repeated",
     )
     parser.add_argument("--name", metavar="NAME", help="name of the TaskRun; default: derived from the definition")
     parser.add_argument(
@@ -106,6 +114,7 @@ class _LocalRun:
     def __init__(self, arguments: argparse.Namespace, folder: Path) -> None:
         payload, secret = _input(arguments.input), _secret(arguments.secret_file)
         overrides = _input(arguments.overrides, "overrides")
+        signals = [_signal(text) for text in arguments.signal]
         with contextlib.redirect_stdout(sys.stderr):  # the module's own output is not a result
             chosen = loading.load_definition(arguments.task)
         module = arguments.task.partition(":")[0]
@@ -124,6 +133,7 @@ class _LocalRun:
                 spec["secret"] = self.world.add_secret(secret)
             self._screen.line(f"{self.name}: {chosen.title}")
             self.world.create_run({"metadata": {"name": self.name}, "spec": spec})
+            send(self.world, self.name, signals)
         except BaseException:
             self.runtime.close()
             raise
@@ -184,6 +194,7 @@ def _define(world: World, chosen: type[TaskDefinition], module: str) -> dict[str
     available = loading.definitions_of(sys.modules[chosen.__module__])
     classes: dict[str, type[TaskDefinition]] = {}
     for item in [chosen, *(item for item in available if item != chosen)]:
+        check_by_models(world, item)
         try:
             world.define(manifest(item, module, _IMAGE))
         except (NotRunnableHereError, DefinitionError) as error:
@@ -208,6 +219,20 @@ def _secret(files: list[str]) -> dict[str, str]:
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"--secret-file {text}: {error}") from error
     return values
+
+
+def _signal(text: str) -> SentSignal:
+    """Return the signal of --signal: NAME or NAME=JSON."""
+    name, separator, payload = text.partition("=")
+    if not names.is_signal(name):
+        raise InputError(f"--signal {text}: {name!r} is not the name of a signal; write for example payment")
+    try:
+        value = json.loads(payload) if separator else None
+        if value is not None:
+            limits.check_payload(value, "payload")
+    except ValueError as error:
+        raise InputError(f"--signal {text}: {error}") from error
+    return SentSignal(name, value)
 
 
 def _input(text: str, name: str = "input") -> dict[str, Any]:

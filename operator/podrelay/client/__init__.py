@@ -13,12 +13,13 @@ from podrelay.client.errors import (
     RequestRefusedError,
     ScheduleNotFoundError,
     ServiceError,
+    SignalConflictError,
     TaskFinishedError,
     TaskNotFoundError,
     TaskStartedError,
     WaitTimeoutError,
 )
-from podrelay.client.results import Definition, LogLine, Progress, Run, RunEvent
+from podrelay.client.results import Definition, LogLine, Progress, Run, RunEvent, Signal
 
 __all__ = [
     "ApiUnavailableError",
@@ -34,6 +35,8 @@ __all__ = [
     "RunEvent",
     "ScheduleNotFoundError",
     "ServiceError",
+    "Signal",
+    "SignalConflictError",
     "TaskFinishedError",
     "TaskNotFoundError",
     "TaskStartedError",

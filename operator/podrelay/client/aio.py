@@ -132,6 +132,8 @@ class AsyncTaskService:
     suspend = _call(TaskService.suspend)
     resume = _call(TaskService.resume)
     reschedule = _call(TaskService.reschedule)
+    signal = _call(TaskService.signal)
+    signals = _call(TaskService.signals)
     delete = _call(TaskService.delete)
     doctor = _call(TaskService.doctor)
     watch = _stream(TaskService.watch)

@@ -66,8 +66,15 @@ class ScheduleNotFoundError(ServiceError):
         return cls(f"There is no TaskSchedule {name}; podrelay schedule list shows those that exist", {"name": name})
 
 
+class SignalConflictError(ServiceError):
+    """The run has a signal with this key, and it says something else; nothing was sent."""
+
+    reason = "SignalConflict"
+    code = "BackgroundTasks/Signal/Conflict"
+
+
 class TaskFinishedError(ServiceError):
-    """The run has already finished, so it can no longer be aborted, suspended or resumed."""
+    """The run has already finished, so it can no longer be aborted, suspended, resumed or signalled."""
 
     reason = "TaskFinished"
     code = "BackgroundTasks/Task/Abort"

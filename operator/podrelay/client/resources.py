@@ -75,7 +75,7 @@ class Resources:
         self._authentication = kubernetes.client.AuthenticationV1Api(client)
         self._retry_seconds = retry_seconds
         self._user_lock = threading.Lock()
-        self._user: tuple[str | None] | None = None
+        self._user: dict[str, Any] | None = None
 
     def get(self, plural: str, namespace: str, name: str) -> Resource:
         """Return a resource.
@@ -281,19 +281,27 @@ class Resources:
 
         The API server is asked only once.
         """
+        name: str | None = self._who_am_i().get("username")
+        return name
+
+    def groups(self) -> list[str]:
+        """Return the groups of this client's user, as the API server knows them; none if it does not report them."""
+        return list(self._who_am_i().get("groups") or ())
+
+    def _who_am_i(self) -> dict[str, Any]:
         with self._user_lock:
             if self._user is None:
-                self._user = (self._request_user(),)
-            return self._user[0]
+                self._user = self._request_user()
+            return self._user
 
-    def _request_user(self) -> str | None:
+    def _request_user(self) -> dict[str, Any]:
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
         try:
             answer = self.ask(self._authentication.create_self_subject_review, body=body)
         except RequestRefusedError:
-            return None
-        name: str | None = answer.get("status", {}).get("userInfo", {}).get("username")
-        return name
+            return {}
+        user: dict[str, Any] = answer.get("status", {}).get("userInfo", {})
+        return user
 
     def _lister(self, query: Query) -> Callable[..., Any]:
         """Return the request for the resources of a query, as a list or a watch."""

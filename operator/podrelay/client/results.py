@@ -106,6 +106,39 @@ class RunEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Signal:
+    """A TaskSignal as of the time when it was read.
+
+    Attributes:
+        key: name of the TaskSignal, which identifies the event.
+        run: id of the run.
+        signal: name of the signal.
+        payload: its data.
+        phase: Pending, Consumed or Rejected.
+        created_on: when it was sent.
+        decision: Approve or Reject, for an approval.
+        sender: the user who sent it, if known.
+        reason: why it was rejected, in one CamelCase word.
+        message: the same in plain text.
+        iteration: the iteration that has consumed it.
+        resource: the whole TaskSignal, as the API server sent it.
+    """
+
+    key: str
+    run: str
+    signal: str
+    phase: str
+    created_on: datetime
+    payload: dict[str, Any] = field(default_factory=dict, hash=False)
+    decision: str | None = None
+    sender: str | None = None
+    reason: str = ""
+    message: str = ""
+    iteration: int | None = None
+    resource: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     """One structured log line of a task.
 
@@ -227,3 +260,22 @@ def definition_of(resource: Mapping[str, Any]) -> Definition:
 
 def _time(text: str | None) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
+
+
+def signal_of(resource: dict[str, Any]) -> Signal:
+    """Return the signal of a TaskSignal resource."""
+    about, spec, status = resource["metadata"], resource["spec"], resource.get("status") or {}
+    return Signal(
+        key=about["name"],
+        run=spec["taskRun"],
+        signal=spec["signal"],
+        phase=status.get("phase") or "Pending",
+        created_on=datetime.fromisoformat(about["creationTimestamp"]),
+        payload=spec.get("payload") or {},
+        decision=spec.get("decision"),
+        sender=(about.get("annotations") or {}).get(names.ANNOTATION_CREATED_BY),
+        reason=status.get("reason") or "",
+        message=status.get("message") or "",
+        iteration=status.get("iteration"),
+        resource=resource,
+    )

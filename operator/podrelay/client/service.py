@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from podrelay.api import invalid_input, names, phases
 from podrelay.api.wanted_run import TriggerConflictError, WantedRun, check_same
-from podrelay.client import arguments, following
+from podrelay.client import arguments, following, signals
 from podrelay.client.arguments import DefinitionRef
 from podrelay.client.connection import connect
 from podrelay.client.doctor import Doctor, Finding
@@ -29,7 +29,7 @@ from podrelay.client.errors import (
     WaitTimeoutError,
 )
 from podrelay.client.resources import ExpiredError, Query, Resource, Resources
-from podrelay.client.results import Definition, LogLine, Run, RunEvent, definition_of, run_of
+from podrelay.client.results import Definition, LogLine, Run, RunEvent, Signal, definition_of, run_of
 from podrelay.client.schedules import Schedules
 from podrelay.client.stream import Deadline, Stream
 from podrelay.schemas.blocking import BlockingChecker
@@ -40,6 +40,7 @@ InputValue = Mapping[str, Any] | BaseModel | None
 Runs = list[Run]
 Definitions = list[Definition]
 Findings = list[Finding]
+Signals = list[Signal]
 Order = Literal["newest", "oldest"]
 
 _FORGET_THE_BACKUP: Final[Resource] = {
@@ -421,6 +422,45 @@ class TaskService:
         patch = {"spec": spec, **({"metadata": metadata} if metadata else {})}
         with following.about(id):
             return run_of(self._resources.patch(names.TASK_RUNS, self.namespace, id, patch))
+
+    def signal(
+        self,
+        id: str,
+        signal: str,
+        payload: InputValue = None,
+        *,
+        decision: Literal["Approve", "Reject"] | None = None,
+        key: str | None = None,
+    ) -> Signal:
+        """Send a signal to a run. It is kept until an iteration of the run that waits for it consumes it, once.
+
+        Args:
+            id: id of the run.
+            signal: name of the signal, for example payment.
+            payload: a JSON object or a pydantic model, at most 64 KiB.
+            decision: for a signal that is an approval.
+            key: identifies the event, so that a repeated call has no effect; None: each call sends another signal.
+
+        Returns:
+            The signal as sent, or its current state if it was sent before.
+
+        Raises:
+            TaskNotFoundError: there is no such run.
+            TaskFinishedError: it has finished.
+            InvalidInputError: the task does not understand the signal, or the payload is not valid.
+            SignalConflictError: the run has a different signal with this key.
+        """
+        value = payload.model_dump(mode="json", by_alias=True) if isinstance(payload, BaseModel) else payload
+        given = None if value is None else dict(value)
+        return signals.send(self._resources, self._checker, self.namespace, id, signal, given, decision, key)
+
+    def signals(self, id: str) -> Signals:
+        """Return the signals that were sent to a run, oldest first.
+
+        Args:
+            id: id of the run.
+        """
+        return signals.find(self._resources, self.namespace, id)
 
     def delete(self, id: str) -> None:
         """Delete a run in any phase, with its pods, records and children. Returns before they are gone.

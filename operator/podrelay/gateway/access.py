@@ -92,12 +92,15 @@ class _Answer(Generic[A]):
         return now - self.at < (NO_SECONDS if self.error else YES_SECONDS)
 
 
-class _User(msgspec.Struct, frozen=True):
+class User(msgspec.Struct, frozen=True):
+    """A user, as the API server knows them."""
+
     username: str = ""
+    groups: tuple[str, ...] = ()
 
 
 class _UserStatus(msgspec.Struct, rename="camel", frozen=True):
-    user_info: _User = _User()
+    user_info: User = User()
 
 
 class _WhoAmI(msgspec.Struct, frozen=True):
@@ -168,11 +171,20 @@ class Access:
             NotAuthenticatedError: the token is invalid.
             UnavailableError: the API server does not respond.
         """
+        return (await self.identity(caller, fresh=fresh)).username
 
-        async def ask() -> str:
+    async def identity(self, caller: Caller, *, fresh: bool = False) -> User:
+        """Return the caller's user name and groups, as the API server knows them.
+
+        Raises:
+            NotAuthenticatedError: the token is invalid.
+            UnavailableError: the API server does not respond.
+        """
+
+        async def ask() -> User:
             body = {"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview"}
             answer = await caller.client.request("POST", _WHO_AM_I, body=body)
-            return msgspec.json.decode(answer, type=_WhoAmI).status.user_info.username
+            return msgspec.json.decode(answer, type=_WhoAmI).status.user_info
 
         return await self._answer((caller.ident,), ask, "authenticate", fresh=fresh)
 

@@ -86,6 +86,18 @@ class ScheduleNotFoundError(GatewayError):
         super().__init__(f'Schedule "{ident}" was not found!', {"id": ident})
 
 
+class TaskFinishedError(GatewayError):
+    """A signal for a task that has finished."""
+
+    code = "BackgroundTasks/Signal/TaskFinished"
+
+
+class SignalConflictError(GatewayError):
+    """The task has another signal with this idempotency key."""
+
+    code = "BackgroundTasks/Signal/Conflict"
+
+
 class DelayError(GatewayError):
     """A delay is too long: it must be below 355 days."""
 

@@ -58,12 +58,16 @@ async def invalid_fields(
 
 async def _verdict(call: Call, stored: Object, input: dict[str, Any] | None) -> Verdict | None:
     """Return the result of the check; None if it failed or took too long, or if there is no schema."""
-    schema = stored.get("spec", {}).get("inputSchema")
+    return await verdict(call, stored.get("spec", {}).get("inputSchema"), input)
+
+
+async def verdict(call: Call, schema: dict[str, Any] | None, value: dict[str, Any] | None) -> Verdict | None:
+    """Return the result of a check against a schema; None if it failed or took too long, or if there is no schema."""
     if schema is None:
         return None
     try:
         async with asyncio.timeout(_SECONDS):
-            return await call.services.checker.check(schema, input or {})
+            return await call.services.checker.check(schema, value or {})
     except TimeoutError:
         return None
     except (SchemaProcessError, OSError) as error:

@@ -115,6 +115,24 @@ class Progress(_Struct, frozen=True):
     at: datetime | None = None
 
 
+class AwaitedSignals(_Struct, frozen=True):
+    """The signals that a run waits for."""
+
+    signals: tuple[str, ...]
+    count: int
+    until: datetime
+
+
+class ApprovalDecision(_Struct, frozen=True):
+    """A decision about a run."""
+
+    signal: str
+    decision: str
+    by: str
+    at: datetime
+    iteration: int = 0
+
+
 class HookOutcome(_Struct, frozen=True):
     """A hook that has been called."""
 
@@ -153,6 +171,8 @@ class RunStatus(_Struct, frozen=True):
     error: TaskError | None = None
     progress: Progress | None = None
     queue_position: int | None = None
+    waiting_for: AwaitedSignals | None = None
+    approvals: tuple[ApprovalDecision, ...] = ()
     hooks: tuple[HookOutcome, ...] = ()
     conditions: tuple[Condition, ...] = ()
     last_record: str | None = None

@@ -34,6 +34,7 @@ class Key(NamedTuple):
 TASK_RUNS: Final = Resource(names.GROUP, names.VERSION, names.TASK_RUNS)
 TASK_DEFINITIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_DEFINITIONS)
 TASK_SCHEDULES: Final = Resource(names.GROUP, names.VERSION, names.TASK_SCHEDULES)
+TASK_SIGNALS: Final = Resource(names.GROUP, names.VERSION, names.TASK_SIGNALS)
 TASK_ITERATIONS: Final = Resource(names.GROUP, names.VERSION, names.TASK_ITERATIONS)
 PODS: Final = Resource("", "v1", "pods")
 CONFIG_MAPS: Final = Resource("", "v1", "configmaps")

@@ -6,6 +6,7 @@ from podrelay.api import names
 from podrelay.api.task_definition import TaskDefinition
 from podrelay.api.task_run import TaskRun
 from podrelay.api.task_schedule import TaskSchedule
+from podrelay.api.task_signal import TaskSignal
 from podrelay.kube.resources import (
     CONFIG_MAPS,
     EVENTS,
@@ -15,6 +16,7 @@ from podrelay.kube.resources import (
     TASK_ITERATIONS,
     TASK_RUNS,
     TASK_SCHEDULES,
+    TASK_SIGNALS,
     Resource,
 )
 
@@ -59,7 +61,10 @@ _ALL: Final = (
     Kind(TASK_RUNS, "TaskRun", ("trun",), first_status=dict(TaskRun.born)),
     Kind(TASK_ITERATIONS, "TaskIteration", ("titer",)),
     Kind(TASK_SCHEDULES, "TaskSchedule", ("tsched",), first_status=dict(TaskSchedule.born)),
+    Kind(TASK_SIGNALS, "TaskSignal", ("tsig",), first_status=dict(TaskSignal.born)),
 )
 KINDS: Final[dict[str, Kind]] = {kind.resource.plural: kind for kind in _ALL}
 """All kinds, by plural."""
-OF_PODRELAY: Final = frozenset({names.TASK_DEFINITIONS, names.TASK_RUNS, names.TASK_ITERATIONS, names.TASK_SCHEDULES})
+OF_PODRELAY: Final = frozenset(
+    {names.TASK_DEFINITIONS, names.TASK_RUNS, names.TASK_ITERATIONS, names.TASK_SCHEDULES, names.TASK_SIGNALS}
+)

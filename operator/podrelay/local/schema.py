@@ -18,6 +18,7 @@ from podrelay.api.task_definition import TaskDefinitionSpec
 from podrelay.api.task_iteration import TaskIteration
 from podrelay.api.task_run import TaskRunSpec, TaskRunStatus
 from podrelay.api.task_schedule import TaskScheduleSpec, TaskScheduleStatus
+from podrelay.api.task_signal import TaskSignalSpec, TaskSignalStatus
 from podrelay.kube.errors import InvalidError
 from podrelay.runner.record import RECORD_BYTES
 
@@ -97,6 +98,23 @@ def _schedule(after: Object) -> Object:
     _check_payload(spec["run"].get("input"), "spec.run.input")
     _valid(TaskScheduleStatus, after.get("status") or {}, "status")
     return {**after, "spec": spec}
+
+
+def _signal(after: Object) -> Object:
+    spec = after.get("spec")
+    payload = (spec or {}).get("payload")
+    _check_payload(payload, "spec.payload")
+    size = len(json.dumps(payload, ensure_ascii=False, separators=(",", ":")).encode())
+    if size > limits.SIGNAL_BYTES:
+        raise _invalid(f"spec.payload has {size} bytes as JSON, the limit is {limits.SIGNAL_BYTES} (64 KiB)")
+    _valid(TaskSignalSpec, spec, "spec")
+    _valid(TaskSignalStatus, after.get("status") or {}, "status")
+    return after
+
+
+def _signal_changed(before: Object, after: Object) -> None:
+    if not is_same(before["spec"], after.get("spec")):
+        raise _invalid("spec cannot be changed; create another TaskSignal")
 
 
 def _run_changed(before: Object, after: Object) -> None:
@@ -182,8 +200,10 @@ _SHAPES: Final[dict[str, Callable[[Object], Object]]] = {
     names.TASK_RUNS: _run,
     names.TASK_ITERATIONS: _iteration,
     names.TASK_SCHEDULES: _schedule,
+    names.TASK_SIGNALS: _signal,
 }
 _CHANGES: Final[dict[str, Callable[[Object, Object], None]]] = {
     names.TASK_RUNS: _run_changed,
     names.TASK_ITERATIONS: _iteration_changed,
+    names.TASK_SIGNALS: _signal_changed,
 }

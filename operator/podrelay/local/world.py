@@ -5,6 +5,7 @@ are processes) only put changes into the inbox and wake the main loop.
 """
 
 import base64
+import contextlib
 import queue
 import re
 from collections.abc import Callable, Mapping
@@ -14,9 +15,9 @@ from typing import Any, Final
 
 import msgspec
 
-from podrelay.api import names
+from podrelay.api import names, run_names
 from podrelay.api.phases import FINISHED
-from podrelay.kube.errors import InvalidError, NotFoundError
+from podrelay.kube.errors import AlreadyExistsError, InvalidError, NotFoundError
 from podrelay.kube.resources import Key
 from podrelay.local import allowed_overrides, memory_client, schema
 from podrelay.local.clock import Clock
@@ -29,9 +30,11 @@ from podrelay.local.memory_client import MemoryClient
 from podrelay.operator import object_rules
 from podrelay.operator.cache.store import Store
 from podrelay.operator.controllers.reconciler import NotSettledError, Reconciler
+from podrelay.operator.controllers.signal_reconciler import SignalReconciler
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import Record, TaskDefinition, TaskRun
 from podrelay.operator.pods import Pod
+from podrelay.operator.signal_objects import TaskSignal
 from podrelay.operator.view import Settings
 from podrelay.schemas.verdict import Verdict
 
@@ -50,10 +53,24 @@ class _AlwaysLeads:
         """Return no time limit."""
 
 
-class _LeftToThePod:
-    async def check(self, schema: object, input: object = None) -> Verdict:
-        """Return that the input is valid: the runner checks it with the models that the schema was generated from."""
-        return Verdict()
+class _ByModels:
+    """Checks payloads of signals with the models that their schemas were generated from.
+
+    Other schemas are not checked: the runner itself checks inputs, and a schema that is not from a model needs a
+    package that tasks do not have.
+    """
+
+    def __init__(self) -> None:
+        self._checks: dict[str, Callable[[Any], Mapping[str, Any]]] = {}
+
+    def add(self, schema: Object, check: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Check values for this schema with a function that returns the invalid fields."""
+        self._checks[run_names.canonical(schema)] = check
+
+    async def check(self, schema: Object, input: Object | None = None) -> Verdict:
+        """Return what is wrong with a value."""
+        check = self._checks.get(run_names.canonical(schema))
+        return Verdict(fields=dict(check(input or {}))) if check is not None else Verdict()
 
 
 class World:
@@ -89,10 +106,19 @@ class World:
         self._dirty: dict[Key, None] = {}
         self._due: dict[Key, datetime] = {}
         self.api = MemoryApi(clock.now, self._take, admit=self._admit)
-        self._store = Store(self._mark, Settings(default_ttl=None, creates_ahead=False), clock=clock.now)
+        self._dirty_signals: dict[Key, None] = {}
+        self._store = Store(
+            self._mark,
+            Settings(default_ttl=None, creates_ahead=False),
+            clock=clock.now,
+            mark_signal=self._mark_signal,
+        )
         self._store.slots.open()
         client = MemoryClient(self.api)
-        executor = Executor(client, self._store, _AlwaysLeads(), clock.now, _LeftToThePod())
+        self._checks = _ByModels()
+        executor = Executor(client, self._store, _AlwaysLeads(), clock.now, self._checks)
+        # A signal for a run that does not exist yet waits for it without a time limit here.
+        self._signals = SignalReconciler(self._store, executor.for_signals, lambda _key, _seconds: None)
         self._reconciler = Reconciler(self._store, executor, self._requeue, refresh=self._drain)
         self._appointments: list[tuple[datetime, Callable[[], object]]] = []
         self._kubelet: Kubelet | None = None
@@ -117,6 +143,19 @@ class World:
                 f"{stored['metadata']['name']} has reporting TerminationMessage: its program is in its container "
                 "image, which needs a cluster; only tasks that report by API, as Python classes do, can run here"
             )
+
+    def check_signals(self, schema: Object, check: Callable[[Any], Mapping[str, Any]]) -> None:
+        """Check payloads that must satisfy a schema with a function that returns the invalid fields."""
+        self._checks.add(schema, check)
+
+    def send_signal(self, manifest: Object) -> None:
+        """Create a TaskSignal; without effect if it exists.
+
+        Raises:
+            InvalidError: the TaskSignal is invalid.
+        """
+        with contextlib.suppress(AlreadyExistsError):
+            self.api.create(names.TASK_SIGNALS, NAMESPACE, manifest)
 
     def add_secret(self, values: Mapping[str, str]) -> str:
         """Create the Secret that runs may name, and return its name.
@@ -201,11 +240,12 @@ class World:
         for key in [key for key, due in self._due.items() if due <= now]:
             self._mark(key)
         is_moving = True
-        while is_moving or self._dirty:
-            while self._dirty:
-                key = next(iter(self._dirty))
-                del self._dirty[key]
-                self._reconcile(key)
+        while is_moving or self._dirty or self._dirty_signals:
+            while self._dirty or self._dirty_signals:
+                if self._dirty_signals:
+                    self._judge(_taken(self._dirty_signals))
+                else:
+                    self._reconcile(_taken(self._dirty))
             is_moving = self.api.collect_garbage()
             if self._kubelet is not None and self._kubelet.sync():
                 is_moving = True
@@ -217,6 +257,13 @@ class World:
             memory_client.run(self._reconciler.reconcile(key))
         except NotSettledError as error:
             raise StuckError(f"{key.name} does not settle; this is a bug in Podrelay") from error
+
+    def _judge(self, key: Key) -> None:
+        memory_client.run(self._signals.reconcile(key))
+        self._drain()
+
+    def _mark_signal(self, key: Key) -> None:
+        self._dirty_signals[key] = None
 
     def _requeue(self, key: Key, seconds: float) -> None:
         self._due[key] = self.clock.now() + timedelta(seconds=seconds)
@@ -272,6 +319,7 @@ class World:
             names.TASK_DEFINITIONS: (TaskDefinition, self._store.definitions),
             names.TASK_RUNS: (TaskRun, self._store.runs),
             names.TASK_ITERATIONS: (Record, self._store.records),
+            names.TASK_SIGNALS: (TaskSignal, self._store.inboxes.signals),
         }
         if event.plural not in kinds:
             return
@@ -293,6 +341,12 @@ class World:
         elif event.plural == PODS and self._kubelet is not None:
             self._kubelet.see(event.object, is_deletion=event.is_deletion)
         self._changed(event)
+
+
+def _taken(keys: dict[Key, None]) -> Key:
+    key = next(iter(keys))
+    del keys[key]
+    return key
 
 
 def _is_open(run: TaskRun) -> bool:

@@ -27,6 +27,8 @@ from podrelay.operator.controllers.definition_ready import DefinitionReadyContro
 from podrelay.operator.controllers.start_rate import StartRate
 from podrelay.operator.controllers.task_runs import TaskRunController, group_of
 from podrelay.operator.controllers.task_schedules import TaskScheduleController
+from podrelay.operator.controllers.task_signals import TaskSignalController
+from podrelay.operator.controllers.task_signals import group_of as signal_group_of
 from podrelay.operator.controllers.workqueue import WorkQueue
 from podrelay.operator.event_recorder import Events
 from podrelay.operator.executor.executor import Executor
@@ -72,6 +74,7 @@ class Manager:
         self.reviews: WorkQueue[Key] = WorkQueue(_namespace_of, clock=clock)
         counts: WorkQueue[Key] = WorkQueue(_namespace_of, clock=clock)
         self._schedule_queue: WorkQueue[Key] = WorkQueue(_namespace_of, clock=clock)
+        self._signal_queue: WorkQueue[Key] = WorkQueue(lambda key: signal_group_of(self.store, key), clock=clock)
         self._start_rate = StartRate(arguments.max_schedule_starts_per_second)
         self.schedules = ScheduleCache(
             self._schedule_queue.add,
@@ -96,6 +99,7 @@ class Manager:
             restored=self.restored.set,
             scheduled_run_changed=self.schedules.run_changed,
             is_kept_for_its_schedule=self.schedules.keeps,
+            mark_signal=self._signal_queue.add,
         )
         retentions.changed = self.store.retention_changed
         recoveries = {
@@ -164,6 +168,9 @@ class Manager:
             self._events.run(),
             self._readiness.run(),
             self._counts.run(),
+            TaskSignalController(
+                self.store, self._executor.for_signals, self._signal_queue, self.watches.wait_synced_signals
+            ).run(),
             TaskScheduleController(
                 self.schedules,
                 self._schedule_executor,

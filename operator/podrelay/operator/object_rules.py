@@ -10,6 +10,7 @@ from podrelay.api.phases import FINISHED
 from podrelay.operator.objects import TaskDefinition, TaskRun, TaskRunStatus
 
 QUEUED: Final = "Queued"
+WAITING_FOR_SIGNAL: Final = "WaitingForSignal"
 DEFINITION_NOT_FOUND: Final = "DefinitionNotFound"
 INVALID_INPUT_SCHEMA: Final = "InvalidInputSchema"
 OVERRIDES_NOT_ALLOWED: Final = "OverridesNotAllowed"
@@ -42,6 +43,11 @@ def due_pod_name(run: TaskRun) -> str:
 def due_try(status: TaskRunStatus) -> tuple[int, int]:
     """Return the iteration and the attempt that are due by the status of a run, both from 1."""
     return names.iteration_of(status.last_record or "") + 1, 1 + status.attempts + status.disruptions
+
+
+def waits_for_signal(status: TaskRunStatus, signal: str) -> bool:
+    """Return whether a run waits for the signal of this name, as its status shows."""
+    return status.waiting_for is not None and signal in status.waiting_for.signals
 
 
 def hooks_follow(status: TaskRunStatus | None) -> bool:

@@ -178,6 +178,25 @@ class Progress(Projection, frozen=True):
     at: datetime | None = None
 
 
+class AwaitedSignals(Projection, frozen=True):
+    """The signals that a run waits for."""
+
+    signals: tuple[str, ...]
+    count: int
+    until: datetime
+
+
+class ApprovalDecision(Projection, frozen=True):
+    """A decision about a run."""
+
+    signal: str
+    decision: str
+    by: str
+    at: datetime
+    name: str
+    iteration: int
+
+
 class HookOutcome(Projection, frozen=True):
     """How one lifecycle hook ended."""
 
@@ -219,6 +238,8 @@ class StatusChanges(TypedDict, total=False):
     started_at: datetime | None
     finished_at: datetime
     next_iteration_at: datetime | None
+    waiting_for: AwaitedSignals | None
+    approvals: tuple[ApprovalDecision, ...]
     current: Current | None
     last_record: str
     output_from: str
@@ -246,6 +267,8 @@ class TaskRunStatus(Projection, frozen=True):
     started_at: datetime | None = None
     finished_at: datetime | None = None
     next_iteration_at: datetime | None = None
+    waiting_for: AwaitedSignals | None = None
+    approvals: tuple[ApprovalDecision, ...] = ()
     current: Current | None = None
     last_record: str | None = None
     output_from: str | None = None
@@ -410,6 +433,22 @@ class Standby(Projection, frozen=True):
     after_seconds: int = 0
 
 
+class Approval(Projection, frozen=True):
+    """Who may decide, and how many must approve."""
+
+    required: int = 1
+    groups: tuple[str, ...] | None = None
+    exclude_creator: bool = False
+
+
+class SignalType(Projection, frozen=True):
+    """A signal that runs of a definition understand."""
+
+    name: str
+    payload_schema: dict[str, Any] | None = None
+    approval: Approval | None = None
+
+
 class TaskDefinitionSpec(Projection, frozen=True):
     """The settings of a task and the template of its pods."""
 
@@ -439,6 +478,11 @@ class TaskDefinitionSpec(Projection, frozen=True):
     handover: str = "Ahead"
     standby: Standby | None = None
     input_schema: dict[str, Any] | None = None
+    signals: tuple[SignalType, ...] | None = None
+
+    def signal(self, name: str) -> SignalType | None:
+        """Return the signal of this name, if the definition lists it."""
+        return next((signal for signal in self.signals or () if signal.name == name), None)
 
 
 class TaskDefinitionStatus(Projection, frozen=True):
@@ -480,10 +524,20 @@ class ResponseError(TaskError, frozen=True):
     data: Present | None = None
 
 
+_SignalName = Annotated[str, msgspec.Meta(max_length=63, pattern=names.SIGNAL_NAME)]
+
+
 class WaitForChildren(Projection, frozen=True):
     """The children that a run waits for before its next iteration: those of one definition, or all."""
 
     definition: Annotated[str, msgspec.Meta(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None = None
+
+
+class WaitForSignal(Projection, frozen=True):
+    """The signals that a run waits for before its next iteration."""
+
+    names: Annotated[tuple[_SignalName, ...], msgspec.Meta(min_length=1, max_length=limits.SIGNAL_NAMES)]
+    count: Annotated[int, msgspec.Meta(ge=1, le=limits.SIGNALS_AT_ONCE)] = 1
 
 
 class Response(Projection, frozen=True):
@@ -494,6 +548,8 @@ class Response(Projection, frozen=True):
     wait_seconds: float | None = None
     wait_until: datetime | None = None
     wait_for_children: WaitForChildren | None = None
+    wait_for_signal: WaitForSignal | None = None
+    signals: tuple[str, ...] = ()
     error: ResponseError | None = None
     retryable: bool | None = None
     retry_after_seconds: float | None = None
@@ -527,6 +583,8 @@ class StorableResponse(Projection, frozen=True, forbid_unknown_fields=True):
     wait_seconds: Annotated[float, msgspec.Meta(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None
     wait_until: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     wait_for_children: WaitForChildren | None = None
+    wait_for_signal: WaitForSignal | None = None
+    signals: tuple[str, ...] = ()
     error: StorableError | None = None
     retryable: bool | None = None
     retry_after_seconds: Annotated[float, msgspec.Meta(ge=0, le=limits.MAX_WAIT_SECONDS)] | None = None

@@ -30,8 +30,16 @@ class Target(msgspec.Struct, frozen=True):
     """The pod that must end before this one, which is created ahead, runs the task."""
     is_standby: bool = False
     """Whether the pod that must end has not answered yet."""
+    signals: tuple[str, ...] | None = None
+    """The TaskSignals that the iteration is given; None unless the iteration before it waited for signals."""
+    woken_by: str = ""
+    """What ended that wait."""
     near: str = ""
     """The node to prefer, which has the image already; empty if there is none."""
+
+    def with_signals(self, signals: tuple[str, ...], woken_by: str) -> "Target":
+        """Return a copy whose iteration is given these TaskSignals."""
+        return msgspec.structs.replace(self, signals=signals, woken_by=woken_by)
 
 
 # --- actions that the executor can do ------------------------------------------------------------------------------
@@ -180,6 +188,14 @@ class AbortChild(Action, frozen=True):
     message: str
     by: str | None = None
     """Who has aborted the run itself, if known."""
+
+
+class ConsumeSignals(Action, frozen=True):
+    """Mark the signals that an answer has consumed, before anything follows from that answer."""
+
+    record: str
+    iteration: int
+    signals: tuple[str, ...]
 
 
 class AdoptRun(Action, frozen=True):

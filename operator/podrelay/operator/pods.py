@@ -23,6 +23,7 @@ class PodAnnotations(msgspec.Struct, frozen=True):
     reporting: str = msgspec.field(default=names.REPORTING_API, name=names.ANNOTATION_REPORTING)
     template_hash: str | None = msgspec.field(default=None, name=names.ANNOTATION_TEMPLATE_HASH)
     after: str | None = msgspec.field(default=None, name=names.ANNOTATION_AFTER)
+    signals: str | None = msgspec.field(default=None, name=names.ANNOTATION_SIGNALS)
 
     def __post_init__(self) -> None:
         """Use the defaults instead of invalid values that a user has set, so that the pod stays under control."""
@@ -193,6 +194,11 @@ class Pod(Projection, frozen=True):
     def reports_by_message(self) -> bool:
         """Whether the pod answers with its termination message."""
         return self.metadata.annotations.reporting == names.REPORTING_TERMINATION_MESSAGE
+
+    @property
+    def signals(self) -> tuple[str, ...]:
+        """The names of the TaskSignals that the pod was given."""
+        return tuple(filter(None, (self.metadata.annotations.signals or "").split(",")))
 
     @property
     def pending_deadline(self) -> datetime:

@@ -42,6 +42,7 @@ NAMES: Final = (
     "podrelay-schedules",
     "podrelay-secrets",
     "podrelay-secrets-of-schedules",
+    "podrelay-signals",
 )
 """The names of the ValidatingAdmissionPolicies of the chart, which are also the names of their bindings."""
 

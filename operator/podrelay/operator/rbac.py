@@ -18,6 +18,7 @@ MODULES: Final = (
     "controllers.definition_ready",
     "executor.children",
     "executor.schedules",
+    "executor.signals",
     "controllers.definition_counts",
     "resources",
     "policy_check",

@@ -17,7 +17,9 @@ SETTINGS_FIELDS: Final = f"metadata.name={settings.CONFIG_MAP}"
 _READ = ("get", "list", "watch")
 PERMISSIONS: Final = (
     Permission(
-        names.GROUP, (names.TASK_RUNS, names.TASK_DEFINITIONS, names.TASK_ITERATIONS, names.TASK_SCHEDULES), _READ
+        names.GROUP,
+        (names.TASK_RUNS, names.TASK_DEFINITIONS, names.TASK_ITERATIONS, names.TASK_SCHEDULES, names.TASK_SIGNALS),
+        _READ,
     ),
     Permission("", ("pods",), _READ),
     Permission("", (SERVICE_ACCOUNTS.plural, RESOURCE_QUOTAS.plural), ("list", "watch")),

@@ -4,7 +4,7 @@ A `View` is everything that is known about one TaskRun at one moment. It holds n
 test can construct any situation by hand.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -174,6 +174,30 @@ class Slot(msgspec.Struct, frozen=True):
     limit: int = 0
 
 
+class WaitingSignal(msgspec.Struct, frozen=True):
+    """A signal that was accepted, and that no iteration has consumed yet."""
+
+    name: str
+    """Of the TaskSignal."""
+    signal: str
+    created: datetime
+    size: int = 0
+    """Bytes of its payload."""
+    decision: str | None = None
+    sender: str = ""
+
+
+class Inbox(msgspec.Struct, frozen=True):
+    """The signals of a run. There may be many: `of` returns only the oldest ones of one name."""
+
+    of: Callable[[str], tuple[WaitingSignal, ...]] = lambda _signal: ()
+    """Returns the accepted signals of this name, the oldest first, at most SIGNALS_AT_ONCE."""
+    find: Callable[[str], WaitingSignal | None] = lambda _name: None
+    """Returns the signal of the TaskSignal of this name, whether it waits or not; None if it is not known."""
+    is_consumed: Callable[[str], bool] = lambda _name: False
+    """Returns whether the TaskSignal of this name is known to be marked as consumed."""
+
+
 class View(msgspec.Struct, frozen=True):
     """All that is known about one TaskRun."""
 
@@ -216,6 +240,9 @@ class View(msgspec.Struct, frozen=True):
     the namespace does not set it."""
     is_kept_for_its_schedule: bool = False
     """Whether its schedule has yet to take note of the run: until then, a deleted run might be started again."""
+    inbox: Inbox = Inbox()
+    consumed: frozenset[str] = frozenset()
+    """Names of records whose signals are marked as consumed in the API server."""
     settings: Settings = Settings()
 
     def owns(self, obj: Pod | Record) -> bool:

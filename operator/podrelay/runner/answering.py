@@ -122,6 +122,9 @@ def _response(
             if answer.wait_for_children is not None:
                 definition = answer.wait_for_children.definition
                 response["waitForChildren"] = {"definition": definition} if definition else {}
+            if answer.wait_for_signal is not None:
+                wanted = answer.wait_for_signal
+                response["waitForSignal"] = {"names": list(wanted.names), "count": wanted.number}
         case Failed():
             response = {"status": "error", "error": error_of(answer), **_about_retries(answer)}
             _add_message(response, _invalid_fields(answer))

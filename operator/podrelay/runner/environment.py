@@ -55,6 +55,10 @@ class Environment(NamedTuple):
     """The pod that must end before this one runs the task; empty unless this pod was created ahead."""
     is_standby: bool = False
     """Whether this pod imports the task while it waits."""
+    signals: tuple[str, ...] = ()
+    """Names of the TaskSignals that this iteration is given."""
+    woken_by: str = ""
+    """What ended the wait for signals before this iteration; empty without a wait."""
     operator_protocol: int = 1
     """The protocol version of the operator."""
 
@@ -96,6 +100,8 @@ def read(variables: Mapping[str, str]) -> Environment:
             only_hooks=_names(variables.get(names.ENV_HOOK, "")),
             after=after,
             is_standby=variables.get(names.ENV_STANDBY) == "true",
+            signals=_names(variables.get(names.ENV_SIGNALS, "")),
+            woken_by=variables.get(names.ENV_WOKEN_BY, ""),
             operator_protocol=version,
         )
     except (KeyError, ValueError) as error:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from podrelay.api import limits, names, protocol
 from podrelay.api.errors import PodrelayError
 from podrelay.api.hooks import ON_BEFORE_TRIGGER
-from podrelay.runner import environment, fence, handover, hooks, quiet, threads
+from podrelay.runner import environment, fence, given_signals, handover, hooks, quiet, threads
 from podrelay.runner.answering import answer_of, answer_of_exception, response_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.console import Console
@@ -27,7 +27,7 @@ from podrelay.runner.record import Record, ResponseLostError, now
 from podrelay.runner.session import PodSession
 from podrelay.runner.signals import QUESTION_SECONDS, Interruption
 from podrelay.sdk import loading, validation
-from podrelay.sdk.answers import Answer, Failed
+from podrelay.sdk.answers import Answer, Continue, Failed
 from podrelay.sdk.calling import call
 from podrelay.sdk.controller import Controller
 from podrelay.sdk.definition import TaskDefinition
@@ -164,12 +164,24 @@ def _run_task(
 ) -> int:
     definition, answer = _work(reference, session)
     record.is_quiet = after_task()
-    response = response_of(answer, session.input, session.output, session.rules)
+    response = response_of(_supported(answer, session.me), session.input, session.output, session.rules)
+    if session.signals and response["status"] != "error":
+        response["signals"] = [signal.key for signal in session.signals]
     code, is_stored = _deliver(session, response, variables)
     if is_stored and definition is not None and hooks.may_follow(response, session.me, is_aborted=session.is_aborted()):
         session.output = response.get("output")
         _call_hooks_of_the_end(definition, session, response)
     return code
+
+
+def _supported(answer: Answer, me: Environment) -> Answer:
+    """Return `answer`, or an error if the operator does not know it and would start the next iteration at once."""
+    is_wait = isinstance(answer, Continue) and answer.wait_for_signal is not None
+    if not is_wait or me.operator_protocol >= protocol.SIGNALS_SINCE:
+        return answer
+    problem = f"it cannot wait for signals, which needs {protocol.SIGNALS_SINCE} at least"
+    message = protocol.unsupported_operator(me.operator_protocol, problem)
+    return Failed(message, protocol.UNSUPPORTED_RUNNER, retryable=False)
 
 
 def _interruption(client: ApiClient, me: Environment, clock: Callable[[], float]) -> Interruption:
@@ -217,6 +229,7 @@ def _work(reference: Reference, session: PodSession) -> tuple[TaskDefinition | N
     definition: TaskDefinition | None = None
     try:
         _load_state(session)
+        session.signals = given_signals.read(session.client, me, session.deadline)
         definition = _task(reference, me)
         for method in hooks.undeclared(definition, me):
             print(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from podrelay.api import limits, numbers
 from podrelay.api.wanted_run import WantedRun
+from podrelay.runner import given_signals
 from podrelay.runner.answering import clean, described, error_of
 from podrelay.runner.api_client import ApiClient
 from podrelay.runner.console import unrecorded
@@ -19,6 +20,7 @@ from podrelay.runner.record import Record
 from podrelay.runner.runs import task_run
 from podrelay.runner.signals import Interruption
 from podrelay.sdk.controller import as_dict
+from podrelay.sdk.signals import Signal
 from podrelay.sdk.task import TaskRun
 from podrelay.sdk.validation import NO_RULES, InputRules
 
@@ -60,6 +62,8 @@ class PodSession:
         self.rules: InputRules = NO_RULES
         self.iteration = me.iteration
         self.attempt = me.attempt
+        self.signals: list[Signal] = []
+        self.woken_by = me.woken_by
         self.is_final_attempt = me.is_final_attempt
         self.secret_folder = me.secret_path
         self.timeout_seconds = me.iteration_timeout
@@ -153,6 +157,14 @@ class PodSession:
     def list_children(self, definition: str | None) -> list[TaskRun]:
         """Return the children."""
         return self._open_children().find(definition)
+
+    def list_waiting_signals(self, name: str | None) -> list[Signal]:
+        """Return the signals that wait."""
+        client = self.client.another()
+        try:
+            return given_signals.waiting(client, self.me, name, self.deadline)
+        finally:
+            client.close()
 
     def _open_children(self) -> "Children":
         with self._children_lock:

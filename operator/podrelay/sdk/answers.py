@@ -26,6 +26,15 @@ class WaitForChildren(NamedTuple):
     """Name of a TaskDefinition, to wait only for its runs; None: all children."""
 
 
+class WaitForSignal(NamedTuple):
+    """The signals to wait for before the next iteration."""
+
+    names: tuple[str, ...]
+    """Names of the signals."""
+    number: int = 1
+    """How many of them end the wait."""
+
+
 class Continue(NamedTuple):
     """The run needs another iteration."""
 
@@ -35,6 +44,8 @@ class Continue(NamedTuple):
     """Pause before the next iteration; None: it starts immediately."""
     wait_for_children: WaitForChildren | None = None
     """The children that must finish before the next iteration; None: it does not wait for children."""
+    wait_for_signal: WaitForSignal | None = None
+    """The signals that end the wait, even if its time is not over and children are unfinished; None: no signal does."""
     is_whole: bool = False
     """Whether `input` is the complete input of the next iteration, instead of being merged over the current one."""
 

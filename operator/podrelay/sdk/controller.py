@@ -3,18 +3,29 @@
 import copy
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from podrelay.api import limits, numbers
 from podrelay.api.wanted_run import WantedRun
-from podrelay.sdk.answers import Aborted, Answer, Built, Continue, Done, Failed, WaitForChildren, failed
+from podrelay.sdk.answers import (
+    Aborted,
+    Answer,
+    Built,
+    Continue,
+    Done,
+    Failed,
+    WaitForChildren,
+    WaitForSignal,
+    failed,
+)
 from podrelay.sdk.children import definition_name, wanted_child
 from podrelay.sdk.errors import ApiRefusedError
 from podrelay.sdk.retry_exceptions import seconds_until
 from podrelay.sdk.scheduled import Scheduled, scheduled_in
 from podrelay.sdk.secret import Secret
+from podrelay.sdk.signals import Signal, Signals, wanted_signals
 from podrelay.sdk.task import TaskRun
 from podrelay.sdk.validation import InputRules
 
@@ -79,6 +90,14 @@ class Session(Protocol):
 
     def trigger(self, child: WantedRun) -> TaskRun:
         """Start a child of the run, or return it if an earlier attempt has started it."""
+
+    signals: list[Signal]
+    """The signals that the iteration was given."""
+    woken_by: str
+    """What ended the wait for signals before the iteration; empty without a wait."""
+
+    def list_waiting_signals(self, name: str | None) -> list[Signal]:
+        """Return the signals of the run that no iteration has consumed, or only those of a name; the oldest first."""
 
     def list_children(self, definition: str | None) -> list[TaskRun]:
         """Return the children of the run, or only those of the named definition; the oldest first."""
@@ -166,6 +185,47 @@ class Response:
         wanted = None if definition is None else definition_name(definition)
         changes = {} if input is None else as_dict(input, "input")
         return self._made(Continue(changes, wait_for_children=WaitForChildren(wanted)), "wait_for_children")
+
+    def wait_for_signal(
+        self,
+        signal: str | Sequence[str],
+        input: Any = None,
+        *,
+        seconds: float | None = None,
+        date: datetime | None = None,
+        count: int = 1,
+        or_children: bool = False,
+    ) -> Continue:
+        """Return an answer that requests another iteration when a signal has arrived.
+
+        No pod exists and nothing is polled while the run waits. Signals that were sent before count, too. The next
+        iteration finds them in `controller.signals`; if the time was over first, `controller.signals.timed_out` is
+        true. An approval ends the wait when enough users have approved, or one has rejected
+        (`controller.signals.approved`).
+
+        Args:
+            signal: the name of the signal, or several names.
+            input: as for `continue_`.
+            seconds: the longest wait, at least 1; 355 days by default.
+            date: alternatively, when the wait ends (UTC if it has no time zone).
+            count: how many signals end the wait, at most 100. For an approval, its definition says how many.
+            or_children: whether the wait also ends when all children have finished.
+
+        Raises:
+            TypeError: the input is neither a dict nor a pydantic model.
+            ValueError: a name or the count is not valid.
+        """
+        names = wanted_signals(signal, count)
+        changes = {} if input is None else as_dict(input, "input")
+        if seconds is None and date is not None:
+            seconds = seconds_until(date)
+        longest = float(limits.MAX_WAIT_SECONDS)
+        # Always a time: an operator without signals, after a rollback, waits for that at least.
+        wait = longest if seconds is None else min(max(1.0, float(seconds)), longest)
+        children = WaitForChildren() if or_children else None
+        return self._made(
+            Continue(changes, wait, children, wait_for_signal=WaitForSignal(names, count)), "wait_for_signal"
+        )
 
     def error(self, error: BaseException | dict[str, Any] | str) -> Failed:
         """Return an answer that fails the iteration; an exception raised by run() has the same effect.
@@ -449,6 +509,12 @@ class Controller:
     def secret(self) -> Secret:
         """The keys of the Secret that spec.secret names, as strings; read on access."""
         return Secret(self._session.secret_folder)
+
+    @property
+    def signals(self) -> Signals:
+        """The signals that this iteration was given, because the one before it waited for them."""
+        session = self._session
+        return Signals(session.signals, session.woken_by, session.list_waiting_signals)
 
     @property
     def scheduled(self) -> Scheduled | None:

@@ -66,6 +66,9 @@ class TaskDefinition:
     "AfterEnd", when the container of the pod before it has ended."""
     standby: ClassVar[dict[str, Any] | None] = None
     """Create the pod of the next iteration while the current one still works: afterSeconds. None: no standby."""
+    signals: ClassVar[list[dict[str, Any]] | None] = None
+    """The signals that runs understand, each with name, and optionally description, payload (a pydantic model) or
+    payloadSchema (a JSON Schema), and approval (required, groups, excludeCreator). None: all signals, unchecked."""
     reporting: ClassVar[str | None] = None
     """How the pod reports its answer. Tasks of this class need "API", the default."""
     template: ClassVar[dict[str, Any] | None] = None

@@ -8,17 +8,25 @@ from podrelay.kube.errors import ApiError, TransportError
 from podrelay.kube.resources import Key
 from podrelay.local.memory_client import run
 from podrelay.operator.cache.store import Store
+from podrelay.operator.controllers.signal_reconciler import SignalReconciler
 from podrelay.operator.executor.executor import Executor
 from podrelay.operator.objects import Record, TaskDefinition, TaskRun
 from podrelay.operator.plan import ReleasePod
 from podrelay.operator.planner import planner
 from podrelay.operator.pods import Pod
+from podrelay.operator.signal_objects import TaskSignal
 from podrelay.operator.view import Settings
 from tests.support.modelapi import ModelApi
 from tests.support.projections import seen
 from tests.support.relaymodel.requests import Connection, Held
 
-KINDS: dict[str, Any] = {"taskruns": TaskRun, "taskdefinitions": TaskDefinition, "taskiterations": Record, "pods": Pod}
+KINDS: dict[str, Any] = {
+    "taskruns": TaskRun,
+    "taskdefinitions": TaskDefinition,
+    "taskiterations": Record,
+    "pods": Pod,
+    "tasksignals": TaskSignal,
+}
 ERRORS = (ApiError, TransportError, TimeoutError)
 
 
@@ -53,7 +61,8 @@ class Operator:
         """Keys that the store has marked, in this order."""
         self.due: dict[Key, datetime] = {}
         """When other keys are due, by this operator's clock."""
-        self.store = Store(self._mark, settings or Settings(), clock=lambda: self.now)
+        self.marked_signals: dict[Key, None] = {}
+        self.store = Store(self._mark, settings or Settings(), clock=lambda: self.now, mark_signal=self._mark_signal)
         self.executor = Executor(
             self.connection,
             self.store,
@@ -61,6 +70,7 @@ class Operator:
             clock=lambda: self.now,
             schemas=self.connection,
         )
+        self._signals = SignalReconciler(self.store, self.executor.for_signals, lambda _key, _seconds: None)
         self.held: dict[Key, Held] = {}
         """Runs in progress, whose response has not arrived yet."""
         self.late: list[Any] = []
@@ -118,11 +128,15 @@ class Operator:
             "taskdefinitions": self.store.definitions,
             "taskiterations": self.store.records,
             "pods": self.store.pods,
+            "tasksignals": self.store.inboxes.signals,
         }[plural]
 
     def _mark(self, key: Key) -> None:
         if key in self._keys:
             self.marked[key] = None
+
+    def _mark_signal(self, key: Key) -> None:
+        self.marked_signals[key] = None
 
     # --- its actions --------------------------------------------------------------------------------------------------
 
@@ -147,6 +161,15 @@ class Operator:
         if plan.requeue_at is not None:
             self.due[key] = plan.requeue_at
         return False
+
+    def judge(self) -> bool:
+        """Judge one signal; return whether there was one."""
+        if not self.marked_signals:
+            return False
+        key = next(iter(self.marked_signals))
+        del self.marked_signals[key]
+        run(self._signals.reconcile(key))
+        return True
 
     def _release_pods(self, key: Key) -> bool:
         actions = planner.plan_without_run(self.store.pods.of(key)).actions
@@ -202,6 +225,8 @@ class Operator:
         """
         for _ in range(most):
             self.see_all(but)
+            if self.judge():
+                continue
             key = next((key for key in [*self.marked, *self._overdue()] if key not in self.held), None)
             if key is None:
                 return True

@@ -115,6 +115,8 @@ class Process:
     is_stuck: bool = False
     leaves_threads: bool = False
     message: str = ""
+    signals: tuple[str, ...] = ()
+    """Names of the TaskSignals that it was given, and could read."""
     hooks_called: list[str] = field(default_factory=list)
 
     @property
@@ -168,10 +170,17 @@ class Process:
                 self.record.claim(lambda: 0.0)
             except (SupersededError, ApiRefusedError, ApiUnreachableError):
                 return False
+            self.signals = tuple(name for name in self.me.signals if self._can_read(name))
         self.has_begun = True
         self.input = input
         self.runs_user_code = not self.only_hooks
         return True
+
+    def _can_read(self, signal: str) -> bool:
+        try:
+            return self.client.read(self.me.namespace, names.TASK_SIGNALS, signal, None) is not None
+        except ApiUnreachableError:
+            return False
 
     def load_state(self) -> dict[str, Any] | None:
         """Return the input in the state; None if the state does not exist."""
@@ -212,6 +221,8 @@ class Process:
         if self.by_message:
             self.message = json.dumps(response)
             return
+        if self.signals and response["status"] != "error":
+            response = self.answered = {**response, "signals": list(self.signals)}
         self.record.is_quiet = not self.leaves_threads
         try:
             self.record.answer(dict(response), lambda: 0.0)
@@ -261,6 +272,8 @@ def start(
     uid = metadata["uid"]
     variables = {item["name"]: item.get("value", "") for item in spec["containers"][0]["env"]}
     variables |= {names.ENV_POD_UID: uid, names.ENV_NODE_NAME: node}
+    by_message = names.ENV_INPUT in variables
+    given = json.loads(variables.pop(names.ENV_SIGNALS, "[]").replace("$$", "$")) if by_message else []
     me = environment.read(variables)
     process: list[Process] = []
     client = _PodClient(api, lambda: is_cut_off(process[0]))
@@ -269,7 +282,6 @@ def start(
         return node_clock().isoformat()
 
     owner = metadata["ownerReferences"][0]
-    by_message = names.ENV_INPUT in variables
     process.append(
         Process(
             pod=metadata["name"],
@@ -283,6 +295,7 @@ def start(
             client=client,
             input=json.loads(variables[names.ENV_INPUT].replace("$$", "$")) if by_message else {},
             started_at=api.now,
+            signals=tuple(signal["name"] for signal in given),
         )
     )
     return process[0]

@@ -143,7 +143,7 @@ def test_names_and_scope_of_a_crd(crd: dict[str, Any]) -> None:
 
     assert crd["metadata"]["name"] == f"{spec['names']['plural']}.podrelay.dev"
     assert spec["names"]["categories"] == ["podrelay"]
-    assert spec["names"]["shortNames"][0] in {"tdef", "trun", "titer", "tsched"}
+    assert spec["names"]["shortNames"][0] in {"tdef", "trun", "titer", "tsched", "tsig"}
     assert spec["scope"] == "Namespaced"
 
 

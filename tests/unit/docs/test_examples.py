@@ -8,7 +8,7 @@ import pytest
 from dev.images import locked
 from tests.support import docpages
 
-PAGES = ("tasks.md", "testing.md")
+PAGES = ("tasks.md", "testing.md", "signals.md")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ WRITERS = (
     "operator/controllers/definition_ready.py",
     "operator/object_rules.py",
     "operator/schedule_planner/*.py",
+    "operator/signal_planner/*.py",
     "runner/*.py",
     "sdk/*.py",
     "api/protocol.py",
@@ -34,6 +35,8 @@ OTHER_WORDS = {
     *("GET", "PUT", "POST", "ADDED", "MODIFIED", "ERROR", "Ahead", "In"),
     # settings of schedules
     *("TaskSchedule", "Allow", "AbortOther", "BufferOne", "BufferAll", "OneByOne", "All", "Latest"),
+    # signals
+    *("Signals", "Approved", "Conflict"),
     # words of Kubernetes that are only read
     *("ContainerCreating", "PodInitializing", "PodScheduled", "DisruptionTarget", "DeletionByPodGC"),
     "TerminationByKubelet",

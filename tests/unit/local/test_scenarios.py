@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from podrelay.kube.errors import InvalidError
-from podrelay.testing import Clock, TaskResult, run_task
+from podrelay.testing import Clock, SentSignal, TaskResult, run_task
 from tests.support import scenario_tasks
 from tests.support.outcomes import Evidence, outcome_of
-from tests.support.scenarios import REFUSALS, SCENARIOS, Refusal, Scenario
+from tests.support.scenarios import REFUSALS, SCENARIOS, Refusal, Scenario, Sent
 
+SIGNAL_AFTER = 60
 ABORT_AFTER = 60
 """In seconds. Runs that wait when they are aborted wait for an hour."""
 
@@ -19,6 +20,17 @@ ABORT_AFTER = 60
 def evidence_of(result: TaskResult) -> Evidence:
     children = tuple(evidence_of(child) for child in result.children)
     return Evidence(result.run, tuple(record.record for record in result.records), children, result.is_deleted)
+
+
+def sent(signal: Sent) -> SentSignal:
+    return SentSignal(
+        signal.name,
+        signal.payload,
+        after=0 if signal.early else SIGNAL_AFTER,
+        key=signal.key,
+        sender="anna",
+        decision=signal.decision,
+    )
 
 
 def what_happens_meanwhile(scenario: Scenario) -> dict[str, Any]:
@@ -46,6 +58,7 @@ def test_a_scenario_ends_as_in_a_cluster(scenario: Scenario, monkeypatch: pytest
         clock=clock,
         name=scenario.name,
         spec=scenario.spec,
+        signals=[sent(signal) for signal in scenario.signals],
         **what_happens_meanwhile(scenario),
     )
 

@@ -10,6 +10,7 @@ from podrelay.api import limits
 from podrelay.api.wanted_run import WantedRun
 from podrelay.sdk.controller import ENV_CLOSE_TO_TIMEOUT, Controller
 from podrelay.sdk.errors import ApiRefusedError, InputError
+from podrelay.sdk.signals import Signal
 from podrelay.sdk.task import TaskRun
 from podrelay.sdk.validation import NO_RULES, InputRules
 
@@ -35,6 +36,9 @@ class FakeSession:
         self.abort_message: str | None = None
         self.triggered: list[WantedRun] = []
         self.children: dict[str | None, list[TaskRun]] = {}
+        self.signals: list[Signal] = []
+        self.woken_by = ""
+        self.waiting: dict[str | None, list[Signal]] = {}
 
     @property
     def task(self) -> TaskRun:
@@ -69,6 +73,9 @@ class FakeSession:
 
     def list_children(self, definition: str | None) -> list[TaskRun]:
         return self.children[definition]
+
+    def list_waiting_signals(self, name: str | None) -> list[Signal]:
+        return self.waiting[name]
 
 
 class Rows(BaseModel):

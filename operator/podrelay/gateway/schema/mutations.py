@@ -27,6 +27,7 @@ from podrelay.gateway.schema.inputs import TaskWhere, task_conditions
 from podrelay.gateway.schema.measuring import measured
 from podrelay.gateway.schema.scalars import DateTime, Json, Number
 from podrelay.gateway.schema.schedules import ScheduleMutations
+from podrelay.gateway.schema.signals import SignalMutations
 from podrelay.gateway.schema.types import (
     DeleteResponse,
     Ident,
@@ -50,7 +51,7 @@ class SettingsInput:
 
 
 @strawberry.type(name="WebinyBackgroundTaskMutation")
-class BackgroundTaskMutation(ScheduleMutations):
+class BackgroundTaskMutation(ScheduleMutations, SignalMutations):
     """Mutations of background tasks."""
 
     payloads: strawberry.Private[Payloads]

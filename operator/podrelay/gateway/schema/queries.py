@@ -38,6 +38,7 @@ from podrelay.gateway.schema.overview_types import Overview, OverviewResponse
 from podrelay.gateway.schema.queue_types import Queue, QueueResponse
 from podrelay.gateway.schema.scalars import DateTime, Json
 from podrelay.gateway.schema.schedules import ScheduleQueries
+from podrelay.gateway.schema.signals import SignalQueries
 from podrelay.gateway.schema.statistics_types import Statistics, StatisticsResponse
 from podrelay.gateway.schema.types import (
     Ident,
@@ -68,7 +69,7 @@ class PodLogsResponse:
 
 
 @strawberry.type(name="WebinyBackgroundTaskQuery")
-class BackgroundTaskQuery(ScheduleQueries):
+class BackgroundTaskQuery(ScheduleQueries, SignalQueries):
     """Queries of background tasks."""
 
     payloads: strawberry.Private[Payloads]

@@ -1,28 +1,25 @@
 """Schedules in the schema: their types, queries, mutations and subscription."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from datetime import datetime
 from enum import Enum
-from typing import Any, TypeVar
+from typing import Any
 
 import strawberry
 
 from podrelay.api import names, schedule_requests
 from podrelay.gateway import schedules
 from podrelay.gateway.call import Call
-from podrelay.gateway.errors import UnavailableError
 from podrelay.gateway.payloads import Object, Payloads
 from podrelay.gateway.query import following, following_schedules
 from podrelay.gateway.schema.describing import subscription
 from podrelay.gateway.schema.envelope import Error, envelope
+from podrelay.gateway.schema.in_turn import in_turn
 from podrelay.gateway.schema.measuring import measured, subscribed
 from podrelay.gateway.schema.scalars import DateTime, Json
 from podrelay.gateway.schema.types import AnyIdent, Ident, Info, Task, TriggerResponse
 from podrelay.kube.resources import Key
-
-T = TypeVar("T")
 
 
 @strawberry.enum(name="BackgroundTaskBackfillOverlap")
@@ -208,14 +205,14 @@ class ScheduleMutations:
     async def create_schedule(self, id_: Ident, spec: Json) -> ScheduleResponse:
         """Create a schedule; `spec` is that of a TaskSchedule."""
         call = self.payloads.call
-        stored, error = await _in_turn(call, lambda: schedules.create(call, id_, spec))
+        stored, error = await in_turn(call, lambda: schedules.create(call, id_, spec))
         return ScheduleResponse(data=None if stored is None else Schedule.of(call, stored), error=error)
 
     @measured("mutation")
     async def update_schedule(self, id_: Ident, spec: Json) -> ScheduleResponse:
         """Change fields of the spec of a schedule, as a JSON merge patch: lists are replaced, null removes a field."""
         call = self.payloads.call
-        stored, error = await _in_turn(call, lambda: schedules.update(call, id_, spec))
+        stored, error = await in_turn(call, lambda: schedules.update(call, id_, spec))
         return ScheduleResponse(data=None if stored is None else Schedule.of(call, stored), error=error)
 
     @measured("mutation")
@@ -224,7 +221,7 @@ class ScheduleMutations:
     ) -> TriggerResponse:
         """Start a task of a schedule now. Later times of the schedule count it as unfinished."""
         call = self.payloads.call
-        run, error = await _in_turn(call, lambda: schedules.trigger(call, id_, input, idempotency_key))
+        run, error = await in_turn(call, lambda: schedules.trigger(call, id_, input, idempotency_key))
         return TriggerResponse(data=Task.of(run, self.payloads) if run else None, error=error)
 
     @measured("mutation")
@@ -268,12 +265,12 @@ class ScheduleMutations:
     async def delete_schedule(self, id_: Ident) -> ScheduleDeleteResponse:
         """Delete a schedule. Its tasks stay."""
         call = self.payloads.call
-        _, error = await _in_turn(call, lambda: schedules.delete(call, id_))
+        _, error = await in_turn(call, lambda: schedules.delete(call, id_))
         return ScheduleDeleteResponse(data=None if error else True, error=error)
 
     async def _change_spec(self, ident: str, make: Callable[[Object], Object]) -> ScheduleResponse:
         call = self.payloads.call
-        stored, error = await _in_turn(call, lambda: schedules.change(call, ident, make))
+        stored, error = await in_turn(call, lambda: schedules.change(call, ident, make))
         return ScheduleResponse(data=None if stored is None else Schedule.of(call, stored), error=error)
 
 
@@ -302,21 +299,6 @@ async def _preview(
     user = await call.services.access.user(call.caller)
     # A rule that seldom matches takes a while to search.
     return await call.services.offloop.run(user, lambda: schedules.times(spec, count, start))
-
-
-async def _in_turn(call: Call, work: Callable[[], Awaitable[T]]) -> tuple[T | None, Error | None]:
-    """Run a mutation after those that precede it in the document, within the time of the operation."""
-
-    async def in_time() -> T:
-        try:
-            async with asyncio.timeout_at(call.ends_at):
-                return await work()
-        except TimeoutError as error:
-            seconds = call.services.limits.seconds
-            raise UnavailableError(f"This took longer than {seconds:g} s, and may still happen: check.") from error
-
-    async with call.mutating:
-        return await envelope(in_time())
 
 
 def _rule(item: Object) -> str:

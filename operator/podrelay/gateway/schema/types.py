@@ -36,7 +36,15 @@ from podrelay.gateway.schema.inputs import (
     task_conditions,
 )
 from podrelay.gateway.schema.line_types import Console, LogItem
-from podrelay.gateway.schema.run_types import Diagnosis, Event, Failure, HookOutcome, QueuePlace
+from podrelay.gateway.schema.run_types import (
+    ApprovalDecision,
+    AwaitedSignals,
+    Diagnosis,
+    Event,
+    Failure,
+    HookOutcome,
+    QueuePlace,
+)
 from podrelay.gateway.schema.scalars import DateTime, Json, Number, json_or_null, time_or_null
 from podrelay.gateway.schema.statistics_types import StatusCount
 from podrelay.gateway.schema.words import Phase, Reason, reason_of
@@ -221,6 +229,8 @@ class Task:
     is_stalled: bool = strawberry.field(description="Nothing can start until a problem is solved, or it has failed.")
     failure: Failure | None
     hooks: list[HookOutcome] = strawberry.field(description="The lifecycle hooks that were called.")
+    waiting_for: AwaitedSignals | None = strawberry.field(description="The signals that it waits for.")
+    approvals: list[ApprovalDecision] = strawberry.field(description="Who has approved or rejected it, oldest first.")
 
     @classmethod
     def of(cls, run: Run, payloads: Payloads, max_logs: int | None = None) -> "Task":
@@ -274,6 +284,8 @@ class Task:
             is_stalled=status.is_stalled,
             failure=Failure(message=status.error.message, code=status.error.code) if status.error else None,
             hooks=[HookOutcome.of(outcome) for outcome in status.hooks],
+            waiting_for=AwaitedSignals.of(status.waiting_for) if status.waiting_for else None,
+            approvals=[ApprovalDecision.of(decision) for decision in status.approvals],
         )
 
     @described

@@ -7,7 +7,16 @@ import strawberry
 
 REASONS: Final = (
     # of runs that have not finished
-    *("NotSeen", "IterationRunning", "Delayed", "Waiting", "WaitingForChildren", "Retrying", "Disrupted"),
+    *(
+        "NotSeen",
+        "IterationRunning",
+        "Delayed",
+        "Waiting",
+        "WaitingForChildren",
+        "WaitingForSignal",
+        "Retrying",
+        "Disrupted",
+    ),
     *("Suspended", "DefinitionSuspended", "ParentDeleted", "SecretMissing", "Restored", "Imported"),
     *("Deleting", "Aborting", "PodEnding", "PodTerminating"),
     # of runs that have not finished, and whose pod cannot be created or started
@@ -27,6 +36,9 @@ REASONS: Final = (
     *("StateLost", "SystemExit"),
     # of definitions, and of pods whose log says why they did not run
     *("PodAccepted", "PodRejected", "Superseded", "NotInAPod"),
+    # of signals
+    *("RunNotFound", "RunFinished", "UnknownSignal", "InvalidPayload", "DecisionMissing", "NotAnApproval"),
+    *("SenderNotAllowed", "AlreadyDecided"),
     # of schedules
     *("Scheduling", "NoMoreTimes", "InvalidSchedule", "RunRefused"),
 )

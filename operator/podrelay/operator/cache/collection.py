@@ -12,8 +12,9 @@ from podrelay.kube.resources import Key
 from podrelay.operator.objects import Record, TaskDefinition, TaskRun
 from podrelay.operator.pods import Pod
 from podrelay.operator.schedule_objects import TaskSchedule
+from podrelay.operator.signal_objects import TaskSignal
 
-T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record, TaskSchedule)
+T = TypeVar("T", TaskRun, TaskDefinition, Pod, Record, TaskSchedule, TaskSignal)
 _REMEMBERED_DELETIONS = 20_000
 
 

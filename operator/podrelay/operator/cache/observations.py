@@ -28,6 +28,7 @@ class Observations:
         not_ahead: name of the last pod that could not be created ahead.
         lost_records: names of records that the run needs and a live read has not found.
         settled: names of records that were read live after their pod had ended.
+        consumed: names of records whose signals are marked as consumed.
         silence: the result of the live read when a heartbeat was overdue.
         input: the result of the input validation.
         children_known_since: the record after which all children were read live.
@@ -45,6 +46,7 @@ class Observations:
     not_ahead: str | None = None
     lost_records: set[str] = field(default_factory=set)
     settled: set[str] = field(default_factory=set)
+    consumed: set[str] = field(default_factory=set)
     silence: Silence | None = None
     input: InputCheck | None = None
     children_known_since: str | None = None
@@ -64,6 +66,7 @@ class Observations:
         self.children_known_since = self.absent = self.still_there = self.parent_missing_since = None
         self.lost_records.clear()
         self.settled.clear()
+        self.consumed.clear()
 
     def pod_left(self, pod: Pod, *, is_last_state: bool) -> None:
         """Note that a pod has left the cache."""

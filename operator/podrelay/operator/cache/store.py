@@ -21,6 +21,7 @@ from podrelay.operator.cache.finished_runs import FinishedRuns
 from podrelay.operator.cache.observations import Observations
 from podrelay.operator.cache.refused_runs import RefusedRuns
 from podrelay.operator.cache.run_id import RunId
+from podrelay.operator.cache.signals import SignalCache
 from podrelay.operator.cache.slots import Limits, Slots
 from podrelay.operator.objects import HistoryLimit, Record, TaskDefinition, TaskRun, TaskRunStatus
 from podrelay.operator.pods import Pod
@@ -49,6 +50,7 @@ class Store:
         restored: called when the API server has gone back in time, so that the cache is useless.
         scheduled_run_changed: called with each run of a schedule that has changed, and whether it is gone.
         is_kept_for_its_schedule: returns whether the schedule of a run has yet to take note of the run.
+        mark_signal: called with the key of each signal that has to be judged.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Store:
         restored: Callable[[], None] = lambda: None,
         scheduled_run_changed: Callable[[TaskRun, bool], None] = lambda _run, _is_gone: None,
         is_kept_for_its_schedule: Callable[[TaskRun], bool] = lambda _run: False,
+        mark_signal: Callable[[Key], None] = lambda _key: None,
     ) -> None:
         self.restored = restored
         self._scheduled_run_changed = scheduled_run_changed
@@ -87,6 +90,7 @@ class Store:
             lambda definition: definition.namespace,
             settings.max_running_pods_per_namespace,
         )
+        self.inboxes = SignalCache(mark_signal, mark, self.run, restored)
         self._observations: dict[Key, Observations] = {}
         self._refused: RefusedRuns[Key, Key] = RefusedRuns()
         self._seated: dict[Key, set[RunId]] = {}
@@ -106,6 +110,7 @@ class Store:
         for observed in self._observations.values():
             observed.begin_term()
         self._refused = RefusedRuns()
+        self.inboxes.begin_term()
         self._seated.clear()
         self.slots.reset()
         for key in self.runs.all_keys():
@@ -158,6 +163,8 @@ class Store:
             is_surplus=self._finished.newer_than(key) >= _kept_runs(definition),
             retention_days=self._retention_days(key.namespace),
             is_kept_for_its_schedule=run.spec.scheduled is not None and self._is_kept_for_its_schedule(run),
+            inbox=self.inboxes.inbox(run),
+            consumed=frozenset(observed.consumed),
             settings=self._settings,
         )
 
@@ -212,6 +219,19 @@ class Store:
         """Note that all children that a run had when `record` was stored are known."""
         if (observed := self._observations_of(run)) is not None:
             observed.children_known_since = record
+
+    def confirm_consumed(self, run: TaskRun, record: str) -> None:
+        """Note that the signals of a record are marked as consumed in the API server."""
+        if (observed := self._observations_of(run)) is not None:
+            observed.consumed.add(record)
+
+    def now(self) -> datetime:
+        """Return the current time."""
+        return self._clock()
+
+    def created_by(self, run: TaskRun) -> str | None:
+        """Return who has created a run, or, if a task did, the run that it descends from; None if unknown."""
+        return next(filter(None, (member.metadata.annotations.created_by for member in self._line_of(run))), None)
 
     def abort_refused(self, child: Key) -> None:
         """Note that a run cannot be aborted in its current state, so that the abort of its parent continues."""
@@ -426,6 +446,7 @@ class Store:
         if run is not None:
             for child in self._children.has_answered(key, names.iteration_of(run.status.last_record or "")):
                 self._mark(child)  # a child with selfCleanup may have waited for this
+        self.inboxes.run_changed(key)
         self._mark(key)
 
     def _has_finished(self, key: Key, run: TaskRun) -> None:
@@ -443,6 +464,7 @@ class Store:
         self._forget_facts(key, _definition_of(run))
         self._forget_in_index(key, _definition_of(run))
         self._finished.remove(key)
+        self.inboxes.run_changed(key)
         parent, change = self._children.remove(key)
         if parent is not None:
             self._mark_parent(parent, change)
@@ -513,6 +535,7 @@ class Store:
             if (observed := self._observations.get(key)) is not None:
                 observed.refusal = observed.input = None  # the definition may have been corrected
                 self._refused.remove(definition, key)
+            self.inboxes.run_is_new(key)
             self._mark(key)
 
     def _has_new_spec(self, definition: Key, known: TaskDefinition | None) -> bool:

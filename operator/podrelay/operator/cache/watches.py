@@ -19,6 +19,7 @@ from podrelay.kube.resources import (
     TASK_ITERATIONS,
     TASK_RUNS,
     TASK_SCHEDULES,
+    TASK_SIGNALS,
     Resource,
 )
 from podrelay.operator.cache.recoveries import Recoveries
@@ -29,6 +30,7 @@ from podrelay.operator.objects import Named, NamespaceSettings, Record, TaskDefi
 from podrelay.operator.pods import Pod
 from podrelay.operator.resources import POD_SELECTOR, SETTINGS_FIELDS
 from podrelay.operator.schedule_objects import TaskSchedule
+from podrelay.operator.signal_objects import TaskSignal
 
 READY_SECONDS: Final = 5.0
 """Readiness fails when a watch has been broken for longer: the restart of an API server takes a moment."""
@@ -65,6 +67,12 @@ class Watches:
     def is_synced(self) -> bool:
         """Whether all needed objects have been listed once."""
         return all(watch.synced.is_set() for watch in self.needed)
+
+    async def wait_synced_signals(self) -> None:
+        """Wait until all signals have been listed once."""
+        for watch in self.optional:
+            if watch.name == TASK_SIGNALS.plural:
+                await watch.synced.wait()
 
     async def wait_synced_schedules(self) -> None:
         """Wait until all schedules have been listed once."""
@@ -153,6 +161,7 @@ def watches_into(
             reflect(TASK_ITERATIONS, Record, store.records),
             reflect(PODS, Pod, store.pods, selector=POD_SELECTOR),
         )
+        optional.append(reflect(TASK_SIGNALS, TaskSignal, store.inboxes.signals))
         optional.append(reflect(TASK_SCHEDULES, TaskSchedule, schedules.schedules))
         denied = partial(retentions.denied, namespace)
         optional.append(reflect(CONFIG_MAPS, NamespaceSettings, retentions, fields=SETTINGS_FIELDS, denied=denied))

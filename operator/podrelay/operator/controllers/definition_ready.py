@@ -157,8 +157,7 @@ def _stalled(ready: Condition) -> Condition:
 
 
 async def _verdict(client: Client, definition: TaskDefinition, schemas: SchemaProcess) -> tuple[str, str, str]:
-    schema = definition.spec.input_schema
-    problem = (await schemas.check(schema)).problem if schema is not None else None
+    problem = await _schema_problem(definition, schemas)
     if problem is not None:
         return "False", object_rules.INVALID_INPUT_SCHEMA, limits.cut(problem, limits.MESSAGE_LENGTH)
     try:
@@ -179,6 +178,19 @@ async def _verdict(client: Client, definition: TaskDefinition, schemas: SchemaPr
             return _ACCEPTED
         return "False", _REJECTED, limits.cut(error.message, limits.MESSAGE_LENGTH)
     return _ACCEPTED
+
+
+async def _schema_problem(definition: TaskDefinition, schemas: SchemaProcess) -> str | None:
+    """Return why a schema of the definition is not a valid JSON Schema; None if all are valid."""
+    of_signals = {
+        f"payloadSchema of the signal {signal.name}: ": signal.payload_schema
+        for signal in definition.spec.signals or ()
+    }
+    for where, schema in {"": definition.spec.input_schema, **of_signals}.items():
+        problem = (await schemas.check(schema)).problem if schema is not None else None
+        if problem is not None:
+            return f"{where}{problem}"
+    return None
 
 
 _REJECTED: Final = "PodRejected"

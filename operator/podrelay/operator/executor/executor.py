@@ -25,6 +25,7 @@ from podrelay.operator.executor.payloads import Payloads
 from podrelay.operator.executor.pods import Lease, PodActions
 from podrelay.operator.executor.records import RecordActions
 from podrelay.operator.executor.requests import Requests
+from podrelay.operator.executor.signals import SignalActions, SignalExecutor
 from podrelay.operator.executor.status_body import add_result, later_patch, new_status
 from podrelay.operator.objects import TaskRun
 from podrelay.operator.plan import (
@@ -87,11 +88,12 @@ class Executor:
         reads_logs: bool = True,
     ) -> None:
         self._requests = Requests(client, store, clock, count)
+        signals = SignalActions(self._requests)
         self._payloads = Payloads(client)
         self._events = events or Events(client, clock)
         self._store = store
         self._schemas = schemas or SchemaProcess()
-        self._pods = PodActions(self._requests, self._payloads, lease)
+        self._pods = PodActions(self._requests, self._payloads, lease, signals)
         records = RecordActions(self._requests, self._payloads, self._pods.release_pod, reads_logs=reads_logs)
         self._handlers: Mapping[type[Action], Callable[[Key, View, Any], Awaitable[None]]] = {
             ReadInput: self._read_input,
@@ -102,7 +104,13 @@ class Executor:
             **self._pods.handlers,
             **records.handlers,
             **ChildActions(self._requests).handlers,
+            **signals.handlers,
         }
+
+    @property
+    def for_signals(self) -> SignalExecutor:
+        """The executor for signals that are judged; it shares clients and caches with this one."""
+        return SignalExecutor(self._requests, self._schemas)
 
     async def carry_out(self, key: Key, view: View, action: Action) -> None:
         """Carry out one action. The run must be planned again afterwards, regardless of the result.

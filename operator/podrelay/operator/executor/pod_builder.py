@@ -5,6 +5,8 @@ others.
 """
 
 import copy
+import json
+from collections.abc import Sequence
 from typing import Any, Final
 
 from podrelay.api import limits, names, numbers, protocol
@@ -47,6 +49,7 @@ def build(
     definition: TaskDefinition,
     target: Target,
     input: dict[str, Any] | None = None,
+    signals: Sequence[dict[str, Any]] = (),
     created_by: str | None = None,
 ) -> dict[str, Any]:
     """Return the manifest of the pod for `target`.
@@ -56,6 +59,7 @@ def build(
         definition: the definition with the template.
         target: the iteration and attempt.
         input: the input of the iteration; it is used only for pods that report by message.
+        signals: the signals that the iteration is given; they are used only for pods that report by message.
         created_by: the user who created the run, or the run that it descends from; None if unknown.
 
     Raises:
@@ -77,7 +81,9 @@ def build(
         raise TemplateError("spec.template.spec is missing; it must be the spec of a pod")
     container = task_container(spec)
     variables = _environment(run, definition, target, str(container.get("image", "")))
-    _complete_container(container, [*variables, _input_variable(input or {})] if by_message else variables)
+    if by_message:
+        variables += [_input_variable(input or {}), *_signals_variable(target, signals)]
+    _complete_container(container, variables)
     if run.spec.secret is not None:
         _mount_secret(spec, container, run.spec.secret)
     if target.near:
@@ -198,6 +204,13 @@ def _input_variable(input: dict[str, Any]) -> dict[str, str]:
     return {"name": names.ENV_INPUT, "value": data.decode().replace("$", "$$")}
 
 
+def _signals_variable(target: Target, signals: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    if target.signals is None:
+        return []
+    text = json.dumps(list(signals), ensure_ascii=False, separators=(",", ":"))
+    return [{"name": names.ENV_SIGNALS, "value": text.replace("$", "$$")}]
+
+
 def _as_stored(input: dict[str, Any]) -> Any:
     try:
         # The API server stores an integer of more than 64 bits as a float, but writes it like an integer.
@@ -228,6 +241,10 @@ def _environment(run: TaskRun, definition: TaskDefinition, target: Target, image
     }
     if target.after:
         values |= {names.ENV_AFTER: target.after, names.ENV_STANDBY: _flag(value=target.is_standby)}
+    if target.signals is not None:
+        values[names.ENV_WOKEN_BY] = target.woken_by
+        if spec.reporting == names.REPORTING_API:
+            values[names.ENV_SIGNALS] = ",".join(target.signals)
     if callable_hooks := _hooks_of(spec, target):
         values[names.ENV_HOOKS] = ",".join(callable_hooks)
     if target.hooks:
@@ -273,6 +290,8 @@ def _annotations(definition: TaskDefinition, container: str, target: Target) -> 
     optional = {names.ANNOTATION_HEARTBEAT_TIMEOUT: str(heartbeat)} if heartbeat is not None else {}
     if target.after:
         optional[names.ANNOTATION_AFTER] = target.after
+    if target.signals is not None:
+        optional[names.ANNOTATION_SIGNALS] = ",".join(target.signals)
     return {
         names.ANNOTATION_ITERATION_TIMEOUT: str(spec.iteration_timeout_seconds),
         names.ANNOTATION_PENDING_TIMEOUT: str(spec.pending_timeout_seconds),

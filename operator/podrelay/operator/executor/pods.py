@@ -21,6 +21,7 @@ from podrelay.kube.resources import PODS, Key
 from podrelay.operator.executor import pod_builder
 from podrelay.operator.executor.payloads import Payloads, StateGoneError
 from podrelay.operator.executor.requests import Requests
+from podrelay.operator.executor.signals import SignalActions
 from podrelay.operator.objects import TaskRun
 from podrelay.operator.plan import (
     Action,
@@ -68,9 +69,11 @@ class PodActions:
         requests: sends requests to the API server.
         payloads: reads the state that a pod starts from.
         lease: must be held while pods are created.
+        signals: reads the signals that a pod is given.
     """
 
-    def __init__(self, requests: Requests, payloads: Payloads, lease: Lease) -> None:
+    def __init__(self, requests: Requests, payloads: Payloads, lease: Lease, signals: SignalActions) -> None:
+        self._signals = signals
         self._requests = requests
         self._store = requests.store
         self._payloads = payloads
@@ -92,12 +95,16 @@ class PodActions:
     async def _create_pod(self, key: Key, view: View, action: CreatePod) -> None:
         assert view.definition is not None  # noqa: S101 - the planner has checked it
         name = action.target.name
+        given = await self._signals.give(key, action.target.signals or ())
+        if given is None:
+            return  # the cache has the current state now, with which the run is planned again
         try:
             manifest = pod_builder.build(
                 view.run,
                 view.definition,
                 action.target,
                 await self._input_for_message(key, view, action.target),
+                [signal.content for signal in given],
                 view.run.metadata.annotations.created_by or (view.parent.created_by if view.parent else None),
             )
         except (

@@ -158,6 +158,9 @@ class RecordActions:
         response = action.response
         if action.pod is None or not action.pod.reports_by_message:
             return response
+        # Which signals its answer has consumed is fixed: all that it was given, but none with an error.
+        consumed = () if response.status == "error" else action.pod.signals
+        response = msgspec.structs.replace(response, signals=consumed)
         has_state = action.target.state is not None or action.target.checkpoint is not None
         if response.status != "continue" and (response.output is not None or not has_state):
             return response

@@ -5,7 +5,7 @@ from datetime import timedelta
 from podrelay.api import limits, protocol
 from podrelay.operator.objects import Current, Record, RetryPolicy, TaskError, TaskRunStatus
 from podrelay.operator.plan import Plan
-from podrelay.operator.planner import due_pod, failures, hooks, retry_policy, starting, statuses
+from podrelay.operator.planner import approvals, due_pod, failures, hooks, retry_policy, starting, statuses
 from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.view import View
 
@@ -27,6 +27,9 @@ def apply_answer(view: View, attempt: Attempt, record: Record) -> Plan:
         recent_iterations=statuses.remember(
             view.run.status, attempt, response.status, statuses.words_of(record), view.now
         ),
+        approvals=approvals.including(view, view.run.status, response.signals, record.iteration - 1)
+        if response.signals
+        else view.run.status.approvals,
     )
     if response.refusal is not None:
         return _refused(view, status, record, response.refusal)
@@ -52,6 +55,8 @@ def _continue(view: View, status: TaskRunStatus, record: Record) -> Plan:
         due = answered + timedelta(seconds=response.wait_seconds)
     if due is not None:
         due = min(due, answered + timedelta(seconds=limits.MAX_WAIT_SECONDS))
+    if response.wait_for_signal is not None:
+        due = None  # `signals` says when the wait is over
     following = status.changed(
         last_record=record.metadata.name,
         attempts=0,

@@ -23,6 +23,7 @@ from podrelay.operator.plan import (
     ConfirmAbsent,
     ConfirmGone,
     ConfirmSilent,
+    ConsumeSignals,
     DeletePod,
     OpenGate,
     Plan,
@@ -46,6 +47,7 @@ from podrelay.operator.planner import (
     hooks,
     responses,
     restored_runs,
+    signals,
     starting,
     statuses,
     termination_message,
@@ -104,7 +106,8 @@ def _unfinished(view: View) -> Plan:
         return _with_descendants(view, _hold(view, attempt))
     late = due_pod.late_answer(view, target) if view.run.spec.abort is None else None
     if late is not None and late.record is not None:
-        following = answers.apply_answer(view, late, late.record)
+        consume = signals.to_consume(view, late.record)
+        following = Plan(actions=(consume,)) if consume is not None else answers.apply_answer(view, late, late.record)
     else:
         following = starting.start(view, view.run.status)
     if following.status is not None and following.status.current is None and not following.actions:
@@ -161,6 +164,9 @@ def _hold(view: View, attempt: Attempt) -> Plan:
     pod, record = attempt.pod, attempt.record
     if pod is None and attempt.gone is None:
         return Plan(actions=(ConfirmGone(attempt.target.name, attempt.uid),))
+    consume = _signals_of(view, attempt)
+    if consume is not None:
+        return Plan(actions=(consume,))
     if view.run.spec.abort is not None:
         return aborts.abort(view, attempt, view.run.spec.abort.message)
     if record is not None and record.response is not None:
@@ -178,6 +184,13 @@ def _hold(view: View, attempt: Attempt) -> Plan:
     if pod.has_started:
         return _working(view, attempt, pod)
     return _pending(view, attempt, pod)
+
+
+def _signals_of(view: View, attempt: Attempt) -> ConsumeSignals | None:
+    """Return the action that marks the signals that the answer of `attempt` has consumed; None if nothing is left."""
+    if attempt.record is None or not due_pod.is_known_to_have_been(view, attempt):
+        return None
+    return signals.to_consume(view, attempt.record)
 
 
 def _answered(view: View, attempt: Attempt, record: Record) -> Plan:

@@ -18,12 +18,15 @@ from podrelay.operator.plan import (
     TakeSlot,
     Target,
 )
-from podrelay.operator.planner import admission, ahead, children, due_pod, restored_runs, statuses
+from podrelay.operator.planner import admission, ahead, children, due_pod, restored_runs, signals, statuses
 from podrelay.operator.pods import Pod
 from podrelay.operator.view import View
 
 _GARBAGE_COLLECTION: Final = timedelta(seconds=30)
 """Kubernetes deletes the children of a deleted parent within seconds; a message on each would cost a status write."""
+
+_POD_ENDS: Final = timedelta(minutes=1)
+"""A standby pod ends within seconds, unless its node is lost or a foreign finalizer keeps it."""
 
 
 def start(view: View, status: TaskRunStatus) -> Plan:
@@ -36,6 +39,14 @@ def start(view: View, status: TaskRunStatus) -> Plan:
     abort = view.run.spec.abort
     if abort is not None:
         return statuses.finish(view, status, "Aborted", "Aborted", abort.message or "Task aborted.")
+    wait = signals.wait_before(view, target)
+    if target.try_ == 1 and (wait is not None or status.waiting_for is not None):
+        status = status.changed(next_iteration_at=None)  # the time until which it waits for signals
+    if wait is not None:
+        held = _held_by_signals(view, status, wait, target, pod)
+        if held is not None:
+            return held
+        status, target = status.changed(approvals=signals.decisions(view, status, wait)), signals.given(target, wait)
     return (
         restored_runs.without_status(view, status)
         or _held_by_parent_or_children(view, status, target)
@@ -44,6 +55,34 @@ def start(view: View, status: TaskRunStatus) -> Plan:
         or _obstructed(view, status, target)
         or _take_turn(view, status, target, pod)
     )
+
+
+def _held_by_signals(
+    view: View, status: TaskRunStatus, wait: signals.Wait, target: Target, pod: Pod | None
+) -> Plan | None:
+    """Show which signals an iteration waits for before its first attempt; None if the wait has ended."""
+    if target.try_ > 1:
+        return None
+    held = signals.hold(view, status, wait)
+    if held is not None or pod is None or pod.metadata.annotations.signals is not None:
+        return held
+    return _without_signals(view, status, target, pod)
+
+
+def _without_signals(view: View, status: TaskRunStatus, target: Target, pod: Pod) -> Plan:
+    """Wait for the end of a standby pod, which was created before the answer, without signals; it must not be released.
+
+    Pods that are held back are deleted while the run waits.
+    """
+    message = f"pod {target.name}, which was created before the signals arrived, must end first"
+    overdue = (pod.metadata.deletion_timestamp or view.now) + _POD_ENDS
+    if view.now < overdue:
+        waiting = statuses.wait(view, status, object_rules.WAITING_FOR_SIGNAL, message, None)
+        return Plan(status=waiting.status, requeue_at=overdue)
+    if not pod.is_held and (pod.task.terminated is not None or not pod.spec.node_name):
+        # A foreign finalizer keeps it. It can no longer run, so it counts as an attempt that was disrupted.
+        return Plan(status=statuses.running(view, status, target, pod))
+    return statuses.stall(view, status, "NameTaken", f"{message}; delete it")
 
 
 def _wait(view: View, status: TaskRunStatus) -> Plan | None:
@@ -109,7 +148,7 @@ def _held_by_parent_or_children(view: View, status: TaskRunStatus, target: Targe
         return statuses.finish(view, status, "Failed", obstacle.reason, obstacle.message, error=error)
     record = due_pod.record_named(view, target.state) if target.state is not None and target.try_ == 1 else None
     awaited = record.response.wait_for_children if record is not None and record.response is not None else None
-    if record is None or awaited is None:
+    if record is None or awaited is None or target.signals is not None:
         return None
     if view.children.known_since != record.metadata.name:
         return Plan(actions=(ConfirmChildren(record.metadata.name),))

@@ -10,7 +10,7 @@ from podrelay.api import limits
 from podrelay.operator import object_rules
 from podrelay.operator.objects import Current, RecentIteration, Record, StatusChanges, TaskError, TaskRunStatus
 from podrelay.operator.plan import Plan, Target
-from podrelay.operator.planner import admission, hooks
+from podrelay.operator.planner import admission, approvals, hooks
 from podrelay.operator.planner.conditions import stalled_since, with_conditions
 from podrelay.operator.planner.due_pod import Attempt
 from podrelay.operator.pods import Pod
@@ -115,6 +115,9 @@ def running(view: View, status: TaskRunStatus, target: Target, pod: Pod) -> Task
         started_at=started_at,
         next_iteration_at=None,
         current=_holder(view, target, pod),
+        approvals=approvals.including(view, status, pod.signals, target.iteration - 1)
+        if pod.signals
+        else status.approvals,
     )
 
 
@@ -153,6 +156,7 @@ def show(
         message=limits.cut(message, limits.MESSAGE_LENGTH),
         observed_generation=view.run.metadata.generation,
         queue_position=None,
+        waiting_for=None,
         concurrency_key=admission.value_of(view),
     ).changed(**changes)
     return with_conditions(changed, seconds(view.now), stalled=stalled)

@@ -97,7 +97,7 @@ def test_an_answer_unknown_to_this_operator_waits_for_one_that_knows_it() -> Non
     assert status is not None
     assert (status.phase, status.reason, status.attempts) == ("Running", "UnsupportedRunner", 0)
     assert 'answer "yield"' in (status.message or "")
-    assert "version 3" in (status.message or "")
+    assert f"version {protocol.VERSION}" in (status.message or "")
     assert "upgrade the operator" in (status.message or "")
     assert status.current is not None
     assert status.current.pod_name == "words-i1"

@@ -1,0 +1,1 @@
+"""Decides whether a TaskSignal is accepted for its run. Pure functions over values."""
