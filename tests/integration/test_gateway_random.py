@@ -96,6 +96,8 @@ JSONS = st.recursive(
     max_leaves=6,
 )
 
+SCHEDULED = {"schedules": [{"cron": "@yearly"}], "run": {"definition": "count-words"}}
+
 ARGUMENTS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "definition": ("String!", DEFINITIONS),
     "id": ("ID!", IDS),
@@ -103,6 +105,8 @@ ARGUMENTS: dict[str, tuple[str, st.SearchStrategy[Any]]] = {
     "search": ("String", st.none() | TEXTS),
     "limit": ("Int", st.none() | st.integers(-1, 3)),
     "input": ("JSON", JSONS | st.dictionaries(TEXTS, JSONS, max_size=3)),
+    "overrides": ("JSON", JSONS | st.dictionaries(st.sampled_from(["env", "retry", "maxIterations"]), JSONS)),
+    "spec": ("JSON!", JSONS.filter(lambda value: value is not None) | st.just(SCHEDULED)),
     "name": ("String", st.none() | TEXTS | st.just("x" * 300)),
     "delay": ("Number", st.none() | NUMBERS.filter(lambda number: abs(number) != float("inf"))),
     "startAt": ("DateTime", st.none() | DATES | TEXTS),
@@ -126,8 +130,9 @@ MANY = f"{{ data {{ id ok data {{ id }} error {{ code }} }} succeeded failed {ER
 SCHEDULE = f"{{ data {{ id suspended nextTimes }} {ERROR} }}"
 FIELDS = {
     "triggerTask": f"(definition: $definition, input: $input, name: $name, delay: $delay, startAt: $startAt,"
-    f" parent: $parent, idempotencyKey: $idempotencyKey) {TASK}",
-    "rerunTask": f"(id: $id, input: $input, name: $name) {TASK}",
+    f" parent: $parent, idempotencyKey: $idempotencyKey, overrides: $overrides) {TASK}",
+    "rerunTask": f"(id: $id, input: $input, name: $name, overrides: $overrides) {TASK}",
+    "rescheduleTask": f"(id: $id, startAt: $startAt, delay: $delay) {TASK}",
     "abortTask": f"(id: $id, message: $message, cascade: $cascade) {TASK}",
     "suspendTask": f"(id: $id, suspend: $suspend) {TASK}",
     "deleteTask": f"(id: $id, cascade: $cascade) {{ data {ERROR} }}",
@@ -137,6 +142,8 @@ FIELDS = {
     "suspendTasks": f"(ids: $ids, search: $search, limit: $limit, suspend: $suspend) {MANY}",
     "rerunTasks": f"(ids: $ids, search: $search, limit: $limit) {MANY}",
     "deleteTasks": f"(ids: $ids, cascade: $cascade) {MANY}",
+    "createSchedule": f"(id: $id, spec: $spec) {SCHEDULE}",
+    "updateSchedule": f"(id: $id, spec: $spec) {SCHEDULE}",
     "triggerSchedule": f"(id: $id, input: $input, idempotencyKey: $idempotencyKey) {TASK}",
     "backfillSchedule": f"(id: $id, start: $start, until: $until, startsPerMinute: $startsPerMinute, name: $name)"
     f" {SCHEDULE}",

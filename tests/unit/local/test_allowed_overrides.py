@@ -9,7 +9,7 @@ from podrelay.kube.errors import InvalidError, NotFoundError
 from podrelay.local import allowed_overrides
 from tests.support.schedules import task_schedule
 
-GIVEN = {"overrides": {"maxIterations": 5}}
+GIVEN: dict[str, Any] = {"overrides": {"maxIterations": 5}}
 WORDS = "spec.overrides has maxIterations, but TaskDefinition count-words allows retry"
 
 

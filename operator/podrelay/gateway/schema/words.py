@@ -20,7 +20,8 @@ REASONS: Final = (
     *("Suspended", "DefinitionSuspended", "ParentDeleted", "SecretMissing", "Restored", "Imported"),
     *("Deleting", "Aborting", "PodEnding", "PodTerminating"),
     # of runs that have not finished, and whose pod cannot be created or started
-    *("DefinitionNotFound", "Queued", "InvalidInputSchema", "NameTaken", "InvalidTemplate", "InputTooLarge"),
+    *("DefinitionNotFound", "OverridesNotAllowed", "Queued", "InvalidInputSchema", "NameTaken"),
+    *("InvalidTemplate", "InputTooLarge"),
     *("PodInvalid", "PodForbidden", "ForeignRecord", "RecordRefused", "QuotaExceeded", "InternalError"),
     *("AdmissionTimeout", "TooManyRequests", "ServiceUnavailable", "NamespaceNotFound", "Unschedulable"),
     *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"),
