@@ -69,6 +69,15 @@ class Present(_Struct, frozen=True):
     """A value that is present; its contents are not kept."""
 
 
+class Scheduled(_Struct, frozen=True):
+    """The schedule that a run was started by, and the time that it is for."""
+
+    schedule: str
+    time: datetime
+    backfill: str | None = None
+    manual: bool = False
+
+
 class RunSpec(_Struct, frozen=True):
     """The spec of a run, without its input."""
 
@@ -79,6 +88,7 @@ class RunSpec(_Struct, frozen=True):
     start_at: datetime | None = None
     delay_seconds: int | None = None
     abort: Abort | None = None
+    scheduled: Scheduled | None = None
 
 
 class CurrentPod(_Struct, frozen=True):

@@ -17,10 +17,12 @@ const OverviewPage = lazy(() => import('./overview/OverviewPage'));
 const DefinitionsPage = lazy(() => import('./definitions/DefinitionsPage'));
 const DefinitionPage = lazy(() => import('./definitions/DefinitionPage'));
 const TriggerPage = lazy(() => import('./trigger/TriggerPage'));
+const SchedulesPage = lazy(() => import('./schedules/SchedulesPage'));
+const SchedulePage = lazy(() => import('./schedules/SchedulePage'));
 const QueuePage = lazy(() => import('./queue/QueuePage'));
 const SettingsPage = lazy(() => import('./settings/SettingsPage'));
 
-export type View = 'overview' | 'runs' | 'definitions' | 'queue' | 'settings' | 'missing';
+export type View = 'overview' | 'runs' | 'definitions' | 'schedules' | 'queue' | 'settings' | 'missing';
 
 export function App() {
   const user = useStore(session);
@@ -109,6 +111,12 @@ function viewOf(
         return { view: 'definitions', page };
       }
       return { view: 'definitions', page: <DefinitionsPage key={namespace} namespace={namespace} /> };
+    case 'schedules':
+      if (name !== undefined) {
+        const key = `${namespace}/${name}`;
+        return { view: 'schedules', page: <SchedulePage key={key} namespace={namespace} name={name} /> };
+      }
+      return { view: 'schedules', page: <SchedulesPage key={namespace} namespace={namespace} /> };
     case 'queue':
       return { view: 'queue', page: <QueuePage key={namespace} namespace={namespace} /> };
     case 'settings':

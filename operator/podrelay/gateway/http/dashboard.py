@@ -23,8 +23,9 @@ PATHS: Final = (
     "/definitions",
     "/definitions/{namespace}/{name}",
     "/trigger/{namespace}/{name}",
+    "/schedules",
+    "/schedules/{namespace}/{name}",
     "/queue",
-    "/compare",
     "/settings",
 )
 """The addresses of its views. All of them get the same page, whose script reads the address."""

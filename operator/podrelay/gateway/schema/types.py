@@ -36,7 +36,7 @@ from podrelay.gateway.schema.inputs import (
     task_conditions,
 )
 from podrelay.gateway.schema.line_types import Console, LogItem
-from podrelay.gateway.schema.run_types import Diagnosis, Event, Failure, HookOutcome, QueuePlace
+from podrelay.gateway.schema.run_types import Diagnosis, Event, Failure, HookOutcome, QueuePlace, Scheduled
 from podrelay.gateway.schema.scalars import DateTime, Json, Number, json_or_null, time_or_null
 from podrelay.gateway.schema.statistics_types import StatusCount
 from podrelay.gateway.schema.words import Phase, Reason, reason_of
@@ -219,6 +219,7 @@ class Task:
     is_stalled: bool = strawberry.field(description="Nothing can start until a problem is solved, or it has failed.")
     failure: Failure | None
     hooks: list[HookOutcome] = strawberry.field(description="The lifecycle hooks that were called.")
+    scheduled: Scheduled | None = strawberry.field(description="Null if no schedule has started it.")
 
     @classmethod
     def of(cls, run: Run, payloads: Payloads, max_logs: int | None = None) -> "Task":
@@ -270,6 +271,7 @@ class Task:
             is_stalled=status.is_stalled,
             failure=Failure(message=status.error.message, code=status.error.code) if status.error else None,
             hooks=[HookOutcome.of(outcome) for outcome in status.hooks],
+            scheduled=_scheduled(call, run),
         )
 
     @described
@@ -499,6 +501,18 @@ def _event(event: StoredEvent) -> Event:
 
 def _related(call: Call, run: Run, name: str | None) -> str | None:
     return call.scope.ident(Key(run.metadata.namespace, name)) if name else None
+
+
+def _scheduled(call: Call, run: Run) -> Scheduled | None:
+    scheduled = run.spec.scheduled
+    if scheduled is None:
+        return None
+    return Scheduled(
+        schedule_id=call.scope.ident(Key(run.metadata.namespace, scheduled.schedule)),
+        scheduled_for=DateTime(scheduled.time),
+        manual=scheduled.manual,
+        backfill=scheduled.backfill,
+    )
 
 
 def _progress(run: Run) -> Progress | None:

@@ -10,6 +10,7 @@ import {
   OverviewSign,
   QueueSign,
   RunsSign,
+  SchedulesSign,
   SettingsSign,
 } from '../components/icons';
 import { plain } from '../components/text';
@@ -31,6 +32,7 @@ const VIEWS = [
   { view: 'overview', path: '/', title: 'Overview', Sign: OverviewSign },
   { view: 'runs', path: '/runs', title: 'Runs', Sign: RunsSign },
   { view: 'queue', path: '/queue', title: 'Queue', Sign: QueueSign },
+  { view: 'schedules', path: '/schedules', title: 'Schedules', Sign: SchedulesSign },
   { view: 'definitions', path: '/definitions', title: 'Definitions', Sign: DefinitionsSign },
   { view: 'settings', path: '/settings', title: 'Settings', Sign: SettingsSign },
 ] as const;
