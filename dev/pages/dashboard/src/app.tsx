@@ -1,5 +1,5 @@
 import { lazy, type ReactNode, Suspense, useEffect, useState } from 'react';
-import { begin } from './api/http';
+import { begin, resume } from './api/http';
 import { isExpired, session } from './api/session';
 import { useStore } from './api/store';
 import { ErrorBoundary } from './components/ErrorBoundary';
@@ -11,7 +11,7 @@ import { RunsPage } from './runs/RunsPage';
 import { fallbackNamespace, remember } from './shell/namespace';
 import { RightsProvider } from './shell/rights';
 import { Shell } from './shell/Shell';
-import { SignInAgain, SignInPage } from './shell/SignIn';
+import { SessionEnded, SignInAgain, SignInPage } from './shell/SignIn';
 
 const OverviewPage = lazy(() => import('./overview/OverviewPage'));
 const DefinitionsPage = lazy(() => import('./definitions/DefinitionsPage'));
@@ -30,6 +30,7 @@ export function App() {
   const [isAsking, setIsAsking] = useState(false);
   const unreachable = useBegin(user.kind);
   useEffect(() => setIsAsking(expired), [expired]);
+  useResume(expired && user.kind === 'none');
 
   if (user.kind === 'checking') {
     return unreachable ? (
@@ -40,11 +41,12 @@ export function App() {
       </main>
     ) : null;
   }
+  const Again = user.kind === 'none' ? SessionEnded : SignInAgain;
   if (user.kind === 'signed-out') return <SignInPage wasRefused={user.wasRefused} />;
   return (
     <>
       <Views onSignIn={() => setIsAsking(true)} />
-      {expired && isAsking ? <SignInAgain onClose={() => setIsAsking(false)} /> : null}
+      {expired && isAsking ? <Again onClose={() => setIsAsking(false)} /> : null}
     </>
   );
 }
@@ -65,6 +67,22 @@ function useBegin(kind: string): boolean {
     return () => clearTimeout(timer);
   }, [kind]);
   return unreachable;
+}
+
+/** A page without a token of its own tries again until a proxy knows its user again, who signs in elsewhere. */
+function useResume(isWaiting: boolean): void {
+  useEffect(() => {
+    if (!isWaiting) return;
+    function ask(): void {
+      resume().catch(() => undefined);
+    }
+    const timer = setInterval(ask, 5000);
+    addEventListener('focus', ask);
+    return () => {
+      clearInterval(timer);
+      removeEventListener('focus', ask);
+    };
+  }, [isWaiting]);
 }
 
 function Views({ onSignIn }: { onSignIn: () => void }) {

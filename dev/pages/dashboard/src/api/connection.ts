@@ -31,6 +31,23 @@ export function connected(): void {
   epoch.set(epoch.get() + 1);
 }
 
+/** Reads everything again: what the user may see, or what the gateway knows, has changed. */
+export function readAgain(): void {
+  epoch.set(epoch.get() + 1);
+}
+
+/** Notes whether the gateway receives changes from the API server. */
+export function followed(isStale: boolean): void {
+  const current = connection.get();
+  if (isStale) {
+    if (current.staleSeconds === 0) connection.set({ ...current, staleSeconds: 1 });
+    return;
+  }
+  if (current.staleSeconds === 0) return;
+  connection.set({ ...current, staleSeconds: 0 });
+  readAgain();
+}
+
 export function cut(): void {
   const current = connection.get();
   if (current.state !== 'cut') connection.set({ ...current, state: epoch.get() ? 'cut' : 'connecting' });

@@ -9,6 +9,7 @@ const STALE = 'X-Podrelay-Stale';
 const READ_AFTER = 'X-Podrelay-Read-After';
 const READ_AFTER_MS = 30_000;
 const MOST_READ_AFTER = 20;
+const RESUME_MS = 10_000;
 
 interface Body {
   data?: unknown;
@@ -64,6 +65,36 @@ export async function signIn(token: string): Promise<boolean> {
   if (!(await isAccepted(token))) return false;
   open(token);
   return true;
+}
+
+/** Tries whether requests without a token are accepted again, as a proxy that signs users in makes them. */
+export async function resume(): Promise<boolean> {
+  if (!(await isAccepted(null))) return false;
+  open(null);
+  return true;
+}
+
+let resumedAt = Number.NEGATIVE_INFINITY;
+let resuming: ReturnType<typeof setTimeout> | undefined;
+
+/**
+ * A connection was refused for its token.
+ *
+ * A proxy that signs users in may have another token for the next connection: then nobody has to do anything.
+ */
+export function refused(): void {
+  if (session.get().kind !== 'none') {
+    isExpired.set(true);
+    return;
+  }
+  if (resuming !== undefined) return;
+  const wait = Math.max(0, resumedAt + RESUME_MS - Date.now());
+  if (wait) cut(); // The last attempt has led to the same.
+  resuming = setTimeout(() => {
+    resuming = undefined;
+    resumedAt = Date.now();
+    resume().catch(() => isExpired.set(true));
+  }, wait);
 }
 
 async function isAccepted(token: string | null): Promise<boolean> {

@@ -66,6 +66,7 @@ export function RunPage({ namespace, name }: { namespace: string; name: string }
           What you see is its last state. Its logs and data are deleted with it.
         </Notice>
       ) : null}
+      {problem?.kind === 'forbidden' ? <ProblemNotice problem={problem} what="this run any longer" /> : null}
       <RunFacts run={run} />
       <Why run={run} />
       {run.phase === 'Failed' ? <FailureCard run={run} history={attempts} /> : null}

@@ -27,6 +27,7 @@ import { NamespacePicker } from './NamespacePicker';
 import { useRights } from './rights';
 import { Mark } from './SignIn';
 import { setTheme, type Theme, theme } from './theme';
+import { useStaleness } from './use-staleness';
 
 const VIEWS = [
   { view: 'overview', path: '/', title: 'Overview', Sign: OverviewSign },
@@ -52,6 +53,7 @@ export function Shell({ view, namespace, onSignIn, children }: Props) {
   const { user, isReadOnly } = useRights();
   // biome-ignore lint/correctness/useExhaustiveDependencies: another page closes the menu.
   useEffect(() => setIsOpen(false), [path]);
+  useStaleness(namespace);
   useKeys({ '?': () => setIsHelp(true) });
   return (
     <div className="shell" data-menu={isOpen ? 'open' : 'closed'}>
