@@ -22,11 +22,8 @@ export function NextTimes({ schedule: { nextTimes, timeZone, suspended, reason }
   return (
     <section className="panel value">
       <h2>Next times</h2>
-      {nextTimes.length === 0 ? (
-        <p className="help">{reason === 'NoMoreTimes' ? 'It has no more times.' : 'None is known.'}</p>
-      ) : null}
-      {suspended && nextTimes.length ? <p className="help">They are skipped while it is suspended.</p> : null}
-      <ol className={suspended ? 'rows rows-skipped' : 'rows'}>
+      {nextTimes.length === 0 ? <p className="help">{why()}</p> : null}
+      <ol className="rows">
         {nextTimes.map((time) => (
           <li key={time}>
             <span className="number rows-first">{inZone(Date.parse(time), timeZone)}</span>
@@ -38,6 +35,11 @@ export function NextTimes({ schedule: { nextTimes, timeZone, suspended, reason }
       </ol>
     </section>
   );
+
+  function why(): string {
+    if (suspended) return 'None while it is suspended.';
+    return reason === 'NoMoreTimes' ? 'It has no more times.' : 'None is known.';
+  }
 }
 
 /** The runs that count for the overlap, and the times that wait for their ends. */
