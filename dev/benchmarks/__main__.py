@@ -1,4 +1,4 @@
-"""The command line: `python -m dev.benchmarks relay`, `handover`, `idle`, `large`, `gateway`, `dashboard`, `schedules`."""
+"""The command line: `python -m dev.benchmarks NAME`, such as `relay`; `--help` lists the names."""
 
 import argparse
 import asyncio

@@ -180,6 +180,17 @@ def test_a_run_is_started_by_graphql_and_seen_in_all_ways(home: Home) -> None:
     assert home.kubectl.do("get", "events").count("Succeeded") == 1
 
 
+def test_the_address_of_the_dashboard_shows_it_or_says_how_to_build_it(home: Home) -> None:
+    problems = [event["message"] for event in home.server.events("problem")]
+    try:
+        with urllib.request.urlopen(f"http://{home.server.address}/") as answer:
+            assert b'<div id="page"' in answer.read()
+        assert not problems
+    except urllib.error.HTTPError as error:
+        assert b"python -m dev.pages dashboard" in error.read()
+        assert "python -m dev.pages dashboard" in problems[-1]
+
+
 def test_the_log_of_a_pod_can_be_followed(home: Home) -> None:
     home.start("slow", "waiting", input={"file": str(home.folder / "go")})
     home.until("slow", reason="IterationRunning")

@@ -24,7 +24,7 @@ class SignInProxy:
 
     Args:
         target: host:port of the gateway.
-        token: the token of the user who signs in; None: nobody has to sign in.
+        token: the token of the user who signs in; None: all requests are passed on.
 
     Attributes:
         address: host:port of the proxy.

@@ -174,7 +174,7 @@ def test_13_behind_a_proxy_that_signs_users_in(admin: Kubectl, shop: Shop, open_
         expect(view.page.locator(".side-user")).to_contain_text("early")
         assert view.evaluate("sessionStorage.length") == 0
 
-        # The provider renews the token, and the old one ends: nobody has to do anything.
+        # The provider renews the token, and the old one ends: the user has to do nothing.
         proxy.token = shop.add_user("renewed", "podrelay-user")
         shop.kubectl.do("delete", "serviceaccount", "early")
         expect(view.page.locator(".side-user")).to_contain_text("renewed")

@@ -80,7 +80,7 @@ let resuming: ReturnType<typeof setTimeout> | undefined;
 /**
  * A connection was refused for its token.
  *
- * A proxy that signs users in may have another token for the next connection: then nobody has to do anything.
+ * A proxy that signs users in may have another token for the next connection: then the user has to do nothing.
  */
 export function refused(): void {
   if (session.get().kind !== 'none') {

@@ -14,7 +14,7 @@ function lookOf({ suspended, ready, reason }: State): Look {
   if (ready === false) return { word: spaced(reason ?? 'Not ready'), tone: 'bad', Sign: FailedSign };
   if (suspended) return { word: 'Suspended', tone: 'warn', Sign: SuspendedSign };
   if (ready === null) return { word: 'New', tone: 'quiet', Sign: PendingSign };
-  if (reason === 'NoMoreTimes') return { word: 'No more times', tone: 'quiet', Sign: SucceededSign };
+  if (reason === 'NoMoreTimes') return { word: 'Ended', tone: 'quiet', Sign: SucceededSign };
   return { word: 'Scheduling', tone: 'busy', Sign: QueuedSign };
 }
 

@@ -38,7 +38,7 @@ export function NextTimes({ schedule: { nextTimes, timeZone, suspended, reason }
 
   function why(): string {
     if (suspended) return 'None while it is suspended.';
-    return reason === 'NoMoreTimes' ? 'It has no more times.' : 'None is known.';
+    return reason === 'NoMoreTimes' ? 'All of its times have passed.' : 'None is known.';
   }
 }
 
