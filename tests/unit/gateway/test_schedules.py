@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from podrelay.gateway.objects import Scheduled
+from podrelay.gateway.objects import Scheduled, ScheduleIdentity
 from tests.support.schedules import task_schedule
-from tests.unit.gateway.builders import run
+from tests.unit.gateway.builders import metadata, run
 from tests.unit.gateway.conftest import Gateway
+from tests.unit.gateway.test_subscriptions import subscribe
 
 PATH = "/apis/podrelay.dev/v1alpha1/namespaces/shop/taskschedules"
 FIELDS = """id definition rules timeZone overlap suspended suspendNote suspendedBy ready reason nextTimes
@@ -254,3 +255,24 @@ async def test_tasks_know_their_schedule_and_are_found_by_it(gateway: Gateway) -
             },
         }
     ]
+
+
+UPDATED = """subscription($id: ID) {
+  scheduleUpdated(id: $id, announce: true) { id deleted isReady schedule { id version } } }"""
+
+
+async def test_a_subscription_says_first_that_changes_are_sent_from_now_on(gateway: Gateway) -> None:
+    ready = {"id": "", "deleted": False, "isReady": True, "schedule": None}
+    async with subscribe(gateway, UPDATED) as subscription:
+        assert await subscription.next() == ready
+        gateway.cache.schedules.apply(ScheduleIdentity(metadata("nightly")))
+        changed = await subscription.next()
+        assert changed == {
+            "id": "nightly",
+            "deleted": False,
+            "isReady": False,
+            "schedule": {"id": "nightly", "version": "5"},
+        }
+    async with subscribe(gateway, UPDATED, id="nightly") as subscription:
+        assert await subscription.next() == ready
+        assert (await subscription.next())["schedule"]["version"] == "5"  # the current state
