@@ -68,9 +68,11 @@ class Shop:
 
     def schedule_is_ready(self, name: str) -> None:
         """Wait until the operator has seen a schedule."""
-        eventually(
-            f"the operator has seen {name}", lambda: self.kubectl.get(TASK_SCHEDULES, name)["status"]["conditions"]
-        )
+
+        def conditions() -> object:
+            return self.kubectl.get(TASK_SCHEDULES, name).get("status", {}).get("conditions")
+
+        eventually(f"the operator has seen {name}", conditions)
 
     def open(self) -> None:
         """Apply all definitions."""

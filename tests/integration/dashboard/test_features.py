@@ -358,15 +358,15 @@ def test_16_tree_of_parents_and_children(open_page: Open) -> None:
 
 def test_17_definitions_with_limits_statistics_and_last_runs(open_page: Open) -> None:
     view = open_page("definitions")
-    view.link("Publish the feed").click()
+    view.link("Nightly totals").click()
     tiles = view.page.get_by_label("Statistics")
     expect(tiles).to_contain_text("Success")
     expect(tiles).to_contain_text("p95")
     view.says("Time of an iteration")
-    expect(view.link("feed-news")).to_be_visible()
+    expect(view.link("totals-monday")).to_be_visible()
     expect(view.page.locator(".yaml")).to_contain_text("kind: TaskDefinition")
     view.button("Its runs").click()
-    view.has_address("/runs.*definition=publishFeed")
+    view.has_address("/runs.*definition=nightlyTotals")
 
 
 def test_18_queue_shows_who_has_the_slots_and_who_waits(shop: Shop, resizing: str, open_page: Open) -> None:

@@ -24,6 +24,7 @@ export function heard(staleSeconds?: number): void {
   // While changes arrive, the time is only needed when they stop: a second more or less makes no difference.
   if (current.state !== 'cut' && Date.now() - current.seenAt < 1000 && stale === current.staleSeconds) return;
   connection.set({ ...current, seenAt: Date.now(), staleSeconds: stale });
+  if (current.staleSeconds > 0 && stale === 0) readAgain();
 }
 
 export function connected(): void {

@@ -1,9 +1,9 @@
 import { type Client, createClient } from 'graphql-ws';
 import { useEffect, useRef, useState } from 'react';
-import { connected, cut, heard, readAgain } from './connection';
+import { connected, cut, followed, heard, readAgain } from './connection';
 import type { TadaDocumentNode } from './graphql';
-import { refused, textOf } from './http';
-import { NOT_AUTHENTICATED, NOT_AUTHORIZED, type Problem, problemOf } from './problems';
+import { probe, refused, textOf } from './http';
+import { NOT_AUTHENTICATED, NOT_AUTHORIZED, type Problem, problemOf, UNAVAILABLE } from './problems';
 import { authorization, session } from './session';
 import { useStore } from './store';
 
@@ -13,6 +13,8 @@ const PING_MS = 5_000;
 const PONG_MS = 5_000;
 /** When a subscription that was not allowed is tried again: the right may have been given back. */
 const FORBIDDEN_MS = 10_000;
+/** When a subscription is tried again that the API server could not decide on. */
+const UNAVAILABLE_MS = 5_000;
 const RETRY_MS = [250, 500, 1000, 2000, 4000];
 
 /** One WebSocket for each namespace that is followed: the namespace is part of its first message. */
@@ -43,7 +45,11 @@ function clientOf(namespace: string): Client {
         clearTimeout(unanswered);
         if (isRefused(event)) refused();
         // 1000 is the page itself: nothing on it follows this namespace any more.
-        else if (!(event instanceof CloseEvent && event.code === 1000)) cut();
+        else if (!(event instanceof CloseEvent && event.code === 1000)) {
+          cut();
+          // A browser does not say why a socket cannot be opened: a proxy may no longer know the user.
+          void probe();
+        }
       },
     },
   });
@@ -125,6 +131,10 @@ export function useSubscription<Data, Variables>(
         if (!isForbidden.current) readAgain();
         isForbidden.current = true;
         retry = setTimeout(() => setRound((number) => number + 1), FORBIDDEN_MS);
+      }
+      if (code === UNAVAILABLE) {
+        followed(true);
+        retry = setTimeout(() => setRound((number) => number + 1), UNAVAILABLE_MS);
       }
       latest.current.onProblem?.(problemOf({ message, code: typeof code === 'string' ? code : 'GraphQL' }));
     }
