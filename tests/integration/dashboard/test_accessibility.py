@@ -16,7 +16,7 @@ pytestmark = pytest.mark.integration
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PAGES = {
     "overview": ("", "How long they took"),
-    "runs": ("runs", "feed-search"),
+    "runs": ("runs?search=publishFeed", "feed-search"),
     "no runs": ("runs?search=nothing-has-this-name", "No run matches the filters"),
     "failed run": ("runs/feed-news", "newsletter.example refused the connection"),
     "waiting run": ("runs/no-such-definition", "What to do"),

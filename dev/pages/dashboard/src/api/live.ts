@@ -59,7 +59,8 @@ function clientOf(namespace: string): Client {
 
 // Another token means another user: no socket may outlive that. Components subscribe again after this.
 session.subscribe(() => {
-  for (const client of clients.values()) void client.dispose();
+  // A socket that is being opened, and fails, fails here once more.
+  for (const client of clients.values()) Promise.resolve(client.dispose()).catch(() => undefined);
   clients.clear();
 });
 
