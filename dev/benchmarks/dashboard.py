@@ -41,9 +41,12 @@ _NOTE_FIRST_ROW: Final = """
 new MutationObserver((_, observer) => {
   if (!document.querySelector('.table-body .row')) return;
   observer.disconnect();
-  requestAnimationFrame(() => setTimeout(() => { globalThis.firstRowMs = performance.now(); }, 0));
+  requestAnimationFrame(() => setTimeout(() => {
+    document.documentElement.dataset.firstRow = performance.now();
+  }, 0));
 }).observe(document, { childList: true, subtree: true });
 """
+_FIRST_ROW: Final = "html[data-first-row]"
 _SCROLL: Final = """async ({ pixels, rows }) => {
   const list = document.querySelector('.table-scroll');
   const frames = [], long = [];
@@ -213,7 +216,7 @@ async def _open(launched: Browser, url: str) -> tuple[Page, CDPSession]:
     devtools = await context.new_cdp_session(page)
     await page.add_init_script(_NOTE_FIRST_ROW)
     await page.goto(url)
-    await page.wait_for_function("globalThis.firstRowMs !== undefined")
+    await page.locator(_FIRST_ROW).wait_for(state="attached")
     return page, devtools
 
 
@@ -229,8 +232,7 @@ async def _load(launched: Browser, url: str) -> tuple[float, float]:
     await devtools.send("Network.enable")
     await page.add_init_script(_NOTE_FIRST_ROW)
     await page.goto(url)
-    await page.wait_for_function("globalThis.firstRowMs !== undefined")
-    took: float = await page.evaluate("globalThis.firstRowMs")
+    took = float(await page.locator(_FIRST_ROW).get_attribute("data-first-row") or 0)
     await context.close()
     return sum(size for request, size in sizes.items() if "/graphql" not in names.get(request, "")), took
 

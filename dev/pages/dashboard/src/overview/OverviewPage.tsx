@@ -131,8 +131,7 @@ function InRange({ overview, namespace, range }: InRangeProps) {
           <h2>Finished in the {title}</h2>
           <p className="help">
             <Link to={namespacePath('/runs', namespace, { from: range })}>{count(overview.created)} created</Link>
-            {' · '}
-            {percent(overview.successRate)} succeeded
+            {overview.successRate === null ? '' : ` · ${percent(overview.successRate)} succeeded`}
           </p>
         </div>
         {overview.created || overview.finished.length ? (

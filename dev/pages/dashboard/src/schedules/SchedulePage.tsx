@@ -7,7 +7,7 @@ import { Tile } from '../components/Tile';
 import { plain } from '../components/text';
 import { YamlView } from '../json/YamlView';
 import { Link } from '../routing/location';
-import { definitionPath, nameOf, namespacePath } from '../routing/paths';
+import { definitionPath, namespacePath } from '../routing/paths';
 import { shortUser, spaced } from '../runs/RunTable';
 import { count, duration } from '../time/format';
 import { Time } from '../time/Time';
@@ -50,6 +50,7 @@ export default function SchedulePage({ namespace, name }: { namespace: string; n
             <h1>
               <bdi>{plain(name, 100)}</bdi>
             </h1>
+            <Copy text={() => name} what="the name" />
             {isDeleted ? (
               <span className="status tag tone-quiet">Deleted</span>
             ) : (
@@ -133,16 +134,9 @@ function State({ schedule }: { schedule: ScheduleDetail }) {
 }
 
 function ScheduleFacts({ schedule }: { schedule: ScheduleDetail }) {
-  const name = nameOf(schedule.id);
   return (
     <Facts
       facts={{
-        Name: (
-          <span className="fact-copy">
-            <span className="mono">{name}</span>
-            <Copy text={() => name} what="the name" />
-          </span>
-        ),
         Definition: (
           <Link to={definitionPath(schedule.namespace, schedule.definition)}>
             <bdi>{plain(schedule.definition, 100)}</bdi>
@@ -204,7 +198,9 @@ function Options({ schedule: { options, overlap } }: { schedule: ScheduleDetail 
         'At most waiting': overlap === 'BufferAll' ? count(options.maxBuffered) : null,
         'Missed times': `${MISSED[missedPolicy] ?? missedPolicy}${within}`,
         'When clocks change':
-          options.daylightSaving === 'Literal' ? 'by the clock, literally' : 'once a day, also then',
+          options.daylightSaving === 'Literal'
+            ? 'as the clock shows: no run or two that day'
+            : 'a daily time has one run that day',
         From: options.startAt ? <Time at={options.startAt} /> : null,
         Until: options.endAt ? <Time at={options.endAt} /> : null,
         'Delay to spread the load': options.jitterSeconds ? `up to ${seconds(options.jitterSeconds)}` : null,

@@ -43,8 +43,8 @@ export default function SchedulesPage({ namespace }: { namespace: string }) {
               <tr>
                 <th>Name</th>
                 <th>Status</th>
-                <th>Next</th>
-                <th>Last</th>
+                <th className="if-wide">Next</th>
+                <th className="if-wide">Last</th>
                 <th className="if-wide">Overlap</th>
                 <th className="if-wide">Unfinished</th>
                 <th className="if-wide">Started</th>
@@ -84,17 +84,18 @@ function Row({ schedule, hasNamespace }: { schedule: ListedSchedule; hasNamespac
         {schedule.suspended && schedule.suspendNote ? (
           <p className="second schedule-note">{plain(schedule.suspendNote, 120)}</p>
         ) : null}
+        <span className="if-narrow second">
+          {schedule.suspended || !nextTimes[0] ? null : (
+            <>
+              next <Time at={nextTimes[0]} />
+            </>
+          )}
+        </span>
+        <span className="if-narrow">{lastRun ? <Last namespace={namespace} run={lastRun} /> : null}</span>
       </td>
-      <td>{schedule.suspended ? <span className="absent">–</span> : <Time at={nextTimes[0]} />}</td>
-      <td>
-        {lastRun ? (
-          <Link to={runPath(namespace, nameOf(lastRun.id))} className="schedule-last">
-            <Status run={{ phase: phaseOrRunning(lastRun.phase), reason: null, suspended: false }} isShort />
-            <Time at={lastRun.scheduledFor} />
-          </Link>
-        ) : (
-          <span className="absent">–</span>
-        )}
+      <td className="if-wide">{schedule.suspended ? <span className="absent">–</span> : <Time at={nextTimes[0]} />}</td>
+      <td className="if-wide">
+        {lastRun ? <Last namespace={namespace} run={lastRun} /> : <span className="absent">–</span>}
       </td>
       <td className="if-wide">{spaced(schedule.overlap)}</td>
       <td className="number if-wide">
@@ -110,5 +111,15 @@ function Row({ schedule, hasNamespace }: { schedule: ListedSchedule; hasNamespac
         </td>
       ) : null}
     </tr>
+  );
+}
+
+/** The last run, with its outcome. */
+function Last({ namespace, run }: { namespace: string; run: NonNullable<ListedSchedule['lastRun']> }) {
+  return (
+    <Link to={runPath(namespace, nameOf(run.id))} className="schedule-last" title="Last run">
+      <Status run={{ phase: phaseOrRunning(run.phase), reason: null, suspended: false }} isShort />
+      <Time at={run.scheduledFor} />
+    </Link>
   );
 }
