@@ -5,7 +5,7 @@ import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
@@ -95,7 +95,9 @@ class Dashboard:
         runs: the number of runs.
         load_kb: what the first load transfers: page, scripts and style sheet, in kB.
         first_row_ms: from the navigation to the first painted row, for each load.
+        first_row_cpu_ms: CPU time of the page's main thread until then.
         frames: the durations of all frames while scrolling, in ms.
+        frame_cpu_ms: CPU time of the page's main thread for a frame, on average.
         long_tasks: the durations of all tasks of more than 50 ms while scrolling.
         scrolled: rows that were scrolled over.
         changes_per_second: how often runs changed while memory was measured.
@@ -105,7 +107,9 @@ class Dashboard:
     runs: int
     load_kb: float
     first_row_ms: list[float]
+    first_row_cpu_ms: list[float]
     frames: list[float]
+    frame_cpu_ms: float
     long_tasks: list[float]
     scrolled: int
     changes_per_second: float
@@ -151,7 +155,9 @@ def text(found: Dashboard) -> str:
             f"first load                            {found.load_kb:7.1f} kB",
             f"first row, median and slowest of {LOADS}    {median(found.first_row_ms) or 0:7.0f} ms"
             f"{max(found.first_row_ms):6.0f} ms",
+            f"  CPU time of the main thread         {median(found.first_row_cpu_ms) or 0:7.0f} ms",
             f"frames over {found.scrolled} rows, p50, p99, max  {frames} ms, of {len(found.frames)} frames",
+            f"  CPU time of the main thread         {found.frame_cpu_ms:7.1f} ms for a frame",
             f"  tasks of more than 50 ms            {len(found.long_tasks):7}",
             f"memory in {end.seconds / 60:.0f} min of {found.changes_per_second:.0f} changes a second",
             f"  heap after the warm-up, at the end  {first:7.1f} MiB{last:6.1f} MiB",
@@ -190,7 +196,9 @@ async def measured(
     """Measure a page with the list of runs, which exist already."""
     loads = [await _load(launched, url) for _ in range(LOADS)]
     page, devtools = await _open(launched, url)
+    before = await _cpu_ms(devtools)
     scrolled = await page.evaluate(_SCROLL, {"pixels": SCROLL_PIXELS, "rows": min(runs - 50, MOST_SCROLLED)})
+    scroll_cpu_ms = await _cpu_ms(devtools) - before
     await page.close()
     if not scrolled["frames"]:
         raise BenchmarkError("the list cannot be scrolled: are there enough runs?")
@@ -200,9 +208,11 @@ async def measured(
     await page.close()
     return Dashboard(
         runs=runs,
-        load_kb=max(size for size, _ in loads) / 1000,
-        first_row_ms=[took for _, took in loads],
+        load_kb=max(load.size for load in loads) / 1000,
+        first_row_ms=[load.took_ms for load in loads],
+        first_row_cpu_ms=[load.cpu_ms for load in loads],
         frames=scrolled["frames"],
+        frame_cpu_ms=scroll_cpu_ms / len(scrolled["frames"]),
         long_tasks=scrolled["long"],
         scrolled=scrolled["rows"],
         changes_per_second=count / samples[-1].seconds,
@@ -210,17 +220,30 @@ async def measured(
     )
 
 
+class _Load(NamedTuple):
+    size: float
+    took_ms: float
+    cpu_ms: float
+
+
+async def _cpu_ms(devtools: CDPSession) -> float:
+    """Return the CPU time that the main thread of a page has spent on tasks."""
+    metrics = (await devtools.send("Performance.getMetrics"))["metrics"]
+    return next(float(one["value"]) for one in metrics if one["name"] == "TaskDuration") * 1000
+
+
 async def _open(launched: Browser, url: str) -> tuple[Page, CDPSession]:
     context = await launched.new_context(viewport={"width": 1440, "height": 900})
     page = await context.new_page()
     devtools = await context.new_cdp_session(page)
+    await devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
     await page.add_init_script(_NOTE_FIRST_ROW)
     await page.goto(url)
     await page.locator(_FIRST_ROW).wait_for(state="attached")
     return page, devtools
 
 
-async def _load(launched: Browser, url: str) -> tuple[float, float]:
+async def _load(launched: Browser, url: str) -> _Load:
     """Load the page with an empty cache; return the bytes of the page and its files, and when the first row came."""
     context = await launched.new_context(viewport={"width": 1440, "height": 900})
     page = await context.new_page()
@@ -230,11 +253,14 @@ async def _load(launched: Browser, url: str) -> tuple[float, float]:
     devtools.on("Network.responseReceived", lambda event: names.update({event["requestId"]: event["response"]["url"]}))
     devtools.on("Network.loadingFinished", lambda event: sizes.update({event["requestId"]: event["encodedDataLength"]}))
     await devtools.send("Network.enable")
+    await devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
     await page.add_init_script(_NOTE_FIRST_ROW)
     await page.goto(url)
     took = float(await page.locator(_FIRST_ROW).get_attribute("data-first-row") or 0)
+    cpu_ms = await _cpu_ms(devtools)
     await context.close()
-    return sum(size for request, size in sizes.items() if "/graphql" not in names.get(request, "")), took
+    files = sum(size for request, size in sizes.items() if "/graphql" not in names.get(request, ""))
+    return _Load(files, took, cpu_ms)
 
 
 async def _followed(

@@ -1,11 +1,16 @@
 import { plain } from '../components/text';
 import type { ListedSchedule } from './documents';
 
-const MOST = 3;
+const MOST_IN_LISTS = 3;
+
+interface Props {
+  schedule: Pick<ListedSchedule, 'rules' | 'timeZone'>;
+  most?: number;
+}
 
 /** The rules of a schedule: cron expressions and intervals, with the zone that they are in. */
-export function Rules({ schedule: { rules, timeZone } }: { schedule: Pick<ListedSchedule, 'rules' | 'timeZone'> }) {
-  const shown = rules.slice(0, MOST);
+export function Rules({ schedule: { rules, timeZone }, most = MOST_IN_LISTS }: Props) {
+  const shown = rules.slice(0, most);
   return (
     <span className="rules">
       {shown.map((rule) => (

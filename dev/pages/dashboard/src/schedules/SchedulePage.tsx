@@ -142,7 +142,7 @@ function ScheduleFacts({ schedule }: { schedule: ScheduleDetail }) {
             <bdi>{plain(schedule.definition, 100)}</bdi>
           </Link>
         ),
-        Times: <Rules schedule={schedule} />,
+        Times: <Rules schedule={schedule} most={schedule.rules.length} />,
         Overlap: spaced(schedule.overlap),
         Created: <Time at={schedule.createdOn} />,
         'Created by': schedule.createdBy ? <bdi>{plain(shortUser(schedule.createdBy), 100)}</bdi> : null,
