@@ -121,17 +121,20 @@ class Dashboard:
 
     @property
     def growth_percent(self) -> float:
-        """How much the heap has grown since the end of the warm-up: the medians of the first and last quarter."""
+        """How much the heap has grown since the end of the warm-up, in percent."""
         first, last = self.heaps
         return (last / first - 1) * 100
 
     @property
     def heaps(self) -> tuple[float, float]:
-        """The median heap in the first and in the last quarter of the time after the warm-up, in MiB."""
+        """The heap in the first and in the last quarter of the time after the warm-up, in MiB.
+
+        The smallest samples: the others contain what was being shown at that moment.
+        """
         warm = self.samples[-1].seconds * WARM_UP
         heaps = [sample.heap for sample in self.samples if sample.seconds >= warm]
         size = max(1, len(heaps) // 4)
-        return median(heaps[:size]) or 0.0, median(heaps[-size:]) or 0.0
+        return min(heaps[:size]), min(heaps[-size:])
 
     @property
     def targets(self) -> list[Target]:
