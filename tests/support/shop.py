@@ -131,11 +131,20 @@ class Shop:
             run=mail,
         )
         until = datetime.now(UTC).replace(microsecond=0)
-        backfill = {"name": "last-week", "from": in_text(until - timedelta(days=7)), "until": in_text(until)}
+        backfill = {"name": "last-days", "from": in_text(until - timedelta(days=3)), "until": in_text(until)}
         patched = self.kubectl.patch(
             TASK_SCHEDULES, "nightly-totals", {"spec": {"backfills": [backfill | {"overlap": "Allow"}]}}
         )
         assert patched, str(patched)
+
+    def timetable_is_filled(self) -> None:
+        """Wait until the runs of the last nights have finished."""
+
+        def counts() -> bool:
+            status = self.kubectl.get(TASK_SCHEDULES, "nightly-totals").get("status", {})
+            return bool(status.get("succeeded", 0) >= 3 and not status.get("activeRuns"))
+
+        eventually("the runs of the last nights have finished", counts, 120)
 
 
 def definitions() -> list[Manifest]:
