@@ -55,7 +55,7 @@ function linesOf(before: Json, after: Json): Line[] | undefined {
   );
 }
 
-/** Returns a value as lines. Without commas at their ends: a line after it is no change of a line. */
+/** Returns a value as lines. Commas at their ends are left out: another line after a line does not change it. */
 function text(value: Json): string {
   return `${JSON.stringify(sorted(value), null, 2)}\n`.replace(/,$/gm, '');
 }
